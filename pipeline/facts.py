@@ -1,0 +1,89 @@
+"""What a run found out, as data: `runs/NAME/report.json` is a `Report`, and every verdict and text is made from one."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+Runtime = Literal["onnxruntime", "litert", "tflite-runtime"]
+
+
+class Facts(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ModelFile(Facts):
+    """One file that a runtime loads. `precision` is `float32`, or the integer preset: `u8s8`, `s8s8`, `dynamic`.
+
+    `scores` is by split (`validation`, `test`): metric name → value; `correct` marks each test image `1` or `0`,
+    in the order of the split.
+    """
+
+    path: str
+    kind: Literal["onnx", "tflite"]
+    precision: str
+    bytes: int
+    sha256: str
+    scores: dict[str, dict[str, float]]
+    correct: str = ""
+
+
+class StageFacts(Facts):
+    """One row of the stage table. A torch model is shown as the float ONNX file that it exports to."""
+
+    name: str
+    use: str
+    kind: Literal["torch", "onnx", "tflite"]
+    inputs: list[str]
+    cached: bool
+    seconds: float
+    parameters: int
+    macs: int | None
+    files: list[ModelFile]
+    notes: dict[str, Any]
+    warnings: list[str]
+
+
+class Samples(Facts):
+    """Raw times of one model file: seconds, `[process][round]`; round j of process i is paired across models."""
+
+    path: str
+    runtime: Runtime
+    threads: int
+    wall: list[list[float]]
+    cpu: list[list[float]]
+    memory: int | None = None
+    """Peak resident bytes of a fresh process that loads this file alone and runs it, or None."""
+
+
+class Machine(Facts):
+    cpu: str
+    architecture: str
+    cores: int
+    features: list[str]
+    system: str
+
+
+class Report(Facts):
+    """Everything that the gate and the reports need; budgets are read anew from the target files."""
+
+    version: Literal[1] = 1
+    recipe: str
+    source: str
+    date: str
+    limited: int | None
+    machine: Machine
+    versions: dict[str, str]
+    data: dict[str, Any]
+    reference: str | None
+    """Name of the stage that accuracy drops are counted from."""
+    keep: float | None
+    """The recipe's own `keep: {accuracy_drop: …}` in points."""
+    targets: list[str]
+    """Paths of the target files."""
+    stages: list[StageFacts]
+    samples: list[Samples]
+    """Every stage's host file and the host target's pinned references, interleaved in the same processes."""
+    references: list[Samples]
+    """The reference models that device estimates rest on."""
