@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import difflib
+import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+
+WIDEST = 160
+"""Longer source lines are cut around the place, in characters."""
 
 
 @dataclass(frozen=True)
@@ -21,6 +25,15 @@ class Place:
     def __str__(self) -> str:
         return f"{self.path}:{self.line}:{self.column}"
 
+    def excerpt(self) -> tuple[str, str]:
+        """The line, and the carets that go under it; a tab or a wide character above is one below."""
+        start = max(0, self.column - 1 - WIDEST // 2) if len(self.source) > WIDEST else 0
+        shown = self.source[start : start + WIDEST]
+        at = self.column - 1 - start
+        indent = "".join(_blank(character) for character in shown[:at]).ljust(at)
+        marked = shown[at : at + self.width]
+        return shown, indent + "^" * max(1, sum(len(_blank(character)) for character in marked))
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -35,11 +48,8 @@ class Problem:
             return f"error: {self.message}" + (f"\n  = help: {self.help}" if self.help else "")
         number = f"{self.place.line:>4}"
         margin = " " * len(number)
-        lines = [
-            f"{self.place}: {self.message}",
-            f"{number} | {self.place.source}",
-            f"{margin} | {' ' * (self.place.column - 1)}{'^' * self.place.width}",
-        ]
+        source, carets = self.place.excerpt()
+        lines = [f"{self.place}: {self.message}", f"{number} | {source}", f"{margin} | {carets}"]
         if self.help:
             lines.append(f"{margin} = help: {self.help}")
         return "\n".join(line.rstrip() for line in lines)
@@ -55,10 +65,29 @@ class UserError(Exception):
         super().__init__("\n\n".join(map(str, self.problems)))
 
 
+class Mistake(ValueError):
+    """What a pydantic validator raises: what is wrong with the value, and the next act."""
+
+    def __init__(self, message: str, help: str = "") -> None:
+        self.message, self.help = message, help
+        super().__init__(message)
+
+
+def near(word: str, known: Iterable[str]) -> str | None:
+    """The known name that `word` most likely stands for."""
+    matches = difflib.get_close_matches(word, sorted(known), n=1, cutoff=0.6)
+    return matches[0] if matches else None
+
+
 def suggest(word: str, known: Iterable[str], otherwise: str = "") -> str:
     """`did you mean …?` for a near miss; else `otherwise`, or the list of what is known."""
     names = sorted(known)
-    near = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
-    if near:
-        return f"did you mean `{near[0]}`?"
+    if match := near(word, names):
+        return f"did you mean `{match}`?"
     return otherwise or ("one of: " + ", ".join(names) if names else "")
+
+
+def _blank(character: str) -> str:
+    if character == "\t":
+        return "\t"
+    return "  " if unicodedata.east_asian_width(character) in "WF" else " "

@@ -5,36 +5,64 @@ Inside the pipeline a duration is in seconds, a size in bytes, a share in 0…1 
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, WithJsonSchema
 
+from .errors import Mistake, near
+
 TIME = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0}
 SIZE = {"B": 1.0, "kB": 1e3, "MB": 1e6, "GB": 1e9, "KiB": 2.0**10, "MiB": 2.0**20, "GiB": 2.0**30}
 SHARE = {"%": 0.01}
 POINTS = {"point": 1.0, "points": 1.0}
+UNITS = {**TIME, **SIZE, **SHARE, **POINTS}
+
+NUMBER = r"(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)"
+_WRITTEN = re.compile(rf"({NUMBER})(\s*)(.*)")
 
 
 def _quantity(units: dict[str, float], example: str) -> Any:
     """An annotated float, read from a number with one of `units`."""
-    pattern = rf"\s*([0-9]+(?:\.[0-9]*)?|\.[0-9]+)\s*({'|'.join(sorted(units, key=len, reverse=True))})\s*"
-    compiled = re.compile(pattern)
 
     def parse(value: Any) -> float:
-        match = compiled.fullmatch(value) if isinstance(value, str) else None
-        if match is None:
-            raise ValueError(f"write a number and a unit ({', '.join(units)}), for example `{example}`")
-        return float(match[1]) * units[match[2]]
+        written = _WRITTEN.fullmatch(value.strip()) if isinstance(value, str) else None
+        if isinstance(value, (int, float)) or (written and not written[3]):
+            raise Mistake("a number needs a unit here", _units(units, example))
+        if written is None:
+            raise Mistake("write a number and its unit", _units(units, example))
+        number, space, unit = written.groups()
+        if unit not in units:
+            meant = next((known for known in units if known.lower() == unit.lower()), None) or near(unit, units)
+            help = f"did you mean `{number}{space}{meant}`?" if meant else _units(units, example)
+            raise Mistake(f"`{unit}` is not a unit that fits here", help)
+        if not math.isfinite(float(number) * units[unit]):
+            raise Mistake("this number is too large")
+        return float(number) * units[unit]
 
-    schema = {"type": "string", "pattern": f"^{pattern}$", "examples": [example]}
-    return Annotated[float, BeforeValidator(parse), WithJsonSchema(schema)]
+    pattern = rf"^\s*{NUMBER}\s*({'|'.join(units)})\s*$"
+    return Annotated[
+        float, BeforeValidator(parse), WithJsonSchema({"type": "string", "pattern": pattern, "examples": [example]})
+    ]
+
+
+def _units(units: dict[str, float], example: str) -> str:
+    return f"for example `{example}`" + (f"; the units are {', '.join(units)}" if len(units) > 2 else "")
 
 
 Seconds = _quantity(TIME, "40 ms")
 Bytes = _quantity(SIZE, "5 MB")
 Share = _quantity(SHARE, "30%")
 Points = _quantity(POINTS, "1.5 points")
+
+
+def like(value: float, written: str) -> str:
+    """`value` in the unit of another quantity: `like(0.5, "30%")` is `50%`, `like(0.04, "1 ms")` is `40 ms`."""
+    match = _WRITTEN.fullmatch(written.strip())
+    if match is None or match[3] not in UNITS:
+        return f"{value:g}"
+    return f"{value / UNITS[match[3]]:g}{match[2]}{match[3]}"
 
 
 def show_seconds(value: float) -> str:

@@ -1,13 +1,15 @@
 """Read YAML safely, remember where every key and value stands, and write it sorted.
 
-PyYAML reads YAML 1.1, where `1e-4` is a string, `no` is a boolean, `010` is eight, and the second of two
-equal keys silently wins. The loader here follows the YAML 1.2 core schema instead and refuses repeated keys.
+PyYAML reads YAML 1.1, where `1e-4` is a string, `no` is a boolean, `010` is eight, `1:30` is ninety, and the second of
+two equal keys silently wins. The loader here follows the YAML 1.2 core schema instead and refuses repeated keys. It
+also refuses aliases and tags: a recipe is plain data, and a few nested aliases can stand for gigabytes.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,9 @@ import yaml
 from .errors import Place, Problem, UserError
 
 Loc = tuple[str | int, ...]
+
+DEEPEST = 40
+"""Nesting beyond this is a mistake, and would exhaust Python's stack some hundreds of levels later."""
 
 
 @dataclass
@@ -28,42 +33,78 @@ class Document:
     keys: dict[Loc, Place] = field(default_factory=dict)
     values: dict[Loc, Place] = field(default_factory=dict)
 
+    @cached_property
+    def lines(self) -> list[str]:
+        return re.split(r"\r\n|[\r\n\x85\u2028\u2029]", self.text)
+
     def place(self, loc: Loc, *, key: bool = False) -> Place:
         """Where `loc` stands, or its nearest parent that does (what is missing has no place of its own)."""
         table = self.keys if key else self.values
         while loc and loc not in table:
             loc = loc[:-1]
-        return table.get(loc) or self.values.get(loc) or Place(self.path, 1, 1)
+        return table.get(loc) or self.values.get(loc) or self.at(0, 0)
+
+    def at(self, line: int, column: int, width: int = 1) -> Place:
+        """The place of a mark of PyYAML, which counts from 0."""
+        source = self.lines[line] if line < len(self.lines) else ""
+        return Place(self.path, line + 1, column + 1, width, source)
+
+
+_TAG = "tag:yaml.org,2002:"
 
 
 class _Loader(yaml.SafeLoader):
-    """SafeLoader with the scalars of the YAML 1.2 core schema."""
+    """SafeLoader with the scalars of the YAML 1.2 core schema, without aliases and tags."""
+
+    depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        event = self.peek_event()
+        self.depth += 1
+        if isinstance(event, yaml.AliasEvent):
+            raise _Refused(f"the alias `*{event.anchor}` is not allowed", "write the value out", event.start_mark)
+        if getattr(event, "tag", None):
+            tag = event.tag.replace(_TAG, "!!")
+            raise _Refused(f"the tag `{tag}` is not allowed", "write plain data", event.start_mark)
+        if self.depth > DEEPEST:
+            raise _Refused(f"more than {DEEPEST} levels of nesting", "is a bracket left open?", event.start_mark)
+        node = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
 
 
-_REPLACED = {f"tag:yaml.org,2002:{t}" for t in ("float", "int", "bool", "timestamp")}
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in pairs if tag not in _REPLACED]
-    for first, pairs in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-for _tag, _pattern, _first in (
-    ("bool", r"true|false", "tf"),
-    ("int", r"[-+]?[0-9]+", "-+0123456789"),
-    ("float", r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.inf|\.nan", "-+.0123456789"),
+class _Refused(yaml.MarkedYAMLError):
+    def __init__(self, message: str, help: str, mark: yaml.Mark) -> None:
+        super().__init__(problem=message, problem_mark=mark)
+        self.help = help
+
+
+_Loader.yaml_implicit_resolvers = {}
+for _name, _pattern, _first in (
+    ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
+    ("bool", r"true|True|TRUE|false|False|FALSE", list("tTfF")),
+    ("int", r"[-+]?[0-9]{1,18}", list("-+0123456789")),
+    ("float", r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.inf|\.nan", list("-+.0123456789")),
 ):
-    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(rf"^(?:{_pattern})$"), list(_first))
-_Loader.add_constructor("tag:yaml.org,2002:int", lambda loader, node: int(loader.construct_scalar(node)))
+    _Loader.add_implicit_resolver(_TAG + _name, re.compile(rf"^(?:{_pattern})$"), _first)
+_Loader.add_constructor(_TAG + "int", lambda loader, node: int(loader.construct_scalar(node)))
 
 
 def read(path: Path) -> Document:
     """Read `path`; a file that is missing, not text, or not YAML is a `UserError` that names the place."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_bytes().decode("utf-8-sig")
     except FileNotFoundError:
         raise UserError(f"there is no file `{path}`") from None
     except IsADirectoryError:
         raise UserError(f"`{path}` is a folder, not a YAML file") from None
-    except UnicodeDecodeError:
-        raise UserError(f"`{path}` is not a text file", "recipes and targets are YAML in UTF-8") from None
+    except PermissionError:
+        raise UserError(f"`{path}` may not be read", "look at its permissions") from None
+    except UnicodeDecodeError as error:
+        raise UserError(
+            f"`{path}` is not UTF-8 text: byte {error.start} is 0x{error.object[error.start]:02x}",
+            "save it as UTF-8",
+        ) from None
     document = Document(path, text)
     try:
         loader = _Loader(text)
@@ -77,9 +118,11 @@ def read(path: Path) -> Document:
     except yaml.MarkedYAMLError as error:
         raise UserError(_from_yaml(document, error)) from None
     except yaml.reader.ReaderError as error:
-        raise UserError(f"`{path}` has a character that YAML does not allow: {error.reason}") from None
-    except RecursionError:
-        raise UserError(f"`{path}` is nested too deeply") from None
+        before = text[: error.position]
+        place = document.at(before.count("\n"), len(before) - (before.rfind("\n") + 1))
+        # The line is not shown: what is wrong with it would reach the terminal.
+        place = Place(path, place.line, place.column)
+        raise UserError(Problem(f"the character U+{error.character:04X} is not allowed in YAML", "", place)) from None
     return document
 
 
@@ -89,14 +132,25 @@ def dump(data: Any) -> str:
 
 
 class _Dumper(yaml.SafeDumper):
+    """Quotes for what either YAML would misread: `no` for 1.1's readers, `1e-4` for ours."""
+
     def ignore_aliases(self, data: Any) -> bool:
         return True
+
+
+_Dumper.yaml_implicit_resolvers = {first: list(pairs) for first, pairs in yaml.SafeDumper.yaml_implicit_resolvers.items()}
+for _first, _pairs in _Loader.yaml_implicit_resolvers.items():
+    _Dumper.yaml_implicit_resolvers.setdefault(_first, []).extend(_pairs)
 
 
 def _mark(document: Document, node: yaml.Node, loc: Loc, problems: list[Problem]) -> None:
     document.values[loc] = _place(document, node)
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                problems.append(Problem("a key must be plain text", "", _place(document, key)))
+                continue
+            key.tag = _TAG + "str"
             here = (*loc, key.value)
             if here in document.keys:
                 first = document.keys[here].line
@@ -111,20 +165,34 @@ def _mark(document: Document, node: yaml.Node, loc: Loc, problems: list[Problem]
 
 
 def _place(document: Document, node: yaml.Node) -> Place:
+    """Where a node stands; of one that goes over several lines, the rest of its first line."""
     start, end = node.start_mark, node.end_mark
-    source = _line(document, start.line)
-    width = end.column - start.column if end.line == start.line else len(source.rstrip()) - start.column
-    return Place(document.path, start.line + 1, start.column + 1, max(width, 1), source)
+    place = document.at(start.line, start.column)
+    width = end.column - start.column if end.line == start.line else len(place.source.rstrip()) - start.column
+    return document.at(start.line, start.column, max(width, 1))
+
+
+_ADVICE = {
+    "found character '\\t'": ("a tab stands where YAML wants spaces", "indent with spaces"),
+    "mapping values are not allowed": (
+        "this `:` comes too early",
+        "look at the indentation, and put quotes around a text that has `: ` in it",
+    ),
+    "could not find expected ':'": ("a `:` is missing after a key", "write `key: value`, with a space"),
+    "expected <block end>": ("this line does not fit the ones above", "indent it like the lines it belongs to"),
+    "but found another document": ("a second document starts here", "one file holds one recipe or target"),
+    "expected ',' or": ("a `,` or a closing bracket is missing", "close every `[` and `{`"),
+    "found unexpected end of stream": ("a quote is left open", "close it"),
+}
+"""What PyYAML says → what is wrong, and the next act."""
 
 
 def _from_yaml(document: Document, error: yaml.MarkedYAMLError) -> Problem:
+    said = str(error.problem)
+    if isinstance(error, _Refused):
+        message, help = said, error.help
+    else:
+        advice = (pair for fragment, pair in _ADVICE.items() if fragment in said)
+        message, help = next(advice, (f"this is not YAML: {said}", ""))
     mark = error.problem_mark or error.context_mark
-    line, column = (mark.line, mark.column) if mark else (0, 0)
-    source = _line(document, line)
-    advice = "indent with spaces; YAML does not allow tabs" if "\\t" in str(error.problem) else ""
-    return Problem(f"this is not YAML: {error.problem}", advice, Place(document.path, line + 1, column + 1, 1, source))
-
-
-def _line(document: Document, number: int) -> str:
-    lines = document.text.splitlines()
-    return lines[number] if number < len(lines) else ""
+    return Problem(message, help, document.at(mark.line, mark.column) if mark else document.at(0, 0))
