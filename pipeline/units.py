@@ -1,4 +1,4 @@
-"""Quantities as people write them: `40 ms`, `5 MB`, `30%`, `1.5 points`. A bare number is an error.
+"""Quantities as people write them: `40 ms`, `5 MB`, `30%`, `1.5 points`, `x2`. A bare number is an error.
 
 Inside the pipeline a duration is in seconds, a size in bytes, a share in 0…1 and points in percentage points.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, WithJsonSchema
@@ -23,23 +24,28 @@ NUMBER = r"(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)"
 _WRITTEN = re.compile(rf"({NUMBER})(\s*)(.*)")
 
 
+def _parse(value: Any, units: dict[str, float], example: str) -> float:
+    """A number with one of `units`, in the base unit."""
+    written = _WRITTEN.fullmatch(value.strip()) if isinstance(value, str) else None
+    if isinstance(value, (int, float)) or (written and not written[3]):
+        raise Mistake("a number needs a unit here", _units(units, example))
+    if written is None:
+        raise Mistake("write a number and its unit", _units(units, example))
+    number, space, unit = written.groups()
+    if unit not in units:
+        meant = next((known for known in units if known.lower() == unit.lower()), None) or near(unit, units)
+        help = f"did you mean `{number}{space}{meant}`?" if meant else _units(units, example)
+        raise Mistake(f"`{unit}` is not a unit that fits here", help)
+    if not math.isfinite(float(number) * units[unit]):
+        raise Mistake("this number is too large")
+    return float(number) * units[unit]
+
+
 def _quantity(units: dict[str, float], example: str) -> Any:
     """An annotated float, read from a number with one of `units`."""
 
     def parse(value: Any) -> float:
-        written = _WRITTEN.fullmatch(value.strip()) if isinstance(value, str) else None
-        if isinstance(value, (int, float)) or (written and not written[3]):
-            raise Mistake("a number needs a unit here", _units(units, example))
-        if written is None:
-            raise Mistake("write a number and its unit", _units(units, example))
-        number, space, unit = written.groups()
-        if unit not in units:
-            meant = next((known for known in units if known.lower() == unit.lower()), None) or near(unit, units)
-            help = f"did you mean `{number}{space}{meant}`?" if meant else _units(units, example)
-            raise Mistake(f"`{unit}` is not a unit that fits here", help)
-        if not math.isfinite(float(number) * units[unit]):
-            raise Mistake("this number is too large")
-        return float(number) * units[unit]
+        return _parse(value, units, example)
 
     pattern = rf"^\s*{NUMBER}\s*({'|'.join(units)})\s*$"
     return Annotated[
@@ -63,6 +69,43 @@ def like(value: float, written: str) -> str:
     if match is None or match[3] not in UNITS:
         return f"{value:g}"
     return f"{value / UNITS[match[3]]:g}{match[2]}{match[3]}"
+
+
+REFERENCE = r"(?:timm|torchvision)/[A-Za-z0-9_.]+@[0-9]+"
+"""A published network and the side of its square input in pixels: `timm/mobilenetv2_100@224`."""
+_RELATIVE = re.compile(rf"({NUMBER})x\s+({REFERENCE})")
+_FACTOR = re.compile(rf"x({NUMBER})")
+
+
+@dataclass(frozen=True)
+class Relative:
+    """A share of the latency of a pinned reference model, both measured in the same processes."""
+
+    ratio: float
+    model: str
+
+
+def _latency(value: Any) -> float | Relative:
+    if isinstance(value, str) and "x " in value:
+        if match := _RELATIVE.fullmatch(value.strip()):
+            return Relative(float(match[1]), match[2])
+        raise Mistake("write a share of a reference model's latency", "for example `0.5x timm/mobilenetv2_100@224`")
+    return _parse(value, TIME, "40 ms")
+
+
+def _factor(value: Any) -> float:
+    match = _FACTOR.fullmatch(value.strip()) if isinstance(value, str) else None
+    if match is None or float(match[1]) < 1:
+        raise Mistake("write a factor of at least one", "for example `x2`")
+    return float(match[1])
+
+
+def _text(*examples: str) -> WithJsonSchema:
+    return WithJsonSchema({"type": "string", "examples": list(examples)})
+
+
+Latency = Annotated[float | Relative, BeforeValidator(_latency), _text("40 ms", "0.5x timm/mobilenetv2_100@224")]
+Factor = Annotated[float, BeforeValidator(_factor), _text("x2")]
 
 
 def show_seconds(value: float) -> str:

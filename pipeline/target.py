@@ -1,0 +1,160 @@
+"""A target profile: the device, the runtime that serves it, and the budgets that a model must meet there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    PrivateAttr,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
+
+from . import paths, yamlio
+from .errors import Mistake, Place, UserError, suggest
+from .facts import Machine, Runtime
+from .units import REFERENCE, Bytes, Factor, Latency, Points, Relative, Share
+from .validation import validated
+
+Level = Literal["required", "advisory"]
+
+
+class Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Budget(Strict):
+    """A limit, written plainly (`2 MB`) or with its level (`{limit: 2 MB, level: advisory}`)."""
+
+    level: Level = Field(default="required", description="an advisory budget is shown and never fails the gate")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _plain(cls, value: Any) -> Any:
+        return value if isinstance(value, dict | Budget) else {"limit": value}
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        mapping = handler.resolve_ref_schema(handler(core))
+        return {"anyOf": [mapping["properties"]["limit"], mapping]}
+
+
+class BytesBudget(Budget):
+    limit: Bytes
+
+
+class LatencyBudget(Budget):
+    limit: Latency
+    percentile: int = Field(default=50, ge=1, le=99, description="the share of runs that must be this fast")
+
+    @model_validator(mode="after")
+    def _relative_is_a_median(self) -> LatencyBudget:
+        if isinstance(self.limit, Relative) and "percentile" in self.model_fields_set:
+            raise Mistake("a limit relative to a reference compares medians", "leave `percentile` out")
+        return self
+
+
+class AccuracyBudget(Budget):
+    limit: Share
+
+
+class DropBudget(Budget):
+    limit: Points
+
+
+class Budgets(Strict):
+    size: BytesBudget | None = Field(default=None, description="bytes of the file that the runtime loads, at most")
+    latency: LatencyBudget | None = Field(default=None, description="time of one inference, at most")
+    memory: BytesBudget | None = Field(default=None, description="peak resident memory of a process that runs it")
+    accuracy: AccuracyBudget | None = Field(default=None, description="on the test split, at least")
+    accuracy_drop: DropBudget | None = Field(default=None, description="points below the recipe's reference, at most")
+
+    def items(self) -> list[tuple[str, Budget]]:
+        """The budgets that are set, in the order of the fields."""
+        return [(name, getattr(self, name)) for name in type(self).model_fields if getattr(self, name) is not None]
+
+
+class Reference(Strict):
+    """A latency of a published network on the device: one row of a published table, with its source."""
+
+    model: Annotated[str, Field(pattern=f"^{REFERENCE}$", description="such as `timm/mobilenetv2_100@224`")]
+    ms: Annotated[float, Field(gt=0)]
+    precision: Literal["fp32", "int8"]
+    threads: Annotated[int, Field(ge=1)]
+    runtime: str
+    statistic: Literal["min", "mean", "p50", "p90"]
+    source: str
+    commit: str
+
+
+class Target(Strict):
+    name: str
+    about: str = ""
+    runtime: Runtime
+    threads: Annotated[int, Field(ge=1)] = 1
+    reach: Literal["local", "none"] = Field(default="none", description="`none` means: estimated from this machine")
+    preset: Literal["u8s8", "s8s8"] | None = Field(default=None, description="by default what suits the processor")
+    extrapolate: Factor | None = Field(default=None, description="widens estimates outside the references' span")
+    references: list[Reference] = []
+    budgets: Budgets
+
+    _document: yamlio.Document | None = PrivateAttr(default=None)
+
+    @field_validator("budgets")
+    @classmethod
+    def _relative_needs_a_measurement(cls, budgets: Budgets, info: ValidationInfo) -> Budgets:
+        latency = budgets.latency
+        if latency and isinstance(latency.limit, Relative) and info.data.get("reach") != "local":
+            raise Mistake("a latency relative to a reference has to be measured", "write `reach: local`, or a time")
+        return budgets
+
+    def place(self, budget: str) -> Place | None:
+        """Where the file sets `budget`, or None for a target that was not read from a file."""
+        return self._document.place(("budgets", budget)) if self._document else None
+
+    def integers(self, machine: Machine) -> str:
+        """The integer preset of the file for this target; `machine` is the one that measures."""
+        if self.preset:
+            return self.preset
+        # TFLite's int8 is signed on both sides, and ARM has no instruction that prefers unsigned activations.
+        return host_preset(machine) if self.reach == "local" and self.runtime == "onnxruntime" else "s8s8"
+
+
+def load(path: Path) -> Target:
+    """Read a target file; everything wrong in it is one `UserError`, and each budget keeps its place."""
+    document = yamlio.read(path)
+    target = validated(document, Target)
+    target._document = document
+    return target
+
+
+def find(name: str, source: Path) -> Path:
+    """The file of the target that the recipe `source` calls `name`: a path beside it, or `targets/NAME.yaml`."""
+    if name.endswith((".yaml", ".yml")):
+        return source.parent / name
+    folders = [source.parent / "targets", source.parent.parent / "targets", Path("targets"), paths.SHIPPED / "targets"]
+    for folder in folders:
+        if (folder / f"{name}.yaml").is_file():
+            return folder / f"{name}.yaml"
+    known = {file.stem for folder in folders for file in folder.glob("*.yaml")}
+    raise UserError(f"there is no target `{name}`", suggest(name, known, "write its path, ending in .yaml"))
+
+
+def host_preset(machine: Machine) -> str:
+    """`u8s8` on x86 with VNNI, else `s8s8`: without VNNI, u8·s8 products saturate 16 bits (VPMADDUBSW)."""
+    vnni = {"avx512_vnni", "avx_vnni"} & set(machine.features)
+    return "u8s8" if vnni else "s8s8"
+
+
+def presets(targets: Iterable[Target], machine: Machine) -> tuple[str, ...]:
+    """The integer presets that the targets need, the host's first, each once."""
+    return tuple(dict.fromkeys([host_preset(machine), *(target.integers(machine) for target in targets)]))
