@@ -1,0 +1,86 @@
+"""TFLite files from ONNX graphs: float from float, int8 from QDQ with the graph's own integers.
+
+Images are NCHW in ONNX and NHWC in the file, for inputs and outputs of rank 4 alike; names and types are the graph's.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from ..errors import Problem, UserError
+
+if TYPE_CHECKING:
+    import onnx
+
+METADATA = "edgepress"
+
+
+def write(model: onnx.ModelProto, metadata: dict[str, Any]) -> bytes:
+    """A TFLite file that computes what the ONNX model does.
+
+    A float model gives a float file. In a QDQ model (int8 activations, symmetric int8 weights) every
+    DequantizeLinear → operator → QuantizeLinear becomes one int8 operator with the graph's scales and zero points;
+    what the graph computes in float stays float.
+
+    Args:
+        model: operator set 13 or later, fixed shapes, simplified.
+        metadata: JSON data, kept in the file's metadata under `edgepress`; see `read_metadata`.
+
+    Raises:
+        UserError: an operator, or a use of one, that is not in the set; it names the node.
+    """
+    from .graph import read
+    from .lowering import Lowering, nhwc
+    from .ops import OPERATORS
+
+    _check_operators(model, OPERATORS)
+    graph = read(model, {name for name, row in OPERATORS.items() if row.integer})
+    lowering = Lowering(graph)
+    for name, dtype in graph.inputs.items():
+        shape = nhwc(graph.shape(name))
+        lowering.tensors[name] = lowering.file.tensor(name, shape, dtype, graph.quantization.get(name))
+    for node in graph.nodes:
+        OPERATORS[node.op].lower(lowering, node)
+    outputs = {name: lowering.tensors[name] for name in graph.outputs}
+    for name, tensor in outputs.items():
+        lowering.file.rename(tensor, name)
+    inputs = {name: lowering.tensors[name] for name in graph.inputs}
+    return lowering.file.finish(inputs, outputs, {METADATA: json.dumps(metadata, sort_keys=True).encode()})
+
+
+def read_metadata(data: bytes) -> dict[str, Any]:
+    """The metadata that `write` put into a file.
+
+    Raises:
+        UserError: the file is not TFLite, or has no entry `edgepress`.
+    """
+    from ai_edge_litert import schema_py_generated as schema
+
+    if data[4:8] != b"TFL3":
+        raise UserError("this is not a TFLite file", "it should start with the identifier `TFL3`")
+    model = schema.Model.GetRootAs(data)
+    for index in range(model.MetadataLength()):
+        entry = model.Metadata(index)
+        if entry.Name() == METADATA.encode():
+            found: dict[str, Any] = json.loads(model.Buffers(entry.Buffer()).DataAsNumpy().tobytes())
+            return found
+    raise UserError(f"this TFLite file has no metadata called `{METADATA}`", "convert the model with edgepress")
+
+
+def _check_operators(model: onnx.ModelProto, known: Any) -> None:
+    """Every operator outside the set at once, each with its first node."""
+    read_ahead = {"Constant", "Identity", "Dropout"}
+    unknown = [node for node in model.graph.node if node.op_type not in known and node.op_type not in read_ahead]
+    counts = Counter(node.op_type for node in unknown)
+    first = {node.op_type: node for node in reversed(unknown)}
+    if unknown:
+        raise UserError(
+            Problem(
+                f"cannot convert node `{first[kind].name or first[kind].output[0]}` ({kind}): "
+                f"the operator is not in the TFLite writer's set ({count} in this model)",
+                f"choose a network of {', '.join(known)}; others convert from PyTorch with litert-torch, the extra `[litert]`",
+            )
+            for kind, count in counts.items()
+        )
