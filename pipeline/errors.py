@@ -25,14 +25,17 @@ class Place:
     def __str__(self) -> str:
         return f"{self.path}:{self.line}:{self.column}"
 
+    @property
+    def text(self) -> str:
+        return self.source[self.column - 1 :][: self.width]
+
     def excerpt(self) -> tuple[str, str]:
         """The line, and the carets that go under it; a tab or a wide character above is one below."""
         start = max(0, self.column - 1 - WIDEST // 2) if len(self.source) > WIDEST else 0
         shown = self.source[start : start + WIDEST]
         at = self.column - 1 - start
         indent = "".join(_blank(character) for character in shown[:at]).ljust(at)
-        marked = shown[at : at + self.width]
-        return shown, indent + "^" * max(1, sum(len(_blank(character)) for character in marked))
+        return shown, indent + "^" * max(1, sum(len(_blank(each)) for each in shown[at : at + self.width]))
 
 
 @dataclass(frozen=True)
@@ -74,9 +77,13 @@ class Mistake(ValueError):
 
 
 def near(word: str, known: Iterable[str]) -> str | None:
-    """The known name that `word` most likely stands for."""
-    matches = difflib.get_close_matches(word, sorted(known), n=1, cutoff=0.6)
-    return matches[0] if matches else None
+    """The known name that `word` most likely stands for: one that starts with it, or the most alike, in any case."""
+    names = {name.lower(): name for name in sorted(known, reverse=True)}
+    word = word.lower()
+    longer = (name for name in sorted(names) if len(word) > 2 and name.startswith(word))
+    alike = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
+    match = word if word in names else next(longer, alike[0] if alike else None)
+    return names[match] if match is not None else None
 
 
 def suggest(word: str, known: Iterable[str], otherwise: str = "") -> str:

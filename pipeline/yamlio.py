@@ -8,6 +8,7 @@ also refuses aliases and tags: a recipe is plain data, and a few nested aliases 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -44,6 +45,17 @@ class Document:
             loc = loc[:-1]
         return table.get(loc) or self.values.get(loc) or self.at(0, 0)
 
+    def scalars(self, loc: Loc = ()) -> Iterator[tuple[Loc, Any]]:
+        """Every value within `loc` that is neither a list nor a mapping, with its path from the root."""
+        data = self.data
+        for part in loc:
+            data = data[part]
+        if isinstance(data, (dict, list)):
+            for part in data if isinstance(data, dict) else range(len(data)):
+                yield from self.scalars((*loc, part))
+        else:
+            yield loc, data
+
     def at(self, line: int, column: int, width: int = 1) -> Place:
         """The place of a mark of PyYAML, which counts from 0."""
         source = self.lines[line] if line < len(self.lines) else ""
@@ -59,7 +71,7 @@ class _Loader(yaml.SafeLoader):
     depth = 0
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        event = self.peek_event()
+        event = self.peek_event()  # type: ignore[no-untyped-call]
         self.depth += 1
         if isinstance(event, yaml.AliasEvent):
             raise _Refused(f"the alias `*{event.anchor}` is not allowed", "write the value out", event.start_mark)
@@ -74,7 +86,7 @@ class _Loader(yaml.SafeLoader):
 
 
 class _Refused(yaml.MarkedYAMLError):
-    def __init__(self, message: str, help: str, mark: yaml.Mark) -> None:
+    def __init__(self, message: str, help: str, mark: Any) -> None:
         super().__init__(problem=message, problem_mark=mark)
         self.help = help
 
@@ -87,7 +99,7 @@ for _name, _pattern, _first in (
     ("float", r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.inf|\.nan", list("-+.0123456789")),
 ):
     _Loader.add_implicit_resolver(_TAG + _name, re.compile(rf"^(?:{_pattern})$"), _first)
-_Loader.add_constructor(_TAG + "int", lambda loader, node: int(loader.construct_scalar(node)))
+_Loader.add_constructor(_TAG + "int", lambda loader, node: int(node.value))
 
 
 def read(path: Path) -> Document:
@@ -138,7 +150,9 @@ class _Dumper(yaml.SafeDumper):
         return True
 
 
-_Dumper.yaml_implicit_resolvers = {first: list(pairs) for first, pairs in yaml.SafeDumper.yaml_implicit_resolvers.items()}
+_Dumper.yaml_implicit_resolvers = {
+    first: list(pairs) for first, pairs in yaml.SafeDumper.yaml_implicit_resolvers.items()
+}
 for _first, _pairs in _Loader.yaml_implicit_resolvers.items():
     _Dumper.yaml_implicit_resolvers.setdefault(_first, []).extend(_pairs)
 

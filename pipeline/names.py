@@ -1,0 +1,32 @@
+"""What things may be called: results and recipes by their user, networks by the model zoo."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from typing import Annotated
+
+from pydantic import AfterValidator, WithJsonSchema
+
+from . import paths
+from .errors import Mistake
+
+_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
+
+
+def _name(text: str) -> str:
+    if re.fullmatch(_NAME, text) is None:
+        raise Mistake("this cannot be a name", "up to 64 letters, digits, `-`, `_` and `.`; a letter or digit first")
+    return text
+
+
+Name = Annotated[str, AfterValidator(_name), WithJsonSchema({"type": "string", "pattern": f"^{_NAME}$"})]
+"""A name that is also safe as the name of a file or a folder."""
+
+ZOO = paths.SHIPPED / "timm-models.txt"
+
+
+@cache
+def zoo() -> frozenset[str]:
+    """What timm's networks are called, from the generated list: importing timm itself takes seconds."""
+    return frozenset(ZOO.read_text(encoding="utf-8").split())

@@ -1,0 +1,161 @@
+"""A recipe: what is trained on, the stages that make a small model of it, and the targets that it must fit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import reduce
+from operator import or_
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, ValidationInfo
+
+from . import chain, target, yamlio
+from .data import METRICS, NAMES
+from .errors import Mistake, Problem, UserError, suggest
+from .names import Name
+from .stage import Stage
+from .stages import TABLE
+from .units import Points
+from .validation import in_order, validated
+from .yamlio import Document
+
+if TYPE_CHECKING:
+    AnyStage = Stage
+else:
+    AnyStage = Annotated[reduce(or_, TABLE.values()), Field(discriminator="use")]
+
+
+def _data(name: str) -> str:
+    if name not in NAMES:
+        raise Mistake("there is no such data set", suggest(name, NAMES))
+    return name
+
+
+def _metric(name: str) -> str:
+    if name not in METRICS:
+        raise Mistake("there is no such metric", suggest(name, METRICS))
+    return name
+
+
+def _target(name: str, info: ValidationInfo) -> str:
+    if not isinstance(info.context, Document):
+        return name
+    try:
+        file = target.find(name, info.context.path)
+    except UserError as error:
+        raise Mistake("there is no such target", error.problems[0].help) from None
+    if not file.is_file():
+        raise Mistake(f"there is no file `{file}`", "a path counts from the recipe's folder")
+    return name
+
+
+def _once(names: tuple[str, ...]) -> tuple[str, ...]:
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise Mistake(f"`{twice[0]}` is listed twice", "take one out")
+    return names
+
+
+class _Options(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Task(_Options):
+    """What is learnt, and how it is scored."""
+
+    data: Annotated[str, AfterValidator(_data)] = Field(description="the data set", examples=list(NAMES))
+    metric: Annotated[str, AfterValidator(_metric)] = Field(
+        default="accuracy", description="what a model is scored by", examples=list(METRICS)
+    )
+    seed: int = Field(default=0, ge=0, lt=2**32, description="of every random choice")
+
+
+class Keep(_Options):
+    """What the compressed model must keep, on every target."""
+
+    accuracy_drop: Points | None = Field(default=None, description="how far accuracy may fall below the reference")
+
+
+class Recipe(_Options):
+    """Options of a recipe; `load` reads one from a file."""
+
+    name: Name = Field(description="what the run, its report and its lock file are called")
+    task: Task
+    stages: tuple[AnyStage, ...] = Field(
+        min_length=1, description="each works on the result above it, unless it says `input:`"
+    )
+    reference: str | None = Field(
+        default=None,
+        description="the result that accuracy drops count from; by default the first distillation's teacher, "
+        "or else what the first stage that changes a model works on",
+    )
+    keep: Keep = Keep()
+    targets: Annotated[tuple[Annotated[str, AfterValidator(_target)], ...], AfterValidator(_once)] = Field(
+        default=("host",), min_length=1, description="names of target profiles, or paths that end in .yaml"
+    )
+
+    _document: Document | None = PrivateAttr(default=None)
+
+    @property
+    def document(self) -> Document:
+        """The file that it was read from, for places in it."""
+        assert self._document is not None, "only a recipe from `load` has a document"
+        return self._document
+
+    def steps(self) -> list[chain.Step]:
+        """The stages with their labels and what they work on."""
+        return chain.steps(self.stages)
+
+    def reference_label(self) -> str:
+        """The label of the result that accuracy drops count from."""
+        return self.reference or chain.reference(self.steps())
+
+    def target_files(self) -> list[Path]:
+        return [target.find(name, self.document.path) for name in self.targets]
+
+
+def load(path: Path) -> Recipe:
+    """Read a recipe and check all of it: YAML, options, units, chain, files and names. Raises: UserError with every
+    problem, in the order of the file."""
+    return _checked(yamlio.read(path))
+
+
+def _checked(document: Document) -> Recipe:
+    problems: list[Problem] = []
+    try:
+        recipe = validated(document, Recipe)
+    except UserError as error:
+        problems += error.problems
+    if isinstance(document.data, dict):
+        problems += chain.check(document)
+    if problems:
+        raise UserError(in_order(problems))
+    recipe._document = document
+    return recipe
+
+
+def validate(files: Iterable[Path]) -> list[Problem]:
+    """Every problem of recipes, of the targets that they name, and of target files."""
+    problems: list[Problem] = []
+    waiting, seen = list(files), set()
+    while waiting:
+        file = waiting.pop(0)
+        if file.resolve() in seen:
+            continue
+        seen.add(file.resolve())
+        try:
+            document = yamlio.read(file)
+            if _is_target(document):
+                validated(document, target.Target)
+            else:
+                waiting += _checked(document).target_files()
+        except UserError as error:
+            problems += error.problems
+    return problems
+
+
+def _is_target(document: Document) -> bool:
+    """Told apart by their options, for a folder or a name would tell less."""
+    options = set(document.data) if isinstance(document.data, dict) else set()
+    return len(options & set(target.Target.model_fields)) > len(options & set(Recipe.model_fields))

@@ -1,0 +1,202 @@
+"""From what a person wrote to a checked model, or to every problem at once in words that a person understands.
+
+Values are checked strictly (`'10'` and `true` are not whole numbers), and each problem stands at the value that is
+wrong, at the key that is unknown, or at the mapping that lacks an option.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails, to_json
+
+from .errors import Problem, UserError, near, suggest
+from .spot import Spot, follow, options, tags_of
+from .units import like
+from .yamlio import Document, Loc
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def validated(document: Document, model: type[Model]) -> Model:
+    """`document` as a `model`, whose validators find the document as `info.context`. Raises: UserError."""
+    if not isinstance(document.data, dict):
+        raise UserError(_not_a_mapping(document, model))
+    # JSON mode is strict about scalars, yet takes lists for tuples and text for paths.
+    written = to_json(document.data, inf_nan_mode="strings")
+    try:
+        return model.model_validate_json(written, strict=True, context=document)
+    except ValidationError as error:
+        wrong = [(follow(model, details["loc"]), details) for details in error.errors(include_url=False)]
+        raise UserError(in_order(_problems(document, wrong))) from None
+
+
+def in_order(problems: Iterable[Problem]) -> list[Problem]:
+    """By the place in the file; what stands nowhere comes first."""
+    return sorted(problems, key=lambda problem: (problem.place.line, problem.place.column) if problem.place else (0, 0))
+
+
+def _not_a_mapping(document: Document, model: type[BaseModel]) -> Problem:
+    required = [f"`{name}:`" for name, option in model.model_fields.items() if option.is_required()]
+    help = "it needs " + ", ".join(required)
+    if document.data is None:
+        return Problem("the file is empty", help, document.at(0, 0))
+    return Problem(f"the file must be a mapping of options, got {shown(document.data)}", help, document.place(()))
+
+
+def _problems(document: Document, wrong: list[tuple[Spot, ErrorDetails]]) -> Iterator[Problem]:
+    """One problem an error; of a value that fits no member of a union, one problem, or those of the member meant."""
+    misspelt = {
+        (*spot.where[:-1], near(str(spot.where[-1]), options(spot.parent)))
+        for spot, details in wrong
+        if details["type"] == "extra_forbidden"
+    }
+    choices: dict[Loc, dict[str, list[tuple[Spot, ErrorDetails]]]] = {}
+    for spot, details in wrong:
+        if details["type"] == "missing" and spot.where in misspelt:
+            continue
+        if spot.choice is None:
+            yield _problem(document, spot, details)
+        else:
+            choices.setdefault(spot.choice, {}).setdefault(spot.member, []).append((spot, details))
+    for members in choices.values():
+        meant = [errors for errors in members.values() if all(spot.inside for spot, _ in errors)]
+        if meant:
+            yield from (_problem(document, spot, details) for spot, details in min(meant, key=len))
+        else:
+            yield _bad_value(document, [error for errors in members.values() for error in errors])
+
+
+def _problem(document: Document, spot: Spot, details: ErrorDetails) -> Problem:
+    code, value, tags = details["type"], details["input"], tags_of(spot.kind)
+    name, place = str(spot.where[-1]) if spot.where else "", document.place(spot.where)
+    if code == "extra_forbidden":
+        help = suggest(name, options(spot.parent))
+        return Problem(f"unknown option `{name}`", help, document.place(spot.where, key=True))
+    if code == "missing":
+        return Problem(f"missing option `{name}`", spot.about, document.place((*spot.where[:-1], "use")))
+    if code == "union_tag_invalid" and isinstance(value["use"], str):
+        return Problem(
+            f"unknown stage `{value['use']}`", suggest(value["use"], tags), document.place((*spot.where, "use"))
+        )
+    if code == "union_tag_invalid":
+        got = f"`use`: write the name of a stage, got {shown(value['use'])}"
+        return Problem(got, suggest("", tags), document.place((*spot.where, "use")))
+    if code == "union_tag_not_found":
+        return Problem("missing option `use`", _use(value, tags), place)
+    if tags:
+        return Problem(f"write a stage, got {shown(value)}", _use(value, tags), place)
+    return _bad_value(document, [(spot, details)])
+
+
+def _bad_value(document: Document, errors: list[tuple[Spot, ErrorDetails]]) -> Problem:
+    """One problem for one value; `errors` has one error for each type that the value may be of."""
+    spot, value = errors[0][0], errors[0][1]["input"]
+    place = document.place(spot.where)
+    wants, helps = zip(*(_want(spot, details, place.text) for spot, details in errors), strict=True)
+    message = " or ".join(dict.fromkeys(wants))
+    if not (isinstance(value, dict) and errors[0][1]["type"] == "value_error"):  # else: options that do not go together
+        # A validator may have made a mapping of a plain value, whose options the file does not have.
+        known = next(
+            (spot.where[:end] for end in range(len(spot.where), 0, -1) if spot.where[:end] in document.values), ()
+        )
+        names = [part for part in known if isinstance(part, str)]
+        message = "".join(f"`{name}`: " for name in names[-1:]) + f"{message}, got {shown(value)}"
+    return Problem(message, max(helps, key=lambda help: (help.startswith("did you mean"), help != "")), place)
+
+
+def _want(spot: Spot, details: ErrorDetails, text: str) -> tuple[str, str]:
+    """What to write in place of a bad value, and help. `text` is the value as it stands in the file."""
+    code, value, context = details["type"], details["input"], details.get("ctx", {})
+    if isinstance(mistake := context.get("error"), ValueError):
+        return str(mistake), getattr(mistake, "help", "")
+    if code not in _WANTED:
+        return details["msg"][:1].lower() + details["msg"][1:], spot.about
+    # A bound is told in the unit that the value is written in.
+    bounds = {
+        name: like(bound, value) if isinstance(bound, (int, float)) and isinstance(value, str) else bound
+        for name, bound in context.items()
+    }
+    if code == "literal_error":
+        bounds["expected"] = context["expected"].replace("'", "`")
+    return _WANTED[code].format(**bounds), _help(code, value, context, text) or (spot.about if code in _ABOUT else "")
+
+
+def _help(code: str, value: Any, context: dict[str, Any], text: str) -> str:
+    if code == "literal_error" and isinstance(value, str):
+        match = near(value, re.findall(r"'([^']*)'", context["expected"]))
+        return f"did you mean `{match}`?" if match else ""
+    if code == "string_type" and isinstance(value, (bool, int, float)):
+        return f"put it in quotes: `'{text}'`"
+    if code == "bool_type" and str(value).lower() in _SPELT:
+        return f"write `{_SPELT[str(value).lower()]}`"
+    if code == "int_type" and isinstance(value, float) and value.is_integer():
+        return f"write `{value:.0f}`"
+    if code in ("int_type", "float_type") and isinstance(value, str) and re.fullmatch(r"[-+.0-9eE]+", value):
+        return "take the quotes away"
+    if code in ("list_type", "tuple_type") and isinstance(value, str):
+        return f"did you mean `[{text}]`?"
+    return ""
+
+
+def _use(value: Any, tags: Iterable[str]) -> str:
+    """What to do about a stage without `use`, by what stands in its place."""
+    if isinstance(value, str) and (tag := near(value, tags)):
+        return f"did you mean `use: {tag}`?"
+    for key in value if isinstance(value, dict) else ():
+        if key in tags:
+            return f"write `use: {key}`, with its options beside it"
+        if near(key, ["use"]):
+            return f"did you mean `use` for `{key}`?"
+    return "say what the stage does with `use: NAME`, " + suggest("", tags)
+
+
+def shown(value: Any) -> str:
+    """A value from YAML in a message."""
+    if isinstance(value, (dict, list)):
+        return "a mapping" if isinstance(value, dict) else "a list"
+    if value is None:
+        return "nothing"
+    if isinstance(value, str):
+        return repr(value if len(value) <= 60 else value[:59] + "…")
+    return str(value).lower()
+
+
+_SPELT = {
+    "yes": "true",
+    "on": "true",
+    "y": "true",
+    "no": "false",
+    "off": "false",
+    "n": "false",
+    "1": "true",
+    "0": "false",
+}
+_WANTED = {
+    "int_type": "write a whole number",
+    "float_type": "write a number",
+    "bool_type": "write `true` or `false`",
+    "string_type": "write text",
+    "list_type": "write a list",
+    "tuple_type": "write a list",
+    "dict_type": "write a mapping of options",
+    "model_type": "write a mapping of options",
+    "literal_error": "write {expected}",
+    "greater_than": "write more than {gt}",
+    "greater_than_equal": "write {ge} or more",
+    "less_than": "write less than {lt}",
+    "less_than_equal": "write {le} or less",
+    "multiple_of": "write a multiple of {multiple_of}",
+    "finite_number": "write a finite number",
+    "too_short": "write at least {min_length}",
+    "too_long": "write at most {max_length}",
+    "string_too_short": "write at least {min_length} characters",
+    "string_too_long": "write at most {max_length} characters",
+    "string_pattern_mismatch": "this text is not allowed here",
+}
+"""Kind of pydantic error → what to write."""
+_ABOUT = ("string_pattern_mismatch", "too_short", "too_long")
+"""Kinds of error where the option's description says more."""
