@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from .names import Name
+
 if TYPE_CHECKING:
     from .data import Dataset
 
@@ -25,8 +27,8 @@ MAIN_FILE: dict[Kind, str] = {"torch": "model.safetensors", "onnx": "model.onnx"
 class Artifact:
     """A model in a folder of the cache: its main file is `MAIN_FILE[kind]`.
 
-    `presets` maps the name of an integer preset (`u8s8`, `s8s8`) to the file quantized for it;
-    `notes` is what the stage has to tell about how it went, as JSON data.
+    A quantized model has one file for each integer preset instead: `presets` maps `u8s8` or `s8s8` to its name,
+    the host's first. `notes` is what the stage has to tell about how it went, as JSON data.
     """
 
     kind: Kind
@@ -36,7 +38,8 @@ class Artifact:
 
     @property
     def path(self) -> Path:
-        return self.folder / MAIN_FILE[self.kind]
+        """The main file; of a quantized model the host's."""
+        return self.folder / next(iter(self.presets.values()), MAIN_FILE[self.kind])
 
     def preset(self, name: str) -> Path:
         """The file for an integer preset; an artifact without presets is the same for all."""
@@ -100,7 +103,7 @@ class Stage(BaseModel, ABC):
     shrinks: ClassVar[tuple[str, ...]] = ()
 
     use: str
-    name: str | None = Field(default=None, description="what later stages call the result")
+    name: Name | None = Field(default=None, description="what later stages call the result")
     input: str | None = Field(default=None, description="the result to work on; by default the one above")
 
     @property

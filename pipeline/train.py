@@ -6,7 +6,8 @@ same weights: the order of an epoch and its augmentation depend on the seed and 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -95,6 +96,16 @@ def generator(*seeds: int) -> torch.Generator:
     import torch
 
     return torch.Generator().manual_seed(int(np.random.SeedSequence(seeds).generate_state(1)[0]))
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Fresh weights drawn inside the block depend on `seed` alone."""
+    import torch
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield
 
 
 def fit(

@@ -1,0 +1,63 @@
+"""What distilling needs: the loss, and the teacher's answers, asked for once and kept."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from .errors import UserError
+from .paths import digest
+from .stage import Context
+from .train import Pixels, Schedule, logits
+from .zoo import load
+
+
+def kd_loss(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
+    """T² · KL(softmax(teacher/T) ‖ softmax(student/T)) of logits (b, classes): summed over classes, mean over b.
+
+    T² keeps the gradient's size when T changes (Hinton et al., 2015, section 2).
+    """
+    softened = functional.log_softmax(student / temperature, 1)
+    target = functional.log_softmax(teacher / temperature, 1)
+    return temperature**2 * functional.kl_div(softened, target, reduction="batchmean", log_target=True)
+
+
+def teacher_logits(paths: list[Path], schedule: Schedule, views: int, seed: int, context: Context) -> list[Tensor]:
+    """The teachers' mean log-probabilities for each augmented view of the training images: `views` × (n, classes).
+
+    They are a by-product in the cache, under a key that covers the teachers' bytes, the data and the augmentation.
+    """
+    from safetensors.torch import load_file, save_file
+
+    key = {
+        "teachers": [digest(path) for path in paths],
+        "data": context.data.digest,
+        "images": len(context.data["train"].x),
+        "augment": [schedule.flip, schedule.shift, seed],
+        "views": views,
+        "torch": torch.__version__,
+    }
+
+    def make(folder: Path) -> None:
+        pixels = Pixels(context.data, "train", seed, flip=schedule.flip, shift=schedule.shift)
+        teachers = [load(path)[0] for path in paths]
+        answers: dict[str, Tensor] = {}
+        for view in range(views):
+            context.say(view, views, f"asking the teacher, view {view + 1}/{views}")
+            each = [torch.from_numpy(logits(teacher, pixels, view)).log_softmax(1) for teacher in teachers]
+            answers[str(view)] = torch.stack(each).logsumexp(0) - torch.tensor(len(each)).log()
+        save_file(answers, folder / "logits.safetensors")
+
+    stored = load_file(context.derive(key, make) / "logits.safetensors")
+    expected = (len(context.data["train"].x), len(context.data.labels))
+    found = [stored[str(view)] for view in range(views)]
+    for answers in found:
+        if tuple(answers.shape) != expected:
+            raise UserError(
+                f"the teacher answers {tuple(answers.shape)[1]} classes, the data has {expected[1]}",
+                "distil from a teacher of the same classes in the same order",
+            )
+    return found

@@ -1,0 +1,176 @@
+"""ONNX files: written from torch, taken over from elsewhere, counted."""
+
+from __future__ import annotations
+
+import logging
+import math
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import onnx
+from onnx import numpy_helper
+
+from . import metadata
+from .errors import UserError
+from .predict import predict
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from .data import Dataset
+
+TOLERANCE = 1e-3
+"""Largest difference of the exported graph's answers from torch's, as a share of the largest answer."""
+
+
+def export(module: nn.Module, data: Dataset, path: Path, *, opset: int = 18) -> float:
+    """Write `module` as one self-contained, simplified ONNX file with a batch of 1 and the metadata contract.
+
+    Returns the largest difference from torch on validation images, as a share of the largest answer;
+    raises UserError when it is above `TOLERANCE` or the exporter refuses the module.
+    """
+    import onnxsim
+    import torch
+
+    example = torch.zeros(1, *data.shape)
+    module = module.eval().to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+    for name in ("torch.onnx", "onnxscript", "onnx_ir"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            program = torch.onnx.export(
+                module, (example,), dynamo=True, opset_version=opset, input_names=["input"], output_names=["output"],
+                external_data=False, verbose=False,
+            )  # fmt: skip
+    except torch.onnx.errors.OnnxExporterError as error:
+        raise UserError(f"torch cannot export this network: {str(error).splitlines()[0]}") from error
+    assert program is not None
+    model, simplified = onnxsim.simplify(program.model_proto)
+    if not simplified:
+        raise UserError("onnxsim changed the answers of this network", "report it with the name of the network")
+    metadata.embed(model, metadata.describe(data))
+    _write(model, path)
+
+    images = data.normalised(data["validation"].x[:64])
+    with torch.inference_mode():
+        expected = module(torch.from_numpy(images)).numpy()
+    return _compared(path, images, expected)
+
+
+def adopt(source: Path, data: Dataset, path: Path) -> None:
+    """Take over an ONNX file from elsewhere: checked, batch 1, one file, with the metadata contract."""
+    try:
+        model = onnx.load(source)
+        onnx.checker.check_model(model)
+    except (onnx.checker.ValidationError, ValueError, OSError, TypeError) as error:
+        raise UserError(f"`{source}` is not a sound ONNX file: {str(error).splitlines()[0]}") from error
+    except Exception as error:
+        # protobuf's DecodeError has no stable home across its versions.
+        if type(error).__name__ != "DecodeError":
+            raise
+        raise UserError(f"`{source}` is not an ONNX file") from error
+    stored = {tensor.name for tensor in model.graph.initializer}
+    inputs = [value for value in model.graph.input if value.name not in stored]
+    if len(inputs) != 1 or len(model.graph.output) != 1:
+        raise UserError(
+            f"`{source}` has {len(inputs)} inputs and {len(model.graph.output)} outputs",
+            "only models with one input and one output are supported",
+        )
+    _fix_batch(inputs[0])
+    _fix_batch(model.graph.output[0])
+    shape, wanted = _shape(inputs[0]), [1, *data.shape]
+    if shape != wanted or inputs[0].type.tensor_type.elem_type != onnx.TensorProto.FLOAT:
+        raise UserError(
+            f"`{source}` takes {shape} where `{data.name}` gives float32 {wanted}",
+            "export it for this input, or change `task: {data: …}`",
+        )
+    classes = _shape(model.graph.output[0])
+    if classes != [1, len(data.labels)]:
+        raise UserError(f"`{source}` gives {classes}, `{data.name}` has {len(data.labels)} classes")
+    contract = metadata.describe(data)
+    contract["input"]["name"], contract["output"]["name"] = inputs[0].name, model.graph.output[0].name
+    metadata.embed(model, contract)
+    _write(model, path)
+
+
+class Size(NamedTuple):
+    """Learnt numbers, and multiply-accumulates of convolutions and matrix products for one example."""
+
+    parameters: int
+    macs: int
+
+
+def size(path: Path) -> Size:
+    """Count an ONNX file. The scales and zero points of quantization are not learnt and do not count."""
+    model = onnx.shape_inference.infer_shapes(onnx.load(path))
+    graph = model.graph
+    tensors = {t.name: t for t in graph.initializer}
+    source = {out: node for node in graph.node for out in node.output}
+    shapes = {v.name: _shape(v) for v in [*graph.value_info, *graph.input, *graph.output]}
+
+    def weight(name: str) -> str | None:
+        """The initializer that `name` stands for, through a DequantizeLinear."""
+        if name in tensors:
+            return name
+        node = source.get(name)
+        return weight(node.input[0]) if node is not None and node.op_type == "DequantizeLinear" else None
+
+    learnt: dict[str, int] = {}
+    macs = 0
+    for node in graph.node:
+        if node.op_type in ("QuantizeLinear", "DequantizeLinear", "Reshape", "Clip", "ReduceMean", "Constant"):
+            continue
+        for name in map(weight, node.input):
+            if name is not None:
+                learnt[name] = math.prod(tensors[name].dims)
+        if node.op_type in ("Conv", "ConvInteger", "QLinearConv"):
+            kernel = weight(node.input[1]) or weight(node.input[3])
+            if kernel is not None:
+                macs += math.prod(shapes[node.output[0]][2:]) * math.prod(tensors[kernel].dims)
+        elif node.op_type in ("Gemm", "MatMul", "MatMulInteger"):
+            kernel = weight(node.input[1])
+            if kernel is not None:
+                macs += math.prod(tensors[kernel].dims) * (math.prod(shapes.get(node.input[0], [1])[:-1]) or 1)
+    return Size(sum(learnt.values()), macs)
+
+
+def quantized(model: onnx.ModelProto) -> bool:
+    """Whether a graph holds quantized tensors already."""
+    return any(node.op_type in ("QuantizeLinear", "DequantizeLinear", "QLinearConv") for node in model.graph.node)
+
+
+def opset(model: onnx.ModelProto) -> int:
+    return next((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), 0)
+
+
+def constant(tensor: onnx.TensorProto) -> np.ndarray:
+    """The array of an initializer."""
+    array: np.ndarray = numpy_helper.to_array(tensor)
+    return array
+
+
+def _write(model: onnx.ModelProto, path: Path) -> None:
+    onnx.checker.check_model(model)
+    path.write_bytes(model.SerializeToString())
+
+
+def _compared(path: Path, images: np.ndarray, expected: np.ndarray) -> float:
+    found = predict(path, images)
+    error = float(np.abs(found - expected).max() / max(float(np.abs(expected).max()), 1e-6))
+    if not error <= TOLERANCE:
+        raise UserError(f"the exported graph answers otherwise than torch: off by {error:.1%} of the largest answer")
+    return error
+
+
+def _shape(value: onnx.ValueInfoProto) -> list[int]:
+    return [d.dim_value for d in value.type.tensor_type.shape.dim]
+
+
+def _fix_batch(value: onnx.ValueInfoProto) -> None:
+    """A batch that is left open becomes 1."""
+    first = value.type.tensor_type.shape.dim
+    if len(first) and first[0].dim_value == 0:
+        first[0].dim_value = 1

@@ -1,0 +1,28 @@
+"""`convert.*`: from ONNX to another runtime's file."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from ..stage import Artifact, Context, Made, Stage
+
+
+class ConvertTflite(Stage):
+    """Write TFLite from the ONNX graph: float from a float graph, and the very same integers from a quantized one."""
+
+    takes: ClassVar = "onnx"
+    gives: ClassVar = "tflite"
+    libraries: ClassVar = ("onnx", "ai-edge-litert", "numpy")
+
+    use: Literal["convert.tflite"]
+
+    def run(self, inputs: dict[str, Artifact], context: Context) -> Made:
+        import onnx
+
+        from ..metadata import read_onnx
+        from ..tflite import write
+
+        source = inputs["input"].preset("s8s8")
+        model = onnx.load(source)
+        (context.folder / "model.tflite").write_bytes(write(model, read_onnx(model)))
+        return Made("tflite", notes={"precision": "s8s8" if inputs["input"].presets else "float32"})

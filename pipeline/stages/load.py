@@ -1,0 +1,93 @@
+"""`load`: a model that exists already, a torch checkpoint or an ONNX file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field
+
+from ..errors import UserError
+from ..paths import find
+from ..stage import Artifact, Context, Kind, Made, Stage
+from ..zoo import Network, fill, save
+from ..zoo import load as load_described
+
+SUFFIXES: dict[str, Kind] = {".safetensors": "torch", ".pt": "torch", ".pth": "torch", ".onnx": "onnx"}
+
+
+class Load(Stage):
+    """Bring a trained model: `.safetensors`, `.pt`, `.pth` (a plain state dict) or `.onnx`."""
+
+    gives: ClassVar = "torch"
+
+    use: Literal["load"]
+    source: str = Field(
+        alias="from",
+        pattern=r"\.(safetensors|pt|pth|onnx)$",
+        description="the file, beside the recipe or among the shipped ones",
+    )
+    model: Network | None = Field(
+        default=None, description="the network of a checkpoint that does not describe itself: `timm/NAME`"
+    )
+
+    @property
+    def kind(self) -> Kind:
+        return SUFFIXES[Path(self.source).suffix]
+
+    def files(self) -> list[str]:
+        return [self.source]
+
+    def run(self, inputs: dict[str, Artifact], context: Context) -> Made:
+        path = find(self.source, context.source)
+        if self.kind == "onnx":
+            from ..onnxio import adopt
+
+            adopt(path, context.data, context.folder / "model.onnx")
+            return Made("onnx")
+        if self.model is None and path.suffix == ".safetensors":
+            module, description = load_described(path)
+        elif self.model is None:
+            raise UserError(
+                f"`{self.source}` does not say which network its weights belong to",
+                f"name it: `- {{use: load, from: {self.source}, model: timm/NAME}}`",
+            )
+        else:
+            description = self.model.describe(context.data)
+            module = fill(description.build(), _tensors(path), path)
+        channels, height, width = context.data.shape
+        if (description.channels, description.size, description.classes) != (
+            channels,
+            (height, width),
+            len(context.data.labels),
+        ):
+            raise UserError(
+                f"`{self.source}` takes {description.channels} × {description.size[0]} × {description.size[1]} and tells "
+                f"{description.classes} classes apart; `{context.data.name}` has {channels} × {height} × {width} and "
+                f"{len(context.data.labels)}",
+                "load a model of the same task, or change `task: {data: …}`",
+            )
+        save(module, description, context.folder / "model.safetensors")
+        return Made("torch")
+
+
+def _tensors(path: Path) -> dict[str, Any]:
+    """The tensors of a plain state dict; nothing in the file is run."""
+    import pickle
+
+    import torch
+    from safetensors.torch import load_file
+
+    if path.suffix == ".safetensors":
+        return load_file(path)
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+        raise UserError(
+            f"`{path}` holds more than tensors, or is no checkpoint: {str(error).splitlines()[0]}",
+            "save it as tensors only: `torch.save(model.state_dict(), path)`",
+        ) from error
+    state = state.get("state_dict", state) if isinstance(state, dict) else state
+    if not isinstance(state, dict) or not all(isinstance(v, torch.Tensor) for v in state.values()):
+        raise UserError(f"`{path}` is not a state dict", "save it with `torch.save(model.state_dict(), path)`")
+    return state

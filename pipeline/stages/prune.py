@@ -1,0 +1,88 @@
+"""`prune.*`: remove what a model can do without."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from pydantic import ConfigDict, Field
+
+from ..errors import UserError
+from ..stage import Artifact, Context, Made, Stage
+from ..train import Schedule
+from ..units import Share
+from ..zoo import load, save
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ..train import Rows
+
+
+class Finetune(Schedule):
+    """Training after pruning, by distillation from the model before it."""
+
+    epochs: int = Field(default=3, ge=0, description="passes over the training images; 0 leaves the model as pruned")
+    lr: float = Field(default=1e-3, gt=0, description="highest learning rate of the one-cycle schedule (AdamW)")
+    temperature: float = Field(default=2.0, gt=0, description="softens both answers")
+    kd_weight: float = Field(default=0.9, ge=0, le=1, description="weight of the divergence; labels get the rest")
+
+
+class PruneChannels(Stage):
+    """Remove whole channels by DepGraph (Fang et al., 2023), then fine-tune by distilling the unpruned model."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+    takes: ClassVar = "torch"
+    gives: ClassVar = "torch"
+    libraries: ClassVar = ("torch", "timm", "numpy", "torch-pruning")
+    shrinks: ClassVar = ("parameters", "bytes")
+
+    use: Literal["prune.channels"]
+    ratio: Share = Field(default="30%", description="share of the channels removed; parameters fall by about twice as much")
+    round_to: int = Field(default=8, ge=1, description="channel counts stay multiples of this: others run slower")
+    everywhere: bool = Field(default=False, description="rank channels over the whole network instead of in each layer")
+    finetune: Finetune = Field(default=Finetune(), description="training after pruning")
+
+    def run(self, inputs: dict[str, Artifact], context: Context) -> Made:
+        import torch
+        import torch_pruning
+        from torch.nn import functional
+
+        from ..distillation import kd_loss, teacher_logits
+        from ..train import fit
+
+        if not 0 < self.ratio < 1:
+            raise UserError("`ratio` of prune.channels must lie between 0% and 100%")
+        source = inputs["input"].path
+        module, description = load(source)
+        if description.members:
+            raise UserError("an ensemble cannot be pruned", "distil it into one student first: `distill.kd`")
+        before = sum(p.numel() for p in module.parameters())
+        example = torch.zeros(1, description.channels, *description.size)
+        classifiers = [m for m in module.modules() if isinstance(m, torch.nn.Linear) and m.out_features == description.classes]
+        pruner = torch_pruning.pruner.BasePruner(
+            module,
+            example,
+            importance=torch_pruning.importance.GroupMagnitudeImportance(p=2),
+            pruning_ratio=self.ratio,
+            global_pruning=self.everywhere,
+            round_to=self.round_to,
+            ignored_layers=classifiers,
+        )
+        pruner.step()
+        history = [[name, bool(is_out), [int(i) for i in rows]] for name, is_out, rows in pruner.DG.pruning_history()]
+        pruned = description.model_copy(update={"pruned": [*description.pruned, *history]})
+        fresh = pruned.build()
+        fresh.load_state_dict(module.state_dict())
+
+        taught = teacher_logits([source], self.finetune, max(1, self.finetune.epochs), context.seed, context)
+
+        def loss(z: Tensor, y: Tensor, rows: Rows) -> Tensor:
+            divergence = kd_loss(z, taught[rows.view][rows.index], self.finetune.temperature)
+            weight = self.finetune.kd_weight
+            return weight * divergence + (1 - weight) * functional.cross_entropy(z, y)
+
+        checkpoint = context.scratch / "checkpoint.pt"
+        fit(fresh, context.data, loss, self.finetune, seed=context.seed, checkpoint=checkpoint, say=context.say)
+        save(fresh, pruned, context.folder / "model.safetensors")
+        after = sum(p.numel() for p in fresh.parameters())
+        return Made("torch", notes={"parameters": [before, after]})
