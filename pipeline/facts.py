@@ -46,7 +46,10 @@ class StageFacts(Facts):
 
 
 class Samples(Facts):
-    """Raw times of one model file: seconds, `[process][round]`; round j of process i is paired across models."""
+    """Raw times of one model: seconds, `[process][round]`; round j of process i is paired across models.
+
+    `path` is that of a `ModelFile`, or names a reference model: `timm/mobilenetv2_100@224 int8`.
+    """
 
     path: str
     runtime: Runtime
@@ -86,4 +89,4 @@ class Report(Facts):
     samples: list[Samples]
     """Every stage's host file and the host target's pinned references, interleaved in the same processes."""
     references: list[Samples]
-    """The reference models that device estimates rest on."""
+    """The judged files and the reference models that device estimates rest on, one thread each."""

@@ -78,7 +78,7 @@ class Budgets(Strict):
     accuracy: AccuracyBudget | None = Field(default=None, description="on the test split, at least")
     accuracy_drop: DropBudget | None = Field(default=None, description="points below the recipe's reference, at most")
 
-    def items(self) -> list[tuple[str, Budget]]:
+    def given(self) -> list[tuple[str, Budget]]:
         """The budgets that are set, in the order of the fields."""
         return [(name, getattr(self, name)) for name in type(self).model_fields if getattr(self, name) is not None]
 

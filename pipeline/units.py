@@ -117,10 +117,11 @@ def show_seconds(value: float) -> str:
 
 def show_bytes(value: float) -> str:
     """`612345` → `0.61 MB`, decimal units as in budgets."""
-    for unit in ("GB", "MB"):
-        if value >= SIZE[unit] / 10:
-            return f"{value / SIZE[unit]:.2f} {unit}"
-    return f"{value / 1e3:.1f} kB" if value >= 1e3 else f"{value:.0f} B"
+    if value < SIZE["MB"] / 10:
+        return f"{value / 1e3:.1f} kB" if value >= 1e3 else f"{value:.0f} B"
+    unit = "GB" if value >= SIZE["GB"] else "MB"
+    number = value / SIZE[unit]
+    return f"{number:.2f} {unit}" if number < 10 else f"{number:.1f} {unit}" if number < 100 else f"{number:.0f} {unit}"
 
 
 def show_count(value: float) -> str:

@@ -36,7 +36,7 @@ def test_every_shipped_profile_loads(path: Path) -> None:
     profile = target.load(path)
     assert profile.name == path.stem
     assert profile.about
-    for name, _ in profile.budgets.items():
+    for name, _ in profile.budgets.given():
         assert str(profile.place(name)).startswith(str(path))
     if profile.reach == "none" and profile.budgets.latency:
         assert profile.references, "a device that is not reached has nothing to be estimated from"
@@ -44,7 +44,7 @@ def test_every_shipped_profile_loads(path: Path) -> None:
 
 def test_budgets_plain_and_with_a_level(tmp_path: Path) -> None:
     profile = read(tmp_path, PLAIN)
-    assert [name for name, _ in profile.budgets.items()] == ["size", "latency"]
+    assert [name for name, _ in profile.budgets.given()] == ["size", "latency"]
     assert profile.budgets.size is not None and profile.budgets.size.limit == 2e6
     assert profile.budgets.size.level == "required"
     latency = profile.budgets.latency
@@ -62,7 +62,7 @@ def test_latency_relative_to_a_pinned_reference(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("2 MB", "2", "5:9: `limit`: a number needs a unit here, got 2"),
+        ("2 MB", "2", "5:9: `size`: a number needs a unit here, got `2`"),
         ("40 ms", "5 MB", "`MB` is not a unit that fits here"),
         ("40 ms", "0.5x mobilenet", "write a share of a reference model's latency"),
         ("40 ms", "0.5x timm/mobilenetv2_100@224", "compares medians"),

@@ -1,0 +1,117 @@
+"""The statistics of a verdict: is a number within its limit, or is that not decided yet?
+
+Two sessions of one model in one process differ for as long as that process lives, so the replicate is the process:
+each gives one number, and the interval is over processes. With one thread the clock is CPU time, which other work on
+the machine hardly moves; with several it is wall time, since CPU time counts threads that spin.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean, median, stdev
+from typing import Literal
+
+from ..facts import Samples
+
+Status = Literal["ok", "FAIL", "undecided"]
+
+LOOKS = (4, 6, 8, 12, 16)
+"""After how many processes a verdict may be taken."""
+ALPHA = 0.01
+"""The chance of a wrong verdict, spread evenly over the looks."""
+CALM = 1.05
+"""Wall time over CPU time up to which a verdict on wall time is given."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """`value` with its interval, and what that means for the limit; one process alone has no interval."""
+
+    status: Status
+    value: float
+    interval: tuple[float, float] | None
+
+
+def log_ratios(candidate: Samples, reference: Samples) -> list[float]:
+    """Per process, the log of candidate over reference; both must come from the same processes and rounds."""
+    if candidate.threads == 1:
+        return [
+            median(math.log(mine / theirs) for mine, theirs in zip(ours, others, strict=True))
+            for ours, others in zip(candidate.cpu, reference.cpu, strict=True)
+        ]
+    pairs = zip(log_percentiles(candidate, 25), log_percentiles(reference, 25), strict=True)
+    return [mine - theirs for mine, theirs in pairs]
+
+
+def log_percentiles(samples: Samples, percentile: float) -> list[float]:
+    """Per process, the log of a percentile of its times in seconds."""
+    import numpy as np
+
+    times = samples.cpu if samples.threads == 1 else samples.wall
+    return [math.log(np.percentile(process, percentile)) for process in times]
+
+
+def contention(samples: Samples) -> float:
+    """Median of wall time over the CPU time of one thread: 1 on an idle machine, more when others take the cores."""
+    return median(
+        wall * samples.threads / cpu
+        for walls, cpus in zip(samples.wall, samples.cpu, strict=True)
+        for wall, cpu in zip(walls, cpus, strict=True)
+    )
+
+
+def spread(logs: Sequence[float]) -> tuple[float, tuple[float, float] | None]:
+    """exp of the mean, and its interval at the level of one look: h = t(k-1, 1 - α/5)·s/√k."""
+    from scipy import stats
+
+    mean, count = fmean(logs), len(logs)
+    if count < 2:
+        return math.exp(mean), None
+    half = stats.t.ppf(1 - ALPHA / len(LOOKS), count - 1) * stdev(logs) / math.sqrt(count)
+    return math.exp(mean), (math.exp(mean - half), math.exp(mean + half))
+
+
+def sequential(logs: Sequence[float], limit: float) -> Verdict:
+    """The verdict of the first look that decides, as it was when the measuring could have stopped there.
+
+    `logs` holds one number for each process, in the order of measuring; fewer than four get a single look.
+    """
+    looks = [look for look in LOOKS if look <= len(logs)] or [len(logs)]
+    for look in looks:
+        value, interval = spread(logs[:look])
+        if interval and interval[1] < limit:
+            return Verdict("ok", value, interval)
+        if interval and interval[0] > limit:
+            return Verdict("FAIL", value, interval)
+    return Verdict("undecided", value, interval)
+
+
+def accuracy(correct: str, limit: float) -> Verdict:
+    """The share of images that are right (`1` in `correct`), at least `limit`, by Wilson's 95% interval."""
+    from scipy import stats
+
+    share = correct.count("1") / len(correct)
+    found = stats.binomtest(correct.count("1"), len(correct)).proportion_ci(0.95, method="wilson")
+    status: Status = "ok" if found.low >= limit else "FAIL" if found.high < limit else "undecided"
+    return Verdict(status, share, (float(found.low), float(found.high)))
+
+
+def accuracy_drop(reference: str, candidate: str, limit: float) -> Verdict:
+    """Points that `candidate` loses against `reference` on the same images, at most `limit`, by a paired 95% interval.
+
+    The interval is never narrower than that of no image being answered differently, where the exact bound on the share
+    of such images is 1 - 0.025^(1/n); the normal approximation alone would claim certainty there.
+    """
+    from scipy import stats
+
+    count = len(reference)
+    lost = sum(mine == "0" and theirs == "1" for mine, theirs in zip(candidate, reference, strict=True))
+    won = sum(mine == "1" and theirs == "0" for mine, theirs in zip(candidate, reference, strict=True))
+    drop = (lost - won) / count
+    error = math.sqrt(max((lost + won) / count - drop**2, 0) / max(count - 1, 1))
+    half = max(stats.t.ppf(0.975, max(count - 1, 1)) * error, 1 - 0.025 ** (1 / count))
+    low, high = 100 * (drop - half), 100 * (drop + half)
+    status: Status = "ok" if high <= limit else "FAIL" if low > limit else "undecided"
+    return Verdict(status, 100 * drop, (low, high))

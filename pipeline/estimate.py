@@ -1,0 +1,216 @@
+"""The latency on a device that is not at hand, from published latencies of networks that this machine can run too.
+
+T̂ = T_host · exp(s), with s the mean over references of log(T_device / T_host): one scale for each runtime, precision
+and number of threads. The host side is always one thread's CPU time, the steadiest figure there is, whatever the
+device uses: the scale then holds the device's gain from its threads as well.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean, median
+from typing import TYPE_CHECKING, Literal
+
+from .facts import ModelFile, Runtime, Samples
+from .target import Reference, Target
+from .units import Relative
+
+if TYPE_CHECKING:
+    import onnx
+
+Precision = Literal["fp32", "int8"]
+
+SAME = {
+    "onnxruntime": {"onnxruntime"},
+    "litert": {"litert", "xnnpack"},
+    "tflite-runtime": {"tflite-runtime", "xnnpack"},
+}
+"""Names of published rows that time what the runtime does; any other is a proxy."""
+QUIET, ROUGH, PROXY = 1.35, 1.6, 2.0
+"""Factors of the interval: same runtime and one thread; several threads or one reference; another runtime."""
+ENOUGH = 9
+"""References from which on a 90% conformal interval exists."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Seconds of one inference, with the interval, what it rests on, and what weakens it."""
+
+    seconds: float
+    interval: tuple[float, float]
+    basis: str
+    note: str
+
+
+@dataclass(frozen=True)
+class ReferenceModel:
+    """A published network as a file for `runtime`; `name` is such as `timm/mobilenetv2_100@224`."""
+
+    name: str
+    precision: Precision
+    runtime: Runtime
+
+    @property
+    def label(self) -> str:
+        """The `Samples.path` of its measurement."""
+        return label(self.name, self.precision)
+
+    @property
+    def file(self) -> str:
+        suffix = "onnx" if self.runtime == "onnxruntime" else "tflite"
+        return f"{self.name.replace('/', '-')}-{self.precision}.{suffix}"
+
+
+def label(name: str, precision: str) -> str:
+    return f"{name} {precision}"
+
+
+def pinned_models(target: Target) -> list[ReferenceModel]:
+    """The float network that a measured target's latency is relative to, to be measured in the same processes."""
+    latency = target.budgets.latency
+    if latency is None or not isinstance(latency.limit, Relative):
+        return []
+    return [ReferenceModel(latency.limit.model, "fp32", target.runtime)]
+
+
+def reference_models(target: Target, precision: str) -> list[ReferenceModel]:
+    """The networks that an estimate for a file of this precision rests on; none for a target that is measured."""
+    if target.reach == "local" or target.budgets.latency is None:
+        return []
+    return [ReferenceModel(row.model, row.precision, target.runtime) for row in _rows(target, precision)]
+
+
+def latency(target: Target, file: ModelFile, measured: Iterable[Samples]) -> Estimate | str:
+    """The estimate for `file`, or why there is none.
+
+    `measured` holds the file's and the references' times on this machine, in the target's runtime with one thread.
+    """
+    host = {each.path: _seconds(each) for each in measured if (each.runtime, each.threads) == (target.runtime, 1)}
+    rows = [row for row in _rows(target, file.precision) if label(row.model, row.precision) in host]
+    if not rows:
+        return f"no published latency of a {file.precision} network with {target.threads} threads to estimate from"
+    if file.path not in host:
+        return "the file was not measured on this machine"
+    mine, theirs = host[file.path], [host[label(row.model, row.precision)] for row in rows]
+    logs = [math.log(row.ms / 1e3 / here) for row, here in zip(rows, theirs, strict=True)]
+    width, how = _width(target, rows[0], logs)
+    notes = [] if rows[0].runtime in SAME[target.runtime] else [f"{rows[0].runtime} proxy"]
+    if not min(theirs) <= mine <= max(theirs):
+        span = f"{min(theirs) * 1e3:.3g}–{max(theirs) * 1e3:.3g} ms"
+        outside = f"{mine * 1e3:.3g} ms here is outside the references' {span}"
+        if target.extrapolate is None:
+            return outside
+        width *= target.extrapolate
+        notes.append(f"{outside}, interval x{target.extrapolate:g}")
+    seconds = mine * math.exp(fmean(logs))
+    return Estimate(seconds, (seconds / width, seconds * width), f"{how}, {_basis(rows)}", "; ".join(notes))
+
+
+def _rows(target: Target, precision: str) -> list[Reference]:
+    """The rows of one runtime, precision and number of threads; the target's own runtime before a proxy's."""
+    wanted = {"float32": "fp32", "u8s8": "int8", "s8s8": "int8"}.get(precision)
+    rows = [row for row in target.references if (row.precision, row.threads) == (wanted, target.threads)]
+    runtimes = [row.runtime for row in rows]
+    best = max(runtimes, key=lambda name: (name in SAME[target.runtime], runtimes.count(name)), default=None)
+    return [row for row in rows if row.runtime == best]
+
+
+def _seconds(samples: Samples) -> float:
+    return median(median(process) for process in samples.cpu)
+
+
+def _width(target: Target, row: Reference, logs: list[float]) -> tuple[float, str]:
+    """The factor of the interval, and its name: conformal where the references carry one, else a rule of thumb."""
+    count = len(logs)
+    if count >= ENOUGH:
+        left_out = sorted(abs(each - fmean(logs)) * count / (count - 1) for each in logs)
+        return math.exp(left_out[math.ceil(0.9 * (count + 1)) - 1]), "90% interval"
+    rough = ROUGH if row.threads > 1 or count == 1 else QUIET
+    factor = rough if row.runtime in SAME[target.runtime] else max(rough, PROXY)
+    return factor, f"x{factor:g} interval"
+
+
+def _basis(rows: list[Reference]) -> str:
+    first, count = rows[0], len(rows)
+    sources = ", ".join(dict.fromkeys(f"{row.source} {row.commit}" for row in rows))
+    return (
+        f"{count} reference{'s' * (count > 1)} ({first.runtime} {first.precision}, {first.threads} "
+        f"thread{'s' * (first.threads > 1)} there, 1 here; {sources})"
+    )
+
+
+def build(model: ReferenceModel, folder: Path) -> Path:
+    """Write `model` into `folder`, with random weights: time does not depend on them. Takes seconds."""
+    import onnx
+
+    folder.mkdir(parents=True, exist_ok=True)
+    network = _export(model.name, folder / "export.onnx")
+    if model.precision == "int8":
+        network = _quantized(network, folder)
+    path = folder / model.file
+    if model.runtime == "onnxruntime":
+        onnx.save(network, path)
+    else:
+        from . import tflite
+
+        path.write_bytes(tflite.write(network, {}))
+    return path
+
+
+def _export(name: str, scratch: Path) -> onnx.ModelProto:
+    """The published network, as published, in eval mode with 3 channels and 1000 classes, as simplified ONNX."""
+    import onnx
+    import onnxsim
+    import torch
+
+    network, side = name.rsplit("@", 1)
+    library, model = network.split("/")
+    if library == "timm":
+        import timm
+
+        module = timm.create_model(model, num_classes=1000)
+    else:
+        import torchvision
+
+        module = torchvision.models.get_model(model, weights=None)
+    example = torch.randn(1, 3, int(side), int(side))
+    with torch.inference_mode():
+        torch.onnx.export(
+            module.eval(), (example,), scratch, dynamo=True, external_data=False, input_names=["input"], verbose=False
+        )
+    simple, _ = onnxsim.simplify(onnx.load(scratch))
+    scratch.unlink()
+    return simple
+
+
+def _quantized(network: onnx.ModelProto, folder: Path) -> onnx.ModelProto:
+    """Per-channel S8S8 in QDQ form, calibrated on a few random images."""
+    import numpy as np
+    import onnx
+    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+
+    class Random(CalibrationDataReader):  # type: ignore[misc]
+        def __init__(self) -> None:
+            shape = [size.dim_value for size in network.graph.input[0].type.tensor_type.shape.dim]
+            images = np.random.default_rng(0).standard_normal((4, *shape)).astype(np.float32)
+            self.left = iter([{network.graph.input[0].name: image} for image in images])
+
+        def get_next(self) -> dict[str, np.ndarray] | None:
+            return next(self.left, None)
+
+    path = folder / "quantized.onnx"
+    quantize_static(
+        network,
+        path,
+        Random(),
+        quant_format=QuantFormat.QDQ,
+        per_channel=True,
+        activation_type=QuantType.QInt8,
+        weight_type=QuantType.QInt8,
+    )
+    quantized = onnx.load(path)
+    path.unlink()
+    return quantized

@@ -1,0 +1,224 @@
+"""Budgets and measurements in, findings out: a pure function, so that the gate can be asked again without measuring."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from . import estimate
+from .bench import verdict
+from .errors import Place
+from .facts import ModelFile, Report, Samples, StageFacts
+from .target import Budget, LatencyBudget, Level, Target, host_preset
+from .units import Relative
+
+Status = Literal["ok", "FAIL", "undecided", "no number"]
+Label = Literal["measured", "estimated", "cited"]
+Unit = Literal["bytes", "seconds", "ratio", "share", "points"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One budget of one target, and what is known about it.
+
+    `value`, `limit` and `interval` are in `unit`; a missing `value` never passes. `file` is the judged file,
+    `place` where the limit is written, `basis` how the value was found, `note` what else a reader must know.
+    """
+
+    target: str
+    check: str
+    level: Level
+    status: Status
+    limit: float
+    unit: Unit
+    value: float | None = None
+    interval: tuple[float, float] | None = None
+    label: Label | None = None
+    basis: str = ""
+    place: Place | None = None
+    note: str = ""
+    file: str = ""
+
+
+def judge(report: Report, targets: Iterable[Target], keep: Place | None = None) -> list[Finding]:
+    """Every budget of every target, then the recipe's own `keep`, whose place is `keep`."""
+    findings = [_check(report, target, name, budget) for target in targets for name, budget in target.budgets.given()]
+    if report.keep is not None:
+        findings.append(_keep(report, findings, keep))
+    if report.limited is not None:
+        findings = [_noted(finding, "a smoke run: no evidence about the full run") for finding in findings]
+    return findings
+
+
+def exit_code(findings: Iterable[Finding]) -> int:
+    """0 met; 1 a required budget is exceeded, which outranks 4: a required budget is not decided or has no number."""
+    statuses = {finding.status for finding in findings if finding.level == "required"}
+    return 1 if "FAIL" in statuses else 4 if statuses & {"undecided", "no number"} else 0
+
+
+def latency_decided(report: Report, targets: Iterable[Target]) -> bool:
+    """Whether measuring can stop: no measured latency is waiting for more processes."""
+    return not any(
+        finding.status == "undecided" and finding.label == "measured" and finding.check.startswith("latency")
+        for finding in judge(report, targets)
+    )
+
+
+def file_of(stage: StageFacts, preset: str) -> ModelFile | None:
+    """The file of a stage that a runtime with this integer preset loads: that preset's, or the one without presets."""
+    for file in stage.files:
+        if file.precision == preset or (file.precision not in ("u8s8", "s8s8") and len(stage.files) == 1):
+            return file
+    return None
+
+
+def judged(report: Report, target: Target) -> ModelFile | None:
+    """The last artifact that the target's runtime loads, in the target's preset."""
+    kind = "onnx" if target.runtime == "onnxruntime" else "tflite"
+    last = next((stage for stage in reversed(report.stages) if stage.kind == kind), None)
+    return file_of(last, target.integers(report.machine)) if last else None
+
+
+def _check(report: Report, target: Target, name: str, budget: Budget) -> Finding:
+    unit, judge_one = _CHECKS[name]
+    limit = budget.limit.ratio if isinstance(budget.limit, Relative) else budget.limit  # type: ignore[attr-defined]
+    finding = Finding(target.name, name, budget.level, "no number", limit, unit, place=target.place(name))
+    if isinstance(budget, LatencyBudget):
+        relative = isinstance(budget.limit, Relative)
+        finding = (
+            replace(finding, unit="ratio") if relative else replace(finding, check=f"latency p{budget.percentile}")
+        )
+    file = judged(report, target)
+    if file is None:
+        return _noted(
+            finding, f"no stage makes a file that {target.runtime} loads in preset {target.integers(report.machine)}"
+        )
+    return judge_one(report, target, file, budget, replace(finding, file=file.path))
+
+
+def _noted(finding: Finding, note: str) -> Finding:
+    return replace(finding, note="; ".join(filter(None, (finding.note, note))))
+
+
+def _within(finding: Finding, value: float) -> Finding:
+    return replace(finding, value=value, label="measured", status="ok" if value <= finding.limit else "FAIL")
+
+
+def _decided(finding: Finding, found: verdict.Verdict, **more: Any) -> Finding:
+    return replace(finding, status=found.status, value=found.value, interval=found.interval, label="measured", **more)
+
+
+def _size(report: Report, target: Target, file: ModelFile, budget: Any, finding: Finding) -> Finding:
+    return _within(finding, file.bytes)
+
+
+def _memory(report: Report, target: Target, file: ModelFile, budget: Any, finding: Finding) -> Finding:
+    samples = _samples(report.samples, file.path, target) if target.reach == "local" else None
+    if samples is None or samples.memory is None:
+        return _noted(
+            finding, "" if target.reach == "local" else "memory on another machine says nothing about this one"
+        )
+    return _within(finding, samples.memory)
+
+
+def _accuracy(report: Report, target: Target, file: ModelFile, budget: Any, finding: Finding) -> Finding:
+    if not file.correct:
+        return finding
+    return _decided(finding, verdict.accuracy(file.correct, finding.limit), basis=_images(file, target.reach))
+
+
+def _accuracy_drop(report: Report, target: Target, file: ModelFile, budget: Any, finding: Finding) -> Finding:
+    return _dropped(report, file, replace(finding, basis=_images(file, target.reach)))
+
+
+def _dropped(report: Report, file: ModelFile, finding: Finding) -> Finding:
+    stage = next((stage for stage in report.stages if stage.name == report.reference), None)
+    reference = file_of(stage, host_preset(report.machine)) if stage else None
+    if reference is None or not file.correct or len(reference.correct) != len(file.correct):
+        return _noted(replace(finding, basis=""), "no reference scored on the same test images")
+    finding = _noted(finding, f"against {report.reference}")
+    return _decided(finding, verdict.accuracy_drop(reference.correct, file.correct, finding.limit))
+
+
+def _images(file: ModelFile, reach: str) -> str:
+    return f"{len(file.correct)} test images" + ("" if reach == "local" else ", run on this machine")
+
+
+def _keep(report: Report, findings: list[Finding], place: Place | None) -> Finding:
+    """The worst drop of the files that go to a target, or of the last stage's when there is no target."""
+    assert report.keep is not None
+    finding = Finding("recipe", "keep accuracy_drop", "required", "no number", report.keep, "points", place=place)
+    paths = {each.file for each in findings if each.file}
+    files = {file.path: file for stage in report.stages for file in stage.files if file.path in paths}
+    if not files and report.stages:
+        files = {file.path: file for file in report.stages[-1].files}
+    drops = [
+        _dropped(report, file, replace(finding, file=path, basis=_images(file, "local")))
+        for path, file in files.items()
+    ]
+    return max(drops, key=lambda drop: (_WORSE.index(drop.status), drop.value or 0), default=finding)
+
+
+def _latency(report: Report, target: Target, file: ModelFile, budget: LatencyBudget, finding: Finding) -> Finding:
+    return (_measured if target.reach == "local" else _estimated)(report, target, file, budget, finding)
+
+
+def _measured(report: Report, target: Target, file: ModelFile, budget: LatencyBudget, finding: Finding) -> Finding:
+    samples = _samples(report.samples, file.path, target)
+    if samples is None:
+        return finding
+    if isinstance(budget.limit, Relative):
+        pinned = _samples(report.samples, estimate.label(budget.limit.model, "fp32"), target)
+        if pinned is None:
+            return _noted(finding, f"{budget.limit.model} was not measured beside it")
+        logs = verdict.log_ratios(samples, pinned)
+        finding = _noted(finding, f"of {budget.limit.model}")
+    else:
+        logs = verdict.log_percentiles(samples, budget.percentile)
+    found = verdict.sequential(logs, finding.limit)
+    finding = _decided(finding, found, basis=_how(samples))
+    busy = verdict.contention(samples)
+    if busy <= verdict.CALM:
+        return finding
+    finding = _noted(finding, f"contention {busy:.2f}")
+    if target.threads == 1:
+        return finding
+    return _noted(replace(finding, status="undecided"), "no verdict on wall time while other work takes the cores")
+
+
+def _how(samples: Samples) -> str:
+    clock, threads = ("CPU time", "1 thread") if samples.threads == 1 else ("wall time", f"{samples.threads} threads")
+    rounds = len(samples.cpu[0]) if samples.cpu else 0
+    return f"{samples.runtime}, {threads}, {len(samples.cpu)} × {rounds} rounds, {clock}"
+
+
+def _estimated(report: Report, target: Target, file: ModelFile, budget: LatencyBudget, finding: Finding) -> Finding:
+    limit = finding.limit
+    found = estimate.latency(target, file, report.references)
+    if isinstance(found, str):
+        return _noted(finding, found)
+    low, high = found.interval
+    status: Status = "FAIL" if low > limit else "ok" if high <= limit else "undecided"
+    finding = _noted(finding, found.note)
+    if status == "ok" and budget.percentile > 50:
+        status = "undecided"
+        finding = _noted(finding, f"an estimate is of a typical run and cannot pass p{budget.percentile}")
+    return replace(
+        finding, status=status, value=found.seconds, interval=found.interval, label="estimated", basis=found.basis
+    )
+
+
+def _samples(samples: Iterable[Samples], path: str, target: Target) -> Samples | None:
+    wanted = (path, target.runtime, target.threads)
+    return next((each for each in samples if (each.path, each.runtime, each.threads) == wanted and each.cpu), None)
+
+
+_WORSE: tuple[Status, ...] = ("ok", "undecided", "no number", "FAIL")
+_CHECKS: dict[str, tuple[Unit, Callable[[Report, Target, ModelFile, Any, Finding], Finding]]] = {
+    "size": ("bytes", _size),
+    "latency": ("seconds", _latency),
+    "memory": ("bytes", _memory),
+    "accuracy": ("share", _accuracy),
+    "accuracy_drop": ("points", _accuracy_drop),
+}

@@ -1,0 +1,241 @@
+"""A report and its findings as plain text of at most 110 columns: stages, warnings, the gate, and what to do next."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections.abc import Callable, Sequence
+from itertools import groupby
+from pathlib import PurePath
+from statistics import median
+
+from ..bench import verdict
+from ..facts import ModelFile, Report, Samples, StageFacts
+from ..gate import Finding, Unit, exit_code, file_of
+from ..target import host_preset
+from ..units import show_bytes, show_count, show_seconds
+
+WIDTH = 110
+_MARKS = {"ok": "ok", "FAIL": "FAIL", "undecided": "?", "no number": "—"}
+_SHOW: dict[Unit, Callable[[float], str]] = {
+    "bytes": show_bytes,
+    "seconds": show_seconds,
+    "ratio": "{:.3f}x".format,
+    "share": "{:.1%}".format,
+    "points": "{:.2f} points".format,
+}
+_ADVICE = {
+    "size": "a smaller student, a higher prune ratio, or quantize",
+    "latency": "a smaller student or a higher prune ratio; see which stage took the time in the table",
+    "memory": "a smaller student or input; most of a small model's memory is the runtime itself",
+    "accuracy": "train or distil longer, or prune less",
+    "accuracy_drop": "distil longer, prune less, or calibrate with more samples; see which stage lost it in the table",
+}
+
+
+def render(report: Report, findings: Sequence[Finding]) -> str:
+    """The whole text, ending in a newline."""
+    blocks = [_title(report), _stages(report), _warnings(report), _gate(findings), _summary(report, findings)]
+    return "\n\n".join("\n".join(block) for block in blocks if block) + "\n"
+
+
+def _title(report: Report) -> list[str]:
+    machine = report.machine
+    lines = [f"{report.recipe}  {report.date}, on {machine.cpu}, {machine.cores} cores, {machine.system}"]
+    if report.limited is not None:
+        lines.append(f"A smoke run, limited to {report.limited}: it shows that the recipe works, not what it reaches.")
+    return [line[:WIDTH] for line in lines]
+
+
+def _stages(report: Report) -> list[str]:
+    """One line a stage, and one with its changes against the stage that it worked on."""
+    if not report.stages:
+        return []
+    metric = next((name for stage in report.stages for file in stage.files for name in _first(file)), "accuracy")
+    table = [["stage", "", "parameters", "size", "MACs", "val", "test", "latency"]]
+    rows = {stage.name: _Row(report, stage, metric) for stage in report.stages}
+    for stage in report.stages:
+        row = rows[stage.name]
+        table.append([stage.name, stage.use, *row.cells()])
+        before = next((rows[name] for name in stage.inputs if name in rows), None)
+        if before is not None:
+            table.append(["", f"vs {before.name}", *row.changes(before)])
+    widths = [max(len(line[column]) for line in table) for column in range(len(table[0]))]
+    widths[0], widths[1] = min(widths[0], 15), min(widths[1], 19)
+    lines = [f"{metric} on validation and test images; latency on this machine, 1 thread"]
+    for line in table:
+        left = [_cut(cell, width).ljust(width) for cell, width in zip(line[:2], widths, strict=False)]
+        right = [cell.rjust(width) for cell, width in zip(line[2:-1], widths[2:], strict=False)]
+        lines.append("  ".join([*left, *right, line[-1]]).rstrip())
+    busy = max((verdict.contention(each) for each in report.samples if each.cpu), default=1.0)
+    if busy > verdict.CALM:
+        lines.append(
+            f"contention {busy:.2f}: other work shares the cores; latencies are CPU time, which it hardly moves"
+        )
+    return lines
+
+
+class _Row:
+    """The numbers of one stage's file for this machine."""
+
+    def __init__(self, report: Report, stage: StageFacts, metric: str) -> None:
+        file = file_of(stage, host_preset(report.machine) if stage.kind != "tflite" else "s8s8")
+        scores = file.scores if file else {}
+        self.name = stage.name
+        self.sizes = (stage.parameters, file.bytes if file else None, stage.macs)
+        self.scores = tuple(scores.get(split, {}).get(metric) for split in ("validation", "test"))
+        samples = _of(report.samples, file)
+        self.logs = verdict.log_percentiles(samples, 50) if samples else []
+
+    def cells(self) -> list[str]:
+        sizes = [
+            "—" if size is None else show(size)
+            for size, show in zip(self.sizes, (show_count, show_bytes, show_count), strict=True)
+        ]
+        scores = ["—" if score is None else f"{score:.1%}" for score in self.scores]
+        return [*sizes, *scores, self._latency()]
+
+    def changes(self, before: _Row) -> list[str]:
+        sizes = [_share(mine, theirs) for mine, theirs in zip(self.sizes, before.sizes, strict=True)]
+        scores = [
+            "" if mine is None or theirs is None else _minus(f"{100 * (mine - theirs):+.1f}")
+            for mine, theirs in zip(self.scores, before.scores, strict=True)
+        ]
+        return [*sizes, *scores, _share(self._seconds(), before._seconds())]
+
+    def _seconds(self) -> float | None:
+        return math.exp(median(self.logs)) if self.logs else None
+
+    def _latency(self) -> str:
+        seconds = self._seconds()
+        if seconds is None:
+            return "—"
+        _, interval = verdict.spread(self.logs)
+        return show_seconds(seconds) + (f"  {_interval(interval, 'seconds')}" if interval else "")
+
+
+def _of(samples: Sequence[Samples], file: ModelFile | None) -> Samples | None:
+    """The single-thread times of a file."""
+    return next((each for each in samples if file and each.path == file.path and each.threads == 1 and each.cpu), None)
+
+
+def _first(file: ModelFile) -> list[str]:
+    return [name for scores in file.scores.values() for name in scores][:1]
+
+
+def _share(mine: float | None, theirs: float | None) -> str:
+    if mine is None or not theirs:
+        return ""
+    change = _minus(f"{mine / theirs - 1:+.0%}")
+    return f"x{mine / theirs:.0f}" if mine >= 10 * theirs else "same" if change in ("+0%", "−0%") else change
+
+
+def _warnings(report: Report) -> list[str]:
+    found = [(stage.name, warning) for stage in report.stages for warning in stage.warnings]
+    return [line for name, warning in found for line in _wrapped(f"warning: {name}: ", warning)]
+
+
+def _gate(findings: Sequence[Finding]) -> list[str]:
+    """The findings of each target, aligned, under a line that says how its latency was found."""
+    lines: list[str] = []
+    for name, group in groupby(findings, key=lambda finding: finding.target):
+        each = list(group)
+        lines += [""] * bool(lines) + _wrapped(f"{name}    ", _head(each))
+        cells = [_cells(finding) for finding in each]
+        widths = [max(len(row[column]) for row in cells) for column in range(len(cells[0]))]
+        for finding, row in zip(each, cells, strict=True):
+            check, value, limit, share, rest = row
+            aligned = [check.ljust(widths[0]), value.rjust(widths[1]), limit.ljust(widths[2]), share.rjust(widths[3])]
+            text = "no number; a missing measurement never passes" if finding.value is None else ""
+            body = f"{aligned[0]}  {text}" if text else "  ".join([*aligned, rest])
+            lines.append(f"  {_MARKS[finding.status]:<5} {body}{_level(finding)}".rstrip())
+            lines += _below(finding)
+    return lines
+
+
+def _head(findings: Sequence[Finding]) -> str:
+    """The judged file, and how its latency was found."""
+    file = next((PurePath(finding.file).name for finding in findings if finding.file), "no file")
+    latency = next((finding for finding in findings if finding.label and finding.check.startswith("latency")), None)
+    return f"{file}, latency {latency.label}: {latency.basis}" if latency else file
+
+
+def _cells(finding: Finding) -> tuple[str, str, str, str, str]:
+    """Check, value, limit, the share of the limit that is used, and the interval with the excess."""
+    if finding.value is None:
+        return finding.check, "", "", "", ""
+    show, at_least = _SHOW[finding.unit], finding.check == "accuracy"
+    limit = f"{'at least' if at_least else 'of'} {show(finding.limit)}"
+    used = f"{finding.value / finding.limit:.0%}" if finding.limit and finding.value >= 0 and not at_least else ""
+    rest = [_interval(finding.interval, finding.unit)] if finding.interval else []
+    if finding.status == "FAIL":
+        over = finding.value - finding.limit
+        rest.append(f"{'+' if over >= 0 else '−'}{show(abs(over))}")
+    return finding.check, _minus(show(finding.value)), limit, used, "  ".join(rest)
+
+
+def _level(finding: Finding) -> str:
+    return "  (advisory)" if finding.level == "advisory" else ""
+
+
+def _below(finding: Finding) -> list[str]:
+    lines = _wrapped(" " * 8, finding.note) if finding.note else []
+    if finding.status != "ok" and finding.place is not None:
+        lines.append(f"        budget: {finding.place}")
+    return lines
+
+
+def _interval(interval: tuple[float, float], unit: Unit) -> str:
+    """`[45.2–47.0]`, without the unit where both ends share it with the value beside them."""
+    ends = [_minus(_SHOW[unit](bound)) for bound in interval]
+    units = {end.lstrip("−0123456789.") for end in ends}
+    if len(units) == 1:
+        ends = [end.removesuffix(*units) for end in ends]
+    return f"[{(' to ' if interval[0] < 0 else '–').join(ends)}]"
+
+
+def _summary(report: Report, findings: Sequence[Finding]) -> list[str]:
+    if not findings:
+        return ["No budget to meet: the recipe names no target and keeps nothing.  exit 0"]
+    required = [finding for finding in findings if finding.level == "required"]
+    failed = [finding for finding in required if finding.status == "FAIL"]
+    open_ = [finding for finding in required if finding.status in ("undecided", "no number")]
+    total, code = len(required), exit_code(findings)
+    if not code:
+        return [f"{total} of {total} budgets met.  exit 0"]
+    lines = [f"{len(failed)} of {total} budgets exceeded, {len(open_)} not decided.  exit {code}"]
+    for advice in dict.fromkeys([*map(_if_failed, failed), *(_if_open(report, finding) for finding in open_)]):
+        lines += _wrapped("Next: ", advice)
+    return lines
+
+
+def _if_failed(finding: Finding) -> str:
+    check = _budget(finding)
+    return f"{check}: {_ADVICE[check]}"
+
+
+def _if_open(report: Report, finding: Finding) -> str:
+    check = _budget(finding)
+    if finding.status == "no number":
+        return f"{finding.target} {check}: {finding.note or 'it was not measured'}; an advisory budget may stay open"
+    if check == "latency" and finding.label == "measured":
+        return f"latency: stop other work on this machine, then `edgepress run {report.source}` again"
+    if check == "latency":
+        return f"{finding.target} latency: too close to the budget for an estimate; measure on the device"
+    return f"{check}: too few test images to tell; use more, or move the limit"
+
+
+def _budget(finding: Finding) -> str:
+    return next(name for name in sorted(_ADVICE, key=len, reverse=True) if name in finding.check)
+
+
+def _wrapped(lead: str, text: str) -> list[str]:
+    return textwrap.wrap(text, WIDTH, initial_indent=lead, subsequent_indent=" " * min(len(lead), 8)) or [lead.rstrip()]
+
+
+def _cut(text: str, width: int) -> str:
+    return text if len(text) <= width else text[: width - 1] + "…"
+
+
+def _minus(number: str) -> str:
+    return number.replace("-", "−")

@@ -1,0 +1,138 @@
+"""The statistics against hand-computed numbers, the properties that a gate needs, and a replay of its error rates."""
+
+from __future__ import annotations
+
+import math
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.bench import verdict
+from pipeline.facts import Samples
+
+LOGS = st.lists(st.floats(-2, 2), min_size=1, max_size=20)
+LIMITS = st.floats(0.05, 20)
+MARKS = st.lists(st.sampled_from("01"), min_size=1, max_size=60).map("".join)
+ORDER = ["ok", "undecided", "FAIL"]
+
+
+def samples(cpu: list[list[float]], wall: list[list[float]] | None = None, threads: int = 1) -> Samples:
+    return Samples(path="a", runtime="onnxruntime", threads=threads, wall=wall or cpu, cpu=cpu)
+
+
+def test_ratio_is_the_median_over_rounds_of_cpu_time() -> None:
+    mine, theirs = [[2.0, 4.0, 99.0], [3.0, 3.0, 3.0]], [[1.0, 2.0, 3.0], [3.0, 3.0, 3.0]]
+    noisy_wall = [[50.0, 60.0, 70.0]] * 2
+    found = verdict.log_ratios(samples(mine, noisy_wall), samples(theirs))
+    assert found == pytest.approx([math.log(2), 0])
+
+
+def test_several_threads_compare_the_lower_quartile_of_wall_time() -> None:
+    wall = [[1.0, 2.0, 3.0, 4.0, 5.0]]
+    mine = samples([[9.0] * 5], wall, threads=2)
+    theirs = samples([[1.0] * 5], [[2 * time for time in wall[0]]], threads=2)
+    assert verdict.log_ratios(mine, theirs) == pytest.approx([math.log(0.5)])
+
+
+def test_pairs_need_the_same_processes_and_rounds() -> None:
+    with pytest.raises(ValueError, match="zip"):
+        verdict.log_ratios(samples([[1.0], [1.0]]), samples([[1.0]]))
+
+
+def test_interval_is_students_at_a_fifth_of_alpha() -> None:
+    logs = [0.1, 0.2, 0.3, 0.4]
+    value, interval = verdict.spread(logs)
+    half = 8.0526 * 0.12909944 / 2  # the 0.998 quantile of t with 3 degrees of freedom
+    assert value == pytest.approx(math.exp(0.25))
+    assert interval == pytest.approx((math.exp(0.25 - half), math.exp(0.25 + half)), rel=1e-4)
+
+
+def test_one_process_decides_nothing() -> None:
+    found = verdict.sequential([-5.0], 1.0)
+    assert (found.status, found.interval) == ("undecided", None)
+
+
+def test_the_first_look_that_decides_stands() -> None:
+    calm, wild = [-0.10, -0.11, -0.10, -0.11], [9.0, -9.0]
+    assert verdict.sequential(calm, 1.0).status == "ok"
+    found = verdict.sequential(calm + wild, 1.0)
+    assert found.status == "ok"
+    assert found.interval == verdict.spread(calm)[1]
+
+
+def test_equal_to_the_limit_is_not_decided() -> None:
+    assert verdict.sequential([0.0] * 16, 1.0).status == "undecided"
+
+
+@given(LOGS, LIMITS, st.floats(1, 5))
+def test_slower_is_never_better(logs: list[float], limit: float, factor: float) -> None:
+    slower = verdict.sequential([log + math.log(factor) for log in logs], limit)
+    assert ORDER.index(slower.status) >= ORDER.index(verdict.sequential(logs, limit).status) or factor < 1 + 1e-9
+
+
+@given(LOGS, LIMITS, st.floats(1, 5))
+def test_a_larger_limit_is_never_worse(logs: list[float], limit: float, factor: float) -> None:
+    before, after = verdict.sequential(logs, limit).status, verdict.sequential(logs, limit * factor).status
+    assert (before, after) not in {("ok", "FAIL"), ("ok", "undecided"), ("undecided", "FAIL")}
+
+
+def test_contention_is_wall_over_cpu() -> None:
+    assert verdict.contention(samples([[1.0, 1.0, 1.0]], [[1.0, 1.4, 9.0]])) == pytest.approx(1.4)
+    assert verdict.contention(samples([[2.0]], [[1.0]], threads=2)) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(
+    ("right", "count", "limit", "status"),
+    [(900, 1000, 0.85, "ok"), (900, 1000, 0.89, "undecided"), (900, 1000, 0.93, "FAIL"), (3, 3, 0.99, "undecided")],
+)
+def test_accuracy_by_wilsons_interval(right: int, count: int, limit: float, status: str) -> None:
+    found = verdict.accuracy("1" * right + "0" * (count - right), limit)
+    assert found.status == status
+    assert found.value == right / count
+    if right == 900:  # Wilson, 1927, by hand
+        assert found.interval == pytest.approx((0.8799, 0.9170), abs=1e-4)
+
+
+def test_drop_is_paired() -> None:
+    reference, candidate = "1" * 1000, "1" * 970 + "0" * 30
+    found = verdict.accuracy_drop(reference, candidate, 5.0)
+    assert found.status == "ok"
+    assert found.value == pytest.approx(3.0)
+    assert found.interval == pytest.approx((3 - 1.0591, 3 + 1.0591), abs=1e-3)
+    assert verdict.accuracy_drop(reference, candidate, 1.5).status == "FAIL"
+    assert verdict.accuracy_drop(reference, candidate, 3.5).status == "undecided"
+
+
+def test_a_drop_of_nothing_is_not_certain_on_few_images() -> None:
+    few, many = verdict.accuracy_drop("1" * 20, "1" * 20, 1.0), verdict.accuracy_drop("1" * 2000, "1" * 2000, 1.0)
+    assert (few.status, many.status) == ("undecided", "ok")
+    assert few.interval == pytest.approx((-16.84, 16.84), abs=0.01)  # 1 - 0.025^(1/20)
+
+
+def test_drop_needs_the_same_images() -> None:
+    with pytest.raises(ValueError, match="zip"):
+        verdict.accuracy_drop("11", "1", 1.0)
+
+
+@given(MARKS, st.data(), st.floats(0, 50))
+def test_one_more_error_never_turns_fail_into_ok(reference: str, data: st.DataObject, limit: float) -> None:
+    candidate = data.draw(st.text("01", min_size=len(reference), max_size=len(reference)))
+    at = data.draw(st.integers(0, len(reference) - 1))
+    worse = candidate[:at] + "0" + candidate[at + 1 :]
+    pairs = [
+        (verdict.accuracy_drop(reference, candidate, limit), verdict.accuracy_drop(reference, worse, limit)),
+        (verdict.accuracy(candidate, limit / 50), verdict.accuracy(worse, limit / 50)),
+    ]
+    for before, after in pairs:
+        assert (before.status, after.status) != ("FAIL", "ok")
+
+
+def test_error_rates_on_processes_that_differ() -> None:
+    """Processes differ by 0.7%, as measured on a busy machine: no false alarm at +5%, and +10% is always caught."""
+    generator = random.Random(0)
+    unchanged = [verdict.sequential([generator.gauss(0, 0.007) for _ in range(16)], 1.05) for _ in range(300)]
+    slower = [verdict.sequential([generator.gauss(0.0953, 0.007) for _ in range(16)], 1.05) for _ in range(300)]
+    assert {each.status for each in unchanged} == {"ok"}
+    assert {each.status for each in slower} == {"FAIL"}

@@ -1,0 +1,261 @@
+"""The gate: which file is judged, every verdict, what a missing number does, and the properties a gate must have."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline import gate, target
+from pipeline.errors import Place
+from pipeline.facts import Machine, ModelFile, Report, Samples, StageFacts
+
+VNNI = Machine(cpu="a cpu", architecture="x86_64", cores=2, features=["avx512_vnni"], system="Linux")
+PINNED = "timm/mobilenetv2_050@28 fp32"
+
+
+def file(path: str, precision: str = "float32", size: int = 1000, correct: str = "") -> ModelFile:
+    kind: Any = "tflite" if path.endswith("tflite") else "onnx"
+    return ModelFile(path=path, kind=kind, precision=precision, bytes=size, sha256="", scores={}, correct=correct)
+
+
+def stage(name: str, kind: Any, *files: ModelFile) -> StageFacts:
+    return StageFacts(
+        name=name, use=name, kind=kind, inputs=[], cached=False, seconds=0, parameters=1, macs=1,
+        files=list(files), notes={}, warnings=[],
+    )  # fmt: skip
+
+
+def samples(
+    path: str,
+    ms: float,
+    runtime: Any = "onnxruntime",
+    *,
+    processes: int = 4,
+    wall: float = 1.0,
+    memory: int | None = None,
+) -> Samples:
+    cpu = [[ms / 1e3] * 10 for _ in range(processes)]
+    walls = [[time * wall for time in process] for process in cpu]
+    return Samples(path=path, runtime=runtime, threads=1, cpu=cpu, wall=walls, memory=memory)
+
+
+def report(stages: list[StageFacts], **more: Any) -> Report:
+    facts: dict[str, Any] = {
+        "recipe": "r", "source": "recipes/r.yaml", "date": "2026-01-01", "limited": None, "machine": VNNI, "versions": {},
+        "data": {}, "reference": "teacher", "keep": None, "targets": [], "stages": stages, "samples": [], "references": [],
+    }  # fmt: skip
+    return Report(**(facts | more))
+
+
+def board(budgets: dict[str, Any], **more: Any) -> target.Target:
+    facts: dict[str, Any] = {"name": "board", "runtime": "onnxruntime", "reach": "local", "budgets": budgets}
+    return target.Target.model_validate(facts | more)
+
+
+def only(findings: list[gate.Finding]) -> gate.Finding:
+    (finding,) = findings
+    return finding
+
+
+STAGES = [
+    stage("teacher", "torch", file("teacher.onnx", correct="1" * 1000)),
+    stage("int8", "onnx", file("s.onnx", "s8s8", 1100), file("u.onnx", "u8s8", 1000, "1" * 990 + "0" * 10)),
+    stage("lite", "tflite", file("m.tflite", "s8s8", 900, "1" * 980 + "0" * 20)),
+]
+REFERENCES = [
+    {"model": f"timm/{name}@224", "ms": ms, "precision": "int8", "threads": 4, "runtime": runtime, "statistic": "mean",
+     "source": "a table", "commit": "abc"}
+    for name, ms, runtime in (("a", 20.0, "xnnpack"), ("b", 40.0, "xnnpack"), ("a", 900.0, "ncnn"), ("b", 900.0, "ncnn"))
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("options", "path"),
+    [
+        ({}, "u.onnx"),  # this machine has VNNI
+        ({"preset": "s8s8"}, "s.onnx"),
+        ({"reach": "none"}, "s.onnx"),
+        ({"runtime": "litert"}, "m.tflite"),
+        ({"runtime": "tflite-runtime", "reach": "none"}, "m.tflite"),
+    ],
+)
+def test_the_judged_file_is_the_last_that_the_runtime_loads(options: dict[str, Any], path: str) -> None:
+    found = gate.judged(report(STAGES), board({}, **options))
+    assert found is not None and found.path == path
+
+
+def test_a_torch_model_is_not_something_a_runtime_loads() -> None:
+    finding = only(gate.judge(report(STAGES[:1]), [board({"size": "5 MB"})]))
+    assert (finding.status, finding.value) == ("no number", None)
+    assert "no stage makes a file that onnxruntime loads" in finding.note
+
+
+def test_a_preset_that_was_not_made_is_not_replaced_by_another() -> None:
+    facts = report([stage("int8", "onnx", file("s.onnx", "s8s8"))])
+    assert only(gate.judge(facts, [board({"size": "5 MB"})])).status == "no number"
+
+
+def test_size_is_judged_for_every_target() -> None:
+    found = gate.judge(report(STAGES), [board({"size": "1 kB"}), board({"size": "999 B"}, reach="none", preset="u8s8")])
+    assert [(each.status, each.value) for each in found] == [("ok", 1000), ("FAIL", 1000)]
+
+
+@pytest.mark.parametrize(("ratio", "status"), [("0.6x", "ok"), ("0.5x", "undecided"), ("0.4x", "FAIL")])
+def test_latency_relative_to_the_pinned_reference(ratio: str, status: str) -> None:
+    facts = report(STAGES, samples=[samples("u.onnx", 1.0), samples(PINNED, 2.0)])
+    finding = only(gate.judge(facts, [board({"latency": f"{ratio} timm/mobilenetv2_050@28"})]))
+    assert (finding.status, finding.unit, finding.label) == (status, "ratio", "measured")
+    assert finding.value == pytest.approx(0.5)
+
+
+def test_no_reference_beside_it_is_no_number() -> None:
+    facts = report(STAGES, samples=[samples("u.onnx", 1.0)])
+    finding = only(gate.judge(facts, [board({"latency": "9x timm/mobilenetv2_050@28"})]))
+    assert finding.status == "no number"
+
+
+@pytest.mark.parametrize(("limit", "status"), [("2 ms", "ok"), ("0.5 ms", "FAIL")])
+def test_latency_in_milliseconds_takes_its_percentile(limit: str, status: str) -> None:
+    slow_tail = Samples(
+        path="u.onnx", runtime="onnxruntime", threads=1, cpu=[[1e-4] * 80 + [1e-3] * 20] * 4, wall=[[1e-3] * 100] * 4
+    )
+    budget = {"latency": {"limit": limit, "percentile": 90}}
+    finding = only(gate.judge(report(STAGES, samples=[slow_tail]), [board(budget)]))
+    assert (finding.status, finding.check) == (status, "latency p90")
+    assert finding.value == pytest.approx(1e-3)
+
+
+def test_contention_voids_a_verdict_on_wall_time_only() -> None:
+    busy = samples("u.onnx", 1.0, wall=3.0)
+    single = only(gate.judge(report(STAGES, samples=[busy]), [board({"latency": "2 ms"})]))
+    assert (single.status, single.note) == ("ok", "contention 3.00")
+    several = busy.model_copy(update={"threads": 2})
+    voided = only(gate.judge(report(STAGES, samples=[several]), [board({"latency": "90 ms"}, threads=2)]))
+    assert voided.status == "undecided"
+    assert "no verdict on wall time" in voided.note
+
+
+def test_memory_is_of_this_machine_only() -> None:
+    facts = report(STAGES, samples=[samples("u.onnx", 1.0, memory=70_000_000)])
+    here, there = (board({"memory": "60 MB"}, reach=reach, preset="u8s8") for reach in ("local", "none"))
+    found = gate.judge(facts, [here, there])
+    assert [(each.status, each.value) for each in found] == [("FAIL", 70_000_000), ("no number", None)]
+
+
+@pytest.mark.parametrize(("limit", "status"), [("2 points", "ok"), ("1.2 points", "undecided"), ("0.1 points", "FAIL")])
+def test_accuracy_drop_against_the_reference_stage(limit: str, status: str) -> None:
+    finding = only(gate.judge(report(STAGES), [board({"accuracy_drop": limit})]))
+    assert (finding.status, finding.note) == (status, "against teacher")
+    assert finding.value == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("more", [{"reference": None}, {"reference": "nobody"}, {"stages": STAGES[1:]}])
+def test_a_drop_without_a_reference_is_no_number(more: dict[str, Any]) -> None:
+    finding = only(gate.judge(report(**({"stages": STAGES} | more)), [board({"accuracy_drop": "50 points"})]))
+    assert finding.status == "no number"
+
+
+def test_accuracy() -> None:
+    found = gate.judge(report(STAGES), [board({"accuracy": limit}) for limit in ("97%", "99%", "99.9%")])
+    assert [each.status for each in found] == ["ok", "undecided", "FAIL"]
+
+
+def test_keep_is_judged_on_the_worst_file_that_goes_to_a_target() -> None:
+    place = Place(Path("r.yaml"), 9, 3)
+    targets = [board({"size": "5 MB"}), board({"size": "5 MB"}, runtime="litert", name="other")]
+    finding = gate.judge(report(STAGES, keep=4.0), targets, place)[-1]
+    assert (finding.target, finding.file, finding.status, finding.place) == ("recipe", "m.tflite", "ok", place)
+    assert finding.value == pytest.approx(2.0)
+    assert only(gate.judge(report(STAGES, keep=0.5), [])).status == "FAIL"
+    assert only(gate.judge(report([], keep=0.5), [])).status == "no number"
+
+
+def estimated(limit: str, host_ms: float, **more: Any) -> gate.Finding:
+    measured = [samples("m.tflite", host_ms, "litert")]
+    measured += [samples(f"timm/{name}@224 int8", ms, "litert") for name, ms in (("a", 1.0), ("b", 2.0))]
+    options = {"reach": "none", "runtime": "litert", "threads": 4, "references": REFERENCES}
+    return only(gate.judge(report(STAGES, references=measured), [board({"latency": limit}, **(options | more))]))
+
+
+@pytest.mark.parametrize(("limit", "status"), [("50 ms", "ok"), ("35 ms", "undecided"), ("15 ms", "FAIL")])
+def test_estimate_is_judged_by_its_interval(limit: str, status: str) -> None:
+    finding = estimated(limit, 1.5)
+    assert (finding.status, finding.label) == (status, "estimated")
+    assert finding.value == pytest.approx(0.030)
+    assert finding.interval == pytest.approx((0.030 / 1.6, 0.030 * 1.6))
+
+
+def test_estimate_of_a_typical_run_cannot_pass_a_high_percentile() -> None:
+    options = {"reach": "none", "runtime": "litert", "threads": 4, "references": REFERENCES}
+    measured = [samples(path, 1.5, "litert") for path in ("m.tflite", "timm/a@224 int8", "timm/b@224 int8")]
+    for limit, status in (("1 s", "undecided"), ("1 ms", "FAIL")):
+        profile = board({"latency": {"limit": limit, "percentile": 90}}, **options)
+        assert only(gate.judge(report(STAGES, references=measured), [profile])).status == status
+
+
+def test_smoke_run_says_so() -> None:
+    found = gate.judge(report(STAGES, limited=100, keep=50.0), [board({"size": "1 MB"})])
+    assert [each.status for each in found] == ["ok", "ok"]
+    assert all("smoke run" in each.note for each in found)
+
+
+@pytest.mark.parametrize(
+    ("statuses", "code"),
+    [
+        ([], 0),
+        (["ok required"], 0),
+        (["ok required", "FAIL advisory", "no number advisory", "undecided advisory"], 0),
+        (["ok required", "no number required"], 4),
+        (["undecided required"], 4),
+        (["undecided required", "FAIL required", "no number required"], 1),
+    ],
+)
+def test_exit_code(statuses: list[str], code: int) -> None:
+    findings = []
+    for each in statuses:
+        status, level = each.rsplit(" ", 1)
+        findings.append(gate.Finding("t", "size", level, status, 1.0, "bytes"))  # type: ignore[arg-type]
+    assert gate.exit_code(findings) == code
+
+
+def test_measuring_goes_on_only_for_a_measured_latency() -> None:
+    one, four = (report(STAGES, samples=[samples("u.onnx", 1.0, processes=count)]) for count in (1, 4))
+    assert not gate.latency_decided(one, [board({"latency": "2 ms"})])
+    assert gate.latency_decided(four, [board({"latency": "2 ms", "accuracy": "99%"})])
+    assert gate.latency_decided(report(STAGES), [board({"latency": "1 ms"})])
+
+
+ROUNDS = st.lists(st.lists(st.floats(1e-5, 1.0), min_size=3, max_size=3), min_size=1, max_size=6)
+
+
+@given(ROUNDS, st.floats(1, 50), st.integers(1, 10**7), st.integers(0, 1000), st.integers(0, 1000), st.booleans())
+def test_worse_numbers_never_turn_fail_into_ok(
+    times: list[list[float]], factor: float, more: int, right: int, fewer: int, known: bool
+) -> None:
+    budgets = {"size": "1 MB", "latency": "10 ms", "memory": "1 MB", "accuracy": "90%", "accuracy_drop": "2 points"}
+
+    def findings(slow: float, size: int, right: int, measured: bool) -> list[gate.Finding]:
+        cpu = [[time * slow for time in process] for process in times]
+        mine = Samples(path="u.onnx", runtime="onnxruntime", threads=1, cpu=cpu, wall=cpu, memory=size)
+        marks = "1" * right + "0" * (1000 - right)
+        stages = [STAGES[0], stage("int8", "onnx", file("u.onnx", "u8s8", size, marks if measured else ""))]
+        return gate.judge(report(stages, samples=[mine] if measured else [], keep=2.0), [board(budgets)])
+
+    before = findings(1.0, 10**6 - 5, right, True)
+    after = findings(factor, 10**6 - 5 + more, max(right - fewer, 0), known)
+    for first, second in zip(before, after, strict=True):
+        assert (first.status, second.status) != ("FAIL", "ok"), first
+        assert second.value is not None or second.status == "no number"
+
+
+@given(st.floats(0.2, 20), st.floats(1, 100), st.floats(1, 50), st.booleans())
+def test_larger_limits_never_turn_ok_into_fail(host: float, limit: float, factor: float, extrapolate: bool) -> None:
+    more = {"extrapolate": "x2"} if extrapolate else {}
+    first, second = (estimated(f"{each:f} ms", host, **more) for each in (limit, limit * factor))
+    assert (first.status, second.status) not in {("ok", "FAIL"), ("ok", "undecided"), ("undecided", "FAIL")}
+    slower = estimated(f"{limit:f} ms", host * factor, **more)
+    assert (first.status, slower.status) != ("FAIL", "ok")
