@@ -133,7 +133,8 @@ def _input(document: Document, row: _Row, rows: list[_Row]) -> Iterator[Problem]
         if problem := _absent(name, above, rows, place):
             yield problem
         elif (got := _called(name, above).kind) not in (takes, None):
-            yield Problem(f"`{use}` takes {A[takes]}, but `{name}` is {A[got]}", _bridge(got, takes, []), place)
+            help = _bridge(got, takes, above, name)
+            yield Problem(f"`{use}` takes {A[takes]}, but `{name}` is {A[got]}", help, place)
     elif not above:
         starts = [f"`- use: {each}`" for each, kind in TABLE.items() if kind.takes is None and not kind.names]
         help = "start with " + " or ".join(starts)
@@ -143,15 +144,23 @@ def _input(document: Document, row: _Row, rows: list[_Row]) -> Iterator[Problem]
         yield Problem(f"`{use}` takes {A[takes]}, but the stage above gives {A[got]}", help, place)
 
 
-def _bridge(got: Kind, wanted: Kind, above: list[_Row]) -> str:
-    """How to come by a model of the kind `wanted`: a stage that makes it from what there is, or an earlier result."""
+def _bridge(got: Kind, wanted: Kind, above: list[_Row], name: str | None = None) -> str:
+    """How to come by a model of the kind `wanted`: a stage that makes it of what there is, or an earlier result."""
     for use, each in TABLE.items():
         if (each.takes, each.gives) == (got, wanted):
-            return f"put `- use: {use}` above it"
+            return (
+                f"put `- {{use: {use}, input: {name}}}` above it, and no `input` here"
+                if name
+                else f"put `- use: {use}` above it"
+            )
     for row in reversed(above):
         if row.kind == wanted:
-            name = row.text("name")
-            return f"say `input: {name}`" if name else f"give the stage on line {row.line} a `name`, for `input:` here"
+            called = row.text("name")
+            return (
+                f"say `input: {called}`"
+                if called
+                else f"give the stage on line {row.line} a `name`, and say it as `input`"
+            )
     return ""
 
 

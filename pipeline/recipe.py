@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import reduce
 from operator import or_
 from pathlib import Path
@@ -116,8 +116,10 @@ class Recipe(_Options):
 
 
 def load(path: Path) -> Recipe:
-    """Read a recipe and check all of it: YAML, options, units, chain, files and names. Raises: UserError with every
-    problem, in the order of the file."""
+    """Read a recipe and check all of it, its targets included, before anything heavy is imported or run.
+
+    Raises: UserError with every problem, in the order of the file.
+    """
     return _checked(yamlio.read(path))
 
 
@@ -125,33 +127,45 @@ def _checked(document: Document) -> Recipe:
     problems: list[Problem] = []
     try:
         recipe = validated(document, Recipe)
+        recipe._document = document
+        problems += _unserved(recipe)
     except UserError as error:
         problems += error.problems
     if isinstance(document.data, dict):
         problems += chain.check(document)
     if problems:
         raise UserError(in_order(problems))
-    recipe._document = document
     return recipe
 
 
-def validate(files: Iterable[Path]) -> list[Problem]:
-    """Every problem of recipes, of the targets that they name, and of target files."""
-    problems: list[Problem] = []
-    waiting, seen = list(files), set()
-    while waiting:
-        file = waiting.pop(0)
-        if file.resolve() in seen:
+def _unserved(recipe: Recipe) -> Iterator[Problem]:
+    """What is wrong in the target files, and every target that runs nothing of what the recipe makes."""
+    kinds = {stage.kind for stage in recipe.stages}
+    for index, name in enumerate(recipe.targets):
+        try:
+            runtime = target.load(target.find(name, recipe.document.path)).runtime
+        except UserError as error:
+            yield from error.problems
             continue
-        seen.add(file.resolve())
+        if runtime != "onnxruntime" and "tflite" not in kinds:
+            place = recipe.document.place(("targets", index))
+            yield Problem(
+                f"`{name}` runs TFLite ({runtime}), and no stage makes it", "add `- use: convert.tflite`", place
+            )
+
+
+def validate(files: Iterable[Path]) -> list[Problem]:
+    """Every problem of recipes with their targets, and of target files, each once."""
+    problems: list[Problem] = []
+    for file in files:
         try:
             document = yamlio.read(file)
             if _is_target(document):
                 validated(document, target.Target)
             else:
-                waiting += _checked(document).target_files()
+                _checked(document)
         except UserError as error:
-            problems += error.problems
+            problems += [problem for problem in error.problems if problem not in problems]
     return problems
 
 

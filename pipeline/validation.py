@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails, to_json
 
-from .errors import Problem, UserError, near, suggest
+from .errors import Place, Problem, UserError, near, suggest
 from .spot import Spot, follow, options, tags_of
 from .units import like
 from .yamlio import Document, Loc
@@ -31,20 +31,26 @@ def validated(document: Document, model: type[Model]) -> Model:
         return model.model_validate_json(written, strict=True, context=document)
     except ValidationError as error:
         wrong = [(follow(model, details["loc"]), details) for details in error.errors(include_url=False)]
+        wrong = [each for each in wrong if not _miscounted(each[1])]
         raise UserError(in_order(_problems(document, wrong))) from None
 
 
 def in_order(problems: Iterable[Problem]) -> list[Problem]:
-    """By the place in the file; what stands nowhere comes first."""
-    return sorted(problems, key=lambda problem: (problem.place.line, problem.place.column) if problem.place else (0, 0))
+    """By file and by the place in it; what stands nowhere comes first."""
+    return sorted(problems, key=lambda problem: _position(problem.place))
+
+
+def _position(place: Place | None) -> tuple[str, int, int]:
+    return (str(place.path), place.line, place.column) if place else ("", 0, 0)
 
 
 def _not_a_mapping(document: Document, model: type[BaseModel]) -> Problem:
     required = [f"`{name}:`" for name, option in model.model_fields.items() if option.is_required()]
     help = "it needs " + ", ".join(required)
+    place = document.place(())
     if document.data is None:
         return Problem("the file is empty", help, document.at(0, 0))
-    return Problem(f"the file must be a mapping of options, got {shown(document.data)}", help, document.place(()))
+    return Problem(f"the file must be a mapping of options, got {_shown(document.data, place)}", help, place)
 
 
 def _problems(document: Document, wrong: list[tuple[Spot, ErrorDetails]]) -> Iterator[Problem]:
@@ -70,6 +76,11 @@ def _problems(document: Document, wrong: list[tuple[Spot, ErrorDetails]]) -> Ite
             yield _bad_value(document, [error for errors in members.values() for error in errors])
 
 
+def _miscounted(details: ErrorDetails) -> bool:
+    """A tuple with bad items counts as too short of good ones; the items are told already."""
+    return details["type"] == "too_short" and len(details["input"]) >= details["ctx"]["min_length"]
+
+
 def _problem(document: Document, spot: Spot, details: ErrorDetails) -> Problem:
     code, value, tags = details["type"], details["input"], tags_of(spot.kind)
     name, place = str(spot.where[-1]) if spot.where else "", document.place(spot.where)
@@ -78,33 +89,34 @@ def _problem(document: Document, spot: Spot, details: ErrorDetails) -> Problem:
         return Problem(f"unknown option `{name}`", help, document.place(spot.where, key=True))
     if code == "missing":
         return Problem(f"missing option `{name}`", spot.about, document.place((*spot.where[:-1], "use")))
-    if code == "union_tag_invalid" and isinstance(value["use"], str):
-        return Problem(
-            f"unknown stage `{value['use']}`", suggest(value["use"], tags), document.place((*spot.where, "use"))
-        )
     if code == "union_tag_invalid":
-        got = f"`use`: write the name of a stage, got {shown(value['use'])}"
-        return Problem(got, suggest("", tags), document.place((*spot.where, "use")))
+        use = document.place((*spot.where, "use"))
+        if isinstance(word := value["use"], str):
+            return Problem(f"unknown stage `{word}`", suggest(word, tags), use)
+        return Problem(f"`use`: write the name of a stage, got {_shown(word, use)}", suggest("", tags), use)
     if code == "union_tag_not_found":
         return Problem("missing option `use`", _use(value, tags), place)
     if tags:
-        return Problem(f"write a stage, got {shown(value)}", _use(value, tags), place)
+        return Problem(f"write a stage, got {_shown(value, place)}", _use(value, tags), place)
     return _bad_value(document, [(spot, details)])
 
 
 def _bad_value(document: Document, errors: list[tuple[Spot, ErrorDetails]]) -> Problem:
     """One problem for one value; `errors` has one error for each type that the value may be of."""
-    spot, value = errors[0][0], errors[0][1]["input"]
-    place = document.place(spot.where)
+    spot, details = errors[0]
+    # A validator may have made a mapping of a plain value: its options are not in the file, the value is.
+    where = document.nearest(spot.where)
+    value, place = document.value(where), document.place(where)
     wants, helps = zip(*(_want(spot, details, place.text) for spot, details in errors), strict=True)
     message = " or ".join(dict.fromkeys(wants))
-    if not (isinstance(value, dict) and errors[0][1]["type"] == "value_error"):  # else: options that do not go together
-        # A validator may have made a mapping of a plain value, whose options the file does not have.
-        known = next(
-            (spot.where[:end] for end in range(len(spot.where), 0, -1) if spot.where[:end] in document.values), ()
-        )
-        names = [part for part in known if isinstance(part, str)]
-        message = "".join(f"`{name}`: " for name in names[-1:]) + f"{message}, got {shown(value)}"
+    judged_whole = isinstance(value, (dict, list)) and details["type"] == "value_error"
+    if details["type"] in ("too_short", "too_long"):
+        message += f", got {len(value)}"
+    elif not judged_whole:
+        message += f", got {_shown(value, place)}"
+    names = [part for part in where if isinstance(part, str)]
+    if names and not (judged_whole and isinstance(where[-1], int)):
+        message = f"`{names[-1]}`: {message}"
     return Problem(message, max(helps, key=lambda help: (help.startswith("did you mean"), help != "")), place)
 
 
@@ -115,14 +127,17 @@ def _want(spot: Spot, details: ErrorDetails, text: str) -> tuple[str, str]:
         return str(mistake), getattr(mistake, "help", "")
     if code not in _WANTED:
         return details["msg"][:1].lower() + details["msg"][1:], spot.about
-    # A bound is told in the unit that the value is written in.
-    bounds = {
-        name: like(bound, value) if isinstance(bound, (int, float)) and isinstance(value, str) else bound
-        for name, bound in context.items()
-    }
+    bounds = {name: _bound(bound, value) for name, bound in context.items()}
     if code == "literal_error":
         bounds["expected"] = context["expected"].replace("'", "`")
     return _WANTED[code].format(**bounds), _help(code, value, context, text) or (spot.about if code in _ABOUT else "")
+
+
+def _bound(bound: Any, value: Any) -> Any:
+    """A limit, in the unit that the value is written in."""
+    if isinstance(bound, (int, float)):
+        return like(bound, value) if isinstance(value, str) else f"{bound:g}"
+    return bound
 
 
 def _help(code: str, value: Any, context: dict[str, Any], text: str) -> str:
@@ -154,15 +169,12 @@ def _use(value: Any, tags: Iterable[str]) -> str:
     return "say what the stage does with `use: NAME`, " + suggest("", tags)
 
 
-def shown(value: Any) -> str:
-    """A value from YAML in a message."""
+def _shown(value: Any, place: Place) -> str:
+    """A value in a message: as it stands in the file, unless it is more than one line shows."""
     if isinstance(value, (dict, list)):
         return "a mapping" if isinstance(value, dict) else "a list"
-    if value is None:
-        return "nothing"
-    if isinstance(value, str):
-        return repr(value if len(value) <= 60 else value[:59] + "…")
-    return str(value).lower()
+    text = place.text if len(place.text) <= 60 else place.text[:59] + "…"
+    return "nothing" if value is None else f"`{text}`"
 
 
 _SPELT = {
@@ -191,8 +203,8 @@ _WANTED = {
     "less_than_equal": "write {le} or less",
     "multiple_of": "write a multiple of {multiple_of}",
     "finite_number": "write a finite number",
-    "too_short": "write at least {min_length}",
-    "too_long": "write at most {max_length}",
+    "too_short": "write {min_length} or more",
+    "too_long": "write {max_length} or less",
     "string_too_short": "write at least {min_length} characters",
     "string_too_long": "write at most {max_length} characters",
     "string_pattern_mismatch": "this text is not allowed here",

@@ -40,16 +40,25 @@ class Document:
 
     def place(self, loc: Loc, *, key: bool = False) -> Place:
         """Where `loc` stands, or its nearest parent that does (what is missing has no place of its own)."""
-        table = self.keys if key else self.values
-        while loc and loc not in table:
-            loc = loc[:-1]
-        return table.get(loc) or self.values.get(loc) or self.at(0, 0)
+        loc = self.nearest(loc)
+        return (self.keys.get(loc) if key else None) or self.values.get(loc) or self.at(0, 0)
 
-    def scalars(self, loc: Loc = ()) -> Iterator[tuple[Loc, Any]]:
-        """Every value within `loc` that is neither a list nor a mapping, with its path from the root."""
+    def nearest(self, loc: Loc) -> Loc:
+        """`loc`, or its nearest parent that the file has."""
+        while loc and loc not in self.values:
+            loc = loc[:-1]
+        return loc
+
+    def value(self, loc: Loc) -> Any:
+        """What stands at `loc`. Raises: KeyError, IndexError."""
         data = self.data
         for part in loc:
             data = data[part]
+        return data
+
+    def scalars(self, loc: Loc = ()) -> Iterator[tuple[Loc, Any]]:
+        """Every value within `loc` that is neither a list nor a mapping, with its path from the root."""
+        data = self.value(loc)
         if isinstance(data, (dict, list)):
             for part in data if isinstance(data, dict) else range(len(data)):
                 yield from self.scalars((*loc, part))

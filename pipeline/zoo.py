@@ -10,7 +10,9 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler, model_validator
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from .errors import UserError
 
@@ -40,6 +42,11 @@ class Network(BaseModel):
     @classmethod
     def _from_name(cls, value: Any) -> Any:
         return {"arch": value} if isinstance(value, str) else value
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        mapping = handler.resolve_ref_schema(handler(core))
+        return {"anyOf": [mapping["properties"]["arch"], mapping]}
 
     def describe(self, data: Dataset) -> Description:
         channels, height, width = data.shape
@@ -146,7 +153,10 @@ def _create(network: Network, channels: int, classes: int) -> nn.Module:
 
 
 def _fit_stride(module: nn.Module, stride: int | None, channels: int, size: tuple[int, int]) -> None:
-    """Set the first strides of 2 to 1 until the network's total stride is `stride`, or leaves 2 × 2 cells."""
+    """Set strides of the stem to 1, first ones first, until the total stride is `stride`, or leaves 2 × 2 cells.
+
+    Only the stem: the two paths of a residual block have to keep the same stride.
+    """
     import torch
     from torch import nn
 
@@ -158,12 +168,20 @@ def _fit_stride(module: nn.Module, stride: int | None, channels: int, size: tupl
     if not hasattr(module, "forward_features") or (found := cells()) == 0:
         return
     wanted = max(1, -(-size[1] // stride)) if stride else min(2, size[1])
-    for layer in module.modules():
+    for name, layer in module.named_modules():
         if found >= wanted:
             return
-        if isinstance(layer, nn.Conv2d) and layer.stride == (2, 2):
+        if name.startswith(_BODY):
+            continue
+        if isinstance(layer, nn.Conv2d | nn.MaxPool2d) and layer.stride in (2, (2, 2)):
             layer.stride = (1, 1)
             found = cells()
-        elif isinstance(layer, nn.MaxPool2d) and layer.stride in (2, (2, 2)):
-            layer.stride = 1
-            found = cells()
+    if stride and found < wanted:
+        raise UserError(
+            f"the stem leaves {found} × {found} cells of {size[0]} × {size[1]} pixels, not the {wanted} of `stride: {stride}`",
+            "leave `stride` out, or choose a larger one",
+        )
+
+
+_BODY = ("layer", "blocks", "stages", "features")
+"""Where timm's networks keep what comes after the stem."""
