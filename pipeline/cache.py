@@ -1,0 +1,114 @@
+"""Results by the content that they come from: published whole or not at all, verified when read, never timings.
+
+    .edgepress/entries/KEY/   files and `entry.json` with their digests
+    .edgepress/work/KEY/      of a result in the making; survives a kill, so that training goes on where it stopped
+    .edgepress/locks/KEY      held while a result is made: a second run waits for it
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .paths import digest, replacing
+
+ENTRY = "entry.json"
+
+
+def key_of(material: dict[str, Any]) -> str:
+    """SHA-256 over the canonical JSON of everything that shapes a result."""
+    return hashlib.sha256(json.dumps(material, sort_keys=True).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A published result: its folder, and the facts that its maker wrote down."""
+
+    key: str
+    folder: Path
+    facts: dict[str, Any]
+
+
+class Cache:
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def get(self, key: str) -> Entry | None:
+        """The entry of `key` if it is there and every file still has its digest; a damaged one is not there."""
+        folder = self.root / "entries" / key
+        try:
+            stored = json.loads((folder / ENTRY).read_text(encoding="utf-8"))
+            sound = all(digest(folder / name) == found for name, found in stored["files"].items())
+        except (FileNotFoundError, json.JSONDecodeError):
+            return None
+        if not sound:
+            return None
+        os.utime(folder)
+        return Entry(key, folder, stored["facts"])
+
+    def make(
+        self,
+        material: dict[str, Any],
+        maker: Callable[[Path, Path], dict[str, Any]],
+        waiting: Callable[[], None] = lambda: None,
+    ) -> Entry:
+        """The entry of `material`, made by `maker(folder, scratch) -> facts` when it is not there yet.
+
+        Two runs that want the same entry make it once: the second calls `waiting` and waits.
+        """
+        from filelock import FileLock, Timeout
+
+        key = key_of(material)
+        locks = self.root / "locks"
+        locks.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(locks / key)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            waiting()
+            lock.acquire()
+        try:
+            return self.get(key) or self._publish(key, material, maker)
+        finally:
+            lock.release()
+
+    def _publish(self, key: str, material: dict[str, Any], maker: Callable[[Path, Path], dict[str, Any]]) -> Entry:
+        work, entries = self.root / "work" / key, self.root / "entries"
+        made, scratch = work / "made", work / "scratch"
+        shutil.rmtree(made, ignore_errors=True)
+        made.mkdir(parents=True)
+        scratch.mkdir(exist_ok=True)
+        entries.mkdir(exist_ok=True)
+        facts = maker(made, scratch)
+        files = {path.name: digest(path) for path in sorted(made.iterdir())}
+        with replacing(made / ENTRY) as temporary:
+            stored = {"material": material, "files": files, "facts": facts}
+            temporary.write_text(json.dumps(stored, indent=1, sort_keys=True), encoding="utf-8")
+        shutil.rmtree(entries / key, ignore_errors=True)  # a damaged one
+        os.replace(made, entries / key)
+        shutil.rmtree(work)
+        return Entry(key, entries / key, facts)
+
+    def collect(self, days: float) -> tuple[int, int]:
+        """Delete what was not used for `days` and what killed runs left; (number of folders, bytes freed)."""
+        from filelock import FileLock, Timeout
+
+        count = freed = 0
+        for folder in [*self.root.glob("entries/*"), *self.root.glob("work/*")]:
+            if time.time() - folder.stat().st_mtime < days * 86400:
+                continue
+            try:
+                with FileLock(self.root / "locks" / folder.name, timeout=0):
+                    freed += sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+                    shutil.rmtree(folder)
+                    count += 1
+            except Timeout:
+                continue  # a run is making it
+        return count, freed

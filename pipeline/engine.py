@@ -1,0 +1,203 @@
+"""How a recipe runs: each stage once, from the cache when nothing that shapes it has changed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from . import data, machine, paths, target
+from .cache import Cache, Entry, key_of
+from .chain import Step
+from .facts import ModelFile, StageFacts
+from .recipe import Recipe
+from .stage import MAIN_FILE, Artifact, Context, Made
+from .stages import TABLE
+
+FORMAT = 1
+"""Raised when what an entry of the cache holds changes, so that old entries are made anew."""
+
+
+class Progress(Protocol):
+    """Who is told how a run goes: the terminal, a log, or nobody."""
+
+    def begin(self, label: str, use: str, position: int, count: int) -> None: ...
+    def advance(self, done: int, total: int, words: str) -> None: ...
+    def end(self, facts: StageFacts) -> None: ...
+
+
+@dataclass(frozen=True)
+class Planned:
+    """What a run would do with a step: `cached`, `run`, or `run` because of a step before it."""
+
+    label: str
+    use: str
+    action: Literal["cached", "run"]
+    because: str
+
+
+@dataclass(frozen=True)
+class Result:
+    """A finished step: the model, and what is known about it."""
+
+    entry: Entry
+    artifact: Artifact
+    facts: StageFacts
+
+
+@dataclass
+class Engine:
+    """Runs the chain of one recipe.
+
+    `limit` keeps the first so many examples of each split: the same code on less, for a smoke run.
+    """
+
+    recipe: Recipe
+    cache: Cache
+    limit: int | None = None
+    results: dict[str, Result] = field(default_factory=dict)
+
+    @cached_property
+    def data(self) -> data.Dataset:
+        return data.load(self.recipe.task.data, self.limit)
+
+    @cached_property
+    def machine(self) -> machine.Machine:
+        return machine.machine()
+
+    @cached_property
+    def targets(self) -> list[target.Target]:
+        return [target.load(file) for file in self.recipe.target_files()]
+
+    @cached_property
+    def presets(self) -> tuple[str, ...]:
+        """The integer presets that the targets need, the host's first."""
+        return target.presets(self.targets, self.machine)
+
+    @cached_property
+    def versions(self) -> dict[str, str]:
+        return machine.versions(name for stage in TABLE.values() for name in stage.libraries)
+
+    def plan(self) -> list[Planned]:
+        """What `run` would do, without doing it."""
+        known: dict[str, Entry] = {}
+        planned: list[Planned] = []
+        for step in self.recipe.steps():
+            missing = next((label for label in _sources(step) if label not in known), None)
+            entry = None if missing else self.cache.get(key_of(self._material(step, known)))
+            if entry:
+                known[step.label] = entry
+            because = f"after {missing}" if missing else "nothing changed" if entry else "not made yet with these options"
+            planned.append(Planned(step.label, step.stage.use, "cached" if entry else "run", because))
+        return planned
+
+    def run(self, progress: Progress) -> list[StageFacts]:
+        """Make every result of the chain, in order."""
+        steps = self.recipe.steps()
+        for position, step in enumerate(steps):
+            progress.begin(step.label, step.stage.use, position, len(steps))
+            self.results[step.label] = self._result(step, progress)
+            progress.end(self.results[step.label].facts)
+        return [result.facts for result in self.results.values()]
+
+    def _result(self, step: Step, progress: Progress) -> Result:
+        started, made = time.monotonic(), []
+
+        def maker(folder: Path, scratch: Path) -> dict[str, Any]:
+            made.append(step.label)
+            return self._make(step, folder, scratch, progress.advance)
+
+        entries = {label: result.entry for label, result in self.results.items()}
+        entry = self.cache.make(
+            self._material(step, entries), maker, lambda: progress.advance(0, 1, "another run is making this; waiting")
+        )
+        artifact = Artifact(step.stage.kind, entry.folder, entry.facts["presets"], entry.facts["notes"])
+        files = [
+            ModelFile.model_validate(file | {"path": str(entry.folder / file["path"])}) for file in entry.facts["files"]
+        ]
+        facts = StageFacts(
+            name=step.label,
+            use=step.stage.use,
+            kind=step.stage.kind,
+            inputs=_sources(step),
+            cached=not made,
+            seconds=time.monotonic() - started,
+            parameters=entry.facts["parameters"],
+            macs=entry.facts["macs"],
+            files=files,
+            notes=entry.facts["notes"],
+            warnings=[],
+        )
+        return Result(entry, artifact, facts.model_copy(update={"warnings": self._warnings(step, facts)}))
+
+    def _make(self, step: Step, folder: Path, scratch: Path, say: Callable[[int, int, str], None]) -> dict[str, Any]:
+        from . import examine
+
+        def derive(key: dict[str, Any], make: Callable[[Path], None]) -> Path:
+            def maker(folder: Path, scratch: Path) -> dict[str, Any]:
+                make(folder)
+                return {}
+
+            return self.cache.make({"derived": key, "format": FORMAT}, maker).folder
+
+        inputs = {name: self.results[name].artifact for name in step.named}
+        source = self.results[step.input] if step.input else None
+        if source:
+            inputs["input"] = source.artifact
+        context = Context(
+            folder=folder,
+            scratch=scratch,
+            data=self.data,
+            seed=self.recipe.task.seed,
+            source=self.recipe.document.path,
+            presets=self.presets,
+            say=say,
+            derive=derive,
+        )
+        made: Made = step.stage.run(inputs, context)
+        say(0, 1, "measuring accuracy")
+        facts = examine.examine(made, folder, self.data, source.entry.facts if source else None)
+        notes = dict(made.notes)
+        if source:
+            notes["agreement"] = examine.agreement(folder, source.entry.folder)
+        files = made.presets.values() or [MAIN_FILE[made.kind]]
+        digests = [paths.digest(folder / name) for name in files]
+        return {**facts, "notes": notes, "presets": made.presets, "digests": digests}
+
+    def _material(self, step: Step, entries: dict[str, Entry]) -> dict[str, Any]:
+        """Everything that shapes the result of a step, for its key."""
+        stage = step.stage
+        return {
+            "format": FORMAT,
+            "stage": [stage.use, stage.version],
+            "options": stage.model_dump(mode="json", by_alias=True, exclude={"name", "input"}),
+            "inputs": [entries[label].facts["digests"] for label in _sources(step)],
+            "files": {name: paths.digest(paths.find(name, self.recipe.document.path)) for name in stage.files()},
+            "data": self.data.digest,
+            "seed": self.recipe.task.seed,
+            "presets": self.presets if stage.gives == "onnx" else (),
+            "versions": {name: found for name, found in self.versions.items() if name in stage.libraries},
+        }
+
+    def _warnings(self, step: Step, facts: StageFacts) -> list[str]:
+        """Where a stage did not do its job, counted against what it worked on."""
+        if not step.input:
+            return []
+        before = self.results[step.input].facts
+        pairs = {
+            "parameters": (before.parameters, facts.parameters),
+            "bytes": (before.files[0].bytes, facts.files[0].bytes),
+        }
+        return [
+            f"{step.stage.use} did not lower the {name}: {pairs[name][0]} before, {pairs[name][1]} after"
+            for name in step.stage.shrinks
+            if pairs[name][1] >= pairs[name][0]
+        ]
+
+
+def _sources(step: Step) -> list[str]:
+    """The labels of all results that a step works on."""
+    return [*([step.input] if step.input else []), *step.named]

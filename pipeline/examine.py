@@ -1,0 +1,87 @@
+"""What a model is worth, whatever its kind: counted, weighed and asked about every validation and test image."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from . import onnxio, scores, zoo
+from .data import Dataset
+from .paths import digest
+from .predict import predict
+from .stage import MAIN_FILE, Made
+
+FLOAT_VIEW = "float.onnx"
+"""A torch model is measured as the float ONNX file that it exports to, so that all stages compare in one runtime."""
+TFLITE_RUNTIME_IMAGES = 500
+"""tflite-runtime is there to prove compatibility, and slow on x86: it answers the first test images only."""
+
+
+def examine(made: Made, folder: Path, data: Dataset, source: dict[str, Any] | None) -> dict[str, Any]:
+    """Facts of the artifact in `folder`, as `StageFacts` has them: `parameters`, `macs`, `files`, `agreement`.
+
+    `source` is the facts of the artifact that it was made from; a TFLite file has its parameters and MACs.
+    The answers to the test images stay in the folder, for comparisons with what is made from it.
+    """
+    if made.kind == "torch":
+        onnxio.export(zoo.load(folder / MAIN_FILE["torch"])[0], data, folder / FLOAT_VIEW)
+        names = {"float32": FLOAT_VIEW}
+    elif made.presets:
+        names = dict(made.presets)
+    else:
+        names = {made.notes.get("precision", "float32"): MAIN_FILE[made.kind]}
+    files = [_file(folder / name, precision, data) for precision, name in names.items()]
+    first = folder / next(iter(names.values()))
+    if made.kind == "tflite":
+        assert source is not None
+        size = {name: source[name] for name in ("parameters", "macs")}
+        size |= _compatible(first, data)
+    else:
+        size = dict(onnxio.size(first)._asdict())
+    return {"files": files, **size}
+
+
+def agreement(folder: Path, other: Path) -> float:
+    """Share of the test images to which two examined artifacts give the same class.
+
+    Like is compared with like: the files of the same precision if both have one.
+    """
+    mine = {path.stem: path for path in folder.glob("*.npy")}
+    theirs = {path.stem: path for path in other.glob("*.npy")}
+    shared = sorted(mine.keys() & theirs.keys())
+    one = mine[shared[0]] if shared else next(iter(mine.values()))
+    two = theirs[shared[0]] if shared else next(iter(theirs.values()))
+    return float((np.load(one).argmax(1) == np.load(two).argmax(1)).mean())
+
+
+def _file(path: Path, precision: str, data: Dataset) -> dict[str, Any]:
+    found, correct = {}, ""
+    for split in ("validation", "test"):
+        x, y = data[split]
+        answers = predict(path, data.normalised(x))
+        found[split] = {"accuracy": scores.accuracy(answers, y), "nll": scores.nll(answers, y)}
+        if split == "test":
+            np.save(path.parent / f"{precision}.npy", answers)
+            correct = "".join("1" if right else "0" for right in answers.argmax(1) == y)
+    return {
+        "path": path.name,
+        "kind": path.suffix.removeprefix("."),
+        "precision": precision,
+        "bytes": path.stat().st_size,
+        "sha256": digest(path),
+        "scores": found,
+        "correct": correct,
+    }
+
+
+def _compatible(path: Path, data: Dataset) -> dict[str, Any]:
+    """How often tflite-runtime answers as LiteRT does, where that runtime can be had (Python 3.11 and older)."""
+    try:
+        import tflite_runtime  # noqa: F401
+    except ImportError:
+        return {}
+    images = data.normalised(data["test"].x[:TFLITE_RUNTIME_IMAGES])
+    litert, other = predict(path, images), predict(path, images, "tflite-runtime")
+    return {"tflite_runtime_agreement": float((litert.argmax(1) == other.argmax(1)).mean())}
