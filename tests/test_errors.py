@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.errors import Place, Problem, UserError, near, suggest
+
+LINE = "  temprature: 4"
+PLACE = Place(Path("recipes/mine.yaml"), 6, 3, 10, LINE)
+
+
+def test_a_problem_shows_the_line_the_place_and_the_next_act() -> None:
+    assert str(Problem("unknown option `temprature`", "did you mean `temperature`?", PLACE)) == (
+        "recipes/mine.yaml:6:3: unknown option `temprature`\n"
+        "   6 |   temprature: 4\n"
+        "     |   ^^^^^^^^^^\n"
+        "     = help: did you mean `temperature`?"
+    )
+
+
+def test_a_problem_without_a_place() -> None:
+    assert str(Problem("no device", "plug one in")) == "error: no device\n  = help: plug one in"
+    assert str(Problem("no device")) == "error: no device"
+
+
+@pytest.mark.parametrize(
+    ("source", "column", "width", "carets"),
+    [
+        ("\tname: x", 2, 4, "\t^^^^"),
+        ("a: 数字, b: 1", 8, 1, "         ^"),
+        ("a: 数字", 4, 2, "   ^^^^"),
+        ("a: b", 5, 1, "    ^"),
+        ("", 1, 1, "^"),
+        ("a: b", 4, 99, "   ^"),
+    ],
+)
+def test_carets_stand_under_what_is_wrong(source: str, column: int, width: int, carets: str) -> None:
+    assert Place(Path("x"), 1, column, width, source).excerpt() == (source, carets)
+
+
+def test_a_long_line_is_cut_around_the_place() -> None:
+    source, carets = Place(Path("x"), 1, 5001, 3, "-" * 5000 + "bad" + "-" * 5000).excerpt()
+    assert len(source) <= 160
+    assert source[carets.index("^") : len(carets)] == "bad"
+
+
+def test_every_problem_is_in_the_message() -> None:
+    error = UserError([Problem("one"), Problem("two", place=PLACE)])
+    assert str(error).startswith("error: one\n\nrecipes/mine.yaml:6:3: two\n")
+    assert UserError("one", "help").problems == [Problem("one", "help")]
+
+
+@pytest.mark.parametrize(
+    ("word", "known", "meant"),
+    [
+        ("temprature", ["temperature", "teacher"], "temperature"),
+        ("LR", ["lr", "epochs"], "lr"),
+        ("mobilenetv2_05", ["mobilenetv2_035", "mobilenetv2_050", "mobilenetv2_075"], "mobilenetv2_050"),
+        ("zebra", ["temperature"], None),
+        ("", ["a"], None),
+        ("a", [], None),
+    ],
+)
+def test_near(word: str, known: list[str], meant: str | None) -> None:
+    assert near(word, known) == meant
+
+
+def test_suggest_lists_what_is_known_when_nothing_is_near() -> None:
+    assert suggest("zebra", ["b", "a"]) == "one of: a, b"
+    assert suggest("zebra", ["b", "a"], "write a path") == "write a path"
+    assert suggest("zebra", []) == ""
+    assert suggest("ab", ["abc", "xyz"]) == "did you mean `abc`?"
