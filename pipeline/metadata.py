@@ -10,7 +10,8 @@ and in a `.json` beside the file, so that ten lines of numpy and a runtime can u
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from .zoo import METADATA_KEY
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 SCHEMA = 1
 
 
-def describe(data: Dataset, *, layout: Literal["NCHW", "NHWC"] = "NCHW") -> dict[str, Any]:
+def describe(data: Dataset) -> dict[str, Any]:
     """The contract for a classifier of `data` that takes normalised floats and gives logits."""
     channels, height, width = data.shape
     return {
@@ -31,7 +32,7 @@ def describe(data: Dataset, *, layout: Literal["NCHW", "NHWC"] = "NCHW") -> dict
         "labels": list(data.labels),
         "input": {
             "name": "input",
-            "layout": layout,
+            "layout": "NCHW",
             "size": [height, width],
             "channels": channels,
             "color": {1: "grey", 3: "RGB", 4: "RGBA"}.get(channels),
@@ -62,3 +63,19 @@ def read_onnx(model: onnx.ModelProto) -> dict[str, Any]:
             contract: dict[str, Any] = json.loads(entry.value)
             return contract
     raise KeyError(METADATA_KEY)
+
+
+def for_tflite(contract: dict[str, Any]) -> dict[str, Any]:
+    """The contract of the TFLite file made from an ONNX file: TFLite keeps the channels last."""
+    return contract | {"input": contract["input"] | {"layout": "NHWC"}}
+
+
+def read(path: Path) -> dict[str, Any]:
+    """The contract of a delivered `.onnx` or `.tflite` file."""
+    if path.suffix == ".onnx":
+        import onnx
+
+        return read_onnx(onnx.load(path))
+    from .tflite import read_metadata
+
+    return read_metadata(path.read_bytes())

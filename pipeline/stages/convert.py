@@ -19,10 +19,10 @@ class ConvertTflite(Stage):
     def run(self, inputs: dict[str, Artifact], context: Context) -> Made:
         import onnx
 
-        from ..metadata import read_onnx
+        from ..metadata import for_tflite, read_onnx
         from ..tflite import write
 
         source = inputs["input"].preset("s8s8")
         model = onnx.load(source)
-        (context.folder / "model.tflite").write_bytes(write(model, read_onnx(model)))
+        (context.folder / "model.tflite").write_bytes(write(model, for_tflite(read_onnx(model))))
         return Made("tflite", notes={"precision": "s8s8" if inputs["input"].presets else "float32"})

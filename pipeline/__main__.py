@@ -1,0 +1,5 @@
+"""`python -m pipeline` is `edgepress`."""
+
+from .cli import main
+
+main()

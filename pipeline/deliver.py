@@ -1,0 +1,44 @@
+"""The files that leave the pipeline: `runs/NAME/models/`, each with its metadata contract beside it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from . import metadata
+from .engine import Engine, Result
+from .facts import StageFacts
+from .paths import digest, replacing
+
+
+def deliver(engine: Engine, folder: Path, lock: Path | None) -> list[StageFacts]:
+    """Copy every model of a finished run to `folder`; the facts, with the files' new paths.
+
+    A torch model's facts keep the path of its float view in the cache: that is a measure, not a product.
+    """
+    source = {"recipe": engine.recipe.name, "lock": digest(lock) if lock else None}
+    return [_deliver(engine, label, result, folder, source) for label, result in engine.results.items()]
+
+
+def _deliver(engine: Engine, label: str, result: Result, folder: Path, source: dict[str, Any]) -> StageFacts:
+    artifact, facts = result.artifact, result.facts
+    if artifact.kind == "torch":
+        _copy(artifact.path, folder / f"{label}.safetensors")
+        return facts
+    files = []
+    for file in facts.files:
+        preset = f".{file.precision}" if artifact.presets else ""
+        path = folder / f"{label}{preset}{artifact.path.suffix}"
+        _copy(Path(file.path), path)
+        contract = metadata.read(path) | {"source": source}
+        with replacing(path.with_name(f"{path.name}.json")) as temporary:
+            temporary.write_text(json.dumps(contract, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+        files.append(file.model_copy(update={"path": str(path)}))
+    return facts.model_copy(update={"files": files})
+
+
+def _copy(source: Path, path: Path) -> None:
+    with replacing(path) as temporary:
+        shutil.copyfile(source, temporary)

@@ -1,0 +1,73 @@
+"""`NAME.lock.yaml` beside the recipe: what a run made, from what, with which versions. The same run, the same bytes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from . import yamlio
+from .engine import Engine
+from .paths import digest, replacing
+
+VERSION = 1
+
+
+def path_of(recipe: Path) -> Path:
+    return recipe.with_name(f"{recipe.stem}.lock.yaml")
+
+
+def content(engine: Engine) -> dict[str, Any]:
+    """Resolved options, digests and metrics of every stage of a finished run; no times and no paths."""
+    recipe = engine.recipe
+    stages = []
+    for step in recipe.steps():
+        result = engine.results[step.label]
+        facts = result.facts
+        stages.append(
+            {
+                "name": step.label,
+                "use": step.stage.use,
+                "options": step.stage.model_dump(mode="json", by_alias=True, exclude={"name", "use"}),
+                "key": result.entry.key,
+                "sha256": result.entry.facts["digests"],
+                "parameters": facts.parameters,
+                "macs": facts.macs,
+                "files": {
+                    file.precision: {
+                        "bytes": file.bytes,
+                        **{split: {k: round(v, 6) for k, v in found.items()} for split, found in file.scores.items()},
+                    }
+                    for file in facts.files
+                },
+                "notes": _rounded(facts.notes),
+            }
+        )
+    return {
+        "version": VERSION,
+        "recipe": recipe.name,
+        "recipe_sha256": digest(recipe.document.path),
+        "task": recipe.task.model_dump(mode="json"),
+        "data_sha256": engine.data.digest,
+        "libraries": engine.versions,
+        "machine": {"architecture": engine.machine.architecture, "presets": list(engine.presets)},
+        "stages": stages,
+    }
+
+
+def write(engine: Engine) -> Path:
+    """Write the lock file of a finished run."""
+    path = path_of(engine.recipe.document.path)
+    text = "# Written by `edgepress run`; commit it beside the recipe.\n" + yamlio.dump(content(engine))
+    if not path.is_file() or path.read_text(encoding="utf-8") != text:
+        with replacing(path) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+    return path
+
+
+def _rounded(value: Any) -> Any:
+    """Floats to six decimals: what is below that is the processor's, not the model's."""
+    if isinstance(value, float):
+        return round(value, 6)
+    if isinstance(value, dict):
+        return {key: _rounded(each) for key, each in value.items()}
+    return [_rounded(each) for each in value] if isinstance(value, list | tuple) else value

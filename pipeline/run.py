@@ -1,0 +1,175 @@
+"""A run from the recipe to the verdict, and the verdict asked for again."""
+
+from __future__ import annotations
+
+import datetime
+from pathlib import Path
+
+from . import deliver, estimate, gate, lock
+from .bench import pairs, verdict
+from .cache import Cache
+from .chain import Step
+from .engine import Engine
+from .errors import UserError
+from .facts import ModelFile, Report, Runtime, Samples, StageFacts
+from .paths import digest, replacing
+from .progress import Lines, Live, progress
+from .recipe import Recipe, load
+from .report import text
+from .target import Target, host_preset
+from .target import load as load_target
+
+REPORT = "report.json"
+RUNTIME: dict[str, Runtime] = {"onnx": "onnxruntime", "tflite": "litert"}
+"""The runtime in which the stage table times a kind of file."""
+REFERENCE_PROCESSES, REFERENCE_ROUNDS = 4, 30
+"""Published networks take milliseconds, and the factor of an estimate is far wider than their noise."""
+
+
+def run(path: Path, *, cache: Path, runs: Path, limit: int | None) -> int:
+    """Make, measure and judge; print the report and give the exit code."""
+    recipe = load(path)
+    engine = Engine(recipe, Cache(cache), limit)
+    targets = engine.targets
+    folder = runs / recipe.name if limit is None else runs / recipe.name / "limited"
+    shown = progress()
+    try:
+        engine.run(shown)
+        locked = lock.write(engine) if limit is None else None
+        report = _measured(engine, deliver.deliver(engine, folder / "models", locked), shown)
+    finally:
+        shown.close()
+    with replacing(folder / REPORT) as temporary:
+        temporary.write_text(report.model_dump_json(), encoding="utf-8")
+    return _judge(report, recipe, targets)
+
+
+def check(path: Path, *, runs: Path) -> int:
+    """Judge the stored measurements of the last run by the budgets as they stand now."""
+    recipe = load(path)
+    file = runs / recipe.name / REPORT
+    if not file.is_file():
+        raise UserError(f"there is no run of `{recipe.name}` in `{runs}`", f"`edgepress run {path}` makes one")
+    report = Report.model_validate_json(file.read_text(encoding="utf-8"))
+    if report.data["recipe_sha256"] != digest(path):
+        print(f"note: {path} has changed since this run; its models are as they were then\n")
+    keep = recipe.keep.accuracy_drop
+    report = report.model_copy(update={"keep": keep})
+    return _judge(report, recipe, [load_target(file) for file in recipe.target_files()])
+
+
+def _judge(report: Report, recipe: Recipe, targets: list[Target]) -> int:
+    place = recipe.document.place(("keep", "accuracy_drop")) if report.keep is not None else None
+    findings = gate.judge(report, targets, place)
+    print(text.render(report, findings), end="")
+    return gate.exit_code(findings)
+
+
+def _measured(engine: Engine, stages: list[StageFacts], shown: Lines | Live) -> Report:
+    """The report of a finished chain: every stage timed side by side, then what the estimates rest on."""
+    recipe, targets = engine.recipe, engine.targets
+    report = Report(
+        recipe=recipe.name,
+        source=str(recipe.document.path),
+        date=datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
+        limited=engine.limit,
+        machine=engine.machine,
+        versions=engine.versions,
+        data={
+            "name": recipe.task.data,
+            "sha256": engine.data.digest,
+            "recipe_sha256": digest(recipe.document.path),
+            "images": {name: len(split.y) for name, split in engine.data.splits.items()},
+        },
+        reference=recipe.reference_label(),
+        keep=recipe.keep.accuracy_drop,
+        targets=[str(file) for file in recipe.target_files()],
+        stages=stages,
+        samples=[],
+        references=[],
+    )
+    shown.begin("measuring latency", "measuring latency", -1, 0)
+    samples = pairs.measure(
+        _side_by_side(report, engine),
+        say=shown.advance,
+        enough=lambda found: gate.latency_decided(report.model_copy(update={"samples": found}), targets),
+    )
+    report = report.model_copy(update={"samples": _weighed(samples, report, targets)})
+    if models := _estimated(report, engine):
+        shown.begin("measuring references", "measuring references", -1, 0)
+        found = pairs.measure(models, looks=(REFERENCE_PROCESSES,), rounds=REFERENCE_ROUNDS, say=shown.advance)
+        report = report.model_copy(update={"references": found})
+    return report.model_copy(update={"stages": _not_faster(recipe.steps(), report)})
+
+
+def _side_by_side(report: Report, engine: Engine) -> list[pairs.Model]:
+    """Every stage's file for this machine, the files that measured targets judge, and their pinned references."""
+    preset = host_preset(report.machine)
+    files = [file for stage in report.stages if (file := gate.file_of(stage, preset))]
+    models = [pairs.Model(file.path, Path(file.path), RUNTIME[file.kind]) for file in files]
+    for target in engine.targets:
+        if target.reach != "local":
+            continue
+        if file := gate.judged(report, target):
+            models.append(pairs.Model(file.path, Path(file.path), target.runtime, target.threads))
+        for reference in estimate.pinned_models(target):
+            models.append(pairs.Model(reference.label, _built(reference, engine), target.runtime, target.threads))
+    return list(dict.fromkeys(models))
+
+
+def _estimated(report: Report, engine: Engine) -> list[pairs.Model]:
+    """The files that are judged by an estimate, and the published networks that it rests on."""
+    models: list[pairs.Model] = []
+    for target in engine.targets:
+        file = gate.judged(report, target)
+        references = estimate.reference_models(target, file.precision) if file else []
+        if file and references:
+            models.append(pairs.Model(file.path, Path(file.path), target.runtime))
+            models += [pairs.Model(each.label, _built(each, engine), each.runtime) for each in references]
+    return list(dict.fromkeys(models))
+
+
+def _built(model: estimate.ReferenceModel, engine: Engine) -> Path:
+    """The reference model's file: building takes seconds, so it is kept; its times never are."""
+    material = {"reference": model.label, "runtime": model.runtime, "versions": engine.versions}
+    entry = engine.cache.make(material, lambda folder, scratch: {"file": estimate.build(model, folder).name})
+    return entry.folder / str(entry.facts["file"])
+
+
+def _weighed(samples: list[Samples], report: Report, targets: list[Target]) -> list[Samples]:
+    """The samples with the peak memory of those that a measured target has a memory budget for."""
+    wanted = {
+        (file.path, target.runtime)
+        for target in targets
+        if target.reach == "local" and target.budgets.memory and (file := gate.judged(report, target))
+    }
+    return [
+        each.model_copy(update={"memory": pairs.memory(pairs.Model(each.path, Path(each.path), each.runtime, each.threads))})
+        if (each.path, each.runtime) in wanted
+        else each
+        for each in samples
+    ]
+
+
+def _not_faster(steps: list[Step], report: Report) -> list[StageFacts]:
+    """The stages, with a warning at each that promised a smaller model and is not shown to be faster as well."""
+    preset = host_preset(report.machine)
+    times = {samples.path: samples for samples in report.samples}
+    facts = {stage.name: stage for stage in report.stages}
+
+    def time_of(stage: StageFacts) -> Samples | None:
+        file: ModelFile | None = gate.file_of(stage, preset)
+        return times.get(file.path) if file else None
+
+    found = []
+    for step in steps:
+        stage = facts[step.label]
+        now, before = time_of(stage), time_of(facts[step.input]) if step.input else None
+        if step.stage.shrinks and now and before and now.runtime == before.runtime:
+            ratio, interval = verdict.spread(verdict.log_ratios(now, before))
+            if interval and interval[1] >= 1:
+                word = "slower" if interval[0] > 1 else "not shown to be faster"
+                line = f"{step.stage.use} is {word} than its input here: {ratio:.2f}x [{interval[0]:.2f}-{interval[1]:.2f}]"
+                stage = stage.model_copy(update={"warnings": [*stage.warnings, line]})
+        found.append(stage)
+    return found
