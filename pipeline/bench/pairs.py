@@ -1,0 +1,112 @@
+"""Times of several models, paired: one fresh process a replicate, looked at after 4, 6, 8, 12 and 16 of them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from ..errors import UserError
+from ..facts import Runtime, Samples
+from .verdict import LOOKS
+
+Say = Callable[[int, int, str], None]
+
+PACKAGES: dict[Runtime, str] = {
+    "onnxruntime": "onnxruntime",
+    "litert": "ai-edge-litert",
+    "tflite-runtime": "tflite-runtime",
+}
+
+
+WORKER = Path(__file__).with_name("worker.py")
+
+
+@dataclass(frozen=True)
+class Model:
+    """What to time: `name` becomes `Samples.path`, and is a file's path unless it is a reference model's label."""
+
+    name: str
+    file: Path
+    runtime: Runtime = "onnxruntime"
+    threads: int = 1
+
+
+class WorkerDied(RuntimeError):
+    """A measuring process ended without a result; the message has the end of what it said."""
+
+
+def measure(
+    models: Sequence[Model],
+    *,
+    looks: Sequence[int] = LOOKS,
+    rounds: int = 100,
+    seed: int = 0,
+    say: Say = lambda done, total, words: None,
+    enough: Callable[[list[Samples]], bool] = lambda samples: False,
+) -> list[Samples]:
+    """Time `models` in as many fresh processes as the last look, fewer when a look before it finds `enough`.
+
+    Models of one runtime and number of threads share their processes and are paired round by round; others would
+    only disturb each other. Returns one `Samples` a model, in the order given.
+    Raises: UserError for a runtime that is not installed, WorkerDied for a model that does not run.
+    """
+    groups = [list(group) for _, group in groupby(sorted(models, key=_process), key=_process)]
+    wall: dict[Model, list[list[float]]] = {model: [] for model in models}
+    cpu: dict[Model, list[list[float]]] = {model: [] for model in models}
+    for process in range(looks[-1] if models else 0):
+        say(process, looks[-1], f"process {process + 1} of at most {looks[-1]}, {len(models)} models")
+        for group in groups:
+            result = _run(group, rounds, seed * 1000 + process)
+            for model, walls, cpus in zip(group, result["wall"], result["cpu"], strict=True):
+                wall[model].append(walls)
+                cpu[model].append(cpus)
+        if process + 1 in looks[:-1] and enough(_samples(models, wall, cpu)):
+            break
+    return _samples(models, wall, cpu)
+
+
+def memory(model: Model) -> int:
+    """Peak resident bytes of a fresh process that loads `model` alone, with its runtime, and runs it."""
+    return int(_run([model], 0, 0)["memory"])
+
+
+def _process(model: Model) -> tuple[str, int]:
+    return model.runtime, model.threads
+
+
+def _samples(
+    models: Sequence[Model], wall: dict[Model, list[list[float]]], cpu: dict[Model, list[list[float]]]
+) -> list[Samples]:
+    return [
+        Samples(path=model.name, runtime=model.runtime, threads=model.threads, wall=wall[model], cpu=cpu[model])
+        for model in models
+    ]
+
+
+def _run(models: list[Model], rounds: int, seed: int) -> dict[str, Any]:
+    """One worker process, from its job to its result."""
+    runtime, threads = _process(models[0])
+    files = [str(model.file) for model in models]
+    job = {"runtime": runtime, "threads": threads, "models": files, "seed": seed, "rounds": rounds}
+    done = subprocess.run([sys.executable, WORKER], input=json.dumps(job), capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise _died(models, done.returncode, done.stderr)
+    result: dict[str, Any] = json.loads(done.stdout)
+    return result
+
+
+def _died(models: list[Model], code: int, said: str) -> Exception:
+    last = said.strip().splitlines()[-1:] or ["it said nothing"]
+    if "ModuleNotFoundError" in last[0]:
+        runtime = models[0].runtime
+        return UserError(f"{runtime} is not installed here: {last[0]}", f"pip install {PACKAGES[runtime]}")
+    how = f"was killed by signal {-code}; out of memory?" if code < 0 else f"ended with code {code}"
+    names = ", ".join(model.name for model in models)
+    tail = "\n".join(f"  {line}" for line in said.strip().splitlines()[-12:])
+    return WorkerDied(f"the process that measured {names} in {models[0].runtime} {how}\n{tail}".rstrip())

@@ -1,0 +1,134 @@
+"""One fresh process that times models, or weighs one: a job as JSON on stdin, the result as JSON on stdout.
+
+It stands alone (Python, numpy and the runtime), so that a device needs this one file. The job:
+
+    {"runtime": "onnxruntime", "threads": 1, "models": [paths], "seed": 0, "rounds": 100}  →  {"wall": [[s]], "cpu": [[s]]}
+    {"runtime": "onnxruntime", "threads": 1, "models": [path], "seed": 0, "rounds": 0}     →  {"memory": bytes}
+
+Times are seconds, `[model][round]`. Models are loaded in random order, warmed, and run once a round in an order that
+is drawn anew for each, so that nothing that drifts favours one of them.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import random
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+WARM_SECONDS = 0.15
+
+
+def main() -> None:
+    # Runtimes write to stdout at will; the result has it for itself.
+    out = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    job = json.load(sys.stdin)
+    result = timed(job) if job["rounds"] else weighed(job)
+    json.dump(result, out)
+    out.flush()
+
+
+def timed(job: dict[str, Any]) -> dict[str, list[list[float]]]:
+    """Wall and CPU seconds of every model and round; CPU time is of the whole process, all threads together."""
+    order = list(range(len(job["models"])))
+    generator = random.Random(job["seed"])
+    generator.shuffle(order)
+    calls = {index: load(job["runtime"], job["models"][index], job["threads"]) for index in order}
+    for call in calls.values():
+        until = time.perf_counter() + WARM_SECONDS
+        call()
+        while time.perf_counter() < until:
+            call()
+    wall: list[list[float]] = [[] for _ in order]
+    cpu: list[list[float]] = [[] for _ in order]
+    gc.disable()
+    for _ in range(job["rounds"]):
+        generator.shuffle(order)
+        for index in order:
+            call = calls[index]
+            cpu_started, started = time.process_time_ns(), time.perf_counter_ns()
+            call()
+            ended, cpu_ended = time.perf_counter_ns(), time.process_time_ns()
+            # A clock that has not ticked counts one tick: ratios are taken in the log.
+            wall[index].append(max(ended - started, 1) / 1e9)
+            cpu[index].append(max(cpu_ended - cpu_started, 1) / 1e9)
+    return {"wall": wall, "cpu": cpu}
+
+
+def weighed(job: dict[str, Any]) -> dict[str, int]:
+    """Peak resident bytes of this process with one model loaded and run."""
+    (path,) = job["models"]
+    call = load(job["runtime"], path, job["threads"])
+    for _ in range(3):
+        call()
+    return {"memory": peak()}
+
+
+def peak() -> int:
+    """Peak resident bytes. `ru_maxrss` would start from the parent's on Linux, which keeps it across exec."""
+    status = Path("/proc/self/status")
+    if status.is_file():
+        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
+        return int(line.split()[1]) * 1024
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def load(runtime: str, path: str, threads: int) -> Callable[[], object]:
+    """A call that runs the model once on fixed random input of its declared type and shape."""
+    return _onnxruntime(path, threads) if runtime == "onnxruntime" else _tflite(runtime, path, threads)
+
+
+def _onnxruntime(path: str, threads: int) -> Callable[[], object]:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+    options.log_severity_level = 3
+    options.add_session_config_entry("session.intra_op.allow_spinning", str(int(threads > 1)))
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    types = {"float": "float32", "double": "float64", "float16": "float16"}
+    feed = {}
+    for each in session.get_inputs():
+        name = each.type.removeprefix("tensor(").removesuffix(")")
+        shape = [size if isinstance(size, int) else 1 for size in each.shape]
+        feed[each.name] = random_input(types.get(name, name), shape)
+    return lambda: session.run(None, feed)
+
+
+def _tflite(runtime: str, path: str, threads: int) -> Callable[[], object]:
+    if runtime == "litert":
+        from ai_edge_litert.interpreter import Interpreter
+    else:
+        from tflite_runtime.interpreter import Interpreter
+    interpreter = Interpreter(model_path=path, num_threads=threads)
+    for each in interpreter.get_input_details():
+        interpreter.resize_tensor_input(each["index"], [max(size, 1) for size in each["shape_signature"]])
+    interpreter.allocate_tensors()
+    for each in interpreter.get_input_details():
+        interpreter.set_tensor(each["index"], random_input(np.dtype(each["dtype"]).name, list(each["shape"])))
+    invoke: Callable[[], object] = interpreter.invoke
+    return invoke
+
+
+def random_input(dtype: str, shape: list[int]) -> np.ndarray[Any, Any]:
+    """Normal floats; bytes over their range; wider integers 0 or 1, since they may be indices."""
+    generator, kind = np.random.default_rng(0), np.dtype(dtype)
+    if kind.kind == "f":
+        return generator.standard_normal(shape).astype(kind)
+    if kind.itemsize == 1 and kind.kind in "iu":
+        return generator.integers(np.iinfo(kind).min, np.iinfo(kind).max, shape, dtype=kind, endpoint=True)
+    return generator.integers(0, 2, shape).astype(kind)
+
+
+if __name__ == "__main__":
+    main()
