@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import types
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -37,8 +38,9 @@ def follow(model: type[BaseModel], loc: tuple[int | str, ...]) -> Spot:
         if len(members) > 1:
             if spot.choice is None and not tags_of(spot.kind):
                 spot = replace(spot, choice=spot.where, member=str(part))
-            chosen = tags_of(spot.kind).get(str(part)) or next((m for m in members if _name(m) == part), None)
-            spot = replace(spot, kind=chosen)
+            label = re.findall(r"\w+", str(part))  # `Finetune`, or `function-after[check(), Finetune]`
+            named = (member for member in members if _is_model(member) and member.__name__ in label)
+            spot = replace(spot, kind=tags_of(spot.kind).get(str(part)) or next(named, None))
             continue
         kind, about = _child(members[0], part)
         inside = spot.choice is not None
@@ -86,7 +88,3 @@ def tags_of(kind: Any) -> dict[str, type[BaseModel]]:
 
 def _is_model(kind: Any) -> bool:
     return isinstance(kind, type) and issubclass(kind, BaseModel)
-
-
-def _name(kind: Any) -> str:
-    return getattr(kind, "__name__", str(kind))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -21,7 +22,7 @@ POINTS = {"point": 1.0, "points": 1.0}
 UNITS = {**TIME, **SIZE, **SHARE, **POINTS}
 
 NUMBER = r"(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)"
-_WRITTEN = re.compile(rf"({NUMBER})(\s*)(.*)")
+_WRITTEN = re.compile(rf"({NUMBER})(\s*)(%|[^\W\d_]*)")
 
 
 def _parse(value: Any, units: dict[str, float], example: str) -> float:
@@ -33,12 +34,18 @@ def _parse(value: Any, units: dict[str, float], example: str) -> float:
         raise Mistake("write a number and its unit", _units(units, example))
     number, space, unit = written.groups()
     if unit not in units:
-        meant = next((known for known in units if known.lower() == unit.lower()), None) or near(unit, units)
+        meant = _meant(unit, units)
         help = f"did you mean `{number}{space}{meant}`?" if meant else _units(units, example)
         raise Mistake(f"`{unit}` is not a unit that fits here", help)
     if not math.isfinite(float(number) * units[unit]):
         raise Mistake("this number is too large")
     return float(number) * units[unit]
+
+
+def _meant(unit: str, units: Iterable[str]) -> str | None:
+    """`MB` for `mb`, `s` for `sec`, `points` for `pionts`."""
+    longest = sorted(units, key=len, reverse=True)
+    return next((known for known in longest if unit.lower().startswith(known.lower())), None) or near(unit, longest)
 
 
 def _quantity(units: dict[str, float], example: str) -> Any:
