@@ -1,35 +1,47 @@
-"""`train`: a network of the zoo from scratch, on the recipe's data."""
+"""`train`: a network of the zoo from scratch, or an earlier result further, on the recipe's data."""
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from ..errors import Mistake
 from ..stage import Artifact, Context, Made, Stage
 from ..train import Schedule
-from ..zoo import Network, save
+from ..zoo import Description, Network, load, save
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 class Train(Stage, Schedule):
     """Train a network on labels by cross-entropy."""
 
     gives: ClassVar = "torch"
+    names: ClassVar = ("start",)
 
     use: Literal["train"]
-    model: Network = Field(description="the network to train: `timm/NAME`, or a mapping with `arch`, `args`, `stride`")
+    model: Network | None = Field(
+        default=None, description="the network to train: `timm/NAME`, or a mapping with `arch`, `args`, `stride`"
+    )
+    start: str | None = Field(default=None, description="the name of an earlier result to train further, instead of `model`")
     label_smoothing: float = Field(default=0.0, ge=0, lt=1, description="share of the label spread over all classes")
     seed: int | None = Field(default=None, ge=0, description="by default the recipe's seed")
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> Self:
+        if (self.model is None) == (self.start is None):
+            raise Mistake("`train` needs either a `model` or a `start`", "`model: timm/NAME` trains from scratch")
+        return self
 
     def run(self, inputs: dict[str, Artifact], context: Context) -> Made:
         from torch.nn import functional
 
-        from ..train import fit, seeded
+        from ..train import fit
 
         seed = context.seed if self.seed is None else self.seed
-        description = self.model.describe(context.data)
-        with seeded(seed):
-            module = description.build()
+        module, description = self._begin(inputs, context, seed)
         fit(
             module,
             context.data,
@@ -41,3 +53,13 @@ class Train(Stage, Schedule):
         )
         save(module, description, context.folder / "model.safetensors")
         return Made("torch")
+
+    def _begin(self, inputs: dict[str, Artifact], context: Context, seed: int) -> tuple[nn.Module, Description]:
+        from ..train import seeded
+
+        if self.start is not None:
+            return load(inputs[self.start].path)
+        assert self.model is not None
+        description = self.model.describe(context.data)
+        with seeded(seed):
+            return description.build(), description

@@ -1,0 +1,64 @@
+# make compress RECIPE=mobilenet   run a recipe: train, fuse, distil, prune, quantize, convert, measure, judge
+# make test                        the test suite
+# Both set up .venv by themselves.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+.DEFAULT_GOAL := help
+.PHONY: help compress plan check test lint size schema readme bench-baselines bench-slower clean
+
+help:
+	@sed -n 's/^# \(make .*\)/\1/p' Makefile
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "edgepress needs Python 3.11 or newer: make PYTHON=python3.11 $(MAKECMDGOALS)" >&2; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+
+# The stamps are written last: a set-up that was interrupted is done again.
+$(VENV)/.run: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "setting up $(VENV): torch, onnx and their runtimes; a few minutes, once"
+	$(PIP) -e .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.run
+	$(PIP) -e '.[dev]'
+	@touch $@
+
+compress: $(VENV)/.run
+	@test -n "$(RECIPE)" || { echo "which recipe? make compress RECIPE=mobilenet" >&2; exit 2; }
+	$(BIN)/edgepress run $(RECIPE) $(ARGS)
+
+plan check: $(VENV)/.run
+	@test -n "$(RECIPE)" || { echo "which recipe? make $@ RECIPE=mobilenet" >&2; exit 2; }
+	$(BIN)/edgepress $@ $(RECIPE) $(ARGS)
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check pipeline tests
+	$(BIN)/ruff format --check pipeline tests
+	$(BIN)/mypy
+
+size:
+	@git ls-files 'pipeline/*.py' | xargs wc -l | sort -n
+
+schema: $(VENV)/.dev
+	$(BIN)/python -m pipeline.schema
+
+# Distilled, cross-entropy and label-smoothing students at equal steps, three seeds: tests/bench/baselines.json
+bench-baselines: $(VENV)/.dev
+	$(BIN)/python -m tests.bench.baselines
+
+# Does the gate see a model that does 20% more work? tests/bench/slower.json
+bench-slower: $(VENV)/.dev
+	$(BIN)/python -m tests.bench.slower
+
+# The generated parts of README.md, from the result files
+readme: $(VENV)/.dev
+	$(BIN)/python -m tests.readme
+
+clean:
+	rm -rf .edgepress runs build dist
