@@ -94,8 +94,8 @@ def check(document: Document) -> Iterator[Problem]:
         yield from _files(document, row)
         yield from _networks(document, row)
     name = document.data.get("reference")
-    if isinstance(name, str) and rows:
-        yield from _reference(document, ("reference",), name, rows, rows)
+    if isinstance(name, str) and rows and (problem := _absent(name, rows, rows, document.place(("reference",)))):
+        yield problem
 
 
 def _row(document: Document, index: int, data: Any) -> _Row:
@@ -136,12 +136,16 @@ def _input(document: Document, row: _Row, rows: list[_Row]) -> Iterator[Problem]
             help = _bridge(got, takes, above, name)
             yield Problem(f"`{use}` takes {A[takes]}, but `{name}` is {A[got]}", help, place)
     elif not above:
-        starts = [f"`- use: {each}`" for each, kind in TABLE.items() if kind.takes is None and not kind.names]
+        starts = [f"`- use: {each}`" for each, kind in TABLE.items() if kind.takes is None and not _needs_names(kind)]
         help = "start with " + " or ".join(starts)
         yield Problem(f"`{use}` takes {A[takes]}, but no stage stands above it", help, place)
     elif (got := above[-1].kind) not in (takes, None):
         help = _bridge(got, takes, above)
         yield Problem(f"`{use}` takes {A[takes]}, but the stage above gives {A[got]}", help, place)
+
+
+def _needs_names(kind: type[Stage]) -> bool:
+    return any(kind.model_fields[option].is_required() for option in kind.names)
 
 
 def _bridge(got: Kind, wanted: Kind, above: list[_Row], name: str | None = None) -> str:

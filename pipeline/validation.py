@@ -82,23 +82,27 @@ def _miscounted(details: ErrorDetails) -> bool:
 
 
 def _problem(document: Document, spot: Spot, details: ErrorDetails) -> Problem:
-    code, value, tags = details["type"], details["input"], tags_of(spot.kind)
     name, place = str(spot.where[-1]) if spot.where else "", document.place(spot.where)
-    if code == "extra_forbidden":
+    if details["type"] == "extra_forbidden":
         help = suggest(name, options(spot.parent))
         return Problem(f"unknown option `{name}`", help, document.place(spot.where, key=True))
-    if code == "missing":
+    if details["type"] == "missing":
         return Problem(f"missing option `{name}`", spot.about, document.place((*spot.where[:-1], "use")))
-    if code == "union_tag_invalid":
-        use = document.place((*spot.where, "use"))
-        if isinstance(word := value["use"], str):
-            return Problem(f"unknown stage `{word}`", suggest(word, tags), use)
-        return Problem(f"`use`: write the name of a stage, got {_shown(word, use)}", suggest("", tags), use)
-    if code == "union_tag_not_found":
-        return Problem("missing option `use`", _use(value, tags), place)
-    if tags:
-        return Problem(f"write a stage, got {_shown(value, place)}", _use(value, tags), place)
+    if tags := tags_of(spot.kind):
+        return _no_stage(details, tags, place, document.place((*spot.where, "use")))
     return _bad_value(document, [(spot, details)])
+
+
+def _no_stage(details: ErrorDetails, tags: Iterable[str], place: Place, use: Place) -> Problem:
+    """What stands where a stage should; `use` is the place of that option, if the file has it."""
+    value = details["input"]
+    if details["type"] == "union_tag_not_found":
+        return Problem("missing option `use`", _use(value, tags), place)
+    if details["type"] != "union_tag_invalid":
+        return Problem(f"write a stage, got {_shown(value, place)}", _use(value, tags), place)
+    if isinstance(word := value["use"], str):
+        return Problem(f"unknown stage `{word}`", suggest(word, tags), use)
+    return Problem(f"`use`: write the name of a stage, got {_shown(word, use)}", suggest("", tags), use)
 
 
 def _bad_value(document: Document, errors: list[tuple[Spot, ErrorDetails]]) -> Problem:
@@ -135,9 +139,9 @@ def _want(spot: Spot, details: ErrorDetails, text: str) -> tuple[str, str]:
 
 def _bound(bound: Any, value: Any) -> Any:
     """A limit, in the unit that the value is written in."""
-    if isinstance(bound, (int, float)):
-        return like(bound, value) if isinstance(value, str) else f"{bound:g}"
-    return bound
+    if isinstance(bound, (int, float)) and isinstance(value, str):
+        return like(bound, value)
+    return f"{bound:g}" if isinstance(bound, float) else bound
 
 
 def _help(code: str, value: Any, context: dict[str, Any], text: str) -> str:
@@ -148,10 +152,10 @@ def _help(code: str, value: Any, context: dict[str, Any], text: str) -> str:
         return f"put it in quotes: `'{text}'`"
     if code == "bool_type" and str(value).lower() in _SPELT:
         return f"write `{_SPELT[str(value).lower()]}`"
-    if code == "int_type" and isinstance(value, float) and value.is_integer():
-        return f"write `{value:.0f}`"
-    if code in ("int_type", "float_type") and isinstance(value, str) and re.fullmatch(r"[-+.0-9eE]+", value):
-        return "take the quotes away"
+    if code in ("int_type", "float_type"):
+        quoted = isinstance(value, str) and re.fullmatch(r"[-+.0-9eE]+", value)
+        whole = f"write `{value:.0f}`" if isinstance(value, float) and value.is_integer() else ""
+        return "take the quotes away" if quoted else whole
     if code in ("list_type", "tuple_type") and isinstance(value, str):
         return f"did you mean `[{text}]`?"
     return ""

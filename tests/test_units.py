@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -26,6 +27,13 @@ from pipeline.units import (
 
 def parse(kind: Any, value: Any) -> Any:
     return TypeAdapter(kind).validate_python(value)
+
+
+def parse_plain(value: Any) -> float:
+    try:
+        return float(parse(Seconds, value))
+    except ValidationError as error:
+        raise error.errors()[0]["ctx"]["error"] from None
 
 
 def mistake(kind: Any, value: Any) -> tuple[str, str]:
@@ -97,10 +105,8 @@ def test_the_schema_accepts_what_the_parser_does(kind: Any, value: str) -> None:
 
 @given(st.text(max_size=12))
 def test_any_text_is_a_quantity_or_a_mistake(text: str) -> None:
-    try:
-        assert parse(Seconds, text) >= 0
-    except ValidationError as error:
-        assert isinstance(error.errors()[0]["ctx"]["error"], Mistake)
+    with suppress(Mistake):
+        assert parse_plain(text) >= 0
 
 
 def test_like_writes_a_value_in_the_unit_of_another() -> None:

