@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 .DEFAULT_GOAL := help
-.PHONY: help compress plan check test lint size schema readme bench-baselines bench-slower clean
+.PHONY: help compress plan check test lint size schema readme bench-run bench-baselines bench-slower clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -47,6 +47,11 @@ size:
 
 schema: $(VENV)/.dev
 	$(BIN)/python -m pipeline.schema
+
+# The run that README.md shows: tests/bench/run.json
+bench-run: $(VENV)/.run
+	$(BIN)/edgepress run mobilenet
+	cp runs/mobilenet/report.json tests/bench/run.json
 
 # Distilled, cross-entropy and label-smoothing students at equal steps, three seeds: tests/bench/baselines.json
 bench-baselines: $(VENV)/.dev

@@ -60,12 +60,12 @@ class DistillKD(Stage, Schedule):
         reached = {name: self._train(name, loss, seed, context) for name, loss in losses.items()}
         notes: dict[str, Any] = {"teachers": teachers}
         if self.baselines:
-            best = max(value for name, value in reached.items() if name != "distilled")
-            notes |= {"validation": reached, "gain": reached["distilled"] - best}
+            best = max(found["validation"] for name, found in reached.items() if name != "distilled")
+            notes |= {"equal_steps": reached, "gain": reached["distilled"]["validation"] - best}
         return Made("torch", notes=notes)
 
-    def _train(self, name: str, loss: Loss, seed: int, context: Context) -> float:
-        """Train one student, keep the distilled one, and tell its accuracy on validation in points."""
+    def _train(self, name: str, loss: Loss, seed: int, context: Context) -> dict[str, float]:
+        """Train one student, keep the distilled one, and tell its accuracy by split in points."""
         from ..scores import accuracy
         from ..train import Pixels, fit, logits, seeded
 
@@ -80,5 +80,8 @@ class DistillKD(Stage, Schedule):
         fit(module, context.data, loss, self, seed=seed, checkpoint=checkpoint, say=say, views=self.views)
         if name == "distilled":
             save(module, description, context.folder / "model.safetensors")
-        return 100 * accuracy(logits(module, Pixels(context.data, "validation", seed)), context.data["validation"].y)
+        return {
+            split: 100 * accuracy(logits(module, Pixels(context.data, split, seed)), context.data[split].y)
+            for split in ("validation", "test")
+        }
 

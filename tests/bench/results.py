@@ -1,0 +1,34 @@
+"""Result files of the benchmarks: what was measured, where, with which versions, and by which command."""
+
+from __future__ import annotations
+
+import datetime
+import json
+from pathlib import Path
+from typing import Any
+
+from pipeline.machine import machine, versions
+from pipeline.paths import replacing
+
+FOLDER = Path(__file__).parent
+DISTRIBUTIONS = ("torch", "timm", "torch-pruning", "onnx", "onnxruntime", "onnxsim", "ai-edge-litert", "numpy")
+
+
+def write(name: str, command: str, found: dict[str, Any]) -> Path:
+    """Write `tests/bench/NAME.json`."""
+    here = machine()
+    stamp = {
+        "command": command,
+        "date": datetime.date.today().isoformat(),
+        "machine": {"cpu": here.cpu, "cores": here.cores, "system": here.system},
+        "versions": versions(DISTRIBUTIONS),
+    }
+    path = FOLDER / f"{name}.json"
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(stamp | found, indent=1) + "\n", encoding="utf-8")
+    return path
+
+
+def read(name: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8"))
+    return found

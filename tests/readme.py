@@ -1,0 +1,91 @@
+"""The generated parts of README.md, from the committed result files. `make readme` puts them in."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from pathlib import Path
+
+from pipeline import gate, target
+from pipeline.facts import Report
+from pipeline.recipe import load, validate
+from pipeline.report import text
+from tests.bench import results
+
+README = Path("README.md")
+MISTAKES = ("temperature: 2", "temprature: 2"), ("ratio: 30%", "ratio: 30")
+
+
+def run() -> str:
+    """The text of the committed run of `mobilenet`, judged by the targets as they are now."""
+    report = Report.model_validate_json((results.FOLDER / "run.json").read_text(encoding="utf-8"))
+    recipe = load(Path(report.source))
+    targets = [target.load(file) for file in recipe.target_files()]
+    findings = gate.judge(report, targets, recipe.document.place(("keep", "accuracy_drop")))
+    return _code(text.render(report, findings))
+
+
+def mistake() -> str:
+    """What `validate` says of the `mobilenet` recipe with two typical mistakes in it."""
+    written = Path("recipes/mobilenet.yaml").read_text(encoding="utf-8")
+    for right, wrong in MISTAKES:
+        assert right in written
+        written = written.replace(right, wrong)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "mine.yaml")
+        path.write_text(written, encoding="utf-8")
+        said = "\n\n".join(str(problem) for problem in validate([path]))
+        return _code(said.replace(str(path), "recipes/mine.yaml") + "\n")
+
+
+def baselines() -> str:
+    found = results.read("baselines")
+    names = {"distilled": "distilled", "cross_entropy": "cross-entropy", "label_smoothing": "label smoothing"}
+    lines = ["| seed | " + " | ".join(names.values()) + " |", "|---" * 4 + "|"]
+    for seed, row in found["seeds"].items():
+        lines.append(f"| {seed} | " + " | ".join(f"{row[name]['test']:.1f}%" for name in names) + " |")
+    for name, gain in found["gain"].items():
+        shown = "no difference shown" if gain["low"] <= 0 <= gain["high"] else "a difference"
+        lines.append("")
+        lines.append(
+            f"Distilled less {names[name]}: {gain['mean']:+.1f} points, 95% interval over seeds "
+            f"[{gain['low']:+.1f}, {gain['high']:+.1f}]: {shown}."
+        )
+    return "\n".join([*lines, "", _stamp(found)]) + "\n"
+
+
+def slower() -> str:
+    found = results.read("slower")
+    rows = [
+        f"| {name} | " + ", ".join(f"{status} {count}" for status, count in verdicts.items()) + " |"
+        for name, verdicts in found["verdicts"].items()
+    ]
+    head = ["| int8 model of `mobilenet` | verdicts of `host` on its latency |", "|---|---|"]
+    rows[1] = rows[1].replace("slower", f"{found['ratio']:.2f}x the CPU time", 1)
+    return "\n".join([*head, *rows, "", _stamp(found)]) + "\n"
+
+
+BLOCKS = {"run": run, "mistake": mistake, "baselines": baselines, "slower": slower}
+
+
+def rendered(readme: str) -> str:
+    """`readme` with every generated block made anew."""
+    for name, make in BLOCKS.items():
+        pattern = rf"(<!-- generated: {name} -->\n).*?(<!-- end -->)"
+        readme, count = re.subn(pattern, lambda found, make=make: found[1] + make() + found[2], readme, flags=re.DOTALL)
+        assert count == 1, name
+    return readme
+
+
+def _code(words: str) -> str:
+    return f"```text\n{words}```\n"
+
+
+def _stamp(found: dict[str, object]) -> str:
+    machine = found["machine"]
+    assert isinstance(machine, dict)
+    return f"<sub>`{found['command']}`, {machine['cpu']}, {machine['cores']} cores, {found['date']}</sub>"
+
+
+if __name__ == "__main__":
+    README.write_text(rendered(README.read_text(encoding="utf-8")), encoding="utf-8")
