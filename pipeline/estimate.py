@@ -89,11 +89,13 @@ def latency(target: Target, file: ModelFile, measured: Iterable[Samples]) -> Est
     `measured` holds the file's and the references' times on this machine, in the target's runtime with one thread.
     """
     host = {each.path: _seconds(each) for each in measured if (each.runtime, each.threads) == (target.runtime, 1)}
-    rows = [row for row in _rows(target, file.precision) if label(row.model, row.precision) in host]
-    if not rows:
-        return f"no published latency of a {file.precision} network with {target.threads} threads to estimate from"
-    if file.path not in host:
-        return "the file was not measured on this machine"
+    published = _rows(target, file.precision)
+    rows = [row for row in published if label(row.model, row.precision) in host]
+    if not published:
+        threads = f"{target.threads} thread{'s' * (target.threads > 1)}"
+        return f"no published latency of a network in {file.precision} on {threads} to estimate from"
+    if not rows or file.path not in host:
+        return f"{'its references were' if not rows else 'the file was'} not measured on this machine"
     mine, theirs = host[file.path], [host[label(row.model, row.precision)] for row in rows]
     logs = [math.log(row.ms / 1e3 / here) for row, here in zip(rows, theirs, strict=True)]
     width, how = _width(target, rows[0], logs)
@@ -123,14 +125,17 @@ def _seconds(samples: Samples) -> float:
 
 
 def _width(target: Target, row: Reference, logs: list[float]) -> tuple[float, str]:
-    """The factor of the interval, and its name: conformal where the references carry one, else a rule of thumb."""
-    count = len(logs)
+    """The factor of the interval, and its name: conformal where the references carry one, else a rule of thumb.
+
+    The rule is never narrower than what the references miss each other by, leaving one out.
+    """
+    count, mean = len(logs), fmean(logs)
+    left_out = sorted(abs(each - mean) * count / (count - 1) for each in logs) if count > 1 else [0.0]
     if count >= ENOUGH:
-        left_out = sorted(abs(each - fmean(logs)) * count / (count - 1) for each in logs)
         return math.exp(left_out[math.ceil(0.9 * (count + 1)) - 1]), "90% interval"
     rough = ROUGH if row.threads > 1 or count == 1 else QUIET
-    factor = rough if row.runtime in SAME[target.runtime] else max(rough, PROXY)
-    return factor, f"x{factor:g} interval"
+    factor = max(rough if row.runtime in SAME[target.runtime] else PROXY, math.exp(left_out[-1]))
+    return factor, f"x{factor:.3g} interval"
 
 
 def _basis(rows: list[Reference]) -> str:

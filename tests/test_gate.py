@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline import gate, target
@@ -232,6 +232,7 @@ def test_measuring_goes_on_only_for_a_measured_latency() -> None:
 ROUNDS = st.lists(st.lists(st.floats(1e-5, 1.0), min_size=3, max_size=3), min_size=1, max_size=6)
 
 
+@settings(max_examples=50)
 @given(ROUNDS, st.floats(1, 50), st.integers(1, 10**7), st.integers(0, 1000), st.integers(0, 1000), st.booleans())
 def test_worse_numbers_never_turn_fail_into_ok(
     times: list[list[float]], factor: float, more: int, right: int, fewer: int, known: bool

@@ -70,7 +70,8 @@ def spread(logs: Sequence[float]) -> tuple[float, tuple[float, float] | None]:
     if count < 2:
         return math.exp(mean), None
     half = stats.t.ppf(1 - ALPHA / len(LOOKS), count - 1) * stdev(logs) / math.sqrt(count)
-    return math.exp(mean), (math.exp(mean - half), math.exp(mean + half))
+    # Two processes that disagree wildly know nothing; the bound stays a number that JSON can hold.
+    return math.exp(mean), (math.exp(mean - half), math.exp(min(mean + half, 700)))
 
 
 def sequential(logs: Sequence[float], limit: float) -> Verdict:

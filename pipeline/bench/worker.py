@@ -2,9 +2,9 @@
 
 It stands alone (Python, numpy and the runtime), so that a device needs this one file. The job:
 
-    {"runtime": "onnxruntime", "threads": 1, "models": [paths], "seed": 0, "rounds": 100}  →  {"wall": [[s]], "cpu": [[s]]}
-    {"runtime": "onnxruntime", "threads": 1, "models": [path], "seed": 0, "rounds": 0}     →  {"memory": bytes}
+    {"runtime": "onnxruntime", "threads": 1, "models": [paths], "seed": 0, "rounds": 100}
 
+gives `{"wall": [[seconds]], "cpu": [[seconds]]}`, and with `"rounds": 0` and one model `{"memory": bytes}`.
 Times are seconds, `[model][round]`. Models are loaded in random order, warmed, and run once a round in an order that
 is drawn anew for each, so that nothing that drifts favours one of them.
 """

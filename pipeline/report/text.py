@@ -67,10 +67,10 @@ def _stages(report: Report) -> list[str]:
         left = [_cut(cell, width).ljust(width) for cell, width in zip(line[:2], widths, strict=False)]
         right = [cell.rjust(width) for cell, width in zip(line[2:-1], widths[2:], strict=False)]
         lines.append("  ".join([*left, *right, line[-1]]).rstrip())
-    busy = max((verdict.contention(each) for each in report.samples if each.cpu), default=1.0)
-    if busy > verdict.CALM:
+    busy = [verdict.contention(each) for each in report.samples if each.cpu]
+    if busy and median(busy) > verdict.CALM:
         lines.append(
-            f"contention {busy:.2f}: other work shares the cores; latencies are CPU time, which it hardly moves"
+            f"contention {median(busy):.2f}: other work shares the cores; latencies are CPU time, which it hardly moves"
         )
     return lines
 

@@ -49,6 +49,13 @@ def test_interval_is_students_at_a_fifth_of_alpha() -> None:
     assert interval == pytest.approx((math.exp(0.25 - half), math.exp(0.25 + half)), rel=1e-4)
 
 
+def test_processes_that_disagree_wildly_know_nothing() -> None:
+    _, interval = verdict.spread([0.0, -11.5])
+    assert interval is not None
+    assert math.isfinite(interval[1])
+    assert verdict.sequential([0.0, -11.5], 1.0).status == "undecided"
+
+
 def test_one_process_decides_nothing() -> None:
     found = verdict.sequential([-5.0], 1.0)
     assert (found.status, found.interval) == ("undecided", None)
