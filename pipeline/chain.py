@@ -103,7 +103,11 @@ def _row(document: Document, index: int, data: Any) -> _Row:
     use = data.get("use")
     kind = TABLE.get(use) if isinstance(use, str) else None
     try:
-        stage = kind.model_validate_json(to_json(data), strict=True, context=document) if kind else None
+        stage = (
+            kind.model_validate_json(to_json(data, inf_nan_mode="strings"), strict=True, context=document)
+            if kind
+            else None
+        )
     except ValidationError:  # told by whoever validates the whole recipe
         stage = None
     return _Row(index, document.place(("stages", index)).line, data, kind, stage)

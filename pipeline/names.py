@@ -28,5 +28,7 @@ ZOO = paths.SHIPPED / "timm-models.txt"
 
 @cache
 def zoo() -> frozenset[str]:
-    """What timm's networks are called, from the generated list: importing timm itself takes seconds."""
-    return frozenset(ZOO.read_text(encoding="utf-8").split())
+    """What timm's networks are called, from a generated list whose first line tells timm's version:
+    importing timm itself takes seconds."""
+    _, *found = ZOO.read_text(encoding="utf-8").splitlines()
+    return frozenset(found)

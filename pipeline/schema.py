@@ -42,18 +42,18 @@ def texts() -> dict[Path, str]:
     return {FOLDER / name: json.dumps(schema(model), indent=2) + "\n" for name, model in MODELS.items()}
 
 
-def write_networks() -> None:
+def networks() -> str:
     """The list that recipes are checked against, from the installed timm."""
     import timm
 
-    with paths.replacing(names.ZOO) as file:
-        file.write_text("\n".join(sorted(timm.list_models())) + "\n", encoding="utf-8")
+    return "\n".join([f"# timm {timm.__version__}", *sorted(timm.list_models())]) + "\n"
+
+
+def main(arguments: list[str]) -> None:
+    for path, text in {names.ZOO: networks()}.items() if arguments == ["models"] else texts().items():
+        with paths.replacing(path) as file:
+            file.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":
-    if sys.argv[1:] == ["models"]:
-        write_networks()
-    else:
-        for path, text in texts().items():
-            with paths.replacing(path) as file:
-                file.write_text(text, encoding="utf-8")
+    main(sys.argv[1:])

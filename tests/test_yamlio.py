@@ -191,7 +191,7 @@ def test_the_deepest_that_is_allowed(here: Path) -> None:
 
 scalars = st.none() | st.booleans() | st.integers(-(10**17), 10**17) | st.floats(allow_nan=False) | st.text()
 tricky = st.sampled_from(
-    ["no", "1e-4", "010", "1:30", "~", "", "null", "True", "=", "<<", ".5", "1.", "&a", "*a", "!!int"]
+    ["\x85", "no", "1e-4", "010", "1:30", "~", "", "null", "True", "=", "<<", ".5", "1.", "&a", "*a", "!!int"]
 )
 
 
