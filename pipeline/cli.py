@@ -117,12 +117,12 @@ def gc(cache: Path, days: float) -> int:
 
 def _recipe(name: str) -> Path:
     """A path as it is; a bare name is that of a recipe in `recipes/`, here or shipped."""
-    from .paths import SHIPPED
+    from .paths import folder_of
 
     path = Path(name)
     if path.exists() or path.suffix in (".yaml", ".yml") or len(path.parts) > 1:
         return path
-    for folder in (Path("recipes"), SHIPPED / "recipes"):
+    for folder in (Path("recipes"), folder_of("recipes")):
         if (folder / f"{name}.yaml").is_file():
             return folder / f"{name}.yaml"
     return Path("recipes") / f"{name}.yaml"

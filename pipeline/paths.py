@@ -14,6 +14,12 @@ from .errors import UserError
 SHIPPED = Path(__file__).parent / "shipped"
 
 
+def folder_of(kind: str) -> Path:
+    """The shipped `recipes` or `targets`: inside the installed package, or at the top of a checkout."""
+    installed = SHIPPED / kind
+    return installed if installed.is_dir() else SHIPPED.parent.parent / kind
+
+
 def find(name: str, source: Path) -> Path:
     """The file that a recipe calls `name`: beside the recipe, or among the shipped files."""
     beside = source.parent / name

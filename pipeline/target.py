@@ -141,7 +141,7 @@ def find(name: str, source: Path) -> Path:
     """The file of the target that the recipe `source` calls `name`: a path beside it, or `targets/NAME.yaml`."""
     if name.endswith((".yaml", ".yml")):
         return source.parent / name
-    folders = [source.parent / "targets", source.parent.parent / "targets", Path("targets"), paths.SHIPPED / "targets"]
+    folders = [source.parent / "targets", source.parent.parent / "targets", Path("targets"), paths.folder_of("targets")]
     for folder in folders:
         if (folder / f"{name}.yaml").is_file():
             return folder / f"{name}.yaml"

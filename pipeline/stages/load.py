@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from ..errors import UserError
+from ..errors import Mistake, UserError
 from ..paths import find
 from ..stage import Artifact, Context, Kind, Made, Stage
 from ..zoo import Network, fill, save
@@ -31,6 +31,12 @@ class Load(Stage):
         default=None, description="the network of a checkpoint that does not describe itself: `timm/NAME`"
     )
 
+    @model_validator(mode="after")
+    def _known(self) -> Self:
+        if self.model is None and Path(self.source).suffix in (".pt", ".pth"):
+            raise Mistake("a plain checkpoint does not say which network it belongs to", "add `model: timm/NAME`")
+        return self
+
     @property
     def kind(self) -> Kind:
         return SUFFIXES[Path(self.source).suffix]
@@ -47,12 +53,8 @@ class Load(Stage):
             return Made("onnx")
         if self.model is None and path.suffix == ".safetensors":
             module, description = load_described(path)
-        elif self.model is None:
-            raise UserError(
-                f"`{self.source}` does not say which network its weights belong to",
-                f"name it: `- {{use: load, from: {self.source}, model: timm/NAME}}`",
-            )
         else:
+            assert self.model is not None
             description = self.model.describe(context.data)
             module = fill(description.build(), _tensors(path), path)
         channels, height, width = context.data.shape

@@ -37,7 +37,7 @@ class PruneChannels(Stage):
     shrinks: ClassVar = ("parameters", "bytes")
 
     use: Literal["prune.channels"]
-    ratio: Share = Field(default="30%", description="share of the channels removed; parameters fall by about twice as much")
+    ratio: Share = Field(default="30%", gt=0, lt=1, description="share of the channels removed; parameters fall by about twice as much")
     round_to: int = Field(default=8, ge=1, description="channel counts stay multiples of this: others run slower")
     everywhere: bool = Field(default=False, description="rank channels over the whole network instead of in each layer")
     finetune: Finetune = Field(default=Finetune(), description="training after pruning")
@@ -50,8 +50,6 @@ class PruneChannels(Stage):
         from ..distillation import kd_loss, teacher_logits
         from ..train import fit
 
-        if not 0 < self.ratio < 1:
-            raise UserError("`ratio` of prune.channels must lie between 0% and 100%")
         source = inputs["input"].path
         module, description = load(source)
         if description.members:
