@@ -36,7 +36,7 @@ RUNS = click.option(
     help="Folder for reports and models.",
 )
 LIMIT = click.option(
-    "--limit", type=click.IntRange(min=1), help="Use only this many examples of each split: a smoke run of the same code."
+    "--limit", type=click.IntRange(min=2), help="Use only this many examples of each split: a smoke run of the same code."
 )
 
 

@@ -122,7 +122,7 @@ def fit(
     """Train `module` in place and return it in eval mode.
 
     With `views`, epoch e sees view e mod views of every image; otherwise each epoch sees a new one.
-    Raises UserError when the loss stops being a number.
+    Raises UserError when the loss or a weight stops being a number, and for a single image.
     """
     import torch
 
@@ -131,6 +131,8 @@ def fit(
     steps = len(pixels) // batch
     if schedule.epochs == 0:
         return module.eval()
+    if len(pixels) < 2:  # batch norm has no variance of one value
+        raise UserError("1 training image is not enough to train on")
     optimizer = torch.optim.AdamW(_groups(module, schedule.weight_decay), lr=schedule.lr)
     scheduler = torch.optim.lr_scheduler.OneCycleLR(optimizer, schedule.lr, total_steps=schedule.epochs * steps + 1)
     parts = {"module": module, "optimizer": optimizer, "scheduler": scheduler}
@@ -150,8 +152,10 @@ def fit(
             total += float(value.detach())
             done = epoch * steps + step + 1
             say(done, schedule.epochs * steps, f"epoch {epoch + 1}/{schedule.epochs}, loss {total / (step + 1):.3f}")
-        if not torch.isfinite(torch.tensor(total)):
-            raise UserError(f"the loss is not a number in epoch {epoch + 1}", f"lower `lr: {schedule.lr:g}`")
+        if not all(torch.isfinite(value).all() for value in (torch.tensor(total), *module.state_dict().values())):
+            raise UserError(
+                f"the loss or a weight is not a number in epoch {epoch + 1}", f"lower `lr: {schedule.lr:g}`"
+            )
         with replacing(checkpoint) as temporary:
             state = {name: part.state_dict() for name, part in parts.items()}
             torch.save({"epoch": epoch + 1, **state}, temporary)

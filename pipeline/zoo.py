@@ -6,11 +6,10 @@ the name in the zoo and its arguments, the recorded pruning, or the members and 
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler, model_validator
+from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler, ValidationError, model_validator
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
@@ -82,8 +81,7 @@ class Description(BaseModel):
 
             return Ensemble([member.build() for member in self.members], self.weights)
         assert self.network is not None
-        module = _create(self.network, self.channels, self.classes)
-        _fit_stride(module, self.network.stride, self.channels, self.size)
+        module = _create(self.network, self.channels, self.classes, self.size)
         if self.pruned:
             import torch_pruning
 
@@ -116,7 +114,12 @@ def load(path: Path) -> tuple[nn.Module, Description]:
             f"`{path}` does not say which network its weights belong to",
             "name it in the recipe: `- {use: load, from: …, model: timm/NAME}`",
         )
-    description = Description.model_validate(json.loads(metadata[METADATA_KEY]))
+    try:
+        description = Description.model_validate_json(metadata[METADATA_KEY])
+    except ValidationError as error:
+        raise UserError(
+            f"the description in `{path}` is not one of a network", "was it written by edgepress?"
+        ) from error
     return fill(description.build(), tensors, path), description
 
 
@@ -141,14 +144,23 @@ def _shape(tensor: Any) -> str:
     return "missing" if tensor is None else "×".join(map(str, tensor.shape)) or "a number"
 
 
-def _create(network: Network, channels: int, classes: int) -> nn.Module:
+def _create(network: Network, channels: int, classes: int, size: tuple[int, int]) -> nn.Module:
     import timm
+    import torch
 
     name = network.arch.removeprefix("timm/")
     try:
         module: nn.Module = timm.create_model(name, in_chans=channels, num_classes=classes, **network.args)
-    except (RuntimeError, TypeError, ValueError) as error:
-        raise UserError(f"timm cannot build `{name}`: {error}", "check the name and `args:`") from error
+        _fit_stride(module, network.stride, channels, size)
+        with torch.inference_mode():
+            module.eval()(torch.zeros(1, channels, *size))
+    except UserError:
+        raise
+    except Exception as error:  # timm checks nothing itself: each network fails in a way of its own
+        first = (str(error).splitlines() or [type(error).__name__])[0]
+        pixels = f"{channels} × {size[0]} × {size[1]} pixels"
+        help = "check the name and `args:`; some networks do not take images as small as these"
+        raise UserError(f"timm cannot build `{name}` for {pixels}: {first}", help) from error
     return module
 
 
@@ -161,27 +173,33 @@ def _fit_stride(module: nn.Module, stride: int | None, channels: int, size: tupl
     from torch import nn
 
     def cells() -> int:
-        with torch.inference_mode():
-            features = module.eval().forward_features(torch.zeros(1, channels, *size))
-        return int(features.shape[-1]) if features.ndim == 4 else 0
+        """0 while the image is too small, or only one of two parallel paths has its new stride; -1 without a map."""
+        try:
+            with torch.inference_mode():
+                features = module.eval().forward_features(torch.zeros(1, channels, *size))
+        except RuntimeError:
+            return 0
+        return int(features.shape[-1]) if features.ndim == 4 else -1
 
-    if not hasattr(module, "forward_features") or (found := cells()) == 0:
+    found = cells() if hasattr(module, "forward_features") else -1
+    if found < 0:
+        if stride:
+            raise UserError("this network has no feature map whose stride could be set", "leave `stride` out")
         return
     wanted = max(1, -(-size[1] // stride)) if stride else min(2, size[1])
     for name, layer in module.named_modules():
         if found >= wanted:
             return
-        if name.startswith(_BODY):
-            continue
-        if isinstance(layer, nn.Conv2d | nn.MaxPool2d) and layer.stride in (2, (2, 2)):
+        if name.startswith(_STEM) and isinstance(layer, nn.Conv2d | nn.MaxPool2d) and layer.stride not in (1, (1, 1)):
             layer.stride = (1, 1)
             found = cells()
     if stride and found < wanted:
         raise UserError(
-            f"the stem leaves {found} × {found} cells of {size[0]} × {size[1]} pixels, not the {wanted} of `stride: {stride}`",
+            f"the stem leaves {found} × {found} cells of {size[0]} × {size[1]} pixels, not the {wanted} "
+            f"of `stride: {stride}`",
             "leave `stride` out, or choose a larger one",
         )
 
 
-_BODY = ("layer", "blocks", "stages", "features")
-"""Where timm's networks keep what comes after the stem."""
+_STEM = ("stem", "conv_stem", "conv1", "conv2", "maxpool", "features.conv0", "features.pool0")
+"""What timm's networks call the layers before their blocks."""

@@ -90,7 +90,7 @@ def described(
     source: Path | str,
     moments: tuple[float, float] | None = None,
 ) -> Dataset:
-    """A `Dataset` with the mean and deviation given, or those of its training pixels, rounded so that they read well."""
+    """A `Dataset` with the mean and deviation given, or those of its training pixels, rounded to read well."""
     import numpy as np
 
     if moments is not None:

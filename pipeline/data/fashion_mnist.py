@@ -1,4 +1,4 @@
-"""`fashion-mnist`: the full set (Xiao et al., 2017): 55,000 to learn from, 5,000 to decide, the official 10,000 to test.
+"""`fashion-mnist`: the full set (Xiao et al., 2017): 55,000 to learn from, 5,000 to decide, 10,000 official to test.
 
 Read from a folder with the four IDX files; `EDGEPRESS_FASHION_MNIST` names it, Debian's `dataset-fashion-mnist`
 installs one. With `EDGEPRESS_DOWNLOAD=1` torchvision downloads it.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -66,8 +67,19 @@ def _download(raw: Path) -> Path:
 
 def _official(folder: Path, part: str) -> tuple[np.ndarray, np.ndarray]:
     """Images (n, 1, 28, 28) and labels (n,) of `train` or `t10k`, from the IDX files (16 and 8 bytes of header)."""
-    with gzip.open(folder / f"{part}-images-idx3-ubyte.gz") as file:
-        images = np.frombuffer(file.read(), np.uint8, offset=16).reshape(-1, 1, 28, 28)
-    with gzip.open(folder / f"{part}-labels-idx1-ubyte.gz") as file:
-        labels = np.frombuffer(file.read(), np.uint8, offset=8).astype(np.int64)
-    return images, labels
+    pixels = _bytes(folder / f"{part}-images-idx3-ubyte.gz", header=16)
+    labels = _bytes(folder / f"{part}-labels-idx1-ubyte.gz", header=8)
+    if not len(labels) or len(pixels) != len(labels) * 28 * 28:
+        raise UserError(
+            f"`{folder}` has {len(labels)} {part} labels and {len(pixels) / 28**2:g} images",
+            "fetch its four files anew",
+        )
+    return pixels.reshape(-1, 1, 28, 28), labels.astype(np.int64)
+
+
+def _bytes(path: Path, *, header: int) -> np.ndarray:
+    try:
+        with gzip.open(path) as file:
+            return np.frombuffer(file.read()[header:], np.uint8)
+    except (OSError, EOFError, zlib.error) as error:
+        raise UserError(f"`{path}` cannot be read: {error}", "fetch the four files anew") from error

@@ -26,17 +26,23 @@ class DistillKD(Stage, Schedule):
     names: ClassVar = ("teacher",)
 
     use: Literal["distill.kd"]
-    teacher: str | list[str] = Field(description="the name of the teacher, or of several whose probabilities are averaged")
-    student: Network = Field(description="the network to train: `timm/NAME`, or a mapping with `arch`, `args`, `stride`")
+    teacher: str | list[str] = Field(
+        description="the name of the teacher, or of several whose probabilities are averaged"
+    )
+    student: Network = Field(
+        description="the network to train: `timm/NAME`, or a mapping with `arch`, `args`, `stride`"
+    )
     temperature: float = Field(default=4.0, gt=0, description="softens both answers")
     ce_weight: float = Field(default=0.1, ge=0, description="weight of the cross-entropy with the labels")
     kd_weight: float = Field(default=0.9, ge=0, description="weight of the divergence from the teacher")
     views: int = Field(
-        default=4, ge=1, description="augmented views of each image; the teacher answers each once, and is not asked again"
+        default=4,
+        ge=1,
+        description="augmented views of each image; the teacher answers each once, and is not asked again",
     )
     baselines: bool = Field(
         default=False,
-        description="also train the student on labels alone, by cross-entropy and with label smoothing, for as many steps",
+        description="also train the student on labels alone, by cross-entropy and label smoothing, for as many steps",
     )
     seed: int | None = Field(default=None, ge=0, description="by default the recipe's seed")
 
@@ -84,4 +90,3 @@ class DistillKD(Stage, Schedule):
             split: 100 * accuracy(logits(module, Pixels(context.data, split, seed)), context.data[split].y)
             for split in ("validation", "test")
         }
-

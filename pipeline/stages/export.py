@@ -18,7 +18,9 @@ class ExportOnnx(Stage):
     libraries: ClassVar = ("torch", "timm", "onnx", "onnxscript", "onnxsim", "onnxruntime")
 
     use: Literal["export.onnx"]
-    opset: int = Field(default=18, ge=18, le=23, description="version of the ONNX operator set; old runtimes want old ones")
+    opset: int = Field(
+        default=18, ge=18, le=23, description="version of the ONNX operator set; old runtimes want old ones"
+    )
 
     def run(self, inputs: dict[str, Artifact], context: Context) -> Made:
         from ..onnxio import export

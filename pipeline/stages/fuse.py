@@ -101,7 +101,7 @@ class _Kitchen:
 
     def __init__(self, loaded: dict[str, tuple[nn.Module, Description]], context: Context) -> None:
         self.states = {name: module.state_dict() for name, (module, _) in loaded.items()}
-        (first, self.description), *others = loaded.values()
+        (first, self.description), *_others = loaded.values()
         for name, (_, description) in loaded.items():
             _check_alike(next(iter(loaded)), self.description, name, description)
         self.context = context
@@ -171,7 +171,7 @@ def _reestimate(module: nn.Module, context: Context) -> None:
     pixels = Pixels(context.data, "train", context.seed)
     module.train()
     with torch.no_grad():
-        for rows in torch.arange(len(pixels)).split(256):
+        for rows in torch.arange(len(pixels)).tensor_split(max(1, len(pixels) // 256)):  # none of them a single image
             module(pixels.batch(Rows(rows, 0)))
     for layer, momentum in zip(norms, momenta, strict=True):
         layer.momentum = momentum

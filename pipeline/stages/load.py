@@ -64,8 +64,8 @@ class Load(Stage):
             len(context.data.labels),
         ):
             raise UserError(
-                f"`{self.source}` takes {description.channels} × {description.size[0]} × {description.size[1]} and tells "
-                f"{description.classes} classes apart; `{context.data.name}` has {channels} × {height} × {width} and "
+                f"`{self.source}` takes {description.channels} × {description.size[0]} × {description.size[1]} and "
+                f"tells {description.classes} classes apart; `{context.data.name}` has {channels} × {height} × {width} and "
                 f"{len(context.data.labels)}",
                 "load a model of the same task, or change `task: {data: …}`",
             )

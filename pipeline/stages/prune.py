@@ -37,7 +37,9 @@ class PruneChannels(Stage):
     shrinks: ClassVar = ("parameters", "bytes")
 
     use: Literal["prune.channels"]
-    ratio: Share = Field(default="30%", gt=0, lt=1, description="share of the channels removed; parameters fall by about twice as much")
+    ratio: Share = Field(
+        default="30%", gt=0, lt=1, description="share of the channels removed; parameters fall by about twice as much"
+    )
     round_to: int = Field(default=8, ge=1, description="channel counts stay multiples of this: others run slower")
     everywhere: bool = Field(default=False, description="rank channels over the whole network instead of in each layer")
     finetune: Finetune = Field(default=Finetune(), description="training after pruning")
@@ -56,7 +58,9 @@ class PruneChannels(Stage):
             raise UserError("an ensemble cannot be pruned", "distil it into one student first: `distill.kd`")
         before = sum(p.numel() for p in module.parameters())
         example = torch.zeros(1, description.channels, *description.size)
-        classifiers = [m for m in module.modules() if isinstance(m, torch.nn.Linear) and m.out_features == description.classes]
+        classifiers = [
+            m for m in module.modules() if isinstance(m, torch.nn.Linear) and m.out_features == description.classes
+        ]
         pruner = torch_pruning.pruner.BasePruner(
             module,
             example,

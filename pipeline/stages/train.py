@@ -25,7 +25,9 @@ class Train(Stage, Schedule):
     model: Network | None = Field(
         default=None, description="the network to train: `timm/NAME`, or a mapping with `arch`, `args`, `stride`"
     )
-    start: str | None = Field(default=None, description="the name of an earlier result to train further, instead of `model`")
+    start: str | None = Field(
+        default=None, description="the name of an earlier result to train further, instead of `model`"
+    )
     label_smoothing: float = Field(default=0.0, ge=0, lt=1, description="share of the label spread over all classes")
     seed: int | None = Field(default=None, ge=0, description="by default the recipe's seed")
 
