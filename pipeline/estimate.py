@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, median
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from .facts import ModelFile, Runtime, Samples
 from .target import Reference, Target
@@ -203,7 +203,7 @@ def _quantized(network: onnx.ModelProto, folder: Path) -> onnx.ModelProto:
             images = np.random.default_rng(0).standard_normal((4, *shape)).astype(np.float32)
             self.left = iter([{network.graph.input[0].name: image} for image in images])
 
-        def get_next(self) -> dict[str, np.ndarray] | None:
+        def get_next(self) -> dict[str, np.ndarray[Any, Any]] | None:
             return next(self.left, None)
 
     path = folder / "quantized.onnx"

@@ -19,9 +19,15 @@ FP32 = INT8.model_copy(update={"precision": "float32"})
 
 def row(name: str, ms: float, **more: Any) -> dict[str, Any]:
     facts = {
-        "model": f"timm/{name}@224", "ms": ms, "precision": "int8", "threads": 1, "runtime": "xnnpack",
-        "statistic": "mean", "source": "a table", "commit": "abc",
-    }  # fmt: skip
+        "model": f"timm/{name}@224",
+        "ms": ms,
+        "precision": "int8",
+        "threads": 1,
+        "runtime": "xnnpack",
+        "statistic": "mean",
+        "source": "a table",
+        "commit": "abc",
+    }
     return facts | more
 
 

@@ -45,10 +45,12 @@ def test_every_shipped_profile_loads(path: Path) -> None:
 def test_budgets_plain_and_with_a_level(tmp_path: Path) -> None:
     profile = read(tmp_path, PLAIN)
     assert [name for name, _ in profile.budgets.given()] == ["size", "latency"]
-    assert profile.budgets.size is not None and profile.budgets.size.limit == 2e6
+    assert profile.budgets.size is not None
+    assert profile.budgets.size.limit == 2e6
     assert profile.budgets.size.level == "required"
     latency = profile.budgets.latency
-    assert latency is not None and (latency.limit, latency.percentile, latency.level) == (0.04, 90, "advisory")
+    assert latency is not None
+    assert (latency.limit, latency.percentile, latency.level) == (0.04, 90, "advisory")
     assert str(profile.place("size")).endswith("board.yaml:5:9")
     assert str(profile.place("latency")).endswith("board.yaml:6:12")
 
@@ -56,7 +58,8 @@ def test_budgets_plain_and_with_a_level(tmp_path: Path) -> None:
 def test_latency_relative_to_a_pinned_reference(tmp_path: Path) -> None:
     text = "name: host\nruntime: onnxruntime\nreach: local\nbudgets: {latency: 0.5x timm/mobilenetv2_100@224}\n"
     latency = read(tmp_path, text).budgets.latency
-    assert latency is not None and latency.limit == units.Relative(0.5, "timm/mobilenetv2_100@224")
+    assert latency is not None
+    assert latency.limit == units.Relative(0.5, "timm/mobilenetv2_100@224")
 
 
 @pytest.mark.parametrize(

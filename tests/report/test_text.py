@@ -24,9 +24,18 @@ def file(path: str, precision: str, size: int, score: float) -> ModelFile:
 def stage(name: str, use: str, inputs: list[str], parameters: int, macs: int | None, *files: ModelFile) -> StageFacts:
     kind: Any = {"q.onnx": "onnx", "m.tflite": "tflite"}.get(files[-1].path if files else "", "torch")
     return StageFacts(
-        name=name, use=use, kind=kind, inputs=inputs, cached=False, seconds=1, parameters=parameters, macs=macs,
-        files=list(files), notes={}, warnings=[],
-    )  # fmt: skip
+        name=name,
+        use=use,
+        kind=kind,
+        inputs=inputs,
+        cached=False,
+        seconds=1,
+        parameters=parameters,
+        macs=macs,
+        files=list(files),
+        notes={},
+        warnings=[],
+    )
 
 
 def samples(path: str, medians: list[float], runtime: Any = "onnxruntime", wall: float = 1.0) -> Samples:
@@ -36,10 +45,20 @@ def samples(path: str, medians: list[float], runtime: Any = "onnxruntime", wall:
 
 def report(stages: list[StageFacts], measured: list[Samples], **more: Any) -> Report:
     facts: dict[str, Any] = {
-        "recipe": "mobilenet", "source": "recipes/mobilenet.yaml", "date": "2026-01-02", "limited": None,
-        "machine": VNNI, "versions": {}, "data": {}, "reference": "teacher", "keep": None, "targets": [], "stages": stages,
-        "samples": measured, "references": [],
-    }  # fmt: skip
+        "recipe": "mobilenet",
+        "source": "recipes/mobilenet.yaml",
+        "date": "2026-01-02",
+        "limited": None,
+        "machine": VNNI,
+        "versions": {},
+        "data": {},
+        "reference": "teacher",
+        "keep": None,
+        "targets": [],
+        "stages": stages,
+        "samples": measured,
+        "references": [],
+    }
     return Report(**(facts | more))
 
 
@@ -47,14 +66,23 @@ STAGES = [
     stage("teacher", "fuse.ensemble", [], 22_400_000, 1_110_000_000, file("t.onnx", "float32", 89_400_000, 0.916)),
     stage("student", "distill.kd", ["teacher"], 687_000, 22_900_000, file("s.onnx", "float32", 2_760_000, 0.9)),
     stage(
-        "int8", "quantize.static", ["student"], 687_000, 22_900_000,
-        file("s8.onnx", "s8s8", 812_000, 0.89), file("q.onnx", "u8s8", 812_000, 0.899),
+        "int8",
+        "quantize.static",
+        ["student"],
+        687_000,
+        22_900_000,
+        file("s8.onnx", "s8s8", 812_000, 0.89),
+        file("q.onnx", "u8s8", 812_000, 0.899),
     ),
     stage(
-        "a-very-long-name-of-a-stage", "convert.tflite", ["int8"], 687_000, None,
+        "a-very-long-name-of-a-stage",
+        "convert.tflite",
+        ["int8"],
+        687_000,
+        None,
         file("m.tflite", "s8s8", 790_000, 0.899),
     ),
-]  # fmt: skip
+]
 MEASURED = [
     samples("t.onnx", [8.70, 8.72, 8.71, 8.73]),
     samples("s.onnx", [0.290, 0.291, 0.290, 0.292], wall=1.3),
@@ -65,22 +93,52 @@ HOST = "onnxruntime, 1 thread, 8 × 100 rounds, CPU time"
 FINDINGS = [
     Finding("host", "size", "required", "ok", 2e6, "bytes", 612_345, label="measured", file="cache/q.onnx"),
     Finding(
-        "host", "latency", "required", "FAIL", 0.6, "ratio", 0.775, (0.772, 0.778), "measured", HOST,
-        Place(Path("targets/host.yaml"), 7, 12), "of timm/mobilenetv2_050@28", "cache/q.onnx",
+        "host",
+        "latency",
+        "required",
+        "FAIL",
+        0.6,
+        "ratio",
+        0.775,
+        (0.772, 0.778),
+        "measured",
+        HOST,
+        Place(Path("targets/host.yaml"), 7, 12),
+        "of timm/mobilenetv2_050@28",
+        "cache/q.onnx",
     ),
     Finding("host", "memory", "advisory", "no number", 2e8, "bytes", file="cache/q.onnx"),
     Finding(
-        "host", "accuracy_drop", "required", "undecided", 2.0, "points", -0.1, (-0.6, 2.1), "measured",
-        "2000 test images", Place(Path("targets/host.yaml"), 9, 18), "against teacher", "cache/q.onnx",
+        "host",
+        "accuracy_drop",
+        "required",
+        "undecided",
+        2.0,
+        "points",
+        -0.1,
+        (-0.6, 2.1),
+        "measured",
+        "2000 test images",
+        Place(Path("targets/host.yaml"), 9, 18),
+        "against teacher",
+        "cache/q.onnx",
     ),
     Finding(
-        "raspberry-pi-4", "latency p50", "required", "ok", 0.04, "seconds", 0.0129, (0.0098, 0.017), "estimated",
+        "raspberry-pi-4",
+        "latency p50",
+        "required",
+        "ok",
+        0.04,
+        "seconds",
+        0.0129,
+        (0.0098, 0.017),
+        "estimated",
         "x1.6 interval, 4 references (xnnpack int8, 4 threads there, 1 here; google/XNNPACK README.md 75db3c09)",
         file="cache/m.tflite",
     ),
     Finding("raspberry-pi-4", "accuracy", "required", "ok", 0.88, "share", 0.899, (0.885, 0.912), "measured"),
     Finding("jetson", "latency p90", "required", "no number", 0.04, "seconds", note="no published latency"),
-]  # fmt: skip
+]
 
 FULL = """\
 mobilenet  2026-01-02, on AMD EPYC, 2 cores, Linux 6.1
