@@ -36,7 +36,7 @@ def write(model: onnx.ModelProto, metadata: dict[str, Any]) -> bytes:
     from .ops import OPERATORS
 
     _check_operators(model, OPERATORS)
-    graph = read(model, {name for name, row in OPERATORS.items() if row.integer})
+    graph = read(model, {name: row.scale for name, row in OPERATORS.items() if row.integer})
     lowering = Lowering(graph)
     for name, dtype in graph.inputs.items():
         shape = nhwc(graph.shape(name))
@@ -44,9 +44,10 @@ def write(model: onnx.ModelProto, metadata: dict[str, Any]) -> bytes:
     for node in graph.nodes:
         OPERATORS[node.op].lower(lowering, node)
     outputs = {name: lowering.tensors[name] for name in graph.outputs}
-    for name, tensor in outputs.items():
-        lowering.file.rename(tensor, name)
     inputs = {name: lowering.tensors[name] for name in graph.inputs}
+    for name, tensor in outputs.items():
+        if tensor not in inputs.values():
+            lowering.file.rename(tensor, name)
     return lowering.file.finish(inputs, outputs, {METADATA: json.dumps(metadata, sort_keys=True).encode()})
 
 
@@ -71,8 +72,7 @@ def read_metadata(data: bytes) -> dict[str, Any]:
 
 def _check_operators(model: onnx.ModelProto, known: Any) -> None:
     """Every operator outside the set at once, each with its first node."""
-    read_ahead = {"Constant", "Identity", "Dropout"}
-    unknown = [node for node in model.graph.node if node.op_type not in known and node.op_type not in read_ahead]
+    unknown = [node for node in model.graph.node if node.op_type not in known and node.op_type != "Constant"]
     counts = Counter(node.op_type for node in unknown)
     first = {node.op_type: node for node in reversed(unknown)}
     if unknown:
@@ -80,7 +80,7 @@ def _check_operators(model: onnx.ModelProto, known: Any) -> None:
             Problem(
                 f"cannot convert node `{first[kind].name or first[kind].output[0]}` ({kind}): "
                 f"the operator is not in the TFLite writer's set ({count} in this model)",
-                f"choose a network of {', '.join(known)}; others convert from PyTorch with litert-torch, the extra `[litert]`",
+                f"the set is {', '.join(known)}; others convert from PyTorch with litert-torch, the extra `[litert]`",
             )
             for kind, count in counts.items()
         )

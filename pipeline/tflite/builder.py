@@ -11,6 +11,7 @@ from typing import Any
 import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
+from numpy.typing import NDArray
 
 _TYPES = {
     np.dtype(np.float32): schema.TensorType.FLOAT32,
@@ -26,8 +27,8 @@ _HIGHEST_BYTE_CODE = 127
 class Quantization:
     """real = scale · (integer − zero_point); more than one scale run along `axis`."""
 
-    scale: np.ndarray
-    zero_point: np.ndarray
+    scale: NDArray[np.float32]
+    zero_point: NDArray[np.int64]
     axis: int = 0
 
     def __eq__(self, other: object) -> bool:
@@ -37,16 +38,20 @@ class Quantization:
             and np.array_equal(self.zero_point, other.zero_point)
         )
 
-    def along(self, values: np.ndarray, rank: int) -> np.ndarray:
+    def __hash__(self) -> int:
+        return hash((self.scale.tobytes(), self.zero_point.tobytes()))
+
+    def along(self, values: NDArray[Any], rank: int) -> NDArray[Any]:
         """`values`, one a channel, shaped to broadcast along `axis` of an array of that rank."""
         return values.reshape([-1 if axis == self.axis else 1 for axis in range(rank)]) if values.size > 1 else values
 
-    def quantize(self, real: np.ndarray) -> np.ndarray:
+    def quantize(self, real: NDArray[Any]) -> NDArray[np.int8]:
         """The nearest int8, ties to even, as onnxruntime and XNNPACK round."""
         integers = np.rint(real / self.along(self.scale, real.ndim)) + self.along(self.zero_point, real.ndim)
-        return np.clip(integers, -128, 127).astype(np.int8)
+        clipped: NDArray[np.int8] = np.clip(integers, -128, 127).astype(np.int8)
+        return clipped
 
-    def dequantize(self, integers: np.ndarray) -> np.ndarray:
+    def dequantize(self, integers: NDArray[Any]) -> NDArray[np.float32]:
         steps = integers.astype(np.float32) - self.along(self.zero_point, integers.ndim)
         return np.asarray(steps * self.along(self.scale, integers.ndim), np.float32)
 
@@ -57,10 +62,10 @@ def quantization(scale: Any, zero_point: Any = 0, axis: int = 0) -> Quantization
     return Quantization(scales, np.resize(np.asarray(zero_point, np.int64), scales.shape), axis)
 
 
-class _AlignedBuffer(schema.BufferT):
+class _AlignedBuffer(schema.BufferT):  # type: ignore[misc]
     """The Python generator ignores the schema's `force_align: 16`, which kernels that map the file rely on."""
 
-    def Pack(self, builder: flatbuffers.Builder) -> int:  # noqa: N802
+    def Pack(self, builder: flatbuffers.Builder) -> int:
         builder.StartVector(1, self.data.size, _ALIGNMENT)
         builder.head -= self.data.size
         builder.Bytes[builder.head : builder.head + self.data.size] = self.data.tobytes()
@@ -94,7 +99,7 @@ class Builder:
         kind = _TYPES[np.dtype(np.int8 if quantization else dtype)]
         return self._add(name, shape, kind, quantization, buffer=0)
 
-    def constant(self, name: str, values: np.ndarray, quantization: Quantization | None = None) -> int:
+    def constant(self, name: str, values: NDArray[Any], quantization: Quantization | None = None) -> int:
         """A new tensor that holds `values` (float32, int8, int32) as they are."""
         data = np.frombuffer(np.ascontiguousarray(values).tobytes(), np.uint8)
         return self._add(name, values.shape, _TYPES[values.dtype], quantization, self._buffer(data))
@@ -153,7 +158,7 @@ class Builder:
         self._quantizations.append(quantization)
         return index
 
-    def _buffer(self, data: np.ndarray) -> int:
+    def _buffer(self, data: NDArray[np.uint8]) -> int:
         self._buffers.append(_AlignedBuffer(data=data) if data.size else schema.BufferT())
         return len(self._buffers) - 1
 

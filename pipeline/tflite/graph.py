@@ -1,4 +1,4 @@
-"""An ONNX graph as the lowerings want it: constants read, activations fused, DQ → operator → Q made one integer operator.
+"""An ONNX graph as the lowerings want it: constants read, activations fused, DQ → operator → Q one integer operator.
 
 After `read`, an integer operator's tensors are the int8 ones, with their parameters in `Graph.quantization`; the
 QuantizeLinear and DequantizeLinear nodes that are left stand where float and integer really meet.
@@ -6,20 +6,22 @@ QuantizeLinear and DequantizeLinear nodes that are left stand where float and in
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import onnx
+from numpy.typing import NDArray
 from onnx import numpy_helper
 
 from ..errors import UserError
 from .builder import Quantization, quantization
 
 _FUSING = ("Conv", "Gemm", "MatMul", "Add", "Sub", "Mul", "Div")
-_FUSED = {(0.0, np.inf): "RELU", (0.0, 6.0): "RELU6", (-1.0, 1.0): "RELU_N1_TO_1"}
+FUSED = {(0.0, np.inf): "RELU", (0.0, 6.0): "RELU6", (-1.0, 1.0): "RELU_N1_TO_1"}
 _SHAPING = ("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose")
+_OPERATOR_SET = 13
 _ALIASES = ("Identity", "Dropout")
 
 
@@ -28,11 +30,11 @@ class Constant:
     """A tensor known when converting: its numbers, and how they are quantized if they are integers."""
 
     name: str
-    values: np.ndarray
+    values: NDArray[Any]
     quantization: Quantization | None = None
 
     @property
-    def real(self) -> np.ndarray:
+    def real(self) -> NDArray[Any]:
         return self.quantization.dequantize(self.values) if self.quantization else self.values
 
 
@@ -94,11 +96,20 @@ class Graph:
         return bounds[0], bounds[1]
 
 
-def read(model: onnx.ModelProto, integer: Collection[str]) -> Graph:
-    """The graph of a float or QDQ model; `integer` names the operators that have an int8 kernel in TFLite."""
+def read(model: onnx.ModelProto, integer: Mapping[str, Quantization | None]) -> Graph:
+    """The graph of a float or QDQ model.
+
+    `integer` names the operators that become int8 ones, with the scale that the result must have, or None for any.
+    """
+    version = max((each.version for each in model.opset_import if each.domain in ("", "ai.onnx")), default=0)
+    if version < _OPERATOR_SET:
+        raise UserError(
+            f"the model uses ONNX operator set {version}, and {_OPERATOR_SET} is the oldest that converts",
+            "export it anew, or bring it up with `onnx.version_converter.convert_version`",
+        )
     # Shape inference goes through bytes; only what is asked for comes back with it.
     proto = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
-    constants = {tensor.name: Constant(tensor.name, numpy_helper.to_array(tensor)) for tensor in proto.initializer}
+    constants = {tensor.name: _constant(tensor.name, tensor) for tensor in proto.initializer}
     graph = Graph(
         nodes=[_node(node) for node in proto.node],
         inputs={
@@ -122,6 +133,11 @@ def read(model: onnx.ModelProto, integer: Collection[str]) -> Graph:
     return graph
 
 
+def _constant(name: str, tensor: onnx.TensorProto) -> Constant:
+    values = numpy_helper.to_array(tensor)
+    return Constant(name, values.astype(np.float32) if values.dtype.kind == "f" else values)
+
+
 def _node(proto: onnx.NodeProto) -> Node:
     attributes = {each.name: onnx.helper.get_attribute_value(each) for each in proto.attribute}
     return Node(proto.op_type, proto.name, list(proto.input), list(proto.output), attributes)
@@ -134,7 +150,7 @@ def _fold_constants(graph: Graph) -> None:
     for node in graph.nodes:
         node.inputs = [alias.get(name, name) for name in node.inputs]
         if node.op == "Constant" and "value" in node.attributes:
-            graph.constants[node.output] = Constant(node.output, numpy_helper.to_array(node.attributes["value"]))
+            graph.constants[node.output] = _constant(node.output, node.attributes["value"])
         elif node.op == "DequantizeLinear" and node.inputs[0] in graph.constants:
             integers = graph.constants[node.inputs[0]].values
             graph.constants[node.output] = Constant(node.inputs[0], integers, parameters(graph, node))
@@ -164,7 +180,7 @@ def _fuse_activations(graph: Graph) -> None:
         if node.op not in ("Relu", "Clip"):
             continue
         maker = makers.get(node.inputs[0])
-        kind = _FUSED.get(graph.limits(node))
+        kind = FUSED.get(graph.limits(node))
         alone = len(users[node.inputs[0]]) == 1 and node.inputs[0] not in graph.outputs
         if maker and kind and alone and maker.op in _FUSING and maker.activation == "NONE":
             maker.activation, maker.outputs = kind, node.outputs
@@ -173,7 +189,7 @@ def _fuse_activations(graph: Graph) -> None:
 
 
 def _quantize_before_reshapes(graph: Graph) -> None:
-    """Float → reshape → Q is float → Q → DQ → reshape → Q: the quantizer writes the one, the operator before needs the other."""
+    """Float → reshape → Q is float → Q → DQ → reshape → Q; so the operator before can become an integer one."""
     users, makers = graph.users(), graph.makers()
     for node in reversed(list(graph.nodes)):
         maker = makers.get(node.inputs[0]) if node.inputs else None
@@ -196,13 +212,16 @@ def _quantize_before_reshapes(graph: Graph) -> None:
         graph.nodes[position:position] = pair
 
 
-def _make_integer(graph: Graph, integer: Collection[str]) -> None:
-    """Merge DQ → operator → Q wherever TFLite has the operator on integers; anything else stays as ONNX says, in float."""
+def _make_integer(graph: Graph, integer: Mapping[str, Quantization | None]) -> None:
+    """Merge DQ → operator → Q where TFLite has the operator on integers; anything else stays in float, as ONNX says."""
     users, makers = graph.users(), graph.makers()
     for node in graph.nodes:
-        if node.op == "DequantizeLinear":
-            graph.quantization[node.inputs[0]] = parameters(graph, node)
-            graph.shapes[node.inputs[0]] = graph.shapes.get(node.output, ())
+        if node.op in ("QuantizeLinear", "DequantizeLinear"):
+            real, stored = node.inputs[0], node.output
+            if node.op == "DequantizeLinear":
+                real, stored = stored, real
+            graph.quantization[stored] = parameters(graph, node)
+            graph.shapes[stored] = graph.shapes.get(real, ())
     for node in list(graph.nodes):
         after = users.get(node.output, [])
         if node.op not in integer or [user.op for user in after] != ["QuantizeLinear"] or node.output in graph.outputs:
@@ -212,10 +231,10 @@ def _make_integer(graph: Graph, integer: Collection[str]) -> None:
             continue
         if node.op in _FUSING and any(_is_float_array(graph, name) for name in node.inputs[:2]):
             continue
+        if integer[node.op] not in (None, graph.quantization[after[0].output]):
+            continue
         node.inputs = [makers[name].inputs[0] if name in dynamic else name for name in node.inputs]
         node.outputs = after[0].outputs
-        graph.quantization[node.output] = parameters(graph, after[0])
-        graph.shapes[node.output] = graph.shapes.get(after[0].inputs[0], ())
         graph.nodes.remove(after[0])
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
+from numpy.typing import NDArray
 
 from ..builder import Quantization, quantization
 from ..graph import Constant, Node
@@ -44,25 +45,18 @@ def conv(lowering: Lowering, node: Node) -> None:
 
 def gemm(lowering: Lowering, node: Node) -> None:
     """Gemm with constant weights, and MatMul, which is Gemm with all its defaults."""
-    if len(lowering.shape(node)) != 2 or node.attributes.get("transA", 0):
+    weight, bias = lowering.constant(node, 1), lowering.optional(node, 2)
+    shapes = [list(lowering.shape(node)), list(weight.values.shape)]
+    if [len(shape) for shape in shapes] != [2, 2]:
         raise refusal(
-            node, f"its input has the shape {list(lowering.shape(node))}; only rows (N, K) are in the set", _FLATTEN
+            node, f"it multiplies {shapes[0]} by {shapes[1]}, not two matrices", "flatten the input to (1, K)"
         )
-    weight = lowering.constant(node, 1)
-    if len(weight.values.shape) != 2:
-        raise refusal(
-            node, f"its weight has the shape {list(weight.values.shape)}; only a matrix is in the set", _FLATTEN
-        )
+    if node.attributes.get("transA", 0) or {node.attributes.get(name, 1.0) for name in ("alpha", "beta")} != {1.0}:
+        raise refusal(node, "transA, alpha and beta are not in the set", "fold them into the weights")
     weight = arrange(weight, (0, 1) if node.attributes.get("transB", 0) else (1, 0))
     name = node.inputs[0]
     if name in lowering.flattened:
         weight = as_flattened(weight, lowering.flattened[name])
-    bias = lowering.optional(node, 2)
-    alpha, beta = node.attributes.get("alpha", 1.0), node.attributes.get("beta", 1.0)
-    if alpha != 1:
-        weight = Constant(weight.name, weight.real * np.float32(alpha))
-    if bias and beta != 1:
-        bias = Constant(bias.name, bias.real * np.float32(beta))
     tensor = lowering.tensors[name]
     options = schema.FullyConnectedOptionsT(fusedActivationFunction=activation(node))
     # Version 4 has int8 per-channel weights right in both runtimes; from 11 on, tflite-runtime 2.14 refuses the file.
@@ -105,13 +99,12 @@ def parameters(lowering: Lowering, node: Node, tensor: int, weight: Constant, bi
     ]
 
 
-def _bias_steps(bias: Constant | None, steps: Quantization, outputs: int) -> np.ndarray:
+def _bias_steps(bias: Constant | None, steps: Quantization, outputs: int) -> NDArray[np.int32]:
     if bias is None:
         return np.zeros(outputs, np.int32)
     if bias.quantization and np.allclose(bias.quantization.scale, steps.scale, rtol=1e-5, atol=0):
-        return bias.values.astype(np.int32)
+        return bias.values.astype(np.int32).reshape(-1)
     limits = np.iinfo(np.int32)
-    return np.clip(np.rint(bias.real.astype(np.float64) / steps.scale), limits.min, limits.max).astype(np.int32)
-
-
-_FLATTEN = "flatten the input to (1, K) before the layer"
+    exact = np.rint(np.resize(bias.real, outputs).astype(np.float64) / steps.scale)
+    clipped: NDArray[np.int32] = np.clip(exact, limits.min, limits.max).astype(np.int32)
+    return clipped

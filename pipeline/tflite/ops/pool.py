@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
+from ..builder import Quantization, quantization
 from ..graph import Node
-from ..lowering import IMAGE, TO_NHWC, Lowering, refusal
+from ..lowering import IMAGE, TO_NHWC, Lowering, nhwc, refusal
 from .window import Window, pad
+
+_ONE = 64
+"""A one in `_average_exactly`: fixed-point kernels round twice, which shows when a sum has no bits to spare. A power
+of two keeps halves exact."""
+_NEGLIGIBLE = 0.02
 
 
 def max_pool(lowering: Lowering, node: Node) -> None:
@@ -16,7 +21,7 @@ def max_pool(lowering: Lowering, node: Node) -> None:
     tensor = lowering.input(node)
     if window.padded and not window.same:
         tensor = pad(lowering, tensor, window.pads, lowest=True)
-    lowering.emit_scaled(node, "MAX_POOL_2D", [tensor], lowering.file.quantization(tensor), _options(window))
+    _pool(lowering, node, "MAX_POOL_2D", tensor, window)
 
 
 def average_pool(lowering: Lowering, node: Node) -> None:
@@ -28,7 +33,34 @@ def average_pool(lowering: Lowering, node: Node) -> None:
             f"it pads {window.pads}, and TFLite averages only without pads, or over what lies inside SAME's",
             "pool without padding, or with `count_include_pad=False` and an odd kernel at stride 1",
         )
-    lowering.emit_scaled(node, "AVERAGE_POOL_2D", [tensor], lowering.file.quantization(tensor), _options(window))
+    if lowering.is_integer(node) and not window.padded:
+        _average_exactly(lowering, node, tensor, window)
+    else:
+        _pool(lowering, node, "AVERAGE_POOL_2D", tensor, window)
+
+
+def _average_exactly(lowering: Lowering, node: Node, tensor: int, window: Window) -> None:
+    """The mean as a depthwise convolution of ones.
+
+    The kernel of AVERAGE_POOL_2D rounds halves away from zero, and of four integers every fourth mean is a half; a
+    convolution rounds as onnxruntime does, and brings the result to another scale in the same rounding.
+    """
+    source = lowering.file.quantization(tensor)
+    assert source is not None
+    channels = lowering.file.shape(tensor)[-1]
+    height, width = window.kernel
+    scale = np.full(channels, 1 / (_ONE * height * width), np.float32)
+    weights = Quantization(scale, np.zeros(channels, np.int64), axis=3)
+    options = schema.DepthwiseConv2DOptionsT(
+        padding=schema.Padding.VALID, strideH=window.strides[0], strideW=window.strides[1], depthMultiplier=1
+    )
+    arguments = [
+        lowering.file.constant(f"{node.output}_ones", np.full((1, height, width, channels), _ONE, np.int8), weights),
+        lowering.file.constant(
+            f"{node.output}_zeros", np.zeros(channels, np.int32), quantization(source.scale * weights.scale)
+        ),
+    ]
+    lowering.emit(node, "DEPTHWISE_CONV_2D", [tensor, *arguments], options, version=3)
 
 
 def global_average(lowering: Lowering, node: Node) -> None:
@@ -55,7 +87,23 @@ def reduce_mean(lowering: Lowering, node: Node) -> None:
 
 
 def _mean(lowering: Lowering, node: Node, axes: list[int], keep: bool) -> None:
-    lowering.emit(node, "MEAN", [lowering.input(node), lowering.indices(axes)], schema.ReducerOptionsT(keepDims=keep))
+    tensor = lowering.input(node)
+    if axes == [1, 2] and keep and lowering.file.shape(tensor)[0] == 1 and _loses_zero_point(lowering, node, tensor):
+        axes = [0, 1, 2]
+    lowering.emit(node, "MEAN", [tensor, lowering.indices(axes)], schema.ReducerOptionsT(keepDims=keep))
+
+
+def _loses_zero_point(lowering: Lowering, node: Node, tensor: int) -> bool:
+    """Whether tflite-runtime 2.14 would be off by a part of a step in every channel.
+
+    Its kernel for the mean over height and width cuts zero_point · scale_in / scale_out to a whole number; its kernel
+    for other axes, such as a batch of 1 as well, rounds once.
+    """
+    source, wanted = lowering.file.quantization(tensor), lowering.graph.quantization.get(node.output)
+    if source is None or wanted is None:
+        return False
+    offset = float(source.zero_point[0] * source.scale[0] / wanted.scale[0])
+    return abs(offset - int(offset)) > _NEGLIGIBLE
 
 
 def _window(lowering: Lowering, node: Node) -> Window:
@@ -64,11 +112,16 @@ def _window(lowering: Lowering, node: Node) -> Window:
     return Window.of(lowering, node, node.attributes["kernel_shape"])
 
 
-def _options(window: Window) -> Any:
-    return schema.Pool2DOptionsT(
+def _pool(lowering: Lowering, node: Node, code: str, tensor: int, window: Window) -> None:
+    """On integers the kernels keep the scale of their input."""
+    scale = lowering.file.quantization(tensor)
+    result = lowering.file.tensor(node.output, nhwc(lowering.output_shape(node)), quantization=scale)
+    options = schema.Pool2DOptionsT(
         padding=window.padding,
         strideH=window.strides[0],
         strideW=window.strides[1],
         filterHeight=window.kernel[0],
         filterWidth=window.kernel[1],
     )
+    lowering.file.operator(code, lowering.version(node), [tensor], [result], options)
+    lowering.give(node, result)

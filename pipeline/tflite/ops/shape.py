@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import numpy as np
+import math
+
 from ai_edge_litert import schema_py_generated as schema
 
 from ..graph import Node
-from ..lowering import IMAGE, TO_NCHW, TO_NHWC, Lowering, refusal
+from ..lowering import IMAGE, TO_NCHW, TO_NHWC, Lowering, nhwc, refusal
 from .window import pad as pad_image
 
 
@@ -14,18 +15,19 @@ def reshape(lowering: Lowering, node: Node) -> None:
     """Reshape, Flatten, Squeeze, Unsqueeze. ONNX counts the numbers in NCHW order, the file holds them in NHWC.
 
     A map flattened for Gemm alone stays in the file's order, and Gemm permutes its weights; any other reshape of a
-    map larger than 1×1 goes through NCHW.
+    map with several channels and pixels goes through NCHW.
     """
-    tensor, shape = lowering.input(node), lowering.output_shape(node)
-    before = lowering.shape(node)
-    if len(before) == IMAGE and not (
-        shape == before[:1] + (int(np.prod(before[1:])),) and _is_for_gemm(lowering, node)
-    ):
-        tensor = lowering.transposed(tensor, TO_NCHW)
-    elif len(before) == IMAGE:
-        lowering.flattened[node.output] = before
-    tensor = lowering.reshaped(tensor, shape, node.output)
-    _give(lowering, node, lowering.transposed(tensor, TO_NHWC, node.output) if len(shape) == IMAGE else tensor)
+    tensor, before, shape = lowering.input(node), lowering.shape(node), lowering.output_shape(node)
+    if _orders_differ(before):
+        if shape == (before[0], math.prod(before[1:])) and _is_for_gemm(lowering, node):
+            lowering.flattened[node.output] = before
+        else:
+            tensor = lowering.transposed(tensor, TO_NCHW)
+    if _orders_differ(shape):
+        tensor = lowering.transposed(lowering.reshaped(tensor, shape), TO_NHWC, node.output)
+    else:
+        tensor = lowering.reshaped(tensor, nhwc(shape), node.output)
+    lowering.give(node, tensor)
 
 
 def transpose(lowering: Lowering, node: Node) -> None:
@@ -33,7 +35,12 @@ def transpose(lowering: Lowering, node: Node) -> None:
     order = node.attributes.get("perm", list(range(rank))[::-1])
     if rank == IMAGE:
         order = [TO_NHWC.index(order[axis]) for axis in TO_NHWC]
-    _give(lowering, node, lowering.transposed(lowering.input(node), tuple(order), node.output))
+    lowering.give(node, lowering.transposed(lowering.input(node), tuple(order), node.output))
+
+
+def same(lowering: Lowering, node: Node) -> None:
+    """Identity and Dropout that make an output of the graph; all others are seen through."""
+    lowering.give(node, lowering.input(node))
 
 
 def concat(lowering: Lowering, node: Node) -> None:
@@ -54,18 +61,15 @@ def pad(lowering: Lowering, node: Node) -> None:
         raise refusal(
             node, "only the height and width of images are padded in the set", "pad (left, right, top, bottom)"
         )
-    if min(amounts) < 0 or mode != "constant" or value is not None and value.real.any():
+    if min(amounts) < 0 or mode != "constant" or (value is not None and value.real.any()):
         raise refusal(node, f"its mode is `{mode}`; only zeros around are in the set", "pad with zeros")
-    _give(
-        lowering, node, pad_image(lowering, lowering.input(node), [(amounts[2], amounts[6]), (amounts[3], amounts[7])])
-    )
+    lowering.give(node, pad_image(lowering, lowering.input(node), [(amounts[2], amounts[6]), (amounts[3], amounts[7])]))
+
+
+def _orders_differ(shape: tuple[int, ...]) -> bool:
+    return len(shape) == IMAGE and shape[1] > 1 and shape[2] * shape[3] > 1
 
 
 def _is_for_gemm(lowering: Lowering, node: Node) -> bool:
     users = [user for user in lowering.graph.nodes if node.output in user.inputs]
     return node.output not in lowering.graph.outputs and all(user.op in ("Gemm", "MatMul") for user in users)
-
-
-def _give(lowering: Lowering, node: Node, tensor: int) -> None:
-    """The result has its input's scale, and comes on the node's own."""
-    lowering.tensors[node.output] = lowering.requantized(tensor, lowering.graph.quantization.get(node.output))
