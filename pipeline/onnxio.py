@@ -81,19 +81,25 @@ def adopt(source: Path, data: Dataset, path: Path) -> None:
         )
     _fix_batch(inputs[0])
     _fix_batch(model.graph.output[0])
-    shape, wanted = _shape(inputs[0]), [1, *data.shape]
-    if shape != wanted or inputs[0].type.tensor_type.elem_type != onnx.TensorProto.FLOAT:
+    takes, gives = _words(inputs[0].type.tensor_type.elem_type, _shape(inputs[0])), _words(1, [1, *data.shape])
+    if takes != gives:
         raise UserError(
-            f"`{source}` takes {shape} where `{data.name}` gives float32 {wanted}",
+            f"`{source}` takes {takes} where `{data.name}` gives {gives}",
             "export it for this input, or change `task: {data: …}`",
         )
     classes = _shape(model.graph.output[0])
     if classes != [1, len(data.labels)]:
-        raise UserError(f"`{source}` gives {classes}, `{data.name}` has {len(data.labels)} classes")
+        raise UserError(f"`{source}` gives {_words(1, classes)}, `{data.name}` has {len(data.labels)} classes")
     contract = metadata.describe(data)
     contract["input"]["name"], contract["output"]["name"] = inputs[0].name, model.graph.output[0].name
     metadata.embed(model, contract)
     _write(model, path)
+    try:
+        found = predict(path, data.normalised(data["validation"].x[:1])).shape[1:]
+    except Exception as error:  # onnxruntime's errors have no common base
+        raise UserError(f"onnxruntime cannot run `{source}`: {str(error).splitlines()[0]}") from error
+    if list(found) != classes[1:]:
+        raise UserError(f"`{source}` says that it gives {classes[1]} classes, and gives {_words(1, list(found))}")
 
 
 class Size(NamedTuple):
@@ -121,25 +127,39 @@ def size(path: Path) -> Size:
     learnt: dict[str, int] = {}
     macs = 0
     for node in graph.node:
-        if node.op_type in ("QuantizeLinear", "DequantizeLinear", "Reshape", "Clip", "ReduceMean", "Constant"):
+        makers = {source[name].op_type for name in node.input if name in source}
+        of_scales = node.op_type == "Mul" and "DynamicQuantizeLinear" in makers
+        if of_scales or node.op_type in ("QuantizeLinear", "DequantizeLinear", "Clip"):
             continue
-        for name in map(weight, node.input):
-            if name is not None:
+        values = [node.input[i] for i in _VALUES.get(node.op_type, range(len(node.input))) if i < len(node.input)]
+        for name in map(weight, values):
+            if name is not None and tensors[name].data_type != onnx.TensorProto.INT64:  # axes, shapes, indices
                 learnt[name] = math.prod(tensors[name].dims)
-        if node.op_type in ("Conv", "ConvInteger", "QLinearConv"):
-            kernel = weight(node.input[1]) or weight(node.input[3])
-            if kernel is not None:
+        kernel = weight(values[1]) if len(values) > 1 else None
+        if kernel is not None:
+            if node.op_type in ("Conv", "ConvInteger", "QLinearConv"):
                 macs += math.prod(shapes[node.output[0]][2:]) * math.prod(tensors[kernel].dims)
-        elif node.op_type in ("Gemm", "MatMul", "MatMulInteger"):
-            kernel = weight(node.input[1])
-            if kernel is not None:
+            elif node.op_type in ("Gemm", "MatMul", "MatMulInteger", "QGemm", "QLinearMatMul"):
                 macs += math.prod(tensors[kernel].dims) * (math.prod(shapes.get(node.input[0], [1])[:-1]) or 1)
     return Size(sum(learnt.values()), macs)
 
 
+_VALUES = {
+    "ConvInteger": (0, 1),
+    "MatMulInteger": (0, 1),
+    "QLinearConv": (0, 3, 8),
+    "QLinearMatMul": (0, 3),
+    "QGemm": (0, 3, 6),
+    "QLinearAdd": (0, 3),
+    "QLinearMul": (0, 3),
+}
+"""Which inputs of an operator with integers inside are values: the others are scales and zero points."""
+
+
 def quantized(model: onnx.ModelProto) -> bool:
     """Whether a graph holds quantized tensors already."""
-    return any(node.op_type in ("QuantizeLinear", "DequantizeLinear", "QLinearConv") for node in model.graph.node)
+    marks = {"QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", *_VALUES}
+    return any(node.op_type in marks for node in model.graph.node)
 
 
 def opset(model: onnx.ModelProto) -> int:
@@ -167,6 +187,10 @@ def _compared(path: Path, images: np.ndarray, expected: np.ndarray) -> float:
 
 def _shape(value: onnx.ValueInfoProto) -> list[int]:
     return [d.dim_value for d in value.type.tensor_type.shape.dim]
+
+
+def _words(dtype: int, shape: list[int]) -> str:
+    return f"{onnx.helper.tensor_dtype_to_np_dtype(dtype).name} {' × '.join(str(side or '?') for side in shape)}"
 
 
 def _fix_batch(value: onnx.ValueInfoProto) -> None:

@@ -90,9 +90,18 @@ def saved(module: Any, description: zoo.Description, folder: Path) -> Artifact:
 
 
 def fresh(network: zoo.Network, data: Dataset, folder: Path, seed: int = 0) -> Artifact:
-    """An untrained network of the zoo."""
+    """An untrained network of the zoo, whose batch norms have something to say."""
+    import torch
+
     from pipeline.train import seeded
 
     description = network.describe(data)
-    with seeded(seed):
-        return saved(description.build().eval(), description, folder)
+    with seeded(seed), torch.no_grad():
+        module = description.build().eval()
+        for layer in module.modules():
+            if isinstance(layer, torch.nn.BatchNorm2d):
+                for tensor in (layer.weight, layer.running_var):
+                    tensor.uniform_(0.5, 1.5)
+                for tensor in (layer.bias, layer.running_mean):
+                    tensor.normal_(0, 0.2)
+        return saved(module, description, folder)

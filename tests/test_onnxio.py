@@ -1,0 +1,223 @@
+"""ONNX files: what is exported answers as torch does, what is taken over is checked, and sizes are counted right."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from onnx import TensorProto, helper, numpy_helper
+from torch import nn
+
+from pipeline import metadata, onnxio, quantization, zoo
+from pipeline.data import Dataset
+from pipeline.errors import UserError
+from pipeline.predict import predict
+from tests import graphs
+from tests.conftest import fresh
+
+
+def adopt(model: onnx.ModelProto | bytes, data: Dataset, folder: Path) -> Path:
+    content = model if isinstance(model, bytes) else model.SerializeToString()
+    (folder / "given.onnx").write_bytes(content)
+    onnxio.adopt(folder / "given.onnx", data, folder / "model.onnx")
+    return folder / "model.onnx"
+
+
+def refused(model: onnx.ModelProto | bytes, data: Dataset, folder: Path) -> str:
+    with pytest.raises(UserError) as error:
+        adopt(model, data, folder)
+    assert "given.onnx" in str(error.value)
+    return str(error.value)
+
+
+@pytest.mark.parametrize("arch", ["resnet18", "mobilenetv2_035"])
+def test_the_export_answers_as_torch(arch: str, tiny: zoo.Network, few: Dataset, tmp_path: Path) -> None:
+    network = tiny if arch == "resnet18" else zoo.Network(arch=f"timm/{arch}")
+    module, _ = zoo.load(fresh(network, few, tmp_path / "m").path)
+    path = tmp_path / "model.onnx"
+    assert 0 <= onnxio.export(module, few, path) < onnxio.TOLERANCE
+    x = few.normalised(few["test"].x[:20])
+    with torch.inference_mode():
+        expected = module(torch.from_numpy(x)).numpy()
+    np.testing.assert_allclose(predict(path, x), expected, atol=1e-4 * np.abs(expected).max())
+    model = onnx.load(path)
+    assert [d.dim_value for d in model.graph.input[0].type.tensor_type.shape.dim] == [1, 1, 8, 8]
+    assert metadata.read_onnx(model) == metadata.describe(few)
+    assert not any(node.op_type == "BatchNormalization" for node in model.graph.node)
+    assert onnxio.opset(model) == 18
+
+
+def test_the_export_is_the_same_bytes_each_time(tiny: zoo.Network, few: Dataset, tmp_path: Path) -> None:
+    source = fresh(tiny, few, tmp_path / "m").path
+    for name in ("a.onnx", "b.onnx"):
+        onnxio.export(zoo.load(source)[0], few, tmp_path / name)
+    assert (tmp_path / "a.onnx").read_bytes() == (tmp_path / "b.onnx").read_bytes()
+
+
+def test_what_torch_cannot_export_is_told(few: Dataset, tmp_path: Path) -> None:
+    class Branching(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.from_numpy(np.linalg.pinv(x.numpy()[0, 0])) if float(x.sum()) > 0 else x
+
+    with pytest.raises(UserError, match="torch cannot export"):
+        onnxio.export(Branching(), few, tmp_path / "model.onnx")
+    assert not (tmp_path / "model.onnx").exists()
+
+
+def test_an_export_that_answers_otherwise_is_told(few: Dataset, tmp_path: Path) -> None:
+    class Twofaced(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.linear = nn.Linear(64, 10)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.linear(x.flatten(1)) * (1.01 if torch.compiler.is_exporting() else 1)
+
+    with pytest.raises(UserError, match=r"answers otherwise than torch: off by 1\.0%"):
+        onnxio.export(Twofaced(), few, tmp_path / "model.onnx")
+
+
+@pytest.mark.parametrize("batch", [1, "batch", None, 0])
+def test_an_open_batch_becomes_one(batch: Any, few: Dataset, tmp_path: Path) -> None:
+    model = graphs.small((batch, 1, 8, 8))
+    model = onnx.load(adopt(model, few, tmp_path))
+    for value in (*model.graph.input, *model.graph.output):
+        assert value.type.tensor_type.shape.dim[0].dim_value == 1
+        assert not value.type.tensor_type.shape.dim[0].dim_param
+    assert predict(tmp_path / "model.onnx", few.normalised(few["test"].x[:3])).shape == (3, 10)
+    contract = metadata.read_onnx(model)
+    assert (contract["input"]["name"], contract["output"]["name"]) == ("x", "y")
+    assert contract["labels"] == list(few.labels)
+
+
+def test_weights_listed_as_inputs_are_no_inputs(few: Dataset, tmp_path: Path) -> None:
+    """As old exporters wrote them."""
+    model = graphs.small()
+    model.graph.input.extend(
+        helper.make_tensor_value_info(t.name, t.data_type, list(t.dims)) for t in model.graph.initializer
+    )
+    adopt(model, few, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [
+        (graphs.small((1, 1, 28, 28)), "takes float32 1 × 1 × 28 × 28"),
+        (graphs.small((1, 1, "h", "w")), "takes float32 1 × 1 × ? × ?"),
+        (graphs.small((8, 1, 8, 8)), "takes float32 8 × 1 × 8 × 8"),
+        (graphs.small((1, 1, 8, 8), dtype=TensorProto.FLOAT16), "takes float16 1 × 1 × 8 × 8"),
+        (graphs.small((1, 3, 8, 8)), "takes float32 1 × 3 × 8 × 8"),
+    ],
+    ids=["size", "open", "batch", "half", "color"],
+)
+def test_another_input_is_told(model: onnx.ModelProto, said: str, few: Dataset, tmp_path: Path) -> None:
+    message = refused(model, few, tmp_path)
+    assert said in message
+    assert "`digits` gives float32 1 × 1 × 8 × 8" in message
+
+
+def test_another_number_of_classes_is_told(few: Dataset, tmp_path: Path) -> None:
+    twelve = Dataset("twelve", tuple("abcdefghijkl"), few.splits, few.mean, few.std)
+    assert "gives float32 1 × 10, `twelve` has 12 classes" in refused(graphs.small(), twelve, tmp_path)
+
+
+def test_a_map_as_output_is_told(few: Dataset, tmp_path: Path) -> None:
+    model = graphs.small()
+    model.graph.output[0].CopyFrom(helper.make_tensor_value_info("c1", TensorProto.FLOAT, (1, 4, 8, 8)))
+    del model.graph.node[1:]
+    assert "10 classes" in refused(model, few, tmp_path)
+
+
+def test_two_inputs_and_two_outputs_are_told(few: Dataset, tmp_path: Path) -> None:
+    two = graphs.small()
+    two.graph.input.append(helper.make_tensor_value_info("more", TensorProto.FLOAT, (1,)))
+    assert "2 inputs and 1 outputs" in refused(two, few, tmp_path)
+    out = graphs.small()
+    out.graph.output.append(helper.make_tensor_value_info("m", TensorProto.FLOAT, (1, 8)))
+    assert "1 inputs and 2 outputs" in refused(out, few, tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 a zip", b"not onnx at all", b"\x00" * 100], ids=repr)
+def test_other_files_are_told(content: bytes, few: Dataset, tmp_path: Path) -> None:
+    assert "ONNX file" in refused(content, few, tmp_path)
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9, 0.999])
+def test_a_cut_file_is_told(share: float, few: Dataset, tmp_path: Path) -> None:
+    content = graphs.small().SerializeToString()
+    assert "ONNX file" in refused(content[: int(share * len(content))], few, tmp_path)
+
+
+def test_weights_in_a_file_that_is_not_there_are_told(few: Dataset, tmp_path: Path) -> None:
+    model = graphs.small()
+    onnx.save(model, tmp_path / "o.onnx", save_as_external_data=True, location="w.bin", size_threshold=0)
+    (tmp_path / "w.bin").unlink()
+    assert "ONNX file" in refused((tmp_path / "o.onnx").read_bytes(), few, tmp_path)
+
+
+def test_weights_beside_the_file_are_taken_in(few: Dataset, tmp_path: Path) -> None:
+    onnx.save(graphs.small(), tmp_path / "o.onnx", save_as_external_data=True, location="w.bin", size_threshold=0)
+    path = adopt((tmp_path / "o.onnx").read_bytes(), few, tmp_path)
+    (tmp_path / "w.bin").unlink()
+    assert onnxio.size(path) == (graphs.PARAMETERS, graphs.MACS)
+
+
+def test_a_graph_that_does_not_run_is_told(few: Dataset, tmp_path: Path) -> None:
+    """Sound by the rules of ONNX, which do not look into shapes that are computed."""
+    model = graphs.small()
+    model.graph.initializer.append(numpy_helper.from_array(np.array([1, 7], np.int64), "seven"))
+    model.graph.node[-1].output[0] = "z"
+    model.graph.node.append(helper.make_node("Reshape", ["z", "seven"], ["r"]))
+    model.graph.node.append(helper.make_node("Gemm", ["r", "v"], ["y"]))
+    model.graph.initializer.append(numpy_helper.from_array(np.ones((7, 10), np.float32), "v"))
+    refused(model, few, tmp_path)
+
+
+def test_an_operator_that_onnxruntime_lacks_is_told(few: Dataset, tmp_path: Path) -> None:
+    model = graphs.small()
+    model.graph.node[1].CopyFrom(helper.make_node("Mish2", ["c1"], ["r1"], domain="com.example"))
+    model.opset_import.append(helper.make_opsetid("com.example", 1))
+    assert "Mish2" in refused(model, few, tmp_path)
+
+
+def test_size_is_counted_as_by_hand(few: Dataset, tmp_path: Path) -> None:
+    assert onnxio.size(adopt(graphs.small(), few, tmp_path)) == (graphs.PARAMETERS, graphs.MACS)
+
+
+def test_a_quantized_twin_counts_the_same(few: Dataset, tmp_path: Path) -> None:
+    source = adopt(graphs.small(), few, tmp_path)
+    quantization.quantize_static(
+        source, few, tmp_path, presets=("u8s8", "s8s8"), samples=8, ranges="minmax", per_channel=True
+    )
+    quantization.quantize_dynamic(source, tmp_path / "dynamic.onnx", per_channel=True)
+    for name in ("model.u8s8.onnx", "model.s8s8.onnx", "dynamic.onnx"):
+        assert onnxio.size(tmp_path / name) == (graphs.PARAMETERS, graphs.MACS), name
+
+
+def test_operators_with_integers_inside_count_the_same(few: Dataset, tmp_path: Path) -> None:
+    """QLinearConv and its kin, as the older format has them."""
+    from onnxruntime import quantization as ort
+
+    source = adopt(graphs.small(), few, tmp_path)
+
+    class Reader(ort.CalibrationDataReader):  # type: ignore[misc]
+        feeds = iter([{"x": few.normalised(few["validation"].x[:1])}])
+
+        def get_next(self) -> Any:
+            return next(self.feeds, None)
+
+    ort.quantize_static(source, tmp_path / "q.onnx", Reader(), quant_format=ort.QuantFormat.QOperator, per_channel=True)
+    assert "QLinearConv" in {node.op_type for node in onnx.load(tmp_path / "q.onnx").graph.node}
+    assert onnxio.size(tmp_path / "q.onnx") == (graphs.PARAMETERS, graphs.MACS)
+
+
+def test_a_network_counts_as_torch_does(tiny: zoo.Network, few: Dataset, tmp_path: Path) -> None:
+    """Batch norm is folded into the convolutions: its weight is gone, its bias is the convolution's."""
+    module, _ = zoo.load(fresh(tiny, few, tmp_path / "m").path)
+    onnxio.export(module, few, tmp_path / "model.onnx")
+    norms = sum(m.weight.numel() for m in module.modules() if isinstance(m, nn.BatchNorm2d))
+    assert onnxio.size(tmp_path / "model.onnx").parameters == sum(p.numel() for p in module.parameters()) - norms
