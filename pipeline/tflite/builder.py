@@ -20,6 +20,7 @@ _TYPES = {
     np.dtype(np.int32): schema.TensorType.INT32,
 }
 _ALIGNMENT = 16
+_ROOM = 1 << 20  # bytes for everything but the weights, at first
 _HIGHEST_BYTE_CODE = 127
 
 
@@ -139,7 +140,7 @@ class Builder:
             metadata=entries,
             signatureDefs=[signature],
         )
-        file = flatbuffers.Builder(1 << 20)
+        file = flatbuffers.Builder(sum(each.data.nbytes for each in self._buffers[1:] if each.data is not None) + _ROOM)
         file.Finish(model.Pack(file), b"TFL3")
         return bytes(file.Output())
 

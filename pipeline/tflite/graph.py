@@ -107,8 +107,12 @@ def read(model: onnx.ModelProto, integer: Mapping[str, Quantization | None]) -> 
             f"the model uses ONNX operator set {version}, and {_OPERATOR_SET} is the oldest that converts",
             "export it anew, or bring it up with `onnx.version_converter.convert_version`",
         )
-    # Shape inference goes through bytes; only what is asked for comes back with it.
-    proto = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
+    proto = model.graph
+    shapes = _shapes(proto)
+    if any(not all(shapes.get(name, (0,))) for node in proto.node for name in node.output):
+        # Only when it is needed: it copies the whole model, and the simplifier has been through it before.
+        proto = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
+        shapes = _shapes(proto)
     constants = {tensor.name: _constant(tensor.name, tensor) for tensor in proto.initializer}
     graph = Graph(
         nodes=[_node(node) for node in proto.node],
@@ -119,11 +123,7 @@ def read(model: onnx.ModelProto, integer: Mapping[str, Quantization | None]) -> 
         },
         outputs=[value.name for value in proto.output],
         constants=constants,
-        shapes={
-            value.name: tuple(size.dim_value for size in value.type.tensor_type.shape.dim)
-            for value in (*proto.value_info, *proto.input, *proto.output)
-            if value.type.tensor_type.HasField("shape")
-        },
+        shapes=shapes,
     )
     _fold_constants(graph)
     _fuse_activations(graph)
@@ -131,6 +131,15 @@ def read(model: onnx.ModelProto, integer: Mapping[str, Quantization | None]) -> 
     _make_integer(graph, integer)
     _drop_unused(graph)
     return graph
+
+
+def _shapes(proto: onnx.GraphProto) -> dict[str, tuple[int, ...]]:
+    """A size that is not fixed is 0."""
+    return {
+        value.name: tuple(size.dim_value for size in value.type.tensor_type.shape.dim)
+        for value in (*proto.value_info, *proto.input, *proto.output)
+        if value.type.tensor_type.HasField("shape")
+    }
 
 
 def _constant(name: str, tensor: onnx.TensorProto) -> Constant:

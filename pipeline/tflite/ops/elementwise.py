@@ -46,7 +46,7 @@ def softmax(lowering: Lowering, node: Node) -> None:
 
 
 def clip(lowering: Lowering, node: Node) -> None:
-    """Relu and Clip that stand alone. On integers they come after the rounding, which makes no difference: it keeps order."""
+    """Relu and Clip that stand alone. On integers they come after the rounding, which keeps the order."""
     wanted = lowering.graph.quantization.get(node.output)
     tensor = lowering.requantized(lowering.input(node), wanted)
     low, high = lowering.graph.limits(node)
