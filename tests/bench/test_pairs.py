@@ -10,7 +10,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from pipeline.bench import pairs, verdict
+from pipeline.bench import pairs, verdict, worker
 from pipeline.bench.pairs import Model
 from pipeline.errors import UserError
 from pipeline.facts import Samples
@@ -76,6 +76,21 @@ def test_threads_have_processes_of_their_own(light: Path) -> None:
     models = [Model("one", light), Model("two", light, threads=2), Model("also one", light)]
     found = pairs.measure(models, looks=(1,), rounds=3)
     assert [(each.path, each.threads) for each in found] == [("one", 1), ("two", 2), ("also one", 1)]
+
+
+def test_every_timed_call_follows_one_of_the_same_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else the caches are full of another model, and a small one looks several times slower than it is."""
+    calls: list[str] = []
+    monkeypatch.setattr(worker, "load", lambda runtime, path, threads: lambda: calls.append(path))
+    monkeypatch.setattr(worker, "WARM_SECONDS", 0)
+    job = {"runtime": "litert", "threads": 1, "models": ["a", "b", "c"], "seed": 1, "rounds": 20}
+    times = worker.timed(job)
+    rounds = calls[3:]
+    assert rounds[::2] == rounds[1::2]
+    orders = {tuple(rounds[start : start + 6 : 2]) for start in range(0, 120, 6)}
+    assert len(orders) > 1
+    assert {"".join(sorted(order)) for order in orders} == {"abc"}
+    assert [len(each) for each in times["wall"]] == [20, 20, 20]
 
 
 def test_nothing_to_measure() -> None:
