@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from .errors import UserError
@@ -43,7 +43,7 @@ def teacher_logits(paths: list[Path], schedule: Schedule, views: int, seed: int,
 
     def make(folder: Path) -> None:
         pixels = Pixels(context.data, "train", seed, flip=schedule.flip, shift=schedule.shift)
-        teachers = [load(path)[0] for path in paths]
+        teachers = [_teacher(path, context) for path in paths]
         answers: dict[str, Tensor] = {}
         for view in range(views):
             context.say(view, views, f"asking the teacher, view {view + 1}/{views}")
@@ -52,12 +52,14 @@ def teacher_logits(paths: list[Path], schedule: Schedule, views: int, seed: int,
         save_file(answers, folder / "logits.safetensors")
 
     stored = load_file(context.derive(key, make) / "logits.safetensors")
-    expected = (len(context.data["train"].x), len(context.data.labels))
-    found = [stored[str(view)] for view in range(views)]
-    for answers in found:
-        if tuple(answers.shape) != expected:
-            raise UserError(
-                f"the teacher answers {tuple(answers.shape)[1]} classes, the data has {expected[1]}",
-                "distil from a teacher of the same classes in the same order",
-            )
-    return found
+    return [stored[str(view)] for view in range(views)]
+
+
+def _teacher(path: Path, context: Context) -> nn.Module:
+    module, description = load(path)
+    if description.classes != len(context.data.labels):
+        raise UserError(
+            f"the teacher answers {description.classes} classes, the data has {len(context.data.labels)}",
+            "distil from a teacher of the same classes in the same order",
+        )
+    return module

@@ -19,6 +19,8 @@ from .stages import TABLE
 
 FORMAT = 1
 """Raised when what an entry of the cache holds changes, so that old entries are made anew."""
+AGREEMENT = 0.99
+"""Share of the test images to which a converted file gives its source's class; less is warned of."""
 
 
 class Progress(Protocol):
@@ -160,12 +162,11 @@ class Engine:
         made: Made = step.stage.run(inputs, context)
         say(0, 1, "measuring accuracy")
         facts = examine.examine(made, folder, self.data, source.entry.facts if source else None)
-        notes = dict(made.notes)
         if source:
-            notes["agreement"] = examine.agreement(folder, source.entry.folder)
+            facts["notes"]["agreement"] = examine.agreement(folder, source.entry.folder)
         files = made.presets.values() or [MAIN_FILE[made.kind]]
         digests = [paths.digest(folder / name) for name in files]
-        return {**facts, "notes": notes, "presets": made.presets, "digests": digests}
+        return {**facts, "presets": made.presets, "digests": digests}
 
     def _material(self, step: Step, entries: dict[str, Entry]) -> dict[str, Any]:
         """Everything that shapes the result of a step, for its key."""
@@ -191,11 +192,18 @@ class Engine:
             "parameters": (before.parameters, facts.parameters),
             "bytes": (before.files[0].bytes, facts.files[0].bytes),
         }
-        return [
-            f"{step.stage.use} did not lower the {name}: {pairs[name][0]} before, {pairs[name][1]} after"
+        found = [
+            f"did not lower the {name}: {pairs[name][0]} before, {pairs[name][1]} after"
             for name in step.stage.shrinks
             if pairs[name][1] >= pairs[name][0]
         ]
+        if facts.kind == "tflite":
+            found += [
+                f"answers as {other} on {facts.notes[note]:.1%} of the test images only"
+                for note, other in (("agreement", step.input), ("agreement_of_tflite_runtime", "in tflite-runtime"))
+                if facts.notes.get(note, 1.0) < AGREEMENT
+            ]
+        return found
 
 
 def _sources(step: Step) -> list[str]:

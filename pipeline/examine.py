@@ -20,7 +20,7 @@ TFLITE_RUNTIME_IMAGES = 500
 
 
 def examine(made: Made, folder: Path, data: Dataset, source: dict[str, Any] | None) -> dict[str, Any]:
-    """Facts of the artifact in `folder`, as `StageFacts` has them: `parameters`, `macs`, `files`, `agreement`.
+    """Facts of the artifact in `folder`, as `StageFacts` has them: `parameters`, `macs`, `files` and `notes`.
 
     `source` is the facts of the artifact that it was made from; a TFLite file has its parameters and MACs.
     The answers to the test images stay in the folder, for comparisons with what is made from it.
@@ -34,13 +34,14 @@ def examine(made: Made, folder: Path, data: Dataset, source: dict[str, Any] | No
         names = {made.notes.get("precision", "float32"): MAIN_FILE[made.kind]}
     files = [_file(folder / name, precision, data) for precision, name in names.items()]
     first = folder / next(iter(names.values()))
+    notes = dict(made.notes)
     if made.kind == "tflite":
         assert source is not None
         size = {name: source[name] for name in ("parameters", "macs")}
-        size |= _compatible(first, data)
+        notes |= _compatible(first, data)
     else:
         size = dict(onnxio.size(first)._asdict())
-    return {"files": files, **size}
+    return {"files": files, "notes": notes, **size}
 
 
 def agreement(folder: Path, other: Path) -> float:
@@ -84,4 +85,4 @@ def _compatible(path: Path, data: Dataset) -> dict[str, Any]:
         return {}
     images = data.normalised(data["test"].x[:TFLITE_RUNTIME_IMAGES])
     litert, other = predict(path, images), predict(path, images, "tflite-runtime")
-    return {"tflite_runtime_agreement": float((litert.argmax(1) == other.argmax(1)).mean())}
+    return {"agreement_of_tflite_runtime": float((litert.argmax(1) == other.argmax(1)).mean())}

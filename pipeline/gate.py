@@ -9,7 +9,7 @@ from typing import Any, Literal
 from . import estimate
 from .bench import verdict
 from .errors import Place
-from .facts import ModelFile, Report, Samples, StageFacts
+from .facts import Machine, ModelFile, Report, Samples, StageFacts
 from .target import Budget, LatencyBudget, Level, Target, host_preset
 from .units import Relative
 
@@ -73,6 +73,11 @@ def file_of(stage: StageFacts, preset: str) -> ModelFile | None:
     return None
 
 
+def host_file(stage: StageFacts, machine: Machine) -> ModelFile | None:
+    """The file of a stage that this machine runs; TFLite's int8 is signed everywhere."""
+    return file_of(stage, "s8s8" if stage.kind == "tflite" else host_preset(machine))
+
+
 def judged(report: Report, target: Target) -> ModelFile | None:
     """The last artifact that the target's runtime loads, in the target's preset."""
     kind = "onnx" if target.runtime == "onnxruntime" else "tflite"
@@ -134,7 +139,7 @@ def _accuracy_drop(report: Report, target: Target, file: ModelFile, budget: Any,
 
 def _dropped(report: Report, file: ModelFile, finding: Finding) -> Finding:
     stage = next((stage for stage in report.stages if stage.name == report.reference), None)
-    reference = file_of(stage, host_preset(report.machine)) if stage else None
+    reference = host_file(stage, report.machine) if stage else None
     if reference is None or not file.correct or len(reference.correct) != len(file.correct):
         return _noted(replace(finding, basis=""), "no reference scored on the same test images")
     finding = _noted(finding, f"against {report.reference}")

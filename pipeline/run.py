@@ -16,7 +16,7 @@ from .paths import digest, replacing
 from .progress import Lines, Live, progress
 from .recipe import Recipe, load
 from .report import text
-from .target import Target, host_preset
+from .target import Target
 from .target import load as load_target
 
 REPORT = "report.json"
@@ -104,8 +104,7 @@ def _measured(engine: Engine, stages: list[StageFacts], shown: Lines | Live) -> 
 
 def _side_by_side(report: Report, engine: Engine) -> list[pairs.Model]:
     """Every stage's file for this machine, the files that measured targets judge, and their pinned references."""
-    preset = host_preset(report.machine)
-    files = [file for stage in report.stages if (file := gate.file_of(stage, preset))]
+    files = [file for stage in report.stages if (file := gate.host_file(stage, report.machine))]
     models = [pairs.Model(file.path, Path(file.path), RUNTIME[file.kind]) for file in files]
     for target in engine.targets:
         if target.reach != "local":
@@ -153,12 +152,11 @@ def _weighed(samples: list[Samples], report: Report, targets: list[Target]) -> l
 
 def _not_faster(steps: list[Step], report: Report) -> list[StageFacts]:
     """The stages, with a warning at each that promised a smaller model and is not shown to be faster as well."""
-    preset = host_preset(report.machine)
     times = {samples.path: samples for samples in report.samples}
     facts = {stage.name: stage for stage in report.stages}
 
     def time_of(stage: StageFacts) -> Samples | None:
-        file: ModelFile | None = gate.file_of(stage, preset)
+        file: ModelFile | None = gate.host_file(stage, report.machine)
         return times.get(file.path) if file else None
 
     found = []
@@ -169,7 +167,7 @@ def _not_faster(steps: list[Step], report: Report) -> list[StageFacts]:
             ratio, interval = verdict.spread(verdict.log_ratios(now, before))
             if interval and interval[1] >= 1:
                 word = "slower" if interval[0] > 1 else "not shown to be faster"
-                line = f"{step.stage.use} is {word} than its input here: {ratio:.2f}x [{interval[0]:.2f}-{interval[1]:.2f}]"
+                line = f"is {word} than its input here: {ratio:.2f}x [{interval[0]:.2f}-{interval[1]:.2f}]"
                 stage = stage.model_copy(update={"warnings": [*stage.warnings, line]})
         found.append(stage)
     return found

@@ -11,8 +11,7 @@ from statistics import median
 
 from ..bench import verdict
 from ..facts import ModelFile, Report, Samples, StageFacts
-from ..gate import Finding, Unit, exit_code, file_of
-from ..target import host_preset
+from ..gate import Finding, Unit, exit_code, host_file
 from ..units import show_bytes, show_count, show_seconds
 
 WIDTH = 110
@@ -79,7 +78,7 @@ class _Row:
     """The numbers of one stage's file for this machine."""
 
     def __init__(self, report: Report, stage: StageFacts, metric: str) -> None:
-        file = file_of(stage, host_preset(report.machine) if stage.kind != "tflite" else "s8s8")
+        file = host_file(stage, report.machine)
         scores = file.scores if file else {}
         self.name = stage.name
         self.sizes = (stage.parameters, file.bytes if file else None, stage.macs)

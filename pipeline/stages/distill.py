@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -26,7 +26,7 @@ class DistillKD(Stage, Schedule):
     names: ClassVar = ("teacher",)
 
     use: Literal["distill.kd"]
-    teacher: str | list[str] = Field(
+    teacher: str | Annotated[list[str], Field(min_length=1)] = Field(
         description="the name of the teacher, or of several whose probabilities are averaged"
     )
     student: Network = Field(

@@ -13,6 +13,8 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
+from ..errors import UserError
+
 _TYPES = {
     np.dtype(np.float32): schema.TensorType.FLOAT32,
     np.dtype(np.int8): schema.TensorType.INT8,
@@ -97,8 +99,10 @@ class Builder:
 
     def tensor(self, name: str, shape: Any, dtype: Any = np.float32, quantization: Quantization | None = None) -> int:
         """A new tensor without data, of int8 when it has a quantization. A name in use gets a number behind it."""
-        kind = _TYPES[np.dtype(np.int8 if quantization else dtype)]
-        return self._add(name, shape, kind, quantization, buffer=0)
+        kind = np.dtype(np.int8 if quantization else dtype)
+        if kind not in _TYPES:
+            raise UserError(f"tensor `{name}` takes {kind}, which no TFLite kernel of the set does", "use float32")
+        return self._add(name, shape, _TYPES[kind], quantization, buffer=0)
 
     def constant(self, name: str, values: NDArray[Any], quantization: Quantization | None = None) -> int:
         """A new tensor that holds `values` (float32, int8, int32) as they are."""

@@ -90,24 +90,27 @@ class Lowering:
         return 2 if self.is_integer(node) else 1
 
     def give(self, node: Node, tensor: int) -> None:
-        """Let the tensor be the node's output, brought to the output's scale if it came on its input's."""
+        """Let the tensor be the node's output, brought to the output's scale if it has another, or none."""
         self.tensors[node.output] = self.requantized(tensor, self.graph.quantization.get(node.output))
 
     def requantized(self, tensor: int, quantization: Quantization | None) -> int:
-        """The int8 tensor on another scale; itself when the scale is the same.
+        """The tensor as int8 on a scale; itself when it is on it, or when no scale is wanted.
 
         By way of float32, which rounds once, as onnxruntime does: QUANTIZE from int8 to int8 multiplies with few bits
         in XNNPACK and is off by one in 2% of all numbers.
         """
-        if quantization == self.file.quantization(tensor):
+        current = self.file.quantization(tensor)
+        if quantization is None or quantization == current:
             return tensor
-        shape = self.file.shape(tensor)
-        real, result = (
-            self.file.tensor("real", shape),
-            self.file.tensor("requantized", shape, quantization=quantization),
-        )
-        self.file.operator("DEQUANTIZE", 2, [tensor], [real], schema.DequantizeOptionsT())
-        self.file.operator("QUANTIZE", 1, [real], [result], schema.QuantizeOptionsT())
+        source = self.real(tensor) if current else tensor
+        result = self.file.tensor("integer", self.file.shape(tensor), quantization=quantization)
+        self.file.operator("QUANTIZE", 1, [source], [result], schema.QuantizeOptionsT())
+        return result
+
+    def real(self, tensor: int) -> int:
+        """The int8 tensor in float32."""
+        result = self.file.tensor("real", self.file.shape(tensor))
+        self.file.operator("DEQUANTIZE", 2, [tensor], [result], schema.DequantizeOptionsT())
         return result
 
     def reshaped(self, tensor: int, shape: tuple[int, ...], name: str = "reshaped") -> int:

@@ -33,17 +33,20 @@ def average_pool(lowering: Lowering, node: Node) -> None:
             f"it pads {window.pads}, and TFLite averages only without pads, or over what lies inside SAME's",
             "pool without padding, or with `count_include_pad=False` and an odd kernel at stride 1",
         )
-    if lowering.is_integer(node) and not window.padded:
-        _average_exactly(lowering, node, tensor, window)
-    else:
+    if not lowering.is_integer(node):
         _pool(lowering, node, "AVERAGE_POOL_2D", tensor, window)
+    elif window.padded:
+        _pool(lowering, node, "AVERAGE_POOL_2D", lowering.real(tensor), window)
+    else:
+        _average_exactly(lowering, node, tensor, window)
 
 
 def _average_exactly(lowering: Lowering, node: Node, tensor: int, window: Window) -> None:
-    """The mean as a depthwise convolution of ones.
+    """The mean of int8 as a depthwise convolution of ones.
 
-    The kernel of AVERAGE_POOL_2D rounds halves away from zero, and of four integers every fourth mean is a half; a
-    convolution rounds as onnxruntime does, and brings the result to another scale in the same rounding.
+    The int8 kernel of AVERAGE_POOL_2D rounds halves away from zero, and of four integers every fourth mean is a half; a
+    convolution rounds as onnxruntime does, and brings the result to another scale in the same rounding. Windows that
+    reach over the edge have fewer numbers and are averaged in float.
     """
     source = lowering.file.quantization(tensor)
     assert source is not None
@@ -113,7 +116,7 @@ def _window(lowering: Lowering, node: Node) -> Window:
 
 
 def _pool(lowering: Lowering, node: Node, code: str, tensor: int, window: Window) -> None:
-    """On integers the kernels keep the scale of their input."""
+    """A pool on the scale of its input, which the int8 kernels keep."""
     scale = lowering.file.quantization(tensor)
     result = lowering.file.tensor(node.output, nhwc(lowering.output_shape(node)), quantization=scale)
     options = schema.Pool2DOptionsT(
@@ -123,5 +126,5 @@ def _pool(lowering: Lowering, node: Node, code: str, tensor: int, window: Window
         filterHeight=window.kernel[0],
         filterWidth=window.kernel[1],
     )
-    lowering.file.operator(code, lowering.version(node), [tensor], [result], options)
+    lowering.file.operator(code, 2 if scale else 1, [tensor], [result], options)
     lowering.give(node, result)
