@@ -1,0 +1,98 @@
+"""What is outside the set is refused: the node, its operator, why, and the next act."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto
+
+from pipeline.errors import UserError
+from pipeline.tflite import read_metadata, write
+from tests.tflite import models
+from tests.tflite.models import graph, weights
+
+F = np.float32
+
+
+def test_all_unknown_operators_at_once() -> None:
+    model = graph([1, 3, 4, 4], ("Gelu", [-1], {}), ("Relu", [-1], {}), ("Gelu", [-1], {}), ("Erf", [-1], {}), opset=20)
+    with pytest.raises(UserError) as error:
+        write(model, {})
+    first, second = error.value.problems
+    assert first.message == (
+        "cannot convert node `node_1` (Gelu): the operator is not in the TFLite writer's set (2 in this model)"
+    )
+    assert "node `node_4` (Erf)" in second.message
+    assert "HardSwish" in first.help
+    assert "`[litert]`" in first.help
+
+
+POOL = {"kernel_shape": [3, 3], "strides": [2, 2], "pads": [1, 1, 1, 1]}
+REFUSED = {
+    "(N, C, H, W)": graph([1, 3, 9], ("Conv", [-1, weights(4, 3, 3)], {})),
+    "no dilated pooling": graph([1, 3, 9, 9], ("MaxPool", [-1], {"kernel_shape": [2, 2], "dilations": [2, 2]})),
+    "averages only without pads": graph([1, 3, 8, 8], ("AveragePool", [-1], POOL)),
+    "not over 2": graph([1, 3, 4, 5], ("Softmax", [-1], {"axis": 2})),
+    "TFLite needs it as a constant": graph([1, 4], ("Unsqueeze", [-1, np.array([2])], {}), ("MatMul", [0, 1], {})),
+    "not two matrices": graph([1, 3, 4, 4], ("MatMul", [-1, weights(4, 5)], {})),
+    "transA": graph([1, 4], ("Gemm", [-1, weights(4, 5)], {"alpha": 2.0})),
+    "`reflect`": graph([1, 3, 4, 4], ("Pad", [-1, np.array([0, 0, 1, 1, 0, 0, 1, 1])], {"mode": "reflect"})),
+    "height and width": graph([1, 3, 4, 4], ("Pad", [-1, np.array([0, 1, 0, 0, 0, 0, 0, 0])], {})),
+    "channels in the middle": graph([1, 3, 4, 4], ("ReduceMean", [-1, np.array([2])], {"keepdims": 0})),
+    "only a cast to float32": graph([1, 3, 4, 4], ("Cast", [-1], {"to": TensorProto.INT32})),
+    "fewer axes": graph([1, 3, 4, 4], ("ReduceMean", [0, np.array([1])], {"keepdims": 0}), ("Mul", [0, 1], {})),
+    "no fixed shape": graph([0, 3, 4, 4], ("Relu", [-1], {})),
+    "operator set 12": graph([1, 3, 4, 4], ("Relu", [-1], {}), opset=12),
+    "takes float64": graph([1, 3], ("Relu", [-1], {}), dtype=TensorProto.DOUBLE),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("words", REFUSED)
+def test_uses_that_are_refused(words: str) -> None:
+    with pytest.raises(UserError, match=words.replace("(", r"\(").replace(")", r"\)")) as error:
+        write(REFUSED[words], {})
+    assert all(problem.help for problem in error.value.problems)
+
+
+def test_a_dynamic_batch() -> None:
+    model = graph([1, 3, 4, 4], ("Relu", [-1], {}))
+    del model.graph.value_info[:]
+    for value in (*model.graph.input, *model.graph.output):
+        value.type.tensor_type.shape.dim[0].dim_param = "batch"
+    with pytest.raises(UserError, match="no fixed shape"):
+        write(model, {})
+
+
+def test_unsigned_activations() -> None:
+    model = graph(
+        [1, 3, 4, 4],
+        ("QuantizeLinear", [-1, F(0.1), np.uint8(3)], {}),
+        ("DequantizeLinear", [-1, F(0.1), np.uint8(3)], {}),
+    )
+    with pytest.raises(UserError, match="quantizes to uint8") as error:
+        write(model, {})
+    assert "s8s8" in error.value.problems[0].help
+
+
+def test_weights_with_a_zero_point() -> None:
+    model = models.quantized(graph([1, 3], ("MatMul", [-1, weights(3, 4)], {})), np.ones((2, 3), F))
+    zero = next(
+        each for each in model.graph.initializer if "constant" in each.name and each.name.endswith("zero_point")
+    )
+    zero.CopyFrom(onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(zero) + np.int8(1), zero.name))
+    with pytest.raises(UserError, match="not symmetric int8"):
+        write(model, {})
+
+
+def test_the_indices_of_a_max_pool() -> None:
+    model = graph([1, 3, 4, 4], ("MaxPool", [-1], {"kernel_shape": [2, 2]}), ("Relu", [-1], {}))
+    model.graph.node[0].output.append("indices")
+    model.graph.node[1].input[0] = "indices"
+    with pytest.raises(UserError, match="`indices`, an output of its operator that TFLite does not have"):
+        write(model, {})
+
+
+def test_metadata_of_other_files() -> None:
+    with pytest.raises(UserError, match="not a TFLite file"):
+        read_metadata(b"something else")

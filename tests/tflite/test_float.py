@@ -1,0 +1,146 @@
+"""Every operator of the set, in float: the file answers as onnxruntime does, in both runtimes."""
+
+from __future__ import annotations
+
+import hypothesis.strategies as st
+import numpy as np
+import onnx
+import pytest
+from hypothesis import assume, given, settings
+
+from pipeline.tflite import write
+from tests.tflite import models
+from tests.tflite.models import graph, weights
+
+F = np.float32
+
+
+def conv(*shape: int, **attributes: object) -> models.Step:
+    return ("Conv", [-1, weights(*shape), weights(shape[0], seed=3).ravel()], attributes)
+
+
+CASES = {
+    "conv": graph([1, 3, 9, 10], conv(5, 3, 3, 3, pads=[1, 1, 1, 1])),
+    "conv without bias": graph([1, 3, 9, 10], ("Conv", [-1, weights(5, 3, 1, 1)], {})),
+    "conv stride 2 on an even size": graph([1, 3, 8, 8], conv(5, 3, 3, 3, pads=[1, 1, 1, 1], strides=[2, 2])),
+    "conv stride 2 on an odd size": graph([1, 3, 9, 9], conv(5, 3, 3, 3, pads=[1, 1, 1, 1], strides=[2, 2])),
+    "conv with lopsided pads": graph([1, 3, 8, 6], conv(5, 3, 3, 2, pads=[0, 1, 2, 0], strides=[1, 2])),
+    "conv dilated": graph([1, 3, 12, 12], conv(5, 3, 3, 3, pads=[2, 2, 2, 2], dilations=[2, 2])),
+    "conv same upper": graph([1, 3, 8, 8], conv(5, 3, 3, 3, auto_pad="SAME_UPPER", strides=[2, 2])),
+    "conv same lower": graph([1, 3, 8, 8], conv(5, 3, 3, 3, auto_pad="SAME_LOWER", strides=[2, 2])),
+    "conv grouped": graph([1, 6, 8, 8], conv(9, 2, 3, 3, group=3, pads=[1, 1, 1, 1])),
+    "conv depthwise": graph([1, 7, 8, 8], conv(7, 1, 3, 3, group=7, pads=[1, 1, 1, 1], strides=[2, 2])),
+    "conv depthwise twice": graph([1, 3, 8, 8], conv(6, 1, 3, 3, group=3)),
+    "conv depthwise dilated": graph([1, 3, 12, 12], conv(3, 1, 3, 3, group=3, dilations=[2, 2], pads=[2, 2, 2, 2])),
+    "conv relu": graph([1, 3, 8, 8], conv(5, 3, 1, 1), ("Relu", [-1], {})),
+    "conv relu6": graph([1, 3, 8, 8], conv(5, 3, 1, 1), ("Clip", [-1, F(0), F(6)], {})),
+    "conv clip to one": graph([1, 3, 8, 8], conv(5, 3, 1, 1), ("Clip", [-1, F(-1), F(1)], {})),
+    "conv read twice before relu": graph([1, 3, 8, 8], conv(5, 3, 1, 1), ("Relu", [-1], {}), ("Add", [1, 2], {})),
+    "batch norm": graph(
+        [1, 4, 6, 6],
+        ("BatchNormalization", [-1, *(np.abs(weights(4, seed=s).ravel()) + F(0.1) for s in range(4))], {}),
+    ),
+    "gemm": graph([1, 7], ("Gemm", [-1, weights(5, 7), weights(5).ravel()], {"transB": 1})),
+    "gemm of columns": graph([1, 7], ("Gemm", [-1, weights(7, 5)], {}), ("Relu", [-1], {})),
+    "matmul": graph([1, 7], ("MatMul", [-1, weights(7, 5)], {}), ("Add", [-1, weights(5).ravel()], {})),
+    "max pool": graph([1, 3, 8, 8], ("MaxPool", [-1], {"kernel_shape": [3, 3], "strides": [2, 2], "pads": [1] * 4})),
+    "max pool of negatives": graph(
+        [1, 3, 8, 8],
+        ("Sub", [-1, F(50)], {}),
+        ("MaxPool", [-1], {"kernel_shape": [3, 3], "strides": [2, 2], "pads": [1] * 4}),
+    ),
+    "max pool rounded up": graph(
+        [1, 3, 8, 9], ("MaxPool", [-1], {"kernel_shape": [3, 3], "strides": [2, 2], "ceil_mode": 1})
+    ),
+    "average pool": graph([1, 3, 8, 8], ("AveragePool", [-1], {"kernel_shape": [2, 2], "strides": [2, 2]})),
+    "average pool rounded up": graph(
+        [1, 3, 7, 7], ("AveragePool", [-1], {"kernel_shape": [2, 2], "strides": [2, 2], "ceil_mode": 1})
+    ),
+    "average pool same": graph([1, 3, 7, 7], ("AveragePool", [-1], {"kernel_shape": [3, 3], "pads": [1] * 4})),
+    "global average": graph([1, 3, 5, 4], ("GlobalAveragePool", [-1], {})),
+    "mean over pixels": graph([1, 3, 5, 4], ("ReduceMean", [-1, np.array([-1, -2])], {"keepdims": 1})),
+    "mean to a row": graph([1, 3, 5, 4], ("ReduceMean", [-1, np.array([2, 3])], {"keepdims": 0})),
+    "mean over channels": graph([1, 3, 5, 4], ("ReduceMean", [-1, np.array([1])], {"keepdims": 1})),
+    "mean over channels away": graph([1, 3, 5, 4], ("ReduceMean", [-1, np.array([1])], {"keepdims": 0})),
+    "mean in an old operator set": graph([1, 3, 5, 4], ("ReduceMean", [-1], {"axes": [2, 3]}), opset=13),
+    "flatten a map for gemm": graph(
+        [1, 3, 4, 5], ("Flatten", [-1], {}), ("Gemm", [-1, weights(6, 60)], {"transB": 1})
+    ),
+    "flatten a map": graph([1, 3, 4, 5], ("Reshape", [-1, np.array([1, -1])], {})),
+    "flatten a pixel": graph([1, 3, 1, 1], ("Flatten", [-1], {})),
+    "row to pixel": graph([1, 5], ("Reshape", [-1, np.array([1, 5, 1, 1])], {}), conv(4, 5, 1, 1)),
+    "row to map": graph([1, 24], ("Reshape", [-1, np.array([1, 4, 3, 2])], {}), conv(4, 4, 1, 1)),
+    "map to map": graph([1, 4, 6, 2], ("Reshape", [-1, np.array([1, 2, 4, 6])], {})),
+    "squeeze": graph([1, 4, 1, 1], ("Squeeze", [-1, np.array([2, 3])], {}), ("Unsqueeze", [-1, np.array([1])], {})),
+    "transpose": graph([1, 4, 6, 2], ("Transpose", [-1], {"perm": [0, 3, 1, 2]})),
+    "concat channels": graph([1, 3, 4, 5], ("Relu", [0], {}), conv(4, 3, 1, 1), ("Concat", [2, 0, 1], {"axis": 1})),
+    "concat columns": graph([1, 3, 4, 5], ("Relu", [0], {}), ("Concat", [0, 1], {"axis": -1})),
+    "pad": graph([1, 3, 4, 5], ("Pad", [-1, np.array([0, 0, 1, 0, 0, 0, 2, 3])], {})),
+    "add per channel": graph([1, 3, 4, 5], ("Add", [-1, weights(3, 1, 1)], {})),
+    "number minus map": graph([1, 3, 4, 5], ("Sub", [F(1), 0], {})),
+    "divide": graph([1, 3, 4, 5], ("Div", [-1, np.abs(weights(1, 3, 1, 1)) + F(1)], {})),
+    "excite": graph([1, 3, 4, 5], ("GlobalAveragePool", [0], {}), ("Sigmoid", [-1], {}), ("Mul", [0, 2], {})),
+    "clip": graph([1, 3, 4, 5], ("Clip", [-1, F(-0.5), F(1.7)], {})),
+    "clip from above": graph([1, 3, 4, 5], ("Clip", [-1, None, F(1.7)], {})),
+    "relu6 alone": graph([1, 3, 4, 5], ("Clip", [-1, F(0), F(6)], {})),
+    "hard swish": graph([1, 3, 9, 9], ("HardSwish", [-1], {})),
+    "hard sigmoid": graph([1, 3, 9, 9], ("HardSigmoid", [-1], {"alpha": 1 / 6})),
+    "hard sigmoid of onnx": graph([1, 3, 9, 9], ("HardSigmoid", [-1], {})),
+    "softmax of channels": graph([1, 3, 4, 5], ("Softmax", [-1], {"axis": 1})),
+    "log": graph([1, 9], ("Softmax", [-1], {"axis": -1}), ("Log", [-1], {})),
+    "identity at the end": graph([1, 9], ("Relu", [-1], {}), ("Identity", [-1], {})),
+    "identity inside": graph([1, 9], ("Identity", [-1], {}), ("Relu", [-1], {})),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("runtime", models.RUNTIMES)
+@pytest.mark.parametrize("name", CASES)
+def test_operators(name: str, runtime: str) -> None:
+    model = CASES[name]
+    samples = models.inputs(model)
+    expected = models.in_onnxruntime(model, samples)
+    found = models.in_tflite(write(model, {}), samples, runtime)
+    assert found.shape == expected.shape
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("runtime", models.RUNTIMES)
+def test_an_input_of_uint8(runtime: str) -> None:
+    model = graph(
+        [1, 3, 4, 5],
+        ("Cast", [-1], {"to": onnx.TensorProto.FLOAT}),
+        ("Div", [-1, F(255)], {}),
+        conv(4, 3, 3, 3),
+        dtype=onnx.TensorProto.UINT8,
+    )
+    samples = np.random.default_rng(0).integers(0, 256, (2, 3, 4, 5)).astype(np.uint8)
+    found = models.in_tflite(write(model, {}), samples, runtime)
+    np.testing.assert_allclose(found, models.in_onnxruntime(model, samples), rtol=1e-4, atol=1e-5)
+
+
+@settings(deadline=None, max_examples=40, derandomize=True)
+@given(
+    size=st.tuples(st.integers(3, 11), st.integers(3, 11)),
+    kernel=st.tuples(st.integers(1, 4), st.integers(1, 4)),
+    strides=st.tuples(st.integers(1, 3), st.integers(1, 3)),
+    pads=st.tuples(*[st.integers(0, 2)] * 4),
+    dilation=st.sampled_from([None, 1, 2]),
+)
+def test_any_window(
+    size: tuple[int, int],
+    kernel: tuple[int, int],
+    strides: tuple[int, int],
+    pads: tuple[int, int, int, int],
+    dilation: int | None,
+) -> None:
+    """Of a max pool when there is no dilation, else of a convolution."""
+    assume(all(size[a] + pads[a] + pads[a + 2] > (kernel[a] - 1) * (dilation or 1) for a in (0, 1)))
+    if dilation is None:
+        assume(all(max(pads[a], pads[a + 2]) < kernel[a] for a in (0, 1)))
+        last: models.Step = ("MaxPool", [-1], {"kernel_shape": kernel, "strides": strides, "pads": pads})
+    else:
+        last = conv(2, 2, *kernel, strides=strides, pads=pads, dilations=[dilation] * 2)
+    model = graph([1, 2, *size], last)
+    samples = models.inputs(model, count=1) - 5
+    found = models.in_tflite(write(model, {}), samples, models.RUNTIMES[0])
+    np.testing.assert_allclose(found, models.in_onnxruntime(model, samples), rtol=1e-4, atol=1e-4)
