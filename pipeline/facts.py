@@ -14,7 +14,8 @@ class Facts(BaseModel):
 
 
 class ModelFile(Facts):
-    """One file that a runtime loads. `precision` is `float32`, or the integer preset: `u8s8`, `s8s8`, `dynamic`.
+    """One file that a runtime loads. `precision` is `float32`, or the integer preset: `u8s8`, `s8s8`, `dynamic`,
+    or `int8` for a file that was loaded quantized.
 
     `scores` is by split (`validation`, `test`): metric name → value; `correct` marks each test image `1` or `0`,
     in the order of the split.

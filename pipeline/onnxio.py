@@ -60,8 +60,11 @@ def export(module: nn.Module, data: Dataset, path: Path, *, opset: int = 18) -> 
     return _compared(path, images, expected)
 
 
-def adopt(source: Path, data: Dataset, path: Path) -> None:
-    """Take over an ONNX file from elsewhere: checked, batch 1, one file, with the metadata contract."""
+def adopt(source: Path, data: Dataset, path: Path) -> bool:
+    """Take over an ONNX file from elsewhere: checked, batch 1, one file, with the metadata contract.
+
+    Returns whether it is quantized already. Raises UserError for whatever this pipeline cannot use.
+    """
     try:
         model = onnx.load(source)
         onnx.checker.check_model(model)
@@ -100,6 +103,7 @@ def adopt(source: Path, data: Dataset, path: Path) -> None:
         raise UserError(f"onnxruntime cannot run `{source}`: {str(error).splitlines()[0]}") from error
     if list(found) != classes[1:]:
         raise UserError(f"`{source}` says that it gives {classes[1]} classes, and gives {_words(1, list(found))}")
+    return quantized(model)
 
 
 class Size(NamedTuple):

@@ -20,9 +20,10 @@ class ConvertTflite(Stage):
         import onnx
 
         from ..metadata import for_tflite, read_onnx
+        from ..onnxio import quantized
         from ..tflite import write
 
         source = inputs["input"].preset("s8s8")
         model = onnx.load(source)
         (context.folder / "model.tflite").write_bytes(write(model, for_tflite(read_onnx(model))))
-        return Made("tflite", notes={"precision": "s8s8" if inputs["input"].presets else "float32"})
+        return Made("tflite", notes={"precision": "s8s8" if quantized(model) else "float32"})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from abc import abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -100,7 +101,8 @@ class _Kitchen:
     """The members of a soup, and the trials made with them on validation."""
 
     def __init__(self, loaded: dict[str, tuple[nn.Module, Description]], context: Context) -> None:
-        self.states = {name: module.state_dict() for name, (module, _) in loaded.items()}
+        # Copies: trials are put into the first module, whose own state would change with it.
+        self.states = {name: copy.deepcopy(module.state_dict()) for name, (module, _) in loaded.items()}
         (first, self.description), *_others = loaded.values()
         for name, (_, description) in loaded.items():
             _check_alike(next(iter(loaded)), self.description, name, description)

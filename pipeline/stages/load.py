@@ -49,8 +49,8 @@ class Load(Stage):
         if self.kind == "onnx":
             from ..onnxio import adopt
 
-            adopt(path, context.data, context.folder / "model.onnx")
-            return Made("onnx")
+            integers = adopt(path, context.data, context.folder / "model.onnx")
+            return Made("onnx", notes={"precision": "int8"} if integers else {})
         if self.model is None and path.suffix == ".safetensors":
             module, description = load_described(path)
         else:
@@ -65,8 +65,8 @@ class Load(Stage):
         ):
             raise UserError(
                 f"`{self.source}` takes {description.channels} × {description.size[0]} × {description.size[1]} and "
-                f"tells {description.classes} classes apart; `{context.data.name}` has {channels} × {height} × {width} and "
-                f"{len(context.data.labels)}",
+                f"tells {description.classes} classes apart; `{context.data.name}` has "
+                f"{channels} × {height} × {width} and {len(context.data.labels)}",
                 "load a model of the same task, or change `task: {data: …}`",
             )
         save(module, description, context.folder / "model.safetensors")
@@ -75,18 +75,21 @@ class Load(Stage):
 
 def _tensors(path: Path) -> dict[str, Any]:
     """The tensors of a plain state dict; nothing in the file is run."""
-    import pickle
-
     import torch
+    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     if path.suffix == ".safetensors":
-        return load_file(path)
+        try:
+            return load_file(path)
+        except SafetensorError as error:
+            raise UserError(f"`{path}` is not a safetensors file: {error}") from error
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+    except Exception as error:  # a damaged file fails in as many ways as it can be damaged
+        first = (str(error).splitlines() or [type(error).__name__])[0]
         raise UserError(
-            f"`{path}` holds more than tensors, or is no checkpoint: {str(error).splitlines()[0]}",
+            f"`{path}` holds more than tensors, or is no checkpoint: {first}",
             "save it as tensors only: `torch.save(model.state_dict(), path)`",
         ) from error
     state = state.get("state_dict", state) if isinstance(state, dict) else state
