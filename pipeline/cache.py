@@ -45,8 +45,9 @@ class Cache:
         folder = self.root / "entries" / key
         try:
             stored = json.loads((folder / ENTRY).read_text(encoding="utf-8"))
-            sound = all(digest(folder / name) == found for name, found in stored["files"].items())
-        except (FileNotFoundError, json.JSONDecodeError):
+            sound = stored["facts_sha256"] == key_of(stored["facts"])
+            sound = sound and all(digest(folder / name) == found for name, found in stored["files"].items())
+        except (FileNotFoundError, IsADirectoryError, ValueError, TypeError, KeyError, AttributeError):
             return None
         if not sound:
             return None
@@ -89,7 +90,7 @@ class Cache:
         facts = maker(made, scratch)
         files = {path.name: digest(path) for path in sorted(made.iterdir())}
         with replacing(made / ENTRY) as temporary:
-            stored = {"material": material, "files": files, "facts": facts}
+            stored = {"material": material, "files": files, "facts": facts, "facts_sha256": key_of(facts)}
             temporary.write_text(json.dumps(stored, indent=1, sort_keys=True), encoding="utf-8")
         shutil.rmtree(entries / key, ignore_errors=True)  # a damaged one
         os.replace(made, entries / key)
