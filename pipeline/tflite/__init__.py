@@ -80,7 +80,7 @@ def _check_operators(model: onnx.ModelProto, known: Any) -> None:
             Problem(
                 f"cannot convert node `{first[kind].name or first[kind].output[0]}` ({kind}): "
                 f"the operator is not in the TFLite writer's set ({count} in this model)",
-                f"the set is {', '.join(known)}; others convert from PyTorch with litert-torch, the extra `[litert]`",
+                f"the set is {', '.join(known)}; the package `litert-torch` converts others, from PyTorch",
             )
             for kind, count in counts.items()
         )

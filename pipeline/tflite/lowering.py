@@ -68,18 +68,14 @@ class Lowering:
         name = node.inputs[position]
         if name in self.graph.constants:
             raise refusal(node, f"its input `{name}` is a constant where a computed tensor belongs", _SIMPLIFY)
-        if name in self.flattened:
-            raise refusal(node, f"it reads `{name}`, which is flattened for a Gemm", _SIMPLIFY)
         if name not in self.tensors:
             raise refusal(node, f"it reads `{name}`, an output of its operator that TFLite does not have", _SIMPLIFY)
         return self.tensors[name]
 
     def output(self, node: Node) -> int:
         """The new tensor that the operator fills."""
-        return self._output(node.output, self.graph.quantization.get(node.output))
-
-    def _output(self, name: str, quantization: Quantization | None) -> int:
-        self.tensors[name] = self.file.tensor(name, nhwc(self.graph.shape(name)), quantization=quantization)
+        name, scale = node.output, self.graph.quantization.get(node.output)
+        self.tensors[name] = self.file.tensor(name, nhwc(self.graph.shape(name)), quantization=scale)
         return self.tensors[name]
 
     def emit(self, node: Node, code: str, inputs: list[int], options: Any = None, version: int = 0) -> None:

@@ -25,7 +25,7 @@ def test_all_unknown_operators_at_once() -> None:
     )
     assert "node `node_4` (Erf)" in second.message
     assert "HardSwish" in first.help
-    assert "`[litert]`" in first.help
+    assert "`litert-torch`" in first.help
 
 
 POOL = {"kernel_shape": [3, 3], "strides": [2, 2], "pads": [1, 1, 1, 1]}
