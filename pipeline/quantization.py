@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ from onnx import numpy_helper
 from . import metadata
 from .errors import UserError
 from .onnxio import constant, quantized
+from .predict import predict
 
 if TYPE_CHECKING:
     from .data import Dataset
@@ -44,6 +46,8 @@ def quantize_static(
     images = data.normalised(data["validation"].x[:samples])
     if not np.isfinite(images).all():
         raise UserError("the validation images hold values that are not numbers")
+    if not np.isfinite(predict(source, images)).all():
+        raise UserError("the float model's answers to the validation images are not numbers")
 
     class Reader(ort.CalibrationDataReader):  # type: ignore[misc]
         def __init__(self) -> None:
@@ -52,8 +56,7 @@ def quantize_static(
         def get_next(self) -> dict[str, np.ndarray] | None:
             return next(self.feeds, None)
 
-    logging.getLogger().setLevel(logging.ERROR)
-    with tempfile.TemporaryDirectory() as work:
+    with _quiet(), tempfile.TemporaryDirectory() as work:
         prepared, made = Path(work, "prepared.onnx"), Path(work, "quantized.onnx")
         ort.quant_pre_process(str(source), str(prepared), skip_symbolic_shape=True)
         ort.quantize_static(
@@ -86,7 +89,7 @@ def quantize_dynamic(source: Path, path: Path, *, per_channel: bool) -> None:
     model = _float_model(source)
     if not any(node.op_type in ("Gemm", "MatMul") for node in model.graph.node):
         raise UserError("this graph has no matrix product to quantize", "use `quantize.static`")
-    with tempfile.TemporaryDirectory() as work:
+    with _quiet(), tempfile.TemporaryDirectory() as work:
         made = Path(work, "quantized.onnx")
         ort.quantize_dynamic(
             str(source), str(made), op_types_to_quantize=["MatMul", "Gemm"], per_channel=per_channel,
@@ -143,6 +146,18 @@ def unsigned(signed: onnx.ModelProto) -> onnx.ModelProto:
         if value.name in quantized_names:
             value.type.tensor_type.elem_type = onnx.TensorProto.UINT8
     return model
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """onnxruntime's quantizer gives advice on the root logger."""
+    root = logging.getLogger()
+    level = root.level
+    root.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        root.setLevel(level)
 
 
 def _float_model(source: Path) -> onnx.ModelProto:

@@ -1,0 +1,48 @@
+"""The contract of every delivered file, and that it says what the pipeline itself does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from pipeline import metadata
+from pipeline.data import Dataset
+from tests import graphs
+
+
+def test_the_formula_of_the_contract_is_what_models_are_fed(digits: Dataset) -> None:
+    contract = metadata.describe(digits)
+    given = contract["input"]
+    mean, std = (np.array(given[name], np.float32).reshape(1, -1, 1, 1) for name in ("mean", "std"))
+    x = (digits["test"].x * np.float32(given["scale"]) - mean) / std
+    np.testing.assert_allclose(x, digits.normalised(digits["test"].x), atol=1e-6)
+    assert (given["layout"], given["size"], given["channels"], given["color"]) == ("NCHW", [8, 8], 1, "grey")
+    assert contract["labels"] == list("0123456789")
+    assert contract["schema"] == 1
+
+
+def test_embedded_once_and_other_properties_stay(few: Dataset, tmp_path: Path) -> None:
+    model = graphs.small()
+    entry = model.metadata_props.add()
+    entry.key, entry.value = "author", "someone"
+    metadata.embed(model, {"schema": 0})
+    metadata.embed(model, metadata.describe(few))
+    assert [p.key for p in model.metadata_props] == ["author", "edgepress"]
+    onnx.save(model, tmp_path / "m.onnx")
+    assert metadata.read(tmp_path / "m.onnx") == metadata.describe(few)
+
+
+def test_a_file_without_a_contract(tmp_path: Path) -> None:
+    with pytest.raises(KeyError):
+        metadata.read_onnx(graphs.small())
+
+
+def test_tflite_differs_in_the_layout_alone(few: Dataset) -> None:
+    contract = metadata.describe(few)
+    other = metadata.for_tflite(contract)
+    assert other["input"].pop("layout") == "NHWC"
+    assert contract["input"].pop("layout") == "NCHW", "the original is not changed"
+    assert other == contract

@@ -1,0 +1,206 @@
+"""Integers in the graph: two presets with one meaning, near the float model; what cannot be quantized is told."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import numpy_helper
+
+from pipeline import metadata, onnxio, zoo
+from pipeline.data import Dataset
+from pipeline.errors import UserError
+from pipeline.predict import predict
+from pipeline.quantization import quantize_dynamic, quantize_static
+from tests import graphs
+from tests.conftest import fresh
+
+
+@pytest.fixture(scope="module")
+def network(digits: Dataset, tiny: zoo.Network, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("network")
+    onnxio.export(zoo.load(fresh(tiny, digits, folder).path)[0], digits, folder / "model.onnx")
+    return folder / "model.onnx"
+
+
+def static(source: Path, data: Dataset, folder: Path, **options: Any) -> dict[str, str]:
+    given = {"presets": ("u8s8", "s8s8"), "samples": 32, "ranges": "minmax", "per_channel": True}
+    return quantize_static(source, data, folder, **(given | options))
+
+
+def scales(path: Path) -> dict[str, Any]:
+    """Scale of every tensor that is quantized, by the name that the QuantizeLinear or DequantizeLinear gives."""
+    model = onnx.load(path)
+    tensors = {t.name: numpy_helper.to_array(t) for t in model.graph.initializer}
+    marks = ("QuantizeLinear", "DequantizeLinear")
+    return {node.output[0]: tensors[node.input[1]].tolist() for node in model.graph.node if node.op_type in marks}
+
+
+def zero_points(path: Path) -> dict[str, Any]:
+    model = onnx.load(path)
+    tensors = {t.name: numpy_helper.to_array(t) for t in model.graph.initializer}
+    return {node.output[0]: tensors[node.input[2]] for node in model.graph.node if node.op_type == "QuantizeLinear"}
+
+
+def test_the_unsigned_twin_means_the_same(network: Path, digits: Dataset, tmp_path: Path) -> None:
+    """Same scales, zero points 128 apart, weights untouched, and the same answers up to a rounding of the output."""
+    files = static(network, digits, tmp_path)
+    assert files == {"u8s8": "model.u8s8.onnx", "s8s8": "model.s8s8.onnx"}
+    u8s8, s8s8 = (tmp_path / files[name] for name in ("u8s8", "s8s8"))
+    assert scales(u8s8) == scales(s8s8)
+    unsigned, signed = zero_points(u8s8), zero_points(s8s8)
+    assert unsigned.keys() == signed.keys()
+    for name, zero in unsigned.items():
+        assert zero.dtype == np.uint8
+        assert signed[name].dtype == np.int8
+        assert int(zero) == int(signed[name]) + 128
+    weights = [
+        {t.name: t.raw_data for t in onnx.load(path).graph.initializer if len(t.dims) > 1} for path in (u8s8, s8s8)
+    ]
+    assert weights[0] == weights[1]
+
+    x = digits.normalised(digits["test"].x[:100])
+    one, two = predict(u8s8, x), predict(s8s8, x)
+    steps = np.abs(one - two) / scales(s8s8)["output"]
+    assert steps.max() < 6, "a value on the edge of two integers may fall either way, in each layer"
+    assert (steps < 0.5).mean() > 0.95
+    assert (one.argmax(1) == two.argmax(1)).mean() > 0.98
+
+
+def test_near_the_float_model(network: Path, digits: Dataset, tmp_path: Path) -> None:
+    static(network, digits, tmp_path)
+    x = digits.normalised(digits["test"].x[:100])
+    expected, found = predict(network, x), predict(tmp_path / "model.s8s8.onnx", x)
+    assert 20 * np.log10(np.linalg.norm(expected) / np.linalg.norm(expected - found)) > 20
+    assert (tmp_path / "model.s8s8.onnx").stat().st_size < 0.6 * network.stat().st_size
+
+
+@pytest.mark.parametrize(
+    ("presets", "expected"),
+    [
+        (("u8s8", "s8s8"), ["u8s8", "s8s8"]),
+        (("s8s8", "u8s8"), ["s8s8", "u8s8"]),
+        (("u8s8",), ["u8s8", "s8s8"]),
+        (("s8s8",), ["s8s8"]),
+        ((), ["s8s8"]),
+    ],
+    ids=str,
+)
+def test_presets_come_in_the_order_asked_and_tflite_has_its_own(
+    presets: tuple[str, ...], expected: list[str], few: Dataset, tmp_path: Path
+) -> None:
+    onnx.save(graphs.small(), tmp_path / "g.onnx")
+    onnxio.adopt(tmp_path / "g.onnx", few, tmp_path / "model.onnx")
+    files = static(tmp_path / "model.onnx", few, tmp_path, presets=presets)
+    assert list(files) == expected
+    assert sorted(path.name for path in tmp_path.glob("model.?8s8.onnx")) == sorted(files.values())
+    for name in files.values():
+        assert metadata.read(tmp_path / name) == metadata.read(tmp_path / "model.onnx")
+
+
+def test_the_same_bytes_each_time(few: Dataset, tmp_path: Path) -> None:
+    onnx.save(graphs.small(), tmp_path / "g.onnx")
+    onnxio.adopt(tmp_path / "g.onnx", few, tmp_path / "model.onnx")
+    found = []
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        static(tmp_path / "model.onnx", few, tmp_path / name)
+        found.append([(tmp_path / name / file).read_bytes() for file in ("model.u8s8.onnx", "model.s8s8.onnx")])
+    assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("ranges", ["minmax", "percentile", "entropy"])
+@pytest.mark.parametrize("per_channel", [True, False])
+def test_every_way_to_take_ranges(ranges: str, per_channel: bool, few: Dataset, tmp_path: Path) -> None:
+    onnx.save(graphs.small(), tmp_path / "g.onnx")
+    onnxio.adopt(tmp_path / "g.onnx", few, tmp_path / "model.onnx")
+    static(tmp_path / "model.onnx", few, tmp_path, ranges=ranges, per_channel=per_channel, samples=16)
+    x = few.normalised(few["test"].x[:20])
+    expected, found = predict(tmp_path / "model.onnx", x), predict(tmp_path / "model.u8s8.onnx", x)
+    assert np.abs(expected - found).max() < 0.15 * np.abs(expected).max()
+    kernel = next(np.asarray(v) for v in scales(tmp_path / "model.s8s8.onnx").values() if np.ndim(v) == per_channel)
+    assert kernel.size == (4 if per_channel else 1)
+
+
+def test_ranges_come_from_the_first_validation_images_alone(few: Dataset, tmp_path: Path) -> None:
+    """Not from the test images, nor from the training images; more samples than there are mean all of them."""
+    onnx.save(graphs.small(), tmp_path / "g.onnx")
+    onnxio.adopt(tmp_path / "g.onnx", few, tmp_path / "model.onnx")
+
+    def found(data: Dataset, samples: int) -> bytes:
+        static(tmp_path / "model.onnx", data, tmp_path, samples=samples)
+        return (tmp_path / "model.s8s8.onnx").read_bytes()
+
+    black = few["validation"]._replace(x=few["validation"].x.copy())
+    black.x[10:] = 0
+    tail = Dataset(few.name, few.labels, few.splits | {"validation": black}, few.mean, few.std)
+    others = few.splits | {name: few[name]._replace(x=few[name].x // 9) for name in ("train", "test")}
+    assert found(few, 10) == found(tail, 10)
+    assert found(few, 10) == found(Dataset(few.name, few.labels, others, few.mean, few.std), 10)
+    assert found(few, 96) == found(few, 10**6)
+    assert found(few, 96) != found(tail, 96)
+
+
+def test_a_quantized_graph_is_refused(few: Dataset, tmp_path: Path) -> None:
+    onnx.save(graphs.small(), tmp_path / "g.onnx")
+    onnxio.adopt(tmp_path / "g.onnx", few, tmp_path / "model.onnx")
+    static(tmp_path / "model.onnx", few, tmp_path)
+    quantize_dynamic(tmp_path / "model.onnx", tmp_path / "dynamic.onnx", per_channel=True)
+    for name in ("model.u8s8.onnx", "model.s8s8.onnx", "dynamic.onnx"):
+        with pytest.raises(UserError, match="quantized already") as error:
+            static(tmp_path / name, few, tmp_path)
+        assert "input:" in error.value.problems[0].help
+        with pytest.raises(UserError, match="quantized already"):
+            quantize_dynamic(tmp_path / name, tmp_path / "again.onnx", per_channel=True)
+
+
+@pytest.mark.parametrize("ranges", ["minmax", "percentile", "entropy"])
+def test_a_graph_whose_answers_are_no_numbers_is_told(ranges: str, few: Dataset, tmp_path: Path) -> None:
+    onnx.save(graphs.small(spoilt=True), tmp_path / "g.onnx")
+    onnxio.adopt(tmp_path / "g.onnx", few, tmp_path / "model.onnx")
+    with pytest.raises(UserError, match="not numbers"):
+        static(tmp_path / "model.onnx", few, tmp_path, ranges=ranges)
+
+
+def test_images_that_are_no_numbers_are_told(few: Dataset, tmp_path: Path) -> None:
+    onnx.save(graphs.small(), tmp_path / "g.onnx")
+    onnxio.adopt(tmp_path / "g.onnx", few, tmp_path / "model.onnx")
+    spoilt = Dataset(few.name, few.labels, few.splits, (float("nan"),), few.std)
+    with pytest.raises(UserError, match="not numbers"):
+        static(tmp_path / "model.onnx", spoilt, tmp_path)
+
+
+def test_dynamic_makes_the_matrix_products_integers_and_leaves_the_rest(few: Dataset, tmp_path: Path) -> None:
+    onnx.save(graphs.small(), tmp_path / "g.onnx")
+    onnxio.adopt(tmp_path / "g.onnx", few, tmp_path / "model.onnx")
+    quantize_dynamic(tmp_path / "model.onnx", tmp_path / "dynamic.onnx", per_channel=True)
+    operators = [node.op_type for node in onnx.load(tmp_path / "dynamic.onnx").graph.node]
+    assert operators.count("MatMulInteger") == 1
+    assert operators.count("Conv") == 2
+    x = few.normalised(few["test"].x[:20])
+    expected, found = predict(tmp_path / "model.onnx", x), predict(tmp_path / "dynamic.onnx", x)
+    assert np.abs(expected - found).max() < 0.03 * np.abs(expected).max()
+    assert metadata.read(tmp_path / "dynamic.onnx") == metadata.read(tmp_path / "model.onnx")
+
+
+def test_dynamic_without_a_matrix_product_is_told(few: Dataset, tmp_path: Path) -> None:
+    model = graphs.small()
+    del model.graph.node[-1]
+    model.graph.output[0].CopyFrom(onnx.helper.make_tensor_value_info("m", onnx.TensorProto.FLOAT, (1, 8)))
+    metadata.embed(model, metadata.describe(few))
+    onnx.save(model, tmp_path / "m.onnx")
+    with pytest.raises(UserError, match="no matrix product") as error:
+        quantize_dynamic(tmp_path / "m.onnx", tmp_path / "d.onnx", per_channel=True)
+    assert "quantize.static" in error.value.problems[0].help
+
+
+def test_the_callers_logging_stays_as_it_was(few: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    onnx.save(graphs.small(), tmp_path / "g.onnx")
+    onnxio.adopt(tmp_path / "g.onnx", few, tmp_path / "model.onnx")
+    monkeypatch.setattr(logging.getLogger(), "level", logging.INFO)
+    static(tmp_path / "model.onnx", few, tmp_path)
+    assert logging.getLogger().level == logging.INFO

@@ -1,0 +1,29 @@
+"""Accuracy and likelihood, against scikit-learn's."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.metrics import accuracy_score, log_loss
+
+from pipeline import scores
+
+
+def test_as_scikit_learn_has_them() -> None:
+    random = np.random.default_rng(0)
+    logits, labels = random.normal(0, 3, (200, 10)).astype(np.float32), random.integers(0, 10, 200)
+    exponentials = np.exp(logits.astype(np.float64))
+    shares = exponentials / exponentials.sum(1, keepdims=True)
+    assert scores.accuracy(logits, labels) == accuracy_score(labels, logits.argmax(1))
+    assert scores.nll(logits, labels) == pytest.approx(log_loss(labels, shares, labels=range(10)))
+
+
+def test_logits_beyond_the_range_of_exp_stay_finite() -> None:
+    logits = np.array([[3e4, 0.0], [0.0, -3e4]], np.float32)
+    assert scores.nll(logits, np.array([0, 0])) == 0
+    assert scores.nll(logits, np.array([1, 1])) == pytest.approx(3e4)
+
+
+def test_a_constant_shift_changes_nothing() -> None:
+    logits, labels = np.random.default_rng(1).normal(size=(50, 4)), np.arange(50) % 4
+    assert scores.nll(logits + 100, labels) == pytest.approx(scores.nll(logits, labels))
