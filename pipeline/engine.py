@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -12,6 +12,7 @@ from typing import Any, Literal, Protocol
 from . import data, machine, paths, target
 from .cache import Cache, Entry, key_of
 from .chain import Step
+from .errors import UserError
 from .facts import ModelFile, StageFacts
 from .recipe import Recipe
 from .stage import MAIN_FILE, Artifact, Context, Made
@@ -92,7 +93,9 @@ class Engine:
             entry = None if missing else self.cache.get(key_of(self._material(step, known)))
             if entry:
                 known[step.label] = entry
-            because = f"after {missing}" if missing else "nothing changed" if entry else "not made yet with these options"
+            because = (
+                f"after {missing}" if missing else "nothing changed" if entry else "not made yet with these options"
+            )
             planned.append(Planned(step.label, step.stage.use, "cached" if entry else "run", because))
         return planned
 
@@ -101,7 +104,12 @@ class Engine:
         steps = self.recipe.steps()
         for position, step in enumerate(steps):
             progress.begin(step.label, step.stage.use, position, len(steps))
-            self.results[step.label] = self._result(step, progress)
+            try:
+                self.results[step.label] = self._result(step, progress)
+            except UserError as error:
+                place = self.recipe.document.place(("stages", position, "use"))
+                problems = [replace(problem, place=problem.place or place) for problem in error.problems]
+                raise UserError(problems) from error
             progress.end(self.results[step.label].facts)
         return [result.facts for result in self.results.values()]
 
@@ -179,7 +187,7 @@ class Engine:
             "files": {name: paths.digest(paths.find(name, self.recipe.document.path)) for name in stage.files()},
             "data": self.data.digest,
             "seed": self.recipe.task.seed,
-            "presets": self.presets if stage.gives == "onnx" else (),
+            "presets": self.presets if stage.per_preset else (),
             "versions": {name: found for name, found in self.versions.items() if name in stage.libraries},
         }
 

@@ -137,7 +137,8 @@ def size(path: Path) -> Size:
             continue
         values = [node.input[i] for i in _VALUES.get(node.op_type, range(len(node.input))) if i < len(node.input)]
         for name in map(weight, values):
-            if name is not None and tensors[name].data_type != onnx.TensorProto.INT64:  # axes, shapes, indices
+            # A scalar is a constant of the formula; integers are axes, shapes and indices.
+            if name is not None and tensors[name].dims and tensors[name].data_type != onnx.TensorProto.INT64:
                 learnt[name] = math.prod(tensors[name].dims)
         kernel = weight(values[1]) if len(values) > 1 else None
         if kernel is not None:

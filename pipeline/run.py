@@ -5,6 +5,8 @@ from __future__ import annotations
 import datetime
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from . import deliver, estimate, gate, lock
 from .bench import pairs, verdict
 from .cache import Cache
@@ -50,7 +52,12 @@ def check(path: Path, *, runs: Path) -> int:
     file = runs / recipe.name / REPORT
     if not file.is_file():
         raise UserError(f"there is no run of `{recipe.name}` in `{runs}`", f"`edgepress run {path}` makes one")
-    report = Report.model_validate_json(file.read_text(encoding="utf-8"))
+    try:
+        report = Report.model_validate_json(file.read_bytes())
+    except ValidationError as error:
+        raise UserError(
+            f"`{file}` is damaged, or from another version of edgepress", f"`edgepress run {path}` makes it anew"
+        ) from error
     if report.data["recipe_sha256"] != digest(path):
         print(f"note: {path} has changed since this run; its models are as they were then\n")
     keep = recipe.keep.accuracy_drop
@@ -143,7 +150,9 @@ def _weighed(samples: list[Samples], report: Report, targets: list[Target]) -> l
         if target.reach == "local" and target.budgets.memory and (file := gate.judged(report, target))
     }
     return [
-        each.model_copy(update={"memory": pairs.memory(pairs.Model(each.path, Path(each.path), each.runtime, each.threads))})
+        each.model_copy(
+            update={"memory": pairs.memory(pairs.Model(each.path, Path(each.path), each.runtime, each.threads))}
+        )
         if (each.path, each.runtime) in wanted
         else each
         for each in samples

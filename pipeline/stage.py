@@ -90,6 +90,7 @@ class Stage(BaseModel, ABC):
         names: its fields that name earlier results; those are of kind `torch`.
         version: raised when the same options would make something else than before.
         libraries: the distributions whose version shapes the result.
+        per_preset: whether it makes a file for each of `Context.presets`.
         shrinks: what it promises to lower against its input: `parameters`, `bytes`, both or nothing.
     """
 
@@ -100,6 +101,7 @@ class Stage(BaseModel, ABC):
     names: ClassVar[tuple[str, ...]] = ()
     version: ClassVar[int] = 1
     libraries: ClassVar[tuple[str, ...]] = ("torch", "timm", "numpy")
+    per_preset: ClassVar[bool] = False
     shrinks: ClassVar[tuple[str, ...]] = ()
 
     use: str

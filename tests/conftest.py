@@ -6,13 +6,21 @@ import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import io
+import json
+import re
+import shutil
+import signal
+import sys
 from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pipeline import data, zoo
+from pipeline import cli, data, zoo
 from pipeline.cache import Cache
 from pipeline.data import Dataset
 from pipeline.stage import Artifact, Context, Made, Stage
@@ -105,3 +113,146 @@ def fresh(network: zoo.Network, data: Dataset, folder: Path, seed: int = 0) -> A
                 for tensor in (layer.bias, layer.running_mean):
                     tensor.normal_(0, 0.2)
         return saved(module, description, folder)
+
+
+RECIPE = f"""\
+name: whole
+task: {{data: digits, seed: 0}}
+stages:
+  - {{use: train, name: base, model: {json.dumps(TINY)}, epochs: 3, batch: 64, lr: 0.02, flip: false, shift: 0}}
+  - {{use: train, name: a, start: base, epochs: 1, lr: 0.002, flip: false, shift: 0, seed: 1}}
+  - {{use: train, name: b, start: base, epochs: 1, lr: 0.002, flip: false, shift: 0, seed: 2}}
+  - {{use: fuse.soup.greedy, name: soup, models: [a, b]}}
+  - {{use: fuse.ensemble, name: teacher, models: [soup, a]}}
+  - use: distill.kd
+    name: student
+    student: {json.dumps(TINY)}
+    teacher: teacher
+    epochs: 3
+    batch: 64
+    lr: 0.02
+    flip: false
+    shift: 0
+    views: 1
+  - {{use: prune.channels, name: small, ratio: 30%, round_to: 1, finetune: {{epochs: 1, flip: false, shift: 0}}}}
+  - {{use: export.onnx, name: float}}
+  - {{use: convert.tflite}}
+  - {{use: quantize.dynamic, name: dynamic, input: float}}
+  - {{use: quantize.static, name: int8, input: float, samples: 64}}
+  - {{use: convert.tflite, name: int8-tflite}}
+keep: {{accuracy_drop: 60 points}}
+targets: [desk.yaml, phone.yaml]
+"""
+"""Every kind of stage, on digits; its budgets are wide, for the times of such networks are noise."""
+LIGHT = f"""\
+name: light
+task: {{data: digits, seed: 0}}
+stages:
+  - {{use: train, name: base, model: {json.dumps(TINY)}, epochs: 6, batch: 16, shift: 1}}
+  - {{use: export.onnx}}
+targets: [desk.yaml]
+"""
+"""Two stages: enough to be stopped in the middle."""
+TARGETS = {
+    "desk.yaml": """\
+name: desk
+runtime: onnxruntime
+reach: local
+budgets: {size: 5 MB, latency: 1 s, memory: 4 GB, accuracy: 30%, accuracy_drop: 60 points}
+""",
+    "phone.yaml": """\
+name: phone
+runtime: litert
+reach: local
+budgets: {size: 5 MB, latency: 1 s}
+""",
+}
+
+
+@dataclass(frozen=True)
+class Said:
+    """How a command ended, and what it printed."""
+
+    code: int
+    out: str
+    err: str
+
+
+def edgepress(*arguments: object) -> Said:
+    """The command line in this process: `edgepress(*arguments)`."""
+    out, err, handler = io.StringIO(), io.StringIO(), signal.getsignal(signal.SIGTERM)
+    before, sys.argv = sys.argv, ["edgepress", *map(str, arguments)]
+    try:
+        with redirect_stdout(out), redirect_stderr(err), pytest.raises(SystemExit) as ended:
+            cli.main()
+    finally:
+        sys.argv = before
+        signal.signal(signal.SIGTERM, handler)
+    return Said(int(ended.value.code or 0), out.getvalue(), err.getvalue())
+
+
+@dataclass(frozen=True)
+class Place:
+    """A folder with a recipe, its targets, a cache and runs."""
+
+    folder: Path
+
+    @property
+    def recipe(self) -> Path:
+        return self.folder / "recipe.yaml"
+
+    @property
+    def lock(self) -> Path:
+        return self.folder / "recipe.lock.yaml"
+
+    @property
+    def cache(self) -> Path:
+        return self.folder / "cache"
+
+    @property
+    def runs(self) -> Path:
+        return self.folder / "runs"
+
+    def run(self, *options: object) -> Said:
+        return edgepress("run", self.recipe, "--cache", self.cache, "--runs", self.runs, *options)
+
+    def check(self) -> Said:
+        return edgepress("check", self.recipe, "--runs", self.runs)
+
+    def plan(self, *options: object) -> dict[str, tuple[str, str]]:
+        """label → (action, why)."""
+        said = edgepress("plan", self.recipe, "--cache", self.cache, *options)
+        assert said.code == 0, said.err
+        rows = [re.split(r" {2,}", line) for line in said.out.splitlines()]
+        return {row[1]: (row[0], row[2]) for row in rows}
+
+    def copied(self, folder: Path) -> Place:
+        """The same, apart from the original; the cache is shared by hard links."""
+        shutil.copytree(self.folder, folder, ignore=shutil.ignore_patterns("cache"))
+        shutil.copytree(self.cache, folder / "cache", copy_function=os.link)
+        return Place(folder)
+
+    def edit(self, file: str, old: str, new: str) -> None:
+        path = self.folder / file
+        text = path.read_text()
+        assert old in text
+        path.write_text(text.replace(old, new))
+
+
+def laid_out(folder: Path, recipe: str = RECIPE) -> Place:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in {**TARGETS, "recipe.yaml": recipe}.items():
+        (folder / name).write_text(text)
+    return Place(folder)
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Place, Said]:
+    """One whole run, made once; whoever changes anything works on a copy."""
+    place = laid_out(tmp_path_factory.mktemp("whole"))
+    return place, place.run()
+
+
+@pytest.fixture
+def copy(finished: tuple[Place, Said], tmp_path: Path) -> Place:
+    return finished[0].copied(tmp_path / "copy")

@@ -19,6 +19,7 @@ class QuantizeStatic(Stage):
     takes: ClassVar = "onnx"
     gives: ClassVar = "onnx"
     libraries: ClassVar = ("onnx", "onnxruntime", "numpy")
+    per_preset: ClassVar = True
     shrinks: ClassVar = ("bytes",)
 
     use: Literal["quantize.static"]

@@ -1,0 +1,214 @@
+"""The command line: every way to end has its code, and no mistake shows a traceback."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pipeline import recipe
+from pipeline.cache import Cache
+from pipeline.engine import Engine
+from pipeline.lock import write
+from tests.conftest import LIGHT, Place, edgepress, laid_out
+from tests.test_engine import Quiet
+
+ROOT = Path(__file__).parents[1]
+
+
+def start(place: Place, *options: str) -> subprocess.Popen[str]:
+    """`edgepress run` as a process of its own."""
+    command = [sys.executable, "-m", "pipeline", "run", "recipe.yaml", "--cache", "cache", "--runs", "runs", *options]
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(
+        command, cwd=place.folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def until(condition: Callable[[], object], process: subprocess.Popen[str]) -> None:
+    end = time.monotonic() + 120
+    while not condition():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def checkpoints(place: Place) -> list[Path]:
+    return list(place.cache.glob("work/*/scratch/checkpoint.pt"))
+
+
+def test_stopped_twice_and_ends_as_one_never_stopped(tmp_path: Path) -> None:
+    """^C in an early epoch, then a kill that nothing can catch, then to the end: the lock is the same bytes."""
+    whole = laid_out(tmp_path / "whole", LIGHT)
+    engine = Engine(recipe.load(whole.recipe), Cache(whole.cache))
+    engine.run(Quiet())
+    write(engine)
+
+    place = laid_out(tmp_path / "stopped", LIGHT)
+    first = start(place)
+    until(lambda: checkpoints(place), first)
+    first.send_signal(signal.SIGINT)
+    out, err = first.communicate(timeout=60)
+    assert first.returncode == 130, (out, err)
+    assert err == "interrupted; the same command goes on where this one stopped\n"
+    assert not place.lock.exists()
+
+    (checkpoint,) = checkpoints(place)
+    before = checkpoint.stat().st_mtime_ns
+    second = start(place)
+    until(lambda: checkpoint.exists() and checkpoint.stat().st_mtime_ns > before, second)
+    second.send_signal(signal.SIGKILL)
+    second.communicate(timeout=60)
+    assert not place.lock.exists()
+    assert len(checkpoints(place)) == 1, "it was killed while training"
+
+    third = start(place)
+    out, err = third.communicate(timeout=240)
+    assert third.returncode == 0, (out, err)
+    assert place.lock.read_bytes() == whole.lock.read_bytes()
+    assert not checkpoints(place)
+
+
+def test_two_at_once_both_end_well(tmp_path: Path) -> None:
+    place = laid_out(tmp_path, LIGHT)
+    both = [start(place), start(place)]
+    said = [process.communicate(timeout=240) for process in both]
+    assert [process.returncode for process in both] == [0, 0], said
+    made = [out for out, _ in said if "base: cached" not in out]
+    assert len(made) == 1, "the training was done once"
+    assert not list(place.cache.glob("work/*"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "shown"),
+    [
+        ((), "Usage"),
+        (("rum", "x"), "No such command"),
+        (("run",), "Missing argument"),
+        (("run", "nowhere"), "there is no file `recipes/nowhere.yaml`"),
+        (("run", "nowhere.yaml"), "there is no file `nowhere.yaml`"),
+        (("run", "."), "is a folder"),
+        (("run", "mobilenet", "--limit", "1"), "--limit"),
+        (("run", "mobilenet", "--limit", "many"), "--limit"),
+        (("run", "mobilenet", "--speed", "9"), "--speed"),
+        (("check", "nowhere.yaml"), "there is no file"),
+        (("plan", "nowhere.yaml"), "there is no file"),
+        (("validate",), "Missing argument"),
+        (("validate", "nowhere.yaml"), "there is no file"),
+        (("gc", "--days", "-1"), "--days"),
+        (("gc", "--cache", "pyproject.toml"), "is a file"),
+    ],
+    ids=str,
+)
+def test_wrong_usage_is_two_without_a_traceback(
+    arguments: tuple[str, ...], shown: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
+    said = edgepress(*arguments)
+    assert said.code == 2, said
+    assert shown in said.err
+    assert "Traceback" not in said.out + said.err
+
+
+@pytest.mark.parametrize("command", ["run", "plan", "validate", "check"])
+@pytest.mark.parametrize(
+    "text", ["", "[]", "name: [", "name: x\n", "a: &a 1\nb: *a\n", "\0", LIGHT.replace("digits", "digit")]
+)
+def test_a_wrong_recipe_is_two_without_a_traceback(command: str, text: str, tmp_path: Path) -> None:
+    place = laid_out(tmp_path, text)
+    said = edgepress(command, place.recipe)
+    assert said.code == 2, said
+    assert str(place.recipe) in said.err
+    assert "Traceback" not in said.out + said.err
+
+
+def test_a_file_that_does_not_fit_is_told_during_the_run(tmp_path: Path) -> None:
+    text = "name: l\ntask: {data: digits}\nstages:\n  - {use: load, from: m.onnx}\ntargets: [desk.yaml]\n"
+    place = laid_out(tmp_path, text)
+    (tmp_path / "m.onnx").write_bytes(b"no model")
+    said = place.run()
+    assert said.code == 2
+    assert f"{place.recipe}:4:11: " in said.err
+    assert "m.onnx` is not" in said.err
+    assert "Traceback" not in said.out + said.err
+
+
+def test_help_and_version() -> None:
+    said = edgepress("--help")
+    assert said.code == 0
+    for line in ("0  every required budget is met", "4  not decided", "130  interrupted"):
+        assert line in said.out
+    assert edgepress("--version").out.startswith("edgepress, version ")
+    for command in ("run", "check", "plan", "validate", "gc"):
+        assert edgepress(command, "-h").code == 0
+
+
+def test_a_crash_is_three_and_names_a_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*arguments: object) -> None:
+        raise ZeroDivisionError("the message\nmore")
+
+    place = laid_out(tmp_path, LIGHT)
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    monkeypatch.setattr("pipeline.engine.data.load", broken)
+    said = place.run()
+    assert said.code == 3
+    assert "edgepress crashed: ZeroDivisionError: the message\n" in said.err
+    assert "Traceback" not in said.err
+    (log,) = tmp_path.glob("edgepress-*.log")
+    assert str(log) in said.err
+    text = log.read_text()
+    assert "Traceback (most recent call last)" in text
+    assert "in broken" in text
+    assert text.startswith("edgepress ")
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt, SystemError])
+def test_interrupted_in_this_process(
+    stop: type[BaseException], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(*arguments: object) -> None:
+        raise stop
+
+    place = laid_out(tmp_path, LIGHT)
+    monkeypatch.setattr("pipeline.engine.data.load", stopped)
+    said = place.run()
+    assert said.code == (130 if stop is KeyboardInterrupt else 3)
+    assert "Traceback" not in said.err
+
+
+def test_a_reader_that_leaves_is_no_crash(tmp_path: Path) -> None:
+    place = laid_out(tmp_path, LIGHT)
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    command = f"{sys.executable} -m pipeline --help | head -c 1; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(
+        ["bash", "-c", command], cwd=place.folder, env=environment, capture_output=True, text=True, check=False
+    )
+    assert "crashed" not in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_collecting_says_what_it_freed(tmp_path: Path) -> None:
+    cache = Cache(tmp_path / "cache")
+    cache.make({"a": 1}, lambda folder, scratch: {"bytes": (folder / "m").write_bytes(b"x" * 2000)})
+    assert edgepress("gc", "--cache", cache.root).out == "deleted 0 results, 0 B\n"
+    said = edgepress("gc", "--cache", cache.root, "--days", 0)
+    assert said.out.startswith("deleted 1 result, 2.")
+    assert not list((cache.root / "entries").iterdir())
+
+
+def test_validate_needs_no_torch() -> None:
+    code = (
+        "import sys; from click.testing import CliRunner; from pipeline.cli import cli; "
+        "found = CliRunner().invoke(cli, ['validate', 'mobilenet', 'targets/host.yaml'], standalone_mode=False); "
+        "assert found.return_value == 0, found; "
+        "print([name for name in ('torch', 'onnx', 'onnxruntime', 'scipy', 'timm') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"

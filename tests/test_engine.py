@@ -1,0 +1,167 @@
+"""What is run again and what is not, as `plan` says before and the run shows after."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from pipeline import recipe
+from pipeline.cache import Cache
+from pipeline.chain import Step
+from pipeline.engine import Engine
+from pipeline.errors import UserError
+from pipeline.facts import StageFacts
+from tests.conftest import LIGHT, TINY, Place, Said, laid_out
+
+LAST = {"float", "convert.tflite", "dynamic", "int8", "int8-tflite"}
+
+
+class Quiet:
+    def __init__(self) -> None:
+        self.begun: list[tuple[str, int, int]] = []
+
+    def begin(self, label: str, use: str, position: int, count: int) -> None:
+        self.begun.append((label, position, count))
+
+    def advance(self, done: int, total: int, words: str) -> None:
+        assert 0 <= done <= total
+        assert words
+
+    def end(self, facts: StageFacts) -> None:
+        assert facts.name == self.begun[-1][0]
+
+
+def made(place: Place) -> set[str]:
+    """The results that a run makes anew, without measuring them."""
+    facts = Engine(recipe.load(place.recipe), Cache(place.cache)).run(Quiet())
+    return {stage.name for stage in facts if not stage.cached}
+
+
+def planned(place: Place) -> set[str]:
+    return {label for label, (action, _) in place.plan().items() if action == "run"}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("samples: 64", "samples: 32", {"int8", "int8-tflite"}),
+        ("samples: 64", "samples: 64, ranges: minmax", set()),
+        ("name: dynamic, input: float", "name: dynamic, input: float, per_channel: false", {"dynamic"}),
+        ("name: int8, input", "name: integers, input", set()),
+        ("name: whole", "name: other", set()),
+        ("keep: {accuracy_drop: 60 points}", "", set()),
+        ("export.onnx, name: float", "export.onnx, name: float, opset: 18", set()),
+        ("export.onnx, name: float", "export.onnx, name: float, opset: 19", LAST),
+        ("ratio: 30%", "ratio: 35%", {"small", *LAST}),
+    ],
+)
+def test_an_option_reruns_what_depends_on_it(copy: Place, old: str, new: str, expected: set[str]) -> None:
+    copy.edit("recipe.yaml", old, new)
+    assert planned(copy) == expected
+    assert made(copy) == expected
+    assert planned(copy) == set()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "kept"),
+    [
+        ("seed: 0}", "seed: 1}", set()),
+        ("data: digits", "data: fashion-mnist-10k", set()),
+        ("shift: 0, seed: 2", "shift: 0, seed: 3", {"base", "a"}),
+        ("temperature", "temperature", None),
+        ("views: 1", "views: 1\n    temperature: 2", {"base", "a", "b", "soup", "teacher"}),
+        ("models: [soup, a]", "models: [a, soup]", {"base", "a", "b", "soup"}),
+    ],
+)  # fmt: skip
+def test_a_plan_follows_the_chain(copy: Place, old: str, new: str, kept: set[str] | None) -> None:
+    if kept is None:
+        assert planned(copy) == set()
+        return
+    before = set(copy.plan())
+    copy.edit("recipe.yaml", old, new)
+    plan = copy.plan()
+    assert planned(copy) == before - kept
+    reasons = [why for action, why in plan.values() if action == "run"]
+    assert reasons[0] == "not made yet with these options"
+    assert any(why.startswith("after ") for why in reasons)
+
+
+def test_another_target_reruns_only_the_integers(copy: Place) -> None:
+    (copy.folder / "board.yaml").write_text(
+        "name: board\nruntime: onnxruntime\nreach: local\npreset: s8s8\nbudgets: {size: 5 MB}\n"
+    )
+    copy.edit("recipe.yaml", "[desk.yaml, phone.yaml]", "[desk.yaml, phone.yaml, board.yaml]")
+    assert planned(copy) <= {"int8", "int8-tflite"}
+
+
+def test_a_changed_file_reruns_what_was_loaded_from_it(tmp_path: Path, finished: tuple[Place, Said]) -> None:
+    text = "name: l\ntask: {data: digits}\nstages:\n  - {use: load, from: m.safetensors}\ntargets: [desk.yaml]\n"
+    place = laid_out(tmp_path, text)
+    models = finished[0].runs / "whole" / "models"
+    shutil.copy(models / "a.safetensors", tmp_path / "m.safetensors")
+    assert made(place) == {"load"}
+    assert made(place) == set()
+    shutil.copy(models / "b.safetensors", tmp_path / "m.safetensors")
+    assert made(place) == {"load"}
+
+
+def test_a_damaged_result_is_made_again_and_what_follows_is_still_good(copy: Place) -> None:
+    """It comes out the same, byte for byte, so nothing after it changes."""
+    models = copy.runs / "whole" / "models"
+    wanted = (models / "float.onnx").read_bytes()
+    (entry,) = (path.parent for path in copy.cache.glob("entries/*/model.onnx") if path.read_bytes() == wanted and
+                (path.parent / "float32.npy").exists())  # fmt: skip
+    damaged = entry / "model.onnx"
+    damaged.unlink()  # it is a hard link to the original's
+    damaged.write_bytes(wanted[:-1] + b"!")
+    assert planned(copy) >= {"float"}
+    assert made(copy) == {"float"}
+
+
+def test_progress_is_told_in_order(copy: Place) -> None:
+    quiet = Quiet()
+    Engine(recipe.load(copy.recipe), Cache(copy.cache)).run(quiet)
+    assert [position for _, position, _ in quiet.begun] == list(range(12))
+    assert {count for _, _, count in quiet.begun} == {12}
+
+
+def test_a_stage_that_fails_is_named_with_its_place(tmp_path: Path) -> None:
+    text = LIGHT.replace("batch: 16", "batch: 16, lr: 1.0e+30")
+    place = laid_out(tmp_path, text)
+    with pytest.raises(UserError, match="is not a number in epoch") as error:
+        made(place)
+    (problem,) = error.value.problems
+    assert problem.place is not None
+    assert str(problem.place).endswith("recipe.yaml:4:11")
+    assert "lower `lr" in problem.help
+
+
+def test_a_stage_that_did_not_shrink_warns(tmp_path: Path, finished: tuple[Place, Said]) -> None:
+    """Rounding to 64 channels leaves a network of 8 to 64 as it was."""
+    text = (
+        f"name: l\ntask: {{data: digits}}\nstages:\n  - {{use: train, model: {TINY}, epochs: 0}}\n"
+        "  - {use: prune.channels, ratio: 1%, round_to: 64, finetune: {epochs: 0}}\ntargets: [desk.yaml]\n"
+    )
+    place = laid_out(tmp_path, text)
+    facts = Engine(recipe.load(place.recipe), Cache(place.cache)).run(Quiet())
+    assert any("did not lower the parameters: 38970 before, 38970 after" in each for each in facts[1].warnings)
+
+
+def test_the_key_of_a_step_holds_what_shapes_it(finished: tuple[Place, Said]) -> None:
+    engine = Engine(recipe.load(finished[0].recipe), Cache(finished[0].cache))
+    engine.run(Quiet())
+    entries = {label: result.entry for label, result in engine.results.items()}
+    steps: dict[str, Step] = {step.label: step for step in engine.recipe.steps()}
+    material = engine._material(steps["int8"], entries)
+    assert material["stage"] == ["quantize.static", 1]
+    assert material["options"]["samples"] == 64
+    assert material["options"]["ranges"] == "minmax", "defaults belong to it"
+    assert "name" not in material["options"]
+    assert material["inputs"] == [entries["float"].facts["digests"]]
+    assert material["data"] == engine.data.digest
+    assert set(material["versions"]) == {"numpy", "onnx", "onnxruntime"}
+    assert engine._material(steps["teacher"], entries)["inputs"] == [
+        entries["soup"].facts["digests"], entries["a"].facts["digests"],
+    ]  # fmt: skip

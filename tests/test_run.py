@@ -1,0 +1,163 @@
+"""A whole run on digits: what it leaves, that strangers can use it, and that judging again needs no measuring."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline import data
+from pipeline.facts import Report
+from pipeline.paths import digest
+from tests.conftest import LIGHT, Place, Said, edgepress, laid_out
+
+LABELS = [
+    "base", "a", "b", "soup", "teacher", "student", "small", "float", "convert.tflite", "dynamic", "int8",
+    "int8-tflite",
+]  # fmt: skip
+
+
+def report(place: Place) -> Report:
+    return Report.model_validate_json((place.runs / "whole" / "report.json").read_text())
+
+
+def test_it_ends_well(finished: tuple[Place, Said]) -> None:
+    place, said = finished
+    assert (said.code, said.err) == (0, ""), said
+    assert "exit 0" in said.out
+    assert [stage.name for stage in report(place).stages] == LABELS
+
+
+def test_every_step_is_counted_and_scored(finished: tuple[Place, Said]) -> None:
+    place, _ = finished
+    stages = {stage.name: stage for stage in report(place).stages}
+    for stage in stages.values():
+        assert stage.parameters > 1000
+        assert stage.macs
+        for file in stage.files:
+            assert len(file.correct) == 360
+            assert file.scores["test"]["accuracy"] == pytest.approx(file.correct.count("1") / 360)
+            assert file.scores["test"]["accuracy"] > 0.4
+    assert stages["small"].parameters < stages["student"].parameters
+    assert stages["teacher"].parameters == stages["soup"].parameters + stages["a"].parameters
+    sizes = {stages[name].parameters for name in ("small", "float", "convert.tflite", "dynamic", "int8", "int8-tflite")}
+    assert len(sizes) == 1, "converting and quantizing change no count"
+    assert len({stages[name].macs for name in ("small", "float", "int8", "int8-tflite")}) == 1
+    assert stages["float"].notes["agreement"] == 1
+    for name in ("convert.tflite", "int8-tflite"):
+        assert stages[name].notes["agreement"] >= 0.98
+
+
+def test_every_file_is_delivered_with_its_contract(finished: tuple[Place, Said]) -> None:
+    place, _ = finished
+    found = report(place)
+    models = place.runs / "whole" / "models"
+    for stage in found.stages:
+        if stage.kind == "torch":
+            assert (models / f"{stage.name}.safetensors").is_file()
+            continue
+        for file in stage.files:
+            assert digest(Path(file.path)) == file.sha256
+            assert Path(file.path).parent == models
+            contract = json.loads(Path(f"{file.path}.json").read_text())
+            assert contract["labels"] == list("0123456789")
+            assert contract["source"] == {"recipe": "whole", "lock": digest(place.lock)}
+    assert not [path for path in models.rglob("*") if path.name.startswith(".")], "no temporary files"
+
+
+def test_a_stranger_finds_the_same_accuracy(finished: tuple[Place, Said], tmp_path: Path) -> None:
+    """Each delivered file on raw pixels, in a process that knows numpy and the runtime only."""
+    place, _ = finished
+    x, y = data.load("digits")["test"]
+    np.savez(tmp_path / "images.npz", x=x, y=y)
+    files = [file for stage in report(place).stages if stage.kind != "torch" for file in stage.files]
+    script = Path(__file__).with_name("independent.py")
+    assert "pipeline" not in script.read_text().split('"""')[2], "it knows nothing of the pipeline"
+    command = [sys.executable, "-I", script, "images.npz", *(Path(file.path).resolve() for file in files)]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    found: dict[str, float] = json.loads(done.stdout)
+    assert len(found) == len(files) >= 5
+    for file in files:
+        assert found[str(Path(file.path).resolve())] == pytest.approx(file.scores["test"]["accuracy"], abs=1e-9), (
+            file.path
+        )
+
+
+def test_again_everything_is_cached_and_the_lock_the_same_bytes(copy: Place) -> None:
+    before = copy.lock.read_bytes()
+    assert {action for action, _ in copy.plan().values()} == {"cached"}
+    said = copy.run()
+    assert said.code == 0
+    assert all(stage.cached for stage in report(copy).stages)
+    assert copy.lock.read_bytes() == before
+    assert said.out.count(": cached, ") == len(LABELS)
+
+
+def test_a_smoke_run_writes_no_lock_and_no_evidence(tmp_path: Path) -> None:
+    place = laid_out(tmp_path, LIGHT)
+    said = place.run("--limit", 40)
+    assert said.code in (0, 4), said
+    assert "smoke run" in said.out
+    limited = Report.model_validate_json((place.runs / "light" / "limited" / "report.json").read_text())
+    assert limited.limited == 40
+    assert {len(file.correct) for stage in limited.stages for file in stage.files} == {40}
+    assert not place.lock.exists()
+    assert place.check().code == 2, "there is no full run to judge"
+    assert {action for action, _ in place.plan("--limit", 40).values()} == {"cached"}
+    assert {action for action, _ in place.plan().values()} == {"run"}, "a smoke run's models are not the full run's"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "code", "shown"),
+    [
+        ("size: 5 MB", "size: 1 kB", 1, "FAIL"),
+        ("size: 5 MB", "size: {limit: 1 kB, level: advisory}", 0, "size"),
+        ("accuracy: 30%", "accuracy: 99.99%", 1, "FAIL"),
+        ("latency: 1 s", "latency: 1 us", 1, "FAIL"),
+        ("accuracy: 30%", "accuracy: {ACCURACY}", 4, "1 not decided"),
+        ("runtime: onnxruntime\nreach: local", "runtime: onnxruntime\nreach: none", 4, "no number"),
+        ("latency: 1 s", "latency: 2 s", 0, "exit 0"),
+        ("latency: 1 s", "latency: 2", 2, "desk.yaml:4:"),
+    ],
+)
+def test_judged_again_by_changed_budgets_without_measuring(
+    copy: Place, old: str, new: str, code: int, shown: str
+) -> None:  # fmt: skip
+    found = report(copy)
+    judged = next(stage for stage in found.stages if stage.name == "int8").files[0]
+    exact = f"{100 * judged.scores['test']['accuracy']:.2f}%"
+    before = (copy.runs / "whole" / "report.json").read_bytes()
+    copy.edit("desk.yaml", old, new.replace("{ACCURACY}", exact))
+    said = copy.check()
+    assert said.code == code, said
+    assert shown in said.out + said.err or shown == "no number"
+    assert "Traceback" not in said.out + said.err
+    assert (copy.runs / "whole" / "report.json").read_bytes() == before
+
+
+def test_check_says_when_the_recipe_has_changed_since(copy: Place) -> None:
+    assert "has changed since" not in copy.check().out
+    copy.edit("recipe.yaml", "60 points", "0.001 points")
+    said = copy.check()
+    assert "has changed since this run" in said.out
+    assert said.code in (1, 4), "the recipe's own budget is read anew"
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b'{"version": 99}', b"\xff\xfe"])
+def test_a_damaged_report_is_told(copy: Place, content: bytes) -> None:
+    (copy.runs / "whole" / "report.json").write_bytes(content)
+    said = copy.check()
+    assert said.code == 2
+    assert "report.json` is damaged" in said.err
+    assert "edgepress run" in said.err
+
+
+def test_check_without_a_run_is_told(finished: tuple[Place, Said], tmp_path: Path) -> None:
+    place = Place(finished[0].folder)
+    said = edgepress("check", place.recipe, "--runs", tmp_path)
+    assert said.code == 2
+    assert "there is no run of `whole`" in said.err
