@@ -146,7 +146,9 @@ def test_a_stage_that_did_not_shrink_warns(tmp_path: Path, finished: tuple[Place
     )
     place = laid_out(tmp_path, text)
     facts = Engine(recipe.load(place.recipe), Cache(place.cache)).run(Quiet())
-    assert any("did not lower the parameters: 38970 before, 38970 after" in each for each in facts[1].warnings)
+    assert facts[1].parameters == facts[0].parameters
+    for each, count in (("parameters", facts[1].parameters), ("bytes", facts[1].files[0].bytes)):
+        assert f"did not lower the {each}: {count} before, {count} after" in facts[1].warnings
 
 
 def test_the_key_of_a_step_holds_what_shapes_it(finished: tuple[Place, Said]) -> None:

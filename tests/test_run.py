@@ -100,7 +100,7 @@ def test_again_everything_is_cached_and_the_lock_the_same_bytes(copy: Place) -> 
 def test_a_smoke_run_writes_no_lock_and_no_evidence(tmp_path: Path) -> None:
     place = laid_out(tmp_path, LIGHT)
     said = place.run("--limit", 40)
-    assert said.code in (0, 4), said
+    assert said.code in (0, 1, 4), said
     assert "smoke run" in said.out
     limited = Report.model_validate_json((place.runs / "light" / "limited" / "report.json").read_text())
     assert limited.limited == 40

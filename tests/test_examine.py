@@ -1,0 +1,66 @@
+"""What is found out about a model, against a count by hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from pipeline import onnxio, scores
+from pipeline.data import Dataset
+from pipeline.examine import agreement, examine
+from pipeline.paths import digest
+from pipeline.predict import predict
+from pipeline.stage import Made
+from tests import graphs
+
+
+def small(folder: Path, data: Dataset) -> Path:
+    folder.mkdir()
+    onnx.save(graphs.small(), folder / "given")
+    onnxio.adopt(folder / "given", data, folder / "model.onnx")
+    return folder
+
+
+def test_facts_of_a_file(few: Dataset, tmp_path: Path) -> None:
+    folder = small(tmp_path / "m", few)
+    facts = examine(Made("onnx", notes={"told": 1}), folder, few, None)
+    assert (facts["parameters"], facts["macs"]) == (graphs.PARAMETERS, graphs.MACS)
+    assert facts["notes"] == {"told": 1}
+    (file,) = facts["files"]
+    assert (file["precision"], file["kind"]) == ("float32", "onnx")
+    assert file["bytes"] == (folder / "model.onnx").stat().st_size
+    assert file["sha256"] == digest(folder / "model.onnx")
+    for split in ("validation", "test"):
+        x, y = few[split]
+        answers = predict(folder / "model.onnx", few.normalised(x))
+        assert file["scores"][split] == {"accuracy": scores.accuracy(answers, y), "nll": scores.nll(answers, y)}
+    answers = predict(folder / "model.onnx", few.normalised(few["test"].x))
+    assert file["correct"] == "".join("01"[int(right)] for right in answers.argmax(1) == few["test"].y)
+
+
+def test_agreement_is_the_share_of_equal_classes(tmp_path: Path) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    one.mkdir()
+    two.mkdir()
+    answers = np.eye(10, dtype=np.float32)
+    np.save(one / "float32.npy", answers)
+    np.save(two / "float32.npy", 7 * answers)
+    assert agreement(one, two) == 1
+    np.save(two / "float32.npy", answers[[1, 0, 2, 3, 4, 5, 6, 7, 8, 9]])
+    assert agreement(one, two) == pytest.approx(0.8)
+
+
+def test_like_is_compared_with_like(tmp_path: Path) -> None:
+    """TFLite's s8s8 with the s8s8 it was made from, whatever else its source has."""
+    one, two = tmp_path / "one", tmp_path / "two"
+    one.mkdir()
+    two.mkdir()
+    answers = np.eye(4, dtype=np.float32)
+    np.save(one / "s8s8.npy", answers)
+    np.save(two / "s8s8.npy", answers)
+    np.save(two / "a.npy", answers[::-1])
+    np.save(two / "u8s8.npy", answers[::-1])
+    assert agreement(one, two) == 1
