@@ -13,7 +13,7 @@ from . import data, machine, paths, target
 from .cache import Cache, Entry, key_of
 from .chain import Step
 from .errors import UserError
-from .facts import ModelFile, StageFacts
+from .facts import Machine, ModelFile, StageFacts
 from .recipe import Recipe
 from .stage import MAIN_FILE, Artifact, Context, Made
 from .stages import TABLE
@@ -68,7 +68,7 @@ class Engine:
         return data.load(self.recipe.task.data, self.limit)
 
     @cached_property
-    def machine(self) -> machine.Machine:
+    def machine(self) -> Machine:
         return machine.machine()
 
     @cached_property

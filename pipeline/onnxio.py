@@ -35,7 +35,7 @@ def export(module: nn.Module, data: Dataset, path: Path, *, opset: int = 18) -> 
     import torch
 
     example = torch.zeros(1, *data.shape)
-    module = module.eval().to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+    module = module.eval().to(memory_format=torch.contiguous_format)
     for name in ("torch.onnx", "onnxscript", "onnx_ir"):
         logging.getLogger(name).setLevel(logging.ERROR)
     try:

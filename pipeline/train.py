@@ -135,7 +135,7 @@ def fit(
         raise UserError("1 training image is not enough to train on")
     optimizer = torch.optim.AdamW(_groups(module, schedule.weight_decay), lr=schedule.lr)
     scheduler = torch.optim.lr_scheduler.OneCycleLR(optimizer, schedule.lr, total_steps=schedule.epochs * steps + 1)
-    parts = {"module": module, "optimizer": optimizer, "scheduler": scheduler}
+    parts: dict[str, Any] = {"module": module, "optimizer": optimizer, "scheduler": scheduler}
     for epoch in range(_resume(checkpoint, parts), schedule.epochs):
         torch.manual_seed(int(generator(seed, epoch, 2).initial_seed()))
         order = torch.randperm(len(pixels), generator=generator(seed, epoch, 3))
@@ -168,7 +168,7 @@ def logits(module: nn.Module, pixels: Pixels, view: int = 0, batch: int = 256) -
 
     module.eval()
     with torch.inference_mode():
-        parts = torch.arange(len(pixels)).split(batch)
+        parts = torch.arange(len(pixels)).split(batch)  # type: ignore[no-untyped-call]
         answers = torch.cat([module(pixels.batch(Rows(rows, view))) for rows in parts])
     found: np.ndarray = answers.float().numpy()
     return found

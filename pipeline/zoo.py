@@ -88,7 +88,7 @@ class Description(BaseModel):
             example = torch.zeros(1, self.channels, *self.size)
             graph = torch_pruning.DependencyGraph().build_dependency(module.eval(), example)
             graph.load_pruning_history(self.pruned)
-        return module.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+        return module.to(memory_format=torch.channels_last)
 
 
 def save(module: nn.Module, description: Description, path: Path) -> None:
@@ -164,7 +164,7 @@ def _create(network: Network, channels: int, classes: int, size: tuple[int, int]
     return module
 
 
-def _fit_stride(module: nn.Module, stride: int | None, channels: int, size: tuple[int, int]) -> None:
+def _fit_stride(module: Any, stride: int | None, channels: int, size: tuple[int, int]) -> None:
     """Set strides of the stem to 1, first ones first, until the total stride is `stride`, or leaves 2 × 2 cells.
 
     Only the stem: the two paths of a residual block have to keep the same stride.

@@ -67,7 +67,8 @@ class Dataset:
         shape = (1, -1, 1, 1)
         mean = np.asarray(self.mean, np.float32).reshape(shape)
         std = np.asarray(self.std, np.float32).reshape(shape)
-        return (x.astype(np.float32) / np.float32(255) - mean) / std
+        normal: np.ndarray = (x.astype(np.float32) / np.float32(255) - mean) / std
+        return normal
 
     def limited(self, count: int) -> Dataset:
         """The first `count` examples of each split, for a smoke run."""
