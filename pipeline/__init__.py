@@ -1,3 +1,3 @@
-"""edgepress: one recipe turns trained knowledge into a model that fits a device, and one verdict says whether it does."""
+"""edgepress: one recipe turns what models know into one that fits a device, and one verdict says whether it does."""
 
 __version__ = "0.1.0"

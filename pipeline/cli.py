@@ -36,7 +36,9 @@ RUNS = click.option(
     help="Folder for reports and models.",
 )
 LIMIT = click.option(
-    "--limit", type=click.IntRange(min=2), help="Use only this many examples of each split: a smoke run of the same code."
+    "--limit",
+    type=click.IntRange(min=2),
+    help="Use only so many examples of each split: a smoke run.",
 )
 
 
@@ -164,4 +166,7 @@ def _crash(error: Exception) -> str:
         log.write(f"{' '.join(sys.argv)}\n\n")
         log.writelines(traceback.format_exception(error))
     first = (str(error).splitlines() or [""])[0]
-    return f"edgepress crashed: {type(error).__name__}: {first}\n  = help: this is a defect; please report it with {log.name}"
+    return (
+        f"edgepress crashed: {type(error).__name__}: {first}\n"
+        f"  = help: this is a defect; please report it with {log.name}"
+    )

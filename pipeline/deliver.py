@@ -19,7 +19,12 @@ def deliver(engine: Engine, folder: Path, lock: Path | None) -> list[StageFacts]
     A torch model's facts keep the path of its float view in the cache: that is a measure, not a product.
     """
     source = {"recipe": engine.recipe.name, "lock": digest(lock) if lock else None}
-    return [_deliver(engine, label, result, folder, source) for label, result in engine.results.items()]
+    delivered = [_deliver(engine, label, result, folder, source) for label, result in engine.results.items()]
+    current = {f"{label}." for label in engine.results}
+    for path in folder.iterdir():
+        if not path.name.startswith((*current, ".")):  # of a stage that the recipe no longer has
+            path.unlink()
+    return delivered
 
 
 def _deliver(engine: Engine, label: str, result: Result, folder: Path, source: dict[str, Any]) -> StageFacts:

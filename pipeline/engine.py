@@ -20,6 +20,8 @@ from .stages import TABLE
 
 FORMAT = 1
 """Raised when what an entry of the cache holds changes, so that old entries are made anew."""
+MEASURING = ("ai-edge-litert", "onnx", "onnxruntime", "onnxscript", "onnxsim")
+"""What every result is exported and scored with, beside the libraries that its stage uses."""
 AGREEMENT = 0.99
 """Share of the test images to which a converted file gives its source's class; less is warned of."""
 
@@ -188,7 +190,7 @@ class Engine:
             "data": self.data.digest,
             "seed": self.recipe.task.seed,
             "presets": self.presets if stage.per_preset else (),
-            "versions": {name: found for name, found in self.versions.items() if name in stage.libraries},
+            "versions": {n: found for n, found in self.versions.items() if n in stage.libraries or n in MEASURING},
         }
 
     def _warnings(self, step: Step, facts: StageFacts) -> list[str]:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 _FLOOR = 1e-9
-"""Added to a probability before its logarithm: an answer of exactly 0 would become −∞."""
+"""The least probability: the logarithm of exactly 0 would be −∞. A sum would do, but ONNX optimizers drop it."""
 
 
 class Ensemble(nn.Module):
@@ -20,4 +20,4 @@ class Ensemble(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(b, channels, height, width) → log-probabilities (b, classes)."""
         shares = [w * member(x).softmax(1) for w, member in zip(self.weights, self.members, strict=True)]
-        return torch.log(sum(shares[1:], shares[0]) + _FLOOR)
+        return torch.log(sum(shares[1:], shares[0]).clamp(min=_FLOOR))

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, median
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from .facts import ModelFile, Runtime, Samples
 from .target import Reference, Target
@@ -195,27 +195,13 @@ def _quantized(network: onnx.ModelProto, folder: Path) -> onnx.ModelProto:
     """Per-channel S8S8 in QDQ form, calibrated on a few random images."""
     import numpy as np
     import onnx
-    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
-    class Random(CalibrationDataReader):  # type: ignore[misc]
-        def __init__(self) -> None:
-            shape = [size.dim_value for size in network.graph.input[0].type.tensor_type.shape.dim]
-            images = np.random.default_rng(0).standard_normal((4, *shape)).astype(np.float32)
-            self.left = iter([{network.graph.input[0].name: image} for image in images])
+    from .quantization import signed
 
-        def get_next(self) -> dict[str, np.ndarray[Any, Any]] | None:
-            return next(self.left, None)
-
-    path = folder / "quantized.onnx"
-    quantize_static(
-        network,
-        path,
-        Random(),
-        quant_format=QuantFormat.QDQ,
-        per_channel=True,
-        activation_type=QuantType.QInt8,
-        weight_type=QuantType.QInt8,
-    )
-    quantized = onnx.load(path)
+    path = folder / "float.onnx"
+    onnx.save(network, path)
+    shape = [size.dim_value for size in network.graph.input[0].type.tensor_type.shape.dim]
+    images = np.random.default_rng(0).standard_normal((4, *shape[1:])).astype(np.float32)
+    quantized = signed(path, images)
     path.unlink()
     return quantized

@@ -60,7 +60,12 @@ class Live:
     def __init__(self) -> None:
         from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-        columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TextColumn("{task.fields[words]}"))
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[words]}"),
+        )
         self.bars = Progress(*columns, transient=True)
         self.bars.start()
         self.task: TaskID | None = None

@@ -39,18 +39,31 @@ def quantize_static(
 
     `s8s8` is always written, since TFLite is made from it; the order is that of `presets`.
     """
-    from onnxruntime import quantization as ort
-
     model = _float_model(source)
-    name = model.graph.input[0].name
     images = data.normalised(data["validation"].x[:samples])
     if not np.isfinite(images).all():
         raise UserError("the validation images hold values that are not numbers")
     if not np.isfinite(predict(source, images)).all():
         raise UserError("the float model's answers to the validation images are not numbers")
 
+    made = signed(source, images, ranges=ranges, per_channel=per_channel)
+    metadata.embed(made, metadata.read_onnx(model))
+    models = {"s8s8": made}
+    if "u8s8" in presets:
+        models["u8s8"] = unsigned(made)
+    files = {preset: f"model.{preset}.onnx" for preset in dict.fromkeys((*presets, "s8s8"))}
+    for preset, file in files.items():
+        onnx.checker.check_model(models[preset])
+        (folder / file).write_bytes(models[preset].SerializeToString())
+    return files
+
+
+def signed(source: Path, images: np.ndarray, *, ranges: str = "minmax", per_channel: bool = True) -> onnx.ModelProto:
+    """The float graph of `source` in QDQ form, int8 everywhere, with ranges from `images` (n, c, h, w)."""
+    from onnxruntime import quantization as ort
+
     class Reader(ort.CalibrationDataReader):  # type: ignore[misc]
-        def __init__(self) -> None:
+        def __init__(self, name: str) -> None:
             self.feeds: Iterator[dict[str, np.ndarray]] = ({name: image[None]} for image in images)
 
         def get_next(self) -> dict[str, np.ndarray] | None:
@@ -62,7 +75,7 @@ def quantize_static(
         ort.quantize_static(
             str(prepared),
             str(made),
-            Reader(),
+            Reader(onnx.load(prepared).graph.input[0].name),
             quant_format=ort.QuantFormat.QDQ,
             activation_type=ort.QuantType.QInt8,
             weight_type=ort.QuantType.QInt8,
@@ -70,16 +83,7 @@ def quantize_static(
             calibrate_method=getattr(ort.CalibrationMethod, _CALIBRATORS[ranges]),
             extra_options={"ActivationSymmetric": False, "WeightSymmetric": True},
         )
-        signed = onnx.load(made)
-    metadata.embed(signed, metadata.read_onnx(model))
-    models = {"s8s8": signed}
-    if "u8s8" in presets:
-        models["u8s8"] = unsigned(signed)
-    files = {preset: f"model.{preset}.onnx" for preset in dict.fromkeys((*presets, "s8s8"))}
-    for preset, file in files.items():
-        onnx.checker.check_model(models[preset])
-        (folder / file).write_bytes(models[preset].SerializeToString())
-    return files
+        return onnx.load(made)
 
 
 def quantize_dynamic(source: Path, path: Path, *, per_channel: bool) -> None:

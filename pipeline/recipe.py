@@ -92,7 +92,7 @@ class Recipe(_Options):
     )
     keep: Keep = Keep()
     targets: Annotated[tuple[Annotated[str, AfterValidator(_target)], ...], AfterValidator(_once)] = Field(
-        default=("host",), min_length=1, description="names of target profiles, or paths that end in .yaml"
+        default=("host",), description="names of target profiles, or paths that end in .yaml; [] judges by `keep` alone"
     )
 
     _document: Document | None = PrivateAttr(default=None)

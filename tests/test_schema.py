@@ -36,7 +36,9 @@ def test_they_are_json_schemas(contract: dict[str, Any]) -> None:
     jsonschema.Draft202012Validator.check_schema(contract)
 
 
-@pytest.mark.parametrize("path", sorted(ROOT.glob("recipes/*.yaml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path", sorted(set(ROOT.glob("recipes/*.yaml")) - set(ROOT.glob("recipes/*.lock.yaml"))), ids=lambda path: path.stem
+)
 def test_shipped_recipes_fit(path: Path) -> None:
     assert check(RECIPE, yamlio.read(path).data) == []
 
