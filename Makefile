@@ -35,7 +35,7 @@ plan check: $(VENV)/.run
 	$(BIN)/edgepress $@ $(RECIPE) $(ARGS)
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check pipeline tests
@@ -45,8 +45,10 @@ lint: $(VENV)/.dev
 size:
 	@git ls-files 'pipeline/*.py' | xargs wc -l | sort -n
 
+# The JSON Schemas of recipes and targets, and the list of networks that timm has
 schema: $(VENV)/.dev
 	$(BIN)/python -m pipeline.schema
+	$(BIN)/python -m pipeline.schema models
 
 # The run that README.md shows: tests/bench/run.json
 bench-run: $(VENV)/.run

@@ -30,29 +30,31 @@ def teacher_logits(paths: list[Path], schedule: Schedule, views: int, seed: int,
 
     They are a by-product in the cache, under a key that covers the teachers' bytes, the data and the augmentation.
     """
+    return [_answers(paths, schedule, view, seed, context) for view in range(views)]
+
+
+def _answers(paths: list[Path], schedule: Schedule, view: int, seed: int, context: Context) -> Tensor:
+    """The teachers' answers to one view. Each view has a key of its own: stages that share a teacher share them."""
     from safetensors.torch import load_file, save_file
 
     key = {
         "teachers": [digest(path) for path in paths],
         "data": context.data.digest,
-        "images": len(context.data["train"].x),
-        "augment": [schedule.flip, schedule.shift, seed],
-        "views": views,
+        "augment": [schedule.flip, schedule.shift, seed, view],
         "torch": torch.__version__,
     }
 
     def make(folder: Path) -> None:
         pixels = Pixels(context.data, "train", seed, flip=schedule.flip, shift=schedule.shift)
-        teachers = [_teacher(path, context) for path in paths]
-        answers: dict[str, Tensor] = {}
-        for view in range(views):
-            context.say(view, views, f"asking the teacher, view {view + 1}/{views}")
-            each = [torch.from_numpy(logits(teacher, pixels, view)).log_softmax(1) for teacher in teachers]
-            answers[str(view)] = torch.stack(each).logsumexp(0) - torch.tensor(len(each)).log()
-        save_file(answers, folder / "logits.safetensors")
+        each = []
+        for number, path in enumerate(paths):
+            context.say(number, len(paths), f"asking the teacher, view {view + 1}")
+            each.append(torch.from_numpy(logits(_teacher(path, context), pixels, view)).log_softmax(1))
+        mean = torch.stack(each).logsumexp(0) - torch.tensor(len(each)).log()
+        save_file({"logits": mean}, folder / "logits.safetensors")
 
-    stored = load_file(context.derive(key, make) / "logits.safetensors")
-    return [stored[str(view)] for view in range(views)]
+    answers: Tensor = load_file(context.derive(key, make) / "logits.safetensors")["logits"]
+    return answers
 
 
 def _teacher(path: Path, context: Context) -> nn.Module:

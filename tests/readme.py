@@ -12,7 +12,7 @@ from pipeline.recipe import load, validate
 from pipeline.report import text
 from tests.bench import results
 
-README = Path("README.md")
+README = Path(__file__).parents[1] / "README.md"
 MISTAKES = ("temperature: 2", "temprature: 2"), ("ratio: 30%", "ratio: 30")
 
 

@@ -19,20 +19,22 @@ if TYPE_CHECKING:
 
 
 class Finetune(Schedule):
-    """Training after pruning, by distillation from the model before it."""
+    """Training after pruning, by distillation."""
 
     epochs: int = Field(default=3, ge=0, description="passes over the training images; 0 leaves the model as pruned")
     lr: float = Field(default=1e-3, gt=0, description="highest learning rate of the one-cycle schedule (AdamW)")
+    views: int = Field(default=4, ge=1, description="augmented views of each image that the teacher is asked about")
     temperature: float = Field(default=2.0, gt=0, description="softens both answers")
     kd_weight: float = Field(default=0.9, ge=0, le=1, description="weight of the divergence; labels get the rest")
 
 
 class PruneChannels(Stage):
-    """Remove whole channels by DepGraph (Fang et al., 2023), then fine-tune by distilling the unpruned model."""
+    """Remove whole channels by DepGraph (Fang et al., 2023), then fine-tune by distillation."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
     takes: ClassVar = "torch"
     gives: ClassVar = "torch"
+    names: ClassVar = ("teacher",)
     libraries: ClassVar = ("torch", "timm", "numpy", "torch-pruning")
     shrinks: ClassVar = ("parameters", "bytes")
 
@@ -43,6 +45,9 @@ class PruneChannels(Stage):
     round_to: int = Field(default=8, ge=1, description="channel counts stay multiples of this: others run slower")
     everywhere: bool = Field(default=False, description="rank channels over the whole network instead of in each layer")
     finetune: Finetune = Field(default=Finetune(), description="training after pruning")
+    teacher: str | None = Field(
+        default=None, description="the name of the model to distil from; by default the one before pruning"
+    )
 
     def run(self, inputs: dict[str, Artifact], context: Context) -> Made:
         import torch
@@ -76,7 +81,8 @@ class PruneChannels(Stage):
         fresh = pruned.build()
         fresh.load_state_dict(module.state_dict())
 
-        taught = teacher_logits([source], self.finetune, max(1, self.finetune.epochs), context.seed, context)
+        teacher = source if self.teacher is None else inputs[self.teacher].path
+        taught = teacher_logits([teacher], self.finetune, self.finetune.views, context.seed, context)
 
         def loss(z: Tensor, y: Tensor, rows: Rows) -> Tensor:
             divergence = kd_loss(z, taught[rows.view][rows.index], self.finetune.temperature)
@@ -84,7 +90,8 @@ class PruneChannels(Stage):
             return weight * divergence + (1 - weight) * functional.cross_entropy(z, y)
 
         checkpoint = context.scratch / "checkpoint.pt"
-        fit(fresh, context.data, loss, self.finetune, seed=context.seed, checkpoint=checkpoint, say=context.say)
+        seed, views = context.seed, self.finetune.views
+        fit(fresh, context.data, loss, self.finetune, seed=seed, checkpoint=checkpoint, say=context.say, views=views)
         save(fresh, pruned, context.folder / "model.safetensors")
         after = sum(p.numel() for p in fresh.parameters())
         return Made("torch", notes={"parameters": [before, after]})

@@ -1,0 +1,47 @@
+"""What is shipped works: the recipe of the README runs from its first stage to a verdict on every target."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from pipeline.cli import cli
+from pipeline.facts import Report
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_mobilenet_from_end_to_end_on_little_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("recipes", "targets"):
+        shutil.copytree(ROOT / name, tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    said = CliRunner().invoke(cli, ["run", "mobilenet", "--limit", "64"], standalone_mode=False)
+    assert said.exception is None, said.output
+    report = Report.model_validate_json((tmp_path / "runs/mobilenet/limited/report.json").read_text(encoding="utf-8"))
+    assert {stage.use for stage in report.stages} >= {
+        "load", "fuse.ensemble", "distill.kd", "prune.channels", "export.onnx", "quantize.static", "convert.tflite",
+    }  # fmt: skip
+    teacher = next(stage for stage in report.stages if stage.name == "teacher")
+    assert teacher.files[0].scores["test"]["accuracy"] > 0.85
+    assert all(samples.cpu for samples in (*report.samples, *report.references))
+    for target in ("host", "raspberry-pi-4", "android-pixel", "jetson-orin-nano"):
+        assert f"\n{target}    " in said.output
+    assert "A smoke run" in said.output
+    assert not list((tmp_path / "recipes").glob("mobilenet.lock.yaml.*"))
+
+
+def test_the_teachers_are_those_of_the_lock_file() -> None:
+    import hashlib
+
+    from pipeline import yamlio
+
+    stages = yamlio.read(ROOT / "recipes/teachers.lock.yaml").data["stages"]
+    for stage in stages[:2]:
+        file = ROOT / f"pipeline/shipped/teachers/{stage['name']}.safetensors"
+        assert [hashlib.sha256(file.read_bytes()).hexdigest()] == stage["sha256"]
+        assert stage["files"]["float32"]["test"]["accuracy"] >= 0.925
+    sizes = [path.stat().st_size for path in (ROOT / "pipeline/shipped/teachers").glob("*.safetensors")]
+    assert sum(sizes) <= 6e6
