@@ -18,7 +18,7 @@ from .recipe import Recipe
 from .stage import MAIN_FILE, Artifact, Context, Made
 from .stages import TABLE
 
-FORMAT = 1
+FORMAT = 2
 """Raised when what an entry of the cache holds changes, so that old entries are made anew."""
 MEASURING = ("ai-edge-litert", "onnx", "onnxruntime", "onnxscript", "onnxsim")
 """What every result is exported and scored with, beside the libraries that its stage uses."""

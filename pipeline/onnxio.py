@@ -51,6 +51,7 @@ def export(module: nn.Module, data: Dataset, path: Path, *, opset: int = 18) -> 
     model, simplified = onnxsim.simplify(program.model_proto)
     if not simplified:
         raise UserError("onnxsim changed the answers of this network", "report it with the name of the network")
+    _pool(model.graph)
     metadata.embed(model, metadata.describe(data))
     _write(model, path)
 
@@ -58,6 +59,23 @@ def export(module: nn.Module, data: Dataset, path: Path, *, opset: int = 18) -> 
     with torch.inference_mode():
         expected = module(torch.from_numpy(images)).numpy()
     return _compared(path, images, expected)
+
+
+def _pool(graph: onnx.GraphProto) -> None:
+    """Write the mean over height and width as GlobalAveragePool: quantized, runtimes have a kernel for that one only."""
+    axes = {tensor.name: constant(tensor).tolist() for tensor in graph.initializer if len(tensor.dims) == 1}
+    for node in graph.node:
+        keeps = all(entry.i == 1 for entry in node.attribute if entry.name == "keepdims")
+        spatial = len(node.input) == 2 and axes.get(node.input[1]) in ([2, 3], [-2, -1], [-1, -2], [3, 2])
+        if node.op_type == "ReduceMean" and keeps and spatial:
+            source = node.input[0]
+            del node.input[:], node.attribute[:]
+            node.op_type = "GlobalAveragePool"
+            node.input.append(source)
+    used = {name for node in graph.node for name in node.input}
+    kept = [tensor for tensor in graph.initializer if tensor.name in used]
+    del graph.initializer[:]
+    graph.initializer.extend(kept)
 
 
 def adopt(source: Path, data: Dataset, path: Path) -> bool:
