@@ -88,6 +88,7 @@ class Report(Facts):
     """Paths of the target files."""
     stages: list[StageFacts]
     samples: list[Samples]
-    """Every stage's host file and the host target's pinned references, interleaved in the same processes."""
+    """First what measured targets judge, beside their pinned references; then every stage's file for this machine,
+    interleaved in the same processes. A judged file is in both."""
     references: list[Samples]
     """The judged files and the reference models that device estimates rest on, one thread each."""

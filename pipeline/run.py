@@ -24,6 +24,8 @@ from .target import load as load_target
 REPORT = "report.json"
 RUNTIME: dict[str, Runtime] = {"onnx": "onnxruntime", "tflite": "litert"}
 """The runtime in which the stage table times a kind of file."""
+TABLE_PROCESSES = 4
+"""The stage table shows an interval and gives no verdict."""
 REFERENCE_PROCESSES, REFERENCE_ROUNDS = 4, 30
 """Published networks take milliseconds, and the factor of an estimate is far wider than their noise."""
 
@@ -95,13 +97,18 @@ def _measured(engine: Engine, stages: list[StageFacts], shown: Lines | Live) -> 
         samples=[],
         references=[],
     )
-    shown.begin("measuring latency", "measuring latency", -1, 0)
+    shown.begin("measuring budgets", "measuring budgets", -1, 0)
     samples = pairs.measure(
-        _side_by_side(report, engine),
+        _judged(report, engine),
         say=shown.advance,
         enough=lambda found: gate.latency_decided(report.model_copy(update={"samples": found}), targets),
     )
-    report = report.model_copy(update={"samples": _weighed(samples, report, targets)})
+    samples = _weighed(samples, report, targets)
+    shown.begin("measuring stages", "measuring stages", -1, 0)
+    files = [file for stage in report.stages if (file := gate.host_file(stage, report.machine))]
+    models = [pairs.Model(file.path, Path(file.path), RUNTIME[file.kind]) for file in files]
+    samples += pairs.measure(models, looks=(TABLE_PROCESSES,), say=shown.advance)
+    report = report.model_copy(update={"samples": samples})
     if models := _estimated(report, engine):
         shown.begin("measuring references", "measuring references", -1, 0)
         found = pairs.measure(models, looks=(REFERENCE_PROCESSES,), rounds=REFERENCE_ROUNDS, say=shown.advance)
@@ -109,10 +116,10 @@ def _measured(engine: Engine, stages: list[StageFacts], shown: Lines | Live) -> 
     return report.model_copy(update={"stages": _not_faster(recipe.steps(), report)})
 
 
-def _side_by_side(report: Report, engine: Engine) -> list[pairs.Model]:
-    """Every stage's file for this machine, the files that measured targets judge, and their pinned references."""
-    files = [file for stage in report.stages if (file := gate.host_file(stage, report.machine))]
-    models = [pairs.Model(file.path, Path(file.path), RUNTIME[file.kind]) for file in files]
+def _judged(report: Report, engine: Engine) -> list[pairs.Model]:
+    """The files that measured targets judge, and their pinned references: alone, as what else runs in a process
+    shares its caches, and a verdict must not depend on how many stages the recipe has."""
+    models = []
     for target in engine.targets:
         if target.reach != "local":
             continue

@@ -114,8 +114,9 @@ class _Row:
 
 
 def _of(samples: Sequence[Samples], file: ModelFile | None) -> Samples | None:
-    """The single-thread times of a file."""
-    return next((each for each in samples if file and each.path == file.path and each.threads == 1 and each.cpu), None)
+    """The single-thread times of a file, beside the other stages: those stand last."""
+    found = (each for each in reversed(samples) if file and each.path == file.path and each.threads == 1 and each.cpu)
+    return next(found, None)
 
 
 def _first(file: ModelFile) -> list[str]:

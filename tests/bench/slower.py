@@ -20,7 +20,7 @@ from pipeline.bench import pairs, verdict
 from pipeline.facts import Report, Samples
 from tests.bench import results
 
-TIMES = 10
+TIMES = 5
 WANTED = (1.18, 1.22)
 """Measured CPU time of the slower twin over the original's."""
 
