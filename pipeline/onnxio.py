@@ -62,7 +62,7 @@ def export(module: nn.Module, data: Dataset, path: Path, *, opset: int = 18) -> 
 
 
 def _pool(graph: onnx.GraphProto) -> None:
-    """Write the mean over height and width as GlobalAveragePool: quantized, runtimes have a kernel for that one only."""
+    """Write the mean over height and width as GlobalAveragePool, the one that has an integer kernel."""
     axes = {tensor.name: constant(tensor).tolist() for tensor in graph.initializer if len(tensor.dims) == 1}
     for node in graph.node:
         keeps = all(entry.i == 1 for entry in node.attribute if entry.name == "keepdims")

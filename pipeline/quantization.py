@@ -62,7 +62,7 @@ def signed(source: Path, images: np.ndarray, *, ranges: str = "minmax", per_chan
     """The float graph of `source` in QDQ form, int8 everywhere, with ranges from `images` (n, c, h, w)."""
     from onnxruntime import quantization as ort
 
-    class Reader(ort.CalibrationDataReader):  # type: ignore[misc]
+    class Reader(ort.CalibrationDataReader):
         def __init__(self, name: str) -> None:
             self.feeds: Iterator[dict[str, np.ndarray]] = ({name: image[None]} for image in images)
 

@@ -146,7 +146,7 @@ def fit(
             rows = Rows(order[step * batch : (step + 1) * batch], view)
             value = loss(module(pixels.batch(rows)), pixels.y[rows.index], rows)
             optimizer.zero_grad(set_to_none=True)
-            value.backward()  # type: ignore[no-untyped-call]
+            value.backward()
             optimizer.step()
             scheduler.step()
             total += float(value.detach())
@@ -168,7 +168,7 @@ def logits(module: nn.Module, pixels: Pixels, view: int = 0, batch: int = 256) -
 
     module.eval()
     with torch.inference_mode():
-        parts = torch.arange(len(pixels)).split(batch)  # type: ignore[no-untyped-call]
+        parts = torch.arange(len(pixels)).split(batch)
         answers = torch.cat([module(pixels.batch(Rows(rows, view))) for rows in parts])
     found: np.ndarray = answers.float().numpy()
     return found

@@ -80,7 +80,7 @@ class _Loader(yaml.SafeLoader):
     depth = 0
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        event = self.peek_event()  # type: ignore[no-untyped-call]
+        event = self.peek_event()
         self.depth += 1
         if isinstance(event, yaml.AliasEvent):
             raise _Refused(f"the alias `*{event.anchor}` is not allowed", "write the value out", event.start_mark)

@@ -29,5 +29,5 @@ def test_every_command_exists() -> None:
     text = README.read_text(encoding="utf-8")
     targets = set(re.findall(r"^([a-z-]+(?: [a-z-]+)*):", (README.parent / "Makefile").read_text(), re.MULTILINE))
     known = {name for line in targets for name in line.split()}
-    assert {name for name in re.findall(r"`?make ([a-z-]+)", text)} <= known
-    assert {name for name in re.findall(r"edgepress (run|check|plan|validate|gc)\b", text)} <= set(cli.commands)
+    assert set(re.findall(r"`?make ([a-z-]+)", text)) <= known
+    assert set(re.findall(r"edgepress (run|check|plan|validate|gc)\b", text)) <= set(cli.commands)

@@ -65,7 +65,7 @@ def quantization(scale: Any, zero_point: Any = 0, axis: int = 0) -> Quantization
     return Quantization(scales, np.resize(np.asarray(zero_point, np.int64), scales.shape), axis)
 
 
-class _AlignedBuffer(schema.BufferT):  # type: ignore[misc]
+class _AlignedBuffer(schema.BufferT):
     """The Python generator ignores the schema's `force_align: 16`, which kernels that map the file rely on."""
 
     def Pack(self, builder: flatbuffers.Builder) -> int:
