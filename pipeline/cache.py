@@ -1,8 +1,10 @@
 """Results by the content that they come from: published whole or not at all, verified when read, never timings.
 
-.edgepress/entries/KEY/   files and `entry.json` with their digests
-.edgepress/work/KEY/      of a result in the making; survives a kill, so that training goes on where it stopped
-.edgepress/locks/KEY      held while a result is made: a second run waits for it
+Under the cache's root:
+
+entries/KEY/   files and `entry.json` with their digests
+work/KEY/      of a result in the making; survives a kill, so that training goes on where it stopped
+locks/KEY      held while a result is made: a second run waits for it
 """
 
 from __future__ import annotations
