@@ -1,6 +1,6 @@
 """Does the gate see a model that does a fifth more work? The `mobilenet` recipe's int8 model, and the same made slower.
 
-The slower twin runs the first part of the network a second time, on another input, and adds nothing to the answer; how
+The slower twin runs the last part of the network a second time, on other values, and adds nothing to the answer; how
 much of it is chosen by measured CPU time. Both are judged by `targets/host.yaml` as it is shipped.
 `make bench-slower` (after `make compress RECIPE=mobilenet`) writes slower.json.
 """
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
-from statistics import median
 
 import numpy as np
 import onnx
@@ -21,7 +20,7 @@ from pipeline.facts import Report, Samples
 from tests.bench import results
 
 TIMES = 5
-WANTED = (1.18, 1.22)
+WANTED = 1.2
 """Measured CPU time of the slower twin over the original's."""
 
 
@@ -58,7 +57,7 @@ def _judged(report: Report, host: target.Target, models: list[pairs.Model], seed
 def _fifth_slower(original: Path, path: Path) -> tuple[Path, float]:
     """Write the twin whose measured time is nearest to a fifth more; its path and the ratio."""
     model = onnx.load(original)
-    cuts = [i for i, node in enumerate(model.graph.node) if node.op_type == "QuantizeLinear"]
+    cuts = [node.output[0] for node in model.graph.node if node.op_type == "QuantizeLinear"]
     low, high = 0, len(cuts) - 1
     best = (float("inf"), 0.0, model)
     while low <= high:
@@ -67,61 +66,47 @@ def _fifth_slower(original: Path, path: Path) -> tuple[Path, float]:
         path.write_bytes(twin.SerializeToString())
         samples = pairs.measure([pairs.Model("one", original), pairs.Model("two", path)], looks=(6,))
         ratio, _ = verdict.spread(verdict.log_ratios(samples[1], samples[0]))
-        print(f"the first {cuts[middle]} nodes twice: {ratio:.3f}x", flush=True)
-        if abs(ratio - median(WANTED)) < best[0]:
-            best = (abs(ratio - median(WANTED)), ratio, twin)
-        if WANTED[0] <= ratio <= WANTED[1]:
-            break
-        low, high = (middle + 1, high) if ratio < WANTED[0] else (low, middle - 1)
+        print(f"all that follows quantized tensor {middle} of {len(cuts)} twice: {ratio:.3f}x", flush=True)
+        best = min(best, (abs(ratio - WANTED), ratio, twin), key=lambda each: each[0])
+        low, high = (middle + 1, high) if ratio > WANTED else (low, middle - 1)
     path.write_bytes(best[2].SerializeToString())
     return path, best[1]
 
 
-def _twice(model: onnx.ModelProto, last: int) -> onnx.ModelProto:
-    """The graph with its nodes up to `last` run once more on half the input, into an answer that is multiplied by 0."""
+def _twice(model: onnx.ModelProto, tensor: str) -> onnx.ModelProto:
+    """The graph with all that follows integer `tensor` run once more, from half its values, and times 0 in the answer."""
     twin = onnx.ModelProto()
     twin.CopyFrom(model)
     graph = twin.graph
-    begin, end = graph.input[0].name, graph.output[0].name
-    renamed = {begin: "again_input"}
-    extra = [helper.make_node("Mul", [begin, "again_half"], ["again_input"])]
-    for node in list(graph.node)[: last + 1]:
+    end = graph.output[0].name
+    scale = next(node.input[1] for node in graph.node if node.output[0] == tensor)
+    value = next(numpy_helper.to_array(each) for each in graph.initializer if each.name == scale)
+    renamed = {tensor: tensor}
+    extra = []
+    for node in graph.node:
+        if renamed.keys().isdisjoint(node.input):
+            continue
         copy = onnx.NodeProto()
         copy.CopyFrom(node)
         copy.name = f"again_{node.name}"
-        del copy.input[:], copy.output[:]
-        copy.input.extend(renamed.get(name, name) for name in node.input)
+        if tensor in node.input:
+            copy.input[1] = "again_scale"
+        copy.input[:] = [renamed.get(name, name) for name in copy.input]
         renamed |= {name: f"again_{name}" for name in node.output}
-        copy.output.extend(renamed[name] for name in node.output)
+        copy.output[:] = [renamed[name] for name in node.output]
         extra.append(copy)
-    quantize = graph.node[last]
     extra += [
-        helper.make_node("DequantizeLinear", [renamed[quantize.output[0]], *quantize.input[1:]], ["again_float"]),
-        helper.make_node("ReduceMax", ["again_float"], ["again_one"], keepdims=0),
-        helper.make_node("Mul", ["again_one", "again_zero"], ["again_nothing"]),
-        helper.make_node("Add", ["again_answer", "again_nothing"], [end]),
+        helper.make_node("Mul", [renamed[end], "again_zero"], ["again_nothing"]),
+        helper.make_node("Add", ["first_answer", "again_nothing"], [end]),
     ]
     for node in graph.node:
-        node.output[:] = ["again_answer" if name == end else name for name in node.output]
-    graph.initializer.append(numpy_helper.from_array(np.float32(0.5), "again_half"))
+        node.output[:] = ["first_answer" if name == end else name for name in node.output]
+        node.input[:] = ["first_answer" if name == end else name for name in node.input]
+    graph.initializer.append(numpy_helper.from_array((value / 2).astype(np.float32), "again_scale"))
     graph.initializer.append(numpy_helper.from_array(np.float32(0), "again_zero"))
     graph.node.extend(extra)
-    _sort(graph)
     onnx.checker.check_model(twin)
     return twin
-
-
-def _sort(graph: onnx.GraphProto) -> None:
-    """Nodes in an order in which every input is made before it is read."""
-    known = {value.name for value in graph.input} | {tensor.name for tensor in graph.initializer} | {""}
-    waiting, done = list(graph.node), []
-    while waiting:
-        ready = [node for node in waiting if known.issuperset(node.input)]
-        done += ready
-        known |= {name for node in ready for name in node.output}
-        waiting = [node for node in waiting if node not in ready]
-    del graph.node[:]
-    graph.node.extend(done)
 
 
 if __name__ == "__main__":
