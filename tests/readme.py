@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from pipeline import gate, target
 from pipeline.facts import Report
@@ -38,7 +39,31 @@ def mistake() -> str:
         return _code(said.replace(str(path), "recipes/mine.yaml") + "\n")
 
 
-BLOCKS = {"run": run, "mistake": mistake}
+def baselines() -> str:
+    """Accuracy on the test images, seed by seed, and what distilling gained over each baseline."""
+    found = results.read("baselines")
+    names = {"distilled": "distilled", "cross_entropy": "cross-entropy", "label_smoothing": "label smoothing"}
+    lines = ["| seed | " + " | ".join(names.values()) + " |", "|---" * 4 + "|"]
+    for seed, row in found["seeds"].items():
+        lines.append(f"| {seed} | " + " | ".join(f"{row[name]['test']:.1f}%" for name in names) + " |")
+    for name, gain in found["gain"].items():
+        shown = "no difference shown" if gain["low"] <= 0 <= gain["high"] else "a difference"
+        words = f"Distilled less {names[name]}: {gain['mean']:+.1f} points, 95% interval over seeds "
+        lines += ["", words + f"[{gain['low']:+.1f}, {gain['high']:+.1f}]: {shown}."]
+    return "\n".join([*lines, "", _stamp(found)]) + "\n"
+
+
+def slower() -> str:
+    """What the gate said of the model of `mobilenet` and of its slower twin."""
+    found = results.read("slower")
+    names = {"unchanged": "unchanged", "slower": f"{found['ratio']:.2f}x the CPU time"}
+    lines = ["| int8 model of `mobilenet` | verdicts of `host` on its latency |", "|---|---|"]
+    for name, verdicts in found["verdicts"].items():
+        lines.append(f"| {names[name]} | " + ", ".join(f"{word} {count}" for word, count in verdicts.items()) + " |")
+    return "\n".join([*lines, "", _stamp(found)]) + "\n"
+
+
+BLOCKS = {"run": run, "mistake": mistake, "baselines": baselines, "slower": slower}
 
 
 def rendered(readme: str) -> str:
@@ -52,6 +77,11 @@ def rendered(readme: str) -> str:
 
 def _code(words: str) -> str:
     return f"```text\n{words}```\n"
+
+
+def _stamp(found: dict[str, Any]) -> str:
+    machine = found["machine"]
+    return f"<sub>`{found['command']}`, {machine['cpu']}, {machine['cores']} cores, {found['date']}</sub>"
 
 
 if __name__ == "__main__":
