@@ -1,6 +1,7 @@
 """Use delivered files as a stranger would: with their metadata, numpy and a runtime, and nothing of the pipeline.
 
-    python independent.py images.npz FILE…     images.npz: raw pixels `x` (n, channels, h, w) uint8, labels `y` (n,)
+    python independent.py images.npz FILE…     images.npz: raw pixels `x` (n, channels, h, w) uint8, labels `y` (n,),
+                                               and the names of the classes as `labels` unless they are numbers
 
 Prints JSON: file → the share of images whose label the file names right.
 """
@@ -58,4 +59,5 @@ def accuracy(path: Path, pixels: Any, labels: Any, names: list[str] | None = Non
 
 if __name__ == "__main__":
     stored = np.load(sys.argv[1])
-    print(json.dumps({file: accuracy(Path(file), stored["x"], stored["y"]) for file in sys.argv[2:]}))
+    names = stored["labels"].tolist() if "labels" in stored else None
+    print(json.dumps({file: accuracy(Path(file), stored["x"], stored["y"], names) for file in sys.argv[2:]}))

@@ -74,7 +74,7 @@ def _fifth_slower(original: Path, path: Path) -> tuple[Path, float]:
 
 
 def _twice(model: onnx.ModelProto, tensor: str) -> onnx.ModelProto:
-    """The graph with all that follows integer `tensor` run once more, from half its values, and times 0 in the answer."""
+    """The graph with all that follows integer `tensor` run once more from half its values, times 0 in the answer."""
     twin = onnx.ModelProto()
     twin.CopyFrom(model)
     graph = twin.graph
