@@ -1,4 +1,4 @@
-"""Data sets: integer pixels and labels, in three disjoint splits, read into memory once.
+"""Data sets: raw examples and what they should be answered with, in three disjoint splits, read into memory once.
 
 `train` is learnt from, `validation` decides (selection, calibration), `test` is only reported.
 """
@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import hashlib
 import importlib
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from ..errors import UserError, suggest
 
@@ -18,13 +19,58 @@ if TYPE_CHECKING:
     import numpy as np
 
 NAMES = ("digits", "fashion-mnist", "fashion-mnist-10k")
-"""What a recipe's `task: {data: …}` may say; each is a module here, with `read() -> Splits`."""
+"""What a recipe's `task: {data: …}` may say; each is a module here, with `read() -> Dataset`."""
 
-METRICS = ("accuracy",)
+Kind = Literal["image", "series", "numbers", "tokens"]
+Task = Literal["single-label", "multi-label", "regression"]
+
+
+@dataclass(frozen=True)
+class Input:
+    """One input of a model, and how raw values become what the model takes: (raw · scale − mean) / std.
+
+    `shape` is of one example: image (channels, height, width), series (channels, length), numbers (columns,) and
+    tokens (length,), whose ids are 0 … `vocabulary` − 1 and are taken as they are. `mean` and `std` are of the scaled
+    training values, one a channel or column.
+    """
+
+    name: str
+    kind: Kind
+    shape: tuple[int, ...]
+    scale: float = 1.0
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+    vocabulary: int = 0
+
+    @property
+    def dtype(self) -> str:
+        """What a model takes: ids are int64, all else float32."""
+        return "int64" if self.kind == "tokens" else "float32"
+
+    def ready(self, raw: np.ndarray) -> np.ndarray:
+        """Raw values (n, *shape) as a model takes them."""
+        import numpy as np
+
+        if self.kind == "tokens":
+            return raw.astype(np.int64)
+        shape = (1, -1, *[1] * (len(self.shape) - 1))
+        scaled = raw.astype(np.float32)
+        if self.scale == 1 / 255:
+            scaled = scaled / np.float32(255)
+        elif self.scale != 1:
+            scaled = scaled * np.float32(self.scale)
+        mean, std = (np.asarray(values, np.float32).reshape(shape) for values in (self.mean, self.std))
+        found: np.ndarray = (scaled - mean) / std
+        return found
 
 
 class Split(NamedTuple):
-    """Images as uint8 of shape (n, channels, height, width) and labels as int64 of shape (n,)."""
+    """Raw examples, and the answers to them.
+
+    `x` is (n, *shape) of a data set with one input: uint8 images, float32 series and numbers, integer tokens. With
+    several inputs it is a structured array (n,) whose fields are the inputs' names, so that rows are taken as one.
+    `y` is int64 (n,) for single-label, uint8 (n, labels) for multi-label, float32 (n, labels) for regression.
+    """
 
     x: np.ndarray
     y: np.ndarray
@@ -32,48 +78,46 @@ class Split(NamedTuple):
 
 @dataclass(frozen=True)
 class Dataset:
-    """A data set as stages see it; `mean` and `std` are of the training pixels scaled to 0…1, one a channel."""
+    """A data set as stages see it; `labels` names the classes, or the quantities of a regression."""
 
     name: str
     labels: tuple[str, ...]
     splits: dict[str, Split]
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
+    inputs: tuple[Input, ...]
+    task: Task = "single-label"
     source: str = field(default="", compare=False)
 
     def __getitem__(self, split: str) -> Split:
         return self.splits[split]
 
     @property
-    def shape(self) -> tuple[int, int, int]:
-        """(channels, height, width) of one image."""
-        channels, height, width = self.splits["train"].x.shape[1:]
-        return channels, height, width
+    def input(self) -> Input:
+        """The only input; `UserError` when there are several."""
+        if len(self.inputs) > 1:
+            raise UserError(f"`{self.name}` has {len(self.inputs)} inputs, and this network takes one")
+        return self.inputs[0]
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 over every pixel and label of every split."""
-        total = hashlib.sha256(repr((self.name, self.labels, self.mean, self.std)).encode())
+        """SHA-256 over every value and answer of every split."""
+        total = hashlib.sha256(repr((self.name, self.labels, self.inputs, self.task)).encode())
         for name in sorted(self.splits):
             for array in self.splits[name]:
                 total.update(repr((name, array.shape, str(array.dtype))).encode())
                 total.update(array.tobytes())
         return total.hexdigest()
 
-    def normalised(self, x: np.ndarray) -> np.ndarray:
-        """uint8 pixels → float32 as the models take them: scaled to 0…1, less the mean, over the deviation."""
-        import numpy as np
+    def columns(self, x: np.ndarray) -> tuple[np.ndarray, ...]:
+        """The raw values of each input, in the order of `inputs`."""
+        return tuple(x[each.name] for each in self.inputs) if x.dtype.names else (x,)
 
-        shape = (1, -1, 1, 1)
-        mean = np.asarray(self.mean, np.float32).reshape(shape)
-        std = np.asarray(self.std, np.float32).reshape(shape)
-        normal: np.ndarray = (x.astype(np.float32) / np.float32(255) - mean) / std
-        return normal
+    def ready(self, x: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Raw rows as models take them, one array an input."""
+        return tuple(each.ready(raw) for each, raw in zip(self.inputs, self.columns(x), strict=True))
 
     def limited(self, count: int) -> Dataset:
         """The first `count` examples of each split, for a smoke run."""
-        splits = {name: Split(split.x[:count], split.y[:count]) for name, split in self.splits.items()}
-        return Dataset(self.name, self.labels, splits, self.mean, self.std, self.source)
+        return replace(self, splits={name: Split(x[:count], y[:count]) for name, (x, y) in self.splits.items()})
 
 
 def load(name: str, limit: int | None = None) -> Dataset:
@@ -84,19 +128,31 @@ def load(name: str, limit: int | None = None) -> Dataset:
     return data if limit is None else data.limited(limit)
 
 
-def described(
+def measured(name: str, kind: Kind, raw: np.ndarray, *, scale: float = 1.0, vocabulary: int = 0) -> Input:
+    """An `Input` for training values `raw` (n, *shape), with their mean and deviation rounded to read well."""
+    import numpy as np
+
+    shape = raw.shape[1:]
+    if kind == "tokens":
+        return Input(name, kind, shape, vocabulary=vocabulary)
+    axes = (0, *range(2, raw.ndim))
+    values = raw.astype(np.float64) * scale
+    mean = tuple(round(float(v), 4) for v in values.mean(axis=axes))
+    std = tuple(round(max(float(v), 1e-4), 4) for v in values.std(axis=axes))
+    return Input(name, kind, shape, scale, mean, std)
+
+
+def images(
     name: str,
-    labels: tuple[str, ...],
+    labels: Sequence[str],
     splits: dict[str, Split],
     source: Path | str,
     moments: tuple[float, float] | None = None,
 ) -> Dataset:
-    """A `Dataset` with the mean and deviation given, or those of its training pixels, rounded to read well."""
-    import numpy as np
-
+    """A single-label `Dataset` of uint8 images, with the mean and deviation given, or those of its training pixels."""
     if moments is not None:
-        return Dataset(name, labels, splits, (moments[0],), (moments[1],), str(source))
-    pixels = splits["train"].x.astype(np.float64) / 255
-    mean = tuple(round(float(v), 4) for v in pixels.mean(axis=(0, 2, 3)))
-    std = tuple(round(max(float(v), 1e-4), 4) for v in pixels.std(axis=(0, 2, 3)))
-    return Dataset(name, labels, splits, mean, std, str(source))
+        shape = splits["train"].x.shape[1:]
+        input = Input("input", "image", shape, 1 / 255, (moments[0],), (moments[1],))
+    else:
+        input = measured("input", "image", splits["train"].x, scale=1 / 255)
+    return Dataset(name, tuple(labels), splits, (input,), source=str(source))

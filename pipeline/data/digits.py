@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from . import Dataset, Split, described
+from . import Dataset, Split, images
 
 
 def read() -> Dataset:
@@ -17,4 +17,4 @@ def read() -> Dataset:
     first, second = int(0.6 * len(x)), int(0.8 * len(x))
     parts = {"train": order[:first], "validation": order[first:second], "test": order[second:]}
     splits = {name: Split(x[rows], y[rows]) for name, rows in parts.items()}
-    return described("digits", tuple("0123456789"), splits, "scikit-learn load_digits")
+    return images("digits", tuple("0123456789"), splits, "scikit-learn load_digits")

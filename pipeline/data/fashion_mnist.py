@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import UserError
-from . import Dataset, Split, described
+from . import Dataset, Split, images
 
 LABELS = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
 MOMENTS = (0.286, 0.353)
@@ -36,7 +36,7 @@ def read() -> Dataset:
         "validation": Split(x[-VALIDATION:], y[-VALIDATION:]),
         "test": Split(*_official(folder, "t10k")),
     }
-    return described("fashion-mnist", LABELS, splits, folder, MOMENTS)
+    return images("fashion-mnist", LABELS, splits, folder, MOMENTS)
 
 
 def _folder() -> Path:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..paths import SHIPPED, replacing
-from . import Dataset, Split, described
+from . import Dataset, Split, images
 from .fashion_mnist import LABELS, MOMENTS
 from .fashion_mnist import read as read_full
 
@@ -21,7 +21,7 @@ SIZES = {"train": 7_000, "validation": 1_000, "test": 2_000}
 def read() -> Dataset:
     with np.load(FILE) as stored:
         splits = {name: Split(stored[f"{name}_x"], stored[f"{name}_y"].astype(np.int64)) for name in SIZES}
-    return described("fashion-mnist-10k", LABELS, splits, FILE.name, MOMENTS)
+    return images("fashion-mnist-10k", LABELS, splits, FILE.name, MOMENTS)
 
 
 def make() -> None:
