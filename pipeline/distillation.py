@@ -1,4 +1,4 @@
-"""What distilling needs: the loss, and the teacher's answers, asked for once and kept."""
+"""The teacher's answers to what the student learns from: asked for once, and kept."""
 
 from __future__ import annotations
 
@@ -6,27 +6,17 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from .errors import UserError
+from .losses import mean_answer
 from .paths import digest
 from .stage import Context
-from .train import Pixels, Schedule, logits
+from .train import Examples, Schedule, logits
 from .zoo import load
 
 
-def kd_loss(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
-    """T² · KL(softmax(teacher/T) ‖ softmax(student/T)) of logits (b, classes): summed over classes, mean over b.
-
-    T² keeps the gradient's size when T changes (Hinton et al., 2015, section 2).
-    """
-    softened = functional.log_softmax(student / temperature, 1)
-    target = functional.log_softmax(teacher / temperature, 1)
-    return temperature**2 * functional.kl_div(softened, target, reduction="batchmean", log_target=True)
-
-
 def teacher_logits(paths: list[Path], schedule: Schedule, views: int, seed: int, context: Context) -> list[Tensor]:
-    """The teachers' mean log-probabilities for each augmented view of the training images: `views` × (n, classes).
+    """The teachers' mean answers to each augmented view of the training examples: `views` × (n, labels).
 
     They are a by-product in the cache, under a key that covers the teachers' bytes, the data and the augmentation.
     """
@@ -45,13 +35,13 @@ def _answers(paths: list[Path], schedule: Schedule, view: int, seed: int, contex
     }
 
     def make(folder: Path) -> None:
-        pixels = Pixels(context.data, "train", seed, flip=schedule.flip, shift=schedule.shift)
+        examples = Examples(context.data, "train", seed, flip=schedule.flip, shift=schedule.shift)
         each = []
         for number, path in enumerate(paths):
             context.say(number, len(paths), f"asking the teacher, view {view + 1}")
-            each.append(torch.from_numpy(logits(_teacher(path, context), pixels, view)).log_softmax(1))
-        mean = torch.stack(each).logsumexp(0) - torch.tensor(len(each)).log()
-        save_file({"logits": mean}, folder / "logits.safetensors")
+            each.append(torch.from_numpy(logits(_teacher(path, context), examples, view)))
+        mean = each[0] if len(each) == 1 else mean_answer(each, context.data.task)
+        save_file({"logits": mean.contiguous()}, folder / "logits.safetensors")
 
     answers: Tensor = load_file(context.derive(key, make) / "logits.safetensors")["logits"]
     return answers

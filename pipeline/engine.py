@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from . import data, machine, paths, target
 from .cache import Cache, Entry, key_of
@@ -18,12 +18,15 @@ from .recipe import Recipe
 from .stage import MAIN_FILE, Artifact, Context, Made
 from .stages import TABLE
 
-FORMAT = 2
+if TYPE_CHECKING:
+    from .scores import Metric
+
+FORMAT = 3
 """Raised when what an entry of the cache holds changes, so that old entries are made anew."""
 MEASURING = ("ai-edge-litert", "onnx", "onnxruntime", "onnxscript", "onnxsim")
 """What every result is exported and scored with, beside the libraries that its stage uses."""
 AGREEMENT = 0.99
-"""Share of the test images to which a converted file gives its source's class; less is warned of."""
+"""Share of the test examples to which a converted file gives its source's class; less is warned of."""
 
 
 class Progress(Protocol):
@@ -67,7 +70,19 @@ class Engine:
 
     @cached_property
     def data(self) -> data.Dataset:
-        return data.load(self.recipe.task.data, self.limit)
+        task = self.recipe.task
+        return data.load(task.data, self.limit, base=self.recipe.document.path.parent, seed=task.seed)
+
+    @cached_property
+    def metric(self) -> Metric:
+        from .scores import METRICS
+
+        name, task = self.recipe.task.metric, self.data.task
+        if task not in data.METRICS[name]:
+            fitting = ", ".join(each for each, tasks in data.METRICS.items() if task in tasks)
+            place = self.recipe.document.place(("task",))
+            raise UserError(f"`{self.data.name}` is a {task} task, which `{name}` cannot score", f"one of: {fitting}", place)
+        return METRICS[name]
 
     @cached_property
     def machine(self) -> Machine:
@@ -163,6 +178,7 @@ class Engine:
             folder=folder,
             scratch=scratch,
             data=self.data,
+            metric=self.metric,
             seed=self.recipe.task.seed,
             source=self.recipe.document.path,
             presets=self.presets,
@@ -170,10 +186,10 @@ class Engine:
             derive=derive,
         )
         made: Made = step.stage.run(inputs, context)
-        say(0, 1, "measuring accuracy")
-        facts = examine.examine(made, folder, self.data, source.entry.facts if source else None)
+        say(0, 1, f"measuring {self.metric.name}")
+        facts = examine.examine(made, folder, self.data, self.metric, source.entry.facts if source else None)
         if source:
-            facts["notes"]["agreement"] = examine.agreement(folder, source.entry.folder)
+            facts["notes"]["agreement"] = examine.agreement(folder, source.entry.folder, self.data)
         files = made.presets.values() or [MAIN_FILE[made.kind]]
         digests = [paths.digest(folder / name) for name in files]
         return {**facts, "presets": made.presets, "digests": digests}
@@ -188,6 +204,7 @@ class Engine:
             "inputs": [entries[label].facts["digests"] for label in _sources(step)],
             "files": {name: paths.digest(paths.find(name, self.recipe.document.path)) for name in stage.files()},
             "data": self.data.digest,
+            "metric": self.metric.name,
             "seed": self.recipe.task.seed,
             "presets": self.presets if stage.per_preset else (),
             "versions": {n: found for n, found in self.versions.items() if n in stage.libraries or n in MEASURING},
@@ -209,7 +226,7 @@ class Engine:
         ]
         if facts.kind == "tflite":
             found += [
-                f"answers as {other} on {facts.notes[note]:.1%} of the test images only"
+                f"answers as {other} on {facts.notes[note]:.1%} of the test examples only"
                 for note, other in (("agreement", step.input), ("agreement_of_tflite_runtime", "in tflite-runtime"))
                 if facts.notes.get(note, 1.0) < AGREEMENT
             ]

@@ -10,14 +10,31 @@ _FLOOR = 1e-9
 
 
 class Ensemble(nn.Module):
-    """log Σ wₖ softmax(zₖ): softmax of the result is the weighted mean of the members' probabilities."""
+    """The weighted mean of the members' answers, in the form that a single network of the task answers in.
 
-    def __init__(self, members: list[nn.Module], weights: list[float]) -> None:
+    single-label: log Σ wₖ softmax(zₖ), whose softmax is the mean of the probabilities; multi-label: the logit of
+    Σ wₖ sigmoid(zₖ); regression: Σ wₖ zₖ.
+    """
+
+    def __init__(self, members: list[nn.Module], weights: list[float], task: str = "single-label") -> None:
         super().__init__()
         self.members = nn.ModuleList(members)
         self.weights = weights
+        self.task = task
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(b, channels, height, width) → log-probabilities (b, classes)."""
-        shares = [w * member(x).softmax(1) for w, member in zip(self.weights, self.members, strict=True)]
-        return torch.log(sum(shares[1:], shares[0]).clamp(min=_FLOOR))
+    def forward(self, *inputs: Tensor) -> Tensor:
+        """One tensor (b, …) an input → (b, labels)."""
+        return blend([member(*inputs) for member in self.members], self.weights, self.task)
+
+
+def blend(answers: list[Tensor], weights: list[float], task: str) -> Tensor:
+    """The weighted mean of several models' answers (b, labels), as `Ensemble` says."""
+    if task == "regression":
+        shares = [w * z for w, z in zip(weights, answers, strict=True)]
+        return sum(shares[1:], shares[0])
+    if task == "multi-label":
+        shares = [w * z.sigmoid() for w, z in zip(weights, answers, strict=True)]
+        mean = sum(shares[1:], shares[0]).clamp(_FLOOR, 1 - 1e-6)
+        return torch.log(mean) - torch.log(1 - mean)
+    shares = [w * z.softmax(1) for w, z in zip(weights, answers, strict=True)]
+    return torch.log(sum(shares[1:], shares[0]).clamp(min=_FLOOR))

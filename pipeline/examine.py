@@ -1,4 +1,4 @@
-"""What a model is worth, whatever its kind: counted, weighed and asked about every validation and test image."""
+"""What a model is worth, whatever its kind: counted, weighed and asked about every validation and test example."""
 
 from __future__ import annotations
 
@@ -7,19 +7,24 @@ from typing import Any
 
 import numpy as np
 
-from . import onnxio, scores, zoo
+from . import onnxio, zoo
 from .data import Dataset
+from .metadata import read, ready
 from .paths import digest
 from .predict import predict
+from .scores import Metric, nll
+from .scores import agreement as shared
 from .stage import MAIN_FILE, Made
 
 FLOAT_VIEW = "float.onnx"
 """A torch model is measured as the float ONNX file that it exports to, so that all stages compare in one runtime."""
-TFLITE_RUNTIME_IMAGES = 500
-"""tflite-runtime is there to prove compatibility, and slow on x86: it answers the first test images only."""
+TFLITE_RUNTIME_EXAMPLES = 500
+"""tflite-runtime is there to prove compatibility, and slow on x86: it answers the first test examples only."""
 
 
-def examine(made: Made, folder: Path, data: Dataset, source: dict[str, Any] | None) -> dict[str, Any]:
+def examine(
+    made: Made, folder: Path, data: Dataset, metric: Metric, source: dict[str, Any] | None
+) -> dict[str, Any]:
     """Facts of the artifact in `folder`, as `StageFacts` has them: `parameters`, `macs`, `files` and `notes`.
 
     `source` is the facts of the artifact that it was made from; a TFLite file has its parameters and MACs.
@@ -32,7 +37,7 @@ def examine(made: Made, folder: Path, data: Dataset, source: dict[str, Any] | No
         names = dict(made.presets)
     else:
         names = {made.notes.get("precision", "float32"): MAIN_FILE[made.kind]}
-    files = [_file(folder / name, precision, data) for precision, name in names.items()]
+    files = [_file(folder / name, precision, data, metric) for precision, name in names.items()]
     first = folder / next(iter(names.values()))
     notes = dict(made.notes)
     if made.kind == "tflite":
@@ -44,8 +49,8 @@ def examine(made: Made, folder: Path, data: Dataset, source: dict[str, Any] | No
     return {"files": files, "notes": notes, **size}
 
 
-def agreement(folder: Path, other: Path) -> float:
-    """Share of the test images to which two examined artifacts give the same class.
+def agreement(folder: Path, other: Path, data: Dataset) -> float:
+    """Share of the test examples to which two examined artifacts give the same answer.
 
     Like is compared with like: the files of the same precision if both have one.
     """
@@ -54,18 +59,22 @@ def agreement(folder: Path, other: Path) -> float:
     shared = sorted(mine.keys() & theirs.keys())
     one = mine[shared[0]] if shared else next(iter(mine.values()))
     two = theirs[shared[0]] if shared else next(iter(theirs.values()))
-    return float((np.load(one).argmax(1) == np.load(two).argmax(1)).mean())
+    return shared(np.load(one), np.load(two), data["test"].y)
 
 
-def _file(path: Path, precision: str, data: Dataset) -> dict[str, Any]:
-    found, correct = {}, ""
+def _file(path: Path, precision: str, data: Dataset, metric: Metric) -> dict[str, Any]:
+    contract, found = read(path), {}
     for split in ("validation", "test"):
         x, y = data[split]
-        answers = predict(path, data.normalised(x))
-        found[split] = {"accuracy": scores.accuracy(answers, y), "nll": scores.nll(answers, y)}
-        if split == "test":
-            np.save(path.parent / f"{precision}.npy", answers)
-            correct = "".join("1" if right else "0" for right in answers.argmax(1) == y)
+        answers = predict(path, ready(contract, data, x))
+        if contract["output"]["kind"] == "probabilities":
+            answers = _logits(answers, data)
+        found[split] = {metric.name: metric(answers, y), "nll": nll(answers, y)}
+    np.save(path.parent / f"{precision}.npy", answers)
+    # Right or wrong is all that accuracy needs for an interval; any other metric has its bootstrap draws.
+    plain = metric.name == "accuracy" and y.ndim == 1
+    correct = "".join("1" if right else "0" for right in answers.argmax(1) == y) if plain else ""
+    resampled = [] if plain else metric.resampled(answers, y)
     return {
         "path": path.name,
         "kind": path.suffix.removeprefix("."),
@@ -74,7 +83,15 @@ def _file(path: Path, precision: str, data: Dataset) -> dict[str, Any]:
         "sha256": digest(path),
         "scores": found,
         "correct": correct,
+        "resampled": resampled,
     }
+
+
+def _logits(shares: np.ndarray, data: Dataset) -> np.ndarray:
+    """Probabilities as what their softmax, or sigmoid, is taken of; int8 has exact zeros."""
+    safe = np.clip(shares.astype(np.float64), 1e-9, 1 - 1e-9)
+    found: np.ndarray = np.log(safe) if data.task == "single-label" else np.log(safe) - np.log(1 - safe)
+    return found.astype(np.float32)
 
 
 def _compatible(path: Path, data: Dataset) -> dict[str, Any]:
@@ -83,6 +100,7 @@ def _compatible(path: Path, data: Dataset) -> dict[str, Any]:
         import tflite_runtime  # noqa: F401
     except ImportError:
         return {}
-    images = data.normalised(data["test"].x[:TFLITE_RUNTIME_IMAGES])
-    litert, other = predict(path, images), predict(path, images, "tflite-runtime")
-    return {"agreement_of_tflite_runtime": float((litert.argmax(1) == other.argmax(1)).mean())}
+    x, y = data["test"]
+    columns = ready(read(path), data, x[:TFLITE_RUNTIME_EXAMPLES])
+    litert, other = predict(path, columns), predict(path, columns, "tflite-runtime")
+    return {"agreement_of_tflite_runtime": shared(litert, other, y)}

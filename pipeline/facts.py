@@ -17,8 +17,9 @@ class ModelFile(Facts):
     """One file that a runtime loads. `precision` is `float32`, or the integer preset: `u8s8`, `s8s8`, `dynamic`,
     or `int8` for a file that was loaded quantized.
 
-    `scores` is by split (`validation`, `test`): metric name → value; `correct` marks each test image `1` or `0`,
-    in the order of the split.
+    `scores` is by split (`validation`, `test`): metric name → value. For accuracy `correct` marks each test example
+    `1` or `0`, in the order of the split; for any other metric `resampled` has its values on bootstrap draws of them,
+    the same draws for every file.
     """
 
     path: str
@@ -28,6 +29,7 @@ class ModelFile(Facts):
     sha256: str
     scores: dict[str, dict[str, float]]
     correct: str = ""
+    resampled: list[float] = []
 
 
 class StageFacts(Facts):
@@ -82,8 +84,10 @@ class Report(Facts):
     data: dict[str, Any]
     reference: str | None
     """Name of the stage that accuracy drops are counted from."""
+    metric: str = "accuracy"
+    """What `keep` and the stage table count in."""
     keep: float | None
-    """The recipe's own `keep: {accuracy_drop: …}` in points."""
+    """The recipe's own `keep: {metric_drop: …}`: points, or of an error the share that it may grow by."""
     targets: list[str]
     """Paths of the target files."""
     stages: list[StageFacts]

@@ -11,11 +11,11 @@ from .bench import verdict
 from .errors import Place
 from .facts import Machine, ModelFile, Report, Samples, StageFacts
 from .target import Budget, LatencyBudget, Level, Target, host_preset
-from .units import Relative
+from .units import ERRORS, Relative
 
 Status = Literal["ok", "FAIL", "undecided", "no number"]
 Label = Literal["measured", "estimated", "cited"]
-Unit = Literal["bytes", "seconds", "ratio", "share", "points"]
+Unit = Literal["bytes", "seconds", "ratio", "share", "points", "percent"]
 
 
 @dataclass(frozen=True)
@@ -134,26 +134,45 @@ def _accuracy(report: Report, target: Target, file: ModelFile, budget: Any, find
 
 
 def _accuracy_drop(report: Report, target: Target, file: ModelFile, budget: Any, finding: Finding) -> Finding:
+    if report.metric != "accuracy":
+        return _noted(finding, f"this recipe counts {report.metric}; budget it by `keep: {{metric_drop: …}}`")
     return _dropped(report, file, replace(finding, basis=_images(file, target.reach)))
 
 
 def _dropped(report: Report, file: ModelFile, finding: Finding) -> Finding:
     stage = next((stage for stage in report.stages if stage.name == report.reference), None)
     reference = host_file(stage, report.machine) if stage else None
+    if report.metric != "accuracy" or (reference and reference.resampled):
+        return _metric_dropped(report, file, reference, finding)
     if reference is None or not file.correct or len(reference.correct) != len(file.correct):
         return _noted(replace(finding, basis=""), "no reference scored on the same test images")
     finding = _noted(finding, f"against {report.reference}")
     return _decided(finding, verdict.accuracy_drop(reference.correct, file.correct, finding.limit))
 
 
+def _metric_dropped(report: Report, file: ModelFile, reference: ModelFile | None, finding: Finding) -> Finding:
+    """The same for a metric other than plain accuracy, on the budget of the recipe; targets budget accuracy alone."""
+    if reference is None or not file.resampled or len(reference.resampled) != len(file.resampled):
+        return _noted(replace(finding, basis=""), f"no reference scored by {report.metric} on the same test examples")
+    finding = _noted(finding, f"against {report.reference}")
+    values = tuple(each.scores["test"][report.metric] for each in (reference, file))
+    found = verdict.metric_drop(
+        reference.resampled, file.resampled, (values[0], values[1]), finding.limit, higher=report.metric not in ERRORS
+    )
+    return _decided(finding, found)
+
+
 def _images(file: ModelFile, reach: str) -> str:
-    return f"{len(file.correct)} test images" + ("" if reach == "local" else ", run on this machine")
+    count = f"{len(file.correct)} test images" if file.correct else "bootstrap over the test examples"
+    return count + ("" if reach == "local" else ", run on this machine")
 
 
 def _keep(report: Report, findings: list[Finding], place: Place | None) -> Finding:
     """The worst drop of the files that go to a target, or of the last stage's when there is no target."""
     assert report.keep is not None
-    finding = Finding("recipe", "keep accuracy_drop", "required", "no number", report.keep, "points", place=place)
+    unit: Unit = "percent" if report.metric in ERRORS else "points"
+    check = "keep accuracy_drop" if report.metric == "accuracy" else f"keep metric_drop ({report.metric})"
+    finding = Finding("recipe", check, "required", "no number", report.keep, unit, place=place)
     paths = {each.file for each in findings if each.file}
     files = {file.path: file for stage in report.stages for file in stage.files if file.path in paths}
     if not files and report.stages:

@@ -1,50 +1,71 @@
-"""The one contract for every file that leaves the pipeline: what goes in, what comes out, what the classes are called.
+"""The one contract for every file that leaves the pipeline: what goes in, what comes out, what the answers are called.
 
 The same JSON stands in an ONNX file's metadata property `edgepress`, in a TFLite file's metadata buffer `edgepress`
-and in a `.json` beside the file, so that ten lines of numpy and a runtime can use it:
+and in a `.json` beside the file, so that ten lines of numpy and a runtime can use it. For each of `inputs`:
 
-    x = (pixels * scale - mean) / std        # pixels as stored, `input.size`, `input.layout`
-    label = labels[argmax(output)]
+    x = (raw * scale - mean) / std           # `mean` and `std` one a channel; not for dtype uint8 or integers
+    label = labels[argmax(output)]           # `task` says how the output is read
+
+An input of dtype `uint8` takes raw pixels: the file normalises them itself.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .zoo import METADATA_KEY
 
 if TYPE_CHECKING:
+    import numpy as np
     import onnx
 
-    from .data import Dataset
+    from .data import Dataset, Input
 
-SCHEMA = 1
+SCHEMA = 2
+LAYOUTS = {"image": "NCHW", "series": "NCL", "numbers": "NC", "tokens": "NL"}
+CHANNELS_LAST = {"NCHW": "NHWC", "NCL": "NLC"}
+"""How TFLite orders what ONNX orders otherwise."""
+TOLD = {"single-label": "logits", "multi-label": "logits", "regression": "values"}
 
 
 def describe(data: Dataset) -> dict[str, Any]:
-    """The contract for a classifier of `data` that takes normalised floats and gives logits."""
-    channels, height, width = data.shape
+    """The contract of a model of `data` that takes normalised floats and gives logits, or values."""
     return {
         "schema": SCHEMA,
-        "task": "classification",
+        "task": data.task,
         "labels": list(data.labels),
-        "input": {
-            "name": "input",
-            "layout": "NCHW",
-            "size": [height, width],
-            "channels": channels,
-            "color": {1: "grey", 3: "RGB", 4: "RGBA"}.get(channels),
-            "dtype": "float32",
-            "scale": 1 / 255,
-            "mean": list(data.mean),
-            "std": list(data.std),
-            "resize": None,
-            "crop": None,
-        },
-        "output": {"name": "output", "kind": "logits"},
+        "inputs": [_describe(each) for each in data.inputs],
+        "output": {"name": "output", "kind": TOLD[data.task]},
     }
+
+
+def _describe(given: Input) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "name": given.name,
+        "kind": given.kind,
+        "layout": LAYOUTS[given.kind],
+        "shape": [1, *given.shape],
+        "dtype": given.dtype,
+    }
+    if given.kind == "tokens":
+        return found | {"vocabulary": given.vocabulary}
+    found |= {"scale": given.scale, "mean": list(given.mean), "std": list(given.std)}
+    if given.kind == "image":
+        channels, *size = given.shape
+        found |= {"size": size, "channels": channels, "color": {1: "grey", 3: "RGB", 4: "RGBA"}.get(channels)}
+        found |= {"resize": given.resize}
+    return found
+
+
+def ready(contract: dict[str, Any], data: Dataset, x: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Raw rows of `data` as a file with this contract takes them, in ONNX's layouts, one array an input."""
+    return tuple(
+        raw if entry["dtype"] == "uint8" else each.ready(raw)
+        for entry, each, raw in zip(contract["inputs"], data.inputs, data.columns(x), strict=True)
+    )
 
 
 def embed(model: onnx.ModelProto, contract: dict[str, Any]) -> None:
@@ -65,13 +86,23 @@ def read_onnx(model: onnx.ModelProto) -> dict[str, Any]:
     raise KeyError(METADATA_KEY)
 
 
-def for_tflite(contract: dict[str, Any]) -> dict[str, Any]:
-    """The contract of the TFLite file made from an ONNX file: TFLite keeps the channels last."""
-    return contract | {"input": contract["input"] | {"layout": "NHWC"}}
+def for_tflite(contract: dict[str, Any], moved: Collection[str]) -> dict[str, Any]:
+    """The contract of the TFLite file made from an ONNX file; `moved` names the inputs whose channels come last."""
+    return contract | {"inputs": [_narrow(_last(entry) if entry["name"] in moved else entry) for entry in contract["inputs"]]}
+
+
+def _last(entry: dict[str, Any]) -> dict[str, Any]:
+    batch, channels, *rest = entry["shape"]
+    return entry | {"layout": CHANNELS_LAST[entry["layout"]], "shape": [batch, *rest, channels]}
+
+
+def _narrow(entry: dict[str, Any]) -> dict[str, Any]:
+    """TFLite's operators take ids of 32 bits."""
+    return entry | {"dtype": "int32"} if entry["dtype"] == "int64" else entry
 
 
 def read(path: Path) -> dict[str, Any]:
-    """The contract of a delivered `.onnx` or `.tflite` file."""
+    """The contract of an `.onnx` or `.tflite` file that the pipeline made."""
     if path.suffix == ".onnx":
         import onnx
 

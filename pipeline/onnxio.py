@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import warnings
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -13,6 +14,7 @@ import onnx
 from onnx import numpy_helper
 
 from . import metadata
+from .embedding import Embedded, embedded
 from .errors import UserError
 from .predict import predict
 
@@ -25,25 +27,37 @@ TOLERANCE = 1e-3
 """Largest difference of the exported graph's answers from torch's, as a share of the largest answer."""
 
 
-def export(module: nn.Module, data: Dataset, path: Path, *, opset: int = 18) -> float:
+def export(
+    module: nn.Module,
+    data: Dataset,
+    path: Path,
+    *,
+    opset: int = 18,
+    embed: Collection[str] = (),
+    raw: bool = False,
+) -> float:
     """Write `module` as one self-contained, simplified ONNX file with a batch of 1 and the metadata contract.
 
-    Returns the largest difference from torch on validation images, as a share of the largest answer;
+    `embed` puts `normalize` before it and `softmax` after it into the graph; `raw` makes it take uint8.
+    Returns the largest difference from torch on validation examples, as a share of the largest answer;
     raises UserError when it is above `TOLERANCE` or the exporter refuses the module.
     """
     import onnxsim
     import torch
 
-    example = torch.zeros(1, *data.shape)
+    contract = embedded(metadata.describe(data), embed, raw)
     module = module.eval().to(memory_format=torch.contiguous_format)
+    whole = Embedded(module, data, contract).eval() if embed or raw else module
+    columns = metadata.ready(contract, data, data["validation"].x[:64])
+    example = tuple(torch.from_numpy(each[:1].copy()) for each in columns)
     for name in ("torch.onnx", "onnxscript", "onnx_ir"):
         logging.getLogger(name).setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             program = torch.onnx.export(
-                module, (example,), dynamo=True, opset_version=opset, input_names=["input"], output_names=["output"],
-                external_data=False, verbose=False,
+                whole, example, dynamo=True, opset_version=opset, output_names=["output"],
+                input_names=[each.name for each in data.inputs], external_data=False, verbose=False,
             )  # fmt: skip
     except torch.onnx.errors.OnnxExporterError as error:
         raise UserError(f"torch cannot export this network: {str(error).splitlines()[0]}") from error
@@ -52,13 +66,14 @@ def export(module: nn.Module, data: Dataset, path: Path, *, opset: int = 18) -> 
     if not simplified:
         raise UserError("onnxsim changed the answers of this network", "report it with the name of the network")
     _pool(model.graph)
-    metadata.embed(model, metadata.describe(data))
-    _write(model, path)
+    metadata.embed(model, contract)
+    write(model, path)
 
-    images = data.normalised(data["validation"].x[:64])
     with torch.inference_mode():
-        expected = module(torch.from_numpy(images)).numpy()
-    return _compared(path, images, expected)
+        expected = module(*map(torch.from_numpy, data.ready(data["validation"].x[:64])))
+        if contract["output"]["kind"] == "probabilities":
+            expected = expected.softmax(1) if data.task == "single-label" else expected.sigmoid()
+    return _compared(path, columns, expected.numpy())
 
 
 def _pool(graph: onnx.GraphProto) -> None:
@@ -78,52 +93,6 @@ def _pool(graph: onnx.GraphProto) -> None:
     graph.initializer.extend(kept)
 
 
-def adopt(source: Path, data: Dataset, path: Path) -> bool:
-    """Take over an ONNX file from elsewhere: checked, batch 1, one file, with the metadata contract.
-
-    Returns whether it is quantized already. Raises UserError for whatever this pipeline cannot use.
-    """
-    try:
-        model = onnx.load(source)
-        onnx.checker.check_model(model)
-    except (onnx.checker.ValidationError, ValueError, OSError, TypeError) as error:
-        raise UserError(f"`{source}` is not a sound ONNX file: {str(error).splitlines()[0]}") from error
-    except Exception as error:
-        # protobuf's DecodeError has no stable home across its versions.
-        if type(error).__name__ != "DecodeError":
-            raise
-        raise UserError(f"`{source}` is not an ONNX file") from error
-    stored = {tensor.name for tensor in model.graph.initializer}
-    inputs = [value for value in model.graph.input if value.name not in stored]
-    if len(inputs) != 1 or len(model.graph.output) != 1:
-        raise UserError(
-            f"`{source}` has {len(inputs)} inputs and {len(model.graph.output)} outputs",
-            "only models with one input and one output are supported",
-        )
-    _fix_batch(inputs[0])
-    _fix_batch(model.graph.output[0])
-    takes, gives = _words(inputs[0].type.tensor_type.elem_type, _shape(inputs[0])), _words(1, [1, *data.shape])
-    if takes != gives:
-        raise UserError(
-            f"`{source}` takes {takes} where `{data.name}` gives {gives}",
-            "export it for this input, or change `task: {data: …}`",
-        )
-    classes = _shape(model.graph.output[0])
-    if classes != [1, len(data.labels)]:
-        raise UserError(f"`{source}` gives {_words(1, classes)}, `{data.name}` has {len(data.labels)} classes")
-    contract = metadata.describe(data)
-    contract["input"]["name"], contract["output"]["name"] = inputs[0].name, model.graph.output[0].name
-    metadata.embed(model, contract)
-    _write(model, path)
-    try:
-        found = predict(path, data.normalised(data["validation"].x[:1])).shape[1:]
-    except Exception as error:  # onnxruntime's errors have no common base
-        raise UserError(f"onnxruntime cannot run `{source}`: {str(error).splitlines()[0]}") from error
-    if list(found) != classes[1:]:
-        raise UserError(f"`{source}` says that it gives {classes[1]} classes, and gives {_words(1, list(found))}")
-    return quantized(model)
-
-
 class Size(NamedTuple):
     """Learnt numbers, and multiply-accumulates of convolutions and matrix products for one example."""
 
@@ -137,7 +106,7 @@ def size(path: Path) -> Size:
     graph = model.graph
     tensors = {t.name: t for t in graph.initializer}
     source = {out: node for node in graph.node for out in node.output}
-    shapes = {v.name: _shape(v) for v in [*graph.value_info, *graph.input, *graph.output]}
+    shapes = {v.name: shape(v) for v in [*graph.value_info, *graph.input, *graph.output]}
 
     def weight(name: str) -> str | None:
         """The initializer that `name` stands for, through a DequantizeLinear."""
@@ -195,29 +164,18 @@ def constant(tensor: onnx.TensorProto) -> np.ndarray:
     return array
 
 
-def _write(model: onnx.ModelProto, path: Path) -> None:
+def write(model: onnx.ModelProto, path: Path) -> None:
     onnx.checker.check_model(model)
     path.write_bytes(model.SerializeToString())
 
 
-def _compared(path: Path, images: np.ndarray, expected: np.ndarray) -> float:
-    found = predict(path, images)
+def _compared(path: Path, columns: tuple[np.ndarray, ...], expected: np.ndarray) -> float:
+    found = predict(path, columns)
     error = float(np.abs(found - expected).max() / max(float(np.abs(expected).max()), 1e-6))
     if not error <= TOLERANCE:
         raise UserError(f"the exported graph answers otherwise than torch: off by {error:.1%} of the largest answer")
     return error
 
 
-def _shape(value: onnx.ValueInfoProto) -> list[int]:
+def shape(value: onnx.ValueInfoProto) -> list[int]:
     return [d.dim_value for d in value.type.tensor_type.shape.dim]
-
-
-def _words(dtype: int, shape: list[int]) -> str:
-    return f"{onnx.helper.tensor_dtype_to_np_dtype(dtype).name} {' × '.join(str(side or '?') for side in shape)}"
-
-
-def _fix_batch(value: onnx.ValueInfoProto) -> None:
-    """A batch that is left open becomes 1."""
-    first = value.type.tensor_type.shape.dim
-    if len(first) and first[0].dim_value == 0:
-        first[0].dim_value = 1

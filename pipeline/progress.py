@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from .units import show_bytes, show_count
+from .units import show_bytes, show_count, show_score
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
@@ -20,10 +20,10 @@ def summary(facts: StageFacts) -> str:
     """One line about a finished stage."""
     file = facts.files[0]
     how = "cached" if facts.cached else f"{facts.seconds:.1f} s"
-    score = file.scores["validation"]["accuracy"]
+    name, score = next(iter(file.scores["validation"].items()))
     return (
         f"{facts.name}: {how}, {show_count(facts.parameters)} parameters, {show_bytes(file.bytes)}, "
-        f"{score:.1%} on validation"
+        f"{show_score(name, score)} on validation"
     )
 
 

@@ -35,18 +35,18 @@ def quantize_static(
     ranges: str,
     per_channel: bool,
 ) -> dict[str, str]:
-    """Quantize `source` with ranges from the first `samples` validation images; preset → file name in `folder`.
+    """Quantize `source` with ranges from the first `samples` validation examples; preset → file name in `folder`.
 
     `s8s8` is always written, since TFLite is made from it; the order is that of `presets`.
     """
     model = _float_model(source)
-    images = data.normalised(data["validation"].x[:samples])
-    if not np.isfinite(images).all():
-        raise UserError("the validation images hold values that are not numbers")
-    if not np.isfinite(predict(source, images)).all():
-        raise UserError("the float model's answers to the validation images are not numbers")
+    columns = metadata.ready(metadata.read_onnx(model), data, data["validation"].x[:samples])
+    if not all(np.isfinite(each).all() for each in columns):
+        raise UserError("the validation examples hold values that are not numbers")
+    if not np.isfinite(predict(source, columns)).all():
+        raise UserError("the float model's answers to the validation examples are not numbers")
 
-    made = signed(source, images, ranges=ranges, per_channel=per_channel)
+    made = signed(source, columns, ranges=ranges, per_channel=per_channel)
     metadata.embed(made, metadata.read_onnx(model))
     models = {"s8s8": made}
     if "u8s8" in presets:
@@ -58,13 +58,20 @@ def quantize_static(
     return files
 
 
-def signed(source: Path, images: np.ndarray, *, ranges: str = "minmax", per_channel: bool = True) -> onnx.ModelProto:
-    """The float graph of `source` in QDQ form, int8 everywhere, with ranges from `images` (n, c, h, w)."""
+def signed(
+    source: Path, inputs: np.ndarray | tuple[np.ndarray, ...], *, ranges: str = "minmax", per_channel: bool = True
+) -> onnx.ModelProto:
+    """The float graph of `source` in QDQ form, int8 everywhere, with ranges from `inputs`, as `predict` takes them."""
     from onnxruntime import quantization as ort
 
+    columns = inputs if isinstance(inputs, tuple) else (inputs,)
+
     class Reader(ort.CalibrationDataReader):
-        def __init__(self, name: str) -> None:
-            self.feeds: Iterator[dict[str, np.ndarray]] = ({name: image[None]} for image in images)
+        def __init__(self, names: list[str]) -> None:
+            rows = zip(*columns, strict=True)
+            self.feeds: Iterator[dict[str, np.ndarray]] = (
+                {name: value[None] for name, value in zip(names, row, strict=True)} for row in rows
+            )
 
         def get_next(self) -> dict[str, np.ndarray] | None:
             return next(self.feeds, None)
@@ -75,7 +82,7 @@ def signed(source: Path, images: np.ndarray, *, ranges: str = "minmax", per_chan
         ort.quantize_static(
             str(prepared),
             str(made),
-            Reader(onnx.load(prepared).graph.input[0].name),
+            Reader([each.name for each in onnx.load(prepared).graph.input]),
             quant_format=ort.QuantFormat.QDQ,
             activation_type=ort.QuantType.QInt8,
             weight_type=ort.QuantType.QInt8,

@@ -16,7 +16,7 @@ from .errors import Mistake, Problem, UserError, suggest
 from .names import Name
 from .stage import Stage
 from .stages import TABLE
-from .units import Points
+from .units import Drop, Points
 from .validation import in_order, validated
 from .yamlio import Document
 
@@ -24,12 +24,6 @@ if TYPE_CHECKING:
     AnyStage = Stage
 else:
     AnyStage = Annotated[reduce(or_, TABLE.values()), Field(discriminator="use")]
-
-
-def _data(name: str) -> str:
-    if name not in NAMES:
-        raise Mistake("there is no such data set", suggest(name, NAMES))
-    return name
 
 
 def _metric(name: str) -> str:
@@ -57,6 +51,12 @@ def _once(names: tuple[str, ...]) -> tuple[str, ...]:
     return names
 
 
+def _data(name: str) -> str:
+    if name not in NAMES:
+        raise Mistake("there is no such data set", suggest(name, NAMES))
+    return name
+
+
 class _Options(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -64,7 +64,9 @@ class _Options(BaseModel):
 class Task(_Options):
     """What is learnt, and how it is scored."""
 
-    data: Annotated[str, AfterValidator(_data)] = Field(description="the data set", examples=list(NAMES))
+    data: Annotated[str, AfterValidator(_data)] = Field(
+        description="the data set: a name, a folder of images, a `.csv`, an `.npz`, `./my_data.py:load`, or a mapping"
+    )
     metric: Annotated[str, AfterValidator(_metric)] = Field(
         default="accuracy", description="what a model is scored by", examples=list(METRICS)
     )
@@ -75,6 +77,16 @@ class Keep(_Options):
     """What the compressed model must keep, on every target."""
 
     accuracy_drop: Points | None = Field(default=None, description="how far accuracy may fall below the reference")
+    metric_drop: Drop | None = Field(
+        default=None,
+        description="how far the recipe's metric may fall below the reference; of an error, how much it may grow: `5%`",
+    )
+
+    def limit(self) -> tuple[str, float] | None:
+        """The option that is set, and its limit in points or percent."""
+        if self.accuracy_drop is not None:
+            return "accuracy_drop", self.accuracy_drop
+        return None if self.metric_drop is None else ("metric_drop", self.metric_drop)
 
 
 class Recipe(_Options):

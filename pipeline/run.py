@@ -62,13 +62,18 @@ def check(path: Path, *, runs: Path) -> int:
         ) from error
     if report.data["recipe_sha256"] != digest(path):
         print(f"note: {path} has changed since this run; its models are as they were then\n")
-    keep = recipe.keep.accuracy_drop
-    report = report.model_copy(update={"keep": keep})
+    report = report.model_copy(update={"keep": _limit(recipe)})
     return _judge(report, recipe, [load_target(file) for file in recipe.target_files()])
 
 
+def _limit(recipe: Recipe) -> float | None:
+    kept = recipe.keep.limit()
+    return kept[1] if kept else None
+
+
 def _judge(report: Report, recipe: Recipe, targets: list[Target]) -> int:
-    place = recipe.document.place(("keep", "accuracy_drop")) if report.keep is not None else None
+    kept = recipe.keep.limit()
+    place = recipe.document.place(("keep", kept[0])) if kept else None
     findings = gate.judge(report, targets, place)
     print(text.render(report, findings), end="")
     return gate.exit_code(findings)
@@ -85,13 +90,15 @@ def _measured(engine: Engine, stages: list[StageFacts], shown: Lines | Live) -> 
         machine=engine.machine,
         versions=engine.versions,
         data={
-            "name": recipe.task.data,
+            "name": engine.data.name,
+            "kind": "images" if engine.data.inputs[0].kind == "image" else "examples",
             "sha256": engine.data.digest,
             "recipe_sha256": digest(recipe.document.path),
             "images": {name: len(split.y) for name, split in engine.data.splits.items()},
         },
         reference=recipe.reference_label(),
-        keep=recipe.keep.accuracy_drop,
+        metric=recipe.task.metric,
+        keep=_limit(recipe),
         targets=[str(file) for file in recipe.target_files()],
         stages=stages,
         samples=[],

@@ -1,17 +1,118 @@
-"""Metrics of logits against labels."""
+"""Metrics of a model's answers against labels, and how sure they are."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 import numpy as np
 
-
-def accuracy(logits: np.ndarray, labels: np.ndarray) -> float:
-    """Share of rows of `logits` (n, classes) whose largest entry is at the label."""
-    return float((logits.argmax(1) == labels).mean())
+RESAMPLES = 1000
+"""Draws of the bootstrap; the same examples are drawn for every model, so that two models can be paired."""
 
 
-def nll(logits: np.ndarray, labels: np.ndarray) -> float:
-    """Mean negative log-likelihood in nats; `logits` (n, classes) need not be normalised."""
-    z = logits.astype(np.float64)
-    z = z - z.max(1, keepdims=True)
-    return float((np.log(np.exp(z).sum(1)) - z[np.arange(len(z)), labels]).mean())
+@dataclass(frozen=True)
+class Metric:
+    """A number from answers (n, labels) and labels as `data.Split` has them; `higher` says which way is better."""
+
+    name: str
+    function: Callable[[np.ndarray, np.ndarray], float]
+    higher: bool = True
+
+    def __call__(self, answers: np.ndarray, y: np.ndarray) -> float:
+        return float(self.function(answers, y))
+
+    def goodness(self, answers: np.ndarray, y: np.ndarray) -> float:
+        """In points, more is better: 100 times a share, or minus the error in percent of the labels' mean size."""
+        value = self(answers, y)
+        return 100 * value if self.higher else -100 * value / max(float(np.abs(y).mean()), 1e-9)
+
+    def resampled(self, answers: np.ndarray, y: np.ndarray) -> list[float]:
+        """The metric on `RESAMPLES` bootstrap draws of the examples (Efron, 1979)."""
+        random = np.random.default_rng(len(y))
+        draws = (random.integers(0, len(y), len(y)) for _ in range(RESAMPLES))
+        return [round(self(answers[rows], y[rows]), 6) for rows in draws]
+
+
+def accuracy(answers: np.ndarray, y: np.ndarray) -> float:
+    """Share of rows whose largest answer is at the label; of multi-label rows, share of labels told right."""
+    return float((answers.argmax(1) == y).mean()) if y.ndim == 1 else float(((answers > 0) == (y > 0)).mean())
+
+
+def macro_f1(answers: np.ndarray, y: np.ndarray) -> float:
+    """Mean over the classes that occur of 2·TP / (2·TP + FP + FN)."""
+    told, true = _marks(answers, y)
+    right, wrong = (told & true).sum(0), (told ^ true).sum(0)
+    seen = true.any(0)
+    return float((2 * right / np.maximum(2 * right + wrong, 1))[seen].mean())
+
+
+def worst_recall(answers: np.ndarray, y: np.ndarray) -> float:
+    """The smallest share of a class's examples that are told right, over the classes that occur."""
+    told, true = _marks(answers, y)
+    seen = true.any(0)
+    return float(((told & true).sum(0)[seen] / true.sum(0)[seen]).min())
+
+
+def auc(answers: np.ndarray, y: np.ndarray) -> float:
+    """Mean over the classes of the chance that an example of the class is ranked above one that is not (ties 1/2)."""
+    from scipy.stats import rankdata
+
+    _, true = _marks(answers, y)
+    odds = answers if y.ndim > 1 else answers - _logsumexp(answers)
+    found = []
+    for score, mark in zip(odds.T, true.T, strict=True):
+        positive, negative = int(mark.sum()), int((~mark).sum())
+        if positive and negative:
+            ranks = rankdata(score)
+            found.append((ranks[mark].sum() - positive * (positive + 1) / 2) / (positive * negative))
+    return float(np.mean(found)) if found else 0.5
+
+
+def mae(answers: np.ndarray, y: np.ndarray) -> float:
+    """Mean absolute error."""
+    return float(np.abs(answers - y).mean())
+
+
+METRICS = {
+    "accuracy": Metric("accuracy", accuracy),
+    "macro-f1": Metric("macro-f1", macro_f1),
+    "worst-recall": Metric("worst-recall", worst_recall),
+    "auc": Metric("auc", auc),
+    "mae": Metric("mae", mae, higher=False),
+}
+"""By name; `data.METRICS` has the tasks that each is for."""
+
+
+def nll(answers: np.ndarray, y: np.ndarray) -> float:
+    """Mean negative log-likelihood in nats of answers that need not be normalised.
+
+    Multi-label: of each label's two outcomes. Regression: the mean squared error, a Gaussian's up to constants.
+    """
+    z = answers.astype(np.float64)
+    if y.ndim == 1:
+        return float((_logsumexp(z)[:, 0] - z[np.arange(len(z)), y]).mean())
+    if y.dtype.kind == "f":
+        return float(((z - y) ** 2).mean())
+    return float((np.logaddexp(0, z) - z * y).mean())
+
+
+def agreement(one: np.ndarray, other: np.ndarray, y: np.ndarray) -> float:
+    """Share of answers (n, labels) of two models that tell the same, or are within 1% of the labels' spread."""
+    if y.dtype.kind == "f":
+        return float((np.abs(one - other) <= 0.01 * max(float(y.std()), 1e-9)).mean())
+    return float(((one > 0) == (other > 0)).mean()) if y.ndim > 1 else float((one.argmax(1) == other.argmax(1)).mean())
+
+
+def _marks(answers: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What is told and what is true, as booleans (n, classes)."""
+    if y.ndim > 1:
+        return answers > 0, y > 0
+    classes = np.arange(answers.shape[1])
+    return answers.argmax(1)[:, None] == classes, y[:, None] == classes
+
+
+def _logsumexp(z: np.ndarray) -> np.ndarray:
+    top = z.max(1, keepdims=True)
+    found: np.ndarray = top + np.log(np.exp(z - top).sum(1, keepdims=True))
+    return found

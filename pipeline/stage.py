@@ -18,6 +18,7 @@ from .names import Name
 
 if TYPE_CHECKING:
     from .data import Dataset
+    from .scores import Metric
 
 Kind = Literal["torch", "onnx", "tflite"]
 MAIN_FILE: dict[Kind, str] = {"torch": "model.safetensors", "onnx": "model.onnx", "tflite": "model.tflite"}
@@ -63,6 +64,7 @@ class Context:
         folder: where the stage writes its files; published as a whole, or not at all.
         scratch: kept when the run is killed, so that a long stage can go on where it stopped.
         data: the recipe's data set.
+        metric: what a model is scored by.
         seed: the recipe's seed.
         source: the recipe file, for paths beside it.
         presets: the integer presets that the recipe's targets need, the host's first.
@@ -73,6 +75,7 @@ class Context:
     folder: Path
     scratch: Path
     data: Dataset
+    metric: Metric
     seed: int
     source: Path
     presets: tuple[str, ...]

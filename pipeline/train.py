@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
-    from .data import Dataset
+    from .data import Dataset, Input
 
     Loss = Callable[[Tensor, Tensor, "Rows"], Tensor]
     """(logits (b, classes), labels (b,), which rows these are) → a scalar."""
@@ -39,6 +39,9 @@ class Schedule(BaseModel):
     weight_decay: float = Field(default=0.05, ge=0, description="AdamW's decoupled weight decay")
     flip: bool = Field(default=True, description="mirror half of the images left to right")
     shift: int = Field(default=2, ge=0, description="move each image by up to this many pixels each way")
+    balance: Literal["weights", "sampling"] | None = Field(
+        default=None, description="rare classes count more in the loss, or are drawn more often"
+    )
 
 
 @dataclass(frozen=True)
@@ -49,8 +52,8 @@ class Rows:
     view: int
 
 
-class Pixels:
-    """The images of one split as normalised float tensors, augmented on the fly.
+class Examples:
+    """The examples of one split as a model takes them; images are augmented on the fly.
 
     View v of image i is a pure function of (seed, v, i), so a teacher's answers to a view can be kept.
     """
@@ -58,22 +61,26 @@ class Pixels:
     def __init__(self, data: Dataset, split: str, seed: int, *, flip: bool = False, shift: int = 0) -> None:
         import torch
 
-        self.x = torch.from_numpy(data[split].x.copy())
-        self.y = torch.from_numpy(data[split].y.copy())
-        shape = (1, -1, 1, 1)
-        self.mean = torch.tensor(data.mean).reshape(shape)
-        self.std = torch.tensor(data.std).reshape(shape)
+        x, y = data[split]
+        self.columns = [torch.from_numpy(raw.copy()) for raw in data.columns(x)]
+        self.y = torch.from_numpy(y.copy())
+        self.inputs = data.inputs
         self.seed, self.flip, self.shift = seed, flip, shift
         self._view: tuple[int, Tensor, Tensor] | None = None
 
     def __len__(self) -> int:
-        return len(self.x)
+        return len(self.y)
 
-    def batch(self, rows: Rows) -> Tensor:
-        """The images of `rows`, float32 (b, channels, height, width), `channels_last`."""
+    def batch(self, rows: Rows) -> tuple[Tensor, ...]:
+        """One tensor (b, *shape) an input: int64 tokens, float32 all else; images `channels_last`."""
+        return tuple(self._ready(each, raw[rows.index], rows) for each, raw in zip(self.inputs, self.columns, strict=True))
+
+    def _ready(self, each: Input, raw: Tensor, rows: Rows) -> Tensor:
         import torch
 
-        x = (self.x[rows.index].float() / 255 - self.mean) / self.std
+        x = torch.from_numpy(each.ready(raw.numpy()))
+        if each.kind != "image":
+            return x
         if self.flip or self.shift:
             flips, moves = self._randomness(rows.view)
             x = _augmented(x, flips[rows.index], moves[rows.index], self.shift)
@@ -126,25 +133,25 @@ def fit(
     """
     import torch
 
-    pixels = Pixels(data, "train", seed, flip=schedule.flip, shift=schedule.shift)
-    batch = min(schedule.batch, len(pixels))
-    steps = len(pixels) // batch
+    examples = Examples(data, "train", seed, flip=schedule.flip, shift=schedule.shift)
+    batch = min(schedule.batch, len(examples))
+    steps = len(examples) // batch
     if schedule.epochs == 0:
         return module.eval()
-    if len(pixels) < 2:  # batch norm has no variance of one value
-        raise UserError("1 training image is not enough to train on")
+    if len(examples) < 2:  # batch norm has no variance of one value
+        raise UserError("1 training example is not enough to train on")
     optimizer = torch.optim.AdamW(_groups(module, schedule.weight_decay), lr=schedule.lr)
     scheduler = torch.optim.lr_scheduler.OneCycleLR(optimizer, schedule.lr, total_steps=schedule.epochs * steps + 1)
     parts: dict[str, Any] = {"module": module, "optimizer": optimizer, "scheduler": scheduler}
     for epoch in range(_resume(checkpoint, parts), schedule.epochs):
         torch.manual_seed(int(generator(seed, epoch, 2).initial_seed()))
-        order = torch.randperm(len(pixels), generator=generator(seed, epoch, 3))
+        order = _order(examples, data, schedule, generator(seed, epoch, 3))
         view = epoch if views is None else epoch % views
         module.train()
         total = 0.0
         for step in range(steps):
             rows = Rows(order[step * batch : (step + 1) * batch], view)
-            value = loss(module(pixels.batch(rows)), pixels.y[rows.index], rows)
+            value = loss(module(*examples.batch(rows)), examples.y[rows.index], rows)
             optimizer.zero_grad(set_to_none=True)
             value.backward()
             optimizer.step()
@@ -162,14 +169,14 @@ def fit(
     return module.eval()
 
 
-def logits(module: nn.Module, pixels: Pixels, view: int = 0, batch: int = 256) -> np.ndarray:
-    """What `module` answers to every image of `pixels`, in order: float32 (n, classes)."""
+def logits(module: nn.Module, examples: Examples, view: int = 0, batch: int = 256) -> np.ndarray:
+    """What `module` answers to every one of `examples`, in order: float32 (n, labels)."""
     import torch
 
     module.eval()
     with torch.inference_mode():
-        parts = torch.arange(len(pixels)).split(batch)
-        answers = torch.cat([module(pixels.batch(Rows(rows, view))) for rows in parts])
+        parts = torch.arange(len(examples)).split(batch)
+        answers = torch.cat([module(*examples.batch(Rows(rows, view))) for rows in parts])
     found: np.ndarray = answers.float().numpy()
     return found
 
@@ -184,6 +191,17 @@ def _resume(checkpoint: Path, parts: dict[str, Any]) -> int:
     for name, part in parts.items():
         part.load_state_dict(state[name])
     return int(state["epoch"])
+
+
+def _order(examples: Examples, data: Dataset, schedule: Schedule, random: torch.Generator) -> Tensor:
+    """Which examples an epoch sees, in which order: each once, or as many drawn so that classes come alike."""
+    import torch
+
+    if schedule.balance != "sampling" or data.task != "single-label":
+        return torch.randperm(len(examples), generator=random)
+    from .losses import class_weights
+
+    return torch.multinomial(class_weights(data)[examples.y], len(examples), replacement=True, generator=random)
 
 
 def _groups(module: nn.Module, weight_decay: float) -> list[dict[str, Any]]:

@@ -68,6 +68,13 @@ Seconds = _quantity(TIME, "40 ms")
 Bytes = _quantity(SIZE, "5 MB")
 Share = _quantity(SHARE, "30%")
 Points = _quantity(POINTS, "1.5 points")
+Drop = _quantity({**POINTS, "%": 1.0}, "1.5 points")
+"""What a metric may lose: points, or of an error the percent that it may grow by."""
+
+
+def show_score(metric: str, value: float) -> str:
+    """A share in percent, an error as it is."""
+    return f"{value:.3g}" if metric in ERRORS else f"{value:.1%}"
 
 
 def like(value: float, written: str) -> str:
@@ -77,6 +84,9 @@ def like(value: float, written: str) -> str:
         return f"{value:g}"
     return f"{value / UNITS[match[3]]:g}{match[2]}{match[3]}"
 
+
+ERRORS = ("mae",)
+"""Metrics that are better when they are lower, in the unit of the labels."""
 
 REFERENCE = r"(?:timm|torchvision)/[A-Za-z0-9_.]+@[0-9]+"
 """A published network and the side of its square input in pixels: `timm/mobilenetv2_100@224`."""

@@ -6,8 +6,10 @@ the name in the zoo and its arguments, the recorded pruning, or the members and 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, cast
 
 from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler, ValidationError, model_validator
 from pydantic.json_schema import JsonSchemaValue
@@ -15,21 +17,29 @@ from pydantic_core import CoreSchema
 
 from .errors import UserError
 
-if TYPE_CHECKING:
-    from torch import nn
+Task = Literal["single-label", "multi-label", "regression"]
 
-    from .data import Dataset
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from .data import Dataset, Input
 
 METADATA_KEY = "edgepress"
 
 
 class Network(BaseModel):
-    """A network of the zoo: `timm/NAME`, or a mapping with the arguments that timm's constructor takes."""
+    """A network: `timm/NAME`, `torchvision/NAME`, `edgepress/NAME`, or a mapping with its arguments."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    arch: str = Field(pattern=r"^timm/[a-z0-9_.]+$", description="`timm/NAME`")
-    args: dict[str, Any] = Field(default_factory=dict, description="arguments of the timm constructor")
+    arch: str = Field(
+        pattern=r"^(timm|torchvision)/[a-z0-9_.]+$|^edgepress/[a-z0-9-]+$",
+        description="`timm/NAME`, `torchvision/NAME` or `edgepress/NAME`",
+    )
+    args: dict[str, Any] = Field(default_factory=dict, description="arguments of the network's constructor")
+    pretrained: bool = Field(
+        default=False, description="start from the published weights, which timm or torchvision downloads"
+    )
     stride: int | None = Field(
         default=None,
         ge=1,
@@ -48,18 +58,40 @@ class Network(BaseModel):
         return {"anyOf": [mapping["properties"]["arch"], mapping]}
 
     def describe(self, data: Dataset) -> Description:
-        channels, height, width = data.shape
-        return Description(network=self, channels=channels, classes=len(data.labels), size=(height, width))
+        """What `build` needs to make this network for `data`."""
+        if len(data.inputs) == 1 and data.input.kind == "image":
+            channels, height, width = data.input.shape
+            return Description(
+                network=self, channels=channels, classes=len(data.labels), size=(height, width), task=data.task
+            )
+        inputs = [Takes.model_validate(asdict(each), from_attributes=True) for each in data.inputs]
+        return Description(network=self, inputs=inputs, classes=len(data.labels), task=data.task)
+
+
+class Takes(BaseModel):
+    """One input that is no image, as `data.Input` has it; the training data's moments are not the network's."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    name: str
+    kind: Literal["series", "numbers", "tokens", "image"]
+    shape: tuple[int, ...]
+    vocabulary: int = 0
 
 
 class Description(BaseModel):
-    """All that is needed to rebuild a module before its weights are put in."""
+    """All that is needed to rebuild a module before its weights are put in.
+
+    An image network has `channels` and `size`; any other has `inputs`. `classes` counts the answers.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    channels: int
+    channels: int = 0
     classes: int
-    size: tuple[int, int]
+    size: tuple[int, int] = (0, 0)
+    task: Task = "single-label"
+    inputs: list[Takes] = Field(default_factory=list)
     network: Network | None = None
     pruned: list[Any] = Field(default_factory=list)
     """torch-pruning's history, replayed on the fresh module."""
@@ -72,28 +104,46 @@ class Description(BaseModel):
             raise ValueError("a description has either a network or members")
         return self
 
+    def takes(self) -> tuple[tuple[str, tuple[int, ...], int], ...]:
+        """Kind, shape and vocabulary of every input, to compare with those of a data set."""
+        if self.inputs:
+            return tuple((each.kind, each.shape, each.vocabulary) for each in self.inputs)
+        return (("image", (self.channels, *self.size), 0),)
+
+    def example(self) -> tuple[Tensor, ...]:
+        """Zeros that the module takes, a batch of one."""
+        import torch
+
+        return tuple(
+            torch.zeros(1, *shape, dtype=torch.int64 if kind == "tokens" else torch.float32)
+            for kind, shape, _ in self.takes()
+        )
+
     def build(self) -> nn.Module:
-        """The module with fresh weights, in `channels_last`, the layout in which torch trains convolutions fastest."""
+        """The module with fresh weights (published ones if the network says so), in `channels_last`, the layout in which torch trains convolutions fastest."""
         import torch
 
         if self.members:
             from .ensemble import Ensemble
 
-            return Ensemble([member.build() for member in self.members], self.weights)
+            return Ensemble([member.build() for member in self.members], self.weights, self.task)
         assert self.network is not None
-        module = _create(self.network, self.channels, self.classes, self.size)
+        module = _create(self.network, self)
         if self.pruned:
             import torch_pruning
 
-            example = torch.zeros(1, self.channels, *self.size)
-            graph = torch_pruning.DependencyGraph().build_dependency(module.eval(), example)
+            graph = torch_pruning.DependencyGraph().build_dependency(module.eval(), self.example())
             graph.load_pruning_history(self.pruned)
-        return module.to(memory_format=torch.channels_last)
+        return module.to(memory_format=torch.channels_last) if self.channels else module
 
 
 def save(module: nn.Module, description: Description, path: Path) -> None:
-    """Write weights and description into one safetensors file."""
+    """Write weights and description into one safetensors file. What is saved is not downloaded again."""
     from safetensors.torch import save_file
+
+    if description.network is not None and description.network.pretrained:
+        network = description.network.model_copy(update={"pretrained": False})
+        description = description.model_copy(update={"network": network})
 
     tensors = {name: tensor.detach().contiguous().clone() for name, tensor in module.state_dict().items()}
     save_file(tensors, path, {METADATA_KEY: description.model_dump_json(exclude_defaults=True)})
@@ -144,24 +194,83 @@ def _shape(tensor: Any) -> str:
     return "missing" if tensor is None else "×".join(map(str, tensor.shape)) or "a number"
 
 
-def _create(network: Network, channels: int, classes: int, size: tuple[int, int]) -> nn.Module:
-    import timm
+def _create(network: Network, description: Description) -> nn.Module:
     import torch
 
-    name = network.arch.removeprefix("timm/")
+    home, name = network.arch.split("/")
     try:
-        module: nn.Module = timm.create_model(name, in_chans=channels, num_classes=classes, **network.args)
-        _fit_stride(module, network.stride, channels, size)
+        module = _HOMES[home](name, network, description)
+        if description.channels:
+            _fit_stride(module, network.stride, description.channels, description.size)
         with torch.inference_mode():
-            module.eval()(torch.zeros(1, channels, *size))
+            module.eval()(*description.example())
     except UserError:
         raise
     except Exception as error:  # timm checks nothing itself: each network fails in a way of its own
         first = (str(error).splitlines() or [type(error).__name__])[0]
-        pixels = f"{channels} × {size[0]} × {size[1]} pixels"
-        help = "check the name and `args:`; some networks do not take images as small as these"
-        raise UserError(f"timm cannot build `{name}` for {pixels}: {first}", help) from error
+        takes = " and ".join(" × ".join(map(str, shape)) or "a number" for _, shape, _ in description.takes())
+        if network.pretrained:
+            raise UserError(
+                f"the published weights of `{network.arch}` could not be had: {first}",
+                "is there a network? Without one: download the file elsewhere, and `- {use: load, from: FILE, model: …}`",
+            ) from error
+        help = "check the name and `args:`; some networks do not take inputs as small as these"
+        raise UserError(f"{home} cannot build `{name}` for {takes}: {first}", help) from error
     return module
+
+
+def _timm(name: str, network: Network, description: Description) -> nn.Module:
+    import timm
+
+    _only_images(network, description)
+    module: nn.Module = timm.create_model(
+        name,
+        pretrained=network.pretrained,
+        in_chans=description.channels,
+        num_classes=description.classes,
+        **network.args,
+    )
+    return module
+
+
+def _torchvision(name: str, network: Network, description: Description) -> nn.Module:
+    """A classifier of torchvision: it takes 3 channels, and its published weights have 1,000 classes."""
+    from torchvision import models
+
+    _only_images(network, description)
+    if description.channels != 3:
+        raise UserError(
+            f"`{network.arch}` takes 3 channels, the data has {description.channels}",
+            "`data: {color: rgb}`, or a network of timm, which takes any number",
+        )
+    module: nn.Module = models.get_model(name, weights=None, num_classes=description.classes, **network.args)
+    if network.pretrained:
+        published = models.get_model_weights(name).DEFAULT.get_state_dict(progress=False)  # type: ignore[attr-defined]
+        own = module.state_dict()
+        fits = {key: value for key, value in published.items() if key in own and own[key].shape == value.shape}
+        module.load_state_dict(fits, strict=False)
+    return module
+
+
+def _edgepress(name: str, network: Network, description: Description) -> nn.Module:
+    from .nets import create
+
+    if network.pretrained:
+        raise UserError(f"`{network.arch}` has no published weights", "leave `pretrained` out")
+    return create(name, cast("list[Input]", description.inputs), description.classes, network.args)
+
+
+_HOMES: dict[str, Callable[[str, Network, Description], nn.Module]] = {
+    "timm": _timm,
+    "torchvision": _torchvision,
+    "edgepress": _edgepress,
+}
+
+
+def _only_images(network: Network, description: Description) -> None:
+    if not description.channels:
+        kinds = ", ".join(each.kind for each in description.inputs)
+        raise UserError(f"`{network.arch}` takes images, the data has {kinds}", "name a network such as edgepress/conv1d")
 
 
 def _fit_stride(module: Any, stride: int | None, channels: int, size: tuple[int, int]) -> None:

@@ -11,7 +11,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean, median, stdev
-from typing import Literal
+from typing import Any, Literal
 
 from ..facts import Samples
 
@@ -97,6 +97,24 @@ def accuracy(correct: str, limit: float) -> Verdict:
     found = stats.binomtest(correct.count("1"), len(correct)).proportion_ci(0.95, method="wilson")
     status: Status = "ok" if found.low >= limit else "FAIL" if found.high < limit else "undecided"
     return Verdict(status, share, (float(found.low), float(found.high)))
+
+
+def metric_drop(
+    reference: Sequence[float], candidate: Sequence[float], values: tuple[float, float], limit: float, *, higher: bool
+) -> Verdict:
+    """How far the candidate's metric falls behind the reference's: points, or percent that an error grows by.
+
+    `values` are the metric of reference and candidate on all test examples, the sequences its values on the same
+    bootstrap draws of them; the interval is the 2.5% and 97.5% percentiles of the paired differences.
+    """
+    import numpy as np
+
+    def drops(one: Any, two: Any) -> Any:
+        return 100 * (one - two) if higher else 100 * (two / np.maximum(one, 1e-12) - 1)
+
+    low, high = np.percentile(drops(np.asarray(reference), np.asarray(candidate)), [2.5, 97.5])
+    status: Status = "ok" if high <= limit else "FAIL" if low > limit else "undecided"
+    return Verdict(status, float(drops(*values)), (float(low), float(high)))
 
 
 def accuracy_drop(reference: str, candidate: str, limit: float) -> Verdict:

@@ -21,6 +21,15 @@ if TYPE_CHECKING:
 NAMES = ("digits", "fashion-mnist", "fashion-mnist-10k")
 """What a recipe's `task: {data: …}` may say; each is a module here, with `read() -> Dataset`."""
 
+METRICS = {
+    "accuracy": ("single-label", "multi-label"),
+    "macro-f1": ("single-label", "multi-label"),
+    "worst-recall": ("single-label", "multi-label"),
+    "auc": ("single-label", "multi-label"),
+    "mae": ("regression",),
+}
+"""What a model can be scored by, with the tasks that each is for; `scores` has the formulas."""
+
 Kind = Literal["image", "series", "numbers", "tokens"]
 Task = Literal["single-label", "multi-label", "regression"]
 
@@ -41,6 +50,8 @@ class Input:
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
     vocabulary: int = 0
+    resize: str | None = None
+    """How pictures of other sizes became `shape`: `crop`, `squash` or `pad`."""
 
     @property
     def dtype(self) -> str:

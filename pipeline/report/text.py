@@ -12,7 +12,7 @@ from statistics import median
 from ..bench import verdict
 from ..facts import ModelFile, Report, Samples, StageFacts
 from ..gate import Finding, Unit, exit_code, host_file
-from ..units import show_bytes, show_count, show_seconds
+from ..units import ERRORS, show_bytes, show_count, show_score, show_seconds
 
 WIDTH = 110
 _MARKS = {"ok": "ok", "FAIL": "FAIL", "undecided": "?", "no number": "—"}
@@ -22,12 +22,14 @@ _SHOW: dict[Unit, Callable[[float], str]] = {
     "ratio": "{:.3f}x".format,
     "share": "{:.1%}".format,
     "points": "{:.2f} points".format,
+    "percent": "{:.1f}%".format,
 }
 _ADVICE = {
     "size": "a smaller student, a higher prune ratio, or quantize",
     "latency": "a smaller student or a higher prune ratio; see which stage took the time in the table",
     "memory": "a smaller student or input; most of a small model's memory is the runtime itself",
     "accuracy": "train or distil longer, or prune less",
+    "metric_drop": "train or distil longer, prune less, or calibrate with more samples; see which stage lost it",
     "accuracy_drop": "distil longer, prune less, or calibrate with more samples; see which stage lost it in the table",
 }
 
@@ -61,7 +63,7 @@ def _stages(report: Report) -> list[str]:
             table.append(["", f"vs {before.name}", *row.changes(before)])
     widths = [max(len(line[column]) for line in table) for column in range(len(table[0]))]
     widths[0], widths[1] = min(widths[0], 15), min(widths[1], 19)
-    lines = [f"{metric} on validation and test images; latency on this machine, 1 thread"]
+    lines = [f"{metric} on validation and test {report.data.get('kind', 'images')}; latency on this machine, 1 thread"]
     for line in table:
         left = [_cut(cell, width).ljust(width) for cell, width in zip(line[:2], widths, strict=False)]
         right = [cell.rjust(width) for cell, width in zip(line[2:-1], widths[2:], strict=False)]
@@ -80,7 +82,7 @@ class _Row:
     def __init__(self, report: Report, stage: StageFacts, metric: str) -> None:
         file = host_file(stage, report.machine)
         scores = file.scores if file else {}
-        self.name = stage.name
+        self.name, self.metric = stage.name, metric
         self.sizes = (stage.parameters, file.bytes if file else None, stage.macs)
         self.scores = tuple(scores.get(split, {}).get(metric) for split in ("validation", "test"))
         samples = _of(report.samples, file)
@@ -91,13 +93,13 @@ class _Row:
             "—" if size is None else show(size)
             for size, show in zip(self.sizes, (show_count, show_bytes, show_count), strict=True)
         ]
-        scores = ["—" if score is None else f"{score:.1%}" for score in self.scores]
+        scores = ["—" if score is None else show_score(self.metric, score) for score in self.scores]
         return [*sizes, *scores, self._latency()]
 
     def changes(self, before: _Row) -> list[str]:
         sizes = [_share(mine, theirs) for mine, theirs in zip(self.sizes, before.sizes, strict=True)]
         scores = [
-            "" if mine is None or theirs is None else _minus(f"{100 * (mine - theirs):+.1f}")
+            "" if mine is None or theirs is None else _minus(_change(self.metric, mine, theirs))
             for mine, theirs in zip(self.scores, before.scores, strict=True)
         ]
         return [*sizes, *scores, _share(self._seconds(), before._seconds())]
@@ -111,6 +113,13 @@ class _Row:
             return "—"
         _, interval = verdict.spread(self.logs)
         return show_seconds(seconds) + (f"  {_interval(interval, 'seconds')}" if interval else "")
+
+
+def _change(metric: str, mine: float, theirs: float) -> str:
+    """Points of a share, percent of an error."""
+    if metric in ERRORS:
+        return f"{mine / theirs - 1:+.0%}" if theirs else ""
+    return f"{100 * (mine - theirs):+.1f}"
 
 
 def _of(samples: Sequence[Samples], file: ModelFile | None) -> Samples | None:

@@ -21,9 +21,10 @@ class ConvertTflite(Stage):
 
         from ..metadata import for_tflite, read_onnx
         from ..onnxio import quantized
-        from ..tflite import write
+        from ..tflite import layouts, write
 
         source = inputs["input"].preset("s8s8")
         model = onnx.load(source)
-        (context.folder / "model.tflite").write_bytes(write(model, for_tflite(read_onnx(model))))
+        moved = [name for name, layout in layouts(model).items() if layout != "same"]
+        (context.folder / "model.tflite").write_bytes(write(model, for_tflite(read_onnx(model), moved)))
         return Made("tflite", notes={"precision": "s8s8" if quantized(model) else "float32"})

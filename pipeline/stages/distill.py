@@ -47,22 +47,25 @@ class DistillKD(Stage, Schedule):
     seed: int | None = Field(default=None, ge=0, description="by default the recipe's seed")
 
     def run(self, inputs: dict[str, Artifact], context: Context) -> Made:
-        from torch.nn import functional
-
-        from ..distillation import kd_loss, teacher_logits
+        from ..distillation import teacher_logits
+        from ..losses import of_labels, of_teacher
 
         seed = context.seed if self.seed is None else self.seed
         teachers = [self.teacher] if isinstance(self.teacher, str) else self.teacher
         taught = teacher_logits([inputs[name].path for name in teachers], self, self.views, seed, context)
 
+        balanced = self.balance == "weights"
+        hard = of_labels(context.data, balanced=balanced)
+
         def distilled(z: Tensor, y: Tensor, rows: Rows) -> Tensor:
-            divergence = kd_loss(z, taught[rows.view][rows.index], self.temperature)
-            return self.ce_weight * functional.cross_entropy(z, y) + self.kd_weight * divergence
+            divergence = of_teacher(context.data.task, z, taught[rows.view][rows.index], self.temperature)
+            return self.ce_weight * hard(z, y) + self.kd_weight * divergence
 
         losses: dict[str, Loss] = {"distilled": distilled}
         if self.baselines:
-            losses["cross_entropy"] = lambda z, y, rows: functional.cross_entropy(z, y)
-            losses["label_smoothing"] = lambda z, y, rows: functional.cross_entropy(z, y, label_smoothing=SMOOTHING)
+            smooth = of_labels(context.data, smoothing=SMOOTHING, balanced=balanced)
+            losses["cross_entropy"] = lambda z, y, rows: hard(z, y)
+            losses["label_smoothing"] = lambda z, y, rows: smooth(z, y)
         reached = {name: self._train(name, loss, seed, context) for name, loss in losses.items()}
         notes: dict[str, Any] = {"teachers": teachers}
         if self.baselines:
@@ -72,8 +75,7 @@ class DistillKD(Stage, Schedule):
 
     def _train(self, name: str, loss: Loss, seed: int, context: Context) -> dict[str, float]:
         """Train one student, keep the distilled one, and tell its accuracy by split in points."""
-        from ..scores import accuracy
-        from ..train import Pixels, fit, logits, seeded
+        from ..train import Examples, fit, logits, seeded
 
         description = self.student.describe(context.data)
         with seeded(seed):
@@ -87,6 +89,8 @@ class DistillKD(Stage, Schedule):
         if name == "distilled":
             save(module, description, context.folder / "model.safetensors")
         return {
-            split: 100 * accuracy(logits(module, Pixels(context.data, split, seed)), context.data[split].y)
+            split: context.metric.goodness(
+                logits(module, Examples(context.data, split, seed)), context.data[split].y
+            )
             for split in ("validation", "test")
         }

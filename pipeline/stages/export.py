@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from ..errors import Mistake
 from ..stage import Artifact, Context, Made, Stage
 from ..zoo import load
 
@@ -22,9 +23,22 @@ class ExportOnnx(Stage):
         default=18, ge=18, le=23, description="version of the ONNX operator set; old runtimes want old ones"
     )
 
+    embed: list[Literal["normalize", "softmax"]] = Field(
+        default=[], description="what the file does itself: `normalize` the raw values, `softmax` the answers"
+    )
+    dtype: Literal["float32", "uint8"] = Field(
+        default="float32", description="what the file takes; `uint8` is raw pixels, with `embed: [normalize]`"
+    )
+
+    @model_validator(mode="after")
+    def _normalised_somewhere(self) -> Self:
+        if self.dtype == "uint8" and "normalize" not in self.embed:
+            raise Mistake("raw pixels have to be normalised by the file", "add `embed: [normalize]`")
+        return self
+
     def run(self, inputs: dict[str, Artifact], context: Context) -> Made:
         from ..onnxio import export
 
         module, _ = load(inputs["input"].path)
-        error = export(module, context.data, context.folder / "model.onnx", opset=self.opset)
+        error = export(module, context.data, context.folder / "model.onnx", opset=self.opset, embed=self.embed, raw=self.dtype == "uint8")
         return Made("onnx", notes={"largest_relative_error": error})

@@ -32,7 +32,7 @@ class FuseEnsemble(Fuse):
 
     def run(self, inputs: dict[str, Artifact], context: Context) -> Made:
         from ..scores import nll
-        from ..train import Pixels, logits
+        from ..train import Examples, logits
 
         loaded = [load(inputs[name].path) for name in self.models]
         first = loaded[0][1]
@@ -41,6 +41,8 @@ class FuseEnsemble(Fuse):
             channels=first.channels,
             classes=first.classes,
             size=first.size,
+            inputs=first.inputs,
+            task=context.data.task,
             members=[d for _, d in loaded],
             weights=weights,
         )
@@ -48,7 +50,7 @@ class FuseEnsemble(Fuse):
         module.load_state_dict(
             {f"members.{k}.{name}": t for k, (m, _) in enumerate(loaded) for name, t in m.state_dict().items()}
         )
-        held_out = Pixels(context.data, "validation", context.seed)
+        held_out = Examples(context.data, "validation", context.seed)
         labels = context.data["validation"].y
         members = {name: nll(logits(m, held_out), labels) for name, (m, _) in zip(self.models, loaded, strict=True)}
         save(module.eval(), description, context.folder / "model.safetensors")
@@ -75,9 +77,9 @@ class FuseSoupUniform(Soup):
     use: Literal["fuse.soup.uniform"]
 
     def choose(self, kitchen: _Kitchen) -> tuple[list[str], dict[str, Any]]:
-        alone = {name: kitchen.accuracy([name]) for name in self.models}
+        alone = {name: kitchen.goodness([name]) for name in self.models}
         barriers = {name: kitchen.barrier(self.models[0], name) for name in self.models[1:]}
-        return self.models, {"alone": alone, "barriers": barriers, "soup": kitchen.accuracy(self.models)}
+        return self.models, {"alone": alone, "barriers": barriers, "soup": kitchen.goodness(self.models)}
 
 
 class FuseSoupGreedy(Soup):
@@ -86,12 +88,12 @@ class FuseSoupGreedy(Soup):
     use: Literal["fuse.soup.greedy"]
 
     def choose(self, kitchen: _Kitchen) -> tuple[list[str], dict[str, Any]]:
-        alone = {name: kitchen.accuracy([name]) for name in self.models}
+        alone = {name: kitchen.goodness([name]) for name in self.models}
         first, *others = sorted(self.models, key=lambda name: -alone[name])
         barriers = {name: kitchen.barrier(first, name) for name in others}
         soup, best = [first], alone[first]
         for name in others:
-            found = kitchen.accuracy([*soup, name])
+            found = kitchen.goodness([*soup, name])
             if found >= best:
                 soup, best = [*soup, name], found
         return soup, {"alone": alone, "barriers": barriers, "soup": best}
@@ -125,21 +127,20 @@ class _Kitchen:
             _reestimate(self.module, self.context)
         return self.module.eval()
 
-    def accuracy(self, members: list[str]) -> float:
-        """Accuracy of the members' average on validation, in points."""
-        from ..scores import accuracy
-        from ..train import Pixels, logits
+    def goodness(self, members: list[str]) -> float:
+        """How good the members' average is on validation, in points of the recipe's metric."""
+        from ..train import Examples, logits
 
         key = tuple(sorted(members))
         if key not in self.tried:
             data = self.context.data
-            answers = logits(self.average(members), Pixels(data, "validation", self.context.seed))
-            self.tried[key] = 100 * accuracy(answers, data["validation"].y)
+            answers = logits(self.average(members), Examples(data, "validation", self.context.seed))
+            self.tried[key] = self.context.metric.goodness(answers, data["validation"].y)
         return self.tried[key]
 
     def barrier(self, one: str, other: str) -> float:
         """How far the midpoint falls below the mean of two members, in points; above `BARRIER` it is refused."""
-        found = (self.accuracy([one]) + self.accuracy([other])) / 2 - self.accuracy([one, other])
+        found = (self.goodness([one]) + self.goodness([other])) / 2 - self.goodness([one, other])
         if found > BARRIER:
             raise UserError(
                 f"`{one}` and `{other}` do not average: their midpoint is {found:.1f} points below their mean",
@@ -163,17 +164,17 @@ def _reestimate(module: nn.Module, context: Context) -> None:
     import torch
     from torch.nn.modules.batchnorm import _BatchNorm
 
-    from ..train import Pixels, Rows
+    from ..train import Examples, Rows
 
     norms = [layer for layer in module.modules() if isinstance(layer, _BatchNorm)]
     momenta = [layer.momentum for layer in norms]
     for layer in norms:
         layer.reset_running_stats()
         layer.momentum = None
-    pixels = Pixels(context.data, "train", context.seed)
+    examples = Examples(context.data, "train", context.seed)
     module.train()
     with torch.no_grad():
-        for rows in torch.arange(len(pixels)).tensor_split(max(1, len(pixels) // 256)):  # none of them a single image
-            module(pixels.batch(Rows(rows, 0)))
+        for rows in torch.arange(len(examples)).tensor_split(max(1, len(examples) // 256)):  # none of them a single image
+            module(*examples.batch(Rows(rows, 0)))
     for layer, momentum in zip(norms, momenta, strict=True):
         layer.momentum = momentum

@@ -31,6 +31,11 @@ class Load(Stage):
         default=None, description="the network of a checkpoint that does not describe itself: `timm/NAME`"
     )
 
+    shapes: dict[str, list[int]] | None = Field(
+        default=None, description="of an ONNX file whose inputs leave axes open: input name → sizes, the batch 1"
+    )
+    output: str | None = Field(default=None, description="of an ONNX file with several outputs: the one to keep")
+
     @model_validator(mode="after")
     def _known(self) -> Self:
         if self.model is None and Path(self.source).suffix in (".pt", ".pth"):
@@ -47,9 +52,10 @@ class Load(Stage):
     def run(self, inputs: dict[str, Artifact], context: Context) -> Made:
         path = find(self.source, context.source)
         if self.kind == "onnx":
-            from ..onnxio import adopt
+            from ..adopt import adopt
 
-            integers = adopt(path, context.data, context.folder / "model.onnx")
+            made = context.folder / "model.onnx"
+            integers = adopt(path, context.data, made, shapes=self.shapes, output=self.output)
             return Made("onnx", notes={"precision": "int8"} if integers else {})
         if self.model is None and path.suffix == ".safetensors":
             module, description = load_described(path)
@@ -57,20 +63,19 @@ class Load(Stage):
             assert self.model is not None
             description = self.model.describe(context.data)
             module = fill(description.build(), _tensors(path), path)
-        channels, height, width = context.data.shape
-        if (description.channels, description.size, description.classes) != (
-            channels,
-            (height, width),
-            len(context.data.labels),
-        ):
+        given = tuple((each.kind, each.shape, each.vocabulary) for each in context.data.inputs)
+        if (description.takes(), description.classes) != (given, len(context.data.labels)):
             raise UserError(
-                f"`{self.source}` takes {description.channels} × {description.size[0]} × {description.size[1]} and "
-                f"tells {description.classes} classes apart; `{context.data.name}` has "
-                f"{channels} × {height} × {width} and {len(context.data.labels)}",
+                f"`{self.source}` takes {_words(description.takes())} and tells {description.classes} classes apart; "
+                f"`{context.data.name}` has {_words(given)} and {len(context.data.labels)}",
                 "load a model of the same task, or change `task: {data: …}`",
             )
         save(module, description, context.folder / "model.safetensors")
         return Made("torch")
+
+
+def _words(inputs: tuple[tuple[str, tuple[int, ...], int], ...]) -> str:
+    return " and ".join(" × ".join(map(str, shape)) or "a number" for _, shape, _ in inputs)
 
 
 def _tensors(path: Path) -> dict[str, Any]:

@@ -52,9 +52,9 @@ class PruneChannels(Stage):
     def run(self, inputs: dict[str, Artifact], context: Context) -> Made:
         import torch
         import torch_pruning
-        from torch.nn import functional
 
-        from ..distillation import kd_loss, teacher_logits
+        from ..distillation import teacher_logits
+        from ..losses import of_labels, of_teacher
         from ..train import fit
 
         source = inputs["input"].path
@@ -62,13 +62,12 @@ class PruneChannels(Stage):
         if description.members:
             raise UserError("an ensemble cannot be pruned", "distil it into one student first: `distill.kd`")
         before = sum(p.numel() for p in module.parameters())
-        example = torch.zeros(1, description.channels, *description.size)
         classifiers = [
             m for m in module.modules() if isinstance(m, torch.nn.Linear) and m.out_features == description.classes
         ]
         pruner = torch_pruning.pruner.BasePruner(
             module,
-            example,
+            description.example(),
             importance=torch_pruning.importance.GroupMagnitudeImportance(p=2),
             pruning_ratio=self.ratio,
             global_pruning=self.everywhere,
@@ -84,10 +83,13 @@ class PruneChannels(Stage):
         teacher = source if self.teacher is None else inputs[self.teacher].path
         taught = teacher_logits([teacher], self.finetune, self.finetune.views, context.seed, context)
 
+        hard = of_labels(context.data, balanced=self.finetune.balance == "weights")
+
         def loss(z: Tensor, y: Tensor, rows: Rows) -> Tensor:
-            divergence = kd_loss(z, taught[rows.view][rows.index], self.finetune.temperature)
+            answers = taught[rows.view][rows.index]
+            divergence = of_teacher(context.data.task, z, answers, self.finetune.temperature)
             weight = self.finetune.kd_weight
-            return weight * divergence + (1 - weight) * functional.cross_entropy(z, y)
+            return weight * divergence + (1 - weight) * hard(z, y)
 
         checkpoint = context.scratch / "checkpoint.pt"
         seed, views = context.seed, self.finetune.views

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Train(Stage, Schedule):
-    """Train a network on labels by cross-entropy."""
+    """Train a network on labels: by cross-entropy, or the squared error of a regression."""
 
     gives: ClassVar = "torch"
     names: ClassVar = ("start",)
@@ -38,16 +38,16 @@ class Train(Stage, Schedule):
         return self
 
     def run(self, inputs: dict[str, Artifact], context: Context) -> Made:
-        from torch.nn import functional
-
+        from ..losses import of_labels
         from ..train import fit
 
         seed = context.seed if self.seed is None else self.seed
         module, description = self._begin(inputs, context, seed)
+        loss = of_labels(context.data, smoothing=self.label_smoothing, balanced=self.balance == "weights")
         fit(
             module,
             context.data,
-            lambda z, y, rows: functional.cross_entropy(z, y, label_smoothing=self.label_smoothing),
+            lambda z, y, rows: loss(z, y),
             self,
             seed=seed,
             checkpoint=context.scratch / "checkpoint.pt",

@@ -1,0 +1,147 @@
+"""Take over an ONNX file from elsewhere: checked, of fixed shape, one file, with the metadata contract."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import onnx
+
+from . import metadata
+from .errors import UserError, suggest
+from .onnxio import quantized, shape, write
+from .predict import predict
+
+if TYPE_CHECKING:
+    from .data import Dataset, Input
+
+
+def adopt(
+    source: Path,
+    data: Dataset,
+    path: Path,
+    *,
+    shapes: dict[str, list[int]] | None = None,
+    output: str | None = None,
+) -> bool:
+    """Write the model of `source` to `path`; whether it is quantized already.
+
+    A batch that is left open becomes 1, other open axes need `shapes`, by input. Of several outputs `output` is kept.
+    Raises UserError for whatever this pipeline cannot use.
+    """
+    model = _read(source)
+    inputs = _fixed(source, model, shapes or {})
+    _choose(source, model, output)
+    contract = _contract(source, inputs, data)
+    contract["output"]["name"] = model.graph.output[0].name
+    metadata.embed(model, contract)
+    del model.graph.value_info[:]  # shapes as they were before
+    try:
+        write(model, path)
+        columns = metadata.ready(contract, data, data["validation"].x[:1])
+        found = predict(path, columns).shape[1:]
+    except Exception as error:  # onnxruntime's errors have no common base
+        path.unlink(missing_ok=True)
+        raise UserError(f"onnxruntime cannot run `{source}`: {str(error).splitlines()[0]}") from error
+    if list(found) != [len(data.labels)]:
+        path.unlink(missing_ok=True)
+        told = "1 answer" if found == (1,) else f"{found[0]} answers"
+        raise UserError(
+            f"`{source}` gives {told}, `{data.name}` has {len(data.labels)} labels",
+            "is it a model of this data? another one of its outputs may be: `output: NAME`",
+        )
+    return quantized(model)
+
+
+def _read(source: Path) -> onnx.ModelProto:
+    try:
+        model = onnx.load(source)
+        onnx.checker.check_model(model)
+    except (onnx.checker.ValidationError, ValueError, OSError, TypeError) as error:
+        raise UserError(f"`{source}` is not a sound ONNX file: {str(error).splitlines()[0]}") from error
+    except Exception as error:
+        # protobuf's DecodeError has no stable home across its versions.
+        if type(error).__name__ != "DecodeError":
+            raise
+        raise UserError(f"`{source}` is not an ONNX file") from error
+    return model
+
+
+def _fixed(source: Path, model: onnx.ModelProto, shapes: dict[str, list[int]]) -> list[onnx.ValueInfoProto]:
+    """The inputs of the graph, with every axis fixed."""
+    stored = {tensor.name for tensor in model.graph.initializer}
+    inputs = [value for value in model.graph.input if value.name not in stored]
+    names = [value.name for value in inputs]
+    for name in shapes:
+        if name not in names:
+            raise UserError(f"`{source}` has no input `{name}`", suggest(name, names))
+    for value in inputs:
+        axes = value.type.tensor_type.shape.dim
+        wanted = shapes.get(value.name)
+        if wanted is not None and len(wanted) != len(axes):
+            raise UserError(f"`shapes` gives `{value.name}` {len(wanted)} axes, `{source}` has {len(axes)}")
+        for index, axis in enumerate(axes):
+            if wanted is not None:
+                if axis.dim_value not in (0, wanted[index]):
+                    raise UserError(f"axis {index} of `{value.name}` is {axis.dim_value} in `{source}`, not {wanted[index]}")
+                axis.dim_value = wanted[index]
+            elif axis.dim_value == 0 and index == 0:
+                axis.dim_value = 1
+            elif axis.dim_value == 0:
+                open_ = [each.dim_value or each.dim_param or "?" for each in axes]
+                raise UserError(
+                    f"`{source}` leaves axis {index} of `{value.name}` open: {open_}",
+                    f"fix it: `shapes: {{{value.name}: [1, …]}}`",
+                )
+    for result in model.graph.output:
+        first = result.type.tensor_type.shape.dim
+        if len(first) and first[0].dim_value == 0:
+            first[0].dim_value = 1
+    return inputs
+
+
+def _choose(source: Path, model: onnx.ModelProto, output: str | None) -> None:
+    """Keep one output."""
+    names = [value.name for value in model.graph.output]
+    if output is None and len(names) > 1:
+        raise UserError(f"`{source}` has {len(names)} outputs: {', '.join(names)}", "choose one: `output: NAME`")
+    if output is not None and output not in names:
+        raise UserError(f"`{source}` has no output `{output}`", suggest(output, names))
+    kept = [value for value in model.graph.output if output in (None, value.name)]
+    del model.graph.output[:]
+    model.graph.output.extend(kept)
+
+
+def _contract(source: Path, inputs: list[onnx.ValueInfoProto], data: Dataset) -> dict[str, Any]:
+    """The contract of `data` with the file's own names; every input has to fit one of the data's, in order."""
+    contract = metadata.describe(data)
+    takes = [(_type(value), shape(value)) for value in inputs]
+    gives = [(each.dtype, [1, *each.shape]) for each in data.inputs]
+    fits = len(takes) == len(gives) and all(
+        form == wanted and _accepts(kind, each)
+        for (kind, form), (_, wanted), each in zip(takes, gives, data.inputs, strict=True)
+    )
+    if not fits:
+        raise UserError(
+            f"`{source}` takes {_words(takes)} where `{data.name}` gives {_words(gives)}",
+            "export it for this input, or change `task: {data: …}`",
+        )
+    entries = zip(contract["inputs"], inputs, takes, strict=True)
+    raw = {"dtype": "uint8", "scale": 1.0, "mean": [], "std": []}
+    return contract | {
+        "inputs": [entry | {"name": value.name} | (raw if kind == "uint8" else {}) for entry, value, (kind, _) in entries]
+    }
+
+
+def _accepts(kind: str, each: Input) -> bool:
+    return kind == each.dtype or (kind == "uint8" and each.kind == "image")
+
+
+def _type(value: onnx.ValueInfoProto) -> str:
+    found: str = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type)).name
+    return found
+
+
+def _words(inputs: list[tuple[str, list[int]]]) -> str:
+    return " and ".join(f"{kind} {' × '.join(str(side or '?') for side in sides)}" for kind, sides in inputs)
