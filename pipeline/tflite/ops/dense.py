@@ -65,7 +65,14 @@ def matmul(lowering: Lowering, node: Node) -> None:
     if min(map(len, shapes)) < 2:
         raise refusal(node, f"it multiplies {list(map(list, shapes))}", "give both two axes or more")
     inputs = [lowering.operand(node, position) for position in range(2)]
-    lowering.emit(node, "BATCH_MATMUL", inputs, schema.BatchMatMulOptionsT())
+    if not lowering.is_integer(node):
+        lowering.emit(node, "BATCH_MATMUL", inputs, schema.BatchMatMulOptionsT())
+        return
+    # The int8 kernels round twice, and the errors grow from one product of attention to the next.
+    result = lowering.file.tensor(node.output, lowering.output_shape(node))
+    inputs = [lowering.real(each) for each in inputs]
+    lowering.file.operator("BATCH_MATMUL", 1, inputs, [result], schema.BatchMatMulOptionsT())
+    lowering.give(node, result)
 
 
 def _dense(lowering: Lowering, node: Node, order: tuple[int, int]) -> None:
