@@ -98,6 +98,15 @@ def read_metadata(data: bytes) -> dict[str, Any]:
     raise UserError(f"this TFLite file has no metadata called `{METADATA}`", "convert the model with edgepress")
 
 
+_RECURRENT = "use `nn.Conv1d` or attention over the steps, or convert with the package `litert-torch`, from PyTorch"
+_BAG = "write `nn.EmbeddingBag` as `nn.Embedding` and a mean over the tokens"
+_INSTEAD = {
+    **dict.fromkeys(("GRU", "LSTM", "RNN"), _RECURRENT),
+    **dict.fromkeys(("Loop", "SequenceEmpty", "ConcatFromSequence"), _BAG),
+}
+"""What to do about operators that people are likely to meet; torch exports an EmbeddingBag as a loop."""
+
+
 def _check_operators(model: onnx.ModelProto, known: Any) -> None:
     """Every operator outside the set at once, each with its first node."""
     unknown = [node for node in model.graph.node if node.op_type not in known and node.op_type != "Constant"]
@@ -108,7 +117,9 @@ def _check_operators(model: onnx.ModelProto, known: Any) -> None:
             Problem(
                 f"cannot convert node `{first[kind].name or first[kind].output[0]}` ({kind}): "
                 f"the operator is not in the TFLite writer's set ({count} in this model)",
-                f"the set is {', '.join(known)}; the package `litert-torch` converts others, from PyTorch",
+                _INSTEAD.get(
+                    kind, f"the set is {', '.join(known)}; the package `litert-torch` converts others, from PyTorch"
+                ),
             )
             for kind, count in counts.items()
         )
