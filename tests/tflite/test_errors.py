@@ -42,6 +42,7 @@ REFUSED = {
     "`reflect`": graph([1, 3, 4, 4], ("Pad", [-1, np.array([0, 0, 1, 1, 0, 0, 1, 1])], {"mode": "reflect"})),
     "a list of axes": graph([1, 3, 4, 4], ("Pad", [-1, np.array([0, 1]), None, np.array([1])], {})),
     "it casts to float64": graph([1, 3, 4, 4], ("Cast", [-1], {"to": TensorProto.DOUBLE}), FLOAT),
+    "it clips int32": graph([1, 3], ("Cast", [-1], {"to": TensorProto.INT32}), ("Relu", [-1], {}), FLOAT),
     "no fixed shape": graph([0, 3, 4, 4], ("Relu", [-1], {})),
     "operator set 12": graph([1, 3, 4, 4], ("Relu", [-1], {}), opset=12),
     "takes float64": graph([1, 3], ("Relu", [-1], {}), FLOAT, dtype=TensorProto.DOUBLE),

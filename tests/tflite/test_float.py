@@ -128,6 +128,10 @@ CASES = {
     ),
     "gather the last step": graph([1, 3, 9], ("Gather", [-1, np.array(-1)], {"axis": 2})),
     "gather columns": graph([1, 4, 9], ("Gather", [-1, np.array([[7, -2], [0, 0]])], {"axis": -1})),
+    "a table of integers": graph(
+        [1, 5], ("Greater", [-1, F(0)], {}), ("Cast", [-1], {"to": onnx.TensorProto.INT64}),
+        ("Gather", [np.array([3, -8]), -1], {}), ("Cast", [-1], {"to": onnx.TensorProto.FLOAT}),
+    ),
     "max of three": graph([1, 3, 5], ("Neg", [0], {}), ("Max", [0, F(0.1), 1], {})),
     "where": graph([1, 3, 5], ("Greater", [0, F(0.2)], {}), ("Where", [1, 0, F(-7)], {})),
     "and, or": graph(

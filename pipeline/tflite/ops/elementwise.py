@@ -83,6 +83,8 @@ def softmax(lowering: Lowering, node: Node) -> None:
 def clip(lowering: Lowering, node: Node) -> None:
     """Relu and Clip that stand alone. On integers they come after the rounding, which keeps the order."""
     wanted = lowering.graph.quantization.get(node.output)
+    if lowering.graph.type(node.output).kind != "f" and not wanted:
+        raise refusal(node, f"it clips {lowering.graph.type(node.output)}", "cast to float32 before it")
     tensor = lowering.requantized(lowering.input(node), wanted)
     low, high = lowering.graph.limits(node)
     if wanted is None and (low, high) in FUSED:

@@ -7,7 +7,7 @@ import math
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from ..graph import Node
+from ..graph import Node, narrow
 from ..layout import TO_FIRST, TO_LAST
 from ..lowering import Lowering, refusal
 from .window import pad as pad_tensor
@@ -104,7 +104,7 @@ def gather(lowering: Lowering, node: Node) -> None:
         stored, kept = constants[table].values, constants[table].quantization
         if kept and kept.scale.size > 1:
             stored, kept = constants[table].real, None
-        data = lowering.file.constant(constants[table].name, stored, kept)
+        data = lowering.file.constant(constants[table].name, stored.astype(narrow(stored.dtype)), kept)
     if indices in constants:
         known = constants[indices].values
         chosen = lowering.indices(np.where(known < 0, known + lowering.shape(node)[axis], known))
