@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
+
 import numpy as np
 import onnx
 import onnxsim
