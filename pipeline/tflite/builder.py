@@ -20,6 +20,7 @@ _TYPES = {
     np.dtype(np.int8): schema.TensorType.INT8,
     np.dtype(np.uint8): schema.TensorType.UINT8,
     np.dtype(np.int32): schema.TensorType.INT32,
+    np.dtype(np.bool_): schema.TensorType.BOOL,
 }
 _ALIGNMENT = 16
 _ROOM = 1 << 20  # bytes for everything but the weights, at first
@@ -104,8 +105,13 @@ class Builder:
             raise UserError(f"tensor `{name}` takes {kind}, which no TFLite kernel of the set does", "use float32")
         return self._add(name, shape, _TYPES[kind], quantization, buffer=0)
 
+    def like(self, tensor: int, name: str, shape: Any = None) -> int:
+        """A new tensor without data, of the type and scale of another, and of its shape unless one is given."""
+        size, kind = self.shape(tensor) if shape is None else shape, self._subgraph.tensors[tensor].type
+        return self._add(name, size, kind, self._quantizations[tensor], buffer=0)
+
     def constant(self, name: str, values: NDArray[Any], quantization: Quantization | None = None) -> int:
-        """A new tensor that holds `values` (float32, int8, int32) as they are."""
+        """A new tensor that holds `values` (float32, int8, int32, bool) as they are."""
         data = np.frombuffer(np.ascontiguousarray(values).tobytes(), np.uint8)
         return self._add(name, values.shape, _TYPES[values.dtype], quantization, self._buffer(data))
 
@@ -124,7 +130,8 @@ class Builder:
         )
 
     def finish(self, inputs: dict[str, int], outputs: dict[str, int], metadata: dict[str, bytes]) -> bytes:
-        """The file, whose one signature is called `serving_default`."""
+        """The file, whose one signature is called `serving_default`; operators that nothing reads are left out."""
+        self._drop_unused(set(outputs.values()))
         self._subgraph.inputs = np.array(list(inputs.values()), np.int32)
         self._subgraph.outputs = np.array(list(outputs.values()), np.int32)
         entries = [
@@ -147,6 +154,14 @@ class Builder:
         file = flatbuffers.Builder(sum(each.data.nbytes for each in self._buffers[1:] if each.data is not None) + _ROOM)
         file.Finish(model.Pack(file), b"TFL3")
         return bytes(file.Output())
+
+    def _drop_unused(self, wanted: set[int]) -> None:
+        kept = []
+        for operator in reversed(self._subgraph.operators):
+            if wanted.intersection(operator.outputs.tolist()):
+                kept.append(operator)
+                wanted.update(operator.inputs.tolist())
+        self._subgraph.operators = kept[::-1]
 
     def _add(self, name: str, shape: Any, kind: int, quantization: Quantization | None, buffer: int) -> int:
         index = len(self._subgraph.tensors)

@@ -9,17 +9,9 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from ..errors import UserError
-from .builder import Builder, Quantization
-from .graph import Constant, Graph, Node
-
-TO_NHWC = (0, 2, 3, 1)
-TO_NCHW = (0, 3, 1, 2)
-IMAGE = 4
-"""The rank whose tensors are NCHW in ONNX and NHWC in the file; all others keep their order."""
-
-
-def nhwc(shape: tuple[int, ...]) -> tuple[int, ...]:
-    return tuple(shape[axis] for axis in TO_NHWC) if len(shape) == IMAGE else shape
+from .builder import Builder, Quantization, quantization
+from .graph import Constant, Graph, Node, narrow
+from .layout import TO_FIRST, TO_LAST
 
 
 def refusal(node: Node, why: str, help: str) -> UserError:
@@ -31,17 +23,30 @@ class Lowering:
     """One conversion under way.
 
     Attributes:
+        last: the ONNX names whose tensors have channels last in the file; see `layout`.
         tensors: ONNX name → index in the file.
-        flattened: tensors flattened in NHWC order → their NCHW shape before; whoever reads one permutes its weights.
+        flattened: tensors flattened with channels last → their ONNX shape before; whoever reads one permutes its
+            weights.
     """
 
     graph: Graph
+    last: set[str]
     file: Builder = field(default_factory=Builder)
     tensors: dict[str, int] = field(default_factory=dict)
     flattened: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    _moved: dict[int, tuple[int, tuple[int, ...]]] = field(default_factory=dict)
+    _reshaped: dict[int, int] = field(default_factory=dict)
 
     def is_integer(self, node: Node) -> bool:
         return node.output in self.graph.quantization
+
+    def is_last(self, node: Node) -> bool:
+        return node.output in self.last
+
+    def axis(self, node: Node, axis: int) -> int:
+        """Where an ONNX axis of the operator's result is in the file."""
+        rank = len(self.output_shape(node))
+        return TO_LAST[rank].index(axis % rank) if self.is_last(node) else axis % rank
 
     def shape(self, node: Node, position: int = 0) -> tuple[int, ...]:
         """The ONNX shape of an input."""
@@ -49,6 +54,10 @@ class Lowering:
 
     def output_shape(self, node: Node) -> tuple[int, ...]:
         return self.graph.shape(node.output)
+
+    def file_shape(self, name: str) -> tuple[int, ...]:
+        shape = self.graph.shape(name)
+        return tuple(shape[axis] for axis in TO_LAST[len(shape)]) if name in self.last else shape
 
     def constant(self, node: Node, position: int) -> Constant:
         """An input that must be known when converting."""
@@ -63,24 +72,70 @@ class Lowering:
     def integers(self, node: Node, position: int) -> list[int]:
         return [int(value) for value in self.constant(node, position).values.ravel()]
 
-    def input(self, node: Node, position: int = 0) -> int:
-        """The tensor of a computed input: int8 for an integer operator, else float."""
+    def input(self, node: Node, position: int = 0, last: bool | None = None) -> int:
+        """The tensor of a computed input: int8 for an integer operator, else float.
+
+        Its channels are last when `last` says so; by default as in the operator's result.
+        """
         name = node.inputs[position]
         if name in self.graph.constants:
             raise refusal(node, f"its input `{name}` is a constant where a computed tensor belongs", _SIMPLIFY)
         if name not in self.tensors:
             raise refusal(node, f"it reads `{name}`, an output of its operator that TFLite does not have", _SIMPLIFY)
-        return self.tensors[name]
+        return self.ordered(name, self.is_last(node) if last is None else last)
 
-    def output(self, node: Node) -> int:
-        """The new tensor that the operator fills."""
-        name, scale = node.output, self.graph.quantization.get(node.output)
-        self.tensors[name] = self.file.tensor(name, nhwc(self.graph.shape(name)), quantization=scale)
-        return self.tensors[name]
+    def ordered(self, name: str, last: bool) -> int:
+        tensor, rank = self.tensors[name], len(self.graph.shape(name))
+        if rank not in TO_LAST or last == (name in self.last):
+            return tensor
+        return self.transposed(tensor, (TO_LAST if last else TO_FIRST)[rank])
 
-    def emit(self, node: Node, code: str, inputs: list[int], options: Any = None, version: int = 0) -> None:
-        """Append the operator that computes the node's output. By default version 2 on integers, 1 in float."""
-        self.file.operator(code, version or self.version(node), inputs, [self.output(node)], options)
+    def operand(self, node: Node, position: int) -> int:
+        """An input, computed or constant, that is broadcast to the operator's result."""
+        name, rank = node.inputs[position], len(self.output_shape(node))
+        last = self.is_last(node)
+        if name in self.graph.constants:
+            return self._constant_operand(node, self.graph.constants[name])
+        missing = rank - len(self.shape(node, position))
+        if not last or not missing:
+            return self.input(node, position, last)
+        full = self.reshaped(self.input(node, position, last=False), (1,) * missing + self.shape(node, position))
+        return self.transposed(full, TO_LAST[rank])
+
+    def _constant_operand(self, node: Node, constant: Constant) -> int:
+        values, scales = constant.values, constant.quantization
+        if not self.is_integer(node):
+            values, scales = constant.real, None
+        elif scales is None and values.size == 1:
+            scales = quantization(abs(float(values.item())) / 127 or 1.0)
+            values = scales.quantize(values)
+        elif scales is None:
+            scales = self.graph.quantization[node.output]
+            values = scales.quantize(values)
+        if self.is_last(node):
+            rank = len(self.output_shape(node))
+            values = values.reshape((1,) * (rank - values.ndim) + values.shape).transpose(TO_LAST[rank])
+        return self.file.constant(constant.name, values.astype(narrow(values.dtype)), scales)
+
+    def emit(
+        self,
+        node: Node,
+        code: str,
+        inputs: list[int],
+        options: Any = None,
+        version: int = 0,
+        shape: tuple[int, ...] | None = None,
+    ) -> None:
+        """Append the operator that computes the node's output. By default version 2 on integers, 1 in float.
+
+        `shape` is that of the TFLite operator's result where it has other axes than the node's.
+        """
+        name, final = node.output, self.file_shape(node.output)
+        scale = self.graph.quantization.get(name)
+        shape = shape or final
+        made = self.file.tensor(name if shape == final else code.lower(), shape, self.graph.type(name), scale)
+        self.file.operator(code, version or self.version(node), inputs, [made], options)
+        self.tensors[name] = self.reshaped(made, final)
 
     def version(self, node: Node) -> int:
         return 2 if self.is_integer(node) else 1
@@ -110,25 +165,38 @@ class Lowering:
         return result
 
     def reshaped(self, tensor: int, shape: tuple[int, ...], name: str = "reshaped") -> int:
-        """The tensor in another shape; itself when it has that shape."""
+        """The tensor in another shape; itself, or what it was reshaped from, when that has the shape."""
         if shape == self.file.shape(tensor):
             return tensor
-        result = self.file.tensor(name, shape, quantization=self.file.quantization(tensor))
+        source = self._reshaped.get(tensor, tensor)
+        if shape == self.file.shape(source):
+            return source
+        result = self.file.like(source, name, shape)
         options = schema.ReshapeOptionsT(newShape=np.array(shape, np.int32))
-        self.file.operator("RESHAPE", 1, [tensor, self.indices(shape)], [result], options)
+        self.file.operator("RESHAPE", 1, [source, self.indices(shape)], [result], options)
+        self._reshaped[result] = source
         return result
 
     def transposed(self, tensor: int, order: tuple[int, ...], name: str = "transposed") -> int:
-        """The tensor with its axes in another order; a plain reshape when only axes of size 1 move."""
-        before = self.file.shape(tensor)
-        shape = tuple(before[axis] for axis in order)
-        moved = [axis for axis in order if before[axis] > 1]
+        """The tensor with its axes in another order; a plain reshape when only axes of size 1 move.
+
+        One that was transposed before is taken from where it came, so that there and back is nothing at all.
+        """
+        source, before = self._moved.get(tensor, (tensor, tuple(range(len(order)))))
+        order = tuple(before[axis] for axis in order)
+        sizes = self.file.shape(source)
+        if order == tuple(range(len(order))):
+            return source
+        shape = tuple(sizes[axis] for axis in order)
+        moved = [axis for axis in order if sizes[axis] > 1]
         if moved == sorted(moved):
-            return self.reshaped(tensor, shape, name)
-        quantization = self.file.quantization(tensor)
-        result = self.file.tensor(name, shape, quantization=quantization)
-        version = 2 if quantization else 1
-        self.file.operator("TRANSPOSE", version, [tensor, self.indices(order)], [result], schema.TransposeOptionsT())
+            result = self.reshaped(source, shape, name)
+        else:
+            result = self.file.like(source, name, shape)
+            version = 2 if self.file.quantization(source) else 1
+            inputs = [source, self.indices(order)]
+            self.file.operator("TRANSPOSE", version, inputs, [result], schema.TransposeOptionsT())
+        self._moved[result] = source, order
         return result
 
     def indices(self, values: Any) -> int:

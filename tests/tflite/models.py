@@ -61,13 +61,31 @@ def inputs(model: onnx.ModelProto, count: int = 4, seed: int = 1) -> np.ndarray:
     return np.random.default_rng(seed).normal(0.3, 1.5, (count, *shape[1:])).astype(np.float32)
 
 
-def quantized(model: onnx.ModelProto, samples: np.ndarray, per_channel: bool = True) -> onnx.ModelProto:
-    """QDQ int8 as the pipeline's `s8s8` preset."""
+Feed = dict[str, np.ndarray]
+
+
+def feeds(model: onnx.ModelProto, count: int, seed: int = 1, ids: int = 30) -> list[Feed]:
+    """Random numbers for every input of the graph, or ids below `ids` for integers."""
+    random = np.random.default_rng(seed)
+
+    def one(value: onnx.ValueInfoProto) -> np.ndarray:
+        shape = [size.dim_value for size in value.type.tensor_type.shape.dim]
+        dtype = helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type)
+        numbers = random.integers(0, ids, shape) if dtype.kind == "i" else random.normal(0.3, 1.5, shape)
+        return np.asarray(numbers, dtype)
+
+    return [{value.name: one(value) for value in model.graph.input} for _ in range(count)]
+
+
+def quantized(model: onnx.ModelProto, samples: np.ndarray | list[Feed], per_channel: bool = True) -> onnx.ModelProto:
+    """QDQ int8 as the pipeline's `s8s8` preset, with ranges from samples of the one input or of all."""
     from onnxruntime import quantization as ort
 
     class Reader(ort.CalibrationDataReader):  # type: ignore[misc]
         def __init__(self) -> None:
-            self.feeds = ({model.graph.input[0].name: sample[None]} for sample in samples)
+            self.feeds = (
+                each if isinstance(each, dict) else {model.graph.input[0].name: each[None]} for each in samples
+            )
 
         def get_next(self) -> dict[str, np.ndarray] | None:
             return next(self.feeds, None)
@@ -92,6 +110,33 @@ def quantized(model: onnx.ModelProto, samples: np.ndarray, per_channel: bool = T
 
 def in_onnxruntime(model: onnx.ModelProto, samples: np.ndarray, as_written: bool = False) -> np.ndarray:
     """Answers with images in the TFLite file's order, NHWC; `as_written` without onnxruntime's own changes."""
+    name = model.graph.input[0].name
+    return np.concatenate(
+        [channels_last(each) for each in _onnxruntime(model, [{name: sample[None]} for sample in samples], as_written)]
+    )
+
+
+def answers(model: onnx.ModelProto, samples: list[Feed], as_written: bool = False) -> np.ndarray:
+    """onnxruntime's, of any inputs, one after the other along a new first axis; images in the file's order."""
+    return np.stack([channels_last(each) for each in _onnxruntime(model, samples, as_written)])
+
+
+def answers_of_file(data: bytes, orders: dict[str, str], samples: list[Feed], runtime: str) -> np.ndarray:
+    """As `answers`; `orders` says how the file wants the inputs' axes."""
+    interpreter = open_file(data, runtime)
+    interpreter.allocate_tensors()
+    details = {each["name"]: each for each in interpreter.get_input_details()}
+    found = []
+    for feed in samples:
+        for name, values in feed.items():
+            ordered = values if orders[name] == "same" else np.moveaxis(values, 1, -1)
+            interpreter.set_tensor(details[name]["index"], np.ascontiguousarray(ordered, details[name]["dtype"]))
+        interpreter.invoke()
+        found.append(interpreter.get_tensor(interpreter.get_output_details()[0]["index"]).copy())
+    return np.stack(found)
+
+
+def _onnxruntime(model: onnx.ModelProto, samples: list[Feed], as_written: bool) -> list[np.ndarray]:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -99,8 +144,7 @@ def in_onnxruntime(model: onnx.ModelProto, samples: np.ndarray, as_written: bool
     if as_written:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    name = model.graph.input[0].name
-    return np.concatenate([channels_last(session.run(None, {name: sample[None]})[0]) for sample in samples])
+    return [session.run(None, feed)[0] for feed in samples]
 
 
 def in_tflite(data: bytes, samples: np.ndarray, runtime: str) -> np.ndarray:

@@ -16,35 +16,36 @@ F = np.float32
 
 
 def test_all_unknown_operators_at_once() -> None:
-    model = graph([1, 3, 4, 4], ("Gelu", [-1], {}), ("Relu", [-1], {}), ("Gelu", [-1], {}), ("Erf", [-1], {}), opset=20)
+    model = graph([1, 3, 4, 4], ("Elu", [-1], {}), ("Relu", [-1], {}), ("Elu", [-1], {}), ("Mish", [-1], {}), opset=20)
     with pytest.raises(UserError) as error:
         write(model, {})
     first, second = error.value.problems
     assert first.message == (
-        "cannot convert node `node_1` (Gelu): the operator is not in the TFLite writer's set (2 in this model)"
+        "cannot convert node `node_1` (Elu): the operator is not in the TFLite writer's set (2 in this model)"
     )
-    assert "node `node_4` (Erf)" in second.message
+    assert "node `node_4` (Mish)" in second.message
     assert "HardSwish" in first.help
     assert "`litert-torch`" in first.help
 
 
 POOL = {"kernel_shape": [3, 3], "strides": [2, 2], "pads": [1, 1, 1, 1]}
+FLOAT: models.Step = ("Cast", [-1], {"to": TensorProto.FLOAT})
 REFUSED = {
-    "(N, C, H, W)": graph([1, 3, 9], ("Conv", [-1, weights(4, 3, 3)], {})),
+    "(N, C, H, W)": graph([1, 3, 5, 5, 5], ("Conv", [-1, weights(4, 3, 3, 3, 3)], {})),
     "no dilated pooling": graph([1, 3, 9, 9], ("MaxPool", [-1], {"kernel_shape": [2, 2], "dilations": [2, 2]})),
     "averages only without pads": graph([1, 3, 8, 8], ("AveragePool", [-1], POOL)),
-    "not over 2": graph([1, 3, 4, 5], ("Softmax", [-1], {"axis": 2})),
-    "TFLite needs it as a constant": graph([1, 4], ("Unsqueeze", [-1, np.array([2])], {}), ("MatMul", [0, 1], {})),
-    "not two matrices": graph([1, 3, 4, 4], ("MatMul", [-1, weights(4, 5)], {})),
+    "TFLite needs it as a constant": graph([1, 4], ("Transpose", [-1], {}), ("Gemm", [0, 1], {})),
+    "it multiplies": graph([1, 4], ("Squeeze", [-1, np.array([0])], {}), ("MatMul", [0, 1], {})),
+    "its bias": graph([3, 4], ("Gemm", [-1, weights(4, 5), weights(3, 5)], {})),
+    "backwards": graph([1, 4], ("Slice", [-1, *(np.array([each]) for each in (-1, -9, 1, -1))], {})),
     "transA": graph([1, 4], ("Gemm", [-1, weights(4, 5)], {"alpha": 2.0})),
     "`reflect`": graph([1, 3, 4, 4], ("Pad", [-1, np.array([0, 0, 1, 1, 0, 0, 1, 1])], {"mode": "reflect"})),
-    "height and width": graph([1, 3, 4, 4], ("Pad", [-1, np.array([0, 1, 0, 0, 0, 0, 0, 0])], {})),
-    "channels in the middle": graph([1, 3, 4, 4], ("ReduceMean", [-1, np.array([2])], {"keepdims": 0})),
-    "only a cast to float32": graph([1, 3, 4, 4], ("Cast", [-1], {"to": TensorProto.INT32})),
-    "fewer axes": graph([1, 3, 4, 4], ("ReduceMean", [0, np.array([1])], {"keepdims": 0}), ("Mul", [0, 1], {})),
+    "a list of axes": graph([1, 3, 4, 4], ("Pad", [-1, np.array([0, 1]), None, np.array([1])], {})),
+    "it casts to float64": graph([1, 3, 4, 4], ("Cast", [-1], {"to": TensorProto.DOUBLE}), FLOAT),
+    "it clips int32": graph([1, 3], ("Cast", [-1], {"to": TensorProto.INT32}), ("Relu", [-1], {}), FLOAT),
     "no fixed shape": graph([0, 3, 4, 4], ("Relu", [-1], {})),
     "operator set 12": graph([1, 3, 4, 4], ("Relu", [-1], {}), opset=12),
-    "takes float64": graph([1, 3], ("Relu", [-1], {}), dtype=TensorProto.DOUBLE),
+    "takes float64": graph([1, 3], ("Relu", [-1], {}), FLOAT, dtype=TensorProto.DOUBLE),
 }  # fmt: skip
 
 
@@ -53,6 +54,13 @@ def test_uses_that_are_refused(words: str) -> None:
     with pytest.raises(UserError, match=words.replace("(", r"\(").replace(")", r"\)")) as error:
         write(REFUSED[words], {})
     assert all(problem.help for problem in error.value.problems)
+
+
+def test_recurrent_networks_say_what_to_do() -> None:
+    model = graph([6, 1, 3], ("LSTM", [-1, weights(1, 32, 3), weights(1, 32, 8)], {"hidden_size": 8}))
+    with pytest.raises(UserError, match="`node_1` \\(LSTM\\)") as error:
+        write(model, {})
+    assert "`nn.Conv1d`" in error.value.problems[0].help
 
 
 def test_a_dynamic_batch() -> None:

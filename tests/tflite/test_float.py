@@ -8,7 +8,7 @@ import onnx
 import pytest
 from hypothesis import assume, given, settings
 
-from pipeline.tflite import write
+from pipeline.tflite import layouts, write
 from tests.tflite import models
 from tests.tflite.models import graph, weights
 
@@ -86,6 +86,79 @@ CASES = {
     "hard swish": graph([1, 3, 9, 9], ("HardSwish", [-1], {})),
     "hard sigmoid": graph([1, 3, 9, 9], ("HardSigmoid", [-1], {"alpha": 1 / 6})),
     "hard sigmoid of onnx": graph([1, 3, 9, 9], ("HardSigmoid", [-1], {})),
+    "mean that leaves channels in the middle": graph(
+        [1, 3, 4, 5], ("ReduceMean", [-1, np.array([2])], {"keepdims": 0})
+    ),
+    "a map times a plane": graph(
+        [1, 3, 4, 5], ("ReduceMean", [0, np.array([1])], {"keepdims": 0}), ("Mul", [0, 1], {})
+    ),
+    "pad channels": graph([1, 3, 4, 4], ("Pad", [-1, np.array([0, 1, 0, 0, 0, 2, 0, 0])], {})),
+    "softmax of rows": graph([1, 3, 4, 5], ("Softmax", [-1], {"axis": 2})),
+    "a matrix for every row of a map": graph([1, 3, 4, 6], ("MatMul", [-1, weights(6, 5)], {}), ("Relu", [-1], {})),
+    "product of two, then relu": graph(
+        [2, 3, 5], ("Transpose", [-1], {"perm": [0, 2, 1]}), ("MatMul", [0, 1], {}), ("Relu", [-1], {})
+    ),
+    "product of different ranks": graph(
+        [1, 3, 5, 5], ("Reshape", [0, np.array([3, 5, 5])], {}), ("MatMul", [1, 0], {})
+    ),
+    "erf": graph([1, 3, 7], ("Erf", [-1], {})),
+    "erf near zero": graph([1, 99], ("Mul", [-1, np.logspace(-12, 0, 99, dtype=F)], {}), ("Erf", [-1], {})),
+    "erf of zero": graph([1, 9], ("Relu", [-1], {}), ("Erf", [-1], {})),
+    "gelu": graph([1, 3, 7], ("Gelu", [-1], {}), opset=20),
+    "gelu by tanh": graph([1, 3, 7], ("Gelu", [-1], {"approximate": "tanh"}), opset=20),
+    "not gelu": graph(
+        [1, 7], ("Div", [0, F(1.5)], {}), ("Erf", [-1], {}), ("Add", [-1, F(1)], {}), ("Mul", [0, 3], {}),
+        ("Mul", [-1, F(0.5)], {}),
+    ),
+    "gelu, halved first": graph(
+        [1, 7], ("Mul", [0, F(0.70710678)], {}), ("Erf", [-1], {}), ("Add", [F(1), -1], {}), ("Mul", [0, F(0.5)], {}),
+        ("Mul", [3, 4], {}),
+    ),
+    "layer norm over two axes": graph(
+        [2, 3, 7], ("LayerNormalization", [-1, weights(3, 7), weights(3, 7, seed=2)], {"axis": 1})
+    ),
+    "layer norm of large numbers": graph(
+        [1, 5, 7], ("Add", [-1, F(100)], {}), ("LayerNormalization", [-1, weights(7, 1).ravel()], {})
+    ),
+    "slice of channels and rows": graph(
+        [1, 5, 6, 4], ("Slice", [-1, np.array([1, -5]), np.array([2**62, -1]), np.array([1, 2]), np.array([2, 1])], {})
+    ),
+    "slice of a signal": graph(
+        [1, 3, 9], conv(5, 3, 3), ("Slice", [-1, *(np.array([each]) for each in (-3, 7, 2))], {})
+    ),
+    "gather the last step": graph([1, 3, 9], ("Gather", [-1, np.array(-1)], {"axis": 2})),
+    "gather columns": graph([1, 4, 9], ("Gather", [-1, np.array([[7, -2], [0, 0]])], {"axis": -1})),
+    "a table of integers": graph(
+        [1, 5], ("Greater", [-1, F(0)], {}), ("Cast", [-1], {"to": onnx.TensorProto.INT64}),
+        ("Gather", [np.array([3, -8]), -1], {}), ("Cast", [-1], {"to": onnx.TensorProto.FLOAT}),
+    ),
+    "max of three": graph([1, 3, 5], ("Neg", [0], {}), ("Max", [0, F(0.1), 1], {})),
+    "where": graph([1, 3, 5], ("Greater", [0, F(0.2)], {}), ("Where", [1, 0, F(-7)], {})),
+    "and, or": graph(
+        [1, 3, 5], ("Greater", [0, F(0)], {}), ("Less", [0, F(1)], {}), ("And", [1, 2], {}), ("Not", [1], {}),
+        ("Or", [3, 4], {}), ("Cast", [-1], {"to": onnx.TensorProto.FLOAT}),
+    ),
+    "layer norm spelled out": graph(
+        [1, 4, 7], ("ReduceMean", [0, np.array([-1])], {}), ("Sub", [0, 1], {}), ("Pow", [-1, F(2)], {}),
+        ("ReduceMean", [-1, np.array([-1])], {}), ("Add", [-1, F(1e-5)], {}), ("Sqrt", [-1], {}), ("Div", [2, 6], {}),
+    ),
+    "conv of signals, lopsided": graph([1, 3, 10], conv(5, 3, 3, pads=[0, 2], strides=[2])),
+    "conv of signals, same upper": graph([1, 3, 9], conv(5, 3, 4, auto_pad="SAME_UPPER", strides=[2])),
+    "conv of signals, grouped": graph([1, 6, 9], conv(9, 2, 3, group=3, dilations=[2])),
+    "average of signals": graph([1, 3, 9], ("AveragePool", [-1], {"kernel_shape": [2], "strides": [2]})),
+    "global pools of signals": graph(
+        [1, 3, 9], ("GlobalAveragePool", [0], {}), ("GlobalMaxPool", [0], {}), ("Add", [1, 2], {})
+    ),
+    "signal with an image's neighbour": graph(
+        [1, 3, 9], conv(5, 3, 3), ("Unsqueeze", [-1, np.array([2])], {}), conv(4, 5, 1, 3),
+        ("Reshape", [-1, np.array([1, -1])], {}),
+    ),
+    "a signal flattened for gemm": graph(
+        [1, 3, 9], conv(5, 3, 3), ("Flatten", [-1], {}), ("Gemm", [-1, weights(4, 35)], {"transB": 1})
+    ),
+    "a signal is also a sequence": graph(
+        [1, 3, 3], conv(3, 3, 3, pads=[1, 1]), ("MatMul", [0, 1], {}), ("Add", [-1, 1], {})
+    ),
     "softmax of channels": graph([1, 3, 4, 5], ("Softmax", [-1], {"axis": 1})),
     "log": graph([1, 9], ("Softmax", [-1], {"axis": -1}), ("Log", [-1], {})),
     "identity at the end": graph([1, 9], ("Relu", [-1], {}), ("Identity", [-1], {})),
@@ -98,8 +171,13 @@ CASES = {
 def test_operators(name: str, runtime: str) -> None:
     model = CASES[name]
     samples = models.inputs(model)
-    expected = models.in_onnxruntime(model, samples)
-    found = models.in_tflite(write(model, {}), samples, runtime)
+    if len(model.graph.input[0].type.tensor_type.shape.dim) == 4:
+        expected = models.in_onnxruntime(model, samples)
+        found = models.in_tflite(write(model, {}), samples, runtime)
+    else:
+        feeds = models.feeds(model, 4)
+        expected = models.answers(model, feeds)
+        found = models.answers_of_file(write(model, {}), layouts(model), feeds, runtime)
     assert found.shape == expected.shape
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5 * np.abs(expected).max())
 

@@ -7,28 +7,33 @@ from typing import NamedTuple
 from ai_edge_litert import schema_py_generated as schema
 
 from ..builder import Quantization, quantization
-from .dense import conv, gemm
+from ..layout import Layout
+from .dense import conv, gemm, matmul
 from .elementwise import (
     Lower,
     arithmetic,
     batch_norm,
     cast,
+    chain,
     clip,
     dequantize,
+    elementwise,
     hard_sigmoid,
     quantize,
     softmax,
     unary,
 )
-from .pool import average_pool, global_average, max_pool, reduce_mean
-from .shape import concat, pad, reshape, same, transpose
+from .pool import average_pool, global_average, global_max, max_pool, reduce, reduce_mean
+from .shape import concat, gather, pad, reshape, same, slice_, transpose
+from .transformer import erf, gelu, layer_norm
 
 
 class Row(NamedTuple):
     """How an ONNX operator is lowered.
 
-    `integer` tells whether DQ → operator → Q becomes one int8 operator; `scale` is the result's, where the kernel knows
-    no other. Whatever does not fit is computed in float32 between DEQUANTIZE and QUANTIZE, exactly as QDQ means it.
+    `layout` is what it asks of the order of axes. `integer` tells whether DQ → operator → Q becomes one int8 operator;
+    `scale` is the result's, where the kernel knows no other. Whatever does not fit is computed in float32 between
+    DEQUANTIZE and QUANTIZE, exactly as QDQ means it.
 
     Two that TFLite has, or could have, on integers are computed in float on purpose. HARD_SWISH on int8 takes 38 times
     as long in ai-edge-litert 2.3 on x86 (0.81 against 0.02 ms for 112×112×16) and twice as long in tflite-runtime 2.14.
@@ -36,43 +41,71 @@ class Row(NamedTuple):
     """
 
     lower: Lower
+    layout: Layout = Layout.FOLLOW
     integer: bool = True
     scale: Quantization | None = None
 
 
 PROBABILITY = quantization(1 / 256, -128)
+CHANNELS, MOVE, PLAIN = Layout.CHANNELS, Layout.MOVE, Layout.PLAIN
 
 
 OPERATORS: dict[str, Row] = {
+    "Abs": Row(unary("ABS", version=1), integer=False),
     "Add": Row(arithmetic("ADD", schema.AddOptionsT)),
-    "AveragePool": Row(average_pool),
-    "BatchNormalization": Row(batch_norm, integer=False),
+    "And": Row(elementwise("LOGICAL_AND", schema.LogicalAndOptionsT), integer=False),
+    "AveragePool": Row(average_pool, CHANNELS),
+    "BatchNormalization": Row(batch_norm, CHANNELS, integer=False),
     "Cast": Row(cast, integer=False),
     "Clip": Row(clip),
     "Concat": Row(concat),
-    "Conv": Row(conv),
+    "Conv": Row(conv, CHANNELS),
     "DequantizeLinear": Row(dequantize, integer=False),
     "Div": Row(arithmetic("DIV", schema.DivOptionsT), integer=False),
     "Dropout": Row(same, integer=False),
-    "Flatten": Row(reshape),
-    "Gemm": Row(gemm),
-    "GlobalAveragePool": Row(global_average),
+    "Equal": Row(elementwise("EQUAL", schema.EqualOptionsT), integer=False),
+    "Erf": Row(erf, integer=False),
+    "Exp": Row(unary("EXP", schema.ExpOptionsT, version=1), integer=False),
+    "Flatten": Row(reshape, MOVE),
+    "Gather": Row(gather, PLAIN),
+    "Gelu": Row(gelu, integer=False),
+    "Gemm": Row(gemm, PLAIN),
+    "GlobalAveragePool": Row(global_average, CHANNELS),
+    "GlobalMaxPool": Row(global_max, CHANNELS, integer=False),
+    "Greater": Row(elementwise("GREATER", schema.GreaterOptionsT), integer=False),
     "HardSigmoid": Row(hard_sigmoid, integer=False),
     "HardSwish": Row(unary("HARD_SWISH", schema.HardSwishOptionsT, version=1), integer=False),
     "Identity": Row(same, integer=False),
+    "LayerNormalization": Row(layer_norm, PLAIN, integer=False),
+    "Less": Row(elementwise("LESS", schema.LessOptionsT), integer=False),
     "Log": Row(unary("LOG"), integer=False),
-    "MatMul": Row(gemm),
-    "MaxPool": Row(max_pool),
+    "MatMul": Row(matmul, PLAIN),
+    "Max": Row(chain("MAXIMUM"), integer=False),
+    "MaxPool": Row(max_pool, CHANNELS),
+    "Min": Row(chain("MINIMUM"), integer=False),
     "Mul": Row(arithmetic("MUL", schema.MulOptionsT)),
+    "Neg": Row(unary("NEG", schema.NegOptionsT, version=1), integer=False),
+    "Not": Row(unary("LOGICAL_NOT", schema.LogicalNotOptionsT, version=1), integer=False),
+    "Or": Row(elementwise("LOGICAL_OR", schema.LogicalOrOptionsT), integer=False),
     "Pad": Row(pad),
+    "Pow": Row(elementwise("POW", schema.PowOptionsT), integer=False),
     "QuantizeLinear": Row(quantize, integer=False),
+    "ReduceMax": Row(reduce("REDUCE_MAX"), integer=False),
     "ReduceMean": Row(reduce_mean),
+    "ReduceSum": Row(reduce("SUM"), integer=False),
     "Relu": Row(clip),
-    "Reshape": Row(reshape),
+    "Reshape": Row(reshape, MOVE),
     "Sigmoid": Row(unary("LOGISTIC"), scale=PROBABILITY),
+    "Slice": Row(slice_),
     "Softmax": Row(softmax, scale=PROBABILITY),
-    "Squeeze": Row(reshape),
+    "Split": Row(slice_),
+    "Sqrt": Row(unary("SQRT", version=1), integer=False),
+    "Squeeze": Row(reshape, MOVE),
     "Sub": Row(arithmetic("SUB", schema.SubOptionsT)),
-    "Transpose": Row(transpose),
-    "Unsqueeze": Row(reshape),
+    "Tanh": Row(unary("TANH", version=1), integer=False),
+    "Transpose": Row(transpose, MOVE),
+    "Unsqueeze": Row(reshape, MOVE),
+    "Where": Row(elementwise("SELECT_V2", schema.SelectV2OptionsT), integer=False),
 }
+LAYOUTS = {name: row.layout for name, row in OPERATORS.items()}
+INTEGER = {name: row.scale for name, row in OPERATORS.items() if row.integer}

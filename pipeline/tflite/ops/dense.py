@@ -1,6 +1,8 @@
-"""Operators with weights: convolutions and matrix products."""
+"""Operators with weights, and products of two computed tensors."""
 
 from __future__ import annotations
+
+import math
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
@@ -8,8 +10,10 @@ from numpy.typing import NDArray
 
 from ..builder import Quantization, quantization
 from ..graph import Constant, Node
+from ..layout import IMAGE
 from ..lowering import Lowering, refusal
-from .window import Window, pad
+from ..passes import is_dense
+from .window import Window, around, image, image_shape, pad
 
 
 def activation(node: Node) -> int:
@@ -17,13 +21,14 @@ def activation(node: Node) -> int:
 
 
 def conv(lowering: Lowering, node: Node) -> None:
-    """Dense, grouped (TFLite takes the groups from the weight's shape) or depthwise convolution."""
+    """Of images or signals; dense, grouped (TFLite takes the groups from the weight's shape) or depthwise."""
     weight = lowering.constant(node, 1)
     outputs, inputs, *kernel = weight.values.shape
     window = Window.of(lowering, node, kernel)
-    tensor = lowering.input(node)
+    weight = as_image(weight)
+    tensor = image(lowering, lowering.input(node))
     if window.padded and not window.same:
-        tensor = pad(lowering, tensor, window.pads)
+        tensor = pad(lowering, tensor, around(window.pads))
     common = {
         "padding": window.padding,
         "strideH": window.strides[0],
@@ -39,30 +44,54 @@ def conv(lowering: Lowering, node: Node) -> None:
     else:
         code, order, version = "CONV_2D", (0, 2, 3, 1), 1
         options = schema.Conv2DOptionsT(**common)
-    arguments = parameters(lowering, node, tensor, arrange(weight, order), lowering.optional(node, 2))
-    lowering.emit(node, code, [tensor, *arguments], options, 3 if lowering.is_integer(node) else version)
+    arguments = parameters(lowering, node, tensor, arrange(weight, order), lowering.optional(node, 2), outputs)
+    version = 3 if lowering.is_integer(node) else version
+    lowering.emit(node, code, [tensor, *arguments], options, version, image_shape(lowering, node))
 
 
 def gemm(lowering: Lowering, node: Node) -> None:
-    """Gemm with constant weights, and MatMul, which is Gemm with all its defaults."""
-    weight, bias = lowering.constant(node, 1), lowering.optional(node, 2)
-    shapes = [list(lowering.shape(node)), list(weight.values.shape)]
-    if [len(shape) for shape in shapes] != [2, 2]:
-        raise refusal(
-            node, f"it multiplies {shapes[0]} by {shapes[1]}, not two matrices", "flatten the input to (1, K)"
-        )
+    """Gemm with constant weights."""
     if node.attributes.get("transA", 0) or {node.attributes.get(name, 1.0) for name in ("alpha", "beta")} != {1.0}:
         raise refusal(node, "transA, alpha and beta are not in the set", "fold them into the weights")
-    weight = arrange(weight, (0, 1) if node.attributes.get("transB", 0) else (1, 0))
+    _dense(lowering, node, (0, 1) if node.attributes.get("transB", 0) else (1, 0))
+
+
+def matmul(lowering: Lowering, node: Node) -> None:
+    """A product with a constant matrix, or of two batches of matrices, either of which may be a constant."""
+    if is_dense(lowering.graph, node):
+        _dense(lowering, node, (1, 0))
+        return
+    shapes = [lowering.shape(node, position) for position in range(2)]
+    if min(map(len, shapes)) < 2:
+        raise refusal(node, f"it multiplies {list(map(list, shapes))}", "give both two axes or more")
+    inputs = [lowering.operand(node, position) for position in range(2)]
+    if not lowering.is_integer(node):
+        lowering.emit(node, "BATCH_MATMUL", inputs, schema.BatchMatMulOptionsT())
+        return
+    # The int8 kernels round twice, and the errors grow from one product of attention to the next.
+    result = lowering.file.tensor(node.output, lowering.output_shape(node))
+    inputs = [lowering.real(each) for each in inputs]
+    lowering.file.operator("BATCH_MATMUL", 1, inputs, [result], schema.BatchMatMulOptionsT())
+    lowering.give(node, result)
+
+
+def _dense(lowering: Lowering, node: Node, order: tuple[int, int]) -> None:
+    weight = arrange(lowering.constant(node, 1), order)
     name = node.inputs[0]
     if name in lowering.flattened:
         weight = as_flattened(weight, lowering.flattened[name])
-    tensor = lowering.tensors[name]
+    outputs, inputs = weight.values.shape
+    tensor = lowering.input(node, last=False)
+    rows = math.prod(lowering.file.shape(tensor)) // inputs
+    tensor = lowering.reshaped(tensor, (rows, inputs))
     options = schema.FullyConnectedOptionsT(fusedActivationFunction=activation(node))
     # Version 4 has int8 per-channel weights right in both runtimes; from 11 on, tflite-runtime 2.14 refuses the file.
     version = 4 if lowering.is_integer(node) else 1
-    arguments = parameters(lowering, node, tensor, weight, bias)
-    lowering.emit(node, "FULLY_CONNECTED", [tensor, *arguments], options, version)
+    bias = lowering.optional(node, 2)
+    if bias is not None and bias.values.size not in (1, outputs):
+        raise refusal(node, f"its bias has the shape {list(bias.values.shape)}", "give one number for each output")
+    arguments = parameters(lowering, node, tensor, weight, bias, outputs)
+    lowering.emit(node, "FULLY_CONNECTED", [tensor, *arguments], options, version, (rows, outputs))
 
 
 def arrange(weight: Constant, order: tuple[int, ...]) -> Constant:
@@ -73,17 +102,25 @@ def arrange(weight: Constant, order: tuple[int, ...]) -> Constant:
     return Constant(weight.name, np.ascontiguousarray(weight.values.transpose(order)), moved)
 
 
+def as_image(weight: Constant) -> Constant:
+    """The weight (O, I, H, W), or (O, I, K) as kernels of one row."""
+    outputs, inputs, *kernel = weight.values.shape
+    row = [1] * (IMAGE - 2 - len(kernel))
+    return Constant(weight.name, weight.values.reshape(outputs, inputs, *row, *kernel), weight.quantization)
+
+
 def as_flattened(weight: Constant, shape: tuple[int, ...]) -> Constant:
-    """The matrix (outputs, C·H·W) for rows that were flattened from (H, W, C)."""
+    """The matrix (outputs, channels · pixels) for rows that were flattened with channels last."""
     outputs = weight.values.shape[0]
-    columns = weight.values.reshape(outputs, *shape[1:]).transpose(0, 2, 3, 1).reshape(outputs, -1)
-    return Constant(weight.name, columns, weight.quantization)
+    columns = np.moveaxis(weight.values.reshape(outputs, *shape[1:]), 1, -1).reshape(outputs, -1)
+    return Constant(weight.name, np.ascontiguousarray(columns), weight.quantization)
 
 
-def parameters(lowering: Lowering, node: Node, tensor: int, weight: Constant, bias: Constant | None) -> list[int]:
+def parameters(
+    lowering: Lowering, node: Node, tensor: int, weight: Constant, bias: Constant | None, outputs: int
+) -> list[int]:
     """The weight and bias tensors. On integers a bias counts in steps of the input's scale times the weight's."""
     file = lowering.file
-    outputs = lowering.output_shape(node)[1]
     name = bias.name if bias else f"{weight.name}_bias"
     if not lowering.is_integer(node):
         values = np.resize(bias.real, outputs) if bias else np.zeros(outputs)

@@ -10,9 +10,9 @@ import onnx
 from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
-from ..builder import quantization
-from ..graph import FUSED, Node
-from ..lowering import IMAGE, TO_NHWC, Lowering, refusal
+from ..graph import Node, narrow
+from ..lowering import Lowering, refusal
+from ..passes import FUSED
 from .dense import activation
 
 Lower = Callable[[Lowering, Node], None]
@@ -22,8 +22,36 @@ def arithmetic(code: str, options: type[Any]) -> Lower:
     """Add, Mul, Sub, Div of two tensors, either of which may be a constant."""
 
     def lower(lowering: Lowering, node: Node) -> None:
-        inputs = [_operand(lowering, node, position) for position in range(2)]
+        inputs = [lowering.operand(node, position) for position in range(2)]
         lowering.emit(node, code, inputs, options(fusedActivationFunction=activation(node)))
+
+    return lower
+
+
+def elementwise(code: str, options: type[Any] | None = None, version: int = 1) -> Lower:
+    """An operator of the same name and inputs, broadcast to the result; in float or on truth values."""
+
+    def lower(lowering: Lowering, node: Node) -> None:
+        inputs = [lowering.operand(node, position) for position in range(len(node.inputs))]
+        lowering.emit(node, code, inputs, options() if options else None, version)
+
+    return lower
+
+
+def chain(code: str) -> Lower:
+    """Max and Min, of two tensors at a time."""
+
+    def lower(lowering: Lowering, node: Node) -> None:
+        tensor, *others = [lowering.operand(node, position) for position in range(len(node.inputs))]
+        for position, other in enumerate(others):
+            if position == len(others) - 1:
+                lowering.emit(node, code, [tensor, other], schema.MaximumMinimumOptionsT())
+                return
+            shape = np.broadcast_shapes(lowering.file.shape(tensor), lowering.file.shape(other))
+            result = lowering.file.like(tensor, code.lower(), shape)
+            lowering.file.operator(code, 1, [tensor, other], [result], schema.MaximumMinimumOptionsT())
+            tensor = result
+        lowering.give(node, tensor)
 
     return lower
 
@@ -36,18 +64,27 @@ def unary(code: str, options: type[Any] | None = None, version: int = 0) -> Lowe
 
 
 def softmax(lowering: Lowering, node: Node) -> None:
+    """TFLite's runs over the last axis; any other is brought there and back."""
+    tensor, axis = lowering.input(node), lowering.axis(node, node.attributes.get("axis", -1))
+    options = schema.SoftmaxOptionsT(beta=1.0)
     rank = len(lowering.shape(node))
-    axis = node.attributes.get("axis", -1) % rank
-    if (TO_NHWC.index(axis) if rank == IMAGE else axis) != rank - 1:
-        raise refusal(
-            node, f"TFLite's softmax runs over the last axis, not over {axis}", "apply softmax to the class axis"
-        )
-    lowering.emit(node, "SOFTMAX", [lowering.input(node)], schema.SoftmaxOptionsT(beta=1.0))
+    if axis == rank - 1:
+        lowering.emit(node, "SOFTMAX", [tensor], options)
+        return
+    order = (*(each for each in range(rank) if each != axis), axis)
+    source = lowering.transposed(tensor, order)
+    result = lowering.file.tensor(
+        "softmax", lowering.file.shape(source), quantization=lowering.graph.quantization.get(node.output)
+    )
+    lowering.file.operator("SOFTMAX", lowering.version(node), [source], [result], options)
+    lowering.give(node, lowering.transposed(result, tuple(int(each) for each in np.argsort(order))))
 
 
 def clip(lowering: Lowering, node: Node) -> None:
     """Relu and Clip that stand alone. On integers they come after the rounding, which keeps the order."""
     wanted = lowering.graph.quantization.get(node.output)
+    if lowering.graph.type(node.output).kind != "f" and not wanted:
+        raise refusal(node, f"it clips {lowering.graph.type(node.output)}", "cast to float32 before it")
     tensor = lowering.requantized(lowering.input(node), wanted)
     low, high = lowering.graph.limits(node)
     if wanted is None and (low, high) in FUSED:
@@ -87,27 +124,14 @@ def dequantize(lowering: Lowering, node: Node) -> None:
 
 
 def cast(lowering: Lowering, node: Node) -> None:
-    """Integers to float32: how a file takes uint8 images."""
-    if node.attributes["to"] != onnx.TensorProto.FLOAT:
-        raise refusal(node, "only a cast to float32 is in the set", "keep the network in float32")
-    lowering.emit(node, "CAST", [lowering.input(node)], schema.CastOptionsT())
-
-
-def _operand(lowering: Lowering, node: Node, position: int) -> int:
-    name, rank = node.inputs[position], len(lowering.output_shape(node))
-    if name not in lowering.graph.constants:
-        if len(lowering.shape(node, position)) != rank and rank == IMAGE:
-            raise refusal(node, f"`{name}` has fewer axes than its result", "give both tensors four axes")
-        return lowering.input(node, position)
-    constant = lowering.graph.constants[name]
-    values, scales = constant.values, constant.quantization
-    if lowering.is_integer(node) and scales is None:
-        scales = quantization(abs(float(values.item())) / 127 or 1.0)
-        values = scales.quantize(values)
-    elif not lowering.is_integer(node):
-        values, scales = constant.real, None
-    values = values.reshape((1,) * (rank - values.ndim) + values.shape)
-    return lowering.file.constant(name, values.transpose(TO_NHWC) if rank == IMAGE else values, scales)
+    """Between float32, int32 (for int64 too), uint8 and truth values."""
+    wanted = narrow(onnx.helper.tensor_dtype_to_np_dtype(node.attributes["to"]))
+    if wanted not in (np.float32, np.int32, np.uint8, np.bool_):
+        raise refusal(node, f"it casts to {wanted}, which is not in the set", "keep the network in float32")
+    if wanted == lowering.graph.type(node.inputs[0]):
+        lowering.give(node, lowering.input(node))
+    else:
+        lowering.emit(node, "CAST", [lowering.input(node)], schema.CastOptionsT(), version=1)
 
 
 def _with(lowering: Lowering, tensor: int, code: str, values: NDArray[Any], options: Any) -> int:
@@ -115,6 +139,6 @@ def _with(lowering: Lowering, tensor: int, code: str, values: NDArray[Any], opti
     scale = lowering.file.quantization(tensor)
     stored = scale.quantize(values) if scale else values.astype(np.float32)
     constant = lowering.file.constant(f"{code.lower()}_by", stored, scale)
-    result = lowering.file.tensor(code.lower(), lowering.file.shape(tensor), quantization=scale)
+    result = lowering.file.like(tensor, code.lower())
     lowering.file.operator(code, 2 if scale else 1, [tensor, constant], [result], options)
     return result

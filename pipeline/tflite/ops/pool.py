@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from ..builder import Quantization, quantization
 from ..graph import Node
-from ..lowering import IMAGE, TO_NHWC, Lowering, nhwc, refusal
-from .window import Window, pad
+from ..layout import IMAGE, TO_LAST
+from ..lowering import Lowering, refusal
+from .window import Window, around, image, image_shape, pad
 
 _ONE = 64
 """A one in `_average_exactly`: fixed-point kernels round twice, which shows when a sum has no bits to spare. A power
@@ -18,15 +21,15 @@ _NEGLIGIBLE = 0.02
 
 def max_pool(lowering: Lowering, node: Node) -> None:
     window = _window(lowering, node)
-    tensor = lowering.input(node)
+    tensor = image(lowering, lowering.input(node))
     if window.padded and not window.same:
-        tensor = pad(lowering, tensor, window.pads, lowest=True)
+        tensor = pad(lowering, tensor, around(window.pads), lowest=True)
     _pool(lowering, node, "MAX_POOL_2D", tensor, window)
 
 
 def average_pool(lowering: Lowering, node: Node) -> None:
     window = _window(lowering, node)
-    tensor = lowering.input(node)
+    tensor = image(lowering, lowering.input(node))
     if window.padded and not (window.same and not node.attributes.get("count_include_pad", 0)):
         raise refusal(
             node,
@@ -63,35 +66,64 @@ def _average_exactly(lowering: Lowering, node: Node, tensor: int, window: Window
             f"{node.output}_zeros", np.zeros(channels, np.int32), quantization(source.scale * weights.scale)
         ),
     ]
-    lowering.emit(node, "DEPTHWISE_CONV_2D", [tensor, *arguments], options, version=3)
+    lowering.emit(node, "DEPTHWISE_CONV_2D", [tensor, *arguments], options, 3, image_shape(lowering, node))
 
 
 def global_average(lowering: Lowering, node: Node) -> None:
-    if len(lowering.shape(node)) != IMAGE:
-        raise refusal(node, "only images (N, C, H, W) are in the set", "write a 1-D network with a height of 1")
-    _mean(lowering, node, [1, 2], keep=True)
+    _mean(lowering, node, lowering.input(node), list(range(1, len(lowering.shape(node)) - 1)), keep=True)
+
+
+def global_max(lowering: Lowering, node: Node) -> None:
+    pixels = lowering.indices(range(1, len(lowering.shape(node)) - 1))
+    lowering.emit(node, "REDUCE_MAX", [lowering.input(node), pixels], schema.ReducerOptionsT(keepDims=True))
 
 
 def reduce_mean(lowering: Lowering, node: Node) -> None:
-    """The axes are an input since operator set 18, an attribute before."""
-    rank = len(lowering.shape(node))
+    _mean(lowering, node, *_reduced(lowering, node))
+
+
+def reduce(code: str) -> Callable[[Lowering, Node], None]:
+    """Sums and maxima, in float."""
+
+    def lower(lowering: Lowering, node: Node) -> None:
+        tensor, axes, keep = _reduced(lowering, node)
+        options = schema.ReducerOptionsT(keepDims=keep)
+        lowering.emit(node, code, [tensor, lowering.indices(axes)], options, 2 if code == "REDUCE_MAX" else 1)
+
+    return lower
+
+
+def _reduced(lowering: Lowering, node: Node) -> tuple[int, list[int], bool]:
+    """The tensor to reduce, the axes in the file, and whether they stay.
+
+    Axes are an input since operator set 18 (13 for ReduceSum), an attribute before. A tensor with channels last is
+    taken as it is, unless that would leave channels behind pixels in a result without the axes.
+    """
+    rank, name = len(lowering.shape(node)), node.inputs[0]
     given = lowering.optional(node, 1)
     listed = given.values.tolist() if given else node.attributes.get("axes", range(rank))
     axes = [axis % rank for axis in listed]
     keep = bool(node.attributes.get("keepdims", 1))
-    if rank == IMAGE:
-        left = [axis for axis in TO_NHWC if axis not in axes]
-        if not keep and left != sorted(left):
-            raise refusal(
-                node, f"the mean over axes {axes} leaves channels in the middle", "keep the axes: `keepdim=True`"
-            )
-        axes = [TO_NHWC.index(axis) for axis in axes]
-    _mean(lowering, node, sorted(axes), keep)
+    last = name in lowering.last
+    if last and not keep:
+        left = [axis for axis in TO_LAST[rank] if axis not in axes]
+        last = left == sorted(left)
+    tensor = lowering.input(node, last=last)
+    return tensor, sorted(TO_LAST[rank].index(axis) for axis in axes) if last else sorted(axes), keep
 
 
-def _mean(lowering: Lowering, node: Node, axes: list[int], keep: bool) -> None:
-    tensor = lowering.input(node)
-    if axes == [1, 2] and keep and lowering.file.shape(tensor)[0] == 1 and _loses_zero_point(lowering, node, tensor):
+def _mean(lowering: Lowering, node: Node, tensor: int, axes: list[int], keep: bool) -> None:
+    """On integers, images of several rows only: of the few numbers of a signal or a text, tflite-runtime 2.14 rounds
+    a quarter of the means wrongly, most of them up. Those are taken in float."""
+    shape = lowering.file.shape(tensor)
+    if lowering.is_integer(node) and not (len(shape) == IMAGE and shape[1] > 1):
+        small = tuple(1 if axis in axes else size for axis, size in enumerate(shape))
+        result = lowering.file.tensor("mean", small)
+        options = schema.ReducerOptionsT(keepDims=True)
+        lowering.file.operator("MEAN", 1, [lowering.real(tensor), lowering.indices(axes)], [result], options)
+        lowering.give(node, lowering.reshaped(result, lowering.file_shape(node.output)))
+        return
+    if len(shape) == IMAGE and axes == [1, 2] and keep and shape[0] == 1 and _loses_zero_point(lowering, node, tensor):
         axes = [0, 1, 2]
     lowering.emit(node, "MEAN", [tensor, lowering.indices(axes)], schema.ReducerOptionsT(keepDims=keep))
 
@@ -118,7 +150,7 @@ def _window(lowering: Lowering, node: Node) -> Window:
 def _pool(lowering: Lowering, node: Node, code: str, tensor: int, window: Window) -> None:
     """A pool on the scale of its input, which the int8 kernels keep."""
     scale = lowering.file.quantization(tensor)
-    result = lowering.file.tensor(node.output, nhwc(lowering.output_shape(node)), quantization=scale)
+    result = lowering.file.like(tensor, node.output, image_shape(lowering, node))
     options = schema.Pool2DOptionsT(
         padding=window.padding,
         strideH=window.strides[0],
@@ -127,4 +159,4 @@ def _pool(lowering: Lowering, node: Node, code: str, tensor: int, window: Window
         filterWidth=window.kernel[1],
     )
     lowering.file.operator(code, 2 if scale else 1, [tensor], [result], options)
-    lowering.give(node, result)
+    lowering.give(node, lowering.reshaped(result, lowering.file_shape(node.output)))

@@ -4,38 +4,38 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from ..graph import Node
-from ..lowering import IMAGE, TO_NCHW, TO_NHWC, Lowering, nhwc, refusal
-from .window import pad as pad_image
+from ..graph import Node, narrow
+from ..layout import TO_FIRST, TO_LAST
+from ..lowering import Lowering, refusal
+from .window import pad as pad_tensor
 
 
 def reshape(lowering: Lowering, node: Node) -> None:
-    """Reshape, Flatten, Squeeze, Unsqueeze. ONNX counts the numbers in NCHW order, the file holds them in NHWC.
+    """Reshape, Flatten, Squeeze, Unsqueeze. ONNX counts the numbers with channels first, the file may hold them last.
 
     A map flattened for Gemm alone stays in the file's order, and Gemm permutes its weights; any other reshape of a
-    map with several channels and pixels goes through NCHW.
+    map with several channels and pixels, which does not keep the channels, goes through ONNX's order.
     """
-    tensor, before, shape = lowering.input(node), lowering.shape(node), lowering.output_shape(node)
-    if _orders_differ(before):
+    name = node.inputs[0]
+    last = name in lowering.last
+    tensor, before, shape = lowering.input(node, last=last), lowering.shape(node), lowering.output_shape(node)
+    if last and not lowering.is_last(node) and _orders_differ(before):
         if shape == (before[0], math.prod(before[1:])) and _is_for_gemm(lowering, node):
             lowering.flattened[node.output] = before
         else:
-            tensor = lowering.transposed(tensor, TO_NCHW)
-    if _orders_differ(shape):
-        tensor = lowering.transposed(lowering.reshaped(tensor, shape), TO_NHWC, node.output)
-    else:
-        tensor = lowering.reshaped(tensor, nhwc(shape), node.output)
-    lowering.give(node, tensor)
+            tensor = lowering.transposed(tensor, TO_FIRST[len(before)])
+    lowering.give(node, lowering.reshaped(tensor, lowering.file_shape(node.output), node.output))
 
 
 def transpose(lowering: Lowering, node: Node) -> None:
-    rank = len(lowering.shape(node))
+    rank, last = len(lowering.shape(node)), node.inputs[0] in lowering.last
     order = node.attributes.get("perm", list(range(rank))[::-1])
-    if rank == IMAGE:
-        order = [TO_NHWC.index(order[axis]) for axis in TO_NHWC]
-    lowering.give(node, lowering.transposed(lowering.input(node), tuple(order), node.output))
+    if last:
+        order = [TO_LAST[rank].index(axis) for axis in order]
+    lowering.give(node, lowering.transposed(lowering.input(node, last=last), tuple(order), node.output))
 
 
 def same(lowering: Lowering, node: Node) -> None:
@@ -46,30 +46,87 @@ def same(lowering: Lowering, node: Node) -> None:
 def concat(lowering: Lowering, node: Node) -> None:
     """On integers all inputs come on the result's scale first: the kernel copies bytes."""
     wanted = lowering.graph.quantization.get(node.output)
-    inputs = [lowering.input(node, position) for position in range(len(node.inputs))]
-    rank = len(lowering.output_shape(node))
-    axis = node.attributes["axis"] % rank
-    options = schema.ConcatenationOptionsT(axis=TO_NHWC.index(axis) if rank == IMAGE else axis)
-    lowering.emit(node, "CONCATENATION", [lowering.requantized(each, wanted) for each in inputs], options)
+    inputs = [lowering.requantized(lowering.operand(node, each), wanted) for each in range(len(node.inputs))]
+    options = schema.ConcatenationOptionsT(axis=lowering.axis(node, node.attributes["axis"]))
+    lowering.emit(node, "CONCATENATION", inputs, options)
 
 
 def pad(lowering: Lowering, node: Node) -> None:
     amounts = lowering.integers(node, 1)
     value = lowering.optional(node, 2)
     mode = node.attributes.get("mode", b"constant").decode()
-    if len(amounts) != 2 * IMAGE or any(amounts[:2] + amounts[4:6]) or len(node.inputs) > 3:
-        raise refusal(
-            node, "only the height and width of images are padded in the set", "pad (left, right, top, bottom)"
-        )
+    rank = len(lowering.shape(node))
+    if len(amounts) != 2 * rank or len(node.inputs) > 3:
+        raise refusal(node, "a list of axes to pad is not in the set", "pad every axis, with zeros where nothing is")
     if min(amounts) < 0 or mode != "constant" or (value is not None and value.real.any()):
         raise refusal(node, f"its mode is `{mode}`; only zeros around are in the set", "pad with zeros")
-    lowering.give(node, pad_image(lowering, lowering.input(node), [(amounts[2], amounts[6]), (amounts[3], amounts[7])]))
+    axes = TO_LAST[rank] if lowering.is_last(node) else range(rank)
+    lowering.give(
+        node, pad_tensor(lowering, lowering.input(node), [(amounts[axis], amounts[rank + axis]) for axis in axes])
+    )
+
+
+def slice_(lowering: Lowering, node: Node) -> None:
+    shape, rank = lowering.shape(node), len(lowering.shape(node))
+    starts, ends = lowering.integers(node, 1), lowering.integers(node, 2)
+    axes = lowering.integers(node, 3) if len(node.inputs) > 3 and node.inputs[3] else list(range(len(starts)))
+    steps = lowering.integers(node, 4) if len(node.inputs) > 4 else [1] * len(starts)
+    if min(steps) < 1:
+        raise refusal(node, "it runs backwards", "use steps of 1 or more")
+    bounds = [list(each) for each in ((0,) * rank, shape, (1,) * rank)]
+    for axis, start, end, step in zip((lowering.axis(node, axis) for axis in axes), starts, ends, steps, strict=True):
+        size = lowering.file_shape(node.inputs[0])[axis]
+        bounds[0][axis], bounds[1][axis], _ = slice(start, end).indices(size)
+        bounds[2][axis] = step
+    for axis in set(range(rank)) - {lowering.axis(node, axis) for axis in axes}:
+        bounds[1][axis] = lowering.file_shape(node.inputs[0])[axis]
+    source = lowering.input(node)
+    result = lowering.file.like(source, node.output, lowering.file_shape(node.output))
+    arguments = [source, *(lowering.indices(each) for each in bounds)]
+    version = 2 if lowering.file.quantization(source) else 1
+    lowering.file.operator("STRIDED_SLICE", version, arguments, [result], schema.StridedSliceOptionsT())
+    lowering.give(node, result)
+
+
+def gather(lowering: Lowering, node: Node) -> None:
+    """Rows of a table by computed indices, or known slices of a computed tensor.
+
+    A quantized table stays in integers; on the result's scale from the start if that is another.
+    """
+    table, indices = node.inputs
+    constants, scale = lowering.graph.constants, lowering.graph.quantization.get(node.output)
+    axis = node.attributes.get("axis", 0) % len(lowering.shape(node))
+    if table not in constants:
+        data = lowering.input(node, last=False)
+    elif scale:
+        data = lowering.file.constant(constants[table].name, scale.quantize(constants[table].real), scale)
+    else:
+        stored, kept = constants[table].values, constants[table].quantization
+        if kept and kept.scale.size > 1:
+            stored, kept = constants[table].real, None
+        data = lowering.file.constant(constants[table].name, stored.astype(narrow(stored.dtype)), kept)
+    if indices in constants:
+        known = constants[indices].values
+        chosen = lowering.indices(np.where(known < 0, known + lowering.shape(node)[axis], known))
+    else:
+        chosen = lowering.input(node, 1, last=False)
+    result = lowering.file.like(data, node.output, lowering.output_shape(node))
+    integer = lowering.file.quantization(data) is not None
+    options = schema.GatherOptionsT(axis=axis)
+    lowering.file.operator("GATHER", 2 if integer else 1, [data, chosen], [result], options)
+    if integer and scale is None:
+        result = lowering.real(result)
+    lowering.give(node, result)
 
 
 def _orders_differ(shape: tuple[int, ...]) -> bool:
-    return len(shape) == IMAGE and shape[1] > 1 and shape[2] * shape[3] > 1
+    return shape[1] > 1 and math.prod(shape[2:]) > 1
 
 
 def _is_for_gemm(lowering: Lowering, node: Node) -> bool:
     users = [user for user in lowering.graph.nodes if node.output in user.inputs]
-    return node.output not in lowering.graph.outputs and all(user.op in ("Gemm", "MatMul") for user in users)
+    weighted = ("Gemm", "MatMul")
+    return node.output not in lowering.graph.outputs and all(
+        user.op in weighted and node.output == user.inputs[0] and user.inputs[1] in lowering.graph.constants
+        for user in users
+    )

@@ -9,7 +9,8 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from ..graph import Node
-from ..lowering import IMAGE, Lowering, refusal
+from ..layout import IMAGE, SIGNAL
+from ..lowering import Lowering, refusal
 
 Pads = list[tuple[int, int]]
 
@@ -38,20 +39,27 @@ class Window:
     @classmethod
     def of(cls, lowering: Lowering, node: Node, kernel: list[int]) -> Window:
         """The trailing pad follows from the result's size, which covers `ceil_mode` and pads that no window reaches."""
-        if len(lowering.shape(node)) != IMAGE:
+        rank = len(lowering.shape(node))
+        if rank not in (SIGNAL, IMAGE):
             raise refusal(
                 node,
-                f"its input has the shape {list(lowering.shape(node))}, and only images (N, C, H, W) are in the set",
-                "write a 1-D network with a height of 1: (N, C, 1, W)",
+                f"its input has the shape {list(lowering.shape(node))}, "
+                "and only images (N, C, H, W) and signals (N, C, L) are in the set",
+                "write a 3-D network as a 2-D one",
             )
-        explicit = node.attributes.get("pads", [0, 0, 0, 0])
-        strides = node.attributes.get("strides", [1, 1])
-        dilations = node.attributes.get("dilations", [1, 1])
+        pixels = rank - 2
+        # A signal is an image of one row.
+        row = [1] * (IMAGE - rank)
+        kernel = [*row, *kernel]
+        strides = [*row, *node.attributes.get("strides", [1] * pixels)]
+        dilations = [*row, *node.attributes.get("dilations", [1] * pixels)]
+        explicit = [*([0] * len(row)), *node.attributes.get("pads", [0] * pixels)[:pixels]]
+        sizes, results = ([*row, *shape[2:]] for shape in (lowering.shape(node), lowering.output_shape(node)))
         mode = node.attributes.get("auto_pad", b"NOTSET").decode()
         pads: Pads = []
         same = True
         for axis in range(2):
-            size, result = lowering.shape(node)[2 + axis], lowering.output_shape(node)[2 + axis]
+            size, result = sizes[axis], results[axis]
             missing = (result - 1) * strides[axis] + (kernel[axis] - 1) * dilations[axis] + 1 - size
             total = max(missing, 0)
             leading = {"VALID": 0, "SAME_UPPER": total // 2, "SAME_LOWER": -(-total // 2)}
@@ -61,13 +69,24 @@ class Window:
         return cls(kernel, strides, dilations, pads, same)
 
 
+def image(lowering: Lowering, tensor: int) -> int:
+    """The tensor (N, H, W, C), or (N, L, C) as an image of one row."""
+    shape = lowering.file.shape(tensor)
+    return tensor if len(shape) == IMAGE else lowering.reshaped(tensor, (shape[0], 1, *shape[1:]))
+
+
+def image_shape(lowering: Lowering, node: Node) -> tuple[int, ...]:
+    """The file's shape of the operator's result, as `image` has it."""
+    batch, *pixels, channels = lowering.file_shape(node.output)
+    return (batch, *[1] * (IMAGE - 2 - len(pixels)), *pixels, channels)
+
+
 def pad(lowering: Lowering, tensor: int, pads: Pads, lowest: bool = False) -> int:
-    """The NHWC tensor with zeros, or its type's lowest value, around it."""
+    """The tensor with zeros, or its type's lowest value, around it; two numbers for each axis."""
     quantization = lowering.file.quantization(tensor)
-    batch, height, width, channels = lowering.file.shape(tensor)
-    shape = (batch, height + sum(pads[0]), width + sum(pads[1]), channels)
-    result = lowering.file.tensor("padded", shape, quantization=quantization)
-    widths = lowering.indices([(0, 0), *pads, (0, 0)])
+    shape = tuple(size + sum(each) for size, each in zip(lowering.file.shape(tensor), pads, strict=True))
+    result = lowering.file.like(tensor, "padded", shape)
+    widths = lowering.indices(pads)
     version = 2 if quantization else 1
     if not lowest:
         lowering.file.operator("PAD", version, [tensor, widths], [result], schema.PadOptionsT())
@@ -76,3 +95,8 @@ def pad(lowering: Lowering, tensor: int, pads: Pads, lowest: bool = False) -> in
     filler = lowering.file.constant("lowest", value, quantization)
     lowering.file.operator("PADV2", version, [tensor, widths, filler], [result], schema.PadV2OptionsT())
     return result
+
+
+def around(pads: Pads) -> Pads:
+    """Pads of rows and columns as pads of (N, H, W, C)."""
+    return [(0, 0), *pads, (0, 0)]

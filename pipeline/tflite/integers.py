@@ -1,0 +1,70 @@
+"""QDQ graphs: which operators become integer ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from .builder import Quantization
+from .graph import Graph, Node
+from .passes import FUSING
+
+_SHAPING = ("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose")
+
+
+def quantize_before_reshapes(graph: Graph) -> None:
+    """Float → reshape → Q is float → Q → DQ → reshape → Q; so the operator before can become an integer one."""
+    users, makers = graph.users(), graph.makers()
+    for node in reversed(list(graph.nodes)):
+        maker = makers.get(node.inputs[0]) if node.inputs else None
+        after = users.get(node.output, [])
+        if node.op not in _SHAPING or not maker or maker.op == "DequantizeLinear" or len(users[node.inputs[0]]) > 1:
+            continue
+        if [user.op for user in after] != ["QuantizeLinear"] or {node.output, node.inputs[0]} & set(graph.outputs):
+            continue
+        real = node.inputs[0]
+        integer, back = f"{real}_quantized", f"{real}_dequantized"
+        arguments, attributes = after[0].inputs[1:], after[0].attributes
+        pair = [
+            Node("QuantizeLinear", integer, [real, *arguments], [integer], attributes),
+            Node("DequantizeLinear", back, [integer, *arguments], [back], attributes),
+        ]
+        node.inputs[0] = back
+        users[real] = pair[:1]
+        graph.shapes[back] = graph.shapes.get(real, ())
+        position = graph.nodes.index(node)
+        graph.nodes[position:position] = pair
+
+
+def make_integer(graph: Graph, integer: Mapping[str, Quantization | None]) -> None:
+    """Merge DQ → operator → Q where TFLite has the operator on integers; anything else stays in float, as ONNX says."""
+    users, makers = graph.users(), graph.makers()
+    for node in graph.nodes:
+        if node.op in ("QuantizeLinear", "DequantizeLinear"):
+            real, stored = node.inputs[0], node.output
+            if node.op == "DequantizeLinear":
+                real, stored = stored, real
+            graph.quantization[stored] = graph.parameters(node)
+            graph.shapes[stored] = graph.shapes.get(real, ())
+    for node in list(graph.nodes):
+        after = users.get(node.output, [])
+        if node.op not in integer or [user.op for user in after] != ["QuantizeLinear"] or node.output in graph.outputs:
+            continue
+        dynamic = {
+            name for name in node.inputs if name not in graph.constants and graph.type(name).kind == "f" and name
+        }
+        if any(name not in makers or makers[name].op != "DequantizeLinear" for name in dynamic):
+            continue
+        if node.op in FUSING and any(_is_float_array(graph, name) for name in node.inputs[:2]):
+            continue
+        if integer[node.op] not in (None, graph.quantization[after[0].output]):
+            continue
+        node.inputs = [makers[name].inputs[0] if name in dynamic else name for name in node.inputs]
+        node.outputs = after[0].outputs
+        graph.nodes.remove(after[0])
+
+
+def _is_float_array(graph: Graph, name: str) -> bool:
+    """Left in float by the quantizer; a single number is exact in int8, with itself as the scale."""
+    return (
+        name in graph.constants and graph.constants[name].quantization is None and graph.constants[name].values.size > 1
+    )

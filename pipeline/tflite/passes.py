@@ -1,0 +1,126 @@
+"""What is done to a graph before it is lowered, float and QDQ alike."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .graph import Constant, Graph, Node, constant
+
+FUSING = ("Conv", "Gemm", "MatMul", "Add", "Sub", "Mul", "Div")
+FUSED = {(0.0, np.inf): "RELU", (0.0, 6.0): "RELU6", (-1.0, 1.0): "RELU_N1_TO_1"}
+_ALIASES = ("Identity", "Dropout")
+
+
+def fold_constants(graph: Graph) -> None:
+    """Read Constant nodes and quantized initializers; see through Identity."""
+    alias: dict[str, str] = {}
+    kept = []
+    for node in graph.nodes:
+        node.inputs = [alias.get(name, name) for name in node.inputs]
+        if node.op == "Constant" and "value" in node.attributes:
+            graph.constants[node.output] = constant(node.output, node.attributes["value"])
+        elif node.op == "DequantizeLinear" and node.inputs[0] in graph.constants:
+            integers = graph.constants[node.inputs[0]].values
+            graph.constants[node.output] = Constant(node.inputs[0], integers, graph.parameters(node))
+        elif node.op in _ALIASES and node.output not in graph.outputs:
+            alias[node.output] = node.inputs[0]
+        else:
+            kept.append(node)
+    graph.nodes = kept
+
+
+def split_into_slices(graph: Graph) -> None:
+    """A Split is as many Slices, each of which has one output, as every other operator of the set."""
+    for node in list(graph.nodes):
+        if node.op != "Split":
+            continue
+        axis, start, slices = node.attributes.get("axis", 0), 0, []
+        for output in node.outputs:
+            end = start + graph.shape(output)[axis]
+            bounds = [f"{output}_{word}" for word in ("start", "end", "axis")]
+            for name, value in zip(bounds, (start, end, axis), strict=True):
+                graph.constants[name] = Constant(name, np.array([value]))
+            slices.append(Node("Slice", node.name, [node.inputs[0], *bounds], [output], {}))
+            start = end
+        position = graph.nodes.index(node)
+        graph.nodes[position : position + 1] = slices
+
+
+def fuse_gelu(graph: Graph) -> None:
+    """x · (1 + erf(x / √2)) · ½ in any order of its factors, as operator sets before 20 write it, is Gelu."""
+    users, makers = graph.users(), graph.makers()
+
+    def number(node: Node) -> float | None:
+        """The one constant number of a binary operator."""
+        found = [graph.constants[name].real for name in node.inputs if name in graph.constants]
+        return float(found[0].item()) if len(found) == 1 and found[0].size == 1 else None
+
+    def only_user(node: Node, op: str) -> Node | None:
+        after = users.get(node.output, [])
+        return after[0] if len(after) == 1 and after[0].op == op and node.output not in graph.outputs else None
+
+    def reals(node: Node) -> list[str]:
+        return [name for name in node.inputs if name not in graph.constants]
+
+    for erf in [node for node in graph.nodes if node.op == "Erf"]:
+        scaled, shifted = makers.get(erf.inputs[0]), only_user(erf, "Add")
+        if not scaled or scaled.op not in ("Div", "Mul") or not shifted or number(shifted) != 1:
+            continue
+        factor = number(scaled) or 0.0
+        if not np.isclose(factor, np.sqrt(2) if scaled.op == "Div" else np.sqrt(0.5), rtol=1e-5):
+            continue
+        if scaled.op == "Div" and scaled.inputs[0] in graph.constants:
+            continue
+        source, last, left = reals(scaled)[0], shifted, {"half", "source"}
+        while left and (after := only_user(last, "Mul")):
+            half_of_source = [
+                maker
+                for name in reals(after)
+                if (maker := makers.get(name)) and maker.op == "Mul" and number(maker) == 0.5 and source in maker.inputs
+            ]
+            if number(after) == 0.5 and "half" in left:
+                left.remove("half")
+            elif source in after.inputs and "source" in left:
+                left.remove("source")
+            elif half_of_source and len(left) == 2:
+                left.clear()
+            else:
+                break
+            last = after
+        if not left:
+            gelu = Node("Gelu", erf.name, [source], last.outputs, {})
+            graph.nodes[graph.nodes.index(last)] = gelu
+    drop_unused(graph)
+
+
+def fuse_activations(graph: Graph) -> None:
+    """Relu, Relu6 and the clip to ±1 become part of the one operator before them."""
+    users, makers = graph.users(), graph.makers()
+    for node in list(graph.nodes):
+        if node.op not in ("Relu", "Clip"):
+            continue
+        maker = makers.get(node.inputs[0])
+        kind = FUSED.get(graph.limits(node))
+        alone = len(users[node.inputs[0]]) == 1 and node.inputs[0] not in graph.outputs
+        if not (maker and kind and alone and maker.op in FUSING and maker.activation == "NONE"):
+            continue
+        if maker.op == "MatMul" and not is_dense(graph, maker):
+            continue
+        maker.activation, maker.outputs = kind, node.outputs
+        makers[node.output] = maker
+        graph.nodes.remove(node)
+
+
+def is_dense(graph: Graph, node: Node) -> bool:
+    """Whether a MatMul has one constant matrix for weights; any other is a product of two batches."""
+    return node.inputs[1] in graph.constants and graph.constants[node.inputs[1]].values.ndim == 2
+
+
+def drop_unused(graph: Graph) -> None:
+    wanted = set(graph.outputs)
+    kept = []
+    for node in reversed(graph.nodes):
+        if wanted.intersection(node.outputs):
+            kept.append(node)
+            wanted.update(node.inputs)
+    graph.nodes = kept[::-1]
