@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,7 +17,7 @@ from pipeline.data import Dataset
 from pipeline.distillation import kd_loss, teacher_logits
 from pipeline.errors import UserError
 from pipeline.stage import Context
-from pipeline.train import Pixels, Rows, Schedule, logits
+from pipeline.train import Examples, Rows, Schedule, logits
 from tests.conftest import fresh
 
 
@@ -64,7 +66,7 @@ def test_kept_answers_are_the_live_ones_bit_for_bit_and_in_order(
     path, schedule = fresh(tiny, few, tmp_path / "t").path, Schedule(shift=1)
     kept = teacher_logits([path], schedule, 3, 5, context(few))
     again = teacher_logits([path], schedule, 3, 5, context(few))
-    pixels = Pixels(few, "train", 5, flip=True, shift=1)
+    pixels = Examples(few, "train", 5, flip=True, shift=1)
     teacher, _ = zoo.load(path)
     for view in range(3):
         live = torch.from_numpy(logits(teacher, pixels, view)).log_softmax(1)
@@ -82,7 +84,7 @@ def test_several_teachers_answer_with_their_mean_probability(
     paths = [fresh(tiny, few, tmp_path / str(seed), seed).path for seed in range(3)]
     schedule = Schedule(flip=False, shift=0)
     (found,) = teacher_logits(paths, schedule, 1, 0, context(few))
-    pixels = Pixels(few, "train", 0)
+    pixels = Examples(few, "train", 0)
     mean = torch.stack([torch.from_numpy(logits(zoo.load(p)[0], pixels)).softmax(1) for p in paths]).mean(0)
     torch.testing.assert_close(found.exp(), mean, atol=1e-6, rtol=1e-5)
     torch.testing.assert_close(found.exp().sum(1), torch.ones(len(found)))
@@ -126,7 +128,7 @@ def test_a_teacher_of_other_classes_is_told(
     tiny: zoo.Network, few: Dataset, tmp_path: Path, context: Callable[..., Context], wrong: list[int]
 ) -> None:
     """Not first in the list as much as first."""
-    other = Dataset("seven", tuple("abcdefg"), few.splits, few.mean, few.std)
+    other = replace(few, name="seven", labels=tuple("abcdefg"))
     paths = [fresh(tiny, other if k == 0 else few, tmp_path / str(k)).path for k in wrong]
     with pytest.raises(UserError, match="7 classes, the data has 10"):
         teacher_logits(paths, Schedule(), 1, 0, context(few))

@@ -35,9 +35,9 @@ def test_facts_of_a_file(few: Dataset, tmp_path: Path) -> None:
     assert file["sha256"] == digest(folder / "model.onnx")
     for split in ("validation", "test"):
         x, y = few[split]
-        answers = predict(folder / "model.onnx", few.normalised(x))
+        answers = predict(folder / "model.onnx", few.input.ready(x))
         assert file["scores"][split] == {"accuracy": scores.accuracy(answers, y), "nll": scores.nll(answers, y)}
-    answers = predict(folder / "model.onnx", few.normalised(few["test"].x))
+    answers = predict(folder / "model.onnx", few.input.ready(few["test"].x))
     assert file["correct"] == "".join("01"[int(right)] for right in answers.argmax(1) == few["test"].y)
 
 

@@ -18,7 +18,7 @@ def test_the_formula_of_the_contract_is_what_models_are_fed(digits: Dataset) -> 
     given = contract["input"]
     mean, std = (np.array(given[name], np.float32).reshape(1, -1, 1, 1) for name in ("mean", "std"))
     x = (digits["test"].x * np.float32(given["scale"]) - mean) / std
-    np.testing.assert_allclose(x, digits.normalised(digits["test"].x), atol=1e-6)
+    np.testing.assert_allclose(x, digits.input.ready(digits["test"].x), atol=1e-6)
     assert (given["layout"], given["size"], given["channels"], given["color"]) == ("NCHW", [8, 8], 1, "grey")
     assert contract["labels"] == list("0123456789")
     assert contract["schema"] == 1

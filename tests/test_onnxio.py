@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +42,7 @@ def test_the_export_answers_as_torch(arch: str, tiny: zoo.Network, few: Dataset,
     module, _ = zoo.load(fresh(network, few, tmp_path / "m").path)
     path = tmp_path / "model.onnx"
     assert 0 <= onnxio.export(module, few, path) < onnxio.TOLERANCE
-    x = few.normalised(few["test"].x[:20])
+    x = few.input.ready(few["test"].x[:20])
     with torch.inference_mode():
         expected = module(torch.from_numpy(x)).numpy()
     np.testing.assert_allclose(predict(path, x), expected, atol=1e-4 * np.abs(expected).max())
@@ -88,7 +90,7 @@ def test_an_open_batch_becomes_one(batch: Any, few: Dataset, tmp_path: Path) -> 
     for value in (*model.graph.input, *model.graph.output):
         assert value.type.tensor_type.shape.dim[0].dim_value == 1
         assert not value.type.tensor_type.shape.dim[0].dim_param
-    assert predict(tmp_path / "model.onnx", few.normalised(few["test"].x[:3])).shape == (3, 10)
+    assert predict(tmp_path / "model.onnx", few.input.ready(few["test"].x[:3])).shape == (3, 10)
     contract = metadata.read_onnx(model)
     assert (contract["input"]["name"], contract["output"]["name"]) == ("x", "y")
     assert contract["labels"] == list(few.labels)
@@ -121,7 +123,7 @@ def test_another_input_is_told(model: onnx.ModelProto, said: str, few: Dataset, 
 
 
 def test_another_number_of_classes_is_told(few: Dataset, tmp_path: Path) -> None:
-    twelve = Dataset("twelve", tuple("abcdefghijkl"), few.splits, few.mean, few.std)
+    twelve = replace(few, name="twelve", labels=tuple("abcdefghijkl"))
     assert "gives float32 1 × 10, `twelve` has 12 classes" in refused(graphs.small(), twelve, tmp_path)
 
 
@@ -205,7 +207,7 @@ def test_operators_with_integers_inside_count_the_same(few: Dataset, tmp_path: P
     source = adopt(graphs.small(), few, tmp_path)
 
     class Reader(ort.CalibrationDataReader):  # type: ignore[misc]
-        feeds = iter([{"x": few.normalised(few["validation"].x[:1])}])
+        feeds = iter([{"x": few.input.ready(few["validation"].x[:1])}])
 
         def get_next(self) -> Any:
             return next(self.feeds, None)

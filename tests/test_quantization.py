@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import logging
 from pathlib import Path
 from typing import Any
@@ -63,7 +65,7 @@ def test_the_unsigned_twin_means_the_same(network: Path, digits: Dataset, tmp_pa
     ]
     assert weights[0] == weights[1]
 
-    x = digits.normalised(digits["test"].x[:100])
+    x = digits.input.ready(digits["test"].x[:100])
     one, two = predict(u8s8, x), predict(s8s8, x)
     steps = np.abs(one - two) / scales(s8s8)["output"]
     assert steps.max() < 6, "a value on the edge of two integers may fall either way, in each layer"
@@ -73,7 +75,7 @@ def test_the_unsigned_twin_means_the_same(network: Path, digits: Dataset, tmp_pa
 
 def test_near_the_float_model(network: Path, digits: Dataset, tmp_path: Path) -> None:
     static(network, digits, tmp_path)
-    x = digits.normalised(digits["test"].x[:100])
+    x = digits.input.ready(digits["test"].x[:100])
     expected, found = predict(network, x), predict(tmp_path / "model.s8s8.onnx", x)
     assert 20 * np.log10(np.linalg.norm(expected) / np.linalg.norm(expected - found)) > 20
     assert (tmp_path / "model.s8s8.onnx").stat().st_size < 0.6 * network.stat().st_size
@@ -119,7 +121,7 @@ def test_every_way_to_take_ranges(ranges: str, per_channel: bool, few: Dataset, 
     onnx.save(graphs.small(), tmp_path / "g.onnx")
     onnxio.adopt(tmp_path / "g.onnx", few, tmp_path / "model.onnx")
     static(tmp_path / "model.onnx", few, tmp_path, ranges=ranges, per_channel=per_channel, samples=16)
-    x = few.normalised(few["test"].x[:20])
+    x = few.input.ready(few["test"].x[:20])
     expected, found = predict(tmp_path / "model.onnx", x), predict(tmp_path / "model.u8s8.onnx", x)
     assert np.abs(expected - found).max() < 0.15 * np.abs(expected).max()
     kernel = next(np.asarray(v) for v in scales(tmp_path / "model.s8s8.onnx").values() if np.ndim(v) == per_channel)
@@ -137,10 +139,10 @@ def test_ranges_come_from_the_first_validation_images_alone(few: Dataset, tmp_pa
 
     black = few["validation"]._replace(x=few["validation"].x.copy())
     black.x[10:] = 0
-    tail = Dataset(few.name, few.labels, few.splits | {"validation": black}, few.mean, few.std)
+    tail = replace(few, splits=few.splits | {"validation": black})
     others = few.splits | {name: few[name]._replace(x=few[name].x // 9) for name in ("train", "test")}
     assert found(few, 10) == found(tail, 10)
-    assert found(few, 10) == found(Dataset(few.name, few.labels, others, few.mean, few.std), 10)
+    assert found(few, 10) == found(replace(few, splits=others), 10)
     assert found(few, 96) == found(few, 10**6)
     assert found(few, 96) != found(tail, 96)
 
@@ -181,7 +183,7 @@ def test_dynamic_makes_the_matrix_products_integers_and_leaves_the_rest(few: Dat
     operators = [node.op_type for node in onnx.load(tmp_path / "dynamic.onnx").graph.node]
     assert operators.count("MatMulInteger") == 1
     assert operators.count("Conv") == 2
-    x = few.normalised(few["test"].x[:20])
+    x = few.input.ready(few["test"].x[:20])
     expected, found = predict(tmp_path / "model.onnx", x), predict(tmp_path / "dynamic.onnx", x)
     assert np.abs(expected - found).max() < 0.03 * np.abs(expected).max()
     assert metadata.read(tmp_path / "dynamic.onnx") == metadata.read(tmp_path / "model.onnx")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,7 @@ from torch.nn import functional
 from pipeline import zoo
 from pipeline.data import Dataset, Split
 from pipeline.errors import UserError
-from pipeline.train import Pixels, Rows, Schedule, fit, generator, logits, seeded
+from pipeline.train import Examples, Rows, Schedule, fit, generator, logits, seeded
 
 Say = Callable[[int, int, str], None]
 
@@ -78,7 +80,7 @@ def test_the_same_seed_gives_the_same_weights_and_another_does_not(
 def test_it_learns(tiny: zoo.Network, digits: Dataset, tmp_path: Path) -> None:
     module = trained(tiny, digits, tmp_path / "a.pt", epochs=5, batch=64, flip=False, lr=0.02)
     x, y = digits["validation"]
-    found = logits(module, Pixels(digits, "validation", 0))
+    found = logits(module, Examples(digits, "validation", 0))
     assert found.shape == (len(x), 10)
     assert (found.argmax(1) == y).mean() > 0.9
 
@@ -99,7 +101,7 @@ def test_views_repeat(tiny: zoo.Network, few: Dataset, tmp_path: Path) -> None:
 
 
 def test_a_view_is_a_pure_function_of_seed_view_and_image(few: Dataset) -> None:
-    one, two = (Pixels(few, "train", 5, flip=True, shift=2) for _ in range(2))
+    one, two = (Examples(few, "train", 5, flip=True, shift=2) for _ in range(2))
     rows = torch.tensor([3, 1, 7])
     first = one.batch(Rows(rows, 1)).clone()
     one.batch(Rows(torch.arange(20), 0)), one.batch(Rows(torch.arange(9), 2))
@@ -107,36 +109,36 @@ def test_a_view_is_a_pure_function_of_seed_view_and_image(few: Dataset) -> None:
     everything = two.batch(Rows(torch.arange(len(two)), 1))
     assert torch.equal(everything[rows], first), "neither does which images share the batch"
     assert not torch.equal(one.batch(Rows(rows, 0)), first)
-    assert not torch.equal(Pixels(few, "train", 6, flip=True, shift=2).batch(Rows(rows, 1)), first)
+    assert not torch.equal(Examples(few, "train", 6, flip=True, shift=2).batch(Rows(rows, 1)), first)
 
 
 def test_augmentation_only_flips_and_moves(few: Dataset) -> None:
     """Every view of an image is one of the 2 · 5 · 5 that flip and shift allow, made here by numpy."""
-    image = few.normalised(few["train"].x[:1])[0, 0]
+    image = few.input.ready(few["train"].x[:1])[0, 0]
     allowed = set()
     for base in (image, image[:, ::-1]):
         padded = np.pad(base, 2, mode="edge")
         allowed |= {padded[i : i + 8, j : j + 8].tobytes() for i in range(5) for j in range(5)}
-    pixels = Pixels(few, "train", 0, flip=True, shift=2)
+    pixels = Examples(few, "train", 0, flip=True, shift=2)
     seen = {pixels.batch(Rows(torch.tensor([0]), view))[0, 0].numpy().tobytes() for view in range(60)}
     assert seen <= allowed
     assert len(seen) > 15, "and they differ"
 
 
 def test_without_augmentation_the_pixels_are_those_of_the_data(few: Dataset) -> None:
-    pixels = Pixels(few, "test", 0)
+    pixels = Examples(few, "test", 0)
     np.testing.assert_allclose(
-        pixels.batch(Rows(torch.arange(len(pixels)), 3)).numpy(), few.normalised(few["test"].x), atol=1e-6
+        pixels.batch(Rows(torch.arange(len(pixels)), 3)).numpy(), few.input.ready(few["test"].x), atol=1e-6
     )
 
 
 def test_logits_come_in_the_order_of_the_images(tiny: zoo.Network, few: Dataset) -> None:
     module = build(tiny, few)
-    pixels = Pixels(few, "test", 0)
+    pixels = Examples(few, "test", 0)
     whole, parts = logits(module, pixels), logits(module, pixels, batch=7)
     np.testing.assert_allclose(whole, parts, atol=1e-4)
     with torch.inference_mode():
-        one = module(torch.from_numpy(few.normalised(few["test"].x[11:12])))
+        one = module(torch.from_numpy(few.input.ready(few["test"].x[11:12])))
     np.testing.assert_allclose(whole[11], one[0].numpy(), atol=1e-4)
 
 
@@ -158,8 +160,8 @@ def test_no_epochs_leave_the_weights_alone(tiny: zoo.Network, few: Dataset, tmp_
 def test_a_class_without_images_is_no_obstacle(tiny: zoo.Network, few: Dataset, tmp_path: Path) -> None:
     x, y = few["train"]
     splits = few.splits | {"train": Split(x[y != 3], y[y != 3])}
-    missing = Dataset(few.name, few.labels, splits, few.mean, few.std)
-    found = logits(trained(tiny, missing, tmp_path / "a.pt"), Pixels(missing, "test", 0))
+    missing = replace(few, splits=splits)
+    found = logits(trained(tiny, missing, tmp_path / "a.pt"), Examples(missing, "test", 0))
     assert found.shape == (96, 10)
     assert np.isfinite(found).all()
 

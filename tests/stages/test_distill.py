@@ -16,7 +16,7 @@ from pipeline.data import Dataset
 from pipeline.paths import digest
 from pipeline.stage import Artifact
 from pipeline.stages.distill import DistillKD
-from pipeline.train import Pixels, logits
+from pipeline.train import Examples, logits
 from tests.conftest import TINY, fresh
 
 Perform = Callable[..., Any]
@@ -52,7 +52,7 @@ def test_the_student_learns_what_the_teacher_says_and_not_the_labels(
     liar = Artifact("torch", tmp_path / "liar")
     options = {"epochs": 6, "lr": 0.02, "batch": 64, "flip": False, "shift": 0, "ce_weight": 0.0, "kd_weight": 1.0}
     artifact, _ = perform(stage(**options), {"t": liar}, digits)
-    answers = logits(zoo.load(artifact.path)[0], Pixels(digits, "test", 0)).argmax(1)
+    answers = logits(zoo.load(artifact.path)[0], Examples(digits, "test", 0)).argmax(1)
     y = digits["test"].y
     assert np.mean(answers == (y + 1) % 10) > 0.8
     assert np.mean(answers == y) < 0.1
@@ -83,7 +83,7 @@ def test_baselines_take_equal_steps_and_tell_the_gain(
     steps = {name: len(totals) for name, totals in said.items() if name != "asking"}
     assert set(steps.values()) == {3}
     assert len(steps) == 3
-    x = Pixels(few, "test", 0)
+    x = Examples(few, "test", 0)
     kept = 100 * float(np.mean(logits(zoo.load(artifact.path)[0], x).argmax(1) == few["test"].y))
     assert kept == pytest.approx(reached["distilled"]["test"]), "the distilled one is the one that is kept"
 

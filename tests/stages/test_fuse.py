@@ -18,7 +18,7 @@ from pipeline.predict import predict
 from pipeline.stage import Artifact
 from pipeline.stages.fuse import FuseEnsemble, FuseSoupGreedy, FuseSoupUniform, Soup
 from pipeline.stages.train import Train
-from pipeline.train import Pixels, logits
+from pipeline.train import Examples, logits
 from tests.conftest import TINY, fresh, saved
 
 Perform = Callable[..., Any]
@@ -39,7 +39,7 @@ def train(**options: Any) -> Train:
 
 
 def probabilities(artifact: Artifact, data: Dataset) -> np.ndarray[Any, Any]:
-    answers = logits(zoo.load(artifact.path)[0], Pixels(data, "test", 0))
+    answers = logits(zoo.load(artifact.path)[0], Examples(data, "test", 0))
     found: np.ndarray[Any, Any] = torch.from_numpy(answers).softmax(1).numpy()
     return found
 
@@ -116,7 +116,7 @@ def test_a_shared_start_averages(use: str, starts: dict[str, Artifact], digits: 
     notes = made.notes
     assert set(notes["alone"]) == {"c", "d"}
     found = 100 * scores.accuracy(
-        logits(zoo.load(artifact.path)[0], Pixels(digits, "validation", 0)), digits["validation"].y
+        logits(zoo.load(artifact.path)[0], Examples(digits, "validation", 0)), digits["validation"].y
     )
     assert found == pytest.approx(notes["soup"])
     if use == "fuse.soup.greedy":
@@ -175,11 +175,11 @@ def test_an_ensemble_is_the_mean_of_its_members(
     np.testing.assert_allclose(probabilities(artifact, digits), mean, atol=1e-5)
 
     onnxio.export(zoo.load(artifact.path)[0], digits, tmp_path / "model.onnx")
-    answers = predict(tmp_path / "model.onnx", digits.normalised(digits["test"].x[:40]))
+    answers = predict(tmp_path / "model.onnx", digits.input.ready(digits["test"].x[:40]))
     np.testing.assert_allclose(torch.from_numpy(answers).softmax(1).numpy(), mean[:40], atol=1e-4)
 
     notes, y = made.notes, digits["validation"].y
-    held_out = Pixels(digits, "validation", 0)
+    held_out = Examples(digits, "validation", 0)
     for name, each in inputs.items():
         assert notes["members_nll"][name] == pytest.approx(scores.nll(logits(zoo.load(each.path)[0], held_out), y))
     assert notes["nll"] == pytest.approx(scores.nll(logits(zoo.load(artifact.path)[0], held_out), y))

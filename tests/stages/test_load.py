@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import os
 import pickle
 from collections.abc import Callable
@@ -117,7 +119,7 @@ def test_another_network_is_told_with_the_count(
 
 
 def test_another_task_is_told(tiny: zoo.Network, few: Dataset, tmp_path: Path, perform: Perform) -> None:
-    seven = Dataset("seven", tuple("abcdefg"), few.splits, few.mean, few.std)
+    seven = replace(few, name="seven", labels=tuple("abcdefg"))
     fresh(tiny, seven, tmp_path / "origin")
     message = str(refused("origin/model.safetensors", few, perform))
     assert "tells 7 classes apart" in message

@@ -36,7 +36,7 @@ def count(artifact: Artifact) -> int:
 
 def answers(module: nn.Module, data: Dataset) -> torch.Tensor:
     with torch.inference_mode():
-        found: torch.Tensor = module.eval()(torch.from_numpy(data.normalised(data["test"].x[:16])))
+        found: torch.Tensor = module.eval()(torch.from_numpy(data.input.ready(data["test"].x[:16])))
     return found
 
 
@@ -110,7 +110,7 @@ def test_pruned_twice(mobilenet: Artifact, few: Dataset, perform: Perform) -> No
 def test_fine_tuning_learns_from_the_model_before(digits: Dataset, perform: Perform) -> None:
     from pipeline import scores
     from pipeline.stages.train import Train
-    from pipeline.train import Pixels, logits
+    from pipeline.train import Examples, logits
     from tests.conftest import TINY
 
     options = {"use": "train", "model": TINY, "batch": 64, "lr": 0.02, "flip": False, "shift": 0, "epochs": 4}
@@ -120,7 +120,7 @@ def test_fine_tuning_learns_from_the_model_before(digits: Dataset, perform: Perf
     tuned, _ = perform(stage(ratio="40%", round_to=1, finetune=finetune), {"input": teacher}, digits)
 
     def accuracy(artifact: Artifact) -> float:
-        return scores.accuracy(logits(zoo.load(artifact.path)[0], Pixels(digits, "test", 0)), digits["test"].y)
+        return scores.accuracy(logits(zoo.load(artifact.path)[0], Examples(digits, "test", 0)), digits["test"].y)
 
     assert accuracy(raw) + 0.1 < accuracy(tuned)
     assert accuracy(tuned) > 0.85
