@@ -1,4 +1,4 @@
-"""An .npz with `x` and `y`, or with `train_x`, `train_y`, `validation_x` and so on; `labels` and `groups` if there are."""
+"""An .npz with `x` and `y`, or with `train_x`, `train_y`, `validation_x` and so on; `labels` and `groups` may be."""
 
 from __future__ import annotations
 

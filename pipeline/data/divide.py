@@ -13,8 +13,8 @@ from .examples import Examples, several
 from .source import Shares
 
 SPLITS = ("train", "validation", "test")
-_MEASURED = 2**25
-"""Values of an input that its mean and deviation are taken from, evenly spread, which is 0.3 GB of float64."""
+_MEASURED = 2**24
+"""Values of an input that its mean and deviation are taken from, evenly spread, which is 0.1 GB of float64."""
 
 
 def divide(
@@ -70,7 +70,9 @@ def _dealt(
     answers = examples.y
     of = answers if examples.task == "single-label" else np.zeros(len(answers), np.int64)
     order = [units[i] for i in random.permutation(len(units))]
-    order.sort(key=lambda unit: (int(np.bincount(of[unit]).argmax()) if len(unit) > 1 else int(of[unit[0]]), -len(unit)))
+    order.sort(
+        key=lambda unit: (int(np.bincount(of[unit]).argmax()) if len(unit) > 1 else int(of[unit[0]]), -len(unit))
+    )
     found: dict[str, list[np.ndarray]] = {each: [] for each in wanted}
     count, seen, total = Counter(dict.fromkeys(wanted, 0)), set[int](), 0
     for index, unit in enumerate(order):
@@ -118,8 +120,9 @@ def _covered(examples: Examples, rows: np.ndarray, name: str) -> None:
     if lacking:
         raise UserError(
             f"`{name}` has no training examples of {several(lacking)}",
-            "add some, or take the label out; more groups may help" if examples.groups is not None else "add some, or "
-            "take the label out",
+            "add some, or take the label out; more groups may help"
+            if examples.groups is not None
+            else "add some, or take the label out",
         )
 
 

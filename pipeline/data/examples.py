@@ -59,16 +59,20 @@ class Examples:
             raise UserError([replace(each, message=f"`{name}`: {each.message}") for each in error.problems]) from error
 
     def _checked(self, task: Task | None) -> Examples:
-        given = {"x": self.x, "y": self.y, "groups": self.groups, "part": self.part}
-        arrays = {name: np.asarray(array) for name, array in given.items() if array is not None}
-        for name, array in arrays.items():
-            if array.ndim == 0 or array.dtype.hasobject:
+        found = replace(
+            self,
+            x=np.asarray(self.x),
+            y=np.asarray(self.y),
+            groups=None if self.groups is None else np.asarray(self.groups),
+            part=None if self.part is None else np.asarray(self.part),
+        )
+        for name, array in (("x", found.x), ("y", found.y), ("groups", found.groups), ("part", found.part)):
+            if array is not None and (array.ndim == 0 or array.dtype.hasobject):
                 raise UserError(f"`{name}` is {_said(array)}, no array of plain values")
-            if len(array) != len(arrays["x"]):
-                raise UserError(f"`x` has {len(arrays['x'])} examples, and `{name}` has {len(array)}")
-        if not len(arrays["x"]):
+            if array is not None and len(array) != len(found.x):
+                raise UserError(f"`x` has {len(found.x)} examples, and `{name}` has {len(array)}")
+        if not len(found.x):
             raise UserError("there are no examples")
-        found = replace(self, **arrays)
         if unknown := sorted(set(self.kinds) - set(found.columns)):
             raise UserError(f"`kinds` names `{unknown[0]}`, and the inputs are {', '.join(found.columns)}")
         kinds = {name: self.kinds.get(name) or kind_of(name, raw) for name, raw in found.columns.items()}
@@ -160,7 +164,9 @@ def _answers(y: np.ndarray, labels: Sequence[str], task: Task | None) -> tuple[n
         return *_classes(y, labels), task
     y = y[:, None] if y.ndim == 1 else y
     if y.ndim != 2 or y.dtype.kind not in "biuf" or (labels and len(labels) != y.shape[1]):
-        raise UserError(f"the answers are {_said(y)}, and {task} takes a column for each of {len(labels) or 'the'} labels")
+        raise UserError(
+            f"the answers are {_said(y)}, and {task} takes a column for each of {len(labels) or 'the'} labels"
+        )
     names = tuple(map(str, labels)) or tuple(f"y{column}" for column in range(y.shape[1]))
     if task == "regression":
         return _finite("y", y), names, task

@@ -34,18 +34,19 @@ def read(source: Source, path: Path) -> Examples:
         raise UserError(f"`{path.name}` has images outside of its class folders: {several(loose)}")
     files = {folder: _files(folder) for folder in classes}
     if empty := [folder for folder, found in files.items() if not found]:
+        named = several([f"`{each.relative_to(path)}`" for each in empty])
         raise UserError(
-            f"`{path.name}`: no images in {several([f'`{each.relative_to(path)}`' for each in empty])}{_instead(empty[0])}",
+            f"`{path.name}`: no images in {named}{_instead(empty[0])}",
             "images are " + " ".join(pictures.SUFFIXES),
         )
-    labels = sorted({folder.name for folder in classes})
+    labels = {label: index for index, label in enumerate(sorted({folder.name for folder in classes}))}
     paths = [file for found in files.values() for file in found]
     of = [folder for folder, found in files.items() for _ in found]
     groups = _groups([str(file.relative_to(path).as_posix()) for file in paths], source.group, path.name)
     x, kept = pictures.read(paths, path, source)
     return Examples(
         x,
-        np.array([labels.index(folder.name) for folder in of], np.int64)[kept],
+        np.array([labels[folder.name] for folder in of], np.int64)[kept],
         tuple(labels),
         kinds={"input": "image"},
         groups=None if groups is None else groups[kept],
@@ -63,9 +64,7 @@ def _files(folder: Path, deep: bool = True) -> list[Path]:
     for where, folders, names in os.walk(folder):
         folders[:] = sorted(each for each in folders if deep and not each.startswith("."))
         found += [
-            Path(where, name)
-            for name in names
-            if not name.startswith(".") and name.lower().endswith(pictures.SUFFIXES)
+            Path(where, name) for name in names if not name.startswith(".") and name.lower().endswith(pictures.SUFFIXES)
         ]
     return sorted(found)
 
@@ -82,7 +81,6 @@ def _groups(paths: list[str], pattern: str | None, name: str) -> np.ndarray | No
         return None
     matches = [re.search(pattern, path) for path in paths]
     if unmatched := [path for path, match in zip(paths, matches, strict=True) if match is None]:
-        raise UserError(
-            f"`{name}`: `group: {pattern}` finds nothing in {len(unmatched)} of {len(paths)} paths: {several(unmatched)}"
-        )
+        count = f"{len(unmatched)} of {len(paths)} paths"
+        raise UserError(f"`{name}`: `group: {pattern}` finds nothing in {count}: {several(unmatched)}")
     return np.array([match[1 if match.re.groups else 0] or "" for match in matches if match])

@@ -6,15 +6,15 @@ import os
 import struct
 import warnings
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Iterator, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ..errors import UserError
 from ..units import show_bytes
@@ -57,7 +57,9 @@ def read(paths: Sequence[Path], root: Path, source: Source) -> tuple[np.ndarray,
         size = _size([headers[i] for i in kept], root, source)
         channels = 1 if grey else 3
         bounded(len(kept) * channels * size[0] * size[1], f"{len(kept)} images of {size[0]} × {size[1]}", root.name)
-        images, wrong = _each(partial(_pixels, grey=grey, size=size, resize=source.resize), [paths[i] for i in kept], root)
+        images, wrong = _each(
+            partial(_pixels, grey=grey, size=size, resize=source.resize), [paths[i] for i in kept], root
+        )
         good = _kept(kept, images, wrong, root, source)
     found = [image for image in images if image is not None]
     return np.stack(found), good
@@ -90,9 +92,7 @@ def _quiet() -> Iterator[None]:
         yield
 
 
-def _each(
-    work: Callable[[Path], Found], paths: Sequence[Path], root: Path
-) -> tuple[list[Found | None], list[str]]:
+def _each(work: Callable[[Path], Found], paths: Sequence[Path], root: Path) -> tuple[list[Found | None], list[str]]:
     """`work` on every path in threads, and what could not be read, with the reason."""
 
     def attempt(path: Path) -> tuple[Found | None, str]:
@@ -107,16 +107,14 @@ def _each(
 
 
 def _reason(error: Exception) -> str:
-    if isinstance(error, Image.UnidentifiedImageError):
+    if isinstance(error, UnidentifiedImageError):
         return "no image"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror.lower()
     return str(error).splitlines()[0] if str(error) else type(error).__name__
 
 
-def _kept(
-    rows: np.ndarray, results: Sequence[object], wrong: Sequence[str], root: Path, source: Source
-) -> np.ndarray:
+def _kept(rows: np.ndarray, results: Sequence[object], wrong: Sequence[str], root: Path, source: Source) -> np.ndarray:
     if wrong and source.unreadable == "refuse":
         count = f"{len(wrong)} of {len(results)} image files cannot be read"
         raise UserError(f"`{root.name}`: {count}: {several(wrong)}", "mend them, or leave them out: `unreadable: skip`")
@@ -153,8 +151,9 @@ def _size(headers: Sequence[Header], root: Path, source: Source) -> tuple[int, i
             f"write `size: {min(max(shorter, 8), 224)}`, or another number of pixels",
         )
     if min(most) < 8:
+        every = "the image is" if count == 1 else f"all {count} images are"
         raise UserError(
-            f"`{root.name}`: {'the image is' if count == 1 else f'all {count} images are'} {most[0]} × {most[1]} pixels",
+            f"`{root.name}`: {every} {most[0]} × {most[1]} pixels",
             "8 is the least; `size: 32` would enlarge them",
         )
     return most
@@ -198,7 +197,5 @@ def _padded(image: Image.Image, width: int, height: int) -> Image.Image:
     scale = min(width / image.width, height / image.height)
     inner = max(1, round(image.width * scale)), max(1, round(image.height * scale))
     page = Image.new(image.mode, (width, height))
-    page.paste(
-        image.resize(inner, Image.Resampling.BILINEAR), ((width - inner[0]) // 2, (height - inner[1]) // 2)
-    )
+    page.paste(image.resize(inner, Image.Resampling.BILINEAR), ((width - inner[0]) // 2, (height - inner[1]) // 2))
     return page

@@ -190,7 +190,9 @@ def _missing(text: str, base: Path) -> tuple[str, str] | None:
         known = [each.name for each in beside.iterdir() if not each.name.startswith(".")] if beside.is_dir() else []
         if "/" not in text:
             known += NAMES
-        return f"there is no file or folder `{text}`", suggest(path.name, known, "a path counts from the recipe's folder")
+        return f"there is no file or folder `{text}`", suggest(
+            path.name, known, "a path counts from the recipe's folder"
+        )
     if path.suffix.lower() == ".py" and ".py:" not in text:
         return f"`{text}` names no function", f"for example `{text}:load`"
     if path.is_dir() == (".py:" in text or path.suffix.lower() in _SUFFIXES):

@@ -44,7 +44,8 @@ def _module(path: Path) -> ModuleType:
     """The file as a module of a private name, so that it hides no other module."""
     name = "_edgepress_data_" + hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:16]
     spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None and spec.loader is not None, "a path that ends in .py has a loader"
+    assert spec is not None, "a path that ends in .py has a loader"
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # dataclasses and pydantic look their own module up
     try:
