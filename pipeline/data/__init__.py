@@ -18,7 +18,7 @@ from ..errors import UserError, suggest
 if TYPE_CHECKING:
     import numpy as np
 
-NAMES = ("digits", "fashion-mnist", "fashion-mnist-10k")
+NAMES = ("digits", "fashion-mnist", "fashion-mnist-10k", "recommend", "sensor", "text")
 """What a recipe's `task: {data: …}` may say; each is a module here, with `read() -> Dataset`."""
 
 Kind = Literal["image", "series", "numbers", "tokens"]
