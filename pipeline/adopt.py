@@ -84,7 +84,9 @@ def _fixed(source: Path, model: onnx.ModelProto, shapes: dict[str, list[int]]) -
         for index, axis in enumerate(axes):
             if wanted is not None:
                 if axis.dim_value not in (0, wanted[index]):
-                    raise UserError(f"axis {index} of `{value.name}` is {axis.dim_value} in `{source}`, not {wanted[index]}")
+                    raise UserError(
+                        f"axis {index} of `{value.name}` is {axis.dim_value} in `{source}`, not {wanted[index]}"
+                    )
                 axis.dim_value = wanted[index]
             elif axis.dim_value == 0 and index == 0:
                 axis.dim_value = 1
@@ -127,10 +129,11 @@ def _contract(source: Path, inputs: list[onnx.ValueInfoProto], data: Dataset) ->
             f"`{source}` takes {_words(takes)} where `{data.name}` gives {_words(gives)}",
             "export it for this input, or change `task: {data: …}`",
         )
-    entries = zip(contract["inputs"], inputs, takes, strict=True)
     raw = {"dtype": "uint8", "scale": 1.0, "mean": [], "std": []}
     return contract | {
-        "inputs": [entry | {"name": value.name} | (raw if kind == "uint8" else {}) for entry, value, (kind, _) in entries]
+        "inputs": [
+            entry | {"name": value.name} | (raw if kind == "uint8" else {}) for entry, value, (kind, _) in entries
+        ]
     }
 
 

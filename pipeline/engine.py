@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 from . import data, machine, paths, target
 from .cache import Cache, Entry, key_of
 from .chain import Step
-from .errors import UserError
+from .errors import Problem, UserError
 from .facts import Machine, ModelFile, StageFacts
 from .recipe import Recipe
 from .stage import MAIN_FILE, Artifact, Context, Made
@@ -81,7 +81,9 @@ class Engine:
         if task not in data.METRICS[name]:
             fitting = ", ".join(each for each, tasks in data.METRICS.items() if task in tasks)
             place = self.recipe.document.place(("task",))
-            raise UserError(f"`{self.data.name}` is a {task} task, which `{name}` cannot score", f"one of: {fitting}", place)
+            raise UserError(
+                f"`{self.data.name}` is a {task} task, which `{name}` cannot score", f"one of: {fitting}", place
+            )
         return METRICS[name]
 
     @cached_property

@@ -13,7 +13,7 @@ from .metadata import read, ready
 from .paths import digest
 from .predict import predict
 from .scores import Metric, nll
-from .scores import agreement as shared
+from .scores import agreement as alike
 from .stage import MAIN_FILE, Made
 
 FLOAT_VIEW = "float.onnx"
@@ -22,9 +22,7 @@ TFLITE_RUNTIME_EXAMPLES = 500
 """tflite-runtime is there to prove compatibility, and slow on x86: it answers the first test examples only."""
 
 
-def examine(
-    made: Made, folder: Path, data: Dataset, metric: Metric, source: dict[str, Any] | None
-) -> dict[str, Any]:
+def examine(made: Made, folder: Path, data: Dataset, metric: Metric, source: dict[str, Any] | None) -> dict[str, Any]:
     """Facts of the artifact in `folder`, as `StageFacts` has them: `parameters`, `macs`, `files` and `notes`.
 
     `source` is the facts of the artifact that it was made from; a TFLite file has its parameters and MACs.
@@ -59,7 +57,7 @@ def agreement(folder: Path, other: Path, data: Dataset) -> float:
     shared = sorted(mine.keys() & theirs.keys())
     one = mine[shared[0]] if shared else next(iter(mine.values()))
     two = theirs[shared[0]] if shared else next(iter(theirs.values()))
-    return shared(np.load(one), np.load(two), data["test"].y)
+    return alike(np.load(one), np.load(two), data["test"].y)
 
 
 def _file(path: Path, precision: str, data: Dataset, metric: Metric) -> dict[str, Any]:
@@ -103,4 +101,4 @@ def _compatible(path: Path, data: Dataset) -> dict[str, Any]:
     x, y = data["test"]
     columns = ready(read(path), data, x[:TFLITE_RUNTIME_EXAMPLES])
     litert, other = predict(path, columns), predict(path, columns, "tflite-runtime")
-    return {"agreement_of_tflite_runtime": shared(litert, other, y)}
+    return {"agreement_of_tflite_runtime": alike(litert, other, y[: len(litert)])}

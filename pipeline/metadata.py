@@ -88,7 +88,9 @@ def read_onnx(model: onnx.ModelProto) -> dict[str, Any]:
 
 def for_tflite(contract: dict[str, Any], moved: Collection[str]) -> dict[str, Any]:
     """The contract of the TFLite file made from an ONNX file; `moved` names the inputs whose channels come last."""
-    return contract | {"inputs": [_narrow(_last(entry) if entry["name"] in moved else entry) for entry in contract["inputs"]]}
+    return contract | {
+        "inputs": [_narrow(_last(entry) if entry["name"] in moved else entry) for entry in contract["inputs"]]
+    }
 
 
 def _last(entry: dict[str, Any]) -> dict[str, Any]:

@@ -73,7 +73,9 @@ class Examples:
 
     def batch(self, rows: Rows) -> tuple[Tensor, ...]:
         """One tensor (b, *shape) an input: int64 tokens, float32 all else; images `channels_last`."""
-        return tuple(self._ready(each, raw[rows.index], rows) for each, raw in zip(self.inputs, self.columns, strict=True))
+        return tuple(
+            self._ready(each, raw[rows.index], rows) for each, raw in zip(self.inputs, self.columns, strict=True)
+        )
 
     def _ready(self, each: Input, raw: Tensor, rows: Rows) -> Tensor:
         import torch

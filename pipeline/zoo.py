@@ -120,7 +120,10 @@ class Description(BaseModel):
         )
 
     def build(self) -> nn.Module:
-        """The module with fresh weights (published ones if the network says so), in `channels_last`, the layout in which torch trains convolutions fastest."""
+        """The module with fresh weights, or published ones if the network says so.
+
+        Images in `channels_last`, the layout in which torch trains convolutions fastest.
+        """
         import torch
 
         if self.members:
@@ -212,7 +215,7 @@ def _create(network: Network, description: Description) -> nn.Module:
         if network.pretrained:
             raise UserError(
                 f"the published weights of `{network.arch}` could not be had: {first}",
-                "is there a network? Without one: download the file elsewhere, and `- {use: load, from: FILE, model: …}`",
+                "is there a network? Without one: fetch the file elsewhere, and `- {use: load, from: FILE, model: …}`",
             ) from error
         help = "check the name and `args:`; some networks do not take inputs as small as these"
         raise UserError(f"{home} cannot build `{name}` for {takes}: {first}", help) from error
@@ -245,7 +248,7 @@ def _torchvision(name: str, network: Network, description: Description) -> nn.Mo
         )
     module: nn.Module = models.get_model(name, weights=None, num_classes=description.classes, **network.args)
     if network.pretrained:
-        published = models.get_model_weights(name).DEFAULT.get_state_dict(progress=False)  # type: ignore[attr-defined]
+        published = models.get_model_weights(name).DEFAULT.get_state_dict(progress=False)
         own = module.state_dict()
         fits = {key: value for key, value in published.items() if key in own and own[key].shape == value.shape}
         module.load_state_dict(fits, strict=False)
@@ -270,7 +273,9 @@ _HOMES: dict[str, Callable[[str, Network, Description], nn.Module]] = {
 def _only_images(network: Network, description: Description) -> None:
     if not description.channels:
         kinds = ", ".join(each.kind for each in description.inputs)
-        raise UserError(f"`{network.arch}` takes images, the data has {kinds}", "name a network such as edgepress/conv1d")
+        raise UserError(
+            f"`{network.arch}` takes images, the data has {kinds}", "name a network such as edgepress/conv1d"
+        )
 
 
 def _fit_stride(module: Any, stride: int | None, channels: int, size: tuple[int, int]) -> None:

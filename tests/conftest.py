@@ -23,6 +23,7 @@ import pytest
 from pipeline import cli, data, zoo
 from pipeline.cache import Cache
 from pipeline.data import Dataset
+from pipeline.scores import METRICS
 from pipeline.stage import Artifact, Context, Made, Stage
 
 TINY: dict[str, Any] = {
@@ -67,6 +68,7 @@ def context(tmp_path: Path) -> Callable[..., Context]:
             "folder": folder,
             "scratch": scratch,
             "data": data,
+            "metric": METRICS["accuracy"],
             "seed": 0,
             "source": tmp_path / "recipe.yaml",
             "presets": ("u8s8", "s8s8"),

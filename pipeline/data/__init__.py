@@ -18,7 +18,9 @@ from ..errors import UserError, suggest
 if TYPE_CHECKING:
     import numpy as np
 
-NAMES = ("digits", "fashion-mnist", "fashion-mnist-10k")
+    from .source import Source
+
+NAMES = ("digits", "fashion-mnist", "fashion-mnist-10k", "recommend", "sensor", "text")
 """What a recipe's `task: {data: …}` may say; each is a module here, with `read() -> Dataset`."""
 
 METRICS = {
@@ -131,11 +133,18 @@ class Dataset:
         return replace(self, splits={name: Split(x[:count], y[:count]) for name, (x, y) in self.splits.items()})
 
 
-def load(name: str, limit: int | None = None) -> Dataset:
-    """The data set called `name`; `UserError` when it is unknown or not on this machine."""
-    if name not in NAMES:
+def load(name: str | Source, limit: int | None = None, *, base: Path = Path(), seed: int = 0) -> Dataset:
+    """The data set called `name`, or a user's own; `UserError` when it is unknown, not on this machine, or unfit.
+
+    `base` is what a user's paths count from, and `seed` divides their data.
+    """
+    data: Dataset
+    if not isinstance(name, str):
+        data = name.read(base, seed)
+    elif name in NAMES:
+        data = importlib.import_module(f".{name.replace('-', '_')}", __name__).read()
+    else:
         raise UserError(f"unknown data set `{name}`", suggest(name, NAMES))
-    data: Dataset = importlib.import_module(f".{name.replace('-', '_')}", __name__).read()
     return data if limit is None else data.limited(limit)
 
 

@@ -89,8 +89,6 @@ class DistillKD(Stage, Schedule):
         if name == "distilled":
             save(module, description, context.folder / "model.safetensors")
         return {
-            split: context.metric.goodness(
-                logits(module, Examples(context.data, split, seed)), context.data[split].y
-            )
+            split: context.metric.goodness(logits(module, Examples(context.data, split, seed)), context.data[split].y)
             for split in ("validation", "test")
         }

@@ -40,5 +40,6 @@ class ExportOnnx(Stage):
         from ..onnxio import export
 
         module, _ = load(inputs["input"].path)
-        error = export(module, context.data, context.folder / "model.onnx", opset=self.opset, embed=self.embed, raw=self.dtype == "uint8")
+        path, raw = context.folder / "model.onnx", self.dtype == "uint8"
+        error = export(module, context.data, path, opset=self.opset, embed=self.embed, raw=raw)
         return Made("onnx", notes={"largest_relative_error": error})

@@ -174,7 +174,9 @@ def _reestimate(module: nn.Module, context: Context) -> None:
     examples = Examples(context.data, "train", context.seed)
     module.train()
     with torch.no_grad():
-        for rows in torch.arange(len(examples)).tensor_split(max(1, len(examples) // 256)):  # none of them a single image
+        for rows in torch.arange(len(examples)).tensor_split(
+            max(1, len(examples) // 256)
+        ):  # none of them a single image
             module(*examples.batch(Rows(rows, 0)))
     for layer, momentum in zip(norms, momenta, strict=True):
         layer.momentum = momentum

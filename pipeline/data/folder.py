@@ -1,0 +1,86 @@
+"""A folder of images: one folder a class, as deep as it may be, or `train`, `validation` and `test` with these."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import UserError
+from . import pictures
+from .examples import Examples, several
+from .source import Source
+
+_PARTS = {"train": "train", "training": "train", "validation": "validation", "valid": "validation"} | {
+    "val": "validation", "test": "test",
+}  # fmt: skip
+"""What folders of given splits are called."""
+
+
+def read(source: Source, path: Path) -> Examples:
+    """Examples in the order of their paths, whatever the order on the disk. Raises: UserError."""
+    tops = _folders(path)
+    parts = {top: _PARTS.get(top.name.lower()) for top in tops}
+    given = bool(tops) and all(parts.values())
+    classes = [each for top in tops for each in _folders(top)] if given else tops
+    if not classes:
+        raise UserError(
+            f"`{path.name}` has no class folders", "one folder a class: cat/1.jpg, dog/1.jpg; or a CSV with `image`"
+        )
+    if loose := [each.name for each in _files(path, deep=False)]:
+        raise UserError(f"`{path.name}` has images outside of its class folders: {several(loose)}")
+    files = {folder: _files(folder) for folder in classes}
+    if empty := [folder for folder, found in files.items() if not found]:
+        named = several([f"`{each.relative_to(path)}`" for each in empty])
+        raise UserError(
+            f"`{path.name}`: no images in {named}{_instead(empty[0])}",
+            "images are " + " ".join(pictures.SUFFIXES),
+        )
+    labels = {label: index for index, label in enumerate(sorted({folder.name for folder in classes}))}
+    paths = [file for found in files.values() for file in found]
+    of = [folder for folder, found in files.items() for _ in found]
+    groups = _groups([str(file.relative_to(path).as_posix()) for file in paths], source.group, path.name)
+    x, kept = pictures.read(paths, path, source)
+    return Examples(
+        x,
+        np.array([labels[folder.name] for folder in of], np.int64)[kept],
+        tuple(labels),
+        kinds={"input": "image"},
+        groups=None if groups is None else groups[kept],
+        part=np.array([parts[folder.parent] for folder in of])[kept] if given else None,
+    )
+
+
+def _folders(path: Path) -> list[Path]:
+    return sorted(each for each in path.iterdir() if each.is_dir() and not each.name.startswith("."))
+
+
+def _files(folder: Path, deep: bool = True) -> list[Path]:
+    """Image files, sorted; hidden files and folders are left out."""
+    found = []
+    for where, folders, names in os.walk(folder):
+        folders[:] = sorted(each for each in folders if deep and not each.startswith("."))
+        found += [
+            Path(where, name) for name in names if not name.startswith(".") and name.lower().endswith(pictures.SUFFIXES)
+        ]
+    return sorted(found)
+
+
+def _instead(folder: Path) -> str:
+    """The most common suffix of what is there instead."""
+    suffixes = Counter(each.suffix for each in folder.iterdir() if each.is_file() and not each.name.startswith("."))
+    return f", which has {max(suffixes.values())} {max(suffixes, key=lambda s: suffixes[s])} files" if suffixes else ""
+
+
+def _groups(paths: list[str], pattern: str | None, name: str) -> np.ndarray | None:
+    """What `pattern` finds in each path: its first group, or all of the match."""
+    if pattern is None:
+        return None
+    matches = [re.search(pattern, path) for path in paths]
+    if unmatched := [path for path, match in zip(paths, matches, strict=True) if match is None]:
+        count = f"{len(unmatched)} of {len(paths)} paths"
+        raise UserError(f"`{name}`: `group: {pattern}` finds nothing in {count}: {several(unmatched)}")
+    return np.array([match[1 if match.re.groups else 0] or "" for match in matches if match])
