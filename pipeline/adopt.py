@@ -130,11 +130,11 @@ def _contract(source: Path, inputs: list[onnx.ValueInfoProto], data: Dataset) ->
             "export it for this input, or change `task: {data: …}`",
         )
     raw = {"dtype": "uint8", "scale": 1.0, "mean": [], "std": []}
-    return contract | {
-        "inputs": [
-            entry | {"name": value.name} | (raw if kind == "uint8" else {}) for entry, value, (kind, _) in entries
-        ]
-    }
+    named = [
+        entry | {"name": value.name} | (raw if kind == "uint8" else {})
+        for entry, value, (kind, _) in zip(contract["inputs"], inputs, takes, strict=True)
+    ]
+    return contract | {"inputs": named}
 
 
 def _accepts(kind: str, each: Input) -> bool:

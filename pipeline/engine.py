@@ -80,10 +80,8 @@ class Engine:
         name, task = self.recipe.task.metric, self.data.task
         if task not in data.METRICS[name]:
             fitting = ", ".join(each for each, tasks in data.METRICS.items() if task in tasks)
-            place = self.recipe.document.place(("task",))
-            raise UserError(
-                f"`{self.data.name}` is a {task} task, which `{name}` cannot score", f"one of: {fitting}", place
-            )
+            said = f"`{self.data.name}` is a {task} task, which `{name}` cannot score"
+            raise UserError([Problem(said, f"one of: {fitting}", self.recipe.document.place(("task", "metric")))])
         return METRICS[name]
 
     @cached_property

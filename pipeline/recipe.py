@@ -6,12 +6,22 @@ from collections.abc import Iterable, Iterator
 from functools import reduce
 from operator import or_
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, ValidationInfo
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    field_validator,
+)
 
 from . import chain, target, yamlio
 from .data import METRICS, NAMES
+from .data.source import Source
 from .errors import Mistake, Problem, UserError, suggest
 from .names import Name
 from .stage import Stage
@@ -24,6 +34,12 @@ if TYPE_CHECKING:
     AnyStage = Stage
 else:
     AnyStage = Annotated[reduce(or_, TABLE.values()), Field(discriminator="use")]
+
+
+if TYPE_CHECKING:
+    Shipped = str
+else:
+    Shipped = Literal[NAMES]
 
 
 def _metric(name: str) -> str:
@@ -51,12 +67,6 @@ def _once(names: tuple[str, ...]) -> tuple[str, ...]:
     return names
 
 
-def _data(name: str) -> str:
-    if name not in NAMES:
-        raise Mistake("there is no such data set", suggest(name, NAMES))
-    return name
-
-
 class _Options(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -64,13 +74,23 @@ class _Options(BaseModel):
 class Task(_Options):
     """What is learnt, and how it is scored."""
 
-    data: Annotated[str, AfterValidator(_data)] = Field(
+    data: Source | Shipped = Field(
         description="the data set: a name, a folder of images, a `.csv`, an `.npz`, `./my_data.py:load`, or a mapping"
     )
     metric: Annotated[str, AfterValidator(_metric)] = Field(
         default="accuracy", description="what a model is scored by", examples=list(METRICS)
     )
     seed: int = Field(default=0, ge=0, lt=2**32, description="of every random choice")
+
+    @field_validator("data", mode="wrap")
+    @classmethod
+    def _named_or_own(cls, value: Any, handler: ValidatorFunctionWrapHandler, info: ValidationInfo) -> Any:
+        """A bare name is that of a data set here; all else is the user's own."""
+        if value in NAMES or isinstance(value, Source):
+            return value
+        if isinstance(value, str) and not any(mark in value for mark in "./\\"):
+            raise Mistake("there is no such data set", suggest(value, NAMES))
+        return Source.model_validate(value, context=info.context)
 
 
 class Keep(_Options):

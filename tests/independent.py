@@ -24,7 +24,7 @@ def onnx(path: Path) -> tuple[dict[str, Any], Run]:
 
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     contract = json.loads(session.get_modelmeta().custom_metadata_map["edgepress"])
-    output, name = contract["output"]["name"], contract["input"]["name"]
+    output, name = contract["output"]["name"], contract["inputs"][0]["name"]
     return contract, lambda x: session.run([output], {name: x})[0]
 
 
@@ -38,7 +38,7 @@ def tflite(path: Path) -> tuple[dict[str, Any], Run]:
     (buffer,) = (model.Buffers(entry.Buffer()) for entry in entries if entry.Name() == b"edgepress")
     contract = json.loads(buffer.DataAsNumpy().tobytes())
     runner = Interpreter(model_content=content).get_signature_runner()
-    output, name = contract["output"]["name"], contract["input"]["name"]
+    output, name = contract["output"]["name"], contract["inputs"][0]["name"]
     return contract, lambda x: runner(**{name: x})[output]
 
 
@@ -46,7 +46,7 @@ def accuracy(path: Path, pixels: Any, labels: Any, names: list[str] | None = Non
     contract, run = onnx(path) if path.suffix == ".onnx" else tflite(path)
     beside = json.loads(Path(f"{path}.json").read_text())
     assert {**contract, "source": None} == {**beside, "source": None}, "the file beside says what the file itself says"
-    given = contract["input"]
+    given = contract["inputs"][0]
     mean, std = (np.array(given[key], np.float32).reshape(-1, 1, 1) for key in ("mean", "std"))
     right = 0
     for image, label in zip(pixels, labels, strict=True):

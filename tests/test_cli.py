@@ -150,7 +150,7 @@ def test_help_and_version() -> None:
 
 
 def test_a_crash_is_three_and_names_a_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(*arguments: object) -> None:
+    def broken(*arguments: object, **options: object) -> None:
         raise ZeroDivisionError("the message\nmore")
 
     place = laid_out(tmp_path, LIGHT)
@@ -173,7 +173,7 @@ def test_a_crash_is_three_and_names_a_log(tmp_path: Path, monkeypatch: pytest.Mo
 def test_interrupted_in_this_process(
     stop: type[BaseException], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def stopped(*arguments: object) -> None:
+    def stopped(*arguments: object, **options: object) -> None:
         raise stop
 
     place = laid_out(tmp_path, LIGHT)

@@ -13,8 +13,9 @@ from torch.nn import functional
 
 from pipeline import zoo
 from pipeline.data import Dataset
-from pipeline.distillation import kd_loss, teacher_logits
+from pipeline.distillation import teacher_logits
 from pipeline.errors import UserError
+from pipeline.losses import of_teacher
 from pipeline.stage import Context
 from pipeline.train import Examples, Rows, Schedule, logits
 from tests.conftest import fresh
@@ -27,8 +28,8 @@ def random_logits(*shape: int, seed: int = 0) -> torch.Tensor:
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 4.0, 20.0])
 def test_equal_logits_lose_nothing(temperature: float) -> None:
     z = random_logits(6, 10)
-    assert abs(float(kd_loss(z, z, temperature))) < 1e-12
-    assert abs(float(kd_loss(z, z + 7, temperature))) < 1e-12, "softmax does not see a constant"
+    assert abs(float(of_teacher("single-label", z, z, temperature))) < 1e-12
+    assert abs(float(of_teacher("single-label", z, z + 7, temperature))) < 1e-12, "softmax does not see a constant"
 
 
 @pytest.mark.parametrize("temperature", [1.0, 2.0, 4.0])
@@ -36,7 +37,7 @@ def test_loss_is_the_written_formula(temperature: float) -> None:
     student, teacher = random_logits(6, 10), 3 * random_logits(6, 10, seed=1)
     p, q = (z.div(temperature).softmax(1).numpy() for z in (teacher, student))
     expected = temperature**2 * (p * np.log(p / q)).sum(1).mean()
-    assert float(kd_loss(student, teacher, temperature)) == pytest.approx(expected)
+    assert float(of_teacher("single-label", student, teacher, temperature)) == pytest.approx(expected)
 
 
 def test_gradient_keeps_its_size_when_the_temperature_rises() -> None:
@@ -45,14 +46,14 @@ def test_gradient_keeps_its_size_when_the_temperature_rises() -> None:
     teacher, at = (z - z.mean(1, keepdim=True) for z in (teacher, at))
     for temperature in (100.0, 400.0):
         student = at.clone().requires_grad_()
-        kd_loss(student, teacher, temperature).backward()
+        of_teacher("single-label", student, teacher, temperature).backward()
         assert student.grad is not None
         torch.testing.assert_close(student.grad, (at - teacher) / (10 * 4), atol=2e-3, rtol=0.05)
 
 
 def test_confident_answers_give_finite_losses() -> None:
     student = torch.tensor([[1e4, 0.0, -1e4]], requires_grad=True)
-    loss = kd_loss(student, torch.tensor([[-1e4, 0.0, 1e4]]), 1.0)
+    loss = of_teacher("single-label", student, torch.tensor([[-1e4, 0.0, 1e4]]), 1.0)
     loss.backward()
     assert torch.isfinite(loss)
     assert student.grad is not None
@@ -136,4 +137,4 @@ def test_a_teacher_of_other_classes_is_told(
 def test_label_order_breaks_the_loss() -> None:
     """The control: rows in another order are far from free."""
     teacher = 5 * functional.one_hot(torch.arange(10) % 10, 10).double()
-    assert float(kd_loss(teacher, teacher.flip(0), 2.0)) > 1
+    assert float(of_teacher("single-label", teacher, teacher.flip(0), 2.0)) > 1

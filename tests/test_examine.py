@@ -13,6 +13,7 @@ from pipeline.data import Dataset
 from pipeline.examine import agreement, examine
 from pipeline.paths import digest
 from pipeline.predict import predict
+from pipeline.scores import METRICS
 from pipeline.stage import Made
 from tests import graphs
 
@@ -26,7 +27,7 @@ def small(folder: Path, data: Dataset) -> Path:
 
 def test_facts_of_a_file(few: Dataset, tmp_path: Path) -> None:
     folder = small(tmp_path / "m", few)
-    facts = examine(Made("onnx", notes={"told": 1}), folder, few, None)
+    facts = examine(Made("onnx", notes={"told": 1}), folder, few, METRICS["accuracy"], None)
     assert (facts["parameters"], facts["macs"]) == (graphs.PARAMETERS, graphs.MACS)
     assert facts["notes"] == {"told": 1}
     (file,) = facts["files"]
@@ -41,19 +42,19 @@ def test_facts_of_a_file(few: Dataset, tmp_path: Path) -> None:
     assert file["correct"] == "".join("01"[int(right)] for right in answers.argmax(1) == few["test"].y)
 
 
-def test_agreement_is_the_share_of_equal_classes(tmp_path: Path) -> None:
+def test_agreement_is_the_share_of_equal_classes(tmp_path: Path, few: Dataset) -> None:
     one, two = tmp_path / "one", tmp_path / "two"
     one.mkdir()
     two.mkdir()
     answers = np.eye(10, dtype=np.float32)
     np.save(one / "float32.npy", answers)
     np.save(two / "float32.npy", 7 * answers)
-    assert agreement(one, two) == 1
+    assert agreement(one, two, few) == 1
     np.save(two / "float32.npy", answers[[1, 0, 2, 3, 4, 5, 6, 7, 8, 9]])
-    assert agreement(one, two) == pytest.approx(0.8)
+    assert agreement(one, two, few) == pytest.approx(0.8)
 
 
-def test_like_is_compared_with_like(tmp_path: Path) -> None:
+def test_like_is_compared_with_like(tmp_path: Path, few: Dataset) -> None:
     """TFLite's s8s8 with the s8s8 it was made from, whatever else its source has."""
     one, two = tmp_path / "one", tmp_path / "two"
     one.mkdir()
@@ -63,4 +64,4 @@ def test_like_is_compared_with_like(tmp_path: Path) -> None:
     np.save(two / "s8s8.npy", answers)
     np.save(two / "a.npy", answers[::-1])
     np.save(two / "u8s8.npy", answers[::-1])
-    assert agreement(one, two) == 1
+    assert agreement(one, two, few) == 1

@@ -15,13 +15,13 @@ from tests import graphs
 
 def test_the_formula_of_the_contract_is_what_models_are_fed(digits: Dataset) -> None:
     contract = metadata.describe(digits)
-    given = contract["input"]
+    (given,) = contract["inputs"]
     mean, std = (np.array(given[name], np.float32).reshape(1, -1, 1, 1) for name in ("mean", "std"))
     x = (digits["test"].x * np.float32(given["scale"]) - mean) / std
     np.testing.assert_allclose(x, digits.input.ready(digits["test"].x), atol=1e-6)
     assert (given["layout"], given["size"], given["channels"], given["color"]) == ("NCHW", [8, 8], 1, "grey")
     assert contract["labels"] == list("0123456789")
-    assert contract["schema"] == 1
+    assert contract["schema"] == metadata.SCHEMA
 
 
 def test_embedded_once_and_other_properties_stay(few: Dataset, tmp_path: Path) -> None:
@@ -42,7 +42,8 @@ def test_a_file_without_a_contract(tmp_path: Path) -> None:
 
 def test_tflite_differs_in_the_layout_alone(few: Dataset) -> None:
     contract = metadata.describe(few)
-    other = metadata.for_tflite(contract)
-    assert other["input"].pop("layout") == "NHWC"
-    assert contract["input"].pop("layout") == "NCHW", "the original is not changed"
+    other = metadata.for_tflite(contract, ["input"])
+    assert (other["inputs"][0].pop("layout"), other["inputs"][0].pop("shape")) == ("NHWC", [1, 8, 8, 1])
+    mine = contract["inputs"][0]
+    assert (mine.pop("layout"), mine.pop("shape")) == ("NCHW", [1, 1, 8, 8]), "the original is not changed"
     assert other == contract

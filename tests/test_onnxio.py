@@ -13,6 +13,7 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
+from pipeline.adopt import adopt
 from pipeline import metadata, onnxio, quantization, zoo
 from pipeline.data import Dataset
 from pipeline.errors import UserError
@@ -24,7 +25,7 @@ from tests.conftest import fresh
 def adopt(model: onnx.ModelProto | bytes, data: Dataset, folder: Path) -> Path:
     content = model if isinstance(model, bytes) else model.SerializeToString()
     (folder / "given.onnx").write_bytes(content)
-    onnxio.adopt(folder / "given.onnx", data, folder / "model.onnx")
+    adopt(folder / "given.onnx", data, folder / "model.onnx")
     return folder / "model.onnx"
 
 

@@ -15,6 +15,7 @@ from pipeline import onnxio, scores, zoo
 from pipeline.data import Dataset
 from pipeline.errors import UserError
 from pipeline.predict import predict
+from pipeline.scores import METRICS
 from pipeline.stage import Artifact
 from pipeline.stages.fuse import FuseEnsemble, FuseSoupGreedy, FuseSoupUniform, Soup
 from pipeline.stages.train import Train
@@ -56,7 +57,7 @@ def starts(digits: Dataset, tmp_path_factory: pytest.TempPathFactory) -> dict[st
         (root / name).mkdir()
         (root / f"{name}-scratch").mkdir()
         context = Context(
-            root / name, root / f"{name}-scratch", digits, 0, root / "r.yaml", ("s8s8",),
+            root / name, root / f"{name}-scratch", digits, METRICS["accuracy"], 0, root / "r.yaml", ("s8s8",),
             lambda done, total, words: None, lambda key, make: root,
         )  # fmt: skip
         train(**options).run(made, context)
