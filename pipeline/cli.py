@@ -1,29 +1,14 @@
-"""The commands: parse, call one function, print. Exit codes stand in `EXIT_CODES`."""
+"""The commands: parse, call one function, print. How they end stands in `ending`."""
 
 from __future__ import annotations
 
-import os
 import shlex
-import signal
 import sys
 from pathlib import Path
 
 import click
 
-from . import __version__
-
-EXIT_CODES = """\b
-Exit codes:
-  0  every required budget is met
-  1  a required budget is exceeded (outranks 4)
-  2  the recipe, a target, a file or the command line is wrong
-  3  a crash; a log is named
-  4  not decided: a number is missing or too uncertain
-  130  interrupted
-  141  whoever read the output has left"""
-
-CLOSED_PIPE = 128 + 13
-"""What a shell reports of a command that SIGPIPE ended."""
+from . import __version__, ending
 
 CACHE = click.option(
     "--cache",
@@ -54,7 +39,7 @@ SET = click.option(
 )
 
 
-@click.group(epilog=EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(epilog=ending.EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="edgepress")
 def cli() -> None:
     """Compress a model for a device as a recipe says, and judge it by the device's budgets."""
@@ -212,65 +197,5 @@ def _recipe(name: str) -> Path:
 
 
 def main() -> None:
-    """Run the command line, and turn every way to end into its exit code."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        code = _run()
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # Python flushes both once more when it ends.
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())
-        os.dup2(nowhere, sys.stderr.fileno())
-        code = CLOSED_PIPE
-    sys.exit(code)
-
-
-def _run() -> int:
-    from .errors import UserError
-
-    try:
-        return int(cli.main(standalone_mode=False) or 0)
-    except click.ClickException as error:
-        error.show()
-        return 2
-    except UserError as error:
-        click.echo(str(error), err=True)
-        return 2
-    except (KeyboardInterrupt, click.Abort):
-        click.echo("interrupted; the same command goes on where this one stopped", err=True)
-        return 130
-    except SystemExit as error:
-        # click ends with 1 when a pipe is closed, which is the code of an exceeded budget.
-        if isinstance(error.__context__, BrokenPipeError):
-            raise error.__context__ from None
-        raise
-    except Exception as error:
-        if _caused_by_a_closed_pipe(error):
-            raise BrokenPipeError from error
-        click.echo(_crash(error), err=True)
-        return 3
-
-
-def _caused_by_a_closed_pipe(error: BaseException | None) -> bool:
-    """Was it a `BrokenPipeError`, however a library has wrapped it?"""
-    while error is not None and not isinstance(error, BrokenPipeError):
-        error = error.__cause__ or error.__context__
-    return error is not None
-
-
-def _crash(error: Exception) -> str:
-    """Write the traceback to a log and say where it is."""
-    import platform
-    import tempfile
-    import traceback
-
-    with tempfile.NamedTemporaryFile("w", prefix="edgepress-", suffix=".log", delete=False, encoding="utf-8") as log:
-        log.write(f"edgepress {__version__}, Python {platform.python_version()}, {platform.platform()}\n")
-        log.write(f"{' '.join(sys.argv)}\n\n")
-        log.writelines(traceback.format_exception(error))
-    first = (str(error).splitlines() or [""])[0]
-    return (
-        f"edgepress crashed: {type(error).__name__}: {first}\n"
-        f"  = help: this is a defect; please report it with {log.name}"
-    )
+    """Run the command line, and exit."""
+    sys.exit(ending.run(cli))

@@ -61,8 +61,7 @@ def diff(path: Path, against: str | None = None) -> str:
     for number, line in enumerate(after):
         if _without_header(f"{line}\n") == "":
             before.insert(number, line)
-    label = _label(source, path).partition(" ")[2]
-    return "\n".join(difflib.unified_diff(before, after, label, str(path), lineterm=""))
+    return "\n".join(difflib.unified_diff(before, after, _label(source, path), str(path), lineterm=""))
 
 
 def write(files: Mapping[Path, str], *, force: bool = False) -> None:

@@ -21,15 +21,25 @@ def apply(document: Document, arguments: Iterable[str]) -> None:
     Of two that set the same option the last one counts. Raises: UserError for a PATH that leads nowhere; an option
     that does not exist and a value that does not fit are told by whoever checks the document.
     """
+    problems: list[Problem] = []
     for argument in arguments:
-        path, equals, _ = argument.partition("=")
-        if not path or not equals:
-            raise UserError(f"`--set {argument}` says no path, or no value", FORM)
-        value = parse(Document(ARGUMENT, argument), skip=len(path) + 1)
-        if isinstance(document.data, dict):  # else the file is wrong, and will be told so
-            loc, keys = _find(document, path, argument)
-            document.put(loc, value, keys)
+        try:
+            _apply(document, argument)
+        except UserError as error:
+            problems += error.problems
         document.changes += (argument,)
+    if problems:
+        raise UserError(problems)
+
+
+def _apply(document: Document, argument: str) -> None:
+    path, equals, _ = argument.partition("=")
+    if not path or not equals:
+        raise UserError(f"`--set {argument}` says no path, or no value", FORM)
+    value = parse(Document(ARGUMENT, argument), skip=len(path) + 1)
+    if isinstance(document.data, dict):  # else the file is wrong, and will be told so
+        loc, keys = _find(document, path, argument)
+        document.put(loc, value, keys)
 
 
 def _find(document: Document, path: str, argument: str) -> tuple[Loc, list[Place]]:

@@ -41,7 +41,7 @@ def find(name: str, *kinds: str) -> Path:
     if path.exists():
         return path
     called = " or ".join(KINDS[kind] for kind in kinds or KINDS)
-    raise UserError(f"there is no {called} `{name}`", suggest(name, known) + "; the name of a file ends in .yaml")
+    raise UserError(f"there is no {called} `{name}`", suggest(name, known, "`edgepress ls` shows what there is"))
 
 
 def listing(word: str = "") -> str:
@@ -71,7 +71,7 @@ def _models(found: Sequence[str], word: str) -> list[str]:
     if len(found) <= MOST_MODELS:
         return [f"  timm/{name}" for name in found]
     having = f" with `{word}` in their name" if word else ""
-    return [f"  {len(found):,} networks of timm{having}; `edgepress ls {word or 'resnet'}50` lists fewer"]
+    return [f"  {len(found):,} networks of timm{having}; a longer WORD, such as `resnet50d`, lists them"]
 
 
 def comments(path: Path) -> list[str]:
