@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -120,8 +121,8 @@ def _elsewhere(place: Place | None, path: Path) -> Place | None:
 
 def _repository(folder: Path) -> Path:
     """Where CI looks for its jobs: the top of the git repository around `folder`, or `folder` itself."""
-    above = [folder / Path(*[".."] * depth) for depth in range(len(folder.resolve().parts))]
-    return next((each for each in above if (each / ".git").exists()), folder)
+    above = [folder.resolve(), *folder.resolve().parents]
+    return Path(os.path.relpath(next((each for each in above if (each / ".git").exists()), folder)))
 
 
 def template(name: str | None) -> Path:
@@ -137,7 +138,7 @@ def _recipe(wishes: Wishes, path: Path, board: Path, profile: Path) -> str:
     document = yamlio.parse(Document(path, edited(fresh, changes)))
     text = document.text
     # The target is not written yet: its profile stands in for it. What is wrong with the data is told of `--data`.
-    document.data["targets"] = [copies.relative(profile, path)]
+    document.data["targets"] = [str(profile.resolve())]
     document.put(("task", "data"), data, [document.place(("task",), key=True), data.place(())])
     checked(document)
     return text

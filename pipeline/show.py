@@ -185,7 +185,7 @@ def _meaning(option: dict[str, Any], kinds: dict[str, Any], shown: str, *, limit
     about = option.get("description", "")
     for each in _alternatives(option, kinds):
         if "enum" in each:
-            return f"{about}: {', '.join(each['enum'])}"
+            return f"{about} ({', '.join(each['enum'])})"
         if limits and (words := _limits(each | option)):
             about += f" ({words})"
         if "examples" in each and shown in (NOTHING, "required"):
@@ -206,7 +206,7 @@ def _limits(option: dict[str, Any]) -> str:
 
 
 def _text(value: Any) -> str:
-    return NOTHING if value is None else value if isinstance(value, str) else yamlio.inline(value)
+    return NOTHING if value in (None, "") else value if isinstance(value, str) else yamlio.inline(value)
 
 
 def _table(groups: Sequence[tuple[str, Sequence[Row]]], *, origins: bool = True) -> list[str]:
@@ -215,7 +215,7 @@ def _table(groups: Sequence[tuple[str, Sequence[Row]]], *, origins: bool = True)
     if not rows:
         return ["no options"]
     head = Row("option", "value" if origins else "default", "from", "meaning")
-    option = max(len(row.option) for row in (head, *rows)) + (2 if len(groups) > 1 else 0)
+    option = max(len(row.option) + (2 if title else 0) for title, group in [("", [head]), *groups] for row in group)
     value = min(LONGEST_VALUE, max(len(row.value) for row in (head, *rows)))
     origin = max(len(row.origin) for row in (head, *rows)) + 2 if origins else 0
     left = option + value + origin + 4

@@ -42,9 +42,8 @@ def test_unnamed_stages_go_by_their_label(tmp_path: Path) -> None:
 
 
 def test_every_kind_of_value(tmp_path: Path) -> None:
-    found = loaded(
-        tmp_path, "task.seed=3", "task.seed=4", "keep.accuracy_drop='2 points'", "targets=[desk.yaml]", "stages.base.lr=1e-4"
-    )  # fmt: skip
+    changes = ["task.seed=3", "task.seed=4", "keep.accuracy_drop='2 points'", "targets=[desk.yaml]"]
+    found = loaded(tmp_path, *changes, "stages.base.lr=1e-4")
     assert (found.task.seed, found.keep.accuracy_drop, found.targets) == (4, 2, ("desk.yaml",)), "the last one counts"
     assert found.stages[0].model_dump()["lr"] == 1e-4
     assert loaded(tmp_path, "targets.1=desk.yaml", "targets.0=phone.yaml").targets == ("phone.yaml", "desk.yaml")
@@ -155,7 +154,9 @@ def test_a_run_keeps_the_lock_of_the_recipe(tmp_path: Path) -> None:
     place = laid_out(tmp_path, LIGHT.replace("epochs: 6", "epochs: 1"))
     place.lock.write_text("the recipe's own\n")
     before = place.recipe.read_text()
-    said = place.run("--set", "stages.base.epochs=2", "--set", "targets.0=phone.yaml", "--set", "stages.export.onnx.name=f")
+    said = place.run(
+        "--set", "stages.base.epochs=2", "--set", "targets.0=phone.yaml", "--set", "stages.export.onnx.name=f"
+    )
     assert said.code == 2, "phone.yaml runs TFLite"
     assert "--set:1:" in said.err
     said = place.run("--set", "stages.base.epochs=0", "--set", "keep.accuracy_drop='99 points'")
@@ -185,5 +186,3 @@ def test_a_run_keeps_the_lock_of_the_recipe(tmp_path: Path) -> None:
 
 def test_the_help_says_where_the_lock_goes() -> None:
     assert "with --set" in " ".join(edgepress("run", "--help").out.split())
-
-
