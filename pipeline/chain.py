@@ -31,19 +31,28 @@ class Step:
 
 
 def steps(stages: Iterable[Stage]) -> list[Step]:
-    """The chain of a checked recipe: a label is the stage's `name`, or else its `use`, numbered from the second on."""
+    """The chain of a checked recipe."""
     stages = list(stages)
-    taken = {stage.name for stage in stages}
     found: list[Step] = []
-    for stage in stages:
-        label, count = stage.name or stage.use, 1
-        while stage.name is None and label in taken:
-            count += 1
-            label = f"{stage.use}-{count}"
-        taken.add(label)
+    for stage, label in zip(stages, labels((stage.name, stage.use) for stage in stages), strict=True):
         above = found[-1].label if found else None
         input = (stage.input or above) if stage.takes else None
         found.append(Step(label, stage, input, tuple(name for _, name in stage.named())))
+    return found
+
+
+def labels(stages: Iterable[tuple[str | None, str]]) -> list[str]:
+    """The label of each stage, of its name and its use: the name, or else the use, numbered from the second on."""
+    stages = list(stages)
+    taken = {name for name, _ in stages}
+    found: list[str] = []
+    for name, use in stages:
+        label, count = name or use, 1
+        while name is None and label in taken:
+            count += 1
+            label = f"{use}-{count}"
+        taken.add(label)
+        found.append(label)
     return found
 
 

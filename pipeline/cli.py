@@ -1,24 +1,14 @@
-"""The commands: parse, call one function, print. Exit codes stand in `EXIT_CODES`."""
+"""The commands: parse, call one function, print. How they end stands in `ending`."""
 
 from __future__ import annotations
 
-import os
-import signal
+import shlex
 import sys
 from pathlib import Path
 
 import click
 
-from . import __version__
-
-EXIT_CODES = """\b
-Exit codes:
-  0  every required budget is met
-  1  a required budget is exceeded (outranks 4)
-  2  the recipe, a target, a file or the command line is wrong
-  3  a crash; a log is named
-  4  not decided: a number is missing or too uncertain
-  130  interrupted"""
+from . import __version__, ending
 
 CACHE = click.option(
     "--cache",
@@ -38,11 +28,18 @@ RUNS = click.option(
 LIMIT = click.option(
     "--limit",
     type=click.IntRange(min=2),
-    help="Use only so many examples of each split: a smoke run.",
+    help="Use only so many examples of each split, or all where there are fewer: a smoke run.",
+)
+SET = click.option(
+    "--set",
+    "changes",
+    multiple=True,
+    metavar="PATH=VALUE",
+    help="Set an option of the recipe, such as stages.small.ratio=40%; stages by name or number from 0. Repeatable.",
 )
 
 
-@click.group(epilog=EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(epilog=ending.EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="edgepress")
 def cli() -> None:
     """Compress a model for a device as a recipe says, and judge it by the device's budgets."""
@@ -50,14 +47,19 @@ def cli() -> None:
 
 @cli.command()
 @click.argument("recipe")
+@SET
 @LIMIT
 @CACHE
 @RUNS
-def run(recipe: str, limit: int | None, cache: Path, runs: Path) -> int:
-    """Make every model of RECIPE (a file, or the name of one in recipes/), measure them, and judge."""
+def run(recipe: str, changes: tuple[str, ...], limit: int | None, cache: Path, runs: Path) -> int:
+    """Make every model of RECIPE (a file, or the name of one), measure them, and judge.
+
+    The lock file is written beside the recipe; with --set, or for a recipe inside the installed package, into the
+    run's own folder.
+    """
     from .run import run as run_recipe
 
-    return run_recipe(_recipe(recipe), cache=cache, runs=runs, limit=limit)
+    return run_recipe(_recipe(recipe), cache=cache, runs=runs, limit=limit, changes=changes)
 
 
 @cli.command()
@@ -72,15 +74,16 @@ def check(recipe: str, runs: Path) -> int:
 
 @cli.command()
 @click.argument("recipe")
+@SET
 @LIMIT
 @CACHE
-def plan(recipe: str, limit: int | None, cache: Path) -> int:
+def plan(recipe: str, changes: tuple[str, ...], limit: int | None, cache: Path) -> int:
     """Say what `run` would make, and what it has already."""
     from .cache import Cache
     from .engine import Engine
     from .recipe import load
 
-    planned = Engine(load(_recipe(recipe)), Cache(cache), limit).plan()
+    planned = Engine(load(_recipe(recipe), changes), Cache(cache), limit).plan()
     width = max(len(step.label) for step in planned)
     for step in planned:
         use = "" if step.use == step.label else f"  ({step.use})"
@@ -93,8 +96,9 @@ def plan(recipe: str, limit: int | None, cache: Path) -> int:
 def validate(files: tuple[str, ...]) -> int:
     """Check recipes and targets, without running anything."""
     from .recipe import validate as problems_of
+    from .shelf import find
 
-    problems = problems_of(_recipe(name) for name in files)
+    problems = problems_of([find(name) for name in files])
     for problem in problems:
         click.echo(f"{problem}\n", err=True)
     if problems:
@@ -117,56 +121,81 @@ def gc(cache: Path, days: float) -> int:
     return 0
 
 
-def _recipe(name: str) -> Path:
-    """A path as it is; a bare name is that of a recipe in `recipes/`, here or shipped."""
-    from .paths import folder_of
+@cli.command()
+@click.argument("word", default="")
+def ls(word: str) -> int:
+    """List recipes, targets, stages, data sets and networks, or those that have WORD in them."""
+    from .shelf import listing
 
-    path = Path(name)
-    if path.exists() or path.suffix in (".yaml", ".yml") or len(path.parts) > 1:
-        return path
-    for folder in (Path("recipes"), folder_of("recipes")):
-        if (folder / f"{name}.yaml").is_file():
-            return folder / f"{name}.yaml"
-    return Path("recipes") / f"{name}.yaml"
+    click.echo(listing(word))
+    return 0
+
+
+@cli.command()
+@click.argument("name")
+@SET
+def show(name: str, changes: tuple[str, ...]) -> int:
+    """Show every option of a recipe, a stage or a target: its value, where that is from, and what it means."""
+    from .show import show as text_about
+
+    click.echo(text_about(name, changes))
+    return 0
+
+
+@cli.command()
+@click.argument("name")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--force", is_flag=True, help="Overwrite FILE.")
+def cp(name: str, file: Path, force: bool) -> int:
+    """Copy the recipe or target NAME to FILE, to change it; FILE notes what it was copied from."""
+    from .copies import copy
+
+    click.echo(f"copied {copy(name, file, force=force)} to {file}")
+    return 0
+
+
+@cli.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--against", metavar="NAME", help="Compare with this recipe or target, whatever FILE notes.")
+def diff(file: Path, against: str | None) -> int:
+    """Show what was changed in FILE since it was copied, against its source as it is installed now."""
+    from .copies import diff as difference
+
+    click.echo(difference(file, against) or "no change")
+    return 0
+
+
+@cli.command()
+@click.argument("name", required=False)
+@click.option("--data", help="Data set, as a recipe says it; a path counts from --folder.")
+@click.option("--target", metavar="NAME", help="Device: a target of `edgepress ls`, or a file.")
+@click.option("--latency", help="Budget for one inference on it, such as '20 ms'.")
+@click.option("--size", help="Budget for the model's file, such as '2 MB'.")
+@click.option("--recipe", metavar="NAME", help="Recipe to start from.")
+@click.option("--folder", type=click.Path(file_okay=False, path_type=Path), default=Path(), help="Where to write.")
+def new(folder: Path, recipe: str | None, **wishes: str | None) -> int:
+    """Write a recipe NAME, its target and a CI job; asks for what is not said, when at a terminal."""
+    from .new import Wishes, completed
+    from .new import new as write
+
+    written = write(Wishes(**completed(wishes, _ask), recipe=recipe), folder)
+    for path in written:
+        click.echo(f"wrote {path}")
+    click.echo(f"next: edgepress run {shlex.quote(str(written[0]))}")
+    return 0
+
+
+def _ask(question: str, default: str | None) -> str | None:
+    """The answer of whoever sits at the terminal; None when nobody does."""
+    return click.prompt(question, default=default) if sys.stdin.isatty() else None
+
+
+def _recipe(name: str) -> Path:
+    from .shelf import find
+
+    return find(name, "recipes")
 
 
 def main() -> None:
-    """Run the command line, and turn every way to end into its exit code."""
-    from .errors import UserError
-
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        code = cli.main(standalone_mode=False)
-    except click.ClickException as error:
-        error.show()
-        code = 2
-    except UserError as error:
-        click.echo(str(error), err=True)
-        code = 2
-    except (KeyboardInterrupt, click.Abort):
-        click.echo("interrupted; the same command goes on where this one stopped", err=True)
-        code = 130
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 3
-    except Exception as error:
-        click.echo(_crash(error), err=True)
-        code = 3
-    sys.exit(code)
-
-
-def _crash(error: Exception) -> str:
-    """Write the traceback to a log and say where it is."""
-    import platform
-    import tempfile
-    import traceback
-
-    with tempfile.NamedTemporaryFile("w", prefix="edgepress-", suffix=".log", delete=False, encoding="utf-8") as log:
-        log.write(f"edgepress {__version__}, Python {platform.python_version()}, {platform.platform()}\n")
-        log.write(f"{' '.join(sys.argv)}\n\n")
-        log.writelines(traceback.format_exception(error))
-    first = (str(error).splitlines() or [""])[0]
-    return (
-        f"edgepress crashed: {type(error).__name__}: {first}\n"
-        f"  = help: this is a defect; please report it with {log.name}"
-    )
+    """Run the command line, and exit."""
+    sys.exit(ending.run(cli))

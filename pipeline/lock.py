@@ -1,4 +1,8 @@
-"""`NAME.lock.yaml` beside the recipe: what a run made, from what, with which versions. The same run, the same bytes."""
+"""`NAME.lock.yaml` beside the recipe: what a run made, from what, with which versions. The same run, the same bytes.
+
+A run with `--set` is not what the recipe says, and a recipe inside the installed package is nobody's to write beside:
+their lock is in the run's folder.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,7 @@ from typing import Any
 
 from . import yamlio
 from .engine import Engine
-from .paths import digest, replacing
+from .paths import SHIPPED, digest, replacing
 
 VERSION = 1
 
@@ -42,7 +46,9 @@ def content(engine: Engine) -> dict[str, Any]:
                 "notes": _rounded(facts.notes),
             }
         )
+    changes = engine.recipe.document.changes
     return {
+        **({"set": list(changes)} if changes else {}),
         "version": VERSION,
         "recipe": recipe.name,
         "recipe_sha256": digest(recipe.document.path),
@@ -54,10 +60,16 @@ def content(engine: Engine) -> dict[str, Any]:
     }
 
 
-def write(engine: Engine) -> Path:
-    """Write the lock file of a finished run."""
-    path = path_of(engine.recipe.document.path)
-    text = "# Written by `edgepress run`; commit it beside the recipe.\n" + yamlio.dump(content(engine))
+def write(engine: Engine, folder: Path) -> Path:
+    """Write the lock file of a finished run: beside the recipe, or into the run's `folder`."""
+    document = engine.recipe.document
+    path, note = path_of(document.path), "commit it beside the recipe"
+    inside = path_of(folder / document.path.name)
+    if document.changes or document.path.resolve().is_relative_to(SHIPPED.resolve()):
+        path, note = inside, "it is of this run alone"
+    else:
+        inside.unlink(missing_ok=True)  # of an earlier run with `--set`
+    text = f"# Written by `edgepress run`; {note}.\n" + yamlio.dump(content(engine))
     if not path.is_file() or path.read_text(encoding="utf-8") != text:
         with replacing(path) as temporary:
             temporary.write_text(text, encoding="utf-8")

@@ -14,13 +14,14 @@ from .errors import Mistake
 _NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
 
 
-def _name(text: str) -> str:
+def valid(text: str) -> str:
+    """`text`, if it can be a name. Raises: Mistake."""
     if re.fullmatch(_NAME, text) is None:
         raise Mistake("this cannot be a name", "up to 64 letters, digits, `-`, `_` and `.`; a letter or digit first")
     return text
 
 
-Name = Annotated[str, AfterValidator(_name), WithJsonSchema({"type": "string", "pattern": f"^{_NAME}$"})]
+Name = Annotated[str, AfterValidator(valid), WithJsonSchema({"type": "string", "pattern": f"^{_NAME}$"})]
 """A name that is also safe as the name of a file or a folder."""
 
 ZOO = paths.SHIPPED / "timm-models.txt"

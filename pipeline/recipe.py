@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import reduce
 from operator import or_
 from pathlib import Path
@@ -19,7 +19,7 @@ from pydantic import (
     field_validator,
 )
 
-from . import chain, target, yamlio
+from . import chain, overrides, target, yamlio
 from .data import METRICS, NAMES
 from .data.source import Source
 from .errors import Mistake, Problem, UserError, suggest
@@ -147,15 +147,19 @@ class Recipe(_Options):
         return [target.find(name, self.document.path) for name in self.targets]
 
 
-def load(path: Path) -> Recipe:
+def load(path: Path, changes: Sequence[str] = ()) -> Recipe:
     """Read a recipe and check all of it, its targets included, before anything heavy is imported or run.
 
+    `changes` are `--set` arguments, as `overrides.apply` takes them.
     Raises: UserError with every problem, in the order of the file.
     """
-    return _checked(yamlio.read(path))
+    document = yamlio.read(path)
+    overrides.apply(document, changes)
+    return checked(document)
 
 
-def _checked(document: Document) -> Recipe:
+def checked(document: Document) -> Recipe:
+    """The recipe of a document. Raises: UserError with every problem, in the order of the file."""
     problems: list[Problem] = []
     try:
         recipe = validated(document, Recipe)
@@ -192,16 +196,16 @@ def validate(files: Iterable[Path]) -> list[Problem]:
     for file in files:
         try:
             document = yamlio.read(file)
-            if _is_target(document):
+            if is_target(document):
                 validated(document, target.Target)
             else:
-                _checked(document)
+                checked(document)
         except UserError as error:
             problems += [problem for problem in error.problems if problem not in problems]
     return problems
 
 
-def _is_target(document: Document) -> bool:
+def is_target(document: Document) -> bool:
     """Told apart by their options, for a folder or a name would tell less."""
     options = set(document.data) if isinstance(document.data, dict) else set()
     return len(options & set(target.Target.model_fields)) > len(options & set(Recipe.model_fields))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Sequence
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -30,16 +31,16 @@ REFERENCE_PROCESSES, REFERENCE_ROUNDS = 4, 30
 """Published networks take milliseconds, and the factor of an estimate is far wider than their noise."""
 
 
-def run(path: Path, *, cache: Path, runs: Path, limit: int | None) -> int:
+def run(path: Path, *, cache: Path, runs: Path, limit: int | None, changes: Sequence[str] = ()) -> int:
     """Make, measure and judge; print the report and give the exit code."""
-    recipe = load(path)
+    recipe = load(path, changes)
     engine = Engine(recipe, Cache(cache), limit)
     targets = engine.targets
     folder = runs / recipe.name if limit is None else runs / recipe.name / "limited"
     shown = progress()
     try:
         engine.run(shown)
-        locked = lock.write(engine) if limit is None else None
+        locked = lock.write(engine, folder) if limit is None else None
         report = _measured(engine, deliver.deliver(engine, folder / "models", locked), shown)
     finally:
         shown.close()
@@ -62,6 +63,7 @@ def check(path: Path, *, runs: Path) -> int:
         ) from error
     if report.data["recipe_sha256"] != digest(path):
         print(f"note: {path} has changed since this run; its models are as they were then\n")
+    recipe = load(path, report.data.get("set", ()))
     report = report.model_copy(update={"keep": _limit(recipe)})
     return _judge(report, recipe, [load_target(file) for file in recipe.target_files()])
 
@@ -94,6 +96,7 @@ def _measured(engine: Engine, stages: list[StageFacts], shown: Lines | Live) -> 
             "kind": "images" if engine.data.inputs[0].kind == "image" else "examples",
             "sha256": engine.data.digest,
             "recipe_sha256": digest(recipe.document.path),
+            "set": list(recipe.document.changes),
             "images": {name: len(split.y) for name, split in engine.data.splits.items()},
         },
         reference=recipe.reference_label(),

@@ -49,11 +49,11 @@ class Budget(Strict):
 
 
 class BytesBudget(Budget):
-    limit: Bytes
+    limit: Bytes = Field(description="the number to keep to, with its unit")
 
 
 class LatencyBudget(Budget):
-    limit: Latency
+    limit: Latency = Field(description="the number to keep to, with its unit")
     percentile: int = Field(default=50, ge=1, le=99, description="the share of runs that must be this fast")
 
     @model_validator(mode="after")
@@ -64,11 +64,11 @@ class LatencyBudget(Budget):
 
 
 class AccuracyBudget(Budget):
-    limit: Share
+    limit: Share = Field(description="the number to keep to, with its unit")
 
 
 class DropBudget(Budget):
-    limit: Points
+    limit: Points = Field(description="the number to keep to, with its unit")
 
 
 class Budgets(Strict):
@@ -97,10 +97,10 @@ class Reference(Strict):
 
 
 class Target(Strict):
-    name: str
-    about: str = ""
-    runtime: Runtime
-    threads: Annotated[int, Field(ge=1)] = 1
+    name: str = Field(description="what reports call it")
+    about: str = Field(default="", description="the device, and how the model runs on it")
+    runtime: Runtime = Field(description="what runs the model there")
+    threads: Annotated[int, Field(ge=1)] = Field(default=1, description="of the runtime")
     reach: Literal["local", "none"] = Field(default="none", description="`none` means: estimated from this machine")
     preset: Literal["u8s8", "s8s8"] | None = Field(default=None, description="by default what suits the processor")
     extrapolate: Factor | None = Field(default=None, description="widens estimates outside the references' span")

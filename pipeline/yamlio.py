@@ -7,8 +7,9 @@ also refuses aliases and tags: a recipe is plain data, and a few nested aliases 
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -26,13 +27,19 @@ DEEPEST = 40
 
 @dataclass
 class Document:
-    """The data of one YAML file, with the place of every key and value by its path from the root."""
+    """The data of one YAML file, with the place of every key and value by its path from the root.
+
+    `spans` are the first character of each value in `text` and the one after its last; `changes` are the `--set`
+    arguments that `data` already has in it.
+    """
 
     path: Path
     text: str
     data: Any = None
     keys: dict[Loc, Place] = field(default_factory=dict)
     values: dict[Loc, Place] = field(default_factory=dict)
+    spans: dict[Loc, tuple[int, int]] = field(default_factory=dict)
+    changes: tuple[str, ...] = ()
 
     @cached_property
     def lines(self) -> list[str]:
@@ -64,6 +71,22 @@ class Document:
                 yield from self.scalars((*loc, part))
         else:
             yield loc, data
+
+    def put(self, loc: Loc, other: Document, keys: Sequence[Place]) -> None:
+        """Put the whole of `other` at `loc`, whose parts stand at `keys`; mappings missing on the way are made."""
+        for places in (self.keys, self.values):
+            for each in [each for each in places if each[: len(loc)] == loc]:
+                del places[each]
+        parent = self.data
+        for depth, part in enumerate(loc[:-1], start=1):
+            if isinstance(parent, dict) and parent.get(part) is None:
+                parent[part] = {}
+                self.keys[loc[:depth]] = self.values[loc[:depth]] = keys[depth - 1]
+            parent = parent[part]
+        parent[loc[-1]] = other.data
+        self.keys[loc] = keys[-1]
+        self.keys |= {(*loc, *each): place for each, place in other.keys.items()}
+        self.values |= {(*loc, *each): place for each, place in other.values.items()}
 
     def at(self, line: int, column: int, width: int = 1) -> Place:
         """The place of a mark of PyYAML, which counts from 0."""
@@ -126,11 +149,21 @@ def read(path: Path) -> Document:
             f"`{path}` is not UTF-8 text: byte {error.start} is 0x{error.object[error.start]:02x}",
             "save it as UTF-8",
         ) from None
-    document = Document(path, text)
+    return parse(Document(path, text))
+
+
+def parse(document: Document, skip: int = 0) -> Document:
+    """Fill in what the text of `document` says; its first `skip` characters, all on one line, are not YAML.
+
+    Raises: UserError for what is not YAML, or more than plain data.
+    """
+    text = " " * skip + document.text[skip:]
     try:
         loader = _Loader(text)
         node = loader.get_single_node()
-        if node is not None:
+        if node is None:
+            document.values[()] = document.at(0, skip)
+        else:
             problems: list[Problem] = []
             _mark(document, node, (), problems)
             if problems:
@@ -142,7 +175,7 @@ def read(path: Path) -> Document:
         before = text[: error.position]
         place = document.at(before.count("\n"), len(before) - (before.rfind("\n") + 1))
         # The line is not shown: what is wrong with it would reach the terminal.
-        place = Place(path, place.line, place.column)
+        place = Place(document.path, place.line, place.column)
         raise UserError(Problem(f"the character U+{error.character:04X} is not allowed in YAML", "", place)) from None
     return document
 
@@ -150,6 +183,14 @@ def read(path: Path) -> Document:
 def dump(data: Any) -> str:
     """YAML with sorted keys and no anchors, the same bytes for the same data."""
     return yaml.dump(data, Dumper=_Dumper, sort_keys=True, allow_unicode=True, width=110)
+
+
+def inline(data: Any) -> str:
+    """One line of YAML that may stand anywhere, within `{…}` too: `{size: 5 MB}`, `[a, b]`, `'10'`."""
+    text: str = yaml.dump(
+        [data], Dumper=_Dumper, default_flow_style=True, sort_keys=False, allow_unicode=True, width=math.inf
+    )
+    return text.strip()[1:-1]
 
 
 class _Dumper(yaml.SafeDumper):
@@ -173,7 +214,7 @@ for _first, _pairs in _Loader.yaml_implicit_resolvers.items():
 
 
 def _mark(document: Document, node: yaml.Node, loc: Loc, problems: list[Problem]) -> None:
-    document.values[loc] = _place(document, node)
+    document.values[loc], document.spans[loc] = _place(document, node), (node.start_mark.index, _end(node))
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
             if not isinstance(key, yaml.ScalarNode):
@@ -191,6 +232,14 @@ def _mark(document: Document, node: yaml.Node, loc: Loc, problems: list[Problem]
     elif isinstance(node, yaml.SequenceNode):
         for index, value in enumerate(node.value):
             _mark(document, value, (*loc, index), problems)
+
+
+def _end(node: yaml.Node) -> int:
+    """The character after the last of a node; PyYAML's own mark of a block is where the next thing begins."""
+    if isinstance(node, yaml.CollectionNode) and not node.flow_style and node.value:
+        last = node.value[-1]
+        return _end(last[1] if isinstance(last, tuple) else last)
+    return int(node.end_mark.index)
 
 
 def _place(document: Document, node: yaml.Node) -> Place:

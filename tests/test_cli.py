@@ -10,9 +10,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import click
 import pytest
 
-from pipeline import recipe
+from pipeline import ending, recipe
 from pipeline.cache import Cache
 from pipeline.engine import Engine
 from pipeline.lock import write
@@ -48,7 +49,7 @@ def test_stopped_twice_and_ends_as_one_never_stopped(tmp_path: Path) -> None:
     whole = laid_out(tmp_path / "whole", LIGHT)
     engine = Engine(recipe.load(whole.recipe), Cache(whole.cache))
     engine.run(Quiet())
-    write(engine)
+    write(engine, tmp_path / "runs")
 
     place = laid_out(tmp_path / "stopped", LIGHT)
     first = start(place)
@@ -91,7 +92,18 @@ def test_two_at_once_both_end_well(tmp_path: Path) -> None:
         ((), "Usage"),
         (("rum", "x"), "No such command"),
         (("run",), "Missing argument"),
-        (("run", "nowhere"), "there is no file `recipes/nowhere.yaml`"),
+        (("run", "nowhere"), "there is no recipe `nowhere`"),
+        (("run", "mobilnet"), "did you mean `mobilenet`?"),
+        (("run", "mobilenet", "--set", "stages.smal.ratio=1"), "did you mean `small`?"),
+        (("plan", "mobilenet", "--set", "nothing"), "write `--set PATH=VALUE`"),
+        (("ls", "mobilnet"), "did you mean `mobilenet`?"),
+        (("show", "distil.kd"), "did you mean `distill.kd`?"),
+        (("show", "host", "--set", "threads=2"), "`--set` is for recipes"),
+        (("cp", "mobilnet", "x.yaml"), "did you mean `mobilenet`?"),
+        (("cp", "mobilenet"), "Missing argument"),
+        (("diff", "nowhere.yaml"), "there is no file"),
+        (("diff", "targets/host.yaml"), "does not say what it was copied from"),
+        (("new", "x", "--data", "digits"), "missing: `--target`, `--latency`, `--size`"),
         (("run", "nowhere.yaml"), "there is no file `nowhere.yaml`"),
         (("run", "."), "is a folder"),
         (("run", "mobilenet", "--limit", "1"), "--limit"),
@@ -145,7 +157,7 @@ def test_help_and_version() -> None:
     for line in ("0  every required budget is met", "4  not decided", "130  interrupted"):
         assert line in said.out
     assert edgepress("--version").out.startswith("edgepress, version ")
-    for command in ("run", "check", "plan", "validate", "gc"):
+    for command in ("run", "check", "plan", "validate", "gc", "ls", "show", "cp", "diff", "new"):
         assert edgepress(command, "-h").code == 0
 
 
@@ -183,15 +195,32 @@ def test_interrupted_in_this_process(
     assert "Traceback" not in said.err
 
 
-def test_a_reader_that_leaves_is_no_crash(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "arguments",
+    ["--help", "plan recipe.yaml", "validate recipe.yaml", "ls", "run recipe.yaml", "check nowhere.yaml 2>&1"],
+)
+def test_a_reader_that_leaves_is_no_crash_and_no_verdict(arguments: str, tmp_path: Path) -> None:
     place = laid_out(tmp_path, LIGHT)
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    command = f"{sys.executable} -m pipeline --help | head -c 1; exit ${{PIPESTATUS[0]}}"
+    # `true` has ended before anything is written.
+    command = f"(sleep 0.3; {sys.executable} -m pipeline {arguments}; echo $? >code) | true"
     done = subprocess.run(
         ["bash", "-c", command], cwd=place.folder, env=environment, capture_output=True, text=True, check=False
     )
-    assert "crashed" not in done.stderr
-    assert "Traceback" not in done.stderr
+    assert (place.folder / "code").read_text() == "141\n"
+    assert done.stderr == ""
+
+
+def test_a_closed_pipe_is_told_apart_however_it_is_wrapped(monkeypatch: pytest.MonkeyPatch) -> None:
+    def exporter(*arguments: object) -> None:
+        try:
+            raise BrokenPipeError(32, "Broken pipe")
+        except OSError as error:
+            raise RuntimeError("the exporter failed") from error
+
+    monkeypatch.setattr(sys, "argv", ["edgepress"])
+    with pytest.raises(BrokenPipeError):
+        ending._run(click.Command("run", callback=exporter))
 
 
 def test_collecting_says_what_it_freed(tmp_path: Path) -> None:
@@ -203,12 +232,38 @@ def test_collecting_says_what_it_freed(tmp_path: Path) -> None:
     assert not list((cache.root / "entries").iterdir())
 
 
-def test_validate_needs_no_torch() -> None:
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["validate", "mobilenet", "targets/host.yaml"],
+        ["ls"],
+        ["show", "mobilenet"],
+        ["cp", "mobilenet", "{folder}/mine.yaml"],
+        [
+            "new",
+            "n",
+            "--data",
+            "digits",
+            "--target",
+            "host",
+            "--latency",
+            "1 ms",
+            "--size",
+            "1 MB",
+            "--folder",
+            "{folder}",
+        ],
+    ],
+    ids=lambda arguments: arguments[0],
+)
+def test_only_running_needs_torch(arguments: list[str], tmp_path: Path) -> None:
+    given = [argument.format(folder=tmp_path) for argument in arguments]
     code = (
         "import sys; from click.testing import CliRunner; from pipeline.cli import cli; "
-        "found = CliRunner().invoke(cli, ['validate', 'mobilenet', 'targets/host.yaml'], standalone_mode=False); "
+        f"found = CliRunner().invoke(cli, {given}, standalone_mode=False); "
         "assert found.return_value == 0, found; "
-        "print([name for name in ('torch', 'onnx', 'onnxruntime', 'scipy', 'timm') if name in sys.modules])"
+        "heavy = ('torch', 'onnx', 'onnxruntime', 'scipy', 'timm', 'numpy', 'rich'); "
+        "print([name for name in heavy if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from pipeline import yamlio
 from pipeline.paths import digest
 from tests.conftest import Place, Said
@@ -59,3 +61,12 @@ def test_it_is_sorted_and_has_no_long_floats(finished: tuple[Place, Said]) -> No
     assert floats
     assert all(round(value, 6) == value for value in floats)
     assert yamlio.dump(data) in place.lock.read_text()
+
+
+def test_nothing_is_written_into_the_installed_package(copy: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.lock.SHIPPED", copy.folder)
+    before = yamlio.read(copy.lock).data
+    copy.lock.unlink()
+    assert copy.run().code == 0
+    assert not copy.lock.exists()
+    assert yamlio.read(copy.runs / "whole" / "recipe.lock.yaml").data == before

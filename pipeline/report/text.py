@@ -43,6 +43,8 @@ def render(report: Report, findings: Sequence[Finding]) -> str:
 def _title(report: Report) -> list[str]:
     machine = report.machine
     lines = [f"{report.recipe}  {report.date}, on {machine.cpu}, {machine.cores} cores, {machine.system}"]
+    if changes := report.data.get("set"):
+        lines.append("set: " + "  ".join(changes))
     if report.limited is not None:
         lines.append(f"A smoke run, limited to {report.limited}: it shows that the recipe works, not what it reaches.")
     return [line[:WIDTH] for line in lines]

@@ -23,7 +23,11 @@ class QuantizeStatic(Stage):
     shrinks: ClassVar = ("bytes",)
 
     use: Literal["quantize.static"]
-    samples: int = Field(default=256, ge=1, description="validation images that the ranges are taken from")
+    samples: int = Field(
+        default=256,
+        ge=1,
+        description="validation images that the ranges are taken from; all of them where there are fewer",
+    )
     ranges: Literal["minmax", "percentile", "entropy"] = Field(
         default="minmax", description="how a range is taken from what was seen"
     )

@@ -1,0 +1,165 @@
+"""`new`: a recipe, a target and a CI job of one's own, made of shipped ones, that are valid before they are written."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from . import __version__, copies, names, shelf, target, yamlio
+from .errors import Mistake, Place, UserError
+from .recipe import checked
+from .validation import validated
+from .yamledit import edited
+from .yamlio import Document, Loc
+
+TEMPLATES = ("mobilenet-imagefolder", "mobilenet")
+"""What a recipe is made of: the first that is there."""
+
+QUESTIONS = {
+    "name": "Name of the recipe",
+    "data": "Data set",
+    "target": "Target ({targets}, or a file)",
+    "latency": "Latency at most",
+    "size": "Size at most",
+}
+
+WORKFLOW = """\
+# Written by `edgepress new`: the job fails when {name} no longer fits its target.
+# Data and models that the recipe names have to be in the repository, or be fetched by a step of their own.
+name: edgepress {name}
+on: [pull_request]
+jobs:
+  compress:
+    runs-on: ubuntu-latest
+    timeout-minutes: 60
+    steps:
+      - uses: actions/checkout@v4
+      - uses: actions/setup-python@v5
+        with: {{python-version: "3.11"}}
+      - uses: actions/cache@v4
+        with: {{path: .edgepress, key: "edgepress-{name}-${{{{ github.sha }}}}", restore-keys: "edgepress-{name}-"}}
+      - run: pip install edgepress=={version} # or from where your team keeps it
+      - run: {run}
+"""
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What a person wants, as the command line says it; the values are YAML, as in a recipe."""
+
+    name: str
+    data: str
+    target: str
+    latency: str
+    size: str
+    recipe: str | None = None
+
+
+def completed(said: Mapping[str, str | None], ask: Callable[[str, str | None], str | None]) -> dict[str, str]:
+    """All wishes: what was not said is asked for, by `ask(question, default) -> answer`, which may give none.
+
+    Raises: UserError that names what is still missing.
+    """
+    found = dict(said)
+    for name, question in QUESTIONS.items():
+        if found[name] is None:
+            known = ", ".join(shelf.files("targets"))
+            found[name] = ask(question.format(targets=known), _default(name, found["target"]))
+    missing = [name for name in QUESTIONS if found[name] is None]
+    if missing:
+        options = ", ".join("a NAME" if name == "name" else f"`--{name}`" for name in missing)
+        raise UserError(f"missing: {options}", "at a terminal `edgepress new` asks for them")
+    return {name: answer for name, answer in found.items() if answer is not None}
+
+
+def _default(name: str, profile: str | None) -> str | None:
+    """The budget of the target that was chosen."""
+    if profile is None or name not in ("latency", "size"):
+        return None
+    budgets = yamlio.read(shelf.find(profile, "targets")).data.get("budgets", {})
+    limit = budgets.get(name)
+    return str(limit["limit"] if isinstance(limit, dict) else limit) if limit else None
+
+
+def new(wishes: Wishes, folder: Path) -> list[Path]:
+    """Write a recipe, a target and a CI job into `folder`, all or none; their paths in that order.
+
+    Raises: UserError with every problem of the wishes, or when a file is there already.
+    """
+    try:
+        names.valid(wishes.name)
+    except Mistake as mistake:
+        raise UserError(f"`{wishes.name}`: {mistake}", mistake.help) from None
+    profile = shelf.find(wishes.target, "targets")
+    recipe = folder / f"{wishes.name}.yaml"
+    board = folder / f"{wishes.name}-{profile.stem}.yaml"
+    makers = {recipe: lambda: _recipe(wishes, recipe, board, profile), board: lambda: _target(wishes, board, profile)}
+    texts, problems = {}, []
+    for path, make in makers.items():
+        try:
+            texts[path] = make()
+        except UserError as error:
+            # A place in a file that is not written yet would only confuse.
+            problems += [replace(each, place=_elsewhere(each.place, path)) for each in error.problems]
+    if problems:
+        raise UserError(problems)
+    root = _repository(folder)
+    run = f"edgepress run {shlex.quote(copies.relative(recipe, root / 'any').removeprefix('./'))}"
+    workflow = root / ".github/workflows" / f"edgepress-{wishes.name}.yml"
+    texts[workflow] = WORKFLOW.format(name=wishes.name, version=__version__, run=yamlio.inline(run))
+    copies.write(texts)
+    return list(texts)
+
+
+def _elsewhere(place: Place | None, path: Path) -> Place | None:
+    return None if place and place.path == path else place
+
+
+def _repository(folder: Path) -> Path:
+    """Where CI looks for its jobs: the top of the git repository around `folder`, or `folder` itself."""
+    above = [folder.resolve(), *folder.resolve().parents]
+    return Path(os.path.relpath(next((each for each in above if (each / ".git").exists()), folder)))
+
+
+def template(name: str | None) -> Path:
+    """The recipe to make one of. Raises: UserError."""
+    there = shelf.files("recipes")
+    return shelf.find(name or next(each for each in TEMPLATES if each in there), "recipes")
+
+
+def _recipe(wishes: Wishes, path: Path, board: Path, profile: Path) -> str:
+    data = _said("--data", wishes.data)
+    changes: dict[Loc, Any] = {("task", "data"): data.data, ("targets",): [copies.relative(board, path)]}
+    fresh = yamlio.parse(Document(path, copies.copied(template(wishes.recipe), path)))
+    document = yamlio.parse(Document(path, edited(fresh, changes)))
+    text = document.text
+    # The target is not written yet: its profile stands in for it. What is wrong with the data is told of `--data`.
+    document.data["targets"] = [str(profile.resolve())]
+    document.put(("task", "data"), data, [document.place(("task",), key=True), data.place(())])
+    checked(document)
+    return text
+
+
+def _target(wishes: Wishes, path: Path, profile: Path) -> str:
+    said = {"latency": _said("--latency", wishes.latency), "size": _said("--size", wishes.size)}
+    document = yamlio.parse(Document(path, copies.copied(profile, path)))
+    budgets = document.data.get("budgets")
+    locs: dict[str, Loc] = {}
+    for name in said:
+        with_level = isinstance(budgets, dict) and isinstance(budgets.get(name), dict)
+        locs[name] = ("budgets", name, "limit") if with_level else ("budgets", name)
+    text = edited(document, {locs[name]: value.data for name, value in said.items()})
+    document = yamlio.parse(Document(path, text))
+    for name, value in said.items():
+        document.put(locs[name], value, [value.place(())] * len(locs[name]))
+    validated(document, target.Target)
+    return text
+
+
+def _said(option: str, text: str) -> Document:
+    """What the command line says, with the option as its place."""
+    return yamlio.parse(Document(Path(option), text))

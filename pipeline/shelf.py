@@ -1,0 +1,112 @@
+"""What there is to use: recipes and targets, here or shipped, stages, data sets and networks, by name."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+from collections.abc import Sequence
+from pathlib import Path
+
+from . import data, names, paths, yamlio
+from .errors import UserError, suggest
+from .stages import TABLE
+
+KINDS = {"recipes": "recipe", "targets": "target"}
+MOST_MODELS = 40
+"""More networks than this are counted, not listed."""
+WIDTH = 100
+
+
+def files(kind: str) -> dict[str, Path]:
+    """name → file of the `recipes` or `targets`; of two with the same name the one in `./KIND/` counts."""
+    found: dict[str, Path] = {}
+    for folder in (paths.folder_of(kind), Path(kind)):
+        found |= {path.stem: path for path in folder.glob("*.yaml") if not path.name.endswith(".lock.yaml")}
+    return dict(sorted(found.items()))
+
+
+def find(name: str, *kinds: str) -> Path:
+    """The file that a person calls `name`: a path as it is, or the name of one of `kinds`, by default all.
+
+    Raises: UserError for a bare name that is none. A path may lead nowhere.
+    """
+    path = Path(name)
+    if path.is_file() or path.suffix in (".yaml", ".yml") or len(path.parts) > 1:
+        return path
+    known: dict[str, Path] = {}
+    for kind in reversed(kinds or tuple(KINDS)):
+        known |= files(kind)
+    if name in known:
+        return known[name]
+    if path.exists():
+        return path
+    called = " or ".join(KINDS[kind] for kind in kinds or KINDS)
+    raise UserError(f"there is no {called} `{name}`", suggest(name, known, "`edgepress ls` shows what there is"))
+
+
+def listing(word: str = "") -> str:
+    """All there is whose name or description has `word` in it, one line each. Raises: UserError when nothing has."""
+    shelves = {
+        "recipes": {name: _first_sentence(path) for name, path in files("recipes").items()},
+        "targets": {name: _about(path) for name, path in files("targets").items()},
+        "stages": {use: (stage.__doc__ or "").partition("\n")[0] for use, stage in TABLE.items()},
+        "data sets": {name: _data_set(name) for name in data.NAMES},
+    }
+    blocks = []
+    for title, lines in shelves.items():
+        found = {n: line for n, line in lines.items() if word.lower() in n.lower() or word.lower() in line.lower()}
+        if found:
+            width = max(map(len, found))
+            blocks.append([title, *(_cut(f"  {name:<{width}}  {line}") for name, line in found.items())])
+    if models := sorted(name for name in names.zoo() if word.lower() in name):
+        blocks.append(["models", *_models(models, word)])
+    if not blocks:
+        known = [name for lines in shelves.values() for name in lines]
+        help = suggest(word, [*known, *names.zoo()], "`edgepress ls` shows what there is")
+        raise UserError(f"nothing here has `{word}` in its name", help)
+    return "\n\n".join("\n".join(block) for block in blocks)
+
+
+def _models(found: Sequence[str], word: str) -> list[str]:
+    if len(found) <= MOST_MODELS:
+        return [f"  timm/{name}" for name in found]
+    having = f" with `{word}` in their name" if word else ""
+    return [f"  {len(found):,} networks of timm{having}; a longer WORD, such as `resnet50d`, lists them"]
+
+
+def comments(path: Path) -> list[str]:
+    """The comment at the top of a file, without what is for machines."""
+    found = []
+    for line in path.read_text(encoding="utf-8-sig", errors="replace").splitlines():
+        if not line.startswith("#"):
+            break
+        if not line.startswith(("# yaml-language-server:", "# copied from ")):
+            found.append(line.lstrip("# ").rstrip())
+    return found
+
+
+def _first_sentence(path: Path) -> str:
+    sentence, stop, _ = " ".join(comments(path)).partition(". ")
+    return sentence + stop.rstrip()
+
+
+def _about(path: Path) -> str:
+    try:
+        written = yamlio.read(path).data
+    except UserError as error:
+        return f"not readable: {error.problems[0].message}"
+    return str(written.get("about", "")) if isinstance(written, dict) else ""
+
+
+def _data_set(name: str) -> str:
+    """The first line of its module, which is not imported: that would import numpy."""
+    spec = importlib.util.find_spec(f"{data.__name__}.{name.replace('-', '_')}")
+    assert spec is not None
+    assert spec.origin is not None
+    about = ast.get_docstring(ast.parse(Path(spec.origin).read_text(encoding="utf-8"))) or ""
+    return about.partition("\n")[0].removeprefix(f"`{name}`: ")
+
+
+def _cut(line: str) -> str:
+    line = line.rstrip()
+    return line if len(line) <= WIDTH else line[: WIDTH - 1] + "…"

@@ -1,0 +1,204 @@
+"""`new` writes three files that work, or none and says why."""
+
+from __future__ import annotations
+
+import io
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline import __version__, new, recipe, shelf, target, yamlio
+from tests.conftest import Said, edgepress
+
+WISHES = {"data": "fashion-mnist-10k", "target": "raspberry-pi-4", "latency": "20 ms", "size": "2 MB"}
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def make(name: str = "my-thing", *more: str, **changes: str) -> Said:
+    options = [part for option, value in {**WISHES, **changes}.items() for part in (f"--{option}", value)]
+    return edgepress("new", name, *options, *more)
+
+
+def written(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+def test_three_files_that_are_valid(here: Path) -> None:
+    said = make()
+    assert (said.code, said.err) == (0, "")
+    assert (
+        said.out
+        == """\
+wrote my-thing.yaml
+wrote my-thing-raspberry-pi-4.yaml
+wrote .github/workflows/edgepress-my-thing.yml
+next: edgepress run my-thing.yaml
+"""
+    )
+    assert edgepress("validate", "my-thing.yaml", "my-thing-raspberry-pi-4.yaml").out == "2 files valid\n"
+    found = recipe.load(Path("my-thing.yaml"))
+    assert (found.name, found.task.data) == ("my-thing", "fashion-mnist-10k")
+    assert found.targets == ("./my-thing-raspberry-pi-4.yaml",)
+    board = target.load(found.target_files()[0])
+    assert (board.name, board.references) == (
+        "my-thing-raspberry-pi-4",
+        target.load(shelf.find("raspberry-pi-4")).references,
+    )
+    assert board.budgets.latency
+    assert board.budgets.size
+    assert (board.budgets.latency.limit, board.budgets.size.limit) == (0.02, 2e6)
+    assert board.budgets.memory, "what was not asked for stays"
+
+
+def test_comments_and_stages_stay(here: Path) -> None:
+    make(recipe="resnet")
+    diff = edgepress("diff", "my-thing.yaml").out.splitlines()
+    assert [line for line in diff if line[0] in "+-"][2:] == [
+        "-targets: [host]",
+        "+targets: [./my-thing-raspberry-pi-4.yaml]",
+    ]
+    diff = edgepress("diff", "my-thing-raspberry-pi-4.yaml").out.splitlines()
+    assert [line for line in diff if line[0] in "+-"][2:] == [
+        "-  size: 5 MB", "-  latency: 40 ms", "+  size: 2 MB", "+  latency: 20 ms",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("folder", [".", "ml/a b", "../beside"])
+@pytest.mark.parametrize("repository", [False, True])
+def test_the_job_runs_the_recipe_from_the_top_of_the_repository(
+    folder: str, repository: bool, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work = here / "work"
+    work.mkdir()
+    monkeypatch.chdir(work)
+    if repository:
+        (work if folder != "../beside" else here).joinpath(".git").mkdir()
+    said = make("my-thing", "--folder", folder)
+    assert said.code == 0, said
+    (job,) = here.rglob("edgepress-my-thing.yml")
+    found: dict[str, Any] = yamlio.read(job).data
+    assert found["on"] == ["pull_request"]
+    *_, install, run = found["jobs"]["compress"]["steps"]
+    assert install["run"] == f"pip install edgepress=={__version__}"
+    program, verb, path = shlex.split(run["run"])
+    assert (program, verb) == ("edgepress", "run")
+    top = job.parents[2]
+    assert (top / path).resolve() == (work / folder / "my-thing.yaml").resolve()
+    assert (top / ".git").exists() or not repository
+    assert edgepress("validate", top / path).code == 0
+
+
+@pytest.mark.parametrize("name", shelf.files("targets"))
+def test_every_profile_and_its_own_budgets(name: str, here: Path) -> None:
+    said = make(target=name, latency="0.5x timm/resnet18@28" if name == "host" else "33 ms")
+    assert said.code == 0, said
+    assert edgepress("validate", "my-thing.yaml").code == 0
+
+
+def test_a_profile_of_ones_own(here: Path) -> None:
+    text = "name: desk\nruntime: onnxruntime\nreach: local\nbudgets:\n  latency: {limit: 1 s, percentile: 90} # slow\n"
+    (here / "desk.yaml").write_text(text)
+    assert make(target="desk.yaml").code == 0
+    board = target.load(Path("my-thing-desk.yaml"))
+    assert board.budgets.size
+    assert board.budgets.latency
+    assert (board.budgets.size.limit, board.budgets.latency.limit, board.budgets.latency.percentile) == (2e6, 0.02, 90)
+
+
+def test_all_that_is_wrong_at_once_and_nothing_is_written(here: Path) -> None:
+    said = make(data="fashion-mnst", latency="20", size="2 mb")
+    assert said.code == 2
+    assert (
+        said.err
+        == """\
+--data:1:1: `data`: there is no such data set, got `fashion-mnst`
+   1 | fashion-mnst
+     | ^^^^^^^^^^^^
+     = help: did you mean `fashion-mnist`?
+
+--latency:1:1: `latency`: a number needs a unit here, got `20`
+   1 | 20
+     | ^^
+     = help: for example `40 ms`; the units are us, ms, s, min
+
+--size:1:1: `size`: `mb` is not a unit that fits here, got `2 mb`
+   1 | 2 mb
+     | ^^^^
+     = help: did you mean `2 MB`?
+"""
+    )
+    assert written(here) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "shown"),
+    [
+        ("a/b", {}, "cannot be a name"),
+        ("../x", {}, "cannot be a name"),
+        ("x" * 60, {}, "cannot be a name"),
+        ("x", {"target": "raspbery-pi-4"}, "did you mean `raspberry-pi-4`?"),
+        ("x", {"target": "no.yaml"}, "there is no file `no.yaml`"),
+        ("x", {"recipe": "resnt"}, "did you mean `resnet`?"),
+        ("x", {"recipe": "host"}, "there is no recipe `host`"),
+        ("x", {"latency": "0.5x timm/resnet18@28"}, "has to be measured"),
+        ("x", {"size": "["}, "--size:1:"),
+        ("x", {"data": "[a]"}, "--data:1:1: "),
+    ],
+)
+def test_what_is_wrong(name: str, changes: dict[str, str], shown: str, here: Path) -> None:
+    said = make(name, **changes)
+    assert said.code == 2, said
+    assert shown in said.err
+    assert "my-thing" not in said.err
+    assert written(here) == []
+
+
+@pytest.mark.parametrize(
+    "there", ["my-thing.yaml", "my-thing-raspberry-pi-4.yaml", ".github/workflows/edgepress-my-thing.yml"]
+)
+def test_nothing_is_overwritten(there: str, here: Path) -> None:
+    (here / there).parent.mkdir(parents=True, exist_ok=True)
+    (here / there).write_text("precious")
+    said = make()
+    assert said.code == 2
+    assert f"`{there}` is there already" in said.err
+    assert written(here) == [there]
+    assert (here / there).read_text() == "precious"
+
+
+def test_without_a_terminal_nobody_is_asked(here: Path) -> None:
+    said = edgepress("new", "--data", "digits")
+    assert said.code == 2
+    assert "missing: a NAME, `--target`, `--latency`, `--size`" in said.err
+    assert said.out == ""
+
+
+def test_at_a_terminal_what_is_missing_is_asked_for(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setattr("sys.stdin", Terminal("asked\nandroid-pixel\n\n1 MB\n"))
+    said = edgepress("new", "--data", "digits", "--recipe", "resnet")
+    assert said.code == 0, said
+    board = target.load(Path("asked-android-pixel.yaml"))
+    assert board.budgets.latency
+    assert board.budgets.size
+    assert (board.budgets.latency.limit, board.budgets.size.limit) == (0.016, 1e6), "the profile's own by default"
+    assert "Target (android-midrange, " in said.out
+    assert "Latency at most [16 ms]" in said.out
+
+
+def test_the_recipe_to_start_from_is_the_first_that_is_there(here: Path) -> None:
+    assert new.template(None).stem in new.TEMPLATES
+    (here / "recipes").mkdir()
+    (here / "recipes" / f"{new.TEMPLATES[0]}.yaml").write_text("name: x\n")
+    assert new.template(None) == Path("recipes") / f"{new.TEMPLATES[0]}.yaml"
+    assert new.template("resnet").stem == "resnet"

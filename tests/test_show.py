@@ -1,0 +1,189 @@
+"""`show` says of every option what it is, where that is from, and what it means, within 100 columns."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pipeline import schema, shelf, show
+from pipeline.errors import UserError
+from pipeline.recipe import Recipe
+from pipeline.stages import TABLE
+from tests.conftest import edgepress, laid_out
+
+TEXT = """\
+name: n
+task: {data: digits}
+stages:
+  - {use: train, name: base, model: timm/resnet18, lr: 1e-4}
+  - {use: export.onnx}
+  - {use: quantize.static, samples: 64}
+keep: {accuracy_drop: 2 points}
+targets: [desk.yaml]
+"""
+
+
+def test_a_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    laid_out(tmp_path, TEXT)
+    monkeypatch.chdir(tmp_path)
+    assert (
+        show.show("recipe.yaml", ["stages.base.epochs=3"])
+        == """\
+n  recipe.yaml
+
+option              value          from     meaning
+name                n              recipe   what the run, its report and its lock file are called
+task.data           digits         recipe   the data set
+task.metric         accuracy       default  what a model is scored by
+task.seed           0              default  of every random choice
+reference           base           default  the result that accuracy drops count from; by default
+                                            the first distillation's teacher, or else what the first
+                                            stage that changes a model works on
+keep.accuracy_drop  2 points       recipe   how far accuracy may fall below the reference
+targets             [desk.yaml]    recipe   names of target profiles, or paths that end in .yaml; []
+                                            judges by `keep` alone
+
+stages.base  train
+  epochs            3              --set    passes over the training images
+  batch             128            default  images a step
+  lr                0.0001         recipe   highest learning rate of the one-cycle schedule (AdamW)
+  weight_decay      0.05           default  AdamW's decoupled weight decay
+  flip              true           default  mirror half of the images left to right
+  shift             2              default  move each image by up to this many pixels each way
+  model             timm/resnet18  recipe   the network to train: `timm/NAME`, or a mapping with
+                                            `arch`, `args`, `stride`
+  start             —              default  the name of an earlier result to train further, instead
+                                            of `model`
+  label_smoothing   0.0            default  share of the label spread over all classes
+  seed              —              default  by default the recipe's seed
+
+stages.export.onnx  export.onnx
+  input             base           default  the result to work on; by default the one above
+  opset             18             default  version of the ONNX operator set; old runtimes want old
+                                            ones
+
+stages.quantize.static  quantize.static
+  input             export.onnx    default  the result to work on; by default the one above
+  samples           64             recipe   validation images that the ranges are taken from; all of
+                                            them where there are fewer
+  ranges            minmax         default  how a range is taken from what was seen (minmax,
+                                            percentile, entropy)
+  per_channel       true           default  a scale for each output channel of a weight
+
+budgets
+  desk.yaml  size 5 MB, latency 1 s, memory 4 GB, accuracy 30%, accuracy_drop 60 points"""
+    )
+
+
+def test_a_stage() -> None:
+    assert (
+        show.show("prune.channels")
+        == """\
+prune.channels: Remove whole channels by DepGraph (Fang et al., 2023), then fine-tune by
+distillation.
+It takes a torch model and gives a torch model.
+
+option                 default  meaning
+name                   —        what later stages call the result
+input                  —        the result to work on; by default the one above
+ratio                  30%      share of the channels removed; parameters fall by about twice as
+                                much
+round_to               8        channel counts stay multiples of this: others run slower (1 or more)
+everywhere             false    rank channels over the whole network instead of in each layer
+finetune                        training after pruning
+finetune.epochs        3        passes over the training images; 0 leaves the model as pruned (0 or
+                                more)
+finetune.batch         128      images a step (2 or more)
+finetune.lr            0.001    highest learning rate of the one-cycle schedule (AdamW) (more than
+                                0)
+finetune.weight_decay  0.05     AdamW's decoupled weight decay (0 or more)
+finetune.flip          true     mirror half of the images left to right
+finetune.shift         2        move each image by up to this many pixels each way (0 or more)
+finetune.views         4        augmented views of each image that the teacher is asked about (1 or
+                                more)
+finetune.temperature   2.0      softens both answers (more than 0)
+finetune.kd_weight     0.9      weight of the divergence; labels get the rest (0 or more, 1 or less)
+teacher                —        the name of the model to distil from; by default the one before
+                                pruning"""
+    )
+
+
+def test_a_target(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = """\
+name: board
+runtime: litert
+budgets: {size: 2 MB, latency: {limit: 20 ms, percentile: 90}}
+references:
+  - {model: timm/resnet18@224, ms: 46, precision: fp32, threads: 4, runtime: ncnn,
+     statistic: min, source: a b, commit: c1}
+  - {model: timm/resnet34@224, ms: 7.5, precision: int8, threads: 1, runtime: tflite,
+     statistic: p90, source: d, commit: e}
+"""
+    (tmp_path / "board.yaml").write_text(text)
+    monkeypatch.chdir(tmp_path)
+    shown = show.show("board.yaml")
+    assert (
+        shown.partition("\nbudgets.size")[0]
+        == """\
+board  board.yaml
+
+option                      value     from     meaning
+name                        board     target   what reports call it
+about                       —         default  the device, and how the model runs on it
+runtime                     litert    target   what runs the model there (onnxruntime, litert,
+                                               tflite-runtime)
+threads                     1         default  of the runtime
+reach                       none      default  `none` means: estimated from this machine (local,
+                                               none)
+preset                      —         default  by default what suits the processor (u8s8, s8s8)
+extrapolate                 —         default  widens estimates outside the references' span, such
+                                               as x2"""
+    )
+    assert "budgets.latency.limit       20 ms     target   the number to keep to, with its unit" in shown
+    assert "budgets.accuracy_drop       —         default  points below the recipe's reference, at most," in shown
+    assert shown.endswith(
+        """\
+references: published latencies, which let another machine estimate this device's
+network            precision  latency  threads  runtime  statistic  source
+timm/resnet18@224  fp32       46 ms    4        ncnn     min        [1]
+timm/resnet34@224  int8       7.5 ms   1        tflite   p90        [2]
+[1] a b, commit c1
+[2] d, commit e"""
+    )
+    (tmp_path / "board.yaml").write_text("name: b\nruntime: litert\nbudgets: {}\n")
+    assert show.show("board.yaml").endswith("no latency of this device can be estimated from another machine")
+
+
+@pytest.mark.parametrize("name", [*TABLE, *shelf.files("recipes"), *shelf.files("targets")])
+def test_all_that_is_shipped_can_be_shown_and_read(name: str) -> None:
+    said = edgepress("show", name)
+    assert (said.code, said.err) == (0, "")
+    for line in said.out.splitlines():
+        assert len(line) <= show.WIDTH or "commit" in line, line
+
+
+@pytest.mark.parametrize("use", TABLE)
+def test_every_option_of_a_stage_is_there_with_its_meaning(use: str) -> None:
+    rows = {line.split()[0]: line.split() for line in show.show(use).splitlines() if line}
+    for name in schema.schema(TABLE[use])["properties"]:
+        if name != "use" and not (name == "input" and TABLE[use].takes is None):
+            assert len(rows[name]) > 2, name
+
+
+def test_every_option_of_a_recipe_is_there() -> None:
+    shown = show.show("mobilenet")
+    for name in set(schema.schema(Recipe)["properties"]) - {"stages"}:
+        assert f"\n{name}" in shown
+    for part, options in (("distill.kd", TABLE["distill.kd"]), ("prune.channels", TABLE["prune.channels"])):
+        block = shown.partition(f"  {part}\n")[2].partition("\n\n")[0]
+        for field in set(options.model_fields) - {"use", "name", "input"}:
+            assert f"  {field} " in block, field
+
+
+def test_what_is_wrong_is_told(tmp_path: Path) -> None:
+    place = laid_out(tmp_path, TEXT.replace("samples", "smaples"))
+    with pytest.raises(UserError, match="did you mean `samples`"):
+        show.show(str(place.recipe))
+    with pytest.raises(UserError, match="there is no recipe, target or stage `mobilnet`"):
+        show.show("mobilnet")
