@@ -13,8 +13,8 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
-from pipeline.adopt import adopt
 from pipeline import metadata, onnxio, quantization, zoo
+from pipeline.adopt import adopt
 from pipeline.data import Dataset
 from pipeline.errors import UserError
 from pipeline.predict import predict
