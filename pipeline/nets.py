@@ -212,7 +212,8 @@ class _Block(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
-        query, key, value = self.parts(self.before(x)).reshape(self.apart).permute(2, 0, 3, 1, 4)
+        parts = self.parts(self.before(x)).reshape(self.apart).permute(2, 0, 3, 1, 4)
+        query, key, value = parts[0], parts[1], parts[2]
         weights = (query @ key.transpose(2, 3) * query.shape[3] ** -0.5).softmax(-1)
         x = x + self.dropout(self.out((weights @ value).transpose(1, 2).reshape(self.together)))
         return x + self.dropout(self.layers(self.between(x)))
