@@ -36,7 +36,7 @@ def create(name: str, inputs: Sequence[Input], outputs: int, args: Mapping[str, 
         whole = isinstance(known[key], int)
         if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)):
             raise UserError(f"`{key}` of `edgepress/{short}` is {value!r}, not a {'whole ' * whole}number")
-        if not (1 <= value if whole else 0 <= value < 1):
+        if not (value >= 1 if whole else 0 <= value < 1):
             limits = "is at least 1" if whole else "is from 0 to less than 1"
             raise UserError(f"`{key}` of `edgepress/{short}` is {value}", f"it {limits}")
     return build(inputs, outputs, **args)

@@ -17,6 +17,7 @@ import re
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -106,7 +107,7 @@ def _definitions(path: Path) -> Iterator[tuple[str, str, str]]:
         entry, _, gloss = line.partition(" | ")
         fields = entry.split()
         text = re.split(r'[;:,]?\s*"', gloss)[0].strip()
-        hypernym = next((b for a, b in zip(fields, fields[1:], strict=False) if a in ("@", "@i")), "")
+        hypernym = next((b for a, b in pairwise(fields) if a in ("@", "@i")), "")
         if line[0] != " " and fields[1] in _FILES and len(split(text)) > 3 and text not in seen:
             seen.add(text)
             yield _FILES[fields[1]], hypernym, text

@@ -40,7 +40,7 @@ def test_the_same_each_time(loaded: Dataset) -> None:
 
 
 def test_taste_explains_more_than_popularity_and_noise_hides_the_rest(loaded: Dataset) -> None:
-    x, like, expected = recommend.generate()
+    _, like, expected = recommend.generate()
     assert 0.83 < (like == expected).mean() < 0.85
     train, validation = loaded["train"], loaded["validation"]
     items = train.x["item"][:, 0]
