@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 
@@ -29,18 +30,19 @@ def divide(
 
     Raises: UserError when there is one class only, when a split would be empty, or train would lack a class.
     """
+    called = Path(source).name or name
     part = np.full(len(examples.x), "train") if examples.part is None else examples.part
     if unknown := sorted(set(part.tolist()) - set(SPLITS)):
-        raise UserError(f"`{name}` has a split `{unknown[0]}`, and they are {', '.join(SPLITS)}")
+        raise UserError(f"`{called}` has a split `{unknown[0]}`, and they are {', '.join(SPLITS)}")
     missing = [each for each in SPLITS[1:] if each not in part]
     if shares is not None and not missing:
-        raise UserError(f"`{name}` gives its splits, and `split` would change them", "take `split` out")
+        raise UserError(f"`{called}` gives its splits, and `split` would change them", "take `split` out")
     if examples.task == "single-label" and len(examples.labels) < 2:
-        raise UserError(f"`{name}` has one class only, `{examples.labels[0]}`", "there is nothing to tell apart")
+        raise UserError(f"`{called}` has one class only, `{examples.labels[0]}`", "there is nothing to tell apart")
     random = np.random.default_rng(seed)
     rows = {each: np.flatnonzero(part == each) for each in SPLITS}
-    rows |= _dealt(examples, rows["train"], missing, shares or Shares(), random, name)
-    _covered(examples, rows["train"], name)
+    rows |= _dealt(examples, rows["train"], missing, shares or Shares(), random, called)
+    _covered(examples, rows["train"], called)
     for found in rows.values():
         random.shuffle(found)
     splits = {each: Split(examples.x[found], examples.y[found]) for each, found in rows.items()}
@@ -60,9 +62,10 @@ def _dealt(
     """
     units = _units(examples, rows)
     if len(units) <= len(missing):
-        what = "different examples" if examples.groups is None else "groups"
+        what = "different example" if examples.groups is None else "group"
+        count = f"{len(units)} {what}{'' if len(units) == 1 else 's'}"
         raise UserError(
-            f"`{name}` has {len(units)} {what}, and {len(missing) + 1} splits need one each",
+            f"`{name}` has {count}, and {len(missing) + 1} splits need one each",
             "" if examples.groups is None else "is `group` what you mean? its examples are kept together",
         )
     wanted = {each: getattr(shares, each) for each in missing}

@@ -109,6 +109,10 @@ def _each(work: Callable[[Path], Found], paths: Sequence[Path], root: Path) -> t
 def _reason(error: Exception) -> str:
     if isinstance(error, UnidentifiedImageError):
         return "no image"
+    if isinstance(error, Image.DecompressionBombError):
+        return "it is too large to be a photo"
+    if "truncated" in str(error).lower():
+        return "truncated"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror.lower()
     return str(error).splitlines()[0] if str(error) else type(error).__name__
