@@ -77,7 +77,7 @@ def _dealt(
         key=lambda unit: (int(np.bincount(of[unit]).argmax()) if len(unit) > 1 else int(of[unit[0]]), -len(unit))
     )
     found: dict[str, list[np.ndarray]] = {each: [] for each in wanted}
-    count, seen, total = Counter(dict.fromkeys(wanted, 0)), set[int](), 0
+    dealt, seen, total = Counter(dict.fromkeys(wanted, 0)), set[int](), 0
     for index, unit in enumerate(order):
         total += len(unit)
         classes = _classes(examples, unit)
@@ -87,11 +87,11 @@ def _dealt(
         elif classes - seen:
             choice = "train"
         else:
-            choice = max(wanted, key=lambda each: wanted[each] * total - count[each])
+            choice = max(wanted, key=lambda each: wanted[each] * total - dealt[each])
         if choice == "train":
             seen |= classes
         found[choice].append(unit)
-        count[choice] += len(unit)
+        dealt[choice] += len(unit)
     return {each: np.concatenate(parts) for each, parts in found.items()}
 
 
