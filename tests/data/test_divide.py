@@ -91,6 +91,15 @@ def test_groups_that_hold_all_of_a_class_go_to_train() -> None:
     assert set(divide(numbered(y, groups=groups))["train"].y.tolist()) == {0, 1}
 
 
+def test_too_few_groups_for_every_class_to_be_learnt() -> None:
+    groups = np.repeat(np.arange(3), 10)
+    with pytest.raises(UserError) as error:
+        divide(numbered(groups, groups=groups))
+    assert str(error.value) == (
+        "error: `examples` has 3 groups; train needs 3 of them to have every class, and validation and test one each"
+    )
+
+
 def test_copies_stay_in_one_split() -> None:
     """A photo that was saved three times is else learnt and then tested."""
     x = np.random.default_rng(0).integers(0, 256, (100, 5, 5), dtype=np.uint8)

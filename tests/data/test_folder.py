@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -44,7 +45,13 @@ def test_a_folder_becomes_a_data_set(tmp_path: Path) -> None:
 def test_the_order_on_the_disk_does_not_matter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     one = load(photos(tmp_path / "photos"))
     walk = os.walk
-    monkeypatch.setattr(os, "walk", lambda top: ((a, b[::-1], c[::-1]) for a, b, c in walk(top)))
+
+    def backwards(top: Path) -> Iterator[tuple[str, list[str], list[str]]]:
+        for where, folders, files in walk(top):
+            files.reverse()
+            yield where, folders, files
+
+    monkeypatch.setattr(os, "walk", backwards)
     monkeypatch.setattr(Path, "iterdir", lambda self: iter(sorted(map(self.joinpath, os.listdir(self)), reverse=True)))
     assert load(tmp_path / "photos").digest == one.digest
     shutil.move(tmp_path / "photos", tmp_path / "elsewhere")
