@@ -62,7 +62,7 @@ def conv1d(
         layers += [*_convolution(channels, wide, kernel), nn.MaxPool1d(2)]
         channels = wide
     return nn.Sequential(
-        *layers, nn.AdaptiveAvgPool1d(1), nn.Flatten(), nn.Dropout(dropout), nn.Linear(channels, outputs)
+        *layers, nn.AvgPool1d(length >> depth), nn.Flatten(), nn.Dropout(dropout), nn.Linear(channels, outputs)
     )
 
 
@@ -74,7 +74,7 @@ def text(inputs: Sequence[Input], outputs: int, *, width: int = 64, kernel: int 
     tokens = _only("text", inputs, "tokens")
     _odd("text", kernel)
     return nn.Sequential(
-        nn.Embedding(tokens.vocabulary, width, padding_idx=0),
+        _embedding(tokens, width),
         nn.Dropout(dropout),
         _Swap(),
         *_convolution(width, width, kernel),
@@ -121,7 +121,7 @@ def attention(
     input = inputs[0]
     if input.kind == "tokens":
         length = input.shape[0]
-        first: list[nn.Module] = [nn.Embedding(input.vocabulary, width, padding_idx=0)]
+        first: list[nn.Module] = [_embedding(input, width)]
     else:
         patch = min(4, input.shape[1])
         length = input.shape[1] // patch
@@ -131,9 +131,7 @@ def attention(
         _Positions(length, width),
         *(_Block(length, width, heads, dropout) for _ in range(depth)),
         nn.LayerNorm(width),
-        _Swap(),
-        nn.AdaptiveAvgPool1d(1),
-        nn.Flatten(),
+        _Mean(),
         nn.Linear(width, outputs),
     )
 
@@ -149,6 +147,13 @@ class _Swap(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return x.transpose(1, 2)
+
+
+class _Mean(nn.Module):
+    """(batch, length, width) to (batch, width)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.mean(1) if x.shape[1] > 1 else x.flatten(1)
 
 
 class _Rows(nn.Module):
@@ -171,13 +176,14 @@ class _TwoTower(nn.Module):
         tokens = [each for each in inputs if each.kind == "tokens"]
         numbers = sum(each.shape[0] for each in inputs if each.kind == "numbers")
         self.kinds = [each.kind for each in inputs]
-        self.embeddings = nn.ModuleList(nn.Embedding(each.vocabulary, width) for each in tokens)
+        self.embeddings = nn.ModuleList(_embedding(each, width) for each in tokens)
         self.layers = _hidden((len(tokens) + 1) * width + numbers, hidden, depth, dropout, outputs)
 
     def forward(self, *inputs: Tensor) -> Tensor:
         tokens = [x for x, kind in zip(inputs, self.kinds, strict=True) if kind == "tokens"]
         numbers = [x for x, kind in zip(inputs, self.kinds, strict=True) if kind == "numbers"]
-        places = [_summed(embedding(x)) for embedding, x in zip(self.embeddings, tokens, strict=True)]
+        mean = _Mean()
+        places = [mean(embedding(x)) for embedding, x in zip(self.embeddings, tokens, strict=True)]
         product = places[0]
         for place in places[1:]:
             product = product * place
@@ -198,18 +204,17 @@ class _Block(nn.Module):
 
     def __init__(self, length: int, width: int, heads: int, dropout: float) -> None:
         super().__init__()
-        self.apart = (-1, length, heads, width // heads)
+        self.apart = (-1, length, 3, heads, width // heads)
         self.together = (-1, length, width)
         self.before, self.between = nn.LayerNorm(width), nn.LayerNorm(width)
-        self.query, self.key, self.value = nn.Linear(width, width), nn.Linear(width, width), nn.Linear(width, width)
-        self.out = nn.Linear(width, width)
+        self.parts, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
         self.layers = nn.Sequential(nn.Linear(width, 2 * width), nn.ReLU(), nn.Linear(2 * width, width))
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
-        y = self.before(x)
-        query, key, value = (part(y).reshape(self.apart).transpose(1, 2) for part in (self.query, self.key, self.value))
-        weights = (query @ key.transpose(2, 3) * self.apart[3] ** -0.5).softmax(-1)
+        parts = self.parts(self.before(x)).reshape(self.apart).permute(2, 0, 3, 1, 4)
+        query, key, value = parts[0], parts[1], parts[2]
+        weights = (query @ key.transpose(2, 3) * query.shape[3] ** -0.5).softmax(-1)
         x = x + self.dropout(self.out((weights @ value).transpose(1, 2).reshape(self.together)))
         return x + self.dropout(self.layers(self.between(x)))
 
@@ -226,9 +231,11 @@ def _hidden(columns: int, width: int, depth: int, dropout: float, outputs: int) 
     return nn.Sequential(*layers, nn.Linear(columns, outputs))
 
 
-def _summed(x: Tensor) -> Tensor:
-    """(batch, length, width) to (batch, width): one id for itself, of several their mean."""
-    return x.flatten(1) if x.shape[1] == 1 else x.mean(1)
+def _embedding(tokens: Input, width: int) -> nn.Embedding:
+    """Starts small: rare words and products of embeddings would otherwise be noise that takes long to unlearn."""
+    layer = nn.Embedding(tokens.vocabulary, width)
+    nn.init.normal_(layer.weight, std=0.1)
+    return layer
 
 
 def _only(name: str, inputs: Sequence[Input], kind: str) -> Input:

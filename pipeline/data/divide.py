@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 
@@ -29,18 +30,19 @@ def divide(
 
     Raises: UserError when there is one class only, when a split would be empty, or train would lack a class.
     """
+    called = Path(source).name or name
     part = np.full(len(examples.x), "train") if examples.part is None else examples.part
     if unknown := sorted(set(part.tolist()) - set(SPLITS)):
-        raise UserError(f"`{name}` has a split `{unknown[0]}`, and they are {', '.join(SPLITS)}")
+        raise UserError(f"`{called}` has a split `{unknown[0]}`, and they are {', '.join(SPLITS)}")
     missing = [each for each in SPLITS[1:] if each not in part]
     if shares is not None and not missing:
-        raise UserError(f"`{name}` gives its splits, and `split` would change them", "take `split` out")
+        raise UserError(f"`{called}` gives its splits, and `split` would change them", "take `split` out")
     if examples.task == "single-label" and len(examples.labels) < 2:
-        raise UserError(f"`{name}` has one class only, `{examples.labels[0]}`", "there is nothing to tell apart")
+        raise UserError(f"`{called}` has one class only, `{examples.labels[0]}`", "there is nothing to tell apart")
     random = np.random.default_rng(seed)
     rows = {each: np.flatnonzero(part == each) for each in SPLITS}
-    rows |= _dealt(examples, rows["train"], missing, shares or Shares(), random, name)
-    _covered(examples, rows["train"], name)
+    rows |= _dealt(examples, rows["train"], missing, shares or Shares(), random, called)
+    _covered(examples, rows["train"], called)
     for found in rows.values():
         random.shuffle(found)
     splits = {each: Split(examples.x[found], examples.y[found]) for each, found in rows.items()}
@@ -56,13 +58,14 @@ def _dealt(
 
     Units, the groups or the equal examples, are dealt class by class, the large ones first, each to the split that
     is furthest below its share of all dealt so far: this keeps the shares in every class and in the whole. A unit
-    with a class that train lacks goes there, and the last units go to the splits that have none.
+    with a class that none before it has goes to train, and the last others go to the splits that have none.
     """
     units = _units(examples, rows)
+    what = "different example" if examples.groups is None else "group"
     if len(units) <= len(missing):
-        what = "different examples" if examples.groups is None else "groups"
+        count = f"{len(units)} {what}{'' if len(units) == 1 else 's'}"
         raise UserError(
-            f"`{name}` has {len(units)} {what}, and {len(missing) + 1} splits need one each",
+            f"`{name}` has {count}, and {len(missing) + 1} splits need one each",
             "" if examples.groups is None else "is `group` what you mean? its examples are kept together",
         )
     wanted = {each: getattr(shares, each) for each in missing}
@@ -74,21 +77,26 @@ def _dealt(
         key=lambda unit: (int(np.bincount(of[unit]).argmax()) if len(unit) > 1 else int(of[unit[0]]), -len(unit))
     )
     found: dict[str, list[np.ndarray]] = {each: [] for each in wanted}
-    count, seen, total = Counter(dict.fromkeys(wanted, 0)), set[int](), 0
+    covering = _covering(examples, order)
+    free = len(order) - len(covering)
+    if free < len(missing):
+        raise UserError(
+            f"`{name}` has {len(order)} {what}s; train needs {len(covering)} of them to have every class, and "
+            f"{' and '.join(missing)} one each",
+        )
+    dealt, total = Counter(dict.fromkeys(wanted, 0)), 0
     for index, unit in enumerate(order):
         total += len(unit)
-        classes = _classes(examples, unit)
         empty = [each for each in wanted if not found[each]]
-        if len(order) - index <= len(empty):
-            choice = empty[0]
-        elif classes - seen:
+        if index in covering:
             choice = "train"
+        elif free <= len(empty):
+            choice = empty[0]
         else:
-            choice = max(wanted, key=lambda each: wanted[each] * total - count[each])
-        if choice == "train":
-            seen |= classes
+            choice = max(wanted, key=lambda each: wanted[each] * total - dealt[each])
+        free -= index not in covering
         found[choice].append(unit)
-        count[choice] += len(unit)
+        dealt[choice] += len(unit)
     return {each: np.concatenate(parts) for each, parts in found.items()}
 
 
@@ -102,6 +110,17 @@ def _units(examples: Examples, rows: np.ndarray) -> list[np.ndarray]:
     for key, row in zip(keys, rows.tolist(), strict=True):
         units.setdefault(key, []).append(row)
     return [np.array(unit) for unit in units.values()]
+
+
+def _covering(examples: Examples, units: list[np.ndarray]) -> set[int]:
+    """Which of `units` bring a class that none before them has."""
+    seen: set[int] = set()
+    found = set()
+    for index, unit in enumerate(units):
+        if new := _classes(examples, unit) - seen:
+            seen |= new
+            found.add(index)
+    return found
 
 
 def _classes(examples: Examples, rows: np.ndarray) -> set[int]:
@@ -120,9 +139,7 @@ def _covered(examples: Examples, rows: np.ndarray, name: str) -> None:
     if lacking:
         raise UserError(
             f"`{name}` has no training examples of {several(lacking)}",
-            "add some, or take the label out; more groups may help"
-            if examples.groups is not None
-            else "add some, or take the label out",
+            "add some, or take the label out",
         )
 
 

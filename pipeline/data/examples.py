@@ -75,8 +75,9 @@ class Examples:
             raise UserError("there are no examples")
         if unknown := sorted(set(self.kinds) - set(found.columns)):
             raise UserError(f"`kinds` names `{unknown[0]}`, and the inputs are {', '.join(found.columns)}")
-        kinds = {name: self.kinds.get(name) or kind_of(name, raw) for name, raw in found.columns.items()}
-        x = {name: _values(name, raw, kinds[name]) for name, raw in found.columns.items()}
+        called = {name: name if found.x.dtype.names else "x" for name in found.columns}
+        kinds = {name: self.kinds.get(name) or kind_of(called[name], raw) for name, raw in found.columns.items()}
+        x = {name: _values(called[name], raw, kinds[name]) for name, raw in found.columns.items()}
         y, labels, task = _answers(found.y, self.labels, task)
         return replace(found, x=joined(x), y=y, labels=labels, task=task, kinds=kinds)
 

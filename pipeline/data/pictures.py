@@ -109,6 +109,10 @@ def _each(work: Callable[[Path], Found], paths: Sequence[Path], root: Path) -> t
 def _reason(error: Exception) -> str:
     if isinstance(error, UnidentifiedImageError):
         return "no image"
+    if isinstance(error, Image.DecompressionBombError):
+        return "it is too large to be a photo"
+    if "truncated" in str(error).lower():
+        return "truncated"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror.lower()
     return str(error).splitlines()[0] if str(error) else type(error).__name__
@@ -132,8 +136,9 @@ def _header(path: Path) -> Header:
             raise ValueError(f"{width * height / 1e6:.0f} megapixels, and the most is {LARGEST / 1e6:.0f}")
         if image.mode == "F":
             raise ValueError("its pixels are floating-point numbers")
-        # Pillow decodes a whole PNG to look for EXIF behind the pixels.
-        exif = {} if image.format == "PNG" and "exif" not in image.info else image.getexif()
+        # Pillow turns a TIFF itself, and decodes a whole PNG to look for EXIF behind the pixels.
+        plain = image.format == "TIFF" or (image.format == "PNG" and "exif" not in image.info)
+        exif = {} if plain else image.getexif()
         turned = exif.get(0x0112) in _TURNED
         return Header(width if turned else height, height if turned else width, image.mode in _GREY)
 

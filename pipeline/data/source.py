@@ -14,7 +14,6 @@ from pydantic import (
     Field,
     GetJsonSchemaHandler,
     ValidationInfo,
-    field_validator,
     model_validator,
 )
 from pydantic_core import CoreSchema
@@ -121,14 +120,10 @@ class Source(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _shorthand(cls, value: Any) -> Any:
-        return {"from": value} if isinstance(value, str) else value
-
-    @field_validator("source")
-    @classmethod
-    def _readable(cls, text: str) -> str:
-        if Path(text).suffix.lower() in _ARCHIVES:
-            raise Mistake("archives are not read", "unpack it, and name the folder")
-        return text
+        if not isinstance(value, dict):
+            return {"from": value} if isinstance(value, str) else value
+        # Behind a validator of Python values, pydantic is strict about lists for tuples as it is not in JSON.
+        return {name: tuple(each) if isinstance(each, list) else each for name, each in value.items()}
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -185,6 +180,8 @@ def _file(text: str) -> str:
 def _missing(text: str, base: Path) -> tuple[str, str] | None:
     """What is wrong with a path, and what to do about it."""
     path = base / _file(text)
+    if path.suffix.lower() in _ARCHIVES:
+        return "archives are not read", "unpack it, and name the folder"
     if not path.exists():
         beside = path.parent
         known = [each.name for each in beside.iterdir() if not each.name.startswith(".")] if beside.is_dir() else []

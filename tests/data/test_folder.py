@@ -1,0 +1,227 @@
+"""Folders of images: every format and mode, orientation, sizes, and what is not an image."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pipeline import data
+from pipeline.data import Dataset, folder, pictures
+from pipeline.data.source import Source
+from pipeline.errors import UserError
+
+from .made import photo, photos
+
+
+def load(path: Path, **options: object) -> Dataset:
+    return data.load(Source.model_validate({"from": str(path), **options}))
+
+
+def pixels(path: Path, **options: object) -> np.ndarray:
+    """One image file as it is read, (channels, height, width)."""
+    x, _ = pictures.read([path], path.parent, Source.model_validate({"from": str(path.parent), **options}))
+    return x[0]
+
+
+def test_a_folder_becomes_a_data_set(tmp_path: Path) -> None:
+    photos(tmp_path / "photos", each=20, classes=("b", "a", "c"))
+    found = load(tmp_path / "photos")
+    assert (found.name, found.labels, found.task) == ("photos", ("a", "b", "c"), "single-label")
+    assert {name: split.x.shape for name, split in found.splits.items()} == {
+        "train": (42, 3, 12, 12), "validation": (6, 3, 12, 12), "test": (12, 3, 12, 12),
+    }  # fmt: skip
+    assert (found.input.kind, found.input.scale, len(found.input.mean)) == ("image", 1 / 255, 3)
+    first = np.asarray(Image.open(tmp_path / "photos" / "b" / "03.png")).transpose(2, 0, 1)
+    where = [y for split in found.splits.values() for x, y in zip(*split, strict=True) if (x == first).all()]
+    assert where == [1]
+
+
+def test_the_order_on_the_disk_does_not_matter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = load(photos(tmp_path / "photos"))
+    walk = os.walk
+
+    def backwards(top: Path) -> Iterator[tuple[str, list[str], list[str]]]:
+        for where, folders, files in walk(top):
+            files.reverse()
+            yield where, folders, files
+
+    monkeypatch.setattr(os, "walk", backwards)
+    monkeypatch.setattr(Path, "iterdir", lambda self: iter(sorted(map(self.joinpath, os.listdir(self)), reverse=True)))
+    assert load(tmp_path / "photos").digest == one.digest
+    shutil.move(tmp_path / "photos", tmp_path / "elsewhere")
+    moved = load(tmp_path / "elsewhere")
+    assert [split.y.tolist() for split in moved.splits.values()] == [split.y.tolist() for split in one.splits.values()]
+
+
+def test_nested_files_count_and_hidden_and_other_files_do_not(tmp_path: Path) -> None:
+    root = photos(tmp_path / "photos")
+    photo(root / "cat" / "monday" / "late" / "1.png")
+    for hidden in (
+        ".DS_Store",
+        ".hidden.png",
+        "cat/._00.png",
+        "cat/.cache/2.png",
+        "cat/Thumbs.db",
+        ".git/x.png",
+        "README",
+    ):
+        (root / hidden).parent.mkdir(exist_ok=True)
+        (root / hidden).write_bytes(b"junk")
+    assert sum(len(split.y) for split in load(root).splits.values()) == 21
+
+
+def test_folders_of_splits(tmp_path: Path) -> None:
+    for part in ("train", "val", "test"):
+        photos(tmp_path / "photos" / part, each={"train": 9, "val": 2, "test": 4}[part])
+    # Copies across given splits are the user's own; here all names repeat, so pictures do too.
+    found = load(tmp_path / "photos")
+    assert {name: len(split.y) for name, split in found.splits.items()} == {"train": 18, "validation": 4, "test": 8}
+    assert found.labels == ("cat", "dog")
+
+
+def test_groups_by_path(tmp_path: Path) -> None:
+    for label in ("cat", "dog"):
+        for subject in range(10):
+            for shot in range(3):
+                photo(tmp_path / "photos" / label / f"subject{subject}_{shot}.png", mode="L")
+    paths = [
+        f"{label}/subject{subject}_{shot}.png" for label in ("cat", "dog") for subject in range(10) for shot in range(3)
+    ]
+    source = {"from": str(tmp_path / "photos"), "group": r"(subject\d+)"}
+    examples = folder.read(Source.model_validate(source), tmp_path / "photos")
+    assert examples.groups is not None
+    assert examples.groups.tolist() == [path.split("/")[1].split("_")[0] for path in paths]
+    assert {name: len(split.y) for name, split in load(tmp_path / "photos", group=r"(subject\d+)").splits.items()} == {
+        "train": 42, "validation": 6, "test": 12,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("suffix", pictures.SUFFIXES)
+def test_every_format(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"x{suffix.upper()}"
+    Image.new("RGB", (16, 10), (200, 30, 90)).save(path)
+    found = pixels(path, color="rgb")
+    assert found.shape == (3, 10, 16)
+    assert np.abs(found.mean(axis=(1, 2)) - [200, 30, 90]).max() < 6
+
+
+def test_every_mode(tmp_path: Path) -> None:
+    def read(image: Image.Image, name: str = "x.png", **options: object) -> list[int]:
+        image.save(tmp_path / name)
+        return pixels(tmp_path / name, **options)[:, 4, 4].tolist()
+
+    size = (8, 8)
+    assert read(Image.new("L", size, 77)) == [77], "grey stays one channel"
+    assert read(Image.new("L", size, 77), color="rgb") == [77, 77, 77]
+    assert read(Image.new("1", size, 1)) == [255]
+    assert read(Image.fromarray(np.full(size, 257 * 99, np.uint16))) == [99], "16 bits"
+    assert read(Image.fromarray(np.full(size, 257 * 99, np.uint16)), "x.tif") == [99]
+    assert read(Image.new("RGBA", size, (10, 20, 30, 255))) == [10, 20, 30]
+    assert read(Image.new("RGBA", size, (10, 20, 30, 0))) == [255, 255, 255], "transparent is white"
+    assert read(Image.new("LA", size, (40, 255))) == [40]
+    assert read(Image.new("RGB", size, (10, 200, 30)).convert("P", palette=Image.Palette.ADAPTIVE)) == [10, 200, 30]
+    assert read(Image.new("CMYK", size, (0, 0, 0, 0)), "x.jpg") == [255, 255, 255]
+    assert read(Image.new("RGB", size, (255, 0, 0)), color="grey") == [76]
+    with pytest.raises(UserError, match="floating-point"):
+        read(Image.fromarray(np.zeros(size, np.float32)), "x.tif")
+
+
+def test_grey_and_coloured_together_are_rgb(tmp_path: Path) -> None:
+    root = photos(tmp_path / "photos")
+    photo(root / "cat" / "grey.png", mode="L")
+    assert load(root).input.shape == (3, 12, 12)
+
+
+@pytest.mark.parametrize(
+    ("name", "size"), [("x.png", None), ("x.jpg", None), ("x.jpg", 8), ("x.webp", None), ("x.tif", None)]
+)
+def test_orientation_is_followed(tmp_path: Path, name: str, size: int | None) -> None:
+    """A phone writes the picture lying, and says so."""
+    lying = np.zeros((16, 32, 3), np.uint8)
+    lying[:, 16:] = 255
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(lying).save(tmp_path / name, exif=exif)
+    found = pixels(tmp_path / name, **({"size": size} if size else {}))
+    assert found.shape == ((3, size, size) if size else (3, 32, 16))
+    assert found[:, : len(found[0]) // 4].max() < 40
+    assert found[:, -len(found[0]) // 4 :].min() > 215, "right is below after a quarter turn"
+
+
+def test_the_three_ways_to_resize(tmp_path: Path) -> None:
+    stripes = np.zeros((20, 60), np.uint8)
+    stripes[:, 20:40] = 200
+    Image.fromarray(stripes).save(tmp_path / "x.png")
+    assert pixels(tmp_path / "x.png", size=20).min() == 200, "crop keeps the middle"
+    squashed = pixels(tmp_path / "x.png", size=20, resize="squash")[0]
+    assert (squashed[10, 1], squashed[10, 10], squashed[10, 18]) == (0, 200, 0)
+    padded = pixels(tmp_path / "x.png", size=[20, 24], resize="pad")[0]
+    assert padded.shape == (20, 24)
+    assert padded[:5].max() == 0
+    assert padded[10, 12] == 200
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 3000), (3000, 1)])
+@pytest.mark.parametrize("resize", ["crop", "squash", "pad"])
+def test_thin_images_take_no_memory_and_keep_their_shape(tmp_path: Path, size: tuple[int, int], resize: str) -> None:
+    assert pixels(photo(tmp_path / "x.png", size), size=32, resize=resize).shape == (3, 32, 32)
+
+
+def test_a_large_photo_is_decoded_small_and_looks_the_same(tmp_path: Path) -> None:
+    smooth = Image.fromarray(np.random.default_rng(0).integers(0, 256, (6, 8, 3), dtype=np.uint8)).resize((2400, 1800))
+    smooth.save(tmp_path / "x.jpg", quality=95)
+    smooth.save(tmp_path / "y.png")
+    small, exact = (pixels(tmp_path / name, size=96).astype(int) for name in ("x.jpg", "y.png"))
+    assert np.abs(small - exact).mean() < 2
+
+
+def test_unreadable_files_can_be_left_out(tmp_path: Path) -> None:
+    root = photos(tmp_path / "photos", suffix=".jpg")
+    whole = load(root)
+    cut = photo(root / "cat" / "cut.jpg", (64, 64))
+    cut.write_bytes(cut.read_bytes()[:-400])
+    (root / "dog" / "00a.jpg").write_text("not an image")
+    with pytest.raises(UserError, match="cannot be read"):
+        load(root)
+    assert load(root, size=12, unreadable="skip").digest == whole.digest, "labels stay with their images"
+
+
+def test_a_file_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root, open = photos(tmp_path / "photos"), Image.open
+
+    def refuse(path: Path) -> Image.Image:
+        if path.name == "03.png":
+            raise PermissionError(13, "Permission denied", str(path))
+        return open(path)
+
+    monkeypatch.setattr(Image, "open", refuse)
+    with pytest.raises(UserError, match=r"2 of 20 .*: cat/03\.png \(permission denied\), dog/03\.png \(permission"):
+        load(root)
+
+
+def test_a_hundred_thousand_files_are_told_before_any_is_decoded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = photos(tmp_path / "photos", each=1)
+    many = [root / "cat" / f"{number}.jpg" for number in range(100_000)]
+    monkeypatch.setattr(folder, "_files", lambda folder, deep=True: many if deep else [])
+    monkeypatch.setattr(pictures, "_header", lambda path: pictures.Header(224, 224, False))
+    monkeypatch.setattr(pictures, "_pixels", lambda *_, **__: pytest.fail("decoded"))
+    monkeypatch.setattr(pictures, "free_memory", lambda: 8 * 10**9)
+    with pytest.raises(UserError) as error:
+        load(root)
+    assert str(error.value) == (
+        "error: `photos`: 200000 images of 224 × 224 take 30.1 GB, more than half of the free 8.00 GB\n"
+        "  = help: write a smaller `size`, or take fewer"
+    )
+
+
+def test_free_memory_is_told_on_linux() -> None:
+    free = pictures.free_memory()
+    assert free is None or 2**20 < free < 2**50

@@ -1,0 +1,84 @@
+"""A function of the user's: what it may return, and that its module hides no other."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline import data
+from pipeline.data.source import Source
+from pipeline.errors import UserError
+
+HEAD = "import numpy as np\nfrom pipeline import data\nfrom pipeline.data.examples import Examples\n"
+
+
+def load(folder: Path, code: str, **options: object) -> data.Dataset:
+    (folder / "mine.py").write_text(HEAD + code)
+    return data.load(Source.model_validate({"from": "./mine.py:load", **options}), base=folder)
+
+
+def test_examples(tmp_path: Path) -> None:
+    code = """
+def load(count, *, noise=0.0):
+    x = np.random.default_rng(0).normal(noise, 1, (count, 3, 40))
+    return Examples(x, np.arange(count) % 3, ("a", "b", "c"), groups=np.arange(count) // 2)
+"""
+    found = load(tmp_path, code, args={"count": 60, "noise": 5})
+    assert (found.name, found.labels, found.input.kind, found.input.shape) == (
+        "mine",
+        ("a", "b", "c"),
+        "series",
+        (3, 40),
+    )
+    assert found.input.mean[0] == pytest.approx(5, abs=0.2)
+    again = load(tmp_path, code, args={"count": 60, "noise": 5}, split={"validation": "20%", "test": "20%"})
+    assert len(again["validation"].y) == 12
+
+
+def test_kinds_can_be_said_where_types_do_not_tell(tmp_path: Path) -> None:
+    code = 'def load(): return Examples(np.arange(60).reshape(20, 3), np.arange(20) % 2, kinds={"input": "numbers"})\n'
+    found = load(tmp_path, code)
+    assert (found.input.kind, found["train"].x.dtype) == ("numbers", np.float32)
+
+
+def test_several_inputs(tmp_path: Path) -> None:
+    code = """
+from pipeline.data.examples import joined
+def load():
+    x = {"words": np.arange(80).reshape(20, 4), "picture": np.zeros((20, 8, 8), np.uint8)}
+    return Examples(joined(x), np.arange(20) % 2)
+"""
+    found = load(tmp_path, code)
+    assert [(each.name, each.kind, each.shape) for each in found.inputs] == [
+        ("words", "tokens", (4,)), ("picture", "image", (1, 8, 8)),
+    ]  # fmt: skip
+
+
+def test_a_data_set_is_taken_as_it_is(tmp_path: Path) -> None:
+    code = 'def load(): return data.load("digits")\n'
+    assert load(tmp_path, code).digest == data.load("digits").digest
+    with pytest.raises(UserError, match="gives its splits"):
+        load(tmp_path, code, split={"test": "30%"})
+    with pytest.raises(UserError, match="a Dataset without test"):
+        load(tmp_path, 'def load():\n    d = data.load("digits")\n    del d.splits["test"]\n    return d\n')
+
+
+def test_a_module_called_as_another_hides_it_not(tmp_path: Path) -> None:
+    (tmp_path / "json.py").write_text(HEAD + "def load(): return Examples(np.eye(9), np.arange(9) % 2)\n")
+    before = sys.modules.get("json")
+    data.load(Source.model_validate({"from": "./json.py:load"}), base=tmp_path)
+    assert sys.modules.get("json") is before
+
+
+def test_the_file_is_read_anew_each_time(tmp_path: Path) -> None:
+    for count in (9, 12):
+        found = load(tmp_path, f"def load(): return Examples(np.eye({count}), np.arange({count}) % 2)\n")
+        assert found.input.shape == (count,)
+
+
+def test_only_the_users_own_mistakes_are_told_as_such(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        load(tmp_path, "def load(): raise KeyboardInterrupt\n")
