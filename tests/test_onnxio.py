@@ -22,7 +22,7 @@ from tests import graphs
 from tests.conftest import fresh
 
 
-def adopt(model: onnx.ModelProto | bytes, data: Dataset, folder: Path) -> Path:
+def adopted(model: onnx.ModelProto | bytes, data: Dataset, folder: Path) -> Path:
     content = model if isinstance(model, bytes) else model.SerializeToString()
     (folder / "given.onnx").write_bytes(content)
     adopt(folder / "given.onnx", data, folder / "model.onnx")
@@ -31,7 +31,7 @@ def adopt(model: onnx.ModelProto | bytes, data: Dataset, folder: Path) -> Path:
 
 def refused(model: onnx.ModelProto | bytes, data: Dataset, folder: Path) -> str:
     with pytest.raises(UserError) as error:
-        adopt(model, data, folder)
+        adopted(model, data, folder)
     assert "given.onnx" in str(error.value)
     return str(error.value)
 
@@ -86,7 +86,7 @@ def test_an_export_that_answers_otherwise_is_told(few: Dataset, tmp_path: Path) 
 @pytest.mark.parametrize("batch", [1, "batch", None, 0])
 def test_an_open_batch_becomes_one(batch: Any, few: Dataset, tmp_path: Path) -> None:
     model = graphs.small((batch, 1, 8, 8))
-    model = onnx.load(adopt(model, few, tmp_path))
+    model = onnx.load(adopted(model, few, tmp_path))
     for value in (*model.graph.input, *model.graph.output):
         assert value.type.tensor_type.shape.dim[0].dim_value == 1
         assert not value.type.tensor_type.shape.dim[0].dim_param
@@ -102,7 +102,7 @@ def test_weights_listed_as_inputs_are_no_inputs(few: Dataset, tmp_path: Path) ->
     model.graph.input.extend(
         helper.make_tensor_value_info(t.name, t.data_type, list(t.dims)) for t in model.graph.initializer
     )
-    adopt(model, few, tmp_path)
+    adopted(model, few, tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -163,7 +163,7 @@ def test_weights_in_a_file_that_is_not_there_are_told(few: Dataset, tmp_path: Pa
 
 def test_weights_beside_the_file_are_taken_in(few: Dataset, tmp_path: Path) -> None:
     onnx.save(graphs.small(), tmp_path / "o.onnx", save_as_external_data=True, location="w.bin", size_threshold=0)
-    path = adopt((tmp_path / "o.onnx").read_bytes(), few, tmp_path)
+    path = adopted((tmp_path / "o.onnx").read_bytes(), few, tmp_path)
     (tmp_path / "w.bin").unlink()
     assert onnxio.size(path) == (graphs.PARAMETERS, graphs.MACS)
 
@@ -187,11 +187,11 @@ def test_an_operator_that_onnxruntime_lacks_is_told(few: Dataset, tmp_path: Path
 
 
 def test_size_is_counted_as_by_hand(few: Dataset, tmp_path: Path) -> None:
-    assert onnxio.size(adopt(graphs.small(), few, tmp_path)) == (graphs.PARAMETERS, graphs.MACS)
+    assert onnxio.size(adopted(graphs.small(), few, tmp_path)) == (graphs.PARAMETERS, graphs.MACS)
 
 
 def test_a_quantized_twin_counts_the_same(few: Dataset, tmp_path: Path) -> None:
-    source = adopt(graphs.small(), few, tmp_path)
+    source = adopted(graphs.small(), few, tmp_path)
     quantization.quantize_static(
         source, few, tmp_path, presets=("u8s8", "s8s8"), samples=8, ranges="minmax", per_channel=True
     )
@@ -204,7 +204,7 @@ def test_operators_with_integers_inside_count_the_same(few: Dataset, tmp_path: P
     """QLinearConv and its kin, as the older format has them."""
     from onnxruntime import quantization as ort
 
-    source = adopt(graphs.small(), few, tmp_path)
+    source = adopted(graphs.small(), few, tmp_path)
 
     class Reader(ort.CalibrationDataReader):  # type: ignore[misc]
         feeds = iter([{"x": few.input.ready(few["validation"].x[:1])}])

@@ -30,7 +30,7 @@ def same(one: Any, other: Any) -> bool:
 
 def cells(module: Any, data: Dataset) -> tuple[int, ...]:
     with torch.inference_mode():
-        return tuple(module.forward_features(torch.zeros(1, *data.shape)).shape[-2:])
+        return tuple(module.forward_features(torch.zeros(1, *data.input.shape)).shape[-2:])
 
 
 def test_a_network_comes_back_with_its_weights(tiny: zoo.Network, few: Dataset, tmp_path: Path) -> None:

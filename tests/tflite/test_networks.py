@@ -128,7 +128,7 @@ def trained(digits: Dataset) -> tuple[list[Net], Dataset]:
 def test_int8_labels_of_real_digits(trained: tuple[list[Net], Dataset]) -> None:
     nets, data = trained
     images = data.input.ready(data["test"].x)
-    model = models.quantized(exported(nets[0], [1, *data.shape]), data.input.ready(data["validation"].x[:100]))
+    model = models.quantized(exported(nets[0], [1, *data.input.shape]), data.input.ready(data["validation"].x[:100]))
     file = write(model, {})
     expected = models.in_onnxruntime(model, images)
     assert (expected.argmax(1) == data["test"].y).mean() > 0.9
@@ -141,7 +141,7 @@ def test_int8_labels_of_real_digits(trained: tuple[list[Net], Dataset]) -> None:
 def test_an_ensemble_is_one_file(trained: tuple[list[Net], Dataset]) -> None:
     nets, data = trained
     images = data.input.ready(data["test"].x)
-    model = exported(Ensemble(list(nets), [0.3, 0.7]), [1, *data.shape])
+    model = exported(Ensemble(list(nets), [0.3, 0.7]), [1, *data.input.shape])
     expected = models.in_onnxruntime(model, images)
     for runtime in models.RUNTIMES:
         np.testing.assert_allclose(models.in_tflite(write(model, {}), images, runtime), expected, rtol=1e-3, atol=1e-3)
