@@ -447,7 +447,7 @@ mine.yaml:6:14: timm has no network `mobilenetv2_05`
 mine.yaml:4:25: `model`: this text is not allowed here, got `resnet18`
    4 |   - {use: train, model: resnet18}
      |                         ^^^^^^^^
-     = help: `timm/NAME`""",
+     = help: `timm/NAME`, `torchvision/NAME` or `edgepress/NAME`""",
     ),
     "unknown network in a mapping": (
         HEAD
@@ -729,7 +729,7 @@ stages:
 mine.yaml:2:14: `data`: there is no such data set, got `数字`
    2 | task: {data: 数字, seed: x}
      |              ^^^^
-     = help: one of: digits, fashion-mnist, fashion-mnist-10k
+     = help: one of: digits, fashion-mnist, fashion-mnist-10k, recommend, sensor, text
 
 mine.yaml:2:24: `seed`: write a whole number, got `x`
    2 | task: {data: 数字, seed: x}

@@ -8,7 +8,8 @@ import numpy as np
 import onnx
 import pytest
 
-from pipeline import onnxio, scores
+from pipeline import scores
+from pipeline.adopt import adopt
 from pipeline.data import Dataset
 from pipeline.examine import agreement, examine
 from pipeline.paths import digest
@@ -21,7 +22,7 @@ from tests import graphs
 def small(folder: Path, data: Dataset) -> Path:
     folder.mkdir()
     onnx.save(graphs.small(), folder / "given")
-    onnxio.adopt(folder / "given", data, folder / "model.onnx")
+    adopt(folder / "given", data, folder / "model.onnx")
     return folder
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline import onnxio
+from pipeline.adopt import adopt
 from pipeline.data import Dataset
 from pipeline.predict import predict
 from tests import graphs
@@ -14,7 +14,7 @@ from tests import graphs
 
 def test_answers_keep_the_order_of_the_images(few: Dataset, tmp_path: Path) -> None:
     (tmp_path / "g.onnx").write_bytes(graphs.small().SerializeToString())
-    onnxio.adopt(tmp_path / "g.onnx", few, tmp_path / "model.onnx")
+    adopt(tmp_path / "g.onnx", few, tmp_path / "model.onnx")
     x = few.input.ready(few["test"].x[:9])
     answers = predict(tmp_path / "model.onnx", x)
     assert (answers.shape, answers.dtype) == ((9, 10), np.float32)
@@ -30,7 +30,7 @@ def test_tflite_answers_as_onnx_in_both_runtimes(few: Dataset, tmp_path: Path) -
 
     pytest.importorskip("tflite_runtime")
     (tmp_path / "g.onnx").write_bytes(graphs.small().SerializeToString())
-    onnxio.adopt(tmp_path / "g.onnx", few, tmp_path / "model.onnx")
+    adopt(tmp_path / "g.onnx", few, tmp_path / "model.onnx")
     model = onnx.load(tmp_path / "model.onnx")
     (tmp_path / "model.tflite").write_bytes(write(model, for_tflite(read_onnx(model))))
     x = few.input.ready(few["test"].x[:9])

@@ -13,6 +13,7 @@ import pytest
 from onnx import numpy_helper
 
 from pipeline import metadata, onnxio, zoo
+from pipeline.adopt import adopt
 from pipeline.data import Dataset
 from pipeline.errors import UserError
 from pipeline.predict import predict
@@ -95,7 +96,7 @@ def test_presets_come_in_the_order_asked_and_tflite_has_its_own(
     presets: tuple[str, ...], expected: list[str], few: Dataset, tmp_path: Path
 ) -> None:
     onnx.save(graphs.small(), tmp_path / "g.onnx")
-    onnxio.adopt(tmp_path / "g.onnx", few, tmp_path / "model.onnx")
+    adopt(tmp_path / "g.onnx", few, tmp_path / "model.onnx")
     files = static(tmp_path / "model.onnx", few, tmp_path, presets=presets)
     assert list(files) == expected
     assert sorted(path.name for path in tmp_path.glob("model.?8s8.onnx")) == sorted(files.values())
@@ -105,7 +106,7 @@ def test_presets_come_in_the_order_asked_and_tflite_has_its_own(
 
 def test_the_same_bytes_each_time(few: Dataset, tmp_path: Path) -> None:
     onnx.save(graphs.small(), tmp_path / "g.onnx")
-    onnxio.adopt(tmp_path / "g.onnx", few, tmp_path / "model.onnx")
+    adopt(tmp_path / "g.onnx", few, tmp_path / "model.onnx")
     found = []
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
@@ -118,7 +119,7 @@ def test_the_same_bytes_each_time(few: Dataset, tmp_path: Path) -> None:
 @pytest.mark.parametrize("per_channel", [True, False])
 def test_every_way_to_take_ranges(ranges: str, per_channel: bool, few: Dataset, tmp_path: Path) -> None:
     onnx.save(graphs.small(), tmp_path / "g.onnx")
-    onnxio.adopt(tmp_path / "g.onnx", few, tmp_path / "model.onnx")
+    adopt(tmp_path / "g.onnx", few, tmp_path / "model.onnx")
     static(tmp_path / "model.onnx", few, tmp_path, ranges=ranges, per_channel=per_channel, samples=16)
     x = few.input.ready(few["test"].x[:20])
     expected, found = predict(tmp_path / "model.onnx", x), predict(tmp_path / "model.u8s8.onnx", x)
@@ -130,7 +131,7 @@ def test_every_way_to_take_ranges(ranges: str, per_channel: bool, few: Dataset, 
 def test_ranges_come_from_the_first_validation_images_alone(few: Dataset, tmp_path: Path) -> None:
     """Not from the test images, nor from the training images; more samples than there are mean all of them."""
     onnx.save(graphs.small(), tmp_path / "g.onnx")
-    onnxio.adopt(tmp_path / "g.onnx", few, tmp_path / "model.onnx")
+    adopt(tmp_path / "g.onnx", few, tmp_path / "model.onnx")
 
     def found(data: Dataset, samples: int) -> bytes:
         static(tmp_path / "model.onnx", data, tmp_path, samples=samples)
@@ -148,7 +149,7 @@ def test_ranges_come_from_the_first_validation_images_alone(few: Dataset, tmp_pa
 
 def test_a_quantized_graph_is_refused(few: Dataset, tmp_path: Path) -> None:
     onnx.save(graphs.small(), tmp_path / "g.onnx")
-    onnxio.adopt(tmp_path / "g.onnx", few, tmp_path / "model.onnx")
+    adopt(tmp_path / "g.onnx", few, tmp_path / "model.onnx")
     static(tmp_path / "model.onnx", few, tmp_path)
     quantize_dynamic(tmp_path / "model.onnx", tmp_path / "dynamic.onnx", per_channel=True)
     for name in ("model.u8s8.onnx", "model.s8s8.onnx", "dynamic.onnx"):
@@ -162,14 +163,14 @@ def test_a_quantized_graph_is_refused(few: Dataset, tmp_path: Path) -> None:
 @pytest.mark.parametrize("ranges", ["minmax", "percentile", "entropy"])
 def test_a_graph_whose_answers_are_no_numbers_is_told(ranges: str, few: Dataset, tmp_path: Path) -> None:
     onnx.save(graphs.small(spoilt=True), tmp_path / "g.onnx")
-    onnxio.adopt(tmp_path / "g.onnx", few, tmp_path / "model.onnx")
+    adopt(tmp_path / "g.onnx", few, tmp_path / "model.onnx")
     with pytest.raises(UserError, match="not numbers"):
         static(tmp_path / "model.onnx", few, tmp_path, ranges=ranges)
 
 
 def test_images_that_are_no_numbers_are_told(few: Dataset, tmp_path: Path) -> None:
     onnx.save(graphs.small(), tmp_path / "g.onnx")
-    onnxio.adopt(tmp_path / "g.onnx", few, tmp_path / "model.onnx")
+    adopt(tmp_path / "g.onnx", few, tmp_path / "model.onnx")
     spoilt = Dataset(few.name, few.labels, few.splits, (float("nan"),), few.std)
     with pytest.raises(UserError, match="not numbers"):
         static(tmp_path / "model.onnx", spoilt, tmp_path)
@@ -177,7 +178,7 @@ def test_images_that_are_no_numbers_are_told(few: Dataset, tmp_path: Path) -> No
 
 def test_dynamic_makes_the_matrix_products_integers_and_leaves_the_rest(few: Dataset, tmp_path: Path) -> None:
     onnx.save(graphs.small(), tmp_path / "g.onnx")
-    onnxio.adopt(tmp_path / "g.onnx", few, tmp_path / "model.onnx")
+    adopt(tmp_path / "g.onnx", few, tmp_path / "model.onnx")
     quantize_dynamic(tmp_path / "model.onnx", tmp_path / "dynamic.onnx", per_channel=True)
     operators = [node.op_type for node in onnx.load(tmp_path / "dynamic.onnx").graph.node]
     assert operators.count("MatMulInteger") == 1
@@ -201,7 +202,7 @@ def test_dynamic_without_a_matrix_product_is_told(few: Dataset, tmp_path: Path) 
 
 def test_the_callers_logging_stays_as_it_was(few: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     onnx.save(graphs.small(), tmp_path / "g.onnx")
-    onnxio.adopt(tmp_path / "g.onnx", few, tmp_path / "model.onnx")
+    adopt(tmp_path / "g.onnx", few, tmp_path / "model.onnx")
     monkeypatch.setattr(logging.getLogger(), "level", logging.INFO)
     static(tmp_path / "model.onnx", few, tmp_path)
     assert logging.getLogger().level == logging.INFO

@@ -102,13 +102,13 @@ def test_views_repeat(tiny: zoo.Network, few: Dataset, tmp_path: Path) -> None:
 def test_a_view_is_a_pure_function_of_seed_view_and_image(few: Dataset) -> None:
     one, two = (Examples(few, "train", 5, flip=True, shift=2) for _ in range(2))
     rows = torch.tensor([3, 1, 7])
-    first = one.batch(Rows(rows, 1)).clone()
+    first = one.batch(Rows(rows, 1))[0].clone()
     one.batch(Rows(torch.arange(20), 0)), one.batch(Rows(torch.arange(9), 2))
-    assert torch.equal(one.batch(Rows(rows, 1)), first), "asking for others in between changes nothing"
-    everything = two.batch(Rows(torch.arange(len(two)), 1))
+    assert torch.equal(one.batch(Rows(rows, 1))[0], first), "asking for others in between changes nothing"
+    (everything,) = two.batch(Rows(torch.arange(len(two)), 1))
     assert torch.equal(everything[rows], first), "neither does which images share the batch"
-    assert not torch.equal(one.batch(Rows(rows, 0)), first)
-    assert not torch.equal(Examples(few, "train", 6, flip=True, shift=2).batch(Rows(rows, 1)), first)
+    assert not torch.equal(one.batch(Rows(rows, 0))[0], first)
+    assert not torch.equal(Examples(few, "train", 6, flip=True, shift=2).batch(Rows(rows, 1))[0], first)
 
 
 def test_augmentation_only_flips_and_moves(few: Dataset) -> None:
@@ -119,7 +119,7 @@ def test_augmentation_only_flips_and_moves(few: Dataset) -> None:
         padded = np.pad(base, 2, mode="edge")
         allowed |= {padded[i : i + 8, j : j + 8].tobytes() for i in range(5) for j in range(5)}
     pixels = Examples(few, "train", 0, flip=True, shift=2)
-    seen = {pixels.batch(Rows(torch.tensor([0]), view))[0, 0].numpy().tobytes() for view in range(60)}
+    seen = {pixels.batch(Rows(torch.tensor([0]), view))[0][0, 0].numpy().tobytes() for view in range(60)}
     assert seen <= allowed
     assert len(seen) > 15, "and they differ"
 
@@ -127,7 +127,7 @@ def test_augmentation_only_flips_and_moves(few: Dataset) -> None:
 def test_without_augmentation_the_pixels_are_those_of_the_data(few: Dataset) -> None:
     pixels = Examples(few, "test", 0)
     np.testing.assert_allclose(
-        pixels.batch(Rows(torch.arange(len(pixels)), 3)).numpy(), few.input.ready(few["test"].x), atol=1e-6
+        pixels.batch(Rows(torch.arange(len(pixels)), 3))[0].numpy(), few.input.ready(few["test"].x), atol=1e-6
     )
 
 
@@ -167,7 +167,7 @@ def test_a_class_without_images_is_no_obstacle(tiny: zoo.Network, few: Dataset, 
 
 def test_a_single_image_is_told(tiny: zoo.Network, few: Dataset, tmp_path: Path) -> None:
     """Batch norm has no variance of one value."""
-    with pytest.raises(UserError, match="1 training image"):
+    with pytest.raises(UserError, match="1 training example"):
         trained(tiny, few.limited(1), tmp_path / "a.pt")
 
 
