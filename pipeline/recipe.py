@@ -75,7 +75,7 @@ class Task(_Options):
     """What is learnt, and how it is scored."""
 
     data: Source | Shipped = Field(
-        description="the data set: a name, a folder of images, a `.csv`, an `.npz`, `./my_data.py:load`, or a mapping"
+        description="the name of a data set, or a folder of images, a .csv, an .npz or `./my_data.py:load` of your own"
     )
     metric: Annotated[str, AfterValidator(_metric)] = Field(
         default="accuracy", description="what a model is scored by", examples=list(METRICS)

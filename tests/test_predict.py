@@ -32,7 +32,7 @@ def test_tflite_answers_as_onnx_in_both_runtimes(few: Dataset, tmp_path: Path) -
     (tmp_path / "g.onnx").write_bytes(graphs.small().SerializeToString())
     adopt(tmp_path / "g.onnx", few, tmp_path / "model.onnx")
     model = onnx.load(tmp_path / "model.onnx")
-    (tmp_path / "model.tflite").write_bytes(write(model, for_tflite(read_onnx(model))))
+    (tmp_path / "model.tflite").write_bytes(write(model, for_tflite(read_onnx(model), ["x"])))
     x = few.input.ready(few["test"].x[:9])
     expected = predict(tmp_path / "model.onnx", x)
     for runtime in (None, "litert", "tflite-runtime"):

@@ -171,7 +171,7 @@ def test_a_graph_whose_answers_are_no_numbers_is_told(ranges: str, few: Dataset,
 def test_images_that_are_no_numbers_are_told(few: Dataset, tmp_path: Path) -> None:
     onnx.save(graphs.small(), tmp_path / "g.onnx")
     adopt(tmp_path / "g.onnx", few, tmp_path / "model.onnx")
-    spoilt = Dataset(few.name, few.labels, few.splits, (float("nan"),), few.std)
+    spoilt = replace(few, inputs=(replace(few.input, mean=(float("nan"),)),))
     with pytest.raises(UserError, match="not numbers"):
         static(tmp_path / "model.onnx", spoilt, tmp_path)
 

@@ -34,13 +34,19 @@ n  recipe.yaml
 
 option              value          from     meaning
 name                n              recipe   what the run, its report and its lock file are called
-task.data           digits         recipe   the data set
+task.data           digits         recipe   the name of a data set, or a folder of images, a .csv,
+                                            an .npz or `./my_data.py:load` of your own (digits,
+                                            fashion-mnist, fashion-mnist-10k, recommend, sensor,
+                                            text)
 task.metric         accuracy       default  what a model is scored by
 task.seed           0              default  of every random choice
 reference           base           default  the result that accuracy drops count from; by default
                                             the first distillation's teacher, or else what the first
                                             stage that changes a model works on
 keep.accuracy_drop  2 points       recipe   how far accuracy may fall below the reference
+keep.metric_drop    —              default  how far the recipe's metric may fall below the
+                                            reference; of an error, how much it may grow: `5%`, such
+                                            as 1.5 points
 targets             [desk.yaml]    recipe   names of target profiles, or paths that end in .yaml; []
                                             judges by `keep` alone
 
@@ -51,6 +57,8 @@ stages.base  train
   weight_decay      0.05           default  AdamW's decoupled weight decay
   flip              true           default  mirror half of the images left to right
   shift             2              default  move each image by up to this many pixels each way
+  balance           —              default  rare classes count more in the loss, or are drawn more
+                                            often (weights, sampling)
   model             timm/resnet18  recipe   the network to train: `timm/NAME`, or a mapping with
                                             `arch`, `args`, `stride`
   start             —              default  the name of an earlier result to train further, instead
@@ -62,6 +70,10 @@ stages.export.onnx  export.onnx
   input             base           default  the result to work on; by default the one above
   opset             18             default  version of the ONNX operator set; old runtimes want old
                                             ones
+  embed             []             default  what the file does itself: `normalize` the raw values,
+                                            `softmax` the answers
+  dtype             float32        default  what the file takes; `uint8` is raw pixels, with `embed:
+                                            [normalize]` (float32, uint8)
 
 stages.quantize.static  quantize.static
   input             export.onnx    default  the result to work on; by default the one above
@@ -100,6 +112,8 @@ finetune.lr            0.001    highest learning rate of the one-cycle schedule 
 finetune.weight_decay  0.05     AdamW's decoupled weight decay (0 or more)
 finetune.flip          true     mirror half of the images left to right
 finetune.shift         2        move each image by up to this many pixels each way (0 or more)
+finetune.balance       —        rare classes count more in the loss, or are drawn more often
+                                (weights, sampling)
 finetune.views         4        augmented views of each image that the teacher is asked about (1 or
                                 more)
 finetune.temperature   2.0      softens both answers (more than 0)
