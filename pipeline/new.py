@@ -16,8 +16,9 @@ from .validation import validated
 from .yamledit import edited
 from .yamlio import Document, Loc
 
-TEMPLATES = ("mobilenet-imagefolder", "mobilenet")
-"""What a recipe is made of: the first that is there."""
+TEMPLATES = {"fashion-mnist": "mobilenet", "fashion-mnist-10k": "mobilenet", "sensor": "sensor", "text": "text"}
+"""What a recipe is made of, by its data; the user's own data goes through `GENERAL`, which brings no teacher."""
+GENERAL = "resnet"
 
 QUESTIONS = {
     "name": "Name of the recipe",
@@ -125,16 +126,16 @@ def _repository(folder: Path) -> Path:
     return Path(os.path.relpath(next((each for each in above if (each / ".git").exists()), folder)))
 
 
-def template(name: str | None) -> Path:
-    """The recipe to make one of. Raises: UserError."""
-    there = shelf.files("recipes")
-    return shelf.find(name or next(each for each in TEMPLATES if each in there), "recipes")
+def template(name: str | None, data: Any) -> Path:
+    """The recipe to make one of, for this data. Raises: UserError."""
+    fitting = TEMPLATES.get(data, GENERAL) if isinstance(data, str) else GENERAL
+    return shelf.find(name or fitting, "recipes")
 
 
 def _recipe(wishes: Wishes, path: Path, board: Path, profile: Path) -> str:
     data = _said("--data", wishes.data)
     changes: dict[Loc, Any] = {("task", "data"): data.data, ("targets",): [copies.relative(board, path)]}
-    fresh = yamlio.parse(Document(path, copies.copied(template(wishes.recipe), path)))
+    fresh = yamlio.parse(Document(path, copies.copied(template(wishes.recipe, data.data), path)))
     document = yamlio.parse(Document(path, edited(fresh, changes)))
     text = document.text
     # The target is not written yet: its profile stands in for it. What is wrong with the data is told of `--data`.

@@ -196,9 +196,9 @@ def test_at_a_terminal_what_is_missing_is_asked_for(here: Path, monkeypatch: pyt
     assert "Latency at most [16 ms]" in said.out
 
 
-def test_the_recipe_to_start_from_is_the_first_that_is_there(here: Path) -> None:
-    assert new.template(None).stem in new.TEMPLATES
-    (here / "recipes").mkdir()
-    (here / "recipes" / f"{new.TEMPLATES[0]}.yaml").write_text("name: x\n")
-    assert new.template(None) == Path("recipes") / f"{new.TEMPLATES[0]}.yaml"
-    assert new.template("resnet").stem == "resnet"
+def test_the_recipe_to_start_from_fits_the_data() -> None:
+    assert new.template(None, "fashion-mnist-10k").stem == "mobilenet"
+    assert new.template(None, "sensor").stem == "sensor"
+    for own in ("./photos", {"from": "./photos", "size": 96}):
+        assert new.template(None, own).stem == "resnet", "it needs no teacher of other data"
+    assert new.template("mobilenet", "./photos").stem == "mobilenet"
