@@ -40,7 +40,7 @@ def _answers(paths: list[Path], schedule: Schedule, view: int, seed: int, contex
         for number, path in enumerate(paths):
             context.say(number, len(paths), f"asking the teacher, view {view + 1}")
             each.append(torch.from_numpy(logits(_teacher(path, context), examples, view)))
-        mean = each[0] if len(each) == 1 else mean_answer(each, context.data.task)
+        mean = mean_answer(each, context.data.task)
         save_file({"logits": mean.contiguous()}, folder / "logits.safetensors")
 
     answers: Tensor = load_file(context.derive(key, make) / "logits.safetensors")["logits"]

@@ -51,7 +51,9 @@ def of_teacher(task: str, student: Tensor, teacher: Tensor, temperature: float) 
 
 
 def mean_answer(answers: list[Tensor], task: str) -> Tensor:
-    """The mean of several teachers' answers, each counting the same."""
+    """The mean of teachers' answers, each counting the same; of single-label ones the log of the mean probability."""
+    if task == "single-label":  # without the floor that an exported graph needs
+        return torch.stack([z.log_softmax(1) for z in answers]).logsumexp(0) - torch.tensor(len(answers)).log()
     return blend(answers, [1 / len(answers)] * len(answers), task)
 
 
