@@ -28,7 +28,7 @@ PEOPLE = {"train": range(1, 7), "validation": range(7, 9), "test": range(9, 11)}
 LENGTH, STEP = 100, 50
 """Samples of a window, and from one window to the next."""
 
-_INSTALL = "`pip install edgepress[sensor]`"
+_INSTALL = "`pip install seglearn`"
 _HEADER = 128
 """Bytes before the pickle in a version 1 .npy file this small."""
 _ALLOWED = {
