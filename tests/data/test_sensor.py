@@ -60,7 +60,7 @@ def test_missing_extra_names_the_command(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(UserError) as error:
         data.load("sensor")
-    assert "pip install edgepress[sensor]" in error.value.problems[0].help
+    assert "pip install seglearn" in error.value.problems[0].help
 
 
 def test_other_file_is_refused_unread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
