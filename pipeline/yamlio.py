@@ -201,8 +201,8 @@ class _Dumper(yaml.SafeDumper):
 
 
 def _text(dumper: _Dumper, text: str) -> yaml.ScalarNode:
-    # PyYAML writes these line breaks as they are, and reads them as a space.
-    return dumper.represent_scalar(_TAG + "str", text, style='"' if re.search("[\x85\u2028\u2029]", text) else None)
+    # PyYAML writes line breaks as they are, over several lines, and reads the last three of these as a space.
+    return dumper.represent_scalar(_TAG + "str", text, style='"' if re.search("[\n\r\x85\u2028\u2029]", text) else None)
 
 
 _Dumper.add_representer(str, _text)

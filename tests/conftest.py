@@ -19,12 +19,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from pipeline import cli, data, zoo
 from pipeline.cache import Cache
 from pipeline.data import Dataset
 from pipeline.scores import METRICS
 from pipeline.stage import Artifact, Context, Made, Stage
+
+# A busy machine is no failure.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 TINY: dict[str, Any] = {
     "arch": "timm/resnet18",

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pipeline.yamledit import edited
@@ -45,6 +45,8 @@ def test_one_value_is_changed_and_all_else_stays(text: str, loc: Loc, data: Any,
 scalars = st.text(max_size=12) | st.integers(-99, 99) | st.booleans() | st.none()
 
 
+@example("\n")
+@example(["a\r\nb"])
 @given(scalars | st.lists(scalars, max_size=3) | st.dictionaries(st.text("ab: ", max_size=3), scalars, max_size=3))
 def test_what_is_put_in_is_what_is_read(data: Any) -> None:
     text = "a: {b: 1, c: [x, y]} # x\nd:\n  - e: f # g\n"
