@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 .DEFAULT_GOAL := help
-.PHONY: help compress plan check test lint size schema readme bench-run bench-baselines bench-slower clean
+.PHONY: help compress plan check test lint size schema readme bench-run bench-baselines bench-slower bench-gate clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -62,6 +62,10 @@ bench-baselines: $(VENV)/.dev
 # Does the gate see a model that does 20% more work? tests/bench/slower.json
 bench-slower: $(VENV)/.dev
 	$(BIN)/python -m tests.bench.slower
+
+# How often is the gate wrong, with other work on the machine? Takes two hours, and goes on after an interruption: gate.json
+bench-gate: $(VENV)/.dev
+	$(BIN)/python -m tests.bench.gate
 
 # The generated parts of README.md, from the result files
 readme: $(VENV)/.dev

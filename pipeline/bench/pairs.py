@@ -23,7 +23,8 @@ PACKAGES: dict[Runtime, str] = {
     "tflite-runtime": "tflite-runtime",
 }
 
-
+SECONDS = 0.5
+"""A process ends its rounds after this time a model, though not before the twentieth."""
 WORKER = Path(__file__).with_name("worker.py")
 
 
@@ -93,7 +94,7 @@ def _run(models: list[Model], rounds: int, seed: int) -> dict[str, Any]:
     """One worker process, from its job to its result."""
     runtime, threads = _process(models[0])
     files = [str(model.file) for model in models]
-    job = {"runtime": runtime, "threads": threads, "models": files, "seed": seed, "rounds": rounds}
+    job = {"runtime": runtime, "threads": threads, "models": files, "seed": seed, "rounds": rounds, "seconds": SECONDS}
     done = subprocess.run([sys.executable, WORKER], input=json.dumps(job), capture_output=True, text=True, check=False)
     if done.returncode:
         raise _died(models, done.returncode, done.stderr)

@@ -2,10 +2,11 @@
 
 It stands alone (Python, numpy and the runtime), so that a device needs this one file. The job:
 
-    {"runtime": "onnxruntime", "threads": 1, "models": [paths], "seed": 0, "rounds": 100}
+    {"runtime": "onnxruntime", "threads": 1, "models": [paths], "seed": 0, "rounds": 100, "seconds": 1.0}
 
 gives `{"wall": [[seconds]], "cpu": [[seconds]]}`, and with `"rounds": 0` and one model `{"memory": bytes}`.
-Times are seconds, `[model][round]`. Models are loaded in random order, warmed, and run once a round in an order that
+Times are seconds, `[model][round]`. After `seconds` a model the rounds end, though not before the twentieth: the process
+is the replicate, and more rounds of slow models say little more. Models are loaded in random order, warmed, and run once a round in an order that
 is drawn anew for each, so that nothing that drifts favours one of them. Every timed call follows an untimed one of the
 same model: right after larger models, a network of half a millisecond took 2.5 times as long (caches full of theirs).
 """
@@ -25,6 +26,7 @@ from typing import Any
 import numpy as np
 
 WARM_SECONDS = 0.15
+LEAST_ROUNDS = 20
 
 
 def main() -> None:
@@ -51,7 +53,10 @@ def timed(job: dict[str, Any]) -> dict[str, list[list[float]]]:
     wall: list[list[float]] = [[] for _ in order]
     cpu: list[list[float]] = [[] for _ in order]
     gc.disable()
-    for _ in range(job["rounds"]):
+    deadline = time.perf_counter() + job["seconds"] * len(order)
+    for done in range(job["rounds"]):
+        if done >= LEAST_ROUNDS and time.perf_counter() > deadline:
+            break
         generator.shuffle(order)
         for index in order:
             call = calls[index]

@@ -83,7 +83,7 @@ def test_every_timed_call_follows_one_of_the_same_model(monkeypatch: pytest.Monk
     calls: list[str] = []
     monkeypatch.setattr(worker, "load", lambda runtime, path, threads: lambda: calls.append(path))
     monkeypatch.setattr(worker, "WARM_SECONDS", 0)
-    job = {"runtime": "litert", "threads": 1, "models": ["a", "b", "c"], "seed": 1, "rounds": 20}
+    job = {"runtime": "litert", "threads": 1, "models": ["a", "b", "c"], "seed": 1, "rounds": 20, "seconds": 60}
     times = worker.timed(job)
     rounds = calls[3:]
     assert rounds[::2] == rounds[1::2]
