@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -39,6 +40,15 @@ SET = click.option(
 )
 
 
+ON_UNDECIDED = click.option(
+    "--on-undecided",
+    type=click.Choice(["fail", "warn"]),
+    default="fail",
+    show_default=True,
+    help="`warn`: exit 0 where a measurement leaves a budget open; a missing number still ends with 4.",
+)
+
+
 @click.group(epilog=ending.EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="edgepress")
 def cli() -> None:
@@ -49,9 +59,11 @@ def cli() -> None:
 @click.argument("recipe")
 @SET
 @LIMIT
+@click.option("--baseline", type=click.Path(path_type=Path), help="Folder of an accepted model to hold it against.")
+@ON_UNDECIDED
 @CACHE
 @RUNS
-def run(recipe: str, changes: tuple[str, ...], limit: int | None, cache: Path, runs: Path) -> int:
+def run(recipe: str, changes: tuple[str, ...], **options: Any) -> int:
     """Make every model of RECIPE (a file, or the name of one), measure them, and judge.
 
     The lock file is written beside the recipe; with --set, or for a recipe inside the installed package, into the
@@ -59,17 +71,59 @@ def run(recipe: str, changes: tuple[str, ...], limit: int | None, cache: Path, r
     """
     from .run import run as run_recipe
 
-    return run_recipe(_recipe(recipe), cache=cache, runs=runs, limit=limit, changes=changes)
+    return run_recipe(_recipe(recipe), changes=changes, **options)
 
 
 @cli.command()
 @click.argument("recipe")
+@ON_UNDECIDED
 @RUNS
-def check(recipe: str, runs: Path) -> int:
+def check(recipe: str, **options: Any) -> int:
     """Judge the last run of RECIPE again, by the budgets as they stand now, without measuring."""
     from .run import check as check_report
 
-    return check_report(_recipe(recipe), runs=runs)
+    return check_report(_recipe(recipe), **options)
+
+
+@cli.command()
+@click.argument("recipe")
+@click.option("--folder", type=click.Path(path_type=Path), help="Where to keep it.  [default: accepted/NAME]")
+@click.option("--force", is_flag=True, help="Also when the run did not meet its budgets.")
+@RUNS
+def accept(recipe: str, **options: Any) -> int:
+    """Keep the models of the last run of RECIPE, for `run --baseline` to hold later ones against."""
+    from .run import accept as accept_run
+
+    return accept_run(_recipe(recipe), **options)
+
+
+@cli.command()
+@click.argument("model", type=click.Path(path_type=Path), required=False)
+@click.option("--against", type=click.Path(path_type=Path), help="Judge MODEL by the time that this file takes.")
+@click.option("--tolerance", default="5%", show_default=True, help="How much slower MODEL may be.")
+@click.option(
+    "--runtime", type=click.Choice(["onnxruntime", "litert", "tflite-runtime"]), help="By default of the file."
+)
+@click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True, help="Of the runtime.")
+@click.option("--trace", type=click.Path(path_type=Path), help="Write the raw times here.")
+@click.option("--replay", type=click.Path(path_type=Path), help="Judge the times of this trace again instead.")
+@ON_UNDECIDED
+def bench(model: Path | None, replay: Path | None, trace: Path | None, on_undecided: str, **options: Any) -> int:
+    """Time the file MODEL on this machine, or judge it against another, in interleaved pairs in fresh processes."""
+    from .bench import against
+
+    if model and not replay:
+        found = against.measured(model, **options)
+    elif replay and not model:
+        found = against.read(replay)
+    else:
+        raise click.UsageError("give either a MODEL, or --replay with a trace")
+    if trace:
+        against.write(found, trace)
+    words, status = against.render(found)
+    code = {"ok": 0, "FAIL": 1, "undecided": 0 if on_undecided == "warn" else 4}[status]
+    click.echo(f"{words}exit {code}")
+    return code
 
 
 @cli.command()

@@ -94,5 +94,7 @@ class Report(Facts):
     samples: list[Samples]
     """First what measured targets judge, beside their pinned references; then every stage's file for this machine,
     interleaved in the same processes. A judged file is in both."""
+    accepted: dict[str, ModelFile] = {}
+    """By target, the file that the last one is not to fall behind; its times are in `samples`."""
     references: list[Samples]
     """The judged files and the reference models that device estimates rest on, one thread each."""

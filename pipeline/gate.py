@@ -15,6 +15,7 @@ from .units import ERRORS, Relative
 
 Status = Literal["ok", "FAIL", "undecided", "no number"]
 Label = Literal["measured", "estimated", "cited"]
+OnUndecided = Literal["fail", "warn"]
 Unit = Literal["bytes", "seconds", "ratio", "share", "points", "percent"]
 
 
@@ -42,8 +43,15 @@ class Finding:
 
 
 def judge(report: Report, targets: Iterable[Target], keep: Place | None = None) -> list[Finding]:
-    """Every budget of every target, then the recipe's own `keep`, whose place is `keep`."""
-    findings = [_check(report, target, name, budget) for target in targets for name, budget in target.budgets.given()]
+    """Every budget of every target and what it may lose against an accepted model; then the recipe's own `keep`,
+    whose place is `keep`.
+    """
+    findings = []
+    for target in targets:
+        findings += [_check(report, target, name, budget) for name, budget in target.budgets.given()]
+        for name, allowed in target.regression.given() if report.accepted else ():
+            if name != "latency" or target.reach != "none":
+                findings.append(_regression(report, target, name, allowed))
     if report.keep is not None:
         findings.append(_keep(report, findings, keep))
     if report.limited is not None:
@@ -51,10 +59,14 @@ def judge(report: Report, targets: Iterable[Target], keep: Place | None = None) 
     return findings
 
 
-def exit_code(findings: Iterable[Finding]) -> int:
-    """0 met; 1 a required budget is exceeded, which outranks 4: a required budget is not decided or has no number."""
+def exit_code(findings: Iterable[Finding], on_undecided: OnUndecided = "fail") -> int:
+    """0 met; 1 a required budget is exceeded, which outranks 4: a required budget is not decided or has no number.
+
+    With `warn` what was measured and stays undecided is let pass; a missing number never is.
+    """
     statuses = {finding.status for finding in findings if finding.level == "required"}
-    return 1 if "FAIL" in statuses else 4 if statuses & {"undecided", "no number"} else 0
+    open_ = {"no number"} if on_undecided == "warn" else {"undecided", "no number"}
+    return 1 if "FAIL" in statuses else 4 if statuses & open_ else 0
 
 
 def latency_decided(report: Report, targets: Iterable[Target]) -> bool:
@@ -88,7 +100,7 @@ def judged(report: Report, target: Target) -> ModelFile | None:
 def _check(report: Report, target: Target, name: str, budget: Budget) -> Finding:
     unit, judge_one = _CHECKS[name]
     limit = budget.limit.ratio if isinstance(budget.limit, Relative) else budget.limit  # type: ignore[attr-defined]
-    finding = Finding(target.name, name, budget.level, "no number", limit, unit, place=target.place(name))
+    finding = Finding(target.name, name, budget.level, "no number", limit, unit, place=target.place("budgets", name))
     if isinstance(budget, LatencyBudget):
         relative = isinstance(budget.limit, Relative)
         finding = (
@@ -100,6 +112,28 @@ def _check(report: Report, target: Target, name: str, budget: Budget) -> Finding
             finding, f"no stage makes a file that {target.runtime} loads in preset {target.integers(report.machine)}"
         )
     return judge_one(report, target, file, budget, replace(finding, file=file.path))
+
+
+def _regression(report: Report, target: Target, name: str, allowed: float) -> Finding:
+    """The judged file against the one that was accepted for this target."""
+    unit: Unit = "points" if name == "accuracy_drop" else "ratio"
+    limit = allowed if unit == "points" else 1 + allowed
+    place = target.place("regression", name)
+    finding = Finding(target.name, f"{name} vs accepted", "required", "no number", limit, unit, place=place)
+    file, accepted = judged(report, target), report.accepted.get(target.name)
+    if file is None or accepted is None:
+        return _noted(finding, "no stage makes a file for it" if file is None else "no model was accepted for it")
+    finding = replace(finding, file=file.path)
+    if name == "size":
+        return _within(finding, file.bytes / accepted.bytes)
+    if name == "latency":
+        mine, theirs = (_samples(report.samples, each.path, target) for each in (file, accepted))
+        if mine is None or theirs is None:
+            return _noted(finding, "the two were not measured side by side")
+        return _timed(target, mine, finding, verdict.log_ratios(mine, theirs))
+    if file.sha256 == accepted.sha256 and accepted.scores:
+        return _noted(_within(finding, 0), "the same bytes")
+    return _compared(report, file, accepted, replace(finding, basis=_images(file, target.reach)))
 
 
 def _noted(finding: Finding, note: str) -> Finding:
@@ -142,19 +176,17 @@ def _accuracy_drop(report: Report, target: Target, file: ModelFile, budget: Any,
 def _dropped(report: Report, file: ModelFile, finding: Finding) -> Finding:
     stage = next((stage for stage in report.stages if stage.name == report.reference), None)
     reference = host_file(stage, report.machine) if stage else None
-    if report.metric != "accuracy" or (reference and reference.resampled):
-        return _metric_dropped(report, file, reference, finding)
-    if reference is None or not file.correct or len(reference.correct) != len(file.correct):
-        return _noted(replace(finding, basis=""), "no reference scored on the same test images")
-    finding = _noted(finding, f"against {report.reference}")
-    return _decided(finding, verdict.accuracy_drop(reference.correct, file.correct, finding.limit))
+    return _compared(report, file, reference, _noted(finding, f"against {report.reference}") if reference else finding)
 
 
-def _metric_dropped(report: Report, file: ModelFile, reference: ModelFile | None, finding: Finding) -> Finding:
-    """The same for a metric other than plain accuracy, on the budget of the recipe; targets budget accuracy alone."""
+def _compared(report: Report, file: ModelFile, reference: ModelFile | None, finding: Finding) -> Finding:
+    """What `file` loses of the recipe's metric against `reference`, on the same test examples."""
+    if report.metric == "accuracy" and not (reference and reference.resampled):
+        if reference is None or not file.correct or len(reference.correct) != len(file.correct):
+            return _noted(replace(finding, basis=""), "no reference scored on the same test images")
+        return _decided(finding, verdict.accuracy_drop(reference.correct, file.correct, finding.limit))
     if reference is None or not file.resampled or len(reference.resampled) != len(file.resampled):
         return _noted(replace(finding, basis=""), f"no reference scored by {report.metric} on the same test examples")
-    finding = _noted(finding, f"against {report.reference}")
     values = tuple(each.scores["test"][report.metric] for each in (reference, file))
     found = verdict.metric_drop(
         reference.resampled, file.resampled, (values[0], values[1]), finding.limit, higher=report.metric not in ERRORS
@@ -200,21 +232,19 @@ def _measured(report: Report, target: Target, file: ModelFile, budget: LatencyBu
         finding = _noted(finding, f"of {budget.limit.model}")
     else:
         logs = verdict.log_percentiles(samples, budget.percentile)
-    found = verdict.sequential(logs, finding.limit)
-    finding = _decided(finding, found, basis=_how(samples))
+    return _timed(target, samples, finding, logs)
+
+
+def _timed(target: Target, samples: Samples, finding: Finding, logs: list[float]) -> Finding:
+    """The verdict on one number a process; on wall time there is none while other work takes the cores."""
+    finding = _decided(finding, verdict.timed(logs, samples, finding.limit), basis=verdict.how(samples))
     busy = verdict.contention(samples)
     if busy <= verdict.CALM:
         return finding
     finding = _noted(finding, f"contention {busy:.2f}")
-    if target.threads == 1:
-        return finding
-    return _noted(replace(finding, status="undecided"), "no verdict on wall time while other work takes the cores")
-
-
-def _how(samples: Samples) -> str:
-    clock, threads = ("CPU time", "1 thread") if samples.threads == 1 else ("wall time", f"{samples.threads} threads")
-    rounds = len(samples.cpu[0]) if samples.cpu else 0
-    return f"{samples.runtime}, {threads}, {len(samples.cpu)} × {rounds} rounds, {clock}"
+    return (
+        finding if target.threads == 1 else _noted(finding, "no verdict on wall time while other work takes the cores")
+    )
 
 
 def _estimated(report: Report, target: Target, file: ModelFile, budget: LatencyBudget, finding: Finding) -> Finding:

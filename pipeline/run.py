@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from . import deliver, estimate, gate, lock
+from . import accepted, deliver, estimate, gate, lock
 from .bench import pairs, verdict
 from .cache import Cache
 from .chain import Step
@@ -31,26 +31,56 @@ REFERENCE_PROCESSES, REFERENCE_ROUNDS = 4, 30
 """Published networks take milliseconds, and the factor of an estimate is far wider than their noise."""
 
 
-def run(path: Path, *, cache: Path, runs: Path, limit: int | None, changes: Sequence[str] = ()) -> int:
-    """Make, measure and judge; print the report and give the exit code."""
+def run(
+    path: Path,
+    *,
+    cache: Path,
+    runs: Path,
+    limit: int | None,
+    changes: Sequence[str] = (),
+    baseline: Path | None = None,
+    on_undecided: gate.OnUndecided = "fail",
+) -> int:
+    """Make, measure and judge, also against the accepted model in `baseline`; print the report, give the exit code."""
     recipe = load(path, changes)
     engine = Engine(recipe, Cache(cache), limit)
     targets = engine.targets
+    held = accepted.read(baseline, recipe.task.metric, engine.data.digest) if baseline else {}
     folder = runs / recipe.name if limit is None else runs / recipe.name / "limited"
     shown = progress()
     try:
         engine.run(shown)
         locked = lock.write(engine, folder) if limit is None else None
-        report = _measured(engine, deliver.deliver(engine, folder / "models", locked), shown)
+        report = _measured(engine, deliver.deliver(engine, folder / "models", locked), held, shown)
     finally:
         shown.close()
     with replacing(folder / REPORT) as temporary:
         temporary.write_text(report.model_dump_json(), encoding="utf-8")
-    return _judge(report, recipe, targets)
+    return _judge(report, recipe, targets, on_undecided)
 
 
-def check(path: Path, *, runs: Path) -> int:
+def check(path: Path, *, runs: Path, on_undecided: gate.OnUndecided = "fail") -> int:
     """Judge the stored measurements of the last run by the budgets as they stand now."""
+    report, recipe, targets = _last(path, runs)
+    return _judge(report, recipe, targets, on_undecided)
+
+
+def accept(path: Path, *, runs: Path, folder: Path | None, force: bool) -> int:
+    """Keep the files of the last run that targets judge, for later runs to be held against."""
+    report, recipe, targets = _last(path, runs)
+    code = gate.exit_code(gate.judge(report, targets))
+    if code and not force:
+        raise UserError(
+            f"the last run of `{recipe.name}` did not meet its budgets: exit {code}",
+            f"`edgepress check {path}` shows them; --force accepts it nevertheless",
+        )
+    for file in accepted.accept(report, targets, folder or Path("accepted") / recipe.name):
+        print(f"accepted {file}")
+    return 0
+
+
+def _last(path: Path, runs: Path) -> tuple[Report, Recipe, list[Target]]:
+    """The report of the last run, with the recipe and the targets as they stand now."""
     recipe = load(path)
     file = runs / recipe.name / REPORT
     if not file.is_file():
@@ -65,7 +95,7 @@ def check(path: Path, *, runs: Path) -> int:
         print(f"note: {path} has changed since this run; its models are as they were then\n")
     recipe = load(path, report.data.get("set", ()))
     report = report.model_copy(update={"keep": _limit(recipe)})
-    return _judge(report, recipe, [load_target(file) for file in recipe.target_files()])
+    return report, recipe, [load_target(file) for file in recipe.target_files()]
 
 
 def _limit(recipe: Recipe) -> float | None:
@@ -73,15 +103,15 @@ def _limit(recipe: Recipe) -> float | None:
     return kept[1] if kept else None
 
 
-def _judge(report: Report, recipe: Recipe, targets: list[Target]) -> int:
+def _judge(report: Report, recipe: Recipe, targets: list[Target], on_undecided: gate.OnUndecided) -> int:
     kept = recipe.keep.limit()
     place = recipe.document.place(("keep", kept[0])) if kept else None
     findings = gate.judge(report, targets, place)
-    print(text.render(report, findings), end="")
-    return gate.exit_code(findings)
+    print(text.render(report, findings, on_undecided), end="")
+    return gate.exit_code(findings, on_undecided)
 
 
-def _measured(engine: Engine, stages: list[StageFacts], shown: Lines | Live) -> Report:
+def _measured(engine: Engine, stages: list[StageFacts], held: dict[str, ModelFile], shown: Lines | Live) -> Report:
     """The report of a finished chain: every stage timed side by side, then what the estimates rest on."""
     recipe, targets = engine.recipe, engine.targets
     report = Report(
@@ -105,6 +135,7 @@ def _measured(engine: Engine, stages: list[StageFacts], shown: Lines | Live) -> 
         targets=[str(file) for file in recipe.target_files()],
         stages=stages,
         samples=[],
+        accepted=held,
         references=[],
     )
     shown.begin("measuring budgets", "measuring budgets", -1, 0)
@@ -135,6 +166,8 @@ def _judged(report: Report, engine: Engine) -> list[pairs.Model]:
             continue
         if file := gate.judged(report, target):
             models.append(pairs.Model(file.path, Path(file.path), target.runtime, target.threads))
+        if (held := report.accepted.get(target.name)) and target.regression.latency:
+            models.append(pairs.Model(held.path, Path(held.path), target.runtime, target.threads))
         for reference in estimate.pinned_models(target):
             models.append(pairs.Model(reference.label, _built(reference, engine), target.runtime, target.threads))
     return list(dict.fromkeys(models))

@@ -31,6 +31,10 @@ Level = Literal["required", "advisory"]
 class Strict(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    def given(self) -> list[tuple[str, Any]]:
+        """The fields that are set, in their order."""
+        return [(name, getattr(self, name)) for name in type(self).model_fields if getattr(self, name) is not None]
+
 
 class Budget(Strict):
     """A limit, written plainly (`2 MB`) or with its level (`{limit: 2 MB, level: advisory}`)."""
@@ -71,16 +75,23 @@ class DropBudget(Budget):
     limit: Points = Field(description="the number to keep to, with its unit")
 
 
+class Regression(Strict):
+    """What a model may lose against the accepted one that `--baseline` names; `null` leaves a check out.
+
+    Latency is compared where it is measured; a target that is only estimated has no such check.
+    """
+
+    size: Share | None = Field(default=0.05, description="how much larger the file may be")
+    latency: Share | None = Field(default=0.05, description="how much slower it may run")
+    accuracy_drop: Points | None = Field(default=1.0, description="on the test split, at most")
+
+
 class Budgets(Strict):
     size: BytesBudget | None = Field(default=None, description="bytes of the file that the runtime loads, at most")
     latency: LatencyBudget | None = Field(default=None, description="time of one inference, at most")
     memory: BytesBudget | None = Field(default=None, description="peak resident memory of a process that runs it")
     accuracy: AccuracyBudget | None = Field(default=None, description="on the test split, at least")
     accuracy_drop: DropBudget | None = Field(default=None, description="points below the recipe's reference, at most")
-
-    def given(self) -> list[tuple[str, Budget]]:
-        """The budgets that are set, in the order of the fields."""
-        return [(name, getattr(self, name)) for name in type(self).model_fields if getattr(self, name) is not None]
 
 
 class Reference(Strict):
@@ -105,6 +116,7 @@ class Target(Strict):
     preset: Literal["u8s8", "s8s8"] | None = Field(default=None, description="by default what suits the processor")
     extrapolate: Factor | None = Field(default=None, description="widens estimates outside the references' span")
     references: list[Reference] = []
+    regression: Regression = Field(default=Regression(), description="what `--baseline` allows")
     budgets: Budgets
 
     _document: yamlio.Document | None = PrivateAttr(default=None)
@@ -117,9 +129,9 @@ class Target(Strict):
             raise Mistake("a latency relative to a reference has to be measured", "write `reach: local`, or a time")
         return budgets
 
-    def place(self, budget: str) -> Place | None:
-        """Where the file sets `budget`, or None for a target that was not read from a file."""
-        return self._document.place(("budgets", budget)) if self._document else None
+    def place(self, *loc: str) -> Place | None:
+        """Where the file sets an option, or the nearest to it; None for a target that was not read from a file."""
+        return self._document.place(loc) if self._document else None
 
     def integers(self, machine: Machine) -> str:
         """The integer preset of the file for this target; `machine` is the one that measures."""

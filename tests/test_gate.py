@@ -19,7 +19,7 @@ PINNED = "timm/mobilenetv2_050@28 fp32"
 
 def file(path: str, precision: str = "float32", size: int = 1000, correct: str = "") -> ModelFile:
     kind: Any = "tflite" if path.endswith("tflite") else "onnx"
-    return ModelFile(path=path, kind=kind, precision=precision, bytes=size, sha256="", scores={}, correct=correct)
+    return ModelFile(path=path, kind=kind, precision=precision, bytes=size, sha256=path, scores={}, correct=correct)
 
 
 def stage(name: str, kind: Any, *files: ModelFile) -> StageFacts:
@@ -254,6 +254,43 @@ def test_exit_code(statuses: list[str], code: int) -> None:
         status, level = each.rsplit(" ", 1)
         findings.append(gate.Finding("t", "size", level, status, 1.0, "bytes"))  # type: ignore[arg-type]
     assert gate.exit_code(findings) == code
+
+
+def test_a_warning_lets_pass_what_is_undecided_and_never_what_is_missing() -> None:
+    undecided, missing = (
+        gate.Finding("t", "size", "required", status, 1.0, "bytes") for status in ("undecided", "no number")
+    )
+    assert gate.exit_code([undecided], "warn") == 0
+    assert gate.exit_code([undecided, missing], "warn") == 4
+    assert gate.exit_code([missing], "warn") == 4
+
+
+def held(**more: Any) -> Report:
+    """The chain's int8 file, with another accepted for the board before it."""
+    before = file("before.onnx", "u8s8", 1000, "1" * 95 + "0" * 5)
+    times = [samples("u.onnx", 1.0), samples("before.onnx", 1.0)]
+    return report(STAGES, **({"samples": times, "accepted": {"board": before}} | more))
+
+
+@pytest.mark.parametrize(
+    ("options", "more", "statuses"),
+    [
+        ({}, {}, ["ok", "ok", "no number"]),
+        ({}, {"samples": [samples("u.onnx", 1.1), samples("before.onnx", 1.0)]}, ["ok", "FAIL", "no number"]),
+        ({}, {"samples": [samples("u.onnx", 1.0)]}, ["ok", "no number", "no number"]),
+        ({"regression": {"latency": None, "accuracy_drop": None}}, {}, ["ok"]),
+        ({"reach": "none"}, {}, ["FAIL", "no number"]),  # the file for ARM is larger
+        ({"name": "another"}, {}, ["no number", "no number", "no number"]),
+    ],
+)
+def test_against_an_accepted_model(options: dict[str, Any], more: dict[str, Any], statuses: list[str]) -> None:
+    found = gate.judge(held(**more), [board({}, **options)])
+    assert [each.status for each in found] == statuses
+    assert all(each.check.endswith("vs accepted") for each in found)
+
+
+def test_without_an_accepted_model_nothing_is_held_against_it() -> None:
+    assert gate.judge(held(accepted={}), [board({})]) == []
 
 
 def test_measuring_goes_on_only_for_a_measured_latency() -> None:

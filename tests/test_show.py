@@ -152,7 +152,11 @@ reach                       none      default  `none` means: estimated from this
                                                none)
 preset                      —         default  by default what suits the processor (u8s8, s8s8)
 extrapolate                 —         default  widens estimates outside the references' span, such
-                                               as x2"""
+                                               as x2
+regression                                     what `--baseline` allows
+regression.size             0.05      default  how much larger the file may be
+regression.latency          0.05      default  how much slower it may run
+regression.accuracy_drop    1.0       default  on the test split, at most"""
     )
     assert "budgets.latency.limit       20 ms     target   the number to keep to, with its unit" in shown
     assert "budgets.accuracy_drop       —         default  points below the recipe's reference, at most," in shown

@@ -37,7 +37,7 @@ def test_every_shipped_profile_loads(path: Path) -> None:
     assert profile.name == path.stem
     assert profile.about
     for name, _ in profile.budgets.given():
-        assert str(profile.place(name)).startswith(str(path))
+        assert str(profile.place("budgets", name)).startswith(str(path))
     if profile.reach == "none" and profile.budgets.latency:
         assert profile.references, "a device that is not reached has nothing to be estimated from"
 
@@ -51,8 +51,8 @@ def test_budgets_plain_and_with_a_level(tmp_path: Path) -> None:
     latency = profile.budgets.latency
     assert latency is not None
     assert (latency.limit, latency.percentile, latency.level) == (0.04, 90, "advisory")
-    assert str(profile.place("size")).endswith("board.yaml:5:9")
-    assert str(profile.place("latency")).endswith("board.yaml:6:12")
+    assert str(profile.place("budgets", "size")).endswith("board.yaml:5:9")
+    assert str(profile.place("budgets", "latency")).endswith("board.yaml:6:12")
 
 
 def test_latency_relative_to_a_pinned_reference(tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ def commands(text: str) -> Iterator[Command]:
         first = text.count("\n", 0, block.start(1)) + 1
         lines = block[1].splitlines()
         starts = [number for number, line in enumerate(lines) if line.startswith("$ ")]
-        assert starts and starts[0] == 0, f"line {first}: a console block begins with a command"
+        assert starts[:1] == [0], f"line {first}: a console block begins with a command"
         for start, end in zip(starts, [*starts[1:], len(lines)], strict=True):
             yield Command(first + start, lines[start][2:], "".join(f"{line}\n" for line in lines[start + 1 : end]))
 
@@ -54,7 +54,8 @@ def follow(text: str, folder: Path) -> list[str]:
         text=True,
     )
     with shell:
-        assert shell.stdin and shell.stdout
+        assert shell.stdin
+        assert shell.stdout
         for command in commands(text):
             print(f"{TUTORIAL.name}:{command.line}: $ {command.words}", flush=True)
             # The end is printed with the status that the next command's `$?` is to see.
@@ -62,11 +63,12 @@ def follow(text: str, folder: Path) -> list[str]:
             shell.stdin.flush()
             got = ""
             for line in shell.stdout:
+                got += line.removesuffix(f"{END}\n")
                 if line.endswith(f"{END}\n"):
-                    got += line.removesuffix(f"{END}\n")
                     break
-                got += line
                 print(f"    {line}", end="", flush=True)
+            else:
+                got += "the shell ended\n"
             if difference := _difference(command, got):
                 shell.stdin.close()
                 return [difference]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean, median, stdev
 from typing import Any, Literal
 
@@ -87,6 +87,26 @@ def sequential(logs: Sequence[float], limit: float) -> Verdict:
         if interval and interval[0] > limit:
             return Verdict("FAIL", value, interval)
     return Verdict("undecided", value, interval)
+
+
+def timed(logs: Sequence[float], samples: Samples, limit: float) -> Verdict:
+    """`sequential`, but for wall time while other work takes the cores: then nothing is decided."""
+    found = sequential(logs, limit)
+    busy = samples.threads > 1 and contention(samples) > CALM
+    return replace(found, status="undecided") if busy else found
+
+
+def paired(candidate: Samples, reference: Samples, limit: float) -> Verdict:
+    """Is the candidate's time over the reference's below `limit`? Both come from the same processes."""
+    return timed(log_ratios(candidate, reference), candidate, limit)
+
+
+def how(samples: Samples) -> str:
+    """`onnxruntime, 1 thread, 4 × 100 rounds, CPU time`."""
+    clock, threads = ("CPU time", "1 thread") if samples.threads == 1 else ("wall time", f"{samples.threads} threads")
+    rounds = sorted({len(process) for process in samples.cpu})
+    counted = f"{rounds[0]}" if len(rounds) == 1 else f"{rounds[0]}–{rounds[-1]}"
+    return f"{samples.runtime}, {threads}, {len(samples.cpu)} × {counted} rounds, {clock}"
 
 
 def accuracy(correct: str, limit: float) -> Verdict:

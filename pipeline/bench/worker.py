@@ -5,10 +5,11 @@ It stands alone (Python, numpy and the runtime), so that a device needs this one
     {"runtime": "onnxruntime", "threads": 1, "models": [paths], "seed": 0, "rounds": 100, "seconds": 1.0}
 
 gives `{"wall": [[seconds]], "cpu": [[seconds]]}`, and with `"rounds": 0` and one model `{"memory": bytes}`.
-Times are seconds, `[model][round]`. After `seconds` a model the rounds end, though not before the twentieth: the process
-is the replicate, and more rounds of slow models say little more. Models are loaded in random order, warmed, and run once a round in an order that
-is drawn anew for each, so that nothing that drifts favours one of them. Every timed call follows an untimed one of the
-same model: right after larger models, a network of half a millisecond took 2.5 times as long (caches full of theirs).
+Times are seconds, `[model][round]`. After `seconds` a model the rounds end, though not before the twentieth: the
+replicate is the process, to which more rounds of a slow model add little. Models are loaded in random order, warmed,
+and run once a round in an order that is drawn anew for each, so that nothing that drifts favours one of them. Every
+timed call follows an untimed one of the same model: right after larger models, a network of half a millisecond took
+2.5 times as long (caches full of theirs).
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from statistics import median
 
 from ..bench import verdict
 from ..facts import ModelFile, Report, Samples, StageFacts
-from ..gate import Finding, Unit, exit_code, host_file
+from ..gate import Finding, OnUndecided, Unit, exit_code, host_file
 from ..units import ERRORS, show_bytes, show_count, show_score, show_seconds
 
 WIDTH = 110
@@ -34,9 +34,10 @@ _ADVICE = {
 }
 
 
-def render(report: Report, findings: Sequence[Finding]) -> str:
+def render(report: Report, findings: Sequence[Finding], on_undecided: OnUndecided = "fail") -> str:
     """The whole text, ending in a newline."""
-    blocks = [_title(report), _stages(report), _warnings(report), _gate(findings), _summary(report, findings)]
+    blocks = [_title(report), _stages(report), _warnings(report), _gate(findings)]
+    blocks.append(_summary(report, findings, on_undecided))
     return "\n\n".join("\n".join(block) for block in blocks if block) + "\n"
 
 
@@ -205,13 +206,15 @@ def _interval(interval: tuple[float, float], unit: Unit) -> str:
     return f"[{(' to ' if interval[0] < 0 else '–').join(ends)}]"
 
 
-def _summary(report: Report, findings: Sequence[Finding]) -> list[str]:
+def _summary(report: Report, findings: Sequence[Finding], on_undecided: OnUndecided) -> list[str]:
     if not findings:
         return ["No budget to meet: the recipe names no target and keeps nothing.  exit 0"]
     required = [finding for finding in findings if finding.level == "required"]
     failed = [finding for finding in required if finding.status == "FAIL"]
     open_ = [finding for finding in required if finding.status in ("undecided", "no number")]
-    total, code = len(required), exit_code(findings)
+    total, code = len(required), exit_code(findings, on_undecided)
+    if not code and open_:
+        return [f"{total - len(open_)} of {total} budgets met, {len(open_)} not decided and let pass.  exit 0"]
     if not code:
         return [f"{total} of {total} budgets met.  exit 0"]
     lines = [f"{len(failed)} of {total} budgets exceeded, {len(open_)} not decided.  exit {code}"]

@@ -1,0 +1,100 @@
+"""`bench`: time a model file, or judge it against another, here and now; and judge the same measurements again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import TypeAdapter, ValidationError
+
+from ..errors import UserError
+from ..facts import Facts, Runtime, Samples
+from ..paths import replacing
+from ..progress import progress
+from ..units import Share, show_seconds
+from . import pairs, verdict
+
+RUNTIMES: dict[str, Runtime] = {".onnx": "onnxruntime", ".tflite": "litert"}
+
+
+class Trace(Facts):
+    """Raw times of a model, and of the one that it is held against, with the limit of their ratio."""
+
+    version: Literal[1] = 1
+    limit: float
+    samples: list[Samples]
+
+
+def measured(model: Path, *, against: Path | None, tolerance: str, runtime: Runtime | None, threads: int) -> Trace:
+    """Time one file, or two until the verdict is clear. Raises: UserError for a file that no runtime loads."""
+    files, limit = [model, *([against] if against else [])], 1 + _share(tolerance)
+    models = [pairs.Model(str(file), file, runtime or _runtime(file), threads) for file in files]
+    if len({model.runtime for model in models}) > 1:
+        raise UserError("an ONNX and a TFLite file have no runtime in common", "compare files of one kind")
+    if len(models) > 1 and files[0] == files[1]:
+        models[1] = pairs.Model(f"{files[1]} (again)", files[1], models[1].runtime, threads)
+    shown = progress()
+    shown.begin("measuring", "measuring", -1, 0)
+    looks = verdict.LOOKS if len(models) > 1 else verdict.LOOKS[:1]
+    try:
+        samples = pairs.measure(
+            models,
+            looks=looks,
+            say=shown.advance,
+            enough=lambda found: len(found) > 1 and verdict.paired(found[0], found[1], limit).status != "undecided",
+        )
+    except pairs.WorkerDied as error:
+        raise UserError(str(error), "is it a whole model of this runtime?") from error
+    finally:
+        shown.close()
+    return Trace(limit=limit, samples=samples)
+
+
+def read(path: Path) -> Trace:
+    """A stored trace. Raises: UserError."""
+    try:
+        return Trace.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise UserError(f"cannot read `{path}`: {error.strerror}", "`--trace FILE` writes one") from error
+    except ValidationError as error:
+        raise UserError(f"`{path}` is no trace of this version of edgepress", "measure again") from error
+
+
+def write(trace: Trace, path: Path) -> None:
+    with replacing(path) as temporary:
+        temporary.write_text(trace.model_dump_json(), encoding="utf-8")
+
+
+def render(trace: Trace) -> tuple[str, verdict.Status]:
+    """The text of a trace, ending in a newline, and its verdict: `ok` for a single model, which has no limit."""
+    lines, found = [], None
+    for samples in trace.samples:
+        value, interval = verdict.spread(verdict.log_percentiles(samples, 50))
+        tail, _ = verdict.spread(verdict.log_percentiles(samples, 90))
+        bounds = f"  [{'–'.join(show_seconds(bound) for bound in interval)}]" if interval else ""
+        lines.append(f"{samples.path}  median {show_seconds(value)}{bounds}  p90 {show_seconds(tail)}")
+    if len(trace.samples) > 1:
+        found = verdict.paired(trace.samples[0], trace.samples[1], trace.limit)
+        assert found.interval
+        low, high = found.interval
+        mark = {"ok": "ok  ", "FAIL": "FAIL", "undecided": "?   "}[found.status]
+        lines.append(f"{mark}  {found.value:.3f}x of {trace.limit:.3f}x  [{low:.3f}–{high:.3f}]")
+    lines.append(f"measured: {verdict.how(trace.samples[0])}")
+    if (busy := max(map(verdict.contention, trace.samples))) > verdict.CALM:
+        lines.append(f"contention {busy:.2f}: other work shares the cores")
+    return "\n".join(lines) + "\n", found.status if found else "ok"
+
+
+def _share(tolerance: str) -> float:
+    try:
+        return TypeAdapter(Share).validate_python(tolerance)
+    except ValidationError:
+        raise UserError(f"--tolerance: `{tolerance}` is not a share", "for example `5%`") from None
+
+
+def _runtime(file: Path) -> Runtime:
+    if not file.is_file():
+        raise UserError(f"there is no file `{file}`")
+    if file.suffix not in RUNTIMES:
+        raise UserError(f"`{file}` is neither .onnx nor .tflite", "give a model file")
+    return RUNTIMES[file.suffix]
