@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 .DEFAULT_GOAL := help
-.PHONY: help compress plan check test lint size schema readme bench-run bench-baselines bench-slower bench-gate clean
+.PHONY: help compress plan check test lint size schema readme bench-run bench-baselines bench-slower bench-gate bench-estimates clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -66,6 +66,10 @@ bench-slower: $(VENV)/.dev
 # How often is the gate wrong, with other work on the machine? Takes two hours, and goes on after an interruption: gate.json
 bench-gate: $(VENV)/.dev
 	$(BIN)/python -m tests.bench.gate
+
+# How far off are the estimates of devices? tests/bench/estimates.json
+bench-estimates: $(VENV)/.dev
+	$(BIN)/python -m tests.bench.estimates
 
 # The generated parts of README.md, from the result files
 readme: $(VENV)/.dev

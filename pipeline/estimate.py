@@ -127,14 +127,18 @@ def _seconds(samples: Samples) -> float:
 def _width(target: Target, row: Reference, logs: list[float]) -> tuple[float, str]:
     """The factor of the interval, and its name: conformal where the references carry one, else a rule of thumb.
 
-    The rule is never narrower than what the references miss each other by, leaving one out.
+    The rule is never narrower than what the references miss each other by, leaving one out; and no number of
+    references says how far the runtime that they were published for is from the target's own.
     """
     count, mean = len(logs), fmean(logs)
     left_out = sorted(abs(each - mean) * count / (count - 1) for each in logs) if count > 1 else [0.0]
+    proxy = row.runtime not in SAME[target.runtime]
     if count >= ENOUGH:
-        return math.exp(left_out[math.ceil(0.9 * (count + 1)) - 1]), "90% interval"
-    rough = ROUGH if row.threads > 1 or count == 1 else QUIET
-    factor = max(rough if row.runtime in SAME[target.runtime] else PROXY, math.exp(left_out[-1]))
+        factor = math.exp(left_out[math.ceil(0.9 * (count + 1)) - 1])
+        if not proxy or factor >= PROXY:
+            return factor, "90% interval"
+    rough = PROXY if proxy else ROUGH if row.threads > 1 or count == 1 else QUIET
+    factor = max(rough, math.exp(left_out[-1]))
     return factor, f"x{factor:.3g} interval"
 
 

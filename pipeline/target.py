@@ -115,6 +115,7 @@ class Target(Strict):
     reach: Literal["local", "none"] = Field(default="none", description="`none` means: estimated from this machine")
     preset: Literal["u8s8", "s8s8"] | None = Field(default=None, description="by default what suits the processor")
     extrapolate: Factor | None = Field(default=None, description="widens estimates outside the references' span")
+    calibrated: str | None = Field(default=None, description="when and with what the references were measured on it")
     references: list[Reference] = []
     regression: Regression = Field(default=Regression(), description="what `--baseline` allows")
     budgets: Budgets

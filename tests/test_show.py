@@ -153,6 +153,7 @@ reach                       none      default  `none` means: estimated from this
 preset                      —         default  by default what suits the processor (u8s8, s8s8)
 extrapolate                 —         default  widens estimates outside the references' span, such
                                                as x2
+calibrated                  —         default  when and with what the references were measured on it
 regression                                     what `--baseline` allows
 regression.size             0.05      default  how much larger the file may be
 regression.latency          0.05      default  how much slower it may run
