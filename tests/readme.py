@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,50 @@ def slower() -> str:
     for name, verdicts in found["verdicts"].items():
         lines.append(f"| {names[name]} | " + ", ".join(f"{word} {count}" for word, count in verdicts.items()) + " |")
     return "\n".join([*lines, "", _stamp(found)]) + "\n"
+
+
+def falsely() -> str:
+    """How often each rule was red: for an unchanged model it should never be, for a slower one always."""
+    found = results.read("gate")
+    cases = found["cases"]
+    share = f"{found['slower']['ratio']:.2f}x the work"
+    titles = [
+        f"{'unchanged' if case['candidate'] == 'unchanged' else share}, {'both cores busy' if case['busy'] else 'idle'}"
+        for case in cases
+    ]
+    lines = ["| red verdicts | " + " | ".join(titles) + " |", "|---" * (len(cases) + 1) + "|"]
+
+    def row(name: str, cells: Iterable[str]) -> None:
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+
+    row("gates", (str(case["gates"]) for case in cases))
+    row("**edgepress**", (f"**{case['red']:.1%}**" for case in cases))
+    row("edgepress, not decided", (f"{case['verdicts'].get('undecided', 0) / case['gates']:.1%}" for case in cases))
+    for rule in cases[0]["others"]:
+        row(f"{rule}, same samples", (f"{case['others'][rule]['same_samples']:.0%}" for case in cases))
+        row(f"{rule}, stored reference", (f"{case['others'][rule]['stored_reference']:.0%}" for case in cases))
+    row("seconds per gate (median)", (f"{case['seconds']:.0f}" for case in cases))
+    return "\n".join([*lines, "", f"{found['model']}, 1 thread, limit +5%. {_stamp(found)}"]) + "\n"
+
+
+def estimates() -> str:
+    """The error of every group of references, each estimated from the others."""
+    found = results.read("estimates")
+    lines = ["| target | rows of | precision | threads | references | median error | 90% below | inside | interval |"]
+    lines.append("|---" * 9 + "|")
+    for row in found["groups"]:
+        how = ", ".join(row["interval"])
+        cells = [row["target"], row["runtime"] + " (proxy)" * row["proxy"], row["precision"], row["threads"]]
+        cells += [
+            row["references"],
+            f"{row['median_error']:.0%}",
+            f"{row['p90_error']:.0%}",
+            f"{row['inside']:.0%}",
+            how,
+        ]
+        lines.append("| " + " | ".join(map(str, cells)) + " |")
+    checked = f"{found['checked_on_silicon']} of {found['profiles']} profiles were checked on silicon."
+    return "\n".join([*lines, "", f"{checked} {_stamp(found)}"]) + "\n"
 
 
 BLOCKS = {"run": run, "mistake": mistake, "baselines": baselines, "slower": slower}
