@@ -76,6 +76,12 @@ def _unlabelled(source: Source, path: Path) -> Examples:
     )
 
 
+def side(path: Path, most: int) -> int:
+    """A size for a folder of photos: their usual shorter side, rounded down to what networks halve, 32 to `most`."""
+    sides = sorted(map(min, pictures.sizes(_files(path))))
+    return max(32, min(most, sides[len(sides) // 2] // 32 * 32)) if sides else most
+
+
 def imagenet() -> tuple[str, ...]:
     """What ImageNet's 1,000 classes are called (WordNet's lemmas, from timm), in the order that networks tell them.
 

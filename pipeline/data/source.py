@@ -175,9 +175,7 @@ class Source(BaseModel):
 
     @property
     def kind(self) -> Kind:
-        if ".py:" in self.source:
-            return "user"
-        return _SUFFIXES.get(Path(self.source).suffix.lower(), "folder")
+        return kind_of(self.source)
 
     def path(self, base: Path) -> Path:
         """The file or folder; `UserError` when there is none."""
@@ -224,6 +222,11 @@ def _tuples(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: _tuples(each) for name, each in value.items()}
     return tuple(value) if isinstance(value, list) else value
+
+
+def kind_of(text: str) -> Kind:
+    """What a path leads to, by its name."""
+    return "user" if ".py:" in text else _SUFFIXES.get(Path(text).suffix.lower(), "folder")
 
 
 def _file(text: str) -> str:
