@@ -19,6 +19,7 @@ from .stage import MAIN_FILE, Artifact, Context, Made
 from .stages import TABLE
 
 if TYPE_CHECKING:
+    from .data import Dataset
     from .scores import Metric
 
 FORMAT = 3
@@ -90,14 +91,14 @@ class Engine:
         return METRICS[name]
 
     @property
-    def scored(self) -> data.Dataset:
+    def scored(self) -> Dataset:
         """What models are scored on: for `agreement` with the answers of the reference, once there are any."""
         if self.recipe.task.metric != "agreement":
             return self.data
         return self._answered if self.recipe.reference_label() in self.results else replace(self.data, labelled=False)
 
     @cached_property
-    def _answered(self) -> data.Dataset:
+    def _answered(self) -> Dataset:
         from .metadata import read, ready
         from .predict import predict
 

@@ -152,7 +152,8 @@ class Source(BaseModel):
     def _shorthand(cls, value: Any) -> Any:
         if not isinstance(value, dict):
             return {"from": value} if isinstance(value, str) else value
-        return _tuples(value)
+        # Behind a validator of Python values, pydantic is strict about lists for tuples as it is not in JSON.
+        return {name: each if name == "args" else _tuples(each) for name, each in value.items()}
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -218,7 +219,6 @@ class Source(BaseModel):
 
 
 def _tuples(value: Any) -> Any:
-    """Behind a validator of Python values, pydantic is strict about lists for tuples as it is not in JSON."""
     if isinstance(value, dict):
         return {name: _tuples(each) for name, each in value.items()}
     return tuple(value) if isinstance(value, list) else value

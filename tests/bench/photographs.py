@@ -38,7 +38,7 @@ def make(folder: Path, each: int) -> list[Path]:
             photograph = image.convert("RGB")
         for number in range(each):
             file = folder / f"{path.stem}-{number:02}.jpg"
-            found, quality = (varied(photograph, random) if number else (photograph, 95))
+            found, quality = varied(photograph, random) if number else (photograph, 95)
             found.save(file, quality=quality)
             made.append(file)
     return made
