@@ -64,7 +64,9 @@ def test_a_package_that_is_not_installed_is_named_with_the_command(
 
 
 def test_a_package_brings_its_network(tmp_path: Path) -> None:
-    text = f"name: x\ntask: {{data: digits}}\nstages: [{{use: load, from: {LITE}, model: timm/resnet18}}]\ntargets: []\n"
+    text = (
+        f"name: x\ntask: {{data: digits}}\nstages: [{{use: load, from: {LITE}, model: timm/resnet18}}]\ntargets: []\n"
+    )
     (tmp_path / "x.yaml").write_text(text)
     with pytest.raises(UserError, match=f"`{LITE}` is of `timm/tf_efficientnet_lite0`"):
         recipe.load(tmp_path / "x.yaml")

@@ -175,9 +175,7 @@ timm/resnet34@224  int8       7.5 ms   1        tflite   p90        [2]
 
 
 @pytest.mark.parametrize("name", [*TABLE, *shelf.files("recipes"), *shelf.files("targets")])
-def test_all_that_is_shipped_can_be_shown_and_read(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_all_that_is_shipped_can_be_shown_and_read(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("photos").mkdir()  # what the recipes for photos name, and a user brings
     if name in shelf.files("recipes"):
