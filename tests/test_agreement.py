@@ -87,4 +87,4 @@ def test_another_reference_is_another_score(mine: Path) -> None:
     second = "  - {use: load, name: other, from: net/model.safetensors}\n  - {use: export"
     mine.write_text(RECIPE.replace("  - {use: export", second, 1) + "reference: float\n")
     planned = {each.label: each.action for each in engine(mine).plan()}
-    assert planned == {"net": "cached", "other": "cached", "float": "cached", "int8": "run"}
+    assert planned == {"net": "cached", "other": "cached", "float": "run", "int8": "run"}, "score by score"
