@@ -72,7 +72,7 @@ def efficientnet() -> str:
     sure = "agreement_where_one_class_leads_by_0.1"
     for name, share in (
         ("the exported file, against its package's network and preprocessing", found["agreement"]),
-        (f"int8, against the exported file, calibrated on {int8['calibrated_on']} other JPEGs of these", int8["agreement"]),
+        (f"int8, against that file, calibrated on {int8['calibrated_on']} other JPEGs of these", int8["agreement"]),
         ("the same where one class leads by 0.1", int8[sure]),
     ):
         low, high = share["wilson_95"]
