@@ -19,6 +19,7 @@ from .stage import MAIN_FILE, Artifact, Context, Made
 from .stages import TABLE
 
 if TYPE_CHECKING:
+    from .data import Dataset
     from .scores import Metric
 
 FORMAT = 3
@@ -78,11 +79,32 @@ class Engine:
         from .scores import METRICS
 
         name, task = self.recipe.task.metric, self.data.task
+        if not self.data.labelled and name != "agreement":
+            said = f"`{self.data.name}` has no labels, which `{name}` counts by"
+            help = "`metric: agreement` counts how often a model answers as the one that it was made from"
+            place = self.recipe.document.nearest(("task", "metric"))
+            raise UserError([Problem(said, help, self.recipe.document.place(place))])
         if task not in data.METRICS[name]:
             fitting = ", ".join(each for each, tasks in data.METRICS.items() if task in tasks)
             said = f"`{self.data.name}` is a {task} task, which `{name}` cannot score"
             raise UserError([Problem(said, f"one of: {fitting}", self.recipe.document.place(("task", "metric")))])
         return METRICS[name]
+
+    @property
+    def scored(self) -> Dataset:
+        """What models are scored on: for `agreement` with the answers of the reference, once there are any."""
+        if self.recipe.task.metric != "agreement":
+            return self.data
+        return self._answered if self.recipe.reference_label() in self.results else replace(self.data, labelled=False)
+
+    @cached_property
+    def _answered(self) -> Dataset:
+        from .metadata import read, ready
+        from .predict import predict
+
+        file = Path(self.results[self.recipe.reference_label()].facts.files[0].path)
+        columns = {name: ready(read(file), self.data, self.data[name].x) for name in ("validation", "test")}
+        return self.data.answered({name: predict(file, each).argmax(1) for name, each in columns.items()})
 
     @cached_property
     def machine(self) -> Machine:
@@ -187,7 +209,7 @@ class Engine:
         )
         made: Made = step.stage.run(inputs, context)
         say(0, 1, f"measuring {self.metric.name}")
-        facts = examine.examine(made, folder, self.data, self.metric, source.entry.facts if source else None)
+        facts = examine.examine(made, folder, self.scored, self.metric, source.entry.facts if source else None)
         if source:
             facts["notes"]["agreement"] = examine.agreement(folder, source.entry.folder, self.data)
         files = made.presets.values() or [MAIN_FILE[made.kind]]
@@ -205,10 +227,16 @@ class Engine:
             "files": {name: paths.digest(paths.find(name, self.recipe.document.path)) for name in stage.files()},
             "data": self.data.digest,
             "metric": self.metric.name,
+            **self._against(entries),
             "seed": self.recipe.task.seed,
             "presets": self.presets if stage.per_preset else (),
             "versions": {n: found for n, found in self.versions.items() if n in stage.libraries or n in MEASURING},
         }
+
+    def _against(self, entries: dict[str, Entry]) -> dict[str, Any]:
+        """What `agreement` is with, once it is there."""
+        reference = entries.get(self.recipe.reference_label())
+        return {"reference": reference.facts["digests"]} if reference and self.metric.name == "agreement" else {}
 
     def _warnings(self, step: Step, facts: StageFacts) -> list[str]:
         """Where a stage did not do its job, counted against what it worked on."""

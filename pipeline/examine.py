@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from . import onnxio, zoo
-from .data import Dataset
+from .data import COUNTED, Dataset
 from .metadata import read, ready
 from .paths import digest
 from .predict import predict
@@ -26,6 +26,7 @@ def examine(made: Made, folder: Path, data: Dataset, metric: Metric, source: dic
     """Facts of the artifact in `folder`, as `StageFacts` has them: `parameters`, `macs`, `files` and `notes`.
 
     `source` is the facts of the artifact that it was made from; a TFLite file has its parameters and MACs.
+    Of `data` without labels every answer counts as right.
     The answers to the test images stay in the folder, for comparisons with what is made from it.
     """
     if made.kind == "torch":
@@ -67,10 +68,12 @@ def _file(path: Path, precision: str, data: Dataset, metric: Metric) -> dict[str
         answers = predict(path, ready(contract, data, x))
         if contract["output"]["kind"] == "probabilities":
             answers = _logits(answers, data)
+        if not data.labelled:  # the reference, which agrees with itself
+            y = answers.argmax(1)
         found[split] = {metric.name: metric(answers, y), "nll": nll(answers, y)}
     np.save(path.parent / f"{precision}.npy", answers)
-    # Right or wrong is all that accuracy needs for an interval; any other metric has its bootstrap draws.
-    plain = metric.name == "accuracy" and y.ndim == 1
+    # Right or wrong is all that a share needs for an interval; any other metric has its bootstrap draws.
+    plain = metric.name in COUNTED and y.ndim == 1
     correct = "".join("1" if right else "0" for right in answers.argmax(1) == y) if plain else ""
     resampled = [] if plain else metric.resampled(answers, y)
     return {

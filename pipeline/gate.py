@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from . import estimate
 from .bench import verdict
+from .data import COUNTED
 from .errors import Place
 from .facts import Machine, ModelFile, Report, Samples, StageFacts
 from .target import Budget, LatencyBudget, Level, Target, host_preset
@@ -162,7 +163,7 @@ def _memory(report: Report, target: Target, file: ModelFile, budget: Any, findin
 
 
 def _accuracy(report: Report, target: Target, file: ModelFile, budget: Any, finding: Finding) -> Finding:
-    if not file.correct:
+    if not file.correct or report.metric != "accuracy":
         return finding
     return _decided(finding, verdict.accuracy(file.correct, finding.limit), basis=_images(file, target.reach))
 
@@ -181,7 +182,7 @@ def _dropped(report: Report, file: ModelFile, finding: Finding) -> Finding:
 
 def _compared(report: Report, file: ModelFile, reference: ModelFile | None, finding: Finding) -> Finding:
     """What `file` loses of the recipe's metric against `reference`, on the same test examples."""
-    if report.metric == "accuracy" and not (reference and reference.resampled):
+    if report.metric in COUNTED and not (reference and reference.resampled):
         if reference is None or not file.correct or len(reference.correct) != len(file.correct):
             return _noted(replace(finding, basis=""), "no reference scored on the same test images")
         return _decided(finding, verdict.accuracy_drop(reference.correct, file.correct, finding.limit))

@@ -68,6 +68,20 @@ def ready(contract: dict[str, Any], data: Dataset, x: np.ndarray) -> tuple[np.nd
     )
 
 
+def photo(entry: dict[str, Any], path: Path) -> np.ndarray:
+    """An image file as the input `entry` of a contract takes it, (channels, height, width): read as in training."""
+    from .data import Input, pictures
+
+    raw = pictures.pixels(
+        path, grey=entry["color"] == "grey", size=tuple(entry["size"]), resize=entry["resize"] or "crop"
+    )
+    if entry["dtype"] == "uint8":
+        return raw
+    mean, std = (tuple(entry[name]) or (still,) for name, still in (("mean", 0.0), ("std", 1.0)))
+    found: np.ndarray = Input(entry["name"], "image", raw.shape, entry["scale"], mean, std).ready(raw[None])[0]
+    return found
+
+
 def embed(model: onnx.ModelProto, contract: dict[str, Any]) -> None:
     """Put the contract into an ONNX model, in place of one that it has."""
     kept = [p for p in model.metadata_props if p.key != METADATA_KEY]

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from . import __version__, copies, names, shelf, target, yamlio
+from .data import NAMES
+from .data.source import kind_of
 from .errors import Mistake, Place, UserError
 from .recipe import checked
 from .validation import validated
@@ -17,7 +19,8 @@ from .yamledit import edited
 from .yamlio import Document, Loc
 
 TEMPLATES = {"fashion-mnist": "mobilenet", "fashion-mnist-10k": "mobilenet", "sensor": "sensor", "text": "text"}
-"""What a recipe is made of, by its data; the user's own data goes through `GENERAL`, which brings no teacher."""
+"""What a recipe is made of, by its data; the user's own photos go through `PHOTOS`, other data through `GENERAL`."""
+PHOTOS = "mobilenet-imagefolder"
 GENERAL = "resnet"
 
 QUESTIONS = {
@@ -128,14 +131,29 @@ def _repository(folder: Path) -> Path:
 
 def template(name: str | None, data: Any) -> Path:
     """The recipe to make one of, for this data. Raises: UserError."""
-    fitting = TEMPLATES.get(data, GENERAL) if isinstance(data, str) else GENERAL
+    if isinstance(data, str) and data in NAMES:
+        fitting = TEMPLATES.get(data, GENERAL)
+    else:
+        said = data if isinstance(data, dict) else {"from": data}
+        photos = "image" in said or kind_of(str(said.get("from"))) == "folder"
+        fitting = PHOTOS if photos else GENERAL
     return shelf.find(name or fitting, "recipes")
+
+
+def _data(said: Any, written: Any, base: Path) -> Any:
+    """What the user said; of a plain folder of photos with what the template says of photos, at a size that fits."""
+    if not isinstance(said, str) or said in NAMES or not isinstance(written, dict) or not (base / said).is_dir():
+        return said
+    from .data.folder import side
+
+    return written | {"from": said, "size": side(base / said, most=written["size"])}
 
 
 def _recipe(wishes: Wishes, path: Path, board: Path, profile: Path) -> str:
     data = _said("--data", wishes.data)
-    changes: dict[Loc, Any] = {("task", "data"): data.data, ("targets",): [copies.relative(board, path)]}
     fresh = yamlio.parse(Document(path, copies.copied(template(wishes.recipe, data.data), path)))
+    data = _said("--data", yamlio.inline(_data(data.data, fresh.data["task"]["data"], path.parent)))
+    changes: dict[Loc, Any] = {("task", "data"): data.data, ("targets",): [copies.relative(board, path)]}
     document = yamlio.parse(Document(path, edited(fresh, changes)))
     text = document.text
     # The target is not written yet: its profile stands in for it. What is wrong with the data is told of `--data`.

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from .errors import UserError
+from .published import PACKAGES
+from .published import file as packaged
 
 SHIPPED = Path(__file__).parent / "shipped"
 
@@ -21,7 +23,9 @@ def folder_of(kind: str) -> Path:
 
 
 def find(name: str, source: Path) -> Path:
-    """The file that a recipe calls `name`: beside the recipe, or among the shipped files."""
+    """The file that a recipe calls `name`: beside the recipe, among the shipped files, or in a package of PyPI."""
+    if name in PACKAGES:
+        return packaged(name)
     beside = source.parent / name
     if beside.is_file():
         return beside

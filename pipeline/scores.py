@@ -80,6 +80,7 @@ METRICS = {
     "worst-recall": Metric("worst-recall", worst_recall),
     "auc": Metric("auc", auc),
     "mae": Metric("mae", mae, higher=False),
+    "agreement": Metric("agreement", accuracy),  # with the answers of the reference in the place of labels
 }
 """By name; `data.METRICS` has the tasks that each is for."""
 

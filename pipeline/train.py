@@ -135,7 +135,7 @@ def fit(
     """
     import torch
 
-    examples = Examples(data, "train", seed, flip=schedule.flip, shift=schedule.shift)
+    examples = Examples(data.to_learn_from(), "train", seed, flip=schedule.flip, shift=schedule.shift)
     batch = min(schedule.batch, len(examples))
     steps = len(examples) // batch
     if schedule.epochs == 0:
@@ -216,14 +216,15 @@ def _groups(module: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
 def _augmented(x: Tensor, flips: Tensor, moves: Tensor, shift: int) -> Tensor:
     """Mirror the images marked in `flips` (b,) and cut each at its `moves` (b, 2) from a copy padded by its edge."""
     import torch
-    from torch.nn import functional
+    from torchvision.transforms.v2 import functional
 
-    x = torch.where(flips[:, None, None, None], x.flip(-1), x)
+    x = torch.where(flips[:, None, None, None], functional.horizontal_flip(x), x)
     if not shift:
         return x
     height, width = x.shape[-2:]
-    padded = functional.pad(x, [shift] * 4, mode="replicate")
-    rows = moves[:, 0, None] + torch.arange(height)
-    columns = moves[:, 1, None] + torch.arange(width)
-    picture = torch.arange(len(x))[:, None, None]
-    return padded.permute(0, 2, 3, 1)[picture, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
+    padded = functional.pad(x, [shift], padding_mode="edge")
+    cut = [
+        functional.crop(image, top, left, height, width)
+        for image, (top, left) in zip(padded, moves.tolist(), strict=True)
+    ]
+    return torch.stack(cut)

@@ -214,12 +214,36 @@ def _create(network: Network, description: Description) -> nn.Module:
         takes = " and ".join(" × ".join(map(str, shape)) or "a number" for _, shape, _ in description.takes())
         if network.pretrained:
             raise UserError(
-                f"the published weights of `{network.arch}` could not be had: {first}",
-                "is there a network? Without one: fetch the file elsewhere, and `- {use: load, from: FILE, model: …}`",
+                f"the published weights of `{network.arch}` could not be had: {_published(home, name)}: {first}",
+                f"without a network: `pretrained: false` trains from scratch, or {_by_hand(home, name)}",
             ) from error
         help = "check the name and `args:`; some networks do not take inputs as small as these"
         raise UserError(f"{home} cannot build `{name}` for {takes}: {first}", help) from error
     return module
+
+
+def _published(home: str, name: str) -> str:
+    """Where the weights are: repository and file, or an address."""
+    if home == "torchvision":
+        from torchvision import models
+
+        return str(models.get_model_weights(name).DEFAULT.url)
+    repository = _repository(name)
+    return f"`model.safetensors` of huggingface.co/{repository}" if repository else "timm has none"
+
+
+def _by_hand(home: str, name: str) -> str:
+    """How weights come to a machine without a network."""
+    if home == "timm" and (repository := _repository(name)):
+        return f"`hf download {repository}` where there is one, and copy its cache (~/.cache/huggingface, or $HF_HOME)"
+    return "fetch the file elsewhere, and `- {use: load, from: FILE, model: …}`"
+
+
+def _repository(name: str) -> str | None:
+    import timm
+
+    config = timm.get_pretrained_cfg(name, allow_unregistered=True)
+    return config.hf_hub_id if config and config.has_weights else None
 
 
 def _timm(name: str, network: Network, description: Description) -> nn.Module:

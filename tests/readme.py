@@ -108,7 +108,31 @@ def estimates() -> str:
     return "\n".join([*lines, "", f"{checked} {_stamp(found)}"]) + "\n"
 
 
-BLOCKS = {"run": run, "mistake": mistake, "baselines": baselines, "slower": slower}
+def efficientnet() -> str:
+    """What the exported EfficientNet-Lite0 tells of photographs, against its package, and int8 against the export."""
+    found = results.read("efficientnet")
+    head = f"EfficientNet-Lite0, {found['images']} JPEGs of {found['photographs']} photographs"
+    lines = [f"| {head} | same class | 95% interval |", "|---|---|---|"]
+    int8 = found["int8"]
+    sure = "agreement_where_one_class_leads_by_0.1"
+    for name, share in (
+        ("the exported file, against its package's network and preprocessing", found["agreement"]),
+        (f"int8, against that file, calibrated on {int8['calibrated_on']} other JPEGs of these", int8["agreement"]),
+        ("the same where one class leads by 0.1", int8[sure]),
+    ):
+        low, high = share["wilson_95"]
+        lines.append(f"| {name} | {share['same']} of {share['of']} | {low:.1%}–{high:.1%} |")
+    return "\n".join([*lines, "", _stamp(found)]) + "\n"
+
+
+BLOCKS = {
+    "run": run,
+    "mistake": mistake,
+    "baselines": baselines,
+    "slower": slower,
+    "efficientnet": efficientnet,
+    "gate": falsely,
+}
 
 
 def rendered(readme: str) -> str:

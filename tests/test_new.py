@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 from pipeline import __version__, new, recipe, shelf, target, yamlio
+from pipeline.data.source import Source
 from tests.conftest import Said, edgepress
+from tests.data.made import photo
 
 WISHES = {"data": "fashion-mnist-10k", "target": "raspberry-pi-4", "latency": "20 ms", "size": "2 MB"}
 
@@ -196,9 +198,31 @@ def test_at_a_terminal_what_is_missing_is_asked_for(here: Path, monkeypatch: pyt
     assert "Latency at most [16 ms]" in said.out
 
 
+@pytest.mark.parametrize(("sides", "size"), [((96,), 96), ((300, 640, 200, 260), 224), ((17,), 32)])
+def test_photos_are_read_at_a_size_that_fits_them(sides: tuple[int, ...], size: int, here: Path) -> None:
+    for number, side in enumerate(sides):
+        photo(here / f"photos/cat/{number}.png", (side + 40, side))
+    photo(here / "photos/dog/1.png", (sides[0], sides[0]))
+    assert make(data="./photos").code == 0
+    found = recipe.load(Path("my-thing.yaml"))
+    assert isinstance(found.task.data, Source)
+    assert (found.task.data.source, found.task.data.size, found.task.data.color) == ("./photos", size, "rgb")
+    assert found.task.data.normalize is not None, "what the published weights expect"
+    text = Path("my-thing.yaml").read_text()
+    assert text.count("pretrained: true # from ImageNet, downloaded once; without a network: `pretrained: false`") == 1
+
+
+def test_data_of_a_mapping_is_as_it_was_said(here: Path) -> None:
+    photo(here / "photos/cat/1.png")
+    assert make(data="{from: ./photos, color: grey, size: 32}").code == 0
+    assert "  data: {from: ./photos, color: grey, size: 32}\n" in Path("my-thing.yaml").read_text()
+
+
 def test_the_recipe_to_start_from_fits_the_data() -> None:
     assert new.template(None, "fashion-mnist-10k").stem == "mobilenet"
     assert new.template(None, "sensor").stem == "sensor"
-    for own in ("./photos", {"from": "./photos", "size": 96}):
+    for own in ("./photos", {"from": "./photos", "size": 96}, {"from": "./labels.csv", "image": "path"}):
+        assert new.template(None, own).stem == "mobilenet-imagefolder"
+    for own in ("./labels.csv", "./x.npz", "./mine.py:load"):
         assert new.template(None, own).stem == "resnet", "it needs no teacher of other data"
     assert new.template("mobilenet", "./photos").stem == "mobilenet"

@@ -72,7 +72,7 @@ def test_what_is_here_counts_before_what_is_shipped(here: Path) -> None:
     (here / "targets").mkdir()
     (here / "targets/board.yaml").write_text("name: [\n")
     text = shelf.listing()
-    assert "  mobilenet  Mine, of two lines.\n" in text
+    assert "  mobilenet              Mine, of two lines.\n" in text
     assert "  board                 not readable: " in text, "a wrong file hides nothing else"
     assert shelf.find("mobilenet") == Path("recipes/mobilenet.yaml")
     assert shelf.find("board") == Path("targets/board.yaml")

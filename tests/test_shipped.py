@@ -10,6 +10,8 @@ from click.testing import CliRunner
 
 from pipeline.cli import cli
 from pipeline.facts import Report
+from tests.conftest import Place, edgepress
+from tests.photos import make as make_photos
 
 ROOT = Path(__file__).parents[1]
 
@@ -31,6 +33,27 @@ def test_mobilenet_from_end_to_end_on_little_data(tmp_path: Path, monkeypatch: p
         assert f"\n{target}    " in said.output
     assert "A smoke run" in said.output
     assert not list((tmp_path / "recipes").glob("mobilenet.lock.yaml.*"))
+
+
+def test_new_one_edit_and_run_on_photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a user without a network does, on little data."""
+    monkeypatch.chdir(tmp_path)
+    make_photos(Path("photos"), 120)
+    wishes = ("--data", "./photos", "--target", "host", "--latency", "1 s", "--size", "20 MB")
+    assert edgepress("new", "mine", *wishes).code == 0
+    Place(tmp_path).edit("mine.yaml", "pretrained: true", "pretrained: false")
+    little = (
+        "task.data.size=32",
+        "stages.base.epochs=1",
+        "stages.small.finetune.epochs=1",
+        "stages.small.finetune.batch=8",
+    )
+    said = edgepress("run", "mine.yaml", "--limit", "40", *(part for each in little for part in ("--set", each)))
+    assert said.code in (0, 1, 4), said
+    report = Report.model_validate_json((tmp_path / "runs/mine/limited/report.json").read_text(encoding="utf-8"))
+    assert [stage.name for stage in report.stages] == ["base", "small", "float", "int8", "int8-tflite"]
+    assert "recipe    " in said.out
+    assert "keep accuracy_drop" in said.out
 
 
 def test_the_teachers_are_those_of_the_lock_file() -> None:

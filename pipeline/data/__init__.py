@@ -29,8 +29,11 @@ METRICS = {
     "worst-recall": ("single-label", "multi-label"),
     "auc": ("single-label", "multi-label"),
     "mae": ("regression",),
+    "agreement": ("single-label",),
 }
 """What a model can be scored by, with the tasks that each is for; `scores` has the formulas."""
+COUNTED = ("accuracy", "agreement")
+"""Metrics that are a share of examples which are right or wrong: by their labels, or by the reference's answers."""
 
 Kind = Literal["image", "series", "numbers", "tokens"]
 Task = Literal["single-label", "multi-label", "regression"]
@@ -99,6 +102,8 @@ class Dataset:
     inputs: tuple[Input, ...]
     task: Task = "single-label"
     source: str = field(default="", compare=False)
+    labelled: bool = True
+    """Whether the answers in `splits` mean anything; of data without labels they are zeros."""
 
     def __getitem__(self, split: str) -> Split:
         return self.splits[split]
@@ -127,6 +132,17 @@ class Dataset:
     def ready(self, x: np.ndarray) -> tuple[np.ndarray, ...]:
         """Raw rows as models take them, one array an input."""
         return tuple(each.ready(raw) for each, raw in zip(self.inputs, self.columns(x), strict=True))
+
+    def to_learn_from(self) -> Dataset:
+        """Itself. Raises: UserError when there are no labels."""
+        if not self.labelled:
+            raise UserError(f"`{self.name}` has no labels to learn from", "take the stages that train out")
+        return self
+
+    def answered(self, y: dict[str, np.ndarray]) -> Dataset:
+        """The same examples with other answers, by split; splits without are left out."""
+        splits = {name: Split(self[name].x, each) for name, each in y.items()}
+        return replace(self, splits=splits, labelled=True)
 
     def limited(self, count: int) -> Dataset:
         """The first `count` examples of each split, for a smoke run."""

@@ -48,7 +48,7 @@ def divide(
     splits = {each: Split(examples.x[found], examples.y[found]) for each, found in rows.items()}
     inputs = tuple(_input(each, examples, rows["train"]) for each in examples.columns)
     assert examples.task is not None, "checked examples have a task"
-    return Dataset(name, examples.labels, splits, inputs, examples.task, source)
+    return Dataset(name, examples.labels, splits, inputs, examples.task, source, examples.labelled)
 
 
 def _dealt(
@@ -124,6 +124,8 @@ def _covering(examples: Examples, units: list[np.ndarray]) -> set[int]:
 
 
 def _classes(examples: Examples, rows: np.ndarray) -> set[int]:
+    if not examples.labelled:
+        return set()
     if examples.task == "single-label":
         return set(examples.y[rows].tolist())
     if examples.task == "multi-label":
@@ -132,7 +134,7 @@ def _classes(examples: Examples, rows: np.ndarray) -> set[int]:
 
 
 def _covered(examples: Examples, rows: np.ndarray, name: str) -> None:
-    if examples.task == "regression":
+    if examples.task == "regression" or not examples.labelled:
         return
     seen = _classes(examples, rows)
     lacking = [f"`{label}`" for index, label in enumerate(examples.labels) if index not in seen]

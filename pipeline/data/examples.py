@@ -41,6 +41,8 @@ class Examples:
     kinds: Mapping[str, Kind] = field(default_factory=dict)
     groups: np.ndarray | None = None
     part: np.ndarray | None = None
+    labelled: bool = True
+    """Without labels `y` is zeros, and `labels` are what a loaded model tells apart."""
 
     @property
     def columns(self) -> dict[str, np.ndarray]:

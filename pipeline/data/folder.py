@@ -1,4 +1,7 @@
-"""A folder of images: one folder a class, as deep as it may be, or `train`, `validation` and `test` with these."""
+"""A folder of images: one folder a class, as deep as it may be, or `train`, `validation` and `test` with these.
+
+With `labels:` it is any folder of images, which a loaded model tells apart and nobody has.
+"""
 
 from __future__ import annotations
 
@@ -22,6 +25,8 @@ _PARTS = {"train": "train", "training": "train", "validation": "validation", "va
 
 def read(source: Source, path: Path) -> Examples:
     """Examples in the order of their paths, whatever the order on the disk. Raises: UserError."""
+    if source.labels is not None:
+        return _unlabelled(source, path)
     tops = _folders(path)
     parts = {top: _PARTS.get(top.name.lower()) for top in tops}
     given = bool(tops) and all(parts.values())
@@ -51,6 +56,44 @@ def read(source: Source, path: Path) -> Examples:
         kinds={"input": "image"},
         groups=None if groups is None else groups[kept],
         part=np.array([parts[folder.parent] for folder in of])[kept] if given else None,
+    )
+
+
+def _unlabelled(source: Source, path: Path) -> Examples:
+    paths = _files(path)
+    if not paths:
+        raise UserError(f"`{path.name}`: no images{_instead(path)}", "images are " + " ".join(pictures.SUFFIXES))
+    names = [str(file.relative_to(path).as_posix()) for file in paths]
+    groups = _groups(names, source.group, path.name)
+    x, kept = pictures.read(paths, path, source)
+    return Examples(
+        x,
+        np.zeros(len(x), np.int64),
+        imagenet(),
+        kinds={"input": "image"},
+        groups=None if groups is None else groups[kept],
+        labelled=False,
+    )
+
+
+def side(path: Path, most: int) -> int:
+    """A size for a folder of photos: their usual shorter side, rounded down to what networks halve, 32 to `most`."""
+    sides = sorted(map(min, pictures.sizes(_files(path))))
+    return max(32, min(most, sides[len(sides) // 2] // 32 * 32)) if sides else most
+
+
+def imagenet() -> tuple[str, ...]:
+    """What ImageNet's 1,000 classes are called (WordNet's lemmas, from timm), in the order that networks tell them.
+
+    Two pairs have one name, such as the crane that flies and the one that lifts: these are told by their synset.
+    """
+    from timm.data import ImageNetInfo
+
+    info = ImageNetInfo("imagenet-1k")
+    names = [info.index_to_description(index, detailed=False) for index in range(info.num_classes())]
+    count = Counter(names)
+    return tuple(
+        name if count[name] == 1 else f"{name} ({info.index_to_label_name(index)})" for index, name in enumerate(names)
     )
 
 

@@ -1,4 +1,7 @@
-"""Image files to pixels, decoded once into memory."""
+"""Image files to pixels: what is trained on, and what a device has to do before it asks the exported file.
+
+Resizing is torchvision's, with antialiasing; of a photo it gives what `Resize(side)` and `CenterCrop(side)` give.
+"""
 
 from __future__ import annotations
 
@@ -31,6 +34,8 @@ _BROKEN = (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.Decom
 """What Pillow's decoders raise for bad files."""
 _TURNED = (5, 6, 7, 8)
 """EXIF orientations that swap height and width."""
+_LONGEST = 8
+"""More than so many times what is kept of an image need not be resized."""
 
 Found = TypeVar("Found")
 
@@ -58,11 +63,18 @@ def read(paths: Sequence[Path], root: Path, source: Source) -> tuple[np.ndarray,
         channels = 1 if grey else 3
         bounded(len(kept) * channels * size[0] * size[1], f"{len(kept)} images of {size[0]} × {size[1]}", root.name)
         images, wrong = _each(
-            partial(_pixels, grey=grey, size=size, resize=source.resize), [paths[i] for i in kept], root
+            partial(pixels, grey=grey, size=size, resize=source.resize), [paths[i] for i in kept], root
         )
         good = _kept(kept, images, wrong, root, source)
     found = [image for image in images if image is not None]
     return np.stack(found), good
+
+
+def sizes(paths: Sequence[Path]) -> list[tuple[int, int]]:
+    """Height and width of the images that can be read, among a thousand of `paths`."""
+    with _quiet():
+        headers, _ = _each(_header, paths[:: -(-len(paths) // 1000) or 1], Path())
+    return [(header.height, header.width) for header in headers if header]
 
 
 def bounded(needed: int, what: str, name: str) -> None:
@@ -164,24 +176,45 @@ def _size(headers: Sequence[Header], root: Path, source: Source) -> tuple[int, i
     return most
 
 
-def _pixels(path: Path, *, grey: bool, size: tuple[int, int], resize: str) -> np.ndarray:
-    """One image (channels, *size)."""
-    mode, (height, width) = "L" if grey else "RGB", size
+def pixels(path: Path, *, grey: bool, size: tuple[int, int], resize: str) -> np.ndarray:
+    """The image of a file, uint8 (channels, *size). Raises what Pillow's decoders raise for bad files."""
     with Image.open(path) as image:
+        mode, side = "L" if grey else "RGB", 2 * max(size)
         # A JPEG is decoded at ½, ¼ or ⅛ where that leaves twice what is needed; orientation may swap the sides.
-        side = 2 * max(size)
         image.draft(mode, (side, side))
         image.load()
         upright = _flat(ImageOps.exif_transpose(image), mode)
-    if upright.size != (width, height):
-        if resize == "crop":
-            upright = ImageOps.fit(upright, (width, height), Image.Resampling.BILINEAR)
-        elif resize == "squash":
-            upright = upright.resize((width, height), Image.Resampling.BILINEAR)
-        else:
-            upright = _padded(upright, width, height)
-    pixels = np.asarray(upright)
-    return pixels[None] if grey else np.ascontiguousarray(pixels.transpose(2, 0, 1))
+    found = np.asarray(_sized(upright, size, resize))
+    return found[None] if grey else np.ascontiguousarray(found.transpose(2, 0, 1))
+
+
+def _sized(image: Image.Image, size: tuple[int, int], resize: str) -> Image.Image:
+    """The middle of the image, all of it distorted, or all of it in the middle of black."""
+    from torchvision.transforms import functional
+
+    height, width = size
+    if image.size == (width, height):
+        return image
+    if resize == "squash":
+        return functional.resize(image, [height, width])
+    if resize == "pad":
+        inner = _inner(image, size, min)
+        left, top = (width - inner[1]) // 2, (height - inner[0]) // 2
+        whole = functional.resize(image, list(inner))
+        return functional.pad(whole, [left, top, width - inner[1] - left, height - inner[0] - top])
+    # What is cut off anyway goes first where it is most of the image: a very long one would be enlarged out of memory.
+    most = [min(image.height, _LONGEST * -(-image.width * height // width)),
+            min(image.width, _LONGEST * -(-image.height * width // height))]  # fmt: skip
+    image = functional.center_crop(image, most)
+    return functional.center_crop(functional.resize(image, list(_inner(image, size, max))), [height, width])
+
+
+def _inner(image: Image.Image, size: tuple[int, int], choose: Callable[[float, float], float]) -> tuple[int, int]:
+    """The image's height and width when one of them is that of `size`; the other is rounded down, as by `Resize`."""
+    (height, width), (high, wide) = size, (image.height, image.width)
+    if choose(height / high, width / wide) == height / high:
+        return height, max(1, height * wide // high)
+    return max(1, width * high // wide), width
 
 
 def _flat(image: Image.Image, mode: str) -> Image.Image:
@@ -195,12 +228,3 @@ def _flat(image: Image.Image, mode: str) -> Image.Image:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
     return image.convert(mode)
-
-
-def _padded(image: Image.Image, width: int, height: int) -> Image.Image:
-    """The whole image in the middle of black; Pillow's own rounds a very long one to no pixels."""
-    scale = min(width / image.width, height / image.height)
-    inner = max(1, round(image.width * scale)), max(1, round(image.height * scale))
-    page = Image.new(image.mode, (width, height))
-    page.paste(image.resize(inner, Image.Resampling.BILINEAR), ((width - inner[0]) // 2, (height - inner[1]) // 2))
-    return page

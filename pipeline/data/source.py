@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -21,16 +22,16 @@ from pydantic_core import CoreSchema
 from ..errors import Mistake, UserError, suggest
 from ..units import Share
 from ..yamlio import Document
-from . import NAMES, Dataset, Task
+from . import NAMES, Dataset, Input, Task
 
 Kind = Literal["folder", "table", "arrays", "user"]
 """What there is to read; each is a module here, with `read(source, path) -> Examples | Dataset`."""
 
 _SUFFIXES: dict[str, Kind] = {".csv": "table", ".tsv": "table", ".npz": "arrays"}
 _ARCHIVES = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".7z", ".rar")
-_IMAGES = {"size", "color", "resize", "unreadable"}
+_IMAGES = {"size", "color", "resize", "unreadable", "normalize"}
 _TAKES: dict[Kind, set[str]] = {
-    "folder": {*_IMAGES, "group"},
+    "folder": {*_IMAGES, "group", "labels"},
     "table": {*_IMAGES, "image", "label", "columns", "group", "task"},
     "arrays": {"task"},
     "user": {"args", "task"},
@@ -57,6 +58,23 @@ class Shares(BaseModel):
             )
         return self
 
+
+_UNLABELLED = Shares.model_validate({"validation": "30%", "test": "60%"})
+
+
+class Moments(BaseModel):
+    """What pixels, from 0 to 1, are normalised by: (x − mean) / std, a number a channel."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    mean: tuple[float, ...] = Field(min_length=1, max_length=3, description="of each channel", examples=[[0.5]])
+    std: tuple[Annotated[float, Field(gt=0)], ...] = Field(
+        min_length=1, max_length=3, description="of each channel", examples=[[0.5]]
+    )
+
+
+IMAGENET = Moments(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
+"""What most networks were trained with on ImageNet; `timm.get_pretrained_cfg(NAME)` has them of each."""
 
 Side = Annotated[int, Field(ge=8, le=4096)]
 
@@ -92,6 +110,16 @@ class Source(BaseModel):
     unreadable: Literal["refuse", "skip"] = Field(
         default="refuse", description="what to do when image files cannot be read"
     )
+    normalize: Literal["imagenet"] | Moments | None = Field(
+        default=None,
+        description="`imagenet`, or {mean: […], std: […]} of pixels from 0 to 1, as a published network expects; by "
+        "default the mean and deviation of the training images",
+    )
+    labels: Literal["imagenet"] | None = Field(
+        default=None,
+        description="the classes that a loaded model tells apart; the images then need no class folders, and models "
+        "are scored by `metric: agreement`",
+    )
     image: str | None = Field(default=None, description="the CSV's column of image paths, which count from its folder")
     label: str | tuple[str, ...] | None = Field(
         default=None, description="the CSV's column of labels, or several of 0 and 1 or of numbers; `label` by default"
@@ -108,7 +136,9 @@ class Source(BaseModel):
         examples=[r"(subject\d+)"],
     )
     split: Shares | None = Field(
-        default=None, description="how much is kept for validation and test; 10% and 20% by default"
+        default=None,
+        description="how much is kept for validation and test; 10% and 20% by default, or 30% and 60% where there are "
+        "no labels to learn from",
     )
     task: Task | None = Field(
         default=None,
@@ -123,7 +153,7 @@ class Source(BaseModel):
         if not isinstance(value, dict):
             return {"from": value} if isinstance(value, str) else value
         # Behind a validator of Python values, pydantic is strict about lists for tuples as it is not in JSON.
-        return {name: tuple(each) if isinstance(each, list) else each for name, each in value.items()}
+        return {name: each if name == "args" else _tuples(each) for name, each in value.items()}
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -146,9 +176,7 @@ class Source(BaseModel):
 
     @property
     def kind(self) -> Kind:
-        if ".py:" in self.source:
-            return "user"
-        return _SUFFIXES.get(Path(self.source).suffix.lower(), "folder")
+        return kind_of(self.source)
 
     def path(self, base: Path) -> Path:
         """The file or folder; `UserError` when there is none."""
@@ -169,7 +197,36 @@ class Source(BaseModel):
             if self.split is not None:
                 raise UserError(f"`{self.source}` gives its splits, and `split` would change them", "take `split` out")
             return found
-        return divide(found.checked(path.name, self.task), self.split, seed, path.stem, str(path))
+        shares = self.split if self.labels is None else self.split or _UNLABELLED
+        divided = divide(found.checked(path.name, self.task), shares, seed, path.stem, str(path))
+        return replace(divided, inputs=tuple(self._prepared(each, path) for each in divided.inputs))
+
+    def _prepared(self, input: Input, path: Path) -> Input:
+        """With what the recipe says about images."""
+        if input.kind != "image" or self.kind not in ("folder", "table"):
+            return input
+        input = replace(input, resize=self.resize)
+        moments = IMAGENET if self.normalize == "imagenet" else self.normalize
+        if moments is None:
+            return input
+        if {len(moments.mean), len(moments.std)} != {input.shape[0]}:
+            raise UserError(
+                f"`{path.name}`: `normalize` has {len(moments.mean)} means and {len(moments.std)} deviations, and the "
+                f"images have {input.shape[0]} channel{'s' * (input.shape[0] > 1)}",
+                "`color: rgb` makes three channels of each image, `color: grey` one",
+            )
+        return replace(input, mean=moments.mean, std=moments.std)
+
+
+def _tuples(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _tuples(each) for name, each in value.items()}
+    return tuple(value) if isinstance(value, list) else value
+
+
+def kind_of(text: str) -> Kind:
+    """What a path leads to, by its name."""
+    return "user" if ".py:" in text else _SUFFIXES.get(Path(text).suffix.lower(), "folder")
 
 
 def _file(text: str) -> str:

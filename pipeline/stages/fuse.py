@@ -50,7 +50,7 @@ class FuseEnsemble(Fuse):
         module.load_state_dict(
             {f"members.{k}.{name}": t for k, (m, _) in enumerate(loaded) for name, t in m.state_dict().items()}
         )
-        held_out = Examples(context.data, "validation", context.seed)
+        held_out = Examples(context.data.to_learn_from(), "validation", context.seed)
         labels = context.data["validation"].y
         members = {name: nll(logits(m, held_out), labels) for name, (m, _) in zip(self.models, loaded, strict=True)}
         save(module.eval(), description, context.folder / "model.safetensors")
@@ -133,7 +133,7 @@ class _Kitchen:
 
         key = tuple(sorted(members))
         if key not in self.tried:
-            data = self.context.data
+            data = self.context.data.to_learn_from()
             answers = logits(self.average(members), Examples(data, "validation", self.context.seed))
             self.tried[key] = self.context.metric.goodness(answers, data["validation"].y)
         return self.tried[key]

