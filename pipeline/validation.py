@@ -88,7 +88,8 @@ def _problem(document: Document, spot: Spot, details: ErrorDetails) -> Problem:
         return Problem(f"unknown option `{name}`", help, document.place(spot.where, key=True))
     if details["type"] == "missing":
         return Problem(f"missing option `{name}`", spot.about, document.place((*spot.where[:-1], "use")))
-    if tags := tags_of(spot.kind):
+    # What a stage says of its options together is told of the whole stage, and is no wrong `use`.
+    if (tags := tags_of(spot.kind)) and details["type"] != "value_error":
         return _no_stage(details, tags, place, document.place((*spot.where, "use")))
     return _bad_value(document, [(spot, details)])
 

@@ -203,6 +203,7 @@ def test_photos_are_read_at_a_size_that_fits_them(sides: tuple[int, ...], size: 
     for number, side in enumerate(sides):
         photo(here / f"photos/cat/{number}.png", (side + 40, side))
     photo(here / "photos/dog/1.png", (sides[0], sides[0]))
+    (here / "photos/dog/2.png").write_text("no picture")
     assert make(data="./photos").code == 0
     found = recipe.load(Path("my-thing.yaml"))
     assert isinstance(found.task.data, Source)

@@ -60,7 +60,7 @@ def error(path: Path, text: str) -> str:
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
 def test_every_shipped_recipe_loads(path: Path, tmp_path: Path) -> None:
     (tmp_path / "photos").mkdir()  # what the recipes for photos name, and a user brings
-    assert recipe.load(shutil.copy(path, tmp_path)).name == path.stem
+    assert recipe.load(shutil.copy(path, tmp_path / path.name)).name == path.stem
     assert path.read_text().startswith("# yaml-language-server: $schema=../schema/recipe.json\n")
 
 

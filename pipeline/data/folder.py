@@ -78,7 +78,7 @@ def _unlabelled(source: Source, path: Path) -> Examples:
 
 def side(path: Path, most: int) -> int:
     """A size for a folder of photos: their usual shorter side, rounded down to what networks halve, 32 to `most`."""
-    sides = sorted(map(min, pictures.sizes(_files(path))))
+    sides = sorted(map(min, pictures.sizes(_files(path), path)))
     return max(32, min(most, sides[len(sides) // 2] // 32 * 32)) if sides else most
 
 

@@ -70,10 +70,10 @@ def read(paths: Sequence[Path], root: Path, source: Source) -> tuple[np.ndarray,
     return np.stack(found), good
 
 
-def sizes(paths: Sequence[Path]) -> list[tuple[int, int]]:
+def sizes(paths: Sequence[Path], root: Path) -> list[tuple[int, int]]:
     """Height and width of the images that can be read, among a thousand of `paths`."""
     with _quiet():
-        headers, _ = _each(_header, paths[:: -(-len(paths) // 1000) or 1], Path())
+        headers, _ = _each(_header, paths[:: -(-len(paths) // 1000) or 1], root)
     return [(header.height, header.width) for header in headers if header]
 
 
