@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 .DEFAULT_GOAL := help
-.PHONY: help compress plan check test lint size schema readme bench-run bench-baselines bench-slower bench-gate bench-estimates bench-efficientnet clean
+.PHONY: help compress plan check test tutorial lint size schema readme bench-run bench-baselines bench-slower bench-gate bench-estimates bench-efficientnet clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -36,6 +36,10 @@ plan check: $(VENV)/.run
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
+
+# Every command of TUTORIAL.md in an empty folder, and what it prints
+tutorial: $(VENV)/.dev
+	$(BIN)/python -m tests.tutorial
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check pipeline tests
