@@ -131,3 +131,5 @@ def test_a_folder_that_is_not_there_is_told_at_its_place(tmp_path: Path) -> None
         recipe.load(path)
     assert f"{path}:6:" in str(error.value)
     assert "there is no file or folder `./photos`" in str(error.value)
+    with pytest.raises(UserError, match=r"`edgepress cp mobilenet-imagefolder mine\.yaml` makes a recipe of yours"):
+        recipe.load(ROOT / "recipes/mobilenet-imagefolder.yaml")

@@ -20,6 +20,7 @@ from pydantic import (
 from pydantic_core import CoreSchema
 
 from ..errors import Mistake, UserError, suggest
+from ..paths import folder_of
 from ..units import Share
 from ..yamlio import Document
 from . import NAMES, Dataset, Input, Task
@@ -82,6 +83,11 @@ Side = Annotated[int, Field(ge=8, le=4096)]
 def _there(text: str, info: ValidationInfo) -> str:
     """Only a recipe knows the folder that a path counts from; without one the path is checked when it is read."""
     if isinstance(info.context, Document) and (wrong := _missing(text, info.context.path.parent)):
+        recipe = info.context.path
+        if recipe.parent.resolve() == folder_of("recipes").resolve():
+            raise Mistake(
+                wrong[0], f"`edgepress cp {recipe.stem} mine.yaml` makes a recipe of yours: name your data there"
+            )
         raise Mistake(*wrong)
     return text
 
