@@ -48,6 +48,14 @@ ON_UNDECIDED = click.option(
     help="`warn`: exit 0 where a measurement leaves a budget open; a missing number still ends with 4.",
 )
 
+FORMAT = click.option(
+    "--format",
+    "formats",
+    multiple=True,
+    metavar="FORMAT[=FILE]",
+    help="text, json, markdown, github or junit, to standard output or a FILE.  [default: text]  Repeatable.",
+)
+
 
 @click.group(epilog=ending.EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="edgepress")
@@ -61,6 +69,7 @@ def cli() -> None:
 @LIMIT
 @click.option("--baseline", type=click.Path(path_type=Path), help="Folder of an accepted model to hold it against.")
 @ON_UNDECIDED
+@FORMAT
 @CACHE
 @RUNS
 def run(recipe: str, changes: tuple[str, ...], **options: Any) -> int:
@@ -77,6 +86,7 @@ def run(recipe: str, changes: tuple[str, ...], **options: Any) -> int:
 @cli.command()
 @click.argument("recipe")
 @ON_UNDECIDED
+@FORMAT
 @RUNS
 def check(recipe: str, **options: Any) -> int:
     """Judge the last run of RECIPE again, by the budgets as they stand now, without measuring."""

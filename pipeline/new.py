@@ -112,7 +112,8 @@ def new(wishes: Wishes, folder: Path) -> list[Path]:
     if problems:
         raise UserError(problems)
     root = _repository(folder)
-    run = f"edgepress run {shlex.quote(copies.relative(recipe, root / 'any').removeprefix('./'))}"
+    words = shlex.quote(copies.relative(recipe, root / "any").removeprefix("./"))
+    run = f"edgepress run {words} --format text --format github --format markdown=$GITHUB_STEP_SUMMARY"
     workflow = root / ".github/workflows" / f"edgepress-{wishes.name}.yml"
     texts[workflow] = WORKFLOW.format(name=wishes.name, version=__version__, run=yamlio.inline(run))
     copies.write(texts)

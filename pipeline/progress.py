@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from typing import TYPE_CHECKING
 
@@ -51,13 +52,14 @@ class Lines:
         pass
 
     def _print(self, line: str) -> None:
-        print(line, flush=True)
+        print(line, file=sys.stderr, flush=True)
 
 
 class Live:
     """For a terminal: a bar with what is going on, and a line for each finished stage above it."""
 
     def __init__(self) -> None:
+        from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
         columns = (
@@ -66,7 +68,7 @@ class Live:
             TimeElapsedColumn(),
             TextColumn("{task.fields[words]}"),
         )
-        self.bars = Progress(*columns, transient=True)
+        self.bars = Progress(*columns, transient=True, console=Console(stderr=True))
         self.bars.start()
         self.task: TaskID | None = None
 
@@ -88,7 +90,5 @@ class Live:
 
 
 def progress() -> Lines | Live:
-    """The one that suits standard output."""
-    import sys
-
-    return Live() if sys.stdout.isatty() else Lines()
+    """The one that suits standard error; standard output is for the report."""
+    return Live() if sys.stderr.isatty() else Lines()

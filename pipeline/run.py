@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import datetime
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from . import accepted, deliver, estimate, gate, lock
+from . import report as outcome
 from .bench import pairs, verdict
 from .cache import Cache
 from .chain import Step
@@ -18,7 +20,6 @@ from .facts import ModelFile, Report, Runtime, Samples, StageFacts
 from .paths import digest, replacing
 from .progress import Lines, Live, progress
 from .recipe import Recipe, load
-from .report import text
 from .target import Target
 from .target import load as load_target
 
@@ -40,8 +41,10 @@ def run(
     changes: Sequence[str] = (),
     baseline: Path | None = None,
     on_undecided: gate.OnUndecided = "fail",
+    formats: Sequence[str] = (),
 ) -> int:
-    """Make, measure and judge, also against the accepted model in `baseline`; print the report, give the exit code."""
+    """Make, measure and judge, also against the accepted model in `baseline`; show the report, give the exit code."""
+    outputs = [outcome.parse(words) for words in formats]
     recipe = load(path, changes)
     engine = Engine(recipe, Cache(cache), limit)
     targets = engine.targets
@@ -56,13 +59,14 @@ def run(
         shown.close()
     with replacing(folder / REPORT) as temporary:
         temporary.write_text(report.model_dump_json(), encoding="utf-8")
-    return _judge(report, recipe, targets, on_undecided)
+    return _judge(report, recipe, targets, on_undecided, outputs)
 
 
-def check(path: Path, *, runs: Path, on_undecided: gate.OnUndecided = "fail") -> int:
+def check(path: Path, *, runs: Path, on_undecided: gate.OnUndecided = "fail", formats: Sequence[str] = ()) -> int:
     """Judge the stored measurements of the last run by the budgets as they stand now."""
+    outputs = [outcome.parse(words) for words in formats]
     report, recipe, targets = _last(path, runs)
-    return _judge(report, recipe, targets, on_undecided)
+    return _judge(report, recipe, targets, on_undecided, outputs)
 
 
 def accept(path: Path, *, runs: Path, folder: Path | None, force: bool) -> int:
@@ -92,7 +96,7 @@ def _last(path: Path, runs: Path) -> tuple[Report, Recipe, list[Target]]:
             f"`{file}` is damaged, or from another version of edgepress", f"`edgepress run {path}` makes it anew"
         ) from error
     if report.data["recipe_sha256"] != digest(path):
-        print(f"note: {path} has changed since this run; its models are as they were then\n")
+        print(f"note: {path} has changed since this run; its models are as they were then", file=sys.stderr)
     recipe = load(path, report.data.get("set", ()))
     report = report.model_copy(update={"keep": _limit(recipe)})
     return report, recipe, [load_target(file) for file in recipe.target_files()]
@@ -103,11 +107,17 @@ def _limit(recipe: Recipe) -> float | None:
     return kept[1] if kept else None
 
 
-def _judge(report: Report, recipe: Recipe, targets: list[Target], on_undecided: gate.OnUndecided) -> int:
+def _judge(
+    report: Report,
+    recipe: Recipe,
+    targets: list[Target],
+    on_undecided: gate.OnUndecided,
+    outputs: Sequence[outcome.Output],
+) -> int:
     kept = recipe.keep.limit()
     place = recipe.document.place(("keep", kept[0])) if kept else None
     findings = gate.judge(report, targets, place)
-    print(text.render(report, findings, on_undecided), end="")
+    outcome.show(outputs, report, findings, on_undecided)
     return gate.exit_code(findings, on_undecided)
 
 

@@ -223,8 +223,8 @@ class Place:
     def run(self, *options: object) -> Said:
         return edgepress("run", self.recipe, "--cache", self.cache, "--runs", self.runs, *options)
 
-    def check(self) -> Said:
-        return edgepress("check", self.recipe, "--runs", self.runs)
+    def check(self, *options: object) -> Said:
+        return edgepress("check", self.recipe, "--runs", self.runs, *options)
 
     def plan(self, *options: object) -> dict[str, tuple[str, str]]:
         """label → (action, why)."""

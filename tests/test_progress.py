@@ -31,7 +31,7 @@ def test_a_log_gets_few_lines(capsys: pytest.CaptureFixture[str], monkeypatch: p
         now += 0.25
         lines.advance(step + 1, 100, f"step {step + 1}")
     lines.end(FACTS)
-    assert capsys.readouterr().out.splitlines() == [
+    assert capsys.readouterr().err.splitlines() == [
         "[4/8] small: prune.channels",
         "[4/8] small: 40%, step 40",
         "[4/8] small: 80%, step 80",
@@ -42,7 +42,7 @@ def test_a_log_gets_few_lines(capsys: pytest.CaptureFixture[str], monkeypatch: p
 def test_a_stage_without_a_name_is_not_said_twice(capsys: pytest.CaptureFixture[str]) -> None:
     progress.Lines().begin("export.onnx", "export.onnx", 0, 2)
     progress.Lines().begin("measuring latency", "measuring latency", -1, 0)
-    assert capsys.readouterr().out.splitlines() == ["[1/2] export.onnx", "measuring latency"]
+    assert capsys.readouterr().err.splitlines() == ["[1/2] export.onnx", "measuring latency"]
 
 
 def test_output_that_is_no_terminal_gets_lines() -> None:

@@ -27,7 +27,7 @@ def report(place: Place) -> Report:
 
 def test_it_ends_well(finished: tuple[Place, Said]) -> None:
     place, said = finished
-    assert (said.code, said.err) == (0, ""), said
+    assert said.code == 0, said
     assert "exit 0" in said.out
     assert [stage.name for stage in report(place).stages] == LABELS
 
@@ -94,7 +94,7 @@ def test_again_everything_is_cached_and_the_lock_the_same_bytes(copy: Place) -> 
     assert said.code == 0
     assert all(stage.cached for stage in report(copy).stages)
     assert copy.lock.read_bytes() == before
-    assert said.out.count(": cached, ") == len(LABELS)
+    assert said.err.count(": cached, ") == len(LABELS)
 
 
 def test_a_smoke_run_writes_no_lock_and_no_evidence(tmp_path: Path) -> None:
@@ -143,7 +143,7 @@ def test_check_says_when_the_recipe_has_changed_since(copy: Place) -> None:
     assert "has changed since" not in copy.check().out
     copy.edit("recipe.yaml", "60 points", "0.001 points")
     said = copy.check()
-    assert "has changed since this run" in said.out
+    assert "has changed since this run" in said.err
     assert said.code in (1, 4), "the recipe's own budget is read anew"
 
 

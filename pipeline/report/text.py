@@ -37,7 +37,7 @@ _ADVICE = {
 def render(report: Report, findings: Sequence[Finding], on_undecided: OnUndecided = "fail") -> str:
     """The whole text, ending in a newline."""
     blocks = [_title(report), _stages(report), _warnings(report), _gate(findings)]
-    blocks.append(_summary(report, findings, on_undecided))
+    blocks.append(summary(report, findings, on_undecided))
     return "\n\n".join("\n".join(block) for block in blocks if block) + "\n"
 
 
@@ -55,18 +55,11 @@ def _stages(report: Report) -> list[str]:
     """One line a stage, and one with its changes against the stage that it worked on."""
     if not report.stages:
         return []
-    metric = next((name for stage in report.stages for file in stage.files for name in _first(file)), "accuracy")
-    table = [["stage", "", "parameters", "size", "MACs", "val", "test", "latency"]]
-    rows = {stage.name: _Row(report, stage, metric) for stage in report.stages}
-    for stage in report.stages:
-        row = rows[stage.name]
-        table.append([stage.name, stage.use, *row.cells()])
-        before = next((rows[name] for name in stage.inputs if name in rows), None)
-        if before is not None:
-            table.append(["", f"vs {before.name}", *row.changes(before)])
+    table = stage_table(report)
     widths = [max(len(line[column]) for line in table) for column in range(len(table[0]))]
     widths[0], widths[1] = min(widths[0], 15), min(widths[1], 19)
-    lines = [f"{metric} on validation and test {report.data.get('kind', 'images')}; latency on this machine, 1 thread"]
+    kind = report.data.get("kind", "images")
+    lines = [f"{shown_metric(report)} on validation and test {kind}; latency on this machine, 1 thread"]
     for line in table:
         left = [_cut(cell, width).ljust(width) for cell, width in zip(line[:2], widths, strict=False)]
         right = [cell.rjust(width) for cell, width in zip(line[2:-1], widths[2:], strict=False)]
@@ -77,6 +70,24 @@ def _stages(report: Report) -> list[str]:
             f"contention {median(busy):.2f}: other work shares the cores; latencies are CPU time, which it hardly moves"
         )
     return lines
+
+
+def shown_metric(report: Report) -> str:
+    return next((name for stage in report.stages for file in stage.files for name in _first(file)), "accuracy")
+
+
+def stage_table(report: Report) -> list[list[str]]:
+    """Cells: a header, then for each stage its numbers and, below, their changes against the stage it worked on."""
+    metric = shown_metric(report)
+    table = [["stage", "", "parameters", "size", "MACs", "val", "test", "latency"]]
+    rows = {stage.name: _Row(report, stage, metric) for stage in report.stages}
+    for stage in report.stages:
+        row = rows[stage.name]
+        table.append([stage.name, stage.use, *row.cells()])
+        before = next((rows[name] for name in stage.inputs if name in rows), None)
+        if before is not None:
+            table.append(["", f"vs {before.name}", *row.changes(before)])
+    return table
 
 
 class _Row:
@@ -153,9 +164,9 @@ def _gate(findings: Sequence[Finding]) -> list[str]:
     for name, group in groupby(findings, key=lambda finding: finding.target):
         each = list(group)
         lines += [""] * bool(lines) + _wrapped(f"{name}    ", _head(each))
-        cells = [_cells(finding) for finding in each]
-        widths = [max(len(row[column]) for row in cells) for column in range(len(cells[0]))]
-        for finding, row in zip(each, cells, strict=True):
+        table = [cells(finding) for finding in each]
+        widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))]
+        for finding, row in zip(each, table, strict=True):
             check, value, limit, share, rest = row
             aligned = [check.ljust(widths[0]), value.rjust(widths[1]), limit.ljust(widths[2]), share.rjust(widths[3])]
             text = "no number; a missing measurement never passes" if finding.value is None else ""
@@ -172,7 +183,7 @@ def _head(findings: Sequence[Finding]) -> str:
     return f"{file}, latency {latency.label}: {latency.basis}" if latency else file
 
 
-def _cells(finding: Finding) -> tuple[str, str, str, str, str]:
+def cells(finding: Finding) -> tuple[str, str, str, str, str]:
     """Check, value, limit, the share of the limit that is used, and the interval with the excess."""
     if finding.value is None:
         return finding.check, "", "", "", ""
@@ -206,7 +217,7 @@ def _interval(interval: tuple[float, float], unit: Unit) -> str:
     return f"[{(' to ' if interval[0] < 0 else '–').join(ends)}]"
 
 
-def _summary(report: Report, findings: Sequence[Finding], on_undecided: OnUndecided) -> list[str]:
+def summary(report: Report, findings: Sequence[Finding], on_undecided: OnUndecided) -> list[str]:
     if not findings:
         return ["No budget to meet: the recipe names no target and keeps nothing.  exit 0"]
     required = [finding for finding in findings if finding.level == "required"]
