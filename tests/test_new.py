@@ -90,7 +90,7 @@ def test_the_job_runs_the_recipe_from_the_top_of_the_repository(
     *_, install, run = found["jobs"]["compress"]["steps"]
     assert install["run"] == f"pip install edgepress=={__version__}"
     program, verb, path, *options = shlex.split(run["run"])
-        assert options[::2] == ["--format"] * 3
+    assert options[::2] == ["--format"] * 3
     assert (program, verb) == ("edgepress", "run")
     top = job.parents[2]
     assert (top / path).resolve() == (work / folder / "my-thing.yaml").resolve()
