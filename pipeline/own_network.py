@@ -1,9 +1,10 @@
-"""A network of the user's own: `def build(classes, inputs, **args)` in a file that the recipe names.
+"""A network of the user's own: `def build(num_classes, in_chans, …)` in a file that the recipe names.
 
-The function gets the recipe's `args`. If it has parameters of these names, and `args` does not set them, it gets
-`classes`, how many numbers the network answers, and `inputs`, one `zoo.Takes` for each input with its `name`, `kind`,
-`shape` of one example and, of tokens, `vocabulary`. It returns an nn.Module that takes one tensor (batch, *shape) for
-each input and answers one float tensor (batch, classes), for a batch of any size.
+The function gets the recipe's `args`. If it has parameters of these names, and `args` does not set them, it also gets
+`num_classes`, how many numbers the network answers; `in_chans`, the first dimension of its only input (channels of an
+image or a series, columns of numbers; not of tokens); and `inputs`, one `zoo.Takes` for each input, with its `name`,
+`kind`, `shape` of one example and, of tokens, `vocabulary`. It returns an nn.Module that takes one tensor
+(batch, *shape) for each input and answers one float tensor (batch, num_classes), for a batch of any size.
 """
 
 from __future__ import annotations
@@ -14,8 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .errors import UserError
-from .usercode import Code, Function, theirs
+from .usercode import Code, Function, OwnCodeError, theirs
 from .zoo import Description, Network
 
 BATCHES = (1, 3)
@@ -23,12 +23,12 @@ BATCHES = (1, 3)
 
 
 def create(network: Network, description: Description, code: Code) -> nn.Module:
-    """The module with fresh weights, tried on zeros. Raises: UserError for all that the contract above forbids."""
+    """The module with fresh weights, tried on zeros. Raises: OwnCodeError for all that the contract above forbids."""
     function = code[network.arch]
     module = function(**_told(function, network.args, description))
     if not isinstance(module, nn.Module):
         what = "the class" if isinstance(module, type) else f"a {type(module).__name__}"
-        raise UserError(f"{function.about} returned {what}", "return an nn.Module")
+        raise OwnCodeError(f"{function.about} returned {what}", "return an nn.Module")
     module.register_forward_pre_hook(_usual_layout)
     module.eval()
     for batch in BATCHES:
@@ -38,11 +38,11 @@ def create(network: Network, description: Description, code: Code) -> nn.Module:
 
 def _told(function: Function, args: dict[str, Any], description: Description) -> dict[str, Any]:
     """`args`, and what the signature asks for beside them."""
-    try:
-        wanted = inspect.signature(function.called).parameters
-    except ValueError:  # of a class written in C
-        wanted = {}
-    known = {"classes": description.classes, "inputs": description.inputs_told()}
+    wanted = inspect.signature(function.called).parameters
+    inputs = description.inputs_told()
+    known: dict[str, Any] = {"num_classes": description.classes, "inputs": inputs}
+    if len(inputs) == 1 and inputs[0].kind != "tokens":
+        known["in_chans"] = inputs[0].shape[0]
     return {name: value for name, value in known.items() if name in wanted} | args
 
 
@@ -62,13 +62,13 @@ def _try(module: nn.Module, function: Function, description: Description, batch:
     help = f"return one float tensor (batch, {description.classes})"
     if not isinstance(answers, Tensor):
         count = f" of {len(answers)}" if isinstance(answers, tuple | list) else ""
-        raise UserError(f"the network of {function.about} answers a {type(answers).__name__}{count}", help)
+        raise OwnCodeError(f"the network of {function.about} answers a {type(answers).__name__}{count}", help)
     shape = " × ".join(map(str, answers.shape)) or "a number"
     if tuple(answers.shape) != (batch, description.classes):
-        raise UserError(f"the network of {function.about}, given {shapes}, answers {shape}", _meant(answers, help))
+        raise OwnCodeError(f"the network of {function.about}, given {shapes}, answers {shape}", _meant(answers, help))
     if not answers.is_floating_point():
-        raise UserError(f"the network of {function.about} answers {answers.dtype}", help)
+        raise OwnCodeError(f"the network of {function.about} answers {answers.dtype}", help)
 
 
 def _meant(answers: Tensor, help: str) -> str:
-    return f"{help}: a function with a parameter `classes` is told how many" if answers.ndim == 2 else help
+    return f"{help}: a function with a parameter `num_classes` is told how many" if answers.ndim == 2 else help

@@ -69,6 +69,10 @@ def _bound(body: Iterable[ast.AST]) -> Iterator[str]:
             yield from _bound(ast.iter_child_nodes(node))
 
 
+class OwnCodeError(UserError):
+    """What is wrong with the user's code, or what it did wrong; it belongs to where the recipe names it."""
+
+
 @dataclass(frozen=True)
 class Function:
     """A function by its name in a file whose bytes are `source`."""
@@ -79,9 +83,9 @@ class Function:
 
     @classmethod
     def read(cls, text: str, base: Path) -> Function:
-        """What a recipe in the folder `base` calls `text`. Raises: UserError."""
+        """What a recipe in the folder `base` calls `text`. Raises: OwnCodeError."""
         if wrong := missing(text, base):
-            raise UserError(*wrong)
+            raise OwnCodeError(*wrong)
         file, name = parts(text)
         return cls(base / file, name, (base / file).read_bytes())
 
@@ -96,17 +100,17 @@ class Function:
 
     @cached_property
     def called(self) -> Callable[..., Any]:
-        """The function itself; its file is run for it. Raises: UserError."""
+        """The function itself; its file is run for it. Raises: OwnCodeError."""
         module = _module(self.path, self.source)
         function = getattr(module, self.name, None)
         if not callable(function):
             known = [each for each, value in vars(module).items() if callable(value) and not each.startswith("_")]
-            raise UserError(f"`{self.path.name}` has no function `{self.name}`", suggest(self.name, known))
+            raise OwnCodeError(f"`{self.path.name}` has no function `{self.name}`", suggest(self.name, known))
         found: Callable[..., Any] = function
         return found
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """What it returns. Raises: UserError, with the line, when it raises anything."""
+        """What it returns. Raises: OwnCodeError, with the line, when it raises anything."""
         called = self.called
         try:
             return called(*args, **kwargs)
@@ -127,16 +131,15 @@ class Code:
         return cls({name: Function.read(name, base) for name in sorted(set(names))})
 
     def __getitem__(self, name: str) -> Function:
-        """The function called `name`, by this recipe or by a file that it loads. Raises: UserError."""
-        for known in (name, f"./{name}", name.removeprefix("./")):
-            if known in self.functions:
-                return self.functions[known]
-        raise UserError(
-            f"the network is built by `{name}`, and only code that the recipe names is run",
-            f"if you trust it, name it: `model: {name}`, from the recipe's folder",
-        )
+        """The function that the recipe calls `name`. Raises: UserError for any other, which a file may ask for."""
+        if name not in self.functions:
+            raise UserError(
+                f"the network is built by `{name}`, and only code that the recipe names is run",
+                "if you trust that code, say where it is: `{use: load, from: …, model: ./my_model.py:build}`",
+            )
+        return self.functions[name]
 
-    def blamed(self, error: Exception) -> UserError | None:
+    def blamed(self, error: Exception) -> OwnCodeError | None:
         """`error` as a mistake in one of these files, if it went through one."""
         for function in self.functions.values():
             if _lines(error, function.path):
@@ -144,7 +147,7 @@ class Code:
         return None
 
 
-def theirs(error: Exception, path: Path, what: str) -> UserError:
+def theirs(error: Exception, path: Path, what: str) -> OwnCodeError:
     """The user's own mistake: where in their file, and the last line of what Python prints."""
     lines = _lines(error, path)
     place = f"{path}:{lines[-1]}" if lines else str(path)
@@ -154,7 +157,7 @@ def theirs(error: Exception, path: Path, what: str) -> UserError:
     if isinstance(error, ModuleNotFoundError) and (path.parent / f"{error.name}.py").is_file():
         help += f"; only the file itself is read: put what it needs of `{error.name}.py` into it, or install that"
     said = [line for line in traceback.format_exception_only(error) if not line.startswith(" ")]
-    return UserError(f"{what} failed: {said[0].strip().splitlines()[0]}", help)
+    return OwnCodeError(f"{what} failed: {said[0].strip().splitlines()[0]}", help)
 
 
 def _lines(error: BaseException, path: Path) -> list[int]:

@@ -7,7 +7,7 @@ the user's own is `./my_model.py:build`; a description that names one is believe
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, cast
@@ -43,8 +43,9 @@ NO_CODE = Code()
 
 def _there(arch: str, info: ValidationInfo) -> str:
     """Only a recipe knows the folder that a path counts from."""
-    own = usercode.is_function(arch) and isinstance(info.context, Document)
-    if own and (wrong := usercode.missing(arch, info.context.path.parent)):
+    if not usercode.is_function(arch) or not isinstance(info.context, Document):
+        return arch
+    if wrong := usercode.missing(arch, info.context.path.parent):
         raise Mistake(*wrong)
     return arch
 
@@ -57,8 +58,8 @@ class Network(BaseModel):
 
     arch: Annotated[str, AfterValidator(_there)] = Field(
         pattern=rf"^(timm|torchvision)/[a-z0-9_.]+$|^edgepress/[a-z0-9-]+$|{usercode.WRITTEN}",
-        description="`timm/NAME`, `torchvision/NAME`, `edgepress/NAME`, or your own function that returns an nn.Module: "
-        "`./my_model.py:build`, a path that counts from the recipe's folder",
+        description="`timm/NAME`, `torchvision/NAME`, `edgepress/NAME`, or your own function that returns an "
+        "nn.Module: `./my_model.py:build`, a path that counts from the recipe's folder",
     )
     args: dict[str, Any] = Field(
         default_factory=dict, description="arguments of the network's constructor, or of your function"
@@ -185,7 +186,13 @@ class Description(BaseModel):
             import torch_pruning
 
             graph = torch_pruning.DependencyGraph().build_dependency(module.eval(), self.example())
-            graph.load_pruning_history(self.pruned)
+            try:
+                graph.load_pruning_history(self.pruned)
+            except (AttributeError, IndexError, KeyError, RuntimeError) as error:
+                raise UserError(
+                    f"`{self.network.arch}` has no layers for the pruning that was recorded: {error}",
+                    "is it the network that was pruned?",
+                ) from error
         return module.to(memory_format=torch.channels_last) if self.channels and not self.network.own else module
 
 
@@ -236,24 +243,39 @@ def read(path: Path) -> tuple[Description | None, dict[str, Tensor]]:
 
 
 def fill(module: nn.Module, tensors: dict[str, Any], path: Path) -> nn.Module:
-    """Put `tensors` into `module`; any difference is an error with the count and the first one."""
+    """Put `tensors` into `module`. Raises: UserError with the first that is missing, surplus, or of another shape."""
     expected = module.state_dict()
-    wrong = [
-        f"`{name}` is {_shape(tensors.get(name))}, the network has {_shape(expected.get(name))}"
-        for name in sorted(expected.keys() | tensors.keys())
-        if _shape(tensors.get(name)) != _shape(expected.get(name))
-    ]
-    if wrong:
+    kinds = {
+        "missing: `{0}`": sorted(expected.keys() - tensors.keys()),
+        "not in the network: `{0}`": sorted(tensors.keys() - expected.keys()),
+        "`{0}` is {1}, the network has {2}": [
+            name for name in sorted(expected.keys() & tensors.keys()) if expected[name].shape != tensors[name].shape
+        ],
+    }
+    if wrong := {words: names for words, names in kinds.items() if names}:
+        first = [
+            words.format(names[0], _shape(tensors.get(names[0])), _shape(expected.get(names[0])))
+            + (f" and {len(names) - 1} more" if names[1:] else "")
+            for words, names in wrong.items()
+        ]
         raise UserError(
-            f"`{path}` does not fit the network: {len(wrong)} of {len(expected)} tensors differ; first {wrong[0]}",
-            "is it a checkpoint of another architecture, or of another number of classes or channels?",
+            f"`{path}` does not fit the network; {'; '.join(first)}",
+            "is it a checkpoint of another architecture, or of another number of classes or channels?"
+            if (prefix := _prefix(expected, tensors)) is None
+            else f"each name begins with `{prefix}`: save the state dict of the module inside",
         )
     module.load_state_dict(tensors)
     return module.eval()
 
 
+def _prefix(expected: Mapping[str, Any], tensors: Mapping[str, Any]) -> str | None:
+    """What a wrapper, such as DataParallel, has put before every name; None if that is not all that differs."""
+    head = next(iter(tensors), "").partition(".")[0] + "."
+    return head if {f"{head}{name}" for name in expected} == set(tensors) else None
+
+
 def _shape(tensor: Any) -> str:
-    return "missing" if tensor is None else "×".join(map(str, tensor.shape)) or "a number"
+    return "" if tensor is None else "×".join(map(str, tensor.shape)) or "a number"
 
 
 def _create(network: Network, description: Description) -> nn.Module:
