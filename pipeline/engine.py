@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -75,13 +75,15 @@ class Engine:
         try:
             return data.load(task.data, self.limit, base=self.recipe.document.path.parent, seed=task.seed)
         except UserError as error:
-            raise _at(self.recipe.document.place(("task", "data")), error) from error
+            raise error.at(self.recipe.document.place(("task", "data"))) from error
 
     @cached_property
     def metric(self) -> Metric:
         from .scores import METRICS
 
         name, task = self.recipe.task.metric, self.data.task
+        if not isinstance(name, str):
+            return name.metric(self.recipe.document.path.parent, self.recipe.document.place(("task", "metric")))
         if task not in data.METRICS[name]:
             fitting = ", ".join(each for each, tasks in data.METRICS.items() if task in tasks)
             said = f"`{self.data.name}` is a {task} task, which `{name}` cannot score"
@@ -137,7 +139,7 @@ class Engine:
                 wrong = error if isinstance(error, UserError) else self.code.blamed(error)
                 if wrong is None:
                     raise
-                raise _at(self._place(position, wrong), wrong) from error
+                raise wrong.at(self._place(position, wrong)) from error
             progress.end(self.results[step.label].facts)
         return [result.facts for result in self.results.values()]
 
@@ -226,7 +228,7 @@ class Engine:
             "inputs": [entries[label].facts["digests"] for label in _sources(step)],
             "files": {name: paths.digest(paths.find(name, self.recipe.document.path)) for name in stage.files()},
             "data": self.data.digest,
-            "metric": self.metric.name,
+            "metric": [self.metric.name, *self.metric.key] if self.metric.key else self.metric.name,
             "seed": self.recipe.task.seed,
             "presets": self.presets if stage.per_preset else (),
             "versions": {n: found for n, found in self.versions.items() if n in stage.libraries or n in MEASURING},
@@ -265,11 +267,6 @@ class Engine:
                 if facts.notes.get(note, 1.0) < AGREEMENT
             ]
         return found
-
-
-def _at(place: Place, error: UserError) -> UserError:
-    """`error`, with a place for each problem that has none."""
-    return UserError([replace(each, place=each.place or place) for each in error.problems])
 
 
 def _sources(step: Step) -> list[str]:

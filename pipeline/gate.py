@@ -11,7 +11,7 @@ from .bench import verdict
 from .errors import Place
 from .facts import Machine, ModelFile, Report, Samples, StageFacts
 from .target import Budget, LatencyBudget, Level, Target, host_preset
-from .units import ERRORS, Relative
+from .units import Relative
 
 Status = Literal["ok", "FAIL", "undecided", "no number"]
 Label = Literal["measured", "estimated", "cited"]
@@ -157,7 +157,7 @@ def _metric_dropped(report: Report, file: ModelFile, reference: ModelFile | None
     finding = _noted(finding, f"against {report.reference}")
     values = tuple(each.scores["test"][report.metric] for each in (reference, file))
     found = verdict.metric_drop(
-        reference.resampled, file.resampled, (values[0], values[1]), finding.limit, higher=report.metric not in ERRORS
+        reference.resampled, file.resampled, (values[0], values[1]), finding.limit, higher=not report.error
     )
     return _decided(finding, found)
 
@@ -170,7 +170,7 @@ def _images(file: ModelFile, reach: str) -> str:
 def _keep(report: Report, findings: list[Finding], place: Place | None) -> Finding:
     """The worst drop of the files that go to a target, or of the last stage's when there is no target."""
     assert report.keep is not None
-    unit: Unit = "percent" if report.metric in ERRORS else "points"
+    unit: Unit = "percent" if report.error else "points"
     check = "keep accuracy_drop" if report.metric == "accuracy" else f"keep metric_drop ({report.metric})"
     finding = Finding("recipe", check, "required", "no number", report.keep, unit, place=place)
     paths = {each.file for each in findings if each.file}

@@ -37,7 +37,7 @@ def run(path: Path, *, cache: Path, runs: Path, limit: int | None, changes: Sequ
     engine = Engine(recipe, Cache(cache), limit)
     targets = engine.targets
     folder = runs / recipe.name if limit is None else runs / recipe.name / "limited"
-    shown = progress()
+    shown = progress(error=recipe.task.lower_is_better)
     try:
         engine.run(shown)
         locked = lock.write(engine, folder) if limit is None else None
@@ -100,7 +100,8 @@ def _measured(engine: Engine, stages: list[StageFacts], shown: Lines | Live) -> 
             "images": {name: len(split.y) for name, split in engine.data.splits.items()},
         },
         reference=recipe.reference_label(),
-        metric=recipe.task.metric,
+        metric=engine.metric.name,
+        lower_is_better=not engine.metric.higher,
         keep=_limit(recipe),
         targets=[str(file) for file in recipe.target_files()],
         stages=stages,

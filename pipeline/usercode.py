@@ -18,7 +18,10 @@ from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any
 
-from .errors import UserError, suggest
+from pydantic import ValidationInfo
+
+from .errors import Mistake, UserError, suggest
+from .yamlio import Document
 
 WRITTEN = r"^[^:\n]+\.py:[A-Za-z_]\w*$"
 """How a recipe names one."""
@@ -42,6 +45,13 @@ def missing(text: str, base: Path) -> tuple[str, str] | None:
         known = [each.name for each in path.parent.glob("*.py")] if path.parent.is_dir() else []
         return f"there is no file `{file}`", suggest(path.name, known, "a path counts from the recipe's folder")
     return undefined(path, name)
+
+
+def there(text: str, info: ValidationInfo) -> str:
+    """A pydantic validator: only a recipe knows the folder that a path counts from."""
+    if isinstance(info.context, Document) and (wrong := missing(text, info.context.path.parent)):
+        raise Mistake(*wrong)
+    return text
 
 
 def undefined(path: Path, name: str) -> tuple[str, str] | None:

@@ -28,7 +28,6 @@ from pydantic_core import CoreSchema
 from . import usercode
 from .errors import Mistake, UserError
 from .usercode import Code
-from .yamlio import Document
 
 Task = Literal["single-label", "multi-label", "regression"]
 
@@ -42,12 +41,7 @@ NO_CODE = Code()
 
 
 def _there(arch: str, info: ValidationInfo) -> str:
-    """Only a recipe knows the folder that a path counts from."""
-    if not usercode.is_function(arch) or not isinstance(info.context, Document):
-        return arch
-    if wrong := usercode.missing(arch, info.context.path.parent):
-        raise Mistake(*wrong)
-    return arch
+    return usercode.there(arch, info) if usercode.is_function(arch) else arch
 
 
 class Network(BaseModel):
