@@ -157,12 +157,13 @@ def plan(recipe: str, changes: tuple[str, ...], limit: int | None, cache: Path) 
 
 @cli.command()
 @click.argument("files", nargs=-1, required=True)
-def validate(files: tuple[str, ...]) -> int:
+@SET
+def validate(files: tuple[str, ...], changes: tuple[str, ...]) -> int:
     """Check recipes and targets, without running anything."""
     from .recipe import validate as problems_of
     from .shelf import find
 
-    problems = problems_of([find(name) for name in files])
+    problems = problems_of([find(name) for name in files], changes)
     for problem in problems:
         click.echo(f"{problem}\n", err=True)
     if problems:

@@ -48,7 +48,7 @@ def _answers(paths: list[Path], schedule: Schedule, view: int, seed: int, contex
 
 
 def _teacher(path: Path, context: Context) -> nn.Module:
-    module, description = load(path)
+    module, description = load(path, context.code)
     if description.classes != len(context.data.labels):
         raise UserError(
             f"the teacher answers {description.classes} classes, the data has {len(context.data.labels)}",

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 from . import data, machine, paths, target
 from .cache import Cache, Entry, key_of
 from .chain import Step
-from .errors import Problem, UserError
+from .errors import Place, Problem, UserError
 from .facts import Machine, ModelFile, StageFacts
 from .recipe import Recipe
 from .stage import MAIN_FILE, Artifact, Context, Made
 from .stages import TABLE
+from .usercode import Code, OwnCodeError
 
 if TYPE_CHECKING:
     from .data import Dataset
@@ -72,7 +73,10 @@ class Engine:
     @cached_property
     def data(self) -> data.Dataset:
         task = self.recipe.task
-        return data.load(task.data, self.limit, base=self.recipe.document.path.parent, seed=task.seed)
+        try:
+            return data.load(task.data, self.limit, base=self.recipe.document.path.parent, seed=task.seed)
+        except UserError as error:
+            raise error.at(self.recipe.document.place(("task", "data"))) from error
 
     @cached_property
     def metric(self) -> Metric:
@@ -84,6 +88,8 @@ class Engine:
             help = "`metric: agreement` counts how often a model answers as the one that it was made from"
             place = self.recipe.document.nearest(("task", "metric"))
             raise UserError([Problem(said, help, self.recipe.document.place(place))])
+        if not isinstance(name, str):
+            return name.metric(self.recipe.document.path.parent, self.recipe.document.place(("task", "metric")))
         if task not in data.METRICS[name]:
             fitting = ", ".join(each for each, tasks in data.METRICS.items() if task in tasks)
             said = f"`{self.data.name}` is a {task} task, which `{name}` cannot score"
@@ -105,6 +111,12 @@ class Engine:
         file = Path(self.results[self.recipe.reference_label()].facts.files[0].path)
         columns = {name: ready(read(file), self.data, self.data[name].x) for name in ("validation", "test")}
         return self.data.answered({name: predict(file, each).argmax(1) for name, each in columns.items()})
+
+    @cached_property
+    def code(self) -> Code:
+        """The functions that the recipe names as networks, as their files were when it was first asked for."""
+        networks = [network for stage in self.recipe.stages for network in stage.networks()]
+        return Code.read((each.arch for each in networks if each.own), self.recipe.document.path.parent)
 
     @cached_property
     def machine(self) -> Machine:
@@ -145,12 +157,20 @@ class Engine:
             progress.begin(step.label, step.stage.use, position, len(steps))
             try:
                 self.results[step.label] = self._result(step, progress)
-            except UserError as error:
-                place = self.recipe.document.place(("stages", position, "use"))
-                problems = [replace(problem, place=problem.place or place) for problem in error.problems]
-                raise UserError(problems) from error
+            except Exception as error:
+                wrong = error if isinstance(error, UserError) else self.code.blamed(error)
+                if wrong is None:
+                    raise
+                raise wrong.at(self._place(position, wrong)) from error
             progress.end(self.results[step.label].facts)
         return [result.facts for result in self.results.values()]
+
+    def _place(self, position: int, error: UserError) -> Place:
+        """Where the recipe is to be changed: at the user's function, if a stage names the one that went wrong."""
+        document, loc = self.recipe.document, ("stages", position)
+        names = (each for each, value in document.scalars(loc) if value in self.code.functions)
+        own = next(names, None) if isinstance(error, OwnCodeError) else None
+        return document.place(own or (*loc, "use"))
 
     def _result(self, step: Step, progress: Progress) -> Result:
         started, made = time.monotonic(), []
@@ -190,8 +210,10 @@ class Engine:
                 make(folder)
                 return {}
 
-            return self.cache.make({"derived": key, "format": FORMAT}, maker).folder
+            material = {"derived": key, "format": FORMAT, **self._codes(step, entries)}
+            return self.cache.make(material, maker).folder
 
+        entries = {label: result.entry for label, result in self.results.items()}
         inputs = {name: self.results[name].artifact for name in step.named}
         source = self.results[step.input] if step.input else None
         if source:
@@ -206,15 +228,17 @@ class Engine:
             presets=self.presets,
             say=say,
             derive=derive,
+            code=self.code,
         )
         made: Made = step.stage.run(inputs, context)
         say(0, 1, f"measuring {self.metric.name}")
-        facts = examine.examine(made, folder, self.scored, self.metric, source.entry.facts if source else None)
+        before = source.entry.facts if source else None
+        facts = examine.examine(made, folder, self.scored, self.metric, before, self.code)
         if source:
             facts["notes"]["agreement"] = examine.agreement(folder, source.entry.folder, self.data)
         files = made.presets.values() or [MAIN_FILE[made.kind]]
         digests = [paths.digest(folder / name) for name in files]
-        return {**facts, "presets": made.presets, "digests": digests}
+        return {**facts, "presets": made.presets, "digests": digests, **self._codes(step, entries)}
 
     def _material(self, step: Step, entries: dict[str, Entry]) -> dict[str, Any]:
         """Everything that shapes the result of a step, for its key."""
@@ -226,17 +250,29 @@ class Engine:
             "inputs": [entries[label].facts["digests"] for label in _sources(step)],
             "files": {name: paths.digest(paths.find(name, self.recipe.document.path)) for name in stage.files()},
             "data": self.data.digest,
-            "metric": self.metric.name,
+            "metric": [self.metric.name, *self.metric.key] if self.metric.key else self.metric.name,
             **self._against(entries),
             "seed": self.recipe.task.seed,
             "presets": self.presets if stage.per_preset else (),
             "versions": {n: found for n, found in self.versions.items() if n in stage.libraries or n in MEASURING},
+            **self._codes(step, entries),
         }
 
     def _against(self, entries: dict[str, Entry]) -> dict[str, Any]:
         """What `agreement` is with, once it is there."""
         reference = entries.get(self.recipe.reference_label())
         return {"reference": reference.facts["digests"]} if reference and self.metric.name == "agreement" else {}
+
+    def _codes(self, step: Step, entries: dict[str, Entry]) -> dict[str, dict[str, str]]:
+        """`code`: the digest of each file that builds a network of this step, or one that it works on; else nothing.
+
+        Weights alone do not tell what `forward` does with them, so the code goes along with them until the export.
+        """
+        found = {each.arch: self.code[each.arch].digest for each in step.stage.networks() if each.own}
+        if step.stage.takes in (None, "torch"):
+            for label in _sources(step):
+                found |= entries[label].facts.get("code", {})
+        return {"code": found} if found else {}
 
     def _warnings(self, step: Step, facts: StageFacts) -> list[str]:
         """Where a stage did not do its job, counted against what it worked on."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 import difflib
 import unicodedata
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Self
 
 WIDEST = 160
 """Longer source lines are cut around the place, in characters."""
@@ -66,6 +67,10 @@ class UserError(Exception):
             problems = Problem(problems, help)
         self.problems = [problems] if isinstance(problems, Problem) else list(problems)
         super().__init__("\n\n".join(map(str, self.problems)))
+
+    def at(self, place: Place) -> Self:
+        """The same, with `place` for each problem that has none."""
+        return type(self)([replace(each, place=each.place or place) for each in self.problems])
 
 
 class Mistake(ValueError):

@@ -15,6 +15,7 @@ from .predict import predict
 from .scores import Metric, nll
 from .scores import agreement as alike
 from .stage import MAIN_FILE, Made
+from .usercode import Code
 
 FLOAT_VIEW = "float.onnx"
 """A torch model is measured as the float ONNX file that it exports to, so that all stages compare in one runtime."""
@@ -22,15 +23,22 @@ TFLITE_RUNTIME_EXAMPLES = 500
 """tflite-runtime is there to prove compatibility, and slow on x86: it answers the first test examples only."""
 
 
-def examine(made: Made, folder: Path, data: Dataset, metric: Metric, source: dict[str, Any] | None) -> dict[str, Any]:
+def examine(
+    made: Made,
+    folder: Path,
+    data: Dataset,
+    metric: Metric,
+    source: dict[str, Any] | None,
+    code: Code = zoo.NO_CODE,
+) -> dict[str, Any]:
     """Facts of the artifact in `folder`, as `StageFacts` has them: `parameters`, `macs`, `files` and `notes`.
 
     `source` is the facts of the artifact that it was made from; a TFLite file has its parameters and MACs.
-    Of `data` without labels every answer counts as right.
+    Of `data` without labels every answer counts as right. `code` is what may build a network of the user's own.
     The answers to the test images stay in the folder, for comparisons with what is made from it.
     """
     if made.kind == "torch":
-        onnxio.export(zoo.load(folder / MAIN_FILE["torch"])[0], data, folder / FLOAT_VIEW)
+        onnxio.export(zoo.load(folder / MAIN_FILE["torch"], code)[0], data, folder / FLOAT_VIEW)
         names = {"float32": FLOAT_VIEW}
     elif made.presets:
         names = dict(made.presets)

@@ -6,6 +6,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from .units import ERRORS
+
 Runtime = Literal["onnxruntime", "litert", "tflite-runtime"]
 
 
@@ -86,6 +88,8 @@ class Report(Facts):
     """Name of the stage that accuracy drops are counted from."""
     metric: str = "accuracy"
     """What `keep` and the stage table count in."""
+    lower_is_better: bool = False
+    """Of a metric of the user's own; `units.ERRORS` has the others."""
     keep: float | None
     """The recipe's own `keep: {metric_drop: …}`: points, or of an error the share that it may grow by."""
     targets: list[str]
@@ -98,3 +102,8 @@ class Report(Facts):
     """By target, the file that the last one is not to fall behind; its times are in `samples`."""
     references: list[Samples]
     """The judged files and the reference models that device estimates rest on, one thread each."""
+
+    @property
+    def error(self) -> bool:
+        """Whether the metric is an error, which grows by percent; a share falls by points."""
+        return self.lower_is_better or self.metric in ERRORS

@@ -12,7 +12,7 @@ from .data import COUNTED
 from .errors import Place
 from .facts import Machine, ModelFile, Report, Samples, StageFacts
 from .target import Budget, LatencyBudget, Level, Target, host_preset
-from .units import ERRORS, Relative
+from .units import Relative
 
 Status = Literal["ok", "FAIL", "undecided", "no number"]
 Label = Literal["measured", "estimated", "cited"]
@@ -190,7 +190,7 @@ def _compared(report: Report, file: ModelFile, reference: ModelFile | None, find
         return _noted(replace(finding, basis=""), f"no reference scored by {report.metric} on the same test examples")
     values = tuple(each.scores["test"][report.metric] for each in (reference, file))
     found = verdict.metric_drop(
-        reference.resampled, file.resampled, (values[0], values[1]), finding.limit, higher=report.metric not in ERRORS
+        reference.resampled, file.resampled, (values[0], values[1]), finding.limit, higher=not report.error
     )
     return _decided(finding, found)
 
@@ -203,7 +203,7 @@ def _images(file: ModelFile, reach: str) -> str:
 def _keep(report: Report, findings: list[Finding], place: Place | None) -> Finding:
     """The worst drop of the files that go to a target, or of the last stage's when there is no target."""
     assert report.keep is not None
-    unit: Unit = "percent" if report.metric in ERRORS else "points"
+    unit: Unit = "percent" if report.error else "points"
     check = "keep accuracy_drop" if report.metric == "accuracy" else f"keep metric_drop ({report.metric})"
     finding = Finding("recipe", check, "required", "no number", report.keep, unit, place=place)
     paths = {each.file for each in findings if each.file}

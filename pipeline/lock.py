@@ -34,6 +34,7 @@ def content(engine: Engine) -> dict[str, Any]:
                 "options": step.stage.model_dump(mode="json", by_alias=True, exclude={"name", "use"}),
                 "key": result.entry.key,
                 "sha256": result.entry.facts["digests"],
+                **({"code_sha256": code} if (code := result.entry.facts.get("code")) else {}),
                 "parameters": facts.parameters,
                 "macs": facts.macs,
                 "files": {

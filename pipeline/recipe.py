@@ -24,9 +24,11 @@ from .data import METRICS, NAMES
 from .data.source import Source
 from .errors import Mistake, Problem, UserError, suggest
 from .names import Name
+from .own_metric import OwnMetric
 from .stage import Stage
 from .stages import TABLE
-from .units import Drop, Points
+from .units import ERRORS, Drop, Points
+from .usercode import is_function
 from .validation import in_order, validated
 from .yamlio import Document
 
@@ -77,8 +79,10 @@ class Task(_Options):
     data: Source | Shipped = Field(
         description="the name of a data set, or a folder of images, a .csv, an .npz or `./my_data.py:load` of your own"
     )
-    metric: Annotated[str, AfterValidator(_metric)] = Field(
-        default="accuracy", description="what a model is scored by", examples=list(METRICS)
+    metric: OwnMetric | Annotated[str, AfterValidator(_metric)] = Field(
+        default="accuracy",
+        description="what a model is scored by, or `./my_metric.py:f` of your own",
+        examples=list(METRICS),
     )
     seed: int = Field(default=0, ge=0, lt=2**32, description="of every random choice")
 
@@ -91,6 +95,18 @@ class Task(_Options):
         if isinstance(value, str) and not any(mark in value for mark in "./\\"):
             raise Mistake("there is no such data set", suggest(value, NAMES))
         return Source.model_validate(value, context=info.context)
+
+    @field_validator("metric", mode="wrap")
+    @classmethod
+    def _known_or_own(cls, value: Any, handler: ValidatorFunctionWrapHandler, info: ValidationInfo) -> Any:
+        """The same for a metric."""
+        if isinstance(value, dict) or (isinstance(value, str) and is_function(value)):
+            return OwnMetric.model_validate(value, context=info.context, strict=True)
+        return value if isinstance(value, OwnMetric) else handler(value)
+
+    @property
+    def lower_is_better(self) -> bool:
+        return self.metric in ERRORS if isinstance(self.metric, str) else self.metric.lower_is_better
 
 
 class Keep(_Options):
@@ -190,16 +206,22 @@ def _unserved(recipe: Recipe) -> Iterator[Problem]:
             )
 
 
-def validate(files: Iterable[Path]) -> list[Problem]:
-    """Every problem of recipes with their targets, and of target files, each once."""
+def validate(files: Iterable[Path], changes: Sequence[str] = ()) -> list[Problem]:
+    """Every problem of recipes with their targets, and of target files, each once.
+
+    `changes` are `--set` arguments, for every recipe.
+    """
     problems: list[Problem] = []
     for file in files:
         try:
             document = yamlio.read(file)
-            if is_target(document):
-                validated(document, target.Target)
-            else:
+            if not is_target(document):
+                overrides.apply(document, changes)
                 checked(document)
+            elif changes:
+                raise UserError(f"`--set` is for recipes, and `{file}` is none")
+            else:
+                validated(document, target.Target)
         except UserError as error:
             problems += [problem for problem in error.problems if problem not in problems]
     return problems

@@ -48,9 +48,9 @@ def run(
     recipe = load(path, changes)
     engine = Engine(recipe, Cache(cache), limit)
     targets = engine.targets
-    held = accepted.read(baseline, recipe.task.metric, engine.data.digest) if baseline else {}
+    held = accepted.read(baseline, engine.metric.name, engine.data.digest) if baseline else {}
     folder = runs / recipe.name if limit is None else runs / recipe.name / "limited"
-    shown = progress()
+    shown = progress(error=recipe.task.lower_is_better)
     try:
         engine.run(shown)
         locked = lock.write(engine, folder) if limit is None else None
@@ -140,7 +140,8 @@ def _measured(engine: Engine, stages: list[StageFacts], held: dict[str, ModelFil
             "images": {name: len(split.y) for name, split in engine.data.splits.items()},
         },
         reference=recipe.reference_label(),
-        metric=recipe.task.metric,
+        metric=engine.metric.name,
+        lower_is_better=not engine.metric.higher,
         keep=_limit(recipe),
         targets=[str(file) for file in recipe.target_files()],
         stages=stages,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -18,14 +19,18 @@ class Metric:
     name: str
     function: Callable[[np.ndarray, np.ndarray], float]
     higher: bool = True
+    key: Sequence[Any] = ()
+    """What tells it apart beside its name, as JSON data: of a user's own, its file and arguments."""
 
     def __call__(self, answers: np.ndarray, y: np.ndarray) -> float:
         return float(self.function(answers, y))
 
     def goodness(self, answers: np.ndarray, y: np.ndarray) -> float:
-        """In points, more is better: 100 times a share, or minus the error in percent of the labels' mean size."""
+        """In points, more is better: 100 times a share, or minus 100 times an error: that of numbers is counted in
+        their mean size."""
         value = self(answers, y)
-        return 100 * value if self.higher else -100 * value / max(float(np.abs(y).mean()), 1e-9)
+        size = max(float(np.abs(y).mean()), 1e-9) if y.dtype.kind == "f" else 1
+        return 100 * value if self.higher else -100 * value / size
 
     def resampled(self, answers: np.ndarray, y: np.ndarray) -> list[float]:
         """The metric on `RESAMPLES` bootstrap draws of the examples (Efron, 1979)."""

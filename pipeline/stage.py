@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from .names import Name
+from .usercode import Code
+from .zoo import NO_CODE, Network
 
 if TYPE_CHECKING:
     from .data import Dataset
@@ -70,6 +72,7 @@ class Context:
         presets: the integer presets that the recipe's targets need, the host's first.
         say: takes (steps done, steps in all, a few words) as often as a stage likes.
         derive: `derive(key, make)` is the folder of a cached by-product, such as a teacher's logits.
+        code: the user's functions that the recipe names, which build the networks of theirs.
     """
 
     folder: Path
@@ -81,6 +84,7 @@ class Context:
     presets: tuple[str, ...]
     say: Callable[[int, int, str], None]
     derive: Callable[[dict[str, Any], Callable[[Path], None]], Path]
+    code: Code = NO_CODE
 
 
 class Stage(BaseModel, ABC):
@@ -130,6 +134,11 @@ class Stage(BaseModel, ABC):
     def files(self) -> list[str]:
         """The files that the options name, whose digests belong to the cache key."""
         return []
+
+    def networks(self) -> list[Network]:
+        """The networks that the options describe."""
+        values = (getattr(self, name) for name in type(self).model_fields)
+        return [value for value in values if isinstance(value, Network)]
 
     @abstractmethod
     def run(self, inputs: dict[str, Artifact], context: Context) -> Made:

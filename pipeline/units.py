@@ -72,9 +72,9 @@ Drop = _quantity({**POINTS, "%": 1.0}, "1.5 points")
 """What a metric may lose: points, or of an error the percent that it may grow by."""
 
 
-def show_score(metric: str, value: float) -> str:
+def show_score(value: float, *, error: bool) -> str:
     """A share in percent, an error as it is."""
-    return f"{value:.3g}" if metric in ERRORS else f"{value:.1%}"
+    return f"{value:.3g}" if error else f"{value:.1%}"
 
 
 def like(value: float, written: str) -> str:

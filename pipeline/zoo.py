@@ -1,21 +1,33 @@
 """Build a network from its name, and save and load one without pickle.
 
 A model file is safetensors whose metadata key `edgepress` holds a JSON description that rebuilds the module:
-the name in the zoo and its arguments, the recorded pruning, or the members and weights of an ensemble.
+the name in the zoo and its arguments, the recorded pruning, or the members and weights of an ensemble. A network of
+the user's own is `./my_model.py:build`; a description that names one is believed only if the recipe names it too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, cast
 
-from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    ValidationError,
+    ValidationInfo,
+    model_validator,
+)
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
-from .errors import UserError
+from . import usercode
+from .errors import Mistake, UserError
+from .usercode import Code
 
 Task = Literal["single-label", "multi-label", "regression"]
 
@@ -25,18 +37,27 @@ if TYPE_CHECKING:
     from .data import Dataset, Input
 
 METADATA_KEY = "edgepress"
+NO_CODE = Code()
+
+
+def _there(arch: str, info: ValidationInfo) -> str:
+    return usercode.there(arch, info) if usercode.is_function(arch) else arch
 
 
 class Network(BaseModel):
-    """A network: `timm/NAME`, `torchvision/NAME`, `edgepress/NAME`, or a mapping with its arguments."""
+    """A network: `timm/NAME`, `torchvision/NAME`, `edgepress/NAME`, `./my_model.py:build`, or a mapping with its
+    arguments."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    arch: str = Field(
-        pattern=r"^(timm|torchvision)/[a-z0-9_.]+$|^edgepress/[a-z0-9-]+$",
-        description="`timm/NAME`, `torchvision/NAME` or `edgepress/NAME`",
+    arch: Annotated[str, AfterValidator(_there)] = Field(
+        pattern=rf"^(timm|torchvision)/[a-z0-9_.]+$|^edgepress/[a-z0-9-]+$|{usercode.WRITTEN}",
+        description="`timm/NAME`, `torchvision/NAME`, `edgepress/NAME`, or your own function that returns an "
+        "nn.Module: `./my_model.py:build`, a path that counts from the recipe's folder",
     )
-    args: dict[str, Any] = Field(default_factory=dict, description="arguments of the network's constructor")
+    args: dict[str, Any] = Field(
+        default_factory=dict, description="arguments of the network's constructor, or of your function"
+    )
     pretrained: bool = Field(
         default=False, description="start from the published weights, which timm or torchvision downloads"
     )
@@ -51,6 +72,19 @@ class Network(BaseModel):
     @classmethod
     def _from_name(cls, value: Any) -> Any:
         return {"arch": value} if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _own_is_taken_as_it_is(self) -> Self:
+        if self.own and (self.pretrained or self.stride):
+            option = "pretrained" if self.pretrained else "stride"
+            help = "`{use: load, from: FILE, model: …}` has weights of your own" if self.pretrained else ""
+            raise Mistake(f"`{option}` is for published networks", help or "choose strides in your function")
+        return self
+
+    @property
+    def own(self) -> bool:
+        """Whether the user's code builds it."""
+        return usercode.is_function(self.arch)
 
     @classmethod
     def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
@@ -119,25 +153,41 @@ class Description(BaseModel):
             for kind, shape, _ in self.takes()
         )
 
-    def build(self) -> nn.Module:
+    def inputs_told(self) -> list[Takes]:
+        """What a user's function is told about each input."""
+        return self.inputs or [Takes(name="input", kind="image", shape=(self.channels, *self.size))]
+
+    def build(self, code: Code = NO_CODE) -> nn.Module:
         """The module with fresh weights, or published ones if the network says so.
 
-        Images in `channels_last`, the layout in which torch trains convolutions fastest.
+        Images in `channels_last`, the layout in which torch trains convolutions fastest; but a user's own network
+        gets and keeps torch's usual layout, for its code may rely on it. `code` is what the recipe lets run.
         """
         import torch
 
         if self.members:
             from .ensemble import Ensemble
 
-            return Ensemble([member.build() for member in self.members], self.weights, self.task)
+            return Ensemble([member.build(code) for member in self.members], self.weights, self.task)
         assert self.network is not None
-        module = _create(self.network, self)
+        if self.network.own:
+            from .own_network import create
+
+            module = create(self.network, self, code)
+        else:
+            module = _create(self.network, self)
         if self.pruned:
             import torch_pruning
 
             graph = torch_pruning.DependencyGraph().build_dependency(module.eval(), self.example())
-            graph.load_pruning_history(self.pruned)
-        return module.to(memory_format=torch.channels_last) if self.channels else module
+            try:
+                graph.load_pruning_history(self.pruned)
+            except (AttributeError, IndexError, KeyError, RuntimeError) as error:
+                raise UserError(
+                    f"`{self.network.arch}` has no layers for the pruning that was recorded: {error}",
+                    "is it the network that was pruned?",
+                ) from error
+        return module.to(memory_format=torch.channels_last) if self.channels and not self.network.own else module
 
 
 def save(module: nn.Module, description: Description, path: Path) -> None:
@@ -152,8 +202,22 @@ def save(module: nn.Module, description: Description, path: Path) -> None:
     save_file(tensors, path, {METADATA_KEY: description.model_dump_json(exclude_defaults=True)})
 
 
-def load(path: Path) -> tuple[nn.Module, Description]:
-    """The module of a file that `save` wrote, in eval mode; `UserError` when it is not such a file."""
+def load(path: Path, code: Code = NO_CODE) -> tuple[nn.Module, Description]:
+    """The module of a file that `save` wrote, in eval mode.
+
+    Raises: UserError when it is not such a file, or when it names a function that is not in `code`.
+    """
+    description, tensors = read(path)
+    if description is None:
+        raise UserError(
+            f"`{path}` does not say which network its weights belong to",
+            "name it in the recipe: `- {use: load, from: …, model: timm/NAME}`",
+        )
+    return fill(description.build(code), tensors, path), description
+
+
+def read(path: Path) -> tuple[Description | None, dict[str, Tensor]]:
+    """What a safetensors file says of its network, if it does, and its tensors. Raises: UserError."""
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -163,38 +227,49 @@ def load(path: Path) -> tuple[nn.Module, Description]:
     except (SafetensorError, OSError) as error:
         raise UserError(f"`{path}` is not a safetensors file: {error}") from error
     if METADATA_KEY not in metadata:
-        raise UserError(
-            f"`{path}` does not say which network its weights belong to",
-            "name it in the recipe: `- {use: load, from: …, model: timm/NAME}`",
-        )
+        return None, tensors
     try:
-        description = Description.model_validate_json(metadata[METADATA_KEY])
+        return Description.model_validate_json(metadata[METADATA_KEY]), tensors
     except ValidationError as error:
         raise UserError(
             f"the description in `{path}` is not one of a network", "was it written by edgepress?"
         ) from error
-    return fill(description.build(), tensors, path), description
 
 
 def fill(module: nn.Module, tensors: dict[str, Any], path: Path) -> nn.Module:
-    """Put `tensors` into `module`; any difference is an error with the count and the first one."""
+    """Put `tensors` into `module`. Raises: UserError with the first that is missing, surplus, or of another shape."""
     expected = module.state_dict()
-    wrong = [
-        f"`{name}` is {_shape(tensors.get(name))}, the network has {_shape(expected.get(name))}"
-        for name in sorted(expected.keys() | tensors.keys())
-        if _shape(tensors.get(name)) != _shape(expected.get(name))
-    ]
-    if wrong:
+    kinds = {
+        "missing: `{0}`": sorted(expected.keys() - tensors.keys()),
+        "not in the network: `{0}`": sorted(tensors.keys() - expected.keys()),
+        "`{0}` is {1}, the network has {2}": [
+            name for name in sorted(expected.keys() & tensors.keys()) if expected[name].shape != tensors[name].shape
+        ],
+    }
+    if wrong := {words: names for words, names in kinds.items() if names}:
+        first = [
+            words.format(names[0], _shape(tensors.get(names[0])), _shape(expected.get(names[0])))
+            + (f" and {len(names) - 1} more" if names[1:] else "")
+            for words, names in wrong.items()
+        ]
         raise UserError(
-            f"`{path}` does not fit the network: {len(wrong)} of {len(expected)} tensors differ; first {wrong[0]}",
-            "is it a checkpoint of another architecture, or of another number of classes or channels?",
+            f"`{path}` does not fit the network; {'; '.join(first)}",
+            "is it a checkpoint of another architecture, or of another number of classes or channels?"
+            if (prefix := _prefix(expected, tensors)) is None
+            else f"each name begins with `{prefix}`: save the state dict of the module inside",
         )
     module.load_state_dict(tensors)
     return module.eval()
 
 
+def _prefix(expected: Mapping[str, Any], tensors: Mapping[str, Any]) -> str | None:
+    """What a wrapper, such as DataParallel, has put before every name; None if that is not all that differs."""
+    head = next(iter(tensors), "").partition(".")[0] + "."
+    return head if {f"{head}{name}" for name in expected} == set(tensors) else None
+
+
 def _shape(tensor: Any) -> str:
-    return "missing" if tensor is None else "×".join(map(str, tensor.shape)) or "a number"
+    return "" if tensor is None else "×".join(map(str, tensor.shape)) or "a number"
 
 
 def _create(network: Network, description: Description) -> nn.Module:

@@ -64,7 +64,7 @@ def test_an_ensemble_comes_back(tiny: zoo.Network, few: Dataset, tmp_path: Path)
     assert torch.equal(answers(loaded, few), answers(module, few))
 
 
-def test_another_architecture_is_told_with_count_and_first_tensor(
+def test_another_architecture_is_told_with_its_first_tensor(
     tiny: zoo.Network, few: Dataset, tmp_path: Path
 ) -> None:
     tensors = load_file(fresh(tiny, few, tmp_path).path)
@@ -76,18 +76,26 @@ def test_another_architecture_is_told_with_count_and_first_tensor(
     differ = [name for name in expected if expected[name].shape != tensors[name].shape]
     with pytest.raises(UserError) as error:
         zoo.fill(module, tensors, tmp_path / "a.safetensors")
-    message = error.value.problems[0].message
-    assert f"{len(differ)} of {len(expected)} tensors differ" in message
-    first = min(differ)
-    assert f"first `{first}` is" in message
-    assert "a.safetensors" in message
+    mine, theirs = ("×".join(map(str, each[min(differ)].shape)) for each in (tensors, expected))
+    assert error.value.problems[0].message == (
+        f"`{tmp_path}/a.safetensors` does not fit the network; `{min(differ)}` is {mine}, the network has {theirs}"
+        f" and {len(differ) - 1} more"
+    )
 
 
 def test_missing_and_surplus_tensors_are_told(tiny: zoo.Network, few: Dataset, tmp_path: Path) -> None:
     tensors = load_file(fresh(tiny, few, tmp_path).path)
     tensors["surplus"] = tensors.pop("fc.bias")
-    with pytest.raises(UserError, match=r"2 of \d+ tensors differ; first `fc.bias` is missing, the network has 10"):
+    with pytest.raises(UserError, match="the network; missing: `fc.bias`; not in the network: `surplus`"):
         zoo.fill(tiny.describe(few).build(), tensors, tmp_path / "a.safetensors")
+
+
+def test_names_with_a_wrapper_before_them_are_told(tiny: zoo.Network, few: Dataset, tmp_path: Path) -> None:
+    tensors = load_file(fresh(tiny, few, tmp_path).path)
+    with pytest.raises(UserError) as error:
+        zoo.fill(tiny.describe(few).build(), {f"module.{name}": t for name, t in tensors.items()}, tmp_path / "a.pt")
+    assert f"missing: `bn1.bias` and {len(tensors) - 1} more; not in the network: `module.bn1.bias`" in str(error.value)
+    assert "each name begins with `module.`" in error.value.problems[0].help
 
 
 def test_without_a_description_the_file_is_told_what_lacks(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from pydantic_core import CoreSchema
 from ..errors import Mistake, UserError, suggest
 from ..paths import folder_of
 from ..units import Share
+from ..usercode import is_function, parts, undefined
 from ..yamlio import Document
 from . import NAMES, Dataset, Input, Task
 
@@ -232,12 +233,12 @@ def _tuples(value: Any) -> Any:
 
 def kind_of(text: str) -> Kind:
     """What a path leads to, by its name."""
-    return "user" if ".py:" in text else _SUFFIXES.get(Path(text).suffix.lower(), "folder")
+    return "user" if is_function(text) else _SUFFIXES.get(Path(text).suffix.lower(), "folder")
 
 
 def _file(text: str) -> str:
     """The path in `./my_data.py:load`."""
-    return text.rpartition(":")[0] if ".py:" in text else text
+    return parts(text)[0] if is_function(text) else text
 
 
 def _missing(text: str, base: Path) -> tuple[str, str] | None:
@@ -253,8 +254,8 @@ def _missing(text: str, base: Path) -> tuple[str, str] | None:
         return f"there is no file or folder `{text}`", suggest(
             path.name, known, "a path counts from the recipe's folder"
         )
-    if path.suffix.lower() == ".py" and ".py:" not in text:
+    if path.suffix.lower() == ".py" and not is_function(text):
         return f"`{text}` names no function", f"for example `{text}:load`"
-    if path.is_dir() == (".py:" in text or path.suffix.lower() in _SUFFIXES):
+    if path.is_dir() == (is_function(text) or path.suffix.lower() in _SUFFIXES):
         return f"`{text}` is a {'folder' if path.is_dir() else 'file'} of no kind that is read", _READS
-    return None
+    return undefined(path, parts(text)[1]) if is_function(text) else None

@@ -12,7 +12,7 @@ from statistics import median
 from ..bench import verdict
 from ..facts import ModelFile, Report, Samples, StageFacts
 from ..gate import Finding, OnUndecided, Unit, exit_code, host_file
-from ..units import ERRORS, show_bytes, show_count, show_score, show_seconds
+from ..units import show_bytes, show_count, show_score, show_seconds
 
 WIDTH = 110
 _MARKS = {"ok": "ok", "FAIL": "FAIL", "undecided": "?", "no number": "—"}
@@ -96,7 +96,7 @@ class _Row:
     def __init__(self, report: Report, stage: StageFacts, metric: str) -> None:
         file = host_file(stage, report.machine)
         scores = file.scores if file else {}
-        self.name, self.metric = stage.name, metric
+        self.name, self.error = stage.name, report.error
         self.sizes = (stage.parameters, file.bytes if file else None, stage.macs)
         self.scores = tuple(scores.get(split, {}).get(metric) for split in ("validation", "test"))
         samples = _of(report.samples, file)
@@ -107,13 +107,13 @@ class _Row:
             "—" if size is None else show(size)
             for size, show in zip(self.sizes, (show_count, show_bytes, show_count), strict=True)
         ]
-        scores = ["—" if score is None else show_score(self.metric, score) for score in self.scores]
+        scores = ["—" if score is None else show_score(score, error=self.error) for score in self.scores]
         return [*sizes, *scores, self._latency()]
 
     def changes(self, before: _Row) -> list[str]:
         sizes = [_share(mine, theirs) for mine, theirs in zip(self.sizes, before.sizes, strict=True)]
         scores = [
-            "" if mine is None or theirs is None else _minus(_change(self.metric, mine, theirs))
+            "" if mine is None or theirs is None else _minus(_change(mine, theirs, error=self.error))
             for mine, theirs in zip(self.scores, before.scores, strict=True)
         ]
         return [*sizes, *scores, _share(self._seconds(), before._seconds())]
@@ -129,9 +129,9 @@ class _Row:
         return show_seconds(seconds) + (f"  {_interval(interval, 'seconds')}" if interval else "")
 
 
-def _change(metric: str, mine: float, theirs: float) -> str:
+def _change(mine: float, theirs: float, *, error: bool) -> str:
     """Points of a share, percent of an error."""
-    if metric in ERRORS:
+    if error:
         return f"{mine / theirs - 1:+.0%}" if theirs else ""
     return f"{100 * (mine - theirs):+.1f}"
 

@@ -79,7 +79,7 @@ class DistillKD(Stage, Schedule):
 
         description = self.student.describe(context.data)
         with seeded(seed):
-            module = description.build()
+            module = description.build(context.code)
 
         def say(done: int, total: int, words: str) -> None:
             context.say(done, total, words if name == "distilled" else f"baseline {name}: {words}")

@@ -39,7 +39,7 @@ class ExportOnnx(Stage):
     def run(self, inputs: dict[str, Artifact], context: Context) -> Made:
         from ..onnxio import export
 
-        module, _ = load(inputs["input"].path)
+        module, _ = load(inputs["input"].path, context.code)
         path, raw = context.folder / "model.onnx", self.dtype == "uint8"
         error = export(module, context.data, path, opset=self.opset, embed=self.embed, raw=raw)
         return Made("onnx", notes={"largest_relative_error": error})

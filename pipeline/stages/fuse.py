@@ -34,7 +34,7 @@ class FuseEnsemble(Fuse):
         from ..scores import nll
         from ..train import Examples, logits
 
-        loaded = [load(inputs[name].path) for name in self.models]
+        loaded = [load(inputs[name].path, context.code) for name in self.models]
         first = loaded[0][1]
         weights = [1 / len(loaded)] * len(loaded)
         description = Description(
@@ -46,7 +46,7 @@ class FuseEnsemble(Fuse):
             members=[d for _, d in loaded],
             weights=weights,
         )
-        module = description.build()
+        module = description.build(context.code)
         module.load_state_dict(
             {f"members.{k}.{name}": t for k, (m, _) in enumerate(loaded) for name, t in m.state_dict().items()}
         )
@@ -61,7 +61,7 @@ class Soup(Fuse):
     """Average the weights of models that share an architecture and a start; as fast as one of them."""
 
     def run(self, inputs: dict[str, Artifact], context: Context) -> Made:
-        kitchen = _Kitchen({name: load(inputs[name].path) for name in self.models}, context)
+        kitchen = _Kitchen({name: load(inputs[name].path, context.code) for name in self.models}, context)
         chosen, notes = self.choose(kitchen)
         save(kitchen.average(chosen), kitchen.description, context.folder / "model.safetensors")
         return Made("torch", notes={"members": chosen, **notes})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
@@ -11,7 +13,7 @@ from ..errors import Mistake, UserError
 from ..paths import find
 from ..published import PACKAGES, file, renamed
 from ..stage import Artifact, Context, Kind, Made, Stage
-from ..zoo import Description, Network, fill, save
+from ..zoo import Description, Network, fill, read, save
 from ..zoo import load as load_described
 
 if TYPE_CHECKING:
@@ -35,7 +37,9 @@ class Load(Stage):
         f"weights: {', '.join(PACKAGES)}",
     )
     model: Network | None = Field(
-        default=None, description="the network of a checkpoint that does not describe itself: `timm/NAME`"
+        default=None,
+        description="the network of a checkpoint that does not describe itself, or that your own code builds: "
+        "`timm/NAME` or `./my_model.py:build`",
     )
 
     shapes: dict[str, list[int]] | None = Field(
@@ -68,12 +72,19 @@ class Load(Stage):
             return Made("onnx", notes={"precision": "int8"} if integers else {})
         if self.source in PACKAGES:
             module, description = packaged(self.source, context.data)
-        elif self.model is None and path.suffix == ".safetensors":
-            module, description = load_described(path)
+        elif self.model is None:
+            module, description = load_described(path)  # without `context.code`: a file names no code to run
         else:
-            assert self.model is not None
+            described, tensors = read(path) if path.suffix == ".safetensors" else (None, _tensors(path))
             description = self.model.describe(context.data)
-            module = fill(description.build(), _tensors(path), path)
+            if described and described.members:
+                raise UserError(
+                    f"`{path}` is an ensemble, and `model` names one network",
+                    "take `model` out, or load its members and fuse them again",
+                )
+            if described:
+                description = description.model_copy(update={"pruned": described.pruned})
+            module = fill(description.build(context.code), tensors, path)
         given = tuple((each.kind, each.shape, each.vocabulary) for each in context.data.inputs)
         if (description.takes(), description.classes) != (given, len(context.data.labels)):
             raise UserError(
@@ -102,21 +113,20 @@ def _words(inputs: tuple[tuple[str, tuple[int, ...], int], ...]) -> str:
 def _tensors(path: Path) -> dict[str, Any]:
     """The tensors of a plain state dict; nothing in the file is run."""
     import torch
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
 
-    if path.suffix == ".safetensors":
-        try:
-            return load_file(path)
-        except SafetensorError as error:
-            raise UserError(f"`{path}` is not a safetensors file: {error}") from error
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged file fails in as many ways as it can be damaged
-        first = (str(error).splitlines() or [type(error).__name__])[0]
+        asked = re.search(r"GLOBAL (\S+)", str(error))
+        what = (
+            f"wants `{asked[1]}` called when it is read, which was not done: only tensors are read"
+            if asked
+            else "holds more than tensors, or is no checkpoint"
+        )
         raise UserError(
-            f"`{path}` holds more than tensors, or is no checkpoint: {first}",
-            "save it as tensors only: `torch.save(model.state_dict(), path)`",
+            f"`{path}` {what}", "save it as tensors only: `torch.save(model.state_dict(), path)`"
         ) from error
     state = state.get("state_dict", state) if isinstance(state, dict) else state
     if not isinstance(state, dict) or not all(isinstance(v, torch.Tensor) for v in state.values()):

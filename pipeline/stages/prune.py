@@ -58,7 +58,7 @@ class PruneChannels(Stage):
         from ..train import fit
 
         source = inputs["input"].path
-        module, description = load(source)
+        module, description = load(source, context.code)
         if description.members:
             raise UserError("an ensemble cannot be pruned", "distil it into one student first: `distill.kd`")
         before = sum(p.numel() for p in module.parameters())
@@ -77,7 +77,7 @@ class PruneChannels(Stage):
         pruner.step()
         history = [[name, bool(is_out), [int(i) for i in rows]] for name, is_out, rows in pruner.DG.pruning_history()]
         pruned = description.model_copy(update={"pruned": [*description.pruned, *history]})
-        fresh = pruned.build()
+        fresh = pruned.build(context.code)
         fresh.load_state_dict(module.state_dict())
 
         teacher = source if self.teacher is None else inputs[self.teacher].path

@@ -60,8 +60,8 @@ class Train(Stage, Schedule):
         from ..train import seeded
 
         if self.start is not None:
-            return load(inputs[self.start].path)
+            return load(inputs[self.start].path, context.code)
         assert self.model is not None
         description = self.model.describe(context.data)
         with seeded(seed):
-            return description.build(), description
+            return description.build(context.code), description

@@ -35,7 +35,7 @@ def test_shorthand(tmp_path: Path) -> None:
 def test_every_option_as_a_recipe_writes_it(tmp_path: Path) -> None:
     photos(tmp_path / "photos")
     (tmp_path / "t.csv").touch()
-    (tmp_path / "mine.py").touch()
+    (tmp_path / "mine.py").write_text("def load(): ...\n")
     found = written(
         tmp_path,
         "{from: ./photos, size: [96, 128], color: rgb, resize: pad, split: {validation: 15%, test: 25%}, "

@@ -379,7 +379,10 @@ WRONG: dict[str, tuple[Callable[[Path], dict[str, Any]], str]] = {
     ),
     "no such function": (
         _python("def laod(): pass\n"),
-        "error: `mine.py` has no function `load`\n  = help: did you mean `laod`?",
+        'mine.yaml:1:16: `from`: `mine.py` has no function `load`, got `"./mine.py:load"`\n'
+        '   1 | data: {"from": "./mine.py:load"}\n'
+        "     |                ^^^^^^^^^^^^^^^^\n"
+        "     = help: did you mean `laod`?",
     ),
     "user's code raises": (
         _python("def load(count):\n    return [1][count]\n", args={"count": 3}),
@@ -387,7 +390,10 @@ WRONG: dict[str, tuple[Callable[[Path], dict[str, Any]], str]] = {
     ),
     "user's code does not parse": (
         _python("def load(:\n"),
-        "error: `mine.py` failed: SyntaxError: invalid syntax\n  = help: at mine.py:1",
+        'mine.yaml:1:16: `from`: `mine.py` failed: SyntaxError: invalid syntax, got `"./mine.py:load"`\n'
+        '   1 | data: {"from": "./mine.py:load"}\n'
+        "     |                ^^^^^^^^^^^^^^^^\n"
+        "     = help: at mine.py:1",
     ),
     "user's arguments": (
         _python("def load(): pass\n", args={"n": 1}),
