@@ -79,7 +79,7 @@ class Task(_Options):
     data: Source | Shipped = Field(
         description="the name of a data set, or a folder of images, a .csv, an .npz or `./my_data.py:load` of your own"
     )
-    metric: OwnMetric | Annotated[str, AfterValidator(_metric)] = Field(
+    metric: OwnMetric | str = Field(
         default="accuracy",
         description="what a model is scored by, or `./my_metric.py:f` of your own",
         examples=list(METRICS),
@@ -102,7 +102,7 @@ class Task(_Options):
         """The same for a metric."""
         if isinstance(value, dict) or (isinstance(value, str) and is_function(value)):
             return OwnMetric.model_validate(value, context=info.context, strict=True)
-        return value if isinstance(value, OwnMetric) else handler(value)
+        return _metric(value) if isinstance(value, str) else handler(value)
 
     @property
     def lower_is_better(self) -> bool:

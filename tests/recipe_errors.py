@@ -447,7 +447,8 @@ mine.yaml:6:14: timm has no network `mobilenetv2_05`
 mine.yaml:4:25: `model`: this text is not allowed here, got `resnet18`
    4 |   - {use: train, model: resnet18}
      |                         ^^^^^^^^
-     = help: `timm/NAME`, `torchvision/NAME` or `edgepress/NAME`""",
+     = help: `timm/NAME`, `torchvision/NAME`, `edgepress/NAME`, or your own function that returns an nn.Module: \
+`./my_model.py:build`, a path that counts from the recipe's folder""",
     ),
     "unknown network in a mapping": (
         HEAD

@@ -38,7 +38,8 @@ task.data           digits         recipe   the name of a data set, or a folder 
                                             an .npz or `./my_data.py:load` of your own (digits,
                                             fashion-mnist, fashion-mnist-10k, recommend, sensor,
                                             text)
-task.metric         accuracy       default  what a model is scored by
+task.metric         accuracy       default  what a model is scored by, or `./my_metric.py:f` of your
+                                            own
 task.seed           0              default  of every random choice
 reference           base           default  the result that accuracy drops count from; by default
                                             the first distillation's teacher, or else what the first

@@ -55,7 +55,7 @@ def test_nothing_runs_after_the_first_difference(tmp_path: Path) -> None:
 
 def test_every_command_and_option_of_the_tutorial_exists() -> None:
     words = [each.words.split() for each in commands(TUTORIAL.read_text(encoding="utf-8"))]
-    ours = [line for line in words if line[0] == "edgepress"]
+    ours = [line for line in words if line[0] == "edgepress" and line[1] != "--version"]
     assert ours
     for line in ours:
         command = cli.commands[line[1]]
