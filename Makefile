@@ -67,6 +67,10 @@ bench-slower: $(VENV)/.dev
 bench-gate: $(VENV)/.dev
 	$(BIN)/python -m tests.bench.gate
 
+# ONNX files of two packages of PyPI through the pipeline: tests/bench/foreign.json
+bench-foreign: $(VENV)/.dev
+	$(BIN)/python -m tests.bench.foreign
+
 # The generated parts of README.md, from the result files
 readme: $(VENV)/.dev
 	$(BIN)/python -m tests.readme

@@ -55,7 +55,11 @@ def _describe(given: Input) -> dict[str, Any]:
     found |= {"scale": given.scale, "mean": list(given.mean), "std": list(given.std)}
     if given.kind == "image":
         channels, *size = given.shape
-        found |= {"size": size, "channels": channels, "color": {1: "grey", 3: "RGB", 4: "RGBA"}.get(channels)}
+        found |= {
+            "size": size,
+            "channels": channels,
+            "color": "BGR" if given.bgr else {1: "grey", 3: "RGB", 4: "RGBA"}.get(channels),
+        }
         found |= {"resize": given.resize}
     return found
 

@@ -54,6 +54,8 @@ class Input:
     vocabulary: int = 0
     resize: str | None = None
     """How pictures of other sizes became `shape`: `crop`, `squash` or `pad`."""
+    bgr: bool = field(default=False, repr=False)
+    """Whether the channels are blue, green, red; the digest of the data sees it in the pixels."""
 
     @property
     def dtype(self) -> str:

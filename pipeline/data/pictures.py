@@ -58,7 +58,9 @@ def read(paths: Sequence[Path], root: Path, source: Source) -> tuple[np.ndarray,
         channels = 1 if grey else 3
         bounded(len(kept) * channels * size[0] * size[1], f"{len(kept)} images of {size[0]} × {size[1]}", root.name)
         images, wrong = _each(
-            partial(_pixels, grey=grey, size=size, resize=source.resize), [paths[i] for i in kept], root
+            partial(_pixels, grey=grey, size=size, resize=source.resize, bgr=source.color == "bgr"),
+            [paths[i] for i in kept],
+            root,
         )
         good = _kept(kept, images, wrong, root, source)
     found = [image for image in images if image is not None]
@@ -164,7 +166,7 @@ def _size(headers: Sequence[Header], root: Path, source: Source) -> tuple[int, i
     return most
 
 
-def _pixels(path: Path, *, grey: bool, size: tuple[int, int], resize: str) -> np.ndarray:
+def _pixels(path: Path, *, grey: bool, size: tuple[int, int], resize: str, bgr: bool = False) -> np.ndarray:
     """One image (channels, *size)."""
     mode, (height, width) = "L" if grey else "RGB", size
     with Image.open(path) as image:
@@ -181,7 +183,7 @@ def _pixels(path: Path, *, grey: bool, size: tuple[int, int], resize: str) -> np
         else:
             upright = _padded(upright, width, height)
     pixels = np.asarray(upright)
-    return pixels[None] if grey else np.ascontiguousarray(pixels.transpose(2, 0, 1))
+    return pixels[None] if grey else np.ascontiguousarray(pixels.transpose(2, 0, 1)[:: -1 if bgr else 1])
 
 
 def _flat(image: Image.Image, mode: str) -> Image.Image:

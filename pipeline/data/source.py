@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -29,11 +30,12 @@ Kind = Literal["folder", "table", "arrays", "user"]
 _SUFFIXES: dict[str, Kind] = {".csv": "table", ".tsv": "table", ".npz": "arrays"}
 _ARCHIVES = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".7z", ".rar")
 _IMAGES = {"size", "color", "resize", "unreadable"}
+_MOMENTS = {"mean", "std"}
 _TAKES: dict[Kind, set[str]] = {
-    "folder": {*_IMAGES, "group"},
-    "table": {*_IMAGES, "image", "label", "columns", "group", "task"},
-    "arrays": {"task"},
-    "user": {"args", "task"},
+    "folder": {*_IMAGES, *_MOMENTS, "group"},
+    "table": {*_IMAGES, *_MOMENTS, "image", "label", "columns", "group", "task"},
+    "arrays": {*_MOMENTS, "task"},
+    "user": {*_MOMENTS, "args", "task"},
 }
 """The options that each kind has beside `from` and `split`."""
 _WHAT = {"folder": "a folder of images", "table": "a CSV", "arrays": "an .npz", "user": "a function"}
@@ -83,8 +85,23 @@ class Source(BaseModel):
         default=None,
         description="the side of the images in pixels, or [height, width]; by default their own, if all are the same",
     )
-    color: Literal["grey", "rgb"] | None = Field(
-        default=None, description="one channel or three; by default rgb, unless every image is grey"
+    color: Literal["grey", "rgb", "bgr"] | None = Field(
+        default=None,
+        description="one channel or three; by default rgb, unless every image is grey; `bgr` for a network that was "
+        "trained on what OpenCV reads",
+    )
+    mean: tuple[float, ...] | None = Field(
+        default=None,
+        min_length=1,
+        description="what is taken off, of pixels between 0 and 1, once or for each channel; by default that of the "
+        "training examples; a network that was trained elsewhere has its own",
+        examples=[[0.485, 0.456, 0.406]],
+    )
+    std: tuple[Annotated[float, Field(gt=0)], ...] | None = Field(
+        default=None,
+        min_length=1,
+        description="what the rest is divided by; given together with `mean`",
+        examples=[[0.229, 0.224, 0.225]],
     )
     resize: Literal["crop", "squash", "pad"] = Field(
         default="crop", description="keep the middle, the whole distorted, or the whole between black bars"
@@ -131,6 +148,8 @@ class Source(BaseModel):
         for name in sorted(self.model_fields_set - known):
             takers = [_WHAT[kind] for kind, options in _TAKES.items() if name in options]
             raise Mistake(f"`{name}` is an option of {' or '.join(takers)}, and `from` names {_WHAT[self.kind]}")
+        if (self.mean is None) != (self.std is None):
+            raise Mistake("`mean` and `std` go together", "for example {mean: [0.5, 0.5, 0.5], std: [0.5, 0.5, 0.5]}")
         if self.kind == "folder" and self.group is not None:
             try:
                 re.compile(self.group)
@@ -168,8 +187,24 @@ class Source(BaseModel):
         if isinstance(found, Dataset):
             if self.split is not None:
                 raise UserError(f"`{self.source}` gives its splits, and `split` would change them", "take `split` out")
-            return found
-        return divide(found.checked(path.name, self.task), self.split, seed, path.stem, str(path))
+            return self._normalised(found)
+        data = divide(found.checked(path.name, self.task), self.split, seed, path.stem, str(path))
+        return self._normalised(data)
+
+    def _normalised(self, data: Dataset) -> Dataset:
+        """`data` with what was done to its images noted, and the moments given here in place of the measured ones."""
+        done = {"bgr": self.color == "bgr", "resize": self.resize} if self.kind in ("folder", "table") else {}
+        inputs = [replace(each, **done) if each.kind == "image" else each for each in data.inputs]
+        if self.mean is not None and self.std is not None:
+            channels = data.input.shape[0]
+            if data.input.kind == "tokens" or {len(self.mean), len(self.std)} - {1, channels}:
+                what = "tokens" if data.input.kind == "tokens" else f"{channels} channels or columns"
+                raise UserError(
+                    f"`{data.name}` has {what}; `mean` gives {len(self.mean)} numbers, and `std` {len(self.std)}",
+                    "one number, or one for each channel",
+                )
+            inputs = [replace(inputs[0], mean=self.mean, std=self.std)]
+        return replace(data, inputs=tuple(inputs))
 
 
 def _file(text: str) -> str:

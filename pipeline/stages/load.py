@@ -60,9 +60,7 @@ class Load(Stage):
             from ..adopt import adopt
 
             made = context.folder / "model.onnx"
-            integers = adopt(
-                path, context.data, made, shapes=self.shapes, constants=self.constants, output=self.output
-            )
+            integers = adopt(path, context.data, made, shapes=self.shapes, constants=self.constants, output=self.output)
             return Made("onnx", notes={"precision": "int8"} if integers else {})
         if self.model is None and path.suffix == ".safetensors":
             module, description = load_described(path)
