@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,11 +11,15 @@ import onnx
 
 from . import metadata
 from .errors import UserError, suggest
-from .onnxio import quantized, shape, write
+from .onnxio import TOLERANCE, off, quantized, shape, write
 from .predict import predict
+from .simplify import bind, simplified
 
 if TYPE_CHECKING:
     from .data import Dataset, Input
+
+COMPARED = 16
+"""Validation examples that the simplified graph is compared with the given one on."""
 
 
 def adopt(
@@ -23,35 +28,63 @@ def adopt(
     path: Path,
     *,
     shapes: dict[str, list[int]] | None = None,
+    constants: dict[str, float] | None = None,
     output: str | None = None,
 ) -> bool:
-    """Write the model of `source` to `path`; whether it is quantized already.
+    """Write the model of `source` to `path`, simplified; whether it is quantized already, and written as it is.
 
-    A batch that is left open becomes 1, other open axes need `shapes`, by input. Of several outputs `output` is kept.
+    A batch that is left open becomes 1, other open axes need `shapes`, by input. Inputs among `constants` are filled
+    with a number, once and for all. Of several outputs `output` is kept.
     Raises UserError for whatever this pipeline cannot use.
     """
-    model = _read(source)
-    inputs = _fixed(source, model, shapes or {})
+    model, constants = _read(source), constants or {}
+    every = _fixed(source, model, shapes or {}, constants)
     _choose(source, model, output)
+    inputs = [value for value in every if value.name not in constants]
     contract = _contract(source, inputs, data)
-    contract["output"]["name"] = model.graph.output[0].name
+    bind(model, constants)
+    integers = quantized(model)
+    before, model = model, model if integers else simplified(source, model)
+    contract["output"] |= {"name": model.graph.output[0].name, "kind": _told(model, data)}
     metadata.embed(model, contract)
     del model.graph.value_info[:]  # shapes as they were before
+    columns = metadata.ready(contract, data, data["validation"].x[:COMPARED])
     try:
         write(model, path)
-        columns = metadata.ready(contract, data, data["validation"].x[:1])
-        found = predict(path, columns).shape[1:]
+        answers = predict(path, columns)
+        _same(source, before, columns, answers)
+    except UserError:
+        path.unlink(missing_ok=True)
+        raise
     except Exception as error:  # onnxruntime's errors have no common base
         path.unlink(missing_ok=True)
         raise UserError(f"onnxruntime cannot run `{source}`: {str(error).splitlines()[0]}") from error
-    if list(found) != [len(data.labels)]:
+    if answers.shape[1] != len(data.labels):
         path.unlink(missing_ok=True)
-        told = "1 answer" if found == (1,) else f"{found[0]} answers"
+        told = "1 answer" if answers.shape[1] == 1 else f"{answers.shape[1]} answers"
         raise UserError(
             f"`{source}` gives {told}, `{data.name}` has {len(data.labels)} labels",
             "is it a model of this data? another one of its outputs may be: `output: NAME`",
         )
-    return quantized(model)
+    return integers
+
+
+def _told(model: onnx.ModelProto, data: Dataset) -> str:
+    """`probabilities` where the graph ends in what makes them."""
+    last = next((node for node in model.graph.node if model.graph.output[0].name in node.output), None)
+    ends = {"single-label": "Softmax", "multi-label": "Sigmoid"}.get(data.task)
+    return "probabilities" if last is not None and last.op_type == ends else metadata.TOLD[data.task]
+
+
+def _same(source: Path, before: onnx.ModelProto, columns: tuple[np.ndarray, ...], answers: np.ndarray) -> None:
+    """Raises: UserError where the graph answers otherwise than it did before it was simplified."""
+    with tempfile.TemporaryDirectory() as work:
+        path = Path(work, "before.onnx")
+        path.write_bytes(before.SerializeToString())
+        expected = predict(path, columns)
+    error = off(answers, expected)
+    if not error <= TOLERANCE and np.isfinite(expected).all():
+        raise UserError(f"`{source}`, simplified, answers otherwise than before: off by {error:.1%} of the largest")
 
 
 def _read(source: Path) -> onnx.ModelProto:
@@ -68,12 +101,14 @@ def _read(source: Path) -> onnx.ModelProto:
     return model
 
 
-def _fixed(source: Path, model: onnx.ModelProto, shapes: dict[str, list[int]]) -> list[onnx.ValueInfoProto]:
+def _fixed(
+    source: Path, model: onnx.ModelProto, shapes: dict[str, list[int]], constants: dict[str, float]
+) -> list[onnx.ValueInfoProto]:
     """The inputs of the graph, with every axis fixed."""
     stored = {tensor.name for tensor in model.graph.initializer}
     inputs = [value for value in model.graph.input if value.name not in stored]
     names = [value.name for value in inputs]
-    for name in shapes:
+    for name in (*shapes, *constants):
         if name not in names:
             raise UserError(f"`{source}` has no input `{name}`", suggest(name, names))
     for value in inputs:
@@ -83,22 +118,22 @@ def _fixed(source: Path, model: onnx.ModelProto, shapes: dict[str, list[int]]) -
             raise UserError(f"`shapes` gives `{value.name}` {len(wanted)} axes, `{source}` has {len(axes)}")
         for index, axis in enumerate(axes):
             if wanted is not None:
-                if axis.dim_value not in (0, wanted[index]):
+                if axis.dim_value > 0 and axis.dim_value != wanted[index]:
                     raise UserError(
                         f"axis {index} of `{value.name}` is {axis.dim_value} in `{source}`, not {wanted[index]}"
                     )
                 axis.dim_value = wanted[index]
-            elif axis.dim_value == 0 and index == 0:
+            elif axis.dim_value <= 0 and index == 0:
                 axis.dim_value = 1
-            elif axis.dim_value == 0:
-                open_ = [each.dim_value or each.dim_param or "?" for each in axes]
+            elif axis.dim_value <= 0:
+                open_ = [each.dim_value if each.dim_value > 0 else each.dim_param or "?" for each in axes]
                 raise UserError(
                     f"`{source}` leaves axis {index} of `{value.name}` open: {open_}",
                     f"fix it: `shapes: {{{value.name}: [1, …]}}`",
                 )
     for result in model.graph.output:
         first = result.type.tensor_type.shape.dim
-        if len(first) and first[0].dim_value == 0:
+        if len(first) and first[0].dim_value <= 0:
             first[0].dim_value = 1
     return inputs
 
@@ -127,7 +162,7 @@ def _contract(source: Path, inputs: list[onnx.ValueInfoProto], data: Dataset) ->
     if not fits:
         raise UserError(
             f"`{source}` takes {_words(takes)} where `{data.name}` gives {_words(gives)}",
-            "export it for this input, or change `task: {data: …}`",
+            _help(inputs, data),
         )
     raw = {"dtype": "uint8", "scale": 1.0, "mean": [], "std": []}
     named = [
@@ -135,6 +170,13 @@ def _contract(source: Path, inputs: list[onnx.ValueInfoProto], data: Dataset) ->
         for entry, value, (kind, _) in zip(contract["inputs"], inputs, takes, strict=True)
     ]
     return contract | {"inputs": named}
+
+
+def _help(inputs: list[onnx.ValueInfoProto], data: Dataset) -> str:
+    if len(inputs) <= len(data.inputs):
+        return "export it for this input, or change `task: {data: …}`"
+    rest = ", ".join(f"{value.name}: 0" for value in inputs[len(data.inputs) :])
+    return f"inputs that stay the same, such as a sample rate or a state, are filled once: `constants: {{{rest}}}`"
 
 
 def _accepts(kind: str, each: Input) -> bool:

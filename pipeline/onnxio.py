@@ -171,10 +171,15 @@ def write(model: onnx.ModelProto, path: Path) -> None:
 
 def _compared(path: Path, columns: tuple[np.ndarray, ...], expected: np.ndarray) -> float:
     found = predict(path, columns)
-    error = float(np.abs(found - expected).max() / max(float(np.abs(expected).max()), 1e-6))
+    error = off(found, expected)
     if not error <= TOLERANCE:
         raise UserError(f"the exported graph answers otherwise than torch: off by {error:.1%} of the largest answer")
     return error
+
+
+def off(found: np.ndarray, expected: np.ndarray) -> float:
+    """The largest difference, as a share of the largest expected answer."""
+    return float(np.abs(found - expected).max() / max(float(np.abs(expected).max()), 1e-6))
 
 
 def shape(value: onnx.ValueInfoProto) -> list[int]:

@@ -64,9 +64,7 @@ def test_an_ensemble_comes_back(tiny: zoo.Network, few: Dataset, tmp_path: Path)
     assert torch.equal(answers(loaded, few), answers(module, few))
 
 
-def test_another_architecture_is_told_with_its_first_tensor(
-    tiny: zoo.Network, few: Dataset, tmp_path: Path
-) -> None:
+def test_another_architecture_is_told_with_its_first_tensor(tiny: zoo.Network, few: Dataset, tmp_path: Path) -> None:
     tensors = load_file(fresh(tiny, few, tmp_path).path)
     other = zoo.Network(
         arch="timm/resnet18", args={"layers": [1, 1, 1, 1], "channels": [8, 16, 24, 40], "stem_width": 8}
@@ -86,7 +84,7 @@ def test_another_architecture_is_told_with_its_first_tensor(
 def test_missing_and_surplus_tensors_are_told(tiny: zoo.Network, few: Dataset, tmp_path: Path) -> None:
     tensors = load_file(fresh(tiny, few, tmp_path).path)
     tensors["surplus"] = tensors.pop("fc.bias")
-    with pytest.raises(UserError, match="the network; missing: `fc.bias`; not in the network: `surplus`"):
+    with pytest.raises(UserError, match=r"the network; missing: `fc.bias`; not in the network: `surplus`"):
         zoo.fill(tiny.describe(few).build(), tensors, tmp_path / "a.safetensors")
 
 

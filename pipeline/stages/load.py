@@ -45,6 +45,11 @@ class Load(Stage):
     shapes: dict[str, list[int]] | None = Field(
         default=None, description="of an ONNX file whose inputs leave axes open: input name → sizes, the batch 1"
     )
+    constants: dict[str, float] | None = Field(
+        default=None,
+        description="of an ONNX file: inputs that stay the same, such as a sample rate or a state, and the number that "
+        "each is filled with",
+    )
     output: str | None = Field(default=None, description="of an ONNX file with several outputs: the one to keep")
 
     @model_validator(mode="after")
@@ -68,7 +73,7 @@ class Load(Stage):
             from ..adopt import adopt
 
             made = context.folder / "model.onnx"
-            integers = adopt(path, context.data, made, shapes=self.shapes, output=self.output)
+            integers = adopt(path, context.data, made, shapes=self.shapes, constants=self.constants, output=self.output)
             return Made("onnx", notes={"precision": "int8"} if integers else {})
         if self.source in PACKAGES:
             module, description = packaged(self.source, context.data)

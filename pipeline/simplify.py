@@ -1,0 +1,108 @@
+"""A float graph from any exporter in the form that quantizing and converting expect, which answers as it did."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import numpy_helper
+
+from .errors import UserError
+from .onnxio import opset
+
+OPSET = 13
+"""The oldest operator set with a scale for each channel of a weight."""
+_BRANCHES = ("If", "Loop", "Scan")
+
+
+def bind(model: onnx.ModelProto, values: Mapping[str, float]) -> None:
+    """Make inputs of fixed shape constants that are filled with a number: a sample rate, a state of zeros."""
+    inputs = {value.name: value for value in model.graph.input}
+    for name, number in values.items():
+        value = inputs[name]
+        dtype = onnx.helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type)
+        sides = [axis.dim_value for axis in value.type.tensor_type.shape.dim]
+        model.graph.initializer.append(numpy_helper.from_array(np.full(sides, number, dtype), name))
+        model.graph.input.remove(value)
+
+
+def simplified(source: Path, model: onnx.ModelProto) -> onnx.ModelProto:
+    """`model`, whose inputs have fixed shapes, with constants folded, chosen branches taken and batch norms merged.
+
+    onnxruntime's basic level goes first: it takes the branch of an `If` whose condition is known, at which onnxsim and
+    the version converter fail, and its result has standard operators only.
+    Raises: UserError naming the operator, where branches are left, or where the operator set cannot be raised.
+    """
+    import onnxsim
+
+    found = onnx.ModelProto()
+    found.CopyFrom(model)
+    del found.graph.value_info[:]  # shapes as they were before
+    for result in found.graph.output:
+        result.type.tensor_type.ClearField("shape")
+    try:
+        found = _folded(found)
+    except Exception as error:  # onnxruntime's errors have no common base
+        raise _refused(source, model, error) from error
+    for node in found.graph.node:
+        if node.op_type in _BRANCHES:
+            raise UserError(
+                f"`{source}`: node `{node.name or node.output[0]}` ({node.op_type}) decides while it runs what to "
+                "compute, which cannot be quantized",
+                "fix the input that it depends on, `constants: {NAME: NUMBER}`, or export one branch alone",
+            )
+    if opset(found) < OPSET:
+        try:
+            found = onnx.version_converter.convert_version(found, OPSET)
+        except RuntimeError as error:
+            raise UserError(
+                f"`{source}` uses ONNX operator set {opset(found)}, which cannot be raised to {OPSET}: {_line(error)}",
+                f"export it anew with operator set {OPSET} or later",
+            ) from error
+    try:
+        found, same = onnxsim.simplify(found)
+    except RuntimeError as error:
+        raise _refused(source, found, error) from error
+    if not same:
+        raise UserError(f"onnxsim changed the answers of `{source}`", "export it anew, simplified")
+    return found
+
+
+def _folded(model: onnx.ModelProto) -> onnx.ModelProto:
+    import onnxruntime
+
+    with tempfile.TemporaryDirectory() as work:
+        path = Path(work, "folded.onnx")
+        options = onnxruntime.SessionOptions()
+        options.optimized_model_filepath = str(path)
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+        options.log_severity_level = 4  # what is wrong is raised as well
+        onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+        found = onnx.load(path)
+    used = {node.domain for node in found.graph.node}
+    kept = [each for each in found.opset_import if each.domain in used or each.domain == ""]
+    del found.opset_import[:]
+    found.opset_import.extend(kept)
+    # Shapes of answers that the exporter left open, or got wrong, are told by the operators.
+    return onnx.shape_inference.infer_shapes(found)
+
+
+def _refused(source: Path, model: onnx.ModelProto, error: Exception) -> UserError:
+    """The first branch of the graph is the likely reason, and what can be acted on."""
+    logging.getLogger(__name__).debug("%s", error)
+    branch = next((node for node in model.graph.node if node.op_type in _BRANCHES), None)
+    if branch is None:
+        return UserError(f"onnxruntime cannot run `{source}`: {_line(error)}")
+    return UserError(
+        f"`{source}`: node `{branch.name or branch.output[0]}` ({branch.op_type}) has branches that cannot be told "
+        f"apart before it runs: {_line(error)[:200]}",
+        "export one branch alone, without the others",
+    )
+
+
+def _line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
