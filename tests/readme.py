@@ -132,6 +132,7 @@ BLOCKS = {
     "slower": slower,
     "efficientnet": efficientnet,
     "gate": falsely,
+    "estimates": estimates,
 }
 
 
