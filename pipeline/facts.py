@@ -65,6 +65,17 @@ class Samples(Facts):
     """Peak resident bytes of a fresh process that loads this file alone and runs it, or None."""
 
 
+class Preprocessing(Facts):
+    """What a device does before each inference, timed on this machine on one thread: seconds of CPU time, `[example]`.
+
+    `read` is an image file to pixels of the model's size, and empty for other data; `ready` is raw values to those
+    that a float model takes, which a model with an input of uint8 does itself.
+    """
+
+    read: list[float]
+    ready: list[float]
+
+
 class Machine(Facts):
     cpu: str
     architecture: str
@@ -100,6 +111,7 @@ class Report(Facts):
     interleaved in the same processes. A judged file is in both."""
     accepted: dict[str, ModelFile] = {}
     """By target, the file that the last one is not to fall behind; its times are in `samples`."""
+    preprocessing: Preprocessing | None = None
     references: list[Samples]
     """The judged files and the reference models that device estimates rest on, one thread each."""
 

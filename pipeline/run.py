@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from . import accepted, deliver, estimate, gate, lock
+from . import accepted, deliver, estimate, gate, lock, preprocessing
 from . import report as outcome
 from .bench import pairs, verdict
 from .cache import Cache
@@ -147,6 +147,7 @@ def _measured(engine: Engine, stages: list[StageFacts], held: dict[str, ModelFil
         stages=stages,
         samples=[],
         accepted=held,
+        preprocessing=preprocessing.measure(engine.data),
         references=[],
     )
     shown.begin("measuring budgets", "measuring budgets", -1, 0)

@@ -104,6 +104,8 @@ class Dataset:
     source: str = field(default="", compare=False)
     labelled: bool = True
     """Whether the answers in `splits` mean anything; of data without labels they are zeros."""
+    files: tuple[Path, ...] = field(default=(), compare=False)
+    """Some of the image files that the examples were read from, if they were."""
 
     def __getitem__(self, split: str) -> Split:
         return self.splits[split]
@@ -156,7 +158,7 @@ def load(name: str | Source, limit: int | None = None, *, base: Path = Path(), s
     """
     data: Dataset
     if not isinstance(name, str):
-        data = name.read(base, seed)
+        data = name.read(base, seed, limit)
     elif name in NAMES:
         data = importlib.import_module(f".{name.replace('-', '_')}", __name__).read()
     else:

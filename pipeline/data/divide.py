@@ -48,7 +48,9 @@ def divide(
     splits = {each: Split(examples.x[found], examples.y[found]) for each, found in rows.items()}
     inputs = tuple(_input(each, examples, rows["train"]) for each in examples.columns)
     assert examples.task is not None, "checked examples have a task"
-    return Dataset(name, examples.labels, splits, inputs, examples.task, source, examples.labelled)
+    return Dataset(
+        name, examples.labels, splits, inputs, examples.task, source, examples.labelled, files=examples.files
+    )
 
 
 def _dealt(

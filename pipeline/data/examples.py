@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 
@@ -43,6 +44,8 @@ class Examples:
     part: np.ndarray | None = None
     labelled: bool = True
     """Without labels `y` is zeros, and `labels` are what a loaded model tells apart."""
+    files: tuple[Path, ...] = ()
+    """Some of the image files that `x` was read from, if it was: for how long that takes."""
 
     @property
     def columns(self) -> dict[str, np.ndarray]:

@@ -23,10 +23,13 @@ _PARTS = {"train": "train", "training": "train", "validation": "validation", "va
 """What folders of given splits are called."""
 
 
-def read(source: Source, path: Path) -> Examples:
-    """Examples in the order of their paths, whatever the order on the disk. Raises: UserError."""
+def read(source: Source, path: Path, enough: int | None = None) -> Examples:
+    """Examples in the order of their paths, whatever the order on the disk, or about `enough` of them.
+
+    Raises: UserError.
+    """
     if source.labels is not None:
-        return _unlabelled(source, path)
+        return _unlabelled(source, path, enough)
     tops = _folders(path)
     parts = {top: _PARTS.get(top.name.lower()) for top in tops}
     given = bool(tops) and all(parts.values())
@@ -47,6 +50,8 @@ def read(source: Source, path: Path) -> Examples:
     labels = {label: index for index, label in enumerate(sorted({folder.name for folder in classes}))}
     paths = [file for found in files.values() for file in found]
     of = [folder for folder, found in files.items() for _ in found]
+    some = pictures.spread(of, enough)
+    paths, of = [paths[i] for i in some], [of[i] for i in some]
     groups = _groups([str(file.relative_to(path).as_posix()) for file in paths], source.group, path.name)
     x, kept = pictures.read(paths, path, source)
     return Examples(
@@ -56,11 +61,13 @@ def read(source: Source, path: Path) -> Examples:
         kinds={"input": "image"},
         groups=None if groups is None else groups[kept],
         part=np.array([parts[folder.parent] for folder in of])[kept] if given else None,
+        files=pictures.few(paths, kept),
     )
 
 
-def _unlabelled(source: Source, path: Path) -> Examples:
+def _unlabelled(source: Source, path: Path, enough: int | None) -> Examples:
     paths = _files(path)
+    paths = [paths[i] for i in pictures.spread([path] * len(paths), enough)]
     if not paths:
         raise UserError(f"`{path.name}`: no images{_instead(path)}", "images are " + " ".join(pictures.SUFFIXES))
     names = [str(file.relative_to(path).as_posix()) for file in paths]
@@ -73,6 +80,7 @@ def _unlabelled(source: Source, path: Path) -> Examples:
         kinds={"input": "image"},
         groups=None if groups is None else groups[kept],
         labelled=False,
+        files=pictures.few(paths, kept),
     )
 
 

@@ -25,6 +25,8 @@ from .examples import several
 from .source import Source
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif")
+SAMPLED = 64
+"""So many files tell how long reading one takes."""
 LARGEST = 89_478_485
 """Pixels; Pillow's own bound against files that unpack to fill the memory."""
 _WIDE = ("I;16", "I;16B", "I;16L", "I")
@@ -68,6 +70,25 @@ def read(paths: Sequence[Path], root: Path, source: Source) -> tuple[np.ndarray,
         good = _kept(kept, images, wrong, root, source)
     found = [image for image in images if image is not None]
     return np.stack(found), good
+
+
+def spread(of: Sequence[object], enough: int | None) -> list[int]:
+    """Which rows to read when `enough` of them are: evenly spread over those of each class, and three of each."""
+    if enough is None or enough >= len(of):
+        return list(range(len(of)))
+    rows: dict[object, list[int]] = {}
+    for row, label in enumerate(of):
+        rows.setdefault(label, []).append(row)
+    found: list[int] = []
+    for each in rows.values():
+        count = min(len(each), max(3, -(-enough * len(each) // len(of))))
+        found += [each[i * len(each) // count] for i in range(count)]
+    return sorted(found)
+
+
+def few(paths: Sequence[Path], kept: np.ndarray) -> tuple[Path, ...]:
+    """Some of the files that were read, `kept` of `paths`, evenly spread."""
+    return tuple(paths[i] for i in kept[:: -(-len(kept) // SAMPLED)])
 
 
 def sizes(paths: Sequence[Path], root: Path) -> list[tuple[int, int]]:

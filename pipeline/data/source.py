@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import math
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -39,6 +40,8 @@ _TAKES: dict[Kind, set[str]] = {
     "user": {"args", "task"},
 }
 """The options that each kind has beside `from` and `split`."""
+_DECODED: tuple[Kind, ...] = ("folder", "table")
+"""What may name image files, which take the time: these are told how many examples are enough."""
 _WHAT = {"folder": "a folder of images", "table": "a CSV", "arrays": "an .npz", "user": "a function"}
 _READS = "a folder of images, a .csv, an .npz and `FILE.py:FUNCTION` are read"
 
@@ -50,6 +53,10 @@ class Shares(BaseModel):
 
     validation: Share = Field(default=0.1, description="what decides: selection, calibration", examples=["10%"])
     test: Share = Field(default=0.2, description="what is only reported", examples=["20%"])
+
+    @property
+    def train(self) -> float:
+        return 1 - self.validation - self.test
 
     @model_validator(mode="after")
     def _leaves_some(self) -> Self:
@@ -191,21 +198,27 @@ class Source(BaseModel):
             raise UserError(*wrong)
         return base / _file(self.source)
 
-    def read(self, base: Path = Path(), seed: int = 0) -> Dataset:
-        """The data in its splits, the same ones for the same seed. Raises: UserError.
+    def read(self, base: Path = Path(), seed: int = 0, limit: int | None = None) -> Dataset:
+        """The data in its splits, the same ones for the same seed and `limit`. Raises: UserError.
 
-        `base` is what a path counts from: the recipe's folder.
+        `base` is what a path counts from: the recipe's folder. With a `limit`, only about as many image files are
+        decoded as give each split so many.
         """
         from .divide import divide
 
         path = self.path(base)
-        found = importlib.import_module(f".{self.kind}", __package__).read(self, path)
+        shares = self.split or (Shares() if self.labels is None else _UNLABELLED)
+        read = importlib.import_module(f".{self.kind}", __package__).read
+        if limit is not None and self.kind in _DECODED:
+            found = read(self, path, math.ceil(limit / min(shares.validation, shares.test, shares.train)))
+        else:
+            found = read(self, path)
         if isinstance(found, Dataset):
             if self.split is not None:
                 raise UserError(f"`{self.source}` gives its splits, and `split` would change them", "take `split` out")
             return found
-        shares = self.split if self.labels is None else self.split or _UNLABELLED
-        divided = divide(found.checked(path.name, self.task), shares, seed, path.stem, str(path))
+        given = shares if self.split or self.labels else None
+        divided = divide(found.checked(path.name, self.task), given, seed, path.stem, str(path))
         return replace(divided, inputs=tuple(self._prepared(each, path) for each in divided.inputs))
 
     def _prepared(self, input: Input, path: Path) -> Input:

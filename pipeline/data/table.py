@@ -18,8 +18,10 @@ from .source import Source
 _WHOLE = r"\s*[+-]?\d+\s*"
 
 
-def read(source: Source, path: Path) -> Examples:
-    """One example a row. Raises: UserError with the lines, as editors count them."""
+def read(source: Source, path: Path, enough: int | None = None) -> Examples:
+    """One example a row, or about `enough` of those with images. Raises: UserError with the lines, as editors count
+    them.
+    """
     table = _table(path)
     answers = _named(source.label) or ("label",)
     if source.label is None and "label" not in table.header:
@@ -34,18 +36,23 @@ def read(source: Source, path: Path) -> Examples:
     if not numbers and not source.image:
         raise UserError(f"`{path.name}` has no column to learn from, only {_one_of(table.header)}")
     groups = np.array(table.column(source.group, "group")) if source.group else None
-    rows = np.arange(len(table.rows))
+    rows, files = np.arange(len(table.rows)), tuple[Path, ...]()
     kinds: dict[str, Kind] = {}
     inputs: dict[str, np.ndarray] = {}
     if source.image:
         kinds["image"] = "image"
-        inputs["image"], rows = pictures.read(_paths(table, source.image, path.parent), path.parent, source)
+        paths = _paths(table, source.image, path.parent)
+        some = np.array(pictures.spread(y.tolist() if task == "single-label" else [""] * len(y), enough))
+        paths = [paths[row] for row in some]
+        inputs["image"], kept = pictures.read(paths, path.parent, source)
+        rows, files = some[kept], pictures.few(paths, kept)
     if numbers:
         kinds["numbers"] = "numbers"
         inputs["numbers"] = np.stack([table.numbers(name, "columns") for name in numbers], axis=1)[rows]
     if len(inputs) == 1:
         kinds = {"input": next(iter(kinds.values()))}
-    return Examples(joined(inputs), y[rows], labels, task, kinds, None if groups is None else groups[rows])
+    groups = None if groups is None else groups[rows]
+    return Examples(joined(inputs), y[rows], labels, task, kinds, groups, files=files)
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ def render(report: Report, findings: Sequence[Finding], on_undecided: OnUndecide
         "exit": exit_code(findings, on_undecided),
         "findings": [_finding(each) for each in findings],
         "stages": stages,
+        "preprocessing": report.preprocessing.model_dump(mode="json") if report.preprocessing else None,
         "machine": report.machine.model_dump(mode="json"),
         "versions": report.versions,
     }

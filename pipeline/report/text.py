@@ -10,7 +10,7 @@ from pathlib import PurePath
 from statistics import median
 
 from ..bench import verdict
-from ..facts import ModelFile, Report, Samples, StageFacts
+from ..facts import ModelFile, Preprocessing, Report, Samples, StageFacts
 from ..gate import Finding, OnUndecided, Unit, exit_code, host_file
 from ..units import show_bytes, show_count, show_score, show_seconds
 
@@ -64,12 +64,21 @@ def _stages(report: Report) -> list[str]:
         left = [_cut(cell, width).ljust(width) for cell, width in zip(line[:2], widths, strict=False)]
         right = [cell.rjust(width) for cell, width in zip(line[2:-1], widths[2:], strict=False)]
         lines.append("  ".join([*left, *right, line[-1]]).rstrip())
+    if report.preprocessing:
+        lines += _wrapped("before each inference: ", before_inference(report.preprocessing))
     busy = [verdict.contention(each) for each in report.samples if each.cpu]
     if busy and median(busy) > verdict.CALM:
         lines.append(
             f"contention {median(busy):.2f}: other work shares the cores; latencies are CPU time, which it hardly moves"
         )
     return lines
+
+
+def before_inference(found: Preprocessing) -> str:
+    """What the latencies do not have in them; medians."""
+    parts = [f"{show_seconds(median(found.read))} to read and resize an image"] if found.read else []
+    parts.append(f"{show_seconds(median(found.ready))} to {'normalise it' if found.read else 'make an example ready'}")
+    return f"{', '.join(parts)}; measured here: CPU time, 1 thread, median of {len(found.ready)}"
 
 
 def shown_metric(report: Report) -> str:

@@ -301,3 +301,29 @@ def test_images_without_labels(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match="`empty`: no images"):
         load(tmp_path / "empty", labels="imagenet")
+
+
+def test_a_smoke_run_decodes_no_more_than_it_needs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hundred thousand files: listed, not opened."""
+    photos(tmp_path / "few", each=100, classes=("a", "b", "rare"))
+    many = tmp_path / "many"
+    for label, count in {"a": 60_000, "b": 39_990, "rare": 10}.items():
+        (many / label).mkdir(parents=True)
+        for number in range(count):
+            os.link(tmp_path / "few" / label / f"{number % 100:02}.png", many / label / f"{number:05}.png")
+    opened = []
+    original = pictures.pixels
+    monkeypatch.setattr(pictures, "pixels", lambda path, **how: opened.append(path) or original(path, **how))
+    found = data.load(Source.model_validate({"from": str(many)}), 20)
+    assert {name: len(split.y) for name, split in found.splits.items()} == dict.fromkeys(found.splits, 20)
+    assert len(opened) <= 20 / 0.1 + 3
+    again = data.load(Source.model_validate({"from": str(many)}), 20)
+    assert again.digest == found.digest, "the same ones each time"
+
+
+def test_a_smoke_run_has_every_class() -> None:
+    of = ["a"] * 1000 + ["b"] * 5 + ["c"]
+    some = pictures.spread(of, 50)
+    assert {label: sum(of[row] == label for row in some) for label in "abc"} == {"a": 50, "b": 3, "c": 1}
+    assert some == sorted(set(some))
+    assert pictures.spread(of, 2000) == pictures.spread(of, None) == list(range(1006))
