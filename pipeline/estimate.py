@@ -78,7 +78,7 @@ def pinned_models(target: Target) -> list[ReferenceModel]:
 
 def reference_models(target: Target, precision: str) -> list[ReferenceModel]:
     """The networks that an estimate for a file of this precision rests on; none for a target that is measured."""
-    if target.reach == "local" or target.budgets.latency is None:
+    if target.reach != "none" or target.budgets.latency is None:
         return []
     return [ReferenceModel(row.model, row.precision, target.runtime) for row in _rows(target, precision)]
 

@@ -61,8 +61,23 @@ class Samples(Facts):
     threads: int
     wall: list[list[float]]
     cpu: list[list[float]]
+    device: str = ""
+    """The target on whose device they were taken; empty for this machine."""
     memory: int | None = None
     """Peak resident bytes of a fresh process that loads this file alone and runs it, or None."""
+
+
+class Device(Facts):
+    """A target's attached device, as `devices.health` reads it: what it is, and before and after the measuring.
+
+    `error` says why there are no times from it, or why they count for nothing.
+    """
+
+    about: str = ""
+    before: dict[str, Any] = {}
+    after: dict[str, Any] = {}
+    error: str = ""
+    help: str = ""
 
 
 class Preprocessing(Facts):
@@ -112,6 +127,8 @@ class Report(Facts):
     accepted: dict[str, ModelFile] = {}
     """By target, the file that the last one is not to fall behind; its times are in `samples`."""
     preprocessing: Preprocessing | None = None
+    devices: dict[str, Device] = {}
+    """By target, the devices that were asked."""
     references: list[Samples]
     """The judged files and the reference models that device estimates rest on, one thread each."""
 

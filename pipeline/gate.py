@@ -154,12 +154,18 @@ def _size(report: Report, target: Target, file: ModelFile, budget: Any, finding:
 
 
 def _memory(report: Report, target: Target, file: ModelFile, budget: Any, finding: Finding) -> Finding:
-    samples = _samples(report.samples, file.path, target) if target.reach == "local" else None
+    if target.reach == "none":
+        return _noted(finding, "memory on another machine says nothing about this one")
+    samples = _samples(report.samples, file.path, target)
     if samples is None or samples.memory is None:
-        return _noted(
-            finding, "" if target.reach == "local" else "memory on another machine says nothing about this one"
-        )
+        return _noted(finding, _silent(report, target))
     return _within(finding, samples.memory)
+
+
+def _silent(report: Report, target: Target) -> str:
+    """Why the target's device has given no number."""
+    device = report.devices.get(target.name)
+    return ": ".join(filter(None, [device.error, device.help])) if device else ""
 
 
 def _accuracy(report: Report, target: Target, file: ModelFile, budget: Any, finding: Finding) -> Finding:
@@ -218,13 +224,13 @@ def _keep(report: Report, findings: list[Finding], place: Place | None) -> Findi
 
 
 def _latency(report: Report, target: Target, file: ModelFile, budget: LatencyBudget, finding: Finding) -> Finding:
-    return (_measured if target.reach == "local" else _estimated)(report, target, file, budget, finding)
+    return (_estimated if target.reach == "none" else _measured)(report, target, file, budget, finding)
 
 
 def _measured(report: Report, target: Target, file: ModelFile, budget: LatencyBudget, finding: Finding) -> Finding:
     samples = _samples(report.samples, file.path, target)
-    if samples is None:
-        return finding
+    if samples is None or _silent(report, target):
+        return _noted(finding, _silent(report, target))
     if isinstance(budget.limit, Relative):
         pinned = _samples(report.samples, estimate.label(budget.limit.model, "fp32"), target)
         if pinned is None:
@@ -265,8 +271,10 @@ def _estimated(report: Report, target: Target, file: ModelFile, budget: LatencyB
 
 
 def _samples(samples: Iterable[Samples], path: str, target: Target) -> Samples | None:
-    wanted = (path, target.runtime, target.threads)
-    return next((each for each in samples if (each.path, each.runtime, each.threads) == wanted and each.cpu), None)
+    wanted = (path, target.runtime, target.threads, target.name if target.attached else "")
+    return next(
+        (each for each in samples if (each.path, each.runtime, each.threads, each.device) == wanted and each.cpu), None
+    )
 
 
 _WORSE: tuple[Status, ...] = ("ok", "undecided", "no number", "FAIL")

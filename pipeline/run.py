@@ -14,6 +14,7 @@ from . import report as outcome
 from .bench import pairs, verdict
 from .cache import Cache
 from .chain import Step
+from .devices import attached
 from .engine import Engine
 from .errors import UserError
 from .facts import ModelFile, Report, Runtime, Samples, StageFacts
@@ -162,6 +163,9 @@ def _measured(engine: Engine, stages: list[StageFacts], held: dict[str, ModelFil
     models = [pairs.Model(file.path, Path(file.path), RUNTIME[file.kind]) for file in files]
     samples += pairs.measure(models, looks=(TABLE_PROCESSES,), say=shown.advance)
     report = report.model_copy(update={"samples": samples})
+    for target in targets:
+        if target.attached:
+            report = _attached(target, report, engine, shown)
     if models := _estimated(report, engine):
         shown.begin("measuring references", "measuring references", -1, 0)
         found = pairs.measure(models, looks=(REFERENCE_PROCESSES,), rounds=REFERENCE_ROUNDS, say=shown.advance)
@@ -176,13 +180,33 @@ def _judged(report: Report, engine: Engine) -> list[pairs.Model]:
     for target in engine.targets:
         if target.reach != "local":
             continue
-        if file := gate.judged(report, target):
-            models.append(pairs.Model(file.path, Path(file.path), target.runtime, target.threads))
-        if (held := report.accepted.get(target.name)) and target.regression.latency:
-            models.append(pairs.Model(held.path, Path(held.path), target.runtime, target.threads))
-        for reference in estimate.pinned_models(target):
-            models.append(pairs.Model(reference.label, _built(reference, engine), target.runtime, target.threads))
+        models += _of_target(target, report, engine)
     return list(dict.fromkeys(models))
+
+
+def _of_target(target: Target, report: Report, engine: Engine) -> list[pairs.Model]:
+    """What is timed for one measured target."""
+    models = []
+    if file := gate.judged(report, target):
+        models.append(pairs.Model(file.path, Path(file.path), target.runtime, target.threads))
+    if (held := report.accepted.get(target.name)) and target.regression.latency:
+        models.append(pairs.Model(held.path, Path(held.path), target.runtime, target.threads))
+    for reference in estimate.pinned_models(target):
+        models.append(pairs.Model(reference.label, _built(reference, engine), target.runtime, target.threads))
+    return models
+
+
+def _attached(target: Target, report: Report, engine: Engine, shown: Lines | Live) -> Report:
+    """The report with what a target's own device said."""
+    shown.begin(f"measuring {target.name}", f"measuring {target.name}", -1, 0)
+
+    def enough(found: list[Samples]) -> bool:
+        named = [each.model_copy(update={"device": target.name}) for each in found]
+        return gate.latency_decided(report.model_copy(update={"samples": [*report.samples, *named]}), [target])
+
+    found, device = attached.measure(target, _of_target(target, report, engine), say=shown.advance, enough=enough)
+    changed = {"samples": [*report.samples, *found], "devices": {**report.devices, target.name: device}}
+    return report.model_copy(update=changed)
 
 
 def _estimated(report: Report, engine: Engine) -> list[pairs.Model]:

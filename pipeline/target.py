@@ -20,9 +20,10 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from . import paths, yamlio
+from .devices import REACH
 from .errors import Mistake, Place, UserError, suggest
 from .facts import Machine, Runtime
-from .units import REFERENCE, Bytes, Factor, Latency, Points, Relative, Share
+from .units import REFERENCE, Bytes, Factor, Latency, Points, Relative, Seconds, Share
 from .validation import validated
 
 Level = Literal["required", "advisory"]
@@ -112,7 +113,20 @@ class Target(Strict):
     about: str = Field(default="", description="the device, and how the model runs on it")
     runtime: Runtime = Field(description="what runs the model there")
     threads: Annotated[int, Field(ge=1)] = Field(default=1, description="of the runtime")
-    reach: Literal["local", "none"] = Field(default="none", description="`none` means: estimated from this machine")
+    reach: Annotated[str, Field(pattern=REACH)] = Field(
+        default="none",
+        description="where to measure: `local`, `ssh://[USER@]HOST[:PORT]`; `none` means: estimated from this machine",
+        examples=["none", "local", "ssh://pi@raspberrypi.local"],
+    )
+    python: str = Field(
+        default="python3", description="on a device reached by ssh, the Python that has the runtime and numpy"
+    )
+    architecture: str | None = Field(
+        default=None, description="of the device, as `uname -m` says it; any other is refused", examples=["aarch64"]
+    )
+    sustained: Seconds | None = Field(
+        default=None, description="run the model for so long before measuring: the latency of a warm device"
+    )
     preset: Literal["u8s8", "s8s8"] | None = Field(default=None, description="by default what suits the processor")
     extrapolate: Factor | None = Field(default=None, description="widens estimates outside the references' span")
     calibrated: str | None = Field(default=None, description="when and with what the references were measured on it")
@@ -126,9 +140,14 @@ class Target(Strict):
     @classmethod
     def _relative_needs_a_measurement(cls, budgets: Budgets, info: ValidationInfo) -> Budgets:
         latency = budgets.latency
-        if latency and isinstance(latency.limit, Relative) and info.data.get("reach") != "local":
+        if latency and isinstance(latency.limit, Relative) and info.data.get("reach") == "none":
             raise Mistake("a latency relative to a reference has to be measured", "write `reach: local`, or a time")
         return budgets
+
+    @property
+    def attached(self) -> bool:
+        """Whether it is measured on a device of its own."""
+        return self.reach not in ("local", "none")
 
     def place(self, *loc: str) -> Place | None:
         """Where the file sets an option, or the nearest to it; None for a target that was not read from a file."""

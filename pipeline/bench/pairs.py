@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from ..devices import PYTHON, DeviceError, Transport
+from ..devices.local import Local
 from ..errors import UserError
 from ..facts import Runtime, Samples
 from .verdict import LOOKS
@@ -25,6 +25,8 @@ PACKAGES: dict[Runtime, str] = {
 
 SECONDS = 0.5
 """A process ends its rounds after this time a model, though not before the twentieth."""
+LATEST = 900
+"""Seconds after which a process is given up: a slow board takes minutes for a large model's twenty rounds."""
 WORKER = Path(__file__).with_name("worker.py")
 
 
@@ -48,22 +50,25 @@ def measure(
     looks: Sequence[int] = LOOKS,
     rounds: int = 100,
     seed: int = 0,
+    device: Transport | None = None,
     say: Say = lambda done, total, words: None,
     enough: Callable[[list[Samples]], bool] = lambda samples: False,
 ) -> list[Samples]:
     """Time `models` in as many fresh processes as the last look, fewer when a look before it finds `enough`.
 
     Models of one runtime and number of threads share their processes and are paired round by round; others would
-    only disturb each other. Returns one `Samples` a model, in the order given.
-    Raises: UserError for a runtime that is not installed, WorkerDied for a model that does not run.
+    only disturb each other. Returns one `Samples` a model, in the order given. `device` is this machine by default.
+    Raises: UserError for a runtime that is not installed here, WorkerDied for a model that does not run, DeviceError
+    for a device that does not answer.
     """
+    device = device or Local()
     groups = [list(group) for _, group in groupby(sorted(models, key=_process), key=_process)]
     wall: dict[Model, list[list[float]]] = {model: [] for model in models}
     cpu: dict[Model, list[list[float]]] = {model: [] for model in models}
     for process in range(looks[-1] if models else 0):
         say(process, looks[-1], f"process {process + 1} of at most {looks[-1]}, {len(models)} models")
         for group in groups:
-            result = _run(group, rounds, seed * 1000 + process)
+            result = _run(group, rounds, seed * 1000 + process, device)
             for model, walls, cpus in zip(group, result["wall"], result["cpu"], strict=True):
                 wall[model].append(walls)
                 cpu[model].append(cpus)
@@ -72,9 +77,14 @@ def measure(
     return _samples(models, wall, cpu)
 
 
-def memory(model: Model) -> int:
+def memory(model: Model, device: Transport | None = None) -> int:
     """Peak resident bytes of a fresh process that loads `model` alone, with its runtime, and runs it."""
-    return int(_run([model], 0, 0)["memory"])
+    return int(_run([model], 0, 0, device or Local())["memory"])
+
+
+def heat(model: Model, seconds: float, device: Transport) -> None:
+    """Run `model` for so long that what follows meets a board as warm as it gets."""
+    _run([model], 1, 0, device, warm=seconds)
 
 
 def _process(model: Model) -> tuple[str, int]:
@@ -90,23 +100,24 @@ def _samples(
     ]
 
 
-def _run(models: list[Model], rounds: int, seed: int) -> dict[str, Any]:
+def _run(models: list[Model], rounds: int, seed: int, device: Transport, **more: float) -> dict[str, Any]:
     """One worker process, from its job to its result."""
     runtime, threads = _process(models[0])
-    files = [str(model.file) for model in models]
-    job = {"runtime": runtime, "threads": threads, "models": files, "seed": seed, "rounds": rounds, "seconds": SECONDS}
-    done = subprocess.run([sys.executable, WORKER], input=json.dumps(job), capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise _died(models, done.returncode, done.stderr)
-    result: dict[str, Any] = json.loads(done.stdout)
+    job = {"runtime": runtime, "threads": threads, "seed": seed, "rounds": rounds, "seconds": SECONDS, **more}
+    job["models"] = [device.push(model.file) for model in models]
+    done = device.run([PYTHON, device.push(WORKER)], json.dumps(job), LATEST + more.get("warm", 0))
+    if done.code:
+        raise _died(models, done.code, done.err, here=isinstance(device, Local))
+    result: dict[str, Any] = json.loads(done.out)
     return result
 
 
-def _died(models: list[Model], code: int, said: str) -> Exception:
+def _died(models: list[Model], code: int, said: str, *, here: bool) -> Exception:
     last = said.strip().splitlines()[-1:] or ["it said nothing"]
     if "ModuleNotFoundError" in last[0]:
         runtime = models[0].runtime
-        return UserError(f"{runtime} is not installed here: {last[0]}", f"pip install {PACKAGES[runtime]}")
+        where, kind = ("here", UserError) if here else ("on the device", DeviceError)
+        return kind(f"{runtime} is not installed {where}: {last[0]}", f"pip install {PACKAGES[runtime]} numpy")
     how = f"was killed by signal {-code}; out of memory?" if code < 0 else f"ended with code {code}"
     names = ", ".join(model.name for model in models)
     tail = "\n".join(f"  {line}" for line in said.strip().splitlines()[-12:])

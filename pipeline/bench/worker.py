@@ -1,15 +1,15 @@
 """One fresh process that times models, or weighs one: a job as JSON on stdin, the result as JSON on stdout.
 
-It stands alone (Python, numpy and the runtime), so that a device needs this one file. The job:
+It stands alone (Python 3.8 or newer, numpy and the runtime), so that a device needs this one file. The job:
 
     {"runtime": "onnxruntime", "threads": 1, "models": [paths], "seed": 0, "rounds": 100, "seconds": 1.0}
 
 gives `{"wall": [[seconds]], "cpu": [[seconds]]}`, and with `"rounds": 0` and one model `{"memory": bytes}`.
 Times are seconds, `[model][round]`. After `seconds` a model the rounds end, though not before the twentieth: the
-replicate is the process, to which more rounds of a slow model add little. Models are loaded in random order, warmed,
-and run once a round in an order that is drawn anew for each, so that nothing that drifts favours one of them. Every
-timed call follows an untimed one of the same model: right after larger models, a network of half a millisecond took
-2.5 times as long (caches full of theirs).
+replicate is the process, to which more rounds of a slow model add little. Models are loaded in random order, warmed
+(`"warm"` seconds, 0.15 unless told), and run once a round in an order that is drawn anew for each, so that nothing that
+drifts favours one of them. Every timed call follows an untimed one of the same model: right after larger models, a
+network of half a millisecond took 2.5 times as long (caches full of theirs).
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def timed(job: dict[str, Any]) -> dict[str, list[list[float]]]:
     generator.shuffle(order)
     calls = {index: load(job["runtime"], job["models"][index], job["threads"]) for index in order}
     for call in calls.values():
-        until = time.perf_counter() + WARM_SECONDS
+        until = time.perf_counter() + job.get("warm", WARM_SECONDS)
         call()
         while time.perf_counter() < until:
             call()
@@ -108,7 +108,7 @@ def _onnxruntime(path: str, threads: int) -> Callable[[], object]:
     types = {"float": "float32", "double": "float64", "float16": "float16"}
     feed = {}
     for each in session.get_inputs():
-        name = each.type.removeprefix("tensor(").removesuffix(")")
+        name = each.type[len("tensor(") : -1]
         shape = [size if isinstance(size, int) else 1 for size in each.shape]
         feed[each.name] = random_input(types.get(name, name), shape)
     return lambda: session.run(None, feed)

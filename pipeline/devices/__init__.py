@@ -1,0 +1,68 @@
+"""Devices: where a model is measured. One interface over this machine, `ssh://` and `adb://`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+REACH = r"^(local|none|ssh://([^@/\s]+@)?[^@/:\s]+(:\d+)?|adb://[^/\s]+)$"
+"""How a target says where its device is."""
+
+
+class DeviceError(Exception):
+    """The device could not be asked, or its answer counts for nothing: why, and what to do. Exit code 4."""
+
+    def __init__(self, message: str, help: str = "") -> None:
+        self.message, self.help = message, help
+        super().__init__(f"error: {message}" + (f"\n  = help: {help}" if help else ""))
+
+
+@dataclass(frozen=True)
+class Done:
+    """How a program on the device ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+class Transport(Protocol):
+    """What a device can be asked for. Every method raises DeviceError when it does not answer in time."""
+
+    def push(self, file: Path) -> str:
+        """The path on the device of a copy of `file`, which goes when the connection does."""
+
+    def pull(self, path: str) -> bytes:
+        """The content of a file on the device."""
+
+    def run(self, program: list[str], input: str = "", timeout: float = 300) -> Done:
+        """Run a program to its end; `PYTHON` as its first word is the Python with the runtime. `timeout` in seconds."""
+
+    def info(self) -> dict[str, Any]:
+        """What the device is and how it is doing, as `health` reads it."""
+
+
+PYTHON = "{python}"
+Connection = AbstractContextManager[Transport]
+
+
+def connect(reach: str, python: str = "python3") -> Connection:
+    """The device that a target's `reach` names; leaving the context takes back everything that was pushed."""
+    scheme, _, address = reach.partition("://")
+    opened: dict[str, Callable[[], Connection]] = {"local": _local, "ssh": lambda: _ssh(address, python)}
+    return opened[scheme]()
+
+
+def _local() -> Connection:
+    from .local import Local
+
+    return Local()
+
+
+def _ssh(address: str, python: str) -> Connection:
+    from .ssh import connect
+
+    return connect(address, python)

@@ -1,0 +1,223 @@
+"""What runs on a board, itself sent over the connection: it takes files, runs programs, and leaves nothing behind.
+
+Python 3.8 or newer and its standard library; nothing is installed. Messages go both ways on standard input and output:
+a line of JSON, whose `bytes` says how many raw bytes follow it. However the connection ends, a closed pipe or a
+minute of silence, what is running is killed and the folder of pushed files removed.
+"""
+
+from __future__ import annotations
+
+import glob
+import json
+import os
+import platform
+import queue
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from contextlib import suppress
+from importlib import metadata
+from typing import Any
+
+SILENCE = 60.0
+"""Seconds without a word, not even `ping`, after which the other side is gone."""
+PREFIX = "edgepress-"
+CHUNK = 1 << 20
+
+
+class Closed(Exception):
+    """The other side has gone, or said nothing in time."""
+
+
+class Stream:
+    """Messages over two file descriptors."""
+
+    def __init__(self, source: int, sink: int) -> None:
+        self.source, self.sink, self.buffer, self.lock = source, sink, b"", threading.Lock()
+
+    def send(self, message: dict[str, Any], content: bytes = b"") -> None:
+        data = json.dumps(dict(message, bytes=len(content))).encode() + b"\n" + content
+        with self.lock:
+            while data:
+                data = data[os.write(self.sink, data) :]
+
+    def receive(self, timeout: float) -> tuple[dict[str, Any], bytes]:
+        """The next message and its bytes. Raises: Closed after `timeout` seconds in which nothing came."""
+        while b"\n" not in self.buffer:
+            self._more(timeout)
+        line, _, self.buffer = self.buffer.partition(b"\n")
+        message = json.loads(line)
+        parts, missing = [self.buffer], message["bytes"] - len(self.buffer)
+        while missing > 0:
+            self.buffer = b""
+            self._more(timeout)
+            parts.append(self.buffer)
+            missing -= len(self.buffer)
+        content = b"".join(parts)
+        self.buffer = content[message["bytes"] :]
+        return message, content[: message["bytes"]]
+
+    def _more(self, timeout: float) -> None:
+        if not select.select([self.source], [], [], timeout)[0]:
+            raise Closed("silent")
+        data = os.read(self.source, CHUNK)
+        if not data:
+            raise Closed("closed")
+        self.buffer += data
+
+
+class Agent:
+    """One connection: its folder, and the program that is running."""
+
+    def __init__(self, stream: Stream) -> None:
+        self.stream, self.over = stream, threading.Lock()
+        self.running: subprocess.Popen[bytes] | None = None
+        sweep()
+        self.folder = tempfile.mkdtemp(prefix=PREFIX)
+        with open(os.path.join(self.folder, "pid"), "w") as file:
+            file.write(str(os.getpid()))
+
+    def end(self) -> None:
+        """Kill what is running, remove what was pushed, and go; never undone by a program that starts meanwhile."""
+        self.over.acquire()
+        self.stop()
+        shutil.rmtree(self.folder, ignore_errors=True)
+        os._exit(0)
+
+    def stop(self) -> None:
+        if self.running is not None:
+            with suppress(ProcessLookupError):
+                os.killpg(self.running.pid, signal.SIGKILL)
+
+    def push(self, message: dict[str, Any], content: bytes) -> tuple[dict[str, Any], bytes]:
+        path = os.path.join(self.folder, os.path.basename(message["name"]))
+        with open(path, "wb") as file:
+            file.write(content)
+        return {"path": path}, b""
+
+    def pull(self, message: dict[str, Any], content: bytes) -> tuple[dict[str, Any], bytes]:
+        with open(message["path"], "rb") as file:
+            return {}, file.read()
+
+    def run(self, message: dict[str, Any], content: bytes) -> tuple[dict[str, Any], bytes]:
+        with self.over:
+            running = self.running = subprocess.Popen(
+                message["program"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                cwd=self.folder,
+                start_new_session=True,
+            )
+        try:
+            out, err = running.communicate(content, timeout=message["timeout"])
+        except subprocess.TimeoutExpired:
+            self.stop()
+            running.communicate()
+            return {"late": True}, b""
+        done = {"code": running.returncode, "out": len(out)}
+        self.running = None
+        return done, out + err
+
+    def info(self, message: dict[str, Any], content: bytes) -> tuple[dict[str, Any], bytes]:
+        return {"info": info(self.folder)}, b""
+
+    def answer(self, message: dict[str, Any], content: bytes) -> tuple[dict[str, Any], bytes]:
+        try:
+            found: tuple[dict[str, Any], bytes] = getattr(self, message["do"])(message, content)
+            return found
+        except OSError as error:
+            return {"error": error.strerror or str(error), "errno": error.errno, "file": error.filename}, b""
+
+
+def sweep() -> None:
+    """Remove the folders of agents that were themselves killed."""
+    for path in glob.glob(os.path.join(tempfile.gettempdir(), PREFIX + "*", "pid")):
+        try:
+            with open(path) as file:
+                os.kill(int(file.read()), 0)
+        except ProcessLookupError:
+            shutil.rmtree(os.path.dirname(path), ignore_errors=True)
+        except (OSError, ValueError):
+            pass
+
+
+def info(folder: str) -> dict[str, Any]:
+    """Facts of the board now; what it does not tell is None."""
+    found: dict[str, Any] = {"architecture": platform.machine(), "system": f"{platform.system()} {platform.release()}"}
+    found["python"], found["executable"] = platform.python_version(), sys.executable
+    found["board"] = (read("/proc/device-tree/model") or "").strip("\0\n") or None
+    found["cpuinfo"] = read("/proc/cpuinfo") or ""
+    found["cores"] = os.cpu_count()
+    found["free"] = shutil.disk_usage(folder).free
+    found["governors"] = each("/sys/devices/system/cpu/cpu[0-9]*/cpufreq/scaling_governor")
+    found["kilohertz"] = each("/sys/devices/system/cpu/cpu[0-9]*/cpufreq/scaling_cur_freq")
+    found["highest_kilohertz"] = each("/sys/devices/system/cpu/cpu[0-9]*/cpufreq/cpuinfo_max_freq")
+    found["millidegrees"] = each("/sys/class/thermal/thermal_zone[0-9]*/temp")
+    found["throttled"] = said(["vcgencmd", "get_throttled"])
+    found["power"] = said(["nvpmodel", "-q"])
+    found["versions"] = versions()
+    return found
+
+
+def versions() -> dict[str, str]:
+    """The packages that measuring needs, where they are installed."""
+    found = {}
+    for name in ("numpy", "onnxruntime", "onnxruntime-gpu", "ai-edge-litert", "tflite-runtime"):
+        with suppress(metadata.PackageNotFoundError):
+            found[name] = metadata.version(name)
+    return found
+
+
+def read(path: str) -> str | None:
+    try:
+        with open(path) as file:
+            return file.read()
+    except OSError:
+        return None
+
+
+def each(pattern: str) -> list[str]:
+    return [text.strip() for text in map(read, sorted(glob.glob(pattern))) if text]
+
+
+def said(command: list[str]) -> str | None:
+    if not shutil.which(command[0]):
+        return None
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=10, check=False)
+    return done.stdout.decode(errors="replace").strip()
+
+
+def main() -> None:
+    sink = os.dup(1)
+    os.dup2(2, 1)
+    agent = Agent(Stream(0, sink))
+    requests: queue.Queue[tuple[dict[str, Any], bytes]] = queue.Queue()
+
+    def work() -> None:
+        while True:
+            try:
+                agent.stream.send(*agent.answer(*requests.get()))
+            except OSError:  # nobody listens any more; the main thread sees that too, and ends
+                return
+
+    threading.Thread(target=work, daemon=True).start()
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: agent.end())
+    try:
+        agent.stream.send({"hello": True})
+        while True:
+            message, content = agent.stream.receive(SILENCE)
+            if message["do"] != "ping":
+                requests.put((message, content))
+    except (Closed, OSError):
+        pass
+    agent.end()
+
+
+if __name__ == "__main__":
+    main()

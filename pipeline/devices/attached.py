@@ -1,0 +1,42 @@
+"""A target's own device: what it is, whether it is fit, and the times that it took."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from ..bench import pairs
+from ..facts import Device, Samples
+from ..target import Target
+from . import DeviceError, connect, health
+
+
+def measure(
+    target: Target,
+    models: Sequence[pairs.Model],
+    *,
+    say: pairs.Say = lambda done, total, words: None,
+    enough: Callable[[list[Samples]], bool] = lambda samples: False,
+) -> tuple[list[Samples], Device]:
+    """Times of `models`, the first of them judged, and the device's facts.
+
+    A device that fails gives its reason and no times: the models are made, and other targets have their verdicts.
+    """
+    facts = Device()
+    try:
+        with connect(target.reach, target.python) as device:
+            before = device.info()
+            facts = Device(about=health.about(before), before=health.noted(before))
+            health.require(target, before)
+            if target.sustained:
+                say(0, 1, f"warming for {target.sustained:.0f} s")
+                pairs.heat(models[0], target.sustained, device)
+            samples = pairs.measure(models, device=device, say=say, enough=enough)
+            weight = pairs.memory(models[0], device) if target.budgets.memory else None
+            facts = facts.model_copy(update={"after": health.noted(device.info())})
+    except DeviceError as error:
+        return [], facts.model_copy(update={"error": error.message, "help": error.help})
+    named = [each.model_copy(update={"device": target.name}) for each in samples]
+    named[0] = named[0].model_copy(update={"memory": weight})
+    if not target.sustained and (why := health.throttled(facts.before, facts.after)):
+        facts = facts.model_copy(update={"error": why, "help": "cool it, or power it better, and measure again"})
+    return named, facts
