@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 .DEFAULT_GOAL := help
-.PHONY: help compress plan check test tutorial lint size schema readme bench-run bench-baselines bench-slower bench-gate bench-estimates bench-efficientnet clean
+.PHONY: help compress plan check test tutorial lint size schema readme bench-run bench-baselines bench-slower bench-gate bench-estimates bench-ssh bench-efficientnet clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -74,6 +74,10 @@ bench-gate: $(VENV)/.dev
 # How far off are the estimates of devices? tests/bench/estimates.json
 bench-estimates: $(VENV)/.dev
 	$(BIN)/python -m tests.bench.estimates
+
+# Does measuring over ssh change the time? tests/bench/ssh.json
+bench-ssh: $(VENV)/.dev
+	$(BIN)/python -m tests.bench.ssh
 
 # EfficientNet-Lite0 as exported here, and as its package has it, on photographs: tests/bench/efficientnet.json
 bench-efficientnet: $(VENV)/.dev

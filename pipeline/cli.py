@@ -114,12 +114,13 @@ def accept(recipe: str, **options: Any) -> int:
 @click.option(
     "--runtime", type=click.Choice(["onnxruntime", "litert", "tflite-runtime"]), help="By default of the file."
 )
-@click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True, help="Of the runtime.")
+@click.option("--threads", type=click.IntRange(min=1), help="Of the runtime.  [default: 1, or the target's]")
+@click.option("--on", metavar="TARGET", help="Measure there: a target, or ssh://[USER@]HOST[:PORT].  [default: here]")
 @click.option("--trace", type=click.Path(path_type=Path), help="Write the raw times here.")
 @click.option("--replay", type=click.Path(path_type=Path), help="Judge the times of this trace again instead.")
 @ON_UNDECIDED
 def bench(model: Path | None, replay: Path | None, trace: Path | None, on_undecided: str, **options: Any) -> int:
-    """Time the file MODEL on this machine, or judge it against another, in interleaved pairs in fresh processes."""
+    """Time the file MODEL, or judge it against another, in interleaved pairs in fresh processes."""
     from .bench import against
 
     if model and not replay:

@@ -9,6 +9,7 @@ import sys
 import click
 
 from . import __version__
+from .devices import DeviceError
 from .errors import UserError
 
 EXIT_CODES = """\b
@@ -17,7 +18,7 @@ Exit codes:
   1  a required budget is exceeded (outranks 4)
   2  the recipe, a target, a file or the command line is wrong
   3  a crash; a log is named
-  4  not decided: a number is missing or too uncertain
+  4  not decided: a number is missing or too uncertain, or a device does not answer
   130  interrupted
   141  whoever read the output has left"""
 
@@ -50,6 +51,9 @@ def _run(command: click.Command) -> int:
     except UserError as error:
         click.echo(str(error), err=True)
         return 2
+    except DeviceError as error:
+        click.echo(str(error), err=True)
+        return 4
     except (KeyboardInterrupt, click.Abort):
         click.echo("interrupted; the same command goes on where this one stopped", err=True)
         return 130

@@ -131,7 +131,7 @@ def _regression(report: Report, target: Target, name: str, allowed: float) -> Fi
         mine, theirs = (_samples(report.samples, each.path, target) for each in (file, accepted))
         if mine is None or theirs is None:
             return _noted(finding, "the two were not measured side by side")
-        return _timed(target, mine, finding, verdict.log_ratios(mine, theirs))
+        return _timed(report, target, mine, finding, verdict.log_ratios(mine, theirs))
     if file.sha256 == accepted.sha256 and accepted.scores:
         return _noted(_within(finding, 0), "the same bytes")
     return _compared(report, file, accepted, replace(finding, basis=_images(file, target.reach)))
@@ -239,12 +239,14 @@ def _measured(report: Report, target: Target, file: ModelFile, budget: LatencyBu
         finding = _noted(finding, f"of {budget.limit.model}")
     else:
         logs = verdict.log_percentiles(samples, budget.percentile)
-    return _timed(target, samples, finding, logs)
+    return _timed(report, target, samples, finding, logs)
 
 
-def _timed(target: Target, samples: Samples, finding: Finding, logs: list[float]) -> Finding:
+def _timed(report: Report, target: Target, samples: Samples, finding: Finding, logs: list[float]) -> Finding:
     """The verdict on one number a process; on wall time there is none while other work takes the cores."""
-    finding = _decided(finding, verdict.timed(logs, samples, finding.limit), basis=verdict.how(samples))
+    device = report.devices.get(target.name)
+    basis = verdict.how(samples) + (f", on {device.about}" if device else "")
+    finding = _decided(finding, verdict.timed(logs, samples, finding.limit), basis=basis)
     busy = verdict.contention(samples)
     if busy <= verdict.CALM:
         return finding

@@ -164,7 +164,7 @@ def _measured(engine: Engine, stages: list[StageFacts], held: dict[str, ModelFil
     samples += pairs.measure(models, looks=(TABLE_PROCESSES,), say=shown.advance)
     report = report.model_copy(update={"samples": samples})
     for target in targets:
-        if target.attached:
+        if target.attached and gate.judged(report, target):
             report = _attached(target, report, engine, shown)
     if models := _estimated(report, engine):
         shown.begin("measuring references", "measuring references", -1, 0)

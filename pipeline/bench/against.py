@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Literal
 
 from pydantic import TypeAdapter, ValidationError
 
+from .. import shelf, target
+from ..devices import REACH, DeviceError, attached
 from ..errors import UserError
 from ..facts import Facts, Runtime, Samples
 from ..paths import replacing
@@ -23,10 +26,20 @@ class Trace(Facts):
     version: Literal[1] = 1
     limit: float
     samples: list[Samples]
+    device: str = ""
+    """What they were taken on, if not this machine."""
 
 
-def measured(model: Path, *, against: Path | None, tolerance: str, runtime: Runtime | None, threads: int) -> Trace:
-    """Time one file, or two until the verdict is clear. Raises: UserError for a file that no runtime loads."""
+def measured(
+    model: Path, *, against: Path | None, tolerance: str, runtime: Runtime | None, threads: int | None, on: str | None
+) -> Trace:
+    """Time one file, or two until the verdict is clear; `on` is a target, or how one is reached, by default here.
+
+    Raises: UserError for a file that no runtime loads, DeviceError for a device that cannot be measured.
+    """
+    target = _target(on) if on else None
+    runtime = runtime or (target.runtime if target and target.name != target.reach else None)
+    threads = threads or (target.threads if target else 1)
     files, limit = [model, *([against] if against else [])], 1 + _share(tolerance)
     models = [pairs.Model(str(file), file, runtime or _runtime(file), threads) for file in files]
     if len({model.runtime for model in models}) > 1:
@@ -36,18 +49,35 @@ def measured(model: Path, *, against: Path | None, tolerance: str, runtime: Runt
     shown = progress()
     shown.begin("measuring", "measuring", -1, 0)
     looks = verdict.LOOKS if len(models) > 1 else verdict.LOOKS[:1]
+
+    def enough(found: list[Samples]) -> bool:
+        return len(found) > 1 and verdict.paired(found[0], found[1], limit).status != "undecided"
+
     try:
-        samples = pairs.measure(
-            models,
-            looks=looks,
-            say=shown.advance,
-            enough=lambda found: len(found) > 1 and verdict.paired(found[0], found[1], limit).status != "undecided",
-        )
+        if target is None:
+            return Trace(limit=limit, samples=pairs.measure(models, looks=looks, say=shown.advance, enough=enough))
+        samples, device = attached.measure(target, models, looks=looks, say=shown.advance, enough=enough)
     except pairs.WorkerDied as error:
         raise UserError(str(error), "is it a whole model of this runtime?") from error
     finally:
         shown.close()
-    return Trace(limit=limit, samples=samples)
+    if device.error:
+        raise DeviceError(device.error, device.help)
+    return Trace(limit=limit, samples=samples, device=device.about)
+
+
+def _target(on: str) -> target.Target:
+    """What `--on` names. Raises: UserError."""
+    if "://" in on or on == "local":
+        if not re.fullmatch(REACH, on):
+            raise UserError(f"--on: `{on}` is no device", "for example `ssh://pi@raspberrypi.local`, or a target")
+        return target.Target(name=on, runtime="onnxruntime", reach=on, budgets=target.Budgets())
+    found = target.load(shelf.find(on, "targets"))
+    if found.reach == "none":
+        raise UserError(
+            f"`{on}` says `reach: none`", "write `reach: ssh://USER@HOST` into a copy of it: `edgepress cp`"
+        )
+    return found
 
 
 def read(path: Path) -> Trace:
@@ -79,7 +109,7 @@ def render(trace: Trace) -> tuple[str, verdict.Status]:
         low, high = found.interval
         mark = {"ok": "ok  ", "FAIL": "FAIL", "undecided": "?   "}[found.status]
         lines.append(f"{mark}  {found.value:.3f}x of {trace.limit:.3f}x  [{low:.3f}–{high:.3f}]")
-    lines.append(f"measured: {verdict.how(trace.samples[0])}")
+    lines.append(f"measured: {verdict.how(trace.samples[0])}" + (f", on {trace.device}" if trace.device else ""))
     if (busy := max(map(verdict.contention, trace.samples))) > verdict.CALM:
         lines.append(f"contention {busy:.2f}: other work shares the cores")
     return "\n".join(lines) + "\n", found.status if found else "ok"

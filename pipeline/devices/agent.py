@@ -111,6 +111,7 @@ class Agent:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 cwd=self.folder,
+                env=dict(os.environ, TMPDIR=self.folder),  # onnxruntime leaves a file of its own there
                 start_new_session=True,
             )
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from ..bench import pairs
+from ..bench.verdict import LOOKS
 from ..facts import Device, Samples
 from ..target import Target
 from . import DeviceError, connect, health
@@ -14,6 +15,7 @@ def measure(
     target: Target,
     models: Sequence[pairs.Model],
     *,
+    looks: Sequence[int] = LOOKS,
     say: pairs.Say = lambda done, total, words: None,
     enough: Callable[[list[Samples]], bool] = lambda samples: False,
 ) -> tuple[list[Samples], Device]:
@@ -26,15 +28,18 @@ def measure(
         with connect(target.reach, target.python) as device:
             before = device.info()
             facts = Device(about=health.about(before), before=health.noted(before))
-            health.require(target, before)
+            health.require(target, before, models[0].runtime)
             if target.sustained:
                 say(0, 1, f"warming for {target.sustained:.0f} s")
                 pairs.heat(models[0], target.sustained, device)
-            samples = pairs.measure(models, device=device, say=say, enough=enough)
+            samples = pairs.measure(models, looks=looks, device=device, say=say, enough=enough)
             weight = pairs.memory(models[0], device) if target.budgets.memory else None
             facts = facts.model_copy(update={"after": health.noted(device.info())})
     except DeviceError as error:
         return [], facts.model_copy(update={"error": error.message, "help": error.help})
+    except pairs.WorkerDied as error:
+        first, *_, last = str(error).splitlines()
+        return [], facts.model_copy(update={"error": f"{first}: {last.strip()}"})
     named = [each.model_copy(update={"device": target.name}) for each in samples]
     named[0] = named[0].model_copy(update={"memory": weight})
     if not target.sustained and (why := health.throttled(facts.before, facts.after)):

@@ -7,12 +7,14 @@ from statistics import median
 from typing import Any
 
 from ..bench.pairs import PACKAGES
+from ..facts import Runtime
 from ..target import Target
 from . import DeviceError
 
 NOTED = ("governors", "kilohertz", "millidegrees", "throttled", "power", "free")
 """What may change while it is measured."""
-_NAMES = {"onnxruntime": ("onnxruntime", "onnxruntime-gpu"), "litert": ("ai-edge-litert",)}
+_NAMES: dict[Runtime, tuple[str, ...]] = {"onnxruntime": ("onnxruntime", "onnxruntime-gpu")}
+"""Packages that have the runtime, where there are several."""
 _NOW, _SINCE_BOOT = 0x0F, 0xF0000
 """Of `vcgencmd get_throttled`: too little voltage, capped, throttled or too warm, now and once since the boot."""
 
@@ -41,14 +43,14 @@ def noted(info: dict[str, Any]) -> dict[str, Any]:
     return {name: info[name] for name in NOTED} | {"versions": info["versions"], "python": info["python"]}
 
 
-def require(target: Target, info: dict[str, Any]) -> None:
-    """Raises: DeviceError for another architecture than the target's, and where its runtime is missing."""
+def require(target: Target, info: dict[str, Any], runtime: Runtime) -> None:
+    """Raises: DeviceError for another architecture than the target's, and where `runtime` is missing."""
     if target.architecture and info["architecture"] != target.architecture:
         raise DeviceError(
             f"{target.reach} is {info['architecture']}, and `{target.name}` is {target.architecture}",
             "is it the right device? `architecture:` in the target says what is expected",
         )
-    known = _NAMES.get(target.runtime, (PACKAGES[target.runtime],))
+    known = _NAMES.get(runtime, (PACKAGES[runtime],))
     lacking = [name for name, has in (("numpy", {"numpy"}), (known[0], set(known))) if not has & set(info["versions"])]
     if lacking:
         raise DeviceError(

@@ -21,8 +21,8 @@ from .agent import Closed, Stream
 
 START = "import sys; exec(sys.stdin.buffer.read(int(sys.stdin.buffer.readline())))"
 """What the far Python is told on its command line: run the agent, which comes over the connection."""
-HELLO, ANSWER, PING = 20.0, 30.0, 10.0
-"""Seconds: for the first word, for any other that no program delays, and between two signs of life."""
+HELLO, ANSWER, PING, LEAVE = 20.0, 30.0, 10.0, 10.0
+"""Seconds: for the first word, for any other that no program delays, between two signs of life, and to clean up."""
 SLOWEST = 100_000
 """Bytes a second that a connection manages at least."""
 
@@ -143,7 +143,7 @@ class Remote:
         assert self._process.stdout
         try:
             self._process.stdin.close()
-            self._process.wait(10)
+            self._process.wait(LEAVE)
         except (subprocess.TimeoutExpired, OSError):
             os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
