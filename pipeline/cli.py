@@ -5,11 +5,14 @@ from __future__ import annotations
 import shlex
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from . import __version__, ending
+
+if TYPE_CHECKING:
+    from .target import Target
 
 CACHE = click.option(
     "--cache",
@@ -135,6 +138,54 @@ def bench(model: Path | None, replay: Path | None, trace: Path | None, on_undeci
     code = {"ok": 0, "FAIL": 1, "undecided": 0 if on_undecided == "warn" else 4}[status]
     click.echo(f"{words}exit {code}")
     return code
+
+
+@cli.command()
+@click.argument("target", required=False)
+@click.option("--on", metavar="REACH", help="Where its device is: ssh://[USER@]HOST[:PORT].  [default: as it says]")
+def doctor(target: str | None, on: str | None) -> int:
+    """Say what is missing to measure, here or on the device of TARGET, and how to mend it."""
+    from .doctor import here, of
+
+    checks = of(_reached(target, on)) if target else here()
+    for check in checks:
+        click.echo(str(check))
+    return 4 if any(check.missing for check in checks) else 0
+
+
+@cli.command()
+@click.argument("target")
+@click.option("--on", metavar="REACH", help="Where its device is: ssh://[USER@]HOST[:PORT].  [default: as it says]")
+@click.option("--output", type=click.Path(path_type=Path), help="Write here.  [default: the target's file]")
+def calibrate(target: str, on: str | None, output: Path | None) -> int:
+    """Measure published networks on the device of TARGET, and write them into it for estimates to rest on.
+
+    A target of the installed package is written to targets/ here.
+    """
+    from .calibrate import calibrate as measure
+    from .paths import folder_of
+    from .progress import progress
+    from .shelf import find
+
+    file = find(target, "targets")
+    shipped = file.resolve().is_relative_to(folder_of("targets").resolve())
+    path = output or (Path("targets", file.name) if shipped else file)
+    shown = progress()
+    shown.begin("calibrating", "calibrating", -1, 0)
+    try:
+        device = measure(_reached(target, on), file.read_text(encoding="utf-8"), path, say=shown.advance)
+    finally:
+        shown.close()
+    click.echo(f"wrote {path}: measured on {device}")
+    return 0
+
+
+def _reached(name: str, on: str | None) -> Target:
+    """A target, at `on` if that is given."""
+    from .shelf import find
+    from .target import at, load
+
+    return at(load(find(name, "targets")), on)
 
 
 @cli.command()

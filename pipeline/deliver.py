@@ -40,8 +40,18 @@ def _deliver(engine: Engine, label: str, result: Result, folder: Path, source: d
         contract = metadata.read(path) | {"source": source}
         with replacing(path.with_name(f"{path.name}.json")) as temporary:
             temporary.write_text(json.dumps(contract, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-        files.append(file.model_copy(update={"path": str(path)}))
+        files.append(file.model_copy(update={"path": str(path), **_versions(path)}))
     return facts.model_copy(update={"files": files})
+
+
+def _versions(path: Path) -> dict[str, int]:
+    """What decides which runtimes load an ONNX file."""
+    if path.suffix != ".onnx":
+        return {}
+    import onnx
+
+    model = onnx.load(path)
+    return {"opset": max(each.version for each in model.opset_import if not each.domain), "ir": model.ir_version}
 
 
 def _copy(source: Path, path: Path) -> None:

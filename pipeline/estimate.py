@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import onnx
 
 Precision = Literal["fp32", "int8"]
+PRECISIONS: tuple[Precision, ...] = ("fp32", "int8")
 
 SAME = {
     "onnxruntime": {"onnxruntime"},

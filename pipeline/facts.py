@@ -30,6 +30,10 @@ class ModelFile(Facts):
     bytes: int
     sha256: str
     scores: dict[str, dict[str, float]]
+    opset: int | None = None
+    """The operator set of an ONNX file that was delivered."""
+    ir: int | None = None
+    """The version of the ONNX format of one that was delivered."""
     correct: str = ""
     resampled: list[float] = []
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -128,6 +129,12 @@ class Target(Strict):
         default=None, description="run the model for so long before measuring: the latency of a warm device"
     )
     preset: Literal["u8s8", "s8s8"] | None = Field(default=None, description="by default what suits the processor")
+    max_opset: Annotated[int, Field(ge=7)] | None = Field(
+        default=None, description="the newest operator set that its onnxruntime loads", examples=[16]
+    )
+    max_ir: Annotated[int, Field(ge=3)] | None = Field(
+        default=None, description="the newest version of the ONNX format that its onnxruntime loads", examples=[8]
+    )
     extrapolate: Factor | None = Field(default=None, description="widens estimates outside the references' span")
     calibrated: str | None = Field(default=None, description="when and with what the references were measured on it")
     references: list[Reference] = []
@@ -159,6 +166,15 @@ class Target(Strict):
             return self.preset
         # TFLite's int8 is signed on both sides, and ARM has no instruction that prefers unsigned activations.
         return host_preset(machine) if self.reach == "local" and self.runtime == "onnxruntime" else "s8s8"
+
+
+def at(target: Target, reach: str | None) -> Target:
+    """The target where `reach` says that its device is. Raises: UserError for what is no such place."""
+    if reach is None:
+        return target
+    if not re.fullmatch(REACH, reach):
+        raise UserError(f"--on: `{reach}` is no device", "for example `ssh://pi@raspberrypi.local`")
+    return target.model_copy(update={"reach": reach})
 
 
 def load(path: Path) -> Target:

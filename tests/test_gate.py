@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pipeline import gate, target
 from pipeline.errors import Place
-from pipeline.facts import Machine, ModelFile, Report, Samples, StageFacts
+from pipeline.facts import Device, Machine, ModelFile, Report, Samples, StageFacts
 
 VNNI = Machine(cpu="a cpu", architecture="x86_64", cores=2, features=["avx512_vnni"], system="Linux")
 PINNED = "timm/mobilenetv2_050@28 fp32"
@@ -337,3 +337,44 @@ def test_larger_limits_never_turn_ok_into_fail(host: float, limit: float, factor
     assert (first.status, second.status) not in {("ok", "FAIL"), ("ok", "undecided"), ("undecided", "FAIL")}
     slower = estimated(f"{limit:f} ms", host * factor, **more)
     assert (first.status, slower.status) != ("FAIL", "ok")
+
+
+def test_an_attached_device_is_judged_by_its_own_times() -> None:
+    here, there = samples("u.onnx", 1.0), samples("u.onnx", 9.0, memory=50_000_000)
+    there = there.model_copy(update={"device": "pi"})
+    pi = board({"latency": "5 ms", "memory": "60 MB"}, name="pi", reach="ssh://pi", preset="u8s8")
+    facts = report(STAGES, samples=[here, there], devices={"pi": Device(about="Raspberry Pi 4")})
+    found = gate.judge(facts, [pi, board({"latency": "5 ms"})])
+    assert [(each.target, each.status, each.value) for each in found] == [
+        ("pi", "FAIL", pytest.approx(0.009)),
+        ("pi", "ok", 50_000_000),
+        ("board", "ok", pytest.approx(0.001)),
+    ]
+    assert found[0].basis.endswith("CPU time, on Raspberry Pi 4")
+    assert not gate.judge(report(STAGES, samples=[here]), [pi])[0].value, "times of this machine are not the board's"
+
+
+def test_a_device_that_failed_or_throttled_gives_no_number() -> None:
+    there = samples("u.onnx", 1.0, memory=1).model_copy(update={"device": "pi"})
+    pi = board({"latency": "5 ms"}, name="pi", reach="ssh://pi", preset="u8s8")
+    facts = report(STAGES, samples=[there], devices={"pi": Device(error="it throttled", help="cool it")})
+    finding = only(gate.judge(facts, [pi]))
+    assert (finding.status, finding.value, finding.note) == ("no number", None, "it throttled: cool it")
+    assert gate.exit_code([finding], "warn") == 4
+
+
+@pytest.mark.parametrize(
+    ("limits", "found"),
+    [
+        ({"max_opset": 18, "max_ir": 9}, [("opset", "ok", 18), ("ir", "ok", 9)]),
+        ({"max_opset": 16}, [("opset", "FAIL", 18)]),
+        ({"max_ir": 8}, [("ir", "FAIL", 9)]),
+        ({"max_opset": 16, "runtime": "litert"}, []),
+    ],
+)
+def test_a_runtime_that_is_too_old_for_the_file(limits: dict[str, Any], found: list[Any]) -> None:
+    new = stage("int8", "onnx", file("u.onnx", "u8s8").model_copy(update={"opset": 18, "ir": 9}))
+    findings = gate.judge(report([new]), [board({}, **limits)])
+    assert [(each.check, each.status, each.value) for each in findings] == found
+    old = stage("int8", "onnx", file("u.onnx", "u8s8"))
+    assert {each.status for each in gate.judge(report([old]), [board({}, **limits)])} <= {"no number"}

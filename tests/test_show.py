@@ -149,9 +149,19 @@ about                       —         default  the device, and how the model r
 runtime                     litert    target   what runs the model there (onnxruntime, litert,
                                                tflite-runtime)
 threads                     1         default  of the runtime
-reach                       none      default  `none` means: estimated from this machine (local,
-                                               none)
+reach                       none      default  where to measure: `local`,
+                                               `ssh://[USER@]HOST[:PORT]`; `none` means: estimated
+                                               from this machine
+python                      python3   default  on a device reached by ssh, the Python that has the
+                                               runtime and numpy
+architecture                —         default  of the device, as `uname -m` says it; any other is
+                                               refused
+sustained                   —         default  run the model for so long before measuring: the
+                                               latency of a warm device, such as 40 ms
 preset                      —         default  by default what suits the processor (u8s8, s8s8)
+max_opset                   —         default  the newest operator set that its onnxruntime loads
+max_ir                      —         default  the newest version of the ONNX format that its
+                                               onnxruntime loads
 extrapolate                 —         default  widens estimates outside the references' span, such
                                                as x2
 calibrated                  —         default  when and with what the references were measured on it

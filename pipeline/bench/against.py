@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Literal
 
 from pydantic import TypeAdapter, ValidationError
 
 from .. import shelf, target
-from ..devices import REACH, DeviceError, attached
+from ..devices import DeviceError, attached
 from ..errors import UserError
 from ..facts import Facts, Runtime, Samples
 from ..paths import replacing
@@ -31,7 +30,13 @@ class Trace(Facts):
 
 
 def measured(
-    model: Path, *, against: Path | None, tolerance: str, runtime: Runtime | None, threads: int | None, on: str | None
+    model: Path,
+    *,
+    against: Path | None,
+    tolerance: str,
+    runtime: Runtime | None,
+    threads: int | None,
+    on: str | None = None,
 ) -> Trace:
     """Time one file, or two until the verdict is clear; `on` is a target, or how one is reached, by default here.
 
@@ -68,10 +73,9 @@ def measured(
 
 def _target(on: str) -> target.Target:
     """What `--on` names. Raises: UserError."""
-    if "://" in on or on == "local":
-        if not re.fullmatch(REACH, on):
-            raise UserError(f"--on: `{on}` is no device", "for example `ssh://pi@raspberrypi.local`, or a target")
-        return target.Target(name=on, runtime="onnxruntime", reach=on, budgets=target.Budgets())
+    if "://" in on:
+        bare = target.Target(name=on, runtime="onnxruntime", reach="local", budgets=target.Budgets())
+        return target.at(bare, on)
     found = target.load(shelf.find(on, "targets"))
     if found.reach == "none":
         raise UserError(

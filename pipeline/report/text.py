@@ -23,11 +23,14 @@ _SHOW: dict[Unit, Callable[[float], str]] = {
     "share": "{:.1%}".format,
     "points": "{:.2f} points".format,
     "percent": "{:.1f}%".format,
+    "number": "{:.0f}".format,
 }
 _ADVICE = {
     "size": "a smaller student, a higher prune ratio, or quantize",
     "latency": "a smaller student or a higher prune ratio; see which stage took the time in the table",
     "memory": "a smaller student or input; most of a small model's memory is the runtime itself",
+    "opset": "the runtime there is too old for the file; install a newer one, or export to an older operator set",
+    "ir": "the runtime there is too old for the file; install a newer one",
     "accuracy": "train or distil longer, or prune less",
     "metric_drop": "train or distil longer, prune less, or calibrate with more samples; see which stage lost it",
     "accuracy_drop": "distil longer, prune less, or calibrate with more samples; see which stage lost it in the table",

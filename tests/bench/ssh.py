@@ -1,7 +1,7 @@
 """Does the connection change the time? One model over `local` and over `ssh` to loopback, process by process.
 
-`make bench-ssh` starts an ssh server of its own and writes ssh.json: for each model the ratio of the medians of a process
-over ssh and of one without, in random order one after the other, with its 95% interval over the pairs.
+`make bench-ssh` starts an ssh server of its own and writes ssh.json: for each model the ratio of the medians of a
+process over ssh and of one without, in random order one after the other, with its 95% interval over the pairs.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from pipeline.devices.ssh import COMMAND
 from tests.bench import results
 from tests.devices.board import board_in
 
-PAIRS = 16
+PAIRS = 100
 MODELS = [
     estimate.ReferenceModel("timm/mobilenetv2_100@224", "fp32", "onnxruntime"),
     estimate.ReferenceModel("timm/mobilenetv2_100@224", "int8", "litert"),

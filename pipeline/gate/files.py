@@ -1,0 +1,26 @@
+"""Which file of a run a target judges."""
+
+from __future__ import annotations
+
+from ..facts import Machine, ModelFile, Report, StageFacts
+from ..target import Target, host_preset
+
+
+def file_of(stage: StageFacts, preset: str) -> ModelFile | None:
+    """The file of a stage that a runtime with this integer preset loads: that preset's, or the one without presets."""
+    for file in stage.files:
+        if file.precision == preset or (file.precision not in ("u8s8", "s8s8") and len(stage.files) == 1):
+            return file
+    return None
+
+
+def host_file(stage: StageFacts, machine: Machine) -> ModelFile | None:
+    """The file of a stage that this machine runs; TFLite's int8 is signed everywhere."""
+    return file_of(stage, "s8s8" if stage.kind == "tflite" else host_preset(machine))
+
+
+def judged(report: Report, target: Target) -> ModelFile | None:
+    """The last artifact that the target's runtime loads, in the target's preset."""
+    kind = "onnx" if target.runtime == "onnxruntime" else "tflite"
+    last = next((stage for stage in reversed(report.stages) if stage.kind == kind), None)
+    return file_of(last, target.integers(report.machine)) if last else None
