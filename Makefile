@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 .DEFAULT_GOAL := help
-.PHONY: help compress plan check test tutorial lint size schema readme bench-run bench-baselines bench-slower bench-gate bench-estimates bench-ssh bench-efficientnet clean
+.PHONY: help compress plan check test tutorial lint size schema readme bench-run bench-baselines bench-slower bench-gate bench-estimates bench-ssh bench-efficientnet bench-foreign clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -83,6 +83,11 @@ bench-ssh: $(VENV)/.dev
 bench-efficientnet: $(VENV)/.dev
 	$(PIP) scikit-image
 	$(BIN)/python -m tests.bench.efficientnet
+
+# ONNX files of other people's, from packages of PyPI, through the onnx-only chain: tests/bench/foreign.json
+bench-foreign: $(VENV)/.dev
+	$(PIP) --no-deps rapidocr-onnxruntime silero-vad
+	$(BIN)/python -m tests.bench.foreign
 
 # The generated parts of README.md, from the result files
 readme: $(VENV)/.dev

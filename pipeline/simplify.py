@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import subprocess
+import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,6 +13,7 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
+from . import fold
 from .errors import UserError
 from .onnxio import opset
 
@@ -19,25 +22,30 @@ OPSET = 13
 _BRANCHES = ("If", "Loop", "Scan")
 
 
-def bind(model: onnx.ModelProto, values: Mapping[str, float]) -> None:
-    """Make inputs of fixed shape constants that are filled with a number: a sample rate, a state of zeros."""
+def bind(model: onnx.ModelProto, values: Mapping[str, float]) -> dict[str, np.ndarray]:
+    """Make inputs of fixed shape constants that are filled with a number, a sample rate or a state of zeros; these."""
     inputs = {value.name: value for value in model.graph.input}
+    filled: dict[str, np.ndarray] = {}
     for name, number in values.items():
         value = inputs[name]
         dtype = onnx.helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type)
         sides = [axis.dim_value for axis in value.type.tensor_type.shape.dim]
-        model.graph.initializer.append(numpy_helper.from_array(np.full(sides, number, dtype), name))
+        model.graph.initializer.append(
+            numpy_helper.from_array(filled.setdefault(name, np.full(sides, number, dtype)), name)
+        )
         model.graph.input.remove(value)
+    return filled
 
 
 def simplified(source: Path, model: onnx.ModelProto) -> onnx.ModelProto:
     """`model`, whose inputs have fixed shapes, with constants folded, chosen branches taken and batch norms merged.
 
-    onnxruntime's basic level goes first: it takes the branch of an `If` whose condition is known, at which onnxsim and
-    the version converter fail, and its result has standard operators only.
+    onnxscript goes first, then onnxruntime's basic level: they take the branch of an `If` whose condition is known, at
+    which onnxsim and the version converter fail, and their result has standard operators only.
     Raises: UserError naming the operator, where branches are left, or where the operator set cannot be raised.
     """
     import onnxsim
+    from onnxscript import optimizer
 
     found = onnx.ModelProto()
     found.CopyFrom(model)
@@ -45,16 +53,15 @@ def simplified(source: Path, model: onnx.ModelProto) -> onnx.ModelProto:
     for result in found.graph.output:
         result.type.tensor_type.ClearField("shape")
     try:
-        found = _folded(found)
+        found = _folded(optimizer.optimize(found))
     except Exception as error:  # onnxruntime's errors have no common base
         raise _refused(source, model, error) from error
-    for node in found.graph.node:
-        if node.op_type in _BRANCHES:
-            raise UserError(
-                f"`{source}`: node `{node.name or node.output[0]}` ({node.op_type}) decides while it runs what to "
-                "compute, which cannot be quantized",
-                "fix the input that it depends on, `constants: {NAME: NUMBER}`, or export one branch alone",
-            )
+    for node in _branching(found):
+        raise UserError(
+            f"`{source}`: node `{node.name or node.output[0]}` ({node.op_type}) decides while it runs what to "
+            "compute, which cannot be quantized",
+            "fix the input that it depends on, `constants: {NAME: NUMBER}`, or export one branch alone",
+        )
     if opset(found) < OPSET:
         try:
             found = onnx.version_converter.convert_version(found, OPSET)
@@ -72,16 +79,21 @@ def simplified(source: Path, model: onnx.ModelProto) -> onnx.ModelProto:
     return found
 
 
-def _folded(model: onnx.ModelProto) -> onnx.ModelProto:
-    import onnxruntime
+def _branching(model: onnx.ModelProto) -> list[onnx.NodeProto]:
+    return [node for node in model.graph.node if node.op_type in _BRANCHES]
 
+
+def _folded(model: onnx.ModelProto) -> onnx.ModelProto:
+    """In a process of its own: at some branches within branches onnxruntime 1.32 dies of a segmentation fault."""
     with tempfile.TemporaryDirectory() as work:
-        path = Path(work, "folded.onnx")
-        options = onnxruntime.SessionOptions()
-        options.optimized_model_filepath = str(path)
-        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
-        options.log_severity_level = 4  # what is wrong is raised as well
-        onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+        given, path = Path(work, "given.onnx"), Path(work, "folded.onnx")
+        onnx.save(model, given)
+        done = subprocess.run([sys.executable, fold.__file__, given, path], capture_output=True, text=True, check=False)
+        if done.returncode:
+            last = done.stderr.strip().splitlines()[-1:]
+            raise RuntimeError(
+                last[0] if done.returncode > 0 and last else f"it was killed by signal {-done.returncode}"
+            )
         found = onnx.load(path)
     used = {node.domain for node in found.graph.node}
     kept = [each for each in found.opset_import if each.domain in used or each.domain == ""]

@@ -126,7 +126,9 @@ class Target(Strict):
         default=None, description="of the device, as `uname -m` says it; any other is refused", examples=["aarch64"]
     )
     sustained: Seconds | None = Field(
-        default=None, description="run the model for so long before measuring: the latency of a warm device"
+        default=None,
+        description="run the model for so long before measuring: the latency of a warm device",
+        examples=["10 min"],
     )
     preset: Literal["u8s8", "s8s8"] | None = Field(default=None, description="by default what suits the processor")
     max_opset: Annotated[int, Field(ge=7)] | None = Field(

@@ -12,6 +12,7 @@ from pipeline import gate, target
 from pipeline.facts import Report
 from pipeline.recipe import load, validate
 from pipeline.report import text
+from pipeline.units import show_bytes
 from tests.bench import results
 
 README = Path(__file__).parents[1] / "README.md"
@@ -125,7 +126,45 @@ def efficientnet() -> str:
     return "\n".join([*lines, "", _stamp(found)]) + "\n"
 
 
+def foreign() -> str:
+    """What became of each file of other people's: as ONNX with int8, and as TFLite of that."""
+    found = results.read("foreign")
+    lines = ["| file | operator set | float | int8 | what is counted | float | int8 | TFLite |", "|---" * 8 + "|"]
+    for case in found["files"].values():
+        onnx, tflite = case["onnx"], case["tflite"]
+        cells = [f"`{case['file']}`", str(case["opset"])]
+        if "refused" in onnx:
+            cells += ["", "", "", "", onnx["refused"][0][0]]
+        else:
+            float_, int8 = (onnx["stages"][name] for name in ("float", "int8"))
+            name = "accuracy" if "accuracy" in float_ else "mae"
+            show = "{:.1%}" if name == "accuracy" else "{:.4f}"
+            cells += [show_bytes(float_["bytes"]), show_bytes(int8["bytes"])]
+            cells += ["accuracy" if name == "accuracy" else "mean error against the file as it came"]
+            cells += [show.format(float_[name]), show.format(int8[name])]
+        if "refused" in tflite:
+            said = tflite["refused"][0][0]
+            cells.append(
+                "" if "refused" in onnx else "refused: " + re.sub(r"node `[^`]*` ", "", said).partition(":")[0]
+            )
+        else:
+            cells.append(show.format(tflite["stages"]["tflite"][name]))
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join([*lines, "", _stamp(found)]) + "\n"
+
+
+def over_ssh() -> str:
+    """What the connection does to the times."""
+    found = results.read("ssh")
+    lines = ["| model | over ssh / local | 95% interval |", "|---|---|---|"]
+    for name, row in found["models"].items():
+        lines.append(f"| {name} | {row['ratio']:.3f} | {row['low']:.3f}–{row['high']:.3f} |")
+    return "\n".join([*lines, "", f"{found['pairs']} pairs of processes. {_stamp(found)}"]) + "\n"
+
+
 BLOCKS = {
+    "foreign": foreign,
+    "ssh": over_ssh,
     "run": run,
     "mistake": mistake,
     "baselines": baselines,

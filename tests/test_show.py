@@ -157,7 +157,7 @@ python                      python3   default  on a device reached by ssh, the P
 architecture                —         default  of the device, as `uname -m` says it; any other is
                                                refused
 sustained                   —         default  run the model for so long before measuring: the
-                                               latency of a warm device, such as 40 ms
+                                               latency of a warm device, such as 10 min
 preset                      —         default  by default what suits the processor (u8s8, s8s8)
 max_opset                   —         default  the newest operator set that its onnxruntime loads
 max_ir                      —         default  the newest version of the ONNX format that its

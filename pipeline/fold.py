@@ -1,0 +1,19 @@
+"""One fresh process that writes what onnxruntime's basic level makes of an ONNX file: `fold.py GIVEN WRITTEN`."""
+
+from __future__ import annotations
+
+import sys
+
+
+def main(given: str, written: str) -> None:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.optimized_model_filepath = written
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+    options.log_severity_level = 4  # what is wrong is raised as well
+    onnxruntime.InferenceSession(given, options, providers=["CPUExecutionProvider"])
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
