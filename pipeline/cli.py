@@ -143,10 +143,15 @@ def bench(model: Path | None, replay: Path | None, trace: Path | None, on_undeci
 @cli.command()
 @click.argument("target", required=False)
 @click.option("--on", metavar="REACH", help="Where its device is: ssh://[USER@]HOST[:PORT].  [default: as it says]")
-def doctor(target: str | None, on: str | None) -> int:
+@click.option("--install-emulator", is_flag=True, help="Fetch what `emulate:` in a target needs, from Debian and PyPI.")
+def doctor(target: str | None, on: str | None, install_emulator: bool) -> int:
     """Say what is missing to measure, here or on the device of TARGET, and how to mend it."""
     from .doctor import here, of
 
+    if install_emulator:
+        from .emulator.install import install
+
+        click.echo(f"installed {install(lambda words: click.echo(words, err=True))}")
     checks = of(_reached(target, on)) if target else here()
     for check in checks:
         click.echo(str(check))

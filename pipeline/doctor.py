@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from . import emulator
 from .bench.pairs import PACKAGES
 from .devices import DeviceError, agent, connect, health
 from .target import Target
@@ -47,6 +48,9 @@ def here() -> list[Check]:
     for program, purpose in {"ssh": "boards over ssh://", "adb": "Android over adb://"}.items():
         there = shutil.which(program)
         checks.append(Check(f"{program}, for {purpose}", "" if there else f"install {program}", needed=False))
+    found = emulator.versions()
+    told = ", ".join(f"{name} {version}" for name, version in found.items()) if found else "none"
+    checks.append(Check(f"emulator of arm64 boards: {told}", "" if found else emulator.INSTALL, needed=False))
     busy = os.getloadavg()[0] / (os.cpu_count() or 1)
     help = "stop other work: verdicts take longer, and on several threads there is none"
     checks.append(Check(f"load {busy:.2f} a core", help if busy > BUSY else "", needed=False))

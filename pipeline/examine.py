@@ -72,27 +72,36 @@ def agreement(folder: Path, other: Path, data: Dataset) -> float:
 def _file(path: Path, precision: str, data: Dataset, metric: Metric) -> dict[str, Any]:
     contract, found = read(path), {}
     for split in ("validation", "test"):
-        x, y = data[split]
-        answers = predict(path, ready(contract, data, x))
-        if contract["output"]["kind"] == "probabilities":
-            answers = _logits(answers, data)
-        if not data.labelled:  # the reference, which agrees with itself
-            y = answers.argmax(1)
-        found[split] = {metric.name: metric(answers, y), "nll": nll(answers, y)}
+        answers = told(predict(path, ready(contract, data, data[split].x)), contract, data)
+        found[split] = scored(answers, data, split, metric)
     np.save(path.parent / f"{precision}.npy", answers)
-    # Right or wrong is all that a share needs for an interval; any other metric has its bootstrap draws.
-    plain = metric.name in COUNTED and y.ndim == 1
-    correct = "".join("1" if right else "0" for right in answers.argmax(1) == y) if plain else ""
-    resampled = [] if plain else metric.resampled(answers, y)
     return {
         "path": path.name,
         "kind": path.suffix.removeprefix("."),
         "precision": precision,
         "bytes": path.stat().st_size,
         "sha256": digest(path),
-        "scores": found,
-        "correct": correct,
-        "resampled": resampled,
+        **found["test"],
+        "scores": {split: each["scores"] for split, each in found.items()},
+    }
+
+
+def told(answers: np.ndarray, contract: dict[str, Any], data: Dataset) -> np.ndarray:
+    """A file's answers as what a softmax or sigmoid is taken of, whatever it ends in."""
+    return _logits(answers, data) if contract["output"]["kind"] == "probabilities" else answers
+
+
+def scored(answers: np.ndarray, data: Dataset, split: str, metric: Metric) -> dict[str, Any]:
+    """`scores` of answers to a split, and `correct` or `resampled` for their intervals."""
+    y = data[split].y
+    if not data.labelled:  # the reference, which agrees with itself
+        y = answers.argmax(1)
+    # Right or wrong is all that a share needs for an interval; any other metric has its bootstrap draws.
+    plain = metric.name in COUNTED and y.ndim == 1
+    return {
+        "scores": {metric.name: metric(answers, y), "nll": nll(answers, y)},
+        "correct": "".join("1" if right else "0" for right in answers.argmax(1) == y) if plain else "",
+        "resampled": [] if plain else metric.resampled(answers, y),
     }
 
 

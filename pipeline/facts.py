@@ -84,6 +84,20 @@ class Device(Facts):
     help: str = ""
 
 
+class Emulated(Facts):
+    """A file's answers to the test examples on the instruction set of `cpu`: as in `ModelFile`, of that split."""
+
+    path: str
+    cpu: str
+    runtime: Runtime
+    versions: dict[str, str]
+    scores: dict[str, float]
+    correct: str = ""
+    resampled: list[float] = []
+    agreement: float
+    """Share of the test examples to which it gives this machine's answer."""
+
+
 class Preprocessing(Facts):
     """What a device does before each inference, timed on this machine on one thread: seconds of CPU time, `[example]`.
 
@@ -131,6 +145,8 @@ class Report(Facts):
     accepted: dict[str, ModelFile] = {}
     """By target, the file that the last one is not to fall behind; its times are in `samples`."""
     preprocessing: Preprocessing | None = None
+    emulated: dict[str, list[Emulated]] = {}
+    """By target."""
     devices: dict[str, Device] = {}
     """By target, the devices that were asked."""
     references: list[Samples]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from . import accepted, deliver, estimate, gate, lock, preprocessing
+from . import accepted, deliver, emulator, estimate, gate, lock, preprocessing
 from . import report as outcome
 from .bench import pairs, verdict
 from .cache import Cache
@@ -17,7 +17,7 @@ from .chain import Step
 from .devices import attached
 from .engine import Engine
 from .errors import UserError
-from .facts import ModelFile, Report, Runtime, Samples, StageFacts
+from .facts import Emulated, ModelFile, Report, Runtime, Samples, StageFacts
 from .paths import digest, replacing
 from .progress import Lines, Live, progress
 from .recipe import Recipe, load
@@ -166,6 +166,7 @@ def _measured(engine: Engine, stages: list[StageFacts], held: dict[str, ModelFil
     for target in targets:
         if target.attached and gate.judged(report, target):
             report = _attached(target, report, engine, shown)
+    report = report.model_copy(update={"emulated": _emulated(report, engine, shown)})
     if models := _estimated(report, engine):
         shown.begin("measuring references", "measuring references", -1, 0)
         found = pairs.measure(models, looks=(REFERENCE_PROCESSES,), rounds=REFERENCE_ROUNDS, say=shown.advance)
@@ -207,6 +208,31 @@ def _attached(target: Target, report: Report, engine: Engine, shown: Lines | Liv
     found, device = attached.measure(target, _of_target(target, report, engine), say=shown.advance, enough=enough)
     changed = {"samples": [*report.samples, *found], "devices": {**report.devices, target.name: device}}
     return report.model_copy(update=changed)
+
+
+def _emulated(report: Report, engine: Engine, shown: Lines | Live) -> dict[str, list[Emulated]]:
+    """What the last file of each kind answers on the instruction set of each target that says which it has."""
+    if not any(target.emulate for target in engine.targets) or emulator.versions() is None:
+        return {}
+    from .emulator.scores import scored
+
+    shown.begin("emulating", "emulating", -1, 0)
+    found: dict[str, list[Emulated]] = {}
+    for target in engine.targets:
+        if target.emulate is None:
+            continue
+        for stage, file in gate.last_files(report, target):
+            shown.advance(0, 1, f"{Path(file.path).name} on {target.emulate}")
+            here = engine.results[stage.name].entry.folder / f"{file.precision}.npy"
+            runtime = target.runtime if file.path == _path(gate.judged(report, target)) else RUNTIME[file.kind]
+            found.setdefault(target.name, []).append(
+                scored(file, here, target.emulate, runtime, engine.scored, engine.metric, engine.cache.make)
+            )
+    return found
+
+
+def _path(file: ModelFile | None) -> str:
+    return file.path if file else ""
 
 
 def _estimated(report: Report, engine: Engine) -> list[pairs.Model]:

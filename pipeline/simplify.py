@@ -88,7 +88,9 @@ def _folded(model: onnx.ModelProto) -> onnx.ModelProto:
     with tempfile.TemporaryDirectory() as work:
         given, path = Path(work, "given.onnx"), Path(work, "folded.onnx")
         onnx.save(model, given)
-        done = subprocess.run([sys.executable, fold.__file__, given, path], capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            [sys.executable, "-P", fold.__file__, given, path], capture_output=True, text=True, check=False
+        )
         if done.returncode:
             last = done.stderr.strip().splitlines()[-1:]
             raise RuntimeError(

@@ -22,6 +22,7 @@ from pydantic_core import CoreSchema
 
 from . import paths, yamlio
 from .devices import REACH
+from .emulator import Cpu
 from .errors import Mistake, Place, UserError, suggest
 from .facts import Machine, Runtime
 from .units import REFERENCE, Bytes, Factor, Latency, Points, Relative, Seconds, Share
@@ -131,6 +132,11 @@ class Target(Strict):
         examples=["10 min"],
     )
     preset: Literal["u8s8", "s8s8"] | None = Field(default=None, description="by default what suits the processor")
+    emulate: Cpu | None = Field(
+        default=None,
+        description="its processor, on whose instruction set accuracy is counted where `edgepress doctor "
+        "--install-emulator` was run",
+    )
     max_opset: Annotated[int, Field(ge=7)] | None = Field(
         default=None, description="the newest operator set that its onnxruntime loads", examples=[16]
     )

@@ -12,10 +12,21 @@ from ..facts import ModelFile, Report
 from ..target import Budget, LatencyBudget, Target
 from ..units import Relative
 from . import accuracy, timing
-from .files import file_of, host_file, judged
+from .files import file_of, host_file, judged, last_files
 from .finding import Finding, OnUndecided, Status, Unit, noted, within
 
-__all__ = ["Finding", "OnUndecided", "Status", "Unit", "exit_code", "file_of", "host_file", "judge", "judged"]
+__all__ = [
+    "Finding",
+    "OnUndecided",
+    "Status",
+    "Unit",
+    "exit_code",
+    "file_of",
+    "host_file",
+    "judge",
+    "judged",
+    "last_files",
+]
 
 
 def judge(report: Report, targets: Iterable[Target], keep: Place | None = None) -> list[Finding]:
@@ -105,7 +116,8 @@ def _regression(report: Report, target: Target, name: str, allowed: float) -> Fi
         return timing.timed(report, target, mine, finding, verdict.log_ratios(mine, theirs))
     if file.sha256 == accepted.sha256 and accepted.scores:
         return noted(within(finding, 0), "the same bytes")
-    return accuracy.compared(report, file, accepted, replace(finding, basis=accuracy.images(file, target.reach)))
+    file, how = accuracy.answering(report, target, file)
+    return accuracy.compared(report, file, accepted, replace(finding, basis=how))
 
 
 def _size(report: Report, target: Target, file: ModelFile, budget: Any, finding: Finding) -> Finding:

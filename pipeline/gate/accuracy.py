@@ -7,6 +7,7 @@ from typing import Any
 
 from ..bench import verdict
 from ..data import COUNTED
+from ..emulator import INSTALL
 from ..errors import Place
 from ..facts import ModelFile, Report
 from ..target import Target
@@ -19,13 +20,30 @@ _WORSE: tuple[Status, ...] = ("ok", "undecided", "no number", "FAIL")
 def accuracy(report: Report, target: Target, file: ModelFile, budget: Any, finding: Finding) -> Finding:
     if not file.correct or report.metric != "accuracy":
         return finding
-    return decided(finding, verdict.accuracy(file.correct, finding.limit), basis=images(file, target.reach))
+    file, how = answering(report, target, file)
+    return _labelled(decided(finding, verdict.accuracy(file.correct, finding.limit), basis=how), target, how)
 
 
 def accuracy_drop(report: Report, target: Target, file: ModelFile, budget: Any, finding: Finding) -> Finding:
     if report.metric != "accuracy":
         return noted(finding, f"this recipe counts {report.metric}; budget it by `keep: {{metric_drop: …}}`")
-    return _dropped(report, file, replace(finding, basis=images(file, target.reach)))
+    file, how = answering(report, target, file)
+    return _labelled(_dropped(report, file, replace(finding, basis=how)), target, how)
+
+
+def answering(report: Report, target: Target, file: ModelFile) -> tuple[ModelFile, str]:
+    """`file` with its answers on the target's instruction set where they are known, and how they came about."""
+    for each in report.emulated.get(target.name, ()):
+        if each.path == file.path:
+            answers = {"scores": {"test": each.scores}, "correct": each.correct, "resampled": each.resampled}
+            return file.model_copy(update=answers), f"{images(file, 'local')}, emulated {each.cpu}"
+    return file, images(file, target.reach)
+
+
+def _labelled(finding: Finding, target: Target, how: str) -> Finding:
+    if "emulated" in how:
+        return replace(finding, label="emulated")
+    return noted(finding, f"for {target.emulate}'s own answers: {INSTALL}") if target.emulate else finding
 
 
 def _dropped(report: Report, file: ModelFile, finding: Finding) -> Finding:

@@ -19,6 +19,16 @@ def host_file(stage: StageFacts, machine: Machine) -> ModelFile | None:
     return file_of(stage, "s8s8" if stage.kind == "tflite" else host_preset(machine))
 
 
+def last_files(report: Report, target: Target) -> list[tuple[StageFacts, ModelFile]]:
+    """The last ONNX and the last TFLite file in the target's preset, whichever of them its runtime loads."""
+    found = []
+    for kind in ("onnx", "tflite"):
+        last = next((stage for stage in reversed(report.stages) if stage.kind == kind), None)
+        if last and (file := file_of(last, target.integers(report.machine))):
+            found.append((last, file))
+    return found
+
+
 def judged(report: Report, target: Target) -> ModelFile | None:
     """The last artifact that the target's runtime loads, in the target's preset."""
     kind = "onnx" if target.runtime == "onnxruntime" else "tflite"

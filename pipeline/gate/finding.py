@@ -10,7 +10,7 @@ from ..errors import Place
 from ..target import Level
 
 Status = Literal["ok", "FAIL", "undecided", "no number"]
-Label = Literal["measured", "estimated", "cited"]
+Label = Literal["measured", "emulated", "estimated", "cited"]
 OnUndecided = Literal["fail", "warn"]
 Unit = Literal["bytes", "seconds", "ratio", "share", "points", "percent", "number"]
 

@@ -39,7 +39,7 @@ _ADVICE = {
 
 def render(report: Report, findings: Sequence[Finding], on_undecided: OnUndecided = "fail") -> str:
     """The whole text, ending in a newline."""
-    blocks = [_title(report), _stages(report), _warnings(report), _gate(findings)]
+    blocks = [_title(report), _stages(report), emulated(report), _warnings(report), _gate(findings)]
     blocks.append(summary(report, findings, on_undecided))
     return "\n\n".join("\n".join(block) for block in blocks if block) + "\n"
 
@@ -75,6 +75,27 @@ def _stages(report: Report) -> list[str]:
             f"contention {median(busy):.2f}: other work shares the cores; latencies are CPU time, which it hardly moves"
         )
     return lines
+
+
+def emulated(report: Report) -> list[str]:
+    """What files answer on the instruction sets of targets; no time under emulation means anything."""
+    lines = []
+    for target, files in report.emulated.items():
+        for each in files:
+            score = show_score(each.scores[report.metric], error=report.error)
+            count = len(each.correct) or report.data.get("images", {}).get("test", "the")
+            same = f"{each.agreement:.1%} of {count} as here"
+            lines.append([target, each.cpu, PurePath(each.path).name, each.runtime, score, same])
+    widths = [max(len(line[column]) for line in lines) for column in range(6)] if lines else []
+    rows = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]
+    versions = {
+        f"{name} {version}"
+        for files in report.emulated.values()
+        for each in files
+        for name, version in each.versions.items()
+    }
+    head = f"{report.metric} on test, emulated: on the device's own instruction set ({', '.join(sorted(versions))})"
+    return [*_wrapped("", head), *rows] if rows else []
 
 
 def before_inference(found: Preprocessing) -> str:

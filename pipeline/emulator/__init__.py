@@ -1,0 +1,68 @@
+"""The instruction set of a board on this machine: arm64 Python and runtimes under qemu's user emulation.
+
+int8 answers depend on the processor: kernels round differently. Answers under emulation are those of the board; times
+under emulation mean nothing and are never taken.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+Cpu = Literal["cortex-a53", "cortex-a72", "cortex-a76"]
+"""Raspberry Pi Zero 2 W and 3; 4; 5. The last has dot products, which the others lack."""
+CPUS: tuple[str, ...] = get_args(Cpu)
+INSTALL = "`edgepress doctor --install-emulator` sets it up: 300 MB from Debian and PyPI, without root"
+FOLDER = "EDGEPRESS_EMULATOR"
+"""In the environment: where the emulator is, by default `~/.cache/edgepress/arm64`."""
+STAMP = "installed.json"
+QEMU, PYTHON, PACKAGES = "qemu-aarch64", "root/usr/bin/python3.11", "packages"
+
+
+def folder() -> Path:
+    return Path(os.environ.get(FOLDER) or Path.home() / ".cache" / "edgepress" / "arm64")
+
+
+def versions() -> dict[str, str] | None:
+    """Of qemu and the runtimes that are installed in it; None without one."""
+    try:
+        found: dict[str, str] = json.loads((folder() / STAMP).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return found
+
+
+def start(cpu: str, script: Path, *arguments: str) -> subprocess.Popen[str]:
+    """A Python script as it would run on `cpu`; what it says comes through pipes."""
+    root = folder()
+    command = [
+        str(root / QEMU),
+        "-L",
+        str(root / "root"),
+        "-cpu",
+        cpu,
+        str(root / PYTHON),
+        "-P",
+        str(script),
+        *arguments,
+    ]
+    environment = {"PATH": "/usr/bin", "PYTHONPATH": str(root / PACKAGES), "PYTHONDONTWRITEBYTECODE": "1"}
+    return subprocess.Popen(
+        command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def run(cpu: str, script: Path, *arguments: str) -> str:
+    """What a script says on standard output. Raises: RuntimeError with its last words."""
+    return ended(start(cpu, script, *arguments))
+
+
+def ended(process: subprocess.Popen[Any]) -> str:
+    out, err = process.communicate()
+    if process.returncode:
+        last = (str(err).strip().splitlines() or ["it said nothing"])[-1]
+        raise RuntimeError(f"emulation ended with {process.returncode}: {last}")
+    return str(out)
