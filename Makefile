@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 .DEFAULT_GOAL := help
-.PHONY: help compress plan check test tutorial lint size schema readme bench-run bench-baselines bench-slower bench-gate bench-estimates bench-ssh bench-efficientnet bench-foreign clean
+.PHONY: help compress plan check test tutorial lint size schema readme bench-run bench-baselines bench-slower bench-gate bench-estimates bench-ssh bench-efficientnet bench-foreign bench-emulate clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -88,6 +88,11 @@ bench-efficientnet: $(VENV)/.dev
 bench-foreign: $(VENV)/.dev
 	$(PIP) --no-deps rapidocr-onnxruntime silero-vad
 	$(BIN)/python -m tests.bench.foreign
+
+# What the models of `mobilenet` answer on the instruction sets of boards: tests/bench/emulate.json
+bench-emulate: $(VENV)/.run
+	$(BIN)/edgepress doctor --install-emulator
+	$(BIN)/python -m tests.bench.emulate
 
 # The generated parts of README.md, from the result files
 readme: $(VENV)/.dev

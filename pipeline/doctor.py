@@ -50,7 +50,7 @@ def here() -> list[Check]:
         checks.append(Check(f"{program}, for {purpose}", "" if there else f"install {program}", needed=False))
     found = emulator.versions()
     told = ", ".join(f"{name} {version}" for name, version in found.items()) if found else "none"
-    checks.append(Check(f"emulator of arm64 boards: {told}", "" if found else emulator.INSTALL, needed=False))
+    checks.append(Check(f"emulator of boards: {told}", "" if found else emulator.INSTALL, needed=False))
     busy = os.getloadavg()[0] / (os.cpu_count() or 1)
     help = "stop other work: verdicts take longer, and on several threads there is none"
     checks.append(Check(f"load {busy:.2f} a core", help if busy > BUSY else "", needed=False))

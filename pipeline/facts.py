@@ -91,11 +91,13 @@ class Emulated(Facts):
     cpu: str
     runtime: Runtime
     versions: dict[str, str]
-    scores: dict[str, float]
+    scores: dict[str, float] = {}
     correct: str = ""
     resampled: list[float] = []
-    agreement: float
+    agreement: float = 0.0
     """Share of the test examples to which it gives this machine's answer."""
+    error: str = ""
+    """Why it does not run there."""
 
 
 class Preprocessing(Facts):

@@ -162,7 +162,26 @@ def over_ssh() -> str:
     return "\n".join([*lines, "", f"{found['pairs']} pairs of processes. {_stamp(found)}"]) + "\n"
 
 
+def emulate() -> str:
+    """What the files of `mobilenet` answer on other processors, and how a budget of one point judges them."""
+    found = results.read("emulate")
+    lines = [
+        f"| file | runtime | processor | accuracy | answers as here | drop, 95% interval | {found['limit']}: here | there |"
+    ]
+    lines.append("|---" * 8 + "|")
+    for row in found["rows"]:
+        low, high = row["interval"]
+        cells = [f"`{row['file']}`", row["runtime"], row["cpu"], f"{row['accuracy']:.1%}"]
+        cells.append(f"{round(row['agreement'] * row['images'])} of {row['images']}")
+        cells += [f"{row['drop']:+.2f} [{low:+.2f}, {high:+.2f}]", row["verdict"]["here"], row["verdict"]["emulated"]]
+        lines.append("| " + " | ".join(cells) + " |")
+    emulator = ", ".join(f"{name} {version}" for name, version in found["emulator"].items())
+    words = f"Drops against the float file here, {found['reference']:.1%}; emulated with {emulator}. {_stamp(found)}"
+    return "\n".join([*lines, "", words]) + "\n"
+
+
 BLOCKS = {
+    "emulate": emulate,
     "foreign": foreign,
     "ssh": over_ssh,
     "run": run,

@@ -1,4 +1,4 @@
-"""The instruction set of a board on this machine: arm64 Python and runtimes under qemu's user emulation.
+"""The instruction set of a board on this machine: Python and the runtimes under qemu's user emulation.
 
 int8 answers depend on the processor: kernels round differently. Answers under emulation are those of the board; times
 under emulation mean nothing and are never taken.
@@ -9,17 +9,21 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-Cpu = Literal["cortex-a53", "cortex-a72", "cortex-a76"]
-"""Raspberry Pi Zero 2 W and 3; 4; 5. The last has dot products, which the others lack."""
+Cpu = Literal["cortex-a53", "cortex-a72", "cortex-a76", "haswell"]
+"""Raspberry Pi Zero 2 W and 3; 4; 5, which has the dot products that the others lack; and x86 without VNNI, whose
+products of u8 and s8 saturate at 16 bits."""
+X86 = {"haswell": "Haswell"}
+"""What qemu calls those that run the Python of this machine, where it is x86 as well."""
 CPUS: tuple[str, ...] = get_args(Cpu)
-INSTALL = "`edgepress doctor --install-emulator` sets it up: 300 MB from Debian and PyPI, without root"
+INSTALL = "`edgepress doctor --install-emulator` sets it up: 250 MB from Debian and PyPI, without root"
 FOLDER = "EDGEPRESS_EMULATOR"
 """In the environment: where the emulator is, by default `~/.cache/edgepress/arm64`."""
 STAMP = "installed.json"
-QEMU, PYTHON, PACKAGES = "qemu-aarch64", "root/usr/bin/python3.11", "packages"
+QEMU, QEMU_X86, PYTHON, PACKAGES = "qemu-aarch64", "qemu-x86_64", "root/usr/bin/python3.11", "packages"
 
 
 def folder() -> Path:
@@ -38,18 +42,13 @@ def versions() -> dict[str, str] | None:
 def start(cpu: str, script: Path, *arguments: str) -> subprocess.Popen[str]:
     """A Python script as it would run on `cpu`; what it says comes through pipes."""
     root = folder()
-    command = [
-        str(root / QEMU),
-        "-L",
-        str(root / "root"),
-        "-cpu",
-        cpu,
-        str(root / PYTHON),
-        "-P",
-        str(script),
-        *arguments,
-    ]
-    environment = {"PATH": "/usr/bin", "PYTHONPATH": str(root / PACKAGES), "PYTHONDONTWRITEBYTECODE": "1"}
+    environment = {"PATH": "/usr/bin", "PYTHONDONTWRITEBYTECODE": "1"}
+    if cpu in X86:
+        command = [str(root / QEMU_X86), "-cpu", X86[cpu], sys.executable]
+    else:
+        command = [str(root / QEMU), "-L", str(root / "root"), "-cpu", cpu, str(root / PYTHON)]
+        environment["PYTHONPATH"] = str(root / PACKAGES)
+    command += ["-P", str(script), *arguments]
     return subprocess.Popen(
         command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
@@ -61,8 +60,9 @@ def run(cpu: str, script: Path, *arguments: str) -> str:
 
 
 def ended(process: subprocess.Popen[Any]) -> str:
+    """What a process said, once it has ended. Raises: RuntimeError."""
     out, err = process.communicate()
     if process.returncode:
-        last = (str(err).strip().splitlines() or ["it said nothing"])[-1]
-        raise RuntimeError(f"emulation ended with {process.returncode}: {last}")
+        last = (str(err).strip().splitlines() or [f"it ended with {process.returncode}"])[-1]
+        raise RuntimeError(last)
     return str(out)

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from ..errors import UserError
-from . import CPUS, FOLDER, PACKAGES, QEMU, STAMP, folder, run
+from . import CPUS, FOLDER, PACKAGES, QEMU, QEMU_X86, STAMP, X86, folder, run
 
 ROOT, EMULATOR = ("bookworm", "arm64"), "trixie"
 """bookworm has the Python that tflite-runtime is built for, trixie a qemu (10) in which onnxruntime can be imported."""
@@ -50,7 +50,8 @@ def install(say: Say = lambda words: None) -> Path:
         script = Path(work, "try.py")
         script.write_text("import numpy, onnxruntime, platform\nprint(platform.machine())\n")
         for cpu in CPUS:
-            if run(cpu, script).strip() != "aarch64":
+            wanted = "x86_64" if cpu in X86 else "aarch64"
+            if wanted in (platform.machine(), "aarch64") and run(cpu, script).strip() != wanted:
                 raise UserError(f"the emulator at {place} does not answer as {cpu}", f"remove {place}, and try again")
     return place
 
@@ -106,13 +107,14 @@ def _debian(made: Path, apt: Path, say: Say) -> None:
         ]
         wanted = DEBIAN if part == "root" else ("qemu-user",)
         help = "is there a network, and does `apt-get update` work here?"
-        _said([*command, "update"], "apt-get update", help)
+        _said([*command, "--error-on=any", "update"], "apt-get update", help)
         _said([*command, "install", "--download-only", *wanted], f"apt-get install {' '.join(wanted)}", help)
         into = made / part if part == "root" else work / "qemu"
         into.mkdir(parents=True)
         for package in sorted((work / "cache/archives").glob("*.deb")):
             _said(["dpkg-deb", "-x", package, into], f"dpkg-deb -x {package.name}")
-    shutil.move(apt / "qemu/qemu/usr/bin" / QEMU, made / QEMU)
+    for program in (QEMU, QEMU_X86):
+        shutil.move(apt / "qemu/qemu/usr/bin" / program, made / program)
 
 
 def _wheels(packages: Path, work: Path, say: Say) -> dict[str, str]:

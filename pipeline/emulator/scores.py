@@ -28,7 +28,7 @@ def scored(
 ) -> Emulated:
     """`file` on every test example as `cpu` runs it; `here` has what it answers on this machine.
 
-    `make` is the cache's: answers are kept, for they do not change. Raises: RuntimeError when emulation fails.
+    `make` is the cache's: answers are kept, for they do not change. A file that does not run there says why.
     """
     found = versions() or {}
     used = {name: version for name, version in found.items() if name in ("qemu", PACKAGES[runtime])}
@@ -47,8 +47,11 @@ def scored(
             "agreement": agreement(answers, np.load(here), data["test"].y)
         }
 
-    entry = make(material, facts)
-    return Emulated(path=file.path, cpu=cpu, runtime=runtime, versions=used, **entry.facts)
+    asked = Emulated(path=file.path, cpu=cpu, runtime=runtime, versions=used)
+    try:
+        return asked.model_copy(update=make(material, facts).facts)
+    except RuntimeError as error:
+        return asked.model_copy(update={"error": str(error)})
 
 
 def answered(path: Path, cpu: str, runtime: Runtime, data: Dataset) -> np.ndarray:

@@ -20,6 +20,8 @@ _WORSE: tuple[Status, ...] = ("ok", "undecided", "no number", "FAIL")
 def accuracy(report: Report, target: Target, file: ModelFile, budget: Any, finding: Finding) -> Finding:
     if not file.correct or report.metric != "accuracy":
         return finding
+    if why := _not_running(report, target, file):
+        return noted(finding, why)
     file, how = answering(report, target, file)
     return _labelled(decided(finding, verdict.accuracy(file.correct, finding.limit), basis=how), target, how)
 
@@ -27,6 +29,8 @@ def accuracy(report: Report, target: Target, file: ModelFile, budget: Any, findi
 def accuracy_drop(report: Report, target: Target, file: ModelFile, budget: Any, finding: Finding) -> Finding:
     if report.metric != "accuracy":
         return noted(finding, f"this recipe counts {report.metric}; budget it by `keep: {{metric_drop: …}}`")
+    if why := _not_running(report, target, file):
+        return noted(finding, why)
     file, how = answering(report, target, file)
     return _labelled(_dropped(report, file, replace(finding, basis=how)), target, how)
 
@@ -38,6 +42,11 @@ def answering(report: Report, target: Target, file: ModelFile) -> tuple[ModelFil
             answers = {"scores": {"test": each.scores}, "correct": each.correct, "resampled": each.resampled}
             return file.model_copy(update=answers), f"{images(file, 'local')}, emulated {each.cpu}"
     return file, images(file, target.reach)
+
+
+def _not_running(report: Report, target: Target, file: ModelFile) -> str:
+    errors = {each.path: each.error for each in report.emulated.get(target.name, ())}
+    return f"it does not run on {target.emulate}: {errors[file.path]}" if errors.get(file.path) else ""
 
 
 def _labelled(finding: Finding, target: Target, how: str) -> Finding:

@@ -27,6 +27,11 @@ def render(report: Report, findings: Sequence[Finding], on_undecided: OnUndecide
         "findings": [_finding(each) for each in findings],
         "stages": stages,
         "preprocessing": report.preprocessing.model_dump(mode="json") if report.preprocessing else None,
+        "emulated": {
+            target: [each.model_dump(mode="json", exclude={"correct", "resampled"}) for each in files]
+            for target, files in report.emulated.items()
+        },
+        "devices": {target: each.model_dump(mode="json") for target, each in report.devices.items()},
         "machine": report.machine.model_dump(mode="json"),
         "versions": report.versions,
     }

@@ -82,9 +82,9 @@ def emulated(report: Report) -> list[str]:
     lines = []
     for target, files in report.emulated.items():
         for each in files:
-            score = show_score(each.scores[report.metric], error=report.error)
-            count = len(each.correct) or report.data.get("images", {}).get("test", "the")
-            same = f"{each.agreement:.1%} of {count} as here"
+            score = "does not run" if each.error else show_score(each.scores[report.metric], error=report.error)
+            count = len(each.correct) or report.data.get("images", {}).get("test", 0)
+            same = each.error or f"{round(each.agreement * count)} of {count} answers as here"
             lines.append([target, each.cpu, PurePath(each.path).name, each.runtime, score, same])
     widths = [max(len(line[column]) for line in lines) for column in range(6)] if lines else []
     rows = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]

@@ -1,0 +1,92 @@
+"""What the files of the `mobilenet` recipe answer on the instruction sets of boards, on every test image.
+
+`make bench-emulate` (after `make compress RECIPE=mobilenet` and `edgepress doctor --install-emulator`) writes
+emulate.json: accuracy, how many answers are this machine's, and what a target with a budget of one point for int8 says.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipeline import data, emulator, examine, gate, metadata
+from pipeline.bench import verdict
+from pipeline.emulator.scores import answered
+from pipeline.facts import Emulated, ModelFile, Report, Runtime, StageFacts
+from pipeline.predict import predict
+from pipeline.scores import METRICS, agreement
+from pipeline.target import Target
+from tests.bench import results
+
+FILES: dict[str, list[tuple[str, Runtime]]] = {
+    "float": [("float.onnx", "onnxruntime"), ("float-tflite.tflite", "tflite-runtime")],
+    "int8": [
+        ("int8.s8s8.onnx", "onnxruntime"),
+        ("int8.u8s8.onnx", "onnxruntime"),
+        ("int8-tflite.tflite", "litert"),
+        ("int8-tflite.tflite", "tflite-runtime"),
+    ],
+}
+LIMIT = "1 point"
+
+
+def main() -> None:
+    report = Report.model_validate_json(Path("runs/mobilenet/report.json").read_text(encoding="utf-8"))
+    images = data.load(str(report.data["name"]))
+    files = {Path(file.path).name: (stage, file) for stage in report.stages for file in stage.files}
+    reference, rows = files["float.onnx"], []
+    for kind, asked in FILES.items():
+        for name, runtime in asked:
+            stage, file = files[name]
+            for cpu in emulator.CPUS:
+                found = _asked(file, cpu, runtime, images)
+                drop = verdict.accuracy_drop(reference[1].correct, found.correct, 0)
+                row: dict[str, Any] = {"file": name, "precision": kind, "cpu": cpu, "runtime": runtime}
+                row |= {
+                    "accuracy": found.scores["accuracy"],
+                    "agreement": found.agreement,
+                    "images": len(found.correct),
+                }
+                row |= {"drop": drop.value, "interval": drop.interval, "here": file.scores["test"]["accuracy"]}
+                row["verdict"] = _judged(report, (reference[0], stage, file), runtime, found)
+                rows.append(row)
+                print(row, flush=True)
+    limits = {"limit": LIMIT, "reference": reference[1].scores["test"]["accuracy"]}
+    print(results.write("emulate", "make bench-emulate", {"rows": rows, "emulator": emulator.versions()} | limits))
+
+
+def _asked(file: ModelFile, cpu: str, runtime: Runtime, images: data.Dataset) -> Emulated:
+    path = Path(file.path)
+    contract = metadata.read(path)
+    here = examine.told(predict(path, metadata.ready(contract, images, images["test"].x)), contract, images)
+    there = examine.told(answered(path, cpu, runtime, images), contract, images)
+    scored = examine.scored(there, images, "test", METRICS["accuracy"])
+    same = agreement(there, here, images["test"].y)
+    assert np.isfinite(there).all()
+    assert math.isclose(float((here.argmax(1) == images["test"].y).mean()), file.scores["test"]["accuracy"])
+    return Emulated(
+        path=file.path, cpu=cpu, runtime=runtime, versions=emulator.versions() or {}, agreement=same, **scored
+    )
+
+
+def _judged(
+    report: Report, chain: tuple[StageFacts, StageFacts, ModelFile], runtime: Runtime, found: Emulated
+) -> dict[str, str]:
+    """The status of a target's budget for accuracy: by this machine's answers, and by the board's."""
+    reference, stage, file = chain
+    facts: dict[str, Any] = {"name": "board", "runtime": runtime, "budgets": {"accuracy_drop": LIMIT}}
+    target = Target.model_validate(facts | {"emulate": found.cpu, "preset": "u8s8" if "u8s8" in file.path else "s8s8"})
+    only = stage.model_copy(update={"files": [file]})
+    alone = report.model_copy(update={"stages": [reference, only], "reference": reference.name, "keep": None})
+    statuses = {}
+    for name, emulated in (("here", {}), ("emulated", {"board": [found]})):
+        (finding,) = gate.judge(alone.model_copy(update={"emulated": emulated}), [target])
+        statuses[name] = finding.status
+    return statuses
+
+
+if __name__ == "__main__":
+    main()
