@@ -99,6 +99,24 @@ def check(recipe: str, **options: Any) -> int:
 
 
 @cli.command()
+@click.argument("model")
+@click.option("--target", metavar="NAME", help="Of a recipe: whose file to look at.  [default: its first]")
+@RUNS
+def why(model: str, target: str | None, runs: Path) -> int:
+    """Say where the time and bytes of MODEL go, a file or a recipe that was run, and what to change first."""
+    if Path(model).suffix in (".onnx", ".tflite"):
+        from .why import explain
+        from .why.layers import layers
+
+        click.echo(explain(Path(model), layers(Path(model))), nl=False)
+        return 0
+    from .run import why as of_recipe
+
+    click.echo(of_recipe(_recipe(model), runs=runs, target=target), nl=False)
+    return 0
+
+
+@cli.command()
 @click.argument("recipe")
 @click.option("--folder", type=click.Path(path_type=Path), help="Where to keep it.  [default: accepted/NAME]")
 @click.option("--force", is_flag=True, help="Also when the run did not meet its budgets.")

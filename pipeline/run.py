@@ -16,7 +16,7 @@ from .cache import Cache
 from .chain import Step
 from .devices import attached
 from .engine import Engine
-from .errors import UserError
+from .errors import UserError, suggest
 from .facts import Emulated, ModelFile, Report, Runtime, Samples, StageFacts
 from .paths import digest, replacing
 from .progress import Lines, Live, progress
@@ -68,6 +68,22 @@ def check(path: Path, *, runs: Path, on_undecided: gate.OnUndecided = "fail", fo
     outputs = [outcome.parse(words) for words in formats]
     report, recipe, targets = _last(path, runs)
     return _judge(report, recipe, targets, on_undecided, outputs)
+
+
+def why(path: Path, *, runs: Path, target: str | None) -> str:
+    """Where the time and bytes of a recipe's judged file go: of `target`, or of the recipe's first one."""
+    from .why import explain
+    from .why.layers import layers
+
+    report, recipe, targets = _last(path, runs)
+    chosen = next((each for each in targets if target in (None, each.name)), None)
+    if chosen is None:
+        raise UserError(f"`{recipe.name}` has no target `{target}`", suggest(target or "", [t.name for t in targets]))
+    file = gate.judged(report, chosen)
+    if file is None:
+        raise UserError(f"no stage of `{recipe.name}` makes a file for `{chosen.name}`")
+    findings = [each for each in gate.judge(report, [chosen]) if each.target == chosen.name]
+    return explain(Path(file.path), layers(Path(file.path)), findings, report)
 
 
 def accept(path: Path, *, runs: Path, folder: Path | None, force: bool) -> int:
