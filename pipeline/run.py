@@ -237,12 +237,11 @@ def _emulated(report: Report, engine: Engine, shown: Lines | Live) -> dict[str, 
     for target in engine.targets:
         if target.emulate is None:
             continue
-        for stage, file in gate.last_files(report, target):
+        for file in gate.last_files(report, target):
             shown.advance(0, 1, f"{Path(file.path).name} on {target.emulate}")
-            here = engine.results[stage.name].entry.folder / f"{file.precision}.npy"
             runtime = target.runtime if file.path == _path(gate.judged(report, target)) else RUNTIME[file.kind]
             found.setdefault(target.name, []).append(
-                scored(file, here, target.emulate, runtime, engine.scored, engine.metric, engine.cache.make)
+                scored(file, target.emulate, runtime, engine.scored, engine.metric, engine.cache.make)
             )
     return found
 

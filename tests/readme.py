@@ -165,10 +165,8 @@ def over_ssh() -> str:
 def emulate() -> str:
     """What the files of `mobilenet` answer on other processors, and how a budget of one point judges them."""
     found = results.read("emulate")
-    lines = [
-        f"| file | runtime | processor | accuracy | answers as here | drop, 95% interval | {found['limit']}: here | there |"
-    ]
-    lines.append("|---" * 8 + "|")
+    head = ["file", "runtime", "processor", "accuracy", "answers as here", "drop, 95% interval"]
+    lines = ["| " + " | ".join([*head, f"{found['limit']}: here", "there"]) + " |", "|---" * 8 + "|"]
     for row in found["rows"]:
         low, high = row["interval"]
         cells = [f"`{row['file']}`", row["runtime"], row["cpu"], f"{row['accuracy']:.1%}"]

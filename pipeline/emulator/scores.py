@@ -14,23 +14,24 @@ import numpy as np
 from .. import answer, examine, metadata
 from ..bench.pairs import PACKAGES
 from ..facts import Emulated, ModelFile, Runtime
-from ..predict import laid_out
+from ..predict import laid_out, predict
 from ..scores import agreement
 from . import ended, start, versions
 
 if TYPE_CHECKING:
+    from ..cache import Entry
     from ..data import Dataset
     from ..scores import Metric
 
 
 def scored(
-    file: ModelFile, here: Path, cpu: str, runtime: Runtime, data: Dataset, metric: Metric, make: Callable[..., Any]
+    file: ModelFile, cpu: str, runtime: Runtime, data: Dataset, metric: Metric, make: Callable[..., Entry]
 ) -> Emulated:
-    """`file` on every test example as `cpu` runs it; `here` has what it answers on this machine.
+    """`file` on every test example as `cpu` runs it, and how many answers are this machine's in the same runtime.
 
     `make` is the cache's: answers are kept, for they do not change. A file that does not run there says why.
     """
-    found = versions() or {}
+    path, found = Path(file.path), versions() or {}
     used = {name: version for name, version in found.items() if name in ("qemu", PACKAGES[runtime])}
     material = {
         "emulated": [cpu, runtime, file.sha256],
@@ -40,12 +41,11 @@ def scored(
     }
 
     def facts(folder: Path, scratch: Path) -> dict[str, Any]:
-        path = Path(file.path)
-        answers = examine.told(answered(path, cpu, runtime, data), metadata.read(path), data)
-        np.save(folder / "answers.npy", answers)
-        return examine.scored(answers, data, "test", metric) | {
-            "agreement": agreement(answers, np.load(here), data["test"].y)
-        }
+        contract = metadata.read(path)
+        columns = metadata.ready(contract, data, data["test"].x)
+        there, here = answered(path, cpu, runtime, columns), predict(path, columns, runtime)
+        there, here = examine.told(there, contract, data), examine.told(here, contract, data)
+        return examine.scored(there, data, "test", metric) | {"agreement": agreement(there, here, data["test"].y)}
 
     asked = Emulated(path=file.path, cpu=cpu, runtime=runtime, versions=used)
     try:
@@ -54,9 +54,9 @@ def scored(
         return asked.model_copy(update={"error": str(error)})
 
 
-def answered(path: Path, cpu: str, runtime: Runtime, data: Dataset) -> np.ndarray:
-    """Answers (n, labels) to the test examples: as many processes as cores share them."""
-    columns = laid_out(path, metadata.ready(metadata.read(path), data, data["test"].x))
+def answered(path: Path, cpu: str, runtime: Runtime, columns: tuple[np.ndarray, ...]) -> np.ndarray:
+    """Answers (n, labels), as `predict` gives them here: as many processes as cores share the examples."""
+    columns = laid_out(path, columns)
     parts = min(os.cpu_count() or 1, len(columns[0]))
     with tempfile.TemporaryDirectory() as work:
         running: list[subprocess.Popen[str]] = []

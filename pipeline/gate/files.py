@@ -19,13 +19,13 @@ def host_file(stage: StageFacts, machine: Machine) -> ModelFile | None:
     return file_of(stage, "s8s8" if stage.kind == "tflite" else host_preset(machine))
 
 
-def last_files(report: Report, target: Target) -> list[tuple[StageFacts, ModelFile]]:
+def last_files(report: Report, target: Target) -> list[ModelFile]:
     """The last ONNX and the last TFLite file in the target's preset, whichever of them its runtime loads."""
     found = []
     for kind in ("onnx", "tflite"):
         last = next((stage for stage in reversed(report.stages) if stage.kind == kind), None)
         if last and (file := file_of(last, target.integers(report.machine))):
-            found.append((last, file))
+            found.append(file)
     return found
 
 

@@ -49,23 +49,23 @@ def advice(found: Sequence[Layer], cost: Callable[[Layer], float], total: float)
     share = sum(map(cost, moved)) / total
     if share > MOST:
         kinds = ", ".join(sorted({layer.op for layer in moved}))
-        said.append((share, f"{share:.0%} goes into {kinds}, which compute nothing: each stands between int8 and float, "
-                            "or two layouts; operators that have an int8 form need none"))  # fmt: skip
+        why = "each stands between int8 and float, or two layouts; operators that have an int8 form need none"
+        said.append((share, f"{share:.0%} goes into {kinds}, which compute nothing: {why}"))
     integers = any(not layer.real and not layer.moves for layer in found)
     real = [layer for layer in found if layer.real]
     share = sum(map(cost, real)) / total
     if integers and share > MOST:
         kinds = ", ".join(sorted({layer.op for layer in real}))
-        said.append((share, f"{share:.0%} is still computed in float: {kinds}; take an activation that quantizes "
-                            "(ReLU, ReLU6), or leave these out"))  # fmt: skip
+        help = "take an activation that quantizes (ReLU, ReLU6), or leave these out"
+        said.append((share, f"{share:.0%} is still computed in float: {kinds}; {help}"))
     parts: dict[str, float] = defaultdict(float)
     for layer in found:
         if not layer.moves:
             parts[layer.part] += cost(layer) / total
     name, share = max(parts.items(), key=lambda each: each[1], default=("", 0.0))
     if share > MOST:
-        said.append((share, f"{share:.0%} is in `{name}`: fewer channels there (`prune.channels`), or a student "
-                            "without it, saves that much at most"))  # fmt: skip
+        help = "fewer channels there (`prune.channels`), or a student without it, saves that much at most"
+        said.append((share, f"{share:.0%} is in `{name}`: {help}"))
     few = (
         f"no part takes more than {MOST:.0%}: a smaller student, or a higher ratio of `prune.channels`, takes from all"
     )

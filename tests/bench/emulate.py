@@ -6,18 +6,15 @@ emulate.json: accuracy, how many answers are this machine's, and what a target w
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from pipeline import data, emulator, examine, gate, metadata
+from pipeline import data, emulator, gate
 from pipeline.bench import verdict
-from pipeline.emulator.scores import answered
+from pipeline.cache import Cache
+from pipeline.emulator.scores import scored
 from pipeline.facts import Emulated, ModelFile, Report, Runtime, StageFacts
-from pipeline.predict import predict
-from pipeline.scores import METRICS, agreement
+from pipeline.scores import METRICS
 from pipeline.target import Target
 from tests.bench import results
 
@@ -37,12 +34,13 @@ def main() -> None:
     report = Report.model_validate_json(Path("runs/mobilenet/report.json").read_text(encoding="utf-8"))
     images = data.load(str(report.data["name"]))
     files = {Path(file.path).name: (stage, file) for stage in report.stages for file in stage.files}
-    reference, rows = files["float.onnx"], []
+    reference, rows, cache = files["float.onnx"], [], Cache(Path(".edgepress"))
     for kind, asked in FILES.items():
         for name, runtime in asked:
             stage, file = files[name]
             for cpu in emulator.CPUS:
-                found = _asked(file, cpu, runtime, images)
+                found = scored(file, cpu, runtime, images, METRICS["accuracy"], cache.make)
+                assert not found.error
                 drop = verdict.accuracy_drop(reference[1].correct, found.correct, 0)
                 row: dict[str, Any] = {"file": name, "precision": kind, "cpu": cpu, "runtime": runtime}
                 row |= {
@@ -56,20 +54,6 @@ def main() -> None:
                 print(row, flush=True)
     limits = {"limit": LIMIT, "reference": reference[1].scores["test"]["accuracy"]}
     print(results.write("emulate", "make bench-emulate", {"rows": rows, "emulator": emulator.versions()} | limits))
-
-
-def _asked(file: ModelFile, cpu: str, runtime: Runtime, images: data.Dataset) -> Emulated:
-    path = Path(file.path)
-    contract = metadata.read(path)
-    here = examine.told(predict(path, metadata.ready(contract, images, images["test"].x)), contract, images)
-    there = examine.told(answered(path, cpu, runtime, images), contract, images)
-    scored = examine.scored(there, images, "test", METRICS["accuracy"])
-    same = agreement(there, here, images["test"].y)
-    assert np.isfinite(there).all()
-    assert math.isclose(float((here.argmax(1) == images["test"].y).mean()), file.scores["test"]["accuracy"])
-    return Emulated(
-        path=file.path, cpu=cpu, runtime=runtime, versions=emulator.versions() or {}, agreement=same, **scored
-    )
 
 
 def _judged(
