@@ -7,10 +7,13 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from . import metadata
+import numpy as np
+
+from . import metadata, operators
 from .engine import Engine, Result
 from .facts import StageFacts
 from .paths import digest, replacing
+from .scores import bounds
 
 
 def deliver(engine: Engine, folder: Path, lock: Path | None) -> list[StageFacts]:
@@ -40,7 +43,10 @@ def _deliver(engine: Engine, label: str, result: Result, folder: Path, source: d
         contract = metadata.read(path) | {"source": source}
         with replacing(path.with_name(f"{path.name}.json")) as temporary:
             temporary.write_text(json.dumps(contract, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-        files.append(file.model_copy(update={"path": str(path), **_versions(path)}))
+        answers = np.load(result.entry.folder / f"{file.precision}.npy")
+        found = operators.operators(path)
+        more = {"operators": found.every, "real": found.real, "bounds": bounds(answers, engine.scored["test"].y)}
+        files.append(file.model_copy(update={"path": str(path), **_versions(path), **more}))
     return facts.model_copy(update={"files": files})
 
 

@@ -36,6 +36,12 @@ class ModelFile(Facts):
     """The version of the ONNX format of one that was delivered."""
     correct: str = ""
     resampled: list[float] = []
+    bounds: dict[str, tuple[float, float, float]] = {}
+    """Of a delivered classifier, metric → its value on the test split, with a 95% interval."""
+    operators: dict[str, int] = {}
+    """Of a delivered file, how many there are of each operator."""
+    real: dict[str, int] = {}
+    """Those of them that compute in float."""
 
 
 class StageFacts(Facts):
@@ -69,6 +75,10 @@ class Samples(Facts):
     """The target on whose device they were taken; empty for this machine."""
     memory: int | None = None
     """Peak resident bytes of a fresh process that loads this file alone and runs it, or None."""
+    load: list[float] = []
+    """Seconds that fresh processes took to load the file, wall time, with the runtime imported before."""
+    first: list[float] = []
+    """Seconds of the first inference after that."""
 
 
 class Device(Facts):
@@ -96,6 +106,7 @@ class Emulated(Facts):
     resampled: list[float] = []
     agreement: float = 0.0
     """Share of the test examples to which it gives this machine's answer."""
+    bounds: dict[str, tuple[float, float, float]] = {}
     error: str = ""
     """Why it does not run there."""
 

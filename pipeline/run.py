@@ -270,17 +270,15 @@ def _built(model: estimate.ReferenceModel, engine: Engine) -> Path:
 
 
 def _weighed(samples: list[Samples], report: Report, targets: list[Target]) -> list[Samples]:
-    """The samples with the peak memory of those that a measured target has a memory budget for."""
+    """The samples with the peak memory and cold start of what targets judge on this machine."""
     wanted = {
-        (file.path, target.runtime)
+        (file.path, target.runtime, target.threads)
         for target in targets
-        if target.reach == "local" and target.budgets.memory and (file := gate.judged(report, target))
+        if target.reach == "local" and (file := gate.judged(report, target))
     }
     return [
-        each.model_copy(
-            update={"memory": pairs.memory(pairs.Model(each.path, Path(each.path), each.runtime, each.threads))}
-        )
-        if (each.path, each.runtime) in wanted
+        pairs.weighed(each, pairs.Model(each.path, Path(each.path), each.runtime, each.threads))
+        if (each.path, each.runtime, each.threads) in wanted
         else each
         for each in samples
     ]

@@ -90,6 +90,35 @@ METRICS = {
 """By name; `data.METRICS` has the tasks that each is for."""
 
 
+def bounds(answers: np.ndarray, y: np.ndarray) -> dict[str, tuple[float, float, float]]:
+    """macro-f1 and worst-recall of single-label answers: value, and the 95% interval of a bootstrap over examples.
+
+    Drawing examples anew is drawing the cells of their confusion matrix, a multinomial.
+    """
+    if y.ndim != 1 or y.dtype.kind == "f":
+        return {}
+    classes = answers.shape[1]
+    table = np.bincount(y * classes + answers.argmax(1), minlength=classes**2).astype(float)
+    draws = np.random.default_rng(len(y)).multinomial(len(y), table / table.sum(), RESAMPLES)
+    found = {}
+    for name, function in (("macro_f1", _table_f1), ("worst_recall", _table_recall)):
+        low, high = np.percentile([function(draw.reshape(classes, -1)) for draw in draws], [2.5, 97.5])
+        found[name] = (function(table.reshape(classes, -1)), float(low), float(high))
+    return found
+
+
+def _table_f1(table: np.ndarray) -> float:
+    """`macro_f1` of a confusion matrix, true classes in rows."""
+    right, seen = table.diagonal(), table.sum(1) > 0
+    return float((2 * right / np.maximum(table.sum(0) + table.sum(1), 1))[seen].mean())
+
+
+def _table_recall(table: np.ndarray) -> float:
+    """`worst_recall` of one."""
+    seen = table.sum(1) > 0
+    return float((table.diagonal()[seen] / table.sum(1)[seen]).min())
+
+
 def nll(answers: np.ndarray, y: np.ndarray) -> float:
     """Mean negative log-likelihood in nats of answers that need not be normalised.
 

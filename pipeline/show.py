@@ -188,8 +188,10 @@ def _meaning(option: dict[str, Any], kinds: dict[str, Any], shown: str, *, limit
             return f"{about} ({', '.join(each['enum'])})"
         if limits and (words := _limits(each | option)):
             about += f" ({words})"
-        if "examples" in each and shown in (NOTHING, "required"):
+        if "examples" in each and "examples" not in option and shown in (NOTHING, "required"):
             about += f", such as {' or '.join(map(str, each['examples']))}"
+    if "examples" in option and "$ref" not in option and shown in (NOTHING, "required"):
+        about += f", such as {' or '.join(map(str, option['examples']))}"
     return about
 
 

@@ -59,6 +59,10 @@ class BytesBudget(Budget):
     limit: Bytes = Field(description="the number to keep to, with its unit")
 
 
+class SecondsBudget(Budget):
+    limit: Seconds = Field(description="the number to keep to, with its unit")
+
+
 class LatencyBudget(Budget):
     limit: Latency = Field(description="the number to keep to, with its unit")
     percentile: int = Field(default=50, ge=1, le=99, description="the share of runs that must be this fast")
@@ -93,7 +97,19 @@ class Budgets(Strict):
     size: BytesBudget | None = Field(default=None, description="bytes of the file that the runtime loads, at most")
     latency: LatencyBudget | None = Field(default=None, description="time of one inference, at most")
     memory: BytesBudget | None = Field(default=None, description="peak resident memory of a process that runs it")
+    cold_start: SecondsBudget | None = Field(
+        default=None, description="time to load the file and infer once in a fresh process, at most"
+    )
     accuracy: AccuracyBudget | None = Field(default=None, description="on the test split, at least")
+    fallback: AccuracyBudget | None = Field(
+        default=None, description="share of operators that are not among the target's `supports`, at most"
+    )
+    macro_f1: AccuracyBudget | None = Field(
+        default=None, description="the mean over classes of F1 on the test split, at least"
+    )
+    worst_recall: AccuracyBudget | None = Field(
+        default=None, description="the recall of the class that is told worst, on the test split, at least"
+    )
     accuracy_drop: DropBudget | None = Field(default=None, description="points below the recipe's reference, at most")
 
 
@@ -142,6 +158,11 @@ class Target(Strict):
     )
     max_ir: Annotated[int, Field(ge=3)] | None = Field(
         default=None, description="the newest version of the ONNX format that its onnxruntime loads", examples=[8]
+    )
+    supports: tuple[str, ...] | None = Field(
+        default=None,
+        description="the operators that its accelerator has, as ONNX or TFLite calls them: reports name the others",
+        examples=[["CONV_2D"]],
     )
     extrapolate: Factor | None = Field(default=None, description="widens estimates outside the references' span")
     calibrated: str | None = Field(default=None, description="when and with what the references were measured on it")

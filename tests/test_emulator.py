@@ -15,7 +15,7 @@ from pipeline import answer, emulator, gate
 from pipeline.emulator import install
 from pipeline.errors import UserError
 from pipeline.facts import Emulated, Report
-from pipeline.report import text
+from pipeline.report import judged
 from tests import graphs
 from tests.conftest import Place, edgepress
 from tests.test_gate import STAGES, board, only, report
@@ -54,13 +54,13 @@ def test_a_file_that_does_not_run_there_has_no_number() -> None:
     finding = only(gate.judge(report(STAGES, emulated={"pi": [broken]}), [pi]))
     assert (finding.status, finding.value) == ("no number", None)
     assert finding.note == "it does not run on cortex-a72: NOT_IMPLEMENTED: ConvInteger"
-    said = text.emulated(report(STAGES, emulated={"pi": [broken]}))
+    said = judged.emulated(report(STAGES, emulated={"pi": [broken]}))
     assert said[-1] == "pi  cortex-a72  s.onnx  onnxruntime  does not run  NOT_IMPLEMENTED: ConvInteger"
 
 
 def test_the_report_says_how_many_answers_are_the_same() -> None:
     found = report(STAGES, emulated={"pi": [emulated("1" * 999 + "0", versions={"qemu": "10.0.13"})]})
-    assert text.emulated(found) == [
+    assert judged.emulated(found) == [
         "accuracy on test, emulated: on the device's own instruction set (qemu 10.0.13)",
         "pi  cortex-a72  s.onnx  onnxruntime  99.9%  999 of 1000 answers as here",
     ]

@@ -378,3 +378,35 @@ def test_a_runtime_that_is_too_old_for_the_file(limits: dict[str, Any], found: l
     assert [(each.check, each.status, each.value) for each in findings] == found
     old = stage("int8", "onnx", file("u.onnx", "u8s8"))
     assert {each.status for each in gate.judge(report([old]), [board({}, **limits)])} <= {"no number"}
+
+
+@pytest.mark.parametrize(("limit", "status"), [("5 ms", "ok"), ("3 ms", "FAIL"), ("4 ms", "undecided")])
+def test_cold_start_is_loading_and_the_first_answer(limit: str, status: str) -> None:
+    loads = [3e-3, 3.1e-3, 2.9e-3, 3e-3, 3.05e-3]
+    cold = samples("u.onnx", 1.0).model_copy(update={"load": loads, "first": [1e-3] * 5})
+    finding = only(gate.judge(report(STAGES, samples=[cold]), [board({"cold_start": limit})]))
+    assert (finding.status, finding.unit, finding.basis) == (status, "seconds", "5 processes, wall time")
+    assert finding.value == pytest.approx(4e-3, rel=0.02)
+    missing = only(gate.judge(report(STAGES, samples=[samples("u.onnx", 1.0)]), [board({"cold_start": limit})]))
+    assert missing.status == "no number"
+    there = board({"cold_start": limit}, reach="none", preset="u8s8")
+    assert only(gate.judge(report(STAGES, samples=[cold]), [there])).status == "no number"
+
+
+@pytest.mark.parametrize(("limit", "status"), [("70%", "ok"), ("80%", "undecided"), ("90%", "FAIL")])
+@pytest.mark.parametrize("name", ["macro_f1", "worst_recall"])
+def test_other_shares_are_judged_by_their_intervals(name: str, limit: str, status: str) -> None:
+    bounded = file("u.onnx", "u8s8").model_copy(update={"bounds": {name: (0.8, 0.75, 0.85)}})
+    finding = only(gate.judge(report([stage("int8", "onnx", bounded)]), [board({name: limit})]))
+    assert (finding.status, finding.value, finding.interval) == (status, 0.8, (0.75, 0.85))
+    plain = only(gate.judge(report([stage("int8", "onnx", file("u.onnx", "u8s8"))]), [board({name: limit})]))
+    assert (plain.status, plain.note) == ("no number", "it is of classifiers with one label an example")
+
+
+def test_operators_that_an_accelerator_lacks() -> None:
+    known = file("u.onnx", "u8s8").model_copy(update={"operators": {"Conv": 8, "Softmax": 1, "Resize": 1}})
+    facts = report([stage("int8", "onnx", known)])
+    finding = only(gate.judge(facts, [board({"fallback": "10%"}, supports=["Conv", "Softmax"])]))
+    assert (finding.status, finding.value, finding.note) == ("ok", 0.1, "left to the processor: 1 Resize")
+    assert only(gate.judge(facts, [board({"fallback": "10%"}, supports=["Conv"])])).status == "FAIL"
+    assert only(gate.judge(facts, [board({"fallback": "10%"})])).status == "no number"

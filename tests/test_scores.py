@@ -27,3 +27,16 @@ def test_logits_beyond_the_range_of_exp_stay_finite() -> None:
 def test_a_constant_shift_changes_nothing() -> None:
     logits, labels = np.random.default_rng(1).normal(size=(50, 4)), np.arange(50) % 4
     assert scores.nll(logits + 100, labels) == pytest.approx(scores.nll(logits, labels))
+
+
+def test_the_bounds_of_a_classifier_are_those_of_drawing_its_examples() -> None:
+    random = np.random.default_rng(3)
+    y = random.integers(0, 4, 600) % 3
+    answers = np.eye(3)[np.where(random.uniform(size=600) < 0.8, y, (y + 1) % 3)] + random.normal(0, 0.1, (600, 3))
+    found = scores.bounds(answers, y)
+    for name, metric in (("macro_f1", scores.METRICS["macro-f1"]), ("worst_recall", scores.METRICS["worst-recall"])):
+        value, low, high = found[name]
+        assert value == pytest.approx(metric(answers, y))
+        assert (low, high) == pytest.approx(np.percentile(metric.resampled(answers, y), [2.5, 97.5]), abs=0.012)
+    assert scores.bounds(answers, np.eye(3)[y]) == {}
+    assert scores.bounds(answers, y.astype(np.float32)) == {}

@@ -155,13 +155,20 @@ reach                       none      default  where to measure: `local`,
 python                      python3   default  on a device reached by ssh, the Python that has the
                                                runtime and numpy
 architecture                —         default  of the device, as `uname -m` says it; any other is
-                                               refused
+                                               refused, such as aarch64
 sustained                   —         default  run the model for so long before measuring: the
                                                latency of a warm device, such as 10 min
 preset                      —         default  by default what suits the processor (u8s8, s8s8)
-max_opset                   —         default  the newest operator set that its onnxruntime loads
+emulate                     —         default  its processor, on whose instruction set accuracy is
+                                               counted where `edgepress doctor --install-emulator`
+                                               was run (cortex-a53, cortex-a72, cortex-a76, haswell)
+max_opset                   —         default  the newest operator set that its onnxruntime loads,
+                                               such as 16
 max_ir                      —         default  the newest version of the ONNX format that its
-                                               onnxruntime loads
+                                               onnxruntime loads, such as 8
+supports                    —         default  the operators that its accelerator has, as ONNX or
+                                               TFLite calls them: reports name the others, such as
+                                               ['CONV_2D']
 extrapolate                 —         default  widens estimates outside the references' span, such
                                                as x2
 calibrated                  —         default  when and with what the references were measured on it

@@ -25,6 +25,8 @@ PACKAGES: dict[Runtime, str] = {
 
 SECONDS = 0.5
 """A process ends its rounds after this time a model, though not before the twentieth."""
+COLD = 5
+"""Processes that tell memory and cold start."""
 LATEST = 900
 """Seconds after which a process is given up: a slow board takes minutes for a large model's twenty rounds."""
 WORKER = Path(__file__).with_name("worker.py")
@@ -77,9 +79,16 @@ def measure(
     return _samples(models, wall, cpu)
 
 
-def memory(model: Model, device: Transport | None = None) -> int:
-    """Peak resident bytes of a fresh process that loads `model` alone, with its runtime, and runs it."""
-    return int(_run([model], 0, 0, device or Local())["memory"])
+def weighed(samples: Samples, model: Model, device: Transport | None = None) -> Samples:
+    """`samples` of `model` with what fresh processes say that load it alone: peak memory, loading, the first run."""
+    found = [_run([model], 0, seed, device or Local()) for seed in range(COLD)]
+    return samples.model_copy(
+        update={
+            "memory": max(int(each["memory"]) for each in found),
+            "load": [each["load"] for each in found],
+            "first": [each["first"] for each in found],
+        }
+    )
 
 
 def heat(model: Model, seconds: float, device: Transport) -> None:

@@ -4,7 +4,8 @@ It stands alone (Python 3.8 or newer, numpy and the runtime), so that a device n
 
     {"runtime": "onnxruntime", "threads": 1, "models": [paths], "seed": 0, "rounds": 100, "seconds": 1.0}
 
-gives `{"wall": [[seconds]], "cpu": [[seconds]]}`, and with `"rounds": 0` and one model `{"memory": bytes}`.
+gives `{"wall": [[seconds]], "cpu": [[seconds]]}`, and with `"rounds": 0` and one model
+`{"memory": bytes, "load": seconds, "first": seconds}`.
 Times are seconds, `[model][round]`. After `seconds` a model the rounds end, though not before the twentieth: the
 replicate is the process, to which more rounds of a slow model add little. Models are loaded in random order, warmed
 (`"warm"` seconds, 0.15 unless told), and run once a round in an order that is drawn anew for each, so that nothing that
@@ -27,6 +28,11 @@ from typing import Any
 import numpy as np
 
 WARM_SECONDS = 0.15
+MODULES = {
+    "onnxruntime": "onnxruntime",
+    "litert": "ai_edge_litert.interpreter",
+    "tflite-runtime": "tflite_runtime.interpreter",
+}
 LEAST_ROUNDS = 20
 
 
@@ -72,13 +78,18 @@ def timed(job: dict[str, Any]) -> dict[str, list[list[float]]]:
     return {"wall": wall, "cpu": cpu}
 
 
-def weighed(job: dict[str, Any]) -> dict[str, int]:
-    """Peak resident bytes of this process with one model loaded and run."""
+def weighed(job: dict[str, Any]) -> dict[str, float]:
+    """Peak resident bytes of this process with one model loaded and run, and the seconds of loading and of the first
+    run, with the runtime imported before."""
     (path,) = job["models"]
+    __import__(MODULES[job["runtime"]])
+    started = time.perf_counter()
     call = load(job["runtime"], path, job["threads"])
-    for _ in range(3):
-        call()
-    return {"memory": peak()}
+    loaded = time.perf_counter()
+    call()
+    first = time.perf_counter()
+    call()
+    return {"memory": peak(), "load": loaded - started, "first": first - loaded}
 
 
 def peak() -> int:

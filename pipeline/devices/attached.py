@@ -33,7 +33,7 @@ def measure(
                 say(0, 1, f"warming for {target.sustained:.0f} s")
                 pairs.heat(models[0], target.sustained, device)
             samples = pairs.measure(models, looks=looks, device=device, say=say, enough=enough)
-            weight = pairs.memory(models[0], device) if target.budgets.memory else None
+            samples[0] = pairs.weighed(samples[0], models[0], device)
             facts = facts.model_copy(update={"after": health.noted(device.info())})
     except DeviceError as error:
         return [], facts.model_copy(update={"error": error.message, "help": error.help})
@@ -41,7 +41,6 @@ def measure(
         first, *_, last = str(error).splitlines()
         return [], facts.model_copy(update={"error": f"{first}: {last.strip()}"})
     named = [each.model_copy(update={"device": target.name}) for each in samples]
-    named[0] = named[0].model_copy(update={"memory": weight})
     if not target.sustained and (why := health.throttled(facts.before, facts.after)):
         facts = facts.model_copy(update={"error": why, "help": "cool it, or power it better, and measure again"})
     return named, facts

@@ -15,7 +15,7 @@ from .. import answer, examine, metadata
 from ..bench.pairs import PACKAGES
 from ..facts import Emulated, ModelFile, Runtime
 from ..predict import laid_out, predict
-from ..scores import agreement
+from ..scores import agreement, bounds
 from . import ended, start, versions
 
 if TYPE_CHECKING:
@@ -45,13 +45,15 @@ def scored(
         columns = metadata.ready(contract, data, data["test"].x)
         there, here = answered(path, cpu, runtime, columns), predict(path, columns, runtime)
         there, here = examine.told(there, contract, data), examine.told(here, contract, data)
-        return examine.scored(there, data, "test", metric) | {"agreement": agreement(there, here, data["test"].y)}
+        y = data["test"].y
+        told = {"agreement": agreement(there, here, y), "bounds": bounds(there, y)}
+        return examine.scored(there, data, "test", metric) | told
 
-    asked = Emulated(path=file.path, cpu=cpu, runtime=runtime, versions=used)
     try:
-        return asked.model_copy(update=make(material, facts).facts)
+        told = make(material, facts).facts
     except RuntimeError as error:
-        return asked.model_copy(update={"error": str(error)})
+        told = {"error": str(error)}
+    return Emulated(path=file.path, cpu=cpu, runtime=runtime, versions=used, **told)
 
 
 def answered(path: Path, cpu: str, runtime: Runtime, columns: tuple[np.ndarray, ...]) -> np.ndarray:

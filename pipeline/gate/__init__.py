@@ -120,6 +120,16 @@ def _regression(report: Report, target: Target, name: str, allowed: float) -> Fi
     return accuracy.compared(report, file, accepted, replace(finding, basis=how))
 
 
+def _fallback(report: Report, target: Target, file: ModelFile, budget: Any, finding: Finding) -> Finding:
+    """Operators that the accelerator leaves to the processor."""
+    if target.supports is None or not file.operators:
+        return noted(finding, "`supports:` in the target says which operators its accelerator has")
+    lacking = {name: count for name, count in file.operators.items() if name not in target.supports}
+    found = within(finding, sum(lacking.values()) / sum(file.operators.values()))
+    names = ", ".join(f"{count} {name}" for name, count in lacking.items())
+    return noted(found, f"left to the processor: {names}") if names else found
+
+
 def _size(report: Report, target: Target, file: ModelFile, budget: Any, finding: Finding) -> Finding:
     return within(finding, file.bytes)
 
@@ -128,6 +138,10 @@ _CHECKS: dict[str, tuple[Unit, Callable[[Report, Target, ModelFile, Any, Finding
     "size": ("bytes", _size),
     "latency": ("seconds", timing.latency),
     "memory": ("bytes", timing.memory),
+    "cold_start": ("seconds", timing.cold_start),
+    "fallback": ("share", _fallback),
     "accuracy": ("share", accuracy.accuracy),
+    "macro_f1": ("share", accuracy.bounded),
+    "worst_recall": ("share", accuracy.bounded),
     "accuracy_drop": ("points", accuracy.accuracy_drop),
 }

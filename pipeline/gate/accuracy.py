@@ -26,6 +26,19 @@ def accuracy(report: Report, target: Target, file: ModelFile, budget: Any, findi
     return _labelled(decided(finding, verdict.accuracy(file.correct, finding.limit), basis=how), target, how)
 
 
+def bounded(report: Report, target: Target, file: ModelFile, budget: Any, finding: Finding) -> Finding:
+    """macro_f1 or worst_recall, whichever the budget is for, by its bootstrap interval."""
+    if why := _not_running(report, target, file):
+        return noted(finding, why)
+    file, how = answering(report, target, file)
+    if finding.check not in file.bounds:
+        return noted(finding, "it is of classifiers with one label an example")
+    value, low, high = file.bounds[finding.check]
+    status: Status = "ok" if low >= finding.limit else "FAIL" if high < finding.limit else "undecided"
+    found = replace(finding, status=status, value=value, interval=(low, high), label="measured", basis=how)
+    return _labelled(found, target, how)
+
+
 def accuracy_drop(report: Report, target: Target, file: ModelFile, budget: Any, finding: Finding) -> Finding:
     if report.metric != "accuracy":
         return noted(finding, f"this recipe counts {report.metric}; budget it by `keep: {{metric_drop: …}}`")
@@ -40,6 +53,7 @@ def answering(report: Report, target: Target, file: ModelFile) -> tuple[ModelFil
     for each in report.emulated.get(target.name, ()):
         if each.path == file.path:
             answers = {"scores": {"test": each.scores}, "correct": each.correct, "resampled": each.resampled}
+            answers["bounds"] = each.bounds
             return file.model_copy(update=answers), f"{images(file, 'local')}, emulated {each.cpu}"
     return file, images(file, target.reach)
 

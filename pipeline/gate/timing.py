@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
@@ -70,6 +71,16 @@ def memory(report: Report, target: Target, file: ModelFile, budget: Any, finding
     if samples is None or samples.memory is None:
         return noted(finding, silent(report, target))
     return within(finding, samples.memory)
+
+
+def cold_start(report: Report, target: Target, file: ModelFile, budget: Any, finding: Finding) -> Finding:
+    """Loading and the first inference, in as many fresh processes as there are."""
+    samples = of(report.samples, file.path, target)
+    if target.reach == "none" or samples is None or not samples.load or silent(report, target):
+        return noted(finding, silent(report, target) or "it is measured on the device, or where `reach: local`")
+    logs = [math.log(load + first) for load, first in zip(samples.load, samples.first, strict=True)]
+    basis = f"{len(logs)} processes, wall time"
+    return decided(finding, verdict.sequential(logs, finding.limit), basis=basis)
 
 
 def silent(report: Report, target: Target) -> str:

@@ -13,6 +13,7 @@ from ..bench import verdict
 from ..facts import ModelFile, Preprocessing, Report, Samples, StageFacts
 from ..gate import Finding, OnUndecided, Unit, exit_code, host_file
 from ..units import show_bytes, show_count, show_score, show_seconds
+from . import judged
 
 WIDTH = 110
 _MARKS = {"ok": "ok", "FAIL": "FAIL", "undecided": "?", "no number": "—"}
@@ -31,6 +32,10 @@ _ADVICE = {
     "memory": "a smaller student or input; most of a small model's memory is the runtime itself",
     "opset": "the runtime there is too old for the file; install a newer one, or export to an older operator set",
     "ir": "the runtime there is too old for the file; install a newer one",
+    "fallback": "operators that the accelerator has; `edgepress why` tells what the others cost",
+    "cold_start": "a smaller file; a session that is kept open pays it once",
+    "macro_f1": "train or distil longer with `balance: weights`, or more examples of the rare classes",
+    "worst_recall": "train or distil longer with `balance: weights`, or more examples of that class",
     "accuracy": "train or distil longer, or prune less",
     "metric_drop": "train or distil longer, prune less, or calibrate with more samples; see which stage lost it",
     "accuracy_drop": "distil longer, prune less, or calibrate with more samples; see which stage lost it in the table",
@@ -39,7 +44,13 @@ _ADVICE = {
 
 def render(report: Report, findings: Sequence[Finding], on_undecided: OnUndecided = "fail") -> str:
     """The whole text, ending in a newline."""
-    blocks = [_title(report), _stages(report), emulated(report), _warnings(report), _gate(findings)]
+    blocks = [
+        _title(report),
+        _stages(report),
+        [line for words in judged.emulated(report) for line in _wrapped("", words)],
+        _warnings(report),
+        _gate(findings, report),
+    ]
     blocks.append(summary(report, findings, on_undecided))
     return "\n\n".join("\n".join(block) for block in blocks if block) + "\n"
 
@@ -75,27 +86,6 @@ def _stages(report: Report) -> list[str]:
             f"contention {median(busy):.2f}: other work shares the cores; latencies are CPU time, which it hardly moves"
         )
     return lines
-
-
-def emulated(report: Report) -> list[str]:
-    """What files answer on the instruction sets of targets; no time under emulation means anything."""
-    lines = []
-    for target, files in report.emulated.items():
-        for each in files:
-            score = "does not run" if each.error else show_score(each.scores[report.metric], error=report.error)
-            count = len(each.correct) or report.data.get("images", {}).get("test", 0)
-            same = each.error or f"{round(each.agreement * count)} of {count} answers as here"
-            lines.append([target, each.cpu, PurePath(each.path).name, each.runtime, score, same])
-    widths = [max(len(line[column]) for line in lines) for column in range(6)] if lines else []
-    rows = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]
-    versions = {
-        f"{name} {version}"
-        for files in report.emulated.values()
-        for each in files
-        for name, version in each.versions.items()
-    }
-    head = f"{report.metric} on test, emulated: on the device's own instruction set ({', '.join(sorted(versions))})"
-    return [*_wrapped("", head), *rows] if rows else []
 
 
 def before_inference(found: Preprocessing) -> str:
@@ -191,12 +181,13 @@ def _warnings(report: Report) -> list[str]:
     return [line for name, warning in found for line in _wrapped(f"warning: {name}: ", warning)]
 
 
-def _gate(findings: Sequence[Finding]) -> list[str]:
+def _gate(findings: Sequence[Finding], report: Report) -> list[str]:
     """The findings of each target, aligned, under a line that says how its latency was found."""
     lines: list[str] = []
     for name, group in groupby(findings, key=lambda finding: finding.target):
         each = list(group)
         lines += [""] * bool(lines) + _wrapped(f"{name}    ", _head(each))
+        lines += [line for words in judged.more(report, name, each) for line in _wrapped("        ", words)]
         table = [cells(finding) for finding in each]
         widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))]
         for finding, row in zip(each, table, strict=True):
@@ -220,7 +211,7 @@ def cells(finding: Finding) -> tuple[str, str, str, str, str]:
     """Check, value, limit, the share of the limit that is used, and the interval with the excess."""
     if finding.value is None:
         return finding.check, "", "", "", ""
-    show, at_least = _SHOW[finding.unit], finding.check == "accuracy"
+    show, at_least = _SHOW[finding.unit], finding.check in ("accuracy", "macro_f1", "worst_recall")
     limit = f"{'at least' if at_least else 'of'} {show(finding.limit)}"
     used = f"{finding.value / finding.limit:.0%}" if finding.limit and finding.value >= 0 and not at_least else ""
     rest = [_interval(finding.interval, finding.unit)] if finding.interval else []
