@@ -48,8 +48,10 @@ def calibrate(
 
     Raises: UserError for a target without a device, DeviceError for a device that cannot be measured.
     """
-    if not target.attached:
-        raise UserError(f"`{target.name}` says `reach: {target.reach}`", "say where it is: `--on ssh://USER@HOST`")
+    if target.reach == "none":
+        raise UserError(
+            f"`{target.name}` says `reach: {target.reach}`", "say where it is: `--on ssh://USER@HOST`, or `--on local`"
+        )
     with tempfile.TemporaryDirectory() as folder, connect(target.reach, target.python) as device:
         before = device.info()
         health.require(target, before, target.runtime)

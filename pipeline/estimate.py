@@ -1,8 +1,11 @@
 """The latency on a device that is not at hand, from published latencies of networks that this machine can run too.
 
-T̂ = T_host · exp(s), with s the mean over references of log(T_device / T_host): one scale for each runtime, precision
-and number of threads. The host side is always one thread's CPU time, the steadiest figure there is, whatever the
-device uses: the scale then holds the device's gain from its threads as well.
+T̂ = T_host · exp(s), with s the weighted mean over references of log(T_device / T_host): one scale for each runtime,
+precision and number of threads. References that take about as long here count most, by a Gaussian of one octave: large
+networks are of other stuff than small ones, such as dense 3 × 3 convolutions, which some runtimes do with fewer
+operations. Leaving one out, this halves the largest errors of the plain mean (`make bench-estimates`). The host side
+is always one thread's CPU time, the steadiest figure there is, whatever the device uses: the scale then holds the
+device's gain from its threads as well.
 """
 
 from __future__ import annotations
@@ -11,7 +14,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import fmean, median
+from statistics import median
 from typing import TYPE_CHECKING, Literal
 
 from .facts import ModelFile, Runtime, Samples
@@ -32,6 +35,8 @@ SAME = {
 """Names of published rows that time what the runtime does; any other is a proxy."""
 QUIET, ROUGH, PROXY = 1.35, 1.6, 2.0
 """Factors of the interval: same runtime and one thread; several threads or one reference; another runtime."""
+OCTAVE = math.log(2)
+"""References that are this far away in log time weigh 0.6 of one that is as fast as the model."""
 ENOUGH = 9
 """References from which on a 90% conformal interval exists."""
 
@@ -98,8 +103,8 @@ def latency(target: Target, file: ModelFile, measured: Iterable[Samples]) -> Est
     if not rows or file.path not in host:
         return f"{'its references were' if not rows else 'the file was'} not measured on this machine"
     mine, theirs = host[file.path], [host[label(row.model, row.precision)] for row in rows]
-    logs = [math.log(row.ms / 1e3 / here) for row, here in zip(rows, theirs, strict=True)]
-    width, how = _width(target, rows[0], logs)
+    points = [(math.log(here), math.log(row.ms / 1e3 / here)) for row, here in zip(rows, theirs, strict=True)]
+    width, how = _width(target, rows[0], points)
     notes = [] if rows[0].runtime in SAME[target.runtime] else [f"{rows[0].runtime} proxy"]
     if not min(theirs) <= mine <= max(theirs):
         span = f"{min(theirs) * 1e3:.3g}–{max(theirs) * 1e3:.3g} ms"
@@ -108,7 +113,7 @@ def latency(target: Target, file: ModelFile, measured: Iterable[Samples]) -> Est
             return outside
         width *= target.extrapolate
         notes.append(f"{outside}, interval x{target.extrapolate:g}")
-    seconds = mine * math.exp(fmean(logs))
+    seconds = mine * math.exp(_scale(math.log(mine), points))
     return Estimate(seconds, (seconds / width, seconds * width), f"{how}, {_basis(rows)}", "; ".join(notes))
 
 
@@ -125,14 +130,22 @@ def _seconds(samples: Samples) -> float:
     return median(median(process) for process in samples.cpu)
 
 
-def _width(target: Target, row: Reference, logs: list[float]) -> tuple[float, str]:
+def _scale(at: float, points: list[tuple[float, float]]) -> float:
+    """The log of device over host for a network whose log time here is `at`; `points` are (log time, log ratio)."""
+    distances = [((at - x) / OCTAVE) ** 2 / 2 for x, _ in points]
+    weights = [math.exp(min(distances) - each) for each in distances]
+    return sum(weight * y for weight, (_, y) in zip(weights, points, strict=True)) / sum(weights)
+
+
+def _width(target: Target, row: Reference, points: list[tuple[float, float]]) -> tuple[float, str]:
     """The factor of the interval, and its name: conformal where the references carry one, else a rule of thumb.
 
     The rule is never narrower than what the references miss each other by, leaving one out; and no number of
     references says how far the runtime that they were published for is from the target's own.
     """
-    count, mean = len(logs), fmean(logs)
-    left_out = sorted(abs(each - mean) * count / (count - 1) for each in logs) if count > 1 else [0.0]
+    count = len(points)
+    rest = [(point, points[:index] + points[index + 1 :]) for index, point in enumerate(points)]
+    left_out = sorted(abs(y - _scale(x, others)) for (x, y), others in rest) if count > 1 else [0.0]
     proxy = row.runtime not in SAME[target.runtime]
     if count >= ENOUGH:
         factor = math.exp(left_out[math.ceil(0.9 * (count + 1)) - 1])

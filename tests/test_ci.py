@@ -59,3 +59,13 @@ def test_the_action_uses_every_input_and_nothing_else() -> None:
     for step in ACTION["runs"]["steps"]:
         assert "uses" in step or step["shell"] == "bash"
         assert "${{" not in step.get("run", ""), "inputs reach a shell by its environment alone"
+
+
+def test_every_workflow_of_this_repository_uses_commands_that_exist() -> None:
+    for path in sorted((ROOT / ".github" / "workflows").glob("*.yml")):
+        text = path.read_text(encoding="utf-8")
+        assert yaml.safe_load(text)["jobs"]
+        for line in re.findall(r"- run: edgepress (.*)", text):
+            name, *words = shlex.split(line)
+            known = {option for each in cli.commands[name].params for option in each.opts}
+            assert {word for word in words if word.startswith("--")} <= known

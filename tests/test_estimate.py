@@ -79,12 +79,26 @@ def test_how_wide(rows: list[dict[str, Any]], factor: float, note: str) -> None:
 
 def test_nine_references_carry_a_conformal_interval() -> None:
     errors = [-0.4, -0.3, -0.2, -0.1, 0.0, 0.1, 0.2, 0.3, 0.4]
-    rows = [row(f"r{i}", (i + 1) * 10 * math.exp(error)) for i, error in enumerate(errors)]
-    measured = [host(f"timm/r{i}@224 int8", i + 1.0) for i in range(9)]
+    rows = [row(f"r{i}", 30 * math.exp(error)) for i, error in enumerate(errors)]
+    measured = [host(f"timm/r{i}@224 int8", 3.0) for i in range(9)]
     answer = found(board(*rows), [host("m", 3.0), *measured])
     assert answer.seconds == pytest.approx(0.030)
     assert answer.interval[1] / answer.seconds == pytest.approx(math.exp(0.4 * 9 / 8))
     assert answer.basis.startswith("90% interval, 9 references")
+
+
+def test_references_of_like_time_count_most() -> None:
+    """Two scales, of small networks and of large ones: each estimate takes after its neighbours."""
+    rows = [row("s1", 10.0), row("s2", 20.0), row("l1", 800.0), row("l2", 1600.0)]
+    measured = [
+        host(f"timm/{name}@224 int8", ms) for name, ms in (("s1", 1.0), ("s2", 2.0), ("l1", 40.0), ("l2", 80.0))
+    ]
+    for here, there in ((1.5, 0.015), (60.0, 1.2)):
+        assert found(board(*rows), [host("m", here), *measured]).seconds == pytest.approx(there, rel=0.01)
+    between = found(board(*rows), [host("m", math.sqrt(2 * 40)), *measured]).seconds
+    assert 10 < between * 1e3 / math.sqrt(2 * 40) < 20
+    far = found(board(*rows, extrapolate="x2"), [host("m", 1e-4), *measured]).seconds
+    assert far == pytest.approx(1e-6, rel=0.01), "the nearest, however far"
 
 
 def test_one_reference_is_rough_and_covers_only_itself() -> None:

@@ -3,12 +3,13 @@
 The rows are those of the shipped targets, of networks that timm or torchvision can build as they were published. They
 are timed on this machine, and the product's own estimate, made without the row, is compared with it. A proxy's error is
 against the proxy: nothing public says how far its runtime is from the target's. `make bench-estimates` writes
-estimates.json; it takes a quarter of an hour.
+estimates.json; it takes a quarter of an hour. `python -m tests.bench.estimates board.yaml` adds a calibrated target.
 """
 
 from __future__ import annotations
 
 import math
+import sys
 from itertools import groupby
 from pathlib import Path
 from statistics import median
@@ -25,7 +26,8 @@ FOLDER = Path(".edgepress/estimates")
 
 def main() -> None:
     FOLDER.mkdir(parents=True, exist_ok=True)
-    profiles = [target.load(path) for path in sorted(folder_of("targets").glob("*.yaml"))]
+    paths = [*sorted(folder_of("targets").glob("*.yaml")), *map(Path, sys.argv[1:])]
+    profiles = [target.load(path) for path in paths]
     groups = [
         (profile, list(group))
         for profile in profiles
