@@ -8,6 +8,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from pipeline.data import Dataset
+
 CONV, GROUPED, FC = (4, 1, 3, 3), (8, 1, 3, 3), (10, 8)
 PARAMETERS = 36 + 4 + 72 + 8 + 80 + 10
 """Kernel and bias of each layer."""
@@ -52,3 +54,51 @@ def small(
         weights,
     )
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+
+
+def wrapping(model: onnx.ModelProto) -> onnx.ModelProto:
+    """`model` with its input rounded to 16-bit fixed point by hand: through uint16, read back as int16.
+
+    What a negative float becomes there is open in C++: x86 wraps it, and the value survives; arm64 makes it 0.
+    """
+    made = onnx.ModelProto()
+    made.CopyFrom(model)
+    graph = made.graph
+    name = graph.input[0].name
+    for node in graph.node:
+        node.input[:] = ["fixed" if each == name else each for each in node.input]
+    nodes = [
+        helper.make_node("Mul", [name, "fixed_scale"], ["fixed_256"]),
+        helper.make_node("Cast", ["fixed_256"], ["fixed_u"], to=TensorProto.UINT16),
+        helper.make_node("Cast", ["fixed_u"], ["fixed_i"], to=TensorProto.INT16),
+        helper.make_node("Cast", ["fixed_i"], ["fixed_f"], to=TensorProto.FLOAT),
+        helper.make_node("Div", ["fixed_f", "fixed_scale"], ["fixed"]),
+    ]
+    rest = list(graph.node)
+    del graph.node[:]
+    graph.node.extend([*nodes, *rest])
+    graph.initializer.append(numpy_helper.from_array(np.float32(256), "fixed_scale"))
+    onnx.checker.check_model(made)
+    return made
+
+
+def of_means(data: Dataset) -> onnx.ModelProto:
+    """A classifier of `data` by the nearest mean of a class, in pixels: one matrix product."""
+    x, y = data.input.ready(data["train"].x), data["train"].y
+    means = np.stack([x[y == label].reshape(-1, x[0].size).mean(0) for label in range(len(data.labels))])
+    weights = [
+        numpy_helper.from_array(means.astype(np.float32), "w"),
+        numpy_helper.from_array((-0.5 * (means**2).sum(1)).astype(np.float32), "b"),
+    ]
+    nodes = [
+        helper.make_node("Flatten", ["x"], ["flat"]),
+        helper.make_node("Gemm", ["flat", "w", "b"], ["y"], transB=1),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "means",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, (1, *x.shape[1:]))],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, (1, len(data.labels)))],
+        weights,
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=9)

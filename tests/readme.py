@@ -174,6 +174,13 @@ def emulate() -> str:
         cells += [f"{row['drop']:+.2f} [{low:+.2f}, {high:+.2f}]", row["verdict"]["here"], row["verdict"]["emulated"]]
         lines.append("| " + " | ".join(cells) + " |")
     emulator = ", ".join(f"{name} {version}" for name, version in found["emulator"].items())
+    before, after = found["x86_only"]["without"], found["x86_only"]["with"]
+    lines += [
+        "",
+        "A file whose input is cast through uint16 by hand, where x86 wraps negatives and Arm makes them 0: "
+        f"{before['value']:.1%} here, exit {before['exit']}; with `emulate: cortex-a72` {after['value']:.1%}, "
+        f"exit {after['exit']}.",
+    ]
     words = f"Drops against the float file here, {found['reference']:.1%}; emulated with {emulator}. {_stamp(found)}"
     return "\n".join([*lines, "", words]) + "\n"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import platform
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,11 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from pipeline import answer, emulator, gate
+from pipeline import answer, data, emulator, gate, machine
 from pipeline.emulator import install
 from pipeline.errors import UserError
 from pipeline.facts import Emulated, Report
-from pipeline.report import judged
+from pipeline.report import judged, text
 from tests import graphs
 from tests.conftest import Place, edgepress
 from tests.test_gate import STAGES, board, only, report
@@ -58,6 +59,88 @@ def test_a_file_that_does_not_run_there_has_no_number() -> None:
     assert said[-1] == "pi  cortex-a72  s.onnx  onnxruntime  does not run  NOT_IMPLEMENTED: ConvInteger"
 
 
+PI = {"name": "pi", "reach": "none", "preset": "s8s8", "emulate": "cortex-a72"}
+HERE = [
+    STAGES[0],
+    STAGES[1].model_copy(update={"files": [STAGES[1].files[0].model_copy(update={"correct": "1" * 1000})]}),
+]
+"""The file for the board is right about every image, on this machine."""
+
+
+@pytest.mark.parametrize(("correct", "status"), [("1" * 1000, "ok"), ("1" * 950 + "0" * 50, "FAIL")])
+def test_what_the_recipe_keeps_is_what_the_board_answers(correct: str, status: str) -> None:
+    facts = report(HERE, keep=2.0, emulated={"pi": [emulated(correct)]})
+    keep = gate.judge(facts, [board({"size": "5 MB"}, **PI)])[-1]
+    assert (keep.check, keep.status, keep.label) == ("keep accuracy_drop", status, "emulated")
+    unknown = gate.judge(report(HERE, keep=2.0), [board({"size": "5 MB"}, **PI)])[-1]
+    assert (unknown.status, unknown.label) == ("ok", "measured")
+
+
+@pytest.mark.parametrize("change", [{"cpu": "cortex-a53"}, {"runtime": "litert"}])
+def test_answers_of_another_processor_or_runtime_do_not_count(change: dict[str, Any]) -> None:
+    """A target may have changed since the run that `check` judges."""
+    facts = report(HERE, emulated={"pi": [emulated("0" * 1000, **change)]})
+    found = only(gate.judge(facts, [board({"accuracy_drop": "2 points"}, **PI)]))
+    assert (found.status, found.label) == ("ok", "measured")
+
+
+def test_a_regression_is_counted_on_one_processor() -> None:
+    """An accepted file was never asked elsewhere: what the board answers otherwise is no regression."""
+    accepted = HERE[1].files[0].model_copy(update={"sha256": "another"})
+    facts = report(HERE, accepted={"pi": accepted}, emulated={"pi": [emulated("1" * 900 + "0" * 100)]})
+    checks = {each.check: each for each in gate.judge(facts, [board({}, **PI)])}
+    assert checks["accuracy_drop vs accepted"].status == "ok"
+    assert checks["accuracy_drop vs accepted"].label == "measured"
+
+
+@pytest.mark.parametrize(
+    ("agreement", "advice"), [(0.2, "cortex-a72 answers otherwise than this machine"), (0.99, "distil longer")]
+)
+def test_a_red_row_says_whose_answers_they_are_and_what_next(agreement: float, advice: str) -> None:
+    facts = report(HERE, emulated={"pi": [emulated("1" * 900 + "0" * 100, agreement=agreement)]})
+    findings = gate.judge(facts, [board({"accuracy_drop": "2 points"}, **PI)])
+    (gated,) = [block for block in text.render(facts, findings).split("\n\n") if block.startswith("pi    ")]
+    assert gated.splitlines()[1].startswith("  FAIL  accuracy_drop  10.00 points")
+    assert gated.splitlines()[2] == "        1000 test images, emulated cortex-a72; against teacher"
+    assert f"\nNext: accuracy_drop: {advice}" in text.render(facts, findings)
+
+
+def test_an_emulator_with_other_runtimes_is_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv(emulator.FOLDER, str(tmp_path))
+    stored = machine.versions(["numpy", "onnxruntime", "ai-edge-litert"]) | {"qemu": "10.0"}
+    for content, known in [
+        (stored, stored),
+        (stored | {"numpy": "1.0"}, stored | {"numpy": "1.0"}),
+        (stored | {"onnxruntime": "1.0"}, None),
+        ([1], None),
+        (7, None),
+    ]:
+        (tmp_path / emulator.STAMP).write_text(json.dumps(content))
+        assert emulator.versions() == known
+
+
+def test_one_that_does_not_work_takes_no_place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Downloads succeed here; what they make cannot be started."""
+    monkeypatch.setenv(emulator.FOLDER, str(tmp_path / "arm64"))
+    (tmp_path / "arm64").mkdir()
+    (tmp_path / "arm64" / emulator.STAMP).write_text("{}")
+    monkeypatch.setattr(install, "_possible", lambda: None)
+
+    def debian(made: Path, apt: Path, say: object) -> None:
+        made.mkdir()
+        for program in (emulator.QEMU, emulator.QEMU_X86):
+            (made / program).write_text("#!/bin/sh\ntest $1 = --version && echo qemu version 10 && exit\nexit 3\n")
+            (made / program).chmod(0o755)
+
+    monkeypatch.setattr(install, "_debian", debian)
+    monkeypatch.setattr(install, "_wheels", lambda packages, work, say: {})
+    with pytest.raises(UserError, match="does not load onnxruntime as cortex-a53: it ended with 3") as error:
+        install.install()
+    assert "nothing was changed" in error.value.problems[0].help
+    assert (tmp_path / "arm64" / emulator.STAMP).read_text() == "{}"
+    assert {each.name for each in tmp_path.iterdir()} == {"arm64", ".arm64.lock"}
+
+
 def test_the_report_says_how_many_answers_are_the_same() -> None:
     found = report(STAGES, emulated={"pi": [emulated("1" * 999 + "0", versions={"qemu": "10.0.13"})]})
     assert judged.emulated(found) == [
@@ -93,7 +176,7 @@ def test_a_failed_download_leaves_nothing(monkeypatch: pytest.MonkeyPatch, tmp_p
         pytest.skip("apt-get and dpkg-deb are not here")
     with pytest.raises(UserError, match="`apt-get update` failed: "):
         install.install()
-    assert [each.name for each in tmp_path.iterdir()] == ["keys"]
+    assert {each.name for each in tmp_path.iterdir()} == {"keys", ".arm64.lock"}
 
 
 def test_files_are_asked_alike_in_a_process_of_their_own(tmp_path: Path) -> None:
@@ -144,6 +227,37 @@ def test_a_run_counts_what_the_board_answers(copy: Place) -> None:
     again = copy.run()
     assert again.code == 0
     assert "answers as here" in again.out, "from the cache"
+
+
+RECIPE = """\
+name: made-on-x86
+task: {data: fashion-mnist-10k, metric: accuracy}
+stages: [{use: load, name: int16, from: model.onnx}]
+targets: [board.yaml]
+"""
+TARGET = "name: board\nruntime: onnxruntime\nemulate: cortex-a72\nbudgets: {accuracy: 55%}\n"
+
+
+@needed
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="the file is right on x86")
+def test_a_file_that_only_x86_gets_right_is_red(tmp_path: Path) -> None:
+    """Its input goes through uint16 by hand: 68% here, about 40% on the board."""
+    onnx.save(graphs.wrapping(graphs.of_means(data.load("fashion-mnist-10k"))), tmp_path / "model.onnx")
+    (tmp_path / "recipe.yaml").write_text(RECIPE)
+    (tmp_path / "board.yaml").write_text(TARGET)
+    place = Place(tmp_path)
+    said = place.run("--limit", 100)
+    assert said.code == 1, said
+    found = Report.model_validate_json((tmp_path / "runs/made-on-x86/limited/report.json").read_text())
+    ((there,), (here,)) = found.emulated["board"], found.stages[0].files
+    assert there.scores["accuracy"] < 0.5
+    assert here.scores["test"]["accuracy"] > 0.6
+    assert there.agreement < 0.7
+    assert "  FAIL  accuracy  " in said.out
+    assert "        100 test images, emulated cortex-a72; a smoke run" in said.out
+    assert "Next: accuracy: cortex-a72 answers otherwise than this machine" in said.out
+    place.edit("board.yaml", "emulate: cortex-a72\n", "")
+    assert place.run("--limit", 100).code == 0
 
 
 def product() -> onnx.ModelProto:

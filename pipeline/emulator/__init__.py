@@ -13,6 +13,8 @@ import sys
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from .. import machine
+
 Cpu = Literal["cortex-a53", "cortex-a72", "cortex-a76", "haswell"]
 """Raspberry Pi Zero 2 W and 3; 4; 5, which has the dot products that the others lack; and x86 without VNNI, whose
 products of u8 and s8 saturate at 16 bits."""
@@ -31,17 +33,19 @@ def folder() -> Path:
 
 
 def versions() -> dict[str, str] | None:
-    """Of qemu and the runtimes that are installed in it; None without one."""
+    """Of qemu and the runtimes that are installed in it; None without one that has this environment's runtimes: what
+    answers differ by is to be the processor."""
     try:
-        found: dict[str, str] = json.loads((folder() / STAMP).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        found = dict(json.loads((folder() / STAMP).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
         return None
-    return found
+    here = machine.versions(name for name in found if name not in ("qemu", "numpy"))
+    return found if all(found[name] == version for name, version in here.items()) else None
 
 
-def start(cpu: str, script: Path, *arguments: str) -> subprocess.Popen[str]:
-    """A Python script as it would run on `cpu`; what it says comes through pipes."""
-    root = folder()
+def start(cpu: str, script: Path, *arguments: str, root: Path | None = None) -> subprocess.Popen[str]:
+    """A Python script as it would run on `cpu`; what it says comes through pipes. `root` is the emulator's folder."""
+    root = root or folder()
     environment = {"PATH": "/usr/bin", "PYTHONDONTWRITEBYTECODE": "1"}
     if cpu in X86:
         command = [str(root / QEMU_X86), "-cpu", X86[cpu], sys.executable]
@@ -54,9 +58,9 @@ def start(cpu: str, script: Path, *arguments: str) -> subprocess.Popen[str]:
     )
 
 
-def run(cpu: str, script: Path, *arguments: str) -> str:
+def run(cpu: str, script: Path, *arguments: str, root: Path | None = None) -> str:
     """What a script says on standard output. Raises: RuntimeError with its last words."""
-    return ended(start(cpu, script, *arguments))
+    return ended(start(cpu, script, *arguments, root=root))
 
 
 def ended(process: subprocess.Popen[Any]) -> str:

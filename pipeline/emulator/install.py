@@ -28,32 +28,46 @@ RUNTIMES = ("numpy", "onnxruntime", "ai-edge-litert", "tflite-runtime")
 KEYS = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 PYTHON, GLIBC = "3.11", range(17, 37)
 """Wheels up to bookworm's glibc, 2.36."""
+OTHER = "nothing was changed; the runtimes' versions here may be too new for it: `pip install` others, and try again"
 Say = Callable[[str], None]
 
 
 def install(say: Say = lambda words: None) -> Path:
     """Where the emulator is, afterwards. Raises: UserError, with what to do, for whatever cannot be had."""
+    from filelock import FileLock
+
     _possible()
     place = folder()
     place.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".arm64-", dir=place.parent) as work:
+    # One at a time: a second installation waits, and then replaces the first.
+    with (
+        FileLock(place.with_name(f".{place.name}.lock")),
+        tempfile.TemporaryDirectory(prefix=".arm64-", dir=place.parent) as work,
+    ):
         made = Path(work, "arm64")
         _debian(made, Path(work, "apt"), say)
         found = _wheels(made / PACKAGES, Path(work, "wheels"), say)
         found["qemu"] = _said([made / QEMU, "--version"], "qemu").split()[2]
+        say("trying it")
+        _try(made, Path(work))
         (made / STAMP).write_text(json.dumps(found), encoding="utf-8")
         if place.exists():
             shutil.rmtree(place)
         made.rename(place)
-    say("trying it")
-    with tempfile.TemporaryDirectory() as work:
-        script = Path(work, "try.py")
-        script.write_text("import numpy, onnxruntime, platform\nprint(platform.machine())\n")
-        for cpu in CPUS:
-            wanted = "x86_64" if cpu in X86 else "aarch64"
-            if wanted in (platform.machine(), "aarch64") and run(cpu, script).strip() != wanted:
-                raise UserError(f"the emulator at {place} does not answer as {cpu}", f"remove {place}, and try again")
     return place
+
+
+def _try(made: Path, work: Path) -> None:
+    """Raises: UserError when a processor's Python does not load its runtime: one that is there stays as it is."""
+    script = work / "try.py"
+    script.write_text("import numpy, onnxruntime, platform\nprint(platform.machine())\n")
+    for cpu in CPUS:
+        if cpu in X86 and platform.machine() != "x86_64":
+            continue
+        try:
+            run(cpu, script, root=made)
+        except RuntimeError as error:
+            raise UserError(f"the new emulator does not load onnxruntime as {cpu}: {error}", OTHER) from error
 
 
 def _possible() -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .. import answer, examine, metadata
+from .. import answer, examine, machine, metadata
 from ..bench.pairs import PACKAGES
 from ..facts import Emulated, ModelFile, Runtime
 from ..predict import laid_out, predict
@@ -38,6 +38,7 @@ def scored(
         "data": data.digest,
         "metric": [metric.name, *metric.key],
         "versions": used,
+        "here": machine.machine().features,  # what the answers are compared with
     }
 
     def facts(folder: Path, scratch: Path) -> dict[str, Any]:

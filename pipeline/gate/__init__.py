@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -29,7 +29,7 @@ __all__ = [
 ]
 
 
-def judge(report: Report, targets: Iterable[Target], keep: Place | None = None) -> list[Finding]:
+def judge(report: Report, targets: Sequence[Target], keep: Place | None = None) -> list[Finding]:
     """Every budget of every target and what it may lose against an accepted model; then the recipe's own `keep`,
     whose place is `keep`.
     """
@@ -41,7 +41,7 @@ def judge(report: Report, targets: Iterable[Target], keep: Place | None = None) 
             if name != "latency" or target.reach != "none":
                 findings.append(_regression(report, target, name, allowed))
     if report.keep is not None:
-        findings.append(accuracy.keep(report, findings, keep))
+        findings.append(accuracy.keep(report, targets, keep))
     if report.limited is not None:
         findings = [noted(finding, "a smoke run: no evidence about the full run") for finding in findings]
     return findings
@@ -57,7 +57,7 @@ def exit_code(findings: Iterable[Finding], on_undecided: OnUndecided = "fail") -
     return 1 if "FAIL" in statuses else 4 if statuses & open_ else 0
 
 
-def latency_decided(report: Report, targets: Iterable[Target]) -> bool:
+def latency_decided(report: Report, targets: Sequence[Target]) -> bool:
     """Whether measuring can stop: no measured latency is waiting for more processes."""
     return not any(
         finding.status == "undecided" and finding.label == "measured" and finding.check.startswith("latency")
@@ -116,8 +116,8 @@ def _regression(report: Report, target: Target, name: str, allowed: float) -> Fi
         return timing.timed(report, target, mine, finding, verdict.log_ratios(mine, theirs))
     if file.sha256 == accepted.sha256 and accepted.scores:
         return noted(within(finding, 0), "the same bytes")
-    file, how = accuracy.answering(report, target, file)
-    return accuracy.compared(report, file, accepted, replace(finding, basis=how))
+    # Both as this machine answers: the accepted file was not asked anywhere else.
+    return accuracy.compared(report, file, accepted, replace(finding, basis=accuracy.images(file, target.reach)))
 
 
 def _fallback(report: Report, target: Target, file: ModelFile, budget: Any, finding: Finding) -> Finding:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -9,9 +10,9 @@ from ..bench import verdict
 from ..data import COUNTED
 from ..emulator import INSTALL
 from ..errors import Place
-from ..facts import ModelFile, Report
+from ..facts import Emulated, ModelFile, Report
 from ..target import Target
-from .files import host_file
+from .files import host_file, judged
 from .finding import Finding, Status, Unit, decided, noted
 
 _WORSE: tuple[Status, ...] = ("ok", "undecided", "no number", "FAIL")
@@ -20,53 +21,59 @@ _WORSE: tuple[Status, ...] = ("ok", "undecided", "no number", "FAIL")
 def accuracy(report: Report, target: Target, file: ModelFile, budget: Any, finding: Finding) -> Finding:
     if not file.correct or report.metric != "accuracy":
         return finding
-    if why := _not_running(report, target, file):
-        return noted(finding, why)
-    file, how = answering(report, target, file)
-    return _labelled(decided(finding, verdict.accuracy(file.correct, finding.limit), basis=how), target, how)
+    return _answered(report, target, file, finding, _share)
 
 
 def bounded(report: Report, target: Target, file: ModelFile, budget: Any, finding: Finding) -> Finding:
     """macro_f1 or worst_recall, whichever the budget is for, by its bootstrap interval."""
-    if why := _not_running(report, target, file):
-        return noted(finding, why)
-    file, how = answering(report, target, file)
-    if finding.check not in file.bounds:
-        return noted(finding, "it is of classifiers with one label an example")
-    value, low, high = file.bounds[finding.check]
-    status: Status = "ok" if low >= finding.limit else "FAIL" if high < finding.limit else "undecided"
-    found = replace(finding, status=status, value=value, interval=(low, high), label="measured", basis=how)
-    return _labelled(found, target, how)
+    return _answered(report, target, file, finding, _within_bounds)
 
 
 def accuracy_drop(report: Report, target: Target, file: ModelFile, budget: Any, finding: Finding) -> Finding:
     if report.metric != "accuracy":
         return noted(finding, f"this recipe counts {report.metric}; budget it by `keep: {{metric_drop: …}}`")
-    if why := _not_running(report, target, file):
-        return noted(finding, why)
-    file, how = answering(report, target, file)
-    return _labelled(_dropped(report, file, replace(finding, basis=how)), target, how)
+    return _answered(report, target, file, finding, _dropped)
 
 
-def answering(report: Report, target: Target, file: ModelFile) -> tuple[ModelFile, str]:
-    """`file` with its answers on the target's instruction set where they are known, and how they came about."""
-    for each in report.emulated.get(target.name, ()):
-        if each.path == file.path:
-            answers = {"scores": {"test": each.scores}, "correct": each.correct, "resampled": each.resampled}
-            answers["bounds"] = each.bounds
-            return file.model_copy(update=answers), f"{images(file, 'local')}, emulated {each.cpu}"
-    return file, images(file, target.reach)
+def _answered(
+    report: Report,
+    target: Target,
+    file: ModelFile,
+    finding: Finding,
+    judge: Callable[..., Finding],
+    *,
+    help: str = INSTALL,
+) -> Finding:
+    """The verdict on what `file` answers on the target's instruction set, or here where that is not known."""
+    there = _emulated(report, target, file)
+    if there is None:
+        found = judge(report, file, replace(finding, basis=images(file, target.reach)))
+        return noted(found, f"for {target.emulate}'s own answers: {help}") if target.emulate and help else found
+    if there.error:
+        return noted(finding, f"it does not run on {there.cpu}: {there.error}")
+    answers = {"scores": {"test": there.scores}, "correct": there.correct, "resampled": there.resampled}
+    file = file.model_copy(update={**answers, "bounds": there.bounds})
+    found = judge(report, file, replace(finding, basis=f"{images(file, 'local')}, emulated {there.cpu}"))
+    return replace(found, label="emulated") if found.label else found
 
 
-def _not_running(report: Report, target: Target, file: ModelFile) -> str:
-    errors = {each.path: each.error for each in report.emulated.get(target.name, ())}
-    return f"it does not run on {target.emulate}: {errors[file.path]}" if errors.get(file.path) else ""
+def _emulated(report: Report, target: Target, file: ModelFile) -> Emulated | None:
+    """What is known of `file` on the processor and in the runtime that the target has now."""
+    wanted = (file.path, target.emulate, target.runtime)
+    asked = report.emulated.get(target.name, ())
+    return next((each for each in asked if (each.path, each.cpu, each.runtime) == wanted), None)
 
 
-def _labelled(finding: Finding, target: Target, how: str) -> Finding:
-    if "emulated" in how:
-        return replace(finding, label="emulated")
-    return noted(finding, f"for {target.emulate}'s own answers: {INSTALL}") if target.emulate else finding
+def _within_bounds(report: Report, file: ModelFile, finding: Finding) -> Finding:
+    if finding.check not in file.bounds:
+        return noted(replace(finding, basis=""), "it is of classifiers with one label an example")
+    value, low, high = file.bounds[finding.check]
+    status: Status = "ok" if low >= finding.limit else "FAIL" if high < finding.limit else "undecided"
+    return replace(finding, status=status, value=value, interval=(low, high), label="measured")
+
+
+def _share(report: Report, file: ModelFile, finding: Finding) -> Finding:
+    return decided(finding, verdict.accuracy(file.correct, finding.limit))
 
 
 def _dropped(report: Report, file: ModelFile, finding: Finding) -> Finding:
@@ -95,17 +102,21 @@ def images(file: ModelFile, reach: str) -> str:
     return count + ("" if reach == "local" else ", run on this machine")
 
 
-def keep(report: Report, findings: list[Finding], place: Place | None) -> Finding:
-    """The worst drop of the files that go to a target, or of the last stage's when there is no target."""
+def keep(report: Report, targets: Sequence[Target], place: Place | None) -> Finding:
+    """The worst drop of the files that go to a target, by what they answer there; without a target, of the last
+    stage's files."""
     assert report.keep is not None
     unit: Unit = "percent" if report.error else "points"
     check = "keep accuracy_drop" if report.metric == "accuracy" else f"keep metric_drop ({report.metric})"
     finding = Finding("recipe", check, "required", "no number", report.keep, unit, place=place)
-    paths = {each.file for each in findings if each.file}
-    files = {file.path: file for stage in report.stages for file in stage.files if file.path in paths}
-    if not files and report.stages:
-        files = {file.path: file for file in report.stages[-1].files}
     drops = [
-        _dropped(report, file, replace(finding, file=path, basis=images(file, "local"))) for path, file in files.items()
+        _answered(report, target, file, replace(finding, file=file.path), _dropped, help="")
+        for target in targets
+        if (file := judged(report, target))
     ]
+    if not drops and report.stages:
+        drops = [
+            _dropped(report, file, replace(finding, file=file.path, basis=images(file, "local")))
+            for file in report.stages[-1].files
+        ]
     return max(drops, key=lambda drop: (_WORSE.index(drop.status), drop.value or 0), default=finding)

@@ -16,6 +16,8 @@ from ..units import show_bytes, show_count, show_score, show_seconds
 from . import judged
 
 WIDTH = 110
+ALIKE = 0.95
+"""Where a processor answers less than this share as this machine does, that is what there is to look into."""
 _MARKS = {"ok": "ok", "FAIL": "FAIL", "undecided": "?", "no number": "—"}
 _SHOW: dict[Unit, Callable[[float], str]] = {
     "bytes": show_bytes,
@@ -226,7 +228,9 @@ def _level(finding: Finding) -> str:
 
 
 def _below(finding: Finding) -> list[str]:
-    lines = _wrapped(" " * 8, finding.note) if finding.note else []
+    told = [finding.basis] if finding.label == "emulated" else []
+    told += [finding.note] if finding.note else []
+    lines = _wrapped(" " * 8, "; ".join(told)) if told else []
     if finding.status != "ok" and finding.place is not None:
         lines.append(f"        budget: {finding.place}")
     return lines
@@ -253,13 +257,22 @@ def summary(report: Report, findings: Sequence[Finding], on_undecided: OnUndecid
     if not code:
         return [f"{total} of {total} budgets met.  exit 0"]
     lines = [f"{len(failed)} of {total} budgets exceeded, {len(open_)} not decided.  exit {code}"]
-    for advice in dict.fromkeys([*map(_if_failed, failed), *(_if_open(report, finding) for finding in open_)]):
+    for advice in dict.fromkeys(
+        [*(_if_failed(report, finding) for finding in failed), *(_if_open(report, finding) for finding in open_)]
+    ):
         lines += _wrapped("Next: ", advice)
     return lines
 
 
-def _if_failed(finding: Finding) -> str:
+def _if_failed(report: Report, finding: Finding) -> str:
     check = _budget(finding)
+    asked = (each for files in report.emulated.values() for each in files if each.path == finding.file)
+    differs = next((each for each in asked if finding.label == "emulated" and each.agreement < ALIKE), None)
+    if differs:
+        return (
+            f"{check}: {differs.cpu} answers otherwise than this machine; look in the file for casts of negative or "
+            "too large numbers, which processors do differently, or take another runtime"
+        )
     return f"{check}: {_ADVICE[check]}"
 
 

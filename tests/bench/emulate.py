@@ -2,20 +2,28 @@
 
 `make bench-emulate` (after `make compress RECIPE=mobilenet` and `edgepress doctor --install-emulator`) writes
 emulate.json: accuracy, how many answers are this machine's, and what a target with a budget of one point for int8 says.
+And whether a run goes red for a file that only x86 gets right: the u8s8 one with its input rounded by hand in a way
+that C++ leaves open (`tests.graphs.wrapping`).
 """
 
 from __future__ import annotations
 
+import json
+import tempfile
 from pathlib import Path
 from typing import Any
+
+import onnx
 
 from pipeline import data, emulator, gate
 from pipeline.bench import verdict
 from pipeline.cache import Cache
 from pipeline.emulator.scores import scored
 from pipeline.facts import Emulated, ModelFile, Report, Runtime, StageFacts
+from pipeline.run import run
 from pipeline.scores import METRICS
 from pipeline.target import Target
+from tests import graphs
 from tests.bench import results
 
 FILES: dict[str, list[tuple[str, Runtime]]] = {
@@ -28,6 +36,13 @@ FILES: dict[str, list[tuple[str, Runtime]]] = {
     ],
 }
 LIMIT = "1 point"
+RECIPE = """\
+name: x86-only
+task: {data: fashion-mnist-10k, metric: accuracy}
+stages: [{use: load, name: x86-only, from: model.onnx}]
+targets: [board.yaml]
+"""
+TARGET = "name: raspberry-pi-4\nruntime: onnxruntime\nbudgets: {accuracy: 85%}\n"
 
 
 def main() -> None:
@@ -52,8 +67,26 @@ def main() -> None:
                 row["verdict"] = _judged(report, (reference[0], stage, file), runtime, found)
                 rows.append(row)
                 print(row, flush=True)
-    limits = {"limit": LIMIT, "reference": reference[1].scores["test"]["accuracy"]}
+    only = x86_only(Path(files["int8.u8s8.onnx"][1].path))
+    limits = {"x86_only": only, "limit": LIMIT, "reference": reference[1].scores["test"]["accuracy"]}
     print(results.write("emulate", "make bench-emulate", {"rows": rows, "emulator": emulator.versions()} | limits))
+
+
+def x86_only(path: Path) -> dict[str, Any]:
+    """Exit code and finding of a run whose target does not emulate its processor, and of one that does."""
+    found = {}
+    with tempfile.TemporaryDirectory() as work:
+        folder = Path(work)
+        onnx.save(graphs.wrapping(onnx.load(path)), folder / "model.onnx")
+        (folder / "recipe.yaml").write_text(RECIPE, encoding="utf-8")
+        for name, option in (("without", ""), ("with", "emulate: cortex-a72\n")):
+            (folder / "board.yaml").write_text(option + TARGET, encoding="utf-8")
+            record = folder / f"{name}.json"
+            places = {"cache": folder / "cache", "runs": folder / "runs"}
+            code = run(folder / "recipe.yaml", **places, limit=None, formats=["text", f"json={record}"])
+            (finding,) = json.loads(record.read_text(encoding="utf-8"))["findings"]
+            found[name] = {"exit": code} | {key: finding[key] for key in ("status", "label", "value", "interval")}
+    return found
 
 
 def _judged(
