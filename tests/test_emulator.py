@@ -84,6 +84,12 @@ def test_answers_of_another_processor_or_runtime_do_not_count(change: dict[str, 
     assert (found.status, found.label) == ("ok", "measured")
 
 
+def test_a_worst_recall_is_the_boards_too() -> None:
+    facts = report(HERE, emulated={"pi": [emulated("1" * 1000, bounds={"worst_recall": (0.5, 0.45, 0.55)})]})
+    found = only(gate.judge(facts, [board({"worst_recall": "60%"}, **PI)]))
+    assert (found.status, found.label, found.value) == ("FAIL", "emulated", 0.5)
+
+
 def test_a_regression_is_counted_on_one_processor() -> None:
     """An accepted file was never asked elsewhere: what the board answers otherwise is no regression."""
     accepted = HERE[1].files[0].model_copy(update={"sha256": "another"})
