@@ -52,7 +52,7 @@ def calibrate(
         raise UserError(
             f"`{target.name}` says `reach: {target.reach}`", "say where it is: `--on ssh://USER@HOST`, or `--on local`"
         )
-    with tempfile.TemporaryDirectory() as folder, connect(target.reach, target.python) as device:
+    with tempfile.TemporaryDirectory() as folder, connect(target.reach, target.python, target.binary) as device:
         before = device.info()
         health.require(target, before, target.runtime)
         rows = _rows(target, networks, Path(folder), device, say)

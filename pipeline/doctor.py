@@ -79,13 +79,13 @@ def of(target: Target) -> list[Check]:
 
 def _attached(target: Target) -> Iterator[Check]:
     try:
-        with connect(target.reach, target.python) as device:
+        with connect(target.reach, target.python, target.binary) as device:
             info = device.info()
             yield Check(f"{target.reach} answers: {health.about(info)}")
             try:
                 health.require(target, info, target.runtime)
                 versions = ", ".join(f"{name} {version}" for name, version in info["versions"].items())
-                yield Check(f"Python {info['python']}: {versions}")
+                yield Check(f"Python {info['python']}: {versions}" if info["python"] else f"{info['executable']}")
             except DeviceError as error:
                 yield Check(error.message, error.help)
             yield from _state(info)

@@ -133,11 +133,18 @@ class Target(Strict):
     threads: Annotated[int, Field(ge=1)] = Field(default=1, description="of the runtime")
     reach: Annotated[str, Field(pattern=REACH)] = Field(
         default="none",
-        description="where to measure: `local`, `ssh://[USER@]HOST[:PORT]`; `none` means: estimated from this machine",
+        description="where to measure: `local`, `ssh://[USER@]HOST[:PORT]`, `adb://SERIAL`; `none` means: estimated "
+        "from this machine",
         examples=["none", "local", "ssh://pi@raspberrypi.local"],
     )
     python: str = Field(
         default="python3", description="on a device reached by ssh, the Python that has the runtime and numpy"
+    )
+    binary: str | None = Field(
+        default=None,
+        description="on a device reached by adb, the benchmark program: TFLite's benchmark_model, or "
+        "onnxruntime_perf_test",
+        examples=["/data/local/tmp/benchmark_model"],
     )
     architecture: str | None = Field(
         default=None, description="of the device, as `uname -m` says it; any other is refused", examples=["aarch64"]

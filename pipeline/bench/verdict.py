@@ -103,7 +103,9 @@ def paired(candidate: Samples, reference: Samples, limit: float) -> Verdict:
 
 def how(samples: Samples) -> str:
     """`onnxruntime, 1 thread, 4 × 100 rounds, CPU time`."""
-    clock, threads = ("CPU time", "1 thread") if samples.threads == 1 else ("wall time", f"{samples.threads} threads")
+    threads = "1 thread" if samples.threads == 1 else f"{samples.threads} threads"
+    # A program that measures on a phone tells wall time only, which then stands for both.
+    clock = "CPU time" if samples.threads == 1 and samples.cpu != samples.wall else "wall time"
     rounds = sorted({len(process) for process in samples.cpu})
     counted = f"{rounds[0]}" if len(rounds) == 1 else f"{rounds[0]}–{rounds[-1]}"
     return f"{samples.runtime}, {threads}, {len(samples.cpu)} × {counted} rounds, {clock}"

@@ -25,7 +25,7 @@ def measure(
     """
     facts = Device()
     try:
-        with connect(target.reach, target.python) as device:
+        with connect(target.reach, target.python, target.binary) as device:
             before = device.info()
             facts = Device(about=health.about(before), before=health.noted(before))
             health.require(target, before, models[0].runtime)

@@ -50,6 +50,8 @@ def require(target: Target, info: dict[str, Any], runtime: Runtime) -> None:
             f"{target.reach} is {info['architecture']}, and `{target.name}` is {target.architecture}",
             "is it the right device? `architecture:` in the target says what is expected",
         )
+    if info["python"] is None:  # a program measures there, which says itself what it lacks
+        return
     known = _NAMES.get(runtime, (PACKAGES[runtime],))
     lacking = [name for name, has in (("numpy", {"numpy"}), (known[0], set(known))) if not has & set(info["versions"])]
     if lacking:
@@ -61,6 +63,8 @@ def require(target: Target, info: dict[str, Any], runtime: Runtime) -> None:
 
 def throttled(before: dict[str, Any], after: dict[str, Any]) -> str:
     """Why what was measured counts for nothing; empty when nothing slowed the device down."""
+    if (after.get("throttled") or "").startswith("Thermal Status") and not after["throttled"].endswith(": 0"):
+        return f"it throttled while it was measured: {after['throttled']}"
     first, last = (_bits(each.get("throttled")) for each in (before, after))
     if last is not None and (last & _NOW or (first or 0) & _NOW or (last & ~(first or 0)) & _SINCE_BOOT):
         return f"it throttled while it was measured: {before['throttled']} before, {after['throttled']} after"

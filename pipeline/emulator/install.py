@@ -90,45 +90,46 @@ def _mirror() -> str:
     return "http://deb.debian.org/debian"
 
 
-def _debian(made: Path, apt: Path, say: Say) -> None:
-    """Unpack `DEBIAN` and what they depend on into `root`, and the one program of qemu beside it."""
+def _debian(made: Path, work: Path, say: Say) -> None:
+    """Unpack `DEBIAN` and what they depend on into `root`, and the programs of qemu beside it."""
     say("Debian's arm64 packages")
     here = _said(["dpkg", "--print-architecture"], "dpkg").strip()
-    for part, (suite, architecture) in {"root": ROOT, "qemu": (EMULATOR, here)}.items():
-        work = apt / part
-        for each in ("state/lists/partial", "cache/archives/partial", "preferences"):
-            (work / each).mkdir(parents=True)
-        (work / "status").touch()
-        (work / "sources.list").write_text(f"deb [signed-by={KEYS} arch={architecture}] {_mirror()} {suite} main\n")
-        options = {
-            "Dir::State": work / "state",
-            "Dir::State::status": work / "status",
-            "Dir::Cache": work / "cache",
-            "Dir::Etc::sourcelist": work / "sources.list",
-            "Dir::Etc::sourceparts": "/dev/null",
-            "Dir::Etc::preferencesparts": work / "preferences",
-            "APT::Architecture": architecture,
-            "APT::Architectures::": architecture,
-            "APT::Install-Recommends": "false",
-            "APT::Sandbox::User": "",
-            "Debug::NoLocking": "true",
-        }
-        command = [
-            "apt-get",
-            "-qq",
-            "-y",
-            *(word for name, value in options.items() for word in ("-o", f"{name}={value}")),
-        ]
-        wanted = DEBIAN if part == "root" else ("qemu-user",)
-        help = "is there a network, and does `apt-get update` work here?"
-        _said([*command, "--error-on=any", "update"], "apt-get update", help)
-        _said([*command, "install", "--download-only", *wanted], f"apt-get install {' '.join(wanted)}", help)
-        into = made / part if part == "root" else work / "qemu"
-        into.mkdir(parents=True)
-        for package in sorted((work / "cache/archives").glob("*.deb")):
-            _said(["dpkg-deb", "-x", package, into], f"dpkg-deb -x {package.name}")
+    unpack(DEBIAN, *ROOT, made / "root", work / "root")
+    unpack(("qemu-user",), EMULATOR, here, work / "unpacked", work / "qemu")
     for program in (QEMU, QEMU_X86):
-        shutil.move(apt / "qemu/qemu/usr/bin" / program, made / program)
+        shutil.move(work / "unpacked/usr/bin" / program, made / program)
+
+
+def unpack(packages: Iterable[str], suite: str, architecture: str, into: Path, work: Path) -> None:
+    """Fetch packages of a Debian suite, and what they depend on, and unpack them; nothing is installed.
+
+    `work` keeps what apt knows of the suite, apart from what it knows of this machine. Raises: UserError.
+    """
+    for each in ("state/lists/partial", "cache/archives/partial", "preferences"):
+        (work / each).mkdir(parents=True)
+    (work / "status").touch()
+    (work / "sources.list").write_text(f"deb [signed-by={KEYS} arch={architecture}] {_mirror()} {suite} main\n")
+    options = {
+        "Dir::State": work / "state",
+        "Dir::State::status": work / "status",
+        "Dir::Cache": work / "cache",
+        "Dir::Etc::sourcelist": work / "sources.list",
+        "Dir::Etc::sourceparts": "/dev/null",
+        "Dir::Etc::preferencesparts": work / "preferences",
+        "APT::Architecture": architecture,
+        "APT::Architectures::": architecture,
+        "APT::Install-Recommends": "false",
+        "APT::Sandbox::User": "",
+        "Debug::NoLocking": "true",
+    }
+    command = ["apt-get", "-qq", "-y", *(word for name, value in options.items() for word in ("-o", f"{name}={value}"))]
+    help = "is there a network, and does `apt-get update` work here?"
+    _said([*command, "--error-on=any", "update"], "apt-get update", help)
+    wanted = list(packages)
+    _said([*command, "install", "--download-only", *wanted], f"apt-get install {' '.join(wanted)}", help)
+    into.mkdir(parents=True)
+    for package in sorted((work / "cache/archives").glob("*.deb")):
+        _said(["dpkg-deb", "-x", package, into], f"dpkg-deb -x {package.name}")
 
 
 def _wheels(packages: Path, work: Path, say: Say) -> dict[str, str]:
