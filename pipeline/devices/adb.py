@@ -34,8 +34,9 @@ rm -rf {folder}"""
 INFO = """echo architecture=$(uname -m); echo system=$(uname -s) $(uname -r); echo cores=$(grep -c ^processor /proc/cpuinfo)
 echo board=$(getprop ro.product.manufacturer 2>/dev/null) $(getprop ro.product.model 2>/dev/null)
 echo free=$(df -k {place} | tail -n 1)
-for each in /sys/devices/system/cpu/cpu[0-9]*/cpufreq/scaling_governor; do echo governors=$(cat $each 2>/dev/null); done
-for each in /sys/devices/system/cpu/cpu[0-9]*/cpufreq/scaling_cur_freq; do echo kilohertz=$(cat $each 2>/dev/null); done
+cd /sys/devices/system/cpu
+for each in cpu[0-9]*/cpufreq/scaling_governor; do echo governors=$(cat $each 2>/dev/null); done
+for each in cpu[0-9]*/cpufreq/scaling_cur_freq; do echo kilohertz=$(cat $each 2>/dev/null); done
 for each in /sys/class/thermal/thermal_zone[0-9]*/temp; do echo millidegrees=$(cat $each 2>/dev/null); done
 echo status=$(dumpsys thermalservice 2>/dev/null | grep -m 1 'Thermal Status')
 grep -m 1 -E 'model name|Hardware' /proc/cpuinfo"""
