@@ -29,9 +29,12 @@ ANSWER, SLOWEST, LEAVE = 30.0, 1_000_000, 10.0
 KEEP = """mkdir -p {folder} && echo ready || exit 1
 trap '' HUP INT TERM
 cat > /dev/null
-for each in $(cat {folder}/pids 2>/dev/null); do kill -9 $each 2>/dev/null; done
+for each in $(cat {folder}/pids 2>/dev/null); do
+  test "$(readlink /proc/$each/cwd)" = {folder} && kill -9 $each
+done
 rm -rf {folder}"""
-INFO = """echo architecture=$(uname -m); echo system=$(uname -s) $(uname -r); echo cores=$(grep -c ^processor /proc/cpuinfo)
+INFO = """echo architecture=$(uname -m); echo system=$(uname -s) $(uname -r)
+echo cores=$(grep -c ^processor /proc/cpuinfo)
 echo board=$(getprop ro.product.manufacturer 2>/dev/null) $(getprop ro.product.model 2>/dev/null)
 echo free=$(df -k {place} | tail -n 1)
 cd /sys/devices/system/cpu
