@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict
 from .units import ERRORS
 
 Runtime = Literal["onnxruntime", "litert", "tflite-runtime"]
+Provider = Literal["cpu", "cuda", "tensorrt"]
 
 
 class Facts(BaseModel):
@@ -71,6 +72,8 @@ class Samples(Facts):
     threads: int
     wall: list[list[float]]
     cpu: list[list[float]]
+    provider: Provider = "cpu"
+    """What onnxruntime computed on."""
     device: str = ""
     """The target on whose device they were taken; empty for this machine."""
     memory: int | None = None
@@ -79,6 +82,11 @@ class Samples(Facts):
     """Seconds that fresh processes took to load the file, wall time, with the runtime imported before."""
     first: list[float] = []
     """Seconds of the first inference after that."""
+
+    @property
+    def on_one_thread(self) -> bool:
+        """Whether CPU time is the time of an inference: not of several threads, some of which spin, or a GPU."""
+        return self.threads == 1 and self.provider == "cpu"
 
 
 class Device(Facts):

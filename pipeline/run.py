@@ -205,11 +205,13 @@ def _of_target(target: Target, report: Report, engine: Engine) -> list[pairs.Mod
     """What is timed for one measured target."""
     models = []
     if file := gate.judged(report, target):
-        models.append(pairs.Model(file.path, Path(file.path), target.runtime, target.threads))
+        models.append(pairs.Model(file.path, Path(file.path), target.runtime, target.threads, target.provider))
     if (held := report.accepted.get(target.name)) and target.regression.latency:
-        models.append(pairs.Model(held.path, Path(held.path), target.runtime, target.threads))
+        models.append(pairs.Model(held.path, Path(held.path), target.runtime, target.threads, target.provider))
     for reference in estimate.pinned_models(target):
-        models.append(pairs.Model(reference.label, _built(reference, engine), target.runtime, target.threads))
+        models.append(
+            pairs.Model(reference.label, _built(reference, engine), target.runtime, target.threads, target.provider)
+        )
     return models
 
 
@@ -277,7 +279,7 @@ def _weighed(samples: list[Samples], report: Report, targets: list[Target]) -> l
         if target.reach == "local" and (file := gate.judged(report, target))
     }
     return [
-        pairs.weighed(each, pairs.Model(each.path, Path(each.path), each.runtime, each.threads))
+        pairs.weighed(each, pairs.Model(each.path, Path(each.path), each.runtime, each.threads, each.provider))
         if (each.path, each.runtime, each.threads) in wanted
         else each
         for each in samples

@@ -24,7 +24,7 @@ from . import paths, yamlio
 from .devices import REACH
 from .emulator import Cpu
 from .errors import Mistake, Place, UserError, suggest
-from .facts import Machine, Runtime
+from .facts import Machine, Provider, Runtime
 from .units import REFERENCE, Bytes, Factor, Latency, Points, Relative, Seconds, Share
 from .validation import validated
 
@@ -131,6 +131,9 @@ class Target(Strict):
     about: str = Field(default="", description="the device, and how the model runs on it")
     runtime: Runtime = Field(description="what runs the model there")
     threads: Annotated[int, Field(ge=1)] = Field(default=1, description="of the runtime")
+    provider: Provider = Field(
+        default="cpu", description="what onnxruntime computes on there; the time of loading then builds its engine"
+    )
     reach: Annotated[str, Field(pattern=REACH)] = Field(
         default="none",
         description="where to measure: `local`, `ssh://[USER@]HOST[:PORT]`, `adb://SERIAL`; `none` means: estimated "

@@ -44,7 +44,7 @@ def samples(
     runtime: Any = "onnxruntime",
     *,
     processes: int = 4,
-    wall: float = 1.0,
+    wall: float = 1.001,
     memory: int | None = None,
 ) -> Samples:
     cpu = [[ms / 1e3] * 10 for _ in range(processes)]

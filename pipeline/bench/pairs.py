@@ -12,8 +12,9 @@ from typing import Any
 from ..devices import PYTHON, DeviceError, Transport
 from ..devices.local import Local
 from ..errors import UserError
-from ..facts import Runtime, Samples
+from ..facts import Provider, Runtime, Samples
 from .verdict import LOOKS
+from .worker import NO_PROVIDER
 
 Say = Callable[[int, int, str], None]
 
@@ -40,6 +41,7 @@ class Model:
     file: Path
     runtime: Runtime = "onnxruntime"
     threads: int = 1
+    provider: Provider = "cpu"
 
 
 class WorkerDied(RuntimeError):
@@ -96,23 +98,38 @@ def heat(model: Model, seconds: float, device: Transport) -> None:
     _run([model], 1, 0, device, warm=seconds)
 
 
-def _process(model: Model) -> tuple[str, int]:
-    return model.runtime, model.threads
+def _process(model: Model) -> tuple[str, int, Provider]:
+    return model.runtime, model.threads, model.provider
 
 
 def _samples(
     models: Sequence[Model], wall: dict[Model, list[list[float]]], cpu: dict[Model, list[list[float]]]
 ) -> list[Samples]:
     return [
-        Samples(path=model.name, runtime=model.runtime, threads=model.threads, wall=wall[model], cpu=cpu[model])
+        Samples(
+            path=model.name,
+            runtime=model.runtime,
+            threads=model.threads,
+            provider=model.provider,
+            wall=wall[model],
+            cpu=cpu[model],
+        )
         for model in models
     ]
 
 
 def _run(models: list[Model], rounds: int, seed: int, device: Transport, **more: float) -> dict[str, Any]:
     """One worker process, from its job to its result."""
-    runtime, threads = _process(models[0])
-    job = {"runtime": runtime, "threads": threads, "seed": seed, "rounds": rounds, "seconds": SECONDS, **more}
+    runtime, threads, provider = _process(models[0])
+    job = {
+        "runtime": runtime,
+        "threads": threads,
+        "provider": provider,
+        "seed": seed,
+        "rounds": rounds,
+        "seconds": SECONDS,
+        **more,
+    }
     job["models"] = [device.push(model.file) for model in models]
     done = device.run([PYTHON, device.push(WORKER)], json.dumps(job), LATEST + more.get("warm", 0))
     if done.code:
@@ -123,9 +140,13 @@ def _run(models: list[Model], rounds: int, seed: int, device: Transport, **more:
 
 def _died(models: list[Model], code: int, said: str, *, here: bool) -> Exception:
     last = said.strip().splitlines()[-1:] or ["it said nothing"]
+    kind = UserError if here else DeviceError
+    if NO_PROVIDER in last[0]:
+        help = "install the package of onnxruntime that has it, such as onnxruntime-gpu, or write `provider: cpu`"
+        return kind(last[0].partition(": ")[2] or last[0], help)
     if "ModuleNotFoundError" in last[0]:
         runtime = models[0].runtime
-        where, kind = ("here", UserError) if here else ("on the device", DeviceError)
+        where = "here" if here else "on the device"
         return kind(f"{runtime} is not installed {where}: {last[0]}", f"pip install {PACKAGES[runtime]} numpy")
     how = f"was killed by signal {-code}; out of memory?" if code < 0 else f"ended with code {code}"
     names = ", ".join(model.name for model in models)

@@ -36,7 +36,7 @@ class Verdict:
 
 def log_ratios(candidate: Samples, reference: Samples) -> list[float]:
     """Per process, the log of candidate over reference; both must come from the same processes and rounds."""
-    if candidate.threads == 1:
+    if candidate.on_one_thread:
         return [
             median(math.log(mine / theirs) for mine, theirs in zip(ours, others, strict=True))
             for ours, others in zip(candidate.cpu, reference.cpu, strict=True)
@@ -49,7 +49,7 @@ def log_percentiles(samples: Samples, percentile: float) -> list[float]:
     """Per process, the log of a percentile of its times in seconds."""
     import numpy as np
 
-    times = samples.cpu if samples.threads == 1 else samples.wall
+    times = samples.cpu if samples.on_one_thread else samples.wall
     return [math.log(np.percentile(process, percentile)) for process in times]
 
 
@@ -92,7 +92,7 @@ def sequential(logs: Sequence[float], limit: float) -> Verdict:
 def timed(logs: Sequence[float], samples: Samples, limit: float) -> Verdict:
     """`sequential`, but for wall time while other work takes the cores: then nothing is decided."""
     found = sequential(logs, limit)
-    busy = samples.threads > 1 and contention(samples) > CALM
+    busy = samples.provider == "cpu" and samples.threads > 1 and contention(samples) > CALM
     return replace(found, status="undecided") if busy else found
 
 
@@ -105,10 +105,11 @@ def how(samples: Samples) -> str:
     """`onnxruntime, 1 thread, 4 × 100 rounds, CPU time`."""
     threads = "1 thread" if samples.threads == 1 else f"{samples.threads} threads"
     # A program that measures on a phone tells wall time only, which then stands for both.
-    clock = "CPU time" if samples.threads == 1 and samples.cpu != samples.wall else "wall time"
+    clock = "CPU time" if samples.on_one_thread and samples.cpu != samples.wall else "wall time"
     rounds = sorted({len(process) for process in samples.cpu})
     counted = f"{rounds[0]}" if len(rounds) == 1 else f"{rounds[0]}–{rounds[-1]}"
-    return f"{samples.runtime}, {threads}, {len(samples.cpu)} × {counted} rounds, {clock}"
+    on = "" if samples.provider == "cpu" else f" on {samples.provider}"
+    return f"{samples.runtime}{on}, {threads}, {len(samples.cpu)} × {counted} rounds, {clock}"
 
 
 def accuracy(correct: str, limit: float) -> Verdict:

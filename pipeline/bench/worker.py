@@ -2,7 +2,8 @@
 
 It stands alone (Python 3.8 or newer, numpy and the runtime), so that a device needs this one file. The job:
 
-    {"runtime": "onnxruntime", "threads": 1, "models": [paths], "seed": 0, "rounds": 100, "seconds": 1.0}
+    {"runtime": "onnxruntime", "threads": 1, "provider": "cpu", "models": [paths], "seed": 0, "rounds": 100,
+     "seconds": 1.0}
 
 gives `{"wall": [[seconds]], "cpu": [[seconds]]}`, and with `"rounds": 0` and one model
 `{"memory": bytes, "load": seconds, "first": seconds}`.
@@ -28,6 +29,13 @@ from typing import Any
 import numpy as np
 
 WARM_SECONDS = 0.15
+PROVIDERS = {
+    "cpu": ["CPUExecutionProvider"],
+    "cuda": ["CUDAExecutionProvider", "CPUExecutionProvider"],
+    "tensorrt": ["TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"],
+}
+"""What an operator falls back to stands after what it is wanted on. TensorRT builds its engine on loading."""
+NO_PROVIDER = "has no"
 MODULES = {
     "onnxruntime": "onnxruntime",
     "litert": "ai_edge_litert.interpreter",
@@ -51,7 +59,7 @@ def timed(job: dict[str, Any]) -> dict[str, list[list[float]]]:
     order = list(range(len(job["models"])))
     generator = random.Random(job["seed"])
     generator.shuffle(order)
-    calls = {index: load(job["runtime"], job["models"][index], job["threads"]) for index in order}
+    calls = {index: load(job["runtime"], job["models"][index], job["threads"], job["provider"]) for index in order}
     for call in calls.values():
         until = time.perf_counter() + job.get("warm", WARM_SECONDS)
         call()
@@ -84,7 +92,7 @@ def weighed(job: dict[str, Any]) -> dict[str, float]:
     (path,) = job["models"]
     __import__(MODULES[job["runtime"]])
     started = time.perf_counter()
-    call = load(job["runtime"], path, job["threads"])
+    call = load(job["runtime"], path, job["threads"], job["provider"])
     loaded = time.perf_counter()
     call()
     first = time.perf_counter()
@@ -103,19 +111,23 @@ def peak() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
-def load(runtime: str, path: str, threads: int) -> Callable[[], object]:
+def load(runtime: str, path: str, threads: int, provider: str = "cpu") -> Callable[[], object]:
     """A call that runs the model once on fixed random input of its declared type and shape."""
-    return _onnxruntime(path, threads) if runtime == "onnxruntime" else _tflite(runtime, path, threads)
+    return _onnxruntime(path, threads, provider) if runtime == "onnxruntime" else _tflite(runtime, path, threads)
 
 
-def _onnxruntime(path: str, threads: int) -> Callable[[], object]:
+def _onnxruntime(path: str, threads: int, provider: str) -> Callable[[], object]:
     import onnxruntime
+
+    first = PROVIDERS[provider][0]
+    if first not in onnxruntime.get_available_providers():
+        raise RuntimeError(f"onnxruntime {onnxruntime.__version__} {NO_PROVIDER} {first}")
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     options.log_severity_level = 3
     options.add_session_config_entry("session.intra_op.allow_spinning", str(int(threads > 1)))
-    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(path, options, providers=PROVIDERS[provider])
     types = {"float": "float32", "double": "float64", "float16": "float16"}
     feed = {}
     for each in session.get_inputs():

@@ -90,7 +90,12 @@ def silent(report: Report, target: Target) -> str:
 
 
 def of(samples: Iterable[Samples], path: str, target: Target) -> Samples | None:
-    wanted = (path, target.runtime, target.threads, target.name if target.attached else "")
+    wanted = (path, target.runtime, target.threads, target.provider, target.name if target.attached else "")
     return next(
-        (each for each in samples if (each.path, each.runtime, each.threads, each.device) == wanted and each.cpu), None
+        (
+            each
+            for each in samples
+            if (each.path, each.runtime, each.threads, each.provider, each.device) == wanted and each.cpu
+        ),
+        None,
     )

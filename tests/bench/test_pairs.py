@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -81,9 +82,17 @@ def test_threads_have_processes_of_their_own(light: Path) -> None:
 def test_every_timed_call_follows_one_of_the_same_model(monkeypatch: pytest.MonkeyPatch) -> None:
     """Else the caches are full of another model, and a small one looks several times slower than it is."""
     calls: list[str] = []
-    monkeypatch.setattr(worker, "load", lambda runtime, path, threads: lambda: calls.append(path))
+    monkeypatch.setattr(worker, "load", lambda runtime, path, threads, provider: lambda: calls.append(path))
     monkeypatch.setattr(worker, "WARM_SECONDS", 0)
-    job = {"runtime": "litert", "threads": 1, "models": ["a", "b", "c"], "seed": 1, "rounds": 20, "seconds": 60}
+    job = {
+        "runtime": "litert",
+        "threads": 1,
+        "provider": "cpu",
+        "models": ["a", "b", "c"],
+        "seed": 1,
+        "rounds": 20,
+        "seconds": 60,
+    }
     times = worker.timed(job)
     rounds = calls[3:]
     assert rounds[::2] == rounds[1::2]
@@ -179,3 +188,22 @@ def test_the_worker_needs_neither_torch_nor_this_package() -> None:
         [sys.executable, "-c", code, pairs.WORKER], capture_output=True, text=True, check=True, cwd="/"
     )
     assert done.stdout == "set()\n"
+
+
+@pytest.mark.parametrize("provider", ["cuda", "tensorrt"])
+def test_a_provider_that_is_not_there_is_told(provider: Any, light: Path) -> None:
+    import onnxruntime
+
+    first = worker.PROVIDERS[provider][0]
+    if first in onnxruntime.get_available_providers():
+        pytest.skip(f"this onnxruntime has {first}")
+    with pytest.raises(UserError, match=f"^error: onnxruntime .* has no {first}"):
+        pairs.measure([Model("light", light, provider=provider)], looks=(1,), rounds=1)
+
+
+def test_times_on_a_gpu_are_wall_times() -> None:
+    taken = {"path": "m", "runtime": "onnxruntime", "threads": 1, "wall": [[2.0]], "cpu": [[0.1]]}
+    assert verdict.log_percentiles(Samples(**taken, provider="cuda"), 50) == [pytest.approx(np.log(2))]
+    assert verdict.log_percentiles(Samples(**taken), 50) == [pytest.approx(np.log(0.1))]
+    assert verdict.how(Samples(**taken, provider="tensorrt")).startswith("onnxruntime on tensorrt, 1 thread, ")
+    assert verdict.how(Samples(**taken, provider="tensorrt")).endswith("wall time")
