@@ -54,8 +54,8 @@ def test_the_diff_shows_what_was_changed(here: Path) -> None:
         == f"""\
 --- edgepress {__version__} target raspberry-pi-4
 +++ board.yaml
-@@ -7,7 +7,7 @@
- preset: s8s8
+@@ -8,7 +8,7 @@
+ emulate: cortex-a72
  budgets:
    size: 5 MB
 -  latency: 40 ms

@@ -48,7 +48,7 @@ def test_other_data_has_no_files(tmp_path: Path) -> None:
     ("read", "words"),
     [
         ([0.002, 0.004, 0.003], "3 ms to read and resize an image, 0.100 ms to normalise it"),
-        ([], "0.100 ms to make an example ready"),
+        ([], "0.100 ms to prepare an example"),
     ],
 )
 def test_it_is_told_with_how_it_was_found(read: list[float], words: str) -> None:

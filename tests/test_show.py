@@ -149,11 +149,16 @@ about                       —         default  the device, and how the model r
 runtime                     litert    target   what runs the model there (onnxruntime, litert,
                                                tflite-runtime)
 threads                     1         default  of the runtime
+provider                    cpu       default  what onnxruntime computes on there; the time of
+                                               loading then builds its engine (cpu, cuda, tensorrt)
 reach                       none      default  where to measure: `local`,
-                                               `ssh://[USER@]HOST[:PORT]`; `none` means: estimated
-                                               from this machine
+                                               `ssh://[USER@]HOST[:PORT]`, `adb://SERIAL`; `none`
+                                               means: estimated from this machine
 python                      python3   default  on a device reached by ssh, the Python that has the
                                                runtime and numpy
+binary                      —         default  on a device reached by adb, the benchmark program:
+                                               TFLite's benchmark_model, or onnxruntime_perf_test,
+                                               such as /data/local/tmp/benchmark_model
 architecture                —         default  of the device, as `uname -m` says it; any other is
                                                refused, such as aarch64
 sustained                   —         default  run the model for so long before measuring: the

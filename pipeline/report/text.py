@@ -93,7 +93,7 @@ def _stages(report: Report) -> list[str]:
 def before_inference(found: Preprocessing) -> str:
     """What the latencies do not have in them; medians."""
     parts = [f"{show_seconds(median(found.read))} to read and resize an image"] if found.read else []
-    parts.append(f"{show_seconds(median(found.ready))} to {'normalise it' if found.read else 'make an example ready'}")
+    parts.append(f"{show_seconds(median(found.ready))} to {'normalise it' if found.read else 'prepare an example'}")
     return f"{', '.join(parts)}; measured here: CPU time, 1 thread, median of {len(found.ready)}"
 
 
