@@ -1,0 +1,139 @@
+"""ONNX files that were not made here: branches, states, old operator sets, and what is said of those that do not fit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from pipeline.adopt import adopt
+from pipeline.data import Dataset, Input, Split
+from pipeline.errors import UserError
+
+RANDOM = np.random.default_rng(0)
+
+
+def data(labels: int = 3) -> Dataset:
+    x = np.random.default_rng(1).normal(size=(30, 8)).astype(np.float32)
+    y = np.arange(30) % labels
+    splits = {name: Split(x, y) for name in ("train", "validation", "test")}
+    names = tuple(map(str, range(labels)))
+    return Dataset("numbers", names, splits, (Input("input", "numbers", (8,), 1.0, (0.0,), (1.0,)),))
+
+
+def weights(name: str, *dims: int) -> TensorProto:
+    return numpy_helper.from_array(RANDOM.normal(0, 0.5, dims).astype(np.float32), name)
+
+
+def branch(name: str) -> onnx.GraphProto:
+    """A matrix product of its own weights, within a second `If` on the number of rows, as exporters leave them."""
+    inner = [
+        helper.make_graph(
+            [helper.make_node("MatMul", ["x", f"{name}_w"], [f"{name}_{which}"])],
+            f"{name}_{which}",
+            [],
+            [helper.make_tensor_value_info(f"{name}_{which}", TensorProto.FLOAT, None)],
+        )
+        for which in ("a", "b")
+    ]
+    nodes = [
+        helper.make_node("Shape", ["x"], [f"{name}_shape"]),
+        helper.make_node("Gather", [f"{name}_shape", "zero"], [f"{name}_rows"]),
+        helper.make_node("Equal", [f"{name}_rows", "one"], [f"{name}_single"]),
+        helper.make_node("If", [f"{name}_single"], [f"{name}_y"], then_branch=inner[0], else_branch=inner[1]),
+    ]
+    result = helper.make_tensor_value_info(f"{name}_y", TensorProto.FLOAT, None)
+    return helper.make_graph(nodes, name, [], [result])
+
+
+def by_rate(path: Path, opset: int = 16) -> Path:
+    """One branch for a rate of 16,000, another for the rest; `rate` is an input."""
+    stored = [weights("fast_w", 8, 3), weights("slow_w", 8, 3)]
+    stored += [
+        numpy_helper.from_array(np.array(n, np.int64), name) for name, n in (("zero", 0), ("one", 1), ("fast", 16000))
+    ]
+    nodes = [
+        helper.make_node("Equal", ["rate", "fast"], ["is_fast"]),
+        helper.make_node("If", ["is_fast"], ["y"], then_branch=branch("fast"), else_branch=branch("slow")),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "by_rate",
+        [
+            helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 8]),
+            helper.make_tensor_value_info("rate", TensorProto.INT64, []),
+        ],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 3])],
+        stored,
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8), path)
+    return path
+
+
+@pytest.mark.parametrize("rate", [16000, 8000])
+def test_the_branch_of_a_known_input_is_taken(rate: int, tmp_path: Path) -> None:
+    source = by_rate(tmp_path / "m.onnx")
+    adopt(source, data(), tmp_path / "made.onnx", constants={"rate": rate})
+    made = onnx.load(tmp_path / "made.onnx")
+    assert [each.name for each in made.graph.input] == ["x"]
+    assert not [node for node in made.graph.node if node.op_type == "If"]
+    x = data()["test"].x[:1]
+    feed = {"x": x, "rate": np.array(rate)}
+    (before,) = onnxruntime.InferenceSession(source, providers=["CPUExecutionProvider"]).run(None, feed)
+    (after,) = onnxruntime.InferenceSession(tmp_path / "made.onnx", providers=["CPUExecutionProvider"]).run(
+        None, {"x": x}
+    )
+    assert after == pytest.approx(before, abs=1e-5)
+
+
+def test_an_input_too_many_is_told_with_what_fills_it(tmp_path: Path) -> None:
+    with pytest.raises(UserError) as error:
+        adopt(by_rate(tmp_path / "m.onnx"), data(), tmp_path / "made.onnx")
+    (problem,) = error.value.problems
+    assert "takes float32 1 × 8 and int64" in problem.message
+    assert "`constants: {rate: 0}`" in problem.help
+    assert not (tmp_path / "made.onnx").exists()
+
+
+def test_an_unknown_constant_is_told(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"has no input `rat`\n  = help: did you mean `rate`\?"):
+        adopt(by_rate(tmp_path / "m.onnx"), data(), tmp_path / "made.onnx", constants={"rat": 1})
+
+
+def test_states_become_constants_and_an_old_operator_set_is_raised(tmp_path: Path) -> None:
+    """An LSTM of 4 units over 8 steps in operator set 11, whose states are inputs, and its last state an output."""
+    stored = [weights("w", 1, 16, 1), weights("r", 1, 16, 4), weights("b", 1, 32), weights("fc", 4, 3)]
+    stored += [
+        numpy_helper.from_array(np.array(shape, np.int64), name)
+        for name, shape in (("steps", [8, 1, 1]), ("flat", [1, 4]))
+    ]
+    nodes = [
+        helper.make_node("Reshape", ["x", "steps"], ["s"]),
+        helper.make_node("LSTM", ["s", "w", "r", "b", "", "h", "c"], ["", "last", "cell"], hidden_size=4),
+        helper.make_node("Reshape", ["last", "flat"], ["f"]),
+        helper.make_node("MatMul", ["f", "fc"], ["y"]),
+    ]
+    states = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 1, 4]) for name in ("h", "c")]
+    graph = helper.make_graph(
+        nodes,
+        "lstm",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 8]), *states],
+        [
+            helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 3]),
+            helper.make_tensor_value_info("cell", TensorProto.FLOAT, [1, 1, 4]),
+        ],
+        stored,
+    )
+    source = tmp_path / "m.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 11)], ir_version=6), source)
+    with pytest.raises(UserError, match="has 2 outputs: y, cell"):
+        adopt(source, data(), tmp_path / "made.onnx", constants={"h": 0, "c": 0})
+    adopt(source, data(), tmp_path / "made.onnx", constants={"h": 0, "c": 0}, output="y")
+    made = onnx.load(tmp_path / "made.onnx")
+    assert made.opset_import[0].version >= 13
+    assert [each.name for each in made.graph.output] == ["y"]
+    assert [each.name for each in made.graph.input] == ["x"]
