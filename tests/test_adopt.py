@@ -1,4 +1,4 @@
-"""ONNX files that were not made here: branches, states, old operator sets, and what is said of those that do not fit."""
+"""ONNX files that were not made here: branches, states, old operator sets, and what is said where they do not fit."""
 
 from __future__ import annotations
 
