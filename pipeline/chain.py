@@ -99,7 +99,7 @@ def check(document: Document) -> Iterator[Problem]:
         yield from _name(document, row, rows)
         yield from _input(document, row, rows)
         for option, name in row.stage.named() if row.stage else ():
-            yield from _reference(document, (*row.loc, *option), name, rows[: row.index], rows)
+            yield from _reference(document, (*row.loc, *option), name, row, rows)
         yield from _files(document, row)
         yield from _networks(document, row)
     name = document.data.get("reference")
@@ -181,15 +181,19 @@ def _bridge(got: Kind, wanted: Kind, above: list[_Row], name: str | None = None)
     return ""
 
 
-def _reference(document: Document, loc: Loc, name: str, above: list[_Row], rows: list[_Row]) -> Iterator[Problem]:
-    """Is the result that an option names made above, and a torch model?"""
-    place = document.place(loc)
+def _reference(document: Document, loc: Loc, name: str, row: _Row, rows: list[_Row]) -> Iterator[Problem]:
+    """Is the result that an option names made above, and of a kind that the stage takes?"""
+    place, above = document.place(loc), rows[: row.index]
+    assert row.type is not None, "a stage that names something is one"
+    kinds = row.type.named_kinds
     if problem := _absent(name, above, rows, place):
         yield problem
-    elif (got := _called(name, above).kind) not in ("torch", None):
+    elif (got := _called(name, above).kind) and got not in kinds:
         option = next(part for part in reversed(loc) if isinstance(part, str))
         help = "name a result from before the export"
-        yield Problem(f"`{option}` takes {A['torch']}, but `{name}` is {A[got]}", help, place)
+        yield Problem(
+            f"`{option}` takes {' or '.join(A[each] for each in kinds)}, but `{name}` is {A[got]}", help, place
+        )
 
 
 def _called(name: str, rows: list[_Row]) -> _Row:

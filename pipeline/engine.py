@@ -73,10 +73,22 @@ class Engine:
     @cached_property
     def data(self) -> data.Dataset:
         task = self.recipe.task
+        from .data.altered import altered, joined
+
+        base, document = self.recipe.document.path.parent, self.recipe.document
         try:
-            return data.load(task.data, self.limit, base=self.recipe.document.path.parent, seed=task.seed)
+            found = data.load(task.data, self.limit, base=base, seed=task.seed)
         except UserError as error:
-            raise error.at(self.recipe.document.place(("task", "data"))) from error
+            raise error.at(document.place(("task", "data"))) from error
+        try:
+            if task.unlabelled is not None:
+                found = joined(found, task.unlabelled.raw(base, found, self.limit))
+        except UserError as error:
+            raise error.at(document.place(("task", "unlabelled"))) from error
+        try:
+            return altered(found, task)
+        except UserError as error:
+            raise error.at(document.place(("task",))) from error
 
     @cached_property
     def metric(self) -> Metric:

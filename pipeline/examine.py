@@ -9,7 +9,7 @@ import numpy as np
 
 from . import onnxio, zoo
 from .data import COUNTED, Dataset
-from .metadata import read, ready
+from .metadata import read, ready, told
 from .paths import digest
 from .predict import predict
 from .scores import Metric, nll
@@ -86,11 +86,6 @@ def _file(path: Path, precision: str, data: Dataset, metric: Metric) -> dict[str
     }
 
 
-def told(answers: np.ndarray, contract: dict[str, Any], data: Dataset) -> np.ndarray:
-    """A file's answers as what a softmax or sigmoid is taken of, whatever it ends in."""
-    return _logits(answers, data) if contract["output"]["kind"] == "probabilities" else answers
-
-
 def scored(answers: np.ndarray, data: Dataset, split: str, metric: Metric) -> dict[str, Any]:
     """`scores` of answers to a split, and `correct` or `resampled` for their intervals."""
     y = data[split].y
@@ -103,13 +98,6 @@ def scored(answers: np.ndarray, data: Dataset, split: str, metric: Metric) -> di
         "correct": "".join("1" if right else "0" for right in answers.argmax(1) == y) if plain else "",
         "resampled": [] if plain else metric.resampled(answers, y),
     }
-
-
-def _logits(shares: np.ndarray, data: Dataset) -> np.ndarray:
-    """Probabilities as what their softmax, or sigmoid, is taken of; int8 has exact zeros."""
-    safe = np.clip(shares.astype(np.float64), 1e-9, 1 - 1e-9)
-    found: np.ndarray = np.log(safe) if data.task == "single-label" else np.log(safe) - np.log(1 - safe)
-    return found.astype(np.float32)
 
 
 def _compatible(path: Path, data: Dataset) -> dict[str, Any]:

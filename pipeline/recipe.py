@@ -27,7 +27,7 @@ from .names import Name
 from .own_metric import OwnMetric
 from .stage import Stage
 from .stages import TABLE
-from .units import ERRORS, Drop, Points
+from .units import ERRORS, Drop, Odds, Points, Share
 from .usercode import is_function
 from .validation import in_order, validated
 from .yamlio import Document
@@ -85,6 +85,22 @@ class Task(_Options):
         examples=list(METRICS),
     )
     seed: int = Field(default=0, ge=0, lt=2**32, description="of every random choice")
+    examples: int | None = Field(default=None, ge=1, description="learn from so many training examples only")
+    labels: int | None = Field(
+        default=None, ge=1, description="keep the labels of so many; `distill` learns from the others without them"
+    )
+    unlabelled: Source | None = Field(
+        default=None, description="more examples, without labels, for `distill` to learn from: as `data` of your own"
+    )
+    label_noise: Share | None = Field(
+        default=None,
+        gt=0,
+        lt=1,
+        description="replace this share of the training labels by wrong ones, to see who copes",
+    )
+    imbalance: Odds | None = Field(
+        default=None, description="thin the training classes out, from the first to the last, to see who copes"
+    )
 
     @field_validator("data", mode="wrap")
     @classmethod

@@ -94,7 +94,8 @@ class Stage(BaseModel, ABC):
         takes: the kind of model it works on, by default the result above it; None when it starts from nothing or
             from the models that it names.
         gives: the kind it makes.
-        names: its fields that name earlier results; those are of kind `torch`.
+        names: its fields that name earlier results.
+        named_kinds: the kinds that those may be.
         version: raised when the same options would make something else than before.
         libraries: the distributions whose version shapes the result.
         per_preset: whether it makes a file for each of `Context.presets`.
@@ -106,6 +107,7 @@ class Stage(BaseModel, ABC):
     takes: ClassVar[Kind | None] = None
     gives: ClassVar[Kind] = "torch"
     names: ClassVar[tuple[str, ...]] = ()
+    named_kinds: ClassVar[tuple[Kind, ...]] = ("torch",)
     version: ClassVar[int] = 1
     libraries: ClassVar[tuple[str, ...]] = ("torch", "timm", "numpy")
     per_preset: ClassVar[bool] = False

@@ -110,6 +110,16 @@ def _latency(value: Any) -> float | Relative:
     return _parse(value, TIME, "40 ms")
 
 
+_ODDS = re.compile(rf"({NUMBER}):1")
+
+
+def _odds(value: Any) -> float:
+    match = _ODDS.fullmatch(value.strip()) if isinstance(value, str) else None
+    if match is None or float(match[1]) < 1:
+        raise Mistake("write how many times more the most frequent class has", "for example `50:1`")
+    return float(match[1])
+
+
 def _factor(value: Any) -> float:
     match = _FACTOR.fullmatch(value.strip()) if isinstance(value, str) else None
     if match is None or float(match[1]) < 1:
@@ -122,6 +132,7 @@ def _text(*examples: str) -> WithJsonSchema:
 
 
 Latency = Annotated[float | Relative, BeforeValidator(_latency), _text("40 ms", "0.5x timm/mobilenetv2_100@224")]
+Odds = Annotated[float, BeforeValidator(_odds), _text("50:1")]
 Factor = Annotated[float, BeforeValidator(_factor), _text("x2")]
 
 

@@ -79,6 +79,15 @@ class Input:
         found: np.ndarray = (scaled - mean) / std
         return found
 
+    def raw(self, values: np.ndarray) -> np.ndarray:
+        """Pixels, uint8 (n, *shape), of what `ready` made of them."""
+        import numpy as np
+
+        shape = (1, -1, *[1] * (len(self.shape) - 1))
+        mean, std = (np.asarray(each, np.float32).reshape(shape) for each in (self.mean, self.std))
+        found: np.ndarray = np.clip(np.rint((values * std + mean) / self.scale), 0, 255).astype(np.uint8)
+        return found
+
 
 class Split(NamedTuple):
     """Raw examples, and the answers to them.
@@ -106,6 +115,8 @@ class Dataset:
     """Whether the answers in `splits` mean anything; of data without labels they are zeros."""
     files: tuple[Path, ...] = field(default=(), compare=False)
     """Some of the image files that the examples were read from, if they were."""
+    unlabelled: np.ndarray | None = field(default=None, compare=False)
+    """Raw examples to learn from that have no labels, as `x` of a split."""
 
     def __getitem__(self, split: str) -> Split:
         return self.splits[split]
@@ -125,6 +136,9 @@ class Dataset:
             for array in self.splits[name]:
                 total.update(repr((name, array.shape, str(array.dtype))).encode())
                 total.update(array.tobytes())
+        if self.unlabelled is not None:
+            total.update(repr(("unlabelled", self.unlabelled.shape, str(self.unlabelled.dtype))).encode())
+            total.update(self.unlabelled.tobytes())
         return total.hexdigest()
 
     def columns(self, x: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -148,7 +162,8 @@ class Dataset:
 
     def limited(self, count: int) -> Dataset:
         """The first `count` examples of each split, for a smoke run."""
-        return replace(self, splits={name: Split(x[:count], y[:count]) for name, (x, y) in self.splits.items()})
+        splits = {name: Split(x[:count], y[:count]) for name, (x, y) in self.splits.items()}
+        return replace(self, splits=splits, unlabelled=None if self.unlabelled is None else self.unlabelled[:count])
 
 
 def load(name: str | Source, limit: int | None = None, *, base: Path = Path(), seed: int = 0) -> Dataset:

@@ -52,6 +52,14 @@ def read(source: Source, path: Path) -> Examples:
     )
 
 
+def values(path: Path) -> np.ndarray:
+    """`x` alone, for examples without labels. Raises: UserError."""
+    arrays = _arrays(path)
+    if "x" not in arrays:
+        raise UserError(f"`{path.name}` has no array `x`, only {', '.join(sorted(arrays))}")
+    return Examples(arrays["x"], np.zeros(len(arrays["x"]), np.int64), ("",)).checked(path.name).x
+
+
 def _arrays(path: Path) -> dict[str, np.ndarray]:
     try:
         with zipfile.ZipFile(path) as archive:

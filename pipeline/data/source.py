@@ -7,7 +7,7 @@ import math
 import re
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -26,6 +26,9 @@ from ..units import Share
 from ..usercode import is_function, parts, undefined
 from ..yamlio import Document
 from . import NAMES, Dataset, Input, Task
+
+if TYPE_CHECKING:
+    import numpy as np
 
 Kind = Literal["folder", "table", "arrays", "user"]
 """What there is to read; each is a module here, with `read(source, path) -> Examples | Dataset`."""
@@ -220,6 +223,26 @@ class Source(BaseModel):
         given = shares if self.split or self.labels else None
         divided = divide(found.checked(path.name, self.task), given, seed, path.stem, str(path))
         return replace(divided, inputs=tuple(self._prepared(each, path) for each in divided.inputs))
+
+    def raw(self, base: Path, data: Dataset, limit: int | None = None) -> np.ndarray:
+        """Examples without labels that go with `data`, as `x` of its splits. Raises: UserError.
+
+        A folder's images need no class folders, and become as large as those of `data`; an .npz needs `x` alone.
+        """
+        import numpy as np
+
+        path = self.path(base)
+        if self.kind == "folder":
+            channels, height, width = data.input.shape
+            alike = {"size": (height, width), "color": "grey" if channels == 1 else "rgb", "labels": "imagenet"}
+            source = self.model_copy(update={name: getattr(self, name) or each for name, each in alike.items()})
+            read = importlib.import_module(".folder", __package__).read
+            return np.asarray(read(source, path, limit).checked(path.name).x)
+        if self.kind == "arrays":
+            from .arrays import values
+
+            return values(path)
+        raise UserError(f"`unlabelled` names {_WHAT[self.kind]}", "a folder of images, or an .npz with `x`")
 
     def _prepared(self, input: Input, path: Path) -> Input:
         """With what the recipe says about images."""

@@ -45,7 +45,7 @@ def scored(
         contract = metadata.read(path)
         columns = metadata.ready(contract, data, data["test"].x)
         there, here = answered(path, cpu, runtime, columns), predict(path, columns, runtime)
-        there, here = examine.told(there, contract, data), examine.told(here, contract, data)
+        there, here = metadata.told(there, contract, data), metadata.told(here, contract, data)
         y = data["test"].y
         told = {"agreement": agreement(there, here, y), "bounds": bounds(there, y)}
         return examine.scored(there, data, "test", metric) | told

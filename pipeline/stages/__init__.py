@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..stage import Stage
 from .convert import ConvertTflite
-from .distill import DistillKD
+from .distill import DistillAT, DistillDIST, DistillDKD, DistillFitnet, DistillKD, DistillRKD
 from .export import ExportOnnx
 from .fuse import FuseEnsemble, FuseSoupGreedy, FuseSoupUniform
 from .load import Load
@@ -19,6 +19,11 @@ TABLE: dict[str, type[Stage]] = {
     "fuse.soup.uniform": FuseSoupUniform,
     "fuse.soup.greedy": FuseSoupGreedy,
     "distill.kd": DistillKD,
+    "distill.dkd": DistillDKD,
+    "distill.dist": DistillDIST,
+    "distill.fitnet": DistillFitnet,
+    "distill.at": DistillAT,
+    "distill.rkd": DistillRKD,
     "prune.channels": PruneChannels,
     "export.onnx": ExportOnnx,
     "quantize.static": QuantizeStatic,

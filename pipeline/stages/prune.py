@@ -53,8 +53,9 @@ class PruneChannels(Stage):
         import torch
         import torch_pruning
 
-        from ..distillation import teacher_logits
-        from ..losses import of_labels, of_teacher
+        from ..distillation.losses import kd
+        from ..distillation.teachers import answers as asked
+        from ..losses import of_labels
         from ..train import fit
 
         source = inputs["input"].path
@@ -80,20 +81,29 @@ class PruneChannels(Stage):
         fresh = pruned.build(context.code)
         fresh.load_state_dict(module.state_dict())
 
-        teacher = source if self.teacher is None else inputs[self.teacher].path
-        taught = teacher_logits([teacher], self.finetune, self.finetune.views, context.seed, context)
+        teacher = inputs[self.teacher or "input"]
+        (taught,) = asked([teacher], self.finetune, self.finetune.views, context.seed, context)
 
         hard = of_labels(context.data, balanced=self.finetune.balance == "weights")
 
         def loss(z: Tensor, y: Tensor, rows: Rows) -> Tensor:
-            answers = taught[rows.view][rows.index]
-            divergence = of_teacher(context.data.task, z, answers, self.finetune.temperature)
+            answers = taught[rows.view][rows.index].to(z.device)
+            divergence = kd(context.data.task, z, answers, self.finetune.temperature)
             weight = self.finetune.kd_weight
             return weight * divergence + (1 - weight) * hard(z, y)
 
         checkpoint = context.scratch / "checkpoint.pt"
-        seed, views = context.seed, self.finetune.views
-        fit(fresh, context.data, loss, self.finetune, seed=seed, checkpoint=checkpoint, say=context.say, views=views)
+        fit(
+            fresh,
+            context.data,
+            loss,
+            self.finetune,
+            seed=context.seed,
+            checkpoint=checkpoint,
+            say=context.say,
+            views=self.finetune.views,
+            metric=context.metric,
+        )
         save(fresh, pruned, context.folder / "model.safetensors")
         after = sum(p.numel() for p in fresh.parameters())
         return Made("torch", notes={"parameters": [before, after]})

@@ -52,6 +52,7 @@ class Train(Stage, Schedule):
             seed=seed,
             checkpoint=context.scratch / "checkpoint.pt",
             say=context.say,
+            metric=context.metric,
         )
         save(module, description, context.folder / "model.safetensors")
         return Made("torch")

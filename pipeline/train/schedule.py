@@ -1,0 +1,81 @@
+"""How long and how fast to train, and what the examples look like while doing so."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+if TYPE_CHECKING:
+    from torch.optim import Optimizer
+    from torch.optim.lr_scheduler import LRScheduler
+
+SWA_FROM = 0.75
+"""Share of a run after which stochastic weight averaging begins (Izmailov et al., 2018, section 3.2)."""
+SWA_LR = 0.2
+"""Its constant learning rate, as a share of the highest."""
+WARM_UP = 0.05
+"""Share of a cosine schedule in which the learning rate rises."""
+
+Shape = Literal["one-cycle", "cosine", "constant"]
+Augmentation = Literal["rotate", "crop", "jitter", "trivial", "erase"]
+
+
+class Schedule(BaseModel):
+    """Options of everything that trains."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    epochs: int = Field(default=10, ge=0, description="passes over the training images")
+    batch: int = Field(default=128, ge=2, description="images a step, over all processes")
+    accumulate: int = Field(default=1, ge=1, description="batches whose gradients are averaged for one step")
+    lr: float = Field(default=3e-3, gt=0, description="highest learning rate of the schedule (AdamW)")
+    schedule: Shape = Field(default="one-cycle", description="how the learning rate goes: up and down, down, or level")
+    weight_decay: float = Field(default=0.05, ge=0, description="AdamW's decoupled weight decay")
+    precision: Literal["fp32", "bf16", "fp16"] = Field(
+        default="fp32", description="of the forward and backward pass; `fp16` needs a GPU"
+    )
+    flip: bool = Field(default=True, description="mirror half of the images left to right")
+    shift: int = Field(default=2, ge=0, description="move each image by up to this many pixels each way")
+    augment: tuple[Augmentation, ...] = Field(
+        default=(),
+        description="torchvision's: `rotate` by up to 15°, `crop` to 60% or more, `jitter` of brightness and contrast, "
+        "`trivial` (TrivialAugment), `erase` a rectangle in one image of four",
+    )
+    mixup: float = Field(default=0.0, ge=0, description="α of mixup (Zhang et al., 2018); 0.2 is usual, 0 is none")
+    balance: Literal["weights", "sampling"] | None = Field(
+        default=None, description="rare classes count more in the loss, or are drawn more often"
+    )
+    ema: float | None = Field(
+        default=None, gt=0, lt=1, description="keep a running mean of the weights with this decay, such as 0.999"
+    )
+    patience: int | None = Field(
+        default=None, ge=1, description="stop after so many epochs without a better validation; the best one is kept"
+    )
+
+    def seen(self) -> list[object]:
+        """What decides how an example looks, for the keys of answers to them."""
+        return [self.flip, self.shift, list(self.augment), self.mixup]
+
+
+def paced(optimizer: Optimizer, schedule: Schedule, steps: int, *, swa: bool) -> LRScheduler:
+    """The learning rate over `steps` updates. One-cycle: Smith & Topin (2018); cosine: Loshchilov & Hutter (2017)."""
+    from torch.optim.lr_scheduler import LambdaLR, OneCycleLR
+
+    if schedule.schedule == "one-cycle" and not swa:
+        return OneCycleLR(optimizer, schedule.lr, total_steps=steps + 1)
+    return LambdaLR(optimizer, lambda step: _factor("swa" if swa else schedule.schedule, step / max(steps, 1)))
+
+
+def _factor(shape: str, done: float) -> float:
+    """The learning rate as a share of the highest, after `done` of the run, from 0 to 1."""
+    if shape == "constant":
+        return 1.0
+    if shape == "swa":
+        return SWA_LR + (1 - SWA_LR) * _cosine(min(done / SWA_FROM, 1))
+    return max(done / WARM_UP, 0.01) if done < WARM_UP else _cosine((done - WARM_UP) / (1 - WARM_UP))
+
+
+def _cosine(done: float) -> float:
+    return 0.5 * (1 + math.cos(math.pi * min(done, 1)))
