@@ -13,12 +13,15 @@ import hashlib
 import json
 import os
 import shutil
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from . import together
+from .errors import UserError
 from .paths import digest, replacing
 
 ENTRY = "entry.json"
@@ -69,6 +72,8 @@ class Cache:
         from filelock import FileLock, Timeout
 
         key = key_of(material)
+        if not together.first():
+            return self._along(key, maker)
         locks = self.root / "locks"
         locks.mkdir(parents=True, exist_ok=True)
         lock = FileLock(locks / key)
@@ -78,9 +83,26 @@ class Cache:
             waiting()
             lock.acquire()
         try:
-            return self.get(key) or self._publish(key, material, maker)
+            entry = self.get(key)
+            if together.several():
+                together.told(entry is None)
+            entry = entry or self._publish(key, material, maker)
+            if together.several():
+                together.told(True)
+            return entry
         finally:
             lock.release()
+
+    def _along(self, key: str, maker: Callable[[Path, Path], dict[str, Any]]) -> Entry:
+        """The entry that the first process makes, with this one's help."""
+        if together.told(None):
+            with tempfile.TemporaryDirectory() as unused:
+                maker(Path(unused), self.root / "work" / key / "scratch")
+        together.told(None)
+        entry = self.get(key)
+        if entry is None:
+            raise UserError(f"`{self.root}` is not the first process's cache", "several hosts need a folder they share")
+        return entry
 
     def _publish(self, key: str, material: dict[str, Any], maker: Callable[[Path, Path], dict[str, Any]]) -> Entry:
         work, entries = self.root / "work" / key, self.root / "entries"

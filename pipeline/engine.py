@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from . import data, machine, paths, target
+from . import data, machine, paths, target, together
 from .cache import Cache, Entry, key_of
 from .chain import Step
 from .errors import Place, Problem, UserError
@@ -243,6 +243,8 @@ class Engine:
             code=self.code,
         )
         made: Made = step.stage.run(inputs, context)
+        if not together.first():
+            return {}
         say(0, 1, f"measuring {self.metric.name}")
         before = source.entry.facts if source else None
         facts = examine.examine(made, folder, self.scored, self.metric, before, self.code)

@@ -91,6 +91,15 @@ class Live:
         self.bars.stop()
 
 
+class Silent:
+    """Of the processes that train along."""
+
+    def begin(self, label: str, use: str, position: int, count: int) -> None: ...
+    def advance(self, done: int, total: int, words: str) -> None: ...
+    def end(self, facts: StageFacts) -> None: ...
+    def close(self) -> None: ...
+
+
 def progress(*, error: bool = False) -> Lines | Live:
     """The one that suits standard error, standard output is for the report; `error`: the recipe scores by one."""
     return (Live if sys.stderr.isatty() else Lines)(error=error)

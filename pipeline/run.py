@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from . import accepted, deliver, emulator, estimate, gate, lock, preprocessing
+from . import accepted, deliver, emulator, estimate, gate, lock, preprocessing, together
 from . import report as outcome
 from .bench import pairs, verdict
 from .cache import Cache
@@ -19,7 +19,7 @@ from .engine import Engine
 from .errors import UserError, suggest
 from .facts import Emulated, ModelFile, Report, Runtime, Samples, StageFacts
 from .paths import digest, replacing
-from .progress import Lines, Live, progress
+from .progress import Lines, Live, Silent, progress
 from .recipe import Recipe, load
 from .target import Target
 from .target import load as load_target
@@ -51,9 +51,13 @@ def run(
     targets = engine.targets
     held = accepted.read(baseline, engine.metric.name, engine.data.digest) if baseline else {}
     folder = runs / recipe.name if limit is None else runs / recipe.name / "limited"
-    shown = progress(error=recipe.task.lower_is_better)
+    shown = progress(error=recipe.task.lower_is_better) if together.first() else Silent()
     try:
         engine.run(shown)
+        first = together.first()
+        together.parted()
+        if not first:
+            return 0
         locked = lock.write(engine, folder) if limit is None else None
         report = _measured(engine, deliver.deliver(engine, folder / "models", locked), held, shown)
     finally:
