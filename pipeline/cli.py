@@ -88,6 +88,38 @@ def run(recipe: str, changes: tuple[str, ...], **options: Any) -> int:
 
 @cli.command()
 @click.argument("recipe")
+@SET
+@LIMIT
+@click.option(
+    "--routes",
+    metavar="A,B,…",
+    help="plain, longer, soup, distill, both, teacher, fuse.  [default: all but longer, soup]",
+)
+@click.option(
+    "--seeds", type=click.IntRange(min=1), default=3, show_default=True, help="Repetitions, each with seeds of its own."
+)
+@click.option(
+    "--price", type=click.FloatRange(min=0), help="What an hour of one core costs, to tell what a million answers do."
+)
+@click.option(
+    "--target", metavar="NAME", help="Whose budgets a route is to fit.  [default: the recipe's first that runs ONNX]"
+)
+@click.option("--json", is_flag=True, help="Print the facts as JSON in the place of the text.")
+@CACHE
+@RUNS
+def compare(recipe: str, changes: tuple[str, ...], **options: Any) -> int:
+    """Distil, fuse, or both? Make RECIPE's student and teachers by several routes, and say which to take.
+
+    The teachers and the fusion are those before the recipe's first `distill.*` stage; what follows it is left out,
+    and every route is exported and quantized as it is.
+    """
+    from .compare import compare as compare_routes
+
+    return compare_routes(_recipe(recipe), changes=changes, **options)
+
+
+@cli.command()
+@click.argument("recipe")
 @ON_UNDECIDED
 @FORMAT
 @RUNS

@@ -24,6 +24,8 @@ from .units import Relative
 if TYPE_CHECKING:
     import onnx
 
+    from .cache import Cache
+
 Precision = Literal["fp32", "int8"]
 PRECISIONS: tuple[Precision, ...] = ("fp32", "int8")
 
@@ -163,6 +165,13 @@ def _basis(rows: list[Reference]) -> str:
         f"{count} reference{'s' * (count > 1)} ({first.runtime} {first.precision}, {first.threads} "
         f"thread{'s' * (first.threads > 1)} there, 1 here; {sources})"
     )
+
+
+def built(model: ReferenceModel, cache: Cache, versions: dict[str, str]) -> Path:
+    """The reference model's file: building takes seconds, so it is kept; its times never are."""
+    material = {"reference": model.label, "runtime": model.runtime, "versions": versions}
+    entry = cache.make(material, lambda folder, scratch: {"file": build(model, folder).name})
+    return entry.folder / str(entry.facts["file"])
 
 
 def build(model: ReferenceModel, folder: Path) -> Path:

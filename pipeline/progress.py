@@ -100,6 +100,9 @@ class Silent:
     def close(self) -> None: ...
 
 
+Shown = Lines | Live | Silent
+
+
 def progress(*, error: bool = False) -> Lines | Live:
     """The one that suits standard error, standard output is for the report; `error`: the recipe scores by one."""
     return (Live if sys.stderr.isatty() else Lines)(error=error)

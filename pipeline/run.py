@@ -19,7 +19,7 @@ from .engine import Engine
 from .errors import UserError, suggest
 from .facts import Emulated, ModelFile, Report, Runtime, Samples, StageFacts
 from .paths import digest, replacing
-from .progress import Lines, Live, Silent, progress
+from .progress import Shown, Silent, progress
 from .recipe import Recipe, load
 from .target import Target
 from .target import load as load_target
@@ -142,7 +142,7 @@ def _judge(
     return gate.exit_code(findings, on_undecided)
 
 
-def _measured(engine: Engine, stages: list[StageFacts], held: dict[str, ModelFile], shown: Lines | Live) -> Report:
+def _measured(engine: Engine, stages: list[StageFacts], held: dict[str, ModelFile], shown: Shown) -> Report:
     """The report of a finished chain: every stage timed side by side, then what the estimates rest on."""
     recipe, targets = engine.recipe, engine.targets
     report = Report(
@@ -214,12 +214,18 @@ def _of_target(target: Target, report: Report, engine: Engine) -> list[pairs.Mod
         models.append(pairs.Model(held.path, Path(held.path), target.runtime, target.threads, target.provider))
     for reference in estimate.pinned_models(target):
         models.append(
-            pairs.Model(reference.label, _built(reference, engine), target.runtime, target.threads, target.provider)
+            pairs.Model(
+                reference.label,
+                estimate.built(reference, engine.cache, engine.versions),
+                target.runtime,
+                target.threads,
+                target.provider,
+            )
         )
     return models
 
 
-def _attached(target: Target, report: Report, engine: Engine, shown: Lines | Live) -> Report:
+def _attached(target: Target, report: Report, engine: Engine, shown: Shown) -> Report:
     """The report with what a target's own device said."""
     shown.begin(f"measuring {target.name}", f"measuring {target.name}", -1, 0)
 
@@ -232,7 +238,7 @@ def _attached(target: Target, report: Report, engine: Engine, shown: Lines | Liv
     return report.model_copy(update=changed)
 
 
-def _emulated(report: Report, engine: Engine, shown: Lines | Live) -> dict[str, list[Emulated]]:
+def _emulated(report: Report, engine: Engine, shown: Shown) -> dict[str, list[Emulated]]:
     """What the last file of each kind answers on the instruction set of each target that says which it has."""
     if not any(target.emulate for target in engine.targets) or emulator.versions() is None:
         return {}
@@ -264,15 +270,11 @@ def _estimated(report: Report, engine: Engine) -> list[pairs.Model]:
         references = estimate.reference_models(target, file.precision) if file else []
         if file and references:
             models.append(pairs.Model(file.path, Path(file.path), target.runtime))
-            models += [pairs.Model(each.label, _built(each, engine), each.runtime) for each in references]
+            models += [
+                pairs.Model(each.label, estimate.built(each, engine.cache, engine.versions), each.runtime)
+                for each in references
+            ]
     return list(dict.fromkeys(models))
-
-
-def _built(model: estimate.ReferenceModel, engine: Engine) -> Path:
-    """The reference model's file: building takes seconds, so it is kept; its times never are."""
-    material = {"reference": model.label, "runtime": model.runtime, "versions": engine.versions}
-    entry = engine.cache.make(material, lambda folder, scratch: {"file": estimate.build(model, folder).name})
-    return entry.folder / str(entry.facts["file"])
 
 
 def _weighed(samples: list[Samples], report: Report, targets: list[Target]) -> list[Samples]:

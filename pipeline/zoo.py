@@ -359,7 +359,7 @@ def _edgepress(name: str, network: Network, description: Description) -> nn.Modu
 
     if network.pretrained:
         raise UserError(f"`{network.arch}` has no published weights", "leave `pretrained` out")
-    return create(name, cast("list[Input]", description.inputs), description.classes, network.args)
+    return create(name, cast("list[Input]", description.inputs_told()), description.classes, network.args)
 
 
 _HOMES: dict[str, Callable[[str, Network, Description], nn.Module]] = {

@@ -1,0 +1,202 @@
+"""Distil, or fuse, or both? Every route of a recipe, made several times, measured side by side, and put in words."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from .. import estimate, gate, machine
+from ..bench import pairs
+from ..cache import Cache
+from ..engine import Engine
+from ..errors import UserError
+from ..facts import Report, Samples, StageFacts
+from ..paths import replacing
+from ..recipe import Recipe, load
+from ..target import Target
+from ..target import load as load_target
+from . import routes as ways
+from . import text
+from .facts import Comparison, Fits, Made
+
+FILE = "compare.json"
+PROCESSES, ROUNDS = 6, 60
+"""The table's times: fresh processes, and rounds of each, side by side."""
+JUDGED = ("size", "latency", "memory")
+"""Budgets that a route may fail; what accuracy it has is the question."""
+
+
+def compare(
+    path: Path,
+    *,
+    changes: Sequence[str],
+    routes: str | None,
+    seeds: int,
+    price: float | None,
+    target: str | None,
+    limit: int | None,
+    cache: Path,
+    runs: Path,
+    json: bool,
+) -> int:
+    """Make, measure and tell; the exit code."""
+    recipe = load(path, changes)
+    found = ways.parts(recipe)
+    names = ways.wanted(routes, found)
+    judge = _target(recipe, target)
+    lines = _repeated(recipe, path, changes, names, seeds, limit, cache)
+    if isinstance(lines, int):
+        return lines
+    comparison = _measured(recipe, Engine(recipe, Cache(cache), limit), names, lines, judge, price)
+    with replacing(runs / recipe.name / FILE) as temporary:
+        temporary.write_text(comparison.model_dump_json(), encoding="utf-8")
+    print(comparison.model_dump_json(indent=1) if json else text.render(comparison), end="")
+    return 0
+
+
+def _target(recipe: Recipe, name: str | None) -> Target | None:
+    """The target that judges: the one asked for, or the recipe's first that can be. Raises: UserError."""
+    targets = [load_target(file) for file in recipe.target_files()]
+    if name is None:
+        return next((each for each in targets if _judges(each)), None)
+    from ..shelf import find
+
+    found = next((each for each in targets if each.name == name), None) or load_target(find(name, "targets"))
+    if not _judges(found):
+        said = f"`{name}` is asked by `edgepress run`" if found.attached else f"`{name}` runs TFLite"
+        raise UserError(f"{said}; `compare` judges ONNX files, measured here or by estimate", "another --target")
+    return found
+
+
+def _judges(target: Target) -> bool:
+    return not target.attached and target.runtime == "onnxruntime"
+
+
+def _repeated(
+    recipe: Recipe, path: Path, changes: Sequence[str], names: list[str], seeds: int, limit: int | None, cache: Path
+) -> list[Made] | int:
+    """Every repetition, as many at once as there are cores, each with its share of them; or a child's exit code."""
+    cores = machine.machine().cores
+    at_once = min(seeds, cores)
+    environment = os.environ | {"OMP_NUM_THREADS": str(max(1, cores // at_once))}
+    failed: list[int] = []
+    with tempfile.TemporaryDirectory() as folder:
+
+        def run(repetition: int) -> tuple[int, Path]:
+            output = Path(folder) / f"{repetition}.jsonl"
+            command = [
+                sys.executable, "-m", "pipeline.compare.trial", str(path), "--routes", ",".join(names),
+                "--repetition", str(repetition), "--cache", str(cache), "--output", str(output),
+            ]  # fmt: skip
+            command += [each for change in changes for each in ("--set", change)]
+            command += ["--limit", str(limit)] if limit else []
+            if failed:
+                return failed[0], output
+            code = subprocess.run(command, env=environment, check=False).returncode
+            if code:
+                failed.append(code)  # no use in beginning another one
+            return code, output
+
+        with ThreadPoolExecutor(at_once) as pool:
+            done = list(pool.map(run, range(seeds)))
+        if failed:
+            return failed[0]
+        return [Made.model_validate_json(line) for _, output in done for line in output.read_text("utf-8").splitlines()]
+
+
+def _measured(
+    recipe: Recipe, engine: Engine, names: list[str], made: list[Made], target: Target | None, price: float | None
+) -> Comparison:
+    first = [each for each in made if each.repetition == 0]
+    files = [file.path for each in first for file in each.files.values()]
+    samples = pairs.measure([pairs.Model(file, Path(file)) for file in files], looks=(PROCESSES,), rounds=ROUNDS)
+    train = engine.data["train"].y
+    comparison = Comparison(
+        name=recipe.name,
+        source=[str(recipe.document.path)],
+        date=datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
+        machine=engine.machine,
+        versions=engine.versions,
+        data={
+            "name": engine.data.name,
+            "sha256": engine.data.digest,
+            "images": {name: len(split.y) for name, split in engine.data.splits.items()},
+            "limited": engine.limit,
+            "unlabelled": 0 if engine.data.unlabelled is None else len(engine.data.unlabelled),
+            "classes": _counted(train, engine.data.labels),
+            "task": {
+                name: recipe.document.data["task"][name]
+                for name in ("examples", "labels", "label_noise", "imbalance")
+                if name in recipe.document.data["task"]
+            },
+            "set": list(recipe.document.changes),
+        },
+        metric=engine.metric.name,
+        error=not engine.metric.higher,
+        labels=list(engine.data.labels),
+        routes={name: ways.ROUTES[name] for name in names},
+        repetitions=len({each.repetition for each in made}),
+        made=made,
+        samples=samples,
+        price=price,
+    )
+    if target is None:
+        return comparison
+    fits = tuple(fit for each in first for fit in _fits(each, comparison, engine, target))
+    return comparison.model_copy(update={"target": target.name, "fits": fits})
+
+
+def _counted(y: Any, labels: tuple[str, ...]) -> dict[str, int]:
+    """Training examples by class."""
+    if y.ndim > 1 or y.dtype.kind == "f":
+        return {}
+    return {label: int((y == k).sum()) for k, label in enumerate(labels)}
+
+
+def _fits(made: Made, comparison: Comparison, engine: Engine, target: Target) -> list[Fits]:
+    """What the target's budgets for size, time and memory say of a route's two files."""
+    found = []
+    for which, file in made.files.items():
+        models = [pairs.Model(file.path, Path(file.path), target.runtime, target.threads, target.provider)]
+        samples: list[Samples] = []
+        references: list[Samples] = []
+        if target.reach == "local":
+            pinned = [
+                pairs.Model(each.label, estimate.built(each, engine.cache, engine.versions), target.runtime,
+                            target.threads, target.provider)
+                for each in estimate.pinned_models(target)
+            ]  # fmt: skip
+            samples = [pairs.weighed(each, models[0]) if each.path == file.path else each
+                       for each in pairs.measure([*models, *pinned])]  # fmt: skip
+        elif estimated := estimate.reference_models(target, file.precision):
+            models += [
+                pairs.Model(each.label, estimate.built(each, engine.cache, engine.versions), each.runtime)
+                for each in estimated
+            ]
+            references = pairs.measure(models, looks=(4,), rounds=30)
+        stage = StageFacts(
+            name=made.route, use="export.onnx", kind="onnx", inputs=[], cached=True, seconds=0,
+            parameters=made.parameters, macs=made.macs, files=[file], notes={}, warnings=[],
+        )  # fmt: skip
+        report = Report(
+            recipe=comparison.name, source="", date=comparison.date, limited=None, machine=comparison.machine,
+            versions=comparison.versions, data={}, reference=None, metric=comparison.metric, keep=None, targets=[],
+            stages=[stage], samples=samples, references=references,
+        )  # fmt: skip
+        judged = [each for each in gate.judge(report, [target]) if each.check.split()[0] in JUDGED]
+        found.append(
+            Fits(
+                route=made.route,
+                which="float" if which == "float" else "int8",
+                checks={each.check: each.status for each in judged if each.level == "required"},
+                said=[text.budget(each) for each in judged],
+            )
+        )
+    return found

@@ -1,0 +1,68 @@
+"""What a comparison found out, as data: `compare.json` is a `Comparison`, which tables and verdict are made from."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from ..facts import Facts, Machine, ModelFile, Samples
+
+
+class Made(Facts):
+    """One route in one repetition."""
+
+    route: str
+    repetition: int
+    parameters: int
+    macs: int | None
+    passes: int
+    """Networks that an answer takes."""
+    files: dict[str, ModelFile]
+    """`float` and `int8`."""
+    agreement: dict[str, float]
+    """Share of the test examples to which each file answers as the strongest float model of the repetition does."""
+    recalls: dict[str, dict[str, float]]
+    """Of each file, the share of each class that it tells right."""
+    effort: float
+    """Examples × passes × multiply-accumulates that were learnt with, in this route and all that it is made from, as a
+    multiple of the student's own; what was loaded cost nothing here."""
+
+
+class Fits(Facts):
+    """What a target says of a route's file."""
+
+    route: str
+    which: Literal["float", "int8"]
+    checks: dict[str, str]
+    """Budget → `ok`, `FAIL`, `undecided` or `no number`."""
+    said: list[str]
+    """Each budget in words."""
+
+
+class Comparison(Facts):
+    """Everything that the table and the verdict need."""
+
+    version: Literal[1] = 1
+    name: str
+    source: list[str]
+    date: str
+    machine: Machine
+    versions: dict[str, str]
+    data: dict[str, Any]
+    metric: str
+    error: bool
+    """Whether the metric is lower for a better model."""
+    labels: list[str]
+    routes: dict[str, str]
+    """Name → what it is, in the order of the table."""
+    repetitions: int
+    made: list[Made]
+    samples: list[Samples]
+    """Of the first repetition's files."""
+    target: str | None = None
+    fits: tuple[Fits, ...] = ()
+    price: float | None = None
+    """What an hour of one core costs."""
+
+    def of(self, route: str) -> list[Made]:
+        """Its repetitions, in order."""
+        return [each for each in self.made if each.route == route]

@@ -1,0 +1,153 @@
+"""The ways from a recipe's data to a model that are compared, as stages made of the recipe's own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from ..chain import Step
+from ..errors import Problem, UserError
+from ..recipe import Recipe
+from ..train import Schedule
+from ..yamlio import Document, dump, parse
+
+ROUTES = {
+    "plain": "the student on labels alone",
+    "longer": "the student on labels alone, for as much compute as teachers and student take together",
+    "soup": "the mean of fine-tunes of the student on labels alone",
+    "distill": "the student, taught by the best single teacher",
+    "both": "the student, taught by the fused teachers",
+    "teacher": "the best single teacher",
+    "fuse": "the fused teachers",
+}
+"""Name → what it is, from the cheapest to train to the dearest to run."""
+USUAL = ("plain", "distill", "both", "teacher", "fuse")
+APART = 1000
+"""Between the seeds of one repetition and those of the next."""
+FINE_TUNES = 3
+"""Members of a soup."""
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a recipe has to compare: stages up to its first distillation, that one, and how its results are made."""
+
+    upstream: list[dict[str, Any]]
+    members: list[str]
+    """Names of the single teachers."""
+    fused: str | None
+    """Name of what fuses them."""
+    distill: dict[str, Any]
+    quantize: dict[str, Any]
+
+
+def parts(recipe: Recipe) -> Parts:
+    """Raises: UserError for a recipe that distils nothing, for then nobody knows what the student is."""
+    steps, given = recipe.steps(), recipe.document.data["stages"]
+    found = next((i for i, step in enumerate(steps) if step.stage.use.startswith("distill.")), None)
+    if found is None:
+        said = f"`{recipe.name}` has no `distill.*` stage, and so no student to compare by routes"
+        help = "add one, or compare several recipes as they are: `edgepress compare ONE TWO`"
+        raise UserError([Problem(said, help, recipe.document.place(("stages",)))])
+    names = {step.label: step.stage.name or step.label.replace(".", "-") for step in steps}
+    by_label = {step.label: step for step in steps}
+    fusions = [step for step in steps[:found] if step.stage.use.startswith("fuse.")]
+    teachers = list(steps[found].named)
+    fusion = next((step for step in fusions if step.label in teachers), fusions[-1] if fusions else None)
+    members = list(fusion.named) if fusion else teachers
+    wanted = _needed([*members, *teachers, *([fusion.label] if fusion else [])], by_label)
+    upstream = [
+        {**given[i], "name": names[step.label], **({"input": names[step.input]} if step.input else {})}
+        for i, step in enumerate(steps)
+        if step.label in wanted
+    ]
+    quantize: dict[str, Any] = next(
+        (given[i] for i, step in enumerate(steps) if step.stage.use == "quantize.static"), {}
+    )
+    quantize = {"use": "quantize.static", **{k: v for k, v in quantize.items() if k not in ("name", "input")}}
+    return Parts(
+        upstream,
+        [names[each] for each in members],
+        names[fusion.label] if fusion else None,
+        dict(given[found]),
+        quantize,
+    )
+
+
+def _needed(labels: list[str], steps: dict[str, Step]) -> set[str]:
+    """The steps of `labels`, and all that they are made from."""
+    found: set[str] = set()
+    while labels:
+        label = labels.pop()
+        if label not in found:
+            found.add(label)
+            step = steps[label]
+            labels += [*step.named, *([step.input] if step.input else [])]
+    return found
+
+
+def wanted(names: str | None, found: Parts) -> list[str]:
+    """The routes asked for, or those that the recipe has. Raises: UserError for one that there is not."""
+    possible = [name for name in ROUTES if found.fused is not None or name not in ("both", "fuse")]
+    if names is None:
+        return [name for name in USUAL if name in possible]
+    asked = [name.strip() for name in names.split(",") if name.strip()]
+    for name in asked:
+        if name not in ROUTES:
+            raise UserError(f"there is no route `{name}`", f"one of: {', '.join(ROUTES)}")
+        if name not in possible:
+            raise UserError(f"`{name}` needs a `fuse.*` stage before the distillation", "add one to the recipe")
+    return [name for name in ROUTES if name in asked]
+
+
+def stages(found: Parts, routes: list[str], best: str, effort: float) -> list[dict[str, Any]]:
+    """All stages of `routes`. `best` is the best single teacher, `effort` how often as long `longer` trains."""
+    made = list(found.upstream)
+    student = {"model": found.distill["student"]} | {
+        name: value for name, value in found.distill.items() if name in Schedule.model_fields or name == "seed"
+    }
+    epochs = int(student.get("epochs", Schedule().epochs))
+    plain = {"use": "train", "name": called("plain"), **student}
+    if {"plain", "soup"} & set(routes):
+        made.append(plain)
+    if "longer" in routes:
+        made.append({**plain, "name": called("longer"), "epochs": max(1, round(epochs * effort))})
+    if "soup" in routes:
+        rest = {name: value for name, value in student.items() if name not in ("model", "seed")}
+        lr = float(student.get("lr", Schedule().lr)) / 5
+        tunes = [
+            {**rest, "use": "train", "name": f"tune-{i}", "start": called("plain"), "lr": lr, "seed": i + 1,
+             "epochs": max(1, epochs // 2)} for i in range(FINE_TUNES)
+        ]  # fmt: skip
+        soup = {"use": "fuse.soup.uniform", "name": called("soup"), "models": [each["name"] for each in tunes]}
+        made += [*tunes, soup]
+    if "distill" in routes:
+        made.append({**found.distill, "name": called("distill"), "teacher": best})
+    if "both" in routes:
+        made.append({**found.distill, "name": called("both"), "teacher": found.fused})
+    for route in routes:
+        source = {"teacher": best, "fuse": found.fused}.get(route, called(route))
+        made.append({"use": "export.onnx", "name": f"{route}-float", "input": source})
+        made.append({**found.quantize, "name": f"{route}-int8", "input": f"{route}-float"})
+    return made
+
+
+def called(route: str) -> str:
+    """The name of a route's model among the stages."""
+    return f"route-{route}"
+
+
+def document(recipe: Recipe, stages: list[dict[str, Any]], repetition: int) -> Document:
+    """A recipe of these stages, its paths counting from the recipe's folder, with the seeds of a repetition."""
+    from ..stages import TABLE
+
+    seed = recipe.task.seed
+    moved = [
+        {**stage, "seed": int(stage.get("seed") or seed) + APART * repetition}
+        if repetition and "seed" in TABLE[stage["use"]].model_fields
+        else stage
+        for stage in stages
+    ]
+    data = {"name": recipe.name, "task": recipe.document.data["task"], "stages": moved, "targets": []}
+    path = recipe.document.path.with_name(f"{recipe.name} (compared, repetition {repetition}).yaml")
+    return parse(Document(path, dump(data)))

@@ -1,0 +1,147 @@
+"""A comparison in words: which route to take under the target's budget, what it costs, and when another would win."""
+
+from __future__ import annotations
+
+import math
+
+from .facts import Comparison, Fits
+
+TRAINING = ("plain", "distill", "both", "longer", "soup", "teacher", "fuse")
+"""The easier to make first: what decides between routes that nothing else tells apart."""
+
+
+def words(found: Comparison) -> list[str]:
+    """The verdict. Routes count as what a device runs: their int8 files."""
+    from .text import sentences
+
+    lines = [*_fitting(found), *_pick(found), *_survival(found), *_quantized(found)]
+    return sentences([line for line in lines if line])
+
+
+def _fits(found: Comparison, route: str, which: str) -> Fits | None:
+    return next((each for each in found.fits if (each.route, each.which) == (route, which)), None)
+
+
+def within(found: Comparison, route: str, which: str = "int8") -> bool:
+    """Whether every required budget is met; a missing or open one is not."""
+    fits = _fits(found, route, which)
+    return fits is None or all(status == "ok" for status in fits.checks.values())
+
+
+def _fitting(found: Comparison) -> list[str]:
+    if found.target is None:
+        return [
+            "Budgets: the recipe names no target that runs ONNX, so every route counts; `--target NAME` judges them."
+        ]
+    lines = []
+    for route in found.routes:
+        fits = _fits(found, route, "int8")
+        if fits and not within(found, route):
+            lines.append(f"{route} does not fit {found.target}: {'; '.join(fits.said)}")
+    fitting = [route for route in found.routes if within(found, route)]
+    what = ", ".join(fitting) if fitting else "none of them"
+    return [f"Fits {found.target} as int8: {what}.", *lines]
+
+
+def _pick(found: Comparison) -> list[str]:
+    from .text import against, change, level_of, seconds
+
+    fitting = [route for route in found.routes if within(found, route)]
+    if not fitting:
+        return [f"Verdict: none; no route meets {found.target}. A smaller student, or another budget."]
+    sign = -1 if found.error else 1
+    best = max(fitting, key=lambda route: sign * level_of(found, route, "int8").mean)
+    alike = [route for route in fitting if route == best or not against(found, best, route, "int8").shown]
+
+    fastest = min(seconds(found, route, "int8") or 0.0 for route in alike) or 1.0
+
+    def cost(route: str) -> tuple[int, int, int]:
+        # Times and bytes of one architecture differ by chance alone, and a tenth is no reason.
+        time, size = (seconds(found, route, "int8") or 0.0) / fastest, found.of(route)[0].files["int8"].bytes
+        return round(time), round(10 * math.log2(size)), TRAINING.index(route)
+
+    pick = min(alike, key=cost)
+    lines = [f"Verdict: {pick}, {found.routes[pick]}."]
+    if pick != best:
+        gap = change(against(found, best, pick, "int8"), found.error)
+        unit = "" if found.error else " points"
+        lines.append(f"  no difference shown between {best} and {pick} ({gap}{unit}): the cheaper one is picked")
+    for route in found.routes:
+        if route != pick:
+            lines.append(f"  {_beside(found, pick, route)}")
+    return lines
+
+
+def _beside(found: Comparison, pick: str, route: str) -> str:
+    """The pick beside another route: what is gained, what it costs, and when the other would win."""
+    from .text import against, change, seconds
+
+    gain = against(found, pick, route, "int8")
+    better = gain.mean < 0 if found.error else gain.mean > 0
+    unit = "" if found.error else " points"
+    mine, theirs = (seconds(found, each, "int8") for each in (pick, route))
+    sizes = [found.of(each)[0].files["int8"].bytes for each in (pick, route)]
+    time = f"{theirs / mine:.1f}x the time and " if mine and theirs else ""
+    cost = f"{time}{sizes[1] / sizes[0]:.1f}x the bytes"
+    effort = found.of(route)[0].effort / max(found.of(pick)[0].effort, 1e-9)
+    said = (
+        f"{change(gain, found.error)}{unit}"
+        if gain.shown
+        else f"no difference shown, {change(gain, found.error)}{unit}"
+    )
+    if not gain.shown:
+        when = f"{route} would win if more seeds or test examples showed it ahead"
+        if not within(found, route):
+            when += ", and the budget allowed it"
+    elif better:
+        when = f"{route} would win only by its training, {effort:.1f}x the compute" if effort < 1 else ""
+    elif not within(found, route):
+        when = f"{route} would win where the budget allowed it"
+    else:
+        when = f"{route} would win where its cost does not count"
+    return f"against {route} ({cost}): {said}{f'; {when}' if when else ''}"
+
+
+def _survival(found: Comparison) -> list[str]:
+    """What fusing the teachers gains, and what of that reaches the student."""
+    from .text import against, change
+
+    if not {"teacher", "fuse", "distill", "both"} <= set(found.routes):
+        return []
+    gain, kept = against(found, "fuse", "teacher", "float"), against(found, "both", "distill", "float")
+    unit = "" if found.error else " points"
+    lines = [
+        f"Fusing the teachers: {change(gain, found.error)}{unit} over the best single one"
+        + ("." if gain.shown else ", no difference shown.")
+        + f" Of that the student gets {change(kept, found.error)}{unit} when the fused ones teach it"
+        + (f": {kept.mean / gain.mean:.0%} survives." if gain.shown and kept.shown else
+           ", no difference shown." if not kept.shown else ".")
+    ]  # fmt: skip
+    if "plain" in found.routes:
+        room, won = against(found, "fuse", "plain", "float"), against(found, "both", "plain", "float")
+        if room.shown and won.shown:
+            lines.append(
+                f"From the student alone to the fused teachers it is {change(room, found.error)}{unit}; distilling "
+                f"brings {change(won, found.error)} of them to the student, {won.mean / room.mean:.0%}."
+            )
+        else:
+            lines.append(f"Distilling the fused teachers: {change(won, found.error)}{unit} over the student alone"
+                         + ("." if won.shown else ", no difference shown."))  # fmt: skip
+    return lines
+
+
+def _quantized(found: Comparison) -> list[str]:
+    """Routes that int8 costs more than chance would."""
+    from .statistics import difference
+    from .text import change
+
+    lines = []
+    for route in found.routes:
+        made = found.of(route)
+        lost = difference(
+            [each.files["int8"] for each in made], [each.files["float"] for each in made], found.metric,
+            error=found.error,
+        )  # fmt: skip
+        if lost.shown:
+            lines.append(f"{route} {change(lost, found.error)}")
+    return [f"int8 against float: {', '.join(lines)}."] if lines else ["int8 against float: no difference shown."]
