@@ -57,7 +57,8 @@ def by_routes(given: recipe.Recipe, names: list[str], repetition: int, cache: Ca
         effort += sum(map(partial(_trained, teachers), teachers.results)) / _trained(alone, ways.called("plain"))
     engine = run(ways.stages(found, names, best, effort))
     sources = {route: _source(found, route, best) for route in names}
-    own = min(_trained(engine, source) or 1 for source in sources.values())
+    students = [sources[route] for route in ("plain", "distill", "both") if route in sources]
+    own = min((_trained(engine, source) for source in students), default=0.0) or 1.0
     return [_made(engine, route, repetition, source, own) for route, source in sources.items()]
 
 

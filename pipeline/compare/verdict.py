@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from .facts import Comparison, Fits
+from .statistics import Estimate
 
 TRAINING = ("plain", "distill", "both", "longer", "soup", "teacher", "fuse")
 """The easier to make first: what decides between routes that nothing else tells apart."""
@@ -104,30 +105,32 @@ def _beside(found: Comparison, pick: str, route: str) -> str:
 
 def _survival(found: Comparison) -> list[str]:
     """What fusing the teachers gains, and what of that reaches the student."""
-    from .text import against, change
+    from .text import against
 
     if not {"teacher", "fuse", "distill", "both"} <= set(found.routes):
         return []
     gain, kept = against(found, "fuse", "teacher", "float"), against(found, "both", "distill", "float")
-    unit = "" if found.error else " points"
+    survives = f": {kept.mean / gain.mean:.0%} survives." if gain.shown and kept.shown else "."
     lines = [
-        f"Fusing the teachers: {change(gain, found.error)}{unit} over the best single one"
-        + ("." if gain.shown else ", no difference shown.")
-        + f" Of that the student gets {change(kept, found.error)}{unit} when the fused ones teach it"
-        + (f": {kept.mean / gain.mean:.0%} survives." if gain.shown and kept.shown else
-           ", no difference shown." if not kept.shown else ".")
-    ]  # fmt: skip
+        f"Fusing the teachers: {_told(gain, found)} over the best single one. Taught by the fused ones, the student "
+        f"gets {_told(kept, found)} over one taught by the best single{survives}"
+    ]
     if "plain" in found.routes:
         room, won = against(found, "fuse", "plain", "float"), against(found, "both", "plain", "float")
-        if room.shown and won.shown:
-            lines.append(
-                f"From the student alone to the fused teachers it is {change(room, found.error)}{unit}; distilling "
-                f"brings {change(won, found.error)} of them to the student, {won.mean / room.mean:.0%}."
-            )
-        else:
-            lines.append(f"Distilling the fused teachers: {change(won, found.error)}{unit} over the student alone"
-                         + ("." if won.shown else ", no difference shown."))  # fmt: skip
+        better = (room.mean < 0) == found.error
+        share = f", {won.mean / room.mean:.0%} of the way" if room.shown and won.shown and better else ""
+        lines.append(
+            f"The fused teachers are {_told(room, found)} from the student alone; distilling them brings the student "
+            f"{_told(won, found)}{share}."
+        )
     return lines
+
+
+def _told(value: Estimate, found: Comparison) -> str:
+    from .text import change
+
+    said = change(value, found.error) + ("" if found.error else " points")
+    return said if value.shown else f"{said} (no difference shown)"
 
 
 def _quantized(found: Comparison) -> list[str]:
