@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 .DEFAULT_GOAL := help
-.PHONY: help compress plan check test tutorial lint size schema readme bench-run bench-baselines bench-slower bench-gate bench-estimates bench-ssh bench-efficientnet bench-foreign bench-emulate clean
+.PHONY: help compress plan check test tutorial lint size schema readme bench-run bench-baselines bench-distill bench-compare bench-train bench-slower bench-gate bench-estimates bench-ssh bench-efficientnet bench-foreign bench-emulate clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -62,6 +62,18 @@ bench-run: $(VENV)/.run
 # Distilled, cross-entropy and label-smoothing students at equal steps, three seeds: tests/bench/baselines.json
 bench-baselines: $(VENV)/.dev
 	$(BIN)/python -m tests.bench.baselines
+
+# Few labels, unlabelled images, averages of weights, every method and its negative controls; an hour: distill.json
+bench-distill: $(VENV)/.dev
+	$(BIN)/python -m tests.bench.distill
+
+# Distil, fuse or both on clean, noisy and uneven data, and on the watch's; an hour: tests/bench/compare.json
+bench-compare: $(VENV)/.dev
+	$(BIN)/python -m tests.bench.compare
+
+# The training loop beside a plain one, on an idle machine: tests/bench/train.json
+bench-train: $(VENV)/.dev
+	$(BIN)/python -m tests.bench.train
 
 # Does the gate see a model that does 20% more work? tests/bench/slower.json
 bench-slower: $(VENV)/.dev
