@@ -10,7 +10,7 @@ from .fuse import FuseEnsemble, FuseSoupGreedy, FuseSoupUniform
 from .load import Load
 from .prune import PruneChannels
 from .quantize import QuantizeDynamic, QuantizeStatic
-from .train import Train
+from .train import FuseEma, FuseSwa, Train
 
 TABLE: dict[str, type[Stage]] = {
     "train": Train,
@@ -18,6 +18,8 @@ TABLE: dict[str, type[Stage]] = {
     "fuse.ensemble": FuseEnsemble,
     "fuse.soup.uniform": FuseSoupUniform,
     "fuse.soup.greedy": FuseSoupGreedy,
+    "fuse.swa": FuseSwa,
+    "fuse.ema": FuseEma,
     "distill.kd": DistillKD,
     "distill.dkd": DistillDKD,
     "distill.dist": DistillDIST,

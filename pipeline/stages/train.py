@@ -15,13 +15,14 @@ if TYPE_CHECKING:
     from torch import nn
 
 
-class Train(Stage, Schedule):
-    """Train a network on labels: by cross-entropy, or the squared error of a regression."""
+class Training(Stage, Schedule):
+    """A network trained on labels: by cross-entropy, or the squared error of a regression."""
 
     gives: ClassVar = "torch"
     names: ClassVar = ("start",)
 
-    use: Literal["train"]
+    swa: ClassVar[bool] = False
+
     model: Network | None = Field(
         default=None, description="the network to train: `timm/NAME`, or a mapping with `arch`, `args`, `stride`"
     )
@@ -34,12 +35,12 @@ class Train(Stage, Schedule):
     @model_validator(mode="after")
     def _one_of_two(self) -> Self:
         if (self.model is None) == (self.start is None):
-            raise Mistake("`train` needs either a `model` or a `start`", "`model: timm/NAME` trains from scratch")
+            raise Mistake(f"`{self.use}` needs either a `model` or a `start`", "`model: timm/NAME` trains from scratch")
         return self
 
     def run(self, inputs: dict[str, Artifact], context: Context) -> Made:
         from ..losses import of_labels
-        from ..train import fit
+        from ..train import fit, reestimate
 
         seed = context.seed if self.seed is None else self.seed
         module, description = self._begin(inputs, context, seed)
@@ -53,7 +54,10 @@ class Train(Stage, Schedule):
             checkpoint=context.scratch / "checkpoint.pt",
             say=context.say,
             metric=context.metric,
+            swa=self.swa,
         )
+        if self.swa:
+            reestimate(module, context.data, seed)
         save(module, description, context.folder / "model.safetensors")
         return Made("torch")
 
@@ -66,3 +70,25 @@ class Train(Stage, Schedule):
         description = self.model.describe(context.data)
         with seeded(seed):
             return description.build(context.code), description
+
+
+class Train(Training):
+    """Train a network on labels: by cross-entropy, or the squared error of a regression."""
+
+    use: Literal["train"]
+
+
+class FuseSwa(Training):
+    """Stochastic weight averaging (Izmailov et al., 2018): train, the last quarter at a level learning rate, and keep
+    the mean of that quarter's weights; batch norm is estimated anew."""
+
+    swa: ClassVar = True
+
+    use: Literal["fuse.swa"]
+
+
+class FuseEma(Training):
+    """Train, and keep a running mean of the weights (Polyak & Juditsky, 1992), which forgets as `ema` says."""
+
+    use: Literal["fuse.ema"]
+    ema: float | None = Field(default=0.999, gt=0, lt=1, description="the decay of the running mean, a step")
