@@ -124,7 +124,7 @@ def _groups(module: nn.Module, inputs: tuple[Tensor, ...]) -> list[Group]:
 
 def _group(graph: Any, items: Any, names: dict[Any, str]) -> Group | None:
     """A group of DepGraph as the tensors that it orders; None when one of them cannot be."""
-    count = len(items[0].idxs)
+    count, state = len(items[0].idxs), graph.model.state_dict()
     found = []
     for item in items:
         layer, out = item.dep.layer, graph.is_out_channel_pruning_fn(item.dep.pruning_fn)
@@ -137,7 +137,10 @@ def _group(graph: Any, items: Any, names: dict[Any, str]) -> Group | None:
         if tensors is None or len(places) != count or len({len(each) for each in places.values()}) != 1:
             return None
         table = torch.tensor([places[root] for root in range(count)])
-        found += [Axis(names[layer] + name, dim, table) for name, dim in tensors.items()]
+        axes = [Axis(names[layer] + name, dim, table) for name, dim in tensors.items()]
+        if any(table.max() >= state[axis.name].shape[axis.dim] for axis in axes):
+            return None
+        found += axes
     return found
 
 

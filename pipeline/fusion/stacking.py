@@ -80,7 +80,9 @@ def _folded(fitted: Fit, x: np.ndarray, y: np.ndarray, folds: np.ndarray) -> Sta
 def _logistic(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     found = LogisticRegression(C=1.0, max_iter=5000).fit(x, y)
     if len(found.coef_) == 1:  # of two classes: the logit of the second
-        return np.concatenate([-found.coef_, found.coef_]) / 2, np.concatenate([-found.intercept_, found.intercept_]) / 2
+        return np.concatenate([-found.coef_, found.coef_]) / 2, np.concatenate(
+            [-found.intercept_, found.intercept_]
+        ) / 2
     return found.coef_, found.intercept_
 
 
