@@ -20,12 +20,12 @@ PARALLEL = 0.9995
 
 def weighted(states: Sequence[State], weights: Sequence[float]) -> State:
     """Σ wₖ θₖ (Wortsman et al., 2022)."""
-    return _mixed(states, lambda tensors: torch.einsum("k...,k->...", tensors, torch.tensor(weights)))
+    return _mixed(states, lambda rows: torch.tensor(weights, dtype=rows.dtype) @ rows)
 
 
 def mean(states: Sequence[State]) -> State:
     """The uniform soup (Wortsman et al., 2022)."""
-    return _mixed(states, lambda tensors: tensors.mean(0))
+    return _mixed(states, lambda rows: rows.mean(0))
 
 
 def slerp(one: State, other: State, t: float) -> State:
@@ -34,12 +34,12 @@ def slerp(one: State, other: State, t: float) -> State:
     A straight line where the two are nearly parallel, or one of them is zero.
     """
 
-    def arc(tensors: Tensor) -> Tensor:
-        cosine = _cosine(tensors[0], tensors[1])
-        if not abs(cosine) < PARALLEL or not tensors.flatten(1).any(1).all():
-            return (1 - t) * tensors[0] + t * tensors[1]
+    def arc(rows: Tensor) -> Tensor:
+        cosine = _cosine(rows[0], rows[1])
+        if abs(cosine) > PARALLEL or not rows.any(1).all():
+            return (1 - t) * rows[0] + t * rows[1]
         angle = math.acos(cosine)
-        return (math.sin((1 - t) * angle) * tensors[0] + math.sin(t * angle) * tensors[1]) / math.sin(angle)
+        return (math.sin((1 - t) * angle) * rows[0] + math.sin(t * angle) * rows[1]) / math.sin(angle)
 
     return _mixed([one, other], arc)
 
@@ -57,10 +57,9 @@ def ties(base: State, states: Sequence[State], keep: float = 0.2, scale: float =
     """
 
     def merged(deltas: Tensor) -> Tensor:
-        flat = deltas.flatten(1)
-        count = max(1, math.ceil(keep * flat.shape[1]))
-        kept = torch.zeros_like(flat).scatter(1, flat.abs().topk(count).indices, 1.0).view_as(deltas)
-        trimmed = deltas * kept
+        count = max(1, math.ceil(keep * deltas.shape[1]))
+        largest = deltas.abs().topk(count).indices
+        trimmed = torch.zeros_like(deltas).scatter(1, largest, deltas.gather(1, largest))
         agree = trimmed * trimmed.sum(0).sign() > 0
         return scale * (trimmed * agree).sum(0) / agree.sum(0).clamp(min=1)
 
@@ -95,31 +94,25 @@ def model_stock(base: State, states: Sequence[State]) -> State:
 
 
 def _mixed(states: Sequence[State], mix: Callable[[Tensor], Tensor]) -> State:
-    """`mix` takes the states' tensors of one name, (states, …), and gives one (…)."""
+    """`mix` takes the states' values of one name, (states, values), and gives one (values,)."""
     found = {}
     for name, first in states[0].items():
         if first.is_floating_point():
-            found[name] = mix(torch.stack([state[name] for state in states]).float()).to(first.dtype)
+            rows = torch.stack([state[name].float().flatten() for state in states])
+            found[name] = mix(rows).reshape(first.shape).to(first.dtype)
         else:
             found[name] = first.clone()
     return found
 
 
 def _onto(base: State, states: Sequence[State], merge: Callable[[Tensor], Tensor]) -> State:
-    """`merge` takes what the states have beyond the base, (states, …), and gives what to add to it."""
-    found = {}
-    for name, first in states[0].items():
-        if first.is_floating_point():
-            start = base[name].float()
-            mixed = start + merge(torch.stack([state[name].float() - start for state in states]))
-            # A sum of deltas may lead below 0, where no variance is.
-            found[name] = (mixed.clamp(min=0) if name.endswith("running_var") else mixed).to(first.dtype)
-        else:
-            found[name] = first.clone()
-    return found
+    """`merge` takes what the states have beyond the base, (states, values), and gives what to add to it."""
+    found = _mixed([*states, base], lambda rows: rows[-1] + merge(rows[:-1] - rows[-1]))
+    # A sum of deltas may lead below 0, where no variance is.
+    return {name: tensor.clamp(min=0) if name.endswith("running_var") else tensor for name, tensor in found.items()}
 
 
 def _cosine(one: Tensor, other: Tensor) -> float:
-    """0 when either is zero; in float64, for cosines near 1 decide."""
-    a, b = one.double().flatten(), other.double().flatten()
+    """0 when either (values,) is zero; in float64, for cosines near 1 decide."""
+    a, b = one.double(), other.double()
     return float(a @ b / (a.norm() * b.norm()).clamp(min=1e-300))

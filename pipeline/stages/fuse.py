@@ -19,18 +19,21 @@ def shares(weights: Any, info: ValidationInfo) -> Any:
     """Weights of the models beside them: one each, none negative, 1 in sum (and then exactly)."""
     if not isinstance(weights, list) or "models" not in info.data:
         return weights
-    if len(weights) != (count := len(info.data["models"])):
-        raise Mistake(f"there are {len(weights)} weights for {count} models", "write one weight for each")
-    if min(weights) < 0 or abs(sum(weights) - 1) > 1e-3:
-        raise Mistake("weights are 0 or more, and 1 in sum", f"these are {sum(weights):g} in sum")
+    count = len(info.data["models"])
+    if len(weights) != count:
+        raise Mistake(f"write {count} weights, one for each model; these are {len(weights)}")
+    if min(weights) < 0 or not abs(sum(weights) - 1) <= 1e-3:
+        help = "none is below 0" if min(weights) < 0 else f"these are {sum(weights):g} in sum"
+        raise Mistake("write weights that are 1 in sum", help)
     return [each / sum(weights) for each in weights]
 
 
 Shares = Annotated[list[float], AfterValidator(shares)]
+Fitted = Annotated[Literal["fitted", "equal"] | list[float], AfterValidator(shares)]
 
 
 class Fuse(Stage):
-    names: ClassVar = ("models",)
+    names: ClassVar[tuple[str, ...]] = ("models",)
 
     models: list[str] = Field(min_length=2, description="the names of the models to fuse")
 
@@ -88,7 +91,7 @@ class FuseEnsemble(Answers):
     version: ClassVar = 2
 
     use: Literal["fuse.ensemble"]
-    weights: Literal["fitted", "equal"] | Shares = Field(
+    weights: Fitted = Field(
         default="fitted", description="one a model, 1 in sum; or `equal`; or `fitted` to the validation labels"
     )
     of: Literal["probabilities", "logits"] = Field(default="probabilities", description="what is averaged")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
@@ -13,7 +12,7 @@ from .fuse import Fuse, Shares
 
 if TYPE_CHECKING:
     from ..fusion.mixing import State
-    from ..fusion.trials import Trials
+    from ..fusion.trials import Trial, Trials
 
 
 class Soup(Fuse):
@@ -28,7 +27,7 @@ class Soup(Fuse):
     )
     bn: Literal["best", "reestimate", "mean"] = Field(
         default="best",
-        description="batch-norm statistics: estimated anew on training examples, mixed, or what is better on validation",
+        description="batch-norm statistics: estimated anew on training data, mixed, or the better on validation",
     )
 
     def run(self, inputs: dict[str, Artifact], context: Context) -> Made:
@@ -40,11 +39,7 @@ class Soup(Fuse):
         alone = {name: trials.alone(name).goodness for name in self.models}
         barriers = trials.barriers(self.models)
         chosen = self.choose(trials)
-        if len(chosen) == 1:
-            found = trials.alone(chosen[0])
-        else:
-            base = trials.states[getattr(self, "base", chosen[0])]
-            found = trials.mixed(self.mix([trials.states[name] for name in chosen], base, context.seed))
+        found = self.trial(trials, chosen)
         trials.module.load_state_dict(found.state)
         save(trials.module.eval(), trials.description, context.folder / "model.safetensors")
         notes = {"members": chosen, "alone": alone, "barriers": barriers, "validation": found.goodness, "bn": found.bn}
@@ -54,20 +49,24 @@ class Soup(Fuse):
         """The members to mix."""
         return self.models
 
-    @abstractmethod
+    def trial(self, trials: Trials, chosen: list[str]) -> Trial:
+        """The mixture of some members; one stays as it is."""
+        if len(chosen) == 1:
+            return trials.alone(chosen[0])
+        base = trials.states[getattr(self, "base", chosen[0])]
+        return trials.mixed(self.mix([trials.states[name] for name in chosen], base, trials.context.seed))
+
     def mix(self, states: list[State], base: State, seed: int) -> State:
-        """One state of the members'; `base` is what deltas count from, if the method has them."""
+        """One state of the members', by default their mean; `base` is what deltas count from, if there are any."""
+        from ..fusion.mixing import mean
+
+        return mean(states)
 
 
 class FuseSoupUniform(Soup):
     """Uniform soup (Wortsman et al., 2022): the mean of all members' weights."""
 
     use: Literal["fuse.soup.uniform"]
-
-    def mix(self, states: list[State], base: State, seed: int) -> State:
-        from ..fusion.mixing import mean
-
-        return mean(states)
 
 
 class FuseSoupWeighted(Soup):
@@ -82,18 +81,16 @@ class FuseSoupWeighted(Soup):
         return weighted(states, self.weights)
 
 
-class FuseSoupGreedy(FuseSoupUniform):
+class FuseSoupGreedy(Soup):
     """Greedy soup (Wortsman et al., 2022): add a member, best first, only when validation accuracy does not fall."""
 
-    use: Literal["fuse.soup.greedy"]  # type: ignore[assignment]
+    use: Literal["fuse.soup.greedy"]
 
     def choose(self, trials: Trials) -> list[str]:
-        from ..fusion.mixing import mean
-
         first, *others = sorted(self.models, key=lambda name: -trials.alone(name).goodness)
         soup, best = [first], trials.alone(first).goodness
         for name in others:
-            found = trials.mixed(mean([trials.states[each] for each in (*soup, name)])).goodness
+            found = self.trial(trials, [*soup, name]).goodness
             if found >= best:
                 soup, best = [*soup, name], found
         return soup
@@ -109,7 +106,8 @@ class FuseSlerp(Soup):
     def mix(self, states: list[State], base: State, seed: int) -> State:
         from ..fusion.mixing import slerp
 
-        return slerp(*states, self.t)
+        one, other = states
+        return slerp(one, other, self.t)
 
 
 class Deltas(Soup):
