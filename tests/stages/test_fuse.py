@@ -13,7 +13,7 @@ import torch
 from pydantic import ValidationError
 
 from pipeline import onnxio, scores, zoo
-from pipeline.data import Dataset, Split
+from pipeline.data import Dataset, Split, Task
 from pipeline.errors import UserError
 from pipeline.fusion import mixing
 from pipeline.predict import predict
@@ -384,3 +384,29 @@ def test_a_stack_needs_examples_of_every_class(starts: dict[str, Artifact], digi
     without = replace(digits, splits=digits.splits | {"validation": Split(x[keep], y[keep])})
     with pytest.raises(UserError, match="validation has no example of `4`"):
         perform(stack("a", "b"), starts, without)
+
+
+@pytest.mark.parametrize("task", ["multi-label", "regression"])
+def test_other_tasks_fit_and_stack(task: Task, digits: Dataset, tmp_path: Path, perform: Perform) -> None:
+    """Odd or not and large or not; or the mean of the pixels' halves, in a unit of their own."""
+
+    def answers(x: np.ndarray[Any, Any], y: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        if task == "multi-label":
+            return np.stack([y % 2, y > 4], 1).astype(np.uint8)
+        return np.stack([1000 * part.mean((1, 2, 3)) for part in np.split(x.astype(np.float32), 2, 2)], 1)
+
+    splits = {name: Split(x, answers(x, y)) for name, (x, y) in digits.splits.items()}
+    data = replace(digits, labels=("one", "other"), splits=splits, task=task)
+    metric = METRICS["accuracy" if task == "multi-label" else "mae"]
+    inputs = {}
+    for name, seed in (("a", 1), ("b", 2)):
+        inputs[name], _ = perform(train(model=TINY, seed=seed, epochs=1), {}, data, metric=metric)
+    y = data["validation"].y
+    for stage in (ensemble("a", "b"), stack("a", "b")):
+        artifact, made = perform(stage, inputs, data, metric=metric)
+        found = logits(zoo.load(artifact.path)[0], Examples(data, "validation", 0))
+        assert found.shape == (len(y), 2)
+        assert scores.nll(found, y) <= min(made.notes["members_nll"].values()) * (1 + 1e-5)
+        onnxio.export(zoo.load(artifact.path)[0], data, tmp_path / "model.onnx")
+        told = predict(tmp_path / "model.onnx", data.input.ready(data["validation"].x[:20]))
+        np.testing.assert_allclose(told, found[:20], rtol=1e-3, atol=1e-3)
