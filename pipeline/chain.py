@@ -28,16 +28,21 @@ class Step:
     """Label of the result to work on; None for a stage that takes none."""
     named: tuple[str, ...]
     """Labels of the results that the options name."""
+    kind: Kind
+    """Of its result."""
 
 
 def steps(stages: Iterable[Stage]) -> list[Step]:
     """The chain of a checked recipe."""
     stages = list(stages)
     found: list[Step] = []
+    kinds: dict[str, Kind] = {}
     for stage, label in zip(stages, labels((stage.name, stage.use) for stage in stages), strict=True):
         above = found[-1].label if found else None
         input = (stage.input or above) if stage.takes else None
-        found.append(Step(label, stage, input, tuple(name for _, name in stage.named())))
+        named = tuple(name for _, name in stage.named())
+        kinds[label] = stage.kind_with([kinds[name] for name in named if name in kinds])
+        found.append(Step(label, stage, input, named, kinds[label]))
     return found
 
 
@@ -73,15 +78,12 @@ class _Row:
     data: dict[str, Any]
     type: type[Stage] | None
     stage: Stage | None
+    kind: Kind | None
+    """What it gives, if that can be told."""
 
     @property
     def loc(self) -> Loc:
         return ("stages", self.index)
-
-    @property
-    def kind(self) -> Kind | None:
-        """What it gives, if that can be told."""
-        return self.stage.kind if self.stage else self.type.gives if self.type else None
 
     def text(self, option: str) -> str | None:
         value = self.data.get(option)
@@ -94,7 +96,9 @@ def check(document: Document) -> Iterator[Problem]:
     A stage that is wrong in itself counts as what it says it is, so that one look finds every problem.
     """
     stages = document.data.get("stages")
-    rows = [_row(document, index, data) for index, data in enumerate(stages if isinstance(stages, list) else [])]
+    rows: list[_Row] = []
+    for index, data in enumerate(stages if isinstance(stages, list) else []):
+        rows.append(_row(document, index, data, rows))
     for row in rows:
         yield from _name(document, row, rows)
         yield from _input(document, row, rows)
@@ -107,7 +111,7 @@ def check(document: Document) -> Iterator[Problem]:
         yield problem
 
 
-def _row(document: Document, index: int, data: Any) -> _Row:
+def _row(document: Document, index: int, data: Any, above: list[_Row]) -> _Row:
     data = data if isinstance(data, dict) else {}
     use = data.get("use")
     kind = TABLE.get(use) if isinstance(use, str) else None
@@ -119,7 +123,11 @@ def _row(document: Document, index: int, data: Any) -> _Row:
         )
     except ValidationError:  # told by whoever validates the whole recipe
         stage = None
-    return _Row(index, document.place(("stages", index)).line, data, kind, stage)
+    gives = kind.gives if kind else None
+    if stage:
+        kinds = {row.text("name"): row.kind for row in above}
+        gives = stage.kind_with([found for _, name in stage.named() if (found := kinds.get(name))])
+    return _Row(index, document.place(("stages", index)).line, data, kind, stage, gives)
 
 
 def _name(document: Document, row: _Row, rows: list[_Row]) -> Iterator[Problem]:

@@ -195,14 +195,14 @@ class Engine:
         entry = self.cache.make(
             self._material(step, entries), maker, lambda: progress.advance(0, 1, "another run is making this; waiting")
         )
-        artifact = Artifact(step.stage.kind, entry.folder, entry.facts["presets"], entry.facts["notes"])
+        artifact = Artifact(step.kind, entry.folder, entry.facts["presets"], entry.facts["notes"])
         files = [
             ModelFile.model_validate(file | {"path": str(entry.folder / file["path"])}) for file in entry.facts["files"]
         ]
         facts = StageFacts(
             name=step.label,
             use=step.stage.use,
-            kind=step.stage.kind,
+            kind=step.kind,
             inputs=_sources(step),
             cached=not made,
             seconds=time.monotonic() - started,

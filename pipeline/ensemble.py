@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any, Literal
+
 import torch
 from torch import Tensor, nn
 
-_FLOOR = 1e-9
+Of = Literal["probabilities", "logits"]
+
+FLOOR = 1e-9
 """The least probability: the logarithm of exactly 0 would be −∞. A sum would do, but ONNX optimizers drop it."""
 
 
@@ -13,28 +18,53 @@ class Ensemble(nn.Module):
     """The weighted mean of the members' answers, in the form that a single network of the task answers in.
 
     single-label: log Σ wₖ softmax(zₖ), whose softmax is the mean of the probabilities; multi-label: the logit of
-    Σ wₖ sigmoid(zₖ); regression: Σ wₖ zₖ.
+    Σ wₖ sigmoid(zₖ); regression, and `of` logits: Σ wₖ zₖ.
     """
 
-    def __init__(self, members: list[nn.Module], weights: list[float], task: str = "single-label") -> None:
+    def __init__(
+        self, members: list[nn.Module], weights: list[float], task: str = "single-label", of: Of = "probabilities"
+    ) -> None:
         super().__init__()
         self.members = nn.ModuleList(members)
         self.weights = weights
         self.task = task
+        self.of = of
 
     def forward(self, *inputs: Tensor) -> Tensor:
         """One tensor (b, …) an input → (b, labels)."""
-        return blend([member(*inputs) for member in self.members], self.weights, self.task)
+        return blend([member(*inputs) for member in self.members], self.weights, self.task, self.of)
 
 
-def blend(answers: list[Tensor], weights: list[float], task: str) -> Tensor:
-    """The weighted mean of several models' answers (b, labels), as `Ensemble` says."""
-    if task == "regression":
+class Stack(nn.Module):
+    """Stacked generalisation (Wolpert, 1992): one linear layer on the members' answers, as `features` has them."""
+
+    def __init__(self, members: list[nn.Module], labels: int, task: str = "single-label") -> None:
+        super().__init__()
+        self.members = nn.ModuleList(members)
+        self.combine = nn.Linear(len(members) * labels, labels)
+        self.task = task
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        """One tensor (b, …) an input → (b, labels)."""
+        found: Tensor = self.combine(features([member(*inputs) for member in self.members], self.task))
+        return found
+
+
+def blend(answers: Sequence[Tensor], weights: Sequence[Any], task: str, of: Of = "probabilities") -> Tensor:
+    """The weighted mean of several models' answers (b, labels), as `Ensemble` says; `weights` may be a tensor's."""
+    if task == "regression" or of == "logits":
         shares = [w * z for w, z in zip(weights, answers, strict=True)]
         return sum(shares[1:], shares[0])
     if task == "multi-label":
         shares = [w * z.sigmoid() for w, z in zip(weights, answers, strict=True)]
-        mean = sum(shares[1:], shares[0]).clamp(_FLOOR, 1 - 1e-6)
+        mean = sum(shares[1:], shares[0]).clamp(FLOOR, 1 - 1e-6)
         return torch.log(mean) - torch.log(1 - mean)
     shares = [w * z.softmax(1) for w, z in zip(weights, answers, strict=True)]
-    return torch.log(sum(shares[1:], shares[0]).clamp(min=_FLOOR))
+    return torch.log(sum(shares[1:], shares[0]).clamp(min=FLOOR))
+
+
+def features(answers: Sequence[Tensor], task: str) -> Tensor:
+    """What a stack learns from, (b, members · labels): log-probabilities of a single label, else the answers."""
+    if task == "single-label":
+        answers = [torch.log(z.softmax(1).clamp(min=FLOOR)) for z in answers]
+    return torch.cat(list(answers), 1)

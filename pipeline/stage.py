@@ -7,7 +7,7 @@ from the class. Torch, onnx and the like are imported inside `run`, so that read
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -121,6 +121,10 @@ class Stage(BaseModel, ABC):
     def kind(self) -> Kind:
         """The kind of this very stage's result."""
         return self.gives
+
+    def kind_with(self, named: Sequence[Kind]) -> Kind:
+        """The kind of its result, when the models that it names are of these kinds."""
+        return self.kind
 
     def named(self) -> list[tuple[tuple[str | int, ...], str]]:
         """Every earlier result that the options name, with the path of the option."""

@@ -131,6 +131,9 @@ class Description(BaseModel):
     """torch-pruning's history, replayed on the fresh module."""
     members: list[Description] = Field(default_factory=list)
     weights: list[float] = Field(default_factory=list)
+    """Of the members; a stack has its own among the tensors."""
+    combine: Literal["probabilities", "logits", "stack"] = "probabilities"
+    """What of the members' answers is averaged, or that a linear layer stands on them."""
 
     @model_validator(mode="after")
     def _one_of_two(self) -> Self:
@@ -166,9 +169,12 @@ class Description(BaseModel):
         import torch
 
         if self.members:
-            from .ensemble import Ensemble
+            from .ensemble import Ensemble, Stack
 
-            return Ensemble([member.build(code) for member in self.members], self.weights, self.task)
+            members = [member.build(code) for member in self.members]
+            if self.combine == "stack":
+                return Stack(members, self.classes, self.task)
+            return Ensemble(members, self.weights, self.task, self.combine)
         assert self.network is not None
         if self.network.own:
             from .own_network import create

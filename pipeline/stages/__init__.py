@@ -6,18 +6,35 @@ from ..stage import Stage
 from .convert import ConvertTflite
 from .distill import DistillAT, DistillDIST, DistillDKD, DistillFitnet, DistillKD, DistillRKD
 from .export import ExportOnnx
-from .fuse import FuseEnsemble, FuseSoupGreedy, FuseSoupUniform
+from .fuse import FuseEnsemble, FuseStack
 from .load import Load
 from .prune import PruneChannels
 from .quantize import QuantizeDynamic, QuantizeStatic
+from .soup import (
+    FuseDare,
+    FuseModelStock,
+    FuseSlerp,
+    FuseSoupGreedy,
+    FuseSoupUniform,
+    FuseSoupWeighted,
+    FuseTaskArithmetic,
+    FuseTies,
+)
 from .train import FuseEma, FuseSwa, Train
 
 TABLE: dict[str, type[Stage]] = {
     "train": Train,
     "load": Load,
     "fuse.ensemble": FuseEnsemble,
+    "fuse.stack": FuseStack,
     "fuse.soup.uniform": FuseSoupUniform,
+    "fuse.soup.weighted": FuseSoupWeighted,
     "fuse.soup.greedy": FuseSoupGreedy,
+    "fuse.slerp": FuseSlerp,
+    "fuse.task_arithmetic": FuseTaskArithmetic,
+    "fuse.ties": FuseTies,
+    "fuse.dare": FuseDare,
+    "fuse.model_stock": FuseModelStock,
     "fuse.swa": FuseSwa,
     "fuse.ema": FuseEma,
     "distill.kd": DistillKD,

@@ -140,7 +140,7 @@ class Distill(Stage, Schedule):
             from ..fusion import simplex
 
             answers = [teachers.held_out(artifact, context) for artifact in artifacts]
-            shares = torch.tensor(simplex.fit(answers, data["validation"].y, data.task))
+            shares = torch.tensor(simplex.fit(answers, torch.from_numpy(data["validation"].y.copy()), data.task))
         examples = Examples.to_learn(data, self, seed, unlabelled=self.unlabelled)
         found = []
         for view in range(self.views):

@@ -1,182 +1,196 @@
-"""`fuse.*`: several models into one stronger predictor."""
+"""`fuse.*` of answers: several models of any architectures as one stronger predictor, as slow as all together."""
 
 from __future__ import annotations
 
-import copy
-from abc import abstractmethod
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field, ValidationInfo
 
-from ..errors import UserError
-from ..stage import Artifact, Context, Made, Stage
+from ..errors import Mistake, UserError
+from ..stage import Artifact, Context, Kind, Made, Stage
 from ..zoo import Description, load, save
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
     from torch import nn
 
-BARRIER = 2.0
-"""Points of validation accuracy that the midpoint of two models may fall below their mean."""
+
+def shares(weights: Any, info: ValidationInfo) -> Any:
+    """Weights of the models beside them: one each, none negative, 1 in sum (and then exactly)."""
+    if not isinstance(weights, list) or "models" not in info.data:
+        return weights
+    count = len(info.data["models"])
+    if len(weights) != count:
+        raise Mistake(f"write {count} weights, one for each model; these are {len(weights)}")
+    if min(weights) < 0 or not abs(sum(weights) - 1) <= 1e-3:
+        help = "none is below 0" if min(weights) < 0 else f"these are {sum(weights):g} in sum"
+        raise Mistake("write weights that are 1 in sum", help)
+    return [each / sum(weights) for each in weights]
+
+
+Shares = Annotated[list[float], AfterValidator(shares)]
+Fitted = Annotated[Literal["fitted", "equal"] | list[float], AfterValidator(shares)]
 
 
 class Fuse(Stage):
-    names: ClassVar = ("models",)
+    names: ClassVar[tuple[str, ...]] = ("models",)
 
     models: list[str] = Field(min_length=2, description="the names of the models to fuse")
 
 
-class FuseEnsemble(Fuse):
-    """Average the members' probabilities; any architectures, one graph, as slow as all members together."""
+class Answers(Fuse):
+    """A fusion of what the members answer."""
 
-    use: Literal["fuse.ensemble"]
+    libraries: ClassVar = ("torch", "timm", "numpy", "scipy", "scikit-learn")
 
-    def run(self, inputs: dict[str, Artifact], context: Context) -> Made:
-        from ..scores import nll
-        from ..train import Examples, logits
-
+    def members(self, inputs: dict[str, Artifact], context: Context) -> list[tuple[nn.Module, Description]]:
+        """The members with their descriptions. Raises: UserError when one is for other inputs or classes."""
         loaded = [load(inputs[name].path, context.code) for name in self.models]
         first = loaded[0][1]
-        weights = [1 / len(loaded)] * len(loaded)
+        for name, (_, found) in zip(self.models, loaded, strict=True):
+            if found.classes != first.classes:
+                raise UserError(
+                    f"`{name}` tells {found.classes} classes apart, `{self.models[0]}` {first.classes}",
+                    "fuse models of the same classes in the same order",
+                )
+            if found.takes() != first.takes():
+                raise UserError(f"`{name}` takes other inputs than `{self.models[0]}`", "fuse models of the same data")
+        return loaded
+
+    def answers(self, loaded: list[tuple[nn.Module, Description]], context: Context) -> dict[str, np.ndarray]:
+        """What each member answers to the validation examples, (n, labels), which it was not trained on."""
+        from ..train import Examples, logits
+
+        held_out = Examples(context.data.to_learn_from(), "validation", context.seed)
+        return {name: logits(module, held_out) for name, (module, _) in zip(self.models, loaded, strict=True)}
+
+    def made(
+        self, loaded: list[tuple[nn.Module, Description]], context: Context, learnt: dict[str, Any], **how: Any
+    ) -> nn.Module:
+        """The module that fuses the members as `how` describes, with what it has `learnt` itself; saved."""
+        first = loaded[0][1]
         description = Description(
             channels=first.channels,
             classes=first.classes,
             size=first.size,
             inputs=first.inputs,
             task=context.data.task,
-            members=[d for _, d in loaded],
-            weights=weights,
+            members=[each for _, each in loaded],
+            **how,
         )
         module = description.build(context.code)
-        module.load_state_dict(
-            {f"members.{k}.{name}": t for k, (m, _) in enumerate(loaded) for name, t in m.state_dict().items()}
-        )
-        held_out = Examples(context.data.to_learn_from(), "validation", context.seed)
-        labels = context.data["validation"].y
-        members = {name: nll(logits(m, held_out), labels) for name, (m, _) in zip(self.models, loaded, strict=True)}
+        tensors = {f"members.{k}.{n}": t for k, (m, _) in enumerate(loaded) for n, t in m.state_dict().items()}
+        module.load_state_dict(tensors | learnt)
         save(module.eval(), description, context.folder / "model.safetensors")
-        return Made("torch", notes={"nll": nll(logits(module, held_out), labels), "members_nll": members})
+        return module
 
 
-class Soup(Fuse):
-    """Average the weights of models that share an architecture and a start; as fast as one of them."""
+class FuseEnsemble(Answers):
+    """Average the members' answers; any architectures, one graph, as slow as all members together.
+
+    With an ONNX file among the members the result is an ONNX file.
+    """
+
+    version: ClassVar = 2
+    named_kinds: ClassVar = ("torch", "onnx")
+    libraries: ClassVar = ("torch", "timm", "numpy", "scipy", "scikit-learn", "onnx")
+
+    use: Literal["fuse.ensemble"]
+    weights: Fitted = Field(
+        default="fitted", description="one a model, 1 in sum; or `equal`; or `fitted` to the validation labels"
+    )
+    of: Literal["probabilities", "logits"] = Field(default="probabilities", description="what is averaged")
+
+    def kind_with(self, named: Sequence[Kind]) -> Kind:
+        return "onnx" if "onnx" in named else "torch"
 
     def run(self, inputs: dict[str, Artifact], context: Context) -> Made:
-        kitchen = _Kitchen({name: load(inputs[name].path, context.code) for name in self.models}, context)
-        chosen, notes = self.choose(kitchen)
-        save(kitchen.average(chosen), kitchen.description, context.folder / "model.safetensors")
-        return Made("torch", notes={"members": chosen, **notes})
-
-    @abstractmethod
-    def choose(self, kitchen: _Kitchen) -> tuple[list[str], dict[str, Any]]:
-        """The members to average, and what to tell about them."""
-
-
-class FuseSoupUniform(Soup):
-    """Uniform soup (Wortsman et al., 2022): the mean of all members' weights."""
-
-    use: Literal["fuse.soup.uniform"]
-
-    def choose(self, kitchen: _Kitchen) -> tuple[list[str], dict[str, Any]]:
-        alone = {name: kitchen.goodness([name]) for name in self.models}
-        barriers = {name: kitchen.barrier(self.models[0], name) for name in self.models[1:]}
-        return self.models, {"alone": alone, "barriers": barriers, "soup": kitchen.goodness(self.models)}
-
-
-class FuseSoupGreedy(Soup):
-    """Greedy soup (Wortsman et al., 2022): add a member, best first, only when validation accuracy does not fall."""
-
-    use: Literal["fuse.soup.greedy"]
-
-    def choose(self, kitchen: _Kitchen) -> tuple[list[str], dict[str, Any]]:
-        alone = {name: kitchen.goodness([name]) for name in self.models}
-        first, *others = sorted(self.models, key=lambda name: -alone[name])
-        barriers = {name: kitchen.barrier(first, name) for name in others}
-        soup, best = [first], alone[first]
-        for name in others:
-            found = kitchen.goodness([*soup, name])
-            if found >= best:
-                soup, best = [*soup, name], found
-        return soup, {"alone": alone, "barriers": barriers, "soup": best}
-
-
-class _Kitchen:
-    """The members of a soup, and the trials made with them on validation."""
-
-    def __init__(self, loaded: dict[str, tuple[nn.Module, Description]], context: Context) -> None:
-        # Copies: trials are put into the first module, whose own state would change with it.
-        self.states = {name: copy.deepcopy(module.state_dict()) for name, (module, _) in loaded.items()}
-        (first, self.description), *_others = loaded.values()
-        for name, (_, description) in loaded.items():
-            _check_alike(next(iter(loaded)), self.description, name, description)
-        self.context = context
-        self.module = first
-        self.tried: dict[tuple[str, ...], float] = {}
-
-    def average(self, members: list[str]) -> nn.Module:
-        """The mean of the members' weights with batch-norm statistics estimated anew; one member stays as it is."""
-        import torch
-
-        states = [self.states[name] for name in members]
-        mean = {
-            # Integers (batch-norm's counter) have no mean: they are copied.
-            name: torch.stack([state[name] for state in states]).mean(0) if tensor.is_floating_point() else tensor
-            for name, tensor in states[0].items()
-        }
-        self.module.load_state_dict(mean)
-        if len(members) > 1:
-            _reestimate(self.module, self.context)
-        return self.module.eval()
-
-    def goodness(self, members: list[str]) -> float:
-        """How good the members' average is on validation, in points of the recipe's metric."""
         from ..train import Examples, logits
 
-        key = tuple(sorted(members))
-        if key not in self.tried:
-            data = self.context.data.to_learn_from()
-            answers = logits(self.average(members), Examples(data, "validation", self.context.seed))
-            self.tried[key] = self.context.metric.goodness(answers, data["validation"].y)
-        return self.tried[key]
+        if any(inputs[name].kind == "onnx" for name in self.models):
+            return self._of_files(inputs, context)
+        loaded = self.members(inputs, context)
+        answers = self.answers(loaded, context)
+        weights = self._weights(answers, context)
+        module = self.made(loaded, context, {}, weights=weights, combine=self.of)
+        found = logits(module, Examples(context.data, "validation", context.seed))
+        return Made("torch", notes=self._notes(answers, weights, found, context))
 
-    def barrier(self, one: str, other: str) -> float:
-        """How far the midpoint falls below the mean of two members, in points; above `BARRIER` it is refused."""
-        found = (self.goodness([one]) + self.goodness([other])) / 2 - self.goodness([one, other])
-        if found > BARRIER:
-            raise UserError(
-                f"`{one}` and `{other}` do not average: their midpoint is {found:.1f} points below their mean",
-                "weights average only from a shared start; use `fuse.ensemble`, and `distill.kd` after it",
-            )
-        return found
+    def _of_files(self, inputs: dict[str, Artifact], context: Context) -> Made:
+        """One ONNX graph of the members' graphs; torch ones are exported."""
+        from .. import metadata, onnxio
+        from ..fusion.graphs import merged
+        from ..predict import predict
+
+        data = context.data
+        paths = {name: inputs[name].path for name in self.models}
+        for name in self.models:
+            if inputs[name].kind == "torch":
+                paths[name] = context.scratch / f"{name}.onnx"
+                onnxio.export(load(inputs[name].path, context.code)[0], data, paths[name])
+        answers = {}
+        for name, path in paths.items():
+            contract = metadata.read(path)
+            if contract["labels"] != list(data.labels):
+                said = f"`{name}` tells other classes apart than `{data.name}`, or in another order"
+                raise UserError(said, "fuse models of the same classes in the same order")
+            given = metadata.ready(contract, data, data.to_learn_from()["validation"].x)
+            answers[name] = metadata.told(predict(path, given), contract, data)
+        weights = self._weights(answers, context)
+        model = context.folder / "model.onnx"
+        onnxio.write(merged(list(paths.values()), weights, data, self.of), model)
+        found = predict(model, metadata.ready(metadata.read(model), data, data["validation"].x))
+        return Made("onnx", notes=self._notes(answers, weights, found, context))
+
+    def _weights(self, answers: dict[str, np.ndarray], context: Context) -> list[float]:
+        import torch
+
+        from ..fusion import simplex
+
+        if self.weights == "equal":
+            return [1 / len(answers)] * len(answers)
+        if isinstance(self.weights, list):
+            return self.weights
+        y = torch.from_numpy(context.data["validation"].y.copy())
+        return simplex.fit([torch.from_numpy(each) for each in answers.values()], y, context.data.task, self.of)
+
+    def _notes(
+        self, answers: dict[str, np.ndarray], weights: list[float], found: np.ndarray, context: Context
+    ) -> dict[str, Any]:
+        from ..scores import nll
+
+        y = context.data["validation"].y
+        return {
+            "weights": dict(zip(self.models, weights, strict=True)),
+            "nll": nll(found, y),
+            "members_nll": {name: nll(each, y) for name, each in answers.items()},
+        }
 
 
-def _check_alike(first: str, expected: Description, name: str, found: Description) -> None:
-    if expected.members or found.members:
-        raise UserError("an ensemble has no weights to average", "name its members instead")
-    if (expected.network, expected.pruned) != (found.network, found.pruned):
-        raise UserError(
-            f"`{name}` is not the architecture of `{first}`, so their weights have no mean",
-            "use `fuse.ensemble`, which takes any architectures",
+class FuseStack(Answers):
+    """A linear model on the members' answers (Wolpert, 1992), fitted to the validation labels; one graph."""
+
+    use: Literal["fuse.stack"]
+
+    def run(self, inputs: dict[str, Artifact], context: Context) -> Made:
+        import torch
+
+        from ..ensemble import features
+        from ..fusion import stacking
+        from ..scores import nll
+
+        loaded = self.members(inputs, context)
+        answers, y, task = self.answers(loaded, context), context.data["validation"].y, context.data.task
+        x = features([torch.from_numpy(each) for each in answers.values()], task).numpy()
+        found = stacking.fit(x, y, task, context.data.labels, context.seed)
+        learnt = {"combine.weight": found.weight, "combine.bias": found.bias}
+        self.made(
+            loaded, context, {name: torch.from_numpy(each).float() for name, each in learnt.items()}, combine="stack"
         )
-
-
-def _reestimate(module: nn.Module, context: Context) -> None:
-    """Batch-norm's mean and variance from one pass over the training images, each batch with equal weight."""
-    import torch
-    from torch.nn.modules.batchnorm import _BatchNorm
-
-    from ..train import Examples, Rows
-
-    norms = [layer for layer in module.modules() if isinstance(layer, _BatchNorm)]
-    momenta = [layer.momentum for layer in norms]
-    for layer in norms:
-        layer.reset_running_stats()
-        layer.momentum = None
-    examples = Examples(context.data, "train", context.seed)
-    module.train()
-    with torch.no_grad():
-        for rows in torch.arange(len(examples)).tensor_split(
-            max(1, len(examples) // 256)
-        ):  # none of them a single image
-            module(*examples.batch(Rows(rows, 0)))
-    for layer, momentum in zip(norms, momenta, strict=True):
-        layer.momentum = momentum
+        notes = {
+            "out_of_fold_nll": nll(found.out_of_fold, y),
+            "members_nll": {name: nll(each, y) for name, each in answers.items()},
+        }
+        return Made("torch", notes=notes)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -12,26 +13,44 @@ import torch
 from pydantic import ValidationError
 
 from pipeline import onnxio, scores, zoo
-from pipeline.data import Dataset
+from pipeline.data import Dataset, Split, Task
 from pipeline.errors import UserError
+from pipeline.fusion import mixing
 from pipeline.predict import predict
 from pipeline.scores import METRICS
 from pipeline.stage import Artifact
-from pipeline.stages.fuse import FuseEnsemble, FuseSoupGreedy, FuseSoupUniform, Soup
+from pipeline.stages import TABLE
+from pipeline.stages.fuse import FuseEnsemble, FuseStack
+from pipeline.stages.soup import Soup
 from pipeline.stages.train import Train
 from pipeline.train import Examples, logits
 from tests.conftest import TINY, fresh, saved
 
 Perform = Callable[..., Any]
-SOUPS = {"fuse.soup.uniform": FuseSoupUniform, "fuse.soup.greedy": FuseSoupGreedy}
+SOUPS = ("fuse.soup.uniform", "fuse.soup.greedy")
+MIXES: dict[str, dict[str, Any]] = {
+    "fuse.soup.uniform": {},
+    "fuse.soup.weighted": {"weights": [0.25, 0.75]},
+    "fuse.soup.greedy": {},
+    "fuse.slerp": {"t": 0.3},
+    "fuse.task_arithmetic": {"base": "a"},
+    "fuse.ties": {"base": "a"},
+    "fuse.dare": {"base": "a"},
+    "fuse.model_stock": {"base": "a"},
+}
+"""Every method of weights, with what it needs for two models."""
 
 
-def soup(use: str, *models: str) -> Soup:
-    return SOUPS[use].model_validate({"use": use, "models": list(models)})
+def soup(use: str, *models: str, **options: Any) -> Soup:
+    return cast("Soup", TABLE[use].model_validate({"use": use, "models": list(models)} | options))
 
 
-def ensemble(*models: str) -> FuseEnsemble:
-    return FuseEnsemble.model_validate({"use": "fuse.ensemble", "models": list(models)})
+def ensemble(*models: str, **options: Any) -> FuseEnsemble:
+    return FuseEnsemble.model_validate({"use": "fuse.ensemble", "models": list(models)} | options)
+
+
+def stack(*models: str) -> FuseStack:
+    return FuseStack.model_validate({"use": "fuse.stack", "models": list(models)})
 
 
 def train(**options: Any) -> Train:
@@ -119,7 +138,7 @@ def test_a_shared_start_averages(use: str, starts: dict[str, Artifact], digits: 
     found = 100 * scores.accuracy(
         logits(zoo.load(artifact.path)[0], Examples(digits, "validation", 0)), digits["validation"].y
     )
-    assert found == pytest.approx(notes["soup"])
+    assert found == pytest.approx(notes["validation"])
     if use == "fuse.soup.greedy":
         assert found >= max(notes["alone"].values()), "greedy never ends below its best member on validation"
 
@@ -133,16 +152,17 @@ def test_a_soup_is_the_mean_of_its_members(starts: dict[str, Artifact], digits: 
             torch.testing.assert_close(found, torch.stack([each[name] for each in members]).mean(0), msg=name)
 
 
-@pytest.mark.parametrize("use", SOUPS)
+@pytest.mark.parametrize("use", MIXES)
 def test_independent_starts_are_refused_with_advice(
     use: str, starts: dict[str, Artifact], digits: Dataset, perform: Perform
 ) -> None:
     with pytest.raises(UserError, match="do not average: their midpoint is") as error:
-        perform(soup(use, "a", "b"), starts, digits)
+        perform(soup(use, "a", "b", **MIXES[use]), starts, digits)
     (problem,) = error.value.problems
     assert "`a`" in problem.message
     assert "`b`" in problem.message
     assert "fuse.ensemble" in problem.help
+    assert "`align: rebasin`" in problem.help
 
 
 @pytest.mark.parametrize("use", SOUPS)
@@ -161,7 +181,7 @@ def test_a_pruned_model_and_its_origin_are_refused(
 
     options = {"use": "prune.channels", "ratio": "30%", "round_to": 1, "finetune": {"epochs": 0}}
     pruned, _ = perform(PruneChannels.model_validate(options), {"input": starts["a"]}, digits)
-    with pytest.raises(UserError, match="not the architecture"):
+    with pytest.raises(UserError, match="`pruned` is not pruned as `a` is"):
         perform(soup("fuse.soup.uniform", "a", "pruned"), starts | {"pruned": pruned}, digits)
 
 
@@ -171,7 +191,7 @@ def test_an_ensemble_is_the_mean_of_its_members(
     """Of any architectures; in torch, and as the one ONNX graph that it exports to."""
     other = fresh(zoo.Network(arch="timm/mobilenetv2_035"), digits, tmp_path / "other")
     inputs = {"a": starts["a"], "other": other}
-    artifact, made = perform(ensemble("a", "other"), inputs, digits)
+    artifact, made = perform(ensemble("a", "other", weights="equal"), inputs, digits)
     mean = np.mean([probabilities(each, digits) for each in inputs.values()], axis=0)
     np.testing.assert_allclose(probabilities(artifact, digits), mean, atol=1e-5)
 
@@ -189,8 +209,8 @@ def test_an_ensemble_is_the_mean_of_its_members(
 def test_an_ensemble_of_ensembles_and_no_soup_of_them(
     starts: dict[str, Artifact], few: Dataset, perform: Perform
 ) -> None:
-    inner, _ = perform(ensemble("a", "b"), starts, few)
-    outer, _ = perform(ensemble("inner", "a"), starts | {"inner": inner}, few)
+    inner, _ = perform(ensemble("a", "b", weights="equal"), starts, few)
+    outer, _ = perform(ensemble("inner", "a", weights="equal"), starts | {"inner": inner}, few)
     mean = np.mean([probabilities(inner, few), probabilities(starts["a"], few)], axis=0)
     np.testing.assert_allclose(probabilities(outer, few), mean, atol=1e-5)
     with pytest.raises(UserError, match="an ensemble has no weights to average") as error:
@@ -207,3 +227,186 @@ def test_a_set_that_leaves_one_image_over(starts: dict[str, Artifact], digits: D
 def test_one_model_is_nothing_to_fuse(models: Any) -> None:
     with pytest.raises(ValidationError):
         FuseEnsemble.model_validate({"use": "fuse.ensemble", "models": models})
+
+
+@pytest.mark.parametrize("use", MIXES)
+def test_every_method_mixes_what_shares_a_start(
+    use: str, starts: dict[str, Artifact], digits: Dataset, perform: Perform
+) -> None:
+    """As `fusion.mixing` has it, with the statistics that are better on validation."""
+    options = MIXES[use]
+    artifact, made = perform(soup(use, "c", "d", bn="mean", **options), starts, digits, seed=7)
+    base, *states = (zoo.load(starts[name].path)[0].state_dict() for name in ("a", "c", "d"))
+    functions = {
+        "fuse.soup.uniform": lambda: mixing.mean(states),
+        "fuse.soup.weighted": lambda: mixing.weighted(states, options["weights"]),
+        "fuse.soup.greedy": lambda: mixing.mean([states["cd".index(name)] for name in made.notes["members"]]),
+        "fuse.slerp": lambda: mixing.slerp(*states, options["t"]),
+        "fuse.task_arithmetic": lambda: mixing.task_arithmetic(base, states, 0.3),
+        "fuse.ties": lambda: mixing.ties(base, states, 0.2, 1.0),
+        "fuse.dare": lambda: mixing.dare(base, states, 0.5, 1.0, 7),
+        "fuse.model_stock": lambda: mixing.model_stock(base, states),
+    }
+    expected = functions[use]()
+    for name, found in zoo.load(artifact.path)[0].state_dict().items():
+        torch.testing.assert_close(found, expected[name], msg=name)
+    assert set(made.notes["barriers"]) == {"d"}
+    assert made.notes["bn"] == ("mean" if len(made.notes["members"]) == 2 else None)
+    reached = made.notes["validation"]
+    _, best = perform(soup(use, "c", "d", **options), starts, digits, seed=7)
+    assert best.notes["validation"] >= reached
+
+
+def test_rebasin_lowers_the_barrier_of_independent_starts(
+    starts: dict[str, Artifact], digits: Dataset, perform: Perform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pipeline.fusion import trials
+
+    monkeypatch.setattr(trials, "BARRIER", 200.0)
+    found = {
+        align: perform(soup("fuse.soup.uniform", "a", "b", align=align), starts, digits)[1].notes["barriers"]["b"]
+        for align in (None, "rebasin")
+    }
+    assert found["rebasin"] < found[None] - 5
+
+
+def test_advice_for_what_is_aligned_already(
+    starts: dict[str, Artifact], digits: Dataset, perform: Perform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pipeline.fusion import trials
+
+    monkeypatch.setattr(trials, "BARRIER", -200.0)
+    with pytest.raises(UserError, match="do not average") as error:
+        perform(soup("fuse.soup.uniform", "a", "b", align="rebasin"), starts, digits)
+    (problem,) = error.value.problems
+    assert "fuse.ensemble" in problem.help
+    assert "rebasin" not in problem.help
+
+
+def test_a_base_in_another_order_follows_the_members(
+    starts: dict[str, Artifact], digits: Dataset, tmp_path: Path, perform: Perform
+) -> None:
+    """Odd channel counts as well; deltas from a base whose channels stand elsewhere would be noise."""
+    from pipeline.fusion import rebasin
+
+    args = {"layers": [1, 1, 1, 1], "channels": [7, 13, 11, 9], "stem_width": 7}
+    base, _ = perform(train(model={"arch": "timm/resnet18", "args": args}), {}, digits)
+    made = {"base": base}
+    for name, seed in (("one", 3), ("two", 4)):
+        made[name], _ = perform(train(start="base", seed=seed, epochs=1, lr=0.001), made, digits)
+    module, description = zoo.load(base.path)
+    state = module.state_dict()
+    for group in rebasin.permutable(module, description.example()):
+        state = rebasin.reordered(state, group, torch.arange(len(group[0].places)).flip(0))
+    module.load_state_dict(state)
+    shuffled = made | {"base": saved(module, description, tmp_path / "shuffled")}
+    options = {"base": "base", "align": "rebasin", "bn": "mean"}
+    found = [
+        zoo.load(perform(soup("fuse.ties", "one", "two", **options), each, digits)[0].path)[0].state_dict()
+        for each in (made, shuffled)
+    ]
+    for name, tensor in found[0].items():
+        torch.testing.assert_close(found[1][name], tensor, msg=name)
+
+
+def test_other_shapes_are_refused(
+    starts: dict[str, Artifact], digits: Dataset, tmp_path: Path, perform: Perform
+) -> None:
+    network = zoo.Network.model_validate(TINY)
+    description = network.describe(digits).model_copy(update={"classes": 7})
+    other = saved(description.build(), description, tmp_path / "other")
+    wrong = "2 tensors of `other` have other shapes than in `a`: `fc.weight` is 7×32, not 10×32"
+    with pytest.raises(UserError, match=wrong):
+        perform(soup("fuse.soup.uniform", "a", "other"), starts | {"other": other}, digits)
+    with pytest.raises(UserError, match="`other` tells 7 classes apart, `a` 10"):
+        perform(ensemble("a", "b", "other"), starts | {"other": other}, digits)
+
+
+def test_slerp_is_between_two() -> None:
+    with pytest.raises(ValidationError, match="models"):
+        soup("fuse.slerp", "a", "b", "c")
+
+
+@pytest.mark.parametrize("weights", [[1.0], [0.5, 0.25, 0.25], [0.5, 0.6], [1.5, -0.5], [float("nan"), 1.0]])
+@pytest.mark.parametrize("use", ["fuse.soup.weighted", "fuse.ensemble"])
+def test_weights_that_are_no_weights(use: str, weights: list[float]) -> None:
+    with pytest.raises(ValidationError, match=r"write 2 weights|1 in sum"):
+        TABLE[use].model_validate({"use": use, "models": ["a", "b"], "weights": weights})
+
+
+def test_fitted_weights_are_no_worse_than_any_member_or_the_mean(
+    starts: dict[str, Artifact], digits: Dataset, tmp_path: Path, perform: Perform
+) -> None:
+    inputs = starts | {"fresh": fresh(zoo.Network(arch="timm/mobilenetv2_035"), digits, tmp_path / "fresh")}
+    models = ("fresh", "a", "b", "c")
+    _, equal = perform(ensemble(*models, weights="equal"), inputs, digits)
+    for of in ("probabilities", "logits"):
+        artifact, made = perform(ensemble(*models, of=of), inputs, digits)
+        weights = made.notes["weights"]
+        assert list(weights) == list(models)
+        assert sum(weights.values()) == pytest.approx(1)
+        assert weights["fresh"] < 0.05, "it has learnt nothing"
+        assert made.notes["nll"] <= min(made.notes["members_nll"].values())
+        assert made.notes["nll"] < equal.notes["nll"]
+        held_out, y = Examples(digits, "validation", 0), digits["validation"].y
+        assert scores.nll(logits(zoo.load(artifact.path)[0], held_out), y) == pytest.approx(made.notes["nll"])
+
+
+def test_given_weights_and_logits(starts: dict[str, Artifact], digits: Dataset, perform: Perform) -> None:
+    artifact, made = perform(ensemble("a", "b", weights=[0.2, 0.8], of="logits"), starts, digits)
+    assert made.notes["weights"] == {"a": pytest.approx(0.2), "b": pytest.approx(0.8)}
+    found, one, two = (
+        logits(zoo.load(each.path)[0], Examples(digits, "test", 0)) for each in (artifact, starts["a"], starts["b"])
+    )
+    np.testing.assert_allclose(found, 0.2 * one + 0.8 * two, atol=1e-4)
+
+
+def test_a_stack_is_one_graph_and_better_than_its_members(
+    starts: dict[str, Artifact], digits: Dataset, tmp_path: Path, perform: Perform
+) -> None:
+    artifact, made = perform(stack("a", "b"), starts, digits)
+    module, description = zoo.load(artifact.path)
+    assert description.combine == "stack"
+    y = digits["validation"].y
+    fitted = scores.nll(logits(module, Examples(digits, "validation", 0)), y)
+    assert fitted <= min(made.notes["members_nll"].values())
+    assert fitted < made.notes["out_of_fold_nll"] < 2
+    onnxio.export(zoo.load(artifact.path)[0], digits, tmp_path / "model.onnx")
+    answers = predict(tmp_path / "model.onnx", digits.input.ready(digits["test"].x[:40]))
+    np.testing.assert_allclose(answers, logits(module, Examples(digits, "test", 0))[:40], atol=1e-3)
+    with pytest.raises(UserError, match="`stack` is an ensemble"):
+        perform(soup("fuse.soup.uniform", "a", "stack"), starts | {"stack": artifact}, digits)
+
+
+def test_a_stack_needs_examples_of_every_class(starts: dict[str, Artifact], digits: Dataset, perform: Perform) -> None:
+    x, y = digits["validation"]
+    keep = y != 4
+    without = replace(digits, splits=digits.splits | {"validation": Split(x[keep], y[keep])})
+    with pytest.raises(UserError, match="validation has no example of `4`"):
+        perform(stack("a", "b"), starts, without)
+
+
+@pytest.mark.parametrize("task", ["multi-label", "regression"])
+def test_other_tasks_fit_and_stack(task: Task, digits: Dataset, tmp_path: Path, perform: Perform) -> None:
+    """Odd or not and large or not; or the mean of the pixels' halves, in a unit of their own."""
+
+    def answers(x: np.ndarray[Any, Any], y: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        if task == "multi-label":
+            return np.stack([y % 2, y > 4], 1).astype(np.uint8)
+        return np.stack([1000 * part.mean((1, 2, 3)) for part in np.split(x.astype(np.float32), 2, 2)], 1)
+
+    splits = {name: Split(x, answers(x, y)) for name, (x, y) in digits.splits.items()}
+    data = replace(digits, labels=("one", "other"), splits=splits, task=task)
+    metric = METRICS["accuracy" if task == "multi-label" else "mae"]
+    inputs = {}
+    for name, seed in (("a", 1), ("b", 2)):
+        inputs[name], _ = perform(train(model=TINY, seed=seed, epochs=1), {}, data, metric=metric)
+    y = data["validation"].y
+    for stage in (ensemble("a", "b"), stack("a", "b")):
+        artifact, made = perform(stage, inputs, data, metric=metric)
+        found = logits(zoo.load(artifact.path)[0], Examples(data, "validation", 0))
+        assert found.shape == (len(y), 2)
+        assert scores.nll(found, y) <= min(made.notes["members_nll"].values()) * (1 + 1e-5)
+        onnxio.export(zoo.load(artifact.path)[0], data, tmp_path / "model.onnx")
+        told = predict(tmp_path / "model.onnx", data.input.ready(data["validation"].x[:20]))
+        np.testing.assert_allclose(told, found[:20], rtol=1e-3, atol=1e-3)
