@@ -157,7 +157,11 @@ def _input(document: Document, row: _Row, rows: list[_Row]) -> Iterator[Problem]
             help = _bridge(got, takes, above, name)
             yield Problem(f"`{use}` takes {A[takes]}, but `{name}` is {A[got]}", help, place)
     elif not above:
-        starts = [f"`- use: {each}`" for each, kind in TABLE.items() if kind.takes is None and not _needs_names(kind)]
+        starts = [
+            f"`- use: {each}`"
+            for each, kind in TABLE.items()
+            if kind.takes is None and not _needs_names(kind) and "." not in each
+        ]
         help = "start with " + " or ".join(starts)
         yield Problem(f"`{use}` takes {A[takes]}, but no stage stands above it", help, place)
     elif (got := above[-1].kind) not in (takes, None):

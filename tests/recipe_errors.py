@@ -45,7 +45,7 @@ mine.yaml:5:38: unknown option `epoch`
 mine.yaml:4:10: missing option `teacher`
    4 |   - use: distill.kd
      |          ^^^^^^^^^^
-     = help: the name of the teacher, or of several whose probabilities are averaged""",
+     = help: the name of the teacher, a torch or an ONNX model, or of several""",
     ),
     "wrong unit": (
         HEAD
@@ -185,12 +185,13 @@ mine.yaml:6:34: `prune.channels` takes a torch model, but `graph` is an ONNX mod
         HEAD
         + TRAINED
         + """\
-  - {use: export.onnx, name: graph}
+  - {use: export.onnx}
+  - {use: convert.tflite, name: graph}
   - {use: distill.kd, student: timm/resnet18, teacher: graph}
 """,
         """\
-mine.yaml:6:56: `teacher` takes a torch model, but `graph` is an ONNX model
-   6 |   - {use: distill.kd, student: timm/resnet18, teacher: graph}
+mine.yaml:7:56: `teacher` takes a torch model or an ONNX model, but `graph` is a TFLite model
+   7 |   - {use: distill.kd, student: timm/resnet18, teacher: graph}
      |                                                        ^^^^^
      = help: name a result from before the export""",
     ),

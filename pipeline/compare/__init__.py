@@ -85,7 +85,7 @@ def _repeated(
     """Every repetition, as many at once as there are cores, each with its share of them; or a child's exit code."""
     cores = machine.machine().cores
     at_once = min(seeds, cores)
-    environment = os.environ | {"OMP_NUM_THREADS": str(max(1, cores // at_once))}
+    odd = seeds % at_once  # so many are left over in the last round, and have the cores for themselves
     failed: list[int] = []
     with tempfile.TemporaryDirectory() as folder:
 
@@ -99,6 +99,8 @@ def _repeated(
             command += ["--limit", str(limit)] if limit else []
             if failed:
                 return failed[0], output
+            share = cores // (odd if odd and repetition >= seeds - odd else at_once)
+            environment = os.environ | {"OMP_NUM_THREADS": str(max(1, share))}
             code = subprocess.run(command, env=environment, check=False).returncode
             if code:
                 failed.append(code)  # no use in beginning another one

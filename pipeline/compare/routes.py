@@ -39,6 +39,8 @@ class Parts:
     """Name of what fuses them."""
     distill: dict[str, Any]
     quantize: dict[str, Any]
+    files: set[str]
+    """Names of those teachers that are ONNX files already."""
 
 
 def parts(recipe: Recipe) -> Parts:
@@ -64,6 +66,7 @@ def parts(recipe: Recipe) -> Parts:
     quantize: dict[str, Any] = next(
         (given[i] for i, step in enumerate(steps) if step.stage.use == "quantize.static"), {}
     )
+    files = {names[step.label] for step in steps[:found] if step.kind == "onnx"}
     quantize = {"use": "quantize.static", **{k: v for k, v in quantize.items() if k not in ("name", "input")}}
     return Parts(
         upstream,
@@ -71,6 +74,7 @@ def parts(recipe: Recipe) -> Parts:
         names[fusion.label] if fusion else None,
         dict(given[found]),
         quantize,
+        files,
     )
 
 
@@ -126,10 +130,22 @@ def stages(found: Parts, routes: list[str], best: str, effort: float) -> list[di
     if "both" in routes:
         made.append({**found.distill, "name": called("both"), "teacher": found.fused})
     for route in routes:
-        source = {"teacher": best, "fuse": found.fused}.get(route, called(route))
-        made.append({"use": "export.onnx", "name": f"{route}-float", "input": source})
-        made.append({**found.quantize, "name": f"{route}-int8", "input": f"{route}-float"})
+        source, file = source_of(found, route, best), float_of(found, route, best)
+        if file != source:
+            made.append({"use": "export.onnx", "name": file, "input": source})
+        made.append({**found.quantize, "name": f"{route}-int8", "input": file})
     return made
+
+
+def source_of(found: Parts, route: str, best: str) -> str:
+    """The name of a route's model."""
+    return {"teacher": best, "fuse": found.fused or ""}.get(route, called(route))
+
+
+def float_of(found: Parts, route: str, best: str) -> str:
+    """The name of its float ONNX file, which may be the model itself."""
+    source = source_of(found, route, best)
+    return source if source in found.files else f"{route}-float"
 
 
 def called(route: str) -> str:

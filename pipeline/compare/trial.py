@@ -56,38 +56,40 @@ def by_routes(given: recipe.Recipe, names: list[str], repetition: int, cache: Ca
         alone = run(ways.stages(found, ["plain"], best, effort))
         effort += sum(map(partial(_trained, teachers), teachers.results)) / _trained(alone, ways.called("plain"))
     engine = run(ways.stages(found, names, best, effort))
-    sources = {route: _source(found, route, best) for route in names}
+    sources = {route: ways.source_of(found, route, best) for route in names}
+    floats = {route: engine.results[ways.float_of(found, route, best)] for route in names}
+    strongest = max(floats.values(), key=lambda each: _goodness(engine, each, "validation"))
+    reference = _answers(strongest, strongest.facts.files[0])
     students = [sources[route] for route in ("plain", "distill", "both") if route in sources]
     own = min((_trained(engine, source) for source in students), default=0.0) or 1.0
-    return [_made(engine, route, repetition, source, own) for route, source in sources.items()]
+    return [
+        _made(engine, route, source, floats[route], reference).model_copy(
+            update={
+                "repetition": repetition,
+                "effort": sum(_trained(engine, label) for label in _before(engine, source)) / own,
+            }
+        )
+        for route, source in sources.items()
+    ]
 
 
-def _source(found: ways.Parts, route: str, best: str) -> str:
-    return {"teacher": best, "fuse": found.fused or ""}.get(route, ways.called(route))
-
-
-def _made(engine: Engine, route: str, repetition: int, source: str, own: float) -> Made:
+def _made(engine: Engine, route: str, source: str, file: Result, reference: np.ndarray) -> Made:
+    """A route, of the first repetition; `reference` is what the strongest model answers."""
     result = engine.results[source]
-    ends = {FLOAT: engine.results[f"{route}-{FLOAT}"], INT8: engine.results[f"{route}-{INT8}"]}
+    ends = {FLOAT: file, INT8: engine.results[f"{route}-{INT8}"]}
     files = {which: each.facts.files[0] for which, each in ends.items()}
     answers = {which: _answers(each, files[which]) for which, each in ends.items()}
     y = engine.data["test"].y
-    strongest = max(
-        (each for label, each in engine.results.items() if label.endswith(f"-{FLOAT}")),
-        key=lambda each: _goodness(engine, each, "validation"),
-    )
-    reference = _answers(strongest, strongest.facts.files[0])
-    chain = _before(engine, source)
     return Made(
         route=route,
-        repetition=repetition,
+        repetition=0,
         parameters=result.facts.parameters,
         macs=result.facts.macs,
-        passes=_passes(zoo.read(result.artifact.path)[0]),
+        passes=_passes(engine, source),
         files=files,
         agreement={which: agreement(each, reference, y) for which, each in answers.items()},
         recalls={which: _recalls(each, y, engine.data.labels) for which, each in answers.items()},
-        effort=sum(_trained(engine, label) for label in chain) / own,
+        effort=0.0,
     )
 
 
@@ -108,10 +110,18 @@ def _recalls(answers: np.ndarray, y: np.ndarray, labels: tuple[str, ...]) -> dic
     return {label: float((told[y == k] == k).mean()) for k, label in enumerate(labels) if (y == k).any()}
 
 
-def _passes(description: zoo.Description | None) -> int:
-    if description is None or not description.members:
-        return 1
-    return sum(map(_passes, description.members))
+def _passes(engine: Engine, label: str) -> int:
+    """Networks that an answer takes."""
+    step = next(step for step in engine.recipe.steps() if step.label == label)
+    if step.stage.use in ("fuse.ensemble", "fuse.stack"):
+        return sum(_passes(engine, name) for name in step.named)
+    artifact = engine.results[label].artifact
+    return _networks(zoo.read(artifact.path)[0]) if artifact.kind == "torch" else 1
+
+
+def _networks(description: zoo.Description | None) -> int:
+    """Those of a file that was loaded."""
+    return sum(map(_networks, description.members)) if description and description.members else 1
 
 
 def _before(engine: Engine, label: str) -> set[str]:

@@ -43,7 +43,7 @@ class Fuse(Stage):
 class Answers(Fuse):
     """A fusion of what the members answer."""
 
-    libraries: ClassVar = ("torch", "timm", "numpy", "scipy", "scikit-learn")
+    libraries: ClassVar[tuple[str, ...]] = ("torch", "timm", "numpy", "scipy", "scikit-learn")
 
     def members(self, inputs: dict[str, Artifact], context: Context) -> list[tuple[nn.Module, Description]]:
         """The members with their descriptions. Raises: UserError when one is for other inputs or classes."""
