@@ -41,6 +41,15 @@ task.data           digits         recipe   the name of a data set, or a folder 
 task.metric         accuracy       default  what a model is scored by, or `./my_metric.py:f` of your
                                             own
 task.seed           0              default  of every random choice
+task.examples       —              default  learn from so many training examples only
+task.labels         —              default  keep the labels of so many; `distill` learns from the
+                                            others without them
+task.unlabelled     —              default  more examples, without labels, for `distill` to learn
+                                            from: as `data` of your own
+task.label_noise    —              default  replace this share of the training labels by wrong ones,
+                                            to see who copes, such as 30%
+task.imbalance      —              default  thin the training classes out, from the first to the
+                                            last, to see who copes, such as 50:1
 reference           base           default  the result that accuracy drops count from; by default
                                             the first distillation's teacher, or else what the first
                                             stage that changes a model works on
@@ -53,13 +62,27 @@ targets             [desk.yaml]    recipe   names of target profiles, or paths t
 
 stages.base  train
   epochs            3              --set    passes over the training images
-  batch             128            default  images a step
-  lr                0.0001         recipe   highest learning rate of the one-cycle schedule (AdamW)
+  batch             128            default  images a step, over all processes
+  accumulate        1              default  batches whose gradients are averaged for one step
+  lr                0.0001         recipe   highest learning rate of the schedule (AdamW)
+  schedule          one-cycle      default  how the learning rate goes: up and down, down, or level
+                                            (one-cycle, cosine, constant)
   weight_decay      0.05           default  AdamW's decoupled weight decay
+  precision         fp32           default  of the forward and backward pass; `fp16` needs a GPU
+                                            (fp32, bf16, fp16)
   flip              true           default  mirror half of the images left to right
   shift             2              default  move each image by up to this many pixels each way
+  augment           []             default  torchvision's: `rotate` by up to 15°, `crop` to 60% or
+                                            more, `jitter` of brightness and contrast, `trivial`
+                                            (TrivialAugment), `erase` a rectangle in one image of
+                                            four
+  mixup             0.0            default  α of mixup (Zhang et al., 2018); 0.2 is usual, 0 is none
   balance           —              default  rare classes count more in the loss, or are drawn more
                                             often (weights, sampling)
+  ema               —              default  keep a running mean of the weights with this decay, such
+                                            as 0.999
+  patience          —              default  stop after so many epochs without a better validation;
+                                            the best one is kept
   model             timm/resnet18  recipe   the network to train: `timm/NAME`, or a mapping with
                                             `arch`, `args`, `stride`
   start             —              default  the name of an earlier result to train further, instead
@@ -97,30 +120,46 @@ prune.channels: Remove whole channels by DepGraph (Fang et al., 2023), then fine
 distillation.
 It takes a torch model and gives a torch model.
 
-option                 default  meaning
-name                   —        what later stages call the result
-input                  —        the result to work on; by default the one above
-ratio                  30%      share of the channels removed; parameters fall by about twice as
-                                much
-round_to               8        channel counts stay multiples of this: others run slower (1 or more)
-everywhere             false    rank channels over the whole network instead of in each layer
-finetune                        training after pruning
-finetune.epochs        3        passes over the training images; 0 leaves the model as pruned (0 or
-                                more)
-finetune.batch         128      images a step (2 or more)
-finetune.lr            0.001    highest learning rate of the one-cycle schedule (AdamW) (more than
-                                0)
-finetune.weight_decay  0.05     AdamW's decoupled weight decay (0 or more)
-finetune.flip          true     mirror half of the images left to right
-finetune.shift         2        move each image by up to this many pixels each way (0 or more)
-finetune.balance       —        rare classes count more in the loss, or are drawn more often
-                                (weights, sampling)
-finetune.views         4        augmented views of each image that the teacher is asked about (1 or
-                                more)
-finetune.temperature   2.0      softens both answers (more than 0)
-finetune.kd_weight     0.9      weight of the divergence; labels get the rest (0 or more, 1 or less)
-teacher                —        the name of the model to distil from; by default the one before
-                                pruning"""
+option                 default    meaning
+name                   —          what later stages call the result
+input                  —          the result to work on; by default the one above
+ratio                  30%        share of the channels removed; parameters fall by about twice as
+                                  much
+round_to               8          channel counts stay multiples of this: others run slower (1 or
+                                  more)
+everywhere             false      rank channels over the whole network instead of in each layer
+finetune                          training after pruning
+finetune.epochs        3          passes over the training images; 0 leaves the model as pruned (0
+                                  or more)
+finetune.batch         128        images a step, over all processes (2 or more)
+finetune.accumulate    1          batches whose gradients are averaged for one step (1 or more)
+finetune.lr            0.001      highest learning rate of the one-cycle schedule (AdamW) (more than
+                                  0)
+finetune.schedule      one-cycle  how the learning rate goes: up and down, down, or level (one-
+                                  cycle, cosine, constant)
+finetune.weight_decay  0.05       AdamW's decoupled weight decay (0 or more)
+finetune.precision     fp32       of the forward and backward pass; `fp16` needs a GPU (fp32, bf16,
+                                  fp16)
+finetune.flip          true       mirror half of the images left to right
+finetune.shift         2          move each image by up to this many pixels each way (0 or more)
+finetune.augment       []         torchvision's: `rotate` by up to 15°, `crop` to 60% or more,
+                                  `jitter` of brightness and contrast, `trivial` (TrivialAugment),
+                                  `erase` a rectangle in one image of four
+finetune.mixup         0.0        α of mixup (Zhang et al., 2018); 0.2 is usual, 0 is none (0 or
+                                  more)
+finetune.balance       —          rare classes count more in the loss, or are drawn more often
+                                  (weights, sampling)
+finetune.ema           —          keep a running mean of the weights with this decay, such as 0.999
+                                  (more than 0, less than 1)
+finetune.patience      —          stop after so many epochs without a better validation; the best
+                                  one is kept (1 or more)
+finetune.views         4          augmented views of each image that the teacher is asked about (1
+                                  or more)
+finetune.temperature   2.0        softens both answers (more than 0)
+finetune.kd_weight     0.9        weight of the divergence; labels get the rest (0 or more, 1 or
+                                  less)
+teacher                —          the name of the model to distil from; by default the one before
+                                  pruning"""
     )
 
 

@@ -1,0 +1,95 @@
+"""What a recipe offers to compare, as stages of its own; and what it cannot."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pipeline import recipe
+from pipeline.compare import routes
+from pipeline.errors import UserError
+from tests.conftest import TINY
+
+NET = str(TINY["arch"])
+HEAD = f"""\
+name: a
+task: {{data: digits, seed: 7}}
+stages:
+  - {{use: train, name: one, model: {NET}, epochs: 4}}
+  - {{use: train, name: two, model: {NET}, epochs: 4, seed: 1}}
+"""
+TAIL = f"""\
+  - {{use: fuse.ensemble, name: both, models: [one, two]}}
+  - {{use: distill.kd, student: {NET}, teacher: both, epochs: 6, lr: 0.01, temperature: 2}}
+  - {{use: prune.channels, ratio: 30%}}
+  - {{use: export.onnx}}
+  - {{use: quantize.static, samples: 64}}
+"""
+
+
+def read(tmp_path: Path, text: str) -> recipe.Recipe:
+    path = tmp_path / "a.yaml"
+    path.write_text(text)
+    return recipe.load(path)
+
+
+def test_the_parts_of_a_recipe(tmp_path: Path) -> None:
+    found = routes.parts(read(tmp_path, HEAD + "  - {use: train, name: other, model: timm/resnet34}\n" + TAIL))
+    assert found.members == ["one", "two"]
+    assert found.fused == "both"
+    assert [each["name"] for each in found.upstream] == ["one", "two", "both"], "what nothing needs is left out"
+    assert found.quantize == {"use": "quantize.static", "samples": 64}
+
+
+def test_every_route_is_stages_that_a_recipe_may_have(tmp_path: Path) -> None:
+    given = read(tmp_path, HEAD + TAIL)
+    found = routes.parts(given)
+    stages = routes.stages(found, list(routes.ROUTES), "two", 3.5)
+    checked = recipe.checked(routes.document(given, stages, 2))
+    by_name = {stage.name: stage for stage in checked.stages}
+    assert by_name["route-plain"].epochs == by_name["route-distill"].epochs == 6  # type: ignore[union-attr]
+    assert by_name["route-plain"].lr == 0.01  # type: ignore[union-attr]
+    assert by_name["route-longer"].epochs == 21  # type: ignore[union-attr]
+    assert by_name["route-distill"].teacher == "two"  # type: ignore[union-attr]
+    assert by_name["route-both"].teacher == "both"  # type: ignore[union-attr]
+    assert {f"{name}-int8" for name in routes.ROUTES} <= set(by_name)
+    seeds = {name: getattr(stage, "seed", None) for name, stage in by_name.items()}
+    assert (seeds["one"], seeds["two"], seeds["route-plain"]) == (2007, 2001, 2007)
+    assert checked.task == given.task, "the data stay, whatever the seeds"
+
+
+def test_the_first_repetition_is_the_recipe_as_it_is(tmp_path: Path) -> None:
+    given = read(tmp_path, HEAD + TAIL)
+    checked = recipe.checked(routes.document(given, routes.parts(given).upstream, 0))
+    assert checked.stages == given.stages[:3], "so that its results are in the cache already"
+
+
+def test_without_fusion_there_is_nothing_to_fuse(tmp_path: Path) -> None:
+    text = HEAD + TAIL.replace("teacher: both", "teacher: one").replace(TAIL.splitlines()[0] + "\n", "")
+    found = routes.parts(read(tmp_path, text))
+    assert (found.members, found.fused) == (["one"], None)
+    assert routes.wanted(None, found) == ["plain", "distill", "teacher"]
+    with pytest.raises(UserError, match="`both` needs a `fuse"):
+        routes.wanted("plain,both", found)
+
+
+def test_what_cannot_be_compared_is_told(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="has no `distill") as error:
+        routes.parts(read(tmp_path, HEAD))
+    assert "a.yaml:4" in str(error.value)
+    with pytest.raises(UserError, match="no route `plan`"):
+        routes.wanted("plan", routes.parts(read(tmp_path, HEAD + TAIL)))
+
+
+def test_a_stage_without_a_name_gets_one(tmp_path: Path) -> None:
+    text = (
+        HEAD
+        + f"""\
+  - {{use: prune.channels, input: one, name: small, ratio: 10%}}
+  - {{use: distill.kd, student: {NET}, teacher: [small, two]}}
+"""
+    )
+    found = routes.parts(read(tmp_path, text))
+    assert found.members == ["small", "two"]
+    assert found.upstream[-1]["input"] == "one"
