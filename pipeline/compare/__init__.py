@@ -17,7 +17,7 @@ from ..bench import pairs
 from ..cache import Cache
 from ..engine import Engine
 from ..errors import UserError
-from ..facts import Report, Samples, StageFacts
+from ..facts import ModelFile, Report, Runtime, Samples, StageFacts
 from ..paths import replacing
 from ..recipe import Recipe, load
 from ..target import Target
@@ -27,10 +27,11 @@ from . import text
 from .facts import Comparison, Fits, Made
 
 FILE = "compare.json"
-PROCESSES, ROUNDS = 6, 60
-"""The table's times: fresh processes, and rounds of each, side by side."""
-JUDGED = ("size", "latency", "memory")
-"""Budgets that a route may fail; what accuracy it has is the question."""
+PROCESSES, ROUNDS = 6, 100
+"""Fresh processes, and rounds of each, in which all files are timed side by side."""
+REFERENCE_PROCESSES, REFERENCE_ROUNDS = 4, 30
+JUDGED = ("size", "latency")
+"""Budgets that a route may fail; what accuracy it has is the question, and memory `edgepress run` measures."""
 
 
 def compare(
@@ -51,10 +52,12 @@ def compare(
     found = ways.parts(recipe)
     names = ways.wanted(routes, found)
     judge = _target(recipe, target)
+    engine = Engine(recipe, Cache(cache), limit)
+    _ = engine.data, engine.metric  # what is wrong with them is told once, before processes begin
     lines = _repeated(recipe, path, changes, names, seeds, limit, cache)
     if isinstance(lines, int):
         return lines
-    comparison = _measured(recipe, Engine(recipe, Cache(cache), limit), names, lines, judge, price)
+    comparison = _measured(recipe, engine, names, lines, judge, price)
     with replacing(runs / recipe.name / FILE) as temporary:
         temporary.write_text(comparison.model_dump_json(), encoding="utf-8")
     print(comparison.model_dump_json(indent=1) if json else text.render(comparison), end="")
@@ -117,8 +120,8 @@ def _measured(
     recipe: Recipe, engine: Engine, names: list[str], made: list[Made], target: Target | None, price: float | None
 ) -> Comparison:
     first = [each for each in made if each.repetition == 0]
-    files = [file.path for each in first for file in each.files.values()]
-    samples = pairs.measure([pairs.Model(file, Path(file)) for file in files], looks=(PROCESSES,), rounds=ROUNDS)
+    files = [file for each in first for file in each.files.values()]
+    samples, references = _timed(files, engine, target)
     train = engine.data["train"].y
     comparison = Comparison(
         name=recipe.name,
@@ -151,7 +154,7 @@ def _measured(
     )
     if target is None:
         return comparison
-    fits = tuple(fit for each in first for fit in _fits(each, comparison, engine, target))
+    fits = tuple(fit for each in first for fit in _fits(each, comparison, target, references))
     return comparison.model_copy(update={"target": target.name, "fits": fits})
 
 
@@ -162,27 +165,38 @@ def _counted(y: Any, labels: tuple[str, ...]) -> dict[str, int]:
     return {label: int((y == k).sum()) for k, label in enumerate(labels)}
 
 
-def _fits(made: Made, comparison: Comparison, engine: Engine, target: Target) -> list[Fits]:
-    """What the target's budgets for size, time and memory say of a route's two files."""
+def _timed(files: list[ModelFile], engine: Engine, target: Target | None) -> tuple[list[Samples], list[Samples]]:
+    """Times of all files side by side on one thread, and what an estimate for the target rests on.
+
+    What a local target measures, its pinned reference and its own number of threads, is among the first.
+    """
+    models = [pairs.Model(file.path, Path(file.path)) for file in files]
+    references: list[pairs.Model] = []
+
+    def of(label: str, file: Path, runtime: Runtime) -> pairs.Model:
+        return pairs.Model(label, file, runtime, target.threads if target else 1)
+
+    if target and target.reach == "local":
+        models += [of(each.name, each.file, target.runtime) for each in models if target.threads != 1]
+        models += [
+            of(each.label, estimate.built(each, engine.cache, engine.versions), target.runtime)
+            for each in estimate.pinned_models(target)
+        ]
+    elif target:
+        needed = [each for file in files for each in estimate.reference_models(target, file.precision)]
+        references = [
+            pairs.Model(each.label, estimate.built(each, engine.cache, engine.versions), each.runtime)
+            for each in dict.fromkeys(needed)
+        ]
+        references += models if references else []
+    samples = pairs.measure(models, looks=(PROCESSES,), rounds=ROUNDS)
+    return samples, pairs.measure(references, looks=(REFERENCE_PROCESSES,), rounds=REFERENCE_ROUNDS)
+
+
+def _fits(made: Made, comparison: Comparison, target: Target, references: list[Samples]) -> list[Fits]:
+    """What the target's budgets for size and time say of a route's two files."""
     found = []
     for which, file in made.files.items():
-        models = [pairs.Model(file.path, Path(file.path), target.runtime, target.threads, target.provider)]
-        samples: list[Samples] = []
-        references: list[Samples] = []
-        if target.reach == "local":
-            pinned = [
-                pairs.Model(each.label, estimate.built(each, engine.cache, engine.versions), target.runtime,
-                            target.threads, target.provider)
-                for each in estimate.pinned_models(target)
-            ]  # fmt: skip
-            samples = [pairs.weighed(each, models[0]) if each.path == file.path else each
-                       for each in pairs.measure([*models, *pinned])]  # fmt: skip
-        elif estimated := estimate.reference_models(target, file.precision):
-            models += [
-                pairs.Model(each.label, estimate.built(each, engine.cache, engine.versions), each.runtime)
-                for each in estimated
-            ]
-            references = pairs.measure(models, looks=(4,), rounds=30)
         stage = StageFacts(
             name=made.route, use="export.onnx", kind="onnx", inputs=[], cached=True, seconds=0,
             parameters=made.parameters, macs=made.macs, files=[file], notes={}, warnings=[],
@@ -190,7 +204,7 @@ def _fits(made: Made, comparison: Comparison, engine: Engine, target: Target) ->
         report = Report(
             recipe=comparison.name, source="", date=comparison.date, limited=None, machine=comparison.machine,
             versions=comparison.versions, data={}, reference=None, metric=comparison.metric, keep=None, targets=[],
-            stages=[stage], samples=samples, references=references,
+            stages=[stage], samples=comparison.samples, references=references,
         )  # fmt: skip
         judged = [each for each in gate.judge(report, [target]) if each.check.split()[0] in JUDGED]
         found.append(

@@ -1,0 +1,144 @@
+"""The words of a comparison: the pick under the budget, its price, when another would win, and no difference shown."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+
+from pipeline.compare import text, verdict
+from pipeline.compare.facts import Comparison, Fits, Made
+from pipeline.compare.routes import ROUTES, USUAL
+from pipeline.facts import Machine, ModelFile, Samples
+
+HERE = Machine(cpu="Test CPU", architecture="x86_64", cores=2, features=[], system="Linux, Python")
+COSTS = {"plain": 1, "distill": 1, "both": 1, "teacher": 4, "fuse": 12}
+"""Milliseconds, and 100 kB, of each route."""
+
+
+SIZE = "size 1.2 MB of 1 MB"
+
+
+def near(words: str, lead: str, value: float) -> bool:
+    """Whether after `lead` stands a number near `value`."""
+    (found,) = re.findall(re.escape(lead) + r"([+−][\d.]+) \[", words)
+    return abs(float(found.replace("−", "-")) - value) < 1
+
+
+def made(route: str, share: float, seed: int) -> Made:
+    hard, own = np.random.default_rng(0).random(4000), np.random.default_rng((seed, *route.encode()))
+    right = "".join("1" if each else "0" for each in hard + own.normal(0, 0.02, 4000) < share + 0.002 * (seed - 1))
+    files = {
+        which: ModelFile(
+            path=f"{route}.{which}", kind="onnx", precision=which, bytes=100_000 * COSTS[route], sha256="0",
+            scores={"test": {"accuracy": right.count("1") / len(right)}}, correct=right,
+        )
+        for which in ("float", "int8")
+    }  # fmt: skip
+    return Made(
+        route=route, repetition=seed, parameters=1000, macs=1000, passes=3 if route == "fuse" else 1, files=files,
+        agreement={"float": 0.9, "int8": 0.9}, recalls={which: {"a": 0.9, "b": share} for which in files}, effort=2.0,
+    )  # fmt: skip
+
+
+def comparison(shares: dict[str, float], *, unfit: tuple[str, ...] = (), target: str | None = "host") -> Comparison:
+    routes = [name for name in USUAL if name in shares]
+    fits = [
+        Fits(
+            route=route, which=which, checks={"size": "FAIL" if route in unfit else "ok"}, said=["size 1.2 MB of 1 MB"]
+        )
+        for route in routes
+        for which in ("float", "int8")
+    ]  # type: ignore[misc]
+    times = {name: [[COSTS[name] / 1e3 * (1 + 0.001 * k)] * 5 for k in range(4)] for name in routes}
+    return Comparison(
+        name="mine", source=["mine.yaml"], date="2026-01-01", machine=HERE, versions={},
+        data={"name": "digits", "images": {"train": 90, "validation": 10, "test": 2000}, "limited": None,
+              "unlabelled": 0, "classes": {"a": 80, "b": 10}, "task": {"imbalance": "8:1"}, "set": []},
+        metric="accuracy", error=False, labels=["a", "b"], routes={name: ROUTES[name] for name in routes},
+        repetitions=3, made=[made(name, shares[name], seed) for name in routes for seed in range(3)],
+        samples=[
+            Samples(path=f"{name}.{which}", runtime="onnxruntime", threads=1, wall=times[name], cpu=times[name])
+            for name in routes for which in ("float", "int8")
+        ],
+        target=target, fits=tuple(fits) if target else (), price=0.05,
+    )  # fmt: skip
+
+
+def words(found: Comparison) -> str:
+    return " ".join(line.strip() for line in verdict.words(found))
+
+
+FAR = {"plain": 0.80, "distill": 0.84, "both": 0.87, "teacher": 0.90, "fuse": 0.93}
+
+
+def test_the_best_that_fits_is_picked_and_the_others_told() -> None:
+    said = words(comparison(FAR, unfit=("teacher", "fuse")))
+    assert "Fits host as int8: plain, distill, both." in said
+    assert "fuse does not fit host: size 1.2 MB of 1 MB" in said
+    assert "Verdict: both, the student, taught by the fused teachers." in said
+    assert near(said, "against plain (1.0x the time and 1.0x the bytes): ", 7)
+    assert near(said, "against fuse (12.0x the time and 12.0x the bytes): ", -6)
+    assert "fuse would win where the budget allowed it" in said
+    assert "no difference shown between" not in said
+
+
+def test_without_a_budget_the_strongest_wins() -> None:
+    said = words(comparison(FAR, target=None))
+    assert "no target that runs ONNX" in said
+    assert "Verdict: fuse, the fused teachers." in said
+
+
+def test_where_nothing_is_shown_the_cheaper_route_is_picked_and_so_it_says() -> None:
+    said = words(comparison(dict.fromkeys(FAR, 0.85)))
+    assert "Verdict: plain, the student on labels alone." in said
+    assert "no difference shown between" in said
+    assert "the cheaper one is picked" in said
+
+
+def test_nothing_fits() -> None:
+    said = words(comparison(FAR, unfit=USUAL))
+    assert "Fits host as int8: none of them." in said
+    assert "Verdict: none; no route meets host." in said
+
+
+@pytest.mark.parametrize("status", ["undecided", "no number"])
+def test_a_budget_that_is_not_decided_is_not_met(status: str) -> None:
+    found = comparison(FAR)
+    open_ = [each.model_copy(update={"checks": {"latency": status}}) if each.route == "fuse" else each
+             for each in found.fits]  # fmt: skip
+    assert "Verdict: teacher" in words(found.model_copy(update={"fits": tuple(open_)}))
+
+
+def test_what_of_a_fusions_gain_reaches_the_student() -> None:
+    said = words(comparison(FAR))
+    assert near(said, "Fusing the teachers: ", 3)
+    assert near(said, "the student gets ", 3)
+    assert re.search(r"\d+% survives\.", said)
+    assert near(said, "The fused teachers are ", 13)
+    assert re.search(r"5\d% of the way", said)
+
+
+def test_a_fusion_that_gains_nothing_says_so() -> None:
+    said = words(comparison(FAR | {"fuse": 0.90, "both": 0.84}))
+    assert "(no difference shown) over the best single one" in said
+    assert "survives" not in said
+
+
+def test_losses_are_not_told_as_gains() -> None:
+    said = words(comparison({"plain": 0.90, "distill": 0.86, "both": 0.87, "teacher": 0.85, "fuse": 0.86}))
+    assert "Verdict: plain" in said
+    assert "of the way" not in said
+
+
+def test_the_whole_text_fits_a_terminal_and_tells_each_class() -> None:
+    found = text.render(comparison(FAR, unfit=("fuse",)))
+    assert max(map(len, found.splitlines())) <= 110, max(found.splitlines(), key=len)
+    assert "b (10)" in found
+    assert found.index("b (10)") < found.index("a (80)"), "rarest first"
+    assert "digits (imbalance 8:1): learnt from 90, decided on 10, told on 2000; 3 seeds" in found
+    row = next(line for line in found.splitlines() if line.startswith("  plain"))
+    assert "1 ms" in row
+    assert "0.10 MB" in row
+    assert "0.0139" in row, "0.05 an hour of a core, a million answers of 1 ms"
