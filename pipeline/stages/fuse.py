@@ -41,8 +41,6 @@ class Fuse(Stage):
 class Answers(Fuse):
     """A fusion of what the members answer."""
 
-    libraries: ClassVar = ("torch", "timm", "numpy", "scipy", "scikit-learn")
-
     def members(self, inputs: dict[str, Artifact], context: Context) -> list[tuple[nn.Module, Description]]:
         """The members with their descriptions. Raises: UserError when one is for other inputs or classes."""
         loaded = [load(inputs[name].path, context.code) for name in self.models]
@@ -89,6 +87,7 @@ class FuseEnsemble(Answers):
     """Average the members' answers; any architectures, one graph, as slow as all members together."""
 
     version: ClassVar = 2
+    libraries: ClassVar = ("torch", "timm", "numpy", "scipy")
 
     use: Literal["fuse.ensemble"]
     weights: Fitted = Field(
@@ -121,6 +120,8 @@ class FuseEnsemble(Answers):
 
 class FuseStack(Answers):
     """A linear model on the members' answers (Wolpert, 1992), fitted to the validation labels; one graph."""
+
+    libraries: ClassVar = ("torch", "timm", "numpy", "scikit-learn")
 
     use: Literal["fuse.stack"]
 
