@@ -95,7 +95,7 @@ class FuseEnsemble(Answers):
 
     version: ClassVar = 2
     named_kinds: ClassVar = ("torch", "onnx")
-    libraries: ClassVar = ("torch", "timm", "numpy", "scipy", "scikit-learn", "onnx")
+    libraries: ClassVar = ("torch", "timm", "numpy", "scipy", "onnx")
 
     use: Literal["fuse.ensemble"]
     weights: Fitted = Field(
@@ -171,6 +171,8 @@ class FuseEnsemble(Answers):
 
 class FuseStack(Answers):
     """A linear model on the members' answers (Wolpert, 1992), fitted to the validation labels; one graph."""
+
+    libraries: ClassVar = ("torch", "timm", "numpy", "scikit-learn")
 
     use: Literal["fuse.stack"]
 

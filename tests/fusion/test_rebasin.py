@@ -94,7 +94,9 @@ def test_another_network_comes_nearer_and_answers_as_before(name: str) -> None:
     found = rebasin.align(one, other, description.example(), seed=3)
     inputs = given(description)
     torch.testing.assert_close(answers(other, found, inputs), answers(other, before, inputs), rtol=1e-3, atol=1e-5)
-    far, near = (sum(float((target[key] - state[key]).square().sum()) for key in target) for state in (before, found))
+    far, near = (
+        sum(float((target[key].detach() - state[key]).square().sum()) for key in target) for state in (before, found)
+    )
     assert near < far
     assert all(torch.equal(found[key], again) for key, again in
                rebasin.align(one, other, description.example(), seed=3).items())  # fmt: skip

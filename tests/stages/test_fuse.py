@@ -13,7 +13,7 @@ import torch
 from pydantic import ValidationError
 
 from pipeline import onnxio, scores, zoo
-from pipeline.data import Dataset, Split, Task
+from pipeline.data import Dataset, Split, Task, measured
 from pipeline.errors import UserError
 from pipeline.fusion import mixing
 from pipeline.predict import predict
@@ -268,6 +268,22 @@ def test_rebasin_lowers_the_barrier_of_independent_starts(
         for align in (None, "rebasin")
     }
     assert found["rebasin"] < found[None] - 5
+
+
+def test_what_is_refused_may_mix_once_it_is_aligned(digits: Dataset, perform: Perform) -> None:
+    """Two networks without batch norm, trained from starts of their own on the pixels as numbers."""
+    splits = {name: Split(x.reshape(len(x), -1).astype(np.float32), y) for name, (x, y) in digits.splits.items()}
+    data = replace(digits, splits=splits, inputs=(measured("pixels", "numbers", splits["train"].x),))
+    network = {"arch": "edgepress/mlp", "args": {"width": 64, "dropout": 0.0}}
+    made = {
+        name: perform(train(model=network, seed=seed, epochs=8, lr=0.003), {}, data)[0]
+        for name, seed in (("one", 1), ("two", 2))
+    }
+    with pytest.raises(UserError, match="do not average"):
+        perform(soup("fuse.slerp", "one", "two"), made, data)
+    _, aligned = perform(soup("fuse.slerp", "one", "two", align="rebasin"), made, data)
+    assert aligned.notes["validation"] > min(aligned.notes["alone"].values()) - 2
+    assert aligned.notes["bn"] is None
 
 
 def test_advice_for_what_is_aligned_already(

@@ -15,7 +15,7 @@ from ai_edge_litert import schema_py_generated as schema
 from torch import nn
 
 from pipeline.data import Dataset
-from pipeline.ensemble import Ensemble
+from pipeline.ensemble import Ensemble, Stack
 from pipeline.tflite import read_metadata, write
 from tests.tflite import models
 
@@ -136,6 +136,17 @@ def test_int8_labels_of_real_digits(trained: tuple[list[Net], Dataset]) -> None:
         found = models.in_tflite(file, images, runtime)
         assert (found.argmax(1) == expected.argmax(1)).mean() >= 0.99
         assert (np.abs(found - expected) <= 2.5 * models.step(model)).mean() >= 0.99
+
+
+def test_a_stack_is_one_file(trained: tuple[list[Net], Dataset]) -> None:
+    nets, data = trained
+    images = data.input.ready(data["test"].x)
+    stack = Stack(list(nets), len(data.labels))
+    torch.nn.init.eye_(stack.combine.weight)
+    model = exported(stack, [1, *data.input.shape])
+    expected = models.in_onnxruntime(model, images)
+    for runtime in models.RUNTIMES:
+        np.testing.assert_allclose(models.in_tflite(write(model, {}), images, runtime), expected, rtol=1e-3, atol=1e-3)
 
 
 def test_an_ensemble_is_one_file(trained: tuple[list[Net], Dataset]) -> None:
