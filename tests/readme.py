@@ -6,6 +6,7 @@ import re
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from pipeline import gate, target
@@ -185,7 +186,67 @@ def emulate() -> str:
     return "\n".join([*lines, "", words]) + "\n"
 
 
+TITLES = {
+    "digits": "digits, 100 labels, tiny ResNet; the teacher saw 1,078",
+    "unlabelled": "Fashion-MNIST, 300 labels, MobileNetV3-Small; the shipped teacher saw 55,000",
+    "averages": "two ResNets from independent starts, 7,000 images",
+    "controls": "2,000 images, MobileNetV3-Small; the teacher saw no more",
+    "soups": "three fine-tunes of one MobileNetV3-Small, 7,000 images",
+}
+NAMES = {
+    "ce": "labels alone",
+    "smoothing": "labels alone, smoothed",
+    "longer": "labels alone, as long as all together",
+    "kd": "`distill.kd`",
+    "kd_t2": "`distill.kd`, T = 2, weights 0.3 and 0.7",
+    "kd_unlabelled": "`distill.kd`, the other images without labels too",
+    "standardized": "`distill.kd`, `standardize: true`",
+    "naive": "mean of the weights",
+    "naive_bn": "mean of the weights, batch norm anew",
+    "rebasin": "re-basin, mean",
+    "rebasin_bn": "re-basin, mean, batch norm anew",
+    "best_single": "the best single one by validation",
+}
+BESIDE = {"digits": "ce", "unlabelled": "ce", "averages": "one", "controls": "ce", "soups": "best_single"}
+"""What the gains of a part are counted from."""
+
+
+def distill() -> str:
+    """Every way, what it reaches on the test images, and its gain over the plainest."""
+    from tests.bench.distill import gain
+
+    found = results.read("distill")
+    lines = ["| | test accuracy | gain, 95% interval |", "|---|---|---|"]
+    for part, title in TITLES.items():
+        rows, beside = found["rows"].get(part, []), BESIDE[part]
+        if not rows:
+            continue
+        lines.append(f"| **{title}**, {len(rows)} seeds | | |")
+        names = [name for name in rows[0] if name not in ("start", "a", "b", "c", "two")]
+        for name in sorted(names, key=lambda name: fmean(row[name] for row in rows)):
+            more = gain(rows, name, beside)
+            words = "" if name == beside else f"{more['mean']:+.1f} [{more['low']:+.1f}, {more['high']:+.1f}]"
+            lines.append(f"| {NAMES.get(name, f'`{name}`')} | {fmean(row[name] for row in rows):.1f}% | {words} |")
+    return "\n".join([*lines, "", _stamp(found)]) + "\n"
+
+
+def train() -> str:
+    """The training loop beside a plain one."""
+    found = results.read("train")
+    heads = list(next(iter(found["rows"].values())))
+    titles = {"as they are": "images as they are", "mirrored and moved": "mirrored and moved", "distilled": "distilled"}
+    lines = ["| network | " + " | ".join(titles[name] for name in heads) + " | images a second |"]
+    lines.append("|---" * (len(heads) + 2) + "|")
+    for name, row in found["rows"].items():
+        cells = [f"{row[head]['ratio']:.2f} [{row[head]['low']:.2f}, {row[head]['high']:.2f}]" for head in heads]
+        lines.append(f"| {name} | " + " | ".join(cells) + f" | {row['as they are']['images_a_second']:.0f} |")
+    words = f"Times of an epoch here over a plain one, or of a distilled one over one on labels; {found['pairs']} pairs."
+    return "\n".join([*lines, "", f"{words} {_stamp(found)}"]) + "\n"
+
+
 BLOCKS = {
+    "distill": distill,
+    "train": train,
     "emulate": emulate,
     "foreign": foreign,
     "ssh": over_ssh,
