@@ -101,11 +101,11 @@ class Trials:
         """The state with mean and variance of one pass over the training examples, each batch with equal weight."""
         self.module.load_state_dict(state)
         momenta = [layer.momentum for layer in self.norms]
+        self.module.eval()  # all but the norms: dropout would make the statistics random
         for layer in self.norms:
-            layer.reset_running_stats()
+            layer.train().reset_running_stats()
             layer.momentum = None
         examples = Examples(self.context.data, "train", self.context.seed)
-        self.module.train()
         batches = torch.arange(len(examples)).tensor_split(max(1, len(examples) // 256))  # none of a single example
         with torch.no_grad():
             for rows in batches:
