@@ -112,7 +112,7 @@ class _Loop:
                 "processes",
                 "raise `batch`",
             )
-        optimizer = torch.optim.AdamW(_groups(module, schedule.weight_decay), lr=schedule.lr)
+        optimizer = torch.optim.AdamW(_groups(module, schedule.weight_decay), lr=schedule.lr, fused=True)
         updates = schedule.epochs * -(-self.steps // schedule.accumulate)
         self.scheduler = paced(optimizer, schedule, updates, swa=swa)
         self.mean = averaged(module, schedule, swa=swa)
