@@ -100,23 +100,7 @@ class Trials:
     def _reestimated(self, state: State) -> State:
         """The state with mean and variance of one pass over the training examples, each batch with equal weight."""
         self.module.load_state_dict(state)
-<<<<<<< HEAD
         return _copied(reestimate(self.module, self.context.data, self.context.seed).state_dict())
-=======
-        momenta = [layer.momentum for layer in self.norms]
-        self.module.eval()  # all but the norms: dropout would make the statistics random
-        for layer in self.norms:
-            layer.train().reset_running_stats()
-            layer.momentum = None
-        examples = Examples(self.context.data, "train", self.context.seed)
-        batches = torch.arange(len(examples)).tensor_split(max(1, len(examples) // 256))  # none of a single example
-        with torch.no_grad():
-            for rows in batches:
-                self.module(*examples.batch(Rows(rows, 0)))
-        for layer, momentum in zip(self.norms, momenta, strict=True):
-            layer.momentum = momentum
-        return _copied(self.module.eval().state_dict())
->>>>>>> fuse
 
 
 def _copied(state: dict[str, Any]) -> State:

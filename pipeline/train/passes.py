@@ -41,7 +41,9 @@ def reestimate(module: nn.Module, data: Dataset, seed: int) -> nn.Module:
         layer.reset_running_stats()
         layer.momentum = None
     examples = Examples(data, "train", seed)
-    module.train()
+    module.eval()  # all but the norms: dropout would make the statistics random
+    for layer in norms:
+        layer.train()
     with torch.no_grad():
         # None of the parts is a single image, which has no variance.
         for rows in torch.arange(len(examples)).tensor_split(max(1, len(examples) // BATCH)):
