@@ -240,7 +240,7 @@ def train() -> str:
     for name, row in found["rows"].items():
         cells = [f"{row[head]['ratio']:.2f} [{row[head]['low']:.2f}, {row[head]['high']:.2f}]" for head in heads]
         lines.append(f"| {name} | " + " | ".join(cells) + f" | {row['as they are']['images_a_second']:.0f} |")
-    words = f"Time of an epoch here over that of a plain loop, or of distilling over learning labels; {found['pairs']} pairs."
+    words = f"Epochs here over those of a plain loop, or distilled over on labels; {found['pairs']} pairs."
     return "\n".join([*lines, "", f"{words} {_stamp(found)}"]) + "\n"
 
 
