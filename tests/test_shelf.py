@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -50,7 +51,7 @@ models
   timm/mobilenetv3_small_075
   timm/tf_mobilenetv3_small_075"""
     )
-    assert names(shelf.listing("DISTILL.")) == ["distill.kd"]
+    assert names(shelf.listing("DISTILL.K")) == ["distill.kd"]
     assert "raspberry-pi-5" in names(shelf.listing("Cortex-A76")), "what it says about a thing counts too"
     assert "networks of timm with `resnet` in their name" in shelf.listing("resnet")
 
@@ -72,8 +73,8 @@ def test_what_is_here_counts_before_what_is_shipped(here: Path) -> None:
     (here / "targets").mkdir()
     (here / "targets/board.yaml").write_text("name: [\n")
     text = shelf.listing()
-    assert "  mobilenet              Mine, of two lines.\n" in text
-    assert "  board                 not readable: " in text, "a wrong file hides nothing else"
+    assert re.search(r"^  mobilenet +Mine, of two lines\.$", text, re.MULTILINE)
+    assert re.search(r"^  board +not readable: ", text, re.MULTILINE), "a wrong file hides nothing else"
     assert shelf.find("mobilenet") == Path("recipes/mobilenet.yaml")
     assert shelf.find("board") == Path("targets/board.yaml")
     assert shelf.find("resnet") == ROOT / "recipes/resnet.yaml"

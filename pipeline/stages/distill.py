@@ -32,6 +32,7 @@ class Distill(Stage, Schedule):
     """What every distillation has: teachers, a student, a cross-entropy with the labels, and the baselines."""
 
     gives: ClassVar = "torch"
+    version: ClassVar = 2
     names: ClassVar = ("teacher",)
     named_kinds: ClassVar[tuple[Kind, ...]] = ("torch", "onnx")
 

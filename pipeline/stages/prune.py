@@ -34,6 +34,7 @@ class PruneChannels(Stage):
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
     takes: ClassVar = "torch"
     gives: ClassVar = "torch"
+    version: ClassVar = 2
     names: ClassVar = ("teacher",)
     libraries: ClassVar = ("torch", "timm", "numpy", "torch-pruning")
     shrinks: ClassVar = ("parameters", "bytes")

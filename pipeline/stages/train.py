@@ -19,6 +19,7 @@ class Training(Stage, Schedule):
     """A network trained on labels: by cross-entropy, or the squared error of a regression."""
 
     gives: ClassVar = "torch"
+    version: ClassVar = 2
     names: ClassVar = ("start",)
 
     swa: ClassVar[bool] = False
