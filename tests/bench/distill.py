@@ -139,8 +139,8 @@ PARTS: dict[str, tuple[Callable[[int], dict[str, float]], int]] = {
     "digits": (digits, 10),
     "unlabelled": (unlabelled, 5),
     "averages": (averages, 5),
-    "controls": (controls, 5),
-    "soups": (soups, 5),
+    "controls": (controls, 3),
+    "soups": (soups, 3),
 }
 """Name → what a repetition finds, and how many there are."""
 
