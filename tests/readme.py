@@ -230,6 +230,33 @@ def distill() -> str:
     return "\n".join([*lines, "", _stamp(found)]) + "\n"
 
 
+CASES = {
+    "clean": "2,000 images",
+    "noisy": "2,000 images, 20% of the labels wrong",
+    "imbalanced": "2,000 images thinned out to 50:1",
+    "sensor": "exercises of the watch, uneven as they are, macro-F1",
+    "shipped": "`mobilenet`: 7,000 images, teachers of 55,000",
+}
+ROUTES = ("plain", "soup", "distill", "both", "teacher", "fuse")
+PAIRS = ("both - plain", "both - distill", "fuse - teacher")
+
+
+def compare() -> str:
+    """What each route reaches as int8, what fusing and distilling gain, and what the verdict picks."""
+    found = results.read("compare")
+    heads = ["int8, test", *(f"`{name}`" for name in ROUTES), *(f"`{pair}`" for pair in PAIRS), "verdict"]
+    lines = ["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
+    for case, title in CASES.items():
+        row = found["cases"][case]
+        cells = [f"{100 * fmean(row['scores'][name]['int8']):.1f}" if name in row["scores"] else "" for name in ROUTES]
+        gains = [row["differences"][pair]["int8"] for pair in PAIRS]
+        cells += [f"{each['mean']:+.1f} [{each['low']:+.1f}, {each['high']:+.1f}]" for each in gains]
+        (pick,) = re.findall(r"^Verdict: (\w+)", row["text"], re.MULTILINE)
+        lines.append("| " + " | ".join([title, *cells, f"`{pick}`"]) + " |")
+    words = f"Means of {found['seeds']} seeds; points, 95% intervals over seeds and test examples."
+    return "\n".join([*lines, "", f"{words} {_stamp(found)}"]) + "\n"
+
+
 def train() -> str:
     """The training loop beside a plain one."""
     found = results.read("train")
@@ -245,6 +272,7 @@ def train() -> str:
 
 
 BLOCKS = {
+    "compare": compare,
     "distill": distill,
     "train": train,
     "emulate": emulate,
