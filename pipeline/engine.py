@@ -243,7 +243,7 @@ class Engine:
             derive=derive,
             code=self.code,
             host=host_preset(self.machine),
-            floor=self._floor(),
+            floor=self._floor(entries),
         )
         made: Made = step.stage.run(inputs, context)
         if not together.first():
@@ -276,6 +276,14 @@ class Engine:
             "versions": {n: found for n, found in self.versions.items() if n in stage.libraries or n in MEASURING},
             **self._codes(step, entries),
         }
+
+    def _floor(self, entries: dict[str, Entry]) -> float | None:
+        """What `keep` asks of the metric on validation, in points; stages decide by that split alone."""
+        kept, reference = self.recipe.keep.limit(), entries.get(self.recipe.reference_label())
+        if kept is None or reference is None or not self.metric.higher:
+            return None
+        value: float = reference.facts["files"][0]["scores"]["validation"][self.metric.name]
+        return 100 * value - kept[1]
 
     def _against(self, entries: dict[str, Entry]) -> dict[str, Any]:
         """What `agreement` is with, once it is there."""

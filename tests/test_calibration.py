@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import tracemalloc
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
 from onnxruntime.quantization import calibrate
 
 from pipeline import calibration
-from pipeline.calibration.clips import BINS, CLIPS
-from pipeline.calibration.histograms import HALF, VALUES, Histogram
-from pipeline.errors import UserError
+from pipeline.calibration.clips import BINS
 from tests import graphs
 
 OTHERS = {

@@ -18,6 +18,7 @@ from pipeline.adopt import adopt
 from pipeline.data import Dataset
 from pipeline.errors import UserError
 from pipeline.predict import predict
+from pipeline.scores import METRICS
 from tests import graphs
 from tests.conftest import fresh
 
@@ -211,11 +212,10 @@ def test_size_is_counted_as_by_hand(few: Dataset, tmp_path: Path) -> None:
 
 def test_a_quantized_twin_counts_the_same(few: Dataset, tmp_path: Path) -> None:
     source = adopted(graphs.small(), few, tmp_path)
-    quantization.quantize_static(
-        source, few, tmp_path, presets=("u8s8", "s8s8"), samples=8, ranges="minmax", per_channel=True
-    )
+    options = quantization.Options(samples=8, ranges="minmax", improve=False, keep=None)
+    quantization.quantize_static(source, few, METRICS["accuracy"], tmp_path, presets=("x86",), options=options)
     quantization.quantize_dynamic(source, tmp_path / "dynamic.onnx", per_channel=True)
-    for name in ("model.u8s8.onnx", "model.s8s8.onnx", "dynamic.onnx"):
+    for name in ("model.x86.onnx", "model.xnnpack.onnx", "dynamic.onnx"):
         assert onnxio.size(tmp_path / name) == (graphs.PARAMETERS, graphs.MACS), name
 
 

@@ -87,8 +87,9 @@ def quantize_static(
         if restored:
             notes["float"] = restored
 
-    files = {}
-    for preset in dict.fromkeys((*presets, "xnnpack")):
+    files: dict[str, str] = {}
+    every: dict[PresetName, None] = dict.fromkeys((*presets, "xnnpack"))
+    for preset in every:
         mine = plan
         if options.faster and preset == options.host:
             mine, notes["speed"] = speed.faster(plan, PRESETS[preset], say)

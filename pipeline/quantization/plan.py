@@ -17,7 +17,6 @@ from ..presets import Preset
 from ..weights import weights_only
 from .unsigned import WEIGHTED, unsigned
 
-
 Range = tuple[float, float]
 
 
@@ -79,6 +78,7 @@ def written(plan: Plan, preset: Preset) -> onnx.ModelProto:
             },
         )
         quantizer.quantize_model()
+        quantizer.model.topological_sort()
         made: onnx.ModelProto = quantizer.model.model
     if not preset.reduced:
         _round_otherwise(made, plan.integers)
