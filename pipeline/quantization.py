@@ -15,7 +15,7 @@ from onnx import numpy_helper
 
 from . import metadata
 from .errors import UserError
-from .onnxio import constant, quantized
+from .onnxio import constant, quantized, write
 from .predict import predict
 
 if TYPE_CHECKING:
@@ -40,12 +40,7 @@ def quantize_static(
     `s8s8` is always written, since TFLite is made from it; the order is that of `presets`.
     """
     model = _float_model(source)
-    columns = metadata.ready(metadata.read_onnx(model), data, data["validation"].x[:samples])
-    if not all(np.isfinite(each).all() for each in columns):
-        raise UserError("the validation examples hold values that are not numbers")
-    if not np.isfinite(predict(source, columns)).all():
-        raise UserError("the float model's answers to the validation examples are not numbers")
-
+    columns = _columns(source, model, data, samples)
     made = signed(source, columns, ranges=ranges, per_channel=per_channel)
     metadata.embed(made, metadata.read_onnx(model))
     models = {"s8s8": made}
@@ -58,10 +53,36 @@ def quantize_static(
     return files
 
 
+def quantize_int16(source: Path, data: Dataset, path: Path, *, samples: int) -> None:
+    """Quantize `source` with int16 activations, on ranges around 0 of the first `samples` validation examples."""
+    model = _float_model(source)
+    made = signed(source, _columns(source, model, data, samples), wide=True)
+    metadata.embed(made, metadata.read_onnx(model))
+    write(made, path)
+
+
+def _columns(source: Path, model: onnx.ModelProto, data: Dataset, samples: int) -> tuple[np.ndarray, ...]:
+    """The first `samples` validation examples as the model takes them. Raises: UserError for what is not a number."""
+    columns = metadata.ready(metadata.read_onnx(model), data, data["validation"].x[:samples])
+    if not all(np.isfinite(each).all() for each in columns):
+        raise UserError("the validation examples hold values that are not numbers")
+    if not np.isfinite(predict(source, columns)).all():
+        raise UserError("the float model's answers to the validation examples are not numbers")
+    return columns
+
+
 def signed(
-    source: Path, inputs: np.ndarray | tuple[np.ndarray, ...], *, ranges: str = "minmax", per_channel: bool = True
+    source: Path,
+    inputs: np.ndarray | tuple[np.ndarray, ...],
+    *,
+    ranges: str = "minmax",
+    per_channel: bool = True,
+    wide: bool = False,
 ) -> onnx.ModelProto:
-    """The float graph of `source` in QDQ form, int8 everywhere, with ranges from `inputs`, as `predict` takes them."""
+    """The float graph of `source` in QDQ form, int8 everywhere, with ranges from `inputs`, as `predict` takes them.
+
+    `wide` makes activations int16 with zero points of 0, as TFLite's 16x8 kernels have them.
+    """
     from onnxruntime import quantization as ort
 
     columns = inputs if isinstance(inputs, tuple) else (inputs,)
@@ -84,11 +105,11 @@ def signed(
             str(made),
             Reader([each.name for each in onnx.load(prepared).graph.input]),
             quant_format=ort.QuantFormat.QDQ,
-            activation_type=ort.QuantType.QInt8,
+            activation_type=ort.QuantType.QInt16 if wide else ort.QuantType.QInt8,
             weight_type=ort.QuantType.QInt8,
             per_channel=per_channel,
             calibrate_method=getattr(ort.CalibrationMethod, _CALIBRATORS[ranges]),
-            extra_options={"ActivationSymmetric": False, "WeightSymmetric": True},
+            extra_options={"ActivationSymmetric": wide, "WeightSymmetric": True},
         )
         return onnx.load(made)
 
