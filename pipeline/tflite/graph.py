@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 
 from ..errors import UserError
-from .builder import Quantization, quantization
+from .builder import INT8, INT16, Quantization, quantization
 
 _OPERATOR_SET = 13
 FLOAT = np.dtype(np.float32)
@@ -24,15 +24,22 @@ FLOAT = np.dtype(np.float32)
 
 @dataclass(frozen=True)
 class Constant:
-    """A tensor known when converting: its numbers, and how they are quantized if they are integers."""
+    """A tensor known when converting: its numbers, and how they are quantized if they are integers.
+
+    `packed` is a weight in fewer bits (int8 or float16) of an operator that computes in float, see `weights`; the file
+    keeps it so.
+    """
 
     name: str
     values: NDArray[Any]
     quantization: Quantization | None = None
+    packed: bool = False
 
     @property
     def real(self) -> NDArray[Any]:
-        return self.quantization.dequantize(self.values) if self.quantization else self.values
+        if self.quantization:
+            return self.quantization.dequantize(self.values)
+        return self.values.astype(FLOAT) if self.values.dtype.kind == "f" else self.values
 
 
 @dataclass
@@ -102,12 +109,18 @@ class Graph:
         """What a QuantizeLinear or DequantizeLinear node says."""
         scale = self.constants[node.inputs[1]].values
         zero_point = self.constants[node.inputs[2]].values if len(node.inputs) > 2 else np.uint8(0)
-        if zero_point.dtype not in (np.int8, np.int32):
+        if zero_point.dtype not in (np.int8, np.int16, np.int32):
             raise UserError(
                 f"cannot convert {node}: it quantizes to {zero_point.dtype}, and TFLite's kernels work on int8",
                 "quantize with int8 activations and int8 weights (the preset `s8s8`)",
             )
-        return quantization(scale, zero_point, node.attributes.get("axis", 0) if scale.size > 1 else 0)
+        if zero_point.dtype == INT16 and zero_point.any():
+            raise UserError(
+                f"cannot convert {node}: its int16 zero point is not 0, as TFLite's kernels have it",
+                "quantize with `ActivationSymmetric`, as `quantize.int16` does",
+            )
+        kind = INT16 if zero_point.dtype == INT16 else INT8
+        return quantization(scale, zero_point, node.attributes.get("axis", 0) if scale.size > 1 else 0, kind)
 
 
 def read(model: onnx.ModelProto, integer: Mapping[str, Quantization | None]) -> Graph:
@@ -151,7 +164,7 @@ def read(model: onnx.ModelProto, integer: Mapping[str, Quantization | None]) -> 
 
 def constant(name: str, tensor: onnx.TensorProto) -> Constant:
     values = numpy_helper.to_array(tensor)
-    return Constant(name, values.astype(np.float32) if values.dtype.kind == "f" else values)
+    return Constant(name, values.astype(FLOAT) if values.dtype == np.float64 else values)
 
 
 def narrow(dtype: np.dtype[Any]) -> np.dtype[Any]:

@@ -65,6 +65,5 @@ def make_integer(graph: Graph, integer: Mapping[str, Quantization | None]) -> No
 
 def _is_float_array(graph: Graph, name: str) -> bool:
     """Left in float by the quantizer; a single number is exact in int8, with itself as the scale."""
-    return (
-        name in graph.constants and graph.constants[name].quantization is None and graph.constants[name].values.size > 1
-    )
+    constant = graph.constants.get(name)
+    return constant is not None and (constant.quantization is None or constant.packed) and constant.values.size > 1

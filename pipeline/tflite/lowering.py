@@ -105,6 +105,8 @@ class Lowering:
     def _constant_operand(self, node: Node, constant: Constant) -> int:
         values, scales = constant.values, constant.quantization
         if not self.is_integer(node):
+            if constant.packed and not self.is_last(node):
+                return self.unpacked(constant)
             values, scales = constant.real, None
         elif scales is None and values.size == 1:
             scales = quantization(abs(float(values.item())) / 127 or 1.0)
@@ -162,6 +164,18 @@ class Lowering:
         """The int8 tensor in float32."""
         result = self.file.tensor("real", self.file.shape(tensor))
         self.file.operator("DEQUANTIZE", 2, [tensor], [result], schema.DequantizeOptionsT())
+        return result
+
+    def unpacked(self, constant: Constant) -> int:
+        """A constant in float32; one that is packed by way of DEQUANTIZE, which runs once, when the file is loaded."""
+        if not constant.packed:
+            return self.file.constant(constant.name, constant.real)
+        stored = self.file.constant(f"{constant.name}_packed", constant.values, constant.quantization)
+        result = self.file.tensor(constant.name, constant.values.shape)
+        version = 3
+        if constant.quantization:
+            version = 5 if constant.quantization.scale.size > 1 else 2
+        self.file.operator("DEQUANTIZE", version, [stored], [result], schema.DequantizeOptionsT())
         return result
 
     def reshaped(self, tensor: int, shape: tuple[int, ...], name: str = "reshaped") -> int:

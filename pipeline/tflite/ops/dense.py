@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
@@ -98,22 +99,22 @@ def arrange(weight: Constant, order: tuple[int, ...]) -> Constant:
     """The weight with its axes in another order, scales along with them."""
     moved = weight.quantization
     if moved:
-        moved = Quantization(moved.scale, moved.zero_point, order.index(moved.axis))
-    return Constant(weight.name, np.ascontiguousarray(weight.values.transpose(order)), moved)
+        moved = replace(moved, axis=order.index(moved.axis))
+    return replace(weight, values=np.ascontiguousarray(weight.values.transpose(order)), quantization=moved)
 
 
 def as_image(weight: Constant) -> Constant:
     """The weight (O, I, H, W), or (O, I, K) as kernels of one row."""
     outputs, inputs, *kernel = weight.values.shape
     row = [1] * (IMAGE - 2 - len(kernel))
-    return Constant(weight.name, weight.values.reshape(outputs, inputs, *row, *kernel), weight.quantization)
+    return replace(weight, values=weight.values.reshape(outputs, inputs, *row, *kernel))
 
 
 def as_flattened(weight: Constant, shape: tuple[int, ...]) -> Constant:
     """The matrix (outputs, channels · pixels) for rows that were flattened with channels last."""
     outputs = weight.values.shape[0]
     columns = np.moveaxis(weight.values.reshape(outputs, *shape[1:]), 1, -1).reshape(outputs, -1)
-    return Constant(weight.name, np.ascontiguousarray(columns), weight.quantization)
+    return replace(weight, values=np.ascontiguousarray(columns))
 
 
 def parameters(
@@ -124,7 +125,7 @@ def parameters(
     name = bias.name if bias else f"{weight.name}_bias"
     if not lowering.is_integer(node):
         values = np.resize(bias.real, outputs) if bias else np.zeros(outputs)
-        return [file.constant(weight.name, weight.real), file.constant(name, values.astype(np.float32))]
+        return [lowering.unpacked(weight), file.constant(name, values.astype(np.float32))]
     source, scales = file.quantization(tensor), weight.quantization
     if scales is None or scales.zero_point.any():
         raise refusal(node, "its weights are not symmetric int8", "quantize with `WeightSymmetric` and int8 weights")

@@ -98,6 +98,8 @@ def gather(lowering: Lowering, node: Node) -> None:
     axis = node.attributes.get("axis", 0) % len(lowering.shape(node))
     if table not in constants:
         data = lowering.input(node, last=False)
+    elif constants[table].packed:
+        data = lowering.unpacked(constants[table])
     elif scale:
         data = lowering.file.constant(constants[table].name, scale.quantize(constants[table].real), scale)
     else:
