@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -111,7 +112,34 @@ def signed(
             calibrate_method=getattr(ort.CalibrationMethod, _CALIBRATORS[ranges]),
             extra_options={"ActivationSymmetric": wide, "WeightSymmetric": True},
         )
-        return onnx.load(made)
+        return _joined(onnx.load(made)) if wide else onnx.load(made)
+
+
+def _joined(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The graph without a rounding between a weighted operator, or a sum, and the Relu or Clip that alone reads it.
+
+    onnxruntime's quantizer leaves it out itself where a zero point can stand for the bound.
+    """
+    graph = model.graph
+    makers = {name: node for node in graph.node for name in node.output}
+    readers = Counter(name for node in graph.node for name in node.input)
+    dropped = []
+    for node in graph.node:
+        back = makers.get(node.input[0]) if node.op_type in ("Relu", "Clip") else None
+        rounding = makers.get(back.input[0]) if back and back.op_type == "DequantizeLinear" else None
+        maker = makers.get(rounding.input[0]) if rounding and rounding.op_type == "QuantizeLinear" else None
+        if not (back and rounding and maker and maker.op_type in (*_WEIGHTED, "Add")):
+            continue
+        if {readers[name] for name in (rounding.input[0], rounding.output[0], back.output[0])} == {1}:
+            node.input[0] = rounding.input[0]
+            dropped += [rounding, back]
+    for node in dropped:
+        graph.node.remove(node)
+    used = {name for node in graph.node for name in node.input}
+    kept = [tensor for tensor in graph.initializer if tensor.name in used]
+    del graph.initializer[:]
+    graph.initializer.extend(kept)
+    return model
 
 
 def quantize_dynamic(source: Path, path: Path, *, per_channel: bool) -> None:

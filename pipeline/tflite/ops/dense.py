@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
-from ..builder import Quantization, quantization
+from ..builder import INT16, Quantization, quantization
 from ..graph import Constant, Node
 from ..layout import IMAGE
 from ..lowering import Lowering, refusal
 from ..passes import is_dense
 from .window import Window, around, image, image_shape, pad
+
+
+_HIGHEST_WIDE_BIAS = 2**39 - 1
+"""Accelerators add in 40 bits."""
 
 
 def activation(node: Node) -> int:
@@ -46,7 +51,7 @@ def conv(lowering: Lowering, node: Node) -> None:
         code, order, version = "CONV_2D", (0, 2, 3, 1), 1
         options = schema.Conv2DOptionsT(**common)
     arguments = parameters(lowering, node, tensor, arrange(weight, order), lowering.optional(node, 2), outputs)
-    version = 3 if lowering.is_integer(node) else version
+    version = 0 if lowering.is_integer(node) else version
     lowering.emit(node, code, [tensor, *arguments], options, version, image_shape(lowering, node))
 
 
@@ -86,13 +91,11 @@ def _dense(lowering: Lowering, node: Node, order: tuple[int, int]) -> None:
     rows = math.prod(lowering.file.shape(tensor)) // inputs
     tensor = lowering.reshaped(tensor, (rows, inputs))
     options = schema.FullyConnectedOptionsT(fusedActivationFunction=activation(node))
-    # Version 4 has int8 per-channel weights right in both runtimes; from 11 on, tflite-runtime 2.14 refuses the file.
-    version = 4 if lowering.is_integer(node) else 1
     bias = lowering.optional(node, 2)
     if bias is not None and bias.values.size not in (1, outputs):
         raise refusal(node, f"its bias has the shape {list(bias.values.shape)}", "give one number for each output")
     arguments = parameters(lowering, node, tensor, weight, bias, outputs)
-    lowering.emit(node, "FULLY_CONNECTED", [tensor, *arguments], options, version, (rows, outputs))
+    lowering.emit(node, "FULLY_CONNECTED", [tensor, *arguments], options, shape=(rows, outputs))
 
 
 def arrange(weight: Constant, order: tuple[int, ...]) -> Constant:
@@ -133,16 +136,21 @@ def parameters(
     steps = quantization(source.scale * scales.scale)
     return [
         file.constant(weight.name, weight.values, scales),
-        file.constant(name, _bias_steps(bias, steps, outputs), steps),
+        file.constant(name, _bias_steps(bias, steps, outputs, bias_type(source)), steps),
     ]
 
 
-def _bias_steps(bias: Constant | None, steps: Quantization, outputs: int) -> NDArray[np.int32]:
+def bias_type(source: Quantization) -> np.dtype[Any]:
+    """Of the integers that sums of products of this input and int8 weights start from."""
+    return np.dtype(np.int64) if source.type == INT16 else np.dtype(np.int32)
+
+
+def _bias_steps(bias: Constant | None, steps: Quantization, outputs: int, dtype: np.dtype[Any]) -> NDArray[Any]:
     if bias is None:
-        return np.zeros(outputs, np.int32)
+        return np.zeros(outputs, dtype)
     if bias.quantization and np.allclose(bias.quantization.scale, steps.scale, rtol=1e-5, atol=0):
-        return bias.values.astype(np.int32).reshape(-1)
-    limits = np.iinfo(np.int32)
+        return bias.values.astype(dtype).reshape(-1)
+    highest = np.iinfo(np.int32).max if dtype == np.int32 else _HIGHEST_WIDE_BIAS
     exact = np.rint(np.resize(bias.real, outputs).astype(np.float64) / steps.scale)
-    clipped: NDArray[np.int32] = np.clip(exact, limits.min, limits.max).astype(np.int32)
+    clipped: NDArray[Any] = np.clip(exact, -highest, highest).astype(dtype)
     return clipped
