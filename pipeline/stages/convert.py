@@ -4,17 +4,31 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
+from pydantic import Field
+
+from ..errors import UserError
 from ..stage import Artifact, Context, Made, Stage
+
+KEPT = ("dynamic", "float16", "int16", "weights")
+"""Precisions that a TFLite file has from its ONNX graph."""
 
 
 class ConvertTflite(Stage):
-    """Write TFLite from the ONNX graph: float from a float graph, and the very same integers from a quantized one."""
+    """Write TFLite from the ONNX graph: float from a float graph, and the very same integers from a quantized one.
+
+    Weights of `quantize.weights` and `quantize.float16` are unpacked when the file is loaded.
+    """
 
     takes: ClassVar = "onnx"
     gives: ClassVar = "tflite"
     libraries: ClassVar = ("onnx", "ai-edge-litert", "numpy")
 
     use: Literal["convert.tflite"]
+    dynamic: bool = Field(
+        default=False,
+        description="use the int8 weights of `quantize.weights` as they are, on activations that are quantized as they "
+        "come, in matrix products and convolutions without groups",
+    )
 
     def run(self, inputs: dict[str, Artifact], context: Context) -> Made:
         import onnx
@@ -23,8 +37,15 @@ class ConvertTflite(Stage):
         from ..onnxio import quantized
         from ..tflite import layouts, write
 
-        source = inputs["input"].preset("s8s8")
-        model = onnx.load(source)
+        model = onnx.load(inputs["input"].preset("s8s8"))
+        precision = inputs["input"].notes.get("precision")
+        if self.dynamic and precision != "weights":
+            raise UserError("`dynamic` needs packed weights", "put `quantize.weights` before this stage")
         moved = [name for name, layout in layouts(model).items() if layout != "same"]
-        (context.folder / "model.tflite").write_bytes(write(model, for_tflite(read_onnx(model), moved)))
-        return Made("tflite", notes={"precision": "s8s8" if quantized(model) else "float32"})
+        file = write(model, for_tflite(read_onnx(model), moved), self.dynamic)
+        (context.folder / "model.tflite").write_bytes(file)
+        if self.dynamic:
+            precision = "dynamic"
+        elif precision not in KEPT:
+            precision = "s8s8" if quantized(model) else "float32"
+        return Made("tflite", notes={"precision": precision})

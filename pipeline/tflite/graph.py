@@ -61,7 +61,10 @@ class Node:
 
 @dataclass
 class Graph:
-    """`inputs` and `outputs` keep the file's order; shapes are ONNX's; int64 counts as int32, which TFLite's take."""
+    """`inputs` and `outputs` keep the file's order; shapes are ONNX's; int64 counts as int32, which TFLite's take.
+
+    `dynamic` names the packed weights that meet activations quantized as they come; all others are unpacked.
+    """
 
     nodes: list[Node]
     inputs: dict[str, np.dtype[Any]]
@@ -70,6 +73,7 @@ class Graph:
     shapes: dict[str, tuple[int, ...]]
     types: dict[str, np.dtype[Any]]
     quantization: dict[str, Quantization] = field(default_factory=dict)
+    dynamic: set[str] = field(default_factory=set)
 
     def shape(self, name: str) -> tuple[int, ...]:
         if name in self.constants:
@@ -123,12 +127,14 @@ class Graph:
         return quantization(scale, zero_point, node.attributes.get("axis", 0) if scale.size > 1 else 0, kind)
 
 
-def read(model: onnx.ModelProto, integer: Mapping[str, Quantization | None]) -> Graph:
+def read(model: onnx.ModelProto, integer: Mapping[str, Quantization | None], dynamic: bool = False) -> Graph:
     """The graph of a float or QDQ model.
 
     `integer` names the operators that become int8 ones, with the scale that the result must have, or None for any.
+    `dynamic` lets all packed weights meet activations quantized as they come.
     """
     from . import integers, passes
+    from .dynamic import fuse_dynamic
 
     version = max((each.version for each in model.opset_import if each.domain in ("", "ai.onnx")), default=0)
     if version < _OPERATOR_SET:
@@ -153,6 +159,10 @@ def read(model: onnx.ModelProto, integer: Mapping[str, Quantization | None]) -> 
         types=types,
     )
     passes.fold_constants(graph)
+    if dynamic:
+        graph.dynamic |= {each.name for each in graph.constants.values() if each.packed and each.quantization}
+    fuse_dynamic(graph)
+    passes.drop_unused(graph)
     passes.split_into_slices(graph)
     passes.fuse_gelu(graph)
     passes.fuse_activations(graph)

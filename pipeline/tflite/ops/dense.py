@@ -17,7 +17,6 @@ from ..lowering import Lowering, refusal
 from ..passes import is_dense
 from .window import Window, around, image, image_shape, pad
 
-
 _HIGHEST_WIDE_BIAS = 2**39 - 1
 """Accelerators add in 40 bits."""
 
@@ -50,7 +49,10 @@ def conv(lowering: Lowering, node: Node) -> None:
     else:
         code, order, version = "CONV_2D", (0, 2, 3, 1), 1
         options = schema.Conv2DOptionsT(**common)
-    arguments = parameters(lowering, node, tensor, arrange(weight, order), lowering.optional(node, 2), outputs)
+        if groups == 1 and weight.name in lowering.graph.dynamic:
+            version = 5  # int8 weights, a scale for each channel; there are no fast kernels of the other kinds
+    hybrid = version == 5
+    arguments = parameters(lowering, node, tensor, arrange(weight, order), lowering.optional(node, 2), outputs, hybrid)
     version = 0 if lowering.is_integer(node) else version
     lowering.emit(node, code, [tensor, *arguments], options, version, image_shape(lowering, node))
 
@@ -81,6 +83,13 @@ def matmul(lowering: Lowering, node: Node) -> None:
     lowering.give(node, result)
 
 
+def unmatched(lowering: Lowering, node: Node) -> None:
+    """Parts of a dynamically quantized product that `fuse_dynamic` has not made one of."""
+    raise refusal(
+        node, "it is not part of a product as onnxruntime's quantizer writes it", "quantize with `quantize.dynamic`"
+    )
+
+
 def _dense(lowering: Lowering, node: Node, order: tuple[int, int]) -> None:
     weight = arrange(lowering.constant(node, 1), order)
     name = node.inputs[0]
@@ -94,8 +103,38 @@ def _dense(lowering: Lowering, node: Node, order: tuple[int, int]) -> None:
     bias = lowering.optional(node, 2)
     if bias is not None and bias.values.size not in (1, outputs):
         raise refusal(node, f"its bias has the shape {list(bias.values.shape)}", "give one number for each output")
+    if weight.name in lowering.graph.dynamic and not lowering.is_integer(node):
+        _hybrid(lowering, node, tensor, weight, bias, (rows, outputs))
+        return
     arguments = parameters(lowering, node, tensor, weight, bias, outputs)
     lowering.emit(node, "FULLY_CONNECTED", [tensor, *arguments], options, shape=(rows, outputs))
+
+
+def _hybrid(
+    lowering: Lowering, node: Node, tensor: int, weight: Constant, bias: Constant | None, shape: tuple[int, int]
+) -> None:
+    """A product with int8 weights and activations quantized row by row.
+
+    With a scale for each channel it is version 12, which tflite-runtime 2.14 does not have: it loads such a file as an
+    older version and answers nonsense. So the operator has one scale, and a MUL brings every channel to its own.
+    """
+    file, scales = lowering.file, weight.quantization
+    assert scales is not None
+    whole = quantization(scales.scale.max())
+    options = schema.FullyConnectedOptionsT(asymmetricQuantizeInputs=True)
+    product = file.tensor("product", shape)
+    none = file.constant(f"{weight.name}_none", np.zeros(shape[1], np.float32))
+    stored = file.constant(weight.name, weight.values, whole)
+    file.operator("FULLY_CONNECTED", 9, [tensor, stored, none], [product], options)
+    ratio = file.constant(f"{weight.name}_ratio", np.resize(scales.scale / whole.scale, shape[1]).astype(np.float32))
+    fused = activation(node)
+    if bias is None:
+        lowering.emit(node, "MUL", [product, ratio], schema.MulOptionsT(fusedActivationFunction=fused), shape=shape)
+        return
+    scaled = file.tensor("scaled", shape)
+    file.operator("MUL", 1, [product, ratio], [scaled], schema.MulOptionsT())
+    added = file.constant(bias.name, np.resize(bias.real, shape[1]).astype(np.float32))
+    lowering.emit(node, "ADD", [scaled, added], schema.AddOptionsT(fusedActivationFunction=fused), shape=shape)
 
 
 def arrange(weight: Constant, order: tuple[int, ...]) -> Constant:
@@ -121,14 +160,24 @@ def as_flattened(weight: Constant, shape: tuple[int, ...]) -> Constant:
 
 
 def parameters(
-    lowering: Lowering, node: Node, tensor: int, weight: Constant, bias: Constant | None, outputs: int
+    lowering: Lowering,
+    node: Node,
+    tensor: int,
+    weight: Constant,
+    bias: Constant | None,
+    outputs: int,
+    hybrid: bool = False,
 ) -> list[int]:
-    """The weight and bias tensors. On integers a bias counts in steps of the input's scale times the weight's."""
+    """The weight and bias tensors. On integers a bias counts in steps of the input's scale times the weight's.
+
+    A `hybrid` operator takes a packed weight as it is.
+    """
     file = lowering.file
     name = bias.name if bias else f"{weight.name}_bias"
     if not lowering.is_integer(node):
         values = np.resize(bias.real, outputs) if bias else np.zeros(outputs)
-        return [lowering.unpacked(weight), file.constant(name, values.astype(np.float32))]
+        stored = file.constant(weight.name, weight.values, weight.quantization) if hybrid else lowering.unpacked(weight)
+        return [stored, file.constant(name, values.astype(np.float32))]
     source, scales = file.quantization(tensor), weight.quantization
     if scales is None or scales.zero_point.any():
         raise refusal(node, "its weights are not symmetric int8", "quantize with `WeightSymmetric` and int8 weights")
