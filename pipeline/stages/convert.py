@@ -6,8 +6,8 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from ..errors import UserError
 from ..stage import Artifact, Context, Made, Stage
+from .precision import QuantizeFloat16
 
 KEPT = ("dynamic", "float16", "int16", "weights")
 """Precisions that a TFLite file has from its ONNX graph."""
@@ -30,6 +30,13 @@ class ConvertTflite(Stage):
         "come, in matrix products and convolutions without groups",
     )
 
+    def unfit(self, source: Stage) -> tuple[str, str] | None:
+        if self.dynamic and source.use != "quantize.weights":
+            return "`dynamic` needs int8 weights to work with", "let it work on the result of `quantize.weights`"
+        if isinstance(source, QuantizeFloat16) and source.compute == "float16":
+            return "TFLite's kernels for processors do not compute in float16", "let `quantize.float16` have float32"
+        return None
+
     def run(self, inputs: dict[str, Artifact], context: Context) -> Made:
         import onnx
 
@@ -39,8 +46,6 @@ class ConvertTflite(Stage):
 
         model = onnx.load(inputs["input"].preset("s8s8"))
         precision = inputs["input"].notes.get("precision")
-        if self.dynamic and precision != "weights":
-            raise UserError("`dynamic` needs packed weights", "put `quantize.weights` before this stage")
         moved = [name for name, layout in layouts(model).items() if layout != "same"]
         file = write(model, for_tflite(read_onnx(model), moved), self.dynamic)
         (context.folder / "model.tflite").write_bytes(file)

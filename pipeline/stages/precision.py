@@ -14,16 +14,25 @@ if TYPE_CHECKING:
     import onnx
 
 
-class QuantizeWeights(Stage):
-    """int8 weights, a scale for each output channel; everything is computed in float, at the speed of float.
-
-    A quarter of the file, without samples to take ranges from. The runtime unpacks the weights when it loads the file.
-    """
+class _Precision(Stage):
+    """From a float ONNX model to one of another precision."""
 
     takes: ClassVar = "onnx"
     gives: ClassVar = "onnx"
     libraries: ClassVar = ("onnx", "onnxruntime", "numpy")
     shrinks: ClassVar = ("bytes",)
+
+    def unfit(self, source: Stage) -> tuple[str, str] | None:
+        if not source.use.startswith("quantize."):
+            return None
+        return f"what `{source.use}` makes is quantized already", "name the float model: `input: NAME OF ITS STAGE`"
+
+
+class QuantizeWeights(_Precision):
+    """int8 weights, a scale for each output channel; everything is computed in float, at the speed of float.
+
+    A quarter of the file, without samples to take ranges from. The runtime unpacks the weights when it loads the file.
+    """
 
     use: Literal["quantize.weights"]
 
@@ -33,17 +42,12 @@ class QuantizeWeights(Stage):
         return _packed(inputs["input"], context, weights_only, "weights")
 
 
-class QuantizeFloat16(Stage):
+class QuantizeFloat16(_Precision):
     """float16 weights: half of the file, and the answers of float but for a rounding of 11 bits.
 
     By default everything is computed in float32, from weights that the runtime unpacks when it loads the file, for
     processors have few float16 kernels: onnxruntime's on x86 cast forth and back at every operator.
     """
-
-    takes: ClassVar = "onnx"
-    gives: ClassVar = "onnx"
-    libraries: ClassVar = ("onnx", "onnxruntime", "numpy")
-    shrinks: ClassVar = ("bytes",)
 
     use: Literal["quantize.float16"]
     compute: Literal["float32", "float16"] = Field(
@@ -57,17 +61,12 @@ class QuantizeFloat16(Stage):
         return _packed(inputs["input"], context, float16 if self.compute == "float32" else whole_float16, "float16")
 
 
-class QuantizeInt16(Stage):
+class QuantizeInt16(_Precision):
     """int16 activations and int8 weights, with ranges from held-out examples: near the accuracy of float, in integers.
 
     For accelerators with TFLite's 16x8 kernels. Processors have no fast ones: onnxruntime computes it in float, and
     both TFLite runtimes do without XNNPACK.
     """
-
-    takes: ClassVar = "onnx"
-    gives: ClassVar = "onnx"
-    libraries: ClassVar = ("onnx", "onnxruntime", "numpy")
-    shrinks: ClassVar = ("bytes",)
 
     use: Literal["quantize.int16"]
     samples: int = Field(
