@@ -77,6 +77,7 @@ def whole_float16(model: onnx.ModelProto) -> onnx.ModelProto:
     Raises:
         UserError: a weight holds numbers beyond ±65504, which float16 does not have.
     """
+    from onnxruntime.quantization.onnx_model import ONNXModel
     from onnxruntime.transformers.float16 import convert_float_to_float16
 
     made, graph = _copied(model)
@@ -86,8 +87,10 @@ def whole_float16(model: onnx.ModelProto) -> onnx.ModelProto:
             raise UserError(
                 f"`{tensor.name}` holds numbers beyond ±65504, which float16 does not have", "write `compute: float32`"
             )
-    converted: onnx.ModelProto = convert_float_to_float16(made, keep_io_types=True)
-    return converted
+    converted = ONNXModel(convert_float_to_float16(made, keep_io_types=True))
+    converted.topological_sort()  # it puts the casts of inputs last
+    found: onnx.ModelProto = converted.model
+    return found
 
 
 def held_in(graph: onnx.GraphProto) -> set[str]:
