@@ -149,14 +149,16 @@ WIDE = INTEGER | {
     "pads and a scaled sum": graph(
         [1, 3, 9, 9],
         ("Pad", [0, np.array([0, 0, 1, 2, 0, 0, 2, 1])], {}), conv(1, 7, 3, 3, 3), ("Relu", [-1], {}),
-        ("Mul", [-1, weights(7, 1, 1)], {}), conv(4, 7, 7, 1, 1), ("Add", [-1, 3], {}), ("Clip", [-1, F(-1), F(2.3)], {}),
+        ("Mul", [-1, weights(7, 1, 1)], {}), conv(4, 7, 7, 1, 1), ("Add", [-1, 3], {}),
+        ("Clip", [-1, F(-1), F(2.3)], {}),
         ("Transpose", [-1], {"perm": [0, 2, 3, 1]}), ("Flatten", [-1], {}),
         ("Gemm", [-1, weights(5, 700), weights(5).ravel()], {"transB": 1}),
     ),
     "averages": graph(
         [1, 3, 8, 8],
         conv(0, 6, 3, 3, 3, pads=[1] * 4), ("AveragePool", [-1], {"kernel_shape": [2, 2], "strides": [2, 2]}),
-        ("GlobalAveragePool", [-1], {}), ("Flatten", [-1], {}), ("Gemm", [-1, weights(5, 6), weights(5).ravel()], {"transB": 1}),
+        ("GlobalAveragePool", [-1], {}), ("Flatten", [-1], {}),
+        ("Gemm", [-1, weights(5, 6), weights(5).ravel()], {"transB": 1}),
     ),
     "signals": graph(
         [1, 3, 31],
