@@ -142,6 +142,10 @@ class Stage(BaseModel, ABC):
                 found.extend(((option, index), each) for index, each in enumerate(value))
         return found
 
+    def unfit(self, source: Stage) -> tuple[str, str] | None:
+        """Why it cannot work on what the stage `source` makes, though of the right kind, and what to do; or None."""
+        return None
+
     def files(self) -> list[str]:
         """The files that the options name, whose digests belong to the cache key."""
         return []
