@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tracemalloc
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,11 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from onnxruntime.quantization import calibrate
 
-from pipeline import calibration
+from pipeline import calibration, metadata
 from pipeline.calibration.clips import BINS, CLIPS
+from pipeline.calibration.examples import prepared
 from pipeline.calibration.histograms import HALF, VALUES, Histogram
+from pipeline.data import Dataset, Split
 from pipeline.errors import UserError
 from tests import graphs
 
@@ -93,7 +96,7 @@ def test_entropy_as_onnxruntime_has_it(tails: int, tmp_path: Path, monkeypatch: 
     symmetric = calibration.ranges(model, (x,), methods=["entropy"], symmetric=True)["entropy"]
     for name, each in zip(expected, np.array(divergences).reshape(2, -1), strict=True):
         candidate = round(symmetric[name][1] / (8 / BINS)) - 1 - 64  # the narrowest has 64 bins at each side and one
-        assert each[candidate - 1 : candidate + 2].min() <= 1.0001 * each.min(), name
+        assert each[max(0, candidate - 1) : candidate + 2].min() <= 1.0001 * each.min(), name
         assert found[name] == tuple(np.clip(symmetric[name], x.min() if name == "x" else 0, x.max()))
 
 
@@ -283,3 +286,42 @@ def graph(nodes: list[onnx.NodeProto], shape: tuple[int, ...] = (1, 1, 8, 8)) ->
     ends = [[helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)] for name in "xy"]
     made = helper.make_graph(nodes, "g", *ends)
     return helper.make_model(made, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+
+
+def test_the_first_validation_examples_one_at_a_time(few: Dataset) -> None:
+    contract = metadata.describe(few)
+    rows, warnings = prepared(contract, few, 10)
+    assert len(rows) == 10
+    assert warnings == []
+    expected = few.input.ready(few["validation"].x[:10])
+    assert np.array_equal(np.stack([row for (row,) in rows]), expected)
+    assert len(prepared(contract, few, 10**6)[0]) == len(few["validation"].y)
+    alike = [calibration.ranges(graphs.small(), each, methods=["minmax"]) for each in ((expected,), rows)]
+    assert alike[0] == alike[1]
+
+
+def test_raw_pixels_stay_what_they_are(few: Dataset) -> None:
+    contract = metadata.describe(few)
+    contract["inputs"][0] |= {"dtype": "uint8", "scale": 1.0, "mean": [], "std": []}
+    rows, _ = prepared(contract, few, 3)
+    assert np.array_equal(np.stack([row for (row,) in rows]), few["validation"].x[:3])
+
+
+def test_examples_of_one_class_alone_are_warned_of(few: Dataset) -> None:
+    x, y = few["validation"]
+    threes = replace(few, splits=few.splits | {"validation": Split(x, np.full_like(y, 3))})
+    contract = metadata.describe(few)
+    _, warnings = prepared(contract, threes, 20)
+    words = "its ranges come from {}, and others may go beyond: raise `samples`, or shuffle the validation split"
+    assert warnings == [words.format("20 examples of one class, `3`")]
+    assert prepared(contract, few, 1)[1] == [words.format(f"1 example of one class, `{y[0]}`")]
+    assert prepared(contract, replace(threes, labelled=False), 20)[1] == []
+    assert prepared(contract, replace(threes, task="regression"), 20)[1] == []
+
+
+def test_values_that_mean_and_deviation_are_not_of(few: Dataset) -> None:
+    """Pixels of 0 to 255, where the data set says that they go from 0 to 1."""
+    wrong = replace(few, inputs=(replace(few.input, scale=1.0),))
+    with pytest.raises(UserError, match=r"5.% of the values lie more than 10 deviations from the mean") as error:
+        prepared(metadata.describe(wrong), wrong, 20)
+    assert error.value.problems[0].help == "values are normalised as (raw · 1 − mean) / std"
