@@ -15,6 +15,7 @@ import numpy as np
 import onnx
 
 from ..errors import UserError, suggest
+from ..machine import machine
 from .clips import CLIPS
 from .histograms import Histogram
 
@@ -117,6 +118,7 @@ class _Graph:
         whole.graph.output.extend(onnx.ValueInfoProto(name=name) for name in wanted if name not in given)
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
+        options.intra_op_num_threads = machine().cores  # those that this process may use; onnxruntime takes all
         # Between two examples its threads would spin, where numpy has work to do.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         self.session = onnxruntime.InferenceSession(
