@@ -14,6 +14,7 @@ from .cache import Cache, Entry, key_of
 from .chain import Step
 from .errors import Place, Problem, UserError
 from .facts import Machine, ModelFile, StageFacts
+from .presets import PresetName, host_preset
 from .recipe import Recipe
 from .stage import MAIN_FILE, Artifact, Context, Made
 from .stages import TABLE
@@ -139,7 +140,7 @@ class Engine:
         return [target.load(file) for file in self.recipe.target_files()]
 
     @cached_property
-    def presets(self) -> tuple[str, ...]:
+    def presets(self) -> tuple[PresetName, ...]:
         """The integer presets that the targets need, the host's first."""
         return target.presets(self.targets, self.machine)
 
@@ -241,6 +242,8 @@ class Engine:
             say=say,
             derive=derive,
             code=self.code,
+            host=host_preset(self.machine),
+            floor=self._floor(),
         )
         made: Made = step.stage.run(inputs, context)
         if not together.first():
@@ -267,7 +270,9 @@ class Engine:
             "metric": [self.metric.name, *self.metric.key] if self.metric.key else self.metric.name,
             **self._against(entries),
             "seed": self.recipe.task.seed,
-            "presets": self.presets if stage.per_preset else (),
+            # What is faster on one processor is not on another; times of this one may shape the result.
+            "presets": [*self.presets, self.machine.cpu] if stage.per_preset else (),
+            **({"floor": floor} if stage.per_preset and (floor := self._floor(entries)) is not None else {}),
             "versions": {n: found for n, found in self.versions.items() if n in stage.libraries or n in MEASURING},
             **self._codes(step, entries),
         }

@@ -13,11 +13,12 @@ Provider = Literal["cpu", "cuda", "tensorrt"]
 
 
 class Facts(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # An infinite score is kept as it is: JSON has no word for it, and `null` would be read as no number at all.
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
 
 
 class ModelFile(Facts):
-    """One file that a runtime loads. `precision` is `float32`, or the integer preset: `u8s8`, `s8s8`, `dynamic`,
+    """One file that a runtime loads. `precision` is `float32`, or the integer preset: `x86`, `xnnpack`, … (see `presets`), `dynamic`,
     or `int8` for a file that was loaded quantized.
 
     `scores` is by split (`validation`, `test`): metric name → value. For accuracy `correct` marks each test example

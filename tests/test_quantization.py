@@ -15,6 +15,7 @@ from onnx import numpy_helper
 from pipeline import metadata, onnxio, zoo
 from pipeline.adopt import adopt
 from pipeline.data import Dataset
+from pipeline.ensemble import Ensemble
 from pipeline.errors import UserError
 from pipeline.predict import predict
 from pipeline.quantization import quantize_dynamic, quantize_static
@@ -206,3 +207,18 @@ def test_the_callers_logging_stays_as_it_was(few: Dataset, tmp_path: Path, monke
     monkeypatch.setattr(logging.getLogger(), "level", logging.INFO)
     static(tmp_path / "model.onnx", few, tmp_path)
     assert logging.getLogger().level == logging.INFO
+
+
+def test_an_ensembles_probabilities_stay_float(digits: Dataset, tiny: zoo.Network, tmp_path: Path) -> None:
+    members = [zoo.load(fresh(tiny, digits, tmp_path).path)[0] for _ in range(2)]
+    for member in members:
+        for weight in list(member.parameters())[-2:]:
+            weight.data *= 200  # so sure of itself that most classes are less likely than 1/256
+    onnxio.export(Ensemble(members, [0.5, 0.5]), digits, tmp_path / "model.onnx")
+    files = static(tmp_path / "model.onnx", digits, tmp_path)
+    x = digits["test"].x[:64]
+    expected = predict(tmp_path / "model.onnx", x)
+    for name in files.values():
+        found = predict(tmp_path / name, x)
+        assert np.isfinite(found).all()
+        assert (found.argmax(1) == expected.argmax(1)).mean() > 0.9

@@ -105,7 +105,7 @@ class Graph:
         if zero_point.dtype not in (np.int8, np.int32):
             raise UserError(
                 f"cannot convert {node}: it quantizes to {zero_point.dtype}, and TFLite's kernels work on int8",
-                "quantize with int8 activations and int8 weights (the preset `s8s8`)",
+                "quantize with int8 activations and int8 weights (the preset `xnnpack`)",
             )
         return quantization(scale, zero_point, node.attributes.get("axis", 0) if scale.size > 1 else 0)
 
