@@ -302,15 +302,16 @@ class Engine:
         return {"code": found} if found else {}
 
     def _warnings(self, step: Step, facts: StageFacts) -> list[str]:
-        """Where a stage did not do its job, counted against what it worked on."""
+        """What a stage warns of, and where it did not do its job, counted against what it worked on."""
+        found: list[str] = list(facts.notes.get("warnings", []))
         if not step.input:
-            return []
+            return found
         before = self.results[step.input].facts
         pairs = {
             "parameters": (before.parameters, facts.parameters),
             "bytes": (before.files[0].bytes, facts.files[0].bytes),
         }
-        found = [
+        found += [
             f"did not lower the {name}: {pairs[name][0]} before, {pairs[name][1]} after"
             for name in step.stage.shrinks
             if pairs[name][1] >= pairs[name][0]

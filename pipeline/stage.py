@@ -52,7 +52,10 @@ class Artifact:
 
 @dataclass(frozen=True)
 class Made:
-    """What `Stage.run` gives back, beside the files that it wrote into `Context.folder`."""
+    """What `Stage.run` gives back, beside the files that it wrote into `Context.folder`.
+
+    `warnings` among the notes, a list of texts, are told as the stage's.
+    """
 
     kind: Kind
     presets: dict[str, str] = field(default_factory=dict)

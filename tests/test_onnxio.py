@@ -54,6 +54,21 @@ def test_the_export_answers_as_torch(arch: str, tiny: zoo.Network, few: Dataset,
     assert onnxio.opset(model) == 18
 
 
+@pytest.mark.parametrize("raw", [True, False])
+def test_a_file_that_normalises_takes_raw_pixels(raw: bool, tiny: zoo.Network, few: Dataset, tmp_path: Path) -> None:
+    """As uint8, or as floats from 0 to 255."""
+    module, _ = zoo.load(fresh(tiny, few, tmp_path / "m").path)
+    path = tmp_path / "model.onnx"
+    assert onnxio.export(module, few, path, embed=["normalize"], raw=raw) < onnxio.TOLERANCE
+    pixels = few["test"].x[:20]
+    (given,) = metadata.ready(metadata.read(path), few, pixels)
+    assert given.dtype == (np.uint8 if raw else np.float32)
+    assert np.array_equal(given, pixels)
+    with torch.inference_mode():
+        expected = module(torch.from_numpy(few.input.ready(pixels))).numpy()
+    np.testing.assert_allclose(predict(path, given), expected, atol=1e-4 * np.abs(expected).max())
+
+
 def test_the_export_is_the_same_bytes_each_time(tiny: zoo.Network, few: Dataset, tmp_path: Path) -> None:
     source = fresh(tiny, few, tmp_path / "m").path
     for name in ("a.onnx", "b.onnx"):
