@@ -243,7 +243,7 @@ class Engine:
             derive=derive,
             code=self.code,
             host=host_preset(self.machine),
-            floor=self._floor(),
+            floor=self._floor(entries),
         )
         made: Made = step.stage.run(inputs, context)
         if not together.first():
@@ -277,6 +277,14 @@ class Engine:
             **self._codes(step, entries),
         }
 
+    def _floor(self, entries: dict[str, Entry]) -> float | None:
+        """What `keep` asks of the metric on validation, in points; stages decide by that split alone."""
+        kept, reference = self.recipe.keep.limit(), entries.get(self.recipe.reference_label())
+        if kept is None or reference is None or not self.metric.higher:
+            return None
+        value: float = reference.facts["files"][0]["scores"]["validation"][self.metric.name]
+        return 100 * value - kept[1]
+
     def _against(self, entries: dict[str, Entry]) -> dict[str, Any]:
         """What `agreement` is with, once it is there."""
         reference = entries.get(self.recipe.reference_label())
@@ -294,15 +302,16 @@ class Engine:
         return {"code": found} if found else {}
 
     def _warnings(self, step: Step, facts: StageFacts) -> list[str]:
-        """Where a stage did not do its job, counted against what it worked on."""
+        """What a stage warns of, and where it did not do its job, counted against what it worked on."""
+        found: list[str] = list(facts.notes.get("warnings", []))
         if not step.input:
-            return []
+            return found
         before = self.results[step.input].facts
         pairs = {
             "parameters": (before.parameters, facts.parameters),
             "bytes": (before.files[0].bytes, facts.files[0].bytes),
         }
-        found = [
+        found += [
             f"did not lower the {name}: {pairs[name][0]} before, {pairs[name][1]} after"
             for name in step.stage.shrinks
             if pairs[name][1] >= pairs[name][0]

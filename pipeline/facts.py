@@ -18,8 +18,8 @@ class Facts(BaseModel):
 
 
 class ModelFile(Facts):
-    """One file that a runtime loads. `precision` is `float32`, or the integer preset: `x86`, `xnnpack`, … (see `presets`), `dynamic`,
-    or `int8` for a file that was loaded quantized.
+    """One file that a runtime loads. `precision` is `float32`, `float16`, `weights` (int8, computed in float),
+    `dynamic`, `int16`, the integer preset (see `presets`), or `int8` for a file that was loaded quantized.
 
     `scores` is by split (`validation`, `test`): metric name → value. For accuracy `correct` marks each test example
     `1` or `0`, in the order of the split; for any other metric `resampled` has its values on bootstrap draws of them,

@@ -65,15 +65,16 @@ def _describe(given: Input) -> dict[str, Any]:
 def ready(contract: dict[str, Any], data: Dataset, x: np.ndarray) -> tuple[np.ndarray, ...]:
     """Raw rows of `data` as a file with this contract takes them, in ONNX's layouts, one array an input."""
     return tuple(
-        raw if entry["dtype"] == "uint8" else _integers(each.ready(raw), entry)
+        # Without `mean` the file normalises them itself.
+        _typed(raw if entry.get("mean") == [] else each.ready(raw), entry)
         for entry, each, raw in zip(contract["inputs"], data.inputs, data.columns(x), strict=True)
     )
 
 
-def _integers(values: np.ndarray, entry: dict[str, Any]) -> np.ndarray:
-    """Values as int8 for an input that is quantized; any other takes them as they are."""
+def _typed(values: np.ndarray, entry: dict[str, Any]) -> np.ndarray:
+    """Values as the input's type; an int8 one is quantized."""
     if entry["dtype"] != "int8":
-        return values
+        return values.astype(entry["dtype"], copy=False)
     import numpy as np
 
     scale, zero = entry["quantization"]["scale"], entry["quantization"]["zero_point"]

@@ -19,6 +19,7 @@ class Preset:
         reduced: weights have 7 bits, so that two products and their sum fit 16 bits.
         symmetric: activations have the zero point 0, and biases stay float.
         whole: inputs and outputs are integers too, and every operator between them.
+        wide: activations are int16, around 0.
     """
 
     about: str
@@ -26,6 +27,7 @@ class Preset:
     reduced: bool = False
     symmetric: bool = False
     whole: bool = False
+    wide: bool = False
 
 
 PRESETS: dict[PresetName, Preset] = {
@@ -38,6 +40,9 @@ PRESETS: dict[PresetName, Preset] = {
     "tensorrt": Preset("TensorRT: zero points of 0, biases in float", symmetric=True),
     "integer-only": Preset("microcontrollers and Edge TPU: inputs and outputs are integers too", whole=True),
 }
+
+INT16 = Preset("TFLite's 16x8 kernels", wide=True)
+"""What `quantize.int16` makes; no processor asks for it by itself."""
 
 
 def host_preset(machine: Machine) -> PresetName:

@@ -52,7 +52,10 @@ class Artifact:
 
 @dataclass(frozen=True)
 class Made:
-    """What `Stage.run` gives back, beside the files that it wrote into `Context.folder`."""
+    """What `Stage.run` gives back, beside the files that it wrote into `Context.folder`.
+
+    `warnings` among the notes, a list of texts, are told as the stage's.
+    """
 
     kind: Kind
     presets: dict[str, str] = field(default_factory=dict)
@@ -141,6 +144,10 @@ class Stage(BaseModel, ABC):
             elif value is not None:
                 found.extend(((option, index), each) for index, each in enumerate(value))
         return found
+
+    def unfit(self, source: Stage) -> tuple[str, str] | None:
+        """Why it cannot work on what the stage `source` makes, though of the right kind, and what to do; or None."""
+        return None
 
     def files(self) -> list[str]:
         """The files that the options name, whose digests belong to the cache key."""

@@ -15,6 +15,7 @@ import numpy as np
 import onnx
 
 from ..errors import UserError, suggest
+from ..machine import machine
 from .clips import CLIPS
 from .histograms import Histogram
 
@@ -70,7 +71,7 @@ def ranges(
         for name, values in graph.run(row, turn):
             low, high = float(values.min()), float(values.max())
             if not np.isfinite([low, high]).all():
-                raise UserError(f"example {turn} (from 0) makes `{name}`{graph.of(name)} infinite or no number")
+                raise graph.unfit(name, turn, "no number" if np.isnan(low) else "infinite")
             found[name].widen(low, high)
             if counted:
                 found[name].count(values, turn)
@@ -117,6 +118,7 @@ class _Graph:
         whole.graph.output.extend(onnx.ValueInfoProto(name=name) for name in wanted if name not in given)
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
+        options.intra_op_num_threads = machine().cores  # those that this process may use; onnxruntime takes all
         # Between two examples its threads would spin, where numpy has work to do.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         self.session = onnxruntime.InferenceSession(
@@ -153,10 +155,14 @@ class _Graph:
                 )
         return {value.name: given[None] for value, given in zip(self.inputs, row, strict=True)}
 
-    def of(self, name: str) -> str:
-        """Which node gives an activation, in words."""
+    def unfit(self, name: str, turn: int, what: str) -> UserError:
         node = self.node.get(name)
-        return f" ({node.op_type})" if node is not None else ""
+        return UserError(
+            f"example {turn} (from 0) makes `{name}`{f' ({node.op_type})' if node else ''} {what}, which has no range",
+            "a mask may be a large number, such as -10000"
+            if what == "infinite"
+            else "the float model computes that too",
+        )
 
 
 def _words(dtype: Any, sides: Sequence[int]) -> str:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from ..facts import Machine, ModelFile, Report, StageFacts
-from ..presets import host_preset
+from ..presets import PRESETS, host_preset
 from ..target import Target
 
 
 def file_of(stage: StageFacts, preset: str) -> ModelFile | None:
-    """The file of a stage that a runtime with this integer preset loads: that preset's, or the only one."""
-    if len(stage.files) == 1:
-        return stage.files[0]
-    return next((file for file in stage.files if file.precision == preset), None)
+    """The file of a stage that a runtime with this integer preset loads: that preset's, or the one for all."""
+    for file in stage.files:
+        for_all = stage.kind == "tflite" or (file.precision not in PRESETS and len(stage.files) == 1)
+        if for_all or file.precision == preset:
+            return file
+    return None
 
 
 def host_file(stage: StageFacts, machine: Machine) -> ModelFile | None:

@@ -13,8 +13,8 @@ import onnx
 
 from .. import calibration, metadata
 from ..errors import UserError
-from ..onnxio import quantized
-from ..presets import PRESETS, PresetName
+from ..onnxio import quantized, write
+from ..presets import INT16, PRESETS, Preset, PresetName
 from . import fallback, ladder, speed
 from .evidence import Columns, Evidence, asked
 from .plan import Plan, prepared, quiet, written
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ..data import Dataset
     from ..scores import Metric
 
-__all__ = ["Options", "likelihoods", "quantize_dynamic", "quantize_static", "signed", "unsigned"]
+__all__ = ["Options", "likelihoods", "quantize_dynamic", "quantize_int16", "quantize_static", "signed", "unsigned"]
 
 HELD = 512
 """Validation examples, beside those that ranges come from, that decide what is kept."""
@@ -87,8 +87,9 @@ def quantize_static(
         if restored:
             notes["float"] = restored
 
-    files = {}
-    for preset in dict.fromkeys((*presets, "xnnpack")):
+    files: dict[str, str] = {}
+    every: dict[PresetName, None] = dict.fromkeys((*presets, "xnnpack"))
+    for preset in every:
         mine = plan
         if options.faster and preset == options.host:
             mine, notes["speed"] = speed.faster(plan, PRESETS[preset], say)
@@ -100,12 +101,30 @@ def quantize_static(
     return files, notes
 
 
-def signed(source: Path, inputs: np.ndarray | Columns, *, ranges: str = "minmax", per_channel: bool = True) -> Any:
+def quantize_int16(source: Path, data: Dataset, path: Path, *, samples: int) -> None:
+    """Quantize `source` with int16 activations, on ranges around 0 of the first `samples` validation examples."""
+    model = _float_model(source)
+    contract = metadata.read_onnx(model)
+    columns = metadata.ready(contract, data, data["validation"].x[:samples])
+    _check(Evidence(model, columns, columns))
+    made = signed(source, columns, preset=INT16)
+    metadata.embed(made, contract)
+    write(made, path)
+
+
+def signed(
+    source: Path,
+    inputs: np.ndarray | Columns,
+    *,
+    ranges: str = "minmax",
+    per_channel: bool = True,
+    preset: Preset = PRESETS["xnnpack"],
+) -> onnx.ModelProto:
     """The float graph of `source` in QDQ form, int8 everywhere, with ranges from `inputs`, as `predict` takes them."""
     columns = inputs if isinstance(inputs, tuple) else (inputs,)
     graph = prepared(onnx.load(source))
     found = calibration.ranges(graph, columns, methods=(ranges,))[ranges]
-    return written(Plan(graph, found, per_channel, frozenset(likelihoods(graph.graph))), PRESETS["xnnpack"])
+    return written(Plan(graph, found, per_channel, frozenset(likelihoods(graph.graph))), preset)
 
 
 def likelihoods(graph: onnx.GraphProto) -> list[str]:

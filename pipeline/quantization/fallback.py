@@ -70,9 +70,7 @@ def _ranked(plan: Plan, evidence: Evidence, say: Say) -> list[tuple[float, str]]
         return decibels(expected, asked(written(plan, PRESETS["xnnpack"]), columns))
 
     before = clean(plan)
-    nodes = [
-        node.name for node in plan.graph.graph.node if node.op_type in _COMPUTING and node.name not in plan.floats
-    ]
+    nodes = [node.name for node in plan.graph.graph.node if node.op_type in _COMPUTING and node.name not in plan.floats]
     found = []
     for index, name in enumerate(nodes):
         say(index, len(nodes), f"what {name} costs in accuracy")

@@ -58,8 +58,8 @@ def patches(node: onnx.NodeProto, value: NDArray[Any], shape: tuple[int, ...]) -
     kernel, axes = shape[2:], len(shape) - 2
     strides, dilations = (options.get(name, [1] * axes) for name in ("strides", "dilations"))
     padded = np.pad(value, ((0, 0), (0, 0), *_pads(options, value.shape[2:], kernel, strides, dilations)))
-    extents = [(size - 1) * gap + 1 for size, gap in zip(kernel, dilations, strict=True)]
-    windows = np.lib.stride_tricks.sliding_window_view(padded, extents, tuple(range(2, 2 + axes)))
+    extents = tuple((size - 1) * gap + 1 for size, gap in zip(kernel, dilations, strict=True))
+    windows: Any = np.lib.stride_tricks.sliding_window_view(padded, extents, tuple(range(2, 2 + axes)))  # type: ignore[call-overload]
     windows = windows[(0, slice(None), *(slice(None, None, each) for each in (*strides, *dilations)))]
     places = windows.shape[1 : 1 + axes]
     chosen = np.unravel_index(_evenly(int(np.prod(places))), places)

@@ -16,7 +16,7 @@ from onnx import numpy_helper
 from ..presets import Preset
 from ..weights import weights_only
 from .unsigned import WEIGHTED, unsigned
-
+from .wide import joined
 
 Range = tuple[float, float]
 
@@ -67,22 +67,25 @@ def written(plan: Plan, preset: Preset) -> onnx.ModelProto:
             plan.per_channel,
             preset.reduced,
             ort.QuantType.QInt8,
-            ort.QuantType.QInt8,
+            ort.QuantType.QInt16 if preset.wide else ort.QuantType.QInt8,
             TensorsData(ort.CalibrationMethod.MinMax, ranges),
             [],
             sorted(plan.floats),
             sorted({*QDQRegistry, *QLinearOpsRegistry}),
             {
-                "ActivationSymmetric": preset.symmetric,
+                "ActivationSymmetric": preset.symmetric or preset.wide,
                 "WeightSymmetric": True,
                 "QuantizeBias": not preset.symmetric,
             },
         )
         quantizer.quantize_model()
+        quantizer.model.topological_sort()
         made: onnx.ModelProto = quantizer.model.model
     if not preset.reduced:
         _round_otherwise(made, plan.integers)
     made = weights_only(made, plan.floats)
+    if preset.wide:
+        return joined(made)
     return unsigned(made) if preset.unsigned else made
 
 

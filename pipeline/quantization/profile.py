@@ -176,7 +176,8 @@ class Profile:
     def _line(self) -> tuple[float, float]:
         if len({elements for elements, _ in self._conversions}) < 2:
             return 2 * _LEAST, 0.0
-        slope, base = np.polyfit(*np.array(self._conversions, float).T, 1)
+        elements, times = np.array(self._conversions, np.float64).T
+        slope, base = np.polyfit(elements, times, 1)
         return _LEAST + max(float(base), _LEAST), max(float(slope), 0.0)
 
     def _node(self, kernel: str) -> str | None:

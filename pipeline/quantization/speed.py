@@ -8,6 +8,7 @@ mixture is profiled anew and cut again, and in the end whole files are timed sid
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -34,8 +35,8 @@ def faster(plan: Plan, preset: Preset, say: Say) -> tuple[Plan, dict[str, Any]]:
     """The plan with those operators in float that are slower as int8 on this machine, one thread of onnxruntime.
 
     And what was measured: `tried` maps each candidate to its time as a multiple of the float graph's with its
-    interval, `chosen` is one of them, `operators` how many compute in int8 and in float, `slower` the names of the
-    nodes that were returned to float for it. Candidates are the plan as it is, mixtures, and weights alone.
+    interval, `chosen` is one of them, `operators` how many compute in int8 and in float, `slower` how many of each type
+    were returned to float for it. Candidates are the plan as it is, mixtures, and weights alone.
     """
     plans = {"int8": plan, **_mixtures(plan, preset, say)}
     every = frozenset(node.name for node in plan.graph.graph.node)
@@ -54,7 +55,7 @@ def faster(plan: Plan, preset: Preset, say: Say) -> tuple[Plan, dict[str, Any]]:
         "chosen": best,
         "tried": {name: _rounded(*ratio) for name, ratio in ratios.items()},
         "operators": {"int8": kept, "float": len(every) - kept},
-        "slower": sorted(slower),
+        "slower": dict(Counter(sorted(node.op_type for node in plan.graph.graph.node if node.name in slower))),
     }
 
 
