@@ -27,6 +27,10 @@ def within(found: Comparison, route: str, which: str = "int8") -> bool:
     return fits is None or all(status == "ok" for status in fits.checks.values())
 
 
+def _fails(fits: Fits) -> bool:
+    return "FAIL" in fits.checks.values()
+
+
 def _fitting(found: Comparison) -> list[str]:
     if found.target is None:
         return ["Budgets: no target that runs ONNX is named, so all of them count; `--target NAME` judges them."]
@@ -34,7 +38,8 @@ def _fitting(found: Comparison) -> list[str]:
     for route in found.routes:
         fits = _fits(found, route, "int8")
         if fits and not within(found, route):
-            lines.append(f"{route} does not fit {found.target}: {'; '.join(fits.said)}")
+            how = "does not fit" if _fails(fits) else "is not shown to fit"
+            lines.append(f"{route} {how} {found.target}: {'; '.join(fits.said)}")
     fitting = [route for route in found.routes if within(found, route)]
     what = ", ".join(fitting) if fitting else "none of them"
     return [f"Fits {found.target} as int8: {what}.", *lines]
@@ -45,7 +50,9 @@ def _pick(found: Comparison) -> list[str]:
 
     fitting = [route for route in found.routes if within(found, route)]
     if not fitting:
-        return [f"Verdict: none of them meets {found.target}. A smaller student, or another budget."]
+        open_ = [route for route in found.routes if (fits := _fits(found, route, "int8")) and not _fails(fits)]
+        help = f"decide on {', '.join(open_)} on an idle machine" if open_ else "a smaller student, or another budget"
+        return [f"Verdict: none of them is shown to meet {found.target}: {help}."]
     sign = -1 if found.error else 1
     best = max(fitting, key=lambda route: sign * level_of(found, route, "int8").mean)
     alike = [route for route in fitting if route == best or not against(found, best, route, "int8").shown]

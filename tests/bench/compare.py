@@ -28,7 +28,7 @@ CASES: dict[str, tuple[str, list[str], int]] = {
 }
 """Name → recipe, what is changed in it, and how many seeds."""
 MORE = {"clean": "plain,soup,distill,both,teacher,fuse", "sensor": "plain,soup,distill,both,teacher,fuse"}
-"""`longer` is in none: three teachers' compute in a student's training is 25 times as long."""
+"""`longer` takes as long as all the rest together."""
 
 
 def compare(case: str) -> dict[str, Any]:

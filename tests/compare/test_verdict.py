@@ -100,7 +100,18 @@ def test_where_nothing_is_shown_the_cheaper_route_is_picked_and_so_it_says() -> 
 def test_nothing_fits() -> None:
     said = words(comparison(FAR, unfit=USUAL))
     assert "Fits host as int8: none of them." in said
-    assert "Verdict: none of them meets host." in said
+    assert "plain does not fit host" in said
+    assert "Verdict: none of them is shown to meet host: a smaller student, or another budget." in said
+
+
+def test_where_nothing_is_decided_there_is_no_pick() -> None:
+    found = comparison(FAR, unfit=("teacher", "fuse"))
+    open_ = [each if "FAIL" in each.checks.values() else each.model_copy(update={"checks": {"latency": "undecided"}})
+             for each in found.fits]  # fmt: skip
+    said = words(found.model_copy(update={"fits": tuple(open_)}))
+    assert "plain is not shown to fit host" in said
+    assert "fuse does not fit host" in said
+    assert "none of them is shown to meet host: decide on plain, distill, both on an idle machine." in said
 
 
 @pytest.mark.parametrize("status", ["undecided", "no number"])
