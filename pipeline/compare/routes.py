@@ -190,11 +190,12 @@ def chained(recipe: Recipe) -> str:
 
 def alike(recipes: Sequence[Recipe]) -> None:
     """Raises: UserError for recipes that cannot be told apart by their names."""
-    names = [recipe.name for recipe in recipes]
+    names: set[str] = set()
     for recipe in recipes:
-        if names.count(recipe.name) > 1:
+        if recipe.name in names:
             said = f"two recipes are called `{recipe.name}`"
-            raise UserError([Problem(said, "rename one: `name:`", recipe.document.place(("name",)))])
+            raise UserError([Problem(said, "rename this one, or the other", recipe.document.place(("name",)))])
+        names.add(recipe.name)
 
 
 def _moved(recipe: Recipe, data: dict[str, Any], repetition: int) -> Document:
