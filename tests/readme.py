@@ -207,6 +207,7 @@ TITLES = {
     "digits": "digits, 100 labels, tiny ResNet; the teacher saw 1,078",
     "unlabelled": "Fashion-MNIST, 300 labels, MobileNetV3-Small; the shipped teacher saw 55,000",
     "averages": "two ResNets from independent starts, 7,000 images",
+    "shallow": "two networks of two convolutions from independent starts, the watch's exercises",
     "controls": "2,000 images, MobileNetV3-Small; the teacher saw no more",
     "soups": "three fine-tunes of one MobileNetV3-Small, 7,000 images",
 }
@@ -224,7 +225,14 @@ NAMES = {
     "rebasin_bn": "re-basin, mean, batch norm anew",
     "best_single": "the best single one by validation",
 }
-BESIDE = {"digits": "ce", "unlabelled": "ce", "averages": "one", "controls": "ce", "soups": "best_single"}
+BESIDE = {
+    "digits": "ce",
+    "unlabelled": "ce",
+    "averages": "one",
+    "shallow": "one",
+    "controls": "ce",
+    "soups": "best_single",
+}
 """What the gains of a part are counted from."""
 
 
@@ -264,13 +272,15 @@ def compare() -> str:
     heads = ["int8, test", *(f"`{name}`" for name in ROUTES), *(f"`{pair}`" for pair in PAIRS), "verdict"]
     lines = ["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
     for case, title in CASES.items():
-        row = found["cases"][case]
+        row = found["cases"].get(case)
+        if not row:
+            continue
         cells = [f"{100 * fmean(row['scores'][name]['int8']):.1f}" if name in row["scores"] else "" for name in ROUTES]
         gains = [row["differences"][pair]["int8"] for pair in PAIRS]
         cells += [f"{each['mean']:+.1f} [{each['low']:+.1f}, {each['high']:+.1f}]" for each in gains]
         (pick,) = re.findall(r"^Verdict: (\w+)", row["text"], re.MULTILINE)
-        lines.append("| " + " | ".join([title, *cells, f"`{pick}`"]) + " |")
-    words = f"Means of {found['seeds']} seeds; points, 95% intervals over seeds and test examples."
+        lines.append("| " + " | ".join([f"{title}; {row['seeds']} seeds", *cells, f"`{pick}`"]) + " |")
+    words = "Means over seeds; differences in points with 95% intervals over seeds and test examples."
     return "\n".join([*lines, "", f"{words} {_stamp(found)}"]) + "\n"
 
 
