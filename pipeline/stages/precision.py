@@ -9,6 +9,7 @@ from pydantic import Field
 
 from ..errors import UserError
 from ..stage import Artifact, Context, Made, Stage
+from ..units import Share
 
 if TYPE_CHECKING:
     import onnx
@@ -35,11 +36,18 @@ class QuantizeWeights(_Precision):
     """
 
     use: Literal["quantize.weights"]
+    float16: Share = Field(
+        default="2%",
+        ge=0,
+        le=1,
+        description="bytes that the smallest weights may take on top by staying in float16; a weight's rounding errors "
+        "do as much harm whatever its size",
+    )
 
     def run(self, inputs: dict[str, Artifact], context: Context) -> Made:
         from ..weights import weights_only
 
-        return _packed(inputs["input"], context, weights_only, "weights")
+        return _packed(inputs["input"], context, lambda model: weights_only(model, half=self.float16), "weights")
 
 
 class QuantizeFloat16(_Precision):
