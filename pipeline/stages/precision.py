@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from ..errors import UserError
 from ..stage import Artifact, Context, Made, Stage
@@ -34,6 +34,8 @@ class QuantizeWeights(_Precision):
 
     A quarter of the file, without samples to take ranges from. The runtime unpacks the weights when it loads the file.
     """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
     use: Literal["quantize.weights"]
     float16: Share = Field(

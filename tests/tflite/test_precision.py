@@ -42,6 +42,11 @@ CONVOLUTIONS = graph(
 )  # fmt: skip
 
 
+def mixed(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Small weights and biases in float16, the others in int8."""
+    return weights_only(model, half=0.3)
+
+
 def noise(found: np.ndarray, expected: np.ndarray) -> float:
     """The power of the difference as a share of the power of what is expected."""
     return float(((found - expected) ** 2).mean() / (expected**2).mean())
@@ -52,7 +57,7 @@ def noise(found: np.ndarray, expected: np.ndarray) -> float:
 def test_packed_weights_give_the_answers_of_the_onnx_graph(name: str, runtime: str) -> None:
     model = PACKED[name]
     samples = models.feeds(model, 5)
-    for pack in (weights_only, float16):
+    for pack in (weights_only, float16, mixed):
         made = pack(model)
         found = models.answers_of_file(write(made, {}), dict(layouts(made)), samples, runtime)
         expected = models.answers(made, samples)
@@ -62,10 +67,10 @@ def test_packed_weights_give_the_answers_of_the_onnx_graph(name: str, runtime: s
 def test_packed_weights_stay_packed_in_the_file() -> None:
     model = graph([1, 512], ("Gemm", [0, weights(512, 512), weights(512).ravel()], {"transB": 1}))
     whole = len(write(model, {}))
-    for pack, share, version in ((weights_only, 0.25, 5), (float16, 0.5, 3)):
+    for pack, share, unpacked in ((weights_only, 0.25, [5]), (float16, 0.5, [3, 3])):
         data = write(pack(model), {})
         assert share < len(data) / whole < share + 0.01
-        assert models.operators(data) == [("DEQUANTIZE", version), ("FULLY_CONNECTED", 1)]
+        assert models.operators(data) == [*(("DEQUANTIZE", each) for each in unpacked), ("FULLY_CONNECTED", 1)]
 
 
 def test_packed_weights_between_integers_compute_in_float() -> None:
