@@ -141,6 +141,18 @@ def test_packed_weights_on_activations_quantized_as_they_come(runtime: str) -> N
     assert len(data) < len(write(made, {})) * 1.05
 
 
+@pytest.mark.parametrize("runtime", models.RUNTIMES)
+def test_float16_biases_of_convolutions_on_int8_weights(runtime: str) -> None:
+    model = graph(
+        [1, 3, 12, 12],
+        conv(0, 16, 3, 3, 3), ("Relu", [-1], {}), conv(2, 200, 16, 1, 1), ("Relu", [-1], {}), conv(4, 200, 200, 1, 1),
+    )  # fmt: skip
+    samples = models.inputs(model, count=4)
+    data = write(weights_only(model, half=0.02), {}, dynamic=True)
+    assert ("CONV_2D", 5) in models.operators(data)
+    assert 0 < noise(models.in_tflite(data, samples, runtime), models.in_onnxruntime(model, samples)) < 1e-3
+
+
 def test_a_dynamic_product_of_another_make_is_told(tmp_path: Path) -> None:
     made = dynamic(PRODUCTS["a flattened map"], tmp_path)
     shift = next(each for each in made.graph.initializer if each.name.endswith("_zero_point"))
