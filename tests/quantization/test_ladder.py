@@ -1,4 +1,4 @@
-"""Steps towards the float answers: what each keeps as it was, what it wins, and that it is left out where it does not."""
+"""Steps towards the float answers: what each keeps as it was, what it wins, and that it goes where it does not."""
 
 from __future__ import annotations
 

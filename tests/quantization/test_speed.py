@@ -58,7 +58,8 @@ def test_every_operators_time_is_found_again() -> None:
     """In the float graph and as int8, whatever onnxruntime makes of the names."""
     model = uneven()
     mine, _ = renamed(plan(model, evidence(model, 4)))
-    for made, floats in ((mine.graph, frozenset(n.name for n in mine.graph.graph.node)), (written(mine, PRESETS["x86"]), frozenset())):  # fmt: skip
+    every = frozenset(node.name for node in mine.graph.graph.node)
+    for made, floats in ((mine.graph, every), (written(mine, PRESETS["x86"]), frozenset[str]())):
         profile = Profile(mine)
         profile.learn(profiled(made), floats)
         for node in mine.graph.graph.node:
