@@ -37,7 +37,7 @@ def weights_only(model: onnx.ModelProto, nodes: Collection[str] | None = None) -
             for position in (0, 1, 2):
                 if position < len(node.input) and (found := _axes(node, position)):
                     axes.setdefault(node.input[position], found)
-    stored: list[onnx.NodeProto] = []
+    unpacking: list[onnx.NodeProto] = []
     for tensor in _floats(graph):
         real = numpy_helper.to_array(tensor)
         if tensor.name not in axes or real.ndim < 2 or not np.isfinite(real).all():
@@ -47,11 +47,11 @@ def weights_only(model: onnx.ModelProto, nodes: Collection[str] | None = None) -
         if real.nbytes - integers.nbytes - scale.nbytes < _LEAST:
             continue
         name, cast, by = (f"{tensor.name}_{word}" for word in ("int8", "cast", "scale"))
-        stored.append(helper.make_node("Cast", [name], [cast], cast, to=TensorProto.FLOAT))
-        stored.append(helper.make_node("Mul", [cast, by], [tensor.name], f"{tensor.name}_real"))
+        unpacking.append(helper.make_node("Cast", [name], [cast], cast, to=TensorProto.FLOAT))
+        unpacking.append(helper.make_node("Mul", [cast, by], [tensor.name], f"{tensor.name}_real"))
         graph.initializer.append(numpy_helper.from_array(scale, by))
         tensor.CopyFrom(numpy_helper.from_array(integers, name))
-    return _begun_with(made, stored)
+    return _begun_with(made, unpacking)
 
 
 def float16(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -60,15 +60,15 @@ def float16(model: onnx.ModelProto) -> onnx.ModelProto:
     Constants too small to gain stay as they are, and those with numbers beyond ±65504, which float16 does not have.
     """
     made, graph = _copied(model)
-    stored: list[onnx.NodeProto] = []
+    unpacking: list[onnx.NodeProto] = []
     for tensor in _floats(graph):
         real = numpy_helper.to_array(tensor)
         if real.nbytes // 2 < _LEAST or not _fits(real):
             continue
         name = f"{tensor.name}_float16"
-        stored.append(helper.make_node("Cast", [name], [tensor.name], f"{tensor.name}_real", to=TensorProto.FLOAT))
+        unpacking.append(helper.make_node("Cast", [name], [tensor.name], f"{tensor.name}_real", to=TensorProto.FLOAT))
         tensor.CopyFrom(numpy_helper.from_array(real.astype(np.float16), name))
-    return _begun_with(made, stored)
+    return _begun_with(made, unpacking)
 
 
 def whole_float16(model: onnx.ModelProto) -> onnx.ModelProto:
