@@ -83,7 +83,7 @@ def quantize_static(
 
         least = worth(evidence.expected) - options.keep
         least = max(least, min(floor, worth(evidence.expected))) if floor is not None else least
-        plan, restored = fallback.restored(plan, evidence, worth, least, say)
+        plan, restored = fallback.restored(plan, evidence, worth, least, say, PRESETS[options.host or "xnnpack"])
         if restored:
             notes["float"] = restored
 
