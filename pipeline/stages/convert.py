@@ -6,6 +6,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from ..errors import UserError
 from ..stage import Artifact, Context, Made, Stage
 from .precision import QuantizeFloat16
 
@@ -24,6 +25,11 @@ class ConvertTflite(Stage):
     libraries: ClassVar = ("onnx", "ai-edge-litert", "numpy")
 
     use: Literal["convert.tflite"]
+    preset: Literal["xnnpack", "integer-only"] = Field(
+        default="xnnpack",
+        description="which integers of a quantized graph: `integer-only` has no floats at all, inputs and outputs "
+        "included, for microcontrollers and Edge TPU, and is among the presets where `quantize` lists it",
+    )
     dynamic: bool = Field(
         default=False,
         description="use the int8 weights of `quantize.weights` as they are, on activations that are quantized as they "
@@ -42,15 +48,27 @@ class ConvertTflite(Stage):
 
         from ..metadata import for_tflite, read_onnx
         from ..onnxio import quantized
+        from ..operators import operators
         from ..tflite import layouts, write
 
-        model = onnx.load(inputs["input"].preset("s8s8"))
-        precision = inputs["input"].notes.get("precision")
+        source = inputs["input"]
+        if source.presets and self.preset not in source.presets:
+            raise UserError(
+                f"the model has no integers for `{self.preset}`",
+                f"write `presets: [{self.preset}]` where it is quantized",
+            )
+        model = onnx.load(source.preset(self.preset))
+        precision = source.notes.get("precision")
         moved = [name for name, layout in layouts(model).items() if layout != "same"]
         file = write(model, for_tflite(read_onnx(model), moved), self.dynamic)
         (context.folder / "model.tflite").write_bytes(file)
+        if self.preset == "integer-only" and (floats := operators(context.folder / "model.tflite").real):
+            raise UserError(
+                f"`integer-only` has no floats, but these operators have no integers: {', '.join(floats)}",
+                "a network without them, such as one with ReLU for HardSwish, or the preset `xnnpack`",
+            )
         if self.dynamic:
             precision = "dynamic"
         elif precision not in KEPT:
-            precision = "s8s8" if quantized(model) else "float32"
+            precision = self.preset if quantized(model) else "float32"
         return Made("tflite", notes={"precision": precision})

@@ -116,7 +116,7 @@ class Graph:
         if zero_point.dtype not in (np.int8, np.int16, np.int32):
             raise UserError(
                 f"cannot convert {node}: it quantizes to {zero_point.dtype}, and TFLite's kernels work on int8",
-                "quantize with int8 activations and int8 weights (the preset `s8s8`)",
+                "quantize with int8 activations and int8 weights (the preset `xnnpack`)",
             )
         if zero_point.dtype == INT16 and zero_point.any():
             raise UserError(
@@ -149,6 +149,9 @@ def read(model: onnx.ModelProto, integer: Mapping[str, Quantization | None], dyn
         proto = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
         shapes = _shapes(proto)
     constants = {tensor.name: constant(tensor.name, tensor) for tensor in proto.initializer}
+    for node in proto.node:  # ONNX knows no shapes behind com.microsoft's, which have int16 before operator set 21
+        if node.op_type in ("QuantizeLinear", "DequantizeLinear") and node.input[0] in shapes:
+            shapes.setdefault(node.output[0], shapes[node.input[0]])
     types = _types(proto)
     graph = Graph(
         nodes=[_node(node) for node in proto.node],

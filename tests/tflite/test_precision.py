@@ -12,6 +12,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from pipeline.errors import UserError
+from pipeline.presets import INT16
 from pipeline.quantization import signed
 from pipeline.tflite import layouts, write
 from pipeline.weights import float16, weights_only
@@ -194,7 +195,7 @@ WIDE = INTEGER | {
 def wide(model: onnx.ModelProto, samples: list[models.Feed], folder: Path) -> onnx.ModelProto:
     onnx.save(model, folder / "m.onnx")
     columns = tuple(np.concatenate([each[value.name] for each in samples]) for value in model.graph.input)
-    return signed(folder / "m.onnx", columns, wide=True)
+    return signed(folder / "m.onnx", columns, preset=INT16)
 
 
 @pytest.mark.parametrize("name", WIDE)
