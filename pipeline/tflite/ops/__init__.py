@@ -8,7 +8,8 @@ from ai_edge_litert import schema_py_generated as schema
 
 from ..builder import Quantization, quantization
 from ..layout import Layout
-from .dense import conv, gemm, matmul
+from .activation import elu, instance_norm, leaky_relu, mish, prelu, reciprocal, softplus
+from .dense import conv, conv_transpose, gemm, matmul
 from .elementwise import (
     Lower,
     arithmetic,
@@ -23,8 +24,9 @@ from .elementwise import (
     softmax,
     unary,
 )
-from .pool import average_pool, global_average, global_max, max_pool, reduce, reduce_mean
-from .shape import concat, gather, pad, reshape, same, slice_, transpose
+from .pool import average_pool, global_average, global_max, max_pool, reduce, reduce_l2, reduce_mean
+from .resample import depth_to_space, resize, space_to_depth
+from .shape import concat, gather, pad, reshape, same, slice_, tile, transpose
 from .transformer import erf, gelu, layer_norm
 
 
@@ -57,52 +59,75 @@ OPERATORS: dict[str, Row] = {
     "AveragePool": Row(average_pool, CHANNELS),
     "BatchNormalization": Row(batch_norm, CHANNELS, integer=False),
     "Cast": Row(cast, integer=False),
+    "Ceil": Row(unary("CEIL", version=1), integer=False),
     "Clip": Row(clip),
     "Concat": Row(concat),
     "Conv": Row(conv, CHANNELS),
+    "ConvTranspose": Row(conv_transpose, CHANNELS),
+    "Cos": Row(unary("COS", schema.CosOptionsT, version=1), integer=False),
+    "DepthToSpace": Row(depth_to_space, CHANNELS),
     "DequantizeLinear": Row(dequantize, integer=False),
     "Div": Row(arithmetic("DIV", schema.DivOptionsT), integer=False),
     "Dropout": Row(same, integer=False),
+    "Elu": Row(elu, integer=False),
     "Equal": Row(elementwise("EQUAL", schema.EqualOptionsT), integer=False),
     "Erf": Row(erf, integer=False),
     "Exp": Row(unary("EXP", schema.ExpOptionsT, version=1), integer=False),
+    "Expand": Row(tile),
     "Flatten": Row(reshape, MOVE),
+    "Floor": Row(unary("FLOOR", version=1), integer=False),
     "Gather": Row(gather, PLAIN),
     "Gelu": Row(gelu, integer=False),
     "Gemm": Row(gemm, PLAIN),
     "GlobalAveragePool": Row(global_average, CHANNELS),
     "GlobalMaxPool": Row(global_max, CHANNELS, integer=False),
     "Greater": Row(elementwise("GREATER", schema.GreaterOptionsT), integer=False),
+    "GreaterOrEqual": Row(elementwise("GREATER_EQUAL", schema.GreaterEqualOptionsT), integer=False),
     "HardSigmoid": Row(hard_sigmoid, integer=False),
     "HardSwish": Row(unary("HARD_SWISH", schema.HardSwishOptionsT, version=1), integer=False),
     "Identity": Row(same, integer=False),
+    "InstanceNormalization": Row(instance_norm, integer=False),
     "LayerNormalization": Row(layer_norm, PLAIN, integer=False),
+    "LeakyRelu": Row(leaky_relu, integer=False),
     "Less": Row(elementwise("LESS", schema.LessOptionsT), integer=False),
+    "LessOrEqual": Row(elementwise("LESS_EQUAL", schema.LessEqualOptionsT), integer=False),
     "Log": Row(unary("LOG"), integer=False),
     "MatMul": Row(matmul, PLAIN),
     "Max": Row(chain("MAXIMUM"), integer=False),
     "MaxPool": Row(max_pool, CHANNELS),
     "Min": Row(chain("MINIMUM"), integer=False),
+    "Mish": Row(mish, integer=False),
     "Mul": Row(arithmetic("MUL", schema.MulOptionsT)),
     "Neg": Row(unary("NEG", schema.NegOptionsT, version=1), integer=False),
     "Not": Row(unary("LOGICAL_NOT", schema.LogicalNotOptionsT, version=1), integer=False),
     "Or": Row(elementwise("LOGICAL_OR", schema.LogicalOrOptionsT), integer=False),
+    "PRelu": Row(prelu, integer=False),
     "Pad": Row(pad),
     "Pow": Row(elementwise("POW", schema.PowOptionsT), integer=False),
     "QuantizeLinear": Row(quantize, integer=False),
+    "Reciprocal": Row(reciprocal, integer=False),
+    "ReduceL2": Row(reduce_l2, integer=False),
     "ReduceMax": Row(reduce("REDUCE_MAX"), integer=False),
     "ReduceMean": Row(reduce_mean),
+    "ReduceMin": Row(reduce("REDUCE_MIN"), integer=False),
     "ReduceSum": Row(reduce("SUM"), integer=False),
     "Relu": Row(clip),
     "Reshape": Row(reshape, MOVE),
+    "Resize": Row(resize, CHANNELS),
+    "Round": Row(unary("ROUND", version=1), integer=False),
     "Sigmoid": Row(unary("LOGISTIC"), scale=PROBABILITY),
+    "Sin": Row(unary("SIN", version=1), integer=False),
     "Slice": Row(slice_),
     "Softmax": Row(softmax, scale=PROBABILITY),
+    "Softplus": Row(softplus, integer=False),
+    "SpaceToDepth": Row(space_to_depth, CHANNELS),
     "Split": Row(slice_),
     "Sqrt": Row(unary("SQRT", version=1), integer=False),
     "Squeeze": Row(reshape, MOVE),
     "Sub": Row(arithmetic("SUB", schema.SubOptionsT)),
+    "Sum": Row(chain("ADD"), integer=False),
     "Tanh": Row(unary("TANH", version=1), integer=False),
+    "Tile": Row(tile),
     "Transpose": Row(transpose, MOVE),
     "Unsqueeze": Row(reshape, MOVE),
     "Where": Row(elementwise("SELECT_V2", schema.SelectV2OptionsT), integer=False),

@@ -49,6 +49,44 @@ def conv(lowering: Lowering, node: Node) -> None:
     lowering.emit(node, code, [tensor, *arguments], options, version, image_shape(lowering, node))
 
 
+def conv_transpose(lowering: Lowering, node: Node) -> None:
+    """As TFLite's without pads, of which the pads are cut off; groups are one weight with zeros between them."""
+    weight, groups = lowering.constant(node, 1), node.attributes.get("group", 1)
+    inputs, outputs, *kernel = weight.values.shape
+    tensor = image(lowering, lowering.input(node))
+    row = [1] * (IMAGE - 2 - len(kernel))
+    if max(node.attributes.get("dilations", [1])) > 1:
+        raise refusal(node, "TFLite has no dilated transposed convolution", "use `dilation=1`")
+    strides = [*row, *node.attributes.get("strides", [1] * len(kernel))]
+    before = [*([0] * len(row)), *node.attributes.get("pads", [0] * len(kernel))[: len(kernel)]]
+    if node.attributes.get("auto_pad", b"NOTSET") not in (b"NOTSET", b"VALID"):
+        raise refusal(node, "its pads are left to the runtime (`auto_pad`)", "write them as `pads`")
+    batch, *pixels, channels = image_shape(lowering, node)
+    values = np.zeros((groups * outputs, inputs, *kernel), weight.values.dtype)
+    share = inputs // groups
+    for group in range(groups):
+        taken = slice(group * share, (group + 1) * share)
+        values[group * outputs : (group + 1) * outputs, taken] = weight.values[taken].swapaxes(0, 1)
+    scales = weight.quantization
+    if scales and scales.scale.size > 1:
+        scales = Quantization(np.tile(scales.scale, groups), np.tile(scales.zero_point, groups), 0)
+    arranged = arrange(as_image(Constant(weight.name, values, scales)), (0, 2, 3, 1))
+    whole = (batch, *(before[axis] + pixels[axis] for axis in range(2)), channels)
+    sizes = zip(lowering.file.shape(tensor)[1:3], strides, arranged.values.shape[1:3], strict=True)
+    whole = (
+        batch,
+        *(max(size, (n - 1) * stride + k) for size, (n, stride, k) in zip(whole[1:3], sizes, strict=True)),
+        channels,
+    )
+    matrix, bias = parameters(lowering, node, tensor, arranged, lowering.optional(node, 2), channels)
+    wanted = lowering.graph.quantization.get(node.output)
+    result = lowering.file.tensor("transposed_conv", whole, quantization=wanted)
+    options = schema.TransposeConvOptionsT(padding=schema.Padding.VALID, strideH=strides[0], strideW=strides[1])
+    lowering.file.operator("TRANSPOSE_CONV", 3, [lowering.indices(whole), matrix, tensor, bias], [result], options)
+    result = lowering.cut(result, [0, *before, 0], (batch, *pixels, channels))
+    lowering.give(node, lowering.reshaped(result, lowering.file_shape(node.output)))
+
+
 def gemm(lowering: Lowering, node: Node) -> None:
     """Gemm with constant weights."""
     if node.attributes.get("transA", 0) or {node.attributes.get(name, 1.0) for name in ("alpha", "beta")} != {1.0}:
