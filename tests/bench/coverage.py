@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
+import multiprocessing
 import os
 import resource
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -39,7 +40,8 @@ CALIBRATION, EXAMPLES = 32, 16
 RUNTIMES = ("litert", "tflite-runtime")
 EXACT, STEPS, WITHIN = 1e-4, 2, 0.99
 """Float answers may differ from torch's by this share of the largest; this share of int8 answers by so many steps."""
-SECONDS, MEMORY = 1200, 12 << 30
+SECONDS, MEMORY = 600, 12 << 30
+"""What a network may take of processor time, and of addresses in bytes."""
 TIMED = "mobilenetv2_100@224"
 """The network whose conversion is timed, with the pixels of its images."""
 Found = dict[str, Any]
@@ -263,9 +265,15 @@ def _step(model: onnx.ModelProto, answers: np.ndarray) -> float:
 # The run
 
 
+_SERVER = multiprocessing.get_context("forkserver")
+_SERVER.set_forkserver_preload(["timm", "onnxscript", "onnxsim", "onnxruntime.quantization", "pipeline.tflite.ops"])
+
+
 def main() -> None:
+    os.environ["OMP_NUM_THREADS"] = "1"
     if len(sys.argv) > 1:
-        one(sys.argv[1])
+        for name in sys.argv[1:]:
+            print(name, json.dumps(in_a_process(name)), flush=True)
         return
     chosen = smallest()
     wanted = {module: each for module, each in chosen.items() if each["parameters"] < LARGEST}
@@ -286,14 +294,11 @@ def main() -> None:
 def in_a_process(name: str) -> dict[str, Found]:
     """What became of every step; a process that dies or takes too long is what stopped the step that it was at."""
     if left(name):
-        environment = os.environ | {"OMP_NUM_THREADS": "1"}
-        command = [sys.executable, "-m", "tests.bench.coverage", name]
-        try:
-            done = subprocess.run(command, env=environment, capture_output=True, timeout=SECONDS, check=False)
-            why = f"signal {-done.returncode}" if done.returncode < 0 else done.stderr.decode()[-200:]
-        except subprocess.TimeoutExpired:
-            why = f"not done after {SECONDS} s"
+        process = _SERVER.Process(target=one, args=(name,))
+        process.start()
+        process.join()
         while steps := left(name):
+            why = f"signal {-process.exitcode}" if process.exitcode else "no word from it"
             keep(name, steps[0], {"stopped": [f"the process died: {why}"]})
     return stored(name)
 
@@ -302,6 +307,8 @@ def one(name: str) -> None:
     """Every step of one network that is left, in this process."""
     os.nice(5)
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
+    logging.disable(logging.WARNING)
     folder = FOLDER / name
     folder.mkdir(parents=True, exist_ok=True)
     while steps := left(name):
