@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..stage import Stage
-from .convert import ConvertTflite
+from .convert import ConvertLitert, ConvertTflite
 from .distill import DistillAT, DistillDIST, DistillDKD, DistillFitnet, DistillKD, DistillRKD
 from .export import ExportOnnx
 from .fuse import FuseEnsemble, FuseStack
@@ -48,4 +48,5 @@ TABLE: dict[str, type[Stage]] = {
     "quantize.static": QuantizeStatic,
     "quantize.dynamic": QuantizeDynamic,
     "convert.tflite": ConvertTflite,
+    "convert.litert": ConvertLitert,
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import ClassVar, Literal
 
 from ..stage import Artifact, Context, Made, Stage
+from ..zoo import load
 
 
 class ConvertTflite(Stage):
@@ -28,3 +29,20 @@ class ConvertTflite(Stage):
         moved = [name for name, layout in layouts(model).items() if layout != "same"]
         (context.folder / "model.tflite").write_bytes(write(model, for_tflite(read_onnx(model), moved)))
         return Made("tflite", notes={"precision": "s8s8" if quantized(model) else "float32"})
+
+
+class ConvertLitert(Stage):
+    """Write float TFLite from the torch model with litert-torch, where `convert.tflite` lacks an operator."""
+
+    takes: ClassVar = "torch"
+    gives: ClassVar = "tflite"
+    libraries: ClassVar = ("torch", "timm", "litert-torch", "ai-edge-litert", "numpy")
+
+    use: Literal["convert.litert"]
+
+    def run(self, inputs: dict[str, Artifact], context: Context) -> Made:
+        from ..litert import convert
+
+        module, _ = load(inputs["input"].path, context.code)
+        error = convert(module, context.data, context.folder / "model.tflite")
+        return Made("tflite", notes={"precision": "float32", "largest_relative_error": error})

@@ -66,7 +66,7 @@ def quantization(scale: Any, zero_point: Any = 0, axis: int = 0) -> Quantization
     return Quantization(scales, np.resize(np.asarray(zero_point, np.int64), scales.shape), axis)
 
 
-class _AlignedBuffer(schema.BufferT):
+class AlignedBuffer(schema.BufferT):
     """The Python generator ignores the schema's `force_align: 16`, which kernels that map the file rely on."""
 
     def Pack(self, builder: flatbuffers.Builder) -> int:
@@ -179,7 +179,7 @@ class Builder:
         return index
 
     def _buffer(self, data: NDArray[np.uint8]) -> int:
-        self._buffers.append(_AlignedBuffer(data=data) if data.size else schema.BufferT())
+        self._buffers.append(AlignedBuffer(data=data) if data.size else schema.BufferT())
         return len(self._buffers) - 1
 
 
