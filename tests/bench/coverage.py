@@ -24,19 +24,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import onnx
-from PIL import Image
 
 from pipeline import metadata, onnxio, quantization, tflite
-from pipeline.data import Dataset, Input, Split
 from pipeline.errors import UserError
 from pipeline.paths import replacing
 from pipeline.predict import predict
-from tests.bench import results
+from tests.bench import results, segments
+from tests.bench.networks import FOLDER, fresh, smallest
 
-FOLDER = Path(".edgepress/coverage")
 LARGEST = 10_000_000
-PIXELS = 64
-CALIBRATION, EXAMPLES = 32, 16
 RUNTIMES = ("litert", "tflite-runtime")
 EXACT, STEPS, WITHIN = 1e-4, 2, 0.99
 """Float answers may differ from torch's by this share of the largest; this share of int8 answers by so many steps."""
@@ -53,104 +49,6 @@ class Step(NamedTuple):
     run: Callable[[str, Path], Found]
     after: tuple[str, ...]
     code: tuple[str, ...]
-
-
-# Networks
-
-
-@cache
-def smallest() -> dict[str, Found]:
-    """Module → its smallest model and that one's parameters, counted once for each version of timm."""
-    path = FOLDER / f"smallest-{version('timm')}.json"
-    if not path.is_file():
-        import timm
-
-        found = {}
-        for module in timm.list_modules():
-            sizes = {name: _parameters(name) for name in timm.list_models(module=module)}
-            name = min(sizes, key=lambda name: (sizes[name], name))
-            found[module] = {"model": name, "parameters": sizes[name]}
-            print(module, found[module], flush=True)
-        FOLDER.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(found), encoding="utf-8")
-    said: dict[str, Found] = json.loads(path.read_text(encoding="utf-8"))
-    return said
-
-
-def _parameters(name: str) -> int:
-    """Without the numbers themselves, where the network can be made so."""
-    import timm
-    import torch
-
-    try:
-        with torch.device("meta"):
-            module = timm.create_model(name)
-    except (NotImplementedError, RuntimeError):
-        module = timm.create_model(name)
-    return sum(each.numel() for each in module.parameters())
-
-
-def fresh(name: str) -> tuple[Any, Dataset]:
-    """The network with random weights, and images of a size that it takes; `NAME@PIXELS` says which."""
-    import timm
-    import torch
-
-    torch.manual_seed(0)
-    name, _, pixels = name.partition("@")
-    module = timm.create_model(name).eval()
-    own = module.pretrained_cfg["input_size"][1:]
-    wished = (int(pixels or PIXELS),) * 2
-    sizes = [own] if module.pretrained_cfg.get("fixed_input_size") else [wished, own]
-    with torch.no_grad():
-        for parameter in module.parameters():
-            _unequal(parameter)
-        try:
-            module(torch.zeros(1, 3, *sizes[0]))
-        except (AssertionError, RuntimeError):  # too small for its last layers
-            sizes.pop(0)
-        data = images(*sizes[0])
-        norms = [each for each in module.modules() if isinstance(each, torch.nn.modules.batchnorm._BatchNorm)]
-        for norm in norms:
-            norm.reset_running_stats()
-            norm.train().momentum = None
-        module(*map(torch.from_numpy, data.ready(data["validation"].x)))
-    return module.eval(), data
-
-
-def _unequal(parameter: Any) -> None:
-    """Numbers that start all alike, such as those of norms and of the scale of a layer, become numbers that matter."""
-    value = float(parameter.min())
-    if value != float(parameter.max()):
-        return
-    if parameter.numel() == 1:
-        parameter.fill_(value or 0.5)
-    elif value == 0 and parameter.ndim > 1:
-        parameter.normal_(0, float(np.prod(parameter.shape[1:])) ** -0.5)
-    elif value == 0:
-        parameter.normal_(0, 0.2)
-    else:
-        parameter.uniform_(0.5, 1.5).mul_(max(value, 0.3))
-
-
-def images(height: int, width: int) -> Dataset:
-    """Clouds of colour with noise on them, each of its own brightness and contrast."""
-
-    def drawn(count: int, seed: int) -> Split:
-        random = np.random.default_rng(seed)
-        pictures = []
-        for _ in range(count):
-            coarse = Image.fromarray(random.integers(0, 256, (6, 6, 3), dtype=np.uint8))
-            cloud = np.asarray(coarse.resize((width, height), Image.Resampling.BICUBIC), np.float32) - 128
-            cloud = (
-                cloud * random.uniform(0.3, 1.2) + random.normal(0, 25, (height, width, 3)) + random.uniform(70, 180)
-            )
-            pictures.append(np.clip(cloud, 0, 255).astype(np.uint8).transpose(2, 0, 1))
-        return Split(np.stack(pictures), np.zeros(count, np.int64))
-
-    splits = {"train": drawn(1, 0), "validation": drawn(CALIBRATION, 1), "test": drawn(EXAMPLES, 2)}
-    mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-    given = Input("input", "image", (3, height, width), 1 / 255, mean, std)
-    return Dataset("clouds", ("any",), splits, (given,), labelled=False)
 
 
 # Steps; each has the network's name and folder, and what the steps before left in it.
@@ -199,22 +97,38 @@ def convert_float(name: str, folder: Path) -> Found:
 
 
 def convert_int8(name: str, folder: Path) -> Found:
-    """The share of answers within `STEPS` steps of int8.onnx's, by runtime and by how onnxruntime runs it."""
+    """The share of answers within `STEPS` steps of int8.onnx's, and of every operator by itself.
+
+    `within` is by runtime and by how onnxruntime runs the graph, as it is written or with its optimizer; `between` is
+    how often those two are so near to each other. `apart` are the integers of operators on the graph's own integers.
+    """
     seconds = _convert(folder, "int8")
     with np.load(folder / "examples.npz") as examples, np.load(folder / "int8.npz") as stored:
         test, shape = examples["test"], examples["answers"].shape
         expected = {name: _flat(stored[name].reshape(shape)) for name in stored}
-    step = _step(onnx.load(folder / "int8.onnx"), expected["written"])
-    within = {
-        runtime: {
-            name: float((np.abs(found - each) <= (STEPS + 0.01) * step).mean()) for name, each in expected.items()
-        }
-        for runtime in RUNTIMES
-        for found in [predict(folder / "int8.tflite", test, runtime)]
-    }
+    model = onnx.load(folder / "int8.onnx")
+    step = (STEPS + 0.01) * _step(model, expected["written"])
+
+    def near(a: np.ndarray, b: np.ndarray) -> float:
+        return float((np.abs(a - b) <= step).mean())
+
+    within = {}
+    for runtime in RUNTIMES:
+        found = predict(folder / "int8.tflite", test, runtime)
+        within[runtime] = {name: near(found, each) for name, each in expected.items()}
+    apart: dict[str, list[np.ndarray]] = {}
+    for operator, off in segments.compared(model, test[:2]):
+        apart.setdefault(operator, []).append(off.ravel())
+    each = {operator: np.concatenate(off) for operator, off in apart.items()}
     return {
         "within": within,
-        "between": float((np.abs(expected["run"] - expected["written"]) <= (STEPS + 0.01) * step).mean()),
+        "between": near(expected["run"], expected["written"]),
+        "apart": {
+            operator: {"share": float((off > 0).mean()), "steps": int(off.max()), "of": off.size}
+            for operator, off in each.items()
+            if off.any()
+        },
+        "integers": sum(off.size for off in each.values()),
         "seconds": seconds,
     }
 
