@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import warnings
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -40,7 +41,8 @@ def convert(module: nn.Module, data: Dataset, path: Path) -> float:
     whole = litert_torch.to_channel_last_io(module, args=images) if images else module
     said = io.StringIO()
     try:
-        with redirect_stdout(said), redirect_stderr(said):
+        with redirect_stdout(said), redirect_stderr(said), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
             made = litert_torch.convert(whole.eval(), tuple(example))
             made.export(str(path))
     except Exception as error:  # torch's exporter and the converter raise whatever they meet
@@ -52,12 +54,12 @@ def convert(module: nn.Module, data: Dataset, path: Path) -> float:
 
     with torch.inference_mode():
         expected = module(*map(torch.from_numpy, columns)).numpy()
-    error = off(predict(path, columns), expected)
-    if not error <= TOLERANCE:
+    largest = off(predict(path, columns), expected)
+    if not largest <= TOLERANCE:
         raise UserError(
-            f"the file of litert-torch answers otherwise than torch: off by {error:.1%} of the largest answer"
+            f"the file of litert-torch answers otherwise than torch: off by {largest:.1%} of the largest answer"
         )
-    return error
+    return largest
 
 
 def _package() -> Any:

@@ -27,6 +27,12 @@ def machine() -> Machine:
     )
 
 
+def instructions(machine: Machine) -> list[str]:
+    """The 8-bit dot products that a processor has, on which the answers of integers depend; without any, its widest."""
+    named = [name for name in ("avx512_vnni", "avx_vnni", "asimddp", "i8mm") if name in machine.features]
+    return named or [name for name in ("avx512f", "avx2", "asimd") if name in machine.features][:1]
+
+
 def versions(distributions: Iterable[str]) -> dict[str, str]:
     """Installed versions, sorted by name; one that is not installed is left out."""
     found = {}

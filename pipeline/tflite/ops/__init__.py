@@ -9,7 +9,7 @@ from ai_edge_litert import schema_py_generated as schema
 from ..builder import Quantization, quantization
 from ..layout import Layout
 from .activation import elu, instance_norm, leaky_relu, mish, prelu, reciprocal, softplus
-from .dense import conv, conv_transpose, gemm, matmul
+from .dense import conv, gemm, matmul, unmatched
 from .elementwise import (
     Lower,
     arithmetic,
@@ -25,7 +25,7 @@ from .elementwise import (
     unary,
 )
 from .pool import average_pool, global_average, global_max, max_pool, reduce, reduce_l2, reduce_mean
-from .resample import depth_to_space, resize, space_to_depth
+from .resample import conv_transpose, depth_to_space, resize, space_to_depth
 from .shape import concat, gather, pad, reshape, same, slice_, tile, transpose
 from .transformer import erf, gelu, layer_norm
 
@@ -69,6 +69,7 @@ OPERATORS: dict[str, Row] = {
     "DequantizeLinear": Row(dequantize, integer=False),
     "Div": Row(arithmetic("DIV", schema.DivOptionsT), integer=False),
     "Dropout": Row(same, integer=False),
+    "DynamicQuantizeLinear": Row(unmatched, integer=False),
     "Elu": Row(elu, integer=False),
     "Equal": Row(elementwise("EQUAL", schema.EqualOptionsT), integer=False),
     "Erf": Row(erf, integer=False),
@@ -93,6 +94,7 @@ OPERATORS: dict[str, Row] = {
     "LessOrEqual": Row(elementwise("LESS_EQUAL", schema.LessEqualOptionsT), integer=False),
     "Log": Row(unary("LOG"), integer=False),
     "MatMul": Row(matmul, PLAIN),
+    "MatMulInteger": Row(unmatched, integer=False),
     "Max": Row(chain("MAXIMUM"), integer=False),
     "MaxPool": Row(max_pool, CHANNELS),
     "Min": Row(chain("MINIMUM"), integer=False),

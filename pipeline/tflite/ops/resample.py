@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
-from ..graph import Node
+from ..graph import Constant, Node
+from ..layout import IMAGE
 from ..lowering import Lowering, refusal
+from ..versions import version as version_of
+from .dense import arrange, as_image, parameters
 from .formula import made
 from .window import image, image_shape
 
@@ -39,9 +43,8 @@ def resize(lowering: Lowering, node: Node) -> None:
         kind = schema.ResizeBilinearOptionsT if "BILINEAR" in code else schema.ResizeNearestNeighborOptionsT
         made_ = lowering.file.like(tensor, code.lower(), after)
         inputs, options = [tensor, lowering.indices(after[1:3])], kind(alignCorners=align, halfPixelCenters=half)
-        lowering.file.operator(
-            code, 3 if half else 2 if lowering.file.quantization(tensor) else 1, inputs, [made_], options
-        )
+        version = 3 if half else version_of(code, lowering.file.quantization(tensor))
+        lowering.file.operator(code, version, inputs, [made_], options)
         tensor = made_
     else:
         for axis, matrix in zip((1, 2), wanted, strict=True):
@@ -157,5 +160,49 @@ def space_to_depth(lowering: Lowering, node: Node) -> None:
 
 def _blocks(lowering: Lowering, node: Node, code: str, tensor: int, options: object) -> None:
     result = lowering.file.like(tensor, code.lower(), lowering.file_shape(node.output))
-    lowering.file.operator(code, 2 if lowering.file.quantization(tensor) else 1, [tensor], [result], options)
+    lowering.file.operator(code, version_of(code, lowering.file.quantization(tensor)), [tensor], [result], options)
     lowering.give(node, result)
+
+
+def conv_transpose(lowering: Lowering, node: Node) -> None:
+    """TFLite's without pads, of which the pads are cut off."""
+    given = lowering.constant(node, 1).values.shape[2:]
+    if max(node.attributes.get("dilations", [1])) > 1:
+        raise refusal(node, "TFLite has no dilated transposed convolution", "use `dilation=1`")
+    if node.attributes.get("auto_pad", b"NOTSET") not in (b"NOTSET", b"VALID"):
+        raise refusal(node, "its pads are left to the runtime (`auto_pad`)", "write them as `pads`")
+    row = [1] * (IMAGE - 2 - len(given))
+    kernel, strides = [*row, *given], [*row, *node.attributes.get("strides", [1] * len(given))]
+    before = [*([0] * len(row)), *node.attributes.get("pads", [0] * len(given))[: len(given)]]
+    tensor = image(lowering, lowering.input(node))
+    wanted = image_shape(lowering, node)
+    batch, *pixels, channels = wanted
+    # At least what the windows cover; `output_padding` goes beyond.
+    reach = [
+        max((size - 1) * stride + width, cut + count)
+        for size, stride, width, cut, count in zip(
+            lowering.file.shape(tensor)[1:3], strides, kernel, before, pixels, strict=True
+        )
+    ]
+    whole = (batch, *reach, channels)
+    weight = arrange(as_image(_by_output(lowering.constant(node, 1), node.attributes.get("group", 1))), (0, 2, 3, 1))
+    matrix, bias = parameters(lowering, node, tensor, weight, lowering.optional(node, 2), channels)
+    result = lowering.file.tensor("whole", whole, quantization=lowering.graph.quantization.get(node.output))
+    options = schema.TransposeConvOptionsT(padding=schema.Padding.VALID, strideH=strides[0], strideW=strides[1])
+    lowering.file.operator("TRANSPOSE_CONV", 3, [lowering.indices(whole), matrix, tensor, bias], [result], options)
+    result = lowering.cut(result, [0, *before, 0], wanted)
+    lowering.give(node, lowering.reshaped(result, lowering.file_shape(node.output)))
+
+
+def _by_output(weight: Constant, groups: int) -> Constant:
+    """The weight (I, O / groups, …) as (O, I, …), with zeros between groups, which TFLite does not have."""
+    inputs, outputs, *kernel = weight.values.shape
+    values = np.zeros((groups * outputs, inputs, *kernel), weight.values.dtype)
+    for group, part in enumerate(np.split(weight.values, groups)):
+        columns = slice(group * len(part), (group + 1) * len(part))
+        values[group * outputs : (group + 1) * outputs, columns] = part.swapaxes(0, 1)
+    scales = weight.quantization
+    if scales and scales.scale.size > 1:
+        scale, zero_point = np.tile(scales.scale, groups), np.tile(scales.zero_point, groups)
+        scales = replace(scales, scale=scale, zero_point=zero_point, axis=0)
+    return replace(weight, values=values, quantization=scales)

@@ -11,6 +11,7 @@ from ai_edge_litert import schema_py_generated as schema
 from ..graph import Node
 from ..layout import IMAGE, SIGNAL
 from ..lowering import Lowering, refusal
+from ..versions import version as version_of
 
 Pads = list[tuple[int, int]]
 
@@ -91,13 +92,14 @@ def pad(lowering: Lowering, tensor: int, pads: Pads, value: Any = None) -> int:
     shape = tuple(size + sum(each) for size, each in zip(lowering.file.shape(tensor), pads, strict=True))
     result = lowering.file.like(tensor, "padded", shape)
     widths = lowering.indices(pads)
-    version = 2 if quantization else 1
     if value is None:
-        lowering.file.operator("PAD", version, [tensor, widths], [result], schema.PadOptionsT())
+        lowering.file.operator("PAD", version_of("PAD", quantization), [tensor, widths], [result], schema.PadOptionsT())
         return result
     number = np.asarray([value], np.float32).reshape(1)
     filler = lowering.file.constant("around", quantization.quantize(number) if quantization else number, quantization)
-    lowering.file.operator("PADV2", version, [tensor, widths, filler], [result], schema.PadV2OptionsT())
+    lowering.file.operator(
+        "PADV2", version_of("PADV2", quantization), [tensor, widths, filler], [result], schema.PadV2OptionsT()
+    )
     return result
 
 
