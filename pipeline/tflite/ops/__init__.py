@@ -26,7 +26,7 @@ from .elementwise import (
 )
 from .pool import average_pool, global_average, global_max, max_pool, reduce, reduce_l2, reduce_mean
 from .resample import conv_transpose, depth_to_space, resize, space_to_depth
-from .shape import concat, gather, pad, reshape, same, slice_, tile, transpose
+from .shape import concat, gather, pad, reshape, same, slice_, table, tile, transpose
 from .transformer import erf, gelu, layer_norm
 
 
@@ -128,6 +128,7 @@ OPERATORS: dict[str, Row] = {
     "Squeeze": Row(reshape, MOVE),
     "Sub": Row(arithmetic("SUB", schema.SubOptionsT)),
     "Sum": Row(chain("ADD"), integer=False),
+    "Table": Row(table, integer=False),
     "Tanh": Row(unary("TANH", version=1), integer=False),
     "Tile": Row(tile),
     "Transpose": Row(transpose, MOVE),

@@ -145,6 +145,18 @@ def gather(lowering: Lowering, node: Node) -> None:
     lowering.give(node, result)
 
 
+def table(lowering: Lowering, node: Node) -> None:
+    """Each int8 number replaced by that of a table of 256."""
+    source = lowering.input(node)
+    shape = lowering.file.shape(source)
+    wide, place = (lowering.file.tensor(name, shape, np.int32) for name in ("wide", "place"))
+    lowering.file.operator("CAST", 1, [source], [wide], schema.CastOptionsT())
+    lowering.file.operator("ADD", 1, [wide, lowering.indices([128])], [place], schema.AddOptionsT())
+    scale = lowering.graph.quantization[node.output]
+    stored = lowering.file.constant(f"{node.output}_table", node.attributes["values"], scale)
+    lowering.emit(node, "GATHER", [stored, place], schema.GatherOptionsT(axis=0))
+
+
 def _orders_differ(shape: tuple[int, ...]) -> bool:
     return shape[1] > 1 and math.prod(shape[2:]) > 1
 
