@@ -14,6 +14,8 @@ import onnx
 from onnx import TensorProto, helper
 
 from pipeline.tflite import layouts, write
+from pipeline.tflite.graph import read
+from pipeline.tflite.ops import INTEGER
 
 
 class Segment(NamedTuple):
@@ -26,18 +28,15 @@ class Segment(NamedTuple):
 
 
 def segments(model: onnx.ModelProto) -> Iterator[Segment]:
-    """One for each QuantizeLinear of a tensor that comes from integers."""
+    """One for each QuantizeLinear that makes a tensor of the TFLite file, from other tensors of the file."""
     graph = onnx.shape_inference.infer_shapes(model).graph
     shapes = {v.name: v.type.tensor_type for v in (*graph.value_info, *graph.input, *graph.output)}
     makers = {name: node for node in graph.node for name in node.output}
     constants = {tensor.name: tensor for tensor in graph.initializer}
+    kept = {name for node in read(model, INTEGER).nodes for name in node.outputs}
     order = {id(node): index for index, node in enumerate(graph.node)}
 
-    def known(name: str) -> bool:
-        maker = makers.get(name)
-        return name in constants or not name or (maker is not None and all(map(known, maker.input)))
-
-    for last in [node for node in graph.node if node.op_type == "QuantizeLinear"]:
+    for last in [node for node in graph.node if node.op_type == "QuantizeLinear" and node.output[0] in kept]:
         inputs: list[str] = []
         nodes = {id(last): last}
         waiting = [name for name in last.input if name]
@@ -53,7 +52,7 @@ def segments(model: onnx.ModelProto) -> Iterator[Segment]:
             if id(maker) in nodes:
                 continue
             nodes[id(maker)] = maker
-            if maker.op_type == "DequantizeLinear" and not known(maker.input[0]):
+            if maker.op_type == "DequantizeLinear" and maker.input[0] in kept:
                 inputs.append(maker.input[0])
                 waiting.extend(maker.input[1:])
             else:
