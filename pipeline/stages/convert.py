@@ -8,6 +8,7 @@ from pydantic import Field
 
 from ..errors import UserError
 from ..stage import Artifact, Context, Made, Stage
+from ..zoo import load
 from .precision import QuantizeFloat16
 
 KEPT = ("dynamic", "float16", "int16", "weights")
@@ -72,3 +73,20 @@ class ConvertTflite(Stage):
         elif precision not in KEPT:
             precision = self.preset if quantized(model) else "float32"
         return Made("tflite", notes={"precision": precision})
+
+
+class ConvertLitert(Stage):
+    """Write float TFLite from the torch model with litert-torch, where `convert.tflite` lacks an operator."""
+
+    takes: ClassVar = "torch"
+    gives: ClassVar = "tflite"
+    libraries: ClassVar = ("torch", "timm", "litert-torch", "ai-edge-litert", "numpy")
+
+    use: Literal["convert.litert"]
+
+    def run(self, inputs: dict[str, Artifact], context: Context) -> Made:
+        from ..litert import convert
+
+        module, _ = load(inputs["input"].path, context.code)
+        error = convert(module, context.data, context.folder / "model.tflite")
+        return Made("tflite", notes={"precision": "float32", "largest_relative_error": error})

@@ -135,6 +135,7 @@ def read(model: onnx.ModelProto, integer: Mapping[str, Quantization | None], dyn
     """
     from . import integers, passes
     from .dynamic import fuse_dynamic
+    from .tables import look_up
 
     version = max((each.version for each in model.opset_import if each.domain in ("", "ai.onnx")), default=0)
     if version < _OPERATOR_SET:
@@ -168,6 +169,7 @@ def read(model: onnx.ModelProto, integer: Mapping[str, Quantization | None], dyn
     passes.drop_unused(graph)
     passes.split_into_slices(graph)
     passes.fuse_gelu(graph)
+    look_up(graph)
     passes.fuse_activations(graph)
     integers.quantize_before_reshapes(graph)
     integers.make_integer(graph, integer)
