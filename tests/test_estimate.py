@@ -120,7 +120,9 @@ def test_fp32_and_int8_never_share_a_scale() -> None:
     measured = [host("m", 2.0), *HERE, host("timm/a@224 fp32", 2.0), host("timm/b@224 fp32", 8.0)]
     assert found(profile, measured).seconds == pytest.approx(0.020)
     assert found(profile, measured, FP32).seconds == pytest.approx(0.100)
-    assert "dynamic" in str(estimate.latency(profile, INT8.model_copy(update={"precision": "dynamic"}), measured))
+    for precision in ("dynamic", "float16", "weights", "int16"):
+        other = INT8.model_copy(update={"precision": precision})
+        assert f"no published latency of a network in {precision}" in str(estimate.latency(profile, other, measured))
 
 
 def test_the_own_runtime_goes_before_a_proxy_with_more_rows() -> None:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
+import onnx
 
-from ..presets import PRESETS
-from ..scores import Metric
+from ..bench import pairs, verdict
+from ..presets import PRESETS, Preset
 from .evidence import Columns, Evidence, asked, decibels
 from .plan import Plan, written
 
@@ -17,18 +20,25 @@ Say = Callable[[int, int, str], None]
 
 _RANKED_ON = 96
 """Held-out examples that each operator's effect is counted on."""
+_TIMED = 6
 _COMPUTING = ("Conv", "ConvTranspose", "Gemm", "MatMul", "Add", "Mul", "Concat", "GlobalAveragePool", "AveragePool")
 """Operators whose integers can be what spoils the answers; the others move numbers."""
 
 
 def restored(
-    plan: Plan, evidence: Evidence, worth: Callable[[np.ndarray], float], least: float, say: Say
+    plan: Plan,
+    evidence: Evidence,
+    worth: Callable[[np.ndarray], float],
+    least: float,
+    say: Say,
+    preset: Preset = PRESETS["xnnpack"],
 ) -> tuple[Plan, list[dict[str, Any]]]:
     """The plan with as few operators in float as let `worth` of its answers reach `least`; what was restored.
 
     Operators are ranked by how much nearer the answers come to the float ones when each alone is float. All of the
     ranking is used up where that is not enough; then nothing more can be done here. Each row has `operator`, `node`,
-    `decibels` that restoring it alone wins, and `bytes` that it adds to the file.
+    `decibels` that restoring it alone wins, and `bytes` and `seconds` that it adds after those before it, in
+    `preset`; seconds are of the first few, measured here.
     """
 
     def reached(plan: Plan) -> float:
@@ -44,22 +54,30 @@ def restored(
         enough = reached(_with(plan, ranking[:middle])) >= least
         low, high = (low, middle) if enough else (middle, high)
     found = _with(plan, ranking[:high])
-    sizes = [written(_with(plan, ranking[:k]), PRESETS["xnnpack"]).ByteSize() for k in range(high + 1)]
+    models = [written(_with(plan, ranking[:k]), preset) for k in range(high + 1)]
+    say(len(ranking), len(ranking), "timing what is in float")
+    seconds = _seconds(models[: _TIMED + 1])
     types = {node.name: node.op_type for node in plan.graph.graph.node}
     return found, [
         {
             "node": name,
             "operator": types[name],
             "decibels": round(won, 2),
-            "bytes": sizes[k + 1] - sizes[k],
+            "bytes": models[k + 1].ByteSize() - models[k].ByteSize(),
+            "seconds": seconds[k + 1] - seconds[k] if k < _TIMED else None,
         }
         for k, (won, name) in enumerate(ranking[:high])
     ]
 
 
-def least_worth(metric: Metric, answers: np.ndarray, y: np.ndarray, points: float) -> float:
-    """What is left of the float answers' goodness when `points` are lost."""
-    return metric.goodness(answers, y) - points
+def _seconds(models: list[onnx.ModelProto]) -> list[float]:
+    """The typical time of each, measured side by side on this machine."""
+    with TemporaryDirectory() as work:
+        files = [Path(work, f"{index}.onnx") for index in range(len(models))]
+        for model, file in zip(models, files, strict=True):
+            onnx.save(model, file)
+        found = pairs.measure([pairs.Model(file.name, file) for file in files], looks=(3,), rounds=40)
+    return [verdict.spread(verdict.log_percentiles(each, 50))[0] for each in found]
 
 
 def _ranked(plan: Plan, evidence: Evidence, say: Say) -> list[tuple[float, str]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..stage import Stage
-from .convert import ConvertTflite
+from .convert import ConvertLitert, ConvertTflite
 from .distill import DistillAT, DistillDIST, DistillDKD, DistillFitnet, DistillKD, DistillRKD
 from .export import ExportOnnx
 from .fuse import FuseEnsemble, FuseStack
@@ -52,4 +52,5 @@ TABLE: dict[str, type[Stage]] = {
     "quantize.float16": QuantizeFloat16,
     "quantize.int16": QuantizeInt16,
     "convert.tflite": ConvertTflite,
+    "convert.litert": ConvertLitert,
 }

@@ -6,7 +6,9 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from ..errors import UserError
 from ..stage import Artifact, Context, Made, Stage
+from ..zoo import load
 from .precision import QuantizeFloat16
 
 KEPT = ("dynamic", "float16", "int16", "weights")
@@ -47,15 +49,44 @@ class ConvertTflite(Stage):
 
         from ..metadata import for_tflite, read_onnx
         from ..onnxio import quantized
+        from ..operators import operators
         from ..tflite import layouts, write
 
-        model = onnx.load(inputs["input"].preset(self.preset))
-        precision = inputs["input"].notes.get("precision")
+        source = inputs["input"]
+        if source.presets and self.preset not in source.presets:
+            raise UserError(
+                f"the model has no integers for `{self.preset}`",
+                f"write `presets: [{self.preset}]` where it is quantized",
+            )
+        model = onnx.load(source.preset(self.preset))
+        precision = source.notes.get("precision")
         moved = [name for name, layout in layouts(model).items() if layout != "same"]
         file = write(model, for_tflite(read_onnx(model), moved), self.dynamic)
         (context.folder / "model.tflite").write_bytes(file)
+        if self.preset == "integer-only" and (floats := operators(context.folder / "model.tflite").real):
+            raise UserError(
+                f"`integer-only` has no floats, but these operators have no integers: {', '.join(floats)}",
+                "a network without them, such as one with ReLU for HardSwish, or the preset `xnnpack`",
+            )
         if self.dynamic:
             precision = "dynamic"
         elif precision not in KEPT:
             precision = self.preset if quantized(model) else "float32"
         return Made("tflite", notes={"precision": precision})
+
+
+class ConvertLitert(Stage):
+    """Write float TFLite from the torch model with litert-torch, where `convert.tflite` lacks an operator."""
+
+    takes: ClassVar = "torch"
+    gives: ClassVar = "tflite"
+    libraries: ClassVar = ("torch", "timm", "litert-torch", "ai-edge-litert", "numpy")
+
+    use: Literal["convert.litert"]
+
+    def run(self, inputs: dict[str, Artifact], context: Context) -> Made:
+        from ..litert import convert
+
+        module, _ = load(inputs["input"].path, context.code)
+        error = convert(module, context.data, context.folder / "model.tflite")
+        return Made("tflite", notes={"precision": "float32", "largest_relative_error": error})

@@ -80,7 +80,7 @@ def quantization(scale: Any, zero_point: Any = 0, axis: int = 0, type: np.dtype[
     return Quantization(scales, np.resize(np.asarray(zero_point, np.int64), scales.shape), axis, type)
 
 
-class _AlignedBuffer(schema.BufferT):
+class AlignedBuffer(schema.BufferT):
     """The Python generator ignores the schema's `force_align: 16`, which kernels that map the file rely on."""
 
     def Pack(self, builder: flatbuffers.Builder) -> int:
@@ -195,7 +195,7 @@ class Builder:
         return index
 
     def _buffer(self, data: NDArray[np.uint8]) -> int:
-        self._buffers.append(_AlignedBuffer(data=data) if data.size else schema.BufferT())
+        self._buffers.append(AlignedBuffer(data=data) if data.size else schema.BufferT())
         return len(self._buffers) - 1
 
 

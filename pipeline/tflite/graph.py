@@ -135,6 +135,7 @@ def read(model: onnx.ModelProto, integer: Mapping[str, Quantization | None], dyn
     """
     from . import integers, passes
     from .dynamic import fuse_dynamic
+    from .tables import look_up
 
     version = max((each.version for each in model.opset_import if each.domain in ("", "ai.onnx")), default=0)
     if version < _OPERATOR_SET:
@@ -149,6 +150,9 @@ def read(model: onnx.ModelProto, integer: Mapping[str, Quantization | None], dyn
         proto = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
         shapes = _shapes(proto)
     constants = {tensor.name: constant(tensor.name, tensor) for tensor in proto.initializer}
+    for node in proto.node:  # ONNX knows no shapes behind com.microsoft's, which have int16 before operator set 21
+        if node.op_type in ("QuantizeLinear", "DequantizeLinear") and node.input[0] in shapes:
+            shapes.setdefault(node.output[0], shapes[node.input[0]])
     types = _types(proto)
     graph = Graph(
         nodes=[_node(node) for node in proto.node],
@@ -165,6 +169,7 @@ def read(model: onnx.ModelProto, integer: Mapping[str, Quantization | None], dyn
     passes.drop_unused(graph)
     passes.split_into_slices(graph)
     passes.fuse_gelu(graph)
+    look_up(graph)
     passes.fuse_activations(graph)
     integers.quantize_before_reshapes(graph)
     integers.make_integer(graph, integer)

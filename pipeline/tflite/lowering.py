@@ -218,6 +218,25 @@ class Lowering:
         self._moved[result] = source, order
         return result
 
+    def cut(self, tensor: int, starts: Any, shape: tuple[int, ...]) -> int:
+        """A part of the tensor, of that shape."""
+        if shape == self.file.shape(tensor):
+            return tensor
+        result = self.file.like(tensor, "cut", shape)
+        version = version_of("SLICE", self.file.quantization(tensor))
+        inputs = [tensor, self.indices(starts), self.indices(shape)]
+        self.file.operator("SLICE", version, inputs, [result], schema.SliceOptionsT())
+        return result
+
+    def taken(self, tensor: int, axis: int, chosen: Any) -> int:
+        """Slices along an axis of the file, by their numbers."""
+        shape = self.file.shape(tensor)
+        result = self.file.like(tensor, "taken", (*shape[:axis], len(chosen), *shape[axis + 1 :]))
+        version = version_of("GATHER", self.file.quantization(tensor))
+        options = schema.GatherOptionsT(axis=axis)
+        self.file.operator("GATHER", version, [tensor, self.indices(chosen)], [result], options)
+        return result
+
     def indices(self, values: Any) -> int:
         return self.file.constant("indices", np.asarray(values, np.int32))
 

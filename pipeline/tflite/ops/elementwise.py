@@ -45,17 +45,18 @@ def elementwise(code: str, options: type[Any] | None = None, version: int = 1) -
 
 
 def chain(code: str) -> Lower:
-    """Max and Min, of two tensors at a time."""
+    """Max, Min and Sum, of two tensors at a time."""
+    options = schema.AddOptionsT if code == "ADD" else schema.MaximumMinimumOptionsT
 
     def lower(lowering: Lowering, node: Node) -> None:
         tensor, *others = [lowering.operand(node, position) for position in range(len(node.inputs))]
         for position, other in enumerate(others):
             if position == len(others) - 1:
-                lowering.emit(node, code, [tensor, other], schema.MaximumMinimumOptionsT())
+                lowering.emit(node, code, [tensor, other], options())
                 return
             shape = np.broadcast_shapes(lowering.file.shape(tensor), lowering.file.shape(other))
             result = lowering.file.like(tensor, code.lower(), shape)
-            lowering.file.operator(code, 1, [tensor, other], [result], schema.MaximumMinimumOptionsT())
+            lowering.file.operator(code, 1, [tensor, other], [result], options())
             tensor = result
         lowering.give(node, tensor)
 

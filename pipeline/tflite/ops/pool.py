@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
+from numpy.typing import NDArray
 
 from ..builder import Quantization, quantization
 from ..graph import Node
@@ -13,6 +17,7 @@ from ..layout import IMAGE, TO_LAST
 from ..lowering import Lowering, refusal
 from ..versions import version as version_of
 from .dense import bias_type
+from .formula import made, number, reduced
 from .window import Window, around, image, image_shape, pad
 
 _ONE = 64
@@ -25,25 +30,43 @@ def max_pool(lowering: Lowering, node: Node) -> None:
     window = _window(lowering, node)
     tensor = image(lowering, lowering.input(node))
     if window.padded and not window.same:
-        tensor = pad(lowering, tensor, around(window.pads), lowest=True)
+        tensor = pad(lowering, tensor, around(window.pads), -np.inf)
     _pool(lowering, node, "MAX_POOL_2D", tensor, window)
 
 
 def average_pool(lowering: Lowering, node: Node) -> None:
+    """TFLite averages without pads, or over what lies inside SAME's. Other means are those of the image with zeros
+    around it, times window / numbers that count; on integers in float, unless all of them count."""
     window = _window(lowering, node)
     tensor = image(lowering, lowering.input(node))
-    if window.padded and not (window.same and not node.attributes.get("count_include_pad", 0)):
-        raise refusal(
-            node,
-            f"it pads {window.pads}, and TFLite averages only without pads, or over what lies inside SAME's",
-            "pool without padding, or with `count_include_pad=False` and an odd kernel at stride 1",
-        )
+    include = bool(node.attributes.get("count_include_pad", 0))
+    sizes = zip(lowering.file.shape(tensor)[1:3], image_shape(lowering, node)[1:3], strict=True)
+    counts = [_counted(window, axis, *each, include) for axis, each in enumerate(sizes)]
+    share = math.prod(window.kernel) / np.outer(*counts)
+    if window.padded and not (window.same and not include):
+        whole = bool(np.all(share == 1))
+        if lowering.is_integer(node) and not whole:
+            tensor = lowering.real(tensor)
+        tensor = pad(lowering, tensor, around(window.pads))
+        window = replace(window, pads=[(0, 0), (0, 0)], same=False)
+        if not whole:
+            mean = _pooled(lowering, node, "AVERAGE_POOL_2D", tensor, window)
+            mean = made(lowering, "MUL", [mean, number(lowering, share[None, :, :, None])])
+            lowering.give(node, lowering.reshaped(mean, lowering.file_shape(node.output)))
+            return
     if not lowering.is_integer(node):
         _pool(lowering, node, "AVERAGE_POOL_2D", tensor, window)
     elif window.padded:
         _pool(lowering, node, "AVERAGE_POOL_2D", lowering.real(tensor), window)
     else:
         _average_exactly(lowering, node, tensor, window)
+
+
+def _counted(window: Window, axis: int, size: int, pixels: int, include: bool) -> NDArray[Any]:
+    """How many numbers of each window count along an axis: those of the image, or of its written pads as well."""
+    before, after = (window.pads[axis][0], window.written[axis]) if include else (0, 0)
+    starts = np.arange(pixels) * window.strides[axis] - window.pads[axis][0]
+    return np.minimum(starts + window.kernel[axis], size + after) - np.maximum(starts, -before)
 
 
 def _average_exactly(lowering: Lowering, node: Node, tensor: int, window: Window) -> None:
@@ -82,6 +105,14 @@ def global_max(lowering: Lowering, node: Node) -> None:
 
 def reduce_mean(lowering: Lowering, node: Node) -> None:
     _mean(lowering, node, *_reduced(lowering, node))
+
+
+def reduce_l2(lowering: Lowering, node: Node) -> None:
+    """√(Σ x²), in float."""
+    tensor, axes, _ = _reduced(lowering, node)
+    squares = made(lowering, "MUL", [tensor, tensor])
+    length = made(lowering, "SQRT", [reduced(lowering, "SUM", squares, axes)])
+    lowering.give(node, lowering.reshaped(length, lowering.file_shape(node.output)))
 
 
 def reduce(code: str) -> Callable[[Lowering, Node], None]:
@@ -150,7 +181,12 @@ def _window(lowering: Lowering, node: Node) -> Window:
 
 
 def _pool(lowering: Lowering, node: Node, code: str, tensor: int, window: Window) -> None:
-    """A pool on the scale of its input, which the int8 kernels keep."""
+    result = _pooled(lowering, node, code, tensor, window)
+    lowering.give(node, lowering.reshaped(result, lowering.file_shape(node.output)))
+
+
+def _pooled(lowering: Lowering, node: Node, code: str, tensor: int, window: Window) -> int:
+    """A pool on the scale of its input, which the int8 kernels keep; as `image` has it."""
     scale = lowering.file.quantization(tensor)
     result = lowering.file.like(tensor, node.output, image_shape(lowering, node))
     options = schema.Pool2DOptionsT(
@@ -161,4 +197,4 @@ def _pool(lowering: Lowering, node: Node, code: str, tensor: int, window: Window
         filterWidth=window.kernel[1],
     )
     lowering.file.operator(code, version_of(code, scale), [tensor], [result], options)
-    lowering.give(node, lowering.reshaped(result, lowering.file_shape(node.output)))
+    return result
