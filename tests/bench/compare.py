@@ -24,7 +24,7 @@ CASES: dict[str, tuple[str, list[str], int]] = {
     "noisy": ("distill-vs-fuse", ["task.label_noise=20%"], 5),
     "imbalanced": ("distill-vs-fuse", ["task.imbalance=50:1"], 5),
     "sensor": ("distill-vs-fuse-sensor", [], 5),
-    "shipped": ("mobilenet", [], 5),
+    "shipped": ("mobilenet", [], 10),
 }
 """Name → recipe, what is changed in it, and how many seeds."""
 MORE = {"clean": "plain,soup,distill,both,teacher,fuse", "sensor": "plain,soup,distill,both,teacher,fuse"}
