@@ -7,7 +7,7 @@ import math
 import warnings
 from collections.abc import Collection
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import onnx
@@ -45,6 +45,7 @@ def export(
     """
     import onnxsim
     import torch
+    from torch.nn.attention import SDPBackend, sdpa_kernel
 
     contract = embedded(metadata.describe(data), embed, raw)
     module = module.eval().to(memory_format=torch.contiguous_format)
@@ -53,14 +54,20 @@ def export(
     example = tuple(torch.from_numpy(each[:1].copy()) for each in columns)
     for name in ("torch.onnx", "onnxscript", "onnx_ir"):
         logging.getLogger(name).setLevel(logging.ERROR)
+    options: dict[str, Any] = {
+        "dynamo": True, "opset_version": opset, "output_names": ["output"],
+        "input_names": [each.name for each in data.inputs], "external_data": False, "verbose": False,
+    }  # fmt: skip
+    refused = torch.onnx.errors.OnnxExporterError
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            program = torch.onnx.export(
-                whole, example, dynamo=True, opset_version=opset, output_names=["output"],
-                input_names=[each.name for each in data.inputs], external_data=False, verbose=False,
-            )  # fmt: skip
-    except torch.onnx.errors.OnnxExporterError as error:
+            try:
+                program = torch.onnx.export(whole, example, **options)
+            except refused:  # torch loses track of strides in fused attention with a mask, not in its formula
+                with sdpa_kernel(SDPBackend.MATH):
+                    program = torch.onnx.export(whole, example, **options)
+    except refused as error:
         raise UserError(f"torch cannot export this network: {str(error).splitlines()[0]}") from error
     assert program is not None
     model, simplified = onnxsim.simplify(program.model_proto)
