@@ -139,7 +139,7 @@ def convert_int8(name: str, folder: Path) -> Found:
 
 COURSE = {
     "export": Step(export, (), ("onnxio.py", "embedding.py", "timm", "torch", "onnxsim")),
-    "quantize": Step(quantize, ("export",), ("quantization.py", "onnxruntime")),
+    "quantize": Step(quantize, ("export",), ("quantization", "calibration", "onnxruntime")),
     "float": Step(convert_float, ("export",), ("tflite", "ai-edge-litert")),
     "int8": Step(convert_int8, ("export", "quantize"), ("tflite", "ai-edge-litert")),
 }
