@@ -7,7 +7,7 @@ import math
 import warnings
 from collections.abc import Collection
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import onnx
@@ -54,20 +54,15 @@ def export(
     example = tuple(torch.from_numpy(each[:1].copy()) for each in columns)
     for name in ("torch.onnx", "onnxscript", "onnx_ir"):
         logging.getLogger(name).setLevel(logging.ERROR)
-    options: dict[str, Any] = {
-        "dynamo": True, "opset_version": opset, "output_names": ["output"],
-        "input_names": [each.name for each in data.inputs], "external_data": False, "verbose": False,
-    }  # fmt: skip
-    refused = torch.onnx.errors.OnnxExporterError
     try:
-        with warnings.catch_warnings():
+        # By its formula: torch loses track of strides in fused attention with a computed mask.
+        with warnings.catch_warnings(), sdpa_kernel(SDPBackend.MATH):
             warnings.simplefilter("ignore")
-            try:
-                program = torch.onnx.export(whole, example, **options)
-            except refused:  # torch loses track of strides in fused attention with a mask, not in its formula
-                with sdpa_kernel(SDPBackend.MATH):
-                    program = torch.onnx.export(whole, example, **options)
-    except refused as error:
+            program = torch.onnx.export(
+                whole, example, dynamo=True, opset_version=opset, output_names=["output"],
+                input_names=[each.name for each in data.inputs], external_data=False, verbose=False,
+            )  # fmt: skip
+    except torch.onnx.errors.OnnxExporterError as error:
         raise UserError(f"torch cannot export this network: {str(error).splitlines()[0]}") from error
     assert program is not None
     model, simplified = onnxsim.simplify(program.model_proto)
