@@ -137,7 +137,7 @@ def convert_int8(name: str, folder: Path) -> Found:
     }
 
 
-COURSE = {
+COURSE: dict[str, Step] = {
     "export": Step(export, (), ("onnxio.py", "embedding.py", "timm", "torch", "onnxsim")),
     "quantize": Step(quantize, ("export",), ("quantization", "calibration", "onnxruntime")),
     "float": Step(convert_float, ("export",), ("tflite", "ai-edge-litert")),
@@ -181,6 +181,22 @@ def _step(model: onnx.ModelProto, answers: np.ndarray) -> float:
     maker = next(node for node in model.graph.node if model.graph.output[0].name in node.output)
     scales = [onnxio.constant(each) for each in model.graph.initializer if each.name in maker.input[1:2]]
     return float(scales[0]) if maker.op_type == "DequantizeLinear" else float(np.ptp(answers)) / 255
+
+
+# What is made of it
+
+
+KINDS = {"export": "exported and simplified", "quantize": "quantized", "float": "float TFLite", "int8": "int8 TFLite"}
+
+
+def exact(steps: dict[str, Found]) -> bool:
+    """Whether the float file answers as torch, in both runtimes."""
+    return "off" in steps.get("float", {}) and max(steps["float"]["off"].values()) <= EXACT
+
+
+def agrees(steps: dict[str, Found]) -> bool:
+    """Whether LiteRT's int8 answers are onnxruntime's, in one of its ways to run the graph."""
+    return max(steps.get("int8", {}).get("within", {}).get("litert", {"none": 0.0}).values()) >= WITHIN
 
 
 # The run
