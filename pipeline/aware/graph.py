@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import onnx
@@ -11,7 +11,7 @@ from onnx import numpy_helper
 from torch import Tensor, nn
 
 from .operators import OPERATORS
-from .plan import Step, along, read
+from .plan import Step, read
 
 PACE = 10.0
 """An optimizer moves a number by about its learning rate a step, and the logarithm of a scale by so many times that."""
@@ -47,45 +47,103 @@ class Graph(nn.Module):
         self.plan = plan = read(model, logits=logits)
         self.learnt = nn.ParameterDict()
         for name in {name for step in plan.steps for name in step.inputs} & plan.arrays.keys():
-            if name not in plan.kernels and name not in plan.biases and name not in plan.scales:
-                self._keep("constant", name, plan.arrays[name])
+            self._keep(name, plan.arrays[name])
         for name, kernel in plan.kernels.items():
             values = (real or {}).get(name, plan.real(name))
             axes = tuple(axis for axis in range(values.ndim) if axis != kernel.channels)
-            unit = np.maximum(np.abs(values).max(axes, keepdims=True), np.float32(1e-9))
-            self._learn(name, values / unit, unit)
+            self._learn(name, values, np.maximum(np.abs(values).max(axes, keepdims=True), np.float32(1e-9)))
         for name, bias in plan.biases.items():
-            values = plan.real(name)
-            unit = self._kept("unit", bias.kernel).numpy().reshape(-1) * plan.arrays[bias.given] * 255
-            self._learn(name, values / unit, unit)
+            self._learn(name, plan.real(name), self._kept(bias.kernel).numpy().ravel() * plan.arrays[bias.given] * 255)
         for name in plan.scales:
-            self._learn(name, np.zeros_like(plan.arrays[name]), plan.arrays[name])
-        last = {name: number for number, step in enumerate(plan.steps) for name in step.inputs}
-        self._over = [[name for name in {*step.inputs} if last[name] == number] for number, step in enumerate(plan.steps)]
+            self.learnt[_slot(name)] = nn.Parameter(torch.zeros_like(self._kept(name)))
+        self._stored = [step for step in plan.steps if step.op == "DequantizeLinear" and step.inputs[0] in plan.arrays]
+        self._steps = [step for step in plan.steps if step not in self._stored]
+        last = {name: step for step in self._steps for name in step.inputs}
+        self._over = [[name for name in {*step.inputs} if last[name] is step] for step in self._steps]
 
     def forward(self, *inputs: Tensor) -> Tensor:
         """Answers (b, labels)."""
-        stored = self._stored()
+        constants = {name: self._kept(name) for name in self.plan.arrays if hasattr(self, _slot(name))}
+        constants |= {step.outputs[0]: self._dequantized(step) for step in self._stored}
 
         def one(*inputs: Tensor) -> Tensor:
-            values = {**stored, **dict(zip(self.plan.inputs, inputs, strict=True))}
-            for step, over in zip(self.plan.steps, self._over, strict=True):
-                if step.outputs[0] not in stored:
-                    made = self._made(step, values)
-                    values.update(zip(step.outputs, [made] if isinstance(made, Tensor) else made, strict=False))
+            values = {**constants, **dict(zip(self.plan.inputs, inputs, strict=True))}
+            for step, over in zip(self._steps, self._over, strict=True):
+                made = self._made(step, values)
+                values.update(zip(step.outputs, [made] if isinstance(made, Tensor) else made, strict=True))
                 for name in over:
                     values.pop(name, None)
             return values[self.plan.output].reshape(-1)
 
-        return torch.vmap(one)(*(each.unsqueeze(1) for each in inputs))
+        # Shapes in the graph count on a batch of 1, which each example is.
+        found: Tensor = torch.vmap(one)(*(each.unsqueeze(1) for each in inputs))
+        return found
 
-    def _made(self, step: Step, values: Mapping[str, Tensor]) -> Tensor | list[Tensor]:
+    def written(self, model: onnx.ModelProto) -> onnx.ModelProto:
+        """`model`, which this was read from, with the integers and scales of what was learnt."""
+        plan, made = self.plan, onnx.ModelProto()
+        made.CopyFrom(model)
+        arrays = {}
+        with torch.no_grad():
+            for name in plan.scales:
+                arrays[name] = self._scale(name).cpu().numpy()
+            for name, kernel in plan.kernels.items():
+                scale, zero = self._scaling(kernel.scale, kernel.zero_point, kernel.axis, plan.arrays[name].ndim)
+                arrays[name] = (rounded(self._real(name), scale, zero) / scale + zero).round().cpu().numpy()
+            for name, bias in plan.biases.items():
+                of_kernel = plan.kernels[bias.kernel].scale
+                grown = [arrays[each] / plan.arrays[each] for each in (bias.given, of_kernel) if each in arrays]
+                arrays[bias.scale] = scale = plan.arrays[bias.scale] * np.prod(np.broadcast_arrays(1.0, *grown), axis=0)
+                arrays[name] = np.rint(self._real(name).cpu().numpy() / scale).clip(-(2**31), 2**31 - 1)
+        for tensor in made.graph.initializer:
+            if tensor.name in arrays:
+                values = arrays[tensor.name].astype(plan.arrays[tensor.name].dtype)
+                tensor.CopyFrom(numpy_helper.from_array(values.reshape(tensor.dims), tensor.name))
+        return made
+
+    def _made(self, step: Step, values: Mapping[str, Tensor]) -> Tensor | Sequence[Tensor]:
         if step.op == "QuantizeLinear":
-            return rounded(values[step.inputs[0]], self._scale(step.inputs[1]), self._kept("constant", step.inputs[2]))
+            return rounded(values[step.inputs[0]], self._scale(step.inputs[1]), self._kept(step.inputs[2]))
         if step.op == "DequantizeLinear":
             return values[step.inputs[0]]
         return OPERATORS[step.op](step.attributes, *(values[name] if name else None for name in step.inputs))
 
-    def _stored(self) -> dict[str, Tensor]:
-        """Every constant of the graph, and what DequantizeLinear makes of those that are integers."""
-        ...
+    def _dequantized(self, step: Step) -> Tensor:
+        """What a constant that is stored as integers stands for."""
+        name = step.inputs[0]
+        if name in self.plan.biases:
+            return self._real(name)
+        scale, zero = self._scaling(*step.inputs[1:], step.attributes.get("axis", 1), self.plan.arrays[name].ndim)
+        if name in self.plan.kernels:
+            return rounded(self._real(name), scale, zero)
+        return (self._kept(name).to(scale.dtype) - zero) * scale  # in float, for int8 would wrap
+
+    def _scaling(self, scale: str, zero_point: str, axis: int, rank: int) -> tuple[Tensor, Tensor]:
+        """Scale and zero point, shaped to go with an array whose `axis` they count."""
+        pair = self._scale(scale), self._kept(zero_point)
+        sides = [-1 if place == axis % rank else 1 for place in range(rank)]
+        one, other = (each.reshape(sides) if each.numel() > 1 else each for each in pair)
+        return one, other
+
+    def _scale(self, name: str) -> Tensor:
+        slot = _slot(name)
+        return self._kept(name) * (PACE * self.learnt[slot]).exp() if slot in self.learnt else self._kept(name)
+
+    def _real(self, name: str) -> Tensor:
+        return self._kept(name) * self.learnt[_slot(name)]
+
+    def _learn(self, name: str, values: np.ndarray, unit: np.ndarray) -> None:
+        self._keep(name, unit)
+        self.learnt[_slot(name)] = nn.Parameter(torch.from_numpy((values / unit).astype(np.float32)))
+
+    def _keep(self, name: str, array: np.ndarray) -> None:
+        self.register_buffer(_slot(name), torch.from_numpy(np.array(array)), persistent=False)
+
+    def _kept(self, name: str) -> Tensor:
+        """A constant of the graph; of a kernel or bias its unit, of a scale what it was at first."""
+        return self.get_buffer(_slot(name))
+
+
+def _slot(name: str) -> str:
+    """A tensor's name as one that torch allows, and that a module has no attribute of."""
+    return "of " + name.replace(".", "·")

@@ -17,6 +17,7 @@ _KERNEL = {"Conv": 1, "Gemm": 1, "MatMul": 1, "Gather": 0}
 _BOUNDED = ("Softmax", "Sigmoid", "HardSigmoid", "Tanh")
 """Their range is known, and with it the scale, which integer kernels count on."""
 _ENDS = ("Softmax", "Sigmoid")
+_ROUNDING = ("QuantizeLinear", "DequantizeLinear")
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,7 @@ def along(values: np.ndarray, axis: int, rank: int) -> np.ndarray:
 
 
 def _step(node: onnx.NodeProto) -> Step:
-    if node.op_type not in OPERATORS or node.domain not in ("", "ai.onnx"):
+    if node.op_type not in {*OPERATORS, *_ROUNDING} or node.domain not in ("", "ai.onnx"):
         raise UserError(
             f"node `{node.name or node.output[0]}` ({node.op_type}) is not among the operators that can be trained",
             f"they are {', '.join(OPERATORS)}; `use: quantize.static` quantizes any graph without training",
@@ -112,7 +113,7 @@ def _step(node: onnx.NodeProto) -> Step:
 def _before_end(makers: dict[str, Step], output: str) -> str:
     """What the last Softmax or Sigmoid takes, or the output itself."""
     name = output
-    while name in makers and makers[name].op in ("QuantizeLinear", "DequantizeLinear", "Identity", "Reshape", "Flatten"):
+    while name in makers and makers[name].op in (*_ROUNDING, "Identity", "Reshape", "Flatten"):
         name = makers[name].inputs[0]
     return makers[name].inputs[0] if name in makers and makers[name].op in _ENDS else output
 
