@@ -10,6 +10,7 @@ import torch
 from onnx import numpy_helper
 from torch import Tensor, nn
 
+from ..onnxio import constant
 from .operators import OPERATORS
 from .plan import Step, read
 
@@ -17,14 +18,12 @@ PACE = 10.0
 """An optimizer moves a number by about its learning rate a step, and the logarithm of a scale by so many times that."""
 
 
-def rounded(x: Tensor, scale: Tensor, zero_point: Tensor) -> Tensor:
-    """`x` as integers of the zero point's type tell it, half to even; the gradient knows nothing of the rounding.
+def rounded(x: Tensor, scale: Tensor, low: int, high: int) -> Tensor:
+    """`x` in whole steps of `scale`, half to even, from `low` to `high` of them; its gradient knows of no rounding.
 
     So that of x is 1 within the range and 0 without, and the scale has that of LSQ (Esser et al., 2020, equation 3).
     """
-    limits = torch.iinfo(zero_point.dtype)
-    zero = zero_point.to(x.dtype)
-    steps = torch.minimum(torch.maximum(x / scale, limits.min - zero), limits.max - zero)
+    steps = (x / scale).clamp(low, high)
     return (steps + (steps.round() - steps).detach()) * scale
 
 
@@ -36,20 +35,19 @@ class Graph(nn.Module):
     shares of the largest product that it is added to, and a scale by how it has grown: one learning rate fits all.
     """
 
-    def __init__(
-        self, model: onnx.ModelProto, real: Mapping[str, np.ndarray] | None = None, *, logits: bool = False
-    ) -> None:
-        """`real` has float arrays that kernels begin as, by their initializer; others begin as they are stored.
+    def __init__(self, model: onnx.ModelProto, source: onnx.ModelProto | None = None, *, logits: bool = False) -> None:
+        """Kernels begin as they are in the float graph `source`, where they can be found there, else as rounded.
 
         `logits` gives what a Softmax or Sigmoid at the end takes. Raises: UserError as `plan.read`.
         """
         super().__init__()
         self.plan = plan = read(model, logits=logits)
         self.learnt = nn.ParameterDict()
+        floats = {} if source is None else {tensor.name: constant(tensor) for tensor in source.graph.initializer}
         for name in {name for step in plan.steps for name in step.inputs} & plan.arrays.keys():
             self._keep(name, plan.arrays[name])
         for name, kernel in plan.kernels.items():
-            values = (real or {}).get(name, plan.real(name))
+            values = plan.begun(name, floats)
             axes = tuple(axis for axis in range(values.ndim) if axis != kernel.channels)
             self._learn(name, values, np.maximum(np.abs(values).max(axes, keepdims=True), np.float32(1e-9)))
         for name, bias in plan.biases.items():
@@ -88,8 +86,9 @@ class Graph(nn.Module):
             for name in plan.scales:
                 arrays[name] = self._scale(name).cpu().numpy()
             for name, kernel in plan.kernels.items():
-                scale, zero = self._scaling(kernel.scale, kernel.zero_point, kernel.axis, plan.arrays[name].ndim)
-                arrays[name] = (rounded(self._real(name), scale, zero) / scale + zero).round().cpu().numpy()
+                scale = self._along(kernel.axis, kernel.scale, name)
+                steps = rounded(self._real(name), scale, *plan.limits(kernel.zero_point)) / scale
+                arrays[name] = steps.round().cpu().numpy() + plan.zero(kernel.zero_point)
             for name, bias in plan.biases.items():
                 of_kernel = plan.kernels[bias.kernel].scale
                 grown = [arrays[each] / plan.arrays[each] for each in (bias.given, of_kernel) if each in arrays]
@@ -103,27 +102,28 @@ class Graph(nn.Module):
 
     def _made(self, step: Step, values: Mapping[str, Tensor]) -> Tensor | Sequence[Tensor]:
         if step.op == "QuantizeLinear":
-            return rounded(values[step.inputs[0]], self._scale(step.inputs[1]), self._kept(step.inputs[2]))
+            x, scale, zero_point = step.inputs
+            return rounded(values[x], self._scale(scale), *self.plan.limits(zero_point))
         if step.op == "DequantizeLinear":
             return values[step.inputs[0]]
         return OPERATORS[step.op](step.attributes, *(values[name] if name else None for name in step.inputs))
 
     def _dequantized(self, step: Step) -> Tensor:
         """What a constant that is stored as integers stands for."""
-        name = step.inputs[0]
+        name, scale, zero_point = step.inputs
         if name in self.plan.biases:
             return self._real(name)
-        scale, zero = self._scaling(*step.inputs[1:], step.attributes.get("axis", 1), self.plan.arrays[name].ndim)
+        axis = step.attributes.get("axis", 1)
+        steps = self._along(axis, scale, name)
         if name in self.plan.kernels:
-            return rounded(self._real(name), scale, zero)
-        return (self._kept(name).to(scale.dtype) - zero) * scale  # in float, for int8 would wrap
+            return rounded(self._real(name), steps, *self.plan.limits(zero_point))
+        return (self._kept(name).to(steps.dtype) - self._along(axis, zero_point, name)) * steps
 
-    def _scaling(self, scale: str, zero_point: str, axis: int, rank: int) -> tuple[Tensor, Tensor]:
-        """Scale and zero point, shaped to go with an array whose `axis` they count."""
-        pair = self._scale(scale), self._kept(zero_point)
-        sides = [-1 if place == axis % rank else 1 for place in range(rank)]
-        one, other = (each.reshape(sides) if each.numel() > 1 else each for each in pair)
-        return one, other
+    def _along(self, axis: int, name: str, of: str) -> Tensor:
+        """A scale or zero point, shaped to go with the initializer `of`, whose `axis` it counts."""
+        found = self._scale(name)
+        rank = self.plan.arrays[of].ndim
+        return found.reshape([-1 if place == axis % rank else 1 for place in range(rank)]) if found.ndim else found
 
     def _scale(self, name: str) -> Tensor:
         slot = _slot(name)

@@ -172,7 +172,11 @@ def _slice(
     for axis, start, end, step in zip(of, _ints(starts), _ints(ends), _ints(steps) if steps is not None else [1] * count,
                                       strict=True):  # fmt: skip
         rows = range(x.shape[axis])[start:end:step]
-        x = x.index_select(axis, torch.tensor(rows, device=x.device)) if step != 1 else x.narrow(axis, rows.start, len(rows))
+        x = (
+            x.index_select(axis, torch.tensor(rows, device=x.device))
+            if step != 1
+            else x.narrow(axis, rows.start, len(rows))
+        )
     return x
 
 
@@ -188,9 +192,7 @@ def _gather(a: Attributes, x: Tensor, index: Tensor) -> Tensor:
     return found.reshape(*x.shape[:axis], *index.shape, *x.shape[axis + 1 :])
 
 
-def _pad(
-    a: Attributes, x: Tensor, pads: Tensor, value: Tensor | None = None, axes: Tensor | None = None
-) -> Tensor:
+def _pad(a: Attributes, x: Tensor, pads: Tensor, value: Tensor | None = None, axes: Tensor | None = None) -> Tensor:
     given = _ints(pads)
     of = [axis % x.ndim for axis in (range(x.ndim) if axes is None else _ints(axes))]
     around = [0] * 2 * x.ndim
@@ -209,6 +211,11 @@ def _cast(a: Attributes, x: Tensor) -> Tensor:
     dtype = helper.tensor_dtype_to_np_dtype(a["to"])
     found: Tensor = x.to(getattr(torch, dtype.name))
     return found
+
+
+def _log(a: Attributes, x: Tensor) -> Tensor:
+    """Of an exact 0, which integers have and whose gradient would be no number, that of the least float."""
+    return x.clamp(min=torch.finfo(x.dtype).tiny).log()
 
 
 def _chain(function: Callable[[Tensor, Tensor], Tensor]) -> Operator:
@@ -248,7 +255,7 @@ OPERATORS: dict[str, Operator] = {
     "Identity": _plain(lambda x: x),
     "LayerNormalization": _layer_norm,
     "Less": _plain(torch.lt),
-    "Log": _plain(torch.log),
+    "Log": _log,
     "MatMul": _plain(torch.matmul),
     "Max": _chain(torch.maximum),
     "MaxPool": _max_pool,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -63,16 +64,30 @@ class Plan:
 
     def real(self, name: str) -> np.ndarray:
         """The kernel or bias of that name as its integers tell it, float32."""
-        values, zeros = self.arrays[name], np.zeros((), np.int8)
+        values = self.arrays[name].astype(np.float64)
         if name in self.biases:
-            scales = self.arrays[self.biases[name].scale]
-        else:
-            kernel = self.kernels[name]
-            scales, zeros = (
-                along(self.arrays[each], kernel.axis, values.ndim) for each in (kernel.scale, kernel.zero_point)
-            )
-        found: np.ndarray = ((values.astype(np.float64) - zeros) * scales).astype(np.float32)
-        return found
+            return (values * self.arrays[self.biases[name].scale]).astype(np.float32)
+        kernel = self.kernels[name]
+        scale = along(self.arrays[kernel.scale], kernel.axis, values.ndim)
+        return ((values - self.zero(kernel.zero_point)) * scale).astype(np.float32)
+
+    def begun(self, name: str, floats: Mapping[str, np.ndarray]) -> np.ndarray:
+        """The kernel of that name as it was in the float graph, if it is one of `floats` that rounds to the integers."""
+        stored, given, kernel = self.real(name), floats.get(name.removesuffix("_quantized")), self.kernels[name]
+        if given is None or given.shape != stored.shape:
+            return stored
+        info, scale = np.iinfo(self.arrays[name].dtype), along(self.arrays[kernel.scale], kernel.axis, stored.ndim)
+        cut = (self.arrays[name] == info.min) | (self.arrays[name] == info.max)
+        return given if (cut | (np.abs(given - stored) < 0.51 * scale)).all() else stored
+
+    def zero(self, name: str) -> int:
+        """A zero point that is one for all channels."""
+        return int(self.arrays[name].flat[0])
+
+    def limits(self, name: str) -> tuple[int, int]:
+        """The least and largest integer of a zero point's type, less the zero point."""
+        info = np.iinfo(self.arrays[name].dtype)
+        return int(info.min) - self.zero(name), int(info.max) - self.zero(name)
 
 
 def read(model: onnx.ModelProto, *, logits: bool = False) -> Plan:
@@ -143,6 +158,8 @@ def _find_kernels(plan: Plan) -> None:
         if source is None or source.inputs[0] not in plan.arrays:
             continue
         name, scale, zero_point = source.inputs
+        if np.ptp(plan.arrays[zero_point]):
+            continue
         axis, channels = source.attributes.get("axis", 1), _channels(step, plan.arrays[name].ndim)
         plan.kernels.setdefault(name, Kernel(scale, zero_point, axis, channels))
         added = dequantized.get(step.inputs[2]) if len(step.inputs) > 2 else None
