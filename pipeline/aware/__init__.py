@@ -1,4 +1,4 @@
-"""Quantization-aware training: the QDQ graph of `quantization.signed`, trained as what it computes, and written back."""
+"""Quantization-aware training: a QDQ graph, trained as what it computes, and written back."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ class Graph(nn.Module):
             axes = tuple(axis for axis in range(values.ndim) if axis != kernel.channels)
             self._learn(name, values, np.maximum(np.abs(values).max(axes, keepdims=True), np.float32(1e-9)))
         for name, bias in plan.biases.items():
-            self._learn(name, plan.real(name), self._kept(bias.kernel).numpy().ravel() * plan.arrays[bias.given] * 255)
+            self._learn(name, plan.begun(name, floats), self._kept(bias.kernel).numpy().ravel() * plan.arrays[bias.given] * 255)
         for name in plan.scales:
             self.learnt[_slot(name)] = nn.Parameter(torch.zeros_like(self._kept(name)))
         self._stored = [step for step in plan.steps if step.op == "DequantizeLinear" and step.inputs[0] in plan.arrays]
@@ -90,10 +90,9 @@ class Graph(nn.Module):
                 steps = rounded(self._real(name), scale, *plan.limits(kernel.zero_point)) / scale
                 arrays[name] = steps.round().cpu().numpy() + plan.zero(kernel.zero_point)
             for name, bias in plan.biases.items():
-                of_kernel = plan.kernels[bias.kernel].scale
-                grown = [arrays[each] / plan.arrays[each] for each in (bias.given, of_kernel) if each in arrays]
-                arrays[bias.scale] = scale = plan.arrays[bias.scale] * np.prod(np.broadcast_arrays(1.0, *grown), axis=0)
-                arrays[name] = np.rint(self._real(name).cpu().numpy() / scale).clip(-(2**31), 2**31 - 1)
+                scale = self._bias_scale(name)
+                arrays[bias.scale] = scale.cpu().numpy()
+                arrays[name] = (self._bias(name).double() / scale).round().cpu().numpy()
         for tensor in made.graph.initializer:
             if tensor.name in arrays:
                 values = arrays[tensor.name].astype(plan.arrays[tensor.name].dtype)
@@ -112,7 +111,7 @@ class Graph(nn.Module):
         """What a constant that is stored as integers stands for."""
         name, scale, zero_point = step.inputs
         if name in self.plan.biases:
-            return self._real(name)
+            return self._bias(name)
         axis = step.attributes.get("axis", 1)
         steps = self._along(axis, scale, name)
         if name in self.plan.kernels:
@@ -125,9 +124,21 @@ class Graph(nn.Module):
         rank = self.plan.arrays[of].ndim
         return found.reshape([-1 if place == axis % rank else 1 for place in range(rank)]) if found.ndim else found
 
+    def _bias(self, name: str) -> Tensor:
+        info = torch.iinfo(torch.int32)
+        return rounded(self._real(name), self._bias_scale(name), info.min, info.max)
+
+    def _bias_scale(self, name: str) -> Tensor:
+        """It goes with the product of the scales of the layer's input and kernel."""
+        bias = self.plan.biases[name]
+        return self._kept(bias.scale) * self._growth(bias.given) * self._growth(self.plan.kernels[bias.kernel].scale)
+
     def _scale(self, name: str) -> Tensor:
+        return self._kept(name) * self._growth(name)
+
+    def _growth(self, name: str) -> Tensor | float:
         slot = _slot(name)
-        return self._kept(name) * (PACE * self.learnt[slot]).exp() if slot in self.learnt else self._kept(name)
+        return (PACE * self.learnt[slot]).exp() if slot in self.learnt else 1.0
 
     def _real(self, name: str) -> Tensor:
         return self._kept(name) * self.learnt[_slot(name)]

@@ -168,9 +168,9 @@ def _slice(
     a: Attributes, x: Tensor, starts: Tensor, ends: Tensor, axes: Tensor | None = None, steps: Tensor | None = None
 ) -> Tensor:
     count = len(starts)
-    of = list(range(count)) if axes is None else _ints(axes)
-    for axis, start, end, step in zip(of, _ints(starts), _ints(ends), _ints(steps) if steps is not None else [1] * count,
-                                      strict=True):  # fmt: skip
+    of = range(count) if axes is None else _ints(axes)
+    by = [1] * count if steps is None else _ints(steps)
+    for axis, start, end, step in zip(of, _ints(starts), _ints(ends), by, strict=True):
         rows = range(x.shape[axis])[start:end:step]
         x = (
             x.index_select(axis, torch.tensor(rows, device=x.device))

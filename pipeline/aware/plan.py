@@ -62,23 +62,23 @@ class Plan:
     biases: dict[str, Bias] = field(default_factory=dict)
     scales: list[str] = field(default_factory=list)
 
-    def real(self, name: str) -> np.ndarray:
-        """The kernel or bias of that name as its integers tell it, float32."""
-        values = self.arrays[name].astype(np.float64)
-        if name in self.biases:
-            return (values * self.arrays[self.biases[name].scale]).astype(np.float32)
-        kernel = self.kernels[name]
-        scale = along(self.arrays[kernel.scale], kernel.axis, values.ndim)
-        return ((values - self.zero(kernel.zero_point)) * scale).astype(np.float32)
-
     def begun(self, name: str, floats: Mapping[str, np.ndarray]) -> np.ndarray:
-        """The kernel of that name as it was in the float graph, if it is one of `floats` that rounds to the integers."""
-        stored, given, kernel = self.real(name), floats.get(name.removesuffix("_quantized")), self.kernels[name]
+        """The kernel or bias of that name, float32: as it was if it is in `floats` and rounds to the integers, else as
+        they tell it."""
+        integers, (scale, zero) = self.arrays[name], self._scaling(name)
+        stored = ((integers.astype(np.float64) - zero) * scale).astype(np.float32)
+        given = floats.get(name.removesuffix("_quantized"))
         if given is None or given.shape != stored.shape:
             return stored
-        info, scale = np.iinfo(self.arrays[name].dtype), along(self.arrays[kernel.scale], kernel.axis, stored.ndim)
-        cut = (self.arrays[name] == info.min) | (self.arrays[name] == info.max)
+        info = np.iinfo(integers.dtype)
+        cut = (integers == info.min) | (integers == info.max)
         return given if (cut | (np.abs(given - stored) < 0.51 * scale)).all() else stored
+
+    def _scaling(self, name: str) -> tuple[np.ndarray, int]:
+        if name in self.biases:
+            return self.arrays[self.biases[name].scale], 0
+        kernel = self.kernels[name]
+        return along(self.arrays[kernel.scale], kernel.axis, self.arrays[name].ndim), self.zero(kernel.zero_point)
 
     def zero(self, name: str) -> int:
         """A zero point that is one for all channels."""

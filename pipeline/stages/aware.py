@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class QuantizeAware(Stage, Schedule):
-    """int8 as by `quantize.static`, then trained to answer as the float model did; kept if that is better on validation.
+    """int8 as by `quantize.static`, then trained to answer as the float model; kept if better on validation.
 
     The graph's own rounding is in the forward pass and not in the gradient (Jacob et al., 2018), and the scales are
     learnt too (LSQ, Esser et al., 2020).
@@ -85,7 +85,7 @@ class QuantizeAware(Stage, Schedule):
         return max(min(self.views, self.epochs), 1)
 
     def _static(self, path: Path, context: Context) -> onnx.ModelProto:
-        """The QDQ graph before training, with its contract. Raises: UserError where there are no numbers to begin with."""
+        """The QDQ graph before training. Raises: UserError where the examples or answers are no numbers."""
         import numpy as np
         import onnx
 
