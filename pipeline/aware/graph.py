@@ -16,6 +16,7 @@ from .plan import Step, read
 
 PACE = 10.0
 """An optimizer moves a number by about its learning rate a step, and the logarithm of a scale by so many times that."""
+_INT32 = torch.iinfo(torch.int32)
 
 
 def rounded(x: Tensor, scale: Tensor, low: int, high: int) -> Tensor:
@@ -92,7 +93,8 @@ class Graph(nn.Module):
             for name, bias in plan.biases.items():
                 scale = self._bias_scale(name)
                 arrays[bias.scale] = scale.cpu().numpy()
-                arrays[name] = (self._bias(name).double() / scale).round().cpu().numpy()
+                steps = (self._bias(name).double() / scale).round()
+                arrays[name] = steps.clamp(_INT32.min, _INT32.max).cpu().numpy()  # float32 has no largest int32
         for tensor in made.graph.initializer:
             if tensor.name in arrays:
                 values = arrays[tensor.name].astype(plan.arrays[tensor.name].dtype)
@@ -125,8 +127,7 @@ class Graph(nn.Module):
         return found.reshape([-1 if place == axis % rank else 1 for place in range(rank)]) if found.ndim else found
 
     def _bias(self, name: str) -> Tensor:
-        info = torch.iinfo(torch.int32)
-        return rounded(self._real(name), self._bias_scale(name), info.min, info.max)
+        return rounded(self._real(name), self._bias_scale(name), _INT32.min, _INT32.max)
 
     def _bias_scale(self, name: str) -> Tensor:
         """It goes with the product of the scales of the layer's input and kernel."""

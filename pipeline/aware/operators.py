@@ -83,6 +83,9 @@ def _average_pool(a: Attributes, x: Tensor) -> Tensor:
     rank = len(kernel)
     strides, pads = a.get("strides", [1] * rank), _pads(a, x, kernel)
     function: Any = (functional.avg_pool1d, functional.avg_pool2d, functional.avg_pool3d)[rank - 1]
+    if not any(pads) and not a.get("ceil_mode"):
+        plain: Tensor = function(x, kernel, strides)
+        return plain
     counted = functional.pad(torch.ones_like(x), pads, value=float(bool(a.get("count_include_pad"))))
     more = _ceiled(pads, x, kernel, strides, [1] * rank) if a.get("ceil_mode") else pads
     counted = functional.pad(counted, [all_ - some for all_, some in zip(more, pads, strict=True)])
