@@ -143,7 +143,9 @@ def test_nothing_learnt_is_nothing_changed(network: onnx.ModelProto, qdq: onnx.M
         assert integers(made).keys() == integers(qdq).keys()
         for name, array in integers(made).items():
             # A float bias may be halfway between two of its 2³² steps.
-            np.testing.assert_allclose(array.astype(int), integers(qdq)[name].astype(int), rtol=0, atol=array.itemsize // 4)
+            np.testing.assert_allclose(
+                array.astype(int), integers(qdq)[name].astype(int), rtol=0, atol=array.itemsize // 4
+            )
     floats = {tensor.name: numpy_helper.to_array(tensor) for tensor in network.graph.initializer}
     exact = [
         name

@@ -1,0 +1,268 @@
+"""`quantize.aware`: what int8 lost comes back, in the same graph; nothing is kept that is no better."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from onnx import numpy_helper
+from torch import nn
+from torch.nn import functional
+
+from pipeline import metadata, onnxio, zoo
+from pipeline.aware import Learner, check
+from pipeline.data import Dataset
+from pipeline.errors import UserError
+from pipeline.predict import predict
+from pipeline.stage import Artifact
+from pipeline.stages.aware import QuantizeAware
+from pipeline.stages.convert import ConvertTflite
+from pipeline.stages.quantize import QuantizeStatic
+from pipeline.train import Schedule, fit, seeded
+from tests.conftest import fresh
+
+Perform = Callable[..., Any]
+QUICK = {"batch": 32, "views": 1, "flip": False, "shift": 0, "samples": 64}
+
+
+def stage(**options: Any) -> QuantizeAware:
+    return QuantizeAware.model_validate({"use": "quantize.aware"} | QUICK | options)
+
+
+def uneven(data: Dataset, folder: Path) -> Artifact:
+    """A trained network whose channels differ in size by orders of magnitude, for which the next layer makes up."""
+    with seeded(0):
+        net = nn.Sequential(
+            nn.Conv2d(1, 11, 3, padding=1), nn.ReLU(), nn.Conv2d(11, 19, 3, 2, 1), nn.ReLU(),
+            nn.Conv2d(19, 24, 3, padding=1), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(24, 10),
+        )  # fmt: skip
+    schedule = Schedule(epochs=8, batch=64, lr=0.02, flip=False, shift=0)
+    folder.mkdir()
+    fit(
+        net, data, lambda z, y, rows: functional.cross_entropy(z, y), schedule,
+        seed=0, checkpoint=folder / "checkpoint.pt", say=lambda *words: None,
+    )  # fmt: skip
+    random = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for one, two in ((net[0], net[2]), (net[2], net[4])):
+            assert isinstance(one, nn.Conv2d) and isinstance(two, nn.Conv2d) and one.bias is not None
+            factors = torch.exp(2 * torch.randn(one.out_channels, generator=random))
+            one.weight *= factors[:, None, None, None]
+            one.bias *= factors
+            two.weight /= factors[:, None, None]
+    onnxio.export(net, data, folder / "model.onnx")
+    return Artifact("onnx", folder)
+
+
+@pytest.fixture(scope="module")
+def hard(digits: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Artifact:
+    return uneven(digits, tmp_path_factory.mktemp("hard") / "net")
+
+
+@pytest.fixture(scope="module")
+def small(tiny: zoo.Network, few: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Artifact:
+    return exported(tiny, few, tmp_path_factory.mktemp("small"))
+
+
+def exported(network: zoo.Network, data: Dataset, folder: Path, **options: Any) -> Artifact:
+    onnxio.export(zoo.load(fresh(network, data, folder).path)[0], data, folder / "model.onnx", **options)
+    return Artifact("onnx", folder)
+
+
+def arrays(path: Path) -> dict[str, np.ndarray]:
+    return {tensor.name: numpy_helper.to_array(tensor) for tensor in onnx.load(path).graph.initializer}
+
+
+def accuracy(path: Path, data: Dataset, split: str = "test") -> float:
+    x, y = data[split]
+    return float((predict(path, metadata.ready(metadata.read(path), data, x)).argmax(1) == y).mean())
+
+
+def test_it_wins_back_what_one_scale_for_uneven_channels_lost(
+    hard: Artifact, digits: Dataset, perform: Perform
+) -> None:
+    artifact, made = perform(stage(per_channel=False, lr=0.003), {"input": hard}, digits)
+    reached = made.notes["validation"]
+    assert made.notes["kept"] == "trained"
+    assert reached["static"] < reached["float"] - 25, "the case is hard"
+    assert reached["trained"] > reached["static"] + 25
+    assert artifact.presets == {"u8s8": "model.u8s8.onnx", "s8s8": "model.s8s8.onnx"}
+    assert accuracy(artifact.preset("s8s8"), digits, "validation") == pytest.approx(reached["trained"] / 100)
+    static, _ = perform(
+        QuantizeStatic.model_validate({"use": "quantize.static", "samples": 64, "per_channel": False}),
+        {"input": hard},
+        digits,
+    )
+    assert accuracy(static.preset("s8s8"), digits, "validation") == pytest.approx(reached["static"] / 100)
+    assert accuracy(artifact.preset("s8s8"), digits) > accuracy(static.preset("s8s8"), digits) + 0.2
+
+
+def test_the_graph_is_that_of_the_static_stage_with_other_numbers(
+    hard: Artifact, digits: Dataset, perform: Perform
+) -> None:
+    artifact, made = perform(stage(per_channel=False), {"input": hard}, digits)
+    assert made.notes["kept"] == "trained"
+    options = {"use": "quantize.static", "samples": 64, "per_channel": False}
+    static, _ = perform(QuantizeStatic.model_validate(options), {"input": hard}, digits)
+    for preset in ("s8s8", "u8s8"):
+        one, two = (onnx.load(each.preset(preset)) for each in (artifact, static))
+        assert [n.SerializeToString() for n in one.graph.node] == [n.SerializeToString() for n in two.graph.node]
+        assert metadata.read_onnx(one) == metadata.read_onnx(two)
+        mine, theirs = arrays(artifact.preset(preset)), arrays(static.preset(preset))
+        assert {k: (v.dtype, v.shape) for k, v in mine.items()} == {k: (v.dtype, v.shape) for k, v in theirs.items()}
+        zero = [name for name in mine if "zero_point" in name]
+        assert all(np.array_equal(mine[name], theirs[name]) for name in zero), "zero points stay"
+        assert sum(not np.array_equal(mine[name], theirs[name]) for name in mine) > len(mine) / 2
+
+
+def test_a_biases_scale_is_the_product_of_its_layers(hard: Artifact, digits: Dataset, perform: Perform) -> None:
+    """Integer kernels add it to the products without looking at its own scale."""
+    artifact, _ = perform(stage(per_channel=True), {"input": hard}, digits)
+    model, found = onnx.load(artifact.preset("s8s8")), arrays(artifact.preset("s8s8"))
+    makers = {node.output[0]: node for node in model.graph.node}
+    layers = [node for node in model.graph.node if node.op_type in ("Conv", "Gemm")]
+    for layer in layers:
+        given, kernel, bias = (found[makers[name].input[1]] for name in layer.input)
+        np.testing.assert_allclose(bias, given * kernel, rtol=1e-5)
+    assert len(layers) == 4
+
+
+def test_the_tflite_file_answers_as_the_int8_graph(hard: Artifact, digits: Dataset, perform: Perform) -> None:
+    artifact, _ = perform(stage(per_channel=False), {"input": hard}, digits)
+    converted, made = perform(ConvertTflite.model_validate({"use": "convert.tflite"}), {"input": artifact}, digits)
+    assert made.notes == {"precision": "s8s8"}
+    x = digits["test"].x[:120]
+    expected = predict(artifact.preset("s8s8"), digits.ready(x))
+    found = predict(converted.path, digits.ready(x))
+    scale = float(arrays(artifact.preset("s8s8"))["output_scale"])
+    steps = np.rint(np.abs(found - expected) / scale)
+    assert (steps == 0).mean() > 0.95
+    assert steps.max() <= 2
+
+
+def test_what_is_no_better_is_not_kept(small: Artifact, few: Dataset, perform: Perform) -> None:
+    artifact, made = perform(stage(epochs=0), {"input": small}, few)
+    static, _ = perform(QuantizeStatic.model_validate({"use": "quantize.static", "samples": 64}), {"input": small}, few)
+    assert made.notes["kept"] == "static"
+    assert made.notes["validation"]["static"] >= made.notes["validation"]["trained"]
+    for preset in ("u8s8", "s8s8"):
+        assert artifact.preset(preset).read_bytes() == static.preset(preset).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("presets", "expected"), [(("s8s8",), ["s8s8"]), (("u8s8",), ["u8s8", "s8s8"]), ((), ["s8s8"])], ids=str
+)
+def test_presets(
+    presets: tuple[str, ...], expected: list[str], small: Artifact, few: Dataset, perform: Perform
+) -> None:
+    artifact, _ = perform(stage(epochs=1), {"input": small}, few, presets=presets)
+    assert list(artifact.presets) == expected
+
+
+class Killed(Exception):
+    pass
+
+
+def test_killed_and_resumed_it_comes_to_the_same_bytes(
+    hard: Artifact, few: Dataset, perform: Perform, context: Callable[..., Any]
+) -> None:
+    options = stage(per_channel=False, epochs=3)
+    whole, made = perform(options, {"input": hard}, few)
+    assert made.notes["kept"] == "trained"
+    seen: list[int] = []
+
+    def stop(done: int, total: int, words: str) -> None:
+        if "epoch 3" in words:
+            raise Killed
+
+    again = context(few, say=stop)
+    with pytest.raises(Killed):
+        options.run({"input": hard}, again)
+    assert (again.scratch / "checkpoint.pt").is_file()
+    resumed = replace(again, say=lambda done, total, words: seen.append(done))
+    done = options.run({"input": hard}, resumed)
+    assert min(seen) > 6, "two epochs of three steps are not done again"
+    for file in done.presets.values():
+        assert (again.folder / file).read_bytes() == (whole.folder / file).read_bytes()
+
+
+def test_a_graph_with_its_own_normalisation_and_softmax(
+    tiny: zoo.Network, digits: Dataset, tmp_path: Path, perform: Perform
+) -> None:
+    data = digits.limited(256)
+    plain = exported(tiny, data, tmp_path / "plain")
+    whole = exported(tiny, data, tmp_path / "whole", embed=["normalize", "softmax"], raw=True)
+    artifact, made = perform(stage(epochs=2, kd_weight=1.0, lr=0.003), {"input": whole}, data)
+    contract = metadata.read(artifact.path)
+    assert contract["output"]["kind"] == "probabilities"
+    assert contract["inputs"][0]["dtype"] == "uint8"
+    assert made.notes["validation"]["float"] == pytest.approx(100 * accuracy(plain.path, data, "validation"), abs=1)
+    learner = Learner(onnx.load(artifact.preset("s8s8")), onnx.load(whole.path), data)
+    assert check(learner, onnx.load(artifact.preset("s8s8")), data) < 0.01
+
+
+@pytest.mark.parametrize("per_channel", [True, False])
+def test_it_answers_more_like_the_float_model(
+    tiny: zoo.Network, digits: Dataset, tmp_path: Path, perform: Perform, per_channel: bool
+) -> None:
+    """Without labels nothing but the float model's answers is learnt."""
+    source = exported(tiny, digits, tmp_path / "net")
+    options = {"per_channel": per_channel, "kd_weight": 1.0, "epochs": 3}
+    trained, made = perform(stage(**options), {"input": source}, digits)
+    static = QuantizeStatic.model_validate({"use": "quantize.static", "samples": 64, "per_channel": per_channel})
+    before, _ = perform(static, {"input": source}, digits)
+    x = digits.ready(digits["test"].x)
+    expected = predict(source.path, x)
+    far = [np.abs(predict(each.preset("s8s8"), x) - expected).mean() for each in (trained, before)]
+    if made.notes["kept"] == "trained":
+        assert far[0] < far[1]
+    else:
+        assert far[0] == far[1]
+
+
+def test_test_images_decide_nothing(hard: Artifact, digits: Dataset, perform: Perform) -> None:
+    data = digits.limited(200)
+    x, y = data["test"]
+    other = replace(data, splits={**data.splits, "test": type(data["test"])(x[::-1].copy(), (y + 1) % 10)})
+    one, two = (perform(stage(epochs=1, per_channel=False), {"input": hard}, each)[0] for each in (data, other))
+    assert one.path.read_bytes() == two.path.read_bytes()
+
+
+def test_a_rate_that_is_too_high_is_told(small: Artifact, few: Dataset, perform: Perform) -> None:
+    with pytest.raises(UserError, match="not a number in epoch 1") as error:
+        perform(stage(lr=1e20), {"input": small}, few)
+    assert "lower `lr" in error.value.problems[0].help
+
+
+def test_a_quantized_graph_is_refused(small: Artifact, few: Dataset, tmp_path: Path, perform: Perform) -> None:
+    once, _ = perform(stage(epochs=0), {"input": small}, few)
+    (tmp_path / "model.onnx").write_bytes(once.path.read_bytes())
+    with pytest.raises(UserError, match="quantized already"):
+        perform(stage(), {"input": Artifact("onnx", tmp_path)}, few)
+
+
+def test_answers_that_are_no_numbers_are_told(small: Artifact, few: Dataset, tmp_path: Path, perform: Perform) -> None:
+    model = onnx.load(small.path)
+    kernel = next(tensor for tensor in model.graph.initializer if len(tensor.dims) == 4)
+    kernel.CopyFrom(numpy_helper.from_array(np.full(kernel.dims, np.nan, np.float32), kernel.name))
+    onnx.save(model, tmp_path / "model.onnx")
+    with pytest.raises(UserError, match="not numbers"):
+        perform(stage(), {"input": Artifact("onnx", tmp_path)}, few)
+
+
+def test_a_graph_that_torch_computes_otherwise_is_told(
+    small: Artifact, few: Dataset, perform: Perform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pipeline.aware.operators import OPERATORS
+
+    monkeypatch.setitem(OPERATORS, "Relu", lambda attributes, x: x + 1)
+    monkeypatch.setitem(OPERATORS, "MaxPool", lambda attributes, x: x[:, :, ::2, ::2] - 1)
+    with pytest.raises(UserError, match="torch computes this graph otherwise than onnxruntime") as error:
+        perform(stage(), {"input": small}, few)
+    assert "quantize.static" in error.value.problems[0].help
