@@ -52,7 +52,9 @@ class Graph(nn.Module):
             axes = tuple(axis for axis in range(values.ndim) if axis != kernel.channels)
             self._learn(name, values, np.maximum(np.abs(values).max(axes, keepdims=True), np.float32(1e-9)))
         for name, bias in plan.biases.items():
-            self._learn(name, plan.begun(name, floats), self._kept(bias.kernel).numpy().ravel() * plan.arrays[bias.given] * 255)
+            self._learn(
+                name, plan.begun(name, floats), self._kept(bias.kernel).numpy().ravel() * plan.arrays[bias.given] * 255
+            )
         for name in plan.scales:
             self.learnt[_slot(name)] = nn.Parameter(torch.zeros_like(self._kept(name)))
         self._stored = [step for step in plan.steps if step.op == "DequantizeLinear" and step.inputs[0] in plan.arrays]

@@ -101,7 +101,7 @@ def moved(graph: Graph) -> Graph:
     random = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for parameter in graph.parameters():
-            parameter += 0.02 * torch.randn(parameter.shape, generator=random)
+            parameter.add_(torch.randn(parameter.shape, generator=random), alpha=0.02)
     return graph
 
 
