@@ -56,7 +56,7 @@ class Graph(nn.Module):
                 name, plan.begun(name, floats), self._kept(bias.kernel).numpy().ravel() * plan.arrays[bias.given] * 255
             )
         for name in plan.scales:
-            self.learnt[_slot(name)] = nn.Parameter(torch.zeros_like(self._kept(name)))
+            self.learnt[slot(name)] = nn.Parameter(torch.zeros_like(self._kept(name)))
         self._stored = [step for step in plan.steps if step.op == "DequantizeLinear" and step.inputs[0] in plan.arrays]
         self._steps = [step for step in plan.steps if step not in self._stored]
         last = {name: step for step in self._steps for name in step.inputs}
@@ -64,7 +64,7 @@ class Graph(nn.Module):
 
     def forward(self, *inputs: Tensor) -> Tensor:
         """Answers (b, labels)."""
-        constants = {name: self._kept(name) for name in self.plan.arrays if hasattr(self, _slot(name))}
+        constants = {name: self._kept(name) for name in self.plan.arrays if hasattr(self, slot(name))}
         constants |= {step.outputs[0]: self._dequantized(step) for step in self._stored}
 
         def one(*inputs: Tensor) -> Tensor:
@@ -140,24 +140,23 @@ class Graph(nn.Module):
         return self._kept(name) * self._growth(name)
 
     def _growth(self, name: str) -> Tensor | float:
-        slot = _slot(name)
-        return (PACE * self.learnt[slot]).exp() if slot in self.learnt else 1.0
+        return (PACE * self.learnt[slot(name)]).exp() if slot(name) in self.learnt else 1.0
 
     def _real(self, name: str) -> Tensor:
-        return self._kept(name) * self.learnt[_slot(name)]
+        return self._kept(name) * self.learnt[slot(name)]
 
     def _learn(self, name: str, values: np.ndarray, unit: np.ndarray) -> None:
         self._keep(name, unit)
-        self.learnt[_slot(name)] = nn.Parameter(torch.from_numpy((values / unit).astype(np.float32)))
+        self.learnt[slot(name)] = nn.Parameter(torch.from_numpy((values / unit).astype(np.float32)))
 
     def _keep(self, name: str, array: np.ndarray) -> None:
-        self.register_buffer(_slot(name), torch.from_numpy(np.array(array)), persistent=False)
+        self.register_buffer(slot(name), torch.from_numpy(np.array(array)), persistent=False)
 
     def _kept(self, name: str) -> Tensor:
         """A constant of the graph; of a kernel or bias its unit, of a scale what it was at first."""
-        return self.get_buffer(_slot(name))
+        return self.get_buffer(slot(name))
 
 
-def _slot(name: str) -> str:
+def slot(name: str) -> str:
     """A tensor's name as one that torch allows, and that a module has no attribute of."""
     return "of " + name.replace(".", "·")

@@ -33,7 +33,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Kernel:
-    """int8 weights: the names of their scale and zero point, the axis of the scale, and that of the outputs, if any."""
+    """int8 weights: the names of their scale and zero point, the axis of those, and that of the layer's outputs."""
 
     scale: str
     zero_point: str
@@ -43,7 +43,7 @@ class Kernel:
 
 @dataclass(frozen=True)
 class Bias:
-    """int32 biases of symmetric layers: the names of their scale, of the layer's input's, and of the layer's kernel."""
+    """int32 biases: the names of their scale, of the scale of what the layer takes, and of the layer's kernel."""
 
     scale: str
     given: str

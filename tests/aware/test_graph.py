@@ -15,7 +15,7 @@ from onnx import helper, numpy_helper
 from torch import nn
 from torch.nn import functional
 
-from pipeline.aware.graph import Graph, rounded
+from pipeline.aware.graph import Graph, rounded, slot
 from pipeline.errors import UserError
 from tests.tflite import families, models
 
@@ -166,7 +166,7 @@ def test_every_kernel_bias_and_scale_learns(qdq: onnx.ModelProto) -> None:
     for name, parameter in graph.learnt.items():
         assert parameter.grad is not None, name
         assert torch.isfinite(parameter.grad).all(), name
-    kernels = [graph.learnt["of " + name.replace(".", "·")] for name in graph.plan.kernels]
+    kernels = [graph.learnt[slot(name)] for name in graph.plan.kernels]
     assert all(kernel.grad is not None and float(kernel.grad.abs().max()) > 0 for kernel in kernels)
 
 
@@ -209,7 +209,7 @@ def test_the_least_and_the_largest_biases_stay_within_32_bits() -> None:
     graph = Graph(qdq)
     name = next(iter(graph.plan.biases))
     with torch.no_grad():
-        graph.learnt["of " + name.replace(".", "·")].copy_(torch.tensor([1e12, -1e12, 0.0, 0.0, 0.0]))
+        graph.learnt[slot(name)].copy_(torch.tensor([1e12, -1e12, 0.0, 0.0, 0.0]))
     assert integers(graph.written(qdq))[name].tolist() == [2**31 - 1, -(2**31), 0, 0, 0]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -15,9 +16,11 @@ from onnx import numpy_helper
 from torch import nn
 from torch.nn import functional
 
-from pipeline import metadata, onnxio, zoo
+from pipeline import metadata, onnxio, recipe, zoo
 from pipeline.aware import Learner, check
-from pipeline.data import Dataset
+from pipeline.cache import Cache
+from pipeline.data import Dataset, load
+from pipeline.engine import Engine
 from pipeline.errors import UserError
 from pipeline.predict import predict
 from pipeline.stage import Artifact
@@ -25,7 +28,8 @@ from pipeline.stages.aware import QuantizeAware
 from pipeline.stages.convert import ConvertTflite
 from pipeline.stages.quantize import QuantizeStatic
 from pipeline.train import Schedule, fit, seeded
-from tests.conftest import fresh
+from tests.conftest import TINY, fresh
+from tests.test_engine import Quiet
 
 Perform = Callable[..., Any]
 QUICK = {"batch": 32, "views": 1, "flip": False, "shift": 0, "samples": 64}
@@ -268,3 +272,36 @@ def test_a_graph_that_torch_computes_otherwise_is_told(
     with pytest.raises(UserError, match="torch computes this graph otherwise than onnxruntime") as error:
         perform(stage(), {"input": small}, few)
     assert "quantize.static" in error.value.problems[0].help
+
+
+@pytest.mark.parametrize(
+    ("name", "network"),
+    [("sensor", "conv1d"), ("sensor", "attention"), ("text", "text"), ("recommend", "two-tower")],
+    ids=str,
+)
+def test_other_inputs_and_tasks(name: str, network: str, tmp_path: Path, perform: Perform) -> None:
+    """Signals, tokens and two inputs, from ONNX to TFLite."""
+    found = load(name).limited(64)
+    source = exported(zoo.Network(arch=f"edgepress/{network}"), found, tmp_path / "net")
+    artifact, made = perform(stage(epochs=1), {"input": source}, found)
+    assert set(made.notes["validation"]) == {"float", "static", "trained"}
+    converted, _ = perform(ConvertTflite.model_validate({"use": "convert.tflite"}), {"input": artifact}, found)
+    x = found.ready(found["test"].x)
+    expected, answers = predict(artifact.preset("s8s8"), x), predict(converted.path, x)
+    assert np.abs(expected - answers).mean() < 0.02 * np.abs(expected).max()
+
+
+def test_a_recipe_has_it_like_any_other_quantizer(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text(
+        "name: mine\ntask: {data: digits, seed: 0}\ntargets: []\nstages:\n"
+        f"  - {{use: train, name: net, model: {json.dumps(TINY)}, epochs: 1, batch: 64}}\n"
+        "  - {use: export.onnx, name: float}\n"
+        "  - {use: quantize.aware, name: int8, epochs: 1}\n"
+        "  - {use: convert.tflite}\n"
+    )
+    engine = Engine(recipe.load(tmp_path / "mine.yaml"), Cache(tmp_path / "cache"), limit=64)
+    _, floats, int8, tflite = engine.run(Quiet())
+    assert int8.notes["kept"] in ("trained", "static")
+    assert max(file.bytes for file in int8.files) < 0.6 * floats.files[0].bytes
+    assert {file.precision for file in int8.files} <= {"u8s8", "s8s8"}
+    assert [file.precision for file in tflite.files] == ["s8s8"]
