@@ -14,8 +14,10 @@ from ..onnxio import constant
 from .operators import OPERATORS
 from .plan import Step, read
 
-PACE = 10.0
-"""An optimizer moves a number by about its learning rate a step, and the logarithm of a scale by so many times that."""
+PACE = 30.0
+"""An optimizer moves a number by about its learning rate a step, and the logarithm of a scale by so many times that.
+
+Of 1, 10 and 30 the best on validation, for channels of very different sizes under one scale."""
 _INT32 = torch.iinfo(torch.int32)
 
 
