@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 .DEFAULT_GOAL := help
-.PHONY: help compress plan check test tutorial lint size schema readme bench-run bench-baselines bench-distill bench-compare bench-train bench-slower bench-gate bench-estimates bench-ssh bench-efficientnet bench-foreign bench-emulate clean
+.PHONY: help compress plan check test tutorial lint size schema readme bench-run bench-baselines bench-distill bench-compare bench-train bench-slower bench-gate bench-estimates bench-ssh bench-efficientnet bench-calibration bench-foreign bench-emulate bench-precision clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -96,10 +96,18 @@ bench-efficientnet: $(VENV)/.dev
 	$(PIP) scikit-image
 	$(BIN)/python -m tests.bench.efficientnet
 
+# Memory and time of taking int8 ranges, here and by onnxruntime's calibrators: tests/bench/calibration.json
+bench-calibration: $(VENV)/.dev
+	$(BIN)/python -m tests.bench.calibration
+
 # ONNX files of other people's, from packages of PyPI, through the onnx-only chain: tests/bench/foreign.json
 bench-foreign: $(VENV)/.dev
 	$(PIP) --no-deps rapidocr-onnxruntime silero-vad
 	$(BIN)/python -m tests.bench.foreign
+
+# Size, time and answers of every precision in every runtime, ten minutes: tests/bench/precision.json
+bench-precision: $(VENV)/.dev
+	$(BIN)/python -m tests.bench.precision
 
 # What the models of `mobilenet` answer on the instruction sets of boards: tests/bench/emulate.json
 bench-emulate: $(VENV)/.run

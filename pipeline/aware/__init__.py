@@ -25,11 +25,11 @@ TOLERANCE = 0.01
 class Learner(nn.Module):
     """A QDQ graph that takes what networks of the task take, and gives logits or values, whatever its contract says."""
 
-    def __init__(self, model: onnx.ModelProto, source: onnx.ModelProto, data: Dataset) -> None:
+    def __init__(self, model: onnx.ModelProto, source: onnx.ModelProto, data: Dataset, *, largest: int = 127) -> None:
         super().__init__()
         contract = metadata.read_onnx(model)
         self.probable = contract["output"]["kind"] == "probabilities"
-        self.graph = Graph(model, source, logits=self.probable)
+        self.graph = Graph(model, source, logits=self.probable, largest=largest)
         self.pixels = [
             each if entry["dtype"] == "uint8" else None
             for entry, each in zip(contract["inputs"], data.inputs, strict=True)

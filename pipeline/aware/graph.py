@@ -38,12 +38,16 @@ class Graph(nn.Module):
     shares of the largest product that it is added to, and a scale by how it has grown: one learning rate fits all.
     """
 
-    def __init__(self, model: onnx.ModelProto, source: onnx.ModelProto | None = None, *, logits: bool = False) -> None:
+    def __init__(
+        self, model: onnx.ModelProto, source: onnx.ModelProto | None = None, *, logits: bool = False, largest: int = 127
+    ) -> None:
         """Kernels begin as they are in the float graph `source`, where they can be found there, else as rounded.
 
-        `logits` gives what a Softmax or Sigmoid at the end takes. Raises: UserError as `plan.read`.
+        `logits` gives what a Softmax or Sigmoid at the end takes; weights are integers of up to `largest`.
+        Raises: UserError as `plan.read`.
         """
         super().__init__()
+        self.largest = largest
         self.plan = plan = read(model, logits=logits)
         self.learnt = nn.ParameterDict()
         floats = {} if source is None else {tensor.name: constant(tensor) for tensor in source.graph.initializer}
@@ -92,7 +96,7 @@ class Graph(nn.Module):
                 arrays[name] = self._scale(name).cpu().numpy()
             for name, kernel in plan.kernels.items():
                 scale = self._along(kernel.axis, kernel.scale, name)
-                steps = rounded(self._real(name), scale, *plan.limits(kernel.zero_point)) / scale
+                steps = rounded(self._real(name), scale, *plan.reach(name, self.largest)) / scale
                 arrays[name] = steps.round().cpu().numpy() + plan.zero(kernel.zero_point)
             for name, bias in plan.biases.items():
                 scale = self._bias_scale(name)
@@ -121,7 +125,7 @@ class Graph(nn.Module):
         axis = step.attributes.get("axis", 1)
         steps = self._along(axis, scale, name)
         if name in self.plan.kernels:
-            return rounded(self._real(name), steps, *self.plan.limits(zero_point))
+            return rounded(self._real(name), steps, *self.plan.reach(name, self.largest))
         return (self._kept(name).to(steps.dtype) - self._along(axis, zero_point, name)) * steps
 
     def _along(self, axis: int, name: str, of: str) -> Tensor:

@@ -89,6 +89,11 @@ class Plan:
         info = np.iinfo(self.arrays[name].dtype)
         return int(info.min) - self.zero(name), int(info.max) - self.zero(name)
 
+    def reach(self, name: str, largest: int) -> tuple[int, int]:
+        """The least and largest integer of a kernel, less its zero point; one around 0 has as many on both sides."""
+        zero_point = self.kernels[name].zero_point
+        return self.limits(zero_point) if self.zero(zero_point) else (-largest, largest)
+
 
 def read(model: onnx.ModelProto, *, logits: bool = False) -> Plan:
     """The plan of a float or QDQ graph; `logits` ends it before a Softmax or Sigmoid at its end.

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from ..stage import Stage
 from .aware import QuantizeAware
-from .convert import ConvertTflite
+from .convert import ConvertLitert, ConvertTflite
 from .distill import DistillAT, DistillDIST, DistillDKD, DistillFitnet, DistillKD, DistillRKD
 from .export import ExportOnnx
 from .fuse import FuseEnsemble, FuseStack
 from .load import Load
+from .precision import QuantizeFloat16, QuantizeInt16, QuantizeWeights
 from .prune import PruneChannels
 from .quantize import QuantizeDynamic, QuantizeStatic
 from .soup import (
@@ -49,5 +50,9 @@ TABLE: dict[str, type[Stage]] = {
     "quantize.static": QuantizeStatic,
     "quantize.aware": QuantizeAware,
     "quantize.dynamic": QuantizeDynamic,
+    "quantize.weights": QuantizeWeights,
+    "quantize.float16": QuantizeFloat16,
+    "quantize.int16": QuantizeInt16,
     "convert.tflite": ConvertTflite,
+    "convert.litert": ConvertLitert,
 }

@@ -19,6 +19,11 @@ def conv(*shape: int, **attributes: object) -> models.Step:
     return ("Conv", [-1, weights(*shape), weights(shape[0], seed=3).ravel()], attributes)
 
 
+def transposed(*shape: int, **attributes: object) -> models.Step:
+    channels = shape[1] * int(str(attributes.get("group", 1)))
+    return ("ConvTranspose", [-1, weights(*shape), weights(channels, seed=3).ravel()], attributes)
+
+
 CASES = {
     "conv": graph([1, 3, 9, 10], conv(5, 3, 3, 3, pads=[1, 1, 1, 1])),
     "conv without bias": graph([1, 3, 9, 10], ("Conv", [-1, weights(5, 3, 1, 1)], {})),
@@ -55,6 +60,23 @@ CASES = {
     "average pool": graph([1, 3, 8, 8], ("AveragePool", [-1], {"kernel_shape": [2, 2], "strides": [2, 2]})),
     "average pool rounded up": graph(
         [1, 3, 7, 7], ("AveragePool", [-1], {"kernel_shape": [2, 2], "strides": [2, 2], "ceil_mode": 1})
+    ),
+    "average pool over pads": graph(
+        [1, 3, 8, 8],
+        ("AveragePool", [-1], {"kernel_shape": [3, 3], "strides": [2, 2], "pads": [1] * 4, "count_include_pad": 1}),
+    ),
+    "average pool within pads": graph(
+        [1, 3, 8, 9], ("AveragePool", [-1], {"kernel_shape": [3, 2], "strides": [2, 2], "pads": [1, 1, 0, 1]})
+    ),
+    "average pool over pads, rounded up": graph(
+        [1, 3, 9, 8],
+        ("AveragePool", [-1], {
+            "kernel_shape": [3, 3], "strides": [2, 2], "pads": [1] * 4, "count_include_pad": 1, "ceil_mode": 1,
+        }),
+        opset=19,
+    ),
+    "average of signals over pads": graph(
+        [1, 3, 9], ("AveragePool", [-1], {"kernel_shape": [3], "pads": [1, 1], "count_include_pad": 1})
     ),
     "average pool same": graph([1, 3, 7, 7], ("AveragePool", [-1], {"kernel_shape": [3, 3], "pads": [1] * 4})),
     "global average": graph([1, 3, 5, 4], ("GlobalAveragePool", [-1], {})),
@@ -161,6 +183,65 @@ CASES = {
     ),
     "softmax of channels": graph([1, 3, 4, 5], ("Softmax", [-1], {"axis": 1})),
     "log": graph([1, 9], ("Softmax", [-1], {"axis": -1}), ("Log", [-1], {})),
+    "pad with a number": graph(
+        [1, 3, 4, 5], ("Pad", [-1, np.array([0, 0, 1, 0, 0, 0, 2, 3]), F(1.5)], {})
+    ),
+    "pad two axes": graph([1, 3, 4, 5], ("Pad", [-1, np.array([1, 2, 0, 1]), None, np.array([-1, 2])], {})),
+    "pad by reflection": graph(
+        [1, 3, 4, 5], ("Pad", [-1, np.array([0, 0, 3, 0, 0, 0, 2, 4]), None], {"mode": "reflect"})
+    ),
+    "pad with the edge": graph([1, 3, 4, 5], ("Pad", [-1, np.array([0, 0, 1, 6, 0, 0, 7, 0]), None], {"mode": "edge"})),
+    "pad a sequence around": graph(
+        [1, 6, 5], ("Pad", [-1, np.array([0, 2, 0, 0, 1, 0]), None], {"mode": "wrap"}), opset=19
+    ),
+    "expand": graph([1, 3, 1, 5], ("Expand", [-1, np.array([2, 3, 4, 5])], {})),
+    "expand to more axes": graph([3, 1], ("Expand", [-1, np.array([2, 3, 4])], {})),
+    "expand a map by a row": graph(
+        [1, 3, 4, 5], ("ReduceMean", [0, np.array([0, 1, 2])], {"keepdims": 0}),
+        ("Expand", [1, np.array([1, 3, 4, 5])], {}), ("Add", [0, 2], {}),
+    ),
+    "tile": graph([1, 3, 2, 5], ("Tile", [-1, np.array([1, 2, 3, 1])], {})),
+    "leaky relu": graph([1, 3, 4, 5], ("LeakyRelu", [-1], {"alpha": 0.2})),
+    "prelu": graph([1, 3, 4, 5], ("PRelu", [-1, weights(3, 1, 1)], {})),
+    "prelu of rows": graph([2, 5], ("PRelu", [-1, weights(5).ravel()], {})),
+    "elu": graph([1, 3, 4, 5], ("Elu", [-1], {})),
+    "elu with an alpha": graph([1, 3, 4, 5], ("Elu", [-1], {"alpha": 0.3})),
+    "softplus of large numbers": graph([1, 3, 4, 5], ("Mul", [-1, F(60)], {}), ("Softplus", [-1], {})),
+    "mish": graph([1, 3, 4, 5], ("Mish", [-1], {}), opset=20),
+    "reciprocal of a root": graph([1, 9], ("Exp", [-1], {}), ("Sqrt", [-1], {}), ("Reciprocal", [-1], {})),
+    "length": graph([1, 3, 4, 5], ("ReduceL2", [-1, np.array([1])], {"keepdims": 1})),
+    "length, without the axis": graph([1, 3, 4, 5], ("ReduceL2", [-1, np.array([-1])], {"keepdims": 0})),
+    "minimum over pixels": graph([1, 3, 4, 5], ("ReduceMin", [-1, np.array([2, 3])], {"keepdims": 1})),
+    "sum of three": graph([1, 3, 5], ("Neg", [0], {}), ("Sum", [0, weights(5).ravel(), 1], {})),
+    "floor, ceil, round": graph(
+        [1, 3, 5], ("Floor", [0], {}), ("Ceil", [0], {}), ("Round", [0], {}), ("Sum", [1, 2, 3], {})
+    ),
+    "sine and cosine": graph([1, 3, 5], ("Sin", [0], {}), ("Cos", [0], {}), ("Sub", [1, 2], {})),
+    "comparisons": graph(
+        [1, 3, 5], ("GreaterOrEqual", [0, F(0)], {}), ("LessOrEqual", [0, F(1)], {}), ("And", [1, 2], {}),
+        ("Cast", [-1], {"to": onnx.TensorProto.FLOAT}),
+    ),
+    "instance norm": graph(
+        [1, 3, 4, 5], ("InstanceNormalization", [-1, weights(3).ravel(), weights(3, seed=2).ravel()], {})
+    ),
+    "instance norm of rows": graph(
+        [1, 3, 9], ("InstanceNormalization", [-1, weights(3).ravel(), weights(3, seed=2).ravel()], {"epsilon": 0.1})
+    ),
+    "depth to space": graph([1, 12, 3, 4], ("DepthToSpace", [-1], {"blocksize": 2})),
+    "pixel shuffle": graph([1, 12, 3, 4], ("DepthToSpace", [-1], {"blocksize": 2, "mode": "CRD"})),
+    "space to depth": graph([1, 3, 4, 6], ("SpaceToDepth", [-1], {"blocksize": 2})),
+    "conv transpose": graph([1, 3, 5, 4], transposed(3, 5, 3, 3)),
+    "conv transpose, as upsampling": graph(
+        [1, 3, 5, 4], transposed(3, 5, 3, 3, strides=[2, 2], pads=[1] * 4, output_padding=[1, 1])
+    ),
+    "conv transpose, lopsided": graph(
+        [1, 3, 5, 4], transposed(3, 5, 4, 3, strides=[2, 3], pads=[0, 1, 2, 0]), ("Relu", [-1], {})
+    ),
+    "conv transpose with gaps": graph(
+        [1, 3, 5, 4], transposed(3, 5, 2, 1, strides=[3, 4], output_padding=[1, 2])
+    ),
+    "conv transpose, grouped": graph([1, 6, 5, 4], transposed(6, 2, 3, 3, group=3, strides=[2, 2])),
+    "conv transpose of signals": graph([1, 3, 7], transposed(3, 5, 4, strides=[2], pads=[1, 1])),
     "identity at the end": graph([1, 9], ("Relu", [-1], {}), ("Identity", [-1], {})),
     "identity inside": graph([1, 9], ("Identity", [-1], {}), ("Relu", [-1], {})),
 }  # fmt: skip
@@ -192,6 +273,34 @@ def test_an_input_of_uint8(runtime: str) -> None:
         dtype=onnx.TensorProto.UINT8,
     )
     samples = np.random.default_rng(0).integers(0, 256, (2, 3, 4, 5)).astype(np.uint8)
+    found = models.in_tflite(write(model, {}), samples, runtime)
+    np.testing.assert_allclose(found, models.in_onnxruntime(model, samples), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("runtime", models.RUNTIMES)
+@pytest.mark.parametrize("size", [[10, 12], [7, 9], [3, 2], [5, 6]])
+@pytest.mark.parametrize("kind", ["half_pixel", "asymmetric", "align_corners", "pytorch_half_pixel"])
+@pytest.mark.parametrize("mode", ["nearest", "nearest, floor", "linear", "cubic"])
+def test_resize(mode: str, kind: str, size: list[int], runtime: str) -> None:
+    name, _, nearest = mode.partition(", ")
+    attributes = {"mode": name, "coordinate_transformation_mode": kind}
+    if nearest:
+        attributes["nearest_mode"] = nearest
+    model = graph([1, 3, 5, 6], ("Resize", [-1, None, None, np.array([1, 3, *size])], attributes))
+    samples = models.inputs(model)
+    expected = models.in_onnxruntime(model, samples)
+    found = models.in_tflite(write(model, {}), samples, runtime)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("runtime", models.RUNTIMES)
+@pytest.mark.parametrize("scales", [[2.0, 2.0], [1.5, 0.6]])
+@pytest.mark.parametrize("mode", ["nearest", "linear"])
+def test_resize_by_a_factor(mode: str, scales: list[float], runtime: str) -> None:
+    """The factor as it is written, not the quotient of the sizes, says where pixels come from."""
+    attributes = {"mode": mode, "coordinate_transformation_mode": "asymmetric"}
+    model = graph([1, 3, 5, 6], ("Resize", [-1, None, np.array([1, 1, *scales], F)], attributes))
+    samples = models.inputs(model)
     found = models.in_tflite(write(model, {}), samples, runtime)
     np.testing.assert_allclose(found, models.in_onnxruntime(model, samples), rtol=1e-4, atol=1e-5)
 

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
+from numpy.typing import NDArray
 
 from ..builder import Quantization, quantization
 from ..graph import Node
 from ..layout import IMAGE, TO_LAST
 from ..lowering import Lowering, refusal
+from ..versions import version as version_of
+from .dense import bias_type
+from .formula import made, number, reduced
 from .window import Window, around, image, image_shape, pad
 
 _ONE = 64
@@ -23,19 +30,30 @@ def max_pool(lowering: Lowering, node: Node) -> None:
     window = _window(lowering, node)
     tensor = image(lowering, lowering.input(node))
     if window.padded and not window.same:
-        tensor = pad(lowering, tensor, around(window.pads), lowest=True)
+        tensor = pad(lowering, tensor, around(window.pads), -np.inf)
     _pool(lowering, node, "MAX_POOL_2D", tensor, window)
 
 
 def average_pool(lowering: Lowering, node: Node) -> None:
+    """TFLite averages without pads, or over what lies inside SAME's. Other means are those of the image with zeros
+    around it, times window / numbers that count; on integers in float, unless all of them count."""
     window = _window(lowering, node)
     tensor = image(lowering, lowering.input(node))
-    if window.padded and not (window.same and not node.attributes.get("count_include_pad", 0)):
-        raise refusal(
-            node,
-            f"it pads {window.pads}, and TFLite averages only without pads, or over what lies inside SAME's",
-            "pool without padding, or with `count_include_pad=False` and an odd kernel at stride 1",
-        )
+    include = bool(node.attributes.get("count_include_pad", 0))
+    sizes = zip(lowering.file.shape(tensor)[1:3], image_shape(lowering, node)[1:3], strict=True)
+    counts = [_counted(window, axis, *each, include) for axis, each in enumerate(sizes)]
+    share = math.prod(window.kernel) / np.outer(*counts)
+    if window.padded and not (window.same and not include):
+        whole = bool(np.all(share == 1))
+        if lowering.is_integer(node) and not whole:
+            tensor = lowering.real(tensor)
+        tensor = pad(lowering, tensor, around(window.pads))
+        window = replace(window, pads=[(0, 0), (0, 0)], same=False)
+        if not whole:
+            mean = _pooled(lowering, node, "AVERAGE_POOL_2D", tensor, window)
+            mean = made(lowering, "MUL", [mean, number(lowering, share[None, :, :, None])])
+            lowering.give(node, lowering.reshaped(mean, lowering.file_shape(node.output)))
+            return
     if not lowering.is_integer(node):
         _pool(lowering, node, "AVERAGE_POOL_2D", tensor, window)
     elif window.padded:
@@ -44,8 +62,15 @@ def average_pool(lowering: Lowering, node: Node) -> None:
         _average_exactly(lowering, node, tensor, window)
 
 
+def _counted(window: Window, axis: int, size: int, pixels: int, include: bool) -> NDArray[Any]:
+    """How many numbers of each window count along an axis: those of the image, or of its written pads as well."""
+    before, after = (window.pads[axis][0], window.written[axis]) if include else (0, 0)
+    starts = np.arange(pixels) * window.strides[axis] - window.pads[axis][0]
+    return np.minimum(starts + window.kernel[axis], size + after) - np.maximum(starts, -before)
+
+
 def _average_exactly(lowering: Lowering, node: Node, tensor: int, window: Window) -> None:
-    """The mean of int8 as a depthwise convolution of ones.
+    """The mean of integers as a depthwise convolution of ones.
 
     The int8 kernel of AVERAGE_POOL_2D rounds halves away from zero, and of four integers every fourth mean is a half; a
     convolution rounds as onnxruntime does, and brings the result to another scale in the same rounding. Windows that
@@ -63,10 +88,10 @@ def _average_exactly(lowering: Lowering, node: Node, tensor: int, window: Window
     arguments = [
         lowering.file.constant(f"{node.output}_ones", np.full((1, height, width, channels), _ONE, np.int8), weights),
         lowering.file.constant(
-            f"{node.output}_zeros", np.zeros(channels, np.int32), quantization(source.scale * weights.scale)
+            f"{node.output}_zeros", np.zeros(channels, bias_type(source)), quantization(source.scale * weights.scale)
         ),
     ]
-    lowering.emit(node, "DEPTHWISE_CONV_2D", [tensor, *arguments], options, 3, image_shape(lowering, node))
+    lowering.emit(node, "DEPTHWISE_CONV_2D", [tensor, *arguments], options, shape=image_shape(lowering, node))
 
 
 def global_average(lowering: Lowering, node: Node) -> None:
@@ -80,6 +105,14 @@ def global_max(lowering: Lowering, node: Node) -> None:
 
 def reduce_mean(lowering: Lowering, node: Node) -> None:
     _mean(lowering, node, *_reduced(lowering, node))
+
+
+def reduce_l2(lowering: Lowering, node: Node) -> None:
+    """√(Σ x²), in float."""
+    tensor, axes, _ = _reduced(lowering, node)
+    squares = made(lowering, "MUL", [tensor, tensor])
+    length = made(lowering, "SQRT", [reduced(lowering, "SUM", squares, axes)])
+    lowering.give(node, lowering.reshaped(length, lowering.file_shape(node.output)))
 
 
 def reduce(code: str) -> Callable[[Lowering, Node], None]:
@@ -148,7 +181,12 @@ def _window(lowering: Lowering, node: Node) -> Window:
 
 
 def _pool(lowering: Lowering, node: Node, code: str, tensor: int, window: Window) -> None:
-    """A pool on the scale of its input, which the int8 kernels keep."""
+    result = _pooled(lowering, node, code, tensor, window)
+    lowering.give(node, lowering.reshaped(result, lowering.file_shape(node.output)))
+
+
+def _pooled(lowering: Lowering, node: Node, code: str, tensor: int, window: Window) -> int:
+    """A pool on the scale of its input, which the int8 kernels keep; as `image` has it."""
     scale = lowering.file.quantization(tensor)
     result = lowering.file.like(tensor, node.output, image_shape(lowering, node))
     options = schema.Pool2DOptionsT(
@@ -158,5 +196,5 @@ def _pool(lowering: Lowering, node: Node, code: str, tensor: int, window: Window
         filterHeight=window.kernel[0],
         filterWidth=window.kernel[1],
     )
-    lowering.file.operator(code, 2 if scale else 1, [tensor], [result], options)
-    lowering.give(node, lowering.reshaped(result, lowering.file_shape(node.output)))
+    lowering.file.operator(code, version_of(code, scale), [tensor], [result], options)
+    return result

@@ -10,6 +10,7 @@ from ai_edge_litert import schema_py_generated as schema
 from ..graph import Node, narrow
 from ..layout import TO_FIRST, TO_LAST
 from ..lowering import Lowering, refusal
+from ..versions import version as version_of
 from .window import pad as pad_tensor
 
 
@@ -52,18 +53,41 @@ def concat(lowering: Lowering, node: Node) -> None:
 
 
 def pad(lowering: Lowering, node: Node) -> None:
-    amounts = lowering.integers(node, 1)
-    value = lowering.optional(node, 2)
+    """With a number around, or (reflect, edge, wrap) with slices of the tensor itself."""
     mode = node.attributes.get("mode", b"constant").decode()
-    rank = len(lowering.shape(node))
-    if len(amounts) != 2 * rank or len(node.inputs) > 3:
-        raise refusal(node, "a list of axes to pad is not in the set", "pad every axis, with zeros where nothing is")
-    if min(amounts) < 0 or mode != "constant" or (value is not None and value.real.any()):
-        raise refusal(node, f"its mode is `{mode}`; only zeros around are in the set", "pad with zeros")
-    axes = TO_LAST[rank] if lowering.is_last(node) else range(rank)
-    lowering.give(
-        node, pad_tensor(lowering, lowering.input(node), [(amounts[axis], amounts[rank + axis]) for axis in axes])
-    )
+    rank, last = len(lowering.shape(node)), lowering.is_last(node)
+    given, value = lowering.integers(node, 1), lowering.optional(node, 2)
+    named = lowering.integers(node, 3) if len(node.inputs) > 3 and node.inputs[3] else list(range(rank))
+    if min(given) < 0:
+        raise refusal(node, "it cuts off", "cut with a slice")
+    pads = [(0, 0)] * rank
+    for place, axis in enumerate(named):
+        pads[axis % rank] = given[place], given[len(named) + place]
+    pads = [pads[axis] for axis in TO_LAST[rank]] if last else pads
+    tensor, wanted = lowering.input(node), lowering.graph.quantization.get(node.output)
+    if mode != "constant":
+        for axis, amounts in enumerate(pads):
+            if any(amounts):
+                chosen = np.pad(np.arange(lowering.file.shape(tensor)[axis]), amounts, mode)
+                tensor = lowering.taken(tensor, axis, chosen)
+    elif value is not None and value.real.any():
+        tensor = pad_tensor(lowering, lowering.requantized(tensor, wanted), pads, value.real)
+    else:
+        tensor = pad_tensor(lowering, tensor, pads)
+    lowering.give(node, tensor)
+
+
+def tile(lowering: Lowering, node: Node) -> None:
+    """Expand and Tile: repeated along axes until the result's shape is reached."""
+    tensor, shape = lowering.operand(node, 0), lowering.file_shape(node.output)
+    before = lowering.file.shape(tensor)
+    tensor = lowering.reshaped(tensor, (1,) * (len(shape) - len(before)) + before)
+    times = [after // size for after, size in zip(shape, lowering.file.shape(tensor), strict=True)]
+    if any(time > 1 for time in times):
+        result = lowering.file.like(tensor, node.output, shape)
+        lowering.file.operator("TILE", 1, [tensor, lowering.indices(times)], [result], schema.TileOptionsT())
+        tensor = result
+    lowering.give(node, tensor)
 
 
 def slice_(lowering: Lowering, node: Node) -> None:
@@ -83,7 +107,7 @@ def slice_(lowering: Lowering, node: Node) -> None:
     source = lowering.input(node)
     result = lowering.file.like(source, node.output, lowering.file_shape(node.output))
     arguments = [source, *(lowering.indices(each) for each in bounds)]
-    version = 2 if lowering.file.quantization(source) else 1
+    version = version_of("STRIDED_SLICE", lowering.file.quantization(source))
     lowering.file.operator("STRIDED_SLICE", version, arguments, [result], schema.StridedSliceOptionsT())
     lowering.give(node, result)
 
@@ -98,6 +122,8 @@ def gather(lowering: Lowering, node: Node) -> None:
     axis = node.attributes.get("axis", 0) % len(lowering.shape(node))
     if table not in constants:
         data = lowering.input(node, last=False)
+    elif constants[table].packed:
+        data = lowering.unpacked(constants[table])
     elif scale:
         data = lowering.file.constant(constants[table].name, scale.quantize(constants[table].real), scale)
     else:
@@ -111,12 +137,24 @@ def gather(lowering: Lowering, node: Node) -> None:
     else:
         chosen = lowering.input(node, 1, last=False)
     result = lowering.file.like(data, node.output, lowering.output_shape(node))
-    integer = lowering.file.quantization(data) is not None
+    stored_as = lowering.file.quantization(data)
     options = schema.GatherOptionsT(axis=axis)
-    lowering.file.operator("GATHER", 2 if integer else 1, [data, chosen], [result], options)
-    if integer and scale is None:
+    lowering.file.operator("GATHER", version_of("GATHER", stored_as), [data, chosen], [result], options)
+    if stored_as and scale is None:
         result = lowering.real(result)
     lowering.give(node, result)
+
+
+def table(lowering: Lowering, node: Node) -> None:
+    """Each int8 number replaced by that of a table of 256."""
+    source = lowering.input(node)
+    shape = lowering.file.shape(source)
+    wide, place = (lowering.file.tensor(name, shape, np.int32) for name in ("wide", "place"))
+    lowering.file.operator("CAST", 1, [source], [wide], schema.CastOptionsT())
+    lowering.file.operator("ADD", 1, [wide, lowering.indices([128])], [place], schema.AddOptionsT())
+    scale = lowering.graph.quantization[node.output]
+    stored = lowering.file.constant(f"{node.output}_table", node.attributes["values"], scale)
+    lowering.emit(node, "GATHER", [stored, place], schema.GatherOptionsT(axis=0))
 
 
 def _orders_differ(shape: tuple[int, ...]) -> bool:

@@ -11,6 +11,7 @@ from ai_edge_litert import schema_py_generated as schema
 from ..graph import Node
 from ..layout import IMAGE, SIGNAL
 from ..lowering import Lowering, refusal
+from ..versions import version as version_of
 
 Pads = list[tuple[int, int]]
 
@@ -19,7 +20,8 @@ Pads = list[tuple[int, int]]
 class Window:
     """A kernel's walk over an image; two numbers, for rows and for columns, in each list.
 
-    `pads` are those that a window reaches; `same` says that they are what TensorFlow's SAME puts there.
+    `pads` are those that a window reaches; `same` says that they are what TensorFlow's SAME puts there. `written` are
+    the trailing pads that the node asks for, which `ceil_mode` goes beyond.
     """
 
     kernel: list[int]
@@ -27,6 +29,7 @@ class Window:
     dilations: list[int]
     pads: Pads
     same: bool
+    written: list[int]
 
     @property
     def padded(self) -> bool:
@@ -56,6 +59,7 @@ class Window:
         explicit = [*([0] * len(row)), *node.attributes.get("pads", [0] * pixels)[:pixels]]
         sizes, results = ([*row, *shape[2:]] for shape in (lowering.shape(node), lowering.output_shape(node)))
         mode = node.attributes.get("auto_pad", b"NOTSET").decode()
+        behind = [*([0] * len(row)), *node.attributes.get("pads", [0] * 2 * pixels)[pixels:]]
         pads: Pads = []
         same = True
         for axis in range(2):
@@ -66,7 +70,8 @@ class Window:
             before = leading.get(mode, explicit[axis])
             pads.append((before, max(missing - before, 0)))
             same = same and result == -(-size // strides[axis]) and pads[axis] == (total // 2, -(-total // 2))
-        return cls(kernel, strides, dilations, pads, same)
+        written = behind if mode == "NOTSET" else [after for _, after in pads]
+        return cls(kernel, strides, dilations, pads, same, written)
 
 
 def image(lowering: Lowering, tensor: int) -> int:
@@ -81,19 +86,20 @@ def image_shape(lowering: Lowering, node: Node) -> tuple[int, ...]:
     return (batch, *[1] * (IMAGE - 2 - len(pixels)), *pixels, channels)
 
 
-def pad(lowering: Lowering, tensor: int, pads: Pads, lowest: bool = False) -> int:
-    """The tensor with zeros, or its type's lowest value, around it; two numbers for each axis."""
+def pad(lowering: Lowering, tensor: int, pads: Pads, value: Any = None) -> int:
+    """The tensor with zeros, or a number, around it; two numbers for each axis. Minus infinity is int8's lowest."""
     quantization = lowering.file.quantization(tensor)
     shape = tuple(size + sum(each) for size, each in zip(lowering.file.shape(tensor), pads, strict=True))
     result = lowering.file.like(tensor, "padded", shape)
     widths = lowering.indices(pads)
-    version = 2 if quantization else 1
-    if not lowest:
-        lowering.file.operator("PAD", version, [tensor, widths], [result], schema.PadOptionsT())
+    if value is None:
+        lowering.file.operator("PAD", version_of("PAD", quantization), [tensor, widths], [result], schema.PadOptionsT())
         return result
-    value: Any = np.array([-128], np.int8) if quantization else np.array([-np.inf], np.float32)
-    filler = lowering.file.constant("lowest", value, quantization)
-    lowering.file.operator("PADV2", version, [tensor, widths, filler], [result], schema.PadV2OptionsT())
+    number = np.asarray([value], np.float32).reshape(1)
+    filler = lowering.file.constant("around", quantization.quantize(number) if quantization else number, quantization)
+    lowering.file.operator(
+        "PADV2", version_of("PADV2", quantization), [tensor, widths, filler], [result], schema.PadV2OptionsT()
+    )
     return result
 
 

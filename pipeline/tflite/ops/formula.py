@@ -1,0 +1,56 @@
+"""Formulas of several TFLite operators, for what has no operator of its own; in float."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+
+from ..lowering import Lowering
+
+_OPTIONS = {
+    "ABS": schema.AbsOptionsT,
+    "ADD": schema.AddOptionsT,
+    "DIV": schema.DivOptionsT,
+    "EXP": schema.ExpOptionsT,
+    "GELU": schema.GeluOptionsT,
+    "MAXIMUM": schema.MaximumMinimumOptionsT,
+    "MINIMUM": schema.MaximumMinimumOptionsT,
+    "MUL": schema.MulOptionsT,
+    "NEG": schema.NegOptionsT,
+    "SUB": schema.SubOptionsT,
+}
+
+
+def made(
+    lowering: Lowering, code: str, inputs: list[int], shape: tuple[int, ...] | None = None, options: Any = None
+) -> int:
+    """The float result of an operator; of the shape of its inputs, broadcast, unless one is given."""
+    if shape is None:
+        shape = np.broadcast_shapes(*(lowering.file.shape(each) for each in inputs))
+    result = lowering.file.tensor(code.lower(), shape)
+    lowering.file.operator(code, 1, inputs, [result], options or _OPTIONS.get(code, lambda: None)())
+    return result
+
+
+def number(lowering: Lowering, value: Any) -> int:
+    return lowering.file.constant("number", np.asarray(value, np.float32))
+
+
+def reduced(lowering: Lowering, code: str, tensor: int, axes: Iterable[int]) -> int:
+    """A mean or sum over axes that stay, of size 1."""
+    axes = set(axes)
+    shape = tuple(1 if axis in axes else size for axis, size in enumerate(lowering.file.shape(tensor)))
+    options = schema.ReducerOptionsT(keepDims=True)
+    return made(lowering, code, [tensor, lowering.indices(sorted(axes))], shape, options)
+
+
+def standardised(lowering: Lowering, tensor: int, axes: Iterable[int], epsilon: float) -> int:
+    """(x − mean) / √(variance + epsilon) over the axes."""
+    axes = list(axes)
+    centred = made(lowering, "SUB", [tensor, reduced(lowering, "MEAN", tensor, axes)])
+    variance = reduced(lowering, "MEAN", made(lowering, "MUL", [centred, centred]), axes)
+    deviation = made(lowering, "SQRT", [made(lowering, "ADD", [variance, number(lowering, epsilon)])])
+    return made(lowering, "DIV", [centred, deviation])
