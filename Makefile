@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 .DEFAULT_GOAL := help
-.PHONY: help compress plan check test tutorial lint size schema readme bench-run bench-baselines bench-distill bench-compare bench-train bench-slower bench-gate bench-estimates bench-ssh bench-efficientnet bench-calibration bench-foreign bench-emulate bench-precision clean
+.PHONY: help compress plan check test tutorial lint size schema readme bench-run bench-baselines bench-distill bench-compare bench-train bench-slower bench-gate bench-estimates bench-ssh bench-efficientnet bench-calibration bench-foreign bench-emulate bench-precision clean bench-coverage
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -113,6 +113,10 @@ bench-precision: $(VENV)/.dev
 bench-emulate: $(VENV)/.run
 	$(BIN)/edgepress doctor --install-emulator
 	$(BIN)/python -m tests.bench.emulate
+
+# The smallest network of each of timm's modules to ONNX, int8 and TFLite; an hour of one core, and it goes on: coverage.json
+bench-coverage: $(VENV)/.dev
+	$(BIN)/python -m tests.bench.coverage
 
 # The generated parts of README.md, from the result files
 readme: $(VENV)/.dev

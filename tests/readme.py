@@ -261,7 +261,58 @@ def train() -> str:
     return "\n".join([*lines, "", f"{words} {_stamp(found)}"]) + "\n"
 
 
+def coverage() -> str:
+    """How many modules come how far, what stops the others, and every module in a list that is closed at first."""
+    from tests.bench.coverage import EXACT, KINDS, STEPS, WITHIN, agrees, exact
+
+    found = results.read("coverage")
+    rows = found["modules"]
+    steps = {module: row["steps"] for module, row in rows.items()}
+    done = {name: sum("stopped" not in each.get(name, {"stopped": []}) for each in steps.values()) for name in KINDS}
+    floats, integers = (sum(map(judge, steps.values())) for judge in (exact, agrees))
+    whole = len(rows)
+    lines = [f"| the smallest network of each of {whole} modules of timm, under 10 M parameters | |", "|---|---|"]
+    lines += [f"| {words} | {done[name]} of {whole} |" for name, words in KINDS.items()]
+    lines.append(f"| float TFLite within {EXACT:g} of torch, in both runtimes | **{floats} of {whole}** |")
+    lines.append(
+        f"| int8 TFLite within {STEPS} steps of int8 ONNX on {WITHIN:.0%} of the answers | **{integers} of {whole}** |"
+    )
+    apart = [each for row in steps.values() for each in row.get("int8", {}).get("apart", {}).values()]
+    total = sum(row.get("int8", {}).get("integers", 0) for row in steps.values())
+    same = 1 - sum(each["share"] * each["of"] for each in apart) / total
+    lines.append(f"| int8 operators by themselves, on the graph's own integers: the same integers | {same:.5%} |")
+    timed = next(iter(found["conversion"].values()))
+    name = next(iter(found["conversion"])).replace("@", ", ") + " px"
+    seconds = " and ".join(f"{timed[each]['seconds']:.2f} s" for each in ("float", "int8"))
+    lines.append(f"| converting {name}, float and int8 | {seconds} |")
+    stopped = [
+        f"`{rows[module]['model']}` ({module}), {name}: {each['stopped'][0].splitlines()[0]}"
+        for module, row in steps.items()
+        for name, each in row.items()
+        if "stopped" in each
+    ]
+    lines += ["", *(f"- {line}" for line in stopped)] if stopped else []
+    lines += [
+        "",
+        "<details><summary>Every module</summary>",
+        "",
+        "| network | pixels | float, off by | int8 within | |",
+    ]
+    lines.append("|---|---|---|---|---|")
+    for module, row in steps.items():
+        cells = [f"`{rows[module]['model']}`" + ("" if module in rows[module]["model"] else f" ({module})")]
+        cells.append(str(row["export"].get("pixels", [""])[0]))
+        cells.append(f"{max(row['float']['off'].values()):.0e}" if "off" in row.get("float", {}) else "")
+        within = row.get("int8", {}).get("within", {}).get("litert", {})
+        cells.append(f"{max(within.values()):.1%}" if within else "")
+        cells.append("ok" if exact(row) and agrees(row) else "")
+        lines.append("| " + " | ".join(cells) + " |")
+    lines += ["", f"Too large: {', '.join(found['too_large'])}.", "", "</details>"]
+    return "\n".join([*lines, "", _stamp(found)]) + "\n"
+
+
 BLOCKS = {
+    "coverage": coverage,
     "distill": distill,
     "train": train,
     "emulate": emulate,
