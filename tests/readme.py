@@ -244,7 +244,39 @@ def train() -> str:
     return "\n".join([*lines, "", f"{words} {_stamp(found)}"]) + "\n"
 
 
+QUANTIZERS = ["onnxruntime", "NNCF", "litert-torch"]
+
+
+def quant() -> str:
+    """What int8 costs and saves on each float model, by quantizer; ours last."""
+    found = results.read("quant")
+    methods = [each for name in QUANTIZERS for each in (name, f"{name}, best")]
+    lines = ["| points lost · time | float | " + " | ".join([*methods, "**edgepress**", "**its TFLite**"]) + " |"]
+    lines.append("|---" * (len(methods) + 4) + "|")
+    for model in found["models"].values():
+        rows = {row["method"]: row for row in model["rows"]}
+        host = next(name for name in rows if name.startswith("edgepress"))
+        right = f"{rows['float']['accuracy']:.1%}" if model["labelled"] else ""
+        cells = [f"{right} {rows['float']['ms']:.2f} ms".strip()]
+        cells += [_int8(rows[name]) if name in rows else "" for name in [*methods, host, "edgepress tflite"]]
+        lines.append(f"| {model['title']} | " + " | ".join(cells) + " |")
+    versions = ", ".join(f"{name} {found['peers'][name]}" for name in ("nncf", "litert-torch", "ai-edge-quantizer"))
+    words = (
+        "Points of the test images that are lost against float, of which 95% is within ±; time over float's in the same "
+        f"runtime, one thread. Best: of the settings listed in tests/bench/quant.py, by validation. {versions}."
+    )
+    return "\n".join([*lines, "", f"{words} {_stamp(found)}"]) + "\n"
+
+
+def _int8(row: dict[str, Any]) -> str:
+    if "refused" in row:
+        return "does not run"
+    half = (row["interval"][1] - row["interval"][0]) / 2
+    return f"{row['drop']:+.2f} ±{half:.2f} · {row['ratio']:.2f}x"
+
+
 BLOCKS = {
+    "quant": quant,
     "distill": distill,
     "train": train,
     "emulate": emulate,
