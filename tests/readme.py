@@ -262,7 +262,7 @@ def quant() -> str:
         lines.append(f"| {model['title']} | " + " | ".join(cells) + " |")
     versions = ", ".join(f"{name} {found['peers'][name]}" for name in ("nncf", "litert-torch", "ai-edge-quantizer"))
     words = (
-        "Points of the test images that are lost against float, of which 95% is within ±; time over float's in the same "
+        "Points of the test images lost against float, and half of their 95% interval; time over float's in the same "
         f"runtime, one thread. Best: of the settings listed in tests/bench/quant.py, by validation. {versions}."
     )
     return "\n".join([*lines, "", f"{words} {_stamp(found)}"]) + "\n"

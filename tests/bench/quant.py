@@ -56,10 +56,12 @@ ORT: list[Options] = [
     )
 ]
 NNCF: list[Options] = [
-    {"preset": preset, "fast_bias_correction": fast, "per_tensor": per_tensor}
-    for preset in ("performance", "mixed")
-    for fast in (True, False)
-    for per_tensor in (True, False)
+    {"preset": "mixed"},
+    *(
+        {"preset": preset, "per_tensor": True, "fast_bias_correction": fast}
+        for preset in ("performance", "mixed")
+        for fast in (True, False)
+    ),
 ]
 CONTROL = {"preset": "mixed", "per_tensor": True, "max_drop": 0.003}
 LITERT: list[Options] = [{"integers": True}, {"integers": True, "algorithm": "MSE"}]
@@ -205,9 +207,9 @@ def theirs(subject: Subject) -> list[Row]:
     controlled = [CONTROL] if subject.data.labelled else []
     return [
         one(subject, "onnxruntime", "ort", {}),
-        best(subject, "onnxruntime, best", "ort", ORT),
+        best(subject, "onnxruntime, best", "ort", [{}, *ORT]),
         one(subject, "NNCF", "nncf", {}),
-        best(subject, "NNCF, best", "nncf", NNCF + controlled),
+        best(subject, "NNCF, best", "nncf", [{}, *NNCF, *controlled]),
         one(subject, "litert-torch", "litert", LITERT[0]),
         best(subject, "litert-torch, best", "litert", LITERT),
     ]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -41,15 +42,22 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as work:
         prepared = Path(work, "prepared.onnx")
         ort.quant_pre_process(str(job.source), str(prepared), skip_symbolic_shape=True)
-        given = {"extra_options": job.options["extra"]} if "extra" in job.options else {}
+        given: dict[str, Any] = {"extra_options": job.options["extra"]} if "extra" in job.options else {}
         if "per_channel" in job.options:
             given["per_channel"] = job.options["per_channel"]
         if "activations" in job.options:
             given["activation_type"] = getattr(ort.QuantType, job.options["activations"])
         if "ranges" in job.options:
             given["calibrate_method"] = getattr(ort.CalibrationMethod, job.options["ranges"])
+            # What it saw is the same for every kind of scale.
+            given["calibration_cache_path"] = job.out.parent / _named(job.options)
         names = [each.name for each in onnx.load(prepared).graph.input]
         ort.quantize_static(str(prepared), str(job.out), Reader(names, job.rows), **given)
+
+
+def _named(options: dict[str, Any]) -> str:
+    extra = [f"{name}{value}" for name, value in sorted(options.get("extra", {}).items())]
+    return "-".join(["ranges", options["ranges"], *extra]) + ".json"
 
 
 if __name__ == "__main__":
