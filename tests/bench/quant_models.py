@@ -57,13 +57,18 @@ def _sensor() -> tuple[dict[str, Any], list[dict[str, Any]]]:
 
 
 def _hard() -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """A MobileNetV2 with ReLU whose channels are then scaled apart: the same function, as float."""
-    task, stages = _trained("timm/mobilenetv2_050", 0.01, act_layer="relu")()
-    trained = ran("quant-hard-float", task | {"metric": "accuracy"}, stages).results["net"].artifact.path
-    module, description = zoo.load(trained)
+    """The MobileNetV2 with ReLU for its ReLU6, and its channels then scaled apart: the same function, as float."""
+    task, stages = CASES["mobilenetv2"].make()
+    trained = ran("quant-mobilenetv2", {"metric": "accuracy"} | task, stages).results["net"].artifact.path
     path = FOLDER / f"apart-{trained.parent.name[:16]}.safetensors"
     if not path.is_file():
-        zoo.save(apart(module, 0), description, path)
+        module, description = zoo.load(trained)
+        assert description.network is not None
+        network = description.network.model_copy(update={"args": {"act_layer": "relu"}})
+        description = description.model_copy(update={"network": network})
+        plain = description.build()
+        plain.load_state_dict(module.state_dict())
+        zoo.save(apart(plain, 0), description, path)
     return task, [{"use": "load", "name": "net", "from": str(path.resolve())}]
 
 
