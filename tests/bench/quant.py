@@ -27,12 +27,13 @@ from pipeline.bench.pairs import Model, measure
 from pipeline.data import Dataset
 from pipeline.metadata import read, ready
 from pipeline.paths import digest
+from pipeline.quantization import divided
 from tests.bench import results
 from tests.bench.quant_models import CASES, FOLDER, Case
 
 PYTHON = Path(".venv-peers/bin/python")
 SAMPLES = 256
-"""Calibration images, the first of the validation split: the default of `quantize.static`."""
+"""Calibration images: the default of `quantize.static`, and the very rows that it takes."""
 CONTROLLED = 1000
 """Validation images by which NNCF controls accuracy."""
 PROCESSES = (8,)
@@ -77,6 +78,8 @@ class Subject:
 
     case: Case
     data: Dataset
+    seen: np.ndarray
+    """Rows of the validation split that everybody's ranges come from."""
     module: Path
     onnx: Path
     tflite: Path
@@ -87,10 +90,11 @@ class Subject:
         case = CASES[name]
         engine = case.run(name, [EXPORT, PLAIN])
         net, exported, plain = (engine.results[each].artifact.path for each in ("net", "float", "float-tflite"))
-        key = hashlib.sha256((digest(exported) + engine.data.digest).encode()).hexdigest()[:16]
+        seen, _ = divided(len(engine.data["validation"].y), SAMPLES)
+        key = hashlib.sha256((digest(exported) + engine.data.digest + str(seen.tolist())).encode()).hexdigest()[:16]
         folder = FOLDER / f"{name}-{key}"
         folder.mkdir(parents=True, exist_ok=True)
-        return cls(case, engine.data, net, exported, plain, folder)
+        return cls(case, engine.data, seen, net, exported, plain, folder)
 
     @cached_property
     def inputs(self) -> dict[str, tuple[np.ndarray, ...]]:
@@ -132,7 +136,7 @@ class Subject:
     def calibration(self) -> Path:
         path = self.folder / "calibration.npz"
         if not path.is_file():
-            np.savez(path, *(each[:SAMPLES] for each in self.inputs["validation"]))
+            np.savez(path, *(each[self.seen] for each in self.inputs["validation"]))
         return path
 
     @cached_property
@@ -283,7 +287,7 @@ def main() -> None:
         subject = Subject.of(name)
         rows = [*(theirs(subject) if subject.case.peers else []), *ours(name)]
         facts = {"title": subject.case.title, "labelled": subject.data.labelled, "images": len(subject.data["test"].y)}
-        earlier[name] = facts | {"samples": len(np.load(subject.calibration)["arr_0"]), "rows": judged(subject, rows)}
+        earlier[name] = facts | {"samples": len(subject.seen), "rows": judged(subject, rows)}
         ordered = {each: earlier[each] for each in CASES if each in earlier}
         print(results.write("quant", "make bench-quant", {"models": ordered, "peers": versions()}), name, flush=True)
 

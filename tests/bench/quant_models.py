@@ -22,7 +22,7 @@ from tests.bench.distill import CACHE, ran
 FOLDER = CACHE / "bench-quant"
 EXAMPLES = 12_000
 """Training images of Fashion-MNIST; all 10,000 official test images are counted."""
-SPREAD = 4
+SPREAD = 3
 """Powers of two by which `apart` moves a channel, at most, each way."""
 VARIANTS = 50
 """JPEGs of each photograph."""
