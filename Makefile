@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 PEERS := .venv-peers
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 .DEFAULT_GOAL := help
-.PHONY: help compress plan check test tutorial lint size schema readme bench-run bench-baselines bench-distill bench-compare bench-train bench-slower bench-gate bench-estimates bench-ssh bench-efficientnet bench-foreign bench-emulate bench-quant clean
+.PHONY: help compress plan check test tutorial lint size schema readme bench-run bench-baselines bench-distill bench-compare bench-train bench-slower bench-gate bench-estimates bench-ssh bench-efficientnet bench-calibration bench-foreign bench-emulate bench-quant clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -96,6 +96,10 @@ bench-ssh: $(VENV)/.dev
 bench-efficientnet: $(VENV)/.dev
 	$(PIP) scikit-image
 	$(BIN)/python -m tests.bench.efficientnet
+
+# Memory and time of taking int8 ranges, here and by onnxruntime's calibrators: tests/bench/calibration.json
+bench-calibration: $(VENV)/.dev
+	$(BIN)/python -m tests.bench.calibration
 
 # ONNX files of other people's, from packages of PyPI, through the onnx-only chain: tests/bench/foreign.json
 bench-foreign: $(VENV)/.dev

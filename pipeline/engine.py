@@ -14,6 +14,7 @@ from .cache import Cache, Entry, key_of
 from .chain import Step
 from .errors import Place, Problem, UserError
 from .facts import Machine, ModelFile, StageFacts
+from .presets import PresetName, host_preset
 from .recipe import Recipe
 from .stage import MAIN_FILE, Artifact, Context, Made
 from .stages import TABLE
@@ -139,7 +140,7 @@ class Engine:
         return [target.load(file) for file in self.recipe.target_files()]
 
     @cached_property
-    def presets(self) -> tuple[str, ...]:
+    def presets(self) -> tuple[PresetName, ...]:
         """The integer presets that the targets need, the host's first."""
         return target.presets(self.targets, self.machine)
 
@@ -241,6 +242,8 @@ class Engine:
             say=say,
             derive=derive,
             code=self.code,
+            host=host_preset(self.machine),
+            floor=self._floor(entries),
         )
         made: Made = step.stage.run(inputs, context)
         if not together.first():
@@ -267,10 +270,20 @@ class Engine:
             "metric": [self.metric.name, *self.metric.key] if self.metric.key else self.metric.name,
             **self._against(entries),
             "seed": self.recipe.task.seed,
-            "presets": self.presets if stage.per_preset else (),
+            # What is faster on one processor is not on another; times of this one may shape the result.
+            "presets": [*self.presets, self.machine.cpu] if stage.per_preset else (),
+            **({"floor": floor} if stage.per_preset and (floor := self._floor(entries)) is not None else {}),
             "versions": {n: found for n, found in self.versions.items() if n in stage.libraries or n in MEASURING},
             **self._codes(step, entries),
         }
+
+    def _floor(self, entries: dict[str, Entry]) -> float | None:
+        """What `keep` asks of the metric on validation, in points; stages decide by that split alone."""
+        kept, reference = self.recipe.keep.limit(), entries.get(self.recipe.reference_label())
+        if kept is None or reference is None or not self.metric.higher:
+            return None
+        value: float = reference.facts["files"][0]["scores"]["validation"][self.metric.name]
+        return 100 * value - kept[1]
 
     def _against(self, entries: dict[str, Entry]) -> dict[str, Any]:
         """What `agreement` is with, once it is there."""
@@ -289,15 +302,16 @@ class Engine:
         return {"code": found} if found else {}
 
     def _warnings(self, step: Step, facts: StageFacts) -> list[str]:
-        """Where a stage did not do its job, counted against what it worked on."""
+        """What a stage warns of, and where it did not do its job, counted against what it worked on."""
+        found: list[str] = list(facts.notes.get("warnings", []))
         if not step.input:
-            return []
+            return found
         before = self.results[step.input].facts
         pairs = {
             "parameters": (before.parameters, facts.parameters),
             "bytes": (before.files[0].bytes, facts.files[0].bytes),
         }
-        found = [
+        found += [
             f"did not lower the {name}: {pairs[name][0]} before, {pairs[name][1]} after"
             for name in step.stage.shrinks
             if pairs[name][1] >= pairs[name][0]

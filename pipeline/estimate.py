@@ -18,6 +18,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Literal
 
 from .facts import ModelFile, Runtime, Samples
+from .presets import PRESETS
 from .target import Reference, Target
 from .units import Relative
 
@@ -121,7 +122,7 @@ def latency(target: Target, file: ModelFile, measured: Iterable[Samples]) -> Est
 
 def _rows(target: Target, precision: str) -> list[Reference]:
     """The rows of one runtime, precision and number of threads; the target's own runtime before a proxy's."""
-    wanted = {"float32": "fp32", "u8s8": "int8", "s8s8": "int8"}.get(precision)
+    wanted = "fp32" if precision == "float32" else "int8" if precision in PRESETS else None
     rows = [row for row in target.references if (row.precision, row.threads) == (wanted, target.threads)]
     runtimes = [row.runtime for row in rows]
     best = max(runtimes, key=lambda name: (name in SAME[target.runtime], runtimes.count(name)), default=None)

@@ -13,12 +13,13 @@ Provider = Literal["cpu", "cuda", "tensorrt"]
 
 
 class Facts(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # An infinite score is kept as it is: JSON has no word for it, and `null` would be read as no number at all.
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
 
 
 class ModelFile(Facts):
-    """One file that a runtime loads. `precision` is `float32`, or the integer preset: `u8s8`, `s8s8`, `dynamic`,
-    or `int8` for a file that was loaded quantized.
+    """One file that a runtime loads. `precision` is `float32`, `float16`, `weights` (int8, computed in float),
+    `dynamic`, `int16`, the integer preset (see `presets`), or `int8` for a file that was loaded quantized.
 
     `scores` is by split (`validation`, `test`): metric name → value. For accuracy `correct` marks each test example
     `1` or `0`, in the order of the split; for any other metric `resampled` has its values on bootstrap draws of them,

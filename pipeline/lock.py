@@ -14,6 +14,8 @@ from .engine import Engine
 from .paths import SHIPPED, digest, replacing
 
 VERSION = 1
+_TIMES = ("tried", "seconds")
+"""Notes of quantizing that were measured here; what was chosen by them is kept."""
 
 
 def path_of(recipe: Path) -> Path:
@@ -78,9 +80,9 @@ def write(engine: Engine, folder: Path) -> Path:
 
 
 def _rounded(value: Any) -> Any:
-    """Floats to six decimals: what is below that is the processor's, not the model's."""
+    """Floats to six decimals: what is below that is the processor's, not the model's; and no times, which vary."""
     if isinstance(value, float):
         return round(value, 6)
     if isinstance(value, dict):
-        return {key: _rounded(each) for key, each in value.items()}
+        return {key: _rounded(each) for key, each in value.items() if key not in _TIMES}
     return [_rounded(each) for each in value] if isinstance(value, list | tuple) else value

@@ -6,7 +6,9 @@ and in a `.json` beside the file, so that ten lines of numpy and a runtime can u
     x = (raw * scale - mean) / std           # `mean` and `std` one a channel; not for dtype uint8 or integers
     label = labels[argmax(output)]           # `task` says how the output is read
 
-An input of dtype `uint8` takes raw pixels: the file normalises them itself.
+An input of dtype `uint8` takes raw pixels: the file normalises them itself. An input of dtype `int8` takes
+round(x / quantization.scale) + quantization.zero_point of what a float one takes, and an output that has a
+`quantization` means (output - zero_point) * scale.
 """
 
 from __future__ import annotations
@@ -63,16 +65,31 @@ def _describe(given: Input) -> dict[str, Any]:
 def ready(contract: dict[str, Any], data: Dataset, x: np.ndarray) -> tuple[np.ndarray, ...]:
     """Raw rows of `data` as a file with this contract takes them, in ONNX's layouts, one array an input."""
     return tuple(
-        raw if entry["dtype"] == "uint8" else each.ready(raw)
+        # Without `mean` the file normalises them itself.
+        _typed(raw if entry.get("mean") == [] else each.ready(raw), entry)
         for entry, each, raw in zip(contract["inputs"], data.inputs, data.columns(x), strict=True)
     )
 
 
+def _typed(values: np.ndarray, entry: dict[str, Any]) -> np.ndarray:
+    """Values as the input's type; an int8 one is quantized."""
+    if entry["dtype"] != "int8":
+        return values.astype(entry["dtype"], copy=False)
+    import numpy as np
+
+    scale, zero = entry["quantization"]["scale"], entry["quantization"]["zero_point"]
+    found: np.ndarray = np.clip(np.rint(values / np.float32(scale)) + zero, -128, 127).astype(np.int8)
+    return found
+
+
 def told(answers: np.ndarray, contract: dict[str, Any], data: Dataset) -> np.ndarray:
     """A file's answers as what a softmax or sigmoid is taken of, whatever it ends in; int8 has exact zeros."""
+    import numpy as np
+
+    if told := contract["output"].get("quantization"):
+        answers = ((answers - told["zero_point"]) * told["scale"]).astype(np.float32)
     if contract["output"]["kind"] != "probabilities":
         return answers
-    import numpy as np
 
     safe = np.clip(answers.astype(np.float64), 1e-9, 1 - 1e-9)
     found: np.ndarray = np.log(safe) if data.task == "single-label" else np.log(safe) - np.log(1 - safe)

@@ -17,6 +17,7 @@ from . import metadata
 from .embedding import Embedded, embedded
 from .errors import UserError
 from .predict import predict
+from .weights import stored
 
 if TYPE_CHECKING:
     from torch import nn
@@ -108,10 +109,14 @@ def size(path: Path) -> Size:
     source = {out: node for node in graph.node for out in node.output}
     shapes = {v.name: shape(v) for v in [*graph.value_info, *graph.input, *graph.output]}
 
+    unpacked = stored(graph)
+
     def weight(name: str) -> str | None:
-        """The initializer that `name` stands for, through a DequantizeLinear."""
+        """The initializer that `name` stands for, through a DequantizeLinear or what unpacks it."""
         if name in tensors:
             return name
+        if name in unpacked:
+            return unpacked[name]
         node = source.get(name)
         return weight(node.input[0]) if node is not None and node.op_type == "DequantizeLinear" else None
 
@@ -120,7 +125,7 @@ def size(path: Path) -> Size:
     for node in graph.node:
         makers = {source[name].op_type for name in node.input if name in source}
         of_scales = node.op_type == "Mul" and "DynamicQuantizeLinear" in makers
-        if of_scales or node.op_type in ("QuantizeLinear", "DequantizeLinear", "Clip"):
+        if of_scales or node.op_type in ("QuantizeLinear", "DequantizeLinear", "Clip") or node.output[0] in unpacked:
             continue
         values = [node.input[i] for i in _VALUES.get(node.op_type, range(len(node.input))) if i < len(node.input)]
         for name in map(weight, values):

@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 import onnx
 
+from .weights import stored
+
 CONVERSIONS = ("QuantizeLinear", "DequantizeLinear", "QUANTIZE", "DEQUANTIZE")
 INTEGER = ("QLinear", "QGemm", "MatMulInteger", "ConvInteger", "DynamicQuantize")
 """How ONNX operators begin that have integers inside."""
@@ -39,8 +41,9 @@ def _onnx(path: Path) -> Operators:
     }
     every: Counter[str] = Counter()
     real: Counter[str] = Counter()
+    unpacked = stored(graph)
     for node in graph.node:
-        if node.op_type in CONVERSIONS:
+        if node.op_type in CONVERSIONS or node.output[0] in unpacked:
             continue
         every[node.op_type] += 1
         values = [name for name in node.input if name in made]

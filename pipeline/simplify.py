@@ -52,6 +52,8 @@ def simplified(source: Path, model: onnx.ModelProto) -> onnx.ModelProto:
     del found.graph.value_info[:]  # shapes as they were before
     for result in found.graph.output:
         result.type.tensor_type.ClearField("shape")
+    if opset(found) < OPSET and not _branching(found):  # onnxscript writes for later ones: a Gemm without its zero bias
+        found = _raised(source, found)
     try:
         found = _folded(optimizer.optimize(found))
     except Exception as error:  # onnxruntime's errors have no common base
@@ -63,13 +65,7 @@ def simplified(source: Path, model: onnx.ModelProto) -> onnx.ModelProto:
             "fix the input that it depends on, `constants: {NAME: NUMBER}`, or export one branch alone",
         )
     if opset(found) < OPSET:
-        try:
-            found = onnx.version_converter.convert_version(found, OPSET)
-        except RuntimeError as error:
-            raise UserError(
-                f"`{source}` uses ONNX operator set {opset(found)}, which cannot be raised to {OPSET}: {_line(error)}",
-                f"export it anew with operator set {OPSET} or later",
-            ) from error
+        found = _raised(source, found)
     try:
         found, same = onnxsim.simplify(found)
     except RuntimeError as error:
@@ -77,6 +73,16 @@ def simplified(source: Path, model: onnx.ModelProto) -> onnx.ModelProto:
     if not same:
         raise UserError(f"onnxsim changed the answers of `{source}`", "export it anew, simplified")
     return found
+
+
+def _raised(source: Path, model: onnx.ModelProto) -> onnx.ModelProto:
+    try:
+        return onnx.version_converter.convert_version(model, OPSET)
+    except RuntimeError as error:
+        raise UserError(
+            f"`{source}` uses ONNX operator set {opset(model)}, which cannot be raised to {OPSET}: {_line(error)}",
+            f"export it anew with operator set {OPSET} or later",
+        ) from error
 
 
 def _branching(model: onnx.ModelProto) -> list[onnx.NodeProto]:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from .names import Name
+from .presets import PresetName
 from .usercode import Code
 from .zoo import NO_CODE, Network
 
@@ -30,7 +31,7 @@ MAIN_FILE: dict[Kind, str] = {"torch": "model.safetensors", "onnx": "model.onnx"
 class Artifact:
     """A model in a folder of the cache: its main file is `MAIN_FILE[kind]`.
 
-    A quantized model has one file for each integer preset instead: `presets` maps `u8s8` or `s8s8` to its name,
+    A quantized model has one file for each integer preset instead: `presets` maps `x86` or `xnnpack` to its name,
     the host's first. `notes` is what the stage has to tell about how it went, as JSON data.
     """
 
@@ -51,7 +52,10 @@ class Artifact:
 
 @dataclass(frozen=True)
 class Made:
-    """What `Stage.run` gives back, beside the files that it wrote into `Context.folder`."""
+    """What `Stage.run` gives back, beside the files that it wrote into `Context.folder`.
+
+    `warnings` among the notes, a list of texts, are told as the stage's.
+    """
 
     kind: Kind
     presets: dict[str, str] = field(default_factory=dict)
@@ -70,6 +74,8 @@ class Context:
         seed: the recipe's seed.
         source: the recipe file, for paths beside it.
         presets: the integer presets that the recipe's targets need, the host's first.
+        host: the preset of this machine, for which its own times count.
+        floor: the metric on validation, as `Metric.goodness` has it, that the recipe's `keep` asks for; or None.
         say: takes (steps done, steps in all, a few words) as often as a stage likes.
         derive: `derive(key, make)` is the folder of a cached by-product, such as a teacher's logits.
         code: the user's functions that the recipe names, which build the networks of theirs.
@@ -81,10 +87,12 @@ class Context:
     metric: Metric
     seed: int
     source: Path
-    presets: tuple[str, ...]
+    presets: tuple[PresetName, ...]
     say: Callable[[int, int, str], None]
     derive: Callable[[dict[str, Any], Callable[[Path], None]], Path]
     code: Code = NO_CODE
+    host: PresetName | None = None
+    floor: float | None = None
 
 
 class Stage(BaseModel, ABC):
@@ -136,6 +144,10 @@ class Stage(BaseModel, ABC):
             elif value is not None:
                 found.extend(((option, index), each) for index, each in enumerate(value))
         return found
+
+    def unfit(self, source: Stage) -> tuple[str, str] | None:
+        """Why it cannot work on what the stage `source` makes, though of the right kind, and what to do; or None."""
+        return None
 
     def files(self) -> list[str]:
         """The files that the options name, whose digests belong to the cache key."""

@@ -25,6 +25,7 @@ from .devices import REACH
 from .emulator import Cpu
 from .errors import Mistake, Place, UserError, suggest
 from .facts import Machine, Provider, Runtime
+from .presets import PresetName, host_preset
 from .units import REFERENCE, Bytes, Factor, Latency, Points, Relative, Seconds, Share
 from .validation import validated
 
@@ -157,7 +158,7 @@ class Target(Strict):
         description="run the model for so long before measuring: the latency of a warm device",
         examples=["10 min"],
     )
-    preset: Literal["u8s8", "s8s8"] | None = Field(default=None, description="by default what suits the processor")
+    preset: PresetName | None = Field(default=None, description="by default what suits the processor")
     emulate: Cpu | None = Field(
         default=None,
         description="its processor, on whose instruction set accuracy is counted where `edgepress doctor "
@@ -199,12 +200,13 @@ class Target(Strict):
         """Where the file sets an option, or the nearest to it; None for a target that was not read from a file."""
         return self._document.place(loc) if self._document else None
 
-    def integers(self, machine: Machine) -> str:
+    def integers(self, machine: Machine) -> PresetName:
         """The integer preset of the file for this target; `machine` is the one that measures."""
         if self.preset:
             return self.preset
-        # TFLite's int8 is signed on both sides, and ARM has no instruction that prefers unsigned activations.
-        return host_preset(machine) if self.reach == "local" and self.runtime == "onnxruntime" else "s8s8"
+        if self.runtime != "onnxruntime":
+            return "xnnpack"
+        return host_preset(machine) if self.reach == "local" else "arm"
 
 
 def at(target: Target, reach: str | None) -> Target:
@@ -236,12 +238,6 @@ def find(name: str, source: Path) -> Path:
     raise UserError(f"there is no target `{name}`", suggest(name, known, "write its path, ending in .yaml"))
 
 
-def host_preset(machine: Machine) -> str:
-    """`u8s8` on x86 with VNNI, else `s8s8`: without VNNI, u8·s8 products saturate 16 bits (VPMADDUBSW)."""
-    vnni = {"avx512_vnni", "avx_vnni"} & set(machine.features)
-    return "u8s8" if vnni else "s8s8"
-
-
-def presets(targets: Iterable[Target], machine: Machine) -> tuple[str, ...]:
+def presets(targets: Iterable[Target], machine: Machine) -> tuple[PresetName, ...]:
     """The integer presets that the targets need, the host's first, each once."""
     return tuple(dict.fromkeys([host_preset(machine), *(target.integers(machine) for target in targets)]))

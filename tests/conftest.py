@@ -76,7 +76,7 @@ def context(tmp_path: Path) -> Callable[..., Context]:
             "metric": METRICS["accuracy"],
             "seed": 0,
             "source": tmp_path / "recipe.yaml",
-            "presets": ("u8s8", "s8s8"),
+            "presets": ("x86", "xnnpack"),
             "say": lambda done, total, words: None,
             "derive": derive,
         }

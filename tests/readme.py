@@ -127,6 +127,23 @@ def efficientnet() -> str:
     return "\n".join([*lines, "", _stamp(found)]) + "\n"
 
 
+def calibration() -> str:
+    """Memory and time of taking ranges, beside onnxruntime's calibrators."""
+    found = results.read("calibration")
+    lines = ["| ranges of EfficientNet-Lite0 by | examples | peak memory | CPU time an example |", "|---|---|---|---|"]
+    for row in found["rows"]:
+        cells = [
+            row["setting"],
+            f"{row['samples']:,}",
+            show_bytes(row["peak"]),
+            f"{row['seconds_a_sample'] * 1e3:.0f} ms",
+        ]
+        if not row["setting"].startswith("onnxruntime"):
+            cells[0] = f"**{cells[0]}**"
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join([*lines, "", _stamp(found)]) + "\n"
+
+
 def foreign() -> str:
     """What became of each file of other people's: as ONNX with int8, and as TFLite of that."""
     found = results.read("foreign")
@@ -287,6 +304,7 @@ BLOCKS = {
     "baselines": baselines,
     "slower": slower,
     "efficientnet": efficientnet,
+    "calibration": calibration,
     "gate": falsely,
     "estimates": estimates,
 }

@@ -704,6 +704,33 @@ mine.yaml:1:11: this `:` comes too early
      |           ^
      = help: look at the indentation, and put quotes around a text that has `: ` in it""",
     ),
+    "quantized twice, and weights that are none": (
+        HEAD
+        + TRAINED
+        + """\
+  - {use: export.onnx, name: float}
+  - {use: quantize.static, name: ints}
+  - {use: quantize.float16}
+  - {use: convert.tflite, input: ints, dynamic: true}
+  - {use: quantize.float16, input: float, compute: float16}
+  - use: convert.tflite
+""",
+        """\
+mine.yaml:7:11: what `quantize.static` makes is quantized already
+   7 |   - {use: quantize.float16}
+     |           ^^^^^^^^^^^^^^^^
+     = help: name the float model: `input: NAME OF ITS STAGE`
+
+mine.yaml:8:34: `dynamic` needs int8 weights to work with
+   8 |   - {use: convert.tflite, input: ints, dynamic: true}
+     |                                  ^^^^
+     = help: let it work on the result of `quantize.weights`
+
+mine.yaml:10:10: TFLite's kernels for processors do not compute in float16
+  10 |   - use: convert.tflite
+     |          ^^^^^^^^^^^^^^
+     = help: let `quantize.float16` have float32""",
+    ),
     "two documents": (
         HEAD
         + TRAINED

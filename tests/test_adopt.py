@@ -137,3 +137,20 @@ def test_states_become_constants_and_an_old_operator_set_is_raised(tmp_path: Pat
     assert made.opset_import[0].version >= 13
     assert [each.name for each in made.graph.output] == ["y"]
     assert [each.name for each in made.graph.input] == ["x"]
+
+
+@pytest.mark.parametrize("opset", [7, 9, 10, 12])
+def test_an_operator_set_is_raised_before_anything_is_left_out(opset: int, tmp_path: Path) -> None:
+    """onnxscript takes a bias of zeros out of a Gemm, which had to have one before operator set 11."""
+    bias = numpy_helper.from_array(np.zeros(3, np.float32), "b")
+    graph = helper.make_graph(
+        [helper.make_node("Gemm", ["x", "w", "b"], ["y"])],
+        "old",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 8])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 3])],
+        [weights("w", 8, 3), bias],
+    )
+    source = tmp_path / "m.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=4), source)
+    adopt(source, data(), tmp_path / "made.onnx")
+    assert onnx.load(tmp_path / "made.onnx").opset_import[0].version >= 13

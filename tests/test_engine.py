@@ -90,7 +90,7 @@ def test_a_plan_follows_the_chain(copy: Place, old: str, new: str, kept: set[str
 
 def test_another_target_reruns_only_the_integers(copy: Place) -> None:
     (copy.folder / "board.yaml").write_text(
-        "name: board\nruntime: onnxruntime\nreach: local\npreset: s8s8\nbudgets: {size: 5 MB}\n"
+        "name: board\nruntime: onnxruntime\nreach: local\npreset: xnnpack\nbudgets: {size: 5 MB}\n"
     )
     copy.edit("recipe.yaml", "[desk.yaml, phone.yaml]", "[desk.yaml, phone.yaml, board.yaml]")
     assert planned(copy) <= {"int8", "int8-tflite"}

@@ -13,7 +13,7 @@ from pipeline.bench import pairs
 from pipeline.bench.pairs import Model
 from pipeline.facts import ModelFile, Samples
 
-INT8 = ModelFile(path="m", kind="tflite", precision="s8s8", bytes=1, sha256="", scores={})
+INT8 = ModelFile(path="m", kind="tflite", precision="xnnpack", bytes=1, sha256="", scores={})
 FP32 = INT8.model_copy(update={"precision": "float32"})
 
 
@@ -120,7 +120,9 @@ def test_fp32_and_int8_never_share_a_scale() -> None:
     measured = [host("m", 2.0), *HERE, host("timm/a@224 fp32", 2.0), host("timm/b@224 fp32", 8.0)]
     assert found(profile, measured).seconds == pytest.approx(0.020)
     assert found(profile, measured, FP32).seconds == pytest.approx(0.100)
-    assert "dynamic" in str(estimate.latency(profile, INT8.model_copy(update={"precision": "dynamic"}), measured))
+    for precision in ("dynamic", "float16", "weights", "int16"):
+        other = INT8.model_copy(update={"precision": precision})
+        assert f"no published latency of a network in {precision}" in str(estimate.latency(profile, other, measured))
 
 
 def test_the_own_runtime_goes_before_a_proxy_with_more_rows() -> None:
@@ -131,8 +133,8 @@ def test_the_own_runtime_goes_before_a_proxy_with_more_rows() -> None:
 @pytest.mark.parametrize(
     ("profile", "measured", "reason"),
     [
-        (board(), [host("m", 2.0), *HERE], "no published latency of a network in s8s8 on 1 thread to"),
-        (board(*TWO, threads=4), [host("m", 2.0), *HERE], "no published latency of a network in s8s8 on 4 threads"),
+        (board(), [host("m", 2.0), *HERE], "no published latency of a network in xnnpack on 1 thread to"),
+        (board(*TWO, threads=4), [host("m", 2.0), *HERE], "no published latency of a network in xnnpack on 4 threads"),
         (board(*TWO), [host("m", 2.0)], "its references were not measured on this machine"),
         (board(*TWO), HERE, "was not measured on this machine"),
         (board(*TWO), [host("m", 2.0, threads=2), *HERE], "was not measured on this machine"),
@@ -145,12 +147,12 @@ def test_without_a_basis_there_is_no_number(profile: target.Target, measured: li
 
 def test_which_models_to_measure() -> None:
     estimated = board(*TWO, row("c", 1.0, precision="fp32"))
-    assert [model.label for model in estimate.reference_models(estimated, "s8s8")] == [
+    assert [model.label for model in estimate.reference_models(estimated, "xnnpack")] == [
         "timm/a@224 int8",
         "timm/b@224 int8",
     ]
-    assert estimate.reference_models(board(*TWO, reach="local"), "s8s8") == []
-    assert estimate.reference_models(board(*TWO, budgets={"size": "1 MB"}), "s8s8") == []
+    assert estimate.reference_models(board(*TWO, reach="local"), "xnnpack") == []
+    assert estimate.reference_models(board(*TWO, budgets={"size": "1 MB"}), "xnnpack") == []
     relative = board(runtime="onnxruntime", reach="local", budgets={"latency": "2x timm/mobilenetv2_050@28"})
     assert [model.label for model in estimate.pinned_models(relative)] == ["timm/mobilenetv2_050@28 fp32"]
     assert estimate.pinned_models(estimated) == []

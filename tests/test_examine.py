@@ -56,13 +56,13 @@ def test_agreement_is_the_share_of_equal_classes(tmp_path: Path, few: Dataset) -
 
 
 def test_like_is_compared_with_like(tmp_path: Path, few: Dataset) -> None:
-    """TFLite's s8s8 with the s8s8 it was made from, whatever else its source has."""
+    """TFLite's xnnpack with the xnnpack it was made from, whatever else its source has."""
     one, two = tmp_path / "one", tmp_path / "two"
     one.mkdir()
     two.mkdir()
     answers = np.eye(4, dtype=np.float32)
-    np.save(one / "s8s8.npy", answers)
-    np.save(two / "s8s8.npy", answers)
+    np.save(one / "xnnpack.npy", answers)
+    np.save(two / "xnnpack.npy", answers)
     np.save(two / "a.npy", answers[::-1])
-    np.save(two / "u8s8.npy", answers[::-1])
+    np.save(two / "x86.npy", answers[::-1])
     assert agreement(one, two, few) == 1

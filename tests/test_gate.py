@@ -83,8 +83,8 @@ def only(findings: list[gate.Finding]) -> gate.Finding:
 
 STAGES = [
     stage("teacher", "torch", file("teacher.onnx", correct="1" * 1000)),
-    stage("int8", "onnx", file("s.onnx", "s8s8", 1100), file("u.onnx", "u8s8", 1000, "1" * 990 + "0" * 10)),
-    stage("lite", "tflite", file("m.tflite", "s8s8", 900, "1" * 980 + "0" * 20)),
+    stage("int8", "onnx", file("s.onnx", "arm", 1100), file("u.onnx", "x86", 1000, "1" * 990 + "0" * 10)),
+    stage("lite", "tflite", file("m.tflite", "xnnpack", 900, "1" * 980 + "0" * 20)),
 ]
 REFERENCES = [
     {
@@ -110,7 +110,7 @@ REFERENCES = [
     ("options", "path"),
     [
         ({}, "u.onnx"),  # this machine has VNNI
-        ({"preset": "s8s8"}, "s.onnx"),
+        ({"preset": "arm"}, "s.onnx"),
         ({"reach": "none"}, "s.onnx"),
         ({"runtime": "litert"}, "m.tflite"),
         ({"runtime": "tflite-runtime", "reach": "none"}, "m.tflite"),
@@ -129,12 +129,12 @@ def test_a_torch_model_is_not_something_a_runtime_loads() -> None:
 
 
 def test_a_preset_that_was_not_made_is_not_replaced_by_another() -> None:
-    facts = report([stage("int8", "onnx", file("s.onnx", "s8s8"))])
+    facts = report([stage("int8", "onnx", file("s.onnx", "arm"))])
     assert only(gate.judge(facts, [board({"size": "5 MB"})])).status == "no number"
 
 
 def test_size_is_judged_for_every_target() -> None:
-    found = gate.judge(report(STAGES), [board({"size": "1 kB"}), board({"size": "999 B"}, reach="none", preset="u8s8")])
+    found = gate.judge(report(STAGES), [board({"size": "1 kB"}), board({"size": "999 B"}, reach="none", preset="x86")])
     assert [(each.status, each.value) for each in found] == [("ok", 1000), ("FAIL", 1000)]
 
 
@@ -175,7 +175,7 @@ def test_contention_voids_a_verdict_on_wall_time_only() -> None:
 
 def test_memory_is_of_this_machine_only() -> None:
     facts = report(STAGES, samples=[samples("u.onnx", 1.0, memory=70_000_000)])
-    here, there = (board({"memory": "60 MB"}, reach=reach, preset="u8s8") for reach in ("local", "none"))
+    here, there = (board({"memory": "60 MB"}, reach=reach, preset="x86") for reach in ("local", "none"))
     found = gate.judge(facts, [here, there])
     assert [(each.status, each.value) for each in found] == [("FAIL", 70_000_000), ("no number", None)]
 
@@ -267,7 +267,7 @@ def test_a_warning_lets_pass_what_is_undecided_and_never_what_is_missing() -> No
 
 def held(**more: Any) -> Report:
     """The chain's int8 file, with another accepted for the board before it."""
-    before = file("before.onnx", "u8s8", 1000, "1" * 95 + "0" * 5)
+    before = file("before.onnx", "x86", 1000, "1" * 95 + "0" * 5)
     times = [samples("u.onnx", 1.0), samples("before.onnx", 1.0)]
     return report(STAGES, **({"samples": times, "accepted": {"board": before}} | more))
 
@@ -320,7 +320,7 @@ def test_worse_numbers_never_turn_fail_into_ok(
         cpu = [[time * slow for time in process] for process in times]
         mine = Samples(path="u.onnx", runtime="onnxruntime", threads=1, cpu=cpu, wall=cpu, memory=size)
         marks = "1" * right + "0" * (1000 - right)
-        stages = [STAGES[0], stage("int8", "onnx", file("u.onnx", "u8s8", size, marks if measured else ""))]
+        stages = [STAGES[0], stage("int8", "onnx", file("u.onnx", "x86", size, marks if measured else ""))]
         return gate.judge(report(stages, samples=[mine] if measured else [], keep=2.0), [board(budgets)])
 
     before = findings(1.0, 10**6 - 5, max(right), True)
@@ -342,7 +342,7 @@ def test_larger_limits_never_turn_ok_into_fail(host: float, limit: float, factor
 def test_an_attached_device_is_judged_by_its_own_times() -> None:
     here, there = samples("u.onnx", 1.0), samples("u.onnx", 9.0, memory=50_000_000)
     there = there.model_copy(update={"device": "pi"})
-    pi = board({"latency": "5 ms", "memory": "60 MB"}, name="pi", reach="ssh://pi", preset="u8s8")
+    pi = board({"latency": "5 ms", "memory": "60 MB"}, name="pi", reach="ssh://pi", preset="x86")
     facts = report(STAGES, samples=[here, there], devices={"pi": Device(about="Raspberry Pi 4")})
     found = gate.judge(facts, [pi, board({"latency": "5 ms"})])
     assert [(each.target, each.status, each.value) for each in found] == [
@@ -356,7 +356,7 @@ def test_an_attached_device_is_judged_by_its_own_times() -> None:
 
 def test_a_device_that_failed_or_throttled_gives_no_number() -> None:
     there = samples("u.onnx", 1.0, memory=1).model_copy(update={"device": "pi"})
-    pi = board({"latency": "5 ms"}, name="pi", reach="ssh://pi", preset="u8s8")
+    pi = board({"latency": "5 ms"}, name="pi", reach="ssh://pi", preset="x86")
     facts = report(STAGES, samples=[there], devices={"pi": Device(error="it throttled", help="cool it")})
     finding = only(gate.judge(facts, [pi]))
     assert (finding.status, finding.value, finding.note) == ("no number", None, "it throttled: cool it")
@@ -373,10 +373,10 @@ def test_a_device_that_failed_or_throttled_gives_no_number() -> None:
     ],
 )
 def test_a_runtime_that_is_too_old_for_the_file(limits: dict[str, Any], found: list[Any]) -> None:
-    new = stage("int8", "onnx", file("u.onnx", "u8s8").model_copy(update={"opset": 18, "ir": 9}))
+    new = stage("int8", "onnx", file("u.onnx", "x86").model_copy(update={"opset": 18, "ir": 9}))
     findings = gate.judge(report([new]), [board({}, **limits)])
     assert [(each.check, each.status, each.value) for each in findings] == found
-    old = stage("int8", "onnx", file("u.onnx", "u8s8"))
+    old = stage("int8", "onnx", file("u.onnx", "x86"))
     assert {each.status for each in gate.judge(report([old]), [board({}, **limits)])} <= {"no number"}
 
 
@@ -389,22 +389,22 @@ def test_cold_start_is_loading_and_the_first_answer(limit: str, status: str) -> 
     assert finding.value == pytest.approx(4e-3, rel=0.02)
     missing = only(gate.judge(report(STAGES, samples=[samples("u.onnx", 1.0)]), [board({"cold_start": limit})]))
     assert missing.status == "no number"
-    there = board({"cold_start": limit}, reach="none", preset="u8s8")
+    there = board({"cold_start": limit}, reach="none", preset="x86")
     assert only(gate.judge(report(STAGES, samples=[cold]), [there])).status == "no number"
 
 
 @pytest.mark.parametrize(("limit", "status"), [("70%", "ok"), ("80%", "undecided"), ("90%", "FAIL")])
 @pytest.mark.parametrize("name", ["macro_f1", "worst_recall"])
 def test_other_shares_are_judged_by_their_intervals(name: str, limit: str, status: str) -> None:
-    bounded = file("u.onnx", "u8s8").model_copy(update={"bounds": {name: (0.8, 0.75, 0.85)}})
+    bounded = file("u.onnx", "x86").model_copy(update={"bounds": {name: (0.8, 0.75, 0.85)}})
     finding = only(gate.judge(report([stage("int8", "onnx", bounded)]), [board({name: limit})]))
     assert (finding.status, finding.value, finding.interval) == (status, 0.8, (0.75, 0.85))
-    plain = only(gate.judge(report([stage("int8", "onnx", file("u.onnx", "u8s8"))]), [board({name: limit})]))
+    plain = only(gate.judge(report([stage("int8", "onnx", file("u.onnx", "x86"))]), [board({name: limit})]))
     assert (plain.status, plain.note) == ("no number", "it is of classifiers with one label an example")
 
 
 def test_operators_that_an_accelerator_lacks() -> None:
-    known = file("u.onnx", "u8s8").model_copy(update={"operators": {"Conv": 8, "Softmax": 1, "Resize": 1}})
+    known = file("u.onnx", "x86").model_copy(update={"operators": {"Conv": 8, "Softmax": 1, "Resize": 1}})
     facts = report([stage("int8", "onnx", known)])
     finding = only(gate.judge(facts, [board({"fallback": "10%"}, supports=["Conv", "Softmax"])]))
     assert (finding.status, finding.value, finding.note) == ("ok", 0.1, "left to the processor: 1 Resize")

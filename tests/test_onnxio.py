@@ -18,6 +18,7 @@ from pipeline.adopt import adopt
 from pipeline.data import Dataset
 from pipeline.errors import UserError
 from pipeline.predict import predict
+from pipeline.scores import METRICS
 from tests import graphs
 from tests.conftest import fresh
 
@@ -51,6 +52,21 @@ def test_the_export_answers_as_torch(arch: str, tiny: zoo.Network, few: Dataset,
     assert metadata.read_onnx(model) == metadata.describe(few)
     assert not any(node.op_type == "BatchNormalization" for node in model.graph.node)
     assert onnxio.opset(model) == 18
+
+
+@pytest.mark.parametrize("raw", [True, False])
+def test_a_file_that_normalises_takes_raw_pixels(raw: bool, tiny: zoo.Network, few: Dataset, tmp_path: Path) -> None:
+    """As uint8, or as floats from 0 to 255."""
+    module, _ = zoo.load(fresh(tiny, few, tmp_path / "m").path)
+    path = tmp_path / "model.onnx"
+    assert onnxio.export(module, few, path, embed=["normalize"], raw=raw) < onnxio.TOLERANCE
+    pixels = few["test"].x[:20]
+    (given,) = metadata.ready(metadata.read(path), few, pixels)
+    assert given.dtype == (np.uint8 if raw else np.float32)
+    assert np.array_equal(given, pixels)
+    with torch.inference_mode():
+        expected = module(torch.from_numpy(few.input.ready(pixels))).numpy()
+    np.testing.assert_allclose(predict(path, given), expected, atol=1e-4 * np.abs(expected).max())
 
 
 def test_the_export_is_the_same_bytes_each_time(tiny: zoo.Network, few: Dataset, tmp_path: Path) -> None:
@@ -211,11 +227,10 @@ def test_size_is_counted_as_by_hand(few: Dataset, tmp_path: Path) -> None:
 
 def test_a_quantized_twin_counts_the_same(few: Dataset, tmp_path: Path) -> None:
     source = adopted(graphs.small(), few, tmp_path)
-    quantization.quantize_static(
-        source, few, tmp_path, presets=("u8s8", "s8s8"), samples=8, ranges="minmax", per_channel=True
-    )
+    options = quantization.Options(samples=8, ranges="minmax", improve=False, keep=None)
+    quantization.quantize_static(source, few, METRICS["accuracy"], tmp_path, presets=("x86",), options=options)
     quantization.quantize_dynamic(source, tmp_path / "dynamic.onnx", per_channel=True)
-    for name in ("model.u8s8.onnx", "model.s8s8.onnx", "dynamic.onnx"):
+    for name in ("model.x86.onnx", "model.xnnpack.onnx", "dynamic.onnx"):
         assert onnxio.size(tmp_path / name) == (graphs.PARAMETERS, graphs.MACS), name
 
 

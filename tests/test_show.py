@@ -202,7 +202,7 @@ architecture                —         default  of the device, as `uname -m` sa
                                                refused, such as aarch64
 sustained                   —         default  run the model for so long before measuring: the
                                                latency of a warm device, such as 10 min
-preset                      —         default  by default what suits the processor (u8s8, s8s8)
+preset                      —         default  by default what suits the processor (x86, xnnpack)
 emulate                     —         default  its processor, on whose instruction set accuracy is
                                                counted where `edgepress doctor --install-emulator`
                                                was run (cortex-a53, cortex-a72, cortex-a76, haswell)

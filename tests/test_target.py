@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import target, units
+from pipeline import presets, target, units
 from pipeline.errors import UserError
 from pipeline.facts import Machine
 
@@ -92,29 +92,29 @@ def test_a_relative_latency_needs_a_measured_target(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("architecture", "features", "expected"),
     [
-        ("x86_64", ("avx2", "avx512_vnni"), "u8s8"),
-        ("x86_64", ("avx2", "avx_vnni"), "u8s8"),
-        ("x86_64", ("avx2", "avx512f"), "s8s8"),
-        ("aarch64", ("asimddp",), "s8s8"),
+        ("x86_64", ("avx2", "avx512_vnni"), "x86"),
+        ("x86_64", ("avx2", "avx_vnni"), "x86"),
+        ("x86_64", ("avx2", "avx512f"), "x86-avx2"),
+        ("aarch64", ("asimddp",), "arm"),
     ],
 )
 def test_the_hosts_preset_follows_the_processor(architecture: str, features: tuple[str, ...], expected: str) -> None:
-    assert target.host_preset(machine(architecture, features)) == expected
+    assert presets.host_preset(machine(architecture, features)) == expected
 
 
 def test_presets_are_the_hosts_first_and_each_once(tmp_path: Path) -> None:
     board = read(tmp_path, PLAIN)
     host = read(tmp_path, "name: host\nruntime: onnxruntime\nreach: local\nbudgets: {}\n")
     vnni = machine(features=("avx512_vnni",))
-    assert target.presets([board, host, board], vnni) == ("u8s8", "s8s8")
-    assert target.presets([board, host], machine()) == ("s8s8",)
-    pinned = read(tmp_path, "name: x\nruntime: onnxruntime\npreset: u8s8\nbudgets: {}\n")
-    assert target.presets([pinned], machine()) == ("s8s8", "u8s8")
+    assert target.presets([board, host, board], vnni) == ("x86", "xnnpack")
+    assert target.presets([board, host], machine()) == ("x86-avx2", "xnnpack")
+    pinned = read(tmp_path, "name: x\nruntime: onnxruntime\npreset: x86\nbudgets: {}\n")
+    assert target.presets([pinned], machine()) == ("x86-avx2", "x86")
 
 
 def test_tflite_on_this_machine_is_signed(tmp_path: Path) -> None:
     profile = read(tmp_path, "name: x\nruntime: litert\nreach: local\nbudgets: {}\n")
-    assert profile.integers(machine(features=("avx512_vnni",))) == "s8s8"
+    assert profile.integers(machine(features=("avx512_vnni",))) == "xnnpack"
 
 
 def test_find_looks_beside_the_recipe_and_suggests(tmp_path: Path) -> None:

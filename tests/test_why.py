@@ -74,7 +74,7 @@ def test_why_of_a_recipe(finished: tuple[Place, Said]) -> None:
     place, _ = finished
     said = edgepress("why", place.recipe, "--runs", place.runs, "--target", "desk")
     assert said.code == 0, said
-    assert "int8.u8s8.onnx" in said.out or "int8.s8s8.onnx" in said.out
+    assert "int8.x86.onnx" in said.out or "int8.xnnpack.onnx" in said.out
     for words in ("by operator: ", "what each stage changed:", "budgets:\n", "first: "):
         assert words in said.out
     said = edgepress("why", place.recipe, "--runs", place.runs, "--target", "dsk")

@@ -80,13 +80,13 @@ class Input:
         return found
 
     def raw(self, values: np.ndarray) -> np.ndarray:
-        """Pixels, uint8 (n, *shape), of what `ready` made of them."""
+        """What `ready` was given, (n, *shape): pixels as uint8, other values as float32."""
         import numpy as np
 
         shape = (1, -1, *[1] * (len(self.shape) - 1))
         mean, std = (np.asarray(each, np.float32).reshape(shape) for each in (self.mean, self.std))
-        found: np.ndarray = np.clip(np.rint((values * std + mean) / self.scale), 0, 255).astype(np.uint8)
-        return found
+        found: np.ndarray = (values * std + mean) / self.scale
+        return np.clip(np.rint(found), 0, 255).astype(np.uint8) if self.kind == "image" else found.astype(np.float32)
 
 
 class Split(NamedTuple):

@@ -84,6 +84,9 @@ class Moments(BaseModel):
         min_length=1, max_length=3, description="of each channel", examples=[[0.5]]
     )
 
+    def of_pixels_to_1(self) -> bool:
+        return all(0 <= mean <= 1 for mean in self.mean) and max(self.std) <= 1
+
 
 IMAGENET = Moments(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
 """What most networks were trained with on ImageNet; `timm.get_pretrained_cfg(NAME)` has them of each."""
@@ -183,6 +186,11 @@ class Source(BaseModel):
                 re.compile(self.group)
             except re.error as error:
                 raise Mistake(f"`group` is not a regular expression: {error}") from None
+        if isinstance(self.normalize, Moments) and not self.normalize.of_pixels_to_1():
+            raise Mistake(
+                "`normalize` is of pixels from 0 to 1, whose mean and deviation are no more than that",
+                "numbers for pixels from 0 to 255 are divided by 255",
+            )
         return self
 
     @classmethod

@@ -94,7 +94,7 @@ def _of_onnx(path: Path, examples: Examples, view: int, context: Context) -> np.
     (rows,) = torch.arange(len(examples)).split(len(examples))
     batch = [each.numpy() for each in examples.batch(Rows(rows, view))]
     columns = tuple(
-        each.raw(values) if entry["dtype"] == "uint8" else values
+        each.raw(values).astype(entry["dtype"], copy=False) if entry.get("mean") == [] else values
         for entry, each, values in zip(contract["inputs"], data.inputs, batch, strict=True)
     )
     return metadata.told(predict(path, columns), contract, data)

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from ..facts import Machine, ModelFile, Report, StageFacts
-from ..target import Target, host_preset
+from ..presets import PRESETS, host_preset
+from ..target import Target
 
 
 def file_of(stage: StageFacts, preset: str) -> ModelFile | None:
-    """The file of a stage that a runtime with this integer preset loads: that preset's, or the one without presets."""
+    """The file of a stage that a runtime with this integer preset loads: that preset's, or the one for all."""
     for file in stage.files:
-        if file.precision == preset or (file.precision not in ("u8s8", "s8s8") and len(stage.files) == 1):
+        for_all = stage.kind == "tflite" or (file.precision not in PRESETS and len(stage.files) == 1)
+        if for_all or file.precision == preset:
             return file
     return None
 
 
 def host_file(stage: StageFacts, machine: Machine) -> ModelFile | None:
-    """The file of a stage that this machine runs; TFLite's int8 is signed everywhere."""
-    return file_of(stage, "s8s8" if stage.kind == "tflite" else host_preset(machine))
+    """The file of a stage that this machine runs."""
+    return file_of(stage, host_preset(machine))
 
 
 def last_files(report: Report, target: Target) -> list[ModelFile]:

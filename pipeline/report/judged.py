@@ -10,6 +10,8 @@ from ..facts import Report
 from ..gate import Finding
 from ..units import show_score, show_seconds
 
+COMPUTED_IN_FLOAT = ("float32", "float16", "weights")
+
 
 def more(report: Report, target: str, findings: Sequence[Finding]) -> list[str]:
     """Of the file that `target` judges: its cold start, and the operators that still compute in float."""
@@ -25,7 +27,7 @@ def more(report: Report, target: str, findings: Sequence[Finding]) -> list[str]:
             words.append(f"cold start {show_seconds(load + first)}: {parts}; measured: {len(each.load)} processes")
             break
     file = next((each for stage in report.stages for each in stage.files if each.path == path), None)
-    if file and file.real and file.precision != "float32":
+    if file and file.real and file.precision not in COMPUTED_IN_FLOAT:
         count = f"{sum(file.real.values())} of {sum(file.operators.values())}"
         words.append(f"{count} operators compute in float: {counted(file.real)}")
     return words

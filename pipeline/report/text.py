@@ -10,10 +10,11 @@ from pathlib import PurePath
 from statistics import median
 
 from ..bench import verdict
-from ..facts import ModelFile, Preprocessing, Report, Samples, StageFacts
+from ..facts import Machine, ModelFile, Preprocessing, Report, Samples, StageFacts
 from ..gate import Finding, OnUndecided, Unit, exit_code, host_file
+from ..machine import instructions
 from ..units import show_bytes, show_count, show_score, show_seconds
-from . import judged
+from . import integers, judged
 
 WIDTH = 110
 ALIKE = 0.95
@@ -49,6 +50,7 @@ def render(report: Report, findings: Sequence[Finding], on_undecided: OnUndecide
     blocks = [
         _title(report),
         _stages(report),
+        [line for words in integers.decisions(report) for line in _wrapped("", words)],
         [line for words in judged.emulated(report) for line in _wrapped("", words)],
         _warnings(report),
         _gate(findings, report),
@@ -59,12 +61,19 @@ def render(report: Report, findings: Sequence[Finding], on_undecided: OnUndecide
 
 def _title(report: Report) -> list[str]:
     machine = report.machine
-    lines = [f"{report.recipe}  {report.date}, on {machine.cpu}, {machine.cores} cores, {machine.system}"]
+    where = f"{machine.cpu}{_instructions(machine)}, {machine.cores} cores, {machine.system}"
+    lines = [f"{report.recipe}  {report.date}, on {where}"]
     if changes := report.data.get("set"):
         lines.append("set: " + "  ".join(changes))
     if report.limited is not None:
         lines.append(f"A smoke run, limited to {report.limited}: it shows that the recipe works, not what it reaches.")
     return [line[:WIDTH] for line in lines]
+
+
+def _instructions(machine: Machine) -> str:
+    """Those that int8 answers depend on."""
+    found = instructions(machine)
+    return f" ({', '.join(found)})" if found else ""
 
 
 def _stages(report: Report) -> list[str]:

@@ -8,6 +8,7 @@ from .distill import DistillAT, DistillDIST, DistillDKD, DistillFitnet, DistillK
 from .export import ExportOnnx
 from .fuse import FuseEnsemble, FuseStack
 from .load import Load
+from .precision import QuantizeFloat16, QuantizeInt16, QuantizeWeights
 from .prune import PruneChannels
 from .quantize import QuantizeDynamic, QuantizeStatic
 from .soup import (
@@ -47,5 +48,8 @@ TABLE: dict[str, type[Stage]] = {
     "export.onnx": ExportOnnx,
     "quantize.static": QuantizeStatic,
     "quantize.dynamic": QuantizeDynamic,
+    "quantize.weights": QuantizeWeights,
+    "quantize.float16": QuantizeFloat16,
+    "quantize.int16": QuantizeInt16,
     "convert.tflite": ConvertTflite,
 }

@@ -6,18 +6,22 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from ..presets import PRESETS, PresetName
 from ..stage import Artifact, Context, Made, Stage
+from ..units import Points
 
 
 class QuantizeStatic(Stage):
-    """int8 weights and activations, with ranges from held-out images; one file for each integer preset of the targets.
+    """int8 weights and activations that keep the answers and run faster: one file for each preset of the targets.
 
-    The presets share their scales: `u8s8` (x86 with VNNI) is `s8s8` (ARM, TFLite) with the activations'
-    zero points shifted by 128.
+    Ranges and what improves them are chosen by held-out images; operators that cost accuracy go back to float until
+    `keep` holds, and on this machine's preset those that are slower as int8, by measurement. Presets share their
+    scales: `x86` is `xnnpack` with the activations' zero points shifted by 128.
     """
 
     takes: ClassVar = "onnx"
     gives: ClassVar = "onnx"
+    version: ClassVar = 2
     libraries: ClassVar = ("onnx", "onnxruntime", "numpy")
     per_preset: ClassVar = True
     shrinks: ClassVar = ("bytes",)
@@ -26,26 +30,46 @@ class QuantizeStatic(Stage):
     samples: int = Field(
         default=256,
         ge=1,
-        description="validation images that the ranges are taken from; all of them where there are fewer",
+        description="validation images that the ranges are taken from; three quarters of them where there are fewer",
     )
-    ranges: Literal["minmax", "percentile", "entropy"] = Field(
-        default="minmax", description="how a range is taken from what was seen"
+    ranges: Literal["auto", "minmax", "percentile", "entropy", "mse"] = Field(
+        default="auto", description="how a range is taken from what was seen; `auto` tries them on held-out images"
     )
     per_channel: bool = Field(default=True, description="a scale for each output channel of a weight")
+    improve: bool = Field(
+        default=True,
+        description="try equalisation, rounding by what the weights meet, and bias correction; keep what helps on "
+        "held-out images",
+    )
+    keep: Points | None = Field(
+        default=1.0,
+        description="points that int8 may lose of the float model's metric on held-out images: operators go back to "
+        "float, the worst first, until it holds",
+    )
+    faster: bool = Field(
+        default=True, description="let operators stay float that are measured slower as int8 on this machine"
+    )
+    presets: tuple[PresetName, ...] = Field(
+        default=(), description=f"integers to make besides those that the targets need: {', '.join(PRESETS)}"
+    )
 
     def run(self, inputs: dict[str, Artifact], context: Context) -> Made:
-        from ..quantization import quantize_static
+        from ..quantization import Options, quantize_static
 
-        presets = quantize_static(
+        options = Options(
+            self.samples, self.ranges, self.per_channel, self.improve, self.keep, self.faster, context.host
+        )
+        presets, notes = quantize_static(
             inputs["input"].path,
             context.data,
+            context.metric,
             context.folder,
-            presets=context.presets,
-            samples=self.samples,
-            ranges=self.ranges,
-            per_channel=self.per_channel,
+            presets=(*context.presets, *self.presets),
+            options=options,
+            floor=context.floor,
+            say=context.say,
         )
-        return Made("onnx", presets=presets)
+        return Made("onnx", presets=presets, notes=notes)
 
 
 class QuantizeDynamic(Stage):

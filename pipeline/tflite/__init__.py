@@ -19,16 +19,18 @@ if TYPE_CHECKING:
 METADATA = "edgepress"
 
 
-def write(model: onnx.ModelProto, metadata: dict[str, Any]) -> bytes:
+def write(model: onnx.ModelProto, metadata: dict[str, Any], dynamic: bool = False) -> bytes:
     """A TFLite file that computes what the ONNX model does.
 
     A float model gives a float file. In a QDQ model (int8 activations, symmetric int8 weights) every
     DequantizeLinear → operator → QuantizeLinear becomes one int8 operator with the graph's scales and zero points;
-    what the graph computes in float stays float.
+    what the graph computes in float stays float. Weights packed as float16 or int8 (see `weights`) stay so in the file.
 
     Args:
         model: operator set 13 or later, fixed shapes, simplified.
         metadata: JSON data, kept in the file's metadata under `edgepress`; see `read_metadata`.
+        dynamic: let packed int8 weights of convolutions and matrix products meet activations that are quantized as
+            they come, instead of unpacking them.
 
     Raises:
         UserError: an operator, or a use of one, that is not in the set; it names the node.
@@ -39,7 +41,7 @@ def write(model: onnx.ModelProto, metadata: dict[str, Any]) -> bytes:
     from .ops import INTEGER, LAYOUTS, OPERATORS
 
     _check_operators(model, OPERATORS)
-    graph = read(model, INTEGER)
+    graph = read(model, INTEGER, dynamic)
     lowering = Lowering(graph, channels_last(graph, LAYOUTS))
     for name, dtype in graph.inputs.items():
         shape = lowering.file_shape(name)

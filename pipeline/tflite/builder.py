@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from ..errors import UserError
 
+INT8, INT16 = np.dtype(np.int8), np.dtype(np.int16)
 _TYPES = {
     np.dtype(np.float32): schema.TensorType.FLOAT32,
     np.dtype(np.int8): schema.TensorType.INT8,
@@ -22,6 +23,12 @@ _TYPES = {
     np.dtype(np.int32): schema.TensorType.INT32,
     np.dtype(np.bool_): schema.TensorType.BOOL,
 }
+_STORED = _TYPES | {
+    np.dtype(np.float16): schema.TensorType.FLOAT16,
+    np.dtype(np.int16): schema.TensorType.INT16,
+    np.dtype(np.int64): schema.TensorType.INT64,
+}
+"""Of constants, and of tensors with a quantization."""
 _ALIGNMENT = 16
 _ROOM = 1 << 20  # bytes for everything but the weights, at first
 _HIGHEST_BYTE_CODE = 127
@@ -29,17 +36,19 @@ _HIGHEST_BYTE_CODE = 127
 
 @dataclass(frozen=True, eq=False)
 class Quantization:
-    """real = scale · (integer − zero_point); more than one scale run along `axis`."""
+    """real = scale · (integer − zero_point); more than one scale run along `axis`. `type` is that of activations."""
 
     scale: NDArray[np.float32]
     zero_point: NDArray[np.int64]
     axis: int = 0
+    type: np.dtype[Any] = INT8
 
     def __eq__(self, other: object) -> bool:
         return (
             isinstance(other, Quantization)
             and np.array_equal(self.scale, other.scale)
             and np.array_equal(self.zero_point, other.zero_point)
+            and self.type == other.type
         )
 
     def __hash__(self) -> int:
@@ -49,10 +58,15 @@ class Quantization:
         """`values`, one a channel, shaped to broadcast along `axis` of an array of that rank."""
         return values.reshape([-1 if axis == self.axis else 1 for axis in range(rank)]) if values.size > 1 else values
 
-    def quantize(self, real: NDArray[Any]) -> NDArray[np.int8]:
-        """The nearest int8, ties to even, as onnxruntime and XNNPACK round."""
+    @property
+    def limits(self) -> tuple[int, int]:
+        """The lowest and the highest integer."""
+        return int(np.iinfo(self.type).min), int(np.iinfo(self.type).max)
+
+    def quantize(self, real: NDArray[Any]) -> NDArray[Any]:
+        """The nearest integer, ties to even, as onnxruntime and XNNPACK round."""
         integers = np.rint(real / self.along(self.scale, real.ndim)) + self.along(self.zero_point, real.ndim)
-        clipped: NDArray[np.int8] = np.clip(integers, -128, 127).astype(np.int8)
+        clipped: NDArray[Any] = np.clip(integers, *self.limits).astype(self.type)
         return clipped
 
     def dequantize(self, integers: NDArray[Any]) -> NDArray[np.float32]:
@@ -60,10 +74,10 @@ class Quantization:
         return np.asarray(steps * self.along(self.scale, integers.ndim), np.float32)
 
 
-def quantization(scale: Any, zero_point: Any = 0, axis: int = 0) -> Quantization:
+def quantization(scale: Any, zero_point: Any = 0, axis: int = 0, type: np.dtype[Any] = INT8) -> Quantization:
     """Parameters from numbers or arrays; one zero point may stand for all channels."""
     scales = np.atleast_1d(np.asarray(scale, np.float32))
-    return Quantization(scales, np.resize(np.asarray(zero_point, np.int64), scales.shape), axis)
+    return Quantization(scales, np.resize(np.asarray(zero_point, np.int64), scales.shape), axis, type)
 
 
 class _AlignedBuffer(schema.BufferT):
@@ -99,11 +113,13 @@ class Builder:
         self._subgraph.tensors[tensor].name = name
 
     def tensor(self, name: str, shape: Any, dtype: Any = np.float32, quantization: Quantization | None = None) -> int:
-        """A new tensor without data, of int8 when it has a quantization. A name in use gets a number behind it."""
-        kind = np.dtype(np.int8 if quantization else dtype)
+        """A new tensor without data, of the type of its quantization, if any. A name in use gets a number behind it."""
+        if quantization:
+            return self._add(name, shape, _STORED[quantization.type], quantization, buffer=0)
+        kind = np.dtype(dtype)
         if kind not in _TYPES:
             raise UserError(f"tensor `{name}` takes {kind}, which no TFLite kernel of the set does", "use float32")
-        return self._add(name, shape, _TYPES[kind], quantization, buffer=0)
+        return self._add(name, shape, _TYPES[kind], None, buffer=0)
 
     def like(self, tensor: int, name: str, shape: Any = None) -> int:
         """A new tensor without data, of the type and scale of another, and of its shape unless one is given."""
@@ -111,9 +127,9 @@ class Builder:
         return self._add(name, size, kind, self._quantizations[tensor], buffer=0)
 
     def constant(self, name: str, values: NDArray[Any], quantization: Quantization | None = None) -> int:
-        """A new tensor that holds `values` (float32, int8, int32, bool) as they are."""
+        """A new tensor that holds `values` as they are."""
         data = np.frombuffer(np.ascontiguousarray(values).tobytes(), np.uint8)
-        return self._add(name, values.shape, _TYPES[values.dtype], quantization, self._buffer(data))
+        return self._add(name, values.shape, _STORED[values.dtype], quantization, self._buffer(data))
 
     def operator(self, code: str, version: int, inputs: list[int], outputs: list[int], options: Any = None) -> None:
         """Append the builtin operator `code`; `options` is the schema's `…OptionsT` of the operator, if it has one."""

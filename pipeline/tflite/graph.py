@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 
 from ..errors import UserError
-from .builder import Quantization, quantization
+from .builder import INT8, INT16, Quantization, quantization
 
 _OPERATOR_SET = 13
 FLOAT = np.dtype(np.float32)
@@ -24,15 +24,22 @@ FLOAT = np.dtype(np.float32)
 
 @dataclass(frozen=True)
 class Constant:
-    """A tensor known when converting: its numbers, and how they are quantized if they are integers."""
+    """A tensor known when converting: its numbers, and how they are quantized if they are integers.
+
+    `packed` is a weight in fewer bits (int8 or float16) of an operator that computes in float, see `weights`; the file
+    keeps it so.
+    """
 
     name: str
     values: NDArray[Any]
     quantization: Quantization | None = None
+    packed: bool = False
 
     @property
     def real(self) -> NDArray[Any]:
-        return self.quantization.dequantize(self.values) if self.quantization else self.values
+        if self.quantization:
+            return self.quantization.dequantize(self.values)
+        return self.values.astype(FLOAT) if self.values.dtype.kind == "f" else self.values
 
 
 @dataclass
@@ -54,7 +61,10 @@ class Node:
 
 @dataclass
 class Graph:
-    """`inputs` and `outputs` keep the file's order; shapes are ONNX's; int64 counts as int32, which TFLite's take."""
+    """`inputs` and `outputs` keep the file's order; shapes are ONNX's; int64 counts as int32, which TFLite's take.
+
+    `dynamic` names the packed weights that meet activations quantized as they come; all others are unpacked.
+    """
 
     nodes: list[Node]
     inputs: dict[str, np.dtype[Any]]
@@ -63,6 +73,7 @@ class Graph:
     shapes: dict[str, tuple[int, ...]]
     types: dict[str, np.dtype[Any]]
     quantization: dict[str, Quantization] = field(default_factory=dict)
+    dynamic: set[str] = field(default_factory=set)
 
     def shape(self, name: str) -> tuple[int, ...]:
         if name in self.constants:
@@ -102,20 +113,28 @@ class Graph:
         """What a QuantizeLinear or DequantizeLinear node says."""
         scale = self.constants[node.inputs[1]].values
         zero_point = self.constants[node.inputs[2]].values if len(node.inputs) > 2 else np.uint8(0)
-        if zero_point.dtype not in (np.int8, np.int32):
+        if zero_point.dtype not in (np.int8, np.int16, np.int32):
             raise UserError(
                 f"cannot convert {node}: it quantizes to {zero_point.dtype}, and TFLite's kernels work on int8",
-                "quantize with int8 activations and int8 weights (the preset `s8s8`)",
+                "quantize with int8 activations and int8 weights (the preset `xnnpack`)",
             )
-        return quantization(scale, zero_point, node.attributes.get("axis", 0) if scale.size > 1 else 0)
+        if zero_point.dtype == INT16 and zero_point.any():
+            raise UserError(
+                f"cannot convert {node}: its int16 zero point is not 0, as TFLite's kernels have it",
+                "quantize with `ActivationSymmetric`, as `quantize.int16` does",
+            )
+        kind = INT16 if zero_point.dtype == INT16 else INT8
+        return quantization(scale, zero_point, node.attributes.get("axis", 0) if scale.size > 1 else 0, kind)
 
 
-def read(model: onnx.ModelProto, integer: Mapping[str, Quantization | None]) -> Graph:
+def read(model: onnx.ModelProto, integer: Mapping[str, Quantization | None], dynamic: bool = False) -> Graph:
     """The graph of a float or QDQ model.
 
     `integer` names the operators that become int8 ones, with the scale that the result must have, or None for any.
+    `dynamic` lets all packed weights meet activations quantized as they come.
     """
     from . import integers, passes
+    from .dynamic import fuse_dynamic
 
     version = max((each.version for each in model.opset_import if each.domain in ("", "ai.onnx")), default=0)
     if version < _OPERATOR_SET:
@@ -140,6 +159,10 @@ def read(model: onnx.ModelProto, integer: Mapping[str, Quantization | None]) -> 
         types=types,
     )
     passes.fold_constants(graph)
+    if dynamic:
+        graph.dynamic |= {each.name for each in graph.constants.values() if each.packed and each.quantization}
+    fuse_dynamic(graph)
+    passes.drop_unused(graph)
     passes.split_into_slices(graph)
     passes.fuse_gelu(graph)
     passes.fuse_activations(graph)
@@ -151,7 +174,7 @@ def read(model: onnx.ModelProto, integer: Mapping[str, Quantization | None]) -> 
 
 def constant(name: str, tensor: onnx.TensorProto) -> Constant:
     values = numpy_helper.to_array(tensor)
-    return Constant(name, values.astype(np.float32) if values.dtype.kind == "f" else values)
+    return Constant(name, values.astype(FLOAT) if values.dtype == np.float64 else values)
 
 
 def narrow(dtype: np.dtype[Any]) -> np.dtype[Any]:

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from .builder import Quantization
+from .builder import INT16, Quantization
 from .graph import Graph, Node
 from .passes import FUSING
 
+_WIDE = (
+    "Add", "AveragePool", "Clip", "Concat", "Conv", "Flatten", "Gather", "Gemm", "GlobalAveragePool", "MatMul",
+    "MaxPool", "Mul", "Pad", "ReduceMean", "Relu", "Reshape", "Slice", "Squeeze", "Sub", "Transpose", "Unsqueeze",
+)  # fmt: skip
+"""Operators whose kernels work on int16 too."""
 _SHAPING = ("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose")
 
 
@@ -54,6 +59,11 @@ def make_integer(graph: Graph, integer: Mapping[str, Quantization | None]) -> No
         }
         if any(name not in makers or makers[name].op != "DequantizeLinear" for name in dynamic):
             continue
+        kinds = {
+            graph.quantization[name].type for name in (after[0].output, *(makers[each].inputs[0] for each in dynamic))
+        }
+        if len(kinds) > 1 or (INT16 in kinds and node.op not in _WIDE):
+            continue
         if node.op in FUSING and any(_is_float_array(graph, name) for name in node.inputs[:2]):
             continue
         if integer[node.op] not in (None, graph.quantization[after[0].output]):
@@ -65,6 +75,5 @@ def make_integer(graph: Graph, integer: Mapping[str, Quantization | None]) -> No
 
 def _is_float_array(graph: Graph, name: str) -> bool:
     """Left in float by the quantizer; a single number is exact in int8, with itself as the scale."""
-    return (
-        name in graph.constants and graph.constants[name].quantization is None and graph.constants[name].values.size > 1
-    )
+    constant = graph.constants.get(name)
+    return constant is not None and (constant.quantization is None or constant.packed) and constant.values.size > 1

@@ -9,9 +9,10 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from ..errors import UserError
-from .builder import Builder, Quantization, quantization
+from .builder import INT8, Builder, Quantization, quantization
 from .graph import Constant, Graph, Node, narrow
 from .layout import TO_FIRST, TO_LAST
+from .versions import version as version_of
 
 
 def refusal(node: Node, why: str, help: str) -> UserError:
@@ -105,13 +106,19 @@ class Lowering:
     def _constant_operand(self, node: Node, constant: Constant) -> int:
         values, scales = constant.values, constant.quantization
         if not self.is_integer(node):
+            if constant.packed and not self.is_last(node):
+                return self.unpacked(constant)
             values, scales = constant.real, None
-        elif scales is None and values.size == 1:
-            scales = quantization(abs(float(values.item())) / 127 or 1.0)
-            values = scales.quantize(values)
-        elif scales is None:
-            scales = self.graph.quantization[node.output]
-            values = scales.quantize(values)
+        else:
+            wanted = self.graph.quantization[node.output]
+            if values.size == 1 and (scales is None or scales.type != wanted.type):
+                value = constant.real
+                scales = quantization(abs(float(value.item())) / wanted.limits[1] or 1.0, type=wanted.type)
+                values = scales.quantize(value)
+            elif scales is None or scales.type != wanted.type:
+                largest = float(np.abs(constant.real).max()) / wanted.limits[1] or 1.0
+                scales = wanted if wanted.type == INT8 else quantization(largest, type=wanted.type)
+                values = scales.quantize(constant.real)
         if self.is_last(node):
             rank = len(self.output_shape(node))
             values = values.reshape((1,) * (rank - values.ndim) + values.shape).transpose(TO_LAST[rank])
@@ -126,7 +133,7 @@ class Lowering:
         version: int = 0,
         shape: tuple[int, ...] | None = None,
     ) -> None:
-        """Append the operator that computes the node's output. By default version 2 on integers, 1 in float.
+        """Append the operator that computes the node's output, by default in the version for its numbers' type.
 
         `shape` is that of the TFLite operator's result where it has other axes than the node's.
         """
@@ -134,18 +141,15 @@ class Lowering:
         scale = self.graph.quantization.get(name)
         shape = shape or final
         made = self.file.tensor(name if shape == final else code.lower(), shape, self.graph.type(name), scale)
-        self.file.operator(code, version or self.version(node), inputs, [made], options)
+        self.file.operator(code, version or version_of(code, scale), inputs, [made], options)
         self.tensors[name] = self.reshaped(made, final)
-
-    def version(self, node: Node) -> int:
-        return 2 if self.is_integer(node) else 1
 
     def give(self, node: Node, tensor: int) -> None:
         """Let the tensor be the node's output, brought to the output's scale if it has another, or none."""
         self.tensors[node.output] = self.requantized(tensor, self.graph.quantization.get(node.output))
 
     def requantized(self, tensor: int, quantization: Quantization | None) -> int:
-        """The tensor as int8 on a scale; itself when it is on it, or when no scale is wanted.
+        """The tensor as integers on a scale; itself when it is on it, or when no scale is wanted.
 
         By way of float32, which rounds once, as onnxruntime does: QUANTIZE from int8 to int8 multiplies with few bits
         in XNNPACK and is off by one in 2% of all numbers.
@@ -155,13 +159,28 @@ class Lowering:
             return tensor
         source = self.real(tensor) if current else tensor
         result = self.file.tensor("integer", self.file.shape(tensor), quantization=quantization)
-        self.file.operator("QUANTIZE", 1, [source], [result], schema.QuantizeOptionsT())
+        self.file.operator(
+            "QUANTIZE", version_of("QUANTIZE", quantization), [source], [result], schema.QuantizeOptionsT()
+        )
         return result
 
     def real(self, tensor: int) -> int:
-        """The int8 tensor in float32."""
+        """The integer tensor in float32."""
         result = self.file.tensor("real", self.file.shape(tensor))
-        self.file.operator("DEQUANTIZE", 2, [tensor], [result], schema.DequantizeOptionsT())
+        version = version_of("DEQUANTIZE", self.file.quantization(tensor))
+        self.file.operator("DEQUANTIZE", version, [tensor], [result], schema.DequantizeOptionsT())
+        return result
+
+    def unpacked(self, constant: Constant) -> int:
+        """A constant in float32; one that is packed by way of DEQUANTIZE, which runs once, when the file is loaded."""
+        if not constant.packed:
+            return self.file.constant(constant.name, constant.real)
+        stored = self.file.constant(f"{constant.name}_packed", constant.values, constant.quantization)
+        result = self.file.tensor(constant.name, constant.values.shape)
+        version = 3
+        if constant.quantization:
+            version = 5 if constant.quantization.scale.size > 1 else 2
+        self.file.operator("DEQUANTIZE", version, [stored], [result], schema.DequantizeOptionsT())
         return result
 
     def reshaped(self, tensor: int, shape: tuple[int, ...], name: str = "reshaped") -> int:
@@ -193,8 +212,8 @@ class Lowering:
             result = self.reshaped(source, shape, name)
         else:
             result = self.file.like(source, name, shape)
-            version = 2 if self.file.quantization(source) else 1
             inputs = [source, self.indices(order)]
+            version = version_of("TRANSPOSE", self.file.quantization(source))
             self.file.operator("TRANSPOSE", version, inputs, [result], schema.TransposeOptionsT())
         self._moved[result] = source, order
         return result

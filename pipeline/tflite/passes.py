@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-import numpy as np
+from dataclasses import replace
 
+import numpy as np
+from onnx import TensorProto
+
+from .builder import quantization
 from .graph import Constant, Graph, Node, constant
 
 FUSING = ("Conv", "Gemm", "MatMul", "Add", "Sub", "Mul", "Div")
@@ -12,7 +16,7 @@ _ALIASES = ("Identity", "Dropout")
 
 
 def fold_constants(graph: Graph) -> None:
-    """Read Constant nodes and quantized initializers; see through Identity."""
+    """Read Constant nodes, quantized initializers and packed weights; see through Identity."""
     alias: dict[str, str] = {}
     kept = []
     for node in graph.nodes:
@@ -22,11 +26,34 @@ def fold_constants(graph: Graph) -> None:
         elif node.op == "DequantizeLinear" and node.inputs[0] in graph.constants:
             integers = graph.constants[node.inputs[0]].values
             graph.constants[node.output] = Constant(node.inputs[0], integers, graph.parameters(node))
+        elif weight := _packed(graph, node):
+            graph.constants[node.output] = weight
         elif node.op in _ALIASES and node.output not in graph.outputs:
             alias[node.output] = node.inputs[0]
         else:
             kept.append(node)
     graph.nodes = kept
+
+
+def _packed(graph: Graph, node: Node) -> Constant | None:
+    """What Cast, or Mul after it, makes of a weight that is stored as float16, or as int8 with scales."""
+    source, *others = [graph.constants.get(name) for name in node.inputs] or [None]
+    if source is None:
+        return None
+    if (
+        node.op == "Cast"
+        and node.attributes["to"] == TensorProto.FLOAT
+        and source.values.dtype in (np.int8, np.float16)
+    ):
+        steps = quantization(1.0) if source.values.dtype == np.int8 else None
+        return Constant(node.output, source.values, steps, packed=True)
+    if node.op != "Mul" or not source.packed or source.quantization is None or others[0] is None:
+        return None
+    scale = others[0].real
+    along = [axis for axis, size in enumerate(scale.shape) if size > 1]
+    if len(along) > 1 or (along and scale.ndim != source.values.ndim):
+        return Constant(node.output, source.real * scale)
+    return replace(source, name=node.output, quantization=quantization(scale.ravel(), axis=sum(along)))
 
 
 def split_into_slices(graph: Graph) -> None:

@@ -80,16 +80,22 @@ def _tflite(path: Path) -> list[Layer]:
     tensors = {each["index"]: each for each in interpreter.get_tensor_details()}
     made = {index for op in interpreter._get_ops_details() for index in op["outputs"]}
     taken = {each["index"] for each in interpreter.get_input_details()}
+    packed = {
+        op["outputs"][0]: op["inputs"][0]
+        for op in interpreter._get_ops_details()
+        if op["op_name"] == "DEQUANTIZE" and op["inputs"][0] not in made | taken
+    }
     found = []
     for op in interpreter._get_ops_details():
-        if op["op_name"] == "DELEGATE":
+        if op["op_name"] == "DELEGATE" or op["outputs"][0] in packed:
             continue
-        fixed = [tensors[i] for i in op["inputs"] if i in tensors and i not in made and i not in taken]
+        held = [packed.get(i, i) for i in op["inputs"]]
+        fixed = [tensors[i] for i in held if i in tensors and i not in made and i not in taken]
         gives = tensors[op["outputs"][0]]
         weight = next((each["name"] for each in fixed if len(each["shape"]) > 1), "")
         found.append(
             Layer(
-                name=re.sub(r"_quantized$", "", weight) or gives["name"],
+                name=re.sub(r"(_quantized|_packed)$", "", weight) or gives["name"],
                 op=op["op_name"],
                 shape=tuple(int(side) for side in gives["shape"]),
                 bytes=sum(int(each["shape"].prod()) * each["dtype"]().itemsize for each in fixed),

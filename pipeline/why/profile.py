@@ -55,6 +55,10 @@ def profiled(path: str, seconds: float, work: Path) -> list[dict[str, Any]]:
     graph = onnx.load(work / "optimized.onnx", load_external_data=False).graph
     nodes = {node.name: node for node in graph.node}
     tensors = {tensor.name: tensor for tensor in graph.initializer}
+    sizes = {tensor.name: onnx.numpy_helper.to_array(tensor).nbytes for tensor in model.graph.initializer}
+    for node in model.graph.node:  # a weight that is unpacked on loading weighs what it is unpacked from
+        if node.op_type in ("Cast", "Mul") and all(name in sizes for name in node.input):
+            sizes[node.output[0]] = sum(sizes[name] for name in node.input)
     taken: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for event in events:
         if event.get("cat") == "Node" and event["name"].endswith(END):
@@ -62,7 +66,7 @@ def profiled(path: str, seconds: float, work: Path) -> list[dict[str, Any]]:
     found = []
     for name, each in taken.items():
         held = [tensors[i] for i in nodes[name].input if i in tensors] if name in nodes else []
-        size = sum(onnx.numpy_helper.to_array(tensor).nbytes for tensor in held)
+        size = sum(sizes.get(tensor.name) or onnx.numpy_helper.to_array(tensor).nbytes for tensor in held)
         found.append(_row(name, each, next((tensor.name for tensor in held if tensor.dims), ""), size))
     return found
 

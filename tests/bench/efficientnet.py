@@ -70,10 +70,10 @@ def compared(files: list[Path], examples: Dataset, folder: Path) -> dict[str, An
 def quantized(examples: Dataset, folder: Path) -> dict[str, Any]:
     """How often int8 tells as float does, of all test images and of those where float is sure of one class."""
     quantization.quantize_static(
-        folder / FLOAT, examples, folder, presets=("s8s8",), samples=SAMPLES, ranges="minmax", per_channel=True
+        folder / FLOAT, examples, folder, presets=("xnnpack",), samples=SAMPLES, ranges="minmax", per_channel=True
     )
     test = examples["test"].x
-    floats, integers = predict(folder / FLOAT, test), predict(folder / "model.s8s8.onnx", test)
+    floats, integers = predict(folder / FLOAT, test), predict(folder / "model.xnnpack.onnx", test)
     first, second = np.sort(floats, axis=1)[:, [-1, -2]].T
     same = floats.argmax(1) == integers.argmax(1)
     return {

@@ -2,7 +2,7 @@
 
 `make bench-emulate` (after `make compress RECIPE=mobilenet` and `edgepress doctor --install-emulator`) writes
 emulate.json: accuracy, how many answers are this machine's, and what a target with a budget of one point for int8 says.
-And whether a run goes red for a file that only x86 gets right: the u8s8 one with its input rounded by hand in a way
+And whether a run goes red for a file that only x86 gets right: the x86 one with its input rounded by hand in a way
 that C++ leaves open (`tests.graphs.wrapping`).
 """
 
@@ -29,8 +29,8 @@ from tests.bench import results
 FILES: dict[str, list[tuple[str, Runtime]]] = {
     "float": [("float.onnx", "onnxruntime"), ("float-tflite.tflite", "tflite-runtime")],
     "int8": [
-        ("int8.s8s8.onnx", "onnxruntime"),
-        ("int8.u8s8.onnx", "onnxruntime"),
+        ("int8.xnnpack.onnx", "onnxruntime"),
+        ("int8.x86.onnx", "onnxruntime"),
         ("int8-tflite.tflite", "litert"),
         ("int8-tflite.tflite", "tflite-runtime"),
     ],
@@ -67,7 +67,7 @@ def main() -> None:
                 row["verdict"] = _judged(report, (reference[0], stage, file), runtime, found)
                 rows.append(row)
                 print(row, flush=True)
-    only = x86_only(Path(files["int8.u8s8.onnx"][1].path))
+    only = x86_only(Path(files["int8.x86.onnx"][1].path))
     limits = {"x86_only": only, "limit": LIMIT, "reference": reference[1].scores["test"]["accuracy"]}
     print(results.write("emulate", "make bench-emulate", {"rows": rows, "emulator": emulator.versions()} | limits))
 
@@ -95,7 +95,7 @@ def _judged(
     """The status of a target's budget for accuracy: by this machine's answers, and by the board's."""
     reference, stage, file = chain
     facts: dict[str, Any] = {"name": "board", "runtime": runtime, "budgets": {"accuracy_drop": LIMIT}}
-    target = Target.model_validate(facts | {"emulate": found.cpu, "preset": "u8s8" if "u8s8" in file.path else "s8s8"})
+    target = Target.model_validate(facts | {"emulate": found.cpu, "preset": "x86" if "x86" in file.path else "xnnpack"})
     only = stage.model_copy(update={"files": [file]})
     alone = report.model_copy(update={"stages": [reference, only], "reference": reference.name, "keep": None})
     statuses = {}

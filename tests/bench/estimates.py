@@ -74,7 +74,7 @@ def _left_out(profile: target.Target, rows: list[target.Reference], times: dict[
 
 
 def _file(row: target.Reference) -> ModelFile:
-    precision = {"fp32": "float32", "int8": "s8s8"}[row.precision]
+    precision = {"fp32": "float32", "int8": "xnnpack"}[row.precision]
     name = estimate.label(row.model, row.precision)
     return ModelFile(path=name, kind="onnx", precision=precision, bytes=1, sha256="", scores={})
 

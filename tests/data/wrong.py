@@ -227,6 +227,13 @@ WRONG: dict[str, tuple[Callable[[Path], dict[str, Any]], str]] = {
         '   1 | data: {"from": "./photos", "group": "(a"}\n'
         "     |       ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^",
     ),
+    "moments of pixels to 255": (
+        _folder(normalize={"mean": [123.7], "std": [0.2]}),
+        "mine.yaml:1:7: `data`: `normalize` is of pixels from 0 to 1, whose mean and deviation are no more than that\n"
+        '   1 | data: {"from": "./photos", "normalize": {"mean": [123.7], "std": [0.2]}}\n'
+        "     |       ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^\n"
+        "     = help: numbers for pixels from 0 to 255 are divided by 255",
+    ),
     "shares": (
         _folder(split={"validation": "50%", "test": "50%"}),
         "mine.yaml:1:37: `split`: a share is more than 0%, and the two leave 10% or more to learn from\n"

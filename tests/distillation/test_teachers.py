@@ -109,13 +109,17 @@ def test_answers_that_were_put_in_place_of_others_are_refused(
         answers([fresh(tiny, few, tmp_path / "two", 2)], Schedule(), 1, 0, lying)
 
 
-@pytest.mark.parametrize("embed", [[], ["normalize", "softmax"]], ids=["plain", "all embedded"])
+@pytest.mark.parametrize(
+    ("embed", "raw"),
+    [([], False), (["normalize", "softmax"], True), (["normalize"], False)],
+    ids=["plain", "all embedded", "pixels as floats"],
+)
 def test_a_teacher_may_be_an_onnx_file(
-    tiny: zoo.Network, few: Dataset, tmp_path: Path, context: Callable[..., Context], embed: list[str]
+    tiny: zoo.Network, few: Dataset, tmp_path: Path, context: Callable[..., Context], embed: list[str], raw: bool
 ) -> None:
     torch_one = fresh(tiny, few, tmp_path / "t", 1)
     (tmp_path / "o").mkdir()
-    onnxio.export(zoo.load(torch_one.path)[0], few, tmp_path / "o" / "model.onnx", embed=embed, raw=bool(embed))
+    onnxio.export(zoo.load(torch_one.path)[0], few, tmp_path / "o" / "model.onnx", embed=embed, raw=raw)
     schedule = Schedule(shift=1)
     ((there,),), ((here,),) = (
         answers([each], schedule, 1, 0, context(few)) for each in (torch_one, Artifact("onnx", tmp_path / "o"))

@@ -71,8 +71,8 @@ STAGES = [
         ["student"],
         687_000,
         22_900_000,
-        file("s8.onnx", "s8s8", 812_000, 0.89),
-        file("q.onnx", "u8s8", 812_000, 0.899),
+        file("s8.onnx", "xnnpack", 812_000, 0.89),
+        file("q.onnx", "x86", 812_000, 0.899),
     ),
     stage(
         "a-very-long-name-of-a-stage",
@@ -80,7 +80,7 @@ STAGES = [
         ["int8"],
         687_000,
         None,
-        file("m.tflite", "s8s8", 790_000, 0.899),
+        file("m.tflite", "xnnpack", 790_000, 0.899),
     ),
 ]
 MEASURED = [

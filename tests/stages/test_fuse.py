@@ -76,7 +76,7 @@ def starts(digits: Dataset, tmp_path_factory: pytest.TempPathFactory) -> dict[st
         (root / name).mkdir()
         (root / f"{name}-scratch").mkdir()
         context = Context(
-            root / name, root / f"{name}-scratch", digits, METRICS["accuracy"], 0, root / "r.yaml", ("s8s8",),
+            root / name, root / f"{name}-scratch", digits, METRICS["accuracy"], 0, root / "r.yaml", ("xnnpack",),
             lambda done, total, words: None, lambda key, make: root,
         )  # fmt: skip
         train(**options).run(made, context)

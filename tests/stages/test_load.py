@@ -139,13 +139,14 @@ def test_an_onnx_file_is_taken_over(few: Dataset, tmp_path: Path, perform: Perfo
 
 def test_an_onnx_file_that_is_quantized_says_so(few: Dataset, tmp_path: Path, perform: Perform) -> None:
     """It would be shown as float32, and quantizing it again is refused only later."""
-    from pipeline.quantization import quantize_static
+    from pipeline.quantization import Options, quantize_static
+    from pipeline.scores import METRICS
 
     onnx.save(graphs.small(), tmp_path / "a.onnx")
     artifact, _ = perform(stage("a.onnx"), {}, few)
-    options = {"presets": ("s8s8",), "samples": 4, "ranges": "minmax", "per_channel": True}
-    quantize_static(artifact.path, few, tmp_path, **options)
-    os.rename(tmp_path / "model.s8s8.onnx", tmp_path / "q.onnx")
+    options = Options(samples=4, ranges="minmax", improve=False, keep=None)
+    quantize_static(artifact.path, few, METRICS["accuracy"], tmp_path, presets=("xnnpack",), options=options)
+    os.rename(tmp_path / "model.xnnpack.onnx", tmp_path / "q.onnx")
     _, made = perform(stage("q.onnx"), {}, few)
     assert made.notes["precision"] == "int8"
 

@@ -78,7 +78,7 @@ def feeds(model: onnx.ModelProto, count: int, seed: int = 1, ids: int = 30) -> l
 
 
 def quantized(model: onnx.ModelProto, samples: np.ndarray | list[Feed], per_channel: bool = True) -> onnx.ModelProto:
-    """QDQ int8 as the pipeline's `s8s8` preset, with ranges from samples of the one input or of all."""
+    """QDQ int8 as the pipeline's `xnnpack` preset, with ranges from samples of the one input or of all."""
     from onnxruntime import quantization as ort
 
     class Reader(ort.CalibrationDataReader):  # type: ignore[misc]

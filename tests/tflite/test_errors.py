@@ -80,7 +80,7 @@ def test_unsigned_activations() -> None:
     )
     with pytest.raises(UserError, match="quantizes to uint8") as error:
         write(model, {})
-    assert "s8s8" in error.value.problems[0].help
+    assert "xnnpack" in error.value.problems[0].help
 
 
 def test_weights_with_a_zero_point() -> None:

@@ -8,7 +8,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from ..builder import Quantization, quantization
 from ..layout import Layout
-from .dense import conv, gemm, matmul
+from .dense import conv, gemm, matmul, unmatched
 from .elementwise import (
     Lower,
     arithmetic,
@@ -63,6 +63,7 @@ OPERATORS: dict[str, Row] = {
     "DequantizeLinear": Row(dequantize, integer=False),
     "Div": Row(arithmetic("DIV", schema.DivOptionsT), integer=False),
     "Dropout": Row(same, integer=False),
+    "DynamicQuantizeLinear": Row(unmatched, integer=False),
     "Equal": Row(elementwise("EQUAL", schema.EqualOptionsT), integer=False),
     "Erf": Row(erf, integer=False),
     "Exp": Row(unary("EXP", schema.ExpOptionsT, version=1), integer=False),
@@ -80,6 +81,7 @@ OPERATORS: dict[str, Row] = {
     "Less": Row(elementwise("LESS", schema.LessOptionsT), integer=False),
     "Log": Row(unary("LOG"), integer=False),
     "MatMul": Row(matmul, PLAIN),
+    "MatMulInteger": Row(unmatched, integer=False),
     "Max": Row(chain("MAXIMUM"), integer=False),
     "MaxPool": Row(max_pool, CHANNELS),
     "Min": Row(chain("MINIMUM"), integer=False),

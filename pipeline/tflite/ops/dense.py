@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
-from ..builder import Quantization, quantization
+from ..builder import INT16, Quantization, quantization
 from ..graph import Constant, Node
 from ..layout import IMAGE
 from ..lowering import Lowering, refusal
 from ..passes import is_dense
 from .window import Window, around, image, image_shape, pad
+
+_HIGHEST_WIDE_BIAS = 2**39 - 1
+"""Accelerators add in 40 bits."""
 
 
 def activation(node: Node) -> int:
@@ -44,8 +49,11 @@ def conv(lowering: Lowering, node: Node) -> None:
     else:
         code, order, version = "CONV_2D", (0, 2, 3, 1), 1
         options = schema.Conv2DOptionsT(**common)
-    arguments = parameters(lowering, node, tensor, arrange(weight, order), lowering.optional(node, 2), outputs)
-    version = 3 if lowering.is_integer(node) else version
+        if groups == 1 and weight.name in lowering.graph.dynamic:
+            version = 5  # int8 weights, a scale for each channel; there are no fast kernels of the other kinds
+    hybrid = version == 5
+    arguments = parameters(lowering, node, tensor, arrange(weight, order), lowering.optional(node, 2), outputs, hybrid)
+    version = 0 if lowering.is_integer(node) else version
     lowering.emit(node, code, [tensor, *arguments], options, version, image_shape(lowering, node))
 
 
@@ -75,6 +83,13 @@ def matmul(lowering: Lowering, node: Node) -> None:
     lowering.give(node, result)
 
 
+def unmatched(lowering: Lowering, node: Node) -> None:
+    """Parts of a dynamically quantized product that `fuse_dynamic` has not made one of."""
+    raise refusal(
+        node, "it is not part of a product as onnxruntime's quantizer writes it", "quantize with `quantize.dynamic`"
+    )
+
+
 def _dense(lowering: Lowering, node: Node, order: tuple[int, int]) -> None:
     weight = arrange(lowering.constant(node, 1), order)
     name = node.inputs[0]
@@ -85,46 +100,84 @@ def _dense(lowering: Lowering, node: Node, order: tuple[int, int]) -> None:
     rows = math.prod(lowering.file.shape(tensor)) // inputs
     tensor = lowering.reshaped(tensor, (rows, inputs))
     options = schema.FullyConnectedOptionsT(fusedActivationFunction=activation(node))
-    # Version 4 has int8 per-channel weights right in both runtimes; from 11 on, tflite-runtime 2.14 refuses the file.
-    version = 4 if lowering.is_integer(node) else 1
     bias = lowering.optional(node, 2)
     if bias is not None and bias.values.size not in (1, outputs):
         raise refusal(node, f"its bias has the shape {list(bias.values.shape)}", "give one number for each output")
+    if weight.name in lowering.graph.dynamic and not lowering.is_integer(node):
+        _hybrid(lowering, node, tensor, weight, bias, (rows, outputs))
+        return
     arguments = parameters(lowering, node, tensor, weight, bias, outputs)
-    lowering.emit(node, "FULLY_CONNECTED", [tensor, *arguments], options, version, (rows, outputs))
+    lowering.emit(node, "FULLY_CONNECTED", [tensor, *arguments], options, shape=(rows, outputs))
+
+
+def _hybrid(
+    lowering: Lowering, node: Node, tensor: int, weight: Constant, bias: Constant | None, shape: tuple[int, int]
+) -> None:
+    """A product with int8 weights and activations quantized row by row.
+
+    With a scale for each channel it is version 12, which tflite-runtime 2.14 does not have: it loads such a file as an
+    older version and answers nonsense. So the operator has one scale, and a MUL brings every channel to its own.
+    """
+    file, scales = lowering.file, weight.quantization
+    assert scales is not None
+    whole = quantization(scales.scale.max())
+    options = schema.FullyConnectedOptionsT(asymmetricQuantizeInputs=True)
+    product = file.tensor("product", shape)
+    none = file.constant(f"{weight.name}_none", np.zeros(shape[1], np.float32))
+    stored = file.constant(weight.name, weight.values, whole)
+    file.operator("FULLY_CONNECTED", 9, [tensor, stored, none], [product], options)
+    ratio = file.constant(f"{weight.name}_ratio", np.resize(scales.scale / whole.scale, shape[1]).astype(np.float32))
+    fused = activation(node)
+    if bias is None:
+        lowering.emit(node, "MUL", [product, ratio], schema.MulOptionsT(fusedActivationFunction=fused), shape=shape)
+        return
+    scaled = file.tensor("scaled", shape)
+    file.operator("MUL", 1, [product, ratio], [scaled], schema.MulOptionsT())
+    added = file.constant(bias.name, np.resize(bias.real, shape[1]).astype(np.float32))
+    lowering.emit(node, "ADD", [scaled, added], schema.AddOptionsT(fusedActivationFunction=fused), shape=shape)
 
 
 def arrange(weight: Constant, order: tuple[int, ...]) -> Constant:
     """The weight with its axes in another order, scales along with them."""
     moved = weight.quantization
     if moved:
-        moved = Quantization(moved.scale, moved.zero_point, order.index(moved.axis))
-    return Constant(weight.name, np.ascontiguousarray(weight.values.transpose(order)), moved)
+        moved = replace(moved, axis=order.index(moved.axis))
+    return replace(weight, values=np.ascontiguousarray(weight.values.transpose(order)), quantization=moved)
 
 
 def as_image(weight: Constant) -> Constant:
     """The weight (O, I, H, W), or (O, I, K) as kernels of one row."""
     outputs, inputs, *kernel = weight.values.shape
     row = [1] * (IMAGE - 2 - len(kernel))
-    return Constant(weight.name, weight.values.reshape(outputs, inputs, *row, *kernel), weight.quantization)
+    return replace(weight, values=weight.values.reshape(outputs, inputs, *row, *kernel))
 
 
 def as_flattened(weight: Constant, shape: tuple[int, ...]) -> Constant:
     """The matrix (outputs, channels · pixels) for rows that were flattened with channels last."""
     outputs = weight.values.shape[0]
     columns = np.moveaxis(weight.values.reshape(outputs, *shape[1:]), 1, -1).reshape(outputs, -1)
-    return Constant(weight.name, np.ascontiguousarray(columns), weight.quantization)
+    return replace(weight, values=np.ascontiguousarray(columns))
 
 
 def parameters(
-    lowering: Lowering, node: Node, tensor: int, weight: Constant, bias: Constant | None, outputs: int
+    lowering: Lowering,
+    node: Node,
+    tensor: int,
+    weight: Constant,
+    bias: Constant | None,
+    outputs: int,
+    hybrid: bool = False,
 ) -> list[int]:
-    """The weight and bias tensors. On integers a bias counts in steps of the input's scale times the weight's."""
+    """The weight and bias tensors. On integers a bias counts in steps of the input's scale times the weight's.
+
+    A `hybrid` operator takes a packed weight as it is.
+    """
     file = lowering.file
     name = bias.name if bias else f"{weight.name}_bias"
     if not lowering.is_integer(node):
         values = np.resize(bias.real, outputs) if bias else np.zeros(outputs)
-        return [file.constant(weight.name, weight.real), file.constant(name, values.astype(np.float32))]
+        stored = file.constant(weight.name, weight.values, weight.quantization) if hybrid else lowering.unpacked(weight)
+        return [stored, file.constant(name, values.astype(np.float32))]
     source, scales = file.quantization(tensor), weight.quantization
     if scales is None or scales.zero_point.any():
         raise refusal(node, "its weights are not symmetric int8", "quantize with `WeightSymmetric` and int8 weights")
@@ -132,16 +185,21 @@ def parameters(
     steps = quantization(source.scale * scales.scale)
     return [
         file.constant(weight.name, weight.values, scales),
-        file.constant(name, _bias_steps(bias, steps, outputs), steps),
+        file.constant(name, _bias_steps(bias, steps, outputs, bias_type(source)), steps),
     ]
 
 
-def _bias_steps(bias: Constant | None, steps: Quantization, outputs: int) -> NDArray[np.int32]:
+def bias_type(source: Quantization) -> np.dtype[Any]:
+    """Of the integers that sums of products of this input and int8 weights start from."""
+    return np.dtype(np.int64) if source.type == INT16 else np.dtype(np.int32)
+
+
+def _bias_steps(bias: Constant | None, steps: Quantization, outputs: int, dtype: np.dtype[Any]) -> NDArray[Any]:
     if bias is None:
-        return np.zeros(outputs, np.int32)
+        return np.zeros(outputs, dtype)
     if bias.quantization and np.allclose(bias.quantization.scale, steps.scale, rtol=1e-5, atol=0):
-        return bias.values.astype(np.int32).reshape(-1)
-    limits = np.iinfo(np.int32)
+        return bias.values.astype(dtype).reshape(-1)
+    highest = np.iinfo(np.int32).max if dtype == np.int32 else _HIGHEST_WIDE_BIAS
     exact = np.rint(np.resize(bias.real, outputs).astype(np.float64) / steps.scale)
-    clipped: NDArray[np.int32] = np.clip(exact, limits.min, limits.max).astype(np.int32)
+    clipped: NDArray[Any] = np.clip(exact, -highest, highest).astype(dtype)
     return clipped

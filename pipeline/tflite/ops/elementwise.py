@@ -10,9 +10,11 @@ import onnx
 from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
+from ..builder import INT16
 from ..graph import Node, narrow
 from ..lowering import Lowering, refusal
 from ..passes import FUSED
+from ..versions import version as version_of
 from .dense import activation
 
 Lower = Callable[[Lowering, Node], None]
@@ -23,7 +25,11 @@ def arithmetic(code: str, options: type[Any]) -> Lower:
 
     def lower(lowering: Lowering, node: Node) -> None:
         inputs = [lowering.operand(node, position) for position in range(2)]
-        lowering.emit(node, code, inputs, options(fusedActivationFunction=activation(node)))
+        made = options(fusedActivationFunction=activation(node))
+        scale = lowering.graph.quantization.get(node.output)
+        if scale and scale.type == INT16 and code in ("ADD", "SUB"):
+            made.potScaleInt16 = False
+        lowering.emit(node, code, inputs, made)
 
     return lower
 
@@ -76,7 +82,8 @@ def softmax(lowering: Lowering, node: Node) -> None:
     result = lowering.file.tensor(
         "softmax", lowering.file.shape(source), quantization=lowering.graph.quantization.get(node.output)
     )
-    lowering.file.operator("SOFTMAX", lowering.version(node), [source], [result], options)
+    version = version_of("SOFTMAX", lowering.file.quantization(result))
+    lowering.file.operator("SOFTMAX", version, [source], [result], options)
     lowering.give(node, lowering.transposed(result, tuple(int(each) for each in np.argsort(order))))
 
 
@@ -90,7 +97,8 @@ def clip(lowering: Lowering, node: Node) -> None:
     if wanted is None and (low, high) in FUSED:
         lowering.emit(node, FUSED[low, high], [tensor])
         return
-    for code, bound, end in (("MAXIMUM", low, -128), ("MINIMUM", high, 127)):
+    ends = wanted.limits if wanted else (0, 0)
+    for code, bound, end in (("MAXIMUM", low, ends[0]), ("MINIMUM", high, ends[1])):
         if np.isfinite(bound) and not (wanted and wanted.quantize(np.array(bound)) == end):
             tensor = _with(lowering, tensor, code, np.array([bound]), schema.MaximumMinimumOptionsT())
     lowering.tensors[node.output] = tensor
@@ -116,11 +124,13 @@ def batch_norm(lowering: Lowering, node: Node) -> None:
 
 
 def quantize(lowering: Lowering, node: Node) -> None:
-    lowering.emit(node, "QUANTIZE", [lowering.input(node)], schema.QuantizeOptionsT(), version=1)
+    lowering.emit(node, "QUANTIZE", [lowering.input(node)], schema.QuantizeOptionsT())
 
 
 def dequantize(lowering: Lowering, node: Node) -> None:
-    lowering.emit(node, "DEQUANTIZE", [lowering.input(node)], schema.DequantizeOptionsT(), version=2)
+    source = lowering.input(node)
+    version = version_of("DEQUANTIZE", lowering.file.quantization(source))
+    lowering.emit(node, "DEQUANTIZE", [source], schema.DequantizeOptionsT(), version)
 
 
 def cast(lowering: Lowering, node: Node) -> None:
@@ -140,5 +150,5 @@ def _with(lowering: Lowering, tensor: int, code: str, values: NDArray[Any], opti
     stored = scale.quantize(values) if scale else values.astype(np.float32)
     constant = lowering.file.constant(f"{code.lower()}_by", stored, scale)
     result = lowering.file.like(tensor, code.lower())
-    lowering.file.operator(code, 2 if scale else 1, [tensor, constant], [result], options)
+    lowering.file.operator(code, version_of(code, scale), [tensor, constant], [result], options)
     return result

@@ -11,6 +11,8 @@ from ..builder import Quantization, quantization
 from ..graph import Node
 from ..layout import IMAGE, TO_LAST
 from ..lowering import Lowering, refusal
+from ..versions import version as version_of
+from .dense import bias_type
 from .window import Window, around, image, image_shape, pad
 
 _ONE = 64
@@ -45,7 +47,7 @@ def average_pool(lowering: Lowering, node: Node) -> None:
 
 
 def _average_exactly(lowering: Lowering, node: Node, tensor: int, window: Window) -> None:
-    """The mean of int8 as a depthwise convolution of ones.
+    """The mean of integers as a depthwise convolution of ones.
 
     The int8 kernel of AVERAGE_POOL_2D rounds halves away from zero, and of four integers every fourth mean is a half; a
     convolution rounds as onnxruntime does, and brings the result to another scale in the same rounding. Windows that
@@ -63,10 +65,10 @@ def _average_exactly(lowering: Lowering, node: Node, tensor: int, window: Window
     arguments = [
         lowering.file.constant(f"{node.output}_ones", np.full((1, height, width, channels), _ONE, np.int8), weights),
         lowering.file.constant(
-            f"{node.output}_zeros", np.zeros(channels, np.int32), quantization(source.scale * weights.scale)
+            f"{node.output}_zeros", np.zeros(channels, bias_type(source)), quantization(source.scale * weights.scale)
         ),
     ]
-    lowering.emit(node, "DEPTHWISE_CONV_2D", [tensor, *arguments], options, 3, image_shape(lowering, node))
+    lowering.emit(node, "DEPTHWISE_CONV_2D", [tensor, *arguments], options, shape=image_shape(lowering, node))
 
 
 def global_average(lowering: Lowering, node: Node) -> None:
@@ -158,5 +160,5 @@ def _pool(lowering: Lowering, node: Node, code: str, tensor: int, window: Window
         filterHeight=window.kernel[0],
         filterWidth=window.kernel[1],
     )
-    lowering.file.operator(code, 2 if scale else 1, [tensor], [result], options)
+    lowering.file.operator(code, version_of(code, scale), [tensor], [result], options)
     lowering.give(node, lowering.reshaped(result, lowering.file_shape(node.output)))

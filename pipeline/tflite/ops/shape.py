@@ -10,6 +10,7 @@ from ai_edge_litert import schema_py_generated as schema
 from ..graph import Node, narrow
 from ..layout import TO_FIRST, TO_LAST
 from ..lowering import Lowering, refusal
+from ..versions import version as version_of
 from .window import pad as pad_tensor
 
 
@@ -83,7 +84,7 @@ def slice_(lowering: Lowering, node: Node) -> None:
     source = lowering.input(node)
     result = lowering.file.like(source, node.output, lowering.file_shape(node.output))
     arguments = [source, *(lowering.indices(each) for each in bounds)]
-    version = 2 if lowering.file.quantization(source) else 1
+    version = version_of("STRIDED_SLICE", lowering.file.quantization(source))
     lowering.file.operator("STRIDED_SLICE", version, arguments, [result], schema.StridedSliceOptionsT())
     lowering.give(node, result)
 
@@ -98,6 +99,8 @@ def gather(lowering: Lowering, node: Node) -> None:
     axis = node.attributes.get("axis", 0) % len(lowering.shape(node))
     if table not in constants:
         data = lowering.input(node, last=False)
+    elif constants[table].packed:
+        data = lowering.unpacked(constants[table])
     elif scale:
         data = lowering.file.constant(constants[table].name, scale.quantize(constants[table].real), scale)
     else:
@@ -111,10 +114,10 @@ def gather(lowering: Lowering, node: Node) -> None:
     else:
         chosen = lowering.input(node, 1, last=False)
     result = lowering.file.like(data, node.output, lowering.output_shape(node))
-    integer = lowering.file.quantization(data) is not None
+    stored_as = lowering.file.quantization(data)
     options = schema.GatherOptionsT(axis=axis)
-    lowering.file.operator("GATHER", 2 if integer else 1, [data, chosen], [result], options)
-    if integer and scale is None:
+    lowering.file.operator("GATHER", version_of("GATHER", stored_as), [data, chosen], [result], options)
+    if stored_as and scale is None:
         result = lowering.real(result)
     lowering.give(node, result)
 

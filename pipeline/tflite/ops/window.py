@@ -11,6 +11,7 @@ from ai_edge_litert import schema_py_generated as schema
 from ..graph import Node
 from ..layout import IMAGE, SIGNAL
 from ..lowering import Lowering, refusal
+from ..versions import version as version_of
 
 Pads = list[tuple[int, int]]
 
@@ -87,13 +88,16 @@ def pad(lowering: Lowering, tensor: int, pads: Pads, lowest: bool = False) -> in
     shape = tuple(size + sum(each) for size, each in zip(lowering.file.shape(tensor), pads, strict=True))
     result = lowering.file.like(tensor, "padded", shape)
     widths = lowering.indices(pads)
-    version = 2 if quantization else 1
     if not lowest:
-        lowering.file.operator("PAD", version, [tensor, widths], [result], schema.PadOptionsT())
+        lowering.file.operator("PAD", version_of("PAD", quantization), [tensor, widths], [result], schema.PadOptionsT())
         return result
-    value: Any = np.array([-128], np.int8) if quantization else np.array([-np.inf], np.float32)
+    value: Any = (
+        np.array(quantization.limits[:1], quantization.type) if quantization else np.array([-np.inf], np.float32)
+    )
     filler = lowering.file.constant("lowest", value, quantization)
-    lowering.file.operator("PADV2", version, [tensor, widths, filler], [result], schema.PadV2OptionsT())
+    lowering.file.operator(
+        "PADV2", version_of("PADV2", quantization), [tensor, widths, filler], [result], schema.PadV2OptionsT()
+    )
     return result
 
 

@@ -1,0 +1,67 @@
+"""How often an activation takes which values: bins around zero that are merged in pairs when a value lies beyond them.
+
+A bin's width is a power of two, so that merging two gives what counting in wider bins would have given, exactly: the
+order of the examples does not matter, and nothing has to be counted twice.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+HALF = 4096
+"""Bins on each side of zero; at least half of them lie below the largest absolute value."""
+VALUES = 16_384
+"""Values of an activation that are counted of one example, where it has more."""
+_SMALLEST = -100
+"""Exponent of two of the narrowest histogram; 1 over its bins' width is still a float32."""
+
+
+class Histogram:
+    """Exact `low` and `high`, and `counts` int64 (2 · HALF,) of values in bins of `width`, from −HALF · width."""
+
+    def __init__(self) -> None:
+        self.low, self.high = math.inf, -math.inf
+        self.exponent: int | None = None
+        self.counts = np.zeros(2 * HALF, np.int64)
+
+    @property
+    def width(self) -> float:
+        return math.ldexp(1.0, (self.exponent or 0)) / HALF
+
+    @property
+    def seen(self) -> bool:
+        """Whether there was a value at all; an activation may be empty."""
+        return self.low <= self.high
+
+    @property
+    def edges(self) -> np.ndarray:
+        """Where the bins begin and end, (2 · HALF + 1,)."""
+        found: np.ndarray = np.arange(-HALF, HALF + 1) * self.width
+        return found
+
+    def widen(self, low: float, high: float) -> None:
+        """Take in the lowest and highest value of an example."""
+        self.low, self.high = min(self.low, low), max(self.high, high)
+        largest = max(-low, high)
+        needed = max(_SMALLEST, math.frexp(largest)[1]) if largest else _SMALLEST
+        if self.exponent is None:
+            self.exponent = needed
+        while self.exponent < needed:
+            pairs = self.counts.reshape(-1, 2).sum(1)
+            self.counts[:] = 0
+            self.counts[HALF // 2 : HALF // 2 + HALF] = pairs
+            self.exponent += 1
+
+    def count(self, values: np.ndarray, turn: int) -> None:
+        """Count values that `widen` knows of: all, or `VALUES` of them spread evenly, others at the next turn."""
+        flat = values.reshape(-1)
+        step = -(-flat.size // VALUES)
+        # No common divisor with the last axis: it may be the channels', and each is to be met.
+        while step > 1 and math.gcd(step, values.shape[-1]) > 1:
+            step += 1
+        scaled = flat[turn % step :: step].astype(np.float32) * np.float32(1 / self.width)
+        bins = np.floor(scaled, out=scaled).astype(np.int64)
+        bins += HALF
+        self.counts += np.bincount(bins, minlength=2 * HALF)

@@ -1,0 +1,199 @@
+"""Integers in an ONNX graph that keep its answers and are faster, as far as they can be both."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import onnx
+
+from .. import calibration, metadata
+from ..calibration.examples import prepared as examples
+from ..errors import UserError
+from ..onnxio import quantized, write
+from ..presets import INT16, PRESETS, Preset, PresetName
+from . import fallback, ladder, speed
+from .evidence import Columns, Evidence
+from .plan import Plan, prepared, quiet, written
+from .unsigned import WEIGHTED, unsigned
+from .whole import whole
+
+if TYPE_CHECKING:
+    from ..data import Dataset
+    from ..scores import Metric
+
+__all__ = ["Options", "likelihoods", "quantize_dynamic", "quantize_int16", "quantize_static", "signed", "unsigned"]
+
+HELD = 512
+"""Validation examples, beside those that ranges come from, that decide what is kept."""
+LEAST_HELD = 0.25
+"""Of the examples, where there are too few for both."""
+
+Say = Callable[[int, int, str], None]
+
+
+@dataclass(frozen=True)
+class Options:
+    """As `stages.quantize.QuantizeStatic` has them. `host` is the preset of this machine, on which times count."""
+
+    samples: int = 256
+    ranges: str = "auto"
+    per_channel: bool = True
+    improve: bool = True
+    keep: float | None = 1.0
+    faster: bool = True
+    host: PresetName | None = None
+
+
+def quantize_static(
+    source: Path,
+    data: Dataset,
+    metric: Metric,
+    folder: Path,
+    *,
+    presets: tuple[PresetName, ...],
+    options: Options,
+    floor: float | None = None,
+    say: Say = lambda done, total, words: None,
+) -> tuple[dict[str, str], dict[str, Any]]:
+    """Quantize `source` by its answers to validation examples; preset → file name in `folder`, and what was decided.
+
+    `xnnpack` is always written, since TFLite is made from it; the order is that of `presets`. `floor` is the goodness
+    on validation (see `Metric.goodness`) that the recipe wants, as far as the float model has it.
+    Raises: UserError for a graph that is quantized already, and for examples that it cannot be calibrated with.
+    """
+    model = _float_model(source)
+    contract = metadata.read_onnx(model)
+    rows, held = divided(len(data["validation"].y), options.samples)
+    seen, warnings = examples(contract, data, rows)
+    graph = prepared(model)
+    evidence = Evidence(graph, seen, metadata.ready(contract, data, data["validation"].x[held]))
+    _check(evidence)
+    plan = Plan(graph, {}, options.per_channel, frozenset(likelihoods(graph.graph)))
+    plan, steps = ladder.climbed(plan, evidence, options.ranges, say, improve=options.improve)
+    notes: dict[str, Any] = {"ladder": steps, **({"warnings": warnings} if warnings else {})}
+
+    y = data["validation"].y[held]
+    if options.keep is not None and data.labelled:
+
+        def worth(answers: np.ndarray) -> float:
+            return metric.goodness(metadata.told(answers, contract, data), y)
+
+        least = worth(evidence.expected) - options.keep
+        least = max(least, min(floor, worth(evidence.expected))) if floor is not None else least
+        plan, restored = fallback.restored(plan, evidence, worth, least, say, PRESETS[options.host or "xnnpack"])
+        if restored:
+            notes["float"] = restored
+
+    files: dict[str, str] = {}
+    every: dict[PresetName, None] = dict.fromkeys((*presets, "xnnpack"))
+    for preset in every:
+        mine = plan
+        if options.faster and preset == options.host:
+            mine, notes["speed"] = speed.faster(plan, PRESETS[preset], say)
+        made = written(mine, PRESETS[preset])
+        metadata.embed(made, contract)
+        files[preset] = f"model.{preset}.onnx"
+        onnx.checker.check_model(made)
+        (folder / files[preset]).write_bytes((whole(made) if PRESETS[preset].whole else made).SerializeToString())
+    return files, notes
+
+
+def quantize_int16(source: Path, data: Dataset, path: Path, *, samples: int) -> None:
+    """Quantize `source` with int16 activations, on ranges around 0 of the first `samples` validation examples."""
+    model = _float_model(source)
+    contract = metadata.read_onnx(model)
+    count = len(data["validation"].y)
+    seen, _ = examples(contract, data, spread(count, samples))
+    graph = prepared(model)
+    found = calibration.ranges(graph, seen, methods=("minmax",))["minmax"]
+    made = written(Plan(graph, found), INT16)
+    metadata.embed(made, contract)
+    write(made, path)
+
+
+def signed(
+    source: Path,
+    inputs: np.ndarray | Columns,
+    *,
+    ranges: str = "minmax",
+    per_channel: bool = True,
+    preset: Preset = PRESETS["xnnpack"],
+) -> onnx.ModelProto:
+    """The float graph of `source` in QDQ form, int8 everywhere, with ranges from `inputs`, as `predict` takes them."""
+    columns = inputs if isinstance(inputs, tuple) else (inputs,)
+    graph = prepared(onnx.load(source))
+    found = calibration.ranges(graph, columns, methods=(ranges,))[ranges]
+    return written(Plan(graph, found, per_channel, frozenset(likelihoods(graph.graph))), preset)
+
+
+def likelihoods(graph: onnx.GraphProto) -> list[str]:
+    """The nodes between a softmax or sigmoid and the logarithm of what is made of it, which must stay float.
+
+    A step of an 8-bit probability is 1/256: everything less likely becomes 0, and its logarithm −∞.
+    """
+    makers = {name: node for node in graph.node for name in node.output}
+    found: dict[str, onnx.NodeProto] = {}
+    waiting = [node for node in graph.node if node.op_type == "Log"]
+    while waiting:
+        node = waiting.pop()
+        if node.name in found or node.op_type in WEIGHTED:
+            continue
+        found[node.name] = node
+        if node.op_type not in ("Softmax", "Sigmoid"):
+            waiting += [makers[name] for name in node.input if name in makers]
+    return list(found)
+
+
+def quantize_dynamic(source: Path, path: Path, *, per_channel: bool) -> None:
+    """Quantize the weights of matrix products in `source`; convolutions stay float, for which runtimes are fast."""
+    from onnxruntime import quantization as ort
+
+    model = _float_model(source)
+    if not any(node.op_type in ("Gemm", "MatMul") for node in model.graph.node):
+        raise UserError("this graph has no matrix product to quantize", "use `quantize.static`")
+    with quiet(), tempfile.TemporaryDirectory() as work:
+        made = Path(work, "quantized.onnx")
+        ort.quantize_dynamic(
+            str(source), str(made), op_types_to_quantize=["MatMul", "Gemm"], per_channel=per_channel,
+            weight_type=ort.QuantType.QInt8,
+        )  # fmt: skip
+        dynamic = onnx.load(made)
+    metadata.embed(dynamic, metadata.read_onnx(model))
+    path.write_bytes(dynamic.SerializeToString())
+
+
+def _float_model(source: Path) -> onnx.ModelProto:
+    model = onnx.load(source)
+    if quantized(model):
+        raise UserError("this graph is quantized already", "quantize the float model: `input: NAME OF ITS STAGE`")
+    return model
+
+
+def divided(count: int, samples: int) -> tuple[np.ndarray, np.ndarray]:
+    """Of `count` validation examples the rows that ranges come from and those that decide: others, of which there are
+    some. Both spread evenly over the split, which may be sorted by class."""
+    if count < 2:
+        raise UserError(
+            f"there are {count} validation examples, and quantizing takes two at least: one for ranges, one to decide",
+            "give the data set a larger `split: {validation: …}`",
+        )
+    seen = spread(count, min(samples, max(1, int(count * (1 - LEAST_HELD)))))
+    rest = np.setdiff1d(np.arange(count), seen)
+    return seen, rest[spread(len(rest), HELD)]
+
+
+def spread(count: int, most: int) -> np.ndarray:
+    """Up to `most` rows of `count`, evenly."""
+    return np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(np.int64))
+
+
+def _check(evidence: Evidence) -> None:
+    if not all(np.isfinite(each).all() for each in (*evidence.held, *next(iter(evidence.seen)))):
+        raise UserError("the validation examples hold values that are not numbers")
+    if not np.isfinite(evidence.expected).all():
+        raise UserError("the float model's answers to the validation examples are not numbers")

@@ -1,0 +1,74 @@
+"""Integers from the input to the output: what the contract says is all that it takes to use the file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from pipeline import metadata
+from pipeline.adopt import adopt
+from pipeline.data import Dataset
+from pipeline.errors import UserError
+from pipeline.predict import predict
+from pipeline.quantization import Options, quantize_static
+from pipeline.quantization.whole import whole
+from pipeline.scores import METRICS
+from pipeline.tflite import read_metadata, write
+from tests import graphs
+
+
+@pytest.fixture
+def files(few: Dataset, tmp_path: Path) -> dict[str, Path]:
+    onnx.save(graphs.small(), tmp_path / "g.onnx")
+    adopt(tmp_path / "g.onnx", few, tmp_path / "model.onnx")
+    options = Options(samples=32, ranges="minmax", improve=False, keep=None)
+    presets = ("xnnpack", "integer-only")
+    made, _ = quantize_static(
+        tmp_path / "model.onnx", few, METRICS["accuracy"], tmp_path, presets=presets, options=options
+    )
+    return {name: tmp_path / file for name, file in made.items()}
+
+
+def test_the_same_answers_from_integers_to_integers(files: dict[str, Path], few: Dataset) -> None:
+    raw = few["test"].x[:24]
+    answers = {}
+    for name, path in files.items():
+        contract = metadata.read(path)
+        columns = metadata.ready(contract, few, raw)
+        answers[name] = metadata.told(predict(path, columns), contract, few)
+    assert columns[0].dtype == np.int8
+    np.testing.assert_allclose(answers["integer-only"], answers["xnnpack"], atol=1e-5)
+
+
+def test_nothing_in_the_file_is_float_but_scales(files: dict[str, Path]) -> None:
+    model = onnx.load(files["integer-only"])
+    ends = [*model.graph.input, *model.graph.output]
+    assert {value.type.tensor_type.elem_type for value in ends} == {onnx.TensorProto.INT8}
+    contract = metadata.read(files["integer-only"])
+    assert contract["inputs"][0]["dtype"] == contract["output"]["dtype"] == "int8"
+
+
+def test_tflite_made_of_it_takes_int8_and_says_so(files: dict[str, Path], few: Dataset, tmp_path: Path) -> None:
+    model = onnx.load(files["integer-only"])
+    (tmp_path / "m.tflite").write_bytes(write(model, metadata.for_tflite(metadata.read_onnx(model), ["x"])))
+    contract = read_metadata((tmp_path / "m.tflite").read_bytes())
+    columns = metadata.ready(contract, few, few["test"].x[:24])
+    assert columns[0].dtype == np.int8
+    expected = predict(files["integer-only"], columns)
+    for runtime in ("litert", "tflite-runtime"):
+        found = predict(tmp_path / "m.tflite", columns, runtime)
+        assert np.abs(found - expected).max() <= 1
+
+
+def test_an_output_that_is_made_in_float_is_refused(files: dict[str, Path]) -> None:
+    model = onnx.load(files["xnnpack"])
+    last = model.graph.node[-1]
+    assert last.op_type == "DequantizeLinear"
+    name = last.output[0]
+    last.output[0] = "logits"
+    model.graph.node.append(onnx.helper.make_node("Softmax", ["logits"], [name], "softmax"))
+    with pytest.raises(UserError, match="made in float by Softmax"):
+        whole(model)
