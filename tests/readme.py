@@ -268,28 +268,41 @@ def quant() -> str:
     """What int8 costs and saves on each float model, by quantizer; ours last."""
     found = results.read("quant")
     methods = [each for name in QUANTIZERS for each in (name, f"{name}, best")]
-    lines = ["| points lost · time | float | " + " | ".join([*methods, "**edgepress**", "**its TFLite**"]) + " |"]
+    lines = [
+        "| points lost · time · size | float | " + " | ".join([*methods, "**edgepress**", "**its TFLite**"]) + " |"
+    ]
     lines.append("|---" * (len(methods) + 4) + "|")
-    for model in found["models"].values():
+    drops, tells = [], []
+    for name, model in found["models"].items():
         rows = {row["method"]: row for row in model["rows"]}
-        host = next(name for name in rows if name.startswith("edgepress"))
+        host = next(each for each in rows if each.startswith("edgepress"))
+        tells.append(min(rows["edgepress tflite"]["as_onnx"].values()))
         right = f"{rows['float']['accuracy']:.1%}" if model["labelled"] else ""
         cells = [f"{right} {rows['float']['ms']:.2f} ms".strip()]
-        cells += [_int8(rows[name]) if name in rows else "" for name in [*methods, host, "edgepress tflite"]]
+        cells += [_int8(rows[each], model) if each in rows else "" for each in [*methods, host, "edgepress tflite"]]
         lines.append(f"| {model['title']} | " + " | ".join(cells) + " |")
+        if model["labelled"]:
+            drops.append(rows[host]["drop"])
+        if name == "hard":
+            won = 1 - rows[host]["drop"] / rows["onnxruntime"]["drop"]
+            hard = f"Of what onnxruntime's default loses on scaled channels {won:.0%} is won back. "
     versions = ", ".join(f"{name} {found['peers'][name]}" for name in ("nncf", "litert-torch", "ai-edge-quantizer"))
     words = (
+        f"edgepress loses {fmean(drops):+.2f} points on average. {hard}Its TFLite tells what its ONNX tells on "
+        f"{min(tells):.1%} of the test images or more.\n\n"
         "Points of the test images lost against float, and half of their 95% interval; time over float's in the same "
-        f"runtime, one thread. Best: of the settings listed in tests/bench/quant.py, by validation. {versions}."
+        "runtime, one thread; size over float's. Best: of the settings in `tests/bench/quant.py`, by validation. The "
+        f"last two have random weights. {versions}."
     )
     return "\n".join([*lines, "", f"{words} {_stamp(found)}"]) + "\n"
 
 
-def _int8(row: dict[str, Any]) -> str:
+def _int8(row: dict[str, Any], model: dict[str, Any]) -> str:
     if "refused" in row:
         return "does not run"
     half = (row["interval"][1] - row["interval"][0]) / 2
-    return f"{row['drop']:+.2f} ±{half:.2f} · {row['ratio']:.2f}x"
+    lost = [f"{row['drop']:+.2f} ±{half:.2f}"] if model["peers"] else []
+    return " · ".join([*lost, f"{row['ratio']:.2f}x", f"{row['bytes'] / row['bytes_of_float']:.2f}x"])
 
 
 BLOCKS = {

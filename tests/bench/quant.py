@@ -285,15 +285,16 @@ def versions() -> dict[str, str]:
 
 
 def main() -> None:
-    wanted = sys.argv[1:] or list(CASES)
-    earlier = results.read("quant")["models"] if (results.FOLDER / "quant.json").is_file() else {}
-    for name in wanted:
+    for name in sys.argv[1:] or list(CASES):
         subject = Subject.of(name)
         rows = [*(theirs(subject) if subject.case.peers else []), *ours(name)]
-        facts = {"title": subject.case.title, "labelled": subject.data.labelled, "images": len(subject.data["test"].y)}
-        earlier[name] = facts | {"samples": len(subject.seen), "rows": judged(subject, rows)}
-        ordered = {each: earlier[each] for each in CASES if each in earlier}
-        print(results.write("quant", "make bench-quant", {"models": ordered, "peers": versions()}), name, flush=True)
+        facts = {
+            "title": subject.case.title, "peers": subject.case.peers, "labelled": subject.data.labelled,
+            "images": len(subject.data["test"].y), "samples": len(subject.seen), "rows": judged(subject, rows),
+        }  # fmt: skip
+        earlier = results.read("quant")["models"] if (results.FOLDER / "quant.json").is_file() else {}
+        models = {each: (earlier | {name: facts})[each] for each in CASES if each in {*earlier, name}}
+        print(results.write("quant", "make bench-quant", {"models": models, "peers": versions()}), name, flush=True)
 
 
 if __name__ == "__main__":
