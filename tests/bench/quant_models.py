@@ -140,6 +140,8 @@ CASES = {
     ),
     "sensor": Case("IMU, 1-D convolutions", _sensor),
     "hard": Case("MobileNetV2-0.5, ReLU, channels scaled apart", _hard),
-    "mobilenetv2_224": Case("MobileNetV2-1.0, 224 px", _untrained("timm/mobilenetv2_100"), peers=False),
-    "mobilenetv3_224": Case("MobileNetV3-Small-1.0, 224 px", _untrained("timm/mobilenetv3_small_100"), peers=False),
+    "mobilenetv2_224": Case("MobileNetV2-1.0, 224 px, random weights", _untrained("timm/mobilenetv2_100"), peers=False),
+    "mobilenetv3_224": Case(
+        "MobileNetV3-Small-1.0, 224 px, random weights", _untrained("timm/mobilenetv3_small_100"), peers=False
+    ),
 }
