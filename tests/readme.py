@@ -268,10 +268,8 @@ def quant() -> str:
     """What int8 costs and saves on each float model, by quantizer; ours last."""
     found = results.read("quant")
     methods = [each for name in QUANTIZERS for each in (name, f"{name}, best")]
-    lines = [
-        "| points lost · time · size | float | " + " | ".join([*methods, "**edgepress**", "**its TFLite**"]) + " |"
-    ]
-    lines.append("|---" * len(heads) + "|")
+    heads = ["points lost · time · size", "float", *methods, "**edgepress**", "**its TFLite**"]
+    lines = ["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
     drops, tells, hard = [], [], ""
     for name, model in found["models"].items():
         rows = {row["method"]: row for row in model["rows"]}
