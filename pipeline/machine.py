@@ -27,10 +27,14 @@ def machine() -> Machine:
     )
 
 
+_PRODUCTS: tuple[str, ...] = ("avx512_vnni", "avx_vnni", "asimddp", "i8mm")
+_WIDTHS: tuple[str, ...] = ("avx512f", "avx2", "asimd")
+
+
 def instructions(machine: Machine) -> list[str]:
     """The 8-bit dot products that a processor has, on which the answers of integers depend; without any, its widest."""
-    named = [name for name in ("avx512_vnni", "avx_vnni", "asimddp", "i8mm") if name in machine.features]
-    return named or [name for name in ("avx512f", "avx2", "asimd") if name in machine.features][:1]
+    products = [name for name in machine.features if name in _PRODUCTS]
+    return products or [name for name in machine.features if name in _WIDTHS][:1]
 
 
 def versions(distributions: Iterable[str]) -> dict[str, str]:

@@ -23,34 +23,47 @@ _AXES = {"Conv": (0,), "ConvTranspose": (1,), "Gather": (0,), "GRU": (0, 1), "LS
 """Operators with weights and the axes of those that run over outputs; see `_axes` for matrix products."""
 
 
-def weights_only(model: onnx.ModelProto, nodes: Collection[str] | None = None) -> onnx.ModelProto:
+def weights_only(model: onnx.ModelProto, nodes: Collection[str] | None = None, half: float = 0.0) -> onnx.ModelProto:
     """The graph with constant weights as symmetric int8, one scale for each output channel: a quarter of the bytes.
 
     Weights of Conv, ConvTranspose, Gemm, MatMul, Gather, GRU, LSTM and RNN; with `nodes`, of those so named. Biases
     and weights too small to gain stay as they are, and so does all that the graph computes. Who else reads a stored
     weight reads the same rounded numbers. A graph without such weights comes back unchanged.
+
+    `half` leaves the smallest weights, and the biases, in float16, as long as it takes no more than this share of bytes
+    on top: what rounding a weight does to the answers has little to do with how many numbers it has.
     """
     made, graph = _copied(model)
     axes: dict[str, tuple[int, ...]] = {}
+    read: set[str] = set()
     for node in graph.node:
         if nodes is None or node.name in nodes:
-            for position in (0, 1, 2):
-                if position < len(node.input) and (found := _axes(node, position)):
-                    axes.setdefault(node.input[position], found)
-    unpacking: list[onnx.NodeProto] = []
-    for tensor in _floats(graph):
+            found = {name: along for i, name in enumerate(node.input) if (along := _axes(node, i))}
+            axes = found | axes
+            read |= set(node.input) if found else set()
+    floats = [tensor for tensor in _floats(graph) if tensor.name in read]
+    rounded: list[tuple[onnx.TensorProto, NDArray[np.int8], NDArray[np.float32]]] = []
+    for tensor in floats:
         real = numpy_helper.to_array(tensor)
         if tensor.name not in axes or real.ndim < 2 or not np.isfinite(real).all():
             continue
         kept = {axis % real.ndim for axis in axes[tensor.name]}
         integers, scale = _rounded(real, tuple(set(range(real.ndim)) - kept))
-        if real.nbytes - integers.nbytes - scale.nbytes < _LEAST:
+        if real.nbytes - integers.nbytes - scale.nbytes >= _LEAST:
+            rounded.append((tensor, integers, scale))
+    unpacking: list[onnx.NodeProto] = []
+    left = half * sum(integers.nbytes + scale.nbytes for _, integers, scale in rounded)
+    for tensor, integers, scale in sorted(rounded, key=lambda each: each[1].size):
+        left -= integers.nbytes - scale.nbytes
+        if half and left >= 0:
             continue
         name, cast, by = (f"{tensor.name}_{word}" for word in ("int8", "cast", "scale"))
         unpacking.append(helper.make_node("Cast", [name], [cast], cast, to=TensorProto.FLOAT))
         unpacking.append(helper.make_node("Mul", [cast, by], [tensor.name], f"{tensor.name}_real"))
         graph.initializer.append(numpy_helper.from_array(scale, by))
         tensor.CopyFrom(numpy_helper.from_array(integers, name))
+    if half:
+        unpacking += _halved([tensor for tensor in floats if tensor.data_type == TensorProto.FLOAT])
     return _begun_with(made, unpacking)
 
 
@@ -60,15 +73,20 @@ def float16(model: onnx.ModelProto) -> onnx.ModelProto:
     Constants too small to gain stay as they are, and those with numbers beyond ±65504, which float16 does not have.
     """
     made, graph = _copied(model)
-    unpacking: list[onnx.NodeProto] = []
-    for tensor in _floats(graph):
+    return _begun_with(made, _halved(_floats(graph)))
+
+
+def _halved(tensors: list[onnx.TensorProto]) -> list[onnx.NodeProto]:
+    """Make initializers float16 where it gains and fits; the nodes that bring them back."""
+    made = []
+    for tensor in tensors:
         real = numpy_helper.to_array(tensor)
         if real.nbytes // 2 < _LEAST or not _fits(real):
             continue
         name = f"{tensor.name}_float16"
-        unpacking.append(helper.make_node("Cast", [name], [tensor.name], f"{tensor.name}_real", to=TensorProto.FLOAT))
+        made.append(helper.make_node("Cast", [name], [tensor.name], f"{tensor.name}_real", to=TensorProto.FLOAT))
         tensor.CopyFrom(numpy_helper.from_array(real.astype(np.float16), name))
-    return _begun_with(made, unpacking)
+    return made
 
 
 def whole_float16(model: onnx.ModelProto) -> onnx.ModelProto:

@@ -311,8 +311,51 @@ def coverage() -> str:
     return "\n".join([*lines, "", _stamp(found)]) + "\n"
 
 
+QUANTIZERS = ["onnxruntime", "NNCF", "litert-torch"]
+
+
+def quant() -> str:
+    """What int8 costs and saves on each float model, by quantizer; ours last."""
+    found = results.read("quant")
+    methods = [each for name in QUANTIZERS for each in (name, f"{name}, best")]
+    heads = ["points lost · time · size", "float", *methods, "**edgepress**", "**its TFLite**"]
+    lines = ["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
+    drops, tells, hard = [], [], ""
+    for name, model in found["models"].items():
+        rows = {row["method"]: row for row in model["rows"]}
+        host = next(each for each in rows if each.startswith("edgepress"))
+        tells.append(rows["edgepress tflite"]["as_onnx"]["edgepress xnnpack"])
+        right = f"{rows['float']['accuracy']:.1%}" if model["labelled"] else ""
+        cells = [f"{right} {rows['float']['ms']:.2f} ms".strip()]
+        cells += [_int8(rows[each], model) if each in rows else "" for each in [*methods, host, "edgepress tflite"]]
+        lines.append(f"| {model['title']} | " + " | ".join(cells) + " |")
+        if model["labelled"]:
+            drops.append(rows[host]["drop"])
+        if name == "hard":
+            won = 1 - rows[host]["drop"] / rows["onnxruntime"]["drop"]
+            hard = f"Of what onnxruntime's default loses on scaled channels {won:.0%} is won back. "
+    versions = ", ".join(f"{name} {found['peers'][name]}" for name in ("nncf", "litert-torch", "ai-edge-quantizer"))
+    words = (
+        f"edgepress loses {fmean(drops):+.2f} points on average. {hard}Its TFLite tells what its ONNX tells on "
+        f"{min(tells):.1%} of the test images or more.\n\n"
+        "Points of the test images lost against float, and half of their 95% interval; time over float's in the same "
+        "runtime, one thread; size over float's. Best: of the settings in `tests/bench/quant.py`, by validation. "
+        f"{versions}."
+    )
+    return "\n".join([*lines, "", f"{words} {_stamp(found)}"]) + "\n"
+
+
+def _int8(row: dict[str, Any], model: dict[str, Any]) -> str:
+    if "refused" in row:
+        return "does not run"
+    half = (row["interval"][1] - row["interval"][0]) / 2
+    lost = [f"{row['drop']:+.2f} ±{half:.2f}"] if model["peers"] else []
+    return " · ".join([*lost, f"{row['ratio']:.2f}x", f"{row['bytes'] / row['bytes_of_float']:.2f}x"])
+
+
 BLOCKS = {
     "coverage": coverage,
+    "quant": quant,
     "distill": distill,
     "train": train,
     "emulate": emulate,

@@ -294,12 +294,12 @@ def graph(nodes: list[onnx.NodeProto], shape: tuple[int, ...] = (1, 1, 8, 8)) ->
 
 def test_the_first_validation_examples_one_at_a_time(few: Dataset) -> None:
     contract = metadata.describe(few)
-    rows, warnings = prepared(contract, few, 10)
+    rows, warnings = prepared(contract, few, np.arange(10))
     assert len(rows) == 10
     assert warnings == []
     expected = few.input.ready(few["validation"].x[:10])
     assert np.array_equal(np.stack([row for (row,) in rows]), expected)
-    assert len(prepared(contract, few, 10**6)[0]) == len(few["validation"].y)
+    assert len(prepared(contract, few, np.arange(len(few["validation"].y)))[0]) == len(few["validation"].y)
     alike = [calibration.ranges(graphs.small(), each, methods=["minmax"]) for each in ((expected,), rows)]
     assert alike[0] == alike[1]
 
@@ -307,7 +307,7 @@ def test_the_first_validation_examples_one_at_a_time(few: Dataset) -> None:
 def test_raw_pixels_stay_what_they_are(few: Dataset) -> None:
     contract = metadata.describe(few)
     contract["inputs"][0] |= {"dtype": "uint8", "scale": 1.0, "mean": [], "std": []}
-    rows, _ = prepared(contract, few, 3)
+    rows, _ = prepared(contract, few, np.arange(3))
     assert np.array_equal(np.stack([row for (row,) in rows]), few["validation"].x[:3])
 
 
@@ -315,17 +315,17 @@ def test_examples_of_one_class_alone_are_warned_of(few: Dataset) -> None:
     x, y = few["validation"]
     threes = replace(few, splits=few.splits | {"validation": Split(x, np.full_like(y, 3))})
     contract = metadata.describe(few)
-    _, warnings = prepared(contract, threes, 20)
+    _, warnings = prepared(contract, threes, np.arange(20))
     words = "its ranges come from {}, and others may go beyond: raise `samples`, or shuffle the validation split"
     assert warnings == [words.format("20 examples of one class, `3`")]
-    assert prepared(contract, few, 1)[1] == [words.format(f"1 example of one class, `{y[0]}`")]
-    assert prepared(contract, replace(threes, labelled=False), 20)[1] == []
-    assert prepared(contract, replace(threes, task="regression"), 20)[1] == []
+    assert prepared(contract, few, np.arange(1))[1] == [words.format(f"1 example of one class, `{y[0]}`")]
+    assert prepared(contract, replace(threes, labelled=False), np.arange(20))[1] == []
+    assert prepared(contract, replace(threes, task="regression"), np.arange(20))[1] == []
 
 
 def test_values_that_mean_and_deviation_are_not_of(few: Dataset) -> None:
     """Pixels of 0 to 255, where the data set says that they go from 0 to 1."""
     wrong = replace(few, inputs=(replace(few.input, scale=1.0),))
     with pytest.raises(UserError, match=r"5.% of the values lie more than 10 deviations from the mean") as error:
-        prepared(metadata.describe(wrong), wrong, 20)
+        prepared(metadata.describe(wrong), wrong, np.arange(20))
     assert error.value.problems[0].help == "values are normalised as (raw · 1 − mean) / std"

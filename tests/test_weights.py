@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -117,6 +118,31 @@ def test_only_the_nodes_that_are_named() -> None:
             np.testing.assert_array_equal(kept[name], values)
     assert weights_only(model, []) == model
     assert model == CASES["images, odd channels, depthwise"], "the given graph stays as it was"
+
+
+def test_the_smallest_weights_stay_float16_as_far_as_bytes_allow() -> None:
+    model = graph(
+        [1, 3, 12, 12],
+        conv(0, 16, 3, 3, 3), ("Relu", [-1], {}), conv(2, 16, 1, 3, 3, group=16), conv(3, 300, 16, 1, 1),
+        ("ReduceMean", [-1, np.array([2, 3])], {"keepdims": 0}),
+        ("Gemm", [-1, weights(300, 300), weights(300).ravel()], {"transB": 1}),
+    )  # fmt: skip
+    samples = feeds(model, 6)
+    expected = answers(model, samples)
+
+    def packed(half: float) -> tuple[dict[str, np.dtype[Any]], float, int]:
+        made = weights_only(model, half=half)
+        onnx.checker.check_model(made, full_check=True)
+        kinds = {out: arrays(made)[source].dtype for out, source in stored(made.graph).items() if "cast" not in out}
+        return kinds, float(np.abs(answers(made, samples) - expected).max()), made.ByteSize()
+
+    none, some, most = packed(0.0), packed(0.01), packed(0.1)
+    assert set(none[0].values()) == {np.dtype(np.int8)}
+    assert [str(some[0][f"constant_{n}_1"]) for n in (1, 4, 6)] == ["float16", "int8", "int8"]
+    assert [str(most[0][f"constant_{n}_1"]) for n in (1, 4, 6)] == ["float16", "float16", "int8"]
+    assert str(some[0]["constant_6_2"]) == "float16", "and so do biases"
+    assert none[1] > some[1] > most[1]
+    assert most[2] < 1.1 * none[2]
 
 
 def test_a_table_that_is_a_matrix_too_is_stored_once() -> None:

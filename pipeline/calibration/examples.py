@@ -35,12 +35,12 @@ class Prepared:
             yield tuple(each[0] for each in metadata.ready(self.contract, self.data, self.x[row : row + 1]))
 
 
-def prepared(contract: dict[str, Any], data: Dataset, samples: int) -> tuple[Prepared, list[str]]:
-    """The first `samples` validation examples, or all where there are fewer; and what a user is to be warned of.
+def prepared(contract: dict[str, Any], data: Dataset, rows: np.ndarray) -> tuple[Prepared, list[str]]:
+    """The validation examples at `rows`, and what a user is to be warned of.
 
     Raises: UserError when many values are far from those that the data's mean and deviation are said to be of.
     """
-    x, y = data["validation"].x[:samples], data["validation"].y[:samples]
+    x, y = data["validation"].x[rows], data["validation"].y[rows]
     for entry, each, raw in zip(contract["inputs"], data.inputs, data.columns(x), strict=True):
         if each.kind == "tokens" or entry["mean"] == []:  # the file normalises them itself
             continue
@@ -55,6 +55,6 @@ def prepared(contract: dict[str, Any], data: Dataset, samples: int) -> tuple[Pre
     if data.labelled and data.task == "single-label" and len(data.labels) > 1 and len(np.unique(y)) == 1:
         warnings.append(
             f"its ranges come from {len(y)} example{'s' * (len(y) > 1)} of one class, `{data.labels[int(y[0])]}`, and "
-            "others may go beyond: raise `samples`, or shuffle the validation split"
+            "others may go beyond: raise `samples`, or give the validation split more classes"
         )
     return Prepared(contract, data, x), warnings

@@ -12,11 +12,12 @@ import numpy as np
 import onnx
 
 from .. import calibration, metadata
+from ..calibration.examples import prepared as examples
 from ..errors import UserError
 from ..onnxio import quantized, write
 from ..presets import INT16, PRESETS, Preset, PresetName
 from . import fallback, ladder, speed
-from .evidence import Columns, Evidence, asked
+from .evidence import Columns, Evidence
 from .plan import Plan, prepared, quiet, written
 from .unsigned import WEIGHTED, unsigned
 from .whole import whole
@@ -67,13 +68,14 @@ def quantize_static(
     """
     model = _float_model(source)
     contract = metadata.read_onnx(model)
-    seen, held = _divided(data, contract, options.samples)
+    rows, held = divided(len(data["validation"].y), options.samples)
+    seen, warnings = examples(contract, data, rows)
     graph = prepared(model)
-    evidence = Evidence(graph, *(metadata.ready(contract, data, data["validation"].x[rows]) for rows in (seen, held)))
+    evidence = Evidence(graph, seen, metadata.ready(contract, data, data["validation"].x[held]))
     _check(evidence)
     plan = Plan(graph, {}, options.per_channel, frozenset(likelihoods(graph.graph)))
     plan, steps = ladder.climbed(plan, evidence, options.ranges, say, improve=options.improve)
-    notes: dict[str, Any] = {"ladder": steps}
+    notes: dict[str, Any] = {"ladder": steps, **({"warnings": warnings} if warnings else {})}
 
     y = data["validation"].y[held]
     if options.keep is not None and data.labelled:
@@ -105,9 +107,11 @@ def quantize_int16(source: Path, data: Dataset, path: Path, *, samples: int) -> 
     """Quantize `source` with int16 activations, on ranges around 0 of the first `samples` validation examples."""
     model = _float_model(source)
     contract = metadata.read_onnx(model)
-    columns = metadata.ready(contract, data, data["validation"].x[:samples])
-    _check(Evidence(model, columns, columns))
-    made = signed(source, columns, preset=INT16)
+    count = len(data["validation"].y)
+    seen, _ = examples(contract, data, spread(count, samples))
+    graph = prepared(model)
+    found = calibration.ranges(graph, seen, methods=("minmax",))["minmax"]
+    made = written(Plan(graph, found), INT16)
     metadata.embed(made, contract)
     write(made, path)
 
@@ -170,21 +174,26 @@ def _float_model(source: Path) -> onnx.ModelProto:
     return model
 
 
-def _divided(data: Dataset, contract: dict[str, Any], samples: int) -> tuple[slice, slice]:
-    """The validation examples that ranges come from, and those that decide: others, of which there are some."""
-    count = len(data["validation"].y)
+def divided(count: int, samples: int) -> tuple[np.ndarray, np.ndarray]:
+    """Of `count` validation examples the rows that ranges come from and those that decide: others, of which there are
+    some. Both spread evenly over the split, which may be sorted by class."""
     if count < 2:
         raise UserError(
             f"there are {count} validation examples, and quantizing takes two at least: one for ranges, one to decide",
             "give the data set a larger `split: {validation: …}`",
         )
-    first = min(samples, max(1, int(count * (1 - LEAST_HELD))))
-    return slice(0, first), slice(first, first + HELD)
+    seen = spread(count, min(samples, max(1, int(count * (1 - LEAST_HELD)))))
+    rest = np.setdiff1d(np.arange(count), seen)
+    return seen, rest[spread(len(rest), HELD)]
+
+
+def spread(count: int, most: int) -> np.ndarray:
+    """Up to `most` rows of `count`, evenly."""
+    return np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(np.int64))
 
 
 def _check(evidence: Evidence) -> None:
-    for columns in (evidence.seen, evidence.held):
-        if not all(np.isfinite(each).all() for each in columns):
-            raise UserError("the validation examples hold values that are not numbers")
-    if not (np.isfinite(evidence.expected).all() and np.isfinite(asked(evidence.model, evidence.seen)).all()):
+    if not all(np.isfinite(each).all() for each in (*evidence.held, *next(iter(evidence.seen)))):
+        raise UserError("the validation examples hold values that are not numbers")
+    if not np.isfinite(evidence.expected).all():
         raise UserError("the float model's answers to the validation examples are not numbers")

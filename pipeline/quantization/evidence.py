@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,6 +12,7 @@ import numpy as np
 import onnx
 
 from ..answer import answers
+from ..calibration import Rows
 from ..presets import PRESETS
 from .plan import Plan, written
 
@@ -20,10 +21,10 @@ Columns = tuple[np.ndarray, ...]
 
 @dataclass(frozen=True)
 class Evidence:
-    """`seen` and `held` are examples as `predict` takes them; ranges come from the first, decisions from the second."""
+    """Examples as the graph takes them: ranges come from those in `seen`, decisions from those in `held`."""
 
     model: onnx.ModelProto
-    seen: Columns
+    seen: Rows
     held: Columns
 
     @cached_property
@@ -51,7 +52,9 @@ def decibels(expected: np.ndarray, found: np.ndarray) -> float:
     return float(10 * np.log10(max(signal, 1e-30) / max(noise, 1e-12 * signal, 1e-30)))
 
 
-def watched(model: onnx.ModelProto, names: list[str], columns: Columns) -> Iterator[list[np.ndarray]]:
+def watched(
+    model: onnx.ModelProto, names: list[str], rows: Iterable[tuple[np.ndarray, ...]]
+) -> Iterator[list[np.ndarray]]:
     """The values of tensors of a float graph, example by example, in the order of `names`."""
     import onnxruntime
 
@@ -66,7 +69,7 @@ def watched(model: onnx.ModelProto, names: list[str], columns: Columns) -> Itera
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(graph.SerializeToString(), options, providers=["CPUExecutionProvider"])
     wanted = [name for name in names if name not in inputs]
-    for row in zip(*columns, strict=True):
+    for row in rows:
         feed = dict(zip(inputs, (each[None] for each in row), strict=True))
         found = dict(zip(wanted, session.run(wanted, feed), strict=True)) if wanted else {}
         yield [found[name] if name in found else feed[name] for name in names]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -33,10 +34,9 @@ class Seen:
 def seen(plan: Plan, evidence: Evidence, most: int) -> list[Seen]:
     """Of each node of the plan's float graph with a constant weight, from the first `most` examples."""
     found = [Seen(node, weight) for node, weight in weights(plan.graph.graph).values() if node.name not in plan.floats]
-    columns = tuple(column[:most] for column in evidence.seen)
-    count = len(columns[0])
+    count = min(most, len(evidence.seen))
     names = list(dict.fromkeys(each.node.input[0] for each in found))
-    for values in watched(plan.graph, names, columns):
+    for values in watched(plan.graph, names, islice(evidence.seen, count)):
         tensors = dict(zip(names, values, strict=True))
         for each in found:
             value = tensors[each.node.input[0]].astype(np.float64)

@@ -61,14 +61,13 @@ def render(report: Report, findings: Sequence[Finding], on_undecided: OnUndecide
 
 def _title(report: Report) -> list[str]:
     machine = report.machine
-    lines = [
-        f"{report.recipe}  {report.date}, on {machine.cpu}{_instructions(machine)}, {machine.cores} cores, {machine.system}"
-    ]
+    where = f"{machine.cpu}{_instructions(machine)}, {machine.cores} cores, {machine.system}"
+    lines = [f"{report.recipe}  {report.date}, on {where}"]
     if changes := report.data.get("set"):
         lines.append("set: " + "  ".join(changes))
     if report.limited is not None:
         lines.append(f"A smoke run, limited to {report.limited}: it shows that the recipe works, not what it reaches.")
-    return [line[:WIDTH] for line in lines]
+    return [part for line in lines for part in _wrapped("", line)]
 
 
 def _instructions(machine: Machine) -> str:

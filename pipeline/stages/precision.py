@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from ..errors import UserError
 from ..stage import Artifact, Context, Made, Stage
+from ..units import Share
 
 if TYPE_CHECKING:
     import onnx
@@ -34,12 +35,21 @@ class QuantizeWeights(_Precision):
     A quarter of the file, without samples to take ranges from. The runtime unpacks the weights when it loads the file.
     """
 
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
     use: Literal["quantize.weights"]
+    float16: Share = Field(
+        default="2%",
+        ge=0,
+        le=1,
+        description="bytes that the smallest weights may take on top by staying in float16; a weight's rounding errors "
+        "do as much harm whatever its size",
+    )
 
     def run(self, inputs: dict[str, Artifact], context: Context) -> Made:
         from ..weights import weights_only
 
-        return _packed(inputs["input"], context, weights_only, "weights")
+        return _packed(inputs["input"], context, lambda model: weights_only(model, half=self.float16), "weights")
 
 
 class QuantizeFloat16(_Precision):
@@ -62,7 +72,7 @@ class QuantizeFloat16(_Precision):
 
 
 class QuantizeInt16(_Precision):
-    """int16 activations and int8 weights, with ranges from held-out examples: near the accuracy of float, in integers.
+    """int16 activations and int8 weights, with ranges from held-out examples: what is lost is lost by the weights.
 
     For accelerators with TFLite's 16x8 kernels. Processors have no fast ones: onnxruntime computes it in float, and
     both TFLite runtimes do without XNNPACK.

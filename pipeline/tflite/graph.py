@@ -150,6 +150,9 @@ def read(model: onnx.ModelProto, integer: Mapping[str, Quantization | None], dyn
         proto = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
         shapes = _shapes(proto)
     constants = {tensor.name: constant(tensor.name, tensor) for tensor in proto.initializer}
+    for node in proto.node:  # ONNX knows no shapes behind com.microsoft's, which have int16 before operator set 21
+        if node.op_type in ("QuantizeLinear", "DequantizeLinear") and node.input[0] in shapes:
+            shapes.setdefault(node.output[0], shapes[node.input[0]])
     types = _types(proto)
     graph = Graph(
         nodes=[_node(node) for node in proto.node],

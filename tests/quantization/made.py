@@ -61,7 +61,7 @@ def evidence(model: onnx.ModelProto, count: int = 32, seed: int = 1) -> Evidence
     random = np.random.default_rng(seed)
     shape = [axis.dim_value for axis in model.graph.input[0].type.tensor_type.shape.dim]
     seen, held = random.normal(size=(2, count, *shape[1:])).astype(np.float32)
-    return Evidence(model, (seen,), (held,))
+    return Evidence(model, calibration.Columns((seen,)), (held,))
 
 
 def plan(model: onnx.ModelProto, evidence: Evidence, **options: Any) -> Plan:

@@ -167,8 +167,9 @@ def test_watched_tensors_come_example_by_example() -> None:
     given = evidence(model, 3)
     rows = list(watched(model, ["x", "r1", "y"], given.seen))
     assert len(rows) == 3
-    np.testing.assert_array_equal(rows[1][0][0], given.seen[0][1])
-    np.testing.assert_allclose(np.stack([row[2][0] for row in rows]), asked(model, given.seen), rtol=1e-6)
+    examples = np.stack([row[0] for row in given.seen])
+    np.testing.assert_array_equal(rows[1][0][0], examples[1])
+    np.testing.assert_allclose(np.stack([row[2][0] for row in rows]), asked(model, (examples,)), rtol=1e-6)
 
 
 def test_decibels() -> None:

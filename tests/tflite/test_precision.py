@@ -43,6 +43,11 @@ CONVOLUTIONS = graph(
 )  # fmt: skip
 
 
+def mixed(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Small weights and biases in float16, the others in int8."""
+    return weights_only(model, half=0.3)
+
+
 def noise(found: np.ndarray, expected: np.ndarray) -> float:
     """The power of the difference as a share of the power of what is expected."""
     return float(((found - expected) ** 2).mean() / (expected**2).mean())
@@ -53,7 +58,7 @@ def noise(found: np.ndarray, expected: np.ndarray) -> float:
 def test_packed_weights_give_the_answers_of_the_onnx_graph(name: str, runtime: str) -> None:
     model = PACKED[name]
     samples = models.feeds(model, 5)
-    for pack in (weights_only, float16):
+    for pack in (weights_only, float16, mixed):
         made = pack(model)
         found = models.answers_of_file(write(made, {}), dict(layouts(made)), samples, runtime)
         expected = models.answers(made, samples)
@@ -63,10 +68,10 @@ def test_packed_weights_give_the_answers_of_the_onnx_graph(name: str, runtime: s
 def test_packed_weights_stay_packed_in_the_file() -> None:
     model = graph([1, 512], ("Gemm", [0, weights(512, 512), weights(512).ravel()], {"transB": 1}))
     whole = len(write(model, {}))
-    for pack, share, version in ((weights_only, 0.25, 5), (float16, 0.5, 3)):
+    for pack, share, unpacked in ((weights_only, 0.25, [5]), (float16, 0.5, [3, 3])):
         data = write(pack(model), {})
         assert share < len(data) / whole < share + 0.01
-        assert models.operators(data) == [("DEQUANTIZE", version), ("FULLY_CONNECTED", 1)]
+        assert models.operators(data) == [*(("DEQUANTIZE", each) for each in unpacked), ("FULLY_CONNECTED", 1)]
 
 
 def test_packed_weights_between_integers_compute_in_float() -> None:
@@ -135,6 +140,18 @@ def test_packed_weights_on_activations_quantized_as_they_come(runtime: str) -> N
     found = noise(models.in_tflite(data, samples, runtime), expected)
     assert unpacked < found < 1e-3
     assert len(data) < len(write(made, {})) * 1.05
+
+
+@pytest.mark.parametrize("runtime", models.RUNTIMES)
+def test_float16_biases_of_convolutions_on_int8_weights(runtime: str) -> None:
+    model = graph(
+        [1, 3, 12, 12],
+        conv(0, 16, 3, 3, 3), ("Relu", [-1], {}), conv(2, 200, 16, 1, 1), ("Relu", [-1], {}), conv(4, 200, 200, 1, 1),
+    )  # fmt: skip
+    samples = models.inputs(model, count=4)
+    data = write(weights_only(model, half=0.02), {}, dynamic=True)
+    assert ("CONV_2D", 5) in models.operators(data)
+    assert 0 < noise(models.in_tflite(data, samples, runtime), models.in_onnxruntime(model, samples)) < 1e-3
 
 
 def test_a_dynamic_product_of_another_make_is_told(tmp_path: Path) -> None:

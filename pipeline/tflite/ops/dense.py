@@ -177,6 +177,9 @@ def parameters(
     if not lowering.is_integer(node):
         values = np.resize(bias.real, outputs) if bias else np.zeros(outputs)
         stored = file.constant(weight.name, weight.values, weight.quantization) if hybrid else lowering.unpacked(weight)
+        # XNNPACK fails to load a hybrid convolution whose bias is unpacked.
+        if bias and bias.packed and bias.values.size == outputs and not hybrid:
+            return [stored, lowering.unpacked(replace(bias, values=bias.values.reshape(-1)))]
         return [stored, file.constant(name, values.astype(np.float32))]
     source, scales = file.quantization(tensor), weight.quantization
     if scales is None or scales.zero_point.any():
