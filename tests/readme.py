@@ -277,6 +277,8 @@ def coverage() -> str:
     lines.append(
         f"| int8 TFLite within {STEPS} steps of int8 ONNX on {WITHIN:.0%} of the answers | **{integers} of {whole}** |"
     )
+    between = sum(row.get("int8", {}).get("between", 0) >= WITHIN for row in steps.values())
+    lines.append(f"| the two ways of onnxruntime within as much of each other | {between} of {whole} |")
     apart = [each for row in steps.values() for each in row.get("int8", {}).get("apart", {}).values()]
     total = sum(row.get("int8", {}).get("integers", 0) for row in steps.values())
     same = 1 - sum(each["share"] * each["of"] for each in apart) / total
