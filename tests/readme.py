@@ -332,11 +332,11 @@ def quant() -> str:
         if model["labelled"]:
             drops.append(rows[host]["drop"])
         if name == "hard":
-            won = 1 - rows[host]["drop"] / rows["onnxruntime"]["drop"]
+            won = min(1, 1 - rows[host]["drop"] / rows["onnxruntime"]["drop"])
             hard = f"Of what onnxruntime's default loses on scaled channels {won:.0%} is won back. "
     versions = ", ".join(f"{name} {found['peers'][name]}" for name in ("nncf", "litert-torch", "ai-edge-quantizer"))
     words = (
-        f"edgepress loses {fmean(drops):+.2f} points on average. {hard}Its TFLite tells what its ONNX tells on "
+        f"edgepress: {fmean(drops):+.2f} points lost on average. {hard}Its TFLite tells what its ONNX tells on "
         f"{min(tells):.1%} of the test images or more.\n\n"
         "Points of the test images lost against float, and half of their 95% interval; time over float's in the same "
         "runtime, one thread; size over float's. Best: of the settings in `tests/bench/quant.py`, by validation. "
