@@ -46,8 +46,8 @@ SPEED = {
             {"speed": SPEED},
             [
                 "on this processor 3 of 10 operators are int8, 0.85x [0.80–0.90] of the float source's time; the "
-                "others compute in float with int8 weights, since they are slower as int8, or what converts them is (5 Conv, "
-                "2 HardSwish); int8 1.13x [1.10–1.20], weights alone 1.00x [0.98–1.03]"
+                "others compute in float with int8 weights, since they are slower as int8, or what converts them is "
+                "(5 Conv, 2 HardSwish); int8 1.13x [1.10–1.20], weights alone 1.00x [0.98–1.03]"
             ],
         ),
         (
