@@ -65,6 +65,7 @@ bench-baselines: $(VENV)/.dev
 	$(BIN)/python -m tests.bench.baselines
 
 # Few labels, unlabelled images, averages of weights, every method and its negative controls; an hour: distill.json
+# The unlabelled images are the full Fashion-MNIST: apt-get install dataset-fashion-mnist
 bench-distill: $(VENV)/.dev
 	$(BIN)/python -m tests.bench.distill
 

@@ -87,13 +87,13 @@ def run(recipe: str, changes: tuple[str, ...], **options: Any) -> int:
 
 
 @cli.command()
-@click.argument("recipe")
+@click.argument("recipes", nargs=-1, required=True)
 @SET
 @LIMIT
 @click.option(
     "--routes",
     metavar="A,B,…",
-    help="plain, longer, soup, distill, both, teacher, fuse.  [default: all but longer, soup]",
+    help="Of one recipe: plain, longer, soup, distill, both, teacher, fuse.  [default: all but longer, soup]",
 )
 @click.option(
     "--seeds", type=click.IntRange(min=1), default=3, show_default=True, help="Repetitions, each with seeds of its own."
@@ -102,20 +102,21 @@ def run(recipe: str, changes: tuple[str, ...], **options: Any) -> int:
     "--price", type=click.FloatRange(min=0), help="What an hour of one core costs, to tell what a million answers do."
 )
 @click.option(
-    "--target", metavar="NAME", help="Whose budgets a route is to fit.  [default: the recipe's first that runs ONNX]"
+    "--target", metavar="NAME", help="Whose budgets are to be met.  [default: the recipes' first that runs ONNX]"
 )
 @click.option("--json", is_flag=True, help="Print the facts as JSON in the place of the text.")
 @CACHE
 @RUNS
-def compare(recipe: str, changes: tuple[str, ...], **options: Any) -> int:
-    """Distil, fuse, or both? Make RECIPE's student and teachers by several routes, and say which to take.
+def compare(recipes: tuple[str, ...], changes: tuple[str, ...], **options: Any) -> int:
+    """Distil, fuse, or both? Make the student and teachers of one recipe by several routes, and say which to take;
+    or make several recipes of the same task, each as it is, and say which is best.
 
-    The teachers and the fusion are those before the recipe's first `distill.*` stage; what follows it is left out,
-    and every route is exported and quantized as it is.
+    Of one recipe, the teachers and the fusion are those before its first `distill.*` stage; what follows it is left
+    out, and every route is exported and quantized as it is. Of several, the last float and int8 ONNX files count.
     """
-    from .compare import compare as compare_routes
+    from .compare import compare as compare_recipes
 
-    return compare_routes(_recipe(recipe), changes=changes, **options)
+    return compare_recipes([_recipe(recipe) for recipe in recipes], changes=changes, **options)
 
 
 @cli.command()

@@ -1,4 +1,4 @@
-"""Distil, or fuse, or both? Every route of a recipe, made several times, measured side by side, and put in words."""
+"""Distil, or fuse, or both? The routes of a recipe, or several recipes, made several times, measured, put in words."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .. import estimate, gate, machine
 from ..bench import pairs
 from ..cache import Cache
 from ..engine import Engine
-from ..errors import UserError
+from ..errors import Problem, UserError
 from ..facts import ModelFile, Report, Runtime, Samples, StageFacts
 from ..paths import replacing
 from ..recipe import Recipe, load
@@ -35,7 +35,7 @@ JUDGED = ("size", "latency")
 
 
 def compare(
-    path: Path,
+    paths: Sequence[Path],
     *,
     changes: Sequence[str],
     routes: str | None,
@@ -48,25 +48,59 @@ def compare(
     json: bool,
 ) -> int:
     """Make, measure and tell; the exit code."""
-    recipe = load(path, changes)
-    found = ways.parts(recipe)
-    names = ways.wanted(routes, found)
-    judge = _target(recipe, target)
-    engine = Engine(recipe, Cache(cache), limit)
-    _ = engine.data, engine.metric  # what is wrong with them is told once, before processes begin
-    lines = _repeated(recipe, path, changes, names, seeds, limit, cache)
+    recipes = [load(path, changes) for path in paths]
+    names, left_out = _routes(recipes[0], routes) if len(recipes) == 1 else (_recipes(recipes, routes), ())
+    judge = _target(recipes, target)
+    engine = _engine(recipes, Cache(cache), limit)
+    chosen = ["--routes", ",".join(names)] if len(recipes) == 1 else []
+    lines = _repeated(paths, changes, chosen, seeds, limit, cache)
     if isinstance(lines, int):
         return lines
-    comparison = _measured(recipe, engine, names, lines, judge, price)
-    with replacing(runs / recipe.name / FILE) as temporary:
+    comparison = _measured(recipes, engine, names, lines, judge, price).model_copy(update={"left_out": left_out})
+    with replacing(runs / comparison.name / FILE) as temporary:
         temporary.write_text(comparison.model_dump_json(), encoding="utf-8")
     print(comparison.model_dump_json(indent=1) if json else text.render(comparison), end="")
     return 0
 
 
-def _target(recipe: Recipe, name: str | None) -> Target | None:
-    """The target that judges: the one asked for, or the recipe's first that can be. Raises: UserError."""
-    targets = [load_target(file) for file in recipe.target_files()]
+def _routes(recipe: Recipe, routes: str | None) -> tuple[dict[str, str], tuple[str, ...]]:
+    """The routes to compare, with what each is, and the stages of the recipe that none takes."""
+    found = ways.parts(recipe)
+    return {name: ways.ROUTES[name] for name in ways.wanted(routes, found)}, found.left_out
+
+
+def _recipes(recipes: Sequence[Recipe], routes: str | None) -> dict[str, str]:
+    """The names of recipes, with what each does. Raises: UserError for those that cannot be shown side by side."""
+    if routes is not None:
+        raise UserError("`--routes` are those of one recipe, and several are compared as they are", "leave it out")
+    ways.alike(recipes)
+    for recipe in recipes:
+        ways.ends(recipe)
+    return {recipe.name: ways.chained(recipe) for recipe in recipes}
+
+
+def _engine(recipes: Sequence[Recipe], cache: Cache, limit: int | None) -> Engine:
+    """That of the first recipe. What is wrong with data and metric is told once, before processes begin.
+
+    Raises: UserError for recipes that do not learn from the same data, or are not scored alike.
+    """
+    first, *others = (Engine(recipe, cache, limit) for recipe in recipes)
+    for engine in (first, *others):
+        document = engine.recipe.document
+        for option, what, values in (
+            ("data", "learns from other data", [each.data.digest for each in (first, engine)]),
+            ("metric", "is scored otherwise", [[each.metric.name, *each.metric.key] for each in (first, engine)]),
+        ):
+            if values[0] != values[1]:
+                said = f"`{engine.recipe.name}` {what} than `{recipes[0].name}`, so the two cannot be compared"
+                place = document.place(document.nearest(("task", option)))
+                raise UserError([Problem(said, "give both the same `task:`", place)])
+    return first
+
+
+def _target(recipes: Sequence[Recipe], name: str | None) -> Target | None:
+    """The target that judges: the one asked for, or the recipes' first that can be. Raises: UserError."""
+    targets = [load_target(file) for recipe in recipes for file in recipe.target_files()]
     if name is None:
         return next((each for each in targets if _judges(each)), None)
     from ..shelf import find
@@ -83,7 +117,7 @@ def _judges(target: Target) -> bool:
 
 
 def _repeated(
-    recipe: Recipe, path: Path, changes: Sequence[str], names: list[str], seeds: int, limit: int | None, cache: Path
+    paths: Sequence[Path], changes: Sequence[str], routes: list[str], seeds: int, limit: int | None, cache: Path
 ) -> list[Made] | int:
     """Every repetition, as many at once as there are cores, each with its share of them; or a child's exit code."""
     cores = machine.machine().cores
@@ -95,7 +129,7 @@ def _repeated(
         def run(repetition: int) -> tuple[int, Path]:
             output = Path(folder) / f"{repetition}.jsonl"
             command = [
-                sys.executable, "-m", "pipeline.compare.trial", str(path), "--routes", ",".join(names),
+                sys.executable, "-m", "pipeline.compare.trial", *map(str, paths), *routes,
                 "--repetition", str(repetition), "--cache", str(cache), "--output", str(output),
             ]  # fmt: skip
             command += [each for change in changes for each in ("--set", change)]
@@ -117,15 +151,21 @@ def _repeated(
 
 
 def _measured(
-    recipe: Recipe, engine: Engine, names: list[str], made: list[Made], target: Target | None, price: float | None
+    recipes: Sequence[Recipe],
+    engine: Engine,
+    names: dict[str, str],
+    made: list[Made],
+    target: Target | None,
+    price: float | None,
 ) -> Comparison:
+    task = recipes[0].document.data["task"]
     first = [each for each in made if each.repetition == 0]
     files = [file for each in first for file in each.files.values()]
     samples, references = _timed(files, engine, target)
     train = engine.data["train"].y
     comparison = Comparison(
-        name=recipe.name,
-        source=[str(recipe.document.path)],
+        name="+".join(recipe.name for recipe in recipes),
+        source=[str(recipe.document.path) for recipe in recipes],
         date=datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
         machine=engine.machine,
         versions=engine.versions,
@@ -136,17 +176,13 @@ def _measured(
             "limited": engine.limit,
             "unlabelled": 0 if engine.data.unlabelled is None else len(engine.data.unlabelled),
             "classes": _counted(train, engine.data.labels),
-            "task": {
-                name: recipe.document.data["task"][name]
-                for name in ("examples", "labels", "label_noise", "imbalance")
-                if name in recipe.document.data["task"]
-            },
-            "set": list(recipe.document.changes),
+            "task": {name: task[name] for name in ("examples", "labels", "label_noise", "imbalance") if name in task},
+            "set": list(recipes[0].document.changes),
         },
         metric=engine.metric.name,
         error=not engine.metric.higher,
         labels=list(engine.data.labels),
-        routes={name: ways.ROUTES[name] for name in names},
+        routes=names,
         repetitions=len({each.repetition for each in made}),
         made=made,
         samples=samples,

@@ -8,7 +8,7 @@ from ..facts import Facts, Machine, ModelFile, Samples
 
 
 class Made(Facts):
-    """One route in one repetition."""
+    """One route, or recipe, in one repetition."""
 
     route: str
     repetition: int
@@ -24,7 +24,7 @@ class Made(Facts):
     """Of each file, the share of each class that it tells right."""
     effort: float
     """Examples × passes × multiply-accumulates that were learnt with, in this route and all that it is made from, as a
-    multiple of the student's own; what was loaded cost nothing here."""
+    multiple of the student's own, or of the least recipe's; what was loaded cost nothing here."""
 
 
 class Fits(Facts):
@@ -53,7 +53,9 @@ class Comparison(Facts):
     """Whether the metric is lower for a better model."""
     labels: list[str]
     routes: dict[str, str]
-    """Name → what it is, in the order of the table."""
+    """Name → what it is, in the order of the table. Recipes have a `source` each, the routes of one have one."""
+    left_out: tuple[str, ...] = ()
+    """What the recipe does to its student after the distillation, and no route does."""
     repetitions: int
     made: list[Made]
     samples: list[Samples]

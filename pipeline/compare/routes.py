@@ -1,8 +1,10 @@
-"""The ways from a recipe's data to a model that are compared, as stages made of the recipe's own."""
+"""The ways from data to a model that are compared: routes, as stages made of a recipe's own, or recipes as they are."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 from ..chain import Step
@@ -22,6 +24,8 @@ ROUTES = {
 }
 """Name → what it is, from the cheapest to train to the dearest to run."""
 USUAL = ("plain", "distill", "both", "teacher", "fuse")
+INT8 = "quantize."
+"""How the stages begin that make an int8 file."""
 APART = 1000
 """Between the seeds of one repetition and those of the next."""
 FINE_TUNES = 3
@@ -41,6 +45,8 @@ class Parts:
     quantize: dict[str, Any]
     files: set[str]
     """Names of those teachers that are ONNX files already."""
+    left_out: tuple[str, ...]
+    """Names of what changes the student after its distillation, which no route does."""
 
 
 def parts(recipe: Recipe) -> Parts:
@@ -64,10 +70,10 @@ def parts(recipe: Recipe) -> Parts:
         if step.label in wanted
     ]
     quantize: dict[str, Any] = next(
-        (given[i] for i, step in enumerate(steps) if step.stage.use == "quantize.static"), {}
+        (given[i] for i, step in enumerate(steps) if step.stage.use.startswith(INT8)), {"use": "quantize.static"}
     )
     files = {names[step.label] for step in steps[:found] if step.kind == "onnx"}
-    quantize = {"use": "quantize.static", **{k: v for k, v in quantize.items() if k not in ("name", "input")}}
+    quantize = {name: value for name, value in quantize.items() if name not in ("name", "input")}
     return Parts(
         upstream,
         [names[each] for each in members],
@@ -75,6 +81,7 @@ def parts(recipe: Recipe) -> Parts:
         dict(given[found]),
         quantize,
         files,
+        tuple(step.label for step in steps[found + 1 :] if step.kind == "torch" and step.input),
     )
 
 
@@ -155,6 +162,43 @@ def called(route: str) -> str:
 
 def document(recipe: Recipe, stages: list[dict[str, Any]], repetition: int) -> Document:
     """A recipe of these stages, its paths counting from the recipe's folder, with the seeds of a repetition."""
+    data = {"name": recipe.name, "task": recipe.document.data["task"], "targets": []}
+    return _moved(recipe, data | {"stages": stages}, repetition)
+
+
+def again(recipe: Recipe, repetition: int) -> Document:
+    """The whole recipe, with the seeds of a repetition."""
+    return _moved(recipe, recipe.document.data, repetition)
+
+
+def ends(recipe: Recipe) -> tuple[str, str]:
+    """The labels of the last float and the last int8 ONNX file. Raises: UserError where there is none."""
+    onnx = [step for step in recipe.steps() if step.kind == "onnx"]
+    found = {step.stage.use.startswith(INT8): step.label for step in onnx}  # the last of each
+    for int8, what, use in ((False, "float", "export.onnx"), (True, "int8", "quantize.static")):
+        if int8 not in found:
+            said = f"`{recipe.name}` makes no {what} ONNX file, and `compare` shows one before and one after int8"
+            raise UserError([Problem(said, f"add `- use: {use}`", recipe.document.place(("stages",)))])
+    return found[False], found[True]
+
+
+def chained(recipe: Recipe) -> str:
+    """What a recipe does, in a line: `2 x load, fuse.ensemble, distill.kd, export.onnx, quantize.static`."""
+    runs = [(use, len(list(same))) for use, same in groupby(step.stage.use for step in recipe.steps())]
+    return ", ".join(f"{count} x {use}" if count > 1 else use for use, count in runs)
+
+
+def alike(recipes: Sequence[Recipe]) -> None:
+    """Raises: UserError for recipes that cannot be told apart by their names."""
+    names: set[str] = set()
+    for recipe in recipes:
+        if recipe.name in names:
+            said = f"two recipes are called `{recipe.name}`"
+            raise UserError([Problem(said, "rename this one, or the other", recipe.document.place(("name",)))])
+        names.add(recipe.name)
+
+
+def _moved(recipe: Recipe, data: dict[str, Any], repetition: int) -> Document:
     from ..stages import TABLE
 
     seed = recipe.task.seed
@@ -162,8 +206,7 @@ def document(recipe: Recipe, stages: list[dict[str, Any]], repetition: int) -> D
         {**stage, "seed": int(stage.get("seed") or seed) + APART * repetition}
         if repetition and "seed" in TABLE[stage["use"]].model_fields
         else stage
-        for stage in stages
+        for stage in data["stages"]
     ]
-    data = {"name": recipe.name, "task": recipe.document.data["task"], "stages": moved, "targets": []}
     path = recipe.document.path.with_name(f"{recipe.name} (compared, repetition {repetition}).yaml")
-    return parse(Document(path, dump(data)))
+    return parse(Document(path, dump(data | {"stages": moved})))

@@ -92,12 +92,21 @@ def _table(found: Comparison, which: str) -> list[str]:
 
 def _legend(found: Comparison) -> list[str]:
     width = max(map(len, found.routes))
-    lines = [f"{name:<{width}}  {about}{_effort(found, name)}" for name, about in found.routes.items()]
+    lines = [
+        line
+        for name, about in found.routes.items()
+        for line in textwrap.wrap(
+            f"{name:<{width}}  {about}{_effort(found, name)}", WIDTH, subsequent_indent=" " * (width + 2)
+        )
+    ]
+    if found.left_out:
+        lines.append(f"Left out of every route: what follows the distillation, {', '.join(found.left_out)}.")
+    own = "the least recipe's" if len(found.source) > 1 else "the student's own"
     how = timing.how(found.samples[0]) if found.samples else "not measured"
     lines += textwrap.wrap(
         f"* no other is better in one of {found.metric}, size and latency and as good in the others. Intervals are of "
         f"95%, over seeds and test examples. Latency: measured, {how}. `agrees`: as often as the best float model of "
-        "that seed by validation answers. Compute is examples × passes × multiply-accumulates, of the student's own.",
+        f"that seed by validation answers. Compute is examples × passes × multiply-accumulates, of {own}.",
         WIDTH,
     )
     return lines
@@ -116,14 +125,15 @@ def _recalls(found: Comparison) -> list[str]:
     lines = ["share of each class told right (float), rarest first; examples learnt from in brackets"]
     width = max(len(f"{label} ({counts[label]})") for label in shown)
     names = list(found.routes)
-    lines.append(" " * width + "".join(f"{name:>10}" for name in names))
+    wide = max(10, *(len(name) + 2 for name in names))
+    lines.append(" " * width + "".join(f"{name:>{wide}}" for name in names))
     for label in shown:
         row = [fmean(each.recalls["float"].get(label, math.nan) for each in found.of(name)) for name in names]
-        lines.append(f"{f'{label} ({counts[label]})':<{width}}" + "".join(f"{value:>10.1%}" for value in row))
+        lines.append(f"{f'{label} ({counts[label]})':<{width}}" + "".join(f"{value:>{wide}.1%}" for value in row))
     means = [fmean(fmean(each.recalls["float"].values()) for each in found.of(name)) for name in names]
     worst = [fmean(min(each.recalls["float"].values()) for each in found.of(name)) for name in names]
-    lines.append(f"{'mean of classes':<{width}}" + "".join(f"{value:>10.1%}" for value in means))
-    lines.append(f"{'worst class':<{width}}" + "".join(f"{value:>10.1%}" for value in worst))
+    lines.append(f"{'mean of classes':<{width}}" + "".join(f"{value:>{wide}.1%}" for value in means))
+    lines.append(f"{'worst class':<{width}}" + "".join(f"{value:>{wide}.1%}" for value in worst))
     return lines
 
 

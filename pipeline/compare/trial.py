@@ -1,4 +1,4 @@
-"""One repetition of a comparison, as a process: every route made with seeds of its own, its facts into a file."""
+"""One repetition of a comparison, as a process: routes or recipes made with seeds of its own, their facts in a file."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from ..facts import ModelFile
 from ..paths import replacing
 from ..progress import Lines
 from ..scores import agreement
+from ..yamlio import Document
 from . import routes as ways
 from .facts import Made
 
@@ -24,17 +25,28 @@ FLOAT, INT8 = "float", "int8"
 
 
 @click.command()
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--set", "changes", multiple=True)
-@click.option("--routes", required=True)
+@click.option("--routes")
 @click.option("--repetition", type=int, required=True)
 @click.option("--limit", type=int)
 @click.option("--cache", type=click.Path(path_type=Path), required=True)
 @click.option("--output", type=click.Path(path_type=Path), required=True)
 def main(
-    file: Path, changes: tuple[str, ...], routes: str, repetition: int, limit: int | None, cache: Path, output: Path
+    files: tuple[Path, ...],
+    changes: tuple[str, ...],
+    routes: str | None,
+    repetition: int,
+    limit: int | None,
+    cache: Path,
+    output: Path,
 ) -> int:
-    found = by_routes(recipe.load(file, changes), routes.split(","), repetition, Cache(cache), limit)
+    given = [recipe.load(file, changes) for file in files]
+    found = (
+        by_routes(given[0], routes.split(","), repetition, Cache(cache), limit)
+        if routes
+        else by_recipes(given, repetition, Cache(cache), limit)
+    )
     with replacing(output) as temporary:
         temporary.write_text("\n".join(each.model_dump_json() for each in found), encoding="utf-8")
     return 0
@@ -45,9 +57,7 @@ def by_routes(given: recipe.Recipe, names: list[str], repetition: int, cache: Ca
     found = ways.parts(given)
 
     def run(stages: list[dict[str, Any]]) -> Engine:
-        engine = Engine(recipe.checked(ways.document(given, stages, repetition)), cache, limit)
-        engine.run(_Prefixed(repetition, error=given.task.lower_is_better))
-        return engine
+        return _run(ways.document(given, stages, repetition), repetition, cache, limit)
 
     teachers = run(found.upstream)
     best = max(found.members, key=lambda name: _goodness(teachers, teachers.results[name], "validation"))
@@ -57,39 +67,75 @@ def by_routes(given: recipe.Recipe, names: list[str], repetition: int, cache: Ca
         effort += sum(map(partial(_trained, teachers), teachers.results)) / _trained(alone, ways.called("plain"))
     engine = run(ways.stages(found, names, best, effort))
     sources = {route: ways.source_of(found, route, best) for route in names}
-    floats = {route: engine.results[ways.float_of(found, route, best)] for route in names}
-    strongest = max(floats.values(), key=lambda each: _goodness(engine, each, "validation"))
-    reference = _answers(strongest, strongest.facts.files[0])
+    files = {route: (ways.float_of(found, route, best), f"{route}-int8") for route in names}
+    reference = _strongest([(engine, float_) for float_, _ in files.values()])
     students = [sources[route] for route in ("plain", "distill", "both") if route in sources]
     own = min((_trained(engine, source) for source in students), default=0.0) or 1.0
     return [
-        _made(engine, route, source, floats[route], reference).model_copy(
-            update={
-                "repetition": repetition,
-                "effort": sum(_trained(engine, label) for label in _before(engine, source)) / own,
-            }
-        )
+        _made(engine, route, source, files[route], reference, repetition, _effort(engine, source) / own)
         for route, source in sources.items()
     ]
 
 
-def _made(engine: Engine, route: str, source: str, file: Result, reference: np.ndarray) -> Made:
-    """A route, of the first repetition; `reference` is what the strongest model answers."""
+def by_recipes(given: list[recipe.Recipe], repetition: int, cache: Cache, limit: int | None) -> list[Made]:
+    """Every recipe as it is."""
+    engines = [_run(ways.again(each, repetition), repetition, cache, limit) for each in given]
+    files = [ways.ends(each) for each in given]
+    sources = [_exported(engine, float_) for engine, (float_, _) in zip(engines, files, strict=True)]
+    reference = _strongest([(engine, float_) for engine, (float_, _) in zip(engines, files, strict=True)])
+    efforts = [_effort(engine, source) for engine, source in zip(engines, sources, strict=True)]
+    least = min(filter(None, efforts), default=1.0)
+    return [
+        _made(engine, each.name, source, labels, reference, repetition, effort / least)
+        for each, engine, source, labels, effort in zip(given, engines, sources, files, efforts, strict=True)
+    ]
+
+
+def _run(document: Document, repetition: int, cache: Cache, limit: int | None) -> Engine:
+    engine = Engine(recipe.checked(document), cache, limit)
+    engine.run(_Prefixed(repetition, error=engine.recipe.task.lower_is_better))
+    return engine
+
+
+def _exported(engine: Engine, label: str) -> str:
+    """The label of what an ONNX file was made from: a torch model, a fusion of files, or a file that was loaded."""
+    steps = {step.label: step for step in engine.recipe.steps()}
+    while steps[label].kind == "onnx" and (above := steps[label].input):
+        label = above
+    return label
+
+
+def _strongest(floats: list[tuple[Engine, str]]) -> np.ndarray:
+    """What the best float model by validation answers to the test examples."""
+    engine, label = max(floats, key=lambda each: _goodness(each[0], each[0].results[each[1]], "validation"))
+    return _answers(engine.results[label], engine.results[label].facts.files[0])
+
+
+def _made(
+    engine: Engine,
+    name: str,
+    source: str,
+    labels: tuple[str, str],
+    reference: np.ndarray,
+    repetition: int,
+    effort: float,
+) -> Made:
+    """A route or recipe: the model `source`, and its float and int8 files; `reference` is the strongest's answers."""
     result = engine.results[source]
-    ends = {FLOAT: file, INT8: engine.results[f"{route}-{INT8}"]}
+    ends = dict(zip((FLOAT, INT8), (engine.results[label] for label in labels), strict=True))
     files = {which: each.facts.files[0] for which, each in ends.items()}
     answers = {which: _answers(each, files[which]) for which, each in ends.items()}
     y = engine.data["test"].y
     return Made(
-        route=route,
-        repetition=0,
+        route=name,
+        repetition=repetition,
         parameters=result.facts.parameters,
         macs=result.facts.macs,
         passes=_passes(engine, source),
         files=files,
         agreement={which: agreement(each, reference, y) for which, each in answers.items()},
         recalls={which: _recalls(each, y, engine.data.labels) for which, each in answers.items()},
-        effort=0.0,
+        effort=effort,
     )
 
 
@@ -135,10 +181,15 @@ def _before(engine: Engine, label: str) -> set[str]:
     return found
 
 
+def _effort(engine: Engine, label: str) -> float:
+    """That of a step and all that it is made from."""
+    return sum(_trained(engine, each) for each in _before(engine, label))
+
+
 def _trained(engine: Engine, label: str) -> float:
     """Examples times passes that a step itself learnt from, times the multiply-accumulates of its network."""
     stage = next(step.stage for step in engine.recipe.steps() if step.label == label)
-    epochs = getattr(stage, "epochs", 0)
+    epochs = getattr(getattr(stage, "finetune", stage), "epochs", 0)
     more = engine.data.unlabelled
     use_more = more is not None and getattr(stage, "unlabelled", False)
     count = len(engine.data["train"].y) + (len(more) if use_more and more is not None else 0)

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import math
+from statistics import fmean
 
 from .facts import Comparison, Fits
 from .statistics import Estimate
 
-TRAINING = ("plain", "distill", "both", "longer", "soup", "teacher", "fuse")
-"""The easier to make first: what decides between routes that nothing else tells apart."""
-
 
 def words(found: Comparison) -> list[str]:
-    """The verdict. Routes count as what a device runs: their int8 files."""
+    """The verdict. Routes, or recipes, count as what a device runs: their int8 files."""
     from .text import sentences
 
     lines = [*_fitting(found), *_pick(found), *_survival(found), *_quantized(found)]
@@ -29,16 +27,19 @@ def within(found: Comparison, route: str, which: str = "int8") -> bool:
     return fits is None or all(status == "ok" for status in fits.checks.values())
 
 
+def _fails(fits: Fits) -> bool:
+    return "FAIL" in fits.checks.values()
+
+
 def _fitting(found: Comparison) -> list[str]:
     if found.target is None:
-        return [
-            "Budgets: the recipe names no target that runs ONNX, so every route counts; `--target NAME` judges them."
-        ]
+        return ["Budgets: no target that runs ONNX is named, so all of them count; `--target NAME` judges them."]
     lines = []
     for route in found.routes:
         fits = _fits(found, route, "int8")
         if fits and not within(found, route):
-            lines.append(f"{route} does not fit {found.target}: {'; '.join(fits.said)}")
+            how = "does not fit" if _fails(fits) else "is not shown to fit"
+            lines.append(f"{route} {how} {found.target}: {'; '.join(fits.said)}")
     fitting = [route for route in found.routes if within(found, route)]
     what = ", ".join(fitting) if fitting else "none of them"
     return [f"Fits {found.target} as int8: {what}.", *lines]
@@ -49,17 +50,20 @@ def _pick(found: Comparison) -> list[str]:
 
     fitting = [route for route in found.routes if within(found, route)]
     if not fitting:
-        return [f"Verdict: none; no route meets {found.target}. A smaller student, or another budget."]
+        open_ = [route for route in found.routes if (fits := _fits(found, route, "int8")) and not _fails(fits)]
+        help = f"decide on {', '.join(open_)} on an idle machine" if open_ else "a smaller student, or another budget"
+        return [f"Verdict: none of them is shown to meet {found.target}: {help}."]
     sign = -1 if found.error else 1
     best = max(fitting, key=lambda route: sign * level_of(found, route, "int8").mean)
     alike = [route for route in fitting if route == best or not against(found, best, route, "int8").shown]
 
     fastest = min(seconds(found, route, "int8") or 0.0 for route in alike) or 1.0
 
-    def cost(route: str) -> tuple[int, int, int]:
-        # Times and bytes of one architecture differ by chance alone, and a tenth is no reason.
+    def cost(route: str) -> tuple[int, int, float]:
+        # Times and bytes of one architecture differ by chance alone, and a tenth is no reason. What decides between
+        # those that nothing else tells apart is the compute of their training.
         time, size = (seconds(found, route, "int8") or 0.0) / fastest, found.of(route)[0].files["int8"].bytes
-        return round(time), round(10 * math.log2(size)), TRAINING.index(route)
+        return round(time), round(10 * math.log2(size)), round(fmean(each.effort for each in found.of(route)), 1)
 
     pick = min(alike, key=cost)
     lines = [f"Verdict: {pick}, {found.routes[pick]}."]
@@ -107,7 +111,7 @@ def _survival(found: Comparison) -> list[str]:
     """What fusing the teachers gains, and what of that reaches the student."""
     from .text import against
 
-    if not {"teacher", "fuse", "distill", "both"} <= set(found.routes):
+    if len(found.source) > 1 or not {"teacher", "fuse", "distill", "both"} <= set(found.routes):
         return []
     gain, kept = against(found, "fuse", "teacher", "float"), against(found, "both", "distill", "float")
     survives = f": {kept.mean / gain.mean:.0%} survives." if gain.shown and kept.shown else "."

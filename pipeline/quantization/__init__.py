@@ -87,7 +87,7 @@ def quantize_static(
         least = max(least, min(floor, worth(evidence.expected))) if floor is not None else least
         plan, restored = fallback.restored(plan, evidence, worth, least, say, PRESETS[options.host or "xnnpack"])
         if restored:
-            notes["float"] = restored
+            notes["restored"] = restored
 
     files: dict[str, str] = {}
     every: dict[PresetName, None] = dict.fromkeys((*presets, "xnnpack"))

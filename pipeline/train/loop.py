@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import UserError
 from .examples import Examples, Rows, ahead, generator
+from .memory import keep
 from .passes import logits
 from .schedule import SWA_FROM, Schedule, paced
 from .state import Run, averaged
@@ -68,6 +69,7 @@ def fit(
     """
     if schedule.epochs == 0:
         return module.eval()
+    keep()
     examples = Examples.to_learn(data.to_learn_from(), schedule, seed, unlabelled=unlabelled)
     if len(examples) < 2:  # batch norm has no variance of one value
         raise UserError("1 training example is not enough to train on")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .examples import Examples, Rows
+from .memory import keep
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,6 +21,7 @@ def logits(module: nn.Module, examples: Examples, view: int = 0, batch: int = BA
     """What `module` answers to every one of `examples`, in order: float32 (n, labels)."""
     import torch
 
+    keep()
     module.eval()
     device = next((each.device for each in module.parameters()), torch.device("cpu"))
     with torch.inference_mode():

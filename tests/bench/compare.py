@@ -1,7 +1,7 @@
 """Distil, or fuse, or both? On clean images, on wrong labels, on rare classes, and on a set that is uneven by itself.
 
-`make bench-compare` writes compare.json, with what `edgepress compare` prints; five seeds each. What a killed run has
-finished is in the cache.
+`make bench-compare` writes compare.json, with what `edgepress compare` prints. What a killed run has finished is in the
+cache.
 """
 
 from __future__ import annotations
@@ -17,34 +17,45 @@ from pipeline.compare import FILE, text
 from pipeline.compare.facts import Comparison
 from tests.bench import results
 
-SEEDS = 5
-ROUTES = "plain,longer,soup,distill,both,teacher,fuse"
-CASES: dict[str, tuple[str, list[str]]] = {
-    "clean": ("distill-vs-fuse", []),
-    "noisy": ("distill-vs-fuse", ["task.label_noise=20%"]),
-    "imbalanced": ("distill-vs-fuse", ["task.imbalance=50:1"]),
-    "sensor": ("distill-vs-fuse-sensor", []),
-    "shipped": ("mobilenet", []),
+ROUTES = "plain,distill,both,teacher,fuse"
+FILES = ("float", "int8")
+CASES: dict[str, tuple[str, list[str], int]] = {
+    "clean": ("distill-vs-fuse", [], 5),
+    "noisy": ("distill-vs-fuse", ["task.label_noise=20%"], 5),
+    "imbalanced": ("distill-vs-fuse", ["task.imbalance=50:1"], 5),
+    "sensor": ("distill-vs-fuse-sensor", [], 5),
+    "shipped": ("mobilenet", [], 5),
 }
-"""Name → recipe and what is changed in it."""
-FEWER = {"shipped": "plain,distill,both,teacher,fuse", "sensor": "plain,soup,distill,both,teacher,fuse"}
+"""Name → recipe, what is changed in it, and how many seeds."""
+MORE = {"clean": "plain,soup,distill,both,teacher,fuse", "sensor": "plain,soup,distill,both,teacher,fuse"}
+"""`longer` takes as long as all the rest together."""
 
 
 def compare(case: str) -> dict[str, Any]:
-    name, changes = CASES[case]
-    arguments = ["compare", name, "--seeds", str(SEEDS), "--routes", FEWER.get(case, ROUTES)]
+    name, changes, seeds = CASES[case]
+    arguments = ["compare", name, "--seeds", str(seeds), "--routes", MORE.get(case, ROUTES)]
     arguments += [each for change in changes for each in ("--set", change)]
     with contextlib.redirect_stdout(io.StringIO()):
         code = cli.main(arguments, standalone_mode=False)
     assert not code, f"{arguments} ended with {code}"
     found = Comparison.model_validate_json(Path("runs", name, FILE).read_text(encoding="utf-8"))
     differences = {
-        f"{mine} - {theirs}": {which: vars(text.against(found, mine, theirs, which)) for which in ("float", "int8")}
+        f"{mine} - {theirs}": {which: vars(text.against(found, mine, theirs, which)) for which in FILES}
         for mine in found.routes
         for theirs in found.routes
         if mine != theirs
     }
-    return {"text": text.render(found), "changes": changes, "differences": differences}
+    scores = {
+        route: {which: [each.files[which].scores["test"][found.metric] for each in found.of(route)] for which in FILES}
+        for route in found.routes
+    }
+    return {
+        "seeds": seeds,
+        "text": text.render(found),
+        "changes": changes,
+        "differences": differences,
+        "scores": scores,
+    }
 
 
 def main() -> None:
@@ -52,7 +63,7 @@ def main() -> None:
     earlier = results.read("compare")["cases"] if (results.FOLDER / "compare.json").is_file() else {}
     for case in wanted:
         earlier[case] = compare(case)
-        results.write("compare", "make bench-compare", {"seeds": SEEDS, "cases": earlier}, also=["accelerate"])
+        results.write("compare", "make bench-compare", {"cases": earlier}, also=["accelerate"])
 
 
 if __name__ == "__main__":

@@ -70,9 +70,21 @@ def unlabelled(seed: int) -> dict[str, float]:
 
 
 def averages(seed: int) -> dict[str, float]:
-    """Two ResNets from independent starts, averaged in every way, and as an ensemble."""
-    options = {"use": "train", "model": RESNET, **STILL, "flip": True, "batch": 128, "epochs": 8, "lr": 0.006}
-    engine = ran("averages", {"data": "fashion-mnist-10k", "seed": 0}, [
+    """Two ResNets from independent starts."""
+    options = {"model": RESNET, **STILL, "flip": True, "batch": 128, "epochs": 8, "lr": 0.006}
+    return _averaged("averages", "fashion-mnist-10k", options, seed)
+
+
+def shallow(seed: int) -> dict[str, float]:
+    """Two networks of two convolutions; after so few layers a mean still has most of its members' variance."""
+    model = {"arch": "edgepress/conv1d", "args": {"width": 64, "depth": 2, "kernel": 5}}
+    return _averaged("shallow", "sensor", {"model": model, "batch": 128, "epochs": 10, "lr": 0.003}, seed)
+
+
+def _averaged(name: str, of: str, options: dict[str, Any], seed: int) -> dict[str, float]:
+    """Two independent starts, averaged in every way, and as an ensemble."""
+    options = {"use": "train", **options}
+    engine = ran(name, {"data": of, "seed": 0}, [
         {**options, "name": "one", "seed": 100 + seed},
         {**options, "name": "two", "seed": 200 + seed},
         {"use": "fuse.ensemble", "name": "ensemble", "models": ["one", "two"], "weights": "equal"},
@@ -80,11 +92,11 @@ def averages(seed: int) -> dict[str, float]:
     found = _tested(engine)
     (one, description), (two, _) = (zoo.load(engine.results[name].artifact.path) for name in ("one", "two"))
     aligned = rebasin.align(one, two, description.example(), seed)
-    for name, other in (("naive", two.state_dict()), ("rebasin", aligned)):
+    for way, other in (("naive", two.state_dict()), ("rebasin", aligned)):
         module = description.build()
         module.load_state_dict(mean([one.state_dict(), other]))
-        found[name] = _accuracy(module, engine.data)
-        found[f"{name}_bn"] = _accuracy(reestimate(module, engine.data, 0), engine.data)
+        found[way] = _accuracy(module, engine.data)
+        found[f"{way}_bn"] = _accuracy(reestimate(module, engine.data, 0), engine.data)
     return found
 
 
@@ -139,8 +151,9 @@ PARTS: dict[str, tuple[Callable[[int], dict[str, float]], int]] = {
     "digits": (digits, 10),
     "unlabelled": (unlabelled, 5),
     "averages": (averages, 5),
-    "controls": (controls, 5),
-    "soups": (soups, 5),
+    "shallow": (shallow, 10),
+    "controls": (controls, 3),
+    "soups": (soups, 3),
 }
 """Name → what a repetition finds, and how many there are."""
 

@@ -43,9 +43,77 @@ def test_every_route_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert {each.route for each in found.fits} == set(found.routes)
 
 
+RECIPE = """\
+name: NAME
+task: {data: digits, seed: SEED, metric: METRIC}
+stages:
+  - {use: train, model: {arch: edgepress/mlp, args: {width: WIDTH}}, epochs: 3, lr: 0.02, flip: false, shift: 0}
+  - {use: prune.channels, ratio: 20%, finetune: {epochs: 1, flip: false, shift: 0}}
+  - {use: export.onnx}
+  - {use: quantize.static, samples: 64}
+targets: [desk.yaml]
+"""
+
+
+def recipes(tmp_path: Path, **changes: str) -> list[str]:
+    """Two files, whose second has `changes`."""
+    usual = {"NAME": "big", "SEED": "0", "METRIC": "accuracy", "WIDTH": "32"}
+    for file, options in (("big.yaml", usual), ("small.yaml", usual | {"NAME": "small", "WIDTH": "8"} | changes)):
+        text = RECIPE
+        for name, value in options.items():
+            text = text.replace(name, value)
+        (tmp_path / file).write_text(text)
+    return ["big.yaml", "small.yaml"]
+
+
+def test_recipes_side_by_side(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    laid_out(tmp_path, TEXT)
+    monkeypatch.chdir(tmp_path)
+    files = recipes(tmp_path)
+    said = edgepress("compare", *files, "--seeds", "2")
+    assert said.code == 0, said.err
+    assert "Verdict: " in said.out
+    assert "train, prune.channels, export.onnx, quantize.static" in said.out
+    found = Comparison.model_validate_json(Path("runs", "big+small", "compare.json").read_text())
+    assert list(found.routes) == ["big", "small"]
+    assert [(each.route, each.repetition) for each in found.made] == [
+        ("big", 0), ("small", 0), ("big", 1), ("small", 1),
+    ]  # fmt: skip
+    big, small = (found.of(name)[0] for name in found.routes)
+    assert big.effort > small.effort == pytest.approx(1)
+    assert big.files["int8"].bytes > small.files["int8"].bytes
+    assert {file.precision == "float32" for file in (big.files["float"], small.files["float"])} == {True}
+    assert big.files["int8"].precision != "float32"
+    assert found.of("big")[1].files["float"].sha256 != big.files["float"].sha256, "other seeds"
+    assert {each.route for each in found.fits} == {"big", "small"}
+    run = edgepress("plan", "small.yaml")
+    assert "not made yet" not in run.out, "the first repetition is the recipe as it is"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"NAME": "big"}, "small.yaml:1:7: two recipes are called `big`"),
+        ({"METRIC": "macro-f1"}, "`small` is scored otherwise than `big`"),
+        ({"data: digits": "data: fashion-mnist-10k"}, "`small` learns from other data than `big`"),
+        ({"  - {use: quantize.static, samples: 64}\n": ""}, "`small` makes no int8 ONNX file"),
+    ],
+)
+def test_recipes_that_cannot_stand_side_by_side(
+    changes: dict[str, str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    laid_out(tmp_path, TEXT)
+    monkeypatch.chdir(tmp_path)
+    said = edgepress("compare", *recipes(tmp_path, **changes))
+    assert said.code == 2
+    assert message in said.err
+    assert not Path(".edgepress").exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (["recipe.yaml", "--routes", "plain"], "`--routes` are those of one recipe"),
         (["--routes", "plan"], "there is no route `plan`"),
         (["--target", "phone"], "there is no target `phone`"),
         (["--target", "phone.yaml"], "runs TFLite"),

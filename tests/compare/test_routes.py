@@ -65,6 +65,24 @@ def test_the_first_repetition_is_the_recipe_as_it_is(tmp_path: Path) -> None:
     assert checked.stages == given.stages[:3], "so that its results are in the cache already"
 
 
+def test_what_no_route_does_is_told(tmp_path: Path) -> None:
+    assert routes.parts(read(tmp_path, HEAD + TAIL)).left_out == ("prune.channels",)
+
+
+def test_int8_is_made_as_the_recipe_makes_it(tmp_path: Path) -> None:
+    text = HEAD + TAIL.replace("{use: quantize.static, samples: 64}", "{use: quantize.dynamic, name: small}")
+    assert routes.parts(read(tmp_path, text)).quantize == {"use": "quantize.dynamic"}
+
+
+def test_a_whole_recipe_again(tmp_path: Path) -> None:
+    given = read(tmp_path, HEAD + TAIL + "keep: {accuracy_drop: 3 points}\n")
+    first, second = (recipe.checked(routes.again(given, repetition)) for repetition in (0, 1))
+    assert first.model_dump() == given.model_dump()
+    assert [getattr(stage, "seed", None) for stage in second.stages] == [1007, 1001, None, 1007, None, None, None]
+    assert routes.ends(given) == ("export.onnx", "quantize.static")
+    assert routes.chained(given).startswith("2 x train, fuse.ensemble, distill.kd, prune.channels")
+
+
 def test_without_fusion_there_is_nothing_to_fuse(tmp_path: Path) -> None:
     text = HEAD + TAIL.replace("teacher: both", "teacher: one").replace(TAIL.splitlines()[0] + "\n", "")
     found = routes.parts(read(tmp_path, text))

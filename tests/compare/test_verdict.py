@@ -100,7 +100,18 @@ def test_where_nothing_is_shown_the_cheaper_route_is_picked_and_so_it_says() -> 
 def test_nothing_fits() -> None:
     said = words(comparison(FAR, unfit=USUAL))
     assert "Fits host as int8: none of them." in said
-    assert "Verdict: none; no route meets host." in said
+    assert "plain does not fit host" in said
+    assert "Verdict: none of them is shown to meet host: a smaller student, or another budget." in said
+
+
+def test_where_nothing_is_decided_there_is_no_pick() -> None:
+    found = comparison(FAR, unfit=("teacher", "fuse"))
+    open_ = [each if "FAIL" in each.checks.values() else each.model_copy(update={"checks": {"latency": "undecided"}})
+             for each in found.fits]  # fmt: skip
+    said = words(found.model_copy(update={"fits": tuple(open_)}))
+    assert "plain is not shown to fit host" in said
+    assert "fuse does not fit host" in said
+    assert "none of them is shown to meet host: decide on plain, distill, both on an idle machine." in said
 
 
 @pytest.mark.parametrize("status", ["undecided", "no number"])
@@ -124,6 +135,16 @@ def test_a_fusion_that_gains_nothing_says_so() -> None:
     said = words(comparison(FAR | {"fuse": 0.90, "both": 0.84}))
     assert "(no difference shown) over the best single one" in said
     assert "survives" not in said
+
+
+def test_recipes_have_no_teachers_that_survive() -> None:
+    found = comparison(FAR).model_copy(update={"source": [f"{name}.yaml" for name in FAR]})
+    assert "Fusing the teachers" not in words(found)
+
+
+def test_what_routes_leave_out_is_told() -> None:
+    found = comparison(FAR).model_copy(update={"left_out": ("prune.channels",)})
+    assert "what follows the distillation, prune.channels." in text.render(found)
 
 
 def test_losses_are_not_told_as_gains() -> None:
