@@ -5,9 +5,10 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PEERS := .venv-peers
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 .DEFAULT_GOAL := help
-.PHONY: help compress plan check test tutorial lint size schema readme bench-run bench-baselines bench-distill bench-compare bench-train bench-slower bench-gate bench-estimates bench-ssh bench-efficientnet bench-calibration bench-foreign bench-emulate bench-precision clean
+.PHONY: help compress plan check test tutorial lint size schema readme bench-run bench-baselines bench-distill bench-compare bench-train bench-slower bench-gate bench-estimates bench-ssh bench-efficientnet bench-calibration bench-foreign bench-emulate bench-precision bench-coverage bench-quant clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -114,6 +115,24 @@ bench-precision: $(VENV)/.dev
 bench-emulate: $(VENV)/.run
 	$(BIN)/edgepress doctor --install-emulator
 	$(BIN)/python -m tests.bench.emulate
+
+# The smallest network of each of timm's modules to ONNX, int8 and TFLite; an hour of one core, and it goes on: coverage.json
+bench-coverage: $(VENV)/.dev
+	$(BIN)/python -m tests.bench.coverage
+
+# Other quantizers in an environment of their own, which sees the packages of $(VENV) after its own
+$(PEERS)/.run: tests/bench/peers/requirements.txt | $(VENV)/.dev
+	$(BIN)/python -m venv $(PEERS)
+	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > $(PEERS)/project.path
+	mv $(PEERS)/project.path "$$($(PEERS)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/project.pth"
+	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps litert-torch==0.10.0 litert-converter==0.5.0
+	@touch $@
+
+# Our int8 beside onnxruntime's, NNCF's and litert-torch's; IMAGES=path, ImageNet by class, counts accuracy: quant.json
+bench-quant: $(VENV)/.dev $(PEERS)/.run
+	$(PIP) scikit-image
+	IMAGES="$(IMAGES)" $(BIN)/python -m tests.bench.quant $(ARGS)
 
 # The generated parts of README.md, from the result files
 readme: $(VENV)/.dev

@@ -45,6 +45,7 @@ def export(
     """
     import onnxsim
     import torch
+    from torch.nn.attention import SDPBackend, sdpa_kernel
 
     contract = embedded(metadata.describe(data), embed, raw)
     module = module.eval().to(memory_format=torch.contiguous_format)
@@ -54,7 +55,8 @@ def export(
     for name in ("torch.onnx", "onnxscript", "onnx_ir"):
         logging.getLogger(name).setLevel(logging.ERROR)
     try:
-        with warnings.catch_warnings():
+        # By its formula: torch loses track of strides in fused attention with a computed mask.
+        with warnings.catch_warnings(), sdpa_kernel(SDPBackend.MATH):
             warnings.simplefilter("ignore")
             program = torch.onnx.export(
                 whole, example, dynamo=True, opset_version=opset, output_names=["output"],

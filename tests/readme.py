@@ -298,7 +298,103 @@ def train() -> str:
     return "\n".join([*lines, "", f"{words} {_stamp(found)}"]) + "\n"
 
 
+def coverage() -> str:
+    """How many modules come how far, what stops the others, and every module in a list that is closed at first."""
+    from tests.bench.coverage import EXACT, KINDS, STEPS, WITHIN, agrees, exact
+
+    found = results.read("coverage")
+    rows = found["modules"]
+    steps = {module: row["steps"] for module, row in rows.items()}
+    done = {name: sum("stopped" not in each.get(name, {"stopped": []}) for each in steps.values()) for name in KINDS}
+    floats, integers = (sum(map(judge, steps.values())) for judge in (exact, agrees))
+    whole = len(rows)
+    lines = [f"| the smallest network of each of {whole} modules of timm, under 10 M parameters | |", "|---|---|"]
+    lines += [f"| {words} | {done[name]} of {whole} |" for name, words in KINDS.items()]
+    lines.append(f"| float TFLite within {EXACT:g} of torch, in both runtimes | **{floats} of {whole}** |")
+    lines.append(
+        f"| int8 TFLite within {STEPS} steps of int8 ONNX on {WITHIN:.0%} of the answers | **{integers} of {whole}** |"
+    )
+    between = sum(row.get("int8", {}).get("between", 0) >= WITHIN for row in steps.values())
+    lines.append(f"| the two ways of onnxruntime within as much of each other | {between} of {whole} |")
+    apart = [each for row in steps.values() for each in row.get("int8", {}).get("apart", {}).values()]
+    total = sum(row.get("int8", {}).get("integers", 0) for row in steps.values())
+    same = 1 - sum(each["share"] * each["of"] for each in apart) / total
+    lines.append(f"| int8 operators by themselves, on the graph's own integers: the same integers | {same:.5%} |")
+    timed = next(iter(found["conversion"].values()))
+    name = next(iter(found["conversion"])).replace("@", ", ") + " px"
+    seconds = " and ".join(f"{timed[each]['seconds']:.2f} s" for each in ("float", "int8"))
+    lines.append(f"| converting {name}, float and int8 | {seconds} |")
+    stopped = [
+        f"`{rows[module]['model']}` ({module}), {name}: {each['stopped'][0].splitlines()[0]}"
+        for module, row in steps.items()
+        for name, each in row.items()
+        if "stopped" in each
+    ]
+    lines += ["", *(f"- {line}" for line in stopped)] if stopped else []
+    lines += [
+        "",
+        "<details><summary>Every module</summary>",
+        "",
+        "| network | pixels | float, off by | int8 within | |",
+    ]
+    lines.append("|---|---|---|---|---|")
+    for module, row in steps.items():
+        cells = [f"`{rows[module]['model']}`" + ("" if module in rows[module]["model"] else f" ({module})")]
+        cells.append(str(row["export"].get("pixels", [""])[0]))
+        cells.append(f"{max(row['float']['off'].values()):.0e}" if "off" in row.get("float", {}) else "")
+        within = row.get("int8", {}).get("within", {}).get("litert", {})
+        cells.append(f"{max(within.values()):.1%}" if within else "")
+        cells.append("ok" if exact(row) and agrees(row) else "")
+        lines.append("| " + " | ".join(cells) + " |")
+    lines += ["", f"Too large: {', '.join(found['too_large'])}.", "", "</details>"]
+    return "\n".join([*lines, "", _stamp(found)]) + "\n"
+
+
+QUANTIZERS = ["onnxruntime", "NNCF", "litert-torch"]
+
+
+def quant() -> str:
+    """What int8 costs and saves on each float model, by quantizer; ours last."""
+    found = results.read("quant")
+    methods = [each for name in QUANTIZERS for each in (name, f"{name}, best")]
+    heads = ["points lost · time · size", "float", *methods, "**edgepress**", "**its TFLite**"]
+    lines = ["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
+    drops, tells, hard = [], [], ""
+    for name, model in found["models"].items():
+        rows = {row["method"]: row for row in model["rows"]}
+        host = next(each for each in rows if each.startswith("edgepress"))
+        tells.append(rows["edgepress tflite"]["as_onnx"]["edgepress xnnpack"])
+        right = f"{rows['float']['accuracy']:.1%}" if model["labelled"] else ""
+        cells = [f"{right} {rows['float']['ms']:.2f} ms".strip()]
+        cells += [_int8(rows[each], model) if each in rows else "" for each in [*methods, host, "edgepress tflite"]]
+        lines.append(f"| {model['title']} | " + " | ".join(cells) + " |")
+        if model["labelled"]:
+            drops.append(rows[host]["drop"])
+        if name == "hard":
+            won = min(1, 1 - rows[host]["drop"] / rows["onnxruntime"]["drop"])
+            hard = f"Of what onnxruntime's default loses on scaled channels {won:.0%} is won back. "
+    versions = ", ".join(f"{name} {found['peers'][name]}" for name in ("nncf", "litert-torch", "ai-edge-quantizer"))
+    words = (
+        f"edgepress: {fmean(drops):+.2f} points lost on average. {hard}Its TFLite tells what its ONNX tells on "
+        f"{min(tells):.1%} of the test images or more.\n\n"
+        "Points of the test images lost against float, and half of their 95% interval; time over float's in the same "
+        "runtime, one thread; size over float's. Best: of the settings in `tests/bench/quant.py`, by validation. "
+        f"{versions}."
+    )
+    return "\n".join([*lines, "", f"{words} {_stamp(found)}"]) + "\n"
+
+
+def _int8(row: dict[str, Any], model: dict[str, Any]) -> str:
+    if "refused" in row:
+        return "does not run"
+    half = (row["interval"][1] - row["interval"][0]) / 2
+    lost = [f"{row['drop']:+.2f} ±{half:.2f}"] if model["peers"] else []
+    return " · ".join([*lost, f"{row['ratio']:.2f}x", f"{row['bytes'] / row['bytes_of_float']:.2f}x"])
+
+
 BLOCKS = {
+    "coverage": coverage,
+    "quant": quant,
     "compare": compare,
     "distill": distill,
     "train": train,

@@ -111,7 +111,7 @@ mine.yaml:4:44: `lr`: write more than 0, got `-0.1`
   - {use: quantize.static, ranges: minmaks}
 """,
         """\
-mine.yaml:6:36: `ranges`: write `minmax`, `percentile` or `entropy`, got `minmaks`
+mine.yaml:6:36: `ranges`: write `auto`, `minmax`, `percentile`, `entropy` or `mse`, got `minmaks`
    6 |   - {use: quantize.static, ranges: minmaks}
      |                                    ^^^^^^^
      = help: did you mean `minmax`?""",

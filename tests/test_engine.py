@@ -47,7 +47,7 @@ def planned(place: Place) -> set[str]:
     ("old", "new", "expected"),
     [
         ("samples: 64", "samples: 32", {"int8", "int8-tflite"}),
-        ("samples: 64", "samples: 64, ranges: minmax", set()),
+        ("samples: 64", "samples: 64, ranges: auto", set()),
         ("name: dynamic, input: float", "name: dynamic, input: float, per_channel: false", {"dynamic"}),
         ("name: int8, input", "name: integers, input", set()),
         ("name: whole", "name: other", set()),

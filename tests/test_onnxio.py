@@ -76,6 +76,29 @@ def test_the_export_is_the_same_bytes_each_time(tiny: zoo.Network, few: Dataset,
     assert (tmp_path / "a.onnx").read_bytes() == (tmp_path / "b.onnx").read_bytes()
 
 
+class Masked(nn.Module):
+    """Fused attention with a mask, as timm's networks with relative positions have it."""
+
+    def __init__(self, data: Dataset) -> None:
+        super().__init__()
+        self.qkv, self.head = nn.Linear(8, 24), nn.Linear(64, len(data.labels))
+        self.table = nn.Parameter(torch.randn(15, 2))
+        self.register_buffer("index", torch.randint(15, (64,)))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        q, k, v = self.qkv(x[:, 0]).reshape(-1, 8, 3, 2, 4).permute(2, 0, 3, 1, 4).unbind(0)
+        mask = self.table[self.index].view(1, 8, 8, 2).permute(0, 3, 1, 2).contiguous()
+        read = nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+        logits: torch.Tensor = self.head(read.transpose(1, 2).reshape(-1, 8, 8).flatten(1))
+        return logits
+
+
+def test_attention_with_a_mask(few: Dataset, tmp_path: Path) -> None:
+    """torch 2.15 refuses to export the fused operator with a mask that is computed."""
+    torch.manual_seed(0)
+    assert onnxio.export(Masked(few), few, tmp_path / "model.onnx") < 1e-5
+
+
 def test_what_torch_cannot_export_is_told(few: Dataset, tmp_path: Path) -> None:
     class Branching(nn.Module):
         def forward(self, x: torch.Tensor) -> torch.Tensor:

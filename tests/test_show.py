@@ -101,11 +101,22 @@ stages.export.onnx  export.onnx
 
 stages.quantize.static  quantize.static
   input             export.onnx    default  the result to work on; by default the one above
-  samples           64             recipe   validation images that the ranges are taken from; all of
-                                            them where there are fewer
-  ranges            minmax         default  how a range is taken from what was seen (minmax,
-                                            percentile, entropy)
+  samples           64             recipe   validation images that the ranges are taken from; three
+                                            quarters of them where there are fewer
+  ranges            auto           default  how a range is taken from what was seen; `auto` tries
+                                            them on held-out images (auto, minmax, percentile,
+                                            entropy, mse)
   per_channel       true           default  a scale for each output channel of a weight
+  improve           true           default  try equalisation, rounding by what the weights meet, and
+                                            bias correction; keep what helps on held-out images
+  keep              1.0            default  points that int8 may lose of the float model's metric on
+                                            held-out images: operators go back to float, the worst
+                                            first, until it holds
+  faster            true           default  let operators stay float that are measured slower as
+                                            int8 on this machine
+  presets           []             default  integers to make besides those that the targets need:
+                                            x86, x86-avx2, arm, xnnpack, nnapi, tensorrt, integer-
+                                            only
 
 budgets
   desk.yaml  size 5 MB, latency 1 s, memory 4 GB, accuracy 30%, accuracy_drop 60 points"""
@@ -202,7 +213,8 @@ architecture                —         default  of the device, as `uname -m` sa
                                                refused, such as aarch64
 sustained                   —         default  run the model for so long before measuring: the
                                                latency of a warm device, such as 10 min
-preset                      —         default  by default what suits the processor (x86, xnnpack)
+preset                      —         default  by default what suits the processor (x86, x86-avx2,
+                                               arm, xnnpack, nnapi, tensorrt, integer-only)
 emulate                     —         default  its processor, on whose instruction set accuracy is
                                                counted where `edgepress doctor --install-emulator`
                                                was run (cortex-a53, cortex-a72, cortex-a76, haswell)

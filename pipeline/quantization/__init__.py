@@ -18,15 +18,16 @@ from ..onnxio import quantized, write
 from ..presets import INT16, PRESETS, Preset, PresetName
 from . import fallback, ladder, speed
 from .evidence import Columns, Evidence
+from .floats import unsuited
 from .plan import Plan, prepared, quiet, written
-from .unsigned import WEIGHTED, unsigned
+from .unsigned import unsigned
 from .whole import whole
 
 if TYPE_CHECKING:
     from ..data import Dataset
     from ..scores import Metric
 
-__all__ = ["Options", "likelihoods", "quantize_dynamic", "quantize_int16", "quantize_static", "signed", "unsigned"]
+__all__ = ["Options", "quantize_dynamic", "quantize_int16", "quantize_static", "signed", "unsigned"]
 
 HELD = 512
 """Validation examples, beside those that ranges come from, that decide what is kept."""
@@ -73,7 +74,7 @@ def quantize_static(
     graph = prepared(model)
     evidence = Evidence(graph, seen, metadata.ready(contract, data, data["validation"].x[held]))
     _check(evidence)
-    plan = Plan(graph, {}, options.per_channel, frozenset(likelihoods(graph.graph)))
+    plan = Plan(graph, {}, options.per_channel, unsuited(graph.graph))
     plan, steps = ladder.climbed(plan, evidence, options.ranges, say, improve=options.improve)
     notes: dict[str, Any] = {"ladder": steps, **({"warnings": warnings} if warnings else {})}
 
@@ -87,7 +88,7 @@ def quantize_static(
         least = max(least, min(floor, worth(evidence.expected))) if floor is not None else least
         plan, restored = fallback.restored(plan, evidence, worth, least, say, PRESETS[options.host or "xnnpack"])
         if restored:
-            notes["float"] = restored
+            notes["restored"] = restored
 
     files: dict[str, str] = {}
     every: dict[PresetName, None] = dict.fromkeys((*presets, "xnnpack"))
@@ -111,7 +112,7 @@ def quantize_int16(source: Path, data: Dataset, path: Path, *, samples: int) -> 
     seen, _ = examples(contract, data, spread(count, samples))
     graph = prepared(model)
     found = calibration.ranges(graph, seen, methods=("minmax",))["minmax"]
-    made = written(Plan(graph, found), INT16)
+    made = written(Plan(graph, found, floats=unsuited(graph.graph)), INT16)
     metadata.embed(made, contract)
     write(made, path)
 
@@ -128,25 +129,7 @@ def signed(
     columns = inputs if isinstance(inputs, tuple) else (inputs,)
     graph = prepared(onnx.load(source))
     found = calibration.ranges(graph, columns, methods=(ranges,))[ranges]
-    return written(Plan(graph, found, per_channel, frozenset(likelihoods(graph.graph))), preset)
-
-
-def likelihoods(graph: onnx.GraphProto) -> list[str]:
-    """The nodes between a softmax or sigmoid and the logarithm of what is made of it, which must stay float.
-
-    A step of an 8-bit probability is 1/256: everything less likely becomes 0, and its logarithm −∞.
-    """
-    makers = {name: node for node in graph.node for name in node.output}
-    found: dict[str, onnx.NodeProto] = {}
-    waiting = [node for node in graph.node if node.op_type == "Log"]
-    while waiting:
-        node = waiting.pop()
-        if node.name in found or node.op_type in WEIGHTED:
-            continue
-        found[node.name] = node
-        if node.op_type not in ("Softmax", "Sigmoid"):
-            waiting += [makers[name] for name in node.input if name in makers]
-    return list(found)
+    return written(Plan(graph, found, per_channel, unsuited(graph.graph)), preset)
 
 
 def quantize_dynamic(source: Path, path: Path, *, per_channel: bool) -> None:

@@ -46,6 +46,8 @@ def unsigned(signed: onnx.ModelProto) -> onnx.ModelProto:
             continue
         if node.op_type in ("QuantizeLinear", "DequantizeLinear"):
             if node.op_type == "DequantizeLinear" and node.input[0] in tensors:
+                if tensors[node.input[0]].data_type != onnx.TensorProto.INT8:
+                    continue  # a bias of int32, of an operator that is none of the weighted
                 node.input[0] = shift(node.input[0])
             node.input[2] = shift(node.input[2])
     used = {name for node in graph.node for name in node.input}

@@ -20,12 +20,13 @@ def decisions(report: Report) -> list[str]:
 def _words(notes: dict[str, Any]) -> Iterator[str]:
     if steps := notes.get("ladder"):
         yield _ladder(steps)
-    if restored := notes.get("float"):
+    if restored := notes.get("restored"):
         yield _restored(restored)
     if speed := notes.get("speed"):
         yield _speed(speed)
-    if trained := notes.get("aware"):
-        yield trained
+    for preset, found in notes.items():
+        if isinstance(found, dict) and "trained" in found:
+            yield _trained(preset, found)
 
 
 def _ladder(steps: list[dict[str, Any]]) -> str:
@@ -61,6 +62,14 @@ def _speed(speed: dict[str, Any]) -> str:
         f"on this processor {counts['int8']} of {sum(counts.values())} operators are int8, {tried[chosen]} of the "
         f"float source's time; the others compute in float with int8 weights, since they are slower as int8, or what "
         f"converts them is ({slower}); {', '.join(others)}"
+    )
+
+
+def _trained(preset: str, found: dict[str, Any]) -> str:
+    """Goodness on held-out examples; see `Metric.goodness`."""
+    kept = "kept" if found["kept"] == "trained" else "not kept"
+    return (
+        f"{preset}, on held-out examples: {found['static']:.1f} before training, {found['trained']:.1f} after, {kept}"
     )
 
 

@@ -67,7 +67,7 @@ def _title(report: Report) -> list[str]:
         lines.append("set: " + "  ".join(changes))
     if report.limited is not None:
         lines.append(f"A smoke run, limited to {report.limited}: it shows that the recipe works, not what it reaches.")
-    return [line[:WIDTH] for line in lines]
+    return [part for line in lines for part in _wrapped("", line)]
 
 
 def _instructions(machine: Machine) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..stage import Stage
+from .aware import QuantizeAware
 from .convert import ConvertLitert, ConvertTflite
 from .distill import DistillAT, DistillDIST, DistillDKD, DistillFitnet, DistillKD, DistillRKD
 from .export import ExportOnnx
@@ -47,6 +48,7 @@ TABLE: dict[str, type[Stage]] = {
     "prune.channels": PruneChannels,
     "export.onnx": ExportOnnx,
     "quantize.static": QuantizeStatic,
+    "quantize.aware": QuantizeAware,
     "quantize.dynamic": QuantizeDynamic,
     "quantize.weights": QuantizeWeights,
     "quantize.float16": QuantizeFloat16,

@@ -72,7 +72,7 @@ class QuantizeFloat16(_Precision):
 
 
 class QuantizeInt16(_Precision):
-    """int16 activations and int8 weights, with ranges from held-out examples: near the accuracy of float, in integers.
+    """int16 activations and int8 weights, with ranges from held-out examples: what is lost is lost by the weights.
 
     For accelerators with TFLite's 16x8 kernels. Processors have no fast ones: onnxruntime computes it in float, and
     both TFLite runtimes do without XNNPACK.

@@ -85,6 +85,13 @@ class Lowering:
             raise refusal(node, f"it reads `{name}`, an output of its operator that TFLite does not have", _SIMPLIFY)
         return self.ordered(name, self.is_last(node) if last is None else last)
 
+    def plain(self, node: Node, position: int) -> int:
+        """An input in float, computed or constant, with its axes as ONNX has them."""
+        constant = self.graph.constants.get(node.inputs[position])
+        if constant is None:
+            return self.input(node, position, last=False)
+        return self.file.constant(constant.name, constant.real.astype(np.float32))
+
     def ordered(self, name: str, last: bool) -> int:
         tensor, rank = self.tensors[name], len(self.graph.shape(name))
         if rank not in TO_LAST or last == (name in self.last):

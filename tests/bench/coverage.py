@@ -60,9 +60,9 @@ def export(name: str, folder: Path) -> Found:
 
     torch.set_num_threads(1)
     module, data = fresh(name)
-    started = time.perf_counter()
+    started = time.process_time()
     error = onnxio.export(module, data, folder / "float.onnx")
-    seconds = time.perf_counter() - started
+    seconds = time.process_time() - started
     (calibration,), (test,) = (data.ready(data[split].x) for split in ("validation", "test"))
     with torch.inference_mode():
         answers = module(torch.from_numpy(test)).numpy()
@@ -80,9 +80,9 @@ def quantize(name: str, folder: Path) -> Found:
     """
     with np.load(folder / "examples.npz") as examples:
         calibration, test = examples["calibration"], examples["test"]
-    started = time.perf_counter()
+    started = time.process_time()
     made = quantization.signed(folder / "float.onnx", calibration)
-    seconds = time.perf_counter() - started
+    seconds = time.process_time() - started
     metadata.embed(made, metadata.read(folder / "float.onnx"))
     onnx.save(made, folder / "int8.onnx")
     answers = {name: _asked(made, test, integer) for name, integer in (("integers", True), ("floats", False))}
@@ -137,21 +137,21 @@ def convert_int8(name: str, folder: Path) -> Found:
     }
 
 
-COURSE = {
+COURSE: dict[str, Step] = {
     "export": Step(export, (), ("onnxio.py", "embedding.py", "timm", "torch", "onnxsim")),
-    "quantize": Step(quantize, ("export",), ("quantization.py", "onnxruntime")),
+    "quantize": Step(quantize, ("export",), ("quantization", "calibration", "onnxruntime")),
     "float": Step(convert_float, ("export",), ("tflite", "ai-edge-litert")),
     "int8": Step(convert_int8, ("export", "quantize"), ("tflite", "ai-edge-litert")),
 }
 
 
 def _convert(folder: Path, name: str) -> float:
-    """NAME.tflite from NAME.onnx as the stage does it; seconds that it took."""
+    """NAME.tflite from NAME.onnx as the stage does it; seconds of the processor that it took."""
     model = onnx.load(folder / f"{name}.onnx")
-    started = time.perf_counter()
+    started = time.process_time()
     moved = [name for name, layout in tflite.layouts(model).items() if layout != "same"]
     made = tflite.write(model, metadata.for_tflite(metadata.read_onnx(model), moved))
-    seconds = time.perf_counter() - started
+    seconds = time.process_time() - started
     (folder / f"{name}.tflite").write_bytes(made)
     return round(seconds, 2)
 
@@ -181,6 +181,22 @@ def _step(model: onnx.ModelProto, answers: np.ndarray) -> float:
     maker = next(node for node in model.graph.node if model.graph.output[0].name in node.output)
     scales = [onnxio.constant(each) for each in model.graph.initializer if each.name in maker.input[1:2]]
     return float(scales[0]) if maker.op_type == "DequantizeLinear" else float(np.ptp(answers)) / 255
+
+
+# What is made of it
+
+
+KINDS = {"export": "exported and simplified", "quantize": "quantized", "float": "float TFLite", "int8": "int8 TFLite"}
+
+
+def exact(steps: dict[str, Found]) -> bool:
+    """Whether the float file answers as torch, in both runtimes."""
+    return "off" in steps.get("float", {}) and max(steps["float"]["off"].values()) <= EXACT
+
+
+def agrees(steps: dict[str, Found]) -> bool:
+    """Whether LiteRT's int8 answers are onnxruntime's, in one of its ways to run the graph."""
+    return max(steps.get("int8", {}).get("within", {}).get("litert", {"none": 0.0}).values()) >= WITHIN
 
 
 # The run

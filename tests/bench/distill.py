@@ -41,10 +41,10 @@ def digits(seed: int) -> dict[str, float]:
     """Digits, 100 labels; the teacher saw all 1,078 of the training split."""
     long = {**STILL, "batch": 32, "epochs": 120, "lr": 0.01}
     train = {"use": "train", "name": "teacher", "model": TINY, **STILL, "batch": 64, "epochs": 15, "lr": 0.02}
-    full = _run("digits", {"data": "digits", "seed": seed}, [train])
+    full = ran("digits", {"data": "digits", "seed": seed}, [train])
     teacher = {"use": "load", "name": "teacher", "from": str(full.results["teacher"].artifact.path.resolve())}
     student = {"student": TINY, "teacher": "teacher", "views": 1, "temperature": 4}
-    found = _run("digits", {"data": "digits", "labels": 100, "seed": seed}, [
+    found = ran("digits", {"data": "digits", "labels": 100, "seed": seed}, [
         teacher,
         {"use": "train", "name": "ce", "model": TINY, **long},
         {"use": "train", "name": "smoothing", "model": TINY, "label_smoothing": 0.1, **long},
@@ -58,7 +58,7 @@ def unlabelled(seed: int) -> dict[str, float]:
     """Fashion-MNIST, 300 labels; the teacher, which is shipped, saw all 55,000 of the training split."""
     few = {**STILL, "batch": 64, "epochs": 100, "lr": 0.005}
     student = {"student": STUDENT, "teacher": "teacher", "views": 1}
-    found = _run("unlabelled", {"data": "fashion-mnist", "labels": 300, "seed": seed}, [
+    found = ran("unlabelled", {"data": "fashion-mnist", "labels": 300, "seed": seed}, [
         {"use": "load", "name": "teacher", "from": "teachers/fashion-a.safetensors"},
         {"use": "train", "name": "ce", "model": STUDENT, **few},
         {"use": "train", "name": "smoothing", "model": STUDENT, "label_smoothing": 0.1, **few},
@@ -84,7 +84,7 @@ def shallow(seed: int) -> dict[str, float]:
 def _averaged(name: str, of: str, options: dict[str, Any], seed: int) -> dict[str, float]:
     """Two independent starts, averaged in every way, and as an ensemble."""
     options = {"use": "train", **options}
-    engine = _run(name, {"data": of, "seed": 0}, [
+    engine = ran(name, {"data": of, "seed": 0}, [
         {**options, "name": "one", "seed": 100 + seed},
         {**options, "name": "two", "seed": 200 + seed},
         {"use": "fuse.ensemble", "name": "ensemble", "models": ["one", "two"], "weights": "equal"},
@@ -105,7 +105,7 @@ def controls(seed: int) -> dict[str, float]:
     options = {**STILL, "flip": True, "batch": 64, "epochs": 24, "lr": 0.01, "seed": seed}
     student = {"student": STUDENT, "teacher": "teacher", "views": 4, **options}
     layers = {"blocks.1": "layer2", "blocks.3": "layer3"}
-    found = _run("controls", {"data": "fashion-mnist-10k", "examples": 2000, "seed": 0}, [
+    found = ran("controls", {"data": "fashion-mnist-10k", "examples": 2000, "seed": 0}, [
         {"use": "train", "name": "teacher", "model": RESNET, **options, "lr": 0.004},
         {"use": "train", "name": "ce", "model": STUDENT, **options},
         {"use": "train", "name": "smoothing", "model": STUDENT, "label_smoothing": 0.1, **options},
@@ -128,7 +128,7 @@ def soups(seed: int) -> dict[str, float]:
     tune = {"use": "train", "start": "start", **options, "epochs": 6}
     names = ["a", "b", "c"]
     deltas = {"models": names, "base": "start"}
-    found = _run("soups", {"data": "fashion-mnist-10k", "seed": 0}, [
+    found = ran("soups", {"data": "fashion-mnist-10k", "seed": 0}, [
         {"use": "train", "name": "start", "model": STUDENT, **options, "epochs": 10, "lr": 0.01},
         *({**tune, "name": name, "lr": lr, "seed": seed * 10 + k} for k, (name, lr) in
           enumerate(zip(names, (0.001, 0.002, 0.003), strict=True))),
@@ -158,7 +158,7 @@ PARTS: dict[str, tuple[Callable[[int], dict[str, float]], int]] = {
 """Name → what a repetition finds, and how many there are."""
 
 
-def _run(name: str, task: dict[str, Any], stages: list[dict[str, Any]]) -> Engine:
+def ran(name: str, task: dict[str, Any], stages: list[dict[str, Any]]) -> Engine:
     options = {"name": f"bench-{name}", "task": task, "stages": stages, "targets": []}
     document = yamlio.parse(yamlio.Document(CACHE / f"bench-{name}.yaml", yamlio.dump(options)))
     engine = Engine(recipe.checked(document), Cache(CACHE))

@@ -15,7 +15,7 @@ from pipeline.data import Dataset, Input, Split
 
 FOLDER = Path(".edgepress/coverage")
 PIXELS = 64
-CALIBRATION, EXAMPLES = 32, 16
+CALIBRATION, EXAMPLES = 16, 8
 
 
 @cache

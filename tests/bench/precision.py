@@ -19,6 +19,7 @@ from pipeline import estimate, metadata, onnxio, tflite, weights
 from pipeline.bench import pairs, verdict
 from pipeline.facts import Runtime
 from pipeline.predict import predict
+from pipeline.presets import INT16
 from pipeline.quantization import quantize_dynamic, signed, unsigned
 from pipeline.stages.load import packaged
 from tests.bench import results
@@ -66,7 +67,7 @@ def written(source: Path, columns: tuple[np.ndarray, ...], folder: Path) -> list
         "weights": weights.weights_only(model, half=HALF),
         "weights, all int8": weights.weights_only(model),
         "dynamic": onnx.load(folder / "made.onnx"),
-        "int16": signed(source, columns, wide=True),
+        "int16": signed(source, columns, preset=INT16),
         "s8s8": s8s8,
     }
     contract = metadata.read_onnx(model)

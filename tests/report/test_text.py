@@ -141,7 +141,7 @@ FINDINGS = [
 ]
 
 FULL = """\
-mobilenet  2026-01-02, on AMD EPYC, 2 cores, Linux 6.1
+mobilenet  2026-01-02, on AMD EPYC (avx512_vnni), 2 cores, Linux 6.1
 
 accuracy on validation and test images; latency on this machine, 1 thread
 stage                             parameters     size    MACs    val   test  latency
@@ -197,7 +197,7 @@ def test_the_whole_text() -> None:
 
 def test_all_met() -> None:
     assert text.render(report([], []), FINDINGS[:1]) == (
-        "mobilenet  2026-01-02, on AMD EPYC, 2 cores, Linux 6.1\n\n"
+        "mobilenet  2026-01-02, on AMD EPYC (avx512_vnni), 2 cores, Linux 6.1\n\n"
         "host    q.onnx\n"
         "  ok    size  0.61 MB  of 2.00 MB  31%\n\n"
         "1 of 1 budgets met.  exit 0\n"
@@ -206,7 +206,7 @@ def test_all_met() -> None:
 
 def test_nothing_to_meet_and_a_smoke_run() -> None:
     assert text.render(report([], [], limited=64), []) == (
-        "mobilenet  2026-01-02, on AMD EPYC, 2 cores, Linux 6.1\n"
+        "mobilenet  2026-01-02, on AMD EPYC (avx512_vnni), 2 cores, Linux 6.1\n"
         "A smoke run, limited to 64: it shows that the recipe works, not what it reaches.\n\n"
         "No budget to meet: the recipe names no target and keeps nothing.  exit 0\n"
     )

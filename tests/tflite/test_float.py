@@ -227,6 +227,14 @@ CASES = {
     "instance norm of rows": graph(
         [1, 3, 9], ("InstanceNormalization", [-1, weights(3).ravel(), weights(3, seed=2).ravel()], {"epsilon": 0.1})
     ),
+    "einsum of two maps": graph(
+        [1, 3, 4, 5], ("Neg", [0], {}), ("Einsum", [0, 1], {"equation": "bchw,bchk->bhwk"})
+    ),
+    "einsum with a table": graph(
+        [1, 3, 4, 5], ("Einsum", [0, weights(4, 7, 5)], {"equation": "b y h c, h k c -> b y h k"})
+    ),
+    "einsum without a sum": graph([2, 3], ("Relu", [0], {}), ("Einsum", [0, 1], {"equation": "ab,ac->cab"})),
+    "einsum to the left": graph([1, 4, 5], ("Einsum", [weights(6, 5), 0], {"equation": "oc,bnc->bno"})),
     "depth to space": graph([1, 12, 3, 4], ("DepthToSpace", [-1], {"blocksize": 2})),
     "pixel shuffle": graph([1, 12, 3, 4], ("DepthToSpace", [-1], {"blocksize": 2, "mode": "CRD"})),
     "space to depth": graph([1, 3, 4, 6], ("SpaceToDepth", [-1], {"blocksize": 2})),

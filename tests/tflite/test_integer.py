@@ -244,6 +244,50 @@ def test_averages_of_four(runtime: str) -> None:
     assert (off != 0).mean() < (0.15 if runtime == "tflite_runtime" else 1e-9)
 
 
+ROOT, HALF = np.sqrt(F(2)), F(0.5)
+GELUS = {
+    "by erf": [
+        ("Div", [1, ROOT], {}), ("Erf", [-1], {}), ("Add", [-1, F(1)], {}), ("Mul", [-1, HALF], {}),
+        ("Mul", [1, 5], {}),
+    ],
+    "by tanh": [
+        ("Pow", [1, F(3)], {}), ("Mul", [-1, F(0.044715)], {}), ("Add", [1, 3], {}),
+        ("Mul", [-1, F(np.sqrt(2 / np.pi))], {}), ("Tanh", [-1], {}), ("Add", [-1, F(1)], {}), ("Mul", [1, 7], {}),
+        ("Mul", [-1, HALF], {}),
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("runtime", models.RUNTIMES)
+@pytest.mark.parametrize("kind", GELUS)
+def test_gelu_of_every_integer(kind: str, runtime: str) -> None:
+    """erf and tanh + 1 lie midway between two integers when either fills its range, and kernels round that up."""
+    model = graph([1, 2, 30, 30], ("Mul", [0, F(1.7)], {}), *GELUS[kind])
+    samples = np.stack([np.linspace(low, 9, 1800, dtype=F).reshape(2, 30, 30) for low in (-9, -4, -0.2)])
+    integers = models.quantized(model, samples)
+    assert models.steps_off(integers, samples, runtime, as_written=True).max() == 0
+    kinds = [name for name, _ in models.operators(write(integers, {}))]
+    assert kinds == ["QUANTIZE", "CAST", "ADD", "GATHER", "DEQUANTIZE"]
+
+
+@pytest.mark.parametrize("runtime", models.RUNTIMES)
+def test_a_curve_that_is_no_table(runtime: str) -> None:
+    """Of numbers that differ from channel to channel, of two tensors; and one whose half-way is read elsewhere too."""
+    channels = np.array([0.5, 2], F).reshape(2, 1, 1)
+    cases = [
+        graph([1, 2, 8, 8], ("Mul", [0, channels], {}), ("Neg", [0], {}), ("Add", [1, 2], {}), ("Erf", [-1], {}),
+              ("Mul", [4, channels], {})),
+        graph([1, 2, 8, 8], ("Neg", [0], {}), ("Mul", [0, F(0.7)], {}), ("Erf", [-1], {}), ("Mul", [3, HALF], {}),
+              ("Mul", [3, 1], {}), ("Mul", [4, 5], {})),
+    ]  # fmt: skip
+    for model in cases:
+        samples = models.inputs(model, count=10)
+        integers = models.quantized(model, samples)
+        off = models.steps_off(integers, samples, runtime, as_written=True)
+        assert off.max() <= 1
+        assert (off == 0).mean() > 0.97
+
+
 def test_what_the_quantizer_left_in_float_stays_float() -> None:
     """A convolution returned to float between two on integers; onnxruntime's optimizer would quantize it again."""
     model = graph([1, 3, 8, 8], conv(0, 5, 3, 3, 3), ("Relu", [-1], {}), conv(2, 6, 5, 3, 3), conv(3, 4, 6, 1, 1))

@@ -212,7 +212,7 @@ def test_int16_activations_give_onnxruntimes_integers(name: str, tmp_path: Path)
         assert off.mean() < 1.5
 
 
-@pytest.mark.parametrize("name", set(WIDE) - {"tokens"})
+@pytest.mark.parametrize("name", [name for name in WIDE if name != "tokens"])
 def test_int16_activations_lose_less_than_int8(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Against the same int8 weights on float activations; of tokens no one quantizes the ids."""
     monkeypatch.setattr("pipeline.weights._LEAST", -(10**9))
@@ -289,7 +289,7 @@ def test_int16_operators_and_versions(tmp_path: Path) -> None:
     for model in WIDE.values():
         found = models.operators(write(wide(model, models.feeds(model, 4), tmp_path), {}))
         seen |= {each for each in found if each[0] in versions}
-    floats = {("ADD", 1), ("MUL", 1), ("MEAN", 1)}  # of hard swish, and the mean of few numbers
+    floats = {("ADD", 1), ("MUL", 1), ("MEAN", 1), ("GATHER", 1)}  # hard swish, mean of few numbers, pixel shuffle
     assert seen - floats == set(versions.items())
 
 

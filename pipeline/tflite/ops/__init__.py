@@ -10,6 +10,7 @@ from ..builder import Quantization, quantization
 from ..layout import Layout
 from .activation import elu, instance_norm, leaky_relu, mish, prelu, reciprocal, softplus
 from .dense import conv, gemm, matmul, unmatched
+from .einsum import einsum
 from .elementwise import (
     Lower,
     arithmetic,
@@ -70,6 +71,7 @@ OPERATORS: dict[str, Row] = {
     "Div": Row(arithmetic("DIV", schema.DivOptionsT), integer=False),
     "Dropout": Row(same, integer=False),
     "DynamicQuantizeLinear": Row(unmatched, integer=False),
+    "Einsum": Row(einsum, PLAIN, integer=False),
     "Elu": Row(elu, integer=False),
     "Equal": Row(elementwise("EQUAL", schema.EqualOptionsT), integer=False),
     "Erf": Row(erf, integer=False),

@@ -1,0 +1,68 @@
+"""NNCF's ONNX backend: `nncf.quantize`, or `nncf.quantize_with_accuracy_control`.
+
+Options: `preset` (`performance`, `mixed`), `fast_bias_correction` and `per_tensor`: it gives the input of a depthwise
+convolution a scale for each channel, which onnxruntime computes in float, or refuses. With `max_drop`, the share of
+examples that may be lost, accuracy is controlled on the examples and labels of the file `validation`. Without any they
+are its defaults.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import nncf
+import numpy as np
+import onnx
+import onnxruntime
+from nncf.quantization.advanced_parameters import QuantizationParameters
+
+from . import Job
+
+
+def main() -> None:
+    job = Job.read()
+    options = dict(job.options)
+    model = onnx.load(job.source)
+    names = [each.name for each in model.graph.input]
+    calibration = nncf.Dataset([dict(zip(names, row, strict=True)) for row in job.rows])
+    given: dict[str, Any] = {"subset_size": len(job.rows)}
+    if "preset" in options:
+        given["preset"] = nncf.QuantizationPreset(options["preset"])
+    if "fast_bias_correction" in options:
+        given["fast_bias_correction"] = options["fast_bias_correction"]
+    if options.get("per_tensor"):
+        scales = QuantizationParameters(per_channel=False)
+        name = "advanced_quantization_parameters" if "max_drop" in options else "advanced_parameters"
+        given[name] = nncf.AdvancedQuantizationParameters(activations_quantization_params=scales)
+    if "max_drop" in options:
+        validation = nncf.Dataset(_labelled(Path(options["validation"]), names))
+        made = nncf.quantize_with_accuracy_control(
+            model, calibration, validation, _accuracy, max_drop=options["max_drop"], **given
+        )
+    else:
+        made = nncf.quantize(model, calibration, **given)
+    onnx.save(made, job.out)
+
+
+def _labelled(path: Path, names: list[str]) -> list[tuple[dict[str, np.ndarray], int]]:
+    with np.load(path) as stored:
+        *columns, labels = (stored[name] for name in stored.files)
+    feeds = [dict(zip(names, (value[None] for value in row), strict=True)) for row in zip(*columns, strict=True)]
+    return list(zip(feeds, labels.tolist(), strict=True))
+
+
+def _accuracy(
+    model: onnx.ModelProto, examples: Iterable[tuple[dict[str, np.ndarray], int]]
+) -> tuple[float, list[float]]:
+    """The share of the examples that are right, and 1 or 0 for each."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    right = [float(session.run(None, feed)[0].argmax() == label) for feed, label in examples]
+    return float(np.mean(right)), right
+
+
+if __name__ == "__main__":
+    main()
