@@ -316,7 +316,9 @@ def test_examples_of_one_class_alone_are_warned_of(few: Dataset) -> None:
     threes = replace(few, splits=few.splits | {"validation": Split(x, np.full_like(y, 3))})
     contract = metadata.describe(few)
     _, warnings = prepared(contract, threes, np.arange(20))
-    words = "its ranges come from {}, and others may go beyond: raise `samples`, or shuffle the validation split"
+    words = (
+        "its ranges come from {}, and others may go beyond: raise `samples`, or give the validation split more classes"
+    )
     assert warnings == [words.format("20 examples of one class, `3`")]
     assert prepared(contract, few, np.arange(1))[1] == [words.format(f"1 example of one class, `{y[0]}`")]
     assert prepared(contract, replace(threes, labelled=False), np.arange(20))[1] == []

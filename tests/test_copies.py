@@ -54,7 +54,7 @@ def test_the_diff_shows_what_was_changed(here: Path) -> None:
         == f"""\
 --- edgepress {__version__} target raspberry-pi-4
 +++ board.yaml
-@@ -8,7 +8,7 @@
+@@ -7,7 +7,7 @@
  emulate: cortex-a72
  budgets:
    size: 5 MB

@@ -35,7 +35,7 @@ def emulated(correct: str, **changes: Any) -> Emulated:
     [("1" * 995 + "0" * 5, "ok"), ("1" * 950 + "0" * 50, "FAIL"), ("1" * 979 + "0" * 21, "undecided")],
 )
 def test_accuracy_is_judged_by_what_the_board_answers(correct: str, status: str) -> None:
-    pi = board({"accuracy_drop": "2 points"}, name="pi", reach="none", preset="xnnpack", emulate="cortex-a72")
+    pi = board({"accuracy_drop": "2 points"}, name="pi", reach="none", preset="arm", emulate="cortex-a72")
     stages = [
         STAGES[0],
         STAGES[1].model_copy(update={"files": [STAGES[1].files[0].model_copy(update={"correct": "1" * 1000})]}),
@@ -50,7 +50,7 @@ def test_accuracy_is_judged_by_what_the_board_answers(correct: str, status: str)
 
 
 def test_a_file_that_does_not_run_there_has_no_number() -> None:
-    pi = board({"accuracy_drop": "2 points"}, name="pi", reach="none", preset="xnnpack", emulate="cortex-a72")
+    pi = board({"accuracy_drop": "2 points"}, name="pi", reach="none", preset="arm", emulate="cortex-a72")
     broken = emulated("", error="NOT_IMPLEMENTED: ConvInteger")
     finding = only(gate.judge(report(STAGES, emulated={"pi": [broken]}), [pi]))
     assert (finding.status, finding.value) == ("no number", None)
@@ -59,7 +59,7 @@ def test_a_file_that_does_not_run_there_has_no_number() -> None:
     assert said[-1] == "pi  cortex-a72  s.onnx  onnxruntime  does not run  NOT_IMPLEMENTED: ConvInteger"
 
 
-PI = {"name": "pi", "reach": "none", "preset": "xnnpack", "emulate": "cortex-a72"}
+PI = {"name": "pi", "reach": "none", "preset": "arm", "emulate": "cortex-a72"}
 HERE = [
     STAGES[0],
     STAGES[1].model_copy(update={"files": [STAGES[1].files[0].model_copy(update={"correct": "1" * 1000})]}),

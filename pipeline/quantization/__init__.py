@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from ..data import Dataset
     from ..scores import Metric
 
-__all__ = ["Options", "quantize_dynamic", "quantize_int16", "quantize_static", "signed", "unsigned"]
+__all__ = ["Options", "divided", "quantize_dynamic", "quantize_int16", "quantize_static", "signed", "unsigned"]
 
 HELD = 512
 """Validation examples, beside those that ranges come from, that decide what is kept."""

@@ -22,7 +22,7 @@ FILES = ("float", "int8")
 CASES: dict[str, tuple[str, list[str], int]] = {
     "clean": ("distill-vs-fuse", [], 5),
     "noisy": ("distill-vs-fuse", ["task.label_noise=20%"], 5),
-    "imbalanced": ("distill-vs-fuse", ["task.imbalance=50:1"], 5),
+    "imbalanced": ("distill-vs-fuse", ["task.imbalance=50:1", "task.examples=1900"], 5),
     "sensor": ("distill-vs-fuse-sensor", [], 5),
     "shipped": ("mobilenet", [], 10),
 }

@@ -18,7 +18,7 @@ from pipeline.data import Dataset
 from pipeline.ensemble import Ensemble
 from pipeline.errors import UserError
 from pipeline.predict import predict
-from pipeline.quantization import Options, quantize_dynamic, quantize_static
+from pipeline.quantization import Options, divided, quantize_dynamic, quantize_static
 from pipeline.scores import METRICS
 from tests import graphs
 from tests.conftest import fresh
@@ -132,7 +132,7 @@ def test_every_way_to_take_ranges(ranges: str, per_channel: bool, few: Dataset, 
     assert kernel.size == (4 if per_channel else 1)
 
 
-def test_ranges_come_from_the_first_validation_images_alone(few: Dataset, tmp_path: Path) -> None:
+def test_ranges_come_from_validation_images_spread_over_the_split(few: Dataset, tmp_path: Path) -> None:
     """Not from the test images, nor from the training images; more samples than there are leave some to decide."""
     onnx.save(graphs.small(), tmp_path / "g.onnx")
     adopt(tmp_path / "g.onnx", few, tmp_path / "model.onnx")
@@ -141,8 +141,9 @@ def test_ranges_come_from_the_first_validation_images_alone(few: Dataset, tmp_pa
         static(tmp_path / "model.onnx", data, tmp_path, samples=samples)
         return (tmp_path / "model.xnnpack.onnx").read_bytes()
 
+    ten = divided(len(few["validation"].y), 10)[0]
     black = few["validation"]._replace(x=few["validation"].x.copy())
-    black.x[10:] = 0
+    black.x[np.setdiff1d(np.arange(len(black.x)), ten)] = 0
     tail = replace(few, splits=few.splits | {"validation": black})
     others = few.splits | {name: few[name]._replace(x=few[name].x // 9) for name in ("train", "test")}
     assert found(few, 10) == found(tail, 10)
