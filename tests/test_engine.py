@@ -51,7 +51,6 @@ def planned(place: Place) -> set[str]:
         ("name: dynamic, input: float", "name: dynamic, input: float, per_channel: false", {"dynamic"}),
         ("name: int8, input", "name: integers, input", set()),
         ("name: whole", "name: other", set()),
-        ("keep: {accuracy_drop: 60 points}", "", {"int8"}),  # operators are in float until it holds; here none
         ("export.onnx, name: float", "export.onnx, name: float, opset: 18", set()),
         ("export.onnx, name: float", "export.onnx, name: float, opset: 19", LAST),
         ("ratio: 30%", "ratio: 35%", {"small", *LAST}),
@@ -61,6 +60,13 @@ def test_an_option_reruns_what_depends_on_it(copy: Place, old: str, new: str, ex
     copy.edit("recipe.yaml", old, new)
     assert planned(copy) == expected
     assert made(copy) == expected
+
+
+def test_what_the_recipe_keeps_shapes_what_is_quantized(copy: Place) -> None:
+    """Operators go back to float for it; here none did, and what is made of the same file is not made again."""
+    copy.edit("recipe.yaml", "keep: {accuracy_drop: 60 points}", "")
+    assert planned(copy) == {"int8", "int8-tflite"}
+    assert made(copy) == {"int8"}
     assert planned(copy) == set()
 
 
