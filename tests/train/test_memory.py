@@ -35,6 +35,6 @@ def test_what_is_freed_is_kept_for_what_comes_next() -> None:
     said = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=True).stdout
     before, after = map(int, said.split())
     block = BYTES // resource.getpagesize()
-    # Each batch asks for four blocks anew without it; the kernel may give several pages at once, so half a block counts.
+    # Without it each batch asks for four blocks anew, of which the kernel may give several pages at once.
     assert before > COUNT * block // 2, "or else this test shows nothing"
     assert after < block // 2
