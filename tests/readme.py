@@ -205,11 +205,11 @@ def emulate() -> str:
 
 TITLES = {
     "digits": "digits, 100 labels, tiny ResNet; the teacher saw 1,078",
-    "unlabelled": "Fashion-MNIST, 300 labels, MobileNetV3-Small; the shipped teacher saw 55,000",
+    "unlabelled": "Fashion-MNIST, 300 labels, tiny ResNet; the shipped teacher saw 55,000",
     "averages": "two ResNets from independent starts, 7,000 images",
     "shallow": "two networks of two convolutions from independent starts, the watch's exercises",
-    "controls": "2,000 images, MobileNetV3-Small; the teacher saw no more",
-    "soups": "three fine-tunes of one MobileNetV3-Small, 7,000 images",
+    "controls": "2,000 images, tiny ResNet; the teacher saw no more",
+    "soups": "three fine-tunes of one tiny ResNet, 7,000 images",
 }
 NAMES = {
     "ce": "labels alone",

@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     from ..data import Dataset
     from ..scores import Metric
 
-__all__ = ["Options", "divided", "quantize_dynamic", "quantize_int16", "quantize_static", "signed", "unsigned"]
+__all__ = [
+    "Begun", "Options", "begun", "divided", "quantize_dynamic", "quantize_int16", "quantize_static", "signed", "unsigned",
+]  # fmt: skip
 
 HELD = 512
 """Validation examples, beside those that ranges come from, that decide what is kept."""
@@ -50,6 +52,40 @@ class Options:
     host: PresetName | None = None
 
 
+@dataclass(frozen=True)
+class Begun:
+    """Where integers begin: the best plan that calibration alone leads to, every operator in int8 that suits it.
+
+    Attributes:
+        contract: what the float file says of its inputs and outputs.
+        held: rows of the validation split that decide; `evidence` has them as the graph takes them.
+        notes: what was decided, for the report.
+    """
+
+    plan: Plan
+    evidence: Evidence
+    contract: dict[str, Any]
+    held: np.ndarray
+    notes: dict[str, Any]
+
+
+def begun(source: Path, data: Dataset, options: Options, say: Say) -> Begun:
+    """Ranges of `source` by its answers to validation examples, and the steps that bring its integers nearer.
+
+    Raises: UserError for a graph that is quantized already, and for examples that it cannot be calibrated with.
+    """
+    model = _float_model(source)
+    contract = metadata.read_onnx(model)
+    rows, held = divided(len(data["validation"].y), options.samples)
+    seen, warnings = examples(contract, data, rows)
+    graph = prepared(model)
+    evidence = Evidence(graph, seen, metadata.ready(contract, data, data["validation"].x[held]))
+    _check(evidence)
+    plan = Plan(graph, {}, options.per_channel, unsuited(graph.graph))
+    plan, steps = ladder.climbed(plan, evidence, options.ranges, say, improve=options.improve)
+    return Begun(plan, evidence, contract, held, {"ladder": steps, **({"warnings": warnings} if warnings else {})})
+
+
 def quantize_static(
     source: Path,
     data: Dataset,
@@ -65,20 +101,13 @@ def quantize_static(
 
     `xnnpack` is always written, since TFLite is made from it; the order is that of `presets`. `floor` is the goodness
     on validation (see `Metric.goodness`) that the recipe wants, as far as the float model has it.
-    Raises: UserError for a graph that is quantized already, and for examples that it cannot be calibrated with.
+    Raises: UserError as `begun`.
     """
-    model = _float_model(source)
-    contract = metadata.read_onnx(model)
-    rows, held = divided(len(data["validation"].y), options.samples)
-    seen, warnings = examples(contract, data, rows)
-    graph = prepared(model)
-    evidence = Evidence(graph, seen, metadata.ready(contract, data, data["validation"].x[held]))
-    _check(evidence)
-    plan = Plan(graph, {}, options.per_channel, unsuited(graph.graph))
-    plan, steps = ladder.climbed(plan, evidence, options.ranges, say, improve=options.improve)
-    notes: dict[str, Any] = {"ladder": steps, **({"warnings": warnings} if warnings else {})}
+    start = begun(source, data, options, say)
+    plan, evidence, contract = start.plan, start.evidence, start.contract
+    notes: dict[str, Any] = dict(start.notes)
 
-    y = data["validation"].y[held]
+    y = data["validation"].y[start.held]
     if options.keep is not None and data.labelled:
 
         def worth(answers: np.ndarray) -> float:

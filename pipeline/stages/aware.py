@@ -8,46 +8,34 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from ..errors import UserError
 from ..presets import PRESETS, Preset, PresetName
-from ..stage import Artifact, Context, Made, Stage
+from ..stage import Artifact, Context, Made
 from ..train import Schedule
+from .quantize import Calibrated
 
 if TYPE_CHECKING:
     import numpy as np
     import onnx
     from torch import Tensor
 
+    from ..quantization import Begun
     from ..train import Loss, Rows
 
 _LITERT: PresetName = "xnnpack"
 """Always written, since TFLite is made from it."""
 
 
-class QuantizeAware(Stage, Schedule):
-    """int8 as by `quantize.static`, then trained to answer as the float model; kept if better on validation.
+class QuantizeAware(Calibrated, Schedule):
+    """int8 as by `quantize.static`, of every operator, then trained to answer as the float model; kept if that is better.
 
     The graph's own rounding is in the forward pass and not in the gradient (Jacob et al., 2018), and the scales are
     learnt too (LSQ, Esser et al., 2020). What cannot share its weights, `x86-avx2` and `tensorrt`, is trained apart.
     """
 
-    takes: ClassVar = "onnx"
-    gives: ClassVar = "onnx"
+    version: ClassVar = 2
     libraries: ClassVar = ("torch", "onnx", "onnxruntime", "numpy")
-    per_preset: ClassVar = True
-    shrinks: ClassVar = ("bytes",)
 
     use: Literal["quantize.aware"]
-    samples: int = Field(
-        default=256,
-        ge=1,
-        description="validation images that the first ranges are taken from; three quarters of them where there are "
-        "fewer",
-    )
-    ranges: Literal["minmax", "percentile", "entropy", "mse"] = Field(
-        default="minmax", description="how a range is taken from what was seen"
-    )
-    per_channel: bool = Field(default=True, description="a scale for each output channel of a weight")
     epochs: int = Field(default=3, ge=0, description="passes over the training images")
     lr: float = Field(default=1e-3, gt=0, description="highest learning rate of the one-cycle schedule (AdamW)")
     weight_decay: float = Field(default=0.0, ge=0, description="AdamW's decoupled weight decay")
@@ -55,45 +43,40 @@ class QuantizeAware(Stage, Schedule):
     temperature: float = Field(default=2.0, gt=0, description="softens both answers")
     kd_weight: float = Field(default=0.9, ge=0, le=1, description="weight of the divergence; labels get the rest")
 
-    presets: tuple[PresetName, ...] = Field(
-        default=(), description=f"integers to make besides those that the targets need: {', '.join(PRESETS)}"
-    )
-
     def run(self, inputs: dict[str, Artifact], context: Context) -> Made:
-        from ..quantization import divided
+        from ..quantization import Options, begun
 
-        source, data = inputs["input"], context.data
-        examples = divided(len(data["validation"].y), self.samples)
-        floats = _read(source.path, context, examples[0])
+        source = inputs["input"]
+        start = begun(
+            source.path, context.data, Options(self.samples, self.ranges, self.per_channel, self.improve), context.say
+        )
         every: dict[PresetName, None] = dict.fromkeys((*context.presets, *self.presets, _LITERT))
         files: dict[str, str] = {name: f"model.{name}.onnx" for name in every}
         alike: dict[Preset, list[PresetName]] = {}
         for name in every:
             alike.setdefault(replace(PRESETS[name], about="", unsigned=False, whole=False), []).append(name)
-        notes: dict[str, Any] = {"float": _goodness(source.path, context, examples[1])}
+        notes: dict[str, Any] = start.notes | {"float": _goodness(source.path, context, start.held)}
         loss = self._loss(source, context)
         for preset, names in alike.items():
-            made, notes[names[0]] = self._train(floats, source.path, preset, names[0], loss, examples, context)
+            made, notes[names[0]] = self._train(start, preset, names[0], loss, context)
             for name in names:
                 _save(made, PRESETS[name], context.folder / files[name])
         return Made("onnx", presets=files, notes=notes)
 
     def _train(
-        self, floats: onnx.ModelProto, path: Path, preset: Preset, name: str, loss: Loss,
-        examples: tuple[np.ndarray, np.ndarray], context: Context,
-    ) -> tuple[onnx.ModelProto, dict[str, Any]]:  # fmt: skip
+        self, start: Begun, preset: Preset, name: str, loss: Loss, context: Context
+    ) -> tuple[onnx.ModelProto, dict[str, Any]]:
         """The better QDQ graph with these integers, of before and after training, and how good each is."""
         from .. import metadata
         from ..aware import Learner, check
         from ..onnxio import write
-        from ..quantization import signed
+        from ..quantization.plan import written
         from ..train import fit
 
-        data, contract = context.data, metadata.read_onnx(floats)
-        columns = metadata.ready(contract, data, data["validation"].x[examples[0]])
-        static = signed(path, columns, ranges=self.ranges, per_channel=self.per_channel, preset=preset)
-        metadata.embed(static, contract)
-        learner = Learner(static, floats, data, largest=64 if preset.reduced else 127)
+        data = context.data
+        static = written(start.plan, preset)
+        metadata.embed(static, start.contract)
+        learner = Learner(static, start.plan.graph, data, largest=64 if preset.reduced else 127)
         check(learner, static, data)
         fit(
             learner,
@@ -112,7 +95,7 @@ class QuantizeAware(Stage, Schedule):
         for way, model in (("static", static), ("trained", trained)):
             file = context.scratch / f"{name}.{way}.onnx"
             write(model, file)
-            found[way] = _goodness(file, context, examples[1])
+            found[way] = _goodness(file, context, start.held)
         better = found["trained"] > found["static"]
         return (trained if better else static), found | {"kept": "trained" if better else "static"}
 
@@ -136,24 +119,6 @@ class QuantizeAware(Stage, Schedule):
             return self.kd_weight * soft + (1 - self.kd_weight) * hard(z, y)
 
         return loss
-
-
-def _read(path: Path, context: Context, rows: np.ndarray) -> onnx.ModelProto:
-    """The float graph. Raises: UserError for one that is quantized, and where examples or answers are no numbers."""
-    import numpy as np
-    import onnx
-
-    from .. import metadata
-    from ..onnxio import quantized
-    from ..predict import predict
-
-    model, data = onnx.load(path), context.data
-    if quantized(model):
-        raise UserError("this graph is quantized already", "quantize the float model: `input: NAME OF ITS STAGE`")
-    columns = metadata.ready(metadata.read_onnx(model), data, data["validation"].x[rows])
-    if not all(np.isfinite(each).all() for each in columns) or not np.isfinite(predict(path, columns)).all():
-        raise UserError("the validation examples, or the float model's answers to them, are not numbers")
-    return model
 
 
 def _save(made: onnx.ModelProto, preset: Preset, path: Path) -> None:

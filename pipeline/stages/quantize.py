@@ -11,22 +11,15 @@ from ..stage import Artifact, Context, Made, Stage
 from ..units import Points
 
 
-class QuantizeStatic(Stage):
-    """int8 weights and activations that keep the answers and run faster: one file for each preset of the targets.
+class Calibrated(Stage):
+    """Options of stages whose integers begin with the ranges of validation examples."""
 
-    Ranges and what improves them are chosen by held-out images; operators that cost accuracy go back to float until
-    `keep` holds, and on this machine's preset those that are slower as int8, by measurement. Presets share their
-    scales: `x86` is `xnnpack` with the activations' zero points shifted by 128.
-    """
-
+    libraries: ClassVar = ("onnx", "onnxruntime", "numpy")
     takes: ClassVar = "onnx"
     gives: ClassVar = "onnx"
-    version: ClassVar = 2
-    libraries: ClassVar = ("onnx", "onnxruntime", "numpy")
     per_preset: ClassVar = True
     shrinks: ClassVar = ("bytes",)
 
-    use: Literal["quantize.static"]
     samples: int = Field(
         default=256,
         ge=1,
@@ -41,6 +34,22 @@ class QuantizeStatic(Stage):
         description="try equalisation, rounding by what the weights meet, and bias correction; keep what helps on "
         "held-out images",
     )
+    presets: tuple[PresetName, ...] = Field(
+        default=(), description=f"integers to make besides those that the targets need: {', '.join(PRESETS)}"
+    )
+
+
+class QuantizeStatic(Calibrated):
+    """int8 weights and activations that keep the answers and run faster: one file for each preset of the targets.
+
+    Ranges and what improves them are chosen by held-out images; operators that cost accuracy go back to float until
+    `keep` holds, and on this machine's preset those that are slower as int8, by measurement. Presets share their
+    scales: `x86` is `xnnpack` with the activations' zero points shifted by 128.
+    """
+
+    version: ClassVar = 2
+
+    use: Literal["quantize.static"]
     keep: Points | None = Field(
         default=1.0,
         description="points that int8 may lose of the float model's metric on held-out images: operators go back to "
@@ -48,9 +57,6 @@ class QuantizeStatic(Stage):
     )
     faster: bool = Field(
         default=True, description="let operators stay float that are measured slower as int8 on this machine"
-    )
-    presets: tuple[PresetName, ...] = Field(
-        default=(), description=f"integers to make besides those that the targets need: {', '.join(PRESETS)}"
     )
 
     def run(self, inputs: dict[str, Artifact], context: Context) -> Made:

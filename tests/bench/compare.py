@@ -21,10 +21,10 @@ ROUTES = "plain,distill,both,teacher,fuse"
 FILES = ("float", "int8")
 CASES: dict[str, tuple[str, list[str], int]] = {
     "clean": ("distill-vs-fuse", [], 5),
-    "noisy": ("distill-vs-fuse", ["task.label_noise=20%"], 5),
-    "imbalanced": ("distill-vs-fuse", ["task.imbalance=50:1", "task.examples=1900"], 5),
+    "noisy": ("distill-vs-fuse", ["task.label_noise=20%"], 4),
+    "imbalanced": ("distill-vs-fuse", ["task.imbalance=50:1", "task.examples=1900"], 4),
     "sensor": ("distill-vs-fuse-sensor", [], 5),
-    "shipped": ("mobilenet", [], 10),
+    "shipped": ("mobilenet", [], 8),
 }
 """Name → recipe, what is changed in it, and how many seeds."""
 MORE = {"clean": "plain,soup,distill,both,teacher,fuse", "sensor": "plain,soup,distill,both,teacher,fuse"}

@@ -34,7 +34,9 @@ from tests.conftest import TINY, fresh
 from tests.test_engine import Quiet
 
 Perform = Callable[..., Any]
-QUICK = {"batch": 32, "views": 1, "flip": False, "shift": 0, "samples": 64}
+QUICK = {
+    "batch": 32, "views": 1, "flip": False, "shift": 0, "samples": 64, "ranges": "minmax", "improve": False,
+}  # fmt: skip
 
 
 def stage(**options: Any) -> QuantizeAware:
