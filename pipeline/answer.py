@@ -14,9 +14,12 @@ import numpy as np
 Answer = Callable[[list[Any]], Any]
 
 
-def answers(runtime: str, model: str, columns: Sequence[Any]) -> Any:
-    """Float32 (n, answers) of a file; `columns` are arrays (n, *shape) as its inputs take them."""
-    answer = _onnx(model) if runtime == "onnxruntime" else _tflite(runtime, model)
+def answers(runtime: str, model: str, columns: Sequence[Any], literal: bool = False) -> Any:
+    """Float32 (n, answers) of a file; `columns` are arrays (n, *shape) as its inputs take them.
+
+    `literal` has onnxruntime compute an int8 graph as it is written, in float between the roundings.
+    """
+    answer = _onnx(model, literal) if runtime == "onnxruntime" else _tflite(runtime, model)
     found = np.stack([answer([each[None] for each in row]) for row in zip(*columns, strict=True)])
     return found.astype(np.float32)
 
@@ -25,12 +28,13 @@ def main(runtime: str, model: str, output: str, *inputs: str) -> None:
     np.save(output, answers(runtime, model, [np.load(path) for path in inputs]))
 
 
-def _onnx(model: str) -> Answer:
+def _onnx(model: str, literal: bool) -> Answer:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.log_severity_level = 3
+    options.add_session_config_entry("session.disable_quant_qdq", str(int(literal)))
     session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     names = [each.name for each in session.get_inputs()]
     return lambda row: session.run(None, dict(zip(names, row, strict=True)))[0].reshape(-1)

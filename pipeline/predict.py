@@ -5,21 +5,36 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import onnx
 
 from .answer import answers
+from .machine import machine
 from .metadata import CHANNELS_LAST, read
+from .presets import saturates
 
 
-def predict(path: Path, inputs: np.ndarray | tuple[np.ndarray, ...], runtime: str | None = None) -> np.ndarray:
+def predict(
+    path: Path, inputs: np.ndarray | tuple[np.ndarray, ...], runtime: str | None = None, literal: bool | None = None
+) -> np.ndarray:
     """Answers of an `.onnx` or `.tflite` file to `inputs`, one example at a time: float32 (n, labels).
 
     `inputs` has one array (n, *shape) for each input of the file, in their order and in ONNX's layouts; a single one
     may stand alone. `runtime` is `onnxruntime`, `litert` or `tflite-runtime`; by default the fast one for the file.
+    `literal` is that of `answer.answers`; by default so for int8 activations on an x86 processor that cuts off their
+    sums, for which they are not: the answers are those of the processors that they are for.
     """
     columns = inputs if isinstance(inputs, tuple) else (inputs,)
     fast = "onnxruntime" if path.suffix == ".onnx" else "litert"
-    found: np.ndarray = answers(runtime or fast, str(path), laid_out(path, columns))
+    if literal is None:
+        literal = fast == "onnxruntime" and saturates(machine()) and _signed(path)
+    found: np.ndarray = answers(runtime or fast, str(path), laid_out(path, columns), literal)
     return found
+
+
+def _signed(path: Path) -> bool:
+    graph = onnx.load(path, load_external_data=False).graph
+    zeros = {node.input[2] for node in graph.node if node.op_type == "QuantizeLinear" and len(node.input) == 3}
+    return any(tensor.name in zeros and tensor.data_type == onnx.TensorProto.INT8 for tensor in graph.initializer)
 
 
 def laid_out(path: Path, columns: tuple[np.ndarray, ...]) -> tuple[np.ndarray, ...]:

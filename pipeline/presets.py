@@ -20,6 +20,7 @@ class Preset:
         symmetric: activations have the zero point 0, and biases stay float.
         whole: inputs and outputs are integers too, and every operator between them.
         wide: activations are int16, around 0.
+        foreign: not onnxruntime's own kernels run it, but those of what it hands the graph to.
     """
 
     about: str
@@ -28,6 +29,7 @@ class Preset:
     symmetric: bool = False
     whole: bool = False
     wide: bool = False
+    foreign: bool = False
 
 
 PRESETS: dict[PresetName, Preset] = {
@@ -36,10 +38,12 @@ PRESETS: dict[PresetName, Preset] = {
     "x86-avx2": Preset("x86 without VNNI, whose 8-bit products saturate 16 bits", unsigned=True, reduced=True),
     "arm": Preset("Arm in onnxruntime"),
     "xnnpack": Preset("LiteRT and TFLite: what `convert.tflite` is made from"),
-    "nnapi": Preset("Android's NNAPI in onnxruntime", unsigned=True),
-    "tensorrt": Preset("TensorRT: zero points of 0, biases in float", symmetric=True),
+    "nnapi": Preset("Android's NNAPI in onnxruntime", unsigned=True, foreign=True),
+    "tensorrt": Preset("TensorRT: zero points of 0, biases in float", symmetric=True, foreign=True),
     "integer-only": Preset("microcontrollers and Edge TPU: inputs and outputs are integers too", whole=True),
 }
+
+_X86 = ("x86_64", "amd64", "i686")
 
 INT16 = Preset("TFLite's 16x8 kernels", wide=True)
 """What `quantize.int16` makes; no processor asks for it by itself."""
@@ -47,6 +51,11 @@ INT16 = Preset("TFLite's 16x8 kernels", wide=True)
 
 def host_preset(machine: Machine) -> PresetName:
     """What suits this machine's processor in onnxruntime."""
-    if machine.architecture.lower() not in ("x86_64", "amd64", "i686"):
+    if machine.architecture.lower() not in _X86:
         return "arm"
-    return "x86" if {"avx512_vnni", "avx_vnni"} & set(machine.features) else "x86-avx2"
+    return "x86-avx2" if saturates(machine) else "x86"
+
+
+def saturates(machine: Machine) -> bool:
+    """Whether onnxruntime's 8-bit kernels cut off sums here that no other kind of processor would."""
+    return machine.architecture.lower() in _X86 and not {"avx512_vnni", "avx_vnni"} & set(machine.features)

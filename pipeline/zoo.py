@@ -166,7 +166,7 @@ class Description(BaseModel):
         Images in `channels_last`, the layout in which torch trains convolutions fastest; but a user's own network
         gets and keeps torch's usual layout, for its code may rely on it. `code` is what the recipe lets run.
         """
-        import torch
+        from .memory_format import channels_last
 
         if self.members:
             from .ensemble import Ensemble, Stack
@@ -193,7 +193,7 @@ class Description(BaseModel):
                     f"`{self.network.arch}` has no layers for the pruning that was recorded: {error}",
                     "is it the network that was pruned?",
                 ) from error
-        return module.to(memory_format=torch.channels_last) if self.channels and not self.network.own else module
+        return channels_last(module) if self.channels and not self.network.own else module
 
 
 def save(module: nn.Module, description: Description, path: Path) -> None:

@@ -141,7 +141,11 @@ stages:
     flip: false
     shift: 0
     views: 1
-  - {{use: prune.channels, name: small, ratio: 30%, round_to: 1, finetune: {{epochs: 1, flip: false, shift: 0}}}}
+  - use: prune.channels
+    name: small
+    ratio: 30%
+    round_to: 1
+    finetune: {{epochs: 3, batch: 64, lr: 0.02, flip: false, shift: 0}}
   - {{use: export.onnx, name: float}}
   - {{use: convert.tflite}}
   - {{use: quantize.dynamic, name: dynamic, input: float}}

@@ -133,7 +133,7 @@ def _step(node: onnx.NodeProto) -> Step:
 def _before_end(makers: dict[str, Step], output: str) -> str:
     """What the last Softmax or Sigmoid takes, or the output itself."""
     name = output
-    while name in makers and makers[name].op in (*_ROUNDING, "Identity", "Reshape", "Flatten"):
+    while name in makers and makers[name].op in (*_ROUNDING, "Identity", "Max", "Reshape", "Flatten"):
         name = makers[name].inputs[0]
     return makers[name].inputs[0] if name in makers and makers[name].op in _ENDS else output
 
@@ -152,6 +152,9 @@ def _of(plan: Plan, op: str) -> list[Step]:
 
 
 def _made_by(makers: dict[str, Step], name: str) -> str | None:
+    """The operator; behind a Max, which keeps a Softmax in float, the one before it."""
+    if name in makers and makers[name].op == "Max":
+        name = makers[name].inputs[0]
     return makers[name].op if name in makers else None
 
 

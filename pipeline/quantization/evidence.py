@@ -13,7 +13,8 @@ import onnx
 
 from ..answer import answers
 from ..calibration import Rows
-from ..presets import PRESETS
+from ..machine import machine
+from ..presets import PRESETS, saturates
 from .plan import Plan, written
 
 Columns = tuple[np.ndarray, ...]
@@ -37,11 +38,11 @@ class Evidence:
 
 
 def asked(model: onnx.ModelProto, columns: Columns) -> np.ndarray:
-    """Answers (n, labels) of a graph that is in no file."""
+    """Answers (n, labels) of a graph that is in no file, the same on every processor: see `presets.saturates`."""
     with tempfile.TemporaryDirectory() as work:
         path = Path(work, "model.onnx")
         onnx.save(model, path)
-        found: np.ndarray = answers("onnxruntime", str(path), columns)
+        found: np.ndarray = answers("onnxruntime", str(path), columns, literal=saturates(machine()))
     return found
 
 

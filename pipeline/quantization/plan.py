@@ -15,6 +15,8 @@ from onnx import numpy_helper
 
 from ..presets import Preset
 from ..weights import weights_only
+from .softmax import in_float
+from .ties import untied
 from .unsigned import WEIGHTED, unsigned
 from .wide import joined
 
@@ -58,7 +60,10 @@ def written(plan: Plan, preset: Preset) -> onnx.ModelProto:
     from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
     from onnxruntime.quantization.registry import QDQRegistry, QLinearOpsRegistry
 
-    ranges = {name: tuple(np.array(bound, np.float32) for bound in each) for name, each in plan.ranges.items()}
+    ranges = {
+        name: tuple(np.array(bound, np.float32) for bound in each)
+        for name, each in untied(plan.graph.graph, plan.ranges).items()
+    }
     graph = onnx.ModelProto()
     graph.CopyFrom(plan.graph)
     with quiet():
@@ -86,6 +91,8 @@ def written(plan: Plan, preset: Preset) -> onnx.ModelProto:
     made = weights_only(made, plan.floats)
     if preset.wide:
         return joined(made)
+    if not preset.foreign:
+        made = in_float(made)
     return unsigned(made) if preset.unsigned else made
 
 

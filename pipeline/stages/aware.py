@@ -26,7 +26,7 @@ _LITERT: PresetName = "xnnpack"
 
 
 class QuantizeAware(Calibrated, Schedule):
-    """int8 as by `quantize.static`, of every operator, then trained to answer as the float model; kept if that is better.
+    """int8 as by `quantize.static`, of every operator, then trained to answer as the float model; kept if better.
 
     The graph's own rounding is in the forward pass and not in the gradient (Jacob et al., 2018), and the scales are
     learnt too (LSQ, Esser et al., 2020). What cannot share its weights, `x86-avx2` and `tensorrt`, is trained apart.

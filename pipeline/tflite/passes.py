@@ -16,7 +16,7 @@ _ALIASES = ("Identity", "Dropout")
 
 
 def fold_constants(graph: Graph) -> None:
-    """Read Constant nodes, quantized initializers and packed weights; see through Identity."""
+    """Read Constant nodes, quantized initializers and packed weights; see through Identity, and an idle Max."""
     alias: dict[str, str] = {}
     kept = []
     for node in graph.nodes:
@@ -28,11 +28,17 @@ def fold_constants(graph: Graph) -> None:
             graph.constants[node.output] = Constant(node.inputs[0], integers, graph.parameters(node))
         elif weight := _packed(graph, node):
             graph.constants[node.output] = weight
-        elif node.op in _ALIASES and node.output not in graph.outputs:
+        elif (node.op in _ALIASES or _idle(graph, node)) and node.output not in graph.outputs:
             alias[node.output] = node.inputs[0]
         else:
             kept.append(node)
     graph.nodes = kept
+
+
+def _idle(graph: Graph, node: Node) -> bool:
+    """Whether it is the Max that keeps onnxruntime from merging a Softmax: see `quantization.softmax`."""
+    floor = graph.constants.get(node.inputs[-1]) if node.op == "Max" and len(node.inputs) == 2 else None
+    return floor is not None and bool((floor.real <= np.finfo(np.float32).min).all())
 
 
 def _packed(graph: Graph, node: Node) -> Constant | None:

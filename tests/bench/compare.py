@@ -21,8 +21,8 @@ ROUTES = "plain,distill,both,teacher,fuse"
 FILES = ("float", "int8")
 CASES: dict[str, tuple[str, list[str], int]] = {
     "clean": ("distill-vs-fuse", [], 5),
-    "noisy": ("distill-vs-fuse", ["task.label_noise=20%"], 4),
-    "imbalanced": ("distill-vs-fuse", ["task.imbalance=50:1", "task.examples=1900"], 4),
+    "noisy": ("distill-vs-fuse", ["task.label_noise=20%"], 3),
+    "imbalanced": ("distill-vs-fuse", ["task.imbalance=50:1", "task.examples=1900"], 3),
     "sensor": ("distill-vs-fuse-sensor", [], 5),
     "shipped": ("mobilenet", [], 8),
 }

@@ -13,6 +13,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from pipeline.machine import machine
+from pipeline.presets import saturates
 from pipeline.tflite import write
 
 RUNTIMES = ["ai_edge_litert", *(["tflite_runtime"] if find_spec("tflite_runtime") else [])]
@@ -141,6 +143,8 @@ def _onnxruntime(model: onnx.ModelProto, samples: list[Feed], as_written: bool) 
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.log_severity_level = 1, 3
+    if saturates(machine()):
+        options.add_session_config_entry("session.disable_quant_qdq", "1")
     if as_written:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])

@@ -12,7 +12,8 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from pipeline.errors import UserError
-from pipeline.presets import INT16
+from pipeline.machine import machine
+from pipeline.presets import INT16, saturates
 from pipeline.quantization import signed
 from pipeline.tflite import layouts, write
 from pipeline.weights import float16, weights_only
@@ -102,7 +103,7 @@ def dynamic(model: onnx.ModelProto, folder: Path, per_channel: bool = True) -> o
     onnx.save(model, folder / "m.onnx")
     ort.quantize_dynamic(
         str(folder / "m.onnx"), str(folder / "d.onnx"), op_types_to_quantize=["MatMul", "Gemm"],
-        per_channel=per_channel, weight_type=ort.QuantType.QInt8,
+        per_channel=per_channel, weight_type=ort.QuantType.QInt8, reduce_range=saturates(machine()),
     )  # fmt: skip
     return onnx.load(folder / "d.onnx")
 
