@@ -14,7 +14,7 @@ from ..units import Points
 class Calibrated(Stage):
     """Options of stages whose integers begin with the ranges of validation examples."""
 
-    libraries: ClassVar = ("onnx", "onnxruntime", "numpy")
+    libraries: ClassVar[tuple[str, ...]] = ("onnx", "onnxruntime", "numpy")
     takes: ClassVar = "onnx"
     gives: ClassVar = "onnx"
     per_preset: ClassVar = True
@@ -47,7 +47,7 @@ class QuantizeStatic(Calibrated):
     scales: `x86` is `xnnpack` with the activations' zero points shifted by 128.
     """
 
-    version: ClassVar = 2
+    version: ClassVar = 3
 
     use: Literal["quantize.static"]
     keep: Points | None = Field(
