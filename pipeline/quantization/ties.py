@@ -15,7 +15,8 @@ import onnx
 
 Range = tuple[float, float]
 
-_SUMS = ("Add", "Sub")
+_SUMS = ("Add", "Sub", "Concat")
+"""Concat is a sum of one: it brings each input to the scale of the result."""
 _SAME = (
     "Relu", "Clip", "MaxPool", "AveragePool", "Reshape", "Transpose", "Squeeze", "Unsqueeze", "Flatten", "Slice",
     "Split", "Gather", "Resize", "Pad", "Identity",
@@ -63,7 +64,7 @@ def _connected(graph: onnx.GraphProto) -> list[set[str]]:
     whole: dict[str, set[str]] = {}
     for node in graph.node:
         if node.op_type in _SUMS or node.op_type in _SAME:
-            tied = [*node.input[: 2 if node.op_type in _SUMS else 1], *node.output]
+            tied = [*(node.input if node.op_type in _SUMS else node.input[:1]), *node.output]
             joined = set().union(*(whole.get(name, {name}) for name in tied))
             whole.update(dict.fromkeys(joined, joined))
     sums = {name for node in graph.node if node.op_type in _SUMS for name in node.output}
