@@ -163,7 +163,7 @@ def test_the_key_of_a_step_holds_what_shapes_it(finished: tuple[Place, Said]) ->
     entries = {label: result.entry for label, result in engine.results.items()}
     steps: dict[str, Step] = {step.label: step for step in engine.recipe.steps()}
     material = engine._material(steps["int8"], entries)
-    assert material["stage"] == ["quantize.static", 2]
+    assert material["stage"] == ["quantize.static", 3]
     assert material["options"]["samples"] == 64
     assert material["options"]["ranges"] == "auto", "defaults belong to it"
     assert "name" not in material["options"]

@@ -109,14 +109,14 @@ stages.quantize.static  quantize.static
   per_channel       true           default  a scale for each output channel of a weight
   improve           true           default  try equalisation, rounding by what the weights meet, and
                                             bias correction; keep what helps on held-out images
+  presets           []             default  integers to make besides those that the targets need:
+                                            x86, x86-avx2, arm, xnnpack, nnapi, tensorrt, integer-
+                                            only
   keep              1.0            default  points that int8 may lose of the float model's metric on
                                             held-out images: operators go back to float, the worst
                                             first, until it holds
   faster            true           default  let operators stay float that are measured slower as
                                             int8 on this machine
-  presets           []             default  integers to make besides those that the targets need:
-                                            x86, x86-avx2, arm, xnnpack, nnapi, tensorrt, integer-
-                                            only
 
 budgets
   desk.yaml  size 5 MB, latency 1 s, memory 4 GB, accuracy 30%, accuracy_drop 60 points"""
