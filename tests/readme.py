@@ -427,7 +427,10 @@ def _code(words: str) -> str:
 
 def _stamp(found: dict[str, Any]) -> str:
     machine = found["machine"]
-    return f"<sub>`{found['command']}`, {machine['cpu']}, {machine['cores']} cores, {found['date']}</sub>"
+    cpu = " with ".join(
+        [machine["cpu"], *([", ".join(machine["instructions"])] if machine.get("instructions") else [])]
+    )
+    return f"<sub>`{found['command']}`, {cpu}, {machine['cores']} cores, {found['date']}</sub>"
 
 
 if __name__ == "__main__":

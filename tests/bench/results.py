@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from pipeline.machine import machine, versions
+from pipeline.machine import instructions, machine, versions
 from pipeline.paths import replacing
 
 FOLDER = Path(__file__).parent
@@ -21,7 +21,7 @@ def write(name: str, command: str, found: dict[str, Any], also: Iterable[str] = 
     stamp = {
         "command": command,
         "date": datetime.date.today().isoformat(),
-        "machine": {"cpu": here.cpu, "cores": here.cores, "system": here.system},
+        "machine": {"cpu": here.cpu, "instructions": instructions(here), "cores": here.cores, "system": here.system},
         "versions": versions([*DISTRIBUTIONS, *also]),
     }
     path = FOLDER / f"{name}.json"
