@@ -14,7 +14,7 @@ from .cache import Cache, Entry, key_of
 from .chain import Step
 from .errors import Place, Problem, UserError
 from .facts import Machine, ModelFile, StageFacts
-from .presets import PresetName, host_preset
+from .presets import PresetName, host_preset, saturates
 from .recipe import Recipe
 from .stage import MAIN_FILE, Artifact, Context, Made
 from .stages import TABLE
@@ -272,6 +272,8 @@ class Engine:
             "seed": self.recipe.task.seed,
             # What is faster on one processor is not on another; times of this one may shape the result.
             "presets": [*self.presets, self.machine.cpu] if stage.per_preset else (),
+            # Where sums of 8-bit products are cut off, weights may have fewer bits and files answer otherwise.
+            **({"saturates": True} if "onnxruntime" in stage.libraries and saturates(self.machine) else {}),
             **({"floor": floor} if stage.per_preset and (floor := self._floor(entries)) is not None else {}),
             "versions": {n: found for n, found in self.versions.items() if n in stage.libraries or n in MEASURING},
             **self._codes(step, entries),

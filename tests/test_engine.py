@@ -165,6 +165,10 @@ def test_the_key_of_a_step_holds_what_shapes_it(finished: tuple[Place, Said]) ->
     material = engine._material(steps["int8"], entries)
     assert material["stage"] == ["quantize.static", 3]
     assert material["options"]["samples"] == 64
+    for features, cut in ((["avx2"], True), (["avx2", "avx_vnni"], False)):
+        engine.machine = engine.machine.model_copy(update={"architecture": "x86_64", "features": features})
+        assert engine._material(steps["dynamic"], entries).get("saturates", False) is cut
+        assert "saturates" not in engine._material(steps["base"], entries)
     assert material["options"]["ranges"] == "auto", "defaults belong to it"
     assert "name" not in material["options"]
     assert material["inputs"] == [entries["float"].facts["digests"]]

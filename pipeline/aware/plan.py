@@ -11,6 +11,7 @@ from onnx import helper
 
 from ..errors import UserError
 from ..onnxio import constant
+from ..quantization.softmax import LOWEST
 from .operators import OPERATORS, Attributes
 
 _KERNEL = {"Conv": 1, "Gemm": 1, "MatMul": 1, "Gather": 0}
@@ -133,7 +134,7 @@ def _step(node: onnx.NodeProto) -> Step:
 def _before_end(makers: dict[str, Step], output: str) -> str:
     """What the last Softmax or Sigmoid takes, or the output itself."""
     name = output
-    while name in makers and makers[name].op in (*_ROUNDING, "Identity", "Max", "Reshape", "Flatten"):
+    while name in makers and (makers[name].op in (*_ROUNDING, "Identity", "Reshape", "Flatten") or _idle(makers[name])):
         name = makers[name].inputs[0]
     return makers[name].inputs[0] if name in makers and makers[name].op in _ENDS else output
 
@@ -152,10 +153,15 @@ def _of(plan: Plan, op: str) -> list[Step]:
 
 
 def _made_by(makers: dict[str, Step], name: str) -> str | None:
-    """The operator; behind a Max, which keeps a Softmax in float, the one before it."""
-    if name in makers and makers[name].op == "Max":
+    """The operator, or before a Max that changes nothing the one before it."""
+    if name in makers and _idle(makers[name]):
         name = makers[name].inputs[0]
     return makers[name].op if name in makers else None
+
+
+def _idle(step: Step) -> bool:
+    """Whether it is the Max that keeps a Softmax in float."""
+    return step.op == "Max" and step.inputs[-1] == LOWEST
 
 
 def _find_kernels(plan: Plan) -> None:

@@ -43,6 +43,7 @@ class Run:
         import torch
 
         if path.is_file():
+            # Optimizers keep more than tensors, which is all that safetensors holds; nothing in the file is run.
             state = torch.load(path, weights_only=True)
             for name, part in self.parts.items():
                 part.load_state_dict(state["parts"][name])

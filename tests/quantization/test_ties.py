@@ -80,7 +80,7 @@ def test_what_is_in_no_sum_has_a_scale_of_few_bits() -> None:
 
 
 def test_both_runtimes_add_to_the_same_integers() -> None:
-    """Not one of 76,800 numbers differs; with ranges as they come, some do."""
+    """Not one of 76,800 numbers differs."""
     model = chained()
     given = plan(model, evidence(model))
     made = written(given, PRESETS["xnnpack"])
