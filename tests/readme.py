@@ -392,8 +392,36 @@ def _int8(row: dict[str, Any], model: dict[str, Any]) -> str:
     return " · ".join([*lost, f"{row['ratio']:.2f}x", f"{row['bytes'] / row['bytes_of_float']:.2f}x"])
 
 
+def precision() -> str:
+    """Size, time and answers of every precision, a row each, a column for each runtime."""
+    found = results.read("precision")
+    runtimes = ("onnxruntime", "litert", "tflite-runtime")
+    rows: dict[str, dict[str, Any]] = {}
+    for row in found["rows"]:
+        rows.setdefault(row["precision"], {})[row["runtime"]] = row
+    heads = ["time, of float", "size", *runtimes, "same class"]
+    lines = ["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
+    for name, each in rows.items():
+        cells = [_ratio(each[runtime]) if runtime in each else "" for runtime in runtimes]
+        size = min(row["size_ratio"] for row in each.values())
+        agrees = min(row["agreement"] for row in each.values())
+        lines.append("| " + " | ".join([f"`{name}`", f"{size:.2f}x", *cells, f"{agrees:.1%}"]) + " |")
+    words = (
+        f"Size and time of {found['network'].replace('@', ', ')} px over the float file of the same runtime, one thread, "
+        f"95% intervals over {found['processes']} processes; class of {found['asked']} photographs by "
+        f"{found['answers_of']}, the least of the runtimes."
+    )
+    return "\n".join([*lines, "", f"{words} {_stamp(found)}"]) + "\n"
+
+
+def _ratio(row: dict[str, Any]) -> str:
+    low, high = row["interval"]
+    return f"{row['time_ratio']:.2f}x" + (f" [{low:.2f}, {high:.2f}]" if low < high else "")
+
+
 BLOCKS = {
     "coverage": coverage,
+    "precision": precision,
     "quant": quant,
     "compare": compare,
     "distill": distill,
