@@ -407,8 +407,8 @@ def precision() -> str:
         agrees = min(row["agreement"] for row in each.values())
         lines.append("| " + " | ".join([f"`{name}`", f"{size:.2f}x", *cells, f"{agrees:.1%}"]) + " |")
     words = (
-        f"Size and time of {found['network'].replace('@', ', ')} px over the float file of the same runtime, one thread, "
-        f"95% intervals over {found['processes']} processes; class of {found['asked']} photographs by "
+        f"Size and time of {found['network'].replace('@', ', ')} px over the float file of the same runtime, "
+        f"one thread, 95% intervals over {found['processes']} processes; class of {found['asked']} photographs by "
         f"{found['answers_of']}, the least of the runtimes."
     )
     return "\n".join([*lines, "", f"{words} {_stamp(found)}"]) + "\n"

@@ -11,7 +11,7 @@ from onnx import helper
 
 from ..errors import UserError
 from ..onnxio import constant
-from ..quantization.softmax import LOWEST
+from ..quantization.islands import LOWEST
 from .operators import OPERATORS, Attributes
 
 _KERNEL = {"Conv": 1, "Gemm": 1, "MatMul": 1, "Gather": 0}

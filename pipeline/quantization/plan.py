@@ -15,7 +15,7 @@ from onnx import numpy_helper
 
 from ..presets import Preset
 from ..weights import weights_only
-from .softmax import in_float
+from .islands import in_float
 from .ties import untied
 from .unsigned import WEIGHTED, unsigned
 from .wide import joined

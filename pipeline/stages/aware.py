@@ -32,7 +32,7 @@ class QuantizeAware(Calibrated, Schedule):
     learnt too (LSQ, Esser et al., 2020). What cannot share its weights, `x86-avx2` and `tensorrt`, is trained apart.
     """
 
-    version: ClassVar = 3
+    version: ClassVar = 4
     libraries: ClassVar = ("torch", "onnx", "onnxruntime", "numpy")
 
     use: Literal["quantize.aware"]

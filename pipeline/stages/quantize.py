@@ -47,7 +47,7 @@ class QuantizeStatic(Calibrated):
     scales: `x86` is `xnnpack` with the activations' zero points shifted by 128.
     """
 
-    version: ClassVar = 3
+    version: ClassVar = 4
 
     use: Literal["quantize.static"]
     keep: Points | None = Field(

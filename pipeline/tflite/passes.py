@@ -36,7 +36,7 @@ def fold_constants(graph: Graph) -> None:
 
 
 def _idle(graph: Graph, node: Node) -> bool:
-    """Whether it is the Max that keeps onnxruntime from merging a Softmax: see `quantization.softmax`."""
+    """Whether it is the Max that keeps what is float between integers so in onnxruntime: see `quantization.islands`."""
     floor = graph.constants.get(node.inputs[-1]) if node.op == "Max" and len(node.inputs) == 2 else None
     return floor is not None and bool((floor.real <= np.finfo(np.float32).min).all())
 
