@@ -102,7 +102,7 @@ def run(recipe: str, changes: tuple[str, ...], **options: Any) -> int:
     "--price", type=click.FloatRange(min=0), help="What an hour of one core costs, to tell what a million answers do."
 )
 @click.option(
-    "--target", metavar="NAME", help="Whose budgets are to be met.  [default: the recipes' first that runs ONNX]"
+    "--target", metavar="NAME", help="Whose budgets are to be met.  [default: the recipes' first that is not attached]"
 )
 @click.option("--json", is_flag=True, help="Print the facts as JSON in the place of the text.")
 @CACHE
@@ -112,7 +112,8 @@ def compare(recipes: tuple[str, ...], changes: tuple[str, ...], **options: Any) 
     or make several recipes of the same task, each as it is, and say which is best.
 
     Of one recipe, the teachers and the fusion are those before its first `distill.*` stage; what follows it is left
-    out, and every route is exported and quantized as it is. Of several, the last float and int8 ONNX files count.
+    out, and every route is exported and quantized as it is. Of several, the last float and int8 files count. They are
+    ONNX or TFLite files, as the target's runtime has it.
     """
     from .compare import compare as compare_recipes
 

@@ -20,6 +20,7 @@ from ..errors import Problem, UserError
 from ..facts import ModelFile, Report, Runtime, Samples, StageFacts
 from ..paths import replacing
 from ..recipe import Recipe, load
+from ..stage import Kind
 from ..target import Target
 from ..target import load as load_target
 from . import routes as ways
@@ -49,10 +50,12 @@ def compare(
 ) -> int:
     """Make, measure and tell; the exit code."""
     recipes = [load(path, changes) for path in paths]
-    names, left_out = _routes(recipes[0], routes) if len(recipes) == 1 else (_recipes(recipes, routes), ())
     judge = _target(recipes, target)
+    tflite = judge is not None and judge.runtime != "onnxruntime"
+    names, left_out = _routes(recipes[0], routes) if len(recipes) == 1 else (_recipes(recipes, routes, tflite), ())
     engine = _engine(recipes, Cache(cache), limit)
     chosen = ["--routes", ",".join(names)] if len(recipes) == 1 else []
+    chosen += ["--tflite"] if tflite else []
     lines = _repeated(paths, changes, chosen, seeds, limit, cache)
     if isinstance(lines, int):
         return lines
@@ -69,13 +72,13 @@ def _routes(recipe: Recipe, routes: str | None) -> tuple[dict[str, str], tuple[s
     return {name: ways.ROUTES[name] for name in ways.wanted(routes, found)}, found.left_out
 
 
-def _recipes(recipes: Sequence[Recipe], routes: str | None) -> dict[str, str]:
+def _recipes(recipes: Sequence[Recipe], routes: str | None, tflite: bool) -> dict[str, str]:
     """The names of recipes, with what each does. Raises: UserError for those that cannot be shown side by side."""
     if routes is not None:
         raise UserError("`--routes` are those of one recipe, and several are compared as they are", "leave it out")
     ways.alike(recipes)
     for recipe in recipes:
-        ways.ends(recipe)
+        ways.ends(recipe, tflite=tflite)
     return {recipe.name: ways.chained(recipe) for recipe in recipes}
 
 
@@ -102,18 +105,14 @@ def _target(recipes: Sequence[Recipe], name: str | None) -> Target | None:
     """The target that judges: the one asked for, or the recipes' first that can be. Raises: UserError."""
     targets = [load_target(file) for recipe in recipes for file in recipe.target_files()]
     if name is None:
-        return next((each for each in targets if _judges(each)), None)
+        return next((each for each in targets if not each.attached), None)
     from ..shelf import find
 
     found = next((each for each in targets if each.name == name), None) or load_target(find(name, "targets"))
-    if not _judges(found):
-        said = f"`{name}` is asked by `edgepress run`" if found.attached else f"`{name}` runs TFLite"
-        raise UserError(f"{said}; `compare` judges ONNX files, measured here or by estimate", "another --target")
+    if found.attached:
+        said = f"`{name}` is asked by `edgepress run`; `compare` judges what is measured here or estimated"
+        raise UserError(said, "another --target")
     return found
-
-
-def _judges(target: Target) -> bool:
-    return not target.attached and target.runtime == "onnxruntime"
 
 
 def _repeated(
@@ -206,16 +205,17 @@ def _timed(files: list[ModelFile], engine: Engine, target: Target | None) -> tup
 
     What a local target measures, its pinned reference and its own number of threads, is among the first.
     """
-    models = [pairs.Model(file.path, Path(file.path)) for file in files]
+    runtime: Runtime = target.runtime if target else "onnxruntime"
+    models = [pairs.Model(file.path, Path(file.path), runtime) for file in files]
     references: list[pairs.Model] = []
 
     def of(label: str, file: Path, runtime: Runtime) -> pairs.Model:
         return pairs.Model(label, file, runtime, target.threads if target else 1)
 
     if target and target.reach == "local":
-        models += [of(each.name, each.file, target.runtime) for each in models if target.threads != 1]
+        models += [of(each.name, each.file, runtime) for each in models if target.threads != 1]
         models += [
-            of(each.label, estimate.built(each, engine.cache, engine.versions), target.runtime)
+            of(each.label, estimate.built(each, engine.cache, engine.versions), runtime)
             for each in estimate.pinned_models(target)
         ]
     elif target:
@@ -232,9 +232,10 @@ def _timed(files: list[ModelFile], engine: Engine, target: Target | None) -> tup
 def _fits(made: Made, comparison: Comparison, target: Target, references: list[Samples]) -> list[Fits]:
     """What the target's budgets for size and time say of a route's two files."""
     found = []
+    kind: Kind = "onnx" if target.runtime == "onnxruntime" else "tflite"
     for which, file in made.files.items():
         stage = StageFacts(
-            name=made.route, use="export.onnx", kind="onnx", inputs=[], cached=True, seconds=0,
+            name=made.route, use="compare", kind=kind, inputs=[], cached=True, seconds=0,
             parameters=made.parameters, macs=made.macs, files=[file], notes={}, warnings=[],
         )  # fmt: skip
         report = Report(

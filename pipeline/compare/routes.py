@@ -26,6 +26,8 @@ ROUTES = {
 USUAL = ("plain", "distill", "both", "teacher", "fuse")
 INT8 = "quantize."
 """How the stages begin that make an int8 file."""
+TFLITE = "-tflite"
+"""How the names end of what is converted."""
 APART = 1000
 """Between the seeds of one repetition and those of the next."""
 FINE_TUNES = 3
@@ -111,8 +113,9 @@ def wanted(names: str | None, found: Parts) -> list[str]:
     return [name for name in ROUTES if name in asked]
 
 
-def stages(found: Parts, routes: list[str], best: str, effort: float) -> list[dict[str, Any]]:
-    """All stages of `routes`. `best` is the best single teacher, `effort` how often as long `longer` trains."""
+def stages(found: Parts, routes: list[str], best: str, effort: float, *, tflite: bool = False) -> list[dict[str, Any]]:
+    """All stages of `routes`, to ONNX files or on to TFLite. `best` is the best single teacher, `effort` how often as
+    long `longer` trains."""
     made = list(found.upstream)
     student = {"model": found.distill["student"]} | {
         name: value for name, value in found.distill.items() if name in Schedule.model_fields or name == "seed"
@@ -141,6 +144,11 @@ def stages(found: Parts, routes: list[str], best: str, effort: float) -> list[di
         if file != source:
             made.append({"use": "export.onnx", "name": file, "input": source})
         made.append({**found.quantize, "name": f"{route}-int8", "input": file})
+        if tflite:
+            made += [
+                {"use": "convert.tflite", "name": name, "input": name.removesuffix(TFLITE)}
+                for name in files_of(found, route, best, tflite=True)
+            ]
     return made
 
 
@@ -153,6 +161,12 @@ def float_of(found: Parts, route: str, best: str) -> str:
     """The name of its float ONNX file, which may be the model itself."""
     source = source_of(found, route, best)
     return source if source in found.files else f"{route}-float"
+
+
+def files_of(found: Parts, route: str, best: str, *, tflite: bool = False) -> tuple[str, str]:
+    """The names of its float and its int8 file that count."""
+    onnx = float_of(found, route, best), f"{route}-int8"
+    return (onnx[0] + TFLITE, onnx[1] + TFLITE) if tflite else onnx
 
 
 def called(route: str) -> str:
@@ -171,14 +185,20 @@ def again(recipe: Recipe, repetition: int) -> Document:
     return _moved(recipe, recipe.document.data, repetition)
 
 
-def ends(recipe: Recipe) -> tuple[str, str]:
-    """The labels of the last float and the last int8 ONNX file. Raises: UserError where there is none."""
-    onnx = [step for step in recipe.steps() if step.kind == "onnx"]
-    found = {step.stage.use.startswith(INT8): step.label for step in onnx}  # the last of each
+def ends(recipe: Recipe, *, tflite: bool = False) -> tuple[str, str]:
+    """The labels of the last float and the last int8 file, ONNX or TFLite. Raises: UserError where there is none."""
+    steps, integer, found = recipe.steps(), set(), {}
+    for step in steps:
+        if step.stage.use.startswith(INT8) or step.input in integer:
+            integer.add(step.label)
+        if step.kind == ("tflite" if tflite else "onnx"):
+            found[step.label in integer] = step.label  # the last of each
+    kind = "TFLite" if tflite else "ONNX"
     for int8, what, use in ((False, "float", "export.onnx"), (True, "int8", "quantize.static")):
         if int8 not in found:
-            said = f"`{recipe.name}` makes no {what} ONNX file, and `compare` shows one before and one after int8"
-            raise UserError([Problem(said, f"add `- use: {use}`", recipe.document.place(("stages",)))])
+            said = f"`{recipe.name}` makes no {what} {kind} file, and `compare` shows one before and one after int8"
+            help = "add a `- use: convert.tflite` after each" if tflite else f"add `- use: {use}`"
+            raise UserError([Problem(said, help, recipe.document.place(("stages",)))])
     return found[False], found[True]
 
 

@@ -28,6 +28,7 @@ FLOAT, INT8 = "float", "int8"
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--set", "changes", multiple=True)
 @click.option("--routes")
+@click.option("--tflite", is_flag=True)
 @click.option("--repetition", type=int, required=True)
 @click.option("--limit", type=int)
 @click.option("--cache", type=click.Path(path_type=Path), required=True)
@@ -36,6 +37,7 @@ def main(
     files: tuple[Path, ...],
     changes: tuple[str, ...],
     routes: str | None,
+    tflite: bool,
     repetition: int,
     limit: int | None,
     cache: Path,
@@ -43,16 +45,18 @@ def main(
 ) -> int:
     given = [recipe.load(file, changes) for file in files]
     found = (
-        by_routes(given[0], routes.split(","), repetition, Cache(cache), limit)
+        by_routes(given[0], routes.split(","), repetition, Cache(cache), limit, tflite=tflite)
         if routes
-        else by_recipes(given, repetition, Cache(cache), limit)
+        else by_recipes(given, repetition, Cache(cache), limit, tflite=tflite)
     )
     with replacing(output) as temporary:
         temporary.write_text("\n".join(each.model_dump_json() for each in found), encoding="utf-8")
     return 0
 
 
-def by_routes(given: recipe.Recipe, names: list[str], repetition: int, cache: Cache, limit: int | None) -> list[Made]:
+def by_routes(
+    given: recipe.Recipe, names: list[str], repetition: int, cache: Cache, limit: int | None, *, tflite: bool
+) -> list[Made]:
     """Every route of one recipe: the teachers first, since the best single one is told by validation."""
     found = ways.parts(given)
 
@@ -65,9 +69,9 @@ def by_routes(given: recipe.Recipe, names: list[str], repetition: int, cache: Ca
     if "longer" in names:
         alone = run(ways.stages(found, ["plain"], best, effort))
         effort += sum(map(partial(_trained, teachers), teachers.results)) / _trained(alone, ways.called("plain"))
-    engine = run(ways.stages(found, names, best, effort))
+    engine = run(ways.stages(found, names, best, effort, tflite=tflite))
     sources = {route: ways.source_of(found, route, best) for route in names}
-    files = {route: (ways.float_of(found, route, best), f"{route}-int8") for route in names}
+    files = {route: ways.files_of(found, route, best, tflite=tflite) for route in names}
     reference = _strongest([(engine, float_) for float_, _ in files.values()])
     students = [sources[route] for route in ("plain", "distill", "both") if route in sources]
     own = min((_trained(engine, source) for source in students), default=0.0) or 1.0
@@ -77,10 +81,12 @@ def by_routes(given: recipe.Recipe, names: list[str], repetition: int, cache: Ca
     ]
 
 
-def by_recipes(given: list[recipe.Recipe], repetition: int, cache: Cache, limit: int | None) -> list[Made]:
+def by_recipes(
+    given: list[recipe.Recipe], repetition: int, cache: Cache, limit: int | None, *, tflite: bool
+) -> list[Made]:
     """Every recipe as it is."""
     engines = [_run(ways.again(each, repetition), repetition, cache, limit) for each in given]
-    files = [ways.ends(each) for each in given]
+    files = [ways.ends(each, tflite=tflite) for each in given]
     sources = [_exported(engine, float_) for engine, (float_, _) in zip(engines, files, strict=True)]
     reference = _strongest([(engine, float_) for engine, (float_, _) in zip(engines, files, strict=True)])
     efforts = [_effort(engine, source) for engine, source in zip(engines, sources, strict=True)]
@@ -98,9 +104,9 @@ def _run(document: Document, repetition: int, cache: Cache, limit: int | None) -
 
 
 def _exported(engine: Engine, label: str) -> str:
-    """The label of what an ONNX file was made from: a torch model, a fusion of files, or a file that was loaded."""
+    """The label of what a file was made from: a torch model, a fusion of files, or a file that was loaded."""
     steps = {step.label: step for step in engine.recipe.steps()}
-    while steps[label].kind == "onnx" and (above := steps[label].input):
+    while steps[label].kind in ("onnx", "tflite") and (above := steps[label].input):
         label = above
     return label
 

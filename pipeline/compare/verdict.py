@@ -33,7 +33,7 @@ def _fails(fits: Fits) -> bool:
 
 def _fitting(found: Comparison) -> list[str]:
     if found.target is None:
-        return ["Budgets: no target that runs ONNX is named, so all of them count; `--target NAME` judges them."]
+        return ["Budgets: no target is named that is measured here or estimated, so all count; `--target NAME` judges."]
     lines = []
     for route in found.routes:
         fits = _fits(found, route, "int8")

@@ -43,6 +43,25 @@ def test_every_route_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert {each.route for each in found.fits} == set(found.routes)
 
 
+def test_a_target_of_tflite_has_files_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    laid_out(tmp_path, TEXT.replace("epochs: 3", "epochs: 1"))
+    monkeypatch.chdir(tmp_path)
+    said = edgepress("compare", "recipe.yaml", "--seeds", "1", "--routes", "plain,fuse", "--target", "phone.yaml")
+    assert said.code == 0, said.err
+    assert "Fits phone as int8" in said.out
+    assert "litert, 1 thread" in said.out
+    found = Comparison.model_validate_json(Path("runs", "mine", "compare.json").read_text())
+    paths = [file.path for each in found.made for file in each.files.values()]
+    assert len(paths) == 4
+    assert {Path(each).suffix for each in paths} == {".tflite"}
+    assert {each.runtime for each in found.samples} == {"litert"}
+    for each in found.fits:
+        assert set(each.checks.values()) == {"ok"}, each.said
+    fuse, plain = (found.of(name)[0] for name in ("fuse", "plain"))
+    assert (fuse.passes, plain.passes) == (2, 1)
+    assert fuse.effort > plain.effort
+
+
 RECIPE = """\
 name: NAME
 task: {data: digits, seed: SEED, metric: METRIC}
@@ -116,7 +135,8 @@ def test_recipes_that_cannot_stand_side_by_side(
         (["recipe.yaml", "--routes", "plain"], "`--routes` are those of one recipe"),
         (["--routes", "plan"], "there is no route `plan`"),
         (["--target", "phone"], "there is no target `phone`"),
-        (["--target", "phone.yaml"], "runs TFLite"),
+        (["small.yaml", "--target", "phone.yaml"], "makes no float TFLite file"),
+        (["--target", "board.yaml"], "`board.yaml` is asked by `edgepress run`"),
         (["--seeds", "0"], "0 is not in the range"),
     ],
 )
@@ -124,6 +144,9 @@ def test_what_cannot_be_compared_is_told_at_once(
     arguments: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     laid_out(tmp_path, TEXT)
+    recipes(tmp_path)
+    board = "name: board\nruntime: litert\nreach: ssh://nobody@localhost\nbudgets: {size: 1 MB}\n"
+    Path(tmp_path, "board.yaml").write_text(board)
     monkeypatch.chdir(tmp_path)
     said = edgepress("compare", "recipe.yaml", *arguments)
     assert said.code == 2

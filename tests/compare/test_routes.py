@@ -59,6 +59,26 @@ def test_every_route_is_stages_that_a_recipe_may_have(tmp_path: Path) -> None:
     assert checked.task == given.task, "the data stay, whatever the seeds"
 
 
+def test_routes_go_on_to_tflite(tmp_path: Path) -> None:
+    given = read(tmp_path, HEAD + TAIL)
+    found = routes.parts(given)
+    stages = routes.stages(found, ["plain", "fuse"], "two", 1.0, tflite=True)
+    checked = recipe.checked(routes.document(given, stages, 0))
+    kinds = {step.label: step.kind for step in checked.steps()}
+    for route in ("plain", "fuse"):
+        for name in routes.files_of(found, route, "two", tflite=True):
+            assert kinds[name] == "tflite"
+
+
+def test_the_last_files_of_each_kind(tmp_path: Path) -> None:
+    more = "  - {use: convert.tflite, name: t8}\n  - {use: convert.tflite, name: t32, input: float}\n"
+    given = read(tmp_path, HEAD + TAIL.replace("{use: export.onnx}", "{use: export.onnx, name: float}") + more)
+    assert routes.ends(given) == ("float", "quantize.static")
+    assert routes.ends(given, tflite=True) == ("t32", "t8")
+    with pytest.raises(UserError, match="no float TFLite file"):
+        routes.ends(read(tmp_path, HEAD + TAIL), tflite=True)
+
+
 def test_the_first_repetition_is_the_recipe_as_it_is(tmp_path: Path) -> None:
     given = read(tmp_path, HEAD + TAIL)
     checked = recipe.checked(routes.document(given, routes.parts(given).upstream, 0))
