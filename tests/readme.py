@@ -271,10 +271,9 @@ def compare() -> str:
     found = results.read("compare")
     heads = ["int8, test", *(f"`{name}`" for name in ROUTES), *(f"`{pair}`" for pair in PAIRS), "verdict"]
     lines = ["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
-    for case, title in CASES.items():
-        row = found["cases"].get(case)
-        if not row:
-            continue
+    rows = [(title, found["cases"][case]) for case, title in CASES.items() if case in found["cases"]]
+    wider = [(f"the same, on all {row['whole']['images']:,} test images", row) for _, row in rows if "whole" in row]
+    for title, row in [*rows, *((title, row | row["whole"]) for title, row in wider)]:
         cells = [f"{100 * fmean(row['scores'][name]['int8']):.1f}" if name in row["scores"] else "" for name in ROUTES]
         gains = [row["differences"][pair]["int8"] for pair in PAIRS]
         cells += [f"{each['mean']:+.1f} [{each['low']:+.1f}, {each['high']:+.1f}]" for each in gains]
