@@ -7,19 +7,20 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 Answer = Callable[[list[Any]], Any]
+Kernels = Literal["usual", "signed", "none"]
+"""What onnxruntime computes an int8 graph with: what it takes on this processor; `signed`, integer kernels for signed
+activations, which it takes by itself on ARM alone (on x86 it shifts some activations to unsigned, and computes between
+the others in float); or `none`, the graph as it is written, in float between the roundings."""
 
 
-def answers(runtime: str, model: str, columns: Sequence[Any], literal: bool = False) -> Any:
-    """Float32 (n, answers) of a file; `columns` are arrays (n, *shape) as its inputs take them.
-
-    `literal` has onnxruntime compute an int8 graph as it is written, in float between the roundings.
-    """
-    answer = _onnx(model, literal) if runtime == "onnxruntime" else _tflite(runtime, model)
+def answers(runtime: str, model: str, columns: Sequence[Any], kernels: Kernels = "usual") -> Any:
+    """Float32 (n, answers) of a file; `columns` are arrays (n, *shape) as its inputs take them."""
+    answer = _onnx(model, kernels) if runtime == "onnxruntime" else _tflite(runtime, model)
     found = np.stack([answer([each[None] for each in row]) for row in zip(*columns, strict=True)])
     return found.astype(np.float32)
 
@@ -28,13 +29,15 @@ def main(runtime: str, model: str, output: str, *inputs: str) -> None:
     np.save(output, answers(runtime, model, [np.load(path) for path in inputs]))
 
 
-def _onnx(model: str, literal: bool) -> Answer:
+def _onnx(model: str, kernels: Kernels) -> Answer:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.log_severity_level = 3
-    options.add_session_config_entry("session.disable_quant_qdq", str(int(literal)))
+    if kernels != "usual":
+        entries = {"signed": "session.qdqisint8allowed", "none": "session.disable_quant_qdq"}
+        options.add_session_config_entry(entries[kernels], "1")
     session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     names = [each.name for each in session.get_inputs()]
     return lambda row: session.run(None, dict(zip(names, row, strict=True)))[0].reshape(-1)

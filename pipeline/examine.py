@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from . import onnxio, zoo
+from .answer import Kernels
 from .data import COUNTED, Dataset
 from .metadata import read, ready, told
 from .paths import digest
@@ -71,9 +72,9 @@ def agreement(folder: Path, other: Path, data: Dataset) -> float:
 
 def _file(path: Path, precision: str, data: Dataset, metric: Metric) -> dict[str, Any]:
     contract, found = read(path), {}
-    literal = False if precision == "int8" else None  # whoever quantized it runs it as it is
+    kernels: Kernels | None = "usual" if precision == "int8" else None  # whoever quantized it runs it as it is
     for split in ("validation", "test"):
-        answers = told(predict(path, ready(contract, data, data[split].x), literal=literal), contract, data)
+        answers = told(predict(path, ready(contract, data, data[split].x), kernels=kernels), contract, data)
         found[split] = scored(answers, data, split, metric)
     np.save(path.parent / f"{precision}.npy", answers)
     return {

@@ -7,27 +7,25 @@ from pathlib import Path
 import numpy as np
 import onnx
 
-from .answer import answers
-from .machine import machine
+from .answer import Kernels, answers
 from .metadata import CHANNELS_LAST, read
-from .presets import saturates
 
 
 def predict(
-    path: Path, inputs: np.ndarray | tuple[np.ndarray, ...], runtime: str | None = None, literal: bool | None = None
+    path: Path, inputs: np.ndarray | tuple[np.ndarray, ...], runtime: str | None = None, kernels: Kernels | None = None
 ) -> np.ndarray:
     """Answers of an `.onnx` or `.tflite` file to `inputs`, one example at a time: float32 (n, labels).
 
     `inputs` has one array (n, *shape) for each input of the file, in their order and in ONNX's layouts; a single one
     may stand alone. `runtime` is `onnxruntime`, `litert` or `tflite-runtime`; by default the fast one for the file.
-    `literal` is that of `answer.answers`; by default so for int8 activations on an x86 processor that cuts off their
-    sums, for which they are not: the answers are those of the processors that they are for.
+    By default `kernels` are signed for int8 activations, which are for other processors than x86: the answers are
+    theirs, and to the bit those of the TFLite file. Where they are not usual, they are slow.
     """
     columns = inputs if isinstance(inputs, tuple) else (inputs,)
     fast = "onnxruntime" if path.suffix == ".onnx" else "litert"
-    if literal is None:
-        literal = fast == "onnxruntime" and saturates(machine()) and _signed(path)
-    found: np.ndarray = answers(runtime or fast, str(path), laid_out(path, columns), literal)
+    if kernels is None:
+        kernels = "signed" if fast == "onnxruntime" and _signed(path) else "usual"
+    found: np.ndarray = answers(runtime or fast, str(path), laid_out(path, columns), kernels)
     return found
 
 
