@@ -60,7 +60,7 @@ def slower() -> str:
     """What the gate said of the model of `mobilenet` and of its slower twin."""
     found = results.read("slower")
     names = {"unchanged": "unchanged", "slower": f"{found['ratio']:.2f}x the CPU time"}
-    lines = ["| int8 model of `mobilenet` | verdicts of `host` on its latency |", "|---|---|"]
+    lines = ["| int8 model of `mobilenet` | verdicts on its latency, the limit a tenth above it |", "|---|---|"]
     for name, verdicts in found["verdicts"].items():
         lines.append(f"| {names[name]} | " + ", ".join(f"{word} {count}" for word, count in verdicts.items()) + " |")
     return "\n".join([*lines, "", _stamp(found)]) + "\n"
