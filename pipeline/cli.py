@@ -102,7 +102,7 @@ def run(recipe: str, changes: tuple[str, ...], **options: Any) -> int:
     "--price", type=click.FloatRange(min=0), help="What an hour of one core costs, to tell what a million answers do."
 )
 @click.option(
-    "--target", metavar="NAME", help="Whose budgets are to be met.  [default: the recipes' first that is not attached]"
+    "--target", metavar="NAME", help="Whose budgets are to be met.  [default: the recipes' first that needs no device]"
 )
 @click.option("--json", is_flag=True, help="Print the facts as JSON in the place of the text.")
 @CACHE

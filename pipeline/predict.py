@@ -18,8 +18,8 @@ def predict(
 
     `inputs` has one array (n, *shape) for each input of the file, in their order and in ONNX's layouts; a single one
     may stand alone. `runtime` is `onnxruntime`, `litert` or `tflite-runtime`; by default the fast one for the file.
-    By default `kernels` are signed for int8 activations, which are for other processors than x86: the answers are
-    theirs, and to the bit those of the TFLite file. Where they are not usual, they are slow.
+    By default `kernels` are signed for int8 activations, which are for other processors than x86: what is integer is
+    then the same to the bit there, and in the TFLite file. Where such kernels are not usual, they are slow.
     """
     columns = inputs if isinstance(inputs, tuple) else (inputs,)
     fast = "onnxruntime" if path.suffix == ".onnx" else "litert"

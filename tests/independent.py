@@ -23,7 +23,7 @@ def onnx(path: Path) -> tuple[dict[str, Any], Run]:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    # What ARM's onnxruntime does by itself with signed activations; x86 computes half of such a file in float.
+    # What ARM's onnxruntime does by itself with signed activations; x86 computes part of such a file in float.
     options.add_session_config_entry("session.qdqisint8allowed", "1")
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     contract = json.loads(session.get_modelmeta().custom_metadata_map["edgepress"])

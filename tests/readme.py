@@ -279,7 +279,10 @@ def compare() -> str:
         cells += [f"{each['mean']:+.1f} [{each['low']:+.1f}, {each['high']:+.1f}]" for each in gains]
         (pick,) = re.findall(r"^Verdict: (\w+)", row["text"], re.MULTILINE)
         lines.append("| " + " | ".join([f"{title}; {row['seeds']} seeds", *cells, f"`{pick}`"]) + " |")
-    words = "Means over seeds; differences in points with 95% intervals over seeds and test examples."
+    words = (
+        "Means over seeds; differences in points with 95% intervals over seeds and test examples. Each case is a run "
+        "of its own, with its date in `tests/bench/compare.json`; the last one:"
+    )
     return "\n".join([*lines, "", f"{words} {_stamp(found)}"]) + "\n"
 
 

@@ -209,13 +209,13 @@ def _timed(files: list[ModelFile], engine: Engine, target: Target | None) -> tup
     models = [pairs.Model(file.path, Path(file.path), runtime) for file in files]
     references: list[pairs.Model] = []
 
-    def of(label: str, file: Path, runtime: Runtime) -> pairs.Model:
+    def of(label: str, file: Path) -> pairs.Model:
         return pairs.Model(label, file, runtime, target.threads if target else 1)
 
     if target and target.reach == "local":
-        models += [of(each.name, each.file, runtime) for each in models if target.threads != 1]
+        models += [of(each.name, each.file) for each in models if target.threads != 1]
         models += [
-            of(each.label, estimate.built(each, engine.cache, engine.versions), runtime)
+            of(each.label, estimate.built(each, engine.cache, engine.versions))
             for each in estimate.pinned_models(target)
         ]
     elif target:

@@ -197,7 +197,9 @@ def ends(recipe: Recipe, *, tflite: bool = False) -> tuple[str, str]:
     for int8, what, use in ((False, "float", "export.onnx"), (True, "int8", "quantize.static")):
         if int8 not in found:
             said = f"`{recipe.name}` makes no {what} {kind} file, and `compare` shows one before and one after int8"
-            help = "add a `- use: convert.tflite` after each" if tflite else f"add `- use: {use}`"
+            help = f"add `- use: {use}`"
+            if tflite:
+                help = "add a `- use: convert.tflite` after each, or judge ONNX files: `--target host`"
             raise UserError([Problem(said, help, recipe.document.place(("stages",)))])
     return found[False], found[True]
 
