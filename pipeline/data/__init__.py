@@ -57,6 +57,9 @@ class Input:
     vocabulary: int = 0
     resize: str | None = None
     """How pictures of other sizes became `shape`: `crop`, `squash` or `pad`."""
+    normalized_by: Literal["recipe", "data", "train", "file"] = field(default="data", compare=False, repr=False)
+    """Where `scale`, `mean` and `std` come from: the recipe, the data set or the user's function, the training
+    examples, or the metadata of a model file."""
 
     @property
     def dtype(self) -> str:
@@ -115,6 +118,8 @@ class Dataset:
     """Whether the answers in `splits` mean anything; of data without labels they are zeros."""
     files: tuple[Path, ...] = field(default=(), compare=False)
     """Some of the image files that the examples were read from, if they were."""
+    uncovered: tuple[str, ...] = field(default=(), compare=False)
+    """Labels that the recipe lists and no training example has."""
     unlabelled: np.ndarray | None = field(default=None, compare=False)
     """Raw examples to learn from that have no labels, as `x` of a split."""
 
@@ -153,6 +158,12 @@ class Dataset:
         """Itself. Raises: UserError when there are no labels."""
         if not self.labelled:
             raise UserError(f"`{self.name}` has no labels to learn from", "take the stages that train out")
+        if self.uncovered:
+            first = ", ".join(f"`{label}`" for label in self.uncovered[:5])
+            more = f" and {len(self.uncovered) - 5} more" if len(self.uncovered) > 5 else ""
+            raise UserError(
+                f"`{self.name}` has no training examples of {first}{more}", "add some, or take the label out"
+            )
         return self
 
     def answered(self, y: dict[str, np.ndarray]) -> Dataset:
@@ -192,7 +203,7 @@ def measured(name: str, kind: Kind, raw: np.ndarray, *, scale: float = 1.0, voca
     values = raw.astype(np.float64) * scale
     mean = tuple(round(float(v), 4) for v in values.mean(axis=axes))
     std = tuple(round(max(float(v), 1e-4), 4) for v in values.std(axis=axes))
-    return Input(name, kind, shape, scale, mean, std)
+    return Input(name, kind, shape, scale, mean, std, normalized_by="train")
 
 
 def images(

@@ -10,6 +10,7 @@ import numpy as np
 from ..errors import UserError, suggest
 from .divide import SPLITS
 from .examples import Examples
+from .folder import imagenet
 from .pictures import bounded
 from .source import Source
 
@@ -30,9 +31,12 @@ def read(source: Source, path: Path) -> Examples:
         raise UserError(f"`{path.name}` has `{extra[0]}` too" if whole else f"`{path.name}` has `{extra[0]}` without x")
     if lacking := [name for name in wanted if name not in arrays]:
         raise UserError(f"`{path.name}` has no array `{lacking[0]}`, only {', '.join(sorted(arrays))}")
-    labels = tuple(map(str, arrays["labels"].tolist())) if "labels" in arrays else ()
+    listed = source.labels if isinstance(source.labels, tuple) else imagenet() if source.labels else ()
+    if listed and "labels" in arrays:
+        raise UserError(f"`{path.name}` has its own `labels`", "take `labels` out of the recipe, or out of the file")
+    labels = tuple(map(str, arrays["labels"].tolist())) if "labels" in arrays else listed
     if whole:
-        return Examples(arrays["x"], arrays["y"], labels, groups=arrays.get("groups"))
+        return Examples(arrays["x"], arrays["y"], labels, groups=arrays.get("groups"), labels_listed=bool(listed))
     splits = [name[:-2] for name in wanted if name.endswith("_x")]
     for split in splits:
         x, y = arrays[f"{split}_x"], arrays[f"{split}_y"]
@@ -49,6 +53,7 @@ def read(source: Source, path: Path) -> Examples:
         labels,
         groups=arrays.get("groups"),
         part=np.repeat(splits, [len(arrays[f"{split}_x"]) for split in splits]),
+        labels_listed=bool(listed),
     )
 
 

@@ -42,14 +42,20 @@ def divide(
     random = np.random.default_rng(seed)
     rows = {each: np.flatnonzero(part == each) for each in SPLITS}
     rows |= _dealt(examples, rows["train"], missing, shares or Shares(), random, called)
-    _covered(examples, rows["train"], called)
+    lacking = _uncovered(examples, rows["train"])
+    if lacking and not examples.labels_listed:
+        named = several([f"`{label}`" for label in lacking])
+        raise UserError(
+            f"`{called}` has no training examples of {named}",
+            "add some, or take the label out",
+        )
     for found in rows.values():
         random.shuffle(found)
     splits = {each: Split(examples.x[found], examples.y[found]) for each, found in rows.items()}
     inputs = tuple(_input(each, examples, rows["train"]) for each in examples.columns)
     assert examples.task is not None, "checked examples have a task"
     return Dataset(
-        name, examples.labels, splits, inputs, examples.task, source, examples.labelled, files=examples.files
+        name, examples.labels, splits, inputs, examples.task, source, examples.labelled, examples.files, lacking
     )
 
 
@@ -135,16 +141,12 @@ def _classes(examples: Examples, rows: np.ndarray) -> set[int]:
     return set()
 
 
-def _covered(examples: Examples, rows: np.ndarray, name: str) -> None:
+def _uncovered(examples: Examples, rows: np.ndarray) -> tuple[str, ...]:
+    """The labels that none of `rows` has."""
     if examples.task == "regression" or not examples.labelled:
-        return
+        return ()
     seen = _classes(examples, rows)
-    lacking = [f"`{label}`" for index, label in enumerate(examples.labels) if index not in seen]
-    if lacking:
-        raise UserError(
-            f"`{name}` has no training examples of {several(lacking)}",
-            "add some, or take the label out",
-        )
+    return tuple(label for index, label in enumerate(examples.labels) if index not in seen)
 
 
 def _input(name: str, examples: Examples, train: np.ndarray) -> Input:

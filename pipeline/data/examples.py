@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,6 +15,12 @@ from . import Kind, Task
 SHOWN = 5
 """How many of many wrong things are named."""
 _CHANNELS = (1, 3, 4)
+
+
+def class_order(name: str) -> tuple[bool, int, str]:
+    """A sort key: whole numbers by value, then other names by their letters."""
+    whole = re.fullmatch(r"[+-]?[0-9]+", name) is not None
+    return not whole, int(name) if whole else 0, name
 
 
 def several(wrong: Sequence[object]) -> str:
@@ -44,6 +51,8 @@ class Examples:
     part: np.ndarray | None = None
     labelled: bool = True
     """Without labels `y` is zeros, and `labels` are what a loaded model tells apart."""
+    labels_listed: bool = False
+    """Whether the recipe lists `labels`, so that some may have no example: a model may know more classes."""
     files: tuple[Path, ...] = ()
     """Some of the image files that `x` was read from, if it was: for how long that takes."""
 
@@ -190,7 +199,11 @@ def _classes(y: np.ndarray, labels: Sequence[str]) -> tuple[np.ndarray, tuple[st
         )
     if not labels:
         values, y = np.unique(y, return_inverse=True)
-        return y.astype(np.int64), tuple(map(str, values.tolist()))
+        found = list(map(str, values.tolist()))
+        order = sorted(
+            range(len(found)), key=lambda index: class_order(found[index]) if values.dtype.kind == "U" else index
+        )
+        return np.argsort(order)[y].astype(np.int64), tuple(found[index] for index in order)
     names = tuple(map(str, labels))
     if len(set(names)) < len(names):
         raise UserError(f"two labels are called `{next(each for each in names if names.count(each) > 1)}`")

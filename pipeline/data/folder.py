@@ -1,6 +1,6 @@
 """A folder of images: one folder a class, as deep as it may be, or `train`, `validation` and `test` with these.
 
-With `labels:` it is any folder of images, which a loaded model tells apart and nobody has.
+With `labels: imagenet`, or with other labels and no class folders, it is any folder of images, which have no labels.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import UserError
+from ..errors import UserError, suggest
 from . import pictures
-from .examples import Examples, several
+from .examples import Examples, class_order, several
 from .source import Source
 
 _PARTS = {"train": "train", "training": "train", "validation": "validation", "valid": "validation"} | {
@@ -28,9 +28,11 @@ def read(source: Source, path: Path, enough: int | None = None) -> Examples:
 
     Raises: UserError.
     """
-    if source.labels is not None:
-        return _unlabelled(source, path, enough)
-    tops = _folders(path)
+    if source.labels == "imagenet":
+        return _unlabelled(source, path, enough, imagenet())
+    tops, listed = _folders(path), source.labels if isinstance(source.labels, tuple) else ()
+    if listed and not tops:
+        return _unlabelled(source, path, enough, listed)
     parts = {top: _PARTS.get(top.name.lower()) for top in tops}
     given = bool(tops) and all(parts.values())
     classes = [each for top in tops for each in _folders(top)] if given else tops
@@ -47,7 +49,13 @@ def read(source: Source, path: Path, enough: int | None = None) -> Examples:
             f"`{path.name}`: no images in {named}{_instead(empty[0])}",
             "images are " + " ".join(pictures.SUFFIXES),
         )
-    labels = {label: index for index, label in enumerate(sorted({folder.name for folder in classes}))}
+    names = sorted({folder.name for folder in classes}, key=class_order)
+    if unknown := [name for name in names if listed and name not in listed]:
+        raise UserError(
+            f"`{path.name}` has a folder `{unknown[0]}`, which is none of the {len(listed)} `labels`",
+            suggest(unknown[0], listed),
+        )
+    labels = {label: index for index, label in enumerate(listed or names)}
     paths = [file for found in files.values() for file in found]
     of = [folder for folder, found in files.items() for _ in found]
     some = pictures.spread(of, enough)
@@ -61,11 +69,12 @@ def read(source: Source, path: Path, enough: int | None = None) -> Examples:
         kinds={"input": "image"},
         groups=None if groups is None else groups[kept],
         part=np.array([parts[folder.parent] for folder in of])[kept] if given else None,
+        labels_listed=bool(listed),
         files=pictures.few(paths, kept),
     )
 
 
-def _unlabelled(source: Source, path: Path, enough: int | None) -> Examples:
+def _unlabelled(source: Source, path: Path, enough: int | None, labels: tuple[str, ...]) -> Examples:
     paths = _files(path)
     paths = [paths[i] for i in pictures.spread([path] * len(paths), enough)]
     if not paths:
@@ -76,7 +85,7 @@ def _unlabelled(source: Source, path: Path, enough: int | None) -> Examples:
     return Examples(
         x,
         np.zeros(len(x), np.int64),
-        imagenet(),
+        labels,
         kinds={"input": "image"},
         groups=None if groups is None else groups[kept],
         labelled=False,

@@ -25,27 +25,33 @@ from ..paths import folder_of
 from ..units import Share
 from ..usercode import is_function, parts, undefined
 from ..yamlio import Document
-from . import NAMES, Dataset, Input, Task
+from . import NAMES, Dataset, Task, load
+from .normalize import Moments, Normalize
 
 if TYPE_CHECKING:
     import numpy as np
 
-Kind = Literal["folder", "table", "arrays", "user"]
-"""What there is to read; each is a module here, with `read(source, path) -> Examples | Dataset`."""
+Kind = Literal["folder", "table", "arrays", "user", "shipped"]
+"""What there is to read. `shipped` is a data set by its name; each other is a module here, with
+`read(source, path) -> Examples | Dataset`."""
 
 _SUFFIXES: dict[str, Kind] = {".csv": "table", ".tsv": "table", ".npz": "arrays"}
 _ARCHIVES = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".7z", ".rar")
-_IMAGES = {"size", "color", "resize", "unreadable", "normalize"}
+_IMAGES = {"size", "color", "resize", "unreadable"}
 _TAKES: dict[Kind, set[str]] = {
     "folder": {*_IMAGES, "group", "labels"},
-    "table": {*_IMAGES, "image", "label", "columns", "group", "task"},
-    "arrays": {"task"},
+    "table": {*_IMAGES, "image", "label", "labels", "columns", "group", "task"},
+    "arrays": {"labels", "task"},
     "user": {"args", "task"},
+    "shipped": set(),
 }
 """The options that each kind has beside `from` and `split`."""
 _DECODED: tuple[Kind, ...] = ("folder", "table")
 """What may name image files, which take the time: these are told how many examples are enough."""
-_WHAT = {"folder": "a folder of images", "table": "a CSV", "arrays": "an .npz", "user": "a function"}
+_WHAT = {
+    "folder": "a folder of images", "table": "a CSV", "arrays": "an .npz", "user": "a function",
+    "shipped": "a shipped data set",
+}  # fmt: skip
 _READS = "a folder of images, a .csv, an .npz and `FILE.py:FUNCTION` are read"
 
 
@@ -74,28 +80,13 @@ class Shares(BaseModel):
 _UNLABELLED = Shares.model_validate({"validation": "30%", "test": "60%"})
 
 
-class Moments(BaseModel):
-    """What pixels, from 0 to 1, are normalised by: (x − mean) / std, a number a channel."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    mean: tuple[float, ...] = Field(min_length=1, max_length=3, description="of each channel", examples=[[0.5]])
-    std: tuple[Annotated[float, Field(gt=0)], ...] = Field(
-        min_length=1, max_length=3, description="of each channel", examples=[[0.5]]
-    )
-
-    def of_pixels_to_1(self) -> bool:
-        return all(0 <= mean <= 1 for mean in self.mean) and max(self.std) <= 1
-
-
-IMAGENET = Moments(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
-"""What most networks were trained with on ImageNet; `timm.get_pretrained_cfg(NAME)` has them of each."""
-
 Side = Annotated[int, Field(ge=8, le=4096)]
 
 
 def _there(text: str, info: ValidationInfo) -> str:
     """Only a recipe knows the folder that a path counts from; without one the path is checked when it is read."""
+    if text in NAMES:
+        return text
     if isinstance(info.context, Document) and (wrong := _missing(text, info.context.path.parent)):
         recipe = info.context.path
         if recipe.parent.resolve() == folder_of("recipes").resolve():
@@ -130,15 +121,19 @@ class Source(BaseModel):
     unreadable: Literal["refuse", "skip"] = Field(
         default="refuse", description="what to do when image files cannot be read"
     )
-    normalize: Literal["imagenet"] | Moments | None = Field(
+    normalize: Normalize | None = Field(
         default=None,
-        description="`imagenet`, or {mean: […], std: […]} of pixels from 0 to 1, as a published network expects; by "
-        "default the mean and deviation of the training images",
+        description="how a model's inputs are made, as a published network expects them: `none` (pixels are divided by "
+        "255, other values stay), `raw` (pixels stay 0 to 255), `imagenet`, or {mean: […], std: […]} of pixels from 0 "
+        "to 1 or of other values as they are; by default the mean and deviation of the training examples",
     )
-    labels: Literal["imagenet"] | None = Field(
+    labels: Literal["imagenet"] | tuple[str, ...] | str | None = Field(
         default=None,
-        description="the classes that a loaded model tells apart; the images then need no class folders, and models "
-        "are scored by `metric: agreement`",
+        description="the classes in the order of a model's outputs, as a list or as a text file with one name a line; "
+        "by default the names of the class folders, in alphabetical and whole numbers in numerical order. `imagenet` "
+        "stands for its 1,000 classes: the images then need no class folders, and models are scored by `metric: "
+        "agreement`; so do other names where there are no class folders",
+        examples=[["cat", "dog"], "./labels.txt"],
     )
     image: str | None = Field(default=None, description="the CSV's column of image paths, which count from its folder")
     label: str | tuple[str, ...] | None = Field(
@@ -177,16 +172,21 @@ class Source(BaseModel):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        known = {"source", "split", *_TAKES[self.kind]}
+        known = {"source", "normalize", *_TAKES[self.kind]} | ({"split"} if self.kind != "shipped" else set())
         for name in sorted(self.model_fields_set - known):
             takers = [_WHAT[kind] for kind, options in _TAKES.items() if name in options]
-            raise Mistake(f"`{name}` is an option of {' or '.join(takers)}, and `from` names {_WHAT[self.kind]}")
+            raise Mistake(
+                f"`{name}` is an option of {' or '.join(takers) or 'data of your own'}, and `from` names "
+                f"{_WHAT[self.kind]}",
+                f"a folder or file of yours with that name is `./{self.source}`" if self.kind == "shipped" else "",
+            )
         if self.kind == "folder" and self.group is not None:
             try:
                 re.compile(self.group)
             except re.error as error:
                 raise Mistake(f"`group` is not a regular expression: {error}") from None
-        if isinstance(self.normalize, Moments) and not self.normalize.of_pixels_to_1():
+        decoded = self.kind == "folder" or self.image is not None
+        if decoded and isinstance(self.normalize, Moments) and not self.normalize.of_pixels_to_1():
             raise Mistake(
                 "`normalize` is of pixels from 0 to 1, whose mean and deviation are no more than that",
                 "numbers for pixels from 0 to 255 are divided by 255",
@@ -217,20 +217,23 @@ class Source(BaseModel):
         """
         from .divide import divide
 
-        path = self.path(base)
-        shares = self.split or (Shares() if self.labels is None else _UNLABELLED)
+        shares: Shares | None
+        if self.kind == "shipped":
+            return self._prepared(load(self.source), self.source)
+        path, source = self.path(base), self._with_labels(base)
         read = importlib.import_module(f".{self.kind}", __package__).read
         if limit is not None and self.kind in _DECODED:
-            found = read(self, path, math.ceil(limit / min(shares.validation, shares.test, shares.train)))
+            shares = self.split or Shares()
+            found = read(source, path, math.ceil(limit / min(shares.validation, shares.test, shares.train)))
         else:
-            found = read(self, path)
+            found = read(source, path)
         if isinstance(found, Dataset):
             if self.split is not None:
                 raise UserError(f"`{self.source}` gives its splits, and `split` would change them", "take `split` out")
-            return found
-        given = shares if self.split or self.labels else None
-        divided = divide(found.checked(path.name, self.task), given, seed, path.stem, str(path))
-        return replace(divided, inputs=tuple(self._prepared(each, path) for each in divided.inputs))
+            return self._prepared(found, path.name)
+        shares = self.split or (None if found.labelled else _UNLABELLED)
+        divided = divide(found.checked(path.name, self.task), shares, seed, path.stem, str(path))
+        return self._prepared(divided, path.name)
 
     def raw(self, base: Path, data: Dataset, limit: int | None = None) -> np.ndarray:
         """Examples without labels that go with `data`, as `x` of its splits. Raises: UserError.
@@ -242,8 +245,9 @@ class Source(BaseModel):
         path = self.path(base)
         if self.kind == "folder":
             channels, height, width = data.input.shape
-            alike = {"size": (height, width), "color": "grey" if channels == 1 else "rgb", "labels": "imagenet"}
+            alike = {"size": (height, width), "color": "grey" if channels == 1 else "rgb"}
             source = self.model_copy(update={name: getattr(self, name) or each for name, each in alike.items()})
+            source = source.model_copy(update={"labels": "imagenet"})  # class folders, if any, mean nothing
             read = importlib.import_module(".folder", __package__).read
             return np.asarray(read(source, path, limit).checked(path.name).x)
         if self.kind == "arrays":
@@ -252,21 +256,35 @@ class Source(BaseModel):
             return values(path)
         raise UserError(f"`unlabelled` names {_WHAT[self.kind]}", "a folder of images, or an .npz with `x`")
 
-    def _prepared(self, input: Input, path: Path) -> Input:
-        """With what the recipe says about images."""
-        if input.kind != "image" or self.kind not in ("folder", "table"):
-            return input
-        input = replace(input, resize=self.resize)
-        moments = IMAGENET if self.normalize == "imagenet" else self.normalize
-        if moments is None:
-            return input
-        if {len(moments.mean), len(moments.std)} != {input.shape[0]}:
+    def _with_labels(self, base: Path) -> Source:
+        """The same with the names of a file of labels. Raises: UserError."""
+        if not isinstance(self.labels, str) or self.labels == "imagenet":
+            return self
+        path = base / self.labels
+        try:
+            lines = path.read_text(encoding="utf-8-sig").rstrip().splitlines()
+        except (OSError, UnicodeDecodeError) as error:
             raise UserError(
-                f"`{path.name}`: `normalize` has {len(moments.mean)} means and {len(moments.std)} deviations, and the "
-                f"images have {input.shape[0]} channel{'s' * (input.shape[0] > 1)}",
-                "`color: rgb` makes three channels of each image, `color: grey` one",
-            )
-        return replace(input, mean=moments.mean, std=moments.std)
+                f"`labels` names no text file `{self.labels}`: {error}",
+                suggest(
+                    self.labels, ["imagenet"], "one name a line, in UTF-8; the path counts from the recipe's folder"
+                ),
+            ) from error
+        names = [line.strip() for line in lines]
+        for number, name in enumerate(names, start=1):
+            if not name or names.index(name) != number - 1:
+                wrong = f"`{name}` again" if name else "empty"
+                raise UserError(f"`{self.labels}`: line {number} is {wrong}", "one name a line, each once")
+        return self.model_copy(update={"labels": tuple(names)})
+
+    def _prepared(self, data: Dataset, name: str) -> Dataset:
+        """With what the recipe says about images, and about how inputs are normalized."""
+        from .normalize import normalized
+
+        if self.kind in _DECODED:
+            inputs = (replace(each, resize=self.resize) if each.kind == "image" else each for each in data.inputs)
+            data = replace(data, inputs=tuple(inputs))
+        return data if self.normalize is None else normalized(data, self.normalize, name)
 
 
 def _tuples(value: Any) -> Any:
@@ -276,7 +294,9 @@ def _tuples(value: Any) -> Any:
 
 
 def kind_of(text: str) -> Kind:
-    """What a path leads to, by its name."""
+    """What a path leads to, by its name; a bare name that is a data set's is that data set."""
+    if text in NAMES:
+        return "shipped"
     return "user" if is_function(text) else _SUFFIXES.get(Path(text).suffix.lower(), "folder")
 
 

@@ -12,7 +12,8 @@ import numpy as np
 
 from ..errors import UserError, suggest
 from . import Kind, Task, pictures
-from .examples import Examples, joined, several
+from .examples import Examples, class_order, joined, several
+from .folder import imagenet
 from .source import Source
 
 _WHOLE = r"\s*[+-]?\d+\s*"
@@ -27,7 +28,8 @@ def read(source: Source, path: Path, enough: int | None = None) -> Examples:
     if source.label is None and "label" not in table.header:
         raise UserError(f"`{path.name}`: which column is the label?", f"write `label:`, {_one_of(table.header)}")
     taken = {*answers, *_named(source.image), *_named(source.group)}
-    y, labels, task = _answers(table, answers, source.task)
+    listed = source.labels if isinstance(source.labels, tuple) else imagenet() if source.labels else ()
+    y, labels, task = _answers(table, answers, source.task, listed)
     numbers = source.columns or (() if source.image else tuple(name for name in table.header if name not in taken))
     if twice := sorted(set(numbers) & set(answers)):
         raise UserError(
@@ -52,7 +54,7 @@ def read(source: Source, path: Path, enough: int | None = None) -> Examples:
     if len(inputs) == 1:
         kinds = {"input": next(iter(kinds.values()))}
     groups = None if groups is None else groups[rows]
-    return Examples(joined(inputs), y[rows], labels, task, kinds, groups, files=files)
+    return Examples(joined(inputs), y[rows], labels, task, kinds, groups, labels_listed=bool(listed), files=files)
 
 
 @dataclass(frozen=True)
@@ -127,7 +129,12 @@ def _number(cell: str) -> float:
         return float("nan")
 
 
-def _answers(table: _Table, names: tuple[str, ...], task: Task | None) -> tuple[np.ndarray, tuple[str, ...], Task]:
+def _answers(
+    table: _Table, names: tuple[str, ...], task: Task | None, listed: tuple[str, ...]
+) -> tuple[np.ndarray, tuple[str, ...], Task]:
+    """`y`, labels and task; `listed` are the labels that the recipe names, in their order."""
+    if listed and (len(names) > 1 or task == "regression"):
+        raise UserError(f"`{table.name}`: `labels` lists classes, and `label` names columns", "take `labels` out")
     if len(names) > 1:
         values = np.stack([table.numbers(name, "label") for name in names], axis=1)
         flags = bool(np.isin(values, (0, 1)).all())
@@ -141,13 +148,20 @@ def _answers(table: _Table, names: tuple[str, ...], task: Task | None) -> tuple[
     empty = [row for row, cell in enumerate(cells) if not cell]
     if task == "multi-label":
         sets = [{label.strip() for label in cell.split("|") if label.strip()} for cell in cells]
-        labels = tuple(sorted(set().union(*sets)))
+        labels = listed or tuple(sorted(set().union(*sets), key=class_order))
+        odd = [row for row, found in enumerate(sets) if found - set(labels)]
+        table.refuse(odd, cells, f"labels that are none of the {len(labels)} `labels`", "list them all")
         return np.array([[label in found for label in labels] for found in sets], np.uint8), labels, task
     table.refuse(empty, cells, f"no label in column `{names[0]}`", "fill it in, or leave the row out")
+    if listed:
+        odd = [row for row, cell in enumerate(cells) if cell not in listed]
+        table.refuse(odd, cells, f"labels that are none of the {len(listed)} `labels`", "list them all")
+        order = {label: number for number, label in enumerate(listed)}
+        return np.array([order[cell] for cell in cells], np.int64), listed, "single-label"
     if task == "regression" or (task is None and _decimal(cells)):
         return table.numbers(names[0], "label"), names, "regression"
     whole = all(re.fullmatch(_WHOLE, cell) for cell in cells)
-    different = sorted(set(cells), key=int if whole else str)
+    different = sorted(set(cells), key=class_order)
     if task is None and whole and len(different) > max(20, len(cells) // 2):
         raise UserError(
             f"`{table.name}`: column `{names[0]}` has {len(different)} different whole numbers in {len(cells)} rows",
