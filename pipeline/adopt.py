@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from . import metadata
 from .errors import UserError, suggest
 from .onnxio import TOLERANCE, off, quantized, shape, write
 from .predict import predict
+from .preparation import reconciled, require_stated
 from .simplify import bind, simplified
 
 if TYPE_CHECKING:
@@ -40,7 +42,7 @@ def adopt(
     every = _fixed(source, model, shapes or {}, constants)
     _choose(source, model, output)
     inputs = [value for value in every if value.name not in constants]
-    contract = _contract(source, inputs, data)
+    contract = _contract(source, inputs, data, _own(model))
     kept = model.graph.output[0].name
     filled = bind(model, constants)
     integers = quantized(model)
@@ -165,9 +167,35 @@ def _choose(source: Path, model: onnx.ModelProto, output: str | None) -> None:
     model.graph.output.extend(kept)
 
 
-def _contract(source: Path, inputs: list[onnx.ValueInfoProto], data: Dataset) -> dict[str, Any]:
+def _own(model: onnx.ModelProto) -> dict[str, Any] | None:
+    return metadata.own({entry.key: entry.value for entry in model.metadata_props})
+
+
+def check(source: Path, data: Dataset, constants: Collection[str] = ()) -> None:
+    """Raise UserError unless the file or the recipe says how the inputs of `source` are made of raw values."""
+    model = _read(source)
+    stored = {tensor.name for tensor in model.graph.initializer}
+    inputs = [value for value in model.graph.input if value.name not in stored and value.name not in constants]
+    if len(inputs) == len(data.inputs):  # otherwise `adopt` refuses it
+        _fed(source, inputs, data, _own(model))
+
+
+def _fed(
+    source: Path, inputs: list[onnx.ValueInfoProto], data: Dataset, own: dict[str, Any] | None
+) -> tuple[Dataset, dict[str, Any]]:
+    """`data` as the file takes it, and what its own contract says of inputs that it normalizes itself."""
+    if own is not None and [entry["name"] for entry in own["inputs"]] == [value.name for value in inputs]:
+        found = reconciled(source, own, data)
+        return found, {entry["name"]: entry for entry in own["inputs"] if entry.get("mean") == []}
+    pairs = zip(inputs, data.inputs, strict=True)
+    require_stated(source, data, [each for value, each in pairs if _type(value).startswith("float")])
+    return data, {}
+
+
+def _contract(
+    source: Path, inputs: list[onnx.ValueInfoProto], data: Dataset, own: dict[str, Any] | None
+) -> dict[str, Any]:
     """The contract of `data` with the file's own names; every input has to fit one of the data's, in order."""
-    contract = metadata.describe(data)
     takes = [(_type(value), shape(value)) for value in inputs]
     gives = [(each.dtype, [1, *each.shape]) for each in data.inputs]
     fits = len(takes) == len(gives) and all(
@@ -179,9 +207,11 @@ def _contract(source: Path, inputs: list[onnx.ValueInfoProto], data: Dataset) ->
             f"`{source}` takes {_words(takes)} where `{data.name}` gives {_words(gives)}",
             _help(inputs, data),
         )
-    raw = {"dtype": "uint8", "scale": 1.0, "mean": [], "std": []}
+    data, itself = _fed(source, inputs, data, own)
+    contract = metadata.describe(data)
+    raw = {"scale": 1.0, "mean": [], "std": []}
     named = [
-        entry | {"name": value.name} | (raw if kind == "uint8" else {})
+        entry | {"name": value.name} | ({"dtype": kind} | raw if kind == "uint8" or value.name in itself else {})
         for entry, value, (kind, _) in zip(contract["inputs"], inputs, takes, strict=True)
     ]
     return contract | {"inputs": named}

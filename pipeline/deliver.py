@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from . import metadata, operators
+from . import metadata, operators, zoo
 from .engine import Engine, Result
 from .facts import StageFacts
 from .paths import digest, replacing
@@ -33,7 +33,9 @@ def deliver(engine: Engine, folder: Path, lock: Path | None) -> list[StageFacts]
 def _deliver(engine: Engine, label: str, result: Result, folder: Path, source: dict[str, Any]) -> StageFacts:
     artifact, facts = result.artifact, result.facts
     if artifact.kind == "torch":
-        _copy(artifact.path, folder / f"{label}.safetensors")
+        words = json.dumps(metadata.describe(engine.data) | {"source": source}, sort_keys=True)
+        with replacing(folder / f"{label}.safetensors") as temporary:
+            zoo.with_contract(artifact.path, words, temporary)
         return facts
     files = []
     for file in facts.files:

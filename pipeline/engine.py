@@ -14,6 +14,7 @@ from .cache import Cache, Entry, key_of
 from .chain import Step
 from .errors import Place, Problem, UserError
 from .facts import Machine, ModelFile, StageFacts
+from .preparation import Unprepared
 from .presets import PresetName, host_preset, saturates
 from .recipe import Recipe
 from .stage import MAIN_FILE, Artifact, Context, Made
@@ -152,7 +153,9 @@ class Engine:
         """What `run` would do, without doing it."""
         known: dict[str, Entry] = {}
         planned: list[Planned] = []
-        for step in self.recipe.steps():
+        steps = self.recipe.steps()
+        self._check_data(steps)
+        for step in steps:
             missing = next((label for label in _sources(step) if label not in known), None)
             entry = None if missing else self.cache.get(key_of(self._material(step, known)))
             if entry:
@@ -166,6 +169,7 @@ class Engine:
     def run(self, progress: Progress) -> list[StageFacts]:
         """Make every result of the chain, in order."""
         steps = self.recipe.steps()
+        self._check_data(steps)
         for position, step in enumerate(steps):
             progress.begin(step.label, step.stage.use, position, len(steps))
             try:
@@ -177,6 +181,17 @@ class Engine:
                 raise wrong.at(self._place(position, wrong)) from error
             progress.end(self.results[step.label].facts)
         return [result.facts for result in self.results.values()]
+
+    def _check_data(self, steps: list[Step]) -> None:
+        """Raise UserError where a stage cannot work on the data, before any works."""
+        document = self.recipe.document
+        for position, step in enumerate(steps):
+            try:
+                step.stage.check_data(self.data, document.path)
+            except Unprepared as error:
+                raise error.at(document.place(("task", "data"))) from error
+            except UserError as error:
+                raise error.at(self._place(position, error)) from error
 
     def _place(self, position: int, error: UserError) -> Place:
         """Where the recipe is to be changed: at the user's function, if a stage names the one that went wrong."""
@@ -213,7 +228,9 @@ class Engine:
             notes=entry.facts["notes"],
             warnings=[],
         )
-        return Result(entry, artifact, facts.model_copy(update={"warnings": self._warnings(step, facts)}))
+        near_chance, doubts = self._doubts(step, facts)
+        found = {"warnings": [*self._warnings(step, facts), *doubts], "near_chance": near_chance}
+        return Result(entry, artifact, facts.model_copy(update=found))
 
     def _make(self, step: Step, folder: Path, scratch: Path, say: Callable[[int, int, str], None]) -> dict[str, Any]:
         from . import examine
@@ -302,6 +319,30 @@ class Engine:
             for label in _sources(step):
                 found |= entries[label].facts.get("code", {})
         return {"code": found} if found else {}
+
+    def _doubts(self, step: Step, facts: StageFacts) -> tuple[bool, list[str]]:
+        """Whether a float or loaded model does no better than chance on the test labels, and what may be the reason.
+
+        Of a chain only the first such result is named: what is made of it cannot be better.
+        """
+        file, loaded = facts.files[0], step.stage.use == "load"
+        floats = facts.kind != "tflite" and file.precision == "float32"
+        known = any(self.results[label].facts.near_chance for label in _sources(step))
+        untrained = self.limit is not None and not loaded  # a smoke run learns nothing
+        if not self.data.labelled or known or untrained or not (floats or loaded):
+            return known and floats, []
+        import numpy as np
+
+        from . import plausibility
+
+        answers = np.load(Path(file.path).parent / f"{file.precision}.npy")
+        found = plausibility.skill(answers, self.data["test"].y, self.metric.name)
+        doubtful = loaded and found.value < plausibility.GOOD
+        hints = plausibility.hints(Path(file.path), answers, self.data) if doubtful else []
+        if not found.near_chance:
+            return False, hints
+        reason = "; ".join(hints) or (plausibility.LOADED if loaded else plausibility.TRAINED)
+        return True, [f"is near chance level: {found.words}; {reason}"]
 
     def _warnings(self, step: Step, facts: StageFacts) -> list[str]:
         """What a stage warns of, and where it did not do its job, counted against what it worked on."""

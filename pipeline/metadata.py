@@ -14,10 +14,12 @@ round(x / quantization.scale) + quantization.zero_point of what a float one take
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
+import math
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .preparation import input_of
 from .zoo import METADATA_KEY
 
 if TYPE_CHECKING:
@@ -66,9 +68,18 @@ def ready(contract: dict[str, Any], data: Dataset, x: np.ndarray) -> tuple[np.nd
     """Raw rows of `data` as a file with this contract takes them, in ONNX's layouts, one array an input."""
     return tuple(
         # Without `mean` the file normalises them itself.
-        _typed(raw if entry.get("mean") == [] else each.ready(raw), entry)
+        _typed(raw if entry.get("mean") == [] else input_of(entry, each).ready(raw), entry)
         for entry, each, raw in zip(contract["inputs"], data.inputs, data.columns(x), strict=True)
     )
+
+
+def moved(contract: dict[str, Any], data: Dataset) -> dict[str, Any]:
+    """The contract of the same file, fed with inputs that are normalized as those of `data` are."""
+    inputs = [
+        entry | {"scale": each.scale, "mean": list(each.mean), "std": list(each.std)} if entry.get("mean") else entry
+        for entry, each in zip(contract["inputs"], data.inputs, strict=True)
+    ]
+    return contract | {"inputs": inputs}
 
 
 def _typed(values: np.ndarray, entry: dict[str, Any]) -> np.ndarray:
@@ -126,6 +137,24 @@ def read_onnx(model: onnx.ModelProto) -> dict[str, Any]:
             contract: dict[str, Any] = json.loads(entry.value)
             return contract
     raise KeyError(METADATA_KEY)
+
+
+def own(properties: Mapping[str, str], key: str = METADATA_KEY) -> dict[str, Any] | None:
+    """The contract among the metadata of a file that this pipeline wrote; None for whatever else a file holds."""
+    try:
+        found = json.loads(properties.get(key, "null"))
+        sound = isinstance(found, dict) and all(_sound(entry) for entry in found["inputs"])
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
+    return found if sound and isinstance(found.get("labels"), list) else None
+
+
+def _sound(entry: dict[str, Any]) -> bool:
+    """Whether an input's entry has all that `input_of` takes from it."""
+    if entry["kind"] == "tokens" or entry["mean"] == []:
+        return True
+    mean, std = entry["mean"], entry["std"]
+    return len(mean) == len(std) and all(map(math.isfinite, mean)) and min(*std, entry["scale"]) > 0
 
 
 def for_tflite(contract: dict[str, Any], moved: Collection[str]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from . import accepted, deliver, emulator, estimate, gate, lock, preprocessing, together
+from . import accepted, deliver, emulator, estimate, gate, lock, metadata, preparation, preprocessing, together
 from . import report as outcome
 from .bench import pairs, verdict
 from .cache import Cache
@@ -158,6 +158,7 @@ def _measured(engine: Engine, stages: list[StageFacts], held: dict[str, ModelFil
             "sha256": engine.data.digest,
             "recipe_sha256": digest(recipe.document.path),
             "set": list(recipe.document.changes),
+            "inputs": _inputs(engine),
             "images": {name: len(split.y) for name, split in engine.data.splits.items()},
         },
         reference=recipe.reference_label(),
@@ -192,6 +193,22 @@ def _measured(engine: Engine, stages: list[StageFacts], held: dict[str, ModelFil
         found = pairs.measure(models, looks=(REFERENCE_PROCESSES,), rounds=REFERENCE_ROUNDS, say=shown.advance)
         report = report.model_copy(update={"references": found})
     return report.model_copy(update={"stages": _not_faster(recipe.steps(), report)})
+
+
+def _inputs(engine: Engine) -> str:
+    """How the inputs of the models are made of raw values; where loaded files differ, of each."""
+    lines: dict[str, list[str]] = {}
+    for step in engine.recipe.steps():
+        if step.kind == "torch":
+            words = preparation.described(engine.data)
+        elif step.stage.use == "load":
+            words = preparation.taken(metadata.read(engine.results[step.label].artifact.path), engine.data)
+        else:
+            continue
+        lines.setdefault(words, []).append(step.label)
+    if len(lines) == 1:
+        return next(iter(lines))
+    return "; ".join(f"{', '.join(labels)}: {words}" for words, labels in lines.items())
 
 
 def _judged(report: Report, engine: Engine) -> list[pairs.Model]:

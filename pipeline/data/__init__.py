@@ -57,9 +57,11 @@ class Input:
     vocabulary: int = 0
     resize: str | None = None
     """How pictures of other sizes became `shape`: `crop`, `squash` or `pad`."""
-    normalized_by: Literal["recipe", "data", "train", "file"] = field(default="data", compare=False, repr=False)
-    """Where `scale`, `mean` and `std` come from: the recipe, the data set or the user's function, the training
-    examples, or the metadata of a model file."""
+    normalized_by: Literal["recipe", "function", "data", "train", "file"] = field(
+        default="function", compare=False, repr=False
+    )
+    """Where `scale`, `mean` and `std` come from: the recipe, the user's function that made this, the shipped data set,
+    the training examples, or the metadata of a model file."""
 
     @property
     def dtype(self) -> str:
@@ -187,6 +189,7 @@ def load(name: str | Source, limit: int | None = None, *, base: Path = Path(), s
         data = name.read(base, seed, limit)
     elif name in NAMES:
         data = importlib.import_module(f".{name.replace('-', '_')}", __name__).read()
+        data = replace(data, inputs=tuple(replace(each, normalized_by="data") for each in data.inputs))
     else:
         raise UserError(f"unknown data set `{name}`", suggest(name, NAMES))
     return data if limit is None else data.limited(limit)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -13,9 +14,13 @@ from .. import metadata
 from ..errors import UserError
 from ..paths import digest
 from ..predict import predict
+from ..preparation import input_of
 from ..stage import Artifact, Context
 from ..train import Examples, Rows, Schedule, logits
 from ..zoo import load
+
+if TYPE_CHECKING:
+    from ..data import Input
 
 
 def answers(
@@ -94,10 +99,18 @@ def _of_onnx(path: Path, examples: Examples, view: int, context: Context) -> np.
     (rows,) = torch.arange(len(examples)).split(len(examples))
     batch = [each.numpy() for each in examples.batch(Rows(rows, view))]
     columns = tuple(
-        each.raw(values).astype(entry["dtype"], copy=False) if entry.get("mean") == [] else values
+        _as_taken(values, entry, each)
         for entry, each, values in zip(contract["inputs"], data.inputs, batch, strict=True)
     )
     return metadata.told(predict(path, columns), contract, data)
+
+
+def _as_taken(values: np.ndarray, entry: dict[str, Any], input: Input) -> np.ndarray:
+    """What the data's `input` made of raw values, as the file's own normalization makes it."""
+    if entry.get("mean") == []:
+        return input.raw(values).astype(entry["dtype"], copy=False)
+    taken = input_of(entry, input)
+    return values if taken is input else taken.ready(input.raw(values))
 
 
 _SAME = "distil from a teacher of the same classes in the same order"

@@ -22,6 +22,8 @@ def render(report: Report, findings: Sequence[Finding], on_undecided: OnUndecide
         for words in stage.warnings
     ]
     (first, *_) = text.summary(report, findings, on_undecided)
+    if inputs := report.data.get("inputs"):
+        lines.append(_command("notice", f"inputs: {inputs}", {"title": f"edgepress {report.recipe}"}))
     lines.append(_command("notice", first, {"title": f"edgepress {report.recipe}"}))
     return "".join(f"{line}\n" for line in lines)
 

@@ -13,6 +13,9 @@ from . import text
 def render(report: Report, findings: Sequence[Finding], on_undecided: OnUndecided = "fail") -> str:
     """A budget that is exceeded is a failure, one that is open an error; what is let pass says so and passes."""
     suite = ElementTree.Element("testsuite", name=f"edgepress {report.recipe}", timestamp=report.date)
+    if inputs := report.data.get("inputs"):
+        properties = ElementTree.SubElement(suite, "properties")
+        ElementTree.SubElement(properties, "property", name="inputs", value=inputs)
     kinds = [_case(suite, finding, on_undecided) for finding in findings]
     counts = {"tests": len(kinds), "failures": kinds.count("failure"), "errors": kinds.count("error"), "skipped": 0}
     suites = ElementTree.Element("testsuites")

@@ -44,6 +44,8 @@ def _stages(report: Report) -> str:
     header, *rows = text.stage_table(report)
     lines = ["| " + " | ".join(map(_escaped, row)) + " |" for row in (header, ["---"] * len(header), *rows)]
     title = f"Stages: {text.shown_metric(report)} on validation and test; latency on this machine, 1 thread"
+    if inputs := report.data.get("inputs"):
+        lines += ["", f"Inputs: {_escaped(inputs)}."]
     if report.preprocessing:
         lines += ["", f"Before each inference: {text.before_inference(report.preprocessing)}."]
     return "\n".join([f"<details><summary>{title}</summary>", "", *lines, "", "</details>"])

@@ -23,6 +23,7 @@ def render(report: Report, findings: Sequence[Finding], on_undecided: OnUndecide
         "source": report.source,
         "date": report.date,
         "limited": report.limited,
+        "inputs": report.data.get("inputs"),
         "exit": exit_code(findings, on_undecided),
         "findings": [_finding(each) for each in findings],
         "stages": stages,

@@ -89,6 +89,7 @@ def _stages(report: Report) -> list[str]:
         left = [_cut(cell, width).ljust(width) for cell, width in zip(line[:2], widths, strict=False)]
         right = [cell.rjust(width) for cell, width in zip(line[2:-1], widths[2:], strict=False)]
         lines.append("  ".join([*left, *right, line[-1]]).rstrip())
+    lines += prepared(report)
     if report.preprocessing:
         lines += _wrapped("before each inference: ", before_inference(report.preprocessing))
     busy = [verdict.contention(each) for each in report.samples if each.cpu]
@@ -97,6 +98,11 @@ def _stages(report: Report) -> list[str]:
             f"contention {median(busy):.2f}: other work shares the cores; latencies are CPU time, which it hardly moves"
         )
     return lines
+
+
+def prepared(report: Report) -> list[str]:
+    """How the models' inputs are made; reports of older versions do not say it."""
+    return _wrapped("inputs: ", report.data["inputs"]) if report.data.get("inputs") else []
 
 
 def before_inference(found: Preprocessing) -> str:
@@ -255,6 +261,14 @@ def _interval(interval: tuple[float, float], unit: Unit) -> str:
 
 
 def summary(report: Report, findings: Sequence[Finding], on_undecided: OnUndecided) -> list[str]:
+    """The verdict, with what makes it doubtful, and what to do next."""
+    first, *following = _verdict(report, findings, on_undecided)
+    if doubtful := [stage.name for stage in report.stages if stage.near_chance][:1]:
+        first = f"`{doubtful[0]}` is near chance level (see its warning).  {first}"
+    return [first, *following]
+
+
+def _verdict(report: Report, findings: Sequence[Finding], on_undecided: OnUndecided) -> list[str]:
     if not findings:
         return ["No budget to meet: the recipe names no target and keeps nothing.  exit 0"]
     required = [finding for finding in findings if finding.level == "required"]

@@ -70,10 +70,11 @@ class QuantizeAware(Calibrated, Schedule):
         from .. import metadata
         from ..aware import Learner, check
         from ..onnxio import write
+        from ..preparation import fed
         from ..quantization.plan import written
         from ..train import fit
 
-        data = context.data
+        data = fed(start.contract, context.data)
         static = written(start.plan, preset)
         metadata.embed(static, start.contract)
         learner = Learner(static, start.plan.graph, data, largest=64 if preset.reduced else 127)

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from ..errors import Mistake, UserError
+from ..metadata import own
 from ..paths import find
+from ..preparation import differ, fed, formula, require_order, require_stated
 from ..published import PACKAGES, file, renamed
 from ..stage import Artifact, Context, Kind, Made, Stage
-from ..zoo import Description, Network, fill, read, save
+from ..zoo import CONTRACT_KEY, METADATA_KEY, Description, Network, fill, header, read, save
 from ..zoo import load as load_described
 
 if TYPE_CHECKING:
@@ -67,6 +69,20 @@ class Load(Stage):
     def files(self) -> list[str]:
         return [self.source]
 
+    def check_data(self, data: Dataset, source: Path) -> None:
+        """A file from elsewhere does not say how its inputs are made, so the recipe has to."""
+        path = find(self.source, source)
+        if self.kind == "onnx":
+            from ..adopt import check
+
+            check(path, data, self.constants or {})
+            return
+        metadata = header(path) if path.suffix == ".safetensors" else {}
+        if METADATA_KEY not in metadata:
+            require_stated(path, data, data.inputs)
+        elif (contract := own(metadata, CONTRACT_KEY)) is not None:
+            require_order(path, contract, data)
+
     def run(self, inputs: dict[str, Artifact], context: Context) -> Made:
         path = find(self.source, context.source)
         if self.kind == "onnx":
@@ -98,7 +114,22 @@ class Load(Stage):
                 "load a model of the same task, or change `task: {data: …}`",
             )
         save(module, description, context.folder / "model.safetensors")
-        return Made("torch")
+        warnings = _otherwise(path, context.data) if path.suffix == ".safetensors" else []
+        return Made("torch", notes={"warnings": warnings} if warnings else {})
+
+
+def _otherwise(path: Path, data: Dataset) -> list[str]:
+    """What to warn of where the network was trained on inputs that were normalized otherwise."""
+    contract = own(header(path), CONTRACT_KEY)
+    if contract is None or len(contract["inputs"]) != len(data.inputs):
+        return []
+    pairs = zip(fed(contract, data).inputs, data.inputs, strict=True)
+    return [
+        f"was trained with {formula(mine)}, and the data of this recipe is {formula(here)}: "
+        "`data: {normalize: …}` makes them the same"
+        for mine, here in pairs
+        if differ(mine, here)
+    ]
 
 
 def packaged(name: str, data: Dataset) -> tuple[nn.Module, Description]:
