@@ -228,8 +228,8 @@ class Engine:
             notes=entry.facts["notes"],
             warnings=[],
         )
-        near_chance, doubts = self._doubts(step, facts)
-        found = {"warnings": [*self._warnings(step, facts), *doubts], "near_chance": near_chance}
+        doubt, reasons = self._doubts(step, facts)
+        found = {"warnings": [*self._warnings(step, facts), *reasons], "doubt": doubt}
         return Result(entry, artifact, facts.model_copy(update=found))
 
     def _make(self, step: Step, folder: Path, scratch: Path, say: Callable[[int, int, str], None]) -> dict[str, Any]:
@@ -320,29 +320,25 @@ class Engine:
                 found |= entries[label].facts.get("code", {})
         return {"code": found} if found else {}
 
-    def _doubts(self, step: Step, facts: StageFacts) -> tuple[bool, list[str]]:
-        """Whether a float or loaded model does no better than chance on the test labels, and what may be the reason.
+    def _doubts(self, step: Step, facts: StageFacts) -> tuple[str, list[str]]:
+        """Why a float or loaded model is probably fed or read wrongly, by the test labels, and the warning of it.
 
-        Of a chain only the first such result is named: what is made of it cannot be better.
+        Of a chain only the first such result is warned of: what is made of it cannot be better.
         """
         file, loaded = facts.files[0], step.stage.use == "load"
+        if known := next((doubt for label in _sources(step) if (doubt := self.results[label].facts.doubt)), ""):
+            return known, []
         floats = facts.kind != "tflite" and file.precision == "float32"
-        known = any(self.results[label].facts.near_chance for label in _sources(step))
         untrained = self.limit is not None and not loaded  # a smoke run learns nothing
-        if not self.data.labelled or known or untrained or not (floats or loaded):
-            return known and floats, []
+        if not self.data.labelled or untrained or not (floats or loaded):
+            return "", []
         import numpy as np
 
         from . import plausibility
 
-        answers = np.load(Path(file.path).parent / f"{file.precision}.npy")
-        found = plausibility.skill(answers, self.data["test"].y, self.metric.name)
-        doubtful = loaded and found.value < plausibility.GOOD
-        hints = plausibility.hints(Path(file.path), answers, self.data) if doubtful else []
-        if not found.near_chance:
-            return False, hints
-        reason = "; ".join(hints) or (plausibility.LOADED if loaded else plausibility.TRAINED)
-        return True, [f"is near chance level: {found.words}; {reason}"]
+        path = Path(file.path)
+        answers = np.load(path.parent / f"{file.precision}.npy")
+        return plausibility.doubts(path, answers, self.data, self.metric.name, loaded=loaded)
 
     def _warnings(self, step: Step, facts: StageFacts) -> list[str]:
         """What a stage warns of, and where it did not do its job, counted against what it worked on."""

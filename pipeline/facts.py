@@ -60,8 +60,8 @@ class StageFacts(Facts):
     files: list[ModelFile]
     notes: dict[str, Any]
     warnings: list[str]
-    near_chance: bool = False
-    """Whether it, or what it is made of, is a float or loaded model that does no better than chance."""
+    doubt: str = ""
+    """Why a float or loaded model, or what it is made of, is probably fed or read wrongly: `near chance level`."""
 
 
 class Samples(Facts):

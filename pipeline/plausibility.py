@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import metadata
+from . import metadata, yamlio
 from .data import measured
 from .data.normalize import Moments, Normalize, normalized
 from .predict import predict
@@ -35,6 +35,12 @@ TRIED = 128
 """Validation examples that other normalizations are tried on."""
 LISTED = 30
 """Most classes whose order is written out."""
+
+_LOADED = (
+    "is it fed as it was trained (normalization, order of the channels, layout), and are the data's classes in the "
+    "order of its outputs?"
+)
+_TRAINED = "it has learnt little: are the labels right, and the learning rate and the epochs?"
 
 
 @dataclass(frozen=True)
@@ -75,18 +81,27 @@ def skill(answers: np.ndarray, y: np.ndarray, metric: str = "accuracy") -> Skill
     return Skill((right - chance) / rest, spread / rest, f"{right:.1%} right, and chance has {chance:.1%}")
 
 
-def hints(file: Path, answers: np.ndarray, data: Dataset) -> list[str]:
-    """What would make a loaded float model fit the test labels far better: another order of classes, or other inputs.
+def doubts(file: Path, answers: np.ndarray, data: Dataset, metric: str, *, loaded: bool) -> tuple[str, list[str]]:
+    """Why a model is probably fed or read wrongly, in a few words for the verdict, and a warning that says more.
 
-    `answers` (n, labels) are those of `file` to the test examples. Whatever is tried is judged by other examples than
-    it is chosen on, or has nothing to choose.
+    `answers` (n, labels) are those of `file` to the test examples; `loaded` says that it was not trained here.
     """
-    found = []
+    found = skill(answers, data["test"].y, metric)
+    better = _hints(file, answers, data) if loaded and found.value < GOOD else []
+    if found.near_chance:
+        reason = "; ".join(better) or (_LOADED if loaded else _TRAINED)
+        return "near chance level", [f"is near chance level: {found.words}; {reason}"]
+    return ("probably fed or read wrongly", better) if better else ("", [])
+
+
+def _hints(file: Path, answers: np.ndarray, data: Dataset) -> list[str]:
+    """What would fit the labels far better: another order of classes, or inputs that are made otherwise.
+
+    Whatever is tried is judged by other examples than it is chosen on, or has nothing to choose.
+    """
     if data.task == "single-label" and (line := _order(answers, data["test"].y, data.labels)):
-        found.append(line)
-    if not found and (line := _inputs(file, data)):
-        found.append(line)
-    return found
+        return [line]
+    return [line] if (line := _inputs(file, data)) else []
 
 
 def _order(answers: np.ndarray, y: np.ndarray, labels: tuple[str, ...]) -> str | None:
@@ -102,7 +117,7 @@ def _order(answers: np.ndarray, y: np.ndarray, labels: tuple[str, ...]) -> str |
     if not _better(before, after, len(y) // 2):
         return None
     order = [labels[index] for index in meant]
-    names = f": `labels: [{', '.join(order)}]`" if classes <= LISTED else ""
+    names = f": `labels: {yamlio.inline(order)}`" if classes <= LISTED else ""
     why = ", which is the alphabetical one" if order == sorted(labels) else ""
     return (
         f"another order of the classes fits far better, {after:.1%} in place of {before:.1%}{why}; "
@@ -160,10 +175,3 @@ def _skill(file: Path, contract: dict[str, Any], data: Dataset) -> Skill:
 def _better(before: float, after: float, count: int) -> bool:
     spread = math.sqrt(max(after * (1 - after), before * (1 - before), 1 / count) / count)
     return after - before > max(FAR_BETTER, SURE * spread)
-
-
-LOADED = (
-    "is it fed as it was trained (normalization, order of the channels, layout), and are the data's classes in the "
-    "order of its outputs?"
-)
-TRAINED = "it has learnt little: are the labels right, and the learning rate and the epochs?"

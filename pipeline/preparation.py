@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from . import yamlio
 from .data.normalize import CHOICES, PIXELS
 from .errors import UserError
 
@@ -92,7 +93,7 @@ def require_order(file: Path, own: dict[str, Any], data: Dataset) -> None:
         raise Unprepared(
             f"`{file}` has the classes of `{data.name}` in another order: class {first} is `{labels[first]}` there, "
             f"and `{data.labels[first]}` in the data",
-            f"`data: {{from: …, labels: [{', '.join(labels)}]}}`",
+            f"`data: {{from: …, labels: {yamlio.inline(labels)}}}`",
         )
 
 

@@ -10,7 +10,6 @@ import numpy as np
 from ..errors import UserError, suggest
 from .divide import SPLITS
 from .examples import Examples
-from .folder import imagenet
 from .pictures import bounded
 from .source import Source
 
@@ -31,7 +30,7 @@ def read(source: Source, path: Path) -> Examples:
         raise UserError(f"`{path.name}` has `{extra[0]}` too" if whole else f"`{path.name}` has `{extra[0]}` without x")
     if lacking := [name for name in wanted if name not in arrays]:
         raise UserError(f"`{path.name}` has no array `{lacking[0]}`, only {', '.join(sorted(arrays))}")
-    listed = source.labels if isinstance(source.labels, tuple) else imagenet() if source.labels else ()
+    listed = source.listed
     if listed and "labels" in arrays:
         raise UserError(f"`{path.name}` has its own `labels`", "take `labels` out of the recipe, or out of the file")
     labels = tuple(map(str, arrays["labels"].tolist())) if "labels" in arrays else listed

@@ -30,7 +30,7 @@ def read(source: Source, path: Path, enough: int | None = None) -> Examples:
     """
     if source.labels == "imagenet":
         return _unlabelled(source, path, enough, imagenet())
-    tops, listed = _folders(path), source.labels if isinstance(source.labels, tuple) else ()
+    tops, listed = _folders(path), source.listed
     if listed and not tops:
         return _unlabelled(source, path, enough, listed)
     parts = {top: _PARTS.get(top.name.lower()) for top in tops}

@@ -97,6 +97,24 @@ def _there(text: str, info: ValidationInfo) -> str:
     return text
 
 
+def _listed(labels: tuple[str | int, ...] | str, info: ValidationInfo) -> tuple[str, ...] | str:
+    """Class names as text, each once; or the name of a file of them, which only a recipe knows the folder of."""
+    if isinstance(labels, str):
+        if labels != "imagenet" and isinstance(info.context, Document):
+            path = info.context.path.parent / labels
+            if not path.is_file():
+                known = [each.name for each in path.parent.iterdir()] if path.parent.is_dir() else []
+                raise Mistake(
+                    f"`labels` names no file `{labels}`",
+                    suggest(labels, ["imagenet", *known], "a list, `imagenet`, or a text file with one name a line"),
+                )
+        return labels
+    names = tuple(map(str, labels))
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise Mistake(f"`labels` has `{twice[0]}` twice", "each class once")
+    return names
+
+
 class Source(BaseModel):
     """A user's own data: a folder of images, a CSV, an .npz, or a function of theirs."""
 
@@ -127,7 +145,7 @@ class Source(BaseModel):
         "255, other values stay), `raw` (pixels stay 0 to 255), `imagenet`, or {mean: […], std: […]} of pixels from 0 "
         "to 1 or of other values as they are; by default the mean and deviation of the training examples",
     )
-    labels: Literal["imagenet"] | tuple[str, ...] | str | None = Field(
+    labels: Annotated[tuple[str | int, ...] | str, AfterValidator(_listed)] | None = Field(
         default=None,
         description="the classes in the order of a model's outputs, as a list or as a text file with one name a line; "
         "by default the names of the class folders, in alphabetical and whole numbers in numerical order. `imagenet` "
@@ -202,6 +220,15 @@ class Source(BaseModel):
     @property
     def kind(self) -> Kind:
         return kind_of(self.source)
+
+    @property
+    def listed(self) -> tuple[str, ...]:
+        """The classes that the recipe lists, in its order; none by default. A file of them is read by `read`."""
+        if self.labels == "imagenet":
+            from .folder import imagenet
+
+            return imagenet()
+        return () if self.labels is None or isinstance(self.labels, str) else tuple(map(str, self.labels))
 
     def path(self, base: Path) -> Path:
         """The file or folder; `UserError` when there is none."""

@@ -13,7 +13,6 @@ import numpy as np
 from ..errors import UserError, suggest
 from . import Kind, Task, pictures
 from .examples import Examples, class_order, joined, several
-from .folder import imagenet
 from .source import Source
 
 _WHOLE = r"\s*[+-]?\d+\s*"
@@ -28,7 +27,7 @@ def read(source: Source, path: Path, enough: int | None = None) -> Examples:
     if source.label is None and "label" not in table.header:
         raise UserError(f"`{path.name}`: which column is the label?", f"write `label:`, {_one_of(table.header)}")
     taken = {*answers, *_named(source.image), *_named(source.group)}
-    listed = source.labels if isinstance(source.labels, tuple) else imagenet() if source.labels else ()
+    listed = source.listed
     y, labels, task = _answers(table, answers, source.task, listed)
     numbers = source.columns or (() if source.image else tuple(name for name in table.header if name not in taken))
     if twice := sorted(set(numbers) & set(answers)):

@@ -263,8 +263,8 @@ def _interval(interval: tuple[float, float], unit: Unit) -> str:
 def summary(report: Report, findings: Sequence[Finding], on_undecided: OnUndecided) -> list[str]:
     """The verdict, with what makes it doubtful, and what to do next."""
     first, *following = _verdict(report, findings, on_undecided)
-    if doubtful := [stage.name for stage in report.stages if stage.near_chance][:1]:
-        first = f"`{doubtful[0]}` is near chance level (see its warning).  {first}"
+    if doubtful := next((stage for stage in report.stages if stage.doubt), None):
+        first = f"`{doubtful.name}` is {doubtful.doubt} (see its warning).  {first}"
     return [first, *following]
 
 
