@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from . import metadata, operators, zoo
+from . import metadata, operators
 from .engine import Engine, Result
 from .facts import StageFacts
 from .paths import digest, replacing
@@ -33,23 +33,26 @@ def deliver(engine: Engine, folder: Path, lock: Path | None) -> list[StageFacts]
 def _deliver(engine: Engine, label: str, result: Result, folder: Path, source: dict[str, Any]) -> StageFacts:
     artifact, facts = result.artifact, result.facts
     if artifact.kind == "torch":
-        words = json.dumps(metadata.describe(engine.data) | {"source": source}, sort_keys=True)
-        with replacing(folder / f"{label}.safetensors") as temporary:
-            zoo.with_contract(artifact.path, words, temporary)
+        path = folder / f"{label}.safetensors"
+        _copy(artifact.path, path)
+        _beside(path, metadata.describe(engine.data) | {"source": source, "sha256": digest(path)})
         return facts
     files = []
     for file in facts.files:
         preset = f".{file.precision}" if artifact.presets else ""
         path = folder / f"{label}{preset}{artifact.path.suffix}"
         _copy(Path(file.path), path)
-        contract = metadata.read(path) | {"source": source}
-        with replacing(path.with_name(f"{path.name}.json")) as temporary:
-            temporary.write_text(json.dumps(contract, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+        _beside(path, metadata.read(path) | {"source": source})
         answers = np.load(result.entry.folder / f"{file.precision}.npy")
         found = operators.operators(path)
         more = {"operators": found.every, "real": found.real, "bounds": bounds(answers, engine.scored["test"].y)}
         files.append(file.model_copy(update={"path": str(path), **_versions(path), **more}))
     return facts.model_copy(update={"files": files})
+
+
+def _beside(path: Path, contract: dict[str, Any]) -> None:
+    with replacing(path.with_name(f"{path.name}.json")) as temporary:
+        temporary.write_text(json.dumps(contract, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def _versions(path: Path) -> dict[str, int]:

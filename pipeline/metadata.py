@@ -19,6 +19,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .paths import digest
 from .preparation import input_of
 from .zoo import METADATA_KEY
 
@@ -139,10 +140,19 @@ def read_onnx(model: onnx.ModelProto) -> dict[str, Any]:
     raise KeyError(METADATA_KEY)
 
 
-def own(properties: Mapping[str, str], key: str = METADATA_KEY) -> dict[str, Any] | None:
+def beside(path: Path) -> dict[str, Any] | None:
+    """The contract in the `.json` beside a safetensors file that a run delivered, if it is of these very weights."""
+    file = path.with_name(f"{path.name}.json")
+    if not file.is_file():
+        return None
+    contract = own({METADATA_KEY: file.read_text(encoding="utf-8", errors="replace")})
+    return contract if contract and contract.get("sha256") == digest(path) else None
+
+
+def own(properties: Mapping[str, str]) -> dict[str, Any] | None:
     """The contract among the metadata of a file that this pipeline wrote; None for whatever else a file holds."""
     try:
-        found = json.loads(properties.get(key, "null"))
+        found = json.loads(properties.get(METADATA_KEY, "null"))
         sound = isinstance(found, dict) and all(_sound(entry) for entry in found["inputs"])
     except (ValueError, KeyError, TypeError, AttributeError):
         return None

@@ -37,8 +37,6 @@ if TYPE_CHECKING:
     from .data import Dataset, Input
 
 METADATA_KEY = "edgepress"
-CONTRACT_KEY = "edgepress.contract"
-"""Of a delivered safetensors file: the contract of its inputs and labels, as `metadata` describes it."""
 NO_CODE = Code()
 
 
@@ -233,13 +231,6 @@ def header(path: Path) -> dict[str, str]:
             return dict(file.metadata() or {})
     except (SafetensorError, OSError) as error:
         raise UserError(f"`{path}` is not a safetensors file: {error}") from error
-
-
-def with_contract(source: Path, contract: str, path: Path) -> None:
-    """Write the safetensors file `source` to `path` with a contract in its metadata."""
-    from safetensors.torch import load_file, save_file
-
-    save_file(load_file(source), path, {**header(source), CONTRACT_KEY: contract})
 
 
 def read(path: Path) -> tuple[Description | None, dict[str, Tensor]]:

@@ -188,7 +188,9 @@ def test_weights_of_another_architecture_do_not_go_into_the_users_network(tmp_pa
         CONV.replace(
             'name: base, model: "./my_model.py:conv", epochs: 25, batch: 16, lr: 0.05, flip: false, shift: 0',
             'name: base, from: other.pt, model: "./my_model.py:conv"',
-        ).replace("use: train", "use: load"),
+        )
+        .replace("use: train", "use: load")
+        .replace('{from: "./my_data.py:pictures"}', '{from: "./my_data.py:pictures", normalize: none}'),
     )
     torch.save(torch.nn.Linear(4, 3).state_dict(), tmp_path / "other.pt")
     refused(place.run(), "other.pt", "recipe.yaml:4")
@@ -209,6 +211,7 @@ def test_a_checkpoint_that_would_run_code_does_not_beside_code_that_may(tmp_path
         'name: base, model: "./my_model.py:conv", epochs: 25, batch: 16, lr: 0.05, flip: false, shift: 0',
         'name: base, from: bomb.pt, model: "./my_model.py:conv"',
     ).replace("use: train", "use: load")
+    recipe = recipe.replace('{from: "./my_data.py:pictures"}', '{from: "./my_data.py:pictures", normalize: none}')
     place = placed(tmp_path, recipe)
     torch.save({"0.weight": _Bomb(tmp_path / "ran")}, tmp_path / "bomb.pt")
     refused(place.run(), "bomb.pt", "only tensors are read")

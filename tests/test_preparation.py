@@ -17,6 +17,7 @@ from pipeline import metadata, onnxio, preparation, zoo
 from pipeline.adopt import adopt
 from pipeline.data import Dataset
 from pipeline.errors import UserError
+from pipeline.paths import digest
 from pipeline.predict import predict
 from pipeline.stages.load import Load
 from tests import graphs
@@ -134,16 +135,21 @@ def test_a_delivered_network_remembers_how_it_was_fed(
     tiny: zoo.Network, few: Dataset, tmp_path: Path, perform: Callable[..., Any]
 ) -> None:
     source = fresh(tiny, few, tmp_path / "origin")
-    zoo.with_contract(source.path, json.dumps(metadata.describe(few)), tmp_path / "a.safetensors")
+    weights = tmp_path / "a.safetensors"
+    weights.write_bytes(source.path.read_bytes())
+    contract = metadata.describe(few) | {"sha256": digest(weights)}
+    (tmp_path / "a.safetensors.json").write_text(json.dumps(contract))
     stage = Load.model_validate({"use": "load", "from": "a.safetensors"})
     same, made = perform(stage, {}, few)
     assert made.notes == {}
-    assert same.path.read_bytes() == source.path.read_bytes(), "its weights and the key of what is made of it stay"
+    assert same.path.read_bytes() == source.path.read_bytes()
     _, made = perform(stage, {}, stated(few, "train", mean=(0.9,), std=(0.9,)))
     (warning,) = made.notes["warnings"]
     assert "was trained with x/255, then (−" in warning
     with pytest.raises(UserError, match="in another order"):
         stage.check_data(replace(few, labels=tuple("0192345678")), tmp_path / "recipe.yaml")
+    (tmp_path / "a.safetensors.json").write_text(json.dumps(contract | {"sha256": "of other weights"}))
+    stage.check_data(replace(few, labels=tuple("0192345678")), tmp_path / "recipe.yaml")
 
 
 def test_moments_of_another_sample_of_the_same_data_are_the_same(few: Dataset) -> None:

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from ..errors import Mistake, UserError
-from ..metadata import own
+from ..metadata import beside
 from ..paths import find
 from ..preparation import differ, fed, formula, require_order, require_stated
 from ..published import PACKAGES, file, renamed
 from ..stage import Artifact, Context, Kind, Made, Stage
-from ..zoo import CONTRACT_KEY, METADATA_KEY, Description, Network, fill, header, read, save
+from ..zoo import METADATA_KEY, Description, Network, fill, header, read, save
 from ..zoo import load as load_described
 
 if TYPE_CHECKING:
@@ -77,10 +77,9 @@ class Load(Stage):
 
             check(path, data, self.constants or {})
             return
-        metadata = header(path) if path.suffix == ".safetensors" else {}
-        if METADATA_KEY not in metadata:
+        if path.suffix != ".safetensors" or METADATA_KEY not in header(path):
             require_stated(path, data, data.inputs)
-        elif (contract := own(metadata, CONTRACT_KEY)) is not None:
+        elif (contract := beside(path)) is not None:
             require_order(path, contract, data)
 
     def run(self, inputs: dict[str, Artifact], context: Context) -> Made:
@@ -120,7 +119,7 @@ class Load(Stage):
 
 def _otherwise(path: Path, data: Dataset) -> list[str]:
     """What to warn of where the network was trained on inputs that were normalized otherwise."""
-    contract = own(header(path), CONTRACT_KEY)
+    contract = beside(path)
     if contract is None or len(contract["inputs"]) != len(data.inputs):
         return []
     pairs = zip(fed(contract, data).inputs, data.inputs, strict=True)
