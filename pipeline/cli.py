@@ -176,8 +176,11 @@ def accept(recipe: str, **options: Any) -> int:
 @ON_UNDECIDED
 def bench(model: Path | None, replay: Path | None, trace: Path | None, on_undecided: str, **options: Any) -> int:
     """Time the file MODEL, or judge it against another, in interleaved pairs in fresh processes."""
+    from . import ours
     from .bench import against
 
+    if trace:
+        ours.record(trace, ours.RECORD, "choose another name for the trace")
     if model and not replay:
         found = against.measured(model, **options)
     elif replay and not model:
@@ -220,6 +223,7 @@ def calibrate(target: str, on: str | None, output: Path | None) -> int:
     A target of the installed package is written to targets/ here.
     """
     from .calibrate import calibrate as measure
+    from .calibrate import free
     from .paths import folder_of
     from .progress import progress
     from .shelf import find
@@ -227,10 +231,13 @@ def calibrate(target: str, on: str | None, output: Path | None) -> int:
     file = find(target, "targets")
     shipped = file.resolve().is_relative_to(folder_of("targets").resolve())
     path = output or (Path("targets", file.name) if shipped else file)
+    profile = _reached(target, on)
+    if path != file:
+        free(path, profile)
     shown = progress()
     shown.begin("calibrating", "calibrating", -1, 0)
     try:
-        device = measure(_reached(target, on), file.read_text(encoding="utf-8"), path, say=shown.advance)
+        device = measure(profile, file.read_text(encoding="utf-8"), path, say=shown.advance)
     finally:
         shown.close()
     click.echo(f"wrote {path}: measured on {device}")

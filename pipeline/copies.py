@@ -66,7 +66,7 @@ def diff(path: Path, against: str | None = None) -> str:
 
 def write(files: Mapping[Path, str], *, force: bool = False) -> None:
     """Write all of `files`, or none of them. Raises: UserError when one is there already and not `force`."""
-    there = [path for path in files if path.exists()]
+    there = [path for path in files if path.exists() or path.is_symlink()]
     if there and not force:
         raise UserError(f"`{there[0]}` is there already", "choose another name, or say `--force`")
     made: list[Path] = []

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from . import accepted, deliver, emulator, estimate, gate, lock, preprocessing, together
+from . import accepted, deliver, emulator, estimate, gate, lock, ours, preprocessing, together
 from . import report as outcome
 from .bench import pairs, verdict
 from .cache import Cache
@@ -51,6 +51,12 @@ def run(
     targets = engine.targets
     held = accepted.read(baseline, engine.metric.name, engine.data.digest) if baseline else {}
     folder = runs / recipe.name if limit is None else runs / recipe.name / "limited"
+    # What is there of somebody else's is told before hours of training, not after.
+    ours.record(folder / REPORT, ours.RECORD, deliver.OTHER)
+    known = deliver.known(folder / "models", _before(folder))
+    deliver.free(engine, folder / "models", known)
+    if limit is None:
+        lock.where(recipe, folder)
     shown = progress(error=recipe.task.lower_is_better) if together.first() else Silent()
     try:
         engine.run(shown)
@@ -59,7 +65,7 @@ def run(
         if not first:
             return 0
         locked = lock.write(engine, folder) if limit is None else None
-        report = _measured(engine, deliver.deliver(engine, folder / "models", locked), held, shown)
+        report = _measured(engine, deliver.deliver(engine, folder / "models", locked, known), held, shown)
     finally:
         shown.close()
     with replacing(folder / REPORT) as temporary:
@@ -114,13 +120,22 @@ def _last(path: Path, runs: Path) -> tuple[Report, Recipe, list[Target]]:
         report = Report.model_validate_json(file.read_bytes())
     except ValidationError as error:
         raise UserError(
-            f"`{file}` is damaged, or from another version of edgepress", f"`edgepress run {path}` makes it anew"
+            f"`{file}` is damaged, or from another version of edgepress",
+            f"move it away, and `edgepress run {path}` makes it anew",
         ) from error
     if report.data["recipe_sha256"] != digest(path):
         print(f"note: {path} has changed since this run; its models are as they were then", file=sys.stderr)
     recipe = load(path, report.data.get("set", ()))
     report = report.model_copy(update={"keep": _limit(recipe)})
     return report, recipe, [load_target(file) for file in recipe.target_files()]
+
+
+def _before(folder: Path) -> Report | None:
+    """The report of the last run in `folder`, if there is one that can be read."""
+    try:
+        return Report.model_validate_json((folder / REPORT).read_bytes())
+    except (FileNotFoundError, NotADirectoryError, ValidationError):
+        return None
 
 
 def _limit(recipe: Recipe) -> float | None:
