@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 from dataclasses import dataclass, field
-from io import BufferedRandom, BufferedReader
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from .schedule import Schedule
+
 HEAD = b"edgepress checkpoint sha256:"
 
 
@@ -74,7 +74,7 @@ def _head(sha256: str) -> bytes:
     return HEAD + f"{sha256:<64}\n".encode()
 
 
-def _digest(file: BufferedReader | BufferedRandom) -> str:
+def _digest(file: io.BufferedReader | io.BufferedRandom) -> str:
     """SHA-256 of what follows the head."""
     file.seek(len(_head("")))
     return hashlib.file_digest(file, "sha256").hexdigest()
