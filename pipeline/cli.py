@@ -353,6 +353,12 @@ def diff(file: Path, against: str | None) -> int:
 @click.option("--latency", help="Budget for one inference on it, such as '20 ms'.")
 @click.option("--size", help="Budget for the model's file, such as '2 MB'.")
 @click.option("--recipe", metavar="NAME", help="Recipe to start from.")
+@click.option(
+    "--install",
+    metavar="URL",
+    help="Where the CI job installs edgepress from, pinned: git+https://HOST/OWNER/REPOSITORY@TAG.  [default: the job "
+    "fails, and says what to write]",
+)
 @click.option("--folder", type=click.Path(file_okay=False, path_type=Path), default=Path(), help="Where to write.")
 def new(folder: Path, recipe: str | None, **wishes: str | None) -> int:
     """Write a recipe NAME, its target and a CI job; asks for what is not said, when at a terminal."""
@@ -368,7 +374,15 @@ def new(folder: Path, recipe: str | None, **wishes: str | None) -> int:
 
 def _ask(question: str, default: str | None) -> str | None:
     """The answer of whoever sits at the terminal; None when nobody does."""
-    return click.prompt(question, default=default) if sys.stdin.isatty() else None
+    if not sys.stdin.isatty():
+        return None
+    try:
+        answer: str = click.prompt(question, default=default, show_default=bool(default))
+    except click.Abort as error:
+        if default == "" and isinstance(error.__context__, EOFError):  # no more answers, where none is needed
+            return default
+        raise
+    return answer
 
 
 def _recipe(name: str) -> Path:

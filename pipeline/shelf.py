@@ -18,29 +18,42 @@ WIDTH = 100
 
 
 def files(kind: str) -> dict[str, Path]:
-    """name → file of the `recipes` or `targets`; of two with the same name the one in `./KIND/` counts."""
+    """name → file of the `recipes` or `targets`: shipped, in `./KIND/`, and here; of the same name the last counts."""
     found: dict[str, Path] = {}
-    for folder in (paths.folder_of(kind), Path(kind)):
-        found |= {path.stem: path for path in folder.glob("*.yaml") if not path.name.endswith(".lock.yaml")}
+    for folder in (paths.folder_of(kind), Path(kind), Path()):
+        every = [path for end in reversed(paths.YAML) for path in folder.glob(f"*{end}") if path.is_file()]
+        found |= {
+            path.stem: path
+            for path in every
+            if not path.stem.endswith(".lock") and (folder != Path() or paths.kind_of(path) == kind)
+        }
     return dict(sorted(found.items()))
 
 
-def find(name: str, *kinds: str) -> Path:
+def find(name: str, *kinds: str, but: Path | None = None) -> Path:
     """The file that a person calls `name`: a path as it is, or the name of one of `kinds`, by default all.
 
+    A name is looked for here, as `NAME.yaml`, in `./KIND/`, and among what is shipped. `but` is never found by a name.
     Raises: UserError for a bare name that is none. A path may lead nowhere.
     """
     path = Path(name)
-    if path.is_file() or path.suffix in (".yaml", ".yml") or len(path.parts) > 1:
+    if path.is_file() or path.suffix in paths.YAML:
         return path
-    known: dict[str, Path] = {}
-    for kind in reversed(kinds or tuple(KINDS)):
-        known |= files(kind)
-    if name in known:
-        return known[name]
+    if len(path.parts) > 1:
+        return paths.called(path.name, path.parent) or path
+    wanted = kinds or tuple(KINDS)
+    for kind in wanted:
+        here = (paths.called(name, Path(), kind), paths.called(name, Path(kind)), paths.shipped(name, kind))
+        for file in here:
+            if file and not (but and but.exists() and file.samefile(but)):
+                return paths.chosen(name, kind, file)
     if path.exists():
         return path
-    called = " or ".join(KINDS[kind] for kind in kinds or KINDS)
+    called = " or ".join(KINDS[kind] for kind in wanted)
+    for kind, word in KINDS.items():
+        if kind not in wanted and name in files(kind):
+            raise UserError(f"there is no {called} `{name}`", f"`{name}` is a {word}")
+    known = [each for kind in wanted for each in files(kind)]
     raise UserError(f"there is no {called} `{name}`", suggest(name, known, "`edgepress ls` shows what there is"))
 
 
