@@ -41,8 +41,14 @@ SET = click.option(
     metavar="PATH=VALUE",
     help="Set an option of the recipe, such as stages.small.ratio=40%; stages by name or number from 0. Repeatable.",
 )
-
-
+TARGET = click.option(
+    "--target",
+    "aims",
+    multiple=True,
+    metavar="NAME",
+    help="Judge by this target alone, one of the recipe's or another; for this time, as `--set targets=[NAME]`. "
+    "Repeatable.",
+)
 ON_UNDECIDED = click.option(
     "--on-undecided",
     type=click.Choice(["fail", "warn"]),
@@ -69,6 +75,7 @@ def cli() -> None:
 @cli.command()
 @click.argument("recipe")
 @SET
+@TARGET
 @LIMIT
 @click.option("--baseline", type=click.Path(path_type=Path), help="Folder of an accepted model to hold it against.")
 @ON_UNDECIDED
@@ -78,8 +85,8 @@ def cli() -> None:
 def run(recipe: str, changes: tuple[str, ...], **options: Any) -> int:
     """Make every model of RECIPE (a file, or the name of one), measure them, and judge.
 
-    The lock file is written beside the recipe; with --set, or for a recipe inside the installed package, into the
-    run's own folder.
+    The lock file is written beside the recipe; with --set or --target, or for a recipe inside the installed package,
+    into the run's own folder.
     """
     from .run import run as run_recipe
 
@@ -122,6 +129,7 @@ def compare(recipes: tuple[str, ...], changes: tuple[str, ...], **options: Any) 
 
 @cli.command()
 @click.argument("recipe")
+@TARGET
 @ON_UNDECIDED
 @FORMAT
 @RUNS
@@ -255,15 +263,18 @@ def _reached(name: str, on: str | None) -> Target:
 @cli.command()
 @click.argument("recipe")
 @SET
+@TARGET
 @LIMIT
 @CACHE
-def plan(recipe: str, changes: tuple[str, ...], limit: int | None, cache: Path) -> int:
+def plan(recipe: str, changes: tuple[str, ...], aims: tuple[str, ...], limit: int | None, cache: Path) -> int:
     """Say what `run` would make, and what it has already."""
     from .cache import Cache
     from .engine import Engine
     from .recipe import load
+    from .shelf import aimed
 
-    planned = Engine(load(_recipe(recipe), changes), Cache(cache), limit).plan()
+    path = _recipe(recipe)
+    planned = Engine(load(path, (*changes, *aimed(path, aims))), Cache(cache), limit).plan()
     width = max(len(step.label) for step in planned)
     for step in planned:
         use = "" if step.use == step.label else f"  ({step.use})"
@@ -315,11 +326,13 @@ def ls(word: str) -> int:
 @cli.command()
 @click.argument("name")
 @SET
-def show(name: str, changes: tuple[str, ...]) -> int:
-    """Show every option of a recipe, a stage or a target: its value, where that is from, and what it means."""
+@click.option("--all", "every", is_flag=True, help="Of a recipe: its options at their defaults, too.")
+def show(name: str, changes: tuple[str, ...], every: bool) -> int:
+    """Show the options that a recipe sets, or every one of a stage or a target: its value, where that is from, and what
+    it means."""
     from .show import show as text_about
 
-    click.echo(text_about(name, changes))
+    click.echo(text_about(name, changes, every=every))
     return 0
 
 

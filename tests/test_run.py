@@ -247,3 +247,47 @@ def test_a_report_may_go_where_no_file_can_be(copy: Place) -> None:
     null = Path("/dev/null")
     assert copy.check("--format", f"json={null}").code == 0
     assert null.is_char_device()
+
+
+def test_one_target_is_judged_alone(copy: Place) -> None:
+    lock = copy.lock.read_bytes()
+    for name in ("phone", "phone.yaml"):
+        said = copy.run("--target", name)
+        assert said.code == 0, said
+        assert "\nset: targets=[phone.yaml]\n" in said.out
+        assert "phone    int8-tflite.tflite" in said.out
+        assert "desk    " not in said.out
+    assert copy.lock.read_bytes() == lock, "as with --set, the recipe's own lock stays"
+    assert "phone    " in copy.check().out
+    missing = copy.check("--target", "desk")
+    assert missing.code == 4, "it was not measured for that one"
+    assert "desk    " in missing.out
+    assert "phone    " not in missing.out
+
+
+def test_a_target_that_is_none_of_the_recipes(copy: Place, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "bench.yaml").write_text((copy.folder / "desk.yaml").read_text().replace("desk", "bench"))
+    monkeypatch.chdir(tmp_path)
+    for name in ("bench", "bench.yaml"):
+        said = copy.plan("--target", name)
+        assert said
+    said = copy.run("--target", "bench", "--target", "desk")
+    assert said.code == 0, said
+    assert "\nset: targets=[../bench.yaml, desk.yaml]\n" in said.out
+    both = copy.run("--target", "desk", "--target", "phone")
+    assert "\nset: " not in both.out, "these are the recipe's own"
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("phnoe.yaml", "--target: there is no file `phnoe.yaml`"),
+        ("hsot", "--target: there is no target `hsot`\n  = help: did you mean `host`?"),
+        ("mobilenet", "--target: there is no target `mobilenet`"),
+    ],
+)
+def test_no_such_target(name: str, shown: str, copy: Place) -> None:
+    for command in (copy.run, copy.check):
+        said = command("--target", name)
+        assert said.code == 2, said
+        assert shown in said.err

@@ -67,6 +67,22 @@ def test_no_hit_says_what_was_meant(word: str, meant: str, here: Path) -> None:
     assert str(error.value) == f"error: nothing here has `{word}` in its name\n  = help: did you mean `{meant}`?"
 
 
+def test_a_kind_is_listed_whole(here: Path) -> None:
+    assert names(shelf.listing("targets")) == list(shelf.files("targets"))
+    assert names(shelf.listing("stage")) == list(TABLE)
+    assert names(shelf.listing("Data sets")) == list(data.NAMES)
+    assert shelf.listing("models").startswith("models\n  1,")
+
+
+def test_where_nothing_is_near_it_is_said_what_can_be_listed(here: Path) -> None:
+    with pytest.raises(UserError) as error:
+        shelf.listing("detect")
+    assert str(error.value) == (
+        "error: nothing here has `detect` in its name\n"
+        "  = help: `edgepress ls recipes`, `targets`, `stages`, `'data sets'` or `models` lists all of a kind"
+    )
+
+
 def test_what_is_here_counts_before_what_is_shipped(here: Path) -> None:
     (here / "recipes").mkdir()
     (here / "recipes/mobilenet.yaml").write_text(

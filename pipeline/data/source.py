@@ -96,7 +96,9 @@ Side = Annotated[int, Field(ge=8, le=4096)]
 
 def _there(text: str, info: ValidationInfo) -> str:
     """Only a recipe knows the folder that a path counts from; without one the path is checked when it is read."""
-    if isinstance(info.context, Document) and (wrong := _missing(text, info.context.path.parent)):
+    if not isinstance(info.context, Document) or info.context.loose:
+        return text
+    if wrong := _missing(text, info.context.path.parent):
         recipe = info.context.path
         if recipe.parent.resolve() == folder_of("recipes").resolve():
             raise Mistake(
