@@ -12,13 +12,14 @@ from typing import Literal
 
 from pydantic import ValidationError
 
-from . import gate
+from . import gate, ours
 from .errors import UserError
 from .facts import Facts, ModelFile, Report
 from .paths import digest, replacing
 from .target import Target
 
 NAME = "accepted.json"
+OTHER = "move it away, or choose another `--folder`"
 
 
 class Accepted(Facts):
@@ -35,39 +36,46 @@ class Accepted(Facts):
 def accept(report: Report, targets: list[Target], folder: Path) -> list[Path]:
     """Copy the judged file of every target to `folder`, and write what is known of them; the files' paths.
 
-    The record is written last: a folder without it is no accepted model. Raises: UserError.
+    Of what is there already only files of an earlier acceptance are replaced or deleted, those that its record names
+    and that still are what it says. The record is written last: a folder without it is no accepted model.
+    Raises: UserError, before anything is written.
     """
     if report.limited is not None:
         raise UserError("a smoke run is no evidence", f"`edgepress run {report.source}` without --limit")
-    files: dict[str, ModelFile] = {}
-    for target in targets:
-        file = gate.judged(report, target)
-        if file is None:
-            continue
-        source = Path(file.path)
-        if not source.is_file() or digest(source) != file.sha256:
-            raise UserError(
-                f"`{source}` is not what the last run made", f"`edgepress run {report.source}` makes it anew"
-            )
-        with replacing(folder / source.name) as temporary:
-            shutil.copyfile(source, temporary)
-        files[target.name] = file.model_copy(update={"path": source.name})
+    files = {target.name: file for target in targets if (file := gate.judged(report, target))}
     if not files:
         raise UserError("no target judges a file of this run", "name one under `targets:`")
+    sources = {Path(file.path).name: file for file in files.values()}
+    for file in sources.values():
+        if not Path(file.path).is_file() or digest(Path(file.path)) != file.sha256:
+            help = f"move it away, and `edgepress run {report.source}` makes it anew"
+            raise UserError(f"`{file.path}` is not what the last run made", help)
+    before = _before(ours.record(folder / NAME, ours.RECORD, OTHER))
+    same = ours.together((name, file.sha256) for name, file in sources.items())  # of one that was interrupted
+    ours.free(folder, sources, ours.together([*ours.items(before), *ours.items(same)]), OTHER)
+    for name, file in sources.items():
+        with replacing(folder / name) as temporary:
+            shutil.copyfile(file.path, temporary)
     record = Accepted(
         recipe=report.recipe,
         date=report.date,
         metric=report.metric,
         data_sha256=str(report.data["sha256"]),
-        files=files,
+        files={target: file.model_copy(update={"path": Path(file.path).name}) for target, file in files.items()},
     )
     with replacing(folder / NAME) as temporary:
         temporary.write_text(record.model_dump_json(indent=1) + "\n", encoding="utf-8")
-    current = {file.path for file in files.values()} | {NAME}
-    for path in folder.iterdir():
-        if path.suffix in (".onnx", ".tflite") and path.name not in current:  # of an earlier acceptance
-            path.unlink()
-    return [folder / name for name in sorted(current - {NAME})]
+    ours.remove(folder, before, keep=sources)
+    return [folder / name for name in sorted(sources)]
+
+
+def _before(path: Path) -> ours.Known:
+    """The files of the record `path`; none without it, or of one that cannot be read."""
+    try:
+        record = Accepted.model_validate_json(path.read_bytes() if path.is_file() else b"")
+    except ValidationError:
+        return {}
+    return ours.together((file.path, file.sha256) for file in record.files.values())
 
 
 def read(folder: Path, metric: str, data_sha256: str) -> dict[str, ModelFile]:
@@ -78,13 +86,16 @@ def read(folder: Path, metric: str, data_sha256: str) -> dict[str, ModelFile]:
     try:
         record = Accepted.model_validate_json(path.read_bytes())
     except ValidationError as error:
-        raise UserError(f"`{path}` is damaged, or from another version of edgepress", "accept a run again") from error
+        raise UserError(
+            f"`{path}` is damaged, or from another version of edgepress", "move it away, and accept a run again"
+        ) from error
     same = (record.metric, record.data_sha256) == (metric, data_sha256)
     unscored = {} if same else {"scores": {}, "correct": "", "resampled": []}
     found = {}
     for name, file in record.files.items():
         model = folder / Path(file.path).name
         if not model.is_file() or digest(model) != file.sha256:
-            raise UserError(f"`{model}` is missing, or not the file that was accepted", "accept a run again")
+            help = "move it away, and accept a run again" if model.exists() else "accept a run again"
+            raise UserError(f"`{model}` is missing, or not the file that was accepted", help)
         found[name] = file.model_copy(update={"path": str(model), **unscored})
     return found

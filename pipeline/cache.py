@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 import time
@@ -52,7 +53,15 @@ class Cache:
             stored = json.loads((folder / ENTRY).read_text(encoding="utf-8"))
             sound = stored["facts_sha256"] == key_of(stored["facts"])
             sound = sound and all(digest(folder / name) == found for name, found in stored["files"].items())
-        except (FileNotFoundError, IsADirectoryError, ValueError, TypeError, KeyError, AttributeError):
+        except (
+            FileNotFoundError,
+            NotADirectoryError,
+            IsADirectoryError,
+            ValueError,
+            TypeError,
+            KeyError,
+            AttributeError,
+        ):
             return None
         if not sound:
             return None
@@ -122,12 +131,15 @@ class Cache:
         return Entry(key, entries / key, facts)
 
     def collect(self, days: float) -> tuple[int, int]:
-        """Delete what was not used for `days` and what killed runs left; (number of folders, bytes freed)."""
+        """Delete what was not used for `days` and what killed runs left; (number of folders, bytes freed).
+
+        A folder may be the user's, with an `entries` or a `work` of their own: only what a cache makes is deleted.
+        """
         from filelock import FileLock, Timeout
 
         count = freed = 0
         for folder in [*self.root.glob("entries/*"), *self.root.glob("work/*")]:
-            if time.time() - folder.stat().st_mtime < days * 86400:
+            if not _made(folder) or time.time() - folder.stat().st_mtime < days * 86400:
                 continue
             try:
                 with FileLock(self.root / "locks" / folder.name, timeout=0):
@@ -137,3 +149,12 @@ class Cache:
             except Timeout:
                 continue  # a run is making it
         return count, freed
+
+
+def _made(folder: Path) -> bool:
+    """Whether a cache made this folder: by its name, and by what is in it."""
+    if not re.fullmatch("[0-9a-f]{64}", folder.name) or folder.is_symlink() or not folder.is_dir():
+        return False
+    if folder.parent.name == "entries":
+        return (folder / ENTRY).is_file()
+    return {path.name for path in folder.iterdir()} <= {"made", "scratch"}

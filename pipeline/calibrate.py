@@ -18,7 +18,7 @@ from .devices import DeviceError, Transport, connect, health
 from .errors import UserError
 from .estimate import ReferenceModel
 from .paths import replacing
-from .target import Target
+from .target import Target, load
 from .yamledit import edited
 from .yamlio import inline
 
@@ -35,6 +35,18 @@ NETWORKS = (
 )
 """From a millisecond to some hundred on a small board; nine carry a conformal interval."""
 PROCESSES, ROUNDS = 4, 30
+
+
+def free(path: Path, target: Target) -> None:
+    """Raises: UserError where `path` is there already, and is no earlier calibration of `target`."""
+    if not path.exists():
+        return
+    try:
+        there = load(path)
+    except UserError:
+        there = None
+    if there is None or there.name != target.name or not there.calibrated:
+        raise UserError(f"`{path}` is there already, and is no calibration of `{target.name}`", "name another --output")
 
 
 def calibrate(

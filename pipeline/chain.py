@@ -233,7 +233,7 @@ def _absent(name: str, above: list[_Row], rows: list[_Row], place: Place) -> Pro
 
 
 def _files(document: Document, row: _Row) -> Iterator[Problem]:
-    for file in row.stage.files() if row.stage else ():
+    for file in row.stage.files() if row.stage and not document.loose else ():
         try:
             paths.find(file, document.path)
         except UserError as error:

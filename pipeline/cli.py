@@ -41,8 +41,14 @@ SET = click.option(
     metavar="PATH=VALUE",
     help="Set an option of the recipe, such as stages.small.ratio=40%; stages by name or number from 0. Repeatable.",
 )
-
-
+TARGET = click.option(
+    "--target",
+    "aims",
+    multiple=True,
+    metavar="NAME",
+    help="Judge by this target alone, one of the recipe's or another; for this time, as `--set targets=[NAME]`. "
+    "Repeatable.",
+)
 ON_UNDECIDED = click.option(
     "--on-undecided",
     type=click.Choice(["fail", "warn"]),
@@ -69,6 +75,7 @@ def cli() -> None:
 @cli.command()
 @click.argument("recipe")
 @SET
+@TARGET
 @LIMIT
 @click.option("--baseline", type=click.Path(path_type=Path), help="Folder of an accepted model to hold it against.")
 @ON_UNDECIDED
@@ -78,8 +85,8 @@ def cli() -> None:
 def run(recipe: str, changes: tuple[str, ...], **options: Any) -> int:
     """Make every model of RECIPE (a file, or the name of one), measure them, and judge.
 
-    The lock file is written beside the recipe; with --set, or for a recipe inside the installed package, into the
-    run's own folder.
+    The lock file is written beside the recipe; with --set or --target, or for a recipe inside the installed package,
+    into the run's own folder.
     """
     from .run import run as run_recipe
 
@@ -122,6 +129,7 @@ def compare(recipes: tuple[str, ...], changes: tuple[str, ...], **options: Any) 
 
 @cli.command()
 @click.argument("recipe")
+@TARGET
 @ON_UNDECIDED
 @FORMAT
 @RUNS
@@ -176,8 +184,11 @@ def accept(recipe: str, **options: Any) -> int:
 @ON_UNDECIDED
 def bench(model: Path | None, replay: Path | None, trace: Path | None, on_undecided: str, **options: Any) -> int:
     """Time the file MODEL, or judge it against another, in interleaved pairs in fresh processes."""
+    from . import ours
     from .bench import against
 
+    if trace:
+        ours.record(trace, ours.RECORD, "choose another name for the trace")
     if model and not replay:
         found = against.measured(model, **options)
     elif replay and not model:
@@ -220,6 +231,7 @@ def calibrate(target: str, on: str | None, output: Path | None) -> int:
     A target of the installed package is written to targets/ here.
     """
     from .calibrate import calibrate as measure
+    from .calibrate import free
     from .paths import folder_of
     from .progress import progress
     from .shelf import find
@@ -227,10 +239,13 @@ def calibrate(target: str, on: str | None, output: Path | None) -> int:
     file = find(target, "targets")
     shipped = file.resolve().is_relative_to(folder_of("targets").resolve())
     path = output or (Path("targets", file.name) if shipped else file)
+    profile = _reached(target, on)
+    if path != file:
+        free(path, profile)
     shown = progress()
     shown.begin("calibrating", "calibrating", -1, 0)
     try:
-        device = measure(_reached(target, on), file.read_text(encoding="utf-8"), path, say=shown.advance)
+        device = measure(profile, file.read_text(encoding="utf-8"), path, say=shown.advance)
     finally:
         shown.close()
     click.echo(f"wrote {path}: measured on {device}")
@@ -248,15 +263,18 @@ def _reached(name: str, on: str | None) -> Target:
 @cli.command()
 @click.argument("recipe")
 @SET
+@TARGET
 @LIMIT
 @CACHE
-def plan(recipe: str, changes: tuple[str, ...], limit: int | None, cache: Path) -> int:
+def plan(recipe: str, changes: tuple[str, ...], aims: tuple[str, ...], limit: int | None, cache: Path) -> int:
     """Say what `run` would make, and what it has already."""
     from .cache import Cache
     from .engine import Engine
     from .recipe import load
+    from .shelf import aimed
 
-    planned = Engine(load(_recipe(recipe), changes), Cache(cache), limit).plan()
+    path = _recipe(recipe)
+    planned = Engine(load(path, (*changes, *aimed(path, aims))), Cache(cache), limit).plan()
     width = max(len(step.label) for step in planned)
     for step in planned:
         use = "" if step.use == step.label else f"  ({step.use})"
@@ -308,11 +326,13 @@ def ls(word: str) -> int:
 @cli.command()
 @click.argument("name")
 @SET
-def show(name: str, changes: tuple[str, ...]) -> int:
-    """Show every option of a recipe, a stage or a target: its value, where that is from, and what it means."""
+@click.option("--all", "every", is_flag=True, help="Of a recipe: its options at their defaults, too.")
+def show(name: str, changes: tuple[str, ...], every: bool) -> int:
+    """Show the options that a recipe sets, or every one of a stage or a target: its value, where that is from, and what
+    it means."""
     from .show import show as text_about
 
-    click.echo(text_about(name, changes))
+    click.echo(text_about(name, changes, every=every))
     return 0
 
 
@@ -346,6 +366,12 @@ def diff(file: Path, against: str | None) -> int:
 @click.option("--latency", help="Budget for one inference on it, such as '20 ms'.")
 @click.option("--size", help="Budget for the model's file, such as '2 MB'.")
 @click.option("--recipe", metavar="NAME", help="Recipe to start from.")
+@click.option(
+    "--install",
+    metavar="URL",
+    help="Where the CI job installs edgepress from, pinned: git+https://HOST/OWNER/REPOSITORY@TAG.  [default: the job "
+    "fails, and says what to write]",
+)
 @click.option("--folder", type=click.Path(file_okay=False, path_type=Path), default=Path(), help="Where to write.")
 def new(folder: Path, recipe: str | None, **wishes: str | None) -> int:
     """Write a recipe NAME, its target and a CI job; asks for what is not said, when at a terminal."""
@@ -361,7 +387,15 @@ def new(folder: Path, recipe: str | None, **wishes: str | None) -> int:
 
 def _ask(question: str, default: str | None) -> str | None:
     """The answer of whoever sits at the terminal; None when nobody does."""
-    return click.prompt(question, default=default) if sys.stdin.isatty() else None
+    if not sys.stdin.isatty():
+        return None
+    try:
+        answer: str = click.prompt(question, default=default, show_default=bool(default))
+    except click.Abort as error:
+        if default == "" and isinstance(error.__context__, EOFError):  # no more answers, where none is needed
+            return default
+        raise
+    return answer
 
 
 def _recipe(name: str) -> Path:

@@ -24,7 +24,7 @@ def copy(name: str, path: Path, *, force: bool = False) -> Path:
 
     Raises: UserError when `path` is there already and not `force`, or cannot be the name of one.
     """
-    source = shelf.find(name)
+    source = shelf.find(name, but=path)
     if path.suffix not in (".yaml", ".yml"):
         raise UserError(f"`{path}` is not the name of a recipe or target", f"write `{path}.yaml`")
     if path.exists() and source.exists() and path.samefile(source):
@@ -53,7 +53,7 @@ def diff(path: Path, against: str | None = None) -> str:
     Raises: UserError when the file notes no source, or one that is no more.
     """
     document = yamlio.read(path)
-    source = shelf.find(against) if against else _source(document)
+    source = shelf.find(against, but=path) if against else _source(document)
     name = document.data.get("name") if isinstance(document.data, dict) else None
     fresh = copied(source, path, name if isinstance(name, str) else None)
     before, after = _without_header(fresh).splitlines(), document.text.splitlines()
@@ -66,7 +66,7 @@ def diff(path: Path, against: str | None = None) -> str:
 
 def write(files: Mapping[Path, str], *, force: bool = False) -> None:
     """Write all of `files`, or none of them. Raises: UserError when one is there already and not `force`."""
-    there = [path for path in files if path.exists()]
+    there = [path for path in files if path.exists() or path.is_symlink()]
     if there and not force:
         raise UserError(f"`{there[0]}` is there already", "choose another name, or say `--force`")
     made: list[Path] = []
@@ -132,7 +132,9 @@ def _moved(document: Document, path: Path) -> dict[Loc, str]:
         if not isinstance(value, str):
             continue
         if loc[0] == "targets" and not value.endswith((".yaml", ".yml")):
-            if _target(value, path) is None and (file := _target(value, document.path)):
+            file, there = _target(value, document.path), _target(value, path)
+            own = file is not None and file.resolve().parent != paths.folder_of("targets").resolve()
+            if file and (there is None or (own and not there.samefile(file))):
                 found[loc] = relative(file, path)
             continue
         function = FUNCTION.fullmatch(value)

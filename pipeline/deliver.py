@@ -1,7 +1,11 @@
-"""The files that leave the pipeline: `runs/NAME/models/`, each with its metadata contract beside it."""
+"""The files that leave the pipeline: `runs/NAME/models/`, each with its metadata contract beside it.
+
+The folder may hold what is the user's, too: `SHA256SUMS` says which files are the pipeline's to replace or delete.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -9,50 +13,97 @@ from typing import Any
 
 import numpy as np
 
-from . import metadata, operators
+from . import metadata, operators, ours
 from .engine import Engine, Result
-from .facts import StageFacts
+from .facts import Report, StageFacts
 from .paths import digest, replacing
+from .presets import PRESETS
 from .scores import bounds
 
+OTHER = "move it away, or choose another `--runs`"
 
-def deliver(engine: Engine, folder: Path, lock: Path | None) -> list[StageFacts]:
+
+def known(folder: Path, before: Report | None) -> ours.Known:
+    """The files that earlier runs delivered to `folder`: by `SHA256SUMS`; of a version that wrote none, by the report
+    `before` of the last run. Raises: UserError."""
+    if (found := ours.read(folder)) is not None:
+        return found
+    stages = before.stages if before else []
+    models = [(Path(file.path).name, file.sha256) for each in stages if each.kind != "torch" for file in each.files]
+    more = [f"{name}.json" for name, _ in models] + [
+        f"{each.name}.safetensors" for each in stages if each.kind == "torch"
+    ]
+    there = [(name, digest(folder / name)) for name in more if (folder / name).is_file()]  # no digest was kept of them
+    return ours.together([*models, *there])
+
+
+def free(engine: Engine, folder: Path, known: ours.Known) -> None:
+    """Raises: UserError for a file of anybody else's where this run may write one, while nothing is made yet."""
+    names = [
+        f"{step.label}{preset}.{step.kind}{more}" if step.kind != "torch" else f"{step.label}.safetensors"
+        for step in engine.recipe.steps()
+        for preset in ("", *(f".{name}" for name in PRESETS))
+        for more in ("", ".json")
+    ]
+    ours.free(folder, dict.fromkeys(names), known, OTHER)
+
+
+def deliver(engine: Engine, folder: Path, lock: Path | None, known: ours.Known) -> list[StageFacts]:
     """Copy every model of a finished run to `folder`; the facts, with the files' new paths.
 
+    Of `known`, the files of earlier runs, those that this run does not replace are deleted. `SHA256SUMS` names every
+    file before it is written: a killed run leaves none that a later one would not know.
     A torch model's facts keep the path of its float view in the cache: that is a measure, not a product.
     """
     source = {"recipe": engine.recipe.name, "lock": digest(lock) if lock else None}
-    delivered = [_deliver(engine, label, result, folder, source) for label, result in engine.results.items()]
-    current = {f"{label}." for label in engine.results}
-    for path in folder.iterdir():
-        if not path.name.startswith((*current, ".")):  # of a stage that the recipe no longer has
-            path.unlink()
+    files: dict[str, Path | bytes] = {}
+    delivered = [_facts(label, result, folder, engine, source, files) for label, result in engine.results.items()]
+    current = ours.together((name, _digest(content)) for name, content in files.items())
+    every = ours.together([*ours.items(known), *ours.items(current)])
+    ours.free(folder, files, every, OTHER)
+    ours.write(folder, every)
+    for name, content in files.items():
+        with replacing(folder / name) as temporary:
+            if isinstance(content, bytes):
+                temporary.write_bytes(content)
+            else:
+                shutil.copyfile(content, temporary)
+    ours.remove(folder, known, keep=files)
+    ours.write(folder, current)
     return delivered
 
 
-def _deliver(engine: Engine, label: str, result: Result, folder: Path, source: dict[str, Any]) -> StageFacts:
+def _digest(content: Path | bytes) -> str:
+    return hashlib.sha256(content).hexdigest() if isinstance(content, bytes) else digest(content)
+
+
+def _facts(
+    label: str, result: Result, folder: Path, engine: Engine, source: dict[str, Any], files: dict[str, Path | bytes]
+) -> StageFacts:
+    """What the report says of a stage; what is to be written for it goes into `files`."""
     artifact, facts = result.artifact, result.facts
     if artifact.kind == "torch":
-        path = folder / f"{label}.safetensors"
-        _copy(artifact.path, path)
-        _beside(path, metadata.describe(engine.data) | {"source": source, "sha256": digest(path)})
+        files[f"{label}.safetensors"] = artifact.path
+        contract = metadata.describe(engine.data) | {"source": source, "sha256": digest(artifact.path)}
+        files[f"{label}.safetensors.json"] = _json(contract)
         return facts
-    files = []
+    found = []
     for file in facts.files:
+        made = Path(file.path)
         preset = f".{file.precision}" if artifact.presets else ""
         path = folder / f"{label}{preset}{artifact.path.suffix}"
-        _copy(Path(file.path), path)
-        _beside(path, metadata.read(path) | {"source": source})
+        contract = metadata.read(made) | {"source": source}
+        files[path.name] = made
+        files[f"{path.name}.json"] = _json(contract)
         answers = np.load(result.entry.folder / f"{file.precision}.npy")
-        found = operators.operators(path)
-        more = {"operators": found.every, "real": found.real, "bounds": bounds(answers, engine.scored["test"].y)}
-        files.append(file.model_copy(update={"path": str(path), **_versions(path), **more}))
-    return facts.model_copy(update={"files": files})
+        counted = operators.operators(made)
+        more = {"operators": counted.every, "real": counted.real, "bounds": bounds(answers, engine.scored["test"].y)}
+        found.append(file.model_copy(update={"path": str(path), **_versions(made), **more}))
+    return facts.model_copy(update={"files": found})
 
 
-def _beside(path: Path, contract: dict[str, Any]) -> None:
-    with replacing(path.with_name(f"{path.name}.json")) as temporary:
-        temporary.write_text(json.dumps(contract, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+def _json(contract: dict[str, Any]) -> bytes:
+    return (json.dumps(contract, indent=1, sort_keys=True) + "\n").encode()
 
 
 def _versions(path: Path) -> dict[str, int]:
@@ -63,8 +114,3 @@ def _versions(path: Path) -> dict[str, int]:
 
     model = onnx.load(path)
     return {"opset": max(each.version for each in model.opset_import if not each.domain), "ir": model.ir_version}
-
-
-def _copy(source: Path, path: Path) -> None:
-    with replacing(path) as temporary:
-        shutil.copyfile(source, temporary)

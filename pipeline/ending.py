@@ -22,6 +22,7 @@ Exit codes:
   130  interrupted
   141  whoever read the output has left"""
 
+WRONG, CRASHED, UNDECIDED, INTERRUPTED = 2, 3, 4, 130
 CLOSED_PIPE = 128 + 13
 """What a shell reports of a command that SIGPIPE ended."""
 
@@ -54,7 +55,11 @@ def _run(command: click.Command) -> int:
     except DeviceError as error:
         click.echo(str(error), err=True)
         return 4
-    except (KeyboardInterrupt, click.Abort):
+    except (KeyboardInterrupt, click.Abort) as error:
+        # click takes a file that ends too early for the end of a terminal's input.
+        if isinstance(error.__cause__, EOFError):
+            click.echo(_crash(error.__cause__), err=True)
+            return 3
         click.echo("interrupted; the same command goes on where this one stopped", err=True)
         return 130
     except SystemExit:

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import difflib
+import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
+SLIP, ALIKE = 0.8, 0.65
+"""How much of two words is the same, as difflib counts: with a letter or two wrong, and where they are merely alike."""
+TERMS = {
+    "ptq": "quantize.static", "int8": "quantize.static", "qat": "quantize.aware", "fp16": "quantize.float16",
+    "finetune": "train", "fine-tune": "train", "fusion": "fuse.ensemble", "learning-rate": "lr", "wd": "weight_decay",
+    "sparsity": "ratio", "amount": "ratio", "t": "temperature", "ram": "memory", "flash": "size", "ort": "onnxruntime",
+}  # fmt: skip
+"""What the field calls otherwise."""
 WIDEST = 160
 """Longer source lines are cut around the place, in characters."""
 
@@ -82,21 +91,81 @@ class Mistake(ValueError):
 
 
 def near(word: str, known: Iterable[str]) -> str | None:
-    """The known name that `word` most likely stands for: one that starts with it, or the most alike, in any case."""
-    names = {name.lower(): name for name in sorted(known, reverse=True)}
-    word = word.lower()
-    longer = (name for name in sorted(names) if len(word) > 2 and name.startswith(word))
-    alike = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
-    match = word if word in names else next(longer, alike[0] if alike else None)
-    return names[match] if match is not None else None
+    """The known name that `word` most likely stands for, if there is one."""
+    return next(iter(_meant(word, known)), None)
 
 
 def suggest(word: str, known: Iterable[str], otherwise: str = "") -> str:
-    """`did you mean …?` for a near miss; else `otherwise`, or the list of what is known."""
-    names = sorted(known)
-    if match := near(word, names):
-        return f"did you mean `{match}`?"
-    return otherwise or ("one of: " + ", ".join(names) if names else "")
+    """`did you mean …?` for a near miss, with the others of a family; else `otherwise`, or a list of what is known."""
+    names = _ordered(known)
+    if meant := _meant(word, names):
+        others = f" others: {', '.join(meant[1:])}" if len(meant) > 1 else ""
+        return f"did you mean `{meant[0]}`?{others}"
+    return otherwise or ("one of: " + ", ".join(sorted(names)) if names else "")
+
+
+def _meant(word: str, known: Iterable[str]) -> list[str]:
+    """The known names that `word` may stand for: the likeliest, and after it those of the same family, such as
+    `quantize`, in the order given. Case, `-` and `_` make no difference.
+
+    In this order: the name itself; a family; another part of a name (`kd` of `distill.kd`); what begins so; a term of
+    the field; a family that the word begins with; a slip of a letter or two; a name within the word (`batch` in
+    `batch_size`); something alike. A word of up to four letters is alike to too much.
+    """
+    names = {name: _folded(name) for name in _ordered(known)}
+    word = _folded(word)
+    if same := [name for name, folded in names.items() if folded.replace(".", "-") == word.replace(".", "-")]:
+        return same[:1]
+    if len(word) < 2:
+        return []
+    families: dict[str, list[str]] = {}
+    for name, folded in names.items():
+        if "." in folded:
+            families.setdefault(folded.partition(".")[0], []).append(name)
+    if word in families:
+        return families[word]
+    if parts := [name for name, folded in names.items() if word in _pieces(folded)]:
+        return parts[:1]
+    if len(word) > 2 and (longer := sorted(name for name, folded in names.items() if folded.startswith(word))):
+        return families.get(names[longer[0]].partition(".")[0], longer[:1])
+    if TERMS.get(word) in names:
+        return [TERMS[word]]
+    spelt = {piece: [name] for name, folded in names.items() for piece in _pieces(folded) if len(piece) > 3}
+    spelt |= {folded: [name] for name, folded in names.items()} | families
+    words = {word, *_pieces(word)}
+    within = [head for head in families if any(each.startswith(head) for each in words)]
+    if within and not words - {word}:
+        return families[within[0]]
+    if close := difflib.get_close_matches(word, spelt, n=1, cutoff=SLIP):
+        return spelt[close[0]]
+    if swapped := [each for each in spelt if sorted(each) == sorted(word)]:
+        return spelt[swapped[0]]
+    if within:
+        return families[within[0]]
+    if inside := [
+        name
+        for name, folded in names.items()
+        if folded in words or (word.startswith(folded) and 2 * len(folded) >= len(word))
+    ]:
+        return [max(inside, key=len)]
+    if len(word) > 4 and (close := difflib.get_close_matches(word, spelt, n=1, cutoff=ALIKE)):
+        return spelt[close[0]]
+    return []
+
+
+def _ordered(known: Iterable[str]) -> list[str]:
+    """Each once, the usual ones of a table first; what has no order of its own by the alphabet."""
+    return list(dict.fromkeys(known if isinstance(known, Sequence | Mapping) else sorted(known)))
+
+
+def _folded(name: str) -> str:
+    return re.sub(r"[-_\s]+", "-", name.strip().lower())
+
+
+def _pieces(name: str) -> set[str]:
+    """The runs of words that `name` is made of: of `fuse.soup.greedy` also `soup`, `soup.greedy`, …"""
+    words = [(found.start(), found.end()) for found in re.finditer(r"[^-./]+", name)]
+    return {name[start:end] for index, (start, _) in enumerate(words) for _, end in words[index:]} - {name}
 
 
 def _blank(character: str) -> str:

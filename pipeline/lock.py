@@ -9,9 +9,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from . import yamlio
+from . import ours, yamlio
 from .engine import Engine
 from .paths import SHIPPED, digest, replacing
+from .recipe import Recipe
 
 VERSION = 1
 _TIMES = ("tried", "seconds")
@@ -63,20 +64,30 @@ def content(engine: Engine) -> dict[str, Any]:
     }
 
 
+def where(recipe: Recipe, folder: Path) -> Path:
+    """The lock file's path: beside the recipe, or in the run's `folder`. Raises: UserError for a file of another's."""
+    source = recipe.document.path
+    path = path_of(folder / source.name if _of_the_run(recipe) else source)
+    return ours.record(path, ours.WRITTEN, "move it away, or give the recipe another name")
+
+
 def write(engine: Engine, folder: Path) -> Path:
     """Write the lock file of a finished run: beside the recipe, or into the run's `folder`."""
-    document = engine.recipe.document
-    path, note = path_of(document.path), "commit it beside the recipe"
-    inside = path_of(folder / document.path.name)
-    if document.changes or document.path.resolve().is_relative_to(SHIPPED.resolve()):
-        path, note = inside, "it is of this run alone"
-    else:
-        inside.unlink(missing_ok=True)  # of an earlier run with `--set`
+    path, inside = where(engine.recipe, folder), path_of(folder / engine.recipe.document.path.name)
+    note = "it is of this run alone" if _of_the_run(engine.recipe) else "commit it beside the recipe"
+    if not _of_the_run(engine.recipe) and ours.is_record(inside, ours.WRITTEN):
+        inside.unlink()  # of an earlier run with `--set`
     text = f"# Written by `edgepress run`; {note}.\n" + yamlio.dump(content(engine))
     if not path.is_file() or path.read_text(encoding="utf-8") != text:
         with replacing(path) as temporary:
             temporary.write_text(text, encoding="utf-8")
     return path
+
+
+def _of_the_run(recipe: Recipe) -> bool:
+    """Whether the lock is no lock of the recipe as it stands, or nobody's to write beside it."""
+    document = recipe.document
+    return bool(document.changes) or document.path.resolve().is_relative_to(SHIPPED.resolve())
 
 
 def _rounded(value: Any) -> Any:

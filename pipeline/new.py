@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from . import __version__, copies, names, shelf, target, yamlio
+from . import __version__, copies, names, paths, shelf, target, yamlio
 from .data import NAMES
 from .data.source import kind_of
 from .errors import Mistake, Place, UserError
@@ -22,14 +23,6 @@ TEMPLATES = {"fashion-mnist": "mobilenet", "fashion-mnist-10k": "mobilenet", "se
 """What a recipe is made of, by its data; the user's own photos go through `PHOTOS`, other data through `GENERAL`."""
 PHOTOS = "mobilenet-imagefolder"
 GENERAL = "resnet"
-
-QUESTIONS = {
-    "name": "Name of the recipe",
-    "data": "Data set",
-    "target": "Target ({targets}, or a file)",
-    "latency": "Latency at most",
-    "size": "Size at most",
-}
 
 WORKFLOW = """\
 # Written by `edgepress new`: the job fails when {name} no longer fits its target.
@@ -46,9 +39,28 @@ jobs:
         with: {{python-version: "3.11"}}
       - uses: actions/cache@v4
         with: {{path: .edgepress, key: "edgepress-{name}-${{{{ github.sha }}}}", restore-keys: "edgepress-{name}-"}}
-      - run: pip install edgepress=={version} # or from where your team keeps it
+      - run: {install}
       - run: {run}
 """
+PINNED = re.compile(
+    r"(?:edgepress(?:\[[\w,-]+\])? ?@ ?)?"
+    r"(?:git\+(?:https://|ssh://(?:[\w-]+@)?)[\w.-]+(?::\d+)?/[\w./~+-]+@(?P<ref>\w[\w./+-]*)(?:#[\w=&./-]+)?"
+    r"|https://[\w.-]+(?::\d+)?/[\w./~+%-]+\.(?:whl|tar\.gz)#sha256=[0-9a-f]{64})"
+)
+"""What CI may install: a tag or commit of a repository, or an archive with its digest; nothing that a shell reads, and
+no password, which the file would show."""
+MOVING = ("HEAD", "main", "master", "trunk", "develop", "dev", "latest")
+PLACE = f"git+https://HOST/OWNER/edgepress@v{__version__}"
+
+QUESTIONS = {
+    "name": "Name of the recipe",
+    "data": "Data set",
+    "target": "Target ({targets}, or a file)",
+    "latency": "Latency at most",
+    "size": "Size at most",
+    "install": f"Where CI installs edgepress from, such as {PLACE} (empty: to be written later)",
+}
+OPTIONAL = ("install",)
 
 
 @dataclass(frozen=True)
@@ -61,6 +73,7 @@ class Wishes:
     latency: str
     size: str
     recipe: str | None = None
+    install: str = ""
 
 
 def completed(said: Mapping[str, str | None], ask: Callable[[str, str | None], str | None]) -> dict[str, str]:
@@ -73,7 +86,7 @@ def completed(said: Mapping[str, str | None], ask: Callable[[str, str | None], s
         if found[name] is None:
             known = ", ".join(shelf.files("targets"))
             found[name] = ask(question.format(targets=known), _default(name, found["target"]))
-    missing = [name for name in QUESTIONS if found[name] is None]
+    missing = [name for name in QUESTIONS if found[name] is None and name not in OPTIONAL]
     if missing:
         options = ", ".join("a NAME" if name == "name" else f"`--{name}`" for name in missing)
         raise UserError(f"missing: {options}", "at a terminal `edgepress new` asks for them")
@@ -82,6 +95,8 @@ def completed(said: Mapping[str, str | None], ask: Callable[[str, str | None], s
 
 def _default(name: str, profile: str | None) -> str | None:
     """The budget of the target that was chosen."""
+    if name in OPTIONAL:
+        return ""
     if profile is None or name not in ("latency", "size"):
         return None
     budgets = yamlio.read(shelf.find(profile, "targets")).data.get("budgets", {})
@@ -98,6 +113,7 @@ def new(wishes: Wishes, folder: Path) -> list[Path]:
         names.valid(wishes.name)
     except Mistake as mistake:
         raise UserError(f"`{wishes.name}`: {mistake}", mistake.help) from None
+    install = installing(wishes.install)
     profile = shelf.find(wishes.target, "targets")
     recipe = folder / f"{wishes.name}.yaml"
     board = folder / f"{wishes.name}-{profile.stem}.yaml"
@@ -115,9 +131,26 @@ def new(wishes: Wishes, folder: Path) -> list[Path]:
     words = shlex.quote(copies.relative(recipe, root / "any").removeprefix("./"))
     run = f"edgepress run {words} --format text --format github --format markdown=$GITHUB_STEP_SUMMARY"
     workflow = root / ".github/workflows" / f"edgepress-{wishes.name}.yml"
-    texts[workflow] = WORKFLOW.format(name=wishes.name, version=__version__, run=yamlio.inline(run))
+    texts[workflow] = WORKFLOW.format(name=wishes.name, install=yamlio.inline(install), run=yamlio.inline(run))
     copies.write(texts)
     return list(texts)
+
+
+def installing(place: str) -> str:
+    """The command by which CI installs edgepress from `place`; without one, a command that fails in words: the public
+    index may have a stranger's package of that name. Raises: UserError for a place that is not pinned."""
+    if not place:
+        said = f"write here where edgepress is installed from, pinned, such as: pip install '{PLACE}'"
+        return f"echo {shlex.quote(f'::error::{said}')} && exit 1"
+    pinned = PINNED.fullmatch(place)
+    if pinned is None:
+        help = (
+            f"a tag or a commit of its repository, `{PLACE}`, or an archive with its digest, `https://….whl#sha256=…`"
+        )
+        raise UserError(f"--install: `{place}` does not say which repository, and which version of it", help)
+    if pinned["ref"] in MOVING:
+        raise UserError(f"--install: `{pinned['ref']}` is another version every day", f"a tag or a commit: `{PLACE}`")
+    return f"pip install {shlex.quote(place)}"
 
 
 def _elsewhere(place: Place | None, path: Path) -> Place | None:
@@ -138,7 +171,7 @@ def template(name: str | None, data: Any) -> Path:
         said = data if isinstance(data, dict) else {"from": data}
         photos = "image" in said or kind_of(str(said.get("from"))) == "folder"
         fitting = PHOTOS if photos else GENERAL
-    return shelf.find(name or fitting, "recipes")
+    return shelf.find(name, "recipes") if name else paths.folder_of("recipes") / f"{fitting}.yaml"
 
 
 def _data(said: Any, written: Any, base: Path) -> Any:

@@ -179,13 +179,14 @@ class Recipe(_Options):
         return [target.find(name, self.document.path) for name in self.targets]
 
 
-def load(path: Path, changes: Sequence[str] = ()) -> Recipe:
+def load(path: Path, changes: Sequence[str] = (), *, loose: bool = False) -> Recipe:
     """Read a recipe and check all of it, its targets included, before anything heavy is imported or run.
 
-    `changes` are `--set` arguments, as `overrides.apply` takes them.
-    Raises: UserError with every problem, in the order of the file.
+    `changes` are `--set` arguments, as `overrides.apply` takes them; `loose` leaves out whether the user's data and
+    code are there. Raises: UserError with every problem, in the order of the file.
     """
     document = yamlio.read(path)
+    document.loose = loose
     overrides.apply(document, changes)
     return checked(document)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from . import accepted, deliver, emulator, estimate, gate, lock, metadata, preparation, preprocessing, together
+from . import accepted, deliver, emulator, estimate, gate, lock, metadata, ours, preparation, preprocessing, together
 from . import report as outcome
 from .bench import pairs, verdict
 from .cache import Cache
@@ -21,6 +21,7 @@ from .facts import Emulated, ModelFile, Report, Runtime, Samples, StageFacts
 from .paths import digest, replacing
 from .progress import Shown, Silent, progress
 from .recipe import Recipe, load
+from .shelf import aimed
 from .target import Target
 from .target import load as load_target
 
@@ -40,17 +41,27 @@ def run(
     runs: Path,
     limit: int | None,
     changes: Sequence[str] = (),
+    aims: Sequence[str] = (),
     baseline: Path | None = None,
     on_undecided: gate.OnUndecided = "fail",
     formats: Sequence[str] = (),
 ) -> int:
-    """Make, measure and judge, also against the accepted model in `baseline`; show the report, give the exit code."""
+    """Make, measure and judge, also against the accepted model in `baseline`; show the report, give the exit code.
+
+    `aims` are `--target` arguments: targets in the place of the recipe's own.
+    """
     outputs = [outcome.parse(words) for words in formats]
-    recipe = load(path, changes)
+    recipe = load(path, (*changes, *aimed(path, aims)))
     engine = Engine(recipe, Cache(cache), limit)
     targets = engine.targets
     held = accepted.read(baseline, engine.metric.name, engine.data.digest) if baseline else {}
     folder = runs / recipe.name if limit is None else runs / recipe.name / "limited"
+    # What is there of somebody else's is told before hours of training, not after.
+    ours.record(folder / REPORT, ours.RECORD, deliver.OTHER)
+    known = deliver.known(folder / "models", _before(folder))
+    deliver.free(engine, folder / "models", known)
+    if limit is None:
+        lock.where(recipe, folder)
     shown = progress(error=recipe.task.lower_is_better) if together.first() else Silent()
     try:
         engine.run(shown)
@@ -59,7 +70,7 @@ def run(
         if not first:
             return 0
         locked = lock.write(engine, folder) if limit is None else None
-        report = _measured(engine, deliver.deliver(engine, folder / "models", locked), held, shown)
+        report = _measured(engine, deliver.deliver(engine, folder / "models", locked, known), held, shown)
     finally:
         shown.close()
     with replacing(folder / REPORT) as temporary:
@@ -67,10 +78,18 @@ def run(
     return _judge(report, recipe, targets, on_undecided, outputs)
 
 
-def check(path: Path, *, runs: Path, on_undecided: gate.OnUndecided = "fail", formats: Sequence[str] = ()) -> int:
-    """Judge the stored measurements of the last run by the budgets as they stand now."""
+def check(
+    path: Path,
+    *,
+    runs: Path,
+    aims: Sequence[str] = (),
+    on_undecided: gate.OnUndecided = "fail",
+    formats: Sequence[str] = (),
+) -> int:
+    """Judge the stored measurements of the last run by the budgets as they stand now: of the run's targets, or those
+    that `aims` name, `--target` arguments."""
     outputs = [outcome.parse(words) for words in formats]
-    report, recipe, targets = _last(path, runs)
+    report, recipe, targets = _last(path, runs, aimed(path, aims))
     return _judge(report, recipe, targets, on_undecided, outputs)
 
 
@@ -104,8 +123,8 @@ def accept(path: Path, *, runs: Path, folder: Path | None, force: bool) -> int:
     return 0
 
 
-def _last(path: Path, runs: Path) -> tuple[Report, Recipe, list[Target]]:
-    """The report of the last run, with the recipe and the targets as they stand now."""
+def _last(path: Path, runs: Path, changes: Sequence[str] = ()) -> tuple[Report, Recipe, list[Target]]:
+    """The report of the last run, with the recipe and the targets as they stand now, and `changes` besides."""
     recipe = load(path)
     file = runs / recipe.name / REPORT
     if not file.is_file():
@@ -114,13 +133,22 @@ def _last(path: Path, runs: Path) -> tuple[Report, Recipe, list[Target]]:
         report = Report.model_validate_json(file.read_bytes())
     except ValidationError as error:
         raise UserError(
-            f"`{file}` is damaged, or from another version of edgepress", f"`edgepress run {path}` makes it anew"
+            f"`{file}` is damaged, or from another version of edgepress",
+            f"move it away, and `edgepress run {path}` makes it anew",
         ) from error
     if report.data["recipe_sha256"] != digest(path):
         print(f"note: {path} has changed since this run; its models are as they were then", file=sys.stderr)
-    recipe = load(path, report.data.get("set", ()))
+    recipe = load(path, (*report.data.get("set", ()), *changes))
     report = report.model_copy(update={"keep": _limit(recipe)})
     return report, recipe, [load_target(file) for file in recipe.target_files()]
+
+
+def _before(folder: Path) -> Report | None:
+    """The report of the last run in `folder`, if there is one that can be read."""
+    try:
+        return Report.model_validate_json((folder / REPORT).read_bytes())
+    except (FileNotFoundError, NotADirectoryError, ValidationError):
+        return None
 
 
 def _limit(recipe: Recipe) -> float | None:

@@ -7,7 +7,7 @@ import importlib.util
 from collections.abc import Sequence
 from pathlib import Path
 
-from . import data, names, paths, yamlio
+from . import data, names, paths, target, yamlio
 from .errors import UserError, suggest
 from .stages import TABLE
 
@@ -15,33 +15,87 @@ KINDS = {"recipes": "recipe", "targets": "target"}
 MOST_MODELS = 40
 """More networks than this are counted, not listed."""
 WIDTH = 100
+MODELS = "models"
+LISTS = "`edgepress ls recipes`, `targets`, `stages`, `'data sets'` or `models` lists all of a kind"
 
 
 def files(kind: str) -> dict[str, Path]:
-    """name → file of the `recipes` or `targets`; of two with the same name the one in `./KIND/` counts."""
+    """name → file of the `recipes` or `targets`: shipped, in `./KIND/`, and here; of the same name the last counts."""
     found: dict[str, Path] = {}
-    for folder in (paths.folder_of(kind), Path(kind)):
-        found |= {path.stem: path for path in folder.glob("*.yaml") if not path.name.endswith(".lock.yaml")}
+    for folder in (paths.folder_of(kind), Path(kind), Path()):
+        every = [path for end in reversed(paths.YAML) for path in folder.glob(f"*{end}") if path.is_file()]
+        found |= {
+            path.stem: path
+            for path in every
+            if not path.stem.endswith(".lock") and (folder != Path() or paths.kind_of(path) == kind)
+        }
     return dict(sorted(found.items()))
 
 
-def find(name: str, *kinds: str) -> Path:
+def find(name: str, *kinds: str, but: Path | None = None) -> Path:
     """The file that a person calls `name`: a path as it is, or the name of one of `kinds`, by default all.
 
+    A name is looked for here, as `NAME.yaml`, in `./KIND/`, and among what is shipped. `but` is never found by a name.
     Raises: UserError for a bare name that is none. A path may lead nowhere.
     """
     path = Path(name)
-    if path.is_file() or path.suffix in (".yaml", ".yml") or len(path.parts) > 1:
+    if path.is_file() or path.suffix in paths.YAML:
         return path
-    known: dict[str, Path] = {}
-    for kind in reversed(kinds or tuple(KINDS)):
-        known |= files(kind)
-    if name in known:
-        return known[name]
+    if len(path.parts) > 1:
+        return paths.called(path.name, path.parent) or path
+    wanted = kinds or tuple(KINDS)
+    for kind in wanted:
+        here = (paths.called(name, Path(), kind), paths.called(name, Path(kind)), paths.shipped(name, kind))
+        for file in here:
+            if file and not (but and but.exists() and file.samefile(but)):
+                return paths.chosen(name, kind, file)
     if path.exists():
         return path
-    called = " or ".join(KINDS[kind] for kind in kinds or KINDS)
+    called = " or ".join(KINDS[kind] for kind in wanted)
+    for kind, word in KINDS.items():
+        if kind not in wanted and name in files(kind):
+            raise UserError(f"there is no {called} `{name}`", f"`{name}` is a {word}")
+    known = [each for kind in wanted for each in files(kind)]
     raise UserError(f"there is no {called} `{name}`", suggest(name, known, "`edgepress ls` shows what there is"))
+
+
+def aimed(recipe: Path, names: Sequence[str]) -> tuple[str, ...]:
+    """The `--set` arguments that give `recipe` the targets that `--target` names, in the place of its own.
+
+    A target is one of the recipe's, by what it writes or by the target's own name, or any other that has a name or a
+    path here. Raises: UserError.
+    """
+    written = yamlio.read(recipe).data
+    own = written.get("targets", ["host"]) if isinstance(written, dict) else []
+    own = [each for each in own if isinstance(each, str)] if isinstance(own, list) else []
+    wanted = list(dict.fromkeys(_aim(name, recipe, own) for name in names))
+    return () if not names or wanted == own else (f"targets={yamlio.inline(wanted)}",)
+
+
+def _aim(name: str, recipe: Path, own: list[str]) -> str:
+    """What a recipe writes for the target `name`."""
+    from .copies import relative
+
+    if name in own:
+        return name
+    for each in own:
+        try:
+            if target.load(target.find(each, recipe)).name == name:
+                return each
+        except UserError:
+            continue  # told when the recipe is checked
+    try:
+        file = find(name, "targets")
+    except UserError:
+        known = list(dict.fromkeys([*own, *files("targets")]))
+        raise UserError(f"--target: there is no target `{name}`", suggest(name, known)) from None
+    if not file.is_file():
+        raise UserError(f"--target: there is no file `{file}`", "a target's file, or a name of `edgepress ls targets`")
+    try:
+        same = target.find(name, recipe).samefile(file)
+    except (UserError, OSError):
+        same = False
+    return name if same else relative(file, recipe)
 
 
 def listing(word: str = "") -> str:
@@ -53,16 +107,21 @@ def listing(word: str = "") -> str:
         "data sets": {name: _data_set(name) for name in data.NAMES},
     }
     blocks = []
+    kind = next((title for title in (*shelves, MODELS) if word.lower() in (title, title.removesuffix("s"))), None)
     for title, lines in shelves.items():
-        found = {n: line for n, line in lines.items() if word.lower() in n.lower() or word.lower() in line.lower()}
+        if kind is not None and kind != title:
+            continue
+        sought = "" if kind else word.lower()
+        found = {n: line for n, line in lines.items() if sought in n.lower() or sought in line.lower()}
         if found:
             width = max(map(len, found))
             blocks.append([title, *(_cut(f"  {name:<{width}}  {line}") for name, line in found.items())])
-    if models := sorted(name for name in names.zoo() if word.lower() in name):
-        blocks.append(["models", *_models(models, word)])
+    sought = "" if kind else word.lower()
+    if kind in (None, MODELS) and (models := sorted(name for name in names.zoo() if sought in name)):
+        blocks.append([MODELS, *_models(models, sought)])
     if not blocks:
         known = [name for lines in shelves.values() for name in lines]
-        help = suggest(word, [*known, *names.zoo()], "`edgepress ls` shows what there is")
+        help = suggest(word, [*known, *sorted(names.zoo())], LISTS)
         raise UserError(f"nothing here has `{word}` in its name", help)
     return "\n\n".join("\n".join(block) for block in blocks)
 

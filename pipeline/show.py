@@ -32,13 +32,14 @@ class Row:
     meaning: str
 
 
-def show(name: str, changes: Sequence[str] = ()) -> str:
-    """The text about a stage, a recipe or a target; `changes` are `--set` arguments for a recipe.
+def show(name: str, changes: Sequence[str] = (), *, every: bool = True) -> str:
+    """The text about a stage, a recipe or a target; `changes` are `--set` arguments for a recipe. Without `every`, of a
+    recipe only what it sets.
 
     Raises: UserError when there is no such thing, when it is wrong, or for `changes` of anything but a recipe.
     """
     if name not in TABLE and _is_recipe(path := _file(name)):
-        return _recipe(path, changes)
+        return _recipe(path, changes, name if not every else "")
     if changes:
         raise UserError(f"`--set` is for recipes, and `{name}` is none")
     return _stage(name) if name in TABLE else _target(path)
@@ -68,8 +69,9 @@ def _stage(use: str) -> str:
     return "\n".join([*head, "", *_table([("", rows)], origins=False)])
 
 
-def _recipe(path: Path, changes: Sequence[str]) -> str:
-    loaded = recipe.load(path, changes)
+def _recipe(path: Path, changes: Sequence[str], short: str) -> str:
+    """All options of a recipe; of one that was called `short`, those that it sets."""
+    loaded = recipe.load(path, changes, loose=True)
     contract, document = schema(recipe.Recipe), loaded.document
     resolved: dict[Loc, str] = {("reference",): loaded.reference_label()}
     groups = [("", _rows(contract, contract["$defs"], document, resolved=resolved, skip={"stages"}))]
@@ -79,9 +81,15 @@ def _recipe(path: Path, changes: Sequence[str]) -> str:
         skip = {"use", "name"} if step.input else {"use", "name", "input"}
         rows = _rows(part, contract["$defs"], document, loc, resolved={(*loc, "input"): step.input or ""}, skip=skip)
         groups.append((f"stages.{step.label}  {step.stage.use}", rows))
-    lines = [f"{loaded.name}  {path}", "", *_table([(title, list(rows)) for title, rows in groups])]
+    tables = [(title, list(rows)) for title, rows in groups]
+    left_out = sum(row.origin == "default" for _, rows in tables for row in rows) if short else 0
+    if short:
+        tables = [(title, [row for row in rows if row.origin not in ("default", "")]) for title, rows in tables]
+    lines = [f"{loaded.name}  {path}", "", *_table(tables)]
     if loaded.targets:
         lines += ["", "budgets", *_budgets(loaded)]
+    if left_out:
+        lines += ["", f"{left_out} more options are at their defaults: `edgepress show {short} --all`"]
     return "\n".join(lines)
 
 

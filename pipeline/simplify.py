@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import subprocess
-import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,7 +12,7 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
-from . import fold
+from . import children, fold
 from .errors import UserError
 from .onnxio import opset
 
@@ -94,14 +93,11 @@ def _folded(model: onnx.ModelProto) -> onnx.ModelProto:
     with tempfile.TemporaryDirectory() as work:
         given, path = Path(work, "given.onnx"), Path(work, "folded.onnx")
         onnx.save(model, given)
-        done = subprocess.run(
-            [sys.executable, "-P", fold.__file__, given, path], capture_output=True, text=True, check=False
-        )
-        if done.returncode:
+        command = children.script(fold.__file__, given, path)
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode or not path.is_file():
             last = done.stderr.strip().splitlines()[-1:]
-            raise RuntimeError(
-                last[0] if done.returncode > 0 and last else f"it was killed by signal {-done.returncode}"
-            )
+            raise RuntimeError(last[0] if done.returncode > 0 and last else f"it {children.ended(done.returncode)}")
         found = onnx.load(path)
     used = {node.domain for node in found.graph.node}
     kept = [each for each in found.opset_import if each.domain in used or each.domain == ""]

@@ -227,14 +227,18 @@ def load(path: Path) -> Target:
 
 
 def find(name: str, source: Path) -> Path:
-    """The file of the target that the recipe `source` calls `name`: a path beside it, or `targets/NAME.yaml`."""
+    """The file of the target that the recipe `source` calls `name`: a path beside it, or `NAME.yaml` in a folder
+    `targets`, beside it, or among the shipped ones."""
     if name.endswith((".yaml", ".yml")):
         return source.parent / name
-    folders = [source.parent / "targets", source.parent.parent / "targets", Path("targets"), paths.folder_of("targets")]
-    for folder in folders:
-        if (folder / f"{name}.yaml").is_file():
-            return folder / f"{name}.yaml"
-    known = {file.stem for folder in folders for file in folder.glob("*.yaml")}
+    folders = [source.parent / "targets", source.parent.parent / "targets", Path("targets")]
+    found = next((file for folder in folders if (file := paths.called(name, folder))), None)
+    if found is None and (beside := paths.called(name, source.parent)) and paths.kind_of(beside) == "targets":
+        found = beside
+    if found := found or paths.shipped(name, "targets"):
+        return paths.chosen(name, "targets", found)
+    known = {file.stem for folder in (*folders, paths.folder_of("targets")) for file in folder.glob("*.y*ml")}
+    known |= {file.stem for file in source.parent.glob("*.y*ml") if paths.kind_of(file) == "targets"}
     raise UserError(f"there is no target `{name}`", suggest(name, known, "write its path, ending in .yaml"))
 
 

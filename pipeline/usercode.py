@@ -49,7 +49,8 @@ def missing(text: str, base: Path) -> tuple[str, str] | None:
 
 def there(text: str, info: ValidationInfo) -> str:
     """A pydantic validator: only a recipe knows the folder that a path counts from."""
-    if isinstance(info.context, Document) and (wrong := missing(text, info.context.path.parent)):
+    recipe = info.context
+    if isinstance(recipe, Document) and not recipe.loose and (wrong := missing(text, recipe.path.parent)):
         raise Mistake(*wrong)
     return text
 

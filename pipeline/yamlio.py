@@ -30,7 +30,8 @@ class Document:
     """The data of one YAML file, with the place of every key and value by its path from the root.
 
     `spans` are the first character of each value in `text` and the one after its last; `changes` are the `--set`
-    arguments that `data` already has in it.
+    arguments that `data` already has in it. With `loose` the user's files that it names need not be
+    there: it is only to be looked at.
     """
 
     path: Path
@@ -40,6 +41,7 @@ class Document:
     values: dict[Loc, Place] = field(default_factory=dict)
     spans: dict[Loc, tuple[int, int]] = field(default_factory=dict)
     changes: tuple[str, ...] = ()
+    loose: bool = False
 
     @cached_property
     def lines(self) -> list[str]:

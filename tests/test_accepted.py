@@ -83,12 +83,61 @@ def test_a_changed_file_is_no_accepted_model(copy: Place, kept: Path) -> None:
     assert f"`{model}` is missing, or not the file that was accepted" in said.err
 
 
-def test_accepting_again_leaves_no_file_of_before(copy: Place, kept: Path) -> None:
-    (kept / "old.onnx").write_bytes(b"")
-    (kept / "README").write_text("mine")
+def test_accepting_again_leaves_no_file_of_before_and_all_that_is_not_ours(copy: Place, kept: Path) -> None:
+    """Only what the record of the earlier acceptance names, and as it was written, was ever accepted."""
+    record = json.loads((kept / accepted.NAME).read_text())
+    stages = {name: file | {"path": f"old-{file['path']}"} for name, file in record["files"].items()}
+    for name, file in record["files"].items():
+        (kept / file["path"]).rename(kept / stages[name]["path"])
+    changed = next(kept.glob("old-*.tflite"))
+    changed.write_bytes(changed.read_bytes() + b"mine")
+    (kept / accepted.NAME).write_text(json.dumps(record | {"files": stages}))
+    others = {"precious.onnx": b"mine", "mine.tflite": b"", "README": b"mine", "sub.onnx/x.onnx": b"mine"}
+    for name, content in others.items():
+        (kept / name).parent.mkdir(exist_ok=True)
+        (kept / name).write_bytes(content)
+    assert edgepress("accept", copy.recipe, "--runs", copy.runs, "--folder", kept).code == 0
+    for name, content in others.items():
+        assert (kept / name).read_bytes() == content, name
+    assert [path.name for path in kept.glob("old-*")] == [changed.name]
+
+
+def test_a_file_of_that_name_which_was_never_accepted_stays(copy: Place, tmp_path: Path) -> None:
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    (name,) = {Path(path).name for path in copy.runs.glob("whole/models/int8.x86*.onnx")}
+    (folder / name).write_text("precious")
+    said = edgepress("accept", copy.recipe, "--runs", copy.runs, "--folder", folder)
+    assert said.code == 2
+    assert f"`{folder / name}` is not what edgepress wrote, and is not overwritten" in said.err
+    assert [(path.name, path.read_text()) for path in folder.iterdir()] == [(name, "precious")]
+
+
+@pytest.mark.parametrize("text", ["mine", '{"mine": 1}'])
+def test_a_record_of_somebody_elses_stays(text: str, copy: Place, tmp_path: Path) -> None:
+    (tmp_path / accepted.NAME).write_text(text)
+    said = edgepress("accept", copy.recipe, "--runs", copy.runs, "--folder", tmp_path)
+    assert said.code == 2
+    assert "accepted.json` is not what edgepress wrote" in said.err
+    assert (tmp_path / accepted.NAME).read_text() == text
+    assert not list(tmp_path.glob("*.onnx"))
+
+
+def test_what_a_record_names_outside_its_folder_stays(copy: Place, kept: Path) -> None:
+    outside = kept.parent / "precious.onnx"
+    outside.write_text("precious")
+    record = json.loads((kept / accepted.NAME).read_text())
+    for file in record["files"].values():
+        file |= {"path": "../precious.onnx", "sha256": digest(outside)}
+    (kept / accepted.NAME).write_text(json.dumps(record))
     edgepress("accept", copy.recipe, "--runs", copy.runs, "--folder", kept)
-    assert not (kept / "old.onnx").exists()
-    assert (kept / "README").is_file()
+    assert outside.read_text() == "precious"
+
+
+def test_a_folder_that_is_a_file_is_told(copy: Place, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    said = edgepress("accept", copy.recipe, "--runs", copy.runs, "--folder", tmp_path / "file")
+    assert (said.code, said.err.splitlines()[0]) == (2, f"error: `{tmp_path / 'file'}` is not a folder")
 
 
 def test_a_red_run_is_accepted_by_force_only(copy: Place, tmp_path: Path) -> None:

@@ -189,7 +189,7 @@ def age(path: Path, days: float) -> None:
 
 def test_collecting_deletes_what_was_not_used_and_what_was_left(cache: Cache) -> None:
     old, used, new = (cache.make({"n": n}, maker([])) for n in range(3))
-    left = cache.root / "work" / "dead"
+    left = cache.root / "work" / ("d" * 64)
     (left / "scratch").mkdir(parents=True)
     (left / "scratch" / "checkpoint").write_text("x" * 100)
     age(old.folder, 40)
@@ -218,6 +218,24 @@ def test_collecting_spares_what_is_being_made(cache: Cache, tmp_path: Path) -> N
     assert cache.collect(0) == (0, 0)
     assert running.communicate(timeout=60)[0] == "1\n"
     assert cache.get(key_of({"a": 1})) is not None
+
+
+def test_collecting_in_a_folder_of_the_users_leaves_what_is_theirs(cache: Cache, tmp_path: Path) -> None:
+    """`--cache .` in a project that has a folder `work` or `entries` of its own."""
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / ENTRY).write_text("mine")
+    theirs = ["entries/mine/x", "work/mine/x", "entries/file", f"entries/{'a' * 64}/x", f"work/{'a' * 64}/thesis.tex"]
+    for name in theirs:
+        path = cache.root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("mine")
+        age(path, 400)
+        age(path.parent, 400)
+    (cache.root / "entries" / ("b" * 64)).symlink_to(elsewhere)
+    assert cache.collect(0) == (0, 0)
+    assert all((cache.root / name).read_text() == "mine" for name in theirs)
+    assert (elsewhere / ENTRY).is_file()
 
 
 def test_collecting_where_nothing_is(cache: Cache) -> None:

@@ -18,7 +18,7 @@ from pipeline.report import FORMATS
 
 ROOT = Path(__file__).parents[1]
 ACTION: dict[str, Any] = yaml.safe_load((ROOT / "action.yml").read_text(encoding="utf-8"))
-WORKFLOW = new.WORKFLOW.format(name="mine", version="0.1.0", run="edgepress run mine.yaml")
+WORKFLOW = new.WORKFLOW.format(name="mine", install="pip install x", run="edgepress run mine.yaml")
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```yaml\n(# \.(?:github|gitlab).*?)```", README, re.DOTALL)
 

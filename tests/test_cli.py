@@ -181,7 +181,7 @@ def test_a_crash_is_three_and_names_a_log(tmp_path: Path, monkeypatch: pytest.Mo
     assert text.startswith("edgepress ")
 
 
-@pytest.mark.parametrize("stop", [KeyboardInterrupt, SystemError])
+@pytest.mark.parametrize("stop", [KeyboardInterrupt, SystemError, EOFError])
 def test_interrupted_in_this_process(
     stop: type[BaseException], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

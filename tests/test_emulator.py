@@ -125,6 +125,15 @@ def test_an_emulator_with_other_runtimes_is_none(monkeypatch: pytest.MonkeyPatch
         assert emulator.versions() == known
 
 
+def test_a_folder_of_the_users_is_not_replaced(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv(emulator.FOLDER, str(tmp_path))
+    monkeypatch.setattr(install, "_possible", lambda: None)
+    (tmp_path / "thesis.tex").write_text("precious")
+    with pytest.raises(UserError, match="is there, and is no emulator"):
+        install.install()
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
 def test_one_that_does_not_work_takes_no_place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Downloads succeed here; what they make cannot be started."""
     monkeypatch.setenv(emulator.FOLDER, str(tmp_path / "arm64"))

@@ -1,10 +1,16 @@
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 
+from pipeline import names, shelf
+from pipeline.data import METRICS, NAMES
 from pipeline.errors import Place, Problem, UserError, near, suggest
+from pipeline.presets import PRESETS
+from pipeline.stages import TABLE
+from pipeline.target import Budgets
 
 LINE = "  temprature: 4"
 PLACE = Place(Path("recipes/mine.yaml"), 6, 3, 10, LINE)
@@ -71,3 +77,51 @@ def test_suggest_lists_what_is_known_when_nothing_is_near() -> None:
     assert suggest("zebra", ["b", "a"], "write a path") == "write a path"
     assert suggest("zebra", []) == ""
     assert suggest("ab", ["abc", "xyz"]) == "did you mean `abc`?"
+
+
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [
+        ("quantise quantize quant quantization ptq int8 static quantise.static", "quantize.static"),
+        ("qat aware quantize_aware", "quantize.aware"),
+        ("kd KD distil distill distillation knowledge-distillation distill.kb", "distill.kd"),
+        ("onnx export", "export.onnx"),
+        ("tflite convert", "convert.tflite"),
+        ("prune pruning channels prune.chanels", "prune.channels"),
+        ("fuse fusion ensemble", "fuse.ensemble"),
+        ("soup fuse.soup", "fuse.soup.uniform"),
+        ("trian training finetune", "train"),
+        ("detect nothing qqq", None),
+    ],
+)
+def test_the_first_suggestion_for_a_stage_is_the_usual_one(words: str, meant: str | None) -> None:
+    assert {word: near(word, TABLE) for word in words.split()} == dict.fromkeys(words.split(), meant)
+
+
+def test_a_family_is_suggested_whole() -> None:
+    said = suggest("quantise", TABLE)
+    assert said.startswith("did you mean `quantize.static`? others: quantize.aware, quantize.dynamic, ")
+    assert suggest("quantise.dynamic", TABLE) == "did you mean `quantize.dynamic`?"
+
+
+@pytest.mark.parametrize(
+    ("known", "words"),
+    [
+        (tuple(METRICS), {"f1": "macro-f1", "macro_f1": "macro-f1", "acc": "accuracy", "mse": None, "map": None}),
+        (NAMES, {"mnist": "fashion-mnist", "digit": "digits", "cifar10": None}),
+        (tuple(shelf.files("targets")), {"pi-4": "raspberry-pi-4", "orin": "jetson-orin-nano", "hots": "host"}),
+        (
+            tuple(shelf.files("recipes")),
+            {"mobilnet-imagefolder": "mobilenet-imagefolder", "efficientnet": "efficientnet-lite", "detect": None},
+        ),
+        (tuple(Budgets.model_fields), {"latency_ms": "latency", "mem": "memory", "ram": "memory", "filesize": "size"}),
+        (
+            tuple(TABLE["train"].model_fields),
+            {"batch_size": "batch", "num_epochs": "epochs", "learning_rate": "lr", "weightdecay": "weight_decay"},
+        ),
+        (tuple(PRESETS), {"avx2": "x86-avx2", "xnpack": "xnnpack", "vnni": None}),
+        (names.zoo(), {"resnet_18": "resnet18", "efficientnet-b0": "efficientnet_b0", "yolo": None}),
+    ],
+)  # fmt: skip
+def test_names_of_every_kind(known: Iterable[str], words: dict[str, str | None]) -> None:
+    assert {word: near(word, known) for word in words} == words

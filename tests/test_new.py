@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import shlex
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +89,10 @@ def test_the_job_runs_the_recipe_from_the_top_of_the_repository(
     found: dict[str, Any] = yamlio.read(job).data
     assert found["on"] == ["pull_request"]
     *_, install, run = found["jobs"]["compress"]["steps"]
-    assert install["run"] == f"pip install edgepress=={__version__}"
+    done = subprocess.run(["sh", "-ec", install["run"]], capture_output=True, text=True, check=False)
+    assert done.returncode == 1, "the public index may have a stranger's package of that name"
+    assert done.stdout.startswith("::error::write here where edgepress is installed from, pinned, such as: pip install")
+    assert f"@v{__version__}'" in done.stdout
     program, verb, path, *options = shlex.split(run["run"])
     assert options[::2] == ["--format"] * 3
     assert (program, verb) == ("edgepress", "run")
@@ -96,6 +100,46 @@ def test_the_job_runs_the_recipe_from_the_top_of_the_repository(
     assert (top / path).resolve() == (work / folder / "my-thing.yaml").resolve()
     assert (top / ".git").exists() or not repository
     assert edgepress("validate", top / path).code == 0
+
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        "git+https://git.example.com/team/edgepress@v1.2.3",
+        f"git+https://git.example.com:8443/team/edgepress.git@{COMMIT}#subdirectory=tools",
+        "git+ssh://git@git.example.com/team/edgepress.git@v1.2.3",
+        "edgepress[efficientnet] @ git+https://git.example.com/team/edgepress@v1.2.3",
+        f"https://files.example.com/edgepress-0.1.0-py3-none-any.whl#sha256={'a' * 64}",
+    ],
+)
+def test_the_job_installs_from_a_pinned_place(place: str, here: Path) -> None:
+    said = make("my-thing", "--install", place)
+    assert said.code == 0, said
+    job: dict[str, Any] = yamlio.read(Path(".github/workflows/edgepress-my-thing.yml")).data
+    *_, install, _ = job["jobs"]["compress"]["steps"]
+    assert shlex.split(install["run"]) == ["pip", "install", place]
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        "edgepress", "edgepress==0.1.0", "git+https://git.example.com/team/edgepress", ".", "./edgepress.whl",
+        "git+https://git.example.com/team/edgepress@", "git+https://git.example.com/team/edgepress@main",
+        "git+https://git.example.com/team/edgepress@HEAD", "git+http://git.example.com/team/edgepress@v1.2.3",
+        "git+https://token@git.example.com/team/edgepress@v1.2.3", "https://files.example.com/edgepress.whl",
+        "git+https://git.example.com/team/edgepress@v1; curl x", "git+https://h/o/r@v1 --index-url https://evil",
+        "git+https://git.example.com/${{ secrets.X }}/edgepress@v1", "git+https://git.example.com/o/$(id)@v1",
+        "git+https://h/o/r@--upload-pack=x", "git+https://h/o/r@v1\n",
+    ],
+)  # fmt: skip
+def test_a_place_that_is_not_pinned_or_more_than_a_place_is_refused(place: str, here: Path) -> None:
+    said = make("my-thing", "--install", place)
+    assert said.code == 2, said
+    assert "--install: " in said.err
+    assert written(here) == []
 
 
 @pytest.mark.parametrize("name", shelf.files("targets"))
@@ -197,6 +241,7 @@ def test_at_a_terminal_what_is_missing_is_asked_for(here: Path, monkeypatch: pyt
     assert (board.budgets.latency.limit, board.budgets.size.limit) == (0.016, 1e6), "the profile's own by default"
     assert "Target (android-midrange, " in said.out
     assert "Latency at most [16 ms]" in said.out
+    assert "Where CI installs edgepress from, such as git+https://HOST/OWNER/edgepress@v" in said.out
 
 
 @pytest.mark.parametrize(("sides", "size"), [((96,), 96), ((300, 640, 200, 260), 224), ((17,), 32)])
@@ -212,6 +257,18 @@ def test_photos_are_read_at_a_size_that_fits_them(sides: tuple[int, ...], size: 
     assert found.task.data.normalize is not None, "what the published weights expect"
     text = Path("my-thing.yaml").read_text()
     assert text.count("pretrained: true # from ImageNet, downloaded once; without a network: `pretrained: false`") == 1
+
+
+def test_a_recipe_of_ones_own_here_is_no_template_unless_named(here: Path) -> None:
+    (here / "resnet.yaml").write_text("name: resnet\ntask: {data: digits}\nstages: []\n")
+    assert new.template(None, "./x.npz") == shelf.paths.folder_of("recipes") / "resnet.yaml"
+    assert new.template("resnet", "./x.npz") == Path("resnet.yaml")
+
+
+def test_what_was_written_runs_by_its_name(here: Path) -> None:
+    assert make("pets").code == 0
+    assert edgepress("plan", "pets").code == 0
+    assert edgepress("validate", "pets", "pets-raspberry-pi-4").out == "2 files valid\n"
 
 
 def test_data_of_a_mapping_is_as_it_was_said(here: Path) -> None:

@@ -150,9 +150,12 @@ def test_all_wrong_arguments_at_once_and_those_of_the_file(tmp_path: Path) -> No
     assert [str(p.place).partition(":")[0].rpartition("/")[2] for p in error.value.problems] == ["--set", "recipe.yaml"]
 
 
+OWN = "# Written by `edgepress run`; commit it beside the recipe.\nthe recipe's own\n"
+
+
 def test_a_run_keeps_the_lock_of_the_recipe(tmp_path: Path) -> None:
     place = laid_out(tmp_path, LIGHT.replace("epochs: 6", "epochs: 1"))
-    place.lock.write_text("the recipe's own\n")
+    place.lock.write_text(OWN)
     before = place.recipe.read_text()
     said = place.run(
         "--set", "stages.base.epochs=2", "--set", "targets.0=phone.yaml", "--set", "stages.export.onnx.name=f"
@@ -162,7 +165,7 @@ def test_a_run_keeps_the_lock_of_the_recipe(tmp_path: Path) -> None:
     said = place.run("--set", "stages.base.epochs=0", "--set", "keep.accuracy_drop='99 points'")
     assert said.code in (0, 1, 4), said
     assert "\nset: stages.base.epochs=0  keep.accuracy_drop='99 points'\n" in said.out
-    assert (place.lock.read_text(), place.recipe.read_text()) == ("the recipe's own\n", before)
+    assert (place.lock.read_text(), place.recipe.read_text()) == (OWN, before)
     own = place.runs / "light" / "recipe.lock.yaml"
     lock = yamlio.read(own).data
     assert lock["set"] == ["stages.base.epochs=0", "keep.accuracy_drop='99 points'"]

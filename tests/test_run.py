@@ -161,3 +161,133 @@ def test_check_without_a_run_is_told(finished: tuple[Place, Said], tmp_path: Pat
     said = edgepress("check", place.recipe, "--runs", tmp_path)
     assert said.code == 2
     assert "there is no run of `whole`" in said.err
+
+
+def test_a_run_leaves_what_is_not_its_own(copy: Place) -> None:
+    """And goes on deleting what it delivered before and delivers no more."""
+    models = copy.runs / "whole" / "models"
+    theirs = {"mine.onnx": "mine", "student.mine.onnx": "mine", "sub/x.onnx": "mine", "dynamic.txt": "mine"}
+    for name, text in theirs.items():
+        (models / name).parent.mkdir(exist_ok=True)
+        (models / name).write_text(text)
+    copy.edit("recipe.yaml", "  - {use: quantize.dynamic, name: dynamic, input: float}\n", "")
+    assert (models / "dynamic.onnx").is_file()
+    assert copy.run().code == 0
+    assert not list(models.glob("dynamic.onnx*"))
+    assert {name: (models / name).read_text() for name in theirs} == theirs
+    done = subprocess.run(["sha256sum", "--check", "--quiet", "--strict", "SHA256SUMS"], cwd=models, check=False)
+    assert done.returncode == 0
+    listed = {line.split()[-1] for line in (models / "SHA256SUMS").read_text().splitlines()[1:]}
+    assert listed == {path.name for path in models.iterdir() if path.is_file()} - {*theirs, "SHA256SUMS"}
+
+
+def test_what_an_older_version_delivered_is_known_by_its_report(copy: Place) -> None:
+    models = copy.runs / "whole" / "models"
+    (models / "SHA256SUMS").unlink()
+    (models / "mine.onnx").write_text("mine")
+    (models / "float.safetensors").write_text("mine")
+    copy.edit("recipe.yaml", "  - {use: quantize.dynamic, name: dynamic, input: float}\n", "")
+    assert copy.run().code == 0
+    assert not list(models.glob("dynamic.onnx*"))
+    assert (models / "mine.onnx").read_text() == (models / "float.safetensors").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("runs/whole/models/float.onnx", "mine"),
+        ("runs/whole/models/int8.arm.onnx.json", "mine"),
+        ("runs/whole/models/SHA256SUMS", "mine"),
+        ("runs/whole/report.json", '{"sales": 1}'),
+        ("recipe.lock.yaml", "packages: []\n"),
+    ],
+)
+def test_a_file_of_somebody_elses_where_a_run_writes_ends_it_before_it_begins(
+    copy: Place, file: str, text: str
+) -> None:
+    before = (copy.runs / "whole" / "report.json").read_bytes()
+    (copy.folder / file).write_text(text)
+    said = copy.run()
+    assert said.code == 2
+    assert f"`{copy.folder / file}`" in said.err
+    assert "is not overwritten" in said.err
+    assert "[1/" not in said.err, "nothing was made"
+    assert (copy.folder / file).read_text() == text
+    assert file.endswith("report.json") or (copy.runs / "whole" / "report.json").read_bytes() == before
+
+
+def test_a_killed_run_leaves_no_file_that_the_next_one_does_not_know(
+    copy: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed between two models, the new one is in the list already, beside the one that it replaces."""
+    copy.edit("recipe.yaml", "samples: 64", "samples: 32")
+
+    def killed(source: object, target: object) -> None:
+        Path(str(target)).write_bytes(Path(str(source)).read_bytes())
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("pipeline.deliver.shutil.copyfile", killed)
+        assert copy.run().code == 130
+    assert copy.run().code == 0
+
+
+@pytest.mark.parametrize("name", ["recipe.yaml", "x.ONNX", "data.csv", "runs"])
+def test_a_report_never_takes_the_place_of_an_input(copy: Place, name: str) -> None:
+    path = copy.folder / name
+    before = path.read_bytes() if path.is_file() else None
+    said = copy.check("--format", f"json={path}")
+    assert said.code == 2
+    assert "a report" in said.err
+    assert (path.read_bytes() if path.is_file() else None) == before
+
+
+def test_a_report_may_go_where_no_file_can_be(copy: Place) -> None:
+    """`/dev/null` stays a device: replaced by a file, root would have taken it from every other program."""
+    null = Path("/dev/null")
+    assert copy.check("--format", f"json={null}").code == 0
+    assert null.is_char_device()
+
+
+def test_one_target_is_judged_alone(copy: Place) -> None:
+    lock = copy.lock.read_bytes()
+    for name in ("phone", "phone.yaml"):
+        said = copy.run("--target", name)
+        assert said.code == 0, said
+        assert "\nset: targets=[phone.yaml]\n" in said.out
+        assert "phone    int8-tflite.tflite" in said.out
+        assert "desk    " not in said.out
+    assert copy.lock.read_bytes() == lock, "as with --set, the recipe's own lock stays"
+    assert "phone    " in copy.check().out
+    missing = copy.check("--target", "desk")
+    assert missing.code == 4, "it was not measured for that one"
+    assert "desk    " in missing.out
+    assert "phone    " not in missing.out
+
+
+def test_a_target_that_is_none_of_the_recipes(copy: Place, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "bench.yaml").write_text((copy.folder / "desk.yaml").read_text().replace("desk", "bench"))
+    monkeypatch.chdir(tmp_path)
+    for name in ("bench", "bench.yaml"):
+        said = copy.plan("--target", name)
+        assert said
+    said = copy.run("--target", "bench", "--target", "desk")
+    assert said.code == 0, said
+    assert "\nset: targets=[../bench.yaml, desk.yaml]\n" in said.out
+    both = copy.run("--target", "desk", "--target", "phone")
+    assert "\nset: " not in both.out, "these are the recipe's own"
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("phnoe.yaml", "--target: there is no file `phnoe.yaml`"),
+        ("hsot", "--target: there is no target `hsot`\n  = help: did you mean `host`?"),
+        ("mobilenet", "--target: there is no target `mobilenet`"),
+    ],
+)
+def test_no_such_target(name: str, shown: str, copy: Place) -> None:
+    for command in (copy.run, copy.check):
+        said = command("--target", name)
+        assert said.code == 2, said
+        assert shown in said.err

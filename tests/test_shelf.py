@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import data, shelf
+from pipeline import data, paths, recipe, shelf
 from pipeline.errors import UserError
 from pipeline.stages import TABLE
+from tests.conftest import edgepress
 
 ROOT = Path(__file__).parents[1]
 
@@ -17,6 +18,7 @@ ROOT = Path(__file__).parents[1]
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
+    paths._note.cache_clear()
     return tmp_path
 
 
@@ -65,6 +67,22 @@ def test_no_hit_says_what_was_meant(word: str, meant: str, here: Path) -> None:
     assert str(error.value) == f"error: nothing here has `{word}` in its name\n  = help: did you mean `{meant}`?"
 
 
+def test_a_kind_is_listed_whole(here: Path) -> None:
+    assert names(shelf.listing("targets")) == list(shelf.files("targets"))
+    assert names(shelf.listing("stage")) == list(TABLE)
+    assert names(shelf.listing("Data sets")) == list(data.NAMES)
+    assert shelf.listing("models").startswith("models\n  1,")
+
+
+def test_where_nothing_is_near_it_is_said_what_can_be_listed(here: Path) -> None:
+    with pytest.raises(UserError) as error:
+        shelf.listing("detect")
+    assert str(error.value) == (
+        "error: nothing here has `detect` in its name\n"
+        "  = help: `edgepress ls recipes`, `targets`, `stages`, `'data sets'` or `models` lists all of a kind"
+    )
+
+
 def test_what_is_here_counts_before_what_is_shipped(here: Path) -> None:
     (here / "recipes").mkdir()
     (here / "recipes/mobilenet.yaml").write_text(
@@ -78,6 +96,69 @@ def test_what_is_here_counts_before_what_is_shipped(here: Path) -> None:
     assert shelf.find("mobilenet") == Path("recipes/mobilenet.yaml")
     assert shelf.find("board") == Path("targets/board.yaml")
     assert shelf.find("resnet") == ROOT / "recipes/resnet.yaml"
+
+
+RECIPE = "name: x\ntask: {data: digits}\nstages:\n  - {use: train, model: timm/resnet18}\n"
+TARGET = "name: x\nruntime: onnxruntime\nbudgets: {size: 5 MB}\n"
+
+
+@pytest.mark.parametrize("file", ["pets.yaml", "pets.yml", "recipes/pets.yaml", "recipes/pets.yml"])
+def test_a_name_is_that_of_a_file_here(file: str, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "recipes").mkdir()
+    (here / file).write_text(RECIPE)
+    assert shelf.find("pets", "recipes") == shelf.find("pets") == Path(file)
+    assert "pets" in names(shelf.listing("pets"))
+    assert edgepress("validate", "pets").out == "1 file valid\n"
+    assert edgepress("show", "pets").out.splitlines()[0] == f"x  {file}"
+    assert edgepress("cp", "pets", "other.yaml").out == f"copied {file} to other.yaml\n"
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("file", ["desk.yaml", "desk.yml", "targets/desk.yaml", "targets/desk.yml"])
+def test_so_is_that_of_a_target_in_a_recipe_and_on_the_command_line(file: str, here: Path) -> None:
+    (here / "targets").mkdir()
+    (here / file).write_text(TARGET)
+    (here / "pets.yaml").write_text(RECIPE + "  - {use: export.onnx}\ntargets: [desk]\n")
+    assert edgepress("validate", "pets", "desk").out == "2 files valid\n"
+    assert [str(path) for path in recipe.load(Path("pets.yaml")).target_files()] == [file]
+    assert edgepress("doctor", "desk").code == 4, "it has no references, which is what was asked"
+
+
+def test_the_one_here_counts_and_that_is_said(here: Path) -> None:
+    (here / "mobilenet.yaml").write_text(RECIPE)
+    (here / "host.yml").write_text(TARGET)
+    said = edgepress("validate", "mobilenet", "host")
+    assert said.out == "2 files valid\n"
+    assert said.err.splitlines() == [
+        "note: `mobilenet` is mobilenet.yaml, not the shipped recipe of that name",
+        "note: `host` is host.yml, not the shipped target of that name",
+    ]
+    said = edgepress("cp", "mobilenet", "mobilenet.yaml", "--force")
+    assert said.code == 0, "a copy of a shipped recipe can be had anew"
+    assert (here / "mobilenet.yaml").read_text().splitlines()[0].startswith("# copied from edgepress")
+    assert edgepress("diff", "mobilenet.yaml", "--against", "mobilenet").out == "no change\n"
+
+
+def test_a_file_of_the_other_kind_or_of_none_hides_nothing(here: Path) -> None:
+    (here / "host.yaml").write_text(RECIPE)
+    (here / "mobilenet.yaml").write_text(TARGET)
+    (here / "compose.yaml").write_text("services: {}\n")
+    assert shelf.find("host", "targets") == ROOT / "targets/host.yaml"
+    assert shelf.find("mobilenet", "recipes") == ROOT / "recipes/mobilenet.yaml"
+    assert "compose" not in names(shelf.listing())
+    (here / "b.yaml").write_text(RECIPE + "  - {use: export.onnx}\ntargets: [host]\n")
+    assert edgepress("validate", "b").code == 0
+
+
+def test_a_name_of_the_other_kind_is_told(here: Path) -> None:
+    with pytest.raises(UserError, match="there is no recipe `host`\n  = help: `host` is a target"):
+        shelf.find("host", "recipes")
+
+
+def test_a_path_without_its_ending(here: Path) -> None:
+    (here / "ml").mkdir()
+    (here / "ml/pets.yml").write_text(RECIPE)
+    assert shelf.find("ml/pets") == Path("ml/pets.yml")
 
 
 def test_a_path_is_taken_as_it_is(here: Path) -> None:

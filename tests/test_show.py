@@ -123,6 +123,46 @@ budgets
     )
 
 
+def test_of_a_recipe_what_it_sets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    laid_out(tmp_path, TEXT)
+    monkeypatch.chdir(tmp_path)
+    said = edgepress("show", "recipe.yaml", "--set", "stages.base.epochs=3")
+    rows = [line.split()[0] for line in said.out.splitlines() if " recipe " in line or " --set " in line]
+    assert rows == ["name", "task.data", "keep.accuracy_drop", "targets", "epochs", "lr", "model", "samples"]
+    assert "  default  " not in said.out
+    assert "\nstages.export.onnx  export.onnx\n" in said.out, "a stage that sets nothing is there"
+    every = edgepress("show", "recipe.yaml", "--set", "stages.base.epochs=3", "--all")
+    assert every.out == show.show("recipe.yaml", ["stages.base.epochs=3"]) + "\n"
+    count = every.out.count("  default  ")
+    last = f"{count} more options are at their defaults: `edgepress show recipe.yaml --all`"
+    assert said.out.splitlines()[-1] == last
+
+
+@pytest.mark.parametrize("name", shelf.files("recipes"))
+def test_the_data_and_models_that_a_recipe_names_need_not_be_there(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert edgepress("show", name).code == 0
+    text = "name: n\ntask: {data: {from: ./no.csv, label: kind}, metric: ./no.py:score}\n"
+    text += "stages:\n  - {use: load, from: ./no.onnx}\ntargets: [host]\n"
+    (tmp_path / "mine.yaml").write_text(text)
+    said = edgepress("show", "mine")
+    assert (said.code, said.err) == (0, "")
+    assert "./no.onnx" in said.out
+    assert edgepress("validate", "mine").code == 2, "to run they do"
+
+
+def test_a_part_of_a_name_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for word, help in {
+        "kd": "did you mean `distill.kd`?",
+        "quantise": "did you mean `quantize.static`? others: quantize.aware, ",
+        "mobilenetx": "did you mean `mobilenet`?",
+    }.items():
+        assert f"= help: {help}" in edgepress("show", word).err
+
+
 def test_a_stage() -> None:
     assert (
         show.show("prune.channels")

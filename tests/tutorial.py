@@ -43,7 +43,7 @@ def commands(text: str) -> Iterator[Command]:
 def follow(text: str, folder: Path) -> list[str]:
     """Run the commands in `folder`; what went otherwise than told, and nothing after the first of it."""
     environment = {name: value for name, value in os.environ.items() if name not in ("VIRTUAL_ENV", "PYTHONPATH")}
-    environment |= {"EDGEPRESS": str(ROOT), "COLUMNS": "120", "NO_COLOR": "1"}
+    environment |= {"EDGEPRESS": str(ROOT), "COLUMNS": "120", "NO_COLOR": "1", "LC_ALL": "C.UTF-8"}
     shell = subprocess.Popen(
         ["bash", "--noprofile", "--norc"],
         cwd=folder,

@@ -9,6 +9,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from .. import children
 from ..devices import PYTHON, DeviceError, Transport
 from ..devices.local import Local
 from ..errors import UserError
@@ -44,7 +45,7 @@ class Model:
     provider: Provider = "cpu"
 
 
-class WorkerDied(RuntimeError):
+class WorkerDied(children.ChildDied):
     """A measuring process ended without a result; the message has the end of what it said."""
 
 
@@ -148,7 +149,8 @@ def _died(models: list[Model], code: int, said: str, *, here: bool) -> Exception
         runtime = models[0].runtime
         where = "here" if here else "on the device"
         return kind(f"{runtime} is not installed {where}: {last[0]}", f"pip install {PACKAGES[runtime]} numpy")
-    how = f"was killed by signal {-code}; out of memory?" if code < 0 else f"ended with code {code}"
     names = ", ".join(model.name for model in models)
     tail = "\n".join(f"  {line}" for line in said.strip().splitlines()[-12:])
-    return WorkerDied(f"the process that measured {names} in {models[0].runtime} {how}\n{tail}".rstrip())
+    return WorkerDied(
+        f"the process that measured {names} in {models[0].runtime} {children.ended(code)}\n{tail}".rstrip()
+    )

@@ -5,14 +5,13 @@ from __future__ import annotations
 import datetime
 import os
 import subprocess
-import sys
 import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from .. import estimate, gate, machine
+from .. import children, ending, estimate, gate, machine, ours
 from ..bench import pairs
 from ..cache import Cache
 from ..engine import Engine
@@ -31,6 +30,8 @@ FILE = "compare.json"
 PROCESSES, ROUNDS = 6, 100
 """Fresh processes, and rounds of each, in which all files are timed side by side."""
 REFERENCE_PROCESSES, REFERENCE_ROUNDS = 4, 30
+TOLD = (ending.WRONG, ending.CRASHED, ending.UNDECIDED, ending.INTERRUPTED, ending.CLOSED_PIPE)
+"""How a repetition ends when it has said why. A 1 would be Python's own, never a verdict: it judges nothing."""
 JUDGED = ("size", "latency")
 """Budgets that a route may fail; what accuracy it has is the question, and memory `edgepress run` measures."""
 
@@ -56,11 +57,12 @@ def compare(
     engine = _engine(recipes, Cache(cache), limit)
     chosen = ["--routes", ",".join(names)] if len(recipes) == 1 else []
     chosen += ["--tflite"] if tflite else []
+    output = ours.record(runs / "+".join(recipe.name for recipe in recipes) / FILE, ours.RECORD)
     lines = _repeated(paths, changes, chosen, seeds, limit, cache)
     if isinstance(lines, int):
         return lines
     comparison = _measured(recipes, engine, names, lines, judge, price).model_copy(update={"left_out": left_out})
-    with replacing(runs / comparison.name / FILE) as temporary:
+    with replacing(output) as temporary:
         temporary.write_text(comparison.model_dump_json(), encoding="utf-8")
     print(comparison.model_dump_json(indent=1) if json else text.render(comparison), end="")
     return 0
@@ -118,35 +120,43 @@ def _target(recipes: Sequence[Recipe], name: str | None) -> Target | None:
 def _repeated(
     paths: Sequence[Path], changes: Sequence[str], routes: list[str], seeds: int, limit: int | None, cache: Path
 ) -> list[Made] | int:
-    """Every repetition, as many at once as there are cores, each with its share of them; or a child's exit code."""
+    """Every repetition, as many at once as there are cores, each with its share of them; or the exit code of one that
+    said what is wrong. Raises: ChildDied for one that ended otherwise."""
     cores = machine.machine().cores
     at_once = min(seeds, cores)
     odd = seeds % at_once  # so many are left over in the last round, and have the cores for themselves
     failed: list[int] = []
     with tempfile.TemporaryDirectory() as folder:
 
-        def run(repetition: int) -> tuple[int, Path]:
+        def run(repetition: int) -> Path:
             output = Path(folder) / f"{repetition}.jsonl"
-            command = [
-                sys.executable, "-m", "pipeline.compare.trial", *map(str, paths), *routes,
+            arguments = [
+                *map(str, paths), *routes,
                 "--repetition", str(repetition), "--cache", str(cache), "--output", str(output),
             ]  # fmt: skip
-            command += [each for change in changes for each in ("--set", change)]
-            command += ["--limit", str(limit)] if limit else []
+            arguments += [each for change in changes for each in ("--set", change)]
+            arguments += ["--limit", str(limit)] if limit else []
             if failed:
-                return failed[0], output
+                return output
             share = cores // (odd if odd and repetition >= seeds - odd else at_once)
             environment = os.environ | {"OMP_NUM_THREADS": str(max(1, share))}
-            code = subprocess.run(command, env=environment, check=False).returncode
+            code = subprocess.run(
+                children.module(f"{__name__}.trial", arguments), env=environment, check=False
+            ).returncode
             if code:
                 failed.append(code)  # no use in beginning another one
-            return code, output
+            return output
 
         with ThreadPoolExecutor(at_once) as pool:
-            done = list(pool.map(run, range(seeds)))
+            outputs = list(pool.map(run, range(seeds)))
+        for code in failed:
+            if code not in TOLD:
+                raise children.ChildDied(f"a process that makes the routes {children.ended(code)}")
         if failed:
             return failed[0]
-        return [Made.model_validate_json(line) for _, output in done for line in output.read_text("utf-8").splitlines()]
+        if missing := [each for each in outputs if not each.is_file()]:
+            raise children.ChildDied(f"a process that makes the routes left nothing: {missing[0].name}")
+        return [Made.model_validate_json(line) for each in outputs for line in each.read_text("utf-8").splitlines()]
 
 
 def _measured(

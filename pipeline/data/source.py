@@ -85,9 +85,9 @@ Side = Annotated[int, Field(ge=8, le=4096)]
 
 def _there(text: str, info: ValidationInfo) -> str:
     """Only a recipe knows the folder that a path counts from; without one the path is checked when it is read."""
-    if text in NAMES:
+    if text in NAMES or not isinstance(info.context, Document) or info.context.loose:
         return text
-    if isinstance(info.context, Document) and (wrong := _missing(text, info.context.path.parent)):
+    if wrong := _missing(text, info.context.path.parent):
         recipe = info.context.path
         if recipe.parent.resolve() == folder_of("recipes").resolve():
             raise Mistake(
@@ -100,7 +100,7 @@ def _there(text: str, info: ValidationInfo) -> str:
 def _listed(labels: tuple[str | int, ...] | str, info: ValidationInfo) -> tuple[str, ...] | str:
     """Class names as text, each once; or the name of a file of them, which only a recipe knows the folder of."""
     if isinstance(labels, str):
-        if labels != "imagenet" and isinstance(info.context, Document):
+        if labels != "imagenet" and isinstance(info.context, Document) and not info.context.loose:
             path = info.context.path.parent / labels
             if not path.is_file():
                 known = [each.name for each in path.parent.iterdir()] if path.parent.is_dir() else []

@@ -25,7 +25,7 @@ from typing import Any
 
 SILENCE = 60.0
 """Seconds without a word, not even `ping`, after which the other side is gone."""
-PREFIX = "edgepress-"
+PREFIX, PID = "edgepress-", ".edgepress-agent.pid"
 CHUNK = 1 << 20
 
 
@@ -78,7 +78,7 @@ class Agent:
         self.running: subprocess.Popen[bytes] | None = None
         sweep()
         self.folder = tempfile.mkdtemp(prefix=PREFIX)
-        with open(os.path.join(self.folder, "pid"), "w") as file:
+        with open(os.path.join(self.folder, PID), "w") as file:
             file.write(str(os.getpid()))
 
     def end(self) -> None:
@@ -136,9 +136,11 @@ class Agent:
 
 
 def sweep() -> None:
-    """Remove the folders of agents that were themselves killed."""
-    for path in glob.glob(os.path.join(tempfile.gettempdir(), PREFIX + "*", "pid")):
+    """Remove the folders of agents that were themselves killed: those of this user that hold an agent's own file."""
+    for path in glob.glob(os.path.join(tempfile.gettempdir(), PREFIX + "*", PID)):
         try:
+            if os.lstat(os.path.dirname(path)).st_uid != os.getuid():
+                continue
             with open(path) as file:
                 os.kill(int(file.read()), 0)
         except ProcessLookupError:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from .. import children
 from . import PYTHON, DeviceError, Done, agent
 
 
@@ -28,7 +28,7 @@ class Local:
         return Path(path).read_bytes()
 
     def run(self, program: list[str], input: str = "", timeout: float = 300) -> Done:
-        words = [sys.executable if word == PYTHON else word for word in program]
+        words = [*children.PYTHON, *program[1:]] if program[0] == PYTHON else program
         try:
             done = subprocess.run(words, input=input, capture_output=True, text=True, check=False, timeout=timeout)
         except subprocess.TimeoutExpired:

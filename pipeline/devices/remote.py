@@ -19,8 +19,12 @@ from ..units import show_bytes
 from . import PYTHON, DeviceError, Done, agent
 from .agent import Closed, Stream
 
-START = "import sys; exec(sys.stdin.buffer.read(int(sys.stdin.buffer.readline())))"
-"""What the far Python is told on its command line: run the agent, which comes over the connection."""
+START = (
+    "import sys; sys.path = [each for each in sys.path if each]; "
+    "exec(sys.stdin.buffer.read(int(sys.stdin.buffer.readline())))"
+)
+"""What the far Python is told on its command line: run the agent, which comes over the connection. It is never to
+import what lies in the folder where the far shell begins, and Python 3.8 has no `-P`."""
 HELLO, ANSWER, PING, LEAVE = 20.0, 30.0, 10.0, 10.0
 """Seconds: for the first word, for any other that no program delays, between two signs of life, and to clean up."""
 SLOWEST = 100_000

@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from .. import machine
+from .. import children, machine
 
 Cpu = Literal["cortex-a53", "cortex-a72", "cortex-a76", "haswell"]
 """Raspberry Pi Zero 2 W and 3; 4; 5, which has the dot products that the others lack; and x86 without VNNI, whose
@@ -67,6 +67,7 @@ def ended(process: subprocess.Popen[Any]) -> str:
     """What a process said, once it has ended. Raises: RuntimeError."""
     out, err = process.communicate()
     if process.returncode:
-        last = (str(err).strip().splitlines() or [f"it ended with {process.returncode}"])[-1]
+        said = str(err).strip().splitlines() if process.returncode > 0 else []
+        last = said[-1] if said else f"it {children.ended(process.returncode)}"
         raise RuntimeError(last)
     return str(out)

@@ -12,12 +12,12 @@ import platform
 import re
 import shutil
 import subprocess
-import sys
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from .. import children
 from ..errors import UserError
 from . import CPUS, FOLDER, PACKAGES, QEMU, QEMU_X86, STAMP, X86, folder, run
 
@@ -38,6 +38,8 @@ def install(say: Say = lambda words: None) -> Path:
 
     _possible()
     place = folder()
+    if place.exists() and not (place / STAMP).is_file() and (not place.is_dir() or any(place.iterdir())):
+        raise UserError(f"`{place}` is there, and is no emulator", f"name a folder for it: {FOLDER}=/path/to/arm64")
     place.parent.mkdir(parents=True, exist_ok=True)
     # One at a time: a second installation waits, and then replaces the first.
     with (
@@ -137,7 +139,7 @@ def _wheels(packages: Path, work: Path, say: Say) -> dict[str, str]:
     found = {name: importlib.metadata.version(name) for name in RUNTIMES if _installed(name)}
     say(f"aarch64 wheels: {', '.join(f'{name} {version}' for name, version in found.items())}")
     tags = ["manylinux2014_aarch64", *(f"manylinux_2_{minor}_aarch64" for minor in GLIBC)]
-    command = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--only-binary=:all:", "-d", work]
+    command = [*children.PYTHON, "-m", "pip", "download", "-q", "--no-deps", "--only-binary=:all:", "-d", work]
     command += ["--python-version", PYTHON, *(word for tag in tags for word in ("--platform", tag))]
     for name, version in found.items():
         _said(

@@ -20,6 +20,8 @@ FORMATS: dict[str, Render] = {
     "github": github.render,
     "junit": junit.render,
 }
+NO_REPORT = (".yaml", ".yml", ".py", ".onnx", ".tflite", ".safetensors", ".pt", ".pth", ".csv", ".npz", ".npy")
+"""What ends so is an input: a slip of the tongue would replace it by a report."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,18 @@ def parse(words: str) -> Output:
         raise UserError(f"`{name}` is no format", suggest(name, FORMATS))
     if equals and not file:
         raise UserError(f"`{words}` names no file", f"`{name}=FILE`, or `{name}` for standard output")
+    if equals:
+        _free(Path(file), name)
     return Output(name, Path(file) if equals else None)
+
+
+def _free(file: Path, format: str) -> None:
+    """Raises: UserError for what no report is to replace."""
+    help = f"name a file of its own, such as `--format {format}=report.txt`"
+    if file.is_dir():
+        raise UserError(f"`{file}` is a folder, and a report is a file", help)
+    if file.suffix.lower() in NO_REPORT:
+        raise UserError(f"`{file}` is no name for a report: `{file.suffix}` is of recipes, models, code or data", help)
 
 
 def show(outputs: Sequence[Output], report: Report, findings: Sequence[Finding], on_undecided: OnUndecided) -> None:
@@ -47,7 +60,11 @@ def show(outputs: Sequence[Output], report: Report, findings: Sequence[Finding],
         if output.file is None:
             print(words, end="")
             continue
+        content = words.encode()
+        if output.file.exists() and not output.file.is_file():  # a device, such as /dev/null, or a pipe
+            output.file.write_bytes(content)
+            continue
         if output.format == "markdown" and output.file.is_file():
-            words = output.file.read_text(encoding="utf-8") + words
+            content = output.file.read_bytes() + content
         with replacing(output.file) as temporary:
-            temporary.write_text(words, encoding="utf-8")
+            temporary.write_bytes(content)

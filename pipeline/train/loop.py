@@ -1,18 +1,20 @@
 """The one training loop, on `accelerate`. Each stage that trains brings its loss; chance comes from the seed.
 
 A checkpoint each minute and after every epoch lets a killed run go on to the same weights: the order of an epoch and
-its augmentation depend on the seed and the epoch alone. Under `accelerate launch` each process takes its share of
-every batch, and the first one writes.
+its augmentation depend on the seed and the epoch alone. One that is not what was written is not used, and that is said.
+Under `accelerate launch` each process takes its share of every batch, and the first one writes.
 """
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .. import together
 from ..errors import UserError
 from .examples import Examples, Rows, ahead, generator
 from .memory import keep
@@ -120,7 +122,9 @@ class _Loop:
         self.mean = averaged(module, schedule, swa=swa)
         parts = {"module": module, "optimizer": optimizer, "scheduler": self.scheduler}
         self.run = Run(parts if self.mean is None else {**parts, "mean": self.mean})
-        self.run.read(checkpoint)
+        wrong = self.run.read(checkpoint)
+        if wrong and together.first():
+            print(f"note: the checkpoint {checkpoint} {wrong}; this training starts anew", file=sys.stderr, flush=True)
         self.model, self.optimizer = accelerator.prepare(module, optimizer)
         self.written = time.monotonic()
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +14,8 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from .schedule import Schedule
+
+HEAD = b"edgepress checkpoint sha256:"
 
 
 @dataclass
@@ -32,22 +36,48 @@ class Run:
     """The state of torch's generator, within an epoch."""
 
     def write(self, path: Path) -> None:
+        """The digest goes before what it is of, in one file: no kill leaves one without the other."""
         import torch
 
         state = {name: part.state_dict() for name, part in self.parts.items()}
         own = {name: value for name, value in vars(self).items() if name != "parts"}
-        with replacing(path) as temporary:
-            torch.save({**own, "chance": torch.get_rng_state(), "parts": state}, temporary)
+        with replacing(path) as temporary, temporary.open("w+b") as file:
+            file.write(bytes(len(_head(""))))
+            torch.save({**own, "chance": torch.get_rng_state(), "parts": state}, file)
+            head = _head(_digest(file))
+            file.seek(0)
+            file.write(head)
 
-    def read(self, path: Path) -> None:
+    def read(self, path: Path) -> str | None:
+        """Go on from the checkpoint `path`; else what is wrong with it, if it is there."""
         import torch
 
-        if path.is_file():
-            # Optimizers keep more than tensors, which is all that safetensors holds; nothing in the file is run.
-            state = torch.load(path, weights_only=True)
-            for name, part in self.parts.items():
-                part.load_state_dict(state["parts"][name])
-            vars(self).update({name: value for name, value in state.items() if name != "parts"})
+        if not path.is_file():
+            return None
+        with path.open("rb") as file:
+            head, found = file.read(len(_head(""))), _digest(file)
+            if not head.startswith(HEAD):
+                return "has no digest" if head else "is empty"
+            if head != _head(found):
+                return "is not what was written"
+            file.seek(len(head))
+            content = io.BytesIO(file.read())
+        # Optimizers keep more than tensors, which is all that safetensors holds; nothing in the file is run.
+        state = torch.load(content, weights_only=True)
+        for name, part in self.parts.items():
+            part.load_state_dict(state["parts"][name])
+        vars(self).update({name: value for name, value in state.items() if name != "parts"})
+        return None
+
+
+def _head(sha256: str) -> bytes:
+    return HEAD + f"{sha256:<64}\n".encode()
+
+
+def _digest(file: io.BufferedReader | io.BufferedRandom) -> str:
+    """SHA-256 of what follows the head."""
+    file.seek(len(_head("")))
+    return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def averaged(module: nn.Module, schedule: Schedule, *, swa: bool) -> Any:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from .. import children
 from ..errors import UserError
 from . import profile
 
@@ -50,10 +50,11 @@ def layers(path: Path) -> list[Layer]:
 
 
 def _onnx(path: Path) -> list[Layer]:
-    command = [sys.executable, "-P", profile.__file__, str(path), str(SECONDS)]
+    command = children.script(profile.__file__, path, SECONDS)
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
-        last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
+        said = done.stderr.strip().splitlines() if done.returncode > 0 else []
+        last = said[-1] if said else f"it {children.ended(done.returncode)}"
         raise UserError(f"onnxruntime cannot run `{path}`: {last}", "is it a whole model?")
     return [
         Layer(

@@ -162,12 +162,14 @@ def test_what_a_killed_agent_left_is_swept_by_the_next(board: Board) -> None:
     gone = subprocess.Popen(["true"])
     gone.wait()
     stale, other = board.folder / f"{agent.PREFIX}stale", board.folder / f"{agent.PREFIX}running"
-    for folder, pid in ((stale, gone.pid), (other, os.getpid())):
+    theirs = board.folder / f"{agent.PREFIX}daemon"
+    for folder, name, pid in ((stale, agent.PID, gone.pid), (other, agent.PID, os.getpid()), (theirs, "pid", gone.pid)):
         folder.mkdir()
-        (folder / "pid").write_text(str(pid))
+        (folder / name).write_text(str(pid))
     with connect(board.reach, sys.executable):
         assert not stale.exists()
         assert other.exists(), "that of another connection stays"
+        assert theirs.exists(), "a daemon's own folder with its pid is no agent's"
 
 
 def bench(*arguments: object) -> tuple[int, str]:

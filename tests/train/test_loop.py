@@ -65,6 +65,48 @@ def test_a_stopped_run_goes_on_to_the_same_weights(tiny: zoo.Network, few: Datas
     assert same(again, whole)
 
 
+def flipped(content: bytes) -> bytes:
+    """One bit of a weight: nothing about the file looks wrong."""
+    return content[:5000] + bytes([content[5000] ^ 1]) + content[5001:]
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (flipped, "is not what was written"),
+        (lambda content: content[:-1], "is not what was written"),
+        (lambda content: content[:40], "is not what was written"),
+        (lambda content: b"", "is empty"),
+        (lambda content: content[content.index(b"PK") :], "has no digest"),  # as versions before wrote it
+        (lambda content: b"mine", "has no digest"),
+    ],
+)
+def test_a_damaged_checkpoint_is_left_alone_in_words(
+    damage: Callable[[bytes], bytes],
+    said: str,
+    tiny: zoo.Network,
+    few: Dataset,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A result has one key, so it has one content: what was damaged on the way must not change it."""
+    whole = trained(tiny, few, tmp_path / "whole.pt")
+
+    def stopping(done: int, total: int, words: str) -> None:
+        if done == 8:
+            raise KeyboardInterrupt
+
+    stopped = tmp_path / "stopped.pt"
+    with pytest.raises(KeyboardInterrupt):
+        trained(tiny, few, stopped, stopping)
+    stopped.write_bytes(damage(stopped.read_bytes()))
+    steps: list[int] = []
+    again = trained(tiny, few, stopped, lambda done, total, words: steps.append(done))
+    assert steps[0] == 1
+    assert same(again, whole)
+    assert capsys.readouterr().err == f"note: the checkpoint {stopped} {said}; this training starts anew\n"
+
+
 def test_the_same_seed_gives_the_same_weights_and_another_does_not(
     tiny: zoo.Network, few: Dataset, tmp_path: Path
 ) -> None:

@@ -1,0 +1,96 @@
+"""What the pipeline may overwrite or delete: files that it wrote itself. All others are the user's, and stay.
+
+A record, such as `report.json`, is told by how it begins. A model is told by its digest, which a list beside it holds:
+`accepted.json`, or `SHA256SUMS`, which `sha256sum -c` reads too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+from .errors import Problem, UserError
+from .paths import digest, replacing
+
+RECORD = b'{"version":'
+"""How `report.json`, `compare.json`, `accepted.json` and a trace begin, but for white space."""
+WRITTEN = b"# Written by `edgepress "
+SUMS = "SHA256SUMS"
+NOT_OURS = "is not what edgepress wrote, and is not overwritten"
+AWAY = "move it away, or choose another folder"
+
+Known = Mapping[str, frozenset[str]]
+"""Name of a file in a folder → the digests that were written under it."""
+
+
+def is_record(path: Path, begins: bytes) -> bool:
+    """Whether `path` is a file that is empty, or begins as ours do."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        head = file.read(256)
+    head = b"".join(head.split()) if begins == RECORD else head
+    return not head or head.startswith(begins)
+
+
+def record(path: Path, begins: bytes, help: str = AWAY) -> Path:
+    """`path`, if nothing is there, or a record of ours. Raises: UserError for anything else."""
+    if _there(path) and not is_record(path, begins):
+        raise UserError(f"`{path}` {NOT_OURS}", help)
+    return path
+
+
+def free(folder: Path, names: Iterable[str], known: Known, help: str = AWAY) -> None:
+    """Raises: UserError with each of `names` that is there in `folder` and not ours, or not as it was written."""
+    if _there(folder) and not folder.is_dir():
+        raise UserError(f"`{folder}` is not a folder", help)
+    problems = []
+    for path in (folder / name for name in names):
+        if not _there(path) or _known(path, known) or (path.is_file() and path.stat().st_size == 0):
+            continue
+        problems.append(Problem(f"`{path}` {NOT_OURS}", help))
+    if problems:
+        raise UserError(problems)
+
+
+def remove(folder: Path, known: Known, keep: Iterable[str]) -> None:
+    """Delete what is known in `folder`, as it was written, but for `keep`."""
+    for name in sorted(set(known) - set(keep)):
+        if _known(folder / name, known):
+            (folder / name).unlink()
+
+
+def read(folder: Path) -> Known | None:
+    """What `SHA256SUMS` says of `folder`; None where there is none. Raises: UserError for one that is not ours."""
+    path = record(folder / SUMS, WRITTEN)
+    if not path.is_file():
+        return None
+    lines = [line.split("  ", 1) for line in path.read_text(encoding="utf-8", errors="replace").splitlines()]
+    return together((name, sha256) for sha256, name in (line for line in lines if len(line) == 2))
+
+
+def write(folder: Path, known: Known) -> None:
+    lines = [f"{sha256}  {name}\n" for name in sorted(known) for sha256 in sorted(known[name])]
+    with replacing(folder / SUMS) as temporary:
+        temporary.write_bytes(WRITTEN + b"run`; the models that it keeps here.\n" + "".join(lines).encode())
+
+
+def together(pairs: Iterable[tuple[str, str]]) -> Known:
+    """(name, digest) by name; no name leads out of its folder."""
+    found: dict[str, frozenset[str]] = {}
+    for name, sha256 in pairs:
+        if name == Path(name).name:
+            found[name] = found.get(name, frozenset()) | {sha256}
+    return found
+
+
+def items(known: Known) -> Iterator[tuple[str, str]]:
+    return ((name, sha256) for name, digests in known.items() for sha256 in digests)
+
+
+def _known(path: Path, known: Known) -> bool:
+    return path.name in known and path.is_file() and digest(path) in known[path.name]
+
+
+def _there(path: Path) -> bool:
+    return path.exists() or path.is_symlink()
