@@ -51,7 +51,8 @@ def run(
     targets = engine.targets
     held = accepted.read(baseline, engine.metric.name, engine.data.digest) if baseline else {}
     folder = runs / recipe.name if limit is None else runs / recipe.name / "limited"
-    shown = progress(error=recipe.task.lower_is_better) if together.first() else Silent()
+    task = recipe.task
+    shown = progress(metric=task.metric_name, error=task.lower_is_better) if together.first() else Silent()
     try:
         engine.run(shown)
         first = together.first()
