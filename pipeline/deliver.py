@@ -11,9 +11,9 @@ import numpy as np
 
 from . import metadata, operators
 from .engine import Engine, Result
-from .facts import StageFacts
+from .facts import ModelFile, StageFacts
 from .paths import digest, replacing
-from .scores import bounds
+from .scores import bounds, worst
 
 
 def deliver(engine: Engine, folder: Path, lock: Path | None) -> list[StageFacts]:
@@ -34,7 +34,7 @@ def _deliver(engine: Engine, label: str, result: Result, folder: Path, source: d
     artifact, facts = result.artifact, result.facts
     if artifact.kind == "torch":
         _copy(artifact.path, folder / f"{label}.safetensors")
-        return facts
+        return facts.model_copy(update={"files": [regrouped(engine, result, file) for file in facts.files]})
     files = []
     for file in facts.files:
         preset = f".{file.precision}" if artifact.presets else ""
@@ -43,11 +43,35 @@ def _deliver(engine: Engine, label: str, result: Result, folder: Path, source: d
         contract = metadata.read(path) | {"source": source}
         with replacing(path.with_name(f"{path.name}.json")) as temporary:
             temporary.write_text(json.dumps(contract, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-        answers = np.load(result.entry.folder / f"{file.precision}.npy")
-        found = operators.operators(path)
-        more = {"operators": found.every, "real": found.real, "bounds": bounds(answers, engine.scored["test"].y)}
-        files.append(file.model_copy(update={"path": str(path), **_versions(path), **more}))
+        files.append(known(engine, result, file).model_copy(update={"path": str(path)}))
     return facts.model_copy(update={"files": files})
+
+
+def known(engine: Engine, result: Result, file: ModelFile) -> ModelFile:
+    """`file` of a finished step with all that budgets ask about: operators, versions, intervals."""
+    answers, path = np.load(result.entry.folder / f"{file.precision}.npy"), Path(file.path)
+    found, y = operators.operators(path), engine.scored["test"].y
+    more = {"operators": found.every, "real": found.real, **_versions(path)}
+    more |= {"bounds": bounds(answers, y, engine.data.groups), "worst": worst(answers, y, engine.data.labels)}
+    return regrouped(engine, result, file).model_copy(update=more)
+
+
+def regrouped(engine: Engine, result: Result, file: ModelFile) -> ModelFile:
+    """`file` with its metric drawn by the groups of the test examples, where the data has groups.
+
+    The entry of the cache has it drawn by example, since groups are no part of its key.
+    """
+    groups = engine.data.groups
+    if groups is None or not file.resampled:
+        return file
+
+    def facts(folder: Path, scratch: Path) -> dict[str, Any]:
+        answers = np.load(result.entry.folder / f"{file.precision}.npy")
+        return {"resampled": engine.metric.resampled(answers, engine.scored["test"].y, groups)}
+
+    material = {"by group": groups.tolist(), "of": [result.entry.key, file.precision]}
+    found = engine.cache.make(material, facts).facts
+    return file.model_copy(update={**found, "drawn": int(groups.max()) + 1})
 
 
 def _versions(path: Path) -> dict[str, int]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import UserError
-from . import Dataset, Input, Split, measured
+from . import Dataset, Input, Split, measured, numbered
 from .examples import Examples, several
 from .source import Shares
 
@@ -49,7 +49,15 @@ def divide(
     inputs = tuple(_input(each, examples, rows["train"]) for each in examples.columns)
     assert examples.task is not None, "checked examples have a task"
     return Dataset(
-        name, examples.labels, splits, inputs, examples.task, source, examples.labelled, files=examples.files
+        name,
+        examples.labels,
+        splits,
+        inputs,
+        examples.task,
+        source,
+        examples.labelled,
+        files=examples.files,
+        groups=None if examples.groups is None else numbered(examples.groups[rows["test"]]),
     )
 
 

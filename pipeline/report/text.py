@@ -28,6 +28,7 @@ _SHOW: dict[Unit, Callable[[float], str]] = {
     "share": "{:.1%}".format,
     "points": "{:.2f} points".format,
     "percent": "{:.1f}%".format,
+    "metric": "{:.3g}".format,
     "number": "{:.0f}".format,
 }
 _ADVICE = {
@@ -288,7 +289,8 @@ def _if_open(report: Report, finding: Finding) -> str:
         return f"latency: stop other work on this machine, then `edgepress run {report.source}` again"
     if check == "latency":
         return f"{finding.target} latency: too close to the budget for an estimate; measure on the device"
-    return f"{check}: too few test images to tell; use more, or move the limit"
+    few = "groups of test images" if report.groups else "test images"
+    return f"{check}: too few {few} to tell; use more, or move the limit"
 
 
 def _budget(finding: Finding) -> str:
