@@ -149,14 +149,15 @@ def metric_drop(
     *,
     higher: bool,
     units: int = 0,
+    examples: int = 0,
     near: float = 0.0,
 ) -> Verdict:
     """How far the candidate's metric falls behind the reference's: points, or percent that an error grows by.
 
     `values` are the metric of reference and candidate on all test examples, the sequences its values on the same
     bootstrap draws of them; the interval is of the paired differences, over so many `units` (examples, or groups).
-    Of a share it is no narrower than the rule of three, 3/n points, for models that no draw tells apart. An error
-    below `near` has no percent: growth, and `limit`, are then in the metric's own unit.
+    Of a share it is no narrower than the rule of three, 3 of so many `examples`, for models that no draw tells apart.
+    An error below `near` has no percent: growth, and `limit`, are then in the metric's own unit.
     """
     import numpy as np
 
@@ -171,8 +172,8 @@ def metric_drop(
     if units == 1:
         return Verdict("undecided", value, None)
     low, high = intervals.of_draws(value, drawn, units) if units else np.percentile(drawn, [2.5, 97.5]).tolist()
-    if higher and units:
-        half = 100 * intervals.never_seen(units, 0.05)
+    if higher and examples:
+        half = 100 * intervals.never_seen(examples, 0.05)
         low, high = min(low, value - half), max(high, value + half)
     status: Status = "ok" if high <= limit else "FAIL" if low > limit else "undecided"
     return Verdict(status, value, (float(low), float(high)))

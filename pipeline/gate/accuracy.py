@@ -106,12 +106,13 @@ def compared(report: Report, file: ModelFile, reference: ModelFile | None, findi
         said = "its reference was drawn by other groups of the test examples; run, or accept, that one anew"
         return noted(replace(finding, basis=""), said)
     start, value = (each.scores["test"][report.metric] for each in (reference, file))
+    examples = _examples(report, file, reference)
     near = NEAR_ZERO * (report.constant or 0.0)
     if report.error and verdict.is_near_zero(start, near):
         finding = _absolute(report, start, near, finding)
     found = verdict.metric_drop(
         reference.resampled, file.resampled, (start, value), finding.limit, higher=not report.error,
-        units=_units(report, file, reference), near=near,
+        units=file.drawn or examples, examples=examples, near=near,
     )  # fmt: skip
     return decided(finding, found)
 
@@ -134,11 +135,9 @@ def _absolute(report: Report, start: float, near: float, finding: Finding) -> Fi
     return noted(replace(finding, unit="metric", limit=finding.limit / 100 * near), said)
 
 
-def _units(report: Report, *files: ModelFile) -> int:
-    """What was drawn independently: groups, or else test examples, of the worst class where that alone counts; 0 where
-    an old report does not say."""
-    if files[0].drawn:
-        return files[0].drawn
+def _examples(report: Report, *files: ModelFile) -> int:
+    """How many test examples the metric is of, of the worst class where that alone counts; 0 where an old report does
+    not say."""
     worst = [each.worst[2] for each in files if each.worst]
     if report.metric == "worst-recall" and worst:
         return min(worst)

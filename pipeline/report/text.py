@@ -20,6 +20,8 @@ WIDTH = 110
 ALIKE = 0.95
 """Where a processor answers less than this share as this machine does, that is what there is to look into."""
 _MARKS = {"ok": "ok", "FAIL": "FAIL", "undecided": "?", "no number": "—"}
+_ANSWERS: tuple[Unit, ...] = ("share", "points", "percent", "metric")
+"""Units of what is counted on test examples."""
 _NOT_MET = {"FAIL": "exceeded", "undecided": "undecided", "no number": "without a number"}
 _SHOW: dict[Unit, Callable[[float], str]] = {
     "bytes": show_bytes,
@@ -195,7 +197,7 @@ def _gate(findings: Sequence[Finding], report: Report) -> list[str]:
             text = "no number; a missing measurement never passes" if finding.value is None else ""
             body = f"{aligned[0]}  {text}" if text else "  ".join([*aligned, rest])
             lines.append(f"  {_MARKS[finding.status]:<5} {body}{_level(finding)}".rstrip())
-            lines += _below(finding)
+            lines += _below(finding, report)
     return lines
 
 
@@ -224,8 +226,9 @@ def _level(finding: Finding) -> str:
     return "  (advisory)" if finding.level == "advisory" else ""
 
 
-def _below(finding: Finding) -> list[str]:
-    told = [finding.basis] if finding.label == "emulated" else []
+def _below(finding: Finding, report: Report) -> list[str]:
+    grouped = report.groups and finding.unit in _ANSWERS
+    told = [finding.basis] if finding.basis and (grouped or finding.label == "emulated") else []
     told += [finding.note] if finding.note else []
     lines = _wrapped(" " * 8, "; ".join(told)) if told else []
     if finding.status != "ok" and finding.place is not None:
