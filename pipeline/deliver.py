@@ -15,10 +15,10 @@ import numpy as np
 
 from . import metadata, operators, ours
 from .engine import Engine, Result
-from .facts import Report, StageFacts
+from .facts import ModelFile, Report, StageFacts
 from .paths import digest, replacing
 from .presets import PRESETS
-from .scores import bounds
+from .scores import bounds, worst
 
 OTHER = "move it away, or choose another `--runs`"
 
@@ -31,7 +31,7 @@ def known(folder: Path, before: Report | None) -> ours.Known:
     stages = before.stages if before else []
     models = [(Path(file.path).name, file.sha256) for each in stages if each.kind != "torch" for file in each.files]
     more = [f"{name}.json" for name, _ in models] + [
-        f"{each.name}.safetensors" for each in stages if each.kind == "torch"
+        f"{each.name}.safetensors{more}" for each in stages if each.kind == "torch" for more in ("", ".json")
     ]
     there = [(name, digest(folder / name)) for name in more if (folder / name).is_file()]  # no digest was kept of them
     return ours.together([*models, *there])
@@ -40,7 +40,7 @@ def known(folder: Path, before: Report | None) -> ours.Known:
 def free(engine: Engine, folder: Path, known: ours.Known) -> None:
     """Raises: UserError for a file of anybody else's where this run may write one, while nothing is made yet."""
     names = [
-        f"{step.label}{preset}.{step.kind}{more}" if step.kind != "torch" else f"{step.label}.safetensors"
+        f"{step.label}{preset}.{step.kind}{more}" if step.kind != "torch" else f"{step.label}.safetensors{more}"
         for step in engine.recipe.steps()
         for preset in ("", *(f".{name}" for name in PRESETS))
         for more in ("", ".json")
@@ -86,7 +86,7 @@ def _facts(
         files[f"{label}.safetensors"] = artifact.path
         contract = metadata.describe(engine.data) | {"source": source, "sha256": digest(artifact.path)}
         files[f"{label}.safetensors.json"] = _json(contract)
-        return facts
+        return facts.model_copy(update={"files": [regrouped(engine, result, file) for file in facts.files]})
     found = []
     for file in facts.files:
         made = Path(file.path)
@@ -95,15 +95,39 @@ def _facts(
         contract = metadata.read(made) | {"source": source}
         files[path.name] = made
         files[f"{path.name}.json"] = _json(contract)
-        answers = np.load(result.entry.folder / f"{file.precision}.npy")
-        counted = operators.operators(made)
-        more = {"operators": counted.every, "real": counted.real, "bounds": bounds(answers, engine.scored["test"].y)}
-        found.append(file.model_copy(update={"path": str(path), **_versions(made), **more}))
+        found.append(detailed(engine, result, file).model_copy(update={"path": str(path)}))
     return facts.model_copy(update={"files": found})
 
 
 def _json(contract: dict[str, Any]) -> bytes:
     return (json.dumps(contract, indent=1, sort_keys=True) + "\n").encode()
+
+
+def detailed(engine: Engine, result: Result, file: ModelFile) -> ModelFile:
+    """`file` of a finished step with all that budgets ask about: operators, versions, intervals."""
+    answers, path = np.load(result.entry.folder / f"{file.precision}.npy"), Path(file.path)
+    found, y = operators.operators(path), engine.scored["test"].y
+    more = {"operators": found.every, "real": found.real, **_versions(path)}
+    more |= {"bounds": bounds(answers, y, engine.data.groups), "worst": worst(answers, y, engine.data.labels)}
+    return regrouped(engine, result, file).model_copy(update=more)
+
+
+def regrouped(engine: Engine, result: Result, file: ModelFile) -> ModelFile:
+    """`file` with its metric drawn by the groups of the test examples, where the data has groups.
+
+    The entry of the cache has it drawn by example, since groups are no part of its key.
+    """
+    groups = engine.data.groups
+    if groups is None or not file.resampled:
+        return file
+
+    def facts(folder: Path, scratch: Path) -> dict[str, Any]:
+        answers = np.load(result.entry.folder / f"{file.precision}.npy")
+        return {"resampled": engine.metric.resampled(answers, engine.scored["test"].y, groups)}
+
+    material = {"by group": groups.tolist(), "of": [result.entry.key, file.precision]}
+    found = engine.cache.make(material, facts).facts
+    return file.model_copy(update={**found, "drawn": int(groups.max()) + 1})
 
 
 def _versions(path: Path) -> dict[str, int]:

@@ -211,7 +211,10 @@ class Engine:
         entry = self.cache.make(
             self._material(step, entries), maker, lambda: progress.advance(0, 1, "another run is making this; waiting")
         )
-        artifact = Artifact(step.kind, entry.folder, entry.facts["presets"], entry.facts["notes"])
+        # The cache sorts the keys of its JSON; what counts is the order of the files, the host's first.
+        order = [file["precision"] for file in entry.facts["files"]]
+        presets = dict(sorted(entry.facts["presets"].items(), key=lambda each: order.index(each[0])))
+        artifact = Artifact(step.kind, entry.folder, presets, entry.facts["notes"])
         files = [
             ModelFile.model_validate(file | {"path": str(entry.folder / file["path"])}) for file in entry.facts["files"]
         ]

@@ -88,8 +88,10 @@ def _file(path: Path, precision: str, data: Dataset, metric: Metric) -> dict[str
     }
 
 
-def scored(answers: np.ndarray, data: Dataset, split: str, metric: Metric) -> dict[str, Any]:
-    """`scores` of answers to a split, and `correct` or `resampled` for their intervals."""
+def scored(
+    answers: np.ndarray, data: Dataset, split: str, metric: Metric, groups: np.ndarray | None = None
+) -> dict[str, Any]:
+    """`scores` of answers to a split, and `correct` or `resampled` for their intervals, drawn by `groups` if any."""
     y = data[split].y
     if not data.labelled:  # the reference, which agrees with itself
         y = answers.argmax(1)
@@ -98,7 +100,7 @@ def scored(answers: np.ndarray, data: Dataset, split: str, metric: Metric) -> di
     return {
         "scores": {metric.name: metric(answers, y), "nll": nll(answers, y)},
         "correct": "".join("1" if right else "0" for right in answers.argmax(1) == y) if plain else "",
-        "resampled": [] if plain else metric.resampled(answers, y),
+        "resampled": [] if plain else metric.resampled(answers, y, groups),
     }
 
 

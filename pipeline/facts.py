@@ -38,8 +38,12 @@ class ModelFile(Facts):
     """The version of the ONNX format of one that was delivered."""
     correct: str = ""
     resampled: list[float] = []
+    drawn: int = 0
+    """Of how many groups `resampled` are draws; 0 where they are of examples."""
     bounds: dict[str, tuple[float, float, float]] = {}
     """Of a delivered classifier, metric → its value on the test split, with a 95% interval."""
+    worst: tuple[str, int, int] | None = None
+    """Of a delivered classifier, the class of the lowest recall: how many test examples are right, of how many."""
     operators: dict[str, int] = {}
     """Of a delivered file, how many there are of each operator."""
     real: dict[str, int] = {}
@@ -117,7 +121,9 @@ class Emulated(Facts):
     resampled: list[float] = []
     agreement: float = 0.0
     """Share of the test examples to which it gives this machine's answer."""
+    drawn: int = 0
     bounds: dict[str, tuple[float, float, float]] = {}
+    worst: tuple[str, int, int] | None = None
     error: str = ""
     """Why it does not run there."""
 
@@ -158,6 +164,10 @@ class Report(Facts):
     """What `keep` and the stage table count in."""
     lower_is_better: bool = False
     """Of a metric of the user's own; `units.ERRORS` has the others."""
+    constant: float | None = None
+    """Of an error, its value for a model that always answers with the mean of the labels: what near zero is beside."""
+    groups: list[int] = []
+    """Of each test example the group, from 0, where the data has groups: intervals are then over these."""
     keep: float | None
     """The recipe's own `keep: {metric_drop: …}`: points, or of an error the share that it may grow by."""
     targets: list[str]

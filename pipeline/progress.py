@@ -17,11 +17,11 @@ QUIET_SECONDS = 10.0
 """A log gets a line about a stage in the making at most this often."""
 
 
-def summary(facts: StageFacts, *, error: bool = False) -> str:
-    """One line about a finished stage; `error` says that its score is one."""
+def summary(facts: StageFacts, *, metric: str = "accuracy", error: bool = False) -> str:
+    """One line about a finished stage with its score by `metric`, which is an `error` or a share."""
     file = facts.files[0]
     how = "cached" if facts.cached else f"{facts.seconds:.1f} s"
-    score = next(iter(file.scores["validation"].values()))
+    score = file.scores["validation"][metric]
     return (
         f"{facts.name}: {how}, {show_count(facts.parameters)} parameters, {show_bytes(file.bytes)}, "
         f"{show_score(score, error=error)} on validation"
@@ -31,8 +31,8 @@ def summary(facts: StageFacts, *, error: bool = False) -> str:
 class Lines:
     """For logs and pipes: a line when a stage begins, now and then while it runs, and when it ends."""
 
-    def __init__(self, *, error: bool = False) -> None:
-        self.error = error
+    def __init__(self, *, metric: str = "accuracy", error: bool = False) -> None:
+        self.metric, self.error = metric, error
         self.last = 0.0
         self.head = ""
 
@@ -47,7 +47,7 @@ class Lines:
             self._print(f"{self.head}: {100 * done // max(total, 1)}%, {words}")
 
     def end(self, facts: StageFacts) -> None:
-        self._print(f"  {summary(facts, error=self.error)}")
+        self._print(f"  {summary(facts, metric=self.metric, error=self.error)}")
 
     def close(self) -> None:
         pass
@@ -59,7 +59,7 @@ class Lines:
 class Live:
     """For a terminal: a bar with what is going on, and a line for each finished stage above it."""
 
-    def __init__(self, *, error: bool = False) -> None:
+    def __init__(self, *, metric: str = "accuracy", error: bool = False) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -72,7 +72,7 @@ class Live:
         self.bars = Progress(*columns, transient=True, console=Console(stderr=True))
         self.bars.start()
         self.task: TaskID | None = None
-        self.error = error
+        self.metric, self.error = metric, error
 
     def begin(self, label: str, use: str, position: int, count: int) -> None:
         if self.task is not None:
@@ -85,7 +85,9 @@ class Live:
         self.bars.update(self.task, completed=done, total=total, words=words)
 
     def end(self, facts: StageFacts) -> None:
-        self.bars.console.print(f"  {summary(facts, error=self.error)}", markup=False, highlight=False)
+        self.bars.console.print(
+            f"  {summary(facts, metric=self.metric, error=self.error)}", markup=False, highlight=False
+        )
 
     def close(self) -> None:
         self.bars.stop()
@@ -103,6 +105,6 @@ class Silent:
 Shown = Lines | Live | Silent
 
 
-def progress(*, error: bool = False) -> Lines | Live:
-    """The one that suits standard error, standard output is for the report; `error`: the recipe scores by one."""
-    return (Live if sys.stderr.isatty() else Lines)(error=error)
+def progress(*, metric: str = "accuracy", error: bool = False) -> Lines | Live:
+    """The one that suits standard error, standard output is for the report; `metric` is the recipe's, by name."""
+    return (Live if sys.stderr.isatty() else Lines)(metric=metric, error=error)

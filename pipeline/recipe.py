@@ -121,6 +121,11 @@ class Task(_Options):
         return _metric(value) if isinstance(value, str) else handler(value)
 
     @property
+    def metric_name(self) -> str:
+        """The key of the metric in `ModelFile.scores`; of the user's own, how the recipe writes it."""
+        return self.metric if isinstance(self.metric, str) else self.metric.source
+
+    @property
     def lower_is_better(self) -> bool:
         return self.metric in ERRORS if isinstance(self.metric, str) else self.metric.lower_is_better
 

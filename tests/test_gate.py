@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -410,3 +411,95 @@ def test_operators_that_an_accelerator_lacks() -> None:
     assert (finding.status, finding.value, finding.note) == ("ok", 0.1, "left to the processor: 1 Resize")
     assert only(gate.judge(facts, [board({"fallback": "10%"}, supports=["Conv"])])).status == "FAIL"
     assert only(gate.judge(facts, [board({"fallback": "10%"})])).status == "no number"
+
+
+def test_groups_of_the_test_split_are_what_an_interval_is_over() -> None:
+    marks = "1" * 990 + "0" * 10  # the last person's photos are half wrong
+    stages = [STAGES[0], stage("int8", "onnx", file("u.onnx", "x86", 1000, marks))]
+    people = [person for person in range(50) for _ in range(20)]
+    budgets = board({"accuracy": "98%", "accuracy_drop": "2 points"})
+    alone = gate.judge(report(stages, keep=2.0), [budgets])
+    grouped = gate.judge(report(stages, keep=2.0, groups=people), [budgets])
+    assert [each.status for each in alone] == ["ok", "ok", "ok"]
+    assert [each.status for each in grouped] == ["undecided", "undecided", "undecided"]
+    assert {each.basis for each in grouped} == {"1000 test images of 50 groups"}
+    one = gate.judge(report(stages, groups=[0] * 1000), [budgets])
+    assert [(each.status, each.interval) for each in one] == [("undecided", None)] * 2
+    assert one[0].basis == "1000 test images of 1 group, and one group bounds nothing"
+
+
+def test_the_same_bytes_with_the_same_answers_lose_exactly_nothing() -> None:
+    """No image was sampled to find that out; but a board may answer otherwise to the same bytes."""
+    same = file("u.onnx", "x86", 1000, "1" * 20)
+    reference = same.model_copy(update={"path": "t.onnx", "precision": "float32"})
+    facts = report([stage("teacher", "torch", reference), stage("int8", "onnx", same)])
+    finding = only(gate.judge(facts, [board({"accuracy_drop": "0.1 points"})]))
+    assert (finding.status, finding.value, finding.interval) == ("ok", 0, None)
+    assert "the same bytes" in finding.note
+    other = same.model_copy(update={"sha256": "another"})
+    facts = report([stage("teacher", "torch", reference), stage("int8", "onnx", other)])
+    assert only(gate.judge(facts, [board({"accuracy_drop": "0.1 points"})])).status == "undecided"
+
+
+def scored(path: str, value: float, metric: str = "mae", **more: Any) -> ModelFile:
+    spread = np.linspace(0.99, 1.01, 100)
+    facts = {"scores": {"test": {metric: value}}, "resampled": (value * spread).tolist(), **more}
+    return file(path, "x86" if path == "u.onnx" else "float32").model_copy(update=facts)
+
+
+def test_an_error_near_zero_is_judged_in_its_own_unit_and_says_so() -> None:
+    stages = [stage("teacher", "torch", scored("t.onnx", 6e-8)), stage("int8", "onnx", scored("u.onnx", 0.05))]
+    facts = report(stages, metric="mae", keep=5.0, constant=0.8, data={"images": {"test": 100}})
+    finding = only(gate.judge(facts, [board({})]))
+    assert (finding.status, finding.unit) == ("FAIL", "metric")
+    assert (finding.value, finding.limit) == (pytest.approx(0.05, abs=1e-6), pytest.approx(0.0004))
+    assert finding.note == (
+        "against teacher; mae of teacher is 6e-08, too near zero for percent (less than 1% of 0.8, that of always "
+        "answering the mean): how much it may grow is 5% of 0.008, and what it grows by is in mae"
+    )
+    usual = [stage("teacher", "torch", scored("t.onnx", 0.04)), stage("int8", "onnx", scored("u.onnx", 0.05))]
+    finding = only(gate.judge(facts.model_copy(update={"stages": usual}), [board({})]))
+    assert (finding.unit, finding.value) == ("percent", pytest.approx(25))
+    old = only(gate.judge(facts.model_copy(update={"constant": None}), [board({})]))
+    assert old.unit == "percent", "an old report does not say what is near"
+    zero = [stage("teacher", "torch", scored("t.onnx", 0.0)), stage("int8", "onnx", scored("u.onnx", 0.05))]
+    finding = only(gate.judge(facts.model_copy(update={"stages": zero, "constant": None}), [board({})]))
+    assert (finding.status, finding.unit, finding.value) == ("FAIL", "metric", pytest.approx(0.05))
+
+
+def test_draws_of_groups_are_not_paired_with_draws_of_examples() -> None:
+    before, now = scored("t.onnx", 0.9, "auc"), scored("u.onnx", 0.9, "auc", drawn=9)
+    facts = report([stage("teacher", "torch", before), stage("int8", "onnx", now)], metric="auc", keep=2.0)
+    finding = only(gate.judge(facts, [board({})]))
+    assert finding.status == "no number"
+    assert "drawn by other groups" in finding.note
+
+
+def test_the_worst_class_is_named_with_its_count() -> None:
+    bounded = file("u.onnx", "x86").model_copy(
+        update={"bounds": {"worst_recall": (0.0, 0.0, 0.28)}, "worst": ("cat", 0, 10)}
+    )
+    finding = only(gate.judge(report([stage("int8", "onnx", bounded)]), [board({"worst_recall": "60%"})]))
+    assert (finding.status, finding.note) == ("FAIL", "worst class `cat`, 0 of 10")
+
+
+@pytest.mark.parametrize(
+    ("metric", "words"),
+    [("agreement", "another model's answers"), ("mae", "it is of classifiers with one label an example")],
+)
+def test_macro_f1_without_labels_or_classes_has_no_number(metric: str, words: str) -> None:
+    bounds = {"macro_f1": (0.9, 0.8, 1.0)} if metric == "agreement" else {}
+    found = file("u.onnx", "x86").model_copy(update={"bounds": bounds})
+    facts = report([stage("int8", "onnx", found)], metric=metric)
+    for name in ("macro_f1", "worst_recall"):
+        finding = only(gate.judge(facts, [board({name: "10%"})]))
+        assert finding.status == "no number"
+        assert words in finding.note
+
+
+def test_an_accuracy_budget_of_another_metric_says_why_it_has_no_number() -> None:
+    facts = report([stage("int8", "onnx", file("u.onnx", "x86"))], metric="macro-f1")
+    finding = only(gate.judge(facts, [board({"accuracy": "10%"})]))
+    assert (finding.status, finding.note.partition(";")[0]) == ("no number", "this recipe counts macro-f1")
+    several = only(gate.judge(report([stage("int8", "onnx", file("u.onnx", "x86"))]), [board({"accuracy": "10%"})]))
+    assert several.note == "it is of classifiers with one label an example"

@@ -136,7 +136,7 @@ def test_a_network_goes_through_every_stage_and_is_scored_by_the_metric(conv: tu
             assert len(file.resampled) > 100, "its interval comes from draws of the test examples"
     assert {stage.kind for stage in stages.values()} == {"torch", "onnx", "tflite"}
     assert "keep metric_drop" in said.out
-    assert "2 of 2 budgets met.  exit 0" in said.out
+    assert "2 of 2 required budgets met.  exit 0" in said.out
 
 
 def test_the_metric_decides(conv: tuple[Place, Said], tmp_path: Path) -> None:

@@ -22,6 +22,12 @@ def test_the_line_of_a_finished_stage() -> None:
     assert progress.summary(FACTS.model_copy(update={"cached": True})).startswith("small: cached, ")
 
 
+def test_the_score_is_the_recipes_metric_whatever_stands_before_it() -> None:
+    scores = {"nll": 0.3, "worst-recall": 0.25}
+    facts = FACTS.model_copy(update={"files": [FILE.model_copy(update={"scores": {"validation": scores}})]})
+    assert progress.summary(facts, metric="worst-recall").endswith("25.0% on validation")
+
+
 def test_a_log_gets_few_lines(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     now = 1000.0
     monkeypatch.setattr(progress.time, "monotonic", lambda: now)

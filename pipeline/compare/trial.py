@@ -99,7 +99,7 @@ def by_recipes(
 
 def _run(document: Document, repetition: int, cache: Cache, limit: int | None) -> Engine:
     engine = Engine(recipe.checked(document), cache, limit)
-    engine.run(_Prefixed(repetition, error=engine.recipe.task.lower_is_better))
+    engine.run(_Prefixed(repetition, metric=engine.metric.name, error=not engine.metric.higher))
     return engine
 
 
@@ -205,8 +205,8 @@ def _trained(engine: Engine, label: str) -> float:
 class _Prefixed(Lines):
     """Lines of several processes at once: each says whose it is."""
 
-    def __init__(self, repetition: int, *, error: bool) -> None:
-        super().__init__(error=error)
+    def __init__(self, repetition: int, *, metric: str, error: bool) -> None:
+        super().__init__(metric=metric, error=error)
         self.repetition = repetition
 
     def _print(self, line: str) -> None:

@@ -122,6 +122,8 @@ class Dataset:
     """Some of the image files that the examples were read from, if they were."""
     uncovered: tuple[str, ...] = field(default=(), compare=False)
     """Labels that the recipe lists and no training example has."""
+    groups: np.ndarray | None = field(default=None, compare=False)
+    """Of each test example the group, such as a person, from 0: examples of one are alike, and count as one draw."""
     unlabelled: np.ndarray | None = field(default=None, compare=False)
     """Raw examples to learn from that have no labels, as `x` of a split."""
 
@@ -176,7 +178,9 @@ class Dataset:
     def limited(self, count: int) -> Dataset:
         """The first `count` examples of each split, for a smoke run."""
         splits = {name: Split(x[:count], y[:count]) for name, (x, y) in self.splits.items()}
-        return replace(self, splits=splits, unlabelled=None if self.unlabelled is None else self.unlabelled[:count])
+        groups = None if self.groups is None else numbered(self.groups[:count])
+        more = None if self.unlabelled is None else self.unlabelled[:count]
+        return replace(self, splits=splits, groups=groups, unlabelled=more)
 
 
 def load(name: str | Source, limit: int | None = None, *, base: Path = Path(), seed: int = 0) -> Dataset:
@@ -193,6 +197,14 @@ def load(name: str | Source, limit: int | None = None, *, base: Path = Path(), s
     else:
         raise UserError(f"unknown data set `{name}`", suggest(name, NAMES))
     return data if limit is None else data.limited(limit)
+
+
+def numbered(groups: np.ndarray) -> np.ndarray:
+    """Names of groups (n,) as whole numbers from 0, none of which is missing."""
+    import numpy as np
+
+    found: np.ndarray = np.unique(groups, return_inverse=True)[1]
+    return found
 
 
 def measured(name: str, kind: Kind, raw: np.ndarray, *, scale: float = 1.0, vocabulary: int = 0) -> Input:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import UserError
-from . import Dataset, Input, Split, measured
+from . import Dataset, Input, Split, measured, numbered
 from .examples import Examples, several
 from .source import Shares
 
@@ -55,7 +55,16 @@ def divide(
     inputs = tuple(_input(each, examples, rows["train"]) for each in examples.columns)
     assert examples.task is not None, "checked examples have a task"
     return Dataset(
-        name, examples.labels, splits, inputs, examples.task, source, examples.labelled, examples.files, lacking
+        name,
+        examples.labels,
+        splits,
+        inputs,
+        examples.task,
+        source,
+        examples.labelled,
+        files=examples.files,
+        uncovered=lacking,
+        groups=None if examples.groups is None else numbered(examples.groups[rows["test"]]),
     )
 
 

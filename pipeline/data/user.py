@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from ..errors import UserError
 from ..usercode import Function, parts
-from . import Dataset
+from . import Dataset, numbered
 from .divide import SPLITS
 from .examples import Examples
 from .source import Source
@@ -18,7 +19,13 @@ def read(source: Source, path: Path) -> Examples | Dataset:
     if isinstance(found, Dataset):
         if lacking := [split for split in SPLITS if split not in found.splits or not len(found[split].y)]:
             raise UserError(f"`{source.source}` returned a Dataset without {', '.join(lacking)}")
-        return found
+        if found.groups is None:
+            return found
+        if len(found.groups) != (count := len(found["test"].y)):
+            raise UserError(
+                f"`{source.source}`: `groups` has {len(found.groups)} values, and the test split has {count}"
+            )
+        return replace(found, groups=numbered(found.groups))
     if not isinstance(found, Examples):
         raise UserError(
             f"`{source.source}` returned a {type(found).__name__}",

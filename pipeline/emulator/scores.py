@@ -15,7 +15,7 @@ from .. import answer, examine, machine, metadata
 from ..bench.pairs import PACKAGES
 from ..facts import Emulated, ModelFile, Runtime
 from ..predict import laid_out, predict
-from ..scores import agreement, bounds
+from ..scores import agreement, bounds, floored, worst
 from . import ended, start, versions
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ def scored(
         "data": data.digest,
         "metric": [metric.name, *metric.key],
         "versions": used,
+        **({"groups": [int(each) for each in data.groups]} if data.groups is not None else {}),
         "here": machine.machine().features,  # what the answers are compared with
     }
 
@@ -47,14 +48,22 @@ def scored(
         there, here = answered(path, cpu, runtime, columns), predict(path, columns, runtime)
         there, here = metadata.told(there, contract, data), metadata.told(here, contract, data)
         y = data["test"].y
-        told = {"agreement": agreement(there, here, y), "bounds": bounds(there, y)}
-        return examine.scored(there, data, "test", metric) | told
+        told = {
+            "agreement": agreement(there, here, y),
+            "bounds": bounds(there, y, data.groups),
+            "worst": worst(there, y, data.labels),
+        }
+        return examine.scored(there, data, "test", metric, data.groups) | told
 
     try:
         told = make(material, facts).facts
     except RuntimeError as error:
         told = {"error": str(error)}
-    return Emulated(path=file.path, cpu=cpu, runtime=runtime, versions=used, **told)
+    if told.get("correct") and "worst" not in told:  # an entry from before bounds were binomial for few examples
+        right = np.frombuffer(told["correct"].encode(), np.uint8) == ord("1")
+        told = told | {"bounds": floored(told["bounds"], right, data["test"].y)}
+    drawn = 0 if data.groups is None else int(data.groups.max()) + 1
+    return Emulated(path=file.path, cpu=cpu, runtime=runtime, versions=used, drawn=drawn, **told)
 
 
 def answered(path: Path, cpu: str, runtime: Runtime, columns: tuple[np.ndarray, ...]) -> np.ndarray:

@@ -99,8 +99,10 @@ def _check(report: Report, target: Target, name: str, budget: Budget) -> Finding
 
 def _regression(report: Report, target: Target, name: str, allowed: float) -> Finding:
     """The judged file against the one that was accepted for this target."""
-    unit: Unit = "points" if name == "accuracy_drop" else "ratio"
-    limit = allowed if unit == "points" else 1 + allowed
+    unit: Unit = "ratio"
+    if name == "accuracy_drop":
+        unit = "percent" if report.error else "points"
+    limit = 1 + allowed if unit == "ratio" else allowed
     place = target.place("regression", name)
     finding = Finding(target.name, f"{name} vs accepted", "required", "no number", limit, unit, place=place)
     file, accepted = judged(report, target), report.accepted.get(target.name)
@@ -117,7 +119,9 @@ def _regression(report: Report, target: Target, name: str, allowed: float) -> Fi
     if file.sha256 == accepted.sha256 and accepted.scores:
         return noted(within(finding, 0), "the same bytes")
     # Both as this machine answers: the accepted file was not asked anywhere else.
-    return accuracy.compared(report, file, accepted, replace(finding, basis=accuracy.images(file, target.reach)))
+    return accuracy.compared(
+        report, file, accepted, replace(finding, basis=accuracy.images(report, file, target.reach))
+    )
 
 
 def _fallback(report: Report, target: Target, file: ModelFile, budget: Any, finding: Finding) -> Finding:

@@ -13,14 +13,18 @@ from ..errors import Place
 from ..facts import Emulated, ModelFile, Report
 from ..target import Target
 from .files import host_file, judged
-from .finding import Finding, Status, Unit, decided, noted
+from .finding import Finding, Status, Unit, decided, noted, within
 
+NEAR_ZERO = 0.01
+"""An error is near zero that is less than this share of the error of always answering the mean of the labels."""
 _WORSE: tuple[Status, ...] = ("ok", "undecided", "no number", "FAIL")
 
 
 def accuracy(report: Report, target: Target, file: ModelFile, budget: Any, finding: Finding) -> Finding:
-    if not file.correct or report.metric != "accuracy":
-        return finding
+    if report.metric != "accuracy":
+        return noted(finding, f"this recipe counts {report.metric}; budget it by `keep: {{metric_drop: …}}`")
+    if not file.correct:
+        return noted(finding, "it is of classifiers with one label an example")
     return _answered(report, target, file, finding, _share)
 
 
@@ -47,13 +51,14 @@ def _answered(
     """The verdict on what `file` answers on the target's instruction set, or here where that is not known."""
     there = _emulated(report, target, file)
     if there is None:
-        found = judge(report, file, replace(finding, basis=images(file, target.reach)))
+        found = judge(report, file, replace(finding, basis=images(report, file, target.reach)))
         return noted(found, f"for {target.emulate}'s own answers: {help}") if target.emulate and help else found
     if there.error:
         return noted(finding, f"it does not run on {there.cpu}: {there.error}")
     answers = {"scores": {"test": there.scores}, "correct": there.correct, "resampled": there.resampled}
-    file = file.model_copy(update={**answers, "bounds": there.bounds})
-    found = judge(report, file, replace(finding, basis=f"{images(file, 'local')}, emulated {there.cpu}"))
+    more = {"bounds": there.bounds, "drawn": there.drawn, "worst": there.worst}
+    file = file.model_copy(update={**answers, **more})
+    found = judge(report, file, replace(finding, basis=f"{images(report, file, 'local')}, emulated {there.cpu}"))
     return replace(found, label="emulated") if found.label else found
 
 
@@ -65,15 +70,20 @@ def _emulated(report: Report, target: Target, file: ModelFile) -> Emulated | Non
 
 
 def _within_bounds(report: Report, file: ModelFile, finding: Finding) -> Finding:
+    if report.metric == "agreement":
+        return noted(replace(finding, basis=""), "it is counted by labels, and agreement by another model's answers")
     if finding.check not in file.bounds:
         return noted(replace(finding, basis=""), "it is of classifiers with one label an example")
     value, low, high = file.bounds[finding.check]
     status: Status = "ok" if low >= finding.limit else "FAIL" if high < finding.limit else "undecided"
+    if finding.check == "worst_recall" and file.worst:
+        label, right, count = file.worst
+        finding = noted(finding, f"worst class `{label}`, {right} of {count}")
     return replace(finding, status=status, value=value, interval=(low, high), label="measured")
 
 
 def _share(report: Report, file: ModelFile, finding: Finding) -> Finding:
-    return decided(finding, verdict.accuracy(file.correct, finding.limit))
+    return decided(finding, verdict.accuracy(file.correct, finding.limit, report.groups))
 
 
 def _dropped(report: Report, file: ModelFile, finding: Finding) -> Finding:
@@ -84,21 +94,65 @@ def _dropped(report: Report, file: ModelFile, finding: Finding) -> Finding:
 
 def compared(report: Report, file: ModelFile, reference: ModelFile | None, finding: Finding) -> Finding:
     """What `file` loses of the recipe's metric against `reference`, on the same test examples."""
+    if reference and _same(file, reference):
+        return noted(within(finding, 0), "the same bytes")
     if report.metric in COUNTED and not (reference and reference.resampled):
         if reference is None or not file.correct or len(reference.correct) != len(file.correct):
             return noted(replace(finding, basis=""), "no reference scored on the same test images")
-        return decided(finding, verdict.accuracy_drop(reference.correct, file.correct, finding.limit))
+        return decided(finding, verdict.accuracy_drop(reference.correct, file.correct, finding.limit, report.groups))
     if reference is None or not file.resampled or len(reference.resampled) != len(file.resampled):
         return noted(replace(finding, basis=""), f"no reference scored by {report.metric} on the same test examples")
-    values = tuple(each.scores["test"][report.metric] for each in (reference, file))
+    if reference.drawn != file.drawn:
+        said = "its reference was drawn by other groups of the test examples; run, or accept, that one anew"
+        return noted(replace(finding, basis=""), said)
+    start, value = (each.scores["test"][report.metric] for each in (reference, file))
+    examples = _examples(report, file, reference)
+    near = NEAR_ZERO * (report.constant or 0.0)
+    if report.error and verdict.is_near_zero(start, near):
+        finding = _absolute(report, start, near, finding)
     found = verdict.metric_drop(
-        reference.resampled, file.resampled, (values[0], values[1]), finding.limit, higher=not report.error
-    )
+        reference.resampled, file.resampled, (start, value), finding.limit, higher=not report.error,
+        units=file.drawn or examples, examples=examples, near=near,
+    )  # fmt: skip
     return decided(finding, found)
 
 
-def images(file: ModelFile, reach: str) -> str:
-    count = f"{len(file.correct)} test images" if file.correct else "bootstrap over the test examples"
+def _same(file: ModelFile, reference: ModelFile) -> bool:
+    """Whether they are one file that answers the same: then nothing is sampled, and the drop is 0 exactly. Elsewhere,
+    emulated, the same bytes may answer otherwise."""
+    answers = [(each.correct, each.resampled) for each in (file, reference)]
+    return bool(file.sha256) and file.sha256 == reference.sha256 and answers[0] == answers[1] != ("", [])
+
+
+def _absolute(report: Report, start: float, near: float, finding: Finding) -> Finding:
+    """The finding with its limit in the metric's own unit: that many percent of `near`, as if the error were that."""
+    said = f"{report.metric} of {report.reference} is {start:.3g}, too near zero for percent"
+    if near:
+        said += (
+            f" (less than {NEAR_ZERO:.0%} of {report.constant:.3g}, that of always answering the mean): how much it "
+            f"may grow is {finding.limit:g}% of {near:.3g}, and what it grows by is in {report.metric}"
+        )
+    return noted(replace(finding, unit="metric", limit=finding.limit / 100 * near), said)
+
+
+def _examples(report: Report, *files: ModelFile) -> int:
+    """How many test examples the metric is of, of the worst class where that alone counts; 0 where an old report does
+    not say."""
+    worst = [each.worst[2] for each in files if each.worst]
+    if report.metric == "worst-recall" and worst:
+        return min(worst)
+    return int(report.data.get("images", {}).get("test", 0))
+
+
+def images(report: Report, file: ModelFile, reach: str) -> str:
+    """What an interval is over: `2000 test images of 12 groups`."""
+    groups = len(set(report.groups))
+    many = f"{groups} group{'s' * (groups > 1)}"
+    if file.correct:
+        count = f"{len(file.correct)} test images" + (f" of {many}" if groups else "")
+    else:
+        count = f"bootstrap over {f'{many} of ' if groups else ''}the test examples"
+    count += ", and one group bounds nothing" if groups == 1 else ""
     return count + ("" if reach == "local" else ", run on this machine")
 
 
@@ -116,7 +170,7 @@ def keep(report: Report, targets: Sequence[Target], place: Place | None) -> Find
     ]
     if not drops and report.stages:
         drops = [
-            _dropped(report, file, replace(finding, file=file.path, basis=images(file, "local")))
+            _dropped(report, file, replace(finding, file=file.path, basis=images(report, file, "local")))
             for file in report.stages[-1].files
         ]
     return max(drops, key=lambda drop: (_WORSE.index(drop.status), drop.value or 0), default=finding)

@@ -12,15 +12,16 @@ from ..target import Level
 Status = Literal["ok", "FAIL", "undecided", "no number"]
 Label = Literal["measured", "emulated", "estimated", "cited"]
 OnUndecided = Literal["fail", "warn"]
-Unit = Literal["bytes", "seconds", "ratio", "share", "points", "percent", "number"]
+Unit = Literal["bytes", "seconds", "ratio", "share", "points", "percent", "metric", "number"]
 
 
 @dataclass(frozen=True)
 class Finding:
     """One budget of one target, and what is known about it.
 
-    `value`, `limit` and `interval` are in `unit`; a missing `value` never passes. `file` is the judged file,
-    `place` where the limit is written, `basis` how the value was found, `note` what else a reader must know.
+    `value`, `limit` and `interval` are in `unit`, `metric` being the metric's own; a missing `value` never passes.
+    `file` is the judged file, `place` where the limit is written, `basis` how the value was found, `note` what else a
+    reader must know.
     """
 
     target: str

@@ -10,21 +10,23 @@ from pathlib import Path
 
 from ..facts import Report
 from ..gate import Finding, OnUndecided, exit_code
-from . import text
+from . import change, text
 
 
 def render(report: Report, findings: Sequence[Finding], on_undecided: OnUndecided = "fail") -> str:
-    """One command a line: an error for what ends the job, a warning for what is open besides, a notice of the end."""
-    lines = [_annotation(each, on_undecided) for each in findings if each.status != "ok"]
+    """One command a line: an error for what ends the job, a warning for what is open besides, notices of start →
+    result and of the end."""
+    title: dict[str, object] = {"title": f"edgepress {report.recipe}"}
+    began = change.line(report, findings)
+    lines = [_command("notice", began, title)] if began else []
+    lines += [_annotation(each, on_undecided) for each in findings if each.status != "ok"]
     lines += [
-        _command("warning", f"{stage.name}: {words}", {"title": f"edgepress {report.recipe}"})
-        for stage in report.stages
-        for words in stage.warnings
+        _command("warning", f"{stage.name}: {words}", title) for stage in report.stages for words in stage.warnings
     ]
     (first, *_) = text.summary(report, findings, on_undecided)
     if inputs := report.data.get("inputs"):
-        lines.append(_command("notice", f"inputs: {inputs}", {"title": f"edgepress {report.recipe}"}))
-    lines.append(_command("notice", first, {"title": f"edgepress {report.recipe}"}))
+        lines.append(_command("notice", f"inputs: {inputs}", title))
+    lines.append(_command("notice", first, title))
     return "".join(f"{line}\n" for line in lines)
 
 

@@ -7,15 +7,21 @@ from xml.etree import ElementTree
 
 from ..facts import Report
 from ..gate import Finding, OnUndecided, exit_code
-from . import text
+from . import change, text
 
 
 def render(report: Report, findings: Sequence[Finding], on_undecided: OnUndecided = "fail") -> str:
     """A budget that is exceeded is a failure, one that is open an error; what is let pass says so and passes."""
     suite = ElementTree.Element("testsuite", name=f"edgepress {report.recipe}", timestamp=report.date)
-    if inputs := report.data.get("inputs"):
-        properties = ElementTree.SubElement(suite, "properties")
-        ElementTree.SubElement(properties, "property", name="inputs", value=inputs)
+    (first, *_) = text.summary(report, findings, on_undecided)
+    properties = ElementTree.SubElement(suite, "properties")
+    for name, words in (
+        ("change", change.line(report, findings)),
+        ("inputs", report.data.get("inputs")),
+        ("summary", first),
+    ):
+        if words:
+            ElementTree.SubElement(properties, "property", name=name, value=words)
     kinds = [_case(suite, finding, on_undecided) for finding in findings]
     counts = {"tests": len(kinds), "failures": kinds.count("failure"), "errors": kinds.count("error"), "skipped": 0}
     suites = ElementTree.Element("testsuites")

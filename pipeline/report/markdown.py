@@ -6,13 +6,15 @@ from collections.abc import Sequence
 
 from ..facts import Report
 from ..gate import Finding, OnUndecided
-from . import text
+from . import change, text
 
 
 def render(report: Report, findings: Sequence[Finding], on_undecided: OnUndecided = "fail") -> str:
     """The verdict, a table of budgets, what to do next, and the table of stages folded away."""
     first, *following = text.summary(report, findings, on_undecided)
     blocks = [f"### edgepress `{report.recipe}`: {_escaped(first)}"]
+    if began := change.line(report, findings):
+        blocks.append(_escaped(began))
     if findings:
         blocks.append("\n".join([*_HEAD, *map(_row, findings)]))
     if following:
@@ -43,7 +45,7 @@ def _row(finding: Finding) -> str:
 def _stages(report: Report) -> str:
     header, *rows = text.stage_table(report)
     lines = ["| " + " | ".join(map(_escaped, row)) + " |" for row in (header, ["---"] * len(header), *rows)]
-    title = f"Stages: {text.shown_metric(report)} on validation and test; latency on this machine, 1 thread"
+    title = f"Stages: {report.metric} on validation and test; latency on this machine, 1 thread"
     if inputs := report.data.get("inputs"):
         lines += ["", f"Inputs: {_escaped(inputs)}."]
     if report.preprocessing:

@@ -9,6 +9,7 @@ from typing import Any
 
 from ..facts import Report
 from ..gate import Finding, OnUndecided, exit_code
+from . import change, text
 
 
 def render(report: Report, findings: Sequence[Finding], on_undecided: OnUndecided = "fail") -> str:
@@ -17,6 +18,7 @@ def render(report: Report, findings: Sequence[Finding], on_undecided: OnUndecide
         stage.model_dump(mode="json", exclude={"files": {"__all__": {"correct", "resampled"}}})
         for stage in report.stages
     ]
+    changed = change.change(report, findings)
     found = {
         "version": 1,
         "recipe": report.recipe,
@@ -25,6 +27,8 @@ def render(report: Report, findings: Sequence[Finding], on_undecided: OnUndecide
         "limited": report.limited,
         "inputs": report.data.get("inputs"),
         "exit": exit_code(findings, on_undecided),
+        "summary": text.summary(report, findings, on_undecided)[0],
+        "change": asdict(changed) if changed else None,
         "findings": [_finding(each) for each in findings],
         "stages": stages,
         "preprocessing": report.preprocessing.model_dump(mode="json") if report.preprocessing else None,

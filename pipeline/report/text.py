@@ -10,16 +10,19 @@ from pathlib import PurePath
 from statistics import median
 
 from ..bench import verdict
-from ..facts import Machine, ModelFile, Preprocessing, Report, Samples, StageFacts
+from ..facts import Machine, Preprocessing, Report, StageFacts
 from ..gate import Finding, OnUndecided, Unit, exit_code, host_file
 from ..machine import instructions
 from ..units import show_bytes, show_count, show_score, show_seconds
-from . import integers, judged
+from . import change, integers, judged
 
 WIDTH = 110
 ALIKE = 0.95
 """Where a processor answers less than this share as this machine does, that is what there is to look into."""
 _MARKS = {"ok": "ok", "FAIL": "FAIL", "undecided": "?", "no number": "—"}
+_ANSWERS: tuple[Unit, ...] = ("share", "points", "percent", "metric")
+"""Units of what is counted on test examples."""
+_NOT_MET = {"FAIL": "exceeded", "undecided": "undecided", "no number": "without a number"}
 _SHOW: dict[Unit, Callable[[float], str]] = {
     "bytes": show_bytes,
     "seconds": show_seconds,
@@ -27,6 +30,7 @@ _SHOW: dict[Unit, Callable[[float], str]] = {
     "share": "{:.1%}".format,
     "points": "{:.2f} points".format,
     "percent": "{:.1f}%".format,
+    "metric": "{:.3g}".format,
     "number": "{:.0f}".format,
 }
 _ADVICE = {
@@ -48,7 +52,7 @@ _ADVICE = {
 def render(report: Report, findings: Sequence[Finding], on_undecided: OnUndecided = "fail") -> str:
     """The whole text, ending in a newline."""
     blocks = [
-        _title(report),
+        _title(report, findings),
         _stages(report),
         [line for words in integers.decisions(report) for line in _wrapped("", words)],
         [line for words in judged.emulated(report) for line in _wrapped("", words)],
@@ -59,10 +63,11 @@ def render(report: Report, findings: Sequence[Finding], on_undecided: OnUndecide
     return "\n\n".join("\n".join(block) for block in blocks if block) + "\n"
 
 
-def _title(report: Report) -> list[str]:
+def _title(report: Report, findings: Sequence[Finding]) -> list[str]:
     machine = report.machine
     where = f"{machine.cpu}{_instructions(machine)}, {machine.cores} cores, {machine.system}"
-    lines = [f"{report.recipe}  {report.date}, on {where}"]
+    began = change.line(report, findings)
+    lines = [*([began] if began else []), f"{report.recipe}  {report.date}, on {where}"]
     if changes := report.data.get("set"):
         lines.append("set: " + "  ".join(changes))
     if report.limited is not None:
@@ -84,7 +89,7 @@ def _stages(report: Report) -> list[str]:
     widths = [max(len(line[column]) for line in table) for column in range(len(table[0]))]
     widths[0], widths[1] = min(widths[0], 15), min(widths[1], 19)
     kind = report.data.get("kind", "images")
-    lines = [f"{shown_metric(report)} on validation and test {kind}; latency on this machine, 1 thread"]
+    lines = [f"{report.metric} on validation and test {kind}; latency on this machine, 1 thread"]
     for line in table:
         left = [_cut(cell, width).ljust(width) for cell, width in zip(line[:2], widths, strict=False)]
         right = [cell.rjust(width) for cell, width in zip(line[2:-1], widths[2:], strict=False)]
@@ -112,15 +117,10 @@ def before_inference(found: Preprocessing) -> str:
     return f"{', '.join(parts)}; measured here: CPU time, 1 thread, median of {len(found.ready)}"
 
 
-def shown_metric(report: Report) -> str:
-    return next((name for stage in report.stages for file in stage.files for name in _first(file)), "accuracy")
-
-
 def stage_table(report: Report) -> list[list[str]]:
     """Cells: a header, then for each stage its numbers and, below, their changes against the stage it worked on."""
-    metric = shown_metric(report)
     table = [["stage", "", "parameters", "size", "MACs", "val", "test", "latency"]]
-    rows = {stage.name: _Row(report, stage, metric) for stage in report.stages}
+    rows = {stage.name: _Row(report, stage) for stage in report.stages}
     for stage in report.stages:
         row = rows[stage.name]
         table.append([stage.name, stage.use, *row.cells()])
@@ -133,13 +133,13 @@ def stage_table(report: Report) -> list[list[str]]:
 class _Row:
     """The numbers of one stage's file for this machine."""
 
-    def __init__(self, report: Report, stage: StageFacts, metric: str) -> None:
+    def __init__(self, report: Report, stage: StageFacts) -> None:
         file = host_file(stage, report.machine)
         scores = file.scores if file else {}
         self.name, self.error = stage.name, report.error
         self.sizes = (stage.parameters, file.bytes if file else None, stage.macs)
-        self.scores = tuple(scores.get(split, {}).get(metric) for split in ("validation", "test"))
-        samples = _of(report.samples, file)
+        self.scores = tuple(scores.get(split, {}).get(report.metric) for split in ("validation", "test"))
+        samples = change.timed(report.samples, file)
         self.logs = verdict.log_percentiles(samples, 50) if samples else []
 
     def cells(self) -> list[str]:
@@ -176,16 +176,6 @@ def _change(mine: float, theirs: float, *, error: bool) -> str:
     return f"{100 * (mine - theirs):+.1f}"
 
 
-def _of(samples: Sequence[Samples], file: ModelFile | None) -> Samples | None:
-    """The single-thread times of a file, beside the other stages: those stand last."""
-    found = (each for each in reversed(samples) if file and each.path == file.path and each.threads == 1 and each.cpu)
-    return next(found, None)
-
-
-def _first(file: ModelFile) -> list[str]:
-    return [name for scores in file.scores.values() for name in scores][:1]
-
-
 def _share(mine: float | None, theirs: float | None) -> str:
     if mine is None or not theirs:
         return ""
@@ -213,7 +203,7 @@ def _gate(findings: Sequence[Finding], report: Report) -> list[str]:
             text = "no number; a missing measurement never passes" if finding.value is None else ""
             body = f"{aligned[0]}  {text}" if text else "  ".join([*aligned, rest])
             lines.append(f"  {_MARKS[finding.status]:<5} {body}{_level(finding)}".rstrip())
-            lines += _below(finding)
+            lines += _below(finding, report)
     return lines
 
 
@@ -242,8 +232,9 @@ def _level(finding: Finding) -> str:
     return "  (advisory)" if finding.level == "advisory" else ""
 
 
-def _below(finding: Finding) -> list[str]:
-    told = [finding.basis] if finding.label == "emulated" else []
+def _below(finding: Finding, report: Report) -> list[str]:
+    grouped = report.groups and finding.unit in _ANSWERS
+    told = [finding.basis] if finding.basis and (grouped or finding.label == "emulated") else []
     told += [finding.note] if finding.note else []
     lines = _wrapped(" " * 8, "; ".join(told)) if told else []
     if finding.status != "ok" and finding.place is not None:
@@ -274,17 +265,25 @@ def _verdict(report: Report, findings: Sequence[Finding], on_undecided: OnUndeci
     required = [finding for finding in findings if finding.level == "required"]
     failed = [finding for finding in required if finding.status == "FAIL"]
     open_ = [finding for finding in required if finding.status in ("undecided", "no number")]
-    total, code = len(required), exit_code(findings, on_undecided)
-    if not code and open_:
-        return [f"{total - len(open_)} of {total} budgets met, {len(open_)} not decided and let pass.  exit 0"]
+    code = exit_code(findings, on_undecided)
+    lines = [f"{counted(findings)}{' and let pass' if open_ and not code else ''}.  exit {code}"]
     if not code:
-        return [f"{total} of {total} budgets met.  exit 0"]
-    lines = [f"{len(failed)} of {total} budgets exceeded, {len(open_)} not decided.  exit {code}"]
+        return lines
     for advice in dict.fromkeys(
         [*(_if_failed(report, finding) for finding in failed), *(_if_open(report, finding) for finding in open_)]
     ):
         lines += _wrapped("Next: ", advice)
     return lines
+
+
+def counted(findings: Sequence[Finding]) -> str:
+    """`9 of 9 required budgets met; 3 advisory without a number`: every budget that is not met is in it."""
+    required = [each.status for each in findings if each.level == "required"]
+    advisory = [each.status for each in findings if each.level == "advisory"]
+    met = f"{required.count('ok')} of {len(required)} required budgets met" if required else "no required budget"
+    parts = [met, *(f"{required.count(status)} {word}" for status, word in _NOT_MET.items() if status in required)]
+    besides = [f"{advisory.count(status)} advisory {word}" for status, word in _NOT_MET.items() if status in advisory]
+    return "; ".join(filter(None, [", ".join(parts), ", ".join(besides)]))
 
 
 def _if_failed(report: Report, finding: Finding) -> str:
@@ -307,7 +306,8 @@ def _if_open(report: Report, finding: Finding) -> str:
         return f"latency: stop other work on this machine, then `edgepress run {report.source}` again"
     if check == "latency":
         return f"{finding.target} latency: too close to the budget for an estimate; measure on the device"
-    return f"{check}: too few test images to tell; use more, or move the limit"
+    few = "groups of test images" if report.groups else "test images"
+    return f"{check}: too few {few} to tell; use more, or move the limit"
 
 
 def _budget(finding: Finding) -> str:

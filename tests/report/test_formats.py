@@ -21,6 +21,8 @@ WARNED = [*STAGES[:-1], STAGES[-1].model_copy(update={"warnings": ["100% slower,
 REPORT = report(WARNED, MEASURED)
 
 GITHUB = """\
+::notice title=edgepress mobilenet::start teacher 89.4 MB, 8.71 ms, accuracy 91.6%25 → result q.onnx 0.81 MB (0.009x), \
+0.310 ms (0.04x), 89.9%25 (−1.7 points)
 ::error file=targets/host.yaml,line=7,col=12,title=host latency::FAIL: measured 0.775x of 0.600x \
 [0.772–0.778]  +0.175x; onnxruntime, 1 thread, 8 × 100 rounds, CPU time; of timm/mobilenetv2_050@28
 ::warning title=host memory::no number: no number
@@ -28,11 +30,15 @@ GITHUB = """\
 [−0.60 to 2.10]; 2000 test images; against teacher
 ::error title=jetson latency p90::no number: no number; no published latency
 ::warning title=edgepress mobilenet::a-very-long-name-of-a-stage: 100%25 slower,%0Aor: not?
-::notice title=edgepress mobilenet::1 of 6 budgets exceeded, 2 not decided.  exit 1
+::notice title=edgepress mobilenet::3 of 6 required budgets met, 1 exceeded, 1 undecided, 1 without a number; \
+1 advisory without a number.  exit 1
 """
 
 MARKDOWN = """\
-### edgepress `mobilenet`: 1 of 6 budgets exceeded, 2 not decided.  exit 1
+### edgepress `mobilenet`: 3 of 6 required budgets met, 1 exceeded, 1 undecided, 1 without a number; \
+1 advisory without a number.  exit 1
+
+start teacher 89.4 MB, 8.71 ms, accuracy 91.6% → result q.onnx 0.81 MB (0.009x), 0.310 ms (0.04x), 89.9% (−1.7 points)
 
 | | target | budget | value | limit | interval | how |
 |---|---|---|---|---|---|---|
@@ -66,6 +72,12 @@ JUNIT = """\
 <?xml version="1.0" encoding="UTF-8"?>
 <testsuites tests="7" failures="1" errors="2" skipped="0">
  <testsuite name="edgepress mobilenet" timestamp="2026-01-02" tests="7" failures="1" errors="2" skipped="0">
+  <properties>
+   <property name="change" value="start teacher 89.4 MB, 8.71 ms, accuracy 91.6% → result q.onnx 0.81 MB (0.009x), \
+0.310 ms (0.04x), 89.9% (−1.7 points)" />
+   <property name="summary" value="3 of 6 required budgets met, 1 exceeded, 1 undecided, 1 without a number; \
+1 advisory without a number.  exit 1" />
+  </properties>
   <testcase classname="host" name="size">
    <system-out>ok
 measured: 0.61 MB of 2.00 MB</system-out>
@@ -118,8 +130,8 @@ def test_junit() -> None:
     said = junit.render(REPORT, FINDINGS)
     assert said.startswith(JUNIT)
     suite = ElementTree.fromstring(said.encode())[0]
-    assert [case.get("classname") for case in suite] == [each.target for each in FINDINGS]
-    assert [next(iter(case)).tag for case in suite] == [
+    assert [case.get("classname") for case in suite.findall("testcase")] == [each.target for each in FINDINGS]
+    assert [next(iter(case)).tag for case in suite.findall("testcase")] == [
         "system-out",
         "failure",
         "system-out",
@@ -175,7 +187,7 @@ def test_from_the_command_line(finished: tuple[Run, Any], tmp_path: Path, monkey
     ]
     said = place.check(*formats)
     assert said.code == 0, said
-    assert "budgets met.  exit 0\n::" in said.out
+    assert "required budgets met.  exit 0\n::" in said.out
     assert ElementTree.parse(tmp_path / "out" / "x.xml").getroot().get("failures") == "0"
     assert (tmp_path / "summary.md").read_text().startswith("before\n### edgepress `whole`")
     assert json.loads((tmp_path / "r.json").read_text())["exit"] == 0

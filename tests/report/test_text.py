@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from pipeline.errors import Place
 from pipeline.facts import Machine, ModelFile, Report, Samples, StageFacts
 from pipeline.gate import Finding
-from pipeline.report import text
+from pipeline.report import change, github, junit, markdown, record, text
 
 VNNI = Machine(cpu="AMD EPYC", architecture="x86_64", cores=2, features=["avx512_vnni"], system="Linux 6.1")
 
@@ -91,7 +92,7 @@ MEASURED = [
 ]
 HOST = "onnxruntime, 1 thread, 8 × 100 rounds, CPU time"
 FINDINGS = [
-    Finding("host", "size", "required", "ok", 2e6, "bytes", 612_345, label="measured", file="cache/q.onnx"),
+    Finding("host", "size", "required", "ok", 2e6, "bytes", 612_345, label="measured", file="q.onnx"),
     Finding(
         "host",
         "latency",
@@ -105,9 +106,9 @@ FINDINGS = [
         HOST,
         Place(Path("targets/host.yaml"), 7, 12),
         "of timm/mobilenetv2_050@28",
-        "cache/q.onnx",
+        "q.onnx",
     ),
-    Finding("host", "memory", "advisory", "no number", 2e8, "bytes", file="cache/q.onnx"),
+    Finding("host", "memory", "advisory", "no number", 2e8, "bytes", file="q.onnx"),
     Finding(
         "host",
         "accuracy_drop",
@@ -121,7 +122,7 @@ FINDINGS = [
         "2000 test images",
         Place(Path("targets/host.yaml"), 9, 18),
         "against teacher",
-        "cache/q.onnx",
+        "q.onnx",
     ),
     Finding(
         "raspberry-pi-4",
@@ -134,13 +135,15 @@ FINDINGS = [
         (0.0098, 0.017),
         "estimated",
         "x1.6 interval, 4 references (xnnpack int8, 4 threads there, 1 here; google/XNNPACK README.md 75db3c09)",
-        file="cache/m.tflite",
+        file="m.tflite",
     ),
     Finding("raspberry-pi-4", "accuracy", "required", "ok", 0.88, "share", 0.899, (0.885, 0.912), "measured"),
     Finding("jetson", "latency p90", "required", "no number", 0.04, "seconds", note="no published latency"),
 ]
 
 FULL = """\
+start teacher 89.4 MB, 8.71 ms, accuracy 91.6% → result q.onnx 0.81 MB (0.009x), 0.310 ms (0.04x), 89.9% (−1.7
+points)
 mobilenet  2026-01-02, on AMD EPYC (avx512_vnni), 2 cores, Linux 6.1
 
 accuracy on validation and test images; latency on this machine, 1 thread
@@ -176,7 +179,7 @@ jetson    no file
   —     latency p90  no number; a missing measurement never passes
         no published latency
 
-1 of 6 budgets exceeded, 2 not decided.  exit 1
+3 of 6 required budgets met, 1 exceeded, 1 undecided, 1 without a number; 1 advisory without a number.  exit 1
 Next: latency: a smaller student or a higher prune ratio; see which stage took the time in the table
 Next: accuracy_drop: too few test images to tell; use more, or move the limit
 Next: jetson latency: no published latency; an advisory budget may stay open
@@ -200,7 +203,7 @@ def test_all_met() -> None:
         "mobilenet  2026-01-02, on AMD EPYC (avx512_vnni), 2 cores, Linux 6.1\n\n"
         "host    q.onnx\n"
         "  ok    size  0.61 MB  of 2.00 MB  31%\n\n"
-        "1 of 1 budgets met.  exit 0\n"
+        "1 of 1 required budgets met.  exit 0\n"
     )
 
 
@@ -230,7 +233,8 @@ def test_nothing_to_meet_and_a_smoke_run() -> None:
 def test_an_open_budget_names_the_next_act(finding: Finding, advice: str) -> None:
     found = text.render(report([], []), [finding])
     assert advice in found
-    assert "0 of 1 budgets exceeded, 1 not decided.  exit 4" in found
+    word = "undecided" if finding.status == "undecided" else "without a number"
+    assert f"0 of 1 required budgets met, 1 {word}.  exit 4" in found
 
 
 def test_no_line_is_wider_than_the_page() -> None:
@@ -241,3 +245,103 @@ def test_no_line_is_wider_than_the_page() -> None:
     )
     rendered = text.render(report(wide, [samples("t.onnx", [999.9, 998.4, 999.1])]), [finding])
     assert max(map(len, rendered.splitlines())) <= 110
+
+
+def test_the_metric_shown_is_the_recipes_whatever_sorts_before_it() -> None:
+    """The cache sorts its JSON: from the second run on, `nll` stood before every metric that sorts after it."""
+    for metric in ("worst-recall", "./my.py:score", "accuracy"):
+        scores = {"nll": 0.4321, metric: 0.9}
+        found = file("t.onnx", "float32", 1000, 0.9).model_copy(update={"scores": dict.fromkeys(SPLITS, scores)})
+        said = text.render(report([stage("a", "train", [], 1, 1, found)], [], metric=metric), [])
+        assert f"{metric} on validation and test" in said
+        assert "90.0%  90.0%" in said
+        assert "43.2%" not in said
+
+
+SPLITS = ("validation", "test")
+
+
+def started(*stages: StageFacts, findings: list[Finding] = FINDINGS[:1], measured: Any = MEASURED, **more: Any) -> str:
+    """The first line of a report, unwrapped."""
+    return change.line(report(list(stages), measured, **more), findings)
+
+
+def test_the_first_line_goes_from_start_to_result() -> None:
+    assert started(*STAGES[:3]) == (
+        "start teacher 89.4 MB, 8.71 ms, accuracy 91.6% → result q.onnx 0.81 MB (0.009x), 0.310 ms (0.04x), "
+        "89.9% (−1.7 points)"
+    )
+    assert text.render(report(STAGES, MEASURED), FINDINGS).startswith("start teacher 89.4 MB")
+
+
+def test_times_of_two_runtimes_have_no_ratio() -> None:
+    lite = [Finding("phone", "size", "required", "ok", 2e6, "bytes", 790_000, label="measured", file="m.tflite")]
+    said = started(*STAGES, findings=lite)
+    assert "8.71 ms in onnxruntime" in said
+    assert "m.tflite 0.79 MB (0.009x), 0.200 ms in litert, 89.9%" in said
+
+
+def test_the_result_is_the_file_of_the_host_where_it_is_not_the_first_target() -> None:
+    pi = Finding("pi", "size", "required", "ok", 2e6, "bytes", 812_000, label="measured", file="s8.onnx")
+    here = Finding("desk", "latency p50", "required", "ok", 1.0, "seconds", 0.1, label="measured", file="q.onnx")
+    assert "result q.onnx" in started(*STAGES, findings=[pi, here])
+    assert "result s8.onnx 0.81 MB (0.009x), not timed here, 89.0%" in started(*STAGES, findings=[pi])
+
+
+def test_the_first_line_without_what_it_would_compare() -> None:
+    assert started() == ""
+    one = stage("q", "quantize.static", [], 1, 1, file("q.onnx", "x86", 1000, 0.9))
+    assert started(one, reference="q") == "start = result q 1.0 kB, 0.310 ms in onnxruntime, accuracy 90.0%"
+    lost = started(one, reference=None, measured=[])
+    assert lost == "result q.onnx 1.0 kB, not timed here, accuracy 90.0%; no starting model to compare it with"
+
+
+def test_an_error_moves_by_percent_and_from_none_by_itself() -> None:
+    def scored(path: str, value: float) -> ModelFile:
+        return file(path, "float32", 1000, 0).model_copy(update={"scores": {"test": {"mae": value}}})
+
+    for start, words in ((0.4, "0.5 (+25%)"), (0.0, "0.5 (+0.5)"), (0.625, "0.5 (−20%)")):
+        stages = [
+            stage("teacher", "train", [], 1, 1, scored("t.onnx", start)),
+            stage("int8", "quantize.static", [], 1, 1, scored("q.onnx", 0.5)),
+        ]
+        assert started(*stages, metric="mae").endswith(words)
+
+
+@pytest.mark.parametrize(
+    ("statuses", "words"),
+    [
+        (
+            {"ok required": 9, "no number advisory": 3},
+            "9 of 9 required budgets met; 3 advisory without a number.  exit 0",
+        ),
+        ({"ok required": 2, "ok advisory": 1}, "2 of 2 required budgets met.  exit 0"),
+        (
+            {"ok required": 1, "FAIL advisory": 2, "undecided advisory": 1},
+            "1 of 1 required budgets met; 2 advisory exceeded, 1 advisory undecided.  exit 0",
+        ),
+        ({"FAIL required": 1, "ok required": 1}, "1 of 2 required budgets met, 1 exceeded.  exit 1"),
+        ({"undecided required": 1}, "0 of 1 required budgets met, 1 undecided.  exit 4"),
+        ({"no number required": 1}, "0 of 1 required budgets met, 1 without a number.  exit 4"),
+        ({"no number advisory": 1}, "no required budget; 1 advisory without a number.  exit 0"),
+    ],
+)
+def test_the_last_line_counts_every_budget_that_is_not_met(statuses: dict[str, int], words: str) -> None:
+    findings = []
+    for each, count in statuses.items():
+        status, level = each.rsplit(" ", 1)
+        findings += [Finding("t", "size", level, status, 1.0, "bytes")] * count  # type: ignore[arg-type]
+    facts = report([], [])
+    assert text.summary(facts, findings, "fail")[0] == words
+    assert text.render(facts, findings).splitlines()[-1 - words.count("  exit 1") - words.count("  exit 4")] == words
+    said = json.loads(record.render(facts, findings))
+    assert said["summary"] == words
+    assert f'name="summary" value="{words}"' in junit.render(facts, findings)
+    assert words in markdown.render(facts, findings)
+    assert words in github.render(facts, findings)
+
+
+def test_what_is_let_pass_is_said() -> None:
+    open_ = Finding("t", "latency", "required", "undecided", 1.0, "seconds", 1.0, label="measured")
+    said = text.summary(report([], []), [open_], "warn")
+    assert said == ["0 of 1 required budgets met, 1 undecided and let pass.  exit 0"]
