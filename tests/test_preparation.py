@@ -213,5 +213,5 @@ def test_every_report_says_how_inputs_are_made_and_names_a_model_near_chance(tmp
         assert "x/255, then (− 0.5)/0.5, from the recipe" in file.read_text(), name
     text = files["text"].read_text()
     assert "warning: float: is near chance level:" in text
-    assert "`float` is near chance level (see its warning).  1 of 5 budgets exceeded" in text
+    assert "`float` is near chance level (see its warning).  4 of 5 required budgets met, 1 exceeded" in text
     assert "near chance level (see its warning)" in files["markdown"].read_text().splitlines()[0]
