@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -32,21 +32,25 @@ def restored(
     least: float,
     say: Say,
     preset: Preset = PRESETS["xnnpack"],
+    integers: Preset = PRESETS["xnnpack"],
 ) -> tuple[Plan, list[dict[str, Any]]]:
     """The plan with as few operators in float as let `worth` of its answers reach `least`; what was restored.
 
-    Operators are ranked by how much nearer the answers come to the float ones when each alone is float. All of the
-    ranking is used up where that is not enough; then nothing more can be done here. Each row has `operator`, `node`,
-    `decibels` that restoring it alone wins, and `bytes` and `seconds` that it adds after those before it, in
-    `preset`; seconds are of the first few, measured here.
+    Operators are ranked by how much nearer the answers come to the float ones when each alone is float. Where all of
+    the ranking is not enough, so are all others; then nothing more can be done here. Each row has `operator`, `node`,
+    `decibels` that restoring it alone wins (None of those others), and `bytes` and `seconds` that it adds after those
+    before it, in `preset`; seconds are of the first few, measured here. Answers are those of `integers`.
     """
 
     def reached(plan: Plan) -> float:
-        return worth(asked(written(plan, PRESETS["xnnpack"]), evidence.held))
+        return worth(asked(written(plan, integers), evidence.held))
 
     if reached(plan) >= least:
         return plan, []
-    ranking = _ranked(plan, evidence, say)
+    ranking: list[tuple[float | None, str]] = [*_ranked(plan, evidence, integers, say)]
+    if reached(_with(plan, ranking)) < least:
+        known = plan.floats | {name for _, name in ranking}
+        ranking += [(None, node.name) for node in plan.graph.graph.node if node.name not in known]
     low, high = 0, len(ranking)  # the fewest that are enough lie in (low, high]
     while high - low > 1:
         middle = (low + high) // 2
@@ -62,7 +66,7 @@ def restored(
         {
             "node": name,
             "operator": types[name],
-            "decibels": round(won, 2),
+            "decibels": None if won is None else round(won, 2),
             "bytes": models[k + 1].ByteSize() - models[k].ByteSize(),
             "seconds": seconds[k + 1] - seconds[k] if k < _TIMED else None,
         }
@@ -80,12 +84,12 @@ def _seconds(models: list[onnx.ModelProto]) -> list[float]:
     return [verdict.spread(verdict.log_percentiles(each, 50))[0] for each in found]
 
 
-def _ranked(plan: Plan, evidence: Evidence, say: Say) -> list[tuple[float, str]]:
+def _ranked(plan: Plan, evidence: Evidence, integers: Preset, say: Say) -> list[tuple[float, str]]:
     columns: Columns = tuple(column[:_RANKED_ON] for column in evidence.held)
     expected = evidence.expected[:_RANKED_ON]
 
     def clean(plan: Plan) -> float:
-        return decibels(expected, asked(written(plan, PRESETS["xnnpack"]), columns))
+        return decibels(expected, asked(written(plan, integers), columns))
 
     before = clean(plan)
     nodes = [node.name for node in plan.graph.graph.node if node.op_type in _COMPUTING and node.name not in plan.floats]
@@ -96,5 +100,5 @@ def _ranked(plan: Plan, evidence: Evidence, say: Say) -> list[tuple[float, str]]
     return sorted(found, key=lambda row: (-row[0], row[1]))
 
 
-def _with(plan: Plan, rows: list[tuple[float, str]]) -> Plan:
+def _with(plan: Plan, rows: Sequence[tuple[float | None, str]]) -> Plan:
     return replace(plan, floats=plan.floats | {name for _, name in rows})
