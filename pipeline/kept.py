@@ -58,11 +58,9 @@ def shown(each: Row) -> str:
         return show_score(value, error=not each["higher"])
 
     values = ", ".join(f"{name} {number(value)}" for name, value in {"float": each["float"], **each["found"]}.items())
-    return f"{each['by']} on held-out examples: {values}; {number(each['least'])} is the {_end(each)}"
-
-
-def _end(each: Row) -> str:
-    return "least" if each["higher"] else "most"
+    end = "least" if each["higher"] else "most"
+    asking = " that the recipe's `keep` asks for" if each["of"] == "recipe" else ""
+    return f"{each['by']} on held-out examples: {values}; {number(each['least'])} is the {end}{asking}"
 
 
 def _costs(each: Row, notes: Mapping[str, Any]) -> str:
@@ -71,4 +69,4 @@ def _costs(each: Row, notes: Mapping[str, Any]) -> str:
     if not worst:
         return ""
     named = ", ".join(f"{found['node']} ({found['operator']}, {found['decibels']:.1f} dB)" for found in worst[:_NAMED])
-    return f". As integers these cost most: {named}; they compute in float now, with int8 weights, which is not enough"
+    return f". As integers these cost most: {named}; they compute in float now, which is not enough"

@@ -35,6 +35,7 @@ class Plan:
         ranges: of every activation, by tensor name; one that is not finite has no integers.
         per_channel: whether a weight has a scale for each output channel, or one.
         floats: names of nodes that compute in float; their weights are stored as int8 and unpacked when loading.
+        exact: those of them whose weights stay float32.
         integers: weight name → int8 of its shape, where they are other than the nearest ones.
     """
 
@@ -42,6 +43,7 @@ class Plan:
     ranges: Mapping[str, Range]
     per_channel: bool = True
     floats: frozenset[str] = frozenset()
+    exact: frozenset[str] = frozenset()
     integers: Mapping[str, NDArray[np.int8]] = field(default_factory=dict)
 
 
@@ -131,7 +133,7 @@ def _written(plan: Plan, preset: Preset) -> onnx.ModelProto:
         made: onnx.ModelProto = quantizer.model.model
     if not preset.reduced:
         _round_otherwise(made, plan.integers)
-    made = weights_only(made, plan.floats)
+    made = weights_only(made, plan.floats - plan.exact)
     if preset.wide:
         return joined(made)
     if not preset.foreign:

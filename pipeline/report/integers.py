@@ -50,7 +50,7 @@ def _ladder(steps: list[dict[str, Any]]) -> str:
 
 def _restored(rows: list[dict[str, Any]], lead: str) -> str:
     told = [
-        f"{each['node']} ({each['operator']}, {_won(each['decibels'])}{_signed(each['bytes'])}"
+        f"{each['node']} ({each['operator']}, {_won(each)}{_signed(each['bytes'])}"
         + (f", {_time(each['seconds'])}" if each.get("seconds") is not None else "")
         + ")"
         for each in rows[:_NAMED]
@@ -59,8 +59,9 @@ def _restored(rows: list[dict[str, Any]], lead: str) -> str:
     return f"{lead}: {', '.join(told)}{more}"
 
 
-def _won(decibels: float | None) -> str:
-    return "" if decibels is None else f"{decibels:+.1f} dB, "
+def _won(row: dict[str, Any]) -> str:
+    weights = "float weights, " if "weights" in row else ""
+    return weights if row["decibels"] is None else f"{row['decibels']:+.1f} dB, {weights}"
 
 
 def _speed(speed: dict[str, Any]) -> str:

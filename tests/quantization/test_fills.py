@@ -81,12 +81,12 @@ def test_a_mask_that_no_example_shows_is_one_all_the_same() -> None:
     random = np.random.default_rng(0)
     plan = Plan(prepared(model), {})
     x = random.normal(size=(128, 8, 8)).astype(np.float32)
-    lowest = x.mean(2, keepdims=True)
-    whole = x + np.maximum(-0.45 - lowest, 0)
-    plan = ranged(plan, calibration.ranges(plan.graph, (whole,), methods=("minmax",))["minmax"])
-    assert (lowest < -0.5).mean() > 0.05, "steps that are masked"
-    found = asked(written(plan, PRESETS["xnnpack"]), (x,))
-    assert decibels(asked(model, (x,)), found) > NEAR
+    whole = x + np.maximum(-0.45 - x.mean(2, keepdims=True), 0)
+    found = calibration.ranges(plan.graph, (whole,), methods=("minmax",))["minmax"]
+    assert np.isfinite(found["m"]).all()
+    plan = ranged(plan, found)
+    kinds = {node.name: node.op_type for node in plan.graph.graph.node}
+    assert {"Mul", "Add", "Softmax"} <= {kinds[name] for name in plan.floats}
 
 
 @pytest.mark.parametrize("never", NEVER, ids=str)
