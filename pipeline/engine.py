@@ -246,6 +246,7 @@ class Engine:
             code=self.code,
             host=host_preset(self.machine),
             floor=self._floor(entries),
+            before=source.entry.facts["files"][0]["scores"]["validation"].get(self.metric.name) if source else None,
             marks=self.scored["validation"].y if self.metric.name == "agreement" and self.scored.labelled else None,
         )
         made: Made = step.stage.run(inputs, context)

@@ -78,6 +78,7 @@ class Context:
         presets: the integer presets that the recipe's targets need, the host's first.
         host: the preset of this machine, for which its own times count.
         floor: the metric on validation that the recipe's `keep` asks for, in points, an error times 100; or None.
+        before: the metric on validation of what the stage works on, where that is a file.
         marks: the answers to the validation examples that the metric `agreement` is with, once there are any.
         say: takes (steps done, steps in all, a few words) as often as a stage likes.
         derive: `derive(key, make)` is the folder of a cached by-product, such as a teacher's logits.
@@ -97,6 +98,7 @@ class Context:
     host: PresetName | None = None
     floor: float | None = None
     marks: np.ndarray | None = None
+    before: float | None = None
 
 
 class Stage(BaseModel, ABC):

@@ -25,7 +25,7 @@ from .floats import unsuited
 from .guard import Guard, guard
 from .plan import Plan, prepared, quiet, written
 from .unsigned import WEIGHTED, unsigned
-from .whole import whole
+from .whole import whole as of_integers
 
 if TYPE_CHECKING:
     from ..data import Dataset
@@ -105,12 +105,14 @@ def quantize_static(
     options: Options,
     floor: float | None = None,
     marks: np.ndarray | None = None,
+    whole: float | None = None,
     say: Say = lambda done, total, words: None,
 ) -> tuple[dict[str, str], dict[str, Any]]:
     """Quantize `source` by its answers to validation examples; preset → file name in `folder`, and what was decided.
 
     `xnnpack` is always written, since TFLite is made from it; the order is that of `presets`. `floor` is the metric
-    on validation that the recipe wants and `marks` what `agreement` is with there; see `guard`.
+    on validation that the recipe wants, `marks` what `agreement` is with there, and `whole` what the float model has of
+    the metric there; see `guard`.
     Raises: UserError as `begun`.
     """
     start = begun(source, data, options, say)
@@ -124,7 +126,7 @@ def quantize_static(
     if options.keep is not None:
         y = data["validation"].y[start.held]
         marks = None if marks is None else marks[start.held]
-        kept = guard(told(evidence.expected), y, data, metric, options.keep, floor, marks)
+        kept = guard(told(evidence.expected), y, data, metric, options.keep, floor, marks, whole)
 
     def restored(plan: Plan, integers: Preset) -> tuple[Plan, list[dict[str, Any]]]:
         if kept is None:
@@ -153,7 +155,7 @@ def quantize_static(
         metadata.embed(made, contract)
         files[preset] = f"model.{preset}.onnx"
         onnx.checker.check_model(made)
-        (folder / files[preset]).write_bytes((whole(made) if PRESETS[preset].whole else made).SerializeToString())
+        (folder / files[preset]).write_bytes((of_integers(made) if PRESETS[preset].whole else made).SerializeToString())
     if kept is not None:
         notes["keep"] = kept.notes(answers)
     return files, notes

@@ -72,15 +72,19 @@ def guard(
     keep: float,
     floor: float | None,
     marks: np.ndarray | None = None,
+    whole: float | None = None,
 ) -> Guard:
     """What is asked of answers to the examples that `expected` is the float model's answers to.
 
     With labels `y` the metric may fall by `keep` points, or an error grow by `keep` percent. Without, and for
     `agreement`, which has none, `keep` is points of `likeness`. `floor` is the metric that the recipe wants, as far as
-    the float model has it; in points, an error times 100. `marks` are the answers that `agreement` is with, by default
+    the float model has it; in points, an error times 100: of that, what is more than the float model's error `whole` on
+    all of validation, as a share. `marks` are the answers that `agreement` is with, by default
     the float model's. Answers are as `metadata.told` has them.
     """
     if data.labelled and metric.name != "agreement":
+        if floor is not None and not metric.higher and whole:
+            floor *= metric(expected, y) / whole  # these examples may be harder than all of them
         return Guard(tuple(_by_metric(expected, y, metric, keep, floor)))
     alike = Criterion(LIKENESS, "stage", lambda answers: likeness(expected, answers), 1.0, 1 - keep / 100)
     if floor is None:

@@ -76,6 +76,7 @@ class QuantizeStatic(Calibrated):
             options=options,
             floor=context.floor,
             marks=context.marks,
+            whole=context.before,
             say=context.say,
         )
         return Made("onnx", presets=presets, notes=notes)
