@@ -18,11 +18,11 @@ from ..calibration import OPEN
 from ..calibration.histograms import LARGE
 from .plan import Plan, Range, touching
 
-_CONSTANT = {"Where": LARGE, "Add": 1e8, "Sub": 1e8, "Concat": 1e8, "Pad": 1e8}
+_CONSTANT = {"Where": LARGE, "Add": 1e8, "Sub": 1e8, "Mul": 1e8, "Concat": 1e8, "Pad": 1e8}
 """Operators that bring constants among useful values, and the magnitude from which such a constant is a fill whatever
 the examples show: one without a masked place does not show it."""
 _PASSING = (
-    *_CONSTANT, "Mul", "Div", "Neg", "Identity", "Cast", "Reshape", "Transpose", "Squeeze", "Unsqueeze", "Flatten",
+    *_CONSTANT, "Div", "Neg", "Identity", "Cast", "Reshape", "Transpose", "Squeeze", "Unsqueeze", "Flatten",
     "Slice", "Split", "Gather", "Expand", "Tile", "Resize",
 )  # fmt: skip
 """What gives on the fills that it reads."""
