@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from .scores import Metric
 
 Row = Mapping[str, Any]
+NO_FLOATS = "integer-only"
+"""The preset in which no operator goes back to float."""
 _NAMED = 3
 """Operators that are named as what costs most."""
 _NEAR_ZERO = 0.01
@@ -37,8 +39,10 @@ def grown(metric: Metric, error: float, percent: float, y: np.ndarray) -> float:
 
 
 def row(by: str, of: str, own: float, least: float, found: Mapping[str, float], *, higher: bool) -> dict[str, Any]:
+    """Of scores on all of validation, where nothing was held out for it."""
     missed = [name for name, value in found.items() if not (value >= least if higher else value <= least)]
-    return {"by": by, "of": of, "higher": higher, "float": own, "least": least, "found": dict(found), "missed": missed}
+    told = {"by": by, "of": of, "higher": higher, "float": own, "least": least, "found": dict(found), "missed": missed}
+    return told | {"on": "validation"}
 
 
 def unmet(rows: Sequence[Row], notes: Mapping[str, Any]) -> list[str]:
@@ -60,7 +64,8 @@ def shown(each: Row) -> str:
     values = ", ".join(f"{name} {number(value)}" for name, value in {"float": each["float"], **each["found"]}.items())
     end = "least" if each["higher"] else "most"
     asking = " that the recipe's `keep` asks for" if each["of"] == "recipe" else ""
-    return f"{each['by']} on held-out examples: {values}; {number(each['least'])} is the {end}{asking}"
+    on = each.get("on", "held-out examples")
+    return f"{each['by']} on {on}: {values}; {number(each['least'])} is the {end}{asking}"
 
 
 def _costs(each: Row, notes: Mapping[str, Any]) -> str:
@@ -69,4 +74,5 @@ def _costs(each: Row, notes: Mapping[str, Any]) -> str:
     if not worst:
         return ""
     named = ", ".join(f"{found['node']} ({found['operator']}, {found['decibels']:.1f} dB)" for found in worst[:_NAMED])
-    return f". As integers these cost most: {named}; they compute in float now, which is not enough"
+    now = "no operator goes back there" if each["missed"] == [NO_FLOATS] else "they compute in float now: not enough"
+    return f". As integers these cost most: {named}; {now}"

@@ -32,10 +32,19 @@ def stages(found: dict[str, float], *, asked: bool, of: str = "stage", higher: b
 def test_it_is_said_in_those_words() -> None:
     row = kept.row("accuracy", "stage", 0.933, 0.923, {"x86": 0.067, "xnnpack": 0.93}, higher=True)
     (said,) = kept.unmet([row], {"restored": ROWS})
-    assert said.startswith("`keep` is not reached by x86: accuracy on held-out examples: float 93.3%, x86 6.7%")
+    (held,) = kept.unmet([{name: each for name, each in row.items() if name != "on"}], {})
+    assert held.startswith("`keep` is not reached by x86: accuracy on held-out examples: float 93.3%, x86 6.7%")
+    assert said.startswith("`keep` is not reached by x86: accuracy on validation: float 93.3%, x86 6.7%")
     assert "92.3% is the least" in said
     assert "c7 (Conv, 12.3 dB), c2 (Conv, 0.4 dB)" in said
     assert kept.unmet([kept.row("accuracy", "stage", 0.933, 0.923, {"x86": 0.923}, higher=True)], {}) == []
+
+
+def test_integers_alone_do_not_go_back() -> None:
+    row = kept.row("accuracy", "stage", 0.933, 0.923, {"integer-only": 0.067, "xnnpack": 0.93}, higher=True)
+    (said,) = kept.unmet([row], {"restored": ROWS})
+    assert "no operator goes back there" in said
+    assert "compute in float" not in said
 
 
 def test_a_number_that_is_none_is_not_reached() -> None:

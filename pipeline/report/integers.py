@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ..facts import Report
-from ..kept import shown
+from ..kept import NO_FLOATS, shown
 from ..units import show_bytes, show_seconds
 
 _NAMED = 4
@@ -23,7 +23,7 @@ def _words(notes: dict[str, Any]) -> Iterator[str]:
         yield _ladder(steps)
     for each in notes.get("keep", ()):
         yield shown(each)
-    enough = not any(each["missed"] for each in notes.get("keep", ()))
+    enough = not any({*each["missed"]} - {NO_FLOATS} for each in notes.get("keep", ()))
     if restored := notes.get("restored"):
         yield _restored(restored, "in float, to keep the accuracy" if enough else "in float, which is not enough")
     for preset, rows in notes.get("restored_more", {}).items():
