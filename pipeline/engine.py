@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from . import data, machine, paths, target, together
+from . import data, kept, machine, paths, target, together
 from .cache import Cache, Entry, key_of
 from .chain import Step
 from .errors import Place, Problem, UserError
@@ -231,8 +231,10 @@ class Engine:
             notes=entry.facts["notes"],
             warnings=[],
         )
+        if "keep" in step.stage.model_fields_set and "keep" in facts.notes:  # written in the recipe, so it is judged
+            facts = facts.model_copy(update={"notes": {**facts.notes, "keep_asked": True}})
         doubt, reasons = self._doubts(step, facts)
-        found = {"warnings": [*self._warnings(step, facts), *reasons], "doubt": doubt}
+        found = {"warnings": [*self._warnings(step, facts, entries), *reasons], "doubt": doubt}
         return Result(entry, artifact, facts.model_copy(update=found))
 
     def _make(self, step: Step, folder: Path, scratch: Path, say: Callable[[int, int, str], None]) -> dict[str, Any]:
@@ -264,6 +266,8 @@ class Engine:
             code=self.code,
             host=host_preset(self.machine),
             floor=self._floor(entries),
+            before=source.entry.facts["files"][0]["scores"]["validation"].get(self.metric.name) if source else None,
+            marks=self.scored["validation"].y if self.metric.name == "agreement" and self.scored.labelled else None,
         )
         made: Made = step.stage.run(inputs, context)
         if not together.first():
@@ -294,18 +298,38 @@ class Engine:
             "presets": [*self.presets, self.machine.cpu] if stage.per_preset else (),
             # Where sums of 8-bit products are cut off, weights may have fewer bits and files answer otherwise.
             **({"saturates": True} if "onnxruntime" in stage.libraries and saturates(self.machine) else {}),
-            **({"floor": floor} if stage.per_preset and (floor := self._floor(entries)) is not None else {}),
+            **self._asked(step, entries),
             "versions": {n: found for n, found in self.versions.items() if n in stage.libraries or n in MEASURING},
             **self._codes(step, entries),
         }
 
     def _floor(self, entries: dict[str, Entry]) -> float | None:
-        """What `keep` asks of the metric on validation, in points; stages decide by that split alone."""
-        kept, reference = self.recipe.keep.limit(), entries.get(self.recipe.reference_label())
-        if kept is None or reference is None or not self.metric.higher:
+        """What `keep` asks of the metric on validation, in points, an error times 100; stages decide by that split
+        alone."""
+        limit, reference = self.recipe.keep.limit(), entries.get(self.recipe.reference_label())
+        if limit is None or reference is None:
             return None
         value: float = reference.facts["files"][0]["scores"]["validation"][self.metric.name]
-        return 100 * value - kept[1]
+        if self.metric.higher:
+            return 100 * value - limit[1]
+        return 100 * kept.grown(self.metric, value, limit[1], self.data["validation"].y)
+
+    def _asked(self, step: Step, entries: dict[str, Entry]) -> dict[str, Any]:
+        """What shapes a quantized result beside its options, where it does; without, keys stay what they were."""
+        stage, found = step.stage, dict[str, Any]()
+        keeps = getattr(stage, "keep", None) is not None
+        floor = self._floor(entries) if stage.per_preset and (self.metric.higher or keeps) else None
+        if floor is not None:
+            found["floor"] = floor
+        if keeps and (self.metric.name == "agreement" or not self.metric.higher):
+            found["keep"] = "likeness" if self.metric.higher else "share of the error"
+        if stage.calibrated and step.input:
+            from .onnxio import holds_fills
+
+            source = entries[step.input]
+            if holds_fills(source.folder / source.facts["files"][0]["path"]):
+                found["fills"] = True
+        return found
 
     def _against(self, entries: dict[str, Entry]) -> dict[str, Any]:
         """What `agreement` is with, once it is there."""
@@ -343,12 +367,14 @@ class Engine:
         answers = np.load(path.parent / f"{file.precision}.npy")
         return plausibility.doubts(path, answers, self.data, self.metric.name, loaded=loaded)
 
-    def _warnings(self, step: Step, facts: StageFacts) -> list[str]:
+    def _warnings(self, step: Step, facts: StageFacts, entries: dict[str, Entry]) -> list[str]:
         """What a stage warns of, and where it did not do its job, counted against what it worked on."""
         found: list[str] = list(facts.notes.get("warnings", []))
         if not step.input:
             return found
         before = self.results[step.input].facts
+        rows = facts.notes.get("keep") or self._kept(step, before, facts, entries)
+        found += kept.unmet(rows, facts.notes)
         pairs = {
             "parameters": (before.parameters, facts.parameters),
             "bytes": (before.files[0].bytes, facts.files[0].bytes),
@@ -364,6 +390,28 @@ class Engine:
                 for note, other in (("agreement", step.input), ("agreement_of_tflite_runtime", "in tflite-runtime"))
                 if facts.notes.get(note, 1.0) < AGREEMENT
             ]
+        return found
+
+    def _kept(
+        self, step: Step, before: StageFacts, facts: StageFacts, entries: dict[str, Entry]
+    ) -> list[dict[str, Any]]:
+        """What `keep` asks of a stage that quantizes and has no say in it, or had none when its result was made: by
+        the scores of its files on validation, and only where the model before it has as much."""
+        if not step.stage.use.startswith("quantize.") or before.files[0].scores.get("validation") is None:
+            return []
+        name, higher = self.metric.name, self.metric.higher
+        own = before.files[0].scores["validation"].get(name)
+        scores = {file.precision: file.scores["validation"][name] for file in facts.files}
+        if own is None:
+            return []
+        found, floor = [], self._floor(entries)
+        keep = getattr(step.stage, "keep", None)
+        if keep is not None and facts.notes.get("restored"):
+            y = self.data["validation"].y
+            least = own - keep / 100 if higher else kept.grown(self.metric, own, keep, y)
+            found.append(kept.row(name, "stage", own, least, scores, higher=higher))
+        if floor is not None and (own >= floor / 100 if higher else own <= floor / 100):
+            found.append(kept.row(name, "recipe", own, floor / 100, scores, higher=higher))
         return found
 
 

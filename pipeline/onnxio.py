@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from .data import Dataset
 
+_FILL = 100.0
 TOLERANCE = 1e-3
 """Largest difference of the exported graph's answers from torch's, as a share of the largest answer."""
 
@@ -163,6 +164,14 @@ def quantized(model: onnx.ModelProto) -> bool:
 
 def opset(model: onnx.ModelProto) -> int:
     return next((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), 0)
+
+
+def holds_fills(path: Path) -> bool:
+    """Whether constants of an ONNX file are so large, or infinite, that they may stand for "never", as in a mask."""
+    graph = onnx.load(path).graph
+    tensors = [*graph.initializer, *(each.t for node in graph.node for each in node.attribute if each.HasField("t"))]
+    floats = (numpy_helper.to_array(each) for each in tensors if each.data_type in (1, 10, 11))
+    return any(not float(np.abs(values).max(initial=0)) < _FILL for values in floats)
 
 
 def constant(tensor: onnx.TensorProto) -> np.ndarray:

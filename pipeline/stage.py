@@ -20,6 +20,8 @@ from .usercode import Code
 from .zoo import NO_CODE, Network
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from .data import Dataset
     from .scores import Metric
 
@@ -75,7 +77,9 @@ class Context:
         source: the recipe file, for paths beside it.
         presets: the integer presets that the recipe's targets need, the host's first.
         host: the preset of this machine, for which its own times count.
-        floor: the metric on validation, as `Metric.goodness` has it, that the recipe's `keep` asks for; or None.
+        floor: the metric on validation that the recipe's `keep` asks for, in points, an error times 100; or None.
+        before: the metric on validation of what the stage works on, where that is a file.
+        marks: the answers to the validation examples that the metric `agreement` is with, once there are any.
         say: takes (steps done, steps in all, a few words) as often as a stage likes.
         derive: `derive(key, make)` is the folder of a cached by-product, such as a teacher's logits.
         code: the user's functions that the recipe names, which build the networks of theirs.
@@ -93,6 +97,8 @@ class Context:
     code: Code = NO_CODE
     host: PresetName | None = None
     floor: float | None = None
+    marks: np.ndarray | None = None
+    before: float | None = None
 
 
 class Stage(BaseModel, ABC):
@@ -107,6 +113,7 @@ class Stage(BaseModel, ABC):
         version: raised when the same options would make something else than before.
         libraries: the distributions whose version shapes the result.
         per_preset: whether it makes a file for each of `Context.presets`.
+        calibrated: whether it takes ranges of activations from examples.
         shrinks: what it promises to lower against its input: `parameters`, `bytes`, both or nothing.
     """
 
@@ -119,6 +126,7 @@ class Stage(BaseModel, ABC):
     version: ClassVar[int] = 1
     libraries: ClassVar[tuple[str, ...]] = ("torch", "timm", "numpy")
     per_preset: ClassVar[bool] = False
+    calibrated: ClassVar[bool] = False
     shrinks: ClassVar[tuple[str, ...]] = ()
 
     use: str

@@ -19,6 +19,8 @@ from .errors import UserError
 _LEAST = 256
 """Bytes that storing a weight otherwise must save: the two nodes and their names take about as many."""
 _HIGHEST = 127
+_NEVER = 1e8
+"""Magnitude from which a number in a mask is no number to compute with."""
 _AXES = {"Conv": (0,), "ConvTranspose": (1,), "Gather": (0,), "GRU": (0, 1), "LSTM": (0, 1), "RNN": (0, 1)}
 """Operators with weights and the axes of those that run over outputs; see `_axes` for matrix products."""
 
@@ -100,6 +102,7 @@ def whole_float16(model: onnx.ModelProto) -> onnx.ModelProto:
 
     made, graph = _copied(model)
     for tensor in _floats(graph):
+        _bound(tensor)
         # A single number is a bound, as of a Clip: the converter brings it to the last number there is.
         if tensor.dims and not _fits(numpy_helper.to_array(tensor)):
             raise UserError(
@@ -109,6 +112,14 @@ def whole_float16(model: onnx.ModelProto) -> onnx.ModelProto:
     converted.topological_sort()  # it puts the casts of inputs last
     found: onnx.ModelProto = converted.model
     return found
+
+
+def _bound(tensor: onnx.TensorProto) -> None:
+    """Bring what stands for "never" in a mask, as −1e9, to float16's end, which a softmax makes as exact a zero of."""
+    real, end = numpy_helper.to_array(tensor), float(np.finfo(np.float16).max)
+    never = np.abs(real) >= _NEVER
+    if never.any() and _fits(real[~never]):
+        tensor.CopyFrom(numpy_helper.from_array(np.where(never, real.clip(-end, end), real), tensor.name))
 
 
 def held_in(graph: onnx.GraphProto) -> set[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -177,3 +178,69 @@ def test_the_key_of_a_step_holds_what_shapes_it(finished: tuple[Place, Said]) ->
     assert engine._material(steps["teacher"], entries)["inputs"] == [
         entries["soup"].facts["digests"], entries["a"].facts["digests"],
     ]  # fmt: skip
+
+
+def finished(place: Place) -> Engine:
+    engine = Engine(recipe.load(place.recipe), Cache(place.cache))
+    engine.run(Quiet())
+    return engine
+
+
+def test_a_keep_that_the_recipe_writes_is_judged_and_makes_nothing_anew(copy: Place) -> None:
+    """It is the default: the same key, the same files, but a check."""
+    assert "keep_asked" not in finished(copy).results["int8"].facts.notes
+    copy.edit("recipe.yaml", "samples: 64", "samples: 64, keep: 1 points")
+    assert planned(copy) == set()
+    notes = finished(copy).results["int8"].facts.notes
+    assert notes["keep_asked"] is True
+    assert [row["of"] for row in notes["keep"]] == ["stage", "recipe"]
+    for row in notes["keep"]:
+        assert set(row["found"]) == {"x86", "xnnpack"} | set(row["found"]), "every preset that was written"
+        assert row["missed"] == []
+
+
+def test_a_stage_without_a_keep_of_its_own_is_held_to_the_recipes(copy: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = finished(copy)
+    (step,) = (each for each in engine.recipe.steps() if each.label == "dynamic")
+    before, facts = engine.results["float"].facts, engine.results["dynamic"].facts
+    own = before.files[0].scores["validation"]["accuracy"]
+    entries = {label: result.entry for label, result in engine.results.items()}
+    worse = facts.files[0].model_copy(update={"scores": {"validation": {"accuracy": own - 0.2}, "test": {}}})
+    lost = facts.model_copy(update={"files": [worse]})
+    monkeypatch.setattr(engine, "_floor", lambda entries: 100 * own - 10)
+    (said,) = [each for each in engine._warnings(step, lost, entries) if "`keep`" in each]
+    assert said.startswith("the `keep` of the recipe is not reached by dynamic: accuracy")
+    assert not [each for each in engine._warnings(step, facts, entries) if "`keep`" in each]
+    monkeypatch.setattr(engine, "_floor", lambda entries: 100 * own + 10)
+    assert not [each for each in engine._warnings(step, lost, entries) if "`keep`" in each], (
+        "nor has the float model it"
+    )
+
+
+def test_an_old_result_that_fell_short_is_told_as_well(copy: Place) -> None:
+    """Its notes do not say what it kept; its scores do."""
+    engine = finished(copy)
+    (step,) = (each for each in engine.recipe.steps() if each.label == "int8")
+    facts = engine.results["int8"].facts
+    entries = {label: result.entry for label, result in engine.results.items()}
+    own = engine.results["float"].facts.files[0].scores["validation"]["accuracy"]
+    files = [
+        file.model_copy(update={"scores": {"validation": {"accuracy": own - 0.5}, "test": {}}}) for file in facts.files
+    ]
+    rows = [{"node": "c", "operator": "Conv", "decibels": 3.0, "bytes": 0, "seconds": None}]
+    old = facts.model_copy(update={"files": files, "notes": {"restored": rows}})
+    said = [each for each in engine._warnings(step, old, entries) if each.startswith("`keep` is not reached")]
+    assert len(said) == 1
+    assert "c (Conv, 3.0 dB)" in said[0]
+
+
+def test_a_share_of_an_error_shapes_what_is_quantized_and_a_share_of_labels_as_before(copy: Place) -> None:
+    engine = finished(copy)
+    (step,) = (each for each in engine.recipe.steps() if each.label == "int8")
+    entries = {label: result.entry for label, result in engine.results.items()}
+    assert set(engine._material(step, entries)) & {"keep", "fills"} == set(), "keys are what they were"
+    error = replace(engine.metric, higher=False)
+    engine.__dict__["metric"] = error
+    assert engine._material(step, entries)["keep"] == "share of the error"
+    reference = entries[engine.recipe.reference_label()].facts["files"][0]["scores"]["validation"]["accuracy"]
+    assert engine._material(step, entries)["floor"] == pytest.approx(100 * reference * 1.6)

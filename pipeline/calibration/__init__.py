@@ -7,6 +7,7 @@ counts in a histogram: see `histograms` for what is counted, and `clips` for how
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -24,6 +25,8 @@ METHODS = tuple(CLIPS)
 _FLOATS = ("tensor(float)", "tensor(float16)")
 
 Ranges = dict[str, tuple[float, float]]
+OPEN = (-math.inf, math.inf)
+"""The range of an activation that no range suits: infinite values, or a few that dwarf all others, as of a mask."""
 
 
 class Rows(Protocol):
@@ -59,6 +62,7 @@ def ranges(
     """Method → activation → (low, high), for float activations of `model`; all of them, or those named in `tensors`.
 
     One pass over `examples`. With `symmetric`, low is −high. `say` is told the examples done, all of them, and words.
+    An activation with infinite values, or with a few that dwarf the others (`Histogram.filled`), has the range `OPEN`.
     Raises: UserError for examples that the graph cannot take, and for an activation that is no number, by its name.
     """
     rows = Columns(examples) if isinstance(examples, tuple) else examples
@@ -70,15 +74,15 @@ def ranges(
     for turn, row in enumerate(rows):
         for name, values in graph.run(row, turn):
             low, high = float(values.min()), float(values.max())
-            if not np.isfinite([low, high]).all():
-                raise graph.unfit(name, turn, "no number" if np.isnan(low) else "infinite")
+            if np.isnan(low):
+                raise graph.unfit(name, turn)
             found[name].widen(low, high)
-            if counted:
+            if counted or found[name].large:
                 found[name].count(values, turn)
         say(turn + 1, len(rows), "taking ranges")
     return {
         method: {
-            name: CLIPS[method](histogram, symmetric) if histogram.seen else (0.0, 0.0)
+            name: OPEN if histogram.filled else CLIPS[method](histogram, symmetric) if histogram.seen else (0.0, 0.0)
             for name, histogram in found.items()
         }
         for method in methods
@@ -155,13 +159,12 @@ class _Graph:
                 )
         return {value.name: given[None] for value, given in zip(self.inputs, row, strict=True)}
 
-    def unfit(self, name: str, turn: int, what: str) -> UserError:
+    def unfit(self, name: str, turn: int) -> UserError:
         node = self.node.get(name)
+        made = f"`{name}`{f' ({node.op_type})' if node else ''}"
         return UserError(
-            f"example {turn} (from 0) makes `{name}`{f' ({node.op_type})' if node else ''} {what}, which has no range",
-            "a mask may be a large number, such as -10000"
-            if what == "infinite"
-            else "the float model computes that too",
+            f"example {turn} (from 0) makes {made} no number, which has no range",
+            "the float model computes that too",
         )
 
 

@@ -14,6 +14,12 @@ HALF = 4096
 """Bins on each side of zero; at least half of them lie below the largest absolute value."""
 VALUES = 16_384
 """Values of an activation that are counted of one example, where it has more."""
+LARGE = 1000.0
+"""Magnitude from which a value may be a fill: masks are written as −1000, −10000, −65504, −1e9 and beyond."""
+UNUSUAL = 1e30
+"""Magnitude from which it is one: twice as much for both ends of a range, and a scale is near float32's end."""
+FAR = 256
+"""Times that fills are larger than all other values: a step of 8 bits is then larger than those."""
 _SMALLEST = -100
 """Exponent of two of the narrowest histogram; 1 over its bins' width is still a float32."""
 
@@ -25,6 +31,7 @@ class Histogram:
         self.low, self.high = math.inf, -math.inf
         self.exponent: int | None = None
         self.counts = np.zeros(2 * HALF, np.int64)
+        self.beyond = False  # whether there was a value from `UNUSUAL` on; those are in no bin
 
     @property
     def width(self) -> float:
@@ -36,13 +43,34 @@ class Histogram:
         return self.low <= self.high
 
     @property
+    def large(self) -> bool:
+        """Whether there was a value from which on there may be fills."""
+        return self.beyond or max(-self.low, self.high) >= LARGE
+
+    @property
+    def filled(self) -> bool:
+        """Whether some values stand for `never`, as those of a mask: beyond float32's useful range, or apart from all
+        others by a factor of `FAR`. No range of 8 bits holds both."""
+        if self.beyond:
+            return True
+        magnitudes = self.counts[HALF:] + self.counts[:HALF][::-1]
+        occupied = np.flatnonzero(magnitudes)
+        if not self.large or len(occupied) < 2:
+            return False
+        ends, starts = occupied[:-1] + 1, occupied[1:]
+        return bool(((starts >= FAR * ends) & (starts * self.width >= LARGE / 2)).any())
+
+    @property
     def edges(self) -> np.ndarray:
         """Where the bins begin and end, (2 · HALF + 1,)."""
         found: np.ndarray = np.arange(-HALF, HALF + 1) * self.width
         return found
 
     def widen(self, low: float, high: float) -> None:
-        """Take in the lowest and highest value of an example."""
+        """Take in the lowest and highest value of an example; from `UNUSUAL` on they are remembered as `beyond`."""
+        if max(-low, high) >= UNUSUAL:
+            self.beyond = True
+            return
         self.low, self.high = min(self.low, low), max(self.high, high)
         largest = max(-low, high)
         needed = max(_SMALLEST, math.frexp(largest)[1]) if largest else _SMALLEST
@@ -56,6 +84,8 @@ class Histogram:
 
     def count(self, values: np.ndarray, turn: int) -> None:
         """Count values that `widen` knows of: all, or `VALUES` of them spread evenly, others at the next turn."""
+        if self.beyond:
+            return
         flat = values.reshape(-1)
         step = -(-flat.size // VALUES)
         # No common divisor with the last axis: it may be the channels', and each is to be met.

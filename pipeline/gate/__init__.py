@@ -40,6 +40,7 @@ def judge(report: Report, targets: Sequence[Target], keep: Place | None = None) 
         for name, allowed in target.regression.given() if report.accepted else ():
             if name != "latency" or target.reach != "none":
                 findings.append(_regression(report, target, name, allowed))
+    findings += accuracy.kept(report)
     if report.keep is not None:
         findings.append(accuracy.keep(report, targets, keep))
     if report.limited is not None:

@@ -156,6 +156,29 @@ def images(report: Report, file: ModelFile, reach: str) -> str:
     return count + ("" if reach == "local" else ", run on this machine")
 
 
+def kept(report: Report) -> list[Finding]:
+    """What the recipe's stages say themselves that they keep: the worst of their files, on held-out examples."""
+    found = []
+    for stage in report.stages:
+        for row in stage.notes.get("keep", ()) if stage.notes.get("keep_asked") else ():
+            if row["of"] != "stage":
+                continue
+            worse = min if row["higher"] else max
+            preset = next(iter(row["missed"]), None) or worse(row["found"], key=row["found"].__getitem__)
+            preset = worse(row["missed"] or [preset], key=row["found"].__getitem__)
+            path = next((file.path for file in stage.files if file.precision == preset), "")
+            name = "accuracy_drop" if row["by"] == "accuracy" else f"metric_drop ({row['by']})"
+            own, least, value = row["float"], row["least"], row["found"][preset]
+            unit: Unit = "points" if row["higher"] else "ratio"
+            lost, limit = (
+                (100 * (own - value), 100 * (own - least)) if row["higher"] else (value / (least or 1e-12), 1.0)
+            )
+            status: Status = "FAIL" if row["missed"] else "ok"
+            finding = Finding("recipe", f"keep {name} of {stage.name}", "required", status, limit, unit, lost)
+            found.append(replace(finding, label="measured", basis=f"{preset} on held-out examples", file=path))
+    return found
+
+
 def keep(report: Report, targets: Sequence[Target], place: Place | None) -> Finding:
     """The worst drop of the files that go to a target, by what they answer there; without a target, of the last
     stage's files."""

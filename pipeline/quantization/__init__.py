@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnx
+from onnx import numpy_helper
 
 from .. import calibration, metadata
 from ..calibration.examples import prepared as examples
@@ -18,11 +19,13 @@ from ..machine import machine
 from ..onnxio import quantized, write
 from ..presets import INT16, PRESETS, Preset, PresetName, saturates
 from . import fallback, ladder, speed
-from .evidence import Columns, Evidence
+from .evidence import Columns, Evidence, asked
+from .fills import ranged
 from .floats import unsuited
+from .guard import Guard, guard
 from .plan import Plan, prepared, quiet, written
-from .unsigned import unsigned
-from .whole import whole
+from .unsigned import WEIGHTED, unsigned
+from .whole import whole as of_integers
 
 if TYPE_CHECKING:
     from ..data import Dataset
@@ -84,8 +87,12 @@ def begun(source: Path, data: Dataset, options: Options, say: Say) -> Begun:
     evidence = Evidence(graph, seen, metadata.ready(contract, data, data["validation"].x[held]))
     _check(evidence)
     plan = Plan(graph, {}, options.per_channel, unsuited(graph.graph))
+    suited = plan.floats
     plan, steps = ladder.climbed(plan, evidence, options.ranges, say, improve=options.improve)
-    return Begun(plan, evidence, contract, held, {"ladder": steps, **({"warnings": warnings} if warnings else {})})
+    notes: dict[str, Any] = {"ladder": steps, **({"warnings": warnings} if warnings else {})}
+    if fills := [f"{node.name} ({node.op_type})" for node in graph.graph.node if node.name in plan.floats - suited]:
+        notes["fills"] = fills
+    return Begun(plan, evidence, contract, held, notes)
 
 
 def quantize_static(
@@ -97,41 +104,66 @@ def quantize_static(
     presets: tuple[PresetName, ...],
     options: Options,
     floor: float | None = None,
+    marks: np.ndarray | None = None,
+    whole: float | None = None,
     say: Say = lambda done, total, words: None,
 ) -> tuple[dict[str, str], dict[str, Any]]:
     """Quantize `source` by its answers to validation examples; preset → file name in `folder`, and what was decided.
 
-    `xnnpack` is always written, since TFLite is made from it; the order is that of `presets`. `floor` is the goodness
-    on validation (see `Metric.goodness`) that the recipe wants, as far as the float model has it.
+    `xnnpack` is always written, since TFLite is made from it; the order is that of `presets`. In `integer-only` no
+    operator goes back to float, whatever is kept. `floor` is the metric
+    on validation that the recipe wants, `marks` what `agreement` is with there, and `whole` what the float model has of
+    the metric there; see `guard`.
     Raises: UserError as `begun`.
     """
     start = begun(source, data, options, say)
     plan, evidence, contract = start.plan, start.evidence, start.contract
     notes: dict[str, Any] = dict(start.notes)
 
-    y = data["validation"].y[start.held]
-    if options.keep is not None and data.labelled:
+    def told(answers: np.ndarray) -> np.ndarray:
+        return metadata.told(answers, contract, data)
 
-        def worth(answers: np.ndarray) -> float:
-            return metric.goodness(metadata.told(answers, contract, data), y)
+    kept: Guard | None = None
+    if options.keep is not None:
+        y = data["validation"].y[start.held]
+        marks = None if marks is None else marks[start.held]
+        kept = guard(told(evidence.expected), y, data, metric, options.keep, floor, marks, whole)
 
-        least = worth(evidence.expected) - options.keep
-        least = max(least, min(floor, worth(evidence.expected))) if floor is not None else least
-        plan, restored = fallback.restored(plan, evidence, worth, least, say, PRESETS[options.host or "xnnpack"])
-        if restored:
-            notes["restored"] = restored
+    def restored(plan: Plan, integers: Preset) -> tuple[Plan, list[dict[str, Any]]]:
+        if kept is None:
+            return plan, []
+        worth, priced = (lambda answers: kept.margin(told(answers))), PRESETS[options.host or "xnnpack"]
+        return fallback.restored(plan, evidence, worth, 0.0, say, priced, integers)
 
+    every_integer = plan
+    plan, rows = restored(plan, PRESETS["xnnpack"])
+    if rows:
+        notes["restored"] = rows
     files: dict[str, str] = {}
+    answers: dict[str, np.ndarray] = {}
+    alike: dict[tuple[int, Preset], np.ndarray] = {}
     every: dict[PresetName, None] = dict.fromkeys((*presets, "xnnpack"))
     for preset in every:
-        mine = plan
+        mine = every_integer if PRESETS[preset].whole else plan
+        if PRESETS[preset].reduced or PRESETS[preset].symmetric:  # other numbers than those of `xnnpack`
+            mine, rows = restored(plan, PRESETS[preset])
+            if rows:
+                notes.setdefault("restored_more", {})[preset] = rows
         if options.faster and preset == options.host:
-            mine, notes["speed"] = speed.faster(plan, PRESETS[preset], say)
+            mine, notes["speed"] = speed.faster(mine, PRESETS[preset], say)
         made = written(mine, PRESETS[preset])
+        if kept is not None:
+            say(0, 1, f"checking {preset} on held-out examples")
+            key = id(mine), replace(PRESETS[preset], about="", unsigned=False, whole=False, foreign=False)
+            if key not in alike:  # the others have the same numbers, or those 128 apart
+                alike[key] = told(asked(made, evidence.held))
+            answers[preset] = alike[key]
         metadata.embed(made, contract)
         files[preset] = f"model.{preset}.onnx"
         onnx.checker.check_model(made)
-        (folder / files[preset]).write_bytes((whole(made) if PRESETS[preset].whole else made).SerializeToString())
+        (folder / files[preset]).write_bytes((of_integers(made) if PRESETS[preset].whole else made).SerializeToString())
+    if kept is not None:
+        notes["keep"] = kept.notes(answers)
     return files, notes
 
 
@@ -143,7 +175,7 @@ def quantize_int16(source: Path, data: Dataset, path: Path, *, samples: int) -> 
     seen, _ = examples(contract, data, spread(count, samples))
     graph = prepared(model)
     found = calibration.ranges(graph, seen, methods=("minmax",))["minmax"]
-    made = written(Plan(graph, found, floats=unsuited(graph.graph)), INT16)
+    made = written(ranged(Plan(graph, {}, floats=unsuited(graph.graph)), found), INT16)
     metadata.embed(made, contract)
     write(made, path)
 
@@ -160,7 +192,7 @@ def signed(
     columns = inputs if isinstance(inputs, tuple) else (inputs,)
     graph = prepared(onnx.load(source))
     found = calibration.ranges(graph, columns, methods=(ranges,))[ranges]
-    return written(Plan(graph, found, per_channel, unsuited(graph.graph)), preset)
+    return written(ranged(Plan(graph, {}, per_channel, unsuited(graph.graph)), found), preset)
 
 
 def quantize_dynamic(source: Path, path: Path, *, per_channel: bool) -> None:
@@ -188,6 +220,15 @@ def _float_model(source: Path) -> onnx.ModelProto:
     model = onnx.load(source)
     if quantized(model):
         raise UserError("this graph is quantized already", "quantize the float model: `input: NAME OF ITS STAGE`")
+    constants = {tensor.name: tensor for tensor in model.graph.initializer}
+    for node in model.graph.node:
+        for name in node.input[1:] if node.op_type in WEIGHTED else ():
+            if name in constants and not np.isfinite(numpy_helper.to_array(constants[name])).all():
+                raise UserError(
+                    f"the weight `{name}` of `{node.name or node.output[0]}` ({node.op_type}) holds values that are "
+                    "infinite or no numbers, which no integers stand for",
+                    "look at where it was trained or exported: the float model computes with them too",
+                )
     return model
 
 

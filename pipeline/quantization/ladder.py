@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 from .. import calibration
 from .bias import corrected
 from .equalize import equalized
 from .evidence import Evidence
+from .fills import ranged
 from .plan import Plan
 from .rounding import rounded
 
@@ -36,7 +36,7 @@ def climbed(
         moved = equalized(plan, evidence)
         if moved is plan:
             return plan
-        return replace(moved, ranges=calibration.ranges(moved.graph, evidence.seen, methods=(method,))[method])
+        return ranged(moved, calibration.ranges(moved.graph, evidence.seen, methods=(method,))[method])
 
     steps: dict[str, Callable[[Plan], Plan]] = {
         "equalisation": evener,
@@ -66,8 +66,8 @@ def _first(
     rows: list[tuple[float, str]] = []
     for index, (method, ranges) in enumerate(found.items()):
         say(index, len(found), f"trying ranges by {method}")
-        rows.append((round(evidence.clean(replace(plan, ranges=ranges)), 2), method))
+        rows.append((round(evidence.clean(ranged(plan, ranges)), 2), method))
     best = max(rows, key=lambda row: row[0] + (LEAST if row[1] == rows[0][1] else 0))
     ordered = [best, *(row for row in rows if row is not best)]
     told = [{"step": f"ranges: {name}", "decibels": value, "kept": name == best[1]} for value, name in ordered]
-    return replace(plan, ranges=found[best[1]]), told
+    return ranged(plan, found[best[1]]), told

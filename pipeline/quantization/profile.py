@@ -53,6 +53,7 @@ def renamed(plan: Plan) -> tuple[Plan, dict[str, str]]:
         graph=model,
         ranges={tensors.get(name, name): each for name, each in plan.ranges.items()},
         floats=frozenset(nodes[name] for name in plan.floats),
+        exact=frozenset(nodes[name] for name in plan.exact),
     )
     return known, {new: old for old, new in nodes.items()}
 

@@ -26,7 +26,8 @@ def whole(model: onnx.ModelProto) -> onnx.ModelProto:
         if first is None or first.op_type != "QuantizeLinear":
             raise UserError(
                 f"the input `{value.name}` is not quantized first, so it cannot be of integers",
-                "leave the preset `integer-only` out, or export without `dtype: uint8`",
+                "leave the preset `integer-only` out, or export without `dtype: uint8`; what reads it may be in float, "
+                "for a mask or a logarithm",
             )
         _typed(value)
         for node in graph.node:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ..facts import Report
+from ..kept import NO_FLOATS, shown
 from ..units import show_bytes, show_seconds
 
 _NAMED = 4
@@ -20,8 +21,15 @@ def decisions(report: Report) -> list[str]:
 def _words(notes: dict[str, Any]) -> Iterator[str]:
     if steps := notes.get("ladder"):
         yield _ladder(steps)
+    for each in notes.get("keep", ()):
+        yield shown(each)
+    enough = not any({*each["missed"]} - {NO_FLOATS} for each in notes.get("keep", ()))
     if restored := notes.get("restored"):
-        yield _restored(restored)
+        yield _restored(restored, "in float, to keep the accuracy" if enough else "in float, which is not enough")
+    for preset, rows in notes.get("restored_more", {}).items():
+        yield _restored(rows, f"in float besides, in {preset}")
+    if fills := notes.get("fills"):
+        yield f"in float, since values such as those of a mask leave 8 bits for no others: {', '.join(fills)}"
     if speed := notes.get("speed"):
         yield _speed(speed)
     for preset, found in notes.items():
@@ -40,15 +48,20 @@ def _ladder(steps: list[dict[str, Any]]) -> str:
     return ", ".join(words) + (f"; did not help: {', '.join(left)}" if left else "")
 
 
-def _restored(rows: list[dict[str, Any]]) -> str:
+def _restored(rows: list[dict[str, Any]], lead: str) -> str:
     told = [
-        f"{each['node']} ({each['operator']}, {each['decibels']:+.1f} dB, {_signed(each['bytes'])}"
+        f"{each['node']} ({each['operator']}, {_won(each)}{_signed(each['bytes'])}"
         + (f", {_time(each['seconds'])}" if each.get("seconds") is not None else "")
         + ")"
         for each in rows[:_NAMED]
     ]
     more = f", and {len(rows) - _NAMED} more" if len(rows) > _NAMED else ""
-    return f"in float, to keep the accuracy: {', '.join(told)}{more}"
+    return f"{lead}: {', '.join(told)}{more}"
+
+
+def _won(row: dict[str, Any]) -> str:
+    weights = "float weights, " if "weights" in row else ""
+    return weights if row["decibels"] is None else f"{row['decibels']:+.1f} dB, {weights}"
 
 
 def _speed(speed: dict[str, Any]) -> str:

@@ -78,6 +78,8 @@ class QuantizeInt16(_Precision):
     both TFLite runtimes do without XNNPACK.
     """
 
+    calibrated: ClassVar = True
+
     use: Literal["quantize.int16"]
     samples: int = Field(
         default=256,

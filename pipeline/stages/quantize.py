@@ -8,7 +8,7 @@ from pydantic import Field
 
 from ..presets import PRESETS, PresetName
 from ..stage import Artifact, Context, Made, Stage
-from ..units import Points
+from ..units import Drop
 
 
 class Calibrated(Stage):
@@ -18,6 +18,7 @@ class Calibrated(Stage):
     takes: ClassVar = "onnx"
     gives: ClassVar = "onnx"
     per_preset: ClassVar = True
+    calibrated: ClassVar = True
     shrinks: ClassVar = ("bytes",)
 
     samples: int = Field(
@@ -50,9 +51,10 @@ class QuantizeStatic(Calibrated):
     version: ClassVar = 4
 
     use: Literal["quantize.static"]
-    keep: Points | None = Field(
+    keep: Drop | None = Field(
         default=1.0,
-        description="points that int8 may lose of the float model's metric on held-out images: operators go back to "
+        description="what int8 may lose of the float model's metric on held-out images: points; of an error the "
+        "percent that it may grow by; without labels points of likeness to the float model. Operators go back to "
         "float, the worst first, until it holds",
     )
     faster: bool = Field(
@@ -73,6 +75,8 @@ class QuantizeStatic(Calibrated):
             presets=(*context.presets, *self.presets),
             options=options,
             floor=context.floor,
+            marks=context.marks,
+            whole=context.before,
             say=context.say,
         )
         return Made("onnx", presets=presets, notes=notes)

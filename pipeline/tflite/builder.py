@@ -185,6 +185,7 @@ class Builder:
         self._names.add(unique)
         tensor = schema.TensorT(shape=np.array(shape, np.int32), type=kind, buffer=buffer, name=unique)
         if quantization is not None:
+            _check(unique, quantization.scale)
             tensor.quantization = schema.QuantizationParametersT(
                 scale=quantization.scale,
                 zeroPoint=quantization.zero_point,
@@ -197,6 +198,16 @@ class Builder:
     def _buffer(self, data: NDArray[np.uint8]) -> int:
         self._buffers.append(AlignedBuffer(data=data) if data.size else schema.BufferT())
         return len(self._buffers) - 1
+
+
+def _check(name: str, scale: NDArray[np.float32]) -> None:
+    """Raises: UserError for a scale with which a runtime computes nothing, or ends."""
+    usable = (scale >= np.finfo(np.float32).tiny) & (scale <= np.finfo(np.float32).max)
+    if not usable.all():
+        raise UserError(
+            f"tensor `{name}` has the scale {scale[~usable].flat[0]:g}, with which no TFLite kernel can compute",
+            "quantize the float model anew: its ranges have to be finite, and wider than nothing",
+        )
 
 
 def _tensor_map(tensors: dict[str, int]) -> list[Any]:

@@ -1,0 +1,78 @@
+"""What `keep` asked of a stage that quantizes and what each of its files reached, in words.
+
+A row is that of one criterion: `by` (a metric, or likeness), `of` (the `stage`'s option or the `recipe`'s), `float`
+(the float model's value), `least`, `higher`, `found` by preset, and `missed`, the presets that did not reach it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from .units import show_score
+from .usercode import OwnCodeError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from .scores import Metric
+
+Row = Mapping[str, Any]
+NO_FLOATS = "integer-only"
+"""The preset in which no operator goes back to float."""
+_NAMED = 3
+"""Operators that are named as what costs most."""
+_NEAR_ZERO = 0.01
+"""Share of the error of always answering the mean of the labels below which percent of an error say nothing."""
+
+
+def grown(metric: Metric, error: float, percent: float, y: np.ndarray) -> float:
+    """An error that grew by `percent` of itself, or of what is near zero for these labels where it is less."""
+    import numpy as np
+
+    near = 0.0
+    if y.dtype.kind == "f":
+        with suppress(OwnCodeError):  # a user's function has no value of constant answers: near zero is zero, then
+            near = _NEAR_ZERO * metric(np.broadcast_to(y.mean(0), y.shape).astype(np.float32), y)
+    return error + percent / 100 * max(error, near)
+
+
+def row(by: str, of: str, own: float, least: float, found: Mapping[str, float], *, higher: bool) -> dict[str, Any]:
+    """Of scores on all of validation, where nothing was held out for it."""
+    missed = [name for name, value in found.items() if not (value >= least if higher else value <= least)]
+    told = {"by": by, "of": of, "higher": higher, "float": own, "least": least, "found": dict(found), "missed": missed}
+    return told | {"on": "validation"}
+
+
+def unmet(rows: Sequence[Row], notes: Mapping[str, Any]) -> list[str]:
+    """A warning for each criterion that was not reached, with what costs most."""
+    return [
+        f"{'`keep`' if each['of'] == 'stage' else 'the `keep` of the recipe'} is not reached by "
+        f"{', '.join(each['missed'])}: {shown(each)}{_costs(each, notes)}"
+        for each in rows
+        if each["missed"]
+    ]
+
+
+def shown(each: Row) -> str:
+    """`accuracy on held-out examples: float 93.3%, xnnpack 92.9%; 92.3% is the least`."""
+
+    def number(value: float) -> str:
+        return show_score(value, error=not each["higher"])
+
+    values = ", ".join(f"{name} {number(value)}" for name, value in {"float": each["float"], **each["found"]}.items())
+    end = "least" if each["higher"] else "most"
+    asking = " that the recipe's `keep` asks for" if each["of"] == "recipe" else ""
+    on = each.get("on", "held-out examples")
+    return f"{each['by']} on {on}: {values}; {number(each['least'])} is the {end}{asking}"
+
+
+def _costs(each: Row, notes: Mapping[str, Any]) -> str:
+    rows = [*notes.get("restored", ()), *notes.get("restored_more", {}).get(each["missed"][0], ())]
+    worst = sorted((found for found in rows if (found["decibels"] or 0) > 0), key=lambda found: -found["decibels"])
+    if not worst:
+        return ""
+    named = ", ".join(f"{found['node']} ({found['operator']}, {found['decibels']:.1f} dB)" for found in worst[:_NAMED])
+    now = "no operator goes back there" if each["missed"] == [NO_FLOATS] else "they compute in float now: not enough"
+    return f". As integers these cost most: {named}; {now}"
