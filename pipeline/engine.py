@@ -231,8 +231,9 @@ class Engine:
             notes=entry.facts["notes"],
             warnings=[],
         )
-        if "keep" in step.stage.model_fields_set and "keep" in facts.notes:  # written in the recipe, so it is judged
-            facts = facts.model_copy(update={"notes": {**facts.notes, "keep_asked": True}})
+        if _asks(step) and step.input:  # written in the recipe, so it is judged
+            rows = facts.notes.get("keep") or self._kept(step, self.results[step.input].facts, facts, entries)
+            facts = facts.model_copy(update={"notes": {**facts.notes, "keep": rows, "keep_asked": True}})
         doubt, reasons = self._doubts(step, facts)
         found = {"warnings": [*self._warnings(step, facts, entries), *reasons], "doubt": doubt}
         return Result(entry, artifact, facts.model_copy(update=found))
@@ -406,13 +407,18 @@ class Engine:
             return []
         found, floor = [], self._floor(entries)
         keep = getattr(step.stage, "keep", None)
-        if keep is not None and facts.notes.get("restored"):
+        if keep is not None and (_asks(step) or facts.notes.get("restored")):
             y = self.data["validation"].y
             least = own - keep / 100 if higher else kept.grown(self.metric, own, keep, y)
             found.append(kept.row(name, "stage", own, least, scores, higher=higher))
         if floor is not None and (own >= floor / 100 if higher else own <= floor / 100):
             found.append(kept.row(name, "recipe", own, floor / 100, scores, higher=higher))
         return found
+
+
+def _asks(step: Step) -> bool:
+    """Whether the recipe itself writes a stage's `keep`."""
+    return "keep" in step.stage.model_fields_set and getattr(step.stage, "keep", None) is not None
 
 
 def _sources(step: Step) -> list[str]:

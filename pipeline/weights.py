@@ -19,6 +19,8 @@ from .errors import UserError
 _LEAST = 256
 """Bytes that storing a weight otherwise must save: the two nodes and their names take about as many."""
 _HIGHEST = 127
+_MASKING = ("Add", "Concat", "Max", "Min", "Mul", "Pad", "Sub", "Where")
+"""Operators that bring masks among numbers."""
 _NEVER = 1e8
 """Magnitude from which a number in a mask is no number to compute with."""
 _AXES = {"Conv": (0,), "ConvTranspose": (1,), "Gather": (0,), "GRU": (0, 1), "LSTM": (0, 1), "RNN": (0, 1)}
@@ -101,8 +103,10 @@ def whole_float16(model: onnx.ModelProto) -> onnx.ModelProto:
     from onnxruntime.transformers.float16 import convert_float_to_float16
 
     made, graph = _copied(model)
+    masks = {name for node in graph.node if node.op_type in _MASKING for name in node.input}
     for tensor in _floats(graph):
-        _bound(tensor)
+        if tensor.name in masks:
+            _bound(tensor)
         # A single number is a bound, as of a Clip: the converter brings it to the last number there is.
         if tensor.dims and not _fits(numpy_helper.to_array(tensor)):
             raise UserError(

@@ -217,6 +217,19 @@ def test_a_stage_without_a_keep_of_its_own_is_held_to_the_recipes(copy: Place, m
     )
 
 
+def test_a_keep_that_is_written_later_is_judged_by_an_old_result_too(copy: Place) -> None:
+    """A missing number never passes: the files have scores on validation."""
+    engine = finished(copy)
+    copy.edit("recipe.yaml", "samples: 64", "samples: 64, keep: 1 points")
+    (step,) = (each for each in recipe.load(copy.recipe).steps() if each.label == "int8")
+    facts = engine.results["int8"].facts
+    old = facts.model_copy(update={"notes": {name: each for name, each in facts.notes.items() if name != "keep"}})
+    entries = {label: result.entry for label, result in engine.results.items()}
+    rows = engine._kept(step, engine.results["float"].facts, old, entries)
+    assert (rows[0]["by"], rows[0]["of"]) == ("accuracy", "stage")
+    assert set(rows[0]["found"]) == {file.precision for file in facts.files}
+
+
 def test_an_old_result_that_fell_short_is_told_as_well(copy: Place) -> None:
     """Its notes do not say what it kept; its scores do."""
     engine = finished(copy)

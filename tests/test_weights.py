@@ -15,6 +15,7 @@ from pipeline import onnxio
 from pipeline.errors import UserError
 from pipeline.operators import operators
 from pipeline.weights import float16, held_in, stored, weights_only, whole_float16
+from tests.quantization import masked
 from tests.tflite.models import Step, answers, feeds, graph, weights
 
 F = np.float32
@@ -202,3 +203,12 @@ def test_a_whole_graph_in_float16(name: str) -> None:
     samples = feeds(model, 6)
     expected = answers(model, samples)
     assert 0 < np.abs(answers(made, samples) - expected).max() < 0.01 * np.abs(expected).max()
+
+
+@pytest.mark.parametrize("never", [-1e9, float(np.finfo(np.float32).min), -np.inf])
+def test_a_mask_in_float16_is_float16s_lowest(never: float) -> None:
+    """A softmax makes the same zero of it; a weight of that size is refused still."""
+    made = whole_float16(masked.added(never))
+    (mask,) = (numpy_helper.to_array(each) for each in made.graph.initializer if each.name == "mask")
+    assert mask.dtype == np.float16
+    assert mask.min() == np.finfo(np.float16).min

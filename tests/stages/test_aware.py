@@ -276,7 +276,7 @@ def test_answers_that_are_no_numbers_are_told(small: Artifact, few: Dataset, tmp
     kernel = next(tensor for tensor in model.graph.initializer if len(tensor.dims) == 4)
     kernel.CopyFrom(numpy_helper.from_array(np.full(kernel.dims, np.nan, np.float32), kernel.name))
     onnx.save(model, tmp_path / "model.onnx")
-    with pytest.raises(UserError, match="not numbers"):
+    with pytest.raises(UserError, match="holds values that are infinite or no numbers"):
         perform(stage(), {"input": Artifact("onnx", tmp_path)}, few)
 
 
