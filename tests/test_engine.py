@@ -177,3 +177,17 @@ def test_the_key_of_a_step_holds_what_shapes_it(finished: tuple[Place, Said]) ->
     assert engine._material(steps["teacher"], entries)["inputs"] == [
         entries["soup"].facts["digests"], entries["a"].facts["digests"],
     ]  # fmt: skip
+
+
+def test_the_file_of_this_machine_is_the_first_from_the_cache_too(copy: Place) -> None:
+    """The cache sorts its JSON, so `arm` came before `x86` and `xnnpack` from the second run on."""
+    copy.edit("recipe.yaml", "samples: 64", "samples: 64, presets: [arm]")
+    orders = []
+    for _ in range(2):
+        engine = Engine(recipe.load(copy.recipe), Cache(copy.cache))
+        engine.run(Quiet())
+        result = engine.results["int8"]
+        orders.append([list(result.artifact.presets), [file.precision for file in result.facts.files]])
+    assert orders[0] == orders[1]
+    assert orders[0][0][0] == engine.presets[0]
+    assert "arm" in orders[0][0][1:]
