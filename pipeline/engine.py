@@ -110,6 +110,19 @@ class Engine:
             raise UserError([Problem(said, f"one of: {fitting}", self.recipe.document.place(("task", "metric")))])
         return METRICS[name]
 
+    @cached_property
+    def constant(self) -> float | None:
+        """Of an error, its value where every answer is the mean of the labels; None where that cannot be scored."""
+        import numpy as np
+
+        y = self.data["test"].y
+        if self.metric.higher or y.dtype.kind != "f":
+            return None
+        try:
+            return self.metric(np.broadcast_to(y.mean(0), y.shape).astype(np.float32), y)
+        except OwnCodeError:
+            return None  # a function of the user's that has no value there: only zero is near zero, then
+
     @property
     def scored(self) -> Dataset:
         """What models are scored on: for `agreement` with the answers of the reference, once there are any."""

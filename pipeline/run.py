@@ -24,7 +24,6 @@ from .recipe import Recipe, load
 from .shelf import aimed
 from .target import Target
 from .target import load as load_target
-from .usercode import OwnCodeError
 
 REPORT = "report.json"
 RUNTIME: dict[str, Runtime] = {"onnx": "onnxruntime", "tflite": "litert"}
@@ -158,19 +157,6 @@ def _limit(recipe: Recipe) -> float | None:
     return kept[1] if kept else None
 
 
-def _constant(engine: Engine) -> float | None:
-    """Of an error, its value where every answer is the mean of the labels; None where that cannot be scored."""
-    import numpy as np
-
-    y = engine.data["test"].y
-    if engine.metric.higher or y.dtype.kind != "f":
-        return None
-    try:
-        return engine.metric(np.broadcast_to(y.mean(0), y.shape).astype(np.float32), y)
-    except OwnCodeError:
-        return None  # a function of the user's that constant answers have no value of: near zero is zero, then
-
-
 def _judge(
     report: Report,
     recipe: Recipe,
@@ -207,7 +193,7 @@ def _measured(engine: Engine, stages: list[StageFacts], held: dict[str, ModelFil
         reference=recipe.reference_label(),
         metric=engine.metric.name,
         lower_is_better=not engine.metric.higher,
-        constant=_constant(engine),
+        constant=engine.constant,
         groups=[] if engine.data.groups is None else engine.data.groups.tolist(),
         keep=_limit(recipe),
         targets=[str(file) for file in recipe.target_files()],

@@ -192,6 +192,11 @@ class Target(Strict):
         return budgets
 
     @property
+    def file(self) -> Path | None:
+        """What it was read from."""
+        return self._document.path if self._document else None
+
+    @property
     def attached(self) -> bool:
         """Whether it is measured on a device of its own."""
         return self.reach not in ("local", "none")

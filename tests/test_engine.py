@@ -257,3 +257,17 @@ def test_a_share_of_an_error_shapes_what_is_quantized_and_a_share_of_labels_as_b
     assert engine._material(step, entries)["keep"] == "share of the error"
     reference = entries[engine.recipe.reference_label()].facts["files"][0]["scores"]["validation"]["accuracy"]
     assert engine._material(step, entries)["floor"] == pytest.approx(100 * reference * 1.6)
+
+
+def test_the_file_of_this_machine_is_the_first_from_the_cache_too(copy: Place) -> None:
+    """The cache sorts its JSON, so `arm` came before `x86` and `xnnpack` from the second run on."""
+    copy.edit("recipe.yaml", "samples: 64", "samples: 64, presets: [arm]")
+    orders = []
+    for _ in range(2):
+        engine = Engine(recipe.load(copy.recipe), Cache(copy.cache))
+        engine.run(Quiet())
+        result = engine.results["int8"]
+        orders.append([list(result.artifact.presets), [file.precision for file in result.facts.files]])
+    assert orders[0] == orders[1]
+    assert orders[0][0][0] == engine.presets[0]
+    assert "arm" in orders[0][0][1:]

@@ -11,29 +11,21 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from .. import children, ending, estimate, gate, machine, ours
-from ..bench import pairs
+from .. import children, ending, machine, ours
 from ..cache import Cache
 from ..engine import Engine
 from ..errors import Problem, UserError
-from ..facts import ModelFile, Report, Runtime, Samples, StageFacts
 from ..paths import replacing
 from ..recipe import Recipe, load
-from ..stage import Kind
 from ..target import Target
 from ..target import load as load_target
+from . import fit, text
 from . import routes as ways
-from . import text
-from .facts import Comparison, Fits, Made
+from .facts import Comparison, Made
 
 FILE = "compare.json"
-PROCESSES, ROUNDS = 6, 100
-"""Fresh processes, and rounds of each, in which all files are timed side by side."""
-REFERENCE_PROCESSES, REFERENCE_ROUNDS = 4, 30
 TOLD = (ending.WRONG, ending.CRASHED, ending.UNDECIDED, ending.INTERRUPTED, ending.CLOSED_PIPE)
 """How a repetition ends when it has said why. A 1 would be Python's own, never a verdict: it judges nothing."""
-JUDGED = ("size", "latency")
-"""Budgets that a route may fail; what accuracy it has is the question, and memory `edgepress run` measures."""
 
 
 def compare(
@@ -51,17 +43,20 @@ def compare(
 ) -> int:
     """Make, measure and tell; the exit code."""
     recipes = [load(path, changes) for path in paths]
-    judge = _target(recipes, target)
+    judge, others = _targets(recipes, target)
     tflite = judge is not None and judge.runtime != "onnxruntime"
     names, left_out = _routes(recipes[0], routes) if len(recipes) == 1 else (_recipes(recipes, routes, tflite), ())
     engine = _engine(recipes, Cache(cache), limit)
     chosen = ["--routes", ",".join(names)] if len(recipes) == 1 else []
     chosen += ["--tflite"] if tflite else []
     output = ours.record(runs / "+".join(recipe.name for recipe in recipes) / FILE, ours.RECORD)
-    lines = _repeated(paths, changes, chosen, seeds, limit, cache)
+    judges = [each.file for each in (judge, *others) if each and each.file]
+    lines = _repeated(paths, changes, chosen, judges, seeds, limit, cache)
     if isinstance(lines, int):
         return lines
-    comparison = _measured(recipes, engine, names, lines, judge, price).model_copy(update={"left_out": left_out})
+    comparison = _measured(recipes, engine, names, lines, judge, others, price).model_copy(
+        update={"left_out": left_out}
+    )
     with replacing(output) as temporary:
         temporary.write_text(comparison.model_dump_json(), encoding="utf-8")
     print(comparison.model_dump_json(indent=1) if json else text.render(comparison), end="")
@@ -103,22 +98,30 @@ def _engine(recipes: Sequence[Recipe], cache: Cache, limit: int | None) -> Engin
     return first
 
 
-def _target(recipes: Sequence[Recipe], name: str | None) -> Target | None:
-    """The target that judges: the one asked for, or the recipes' first that can be. Raises: UserError."""
-    targets = [load_target(file) for recipe in recipes for file in recipe.target_files()]
+def _targets(recipes: Sequence[Recipe], name: str | None) -> tuple[Target | None, list[Target]]:
+    """The target that judges, and those that are judged besides: the recipes' first that is measured here or estimated,
+    and their others; or the one asked for alone. Raises: UserError."""
+    targets = {each.name: each for recipe in recipes for each in map(load_target, recipe.target_files())}
     if name is None:
-        return next((each for each in targets if not each.attached), None)
+        first = next((each for each in targets.values() if not each.attached), None)
+        return first, [each for each in targets.values() if each is not first]
     from ..shelf import find
 
-    found = next((each for each in targets if each.name == name), None) or load_target(find(name, "targets"))
+    found = targets.get(name) or load_target(find(name, "targets"))
     if found.attached:
         said = f"`{name}` is asked by `edgepress run`; `compare` judges what is measured here or estimated"
         raise UserError(said, "another --target")
-    return found
+    return found, []
 
 
 def _repeated(
-    paths: Sequence[Path], changes: Sequence[str], routes: list[str], seeds: int, limit: int | None, cache: Path
+    paths: Sequence[Path],
+    changes: Sequence[str],
+    routes: list[str],
+    judges: list[Path],
+    seeds: int,
+    limit: int | None,
+    cache: Path,
 ) -> list[Made] | int:
     """Every repetition, as many at once as there are cores, each with its share of them; or the exit code of one that
     said what is wrong. Raises: ChildDied for one that ended otherwise."""
@@ -136,6 +139,7 @@ def _repeated(
             ]  # fmt: skip
             arguments += [each for change in changes for each in ("--set", change)]
             arguments += ["--limit", str(limit)] if limit else []
+            arguments += [each for judge in judges if not repetition for each in ("--judge", str(judge))]
             if failed:
                 return output
             share = cores // (odd if odd and repetition >= seeds - odd else at_once)
@@ -165,12 +169,13 @@ def _measured(
     names: dict[str, str],
     made: list[Made],
     target: Target | None,
+    others: list[Target],
     price: float | None,
 ) -> Comparison:
     task = recipes[0].document.data["task"]
     first = [each for each in made if each.repetition == 0]
-    files = [file for each in first for file in each.files.values()]
-    samples, references = _timed(files, engine, target)
+    targets = [*([target] if target else []), *others]
+    samples, references = fit.timed(first, engine, targets)
     train = engine.data["train"].y
     comparison = Comparison(
         name="+".join(recipe.name for recipe in recipes),
@@ -191,16 +196,22 @@ def _measured(
         metric=engine.metric.name,
         error=not engine.metric.higher,
         labels=list(engine.data.labels),
+        groups=[] if engine.data.groups is None else engine.data.groups.tolist(),
+        constant=engine.constant,
         routes=names,
         repetitions=len({each.repetition for each in made}),
         made=made,
         samples=samples,
         price=price,
     )
-    if target is None:
-        return comparison
-    fits = tuple(fit for each in first for fit in _fits(each, comparison, target, references))
-    return comparison.model_copy(update={"target": target.name, "fits": fits})
+    by_name = {recipe.name: recipe for recipe in recipes}
+    fits = [
+        each
+        for one in first
+        for each in fit.fits(one, comparison, by_name.get(one.route, recipes[0]), targets, references)
+    ]
+    named = {"target": target.name if target else None, "others": tuple(each.name for each in others)}
+    return comparison.model_copy(update={"fits": tuple(fits), **named})
 
 
 def _counted(y: Any, labels: tuple[str, ...]) -> dict[str, int]:
@@ -208,58 +219,3 @@ def _counted(y: Any, labels: tuple[str, ...]) -> dict[str, int]:
     if y.ndim > 1 or y.dtype.kind == "f":
         return {}
     return {label: int((y == k).sum()) for k, label in enumerate(labels)}
-
-
-def _timed(files: list[ModelFile], engine: Engine, target: Target | None) -> tuple[list[Samples], list[Samples]]:
-    """Times of all files side by side on one thread, and what an estimate for the target rests on.
-
-    What a local target measures, its pinned reference and its own number of threads, is among the first.
-    """
-    runtime: Runtime = target.runtime if target else "onnxruntime"
-    models = [pairs.Model(file.path, Path(file.path), runtime) for file in files]
-    references: list[pairs.Model] = []
-
-    def of(label: str, file: Path) -> pairs.Model:
-        return pairs.Model(label, file, runtime, target.threads if target else 1)
-
-    if target and target.reach == "local":
-        models += [of(each.name, each.file) for each in models if target.threads != 1]
-        models += [
-            of(each.label, estimate.built(each, engine.cache, engine.versions))
-            for each in estimate.pinned_models(target)
-        ]
-    elif target:
-        needed = [each for file in files for each in estimate.reference_models(target, file.precision)]
-        references = [
-            pairs.Model(each.label, estimate.built(each, engine.cache, engine.versions), each.runtime)
-            for each in dict.fromkeys(needed)
-        ]
-        references += models if references else []
-    samples = pairs.measure(models, looks=(PROCESSES,), rounds=ROUNDS)
-    return samples, pairs.measure(references, looks=(REFERENCE_PROCESSES,), rounds=REFERENCE_ROUNDS)
-
-
-def _fits(made: Made, comparison: Comparison, target: Target, references: list[Samples]) -> list[Fits]:
-    """What the target's budgets for size and time say of a route's two files."""
-    found = []
-    kind: Kind = "onnx" if target.runtime == "onnxruntime" else "tflite"
-    for which, file in made.files.items():
-        stage = StageFacts(
-            name=made.route, use="compare", kind=kind, inputs=[], cached=True, seconds=0,
-            parameters=made.parameters, macs=made.macs, files=[file], notes={}, warnings=[],
-        )  # fmt: skip
-        report = Report(
-            recipe=comparison.name, source="", date=comparison.date, limited=None, machine=comparison.machine,
-            versions=comparison.versions, data={}, reference=None, metric=comparison.metric, keep=None, targets=[],
-            stages=[stage], samples=comparison.samples, references=references,
-        )  # fmt: skip
-        judged = [each for each in gate.judge(report, [target]) if each.check.split()[0] in JUDGED]
-        found.append(
-            Fits(
-                route=made.route,
-                which="float" if which == "float" else "int8",
-                checks={each.check: each.status for each in judged if each.level == "required"},
-                said=[text.budget(each) for each in judged],
-            )
-        )
-    return found

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+from pydantic import Field
+
 from ..facts import Facts, Machine, ModelFile, Samples
 
 
@@ -18,6 +20,13 @@ class Made(Facts):
     """Networks that an answer takes."""
     files: dict[str, ModelFile]
     """`float` and `int8`."""
+    judged: dict[str, list[ModelFile]] = Field(default_factory=dict)
+    """Of the first repetition, by `float` and `int8`: the last files of each kind and preset, which targets judge."""
+    reference: list[ModelFile] = Field(default_factory=list)
+    """Of the first repetition, the files of the result that the recipe counts drops from; empty where it is none of the
+    results of a route."""
+    unfit: str = ""
+    """Why there is no TFLite file, where a target runs one."""
     agreement: dict[str, float]
     """Share of the test examples to which each file answers as the strongest float model of the repetition does."""
     recalls: dict[str, dict[str, float]]
@@ -32,6 +41,8 @@ class Fits(Facts):
 
     route: str
     which: Literal["float", "int8"]
+    target: str = ""
+    """Whose budgets; `recipe` for its own `keep`. Empty in older files: `Comparison.target`."""
     checks: dict[str, str]
     """Budget → `ok`, `FAIL`, `undecided` or `no number`."""
     said: list[str]
@@ -61,6 +72,12 @@ class Comparison(Facts):
     samples: list[Samples]
     """Of the first repetition's files."""
     target: str | None = None
+    """The one that the pick must be shown to meet: measured here or estimated."""
+    others: tuple[str, ...] = ()
+    """Those that are judged besides, as far as no device is asked."""
+    groups: list[int] = Field(default_factory=list)
+    """As in `Report`."""
+    constant: float | None = None
     fits: tuple[Fits, ...] = ()
     price: float | None = None
     """What an hour of one core costs."""

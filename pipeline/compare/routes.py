@@ -39,6 +39,8 @@ class Parts:
     """What a recipe has to compare: stages up to its first distillation, that one, and how its results are made."""
 
     upstream: list[dict[str, Any]]
+    reference: str
+    """Name of what the recipe counts drops from; no route has it if it comes after the distillation."""
     members: list[str]
     """Names of the single teachers."""
     fused: str | None
@@ -76,8 +78,10 @@ def parts(recipe: Recipe) -> Parts:
     )
     files = {names[step.label] for step in steps[:found] if step.kind == "onnx"}
     quantize = {name: value for name, value in quantize.items() if name not in ("name", "input")}
+    reference = recipe.reference_label()
     return Parts(
         upstream,
+        names.get(reference, reference),
         [names[each] for each in members],
         names[fusion.label] if fusion else None,
         dict(given[found]),
@@ -185,14 +189,20 @@ def again(recipe: Recipe, repetition: int) -> Document:
     return _moved(recipe, recipe.document.data, repetition)
 
 
-def ends(recipe: Recipe, *, tflite: bool = False) -> tuple[str, str]:
-    """The labels of the last float and the last int8 file, ONNX or TFLite. Raises: UserError where there is none."""
-    steps, integer, found = recipe.steps(), set(), {}
-    for step in steps:
+def last(recipe: Recipe, *, tflite: bool = False) -> dict[bool, str]:
+    """The labels of the last float file (False) and the last int8 file (True), ONNX or TFLite, where there are any."""
+    integer, found = set(), {}
+    for step in recipe.steps():
         if step.stage.use.startswith(INT8) or step.input in integer:
             integer.add(step.label)
         if step.kind == ("tflite" if tflite else "onnx"):
             found[step.label in integer] = step.label  # the last of each
+    return found
+
+
+def ends(recipe: Recipe, *, tflite: bool = False) -> tuple[str, str]:
+    """`last` of both. Raises: UserError where there is none."""
+    found = last(recipe, tflite=tflite)
     kind = "TFLite" if tflite else "ONNX"
     for int8, what, use in ((False, "float", "export.onnx"), (True, "int8", "quantize.static")):
         if int8 not in found:

@@ -30,6 +30,8 @@ def budget(finding: Finding) -> str:
     """`latency 0.104x of 0.72x: ok`."""
     check, value, limit, _, rest = cells(finding)
     number = " ".join(filter(None, [value, limit, rest])) or "no number"
+    if finding.note and (finding.value is None or finding.check == "worst_recall"):
+        number += f" ({finding.note})"
     level = ", advisory" if finding.level == "advisory" else ""
     return f"{check} {number}{f' ({finding.label})' if finding.label else ''}: {finding.status}{level}"
 
@@ -105,11 +107,16 @@ def _legend(found: Comparison) -> list[str]:
     how = timing.how(found.samples[0]) if found.samples else "not measured"
     lines += textwrap.wrap(
         f"* no other is better in one of {found.metric}, size and latency and as good in the others. Intervals are of "
-        f"95%, over seeds and test examples. Latency: measured, {how}. `agrees`: as often as the best float model of "
+        f"95%, over seeds and {_over(found)}. Latency: measured, {how}. `agrees`: as often as the best float model of "
         f"that seed by validation answers. Compute is examples × passes × multiply-accumulates, of {own}.",
         WIDTH,
     )
     return lines
+
+
+def _over(found: Comparison) -> str:
+    groups = len(set(found.groups))
+    return f"{groups} group{'s' * (groups > 1)} of test examples" if groups else "test examples"
 
 
 def _effort(found: Comparison, name: str) -> str:
@@ -146,18 +153,18 @@ def seconds(found: Comparison, route: str, which: str) -> float | None:
 
 def level_of(found: Comparison, route: str, which: str) -> Estimate:
     """The metric of a route."""
-    return level([each.files[which] for each in found.of(route)], found.metric, error=found.error)
+    return level([each.files[which] for each in found.of(route)], found.metric, error=found.error, groups=found.groups)
 
 
 def against(found: Comparison, route: str, other: str, which: str) -> Estimate:
     """The metric of a route less that of another."""
     mine, theirs = ([each.files[which] for each in found.of(name)] for name in (route, other))
-    return difference(mine, theirs, found.metric, error=found.error)
+    return difference(mine, theirs, found.metric, error=found.error, groups=found.groups)
 
 
 def points(value: Estimate, error: bool) -> str:
     """`87.1% ±0.4`."""
-    half = (value.high - value.low) / 2
+    half = max(value.high - value.mean, value.mean - value.low)
     return f"{value.mean:.3g} ±{half:.2g}" if error else f"{value.mean:.1f}% ±{half:.1f}"
 
 

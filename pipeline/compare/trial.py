@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,13 +11,16 @@ from typing import Any
 import click
 import numpy as np
 
-from .. import ending, recipe, zoo
+from .. import ending, recipe, target, zoo
 from ..cache import Cache
+from ..deliver import known, regrouped
 from ..engine import Engine, Result
+from ..errors import UserError
 from ..facts import ModelFile
 from ..paths import replacing
 from ..progress import Lines
 from ..scores import agreement
+from ..target import Target
 from ..yamlio import Document
 from . import routes as ways
 from .facts import Made
@@ -29,6 +33,7 @@ FLOAT, INT8 = "float", "int8"
 @click.option("--set", "changes", multiple=True)
 @click.option("--routes")
 @click.option("--tflite", is_flag=True)
+@click.option("--judge", "judges", multiple=True, type=click.Path(path_type=Path))
 @click.option("--repetition", type=int, required=True)
 @click.option("--limit", type=int)
 @click.option("--cache", type=click.Path(path_type=Path), required=True)
@@ -38,16 +43,19 @@ def main(
     changes: tuple[str, ...],
     routes: str | None,
     tflite: bool,
+    judges: tuple[Path, ...],
     repetition: int,
     limit: int | None,
     cache: Path,
     output: Path,
 ) -> int:
+    """`judges` are the targets whose budgets the files of the first repetition are judged by."""
+    targets = [target.load(file) for file in judges]
     given = [recipe.load(file, changes) for file in files]
     found = (
-        by_routes(given[0], routes.split(","), repetition, Cache(cache), limit, tflite=tflite)
+        by_routes(given[0], routes.split(","), repetition, Cache(cache), limit, targets, tflite=tflite)
         if routes
-        else by_recipes(given, repetition, Cache(cache), limit, tflite=tflite)
+        else by_recipes(given, repetition, Cache(cache), limit, targets, tflite=tflite)
     )
     with replacing(output) as temporary:
         temporary.write_text("\n".join(each.model_dump_json() for each in found), encoding="utf-8")
@@ -55,13 +63,20 @@ def main(
 
 
 def by_routes(
-    given: recipe.Recipe, names: list[str], repetition: int, cache: Cache, limit: int | None, *, tflite: bool
+    given: recipe.Recipe,
+    names: list[str],
+    repetition: int,
+    cache: Cache,
+    limit: int | None,
+    targets: list[Target],
+    *,
+    tflite: bool,
 ) -> list[Made]:
     """Every route of one recipe: the teachers first, since the best single one is told by validation."""
     found = ways.parts(given)
 
-    def run(stages: list[dict[str, Any]]) -> Engine:
-        return _run(ways.document(given, stages, repetition), repetition, cache, limit)
+    def run(stages: list[dict[str, Any]], targets: Sequence[Target] = ()) -> Engine:
+        return _run(ways.document(given, stages, repetition), repetition, cache, limit, targets)
 
     teachers = run(found.upstream)
     best = max(found.members, key=lambda name: _goodness(teachers, teachers.results[name], "validation"))
@@ -69,20 +84,42 @@ def by_routes(
     if "longer" in names:
         alone = run(ways.stages(found, ["plain"], best, effort))
         effort += sum(map(partial(_trained, teachers), teachers.results)) / _trained(alone, ways.called("plain"))
-    engine = run(ways.stages(found, names, best, effort, tflite=tflite))
+    engine = run(ways.stages(found, names, best, effort, tflite=tflite), targets)
     sources = {route: ways.source_of(found, route, best) for route in names}
     files = {route: ways.files_of(found, route, best, tflite=tflite) for route in names}
     reference = _strongest([(engine, float_) for float_, _ in files.values()])
     students = [sources[route] for route in ("plain", "distill", "both") if route in sources]
     own = min((_trained(engine, source) for source in students), default=0.0) or 1.0
-    return [
+    made = [
         _made(engine, route, source, files[route], reference, repetition, _effort(engine, source) / own)
         for route, source in sources.items()
     ]
+    if repetition:
+        return made
+    more = tflite or any(each.runtime != "onnxruntime" for each in targets)
+    judged = []
+    for each in made:
+        ends, lite, unfit = ways.files_of(found, each.route, best), None, ""
+        try:
+            lite = run(ways.stages(found, [each.route], best, effort, tflite=True), targets) if more else None
+        except UserError as error:  # a route that nobody converts is one that does not fit there, and says why
+            unfit = error.problems[0].message
+        labels = dict(zip((FLOAT, INT8), ([(engine, end)] for end in ends), strict=True))
+        if lite:
+            for which, end in zip((FLOAT, INT8), ways.files_of(found, each.route, best, tflite=True), strict=True):
+                labels[which].append((lite, end))
+        judged.append(_to_judge(each, labels, engine, found.reference, unfit))
+    return judged
 
 
 def by_recipes(
-    given: list[recipe.Recipe], repetition: int, cache: Cache, limit: int | None, *, tflite: bool
+    given: list[recipe.Recipe],
+    repetition: int,
+    cache: Cache,
+    limit: int | None,
+    targets: list[Target],
+    *,
+    tflite: bool,
 ) -> list[Made]:
     """Every recipe as it is."""
     engines = [_run(ways.again(each, repetition), repetition, cache, limit) for each in given]
@@ -91,14 +128,44 @@ def by_recipes(
     reference = _strongest([(engine, float_) for engine, (float_, _) in zip(engines, files, strict=True)])
     efforts = [_effort(engine, source) for engine, source in zip(engines, sources, strict=True)]
     least = min(filter(None, efforts), default=1.0)
-    return [
+    made = [
         _made(engine, each.name, source, labels, reference, repetition, effort / least)
         for each, engine, source, labels, effort in zip(given, engines, sources, files, efforts, strict=True)
     ]
+    if repetition:
+        return made
+    judged = []
+    for one, each, engine in zip(made, given, engines, strict=True):
+        last = [ways.last(each, tflite=kind) for kind in (False, True)]
+        labels = {
+            which: [(engine, found[int8]) for found in last if int8 in found]
+            for which, int8 in ((FLOAT, False), (INT8, True))
+        }
+        judged.append(_to_judge(one, labels, engine, each.reference_label(), ""))
+    return judged
 
 
-def _run(document: Document, repetition: int, cache: Cache, limit: int | None) -> Engine:
+def _to_judge(
+    made: Made, labels: dict[str, list[tuple[Engine, str]]], engine: Engine, reference: str, unfit: str
+) -> Made:
+    """`made` with what budgets ask about: its last files of each kind and preset, and those of the reference."""
+    judged = {
+        which: [
+            known(each, each.results[label], file) for each, label in ends for file in each.results[label].facts.files
+        ]
+        for which, ends in labels.items()
+    }
+    found = engine.results.get(reference)
+    start = [regrouped(engine, found, file) for file in found.facts.files] if found else []
+    return made.model_copy(update={"judged": judged, "reference": start, "unfit": unfit})
+
+
+def _run(
+    document: Document, repetition: int, cache: Cache, limit: int | None, targets: Sequence[Target] = ()
+) -> Engine:
+    """An engine that has run; `targets` name the integer presets that the document's own do not."""
     engine = Engine(recipe.checked(document), cache, limit)
+    engine.presets = target.presets([*engine.targets, *targets], engine.machine)
     engine.run(_Prefixed(repetition, metric=engine.metric.name, error=not engine.metric.higher))
     return engine
 
@@ -129,7 +196,7 @@ def _made(
     """A route or recipe: the model `source`, and its float and int8 files; `reference` is the strongest's answers."""
     result = engine.results[source]
     ends = dict(zip((FLOAT, INT8), (engine.results[label] for label in labels), strict=True))
-    files = {which: each.facts.files[0] for which, each in ends.items()}
+    files = {which: regrouped(engine, each, each.facts.files[0]) for which, each in ends.items()}
     answers = {which: _answers(each, files[which]) for which, each in ends.items()}
     y = engine.data["test"].y
     return Made(

@@ -8,6 +8,9 @@ from statistics import fmean
 from .facts import Comparison, Fits
 from .statistics import Estimate
 
+KEEP = "recipe"
+"""The target that the recipe's own `keep` counts as."""
+
 
 def words(found: Comparison) -> list[str]:
     """The verdict. Routes, or recipes, count as what a device runs: their int8 files."""
@@ -17,14 +20,26 @@ def words(found: Comparison) -> list[str]:
     return sentences([line for line in lines if line])
 
 
-def _fits(found: Comparison, route: str, which: str) -> Fits | None:
-    return next((each for each in found.fits if (each.route, each.which) == (route, which)), None)
+def _fits(found: Comparison, route: str, which: str, target: str | None = None) -> list[Fits]:
+    """What each target, or one of them, says of a route's file."""
+    named = [(each, each.target or found.target) for each in found.fits if (each.route, each.which) == (route, which)]
+    return [each for each, name in named if target in (None, name)]
 
 
 def within(found: Comparison, route: str, which: str = "int8") -> bool:
-    """Whether every required budget is met; a missing or open one is not."""
-    fits = _fits(found, route, which)
-    return fits is None or all(status == "ok" for status in fits.checks.values())
+    """Whether the target that judges is shown to be met, and the recipe's `keep`: a missing or open budget is not.
+
+    Of the other targets, which are judged as far as no device is asked, none is exceeded.
+    """
+    needed = (found.target, KEEP)
+    return all(
+        _met(fits) if (fits.target or found.target) in needed else not _fails(fits)
+        for fits in _fits(found, route, which)
+    )
+
+
+def _met(fits: Fits) -> bool:
+    return all(status == "ok" for status in fits.checks.values())
 
 
 def _fails(fits: Fits) -> bool:
@@ -32,17 +47,29 @@ def _fails(fits: Fits) -> bool:
 
 
 def _fitting(found: Comparison) -> list[str]:
-    if found.target is None:
-        return ["Budgets: no target is named that is measured here or estimated, so all count; `--target NAME` judges."]
     lines = []
-    for route in found.routes:
-        fits = _fits(found, route, "int8")
-        if fits and not within(found, route):
-            how = "does not fit" if _fails(fits) else "is not shown to fit"
-            lines.append(f"{route} {how} {found.target}: {'; '.join(fits.said)}")
-    fitting = [route for route in found.routes if within(found, route)]
-    what = ", ".join(fitting) if fitting else "none of them"
-    return [f"Fits {found.target} as int8: {what}.", *lines]
+    if found.target is None:
+        lines = ["Budgets: no target is named that is measured here or estimated; `--target NAME` judges."]
+    names = dict.fromkeys(fits.target or found.target or "" for fits in found.fits)
+    for name in dict.fromkeys([*([found.target] if found.target else []), *names]):
+        lines += _of_target(found, name)
+    return lines
+
+
+def _of_target(found: Comparison, name: str) -> list[str]:
+    """Which routes fit a target, or keep what the recipe asks for; then of each other what it says."""
+    fits = {route: _fits(found, route, "int8", name) for route in found.routes}
+    fitting = [route for route, each in fits.items() if all(map(_met, each))]
+    what = "what the recipe keeps" if name == KEEP else name
+    lines = [f"{'Keeps' if name == KEEP else 'Fits'} {what} as int8: {', '.join(fitting) or 'none of them'}."]
+    for route, each in fits.items():
+        for one in each:
+            if not _met(one):
+                how = "does not" if _fails(one) else "is not shown to"
+                verb = "keep" if name == KEEP else "fit"
+                said = [each for each in one.said if not each.endswith(": ok")]
+                lines.append(f"{route} {how} {verb} {what}: {'; '.join(said)}")
+    return lines
 
 
 def _pick(found: Comparison) -> list[str]:
@@ -50,9 +77,14 @@ def _pick(found: Comparison) -> list[str]:
 
     fitting = [route for route in found.routes if within(found, route)]
     if not fitting:
-        open_ = [route for route in found.routes if (fits := _fits(found, route, "int8")) and not _fails(fits)]
+        fits = {route: _fits(found, route, "int8") for route in found.routes}
+        open_ = [route for route, each in fits.items() if not any(map(_fails, each))]
+        missing = [route for route in open_ if any("no number" in each.checks.values() for each in fits[route])]
         help = f"decide on {', '.join(open_)} on an idle machine" if open_ else "a smaller student, or another budget"
-        return [f"Verdict: none of them is shown to meet {found.target}: {help}."]
+        if missing == open_ != []:
+            help = "a missing number never passes"
+        needed = " and ".join(filter(None, [found.target, "the recipe's keep" if _kept(found) else ""]))
+        return [f"Verdict: none of them is shown to meet {needed or 'the other targets'}: {help}."]
     sign = -1 if found.error else 1
     best = max(fitting, key=lambda route: sign * level_of(found, route, "int8").mean)
     alike = [route for route in fitting if route == best or not against(found, best, route, "int8").shown]
@@ -75,6 +107,10 @@ def _pick(found: Comparison) -> list[str]:
         if route != pick:
             lines.append(f"  {_beside(found, pick, route)}")
     return lines
+
+
+def _kept(found: Comparison) -> bool:
+    return any(fits.target == KEEP for fits in found.fits)
 
 
 def _beside(found: Comparison, pick: str, route: str) -> str:
@@ -147,7 +183,7 @@ def _quantized(found: Comparison) -> list[str]:
         made = found.of(route)
         lost = difference(
             [each.files["int8"] for each in made], [each.files["float"] for each in made], found.metric,
-            error=found.error,
+            error=found.error, groups=found.groups,
         )  # fmt: skip
         if lost.shown:
             lines.append(f"{route} {change(lost, found.error)}")

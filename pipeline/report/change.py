@@ -9,6 +9,7 @@ from pathlib import PurePath
 from ..bench import verdict
 from ..facts import ModelFile, Report, Runtime, Samples
 from ..gate import Finding, host_file
+from ..gate.accuracy import NEAR_ZERO
 from ..units import show_bytes, show_score, show_seconds
 
 
@@ -65,7 +66,9 @@ def line(report: Report, findings: Sequence[Finding]) -> str:
     else:
         parts.append("not timed here")
     if result.score is not None:
-        parts.append(f"{show_score(result.score, error=report.error)}{_moved(report, start, result)}")
+        unit = "" if report.error else " points"
+        beside = f" ({moved(report, result.score, start.score)}{unit})" if start.score is not None else ""
+        parts.append(show_score(result.score, error=report.error) + beside)
     return f"start {_plain(report, start, named=apart)} → result {', '.join(parts)}"
 
 
@@ -114,11 +117,12 @@ def _ratio(value: float) -> str:
     return f"{value:.2f}x" if value >= 0.1 else f"{value:.1g}x"
 
 
-def _moved(report: Report, start: Side, result: Side) -> str:
-    """Points of a share; percent of an error, or its difference where the start has none."""
-    if start.score is None or result.score is None:
-        return ""
-    gap = result.score - start.score
-    words = f"{100 * gap:+.1f} points" if not report.error else f"{gap / start.score:+.0%}" if start.score else ""
-    words = words or f"{gap:+.3g}"
-    return f" ({words.replace('-', '−')})"
+def moved(report: Report, mine: float, theirs: float) -> str:
+    """Points of a share, `+0.1`; percent of an error, `+3%`, or its difference where theirs is near zero."""
+    if not report.error:
+        words = f"{100 * (mine - theirs):+.1f}"
+    elif verdict.is_near_zero(theirs, NEAR_ZERO * (report.constant or 0.0)):
+        words = f"{mine - theirs:+.3g}"
+    else:
+        words = f"{mine / theirs - 1:+.0%}"
+    return words.replace("-", "−")

@@ -136,7 +136,7 @@ class _Row:
     def __init__(self, report: Report, stage: StageFacts) -> None:
         file = host_file(stage, report.machine)
         scores = file.scores if file else {}
-        self.name, self.error = stage.name, report.error
+        self.name, self.report = stage.name, report
         self.sizes = (stage.parameters, file.bytes if file else None, stage.macs)
         self.scores = tuple(scores.get(split, {}).get(report.metric) for split in ("validation", "test"))
         samples = change.timed(report.samples, file)
@@ -147,13 +147,13 @@ class _Row:
             "—" if size is None else show(size)
             for size, show in zip(self.sizes, (show_count, show_bytes, show_count), strict=True)
         ]
-        scores = ["—" if score is None else show_score(score, error=self.error) for score in self.scores]
+        scores = ["—" if score is None else show_score(score, error=self.report.error) for score in self.scores]
         return [*sizes, *scores, self._latency()]
 
     def changes(self, before: _Row) -> list[str]:
         sizes = [_share(mine, theirs) for mine, theirs in zip(self.sizes, before.sizes, strict=True)]
         scores = [
-            "" if mine is None or theirs is None else _minus(_change(mine, theirs, error=self.error))
+            "" if mine is None or theirs is None else change.moved(self.report, mine, theirs)
             for mine, theirs in zip(self.scores, before.scores, strict=True)
         ]
         return [*sizes, *scores, _share(self._seconds(), before._seconds())]
@@ -167,13 +167,6 @@ class _Row:
             return "—"
         _, interval = verdict.spread(self.logs)
         return show_seconds(seconds) + (f"  {_interval(interval, 'seconds')}" if interval else "")
-
-
-def _change(mine: float, theirs: float, *, error: bool) -> str:
-    """Points of a share, percent of an error."""
-    if error:
-        return f"{mine / theirs - 1:+.0%}" if theirs else ""
-    return f"{100 * (mine - theirs):+.1f}"
 
 
 def _share(mine: float | None, theirs: float | None) -> str:

@@ -62,6 +62,45 @@ def test_a_target_of_tflite_has_files_of_its_own(tmp_path: Path, monkeypatch: py
     assert fuse.effort > plain.effort
 
 
+BUDGETS = {
+    "desk.yaml": "runtime: onnxruntime\nreach: local\nbudgets: {size: 5 MB, latency: 1 s, memory: 4 GB, "
+    "cold_start: 60 s, accuracy: 1%, worst_recall: 60%, accuracy_drop: 99 points, "
+    "macro_f1: {limit: 99%, level: advisory}}",
+    "phone.yaml": "runtime: litert\nreach: local\nbudgets: {size: 1 kB, latency: 1 s}",
+    "board.yaml": "runtime: onnxruntime\nreach: ssh://nobody@localhost\nbudgets: {size: 5 MB, latency: 1 s}",
+    "arm.yaml": "runtime: onnxruntime\nreach: none\npreset: arm\nbudgets: {size: 5 MB}",
+}
+JUDGED = (
+    TEXT.replace("epochs: 3", "epochs: 1").replace("[desk.yaml]", f"[{', '.join(BUDGETS)}]")
+    + "keep: {accuracy_drop: 0 points}\n"
+).replace("targets:", "  - {use: export.onnx}\n  - {use: convert.tflite}\ntargets:")
+
+
+def test_routes_are_judged_by_every_budget_of_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With `worst_recall: 60%` and every route near 0, it said that all fit; and one target alone was judged."""
+    laid_out(tmp_path, JUDGED)
+    for name, budgets in BUDGETS.items():
+        (tmp_path / name).write_text(f"name: {Path(name).stem}\n{budgets}\n")
+    monkeypatch.chdir(tmp_path)
+    said = edgepress("compare", "recipe.yaml", "--seeds", "1", "--routes", "plain,fuse")
+    assert said.code == 0, said.err
+    found = Comparison.model_validate_json(Path("runs", "mine", "compare.json").read_text())
+    assert (found.target, found.others) == ("desk", ("phone", "board", "arm"))
+    checks = {(each.route, each.target): each.checks for each in found.fits if each.which == "int8"}
+    usual = {"size": "ok", "latency p50": "ok", "memory": "ok", "cold_start": "ok", "accuracy": "ok"}
+    for route in ("plain", "fuse"):
+        assert checks[route, "desk"] == usual | {"worst_recall": "FAIL", "accuracy_drop": "ok"}
+        assert checks[route, "phone"] == {"size": "FAIL", "latency p50": "ok"}, "of its TFLite file"
+        assert checks[route, "board"] == {"size": "ok", "latency p50": "no number"}, "no device is asked"
+        assert checks[route, "arm"] == {"size": "ok"}, "of the preset that the board takes"
+    assert checks["plain", "recipe"]["keep accuracy_drop"] in ("FAIL", "undecided")
+    out = " ".join(said.out.split())
+    assert "Fits desk as int8: none of them." in out
+    assert "`edgepress run` measures it on the device" in out
+    assert "worst class `" in out
+    assert "Verdict: none of them is shown to meet desk and the recipe's keep" in out
+
+
 RECIPE = """\
 name: NAME
 task: {data: digits, seed: SEED, metric: METRIC}

@@ -53,6 +53,30 @@ def test_equal_routes_differ_by_nothing() -> None:
     assert not found.shown
 
 
+def test_routes_that_no_example_tells_apart_may_differ_on_others() -> None:
+    """50 examples, none of which is answered otherwise: 1 − 0.025^(1/50) of all others may be."""
+    right = np.arange(50) % 3 > 0
+    other = file(right).model_copy(update={"sha256": "1"})
+    found = difference([file(right)] * 3, [other] * 3, "accuracy", error=False)
+    assert (found.mean, found.low, found.high) == (0, pytest.approx(-7.11, abs=0.01), pytest.approx(7.11, abs=0.01))
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_all_right_or_none_is_not_certain(share: float) -> None:
+    found = level([file(np.full(10, share))] * 2, "accuracy", error=False)
+    assert found.high - found.low == pytest.approx(30.85, abs=0.01), "1 − 0.025^(1/10), and no share beyond 0 and 100%"
+
+
+def test_people_widen_the_interval_of_their_examples() -> None:
+    right = np.repeat(np.arange(8) % 4 > 0, 50)
+    people = np.repeat(np.arange(8), 50).tolist()
+    alone, grouped, one = (
+        level([file(right)], "accuracy", error=False, groups=each) for each in ((), people, [0] * 400)
+    )
+    assert grouped.high - grouped.low > 5 * (alone.high - alone.low)
+    assert (one.low, one.high) == (0, 100), "one group bounds nothing"
+
+
 def test_one_seed_knows_the_examples_alone() -> None:
     right = np.arange(400) % 4 > 0
     found = level([file(right)], "accuracy", error=False)

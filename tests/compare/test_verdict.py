@@ -122,6 +122,43 @@ def test_a_budget_that_is_not_decided_is_not_met(status: str) -> None:
     assert "Verdict: teacher" in words(found.model_copy(update={"fits": tuple(open_)}))
 
 
+def fit(route: str, target: str, **checks: str) -> Fits:
+    said = [f"{name}: {status}" for name, status in checks.items()]
+    return Fits(route=route, which="int8", target=target, checks=checks, said=said)
+
+
+def test_a_route_that_another_target_refuses_is_not_picked_and_one_that_is_open_there_is() -> None:
+    found = comparison(FAR)
+    more = (fit("fuse", "board", size="FAIL"), fit("teacher", "board", size="ok", latency="no number"))
+    said = words(found.model_copy(update={"fits": found.fits + more, "others": ("board",)}))
+    assert "Verdict: teacher" in said
+    assert "fuse does not fit board: size: FAIL" in said
+    assert "teacher is not shown to fit board: latency: no number" in said
+    assert "Fits board as int8: plain, distill, both." in said
+
+
+@pytest.mark.parametrize("status", ["FAIL", "undecided", "no number"])
+def test_a_route_that_does_not_keep_what_the_recipe_asks_for_is_not_picked(status: str) -> None:
+    found = comparison(FAR)
+    said = words(found.model_copy(update={"fits": (*found.fits, fit("fuse", "recipe", keep=status))}))
+    assert "Verdict: teacher" in said
+    assert "Keeps what the recipe keeps as int8: plain, distill, both, teacher." in said
+
+
+def test_an_older_file_is_still_told() -> None:
+    """Before budgets were judged for every target, a `Fits` named none."""
+    found = comparison(FAR, unfit=("fuse",)).model_dump(mode="json")
+    for each in found["fits"]:
+        del each["target"]
+    for name in ("others", "groups", "constant"):
+        del found[name]
+    for each in found["made"]:
+        for name in ("judged", "reference", "unfit"):
+            del each[name]
+    said = words(Comparison.model_validate(found))
+    assert "Fits host as int8: plain, distill, both, teacher." in said
+
+
 def test_what_of_a_fusions_gain_reaches_the_student() -> None:
     said = words(comparison(FAR))
     assert near(said, "Fusing the teachers: ", 3)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -142,3 +143,20 @@ def test_other_tasks() -> None:
     assert (number.task, number["test"].y.dtype, number["test"].y.shape) == ("regression", np.float32, (20, 1))
     with pytest.raises(UserError, match="no training examples of `never`"):
         divide(numbered(np.c_[np.ones(20, int), np.zeros(20, int)], labels=("always", "never")))
+
+
+def test_the_groups_of_the_test_split_go_along_and_change_no_digest() -> None:
+    """Intervals are over them; caches of data without groups, and of data whose groups nobody asked for, stay."""
+    y = np.arange(60) % 3
+    people = np.array([f"p{number // 5}" for number in range(60)])
+    data = divide(numbered(y, groups=people))
+    assert data.groups is not None
+    assert len(data.groups) == len(data["test"].y)
+    names = people[rows(data)["test"]]
+    assert len(set(zip(names.tolist(), data.groups.tolist(), strict=True))) == len(set(names.tolist()))
+    assert sorted(set(data.groups.tolist())) == list(range(len(set(names.tolist()))))
+    assert replace(data, groups=None).digest == data.digest
+    few = data.limited(3)
+    assert few.groups is not None
+    assert len(few.groups) == 3
+    assert divide(numbered(y)).groups is None
