@@ -13,6 +13,7 @@ from . import data, machine, paths, target, together
 from .cache import Cache, Entry, key_of
 from .chain import Step
 from .errors import Place, Problem, UserError
+from .expected import misfed
 from .facts import Machine, ModelFile, StageFacts
 from .presets import PresetName, host_preset, saturates
 from .recipe import Recipe
@@ -306,6 +307,7 @@ class Engine:
     def _warnings(self, step: Step, facts: StageFacts) -> list[str]:
         """What a stage warns of, and where it did not do its job, counted against what it worked on."""
         found: list[str] = list(facts.notes.get("warnings", []))
+        found += misfed(getattr(step.stage, "source", None), step.stage.networks(), self.data)
         if not step.input:
             return found
         before = self.results[step.input].facts
