@@ -225,7 +225,7 @@ def test_a_tflite_file_is_not_run(tmp_path: Path) -> None:
         ([layer("a.0.w"), layer("q", "QuantizeLinear", 2e-3)], "67% goes into QuantizeLinear, at the ends of the file"),
         (
             [layer("a.0.w", real=True), layer("t", "Transpose", 2e-3)],
-            "67% goes into Transpose, which compute nothing: a network that keeps one layout needs fewer",
+            "67% goes into Transpose, which computes nothing: a network that keeps one layout needs less",
         ),
         (
             [layer("a.0.w"), layer("h", "HardSwish", 2e-3, real=True)],
@@ -256,23 +256,59 @@ def test_a_relu_is_advised_only_for_another_activation_that_costs() -> None:
     assert "ReLU or ReLU6 costs less" in words([*many, layer("h", "HardSwish", 1e-3, real=True)])
     assert "and has an int8 form" not in words([*many, layer("h", "HardSwish", 1e-3, real=True)])
     assert "and has an int8 form" in words([*many, layer("i.w"), layer("h", "HARD_SWISH", 1e-3, real=True)])
-    gate = layer("g", "Sigmoid", 1e-3, real=True, shape=(1, 8, 1, 1))
-    assert "ReLU" not in words([*many, gate]), "it weighs channels"
+    assert "ReLU" not in words([*many, layer("g", "Sigmoid", 1e-3, real=True, activates=False)])
     assert "ReLU" not in words([*many, layer("h", "HardSwish", 1e-6, real=True)]), "it costs nothing"
+
+
+@pytest.mark.parametrize(
+    ("with_", "after", "activates"),
+    [
+        ("x", ["p"], True),  # SiLU
+        ("other", ["p"], False),  # a gate, as of squeeze-and-excitation
+        ("x", [], False),  # an answer
+    ],
+)
+def test_a_sigmoid_is_an_activation_where_it_multiplies_what_it_took(
+    with_: str, after: list[str], activates: bool, tmp_path: Path
+) -> None:
+    silu = [
+        helper.make_node("Sigmoid", ["x"], ["s" if after else "y"]),
+        *(helper.make_node("Mul", [with_, "s"], ["y"]) for _ in after),
+    ]
+    path = saved(tmp_path / "m.onnx", silu, (1, 8), [constant("other", 1, 8)])
+    assert Source(path).activates(0) is activates
+    both = {"x": "xd", "s": "sd"}
+    quantized = [
+        node
+        for name, real in both.items()
+        for node in (
+            helper.make_node("QuantizeLinear", [name, "scale"], [f"{name}q"]),
+            helper.make_node("DequantizeLinear", [f"{name}q", "scale"], [real]),
+        )
+    ]
+    nodes = [*quantized[:2], helper.make_node("Sigmoid", ["xd"], ["s" if after else "y"]), *quantized[2:]]
+    nodes = nodes if after else nodes[:3]
+    nodes += [helper.make_node("Mul", [both.get(with_, with_), "sd"], ["y"]) for _ in after]
+    scale = numpy_helper.from_array(np.float32(0.1), "scale")
+    path = saved(tmp_path / "q.onnx", nodes, (1, 8), [constant("other", 1, 8), scale])
+    assert Source(path).activates(2) is activates, "through integers too"
 
 
 def test_what_computes_in_float_beside_integers_is_told_with_the_reason() -> None:
     found = [layer("i.w"), layer("f.w", seconds=3e-3, real=True)]
     assert "75% computes in float though int8 has it, Conv: whoever quantized the file left it so" in told(found)
     speed = {"speed": {"chosen": "mixed"}}
-    assert "Conv: int8 is slower there on this processor, as `faster` measured" in words(found, notes=speed)
+    assert "Conv: slower as int8 on this processor, as `faster` measured; nothing to gain" in words(found, notes=speed)
     assert "Conv: `keep` left it so, for the accuracy" in words(found, notes={"restored": [1]})
     assert "in float" not in words([layer("a.0.w", real=True)]), "a float model computes in float"
+    ids = layer("ids", "ArgMax", 1e-4, counts=True)
+    assert "in float" not in words([layer("a.0.w", real=True), ids]), "and so it does where it counts something"
 
 
 def test_pruning_is_advised_for_channels_only() -> None:
     wide = [layer(f"blocks.{number}.w", "MatMul") for number in range(10)]
-    assert told(wide) == ["no part takes more than 15%: a smaller student takes from all"]
+    some = [layer("patches.w"), *wide]
+    assert told(some) == ["no part takes more than 15%: a smaller student takes from all"], "a transformer"
     wide = [layer(f"blocks.{number}.w") for number in range(10)]
     assert told(wide)[0].endswith("a smaller student takes from all; so does `prune.channels`")
     assert told(wide, prunes=True)[0].endswith("so does a higher ratio of `prune.channels`")

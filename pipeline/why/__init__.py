@@ -38,10 +38,10 @@ def explain(path: Path, whole: Layers, findings: Sequence[Finding] = (), report:
     rows = []
     for layer in sorted(found, key=cost, reverse=True)[:LARGEST]:
         seconds = "" if layer.seconds is None else show_seconds(layer.seconds)
-        sides, holds = "×".join(map(str, layer.shape)), "" if layer.moves else "float" if layer.real else "integers"
+        sides = "×".join(map(str, layer.shape))
         name = layer.name if len(layer.name) <= WIDE else f"…{layer.name[1 - WIDE :]}"
         ops = " + ".join([layer.op, *layer.fused[:2], *["…"] * (len(layer.fused) > 2)])
-        rows.append([name, ops, sides, holds, show_bytes(layer.bytes), seconds, f"{cost(layer) / total:.0%}"])
+        rows.append([name, ops, sides, layer.holds, show_bytes(layer.bytes), seconds, f"{cost(layer) / total:.0%}"])
     others = [("", f"{len(found) - LARGEST} more", sum(map(cost, found)) - sum(sorted(map(cost, found))[-LARGEST:]))]
     others = [
         *others * (len(found) > LARGEST),

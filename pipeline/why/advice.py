@@ -42,9 +42,8 @@ def advice(
     said = list(_all(found, cost, total, notes or {}))
     if said:
         return [words for _, words in sorted(said, reverse=True)]
-    prune = (
-        f"; so does {'a higher ratio of ' * prunes}`prune.channels`" if {each.op for each in found} & CHANNELS else ""
-    )
+    channels = sum(cost(each) for each in found if each.op in CHANNELS) > total / 2
+    prune = f"; so does {'a higher ratio of ' * prunes}`prune.channels`" if channels else ""
     return [f"no part takes more than {MOST:.0%}: a smaller student takes from all{prune}"]
 
 
@@ -55,14 +54,17 @@ def _all(
         """Share and operators of some layers, if they take enough."""
         taken = list(some)
         share = sum(map(cost, taken)) / total
-        ops = list(dict.fromkeys(each.op for each in sorted(taken, key=cost, reverse=True) if cost(each)))
-        return (share, ", ".join([*ops[:NAMED], *["…"] * (len(ops) > NAMED)])) if share > MOST else None
+        return (share, named(taken)) if share > MOST else None
+
+    def named(some: Sequence[Layer]) -> str:
+        ops = list(dict.fromkeys(each.op for each in sorted(some, key=cost, reverse=True) if cost(each)))
+        return ", ".join([*ops[:NAMED], *["…"] * (len(ops) > NAMED)])
 
     real = [each for each in found if each.real]
-    integers = any(not each.real and not each.moves for each in found)
+    integers = any(each.holds == "integers" for each in found)
     if most := over(each for each in found if each.op in CONVERSIONS):
         share, ops = most
-        between = ", ".join(sorted({each.op for each in real}))
+        between = named(real)
         help = (
             f"between int8 and what computes in float: {between}"
             if between and integers
@@ -71,13 +73,13 @@ def _all(
             else "and nothing computes in int8 here"
         )
         yield share, f"{share:.0%} goes into {ops}, {help}"
-    if most := over(each for each in found if each.moves and each.op not in CONVERSIONS):
+    if most := over(each for each in found if each.op in ("Transpose", "TRANSPOSE")):
         share, ops = most
-        yield share, f"{share:.0%} goes into {ops}, which compute nothing: a network that keeps one layout needs fewer"
-    if most := over(each for each in found if each.op in ACTIVATIONS and not _gate(each)):
+        yield share, f"{share:.0%} goes into {ops}, which computes nothing: a network that keeps one layout needs less"
+    if most := over(each for each in found if each.op in ACTIVATIONS and each.activates):
         share, ops = most
         form = ", and has an int8 form" * integers
-        yield share, f"{share:.0%} is in {ops}: as an activation, ReLU or ReLU6 costs less{form}"
+        yield share, f"{share:.0%} is in {ops}: ReLU or ReLU6 costs less{form}"
     if integers and (most := over(each for each in real if each.op in SUITED)):
         share, ops = most
         yield share, f"{share:.0%} computes in float though int8 has it, {ops}: {_reason(notes)}"
@@ -94,14 +96,9 @@ def _all(
         yield share, f"{share:.0%} is in `{name}`: {_smaller(max(layers, key=cost))} saves that much at most"
 
 
-def _gate(layer: Layer) -> bool:
-    """Whether it weighs channels, as squeeze-and-excitation does: no ReLU can."""
-    return len(layer.shape) == 4 and 1 in (layer.shape[2] * layer.shape[3], layer.shape[1] * layer.shape[2])
-
-
 def _reason(notes: dict[str, Any]) -> str:
     if notes.get("speed", {}).get("chosen", "int8") != "int8":
-        return "int8 is slower there on this processor, as `faster` measured"
+        return "slower as int8 on this processor, as `faster` measured; nothing to gain there"
     if notes.get("restored"):
         return "`keep` left it so, for the accuracy"
     return "whoever quantized the file left it so"

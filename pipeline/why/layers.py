@@ -46,6 +46,8 @@ class Layer:
         bytes: of its constants, as the file stores them.
         seconds: of one inference; None where no runtime tells.
         real: whether it computes in float.
+        counts: whether it computes neither in float nor in quantized integers, but with ids, shapes or truth.
+        activates: of a Sigmoid and the like, that it is no gate and no answer, for which a ReLU could not stand.
         inserted: of `seconds`, those of what onnxruntime adds for it: other layouts and types, weights unpacked.
     """
 
@@ -57,6 +59,8 @@ class Layer:
     real: bool
     fused: tuple[str, ...] = ()
     inserted: float = 0.0
+    activates: bool = True
+    counts: bool = False
 
     @property
     def part(self) -> str:
@@ -67,6 +71,11 @@ class Layer:
         whole = ".".join(steps)
         found = re.match(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*?\.\d+(?=\.)|[A-Za-z_]\w*(?=\.)", whole)
         return found[0] if found else self.name
+
+    @property
+    def holds(self) -> str:
+        """What it computes in, if it does."""
+        return "" if self.moves or self.counts else "float" if self.real else "integers"
 
     @property
     def moves(self) -> bool:
@@ -122,6 +131,9 @@ def _onnx(path: Path) -> Layers:
         head = next((each for each in group if alike(event["op"], source.nodes[each].op_type)), None)
         # Of several nodes that one operator of onnxruntime computes, such as a Gelu, none is called as it is.
         op = event["op"] if head is None and len(group) > 1 else source.nodes[number if head is None else head].op_type
+        kind, integer = next(iter(event["types"]), ""), bool(re.match(INTEGERS, event["op"]))
+        real = kind in ("float", "float16", "double") and not integer and op not in MOVES
+        integer = integer or kind in ("int8", "uint8", "int16", "uint16")
         inserted = sum(added[each] for each in group)
         names = dict.fromkeys(source.nodes[each].op_type for each in group if each != head)
         found.append(
@@ -131,11 +143,11 @@ def _onnx(path: Path) -> Layers:
                 shape=source.shape(number) or tuple(event["shape"]),
                 bytes=sum(map(source.bytes, group)),
                 seconds=inserted + sum(each["seconds"] for each in own[number]),
-                real=event["types"][:1] in (["float"], ["float16"])
-                and not re.match(INTEGERS, event["op"])
-                and op not in MOVES,
+                real=real,
+                counts=not real and not integer,
                 fused=tuple(name for name in names if name not in (op, *CONVERSIONS)),
                 inserted=inserted,
+                activates=source.activates(number if head is None else head),
             )
         )
     return Layers(tuple(found), source.size, max(said["seconds"], sum(each.seconds or 0.0 for each in found)))
@@ -169,6 +181,7 @@ def _tflite(path: Path) -> Layers:
             bytes=row.bytes,
             seconds=None,
             real=row.real and row.op not in MOVES,
+            counts=row.counts,
         )
         for row in tflite.read(path)
     ]

@@ -13,8 +13,8 @@ from ..errors import UserError
 if TYPE_CHECKING:
     import onnx
 
-CONSTANTS = ("DequantizeLinear", "QuantizeLinear")
-"""Operators that belong to what they prepare, or finish, where nothing runs them by themselves."""
+CONVERSIONS = ("QuantizeLinear", "DequantizeLinear")
+"""They belong to what they finish, or prepare, where nothing runs them by themselves."""
 
 
 class Source:
@@ -87,13 +87,36 @@ class Source:
         weights = [
             name for name, tensor in self._held[number] if tensor.dims and re.search(r"[A-Za-z_]\w*[./]\w", name)
         ]
-        if weights and self.nodes[number].op_type not in CONSTANTS:
+        if weights and self.nodes[number].op_type not in CONVERSIONS:
             return re.sub(r"(_quantized|_int8|_float16)$", "", weights[0])
         return self.nodes[number].name or next(iter(self.nodes[number].output), self.nodes[number].op_type)
 
     def shape(self, number: int) -> tuple[int, ...]:
         """Of what the node gives first; empty where the file leaves it open."""
         return self._shapes.get(next(iter(self.nodes[number].output), ""), ())
+
+    def activates(self, number: int) -> bool:
+        """Whether others take what the node gives and, of a sigmoid, multiply it with what it took itself: a SiLU."""
+        node, users = self.nodes[number], [self.nodes[each] for each in self._beyond(number)]
+        if node.op_type not in ("Sigmoid", "HardSigmoid"):
+            return bool(users)
+        own = self._root(node.input[0])
+        return any(user.op_type == "Mul" and own in map(self._root, user.input) for user in users)
+
+    def _beyond(self, number: int) -> list[int]:
+        """Who takes what a node gives, conversions left out."""
+        users = self._users[number]
+        return [
+            beyond
+            for each in users
+            for beyond in (self._beyond(each) if self.nodes[each].op_type in CONVERSIONS else [each])
+        ]
+
+    def _root(self, name: str) -> str:
+        """The tensor before it was quantized and back again."""
+        while (number := self._maker.get(name)) is not None and self.nodes[number].op_type in CONVERSIONS:
+            name = self.nodes[number].input[0]
+        return name
 
     def groups(self, run: Mapping[int, str]) -> dict[int, list[int]]:
         """All nodes that are not fixed, by the one of `run` whose operator computes them; in the file's order.

@@ -11,13 +11,15 @@ from ..errors import UserError
 
 
 class Row(NamedTuple):
-    """An operator: `shape` is of what it gives, and `real` says that it computes in float."""
+    """An operator: `shape` is of what it gives; `real` says that it computes in float, and `counts` that it computes
+    with ids, shapes or truth."""
 
     name: str
     op: str
     shape: tuple[int, ...]
     bytes: int
     real: bool
+    counts: bool
 
 
 def read(path: Path) -> list[Row]:
@@ -42,6 +44,7 @@ def _graph(graph: Any, model: Any, schema: Any) -> list[Row]:
     """The rows of one subgraph; a buffer that is counted is emptied."""
     names = {value: name for name, value in vars(schema.BuiltinOperator).items() if not name.startswith("_")}
     floats = (schema.TensorType.FLOAT32, schema.TensorType.FLOAT16)
+    integers = (schema.TensorType.INT8, schema.TensorType.UINT8, schema.TensorType.INT16)
     indices = (schema.TensorType.INT32, schema.TensorType.INT64)
     ops, tensors = graph.operators or [], graph.tensors
     made = {index for op in ops for index in op.outputs}
@@ -74,6 +77,7 @@ def _graph(graph: Any, model: Any, schema: Any) -> list[Row]:
                 _shape(gives) if gives else (),
                 sum(_take(model.buffers, tensors[each].buffer) for each in fixed),
                 gives is not None and gives.type in floats and not hybrid,
+                gives is not None and gives.type not in (*floats, *integers) and not hybrid,
             )
         )
     return rows
