@@ -109,7 +109,8 @@ bench-foreign: $(VENV)/.dev
 
 # Size, time and answers of every precision in every runtime, ten minutes: tests/bench/precision.json
 bench-precision: $(VENV)/.dev
-	$(BIN)/python -m tests.bench.precision
+	$(PIP) scikit-image
+	$(BIN)/python -m tests.bench.precision $(ARGS)
 
 # What the models of `mobilenet` answer on the instruction sets of boards: tests/bench/emulate.json
 bench-emulate: $(VENV)/.run

@@ -13,6 +13,7 @@ from . import data, kept, machine, paths, target, together
 from .cache import Cache, Entry, key_of
 from .chain import Step
 from .errors import Place, Problem, UserError
+from .expected import misfed
 from .facts import Machine, ModelFile, StageFacts
 from .preparation import Unprepared
 from .presets import PresetName, host_preset, saturates
@@ -384,6 +385,7 @@ class Engine:
     def _warnings(self, step: Step, facts: StageFacts, entries: dict[str, Entry]) -> list[str]:
         """What a stage warns of, and where it did not do its job, counted against what it worked on."""
         found: list[str] = list(facts.notes.get("warnings", []))
+        found += misfed(getattr(step.stage, "source", None), step.stage.networks(), self.data)
         if not step.input:
             return found
         before = self.results[step.input].facts

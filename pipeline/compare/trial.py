@@ -13,7 +13,7 @@ import numpy as np
 
 from .. import ending, recipe, target, zoo
 from ..cache import Cache
-from ..deliver import known, regrouped
+from ..deliver import detailed, regrouped
 from ..engine import Engine, Result
 from ..errors import UserError
 from ..facts import ModelFile
@@ -151,7 +151,9 @@ def _to_judge(
     """`made` with what budgets ask about: its last files of each kind and preset, and those of the reference."""
     judged = {
         which: [
-            known(each, each.results[label], file) for each, label in ends for file in each.results[label].facts.files
+            detailed(each, each.results[label], file)
+            for each, label in ends
+            for file in each.results[label].facts.files
         ]
         for which, ends in labels.items()
     }

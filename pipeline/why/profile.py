@@ -1,23 +1,32 @@
-"""One fresh process that profiles an ONNX file: `profile.py MODEL SECONDS` prints one JSON list of its nodes.
+"""One fresh process that profiles an ONNX file: `profile.py MODEL SECONDS` prints one JSON object.
 
-Each has `name`, `op`, `seconds` (the median over the runs), `shape` and `types` of what it gives, `bytes` of its
-parameters and `weight`, the name of the first of them, all of the graph as onnxruntime's optimisations leave it.
+`seconds` is the CPU time of one inference without the profile, and `events` are the operators that onnxruntime runs,
+each with `op`, `seconds`, `shape` and `types` of what it gives, and `node`, the number of the file's node that it
+computes, or None. `inserted` is true of what onnxruntime adds by itself, such as ReorderInput: its `node` is the one
+that needs it. What the profile adds to an operator, some microseconds, is taken off: by it the sum exceeds an inference
+without it.
 """
 
 from __future__ import annotations
 
 import json
+import re
 import sys
 import tempfile
 import time
 from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 WARM = 10
 """Runs that do not count."""
 END = "_kernel_time"
+KEPT = 0.9
+"""Share of the runs, the fastest, whose mean counts: the profile has whole microseconds, which a median stays with."""
+FORMS = ("ReorderInput", "ReorderOutput", "Transpose", "Cast", "QuantizeLinear", "DequantizeLinear", "Reshape",
+         "Squeeze", "Unsqueeze", "MemcpyToHost", "MemcpyFromHost")  # fmt: skip
+"""What onnxruntime inserts: operators that compute nothing."""
 
 
 def main(model: str, seconds: str) -> None:
@@ -25,63 +34,138 @@ def main(model: str, seconds: str) -> None:
         json.dump(profiled(model, float(seconds), Path(work)), sys.stdout)
 
 
-def profiled(path: str, seconds: float, work: Path) -> list[dict[str, Any]]:
-    import numpy as np
-    import onnx
+def profiled(path: str, seconds: float, work: Path) -> dict[str, Any]:
+    import onnx.inliner
     import onnxruntime
 
-    options = onnxruntime.SessionOptions()
-    options.enable_profiling = True
-    options.profile_file_prefix = str(work / "profile")
-    options.optimized_model_filepath = str(work / "optimized.onnx")
-    options.intra_op_num_threads = 1
-    options.log_severity_level = 4
     model = onnx.load(path)
-    for number, node in enumerate(model.graph.node):  # the profile and the optimised graph have names in common only
-        node.name = node.name or f"{node.op_type}_{number}"
-    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    if model.functions:
+        model = onnx.inliner.inline_local_functions(model)
+    sign = "@"
+    while sign in "\n".join(names(model.graph)):
+        sign += "@"
+    mark(model.graph, {}, sign)
+    content = model.SerializeToString()
+
+    def session(**more: Any) -> Any:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        options.log_severity_level = 4
+        for name, value in more.items():
+            setattr(options, name, value)
+        return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+
+    plain = session()
+    feed = fed(plain)
+    written = work / "optimized.onnx"
+    watched = session(
+        enable_profiling=True, profile_file_prefix=str(work / "profile"), optimized_model_filepath=str(written)
+    )
+    alone: list[float] = []
+    until = time.perf_counter() + seconds
+    while len(alone) < 2 * WARM or time.perf_counter() < until:  # in turn, so that both meet the same caches
+        start = time.thread_time()
+        plain.run(None, feed)
+        alone.append(time.thread_time() - start)
+        watched.run(None, feed)
+    taken: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for event in json.loads(Path(watched.end_profiling()).read_text(encoding="utf-8")):
+        if event.get("cat") == "Node" and event["name"].endswith(END):
+            taken[event["name"][: -len(END)]].append(event)
+    nodes = onnx.load(written, load_external_data=False).graph.node
+    ops = [node.op_type for node in model.graph.node]
+    pairs = zip(nodes, owners(nodes, sign), strict=True)
+    events = [_event(taken[node.name], *found, ops) for node, found in pairs if node.name in taken]
+    whole = mean(alone[WARM:])
+    extra = max(0.0, sum(each["seconds"] for each in events) - whole) / max(1, len(events))
+    return {
+        "seconds": whole,
+        "events": [each | {"seconds": max(0.0, each["seconds"] - extra)} for each in events],
+    }
+
+
+def names(graph: Any) -> Iterator[str]:
+    """Of every node and tensor, in graphs within it too."""
+    yield from (each.name for each in [*graph.input, *graph.initializer])
+    for node in graph.node:
+        yield from (node.name, *node.output)
+        for inner in inside(node):
+            yield from names(inner)
+
+
+def inside(node: Any) -> list[Any]:
+    """The graphs that are a node's attributes, such as the two of an If."""
+    return [each for one in node.attribute for each in [*([one.g] if one.HasField("g") else []), *one.graphs]]
+
+
+def mark(graph: Any, outer: dict[str, str], sign: str) -> None:
+    """Call node number 5 `@5` and what it gives `@5.0`, …: onnxruntime's own names are made of these.
+
+    `outer` has the new names that a graph within a node meets; its own stay.
+    """
+    called = outer | {each.name: each.name for each in [*graph.input, *graph.initializer]}
+    for number, node in enumerate(graph.node):
+        called |= {name: name if outer else f"{sign}{number}.{index}" for index, name in enumerate(node.output) if name}
+    for number, node in enumerate(graph.node):
+        node.input[:] = [called.get(name, name) for name in node.input]
+        for inner in inside(node):
+            mark(inner, called, sign)
+        if not outer:
+            node.name = f"{sign}{number}"
+            node.output[:] = [called.get(name, name) for name in node.output]
+    for each in graph.output:
+        each.name = called.get(each.name, each.name)
+    del graph.value_info[:]
+
+
+def fed(session: Any) -> dict[str, Any]:
+    import numpy as np
+
     random, feed = np.random.default_rng(0), {}
     for each in session.get_inputs():
         dtype = {"float": "float32", "double": "float64", "float16": "float16"}.get(name := each.type[7:-1], name)
         shape = [size if isinstance(size, int) else 1 for size in each.shape]
-        feed[each.name] = (random.standard_normal(shape) if "float" in dtype else random.integers(0, 2, shape)).astype(
-            dtype
-        )
-    runs, until = 0, time.perf_counter() + seconds
-    while runs < 2 * WARM or time.perf_counter() < until:
-        session.run(None, feed)
-        runs += 1
-    events = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
-    graph = onnx.load(work / "optimized.onnx", load_external_data=False).graph
-    nodes = {node.name: node for node in graph.node}
-    tensors = {tensor.name: tensor for tensor in graph.initializer}
-    sizes = {tensor.name: onnx.numpy_helper.to_array(tensor).nbytes for tensor in model.graph.initializer}
-    for node in model.graph.node:  # a weight that is unpacked on loading weighs what it is unpacked from
-        if node.op_type in ("Cast", "Mul") and all(name in sizes for name in node.input):
-            sizes[node.output[0]] = sum(sizes[name] for name in node.input)
-    taken: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    for event in events:
-        if event.get("cat") == "Node" and event["name"].endswith(END):
-            taken[event["name"][: -len(END)]].append(event)
-    found = []
-    for name, each in taken.items():
-        held = [tensors[i] for i in nodes[name].input if i in tensors] if name in nodes else []
-        size = sum(sizes.get(tensor.name) or onnx.numpy_helper.to_array(tensor).nbytes for tensor in held)
-        found.append(_row(name, each, next((tensor.name for tensor in held if tensor.dims), ""), size))
-    return found
+        values = random.standard_normal(shape) if "float" in dtype else random.integers(0, 2, shape)
+        feed[each.name] = np.asarray(values).astype(dtype)
+    return feed
 
 
-def _row(name: str, events: list[dict[str, Any]], weight: str, size: int) -> dict[str, Any]:
+def mean(values: list[float]) -> float:
+    kept = sorted(values)[: max(1, round(KEPT * len(values)))]
+    return sum(kept) / len(kept)
+
+
+def owners(nodes: Any, sign: str) -> list[tuple[int | None, bool]]:
+    """For each node of the optimised graph the number of the file's node that it computes, and whether it is inserted.
+
+    A node is called by one of the file's, or gives what one of these gives; else it prepares what its first user takes.
+    """
+    found: dict[int, tuple[int | None, bool]] = {}
+    users: dict[str, int] = {}
+    for position, node in reversed(list(enumerate(nodes))):
+        named = re.search(rf"{sign}(\d+)", node.name)
+        gives = next((match for name in node.output if (match := re.match(rf"{sign}(\d+)\.", name))), None)
+        user = next((users[name] for name in node.output if name in users), None)
+        if named:
+            found[position] = int(named[1]), False
+        elif gives:
+            found[position] = int(gives[1]), node.op_type in FORMS
+        else:
+            found[position] = (None if user is None else found[user][0]), True
+        users |= dict.fromkeys(node.input, position)
+    return [found[position] for position in range(len(nodes))]
+
+
+def _event(events: list[dict[str, Any]], node: int | None, inserted: bool, ops: list[str]) -> dict[str, Any]:
     said = events[-1]["args"]
     gives = [pair for output in said["output_type_shape"] for pair in output.items()]
     return {
-        "name": name,
+        "node": node,
         "op": said["op_name"],
-        "seconds": median(event["dur"] for event in events[WARM:]) / 1e6,
+        "inserted": inserted and not (node is not None and ops[node] == said["op_name"]),
+        "seconds": mean([event["dur"] for event in events[WARM:]]) / 1e6,
         "shape": gives[0][1] if gives else [],
         "types": [kind for kind, _ in gives],
-        "bytes": size,
-        "weight": weight,
     }
 
 

