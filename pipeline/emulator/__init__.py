@@ -67,7 +67,8 @@ def ended(process: subprocess.Popen[Any]) -> str:
     """What a process said, once it has ended. Raises: RuntimeError."""
     out, err = process.communicate()
     if process.returncode:
-        said = str(err).strip().splitlines() if process.returncode > 0 else []
-        last = said[-1] if said else f"it {children.ended(process.returncode)}"
+        code = process.returncode
+        said = str(err).strip().splitlines() if code > 0 else [f"it {children.ended(code)}"]
+        last = (said or [f"it ended with {code}"])[-1]
         raise RuntimeError(last)
     return str(out)

@@ -173,7 +173,8 @@ def test_recipes_that_cannot_stand_side_by_side(
     [
         (["recipe.yaml", "--routes", "plain"], "`--routes` are those of one recipe"),
         (["--routes", "plan"], "there is no route `plan`"),
-        (["--target", "phone"], "there is no target `phone`"),
+        (["--target", "tablet"], "there is no target `tablet`"),
+        (["small.yaml", "--target", "phone"], "makes no float TFLite file"),
         (["small.yaml", "--target", "phone.yaml"], "makes no float TFLite file"),
         (["--target", "board.yaml"], "`board.yaml` is asked by `edgepress run`"),
         (["--seeds", "0"], "0 is not in the range"),
