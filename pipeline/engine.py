@@ -113,16 +113,10 @@ class Engine:
 
     @cached_property
     def constant(self) -> float | None:
-        """Of an error, its value where every answer is the mean of the labels; None where that cannot be scored."""
-        import numpy as np
+        """Of an error, its value on the test split where every answer is the mean of the labels; None else."""
+        from .scores import of_constant
 
-        y = self.data["test"].y
-        if self.metric.higher or y.dtype.kind != "f":
-            return None
-        try:
-            return self.metric(np.broadcast_to(y.mean(0), y.shape).astype(np.float32), y)
-        except OwnCodeError:
-            return None  # a function of the user's that has no value there: only zero is near zero, then
+        return of_constant(self.metric, self.data["test"].y)
 
     @property
     def scored(self) -> Dataset:

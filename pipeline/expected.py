@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from .data.source import IMAGENET, Moments
+from .data.normalize import IMAGENET, Moments
 from .published import PACKAGES
 
 if TYPE_CHECKING:

@@ -7,11 +7,9 @@ A row is that of one criterion: `by` (a metric, or likeness), `of` (the `stage`'
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from .units import show_score
-from .usercode import OwnCodeError
+from .units import NEAR_ZERO, show_score
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,19 +21,13 @@ NO_FLOATS = "integer-only"
 """The preset in which no operator goes back to float."""
 _NAMED = 3
 """Operators that are named as what costs most."""
-_NEAR_ZERO = 0.01
-"""Share of the error of always answering the mean of the labels below which percent of an error say nothing."""
 
 
 def grown(metric: Metric, error: float, percent: float, y: np.ndarray) -> float:
     """An error that grew by `percent` of itself, or of what is near zero for these labels where it is less."""
-    import numpy as np
+    from .scores import of_constant
 
-    near = 0.0
-    if y.dtype.kind == "f":
-        with suppress(OwnCodeError):  # a user's function has no value of constant answers: near zero is zero, then
-            near = _NEAR_ZERO * metric(np.broadcast_to(y.mean(0), y.shape).astype(np.float32), y)
-    return error + percent / 100 * max(error, near)
+    return error + percent / 100 * max(error, NEAR_ZERO * (of_constant(metric, y) or 0.0))
 
 
 def row(by: str, of: str, own: float, least: float, found: Mapping[str, float], *, higher: bool) -> dict[str, Any]:

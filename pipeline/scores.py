@@ -46,6 +46,16 @@ class Metric:
         return [round(self(answers[rows], y[rows]), 6) for rows in draws]
 
 
+def of_constant(metric: Metric, y: np.ndarray) -> float | None:
+    """An error where every answer is the mean of the labels `y`; None where that cannot be scored."""
+    if metric.higher or y.dtype.kind != "f":
+        return None
+    try:
+        return metric(np.broadcast_to(y.mean(0), y.shape).astype(np.float32), y)
+    except OwnCodeError:
+        return None  # a function of the user's that has no value there: only zero is near zero, then
+
+
 def accuracy(answers: np.ndarray, y: np.ndarray) -> float:
     """Share of rows whose largest answer is at the label; of multi-label rows, share of labels told right."""
     return float((answers.argmax(1) == y).mean()) if y.ndim == 1 else float(((answers > 0) == (y > 0)).mean())

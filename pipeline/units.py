@@ -87,6 +87,8 @@ def like(value: float, written: str) -> str:
 
 ERRORS = ("mae",)
 """Metrics that are better when they are lower, in the unit of the labels."""
+NEAR_ZERO = 0.01
+"""Share of the error of always answering the mean of the labels below which percent of an error say nothing."""
 
 REFERENCE = r"(?:timm|torchvision)/[A-Za-z0-9_.]+@[0-9]+"
 """A published network and the side of its square input in pixels: `timm/mobilenetv2_100@224`."""

@@ -12,11 +12,10 @@ from ..emulator import INSTALL
 from ..errors import Place
 from ..facts import Emulated, ModelFile, Report
 from ..target import Target
+from ..units import NEAR_ZERO
 from .files import host_file, judged
 from .finding import Finding, Status, Unit, decided, noted, within
 
-NEAR_ZERO = 0.01
-"""An error is near zero that is less than this share of the error of always answering the mean of the labels."""
 _WORSE: tuple[Status, ...] = ("ok", "undecided", "no number", "FAIL")
 
 

@@ -9,8 +9,7 @@ from pathlib import PurePath
 from ..bench import verdict
 from ..facts import ModelFile, Report, Runtime, Samples
 from ..gate import Finding, host_file
-from ..gate.accuracy import NEAR_ZERO
-from ..units import show_bytes, show_score, show_seconds
+from ..units import NEAR_ZERO, show_bytes, show_score, show_seconds
 
 
 @dataclass(frozen=True)
