@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from . import intervals
+from .usercode import OwnCodeError
 
 RESAMPLES = intervals.DRAWS
 """Draws of the bootstrap; the same examples are drawn for every model, so that two models can be paired."""
