@@ -383,8 +383,10 @@ class Engine:
         if not step.input:
             return found
         before = self.results[step.input].facts
-        rows = facts.notes.get("keep") or self._kept(step, before, facts, entries)
-        found += kept.unmet(rows, facts.notes)
+        decided, whole = facts.notes.get("keep", []), self._kept(step, before, facts, entries)
+        missed = {row["of"] for row in decided if row["missed"]}
+        # Few examples may have decided, and kept what all of validation does not.
+        found += kept.unmet([*decided, *(row for row in whole if row["of"] not in missed)], facts.notes)
         pairs = {
             "parameters": (before.parameters, facts.parameters),
             "bytes": (before.files[0].bytes, facts.files[0].bytes),
@@ -416,7 +418,7 @@ class Engine:
             return []
         found, floor = [], self._floor(entries)
         keep = getattr(step.stage, "keep", None)
-        if keep is not None and (_asks(step) or facts.notes.get("restored")):
+        if keep is not None and (_asks(step) or facts.notes.get("restored") or facts.notes.get("keep")):
             y = self.data["validation"].y
             least = own - keep / 100 if higher else kept.grown(self.metric, own, keep, y)
             found.append(kept.row(name, "stage", own, least, scores, higher=higher))

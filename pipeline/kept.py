@@ -56,7 +56,8 @@ def shown(each: Row) -> str:
     values = ", ".join(f"{name} {number(value)}" for name, value in {"float": each["float"], **each["found"]}.items())
     end = "least" if each["higher"] else "most"
     asking = " that the recipe's `keep` asks for" if each["of"] == "recipe" else ""
-    on = each.get("on", "held-out examples")
+    count = each.get("examples")
+    on = each.get("on") or (f"{count} held-out examples" if count else "held-out examples")
     return f"{each['by']} on {on}: {values}; {number(each['least'])} is the {end}{asking}"
 
 

@@ -271,3 +271,18 @@ def test_the_file_of_this_machine_is_the_first_from_the_cache_too(copy: Place) -
     assert orders[0] == orders[1]
     assert orders[0][0][0] == engine.presets[0]
     assert "arm" in orders[0][0][1:]
+
+
+def test_what_few_held_out_examples_keep_is_held_against_all_of_validation(copy: Place) -> None:
+    engine = finished(copy)
+    (step,) = (each for each in engine.recipe.steps() if each.label == "int8")
+    facts = engine.results["int8"].facts
+    entries = {label: result.entry for label, result in engine.results.items()}
+    own = engine.results["float"].facts.files[0].scores["validation"]["accuracy"]
+    files = [
+        file.model_copy(update={"scores": {"validation": {"accuracy": own - 0.3}, "test": {}}}) for file in facts.files
+    ]
+    assert all(row["missed"] == [] for row in facts.notes["keep"])
+    said = engine._warnings(step, facts.model_copy(update={"files": files}), entries)
+    (warning,) = [each for each in said if each.startswith("`keep` is not reached")]
+    assert "accuracy on validation: float" in warning

@@ -58,6 +58,7 @@ class Guard:
                 "float": each.reference,
                 "least": each.least,
                 "found": {name: each.value(mine) for name, mine in answers.items()},
+                "examples": len(next(iter(answers.values()))),
                 "missed": [name for name, mine in answers.items() if not each.margin(each.value(mine)) >= 0],
             }
             for each in self.criteria
