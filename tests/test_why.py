@@ -176,6 +176,19 @@ def test_several_nodes_that_one_operator_computes_are_one_layer(tmp_path: Path) 
     assert (second.op, second.bytes, second.fused) == ("Gelu", 12, ("Div", "Erf", "Add", "Mul"))
 
 
+def test_an_operator_that_only_onnxruntime_has_is_called_as_the_file_does(tmp_path: Path) -> None:
+    nodes = [
+        helper.make_node("Conv", ["x", "a.weight"], ["c"]),
+        helper.make_node("Sigmoid", ["c"], ["s"], "act"),
+        helper.make_node("Mul", ["c", "s"], ["y"]),
+    ]
+    whole = layers(saved(tmp_path / "m.onnx", nodes, (1, 3, 16, 16), [constant("a.weight", 8, 3, 1, 1)]))
+    assert {each.op for each in whole.found} <= {"Conv", "Sigmoid", "Mul"}, "no QuickGelu"
+    (sigmoid,) = (each for each in whole.found if each.op == "Sigmoid")
+    assert sigmoid.name == "act"
+    assert sigmoid.activates
+
+
 def test_operators_of_onnxruntime_are_those_of_onnx() -> None:
     same = {"QLinearConv": "Conv", "FusedConv": "Conv", "QGemm": "Gemm", "DynamicQuantizeMatMul": "MatMulInteger"}
     assert all(alike(mine, theirs) for mine, theirs in same.items())

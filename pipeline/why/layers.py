@@ -114,6 +114,8 @@ def layers(path: Path) -> Layers:
 
 
 def _onnx(path: Path) -> Layers:
+    import onnx
+
     source = Source(path)
     said = _profiled(path)
     own: dict[int, list[dict[str, Any]]] = defaultdict(list)
@@ -128,6 +130,8 @@ def _onnx(path: Path) -> Layers:
     for number, group in source.groups({number: event["op"] for number, event in main.items()}).items():
         event = main[number]
         head = next((each for each in group if alike(event["op"], source.nodes[each].op_type)), None)
+        if head is None and not onnx.defs.has(event["op"]):  # such as QuickGelu: the file has a Sigmoid and a Mul
+            head = next((each for each in group if source.nodes[each].op_type not in CONVERSIONS), None)
         # Of several nodes that one operator of onnxruntime computes, such as a Gelu, none is called as it is.
         op = event["op"] if head is None and len(group) > 1 else source.nodes[number if head is None else head].op_type
         kind, integer = next(iter(event["types"]), ""), bool(re.match(INTEGERS, event["op"]))
