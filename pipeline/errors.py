@@ -138,6 +138,9 @@ def _meant(word: str, known: Iterable[str]) -> list[str]:
         return families[within[0]]
     if close := difflib.get_close_matches(word, spelt, n=1, cutoff=SLIP):
         return spelt[close[0]]
+    # A letter of a short word is much of it, yet the first one is seldom the wrong one.
+    if len(word) == 4 and (slips := [each for each in spelt if _one_wrong(word, each)]):
+        return spelt[slips[0]]
     if swapped := [each for each in spelt if sorted(each) == sorted(word)]:
         return spelt[swapped[0]]
     if within:
@@ -151,6 +154,12 @@ def _meant(word: str, known: Iterable[str]) -> list[str]:
     if len(word) > 4 and (close := difflib.get_close_matches(word, spelt, n=1, cutoff=ALIKE)):
         return spelt[close[0]]
     return []
+
+
+def _one_wrong(word: str, other: str) -> bool:
+    """Whether two words differ in one letter, which is not the first."""
+    differ = [a != b for a, b in zip(word, other, strict=False)]
+    return len(word) == len(other) and sum(differ) == 1 and not differ[0]
 
 
 def _ordered(known: Iterable[str]) -> list[str]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from .data.normalize import IMAGENET, Moments
-from .published import PACKAGES
+from .published import PACKAGES, Package
 
 if TYPE_CHECKING:
     import numpy as np
@@ -38,6 +38,11 @@ def misfed(source: str | None, networks: Sequence[Network], data: Dataset) -> li
         for input, raw in images
         if input.shape[0] == len(wants.mean) and _apart(wants, input, raw) > MATERIAL
     ]
+
+
+def line_of(package: Package) -> str:
+    """The option of `data` that feeds a package's weights as they were trained."""
+    return _line(Moments(mean=package.mean, std=package.std))
 
 
 def moments(arch: str) -> Moments | None:

@@ -48,20 +48,23 @@ def fed(contract: dict[str, Any], data: Dataset) -> Dataset:
     return replace(data, inputs=tuple(input_of(entry, each) for entry, each in pairs))
 
 
-def require_stated(file: Path, data: Dataset, inputs: Sequence[Input]) -> None:
+def require_stated(file: Path | str, data: Dataset, inputs: Sequence[Input], line: str = "") -> None:
     """Raise Unprepared unless the recipe or the user's function states how each of `inputs` is normalized.
 
-    `inputs` are those that `file`, which does not say it itself, takes as floats.
+    `inputs` are those that `file`, which does not say it itself, takes as floats; `line` is the option that is right,
+    where that is known.
     """
     open_ = [each for each in inputs if each.kind != "tokens" and each.normalized_by not in ("recipe", "function")]
     if not open_:
         return
     what = "pixels" if open_[0].kind == "image" else f"the {open_[0].kind} of input `{open_[0].name}`"
+    several = "; a function of yours may return a Dataset whose inputs have their own" if len(data.inputs) > 1 else ""
     raise Unprepared(
         f"`{file}` does not say how its inputs are normalized, and neither does the recipe; {what} of "
         f"`{data.name}` would be standardized by {_owner(open_[0])}, which is wrong for most files from elsewhere",
-        f"state what the network was trained with, `data: {{from: …, normalize: …}}`: {CHOICES}"
-        + ("; a function of yours may return a Dataset whose inputs have their own" if len(data.inputs) > 1 else ""),
+        f"it was trained with `{line}`: write that into `data`"
+        if line
+        else f"state what the network was trained with, `data: {{from: …, normalize: …}}`: {CHOICES}{several}",
     )
 
 

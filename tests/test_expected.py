@@ -12,8 +12,9 @@ import pytest
 from pipeline import expected, recipe
 from pipeline.cache import Cache
 from pipeline.data import Dataset, Input, Split
-from pipeline.data.source import IMAGENET, Moments
+from pipeline.data.normalize import IMAGENET, Moments
 from pipeline.engine import Engine
+from pipeline.errors import UserError
 from pipeline.published import PACKAGES
 from pipeline.yamlio import read as read_yaml
 from pipeline.zoo import Network
@@ -98,14 +99,19 @@ def test_the_report_of_a_run_has_the_warning(tmp_path: Path) -> None:
     start, end = (text.index(each) for each in ("  - {use: export", "keep:"))
     text = text[:start] + text[end:].replace("keep: {metric_drop: 15 points}", "")
     (tmp_path / "right.yaml").write_text(text.replace("size: 224", "size: 32"))
-    kept = [line for line in text.replace("size: 224", "size: 32").split("\n") if "normalize" not in line]
-    (tmp_path / "wrong.yaml").write_text("\n".join(kept))
+    lines = text.replace("size: 224", "size: 32").split("\n")
+    wrong = ["    normalize: imagenet" if "normalize" in line else line for line in lines]
+    (tmp_path / "wrong.yaml").write_text("\n".join(wrong))
+    (tmp_path / "silent.yaml").write_text("\n".join(line for line in lines if "normalize" not in line))
     found: dict[str, Any] = {}
     for name in ("right", "wrong"):
         (facts,) = Engine(recipe.load(tmp_path / f"{name}.yaml"), Cache(tmp_path / "cache")).run(Quiet())
         found[name] = facts.warnings
     assert found["right"] == []
     assert found["wrong"][0].endswith(LINE)
+    with pytest.raises(UserError, match=f"`{LITE}` does not say how its inputs are normalized") as error:
+        Engine(recipe.load(tmp_path / "silent.yaml"), Cache(tmp_path / "cache")).run(Quiet())
+    assert "it was trained with `normalize: {mean: [0.49803922" in error.value.problems[0].help
 
 
 def test_shipped_recipes_feed_published_weights_as_they_expect() -> None:

@@ -118,7 +118,7 @@ def test_a_smoke_run_writes_no_lock_and_no_evidence(tmp_path: Path) -> None:
         ("size: 5 MB", "size: {limit: 1 kB, level: advisory}", 0, "size"),
         ("accuracy: 30%", "accuracy: 99.99%", 1, "FAIL"),
         ("latency: 1 s", "latency: 1 us", 1, "FAIL"),
-        ("accuracy: 30%", "accuracy: {ACCURACY}", 4, "1 not decided"),
+        ("accuracy: 30%", "accuracy: {ACCURACY}", 4, "1 undecided"),
         ("runtime: onnxruntime\nreach: local", "runtime: onnxruntime\nreach: none", 4, "no number"),
         ("latency: 1 s", "latency: 2 s", 0, "exit 0"),
         ("latency: 1 s", "latency: 2", 2, "desk.yaml:4:"),

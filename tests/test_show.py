@@ -112,9 +112,11 @@ stages.quantize.static  quantize.static
   presets           []             default  integers to make besides those that the targets need:
                                             x86, x86-avx2, arm, xnnpack, nnapi, tensorrt, integer-
                                             only
-  keep              1.0            default  points that int8 may lose of the float model's metric on
-                                            held-out images: operators go back to float, the worst
-                                            first, until it holds
+  keep              1.0            default  what int8 may lose of the float model's metric on held-
+                                            out images: points; of an error the percent that it may
+                                            grow by; without labels points of likeness to the float
+                                            model. Operators go back to float, the worst first, until
+                                            it holds
   faster            true           default  let operators stay float that are measured slower as
                                             int8 on this machine
 

@@ -91,8 +91,9 @@ def cut(profile: Profile) -> frozenset[str]:
     graph = networkx.DiGraph()
 
     def edge(one: Any, other: Any, microseconds: float) -> None:
-        before = graph.get_edge_data(one, other, {"capacity": 0.0})["capacity"]
-        graph.add_edge(one, other, capacity=before + microseconds)
+        # Whole numbers: networkx finds the cut by flow == capacity, which sums of floats miss.
+        before = graph.get_edge_data(one, other, {"capacity": 0})["capacity"]
+        graph.add_edge(one, other, capacity=before + round(1e6 * microseconds))
 
     for name in profile.nodes:
         edge("int8", name, profile.float_time(name))

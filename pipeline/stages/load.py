@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from ..errors import Mistake, UserError
+from ..expected import line_of
 from ..metadata import beside
 from ..paths import find
 from ..preparation import differ, fed, formula, require_order, require_stated
@@ -77,7 +78,9 @@ class Load(Stage):
 
             check(path, data, self.constants or {})
             return
-        if path.suffix != ".safetensors" or METADATA_KEY not in header(path):
+        if self.source in PACKAGES:
+            require_stated(self.source, data, data.inputs, line_of(PACKAGES[self.source]))
+        elif path.suffix != ".safetensors" or METADATA_KEY not in header(path):
             require_stated(path, data, data.inputs)
         elif (contract := beside(path)) is not None:
             require_order(path, contract, data)

@@ -18,7 +18,8 @@ from scipy import stats
 
 from pipeline import data, metadata, onnxio, quantization
 from pipeline.data import Dataset
-from pipeline.data.source import IMAGENET, Source
+from pipeline.data.normalize import IMAGENET
+from pipeline.data.source import Source
 from pipeline.predict import predict
 from pipeline.quantization import Options
 from pipeline.scores import METRICS

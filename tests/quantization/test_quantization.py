@@ -184,9 +184,13 @@ def test_a_graph_whose_answers_are_no_numbers_is_told(ranges: str, few: Dataset,
 def test_images_that_are_no_numbers_are_told(few: Dataset, tmp_path: Path) -> None:
     onnx.save(graphs.small(), tmp_path / "g.onnx")
     adopt(tmp_path / "g.onnx", few, tmp_path / "model.onnx")
-    spoilt = replace(few, inputs=(replace(few.input, mean=(float("nan"),)),))
+    model = onnx.load(tmp_path / "model.onnx")
+    contract = metadata.read_onnx(model)
+    contract["inputs"][0]["mean"] = [float("nan")]
+    metadata.embed(model, contract)
+    onnx.save(model, tmp_path / "model.onnx")
     with pytest.raises(UserError, match="not numbers"):
-        static(tmp_path / "model.onnx", spoilt, tmp_path)
+        static(tmp_path / "model.onnx", few, tmp_path)
 
 
 def test_dynamic_makes_the_matrix_products_integers_and_leaves_the_rest(few: Dataset, tmp_path: Path) -> None:
