@@ -115,8 +115,8 @@ stages.quantize.static  quantize.static
   keep              1.0            default  what int8 may lose of the float model's metric on held-
                                             out images: points; of an error the percent that it may
                                             grow by; without labels points of likeness to the float
-                                            model. Operators go back to float, the worst first, until
-                                            it holds
+                                            model. Operators go back to float, the worst first,
+                                            until it holds
   faster            true           default  let operators stay float that are measured slower as
                                             int8 on this machine
 
