@@ -50,7 +50,7 @@ def accept(report: Report, targets: list[Target], folder: Path) -> list[Path]:
         if not Path(file.path).is_file() or digest(Path(file.path)) != file.sha256:
             help = f"move it away, and `edgepress run {report.source}` makes it anew"
             raise UserError(f"`{file.path}` is not what the last run made", help)
-    before = _before(ours.record(folder / NAME, ours.RECORD, OTHER))
+    before = _before(ours.record(folder / NAME, ours.ACCEPTED, OTHER))
     same = ours.together((name, file.sha256) for name, file in sources.items())  # of one that was interrupted
     ours.free(folder, sources, ours.together([*ours.items(before), *ours.items(same)]), OTHER)
     for name, file in sources.items():

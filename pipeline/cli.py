@@ -188,7 +188,7 @@ def bench(model: Path | None, replay: Path | None, trace: Path | None, on_undeci
     from .bench import against
 
     if trace:
-        ours.record(trace, ours.RECORD, "choose another name for the trace")
+        ours.record(trace, ours.TRACE, "choose another name for the trace")
     if model and not replay:
         found = against.measured(model, **options)
     elif replay and not model:

@@ -75,9 +75,11 @@ def write(files: Mapping[Path, str], *, force: bool = False) -> None:
             with paths.replacing(path) as temporary:
                 temporary.write_text(text, encoding="utf-8", newline="")
             made.append(path)
-    except OSError as error:
+    except (OSError, UserError) as error:
         for each in made:
             each.unlink()
+        if isinstance(error, UserError):
+            raise
         raise UserError(f"`{path}` cannot be written: {error.strerror}", "look at the folder") from error
 
 

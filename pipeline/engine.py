@@ -419,8 +419,7 @@ class Engine:
         found, floor = [], self._floor(entries)
         keep = getattr(step.stage, "keep", None)
         if keep is not None and (_asks(step) or facts.notes.get("restored") or facts.notes.get("keep")):
-            y = self.data["validation"].y
-            least = own - keep / 100 if higher else kept.grown(self.metric, own, keep, y)
+            least = kept.limit(self.metric, own, keep, self.data["validation"].y)
             found.append(kept.row(name, "stage", own, least, scores, higher=higher))
         if floor is not None and (own >= floor / 100 if higher else own <= floor / 100):
             found.append(kept.row(name, "recipe", own, floor / 100, scores, higher=higher))

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 Row = Mapping[str, Any]
 NO_FLOATS = "integer-only"
 """The preset in which no operator goes back to float."""
+_HALF_STEP = 1 / 510
+"""Of a regression's labels from the lowest to the highest: no 8 bits answer nearer than that."""
 _NAMED = 3
 """Operators that are named as what costs most."""
 
@@ -28,6 +30,14 @@ def grown(metric: Metric, error: float, percent: float, y: np.ndarray) -> float:
     from .scores import of_constant
 
     return error + percent / 100 * max(error, NEAR_ZERO * (of_constant(metric, y) or 0.0))
+
+
+def limit(metric: Metric, own: float, keep: float, y: np.ndarray) -> float:
+    """What a stage's `keep` asks of the metric, of which the float model has `own`."""
+    if metric.higher:
+        return own - keep / 100
+    finest = _HALF_STEP * float(y.max() - y.min()) if y.dtype.kind == "f" and y.size else 0.0
+    return max(grown(metric, own, keep, y), finest)
 
 
 def row(by: str, of: str, own: float, least: float, found: Mapping[str, float], *, higher: bool) -> dict[str, Any]:

@@ -6,15 +6,21 @@ A record, such as `report.json`, is told by how it begins. A model is told by it
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from .errors import Problem, UserError
 from .paths import digest, replacing
 
-RECORD = b'{"version":'
-"""How `report.json`, `compare.json`, `accepted.json` and a trace begin, but for white space."""
-WRITTEN = b"# Written by `edgepress "
+REPORT = re.compile(rb'\{"version":\d+,"recipe":"[^"]*","source":')
+ACCEPTED = re.compile(rb'\{"version":\d+,"recipe":"[^"]*","date":')
+COMPARISON = re.compile(rb'\{"version":\d+,"name":"[^"]*","source":')
+TRACE = re.compile(rb'\{"version":\d+,"limit":')
+"""How `report.json`, `accepted.json`, `compare.json` and a trace begin, but for white space."""
+WRITTEN = re.compile(rb"# Written by `edgepress ")
+_HEAD = 4096
+"""Bytes of a file that tell whose it is."""
 SUMS = "SHA256SUMS"
 NOT_OURS = "is not what edgepress wrote, and is not overwritten"
 AWAY = "move it away, or choose another folder"
@@ -23,17 +29,17 @@ Known = Mapping[str, frozenset[str]]
 """Name of a file in a folder → the digests that were written under it."""
 
 
-def is_record(path: Path, begins: bytes) -> bool:
+def is_record(path: Path, begins: re.Pattern[bytes]) -> bool:
     """Whether `path` is a file that is empty, or begins as ours do."""
     if not path.is_file():
         return False
     with path.open("rb") as file:
-        head = file.read(256)
-    head = b"".join(head.split()) if begins == RECORD else head
-    return not head or head.startswith(begins)
+        head = file.read(_HEAD)
+    head = head if begins is WRITTEN else b"".join(head.split())
+    return not head or begins.match(head) is not None
 
 
-def record(path: Path, begins: bytes, help: str = AWAY) -> Path:
+def record(path: Path, begins: re.Pattern[bytes], help: str = AWAY) -> Path:
     """`path`, if nothing is there, or a record of ours. Raises: UserError for anything else."""
     if _there(path) and not is_record(path, begins):
         raise UserError(f"`{path}` {NOT_OURS}", help)
@@ -72,7 +78,9 @@ def read(folder: Path) -> Known | None:
 def write(folder: Path, known: Known) -> None:
     lines = [f"{sha256}  {name}\n" for name in sorted(known) for sha256 in sorted(known[name])]
     with replacing(folder / SUMS) as temporary:
-        temporary.write_bytes(WRITTEN + b"run`; the models that it keeps here.\n" + "".join(lines).encode())
+        temporary.write_bytes(
+            b"# Written by `edgepress run`; the models that it keeps here.\n" + "".join(lines).encode()
+        )
 
 
 def together(pairs: Iterable[tuple[str, str]]) -> Known:

@@ -88,9 +88,15 @@ def digest(path: Path) -> str:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A temporary path that takes the place of `path` when the block ends well; a reader sees the old or the new."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    """A temporary path that takes the place of `path` when the block ends well; a reader sees the old or the new.
+
+    Raises: UserError where no file can be made.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    except OSError as error:
+        raise UserError(f"`{path}` cannot be written: {error.strerror}", "look at the folder") from error
     os.close(handle)
     temporary = Path(name)
     try:

@@ -57,7 +57,7 @@ def run(
     held = accepted.read(baseline, engine.metric.name, engine.data.digest) if baseline else {}
     folder = runs / recipe.name if limit is None else runs / recipe.name / "limited"
     # What is there of somebody else's is told before hours of training, not after.
-    ours.record(folder / REPORT, ours.RECORD, deliver.OTHER)
+    ours.record(folder / REPORT, ours.REPORT, deliver.OTHER)
     known = deliver.known(folder / "models", _before(folder))
     deliver.free(engine, folder / "models", known)
     if limit is None:

@@ -113,7 +113,7 @@ def test_a_file_of_that_name_which_was_never_accepted_stays(copy: Place, tmp_pat
     assert [(path.name, path.read_text()) for path in folder.iterdir()] == [(name, "precious")]
 
 
-@pytest.mark.parametrize("text", ["mine", '{"mine": 1}'])
+@pytest.mark.parametrize("text", ["mine", '{"mine": 1}', '{"version": "1.2.0", "name": "mine"}'])
 def test_a_record_of_somebody_elses_stays(text: str, copy: Place, tmp_path: Path) -> None:
     (tmp_path / accepted.NAME).write_text(text)
     said = edgepress("accept", copy.recipe, "--runs", copy.runs, "--folder", tmp_path)

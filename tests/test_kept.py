@@ -96,3 +96,11 @@ def test_an_error_near_zero_grows_by_a_share_of_what_is_near_for_the_labels() ->
     y = np.array([[-1.0], [1.0]], np.float32)
     assert kept.grown(METRICS["mae"], 0.5, 10, y) == pytest.approx(0.55)
     assert kept.grown(METRICS["mae"], 0.0, 10, y) == pytest.approx(0.001)
+
+
+def test_a_stage_asks_the_same_of_held_out_examples_and_of_all_of_validation() -> None:
+    """Of a regression no 8 bits answer nearer than half a step: an error of 0 was to stay below 0.00001."""
+    y = np.linspace(0, 51, 100, dtype=np.float32)[:, None]
+    assert kept.limit(METRICS["mae"], 0.0, 1.0, y) == pytest.approx(0.1)
+    assert kept.limit(METRICS["mae"], 20.0, 1.0, y) == pytest.approx(20.2)
+    assert kept.limit(METRICS["accuracy"], 0.9, 1.0, np.arange(10)) == pytest.approx(0.89)

@@ -49,7 +49,7 @@ def compare(
     engine = _engine(recipes, Cache(cache), limit)
     chosen = ["--routes", ",".join(names)] if len(recipes) == 1 else []
     chosen += ["--tflite"] if tflite else []
-    output = ours.record(runs / "+".join(recipe.name for recipe in recipes) / FILE, ours.RECORD)
+    output = ours.record(runs / "+".join(recipe.name for recipe in recipes) / FILE, ours.COMPARISON)
     judges = [each.file for each in (judge, *others) if each and each.file]
     lines = _repeated(paths, changes, chosen, judges, seeds, limit, cache)
     if isinstance(lines, int):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..kept import grown
+from ..kept import limit
 
 if TYPE_CHECKING:
     from ..data import Dataset
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
 LIKENESS = "likeness"
 """What the float model's own probabilities say of other answers; see `likeness`."""
-_HALF_STEP = 1 / 510
-"""Of a regression's labels from the lowest to the highest: no 8 bits answer nearer than that."""
 
 
 @dataclass(frozen=True)
@@ -103,11 +101,10 @@ def _by_metric(
         return metric(answers, y)
 
     own = value(expected)
-    finest = _HALF_STEP * float(np.ptp(y)) if y.dtype.kind == "f" else 0.0
-    limits = {"stage": own - keep / 100 if metric.higher else max(grown(metric, own, keep, y), finest)}
+    limits = {"stage": limit(metric, own, keep, y)}
     if floor is not None:
         limits["recipe"] = min(floor / 100, own) if metric.higher else max(floor / 100, own)
-    return [Criterion(metric.name, of, value, own, limit, metric.higher) for of, limit in limits.items()]
+    return [Criterion(metric.name, of, value, own, least, metric.higher) for of, least in limits.items()]
 
 
 def likeness(expected: np.ndarray, answers: np.ndarray) -> float:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +24,12 @@ FORMATS: dict[str, Render] = {
 }
 NO_REPORT = (".yaml", ".yml", ".py", ".onnx", ".tflite", ".safetensors", ".pt", ".pth", ".csv", ".npz", ".npy")
 """What ends so is an input: a slip of the tongue would replace it by a report."""
+_REPORTS = (
+    re.compile(rb'\A\{\n "version": \d+,\n "recipe": .*\n "source": '),
+    re.compile(rb'\A<\?xml [^\n]*\n<testsuites [^>]*>\s*<testsuite name="edgepress '),
+    re.compile(rb"\.  exit \d$(\nNext: .*|\n  .*)*\n\Z", re.MULTILINE),  # text and workflow commands
+)
+"""How a report in JSON or JUnit begins, and how the others end."""
 
 
 @dataclass(frozen=True)
@@ -45,12 +53,22 @@ def parse(words: str) -> Output:
 
 
 def _free(file: Path, format: str) -> None:
-    """Raises: UserError for what no report is to replace."""
+    """Raises: UserError for what no report is to replace, and for a place where none can be."""
     help = f"name a file of its own, such as `--format {format}=report.txt`"
     if file.is_dir():
         raise UserError(f"`{file}` is a folder, and a report is a file", help)
     if file.suffix.lower() in NO_REPORT:
         raise UserError(f"`{file}` is no name for a report: `{file.suffix}` is of recipes, models, code or data", help)
+    if format != "markdown" and file.is_file() and not _is_report(file.read_bytes()):
+        raise UserError(f"`{file}` is no report of edgepress, and is not overwritten", help)
+    folder = next(each for each in file.absolute().parents if each.exists() or each.is_symlink())
+    if not file.exists() and not (folder.is_dir() and os.access(folder, os.W_OK)):
+        raise UserError(f"`{file}` cannot be written: `{folder}` is not a folder to write in", help)
+
+
+def _is_report(content: bytes) -> bool:
+    """Whether a file is empty, or a report in one of the formats."""
+    return not content or any(each.search(content) for each in _REPORTS)
 
 
 def show(outputs: Sequence[Output], report: Report, findings: Sequence[Finding], on_undecided: OnUndecided) -> None:

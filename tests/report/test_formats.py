@@ -13,6 +13,7 @@ import pytest
 from pipeline import report as outcome
 from pipeline.errors import Place, UserError
 from pipeline.gate import Finding
+from pipeline.gate.finding import Status
 from pipeline.report import github, junit, markdown, record
 from tests.conftest import Place as Run
 from tests.report.test_text import FINDINGS, MEASURED, STAGES, report
@@ -176,6 +177,43 @@ def test_wrong_formats(words: str, message: str) -> None:
     with pytest.raises(UserError) as raised:
         outcome.parse(words)
     assert message in str(raised.value)
+
+
+@pytest.mark.parametrize("name", ["text", "json", "junit", "github"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        "all:\n\tmake world\nexit 0\n",
+        '{"mine": 1}',
+        '<?xml version="1.0"?>\n<testsuites tests="1">\n <testsuite name="mine"/>\n</testsuites>\n',
+        '{"version":1,"recipe":"a","source":"a.yaml","date":"","stages":[],"samples":[]}',
+    ],
+    ids=["makefile", "json", "junit", "the run's own record"],
+)
+def test_a_file_that_is_no_report_stays(name: str, content: str, tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text(content)
+    with pytest.raises(UserError, match="is no report of edgepress, and is not overwritten"):
+        outcome.parse(f"{name}={file}")
+    assert file.read_text() == content
+
+
+@pytest.mark.parametrize("name", ["text", "json", "junit", "github"])
+@pytest.mark.parametrize("status", ["ok", "FAIL", "undecided"])
+def test_a_report_is_replaced_by_the_next(name: str, status: Status, tmp_path: Path) -> None:
+    """Whatever it says, and whichever format the next one has."""
+    finding = Finding("t", "size", "required", status, 5.0, "bytes", 9.0, note="words " * 40)
+    file = tmp_path / "deep" / "report.out"
+    output = outcome.parse(f"{name}={file}")
+    outcome.show([output], report([], []), [finding], "fail")
+    for other in outcome.FORMATS:
+        assert outcome.parse(f"{other}={file}").file == file
+
+
+def test_where_no_report_can_be_made_is_told_before_a_run(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(UserError, match="is not a folder to write in"):
+        outcome.parse(f"json={tmp_path}/file/report.json")
 
 
 def test_from_the_command_line(finished: tuple[Run, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
