@@ -23,6 +23,9 @@ COMPARED = 16
 """Validation examples that the simplified graph is compared with the given one on."""
 
 
+_MORE = "; for classes that this data has none of, list them all in its order: `data: {from: …, labels: […]}`"
+
+
 def adopt(
     source: Path,
     data: Dataset,
@@ -67,7 +70,8 @@ def adopt(
         told = "1 answer" if answers.shape[1] == 1 else f"{answers.shape[1]} answers"
         raise UserError(
             f"`{source}` gives {told}, `{data.name}` has {len(data.labels)} labels",
-            "is it a model of this data? another one of its outputs may be: `output: NAME`",
+            "is it a model of this data? another one of its outputs may be: `output: NAME`"
+            + (_MORE if data.task == "single-label" and answers.shape[1] > len(data.labels) else ""),
         )
     return integers
 

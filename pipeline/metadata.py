@@ -153,10 +153,19 @@ def own(properties: Mapping[str, str]) -> dict[str, Any] | None:
     """The contract among the metadata of a file that this pipeline wrote; None for whatever else a file holds."""
     try:
         found = json.loads(properties.get(METADATA_KEY, "null"))
+        if isinstance(found, dict) and found.get("schema") == 1:
+            found = _of_schema_1(found)
         sound = isinstance(found, dict) and all(_sound(entry) for entry in found["inputs"])
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
     return found if sound and isinstance(found.get("labels"), list) else None
+
+
+def _of_schema_1(found: dict[str, Any]) -> dict[str, Any]:
+    """The contract of an older version, which had one input of images, and classes."""
+    entry = found["input"]
+    shape = [1, entry["channels"], *entry["size"]]
+    return found | {"task": "single-label", "inputs": [entry | {"kind": "image", "shape": shape}]}
 
 
 def _sound(entry: dict[str, Any]) -> bool:

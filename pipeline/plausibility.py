@@ -40,6 +40,7 @@ _LOADED = (
     "is it fed as it was trained (normalization, order of the channels, layout), and are the data's classes in the "
     "order of its outputs?"
 )
+_CHANNELS = "blue, green, red in place of red, green, blue"
 _TRAINED = "it has learnt little: are the labels right, and the learning rate and the epochs?"
 
 
@@ -60,22 +61,24 @@ class Skill:
 def skill(answers: np.ndarray, y: np.ndarray, metric: str = "accuracy") -> Skill:
     """Cohen's kappa of single-label answers; Gini's 2·AUC − 1 of multi-label ones and for `auc`; R² of numbers.
 
-    `answers` are (n, labels), `y` as `data.Split` has it.
+    `answers` are (n, labels), `y` as `data.Split` has it. Labels that are all the same have none of these: one class is
+    held against a blind guess, one number against 0, and marks that are all the same tell nothing (NaN).
     """
-    count = len(y)
+    count, varied = len(y), bool(np.ptp(y, axis=0).any())
     if y.dtype.kind == "f":
-        spread = float(((y - y.mean(0)) ** 2).mean())
+        spread = float(((y - y.mean(0) * varied) ** 2).mean())
         found = 1 - float(((answers - y) ** 2).mean()) / max(spread, 1e-12)
         constant = float(np.abs(y - np.median(y, axis=0)).mean())
         words = f"mean absolute error {mae(answers, y):.4g}, and the labels' own median has {constant:.4g}"
         return Skill(found, 0.0, words)
-    if y.ndim > 1 or metric == "auc":
-        value = auc(answers, y)
+    if y.ndim > 1 or (metric == "auc" and varied):
+        value = auc(answers, y) if varied else math.nan
         return Skill(2 * value - 1, 1 / math.sqrt(3 * count), f"AUC {value:.3f}, and chance has 0.5")
     told = answers.argmax(1)
     right = float((told == y).mean())
     classes = answers.shape[1]
-    chance = float((np.bincount(told, minlength=classes) * np.bincount(y, minlength=classes)).sum()) / count**2
+    both = np.bincount(told, minlength=classes) * np.bincount(y, minlength=classes)
+    chance = float(both.sum()) / count**2 if varied else 1 / classes
     rest = max(1 - chance, 1e-9)
     spread = math.sqrt(max(right * (1 - right), chance * rest) / count)
     return Skill((right - chance) / rest, spread / rest, f"{right:.1%} right, and chance has {chance:.1%}")
@@ -90,7 +93,9 @@ def doubts(file: Path, answers: np.ndarray, data: Dataset, metric: str, *, loade
     better = _hints(file, answers, data) if loaded and found.value < GOOD else []
     if found.near_chance:
         reason = "; ".join(better) or (_LOADED if loaded else _TRAINED)
-        return "near chance level", [f"is near chance level: {found.words}; {reason}"]
+        count = len(data["test"].y)
+        doubt = "near chance level" if found.value < NEAR else f"not told from chance by {count} test examples"
+        return doubt, [f"is {doubt}: {found.words}; {reason}"]
     return ("probably fed or read wrongly", better) if better else ("", [])
 
 
@@ -131,16 +136,22 @@ def _inputs(file: Path, data: Dataset) -> str | None:
     contract = metadata.read(file)
     few = data.limited(TRIED)
     own = _skill(file, contract, few)
-    best, how = own, ""
-    for words, other in _others(contract, few):
-        mine = _skill(file, metadata.moved(contract, other), other)
-        if mine.value > best.value:
-            best, how = mine, words
-    if not how or best.value - own.value < max(FAR_BETTER, SURE * math.hypot(best.error, own.error)):
+    tried = [(_skill(file, metadata.moved(contract, other), other), words) for words, other in _others(contract, few)]
+    if not tried:
+        return None
+    best, how = max(tried, key=_value)
+    lesser = max((each for each in tried if not each[1].endswith(f" with {_CHANNELS}")), key=_value)
+    if _value(lesser) >= best.value - best.error:  # of two that are about as good the lesser change is likelier
+        best, how = lesser
+    if best.value - own.value < max(FAR_BETTER, SURE * math.hypot(best.error, own.error)):
         return None
     return (
         f"{how} fits far better: {best.words}, on {len(few['validation'].y)} validation examples ({own.words} as it is)"
     )
+
+
+def _value(tried: tuple[Skill, str]) -> float:
+    return tried[0].value
 
 
 def _others(contract: dict[str, Any], data: Dataset) -> Iterator[tuple[str, Dataset]]:
@@ -163,8 +174,7 @@ def _others(contract: dict[str, Any], data: Dataset) -> Iterator[tuple[str, Data
             yield words, other
         if image and data.input.shape[0] == 3:
             splits = {name: split._replace(x=split.x[:, ::-1]) for name, split in other.splits.items()}
-            channels = "blue, green, red in place of red, green, blue"
-            yield f"{words} with {channels}" if words else channels, replace(other, splits=splits)
+            yield f"{words} with {_CHANNELS}" if words else _CHANNELS, replace(other, splits=splits)
 
 
 def _skill(file: Path, contract: dict[str, Any], data: Dataset) -> Skill:

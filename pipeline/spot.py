@@ -30,11 +30,17 @@ class Spot:
     inside: bool = False
 
 
-def follow(model: type[BaseModel], loc: tuple[int | str, ...]) -> Spot:
-    """Walk `loc`, a location in a pydantic error, down the types of `model`."""
+def follow(model: type[BaseModel], loc: tuple[int | str, ...], *, unknown: bool = False) -> Spot:
+    """Walk `loc`, a location in a pydantic error, down the types of `model`; `unknown` says that it ends in an option
+    that there is not."""
     spot = Spot(kind=model)
-    for part in loc:
+    for index, part in enumerate(loc):
         members = _members(spot.kind)
+        if len(members) > 1 and not tags_of(spot.kind):
+            # A validator of ours that takes one member itself leaves its label out.
+            last = unknown and index == len(loc) - 1
+            taken = [member for member in members if _is_model(member) and (last or str(part) in options(member))]
+            members = taken if len(taken) == 1 else members
         if len(members) > 1:
             if spot.choice is None and not tags_of(spot.kind):
                 spot = replace(spot, choice=spot.where, member=str(part))

@@ -30,7 +30,8 @@ def validated(document: Document, model: type[Model]) -> Model:
     try:
         return model.model_validate_json(written, strict=True, context=document)
     except ValidationError as error:
-        wrong = [(follow(model, details["loc"]), details) for details in error.errors(include_url=False)]
+        found = error.errors(include_url=False)
+        wrong = [(follow(model, each["loc"], unknown=each["type"] == "extra_forbidden"), each) for each in found]
         wrong = [each for each in wrong if not _miscounted(each[1])]
         raise UserError(in_order(_problems(document, wrong))) from None
 

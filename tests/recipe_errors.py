@@ -475,6 +475,23 @@ mine.yaml:2:14: `data`: there is no such data set, got `fashion-mnist-10`
      |              ^^^^^^^^^^^^^^^^
      = help: did you mean `fashion-mnist-10k`?""",
     ),
+    "options of one's own data": (
+        """\
+name: mine
+task: {data: {from: ., normalise: none, normalize: {mean: [.nan], std: [1]}}}
+stages:
+  - {use: train, name: a, model: timm/resnet18}
+""",
+        """\
+mine.yaml:2:24: unknown option `normalise`
+   2 | task: {data: {from: ., normalise: none, normalize: {mean: [.nan], std: [1]}}}
+     |                        ^^^^^^^^^
+     = help: did you mean `normalize`?
+
+mine.yaml:2:60: `mean`: write a finite number, got `.nan`
+   2 | task: {data: {from: ., normalise: none, normalize: {mean: [.nan], std: [1]}}}
+     |                                                            ^^^^""",
+    ),
     "unknown metric": (
         """\
 name: mine

@@ -347,7 +347,13 @@ def test_examples_of_one_class_alone_are_warned_of(few: Dataset) -> None:
 
 def test_values_that_mean_and_deviation_are_not_of(few: Dataset) -> None:
     """Pixels of 0 to 255, where the data set says that they go from 0 to 1."""
-    wrong = replace(few, inputs=(replace(few.input, scale=1.0),))
+    wrong = replace(few, inputs=(replace(few.input, scale=1.0, normalized_by="function"),))
     with pytest.raises(UserError, match=r"5.% of the values lie more than 10 deviations from the mean") as error:
         prepared(metadata.describe(wrong), wrong, np.arange(20))
     assert error.value.problems[0].help == "values are normalised as (raw · 1 − mean) / std"
+
+
+def test_a_normalization_that_the_recipe_states_is_of_a_network(few: Dataset) -> None:
+    """Caffe's networks take pixels from -128 to 127: many lie more than 10 of such "deviations" from the mean."""
+    caffe = replace(few, inputs=(replace(few.input, mean=(0.5,), std=(1 / 255,), normalized_by="recipe"),))
+    assert prepared(metadata.describe(caffe), caffe, np.arange(20))[1] == []

@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 import pytest
 
-from pipeline import metadata
+from pipeline import metadata, paths
 from pipeline.data import Dataset, Input
 from tests import graphs
 
@@ -57,3 +57,14 @@ def test_tflite_differs_in_the_layout_alone(few: Dataset) -> None:
     mine = contract["inputs"][0]
     assert (mine.pop("layout"), mine.pop("shape")) == ("NCHW", [1, 1, 8, 8]), "the original is not changed"
     assert other == contract
+
+
+def test_the_contract_of_an_older_version_is_ours_too() -> None:
+    """Of schema 1, with one input of images; the file of `recipes/onnx-only.yaml` has it."""
+    file = paths.find("models/fashion-small.onnx", Path("recipes/onnx-only.yaml"))
+    contract = metadata.own({each.key: each.value for each in onnx.load(file).metadata_props})
+    assert contract is not None
+    (entry,) = contract["inputs"]
+    assert (entry["kind"], entry["shape"], entry["mean"], entry["std"]) == ("image", [1, 1, 28, 28], [0.286], [0.353])
+    assert contract["task"] == "single-label"
+    assert metadata.own({metadata.METADATA_KEY: '{"schema": 1, "labels": []}'}) is None

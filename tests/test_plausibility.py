@@ -40,6 +40,20 @@ def test_few_examples_show_little() -> None:
     assert not skill(one_hot(y, 2), y).near_chance
 
 
+def test_labels_that_are_all_the_same_are_no_sign_of_a_wrong_model() -> None:
+    """Kappa, the AUC and R² are 0 or undefined there, for whatever is answered."""
+    y = np.full(50, 3)
+    nearly = np.where(np.arange(50) < 49, 3, 1)
+    for metric in ("accuracy", "auc"):
+        assert not skill(one_hot(nearly, 10), y, metric).near_chance
+        assert skill(one_hot(RANDOM.integers(0, 10, 50), 10), y, metric).near_chance
+    marks = np.ones((50, 2), np.uint8)
+    assert not skill(marks.astype(np.float32), marks).near_chance
+    numbers = np.full((50, 1), 7, np.float32)
+    assert not skill(numbers + RANDOM.normal(0, 0.1, numbers.shape), numbers).near_chance
+    assert skill(numbers / 1000, numbers).near_chance
+
+
 def test_numbers_are_held_against_their_mean_and_labels_of_each_against_a_coin() -> None:
     y = RANDOM.normal(20, 5, (200, 1)).astype(np.float32)
     assert skill(np.full_like(y, 20), y).near_chance
@@ -112,7 +126,16 @@ def test_wrong_normalization_is_named(tmp_path: Path, levels: np.ndarray, fed: s
 def test_blue_green_red_is_named(tmp_path: Path) -> None:
     doubt, (warning,) = warned(tmp_path, pictures(), "none", levels=LEVELS / 255, channel=2)
     assert doubt == "near chance level"
-    assert "blue, green, red in place of red, green, blue fits far better" in warning
+    assert "; blue, green, red in place of red, green, blue fits far better" in warning, "and no other normalization"
+
+
+def test_a_model_that_few_examples_cannot_tell_from_chance_is_not_said_to_be_at_chance(tmp_path: Path) -> None:
+    data = pictures(classes=2)
+    x, y = data["test"]
+    few = replace(data, splits=data.splits | {"test": Split(x[:8], np.where(np.arange(8) < 6, y[:8], 1 - y[:8]))})
+    doubt, (warning,) = warned(tmp_path, few, "none", levels=LEVELS[:2] / 255)
+    assert doubt == "not told from chance by 8 test examples"
+    assert warning.startswith(f"is {doubt}: 75.0% right, and chance has 50.0%; is it fed as it was trained")
 
 
 def test_another_order_of_the_classes_is_named_and_written_out(tmp_path: Path) -> None:

@@ -35,6 +35,14 @@ def test_mobilenet_from_end_to_end_on_little_data(tmp_path: Path, monkeypatch: p
     assert not list((tmp_path / "recipes").glob("mobilenet.lock.yaml.*"))
 
 
+def test_the_file_that_onnx_only_starts_from_is_fed_as_its_metadata_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    said = edgepress("plan", "onnx-only")
+    assert (said.code, said.out.count("run ")) == (0, 3), said
+
+
 def test_new_one_edit_and_run_on_photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What a user without a network does, on little data."""
     monkeypatch.chdir(tmp_path)

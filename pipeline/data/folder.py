@@ -53,7 +53,7 @@ def read(source: Source, path: Path, enough: int | None = None) -> Examples:
     if unknown := [name for name in names if listed and name not in listed]:
         raise UserError(
             f"`{path.name}` has a folder `{unknown[0]}`, which is none of the {len(listed)} `labels`",
-            suggest(unknown[0], listed),
+            _quoted(unknown[0], listed) or suggest(unknown[0], listed),
         )
     labels = {label: index for index, label in enumerate(listed or names)}
     paths = [file for found in files.values() for file in found]
@@ -72,6 +72,13 @@ def read(source: Source, path: Path, enough: int | None = None) -> Examples:
         labels_listed=bool(listed),
         files=pictures.few(paths, kept),
     )
+
+
+def _quoted(name: str, listed: tuple[str, ...]) -> str:
+    """What to do where `01` became the number 1."""
+    number = name.lstrip("0") or "0"
+    known = name.isdecimal() and number in listed
+    return f'in YAML, {name} is the number {number}: write it in quotes, `"{name}"`' if known else ""
 
 
 def _unlabelled(source: Source, path: Path, enough: int | None, labels: tuple[str, ...]) -> Examples:

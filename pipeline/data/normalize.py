@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
 
 from ..errors import UserError
 from . import Dataset, Input
@@ -17,10 +17,10 @@ class Moments(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    mean: tuple[float, ...] = Field(
+    mean: tuple[FiniteFloat, ...] = Field(
         min_length=1, description="of each channel or column, or one for all", examples=[[0.5]]
     )
-    std: tuple[Annotated[float, Field(gt=0)], ...] = Field(
+    std: tuple[Annotated[FiniteFloat, Field(gt=0)], ...] = Field(
         min_length=1, description="of each channel or column, or one for all", examples=[[0.5]]
     )
 

@@ -103,7 +103,8 @@ def _listed(labels: tuple[str | int, ...] | str, info: ValidationInfo) -> tuple[
         if labels != "imagenet" and isinstance(info.context, Document) and not info.context.loose:
             path = info.context.path.parent / labels
             if not path.is_file():
-                known = [each.name for each in path.parent.iterdir()] if path.parent.is_dir() else []
+                beside = path.parent.iterdir() if path.parent.is_dir() else ()
+                known = [each.name for each in beside if each.suffix == ".txt"]
                 raise Mistake(
                     f"`labels` names no file `{labels}`",
                     suggest(labels, ["imagenet", *known], "a list, `imagenet`, or a text file with one name a line"),
@@ -185,6 +186,10 @@ class Source(BaseModel):
     def _shorthand(cls, value: Any) -> Any:
         if not isinstance(value, dict):
             return {"from": value} if isinstance(value, str) else value
+        labels = value.get("labels")
+        if odd := [each for each in labels if type(each) not in (str, int)] if isinstance(labels, list) else []:
+            written = "null" if odd[0] is None else str(odd[0]).lower()
+            raise Mistake(f"`labels` has `{written}`, which YAML reads as no text", f'put it in quotes: `"{written}"`')
         # Behind a validator of Python values, pydantic is strict about lists for tuples as it is not in JSON.
         return {name: each if name == "args" else _tuples(each) for name, each in value.items()}
 

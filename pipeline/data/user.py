@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
 
 from ..errors import UserError
 from ..usercode import Function, parts
-from . import Dataset, numbered
+from . import Dataset, Input, numbered
 from .divide import SPLITS
 from .examples import Examples
 from .source import Source
@@ -19,6 +20,8 @@ def read(source: Source, path: Path) -> Examples | Dataset:
     if isinstance(found, Dataset):
         if lacking := [split for split in SPLITS if split not in found.splits or not len(found[split].y)]:
             raise UserError(f"`{source.source}` returned a Dataset without {', '.join(lacking)}")
+        for input in found.inputs:
+            _checked(source.source, input)
         if found.groups is None:
             return found
         if len(found.groups) != (count := len(found["test"].y)):
@@ -32,3 +35,18 @@ def read(source: Source, path: Path) -> Examples | Dataset:
             "return pipeline.data.examples.Examples(x, y), or a pipeline.data.Dataset",
         )
     return found
+
+
+def _checked(name: str, input: Input) -> None:
+    """Raise UserError unless `input` has a mean and a deviation for each channel or column."""
+    if input.kind == "tokens":
+        return
+    wanted = input.shape[0]
+    sound = all(map(math.isfinite, (*input.mean, *input.std, input.scale))) and min((*input.std, input.scale)) > 0
+    if not {len(input.mean), len(input.std)} <= {1, wanted} or not sound:
+        raise UserError(
+            f"`{name}` returned a Dataset whose input `{input.name}` has {len(input.mean)} means and "
+            f"{len(input.std)} deviations, and {wanted} each are needed: finite, and deviations above 0",
+            "`mean=(0,) * channels, std=(1,) * channels` leave values as they are; `pipeline.data.measured` takes "
+            "those of the training examples",
+        )

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from pipeline import data
 from pipeline.data import Dataset
@@ -64,6 +65,16 @@ def test_a_folder_that_is_not_listed_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="has a folder `dgo`, which is none of the 2 `labels`") as error:
         load(photos(tmp_path / "photos", classes=("cat", "dgo")), labels=["cat", "dog"])
     assert error.value.problems[0].help == "did you mean `dog`?"
+
+
+def test_what_yaml_reads_as_no_text_is_to_be_quoted(tmp_path: Path) -> None:
+    folder = photos(tmp_path / "photos", classes=("01", "02"))
+    with pytest.raises(UserError, match="has a folder `01`, which is none of the 2 `labels`") as error:
+        load(folder, labels=[1, 2])
+    assert error.value.problems[0].help == 'in YAML, 01 is the number 1: write it in quotes, `"01"`'
+    for value, text in ((True, "true"), (None, "null"), (1.5, "1.5")):
+        with pytest.raises(ValidationError, match=f"`labels` has `{text}`, which YAML reads as no text"):
+            load(folder, labels=["no", value])
 
 
 def test_listed_classes_without_photos_are_for_models_and_not_for_training(tmp_path: Path) -> None:

@@ -82,3 +82,14 @@ def test_the_file_is_read_anew_each_time(tmp_path: Path) -> None:
 def test_only_the_users_own_mistakes_are_told_as_such(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         load(tmp_path, "def load(): raise KeyboardInterrupt\n")
+
+
+@pytest.mark.parametrize("moments", ["", ", (0, 0), (1, 1)", ", (0,) * 3, (0,) * 3", ", (np.nan,), (1,)"])
+def test_a_data_set_says_how_each_input_is_normalized(tmp_path: Path, moments: str) -> None:
+    code = (
+        "def load():\n    split = data.Split(np.zeros((9, 3, 4), np.float32), np.arange(9) % 2)\n"
+        '    splits = dict.fromkeys(("train", "validation", "test"), split)\n'
+        f'    return data.Dataset("d", ("a", "b"), splits, (data.Input("wave", "series", (3, 4), 1.0{moments}),))\n'
+    )
+    with pytest.raises(UserError, match=r"input `wave` has . means and . deviations, and 3 each are needed"):
+        load(tmp_path, code)
