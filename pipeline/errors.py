@@ -127,10 +127,10 @@ def _meant(word: str, known: Iterable[str]) -> list[str]:
     if parts := [name for name, folded in names.items() if word in _pieces(folded)]:
         return parts[:1]
     if len(word) > 2 and (longer := sorted(name for name, folded in names.items() if folded.startswith(word))):
-        return families.get(names[longer[0]].partition(".")[0], longer[:1])
+        return next((families[head] for head in families if head.startswith(word)), longer[:1])
     if TERMS.get(word) in names:
         return [TERMS[word]]
-    spelt = {piece: [name] for name, folded in names.items() for piece in _pieces(folded) if len(piece) > 3}
+    spelt = {piece: [name] for name in reversed(names) for piece in _pieces(names[name]) if len(piece) > 3}
     spelt |= {folded: [name] for name, folded in names.items()} | families
     words = {word, *_pieces(word)}
     within = [head for head in families if any(each.startswith(head) for each in words)]

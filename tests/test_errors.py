@@ -110,6 +110,8 @@ def test_a_family_is_suggested_whole() -> None:
         (tuple(METRICS), {"f1": "macro-f1", "macro_f1": "macro-f1", "acc": "accuracy", "mse": None, "map": None}),
         (NAMES, {"mnist": "fashion-mnist", "digit": "digits", "cifar10": None}),
         (tuple(shelf.files("targets")), {"pi-4": "raspberry-pi-4", "orin": "jetson-orin-nano", "hots": "host"}),
+        (tuple(shelf.files("targets")), {"raspbery": "raspberry-pi-4", "rapsberry-pi": "raspberry-pi-4"}),
+        ((*shelf.files("recipes"), *TABLE), {"distil": "distill.kd", "mobil": "mobilenet", "conv": "convert.tflite"}),
         (
             tuple(shelf.files("recipes")),
             {"mobilnet-imagefolder": "mobilenet-imagefolder", "efficientnet": "efficientnet-lite", "detect": None},

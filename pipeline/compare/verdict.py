@@ -83,8 +83,10 @@ def _pick(found: Comparison) -> list[str]:
         help = f"decide on {', '.join(open_)} on an idle machine" if open_ else "a smaller student, or another budget"
         if missing == open_ != []:
             help = "a missing number never passes"
-        needed = " and ".join(filter(None, [found.target, "the recipe's keep" if _kept(found) else ""]))
-        return [f"Verdict: none of them is shown to meet {needed or 'the other targets'}: {help}."]
+        exceeded = dict.fromkeys(each.target for every in fits.values() for each in every if _fails(each))
+        named = dict.fromkeys(filter(None, [found.target, *exceeded]))
+        needed = [*(name for name in named if name != KEEP), *(["the recipe's keep"] if _kept(found) else [])]
+        return [f"Verdict: none of them is shown to meet {_and(needed) or 'the other targets'}: {help}."]
     sign = -1 if found.error else 1
     best = max(fitting, key=lambda route: sign * level_of(found, route, "int8").mean)
     alike = [route for route in fitting if route == best or not against(found, best, route, "int8").shown]
@@ -107,6 +109,10 @@ def _pick(found: Comparison) -> list[str]:
         if route != pick:
             lines.append(f"  {_beside(found, pick, route)}")
     return lines
+
+
+def _and(names: list[str]) -> str:
+    return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
 
 
 def _kept(found: Comparison) -> bool:

@@ -137,6 +137,15 @@ def test_a_route_that_another_target_refuses_is_not_picked_and_one_that_is_open_
     assert "Fits board as int8: plain, distill, both." in said
 
 
+def test_where_only_another_target_is_exceeded_the_verdict_names_it() -> None:
+    """Every route met the host and what the recipe keeps, and the verdict said that none did."""
+    found = comparison(FAR)
+    more = [fit(route, "board", size="FAIL") for route in found.routes]
+    kept = [fit(route, "recipe", accuracy_drop="ok") for route in found.routes]
+    said = words(found.model_copy(update={"fits": (*found.fits, *more, *kept), "others": ("board",)}))
+    assert "Verdict: none of them is shown to meet host, board and the recipe's keep: a smaller student" in said
+
+
 @pytest.mark.parametrize("status", ["FAIL", "undecided", "no number"])
 def test_a_route_that_does_not_keep_what_the_recipe_asks_for_is_not_picked(status: str) -> None:
     found = comparison(FAR)
