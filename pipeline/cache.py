@@ -26,6 +26,7 @@ from .errors import UserError
 from .paths import digest, replacing
 
 ENTRY = "entry.json"
+AWAY = "move it away, or choose another `--cache`"
 
 
 def key_of(material: dict[str, Any]) -> str:
@@ -83,9 +84,7 @@ class Cache:
         key = key_of(material)
         if not together.first():
             return self._along(key, maker)
-        locks = self.root / "locks"
-        locks.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(locks / key)
+        lock = FileLock(_folder(self.root / "locks") / key)
         try:
             lock.acquire(timeout=0)
         except Timeout:
@@ -117,18 +116,20 @@ class Cache:
         work, entries = self.root / "work" / key, self.root / "entries"
         made, scratch = work / "made", work / "scratch"
         shutil.rmtree(made, ignore_errors=True)
-        made.mkdir(parents=True)
-        scratch.mkdir(exist_ok=True)
-        entries.mkdir(exist_ok=True)
+        for folder in (made, scratch, entries):
+            _folder(folder)
+        before = entries / key  # a damaged one
+        if before.is_symlink() or (before.exists() and not before.is_dir()):
+            raise UserError(f"the cache's `{before}` is not a folder", AWAY)
         facts = maker(made, scratch)
         files = {path.name: digest(path) for path in sorted(made.iterdir())}
         with replacing(made / ENTRY) as temporary:
             stored = {"material": material, "files": files, "facts": facts, "facts_sha256": key_of(facts)}
             temporary.write_text(json.dumps(stored, indent=1, sort_keys=True), encoding="utf-8")
-        shutil.rmtree(entries / key, ignore_errors=True)  # a damaged one
-        os.replace(made, entries / key)
+        shutil.rmtree(before, ignore_errors=True)
+        os.replace(made, before)
         shutil.rmtree(work)
-        return Entry(key, entries / key, facts)
+        return Entry(key, before, facts)
 
     def collect(self, days: float) -> tuple[int, int]:
         """Delete what was not used for `days` and what killed runs left; (number of folders, bytes freed).
@@ -149,6 +150,15 @@ class Cache:
             except Timeout:
                 continue  # a run is making it
         return count, freed
+
+
+def _folder(path: Path) -> Path:
+    """`path`, as a folder. Raises: UserError where something else is in its place, or none can be made."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"the cache's `{path}` cannot be made: {error.strerror}", AWAY) from error
+    return path
 
 
 def _made(folder: Path) -> bool:

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from pipeline.cache import ENTRY, Cache, Entry, key_of
+from pipeline.errors import UserError
 
 ROOT = Path(__file__).parents[1]
 MATERIAL = {"stage": ["train", 1], "options": {"lr": 0.1}, "seed": 0}
@@ -247,3 +248,19 @@ def test_an_entry_says_what_it_was_made_from_and_holds_no_paths(cache: Cache, tm
     text = (entry.folder / ENTRY).read_text()
     assert json.loads(text)["material"] == MATERIAL
     assert str(tmp_path) not in text
+
+
+@pytest.mark.parametrize("where", ["locks", "entries", "work", "entries/KEY", "work/KEY"])
+@pytest.mark.parametrize("what", ["file", "dangling link"])
+def test_what_is_no_folder_in_a_caches_place_is_told_before_anything_is_made(
+    cache: Cache, where: str, what: str
+) -> None:
+    path = cache.root / where.replace("KEY", key_of({"a": 1}))
+    path.parent.mkdir(parents=True)
+    if what == "file":
+        path.write_text("mine")
+    else:
+        path.symlink_to(cache.root / "nowhere")
+    with pytest.raises(UserError, match=r"the cache's `.*` (cannot be made|is not a folder)"):
+        cache.make({"a": 1}, lambda folder, scratch: pytest.fail("nothing is to be made"))
+    assert path.is_symlink() or path.read_text() == "mine"
