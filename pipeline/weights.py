@@ -123,7 +123,8 @@ def _bound(tensor: onnx.TensorProto) -> None:
     real, end = numpy_helper.to_array(tensor), float(np.finfo(np.float16).max)
     never = np.abs(real) >= _NEVER
     if never.any() and _fits(real[~never]):
-        tensor.CopyFrom(numpy_helper.from_array(np.where(never, real.clip(-end, end), real), tensor.name))
+        bounded = np.where(never, real.clip(-end, end), real).astype(real.dtype)  # a single number became float64
+        tensor.CopyFrom(numpy_helper.from_array(bounded, tensor.name))
 
 
 def held_in(graph: onnx.GraphProto) -> set[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -212,3 +213,18 @@ def test_a_mask_in_float16_is_float16s_lowest(never: float) -> None:
     (mask,) = (numpy_helper.to_array(each) for each in made.graph.initializer if each.name == "mask")
     assert mask.dtype == np.float16
     assert mask.min() == np.finfo(np.float16).min
+
+
+@pytest.mark.parametrize("case", [masked.chosen, masked.bounded])
+@pytest.mark.parametrize("never", [-1e9, float(np.finfo(np.float32).min), -np.inf])
+def test_a_single_number_that_stands_for_never_is_float16_too(
+    case: Callable[[float], onnx.ModelProto], never: float
+) -> None:
+    """It became float64 between float16 ones, which no runtime loads."""
+    model = case(never)
+    made = whole_float16(model)
+    onnx.checker.check_model(made, full_check=True)
+    assert TensorProto.DOUBLE not in {each.data_type for each in made.graph.initializer}
+    samples = feeds(model, 4)
+    expected = answers(model, samples)
+    assert np.abs(answers(made, samples) - expected).max() < 0.01 * np.abs(expected).max()
