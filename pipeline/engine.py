@@ -385,8 +385,10 @@ class Engine:
         before = self.results[step.input].facts
         decided, whole = facts.notes.get("keep", []), self._kept(step, before, facts, entries)
         missed = {row["of"] for row in decided if row["missed"]}
+        by = {row["of"]: row["by"] for row in decided}  # likeness is asked of other answers than agreement counts
+        whole = [row for row in whole if row["of"] not in missed and by.get(row["of"], row["by"]) == row["by"]]
         # Few examples may have decided, and kept what all of validation does not.
-        found += kept.unmet([*decided, *(row for row in whole if row["of"] not in missed)], facts.notes)
+        found += kept.unmet([*decided, *whole], facts.notes)
         pairs = {
             "parameters": (before.parameters, facts.parameters),
             "bytes": (before.files[0].bytes, facts.files[0].bytes),

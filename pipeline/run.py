@@ -140,8 +140,21 @@ def _last(path: Path, runs: Path, changes: Sequence[str] = ()) -> tuple[Report, 
     if report.data["recipe_sha256"] != digest(path):
         print(f"note: {path} has changed since this run; its models are as they were then", file=sys.stderr)
     recipe = load(path, (*report.data.get("set", ()), *changes))
-    report = report.model_copy(update={"keep": _limit(recipe)})
+    report = report.model_copy(update={"keep": _limit(recipe), "stages": _of_unknown_inputs(report)})
     return report, recipe, [load_target(file) for file in recipe.target_files()]
+
+
+def _of_unknown_inputs(report: Report) -> list[StageFacts]:
+    """The stages of a report, where those that load a file are doubted if an older version, which assumed how inputs
+    are normalized, has written it."""
+    if report.data.get("inputs"):
+        return report.stages
+    doubt = "of an older report, which does not say how inputs are made"
+    warning = f"is {doubt}: `edgepress run` does, or asks for it"
+    return [
+        each.model_copy(update={"doubt": doubt, "warnings": [*each.warnings, warning]}) if each.use == "load" else each
+        for each in report.stages
+    ]
 
 
 def _before(folder: Path) -> Report | None:

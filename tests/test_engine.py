@@ -286,3 +286,19 @@ def test_what_few_held_out_examples_keep_is_held_against_all_of_validation(copy:
     said = engine._warnings(step, facts.model_copy(update={"files": files}), entries)
     (warning,) = [each for each in said if each.startswith("`keep` is not reached")]
     assert "accuracy on validation: float" in warning
+
+
+def test_likeness_on_few_examples_is_not_held_against_agreement_on_all(copy: Place) -> None:
+    """A model that hesitates between two answers keeps its likeness whichever of them it gives."""
+    engine = finished(copy)
+    step = next(each for each in engine.recipe.steps() if each.label == "int8")
+    facts = engine.results["int8"].facts
+    (row,) = [each for each in facts.notes["keep"] if each["of"] == "stage"]
+    entries = {label: result.entry for label, result in engine.results.items()}
+    score = facts.files[0].scores["validation"] | {"accuracy": 0.0}
+    worse = [file.model_copy(update={"scores": {**file.scores, "validation": score}}) for file in facts.files]
+    for by, count in (("accuracy", 1), ("likeness", 0)):
+        notes = {**facts.notes, "keep": [row | {"by": by}]}
+        lost = facts.model_copy(update={"files": worse, "notes": notes})
+        said = engine._warnings(step, lost, entries)
+        assert len([each for each in said if each.startswith("`keep` is not reached")]) == count

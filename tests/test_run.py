@@ -147,6 +147,21 @@ def test_check_says_when_the_recipe_has_changed_since(copy: Place) -> None:
     assert said.code in (1, 4), "the recipe's own budget is read anew"
 
 
+def test_check_says_where_an_older_report_does_not_say_how_a_loaded_file_was_fed(copy: Place) -> None:
+    """Older versions assumed it, and a wrong assumption is no error."""
+    file = copy.runs / "whole" / "report.json"
+    content = json.loads(file.read_text())
+    content["stages"][-1]["use"] = "load"
+    words = "`int8-tflite` is of an older report, which does not say how inputs are made (see its warning)."
+    file.write_text(json.dumps(content))
+    assert words not in copy.check().out
+    del content["data"]["inputs"]
+    file.write_text(json.dumps(content))
+    said = copy.check()
+    assert f"\n{words}" in said.out
+    assert "`edgepress run` does, or asks for it" in " ".join(said.out.split())
+
+
 @pytest.mark.parametrize("content", [b"", b"{}", b'{"version": 99}', b"\xff\xfe"])
 def test_a_damaged_report_is_told(copy: Place, content: bytes) -> None:
     (copy.runs / "whole" / "report.json").write_bytes(content)
