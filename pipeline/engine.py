@@ -359,21 +359,23 @@ class Engine:
     def _doubts(self, step: Step, facts: StageFacts) -> tuple[str, list[str]]:
         """Why a float or loaded model is probably fed or read wrongly, by the test labels, and the warning of it.
 
-        Of a chain only the first such result is warned of: what is made of it cannot be better.
+        Of a chain only the first such result is warned of: what is made of it cannot be better, unless it has learnt.
         """
         file, loaded = facts.files[0], step.stage.use == "load"
-        if known := next((doubt for label in _sources(step) if (doubt := self.results[label].facts.doubt)), ""):
-            return known, []
+        known = next((doubt for label in _sources(step) if (doubt := self.results[label].facts.doubt)), "")
         floats = facts.kind != "tflite" and file.precision == "float32"
         untrained = self.limit is not None and not loaded  # a smoke run learns nothing
         if not self.data.labelled or untrained or not (floats or loaded):
-            return "", []
+            return known, []
         import numpy as np
 
         from . import plausibility
 
         path = Path(file.path)
         answers = np.load(path.parent / f"{file.precision}.npy")
+        if known:
+            good = plausibility.skill(answers, self.data["test"].y, self.metric.name).value >= plausibility.GOOD
+            return "" if good else known, []
         return plausibility.doubts(path, answers, self.data, self.metric.name, loaded=loaded)
 
     def _warnings(self, step: Step, facts: StageFacts, entries: dict[str, Entry]) -> list[str]:

@@ -302,3 +302,14 @@ def test_likeness_on_few_examples_is_not_held_against_agreement_on_all(copy: Pla
         lost = facts.model_copy(update={"files": worse, "notes": notes})
         said = engine._warnings(step, lost, entries)
         assert len([each for each in said if each.startswith("`keep` is not reached")]) == count
+
+
+def test_what_has_learnt_is_cleared_of_a_doubt_and_what_is_made_without_is_not(copy: Place) -> None:
+    engine = finished(copy)
+    doubted = engine.results["student"].facts.model_copy(update={"doubt": "near chance level"})
+    engine.results["student"] = replace(engine.results["student"], facts=doubted)
+    (small,) = (each for each in engine.recipe.steps() if each.label == "small")
+    facts = engine.results["small"].facts
+    assert engine._doubts(small, facts) == ("", []), "it was finetuned, and is right on most digits"
+    integers = facts.files[0].model_copy(update={"precision": "int8"})
+    assert engine._doubts(small, facts.model_copy(update={"files": [integers]})) == ("near chance level", [])

@@ -247,7 +247,11 @@ def _interval(interval: tuple[float, float], unit: Unit) -> str:
 def summary(report: Report, findings: Sequence[Finding], on_undecided: OnUndecided) -> list[str]:
     """The verdict, with what makes it doubtful, and what to do next."""
     first, *following = _verdict(report, findings, on_undecided)
-    if doubtful := next((stage for stage in report.stages if stage.doubt), None):
+    used = {name for stage in report.stages for name in stage.inputs}
+    counts = [stage for stage in report.stages if stage.name not in used or stage.name == report.reference]
+    # What a trained student was made from may be wrong: that is a warning, and says nothing of the student.
+    doubtful = next((stage for stage in report.stages if stage.doubt), None)
+    if doubtful and any(stage.doubt for stage in counts):
         first = f"`{doubtful.name}` is {doubtful.doubt} (see its warning).  {first}"
     return [first, *following]
 

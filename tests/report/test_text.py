@@ -345,3 +345,18 @@ def test_what_is_let_pass_is_said() -> None:
     open_ = Finding("t", "latency", "required", "undecided", 1.0, "seconds", 1.0, label="measured")
     said = text.summary(report([], []), [open_], "warn")
     assert said == ["0 of 1 required budgets met, 1 undecided and let pass.  exit 0"]
+
+
+def test_a_doubt_is_in_the_verdict_where_it_reaches_a_result_or_the_reference() -> None:
+    """What a student learnt from may be near chance: the student itself need not be."""
+    words = "`teacher` is near chance level (see its warning).  "
+
+    def said(*doubted: str) -> str:
+        update = {"doubt": "near chance level"}
+        stages = [each.model_copy(update=update) if each.name in doubted else each for each in STAGES]
+        return text.summary(report(stages, MEASURED, reference="student"), FINDINGS[:1], "fail")[0]
+
+    assert STAGES[0].name == "teacher"
+    assert not said("teacher").startswith(words)
+    assert said("teacher", "student").startswith(words)
+    assert said("teacher", STAGES[-1].name).startswith(words)
