@@ -251,3 +251,8 @@ def _networks(document: Document, row: _Row) -> Iterator[Problem]:
             match = near(name, names.zoo())
             help = f"did you mean `timm/{match}`?" if match else "`timm.list_models()` has the names"
             yield Problem(f"timm has no network `{name}`", help, document.place(loc))
+
+
+def sources(step: Step) -> list[str]:
+    """The labels of all results that a step works on."""
+    return [*([step.input] if step.input else []), *step.named]

@@ -9,11 +9,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from . import data, kept, machine, paths, target, together
+from . import data, kept, machine, paths, remarks, target, together
 from .cache import Cache, Entry, key_of
-from .chain import Step
+from .chain import Step, sources
 from .errors import Place, Problem, UserError
-from .expected import misfed
 from .facts import Machine, ModelFile, StageFacts
 from .preparation import Unprepared
 from .presets import PresetName, host_preset, saturates
@@ -30,8 +29,6 @@ FORMAT = 3
 """Raised when what an entry of the cache holds changes, so that old entries are made anew."""
 MEASURING = ("ai-edge-litert", "onnx", "onnxruntime", "onnxscript", "onnxsim")
 """What every result is exported and scored with, beside the libraries that its stage uses."""
-AGREEMENT = 0.99
-"""Share of the test examples to which a converted file gives its source's class; less is warned of."""
 
 
 class Progress(Protocol):
@@ -72,6 +69,8 @@ class Engine:
     cache: Cache
     limit: int | None = None
     results: dict[str, Result] = field(default_factory=dict)
+    data_warnings: dict[str, list[str]] = field(default_factory=dict)
+    """What each stage, by its label, warns of in the data."""
 
     @cached_property
     def data(self) -> data.Dataset:
@@ -164,7 +163,7 @@ class Engine:
         steps = self.recipe.steps()
         self._check_data(steps)
         for step in steps:
-            missing = next((label for label in _sources(step) if label not in known), None)
+            missing = next((label for label in sources(step) if label not in known), None)
             entry = None if missing else self.cache.get(key_of(self._material(step, known)))
             if entry:
                 known[step.label] = entry
@@ -195,7 +194,7 @@ class Engine:
         document = self.recipe.document
         for position, step in enumerate(steps):
             try:
-                step.stage.check_data(self.data, document.path)
+                self.data_warnings[step.label] = step.stage.check_data(self.data, document.path)
             except Unprepared as error:
                 raise error.at(document.place(("task", "data"))) from error
             except UserError as error:
@@ -230,7 +229,7 @@ class Engine:
             name=step.label,
             use=step.stage.use,
             kind=step.kind,
-            inputs=_sources(step),
+            inputs=sources(step),
             cached=not made,
             seconds=time.monotonic() - started,
             parameters=entry.facts["parameters"],
@@ -239,12 +238,7 @@ class Engine:
             notes=entry.facts["notes"],
             warnings=[],
         )
-        if _asks(step) and step.input:  # written in the recipe, so it is judged
-            rows = facts.notes.get("keep") or self._kept(step, self.results[step.input].facts, facts, entries)
-            facts = facts.model_copy(update={"notes": {**facts.notes, "keep": rows, "keep_asked": True}})
-        doubt, reasons = self._doubts(step, facts)
-        found = {"warnings": [*self._warnings(step, facts, entries), *reasons], "doubt": doubt}
-        return Result(entry, artifact, facts.model_copy(update=found))
+        return Result(entry, artifact, remarks.remarked(self, step, facts, entries))
 
     def _make(self, step: Step, folder: Path, scratch: Path, say: Callable[[int, int, str], None]) -> dict[str, Any]:
         from . import examine
@@ -274,7 +268,7 @@ class Engine:
             derive=derive,
             code=self.code,
             host=host_preset(self.machine),
-            floor=self._floor(entries),
+            floor=self.floor(entries),
             before=source.entry.facts["files"][0]["scores"]["validation"].get(self.metric.name) if source else None,
             marks=self.scored["validation"].y if self.metric.name == "agreement" and self.scored.labelled else None,
         )
@@ -297,7 +291,7 @@ class Engine:
             "format": FORMAT,
             "stage": [stage.use, stage.version],
             "options": stage.model_dump(mode="json", by_alias=True, exclude={"name", "input"}),
-            "inputs": [entries[label].facts["digests"] for label in _sources(step)],
+            "inputs": [entries[label].facts["digests"] for label in sources(step)],
             "files": {name: paths.digest(paths.find(name, self.recipe.document.path)) for name in stage.files()},
             "data": self.data.digest,
             "metric": [self.metric.name, *self.metric.key] if self.metric.key else self.metric.name,
@@ -312,7 +306,7 @@ class Engine:
             **self._codes(step, entries),
         }
 
-    def _floor(self, entries: dict[str, Entry]) -> float | None:
+    def floor(self, entries: dict[str, Entry]) -> float | None:
         """What `keep` asks of the metric on validation, in points, an error times 100; stages decide by that split
         alone."""
         limit, reference = self.recipe.keep.limit(), entries.get(self.recipe.reference_label())
@@ -327,7 +321,7 @@ class Engine:
         """What shapes a quantized result beside its options, where it does; without, keys stay what they were."""
         stage, found = step.stage, dict[str, Any]()
         keeps = getattr(stage, "keep", None) is not None
-        floor = self._floor(entries) if stage.per_preset and (self.metric.higher or keeps) else None
+        floor = self.floor(entries) if stage.per_preset and (self.metric.higher or keeps) else None
         if floor is not None:
             found["floor"] = floor
         if keeps and (self.metric.name == "agreement" or not self.metric.higher):
@@ -352,89 +346,6 @@ class Engine:
         """
         found = {each.arch: self.code[each.arch].digest for each in step.stage.networks() if each.own}
         if step.stage.takes in (None, "torch"):
-            for label in _sources(step):
+            for label in sources(step):
                 found |= entries[label].facts.get("code", {})
         return {"code": found} if found else {}
-
-    def _doubts(self, step: Step, facts: StageFacts) -> tuple[str, list[str]]:
-        """Why a float or loaded model is probably fed or read wrongly, by the test labels, and the warning of it.
-
-        Of a chain only the first such result is warned of: what is made of it cannot be better, unless it has learnt.
-        """
-        file, loaded = facts.files[0], step.stage.use == "load"
-        known = next((doubt for label in _sources(step) if (doubt := self.results[label].facts.doubt)), "")
-        floats = facts.kind != "tflite" and file.precision == "float32"
-        untrained = self.limit is not None and not loaded  # a smoke run learns nothing
-        if not self.data.labelled or untrained or not (floats or loaded):
-            return known, []
-        import numpy as np
-
-        from . import plausibility
-
-        path = Path(file.path)
-        answers = np.load(path.parent / f"{file.precision}.npy")
-        if known:
-            good = plausibility.skill(answers, self.data["test"].y, self.metric.name).value >= plausibility.GOOD
-            return "" if good else known, []
-        return plausibility.doubts(path, answers, self.data, self.metric.name, loaded=loaded)
-
-    def _warnings(self, step: Step, facts: StageFacts, entries: dict[str, Entry]) -> list[str]:
-        """What a stage warns of, and where it did not do its job, counted against what it worked on."""
-        found: list[str] = list(facts.notes.get("warnings", []))
-        found += misfed(getattr(step.stage, "source", None), step.stage.networks(), self.data)
-        if not step.input:
-            return found
-        before = self.results[step.input].facts
-        decided, whole = facts.notes.get("keep", []), self._kept(step, before, facts, entries)
-        missed = {row["of"] for row in decided if row["missed"]}
-        by = {row["of"]: row["by"] for row in decided}  # likeness is asked of other answers than agreement counts
-        whole = [row for row in whole if row["of"] not in missed and by.get(row["of"], row["by"]) == row["by"]]
-        # Few examples may have decided, and kept what all of validation does not.
-        found += kept.unmet([*decided, *whole], facts.notes)
-        pairs = {
-            "parameters": (before.parameters, facts.parameters),
-            "bytes": (before.files[0].bytes, facts.files[0].bytes),
-        }
-        found += [
-            f"did not lower the {name}: {pairs[name][0]} before, {pairs[name][1]} after"
-            for name in step.stage.shrinks
-            if pairs[name][1] >= pairs[name][0]
-        ]
-        if facts.kind == "tflite":
-            found += [
-                f"answers as {other} on {facts.notes[note]:.1%} of the test examples only"
-                for note, other in (("agreement", step.input), ("agreement_of_tflite_runtime", "in tflite-runtime"))
-                if facts.notes.get(note, 1.0) < AGREEMENT
-            ]
-        return found
-
-    def _kept(
-        self, step: Step, before: StageFacts, facts: StageFacts, entries: dict[str, Entry]
-    ) -> list[dict[str, Any]]:
-        """What `keep` asks of a stage that quantizes and has no say in it, or had none when its result was made: by
-        the scores of its files on validation, and only where the model before it has as much."""
-        if not step.stage.use.startswith("quantize.") or before.files[0].scores.get("validation") is None:
-            return []
-        name, higher = self.metric.name, self.metric.higher
-        own = before.files[0].scores["validation"].get(name)
-        scores = {file.precision: file.scores["validation"][name] for file in facts.files}
-        if own is None:
-            return []
-        found, floor = [], self._floor(entries)
-        keep = getattr(step.stage, "keep", None)
-        if keep is not None and (_asks(step) or facts.notes.get("restored") or facts.notes.get("keep")):
-            least = kept.limit(self.metric, own, keep, self.data["validation"].y)
-            found.append(kept.row(name, "stage", own, least, scores, higher=higher))
-        if floor is not None and (own >= floor / 100 if higher else own <= floor / 100):
-            found.append(kept.row(name, "recipe", own, floor / 100, scores, higher=higher))
-        return found
-
-
-def _asks(step: Step) -> bool:
-    """Whether the recipe itself writes a stage's `keep`."""
-    return "keep" in step.stage.model_fields_set and getattr(step.stage, "keep", None) is not None
-
-
-def _sources(step: Step) -> list[str]:
-    """The labels of all results that a step works on."""
-    return [*([step.input] if step.input else []), *step.named]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from .data.normalize import IMAGENET, Moments
+from .data.normalize import IMAGENET, PIXELS, Moments
+from .preparation import formula
 from .published import PACKAGES, Package
 
 if TYPE_CHECKING:
@@ -31,13 +33,17 @@ def misfed(source: str | None, networks: Sequence[Network], data: Dataset) -> li
     pairs = zip(data.inputs, data.columns(data["train"].x), strict=True)
     images = [(each, raw) for each, raw in pairs if each.kind == "image"]
     return [
-        f"the published weights of `{name}` expect pixels as {_formula(wants.mean, wants.std)}, and `{data.name}` "
-        f"gives {_formula(input.mean, input.std, input.scale)}, which costs accuracy that `agreement` cannot see; "
+        f"the published weights of `{name}` expect pixels as {formula(_fed(input, wants))}, and `{data.name}` "
+        f"gives {formula(input)}, which costs accuracy that `agreement` cannot see; "
         f"write `{_line(wants)}` into the recipe's `data`"
         for name, wants in expected.items()
         for input, raw in images
         if input.shape[0] == len(wants.mean) and _apart(wants, input, raw) > MATERIAL
     ]
+
+
+def _fed(input: Input, wants: Moments) -> Input:
+    return replace(input, scale=PIXELS, mean=wants.mean, std=wants.std)
 
 
 def line_of(package: Package) -> str:
@@ -75,18 +81,6 @@ def _apart(wants: Moments, input: Input, raw: np.ndarray) -> float:
         for pixel in (0, 1)
         for a, b, c, d in zip(wants.mean, wants.std, mean, std, strict=True)
     )
-
-
-def _formula(mean: Sequence[float], std: Sequence[float], scale: float = 1 / 255) -> str:
-    """`(x/255 − 0.5) / 0.5`, a list where channels differ."""
-    x = "x/255" if scale == 1 / 255 else "x" if scale == 1 else f"{scale:.3g}·x"
-    if not mean:
-        return x
-    shown = [
-        f"{values[0]:.3g}" if len(set(values)) == 1 else f"[{', '.join(f'{each:.3g}' for each in values)}]"
-        for values in (mean, std)
-    ]
-    return f"({x} − {shown[0]}) / {shown[1]}"
 
 
 def _line(wants: Moments) -> str:

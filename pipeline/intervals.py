@@ -28,11 +28,11 @@ def never_seen(units: int, alpha: float = 0.025) -> float:
 def wilson(right: np.ndarray, count: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Wilson's interval (1927) of each share `right / count`, as two arrays of their shape."""
     import numpy as np
+    from scipy import stats
 
-    share, shrink = right / count, 1 + _Z**2 / count
-    middle = (share + _Z**2 / (2 * count)) / shrink
-    half = _Z * np.sqrt(share * (1 - share) / count + _Z**2 / (4 * count**2)) / shrink
-    return np.maximum(middle - half, 0), np.minimum(middle + half, 1)
+    pairs = zip(right, count, strict=True)
+    found = [stats.binomtest(int(k), int(n)).proportion_ci(0.95, method="wilson") for k, n in pairs]
+    return np.array([each.low for each in found]), np.array([each.high for each in found])
 
 
 def of_draws(value: float, draws: Sequence[float] | np.ndarray, units: int) -> tuple[float, float]:

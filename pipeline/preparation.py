@@ -151,9 +151,8 @@ def formula(input: Input) -> str:
     """`x/255, then (− 0.5)/0.5`."""
     if input.kind == "tokens":
         return "token ids as they are"
-    plain = set(input.mean) <= {0.0} and set(input.std) <= {1.0}
     scaled = "x/255" if input.scale == PIXELS else "x" if input.scale == 1 else f"x · {input.scale:g}"
-    if plain:
+    if input.plain:
         return f"{scaled}, pixels from 0 to 255 as they are" if scaled == "x" and input.kind == "image" else (
             f"{scaled} as it is" if scaled == "x" else scaled
         )  # fmt: skip

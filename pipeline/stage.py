@@ -166,11 +166,12 @@ class Stage(BaseModel, ABC):
         values = (getattr(self, name) for name in type(self).model_fields)
         return [value for value in values if isinstance(value, Network)]
 
-    def check_data(self, data: Dataset, source: Path) -> None:
-        """Raise UserError where the data does not go with the options; `source` is the recipe file.
+    def check_data(self, data: Dataset, source: Path) -> list[str]:
+        """Raise UserError where the data does not go with the options, and return what to warn of there.
 
-        It is asked of every stage before any runs, and of stages whose results are in the cache too.
+        Every stage is asked before any runs, whether its result is in the cache or not; `source` is the recipe file.
         """
+        return []
 
     @abstractmethod
     def run(self, inputs: dict[str, Artifact], context: Context) -> Made:

@@ -34,6 +34,12 @@ class Quiet:
         assert facts.name == self.begun[-1][0]
 
 
+def finished(place: Place) -> Engine:
+    engine = Engine(recipe.load(place.recipe), Cache(place.cache))
+    engine.run(Quiet())
+    return engine
+
+
 def made(place: Place) -> set[str]:
     """The results that a run makes anew, without measuring them."""
     facts = Engine(recipe.load(place.recipe), Cache(place.cache)).run(Quiet())
@@ -180,73 +186,6 @@ def test_the_key_of_a_step_holds_what_shapes_it(finished: tuple[Place, Said]) ->
     ]  # fmt: skip
 
 
-def finished(place: Place) -> Engine:
-    engine = Engine(recipe.load(place.recipe), Cache(place.cache))
-    engine.run(Quiet())
-    return engine
-
-
-def test_a_keep_that_the_recipe_writes_is_judged_and_makes_nothing_anew(copy: Place) -> None:
-    """It is the default: the same key, the same files, but a check."""
-    assert "keep_asked" not in finished(copy).results["int8"].facts.notes
-    copy.edit("recipe.yaml", "samples: 64", "samples: 64, keep: 1 points")
-    assert planned(copy) == set()
-    notes = finished(copy).results["int8"].facts.notes
-    assert notes["keep_asked"] is True
-    assert [row["of"] for row in notes["keep"]] == ["stage", "recipe"]
-    for row in notes["keep"]:
-        assert set(row["found"]) == {"x86", "xnnpack"} | set(row["found"]), "every preset that was written"
-        assert row["missed"] == []
-
-
-def test_a_stage_without_a_keep_of_its_own_is_held_to_the_recipes(copy: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    engine = finished(copy)
-    (step,) = (each for each in engine.recipe.steps() if each.label == "dynamic")
-    before, facts = engine.results["float"].facts, engine.results["dynamic"].facts
-    own = before.files[0].scores["validation"]["accuracy"]
-    entries = {label: result.entry for label, result in engine.results.items()}
-    worse = facts.files[0].model_copy(update={"scores": {"validation": {"accuracy": own - 0.2}, "test": {}}})
-    lost = facts.model_copy(update={"files": [worse]})
-    monkeypatch.setattr(engine, "_floor", lambda entries: 100 * own - 10)
-    (said,) = [each for each in engine._warnings(step, lost, entries) if "`keep`" in each]
-    assert said.startswith("the `keep` of the recipe is not reached by dynamic: accuracy")
-    assert not [each for each in engine._warnings(step, facts, entries) if "`keep`" in each]
-    monkeypatch.setattr(engine, "_floor", lambda entries: 100 * own + 10)
-    assert not [each for each in engine._warnings(step, lost, entries) if "`keep`" in each], (
-        "nor has the float model it"
-    )
-
-
-def test_a_keep_that_is_written_later_is_judged_by_an_old_result_too(copy: Place) -> None:
-    """A missing number never passes: the files have scores on validation."""
-    engine = finished(copy)
-    copy.edit("recipe.yaml", "samples: 64", "samples: 64, keep: 1 points")
-    (step,) = (each for each in recipe.load(copy.recipe).steps() if each.label == "int8")
-    facts = engine.results["int8"].facts
-    old = facts.model_copy(update={"notes": {name: each for name, each in facts.notes.items() if name != "keep"}})
-    entries = {label: result.entry for label, result in engine.results.items()}
-    rows = engine._kept(step, engine.results["float"].facts, old, entries)
-    assert (rows[0]["by"], rows[0]["of"]) == ("accuracy", "stage")
-    assert set(rows[0]["found"]) == {file.precision for file in facts.files}
-
-
-def test_an_old_result_that_fell_short_is_told_as_well(copy: Place) -> None:
-    """Its notes do not say what it kept; its scores do."""
-    engine = finished(copy)
-    (step,) = (each for each in engine.recipe.steps() if each.label == "int8")
-    facts = engine.results["int8"].facts
-    entries = {label: result.entry for label, result in engine.results.items()}
-    own = engine.results["float"].facts.files[0].scores["validation"]["accuracy"]
-    files = [
-        file.model_copy(update={"scores": {"validation": {"accuracy": own - 0.5}, "test": {}}}) for file in facts.files
-    ]
-    rows = [{"node": "c", "operator": "Conv", "decibels": 3.0, "bytes": 0, "seconds": None}]
-    old = facts.model_copy(update={"files": files, "notes": {"restored": rows}})
-    said = [each for each in engine._warnings(step, old, entries) if each.startswith("`keep` is not reached")]
-    assert len(said) == 1
-    assert "c (Conv, 3.0 dB)" in said[0]
-
-
 def test_a_share_of_an_error_shapes_what_is_quantized_and_a_share_of_labels_as_before(copy: Place) -> None:
     engine = finished(copy)
     (step,) = (each for each in engine.recipe.steps() if each.label == "int8")
@@ -271,45 +210,3 @@ def test_the_file_of_this_machine_is_the_first_from_the_cache_too(copy: Place) -
     assert orders[0] == orders[1]
     assert orders[0][0][0] == engine.presets[0]
     assert "arm" in orders[0][0][1:]
-
-
-def test_what_few_held_out_examples_keep_is_held_against_all_of_validation(copy: Place) -> None:
-    engine = finished(copy)
-    (step,) = (each for each in engine.recipe.steps() if each.label == "int8")
-    facts = engine.results["int8"].facts
-    entries = {label: result.entry for label, result in engine.results.items()}
-    own = engine.results["float"].facts.files[0].scores["validation"]["accuracy"]
-    files = [
-        file.model_copy(update={"scores": {"validation": {"accuracy": own - 0.3}, "test": {}}}) for file in facts.files
-    ]
-    assert all(row["missed"] == [] for row in facts.notes["keep"])
-    said = engine._warnings(step, facts.model_copy(update={"files": files}), entries)
-    (warning,) = [each for each in said if each.startswith("`keep` is not reached")]
-    assert "accuracy on validation: float" in warning
-
-
-def test_likeness_on_few_examples_is_not_held_against_agreement_on_all(copy: Place) -> None:
-    """A model that hesitates between two answers keeps its likeness whichever of them it gives."""
-    engine = finished(copy)
-    step = next(each for each in engine.recipe.steps() if each.label == "int8")
-    facts = engine.results["int8"].facts
-    (row,) = [each for each in facts.notes["keep"] if each["of"] == "stage"]
-    entries = {label: result.entry for label, result in engine.results.items()}
-    score = facts.files[0].scores["validation"] | {"accuracy": 0.0}
-    worse = [file.model_copy(update={"scores": {**file.scores, "validation": score}}) for file in facts.files]
-    for by, count in (("accuracy", 1), ("likeness", 0)):
-        notes = {**facts.notes, "keep": [row | {"by": by}]}
-        lost = facts.model_copy(update={"files": worse, "notes": notes})
-        said = engine._warnings(step, lost, entries)
-        assert len([each for each in said if each.startswith("`keep` is not reached")]) == count
-
-
-def test_what_has_learnt_is_cleared_of_a_doubt_and_what_is_made_without_is_not(copy: Place) -> None:
-    engine = finished(copy)
-    doubted = engine.results["student"].facts.model_copy(update={"doubt": "near chance level"})
-    engine.results["student"] = replace(engine.results["student"], facts=doubted)
-    (small,) = (each for each in engine.recipe.steps() if each.label == "small")
-    facts = engine.results["small"].facts
-    assert engine._doubts(small, facts) == ("", []), "it was finetuned, and is right on most digits"
-    integers = facts.files[0].model_copy(update={"precision": "int8"})
-    assert engine._doubts(small, facts.model_copy(update={"files": [integers]})) == ("near chance level", [])

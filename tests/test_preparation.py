@@ -140,11 +140,11 @@ def test_a_delivered_network_remembers_how_it_was_fed(
     contract = metadata.describe(few) | {"sha256": digest(weights)}
     (tmp_path / "a.safetensors.json").write_text(json.dumps(contract))
     stage = Load.model_validate({"use": "load", "from": "a.safetensors"})
-    same, made = perform(stage, {}, few)
-    assert made.notes == {}
+    recipe = tmp_path / "recipe.yaml"
+    assert stage.check_data(few, recipe) == []
+    same, _ = perform(stage, {}, few)
     assert same.path.read_bytes() == source.path.read_bytes()
-    _, made = perform(stage, {}, stated(few, "train", mean=(0.9,), std=(0.9,)))
-    (warning,) = made.notes["warnings"]
+    (warning,) = stage.check_data(stated(few, "train", mean=(0.9,), std=(0.9,)), recipe)
     assert "was trained with x/255, then (−" in warning
     with pytest.raises(UserError, match="in another order"):
         stage.check_data(replace(few, labels=tuple("0192345678")), tmp_path / "recipe.yaml")

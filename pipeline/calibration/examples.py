@@ -46,7 +46,7 @@ def prepared(contract: dict[str, Any], data: Dataset, rows: np.ndarray) -> tuple
         if each.kind == "tokens" or entry["mean"] == []:  # the file normalises them itself
             continue
         taken = input_of(entry, each)
-        if taken.normalized_by == "recipe" or (set(taken.mean) <= {0.0} and set(taken.std) <= {1.0}):
+        if taken.normalized_by == "recipe" or taken.plain:
             continue  # nothing says where these values lie: networks are trained on pixels from -128 to 127, too
         far = float((np.abs(taken.ready(raw[:_LOOKED_AT])) > _FAR).mean())
         if far > 0.1:

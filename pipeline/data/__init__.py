@@ -68,6 +68,11 @@ class Input:
         """What a model takes: ids are int64, all else float32."""
         return "int64" if self.kind == "tokens" else "float32"
 
+    @property
+    def plain(self) -> bool:
+        """Whether values are scaled at most, and not shifted or divided by a deviation."""
+        return set(self.mean) <= {0.0} and set(self.std) <= {1.0}
+
     def ready(self, raw: np.ndarray) -> np.ndarray:
         """Raw values (n, *shape) as a model takes them."""
         import numpy as np

@@ -19,6 +19,7 @@ from ..units import show_bytes
 from . import PYTHON, DeviceError, Done, agent
 from .agent import Closed, Stream
 
+# `exec` runs `agent.py`, whose bytes this process sends over the user's own ssh or adb; nothing is left on the board.
 START = (
     "import sys; sys.path = [each for each in sys.path if each]; "
     "exec(sys.stdin.buffer.read(int(sys.stdin.buffer.readline())))"

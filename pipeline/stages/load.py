@@ -70,20 +70,22 @@ class Load(Stage):
     def files(self) -> list[str]:
         return [self.source]
 
-    def check_data(self, data: Dataset, source: Path) -> None:
+    def check_data(self, data: Dataset, source: Path) -> list[str]:
         """A file from elsewhere does not say how its inputs are made, so the recipe has to."""
         path = find(self.source, source)
         if self.kind == "onnx":
             from ..adopt import check
 
             check(path, data, self.constants or {})
-            return
+            return []
         if self.source in PACKAGES:
             require_stated(self.source, data, data.inputs, line_of(PACKAGES[self.source]))
         elif path.suffix != ".safetensors" or METADATA_KEY not in header(path):
             require_stated(path, data, data.inputs)
         elif (contract := beside(path)) is not None:
             require_order(path, contract, data)
+            return _otherwise(contract, data)
+        return []
 
     def run(self, inputs: dict[str, Artifact], context: Context) -> Made:
         path = find(self.source, context.source)
@@ -116,14 +118,12 @@ class Load(Stage):
                 "load a model of the same task, or change `task: {data: …}`",
             )
         save(module, description, context.folder / "model.safetensors")
-        warnings = _otherwise(path, context.data) if path.suffix == ".safetensors" else []
-        return Made("torch", notes={"warnings": warnings} if warnings else {})
+        return Made("torch")
 
 
-def _otherwise(path: Path, data: Dataset) -> list[str]:
-    """What to warn of where the network was trained on inputs that were normalized otherwise."""
-    contract = beside(path)
-    if contract is None or len(contract["inputs"]) != len(data.inputs):
+def _otherwise(contract: dict[str, Any], data: Dataset) -> list[str]:
+    """What to warn of where the network of this contract was trained on inputs that were normalized otherwise."""
+    if len(contract["inputs"]) != len(data.inputs):
         return []
     pairs = zip(fed(contract, data).inputs, data.inputs, strict=True)
     return [
@@ -155,6 +155,7 @@ def _tensors(path: Path) -> dict[str, Any]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
+            # Users' checkpoints are pickles: with `weights_only` nothing but tensors is taken from one.
             state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged file fails in as many ways as it can be damaged
         asked = re.search(r"GLOBAL (\S+)", str(error))
