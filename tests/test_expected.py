@@ -42,7 +42,7 @@ def fed(moments: Moments | None, scale: float = 1 / 255, dtype: str = "uint8", t
 def test_a_package_that_is_fed_by_imagenets_moments_is_warned_of_with_the_line_to_write() -> None:
     (warning,) = expected.misfed(LITE, [], fed(IMAGENET))
     assert f"`{LITE}` expect pixels as x/255, then (− 0.498)/0.502" in warning
-    assert "`photos` gives (x/255 − [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]" in warning
+    assert "`photos` gives x/255, then (− [0.485, 0.456, 0.406])/[0.229, 0.224, 0.225]" in warning
     assert warning.endswith(LINE)
 
 
