@@ -98,7 +98,7 @@ def test_routes_are_judged_by_every_budget_of_a_run(tmp_path: Path, monkeypatch:
     assert "Fits desk as int8: none of them." in out
     assert "`edgepress run` measures it on the device" in out
     assert "worst class `" in out
-    assert "Verdict: none of them is shown to meet desk and the recipe's keep" in out
+    assert "Verdict: none of them is shown to meet desk, phone and the recipe's keep" in out
 
 
 RECIPE = """\
