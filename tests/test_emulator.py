@@ -246,7 +246,7 @@ def test_a_run_counts_what_the_board_answers(copy: Place) -> None:
 
 RECIPE = """\
 name: made-on-x86
-task: {data: fashion-mnist-10k, metric: accuracy}
+task: {data: {from: fashion-mnist-10k, normalize: {mean: [0.286], std: [0.353]}}, metric: accuracy}
 stages: [{use: load, name: int16, from: model.onnx}]
 targets: [board.yaml]
 """
