@@ -52,8 +52,8 @@ size:
 
 # The JSON Schemas of recipes and targets, and the list of networks that timm has
 schema: $(VENV)/.dev
-	$(BIN)/python -m pipeline.schema
-	$(BIN)/python -m pipeline.schema models
+	$(BIN)/python -m edgepress.config.schema
+	$(BIN)/python -m edgepress.config.schema models
 
 # The run that README.md shows: tests/bench/run.json
 bench-run: $(VENV)/.run

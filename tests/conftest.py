@@ -19,13 +19,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from edgepress.commands import main
+from edgepress.core.metrics import METRICS
+from edgepress.data import dataset as data
+from edgepress.data.dataset import Dataset
+from edgepress.engine.cache import Cache
+from edgepress.models import zoo
+from edgepress.stage import Artifact, Context, Made, Stage
 from hypothesis import settings
-
-from pipeline import cli, data, zoo
-from pipeline.cache import Cache
-from pipeline.data import Dataset
-from pipeline.scores import METRICS
-from pipeline.stage import Artifact, Context, Made, Stage
 
 # A busy machine is no failure.
 settings.register_profile("untimed", deadline=None)
@@ -108,8 +109,7 @@ def saved(module: Any, description: zoo.Description, folder: Path) -> Artifact:
 def fresh(network: zoo.Network, data: Dataset, folder: Path, seed: int = 0) -> Artifact:
     """An untrained network of the zoo, whose batch norms have something to say."""
     import torch
-
-    from pipeline.train import seeded
+    from edgepress.training import seeded
 
     description = network.describe(data)
     with seeded(seed), torch.no_grad():
@@ -196,7 +196,7 @@ def edgepress(*arguments: object) -> Said:
     before, sys.argv = sys.argv, ["edgepress", *map(str, arguments)]
     try:
         with redirect_stdout(out), redirect_stderr(err), pytest.raises(SystemExit) as ended:
-            cli.main()
+            main.main()
     finally:
         sys.argv = before
         signal.signal(signal.SIGTERM, handler)

@@ -6,9 +6,8 @@ from typing import Any
 
 import numpy as np
 import onnx
+from edgepress.data.dataset import Dataset
 from onnx import TensorProto, helper, numpy_helper
-
-from pipeline.data import Dataset
 
 CONV, GROUPED, FC = (4, 1, 3, 3), (8, 1, 3, 3), (10, 8)
 PARAMETERS = 36 + 4 + 72 + 8 + 80 + 10

@@ -9,11 +9,13 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from pipeline import gate, target
-from pipeline.facts import Report
-from pipeline.recipe import load, validate
-from pipeline.report import text
-from pipeline.units import show_bytes
+from edgepress.config import target
+from edgepress.config.recipe import load, validate
+from edgepress.core.results import Report
+from edgepress.core.units import show_bytes
+from edgepress.gate import judge as gate
+from edgepress.gate.report import text
+
 from tests.bench import results
 
 README = Path(__file__).parents[1] / "README.md"

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import onnx
 import pytest
+from edgepress.core.errors import UserError
+from edgepress.core.paths import digest
+from edgepress.core.results import Report
+from edgepress.gate import baseline
 
-from pipeline import accepted
-from pipeline.errors import UserError
-from pipeline.facts import Report
-from pipeline.paths import digest
 from tests.conftest import Place, edgepress
 from tests.test_run import report
 
@@ -29,7 +29,7 @@ def kept(copy: Place) -> Path:
 
 def test_the_judged_files_are_kept_with_what_is_known_of_them(copy: Place, kept: Path) -> None:
     found = report(copy)
-    held = accepted.read(kept, found.metric, found.data["sha256"])
+    held = baseline.read(kept, found.metric, found.data["sha256"])
     files = {file.sha256: file for stage in found.stages for file in stage.files}
     assert held
     for file in held.values():
@@ -51,7 +51,7 @@ def test_a_run_is_held_against_it(copy: Place, kept: Path) -> None:
 
 
 def test_what_was_accepted_was_better(copy: Place, kept: Path) -> None:
-    record = json.loads((kept / accepted.NAME).read_text())
+    record = json.loads((kept / baseline.NAME).read_text())
     for file in record["files"].values():
         model = kept / file["path"]
         if model.suffix == ".onnx":
@@ -61,7 +61,7 @@ def test_what_was_accepted_was_better(copy: Place, kept: Path) -> None:
         else:
             model.write_bytes(model.read_bytes() + bytes(8))
         file |= {"correct": "1" * 360, "bytes": file["bytes"] // 2, "sha256": digest(model)}
-    (kept / accepted.NAME).write_text(json.dumps(record))
+    (kept / baseline.NAME).write_text(json.dumps(record))
     said = copy.run("--baseline", kept)
     assert said.code == 1, said
     assert "FAIL  size vs accepted" in said.out
@@ -70,9 +70,9 @@ def test_what_was_accepted_was_better(copy: Place, kept: Path) -> None:
 
 def test_other_test_examples_are_no_number(copy: Place, kept: Path) -> None:
     found = report(copy)
-    held = accepted.read(kept, found.metric, "0" * 64)
+    held = baseline.read(kept, found.metric, "0" * 64)
     assert {file.correct for file in held.values()} == {""}
-    assert accepted.read(kept, "auc", found.data["sha256"]).keys() == held.keys()
+    assert baseline.read(kept, "auc", found.data["sha256"]).keys() == held.keys()
 
 
 def test_a_changed_file_is_no_accepted_model(copy: Place, kept: Path) -> None:
@@ -85,13 +85,13 @@ def test_a_changed_file_is_no_accepted_model(copy: Place, kept: Path) -> None:
 
 def test_accepting_again_leaves_no_file_of_before_and_all_that_is_not_ours(copy: Place, kept: Path) -> None:
     """Only what the record of the earlier acceptance names, and as it was written, was ever accepted."""
-    record = json.loads((kept / accepted.NAME).read_text())
+    record = json.loads((kept / baseline.NAME).read_text())
     stages = {name: file | {"path": f"old-{file['path']}"} for name, file in record["files"].items()}
     for name, file in record["files"].items():
         (kept / file["path"]).rename(kept / stages[name]["path"])
     changed = next(kept.glob("old-*.tflite"))
     changed.write_bytes(changed.read_bytes() + b"mine")
-    (kept / accepted.NAME).write_text(json.dumps(record | {"files": stages}))
+    (kept / baseline.NAME).write_text(json.dumps(record | {"files": stages}))
     others = {"precious.onnx": b"mine", "mine.tflite": b"", "README": b"mine", "sub.onnx/x.onnx": b"mine"}
     for name, content in others.items():
         (kept / name).parent.mkdir(exist_ok=True)
@@ -115,21 +115,21 @@ def test_a_file_of_that_name_which_was_never_accepted_stays(copy: Place, tmp_pat
 
 @pytest.mark.parametrize("text", ["mine", '{"mine": 1}', '{"version": "1.2.0", "name": "mine"}'])
 def test_a_record_of_somebody_elses_stays(text: str, copy: Place, tmp_path: Path) -> None:
-    (tmp_path / accepted.NAME).write_text(text)
+    (tmp_path / baseline.NAME).write_text(text)
     said = edgepress("accept", copy.recipe, "--runs", copy.runs, "--folder", tmp_path)
     assert said.code == 2
     assert "accepted.json` is not what edgepress wrote" in said.err
-    assert (tmp_path / accepted.NAME).read_text() == text
+    assert (tmp_path / baseline.NAME).read_text() == text
     assert not list(tmp_path.glob("*.onnx"))
 
 
 def test_what_a_record_names_outside_its_folder_stays(copy: Place, kept: Path) -> None:
     outside = kept.parent / "precious.onnx"
     outside.write_text("precious")
-    record = json.loads((kept / accepted.NAME).read_text())
+    record = json.loads((kept / baseline.NAME).read_text())
     for file in record["files"].values():
         file |= {"path": "../precious.onnx", "sha256": digest(outside)}
-    (kept / accepted.NAME).write_text(json.dumps(record))
+    (kept / baseline.NAME).write_text(json.dumps(record))
     edgepress("accept", copy.recipe, "--runs", copy.runs, "--folder", kept)
     assert outside.read_text() == "precious"
 
@@ -153,6 +153,6 @@ def test_a_red_run_is_accepted_by_force_only(copy: Place, tmp_path: Path) -> Non
 @pytest.mark.parametrize("text", [None, "{}", "nonsense"])
 def test_no_accepted_model(text: str | None, tmp_path: Path) -> None:
     if text is not None:
-        (tmp_path / accepted.NAME).write_text(text)
+        (tmp_path / baseline.NAME).write_text(text)
     with pytest.raises(UserError, match="holds no accepted model" if text is None else "is damaged"):
-        accepted.read(tmp_path, "accuracy", "")
+        baseline.read(tmp_path, "accuracy", "")

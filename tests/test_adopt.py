@@ -8,11 +8,10 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+from edgepress.core.errors import UserError
+from edgepress.data.dataset import Dataset, Input, Split
+from edgepress.models.onnx.importer import adopt
 from onnx import TensorProto, helper, numpy_helper
-
-from pipeline.adopt import adopt
-from pipeline.data import Dataset, Input, Split
-from pipeline.errors import UserError
 
 RANDOM = np.random.default_rng(0)
 

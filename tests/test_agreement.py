@@ -6,14 +6,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from edgepress.config import recipe
+from edgepress.core.errors import UserError
+from edgepress.data import dataset
+from edgepress.data.source import Source
+from edgepress.engine.cache import Cache
+from edgepress.engine.engine import Engine
+from edgepress.models import zoo
+from edgepress.models.metadata import read, ready
+from edgepress.models.predict import predict
 
-from pipeline import data, recipe, zoo
-from pipeline.cache import Cache
-from pipeline.data.source import Source
-from pipeline.engine import Engine
-from pipeline.errors import UserError
-from pipeline.metadata import read, ready
-from pipeline.predict import predict
 from tests.conftest import fresh
 from tests.data.made import photo
 from tests.test_engine import Quiet
@@ -35,7 +37,7 @@ targets: []
 def mine(tmp_path: Path, tiny: zoo.Network) -> Path:
     for number in range(30):
         photo(tmp_path / f"photos/{number}.jpg", (40 + number, 36))
-    found = data.load(Source.model_validate({"from": str(tmp_path / "photos"), "size": 32, "labels": "imagenet"}))
+    found = dataset.load(Source.model_validate({"from": str(tmp_path / "photos"), "size": 32, "labels": "imagenet"}))
     fresh(tiny, found, tmp_path / "net")
     (tmp_path / "mine.yaml").write_text(RECIPE)
     return tmp_path / "mine.yaml"

@@ -14,9 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from pipeline.cache import ENTRY, Cache, Entry, key_of
-from pipeline.errors import UserError
+from edgepress.core.errors import UserError
+from edgepress.engine.cache import ENTRY, Cache, Entry, key_of
 
 ROOT = Path(__file__).parents[1]
 MATERIAL = {"stage": ["train", 1], "options": {"lr": 0.1}, "seed": 0}
@@ -136,7 +135,7 @@ def test_a_maker_that_fails_leaves_no_entry_and_keeps_its_scratch(cache: Cache) 
 SLOW = """
     import sys, time
     from pathlib import Path
-    from pipeline.cache import Cache
+    from edgepress.engine.cache import Cache
 
     def make(folder, scratch):
         with Path(sys.argv[2]).open("a") as log:

@@ -11,15 +11,16 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from edgepress.core.errors import UserError
+from edgepress.data.dataset import Dataset, Split
+from edgepress.models import metadata
+from edgepress.stages.quantize.calibration import ranges
+from edgepress.stages.quantize.calibration.examples import prepared
+from edgepress.stages.quantize.calibration.histograms import HALF, VALUES, Histogram
+from edgepress.stages.quantize.calibration.range_estimators import BINS, CLIPS
 from onnx import TensorProto, helper, numpy_helper
 from onnxruntime.quantization import calibrate
 
-from pipeline import calibration, metadata
-from pipeline.calibration.clips import BINS, CLIPS
-from pipeline.calibration.examples import prepared
-from pipeline.calibration.histograms import HALF, VALUES, Histogram
-from pipeline.data import Dataset, Split
-from pipeline.errors import UserError
 from tests import graphs
 
 OTHERS = {
@@ -58,9 +59,9 @@ def theirs(model: onnx.ModelProto, x: np.ndarray, method: str, folder: Path, sym
 def test_as_onnxruntime_has_it(method: str, symmetric: bool, examples: np.ndarray, tmp_path: Path) -> None:
     """The same extremes, and otherwise within a bin of its histograms."""
     model = graphs.small()
-    found = calibration.ranges(model, (examples,), methods=[method], symmetric=symmetric)[method]
+    found = ranges.ranges(model, (examples,), methods=[method], symmetric=symmetric)[method]
     expected = theirs(model, examples, method, tmp_path, symmetric)
-    extremes = calibration.ranges(model, (examples,), methods=["minmax"])["minmax"]
+    extremes = ranges.ranges(model, (examples,), methods=["minmax"])["minmax"]
     assert list(found) == ["x", "c1", "r1", "c2", "m", "y"]
     assert found.keys() == expected.keys()
     for name, (low, high) in found.items():
@@ -92,8 +93,8 @@ def test_entropy_as_onnxruntime_has_it(tails: int, tmp_path: Path, monkeypatch: 
 
     monkeypatch.setattr(calibrate, "entropy", counted)
     expected = theirs(model, x, "entropy", tmp_path, False)
-    found = calibration.ranges(model, (x,), methods=["entropy"])["entropy"]
-    symmetric = calibration.ranges(model, (x,), methods=["entropy"], symmetric=True)["entropy"]
+    found = ranges.ranges(model, (x,), methods=["entropy"])["entropy"]
+    symmetric = ranges.ranges(model, (x,), methods=["entropy"], symmetric=True)["entropy"]
     for name, each in zip(expected, np.array(divergences).reshape(2, -1), strict=True):
         candidate = round(symmetric[name][1] / (8 / BINS)) - 1 - 64  # the narrowest has 64 bins at each side and one
         assert each[max(0, candidate - 1) : candidate + 2].min() <= 1.0001 * each.min(), name
@@ -118,7 +119,7 @@ def test_mse_clips_where_the_error_of_8_bits_is_least(kind: str, symmetric: bool
         "skewed": np.where(tails > 0, 5 * tails, tails), "uniform": random.uniform(-1, 2, 100_000),
     }[kind].astype(np.float32)  # fmt: skip
     model = graph([helper.make_node("Identity", ["x"], ["y"])], (1, 100))
-    low, high = calibration.ranges(model, (x.reshape(-1, 100),), methods=["mse"], symmetric=symmetric)["mse"]["y"]
+    low, high = ranges.ranges(model, (x.reshape(-1, 100),), methods=["mse"], symmetric=symmetric)["mse"]["y"]
     shares = np.arange(1, 21) / 20
     if symmetric:
         largest = float(np.abs(x).max())
@@ -181,21 +182,21 @@ def test_constants_and_integers_have_no_range(examples: np.ndarray) -> None:
         helper.make_node("Shape", ["z"], ["sides"]),
         helper.make_node("Reshape", ["z", "sides"], ["y"]),
     ]
-    found = calibration.ranges(graph(nodes), (examples,))
-    assert list(found) == list(calibration.METHODS) == ["minmax", "percentile", "entropy", "mse"]
+    found = ranges.ranges(graph(nodes), (examples,))
+    assert list(found) == list(ranges.METHODS) == ["minmax", "percentile", "entropy", "mse"]
     for each in found.values():
         assert list(each) == ["x", "z", "y"]
         assert each["z"] == each["y"]
-    some = calibration.ranges(graph(nodes), (examples,), tensors=["y"])
+    some = ranges.ranges(graph(nodes), (examples,), tensors=["y"])
     assert some == {method: {"y": each["y"]} for method, each in found.items()}
     with pytest.raises(UserError, match="computes no `yy`"):
-        calibration.ranges(graph(nodes), (examples,), tensors=["yy"])
+        ranges.ranges(graph(nodes), (examples,), tensors=["yy"])
 
 
 @pytest.mark.parametrize("value", [0.0, 3.0, -3.0, 1e-38, 9e29], ids=str)
 def test_an_activation_that_is_always_the_same(value: float) -> None:
     model = graph([helper.make_node("Identity", ["x"], ["y"])])
-    for method, found in calibration.ranges(model, (np.full((3, 1, 8, 8), value, np.float32),)).items():
+    for method, found in ranges.ranges(model, (np.full((3, 1, 8, 8), value, np.float32),)).items():
         low, high = found["y"]
         assert low <= high, method
         assert {low, high} <= {0.0, float(np.float32(value))}, method
@@ -219,7 +220,7 @@ def test_the_memory_is_that_of_one_example() -> None:
     peaks = []
     for count in (25, 25, 200):
         tracemalloc.start()
-        calibration.ranges(model, Made(count))
+        ranges.ranges(model, Made(count))
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[2] < 1.1 * peaks[1]
@@ -227,7 +228,7 @@ def test_the_memory_is_that_of_one_example() -> None:
 
 def test_the_progress_is_told(examples: np.ndarray) -> None:
     said: list[tuple[int, int]] = []
-    calibration.ranges(
+    ranges.ranges(
         graphs.small(), (examples[:3],), methods=["minmax"], say=lambda done, total, _: said.append((done, total))
     )
     assert said == [(1, 3), (2, 3), (3, 3)]
@@ -260,12 +261,12 @@ NO_NUMBERS = r"example 7 \(from 0\) of input `x` holds values that are infinite 
 )
 def test_examples_that_the_graph_cannot_take(change: Any, words: str, examples: np.ndarray) -> None:
     with pytest.raises(UserError, match=words):
-        calibration.ranges(graphs.small(), (change(examples),))
+        ranges.ranges(graphs.small(), (change(examples),))
 
 
 def test_more_inputs_than_the_graph_has(examples: np.ndarray) -> None:
     with pytest.raises(UserError, match="has 2 values, and the graph 1 inputs"):
-        calibration.ranges(graphs.small(), (examples, examples))
+        ranges.ranges(graphs.small(), (examples, examples))
 
 
 def test_the_first_activation_that_is_no_number_is_named(examples: np.ndarray) -> None:
@@ -277,12 +278,12 @@ def test_the_first_activation_that_is_no_number_is_named(examples: np.ndarray) -
     ]
     nodes[1] = helper.make_node("Div", ["square", "square"], ["log"])
     with pytest.raises(UserError, match=r"example 7 \(from 0\) makes `log` \(Div\) no number"):
-        calibration.ranges(graph(nodes), (spoilt(examples, 0),), methods=["minmax"])
+        ranges.ranges(graph(nodes), (spoilt(examples, 0),), methods=["minmax"])
     with pytest.raises(UserError, match=r"makes `c1` \(Conv\) no number"):
-        calibration.ranges(graphs.small(spoilt=True), (examples,))
+        ranges.ranges(graphs.small(spoilt=True), (examples,))
 
 
-@pytest.mark.parametrize("method", calibration.METHODS)
+@pytest.mark.parametrize("method", ranges.METHODS)
 @pytest.mark.parametrize("fill", [-np.inf, np.inf, np.finfo(np.float32).min, -1e30, -1e9, -65504, -10000, -5000])
 def test_an_activation_that_a_mask_fills_has_no_range(fill: float, method: str, examples: np.ndarray) -> None:
     """A step of 8 bits from −5000 on is 20, and the other values lie between −1 and 1."""
@@ -290,8 +291,8 @@ def test_an_activation_that_a_mask_fills_has_no_range(fill: float, method: str, 
     model = graph(nodes)
     tensors = {"open": np.arange(8) < 5, "fill": np.float32(fill)}
     model.graph.initializer.extend(numpy_helper.from_array(np.asarray(each), name) for name, each in tensors.items())
-    found = calibration.ranges(model, (examples,), methods=[method])[method]
-    assert found["y"] == calibration.OPEN
+    found = ranges.ranges(model, (examples,), methods=[method])[method]
+    assert found["y"] == ranges.OPEN
     assert np.isfinite(found["x"]).all()
 
 
@@ -301,7 +302,7 @@ def test_large_values_alone_have_a_range(size: float, examples: np.ndarray) -> N
     nodes = [helper.make_node("Mul", ["x", "size"], ["a"]), helper.make_node("Relu", ["a"], ["y"])]
     model = graph(nodes)
     model.graph.initializer.append(numpy_helper.from_array(np.float32(size), "size"))
-    found = calibration.ranges(model, (examples,))
+    found = ranges.ranges(model, (examples,))
     assert all(np.isfinite(each[name]).all() for each in found.values() for name in ("a", "y"))
 
 
@@ -320,7 +321,7 @@ def test_the_first_validation_examples_one_at_a_time(few: Dataset) -> None:
     expected = few.input.ready(few["validation"].x[:10])
     assert np.array_equal(np.stack([row for (row,) in rows]), expected)
     assert len(prepared(contract, few, np.arange(len(few["validation"].y)))[0]) == len(few["validation"].y)
-    alike = [calibration.ranges(graphs.small(), each, methods=["minmax"]) for each in ((expected,), rows)]
+    alike = [ranges.ranges(graphs.small(), each, methods=["minmax"]) for each in ((expected,), rows)]
     assert alike[0] == alike[1]
 
 

@@ -8,9 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from edgepress.commands.compare import study
+from edgepress.commands.compare.results import Comparison
+from edgepress.core import child_processes
 
-from pipeline import children, compare
-from pipeline.compare.facts import Comparison
 from tests.compare.test_compare import TEXT
 from tests.conftest import LIGHT, Place, edgepress, laid_out
 
@@ -21,10 +22,10 @@ SHADOWS = ("json", "numpy", "onnx", "onnxruntime", "torch", "click", "runpy", "r
 def hostile(folder: Path, recipe: str) -> Place:
     """A project whose own modules end whatever imports them with 1, the code of an exceeded budget."""
     place = laid_out(folder, recipe)
-    for name in ("pipeline", "pipeline/compare", "data", "models"):
+    for name in ("edgepress", "edgepress/commands", "data", "models"):
         (folder / name).mkdir()
         (folder / name / "__init__.py").write_text("raise SystemExit(1)\n")
-    (folder / "pipeline/compare/trial.py").write_text("raise SystemExit(1)\n")
+    (folder / "pipeline/edgepress/commands/compare/trial.py").write_text("raise SystemExit(1)\n")
     for name in SHADOWS:
         (folder / f"{name}.py").write_text("raise SystemExit(1)\n")
     return place
@@ -32,7 +33,7 @@ def hostile(folder: Path, recipe: str) -> Place:
 
 def ran(place: Place, *arguments: str) -> subprocess.CompletedProcess[str]:
     """`edgepress` in the folder of `place`; as from its script, Python does not look there."""
-    command = [sys.executable, "-P", "-m", "pipeline", *arguments]
+    command = [sys.executable, "-P", "-m", "edgepress", *arguments]
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     return subprocess.run(command, cwd=place.folder, env=environment, capture_output=True, text=True, check=False)
 
@@ -54,10 +55,10 @@ def test_run_check_and_why_among_strangers_modules(tmp_path: Path) -> None:
 
 
 def test_python_m_does_not_import_what_lies_in_the_folder(tmp_path: Path) -> None:
-    """Of a folder that has a `pipeline` itself Python takes that one, before anything of ours could say otherwise."""
+    """Of a folder that has an `edgepress` itself Python takes that one, before anything of ours could say otherwise."""
     place = laid_out(tmp_path, LIGHT)
     (tmp_path / "json.py").write_text("raise SystemExit(1)\n")
-    command = [sys.executable, "-m", "pipeline", "validate", "recipe.yaml"]
+    command = [sys.executable, "-m", "edgepress", "validate", "recipe.yaml"]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     done = subprocess.run(command, cwd=place.folder, env=environment, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (0, "1 file valid\n")
@@ -83,7 +84,7 @@ def test_the_end_of_a_repetition_is_never_a_verdict(
     ending: str, code: int, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     place = laid_out(tmp_path, TEXT)
-    monkeypatch.setattr(compare.children, "module", lambda name, arguments: [sys.executable, "-c", ending])
+    monkeypatch.setattr(study.child_processes, "module", lambda name, arguments: [sys.executable, "-c", ending])
     found = edgepress("compare", place.recipe, "--seeds", "1", "--cache", place.cache, "--runs", place.runs)
     assert found.code == code, found
     assert said in found.err
@@ -92,9 +93,9 @@ def test_the_end_of_a_repetition_is_never_a_verdict(
 
 
 def test_a_module_of_ours_runs_as_with_python_m(tmp_path: Path) -> None:
-    (tmp_path / "pipeline").mkdir()
-    (tmp_path / "pipeline/__init__.py").write_text("raise SystemExit(1)")
-    command = children.module("pipeline.compare.trial", ["--help"])
+    (tmp_path / "edgepress").mkdir()
+    (tmp_path / "edgepress/__init__.py").write_text("raise SystemExit(1)")
+    command = child_processes.module("edgepress.commands.compare.trial", ["--help"])
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert "--repetition" in done.stdout

@@ -11,10 +11,9 @@ from typing import Any
 import click
 import pytest
 import yaml
-
-from pipeline import new
-from pipeline.cli import cli
-from pipeline.report import FORMATS
+from edgepress.commands import new
+from edgepress.commands.main import cli
+from edgepress.gate.report.formats import FORMATS
 
 ROOT = Path(__file__).parents[1]
 ACTION: dict[str, Any] = yaml.safe_load((ROOT / "action.yml").read_text(encoding="utf-8"))

@@ -12,11 +12,12 @@ from pathlib import Path
 
 import click
 import pytest
+from edgepress.commands import exit_codes
+from edgepress.config import recipe
+from edgepress.engine.cache import Cache
+from edgepress.engine.engine import Engine
+from edgepress.engine.lock import write
 
-from pipeline import ending, recipe
-from pipeline.cache import Cache
-from pipeline.engine import Engine
-from pipeline.lock import write
 from tests.conftest import LIGHT, Place, edgepress, laid_out
 from tests.test_engine import Quiet
 
@@ -25,7 +26,7 @@ ROOT = Path(__file__).parents[1]
 
 def start(place: Place, *options: str) -> subprocess.Popen[str]:
     """`edgepress run` as a process of its own."""
-    command = [sys.executable, "-m", "pipeline", "run", "recipe.yaml", "--cache", "cache", "--runs", "runs", *options]
+    command = [sys.executable, "-m", "edgepress", "run", "recipe.yaml", "--cache", "cache", "--runs", "runs", *options]
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(
         command, cwd=place.folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -168,7 +169,7 @@ def test_a_crash_is_three_and_names_a_log(tmp_path: Path, monkeypatch: pytest.Mo
     place = laid_out(tmp_path, LIGHT)
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr("tempfile.tempdir", None)
-    monkeypatch.setattr("pipeline.engine.data.load", broken)
+    monkeypatch.setattr("edgepress.engine.engine.data.load", broken)
     said = place.run()
     assert said.code == 3
     assert "edgepress crashed: ZeroDivisionError: the message\n" in said.err
@@ -189,7 +190,7 @@ def test_interrupted_in_this_process(
         raise stop
 
     place = laid_out(tmp_path, LIGHT)
-    monkeypatch.setattr("pipeline.engine.data.load", stopped)
+    monkeypatch.setattr("edgepress.engine.engine.data.load", stopped)
     said = place.run()
     assert said.code == (130 if stop is KeyboardInterrupt else 3)
     assert "Traceback" not in said.err
@@ -203,7 +204,7 @@ def test_a_reader_that_leaves_is_no_crash_and_no_verdict(arguments: str, tmp_pat
     place = laid_out(tmp_path, LIGHT)
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     # `true` has ended before anything is written.
-    command = f"(sleep 0.3; {sys.executable} -m pipeline {arguments}; echo $? >code) | true"
+    command = f"(sleep 0.3; {sys.executable} -m edgepress {arguments}; echo $? >code) | true"
     done = subprocess.run(
         ["bash", "-c", command], cwd=place.folder, env=environment, capture_output=True, text=True, check=False
     )
@@ -220,7 +221,7 @@ def test_a_closed_pipe_is_told_apart_however_it_is_wrapped(monkeypatch: pytest.M
 
     monkeypatch.setattr(sys, "argv", ["edgepress"])
     with pytest.raises(BrokenPipeError):
-        ending._run(click.Command("run", callback=exporter))
+        exit_codes._run(click.Command("run", callback=exporter))
 
 
 def test_collecting_says_what_it_freed(tmp_path: Path) -> None:
@@ -259,7 +260,7 @@ def test_collecting_says_what_it_freed(tmp_path: Path) -> None:
 def test_only_running_needs_torch(arguments: list[str], tmp_path: Path) -> None:
     given = [argument.format(folder=tmp_path) for argument in arguments]
     code = (
-        "import sys; from click.testing import CliRunner; from pipeline.cli import cli; "
+        "import sys; from click.testing import CliRunner; from edgepress.commands.main import cli; "
         f"found = CliRunner().invoke(cli, {given}, standalone_mode=False); "
         "assert found.return_value == 0, found; "
         "heavy = ('torch', 'onnx', 'onnxruntime', 'scipy', 'timm', 'numpy', 'rich'); "

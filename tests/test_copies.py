@@ -5,9 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from edgepress import __version__
+from edgepress.commands import catalog
+from edgepress.commands import copy as copies
+from edgepress.config import recipe
+from edgepress.core import paths
+from edgepress.core.errors import UserError
 
-from pipeline import __version__, copies, paths, recipe, shelf
-from pipeline.errors import UserError
 from tests.conftest import LIGHT, Place, edgepress, laid_out
 
 ROOT = Path(__file__).parents[1]
@@ -21,7 +25,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("name", [*shelf.files("recipes"), *shelf.files("targets")])
+@pytest.mark.parametrize("name", [*catalog.files("recipes"), *catalog.files("targets")])
 def test_every_copy_is_valid_and_unchanged(name: str, here: Path) -> None:
     (here / "photos").mkdir()  # what the recipes for photos name, and a user brings
     assert edgepress("cp", name, "mine.yaml").code == 0

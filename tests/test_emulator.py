@@ -10,18 +10,21 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from edgepress.benchmark.emulator import install, qemu
+from edgepress.core import machine
+from edgepress.core.errors import UserError
+from edgepress.core.results import Emulated, Report
+from edgepress.data import dataset
+from edgepress.gate import judge
+from edgepress.gate.report import details, text
+from edgepress.models import session
 from onnx import TensorProto, helper, numpy_helper
 
-from pipeline import answer, data, emulator, gate, machine
-from pipeline.emulator import install
-from pipeline.errors import UserError
-from pipeline.facts import Emulated, Report
-from pipeline.report import judged, text
 from tests import graphs
 from tests.conftest import Place, edgepress
 from tests.test_gate import STAGES, board, only, report
 
-needed = pytest.mark.skipif(emulator.versions() is None, reason=f"there is no emulator: {emulator.INSTALL}")
+needed = pytest.mark.skipif(qemu.versions() is None, reason=f"there is no emulator: {qemu.INSTALL}")
 
 
 def emulated(correct: str, **changes: Any) -> Emulated:
@@ -40,22 +43,22 @@ def test_accuracy_is_judged_by_what_the_board_answers(correct: str, status: str)
         STAGES[0],
         STAGES[1].model_copy(update={"files": [STAGES[1].files[0].model_copy(update={"correct": "1" * 1000})]}),
     ]
-    here = only(gate.judge(report(stages), [pi]))
+    here = only(judge.judge(report(stages), [pi]))
     assert (here.status, here.label) == ("ok", "measured")
-    assert here.note.endswith(f"for cortex-a72's own answers: {emulator.INSTALL}")
-    there = only(gate.judge(report(stages, emulated={"pi": [emulated(correct)]}), [pi]))
+    assert here.note.endswith(f"for cortex-a72's own answers: {qemu.INSTALL}")
+    there = only(judge.judge(report(stages, emulated={"pi": [emulated(correct)]}), [pi]))
     assert (there.status, there.label, there.basis) == (status, "emulated", "1000 test images, emulated cortex-a72")
-    other = only(gate.judge(report(stages, emulated={"pi": [emulated(correct, path="another.onnx")]}), [pi]))
+    other = only(judge.judge(report(stages, emulated={"pi": [emulated(correct, path="another.onnx")]}), [pi]))
     assert other.label == "measured"
 
 
 def test_a_file_that_does_not_run_there_has_no_number() -> None:
     pi = board({"accuracy_drop": "2 points"}, name="pi", reach="none", preset="arm", emulate="cortex-a72")
     broken = emulated("", error="NOT_IMPLEMENTED: ConvInteger")
-    finding = only(gate.judge(report(STAGES, emulated={"pi": [broken]}), [pi]))
+    finding = only(judge.judge(report(STAGES, emulated={"pi": [broken]}), [pi]))
     assert (finding.status, finding.value) == ("no number", None)
     assert finding.note == "it does not run on cortex-a72: NOT_IMPLEMENTED: ConvInteger"
-    said = judged.emulated(report(STAGES, emulated={"pi": [broken]}))
+    said = details.emulated(report(STAGES, emulated={"pi": [broken]}))
     assert said[-1] == "pi  cortex-a72  s.onnx  onnxruntime  does not run  NOT_IMPLEMENTED: ConvInteger"
 
 
@@ -70,9 +73,9 @@ HERE = [
 @pytest.mark.parametrize(("correct", "status"), [("1" * 1000, "ok"), ("1" * 950 + "0" * 50, "FAIL")])
 def test_what_the_recipe_keeps_is_what_the_board_answers(correct: str, status: str) -> None:
     facts = report(HERE, keep=2.0, emulated={"pi": [emulated(correct)]})
-    keep = gate.judge(facts, [board({"size": "5 MB"}, **PI)])[-1]
+    keep = judge.judge(facts, [board({"size": "5 MB"}, **PI)])[-1]
     assert (keep.check, keep.status, keep.label) == ("keep accuracy_drop", status, "emulated")
-    unknown = gate.judge(report(HERE, keep=2.0), [board({"size": "5 MB"}, **PI)])[-1]
+    unknown = judge.judge(report(HERE, keep=2.0), [board({"size": "5 MB"}, **PI)])[-1]
     assert (unknown.status, unknown.label) == ("ok", "measured")
 
 
@@ -80,13 +83,13 @@ def test_what_the_recipe_keeps_is_what_the_board_answers(correct: str, status: s
 def test_answers_of_another_processor_or_runtime_do_not_count(change: dict[str, Any]) -> None:
     """A target may have changed since the run that `check` judges."""
     facts = report(HERE, emulated={"pi": [emulated("0" * 1000, **change)]})
-    found = only(gate.judge(facts, [board({"accuracy_drop": "2 points"}, **PI)]))
+    found = only(judge.judge(facts, [board({"accuracy_drop": "2 points"}, **PI)]))
     assert (found.status, found.label) == ("ok", "measured")
 
 
 def test_a_worst_recall_is_the_boards_too() -> None:
     facts = report(HERE, emulated={"pi": [emulated("1" * 1000, bounds={"worst_recall": (0.5, 0.45, 0.55)})]})
-    found = only(gate.judge(facts, [board({"worst_recall": "60%"}, **PI)]))
+    found = only(judge.judge(facts, [board({"worst_recall": "60%"}, **PI)]))
     assert (found.status, found.label, found.value) == ("FAIL", "emulated", 0.5)
 
 
@@ -94,7 +97,7 @@ def test_a_regression_is_counted_on_one_processor() -> None:
     """An accepted file was never asked elsewhere: what the board answers otherwise is no regression."""
     accepted = HERE[1].files[0].model_copy(update={"sha256": "another"})
     facts = report(HERE, accepted={"pi": accepted}, emulated={"pi": [emulated("1" * 900 + "0" * 100)]})
-    checks = {each.check: each for each in gate.judge(facts, [board({}, **PI)])}
+    checks = {each.check: each for each in judge.judge(facts, [board({}, **PI)])}
     assert checks["accuracy_drop vs accepted"].status == "ok"
     assert checks["accuracy_drop vs accepted"].label == "measured"
 
@@ -104,7 +107,7 @@ def test_a_regression_is_counted_on_one_processor() -> None:
 )
 def test_a_red_row_says_whose_answers_they_are_and_what_next(agreement: float, advice: str) -> None:
     facts = report(HERE, emulated={"pi": [emulated("1" * 900 + "0" * 100, agreement=agreement)]})
-    findings = gate.judge(facts, [board({"accuracy_drop": "2 points"}, **PI)])
+    findings = judge.judge(facts, [board({"accuracy_drop": "2 points"}, **PI)])
     (gated,) = [block for block in text.render(facts, findings).split("\n\n") if block.startswith("pi    ")]
     assert gated.splitlines()[1].startswith("  FAIL  accuracy_drop  10.00 points")
     assert gated.splitlines()[2] == "        1000 test images, emulated cortex-a72; against teacher"
@@ -112,7 +115,7 @@ def test_a_red_row_says_whose_answers_they_are_and_what_next(agreement: float, a
 
 
 def test_an_emulator_with_other_runtimes_is_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv(emulator.FOLDER, str(tmp_path))
+    monkeypatch.setenv(qemu.FOLDER, str(tmp_path))
     stored = machine.versions(["numpy", "onnxruntime", "ai-edge-litert"]) | {"qemu": "10.0"}
     for content, known in [
         (stored, stored),
@@ -121,12 +124,12 @@ def test_an_emulator_with_other_runtimes_is_none(monkeypatch: pytest.MonkeyPatch
         ([1], None),
         (7, None),
     ]:
-        (tmp_path / emulator.STAMP).write_text(json.dumps(content))
-        assert emulator.versions() == known
+        (tmp_path / qemu.STAMP).write_text(json.dumps(content))
+        assert qemu.versions() == known
 
 
 def test_a_folder_of_the_users_is_not_replaced(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv(emulator.FOLDER, str(tmp_path))
+    monkeypatch.setenv(qemu.FOLDER, str(tmp_path))
     monkeypatch.setattr(install, "_possible", lambda: None)
     (tmp_path / "thesis.tex").write_text("precious")
     with pytest.raises(UserError, match="is there, and is no emulator"):
@@ -136,14 +139,14 @@ def test_a_folder_of_the_users_is_not_replaced(monkeypatch: pytest.MonkeyPatch, 
 
 def test_one_that_does_not_work_takes_no_place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Downloads succeed here; what they make cannot be started."""
-    monkeypatch.setenv(emulator.FOLDER, str(tmp_path / "arm64"))
+    monkeypatch.setenv(qemu.FOLDER, str(tmp_path / "arm64"))
     (tmp_path / "arm64").mkdir()
-    (tmp_path / "arm64" / emulator.STAMP).write_text("{}")
+    (tmp_path / "arm64" / qemu.STAMP).write_text("{}")
     monkeypatch.setattr(install, "_possible", lambda: None)
 
     def debian(made: Path, apt: Path, say: object) -> None:
         made.mkdir()
-        for program in (emulator.QEMU, emulator.QEMU_X86):
+        for program in (qemu.QEMU, qemu.QEMU_X86):
             (made / program).write_text("#!/bin/sh\ntest $1 = --version && echo qemu version 10 && exit\nexit 3\n")
             (made / program).chmod(0o755)
 
@@ -152,24 +155,24 @@ def test_one_that_does_not_work_takes_no_place(monkeypatch: pytest.MonkeyPatch, 
     with pytest.raises(UserError, match="does not load onnxruntime as cortex-a53: it ended with 3") as error:
         install.install()
     assert "nothing was changed" in error.value.problems[0].help
-    assert (tmp_path / "arm64" / emulator.STAMP).read_text() == "{}"
+    assert (tmp_path / "arm64" / qemu.STAMP).read_text() == "{}"
     assert {each.name for each in tmp_path.iterdir()} == {"arm64", ".arm64.lock"}
 
 
 def test_the_report_says_how_many_answers_are_the_same() -> None:
     found = report(STAGES, emulated={"pi": [emulated("1" * 999 + "0", versions={"qemu": "10.0.13"})]})
-    assert judged.emulated(found) == [
+    assert details.emulated(found) == [
         "accuracy on test, emulated: on the device's own instruction set (qemu 10.0.13)",
         "pi  cortex-a72  s.onnx  onnxruntime  99.9%  999 of 1000 answers as here",
     ]
 
 
 def test_nothing_is_said_without_an_emulator(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv(emulator.FOLDER, str(tmp_path))
-    assert emulator.versions() is None
+    monkeypatch.setenv(qemu.FOLDER, str(tmp_path))
+    assert qemu.versions() is None
     said = edgepress("doctor")
     assert "note  emulator of boards: none" in said.out
-    assert emulator.INSTALL in said.out
+    assert qemu.INSTALL in said.out
     assert said.code == 0, "it is no need"
 
 
@@ -177,11 +180,11 @@ def test_where_it_cannot_be_made(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(platform, "system", lambda: "Darwin")
     with pytest.raises(UserError, match="there is no apt-get here") as error:
         install.install()
-    assert emulator.FOLDER in error.value.problems[0].help
+    assert qemu.FOLDER in error.value.problems[0].help
 
 
 def test_a_failed_download_leaves_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv(emulator.FOLDER, str(tmp_path / "arm64"))
+    monkeypatch.setenv(qemu.FOLDER, str(tmp_path / "arm64"))
     monkeypatch.setattr(install, "_mirror", lambda: "http://127.0.0.1:9/debian")
     monkeypatch.setattr(install, "KEYS", tmp_path / "keys")
     (tmp_path / "keys").touch()
@@ -198,23 +201,23 @@ def test_files_are_asked_alike_in_a_process_of_their_own(tmp_path: Path) -> None
     onnx.save(graphs.small(), tmp_path / "m.onnx")
     x = np.random.default_rng(0).normal(size=(5, 1, 8, 8)).astype(np.float32)
     np.save(tmp_path / "x.npy", x)
-    answer.main("onnxruntime", str(tmp_path / "m.onnx"), str(tmp_path / "y.npy"), str(tmp_path / "x.npy"))
+    session.main("onnxruntime", str(tmp_path / "m.onnx"), str(tmp_path / "y.npy"), str(tmp_path / "x.npy"))
     found = np.load(tmp_path / "y.npy")
     assert found.shape == (5, 10)
-    assert np.array_equal(found, answer.answers("onnxruntime", str(tmp_path / "m.onnx"), (x,)))
+    assert np.array_equal(found, session.answers("onnxruntime", str(tmp_path / "m.onnx"), (x,)))
 
 
 @needed
 def test_scripts_run_on_every_processor(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text("import platform, sys\nprint(platform.machine(), *sys.argv[1:])\n")
-    for cpu in emulator.CPUS:
-        if cpu in emulator.X86 and platform.machine() != "x86_64":
+    for cpu in qemu.CPUS:
+        if cpu in qemu.X86 and platform.machine() != "x86_64":
             continue
-        assert emulator.run(cpu, script, "a b") == f"{'x86_64' if cpu in emulator.X86 else 'aarch64'} a b\n"
+        assert qemu.run(cpu, script, "a b") == f"{'x86_64' if cpu in qemu.X86 else 'aarch64'} a b\n"
     script.write_text("raise ValueError('no')\n")
     with pytest.raises(RuntimeError, match=r"^ValueError: no$"):
-        emulator.run("cortex-a72", script)
+        qemu.run("cortex-a72", script)
 
 
 @needed
@@ -257,7 +260,7 @@ TARGET = "name: board\nruntime: onnxruntime\nemulate: cortex-a72\nbudgets: {accu
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="the file is right on x86")
 def test_a_file_that_only_x86_gets_right_is_red(tmp_path: Path) -> None:
     """Its input goes through uint16 by hand: 68% here, about 40% on the board."""
-    onnx.save(graphs.wrapping(graphs.of_means(data.load("fashion-mnist-10k"))), tmp_path / "model.onnx")
+    onnx.save(graphs.wrapping(graphs.of_means(dataset.load("fashion-mnist-10k"))), tmp_path / "model.onnx")
     (tmp_path / "recipe.yaml").write_text(RECIPE)
     (tmp_path / "board.yaml").write_text(TARGET)
     place = Place(tmp_path)
@@ -306,8 +309,8 @@ def test_products_that_saturate_are_seen(tmp_path: Path) -> None:
     onnx.save(product(), tmp_path / "m.onnx")
     np.save(tmp_path / "x.npy", np.ones((1, 64), np.float32))
     found = {}
-    for cpu in emulator.CPUS:
+    for cpu in qemu.CPUS:
         arguments = ("onnxruntime", str(tmp_path / "m.onnx"), str(tmp_path / f"{cpu}.npy"), str(tmp_path / "x.npy"))
-        emulator.run(cpu, Path(answer.__file__), *arguments)
+        qemu.run(cpu, Path(session.__file__), *arguments)
         found[cpu] = float(np.load(tmp_path / f"{cpu}.npy")[0, 0])
-    assert found == {cpu: pytest.approx(32 if cpu in emulator.X86 else 64, abs=1) for cpu in emulator.CPUS}
+    assert found == {cpu: pytest.approx(32 if cpu in qemu.X86 else 64, abs=1) for cpu in qemu.CPUS}

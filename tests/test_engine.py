@@ -7,13 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from edgepress.config import recipe
+from edgepress.config.chain import Step
+from edgepress.core.errors import UserError
+from edgepress.core.results import StageFacts
+from edgepress.engine.cache import Cache
+from edgepress.engine.engine import MEASURING, Engine
 
-from pipeline import recipe
-from pipeline.cache import Cache
-from pipeline.chain import Step
-from pipeline.engine import MEASURING, Engine
-from pipeline.errors import UserError
-from pipeline.facts import StageFacts
 from tests.conftest import LIGHT, TINY, Place, Said, laid_out
 
 LAST = {"float", "convert.tflite", "dynamic", "int8", "int8-tflite"}

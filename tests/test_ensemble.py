@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import torch
+from edgepress.models.ensemble import Ensemble
 from torch import nn
-
-from pipeline.ensemble import Ensemble
 
 
 class Says(nn.Module):

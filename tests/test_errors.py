@@ -4,13 +4,13 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
-
-from pipeline import names, shelf
-from pipeline.data import METRICS, NAMES
-from pipeline.errors import Place, Problem, UserError, near, suggest
-from pipeline.presets import PRESETS
-from pipeline.stages import TABLE
-from pipeline.target import Budgets
+from edgepress.commands import catalog
+from edgepress.config.target import Budgets
+from edgepress.core import names
+from edgepress.core.errors import Place, Problem, UserError, near, suggest
+from edgepress.core.presets import PRESETS
+from edgepress.data.dataset import METRICS, NAMES
+from edgepress.stages import TABLE
 
 LINE = "  temprature: 4"
 PLACE = Place(Path("recipes/mine.yaml"), 6, 3, 10, LINE)
@@ -109,11 +109,11 @@ def test_a_family_is_suggested_whole() -> None:
     [
         (tuple(METRICS), {"f1": "macro-f1", "macro_f1": "macro-f1", "acc": "accuracy", "mse": None, "map": None}),
         (NAMES, {"mnist": "fashion-mnist", "digit": "digits", "cifar10": None}),
-        (tuple(shelf.files("targets")), {"pi-4": "raspberry-pi-4", "orin": "jetson-orin-nano", "hots": "host"}),
-        (tuple(shelf.files("targets")), {"raspbery": "raspberry-pi-4", "rapsberry-pi": "raspberry-pi-4"}),
-        ((*shelf.files("recipes"), *TABLE), {"distil": "distill.kd", "mobil": "mobilenet", "conv": "convert.tflite"}),
+        (tuple(catalog.files("targets")), {"pi-4": "raspberry-pi-4", "orin": "jetson-orin-nano", "hots": "host"}),
+        (tuple(catalog.files("targets")), {"raspbery": "raspberry-pi-4", "rapsberry-pi": "raspberry-pi-4"}),
+        ((*catalog.files("recipes"), *TABLE), {"distil": "distill.kd", "mobil": "mobilenet", "conv": "convert.tflite"}),
         (
-            tuple(shelf.files("recipes")),
+            tuple(catalog.files("recipes")),
             {"mobilnet-imagefolder": "mobilenet-imagefolder", "efficientnet": "efficientnet-lite", "detect": None},
         ),
         (tuple(Budgets.model_fields), {"latency_ms": "latency", "mem": "memory", "ram": "memory", "filesize": "size"}),

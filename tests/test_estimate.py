@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from pipeline import estimate, target
-from pipeline.bench import pairs
-from pipeline.bench.pairs import Model
-from pipeline.facts import ModelFile, Samples
+from edgepress.benchmark import paired
+from edgepress.benchmark.paired import Model
+from edgepress.config import target
+from edgepress.core.results import ModelFile, Samples
+from edgepress.gate import estimate
 
 INT8 = ModelFile(path="m", kind="tflite", precision="xnnpack", bytes=1, sha256="", scores={})
 FP32 = INT8.model_copy(update={"precision": "float32"})
@@ -164,4 +164,4 @@ def test_a_reference_is_built_and_runs(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path], "scratch files stay behind"
     assert path.name == model.file == "timm-mobilenetv2_035@32-int8.tflite"
     assert 1.6e6 < path.stat().st_size < 2.4e6, "1.68 million parameters of about one byte"
-    assert pairs.measure([Model(model.label, path, "litert")], looks=(1,), rounds=2)[0].cpu
+    assert paired.measure([Model(model.label, path, "litert")], looks=(1,), rounds=2)[0].cpu

@@ -7,15 +7,15 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from edgepress.core import metrics
+from edgepress.core.metrics import METRICS
+from edgepress.core.paths import digest
+from edgepress.data.dataset import Dataset
+from edgepress.engine.evaluate import agreement, examine
+from edgepress.models.onnx.importer import adopt
+from edgepress.models.predict import predict
+from edgepress.stage import Made
 
-from pipeline import scores
-from pipeline.adopt import adopt
-from pipeline.data import Dataset
-from pipeline.examine import agreement, examine
-from pipeline.paths import digest
-from pipeline.predict import predict
-from pipeline.scores import METRICS
-from pipeline.stage import Made
 from tests import graphs
 
 
@@ -38,7 +38,7 @@ def test_facts_of_a_file(few: Dataset, tmp_path: Path) -> None:
     for split in ("validation", "test"):
         x, y = few[split]
         answers = predict(folder / "model.onnx", few.input.ready(x))
-        assert file["scores"][split] == {"accuracy": scores.accuracy(answers, y), "nll": scores.nll(answers, y)}
+        assert file["scores"][split] == {"accuracy": metrics.accuracy(answers, y), "nll": metrics.nll(answers, y)}
     answers = predict(folder / "model.onnx", few.input.ready(few["test"].x))
     assert file["correct"] == "".join("01"[int(right)] for right in answers.argmax(1) == few["test"].y)
 

@@ -8,16 +8,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+from edgepress.config import recipe
+from edgepress.core.errors import UserError
+from edgepress.core.yamlio import read as read_yaml
+from edgepress.data.dataset import Dataset, Input, Split
+from edgepress.data.normalize import IMAGENET, Moments
+from edgepress.engine.cache import Cache
+from edgepress.engine.engine import Engine
+from edgepress.models import published_inputs
+from edgepress.models.pretrained import PACKAGES
+from edgepress.models.zoo import Network
 
-from pipeline import expected, recipe
-from pipeline.cache import Cache
-from pipeline.data import Dataset, Input, Split
-from pipeline.data.normalize import IMAGENET, Moments
-from pipeline.engine import Engine
-from pipeline.errors import UserError
-from pipeline.published import PACKAGES
-from pipeline.yamlio import read as read_yaml
-from pipeline.zoo import Network
 from tests.data.made import photo
 from tests.test_engine import Quiet
 
@@ -40,7 +41,7 @@ def fed(moments: Moments | None, scale: float = 1 / 255, dtype: str = "uint8", t
 
 
 def test_a_package_that_is_fed_by_imagenets_moments_is_warned_of_with_the_line_to_write() -> None:
-    (warning,) = expected.misfed(LITE, [], fed(IMAGENET))
+    (warning,) = published_inputs.misfed(LITE, [], fed(IMAGENET))
     assert f"`{LITE}` expect pixels as x/255, then (− 0.498)/0.502" in warning
     assert "`photos` gives x/255, then (− [0.485, 0.456, 0.406])/[0.229, 0.224, 0.225]" in warning
     assert warning.endswith(LINE)
@@ -56,16 +57,16 @@ def test_a_package_that_is_fed_by_imagenets_moments_is_warned_of_with_the_line_t
 )
 def test_published_weights_expect_what_their_library_says(arch: str, right: Moments, wrong: Moments, line: str) -> None:
     network = Network(arch=arch, pretrained=True)
-    assert expected.misfed(None, [network], fed(right)) == []
-    assert line in expected.misfed(None, [network], fed(wrong))[0]
-    assert line in expected.misfed(None, [network], fed(None))[0], "not normalised at all"
-    assert expected.misfed(None, [Network(arch=arch)], fed(wrong)) == [], "it learns from these pixels"
+    assert published_inputs.misfed(None, [network], fed(right)) == []
+    assert line in published_inputs.misfed(None, [network], fed(wrong))[0]
+    assert line in published_inputs.misfed(None, [network], fed(None))[0], "not normalised at all"
+    assert published_inputs.misfed(None, [Network(arch=arch)], fed(wrong)) == [], "it learns from these pixels"
 
 
 def test_weights_from_a_file_tell_of_pictures_without_labels_and_so_were_published() -> None:
     network = Network(arch="timm/resnet18")
-    assert expected.misfed("resnet18.pth", [network], replace(fed(HALF), labelled=False))
-    assert not expected.misfed("resnet18.pth", [network], fed(HALF)), "it may have been trained on these"
+    assert published_inputs.misfed("resnet18.pth", [network], replace(fed(HALF), labelled=False))
+    assert not published_inputs.misfed("resnet18.pth", [network], fed(HALF)), "it may have been trained on these"
 
 
 @pytest.mark.parametrize(
@@ -80,15 +81,15 @@ def test_weights_from_a_file_tell_of_pictures_without_labels_and_so_were_publish
     ],
 )
 def test_pixels_are_compared_however_they_are_stored(data: Dataset, count: int) -> None:
-    assert len(expected.misfed(LITE, [], data)) == count
+    assert len(published_inputs.misfed(LITE, [], data)) == count
 
 
 def test_what_is_no_photo_in_colour_is_not_compared() -> None:
     grey = Input("input", "image", (1, 8, 8), 1 / 255, (0.1,), (0.1,))
     data = replace(fed(HALF), inputs=(grey,))
-    assert expected.misfed(None, [Network(arch="timm/resnet18", pretrained=True)], data) == []
+    assert published_inputs.misfed(None, [Network(arch="timm/resnet18", pretrained=True)], data) == []
     numbers = replace(data, inputs=(Input("input", "numbers", (3,), 1.0, (0.0,) * 3, (1.0,) * 3),))
-    assert expected.misfed(LITE, [], numbers) == []
+    assert published_inputs.misfed(LITE, [], numbers) == []
 
 
 def test_the_report_of_a_run_has_the_warning(tmp_path: Path) -> None:
@@ -126,6 +127,6 @@ def test_shipped_recipes_feed_published_weights_as_they_expect() -> None:
             written = document["task"]["data"]["normalize"]
             moments = IMAGENET if written == "imagenet" else Moments.model_validate(written)
             networks = [] if package else [Network.model_validate(model)]
-            assert expected.misfed(stage.get("from"), networks, fed(moments)) == [], path
+            assert published_inputs.misfed(stage.get("from"), networks, fed(moments)) == [], path
             seen.append(path.stem)
     assert seen == ["efficientnet-lite", "mobilenet-imagefolder"]

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from edgepress.config import target
+from edgepress.core.errors import Place
+from edgepress.core.results import Device, Machine, ModelFile, Report, Samples, StageFacts
+from edgepress.gate import judge
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from pipeline import gate, target
-from pipeline.errors import Place
-from pipeline.facts import Device, Machine, ModelFile, Report, Samples, StageFacts
 
 VNNI = Machine(cpu="a cpu", architecture="x86_64", cores=2, features=["avx512_vnni"], system="Linux")
 PINNED = "timm/mobilenetv2_050@28 fp32"
@@ -77,7 +77,7 @@ def board(budgets: dict[str, Any], **more: Any) -> target.Target:
     return target.Target.model_validate(facts | more)
 
 
-def only(findings: list[gate.Finding]) -> gate.Finding:
+def only(findings: list[judge.Finding]) -> judge.Finding:
     (finding,) = findings
     return finding
 
@@ -118,38 +118,38 @@ REFERENCES = [
     ],
 )
 def test_the_judged_file_is_the_last_that_the_runtime_loads(options: dict[str, Any], path: str) -> None:
-    found = gate.judged(report(STAGES), board({}, **options))
+    found = judge.judged(report(STAGES), board({}, **options))
     assert found is not None
     assert found.path == path
 
 
 def test_a_torch_model_is_not_something_a_runtime_loads() -> None:
-    finding = only(gate.judge(report(STAGES[:1]), [board({"size": "5 MB"})]))
+    finding = only(judge.judge(report(STAGES[:1]), [board({"size": "5 MB"})]))
     assert (finding.status, finding.value) == ("no number", None)
     assert "no stage makes a file that onnxruntime loads" in finding.note
 
 
 def test_a_preset_that_was_not_made_is_not_replaced_by_another() -> None:
     facts = report([stage("int8", "onnx", file("s.onnx", "arm"))])
-    assert only(gate.judge(facts, [board({"size": "5 MB"})])).status == "no number"
+    assert only(judge.judge(facts, [board({"size": "5 MB"})])).status == "no number"
 
 
 def test_size_is_judged_for_every_target() -> None:
-    found = gate.judge(report(STAGES), [board({"size": "1 kB"}), board({"size": "999 B"}, reach="none", preset="x86")])
+    found = judge.judge(report(STAGES), [board({"size": "1 kB"}), board({"size": "999 B"}, reach="none", preset="x86")])
     assert [(each.status, each.value) for each in found] == [("ok", 1000), ("FAIL", 1000)]
 
 
 @pytest.mark.parametrize(("ratio", "status"), [("0.6x", "ok"), ("0.5x", "undecided"), ("0.4x", "FAIL")])
 def test_latency_relative_to_the_pinned_reference(ratio: str, status: str) -> None:
     facts = report(STAGES, samples=[samples("u.onnx", 1.0), samples(PINNED, 2.0)])
-    finding = only(gate.judge(facts, [board({"latency": f"{ratio} timm/mobilenetv2_050@28"})]))
+    finding = only(judge.judge(facts, [board({"latency": f"{ratio} timm/mobilenetv2_050@28"})]))
     assert (finding.status, finding.unit, finding.label) == (status, "ratio", "measured")
     assert finding.value == pytest.approx(0.5)
 
 
 def test_no_reference_beside_it_is_no_number() -> None:
     facts = report(STAGES, samples=[samples("u.onnx", 1.0)])
-    finding = only(gate.judge(facts, [board({"latency": "9x timm/mobilenetv2_050@28"})]))
+    finding = only(judge.judge(facts, [board({"latency": "9x timm/mobilenetv2_050@28"})]))
     assert finding.status == "no number"
 
 
@@ -159,17 +159,17 @@ def test_latency_in_milliseconds_takes_its_percentile(limit: str, status: str) -
         path="u.onnx", runtime="onnxruntime", threads=1, cpu=[[1e-4] * 80 + [1e-3] * 20] * 4, wall=[[1e-3] * 100] * 4
     )
     budget = {"latency": {"limit": limit, "percentile": 90}}
-    finding = only(gate.judge(report(STAGES, samples=[slow_tail]), [board(budget)]))
+    finding = only(judge.judge(report(STAGES, samples=[slow_tail]), [board(budget)]))
     assert (finding.status, finding.check) == (status, "latency p90")
     assert finding.value == pytest.approx(1e-3)
 
 
 def test_contention_voids_a_verdict_on_wall_time_only() -> None:
     busy = samples("u.onnx", 1.0, wall=3.0)
-    single = only(gate.judge(report(STAGES, samples=[busy]), [board({"latency": "2 ms"})]))
+    single = only(judge.judge(report(STAGES, samples=[busy]), [board({"latency": "2 ms"})]))
     assert (single.status, single.note) == ("ok", "contention 3.00")
     several = busy.model_copy(update={"threads": 2})
-    voided = only(gate.judge(report(STAGES, samples=[several]), [board({"latency": "90 ms"}, threads=2)]))
+    voided = only(judge.judge(report(STAGES, samples=[several]), [board({"latency": "90 ms"}, threads=2)]))
     assert voided.status == "undecided"
     assert "no verdict on wall time" in voided.note
 
@@ -177,43 +177,43 @@ def test_contention_voids_a_verdict_on_wall_time_only() -> None:
 def test_memory_is_of_this_machine_only() -> None:
     facts = report(STAGES, samples=[samples("u.onnx", 1.0, memory=70_000_000)])
     here, there = (board({"memory": "60 MB"}, reach=reach, preset="x86") for reach in ("local", "none"))
-    found = gate.judge(facts, [here, there])
+    found = judge.judge(facts, [here, there])
     assert [(each.status, each.value) for each in found] == [("FAIL", 70_000_000), ("no number", None)]
 
 
 @pytest.mark.parametrize(("limit", "status"), [("2 points", "ok"), ("1.2 points", "undecided"), ("0.1 points", "FAIL")])
 def test_accuracy_drop_against_the_reference_stage(limit: str, status: str) -> None:
-    finding = only(gate.judge(report(STAGES), [board({"accuracy_drop": limit})]))
+    finding = only(judge.judge(report(STAGES), [board({"accuracy_drop": limit})]))
     assert (finding.status, finding.note) == (status, "against teacher")
     assert finding.value == pytest.approx(1.0)
 
 
 @pytest.mark.parametrize("more", [{"reference": None}, {"reference": "nobody"}, {"stages": STAGES[1:]}])
 def test_a_drop_without_a_reference_is_no_number(more: dict[str, Any]) -> None:
-    finding = only(gate.judge(report(**({"stages": STAGES} | more)), [board({"accuracy_drop": "50 points"})]))
+    finding = only(judge.judge(report(**({"stages": STAGES} | more)), [board({"accuracy_drop": "50 points"})]))
     assert finding.status == "no number"
 
 
 def test_accuracy() -> None:
-    found = gate.judge(report(STAGES), [board({"accuracy": limit}) for limit in ("97%", "99%", "99.9%")])
+    found = judge.judge(report(STAGES), [board({"accuracy": limit}) for limit in ("97%", "99%", "99.9%")])
     assert [each.status for each in found] == ["ok", "undecided", "FAIL"]
 
 
 def test_keep_is_judged_on_the_worst_file_that_goes_to_a_target() -> None:
     place = Place(Path("r.yaml"), 9, 3)
     targets = [board({"size": "5 MB"}), board({"size": "5 MB"}, runtime="litert", name="other")]
-    finding = gate.judge(report(STAGES, keep=4.0), targets, place)[-1]
+    finding = judge.judge(report(STAGES, keep=4.0), targets, place)[-1]
     assert (finding.target, finding.file, finding.status, finding.place) == ("recipe", "m.tflite", "ok", place)
     assert finding.value == pytest.approx(2.0)
-    assert only(gate.judge(report(STAGES, keep=0.5), [])).status == "FAIL"
-    assert only(gate.judge(report([], keep=0.5), [])).status == "no number"
+    assert only(judge.judge(report(STAGES, keep=0.5), [])).status == "FAIL"
+    assert only(judge.judge(report([], keep=0.5), [])).status == "no number"
 
 
-def estimated(limit: str, host_ms: float, **more: Any) -> gate.Finding:
+def estimated(limit: str, host_ms: float, **more: Any) -> judge.Finding:
     measured = [samples("m.tflite", host_ms, "litert")]
     measured += [samples(f"timm/{name}@224 int8", ms, "litert") for name, ms in (("a", 1.0), ("b", 2.0))]
     options = {"reach": "none", "runtime": "litert", "threads": 4, "references": REFERENCES}
-    return only(gate.judge(report(STAGES, references=measured), [board({"latency": limit}, **(options | more))]))
+    return only(judge.judge(report(STAGES, references=measured), [board({"latency": limit}, **(options | more))]))
 
 
 @pytest.mark.parametrize(("limit", "status"), [("50 ms", "ok"), ("35 ms", "undecided"), ("15 ms", "FAIL")])
@@ -229,11 +229,11 @@ def test_estimate_of_a_typical_run_cannot_pass_a_high_percentile() -> None:
     measured = [samples(path, 1.5, "litert") for path in ("m.tflite", "timm/a@224 int8", "timm/b@224 int8")]
     for limit, status in (("1 s", "undecided"), ("1 ms", "FAIL")):
         profile = board({"latency": {"limit": limit, "percentile": 90}}, **options)
-        assert only(gate.judge(report(STAGES, references=measured), [profile])).status == status
+        assert only(judge.judge(report(STAGES, references=measured), [profile])).status == status
 
 
 def test_smoke_run_says_so() -> None:
-    found = gate.judge(report(STAGES, limited=100, keep=50.0), [board({"size": "1 MB"})])
+    found = judge.judge(report(STAGES, limited=100, keep=50.0), [board({"size": "1 MB"})])
     assert [each.status for each in found] == ["ok", "ok"]
     assert all("smoke run" in each.note for each in found)
 
@@ -253,17 +253,17 @@ def test_exit_code(statuses: list[str], code: int) -> None:
     findings = []
     for each in statuses:
         status, level = each.rsplit(" ", 1)
-        findings.append(gate.Finding("t", "size", level, status, 1.0, "bytes"))  # type: ignore[arg-type]
-    assert gate.exit_code(findings) == code
+        findings.append(judge.Finding("t", "size", level, status, 1.0, "bytes"))  # type: ignore[arg-type]
+    assert judge.exit_code(findings) == code
 
 
 def test_a_warning_lets_pass_what_is_undecided_and_never_what_is_missing() -> None:
     undecided, missing = (
-        gate.Finding("t", "size", "required", status, 1.0, "bytes") for status in ("undecided", "no number")
+        judge.Finding("t", "size", "required", status, 1.0, "bytes") for status in ("undecided", "no number")
     )
-    assert gate.exit_code([undecided], "warn") == 0
-    assert gate.exit_code([undecided, missing], "warn") == 4
-    assert gate.exit_code([missing], "warn") == 4
+    assert judge.exit_code([undecided], "warn") == 0
+    assert judge.exit_code([undecided, missing], "warn") == 4
+    assert judge.exit_code([missing], "warn") == 4
 
 
 def held(**more: Any) -> Report:
@@ -285,20 +285,20 @@ def held(**more: Any) -> Report:
     ],
 )
 def test_against_an_accepted_model(options: dict[str, Any], more: dict[str, Any], statuses: list[str]) -> None:
-    found = gate.judge(held(**more), [board({}, **options)])
+    found = judge.judge(held(**more), [board({}, **options)])
     assert [each.status for each in found] == statuses
     assert all(each.check.endswith("vs accepted") for each in found)
 
 
 def test_without_an_accepted_model_nothing_is_held_against_it() -> None:
-    assert gate.judge(held(accepted={}), [board({})]) == []
+    assert judge.judge(held(accepted={}), [board({})]) == []
 
 
 def test_measuring_goes_on_only_for_a_measured_latency() -> None:
     one, four = (report(STAGES, samples=[samples("u.onnx", 1.0, processes=count)]) for count in (1, 4))
-    assert not gate.latency_decided(one, [board({"latency": "2 ms"})])
-    assert gate.latency_decided(four, [board({"latency": "2 ms", "accuracy": "99%"})])
-    assert gate.latency_decided(report(STAGES), [board({"latency": "1 ms"})])
+    assert not judge.latency_decided(one, [board({"latency": "2 ms"})])
+    assert judge.latency_decided(four, [board({"latency": "2 ms", "accuracy": "99%"})])
+    assert judge.latency_decided(report(STAGES), [board({"latency": "1 ms"})])
 
 
 ROUNDS = st.lists(st.lists(st.floats(1e-5, 1.0), min_size=3, max_size=3), min_size=1, max_size=6)
@@ -317,12 +317,12 @@ def test_worse_numbers_never_turn_fail_into_ok(
 ) -> None:
     budgets = {"size": "1 MB", "latency": "10 ms", "memory": "1 MB", "accuracy": "90%", "accuracy_drop": "2 points"}
 
-    def findings(slow: float, size: int, right: int, measured: bool) -> list[gate.Finding]:
+    def findings(slow: float, size: int, right: int, measured: bool) -> list[judge.Finding]:
         cpu = [[time * slow for time in process] for process in times]
         mine = Samples(path="u.onnx", runtime="onnxruntime", threads=1, cpu=cpu, wall=cpu, memory=size)
         marks = "1" * right + "0" * (1000 - right)
         stages = [STAGES[0], stage("int8", "onnx", file("u.onnx", "x86", size, marks if measured else ""))]
-        return gate.judge(report(stages, samples=[mine] if measured else [], keep=2.0), [board(budgets)])
+        return judge.judge(report(stages, samples=[mine] if measured else [], keep=2.0), [board(budgets)])
 
     before = findings(1.0, 10**6 - 5, max(right), True)
     after = findings(factor, 10**6 - 5 + more, min(right), known)
@@ -345,23 +345,23 @@ def test_an_attached_device_is_judged_by_its_own_times() -> None:
     there = there.model_copy(update={"device": "pi"})
     pi = board({"latency": "5 ms", "memory": "60 MB"}, name="pi", reach="ssh://pi", preset="x86")
     facts = report(STAGES, samples=[here, there], devices={"pi": Device(about="Raspberry Pi 4")})
-    found = gate.judge(facts, [pi, board({"latency": "5 ms"})])
+    found = judge.judge(facts, [pi, board({"latency": "5 ms"})])
     assert [(each.target, each.status, each.value) for each in found] == [
         ("pi", "FAIL", pytest.approx(0.009)),
         ("pi", "ok", 50_000_000),
         ("board", "ok", pytest.approx(0.001)),
     ]
     assert found[0].basis.endswith("CPU time, on Raspberry Pi 4")
-    assert not gate.judge(report(STAGES, samples=[here]), [pi])[0].value, "times of this machine are not the board's"
+    assert not judge.judge(report(STAGES, samples=[here]), [pi])[0].value, "times of this machine are not the board's"
 
 
 def test_a_device_that_failed_or_throttled_gives_no_number() -> None:
     there = samples("u.onnx", 1.0, memory=1).model_copy(update={"device": "pi"})
     pi = board({"latency": "5 ms"}, name="pi", reach="ssh://pi", preset="x86")
     facts = report(STAGES, samples=[there], devices={"pi": Device(error="it throttled", help="cool it")})
-    finding = only(gate.judge(facts, [pi]))
+    finding = only(judge.judge(facts, [pi]))
     assert (finding.status, finding.value, finding.note) == ("no number", None, "it throttled: cool it")
-    assert gate.exit_code([finding], "warn") == 4
+    assert judge.exit_code([finding], "warn") == 4
 
 
 @pytest.mark.parametrize(
@@ -375,42 +375,42 @@ def test_a_device_that_failed_or_throttled_gives_no_number() -> None:
 )
 def test_a_runtime_that_is_too_old_for_the_file(limits: dict[str, Any], found: list[Any]) -> None:
     new = stage("int8", "onnx", file("u.onnx", "x86").model_copy(update={"opset": 18, "ir": 9}))
-    findings = gate.judge(report([new]), [board({}, **limits)])
+    findings = judge.judge(report([new]), [board({}, **limits)])
     assert [(each.check, each.status, each.value) for each in findings] == found
     old = stage("int8", "onnx", file("u.onnx", "x86"))
-    assert {each.status for each in gate.judge(report([old]), [board({}, **limits)])} <= {"no number"}
+    assert {each.status for each in judge.judge(report([old]), [board({}, **limits)])} <= {"no number"}
 
 
 @pytest.mark.parametrize(("limit", "status"), [("5 ms", "ok"), ("3 ms", "FAIL"), ("4 ms", "undecided")])
 def test_cold_start_is_loading_and_the_first_answer(limit: str, status: str) -> None:
     loads = [3e-3, 3.1e-3, 2.9e-3, 3e-3, 3.05e-3]
     cold = samples("u.onnx", 1.0).model_copy(update={"load": loads, "first": [1e-3] * 5})
-    finding = only(gate.judge(report(STAGES, samples=[cold]), [board({"cold_start": limit})]))
+    finding = only(judge.judge(report(STAGES, samples=[cold]), [board({"cold_start": limit})]))
     assert (finding.status, finding.unit, finding.basis) == (status, "seconds", "5 processes, wall time")
     assert finding.value == pytest.approx(4e-3, rel=0.02)
-    missing = only(gate.judge(report(STAGES, samples=[samples("u.onnx", 1.0)]), [board({"cold_start": limit})]))
+    missing = only(judge.judge(report(STAGES, samples=[samples("u.onnx", 1.0)]), [board({"cold_start": limit})]))
     assert missing.status == "no number"
     there = board({"cold_start": limit}, reach="none", preset="x86")
-    assert only(gate.judge(report(STAGES, samples=[cold]), [there])).status == "no number"
+    assert only(judge.judge(report(STAGES, samples=[cold]), [there])).status == "no number"
 
 
 @pytest.mark.parametrize(("limit", "status"), [("70%", "ok"), ("80%", "undecided"), ("90%", "FAIL")])
 @pytest.mark.parametrize("name", ["macro_f1", "worst_recall"])
 def test_other_shares_are_judged_by_their_intervals(name: str, limit: str, status: str) -> None:
     bounded = file("u.onnx", "x86").model_copy(update={"bounds": {name: (0.8, 0.75, 0.85)}})
-    finding = only(gate.judge(report([stage("int8", "onnx", bounded)]), [board({name: limit})]))
+    finding = only(judge.judge(report([stage("int8", "onnx", bounded)]), [board({name: limit})]))
     assert (finding.status, finding.value, finding.interval) == (status, 0.8, (0.75, 0.85))
-    plain = only(gate.judge(report([stage("int8", "onnx", file("u.onnx", "x86"))]), [board({name: limit})]))
+    plain = only(judge.judge(report([stage("int8", "onnx", file("u.onnx", "x86"))]), [board({name: limit})]))
     assert (plain.status, plain.note) == ("no number", "it is of classifiers with one label an example")
 
 
 def test_operators_that_an_accelerator_lacks() -> None:
     known = file("u.onnx", "x86").model_copy(update={"operators": {"Conv": 8, "Softmax": 1, "Resize": 1}})
     facts = report([stage("int8", "onnx", known)])
-    finding = only(gate.judge(facts, [board({"fallback": "10%"}, supports=["Conv", "Softmax"])]))
+    finding = only(judge.judge(facts, [board({"fallback": "10%"}, supports=["Conv", "Softmax"])]))
     assert (finding.status, finding.value, finding.note) == ("ok", 0.1, "left to the processor: 1 Resize")
-    assert only(gate.judge(facts, [board({"fallback": "10%"}, supports=["Conv"])])).status == "FAIL"
-    assert only(gate.judge(facts, [board({"fallback": "10%"})])).status == "no number"
+    assert only(judge.judge(facts, [board({"fallback": "10%"}, supports=["Conv"])])).status == "FAIL"
+    assert only(judge.judge(facts, [board({"fallback": "10%"})])).status == "no number"
 
 
 def test_groups_of_the_test_split_are_what_an_interval_is_over() -> None:
@@ -418,12 +418,12 @@ def test_groups_of_the_test_split_are_what_an_interval_is_over() -> None:
     stages = [STAGES[0], stage("int8", "onnx", file("u.onnx", "x86", 1000, marks))]
     people = [person for person in range(50) for _ in range(20)]
     budgets = board({"accuracy": "98%", "accuracy_drop": "2 points"})
-    alone = gate.judge(report(stages, keep=2.0), [budgets])
-    grouped = gate.judge(report(stages, keep=2.0, groups=people), [budgets])
+    alone = judge.judge(report(stages, keep=2.0), [budgets])
+    grouped = judge.judge(report(stages, keep=2.0, groups=people), [budgets])
     assert [each.status for each in alone] == ["ok", "ok", "ok"]
     assert [each.status for each in grouped] == ["undecided", "undecided", "undecided"]
     assert {each.basis for each in grouped} == {"1000 test images of 50 groups"}
-    one = gate.judge(report(stages, groups=[0] * 1000), [budgets])
+    one = judge.judge(report(stages, groups=[0] * 1000), [budgets])
     assert [(each.status, each.interval) for each in one] == [("undecided", None)] * 2
     assert one[0].basis == "1000 test images of 1 group, and one group bounds nothing"
 
@@ -433,12 +433,12 @@ def test_the_same_bytes_with_the_same_answers_lose_exactly_nothing() -> None:
     same = file("u.onnx", "x86", 1000, "1" * 20)
     reference = same.model_copy(update={"path": "t.onnx", "precision": "float32"})
     facts = report([stage("teacher", "torch", reference), stage("int8", "onnx", same)])
-    finding = only(gate.judge(facts, [board({"accuracy_drop": "0.1 points"})]))
+    finding = only(judge.judge(facts, [board({"accuracy_drop": "0.1 points"})]))
     assert (finding.status, finding.value, finding.interval) == ("ok", 0, None)
     assert "the same bytes" in finding.note
     other = same.model_copy(update={"sha256": "another"})
     facts = report([stage("teacher", "torch", reference), stage("int8", "onnx", other)])
-    assert only(gate.judge(facts, [board({"accuracy_drop": "0.1 points"})])).status == "undecided"
+    assert only(judge.judge(facts, [board({"accuracy_drop": "0.1 points"})])).status == "undecided"
 
 
 def scored(path: str, value: float, metric: str = "mae", **more: Any) -> ModelFile:
@@ -450,7 +450,7 @@ def scored(path: str, value: float, metric: str = "mae", **more: Any) -> ModelFi
 def test_an_error_near_zero_is_judged_in_its_own_unit_and_says_so() -> None:
     stages = [stage("teacher", "torch", scored("t.onnx", 6e-8)), stage("int8", "onnx", scored("u.onnx", 0.05))]
     facts = report(stages, metric="mae", keep=5.0, constant=0.8, data={"images": {"test": 100}})
-    finding = only(gate.judge(facts, [board({})]))
+    finding = only(judge.judge(facts, [board({})]))
     assert (finding.status, finding.unit) == ("FAIL", "metric")
     assert (finding.value, finding.limit) == (pytest.approx(0.05, abs=1e-6), pytest.approx(0.0004))
     assert finding.note == (
@@ -458,19 +458,19 @@ def test_an_error_near_zero_is_judged_in_its_own_unit_and_says_so() -> None:
         "answering the mean): how much it may grow is 5% of 0.008, and what it grows by is in mae"
     )
     usual = [stage("teacher", "torch", scored("t.onnx", 0.04)), stage("int8", "onnx", scored("u.onnx", 0.05))]
-    finding = only(gate.judge(facts.model_copy(update={"stages": usual}), [board({})]))
+    finding = only(judge.judge(facts.model_copy(update={"stages": usual}), [board({})]))
     assert (finding.unit, finding.value) == ("percent", pytest.approx(25))
-    old = only(gate.judge(facts.model_copy(update={"constant": None}), [board({})]))
+    old = only(judge.judge(facts.model_copy(update={"constant": None}), [board({})]))
     assert old.unit == "percent", "an old report does not say what is near"
     zero = [stage("teacher", "torch", scored("t.onnx", 0.0)), stage("int8", "onnx", scored("u.onnx", 0.05))]
-    finding = only(gate.judge(facts.model_copy(update={"stages": zero, "constant": None}), [board({})]))
+    finding = only(judge.judge(facts.model_copy(update={"stages": zero, "constant": None}), [board({})]))
     assert (finding.status, finding.unit, finding.value) == ("FAIL", "metric", pytest.approx(0.05))
 
 
 def test_draws_of_groups_are_not_paired_with_draws_of_examples() -> None:
     before, now = scored("t.onnx", 0.9, "auc"), scored("u.onnx", 0.9, "auc", drawn=9)
     facts = report([stage("teacher", "torch", before), stage("int8", "onnx", now)], metric="auc", keep=2.0)
-    finding = only(gate.judge(facts, [board({})]))
+    finding = only(judge.judge(facts, [board({})]))
     assert finding.status == "no number"
     assert "drawn by other groups" in finding.note
 
@@ -479,7 +479,7 @@ def test_the_worst_class_is_named_with_its_count() -> None:
     bounded = file("u.onnx", "x86").model_copy(
         update={"bounds": {"worst_recall": (0.0, 0.0, 0.28)}, "worst": ("cat", 0, 10)}
     )
-    finding = only(gate.judge(report([stage("int8", "onnx", bounded)]), [board({"worst_recall": "60%"})]))
+    finding = only(judge.judge(report([stage("int8", "onnx", bounded)]), [board({"worst_recall": "60%"})]))
     assert (finding.status, finding.note) == ("FAIL", "worst class `cat`, 0 of 10")
 
 
@@ -492,14 +492,14 @@ def test_macro_f1_without_labels_or_classes_has_no_number(metric: str, words: st
     found = file("u.onnx", "x86").model_copy(update={"bounds": bounds})
     facts = report([stage("int8", "onnx", found)], metric=metric)
     for name in ("macro_f1", "worst_recall"):
-        finding = only(gate.judge(facts, [board({name: "10%"})]))
+        finding = only(judge.judge(facts, [board({name: "10%"})]))
         assert finding.status == "no number"
         assert words in finding.note
 
 
 def test_an_accuracy_budget_of_another_metric_says_why_it_has_no_number() -> None:
     facts = report([stage("int8", "onnx", file("u.onnx", "x86"))], metric="macro-f1")
-    finding = only(gate.judge(facts, [board({"accuracy": "10%"})]))
+    finding = only(judge.judge(facts, [board({"accuracy": "10%"})]))
     assert (finding.status, finding.note.partition(";")[0]) == ("no number", "this recipe counts macro-f1")
-    several = only(gate.judge(report([stage("int8", "onnx", file("u.onnx", "x86"))]), [board({"accuracy": "10%"})]))
+    several = only(judge.judge(report([stage("int8", "onnx", file("u.onnx", "x86"))]), [board({"accuracy": "10%"})]))
     assert several.note == "it is of classifiers with one label an example"

@@ -10,13 +10,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from edgepress.core.errors import UserError
+from edgepress.data.dataset import Dataset
+from edgepress.models import metadata, zoo
+from edgepress.models.onnx import export
+from edgepress.models.predict import predict
+from edgepress.models.tflite import convert, litert_torch
+from edgepress.stages.convert import ConvertLitert
 from torch import nn
 
-from pipeline import litert, metadata, onnxio, tflite, zoo
-from pipeline.data import Dataset
-from pipeline.errors import UserError
-from pipeline.predict import predict
-from pipeline.stages.convert import ConvertLitert
 from tests.conftest import fresh
 from tests.tflite import models
 
@@ -41,17 +43,17 @@ class Steps(nn.Module):
 def test_what_the_writer_lacks(few: Dataset, tmp_path: Path) -> None:
     torch.manual_seed(0)
     module, path = Steps(few), tmp_path / "model.tflite"
-    assert litert.convert(module, few, path) < 1e-5
+    assert litert_torch.convert(module, few, path) < 1e-5
     (x,) = few.ready(few["test"].x)
     with torch.inference_mode():
         expected = module(torch.from_numpy(x)).numpy()
     np.testing.assert_allclose(predict(path, x), expected, atol=1e-4)
 
-    onnxio.export(module, few, tmp_path / "model.onnx")
+    export.export(module, few, tmp_path / "model.onnx")
     import onnx
 
     with pytest.raises(UserError, match="not in the TFLite writer's set"):
-        tflite.write(onnx.load(tmp_path / "model.onnx"), {})
+        convert.write(onnx.load(tmp_path / "model.onnx"), {})
 
 
 @installed
@@ -63,12 +65,12 @@ def test_its_file_and_ours_are_alike(
     theirs, made = perform(ConvertLitert(use="convert.litert"), {"input": source}, few)
     assert made.notes["precision"] == "float32"
     module, _ = zoo.load(source.path)
-    onnxio.export(module, few, tmp_path / "model.onnx")
+    export.export(module, few, tmp_path / "model.onnx")
     import onnx
 
     model = onnx.load(tmp_path / "model.onnx")
     ours = tmp_path / "model.tflite"
-    ours.write_bytes(tflite.write(model, metadata.for_tflite(metadata.read_onnx(model), ["input"])))
+    ours.write_bytes(convert.write(model, metadata.for_tflite(metadata.read_onnx(model), ["input"])))
 
     assert metadata.read(theirs.path) == metadata.read(ours)
     faces = []
@@ -86,5 +88,5 @@ def test_its_file_and_ours_are_alike(
 def test_without_the_package(few: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "litert_torch", None)
     with pytest.raises(UserError, match="`litert_torch` is not installed") as error:
-        litert.convert(Steps(few), few, tmp_path / "model.tflite")
+        litert_torch.convert(Steps(few), few, tmp_path / "model.tflite")
     assert "edgepress[litert]" in error.value.problems[0].help

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from edgepress.core import yamlio
+from edgepress.core.paths import digest
 
-from pipeline import yamlio
-from pipeline.paths import digest
 from tests.conftest import Place, Said
 
 
@@ -64,7 +64,7 @@ def test_it_is_sorted_and_has_no_long_floats(finished: tuple[Place, Said]) -> No
 
 
 def test_nothing_is_written_into_the_installed_package(copy: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipeline.lock.SHIPPED", copy.folder)
+    monkeypatch.setattr("edgepress.engine.lock.SHIPPED", copy.folder)
     before = yamlio.read(copy.lock).data
     copy.lock.unlink()
     assert copy.run().code == 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 from importlib.metadata import version
 
-from pipeline.machine import machine, versions
+from edgepress.core.machine import machine, versions
 
 
 def test_this_machine() -> None:

@@ -8,14 +8,13 @@ import sys
 
 import pytest
 import torch
+from edgepress.models.memory_format import channels_last
 from torch import nn
-
-from pipeline.memory_format import channels_last
 
 LEARNT = """
 import torch
 from torch import nn
-from pipeline.memory_format import channels_last
+from edgepress.models.memory_format import channels_last
 
 torch.set_num_threads(1)
 torch.manual_seed(0)

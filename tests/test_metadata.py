@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from edgepress.core import paths
+from edgepress.data.dataset import Dataset, Input
+from edgepress.models import metadata
 
-from pipeline import metadata, paths
-from pipeline.data import Dataset, Input
 from tests import graphs
 
 

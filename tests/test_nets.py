@@ -12,10 +12,9 @@ import onnxsim
 import pytest
 import torch
 import torch_pruning
-
-from pipeline.data import Input
-from pipeline.errors import UserError
-from pipeline.nets import NETS, create
+from edgepress.core.errors import UserError
+from edgepress.data.dataset import Input
+from edgepress.models.networks import NETS, create
 
 SERIES = Input("series", "series", (3, 50), 1.0, (0.0,) * 3, (1.0,) * 3)
 SHORT = Input("short", "series", (2, 3), 1.0, (0.0,) * 2, (1.0,) * 2)

@@ -9,9 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from edgepress import __version__
+from edgepress.commands import catalog, new
+from edgepress.config import recipe, target
+from edgepress.core import yamlio
+from edgepress.data.source import Source
 
-from pipeline import __version__, new, recipe, shelf, target, yamlio
-from pipeline.data.source import Source
 from tests.conftest import Said, edgepress
 from tests.data.made import photo
 
@@ -52,7 +55,7 @@ next: edgepress run my-thing.yaml
     board = target.load(found.target_files()[0])
     assert (board.name, board.references) == (
         "my-thing-raspberry-pi-4",
-        target.load(shelf.find("raspberry-pi-4")).references,
+        target.load(catalog.find("raspberry-pi-4")).references,
     )
     assert board.budgets.latency
     assert board.budgets.size
@@ -142,7 +145,7 @@ def test_a_place_that_is_not_pinned_or_more_than_a_place_is_refused(place: str, 
     assert written(here) == []
 
 
-@pytest.mark.parametrize("name", shelf.files("targets"))
+@pytest.mark.parametrize("name", catalog.files("targets"))
 def test_every_profile_and_its_own_budgets(name: str, here: Path) -> None:
     said = make(target=name, latency="0.5x timm/resnet18@28" if name == "host" else "33 ms")
     assert said.code == 0, said
@@ -261,7 +264,7 @@ def test_photos_are_read_at_a_size_that_fits_them(sides: tuple[int, ...], size: 
 
 def test_a_recipe_of_ones_own_here_is_no_template_unless_named(here: Path) -> None:
     (here / "resnet.yaml").write_text("name: resnet\ntask: {data: digits}\nstages: []\n")
-    assert new.template(None, "./x.npz") == shelf.paths.folder_of("recipes") / "resnet.yaml"
+    assert new.template(None, "./x.npz") == catalog.paths.folder_of("recipes") / "resnet.yaml"
     assert new.template("resnet", "./x.npz") == Path("resnet.yaml")
 
 

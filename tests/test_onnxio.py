@@ -10,15 +10,17 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from edgepress.core.errors import UserError
+from edgepress.core.metrics import METRICS
+from edgepress.data.dataset import Dataset
+from edgepress.models import metadata, zoo
+from edgepress.models.onnx import export
+from edgepress.models.onnx.importer import adopt
+from edgepress.models.predict import predict
+from edgepress.stages.quantize import ptq
 from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
-from pipeline import metadata, onnxio, quantization, zoo
-from pipeline.adopt import adopt
-from pipeline.data import Dataset
-from pipeline.errors import UserError
-from pipeline.predict import predict
-from pipeline.scores import METRICS
 from tests import graphs
 from tests.conftest import fresh
 
@@ -42,7 +44,7 @@ def test_the_export_answers_as_torch(arch: str, tiny: zoo.Network, few: Dataset,
     network = tiny if arch == "resnet18" else zoo.Network(arch=f"timm/{arch}")
     module, _ = zoo.load(fresh(network, few, tmp_path / "m").path)
     path = tmp_path / "model.onnx"
-    assert 0 <= onnxio.export(module, few, path) < onnxio.TOLERANCE
+    assert 0 <= export.export(module, few, path) < export.TOLERANCE
     x = few.input.ready(few["test"].x[:20])
     with torch.inference_mode():
         expected = module(torch.from_numpy(x)).numpy()
@@ -51,7 +53,7 @@ def test_the_export_answers_as_torch(arch: str, tiny: zoo.Network, few: Dataset,
     assert [d.dim_value for d in model.graph.input[0].type.tensor_type.shape.dim] == [1, 1, 8, 8]
     assert metadata.read_onnx(model) == metadata.describe(few)
     assert not any(node.op_type == "BatchNormalization" for node in model.graph.node)
-    assert onnxio.opset(model) == 18
+    assert export.opset(model) == 18
 
 
 @pytest.mark.parametrize("raw", [True, False])
@@ -59,7 +61,7 @@ def test_a_file_that_normalises_takes_raw_pixels(raw: bool, tiny: zoo.Network, f
     """As uint8, or as floats from 0 to 255."""
     module, _ = zoo.load(fresh(tiny, few, tmp_path / "m").path)
     path = tmp_path / "model.onnx"
-    assert onnxio.export(module, few, path, embed=["normalize"], raw=raw) < onnxio.TOLERANCE
+    assert export.export(module, few, path, embed=["normalize"], raw=raw) < export.TOLERANCE
     pixels = few["test"].x[:20]
     (given,) = metadata.ready(metadata.read(path), few, pixels)
     assert given.dtype == (np.uint8 if raw else np.float32)
@@ -72,7 +74,7 @@ def test_a_file_that_normalises_takes_raw_pixels(raw: bool, tiny: zoo.Network, f
 def test_the_export_is_the_same_bytes_each_time(tiny: zoo.Network, few: Dataset, tmp_path: Path) -> None:
     source = fresh(tiny, few, tmp_path / "m").path
     for name in ("a.onnx", "b.onnx"):
-        onnxio.export(zoo.load(source)[0], few, tmp_path / name)
+        export.export(zoo.load(source)[0], few, tmp_path / name)
     assert (tmp_path / "a.onnx").read_bytes() == (tmp_path / "b.onnx").read_bytes()
 
 
@@ -96,7 +98,7 @@ class Masked(nn.Module):
 def test_attention_with_a_mask(few: Dataset, tmp_path: Path) -> None:
     """torch 2.15 refuses to export the fused operator with a mask that is computed."""
     torch.manual_seed(0)
-    assert onnxio.export(Masked(few), few, tmp_path / "model.onnx") < 1e-5
+    assert export.export(Masked(few), few, tmp_path / "model.onnx") < 1e-5
 
 
 def test_what_torch_cannot_export_is_told(few: Dataset, tmp_path: Path) -> None:
@@ -105,7 +107,7 @@ def test_what_torch_cannot_export_is_told(few: Dataset, tmp_path: Path) -> None:
             return torch.from_numpy(np.linalg.pinv(x.numpy()[0, 0])) if float(x.sum()) > 0 else x
 
     with pytest.raises(UserError, match="torch cannot export"):
-        onnxio.export(Branching(), few, tmp_path / "model.onnx")
+        export.export(Branching(), few, tmp_path / "model.onnx")
     assert not (tmp_path / "model.onnx").exists()
 
 
@@ -119,7 +121,7 @@ def test_an_export_that_answers_otherwise_is_told(few: Dataset, tmp_path: Path) 
             return self.linear(x.flatten(1)) * (1.01 if torch.compiler.is_exporting() else 1)
 
     with pytest.raises(UserError, match=r"answers otherwise than torch: off by 1\.0%"):
-        onnxio.export(Twofaced(), few, tmp_path / "model.onnx")
+        export.export(Twofaced(), few, tmp_path / "model.onnx")
 
 
 @pytest.mark.parametrize("batch", [1, "batch", None, 0])
@@ -223,7 +225,7 @@ def test_weights_beside_the_file_are_taken_in(few: Dataset, tmp_path: Path) -> N
     onnx.save(graphs.small(), tmp_path / "o.onnx", save_as_external_data=True, location="w.bin", size_threshold=0)
     path = adopted((tmp_path / "o.onnx").read_bytes(), few, tmp_path)
     (tmp_path / "w.bin").unlink()
-    assert onnxio.size(path) == (graphs.PARAMETERS, graphs.MACS)
+    assert export.size(path) == (graphs.PARAMETERS, graphs.MACS)
 
 
 def test_a_graph_that_does_not_run_is_told(few: Dataset, tmp_path: Path) -> None:
@@ -245,16 +247,16 @@ def test_an_operator_that_onnxruntime_lacks_is_told(few: Dataset, tmp_path: Path
 
 
 def test_size_is_counted_as_by_hand(few: Dataset, tmp_path: Path) -> None:
-    assert onnxio.size(adopted(graphs.small(), few, tmp_path)) == (graphs.PARAMETERS, graphs.MACS)
+    assert export.size(adopted(graphs.small(), few, tmp_path)) == (graphs.PARAMETERS, graphs.MACS)
 
 
 def test_a_quantized_twin_counts_the_same(few: Dataset, tmp_path: Path) -> None:
     source = adopted(graphs.small(), few, tmp_path)
-    options = quantization.Options(samples=8, ranges="minmax", improve=False, keep=None)
-    quantization.quantize_static(source, few, METRICS["accuracy"], tmp_path, presets=("x86",), options=options)
-    quantization.quantize_dynamic(source, tmp_path / "dynamic.onnx", per_channel=True)
+    options = ptq.Options(samples=8, ranges="minmax", improve=False, keep=None)
+    ptq.quantize_static(source, few, METRICS["accuracy"], tmp_path, presets=("x86",), options=options)
+    ptq.quantize_dynamic(source, tmp_path / "dynamic.onnx", per_channel=True)
     for name in ("model.x86.onnx", "model.xnnpack.onnx", "dynamic.onnx"):
-        assert onnxio.size(tmp_path / name) == (graphs.PARAMETERS, graphs.MACS), name
+        assert export.size(tmp_path / name) == (graphs.PARAMETERS, graphs.MACS), name
 
 
 def test_operators_with_integers_inside_count_the_same(few: Dataset, tmp_path: Path) -> None:
@@ -271,12 +273,12 @@ def test_operators_with_integers_inside_count_the_same(few: Dataset, tmp_path: P
 
     ort.quantize_static(source, tmp_path / "q.onnx", Reader(), quant_format=ort.QuantFormat.QOperator, per_channel=True)
     assert "QLinearConv" in {node.op_type for node in onnx.load(tmp_path / "q.onnx").graph.node}
-    assert onnxio.size(tmp_path / "q.onnx") == (graphs.PARAMETERS, graphs.MACS)
+    assert export.size(tmp_path / "q.onnx") == (graphs.PARAMETERS, graphs.MACS)
 
 
 def test_a_network_counts_as_torch_does(tiny: zoo.Network, few: Dataset, tmp_path: Path) -> None:
     """Batch norm is folded into the convolutions: its weight is gone, its bias is the convolution's."""
     module, _ = zoo.load(fresh(tiny, few, tmp_path / "m").path)
-    onnxio.export(module, few, tmp_path / "model.onnx")
+    export.export(module, few, tmp_path / "model.onnx")
     norms = sum(m.weight.numel() for m in module.modules() if isinstance(m, nn.BatchNorm2d))
-    assert onnxio.size(tmp_path / "model.onnx").parameters == sum(p.numel() for p in module.parameters()) - norms
+    assert export.size(tmp_path / "model.onnx").parameters == sum(p.numel() for p in module.parameters()) - norms

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import onnx
+from edgepress.models.operators import operators
 
-from pipeline.operators import operators
 from tests import graphs
 from tests.conftest import Place, Said
 

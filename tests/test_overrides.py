@@ -6,10 +6,11 @@ import json
 from pathlib import Path
 
 import pytest
+from edgepress.config import recipe
+from edgepress.core import yamlio
+from edgepress.core.errors import UserError
+from edgepress.core.results import Report
 
-from pipeline import recipe, yamlio
-from pipeline.errors import UserError
-from pipeline.facts import Report
 from tests.conftest import LIGHT, edgepress, laid_out
 
 TEXT = """\
@@ -174,7 +175,7 @@ def test_a_run_keeps_the_lock_of_the_recipe(tmp_path: Path) -> None:
     assert report.data["set"] == lock["set"]
     assert report.keep == 99
     contract = json.loads((place.runs / "light" / "models" / "export.onnx.onnx.json").read_text())
-    from pipeline.paths import digest
+    from edgepress.core.paths import digest
 
     assert contract["source"]["lock"] == digest(own)
 

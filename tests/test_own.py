@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from edgepress.core.results import Report
 
-from pipeline.facts import Report
 from tests.conftest import Place, Said, laid_out
 
 DATA = """\
 import numpy as np
-from pipeline.data.examples import Examples
+from edgepress.data.examples import Examples
 
 def pictures(count=240):
     \"\"\"A bright bar on noise: lying, standing or none.\"\"\"
@@ -144,11 +144,11 @@ def test_the_metric_decides(conv: tuple[Place, Said], tmp_path: Path) -> None:
     place, _ = conv
     space: dict[str, Any] = {}
     exec(METRIC, space)
-    from pipeline import data
-    from pipeline.data.source import Source
-    from pipeline.predict import predict
+    from edgepress.data import dataset
+    from edgepress.data.source import Source
+    from edgepress.models.predict import predict
 
-    split = data.load(Source.model_validate("./my_data.py:pictures"), base=place.folder)["test"]
+    split = dataset.load(Source.model_validate("./my_data.py:pictures"), base=place.folder)["test"]
     contract = json.loads((place.runs / "own" / "models" / "float.onnx.json").read_text())
     (entry,) = contract["inputs"]
     mean, std = (np.float32(entry[name][0]) for name in ("mean", "std"))

@@ -9,13 +9,12 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from edgepress.data.dataset import Dataset, Input, Split
+from edgepress.data.normalize import normalized
+from edgepress.engine.plausibility import doubts, skill
+from edgepress.models.onnx.importer import adopt
+from edgepress.models.predict import predict
 from onnx import TensorProto, helper, numpy_helper
-
-from pipeline.adopt import adopt
-from pipeline.data import Dataset, Input, Split
-from pipeline.data.normalize import normalized
-from pipeline.plausibility import doubts, skill
-from pipeline.predict import predict
 
 RANDOM = np.random.default_rng(0)
 

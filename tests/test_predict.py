@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from edgepress.data.dataset import Dataset
+from edgepress.models.onnx.importer import adopt
+from edgepress.models.predict import predict
 
-from pipeline.adopt import adopt
-from pipeline.data import Dataset
-from pipeline.predict import predict
 from tests import graphs
 
 
@@ -24,9 +24,8 @@ def test_answers_keep_the_order_of_the_images(few: Dataset, tmp_path: Path) -> N
 def test_tflite_answers_as_onnx_in_both_runtimes(few: Dataset, tmp_path: Path) -> None:
     import onnx
     import pytest
-
-    from pipeline.metadata import for_tflite, read_onnx
-    from pipeline.tflite import write
+    from edgepress.models.metadata import for_tflite, read_onnx
+    from edgepress.models.tflite.convert import write
 
     pytest.importorskip("tflite_runtime")
     (tmp_path / "g.onnx").write_bytes(graphs.small().SerializeToString())

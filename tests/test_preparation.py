@@ -11,15 +11,16 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from edgepress.core.errors import UserError
+from edgepress.core.paths import digest
+from edgepress.data.dataset import Dataset
+from edgepress.models import input_preparation, metadata, zoo
+from edgepress.models.onnx import export
+from edgepress.models.onnx.importer import adopt
+from edgepress.models.predict import predict
+from edgepress.stages.load import Load
 from safetensors.torch import save_file
 
-from pipeline import metadata, onnxio, preparation, zoo
-from pipeline.adopt import adopt
-from pipeline.data import Dataset
-from pipeline.errors import UserError
-from pipeline.paths import digest
-from pipeline.predict import predict
-from pipeline.stages.load import Load
 from tests import graphs
 from tests.conftest import TINY, Place, fresh, laid_out
 
@@ -48,12 +49,12 @@ def test_pixels_that_the_file_takes_as_they_are_need_nothing(digits: Dataset, tm
     adopt(tmp_path / "a.onnx", digits, tmp_path / "b.onnx")
     contract = metadata.read(tmp_path / "b.onnx")
     assert contract["inputs"][0]["mean"] == []
-    assert preparation.taken(contract, digits) == "raw values, which the file normalizes itself"
+    assert input_preparation.taken(contract, digits) == "raw values, which the file normalizes itself"
 
 
 def exported(tiny: zoo.Network, data: Dataset, path: Path, **options: Any) -> Path:
     module, _ = zoo.load(fresh(tiny, data, path.parent / "net").path)
-    onnxio.export(module, data, path, **options)
+    export.export(module, data, path, **options)
     return path
 
 
@@ -65,7 +66,7 @@ def test_our_own_file_is_fed_as_it_says_whatever_the_data_is(tiny: zoo.Network, 
     adopt(file, other, tmp_path / "taken.onnx")
     contract = metadata.read(tmp_path / "taken.onnx")
     assert contract["inputs"][0]["mean"] == [0.25]
-    assert preparation.taken(contract, other) == "x/255, then (− 0.25)/0.5, from the metadata of the model file"
+    assert input_preparation.taken(contract, other) == "x/255, then (− 0.25)/0.5, from the metadata of the model file"
     x = few["test"].x[:8]
     mine = predict(tmp_path / "taken.onnx", metadata.ready(contract, other, x))
     np.testing.assert_allclose(mine, predict(file, trained.ready(x)), rtol=1e-4, atol=1e-5)
@@ -154,10 +155,10 @@ def test_a_delivered_network_remembers_how_it_was_fed(
 
 def test_moments_of_another_sample_of_the_same_data_are_the_same(few: Dataset) -> None:
     one = replace(few.input, mean=(0.30,), std=(0.30,))
-    assert not preparation.differ(one, replace(one, mean=(0.31,), std=(0.305,)))
-    assert preparation.differ(one, replace(one, mean=(0.33,)))
-    assert preparation.differ(one, replace(one, scale=1.0, mean=(0.3,), std=(0.3,)))
-    assert not preparation.differ(one, replace(one, scale=1.0, mean=(76.5,), std=(76.5,)))
+    assert not input_preparation.differ(one, replace(one, mean=(0.31,), std=(0.305,)))
+    assert input_preparation.differ(one, replace(one, mean=(0.33,)))
+    assert input_preparation.differ(one, replace(one, scale=1.0, mean=(0.3,), std=(0.3,)))
+    assert not input_preparation.differ(one, replace(one, scale=1.0, mean=(76.5,), std=(76.5,)))
 
 
 @pytest.mark.parametrize(
@@ -173,7 +174,7 @@ def test_moments_of_another_sample_of_the_same_data_are_the_same(few: Dataset) -
     ],
 )
 def test_formulas(few: Dataset, values: dict[str, Any], words: str) -> None:
-    assert preparation.formula(replace(few.input, **values)) == words
+    assert input_preparation.formula(replace(few.input, **values)) == words
 
 
 RECIPE = """\

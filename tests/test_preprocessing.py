@@ -5,17 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from edgepress.core.results import Preprocessing
+from edgepress.data import dataset, images, preprocessing_time
+from edgepress.data.dataset import Dataset
+from edgepress.data.source import Source
+from edgepress.gate.report import text
 
-from pipeline import data, preprocessing
-from pipeline.data import Dataset, pictures
-from pipeline.data.source import Source
-from pipeline.facts import Preprocessing
-from pipeline.report import text
 from tests.data.made import arrays, photos, table
 
 
 def load(path: Path, **options: object) -> Dataset:
-    return data.load(Source.model_validate({"from": str(path), **options}))
+    return dataset.load(Source.model_validate({"from": str(path), **options}))
 
 
 @pytest.mark.parametrize("kind", ["folder", "table"])
@@ -26,20 +26,22 @@ def test_image_files_are_read_again_as_in_training(kind: str, tmp_path: Path, mo
     else:
         rows = [f"photos/{label}/{n:02}.jpg,{label}" for label in ("cat", "dog") for n in range(50)]
         found = load(table(tmp_path / "t.csv", ["path,label", *rows]), image="path", size=8)
-    assert pictures.SAMPLED / 2 <= len(found.files) <= pictures.SAMPLED
+    assert images.SAMPLED / 2 <= len(found.files) <= images.SAMPLED
     asked = []
-    original = pictures.pixels
-    monkeypatch.setattr(preprocessing, "pixels", lambda path, **how: asked.append((path, how)) or original(path, **how))
-    timed = preprocessing.measure(found)
+    original = images.pixels
+    monkeypatch.setattr(
+        preprocessing_time, "pixels", lambda path, **how: asked.append((path, how)) or original(path, **how)
+    )
+    timed = preprocessing_time.measure(found)
     assert len(timed.read) == len(found.files)
     assert min(timed.read) > 0
-    assert len(timed.ready) == len(found["test"].y[: pictures.SAMPLED])
+    assert len(timed.ready) == len(found["test"].y[: images.SAMPLED])
     assert min(timed.ready) > 0
     assert asked[:2] == [(found.files[0], {"grey": False, "size": (8, 8), "resize": "crop"})] * 2, "warmed first"
 
 
 def test_other_data_has_no_files(tmp_path: Path) -> None:
-    timed = preprocessing.measure(load(arrays(tmp_path / "x.npz")))
+    timed = preprocessing_time.measure(load(arrays(tmp_path / "x.npz")))
     assert timed.read == []
     assert timed.ready
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import pytest
-
-from pipeline import progress
-from pipeline.facts import ModelFile, StageFacts
+from edgepress.core import progress
+from edgepress.core.results import ModelFile, StageFacts
 
 FILE = ModelFile(
     path="model.onnx", kind="onnx", precision="float32", bytes=612_345, sha256="0" * 64,

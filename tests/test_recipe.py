@@ -8,9 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
-
-from pipeline import recipe
-from pipeline.errors import UserError
+from edgepress.config import recipe
+from edgepress.core.errors import UserError
 
 from .recipe_errors import GOLDEN, HEAD, TRAINED
 
@@ -170,7 +169,7 @@ def test_the_seed_of_a_stage_and_of_the_recipe_are_whole_numbers(here: Path) -> 
 def test_reading_recipes_imports_nothing_heavy(here: Path) -> None:
     here.write_text(FULL)
     code = (
-        "import sys; from pathlib import Path; from pipeline import recipe\n"
+        "import sys; from pathlib import Path; from edgepress.config import recipe\n"
         "HEAVY = {'torch', 'onnx', 'onnxruntime', 'numpy', 'scipy', 'sklearn', 'timm'}\n"
         "problems = recipe.validate(map(Path, sys.argv[1:]))\n"
         "print(len(problems), sorted(HEAVY & {*sys.modules}))"

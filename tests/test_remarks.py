@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from edgepress.config import recipe
+from edgepress.config.chain import Step
+from edgepress.core.results import StageFacts
+from edgepress.engine import remarks
+from edgepress.engine.cache import Entry
+from edgepress.engine.engine import Engine
 
-from pipeline import recipe, remarks
-from pipeline.cache import Entry
-from pipeline.chain import Step
-from pipeline.engine import Engine
-from pipeline.facts import StageFacts
 from tests.conftest import Place
 from tests.test_engine import finished, planned
 

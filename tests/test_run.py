@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from edgepress.core.paths import digest
+from edgepress.core.results import Report
+from edgepress.data import dataset
 
-from pipeline import data
-from pipeline.facts import Report
-from pipeline.paths import digest
 from tests.conftest import LIGHT, Place, Said, edgepress, laid_out
 
 LABELS = [
@@ -72,7 +72,7 @@ def test_every_file_is_delivered_with_its_contract(finished: tuple[Place, Said])
 def test_a_stranger_finds_the_same_accuracy(finished: tuple[Place, Said], tmp_path: Path) -> None:
     """Each delivered file on raw pixels, in a process that knows numpy and the runtime only."""
     place, _ = finished
-    x, y = data.load("digits")["test"]
+    x, y = dataset.load("digits")["test"]
     np.savez(tmp_path / "images.npz", x=x, y=y)
     files = [file for stage in report(place).stages if stage.kind != "torch" for file in stage.files]
     script = Path(__file__).with_name("independent.py")
@@ -242,7 +242,7 @@ def test_a_killed_run_leaves_no_file_that_the_next_one_does_not_know(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("pipeline.deliver.shutil.copyfile", killed)
+        patch.setattr("edgepress.engine.artifacts.shutil.copyfile", killed)
         assert copy.run().code == 130
     assert copy.run().code == 0
 

@@ -7,13 +7,13 @@ from typing import Any
 import jsonschema
 import pytest
 import yaml
+from edgepress.config import recipe, schema
+from edgepress.core import names, yamlio
+from edgepress.core.errors import UserError
+from edgepress.core.validation import validated
+from edgepress.stages import TABLE
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from pipeline import names, recipe, schema, yamlio
-from pipeline.errors import UserError
-from pipeline.stages import TABLE
-from pipeline.validation import validated
 
 ROOT = Path(__file__).parents[1]
 RECIPE, TARGET = schema.schema(recipe.Recipe), schema.schema(schema.Target)
@@ -28,7 +28,7 @@ def check(contract: dict[str, Any], data: Any) -> list[jsonschema.ValidationErro
 
 @pytest.mark.parametrize("path", schema.texts(), ids=lambda path: path.name)
 def test_the_generated_files_are_fresh(path: Path) -> None:
-    assert path.read_text(encoding="utf-8") == schema.texts()[path], "run `python -m pipeline.schema`"
+    assert path.read_text(encoding="utf-8") == schema.texts()[path], "run `python -m edgepress.config.schema`"
 
 
 @pytest.mark.parametrize("contract", [RECIPE, TARGET])
@@ -122,6 +122,6 @@ def test_the_list_of_networks_is_fresh() -> None:
     kept, generated = names.ZOO.read_text(encoding="utf-8"), schema.networks()
     if kept.splitlines()[0] != generated.splitlines()[0]:
         pytest.skip(f"the list is of {kept.splitlines()[0]}")
-    assert kept == generated, "run `python -m pipeline.schema models`"
+    assert kept == generated, "run `python -m edgepress.config.schema models`"
     assert "mobilenetv2_050" in names.zoo()
     assert all(name.strip() == name and not name.startswith("#") for name in names.zoo())

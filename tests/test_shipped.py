@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from edgepress.commands.main import cli
+from edgepress.core.results import Report
 
-from pipeline.cli import cli
-from pipeline.facts import Report
 from tests.conftest import Place, edgepress
 from tests.photos import make as make_photos
 
@@ -67,12 +67,12 @@ def test_new_one_edit_and_run_on_photos(tmp_path: Path, monkeypatch: pytest.Monk
 def test_the_teachers_are_those_of_the_lock_file() -> None:
     import hashlib
 
-    from pipeline import yamlio
+    from edgepress.core import yamlio
 
     stages = yamlio.read(ROOT / "recipes/teachers.lock.yaml").data["stages"]
     for stage in stages[:2]:
-        file = ROOT / f"pipeline/shipped/teachers/{stage['name']}.safetensors"
+        file = ROOT / f"pipeline/edgepress/shipped/teachers/{stage['name']}.safetensors"
         assert [hashlib.sha256(file.read_bytes()).hexdigest()] == stage["sha256"]
         assert stage["files"]["float32"]["test"]["accuracy"] >= 0.925
-    sizes = [path.stat().st_size for path in (ROOT / "pipeline/shipped/teachers").glob("*.safetensors")]
+    sizes = [path.stat().st_size for path in (ROOT / "pipeline/edgepress/shipped/teachers").glob("*.safetensors")]
     assert sum(sizes) <= 6e6

@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from edgepress.commands import catalog, show
+from edgepress.config import schema
+from edgepress.config.recipe import Recipe
+from edgepress.core.errors import UserError
+from edgepress.stages import TABLE
 
-from pipeline import schema, shelf, show
-from pipeline.errors import UserError
-from pipeline.recipe import Recipe
-from pipeline.stages import TABLE
 from tests.conftest import edgepress, laid_out
 
 TEXT = """\
@@ -140,7 +141,7 @@ def test_of_a_recipe_what_it_sets(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert said.out.splitlines()[-1] == last
 
 
-@pytest.mark.parametrize("name", shelf.files("recipes"))
+@pytest.mark.parametrize("name", catalog.files("recipes"))
 def test_the_data_and_models_that_a_recipe_names_need_not_be_there(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -290,11 +291,11 @@ timm/resnet34@224  int8       7.5 ms   1        tflite   p90        [2]
     assert show.show("board.yaml").endswith("no latency of this device can be estimated from another machine")
 
 
-@pytest.mark.parametrize("name", [*TABLE, *shelf.files("recipes"), *shelf.files("targets")])
+@pytest.mark.parametrize("name", [*TABLE, *catalog.files("recipes"), *catalog.files("targets")])
 def test_all_that_is_shipped_can_be_shown_and_read(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("photos").mkdir()  # what the recipes for photos name, and a user brings
-    if name in shelf.files("recipes"):
+    if name in catalog.files("recipes"):
         assert edgepress("cp", name, "mine.yaml").code == 0
         name = "mine.yaml"
     said = edgepress("show", name)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-
-from pipeline import presets, target, units
-from pipeline.errors import UserError
-from pipeline.facts import Machine
+from edgepress.config import target
+from edgepress.core import presets, units
+from edgepress.core.errors import UserError
+from edgepress.core.results import Machine
 
 SHIPPED = sorted(Path(__file__).parents[1].glob("targets/*.yaml"))
 PLAIN = """\

@@ -39,7 +39,7 @@ def scores(folder: Path) -> dict[str, float]:
 
 def run(folder: Path, *launch: str) -> subprocess.CompletedProcess[str]:
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[1])}
-    command = [sys.executable, *(launch or ["-m"]), "pipeline", "run", "two.yaml"]
+    command = [sys.executable, *(launch or ["-m"]), "edgepress", "run", "two.yaml"]
     done = subprocess.run(
         command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300, check=False
     )

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 import pytest
+from edgepress.commands.main import cli
 
-from pipeline.cli import cli
 from tests.tutorial import TUTORIAL, commands, follow
 
 TEXT = """\

@@ -5,12 +5,8 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from pydantic import TypeAdapter, ValidationError
-
-from pipeline.errors import Mistake
-from pipeline.units import (
+from edgepress.core.errors import Mistake
+from edgepress.core.units import (
     Bytes,
     Factor,
     Latency,
@@ -23,6 +19,9 @@ from pipeline.units import (
     show_count,
     show_seconds,
 )
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import TypeAdapter, ValidationError
 
 
 def parse(kind: Any, value: Any) -> Any:

@@ -6,14 +6,13 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import pytest
+from edgepress.core import yamlio
+from edgepress.core.errors import Mistake, UserError
+from edgepress.core.units import Seconds, Share
+from edgepress.core.validation import validated
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, Field, model_validator
-
-from pipeline import yamlio
-from pipeline.errors import Mistake, UserError
-from pipeline.units import Seconds, Share
-from pipeline.validation import validated
 
 
 class Strict(BaseModel):

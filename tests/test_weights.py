@@ -10,12 +10,12 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+from edgepress.core.errors import UserError
+from edgepress.models.onnx import export
+from edgepress.models.onnx.packed_weights import float16, held_in, stored, weights_only, whole_float16
+from edgepress.models.operators import operators
 from onnx import TensorProto, numpy_helper
 
-from pipeline import onnxio
-from pipeline.errors import UserError
-from pipeline.operators import operators
-from pipeline.weights import float16, held_in, stored, weights_only, whole_float16
 from tests.quantization import masked
 from tests.tflite.models import Step, answers, feeds, graph, weights
 
@@ -59,7 +59,7 @@ def loaded(model: onnx.ModelProto, folder: Path) -> list[str]:
 
 
 def written(model: onnx.ModelProto, folder: Path) -> Path:
-    onnxio.write(model, folder / "m.onnx")
+    export.write(model, folder / "m.onnx")
     return folder / "m.onnx"
 
 
@@ -92,7 +92,7 @@ def test_the_answers_are_near_and_the_network_is_the_same(name: str, tmp_path: P
         onnx.checker.check_model(made, full_check=True)
         found = answers(made, samples)
         assert 0 < np.abs(found - expected).max() < off * np.abs(expected).max()
-        sizes = [(onnxio.size(path), operators(path)) for path in (written(each, tmp_path) for each in (model, made))]
+        sizes = [(export.size(path), operators(path)) for path in (written(each, tmp_path) for each in (model, made))]
         assert sizes[0] == sizes[1]
 
 

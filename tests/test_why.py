@@ -11,15 +11,16 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from edgepress.commands.why import explain
+from edgepress.commands.why.advice import advice
+from edgepress.commands.why.layers import Layer, Layers, layers
+from edgepress.commands.why.source import Source, alike
+from edgepress.core.errors import UserError
+from edgepress.core.machine import machine
+from edgepress.core.presets import host_preset
+from edgepress.models.onnx import packed_weights
 from onnx import TensorProto, helper, numpy_helper
 
-from pipeline import weights, why
-from pipeline.errors import UserError
-from pipeline.machine import machine
-from pipeline.presets import host_preset
-from pipeline.why.advice import advice
-from pipeline.why.layers import Layer, Layers, layers
-from pipeline.why.source import Source, alike
 from tests import graphs
 from tests.conftest import Place, Said, edgepress
 
@@ -97,7 +98,7 @@ def test_times_and_bytes_are_of_the_files_own_nodes(tmp_path: Path) -> None:
 
 def test_shares_add_up_to_the_whole(tmp_path: Path) -> None:
     found = tuple(layer(f"blocks.{number}.w", seconds=0.05) for number in range(12))
-    said = why.explain(tmp_path / "m.onnx", Layers(found, 2000, 1.0))
+    said = explain.explain(tmp_path / "m.onnx", Layers(found, 2000, 1.0))
     assert "m.onnx  2.0 kB: 1.2 kB of weights, 800 B of graph and metadata\n1 s an inference in 12 layers" in said
     rows = said.partition("share\n")[2].partition("\n\n")[0].splitlines()
     assert [row.split()[0] for row in rows[-2:]] == ["2", "between"]
@@ -105,7 +106,7 @@ def test_shares_add_up_to_the_whole(tmp_path: Path) -> None:
     assert said.count("40%") == 1, "between operators"
 
 
-@pytest.mark.parametrize("packed", [weights.weights_only, weights.float16])
+@pytest.mark.parametrize("packed", [packed_weights.weights_only, packed_weights.float16])
 def test_packed_weights_weigh_what_the_file_holds(packed: Any, tmp_path: Path) -> None:
     onnx.save(packed(onnx.load(blocked(tmp_path / "float.onnx"))), tmp_path / "m.onnx")
     plain, whole = layers(tmp_path / "float.onnx"), layers(tmp_path / "m.onnx")
@@ -149,7 +150,7 @@ def test_graphs_within_a_node_functions_and_names_that_mislead(tmp_path: Path) -
     assert [each.op for each in whole.found] == ["Add", "Neg", "ReduceSum", "Cast", "If", "Sigmoid"]
     choice = whole.found[4]
     assert (choice.name, choice.bytes) == ("choice?[31m", 2 * 4 * 64 * 64), "both branches"
-    assert "\x1b" not in why.explain(path, whole)
+    assert "\x1b" not in explain.explain(path, whole)
 
 
 def test_weights_beside_the_file_count(tmp_path: Path) -> None:
@@ -211,7 +212,7 @@ def test_the_layers_of_a_tflite_file(finished: tuple[Place, Said]) -> None:
     assert not [each for each in whole.found if each.real], "an int8 file computes nothing in float"
     assert 0 < whole.graph < whole.size == (models / "int8-tflite.tflite").stat().st_size
     assert [each for each in layers(models / "convert.tflite.tflite").found if each.real]
-    said = why.explain(models / "int8-tflite.tflite", whole)
+    said = explain.explain(models / "int8-tflite.tflite", whole)
     assert "LiteRT tells no times of operators: shares are of the weights' bytes" in said
 
 

@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from edgepress.core.yamledit import edited
+from edgepress.core.yamlio import Document, Loc, inline, parse
 from hypothesis import example, given
 from hypothesis import strategies as st
-
-from pipeline.yamledit import edited
-from pipeline.yamlio import Document, Loc, inline, parse
 
 
 def document(text: str) -> Document:

@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from edgepress.core import yamlio
+from edgepress.core.errors import UserError
 from hypothesis import given
 from hypothesis import strategies as st
-
-from pipeline import yamlio
-from pipeline.errors import UserError
 
 
 @pytest.fixture

@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 import torch
+from edgepress.core.errors import UserError
+from edgepress.data import dataset as data
+from edgepress.data.dataset import Dataset
+from edgepress.models import zoo
 from safetensors.torch import load_file, save_file
 
-from pipeline import data, zoo
-from pipeline.data import Dataset
-from pipeline.errors import UserError
 from tests.conftest import fresh
 
 
@@ -183,7 +184,7 @@ def test_a_network_that_cannot_be_built_is_told(network: dict[str, Any], few: Da
 
 
 def test_fresh_weights_depend_on_the_seed_alone(tiny: zoo.Network, few: Dataset) -> None:
-    from pipeline.train import seeded
+    from edgepress.training import seeded
 
     def build(seed: int) -> Any:
         with seeded(seed):

@@ -11,12 +11,12 @@ import onnx
 import onnxsim
 import pytest
 import torch
+from edgepress.core.errors import UserError
+from edgepress.stages.quantize.qat.module import Graph, rounded, slot
 from onnx import helper, numpy_helper
 from torch import nn
 from torch.nn import functional
 
-from pipeline.aware.graph import Graph, rounded, slot
-from pipeline.errors import UserError
 from tests.tflite import families, models
 
 

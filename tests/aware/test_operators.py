@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from edgepress.models.tflite.ops.table import OPERATORS as CONVERTED
+from edgepress.stages.quantize.qat.module import Graph
+from edgepress.stages.quantize.qat.operators import OPERATORS
 from onnx import TensorProto
 
-from pipeline.aware.graph import Graph
-from pipeline.aware.operators import OPERATORS
-from pipeline.tflite.ops import OPERATORS as CONVERTED
 from tests.tflite import models
 from tests.tflite.models import Step, weights
 

@@ -13,13 +13,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from statistics import fmean, stdev
 
+from edgepress.config.recipe import load
+from edgepress.core import yamlio
+from edgepress.core.progress import Lines
+from edgepress.engine.cache import Cache
+from edgepress.engine.engine import Engine
 from scipy import stats
 
-from pipeline import yamlio
-from pipeline.cache import Cache
-from pipeline.engine import Engine
-from pipeline.progress import Lines
-from pipeline.recipe import load
 from tests.bench import results
 
 SEEDS = (0, 1, 2)

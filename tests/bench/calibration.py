@@ -57,13 +57,15 @@ def main() -> None:
 
 def make(folder: Path) -> None:
     """The file that `recipes/efficientnet-lite.yaml` exports, and pixels for it."""
-    from pipeline import metadata, onnxio
-    from pipeline.stages.load import packaged
+    from edgepress.models import metadata
+    from edgepress.models.onnx import export
+    from edgepress.stages.load import packaged
+
     from tests.bench.efficientnet import PACKAGE, photos
 
     files, examples = photos(folder, VARIANTS)
     module, _ = packaged(PACKAGE, examples)
-    onnxio.export(module, examples, folder / "float.onnx", embed=["normalize", "softmax"], raw=True)
+    export.export(module, examples, folder / "float.onnx", embed=["normalize", "softmax"], raw=True)
     entry = metadata.read(folder / "float.onnx")["inputs"][0]
     np.save(folder / "pixels.npy", np.stack([metadata.photo(entry, file) for file in files]))
 
@@ -88,13 +90,12 @@ def alone(folder: Path, setting: str, count: int) -> dict[str, Any]:
 
 def ours(folder: Path, setting: str, rows: Moved) -> float:
     import onnx
+    from edgepress.stages.quantize.calibration import ranges
 
-    from pipeline import calibration
-
-    methods = [method for method in calibration.METHODS if method in setting]
+    methods = [method for method in ranges.METHODS if method in setting]
     model = onnx.load(folder / "float.onnx")
     start = time.process_time()
-    calibration.ranges(model, rows, methods=methods)
+    ranges.ranges(model, rows, methods=methods)
     return time.process_time() - start
 
 

@@ -14,13 +14,17 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from pipeline import data, examine, metadata
-from pipeline.cli import cli
-from pipeline.compare import FILE, text
-from pipeline.compare.facts import Comparison
-from pipeline.facts import ModelFile
-from pipeline.predict import predict
-from pipeline.scores import METRICS
+from edgepress.commands.compare import text
+from edgepress.commands.compare.results import Comparison
+from edgepress.commands.compare.study import FILE
+from edgepress.commands.main import cli
+from edgepress.core.metrics import METRICS
+from edgepress.core.results import ModelFile
+from edgepress.data import dataset
+from edgepress.engine import evaluate
+from edgepress.models import metadata
+from edgepress.models.predict import predict
+
 from tests.bench import results
 
 ROUTES = "plain,distill,both,teacher,fuse"
@@ -49,7 +53,7 @@ def compare(case: str) -> dict[str, Any]:
     found = Comparison.model_validate_json(Path("runs", name, FILE).read_text(encoding="utf-8"))
     told = {"seeds": seeds, "text": text.render(found), "changes": changes, **counted(found)}
     if case in WHOLE:
-        examples = data.load(WHOLE[case])
+        examples = dataset.load(WHOLE[case])
         told["whole"] = {"images": len(examples["test"].y), **counted(asked(found, examples))}
     return told
 
@@ -69,7 +73,7 @@ def counted(found: Comparison) -> dict[str, Any]:
     return {"differences": differences, "scores": scores}
 
 
-def asked(found: Comparison, examples: data.Dataset) -> Comparison:
+def asked(found: Comparison, examples: dataset.Dataset) -> Comparison:
     """The same files, scored on the test examples of other data."""
     metric = METRICS[found.metric]
 
@@ -77,7 +81,7 @@ def asked(found: Comparison, examples: data.Dataset) -> Comparison:
     def facts(path: Path) -> dict[str, Any]:
         contract = metadata.read(path)
         answers = predict(path, metadata.ready(contract, examples, examples["test"].x))
-        told = examine.scored(metadata.told(answers, contract, examples), examples, "test", metric)
+        told = evaluate.scored(metadata.told(answers, contract, examples), examples, "test", metric)
         return told | {"scores": {"test": told["scores"]}}
 
     def again(file: ModelFile) -> ModelFile:

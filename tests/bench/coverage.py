@@ -24,11 +24,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import onnx
+from edgepress.core.errors import UserError
+from edgepress.core.paths import replacing
+from edgepress.models import metadata
+from edgepress.models.onnx import export as onnxio
+from edgepress.models.predict import predict
+from edgepress.models.tflite import convert
+from edgepress.stages.quantize import ptq
 
-from pipeline import metadata, onnxio, quantization, tflite
-from pipeline.errors import UserError
-from pipeline.paths import replacing
-from pipeline.predict import predict
 from tests.bench import results, segments
 from tests.bench.networks import FOLDER, fresh, smallest
 
@@ -81,7 +84,7 @@ def quantize(name: str, folder: Path) -> Found:
     with np.load(folder / "examples.npz") as examples:
         calibration, test = examples["calibration"], examples["test"]
     started = time.process_time()
-    made = quantization.signed(folder / "float.onnx", calibration)
+    made = ptq.signed(folder / "float.onnx", calibration)
     seconds = time.process_time() - started
     metadata.embed(made, metadata.read(folder / "float.onnx"))
     onnx.save(made, folder / "int8.onnx")
@@ -149,8 +152,8 @@ def _convert(folder: Path, name: str) -> float:
     """NAME.tflite from NAME.onnx as the stage does it; seconds of the processor that it took."""
     model = onnx.load(folder / f"{name}.onnx")
     started = time.process_time()
-    moved = [name for name, layout in tflite.layouts(model).items() if layout != "same"]
-    made = tflite.write(model, metadata.for_tflite(metadata.read_onnx(model), moved))
+    moved = [name for name, layout in convert.layouts(model).items() if layout != "same"]
+    made = convert.write(model, metadata.for_tflite(metadata.read_onnx(model), moved))
     seconds = time.process_time() - started
     (folder / f"{name}.tflite").write_bytes(made)
     return round(seconds, 2)
@@ -203,7 +206,9 @@ def agrees(steps: dict[str, Found]) -> bool:
 
 
 _SERVER = multiprocessing.get_context("forkserver")
-_SERVER.set_forkserver_preload(["timm", "onnxscript", "onnxsim", "onnxruntime.quantization", "pipeline.tflite.ops"])
+_SERVER.set_forkserver_preload(
+    ["timm", "onnxscript", "onnxsim", "onnxruntime.quantization", "edgepress.models.tflite.ops.table"]
+)
 
 
 def main() -> None:

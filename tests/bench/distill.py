@@ -18,16 +18,19 @@ from statistics import fmean, stdev
 from typing import Any
 
 import torch
+from edgepress.config import recipe
+from edgepress.core import yamlio
+from edgepress.core.metrics import accuracy
+from edgepress.core.progress import Lines
+from edgepress.data import dataset
+from edgepress.engine.cache import Cache
+from edgepress.engine.engine import Engine
+from edgepress.models import zoo
+from edgepress.stages.fuse import rebasin
+from edgepress.stages.fuse.mixing import mean
+from edgepress.training import Examples, logits, reestimate
 from scipy import stats
 
-from pipeline import data, recipe, yamlio, zoo
-from pipeline.cache import Cache
-from pipeline.engine import Engine
-from pipeline.fusion import rebasin
-from pipeline.fusion.mixing import mean
-from pipeline.progress import Lines
-from pipeline.scores import accuracy
-from pipeline.train import Examples, logits, reestimate
 from tests.bench import results
 
 CACHE = Path(".edgepress")
@@ -196,10 +199,10 @@ def _best(engine: Engine, names: list[str]) -> str:
 
 @cache
 def _examples(name: str) -> Examples:
-    return Examples(data.load(name), "test", 0)
+    return Examples(dataset.load(name), "test", 0)
 
 
-def _accuracy(module: torch.nn.Module, of: data.Dataset) -> float:
+def _accuracy(module: torch.nn.Module, of: dataset.Dataset) -> float:
     return 100 * accuracy(logits(module, _examples(of.name)), of["test"].y)
 
 

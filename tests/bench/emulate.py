@@ -14,15 +14,17 @@ from pathlib import Path
 from typing import Any
 
 import onnx
+from edgepress.benchmark import statistics
+from edgepress.benchmark.emulator import qemu
+from edgepress.config.target import Target
+from edgepress.core.metrics import METRICS
+from edgepress.core.results import Emulated, ModelFile, Report, Runtime, StageFacts
+from edgepress.data import dataset
+from edgepress.engine.cache import Cache
+from edgepress.engine.emulated import scored
+from edgepress.engine.run import run
+from edgepress.gate import judge
 
-from pipeline import data, emulator, gate
-from pipeline.bench import verdict
-from pipeline.cache import Cache
-from pipeline.emulator.scores import scored
-from pipeline.facts import Emulated, ModelFile, Report, Runtime, StageFacts
-from pipeline.run import run
-from pipeline.scores import METRICS
-from pipeline.target import Target
 from tests import graphs
 from tests.bench import results
 
@@ -47,16 +49,16 @@ TARGET = "name: raspberry-pi-4\nruntime: onnxruntime\nbudgets: {accuracy: 85%}\n
 
 def main() -> None:
     report = Report.model_validate_json(Path("runs/mobilenet/report.json").read_text(encoding="utf-8"))
-    images = data.load(str(report.data["name"]))
+    images = dataset.load(str(report.data["name"]))
     files = {Path(file.path).name: (stage, file) for stage in report.stages for file in stage.files}
     reference, rows, cache = files["float.onnx"], [], Cache(Path(".edgepress"))
     for kind, asked in FILES.items():
         for name, runtime in asked:
             stage, file = files[name]
-            for cpu in emulator.CPUS:
+            for cpu in qemu.CPUS:
                 found = scored(file, cpu, runtime, images, METRICS["accuracy"], cache.make)
                 assert not found.error
-                drop = verdict.accuracy_drop(reference[1].correct, found.correct, 0)
+                drop = statistics.accuracy_drop(reference[1].correct, found.correct, 0)
                 row: dict[str, Any] = {"file": name, "precision": kind, "cpu": cpu, "runtime": runtime}
                 row |= {
                     "accuracy": found.scores["accuracy"],
@@ -69,7 +71,7 @@ def main() -> None:
                 print(row, flush=True)
     only = x86_only(Path(files["int8.x86.onnx"][1].path))
     limits = {"x86_only": only, "limit": LIMIT, "reference": reference[1].scores["test"]["accuracy"]}
-    print(results.write("emulate", "make bench-emulate", {"rows": rows, "emulator": emulator.versions()} | limits))
+    print(results.write("emulate", "make bench-emulate", {"rows": rows, "emulator": qemu.versions()} | limits))
 
 
 def x86_only(path: Path) -> dict[str, Any]:
@@ -100,7 +102,7 @@ def _judged(
     alone = report.model_copy(update={"stages": [reference, only], "reference": reference.name, "keep": None})
     statuses = {}
     for name, emulated in (("here", {}), ("emulated", {"board": [found]})):
-        (finding,) = gate.judge(alone.model_copy(update={"emulated": emulated}), [target])
+        (finding,) = judge.judge(alone.model_copy(update={"emulated": emulated}), [target])
         statuses[name] = finding.status
     return statuses
 

@@ -15,10 +15,12 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from pipeline import estimate, target
-from pipeline.bench import pairs
-from pipeline.facts import ModelFile, Runtime, Samples
-from pipeline.paths import folder_of
+from edgepress.benchmark import paired
+from edgepress.config import target
+from edgepress.core.paths import folder_of
+from edgepress.core.results import ModelFile, Runtime, Samples
+from edgepress.gate import estimate
+
 from tests.bench import results
 
 FOLDER = Path(".edgepress/estimates")
@@ -89,8 +91,8 @@ def _timed(wanted: set[tuple[str, str, Runtime]]) -> dict[tuple[str, str, Runtim
             if not (FOLDER / model.file).is_file():
                 print(f"building {model.label} for {runtime}", flush=True)
                 estimate.build(model, FOLDER / "new").replace(FOLDER / model.file)
-            models.append(((name, precision, runtime), pairs.Model(model.label, FOLDER / model.file, runtime)))
-        samples = pairs.measure([model for _, model in models], looks=(4,), rounds=30)
+            models.append(((name, precision, runtime), paired.Model(model.label, FOLDER / model.file, runtime)))
+        samples = paired.measure([model for _, model in models], looks=(4,), rounds=30)
         found |= dict(zip([key for key, _ in models], samples, strict=True))
     return found
 

@@ -18,14 +18,14 @@ from typing import Any
 import numpy as np
 import onnx
 import onnxruntime
+from edgepress.core.errors import UserError
+from edgepress.core.results import Report
+from edgepress.data.dataset import Dataset, Input, Split
+from edgepress.data.text import VOCABULARY
+from edgepress.engine import run
+from edgepress.stage import MAIN_FILE
 from PIL import Image, ImageDraw, ImageFont
 
-from pipeline import run
-from pipeline.data import Dataset, Input, Split
-from pipeline.data.text import VOCABULARY
-from pipeline.errors import UserError
-from pipeline.facts import Report
-from pipeline.stage import MAIN_FILE
 from tests.bench import results
 
 FOLDER = Path(".edgepress/foreign")

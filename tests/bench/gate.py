@@ -20,9 +20,9 @@ from pathlib import Path
 from statistics import fmean, median
 from typing import Any
 
+from edgepress.benchmark import paired, statistics
 from scipy import stats
 
-from pipeline.bench import pairs, verdict
 from tests.bench import results
 
 FOLDER = Path(".edgepress/gate")
@@ -56,19 +56,19 @@ def main() -> None:
 def _gate(files: dict[str, Path], candidate: str, number: int) -> dict[str, Any]:
     """One gate: its verdict, and a summary of every process's times for the rules to compare it with."""
     started = time.monotonic()
-    models = [pairs.Model("candidate", files[candidate]), pairs.Model("reference", files["reference"])]
-    samples = pairs.measure(
+    models = [paired.Model("candidate", files[candidate]), paired.Model("reference", files["reference"])]
+    samples = paired.measure(
         models,
         seed=number,
-        enough=lambda found: verdict.sequential(verdict.log_ratios(*found), LIMIT).status != "undecided",
+        enough=lambda found: statistics.sequential(statistics.log_ratios(*found), LIMIT).status != "undecided",
     )
-    logs = verdict.log_ratios(*samples)
-    found = verdict.sequential(logs, LIMIT)
+    logs = statistics.log_ratios(*samples)
+    found = statistics.sequential(logs, LIMIT)
     return {
         "verdict": found.status,
         "ratio": found.value,
         "logs": logs,
-        "contention": verdict.contention(samples[0]),
+        "contention": statistics.contention(samples[0]),
         "seconds": time.monotonic() - started,
         "wall": [
             [{"mean": fmean(times), "min": min(times), "median": median(times)} for times in each.wall]
@@ -177,8 +177,8 @@ def _models() -> tuple[dict[str, Path], dict[str, Any]]:
             twin.blocks[stage].append(copy.deepcopy(twin.blocks[stage][-1]))
         path = FOLDER / "trial.onnx"
         _export(twin, path)
-        models = [pairs.Model("slower", path), pairs.Model("reference", files["reference"])]
-        ratio, interval = verdict.spread(verdict.log_ratios(*pairs.measure(models, looks=(6,))))
+        models = [paired.Model("slower", path), paired.Model("reference", files["reference"])]
+        ratio, interval = statistics.spread(statistics.log_ratios(*paired.measure(models, looks=(6,))))
         print(f"one more block in stages {stages}: {ratio:.3f}x {interval}", flush=True)
         if not found or abs(ratio - 1.1) < abs(found["ratio"] - 1.1):
             found = {"repeated_blocks_of_stages": stages, "ratio": ratio, "interval": interval}

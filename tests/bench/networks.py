@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from edgepress.data.dataset import Dataset, Input, Split
 from PIL import Image
-
-from pipeline.data import Dataset, Input, Split
 
 FOLDER = Path(".edgepress/coverage")
 PIXELS = 64

@@ -16,15 +16,19 @@ from typing import Any
 
 import numpy as np
 import onnx
+from edgepress.benchmark import paired, statistics
+from edgepress.core.presets import INT16
+from edgepress.core.results import Runtime
+from edgepress.data.dataset import Dataset
+from edgepress.gate import estimate
+from edgepress.models import metadata
+from edgepress.models.onnx import export, packed_weights
+from edgepress.models.predict import predict
+from edgepress.models.tflite import convert
+from edgepress.stages.load import packaged
+from edgepress.stages.quantize import uint8
+from edgepress.stages.quantize.ptq import quantize_dynamic, signed
 
-from pipeline import estimate, metadata, onnxio, tflite, weights
-from pipeline.bench import pairs, verdict
-from pipeline.data import Dataset
-from pipeline.facts import Runtime
-from pipeline.predict import predict
-from pipeline.presets import INT16
-from pipeline.quantization import quantize_dynamic, signed, unsigned
-from pipeline.stages.load import packaged
 from tests.bench import results
 from tests.bench.efficientnet import PACKAGE, photos
 
@@ -46,7 +50,7 @@ def main() -> None:
         found = earlier["rows"] if earlier else times(written(untrained(examples, timed), columns, timed))
         answered.mkdir()
         module, _ = packaged(PACKAGE, examples)
-        onnxio.export(module, examples, answered / "source.onnx")
+        export.export(module, examples, answered / "source.onnx")
         asked = (examples.input.ready(examples["test"].x[:ASKED]),)
         near = answers(written(answered / "source.onnx", columns, answered), asked)
     rows = [row | near[row["precision"], row["runtime"]] for row in found]
@@ -74,9 +78,9 @@ def written(source: Path, columns: tuple[np.ndarray, ...], folder: Path) -> list
     s8s8 = signed(source, columns)
     graphs = {
         "float32": model,
-        "float16": weights.float16(model),
-        "weights": weights.weights_only(model, half=HALF),
-        "weights, all int8": weights.weights_only(model),
+        "float16": packed_weights.float16(model),
+        "weights": packed_weights.weights_only(model, half=HALF),
+        "weights, all int8": packed_weights.weights_only(model),
         "dynamic": onnx.load(folder / "made.onnx"),
         "int16": signed(source, columns, preset=INT16),
         "s8s8": s8s8,
@@ -86,28 +90,30 @@ def written(source: Path, columns: tuple[np.ndarray, ...], folder: Path) -> list
     paths = []
     for name, graph in graphs.items():
         paths.append(folder / f"{name}.tflite")
-        paths[-1].write_bytes(tflite.write(graph, narrow))
+        paths[-1].write_bytes(convert.write(graph, narrow))
     paths.append(folder / "dynamic, convolutions too.tflite")
-    paths[-1].write_bytes(tflite.write(graphs["weights"], narrow, dynamic=True))
-    graphs |= {"float16, computed in float16": weights.whole_float16(model), "u8s8": unsigned(s8s8)}
+    paths[-1].write_bytes(convert.write(graphs["weights"], narrow, dynamic=True))
+    graphs |= {"float16, computed in float16": packed_weights.whole_float16(model), "u8s8": uint8(s8s8)}
     for name, graph in graphs.items():
         metadata.embed(graph, contract)
         paths.append(folder / f"{name}.onnx")
-        onnxio.write(graph, paths[-1])
+        export.write(graph, paths[-1])
     return paths
 
 
 def times(files: list[Path]) -> list[dict[str, Any]]:
     """Size and time of each file in each runtime, over those of the runtime's float file."""
-    models = [pairs.Model(str(file), file, runtime) for file in files for runtime in RUNTIMES[file.suffix]]
+    models = [paired.Model(str(file), file, runtime) for file in files for runtime in RUNTIMES[file.suffix]]
     samples = {
         (Path(each.path).stem, each.runtime): each
-        for each in pairs.measure(models, looks=(PROCESSES,), rounds=ROUNDS, say=lambda *said: print(*said, flush=True))
+        for each in paired.measure(
+            models, looks=(PROCESSES,), rounds=ROUNDS, say=lambda *said: print(*said, flush=True)
+        )
     }
     rows = []
     for model in models:
         mine, theirs = (samples[name, model.runtime] for name in (model.file.stem, "float32"))
-        ratio, interval = verdict.spread(verdict.log_ratios(mine, theirs))
+        ratio, interval = statistics.spread(statistics.log_ratios(mine, theirs))
         size = model.file.stat().st_size
         rows.append(
             {

@@ -19,16 +19,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from edgepress.benchmark import statistics
+from edgepress.benchmark.paired import Model, measure
+from edgepress.core.paths import digest
+from edgepress.data.dataset import Dataset
+from edgepress.models.metadata import read, ready
+from edgepress.models.predict import predict
+from edgepress.models.session import answers
+from edgepress.stages.quantize.ptq import divided
 from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidGraph, NotImplemented
 
-from pipeline.answer import answers
-from pipeline.bench import verdict
-from pipeline.bench.pairs import Model, measure
-from pipeline.data import Dataset
-from pipeline.metadata import read, ready
-from pipeline.paths import digest
-from pipeline.predict import predict
-from pipeline.quantization import divided
 from tests.bench import results
 from tests.bench.quant_models import CASES, FOLDER, Case
 
@@ -242,7 +242,7 @@ def judged(subject: Subject, rows: list[Row]) -> list[dict[str, Any]]:
         if row.file is None:
             found.append({"method": row.method, "refused": row.refused})
             continue
-        drop = verdict.accuracy_drop(before, _marks(subject.correct(row.file, "test")), 0)
+        drop = statistics.accuracy_drop(before, _marks(subject.correct(row.file, "test")), 0)
         told = subject.told(row.file, "test").argmax(1)
         found.append({
             "method": row.method, "options": row.options, "bytes": row.file.stat().st_size,
@@ -270,8 +270,8 @@ def times(rows: list[Row]) -> dict[str, dict[str, Any]]:
     floats = {"onnxruntime": found["float"], "litert": found["float tflite"]}
     told = {}
     for name, each in found.items():
-        ratio, interval = verdict.spread(verdict.log_ratios(each, floats[each.runtime]))
-        middle, _ = verdict.spread(verdict.log_percentiles(each, 50))
+        ratio, interval = statistics.spread(statistics.log_ratios(each, floats[each.runtime]))
+        middle, _ = statistics.spread(statistics.log_percentiles(each, 50))
         told[name] = {"ms": round(1000 * middle, 4), "ratio": round(ratio, 4), "ratio_interval": interval}
     return told
 

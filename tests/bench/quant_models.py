@@ -9,14 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from edgepress.data import dataset
+from edgepress.data.source import Source
+from edgepress.engine.engine import Engine
+from edgepress.models import zoo
+from edgepress.models.pretrained import PACKAGES
+from edgepress.models.zoo import Network
+from edgepress.training import reestimate, seeded
 from torch import nn
 
-from pipeline import data, zoo
-from pipeline.data.source import Source
-from pipeline.engine import Engine
-from pipeline.published import PACKAGES
-from pipeline.train import reestimate, seeded
-from pipeline.zoo import Network
 from tests.bench import photographs
 from tests.bench.distill import CACHE, ran
 
@@ -125,7 +126,7 @@ def _untrained(arch: str) -> Callable[[], tuple[dict[str, Any], list[dict[str, A
         task = _photographs()
         path = FOLDER / f"{arch.partition('/')[2]}.safetensors"
         if not path.is_file():
-            examples = data.load(Source.model_validate(task["data"]))
+            examples = dataset.load(Source.model_validate(task["data"]))
             description = Network(arch=arch).describe(examples)
             with seeded(0):
                 module = description.build()

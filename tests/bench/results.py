@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from pipeline.machine import instructions, machine, versions
-from pipeline.paths import replacing
+from edgepress.core.machine import instructions, machine, versions
+from edgepress.core.paths import replacing
 
 FOLDER = Path(__file__).parent
 DISTRIBUTIONS = ("torch", "timm", "torch-pruning", "onnx", "onnxruntime", "onnxsim", "ai-edge-litert", "numpy")

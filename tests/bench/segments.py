@@ -11,11 +11,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import onnx
+from edgepress.models.tflite.convert import layouts, write
+from edgepress.models.tflite.graph import read
+from edgepress.models.tflite.ops.table import INTEGER
 from onnx import TensorProto, helper
-
-from pipeline.tflite import layouts, write
-from pipeline.tflite.graph import read
-from pipeline.tflite.ops import INTEGER
 
 
 class Segment(NamedTuple):

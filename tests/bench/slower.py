@@ -13,12 +13,13 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+from edgepress.benchmark import paired, statistics
+from edgepress.config import target
+from edgepress.core.results import Report, Samples
+from edgepress.core.units import Relative
+from edgepress.gate import estimate, judge
 from onnx import helper, numpy_helper
 
-from pipeline import estimate, gate, target
-from pipeline.bench import pairs, verdict
-from pipeline.facts import Report, Samples
-from pipeline.units import Relative
 from tests.bench import results
 
 TIMES = 5
@@ -31,20 +32,20 @@ SLACK = 1.1
 def main() -> None:
     report = Report.model_validate_json(Path("runs/mobilenet/report.json").read_text(encoding="utf-8"))
     host = target.load(Path("targets/host.yaml"))
-    file = gate.judged(report, host)
+    file = judge.judged(report, host)
     assert file is not None
     original, folder = Path(file.path), Path(".edgepress/slower")
     folder.mkdir(parents=True, exist_ok=True)
     slower, ratio = _fifth_slower(original, folder / "slower.onnx")
     (pinned,) = estimate.pinned_models(host)
-    reference = pairs.Model(pinned.label, estimate.build(pinned, folder))
-    mine, theirs = pairs.measure([pairs.Model("original", original), reference], looks=(16,))
-    limit = SLACK * verdict.spread(verdict.log_ratios(mine, theirs))[0]
+    reference = paired.Model(pinned.label, estimate.build(pinned, folder))
+    mine, theirs = paired.measure([paired.Model("original", original), reference], looks=(16,))
+    limit = SLACK * statistics.spread(statistics.log_ratios(mine, theirs))[0]
     host = _limited(host, limit)
     verdicts: dict[str, Counter[str]] = {"unchanged": Counter(), "slower": Counter()}
     for name, path in (("unchanged", original), ("slower", slower)):
         for seed in range(TIMES):
-            found = _judged(report, host, [pairs.Model(file.path, path), reference], seed)
+            found = _judged(report, host, [paired.Model(file.path, path), reference], seed)
             verdicts[name][found] += 1
             print(name, seed, found, flush=True)
     found = {"ratio": ratio, "limit": limit, "verdicts": verdicts, "times": TIMES}
@@ -61,14 +62,14 @@ def _limited(host: target.Target, ratio: float) -> target.Target:
     return host.model_copy(update={"budgets": budgets})
 
 
-def _judged(report: Report, host: target.Target, models: list[pairs.Model], seed: int) -> str:
+def _judged(report: Report, host: target.Target, models: list[paired.Model], seed: int) -> str:
     """The status of the host's latency budget for freshly measured `models`."""
 
     def with_samples(samples: list[Samples]) -> Report:
         return report.model_copy(update={"samples": samples})
 
-    samples = pairs.measure(models, seed=seed, enough=lambda found: gate.latency_decided(with_samples(found), [host]))
-    findings = gate.judge(with_samples(samples), [host])
+    samples = paired.measure(models, seed=seed, enough=lambda found: judge.latency_decided(with_samples(found), [host]))
+    findings = judge.judge(with_samples(samples), [host])
     return next(finding.status for finding in findings if finding.check.startswith("latency"))
 
 
@@ -82,8 +83,8 @@ def _fifth_slower(original: Path, path: Path) -> tuple[Path, float]:
         middle = (low + high) // 2
         twin = _twice(model, cuts[middle])
         path.write_bytes(twin.SerializeToString())
-        samples = pairs.measure([pairs.Model("one", original), pairs.Model("two", path)], looks=(6,))
-        ratio, _ = verdict.spread(verdict.log_ratios(samples[1], samples[0]))
+        samples = paired.measure([paired.Model("one", original), paired.Model("two", path)], looks=(6,))
+        ratio, _ = statistics.spread(statistics.log_ratios(samples[1], samples[0]))
         print(f"all that follows activation {middle} of {len(cuts)} twice: {ratio:.3f}x", flush=True)
         best = min(best, (abs(ratio - WANTED), ratio, twin), key=lambda each: each[0])
         low, high = (middle + 1, high) if ratio > WANTED else (low, middle - 1)

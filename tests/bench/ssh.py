@@ -15,12 +15,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from statistics import fmean, stdev
 
+from edgepress.benchmark import paired, statistics
+from edgepress.benchmark.devices.ssh import COMMAND
+from edgepress.benchmark.devices.transport import Transport, connect
+from edgepress.gate import estimate
 from scipy import stats
 
-from pipeline import estimate
-from pipeline.bench import pairs, verdict
-from pipeline.devices import Transport, connect
-from pipeline.devices.ssh import COMMAND
 from tests.bench import results
 from tests.devices.board import board_in
 
@@ -42,7 +42,7 @@ def main() -> None:
             with connect("local") as here, connect(board.reach, sys.executable) as there:
                 for model in MODELS:
                     file = estimate.build(model, Path(folder, "models"))
-                    timed = pairs.Model(model.label, file, model.runtime)
+                    timed = paired.Model(model.label, file, model.runtime)
                     found[f"{model.label}, {model.runtime}"] = _ratio(timed, here, there)
                     print(model.label, found[f"{model.label}, {model.runtime}"], flush=True)
         finally:
@@ -50,14 +50,14 @@ def main() -> None:
     print(results.write("ssh", "make bench-ssh", {"pairs": PAIRS, "models": found}))
 
 
-def _ratio(model: pairs.Model, here: Transport, there: Transport) -> dict[str, float]:
+def _ratio(model: paired.Model, here: Transport, there: Transport) -> dict[str, float]:
     order, logs, medians = random.Random(0), [], []
     for number in range(PAIRS):
         taken: dict[str, float] = {}
         ways: Iterable[tuple[str, Transport]] = order.sample([("local", here), ("ssh", there)], 2)
         for name, device in ways:
-            (samples,) = pairs.measure([model], looks=(1,), seed=number, device=device)
-            (taken[name],) = verdict.log_percentiles(samples, 50)
+            (samples,) = paired.measure([model], looks=(1,), seed=number, device=device)
+            (taken[name],) = statistics.log_percentiles(samples, 50)
         logs.append(taken["ssh"] - taken["local"])
         medians.append(math.exp(taken["local"]))
     half = float(stats.t.ppf(0.975, PAIRS - 1)) * stdev(logs) / math.sqrt(PAIRS)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from edgepress.benchmark import statistics
+from edgepress.commands import bench
+from edgepress.core.errors import UserError
 
-from pipeline.bench import against, verdict
-from pipeline.errors import UserError
 from tests.bench.test_pairs import dense
 from tests.conftest import edgepress
 
@@ -17,12 +18,12 @@ TRACES = Path(__file__).with_name("traces")
 
 @pytest.mark.parametrize(("name", "status", "ratio"), [("unchanged", "ok", 1.001), ("slower", "FAIL", 1.099)])
 def test_a_stored_trace_is_judged_as_it_was(name: str, status: str, ratio: float) -> None:
-    trace = against.read(TRACES / f"{name}.json")
-    found = verdict.paired(trace.samples[0], trace.samples[1], trace.limit)
+    trace = bench.read(TRACES / f"{name}.json")
+    found = statistics.paired(trace.samples[0], trace.samples[1], trace.limit)
     assert found.status == status
     assert found.value == pytest.approx(ratio, abs=5e-4)
-    assert verdict.contention(trace.samples[0]) > 1.5
-    words, code = against.render(trace)
+    assert statistics.contention(trace.samples[0]) > 1.5
+    words, code = bench.render(trace)
     assert code == status
     assert f"{found.value:.3f}x of 1.050x" in words
 
@@ -30,13 +31,13 @@ def test_a_stored_trace_is_judged_as_it_was(name: str, status: str, ratio: float
 @pytest.mark.parametrize("name", ["unchanged", "slower"])
 def test_its_wall_times_alone_would_decide_nothing(name: str) -> None:
     """On several threads wall time is the clock, and it is not trusted while others take the cores."""
-    trace = against.read(TRACES / f"{name}.json")
+    trace = bench.read(TRACES / f"{name}.json")
     threaded = [each.model_copy(update={"threads": 2}) for each in trace.samples]
     doubled = [
         each.model_copy(update={"cpu": [[2 * time for time in times] for times in each.cpu]}) for each in threaded
     ]
-    assert verdict.contention(doubled[0]) > verdict.CALM
-    assert verdict.paired(doubled[0], doubled[1], trace.limit).status == "undecided"
+    assert statistics.contention(doubled[0]) > statistics.CALM
+    assert statistics.paired(doubled[0], doubled[1], trace.limit).status == "undecided"
 
 
 def test_from_the_command_line_and_back(tmp_path: Path) -> None:
@@ -82,11 +83,11 @@ def test_wrong_words(
 
 def test_a_file_against_itself(tmp_path: Path) -> None:
     (tmp_path / "m.onnx").write_bytes(dense(4).SerializeToString())
-    trace = against.measured(tmp_path / "m.onnx", against=tmp_path / "m.onnx", tolerance="50%", runtime=None, threads=1)
+    trace = bench.measured(tmp_path / "m.onnx", against=tmp_path / "m.onnx", tolerance="50%", runtime=None, threads=1)
     assert len(trace.samples) == 2
     assert trace.samples[0].path != trace.samples[1].path
 
 
 def test_tolerance_is_a_share() -> None:
     with pytest.raises(UserError, match="not a share"):
-        against.measured(Path("x.onnx"), against=None, tolerance="fast", runtime=None, threads=1)
+        bench.measured(Path("x.onnx"), against=None, tolerance="fast", runtime=None, threads=1)

@@ -9,12 +9,11 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from edgepress.benchmark import paired, statistics, worker
+from edgepress.benchmark.paired import Model
+from edgepress.core.errors import UserError
+from edgepress.core.results import Samples
 from onnx import TensorProto, helper, numpy_helper
-
-from pipeline.bench import pairs, verdict, worker
-from pipeline.bench.pairs import Model
-from pipeline.errors import UserError
-from pipeline.facts import Samples
 
 
 def dense(repeats: int, dtype: int = TensorProto.FLOAT, batch: int | str = 1) -> onnx.ModelProto:
@@ -47,7 +46,7 @@ def heavy(tmp_path: Path) -> Path:
 def test_samples_have_one_row_a_process_and_one_column_a_round(light: Path, heavy: Path) -> None:
     models = [Model("heavy", heavy), Model("light", light)]
     told: list[tuple[int, int, str]] = []
-    found = pairs.measure(models, looks=(2,), rounds=5, say=lambda *words: told.append(words))
+    found = paired.measure(models, looks=(2,), rounds=5, say=lambda *words: told.append(words))
     assert [(each.path, each.runtime, each.threads) for each in found] == [
         ("heavy", "onnxruntime", 1),
         ("light", "onnxruntime", 1),
@@ -58,7 +57,7 @@ def test_samples_have_one_row_a_process_and_one_column_a_round(light: Path, heav
         assert np.min(each.cpu) > 0
     assert [words[:2] for words in told] == [(0, 2), (1, 2)]
     # Twenty times the work: the order of models and results was not mixed up.
-    assert min(verdict.log_ratios(found[0], found[1])) > 0
+    assert min(statistics.log_ratios(found[0], found[1])) > 0
 
 
 def test_it_stops_at_the_look_that_is_enough(light: Path) -> None:
@@ -68,14 +67,14 @@ def test_it_stops_at_the_look_that_is_enough(light: Path) -> None:
         seen.append(len(samples[0].cpu))
         return len(seen) == 2
 
-    found = pairs.measure([Model("light", light)], looks=(1, 2, 4), rounds=2, enough=enough)
+    found = paired.measure([Model("light", light)], looks=(1, 2, 4), rounds=2, enough=enough)
     assert seen == [1, 2]
     assert len(found[0].cpu) == 2
 
 
 def test_threads_have_processes_of_their_own(light: Path) -> None:
     models = [Model("one", light), Model("two", light, threads=2), Model("also one", light)]
-    found = pairs.measure(models, looks=(1,), rounds=3)
+    found = paired.measure(models, looks=(1,), rounds=3)
     assert [(each.path, each.threads) for each in found] == [("one", 1), ("two", 2), ("also one", 1)]
 
 
@@ -103,32 +102,32 @@ def test_every_timed_call_follows_one_of_the_same_model(monkeypatch: pytest.Monk
 
 
 def test_nothing_to_measure() -> None:
-    assert pairs.measure([]) == []
+    assert paired.measure([]) == []
 
 
 @pytest.mark.parametrize("dtype", [TensorProto.UINT8, TensorProto.INT8, TensorProto.INT64, TensorProto.FLOAT16])
 def test_inputs_of_other_types_and_a_dynamic_batch(tmp_path: Path, dtype: int) -> None:
     onnx.save(dense(1, dtype, "batch"), tmp_path / "m.onnx")
-    assert pairs.measure([Model("m", tmp_path / "m.onnx")], looks=(1,), rounds=1)[0].cpu[0][0] > 0
+    assert paired.measure([Model("m", tmp_path / "m.onnx")], looks=(1,), rounds=1)[0].cpu[0][0] > 0
 
 
 def test_litert_runs_a_converted_model(tmp_path: Path) -> None:
-    from pipeline import tflite
+    from edgepress.models.tflite import convert
 
     relu = helper.make_node("Relu", ["x"], ["y"])
     infos = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 4, 8, 8]) for name in "xy"]
     graph = helper.make_graph([relu], "relu", infos[:1], infos[1:])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
-    (tmp_path / "m.tflite").write_bytes(tflite.write(model, {}))
-    found = pairs.measure([Model("m", tmp_path / "m.tflite", "litert")], looks=(1,), rounds=2)
+    (tmp_path / "m.tflite").write_bytes(convert.write(model, {}))
+    found = paired.measure([Model("m", tmp_path / "m.tflite", "litert")], looks=(1,), rounds=2)
     assert found[0].runtime == "litert"
     assert min(found[0].cpu[0]) > 0
 
 
 def weight(model: Model) -> int:
     nothing = Samples(path=model.name, runtime=model.runtime, threads=1, wall=[], cpu=[])
-    found = pairs.weighed(nothing, model)
-    assert len(found.load) == len(found.first) == pairs.COLD
+    found = paired.weighed(nothing, model)
+    assert len(found.load) == len(found.first) == paired.COLD
     assert min([*found.load, *found.first]) > 0
     assert found.memory
     return found.memory
@@ -149,23 +148,25 @@ def test_memory_is_of_the_model_alone_and_not_of_this_process(tmp_path: Path, li
 def test_a_model_that_does_not_load_is_named_with_what_the_runtime_said(tmp_path: Path, light: Path) -> None:
     broken = tmp_path / "broken.onnx"
     broken.write_bytes(b"not a model")
-    with pytest.raises(pairs.WorkerDied, match=r"light, broken in onnxruntime ended with code 1\n(.*\n)*.*broken.onnx"):
-        pairs.measure([Model("light", light), Model("broken", broken)], looks=(1,), rounds=1)
+    with pytest.raises(
+        paired.WorkerDied, match=r"light, broken in onnxruntime ended with code 1\n(.*\n)*.*broken.onnx"
+    ):
+        paired.measure([Model("light", light), Model("broken", broken)], looks=(1,), rounds=1)
 
 
 def test_a_killed_process_says_so(light: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     suicide = tmp_path / "worker.py"
     suicide.write_text("import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
-    monkeypatch.setattr(pairs, "WORKER", suicide)
-    with pytest.raises(pairs.WorkerDied, match=r"was killed by signal 9; out of memory\?"):
-        pairs.measure([Model("light", light)], looks=(1,), rounds=1)
+    monkeypatch.setattr(paired, "WORKER", suicide)
+    with pytest.raises(paired.WorkerDied, match=r"was killed by signal 9; out of memory\?"):
+        paired.measure([Model("light", light)], looks=(1,), rounds=1)
 
 
 def test_a_missing_runtime_says_what_to_install(tmp_path: Path, light: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "tflite_runtime.py").write_text("raise ModuleNotFoundError(\"No module named 'tflite_runtime'\")")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     with pytest.raises(UserError, match="tflite-runtime is not installed here") as error:
-        pairs.measure([Model("light", light, "tflite-runtime")], looks=(1,), rounds=1)
+        paired.measure([Model("light", light, "tflite-runtime")], looks=(1,), rounds=1)
     assert "pip install tflite-runtime" in str(error.value)
 
 
@@ -174,7 +175,7 @@ def test_chatter_of_a_runtime_does_not_reach_the_result(
 ) -> None:
     (tmp_path / "sitecustomize.py").write_text("import atexit; atexit.register(print, 'chatter')")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    assert pairs.measure([Model("light", light)], looks=(1,), rounds=1)[0].cpu
+    assert paired.measure([Model("light", light)], looks=(1,), rounds=1)[0].cpu
 
 
 def test_the_worker_needs_neither_torch_nor_this_package() -> None:
@@ -182,10 +183,10 @@ def test_the_worker_needs_neither_torch_nor_this_package() -> None:
 
     code = (
         "import runpy, sys; runpy.run_path(sys.argv[1], run_name='x'); "
-        "print({'torch', 'pipeline', 'scipy', 'onnx'} & set(sys.modules))"
+        "print({'torch', 'edgepress', 'scipy', 'onnx'} & set(sys.modules))"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code, pairs.WORKER], capture_output=True, text=True, check=True, cwd="/"
+        [sys.executable, "-c", code, paired.WORKER], capture_output=True, text=True, check=True, cwd="/"
     )
     assert done.stdout == "set()\n"
 
@@ -198,12 +199,12 @@ def test_a_provider_that_is_not_there_is_told(provider: Any, light: Path) -> Non
     if first in onnxruntime.get_available_providers():
         pytest.skip(f"this onnxruntime has {first}")
     with pytest.raises(UserError, match=f"^error: onnxruntime .* has no {first}"):
-        pairs.measure([Model("light", light, provider=provider)], looks=(1,), rounds=1)
+        paired.measure([Model("light", light, provider=provider)], looks=(1,), rounds=1)
 
 
 def test_times_on_a_gpu_are_wall_times() -> None:
     taken = {"path": "m", "runtime": "onnxruntime", "threads": 1, "wall": [[2.0]], "cpu": [[0.1]]}
-    assert verdict.log_percentiles(Samples(**taken, provider="cuda"), 50) == [pytest.approx(np.log(2))]
-    assert verdict.log_percentiles(Samples(**taken), 50) == [pytest.approx(np.log(0.1))]
-    assert verdict.how(Samples(**taken, provider="tensorrt")).startswith("onnxruntime on tensorrt, 1 thread, ")
-    assert verdict.how(Samples(**taken, provider="tensorrt")).endswith("wall time")
+    assert statistics.log_percentiles(Samples(**taken, provider="cuda"), 50) == [pytest.approx(np.log(2))]
+    assert statistics.log_percentiles(Samples(**taken), 50) == [pytest.approx(np.log(0.1))]
+    assert statistics.how(Samples(**taken, provider="tensorrt")).startswith("onnxruntime on tensorrt, 1 thread, ")
+    assert statistics.how(Samples(**taken, provider="tensorrt")).endswith("wall time")

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import torch
+from edgepress.models.zoo import Description, Network
+from edgepress.training import seeded
 
-from pipeline.train import seeded
-from pipeline.zoo import Description, Network
 from tests.bench.quant_models import SPREAD, apart
 
 

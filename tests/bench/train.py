@@ -15,16 +15,17 @@ from statistics import fmean, stdev
 from typing import Any
 
 import torch
+from edgepress.data import dataset
+from edgepress.data.dataset import Dataset
+from edgepress.models import zoo
+from edgepress.stages.distill.losses import kd
+from edgepress.training import Rows, Schedule, fit, seeded
 from scipy import stats
 from torch import nn
 from torch.nn import functional
 from torch.utils.data import DataLoader, TensorDataset
 from torchvision.transforms import v2
 
-from pipeline import data, zoo
-from pipeline.data import Dataset
-from pipeline.distillation.losses import kd
-from pipeline.train import Rows, Schedule, fit, seeded
 from tests.bench import results
 
 PAIRS = 7
@@ -99,7 +100,7 @@ def ratio(one: Callable[[], float], other: Callable[[], float]) -> dict[str, Any
 
 
 def main() -> None:
-    found = data.load("fashion-mnist-10k").limited(IMAGES)
+    found = dataset.load("fashion-mnist-10k").limited(IMAGES)
     teacher = torch.randn(len(found["train"].y), 10)
     rows = {}
     for name, options in NETWORKS.items():

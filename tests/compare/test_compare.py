@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 
 import pytest
+from edgepress.commands.compare.results import Comparison
 
-from pipeline.compare.facts import Comparison
 from tests.conftest import TINY, edgepress, laid_out
 
 OPTIONS = "epochs: 3, batch: 64, lr: 0.02, flip: false, shift: 0"

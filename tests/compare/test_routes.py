@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from edgepress.commands.compare import routes
+from edgepress.config import recipe
+from edgepress.core.errors import UserError
 
-from pipeline import recipe
-from pipeline.compare import routes
-from pipeline.errors import UserError
 from tests.conftest import TINY
 
 NET = str(TINY["arch"])

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from edgepress.commands.compare.statistics import Estimate, difference, level, pareto
+from edgepress.core.results import ModelFile
 from hypothesis import given
 from hypothesis import strategies as st
-
-from pipeline.compare.statistics import Estimate, difference, level, pareto
-from pipeline.facts import ModelFile
 
 
 def file(right: np.ndarray) -> ModelFile:

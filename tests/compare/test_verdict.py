@@ -6,11 +6,10 @@ import re
 
 import numpy as np
 import pytest
-
-from pipeline.compare import text, verdict
-from pipeline.compare.facts import Comparison, Fits, Made
-from pipeline.compare.routes import ROUTES, USUAL
-from pipeline.facts import Machine, ModelFile, Samples
+from edgepress.commands.compare import text, verdict
+from edgepress.commands.compare.results import Comparison, Fits, Made
+from edgepress.commands.compare.routes import ROUTES, USUAL
+from edgepress.core.results import Machine, ModelFile, Samples
 
 HERE = Machine(cpu="Test CPU", architecture="x86_64", cores=2, features=[], system="Linux, Python")
 COSTS = {"plain": 1, "distill": 1, "both": 1, "teacher": 4, "fuse": 12}

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from edgepress.config.recipe import Task, load
+from edgepress.core.errors import UserError
+from edgepress.data.corruptions import altered, joined
+from edgepress.data.dataset import Dataset, Split
 from PIL import Image
 
-from pipeline.data import Dataset, Split
-from pipeline.data.altered import altered, joined
-from pipeline.errors import UserError
-from pipeline.recipe import Task, load
 from tests.conftest import TINY
 
 

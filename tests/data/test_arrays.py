@@ -6,10 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
-from pipeline import data
-from pipeline.data import Dataset
-from pipeline.data.source import Source
+from edgepress.data import dataset
+from edgepress.data.dataset import Dataset
+from edgepress.data.source import Source
 
 from .made import arrays
 
@@ -17,7 +16,7 @@ RANDOM = np.random.default_rng(0)
 
 
 def load(path: Path, **options: object) -> Dataset:
-    return data.load(Source.model_validate({"from": str(path), **options}))
+    return dataset.load(Source.model_validate({"from": str(path), **options}))
 
 
 @pytest.mark.parametrize(
@@ -89,7 +88,7 @@ def test_an_archive_that_unpacks_to_more_than_the_memory_is_not_unpacked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     np.savez_compressed(tmp_path / "x.npz", x=np.zeros((20, 1000)), y=np.arange(20) % 2)
-    monkeypatch.setattr("pipeline.data.pictures.free_memory", lambda: 100_000)
+    monkeypatch.setattr("edgepress.data.images.free_memory", lambda: 100_000)
     monkeypatch.setattr(np, "load", lambda *_, **__: pytest.fail("unpacked"))
-    with pytest.raises(data.UserError, match=r"its arrays take .* more than half of the free"):
+    with pytest.raises(dataset.UserError, match=r"its arrays take .* more than half of the free"):
         load(tmp_path / "x.npz")

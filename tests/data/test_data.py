@@ -6,10 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-
-from pipeline import data
-from pipeline.data import Dataset, Split
-from pipeline.errors import UserError
+from edgepress.core.errors import UserError
+from edgepress.data import dataset
+from edgepress.data.dataset import Dataset, Split
 
 SIZES = {
     "digits": {"train": 1078, "validation": 359, "test": 360},
@@ -20,7 +19,7 @@ SHAPES = {"digits": (1, 8, 8), "fashion-mnist-10k": (1, 28, 28)}
 
 @pytest.fixture(scope="module", params=SIZES)
 def loaded(request: pytest.FixtureRequest) -> Dataset:
-    return data.load(request.param)
+    return dataset.load(request.param)
 
 
 def test_sizes_shapes_and_types(loaded: Dataset) -> None:
@@ -44,7 +43,7 @@ def test_splits_share_no_image(loaded: Dataset) -> None:
 
 
 def test_the_same_each_time(loaded: Dataset) -> None:
-    again = data.load(loaded.name)
+    again = dataset.load(loaded.name)
     assert again.digest == loaded.digest
     assert again.inputs == loaded.inputs
 
@@ -75,7 +74,7 @@ def test_digest_sees_every_change(few: Dataset, change: str) -> None:
 
 
 def test_limit_keeps_the_first_of_each_split_and_the_moments(digits: Dataset) -> None:
-    limited = data.load("digits", 5)
+    limited = dataset.load("digits", 5)
     for name, split in limited.splits.items():
         np.testing.assert_array_equal(split.x, digits[name].x[:5])
         np.testing.assert_array_equal(split.y, digits[name].y[:5])
@@ -89,11 +88,11 @@ def test_limit_beyond_the_data_changes_nothing(digits: Dataset) -> None:
 
 def test_constant_channel_divides_by_no_zero() -> None:
     blank = Split(np.full((4, 1, 2, 2), 7, np.uint8), np.arange(4))
-    found = data.images("blank", ("a", "b"), {"train": blank, "validation": blank, "test": blank}, "")
+    found = dataset.images("blank", ("a", "b"), {"train": blank, "validation": blank, "test": blank}, "")
     assert np.isfinite(found.input.ready(blank.x)).all()
 
 
 def test_unknown_name_is_told_with_a_near_one() -> None:
     with pytest.raises(UserError, match="unknown data set `digit`") as error:
-        data.load("digit")
+        dataset.load("digit")
     assert "digits" in error.value.problems[0].help

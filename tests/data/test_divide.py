@@ -7,14 +7,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from edgepress.core.errors import UserError
+from edgepress.data.dataset import Dataset
+from edgepress.data.examples import Examples
+from edgepress.data.source import Shares
+from edgepress.data.split import divide
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from pipeline.data import Dataset
-from pipeline.data.divide import divide
-from pipeline.data.examples import Examples
-from pipeline.data.source import Shares
-from pipeline.errors import UserError
 
 
 def numbered(y: np.ndarray, **options: object) -> Examples:

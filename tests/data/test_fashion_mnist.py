@@ -7,10 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
-from pipeline import data
-from pipeline.data import Dataset, fashion_mnist
-from pipeline.errors import UserError
+from edgepress.core.errors import UserError
+from edgepress.data import dataset, fashion_mnist
+from edgepress.data.dataset import Dataset
 
 OFFICIAL = Path("/usr/share/datasets/fashion-mnist")
 installed = pytest.mark.skipif(
@@ -21,7 +20,7 @@ installed = pytest.mark.skipif(
 
 @pytest.fixture(scope="module")
 def small() -> Dataset:
-    return data.load("fashion-mnist-10k")
+    return dataset.load("fashion-mnist-10k")
 
 
 def test_small_set_is_balanced(small: Dataset) -> None:
@@ -38,7 +37,7 @@ def test_small_set_is_not_sorted_by_class(small: Dataset) -> None:
 @installed
 def test_small_set_is_of_the_official_images(small: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EDGEPRESS_FASHION_MNIST", str(OFFICIAL))
-    full = data.load("fashion-mnist")
+    full = dataset.load("fashion-mnist")
     assert {name: len(split.y) for name, split in full.splits.items()} == {
         "train": 55_000, "validation": 5_000, "test": 10_000,
     }  # fmt: skip
@@ -51,7 +50,7 @@ def test_small_set_is_of_the_official_images(small: Dataset, monkeypatch: pytest
 def test_empty_folder_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EDGEPRESS_FASHION_MNIST", str(tmp_path))
     with pytest.raises(UserError, match=r"train-images-idx3-ubyte\.gz") as error:
-        data.load("fashion-mnist")
+        dataset.load("fashion-mnist")
     assert str(tmp_path) in error.value.problems[0].message
     assert "EDGEPRESS_FASHION_MNIST" in error.value.problems[0].help
 
@@ -61,7 +60,7 @@ def test_absence_names_every_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("EDGEPRESS_DOWNLOAD", raising=False)
     monkeypatch.setattr(fashion_mnist, "_FOLDERS", (Path("/nowhere"), Path("/nowhere/else")))
     with pytest.raises(UserError, match="not on this machine") as error:
-        data.load("fashion-mnist")
+        dataset.load("fashion-mnist")
     for way in (
         "apt install dataset-fashion-mnist",
         "EDGEPRESS_FASHION_MNIST=",
@@ -88,5 +87,5 @@ def test_broken_files_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
         bad.write_bytes({"cut": images[:-50], "empty": b"", "not gzip": b"<html>404</html>"}[broken])
     monkeypatch.setenv("EDGEPRESS_FASHION_MNIST", str(tmp_path))
     with pytest.raises(UserError) as error:
-        data.load("fashion-mnist")
+        dataset.load("fashion-mnist")
     assert "t10k" in str(error.value)

@@ -10,25 +10,25 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from edgepress.core.errors import UserError
+from edgepress.data import dataset, folder, images
+from edgepress.data.dataset import Dataset
+from edgepress.data.source import Source
+from edgepress.models import metadata
+from edgepress.models.onnx.pre_post_processing import Embedded, embedded
+from edgepress.training import Examples, Rows
 from PIL import Image
-
-from pipeline import data, metadata
-from pipeline.data import Dataset, folder, pictures
-from pipeline.data.source import Source
-from pipeline.embedding import Embedded, embedded
-from pipeline.errors import UserError
-from pipeline.train import Examples, Rows
 
 from .made import photo, photos
 
 
 def load(path: Path, **options: object) -> Dataset:
-    return data.load(Source.model_validate({"from": str(path), **options}))
+    return dataset.load(Source.model_validate({"from": str(path), **options}))
 
 
 def pixels(path: Path, **options: object) -> np.ndarray:
     """One image file as it is read, (channels, height, width)."""
-    x, _ = pictures.read([path], path.parent, Source.model_validate({"from": str(path.parent), **options}))
+    x, _ = images.read([path], path.parent, Source.model_validate({"from": str(path.parent), **options}))
     return x[0]
 
 
@@ -105,7 +105,7 @@ def test_groups_by_path(tmp_path: Path) -> None:
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("suffix", pictures.SUFFIXES)
+@pytest.mark.parametrize("suffix", images.SUFFIXES)
 def test_every_format(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"x{suffix.upper()}"
     Image.new("RGB", (16, 10), (200, 30, 90)).save(path)
@@ -214,9 +214,9 @@ def test_a_hundred_thousand_files_are_told_before_any_is_decoded(
     root = photos(tmp_path / "photos", each=1)
     many = [root / "cat" / f"{number}.jpg" for number in range(100_000)]
     monkeypatch.setattr(folder, "_files", lambda folder, deep=True: many if deep else [])
-    monkeypatch.setattr(pictures, "_header", lambda path: pictures.Header(224, 224, False))
-    monkeypatch.setattr(pictures, "pixels", lambda *_, **__: pytest.fail("decoded"))
-    monkeypatch.setattr(pictures, "free_memory", lambda: 8 * 10**9)
+    monkeypatch.setattr(images, "_header", lambda path: images.Header(224, 224, False))
+    monkeypatch.setattr(images, "pixels", lambda *_, **__: pytest.fail("decoded"))
+    monkeypatch.setattr(images, "free_memory", lambda: 8 * 10**9)
     with pytest.raises(UserError) as error:
         load(root)
     assert str(error.value) == (
@@ -226,7 +226,7 @@ def test_a_hundred_thousand_files_are_told_before_any_is_decoded(
 
 
 def test_free_memory_is_told_on_linux() -> None:
-    free = pictures.free_memory()
+    free = images.free_memory()
     assert free is None or 2**20 < free < 2**50
 
 
@@ -312,18 +312,18 @@ def test_a_smoke_run_decodes_no_more_than_it_needs(tmp_path: Path, monkeypatch: 
         for number in range(count):
             os.link(tmp_path / "few" / label / f"{number % 100:02}.png", many / label / f"{number:05}.png")
     opened = []
-    original = pictures.pixels
-    monkeypatch.setattr(pictures, "pixels", lambda path, **how: opened.append(path) or original(path, **how))
-    found = data.load(Source.model_validate({"from": str(many)}), 20)
+    original = images.pixels
+    monkeypatch.setattr(images, "pixels", lambda path, **how: opened.append(path) or original(path, **how))
+    found = dataset.load(Source.model_validate({"from": str(many)}), 20)
     assert {name: len(split.y) for name, split in found.splits.items()} == dict.fromkeys(found.splits, 20)
     assert len(opened) <= 20 / 0.1 + 3
-    again = data.load(Source.model_validate({"from": str(many)}), 20)
+    again = dataset.load(Source.model_validate({"from": str(many)}), 20)
     assert again.digest == found.digest, "the same ones each time"
 
 
 def test_a_smoke_run_has_every_class() -> None:
     of = ["a"] * 1000 + ["b"] * 5 + ["c"]
-    some = pictures.spread(of, 50)
+    some = images.spread(of, 50)
     assert {label: sum(of[row] == label for row in some) for label in "abc"} == {"a": 50, "b": 3, "c": 1}
     assert some == sorted(set(some))
-    assert pictures.spread(of, 2000) == pictures.spread(of, None) == list(range(1006))
+    assert images.spread(of, 2000) == images.spread(of, None) == list(range(1006))

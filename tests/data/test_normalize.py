@@ -7,11 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-
-from pipeline import data
-from pipeline.data import Dataset
-from pipeline.data.source import Source
-from pipeline.errors import UserError
+from edgepress.core.errors import UserError
+from edgepress.data import dataset
+from edgepress.data.dataset import Dataset
+from edgepress.data.source import Source
 
 from .made import arrays, photos, table
 
@@ -22,7 +21,7 @@ NUMBERS = RANDOM.normal(5, 3, (20, 4)).astype(np.float32)
 
 
 def load(source: str | Path, how: Any, **options: object) -> Dataset:
-    return data.load(Source.model_validate({"from": str(source), "normalize": how, **options}))
+    return dataset.load(Source.model_validate({"from": str(source), "normalize": how, **options}))
 
 
 def fed(found: Dataset) -> np.ndarray:
@@ -52,7 +51,7 @@ def test_arrays_are_fed_as_the_recipe_states(tmp_path: Path, x: np.ndarray, how:
 
 
 def test_by_default_the_training_examples_say_it(tmp_path: Path) -> None:
-    found = data.load(Source.model_validate({"from": str(arrays(tmp_path / "x.npz", x=NUMBERS))}))
+    found = dataset.load(Source.model_validate({"from": str(arrays(tmp_path / "x.npz", x=NUMBERS))}))
     assert found.input.normalized_by == "train"
     assert abs(found.ready(found["train"].x)[0].mean()) < 1e-3
 
@@ -70,13 +69,13 @@ def test_a_folder_of_photos(tmp_path: Path) -> None:
 
 def test_a_function_of_the_users(tmp_path: Path) -> None:
     (tmp_path / "own.py").write_text(
-        "import numpy as np\nfrom pipeline.data.examples import Examples\n"
+        "import numpy as np\nfrom edgepress.data.examples import Examples\n"
         "def load():\n"
         "    x = np.arange(80, dtype=np.float32).reshape(20, 4)\n"
         "    return Examples(x, np.arange(20) % 2)\n"
     )
     source = Source.model_validate({"from": "./own.py:load", "normalize": "none"})
-    found = data.load(source, base=tmp_path)
+    found = dataset.load(source, base=tmp_path)
     assert fed(found).max() > 10
 
 
@@ -84,12 +83,12 @@ def test_a_shipped_data_set_by_its_name() -> None:
     found = load("digits", {"mean": [0.5], "std": [0.5]})
     assert found.name == "digits"
     np.testing.assert_allclose(fed(found), (found["test"].x / 255 - 0.5) / 0.5, rtol=1e-5, atol=1e-6)
-    assert data.load("digits").input.normalized_by == "data"
+    assert dataset.load("digits").input.normalized_by == "data"
 
 
 def test_the_digest_changes_with_the_values_and_not_with_where_they_come_from(tmp_path: Path) -> None:
     file = arrays(tmp_path / "x.npz", x=NUMBERS)
-    default = data.load(Source.model_validate({"from": str(file)}))
+    default = dataset.load(Source.model_validate({"from": str(file)}))
     same = load(file, {"mean": list(default.input.mean), "std": list(default.input.std)})
     assert same.digest == default.digest, "cached results of the same values stay valid"
     assert load(file, "none").digest != default.digest

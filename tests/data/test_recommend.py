@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-
-from pipeline import data
-from pipeline.data import Dataset, recommend
+from edgepress.data import dataset, recommend
+from edgepress.data.dataset import Dataset
 
 
 @pytest.fixture(scope="module")
 def loaded() -> Dataset:
-    return data.load("recommend")
+    return dataset.load("recommend")
 
 
 def test_rows_and_inputs(loaded: Dataset) -> None:
@@ -36,7 +35,7 @@ def test_no_pair_is_rated_twice(loaded: Dataset) -> None:
 
 
 def test_the_same_each_time(loaded: Dataset) -> None:
-    assert data.load("recommend").digest == loaded.digest
+    assert dataset.load("recommend").digest == loaded.digest
 
 
 def test_taste_explains_more_than_popularity_and_noise_hides_the_rest(loaded: Dataset) -> None:

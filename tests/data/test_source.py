@@ -8,12 +8,11 @@ from pathlib import Path
 
 import jsonschema
 import pytest
+from edgepress.core import yamlio
+from edgepress.core.errors import UserError
+from edgepress.core.validation import validated
+from edgepress.data.source import Shares, Source
 from pydantic import BaseModel
-
-from pipeline import yamlio
-from pipeline.data.source import Shares, Source
-from pipeline.errors import UserError
-from pipeline.validation import validated
 
 from .made import photos
 
@@ -84,5 +83,5 @@ def test_every_option_is_described() -> None:
 
 
 def test_validating_imports_nothing_heavy() -> None:
-    code = "import sys, pipeline.data.source; print(sorted({'numpy', 'torch', 'PIL', 'scipy'} & set(sys.modules)))"
+    code = "import sys, edgepress.data.source; print(sorted({'numpy', 'torch', 'PIL', 'scipy'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"

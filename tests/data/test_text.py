@@ -8,17 +8,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
-from pipeline import data
-from pipeline.data import Dataset, text
-from pipeline.errors import UserError
+from edgepress.core.errors import UserError
+from edgepress.data import dataset, text
+from edgepress.data.dataset import Dataset
 
 ROWS = [line.split("\t") for line in gzip.decompress(text.FILE.read_bytes()).decode().splitlines()]
 
 
 @pytest.fixture(scope="module")
 def loaded() -> Dataset:
-    return data.load("text")
+    return dataset.load("text")
 
 
 def test_balanced_and_shuffled(loaded: Dataset) -> None:

@@ -7,17 +7,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from edgepress.core.errors import UserError
+from edgepress.data import dataset
+from edgepress.data.source import Source
 
-from pipeline import data
-from pipeline.data.source import Source
-from pipeline.errors import UserError
-
-HEAD = "import numpy as np\nfrom pipeline import data\nfrom pipeline.data.examples import Examples\n"
+HEAD = "import numpy as np\nfrom pipeline import data\nfrom edgepress.data.examples import Examples\n"
 
 
-def load(folder: Path, code: str, **options: object) -> data.Dataset:
+def load(folder: Path, code: str, **options: object) -> dataset.Dataset:
     (folder / "mine.py").write_text(HEAD + code)
-    return data.load(Source.model_validate({"from": "./mine.py:load", **options}), base=folder)
+    return dataset.load(Source.model_validate({"from": "./mine.py:load", **options}), base=folder)
 
 
 def test_examples(tmp_path: Path) -> None:
@@ -46,7 +45,7 @@ def test_kinds_can_be_said_where_types_do_not_tell(tmp_path: Path) -> None:
 
 def test_several_inputs(tmp_path: Path) -> None:
     code = """
-from pipeline.data.examples import joined
+from edgepress.data.examples import joined
 def load():
     x = {"words": np.arange(80).reshape(20, 4), "picture": np.zeros((20, 8, 8), np.uint8)}
     return Examples(joined(x), np.arange(20) % 2)
@@ -59,7 +58,7 @@ def load():
 
 def test_a_data_set_is_taken_as_it_is(tmp_path: Path) -> None:
     code = 'def load(): return data.load("digits")\n'
-    assert load(tmp_path, code).digest == data.load("digits").digest
+    assert load(tmp_path, code).digest == dataset.load("digits").digest
     with pytest.raises(UserError, match="gives its splits"):
         load(tmp_path, code, split={"test": "30%"})
     with pytest.raises(UserError, match="a Dataset without test"):
@@ -69,7 +68,7 @@ def test_a_data_set_is_taken_as_it_is(tmp_path: Path) -> None:
 def test_a_module_called_as_another_hides_it_not(tmp_path: Path) -> None:
     (tmp_path / "json.py").write_text(HEAD + "def load(): return Examples(np.eye(9), np.arange(9) % 2)\n")
     before = sys.modules.get("json")
-    data.load(Source.model_validate({"from": "./json.py:load"}), base=tmp_path)
+    dataset.load(Source.model_validate({"from": "./json.py:load"}), base=tmp_path)
     assert sys.modules.get("json") is before
 
 

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from edgepress.core import yamlio
+from edgepress.core.errors import UserError
+from edgepress.core.validation import validated
+from edgepress.data import dataset as data
+from edgepress.data.source import Source
 from pydantic import BaseModel
-
-from pipeline import data, yamlio
-from pipeline.data.source import Source
-from pipeline.errors import UserError
-from pipeline.validation import validated
 
 from .wrong import WRONG
 

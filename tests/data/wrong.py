@@ -94,7 +94,7 @@ def _with_nan() -> np.ndarray:
     return x
 
 
-EXAMPLES = "import numpy as np\nfrom pipeline.data.examples import Examples\n"
+EXAMPLES = "import numpy as np\nfrom edgepress.data.examples import Examples\n"
 
 WRONG: dict[str, tuple[Callable[[Path], dict[str, Any]], str]] = {
     "empty class folder": (
@@ -410,7 +410,7 @@ WRONG: dict[str, tuple[Callable[[Path], dict[str, Any]], str]] = {
     "wrong return type": (
         _python("def load(): return [1, 2]\n"),
         "error: `./mine.py:load` returned a list\n"
-        "  = help: return pipeline.data.examples.Examples(x, y), or a pipeline.data.Dataset",
+        "  = help: return edgepress.data.examples.Examples(x, y), or a edgepress.data.dataset.Dataset",
     ),
     "user's labels do not match": (
         _python(EXAMPLES + "def load(): return Examples(np.zeros((9, 2)), np.arange(8))\n"),

@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
-from pipeline.devices.ssh import COMMAND
+from edgepress.benchmark.devices.ssh import COMMAND
 
 from .board import SSHD, Board, board_in
 

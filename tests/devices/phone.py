@@ -29,7 +29,7 @@ def missing() -> str:
 
 
 def fetch() -> None:
-    from pipeline.emulator import install
+    from edgepress.benchmark.emulator import install
 
     with tempfile.TemporaryDirectory() as work:
         here = subprocess.run(

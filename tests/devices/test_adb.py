@@ -11,10 +11,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from edgepress.benchmark import paired
+from edgepress.benchmark.devices import adb, android
+from edgepress.benchmark.devices.transport import DeviceError, connect
+from edgepress.benchmark.paired import Model
 
-from pipeline.bench import pairs
-from pipeline.bench.pairs import Model
-from pipeline.devices import DeviceError, adb, android, connect
 from tests.conftest import Place, Said, edgepress
 
 from . import phone as phones
@@ -124,13 +125,13 @@ def test_models_are_timed_and_weighed_by_the_program(phone: Phone, program: str,
     model = finished[0].runs / "whole" / "models" / "int8-tflite.tflite"
     with connect(REACH, binary=program) as device:
         models = [Model("one", model, "litert"), Model("two", model, "litert")]
-        found = pairs.measure(models, looks=(2,), rounds=20, device=device)
+        found = paired.measure(models, looks=(2,), rounds=20, device=device)
         assert [[len(process) for process in each.wall] for each in found] == [[1, 1], [1, 1]]
         assert all(0 < time < 1 for each in found for process in each.wall for time in process)
-        assert pairs.weighed(found[0], models[0], device).memory == int(12.5 * 2**20)
+        assert paired.weighed(found[0], models[0], device).memory == int(12.5 * 2**20)
     assert phone.left() == []
     with connect(REACH) as device, pytest.raises(DeviceError, match="has no Python to measure with"):
-        pairs.measure(models, looks=(1,), device=device)
+        paired.measure(models, looks=(1,), device=device)
 
 
 def test_no_such_phone(phone: Phone) -> None:

@@ -7,12 +7,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from edgepress.benchmark.devices.transport import DeviceError
+from edgepress.commands import calibrate
+from edgepress.commands.calibrate import calibrate as measured
+from edgepress.config import target as targets
+from edgepress.core.errors import UserError
+from edgepress.gate import estimate
 
-from pipeline import calibrate, estimate
-from pipeline import target as targets
-from pipeline.calibrate import calibrate as measured
-from pipeline.devices import DeviceError
-from pipeline.errors import UserError
 from tests.conftest import edgepress
 
 from .board import Board

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-
-from pipeline.devices import DeviceError, health
-from pipeline.target import Budgets, Target
+from edgepress.benchmark.devices import health
+from edgepress.benchmark.devices.transport import DeviceError
+from edgepress.config.target import Budgets, Target
 
 PI: dict[str, Any] = {
     "architecture": "aarch64",

@@ -14,11 +14,12 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from edgepress.benchmark import paired
+from edgepress.benchmark.devices import agent, remote
+from edgepress.benchmark.devices.transport import DeviceError, connect
+from edgepress.benchmark.paired import Model
+from edgepress.core.results import Report
 
-from pipeline.bench import pairs
-from pipeline.bench.pairs import Model
-from pipeline.devices import DeviceError, agent, connect, remote
-from pipeline.facts import Report
 from tests import graphs
 from tests.conftest import Place, edgepress
 
@@ -78,13 +79,13 @@ def test_it_says_what_it_is(board: Board) -> None:
 def test_models_are_timed_and_weighed_there(board: Board, model: Path) -> None:
     with connect(board.reach, sys.executable) as device:
         models = [Model("one", model), Model("two", model)]
-        found = pairs.measure(models, looks=(2,), rounds=3, device=device)
+        found = paired.measure(models, looks=(2,), rounds=3, device=device)
         assert [len(each.cpu) for each in found] == [2, 2]
         assert {len(process) for each in found for process in each.cpu} == {3}
-        weighed = pairs.weighed(found[0], models[0], device)
+        weighed = paired.weighed(found[0], models[0], device)
         assert weighed.memory is not None
         assert weighed.memory > 10e6
-        assert len(weighed.load) == pairs.COLD
+        assert len(weighed.load) == paired.COLD
     assert board.left() == []
 
 
@@ -245,7 +246,7 @@ def test_unplugged_at_any_moment(number: int, board: Board, model: Path, tmp_pat
     )
     here = tmp_path / "here"
     here.mkdir()
-    command = [sys.executable, "-m", "pipeline", "bench", model, "--against", model, "--tolerance", "0%"]
+    command = [sys.executable, "-m", "edgepress", "bench", model, "--against", model, "--tolerance", "0%"]
     process = subprocess.Popen(
         [*command, "--on", target],
         stdout=subprocess.PIPE,

@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 import torch
+from edgepress.core.errors import UserError
+from edgepress.core.paths import digest
+from edgepress.data.dataset import Dataset
+from edgepress.models import zoo
+from edgepress.stages import TABLE
+from edgepress.stages.distill.features import Taught, adapters, angles, attention, distances, hint
 from pydantic import ValidationError
 
-from pipeline import zoo
-from pipeline.data import Dataset
-from pipeline.distillation.features import Taught, adapters, angles, attention, distances, hint
-from pipeline.errors import UserError
-from pipeline.paths import digest
-from pipeline.stages import TABLE
 from tests.conftest import TINY, fresh
 
 Perform = Callable[..., Any]
@@ -142,7 +142,7 @@ def test_options_that_make_no_sense(wrong: dict[str, Any]) -> None:
 def test_two_classes_are_refused(use: str, few: Dataset, tiny: zoo.Network, tmp_path: Path, perform: Perform) -> None:
     from dataclasses import replace
 
-    from pipeline.data import Split
+    from edgepress.data.dataset import Split
 
     splits = {name: Split(x, y % 2) for name, (x, y) in few.splits.items()}
     binary = replace(few, labels=("even", "odd"), splits=splits)

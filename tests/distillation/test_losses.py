@@ -5,10 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from edgepress.stages.distill.losses import dist, dkd, dkd_terms, kd, standardized
+from edgepress.stages.distill.weighing import by_confidence, by_entropy, weighed
 from torch.nn import functional
-
-from pipeline.distillation.losses import dist, dkd, dkd_terms, kd, standardized
-from pipeline.distillation.weighing import by_confidence, by_entropy, weighed
 
 
 def random_logits(*shape: int, seed: int = 0) -> torch.Tensor:

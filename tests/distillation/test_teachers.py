@@ -8,14 +8,15 @@ from pathlib import Path
 
 import pytest
 import torch
+from edgepress.core.errors import UserError
+from edgepress.data.dataset import Dataset
+from edgepress.models import zoo
+from edgepress.models.onnx import export
+from edgepress.stage import Artifact, Context
+from edgepress.stages.distill.teachers import answers
+from edgepress.stages.distill.weighing import weighed
+from edgepress.training import Examples, Rows, Schedule, logits
 
-from pipeline import onnxio, zoo
-from pipeline.data import Dataset
-from pipeline.distillation.teachers import answers
-from pipeline.distillation.weighing import weighed
-from pipeline.errors import UserError
-from pipeline.stage import Artifact, Context
-from pipeline.train import Examples, Rows, Schedule, logits
 from tests.conftest import fresh
 
 
@@ -119,7 +120,7 @@ def test_a_teacher_may_be_an_onnx_file(
 ) -> None:
     torch_one = fresh(tiny, few, tmp_path / "t", 1)
     (tmp_path / "o").mkdir()
-    onnxio.export(zoo.load(torch_one.path)[0], few, tmp_path / "o" / "model.onnx", embed=embed, raw=raw)
+    export.export(zoo.load(torch_one.path)[0], few, tmp_path / "o" / "model.onnx", embed=embed, raw=raw)
     schedule = Schedule(shift=1)
     ((there,),), ((here,),) = (
         answers([each], schedule, 1, 0, context(few)) for each in (torch_one, Artifact("onnx", tmp_path / "o"))
@@ -131,7 +132,7 @@ def test_an_onnx_teacher_of_the_same_classes_in_another_order_is_refused(
     tiny: zoo.Network, few: Dataset, tmp_path: Path, context: Callable[..., Context]
 ) -> None:
     turned = replace(few, labels=tuple(reversed(few.labels)))
-    onnxio.export(zoo.load(fresh(tiny, few, tmp_path / "t").path)[0], turned, tmp_path / "model.onnx")
+    export.export(zoo.load(fresh(tiny, few, tmp_path / "t").path)[0], turned, tmp_path / "model.onnx")
     with pytest.raises(UserError, match="called or ordered otherwise"):
         answers([Artifact("onnx", tmp_path)], Schedule(), 1, 0, context(few))
 

@@ -11,13 +11,15 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from edgepress.config import recipe
+from edgepress.core.errors import UserError
+from edgepress.data.dataset import Dataset, Split
+from edgepress.models import metadata, zoo
+from edgepress.models.onnx import export
+from edgepress.models.predict import predict
+from edgepress.stage import Artifact
+from edgepress.stages.fuse.ensemble import FuseEnsemble
 
-from pipeline import metadata, onnxio, recipe, zoo
-from pipeline.data import Dataset, Split
-from pipeline.errors import UserError
-from pipeline.predict import predict
-from pipeline.stage import Artifact
-from pipeline.stages.fuse import FuseEnsemble
 from tests.conftest import TINY, fresh
 
 Perform = Callable[..., Any]
@@ -25,7 +27,7 @@ Perform = Callable[..., Any]
 
 def exported(artifact: Artifact, data: Dataset, folder: Path, **options: Any) -> Artifact:
     folder.mkdir()
-    onnxio.export(zoo.load(artifact.path)[0], data, folder / "model.onnx", **options)
+    export.export(zoo.load(artifact.path)[0], data, folder / "model.onnx", **options)
     return Artifact("onnx", folder)
 
 

@@ -7,11 +7,10 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from edgepress.stages.fuse import mixing
+from edgepress.stages.fuse.mixing import State
 from hypothesis import given
 from hypothesis import strategies as st
-
-from pipeline.fusion import mixing
-from pipeline.fusion.mixing import State
 
 
 def state(seed: int, near: State | None = None) -> State:

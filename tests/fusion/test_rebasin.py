@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 import torch
+from edgepress.models import zoo
+from edgepress.stages.fuse import rebasin
+from edgepress.training import seeded
 from torch import Tensor, nn
 
-from pipeline import zoo
-from pipeline.fusion import rebasin
-from pipeline.train import seeded
 from tests.conftest import TINY
 
 

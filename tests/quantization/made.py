@@ -6,11 +6,10 @@ from typing import Any
 
 import numpy as np
 import onnx
+from edgepress.stages.quantize.calibration import ranges
+from edgepress.stages.quantize.qdq import Plan, prepared
+from edgepress.stages.quantize.sqnr import Evidence
 from onnx import TensorProto, helper, numpy_helper
-
-from pipeline import calibration
-from pipeline.quantization.evidence import Evidence
-from pipeline.quantization.plan import Plan, prepared
 
 
 def graph(
@@ -61,10 +60,10 @@ def evidence(model: onnx.ModelProto, count: int = 32, seed: int = 1) -> Evidence
     random = np.random.default_rng(seed)
     shape = [axis.dim_value for axis in model.graph.input[0].type.tensor_type.shape.dim]
     seen, held = random.normal(size=(2, count, *shape[1:])).astype(np.float32)
-    return Evidence(model, calibration.Columns((seen,)), (held,))
+    return Evidence(model, ranges.Columns((seen,)), (held,))
 
 
 def plan(model: onnx.ModelProto, evidence: Evidence, **options: Any) -> Plan:
     """With ranges by the extremes."""
-    found = calibration.ranges(model, evidence.seen, methods=("minmax",))["minmax"]
+    found = ranges.ranges(model, evidence.seen, methods=("minmax",))["minmax"]
     return Plan(model, found, **options)

@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import numpy as np
 import onnx
+from edgepress.core.presets import PRESETS
+from edgepress.stages.quantize.accuracy_aware import restored
+from edgepress.stages.quantize.qdq import Plan, written
+from edgepress.stages.quantize.sqnr import Evidence, asked
 from onnx import numpy_helper
 
-from pipeline.presets import PRESETS
-from pipeline.quantization.evidence import Evidence, asked
-from pipeline.quantization.fallback import restored
-from pipeline.quantization.plan import Plan, written
 from tests.quantization.made import evidence, plan, uneven
 
 

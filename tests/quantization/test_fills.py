@@ -8,16 +8,17 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from edgepress.core.errors import UserError
+from edgepress.core.presets import INT16, PRESETS, Preset
+from edgepress.models.session import answers
+from edgepress.models.tflite import convert
+from edgepress.stages.quantize.calibration import ranges
+from edgepress.stages.quantize.excluded import unsuited
+from edgepress.stages.quantize.fill_values import ranged
+from edgepress.stages.quantize.qdq import Plan, prepared, written
+from edgepress.stages.quantize.sqnr import Evidence, asked, decibels
 from onnx import helper, numpy_helper
 
-from pipeline import calibration, tflite
-from pipeline.answer import answers
-from pipeline.errors import UserError
-from pipeline.presets import INT16, PRESETS, Preset
-from pipeline.quantization.evidence import Evidence, asked, decibels
-from pipeline.quantization.fills import ranged
-from pipeline.quantization.floats import unsuited
-from pipeline.quantization.plan import Plan, prepared, written
 from tests.quantization import masked
 from tests.quantization.made import evidence, graph, uneven
 
@@ -28,11 +29,11 @@ NEAR = 20.0
 
 def planned(model: onnx.ModelProto, given: Evidence) -> Plan:
     plan = Plan(prepared(model), {}, floats=unsuited(model.graph))
-    return ranged(plan, calibration.ranges(plan.graph, given.seen, methods=("minmax",))["minmax"])
+    return ranged(plan, ranges.ranges(plan.graph, given.seen, methods=("minmax",))["minmax"])
 
 
 def in_tflite(made: onnx.ModelProto, given: Evidence, folder: Path) -> np.ndarray:
-    (folder / "model.tflite").write_bytes(tflite.write(made, {}))
+    (folder / "model.tflite").write_bytes(convert.write(made, {}))
     (x,) = given.held
     found: np.ndarray = answers("litert", str(folder / "model.tflite"), (np.moveaxis(x, 1, -1) if x.ndim > 3 else x,))
     return found
@@ -82,7 +83,7 @@ def test_a_mask_that_no_example_shows_is_one_all_the_same() -> None:
     plan = Plan(prepared(model), {})
     x = random.normal(size=(128, 8, 8)).astype(np.float32)
     whole = x + np.maximum(-0.45 - x.mean(2, keepdims=True), 0)
-    found = calibration.ranges(plan.graph, (whole,), methods=("minmax",))["minmax"]
+    found = ranges.ranges(plan.graph, (whole,), methods=("minmax",))["minmax"]
     assert np.isfinite(found["m"]).all()
     plan = ranged(plan, found)
     kinds = {node.name: node.op_type for node in plan.graph.graph.node}
@@ -123,7 +124,7 @@ def test_no_scale_is_written_that_is_not_finite() -> None:
     """Whatever the ranges say, as those of a plan that somebody made by hand."""
     model = uneven()
     given = evidence(model)
-    found = calibration.ranges(model, given.seen, methods=("minmax",))["minmax"]
+    found = ranges.ranges(model, given.seen, methods=("minmax",))["minmax"]
     for wrong in ((-np.inf, np.inf), (-3e38, 3e38), (0.0, np.nan), (-3.4e38, 3.4e38)):
         made = written(Plan(model, {**found, "r1": wrong, "m": wrong}), PRESETS["xnnpack"])
         scales = [
@@ -153,9 +154,9 @@ def test_tflite_is_not_written_with_such_a_scale(scale: float) -> None:
     """It used to be, and ended the process by a signal when it was run."""
     model = uneven()
     given = evidence(model)
-    made = written(Plan(model, calibration.ranges(model, given.seen, methods=("minmax",))["minmax"]), PRESETS["arm"])
+    made = written(Plan(model, ranges.ranges(model, given.seen, methods=("minmax",))["minmax"]), PRESETS["arm"])
     first = next(node for node in made.graph.node if node.op_type == "QuantizeLinear" and node.input[0] == "r1")
     (tensor,) = (each for each in made.graph.initializer if each.name == first.input[1])
     tensor.CopyFrom(numpy_helper.from_array(np.float32(scale), tensor.name))
     with pytest.raises(UserError, match=r"tensor `\w+` has the scale .*, with which no TFLite kernel can compute"):
-        tflite.write(made, {})
+        convert.write(made, {})

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+from edgepress.core.presets import PRESETS
+from edgepress.stages.quantize.excluded import divisors, gelus, likelihoods, unsuited
+from edgepress.stages.quantize.qdq import Plan, written
+from edgepress.stages.quantize.sqnr import asked
 from onnx import TensorProto, helper, numpy_helper
 
-from pipeline.presets import PRESETS
-from pipeline.quantization.evidence import asked
-from pipeline.quantization.floats import divisors, gelus, likelihoods, unsuited
-from pipeline.quantization.plan import Plan, written
 from tests.quantization.made import evidence, graph, plan
 
 

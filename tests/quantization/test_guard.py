@@ -6,10 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-
-from pipeline.data import Dataset
-from pipeline.quantization.guard import guard, likeness
-from pipeline.scores import METRICS, Metric
+from edgepress.core.metrics import METRICS, Metric
+from edgepress.data.dataset import Dataset
+from edgepress.stages.quantize.accuracy_guard import guard, likeness
 
 
 def logits(seed: int = 0, count: int = 400, classes: int = 10, sure: float = 4.0) -> np.ndarray:

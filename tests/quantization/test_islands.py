@@ -8,10 +8,10 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+from edgepress.core.presets import PRESETS
+from edgepress.models.session import answers
+from edgepress.stages.quantize.qdq import Plan, written
 
-from pipeline.answer import answers
-from pipeline.presets import PRESETS
-from pipeline.quantization.plan import Plan, written
 from tests.quantization import made
 
 

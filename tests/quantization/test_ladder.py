@@ -8,22 +8,22 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from edgepress.core.presets import PRESETS
+from edgepress.stages.quantize import refine
+from edgepress.stages.quantize.bias_correction import corrected
+from edgepress.stages.quantize.calibration import ranges
+from edgepress.stages.quantize.equalization import equalized
+from edgepress.stages.quantize.gptq import rounded
+from edgepress.stages.quantize.layer_inputs import patches, seen
+from edgepress.stages.quantize.qdq import Plan, written
+from edgepress.stages.quantize.sqnr import Evidence, asked, decibels, watched
 from onnx import helper, numpy_helper
 
-from pipeline import calibration
-from pipeline.presets import PRESETS
-from pipeline.quantization import ladder
-from pipeline.quantization.bias import corrected
-from pipeline.quantization.equalize import equalized
-from pipeline.quantization.evidence import Evidence, asked, decibels, watched
-from pipeline.quantization.inputs import patches, seen
-from pipeline.quantization.plan import Plan, written
-from pipeline.quantization.rounding import rounded
 from tests.quantization.made import evidence, graph, plan, uneven
 
 
 def recalibrated(plan: Plan, given: Evidence) -> Plan:
-    return replace(plan, ranges=calibration.ranges(plan.graph, given.seen, methods=("minmax",))["minmax"])
+    return replace(plan, ranges=ranges.ranges(plan.graph, given.seen, methods=("minmax",))["minmax"])
 
 
 @pytest.mark.parametrize("depthwise", [True, False])
@@ -153,12 +153,12 @@ def test_a_step_is_kept_only_where_it_helps() -> None:
     for spread in (0.0, 3.0):
         model = uneven(spread=spread)
         given = evidence(model, 64)
-        best, told = ladder.climbed(Plan(model, {}, False), given, "auto", lambda *_: None, improve=True)
+        best, told = refine.climbed(Plan(model, {}, False), given, "auto", lambda *_: None, improve=True)
         kept = [row["decibels"] for row in told if row["kept"]]
         assert kept == sorted(kept)
         assert given.clean(best) == pytest.approx(kept[-1], abs=0.01)
         first = [row for row in told if row["step"].startswith("ranges: ")]
-        assert {row["step"] for row in first} == {f"ranges: {name}" for name in calibration.METHODS}
+        assert {row["step"] for row in first} == {f"ranges: {name}" for name in ranges.METHODS}
         assert sum(row["kept"] for row in first) == 1
 
 

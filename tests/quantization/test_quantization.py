@@ -10,18 +10,19 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from edgepress.core.errors import UserError
+from edgepress.core.machine import machine
+from edgepress.core.metrics import METRICS
+from edgepress.core.presets import saturates
+from edgepress.data.dataset import Dataset
+from edgepress.models import metadata, zoo
+from edgepress.models.ensemble import Ensemble
+from edgepress.models.onnx import export
+from edgepress.models.onnx.importer import adopt
+from edgepress.models.predict import predict
+from edgepress.stages.quantize.ptq import Options, divided, quantize_dynamic, quantize_static
 from onnx import numpy_helper
 
-from pipeline import metadata, onnxio, zoo
-from pipeline.adopt import adopt
-from pipeline.data import Dataset
-from pipeline.ensemble import Ensemble
-from pipeline.errors import UserError
-from pipeline.machine import machine
-from pipeline.predict import predict
-from pipeline.presets import saturates
-from pipeline.quantization import Options, divided, quantize_dynamic, quantize_static
-from pipeline.scores import METRICS
 from tests import graphs
 from tests.conftest import fresh
 
@@ -29,7 +30,7 @@ from tests.conftest import fresh
 @pytest.fixture(scope="module")
 def network(digits: Dataset, tiny: zoo.Network, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("network")
-    onnxio.export(zoo.load(fresh(tiny, digits, folder).path)[0], digits, folder / "model.onnx")
+    export.export(zoo.load(fresh(tiny, digits, folder).path)[0], digits, folder / "model.onnx")
     return folder / "model.onnx"
 
 
@@ -230,7 +231,7 @@ def test_an_ensembles_probabilities_stay_float(digits: Dataset, tiny: zoo.Networ
     for member in members:
         for weight in list(member.parameters())[-2:]:
             weight.data *= 200  # so sure of itself that most classes are less likely than 1/256
-    onnxio.export(Ensemble(members, [0.5, 0.5]), digits, tmp_path / "model.onnx")
+    export.export(Ensemble(members, [0.5, 0.5]), digits, tmp_path / "model.onnx")
     files = static(tmp_path / "model.onnx", digits, tmp_path)
     x = digits.input.ready(digits["test"].x[:64])
     expected = predict(tmp_path / "model.onnx", x)

@@ -7,12 +7,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from edgepress.core.presets import PRESETS
+from edgepress.stages.quantize import latency_aware
+from edgepress.stages.quantize.profile import Profile, profiled, renamed
+from edgepress.stages.quantize.qdq import written
+from edgepress.stages.quantize.sqnr import asked
 
-from pipeline.presets import PRESETS
-from pipeline.quantization import speed
-from pipeline.quantization.evidence import asked
-from pipeline.quantization.plan import written
-from pipeline.quantization.profile import Profile, profiled, renamed
 from tests.quantization.made import evidence, plan, uneven
 
 
@@ -41,7 +41,7 @@ def test_the_cut_is_the_best_of_all_mixtures(seed: int) -> None:
     profile._conversions = [(elements, 2 + elements / 100) for elements in (10, 100, 500)]
     every = [frozenset(n for n, f in zip(profile.nodes, each, strict=True) if f)
              for each in itertools.product([True, False], repeat=len(profile.nodes))]  # fmt: skip
-    assert cost(profile, speed.cut(profile)) == pytest.approx(min(cost(profile, each) for each in every))
+    assert cost(profile, latency_aware.cut(profile)) == pytest.approx(min(cost(profile, each) for each in every))
 
 
 def test_what_must_be_float_stays_float() -> None:
@@ -51,7 +51,7 @@ def test_what_must_be_float_stays_float() -> None:
     profile = Profile(mine)
     for node in profile.nodes:
         profile._times[node, True], profile._times[node, False] = 100.0, 0.0
-    assert {back[name] for name in speed.cut(profile)} == {"second"}
+    assert {back[name] for name in latency_aware.cut(profile)} == {"second"}
 
 
 def test_every_operators_time_is_found_again() -> None:
@@ -82,9 +82,9 @@ def test_the_chosen_is_one_of_those_that_were_timed(monkeypatch: pytest.MonkeyPa
     model = uneven(channels=16)
     given = evidence(model, 8)
     before = plan(model, given)
-    monkeypatch.setattr(speed, "_PROCESSES", 2)
-    monkeypatch.setattr(speed, "_ROUNDS", 20)
-    after, told = speed.faster(before, PRESETS["x86"], lambda *_: None)
+    monkeypatch.setattr(latency_aware, "_PROCESSES", 2)
+    monkeypatch.setattr(latency_aware, "_ROUNDS", 20)
+    after, told = latency_aware.faster(before, PRESETS["x86"], lambda *_: None)
     assert {"int8", "weights alone"} <= set(told["tried"])
     assert told["chosen"] in told["tried"]
     for value, low, high in told["tried"].values():

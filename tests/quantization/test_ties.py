@@ -7,12 +7,12 @@ from fractions import Fraction
 import numpy as np
 import onnx
 import pytest
+from edgepress.core.presets import PRESETS
+from edgepress.models.tflite.convert import write
+from edgepress.stages.quantize.qdq import written
+from edgepress.stages.quantize.scales import untied
 from onnx import helper
 
-from pipeline.presets import PRESETS
-from pipeline.quantization.plan import written
-from pipeline.quantization.ties import untied
-from pipeline.tflite import write
 from tests.quantization.made import evidence, graph, plan
 from tests.tflite import models
 

@@ -7,16 +7,16 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from edgepress.core.errors import UserError
+from edgepress.core.metrics import METRICS
+from edgepress.data.dataset import Dataset
+from edgepress.models import metadata
+from edgepress.models.onnx.importer import adopt
+from edgepress.models.predict import predict
+from edgepress.models.tflite.convert import read_metadata, write
+from edgepress.stages.quantize.integer_only import whole
+from edgepress.stages.quantize.ptq import Options, quantize_static
 
-from pipeline import metadata
-from pipeline.adopt import adopt
-from pipeline.data import Dataset
-from pipeline.errors import UserError
-from pipeline.predict import predict
-from pipeline.quantization import Options, quantize_static
-from pipeline.quantization.whole import whole
-from pipeline.scores import METRICS
-from pipeline.tflite import read_metadata, write
 from tests import graphs
 
 

@@ -9,12 +9,12 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
+from edgepress.core.errors import Place, UserError
+from edgepress.gate.finding import Status
+from edgepress.gate.judge import Finding
+from edgepress.gate.report import as_json, github, junit, markdown
+from edgepress.gate.report import formats as outcome
 
-from pipeline import report as outcome
-from pipeline.errors import Place, UserError
-from pipeline.gate import Finding
-from pipeline.gate.finding import Status
-from pipeline.report import github, junit, markdown, record
 from tests.conftest import Place as Run
 from tests.report.test_text import FINDINGS, MEASURED, STAGES, report
 
@@ -147,11 +147,11 @@ def test_what_is_let_pass_is_no_error() -> None:
     undecided = [each for each in FINDINGS if each.status == "undecided"]
     assert "<error" not in junit.render(REPORT, undecided, "warn")
     assert "::warning file=" in github.render(REPORT, undecided, "warn")
-    assert json.loads(record.render(REPORT, undecided, "warn"))["exit"] == 0
+    assert json.loads(as_json.render(REPORT, undecided, "warn"))["exit"] == 0
 
 
 def test_json_has_every_finding_and_no_raw_answers() -> None:
-    found = json.loads(record.render(REPORT, FINDINGS))
+    found = json.loads(as_json.render(REPORT, FINDINGS))
     assert (found["version"], found["exit"], found["recipe"]) == (1, 1, "mobilenet")
     assert len(found["findings"]) == len(FINDINGS)
     latency = found["findings"][1]

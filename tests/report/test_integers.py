@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-
-from pipeline.report.integers import _words
+from edgepress.gate.report.quantization import _words
 
 LADDER = [
     {"step": "ranges: mse", "decibels": 37.01, "kept": True},

@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from pipeline.errors import Place
-from pipeline.facts import Machine, ModelFile, Report, Samples, StageFacts
-from pipeline.gate import Finding
-from pipeline.report import change, github, junit, markdown, record, text
+from edgepress.core.errors import Place
+from edgepress.core.results import Machine, ModelFile, Report, Samples, StageFacts
+from edgepress.gate.judge import Finding
+from edgepress.gate.report import as_json, change, github, junit, markdown, text
 
 VNNI = Machine(cpu="AMD EPYC", architecture="x86_64", cores=2, features=["avx512_vnni"], system="Linux 6.1")
 
@@ -334,7 +333,7 @@ def test_the_last_line_counts_every_budget_that_is_not_met(statuses: dict[str, i
     facts = report([], [])
     assert text.summary(facts, findings, "fail")[0] == words
     assert text.render(facts, findings).splitlines()[-1 - words.count("  exit 1") - words.count("  exit 4")] == words
-    said = json.loads(record.render(facts, findings))
+    said = json.loads(as_json.render(facts, findings))
     assert said["summary"] == words
     assert f'name="summary" value="{words}"' in junit.render(facts, findings)
     assert words in markdown.render(facts, findings)

@@ -12,24 +12,26 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from edgepress.config import recipe
+from edgepress.core.errors import UserError
+from edgepress.core.presets import PRESETS
+from edgepress.data.dataset import Dataset, Split, load
+from edgepress.engine.cache import Cache
+from edgepress.engine.engine import Engine
+from edgepress.models import metadata, zoo
+from edgepress.models.onnx import export
+from edgepress.models.predict import predict
+from edgepress.stage import Artifact
+from edgepress.stages.convert import ConvertTflite
+from edgepress.stages.quantize.aware import QuantizeAware
+from edgepress.stages.quantize.ptq import divided
+from edgepress.stages.quantize.qat.learner import Learner, check
+from edgepress.stages.quantize.static import QuantizeStatic
+from edgepress.training import Schedule, fit, seeded
 from onnx import numpy_helper
 from torch import nn
 from torch.nn import functional
 
-from pipeline import metadata, onnxio, recipe, zoo
-from pipeline.aware import Learner, check
-from pipeline.cache import Cache
-from pipeline.data import Dataset, Split, load
-from pipeline.engine import Engine
-from pipeline.errors import UserError
-from pipeline.predict import predict
-from pipeline.presets import PRESETS
-from pipeline.quantization import divided
-from pipeline.stage import Artifact
-from pipeline.stages.aware import QuantizeAware
-from pipeline.stages.convert import ConvertTflite
-from pipeline.stages.quantize import QuantizeStatic
-from pipeline.train import Schedule, fit, seeded
 from tests.conftest import TINY, fresh
 from tests.test_engine import Quiet
 
@@ -79,7 +81,7 @@ def uneven(data: Dataset, folder: Path) -> Artifact:
             one.weight *= factors[:, None, None, None]
             one.bias *= factors
             two.weight /= factors[:, None, None]
-    onnxio.export(net, data, folder / "model.onnx")
+    export.export(net, data, folder / "model.onnx")
     return Artifact("onnx", folder)
 
 
@@ -94,7 +96,7 @@ def small(tiny: zoo.Network, few: Dataset, tmp_path_factory: pytest.TempPathFact
 
 
 def exported(network: zoo.Network, data: Dataset, folder: Path, **options: Any) -> Artifact:
-    onnxio.export(zoo.load(fresh(network, data, folder).path)[0], data, folder / "model.onnx", **options)
+    export.export(zoo.load(fresh(network, data, folder).path)[0], data, folder / "model.onnx", **options)
     return Artifact("onnx", folder)
 
 
@@ -283,7 +285,7 @@ def test_answers_that_are_no_numbers_are_told(small: Artifact, few: Dataset, tmp
 def test_a_graph_that_torch_computes_otherwise_is_told(
     small: Artifact, few: Dataset, perform: Perform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pipeline.aware.operators import OPERATORS
+    from edgepress.stages.quantize.qat.operators import OPERATORS
 
     monkeypatch.setitem(OPERATORS, "Relu", lambda attributes, x: x + 1)
     monkeypatch.setitem(OPERATORS, "MaxPool", lambda attributes, x: x[:, :, ::2, ::2] - 1)

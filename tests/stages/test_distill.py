@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from edgepress.core.paths import digest
+from edgepress.data.dataset import Dataset
+from edgepress.models import zoo
+from edgepress.stage import Artifact
+from edgepress.stages.distill.stages import DistillKD
+from edgepress.training import Examples, logits
 from pydantic import ValidationError
 
-from pipeline import zoo
-from pipeline.data import Dataset
-from pipeline.paths import digest
-from pipeline.stage import Artifact
-from pipeline.stages.distill import DistillKD
-from pipeline.train import Examples, logits
 from tests.conftest import TINY, fresh
 
 Perform = Callable[..., Any]
@@ -59,7 +59,7 @@ def test_the_student_learns_what_the_teacher_says_and_not_the_labels(
 
 
 def train(**options: Any) -> Any:
-    from pipeline.stages.train import Train
+    from edgepress.stages.train import Train
 
     given = {"use": "train", "model": TINY, "batch": 64, "lr": 0.02, "flip": False, "shift": 0}
     return Train.model_validate(given | options)

@@ -10,20 +10,22 @@ from typing import Any, cast
 import numpy as np
 import pytest
 import torch
+from edgepress.core import metrics
+from edgepress.core.errors import UserError
+from edgepress.core.metrics import METRICS
+from edgepress.data.dataset import Dataset, Split, Task, measured
+from edgepress.models import zoo
+from edgepress.models.onnx import export
+from edgepress.models.predict import predict
+from edgepress.stage import Artifact
+from edgepress.stages import TABLE
+from edgepress.stages.fuse import mixing
+from edgepress.stages.fuse.ensemble import FuseEnsemble, FuseStack
+from edgepress.stages.fuse.soup import Soup
+from edgepress.stages.train import Train
+from edgepress.training import Examples, logits
 from pydantic import ValidationError
 
-from pipeline import onnxio, scores, zoo
-from pipeline.data import Dataset, Split, Task, measured
-from pipeline.errors import UserError
-from pipeline.fusion import mixing
-from pipeline.predict import predict
-from pipeline.scores import METRICS
-from pipeline.stage import Artifact
-from pipeline.stages import TABLE
-from pipeline.stages.fuse import FuseEnsemble, FuseStack
-from pipeline.stages.soup import Soup
-from pipeline.stages.train import Train
-from pipeline.train import Examples, logits
 from tests.conftest import TINY, fresh, saved
 
 Perform = Callable[..., Any]
@@ -71,7 +73,7 @@ def starts(digits: Dataset, tmp_path_factory: pytest.TempPathFactory) -> dict[st
     made: dict[str, Artifact] = {}
 
     def one(name: str, **options: Any) -> None:
-        from pipeline.stage import Context
+        from edgepress.stage import Context
 
         (root / name).mkdir()
         (root / f"{name}-scratch").mkdir()
@@ -135,7 +137,7 @@ def test_a_shared_start_averages(use: str, starts: dict[str, Artifact], digits: 
     artifact, made = perform(soup(use, "c", "d"), starts, digits)
     notes = made.notes
     assert set(notes["alone"]) == {"c", "d"}
-    found = 100 * scores.accuracy(
+    found = 100 * metrics.accuracy(
         logits(zoo.load(artifact.path)[0], Examples(digits, "validation", 0)), digits["validation"].y
     )
     assert found == pytest.approx(notes["validation"])
@@ -177,7 +179,7 @@ def test_another_architecture_is_refused(
 def test_a_pruned_model_and_its_origin_are_refused(
     starts: dict[str, Artifact], digits: Dataset, perform: Perform
 ) -> None:
-    from pipeline.stages.prune import PruneChannels
+    from edgepress.stages.prune import PruneChannels
 
     options = {"use": "prune.channels", "ratio": "30%", "round_to": 1, "finetune": {"epochs": 0}}
     pruned, _ = perform(PruneChannels.model_validate(options), {"input": starts["a"]}, digits)
@@ -195,15 +197,15 @@ def test_an_ensemble_is_the_mean_of_its_members(
     mean = np.mean([probabilities(each, digits) for each in inputs.values()], axis=0)
     np.testing.assert_allclose(probabilities(artifact, digits), mean, atol=1e-5)
 
-    onnxio.export(zoo.load(artifact.path)[0], digits, tmp_path / "model.onnx")
+    export.export(zoo.load(artifact.path)[0], digits, tmp_path / "model.onnx")
     answers = predict(tmp_path / "model.onnx", digits.input.ready(digits["test"].x[:40]))
     np.testing.assert_allclose(torch.from_numpy(answers).softmax(1).numpy(), mean[:40], atol=1e-4)
 
     notes, y = made.notes, digits["validation"].y
     held_out = Examples(digits, "validation", 0)
     for name, each in inputs.items():
-        assert notes["members_nll"][name] == pytest.approx(scores.nll(logits(zoo.load(each.path)[0], held_out), y))
-    assert notes["nll"] == pytest.approx(scores.nll(logits(zoo.load(artifact.path)[0], held_out), y))
+        assert notes["members_nll"][name] == pytest.approx(metrics.nll(logits(zoo.load(each.path)[0], held_out), y))
+    assert notes["nll"] == pytest.approx(metrics.nll(logits(zoo.load(artifact.path)[0], held_out), y))
 
 
 def test_an_ensemble_of_ensembles_and_no_soup_of_them(
@@ -260,7 +262,7 @@ def test_every_method_mixes_what_shares_a_start(
 def test_rebasin_lowers_the_barrier_of_independent_starts(
     starts: dict[str, Artifact], digits: Dataset, perform: Perform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pipeline.fusion import trials
+    from edgepress.stages.fuse import trials
 
     monkeypatch.setattr(trials, "BARRIER", 200.0)
     found = {
@@ -289,7 +291,7 @@ def test_what_is_refused_may_mix_once_it_is_aligned(digits: Dataset, perform: Pe
 def test_advice_for_what_is_aligned_already(
     starts: dict[str, Artifact], digits: Dataset, perform: Perform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pipeline.fusion import trials
+    from edgepress.stages.fuse import trials
 
     monkeypatch.setattr(trials, "BARRIER", -200.0)
     with pytest.raises(UserError, match="do not average") as error:
@@ -303,7 +305,7 @@ def test_a_base_in_another_order_follows_the_members(
     starts: dict[str, Artifact], digits: Dataset, tmp_path: Path, perform: Perform
 ) -> None:
     """Odd channel counts as well; deltas from a base whose channels stand elsewhere would be noise."""
-    from pipeline.fusion import rebasin
+    from edgepress.stages.fuse import rebasin
 
     args = {"layers": [1, 1, 1, 1], "channels": [7, 13, 11, 9], "stem_width": 7}
     base, _ = perform(train(model={"arch": "timm/resnet18", "args": args}), {}, digits)
@@ -365,7 +367,7 @@ def test_fitted_weights_are_no_worse_than_any_member_or_the_mean(
         assert made.notes["nll"] <= min(made.notes["members_nll"].values())
         assert made.notes["nll"] < equal.notes["nll"]
         held_out, y = Examples(digits, "validation", 0), digits["validation"].y
-        assert scores.nll(logits(zoo.load(artifact.path)[0], held_out), y) == pytest.approx(made.notes["nll"])
+        assert metrics.nll(logits(zoo.load(artifact.path)[0], held_out), y) == pytest.approx(made.notes["nll"])
 
 
 def test_given_weights_and_logits(starts: dict[str, Artifact], digits: Dataset, perform: Perform) -> None:
@@ -384,10 +386,10 @@ def test_a_stack_is_one_graph_and_better_than_its_members(
     module, description = zoo.load(artifact.path)
     assert description.combine == "stack"
     y = digits["validation"].y
-    fitted = scores.nll(logits(module, Examples(digits, "validation", 0)), y)
+    fitted = metrics.nll(logits(module, Examples(digits, "validation", 0)), y)
     assert fitted <= min(made.notes["members_nll"].values())
     assert fitted < made.notes["out_of_fold_nll"] < 2
-    onnxio.export(zoo.load(artifact.path)[0], digits, tmp_path / "model.onnx")
+    export.export(zoo.load(artifact.path)[0], digits, tmp_path / "model.onnx")
     answers = predict(tmp_path / "model.onnx", digits.input.ready(digits["test"].x[:40]))
     np.testing.assert_allclose(answers, logits(module, Examples(digits, "test", 0))[:40], atol=1e-3)
     with pytest.raises(UserError, match="`stack` is an ensemble"):
@@ -422,7 +424,7 @@ def test_other_tasks_fit_and_stack(task: Task, digits: Dataset, tmp_path: Path, 
         artifact, made = perform(stage, inputs, data, metric=metric)
         found = logits(zoo.load(artifact.path)[0], Examples(data, "validation", 0))
         assert found.shape == (len(y), 2)
-        assert scores.nll(found, y) <= min(made.notes["members_nll"].values()) * (1 + 1e-5)
-        onnxio.export(zoo.load(artifact.path)[0], data, tmp_path / "model.onnx")
+        assert metrics.nll(found, y) <= min(made.notes["members_nll"].values()) * (1 + 1e-5)
+        export.export(zoo.load(artifact.path)[0], data, tmp_path / "model.onnx")
         told = predict(tmp_path / "model.onnx", data.input.ready(data["validation"].x[:20]))
         np.testing.assert_allclose(told, found[:20], rtol=1e-3, atol=1e-3)

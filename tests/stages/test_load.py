@@ -12,13 +12,13 @@ from typing import Any
 import onnx
 import pytest
 import torch
+from edgepress.core.errors import UserError
+from edgepress.data.dataset import Dataset
+from edgepress.models import zoo
+from edgepress.stages.load import Load
 from pydantic import ValidationError
 from safetensors.torch import load_file, save_file
 
-from pipeline import zoo
-from pipeline.data import Dataset
-from pipeline.errors import UserError
-from pipeline.stages.load import Load
 from tests import graphs
 from tests.conftest import TINY, fresh
 
@@ -139,8 +139,8 @@ def test_an_onnx_file_is_taken_over(few: Dataset, tmp_path: Path, perform: Perfo
 
 def test_an_onnx_file_that_is_quantized_says_so(few: Dataset, tmp_path: Path, perform: Perform) -> None:
     """It would be shown as float32, and quantizing it again is refused only later."""
-    from pipeline.quantization import Options, quantize_static
-    from pipeline.scores import METRICS
+    from edgepress.core.metrics import METRICS
+    from edgepress.stages.quantize.ptq import Options, quantize_static
 
     onnx.save(graphs.small(), tmp_path / "a.onnx")
     artifact, _ = perform(stage("a.onnx"), {}, few)

@@ -9,18 +9,19 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from edgepress.core.errors import UserError
+from edgepress.core.metrics import METRICS
+from edgepress.data.dataset import Dataset
+from edgepress.engine.evaluate import examine
+from edgepress.models import metadata
+from edgepress.models.onnx import export
+from edgepress.models.onnx.importer import adopt
+from edgepress.models.onnx.packed_weights import held_in
+from edgepress.models.predict import predict
+from edgepress.stage import Artifact, Stage
+from edgepress.stages import TABLE
 from pydantic import TypeAdapter
 
-from pipeline import metadata, onnxio
-from pipeline.adopt import adopt
-from pipeline.data import Dataset
-from pipeline.errors import UserError
-from pipeline.examine import examine
-from pipeline.predict import predict
-from pipeline.scores import METRICS
-from pipeline.stage import Artifact, Stage
-from pipeline.stages import TABLE
-from pipeline.weights import held_in
 from tests import graphs
 from tests.tflite.models import RUNTIMES, graph, weights
 
@@ -63,7 +64,7 @@ def test_onnx_and_tflite(use: str, floats: Artifact, few: Dataset, perform: Perf
     assert made.notes == {"precision": PRECISIONS[use]}
     assert 0 < noise(artifact.path, floats, few) < OFF[use]
     assert metadata.read(artifact.path) == metadata.read(floats.path)
-    assert onnxio.size(artifact.path) == onnxio.size(floats.path)
+    assert export.size(artifact.path) == export.size(floats.path)
     assert artifact.path.stat().st_size < 0.6 * floats.path.stat().st_size
 
     file, converted = perform(stage("convert.tflite"), {"input": artifact}, few)

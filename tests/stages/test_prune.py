@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 import torch
+from edgepress.core.errors import UserError
+from edgepress.data.dataset import Dataset
+from edgepress.models import zoo
+from edgepress.stage import Artifact
+from edgepress.stages.prune import PruneChannels
 from pydantic import ValidationError
 from torch import nn
 
-from pipeline import zoo
-from pipeline.data import Dataset
-from pipeline.errors import UserError
-from pipeline.stage import Artifact
-from pipeline.stages.prune import PruneChannels
 from tests.conftest import fresh
 
 Perform = Callable[..., Any]
@@ -108,9 +108,10 @@ def test_pruned_twice(mobilenet: Artifact, few: Dataset, perform: Perform) -> No
 
 
 def test_fine_tuning_learns_from_the_model_before(digits: Dataset, perform: Perform) -> None:
-    from pipeline import scores
-    from pipeline.stages.train import Train
-    from pipeline.train import Examples, logits
+    from edgepress.core import metrics
+    from edgepress.stages.train import Train
+    from edgepress.training import Examples, logits
+
     from tests.conftest import TINY
 
     options = {"use": "train", "model": TINY, "batch": 64, "lr": 0.02, "flip": False, "shift": 0, "epochs": 4}
@@ -120,7 +121,7 @@ def test_fine_tuning_learns_from_the_model_before(digits: Dataset, perform: Perf
     tuned, _ = perform(stage(ratio="40%", round_to=1, finetune=finetune), {"input": teacher}, digits)
 
     def accuracy(artifact: Artifact) -> float:
-        return scores.accuracy(logits(zoo.load(artifact.path)[0], Examples(digits, "test", 0)), digits["test"].y)
+        return metrics.accuracy(logits(zoo.load(artifact.path)[0], Examples(digits, "test", 0)), digits["test"].y)
 
     assert accuracy(raw) + 0.1 < accuracy(tuned)
     assert accuracy(tuned) > 0.85
@@ -128,7 +129,7 @@ def test_fine_tuning_learns_from_the_model_before(digits: Dataset, perform: Perf
 
 
 def test_an_ensemble_is_refused(tiny: zoo.Network, few: Dataset, perform: Perform, tmp_path: Path) -> None:
-    from pipeline.stages.fuse import FuseEnsemble
+    from edgepress.stages.fuse.ensemble import FuseEnsemble
 
     models = {name: fresh(tiny, few, tmp_path / name) for name in ("a", "b")}
     both, _ = perform(FuseEnsemble.model_validate({"use": "fuse.ensemble", "models": ["a", "b"]}), models, few)

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 import torch
+from edgepress.core.paths import digest
+from edgepress.data.dataset import Dataset
+from edgepress.models import zoo
+from edgepress.stages.train import Train
 from pydantic import ValidationError
 
-from pipeline import zoo
-from pipeline.data import Dataset
-from pipeline.paths import digest
-from pipeline.stages.train import Train
 from tests.conftest import TINY, fresh
 
 Perform = Callable[..., Any]

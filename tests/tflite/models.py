@@ -11,11 +11,10 @@ from typing import Any
 
 import numpy as np
 import onnx
+from edgepress.core.machine import machine
+from edgepress.core.presets import saturates
+from edgepress.models.tflite.convert import write
 from onnx import TensorProto, helper, numpy_helper
-
-from pipeline.machine import machine
-from pipeline.presets import saturates
-from pipeline.tflite import write
 
 RUNTIMES = ["ai_edge_litert", *(["tflite_runtime"] if find_spec("tflite_runtime") else [])]
 Step = tuple[str, Sequence[Any], dict[str, Any]]

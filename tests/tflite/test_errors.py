@@ -7,10 +7,10 @@ import re
 import numpy as np
 import onnx
 import pytest
+from edgepress.core.errors import UserError
+from edgepress.models.tflite.convert import read_metadata, write
 from onnx import TensorProto
 
-from pipeline.errors import UserError
-from pipeline.tflite import read_metadata, write
 from tests.tflite import models
 from tests.tflite.models import graph, weights
 

@@ -10,9 +10,9 @@ import onnx
 import onnxsim
 import pytest
 import torch
+from edgepress.models.tflite.convert import layouts, write
 from onnx import numpy_helper
 
-from pipeline.tflite import layouts, write
 from tests.tflite import models
 from tests.tflite.families import IDS, NETWORKS
 

@@ -6,9 +6,9 @@ import hypothesis.strategies as st
 import numpy as np
 import onnx
 import pytest
+from edgepress.models.tflite.convert import layouts, write
 from hypothesis import assume, given, settings
 
-from pipeline.tflite import layouts, write
 from tests.tflite import models
 from tests.tflite.models import graph, weights
 

@@ -6,9 +6,9 @@ import numpy as np
 import onnx
 import pytest
 from ai_edge_litert import schema_py_generated as schema
+from edgepress.models.tflite.convert import write
 from onnx import helper, numpy_helper
 
-from pipeline.tflite import write
 from tests.tflite import models
 from tests.tflite.models import graph, weights
 

@@ -12,11 +12,11 @@ import pytest
 import timm
 import torch
 from ai_edge_litert import schema_py_generated as schema
+from edgepress.data.dataset import Dataset
+from edgepress.models.ensemble import Ensemble, Stack
+from edgepress.models.tflite.convert import read_metadata, write
 from torch import nn
 
-from pipeline.data import Dataset
-from pipeline.ensemble import Ensemble, Stack
-from pipeline.tflite import read_metadata, write
 from tests.tflite import models
 
 NETWORKS: dict[str, tuple[str, list[int], dict[str, Any]]] = {

@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from edgepress.core.errors import UserError
+from edgepress.core.machine import machine
+from edgepress.core.presets import INT16, saturates
+from edgepress.models.onnx.packed_weights import float16, weights_only
+from edgepress.models.tflite.convert import layouts, write
+from edgepress.stages.quantize.ptq import signed
 from onnx import TensorProto, helper, numpy_helper
 
-from pipeline.errors import UserError
-from pipeline.machine import machine
-from pipeline.presets import INT16, saturates
-from pipeline.quantization import signed
-from pipeline.tflite import layouts, write
-from pipeline.weights import float16, weights_only
 from tests.test_weights import CASES as PACKED
 from tests.tflite import models
 from tests.tflite.models import graph, weights
@@ -216,7 +216,7 @@ def test_int16_activations_give_onnxruntimes_integers(name: str, tmp_path: Path)
 @pytest.mark.parametrize("name", [name for name in WIDE if name != "tokens"])
 def test_int16_activations_lose_less_than_int8(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Against the same int8 weights on float activations; of tokens no one quantizes the ids."""
-    monkeypatch.setattr("pipeline.weights._LEAST", -(10**9))
+    monkeypatch.setattr("edgepress.models.onnx.packed_weights._LEAST", -(10**9))
     model = WIDE[name]
     samples = models.feeds(model, 16)
     expected = models.answers(weights_only(model), samples)

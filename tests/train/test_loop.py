@@ -10,14 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from edgepress.core.errors import UserError
+from edgepress.data.dataset import Dataset, Split
+from edgepress.models import zoo
+from edgepress.training import Examples, Rows, Schedule, fit, generator, logits, seeded
 from pydantic import ValidationError
 from torch import nn
 from torch.nn import functional
-
-from pipeline import zoo
-from pipeline.data import Dataset, Split
-from pipeline.errors import UserError
-from pipeline.train import Examples, Rows, Schedule, fit, generator, logits, seeded
 
 Say = Callable[[int, int, str], None]
 

@@ -7,14 +7,13 @@ import subprocess
 import sys
 
 import pytest
-
-from pipeline.train import memory
+from edgepress.training import malloc
 
 COUNT, AT_ONCE, BYTES = 10, 4, 8 * 2**20
 SCRIPT = f"""
 import resource, sys
 import torch
-from pipeline.train import memory
+from edgepress.training import memory
 
 def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
@@ -30,7 +29,7 @@ print(before, faults())
 
 
 def test_what_is_freed_is_kept_for_what_comes_next() -> None:
-    if not memory.keep():
+    if not malloc.keep():
         pytest.skip("another C library than glibc")
     said = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=True).stdout
     before, after = map(int, said.split())

@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from edgepress.core.errors import UserError
+from edgepress.core.metrics import METRICS
+from edgepress.data.dataset import Dataset
+from edgepress.models import zoo
+from edgepress.training import Examples, Rows, Schedule, fit, logits, loop, reestimate, schedule, seeded
 from torch import nn
 from torch.nn import functional
 
-from pipeline import zoo
-from pipeline.data import Dataset
-from pipeline.errors import UserError
-from pipeline.scores import METRICS
-from pipeline.train import Examples, Rows, Schedule, fit, logits, loop, reestimate, schedule, seeded
 from tests.train.test_loop import Say, build, cross_entropy, quiet, same
 
 
@@ -204,7 +204,7 @@ def test_statistics_are_estimated_anew_for_every_kind_of_norm(few: Dataset) -> N
 
 
 def test_tokens_cannot_be_mixed() -> None:
-    from pipeline import data
+    from edgepress.data import dataset as data
 
     with pytest.raises(UserError, match="cannot be mixed"):
         Examples(data.load("text", 20), "train", 0, mixup=0.2)

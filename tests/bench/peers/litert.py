@@ -12,8 +12,7 @@ from pathlib import Path
 import litert_torch
 import torch
 from ai_edge_quantizer import algorithm_manager, qtyping, quantizer, recipe
-
-from pipeline import zoo
+from edgepress.models import zoo
 
 from . import Job
 

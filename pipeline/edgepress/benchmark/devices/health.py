@@ -1,0 +1,83 @@
+"""Reading what a device says of itself: what it is, whether it is fit to be measured, and whether it throttled."""
+
+from __future__ import annotations
+
+import re
+from statistics import median
+from typing import Any
+
+from ...config.target import Target
+from ...core.results import Runtime
+from ..paired import PACKAGES
+from .transport import DeviceError
+
+NOTED = ("governors", "kilohertz", "millidegrees", "throttled", "power", "free")
+"""What may change while it is measured."""
+_NAMES: dict[Runtime, tuple[str, ...]] = {"onnxruntime": ("onnxruntime", "onnxruntime-gpu")}
+"""Packages that have the runtime, where there are several."""
+_NOW, _SINCE_BOOT = 0x0F, 0xF0000
+"""Of `vcgencmd get_throttled`: too little voltage, capped, throttled or too warm, now and once since the boot."""
+
+
+def about(info: dict[str, Any]) -> str:
+    """`Raspberry Pi 4 Model B, aarch64, 4 cores, Linux 6.6, 1.50 GHz, 48 °C, performance`."""
+    words = [info["board"] or processor(info["cpuinfo"]), info["architecture"], f"{info['cores']} cores"]
+    words.append(info["system"])
+    if speeds := _numbers(info["kilohertz"]):
+        words.append(f"{max(speeds) / 1e6:.2f} GHz")
+    if degrees := _numbers(info["millidegrees"]):
+        words.append(f"{max(degrees) / 1e3:.0f} °C")
+    words += dict.fromkeys(info["governors"])
+    if power := re.search(r"NV Power Mode: (\S+)", info["power"] or ""):
+        words.append(f"power mode {power[1]}")
+    return ", ".join(word for word in words if word)
+
+
+def processor(cpuinfo: str) -> str:
+    found = re.search(r"^(?:model name|Hardware)\s*: (.+)$", cpuinfo, re.MULTILINE)
+    return found[1].strip() if found else ""
+
+
+def noted(info: dict[str, Any]) -> dict[str, Any]:
+    """What is kept of it beside the times."""
+    return {name: info[name] for name in NOTED} | {"versions": info["versions"], "python": info["python"]}
+
+
+def require(target: Target, info: dict[str, Any], runtime: Runtime) -> None:
+    """Raises: DeviceError for another architecture than the target's, and where `runtime` is missing."""
+    if target.architecture and info["architecture"] != target.architecture:
+        raise DeviceError(
+            f"{target.reach} is {info['architecture']}, and `{target.name}` is {target.architecture}",
+            "is it the right device? `architecture:` in the target says what is expected",
+        )
+    if info["python"] is None:  # a program measures there, which says itself what it lacks
+        return
+    known = _NAMES.get(runtime, (PACKAGES[runtime],))
+    lacking = [name for name, has in (("numpy", {"numpy"}), (known[0], set(known))) if not has & set(info["versions"])]
+    if lacking:
+        raise DeviceError(
+            f"{target.reach} has no {' and no '.join(lacking)} for Python {info['python']} at {info['executable']}",
+            f"there: `{info['executable']} -m pip install {' '.join(lacking)}`; `python:` in the target names another",
+        )
+
+
+def throttled(before: dict[str, Any], after: dict[str, Any]) -> str:
+    """Why what was measured counts for nothing; empty when nothing slowed the device down."""
+    if (after.get("throttled") or "").startswith("Thermal Status") and not after["throttled"].endswith(": 0"):
+        return f"it throttled while it was measured: {after['throttled']}"
+    first, last = (_bits(each.get("throttled")) for each in (before, after))
+    if last is not None and (last & _NOW or (first or 0) & _NOW or (last & ~(first or 0)) & _SINCE_BOOT):
+        return f"it throttled while it was measured: {before['throttled']} before, {after['throttled']} after"
+    old, new = (_numbers(each.get("kilohertz") or []) for each in (before, after))
+    if old and new and median(new) < 0.5 * median(old) and set(after.get("governors") or []) == {"performance"}:
+        return f"its clock fell from {median(old) / 1e6:.2f} to {median(new) / 1e6:.2f} GHz while it was measured"
+    return ""
+
+
+def _bits(said: str | None) -> int | None:
+    found = re.search(r"throttled=0x([0-9a-fA-F]+)", said or "")
+    return int(found[1], 16) if found else None
+
+
+def _numbers(texts: list[str]) -> list[int]:
+    return [int(text) for text in texts if text.lstrip("-").isdigit()]

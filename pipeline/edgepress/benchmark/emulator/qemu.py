@@ -1,0 +1,74 @@
+"""The instruction set of a board on this machine: Python and the runtimes under qemu's user emulation.
+
+int8 answers depend on the processor: kernels round differently. Answers under emulation are those of the board; times
+under emulation mean nothing and are never taken.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from ...core import child_processes, machine
+
+Cpu = Literal["cortex-a53", "cortex-a72", "cortex-a76", "haswell"]
+"""Raspberry Pi Zero 2 W and 3; 4; 5, which has the dot products that the others lack; and x86 without VNNI, whose
+products of u8 and s8 saturate at 16 bits."""
+X86 = {"haswell": "Haswell"}
+"""What qemu calls those that run the Python of this machine, where it is x86 as well."""
+CPUS: tuple[str, ...] = get_args(Cpu)
+INSTALL = "`edgepress doctor --install-emulator` sets it up: 250 MB from Debian and PyPI, without root"
+FOLDER = "EDGEPRESS_EMULATOR"
+"""In the environment: where the emulator is, by default `~/.cache/edgepress/arm64`."""
+STAMP = "installed.json"
+QEMU, QEMU_X86, PYTHON, PACKAGES = "qemu-aarch64", "qemu-x86_64", "root/usr/bin/python3.11", "packages"
+
+
+def folder() -> Path:
+    return Path(os.environ.get(FOLDER) or Path.home() / ".cache" / "edgepress" / "arm64")
+
+
+def versions() -> dict[str, str] | None:
+    """Of qemu and the runtimes that are installed in it; None without one that has this environment's runtimes: what
+    answers differ by is to be the processor."""
+    try:
+        found = dict(json.loads((folder() / STAMP).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None
+    here = machine.versions(name for name in found if name not in ("qemu", "numpy"))
+    return found if all(found[name] == version for name, version in here.items()) else None
+
+
+def start(cpu: str, script: Path, *arguments: str, root: Path | None = None) -> subprocess.Popen[str]:
+    """A Python script as it would run on `cpu`; what it says comes through pipes. `root` is the emulator's folder."""
+    root = root or folder()
+    environment = {"PATH": "/usr/bin", "PYTHONDONTWRITEBYTECODE": "1"}
+    if cpu in X86:
+        command = [str(root / QEMU_X86), "-cpu", X86[cpu], sys.executable]
+    else:
+        command = [str(root / QEMU), "-L", str(root / "root"), "-cpu", cpu, str(root / PYTHON)]
+        environment["PYTHONPATH"] = str(root / PACKAGES)
+    command += ["-P", str(script), *arguments]
+    return subprocess.Popen(
+        command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def run(cpu: str, script: Path, *arguments: str, root: Path | None = None) -> str:
+    """What a script says on standard output. Raises: RuntimeError with its last words."""
+    return ended(start(cpu, script, *arguments, root=root))
+
+
+def ended(process: subprocess.Popen[Any]) -> str:
+    """What a process said, once it has ended. Raises: RuntimeError."""
+    out, err = process.communicate()
+    if process.returncode:
+        code = process.returncode
+        said = str(err).strip().splitlines() if code > 0 else [f"it {child_processes.ended(code)}"]
+        last = (said or [f"it ended with {code}"])[-1]
+        raise RuntimeError(last)
+    return str(out)

@@ -1,0 +1,156 @@
+"""Times of several models, paired: one fresh process a replicate, looked at after 4, 6, 8, 12 and 16 of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from ..core import child_processes
+from ..core.errors import UserError
+from ..core.results import Provider, Runtime, Samples
+from .devices.local import Local
+from .devices.transport import PYTHON, DeviceError, Transport
+from .statistics import LOOKS
+from .worker import NO_PROVIDER
+
+Say = Callable[[int, int, str], None]
+
+PACKAGES: dict[Runtime, str] = {
+    "onnxruntime": "onnxruntime",
+    "litert": "ai-edge-litert",
+    "tflite-runtime": "tflite-runtime",
+}
+
+SECONDS = 0.5
+"""A process ends its rounds after this time a model, though not before the twentieth."""
+COLD = 5
+"""Processes that tell memory and cold start."""
+LATEST = 900
+"""Seconds after which a process is given up: a slow board takes minutes for a large model's twenty rounds."""
+WORKER = Path(__file__).with_name("worker.py")
+
+
+@dataclass(frozen=True)
+class Model:
+    """What to time: `name` becomes `Samples.path`, and is a file's path unless it is a reference model's label."""
+
+    name: str
+    file: Path
+    runtime: Runtime = "onnxruntime"
+    threads: int = 1
+    provider: Provider = "cpu"
+
+
+class WorkerDied(child_processes.ChildDied):
+    """A measuring process ended without a result; the message has the end of what it said."""
+
+
+def measure(
+    models: Sequence[Model],
+    *,
+    looks: Sequence[int] = LOOKS,
+    rounds: int = 100,
+    seed: int = 0,
+    device: Transport | None = None,
+    say: Say = lambda done, total, words: None,
+    enough: Callable[[list[Samples]], bool] = lambda samples: False,
+) -> list[Samples]:
+    """Time `models` in as many fresh processes as the last look, fewer when a look before it finds `enough`.
+
+    Models of one runtime and number of threads share their processes and are paired round by round; others would
+    only disturb each other. Returns one `Samples` a model, in the order given. `device` is this machine by default.
+    Raises: UserError for a runtime that is not installed here, WorkerDied for a model that does not run, DeviceError
+    for a device that does not answer.
+    """
+    device = device or Local()
+    groups = [list(group) for _, group in groupby(sorted(models, key=_process), key=_process)]
+    wall: dict[Model, list[list[float]]] = {model: [] for model in models}
+    cpu: dict[Model, list[list[float]]] = {model: [] for model in models}
+    for process in range(looks[-1] if models else 0):
+        say(process, looks[-1], f"process {process + 1} of at most {looks[-1]}, {len(models)} models")
+        for group in groups:
+            result = _run(group, rounds, seed * 1000 + process, device)
+            for model, walls, cpus in zip(group, result["wall"], result["cpu"], strict=True):
+                wall[model].append(walls)
+                cpu[model].append(cpus)
+        if process + 1 in looks[:-1] and enough(_samples(models, wall, cpu)):
+            break
+    return _samples(models, wall, cpu)
+
+
+def weighed(samples: Samples, model: Model, device: Transport | None = None) -> Samples:
+    """`samples` of `model` with what fresh processes say that load it alone: peak memory, loading, the first run."""
+    found = [_run([model], 0, seed, device or Local()) for seed in range(COLD)]
+    return samples.model_copy(
+        update={
+            "memory": max(int(each["memory"]) for each in found),
+            "load": [each["load"] for each in found],
+            "first": [each["first"] for each in found],
+        }
+    )
+
+
+def heat(model: Model, seconds: float, device: Transport) -> None:
+    """Run `model` for so long that what follows meets a board as warm as it gets."""
+    _run([model], 1, 0, device, warm=seconds)
+
+
+def _process(model: Model) -> tuple[str, int, Provider]:
+    return model.runtime, model.threads, model.provider
+
+
+def _samples(
+    models: Sequence[Model], wall: dict[Model, list[list[float]]], cpu: dict[Model, list[list[float]]]
+) -> list[Samples]:
+    return [
+        Samples(
+            path=model.name,
+            runtime=model.runtime,
+            threads=model.threads,
+            provider=model.provider,
+            wall=wall[model],
+            cpu=cpu[model],
+        )
+        for model in models
+    ]
+
+
+def _run(models: list[Model], rounds: int, seed: int, device: Transport, **more: float) -> dict[str, Any]:
+    """One worker process, from its job to its result."""
+    runtime, threads, provider = _process(models[0])
+    job = {
+        "runtime": runtime,
+        "threads": threads,
+        "provider": provider,
+        "seed": seed,
+        "rounds": rounds,
+        "seconds": SECONDS,
+        **more,
+    }
+    job["models"] = [device.push(model.file) for model in models]
+    done = device.run([PYTHON, device.push(WORKER)], json.dumps(job), LATEST + more.get("warm", 0))
+    if done.code:
+        raise _died(models, done.code, done.err, here=isinstance(device, Local))
+    result: dict[str, Any] = json.loads(done.out)
+    return result
+
+
+def _died(models: list[Model], code: int, said: str, *, here: bool) -> Exception:
+    last = said.strip().splitlines()[-1:] or ["it said nothing"]
+    kind = UserError if here else DeviceError
+    if NO_PROVIDER in last[0]:
+        help = "install the package of onnxruntime that has it, such as onnxruntime-gpu, or write `provider: cpu`"
+        return kind(last[0].partition(": ")[2] or last[0], help)
+    if "ModuleNotFoundError" in last[0]:
+        runtime = models[0].runtime
+        where = "here" if here else "on the device"
+        return kind(f"{runtime} is not installed {where}: {last[0]}", f"pip install {PACKAGES[runtime]} numpy")
+    names = ", ".join(model.name for model in models)
+    tail = "\n".join(f"  {line}" for line in said.strip().splitlines()[-12:])
+    return WorkerDied(
+        f"the process that measured {names} in {models[0].runtime} {child_processes.ended(code)}\n{tail}".rstrip()
+    )

@@ -1,0 +1,136 @@
+"""`bench`: time a model file, or judge it against another, here and now; and judge the same measurements again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import TypeAdapter, ValidationError
+
+from ..benchmark import paired, statistics
+from ..benchmark.devices.transport import DeviceError
+from ..config import target
+from ..core.errors import UserError
+from ..core.paths import replacing
+from ..core.progress import progress
+from ..core.results import Facts, Runtime, Samples
+from ..core.units import Share, show_seconds
+from ..engine import on_device
+from . import catalog
+
+RUNTIMES: dict[str, Runtime] = {".onnx": "onnxruntime", ".tflite": "litert"}
+
+
+class Trace(Facts):
+    """Raw times of a model, and of the one that it is held against, with the limit of their ratio."""
+
+    version: Literal[1] = 1
+    limit: float
+    samples: list[Samples]
+    device: str = ""
+    """What they were taken on, if not this machine."""
+
+
+def measured(
+    model: Path,
+    *,
+    against: Path | None,
+    tolerance: str,
+    runtime: Runtime | None,
+    threads: int | None,
+    on: str | None = None,
+) -> Trace:
+    """Time one file, or two until the verdict is clear; `on` is a target, or how one is reached, by default here.
+
+    Raises: UserError for a file that no runtime loads, DeviceError for a device that cannot be measured.
+    """
+    target = _target(on) if on else None
+    runtime = runtime or (target.runtime if target and target.name != target.reach else None)
+    threads = threads or (target.threads if target else 1)
+    files, limit = [model, *([against] if against else [])], 1 + _share(tolerance)
+    models = [paired.Model(str(file), file, runtime or _runtime(file), threads) for file in files]
+    if len({model.runtime for model in models}) > 1:
+        raise UserError("an ONNX and a TFLite file have no runtime in common", "compare files of one kind")
+    if len(models) > 1 and files[0] == files[1]:
+        models[1] = paired.Model(f"{files[1]} (again)", files[1], models[1].runtime, threads)
+    shown = progress()
+    shown.begin("measuring", "measuring", -1, 0)
+    looks = statistics.LOOKS if len(models) > 1 else statistics.LOOKS[:1]
+
+    def enough(found: list[Samples]) -> bool:
+        return len(found) > 1 and statistics.paired(found[0], found[1], limit).status != "undecided"
+
+    try:
+        if target is None:
+            return Trace(limit=limit, samples=paired.measure(models, looks=looks, say=shown.advance, enough=enough))
+        samples, device = on_device.measure(target, models, looks=looks, say=shown.advance, enough=enough)
+    except paired.WorkerDied as error:
+        raise UserError(str(error), "is it a whole model of this runtime?") from error
+    finally:
+        shown.close()
+    if device.error:
+        raise DeviceError(device.error, device.help)
+    return Trace(limit=limit, samples=samples, device=device.about)
+
+
+def _target(on: str) -> target.Target:
+    """What `--on` names. Raises: UserError."""
+    if "://" in on:
+        bare = target.Target(name=on, runtime="onnxruntime", reach="local", budgets=target.Budgets())
+        return target.at(bare, on)
+    found = target.load(catalog.find(on, "targets"))
+    if found.reach == "none":
+        raise UserError(
+            f"`{on}` says `reach: none`", "write `reach: ssh://USER@HOST` into a copy of it: `edgepress cp`"
+        )
+    return found
+
+
+def read(path: Path) -> Trace:
+    """A stored trace. Raises: UserError."""
+    try:
+        return Trace.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise UserError(f"cannot read `{path}`: {error.strerror}", "`--trace FILE` writes one") from error
+    except ValidationError as error:
+        raise UserError(f"`{path}` is no trace of this version of edgepress", "measure again") from error
+
+
+def write(trace: Trace, path: Path) -> None:
+    with replacing(path) as temporary:
+        temporary.write_text(trace.model_dump_json(), encoding="utf-8")
+
+
+def render(trace: Trace) -> tuple[str, statistics.Status]:
+    """The text of a trace, ending in a newline, and its verdict: `ok` for a single model, which has no limit."""
+    lines, found = [], None
+    for samples in trace.samples:
+        value, interval = statistics.spread(statistics.log_percentiles(samples, 50))
+        tail, _ = statistics.spread(statistics.log_percentiles(samples, 90))
+        bounds = f"  [{'–'.join(show_seconds(bound) for bound in interval)}]" if interval else ""
+        lines.append(f"{samples.path}  median {show_seconds(value)}{bounds}  p90 {show_seconds(tail)}")
+    if len(trace.samples) > 1:
+        found = statistics.paired(trace.samples[0], trace.samples[1], trace.limit)
+        assert found.interval
+        low, high = found.interval
+        mark = {"ok": "ok  ", "FAIL": "FAIL", "undecided": "?   "}[found.status]
+        lines.append(f"{mark}  {found.value:.3f}x of {trace.limit:.3f}x  [{low:.3f}–{high:.3f}]")
+    lines.append(f"measured: {statistics.how(trace.samples[0])}" + (f", on {trace.device}" if trace.device else ""))
+    if (busy := max(map(statistics.contention, trace.samples))) > statistics.CALM:
+        lines.append(f"contention {busy:.2f}: other work shares the cores")
+    return "\n".join(lines) + "\n", found.status if found else "ok"
+
+
+def _share(tolerance: str) -> float:
+    try:
+        return TypeAdapter(Share).validate_python(tolerance)
+    except ValidationError:
+        raise UserError(f"--tolerance: `{tolerance}` is not a share", "for example `5%`") from None
+
+
+def _runtime(file: Path) -> Runtime:
+    if not file.is_file():
+        raise UserError(f"there is no file `{file}`")
+    if file.suffix not in RUNTIMES:
+        raise UserError(f"`{file}` is neither .onnx nor .tflite", "give a model file")
+    return RUNTIMES[file.suffix]

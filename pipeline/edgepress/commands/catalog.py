@@ -1,0 +1,173 @@
+"""What there is to use: recipes and targets, here or shipped, stages, data sets and networks, by name."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..config import target
+from ..core import names, paths, yamlio
+from ..core.errors import UserError, suggest
+from ..data import dataset
+from ..stages import TABLE
+
+KINDS = {"recipes": "recipe", "targets": "target"}
+MOST_MODELS = 40
+"""More networks than this are counted, not listed."""
+WIDTH = 100
+MODELS = "models"
+LISTS = "`edgepress ls recipes`, `targets`, `stages`, `'data sets'` or `models` lists all of a kind"
+
+
+def files(kind: str) -> dict[str, Path]:
+    """name → file of the `recipes` or `targets`: shipped, in `./KIND/`, and here; of the same name the last counts."""
+    found: dict[str, Path] = {}
+    for folder in (paths.folder_of(kind), Path(kind), Path()):
+        every = [path for end in reversed(paths.YAML) for path in folder.glob(f"*{end}") if path.is_file()]
+        found |= {
+            path.stem: path
+            for path in every
+            if not path.stem.endswith(".lock") and (folder != Path() or paths.kind_of(path) == kind)
+        }
+    return dict(sorted(found.items()))
+
+
+def find(name: str, *kinds: str, but: Path | None = None) -> Path:
+    """The file that a person calls `name`: a path as it is, or the name of one of `kinds`, by default all.
+
+    A name is looked for here, as `NAME.yaml`, in `./KIND/`, and among what is shipped. `but` is never found by a name.
+    Raises: UserError for a bare name that is none. A path may lead nowhere.
+    """
+    path = Path(name)
+    if path.is_file() or path.suffix in paths.YAML:
+        return path
+    if len(path.parts) > 1:
+        return paths.called(path.name, path.parent) or path
+    wanted = kinds or tuple(KINDS)
+    for kind in wanted:
+        here = (paths.called(name, Path(), kind), paths.called(name, Path(kind)), paths.shipped(name, kind))
+        for file in here:
+            if file and not (but and but.exists() and file.samefile(but)):
+                return paths.chosen(name, kind, file)
+    if path.exists():
+        return path
+    called = " or ".join(KINDS[kind] for kind in wanted)
+    for kind, word in KINDS.items():
+        if kind not in wanted and name in files(kind):
+            raise UserError(f"there is no {called} `{name}`", f"`{name}` is a {word}")
+    known = [each for kind in wanted for each in files(kind)]
+    raise UserError(f"there is no {called} `{name}`", suggest(name, known, "`edgepress ls` shows what there is"))
+
+
+def aimed(recipe: Path, names: Sequence[str]) -> tuple[str, ...]:
+    """The `--set` arguments that give `recipe` the targets that `--target` names, in the place of its own.
+
+    A target is one of the recipe's, by what it writes or by the target's own name, or any other that has a name or a
+    path here. Raises: UserError.
+    """
+    written = yamlio.read(recipe).data
+    own = written.get("targets", ["host"]) if isinstance(written, dict) else []
+    own = [each for each in own if isinstance(each, str)] if isinstance(own, list) else []
+    wanted = list(dict.fromkeys(_aim(name, recipe, own) for name in names))
+    return () if not names or wanted == own else (f"targets={yamlio.inline(wanted)}",)
+
+
+def _aim(name: str, recipe: Path, own: list[str]) -> str:
+    """What a recipe writes for the target `name`."""
+    from .copy import relative
+
+    if name in own:
+        return name
+    for each in own:
+        try:
+            if target.load(target.find(each, recipe)).name == name:
+                return each
+        except UserError:
+            continue  # told when the recipe is checked
+    try:
+        file = find(name, "targets")
+    except UserError:
+        known = list(dict.fromkeys([*own, *files("targets")]))
+        raise UserError(f"--target: there is no target `{name}`", suggest(name, known)) from None
+    if not file.is_file():
+        raise UserError(f"--target: there is no file `{file}`", "a target's file, or a name of `edgepress ls targets`")
+    try:
+        same = target.find(name, recipe).samefile(file)
+    except (UserError, OSError):
+        same = False
+    return name if same else relative(file, recipe)
+
+
+def listing(word: str = "") -> str:
+    """All there is whose name or description has `word` in it, one line each. Raises: UserError when nothing has."""
+    shelves = {
+        "recipes": {name: _first_sentence(path) for name, path in files("recipes").items()},
+        "targets": {name: _about(path) for name, path in files("targets").items()},
+        "stages": {use: (stage.__doc__ or "").partition("\n")[0] for use, stage in TABLE.items()},
+        "data sets": {name: _data_set(name) for name in dataset.NAMES},
+    }
+    blocks = []
+    kind = next((title for title in (*shelves, MODELS) if word.lower() in (title, title.removesuffix("s"))), None)
+    for title, lines in shelves.items():
+        if kind is not None and kind != title:
+            continue
+        sought = "" if kind else word.lower()
+        found = {n: line for n, line in lines.items() if sought in n.lower() or sought in line.lower()}
+        if found:
+            width = max(map(len, found))
+            blocks.append([title, *(_cut(f"  {name:<{width}}  {line}") for name, line in found.items())])
+    sought = "" if kind else word.lower()
+    if kind in (None, MODELS) and (models := sorted(name for name in names.zoo() if sought in name)):
+        blocks.append([MODELS, *_models(models, sought)])
+    if not blocks:
+        known = [name for lines in shelves.values() for name in lines]
+        help = suggest(word, [*known, *sorted(names.zoo())], LISTS)
+        raise UserError(f"nothing here has `{word}` in its name", help)
+    return "\n\n".join("\n".join(block) for block in blocks)
+
+
+def _models(found: Sequence[str], word: str) -> list[str]:
+    if len(found) <= MOST_MODELS:
+        return [f"  timm/{name}" for name in found]
+    having = f" with `{word}` in their name" if word else ""
+    return [f"  {len(found):,} networks of timm{having}; a longer WORD, such as `resnet50d`, lists them"]
+
+
+def comments(path: Path) -> list[str]:
+    """The comment at the top of a file, without what is for machines."""
+    found = []
+    for line in path.read_text(encoding="utf-8-sig", errors="replace").splitlines():
+        if not line.startswith("#"):
+            break
+        if not line.startswith(("# yaml-language-server:", "# copied from ")):
+            found.append(line.lstrip("# ").rstrip())
+    return found
+
+
+def _first_sentence(path: Path) -> str:
+    sentence, stop, _ = " ".join(comments(path)).partition(". ")
+    return sentence + stop.rstrip()
+
+
+def _about(path: Path) -> str:
+    try:
+        written = yamlio.read(path).data
+    except UserError as error:
+        return f"not readable: {error.problems[0].message}"
+    return str(written.get("about", "")) if isinstance(written, dict) else ""
+
+
+def _data_set(name: str) -> str:
+    """The first line of its module, which is not imported: that would import numpy."""
+    spec = importlib.util.find_spec(f"{dataset.__package__}.{name.replace('-', '_')}")
+    assert spec is not None
+    assert spec.origin is not None
+    about = ast.get_docstring(ast.parse(Path(spec.origin).read_text(encoding="utf-8"))) or ""
+    return about.partition("\n")[0].removeprefix(f"`{name}`: ")
+
+
+def _cut(line: str) -> str:
+    line = line.rstrip()
+    return line if len(line) <= WIDTH else line[: WIDTH - 1] + "…"

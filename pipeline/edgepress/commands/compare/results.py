@@ -1,0 +1,87 @@
+"""What a comparison found out, as data: `compare.json` is a `Comparison`, which tables and verdict are made from."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from ...core.results import Facts, Machine, ModelFile, Samples
+
+
+class Made(Facts):
+    """One route, or recipe, in one repetition."""
+
+    route: str
+    repetition: int
+    parameters: int
+    macs: int | None
+    passes: int
+    """Networks that an answer takes."""
+    files: dict[str, ModelFile]
+    """`float` and `int8`."""
+    judged: dict[str, list[ModelFile]] = Field(default_factory=dict)
+    """Of the first repetition, by `float` and `int8`: the last files of each kind and preset, which targets judge."""
+    reference: list[ModelFile] = Field(default_factory=list)
+    """Of the first repetition, the files of the result that the recipe counts drops from; empty where it is none of the
+    results of a route."""
+    unfit: str = ""
+    """Why there is no TFLite file, where a target runs one."""
+    agreement: dict[str, float]
+    """Share of the test examples to which each file answers as the strongest float model of the repetition does."""
+    recalls: dict[str, dict[str, float]]
+    """Of each file, the share of each class that it tells right."""
+    effort: float
+    """Examples × passes × multiply-accumulates that were learnt with, in this route and all that it is made from, as a
+    multiple of the student's own, or of the least recipe's; what was loaded cost nothing here."""
+
+
+class Fits(Facts):
+    """What a target says of a route's file."""
+
+    route: str
+    which: Literal["float", "int8"]
+    target: str = ""
+    """Whose budgets; `recipe` for its own `keep`. Empty in older files: `Comparison.target`."""
+    checks: dict[str, str]
+    """Budget → `ok`, `FAIL`, `undecided` or `no number`."""
+    said: list[str]
+    """Each budget in words."""
+
+
+class Comparison(Facts):
+    """Everything that the table and the verdict need."""
+
+    version: Literal[1] = 1
+    name: str
+    source: list[str]
+    date: str
+    machine: Machine
+    versions: dict[str, str]
+    data: dict[str, Any]
+    metric: str
+    error: bool
+    """Whether the metric is lower for a better model."""
+    labels: list[str]
+    routes: dict[str, str]
+    """Name → what it is, in the order of the table. Recipes have a `source` each, the routes of one have one."""
+    left_out: tuple[str, ...] = ()
+    """What the recipe does to its student after the distillation, and no route does."""
+    repetitions: int
+    made: list[Made]
+    samples: list[Samples]
+    """Of the first repetition's files."""
+    target: str | None = None
+    """The one that the pick must be shown to meet: measured here or estimated."""
+    others: tuple[str, ...] = ()
+    """Those that are judged besides, as far as no device is asked."""
+    groups: list[int] = Field(default_factory=list)
+    """As in `Report`."""
+    constant: float | None = None
+    fits: tuple[Fits, ...] = ()
+    price: float | None = None
+    """What an hour of one core costs."""
+
+    def of(self, route: str) -> list[Made]:
+        """Its repetitions, in order."""
+        return [each for each in self.made if each.route == route]

@@ -1,0 +1,244 @@
+"""The ways from data to a model that are compared: routes, as stages made of a recipe's own, or recipes as they are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+from ...config.chain import Step
+from ...config.recipe import Recipe
+from ...core.errors import Problem, UserError
+from ...core.yamlio import Document, dump, parse
+from ...training import Schedule
+
+ROUTES = {
+    "plain": "the student on labels alone",
+    "longer": "the student on labels alone, for as much compute as teachers and student take together",
+    "soup": "the mean of fine-tunes of the student on labels alone",
+    "distill": "the student, taught by the best single teacher",
+    "both": "the student, taught by the fused teachers",
+    "teacher": "the best single teacher",
+    "fuse": "the fused teachers",
+}
+"""Name → what it is, from the cheapest to train to the dearest to run."""
+USUAL = ("plain", "distill", "both", "teacher", "fuse")
+INT8 = "quantize."
+"""How the stages begin that make an int8 file."""
+TFLITE = "-tflite"
+"""How the names end of what is converted."""
+APART = 1000
+"""Between the seeds of one repetition and those of the next."""
+FINE_TUNES = 3
+"""Members of a soup."""
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a recipe has to compare: stages up to its first distillation, that one, and how its results are made."""
+
+    upstream: list[dict[str, Any]]
+    reference: str
+    """Name of what the recipe counts drops from; no route has it if it comes after the distillation."""
+    members: list[str]
+    """Names of the single teachers."""
+    fused: str | None
+    """Name of what fuses them."""
+    distill: dict[str, Any]
+    quantize: dict[str, Any]
+    files: set[str]
+    """Names of those teachers that are ONNX files already."""
+    left_out: tuple[str, ...]
+    """Names of what changes the student after its distillation, which no route does."""
+
+
+def parts(recipe: Recipe) -> Parts:
+    """Raises: UserError for a recipe that distils nothing, for then nobody knows what the student is."""
+    steps, given = recipe.steps(), recipe.document.data["stages"]
+    found = next((i for i, step in enumerate(steps) if step.stage.use.startswith("distill.")), None)
+    if found is None:
+        said = f"`{recipe.name}` has no `distill.*` stage, and so no student to compare by routes"
+        help = "add one, or compare several recipes as they are: `edgepress compare ONE TWO`"
+        raise UserError([Problem(said, help, recipe.document.place(("stages",)))])
+    names = {step.label: step.stage.name or step.label.replace(".", "-") for step in steps}
+    by_label = {step.label: step for step in steps}
+    fusions = [step for step in steps[:found] if step.stage.use.startswith("fuse.")]
+    teachers = list(steps[found].named)
+    fusion = next((step for step in fusions if step.label in teachers), fusions[-1] if fusions else None)
+    members = list(fusion.named) if fusion else teachers
+    wanted = _needed([*members, *teachers, *([fusion.label] if fusion else [])], by_label)
+    upstream = [
+        {**given[i], "name": names[step.label], **({"input": names[step.input]} if step.input else {})}
+        for i, step in enumerate(steps)
+        if step.label in wanted
+    ]
+    quantize: dict[str, Any] = next(
+        (given[i] for i, step in enumerate(steps) if step.stage.use.startswith(INT8)), {"use": "quantize.static"}
+    )
+    files = {names[step.label] for step in steps[:found] if step.kind == "onnx"}
+    quantize = {name: value for name, value in quantize.items() if name not in ("name", "input")}
+    reference = recipe.reference_label()
+    return Parts(
+        upstream,
+        names.get(reference, reference),
+        [names[each] for each in members],
+        names[fusion.label] if fusion else None,
+        dict(given[found]),
+        quantize,
+        files,
+        tuple(step.label for step in steps[found + 1 :] if step.kind == "torch" and step.input),
+    )
+
+
+def _needed(labels: list[str], steps: dict[str, Step]) -> set[str]:
+    """The steps of `labels`, and all that they are made from."""
+    found: set[str] = set()
+    while labels:
+        label = labels.pop()
+        if label not in found:
+            found.add(label)
+            step = steps[label]
+            labels += [*step.named, *([step.input] if step.input else [])]
+    return found
+
+
+def wanted(names: str | None, found: Parts) -> list[str]:
+    """The routes asked for, or those that the recipe has. Raises: UserError for one that there is not."""
+    possible = [name for name in ROUTES if found.fused is not None or name not in ("both", "fuse")]
+    if names is None:
+        return [name for name in USUAL if name in possible]
+    asked = [name.strip() for name in names.split(",") if name.strip()]
+    for name in asked:
+        if name not in ROUTES:
+            raise UserError(f"there is no route `{name}`", f"one of: {', '.join(ROUTES)}")
+        if name not in possible:
+            raise UserError(f"`{name}` needs a `fuse.*` stage before the distillation", "add one to the recipe")
+    return [name for name in ROUTES if name in asked]
+
+
+def stages(found: Parts, routes: list[str], best: str, effort: float, *, tflite: bool = False) -> list[dict[str, Any]]:
+    """All stages of `routes`, to ONNX files or on to TFLite. `best` is the best single teacher, `effort` how often as
+    long `longer` trains."""
+    made = list(found.upstream)
+    student = {"model": found.distill["student"]} | {
+        name: value for name, value in found.distill.items() if name in Schedule.model_fields or name == "seed"
+    }
+    epochs = int(student.get("epochs", Schedule().epochs))
+    plain = {"use": "train", "name": called("plain"), **student}
+    if {"plain", "soup"} & set(routes):
+        made.append(plain)
+    if "longer" in routes:
+        made.append({**plain, "name": called("longer"), "epochs": max(1, round(epochs * effort))})
+    if "soup" in routes:
+        rest = {name: value for name, value in student.items() if name not in ("model", "seed")}
+        lr = float(student.get("lr", Schedule().lr)) / 5
+        tunes = [
+            {**rest, "use": "train", "name": f"tune-{i}", "start": called("plain"), "lr": lr, "seed": i + 1,
+             "epochs": max(1, epochs // 2)} for i in range(FINE_TUNES)
+        ]  # fmt: skip
+        soup = {"use": "fuse.soup.uniform", "name": called("soup"), "models": [each["name"] for each in tunes]}
+        made += [*tunes, soup]
+    if "distill" in routes:
+        made.append({**found.distill, "name": called("distill"), "teacher": best})
+    if "both" in routes:
+        made.append({**found.distill, "name": called("both"), "teacher": found.fused})
+    for route in routes:
+        source, file = source_of(found, route, best), float_of(found, route, best)
+        if file != source:
+            made.append({"use": "export.onnx", "name": file, "input": source})
+        made.append({**found.quantize, "name": f"{route}-int8", "input": file})
+        if tflite:
+            made += [
+                {"use": "convert.tflite", "name": name, "input": name.removesuffix(TFLITE)}
+                for name in files_of(found, route, best, tflite=True)
+            ]
+    return made
+
+
+def source_of(found: Parts, route: str, best: str) -> str:
+    """The name of a route's model."""
+    return {"teacher": best, "fuse": found.fused or ""}.get(route, called(route))
+
+
+def float_of(found: Parts, route: str, best: str) -> str:
+    """The name of its float ONNX file, which may be the model itself."""
+    source = source_of(found, route, best)
+    return source if source in found.files else f"{route}-float"
+
+
+def files_of(found: Parts, route: str, best: str, *, tflite: bool = False) -> tuple[str, str]:
+    """The names of its float and its int8 file that count."""
+    onnx = float_of(found, route, best), f"{route}-int8"
+    return (onnx[0] + TFLITE, onnx[1] + TFLITE) if tflite else onnx
+
+
+def called(route: str) -> str:
+    """The name of a route's model among the stages."""
+    return f"route-{route}"
+
+
+def document(recipe: Recipe, stages: list[dict[str, Any]], repetition: int) -> Document:
+    """A recipe of these stages, its paths counting from the recipe's folder, with the seeds of a repetition."""
+    data = {"name": recipe.name, "task": recipe.document.data["task"], "targets": []}
+    return _moved(recipe, data | {"stages": stages}, repetition)
+
+
+def again(recipe: Recipe, repetition: int) -> Document:
+    """The whole recipe, with the seeds of a repetition."""
+    return _moved(recipe, recipe.document.data, repetition)
+
+
+def last(recipe: Recipe, *, tflite: bool = False) -> dict[bool, str]:
+    """The labels of the last float file (False) and the last int8 file (True), ONNX or TFLite, where there are any."""
+    integer, found = set(), {}
+    for step in recipe.steps():
+        if step.stage.use.startswith(INT8) or step.input in integer:
+            integer.add(step.label)
+        if step.kind == ("tflite" if tflite else "onnx"):
+            found[step.label in integer] = step.label  # the last of each
+    return found
+
+
+def ends(recipe: Recipe, *, tflite: bool = False) -> tuple[str, str]:
+    """`last` of both. Raises: UserError where there is none."""
+    found = last(recipe, tflite=tflite)
+    kind = "TFLite" if tflite else "ONNX"
+    for int8, what, use in ((False, "float", "export.onnx"), (True, "int8", "quantize.static")):
+        if int8 not in found:
+            said = f"`{recipe.name}` makes no {what} {kind} file, and `compare` shows one before and one after int8"
+            help = f"add `- use: {use}`"
+            if tflite:
+                help = "add a `- use: convert.tflite` after each, or judge ONNX files: `--target host`"
+            raise UserError([Problem(said, help, recipe.document.place(("stages",)))])
+    return found[False], found[True]
+
+
+def chained(recipe: Recipe) -> str:
+    """What a recipe does, in a line: `2 x load, fuse.ensemble, distill.kd, export.onnx, quantize.static`."""
+    runs = [(use, len(list(same))) for use, same in groupby(step.stage.use for step in recipe.steps())]
+    return ", ".join(f"{count} x {use}" if count > 1 else use for use, count in runs)
+
+
+def alike(recipes: Sequence[Recipe]) -> None:
+    """Raises: UserError for recipes that cannot be told apart by their names."""
+    names: set[str] = set()
+    for recipe in recipes:
+        if recipe.name in names:
+            said = f"two recipes are called `{recipe.name}`"
+            raise UserError([Problem(said, "rename this one, or the other", recipe.document.place(("name",)))])
+        names.add(recipe.name)
+
+
+def _moved(recipe: Recipe, data: dict[str, Any], repetition: int) -> Document:
+    from ...stages import TABLE
+
+    seed = recipe.task.seed
+    moved = [
+        {**stage, "seed": int(stage.get("seed") or seed) + APART * repetition}
+        if repetition and "seed" in TABLE[stage["use"]].model_fields
+        else stage
+        for stage in data["stages"]
+    ]
+    path = recipe.document.path.with_name(f"{recipe.name} (compared, repetition {repetition}).yaml")
+    return parse(Document(path, dump(data | {"stages": moved})))

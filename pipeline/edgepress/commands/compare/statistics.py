@@ -1,0 +1,109 @@
+"""How much better one route is than another, with an interval that covers other seeds and other test examples."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean, variance
+
+import numpy as np
+
+from ...core import intervals
+from ...core.results import ModelFile
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean over repetitions with its 95% interval: points of a share, the metric's own unit of an error."""
+
+    mean: float
+    low: float
+    high: float
+
+    @property
+    def shown(self) -> bool:
+        """Whether the interval leaves zero out."""
+        return not self.low <= 0 <= self.high
+
+
+def level(files: Sequence[ModelFile], metric: str, *, error: bool, groups: Sequence[int] = ()) -> Estimate:
+    """The metric of a route on the test examples, of which `groups` names the group of each."""
+    values = [_values(file) for file in files]
+    return _estimate(values, [_score(file, metric) for file in files], error, groups, 0.0)
+
+
+def difference(
+    mine: Sequence[ModelFile], theirs: Sequence[ModelFile], metric: str, *, error: bool, groups: Sequence[int] = ()
+) -> Estimate:
+    """The metric of one route less that of another, paired by repetition and by test example.
+
+    Two sources of chance, taken as independent: the seeds, whose share is the variance of the repetitions'
+    differences, and the examples, whose share is that of the mean difference over them (or over bootstrap draws of
+    them); the degrees of freedom are Satterthwaite's (1946). One repetition has examples alone. Where no example tells
+    two models apart, so many examples bound what others would show.
+    """
+    if all(one.sha256 == other.sha256 and _same(one, other) for one, other in zip(mine, theirs, strict=True)):
+        return Estimate(0.0, 0.0, 0.0)  # the same bytes, which no example tells apart
+    values = [_values(one) - _values(other) for one, other in zip(mine, theirs, strict=True)]
+    scores = [_score(one, metric) - _score(other, metric) for one, other in zip(mine, theirs, strict=True)]
+    return _estimate(values, scores, error, groups, -1.0)
+
+
+def _values(file: ModelFile) -> np.ndarray:
+    """Right or wrong by example, or the metric by bootstrap draw."""
+    if file.correct:
+        return np.frombuffer(file.correct.encode(), np.uint8).astype(float) - ord("0")
+    return np.asarray(file.resampled, float)
+
+
+def _same(one: ModelFile, other: ModelFile) -> bool:
+    return (one.correct, one.resampled) == (other.correct, other.resampled)
+
+
+def _score(file: ModelFile, metric: str) -> float:
+    return file.scores["test"][metric]
+
+
+def _estimate(
+    values: list[np.ndarray], scores: list[float], error: bool, groups: Sequence[int], least: float
+) -> Estimate:
+    """`least` is the smallest that a share can be, and 1 the largest."""
+    from scipy import stats
+
+    scale, count, mean = 1.0 if error else 100.0, len(scores), fmean(scores)
+    mean_values = np.mean(values, axis=0)
+    binary = set(np.unique(np.concatenate(values)).tolist()) <= {-1.0, 0.0, 1.0}
+    # Of right and wrong the error of a mean over examples, or groups of them; draws of a bootstrap spread as the metric
+    # itself does.
+    units = len(set(groups)) if groups else len(mean_values)
+    drawn = intervals.means_of_groups(mean_values, groups) if binary and groups else mean_values
+    examples = float(drawn.var(ddof=1)) / (len(drawn) if binary and not groups else 1)
+    examples *= units / (units - 1) if groups and units > 1 else 1
+    seeds = variance(scores) / count if count > 1 else 0.0
+    total = seeds + examples
+    half = 0.0
+    if groups and units < 2:
+        half = math.inf
+    elif total:
+        freedom = total**2 / ((seeds**2 / (count - 1) if count > 1 else 0) + examples**2 / max(units - 1, 1))
+        half = float(stats.t.ppf(0.975, freedom)) * math.sqrt(total)
+    if binary:
+        half = max(half, intervals.never_seen(len(mean_values)))
+    low, high = mean - half, mean + half
+    if not error:
+        low, high = max(low, min(least, mean)), min(high, max(1.0, mean))
+    return Estimate(scale * mean, scale * low, scale * high)
+
+
+def pareto(rows: dict[str, tuple[float, ...]]) -> set[str]:
+    """The names of rows that no other beats or equals everywhere and beats somewhere; more is better throughout."""
+    return {
+        name
+        for name, row in rows.items()
+        if not any(
+            all(b >= a for a, b in zip(row, other, strict=True)) and other != row
+            for rival, other in rows.items()
+            if rival != name
+        )
+    }

@@ -1,0 +1,106 @@
+"""`doctor`: what is missing to measure, here or on a target's device, and how to mend it. It changes nothing."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from ..benchmark.devices import agent, health
+from ..benchmark.devices.transport import DeviceError, connect
+from ..benchmark.emulator import qemu
+from ..benchmark.paired import PACKAGES
+from ..config.target import Target
+from ..core.units import show_bytes
+
+BUSY = 0.5
+"""Load a core from which measuring is disturbed."""
+ROOM = 200e6
+"""Bytes that a model and its runtime's scratch should find free."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that was looked at; `help` says what to do where it is not as it should be.
+
+    `needed` marks what measuring cannot do without.
+    """
+
+    what: str
+    help: str = ""
+    needed: bool = True
+
+    @property
+    def missing(self) -> bool:
+        return bool(self.help) and self.needed
+
+    def __str__(self) -> str:
+        mark = "ok  " if not self.help else "MISS" if self.needed else "note"
+        return f"{mark}  {self.what}" + (f"\n      = help: {self.help}" if self.help else "")
+
+
+def here() -> list[Check]:
+    """This machine."""
+    checks = [_package(name) for name in dict.fromkeys(PACKAGES.values())]
+    for program, purpose in {"ssh": "boards over ssh://", "adb": "Android over adb://"}.items():
+        there = shutil.which(program)
+        checks.append(Check(f"{program}, for {purpose}", "" if there else f"install {program}", needed=False))
+    found = qemu.versions()
+    told = ", ".join(f"{name} {version}" for name, version in found.items()) if found else "none"
+    checks.append(Check(f"emulator of boards: {told}", "" if found else qemu.INSTALL, needed=False))
+    busy = os.getloadavg()[0] / (os.cpu_count() or 1)
+    help = "stop other work: verdicts take longer, and on several threads there is none"
+    checks.append(Check(f"load {busy:.2f} a core", help if busy > BUSY else "", needed=False))
+    return [*checks, *_state(agent.info(tempfile.gettempdir()))]
+
+
+def _package(name: str) -> Check:
+    try:
+        return Check(f"{name} {importlib.metadata.version(name)}")
+    except importlib.metadata.PackageNotFoundError:
+        # tflite-runtime has no wheel for newer Python, and only proves compatibility.
+        return Check(name, f"pip install {name}", needed=name != "tflite-runtime")
+
+
+def of(target: Target) -> list[Check]:
+    """The device of a target, and whether its numbers can be had."""
+    if target.reach == "none":
+        count = len(target.references)
+        what = f"{target.name} is estimated from {count} published latenc{'y' if count == 1 else 'ies'}"
+        help = "`edgepress calibrate` measures them on a device; `reach: ssh://USER@HOST` measures the model itself"
+        return [Check(what, help, needed=not count)]
+    if target.reach == "local":
+        return [Check(f"{target.name} is this machine"), *here()]
+    return list(_attached(target))
+
+
+def _attached(target: Target) -> Iterator[Check]:
+    try:
+        with connect(target.reach, target.python, target.binary) as device:
+            info = device.info()
+            yield Check(f"{target.reach} answers: {health.about(info)}")
+            try:
+                health.require(target, info, target.runtime)
+                versions = ", ".join(f"{name} {version}" for name, version in info["versions"].items())
+                yield Check(f"Python {info['python']}: {versions}" if info["python"] else f"{info['executable']}")
+            except DeviceError as error:
+                yield Check(error.message, error.help)
+            yield from _state(info)
+    except DeviceError as error:
+        yield Check(error.message, error.help or "see above")
+
+
+def _state(info: dict[str, Any]) -> Iterator[Check]:
+    """What makes times worse, and is no reason not to measure."""
+    free = info["free"]
+    yield Check(f"{show_bytes(free)} free in its /tmp", "free some space" if free < ROOM else "", needed=False)
+    if governors := sorted(set(info["governors"])):
+        calm = governors == ["performance"]
+        help = "" if calm else "`sudo cpupower frequency-set -g performance`: clocks that wander widen every interval"
+        yield Check(f"governor {', '.join(governors)}", help, needed=False)
+    if why := health.throttled({"throttled": info["throttled"]}, {"throttled": info["throttled"]}):
+        yield Check(why.replace(" while it was measured", ""), "cool it, or power it better", needed=False)

@@ -1,0 +1,98 @@
+"""Every way that a command can end, and its exit code."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+
+import click
+
+from .. import __version__
+from ..benchmark.devices.transport import DeviceError
+from ..core.errors import UserError
+
+EXIT_CODES = """\b
+Exit codes:
+  0  every required budget is met
+  1  a required budget is exceeded (outranks 4)
+  2  the recipe, a target, a file or the command line is wrong
+  3  a crash; a log is named
+  4  not decided: a number is missing or too uncertain, or a device does not answer
+  130  interrupted
+  141  whoever read the output has left"""
+
+WRONG, CRASHED, UNDECIDED, INTERRUPTED = 2, 3, 4, 130
+CLOSED_PIPE = 128 + 13
+"""What a shell reports of a command that SIGPIPE ended."""
+
+
+def run(command: click.Command) -> int:
+    """Run the command line; its exit code. What went wrong is told on standard error, a crash in a log."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        code = _run(command)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Python flushes both once more when it ends.
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.dup2(nowhere, sys.stderr.fileno())
+        code = CLOSED_PIPE
+    return code
+
+
+def _run(command: click.Command) -> int:
+    output = sys.stdout
+    try:
+        return int(command.main(standalone_mode=False) or 0)
+    except click.ClickException as error:
+        error.show()
+        return 2
+    except UserError as error:
+        click.echo(str(error), err=True)
+        return 2
+    except DeviceError as error:
+        click.echo(str(error), err=True)
+        return 4
+    except (KeyboardInterrupt, click.Abort) as error:
+        # click takes a file that ends too early for the end of a terminal's input.
+        if isinstance(error.__cause__, EOFError):
+            click.echo(_crash(error.__cause__), err=True)
+            return 3
+        click.echo("interrupted; the same command goes on where this one stopped", err=True)
+        return 130
+    except SystemExit:
+        # When a pipe is closed click wraps standard output and ends with 1, the code of an exceeded budget.
+        if sys.stdout is not output:
+            raise BrokenPipeError from None
+        raise
+    except Exception as error:
+        if _caused_by_a_closed_pipe(error):
+            raise BrokenPipeError from error
+        click.echo(_crash(error), err=True)
+        return 3
+
+
+def _caused_by_a_closed_pipe(error: BaseException | None) -> bool:
+    """Was it a `BrokenPipeError`, however a library has wrapped it?"""
+    while error is not None and not isinstance(error, BrokenPipeError):
+        error = error.__cause__ or error.__context__
+    return error is not None
+
+
+def _crash(error: Exception) -> str:
+    """Write the traceback to a log and say where it is."""
+    import platform  # these take milliseconds that `--help` has no use for
+    import tempfile
+    import traceback
+
+    with tempfile.NamedTemporaryFile("w", prefix="edgepress-", suffix=".log", delete=False, encoding="utf-8") as log:
+        log.write(f"edgepress {__version__}, Python {platform.python_version()}, {platform.platform()}\n")
+        log.write(f"{' '.join(sys.argv)}\n\n")
+        log.writelines(traceback.format_exception(error))
+    first = (str(error).splitlines() or [""])[0]
+    return (
+        f"edgepress crashed: {type(error).__name__}: {first}\n"
+        f"  = help: this is a defect; please report it with {log.name}"
+    )

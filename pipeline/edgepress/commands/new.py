@@ -1,0 +1,221 @@
+"""`new`: a recipe, a target and a CI job of one's own, made of shipped ones, that are valid before they are written."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from .. import __version__
+from ..config import target
+from ..config.recipe import checked
+from ..core import names, paths, yamlio
+from ..core.errors import Mistake, Place, UserError
+from ..core.validation import validated
+from ..core.yamledit import edited
+from ..core.yamlio import Document, Loc
+from ..data.dataset import NAMES
+from ..data.source import kind_of
+from . import catalog, copy
+
+TEMPLATES = {"fashion-mnist": "mobilenet", "fashion-mnist-10k": "mobilenet", "sensor": "sensor", "text": "text"}
+"""What a recipe is made of, by its data; the user's own photos go through `PHOTOS`, other data through `GENERAL`."""
+PHOTOS = "mobilenet-imagefolder"
+GENERAL = "resnet"
+
+WORKFLOW = """\
+# Written by `edgepress new`: the job fails when {name} no longer fits its target.
+# Data and models that the recipe names have to be in the repository, or be fetched by a step of their own.
+name: edgepress {name}
+on: [pull_request]
+jobs:
+  compress:
+    runs-on: ubuntu-latest
+    timeout-minutes: 60
+    steps:
+      - uses: actions/checkout@v4
+      - uses: actions/setup-python@v5
+        with: {{python-version: "3.11"}}
+      - uses: actions/cache@v4
+        with: {{path: .edgepress, key: "edgepress-{name}-${{{{ github.sha }}}}", restore-keys: "edgepress-{name}-"}}
+      - run: {install}
+      - run: {run}
+"""
+PINNED = re.compile(
+    r"(?:edgepress(?:\[[\w,-]+\])? ?@ ?)?"
+    r"(?:git\+(?:https://|ssh://(?:[\w-]+@)?)[\w.-]+(?::\d+)?/[\w./~+-]+@(?P<ref>\w[\w./+-]*)(?:#[\w=&./-]+)?"
+    r"|https://[\w.-]+(?::\d+)?/[\w./~+%-]+\.(?:whl|tar\.gz)#sha256=[0-9a-f]{64})"
+)
+"""What CI may install: a tag or commit of a repository, or an archive with its digest; nothing that a shell reads, and
+no password, which the file would show."""
+MOVING = ("HEAD", "main", "master", "trunk", "develop", "dev", "latest")
+PLACE = f"git+https://HOST/OWNER/edgepress@v{__version__}"
+
+QUESTIONS = {
+    "name": "Name of the recipe",
+    "data": "Data set",
+    "target": "Target ({targets}, or a file)",
+    "latency": "Latency at most",
+    "size": "Size at most",
+    "install": f"Where CI installs edgepress from, such as {PLACE} (empty: to be written later)",
+}
+OPTIONAL = ("install",)
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What a person wants, as the command line says it; the values are YAML, as in a recipe."""
+
+    name: str
+    data: str
+    target: str
+    latency: str
+    size: str
+    recipe: str | None = None
+    install: str = ""
+
+
+def completed(said: Mapping[str, str | None], ask: Callable[[str, str | None], str | None]) -> dict[str, str]:
+    """All wishes: what was not said is asked for, by `ask(question, default) -> answer`, which may give none.
+
+    Raises: UserError that names what is still missing.
+    """
+    found = dict(said)
+    for name, question in QUESTIONS.items():
+        if found[name] is None:
+            known = ", ".join(catalog.files("targets"))
+            found[name] = ask(question.format(targets=known), _default(name, found["target"]))
+    missing = [name for name in QUESTIONS if found[name] is None and name not in OPTIONAL]
+    if missing:
+        options = ", ".join("a NAME" if name == "name" else f"`--{name}`" for name in missing)
+        raise UserError(f"missing: {options}", "at a terminal `edgepress new` asks for them")
+    return {name: answer for name, answer in found.items() if answer is not None}
+
+
+def _default(name: str, profile: str | None) -> str | None:
+    """The budget of the target that was chosen."""
+    if name in OPTIONAL:
+        return ""
+    if profile is None or name not in ("latency", "size"):
+        return None
+    budgets = yamlio.read(catalog.find(profile, "targets")).data.get("budgets", {})
+    limit = budgets.get(name)
+    return str(limit["limit"] if isinstance(limit, dict) else limit) if limit else None
+
+
+def new(wishes: Wishes, folder: Path) -> list[Path]:
+    """Write a recipe, a target and a CI job into `folder`, all or none; their paths in that order.
+
+    Raises: UserError with every problem of the wishes, or when a file is there already.
+    """
+    try:
+        names.valid(wishes.name)
+    except Mistake as mistake:
+        raise UserError(f"`{wishes.name}`: {mistake}", mistake.help) from None
+    install = installing(wishes.install)
+    profile = catalog.find(wishes.target, "targets")
+    recipe = folder / f"{wishes.name}.yaml"
+    board = folder / f"{wishes.name}-{profile.stem}.yaml"
+    makers = {recipe: lambda: _recipe(wishes, recipe, board, profile), board: lambda: _target(wishes, board, profile)}
+    texts, problems = {}, []
+    for path, make in makers.items():
+        try:
+            texts[path] = make()
+        except UserError as error:
+            # A place in a file that is not written yet would only confuse.
+            problems += [replace(each, place=_elsewhere(each.place, path)) for each in error.problems]
+    if problems:
+        raise UserError(problems)
+    root = _repository(folder)
+    words = shlex.quote(copy.relative(recipe, root / "any").removeprefix("./"))
+    run = f"edgepress run {words} --format text --format github --format markdown=$GITHUB_STEP_SUMMARY"
+    workflow = root / ".github/workflows" / f"edgepress-{wishes.name}.yml"
+    texts[workflow] = WORKFLOW.format(name=wishes.name, install=yamlio.inline(install), run=yamlio.inline(run))
+    copy.write(texts)
+    return list(texts)
+
+
+def installing(place: str) -> str:
+    """The command by which CI installs edgepress from `place`; without one, a command that fails in words: the public
+    index may have a stranger's package of that name. Raises: UserError for a place that is not pinned."""
+    if not place:
+        said = f"write here where edgepress is installed from, pinned, such as: pip install '{PLACE}'"
+        return f"echo {shlex.quote(f'::error::{said}')} && exit 1"
+    pinned = PINNED.fullmatch(place)
+    if pinned is None:
+        help = (
+            f"a tag or a commit of its repository, `{PLACE}`, or an archive with its digest, `https://….whl#sha256=…`"
+        )
+        raise UserError(f"--install: `{place}` does not say which repository, and which version of it", help)
+    if pinned["ref"] in MOVING:
+        raise UserError(f"--install: `{pinned['ref']}` is another version every day", f"a tag or a commit: `{PLACE}`")
+    return f"pip install {shlex.quote(place)}"
+
+
+def _elsewhere(place: Place | None, path: Path) -> Place | None:
+    return None if place and place.path == path else place
+
+
+def _repository(folder: Path) -> Path:
+    """Where CI looks for its jobs: the top of the git repository around `folder`, or `folder` itself."""
+    above = [folder.resolve(), *folder.resolve().parents]
+    return Path(os.path.relpath(next((each for each in above if (each / ".git").exists()), folder)))
+
+
+def template(name: str | None, data: Any) -> Path:
+    """The recipe to make one of, for this data. Raises: UserError."""
+    if isinstance(data, str) and data in NAMES:
+        fitting = TEMPLATES.get(data, GENERAL)
+    else:
+        said = data if isinstance(data, dict) else {"from": data}
+        photos = "image" in said or kind_of(str(said.get("from"))) == "folder"
+        fitting = PHOTOS if photos else GENERAL
+    return catalog.find(name, "recipes") if name else paths.folder_of("recipes") / f"{fitting}.yaml"
+
+
+def _data(said: Any, written: Any, base: Path) -> Any:
+    """What the user said; of a plain folder of photos with what the template says of photos, at a size that fits."""
+    if not isinstance(said, str) or said in NAMES or not isinstance(written, dict) or not (base / said).is_dir():
+        return said
+    from ..data.folder import side
+
+    return written | {"from": said, "size": side(base / said, most=written["size"])}
+
+
+def _recipe(wishes: Wishes, path: Path, board: Path, profile: Path) -> str:
+    data = _said("--data", wishes.data)
+    fresh = yamlio.parse(Document(path, copy.copied(template(wishes.recipe, data.data), path)))
+    data = _said("--data", yamlio.inline(_data(data.data, fresh.data["task"]["data"], path.parent)))
+    changes: dict[Loc, Any] = {("task", "data"): data.data, ("targets",): [copy.relative(board, path)]}
+    document = yamlio.parse(Document(path, edited(fresh, changes)))
+    text = document.text
+    # The target is not written yet: its profile stands in for it. What is wrong with the data is told of `--data`.
+    document.data["targets"] = [str(profile.resolve())]
+    document.put(("task", "data"), data, [document.place(("task",), key=True), data.place(())])
+    checked(document)
+    return text
+
+
+def _target(wishes: Wishes, path: Path, profile: Path) -> str:
+    said = {"latency": _said("--latency", wishes.latency), "size": _said("--size", wishes.size)}
+    document = yamlio.parse(Document(path, copy.copied(profile, path)))
+    budgets = document.data.get("budgets")
+    locs: dict[str, Loc] = {}
+    for name in said:
+        with_level = isinstance(budgets, dict) and isinstance(budgets.get(name), dict)
+        locs[name] = ("budgets", name, "limit") if with_level else ("budgets", name)
+    text = edited(document, {locs[name]: value.data for name, value in said.items()})
+    document = yamlio.parse(Document(path, text))
+    for name, value in said.items():
+        document.put(locs[name], value, [value.place(())] * len(locs[name]))
+    validated(document, target.Target)
+    return text
+
+
+def _said(option: str, text: str) -> Document:
+    """What the command line says, with the option as its place."""
+    return yamlio.parse(Document(Path(option), text))

@@ -1,0 +1,194 @@
+"""The layers of a model file: what each costs in time and bytes, by the runtime's own profile where it has one."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ...core import child_processes
+from ...core.errors import UserError
+from . import profile, tflite
+from .source import Source, alike
+
+SECONDS = 2.0
+CONVERSIONS = ("QuantizeLinear", "DequantizeLinear", "QUANTIZE", "DEQUANTIZE")
+MOVES = (
+    *CONVERSIONS,
+    "Cast",
+    "Transpose",
+    "Reshape",
+    "Squeeze",
+    "Unsqueeze",
+    "Flatten",
+    "CAST",
+    "TRANSPOSE",
+    "RESHAPE",
+)
+"""Operators that compute nothing: they change how numbers are held or where they lie."""
+
+INTEGERS = r"QLinear|QGemm|DynamicQuantize|\w+Integer"
+"""Operators of onnxruntime that compute in integers, and may give floats."""
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One operator of the file, with those that the runtime computes together with it.
+
+    Attributes:
+        name: of its weights, of the node, or of what it gives, as the file has it.
+        op: the file's operator; `fused` are those computed with it, such as a Relu.
+        bytes: of its constants, as the file stores them.
+        seconds: of one inference; None where no runtime tells.
+        real: whether it computes in float.
+        counts: whether it computes neither in float nor in quantized integers, but with ids, shapes or truth.
+        activates: of a Sigmoid and the like, that it is no gate and no answer, for which a ReLU could not stand.
+        inserted: of `seconds`, those of what onnxruntime adds for it: other layouts and types, weights unpacked.
+    """
+
+    name: str
+    op: str
+    shape: tuple[int, ...]
+    bytes: int
+    seconds: float | None
+    real: bool
+    fused: tuple[str, ...] = ()
+    inserted: float = 0.0
+    activates: bool = True
+    counts: bool = False
+
+    @property
+    def part(self) -> str:
+        """The part of the network that it belongs to: `blocks.2` of `blocks.2.0.conv.weight`, or of
+        `/blocks/blocks.2/blocks.2.0/conv/Conv`."""
+        steps = [each for each in self.name.split("/") if each]
+        steps = [step for step, below in zip(steps, [*steps[1:], ""], strict=True) if not below.startswith(f"{step}.")]
+        whole = ".".join(steps)
+        found = re.match(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*?\.\d+(?=\.)|[A-Za-z_]\w*(?=\.)", whole)
+        return found[0] if found else self.name
+
+    @property
+    def holds(self) -> str:
+        """What it computes in, if it does."""
+        return "" if self.moves or self.counts else "float" if self.real else "integers"
+
+    @property
+    def moves(self) -> bool:
+        return self.op in MOVES
+
+
+@dataclass(frozen=True)
+class Layers:
+    """Of a whole file.
+
+    Attributes:
+        found: the layers, in the order in which they run.
+        size: bytes of the file, of which `graph` are of no layer.
+        seconds: of one inference, of which `between` go by in no layer; None where no runtime tells.
+    """
+
+    found: tuple[Layer, ...]
+    size: int
+    seconds: float | None
+
+    @property
+    def graph(self) -> int:
+        return self.size - sum(each.bytes for each in self.found)
+
+    @property
+    def between(self) -> float:
+        return max(0.0, (self.seconds or 0.0) - sum(each.seconds or 0.0 for each in self.found))
+
+
+def layers(path: Path) -> Layers:
+    """Raises: UserError for a file that cannot be read, or that its runtime cannot run."""
+    if path.suffix not in (".onnx", ".tflite"):
+        raise UserError(f"`{path}` is neither .onnx nor .tflite", "give a model file, or a recipe that was run")
+    if not path.is_file():
+        raise UserError(f"there is no file `{path}`")
+    return _onnx(path) if path.suffix == ".onnx" else _tflite(path)
+
+
+def _onnx(path: Path) -> Layers:
+    import onnx
+
+    source = Source(path)
+    said = _profiled(path)
+    own: dict[int, list[dict[str, Any]]] = defaultdict(list)
+    added: dict[int, float] = defaultdict(float)
+    for event in (each for each in said["events"] if each["node"] is not None):
+        if event["inserted"] or event["node"] in source.fixed:
+            added[source.user(event["node"])] += event["seconds"]
+        else:
+            own[event["node"]].append(event)
+    main = {number: max(events, key=lambda each: each["seconds"]) for number, events in own.items()}
+    found = []
+    for number, group in source.groups({number: event["op"] for number, event in main.items()}).items():
+        event = main[number]
+        head = next((each for each in group if alike(event["op"], source.nodes[each].op_type)), None)
+        if head is None and not onnx.defs.has(event["op"]):  # such as QuickGelu: the file has a Sigmoid and a Mul
+            head = next((each for each in group if source.nodes[each].op_type not in CONVERSIONS), None)
+        # Of several nodes that one operator of onnxruntime computes, such as a Gelu, none is called as it is.
+        op = event["op"] if head is None and len(group) > 1 else source.nodes[number if head is None else head].op_type
+        kind, integer = next(iter(event["types"]), ""), bool(re.match(INTEGERS, event["op"]))
+        real = kind in ("float", "float16", "double") and not integer and op not in MOVES
+        integer = integer or kind in ("int8", "uint8", "int16", "uint16")
+        inserted = sum(added[each] for each in group)
+        names = dict.fromkeys(source.nodes[each].op_type for each in group if each != head)
+        found.append(
+            Layer(
+                name=_shown(source.name(number if head is None else head)),
+                op=op,
+                shape=source.shape(number) or tuple(event["shape"]),
+                bytes=sum(map(source.bytes, group)),
+                seconds=inserted + sum(each["seconds"] for each in own[number]),
+                real=real,
+                counts=not real and not integer,
+                fused=tuple(name for name in names if name not in (op, *CONVERSIONS)),
+                inserted=inserted,
+                activates=source.activates(number if head is None else head),
+            )
+        )
+    return Layers(tuple(found), source.size, max(said["seconds"], sum(each.seconds or 0.0 for each in found)))
+
+
+def _shown(name: str) -> str:
+    """Without what would move a terminal's cursor."""
+    return "".join(each if each.isprintable() else "?" for each in name)
+
+
+def _profiled(path: Path) -> dict[str, Any]:
+    command = child_processes.script(profile.__file__, path, SECONDS)
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode < 0:
+        raise UserError(
+            f"onnxruntime {child_processes.ended(done.returncode)} on `{path}`",
+            "the file makes it crash; export it anew",
+        )
+    if done.returncode:
+        said = done.stderr.strip().splitlines()
+        last = said[-1] if said else f"it {child_processes.ended(done.returncode)}"
+        raise UserError(f"onnxruntime cannot run `{path}`: {last}", "is it a whole model?")
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def _tflite(path: Path) -> Layers:
+    """Without times: neither TFLite runtime tells them to Python."""
+    found = [
+        Layer(
+            name=_shown(row.name),
+            op=row.op,
+            shape=row.shape,
+            bytes=row.bytes,
+            seconds=None,
+            real=row.real and row.op not in MOVES,
+            counts=row.counts,
+        )
+        for row in tflite.read(path)
+    ]
+    return Layers(tuple(found), path.stat().st_size, None)

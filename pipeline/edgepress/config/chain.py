@@ -1,0 +1,258 @@
+"""How the stages of a recipe hang together: what each one works on, and whether it can, before anything is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_core import to_json
+
+from ..core import names, paths
+from ..core.errors import Place, Problem, UserError, near, suggest
+from ..core.yamlio import Document, Loc
+from ..stage import Kind, Stage
+from ..stages import TABLE
+
+A = {"torch": "a torch model", "onnx": "an ONNX model", "tflite": "a TFLite model"}
+
+
+@dataclass(frozen=True)
+class Step:
+    """A stage in its chain; results go by their label, unique in the recipe and stable from run to run."""
+
+    label: str
+    stage: Stage
+    input: str | None
+    """Label of the result to work on; None for a stage that takes none."""
+    named: tuple[str, ...]
+    """Labels of the results that the options name."""
+    kind: Kind
+    """Of its result."""
+
+
+def steps(stages: Iterable[Stage]) -> list[Step]:
+    """The chain of a checked recipe."""
+    stages = list(stages)
+    found: list[Step] = []
+    kinds: dict[str, Kind] = {}
+    for stage, label in zip(stages, labels((stage.name, stage.use) for stage in stages), strict=True):
+        above = found[-1].label if found else None
+        input = (stage.input or above) if stage.takes else None
+        named = tuple(name for _, name in stage.named())
+        kinds[label] = stage.kind_with([kinds[name] for name in named if name in kinds])
+        found.append(Step(label, stage, input, named, kinds[label]))
+    return found
+
+
+def labels(stages: Iterable[tuple[str | None, str]]) -> list[str]:
+    """The label of each stage, of its name and its use: the name, or else the use, numbered from the second on."""
+    stages = list(stages)
+    taken = {name for name, _ in stages}
+    found: list[str] = []
+    for name, use in stages:
+        label, count = name or use, 1
+        while name is None and label in taken:
+            count += 1
+            label = f"{use}-{count}"
+        taken.add(label)
+        found.append(label)
+    return found
+
+
+def reference(chain: list[Step]) -> str:
+    """The label that accuracy drops count from: the first distillation's (first) teacher, for that is what the recipe
+    starts from; without one, what the first stage that changes a model works on; without that, the last result."""
+    teachers = (step.named[0] for step in chain if "teacher" in step.stage.names and step.named)
+    changed = (step.input for step in chain if step.input)
+    return next(teachers, None) or next(changed, None) or chain[-1].label
+
+
+@dataclass(frozen=True)
+class _Row:
+    """What is known of a stage, even when something else in it is wrong."""
+
+    index: int
+    line: int
+    data: dict[str, Any]
+    type: type[Stage] | None
+    stage: Stage | None
+    kind: Kind | None
+    """What it gives, if that can be told."""
+
+    @property
+    def loc(self) -> Loc:
+        return ("stages", self.index)
+
+    def text(self, option: str) -> str | None:
+        value = self.data.get(option)
+        return value if isinstance(value, str) else None
+
+
+def check(document: Document) -> Iterator[Problem]:
+    """What is wrong between the stages of a recipe, and with the files and networks that they name.
+
+    A stage that is wrong in itself counts as what it says it is, so that one look finds every problem.
+    """
+    stages = document.data.get("stages")
+    rows: list[_Row] = []
+    for index, data in enumerate(stages if isinstance(stages, list) else []):
+        rows.append(_row(document, index, data, rows))
+    for row in rows:
+        yield from _name(document, row, rows)
+        yield from _input(document, row, rows)
+        for option, name in row.stage.named() if row.stage else ():
+            yield from _reference(document, (*row.loc, *option), name, row, rows)
+        yield from _files(document, row)
+        yield from _networks(document, row)
+    name = document.data.get("reference")
+    if isinstance(name, str) and rows and (problem := _absent(name, rows, rows, document.place(("reference",)))):
+        yield problem
+
+
+def _row(document: Document, index: int, data: Any, above: list[_Row]) -> _Row:
+    data = data if isinstance(data, dict) else {}
+    use = data.get("use")
+    kind = TABLE.get(use) if isinstance(use, str) else None
+    try:
+        stage = (
+            kind.model_validate_json(to_json(data, inf_nan_mode="strings"), strict=True, context=document)
+            if kind
+            else None
+        )
+    except ValidationError:  # told by whoever validates the whole recipe
+        stage = None
+    gives = kind.gives if kind else None
+    if stage:
+        kinds = {row.text("name"): row.kind for row in above}
+        gives = stage.kind_with([found for _, name in stage.named() if (found := kinds.get(name))])
+    return _Row(index, document.place(("stages", index)).line, data, kind, stage, gives)
+
+
+def _name(document: Document, row: _Row, rows: list[_Row]) -> Iterator[Problem]:
+    name, place = row.text("name"), document.place((*row.loc, "name"))
+    if name == "input":
+        yield Problem("`input` cannot be a name: stages call the model that they work on so", "choose another", place)
+    for other in rows[: row.index]:
+        if name is not None and other.text("name") == name:
+            yield Problem(f"`{name}` is already the name of the stage on line {other.line}", "choose another", place)
+            return
+
+
+def _input(document: Document, row: _Row, rows: list[_Row]) -> Iterator[Problem]:
+    """Does the stage get a model to work on, and of the kind that it takes?"""
+    if row.type is None:
+        return
+    use, takes, name, above = row.text("use"), row.type.takes, row.text("input"), rows[: row.index]
+    place = document.place((*row.loc, "input" if name else "use"))
+    if takes is None:
+        if name is not None:
+            help = f"name its models in `{row.type.names[0]}`" if row.type.names else "it starts from nothing"
+            yield Problem(f"`{use}` takes no `input`", help, document.place((*row.loc, "input"), key=True))
+    elif name is not None:
+        if problem := _absent(name, above, rows, place):
+            yield problem
+        elif (got := _called(name, above).kind) not in (takes, None):
+            help = _bridge(got, takes, above, name)
+            yield Problem(f"`{use}` takes {A[takes]}, but `{name}` is {A[got]}", help, place)
+        elif row.stage and (source := _called(name, above).stage) and (unfit := row.stage.unfit(source)):
+            yield Problem(*unfit, place)
+    elif not above:
+        starts = [
+            f"`- use: {each}`"
+            for each, kind in TABLE.items()
+            if kind.takes is None and not _needs_names(kind) and "." not in each
+        ]
+        help = "start with " + " or ".join(starts)
+        yield Problem(f"`{use}` takes {A[takes]}, but no stage stands above it", help, place)
+    elif (got := above[-1].kind) not in (takes, None):
+        help = _bridge(got, takes, above)
+        yield Problem(f"`{use}` takes {A[takes]}, but the stage above gives {A[got]}", help, place)
+    elif row.stage and above[-1].stage and (unfit := row.stage.unfit(above[-1].stage)):
+        yield Problem(*unfit, place)
+
+
+def _needs_names(kind: type[Stage]) -> bool:
+    return any(kind.model_fields[option].is_required() for option in kind.names)
+
+
+def _bridge(got: Kind, wanted: Kind, above: list[_Row], name: str | None = None) -> str:
+    """How to come by a model of the kind `wanted`: a stage that makes it of what there is, or an earlier result."""
+    for use, each in TABLE.items():
+        if (each.takes, each.gives) == (got, wanted):
+            return (
+                f"put `- {{use: {use}, input: {name}}}` above it, and no `input` here"
+                if name
+                else f"put `- use: {use}` above it"
+            )
+    for row in reversed(above):
+        if row.kind == wanted:
+            called = row.text("name")
+            return (
+                f"say `input: {called}`"
+                if called
+                else f"give the stage on line {row.line} a `name`, and say it as `input`"
+            )
+    return ""
+
+
+def _reference(document: Document, loc: Loc, name: str, row: _Row, rows: list[_Row]) -> Iterator[Problem]:
+    """Is the result that an option names made above, and of a kind that the stage takes?"""
+    place, above = document.place(loc), rows[: row.index]
+    assert row.type is not None, "a stage that names something is one"
+    kinds = row.type.named_kinds
+    if problem := _absent(name, above, rows, place):
+        yield problem
+    elif (got := _called(name, above).kind) and got not in kinds:
+        option = next(part for part in reversed(loc) if isinstance(part, str))
+        help = "name a result from before the export"
+        yield Problem(
+            f"`{option}` takes {' or '.join(A[each] for each in kinds)}, but `{name}` is {A[got]}", help, place
+        )
+
+
+def _called(name: str, rows: list[_Row]) -> _Row:
+    return next(row for row in rows if row.text("name") == name)
+
+
+def _absent(name: str, above: list[_Row], rows: list[_Row], place: Place) -> Problem | None:
+    """Why `name` is no result of the stages above, unless it is one."""
+    known = {each for row in above if (each := row.text("name"))}
+    if name in known:
+        return None
+    for row in rows[len(above) :]:
+        if row.text("name") == name:
+            if row.index == len(above):
+                return Problem(f"`{name}` is this very stage", "name a result that is made above it", place)
+            return Problem(f"`{name}` is made later, on line {row.line}", "move it up", place)
+    unnamed = (row.line for row in above if row.text("use") == name)
+    help = next((f"give the stage on line {line} a `name`" for line in unnamed), "")
+    help = help or suggest(name, known, "no stage above has a `name`" if not known else "")
+    return Problem(f"no result above is called `{name}`", help, place)
+
+
+def _files(document: Document, row: _Row) -> Iterator[Problem]:
+    for file in row.stage.files() if row.stage and not document.loose else ():
+        try:
+            paths.find(file, document.path)
+        except UserError as error:
+            loc = next((loc for loc, value in document.scalars(row.loc) if value == file), row.loc)
+            yield from (Problem(each.message, each.help, document.place(loc)) for each in error.problems)
+
+
+def _networks(document: Document, row: _Row) -> Iterator[Problem]:
+    """Every `timm/NAME` that timm does not have, in whatever option it stands."""
+    for loc, value in document.scalars(row.loc):
+        if not isinstance(value, str) or not value.startswith("timm/"):
+            continue
+        name = value.removeprefix("timm/").partition(".")[0]  # what follows the dot tells pretrained weights apart
+        if name not in names.zoo():
+            match = near(name, names.zoo())
+            help = f"did you mean `timm/{match}`?" if match else "`timm.list_models()` has the names"
+            yield Problem(f"timm has no network `{name}`", help, document.place(loc))
+
+
+def sources(step: Step) -> list[str]:
+    """The labels of all results that a step works on."""
+    return [*([step.input] if step.input else []), *step.named]

@@ -1,0 +1,86 @@
+"""A metric of the user's own: `def f(outputs, targets, …) -> float` in a file that the recipe names.
+
+`outputs` are float32 (examples, labels): what a softmax or sigmoid is taken of, or the numbers of a regression.
+`targets` are int64 (examples,) for single-label, uint8 (examples, labels) of 0 and 1 for multi-label, and float32
+(examples, labels) for regression. It is asked about whole splits, and about draws with repetition of the test examples,
+from which the interval of a drop comes; in those a class may be missing.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, GetJsonSchemaHandler, model_validator
+from pydantic_core import CoreSchema
+
+from ..core import user_code
+from ..core.errors import Place
+from ..core.user_code import Function, OwnCodeError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from ..core.metrics import Metric
+
+
+class OwnMetric(BaseModel):
+    """A function of the user's that scores answers: a share, 1 at best, or an error, 0 at best."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    source: Annotated[str, AfterValidator(user_code.there)] = Field(
+        alias="from",
+        pattern=user_code.WRITTEN,
+        description="your function of outputs and targets, `FILE.py:FUNCTION`; a path counts from the recipe's folder",
+        examples=["./my_metric.py:f"],
+    )
+    lower_is_better: bool = Field(
+        default=False,
+        description="it is an error, 0 at best, and drops are in percent of it; by default it is a share, 1 at best, "
+        "and drops are in points",
+    )
+    args: dict[str, Any] = Field(default_factory=dict, description="what the function is called with besides")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_name(cls, value: Any) -> Any:
+        return {"from": value} if isinstance(value, str) else value
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        mapping = handler.resolve_ref_schema(handler(core))
+        return {"anyOf": [mapping["properties"]["from"], {**mapping}]}
+
+    def metric(self, base: Path, place: Place) -> Metric:
+        """The function of a recipe in the folder `base`, which names it at `place`. Raises: OwnCodeError."""
+        from ..core.metrics import Metric
+
+        function = Function.read(self.source, base)
+
+        def score(outputs: np.ndarray, targets: np.ndarray) -> float:
+            try:
+                found = function(outputs.copy(), targets.copy(), **self.args)  # it may work in place
+                return self._checked(found, function, outputs)
+            except OwnCodeError as error:
+                raise error.at(place) from error
+
+        key = [function.digest, self.lower_is_better, self.args]
+        return Metric(self.source, score, higher=not self.lower_is_better, key=key)
+
+    def _checked(self, found: Any, function: Function, outputs: np.ndarray) -> float:
+        about = f"{function.about}, given {len(outputs)} examples,"
+        try:
+            value = math.nan if isinstance(found, str | bytes | bool) else float(found)
+        except (TypeError, ValueError):
+            value = math.nan
+        if not math.isfinite(value):
+            what = f"{found}" if isinstance(found, float) else f"a {type(found).__name__}"
+            raise OwnCodeError(f"{about} returned {what}", "return one finite number, whichever classes there are")
+        if self.lower_is_better and value < 0:
+            raise OwnCodeError(f"{about} returned {value:g}", "with `lower_is_better` it is an error, 0 at best")
+        if not self.lower_is_better and value > 1:
+            help = "it is a share, 1 at best; an error is marked: `metric: {from: …, lower_is_better: true}`"
+            raise OwnCodeError(f"{about} returned {value:g}", help)
+        return value

@@ -1,0 +1,89 @@
+"""`--set PATH=VALUE`: options of a recipe from the command line, checked as if they stood in its file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from ..core.errors import Place, Problem, UserError, suggest
+from ..core.yamlio import Document, Loc, parse
+from .chain import labels
+
+ARGUMENT = Path("--set")
+"""Where a wrong value stands, when it stands in no file."""
+FORM = "write `--set PATH=VALUE`, for example `--set stages.small.ratio=40%` or `--set keep.accuracy_drop='2 points'`"
+
+
+def apply(document: Document, arguments: Iterable[str]) -> None:
+    """Put every VALUE, as YAML, at its PATH of `document`: names joined by dots, a stage by its name or number from 0.
+
+    Of two that set the same option the last one counts. Raises: UserError for a PATH that leads nowhere; an option
+    that does not exist and a value that does not fit are told by whoever checks the document.
+    """
+    problems: list[Problem] = []
+    for argument in arguments:
+        try:
+            _apply(document, argument)
+        except UserError as error:
+            problems += error.problems
+        document.changes += (argument,)
+    if problems:
+        raise UserError(problems)
+
+
+def _apply(document: Document, argument: str) -> None:
+    path, equals, _ = argument.partition("=")
+    if not path or not equals:
+        raise UserError(f"`--set {argument}` says no path, or no value", FORM)
+    value = parse(Document(ARGUMENT, argument), skip=len(path) + 1)
+    if isinstance(document.data, dict):  # else the file is wrong, and will be told so
+        loc, keys = _find(document, path, argument)
+        document.put(loc, value, keys)
+
+
+def _find(document: Document, path: str, argument: str) -> tuple[Loc, list[Place]]:
+    """The location that `path` means in `document`, and the place of each of its parts in `argument`."""
+    loc: list[str | int] = []
+    places: list[Place] = []
+    data, column = document.data, 1
+    for part in _split(document.data, path):
+        place = Place(ARGUMENT, 1, column, max(len(part), 1), argument)
+        loc.append(_step(data, part, loc, place))
+        places.append(place)
+        column += len(part) + 1
+        data = data[int(loc[-1])] if isinstance(data, list) else (data or {}).get(part)
+    return tuple(loc), places
+
+
+def _split(data: dict[str, Any], path: str) -> list[str]:
+    """The parts of `path`; the name of a stage may have dots in it."""
+    head, _, rest = path.partition(".")
+    if head == "stages" and isinstance(data.get("stages"), list):
+        for label in sorted(_labels(data["stages"]), key=len, reverse=True):
+            if f"{rest}.".startswith(f"{label}."):
+                return [head, label, *rest[len(label) + 1 :].split(".")] if rest != label else [head, label]
+    return path.split(".")
+
+
+def _labels(stages: list[Any]) -> list[str]:
+    given = [stage if isinstance(stage, dict) else {} for stage in stages]
+    return labels((None if stage.get("name") is None else str(stage["name"]), str(stage.get("use"))) for stage in given)
+
+
+def _step(data: Any, part: str, above: list[str | int], place: Place) -> str | int:
+    """The key or index of `data` that `part` means, where `above` has led to `data`."""
+    if isinstance(data, list):
+        names = _labels(data) if above == ["stages"] else []
+        if part in names:
+            return names.index(part)
+        if part.isascii() and part.isdigit() and int(part) < len(data):
+            return int(part)
+        if names:
+            raise UserError(Problem(f"there is no stage `{part}`", suggest(part, names), place))
+        help = f"items have numbers from 0 to {len(data) - 1}" if data else "the list is empty: set the whole of it"
+        raise UserError(Problem(f"`{above[-1]}` has no item `{part}`", help, place))
+    if data is not None and not isinstance(data, dict):
+        whole = ".".join(map(str, above))
+        raise UserError(Problem(f"`{above[-1]}` has no options: it is `{data}`", f"set the whole of `{whole}`", place))
+    return part

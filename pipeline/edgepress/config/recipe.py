@@ -1,0 +1,256 @@
+"""A recipe: what is trained on, the stages that make a small model of it, and the targets that it must fit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from functools import reduce
+from operator import or_
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    field_validator,
+)
+
+from ..core import yamlio
+from ..core.errors import Mistake, Problem, UserError, suggest
+from ..core.names import Name
+from ..core.units import ERRORS, Drop, Odds, Points, Share
+from ..core.user_code import is_function
+from ..core.validation import in_order, validated
+from ..core.yamlio import Document
+from ..data.dataset import METRICS, NAMES
+from ..data.source import Source
+from ..stage import Stage
+from ..stages import TABLE
+from . import chain, overrides, target
+from .custom_metric import OwnMetric
+
+if TYPE_CHECKING:
+    AnyStage = Stage
+else:
+    AnyStage = Annotated[reduce(or_, TABLE.values()), Field(discriminator="use")]
+
+
+if TYPE_CHECKING:
+    Shipped = str
+else:
+    Shipped = Literal[NAMES]
+
+
+def _metric(name: str) -> str:
+    if name not in METRICS:
+        raise Mistake("there is no such metric", suggest(name, METRICS))
+    return name
+
+
+def _target(name: str, info: ValidationInfo) -> str:
+    if not isinstance(info.context, Document):
+        return name
+    try:
+        file = target.find(name, info.context.path)
+    except UserError as error:
+        raise Mistake("there is no such target", error.problems[0].help) from None
+    if not file.is_file():
+        raise Mistake(f"there is no file `{file}`", "a path counts from the recipe's folder")
+    return name
+
+
+def _once(names: tuple[str, ...]) -> tuple[str, ...]:
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise Mistake(f"`{twice[0]}` is listed twice", "take one out")
+    return names
+
+
+class _Options(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Task(_Options):
+    """What is learnt, and how it is scored."""
+
+    data: Source | Shipped = Field(
+        description="the name of a data set, or a folder of images, a .csv, an .npz or `./my_data.py:load` of your own"
+    )
+    metric: OwnMetric | str = Field(
+        default="accuracy",
+        description="what a model is scored by, or `./my_metric.py:f` of your own",
+        examples=list(METRICS),
+    )
+    seed: int = Field(default=0, ge=0, lt=2**32, description="of every random choice")
+    examples: int | None = Field(default=None, ge=1, description="learn from so many training examples only")
+    labels: int | None = Field(
+        default=None, ge=1, description="keep the labels of so many; `distill` learns from the others without them"
+    )
+    unlabelled: Source | None = Field(
+        default=None, description="more examples, without labels, for `distill` to learn from: as `data` of your own"
+    )
+    label_noise: Share | None = Field(
+        default=None,
+        gt=0,
+        lt=1,
+        description="replace this share of the training labels by wrong ones, to see who copes",
+    )
+    imbalance: Odds | None = Field(
+        default=None, description="thin the training classes out, from the first to the last, to see who copes"
+    )
+
+    @field_validator("data", mode="wrap")
+    @classmethod
+    def _named_or_own(cls, value: Any, handler: ValidatorFunctionWrapHandler, info: ValidationInfo) -> Any:
+        """A bare name is that of a data set here; all else is the user's own."""
+        if value in NAMES or isinstance(value, Source):
+            return value
+        if isinstance(value, str) and not any(mark in value for mark in "./\\"):
+            raise Mistake("there is no such data set", suggest(value, NAMES))
+        return Source.model_validate(value, context=info.context)
+
+    @field_validator("metric", mode="wrap")
+    @classmethod
+    def _known_or_own(cls, value: Any, handler: ValidatorFunctionWrapHandler, info: ValidationInfo) -> Any:
+        """The same for a metric."""
+        if isinstance(value, dict) or (isinstance(value, str) and is_function(value)):
+            return OwnMetric.model_validate(value, context=info.context, strict=True)
+        return _metric(value) if isinstance(value, str) else handler(value)
+
+    @property
+    def metric_name(self) -> str:
+        """The key of the metric in `ModelFile.scores`; of the user's own, how the recipe writes it."""
+        return self.metric if isinstance(self.metric, str) else self.metric.source
+
+    @property
+    def lower_is_better(self) -> bool:
+        return self.metric in ERRORS if isinstance(self.metric, str) else self.metric.lower_is_better
+
+
+class Keep(_Options):
+    """What the compressed model must keep, on every target."""
+
+    accuracy_drop: Points | None = Field(default=None, description="how far accuracy may fall below the reference")
+    metric_drop: Drop | None = Field(
+        default=None,
+        description="how far the recipe's metric may fall below the reference; of an error, how much it may grow: `5%`",
+    )
+
+    def limit(self) -> tuple[str, float] | None:
+        """The option that is set, and its limit in points or percent."""
+        if self.accuracy_drop is not None:
+            return "accuracy_drop", self.accuracy_drop
+        return None if self.metric_drop is None else ("metric_drop", self.metric_drop)
+
+
+class Recipe(_Options):
+    """Options of a recipe; `load` reads one from a file."""
+
+    name: Name = Field(description="what the run, its report and its lock file are called")
+    task: Task
+    stages: tuple[AnyStage, ...] = Field(
+        min_length=1, description="each works on the result above it, unless it says `input:`"
+    )
+    reference: str | None = Field(
+        default=None,
+        description="the result that accuracy drops count from; by default the first distillation's teacher, "
+        "or else what the first stage that changes a model works on",
+    )
+    keep: Keep = Keep()
+    targets: Annotated[tuple[Annotated[str, AfterValidator(_target)], ...], AfterValidator(_once)] = Field(
+        default=("host",), description="names of target profiles, or paths that end in .yaml; [] judges by `keep` alone"
+    )
+
+    _document: Document | None = PrivateAttr(default=None)
+
+    @property
+    def document(self) -> Document:
+        """The file that it was read from, for places in it."""
+        assert self._document is not None, "only a recipe from `load` has a document"
+        return self._document
+
+    def steps(self) -> list[chain.Step]:
+        """The stages with their labels and what they work on."""
+        return chain.steps(self.stages)
+
+    def reference_label(self) -> str:
+        """The label of the result that accuracy drops count from."""
+        return self.reference or chain.reference(self.steps())
+
+    def target_files(self) -> list[Path]:
+        return [target.find(name, self.document.path) for name in self.targets]
+
+
+def load(path: Path, changes: Sequence[str] = (), *, loose: bool = False) -> Recipe:
+    """Read a recipe and check all of it, its targets included, before anything heavy is imported or run.
+
+    `changes` are `--set` arguments, as `overrides.apply` takes them; `loose` leaves out whether the user's data and
+    code are there. Raises: UserError with every problem, in the order of the file.
+    """
+    document = yamlio.read(path)
+    document.loose = loose
+    overrides.apply(document, changes)
+    return checked(document)
+
+
+def checked(document: Document) -> Recipe:
+    """The recipe of a document. Raises: UserError with every problem, in the order of the file."""
+    problems: list[Problem] = []
+    try:
+        recipe = validated(document, Recipe)
+        recipe._document = document
+        problems += _unserved(recipe)
+    except UserError as error:
+        problems += error.problems
+    if isinstance(document.data, dict):
+        problems += chain.check(document)
+    if problems:
+        raise UserError(in_order(problems))
+    return recipe
+
+
+def _unserved(recipe: Recipe) -> Iterator[Problem]:
+    """What is wrong in the target files, and every target that runs nothing of what the recipe makes."""
+    kinds = {stage.kind for stage in recipe.stages}
+    for index, name in enumerate(recipe.targets):
+        try:
+            runtime = target.load(target.find(name, recipe.document.path)).runtime
+        except UserError as error:
+            yield from error.problems
+            continue
+        if runtime != "onnxruntime" and "tflite" not in kinds:
+            place = recipe.document.place(("targets", index))
+            yield Problem(
+                f"`{name}` runs TFLite ({runtime}), and no stage makes it", "add `- use: convert.tflite`", place
+            )
+
+
+def validate(files: Iterable[Path], changes: Sequence[str] = ()) -> list[Problem]:
+    """Every problem of recipes with their targets, and of target files, each once.
+
+    `changes` are `--set` arguments, for every recipe.
+    """
+    problems: list[Problem] = []
+    for file in files:
+        try:
+            document = yamlio.read(file)
+            if not is_target(document):
+                overrides.apply(document, changes)
+                checked(document)
+            elif changes:
+                raise UserError(f"`--set` is for recipes, and `{file}` is none")
+            else:
+                validated(document, target.Target)
+        except UserError as error:
+            problems += [problem for problem in error.problems if problem not in problems]
+    return problems
+
+
+def is_target(document: Document) -> bool:
+    """Told apart by their options, for a folder or a name would tell less."""
+    options = set(document.data) if isinstance(document.data, dict) else set()
+    return len(options & set(target.Target.model_fields)) > len(options & set(Recipe.model_fields))

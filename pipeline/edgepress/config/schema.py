@@ -1,0 +1,59 @@
+"""What editors read: `python -m edgepress.config.schema` writes the JSON Schemas of recipes and targets,
+`python -m edgepress.config.schema models` the names of timm's networks."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from ..core import names, paths
+from ..core.units import like
+from .recipe import Recipe
+from .target import Target
+
+FOLDER = Path(__file__).parents[3] / "schema"
+MODELS: dict[str, type[BaseModel]] = {"recipe.json": Recipe, "target.json": Target}
+
+
+def schema(model: type[BaseModel]) -> dict[str, Any]:
+    """JSON Schema of a file, with each option's description and its default as people write it."""
+    written: dict[str, Any] = _written(model.model_json_schema())
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **written}
+
+
+def _written(part: Any) -> Any:
+    """`part` of a schema with defaults as text (`30%` for 0.3), and without titles, which only repeat the names."""
+    if isinstance(part, list):
+        return [_written(each) for each in part]
+    if not isinstance(part, dict):
+        return part
+    found = {key: _written(value) for key, value in part.items() if not (key == "title" and isinstance(value, str))}
+    if isinstance(default := found.get("default"), (int, float)) and found.get("type") == "string":
+        found["default"] = like(default, found["examples"][0])
+    return found
+
+
+def texts() -> dict[Path, str]:
+    """What is generated from the models, by file."""
+    return {FOLDER / name: json.dumps(schema(model), indent=2) + "\n" for name, model in MODELS.items()}
+
+
+def networks() -> str:
+    """The list that recipes are checked against, from the installed timm."""
+    import timm
+
+    return "\n".join([f"# timm {timm.__version__}", *sorted(timm.list_models())]) + "\n"
+
+
+def main(arguments: list[str]) -> None:
+    for path, text in {names.ZOO: networks()}.items() if arguments == ["models"] else texts().items():
+        with paths.replacing(path) as file:
+            file.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

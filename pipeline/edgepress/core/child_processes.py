@@ -1,0 +1,48 @@
+"""Python processes that the pipeline starts: of its own code, wherever the user is, and whose end is never a verdict.
+
+A folder that the user works in may have a `json.py` or a package `edgepress`: with `-P` Python does not look there.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+PYTHON = (sys.executable, "-P")
+_PACKAGE = __package__.partition(".")[0]
+_RUN = """\
+import sys
+sys.path.insert(0, sys.argv.pop(1))
+import {package}
+del sys.path[0]
+from runpy import run_module
+run_module("{module}", run_name="__main__", alter_sys=True)
+"""
+"""The package is this process's, whatever else has its name; all that it imports is found as here."""
+
+
+class ChildDied(RuntimeError):
+    """A process ended otherwise than by saying what is wrong."""
+
+
+def script(file: str, *arguments: object) -> list[str]:
+    """The command that runs a file of ours, which imports nothing of the package."""
+    return [*PYTHON, file, *map(str, arguments)]
+
+
+def module(name: str, arguments: Sequence[str]) -> list[str]:
+    """The command that runs the module `name` of this package as `python -m` would."""
+    code = _RUN.format(package=_PACKAGE, module=name)
+    return [*PYTHON, "-c", code, str(Path(__file__).parents[2]), *arguments]
+
+
+def ended(code: int) -> str:
+    """How a process ended, in words."""
+    if code >= 0:
+        return f"ended with code {code}"
+    if -code == signal.SIGKILL:
+        return f"was killed by signal {-code}; out of memory?"
+    known = {each.value: f" ({each.name})" for each in signal.Signals}
+    return f"was killed by signal {-code}{known.get(-code, '')}"

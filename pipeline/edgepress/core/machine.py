@@ -1,0 +1,48 @@
+"""Which machine and which library versions a result belongs to."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+from collections.abc import Iterable
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from .results import Machine
+
+
+def machine() -> Machine:
+    """This machine; on Linux with the instruction sets of its processor, elsewhere without."""
+    info = Path("/proc/cpuinfo")
+    text = info.read_text(encoding="utf-8") if info.is_file() else ""
+    model = re.search(r"^(?:model name|Model)\s*:\s*(.+)$", text, re.MULTILINE)
+    flags = re.search(r"^(?:flags|Features)\s*:\s*(.+)$", text, re.MULTILINE)
+    return Machine(
+        cpu=model[1].strip() if model else platform.processor() or "unknown",
+        architecture=platform.machine(),
+        cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        features=sorted(flags[1].split()) if flags else [],
+        system=f"{platform.system()} {platform.release()}, Python {platform.python_version()}",
+    )
+
+
+_PRODUCTS: tuple[str, ...] = ("avx512_vnni", "avx_vnni", "asimddp", "i8mm")
+_WIDTHS: tuple[str, ...] = ("avx512f", "avx2", "asimd")
+
+
+def instructions(machine: Machine) -> list[str]:
+    """The 8-bit dot products that a processor has, on which the answers of integers depend; without any, its widest."""
+    products = [name for name in machine.features if name in _PRODUCTS]
+    return products or [name for name in machine.features if name in _WIDTHS][:1]
+
+
+def versions(distributions: Iterable[str]) -> dict[str, str]:
+    """Installed versions, sorted by name; one that is not installed is left out."""
+    found = {}
+    for name in sorted(set(distributions)):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found

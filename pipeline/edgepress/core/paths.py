@@ -1,0 +1,107 @@
+"""Where things are: beside the recipe, or shipped in the package."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+
+from ..models.pretrained import PACKAGES
+from ..models.pretrained import file as packaged
+from .errors import UserError
+
+SHIPPED = Path(__file__).parents[1] / "shipped"
+
+
+def folder_of(kind: str) -> Path:
+    """The shipped `recipes` or `targets`: inside the installed package, or at the top of a checkout."""
+    installed = SHIPPED / kind
+    return installed if installed.is_dir() else SHIPPED.parents[2] / kind
+
+
+YAML = (".yaml", ".yml")
+_KEYS = {
+    "recipes": re.compile(r"^(stages|task)\s*:", re.MULTILINE),
+    "targets": re.compile(r"^(runtime|budgets)\s*:", re.MULTILINE),
+}
+
+
+def called(name: str, folder: Path, kind: str | None = None) -> Path | None:
+    """`NAME.yaml` or `NAME.yml` in `folder`; with a `kind` only one that is not plainly of another."""
+    files = (file for end in YAML if (file := folder / f"{name}{end}").is_file())
+    return next((file for file in files if kind is None or kind_of(file) in (kind, None)), None)
+
+
+def kind_of(file: Path) -> str | None:
+    """`recipes` or `targets`, by the keys at the top of a YAML file; None where they do not tell."""
+    try:
+        with file.open(encoding="utf-8-sig", errors="replace") as opened:
+            text = opened.read(1 << 20)
+    except OSError:
+        return None
+    found = [kind for kind, keys in _KEYS.items() if keys.search(text)]
+    return found[0] if len(found) == 1 else None
+
+
+def shipped(name: str, kind: str) -> Path | None:
+    """The shipped recipe or target of this name."""
+    return called(name, folder_of(kind))
+
+
+def chosen(name: str, kind: str, file: Path) -> Path:
+    """`file`, which is called `name` here; where a shipped one has the same name, it is said once which counts."""
+    other = shipped(name, kind)
+    if other is not None and not other.samefile(file):
+        _note(name, kind.removesuffix("s"), str(file))
+    return file
+
+
+@cache
+def _note(name: str, kind: str, file: str) -> None:
+    print(f"note: `{name}` is {file}, not the shipped {kind} of that name", file=sys.stderr)
+
+
+def find(name: str, source: Path) -> Path:
+    """The file that a recipe calls `name`: beside the recipe, among the shipped files, or in a package of PyPI."""
+    if name in PACKAGES:
+        return packaged(name)
+    beside = source.parent / name
+    if beside.is_file():
+        return beside
+    shipped = (SHIPPED / name).resolve()
+    if shipped.is_file() and shipped.is_relative_to(SHIPPED.resolve()):
+        return shipped
+    raise UserError(f"there is no file `{name}`", f"looked in {source.parent} and among the shipped files")
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary path that takes the place of `path` when the block ends well; a reader sees the old or the new.
+
+    Raises: UserError where no file can be made.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    except OSError as error:
+        raise UserError(f"`{path}` cannot be written: {error.strerror}", "look at the folder") from error
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        temporary.chmod(0o644)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)

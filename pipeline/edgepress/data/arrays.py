@@ -1,0 +1,83 @@
+"""An .npz with `x` and `y`, or with `train_x`, `train_y`, `validation_x` and so on; `labels` and `groups` may be."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from ..core.errors import UserError, suggest
+from .examples import Examples
+from .images import bounded
+from .source import Source
+from .split import SPLITS
+
+_WHOLE = ("x", "y")
+_DIVIDED = tuple(f"{split}_{each}" for split in SPLITS for each in _WHOLE)
+
+
+def read(source: Source, path: Path) -> Examples:
+    """Raises: UserError, for pickled objects too, which are never loaded."""
+    arrays = _arrays(path)
+    known = {*_WHOLE, *_DIVIDED, "labels", "groups"}
+    for name in arrays:
+        if name not in known:
+            raise UserError(f"`{path.name}` has an array `{name}`", suggest(name, known))
+    whole = any(name in arrays for name in _WHOLE)
+    wanted = _WHOLE if whole else [name for name in _DIVIDED if f"{name[:-2]}_x" in arrays or name.startswith("train")]
+    if extra := [name for name in _DIVIDED if name in arrays and name not in wanted]:
+        raise UserError(f"`{path.name}` has `{extra[0]}` too" if whole else f"`{path.name}` has `{extra[0]}` without x")
+    if lacking := [name for name in wanted if name not in arrays]:
+        raise UserError(f"`{path.name}` has no array `{lacking[0]}`, only {', '.join(sorted(arrays))}")
+    listed = source.listed
+    if listed and "labels" in arrays:
+        raise UserError(f"`{path.name}` has its own `labels`", "take `labels` out of the recipe, or out of the file")
+    labels = tuple(map(str, arrays["labels"].tolist())) if "labels" in arrays else listed
+    if whole:
+        return Examples(arrays["x"], arrays["y"], labels, groups=arrays.get("groups"), labels_listed=bool(listed))
+    splits = [name[:-2] for name in wanted if name.endswith("_x")]
+    for split in splits:
+        x, y = arrays[f"{split}_x"], arrays[f"{split}_y"]
+        first = arrays[f"{splits[0]}_x"]
+        if len(x) != len(y):
+            raise UserError(f"`{path.name}`: `{split}_x` has {len(x)} examples, and `{split}_y` has {len(y)}")
+        if (x.shape[1:], x.dtype) != (first.shape[1:], first.dtype):
+            raise UserError(
+                f"`{path.name}`: `{split}_x` is {x.dtype} {x.shape}, and `{splits[0]}_x` is {first.dtype} {first.shape}"
+            )
+    return Examples(
+        np.concatenate([arrays[f"{split}_x"] for split in splits]),
+        np.concatenate([arrays[f"{split}_y"] for split in splits]),
+        labels,
+        groups=arrays.get("groups"),
+        part=np.repeat(splits, [len(arrays[f"{split}_x"]) for split in splits]),
+        labels_listed=bool(listed),
+    )
+
+
+def values(path: Path) -> np.ndarray:
+    """`x` alone, for examples without labels. Raises: UserError."""
+    arrays = _arrays(path)
+    if "x" not in arrays:
+        raise UserError(f"`{path.name}` has no array `x`, only {', '.join(sorted(arrays))}")
+    return Examples(arrays["x"], np.zeros(len(arrays["x"]), np.int64), ("",)).checked(path.name).x
+
+
+def _arrays(path: Path) -> dict[str, np.ndarray]:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            bounded(sum(each.file_size for each in archive.infolist()), "its arrays", path.name)
+        with np.load(path, allow_pickle=False) as stored:
+            found = {name: stored[name] for name in stored.files}
+    except (zipfile.BadZipFile, OSError, EOFError) as error:
+        raise UserError(f"`{path.name}` is not an .npz: {error}", "write it with numpy.savez") from error
+    except ValueError as error:
+        raise UserError(
+            f"`{path.name}` holds Python objects, which are pickled and never loaded: {error}",
+            "save arrays of numbers or of text: `numpy.asarray(x, dtype=…)`",
+        ) from error
+    for name, array in found.items():
+        if not isinstance(array, np.ndarray) or array.ndim == 0:
+            raise UserError(f"`{path.name}`: `{name}` is a single value or no array")
+    return found

@@ -1,0 +1,107 @@
+"""A data set made harder, to see what a method is worth there: fewer examples or labels, wrong ones, rare classes.
+
+Only the training split changes; what decides and what is reported stay as they are.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..core.errors import UserError
+from .dataset import Dataset, Split
+
+if TYPE_CHECKING:
+    from ..config.recipe import Task
+
+
+def altered(data: Dataset, task: Task) -> Dataset:
+    """`data` with rare classes, then fewer examples, then wrong labels, then fewer labels, as `task` says.
+
+    Raises: UserError where a task has no classes, or a class would be left with nothing.
+    """
+    random = np.random.default_rng((task.seed, 1))
+    if task.imbalance is not None:
+        data = _trained_on(data, _long_tailed(data, task.imbalance, random))
+    if task.examples is not None:
+        data = _trained_on(data, _spread(data, task.examples, "examples", random))
+    if task.label_noise is not None:
+        noisy = data["train"]._replace(y=_noisy(data, task.label_noise, random))
+        data = replace(data, splits=data.splits | {"train": noisy})
+    if task.labels is not None:
+        kept = _spread(data, task.labels, "labels", random)
+        rest = np.setdiff1d(np.arange(len(data["train"].y)), kept)
+        data = replace(_trained_on(data, kept), unlabelled=data["train"].x[rest])
+    return data
+
+
+def joined(data: Dataset, unlabelled: np.ndarray) -> Dataset:
+    """`data` with more examples that have no labels. Raises: UserError when they are of another shape."""
+    x = data["train"].x
+    if (x.shape[1:], x.dtype) != (unlabelled.shape[1:], unlabelled.dtype):
+        raise UserError(
+            f"`unlabelled` has examples {unlabelled.dtype} {unlabelled.shape[1:]}, and `{data.name}` has {x.dtype} "
+            f"{x.shape[1:]}",
+            "for images: the same `size` and `color`",
+        )
+    return replace(
+        data, unlabelled=unlabelled if data.unlabelled is None else np.concatenate([data.unlabelled, unlabelled])
+    )
+
+
+def _trained_on(data: Dataset, rows: np.ndarray) -> Dataset:
+    x, y = data["train"]
+    return replace(data, splits=data.splits | {"train": Split(x[rows], y[rows])})
+
+
+def _classes(data: Dataset, option: str) -> np.ndarray:
+    if data.task != "single-label":
+        raise UserError(f"`{data.name}` is a {data.task} task, and `{option}` is about classes", f"take `{option}` out")
+    return data["train"].y
+
+
+def _long_tailed(data: Dataset, ratio: float, random: np.random.Generator) -> np.ndarray:
+    """Rows of which class k of C keeps n · ratio^(−k / (C − 1)), n the size of the smallest (Cui et al., 2019, 5.1)."""
+    y = _classes(data, "imbalance")
+    classes = len(data.labels)
+    most = int(np.bincount(y, minlength=classes).min())
+    kept = [
+        random.permutation(np.flatnonzero(y == k))[: round(most * ratio ** (-k / (classes - 1)))]
+        for k in range(classes)
+    ]
+    if empty := [data.labels[k] for k, rows in enumerate(kept) if not len(rows)]:
+        raise UserError(f"`imbalance: {ratio:g}:1` leaves no example of `{empty[0]}`", "a smaller one leaves some")
+    return random.permutation(np.concatenate(kept))
+
+
+def _spread(data: Dataset, count: int, option: str, random: np.random.Generator) -> np.ndarray:
+    """`count` rows, in which classes keep their shares, and each has one at least."""
+    y = data["train"].y
+    if count > len(y):
+        raise UserError(f"`{option}: {count}` is more than the {len(y)} training examples of `{data.name}`")
+    if data.task != "single-label":
+        return random.permutation(len(y))[:count]
+    classes = [random.permutation(np.flatnonzero(y == k)) for k in range(len(data.labels)) if (y == k).any()]
+    if count < len(classes):
+        raise UserError(f"`{option}: {count}` is less than one of each of {len(classes)} classes")
+    exact = np.array([len(rows) * count / len(y) for rows in classes])
+    sizes = np.maximum(np.floor(exact).astype(int), 1)
+    while sizes.sum() != count:  # the largest remainder gets one more, the largest surplus gives one
+        step = 1 if sizes.sum() < count else -1
+        wanting = np.where((sizes > 1) | (step > 0), step * (exact - sizes), -np.inf)
+        sizes[int(wanting.argmax())] += step
+    return random.permutation(np.concatenate([rows[:size] for rows, size in zip(classes, sizes, strict=True)]))
+
+
+def _noisy(data: Dataset, share: float, random: np.random.Generator) -> np.ndarray:
+    """Labels of which `share` are replaced by another class, each as likely; of multi-label ones, each is flipped."""
+    y = data["train"].y.copy()
+    if data.task == "multi-label":
+        flipped: np.ndarray = y ^ (random.random(y.shape) < share).astype(y.dtype)
+        return flipped
+    _classes(data, "label_noise")
+    wrong = random.permutation(len(y))[: round(share * len(y))]
+    y[wrong] = (y[wrong] + random.integers(1, len(data.labels), len(wrong))) % len(data.labels)
+    return y

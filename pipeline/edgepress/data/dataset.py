@@ -1,0 +1,242 @@
+"""Data sets: raw examples and what they should be answered with, in three disjoint splits, read into memory once.
+
+`train` is learnt from, `validation` decides (selection, calibration), `test` is only reported.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from ..core.errors import UserError, suggest
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from .source import Source
+
+NAMES = ("digits", "fashion-mnist", "fashion-mnist-10k", "recommend", "sensor", "text")
+"""What a recipe's `task: {data: …}` may say; each is a module here, with `read() -> Dataset`."""
+
+METRICS = {
+    "accuracy": ("single-label", "multi-label"),
+    "macro-f1": ("single-label", "multi-label"),
+    "worst-recall": ("single-label", "multi-label"),
+    "auc": ("single-label", "multi-label"),
+    "mae": ("regression",),
+    "agreement": ("single-label",),
+}
+"""What a model can be scored by, with the tasks that each is for; `scores` has the formulas."""
+COUNTED = ("accuracy", "agreement")
+"""Metrics that are a share of examples which are right or wrong: by their labels, or by the reference's answers."""
+
+Kind = Literal["image", "series", "numbers", "tokens"]
+Task = Literal["single-label", "multi-label", "regression"]
+
+
+@dataclass(frozen=True)
+class Input:
+    """One input of a model, and how raw values become what the model takes: (raw · scale − mean) / std.
+
+    `shape` is of one example: image (channels, height, width), series (channels, length), numbers (columns,) and
+    tokens (length,), whose ids are 0 … `vocabulary` − 1 and are taken as they are. `mean` and `std` are of the scaled
+    training values, one a channel or column.
+    """
+
+    name: str
+    kind: Kind
+    shape: tuple[int, ...]
+    scale: float = 1.0
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+    vocabulary: int = 0
+    resize: str | None = None
+    """How pictures of other sizes became `shape`: `crop`, `squash` or `pad`."""
+    normalized_by: Literal["recipe", "function", "data", "train", "file"] = field(
+        default="function", compare=False, repr=False
+    )
+    """Where `scale`, `mean` and `std` come from: the recipe, the user's function that made this, the shipped data set,
+    the training examples, or the metadata of a model file."""
+
+    @property
+    def dtype(self) -> str:
+        """What a model takes: ids are int64, all else float32."""
+        return "int64" if self.kind == "tokens" else "float32"
+
+    @property
+    def plain(self) -> bool:
+        """Whether values are scaled at most, and not shifted or divided by a deviation."""
+        return set(self.mean) <= {0.0} and set(self.std) <= {1.0}
+
+    def ready(self, raw: np.ndarray) -> np.ndarray:
+        """Raw values (n, *shape) as a model takes them."""
+        import numpy as np
+
+        if self.kind == "tokens":
+            return raw.astype(np.int64)
+        shape = (1, -1, *[1] * (len(self.shape) - 1))
+        scaled = raw.astype(np.float32)
+        if self.scale == 1 / 255:
+            scaled = scaled / np.float32(255)
+        elif self.scale != 1:
+            scaled = scaled * np.float32(self.scale)
+        mean, std = (np.asarray(values, np.float32).reshape(shape) for values in (self.mean, self.std))
+        found: np.ndarray = (scaled - mean) / std
+        return found
+
+    def raw(self, values: np.ndarray) -> np.ndarray:
+        """What `ready` was given, (n, *shape): pixels as uint8, other values as float32."""
+        import numpy as np
+
+        shape = (1, -1, *[1] * (len(self.shape) - 1))
+        mean, std = (np.asarray(each, np.float32).reshape(shape) for each in (self.mean, self.std))
+        found: np.ndarray = (values * std + mean) / self.scale
+        return np.clip(np.rint(found), 0, 255).astype(np.uint8) if self.kind == "image" else found.astype(np.float32)
+
+
+class Split(NamedTuple):
+    """Raw examples, and the answers to them.
+
+    `x` is (n, *shape) of a data set with one input: uint8 images, float32 series and numbers, integer tokens. With
+    several inputs it is a structured array (n,) whose fields are the inputs' names, so that rows are taken as one.
+    `y` is int64 (n,) for single-label, uint8 (n, labels) for multi-label, float32 (n, labels) for regression.
+    """
+
+    x: np.ndarray
+    y: np.ndarray
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A data set as stages see it; `labels` names the classes, or the quantities of a regression."""
+
+    name: str
+    labels: tuple[str, ...]
+    splits: dict[str, Split]
+    inputs: tuple[Input, ...]
+    task: Task = "single-label"
+    source: str = field(default="", compare=False)
+    labelled: bool = True
+    """Whether the answers in `splits` mean anything; of data without labels they are zeros."""
+    files: tuple[Path, ...] = field(default=(), compare=False)
+    """Some of the image files that the examples were read from, if they were."""
+    uncovered: tuple[str, ...] = field(default=(), compare=False)
+    """Labels that the recipe lists and no training example has."""
+    groups: np.ndarray | None = field(default=None, compare=False)
+    """Of each test example the group, such as a person, from 0: examples of one are alike, and count as one draw."""
+    unlabelled: np.ndarray | None = field(default=None, compare=False)
+    """Raw examples to learn from that have no labels, as `x` of a split."""
+
+    def __getitem__(self, split: str) -> Split:
+        return self.splits[split]
+
+    @property
+    def input(self) -> Input:
+        """The only input; `UserError` when there are several."""
+        if len(self.inputs) > 1:
+            raise UserError(f"`{self.name}` has {len(self.inputs)} inputs, and this network takes one")
+        return self.inputs[0]
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 over every value and answer of every split."""
+        total = hashlib.sha256(repr((self.name, self.labels, self.inputs, self.task)).encode())
+        for name in sorted(self.splits):
+            for array in self.splits[name]:
+                total.update(repr((name, array.shape, str(array.dtype))).encode())
+                total.update(array.tobytes())
+        if self.unlabelled is not None:
+            total.update(repr(("unlabelled", self.unlabelled.shape, str(self.unlabelled.dtype))).encode())
+            total.update(self.unlabelled.tobytes())
+        return total.hexdigest()
+
+    def columns(self, x: np.ndarray) -> tuple[np.ndarray, ...]:
+        """The raw values of each input, in the order of `inputs`."""
+        return tuple(x[each.name] for each in self.inputs) if x.dtype.names else (x,)
+
+    def ready(self, x: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Raw rows as models take them, one array an input."""
+        return tuple(each.ready(raw) for each, raw in zip(self.inputs, self.columns(x), strict=True))
+
+    def to_learn_from(self) -> Dataset:
+        """Itself. Raises: UserError when there are no labels."""
+        if not self.labelled:
+            raise UserError(f"`{self.name}` has no labels to learn from", "take the stages that train out")
+        if self.uncovered:
+            first = ", ".join(f"`{label}`" for label in self.uncovered[:5])
+            more = f" and {len(self.uncovered) - 5} more" if len(self.uncovered) > 5 else ""
+            raise UserError(
+                f"`{self.name}` has no training examples of {first}{more}", "add some, or take the label out"
+            )
+        return self
+
+    def answered(self, y: dict[str, np.ndarray]) -> Dataset:
+        """The same examples with other answers, by split; splits without are left out."""
+        splits = {name: Split(self[name].x, each) for name, each in y.items()}
+        return replace(self, splits=splits, labelled=True)
+
+    def limited(self, count: int) -> Dataset:
+        """The first `count` examples of each split, for a smoke run."""
+        splits = {name: Split(x[:count], y[:count]) for name, (x, y) in self.splits.items()}
+        groups = None if self.groups is None else numbered(self.groups[:count])
+        more = None if self.unlabelled is None else self.unlabelled[:count]
+        return replace(self, splits=splits, groups=groups, unlabelled=more)
+
+
+def load(name: str | Source, limit: int | None = None, *, base: Path = Path(), seed: int = 0) -> Dataset:
+    """The data set called `name`, or a user's own; `UserError` when it is unknown, not on this machine, or unfit.
+
+    `base` is what a user's paths count from, and `seed` divides their data.
+    """
+    data: Dataset
+    if not isinstance(name, str):
+        data = name.read(base, seed, limit)
+    elif name in NAMES:
+        data = importlib.import_module(f".{name.replace('-', '_')}", __package__).read()
+        data = replace(data, inputs=tuple(replace(each, normalized_by="data") for each in data.inputs))
+    else:
+        raise UserError(f"unknown data set `{name}`", suggest(name, NAMES))
+    return data if limit is None else data.limited(limit)
+
+
+def numbered(groups: np.ndarray) -> np.ndarray:
+    """Names of groups (n,) as whole numbers from 0, none of which is missing."""
+    import numpy as np
+
+    found: np.ndarray = np.unique(groups, return_inverse=True)[1]
+    return found
+
+
+def measured(name: str, kind: Kind, raw: np.ndarray, *, scale: float = 1.0, vocabulary: int = 0) -> Input:
+    """An `Input` for training values `raw` (n, *shape), with their mean and deviation rounded to read well."""
+    import numpy as np
+
+    shape = raw.shape[1:]
+    if kind == "tokens":
+        return Input(name, kind, shape, vocabulary=vocabulary)
+    axes = (0, *range(2, raw.ndim))
+    values = raw.astype(np.float64) * scale
+    mean = tuple(round(float(v), 4) for v in values.mean(axis=axes))
+    std = tuple(round(max(float(v), 1e-4), 4) for v in values.std(axis=axes))
+    return Input(name, kind, shape, scale, mean, std, normalized_by="train")
+
+
+def images(
+    name: str,
+    labels: Sequence[str],
+    splits: dict[str, Split],
+    source: Path | str,
+    moments: tuple[float, float] | None = None,
+) -> Dataset:
+    """A single-label `Dataset` of uint8 images, with the mean and deviation given, or those of its training pixels."""
+    if moments is not None:
+        shape = splits["train"].x.shape[1:]
+        input = Input("input", "image", shape, 1 / 255, (moments[0],), (moments[1],))
+    else:
+        input = measured("input", "image", splits["train"].x, scale=1 / 255)
+    return Dataset(name, tuple(labels), splits, (input,), source=str(source))

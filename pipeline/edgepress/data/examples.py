@@ -1,0 +1,217 @@
+"""Examples before they are divided into splits: what a reader, or a user's function, hands over."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from ..core.errors import UserError
+from .dataset import Kind, Task
+
+SHOWN = 5
+"""How many of many wrong things are named."""
+_CHANNELS = (1, 3, 4)
+
+
+def class_order(name: str) -> tuple[bool, int, str]:
+    """A sort key: whole numbers by value, then other names by their letters."""
+    whole = re.fullmatch(r"[+-]?[0-9]+", name) is not None
+    return not whole, int(name) if whole else 0, name
+
+
+def several(wrong: Sequence[object]) -> str:
+    """The first few, and how many more there are."""
+    more = len(wrong) - SHOWN
+    return ", ".join(map(str, wrong[:SHOWN])) + (f" and {more} more" if more > 0 else "")
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Raw values and answers in one order; `checked` tells their kinds and refuses what cannot be learnt from.
+
+    `x` is images as uint8 (n, height, width), (n, channels, height, width) or (n, height, width, channels); series as
+    float (n, channels, length); numbers as float (n, columns); tokens as integers (n, length). `kinds` says it where
+    the type does not. With several inputs, `x` is a structured array (n,), as `joined` makes it.
+
+    `y` is single-label as integers or text (n,), multi-label as 0 and 1 (n, labels), regression as float (n,) or
+    (n, quantities). `labels` names the classes 0, 1, … or the quantities. Examples of one of `groups` (n,) are kept in
+    one split; `part` (n,) names the split of each, where that is settled.
+    """
+
+    x: np.ndarray
+    y: np.ndarray
+    labels: tuple[str, ...] = ()
+    task: Task | None = None
+    kinds: Mapping[str, Kind] = field(default_factory=dict)
+    groups: np.ndarray | None = None
+    part: np.ndarray | None = None
+    labelled: bool = True
+    """Without labels `y` is zeros, and `labels` are what a loaded model tells apart."""
+    labels_listed: bool = False
+    """Whether the recipe lists `labels`, so that some may have no example: a model may know more classes."""
+    files: tuple[Path, ...] = ()
+    """Some of the image files that `x` was read from, if it was: for how long that takes."""
+
+    @property
+    def columns(self) -> dict[str, np.ndarray]:
+        """The values by input; an only input is called `input`."""
+        x = self.x
+        return {name: x[name] for name in x.dtype.names} if x.dtype.names else {"input": x}
+
+    def checked(self, name: str, task: Task | None = None) -> Examples:
+        """The same with the types of a `Split`, and with `labels`, `task` and `kinds` filled in.
+
+        `name` stands before what is wrong. Raises: UserError.
+        """
+        try:
+            return self._checked(task or self.task)
+        except UserError as error:
+            raise UserError([replace(each, message=f"`{name}`: {each.message}") for each in error.problems]) from error
+
+    def _checked(self, task: Task | None) -> Examples:
+        found = replace(
+            self,
+            x=np.asarray(self.x),
+            y=np.asarray(self.y),
+            groups=None if self.groups is None else np.asarray(self.groups),
+            part=None if self.part is None else np.asarray(self.part),
+        )
+        for name, array in (("x", found.x), ("y", found.y), ("groups", found.groups), ("part", found.part)):
+            if array is not None and (array.ndim == 0 or array.dtype.hasobject):
+                raise UserError(f"`{name}` is {_said(array)}, no array of plain values")
+            if array is not None and len(array) != len(found.x):
+                raise UserError(f"`x` has {len(found.x)} examples, and `{name}` has {len(array)}")
+        if not len(found.x):
+            raise UserError("there are no examples")
+        if unknown := sorted(set(self.kinds) - set(found.columns)):
+            raise UserError(f"`kinds` names `{unknown[0]}`, and the inputs are {', '.join(found.columns)}")
+        called = {name: name if found.x.dtype.names else "x" for name in found.columns}
+        kinds = {name: self.kinds.get(name) or kind_of(called[name], raw) for name, raw in found.columns.items()}
+        x = {name: _values(called[name], raw, kinds[name]) for name, raw in found.columns.items()}
+        y, labels, task = _answers(found.y, self.labels, task)
+        return replace(found, x=joined(x), y=y, labels=labels, task=task, kinds=kinds)
+
+
+def joined(inputs: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Inputs by name as one array: a structured one (n,) if there are several."""
+    if len(inputs) == 1:
+        return next(iter(inputs.values()))
+    first = next(iter(inputs.values()))
+    x = np.empty(len(first), [(name, raw.dtype, raw.shape[1:]) for name, raw in inputs.items()])
+    for name, raw in inputs.items():
+        x[name] = raw
+    return x
+
+
+def kind_of(name: str, raw: np.ndarray) -> Kind:
+    """What an array holds, by its type and dimensions. Raises: UserError."""
+    if raw.dtype == np.uint8 and raw.ndim in (3, 4):
+        return "image"
+    if raw.dtype.kind == "f" and raw.ndim in (1, 2, 3):
+        return "series" if raw.ndim == 3 else "numbers"
+    if raw.dtype.kind in "iu" and raw.ndim in (1, 2):
+        return "tokens"
+    raise UserError(
+        f"`{name}` is {_said(raw)}, which is no kind of example",
+        "images are uint8 of 3 or 4 dimensions, series are float (n, channels, length), numbers are float (n, columns) "
+        "and tokens are integers (n, length)",
+    )
+
+
+def _said(array: np.ndarray) -> str:
+    return f"{array.dtype} {array.shape}"
+
+
+def _values(name: str, raw: np.ndarray, kind: Kind) -> np.ndarray:
+    """`raw` as a `Split` holds it."""
+    if raw.ndim == 1:
+        raw = raw[:, None]
+    if 0 in raw.shape or raw.dtype.kind not in "iuf":
+        raise UserError(f"`{name}` is {_said(raw)}: nothing to learn from")
+    if kind == "image":
+        return np.ascontiguousarray(_channels_first(name, raw))
+    if kind == "tokens":
+        if raw.dtype.kind == "f" or raw.min() < 0 or raw.max() >= 2**24:
+            raise UserError(
+                f"`{name}` has tokens from {raw.min()} to {raw.max()}, and ids are whole numbers from 0 to 16 million",
+                "save numbers as float32; they are not ids",
+            )
+        return raw.astype(np.int32)
+    return _finite(name, raw)
+
+
+def _finite(name: str, raw: np.ndarray) -> np.ndarray:
+    with np.errstate(over="ignore"):
+        values = raw.astype(np.float32)
+    wrong = np.flatnonzero(~np.isfinite(values).reshape(len(values), -1).all(axis=1))
+    if len(wrong):
+        raise UserError(
+            f"`{name}` has values that are NaN, infinite or too large for float32, in {len(wrong)} of {len(raw)} rows; "
+            f"rows from 0: {several(wrong.tolist())}",
+            "fill them in, or leave these rows out",
+        )
+    return values
+
+
+def _channels_first(name: str, raw: np.ndarray) -> np.ndarray:
+    """Images (n, channels, height, width); which dimension is the channels' is told by its size."""
+    if raw.dtype != np.uint8:
+        raise UserError(f"`{name}` is {_said(raw)}, and images are uint8, 0 to 255")
+    if raw.ndim == 3:
+        return raw[:, None]
+    first, last = raw.shape[1] in _CHANNELS, raw.shape[-1] in _CHANNELS
+    if raw.ndim != 4 or first == last:
+        raise UserError(
+            f"`{name}` is {_said(raw)}: which dimension is the channels'?",
+            "one of the second and the last is to be 1, 3 or 4; the other is not",
+        )
+    return raw if first else raw.transpose(0, 3, 1, 2)
+
+
+def _answers(y: np.ndarray, labels: Sequence[str], task: Task | None) -> tuple[np.ndarray, tuple[str, ...], Task]:
+    if task is None:
+        task = "regression" if y.dtype.kind == "f" else "single-label" if y.ndim == 1 else "multi-label"
+    if task == "single-label":
+        return *_classes(y, labels), task
+    y = y[:, None] if y.ndim == 1 else y
+    if y.ndim != 2 or y.dtype.kind not in "biuf" or (labels and len(labels) != y.shape[1]):
+        raise UserError(
+            f"the answers are {_said(y)}, and {task} takes a column for each of {len(labels) or 'the'} labels"
+        )
+    names = tuple(map(str, labels)) or tuple(f"y{column}" for column in range(y.shape[1]))
+    if task == "regression":
+        return _finite("y", y), names, task
+    if not np.isin(y, (0, 1)).all():
+        raise UserError("the answers of multi-label are 0 and 1, and some are not")
+    return y.astype(np.uint8), names, task
+
+
+def _classes(y: np.ndarray, labels: Sequence[str]) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Classes counted from 0, and their names: `labels`, or the different values that there are."""
+    if y.ndim != 1 or y.dtype.kind not in "iuU":
+        raise UserError(
+            f"`y` is {_said(y)}, and single-label takes one whole number or one text an example",
+            "`task: regression` learns numbers, and `task: multi-label` takes 0 and 1 of shape (n, labels)",
+        )
+    if not labels:
+        values, y = np.unique(y, return_inverse=True)
+        found = list(map(str, values.tolist()))
+        order = sorted(
+            range(len(found)), key=lambda index: class_order(found[index]) if values.dtype.kind == "U" else index
+        )
+        return np.argsort(order)[y].astype(np.int64), tuple(found[index] for index in order)
+    names = tuple(map(str, labels))
+    if len(set(names)) < len(names):
+        raise UserError(f"two labels are called `{next(each for each in names if names.count(each) > 1)}`")
+    if y.dtype.kind == "U":
+        known = {label: index for index, label in enumerate(names)}
+        if unknown := sorted(set(y.tolist()) - set(known)):
+            raise UserError(f"`y` has {several(unknown)}, which `labels` does not have")
+        return np.array([known[each] for each in y.tolist()], np.int64), names
+    if y.min() < 0 or y.max() >= len(names):
+        raise UserError(f"`y` has classes from {y.min()} to {y.max()}, and {len(names)} labels count from 0")
+    return y.astype(np.int64), names

@@ -1,0 +1,52 @@
+"""A function of the user's, `./my_data.py:load`; it is run because the recipe names it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+from ..core.errors import UserError
+from ..core.user_code import Function, parts
+from .dataset import Dataset, Input, numbered
+from .examples import Examples
+from .source import Source
+from .split import SPLITS
+
+
+def read(source: Source, path: Path) -> Examples | Dataset:
+    """What the function returns when it is called with `args`. Raises: UserError."""
+    found = Function(path, parts(source.source)[1], path.read_bytes())(**source.args)
+    if isinstance(found, Dataset):
+        if lacking := [split for split in SPLITS if split not in found.splits or not len(found[split].y)]:
+            raise UserError(f"`{source.source}` returned a Dataset without {', '.join(lacking)}")
+        for input in found.inputs:
+            _checked(source.source, input)
+        if found.groups is None:
+            return found
+        if len(found.groups) != (count := len(found["test"].y)):
+            raise UserError(
+                f"`{source.source}`: `groups` has {len(found.groups)} values, and the test split has {count}"
+            )
+        return replace(found, groups=numbered(found.groups))
+    if not isinstance(found, Examples):
+        raise UserError(
+            f"`{source.source}` returned a {type(found).__name__}",
+            "return `edgepress.Examples(x, y)`, or an `edgepress.Dataset`",
+        )
+    return found
+
+
+def _checked(name: str, input: Input) -> None:
+    """Raise UserError unless `input` has a mean and a deviation for each channel or column."""
+    if input.kind == "tokens":
+        return
+    wanted = input.shape[0]
+    sound = all(map(math.isfinite, (*input.mean, *input.std, input.scale))) and min((*input.std, input.scale)) > 0
+    if not {len(input.mean), len(input.std)} <= {1, wanted} or not sound:
+        raise UserError(
+            f"`{name}` returned a Dataset whose input `{input.name}` has {len(input.mean)} means and "
+            f"{len(input.std)} deviations, and {wanted} each are needed: finite, and deviations above 0",
+            "`mean=(0,) * channels, std=(1,) * channels` leave values as they are; "
+            "`edgepress.data.dataset.measured` takes those of the training examples",
+        )

@@ -1,0 +1,251 @@
+"""Image files to pixels: what is trained on, and what a device has to do before it asks the exported file.
+
+Resizing is torchvision's, with antialiasing; of a photo it gives what `Resize(side)` and `CenterCrop(side)` give.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from ..core.errors import UserError
+from ..core.units import show_bytes
+from .examples import several
+from .source import Source
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif")
+SAMPLED = 64
+"""So many files tell how long reading one takes."""
+LARGEST = 89_478_485
+"""Pixels; Pillow's own bound against files that unpack to fill the memory."""
+_WIDE = ("I;16", "I;16B", "I;16L", "I")
+"""Pillow's modes of 16-bit grey."""
+_GREY = {"1", "L", "LA", "La", *_WIDE}
+_BROKEN = (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError)
+"""What Pillow's decoders raise for bad files."""
+_TURNED = (5, 6, 7, 8)
+"""EXIF orientations that swap height and width."""
+_LONGEST = 8
+"""More than so many times what is kept of an image need not be resized."""
+
+Found = TypeVar("Found")
+
+
+class Header(NamedTuple):
+    height: int
+    width: int
+    grey: bool
+
+
+def read(paths: Sequence[Path], root: Path, source: Source) -> tuple[np.ndarray, np.ndarray]:
+    """Images uint8 (n, channels, height, width), and which of `paths` they are, (n,).
+
+    EXIF orientation is followed, transparency is laid on white, 16-bit grey is divided by 257, and of an animation the
+    first picture counts. Only what `unreadable: skip` allows is left out.
+
+    Raises: UserError for files that cannot be read, for sizes that differ while no `size` is given, and for more than
+    half of the free memory.
+    """
+    with _quiet():
+        headers, wrong = _each(_header, paths, root)
+        kept = _kept(np.arange(len(paths)), headers, wrong, root, source)
+        grey = source.color == "grey" or (source.color is None and all(headers[i].grey for i in kept))
+        size = _size([headers[i] for i in kept], root, source)
+        channels = 1 if grey else 3
+        bounded(len(kept) * channels * size[0] * size[1], f"{len(kept)} images of {size[0]} × {size[1]}", root.name)
+        images, wrong = _each(
+            partial(pixels, grey=grey, size=size, resize=source.resize), [paths[i] for i in kept], root
+        )
+        good = _kept(kept, images, wrong, root, source)
+    found = [image for image in images if image is not None]
+    return np.stack(found), good
+
+
+def spread(of: Sequence[object], enough: int | None) -> list[int]:
+    """Which rows to read when `enough` of them are: evenly spread over those of each class, and three of each."""
+    if enough is None or enough >= len(of):
+        return list(range(len(of)))
+    rows: dict[object, list[int]] = {}
+    for row, label in enumerate(of):
+        rows.setdefault(label, []).append(row)
+    found: list[int] = []
+    for each in rows.values():
+        count = min(len(each), max(3, -(-enough * len(each) // len(of))))
+        found += [each[i * len(each) // count] for i in range(count)]
+    return sorted(found)
+
+
+def few(paths: Sequence[Path], kept: np.ndarray) -> tuple[Path, ...]:
+    """Some of the files that were read, `kept` of `paths`, evenly spread."""
+    return tuple(paths[i] for i in kept[:: -(-len(kept) // SAMPLED)])
+
+
+def sizes(paths: Sequence[Path], root: Path) -> list[tuple[int, int]]:
+    """Height and width of the images that can be read, among a thousand of `paths`."""
+    with _quiet():
+        headers, _ = _each(_header, paths[:: -(-len(paths) // 1000) or 1], root)
+    return [(header.height, header.width) for header in headers if header]
+
+
+def bounded(needed: int, what: str, name: str) -> None:
+    """Raises: UserError when `needed` bytes are more than half of the free memory."""
+    free = free_memory()
+    if free is not None and needed > free / 2:
+        raise UserError(
+            f"`{name}`: {what} take {show_bytes(needed)}, more than half of the free {show_bytes(free)}",
+            "write a smaller `size`, or take fewer",
+        )
+
+
+def free_memory() -> int | None:
+    """Bytes that can be had without swapping; None where the system does not tell."""
+    info = Path("/proc/meminfo")
+    if not info.is_file():
+        return None
+    lines = dict(line.split(":", 1) for line in info.read_text().splitlines())
+    return int(lines["MemAvailable"].split()[0]) * 1024 if "MemAvailable" in lines else None
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Pillow warns of large images and odd EXIF; sizes are judged here."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def _each(work: Callable[[Path], Found], paths: Sequence[Path], root: Path) -> tuple[list[Found | None], list[str]]:
+    """`work` on every path in threads, and what could not be read, with the reason."""
+
+    def attempt(path: Path) -> tuple[Found | None, str]:
+        try:
+            return work(path), ""
+        except _BROKEN as error:
+            return None, f"{path.relative_to(root)} ({_reason(error)})"
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        results = list(pool.map(attempt, paths))
+    return [result for result, _ in results], [reason for _, reason in results if reason]
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, UnidentifiedImageError):
+        return "no image"
+    if isinstance(error, Image.DecompressionBombError):
+        return "it is too large to be a photo"
+    if "truncated" in str(error).lower():
+        return "truncated"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror.lower()
+    return str(error).splitlines()[0] if str(error) else type(error).__name__
+
+
+def _kept(rows: np.ndarray, results: Sequence[object], wrong: Sequence[str], root: Path, source: Source) -> np.ndarray:
+    if wrong and source.unreadable == "refuse":
+        count = f"{len(wrong)} of {len(results)} image files cannot be read"
+        raise UserError(f"`{root.name}`: {count}: {several(wrong)}", "mend them, or leave them out: `unreadable: skip`")
+    kept = rows[[result is not None for result in results]]
+    if not len(kept):
+        raise UserError(f"`{root.name}`: none of {len(rows)} image files can be read: {several(wrong)}")
+    return kept
+
+
+def _header(path: Path) -> Header:
+    """What the first bytes say; nothing is decoded."""
+    with Image.open(path) as image:
+        width, height = image.size
+        if width * height > LARGEST:
+            raise ValueError(f"{width * height / 1e6:.0f} megapixels, and the most is {LARGEST / 1e6:.0f}")
+        if image.mode == "F":
+            raise ValueError("its pixels are floating-point numbers")
+        # Pillow turns a TIFF itself, and decodes a whole PNG to look for EXIF behind the pixels.
+        plain = image.format == "TIFF" or (image.format == "PNG" and "exif" not in image.info)
+        exif = {} if plain else image.getexif()
+        turned = exif.get(0x0112) in _TURNED
+        return Header(width if turned else height, height if turned else width, image.mode in _GREY)
+
+
+def _size(headers: Sequence[Header], root: Path, source: Source) -> tuple[int, int]:
+    if source.size is not None:
+        return (source.size, source.size) if isinstance(source.size, int) else source.size
+    sizes = Counter((header.height, header.width) for header in headers)
+    (most, count), *others = sizes.most_common()
+    if others:
+        shown = several([f"{height} × {width} ({number})" for (height, width), number in sizes.most_common()])
+        shorter = sorted(min(size) for size in sizes.elements())[len(headers) // 2]
+        raise UserError(
+            f"`{root.name}`: the images are of {len(sizes)} sizes: {shown}",
+            f"write `size: {min(max(shorter, 8), 224)}`, or another number of pixels",
+        )
+    if min(most) < 8:
+        every = "the image is" if count == 1 else f"all {count} images are"
+        raise UserError(
+            f"`{root.name}`: {every} {most[0]} × {most[1]} pixels",
+            "8 is the least; `size: 32` would enlarge them",
+        )
+    return most
+
+
+def pixels(path: Path, *, grey: bool, size: tuple[int, int], resize: str) -> np.ndarray:
+    """The image of a file, uint8 (channels, *size). Raises what Pillow's decoders raise for bad files."""
+    with Image.open(path) as image:
+        mode, side = "L" if grey else "RGB", 2 * max(size)
+        # A JPEG is decoded at ½, ¼ or ⅛ where that leaves twice what is needed; orientation may swap the sides.
+        image.draft(mode, (side, side))
+        image.load()
+        upright = _flat(ImageOps.exif_transpose(image), mode)
+    found = np.asarray(_sized(upright, size, resize))
+    return found[None] if grey else np.ascontiguousarray(found.transpose(2, 0, 1))
+
+
+def _sized(image: Image.Image, size: tuple[int, int], resize: str) -> Image.Image:
+    """The middle of the image, all of it distorted, or all of it in the middle of black."""
+    from torchvision.transforms import functional
+
+    height, width = size
+    if image.size == (width, height):
+        return image
+    if resize == "squash":
+        return functional.resize(image, [height, width])
+    if resize == "pad":
+        inner = _inner(image, size, min)
+        left, top = (width - inner[1]) // 2, (height - inner[0]) // 2
+        whole = functional.resize(image, list(inner))
+        return functional.pad(whole, [left, top, width - inner[1] - left, height - inner[0] - top])
+    # What is cut off anyway goes first where it is most of the image: a very long one would be enlarged out of memory.
+    most = [min(image.height, _LONGEST * -(-image.width * height // width)),
+            min(image.width, _LONGEST * -(-image.height * width // height))]  # fmt: skip
+    image = functional.center_crop(image, most)
+    return functional.center_crop(functional.resize(image, list(_inner(image, size, max))), [height, width])
+
+
+def _inner(image: Image.Image, size: tuple[int, int], choose: Callable[[float, float], float]) -> tuple[int, int]:
+    """The image's height and width when one of them is that of `size`; the other is rounded down, as by `Resize`."""
+    (height, width), (high, wide) = size, (image.height, image.width)
+    if choose(height / high, width / wide) == height / high:
+        return height, max(1, height * wide // high)
+    return max(1, width * high // wide), width
+
+
+def _flat(image: Image.Image, mode: str) -> Image.Image:
+    """The image as `L` or `RGB`."""
+    if image.mode in _WIDE:
+        values = np.asarray(image).astype(np.int64)
+        if values.min() < 0 or values.max() > 0xFFFF:
+            raise ValueError("its pixels are wider than 16 bits")
+        image = Image.fromarray(np.round(values / 257).astype(np.uint8))
+    elif image.has_transparency_data:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    return image.convert(mode)

@@ -1,0 +1,30 @@
+"""How long it takes to make an example ready for a model, which no latency of the model itself has in it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from ..core.results import Preprocessing
+from .dataset import Dataset
+from .images import SAMPLED, pixels
+
+
+def measure(data: Dataset) -> Preprocessing:
+    """Time some files of `data`, as training reads them, and some of its test examples, each after an untimed call."""
+    read = []
+    if data.files:
+        channels, height, width = (image := next(each for each in data.inputs if each.kind == "image")).shape
+        for path in data.files:
+            grey, resize = channels == 1, image.resize or "crop"
+            read.append(_seconds(lambda: pixels(path, grey=grey, size=(height, width), resize=resize)))  # noqa: B023
+    x = data["test"].x[:SAMPLED]
+    return Preprocessing(read=read, ready=[_seconds(lambda: data.ready(x[i : i + 1])) for i in range(len(x))])  # noqa: B023
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    """CPU seconds of this thread. A device reads one picture after another: memory and caches are warm."""
+    work()
+    started = time.thread_time_ns()
+    work()
+    return max(time.thread_time_ns() - started, 1) / 1e9

@@ -1,0 +1,357 @@
+"""A user's own data, as a recipe writes it: `data: ./photos`, or `data: {from: ./labels.csv, label: kind, …}`."""
+
+from __future__ import annotations
+
+import importlib
+import math
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    ValidationInfo,
+    model_validator,
+)
+from pydantic_core import CoreSchema
+
+from ..core.errors import Mistake, UserError, suggest
+from ..core.paths import folder_of
+from ..core.units import Share
+from ..core.user_code import is_function, parts, undefined
+from ..core.yamlio import Document
+from .dataset import NAMES, Dataset, Task, load
+from .normalize import Moments, Normalize
+
+if TYPE_CHECKING:
+    import numpy as np
+
+Kind = Literal["folder", "table", "arrays", "user", "shipped"]
+"""What there is to read. `shipped` is a data set by its name; each other is a module here, with
+`read(source, path) -> Examples | Dataset`."""
+
+_SUFFIXES: dict[str, Kind] = {".csv": "table", ".tsv": "table", ".npz": "arrays"}
+_ARCHIVES = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".7z", ".rar")
+_IMAGES = {"size", "color", "resize", "unreadable"}
+_TAKES: dict[Kind, set[str]] = {
+    "folder": {*_IMAGES, "group", "labels"},
+    "table": {*_IMAGES, "image", "label", "labels", "columns", "group", "task"},
+    "arrays": {"labels", "task"},
+    "user": {"args", "task"},
+    "shipped": set(),
+}
+"""The options that each kind has beside `from` and `split`."""
+_DECODED: tuple[Kind, ...] = ("folder", "table")
+"""What may name image files, which take the time: these are told how many examples are enough."""
+_WHAT = {
+    "folder": "a folder of images", "table": "a CSV", "arrays": "an .npz", "user": "a function",
+    "shipped": "a shipped data set",
+}  # fmt: skip
+_READS = "a folder of images, a .csv, an .npz and `FILE.py:FUNCTION` are read"
+
+
+class Shares(BaseModel):
+    """How much is kept from learning."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    validation: Share = Field(default=0.1, description="what decides: selection, calibration", examples=["10%"])
+    test: Share = Field(default=0.2, description="what is only reported", examples=["20%"])
+
+    @property
+    def train(self) -> float:
+        return 1 - self.validation - self.test
+
+    @model_validator(mode="after")
+    def _leaves_some(self) -> Self:
+        if min(self.validation, self.test) <= 0 or self.validation + self.test > 0.9:
+            raise Mistake(
+                "a share is more than 0%, and the two leave 10% or more to learn from",
+                "for example {validation: 10%, test: 20%}",
+            )
+        return self
+
+
+_UNLABELLED = Shares.model_validate({"validation": "30%", "test": "60%"})
+
+
+Side = Annotated[int, Field(ge=8, le=4096)]
+
+
+def _there(text: str, info: ValidationInfo) -> str:
+    """Only a recipe knows the folder that a path counts from; without one the path is checked when it is read."""
+    if text in NAMES or not isinstance(info.context, Document) or info.context.loose:
+        return text
+    if wrong := _missing(text, info.context.path.parent):
+        recipe = info.context.path
+        if recipe.parent.resolve() == folder_of("recipes").resolve():
+            raise Mistake(
+                wrong[0], f"`edgepress cp {recipe.stem} mine.yaml` makes a recipe of yours: name your data there"
+            )
+        raise Mistake(*wrong)
+    return text
+
+
+def _listed(labels: tuple[str | int, ...] | str, info: ValidationInfo) -> tuple[str, ...] | str:
+    """Class names as text, each once; or the name of a file of them, which only a recipe knows the folder of."""
+    if isinstance(labels, str):
+        if labels != "imagenet" and isinstance(info.context, Document) and not info.context.loose:
+            path = info.context.path.parent / labels
+            if not path.is_file():
+                beside = path.parent.iterdir() if path.parent.is_dir() else ()
+                known = [each.name for each in beside if each.suffix == ".txt"]
+                raise Mistake(
+                    f"`labels` names no file `{labels}`",
+                    suggest(labels, ["imagenet", *known], "a list, `imagenet`, or a text file with one name a line"),
+                )
+        return labels
+    names = tuple(map(str, labels))
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise Mistake(f"`labels` has `{twice[0]}` twice", "each class once")
+    return names
+
+
+class Source(BaseModel):
+    """A user's own data: a folder of images, a CSV, an .npz, or a function of theirs."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    source: Annotated[str, AfterValidator(_there)] = Field(
+        alias="from",
+        description="a folder with one folder of images a class, a .csv, an .npz with x and y, or `FILE.py:FUNCTION`; "
+        "a path counts from the recipe's folder",
+        examples=["./photos", "./labels.csv", "./x.npz", "./my_data.py:load"],
+    )
+    size: Side | tuple[Side, Side] | None = Field(
+        default=None,
+        description="the side of the images in pixels, or [height, width]; by default their own, if all are the same",
+    )
+    color: Literal["grey", "rgb"] | None = Field(
+        default=None, description="one channel or three; by default rgb, unless every image is grey"
+    )
+    resize: Literal["crop", "squash", "pad"] = Field(
+        default="crop", description="keep the middle, the whole distorted, or the whole between black bars"
+    )
+    unreadable: Literal["refuse", "skip"] = Field(
+        default="refuse", description="what to do when image files cannot be read"
+    )
+    normalize: Normalize | None = Field(
+        default=None,
+        description="how a model's inputs are made, as a published network expects them: `none` (pixels are divided by "
+        "255, other values stay), `raw` (pixels stay 0 to 255), `imagenet`, or {mean: […], std: […]} of pixels from 0 "
+        "to 1 or of other values as they are; by default the mean and deviation of the training examples",
+    )
+    labels: Annotated[tuple[str | int, ...] | str, AfterValidator(_listed)] | None = Field(
+        default=None,
+        description="the classes in the order of a model's outputs, as a list or as a text file with one name a line; "
+        "by default the names of the class folders, in alphabetical and whole numbers in numerical order. `imagenet` "
+        "stands for its 1,000 classes: the images then need no class folders, and models are scored by `metric: "
+        "agreement`; so do other names where there are no class folders",
+        examples=[["cat", "dog"], "./labels.txt"],
+    )
+    image: str | None = Field(default=None, description="the CSV's column of image paths, which count from its folder")
+    label: str | tuple[str, ...] | None = Field(
+        default=None, description="the CSV's column of labels, or several of 0 and 1 or of numbers; `label` by default"
+    )
+    columns: tuple[str, ...] | None = Field(
+        default=None,
+        min_length=1,
+        description="the CSV's columns of numbers; by default all others, or none if there are images",
+    )
+    group: str | None = Field(
+        default=None,
+        description="what must not be in two splits, such as a person: the CSV's column, or a regular expression that "
+        "finds it in an image's path",
+        examples=[r"(subject\d+)"],
+    )
+    split: Shares | None = Field(
+        default=None,
+        description="how much is kept for validation and test; 10% and 20% by default, or 30% and 60% where there are "
+        "no labels to learn from",
+    )
+    task: Task | None = Field(
+        default=None,
+        description="by default regression for numbers with a decimal point, multi-label for several columns of 0 and "
+        "1, else single-label; labels in one column of a multi-label CSV are separated by `|`",
+    )
+    args: dict[str, Any] = Field(default_factory=dict, description="what the function is called with")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _shorthand(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            return {"from": value} if isinstance(value, str) else value
+        labels = value.get("labels")
+        if odd := [each for each in labels if type(each) not in (str, int)] if isinstance(labels, list) else []:
+            written = "null" if odd[0] is None else str(odd[0]).lower()
+            raise Mistake(f"`labels` has `{written}`, which YAML reads as no text", f'put it in quotes: `"{written}"`')
+        # Behind a validator of Python values, pydantic is strict about lists for tuples as it is not in JSON.
+        return {name: each if name == "args" else _tuples(each) for name, each in value.items()}
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        known = {"source", "normalize", *_TAKES[self.kind]} | ({"split"} if self.kind != "shipped" else set())
+        for name in sorted(self.model_fields_set - known):
+            takers = [_WHAT[kind] for kind, options in _TAKES.items() if name in options]
+            raise Mistake(
+                f"`{name}` is an option of {' or '.join(takers) or 'data of your own'}, and `from` names "
+                f"{_WHAT[self.kind]}",
+                f"a folder or file of yours with that name is `./{self.source}`" if self.kind == "shipped" else "",
+            )
+        if self.kind == "folder" and self.group is not None:
+            try:
+                re.compile(self.group)
+            except re.error as error:
+                raise Mistake(f"`group` is not a regular expression: {error}") from None
+        decoded = self.kind == "folder" or self.image is not None
+        if decoded and isinstance(self.normalize, Moments) and not self.normalize.of_pixels_to_1():
+            raise Mistake(
+                "`normalize` is of pixels from 0 to 1, whose mean and deviation are no more than that",
+                "numbers for pixels from 0 to 255 are divided by 255",
+            )
+        return self
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        # A plain string is the same as `from` alone.
+        written = handler.resolve_ref_schema(handler(core))
+        return {"anyOf": [{"type": "string"}, {**written}], "description": written.get("description", "")}
+
+    @property
+    def kind(self) -> Kind:
+        return kind_of(self.source)
+
+    @property
+    def listed(self) -> tuple[str, ...]:
+        """The classes that the recipe lists, in its order; none by default. A file of them is read by `read`."""
+        if self.labels == "imagenet":
+            from .folder import imagenet
+
+            return imagenet()
+        return () if self.labels is None or isinstance(self.labels, str) else tuple(map(str, self.labels))
+
+    def path(self, base: Path) -> Path:
+        """The file or folder; `UserError` when there is none."""
+        if wrong := _missing(self.source, base):
+            raise UserError(*wrong)
+        return base / _file(self.source)
+
+    def read(self, base: Path = Path(), seed: int = 0, limit: int | None = None) -> Dataset:
+        """The data in its splits, the same ones for the same seed and `limit`. Raises: UserError.
+
+        `base` is what a path counts from: the recipe's folder. With a `limit`, only about as many image files are
+        decoded as give each split so many.
+        """
+        from .split import divide
+
+        shares: Shares | None
+        if self.kind == "shipped":
+            return self._prepared(load(self.source), self.source)
+        path, source = self.path(base), self._with_labels(base)
+        read = importlib.import_module(f".{self.kind}", __package__).read
+        if limit is not None and self.kind in _DECODED:
+            shares = self.split or Shares()
+            found = read(source, path, math.ceil(limit / min(shares.validation, shares.test, shares.train)))
+        else:
+            found = read(source, path)
+        if isinstance(found, Dataset):
+            if self.split is not None:
+                raise UserError(f"`{self.source}` gives its splits, and `split` would change them", "take `split` out")
+            return self._prepared(found, path.name)
+        shares = self.split or (None if found.labelled else _UNLABELLED)
+        divided = divide(found.checked(path.name, self.task), shares, seed, path.stem, str(path))
+        return self._prepared(divided, path.name)
+
+    def raw(self, base: Path, data: Dataset, limit: int | None = None) -> np.ndarray:
+        """Examples without labels that go with `data`, as `x` of its splits. Raises: UserError.
+
+        A folder's images need no class folders, and become as large as those of `data`; an .npz needs `x` alone.
+        """
+        import numpy as np
+
+        path = self.path(base)
+        if self.kind == "folder":
+            channels, height, width = data.input.shape
+            alike = {"size": (height, width), "color": "grey" if channels == 1 else "rgb"}
+            source = self.model_copy(update={name: getattr(self, name) or each for name, each in alike.items()})
+            source = source.model_copy(update={"labels": "imagenet"})  # class folders, if any, mean nothing
+            read = importlib.import_module(".folder", __package__).read
+            return np.asarray(read(source, path, limit).checked(path.name).x)
+        if self.kind == "arrays":
+            from .arrays import values
+
+            return values(path)
+        raise UserError(f"`unlabelled` names {_WHAT[self.kind]}", "a folder of images, or an .npz with `x`")
+
+    def _with_labels(self, base: Path) -> Source:
+        """The same with the names of a file of labels. Raises: UserError."""
+        if not isinstance(self.labels, str) or self.labels == "imagenet":
+            return self
+        path = base / self.labels
+        try:
+            lines = path.read_text(encoding="utf-8-sig").rstrip().splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise UserError(
+                f"`labels` names no text file `{self.labels}`: {error}",
+                suggest(
+                    self.labels, ["imagenet"], "one name a line, in UTF-8; the path counts from the recipe's folder"
+                ),
+            ) from error
+        names = [line.strip() for line in lines]
+        for number, name in enumerate(names, start=1):
+            if not name or names.index(name) != number - 1:
+                wrong = f"`{name}` again" if name else "empty"
+                raise UserError(f"`{self.labels}`: line {number} is {wrong}", "one name a line, each once")
+        return self.model_copy(update={"labels": tuple(names)})
+
+    def _prepared(self, data: Dataset, name: str) -> Dataset:
+        """With what the recipe says about images, and about how inputs are normalized."""
+        from .normalize import normalized
+
+        if self.kind in _DECODED:
+            inputs = (replace(each, resize=self.resize) if each.kind == "image" else each for each in data.inputs)
+            data = replace(data, inputs=tuple(inputs))
+        return data if self.normalize is None else normalized(data, self.normalize, name)
+
+
+def _tuples(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _tuples(each) for name, each in value.items()}
+    return tuple(value) if isinstance(value, list) else value
+
+
+def kind_of(text: str) -> Kind:
+    """What a path leads to, by its name; a bare name that is a data set's is that data set."""
+    if text in NAMES:
+        return "shipped"
+    return "user" if is_function(text) else _SUFFIXES.get(Path(text).suffix.lower(), "folder")
+
+
+def _file(text: str) -> str:
+    """The path in `./my_data.py:load`."""
+    return parts(text)[0] if is_function(text) else text
+
+
+def _missing(text: str, base: Path) -> tuple[str, str] | None:
+    """What is wrong with a path, and what to do about it."""
+    path = base / _file(text)
+    if path.suffix.lower() in _ARCHIVES:
+        return "archives are not read", "unpack it, and name the folder"
+    if not path.exists():
+        beside = path.parent
+        known = [each.name for each in beside.iterdir() if not each.name.startswith(".")] if beside.is_dir() else []
+        if "/" not in text:
+            known += NAMES
+        return f"there is no file or folder `{text}`", suggest(
+            path.name, known, "a path counts from the recipe's folder"
+        )
+    if path.suffix.lower() == ".py" and not is_function(text):
+        return f"`{text}` names no function", f"for example `{text}:load`"
+    if path.is_dir() == (is_function(text) or path.suffix.lower() in _SUFFIXES):
+        return f"`{text}` is a {'folder' if path.is_dir() else 'file'} of no kind that is read", _READS
+    return undefined(path, parts(text)[1]) if is_function(text) else None

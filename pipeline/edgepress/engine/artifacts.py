@@ -1,0 +1,141 @@
+"""The files that leave the pipeline: `runs/NAME/models/`, each with its metadata contract beside it.
+
+The folder may hold what is the user's, too: `SHA256SUMS` says which files are the pipeline's to replace or delete.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..core import ownership
+from ..core.metrics import bounds, worst
+from ..core.paths import digest, replacing
+from ..core.presets import PRESETS
+from ..core.results import ModelFile, Report, StageFacts
+from ..models import metadata, operators
+from .engine import Engine, Result
+
+OTHER = "move it away, or choose another `--runs`"
+
+
+def known(folder: Path, before: Report | None) -> ownership.Known:
+    """The files that earlier runs delivered to `folder`: by `SHA256SUMS`; of a version that wrote none, by the report
+    `before` of the last run. Raises: UserError."""
+    if (found := ownership.read(folder)) is not None:
+        return found
+    stages = before.stages if before else []
+    models = [(Path(file.path).name, file.sha256) for each in stages if each.kind != "torch" for file in each.files]
+    more = [f"{name}.json" for name, _ in models] + [
+        f"{each.name}.safetensors{more}" for each in stages if each.kind == "torch" for more in ("", ".json")
+    ]
+    there = [(name, digest(folder / name)) for name in more if (folder / name).is_file()]  # no digest was kept of them
+    return ownership.together([*models, *there])
+
+
+def free(engine: Engine, folder: Path, known: ownership.Known) -> None:
+    """Raises: UserError for a file of anybody else's where this run may write one, while nothing is made yet."""
+    names = [
+        f"{step.label}{preset}.{step.kind}{more}" if step.kind != "torch" else f"{step.label}.safetensors{more}"
+        for step in engine.recipe.steps()
+        for preset in ("", *(f".{name}" for name in PRESETS))
+        for more in ("", ".json")
+    ]
+    ownership.free(folder, dict.fromkeys(names), known, OTHER)
+
+
+def deliver(engine: Engine, folder: Path, lock: Path | None, known: ownership.Known) -> list[StageFacts]:
+    """Copy every model of a finished run to `folder`; the facts, with the files' new paths.
+
+    Of `known`, the files of earlier runs, those that this run does not replace are deleted. `SHA256SUMS` names every
+    file before it is written: a killed run leaves none that a later one would not know.
+    A torch model's facts keep the path of its float view in the cache: that is a measure, not a product.
+    """
+    source = {"recipe": engine.recipe.name, "lock": digest(lock) if lock else None}
+    files: dict[str, Path | bytes] = {}
+    delivered = [_facts(label, result, folder, engine, source, files) for label, result in engine.results.items()]
+    current = ownership.together((name, _digest(content)) for name, content in files.items())
+    every = ownership.together([*ownership.items(known), *ownership.items(current)])
+    ownership.free(folder, files, every, OTHER)
+    ownership.write(folder, every)
+    for name, content in files.items():
+        with replacing(folder / name) as temporary:
+            if isinstance(content, bytes):
+                temporary.write_bytes(content)
+            else:
+                shutil.copyfile(content, temporary)
+    ownership.remove(folder, known, keep=files)
+    ownership.write(folder, current)
+    return delivered
+
+
+def _digest(content: Path | bytes) -> str:
+    return hashlib.sha256(content).hexdigest() if isinstance(content, bytes) else digest(content)
+
+
+def _facts(
+    label: str, result: Result, folder: Path, engine: Engine, source: dict[str, Any], files: dict[str, Path | bytes]
+) -> StageFacts:
+    """What the report says of a stage; what is to be written for it goes into `files`."""
+    artifact, facts = result.artifact, result.facts
+    if artifact.kind == "torch":
+        files[f"{label}.safetensors"] = artifact.path
+        contract = metadata.describe(engine.data) | {"source": source, "sha256": digest(artifact.path)}
+        files[f"{label}.safetensors.json"] = _json(contract)
+        return facts.model_copy(update={"files": [regrouped(engine, result, file) for file in facts.files]})
+    found = []
+    for file in facts.files:
+        made = Path(file.path)
+        preset = f".{file.precision}" if artifact.presets else ""
+        path = folder / f"{label}{preset}{artifact.path.suffix}"
+        contract = metadata.read(made) | {"source": source}
+        files[path.name] = made
+        files[f"{path.name}.json"] = _json(contract)
+        found.append(detailed(engine, result, file).model_copy(update={"path": str(path)}))
+    return facts.model_copy(update={"files": found})
+
+
+def _json(contract: dict[str, Any]) -> bytes:
+    return (json.dumps(contract, indent=1, sort_keys=True) + "\n").encode()
+
+
+def detailed(engine: Engine, result: Result, file: ModelFile) -> ModelFile:
+    """`file` of a finished step with all that budgets ask about: operators, versions, intervals."""
+    answers, path = np.load(result.entry.folder / f"{file.precision}.npy"), Path(file.path)
+    found, y = operators.operators(path), engine.scored["test"].y
+    more = {"operators": found.every, "real": found.real, **_versions(path)}
+    more |= {"bounds": bounds(answers, y, engine.data.groups), "worst": worst(answers, y, engine.data.labels)}
+    return regrouped(engine, result, file).model_copy(update=more)
+
+
+def regrouped(engine: Engine, result: Result, file: ModelFile) -> ModelFile:
+    """`file` with its metric drawn by the groups of the test examples, where the data has groups.
+
+    The entry of the cache has it drawn by example, since groups are no part of its key.
+    """
+    groups = engine.data.groups
+    if groups is None or not file.resampled:
+        return file
+
+    def facts(folder: Path, scratch: Path) -> dict[str, Any]:
+        answers = np.load(result.entry.folder / f"{file.precision}.npy")
+        return {"resampled": engine.metric.resampled(answers, engine.scored["test"].y, groups)}
+
+    material = {"by group": groups.tolist(), "of": [result.entry.key, file.precision]}
+    found = engine.cache.make(material, facts).facts
+    return file.model_copy(update={**found, "drawn": int(groups.max()) + 1})
+
+
+def _versions(path: Path) -> dict[str, int]:
+    """What decides which runtimes load an ONNX file."""
+    if path.suffix != ".onnx":
+        return {}
+    import onnx
+
+    model = onnx.load(path)
+    return {"opset": max(each.version for each in model.opset_import if not each.domain), "ir": model.ir_version}

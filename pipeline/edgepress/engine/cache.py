@@ -1,0 +1,170 @@
+"""Results by the content that they come from: published whole or not at all, verified when read, never timings.
+
+Under the cache's root:
+
+entries/KEY/   files and `entry.json` with their digests
+work/KEY/      of a result in the making; survives a kill, so that training goes on where it stopped
+locks/KEY      held while a result is made: a second run waits for it
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..core import distributed
+from ..core.errors import UserError
+from ..core.paths import digest, replacing
+
+ENTRY = "entry.json"
+AWAY = "move it away, or choose another `--cache`"
+
+
+def key_of(material: dict[str, Any]) -> str:
+    """SHA-256 over the canonical JSON of everything that shapes a result."""
+    return hashlib.sha256(json.dumps(material, sort_keys=True).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A published result: its folder, and the facts that its maker wrote down."""
+
+    key: str
+    folder: Path
+    facts: dict[str, Any]
+
+
+class Cache:
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def get(self, key: str) -> Entry | None:
+        """The entry of `key` if it is there and every file still has its digest; a damaged one is not there."""
+        folder = self.root / "entries" / key
+        try:
+            stored = json.loads((folder / ENTRY).read_text(encoding="utf-8"))
+            sound = stored["facts_sha256"] == key_of(stored["facts"])
+            sound = sound and all(digest(folder / name) == found for name, found in stored["files"].items())
+        except (
+            FileNotFoundError,
+            NotADirectoryError,
+            IsADirectoryError,
+            ValueError,
+            TypeError,
+            KeyError,
+            AttributeError,
+        ):
+            return None
+        if not sound:
+            return None
+        os.utime(folder)
+        return Entry(key, folder, stored["facts"])
+
+    def make(
+        self,
+        material: dict[str, Any],
+        maker: Callable[[Path, Path], dict[str, Any]],
+        waiting: Callable[[], None] = lambda: None,
+    ) -> Entry:
+        """The entry of `material`, made by `maker(folder, scratch) -> facts` when it is not there yet.
+
+        Two runs that want the same entry make it once: the second calls `waiting` and waits.
+        """
+        from filelock import FileLock, Timeout
+
+        key = key_of(material)
+        if not distributed.first():
+            return self._along(key, maker)
+        lock = FileLock(_folder(self.root / "locks") / key)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            waiting()
+            lock.acquire()
+        try:
+            entry = self.get(key)
+            if distributed.several():
+                distributed.told(entry is None)
+            entry = entry or self._publish(key, material, maker)
+            if distributed.several():
+                distributed.told(True)
+            return entry
+        finally:
+            lock.release()
+
+    def _along(self, key: str, maker: Callable[[Path, Path], dict[str, Any]]) -> Entry:
+        """The entry that the first process makes, with this one's help."""
+        if distributed.told(None):
+            with tempfile.TemporaryDirectory() as unused:
+                maker(Path(unused), self.root / "work" / key / "scratch")
+        distributed.told(None)
+        entry = self.get(key)
+        if entry is None:
+            raise UserError(f"`{self.root}` is not the first process's cache", "several hosts need a folder they share")
+        return entry
+
+    def _publish(self, key: str, material: dict[str, Any], maker: Callable[[Path, Path], dict[str, Any]]) -> Entry:
+        work, entries = self.root / "work" / key, self.root / "entries"
+        made, scratch = work / "made", work / "scratch"
+        shutil.rmtree(made, ignore_errors=True)
+        for folder in (made, scratch, entries):
+            _folder(folder)
+        before = entries / key  # a damaged one
+        if before.is_symlink() or (before.exists() and not before.is_dir()):
+            raise UserError(f"the cache's `{before}` is not a folder", AWAY)
+        facts = maker(made, scratch)
+        files = {path.name: digest(path) for path in sorted(made.iterdir())}
+        with replacing(made / ENTRY) as temporary:
+            stored = {"material": material, "files": files, "facts": facts, "facts_sha256": key_of(facts)}
+            temporary.write_text(json.dumps(stored, indent=1, sort_keys=True), encoding="utf-8")
+        shutil.rmtree(before, ignore_errors=True)
+        os.replace(made, before)
+        shutil.rmtree(work)
+        return Entry(key, before, facts)
+
+    def collect(self, days: float) -> tuple[int, int]:
+        """Delete what was not used for `days` and what killed runs left; (number of folders, bytes freed).
+
+        A folder may be the user's, with an `entries` or a `work` of their own: only what a cache makes is deleted.
+        """
+        from filelock import FileLock, Timeout
+
+        count = freed = 0
+        for folder in [*self.root.glob("entries/*"), *self.root.glob("work/*")]:
+            if not _made(folder) or time.time() - folder.stat().st_mtime < days * 86400:
+                continue
+            try:
+                with FileLock(self.root / "locks" / folder.name, timeout=0):
+                    freed += sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+                    shutil.rmtree(folder)
+                    count += 1
+            except Timeout:
+                continue  # a run is making it
+        return count, freed
+
+
+def _folder(path: Path) -> Path:
+    """`path`, as a folder. Raises: UserError where something else is in its place, or none can be made."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"the cache's `{path}` cannot be made: {error.strerror}", AWAY) from error
+    return path
+
+
+def _made(folder: Path) -> bool:
+    """Whether a cache made this folder: by its name, and by what is in it."""
+    if not re.fullmatch("[0-9a-f]{64}", folder.name) or folder.is_symlink() or not folder.is_dir():
+        return False
+    if folder.parent.name == "entries":
+        return (folder / ENTRY).is_file()
+    return {path.name for path in folder.iterdir()} <= {"made", "scratch"}

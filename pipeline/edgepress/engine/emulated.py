@@ -1,0 +1,89 @@
+"""What a file answers on a board's instruction set, scored as on this machine."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..benchmark.emulator.qemu import ended, start, versions
+from ..benchmark.paired import PACKAGES
+from ..core import machine
+from ..core.metrics import agreement, bounds, floored, worst
+from ..core.results import Emulated, ModelFile, Runtime
+from ..models import metadata, session
+from ..models.predict import laid_out, predict
+from . import evaluate
+
+if TYPE_CHECKING:
+    from ..core.metrics import Metric
+    from ..data.dataset import Dataset
+    from .cache import Entry
+
+
+def scored(
+    file: ModelFile, cpu: str, runtime: Runtime, data: Dataset, metric: Metric, make: Callable[..., Entry]
+) -> Emulated:
+    """`file` on every test example as `cpu` runs it, and how many answers are this machine's in the same runtime.
+
+    `make` is the cache's: answers are kept, for they do not change. A file that does not run there says why.
+    """
+    path, found = Path(file.path), versions() or {}
+    used = {name: version for name, version in found.items() if name in ("qemu", PACKAGES[runtime])}
+    material = {
+        "emulated": [cpu, runtime, file.sha256],
+        "data": data.digest,
+        "metric": [metric.name, *metric.key],
+        "versions": used,
+        **({"groups": [int(each) for each in data.groups]} if data.groups is not None else {}),
+        "here": machine.machine().features,  # what the answers are compared with
+    }
+
+    def facts(folder: Path, scratch: Path) -> dict[str, Any]:
+        contract = metadata.read(path)
+        columns = metadata.ready(contract, data, data["test"].x)
+        there, here = answered(path, cpu, runtime, columns), predict(path, columns, runtime)
+        there, here = metadata.told(there, contract, data), metadata.told(here, contract, data)
+        y = data["test"].y
+        told = {
+            "agreement": agreement(there, here, y),
+            "bounds": bounds(there, y, data.groups),
+            "worst": worst(there, y, data.labels),
+        }
+        return evaluate.scored(there, data, "test", metric, data.groups) | told
+
+    try:
+        told = make(material, facts).facts
+    except RuntimeError as error:
+        told = {"error": str(error)}
+    if told.get("correct") and "worst" not in told:  # an entry from before bounds were binomial for few examples
+        right = np.frombuffer(told["correct"].encode(), np.uint8) == ord("1")
+        told = told | {"bounds": floored(told["bounds"], right, data["test"].y)}
+    drawn = 0 if data.groups is None else int(data.groups.max()) + 1
+    return Emulated(path=file.path, cpu=cpu, runtime=runtime, versions=used, drawn=drawn, **told)
+
+
+def answered(path: Path, cpu: str, runtime: Runtime, columns: tuple[np.ndarray, ...]) -> np.ndarray:
+    """Answers (n, labels), as `predict` gives them here: as many processes as cores share the examples."""
+    columns = laid_out(path, columns)
+    parts = min(os.cpu_count() or 1, len(columns[0]))
+    with tempfile.TemporaryDirectory() as work:
+        running: list[subprocess.Popen[str]] = []
+        for part, rows in enumerate(np.array_split(np.arange(len(columns[0])), parts)):
+            inputs = [Path(work, f"{part}-{index}.npy") for index in range(len(columns))]
+            for name, column in zip(inputs, columns, strict=True):
+                np.save(name, column[rows])
+            arguments = [runtime, path, Path(work, f"{part}.npy"), *inputs]
+            running.append(start(cpu, Path(session.__file__), *map(str, arguments)))
+        try:
+            for process in running:
+                ended(process)
+        finally:
+            for process in running:
+                process.kill()
+        return np.concatenate([np.load(Path(work, f"{part}.npy")) for part in range(parts)])

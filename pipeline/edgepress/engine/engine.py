@@ -1,0 +1,354 @@
+"""How a recipe runs: each stage once, from the cache when nothing that shapes it has changed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from ..config import target
+from ..config.chain import Step, sources
+from ..config.recipe import Recipe
+from ..core import distributed, keep, machine, paths
+from ..core.errors import Place, Problem, UserError
+from ..core.presets import PresetName, host_preset, saturates
+from ..core.results import Machine, ModelFile, StageFacts
+from ..core.user_code import Code, OwnCodeError
+from ..data import dataset as data
+from ..models.input_preparation import Unprepared
+from ..stage import MAIN_FILE, Artifact, Context, Made
+from ..stages import TABLE
+from . import remarks
+from .cache import Cache, Entry, key_of
+
+if TYPE_CHECKING:
+    from ..core.metrics import Metric
+    from ..data.dataset import Dataset
+
+FORMAT = 3
+"""Raised when what an entry of the cache holds changes, so that old entries are made anew."""
+MEASURING = ("ai-edge-litert", "onnx", "onnxruntime", "onnxscript", "onnxsim")
+"""What every result is exported and scored with, beside the libraries that its stage uses."""
+
+
+class Progress(Protocol):
+    """Who is told how a run goes: the terminal, a log, or nobody."""
+
+    def begin(self, label: str, use: str, position: int, count: int) -> None: ...
+    def advance(self, done: int, total: int, words: str) -> None: ...
+    def end(self, facts: StageFacts) -> None: ...
+
+
+@dataclass(frozen=True)
+class Planned:
+    """What a run would do with a step: `cached`, `run`, or `run` because of a step before it."""
+
+    label: str
+    use: str
+    action: Literal["cached", "run"]
+    because: str
+
+
+@dataclass(frozen=True)
+class Result:
+    """A finished step: the model, and what is known about it."""
+
+    entry: Entry
+    artifact: Artifact
+    facts: StageFacts
+
+
+@dataclass
+class Engine:
+    """Runs the chain of one recipe.
+
+    `limit` keeps the first so many examples of each split: the same code on less, for a smoke run.
+    """
+
+    recipe: Recipe
+    cache: Cache
+    limit: int | None = None
+    results: dict[str, Result] = field(default_factory=dict)
+    data_warnings: dict[str, list[str]] = field(default_factory=dict)
+    """What each stage, by its label, warns of in the data."""
+
+    @cached_property
+    def data(self) -> data.Dataset:
+        task = self.recipe.task
+        from ..data.corruptions import altered, joined
+
+        base, document = self.recipe.document.path.parent, self.recipe.document
+        try:
+            found = data.load(task.data, self.limit, base=base, seed=task.seed)
+        except UserError as error:
+            raise error.at(document.place(("task", "data"))) from error
+        try:
+            if task.unlabelled is not None:
+                found = joined(found, task.unlabelled.raw(base, found, self.limit))
+        except UserError as error:
+            raise error.at(document.place(("task", "unlabelled"))) from error
+        try:
+            return altered(found, task)
+        except UserError as error:
+            raise error.at(document.place(("task",))) from error
+
+    @cached_property
+    def metric(self) -> Metric:
+        from ..core.metrics import METRICS
+
+        name, task = self.recipe.task.metric, self.data.task
+        if not self.data.labelled and name != "agreement":
+            said = f"`{self.data.name}` has no labels, which `{name}` counts by"
+            help = "`metric: agreement` counts how often a model answers as the one that it was made from"
+            place = self.recipe.document.nearest(("task", "metric"))
+            raise UserError([Problem(said, help, self.recipe.document.place(place))])
+        if not isinstance(name, str):
+            return name.metric(self.recipe.document.path.parent, self.recipe.document.place(("task", "metric")))
+        if task not in data.METRICS[name]:
+            fitting = ", ".join(each for each, tasks in data.METRICS.items() if task in tasks)
+            said = f"`{self.data.name}` is a {task} task, which `{name}` cannot score"
+            raise UserError([Problem(said, f"one of: {fitting}", self.recipe.document.place(("task", "metric")))])
+        return METRICS[name]
+
+    @cached_property
+    def constant(self) -> float | None:
+        """Of an error, its value on the test split where every answer is the mean of the labels; None else."""
+        from ..core.metrics import of_constant
+
+        return of_constant(self.metric, self.data["test"].y)
+
+    @property
+    def scored(self) -> Dataset:
+        """What models are scored on: for `agreement` with the answers of the reference, once there are any."""
+        if self.recipe.task.metric != "agreement":
+            return self.data
+        return self._answered if self.recipe.reference_label() in self.results else replace(self.data, labelled=False)
+
+    @cached_property
+    def _answered(self) -> Dataset:
+        from ..models.metadata import read, ready
+        from ..models.predict import predict
+
+        file = Path(self.results[self.recipe.reference_label()].facts.files[0].path)
+        columns = {name: ready(read(file), self.data, self.data[name].x) for name in ("validation", "test")}
+        return self.data.answered({name: predict(file, each).argmax(1) for name, each in columns.items()})
+
+    @cached_property
+    def code(self) -> Code:
+        """The functions that the recipe names as networks, as their files were when it was first asked for."""
+        networks = [network for stage in self.recipe.stages for network in stage.networks()]
+        return Code.read((each.arch for each in networks if each.own), self.recipe.document.path.parent)
+
+    @cached_property
+    def machine(self) -> Machine:
+        return machine.machine()
+
+    @cached_property
+    def targets(self) -> list[target.Target]:
+        return [target.load(file) for file in self.recipe.target_files()]
+
+    @cached_property
+    def presets(self) -> tuple[PresetName, ...]:
+        """The integer presets that the targets need, the host's first."""
+        return target.presets(self.targets, self.machine)
+
+    @cached_property
+    def versions(self) -> dict[str, str]:
+        return machine.versions(name for stage in TABLE.values() for name in stage.libraries)
+
+    def plan(self) -> list[Planned]:
+        """What `run` would do, without doing it."""
+        known: dict[str, Entry] = {}
+        planned: list[Planned] = []
+        steps = self.recipe.steps()
+        self._check_data(steps)
+        for step in steps:
+            missing = next((label for label in sources(step) if label not in known), None)
+            entry = None if missing else self.cache.get(key_of(self._material(step, known)))
+            if entry:
+                known[step.label] = entry
+            because = (
+                f"after {missing}" if missing else "nothing changed" if entry else "not made yet with these options"
+            )
+            planned.append(Planned(step.label, step.stage.use, "cached" if entry else "run", because))
+        return planned
+
+    def run(self, progress: Progress) -> list[StageFacts]:
+        """Make every result of the chain, in order."""
+        steps = self.recipe.steps()
+        self._check_data(steps)
+        for position, step in enumerate(steps):
+            progress.begin(step.label, step.stage.use, position, len(steps))
+            try:
+                self.results[step.label] = self._result(step, progress)
+            except Exception as error:
+                wrong = error if isinstance(error, UserError) else self.code.blamed(error)
+                if wrong is None:
+                    raise
+                raise wrong.at(self._place(position, wrong)) from error
+            progress.end(self.results[step.label].facts)
+        return [result.facts for result in self.results.values()]
+
+    def _check_data(self, steps: list[Step]) -> None:
+        """Raise UserError where a stage cannot work on the data, before any works."""
+        document = self.recipe.document
+        for position, step in enumerate(steps):
+            try:
+                self.data_warnings[step.label] = step.stage.check_data(self.data, document.path)
+            except Unprepared as error:
+                raise error.at(document.place(("task", "data"))) from error
+            except UserError as error:
+                raise error.at(self._place(position, error)) from error
+
+    def _place(self, position: int, error: UserError) -> Place:
+        """Where the recipe is to be changed: at the user's function, if a stage names the one that went wrong."""
+        document, loc = self.recipe.document, ("stages", position)
+        names = (each for each, value in document.scalars(loc) if value in self.code.functions)
+        own = next(names, None) if isinstance(error, OwnCodeError) else None
+        return document.place(own or (*loc, "use"))
+
+    def _result(self, step: Step, progress: Progress) -> Result:
+        started, made = time.monotonic(), []
+
+        def maker(folder: Path, scratch: Path) -> dict[str, Any]:
+            made.append(step.label)
+            return self._make(step, folder, scratch, progress.advance)
+
+        entries = {label: result.entry for label, result in self.results.items()}
+        entry = self.cache.make(
+            self._material(step, entries), maker, lambda: progress.advance(0, 1, "another run is making this; waiting")
+        )
+        # The cache sorts the keys of its JSON; what counts is the order of the files, the host's first.
+        order = [file["precision"] for file in entry.facts["files"]]
+        presets = dict(sorted(entry.facts["presets"].items(), key=lambda each: order.index(each[0])))
+        artifact = Artifact(step.kind, entry.folder, presets, entry.facts["notes"])
+        files = [
+            ModelFile.model_validate(file | {"path": str(entry.folder / file["path"])}) for file in entry.facts["files"]
+        ]
+        facts = StageFacts(
+            name=step.label,
+            use=step.stage.use,
+            kind=step.kind,
+            inputs=sources(step),
+            cached=not made,
+            seconds=time.monotonic() - started,
+            parameters=entry.facts["parameters"],
+            macs=entry.facts["macs"],
+            files=files,
+            notes=entry.facts["notes"],
+            warnings=[],
+        )
+        return Result(entry, artifact, remarks.remarked(self, step, facts, entries))
+
+    def _make(self, step: Step, folder: Path, scratch: Path, say: Callable[[int, int, str], None]) -> dict[str, Any]:
+        from . import evaluate
+
+        def derive(key: dict[str, Any], make: Callable[[Path], None]) -> Path:
+            def maker(folder: Path, scratch: Path) -> dict[str, Any]:
+                make(folder)
+                return {}
+
+            material = {"derived": key, "format": FORMAT, **self._codes(step, entries)}
+            return self.cache.make(material, maker).folder
+
+        entries = {label: result.entry for label, result in self.results.items()}
+        inputs = {name: self.results[name].artifact for name in step.named}
+        source = self.results[step.input] if step.input else None
+        if source:
+            inputs["input"] = source.artifact
+        context = Context(
+            folder=folder,
+            scratch=scratch,
+            data=self.data,
+            metric=self.metric,
+            seed=self.recipe.task.seed,
+            source=self.recipe.document.path,
+            presets=self.presets,
+            say=say,
+            derive=derive,
+            code=self.code,
+            host=host_preset(self.machine),
+            floor=self.floor(entries),
+            before=source.entry.facts["files"][0]["scores"]["validation"].get(self.metric.name) if source else None,
+            marks=self.scored["validation"].y if self.metric.name == "agreement" and self.scored.labelled else None,
+        )
+        made: Made = step.stage.run(inputs, context)
+        if not distributed.first():
+            return {}
+        say(0, 1, f"measuring {self.metric.name}")
+        before = source.entry.facts if source else None
+        facts = evaluate.examine(made, folder, self.scored, self.metric, before, self.code)
+        if source:
+            facts["notes"]["agreement"] = evaluate.agreement(folder, source.entry.folder, self.data)
+        files = made.presets.values() or [MAIN_FILE[made.kind]]
+        digests = [paths.digest(folder / name) for name in files]
+        return {**facts, "presets": made.presets, "digests": digests, **self._codes(step, entries)}
+
+    def _material(self, step: Step, entries: dict[str, Entry]) -> dict[str, Any]:
+        """Everything that shapes the result of a step, for its key."""
+        stage = step.stage
+        return {
+            "format": FORMAT,
+            "stage": [stage.use, stage.version],
+            "options": stage.model_dump(mode="json", by_alias=True, exclude={"name", "input"}),
+            "inputs": [entries[label].facts["digests"] for label in sources(step)],
+            "files": {name: paths.digest(paths.find(name, self.recipe.document.path)) for name in stage.files()},
+            "data": self.data.digest,
+            "metric": [self.metric.name, *self.metric.key] if self.metric.key else self.metric.name,
+            **self._against(entries),
+            "seed": self.recipe.task.seed,
+            # What is faster on one processor is not on another; times of this one may shape the result.
+            "presets": [*self.presets, self.machine.cpu] if stage.per_preset else (),
+            # Where sums of 8-bit products are cut off, weights may have fewer bits and files answer otherwise.
+            **({"saturates": True} if "onnxruntime" in stage.libraries and saturates(self.machine) else {}),
+            **self._asked(step, entries),
+            "versions": {n: found for n, found in self.versions.items() if n in stage.libraries or n in MEASURING},
+            **self._codes(step, entries),
+        }
+
+    def floor(self, entries: dict[str, Entry]) -> float | None:
+        """What `keep` asks of the metric on validation, in points, an error times 100; stages decide by that split
+        alone."""
+        limit, reference = self.recipe.keep.limit(), entries.get(self.recipe.reference_label())
+        if limit is None or reference is None:
+            return None
+        value: float = reference.facts["files"][0]["scores"]["validation"][self.metric.name]
+        if self.metric.higher:
+            return 100 * value - limit[1]
+        return 100 * keep.grown(self.metric, value, limit[1], self.data["validation"].y)
+
+    def _asked(self, step: Step, entries: dict[str, Entry]) -> dict[str, Any]:
+        """What shapes a quantized result beside its options, where it does; without, keys stay what they were."""
+        stage, found = step.stage, dict[str, Any]()
+        keeps = getattr(stage, "keep", None) is not None
+        floor = self.floor(entries) if stage.per_preset and (self.metric.higher or keeps) else None
+        if floor is not None:
+            found["floor"] = floor
+        if keeps and (self.metric.name == "agreement" or not self.metric.higher):
+            found["keep"] = "likeness" if self.metric.higher else "share of the error"
+        if stage.calibrated and step.input:
+            from ..models.onnx.export import holds_fills
+
+            source = entries[step.input]
+            if holds_fills(source.folder / source.facts["files"][0]["path"]):
+                found["fills"] = True
+        return found
+
+    def _against(self, entries: dict[str, Entry]) -> dict[str, Any]:
+        """What `agreement` is with, once it is there."""
+        reference = entries.get(self.recipe.reference_label())
+        return {"reference": reference.facts["digests"]} if reference and self.metric.name == "agreement" else {}
+
+    def _codes(self, step: Step, entries: dict[str, Entry]) -> dict[str, dict[str, str]]:
+        """`code`: the digest of each file that builds a network of this step, or one that it works on; else nothing.
+
+        Weights alone do not tell what `forward` does with them, so the code goes along with them until the export.
+        """
+        found = {each.arch: self.code[each.arch].digest for each in step.stage.networks() if each.own}
+        if step.stage.takes in (None, "torch"):
+            for label in sources(step):
+                found |= entries[label].facts.get("code", {})
+        return {"code": found} if found else {}

@@ -1,0 +1,189 @@
+"""Whether a float model does better than chance on labelled data, and what feeds it wrongly where it does not.
+
+A network that is fed or read wrongly runs without an error: its int8 file then keeps every bit of a wrong answer.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..core import yamlio
+from ..core.metrics import auc, mae
+from ..data.dataset import measured
+from ..data.normalize import Moments, Normalize, normalized
+from ..models import metadata
+from ..models.input_preparation import fed, formula
+from ..models.predict import predict
+
+if TYPE_CHECKING:
+    from ..data.dataset import Dataset
+
+NEAR = 0.1
+"""Skill below which a model counts as near chance; "slight" agreement ends at 0.2 (Landis and Koch, 1977)."""
+GOOD = 0.5
+"""Skill from which a loaded model is not looked into."""
+SURE = 3
+"""Standard errors by which a hint's gain is beyond chance."""
+FAR_BETTER = 0.2
+"""Least gain of a hint, in skill."""
+TRIED = 128
+"""Validation examples that other normalizations are tried on."""
+LISTED = 30
+"""Most classes whose order is written out."""
+
+_LOADED = (
+    "is it fed as it was trained (normalization, order of the channels, layout), and are the data's classes in the "
+    "order of its outputs?"
+)
+_CHANNELS = "blue, green, red in place of red, green, blue"
+_TRAINED = "it has learnt little: are the labels right, and the learning rate and the epochs?"
+
+
+@dataclass(frozen=True)
+class Skill:
+    """How far a model is above chance: 0 at chance, 1 at best, with its standard error and what it is of."""
+
+    value: float
+    error: float
+    words: str
+
+    @property
+    def near_chance(self) -> bool:
+        """Whether it is slight, or not shown to be above 0."""
+        return self.value < NEAR or self.value < 2 * self.error
+
+
+def skill(answers: np.ndarray, y: np.ndarray, metric: str = "accuracy") -> Skill:
+    """Cohen's kappa of single-label answers; Gini's 2·AUC − 1 of multi-label ones and for `auc`; R² of numbers.
+
+    `answers` are (n, labels), `y` as `data.Split` has it. Labels that are all the same have none of these: one class is
+    held against a blind guess, one number against 0, and marks that are all the same tell nothing (NaN).
+    """
+    count, varied = len(y), bool(np.ptp(y, axis=0).any())
+    if y.dtype.kind == "f":
+        spread = float(((y - y.mean(0) * varied) ** 2).mean())
+        found = 1 - float(((answers - y) ** 2).mean()) / max(spread, 1e-12)
+        constant = float(np.abs(y - np.median(y, axis=0)).mean())
+        words = f"mean absolute error {mae(answers, y):.4g}, and the labels' own median has {constant:.4g}"
+        return Skill(found, 0.0, words)
+    if y.ndim > 1 or (metric == "auc" and varied):
+        value = auc(answers, y) if varied else math.nan
+        return Skill(2 * value - 1, 1 / math.sqrt(3 * count), f"AUC {value:.3f}, and chance has 0.5")
+    told = answers.argmax(1)
+    right = float((told == y).mean())
+    classes = answers.shape[1]
+    both = np.bincount(told, minlength=classes) * np.bincount(y, minlength=classes)
+    chance = float(both.sum()) / count**2 if varied else 1 / classes
+    rest = max(1 - chance, 1e-9)
+    spread = math.sqrt(max(right * (1 - right), chance * rest) / count)
+    return Skill((right - chance) / rest, spread / rest, f"{right:.1%} right, and chance has {chance:.1%}")
+
+
+def doubts(file: Path, answers: np.ndarray, data: Dataset, metric: str, *, loaded: bool) -> tuple[str, list[str]]:
+    """Why a model is probably fed or read wrongly, in a few words for the verdict, and a warning that says more.
+
+    `answers` (n, labels) are those of `file` to the test examples; `loaded` says that it was not trained here.
+    """
+    found = skill(answers, data["test"].y, metric)
+    better = _hints(file, answers, data) if loaded and found.value < GOOD else []
+    if found.near_chance:
+        reason = "; ".join(better) or (_LOADED if loaded else _TRAINED)
+        count = len(data["test"].y)
+        doubt = "near chance level" if found.value < NEAR else f"not told from chance by {count} test examples"
+        return doubt, [f"is {doubt}: {found.words}; {reason}"]
+    return ("probably fed or read wrongly", better) if better else ("", [])
+
+
+def _hints(file: Path, answers: np.ndarray, data: Dataset) -> list[str]:
+    """What would fit the labels far better: another order of classes, or inputs that are made otherwise.
+
+    Whatever is tried is judged by other examples than it is chosen on, or has nothing to choose.
+    """
+    if data.task == "single-label" and (line := _order(answers, data["test"].y, data.labels)):
+        return [line]
+    return [line] if (line := _inputs(file, data)) else []
+
+
+def _order(answers: np.ndarray, y: np.ndarray, labels: tuple[str, ...]) -> str | None:
+    """The order of classes that fits far better; it is chosen on half of the examples and judged on the others."""
+    from scipy.optimize import linear_sum_assignment
+
+    told, classes = answers.argmax(1), answers.shape[1]
+    if len(y) < 2 * classes:
+        return None
+    chosen, judged = np.array_split(np.random.default_rng(0).permutation(len(y)), 2)
+    table = np.bincount(told[chosen] * classes + y[chosen], minlength=classes**2).reshape(classes, classes)
+    meant = linear_sum_assignment(table, maximize=True)[1]
+    before, after = float((told == y)[judged].mean()), float((meant[told] == y)[judged].mean())
+    if not _better(before, after, len(judged)):
+        return None
+    order = [labels[index] for index in meant]
+    names = f": `labels: {yamlio.inline(order)}`" if classes <= LISTED else ""
+    why = ", which is the alphabetical one" if order == sorted(labels) else ""
+    return (
+        f"another order of the classes fits far better, {after:.1%} in place of {before:.1%}{why}; "
+        f"list the labels in the order of the model's outputs{names}"
+    )
+
+
+def _inputs(file: Path, data: Dataset) -> str | None:
+    """The normalization or order of channels under which validation examples are told far better."""
+    contract = metadata.read(file)
+    few = data.limited(TRIED)
+    own = _skill(file, contract, few)
+    tried = [(_skill(file, metadata.moved(contract, other), other), words) for words, other in _others(contract, few)]
+    if not tried:
+        return None
+    best, how = max(tried, key=_value)
+    lesser = max((each for each in tried if not each[1].endswith(f" with {_CHANNELS}")), key=_value)
+    if _value(lesser) >= best.value - best.error:  # of two that are about as good the lesser change is likelier
+        best, how = lesser
+    if best.value - own.value < max(FAR_BETTER, SURE * math.hypot(best.error, own.error)):
+        return None
+    return (
+        f"{how} fits far better: {best.words}, on {len(few['validation'].y)} validation examples ({own.words} as it is)"
+    )
+
+
+def _value(tried: tuple[Skill, str]) -> float:
+    return tried[0].value
+
+
+def _others(contract: dict[str, Any], data: Dataset) -> Iterator[tuple[str, Dataset]]:
+    """The data under other normalizations, and with its channels in reverse, with words for each."""
+    if len(data.inputs) != 1 or data.input.kind == "tokens":
+        return
+    here, image = fed(contract, data), data.input.kind == "image"
+    ways: list[tuple[str, Normalize]] = [("`normalize: none`", "none"), ("`normalize: raw`", "raw")]
+    if image:
+        ways += [("`normalize: imagenet`", "imagenet")] if data.input.shape[0] == 3 else []
+        ways += [("`normalize: {mean: [0.5], std: [0.5]}`", Moments(mean=(0.5,), std=(0.5,)))]
+    given = [("", here)]
+    if contract["inputs"][0].get("mean") != []:
+        given += [(words, normalized(data, how, data.name)) for words, how in ways]
+        train = data["train"].x
+        own = measured(data.input.name, data.input.kind, train, scale=1 / 255 if image else 1.0)
+        given.append(("the mean and deviation of the training examples, " + formula(own), replace(data, inputs=(own,))))
+    for words, other in given:
+        if words and other.input != here.input:
+            yield words, other
+        if image and data.input.shape[0] == 3:
+            splits = {name: split._replace(x=split.x[:, ::-1]) for name, split in other.splits.items()}
+            yield f"{words} with {_CHANNELS}" if words else _CHANNELS, replace(other, splits=splits)
+
+
+def _skill(file: Path, contract: dict[str, Any], data: Dataset) -> Skill:
+    x, y = data["validation"]
+    answers = predict(file, metadata.ready(contract, data, x))
+    return skill(metadata.told(answers, contract, data), y)
+
+
+def _better(before: float, after: float, count: int) -> bool:
+    spread = math.sqrt(max(after * (1 - after), before * (1 - before), 1 / count) / count)
+    return after - before > max(FAR_BETTER, SURE * spread)

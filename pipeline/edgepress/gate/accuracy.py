@@ -1,0 +1,198 @@
+"""Budgets for what a model gets right: each by an interval over the test examples."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from ..benchmark import statistics
+from ..benchmark.emulator.qemu import INSTALL
+from ..config.target import Target
+from ..core.errors import Place
+from ..core.results import Emulated, ModelFile, Report
+from ..core.units import NEAR_ZERO
+from ..data.dataset import COUNTED
+from .files import host_file, judged
+from .finding import Finding, Status, Unit, decided, noted, within
+
+_WORSE: tuple[Status, ...] = ("ok", "undecided", "no number", "FAIL")
+
+
+def accuracy(report: Report, target: Target, file: ModelFile, budget: Any, finding: Finding) -> Finding:
+    if report.metric != "accuracy":
+        return noted(finding, f"this recipe counts {report.metric}; budget it by `keep: {{metric_drop: …}}`")
+    if not file.correct:
+        return noted(finding, "it is of classifiers with one label an example")
+    return _answered(report, target, file, finding, _share)
+
+
+def bounded(report: Report, target: Target, file: ModelFile, budget: Any, finding: Finding) -> Finding:
+    """macro_f1 or worst_recall, whichever the budget is for, by its bootstrap interval."""
+    return _answered(report, target, file, finding, _within_bounds)
+
+
+def accuracy_drop(report: Report, target: Target, file: ModelFile, budget: Any, finding: Finding) -> Finding:
+    if report.metric != "accuracy":
+        return noted(finding, f"this recipe counts {report.metric}; budget it by `keep: {{metric_drop: …}}`")
+    return _answered(report, target, file, finding, _dropped)
+
+
+def _answered(
+    report: Report,
+    target: Target,
+    file: ModelFile,
+    finding: Finding,
+    judge: Callable[..., Finding],
+    *,
+    help: str = INSTALL,
+) -> Finding:
+    """The verdict on what `file` answers on the target's instruction set, or here where that is not known."""
+    there = _emulated(report, target, file)
+    if there is None:
+        found = judge(report, file, replace(finding, basis=images(report, file, target.reach)))
+        return noted(found, f"for {target.emulate}'s own answers: {help}") if target.emulate and help else found
+    if there.error:
+        return noted(finding, f"it does not run on {there.cpu}: {there.error}")
+    answers = {"scores": {"test": there.scores}, "correct": there.correct, "resampled": there.resampled}
+    more = {"bounds": there.bounds, "drawn": there.drawn, "worst": there.worst}
+    file = file.model_copy(update={**answers, **more})
+    found = judge(report, file, replace(finding, basis=f"{images(report, file, 'local')}, emulated {there.cpu}"))
+    return replace(found, label="emulated") if found.label else found
+
+
+def _emulated(report: Report, target: Target, file: ModelFile) -> Emulated | None:
+    """What is known of `file` on the processor and in the runtime that the target has now."""
+    wanted = (file.path, target.emulate, target.runtime)
+    asked = report.emulated.get(target.name, ())
+    return next((each for each in asked if (each.path, each.cpu, each.runtime) == wanted), None)
+
+
+def _within_bounds(report: Report, file: ModelFile, finding: Finding) -> Finding:
+    if report.metric == "agreement":
+        return noted(replace(finding, basis=""), "it is counted by labels, and agreement by another model's answers")
+    if finding.check not in file.bounds:
+        return noted(replace(finding, basis=""), "it is of classifiers with one label an example")
+    value, low, high = file.bounds[finding.check]
+    status: Status = "ok" if low >= finding.limit else "FAIL" if high < finding.limit else "undecided"
+    if finding.check == "worst_recall" and file.worst:
+        label, right, count = file.worst
+        finding = noted(finding, f"worst class `{label}`, {right} of {count}")
+    return replace(finding, status=status, value=value, interval=(low, high), label="measured")
+
+
+def _share(report: Report, file: ModelFile, finding: Finding) -> Finding:
+    return decided(finding, statistics.accuracy(file.correct, finding.limit, report.groups))
+
+
+def _dropped(report: Report, file: ModelFile, finding: Finding) -> Finding:
+    stage = next((stage for stage in report.stages if stage.name == report.reference), None)
+    reference = host_file(stage, report.machine) if stage else None
+    return compared(report, file, reference, noted(finding, f"against {report.reference}") if reference else finding)
+
+
+def compared(report: Report, file: ModelFile, reference: ModelFile | None, finding: Finding) -> Finding:
+    """What `file` loses of the recipe's metric against `reference`, on the same test examples."""
+    if reference and _same(file, reference):
+        return noted(within(finding, 0), "the same bytes")
+    if report.metric in COUNTED and not (reference and reference.resampled):
+        if reference is None or not file.correct or len(reference.correct) != len(file.correct):
+            return noted(replace(finding, basis=""), "no reference scored on the same test images")
+        return decided(finding, statistics.accuracy_drop(reference.correct, file.correct, finding.limit, report.groups))
+    if reference is None or not file.resampled or len(reference.resampled) != len(file.resampled):
+        return noted(replace(finding, basis=""), f"no reference scored by {report.metric} on the same test examples")
+    if reference.drawn != file.drawn:
+        said = "its reference was drawn by other groups of the test examples; run, or accept, that one anew"
+        return noted(replace(finding, basis=""), said)
+    start, value = (each.scores["test"][report.metric] for each in (reference, file))
+    examples = _examples(report, file, reference)
+    near = NEAR_ZERO * (report.constant or 0.0)
+    if report.error and statistics.is_near_zero(start, near):
+        finding = _absolute(report, start, near, finding)
+    found = statistics.metric_drop(
+        reference.resampled, file.resampled, (start, value), finding.limit, higher=not report.error,
+        units=file.drawn or examples, examples=examples, near=near,
+    )  # fmt: skip
+    return decided(finding, found)
+
+
+def _same(file: ModelFile, reference: ModelFile) -> bool:
+    """Whether they are one file that answers the same: then nothing is sampled, and the drop is 0 exactly. Elsewhere,
+    emulated, the same bytes may answer otherwise."""
+    answers = [(each.correct, each.resampled) for each in (file, reference)]
+    return bool(file.sha256) and file.sha256 == reference.sha256 and answers[0] == answers[1] != ("", [])
+
+
+def _absolute(report: Report, start: float, near: float, finding: Finding) -> Finding:
+    """The finding with its limit in the metric's own unit: that many percent of `near`, as if the error were that."""
+    said = f"{report.metric} of {report.reference} is {start:.3g}, too near zero for percent"
+    if near:
+        said += (
+            f" (less than {NEAR_ZERO:.0%} of {report.constant:.3g}, that of always answering the mean): how much it "
+            f"may grow is {finding.limit:g}% of {near:.3g}, and what it grows by is in {report.metric}"
+        )
+    return noted(replace(finding, unit="metric", limit=finding.limit / 100 * near), said)
+
+
+def _examples(report: Report, *files: ModelFile) -> int:
+    """How many test examples the metric is of, of the worst class where that alone counts; 0 where an old report does
+    not say."""
+    worst = [each.worst[2] for each in files if each.worst]
+    if report.metric == "worst-recall" and worst:
+        return min(worst)
+    return int(report.data.get("images", {}).get("test", 0))
+
+
+def images(report: Report, file: ModelFile, reach: str) -> str:
+    """What an interval is over: `2000 test images of 12 groups`."""
+    groups = len(set(report.groups))
+    many = f"{groups} group{'s' * (groups > 1)}"
+    if file.correct:
+        count = f"{len(file.correct)} test images" + (f" of {many}" if groups else "")
+    else:
+        count = f"bootstrap over {f'{many} of ' if groups else ''}the test examples"
+    count += ", and one group bounds nothing" if groups == 1 else ""
+    return count + ("" if reach == "local" else ", run on this machine")
+
+
+def kept(report: Report) -> list[Finding]:
+    """What the recipe's stages say themselves that they keep: the worst of their files, on held-out examples."""
+    found = []
+    for stage in report.stages:
+        for row in stage.notes.get("keep", ()) if stage.notes.get("keep_asked") else ():
+            if row["of"] != "stage":
+                continue
+            worse = min if row["higher"] else max
+            preset = next(iter(row["missed"]), None) or worse(row["found"], key=row["found"].__getitem__)
+            preset = worse(row["missed"] or [preset], key=row["found"].__getitem__)
+            path = next((file.path for file in stage.files if file.precision == preset), "")
+            name = "accuracy_drop" if row["by"] == "accuracy" else f"metric_drop ({row['by']})"
+            own, least, value = row["float"], row["least"], row["found"][preset]
+            unit: Unit = "points" if row["higher"] else "ratio"
+            lost, limit = (
+                (100 * (own - value), 100 * (own - least)) if row["higher"] else (value / (least or 1e-12), 1.0)
+            )
+            status: Status = "FAIL" if row["missed"] else "ok"
+            finding = Finding("recipe", f"keep {name} of {stage.name}", "required", status, limit, unit, lost)
+            found.append(replace(finding, label="measured", basis=f"{preset} on held-out examples", file=path))
+    return found
+
+
+def keep(report: Report, targets: Sequence[Target], place: Place | None) -> Finding:
+    """The worst drop of the files that go to a target, by what they answer there; without a target, of the last
+    stage's files."""
+    assert report.keep is not None
+    unit: Unit = "percent" if report.error else "points"
+    check = "keep accuracy_drop" if report.metric == "accuracy" else f"keep metric_drop ({report.metric})"
+    finding = Finding("recipe", check, "required", "no number", report.keep, unit, place=place)
+    drops = [
+        _answered(report, target, file, replace(finding, file=file.path), _dropped, help="")
+        for target in targets
+        if (file := judged(report, target))
+    ]
+    if not drops and report.stages:
+        drops = [
+            _dropped(report, file, replace(finding, file=file.path, basis=images(report, file, "local")))
+            for file in report.stages[-1].files
+        ]
+    return max(drops, key=lambda drop: (_WORSE.index(drop.status), drop.value or 0), default=finding)

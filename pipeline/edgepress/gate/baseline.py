@@ -1,0 +1,102 @@
+"""A model that was accepted, to hold the next ones against: its files, and what was found out about them.
+
+`edgepress accept RECIPE` writes `accepted/NAME/`: the file that each target judged, and `accepted.json`. The folder is
+what CI commits or keeps in its artifact store, and what `edgepress run RECIPE --baseline accepted/NAME` reads.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Literal
+
+from pydantic import ValidationError
+
+from ..config.target import Target
+from ..core import ownership
+from ..core.errors import UserError
+from ..core.paths import digest, replacing
+from ..core.results import Facts, ModelFile, Report
+from . import judge
+
+NAME = "accepted.json"
+OTHER = "move it away, or choose another `--folder`"
+
+
+class Accepted(Facts):
+    """`files` by target, with paths from the folder; `data_sha256` is of the test examples that they were scored on."""
+
+    version: Literal[1] = 1
+    recipe: str
+    date: str
+    metric: str
+    data_sha256: str
+    files: dict[str, ModelFile]
+
+
+def accept(report: Report, targets: list[Target], folder: Path) -> list[Path]:
+    """Copy the judged file of every target to `folder`, and write what is known of them; the files' paths.
+
+    Of what is there already only files of an earlier acceptance are replaced or deleted, those that its record names
+    and that still are what it says. The record is written last: a folder without it is no accepted model.
+    Raises: UserError, before anything is written.
+    """
+    if report.limited is not None:
+        raise UserError("a smoke run is no evidence", f"`edgepress run {report.source}` without --limit")
+    files = {target.name: file for target in targets if (file := judge.judged(report, target))}
+    if not files:
+        raise UserError("no target judges a file of this run", "name one under `targets:`")
+    sources = {Path(file.path).name: file for file in files.values()}
+    for file in sources.values():
+        if not Path(file.path).is_file() or digest(Path(file.path)) != file.sha256:
+            help = f"move it away, and `edgepress run {report.source}` makes it anew"
+            raise UserError(f"`{file.path}` is not what the last run made", help)
+    before = _before(ownership.record(folder / NAME, ownership.ACCEPTED, OTHER))
+    same = ownership.together((name, file.sha256) for name, file in sources.items())  # of one that was interrupted
+    ownership.free(folder, sources, ownership.together([*ownership.items(before), *ownership.items(same)]), OTHER)
+    for name, file in sources.items():
+        with replacing(folder / name) as temporary:
+            shutil.copyfile(file.path, temporary)
+    record = Accepted(
+        recipe=report.recipe,
+        date=report.date,
+        metric=report.metric,
+        data_sha256=str(report.data["sha256"]),
+        files={target: file.model_copy(update={"path": Path(file.path).name}) for target, file in files.items()},
+    )
+    with replacing(folder / NAME) as temporary:
+        temporary.write_text(record.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    ownership.remove(folder, before, keep=sources)
+    return [folder / name for name in sorted(sources)]
+
+
+def _before(path: Path) -> ownership.Known:
+    """The files of the record `path`; none without it, or of one that cannot be read."""
+    try:
+        record = Accepted.model_validate_json(path.read_bytes() if path.is_file() else b"")
+    except ValidationError:
+        return {}
+    return ownership.together((file.path, file.sha256) for file in record.files.values())
+
+
+def read(folder: Path, metric: str, data_sha256: str) -> dict[str, ModelFile]:
+    """By target, the accepted file with its path; scores on other test examples are left out. Raises: UserError."""
+    path = folder / NAME
+    if not path.is_file():
+        raise UserError(f"`{folder}` holds no accepted model", "`edgepress accept RECIPE` writes one after a run")
+    try:
+        record = Accepted.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        raise UserError(
+            f"`{path}` is damaged, or from another version of edgepress", "move it away, and accept a run again"
+        ) from error
+    same = (record.metric, record.data_sha256) == (metric, data_sha256)
+    unscored = {} if same else {"scores": {}, "correct": "", "resampled": []}
+    found = {}
+    for name, file in record.files.items():
+        model = folder / Path(file.path).name
+        if not model.is_file() or digest(model) != file.sha256:
+            help = "move it away, and accept a run again" if model.exists() else "accept a run again"
+            raise UserError(f"`{model}` is missing, or not the file that was accepted", help)
+        found[name] = file.model_copy(update={"path": str(model), **unscored})
+    return found

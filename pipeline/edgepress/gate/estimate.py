@@ -1,0 +1,235 @@
+"""The latency on a device that is not at hand, from published latencies of networks that this machine can run too.
+
+T̂ = T_host · exp(s), with s the weighted mean over references of log(T_device / T_host): one scale for each runtime,
+precision and number of threads. References that take about as long here count most, by a Gaussian of one octave: large
+networks are of other stuff than small ones, such as dense 3 × 3 convolutions, which some runtimes do with fewer
+operations. Leaving one out, this halves the largest errors of the plain mean (`make bench-estimates`). The host side
+is always one thread's CPU time, the steadiest figure there is, whatever the device uses: the scale then holds the
+device's gain from its threads as well.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING, Literal
+
+from ..config.target import Reference, Target
+from ..core.presets import PRESETS
+from ..core.results import ModelFile, Runtime, Samples
+from ..core.units import Relative
+
+if TYPE_CHECKING:
+    import onnx
+
+    from ..engine.cache import Cache
+
+Precision = Literal["fp32", "int8"]
+PRECISIONS: tuple[Precision, ...] = ("fp32", "int8")
+
+SAME = {
+    "onnxruntime": {"onnxruntime"},
+    "litert": {"litert", "xnnpack"},
+    "tflite-runtime": {"tflite-runtime", "xnnpack"},
+}
+"""Names of published rows that time what the runtime does; any other is a proxy."""
+QUIET, ROUGH, PROXY = 1.35, 1.6, 2.0
+"""Factors of the interval: same runtime and one thread; several threads or one reference; another runtime."""
+OCTAVE = math.log(2)
+"""References that are this far away in log time weigh 0.6 of one that is as fast as the model."""
+ENOUGH = 9
+"""References from which on a 90% conformal interval exists."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Seconds of one inference, with the interval, what it rests on, and what weakens it."""
+
+    seconds: float
+    interval: tuple[float, float]
+    basis: str
+    note: str
+
+
+@dataclass(frozen=True)
+class ReferenceModel:
+    """A published network as a file for `runtime`; `name` is such as `timm/mobilenetv2_100@224`."""
+
+    name: str
+    precision: Precision
+    runtime: Runtime
+
+    @property
+    def label(self) -> str:
+        """The `Samples.path` of its measurement."""
+        return label(self.name, self.precision)
+
+    @property
+    def file(self) -> str:
+        suffix = "onnx" if self.runtime == "onnxruntime" else "tflite"
+        return f"{self.name.replace('/', '-')}-{self.precision}.{suffix}"
+
+
+def label(name: str, precision: str) -> str:
+    return f"{name} {precision}"
+
+
+def pinned_models(target: Target) -> list[ReferenceModel]:
+    """The float network that a measured target's latency is relative to, to be measured in the same processes."""
+    latency = target.budgets.latency
+    if latency is None or not isinstance(latency.limit, Relative):
+        return []
+    return [ReferenceModel(latency.limit.model, "fp32", target.runtime)]
+
+
+def reference_models(target: Target, precision: str) -> list[ReferenceModel]:
+    """The networks that an estimate for a file of this precision rests on; none for a target that is measured."""
+    if target.reach != "none" or target.budgets.latency is None:
+        return []
+    return [ReferenceModel(row.model, row.precision, target.runtime) for row in _rows(target, precision)]
+
+
+def latency(target: Target, file: ModelFile, measured: Iterable[Samples]) -> Estimate | str:
+    """The estimate for `file`, or why there is none.
+
+    `measured` holds the file's and the references' times on this machine, in the target's runtime with one thread.
+    """
+    host = {each.path: _seconds(each) for each in measured if (each.runtime, each.threads) == (target.runtime, 1)}
+    published = _rows(target, file.precision)
+    rows = [row for row in published if label(row.model, row.precision) in host]
+    if not published:
+        threads = f"{target.threads} thread{'s' * (target.threads > 1)}"
+        return f"no published latency of a network in {file.precision} on {threads} to estimate from"
+    if not rows or file.path not in host:
+        return f"{'its references were' if not rows else 'the file was'} not measured on this machine"
+    mine, theirs = host[file.path], [host[label(row.model, row.precision)] for row in rows]
+    points = [(math.log(here), math.log(row.ms / 1e3 / here)) for row, here in zip(rows, theirs, strict=True)]
+    width, how = _width(target, rows[0], points)
+    notes = [] if rows[0].runtime in SAME[target.runtime] else [f"{rows[0].runtime} proxy"]
+    if not min(theirs) <= mine <= max(theirs):
+        span = f"{min(theirs) * 1e3:.3g}–{max(theirs) * 1e3:.3g} ms"
+        outside = f"{mine * 1e3:.3g} ms here is outside the references' {span}"
+        if target.extrapolate is None:
+            return outside
+        width *= target.extrapolate
+        notes.append(f"{outside}, interval x{target.extrapolate:g}")
+    seconds = mine * math.exp(_scale(math.log(mine), points))
+    return Estimate(seconds, (seconds / width, seconds * width), f"{how}, {_basis(rows)}", "; ".join(notes))
+
+
+def _rows(target: Target, precision: str) -> list[Reference]:
+    """The rows of one runtime, precision and number of threads; the target's own runtime before a proxy's."""
+    wanted = "fp32" if precision == "float32" else "int8" if precision in PRESETS else None
+    rows = [row for row in target.references if (row.precision, row.threads) == (wanted, target.threads)]
+    runtimes = [row.runtime for row in rows]
+    best = max(runtimes, key=lambda name: (name in SAME[target.runtime], runtimes.count(name)), default=None)
+    return [row for row in rows if row.runtime == best]
+
+
+def _seconds(samples: Samples) -> float:
+    return median(median(process) for process in samples.cpu)
+
+
+def _scale(at: float, points: list[tuple[float, float]]) -> float:
+    """The log of device over host for a network whose log time here is `at`; `points` are (log time, log ratio)."""
+    distances = [((at - x) / OCTAVE) ** 2 / 2 for x, _ in points]
+    weights = [math.exp(min(distances) - each) for each in distances]
+    return sum(weight * y for weight, (_, y) in zip(weights, points, strict=True)) / sum(weights)
+
+
+def _width(target: Target, row: Reference, points: list[tuple[float, float]]) -> tuple[float, str]:
+    """The factor of the interval, and its name: conformal where the references carry one, else a rule of thumb.
+
+    The rule is never narrower than what the references miss each other by, leaving one out; and no number of
+    references says how far the runtime that they were published for is from the target's own.
+    """
+    count = len(points)
+    rest = [(point, points[:index] + points[index + 1 :]) for index, point in enumerate(points)]
+    left_out = sorted(abs(y - _scale(x, others)) for (x, y), others in rest) if count > 1 else [0.0]
+    proxy = row.runtime not in SAME[target.runtime]
+    if count >= ENOUGH:
+        factor = math.exp(left_out[math.ceil(0.9 * (count + 1)) - 1])
+        if not proxy or factor >= PROXY:
+            return factor, "90% interval"
+    rough = PROXY if proxy else ROUGH if row.threads > 1 or count == 1 else QUIET
+    factor = max(rough, math.exp(left_out[-1]))
+    return factor, f"x{factor:.3g} interval"
+
+
+def _basis(rows: list[Reference]) -> str:
+    first, count = rows[0], len(rows)
+    sources = ", ".join(dict.fromkeys(f"{row.source} {row.commit}" for row in rows))
+    return (
+        f"{count} reference{'s' * (count > 1)} ({first.runtime} {first.precision}, {first.threads} "
+        f"thread{'s' * (first.threads > 1)} there, 1 here; {sources})"
+    )
+
+
+def built(model: ReferenceModel, cache: Cache, versions: dict[str, str]) -> Path:
+    """The reference model's file: building takes seconds, so it is kept; its times never are."""
+    material = {"reference": model.label, "runtime": model.runtime, "versions": versions}
+    entry = cache.make(material, lambda folder, scratch: {"file": build(model, folder).name})
+    return entry.folder / str(entry.facts["file"])
+
+
+def build(model: ReferenceModel, folder: Path) -> Path:
+    """Write `model` into `folder`, with random weights: time does not depend on them. Takes seconds."""
+    import onnx
+
+    folder.mkdir(parents=True, exist_ok=True)
+    network = _export(model.name, folder / "export.onnx")
+    if model.precision == "int8":
+        network = _quantized(network, folder)
+    path = folder / model.file
+    if model.runtime == "onnxruntime":
+        onnx.save(network, path)
+    else:
+        from ..models.tflite import convert
+
+        path.write_bytes(convert.write(network, {}))
+    return path
+
+
+def _export(name: str, scratch: Path) -> onnx.ModelProto:
+    """The published network, as published, in eval mode with 3 channels and 1000 classes, as simplified ONNX."""
+    import onnx
+    import onnxsim
+    import torch
+
+    network, side = name.rsplit("@", 1)
+    library, model = network.split("/")
+    if library == "timm":
+        import timm
+
+        module = timm.create_model(model, num_classes=1000)
+    else:
+        import torchvision
+
+        module = torchvision.models.get_model(model, weights=None)
+    example = torch.randn(1, 3, int(side), int(side))
+    with torch.inference_mode():
+        torch.onnx.export(
+            module.eval(), (example,), scratch, dynamo=True, external_data=False, input_names=["input"], verbose=False
+        )
+    simple, _ = onnxsim.simplify(onnx.load(scratch))
+    scratch.unlink()
+    return simple
+
+
+def _quantized(network: onnx.ModelProto, folder: Path) -> onnx.ModelProto:
+    """Per-channel S8S8 in QDQ form, calibrated on a few random images."""
+    import numpy as np
+    import onnx
+
+    from ..stages.quantize.ptq import signed
+
+    path = folder / "float.onnx"
+    onnx.save(network, path)
+    shape = [size.dim_value for size in network.graph.input[0].type.tensor_type.shape.dim]
+    images = np.random.default_rng(0).standard_normal((4, *shape[1:])).astype(np.float32)
+    quantized = signed(path, images)
+    path.unlink()
+    return quantized

@@ -1,0 +1,51 @@
+"""What is known about one budget of one target."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from ..benchmark import statistics
+from ..config.target import Level
+from ..core.errors import Place
+
+Status = Literal["ok", "FAIL", "undecided", "no number"]
+Label = Literal["measured", "emulated", "estimated", "cited"]
+OnUndecided = Literal["fail", "warn"]
+Unit = Literal["bytes", "seconds", "ratio", "share", "points", "percent", "metric", "number"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One budget of one target, and what is known about it.
+
+    `value`, `limit` and `interval` are in `unit`, `metric` being the metric's own; a missing `value` never passes.
+    `file` is the judged file, `place` where the limit is written, `basis` how the value was found, `note` what else a
+    reader must know.
+    """
+
+    target: str
+    check: str
+    level: Level
+    status: Status
+    limit: float
+    unit: Unit
+    value: float | None = None
+    interval: tuple[float, float] | None = None
+    label: Label | None = None
+    basis: str = ""
+    place: Place | None = None
+    note: str = ""
+    file: str = ""
+
+
+def noted(finding: Finding, note: str) -> Finding:
+    return replace(finding, note="; ".join(filter(None, (finding.note, note))))
+
+
+def within(finding: Finding, value: float) -> Finding:
+    return replace(finding, value=value, label="measured", status="ok" if value <= finding.limit else "FAIL")
+
+
+def decided(finding: Finding, found: statistics.Verdict, **more: Any) -> Finding:
+    return replace(finding, status=found.status, value=found.value, interval=found.interval, label="measured", **more)

@@ -1,0 +1,49 @@
+"""A report as JSON for programs: the verdict, every finding, and the facts of every stage without its raw answers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from ...core.results import Report
+from ..judge import Finding, OnUndecided, exit_code
+from . import change, text
+
+
+def render(report: Report, findings: Sequence[Finding], on_undecided: OnUndecided = "fail") -> str:
+    """One JSON object, ending in a newline; `version` changes when a field changes its meaning or goes."""
+    stages = [
+        stage.model_dump(mode="json", exclude={"files": {"__all__": {"correct", "resampled"}}})
+        for stage in report.stages
+    ]
+    changed = change.change(report, findings)
+    found = {
+        "version": 1,
+        "recipe": report.recipe,
+        "source": report.source,
+        "date": report.date,
+        "limited": report.limited,
+        "inputs": report.data.get("inputs"),
+        "exit": exit_code(findings, on_undecided),
+        "summary": text.summary(report, findings, on_undecided)[0],
+        "change": asdict(changed) if changed else None,
+        "findings": [_finding(each) for each in findings],
+        "stages": stages,
+        "preprocessing": report.preprocessing.model_dump(mode="json") if report.preprocessing else None,
+        "emulated": {
+            target: [each.model_dump(mode="json", exclude={"correct", "resampled"}) for each in files]
+            for target, files in report.emulated.items()
+        },
+        "devices": {target: each.model_dump(mode="json") for target, each in report.devices.items()},
+        "machine": report.machine.model_dump(mode="json"),
+        "versions": report.versions,
+    }
+    return json.dumps(found, indent=1, ensure_ascii=False) + "\n"
+
+
+def _finding(finding: Finding) -> dict[str, Any]:
+    place = finding.place
+    where = {"file": str(place.path), "line": place.line, "column": place.column} if place else None
+    return asdict(finding) | {"place": where}

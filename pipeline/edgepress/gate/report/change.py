@@ -1,0 +1,127 @@
+"""Start → result, the first line of every report: the starting model (the reference) beside the delivered file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import PurePath
+
+from ...benchmark import statistics
+from ...core.results import ModelFile, Report, Runtime, Samples
+from ...core.units import NEAR_ZERO, show_bytes, show_score, show_seconds
+from ..judge import Finding, host_file
+
+
+@dataclass(frozen=True)
+class Side:
+    """One of the two. `seconds` is the median time of an inference on this machine, one thread, in `runtime`; None
+    where the file was not timed here. `score` is the recipe's metric on the test split."""
+
+    name: str
+    file: str
+    bytes: int
+    seconds: float | None
+    runtime: Runtime | None
+    score: float | None
+
+
+@dataclass(frozen=True)
+class Change:
+    """`start` is None where no stage of the report is the reference."""
+
+    start: Side | None
+    result: Side
+
+
+def change(report: Report, findings: Sequence[Finding]) -> Change | None:
+    """None for a report without a file."""
+    result = _result(report, findings)
+    if result is None:
+        return None
+    stage = next((stage for stage in report.stages if stage.name == report.reference), None)
+    start = host_file(stage, report.machine) if stage else None
+    return Change(
+        _side(report, start, stage.name) if stage and start else None,
+        _side(report, result, PurePath(result.path).name),
+    )
+
+
+def line(report: Report, findings: Sequence[Finding]) -> str:
+    """`start teacher 1.98 MB, 0.103 ms, accuracy 89.7% → result int8.onnx 0.55 MB (0.28x), …`; empty without a file."""
+    found = change(report, findings)
+    if found is None:
+        return ""
+    start, result = found.start, found.result
+    if start is None:
+        return f"result {_plain(report, result, named=True)}; no starting model to compare it with"
+    if start.file == result.file:
+        return f"start = result {_plain(report, start, named=True)}"
+    apart = len({start.runtime, result.runtime} - {None}) > 1
+    parts = [f"{result.name} {show_bytes(result.bytes)} ({_ratio(result.bytes / start.bytes)})"]
+    if result.seconds is not None:
+        # Times of two runtimes have no ratio: it would be the runtimes' as much as the files'.
+        ratio = "" if apart or not start.seconds else f" ({_ratio(result.seconds / start.seconds)})"
+        parts.append(f"{_time(result, named=apart)}{ratio}")
+    else:
+        parts.append("not timed here")
+    if result.score is not None:
+        unit = "" if report.error else " points"
+        beside = f" ({moved(report, result.score, start.score)}{unit})" if start.score is not None else ""
+        parts.append(show_score(result.score, error=report.error) + beside)
+    return f"start {_plain(report, start, named=apart)} → result {', '.join(parts)}"
+
+
+def _result(report: Report, findings: Sequence[Finding]) -> ModelFile | None:
+    """The delivered file: what the first target measured on this machine judges, else the first target with a file,
+    else what `keep` judged, else the last stage's file for this machine."""
+    judged = [each for each in findings if each.file and each.target != "recipe"]
+    here = [
+        each.file
+        for each in judged
+        if each.label == "measured" and each.check.startswith("latency") and each.target not in report.devices
+    ]
+    paths = [*here, *(each.file for each in judged), *(each.file for each in findings if each.file)]
+    files = {file.path: file for stage in report.stages for file in stage.files}
+    named = next((files[path] for path in paths if path in files), None)
+    return named or (host_file(report.stages[-1], report.machine) if report.stages else None)
+
+
+def _side(report: Report, file: ModelFile, name: str) -> Side:
+    samples = timed(report.samples, file)
+    seconds = statistics.spread(statistics.log_percentiles(samples, 50))[0] if samples else None
+    runtime = samples.runtime if samples else None
+    return Side(name, file.path, file.bytes, seconds, runtime, file.scores.get("test", {}).get(report.metric))
+
+
+def timed(samples: Sequence[Samples], file: ModelFile | None) -> Samples | None:
+    """The single-thread times of a file on this machine, beside the other stages: those stand last."""
+    wanted = (each for each in reversed(samples) if file and each.path == file.path and each.threads == 1)
+    return next((each for each in wanted if each.cpu and not each.device), None)
+
+
+def _plain(report: Report, side: Side, *, named: bool) -> str:
+    parts = [f"{side.name} {show_bytes(side.bytes)}", _time(side, named=named)]
+    if side.score is not None:
+        parts.append(f"{report.metric} {show_score(side.score, error=report.error)}")
+    return ", ".join(parts)
+
+
+def _time(side: Side, *, named: bool) -> str:
+    if side.seconds is None:
+        return "not timed here"
+    return show_seconds(side.seconds) + (f" in {side.runtime}" if named else "")
+
+
+def _ratio(value: float) -> str:
+    return f"{value:.2f}x" if value >= 0.1 else f"{value:.1g}x"
+
+
+def moved(report: Report, mine: float, theirs: float) -> str:
+    """Points of a share, `+0.1`; percent of an error, `+3%`, or its difference where theirs is near zero."""
+    if not report.error:
+        words = f"{100 * (mine - theirs):+.1f}"
+    elif statistics.is_near_zero(theirs, NEAR_ZERO * (report.constant or 0.0)):
+        words = f"{mine - theirs:+.3g}"
+    else:
+        words = f"{mine / theirs - 1:+.0%}"
+    return words.replace("-", "−")

@@ -1,0 +1,88 @@
+"""A report and its findings in the formats that people and CI read."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ...core.errors import UserError, suggest
+from ...core.paths import replacing
+from ...core.results import Report
+from ..judge import Finding, OnUndecided
+from . import as_json, github, junit, markdown, text
+
+Render = Callable[[Report, Sequence[Finding], OnUndecided], str]
+FORMATS: dict[str, Render] = {
+    "text": text.render,
+    "json": as_json.render,
+    "markdown": markdown.render,
+    "github": github.render,
+    "junit": junit.render,
+}
+NO_REPORT = (".yaml", ".yml", ".py", ".onnx", ".tflite", ".safetensors", ".pt", ".pth", ".csv", ".npz", ".npy")
+"""What ends so is an input: a slip of the tongue would replace it by a report."""
+_REPORTS = (
+    re.compile(rb'\A\{\n "version": \d+,\n "recipe": .*\n "source": '),
+    re.compile(rb'\A<\?xml [^\n]*\n<testsuites [^>]*>\s*<testsuite name="edgepress '),
+    re.compile(rb"\.  exit \d$(\nNext: .*|\n  .*)*\n\Z", re.MULTILINE),  # text and workflow commands
+)
+"""How a report in JSON or JUnit begins, and how the others end."""
+
+
+@dataclass(frozen=True)
+class Output:
+    """A format, and the file that it goes to; None is standard output."""
+
+    format: str
+    file: Path | None = None
+
+
+def parse(words: str) -> Output:
+    """`junit=report.xml` or `text`. Raises: UserError."""
+    name, equals, file = words.partition("=")
+    if name not in FORMATS:
+        raise UserError(f"`{name}` is no format", suggest(name, FORMATS))
+    if equals and not file:
+        raise UserError(f"`{words}` names no file", f"`{name}=FILE`, or `{name}` for standard output")
+    if equals:
+        _free(Path(file), name)
+    return Output(name, Path(file) if equals else None)
+
+
+def _free(file: Path, format: str) -> None:
+    """Raises: UserError for what no report is to replace, and for a place where none can be."""
+    help = f"name a file of its own, such as `--format {format}=report.txt`"
+    if file.is_dir():
+        raise UserError(f"`{file}` is a folder, and a report is a file", help)
+    if file.suffix.lower() in NO_REPORT:
+        raise UserError(f"`{file}` is no name for a report: `{file.suffix}` is of recipes, models, code or data", help)
+    if format != "markdown" and file.is_file() and not _is_report(file.read_bytes()):
+        raise UserError(f"`{file}` is no report of edgepress, and is not overwritten", help)
+    folder = next(each for each in file.absolute().parents if each.exists() or each.is_symlink())
+    if not file.exists() and not (folder.is_dir() and os.access(folder, os.W_OK)):
+        raise UserError(f"`{file}` cannot be written: `{folder}` is not a folder to write in", help)
+
+
+def _is_report(content: bytes) -> bool:
+    """Whether a file is empty, or a report in one of the formats."""
+    return not content or any(each.search(content) for each in _REPORTS)
+
+
+def show(outputs: Sequence[Output], report: Report, findings: Sequence[Finding], on_undecided: OnUndecided) -> None:
+    """Print or write the report in each format. A Markdown file is added to, as a job summary is; others are new."""
+    for output in outputs or [Output("text")]:
+        words = FORMATS[output.format](report, findings, on_undecided)
+        if output.file is None:
+            print(words, end="")
+            continue
+        content = words.encode()
+        if output.file.exists() and not output.file.is_file():  # a device, such as /dev/null, or a pipe
+            output.file.write_bytes(content)
+            continue
+        if output.format == "markdown" and output.file.is_file():
+            content = output.file.read_bytes() + content
+        with replacing(output.file) as temporary:
+            temporary.write_bytes(content)

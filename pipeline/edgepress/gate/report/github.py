@@ -1,0 +1,62 @@
+"""A report as GitHub's workflow commands: annotations on the lines that set the budgets.
+
+https://docs.github.com/actions/reference/workflow-commands-for-github-actions
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from ...core.results import Report
+from ..judge import Finding, OnUndecided, exit_code
+from . import change, text
+
+
+def render(report: Report, findings: Sequence[Finding], on_undecided: OnUndecided = "fail") -> str:
+    """One command a line: an error for what ends the job, a warning for what is open besides, notices of start →
+    result and of the end."""
+    title: dict[str, object] = {"title": f"edgepress {report.recipe}"}
+    began = change.line(report, findings)
+    lines = [_command("notice", began, title)] if began else []
+    lines += [_annotation(each, on_undecided) for each in findings if each.status != "ok"]
+    lines += [
+        _command("warning", f"{stage.name}: {words}", title) for stage in report.stages for words in stage.warnings
+    ]
+    (first, *_) = text.summary(report, findings, on_undecided)
+    if inputs := report.data.get("inputs"):
+        lines.append(_command("notice", f"inputs: {inputs}", title))
+    lines.append(_command("notice", first, title))
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _annotation(finding: Finding, on_undecided: OnUndecided) -> str:
+    ends = exit_code([finding], on_undecided) != 0
+    _, value, limit, _, rest = text.cells(finding)
+    number = " ".join(filter(None, [finding.label, value, limit, rest])) or "no number"
+    words = "; ".join(filter(None, [f"{finding.status}: {number}", finding.basis, finding.note]))
+    where: dict[str, object] = {}
+    if finding.place:
+        place = finding.place
+        where = {"file": _from_here(place.path), "line": place.line, "col": place.column}
+    return _command("error" if ends else "warning", words, where | {"title": f"{finding.target} {finding.check}"})
+
+
+def _from_here(path: Path) -> str:
+    """Annotations are placed by paths from the top of the repository, where a job begins."""
+    here = Path.cwd()
+    found = path.resolve()
+    return str(found.relative_to(here) if found.is_relative_to(here) else path)
+
+
+def _command(name: str, words: str, properties: dict[str, object]) -> str:
+    given = ",".join(f"{key}={_property(str(value))}" for key, value in properties.items())
+    return f"::{name} {given}::{_data(words)}"
+
+
+def _data(words: str) -> str:
+    return words.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(words: str) -> str:
+    return _data(words).replace(":", "%3A").replace(",", "%2C")

@@ -1,0 +1,94 @@
+"""What quantizing decided, in words: which steps helped, what went back to float, why, and what that cost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from ...core.keep import NO_FLOATS, shown
+from ...core.results import Report
+from ...core.units import show_bytes, show_seconds
+
+_NAMED = 4
+"""Operators that are told one by one; of more, the worst."""
+
+
+def decisions(report: Report) -> list[str]:
+    """A sentence for each decision of each stage that quantizes."""
+    return [f"{stage.name}: {words}" for stage in report.stages for words in _words(stage.notes)]
+
+
+def _words(notes: dict[str, Any]) -> Iterator[str]:
+    if steps := notes.get("ladder"):
+        yield _ladder(steps)
+    for each in notes.get("keep", ()):
+        yield shown(each)
+    enough = not any({*each["missed"]} - {NO_FLOATS} for each in notes.get("keep", ()))
+    if restored := notes.get("restored"):
+        yield _restored(restored, "in float, to keep the accuracy" if enough else "in float, which is not enough")
+    for preset, rows in notes.get("restored_more", {}).items():
+        yield _restored(rows, f"in float besides, in {preset}")
+    if fills := notes.get("fills"):
+        yield f"in float, since values such as those of a mask leave 8 bits for no others: {', '.join(fills)}"
+    if speed := notes.get("speed"):
+        yield _speed(speed)
+    for preset, found in notes.items():
+        if isinstance(found, dict) and "trained" in found:
+            yield _trained(preset, found)
+
+
+def _ladder(steps: list[dict[str, Any]]) -> str:
+    kept = [each for each in steps if each["kept"]]
+    words = [f"{kept[0]['step'].replace('ranges: ', 'ranges by ')} ({kept[0]['decibels']:.1f} dB above the noise)"]
+    reached = kept[0]["decibels"]
+    for each in kept[1:]:
+        words.append(f"{each['step']} {each['decibels'] - reached:+.1f} dB")
+        reached = each["decibels"]
+    left = [each["step"] for each in steps if not each["kept"] and not each["step"].startswith("ranges")]
+    return ", ".join(words) + (f"; did not help: {', '.join(left)}" if left else "")
+
+
+def _restored(rows: list[dict[str, Any]], lead: str) -> str:
+    told = [
+        f"{each['node']} ({each['operator']}, {_won(each)}{_signed(each['bytes'])}"
+        + (f", {_time(each['seconds'])}" if each.get("seconds") is not None else "")
+        + ")"
+        for each in rows[:_NAMED]
+    ]
+    more = f", and {len(rows) - _NAMED} more" if len(rows) > _NAMED else ""
+    return f"{lead}: {', '.join(told)}{more}"
+
+
+def _won(row: dict[str, Any]) -> str:
+    weights = "float weights, " if "weights" in row else ""
+    return weights if row["decibels"] is None else f"{row['decibels']:+.1f} dB, {weights}"
+
+
+def _speed(speed: dict[str, Any]) -> str:
+    tried = {name: f"{value:.2f}x [{low:.2f}–{high:.2f}]" for name, (value, low, high) in speed["tried"].items()}
+    chosen, counts = speed["chosen"], speed["operators"]
+    others = [f"{name} {each}" for name, each in tried.items() if name != chosen and not name.startswith("mixed")]
+    if chosen == "int8":
+        return f"int8 takes {tried['int8']} of its float source's time here; {', '.join(others)}"
+    slower = ", ".join(f"{count} {operator}" for operator, count in speed["slower"].items())
+    return (
+        f"on this processor {counts['int8']} of {sum(counts.values())} operators are int8, {tried[chosen]} of the "
+        f"float source's time; the others compute in float with int8 weights, since they are slower as int8, or what "
+        f"converts them is ({slower}); {', '.join(others)}"
+    )
+
+
+def _trained(preset: str, found: dict[str, Any]) -> str:
+    """Goodness on held-out examples; see `Metric.goodness`."""
+    kept = "kept" if found["kept"] == "trained" else "not kept"
+    return (
+        f"{preset}, on held-out examples: {found['static']:.1f} before training, {found['trained']:.1f} after, {kept}"
+    )
+
+
+def _signed(count: int) -> str:
+    return f"{'+' if count >= 0 else '−'}{show_bytes(abs(count))}"
+
+
+def _time(seconds: float) -> str:
+    return f"{'+' if seconds >= 0 else '−'}{show_seconds(abs(seconds))}"

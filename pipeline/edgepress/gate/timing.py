@@ -1,0 +1,101 @@
+"""Budgets for time and memory: measured here or on the target's device, or estimated."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+from ..benchmark import statistics
+from ..config.target import LatencyBudget, Target
+from ..core.results import ModelFile, Report, Samples
+from ..core.units import Relative
+from . import estimate
+from .finding import Finding, Status, decided, noted, within
+
+
+def latency(report: Report, target: Target, file: ModelFile, budget: LatencyBudget, finding: Finding) -> Finding:
+    return (_estimated if target.reach == "none" else _measured)(report, target, file, budget, finding)
+
+
+def _measured(report: Report, target: Target, file: ModelFile, budget: LatencyBudget, finding: Finding) -> Finding:
+    samples = of(report.samples, file.path, target)
+    if samples is None or silent(report, target):
+        return noted(finding, silent(report, target))
+    if isinstance(budget.limit, Relative):
+        pinned = of(report.samples, estimate.label(budget.limit.model, "fp32"), target)
+        if pinned is None:
+            return noted(finding, f"{budget.limit.model} was not measured beside it")
+        logs = statistics.log_ratios(samples, pinned)
+        finding = noted(finding, f"of {budget.limit.model}")
+    else:
+        logs = statistics.log_percentiles(samples, budget.percentile)
+    return timed(report, target, samples, finding, logs)
+
+
+def _estimated(report: Report, target: Target, file: ModelFile, budget: LatencyBudget, finding: Finding) -> Finding:
+    limit = finding.limit
+    found = estimate.latency(target, file, report.references)
+    if isinstance(found, str):
+        return noted(finding, found)
+    low, high = found.interval
+    status: Status = "FAIL" if low > limit else "ok" if high <= limit else "undecided"
+    finding = noted(finding, found.note)
+    if status == "ok" and budget.percentile > 50:
+        status = "undecided"
+        finding = noted(finding, f"an estimate is of a typical run and cannot pass p{budget.percentile}")
+    return replace(
+        finding, status=status, value=found.seconds, interval=found.interval, label="estimated", basis=found.basis
+    )
+
+
+def timed(report: Report, target: Target, samples: Samples, finding: Finding, logs: list[float]) -> Finding:
+    """The verdict on one number a process; on wall time there is none while other work takes the cores."""
+    device = report.devices.get(target.name)
+    basis = statistics.how(samples) + (f", on {device.about}" if device else "")
+    finding = decided(finding, statistics.timed(logs, samples, finding.limit), basis=basis)
+    busy = statistics.contention(samples)
+    if busy <= statistics.CALM:
+        return finding
+    finding = noted(finding, f"contention {busy:.2f}")
+    return (
+        finding if target.threads == 1 else noted(finding, "no verdict on wall time while other work takes the cores")
+    )
+
+
+def memory(report: Report, target: Target, file: ModelFile, budget: Any, finding: Finding) -> Finding:
+    if target.reach == "none":
+        return noted(finding, "memory on another machine says nothing about this one")
+    samples = of(report.samples, file.path, target)
+    if samples is None or samples.memory is None:
+        return noted(finding, silent(report, target))
+    return within(finding, samples.memory)
+
+
+def cold_start(report: Report, target: Target, file: ModelFile, budget: Any, finding: Finding) -> Finding:
+    """Loading and the first inference, in as many fresh processes as there are."""
+    samples = of(report.samples, file.path, target)
+    if target.reach == "none" or samples is None or not samples.load or silent(report, target):
+        return noted(finding, silent(report, target) or "it is measured on the device, or where `reach: local`")
+    logs = [math.log(load + first) for load, first in zip(samples.load, samples.first, strict=True)]
+    basis = f"{len(logs)} processes, wall time"
+    return decided(finding, statistics.sequential(logs, finding.limit), basis=basis)
+
+
+def silent(report: Report, target: Target) -> str:
+    """Why the target's device has given no number."""
+    device = report.devices.get(target.name)
+    return ": ".join(filter(None, [device.error, device.help])) if device else ""
+
+
+def of(samples: Iterable[Samples], path: str, target: Target) -> Samples | None:
+    wanted = (path, target.runtime, target.threads, target.provider, target.name if target.attached else "")
+    return next(
+        (
+            each
+            for each in samples
+            if (each.path, each.runtime, each.threads, each.provider, each.device) == wanted and each.cpu
+        ),
+        None,
+    )

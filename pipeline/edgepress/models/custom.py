@@ -1,0 +1,74 @@
+"""A network of the user's own: `def build(num_classes, in_chans, …)` in a file that the recipe names.
+
+The function gets the recipe's `args`. If it has parameters of these names, and `args` does not set them, it also gets
+`num_classes`, how many numbers the network answers; `in_chans`, the first dimension of its only input (channels of an
+image or a series, columns of numbers; not of tokens); and `inputs`, one `zoo.Takes` for each input, with its `name`,
+`kind`, `shape` of one example and, of tokens, `vocabulary`. It returns an nn.Module that takes one tensor
+(batch, *shape) for each input and answers one float tensor (batch, num_classes), for a batch of any size.
+"""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..core.user_code import Code, Function, OwnCodeError, theirs
+from .zoo import Description, Network
+
+BATCHES = (1, 3)
+"""A device asks about one example, training about several."""
+
+
+def create(network: Network, description: Description, code: Code) -> nn.Module:
+    """The module with fresh weights, tried on zeros. Raises: OwnCodeError for all that the contract above forbids."""
+    function = code[network.arch]
+    module = function(**_told(function, network.args, description))
+    if not isinstance(module, nn.Module):
+        what = "the class" if isinstance(module, type) else f"a {type(module).__name__}"
+        raise OwnCodeError(f"{function.about} returned {what}", "return an nn.Module")
+    module.register_forward_pre_hook(_usual_layout)
+    module.eval()
+    for batch in BATCHES:
+        _try(module, function, description, batch)
+    return module
+
+
+def _told(function: Function, args: dict[str, Any], description: Description) -> dict[str, Any]:
+    """`args`, and what the signature asks for beside them."""
+    wanted = inspect.signature(function.called).parameters
+    inputs = description.inputs_told()
+    known: dict[str, Any] = {"num_classes": description.classes, "inputs": inputs}
+    if len(inputs) == 1 and inputs[0].kind != "tokens":
+        known["in_chans"] = inputs[0].shape[0]
+    return {name: value for name, value in known.items() if name in wanted} | args
+
+
+def _usual_layout(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """`.view` in a network written for torch's usual layout fails on the one that images are fed in."""
+    return tuple(each.contiguous() for each in inputs)
+
+
+def _try(module: nn.Module, function: Function, description: Description, batch: int) -> None:
+    example = [each.expand(batch, *each.shape[1:]).clone() for each in description.example()]
+    shapes = " and ".join(" × ".join(map(str, each.shape)) for each in example)
+    try:
+        with torch.no_grad():  # not inference mode: what a lazy layer makes here is trained later
+            answers = module(*example)
+    except Exception as error:
+        raise theirs(error, function.path, f"the network of {function.about}, given zeros of {shapes},") from error
+    help = f"return one float tensor (batch, {description.classes})"
+    if not isinstance(answers, Tensor):
+        count = f" of {len(answers)}" if isinstance(answers, tuple | list) else ""
+        raise OwnCodeError(f"the network of {function.about} answers a {type(answers).__name__}{count}", help)
+    shape = " × ".join(map(str, answers.shape)) or "a number"
+    if tuple(answers.shape) != (batch, description.classes):
+        raise OwnCodeError(f"the network of {function.about}, given {shapes}, answers {shape}", _meant(answers, help))
+    if not answers.is_floating_point():
+        raise OwnCodeError(f"the network of {function.about} answers {answers.dtype}", help)
+
+
+def _meant(answers: Tensor, help: str) -> str:
+    return f"{help}: a function with a parameter `num_classes` is told how many" if answers.ndim == 2 else help

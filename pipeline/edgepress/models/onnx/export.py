@@ -1,0 +1,202 @@
+"""ONNX files: written from torch, taken over from elsewhere, counted."""
+
+from __future__ import annotations
+
+import logging
+import math
+import warnings
+from collections.abc import Collection
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import onnx
+from onnx import numpy_helper
+
+from ...core.errors import UserError
+from .. import metadata
+from ..predict import predict
+from .packed_weights import stored
+from .pre_post_processing import Embedded, embedded
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from ...data.dataset import Dataset
+
+_FILL = 100.0
+TOLERANCE = 1e-3
+"""Largest difference of the exported graph's answers from torch's, as a share of the largest answer."""
+
+
+def export(
+    module: nn.Module,
+    data: Dataset,
+    path: Path,
+    *,
+    opset: int = 18,
+    embed: Collection[str] = (),
+    raw: bool = False,
+) -> float:
+    """Write `module` as one self-contained, simplified ONNX file with a batch of 1 and the metadata contract.
+
+    `embed` puts `normalize` before it and `softmax` after it into the graph; `raw` makes it take uint8.
+    Returns the largest difference from torch on validation examples, as a share of the largest answer;
+    raises UserError when it is above `TOLERANCE` or the exporter refuses the module.
+    """
+    import onnxsim
+    import torch
+    from torch.nn.attention import SDPBackend, sdpa_kernel
+
+    contract = embedded(metadata.describe(data), embed, raw)
+    module = module.eval().to(memory_format=torch.contiguous_format)
+    whole = Embedded(module, data, contract).eval() if embed or raw else module
+    columns = metadata.ready(contract, data, data["validation"].x[:64])
+    example = tuple(torch.from_numpy(each[:1].copy()) for each in columns)
+    for name in ("torch.onnx", "onnxscript", "onnx_ir"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    try:
+        # By its formula: torch loses track of strides in fused attention with a computed mask.
+        with warnings.catch_warnings(), sdpa_kernel(SDPBackend.MATH):
+            warnings.simplefilter("ignore")
+            program = torch.onnx.export(
+                whole, example, dynamo=True, opset_version=opset, output_names=["output"],
+                input_names=[each.name for each in data.inputs], external_data=False, verbose=False,
+            )  # fmt: skip
+    except torch.onnx.errors.OnnxExporterError as error:
+        raise UserError(f"torch cannot export this network: {str(error).splitlines()[0]}") from error
+    assert program is not None
+    model, simplified = onnxsim.simplify(program.model_proto)
+    if not simplified:
+        raise UserError("onnxsim changed the answers of this network", "report it with the name of the network")
+    _pool(model.graph)
+    metadata.embed(model, contract)
+    write(model, path)
+
+    with torch.inference_mode():
+        expected = module(*map(torch.from_numpy, data.ready(data["validation"].x[:64])))
+        if contract["output"]["kind"] == "probabilities":
+            expected = expected.softmax(1) if data.task == "single-label" else expected.sigmoid()
+    return _compared(path, columns, expected.numpy())
+
+
+def _pool(graph: onnx.GraphProto) -> None:
+    """Write the mean over height and width as GlobalAveragePool, the one that has an integer kernel."""
+    axes = {tensor.name: constant(tensor).tolist() for tensor in graph.initializer if len(tensor.dims) == 1}
+    for node in graph.node:
+        keeps = all(entry.i == 1 for entry in node.attribute if entry.name == "keepdims")
+        spatial = len(node.input) == 2 and axes.get(node.input[1]) in ([2, 3], [-2, -1], [-1, -2], [3, 2])
+        if node.op_type == "ReduceMean" and keeps and spatial:
+            source = node.input[0]
+            del node.input[:], node.attribute[:]
+            node.op_type = "GlobalAveragePool"
+            node.input.append(source)
+    used = {name for node in graph.node for name in node.input}
+    kept = [tensor for tensor in graph.initializer if tensor.name in used]
+    del graph.initializer[:]
+    graph.initializer.extend(kept)
+
+
+class Size(NamedTuple):
+    """Learnt numbers, and multiply-accumulates of convolutions and matrix products for one example."""
+
+    parameters: int
+    macs: int
+
+
+def size(path: Path) -> Size:
+    """Count an ONNX file. The scales and zero points of quantization are not learnt and do not count."""
+    model = onnx.shape_inference.infer_shapes(onnx.load(path))
+    graph = model.graph
+    tensors = {t.name: t for t in graph.initializer}
+    source = {out: node for node in graph.node for out in node.output}
+    shapes = {v.name: shape(v) for v in [*graph.value_info, *graph.input, *graph.output]}
+
+    unpacked = stored(graph)
+
+    def weight(name: str) -> str | None:
+        """The initializer that `name` stands for, through a DequantizeLinear or what unpacks it."""
+        if name in tensors:
+            return name
+        if name in unpacked:
+            return unpacked[name]
+        node = source.get(name)
+        return weight(node.input[0]) if node is not None and node.op_type == "DequantizeLinear" else None
+
+    learnt: dict[str, int] = {}
+    macs = 0
+    for node in graph.node:
+        makers = {source[name].op_type for name in node.input if name in source}
+        of_scales = node.op_type == "Mul" and "DynamicQuantizeLinear" in makers
+        if of_scales or node.op_type in ("QuantizeLinear", "DequantizeLinear", "Clip") or node.output[0] in unpacked:
+            continue
+        values = [node.input[i] for i in _VALUES.get(node.op_type, range(len(node.input))) if i < len(node.input)]
+        for name in map(weight, values):
+            # A scalar is a constant of the formula; integers are axes, shapes and indices.
+            if name is not None and tensors[name].dims and tensors[name].data_type != onnx.TensorProto.INT64:
+                learnt[name] = math.prod(tensors[name].dims)
+        kernel = weight(values[1]) if len(values) > 1 else None
+        if kernel is not None:
+            if node.op_type in ("Conv", "ConvInteger", "QLinearConv"):
+                macs += math.prod(shapes[node.output[0]][2:]) * math.prod(tensors[kernel].dims)
+            elif node.op_type in ("Gemm", "MatMul", "MatMulInteger", "QGemm", "QLinearMatMul"):
+                macs += math.prod(tensors[kernel].dims) * (math.prod(shapes.get(node.input[0], [1])[:-1]) or 1)
+    return Size(sum(learnt.values()), macs)
+
+
+_VALUES = {
+    "ConvInteger": (0, 1),
+    "MatMulInteger": (0, 1),
+    "QLinearConv": (0, 3, 8),
+    "QLinearMatMul": (0, 3),
+    "QGemm": (0, 3, 6),
+    "QLinearAdd": (0, 3),
+    "QLinearMul": (0, 3),
+}
+"""Which inputs of an operator with integers inside are values: the others are scales and zero points."""
+
+
+def quantized(model: onnx.ModelProto) -> bool:
+    """Whether a graph holds quantized tensors already."""
+    marks = {"QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", *_VALUES}
+    return any(node.op_type in marks for node in model.graph.node)
+
+
+def opset(model: onnx.ModelProto) -> int:
+    return next((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), 0)
+
+
+def holds_fills(path: Path) -> bool:
+    """Whether constants of an ONNX file are so large, or infinite, that they may stand for "never", as in a mask."""
+    graph = onnx.load(path).graph
+    tensors = [*graph.initializer, *(each.t for node in graph.node for each in node.attribute if each.HasField("t"))]
+    floats = (numpy_helper.to_array(each) for each in tensors if each.data_type in (1, 10, 11))
+    return any(not float(np.abs(values).max(initial=0)) < _FILL for values in floats)
+
+
+def constant(tensor: onnx.TensorProto) -> np.ndarray:
+    """The array of an initializer."""
+    array: np.ndarray = numpy_helper.to_array(tensor)
+    return array
+
+
+def write(model: onnx.ModelProto, path: Path) -> None:
+    onnx.checker.check_model(model)
+    path.write_bytes(model.SerializeToString())
+
+
+def _compared(path: Path, columns: tuple[np.ndarray, ...], expected: np.ndarray) -> float:
+    found = predict(path, columns)
+    error = off(found, expected)
+    if not error <= TOLERANCE:
+        raise UserError(f"the exported graph answers otherwise than torch: off by {error:.1%} of the largest answer")
+    return error
+
+
+def off(found: np.ndarray, expected: np.ndarray) -> float:
+    """The largest difference, as a share of the largest expected answer."""
+    return float(np.abs(found - expected).max() / max(float(np.abs(expected).max()), 1e-6))
+
+
+def shape(value: onnx.ValueInfoProto) -> list[int]:
+    return [d.dim_value for d in value.type.tensor_type.shape.dim]

@@ -1,0 +1,63 @@
+"""What stands before and after a network inside the exported graph, so that a device need not do it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from ...core.errors import UserError
+
+if TYPE_CHECKING:
+    from ...data.dataset import Dataset
+
+
+class Embedded(nn.Module):
+    """`module` that takes what the contract says: raw values where `normalize` is embedded, uint8 or float."""
+
+    def __init__(self, module: nn.Module, data: Dataset, contract: dict[str, Any]) -> None:
+        super().__init__()
+        self.module = module
+        self.raw = [entry.get("mean") == [] for entry in contract["inputs"]]
+        for index, each in enumerate(data.inputs):
+            shape = (1, -1, *[1] * (len(each.shape) - 1))
+            std = torch.tensor(each.std or (1.0,)).reshape(shape)
+            self.register_buffer(f"slope{index}", each.scale / std)
+            self.register_buffer(f"offset{index}", -torch.tensor(each.mean or (0.0,)).reshape(shape) / std)
+        self.ends = {"probabilities": nn.Softmax(1) if data.task == "single-label" else nn.Sigmoid()}.get(
+            contract["output"]["kind"], nn.Identity()
+        )
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        """One tensor (b, *shape) an input → logits, values or probabilities (b, labels)."""
+        normal = [
+            x.float() * self.get_buffer(f"slope{index}") + self.get_buffer(f"offset{index}") if raw else x
+            for index, (x, raw) in enumerate(zip(inputs, self.raw, strict=True))
+        ]
+        found: Tensor = self.ends(self.module(*normal))
+        return found
+
+
+def embedded(contract: dict[str, Any], embed: Collection[str], raw: bool) -> dict[str, Any]:
+    """The contract of a file with `embed` in its graph; with `raw` its images are uint8, which `normalize` has to mend.
+
+    An input that the file normalises itself has neither scale nor moments left: `mean` and `std` are empty.
+    """
+    if raw and not any(entry["kind"] == "image" for entry in contract["inputs"]):
+        raise UserError("`input: uint8` is for images, and this data has none", "leave it out")
+    if "softmax" in embed:
+        if contract["task"] == "regression":
+            raise UserError("a regression has no `softmax`", "take it out of `embed`")
+        contract = contract | {"output": contract["output"] | {"kind": "probabilities"}}
+    if "normalize" not in embed:
+        return contract
+    plain = {"scale": 1.0, "mean": [], "std": []}
+    inputs = [
+        entry
+        if entry["kind"] == "tokens"
+        else entry | plain | ({"dtype": "uint8"} if raw and entry["kind"] == "image" else {})
+        for entry in contract["inputs"]
+    ]
+    return contract | {"inputs": inputs}

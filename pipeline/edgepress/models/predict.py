@@ -1,0 +1,43 @@
+"""Run a model file on examples, in the runtime that its kind belongs to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+
+from .metadata import CHANNELS_LAST, read
+from .session import Kernels, answers
+
+
+def predict(
+    path: Path, inputs: np.ndarray | tuple[np.ndarray, ...], runtime: str | None = None, kernels: Kernels | None = None
+) -> np.ndarray:
+    """Answers of an `.onnx` or `.tflite` file to `inputs`, one example at a time: float32 (n, labels).
+
+    `inputs` has one array (n, *shape) for each input of the file, in their order and in ONNX's layouts; a single one
+    may stand alone. `runtime` is `onnxruntime`, `litert` or `tflite-runtime`; by default the fast one for the file.
+    By default `kernels` are signed for int8 activations, which are for other processors than x86: what is integer is
+    then the same to the bit there, and in the TFLite file. Where such kernels are not usual, they are slow.
+    """
+    columns = inputs if isinstance(inputs, tuple) else (inputs,)
+    fast = "onnxruntime" if path.suffix == ".onnx" else "litert"
+    if kernels is None:
+        kernels = "signed" if fast == "onnxruntime" and _signed(path) else "usual"
+    found: np.ndarray = answers(runtime or fast, str(path), laid_out(path, columns), kernels)
+    return found
+
+
+def _signed(path: Path) -> bool:
+    graph = onnx.load(path, load_external_data=False).graph
+    zeros = {node.input[2] for node in graph.node if node.op_type == "QuantizeLinear" and len(node.input) == 3}
+    return any(tensor.name in zeros and tensor.data_type == onnx.TensorProto.INT8 for tensor in graph.initializer)
+
+
+def laid_out(path: Path, columns: tuple[np.ndarray, ...]) -> tuple[np.ndarray, ...]:
+    """Arrays (n, *shape) in ONNX's layouts as the file takes them: TFLite has channels last."""
+    if path.suffix == ".onnx":
+        return columns
+    last = [entry["layout"] in CHANNELS_LAST.values() for entry in read(path)["inputs"]]
+    return tuple(np.moveaxis(each, 1, -1) if moves else each for each, moves in zip(columns, last, strict=True))

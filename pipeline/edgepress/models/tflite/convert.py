@@ -1,0 +1,127 @@
+"""TFLite files from ONNX graphs: float from float, int8 from QDQ with the graph's own integers.
+
+Images are NCHW in ONNX and NHWC in the file, for inputs and outputs of rank 4 alike; signals (N, C, L) that come to a
+convolution or a pool are (N, L, C) among the inputs (see `layouts`). Names are the graph's, and so are the types, save
+that int64 is int32 in the file.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from typing import TYPE_CHECKING, Any, Literal
+
+from ...core.errors import Problem, UserError
+
+if TYPE_CHECKING:
+    import onnx
+
+METADATA = "edgepress"
+
+
+def write(model: onnx.ModelProto, metadata: dict[str, Any], dynamic: bool = False) -> bytes:
+    """A TFLite file that computes what the ONNX model does.
+
+    A float model gives a float file. In a QDQ model (int8 activations, symmetric int8 weights) every
+    DequantizeLinear → operator → QuantizeLinear becomes one int8 operator with the graph's scales and zero points;
+    what the graph computes in float stays float. Weights packed as float16 or int8 (see `weights`) stay so in the file.
+
+    Args:
+        model: operator set 13 or later, fixed shapes, simplified.
+        metadata: JSON data, kept in the file's metadata under `edgepress`; see `read_metadata`.
+        dynamic: let packed int8 weights of convolutions and matrix products meet activations that are quantized as
+            they come, instead of unpacking them.
+
+    Raises:
+        UserError: an operator, or a use of one, that is not in the set; it names the node.
+    """
+    from .graph import read
+    from .layout import IMAGE, channels_last
+    from .lowering import Lowering
+    from .ops.table import INTEGER, LAYOUTS, OPERATORS
+
+    _check_operators(model, OPERATORS)
+    graph = read(model, INTEGER, dynamic)
+    lowering = Lowering(graph, channels_last(graph, LAYOUTS))
+    for name, dtype in graph.inputs.items():
+        shape = lowering.file_shape(name)
+        lowering.tensors[name] = lowering.file.tensor(name, shape, dtype, graph.quantization.get(name))
+    for node in graph.nodes:
+        OPERATORS[node.op].lower(lowering, node)
+    outputs = {name: lowering.ordered(name, last=len(graph.shape(name)) == IMAGE) for name in graph.outputs}
+    inputs = {name: lowering.tensors[name] for name in graph.inputs}
+    for name, tensor in outputs.items():
+        if tensor not in inputs.values():
+            lowering.file.rename(tensor, name)
+    return lowering.file.finish(inputs, outputs, {METADATA: json.dumps(metadata, sort_keys=True).encode()})
+
+
+Layout = Literal["NCHW→NHWC", "NCL→NLC", "same"]
+
+
+def layouts(model: onnx.ModelProto) -> dict[str, Layout]:
+    """How the axes of every input of the ONNX graph are ordered in the file that `write` makes of it.
+
+    Raises:
+        UserError: as `write`.
+    """
+    from .graph import read
+    from .layout import SIGNAL, channels_last
+    from .ops.table import INTEGER, LAYOUTS, OPERATORS
+
+    _check_operators(model, OPERATORS)
+    graph = read(model, INTEGER)
+    last = channels_last(graph, LAYOUTS)
+
+    def layout(name: str) -> Layout:
+        if name not in last:
+            return "same"
+        return "NCL→NLC" if len(graph.shape(name)) == SIGNAL else "NCHW→NHWC"
+
+    return {name: layout(name) for name in graph.inputs}
+
+
+def read_metadata(data: bytes) -> dict[str, Any]:
+    """The metadata that `write` put into a file.
+
+    Raises:
+        UserError: the file is not TFLite, or has no entry `edgepress`.
+    """
+    from ai_edge_litert import schema_py_generated as schema
+
+    if data[4:8] != b"TFL3":
+        raise UserError("this is not a TFLite file", "it should start with the identifier `TFL3`")
+    model = schema.Model.GetRootAs(data)
+    for index in range(model.MetadataLength()):
+        entry = model.Metadata(index)
+        if entry.Name() == METADATA.encode():
+            found: dict[str, Any] = json.loads(model.Buffers(entry.Buffer()).DataAsNumpy().tobytes())
+            return found
+    raise UserError(f"this TFLite file has no metadata called `{METADATA}`", "convert the model with edgepress")
+
+
+_RECURRENT = "use `nn.Conv1d` or attention over the steps, or convert with the package `litert-torch`, from PyTorch"
+_BAG = "write `nn.EmbeddingBag` as `nn.Embedding` and a mean over the tokens"
+_INSTEAD = {
+    **dict.fromkeys(("GRU", "LSTM", "RNN"), _RECURRENT),
+    **dict.fromkeys(("Loop", "SequenceEmpty", "ConcatFromSequence"), _BAG),
+}
+"""What to do about operators that people are likely to meet; torch exports an EmbeddingBag as a loop."""
+
+
+def _check_operators(model: onnx.ModelProto, known: Any) -> None:
+    """Every operator outside the set at once, each with its first node."""
+    unknown = [node for node in model.graph.node if node.op_type not in known and node.op_type != "Constant"]
+    counts = Counter(node.op_type for node in unknown)
+    first = {node.op_type: node for node in reversed(unknown)}
+    if unknown:
+        raise UserError(
+            Problem(
+                f"cannot convert node `{first[kind].name or first[kind].output[0]}` ({kind}): "
+                f"the operator is not in the TFLite writer's set ({count} in this model)",
+                _INSTEAD.get(
+                    kind, f"the set is {', '.join(known)}; the package `litert-torch` converts others, from PyTorch"
+                ),
+            )
+            for kind, count in counts.items()
+        )

@@ -1,0 +1,75 @@
+"""TFLite files by Google's litert-torch, from torch: for networks with operators that the writer here has not."""
+
+from __future__ import annotations
+
+import io
+import os
+import warnings
+from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ...core.errors import UserError
+from .. import metadata
+from ..onnx.export import TOLERANCE, off
+from ..predict import predict
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from ...data.dataset import Dataset
+
+
+def convert(module: nn.Module, data: Dataset, path: Path) -> float:
+    """Write `module` as one float TFLite file with a batch of 1, images channels last, and the metadata contract.
+
+    Returns the largest difference from torch on validation examples, as a share of the largest answer;
+    raises UserError when it is above `onnxio.TOLERANCE`, or where litert-torch is missing or refuses the module.
+    """
+    import torch
+
+    from .rename_io import named
+
+    litert_torch = _package()
+    contract = metadata.describe(data)
+    images = [index for index, each in enumerate(data.inputs) if each.kind == "image"]
+    module = module.eval().to(memory_format=torch.contiguous_format)
+    columns = data.ready(data["validation"].x[:64])
+    example = [torch.from_numpy(each[:1].copy()) for each in columns]
+    for index in images:
+        example[index] = example[index].permute(0, 2, 3, 1).contiguous()
+    whole = litert_torch.to_channel_last_io(module, args=images) if images else module
+    said = io.StringIO()
+    try:
+        with redirect_stdout(said), redirect_stderr(said), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            made = litert_torch.convert(whole.eval(), tuple(example))
+            made.export(str(path))
+    except Exception as error:  # torch's exporter and the converter raise whatever they meet
+        line = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+        raise UserError(f"litert-torch cannot convert this network: {line[:200]}") from error
+    names = [each.name for each in data.inputs]
+    told = metadata.for_tflite(contract, [names[index] for index in images])
+    path.write_bytes(named(path.read_bytes(), names, ["output"], told))
+
+    with torch.inference_mode():
+        expected = module(*map(torch.from_numpy, columns)).numpy()
+    largest = off(predict(path, columns), expected)
+    if not largest <= TOLERANCE:
+        raise UserError(
+            f"the file of litert-torch answers otherwise than torch: off by {largest:.1%} of the largest answer"
+        )
+    return largest
+
+
+def _package() -> Any:
+    """Raises: UserError where it is not installed."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    try:
+        import litert_torch
+    except ModuleNotFoundError as error:
+        raise UserError(
+            f"`convert.litert` needs litert-torch, and `{error.name}` is not installed",
+            "pip install 'edgepress[litert]' (1.1 GB), or use `export.onnx` and `convert.tflite`",
+        ) from error
+    return litert_torch

@@ -1,0 +1,182 @@
+"""What every stage of a recipe is: a frozen set of options with one method that makes an artifact.
+
+The fields are the recipe's options, so validation, defaults, JSON Schema, the cache key and the lock entry all come
+from the class. Torch, onnx and the like are imported inside `run`, so that reading a recipe stays instant.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from .core.names import Name
+from .core.presets import PresetName
+from .core.user_code import Code
+from .models.zoo import NO_CODE, Network
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from .core.metrics import Metric
+    from .data.dataset import Dataset
+
+Kind = Literal["torch", "onnx", "tflite"]
+MAIN_FILE: dict[Kind, str] = {"torch": "model.safetensors", "onnx": "model.onnx", "tflite": "model.tflite"}
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A model in a folder of the cache: its main file is `MAIN_FILE[kind]`.
+
+    A quantized model has one file for each integer preset instead: `presets` maps `x86` or `xnnpack` to its name,
+    the host's first. `notes` is what the stage has to tell about how it went, as JSON data.
+    """
+
+    kind: Kind
+    folder: Path
+    presets: dict[str, str] = field(default_factory=dict)
+    notes: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def path(self) -> Path:
+        """The main file; of a quantized model the host's."""
+        return self.folder / next(iter(self.presets.values()), MAIN_FILE[self.kind])
+
+    def preset(self, name: str) -> Path:
+        """The file for an integer preset; an artifact without presets is the same for all."""
+        return self.folder / self.presets[name] if self.presets else self.path
+
+
+@dataclass(frozen=True)
+class Made:
+    """What `Stage.run` gives back, beside the files that it wrote into `Context.folder`.
+
+    `warnings` among the notes, a list of texts, are told as the stage's.
+    """
+
+    kind: Kind
+    presets: dict[str, str] = field(default_factory=dict)
+    notes: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a stage may use while it runs.
+
+    Attributes:
+        folder: where the stage writes its files; published as a whole, or not at all.
+        scratch: kept when the run is killed, so that a long stage can go on where it stopped.
+        data: the recipe's data set.
+        metric: what a model is scored by.
+        seed: the recipe's seed.
+        source: the recipe file, for paths beside it.
+        presets: the integer presets that the recipe's targets need, the host's first.
+        host: the preset of this machine, for which its own times count.
+        floor: the metric on validation that the recipe's `keep` asks for, in points, an error times 100; or None.
+        before: the metric on validation of what the stage works on, where that is a file.
+        marks: the answers to the validation examples that the metric `agreement` is with, once there are any.
+        say: takes (steps done, steps in all, a few words) as often as a stage likes.
+        derive: `derive(key, make)` is the folder of a cached by-product, such as a teacher's logits.
+        code: the user's functions that the recipe names, which build the networks of theirs.
+    """
+
+    folder: Path
+    scratch: Path
+    data: Dataset
+    metric: Metric
+    seed: int
+    source: Path
+    presets: tuple[PresetName, ...]
+    say: Callable[[int, int, str], None]
+    derive: Callable[[dict[str, Any], Callable[[Path], None]], Path]
+    code: Code = NO_CODE
+    host: PresetName | None = None
+    floor: float | None = None
+    marks: np.ndarray | None = None
+    before: float | None = None
+
+
+class Stage(BaseModel, ABC):
+    """Base of all stages.
+
+    Class attributes:
+        takes: the kind of model it works on, by default the result above it; None when it starts from nothing or
+            from the models that it names.
+        gives: the kind it makes.
+        names: its fields that name earlier results.
+        named_kinds: the kinds that those may be.
+        version: raised when the same options would make something else than before.
+        libraries: the distributions whose version shapes the result.
+        per_preset: whether it makes a file for each of `Context.presets`.
+        calibrated: whether it takes ranges of activations from examples.
+        shrinks: what it promises to lower against its input: `parameters`, `bytes`, both or nothing.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    takes: ClassVar[Kind | None] = None
+    gives: ClassVar[Kind] = "torch"
+    names: ClassVar[tuple[str, ...]] = ()
+    named_kinds: ClassVar[tuple[Kind, ...]] = ("torch",)
+    version: ClassVar[int] = 1
+    libraries: ClassVar[tuple[str, ...]] = ("torch", "timm", "numpy")
+    per_preset: ClassVar[bool] = False
+    calibrated: ClassVar[bool] = False
+    shrinks: ClassVar[tuple[str, ...]] = ()
+
+    use: str
+    name: Name | None = Field(default=None, description="what later stages call the result")
+    input: str | None = Field(default=None, description="the result to work on; by default the one above")
+
+    @property
+    def kind(self) -> Kind:
+        """The kind of this very stage's result."""
+        return self.gives
+
+    def kind_with(self, named: Sequence[Kind]) -> Kind:
+        """The kind of its result, when the models that it names are of these kinds."""
+        return self.kind
+
+    def named(self) -> list[tuple[tuple[str | int, ...], str]]:
+        """Every earlier result that the options name, with the path of the option."""
+        found: list[tuple[tuple[str | int, ...], str]] = []
+        for option in self.names:
+            value = getattr(self, option)
+            if isinstance(value, str):
+                found.append(((option,), value))
+            elif value is not None:
+                found.extend(((option, index), each) for index, each in enumerate(value))
+        return found
+
+    def unfit(self, source: Stage) -> tuple[str, str] | None:
+        """Why it cannot work on what the stage `source` makes, though of the right kind, and what to do; or None."""
+        return None
+
+    def files(self) -> list[str]:
+        """The files that the options name, whose digests belong to the cache key."""
+        return []
+
+    def networks(self) -> list[Network]:
+        """The networks that the options describe."""
+        values = (getattr(self, name) for name in type(self).model_fields)
+        return [value for value in values if isinstance(value, Network)]
+
+    def check_data(self, data: Dataset, source: Path) -> list[str]:
+        """Raise UserError where the data does not go with the options, and return what to warn of there.
+
+        Every stage is asked before any runs, whether its result is in the cache or not; `source` is the recipe file.
+        """
+        return []
+
+    @abstractmethod
+    def run(self, inputs: dict[str, Artifact], context: Context) -> Made:
+        """Make the artifact in `context.folder`.
+
+        `inputs` holds the models named in the options under their names and, for a stage that takes a kind,
+        the model to work on under `input`.
+        """

@@ -1,0 +1,92 @@
+"""`convert.*`: from ONNX to another runtime's file."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from ..core.errors import UserError
+from ..models.zoo import load
+from ..stage import Artifact, Context, Made, Stage
+from .quantize.precision import QuantizeFloat16
+
+KEPT = ("dynamic", "float16", "int16", "weights")
+"""Precisions that a TFLite file has from its ONNX graph."""
+
+
+class ConvertTflite(Stage):
+    """Write TFLite from the ONNX graph: float from a float graph, and the very same integers from a quantized one.
+
+    Weights of `quantize.weights` and `quantize.float16` are unpacked when the file is loaded.
+    """
+
+    takes: ClassVar = "onnx"
+    gives: ClassVar = "tflite"
+    libraries: ClassVar = ("onnx", "ai-edge-litert", "numpy")
+
+    use: Literal["convert.tflite"]
+    preset: Literal["xnnpack", "integer-only"] = Field(
+        default="xnnpack",
+        description="which integers of a quantized graph: `integer-only` has no floats at all, inputs and outputs "
+        "included, for microcontrollers and Edge TPU, and is among the presets where `quantize` lists it",
+    )
+    dynamic: bool = Field(
+        default=False,
+        description="use the int8 weights of `quantize.weights` as they are, on activations that are quantized as they "
+        "come, in matrix products and convolutions without groups",
+    )
+
+    def unfit(self, source: Stage) -> tuple[str, str] | None:
+        if self.dynamic and source.use != "quantize.weights":
+            return "`dynamic` needs int8 weights to work with", "let it work on the result of `quantize.weights`"
+        if isinstance(source, QuantizeFloat16) and source.compute == "float16":
+            return "TFLite's kernels for processors do not compute in float16", "let `quantize.float16` have float32"
+        return None
+
+    def run(self, inputs: dict[str, Artifact], context: Context) -> Made:
+        import onnx
+
+        from ..models.metadata import for_tflite, read_onnx
+        from ..models.onnx.export import quantized
+        from ..models.operators import operators
+        from ..models.tflite.convert import layouts, write
+
+        source = inputs["input"]
+        if source.presets and self.preset not in source.presets:
+            raise UserError(
+                f"the model has no integers for `{self.preset}`",
+                f"write `presets: [{self.preset}]` where it is quantized",
+            )
+        model = onnx.load(source.preset(self.preset))
+        precision = source.notes.get("precision")
+        moved = [name for name, layout in layouts(model).items() if layout != "same"]
+        file = write(model, for_tflite(read_onnx(model), moved), self.dynamic)
+        (context.folder / "model.tflite").write_bytes(file)
+        if self.preset == "integer-only" and (floats := operators(context.folder / "model.tflite").real):
+            raise UserError(
+                f"`integer-only` has no floats, but these operators have no integers: {', '.join(floats)}",
+                "a network without them, such as one with ReLU for HardSwish, or the preset `xnnpack`",
+            )
+        if self.dynamic:
+            precision = "dynamic"
+        elif precision not in KEPT:
+            precision = self.preset if quantized(model) else "float32"
+        return Made("tflite", notes={"precision": precision})
+
+
+class ConvertLitert(Stage):
+    """Write float TFLite from the torch model with litert-torch, where `convert.tflite` lacks an operator."""
+
+    takes: ClassVar = "torch"
+    gives: ClassVar = "tflite"
+    libraries: ClassVar = ("torch", "timm", "litert-torch", "ai-edge-litert", "numpy")
+
+    use: Literal["convert.litert"]
+
+    def run(self, inputs: dict[str, Artifact], context: Context) -> Made:
+        from ..models.tflite.litert_torch import convert
+
+        module, _ = load(inputs["input"].path, context.code)
+        error = convert(module, context.data, context.folder / "model.tflite")
+        return Made("tflite", notes={"precision": "float32", "largest_relative_error": error})

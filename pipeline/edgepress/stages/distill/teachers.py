@@ -1,0 +1,120 @@
+"""Teachers' answers to what the student learns from: asked for once, and kept."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ...core.errors import UserError
+from ...core.paths import digest
+from ...models import metadata
+from ...models.input_preparation import input_of
+from ...models.predict import predict
+from ...models.zoo import load
+from ...stage import Artifact, Context
+from ...training import Examples, Rows, Schedule, logits
+
+if TYPE_CHECKING:
+    from ...data.dataset import Input
+
+
+def answers(
+    teachers: Sequence[Artifact],
+    schedule: Schedule,
+    views: int,
+    seed: int,
+    context: Context,
+    *,
+    unlabelled: bool = False,
+) -> list[list[Tensor]]:
+    """Each teacher's answers to each augmented view of the training examples: teachers × views × (n, labels).
+
+    They are by-products in the cache, one for each teacher and view, under a key that covers the teacher's bytes, the
+    data and the augmentation: students that share a teacher share them.
+    """
+    return [
+        [_answers(teacher, schedule, view, seed, context, unlabelled) for view in range(views)] for teacher in teachers
+    ]
+
+
+def held_out(teacher: Artifact, context: Context) -> Tensor:
+    """A teacher's answers to the validation examples, (n, labels)."""
+    return torch.from_numpy(_asked(teacher, Examples(context.data, "validation", 0), 0, context))
+
+
+def _answers(teacher: Artifact, schedule: Schedule, view: int, seed: int, context: Context, unlabelled: bool) -> Tensor:
+    from safetensors import safe_open
+    from safetensors.torch import save_file
+
+    unlabelled = unlabelled and context.data.unlabelled is not None
+    key = {
+        "teacher": digest(teacher.path),
+        "data": context.data.digest,
+        "unlabelled": unlabelled,
+        "augment": [*schedule.seen(), seed, view],
+        "torch": torch.__version__,
+    }
+    examples = Examples.to_learn(context.data, schedule, seed, unlabelled=unlabelled)
+
+    def make(folder: Path) -> None:
+        context.say(view, view + 1, f"asking the teacher, view {view + 1}")
+        found = torch.from_numpy(_asked(teacher, examples, view, context))
+        save_file({"logits": found.contiguous()}, folder / "logits.safetensors", {"of": repr(key)})
+
+    file = context.derive(key, make) / "logits.safetensors"
+    with safe_open(file, "pt") as stored:
+        found: Tensor = stored.get_tensor("logits")
+        if (stored.metadata() or {}).get("of") != repr(key) or len(found) != len(examples):
+            raise UserError(
+                f"`{file}` holds a teacher's answers to other questions", "delete it: `edgepress gc --days 0`"
+            )
+    return found
+
+
+def _asked(teacher: Artifact, examples: Examples, view: int, context: Context) -> np.ndarray:
+    return _of_onnx(teacher.path, examples, view, context) if teacher.kind == "onnx" else _of_torch(
+        teacher.path, examples, view, context
+    )  # fmt: skip
+
+
+def _of_torch(path: Path, examples: Examples, view: int, context: Context) -> np.ndarray:
+    module, description = load(path, context.code)
+    if description.classes != len(context.data.labels):
+        raise _other_classes(description.classes, context)
+    return logits(module, examples, view)
+
+
+def _of_onnx(path: Path, examples: Examples, view: int, context: Context) -> np.ndarray:
+    """What a file answers, as logits: its own normalisation is fed with pixels, and its softmax taken back."""
+    contract, data = metadata.read(path), context.data
+    if len(contract["labels"]) != len(data.labels):
+        raise _other_classes(len(contract["labels"]), context)
+    if contract["labels"] != list(data.labels):
+        raise UserError("the teacher's classes are called or ordered otherwise than the data's", _SAME)
+    (rows,) = torch.arange(len(examples)).split(len(examples))
+    batch = [each.numpy() for each in examples.batch(Rows(rows, view))]
+    columns = tuple(
+        _as_taken(values, entry, each)
+        for entry, each, values in zip(contract["inputs"], data.inputs, batch, strict=True)
+    )
+    return metadata.told(predict(path, columns), contract, data)
+
+
+def _as_taken(values: np.ndarray, entry: dict[str, Any], input: Input) -> np.ndarray:
+    """What the data's `input` made of raw values, as the file's own normalization makes it."""
+    if entry.get("mean") == []:
+        return input.raw(values).astype(entry["dtype"], copy=False)
+    taken = input_of(entry, input)
+    return values if taken is input else taken.ready(input.raw(values))
+
+
+_SAME = "distil from a teacher of the same classes in the same order"
+
+
+def _other_classes(count: int, context: Context) -> UserError:
+    return UserError(f"the teacher answers {count} classes, the data has {len(context.data.labels)}", _SAME)

@@ -1,0 +1,45 @@
+"""`export.*`: from torch to a file that a runtime loads."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal, Self
+
+from pydantic import Field, model_validator
+
+from ..core.errors import Mistake
+from ..models.zoo import load
+from ..stage import Artifact, Context, Made, Stage
+
+
+class ExportOnnx(Stage):
+    """Write ONNX with torch's dynamo exporter, simplify it, and compare it with the module on real images."""
+
+    takes: ClassVar = "torch"
+    gives: ClassVar = "onnx"
+    libraries: ClassVar = ("torch", "timm", "onnx", "onnxscript", "onnxsim", "onnxruntime")
+
+    use: Literal["export.onnx"]
+    opset: int = Field(
+        default=18, ge=18, le=23, description="version of the ONNX operator set; old runtimes want old ones"
+    )
+
+    embed: list[Literal["normalize", "softmax"]] = Field(
+        default=[], description="what the file does itself: `normalize` the raw values, `softmax` the answers"
+    )
+    dtype: Literal["float32", "uint8"] = Field(
+        default="float32", description="what the file takes; `uint8` is raw pixels, with `embed: [normalize]`"
+    )
+
+    @model_validator(mode="after")
+    def _normalised_somewhere(self) -> Self:
+        if self.dtype == "uint8" and "normalize" not in self.embed:
+            raise Mistake("raw pixels have to be normalised by the file", "add `embed: [normalize]`")
+        return self
+
+    def run(self, inputs: dict[str, Artifact], context: Context) -> Made:
+        from ..models.onnx.export import export
+
+        module, _ = load(inputs["input"].path, context.code)
+        path, raw = context.folder / "model.onnx", self.dtype == "uint8"
+        error = export(module, context.data, path, opset=self.opset, embed=self.embed, raw=raw)
+        return Made("onnx", notes={"largest_relative_error": error})

@@ -1,0 +1,89 @@
+"""Several ONNX models as one graph, for members that are files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import onnx
+from onnx import compose, helper, numpy_helper, version_converter
+
+from ...core.errors import UserError
+from ...models import metadata
+from ...models.ensemble import FLOOR, Of
+from ...models.onnx import export
+
+if TYPE_CHECKING:
+    from ...data.dataset import Dataset
+
+
+def merged(paths: Sequence[Path], weights: Sequence[float], data: Dataset, of: Of) -> onnx.ModelProto:
+    """One graph that answers the weighted mean of the files' answers, as `ensemble.Ensemble` does; inputs are shared.
+
+    Raises: UserError when a file takes its inputs otherwise than the first, or cannot be brought to its operator set.
+    """
+    models = [onnx.load(path) for path in paths]
+    contracts = [metadata.read_onnx(model) for model in models]
+    newest = max(map(export.opset, models))
+    parts = [_part(model, k, newest) for k, model in enumerate(models)]
+    for path, contract in zip(paths, contracts, strict=True):
+        if contract["inputs"] != contracts[0]["inputs"]:
+            raise UserError(
+                f"`{path.name}` takes its inputs otherwise than `{paths[0].name}`",
+                "export members alike: with or without `embed: [normalize]`",
+            )
+    nodes, tensors, shares = [], [], []
+    for k, (part, contract) in enumerate(zip(parts, contracts, strict=True)):
+        nodes += part.node
+        tensors += part.initializer
+        answer = part.output[0].name
+        if of == "probabilities" and data.task != "regression" and contract["output"]["kind"] != "probabilities":
+            operator = ("Softmax", {"axis": 1}) if data.task == "single-label" else ("Sigmoid", {})
+            nodes.append(helper.make_node(operator[0], [answer], [f"p{k}"], **operator[1]))
+            answer = f"p{k}"
+        tensors.append(numpy_helper.from_array(np.float32(weights[k]), f"weight{k}"))
+        nodes.append(helper.make_node("Mul", [answer, f"weight{k}"], [f"share{k}"]))
+        shares.append(f"share{k}")
+    mixed = of == "probabilities" and data.task != "regression"
+    nodes.append(helper.make_node("Sum", shares, ["sum" if mixed else "output"]))
+    if mixed:
+        tensors += [
+            numpy_helper.from_array(np.float32(value), name)
+            for name, value in (("least", FLOOR), ("most", 1 - 1e-6), ("one", 1.0))
+        ]
+        nodes.append(helper.make_node("Clip", ["sum", "least", "most"], ["mean"]))
+        nodes.append(helper.make_node("Log", ["mean"], ["output" if data.task == "single-label" else "is"]))
+        if data.task == "multi-label":
+            nodes += [
+                helper.make_node("Sub", ["one", "mean"], ["rest"]),
+                helper.make_node("Log", ["rest"], ["is_not"]),
+                helper.make_node("Sub", ["is", "is_not"], ["output"]),
+            ]
+    last = parts[0].output[0].type.tensor_type.shape.dim
+    output = helper.make_tensor_value_info("output", onnx.TensorProto.FLOAT, [each.dim_value for each in last])
+    graph = helper.make_graph(nodes, "ensemble", list(models[0].graph.input), [output], tensors)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", newest)], ir_version=models[0].ir_version)
+    inputs = contracts[0]["inputs"]
+    metadata.embed(model, metadata.describe(data) | {"inputs": inputs})
+    return model
+
+
+def _part(model: onnx.ModelProto, number: int, opset: int) -> onnx.GraphProto:
+    """A member's graph with names of its own, but for the inputs, which are called as the first member's."""
+    if export.opset(model) != opset:
+        try:
+            model = version_converter.convert_version(model, opset)
+        except RuntimeError as error:
+            raise UserError(
+                f"a member of operator set {export.opset(model)} cannot be brought to {opset}: {error}",
+                "export the members with the same `opset`",
+            ) from error
+    inputs = [each.name for each in model.graph.input]
+    graph = compose.add_prefix(model, f"m{number}/").graph
+    for node in graph.node:
+        for index, name in enumerate(node.input):
+            if name.removeprefix(f"m{number}/") in inputs:
+                node.input[index] = name.removeprefix(f"m{number}/")
+    return graph

@@ -1,0 +1,63 @@
+"""Weights of several models' answers, none negative and 1 in sum, that make the labels likeliest."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from scipy.optimize import minimize
+from torch import Tensor
+from torch.nn import functional
+
+from ...models.ensemble import Of, blend
+
+if TYPE_CHECKING:
+    from ...models.zoo import Task
+
+
+def fit(answers: Sequence[Tensor], y: Tensor, task: Task, of: Of = "probabilities") -> list[float]:
+    """The weights of lowest negative log-likelihood of labels `y` under the blend of `answers`, each (n, labels).
+
+    `of` says what is blended, as in `ensemble.blend`; `y` is as `data.Split` has it, of a regression the squared error
+    is lowered. Every problem is convex; the solution of SLSQP (Kraft, 1988) is compared with equal weights and with
+    each model alone, so that it is never worse than they are.
+    """
+    count = len(answers)
+    known = [each.double() for each in answers]
+
+    def loss(weights: Tensor) -> Tensor:
+        return nll(blend(known, list(weights), task, of), y, task)
+
+    def slope(weights: np.ndarray) -> tuple[float, np.ndarray]:
+        given = torch.tensor(weights, requires_grad=True)
+        value = loss(given)
+        value.backward()
+        assert given.grad is not None
+        return float(value.detach()), given.grad.numpy()
+
+    equal = np.full(count, 1 / count)
+    sums = {"type": "eq", "fun": lambda w: w.sum() - 1, "jac": lambda w: np.ones(count)}
+    # The size of squared errors is that of the labels, and SLSQP's tolerance is absolute.
+    size = max(slope(equal)[0], 1e-12)
+    solved = minimize(
+        lambda w: tuple(part / size for part in slope(w)),
+        equal, jac=True, method="SLSQP", bounds=[(0, 1)] * count, constraints=sums, options={"ftol": 1e-10},
+    ).x.clip(0)  # fmt: skip
+    candidates = [equal, *np.eye(count)]
+    if np.isfinite(solved).all() and solved.sum() > 0:
+        candidates.insert(0, solved / solved.sum())
+    with torch.no_grad():
+        losses = [float(loss(torch.from_numpy(each))) for each in candidates]
+    best: list[float] = candidates[int(np.nanargmin(losses))].tolist()
+    return best
+
+
+def nll(answers: Tensor, y: Tensor, task: Task) -> Tensor:
+    """Mean negative log-likelihood in nats, or of a regression the mean squared error, as `scores.nll` says."""
+    if task == "single-label":
+        return functional.cross_entropy(answers, y)
+    if task == "multi-label":
+        return functional.binary_cross_entropy_with_logits(answers, y.to(answers.dtype))
+    return functional.mse_loss(answers, y.to(answers.dtype))

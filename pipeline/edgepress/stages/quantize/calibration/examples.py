@@ -1,0 +1,64 @@
+"""The examples that ranges are taken from: made ready one at a time, and looked at for what would spoil the ranges."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ....core.errors import UserError
+from ....models import metadata
+from ....models.input_preparation import input_of
+
+if TYPE_CHECKING:
+    from ....data.dataset import Dataset
+
+_FAR = 10
+"""Deviations from the mean; by Chebyshev at most 1% of the values that mean and deviation are of lie beyond."""
+_LOOKED_AT = 64
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Raw rows `x` of `data` as a file with this contract takes them; as floats, one example alone is in memory."""
+
+    contract: dict[str, Any]
+    data: Dataset
+    x: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def __iter__(self) -> Iterator[tuple[np.ndarray, ...]]:
+        for row in range(len(self.x)):
+            yield tuple(each[0] for each in metadata.ready(self.contract, self.data, self.x[row : row + 1]))
+
+
+def prepared(contract: dict[str, Any], data: Dataset, rows: np.ndarray) -> tuple[Prepared, list[str]]:
+    """The validation examples at `rows`, and what a user is to be warned of.
+
+    Raises: UserError when many values are far from those that the data's mean and deviation are said to be of.
+    """
+    x, y = data["validation"].x[rows], data["validation"].y[rows]
+    for entry, each, raw in zip(contract["inputs"], data.inputs, data.columns(x), strict=True):
+        if each.kind == "tokens" or entry["mean"] == []:  # the file normalises them itself
+            continue
+        taken = input_of(entry, each)
+        if taken.normalized_by == "recipe" or taken.plain:
+            continue  # nothing says where these values lie: networks are trained on pixels from -128 to 127, too
+        far = float((np.abs(taken.ready(raw[:_LOOKED_AT])) > _FAR).mean())
+        if far > 0.1:
+            raise UserError(
+                f"input `{each.name}` of `{data.name}`: {far:.0%} of the values lie more than {_FAR} deviations from "
+                "the mean, so they are not the values that its `mean` and `std` are of",
+                f"values are normalised as (raw · {each.scale:g} − mean) / std",
+            )
+    warnings = []
+    if data.labelled and data.task == "single-label" and len(data.labels) > 1 and len(np.unique(y)) == 1:
+        warnings.append(
+            f"its ranges come from {len(y)} example{'s' * (len(y) > 1)} of one class, `{data.labels[int(y[0])]}`, and "
+            "others may go beyond: raise `samples`, or give the validation split more classes"
+        )
+    return Prepared(contract, data, x), warnings

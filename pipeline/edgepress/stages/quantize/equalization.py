@@ -1,0 +1,121 @@
+"""Cross-layer equalisation: channels of like size before they share a scale (Nagel et al., 2019, arXiv:1906.04721).
+
+relu(s·x) is s·relu(x) for positive s, so a channel may be made smaller where it is written and larger where it is
+read. With one scale a weight, the ranges of both weights are brought together; with one for each output channel those
+of the writer cost nothing, and the activation between them takes its place, as in SmoothQuant (arXiv:2211.10438).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import numpy_helper
+
+from .qdq import Plan
+from .sqnr import Evidence, watched
+
+_TIMES = 20
+"""Rounds over all pairs: a convolution in the middle of two pairs is moved by both."""
+_FURTHEST = 100.0
+"""The most that a channel is moved by, lest one that is never active takes another's precision."""
+
+
+@dataclass(frozen=True)
+class _Pair:
+    """Two convolutions of which the second alone reads what the first writes, through a Relu at most."""
+
+    first: onnx.NodeProto
+    second: onnx.NodeProto
+    between: str
+    """The tensor that the second reads."""
+
+    @property
+    def depthwise(self) -> bool:
+        return _group(self.second) > 1
+
+
+def equalized(plan: Plan, evidence: Evidence) -> Plan:
+    """The plan on a graph that answers alike, with more even channels; its ranges are those of the old graph.
+
+    The same plan where the graph has no such pair.
+    """
+    model = onnx.ModelProto()
+    model.CopyFrom(plan.graph)
+    tensors = {tensor.name: numpy_helper.to_array(tensor).copy() for tensor in model.graph.initializer}
+    pairs = _pairs(model.graph, tensors)
+    if not pairs:
+        return plan
+    active = _largest(plan, [pair.between for pair in pairs], evidence) if plan.per_channel else {}
+    for _ in range(1 if plan.per_channel else _TIMES):
+        for pair in pairs:
+            _even(pair, tensors, active.get(pair.between))
+    for tensor in model.graph.initializer:
+        tensor.CopyFrom(numpy_helper.from_array(tensors[tensor.name], tensor.name))
+    return replace(plan, graph=model)
+
+
+def _even(pair: _Pair, tensors: dict[str, NDArray[np.float32]], active: NDArray[np.float32] | None) -> None:
+    first, second = tensors[pair.first.input[1]], tensors[pair.second.input[1]]
+    mine = np.abs(first).reshape(len(first), -1).max(1) if active is None else active
+    swapped = second if pair.depthwise else second.swapaxes(0, 1)
+    theirs = np.abs(swapped).reshape(len(swapped), -1).max(1)
+    if active is not None and pair.depthwise:
+        theirs = np.ones_like(theirs)  # each channel has a scale of its own there
+        mine = mine**2
+    usable = (mine > 0) & (theirs > 0)
+    if not usable.any():
+        return
+    factor = np.where(usable, np.sqrt(np.where(usable, mine, 1) / np.where(usable, theirs, 1)), 1)
+    factor /= np.exp(np.log(factor[usable]).mean())
+    factor = np.clip(np.where(usable, factor, 1), 1 / _FURTHEST, _FURTHEST).astype(np.float32)
+    first /= factor.reshape(-1, *[1] * (first.ndim - 1))
+    if len(pair.first.input) > 2:
+        tensors[pair.first.input[2]] /= factor
+    swapped *= factor.reshape(-1, *[1] * (second.ndim - 1))
+
+
+def _pairs(graph: onnx.GraphProto, tensors: dict[str, NDArray[np.float32]]) -> list[_Pair]:
+    readers: dict[str, list[onnx.NodeProto]] = {}
+    for node in graph.node:
+        for name in node.input:
+            readers.setdefault(name, []).append(node)
+    outputs = {value.name for value in graph.output}
+
+    def only(name: str) -> onnx.NodeProto | None:
+        found = readers.get(name, [])
+        return found[0] if len(found) == 1 and name not in outputs else None
+
+    def own(node: onnx.NodeProto) -> bool:
+        """Whether its weights are constant, and nobody else's."""
+        return all(name in tensors and len(readers[name]) == 1 for name in node.input[1:])
+
+    pairs = []
+    for first in (node for node in graph.node if node.op_type == "Conv" and own(node)):
+        between = first.output[0]
+        second = only(between)
+        if second is not None and second.op_type == "Relu":
+            between = second.output[0]
+            second = only(between)
+        if second is None or second.op_type != "Conv" or second.input[0] != between or not own(second):
+            continue
+        channels, group = len(tensors[first.input[1]]), _group(second)
+        if group == 1 or (group == channels == len(tensors[second.input[1]])):
+            pairs.append(_Pair(first, second, between))
+    return pairs
+
+
+def _group(node: onnx.NodeProto) -> int:
+    return next((each.i for each in node.attribute if each.name == "group"), 1)
+
+
+def _largest(plan: Plan, names: list[str], evidence: Evidence) -> dict[str, NDArray[np.float32]]:
+    """Tensor name → the largest magnitude of each channel on the examples that ranges come from."""
+    found: dict[str, NDArray[np.float32]] = {}
+    for values in watched(plan.graph, names, evidence.seen):
+        for name, value in zip(names, values, strict=True):
+            each = np.abs(value[0]).reshape(value.shape[1], -1).max(1)
+            found[name] = np.maximum(found.get(name, each), each)
+    return found

@@ -1,0 +1,72 @@
+"""Operators that no integers suit, in any network: they stay float from the start."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import onnx
+
+from .uint8 import WEIGHTED
+
+
+def unsuited(graph: onnx.GraphProto) -> frozenset[str]:
+    """The names of the nodes around logarithms, computed divisors and GELUs; see below why."""
+    return frozenset([*likelihoods(graph), *divisors(graph), *gelus(graph)])
+
+
+def likelihoods(graph: onnx.GraphProto) -> list[str]:
+    """The nodes between a softmax or sigmoid and the logarithm of what is made of it.
+
+    A step of an 8-bit probability is 1/256: everything less likely becomes 0, and its logarithm −∞.
+    """
+    logarithms = [node for node in graph.node if node.op_type == "Log"]
+    return [node.name for node in _back(graph, logarithms) if node.op_type not in WEIGHTED]
+
+
+def divisors(graph: onnx.GraphProto) -> list[str]:
+    """Every division by something computed, and what that comes from, back to the product that it is a sum of.
+
+    In 8 bits a small divisor is 0, as that of linear attention.
+    """
+    tensors = {tensor.name for tensor in graph.initializer}
+    divisions = [node for node in graph.node if node.op_type == "Div" and node.input[1] not in tensors]
+    makers = {name: node for node in graph.node for name in node.output}
+    below = [makers[node.input[1]] for node in divisions if node.input[1] in makers]
+    return [node.name for node in (*divisions, *_back(graph, below))]
+
+
+def gelus(graph: onnx.GraphProto) -> list[str]:
+    """The five operators of x · (1 + erf(x / √2)) / 2, which runtimes know as one, in float."""
+    readers: dict[str, list[onnx.NodeProto]] = {}
+    for node in graph.node:
+        for name in node.input:
+            readers.setdefault(name, []).append(node)
+    makers = {name: node for node in graph.node for name in node.output}
+    found = []
+    for node in graph.node:
+        if node.op_type != "Erf":
+            continue
+        scaled, after = makers.get(node.input[0]), [node]
+        while len(after) < 4 and len(following := readers.get(after[-1].output[0], [])) == 1:
+            if following[0].op_type not in ("Add", "Mul"):
+                break
+            after.append(following[0])
+        found += [each.name for each in ([scaled] if scaled and scaled.op_type in ("Div", "Mul") else []) + after]
+        halves = (makers.get(name) for each in after[2:] for name in each.input)  # x / 2, where that is done apart
+        found += [half.name for half in halves if half and half.op_type == "Mul" and half not in after]
+    return found
+
+
+def _back(graph: onnx.GraphProto, nodes: list[onnx.NodeProto]) -> Iterator[onnx.NodeProto]:
+    """The nodes and what they come from, back to a softmax, a sigmoid or a product, those included."""
+    makers = {name: node for node in graph.node for name in node.output}
+    found: set[str] = set()
+    waiting = list(nodes)
+    while waiting:
+        node = waiting.pop()
+        if node.name in found:
+            continue
+        found.add(node.name)
+        yield node
+        if node.op_type not in ("Softmax", "Sigmoid", *WEIGHTED):
+            waiting += [makers[name] for name in node.input if name in makers]

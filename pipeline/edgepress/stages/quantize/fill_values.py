@@ -1,0 +1,103 @@
+"""Values that stand for "never", such as those of an attention mask: no 8 bits hold them beside useful ones.
+
+A step of a range from −10000 to 5 is 39: every score becomes 0. What carries such values is computed in float, from
+what adds them to what they are for: a softmax makes exact zeros of them.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+
+import numpy as np
+import onnx
+from onnx import numpy_helper
+
+from .calibration.histograms import LARGE
+from .calibration.ranges import OPEN
+from .qdq import Plan, Range, touching
+
+_CONSTANT = {"Where": LARGE, "Add": 1e8, "Sub": 1e8, "Mul": 1e8, "Concat": 1e8, "Pad": 1e8}
+"""Operators that bring constants among useful values, and the magnitude from which such a constant is a fill whatever
+the examples show: one without a masked place does not show it."""
+_PASSING = (
+    *_CONSTANT, "Div", "Neg", "Identity", "Cast", "Reshape", "Transpose", "Squeeze", "Unsqueeze", "Flatten",
+    "Slice", "Split", "Gather", "Expand", "Tile", "Resize",
+)  # fmt: skip
+"""What gives on the fills that it reads."""
+_WIDEST = 64.0
+"""Range of a softmax's scores up to which they suit 8 bits: a step is then a quarter, and a probability off by a
+seventh. Scores alone seldom span more; a mask of −100 does."""
+
+
+def ranged(plan: Plan, ranges: Mapping[str, Range]) -> Plan:
+    """The plan with these ranges, in which what holds fills is open and computed in float."""
+    graph = plan.graph.graph
+    found = carrying(graph, ranges)
+    return replace(plan, ranges={**ranges, **dict.fromkeys(found, OPEN)}, floats=plan.floats | touching(graph, found))
+
+
+def carrying(graph: onnx.GraphProto, ranges: Mapping[str, Range]) -> set[str]:
+    """The activations that hold fills: by what was seen, by the constants that they are made from, and what those
+    are passed on to."""
+    tensors = {tensor.name: tensor for tensor in graph.initializer}
+    readers: dict[str, list[onnx.NodeProto]] = {}
+    for node in graph.node:
+        for name in node.input:
+            readers.setdefault(name, []).append(node)
+    found = {name for name, each in ranges.items() if not np.isfinite(each).all()}
+    found |= {*_by_constant(graph, tensors), *_by_softmax(graph, ranges)} & ranges.keys()
+    waiting = deque(found)
+    while waiting:
+        for node in readers.get(waiting.popleft(), []):
+            passes = node.op_type in _PASSING
+            if node.op_type in ("Mul", "Div"):
+                passes = any(name in tensors for name in node.input)
+            new = {name for name in node.output if name in ranges} - found if passes else set()
+            found |= new
+            waiting.extend(new)
+    return found | ({*_by_factor(graph, tensors, found)} & ranges.keys())
+
+
+def _by_constant(graph: onnx.GraphProto, tensors: Mapping[str, onnx.TensorProto]) -> Iterator[str]:
+    for node in graph.node:
+        for name in node.input if node.op_type in _CONSTANT else ():
+            if name in tensors and _largest(tensors[name]) >= _CONSTANT[node.op_type]:
+                yield node.output[0]
+
+
+def _by_factor(graph: onnx.GraphProto, tensors: Mapping[str, onnx.TensorProto], found: set[str]) -> Iterator[str]:
+    """What is multiplied to fills, as in (1 − open) · −1e9, and what that comes from: a rounding of the ones would be
+    multiplied too."""
+    makers = {name: node for node in graph.node for name in node.output}
+    waiting = [
+        name
+        for node in graph.node
+        if node.op_type == "Mul" and node.output[0] in found
+        for name, other in zip(node.input, reversed(node.input), strict=True)
+        if other in tensors and _largest(tensors[other]) >= LARGE
+    ]
+    seen: set[str] = set()
+    while waiting:
+        name = waiting.pop()
+        if name in seen:
+            continue
+        seen.add(name)
+        yield name
+        if name in makers and makers[name].op_type in _PASSING:
+            waiting += makers[name].input
+
+
+def _by_softmax(graph: onnx.GraphProto, ranges: Mapping[str, Range]) -> Iterator[str]:
+    for node in graph.node:
+        if node.op_type in ("Softmax", "LogSoftmax") and node.input[0] in ranges:
+            low, high = ranges[node.input[0]]
+            if high - low > _WIDEST:
+                yield node.input[0]
+
+
+def _largest(tensor: onnx.TensorProto) -> float:
+    if tensor.data_type not in (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16):
+        return 0.0
+    return float(np.abs(numpy_helper.to_array(tensor)).max(initial=0.0))

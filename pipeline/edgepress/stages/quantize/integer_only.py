@@ -1,0 +1,60 @@
+"""Integers from the input to the output, for devices without floats."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import onnx
+from onnx import TensorProto, numpy_helper
+
+from ...core.errors import UserError
+from ...models.metadata import embed, read_onnx
+
+
+def whole(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The QDQ graph with int8 inputs and outputs; its metadata say the scale and zero point of each.
+
+    Raises: UserError for an input that is not quantized first, and an output that is not dequantized last.
+    """
+    made = onnx.ModelProto()
+    made.CopyFrom(model)
+    graph, contract = made.graph, read_onnx(made)
+    tensors = {tensor.name: tensor for tensor in graph.initializer}
+    for value, entry in zip(graph.input, contract["inputs"], strict=True):
+        readers = [node for node in graph.node if value.name in node.input]
+        first = readers[0] if len(readers) == 1 else None
+        if first is None or first.op_type != "QuantizeLinear":
+            raise UserError(
+                f"the input `{value.name}` is not quantized first, so it cannot be of integers",
+                "leave the preset `integer-only` out, or export without `dtype: uint8`; what reads it may be in float, "
+                "for a mask or a logarithm",
+            )
+        _typed(value)
+        for node in graph.node:
+            node.input[:] = [value.name if name == first.output[0] else name for name in node.input]
+        graph.node.remove(first)
+        entry |= {"dtype": "int8", "quantization": _scale(first, tensors)}
+    output = graph.output[0]
+    last = next(node for node in graph.node if output.name in node.output)
+    if last.op_type != "DequantizeLinear":
+        raise UserError(
+            f"the output `{output.name}` is made in float by {last.op_type}, so it cannot be of integers",
+            "export without `embed: [softmax]`, or leave the preset `integer-only` out",
+        )
+    graph.node.remove(last)
+    for node in graph.node:
+        node.output[:] = [output.name if name == last.input[0] else name for name in node.output]
+        node.input[:] = [output.name if name == last.input[0] else name for name in node.input]
+    _typed(output)
+    contract["output"] |= {"dtype": "int8", "quantization": _scale(last, tensors)}
+    embed(made, contract)
+    return made
+
+
+def _typed(value: onnx.ValueInfoProto) -> None:
+    value.type.tensor_type.elem_type = TensorProto.INT8
+
+
+def _scale(node: onnx.NodeProto, tensors: dict[str, onnx.TensorProto]) -> dict[str, Any]:
+    scale, zero = (numpy_helper.to_array(tensors[name]) for name in node.input[1:3])
+    return {"scale": float(scale), "zero_point": int(zero)}

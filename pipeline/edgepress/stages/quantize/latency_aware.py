@@ -1,0 +1,119 @@
+"""Which operators pay as integers on this machine: the fastest mixture of int8 and float, by measurement.
+
+An operator as int8 may be slower than in float (HardSwish, and whatever has no integer kernel), and between the two
+kinds a tensor has to be converted. With each operator's time in both kinds, from onnxruntime's profiler, and the time
+of each conversion, the fastest mixture is a minimum cut of the graph. Layouts and fusions make such sums rough, so the
+mixture is profiled anew and cut again, and in the end whole files are timed side by side.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import onnx
+
+from ...benchmark import paired, statistics
+from ...core.presets import Preset
+from .profile import Profile, profiled, renamed
+from .qdq import Plan, written
+
+Say = Callable[[int, int, str], None]
+
+_CUTS = 4
+_PROCESSES, _ROUNDS = 4, 60
+_CLOSE = 1.02
+"""A mixture must beat the plan as it is by this: what is alike in both runtimes is worth more than 2%."""
+_NEVER = 1e12
+
+
+def faster(plan: Plan, preset: Preset, say: Say) -> tuple[Plan, dict[str, Any]]:
+    """The plan with those operators in float that are slower as int8 on this machine, one thread of onnxruntime.
+
+    And what was measured: `tried` maps each candidate to its time as a multiple of the float graph's with its
+    interval, `chosen` is one of them, `operators` how many compute in int8 and in float, `slower` how many of each type
+    were returned to float for it. Candidates are the plan as it is, mixtures, and weights alone.
+    """
+    plans = {"int8": plan, **_mixtures(plan, preset, say)}
+    every = frozenset(node.name for node in plan.graph.graph.node)
+    plans["weights alone"] = replace(plan, floats=every)
+    with TemporaryDirectory() as work:
+        models = [paired.Model("float", _saved(plan.graph, Path(work, "float.onnx")))]
+        for index, (name, each) in enumerate(plans.items()):
+            models.append(paired.Model(name, _saved(written(each, preset), Path(work, f"{index}.onnx"))))
+        say(_CUTS, _CUTS + 1, f"timing {len(models)} files side by side")
+        reference, *samples = paired.measure(models, looks=(_PROCESSES,), rounds=_ROUNDS)
+    ratios = {each.path: statistics.spread(statistics.log_ratios(each, reference)) for each in samples}
+    best = min(ratios, key=lambda name: ratios[name][0] * (1 if name == "int8" else _CLOSE))
+    slower = plans[best].floats - plan.floats
+    kept = sum(node.name not in plans[best].floats for node in plan.graph.graph.node)
+    return plans[best], {
+        "chosen": best,
+        "tried": {name: _rounded(*ratio) for name, ratio in ratios.items()},
+        "operators": {"int8": kept, "float": len(every) - kept},
+        "slower": dict(Counter(sorted(node.op_type for node in plan.graph.graph.node if node.name in slower))),
+    }
+
+
+def _mixtures(plan: Plan, preset: Preset, say: Say) -> dict[str, Plan]:
+    """Name → plan, of the cuts that differ."""
+    known, back = renamed(plan)
+    names = [node.name for node in known.graph.graph.node]
+    profile = Profile(known)
+    profile.learn(profiled(known.graph), frozenset(names))
+    profile.learn(profiled(written(known, preset)), known.floats)
+    found: list[frozenset[str]] = []
+    for index in range(_CUTS):
+        say(index, _CUTS + 1, "which operators are slower as int8")
+        floats = cut(profile)
+        if floats in found or floats in (known.floats, frozenset(names)):
+            break
+        found.append(floats)
+        profile.learn(profiled(written(replace(known, floats=floats), preset)), floats)
+    return {
+        f"mixed {index + 1}": replace(plan, floats=frozenset(back[name] for name in floats))
+        for index, floats in enumerate(found)
+    }
+
+
+def cut(profile: Profile) -> frozenset[str]:
+    """The names of the nodes that are float in the fastest mixture, as far as the profile knows.
+
+    Nodes on the source's side are int8. A tensor is converted once, however many read it in the other kind: its two
+    extra nodes say so.
+    """
+    import networkx
+
+    graph = networkx.DiGraph()
+
+    def edge(one: Any, other: Any, microseconds: float) -> None:
+        # Whole numbers: networkx finds the cut by flow == capacity, which sums of floats miss.
+        before = graph.get_edge_data(one, other, {"capacity": 0})["capacity"]
+        graph.add_edge(one, other, capacity=before + round(1e6 * microseconds))
+
+    for name in profile.nodes:
+        edge("int8", name, profile.float_time(name))
+        edge(name, "float", profile.integer_time(name) if profile.may_be_integer(name) else _NEVER)
+    for tensor, (maker, readers) in profile.tensors.items():
+        price = profile.conversion(tensor)
+        for reader in readers:
+            edge(reader, ("quantized", tensor), _NEVER)
+            edge(("dequantized", tensor), reader, _NEVER)
+        edge(("quantized", tensor), maker or "float", price)
+        if maker:
+            edge(maker, ("dequantized", tensor) if readers else "float", price)
+    _, (integer, _) = networkx.minimum_cut(graph, "int8", "float")
+    return frozenset(name for name in profile.nodes if name not in integer)
+
+
+def _saved(model: onnx.ModelProto, path: Path) -> Path:
+    onnx.save(model, path)
+    return path
+
+
+def _rounded(value: float, interval: tuple[float, float] | None) -> list[float]:
+    return [round(each, 3) for each in (value, *(interval or (value, value)))]

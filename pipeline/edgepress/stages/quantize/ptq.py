@@ -1,0 +1,258 @@
+"""Integers in an ONNX graph that keep its answers and are faster, as far as they can be both."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import onnx
+from onnx import numpy_helper
+
+from ...core.errors import UserError
+from ...core.machine import machine
+from ...core.presets import INT16, PRESETS, Preset, PresetName, saturates
+from ...models import metadata
+from ...models.onnx.export import quantized, write
+from . import accuracy_aware, latency_aware, refine
+from .accuracy_guard import Guard, guard
+from .calibration import ranges as calibration
+from .calibration.examples import prepared as examples
+from .excluded import unsuited
+from .fill_values import ranged
+from .integer_only import whole as of_integers
+from .qdq import Plan, prepared, quiet, written
+from .sqnr import Columns, Evidence, asked
+from .uint8 import WEIGHTED, unsigned
+
+if TYPE_CHECKING:
+    from ...core.metrics import Metric
+    from ...data.dataset import Dataset
+
+__all__ = [
+    "Begun", "Options", "begun", "divided", "quantize_dynamic", "quantize_int16", "quantize_static", "signed",
+    "unsigned",
+]  # fmt: skip
+
+HELD = 512
+"""Validation examples, beside those that ranges come from, that decide what is kept."""
+LEAST_HELD = 0.25
+"""Of the examples, where there are too few for both."""
+
+Say = Callable[[int, int, str], None]
+
+
+@dataclass(frozen=True)
+class Options:
+    """As `stages.quantize.QuantizeStatic` has them. `host` is the preset of this machine, on which times count."""
+
+    samples: int = 256
+    ranges: str = "auto"
+    per_channel: bool = True
+    improve: bool = True
+    keep: float | None = 1.0
+    faster: bool = True
+    host: PresetName | None = None
+
+
+@dataclass(frozen=True)
+class Begun:
+    """Where integers begin: the best plan that calibration alone leads to, every operator in int8 that suits it.
+
+    Attributes:
+        contract: what the float file says of its inputs and outputs.
+        held: rows of the validation split that decide; `evidence` has them as the graph takes them.
+        notes: what was decided, for the report.
+    """
+
+    plan: Plan
+    evidence: Evidence
+    contract: dict[str, Any]
+    held: np.ndarray
+    notes: dict[str, Any]
+
+
+def begun(source: Path, data: Dataset, options: Options, say: Say) -> Begun:
+    """Ranges of `source` by its answers to validation examples, and the steps that bring its integers nearer.
+
+    Raises: UserError for a graph that is quantized already, and for examples that it cannot be calibrated with.
+    """
+    model = _float_model(source)
+    contract = metadata.read_onnx(model)
+    rows, held = divided(len(data["validation"].y), options.samples)
+    seen, warnings = examples(contract, data, rows)
+    graph = prepared(model)
+    evidence = Evidence(graph, seen, metadata.ready(contract, data, data["validation"].x[held]))
+    _check(evidence)
+    plan = Plan(graph, {}, options.per_channel, unsuited(graph.graph))
+    suited = plan.floats
+    plan, steps = refine.climbed(plan, evidence, options.ranges, say, improve=options.improve)
+    notes: dict[str, Any] = {"ladder": steps, **({"warnings": warnings} if warnings else {})}
+    if fills := [f"{node.name} ({node.op_type})" for node in graph.graph.node if node.name in plan.floats - suited]:
+        notes["fills"] = fills
+    return Begun(plan, evidence, contract, held, notes)
+
+
+def quantize_static(
+    source: Path,
+    data: Dataset,
+    metric: Metric,
+    folder: Path,
+    *,
+    presets: tuple[PresetName, ...],
+    options: Options,
+    floor: float | None = None,
+    marks: np.ndarray | None = None,
+    whole: float | None = None,
+    say: Say = lambda done, total, words: None,
+) -> tuple[dict[str, str], dict[str, Any]]:
+    """Quantize `source` by its answers to validation examples; preset → file name in `folder`, and what was decided.
+
+    `xnnpack` is always written, since TFLite is made from it; the order is that of `presets`. In `integer-only` no
+    operator goes back to float, whatever is kept. `floor` is the metric
+    on validation that the recipe wants, `marks` what `agreement` is with there, and `whole` what the float model has of
+    the metric there; see `guard`.
+    Raises: UserError as `begun`.
+    """
+    start = begun(source, data, options, say)
+    plan, evidence, contract = start.plan, start.evidence, start.contract
+    notes: dict[str, Any] = dict(start.notes)
+
+    def told(answers: np.ndarray) -> np.ndarray:
+        return metadata.told(answers, contract, data)
+
+    kept: Guard | None = None
+    if options.keep is not None:
+        y = data["validation"].y[start.held]
+        marks = None if marks is None else marks[start.held]
+        kept = guard(told(evidence.expected), y, data, metric, options.keep, floor, marks, whole)
+
+    def restored(plan: Plan, integers: Preset) -> tuple[Plan, list[dict[str, Any]]]:
+        if kept is None:
+            return plan, []
+        worth, priced = (lambda answers: kept.margin(told(answers))), PRESETS[options.host or "xnnpack"]
+        return accuracy_aware.restored(plan, evidence, worth, 0.0, say, priced, integers)
+
+    every_integer = plan
+    plan, rows = restored(plan, PRESETS["xnnpack"])
+    if rows:
+        notes["restored"] = rows
+    files: dict[str, str] = {}
+    answers: dict[str, np.ndarray] = {}
+    alike: dict[tuple[int, Preset], np.ndarray] = {}
+    every: dict[PresetName, None] = dict.fromkeys((*presets, "xnnpack"))
+    for preset in every:
+        mine = every_integer if PRESETS[preset].whole else plan
+        if PRESETS[preset].reduced or PRESETS[preset].symmetric:  # other numbers than those of `xnnpack`
+            mine, rows = restored(plan, PRESETS[preset])
+            if rows:
+                notes.setdefault("restored_more", {})[preset] = rows
+        if options.faster and preset == options.host:
+            mine, notes["speed"] = latency_aware.faster(mine, PRESETS[preset], say)
+        made = written(mine, PRESETS[preset])
+        if kept is not None:
+            say(0, 1, f"checking {preset} on held-out examples")
+            key = id(mine), replace(PRESETS[preset], about="", unsigned=False, whole=False, foreign=False)
+            if key not in alike:  # the others have the same numbers, or those 128 apart
+                alike[key] = told(asked(made, evidence.held))
+            answers[preset] = alike[key]
+        metadata.embed(made, contract)
+        files[preset] = f"model.{preset}.onnx"
+        onnx.checker.check_model(made)
+        (folder / files[preset]).write_bytes((of_integers(made) if PRESETS[preset].whole else made).SerializeToString())
+    if kept is not None:
+        notes["keep"] = kept.notes(answers)
+    return files, notes
+
+
+def quantize_int16(source: Path, data: Dataset, path: Path, *, samples: int) -> None:
+    """Quantize `source` with int16 activations, on ranges around 0 of the first `samples` validation examples."""
+    model = _float_model(source)
+    contract = metadata.read_onnx(model)
+    count = len(data["validation"].y)
+    seen, _ = examples(contract, data, spread(count, samples))
+    graph = prepared(model)
+    found = calibration.ranges(graph, seen, methods=("minmax",))["minmax"]
+    made = written(ranged(Plan(graph, {}, floats=unsuited(graph.graph)), found), INT16)
+    metadata.embed(made, contract)
+    write(made, path)
+
+
+def signed(
+    source: Path,
+    inputs: np.ndarray | Columns,
+    *,
+    ranges: str = "minmax",
+    per_channel: bool = True,
+    preset: Preset = PRESETS["xnnpack"],
+) -> onnx.ModelProto:
+    """The float graph of `source` in QDQ form, int8 everywhere, with ranges from `inputs`, as `predict` takes them."""
+    columns = inputs if isinstance(inputs, tuple) else (inputs,)
+    graph = prepared(onnx.load(source))
+    found = calibration.ranges(graph, columns, methods=(ranges,))[ranges]
+    return written(ranged(Plan(graph, {}, per_channel, unsuited(graph.graph)), found), preset)
+
+
+def quantize_dynamic(source: Path, path: Path, *, per_channel: bool) -> None:
+    """Quantize the weights of matrix products in `source`; convolutions stay float, for which runtimes are fast.
+
+    To 7 bits on a processor whose sums of 8-bit products saturate.
+    """
+    from onnxruntime import quantization as ort
+
+    model = _float_model(source)
+    if not any(node.op_type in ("Gemm", "MatMul") for node in model.graph.node):
+        raise UserError("this graph has no matrix product to quantize", "use `quantize.static`")
+    with quiet(), tempfile.TemporaryDirectory() as work:
+        made = Path(work, "quantized.onnx")
+        ort.quantize_dynamic(
+            str(source), str(made), op_types_to_quantize=["MatMul", "Gemm"], per_channel=per_channel,
+            weight_type=ort.QuantType.QInt8, reduce_range=saturates(machine()),
+        )  # fmt: skip
+        dynamic = onnx.load(made)
+    metadata.embed(dynamic, metadata.read_onnx(model))
+    path.write_bytes(dynamic.SerializeToString())
+
+
+def _float_model(source: Path) -> onnx.ModelProto:
+    model = onnx.load(source)
+    if quantized(model):
+        raise UserError("this graph is quantized already", "quantize the float model: `input: NAME OF ITS STAGE`")
+    constants = {tensor.name: tensor for tensor in model.graph.initializer}
+    for node in model.graph.node:
+        for name in node.input[1:] if node.op_type in WEIGHTED else ():
+            if name in constants and not np.isfinite(numpy_helper.to_array(constants[name])).all():
+                raise UserError(
+                    f"the weight `{name}` of `{node.name or node.output[0]}` ({node.op_type}) holds values that are "
+                    "infinite or no numbers, which no integers stand for",
+                    "look at where it was trained or exported: the float model computes with them too",
+                )
+    return model
+
+
+def divided(count: int, samples: int) -> tuple[np.ndarray, np.ndarray]:
+    """Of `count` validation examples the rows that ranges come from and those that decide: others, of which there are
+    some. Both spread evenly over the split, which may be sorted by class."""
+    if count < 2:
+        raise UserError(
+            f"there are {count} validation examples, and quantizing takes two at least: one for ranges, one to decide",
+            "give the data set a larger `split: {validation: …}`",
+        )
+    seen = spread(count, min(samples, max(1, int(count * (1 - LEAST_HELD)))))
+    rest = np.setdiff1d(np.arange(count), seen)
+    return seen, rest[spread(len(rest), HELD)]
+
+
+def spread(count: int, most: int) -> np.ndarray:
+    """Up to `most` rows of `count`, evenly."""
+    return np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(np.int64))
+
+
+def _check(evidence: Evidence) -> None:
+    if not all(np.isfinite(each).all() for each in (*evidence.held, *next(iter(evidence.seen)))):
+        raise UserError("the validation examples hold values that are not numbers")
+    if not np.isfinite(evidence.expected).all():
+        raise UserError("the float model's answers to the validation examples are not numbers")

@@ -1,0 +1,79 @@
+"""Quantization-aware training: a QDQ graph, trained as what it computes, and written back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import onnx
+import torch
+from torch import Tensor, nn
+
+from ....core.errors import UserError
+from ....models import metadata
+from .module import Graph
+
+if TYPE_CHECKING:
+    from ....data.dataset import Dataset
+
+__all__ = ["Graph", "Learner", "check"]
+
+TOLERANCE = 0.01
+"""Largest mean difference of torch's answers from onnxruntime's, as a share of the largest answer."""
+
+
+class Learner(nn.Module):
+    """A QDQ graph that takes what networks of the task take, and gives logits or values, whatever its contract says."""
+
+    def __init__(self, model: onnx.ModelProto, source: onnx.ModelProto, data: Dataset, *, largest: int = 127) -> None:
+        super().__init__()
+        contract = metadata.read_onnx(model)
+        self.probable = contract["output"]["kind"] == "probabilities"
+        self.graph = Graph(model, source, logits=self.probable, largest=largest)
+        self.pixels = [
+            each if entry["dtype"] == "uint8" else None
+            for entry, each in zip(contract["inputs"], data.inputs, strict=True)
+        ]
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        """One tensor (b, *shape) an input → (b, labels)."""
+        given = [
+            x if each is None else torch.from_numpy(each.raw(x.cpu().numpy())).to(x.device)
+            for x, each in zip(inputs, self.pixels, strict=True)
+        ]
+        found: Tensor = self.graph(*given)
+        return found
+
+
+def check(learner: Learner, model: onnx.ModelProto, data: Dataset, count: int = 64) -> float:
+    """The mean difference of the learner's answers from those of `model`, as a share of the largest one.
+
+    onnxruntime takes every node literally here: integer kernels round a little otherwise, or saturate on old x86.
+    Raises: UserError when it is above `TOLERANCE`.
+    """
+    x = data["validation"].x[:count]
+    with torch.inference_mode():
+        found = learner.eval()(*map(torch.from_numpy, data.ready(x)))
+        if learner.probable:
+            found = found.softmax(1) if data.task == "single-label" else found.sigmoid()
+    expected = _literally(model, metadata.ready(metadata.read_onnx(model), data, x))
+    error = float(np.abs(found.numpy() - expected).mean() / max(float(np.abs(expected).max()), 1e-6))
+    if not error <= TOLERANCE:
+        raise UserError(
+            f"torch computes this graph otherwise than onnxruntime: off by {error:.1%} of the largest answer",
+            "`use: quantize.static` quantizes it without training; report the operators that it has",
+        )
+    return error
+
+
+def _literally(model: onnx.ModelProto, columns: tuple[Any, ...]) -> np.ndarray:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.intra_op_num_threads = 1
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    names = [each.name for each in session.get_inputs()]
+    rows = [dict(zip(names, (each[None] for each in row), strict=True)) for row in zip(*columns, strict=True)]
+    return np.stack([session.run(None, row)[0].reshape(-1) for row in rows]).astype(np.float32)

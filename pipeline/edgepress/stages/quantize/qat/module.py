@@ -1,0 +1,168 @@
+"""A QDQ graph as a torch module that learns: numbers are rounded on the way, as its integers tell them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import onnx
+import torch
+from onnx import numpy_helper
+from torch import Tensor, nn
+
+from ....models.onnx.export import constant
+from .operators import OPERATORS
+from .qdq_plan import Step, read
+
+PACE = 30.0
+"""An optimizer moves a number by about its learning rate a step, and the logarithm of a scale by so many times that.
+
+Of 1, 10 and 30 the best on validation, for channels of very different sizes under one scale."""
+_INT32 = torch.iinfo(torch.int32)
+
+
+def rounded(x: Tensor, scale: Tensor, low: int, high: int) -> Tensor:
+    """`x` in whole steps of `scale`, half to even, from `low` to `high` of them; its gradient knows of no rounding.
+
+    So that of x is 1 within the range and 0 without, and the scale has that of LSQ (Esser et al., 2020, equation 3).
+    """
+    steps = (x / scale).clamp(low, high)
+    return (steps + (steps.round() - steps).detach()) * scale
+
+
+class Graph(nn.Module):
+    """A float or QDQ graph with a batch of 1, as a module that takes batches: a tensor (b, *shape) an input.
+
+    The kernels and biases that it stores as integers are parameters, and so are the scales, save those of a range that
+    is known; the rest stays as it is. A kernel is held in shares of the largest weight of each channel, a bias in
+    shares of the largest product that it is added to, and a scale by how it has grown: one learning rate fits all.
+    """
+
+    def __init__(
+        self, model: onnx.ModelProto, source: onnx.ModelProto | None = None, *, logits: bool = False, largest: int = 127
+    ) -> None:
+        """Kernels begin as they are in the float graph `source`, where they can be found there, else as rounded.
+
+        `logits` gives what a Softmax or Sigmoid at the end takes; weights are integers of up to `largest`.
+        Raises: UserError as `plan.read`.
+        """
+        super().__init__()
+        self.largest = largest
+        self.plan = plan = read(model, logits=logits)
+        self.learnt = nn.ParameterDict()
+        floats = {} if source is None else {tensor.name: constant(tensor) for tensor in source.graph.initializer}
+        for name in {name for step in plan.steps for name in step.inputs} & plan.arrays.keys():
+            self._keep(name, plan.arrays[name])
+        for name, kernel in plan.kernels.items():
+            values = plan.begun(name, floats)
+            axes = tuple(axis for axis in range(values.ndim) if axis != kernel.channels)
+            self._learn(name, values, np.maximum(np.abs(values).max(axes, keepdims=True), np.float32(1e-9)))
+        for name, bias in plan.biases.items():
+            self._learn(
+                name, plan.begun(name, floats), self._kept(bias.kernel).numpy().ravel() * plan.arrays[bias.given] * 255
+            )
+        for name in plan.scales:
+            self.learnt[slot(name)] = nn.Parameter(torch.zeros_like(self._kept(name)))
+        self._stored = [step for step in plan.steps if step.op == "DequantizeLinear" and step.inputs[0] in plan.arrays]
+        self._steps = [step for step in plan.steps if step not in self._stored]
+        last = {name: step for step in self._steps for name in step.inputs}
+        self._over = [[name for name in {*step.inputs} if last[name] is step] for step in self._steps]
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        """Answers (b, labels)."""
+        constants = {name: self._kept(name) for name in self.plan.arrays if hasattr(self, slot(name))}
+        constants |= {step.outputs[0]: self._dequantized(step) for step in self._stored}
+
+        def one(*inputs: Tensor) -> Tensor:
+            values = {**constants, **dict(zip(self.plan.inputs, inputs, strict=True))}
+            for step, over in zip(self._steps, self._over, strict=True):
+                made = self._made(step, values)
+                values.update(zip(step.outputs, [made] if isinstance(made, Tensor) else made, strict=True))
+                for name in over:
+                    values.pop(name, None)
+            return values[self.plan.output].reshape(-1)
+
+        # Shapes in the graph count on a batch of 1, which each example is.
+        found: Tensor = torch.vmap(one)(*(each.unsqueeze(1) for each in inputs))
+        return found
+
+    def written(self, model: onnx.ModelProto) -> onnx.ModelProto:
+        """`model`, which this was read from, with the integers and scales of what was learnt."""
+        plan, made = self.plan, onnx.ModelProto()
+        made.CopyFrom(model)
+        arrays = {}
+        with torch.no_grad():
+            for name in plan.scales:
+                arrays[name] = self._scale(name).cpu().numpy()
+            for name, kernel in plan.kernels.items():
+                scale = self._along(kernel.axis, kernel.scale, name)
+                steps = rounded(self._real(name), scale, *plan.reach(name, self.largest)) / scale
+                arrays[name] = steps.round().cpu().numpy() + plan.zero(kernel.zero_point)
+            for name, bias in plan.biases.items():
+                scale = self._bias_scale(name)
+                arrays[bias.scale] = scale.cpu().numpy()
+                steps = (self._bias(name).double() / scale).round()
+                arrays[name] = steps.clamp(_INT32.min, _INT32.max).cpu().numpy()  # float32 has no largest int32
+        for tensor in made.graph.initializer:
+            if tensor.name in arrays:
+                values = arrays[tensor.name].astype(plan.arrays[tensor.name].dtype)
+                tensor.CopyFrom(numpy_helper.from_array(values.reshape(tensor.dims), tensor.name))
+        return made
+
+    def _made(self, step: Step, values: Mapping[str, Tensor]) -> Tensor | Sequence[Tensor]:
+        if step.op == "QuantizeLinear":
+            x, scale, zero_point = step.inputs
+            return rounded(values[x], self._scale(scale), *self.plan.limits(zero_point))
+        if step.op == "DequantizeLinear":
+            return values[step.inputs[0]]
+        return OPERATORS[step.op](step.attributes, *(values[name] if name else None for name in step.inputs))
+
+    def _dequantized(self, step: Step) -> Tensor:
+        """What a constant that is stored as integers stands for."""
+        name, scale, zero_point = step.inputs
+        if name in self.plan.biases:
+            return self._bias(name)
+        axis = step.attributes.get("axis", 1)
+        steps = self._along(axis, scale, name)
+        if name in self.plan.kernels:
+            return rounded(self._real(name), steps, *self.plan.reach(name, self.largest))
+        return (self._kept(name).to(steps.dtype) - self._along(axis, zero_point, name)) * steps
+
+    def _along(self, axis: int, name: str, of: str) -> Tensor:
+        """A scale or zero point, shaped to go with the initializer `of`, whose `axis` it counts."""
+        found = self._scale(name)
+        rank = self.plan.arrays[of].ndim
+        return found.reshape([-1 if place == axis % rank else 1 for place in range(rank)]) if found.ndim else found
+
+    def _bias(self, name: str) -> Tensor:
+        return rounded(self._real(name), self._bias_scale(name), _INT32.min, _INT32.max)
+
+    def _bias_scale(self, name: str) -> Tensor:
+        """It goes with the product of the scales of the layer's input and kernel."""
+        bias = self.plan.biases[name]
+        return self._kept(bias.scale) * self._growth(bias.given) * self._growth(self.plan.kernels[bias.kernel].scale)
+
+    def _scale(self, name: str) -> Tensor:
+        return self._kept(name) * self._growth(name)
+
+    def _growth(self, name: str) -> Tensor | float:
+        return (PACE * self.learnt[slot(name)]).exp() if slot(name) in self.learnt else 1.0
+
+    def _real(self, name: str) -> Tensor:
+        return self._kept(name) * self.learnt[slot(name)]
+
+    def _learn(self, name: str, values: np.ndarray, unit: np.ndarray) -> None:
+        self._keep(name, unit)
+        self.learnt[slot(name)] = nn.Parameter(torch.from_numpy((values / unit).astype(np.float32)))
+
+    def _keep(self, name: str, array: np.ndarray) -> None:
+        self.register_buffer(slot(name), torch.from_numpy(np.array(array)), persistent=False)
+
+    def _kept(self, name: str) -> Tensor:
+        """A constant of the graph; of a kernel or bias its unit, of a scale what it was at first."""
+        return self.get_buffer(slot(name))
+
+
+def slot(name: str) -> str:
+    """A tensor's name as one that torch allows, and that a module has no attribute of."""
+    return "of " + name.replace(".", "·")

@@ -1,0 +1,170 @@
+"""What is decided about the integers of a graph, and the QDQ graph that says it, by onnxruntime's quantizer."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import numpy_helper
+
+from ...core.errors import UserError
+from ...core.presets import Preset
+from ...models.onnx.packed_weights import weights_only
+from .calibration.histograms import UNUSUAL
+from .int16 import joined
+from .keep_float import in_float
+from .padding import pooled
+from .scales import untied
+from .uint8 import WEIGHTED, unsigned
+
+Range = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A float graph, and how it is to be written in integers.
+
+    Attributes:
+        graph: float, simplified, with shapes and a name of its own for every node; see `prepared`.
+        ranges: of every activation, by tensor name; one that is not finite has no integers.
+        per_channel: whether a weight has a scale for each output channel, or one.
+        floats: names of nodes that compute in float; their weights are stored as int8 and unpacked when loading.
+        exact: those of them whose weights stay float32.
+        integers: weight name → int8 of its shape, where they are other than the nearest ones.
+    """
+
+    graph: onnx.ModelProto
+    ranges: Mapping[str, Range]
+    per_channel: bool = True
+    floats: frozenset[str] = frozenset()
+    exact: frozenset[str] = frozenset()
+    integers: Mapping[str, NDArray[np.int8]] = field(default_factory=dict)
+
+
+def prepared(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The graph with shapes, and with a name for every node that no other has: plans go by them.
+
+    Pads that a maximum never picks are the pool's own.
+    """
+    found = pooled(onnx.shape_inference.infer_shapes(model))
+    taken: set[str] = set()
+    for index, node in enumerate(found.graph.node):
+        name = node.name or f"{node.op_type}_{index}"
+        node.name = name if name not in taken else f"{name}_{index}"
+        taken.add(node.name)
+    return found
+
+
+def written(plan: Plan, preset: Preset) -> onnx.ModelProto:
+    """The QDQ graph of a plan. What presets share, they share to the bit: a scale never depends on the sign.
+
+    What reads or gives a tensor without a usable scale is computed in float.
+    Raises: UserError naming the tensor, where a scale is not usable all the same.
+    """
+    finite = {name: each for name, each in plan.ranges.items() if np.abs(each).max() < UNUSUAL}
+    plan = replace(plan, ranges=finite, floats=plan.floats | touching(plan.graph.graph, plan.ranges.keys() - finite))
+    made = _written(plan, preset)
+    if unusable := _unusable(made):
+        plan = replace(plan, floats=plan.floats | touching(plan.graph.graph, unusable))
+        made = _written(plan, preset)
+        for name, scale in _unusable(made).items():
+            raise UserError(
+                f"`{name}` would have the scale {scale:g}, which no runtime can use",
+                "its numbers are too large or too small for float32: look at what makes it in the float model",
+            )
+    return made
+
+
+def touching(graph: onnx.GraphProto, tensors: Collection[str]) -> frozenset[str]:
+    """The names of the nodes that read or give one of these tensors."""
+    return frozenset(node.name for node in graph.node if any(name in tensors for name in (*node.input, *node.output)))
+
+
+def _unusable(model: onnx.ModelProto) -> dict[str, float]:
+    """The tensors of the float graph whose scale in a QDQ graph is not a normal, positive, finite number."""
+    tensors = {tensor.name: tensor for tensor in model.graph.initializer}
+    found = {}
+    for node in model.graph.node:
+        if node.op_type in ("QuantizeLinear", "DequantizeLinear") and node.input[1] in tensors:
+            scale = numpy_helper.to_array(tensors[node.input[1]])
+            wrong = scale[~((scale >= np.finfo(np.float32).tiny) & (scale <= np.finfo(np.float32).max))]
+            if wrong.size:
+                found[node.input[1].removesuffix("_scale").removesuffix("_quantized")] = float(wrong.flat[0])
+    return found
+
+
+def _written(plan: Plan, preset: Preset) -> onnx.ModelProto:
+    from onnxruntime import quantization as ort
+    from onnxruntime.quantization.calibrate import TensorsData
+    from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
+    from onnxruntime.quantization.registry import QDQRegistry, QLinearOpsRegistry
+
+    ranges = {
+        name: tuple(np.array(bound, np.float32) for bound in each)
+        for name, each in untied(plan.graph.graph, plan.ranges).items()
+    }
+    graph = onnx.ModelProto()
+    graph.CopyFrom(plan.graph)
+    with quiet():
+        quantizer = QDQQuantizer(
+            graph,
+            plan.per_channel,
+            preset.reduced,
+            ort.QuantType.QInt8,
+            ort.QuantType.QInt16 if preset.wide else ort.QuantType.QInt8,
+            TensorsData(ort.CalibrationMethod.MinMax, ranges),
+            [],
+            sorted(plan.floats),
+            sorted({*QDQRegistry, *QLinearOpsRegistry}),
+            {
+                "ActivationSymmetric": preset.symmetric or preset.wide,
+                "WeightSymmetric": True,
+                "QuantizeBias": not preset.symmetric,
+            },
+        )
+        quantizer.quantize_model()
+        quantizer.model.topological_sort()
+        made: onnx.ModelProto = quantizer.model.model
+    if not preset.reduced:
+        _round_otherwise(made, plan.integers)
+    made = weights_only(made, plan.floats - plan.exact)
+    if preset.wide:
+        return joined(made)
+    if not preset.foreign:
+        made = in_float(made)
+    return unsigned(made) if preset.unsigned else made
+
+
+def _round_otherwise(model: onnx.ModelProto, integers: Mapping[str, NDArray[np.int8]]) -> None:
+    for tensor in model.graph.initializer:
+        wanted = integers.get(tensor.name.removesuffix("_quantized"))
+        if wanted is not None and tensor.data_type == onnx.TensorProto.INT8 and list(tensor.dims) == [*wanted.shape]:
+            tensor.CopyFrom(numpy_helper.from_array(wanted, tensor.name))
+
+
+def weights(graph: onnx.GraphProto) -> dict[str, tuple[onnx.NodeProto, NDArray[Any]]]:
+    """Node name → every node with a constant float weight, and the weight."""
+    tensors = {tensor.name: tensor for tensor in graph.initializer}
+    return {
+        node.name: (node, numpy_helper.to_array(tensors[node.input[1]]))
+        for node in graph.node
+        if node.op_type in WEIGHTED and node.input[1] in tensors
+    }
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """onnxruntime's quantizer gives advice on the root logger."""
+    root = logging.getLogger()
+    level = root.level
+    root.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        root.setLevel(level)

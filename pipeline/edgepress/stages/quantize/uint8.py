@@ -1,0 +1,61 @@
+"""uint8 activations in the place of int8 ones: the same numbers, 128 apart."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+from onnx import numpy_helper
+
+from ...models.onnx.export import constant
+
+WEIGHTED = ("Conv", "Gemm", "MatMul", "ConvTranspose")
+
+
+def unsigned(signed: onnx.ModelProto) -> onnx.ModelProto:
+    """The same quantized graph with uint8 activations: every activation's zero point, and constant, plus 128.
+
+    x86's 8-bit dot products multiply unsigned by signed, so weights stay signed.
+    """
+    model = onnx.ModelProto()
+    model.CopyFrom(signed)
+    graph = model.graph
+    tensors = {t.name: t for t in graph.initializer}
+    readers: dict[str, list[tuple[onnx.NodeProto, int]]] = {}
+    for node in graph.node:
+        for position, name in enumerate(node.input):
+            readers.setdefault(name, []).append((node, position))
+
+    def is_weight(dequantize: onnx.NodeProto) -> bool:
+        return dequantize.input[0] in tensors and any(
+            reader.op_type in WEIGHTED and position > 0 for reader, position in readers.get(dequantize.output[0], [])
+        )
+
+    shifted: dict[str, str] = {}
+
+    def shift(name: str) -> str:
+        """The name of the unsigned twin of an int8 initializer."""
+        if name not in shifted:
+            values = constant(tensors[name]).astype(np.int16) + 128
+            twin = numpy_helper.from_array(values.astype(np.uint8), f"{name}_u8")
+            graph.initializer.append(twin)
+            shifted[name] = twin.name
+        return shifted[name]
+
+    for node in graph.node:
+        if node.op_type == "DequantizeLinear" and is_weight(node):
+            continue
+        if node.op_type in ("QuantizeLinear", "DequantizeLinear"):
+            if node.op_type == "DequantizeLinear" and node.input[0] in tensors:
+                if tensors[node.input[0]].data_type != onnx.TensorProto.INT8:
+                    continue  # a bias of int32, of an operator that is none of the weighted
+                node.input[0] = shift(node.input[0])
+            node.input[2] = shift(node.input[2])
+    used = {name for node in graph.node for name in node.input}
+    kept = [t for t in graph.initializer if t.name in used]
+    del graph.initializer[:]
+    graph.initializer.extend(kept)
+    quantized_names = {node.output[0] for node in graph.node if node.op_type == "QuantizeLinear"}
+    for value in graph.value_info:
+        if value.name in quantized_names:
+            value.type.tensor_type.elem_type = onnx.TensorProto.UINT8
+    return model

@@ -1,0 +1,8 @@
+"""Training: what is seen (`examples`), how fast and how long (`schedule`), and the one loop (`loop`)."""
+
+from .examples import Examples, Rows, generator
+from .inference import logits, reestimate
+from .loop import Loss, fit, seeded
+from .schedule import Schedule
+
+__all__ = ["Examples", "Loss", "Rows", "Schedule", "fit", "generator", "logits", "reestimate", "seeded"]

@@ -1,0 +1,97 @@
+"""Where a training is: what its checkpoint holds, and the running mean of its weights."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..core.paths import replacing
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from .schedule import Schedule
+
+HEAD = b"edgepress checkpoint sha256:"
+
+
+@dataclass
+class Run:
+    """What a checkpoint holds, beside the state of its `parts`."""
+
+    parts: dict[str, Any]
+    epoch: int = 0
+    step: int = 0
+    total: float = 0.0
+    """Sum of this epoch's losses."""
+    best: float = float("-inf")
+    stale: int = 0
+    """Epochs since the best one."""
+    kept: dict[str, Tensor] = field(default_factory=dict)
+    """The weights of the best epoch."""
+    chance: Tensor | None = None
+    """The state of torch's generator, within an epoch."""
+
+    def write(self, path: Path) -> None:
+        """The digest goes before what it is of, in one file: no kill leaves one without the other."""
+        import torch
+
+        state = {name: part.state_dict() for name, part in self.parts.items()}
+        own = {name: value for name, value in vars(self).items() if name != "parts"}
+        with replacing(path) as temporary, temporary.open("w+b") as file:
+            file.write(bytes(len(_head(""))))
+            torch.save({**own, "chance": torch.get_rng_state(), "parts": state}, file)
+            head = _head(_digest(file))
+            file.seek(0)
+            file.write(head)
+
+    def read(self, path: Path) -> str | None:
+        """Go on from the checkpoint `path`; else what is wrong with it, if it is there."""
+        import torch
+
+        if not path.is_file():
+            return None
+        with path.open("rb") as file:
+            head, found = file.read(len(_head(""))), _digest(file)
+            if not head.startswith(HEAD):
+                return "has no digest" if head else "is empty"
+            if head != _head(found):
+                return "is not what was written"
+            file.seek(len(head))
+            content = io.BytesIO(file.read())
+        # Optimizers keep more than tensors, which is all that safetensors holds; nothing in the file is run.
+        state = torch.load(content, weights_only=True)
+        for name, part in self.parts.items():
+            part.load_state_dict(state["parts"][name])
+        vars(self).update({name: value for name, value in state.items() if name != "parts"})
+        return None
+
+
+def _head(sha256: str) -> bytes:
+    return HEAD + f"{sha256:<64}\n".encode()
+
+
+def _digest(file: io.BufferedReader | io.BufferedRandom) -> str:
+    """SHA-256 of what follows the head."""
+    file.seek(len(_head("")))
+    return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def averaged(module: nn.Module, schedule: Schedule, *, swa: bool) -> Any:
+    """torch's running mean of the weights and buffers, if there is to be one."""
+    from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+    if swa:
+        return AveragedModel(module, use_buffers=True)
+    if schedule.ema is None:
+        return None
+    decay = schedule.ema
+
+    def mean(averaged: Any, current: Any, count: Any) -> None:
+        # A short memory at first, or the random start would weigh for 1 / (1 - decay) steps.
+        get_ema_multi_avg_fn(min(decay, (1 + float(count)) / (10 + float(count))))(averaged, current, count)
+
+    return AveragedModel(module, multi_avg_fn=mean, use_buffers=True)

@@ -1,0 +1,239 @@
+"""The one training loop, on `accelerate`. Each stage that trains brings its loss; chance comes from the seed.
+
+A checkpoint each minute and after every epoch lets a killed run go on to the same weights: the order of an epoch and
+its augmentation depend on the seed and the epoch alone. One that is not what was written is not used, and that is said.
+Under `accelerate launch` each process takes its share of every batch, and the first one writes.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..core import distributed as together
+from ..core.errors import UserError
+from .checkpoint import Run, averaged
+from .examples import Examples, Rows, ahead, generator
+from .inference import logits
+from .malloc import keep
+from .schedule import SWA_FROM, Schedule, paced
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+    from torch import Tensor, nn
+
+    from ..core.metrics import Metric
+    from ..data.dataset import Dataset
+
+    Loss = Callable[[Tensor, Tensor, Rows], Tensor]
+    """(logits (b, classes), labels as `Examples.labels` has them, which rows these are) → a scalar."""
+else:
+    Loss = Any
+
+EVERY = 60.0
+"""Seconds after which a checkpoint is written within an epoch."""
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Fresh weights drawn inside the block depend on `seed` alone."""
+    import torch
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield
+
+
+def fit(
+    module: nn.Module,
+    data: Dataset,
+    loss: Loss,
+    schedule: Schedule,
+    *,
+    seed: int,
+    checkpoint: Path,
+    say: Callable[[int, int, str], None],
+    views: int | None = None,
+    metric: Metric | None = None,
+    unlabelled: bool = False,
+    swa: bool = False,
+) -> nn.Module:
+    """Train `module` in place and return it in eval mode, with its running mean as weights if there is one.
+
+    With `views`, epoch e sees view e mod views of every image; otherwise each epoch sees a new one. `metric` decides
+    what `patience` waits for, `unlabelled` adds the examples without labels, and `swa` averages the weights of the
+    last quarter's epochs, which leaves batch norm to `reestimate`.
+    Raises UserError when the loss or a weight stops being a number, and for a single image.
+    """
+    if schedule.epochs == 0:
+        return module.eval()
+    keep()
+    examples = Examples.to_learn(data.to_learn_from(), schedule, seed, unlabelled=unlabelled)
+    if len(examples) < 2:  # batch norm has no variance of one value
+        raise UserError("1 training example is not enough to train on")
+    loop = _Loop(module, data, examples, loss, schedule, seed, checkpoint, say, views, swa)
+    while loop.run.epoch < schedule.epochs and loop.run.stale < (schedule.patience or schedule.epochs):
+        loop.epoch()
+        if schedule.patience:
+            assert metric is not None, "patience waits for a metric"
+            loop.note(metric)
+        loop.save()
+    return loop.done()
+
+
+class _Loop:
+    """A training under way."""
+
+    def __init__(
+        self,
+        module: nn.Module,
+        data: Dataset,
+        examples: Examples,
+        loss: Loss,
+        schedule: Schedule,
+        seed: int,
+        checkpoint: Path,
+        say: Callable[[int, int, str], None],
+        views: int | None,
+        swa: bool,
+    ) -> None:
+        import torch
+
+        self.module, self.data, self.examples, self.loss = module, data, examples, loss
+        self.schedule, self.seed, self.checkpoint, self.say, self.views, self.swa = (
+            schedule, seed, checkpoint, say, views, swa,
+        )  # fmt: skip
+        self.accelerator = accelerator = _accelerator(schedule)
+        self.batch = min(schedule.batch, len(examples))
+        self.steps = len(examples) // self.batch
+        if self.batch < 2 * accelerator.num_processes:
+            raise UserError(
+                f"a batch of {self.batch} leaves less than two examples to each of {accelerator.num_processes} "
+                "processes",
+                "raise `batch`",
+            )
+        optimizer = torch.optim.AdamW(_groups(module, schedule.weight_decay), lr=schedule.lr, fused=True)
+        updates = schedule.epochs * -(-self.steps // schedule.accumulate)
+        self.scheduler = paced(optimizer, schedule, updates, swa=swa)
+        self.mean = averaged(module, schedule, swa=swa)
+        parts = {"module": module, "optimizer": optimizer, "scheduler": self.scheduler}
+        self.run = Run(parts if self.mean is None else {**parts, "mean": self.mean})
+        wrong = self.run.read(checkpoint)
+        if wrong and together.first():
+            print(f"note: the checkpoint {checkpoint} {wrong}; this training starts anew", file=sys.stderr, flush=True)
+        self.model, self.optimizer = accelerator.prepare(module, optimizer)
+        self.written = time.monotonic()
+
+    def epoch(self) -> None:
+        """One epoch, or the rest of one."""
+        import torch
+
+        run, schedule = self.run, self.schedule
+        if run.step and run.chance is not None:
+            torch.set_rng_state(run.chance)
+        else:
+            torch.manual_seed(int(generator(self.seed, run.epoch, 2, self.accelerator.process_index).initial_seed()))
+            run.total = 0.0
+        order = _order(self.examples, self.data, schedule, generator(self.seed, run.epoch, 3))
+        batches = [self._mine(order[step * self.batch : (step + 1) * self.batch]) for step in range(self.steps)]
+        self.model.train()
+        for rows, inputs, y in ahead(self.examples, batches[run.step :]):
+            self._step(rows, inputs, y)
+            words = f"epoch {run.epoch + 1}/{schedule.epochs}, loss {run.total / run.step:.3f}"
+            self.say(run.epoch * self.steps + run.step, schedule.epochs * self.steps, words)
+        weights = self.module.state_dict().values()
+        if not all(torch.isfinite(value).all() for value in (torch.tensor(run.total), *weights)):
+            raise UserError(
+                f"the loss or a weight is not a number in epoch {run.epoch + 1}", f"lower `lr: {schedule.lr:g}`"
+            )
+        run.epoch, run.step = run.epoch + 1, 0
+        if self.swa and run.epoch > SWA_FROM * schedule.epochs:
+            self.mean.update_parameters(self.module)
+
+    def _step(self, rows: Rows, inputs: tuple[Tensor, ...], y: Tensor) -> None:
+        """One batch; the last of those whose gradients are averaged moves the weights."""
+        run, many, device = self.run, self.schedule.accumulate, self.accelerator.device
+        together = min(many, self.steps - run.step // many * many)
+        run.step += 1
+        ends = run.step % many == 0 or run.step == self.steps
+        with nullcontext() if ends else self.accelerator.no_sync(self.model):
+            value = self.loss(self.model(*(each.to(device) for each in inputs)), y.to(device), rows)
+            self.accelerator.backward(value / together)
+        run.total += float(value.detach())
+        if not ends:
+            return
+        self.optimizer.step()
+        self.scheduler.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        if self.mean is not None and not self.swa:
+            self.mean.update_parameters(self.module)
+        if time.monotonic() - self.written > EVERY:
+            self.save()
+
+    def _mine(self, rows: Tensor) -> Rows:
+        """This process's share of a batch."""
+        epoch = self.run.epoch
+        view = epoch if self.views is None else epoch % self.views
+        return Rows(rows[self.accelerator.process_index :: self.accelerator.num_processes], view, epoch)
+
+    def note(self, metric: Metric) -> None:
+        """Keep the weights if they are the best so far. The first process decides: batch norm differs among them."""
+        from accelerate.utils import broadcast_object_list
+
+        module = self.module if self.mean is None else self.mean.module
+        answers = logits(module, Examples(self.data, "validation", 0))
+        (found,) = broadcast_object_list([metric.goodness(answers, self.data["validation"].y)])
+        if found > self.run.best:
+            self.run.best, self.run.stale = found, 0
+            self.run.kept = {name: value.clone() for name, value in module.state_dict().items()}
+        else:
+            self.run.stale += 1
+
+    def save(self) -> None:
+        if self.accelerator.is_main_process:
+            self.run.write(self.checkpoint)
+        self.written = time.monotonic()
+
+    def done(self) -> nn.Module:
+        self.accelerator.unwrap_model(self.model, keep_fp32_wrapper=False).to("cpu")
+        if self.mean is not None:
+            self.module.load_state_dict(self.mean.module.state_dict())
+        if self.run.kept:
+            self.module.load_state_dict(self.run.kept)
+        return self.module.eval()
+
+
+def _accelerator(schedule: Schedule) -> Accelerator:
+    """A fresh one: each stage may have a precision of its own, and accelerate keeps the first one's."""
+    import torch
+    from accelerate import Accelerator
+    from accelerate.state import AcceleratorState
+
+    if schedule.precision == "fp16" and not torch.cuda.is_available():
+        raise UserError("`precision: fp16` needs a GPU", "`bf16` runs on any processor, `fp32` is the most exact")
+    AcceleratorState._reset_state()
+    return Accelerator(mixed_precision="no" if schedule.precision == "fp32" else schedule.precision)
+
+
+def _order(examples: Examples, data: Dataset, schedule: Schedule, random: Any) -> Tensor:
+    """Which examples an epoch sees, in which order: each once, or as many drawn so that classes come alike."""
+    import torch
+
+    if schedule.balance != "sampling" or data.task != "single-label":
+        return torch.randperm(len(examples), generator=random)
+    from .losses import class_weights
+
+    weights = class_weights(data)[examples.y]
+    weights[examples.labelled :] = 1.0
+    return torch.multinomial(weights, len(examples), replacement=True, generator=random)
+
+
+def _groups(module: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """Weight decay for matrices and kernels; none for biases and normalisation."""
+    decayed = [p for p in module.parameters() if p.ndim > 1]
+    rest = [p for p in module.parameters() if p.ndim <= 1]
+    return [{"params": decayed, "weight_decay": weight_decay}, {"params": rest, "weight_decay": 0.0}]
