@@ -7,9 +7,8 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from edgepress.core import paths
 from edgepress.data.dataset import Dataset, Input
-from edgepress.models import metadata
+from edgepress.models import metadata, pretrained
 
 from tests import graphs
 
@@ -62,7 +61,7 @@ def test_tflite_differs_in_the_layout_alone(few: Dataset) -> None:
 
 def test_the_contract_of_an_older_version_is_ours_too() -> None:
     """Of schema 1, with one input of images; the file of `recipes/onnx-only.yaml` has it."""
-    file = paths.find("models/fashion-small.onnx", Path("recipes/onnx-only.yaml"))
+    file = pretrained.find("models/fashion-small.onnx", Path("recipes/onnx-only.yaml"))
     contract = metadata.own({each.key: each.value for each in onnx.load(file).metadata_props})
     assert contract is not None
     (entry,) = contract["inputs"]

@@ -83,15 +83,17 @@ def cli() -> None:
 @FORMAT
 @CACHE
 @RUNS
-def run(recipe: str, changes: tuple[str, ...], **options: Any) -> int:
+def run(recipe: str, changes: tuple[str, ...], aims: tuple[str, ...], **options: Any) -> int:
     """Make every model of RECIPE (a file, or the name of one), measure them, and judge.
 
     The lock file is written beside the recipe; with --set or --target, or for a recipe inside the installed package,
     into the run's own folder.
     """
     from ..engine.run import run as run_recipe
+    from .catalog import aimed
 
-    return run_recipe(_recipe(recipe), changes=changes, **options)
+    path = _recipe(recipe)
+    return run_recipe(path, changes=(*changes, *aimed(path, aims)), **options)
 
 
 @cli.command()
@@ -134,11 +136,13 @@ def compare(recipes: tuple[str, ...], changes: tuple[str, ...], **options: Any) 
 @ON_UNDECIDED
 @FORMAT
 @RUNS
-def check(recipe: str, **options: Any) -> int:
+def check(recipe: str, aims: tuple[str, ...], **options: Any) -> int:
     """Judge the last run of RECIPE again, by the budgets as they stand now, without measuring."""
     from ..engine.run import check as check_report
+    from .catalog import aimed
 
-    return check_report(_recipe(recipe), **options)
+    path = _recipe(recipe)
+    return check_report(path, changes=aimed(path, aims), **options)
 
 
 @cli.command()
@@ -153,7 +157,7 @@ def why(model: str, target: str | None, runs: Path) -> int:
 
         click.echo(explain(Path(model), layers(Path(model))), nl=False)
         return 0
-    from ..engine.run import why as of_recipe
+    from .why.command import why as of_recipe
 
     click.echo(of_recipe(_recipe(model), runs=runs, target=target), nl=False)
     return 0
@@ -166,7 +170,7 @@ def why(model: str, target: str | None, runs: Path) -> int:
 @RUNS
 def accept(recipe: str, **options: Any) -> int:
     """Keep the models of the last run of RECIPE, for `run --baseline` to hold later ones against."""
-    from ..engine.run import accept as accept_run
+    from .accept import accept as accept_run
 
     return accept_run(_recipe(recipe), **options)
 

@@ -9,9 +9,10 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import to_json
 
-from ..core import names, paths
+from ..core import names
 from ..core.errors import Place, Problem, UserError, near, suggest
 from ..core.yamlio import Document, Loc
+from ..models import pretrained
 from ..stage import Kind, Stage
 from ..stages import TABLE
 
@@ -235,7 +236,7 @@ def _absent(name: str, above: list[_Row], rows: list[_Row], place: Place) -> Pro
 def _files(document: Document, row: _Row) -> Iterator[Problem]:
     for file in row.stage.files() if row.stage and not document.loose else ():
         try:
-            paths.find(file, document.path)
+            pretrained.find(file, document.path)
         except UserError as error:
             loc = next((loc for loc, value in document.scalars(row.loc) if value == file), row.loc)
             yield from (Problem(each.message, each.help, document.place(loc)) for each in error.problems)

@@ -12,8 +12,6 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
-from ..models.pretrained import PACKAGES
-from ..models.pretrained import file as packaged
 from .errors import UserError
 
 SHIPPED = Path(__file__).parents[1] / "shipped"
@@ -65,19 +63,6 @@ def chosen(name: str, kind: str, file: Path) -> Path:
 @cache
 def _note(name: str, kind: str, file: str) -> None:
     print(f"note: `{name}` is {file}, not the shipped {kind} of that name", file=sys.stderr)
-
-
-def find(name: str, source: Path) -> Path:
-    """The file that a recipe calls `name`: beside the recipe, among the shipped files, or in a package of PyPI."""
-    if name in PACKAGES:
-        return packaged(name)
-    beside = source.parent / name
-    if beside.is_file():
-        return beside
-    shipped = (SHIPPED / name).resolve()
-    if shipped.is_file() and shipped.is_relative_to(SHIPPED.resolve()):
-        return shipped
-    raise UserError(f"there is no file `{name}`", f"looked in {source.parent} and among the shipped files")
 
 
 def digest(path: Path) -> str:

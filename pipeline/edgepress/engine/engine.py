@@ -18,6 +18,7 @@ from ..core.presets import PresetName, host_preset, saturates
 from ..core.results import Machine, ModelFile, StageFacts
 from ..core.user_code import Code, OwnCodeError
 from ..data import dataset as data
+from ..models import pretrained
 from ..models.input_preparation import Unprepared
 from ..stage import MAIN_FILE, Artifact, Context, Made
 from ..stages import TABLE
@@ -295,7 +296,7 @@ class Engine:
             "stage": [stage.use, stage.version],
             "options": stage.model_dump(mode="json", by_alias=True, exclude={"name", "input"}),
             "inputs": [entries[label].facts["digests"] for label in sources(step)],
-            "files": {name: paths.digest(paths.find(name, self.recipe.document.path)) for name in stage.files()},
+            "files": {name: paths.digest(pretrained.find(name, self.recipe.document.path)) for name in stage.files()},
             "data": self.data.digest,
             "metric": [self.metric.name, *self.metric.key] if self.metric.key else self.metric.name,
             **self._against(entries),

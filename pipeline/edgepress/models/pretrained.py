@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..core.errors import UserError
+from ..core.paths import SHIPPED
 
 
 class Package(NamedTuple):
@@ -76,3 +77,16 @@ _INSIDE = {
     False: {"depthwise_conv": "conv_dw", "bn1": "bn1", "project_conv": "conv_pw", "bn2": "bn2"},
 }  # fmt: skip
 """Layers of a block that expands its channels first, and of one that does not."""
+
+
+def find(name: str, source: Path) -> Path:
+    """The file that a recipe calls `name`: beside the recipe, among the shipped files, or in a package of PyPI."""
+    if name in PACKAGES:
+        return file(name)
+    beside = source.parent / name
+    if beside.is_file():
+        return beside
+    shipped = (SHIPPED / name).resolve()
+    if shipped.is_file() and shipped.is_relative_to(SHIPPED.resolve()):
+        return shipped
+    raise UserError(f"there is no file `{name}`", f"looked in {source.parent} and among the shipped files")

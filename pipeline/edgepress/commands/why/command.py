@@ -1,0 +1,25 @@
+"""Explain the time and bytes of the file that a target judges."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ...core.errors import UserError, suggest
+from ...engine.run import last
+from ...gate import judge
+
+
+def why(path: Path, *, runs: Path, target: str | None) -> str:
+    """Where the time and bytes of a recipe's judged file go: of `target`, or of the recipe's first one."""
+    from .explain import explain
+    from .layers import layers
+
+    report, recipe, targets = last(path, runs)
+    chosen = next((each for each in targets if target in (None, each.name)), None)
+    if chosen is None:
+        raise UserError(f"`{recipe.name}` has no target `{target}`", suggest(target or "", [t.name for t in targets]))
+    file = judge.judged(report, chosen)
+    if file is None:
+        raise UserError(f"no stage of `{recipe.name}` makes a file for `{chosen.name}`")
+    findings = [each for each in judge.judge(report, [chosen]) if each.target == chosen.name]
+    return explain(Path(file.path), layers(Path(file.path)), findings, report)
