@@ -22,10 +22,10 @@ SHADOWS = ("json", "numpy", "onnx", "onnxruntime", "torch", "click", "runpy", "r
 def hostile(folder: Path, recipe: str) -> Place:
     """A project whose own modules end whatever imports them with 1, the code of an exceeded budget."""
     place = laid_out(folder, recipe)
-    for name in ("edgepress", "edgepress/commands", "data", "models"):
+    for name in ("edgepress", "edgepress/commands", "edgepress/commands/compare", "pipeline", "data", "models"):
         (folder / name).mkdir()
         (folder / name / "__init__.py").write_text("raise SystemExit(1)\n")
-    (folder / "pipeline/edgepress/commands/compare/trial.py").write_text("raise SystemExit(1)\n")
+    (folder / "edgepress/commands/compare/trial.py").write_text("raise SystemExit(1)\n")
     for name in SHADOWS:
         (folder / f"{name}.py").write_text("raise SystemExit(1)\n")
     return place
@@ -34,7 +34,7 @@ def hostile(folder: Path, recipe: str) -> Place:
 def ran(place: Place, *arguments: str) -> subprocess.CompletedProcess[str]:
     """`edgepress` in the folder of `place`; as from its script, Python does not look there."""
     command = [sys.executable, "-P", "-m", "edgepress", *arguments]
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "pipeline"), "OMP_NUM_THREADS": "1"}
     return subprocess.run(command, cwd=place.folder, env=environment, capture_output=True, text=True, check=False)
 
 
@@ -59,7 +59,7 @@ def test_python_m_does_not_import_what_lies_in_the_folder(tmp_path: Path) -> Non
     place = laid_out(tmp_path, LIGHT)
     (tmp_path / "json.py").write_text("raise SystemExit(1)\n")
     command = [sys.executable, "-m", "edgepress", "validate", "recipe.yaml"]
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "pipeline")}
     done = subprocess.run(command, cwd=place.folder, env=environment, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (0, "1 file valid\n")
 

@@ -11,6 +11,7 @@ from edgepress.benchmark import paired
 from edgepress.benchmark.paired import Model
 from edgepress.config import target
 from edgepress.core.results import ModelFile, Samples
+from edgepress.engine import references
 from edgepress.gate import estimate
 
 INT8 = ModelFile(path="m", kind="tflite", precision="xnnpack", bytes=1, sha256="", scores={})
@@ -160,7 +161,7 @@ def test_which_models_to_measure() -> None:
 
 def test_a_reference_is_built_and_runs(tmp_path: Path) -> None:
     model = estimate.ReferenceModel("timm/mobilenetv2_035@32", "int8", "litert")
-    path = estimate.build(model, tmp_path)
+    path = references.build(model, tmp_path)
     assert list(tmp_path.iterdir()) == [path], "scratch files stay behind"
     assert path.name == model.file == "timm-mobilenetv2_035@32-int8.tflite"
     assert 1.6e6 < path.stat().st_size < 2.4e6, "1.68 million parameters of about one byte"

@@ -19,6 +19,7 @@ from edgepress.benchmark import paired
 from edgepress.config import target
 from edgepress.core.paths import folder_of
 from edgepress.core.results import ModelFile, Runtime, Samples
+from edgepress.engine import references
 from edgepress.gate import estimate
 
 from tests.bench import results
@@ -90,7 +91,7 @@ def _timed(wanted: set[tuple[str, str, Runtime]]) -> dict[tuple[str, str, Runtim
             model = estimate.ReferenceModel(name, precision, runtime)  # type: ignore[arg-type]
             if not (FOLDER / model.file).is_file():
                 print(f"building {model.label} for {runtime}", flush=True)
-                estimate.build(model, FOLDER / "new").replace(FOLDER / model.file)
+                references.build(model, FOLDER / "new").replace(FOLDER / model.file)
             models.append(((name, precision, runtime), paired.Model(model.label, FOLDER / model.file, runtime)))
         samples = paired.measure([model for _, model in models], looks=(4,), rounds=30)
         found |= dict(zip([key for key, _ in models], samples, strict=True))

@@ -20,6 +20,7 @@ from edgepress.benchmark import paired, statistics
 from edgepress.core.presets import INT16
 from edgepress.core.results import Runtime
 from edgepress.data.dataset import Dataset
+from edgepress.engine import references
 from edgepress.gate import estimate
 from edgepress.models import metadata
 from edgepress.models.onnx import export, packed_weights
@@ -64,7 +65,7 @@ def main() -> None:
 
 def untrained(examples: Dataset, folder: Path) -> Path:
     """The float ONNX file of `NETWORK` with random weights and the contract of `examples`."""
-    source = estimate.build(estimate.ReferenceModel(NETWORK, "fp32", "onnxruntime"), folder)
+    source = references.build(estimate.ReferenceModel(NETWORK, "fp32", "onnxruntime"), folder)
     described = onnx.load(source)
     metadata.embed(described, metadata.describe(examples))
     onnx.save(described, source)

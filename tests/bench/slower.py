@@ -17,6 +17,7 @@ from edgepress.benchmark import paired, statistics
 from edgepress.config import target
 from edgepress.core.results import Report, Samples
 from edgepress.core.units import Relative
+from edgepress.engine import references
 from edgepress.gate import estimate, judge
 from onnx import helper, numpy_helper
 
@@ -38,7 +39,7 @@ def main() -> None:
     folder.mkdir(parents=True, exist_ok=True)
     slower, ratio = _fifth_slower(original, folder / "slower.onnx")
     (pinned,) = estimate.pinned_models(host)
-    reference = paired.Model(pinned.label, estimate.build(pinned, folder))
+    reference = paired.Model(pinned.label, references.build(pinned, folder))
     mine, theirs = paired.measure([paired.Model("original", original), reference], looks=(16,))
     limit = SLACK * statistics.spread(statistics.log_ratios(mine, theirs))[0]
     host = _limited(host, limit)

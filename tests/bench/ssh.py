@@ -16,8 +16,10 @@ from pathlib import Path
 from statistics import fmean, stdev
 
 from edgepress.benchmark import paired, statistics
+from edgepress.benchmark.devices.connect import connect
 from edgepress.benchmark.devices.ssh import COMMAND
-from edgepress.benchmark.devices.transport import Transport, connect
+from edgepress.benchmark.devices.transport import Transport
+from edgepress.engine import references
 from edgepress.gate import estimate
 from scipy import stats
 
@@ -41,7 +43,7 @@ def main() -> None:
         try:
             with connect("local") as here, connect(board.reach, sys.executable) as there:
                 for model in MODELS:
-                    file = estimate.build(model, Path(folder, "models"))
+                    file = references.build(model, Path(folder, "models"))
                     timed = paired.Model(model.label, file, model.runtime)
                     found[f"{model.label}, {model.runtime}"] = _ratio(timed, here, there)
                     print(model.label, found[f"{model.label}, {model.runtime}"], flush=True)

@@ -18,7 +18,15 @@ from tests.conftest import TINY
 
 
 def changed(data: Dataset, **options: Any) -> Dataset:
-    return altered(data, Task.model_validate({"data": "digits", **options}))
+    task = Task.model_validate({"data": "digits", **options})
+    return altered(
+        data,
+        task.seed,
+        imbalance=task.imbalance,
+        examples=task.examples,
+        label_noise=task.label_noise,
+        labels=task.labels,
+    )
 
 
 def same(one: np.ndarray[Any, Any], other: np.ndarray[Any, Any]) -> bool:

@@ -11,7 +11,7 @@ from edgepress.core.errors import UserError
 from edgepress.data import dataset
 from edgepress.data.source import Source
 
-HEAD = "import numpy as np\nfrom pipeline import data\nfrom edgepress.data.examples import Examples\n"
+HEAD = "import numpy as np\nfrom edgepress import Dataset, Examples, Input\nfrom edgepress.data.dataset import Split\n"
 
 
 def load(folder: Path, code: str, **options: object) -> dataset.Dataset:
@@ -56,13 +56,16 @@ def load():
     ]  # fmt: skip
 
 
+DIGITS = "from edgepress.data import dataset\ndef load():\n    d = dataset.load('digits')\n"
+
+
 def test_a_data_set_is_taken_as_it_is(tmp_path: Path) -> None:
-    code = 'def load(): return data.load("digits")\n'
+    code = f"{DIGITS}    return d\n"
     assert load(tmp_path, code).digest == dataset.load("digits").digest
     with pytest.raises(UserError, match="gives its splits"):
         load(tmp_path, code, split={"test": "30%"})
     with pytest.raises(UserError, match="a Dataset without test"):
-        load(tmp_path, 'def load():\n    d = data.load("digits")\n    del d.splits["test"]\n    return d\n')
+        load(tmp_path, f'{DIGITS}    del d.splits["test"]\n    return d\n')
 
 
 def test_a_module_called_as_another_hides_it_not(tmp_path: Path) -> None:
@@ -86,9 +89,48 @@ def test_only_the_users_own_mistakes_are_told_as_such(tmp_path: Path) -> None:
 @pytest.mark.parametrize("moments", ["", ", (0, 0), (1, 1)", ", (0,) * 3, (0,) * 3", ", (np.nan,), (1,)"])
 def test_a_data_set_says_how_each_input_is_normalized(tmp_path: Path, moments: str) -> None:
     code = (
-        "def load():\n    split = data.Split(np.zeros((9, 3, 4), np.float32), np.arange(9) % 2)\n"
+        "def load():\n    split = Split(np.zeros((9, 3, 4), np.float32), np.arange(9) % 2)\n"
         '    splits = dict.fromkeys(("train", "validation", "test"), split)\n'
-        f'    return data.Dataset("d", ("a", "b"), splits, (data.Input("wave", "series", (3, 4), 1.0{moments}),))\n'
+        f'    return Dataset("d", ("a", "b"), splits, (Input("wave", "series", (3, 4), 1.0{moments}),))\n'
     )
     with pytest.raises(UserError, match=r"input `wave` has . means and . deviations, and 3 each are needed"):
         load(tmp_path, code)
+
+
+FORMER = """from pipeline import data
+from pipeline.data.examples import Examples
+import pipeline.data.divide
+
+
+def load():
+    assert data.Dataset and pipeline.data.divide.SPLITS
+    import numpy as np
+    return Examples(np.eye(9), np.arange(9) % 2)
+"""
+
+
+def test_the_former_name_of_the_package_works_with_a_note(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """`pipeline.data.examples.Examples` is what the documentation said until 0.1."""
+    (tmp_path / "my_data.py").write_text(FORMER)
+    found = dataset.load(Source.model_validate({"from": "./my_data.py:load"}), base=tmp_path)
+    assert sum(len(split.y) for split in found.splits.values()) == 9
+    assert capfd.readouterr().err.splitlines() == [
+        f"note: {tmp_path}/my_data.py:1: the package is called `edgepress` now: "
+        "`from edgepress import Dataset, Examples, Input`",
+        f"note: {tmp_path}/my_data.py:2: the package is called `edgepress` now: `from edgepress import Examples`",
+        f"note: {tmp_path}/my_data.py:3: the package is called `edgepress` now: "
+        "`from edgepress import Dataset, Examples, Input`",
+    ]
+
+
+def test_a_package_of_the_users_that_has_the_former_name_is_theirs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "pipeline").mkdir()
+    (tmp_path / "pipeline/__init__.py").write_text("COUNT = 9\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    for name in [name for name in sys.modules if name.partition(".")[0] == "pipeline"]:
+        monkeypatch.delitem(sys.modules, name)
+    code = "from pipeline import COUNT\ndef load(): return Examples(np.eye(COUNT), np.arange(COUNT) % 2)\n"
+    assert len(load(tmp_path, code)["test"].y) == 2
+    assert capfd.readouterr().err == ""

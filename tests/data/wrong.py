@@ -410,7 +410,7 @@ WRONG: dict[str, tuple[Callable[[Path], dict[str, Any]], str]] = {
     "wrong return type": (
         _python("def load(): return [1, 2]\n"),
         "error: `./mine.py:load` returned a list\n"
-        "  = help: return edgepress.data.examples.Examples(x, y), or a edgepress.data.dataset.Dataset",
+        "  = help: return `edgepress.Examples(x, y)`, or an `edgepress.Dataset`",
     ),
     "user's labels do not match": (
         _python(EXAMPLES + "def load(): return Examples(np.zeros((9, 2)), np.arange(8))\n"),

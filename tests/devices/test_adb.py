@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 from edgepress.benchmark import paired
 from edgepress.benchmark.devices import adb, android
-from edgepress.benchmark.devices.transport import DeviceError, connect
+from edgepress.benchmark.devices.connect import connect
+from edgepress.benchmark.devices.transport import DeviceError
 from edgepress.benchmark.paired import Model
 
 from tests.conftest import Place, Said, edgepress

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 from edgepress.benchmark.devices import health
 from edgepress.benchmark.devices.transport import DeviceError
-from edgepress.config.target import Budgets, Target
 
 PI: dict[str, Any] = {
     "architecture": "aarch64",
@@ -27,10 +26,6 @@ PI: dict[str, Any] = {
     "versions": {"numpy": "1.26.4", "ai-edge-litert": "2.3.0"},
 }
 """As a Raspberry Pi 4 under its own system answers."""
-
-
-def pi(**changes: Any) -> Target:
-    return Target(**({"name": "pi", "runtime": "litert", "reach": "ssh://pi", "budgets": Budgets()} | changes))
 
 
 def test_what_it_is() -> None:
@@ -69,12 +64,12 @@ def test_a_clock_that_falls_under_a_governor_that_holds_it() -> None:
 
 
 def test_what_measuring_needs() -> None:
-    health.require(pi(architecture="aarch64"), PI, "litert")
-    with pytest.raises(DeviceError, match=r"ssh://pi is aarch64, and `pi` is armv7l"):
-        health.require(pi(architecture="armv7l"), PI, "litert")
+    health.require("ssh://pi", "aarch64", PI, "litert")
+    with pytest.raises(DeviceError, match=r"ssh://pi is aarch64, and the target is armv7l"):
+        health.require("ssh://pi", "armv7l", PI, "litert")
     with pytest.raises(
         DeviceError, match=r"ssh://pi has no onnxruntime for Python 3.11.2 at /usr/bin/python3"
     ) as error:
-        health.require(pi(), PI, "onnxruntime")
+        health.require("ssh://pi", None, PI, "onnxruntime")
     assert "`/usr/bin/python3 -m pip install onnxruntime`" in error.value.help
-    health.require(pi(), PI | {"versions": {"numpy": "1", "onnxruntime-gpu": "1.18"}}, "onnxruntime")
+    health.require("ssh://pi", None, PI | {"versions": {"numpy": "1", "onnxruntime-gpu": "1.18"}}, "onnxruntime")

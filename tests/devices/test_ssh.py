@@ -16,7 +16,8 @@ import onnx
 import pytest
 from edgepress.benchmark import paired
 from edgepress.benchmark.devices import agent, remote
-from edgepress.benchmark.devices.transport import DeviceError, connect
+from edgepress.benchmark.devices.connect import connect
+from edgepress.benchmark.devices.transport import DeviceError
 from edgepress.benchmark.paired import Model
 from edgepress.core.results import Report
 

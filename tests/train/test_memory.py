@@ -13,7 +13,7 @@ COUNT, AT_ONCE, BYTES = 10, 4, 8 * 2**20
 SCRIPT = f"""
 import resource, sys
 import torch
-from edgepress.training import memory
+from edgepress.training import malloc
 
 def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
@@ -22,7 +22,7 @@ def faults():
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
 before = faults()
-memory.keep()
+malloc.keep()
 faults()
 print(before, faults())
 """

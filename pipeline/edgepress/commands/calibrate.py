@@ -14,13 +14,15 @@ from typing import Any
 
 from ..benchmark import paired
 from ..benchmark.devices import health
-from ..benchmark.devices.transport import DeviceError, Transport, connect
+from ..benchmark.devices.connect import connect
+from ..benchmark.devices.transport import DeviceError, Transport
 from ..config.target import Target, load
 from ..core import yamlio
 from ..core.errors import UserError
 from ..core.paths import replacing
 from ..core.yamledit import edited
 from ..core.yamlio import inline
+from ..engine import references
 from ..gate import estimate
 from ..gate.estimate import ReferenceModel
 
@@ -68,7 +70,7 @@ def calibrate(
         )
     with tempfile.TemporaryDirectory() as folder, connect(target.reach, target.python, target.binary) as device:
         before = device.info()
-        health.require(target, before, target.runtime)
+        health.require(target.reach, target.architecture, before, target.runtime)
         rows = _rows(target, networks, Path(folder), device, say)
         if why := health.throttled(before, device.info()):
             raise DeviceError(f"{target.reach}: {why}", "cool it, or power it better, and calibrate again")
@@ -87,7 +89,7 @@ def _rows(
     rows = []
     for number, each in enumerate(wanted):
         say(number, len(wanted), each.label)
-        model = paired.Model(each.label, estimate.build(each, folder), target.runtime, target.threads)
+        model = paired.Model(each.label, references.build(each, folder), target.runtime, target.threads)
         (samples,) = paired.measure([model], looks=(PROCESSES,), rounds=ROUNDS, device=device)
         seconds = median(median(process) for process in samples.wall)
         rows.append(

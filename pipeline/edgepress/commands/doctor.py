@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..benchmark.devices import agent, health
-from ..benchmark.devices.transport import DeviceError, connect
+from ..benchmark.devices.connect import connect
+from ..benchmark.devices.transport import DeviceError
 from ..benchmark.emulator import qemu
 from ..benchmark.paired import PACKAGES
 from ..config.target import Target
@@ -84,7 +85,7 @@ def _attached(target: Target) -> Iterator[Check]:
             info = device.info()
             yield Check(f"{target.reach} answers: {health.about(info)}")
             try:
-                health.require(target, info, target.runtime)
+                health.require(target.reach, target.architecture, info, target.runtime)
                 versions = ", ".join(f"{name} {version}" for name, version in info["versions"].items())
                 yield Check(f"Python {info['python']}: {versions}" if info["python"] else f"{info['executable']}")
             except DeviceError as error:

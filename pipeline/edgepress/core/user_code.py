@@ -21,6 +21,7 @@ from typing import Any
 from pydantic import ValidationInfo
 
 from .errors import Mistake, UserError, suggest
+from .former_names import allow
 from .yamlio import Document
 
 WRITTEN = r"^[^:\n]+\.py:[A-Za-z_]\w*$"
@@ -199,6 +200,7 @@ def _module(path: Path, source: bytes) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # dataclasses and pydantic look their own module up
     try:
+        allow(path, source)
         loader.exec_module(module)
     except Exception as error:
         del sys.modules[name]

@@ -6,32 +6,36 @@ Only the training split changes; what decides and what is reported stay as they 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..core.errors import UserError
 from .dataset import Dataset, Split
 
-if TYPE_CHECKING:
-    from ..config.recipe import Task
 
-
-def altered(data: Dataset, task: Task) -> Dataset:
-    """`data` with rare classes, then fewer examples, then wrong labels, then fewer labels, as `task` says.
+def altered(
+    data: Dataset,
+    seed: int,
+    *,
+    imbalance: float | None = None,
+    examples: int | None = None,
+    label_noise: float | None = None,
+    labels: int | None = None,
+) -> Dataset:
+    """Return `data` with rare classes, then fewer examples, then wrong labels, then fewer labels.
 
     Raises: UserError where a task has no classes, or a class would be left with nothing.
     """
-    random = np.random.default_rng((task.seed, 1))
-    if task.imbalance is not None:
-        data = _trained_on(data, _long_tailed(data, task.imbalance, random))
-    if task.examples is not None:
-        data = _trained_on(data, _spread(data, task.examples, "examples", random))
-    if task.label_noise is not None:
-        noisy = data["train"]._replace(y=_noisy(data, task.label_noise, random))
+    random = np.random.default_rng((seed, 1))
+    if imbalance is not None:
+        data = _trained_on(data, _long_tailed(data, imbalance, random))
+    if examples is not None:
+        data = _trained_on(data, _spread(data, examples, "examples", random))
+    if label_noise is not None:
+        noisy = data["train"]._replace(y=_noisy(data, label_noise, random))
         data = replace(data, splits=data.splits | {"train": noisy})
-    if task.labels is not None:
-        kept = _spread(data, task.labels, "labels", random)
+    if labels is not None:
+        kept = _spread(data, labels, "labels", random)
         rest = np.setdiff1d(np.arange(len(data["train"].y)), kept)
         data = replace(_trained_on(data, kept), unlabelled=data["train"].x[rest])
     return data

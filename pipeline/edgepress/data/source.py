@@ -32,8 +32,9 @@ if TYPE_CHECKING:
     import numpy as np
 
 Kind = Literal["folder", "table", "arrays", "user", "shipped"]
-"""What there is to read. `shipped` is a data set by its name; each other is a module here, with
+"""What there is to read. `shipped` is a data set by its name; each other has a module here, with
 `read(source, path) -> Examples | Dataset`."""
+_MODULES: dict[Kind, str] = {"folder": ".folder", "table": ".table", "arrays": ".arrays", "user": ".function"}
 
 _SUFFIXES: dict[str, Kind] = {".csv": "table", ".tsv": "table", ".npz": "arrays"}
 _ARCHIVES = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".7z", ".rar")
@@ -253,7 +254,7 @@ class Source(BaseModel):
         if self.kind == "shipped":
             return self._prepared(load(self.source), self.source)
         path, source = self.path(base), self._with_labels(base)
-        read = importlib.import_module(f".{self.kind}", __package__).read
+        read = importlib.import_module(_MODULES[self.kind], __package__).read
         if limit is not None and self.kind in _DECODED:
             shares = self.split or Shares()
             found = read(source, path, math.ceil(limit / min(shares.validation, shares.test, shares.train)))

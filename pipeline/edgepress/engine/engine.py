@@ -92,7 +92,14 @@ class Engine:
         except UserError as error:
             raise error.at(document.place(("task", "unlabelled"))) from error
         try:
-            return altered(found, task)
+            return altered(
+                found,
+                task.seed,
+                imbalance=task.imbalance,
+                examples=task.examples,
+                label_noise=task.label_noise,
+                labels=task.labels,
+            )
         except UserError as error:
             raise error.at(document.place(("task",))) from error
 

@@ -18,6 +18,7 @@ from ..gate import estimate, judge
 from ..models import input_preparation, metadata
 from . import on_device
 from .engine import Engine
+from .references import built
 
 RUNTIME: dict[str, Runtime] = {"onnx": "onnxruntime", "tflite": "litert"}
 """The runtime in which the stage table times a kind of file."""
@@ -127,7 +128,7 @@ def _of_target(target: Target, report: Report, engine: Engine) -> list[paired.Mo
         models.append(
             paired.Model(
                 reference.label,
-                estimate.built(reference, engine.cache, engine.versions),
+                built(reference, engine.cache, engine.versions),
                 target.runtime,
                 target.threads,
                 target.provider,
@@ -182,7 +183,7 @@ def _estimated(report: Report, engine: Engine) -> list[paired.Model]:
         if file and references:
             models.append(paired.Model(file.path, Path(file.path), target.runtime))
             models += [
-                paired.Model(each.label, estimate.built(each, engine.cache, engine.versions), each.runtime)
+                paired.Model(each.label, built(each, engine.cache, engine.versions), each.runtime)
                 for each in references
             ]
     return list(dict.fromkeys(models))

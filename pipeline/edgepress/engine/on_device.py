@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 
 from ..benchmark import paired
 from ..benchmark.devices import health
-from ..benchmark.devices.transport import DeviceError, connect
+from ..benchmark.devices.connect import connect
+from ..benchmark.devices.transport import DeviceError
 from ..benchmark.statistics import LOOKS
 from ..config.target import Target
 from ..core.results import Device, Samples
@@ -29,7 +30,7 @@ def measure(
         with connect(target.reach, target.python, target.binary) as device:
             before = device.info()
             facts = Device(about=health.about(before), before=health.noted(before))
-            health.require(target, before, models[0].runtime)
+            health.require(target.reach, target.architecture, before, models[0].runtime)
             if target.sustained:
                 say(0, 1, f"warming for {target.sustained:.0f} s")
                 paired.heat(models[0], target.sustained, device)

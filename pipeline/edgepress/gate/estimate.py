@@ -13,7 +13,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Literal
 
@@ -23,9 +22,7 @@ from ..core.results import ModelFile, Runtime, Samples
 from ..core.units import Relative
 
 if TYPE_CHECKING:
-    import onnx
-
-    from ..engine.cache import Cache
+    pass
 
 Precision = Literal["fp32", "int8"]
 PRECISIONS: tuple[Precision, ...] = ("fp32", "int8")
@@ -166,70 +163,3 @@ def _basis(rows: list[Reference]) -> str:
         f"{count} reference{'s' * (count > 1)} ({first.runtime} {first.precision}, {first.threads} "
         f"thread{'s' * (first.threads > 1)} there, 1 here; {sources})"
     )
-
-
-def built(model: ReferenceModel, cache: Cache, versions: dict[str, str]) -> Path:
-    """The reference model's file: building takes seconds, so it is kept; its times never are."""
-    material = {"reference": model.label, "runtime": model.runtime, "versions": versions}
-    entry = cache.make(material, lambda folder, scratch: {"file": build(model, folder).name})
-    return entry.folder / str(entry.facts["file"])
-
-
-def build(model: ReferenceModel, folder: Path) -> Path:
-    """Write `model` into `folder`, with random weights: time does not depend on them. Takes seconds."""
-    import onnx
-
-    folder.mkdir(parents=True, exist_ok=True)
-    network = _export(model.name, folder / "export.onnx")
-    if model.precision == "int8":
-        network = _quantized(network, folder)
-    path = folder / model.file
-    if model.runtime == "onnxruntime":
-        onnx.save(network, path)
-    else:
-        from ..models.tflite import convert
-
-        path.write_bytes(convert.write(network, {}))
-    return path
-
-
-def _export(name: str, scratch: Path) -> onnx.ModelProto:
-    """The published network, as published, in eval mode with 3 channels and 1000 classes, as simplified ONNX."""
-    import onnx
-    import onnxsim
-    import torch
-
-    network, side = name.rsplit("@", 1)
-    library, model = network.split("/")
-    if library == "timm":
-        import timm
-
-        module = timm.create_model(model, num_classes=1000)
-    else:
-        import torchvision
-
-        module = torchvision.models.get_model(model, weights=None)
-    example = torch.randn(1, 3, int(side), int(side))
-    with torch.inference_mode():
-        torch.onnx.export(
-            module.eval(), (example,), scratch, dynamo=True, external_data=False, input_names=["input"], verbose=False
-        )
-    simple, _ = onnxsim.simplify(onnx.load(scratch))
-    scratch.unlink()
-    return simple
-
-
-def _quantized(network: onnx.ModelProto, folder: Path) -> onnx.ModelProto:
-    """Per-channel S8S8 in QDQ form, calibrated on a few random images."""
-    import numpy as np
-    import onnx
-
-    from ..stages.quantize.ptq import signed
-
-    path = folder / "float.onnx"
-    onnx.save(network, path)
-    shape = [size.dim_value for size in network.graph.input[0].type.tensor_type.shape.dim]
-    images = np.random.default_rng(0).standard_normal((4, *shape[1:])).astype(np.float32)
-    quantized = signed(path, images)
-    path.unlink()
-    return quantized

@@ -6,7 +6,6 @@ import re
 from statistics import median
 from typing import Any
 
-from ...config.target import Target
 from ...core.results import Runtime
 from ..paired import PACKAGES
 from .transport import DeviceError
@@ -43,11 +42,11 @@ def noted(info: dict[str, Any]) -> dict[str, Any]:
     return {name: info[name] for name in NOTED} | {"versions": info["versions"], "python": info["python"]}
 
 
-def require(target: Target, info: dict[str, Any], runtime: Runtime) -> None:
-    """Raises: DeviceError for another architecture than the target's, and where `runtime` is missing."""
-    if target.architecture and info["architecture"] != target.architecture:
+def require(reach: str, architecture: str | None, info: dict[str, Any], runtime: Runtime) -> None:
+    """Check the device at `reach`. Raises: DeviceError for another `architecture`, and where `runtime` is missing."""
+    if architecture and info["architecture"] != architecture:
         raise DeviceError(
-            f"{target.reach} is {info['architecture']}, and `{target.name}` is {target.architecture}",
+            f"{reach} is {info['architecture']}, and the target is {architecture}",
             "is it the right device? `architecture:` in the target says what is expected",
         )
     if info["python"] is None:  # a program measures there, which says itself what it lacks
@@ -56,7 +55,7 @@ def require(target: Target, info: dict[str, Any], runtime: Runtime) -> None:
     lacking = [name for name, has in (("numpy", {"numpy"}), (known[0], set(known))) if not has & set(info["versions"])]
     if lacking:
         raise DeviceError(
-            f"{target.reach} has no {' and no '.join(lacking)} for Python {info['python']} at {info['executable']}",
+            f"{reach} has no {' and no '.join(lacking)} for Python {info['python']} at {info['executable']}",
             f"there: `{info['executable']} -m pip install {' '.join(lacking)}`; `python:` in the target names another",
         )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,32 +46,3 @@ class Transport(Protocol):
 
 PYTHON = "{python}"
 Connection = AbstractContextManager[Transport]
-
-
-def connect(reach: str, python: str = "python3", binary: str | None = None) -> Connection:
-    """The device that a target's `reach` names; leaving the context takes back everything that was pushed."""
-    scheme, _, address = reach.partition("://")
-    opened: dict[str, Callable[[], Connection]] = {
-        "local": _local,
-        "ssh": lambda: _ssh(address, python),
-        "adb": lambda: _adb(address, binary),
-    }
-    return opened[scheme]()
-
-
-def _local() -> Connection:
-    from .local import Local
-
-    return Local()
-
-
-def _adb(serial: str, binary: str | None) -> Connection:
-    from .adb import Adb
-
-    return Adb(serial, binary)
-
-
-def _ssh(address: str, python: str) -> Connection:
-    from .ssh import connect
-
-    return connect(address, python)

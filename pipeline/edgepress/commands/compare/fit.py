@@ -12,6 +12,7 @@ from ...config.recipe import Recipe
 from ...config.target import Target
 from ...core.results import ModelFile, Report, Samples, StageFacts
 from ...engine.engine import Engine
+from ...engine.references import built as reference_file
 from ...gate import estimate, judge
 from ...gate.judge import Finding
 from ...stage import Kind
@@ -39,7 +40,7 @@ def timed(first: Sequence[Made], engine: Engine, targets: Sequence[Target]) -> t
         if target.reach == "local":
             mine = [_model(target, file.path, Path(file.path)) for file in judged]
             pinned = estimate.pinned_models(target)
-            built = [_model(target, each.label, estimate.built(each, engine.cache, engine.versions)) for each in pinned]
+            built = [_model(target, each.label, reference_file(each, engine.cache, engine.versions)) for each in pinned]
             models += [*mine, *built]
             weighed += mine if target.budgets.memory or target.budgets.cold_start else []
         elif not target.attached and target.budgets.latency:
@@ -47,7 +48,7 @@ def timed(first: Sequence[Made], engine: Engine, targets: Sequence[Target]) -> t
             if needed:
                 references += [paired.Model(file.path, Path(file.path), target.runtime) for file in judged]
             references += [
-                paired.Model(each.label, estimate.built(each, engine.cache, engine.versions), each.runtime)
+                paired.Model(each.label, reference_file(each, engine.cache, engine.versions), each.runtime)
                 for each in needed
             ]
     models = list(dict.fromkeys(models))

@@ -146,7 +146,7 @@ def _repeated(
             share = cores // (odd if odd and repetition >= seeds - odd else at_once)
             environment = os.environ | {"OMP_NUM_THREADS": str(max(1, share))}
             code = subprocess.run(
-                child_processes.module(f"{__name__}.trial", arguments), env=environment, check=False
+                child_processes.module(f"{__package__}.trial", arguments), env=environment, check=False
             ).returncode
             if code:
                 failed.append(code)  # no use in beginning another one
