@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from pathlib import Path
 
@@ -17,40 +18,44 @@ from tests.pages import code
 MISTAKES = ("temperature: 2", "temprature: 2"), ("ratio: 30%", "ratio: 30")
 SHOWN = "raspberry-pi-4"
 """The target of which the first page shows the verdict."""
-TIGHT = "size: 500 kB"
-"""A budget that the result of `mobilenet` exceeds."""
+BUDGETS = re.compile(r"^budgets:\n(?:  .*\n)+", re.MULTILINE)
+OPEN = re.compile(r"\n  —.*(?:\n        .*)*")
+"""A budget without a number, with the lines below it."""
 
 
 def run() -> str:
     """The report of the committed run, judged by the targets as they are now."""
-    return code(_rendered(*_recorded()))
+    report, _, findings = _recorded()
+    return code(text.render(report, findings))
 
 
 def verdict() -> str:
     """Of that report the first line, a table without the changes, one target and the last line."""
-    blocks = _rendered(*_recorded()).strip("\n").split("\n\n")
+    report, _, findings = _recorded()
+    blocks = text.render(report, findings).strip("\n").split("\n\n")
     table = next(block for block in blocks if "\nstage " in block).splitlines()
     start = next(number for number, line in enumerate(table) if line.startswith("stage "))
     rows = [line for line in table[start:] if line.startswith("stage ") or not line.startswith((" ", "before "))]
     head = blocks[0].splitlines()
-    headline = head[: next(number for number, line in enumerate(head) if line.startswith("mobilenet"))]
-    shown = next(block for block in blocks if block.startswith(f"{SHOWN} "))
+    headline = head[: next(number for number, line in enumerate(head) if line.startswith(f"{report.recipe} "))]
+    shown = OPEN.sub("", next(block for block in blocks if block.startswith(f"{SHOWN} ")))
     return code("\n\n".join(["\n".join(headline), "\n".join(rows), shown, blocks[-1]]) + "\n")
 
 
 def red() -> str:
     """The verdict on the same result under a smaller budget for the file.
 
-    The target is the shipped one with `TIGHT` in the place of its size, without advisory budgets.
+    The target is the shipped one with a fifth less than the size that the result has, in whole 100 kB.
     """
-    report, targets, _ = _recorded()
-    shipped = next(each for each in targets if each.name == SHOWN)
-    assert shipped.file
-    lines = shipped.file.read_text(encoding="utf-8").splitlines()
-    written = [f"  {TIGHT}" if line.startswith("  size:") else line for line in lines if "advisory" not in line]
+    report, targets, findings = _recorded()
+    profile = next(each.file for each in targets if each.name == SHOWN)
+    size = next(each.value for each in findings if each.target == SHOWN and each.check == "size")
+    assert profile
+    assert size
+    budgets = f"budgets:\n  size: {int(0.8 * size / 1e5) * 100} kB\n  latency: 40 ms\n"
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, f"{SHOWN}.yaml")
-        path.write_text("\n".join(written) + "\n", encoding="utf-8")
+        path.write_text(BUDGETS.sub(budgets, profile.read_text(encoding="utf-8")), encoding="utf-8")
         findings = gate.judge(report, [target.load(path)])
         printed = text.render(report, findings).replace(str(path), f"targets/{SHOWN}.yaml")
     blocks = printed.split("\n\n")
@@ -76,7 +81,3 @@ def _recorded() -> tuple[Report, list[target.Target], list[gate.Finding]]:
     recipe = load(Path(report.source))
     targets = [target.load(file) for file in recipe.target_files()]
     return report, targets, gate.judge(report, targets, recipe.document.place(("keep", "accuracy_drop")))
-
-
-def _rendered(report: Report, _: list[target.Target], findings: list[gate.Finding]) -> str:
-    return text.render(report, findings)
