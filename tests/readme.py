@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from tests.pages import coverage, excerpts, first_page, gate, int8, reference, training
@@ -17,7 +18,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "verdict": excerpts.verdict,
     "red": excerpts.red,
     "only-here": first_page.only_here,
-    "run": excerpts.run,
+    "run": partial(excerpts.whole, "run"),
     "mistake": excerpts.mistake,
     "slower": gate.slower,
     "gate": gate.falsely,

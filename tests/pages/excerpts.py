@@ -23,9 +23,9 @@ OPEN = re.compile(r"\n  —.*(?:\n        .*)*")
 """A budget without a number, with the lines below it."""
 
 
-def run() -> str:
-    """The report of the committed run, judged by the targets as they are now."""
-    report, _, findings = _recorded()
+def whole(name: str) -> str:
+    """The report of the committed run `tests/bench/NAME.json`, judged by the targets as they are now."""
+    report, _, findings = _recorded(name)
     return code(text.render(report, findings))
 
 
@@ -75,9 +75,9 @@ def mistake() -> str:
         return code(problems.replace(str(path), "recipes/mine.yaml") + "\n")
 
 
-def _recorded() -> tuple[Report, list[target.Target], list[gate.Finding]]:
-    """The committed run, its targets, and their verdict on it."""
-    report = Report.model_validate_json((results.FOLDER / "run.json").read_text(encoding="utf-8"))
+def _recorded(name: str = "run") -> tuple[Report, list[target.Target], list[gate.Finding]]:
+    """A committed run, its targets, and their verdict on it."""
+    report = Report.model_validate_json((results.FOLDER / f"{name}.json").read_text(encoding="utf-8"))
     recipe = load(Path(report.source))
     targets = [target.load(file) for file in recipe.target_files()]
     return report, targets, gate.judge(report, targets, recipe.document.place(("keep", "accuracy_drop")))

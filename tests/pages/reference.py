@@ -42,7 +42,8 @@ def stages() -> str:
     for use, kind in TABLE.items():
         rows = list(_of(kind, skip={"use", "name"} | (set() if kind.takes else {"input"})))
         own = [row for row in rows if (row.option.removeprefix(NESTED), row.value, row.meaning) not in known]
-        common = " It takes the [training options](#training-options)." if len(own) < len(rows) - 1 else ""
+        trains = any(row.option.removeprefix(NESTED) in Schedule.model_fields for row in rows)
+        common = " Other [training options](#training-options) have the defaults of all stages." if trains else ""
         works = f"Takes {A[kind.takes]} and gives {A[kind.gives]}" if kind.takes else f"Gives {A[kind.gives]}"
         about = " ".join((kind.__doc__ or "").split())
         parts.append("\n\n".join(filter(None, [f"## `{use}`", about, f"{works}.{common}", _options(own)])))
