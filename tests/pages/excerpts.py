@@ -56,6 +56,7 @@ def red() -> str:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, f"{SHOWN}.yaml")
         path.write_text(BUDGETS.sub(budgets, profile.read_text(encoding="utf-8")), encoding="utf-8")
+        report = report.model_copy(update={"keep": None})
         findings = gate.judge(report, [target.load(path)])
         printed = text.render(report, findings).replace(str(path), f"targets/{SHOWN}.yaml")
     blocks = printed.split("\n\n")
