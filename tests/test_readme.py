@@ -79,6 +79,14 @@ def test_every_link_leads_somewhere(name: str) -> None:
             assert anchor in _anchors(TEXTS[target]), link
 
 
+def test_every_page_is_in_the_navigation() -> None:
+    """`make docs` says it as well, and needs mkdocs."""
+    nav = re.findall(
+        r"- (?:[A-Z]\w+: )?([\w/-]+\.md)$", (ROOT / "mkdocs.yml").read_text(encoding="utf-8"), re.MULTILINE
+    )
+    assert sorted(f"docs/{page}" for page in nav) == sorted(name for name in NAMES if name.startswith("docs/"))
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_every_command_and_option_exists(name: str) -> None:
     text = TEXTS[ROOT / name]
