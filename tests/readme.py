@@ -44,7 +44,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
 
 
 def rendered(page: str) -> str:
-    """`page` with every generated part made anew."""
+    """`page` with every generated part rendered again."""
     return PART.sub(lambda part: part[1] + BLOCKS[part[2]]() + part[3], page)
 
 

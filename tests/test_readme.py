@@ -80,7 +80,7 @@ def test_every_link_leads_somewhere(name: str) -> None:
 
 
 def test_every_page_is_in_the_navigation() -> None:
-    """`make docs` says it as well, and needs mkdocs."""
+    """`make docs` checks it as well, and needs mkdocs."""
     nav = re.findall(
         r"- (?:[A-Z]\w+: )?([\w/-]+\.md)$", (ROOT / "mkdocs.yml").read_text(encoding="utf-8"), re.MULTILINE
     )

@@ -24,7 +24,8 @@ def _gate() -> tuple[str, str]:
     case = next(each for each in found["cases"] if each["busy"] and each["candidate"] == "unchanged")
     plain = case["others"]["mean + 5%"]["stored_reference"]
     red = round(case["red"] * case["gates"])
-    words = f"**A gate without false alarms:** {red} in {case['gates']} on busy cores; `mean + 5%` has {plain:.0%}."
+    words = f"**A gate without false alarms:** {red} in {case['gates']} on busy cores; "
+    words += f"`mean + 5%` against a stored reference has {plain:.0%}."
     return words, found["command"]
 
 
