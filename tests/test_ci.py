@@ -1,4 +1,4 @@
-"""What runs in other people's CI: the action, the snippets of README.md and the job that `new` writes are sound."""
+"""What runs in other people's CI: the action, the snippets of docs/ci.md and the job that `new` writes are sound."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from edgepress.gate.report.formats import FORMATS
 ROOT = Path(__file__).parents[1]
 ACTION: dict[str, Any] = yaml.safe_load((ROOT / "action.yml").read_text(encoding="utf-8"))
 WORKFLOW = new.WORKFLOW.format(name="mine", install="pip install x", run="edgepress run mine.yaml")
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"```yaml\n(# \.(?:github|gitlab).*?)```", README, re.DOTALL)
+PAGE = (ROOT / "docs" / "ci.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"```yaml\n(# \.(?:github|gitlab).*?)```", PAGE, re.DOTALL)
 
 
 def commands(text: str) -> Iterator[list[str]]:
@@ -46,7 +46,7 @@ def test_every_command_and_option_exists(text: str) -> None:
         assert {each.partition("=")[0] for each in formats} <= FORMATS.keys()
 
 
-def test_the_readme_has_a_job_for_both() -> None:
+def test_the_page_has_a_job_for_both() -> None:
     assert [block.split("/")[0].split("\n")[0].strip("# ") for block in BLOCKS] == [".github", ".gitlab-ci.yml"]
     for block in BLOCKS:
         assert isinstance(yaml.safe_load(block), dict)

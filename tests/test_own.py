@@ -1,4 +1,4 @@
-"""A network, a metric and data of the user's own, from labels to judged files: what the README promises about them."""
+"""A network, a metric and data of the user's own, from labels to judged files: what docs/data.md promises."""
 
 from __future__ import annotations
 

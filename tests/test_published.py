@@ -47,7 +47,7 @@ def test_jpegs_are_told_as_the_package_tells_them(tmp_path: Path) -> None:
     assert found["same"] >= found["of"] - 1
     measured = results.read("efficientnet")["agreement"]
     assert measured["of"] >= 300
-    assert measured["share"] >= 0.99, "what the README says"
+    assert measured["share"] >= 0.99, "what docs/benchmarks.md says"
 
 
 def test_the_exported_file_fed_raw_pixels_answers_as_the_network_fed_as_it_was_trained(tmp_path: Path) -> None:

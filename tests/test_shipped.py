@@ -1,4 +1,4 @@
-"""What is shipped works: the recipe of the README runs from its first stage to a verdict on every target."""
+"""What is shipped works: the recipe of the first page runs from its first stage to a verdict on every target."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ def test_commands_share_one_shell_and_its_status(tmp_path: Path) -> None:
 @pytest.mark.parametrize("body", ["$ echo one\ntwo\n", "$ true\nout\n", "$ exit 3\nx\n"])
 def test_another_output_is_told_with_its_line(body: str, tmp_path: Path) -> None:
     (problem,) = follow(f"```console\n{body}```\n", tmp_path)
-    assert problem.startswith("TUTORIAL.md:2: $ ")
+    assert problem.startswith("tutorial.md:2: $ ")
     assert "Expected:" in problem
 
 

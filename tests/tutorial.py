@@ -1,4 +1,4 @@
-"""`python -m tests.tutorial`: run every command of TUTORIAL.md in an empty folder, and compare what it prints.
+"""`python -m tests.tutorial`: run every command of docs/tutorial.md in an empty folder, and compare what it prints.
 
 A `console` block holds commands behind `$ ` and what they print; `...` there stands for anything, on one line or over
 several, as in doctest. All commands share one shell, as they would at a terminal. EDGEPRESS is this repository.
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).parents[1]
-TUTORIAL = ROOT / "TUTORIAL.md"
+TUTORIAL = ROOT / "docs" / "tutorial.md"
 BLOCK = re.compile(r"^```console\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 END = "--- end of the command ---"
 CHECKS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE

@@ -103,7 +103,7 @@ FINDINGS = [
         (0.772, 0.778),
         "measured",
         HOST,
-        Place(Path("targets/host.yaml"), 7, 12),
+        Place(Path("targets/host.yaml"), 7, 12, 28, "  latency: 0.6x timm/mobilenetv2_050@28"),
         "of timm/mobilenetv2_050@28",
         "q.onnx",
     ),
@@ -164,6 +164,8 @@ host    q.onnx, latency measured: onnxruntime, 1 thread, 8 × 100 rounds, CPU ti
   FAIL  latency              0.775x  of 0.600x       129%  [0.772–0.778]  +0.175x
         of timm/mobilenetv2_050@28
         budget: targets/host.yaml:7:12
+           7 |   latency: 0.6x timm/mobilenetv2_050@28
+             |            ^^^^^^^^^^^^^^^^^^^^^^^^^^^^
   —     memory         no number; a missing measurement never passes  (advisory)
   ?     accuracy_drop  −0.10 points  of 2.00 points        [−0.60 to 2.10]
         against teacher

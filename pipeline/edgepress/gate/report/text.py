@@ -232,6 +232,9 @@ def _below(finding: Finding, report: Report) -> list[str]:
     lines = _wrapped(" " * 8, "; ".join(told)) if told else []
     if finding.status != "ok" and finding.place is not None:
         lines.append(f"        budget: {finding.place}")
+        if finding.status == "FAIL" and finding.place.source:
+            source, carets = finding.place.excerpt()
+            lines += [f"        {finding.place.line:>4} | {source}", f"             | {carets}"]
     return lines
 
 
