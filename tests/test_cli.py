@@ -58,7 +58,7 @@ def test_stopped_twice_and_ends_as_one_never_stopped(tmp_path: Path) -> None:
     first.send_signal(signal.SIGINT)
     out, err = first.communicate(timeout=60)
     assert first.returncode == 130, (out, err)
-    assert err.splitlines()[-1] == "interrupted; the same command goes on where this one stopped"
+    assert err.splitlines()[-1] == "interrupted; the same command continues from here"
     assert not place.lock.exists()
 
     (checkpoint,) = checkpoints(place)
