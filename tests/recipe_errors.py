@@ -166,7 +166,7 @@ mine.yaml:5:11: `convert.tflite` takes an ONNX model, but the stage above gives 
 mine.yaml:7:10: `quantize.static` takes an ONNX model, but the stage above gives a TFLite model
    7 |   - use: quantize.static
      |          ^^^^^^^^^^^^^^^
-     = help: give the stage on line 5 a `name`, and say it as `input`""",
+     = help: give the stage on line 5 a `name`, and write it as `input`""",
     ),
     "wrong kind by name": (
         HEAD

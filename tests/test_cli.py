@@ -103,7 +103,7 @@ def test_two_at_once_both_end_well(tmp_path: Path) -> None:
         (("cp", "mobilnet", "x.yaml"), "did you mean `mobilenet`?"),
         (("cp", "mobilenet"), "Missing argument"),
         (("diff", "nowhere.yaml"), "there is no file"),
-        (("diff", "targets/host.yaml"), "does not say what it was copied from"),
+        (("diff", "targets/host.yaml"), "does not record its source"),
         (("new", "x", "--data", "digits"), "missing: `--target`, `--latency`, `--size`"),
         (("run", "nowhere.yaml"), "there is no file `nowhere.yaml`"),
         (("run", "."), "is a folder"),

@@ -59,7 +59,7 @@ def unpickle(content: bytes) -> Any:
 class _Unpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in _ALLOWED:
-            raise UserError(f"a data file asks for `{module}.{name}`, which is not an array", _INSTALL)
+            raise UserError(f"a data file refers to `{module}.{name}`, which is not an array", _INSTALL)
         return super().find_class(module, name)
 
 

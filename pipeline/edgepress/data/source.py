@@ -73,7 +73,7 @@ class Shares(BaseModel):
     def _leaves_some(self) -> Self:
         if min(self.validation, self.test) <= 0 or self.validation + self.test > 0.9:
             raise Mistake(
-                "a share is more than 0%, and the two leave 10% or more to learn from",
+                "a share is more than 0%, and the two leave 10% or more for training",
                 "for example {validation: 10%, test: 20%}",
             )
         return self

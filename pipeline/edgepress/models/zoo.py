@@ -216,7 +216,7 @@ def load(path: Path, code: Code = NO_CODE) -> tuple[nn.Module, Description]:
     description, tensors = read(path)
     if description is None:
         raise UserError(
-            f"`{path}` does not say which network its weights belong to",
+            f"`{path}` does not name the network of its weights",
             "name it in the recipe: `- {use: load, from: …, model: timm/NAME}`",
         )
     return fill(description.build(code), tensors, path), description

@@ -61,7 +61,7 @@ class Load(Stage):
     @model_validator(mode="after")
     def _known(self) -> Self:
         if self.model is None and Path(self.source).suffix in (".pt", ".pth"):
-            raise Mistake("a plain checkpoint does not say which network it belongs to", "add `model: timm/NAME`")
+            raise Mistake("a plain checkpoint does not name its network", "add `model: timm/NAME`")
         if self.model is not None and self.source in PACKAGES:
             raise Mistake(f"`{self.source}` is of `{PACKAGES[self.source].network}`", "take `model` out")
         return self
@@ -116,7 +116,7 @@ class Load(Stage):
         given = tuple((each.kind, each.shape, each.vocabulary) for each in context.data.inputs)
         if (description.takes(), description.classes) != (given, len(context.data.labels)):
             raise UserError(
-                f"`{self.source}` takes {_words(description.takes())} and tells {description.classes} classes apart; "
+                f"`{self.source}` takes {_words(description.takes())} and has {description.classes} classes; "
                 f"`{context.data.name}` has {_words(given)} and {len(context.data.labels)}",
                 "load a model of the same task, or change `task: {data: …}`",
             )
@@ -163,7 +163,7 @@ def _tensors(path: Path) -> dict[str, Any]:
     except Exception as error:  # a damaged file fails in as many ways as it can be damaged
         asked = re.search(r"GLOBAL (\S+)", str(error))
         what = (
-            f"wants `{asked[1]}` called when it is read, which was not done: only tensors are read"
+            f"calls `{asked[1]}` when it is loaded, which was not run: only tensors are read"
             if asked
             else "holds more than tensors, or is no checkpoint"
         )

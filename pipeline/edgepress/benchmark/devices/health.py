@@ -48,7 +48,7 @@ def require(target: Target, info: dict[str, Any], runtime: Runtime) -> None:
     if target.architecture and info["architecture"] != target.architecture:
         raise DeviceError(
             f"{target.reach} is {info['architecture']}, and `{target.name}` is {target.architecture}",
-            "is it the right device? `architecture:` in the target says what is expected",
+            "is it the right device? `architecture:` in the target names the expected one",
         )
     if info["python"] is None:  # a program measures there, which says itself what it lacks
         return

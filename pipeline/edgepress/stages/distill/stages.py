@@ -394,4 +394,4 @@ def _only_classes(what: str, context: Context, least: int) -> None:
     if data.task != "single-label":
         raise UserError(f"`{what}` is about classes, and this is a {data.task} task", "`use: distill.kd` is for any")
     if len(data.labels) < least:
-        raise UserError(f"`{what}` says nothing of two classes", "plain `use: distill.kd` does")
+        raise UserError(f"`{what}` is undefined for two classes", "plain `use: distill.kd` works for two")

@@ -52,7 +52,7 @@ class Answers(Fuse):
         for name, (_, found) in zip(self.models, loaded, strict=True):
             if found.classes != first.classes:
                 raise UserError(
-                    f"`{name}` tells {found.classes} classes apart, `{self.models[0]}` {first.classes}",
+                    f"`{name}` has {found.classes} classes, `{self.models[0]}` has {first.classes}",
                     "fuse models of the same classes in the same order",
                 )
             if found.takes() != first.takes():
@@ -137,7 +137,7 @@ class FuseEnsemble(Answers):
         for name, path in paths.items():
             contract = metadata.read(path)
             if contract["labels"] != list(data.labels):
-                said = f"`{name}` tells other classes apart than `{data.name}`, or in another order"
+                said = f"`{name}` has other classes than `{data.name}`, or another order of them"
                 raise UserError(said, "fuse models of the same classes in the same order")
             given = metadata.ready(contract, data, data.to_learn_from()["validation"].x)
             answers[name] = metadata.told(predict(path, given), contract, data)
