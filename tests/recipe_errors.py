@@ -45,7 +45,7 @@ mine.yaml:5:38: unknown option `epoch`
 mine.yaml:4:10: missing option `teacher`
    4 |   - use: distill.kd
      |          ^^^^^^^^^^
-     = help: the name of the teacher, a torch or an ONNX model, or of several""",
+     = help: name of the teacher, a torch or an ONNX model, or a list of several""",
     ),
     "wrong unit": (
         HEAD
@@ -166,7 +166,7 @@ mine.yaml:5:11: `convert.tflite` takes an ONNX model, but the stage above gives 
 mine.yaml:7:10: `quantize.static` takes an ONNX model, but the stage above gives a TFLite model
    7 |   - use: quantize.static
      |          ^^^^^^^^^^^^^^^
-     = help: give the stage on line 5 a `name`, and say it as `input`""",
+     = help: give the stage on line 5 a `name`, and write it as `input`""",
     ),
     "wrong kind by name": (
         HEAD
@@ -449,7 +449,7 @@ mine.yaml:4:25: `model`: this text is not allowed here, got `resnet18`
    4 |   - {use: train, model: resnet18}
      |                         ^^^^^^^^
      = help: `timm/NAME`, `torchvision/NAME`, `edgepress/NAME`, or your own function that returns an nn.Module: \
-`./my_model.py:build`, a path that counts from the recipe's folder""",
+`./my_model.py:build`, relative to the recipe's folder""",
     ),
     "unknown network in a mapping": (
         HEAD
@@ -610,7 +610,7 @@ stages: []
 mine.yaml:3:9: `stages`: write 1 or more, got 0
    3 | stages: []
      |         ^^
-     = help: each works on the result above it, unless it says `input:`""",
+     = help: stages in order; each takes the result above it, or the one named by `input:`""",
     ),
     "an empty file": (
         "",

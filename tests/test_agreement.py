@@ -70,8 +70,8 @@ def test_models_are_scored_by_the_references_answers(mine: Path) -> None:
         (
             "{use: load, name: net, from: net/model.safetensors}",
             "{use: train, name: net, model: timm/resnet18, epochs: 1}",
-            "`photos` has no labels to learn from",
-            "take the stages that train out",
+            "`photos` has no labels to train on",
+            "remove the stages that train",
         ),
     ],
 )

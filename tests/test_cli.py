@@ -58,7 +58,7 @@ def test_stopped_twice_and_ends_as_one_never_stopped(tmp_path: Path) -> None:
     first.send_signal(signal.SIGINT)
     out, err = first.communicate(timeout=60)
     assert first.returncode == 130, (out, err)
-    assert err.splitlines()[-1] == "interrupted; the same command goes on where this one stopped"
+    assert err.splitlines()[-1] == "interrupted; the same command continues from here"
     assert not place.lock.exists()
 
     (checkpoint,) = checkpoints(place)
@@ -103,7 +103,7 @@ def test_two_at_once_both_end_well(tmp_path: Path) -> None:
         (("cp", "mobilnet", "x.yaml"), "did you mean `mobilenet`?"),
         (("cp", "mobilenet"), "Missing argument"),
         (("diff", "nowhere.yaml"), "there is no file"),
-        (("diff", "targets/host.yaml"), "does not say what it was copied from"),
+        (("diff", "targets/host.yaml"), "does not record its source"),
         (("new", "x", "--data", "digits"), "missing: `--target`, `--latency`, `--size`"),
         (("run", "nowhere.yaml"), "there is no file `nowhere.yaml`"),
         (("run", "."), "is a folder"),

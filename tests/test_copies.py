@@ -157,7 +157,7 @@ def test_nothing_is_overwritten_unless_forced(here: Path) -> None:
     said = edgepress("cp", "resnet", "mine.yaml")
     assert (said.code, said.err) == (
         2,
-        "error: `mine.yaml` is there already\n  = help: choose another name, or say `--force`\n",
+        "error: `mine.yaml` is there already\n  = help: choose another name, or add `--force`\n",
     )
     assert (here / "mine.yaml").read_text() == "precious\n"
     assert edgepress("cp", "resnet", "mine.yaml", "--force").code == 0

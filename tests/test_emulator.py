@@ -45,7 +45,7 @@ def test_accuracy_is_judged_by_what_the_board_answers(correct: str, status: str)
     ]
     here = only(judge.judge(report(stages), [pi]))
     assert (here.status, here.label) == ("ok", "measured")
-    assert here.note.endswith(f"for cortex-a72's own answers: {qemu.INSTALL}")
+    assert here.note.endswith(f"for cortex-a72's own accuracy: {qemu.INSTALL}")
     there = only(judge.judge(report(stages, emulated={"pi": [emulated(correct)]}), [pi]))
     assert (there.status, there.label, there.basis) == (status, "emulated", "1000 test images, emulated cortex-a72")
     other = only(judge.judge(report(stages, emulated={"pi": [emulated(correct, path="another.onnx")]}), [pi]))
@@ -103,7 +103,7 @@ def test_a_regression_is_counted_on_one_processor() -> None:
 
 
 @pytest.mark.parametrize(
-    ("agreement", "advice"), [(0.2, "cortex-a72 answers otherwise than this machine"), (0.99, "distil longer")]
+    ("agreement", "advice"), [(0.2, "cortex-a72 and this machine predict differently"), (0.99, "distil longer")]
 )
 def test_a_red_row_says_whose_answers_they_are_and_what_next(agreement: float, advice: str) -> None:
     facts = report(HERE, emulated={"pi": [emulated("1" * 900 + "0" * 100, agreement=agreement)]})
@@ -163,7 +163,7 @@ def test_the_report_says_how_many_answers_are_the_same() -> None:
     found = report(STAGES, emulated={"pi": [emulated("1" * 999 + "0", versions={"qemu": "10.0.13"})]})
     assert details.emulated(found) == [
         "accuracy on test, emulated: on the device's own instruction set (qemu 10.0.13)",
-        "pi  cortex-a72  s.onnx  onnxruntime  99.9%  999 of 1000 answers as here",
+        "pi  cortex-a72  s.onnx  onnxruntime  99.9%  999 of 1000 predictions as here",
     ]
 
 
@@ -241,10 +241,10 @@ def test_a_run_counts_what_the_board_answers(copy: Place) -> None:
         assert len(each.correct) == 360
         assert each.agreement > 0.97
         assert each.scores["accuracy"] == pytest.approx(each.correct.count("1") / 360)
-    assert "answers as here" in said.out
+    assert "predictions as here" in said.out
     again = copy.run()
     assert again.code == 0
-    assert "answers as here" in again.out, "from the cache"
+    assert "predictions as here" in again.out, "from the cache"
 
 
 RECIPE = """\
@@ -273,7 +273,7 @@ def test_a_file_that_only_x86_gets_right_is_red(tmp_path: Path) -> None:
     assert there.agreement < 0.7
     assert "  FAIL  accuracy  " in said.out
     assert "        100 test images, emulated cortex-a72; a smoke run" in said.out
-    assert "Next: accuracy: cortex-a72 answers otherwise than this machine" in said.out
+    assert "Next: accuracy: cortex-a72 and this machine predict differently" in said.out
     place.edit("board.yaml", "emulate: cortex-a72\n", "")
     assert place.run("--limit", 100).code == 0
 

@@ -110,7 +110,7 @@ def test_the_report_of_a_run_has_the_warning(tmp_path: Path) -> None:
         found[name] = facts.warnings
     assert found["right"] == []
     assert found["wrong"][0].endswith(LINE)
-    with pytest.raises(UserError, match=f"`{LITE}` does not say how its inputs are normalized") as error:
+    with pytest.raises(UserError, match=f"`{LITE}` does not state how its inputs are normalized") as error:
         Engine(recipe.load(tmp_path / "silent.yaml"), Cache(tmp_path / "cache")).run(Quiet())
     assert "it was trained with `normalize: {mean: [0.49803922" in error.value.problems[0].help
 

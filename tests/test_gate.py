@@ -401,7 +401,7 @@ def test_other_shares_are_judged_by_their_intervals(name: str, limit: str, statu
     finding = only(judge.judge(report([stage("int8", "onnx", bounded)]), [board({name: limit})]))
     assert (finding.status, finding.value, finding.interval) == (status, 0.8, (0.75, 0.85))
     plain = only(judge.judge(report([stage("int8", "onnx", file("u.onnx", "x86"))]), [board({name: limit})]))
-    assert (plain.status, plain.note) == ("no number", "it is of classifiers with one label an example")
+    assert (plain.status, plain.note) == ("no number", "it is for single-label classification")
 
 
 def test_operators_that_an_accelerator_lacks() -> None:
@@ -472,7 +472,7 @@ def test_draws_of_groups_are_not_paired_with_draws_of_examples() -> None:
     facts = report([stage("teacher", "torch", before), stage("int8", "onnx", now)], metric="auc", keep=2.0)
     finding = only(judge.judge(facts, [board({})]))
     assert finding.status == "no number"
-    assert "drawn by other groups" in finding.note
+    assert "resampled by other groups" in finding.note
 
 
 def test_the_worst_class_is_named_with_its_count() -> None:
@@ -485,7 +485,7 @@ def test_the_worst_class_is_named_with_its_count() -> None:
 
 @pytest.mark.parametrize(
     ("metric", "words"),
-    [("agreement", "another model's answers"), ("mae", "it is of classifiers with one label an example")],
+    [("agreement", "another model's outputs"), ("mae", "it is for single-label classification")],
 )
 def test_macro_f1_without_labels_or_classes_has_no_number(metric: str, words: str) -> None:
     bounds = {"macro_f1": (0.9, 0.8, 1.0)} if metric == "agreement" else {}
@@ -500,6 +500,6 @@ def test_macro_f1_without_labels_or_classes_has_no_number(metric: str, words: st
 def test_an_accuracy_budget_of_another_metric_says_why_it_has_no_number() -> None:
     facts = report([stage("int8", "onnx", file("u.onnx", "x86"))], metric="macro-f1")
     finding = only(judge.judge(facts, [board({"accuracy": "10%"})]))
-    assert (finding.status, finding.note.partition(";")[0]) == ("no number", "this recipe counts macro-f1")
+    assert (finding.status, finding.note.partition(";")[0]) == ("no number", "this recipe's metric is macro-f1")
     several = only(judge.judge(report([stage("int8", "onnx", file("u.onnx", "x86"))]), [board({"accuracy": "10%"})]))
-    assert several.note == "it is of classifiers with one label an example"
+    assert several.note == "it is for single-label classification"

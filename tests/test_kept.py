@@ -36,7 +36,7 @@ def test_it_is_said_in_those_words() -> None:
     (held,) = keep.unmet([{name: each for name, each in row.items() if name != "on"}], {})
     assert held.startswith("`keep` is not reached by x86: accuracy on held-out examples: float 93.3%, x86 6.7%")
     assert said.startswith("`keep` is not reached by x86: accuracy on validation: float 93.3%, x86 6.7%")
-    assert "92.3% is the least" in said
+    assert "at least 92.3% required" in said
     assert "c7 (Conv, 12.3 dB), c2 (Conv, 0.4 dB)" in said
     assert keep.unmet([keep.row("accuracy", "stage", 0.933, 0.923, {"x86": 0.923}, higher=True)], {}) == []
 
@@ -44,7 +44,7 @@ def test_it_is_said_in_those_words() -> None:
 def test_integers_alone_do_not_go_back() -> None:
     row = keep.row("accuracy", "stage", 0.933, 0.923, {"integer-only": 0.067, "xnnpack": 0.93}, higher=True)
     (said,) = keep.unmet([row], {"restored": ROWS})
-    assert "no operator goes back there" in said
+    assert "no operator may return to float there" in said
     assert "compute in float" not in said
 
 
@@ -87,9 +87,9 @@ def test_the_decisions_say_what_every_preset_reached_and_whether_it_is_enough() 
         return "\n".join(quantization.decisions(facts))
 
     good, bad = said({"x86": 0.93, "xnnpack": 0.925}), said({"x86": 0.93, "xnnpack": 0.067})
-    assert "float 93.3%, x86 93.0%, xnnpack 92.5%; 92.3% is the least" in good
-    assert "in float, to keep the accuracy: c7" in good
-    assert "in float, which is not enough: c7" in bad
+    assert "float 93.3%, x86 93.0%, xnnpack 92.5%; at least 92.3% required" in good
+    assert "mixed precision, in float to keep the accuracy: c7" in good
+    assert "mixed precision, in float and still not enough: c7" in bad
     assert "to keep" not in bad
 
 

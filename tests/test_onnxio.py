@@ -120,7 +120,7 @@ def test_an_export_that_answers_otherwise_is_told(few: Dataset, tmp_path: Path) 
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return self.linear(x.flatten(1)) * (1.01 if torch.compiler.is_exporting() else 1)
 
-    with pytest.raises(UserError, match=r"answers otherwise than torch: off by 1\.0%"):
+    with pytest.raises(UserError, match=r"the exported graph differs from torch by 1\.0%"):
         export.export(Twofaced(), few, tmp_path / "model.onnx")
 
 
@@ -164,14 +164,14 @@ def test_another_input_is_told(model: onnx.ModelProto, said: str, few: Dataset, 
 
 def test_another_number_of_classes_is_told(few: Dataset, tmp_path: Path) -> None:
     twelve = replace(few, name="twelve", labels=tuple("abcdefghijkl"))
-    assert "gives 10 answers, `twelve` has 12 labels" in refused(graphs.small(), twelve, tmp_path)
+    assert "gives 10 outputs, `twelve` has 12 labels" in refused(graphs.small(), twelve, tmp_path)
 
 
 def test_a_map_as_output_is_told(few: Dataset, tmp_path: Path) -> None:
     model = graphs.small()
     model.graph.output[0].CopyFrom(helper.make_tensor_value_info("c1", TensorProto.FLOAT, (1, 4, 8, 8)))
     del model.graph.node[1:]
-    assert "gives 256 answers, `digits` has 10 labels" in refused(model, few, tmp_path)
+    assert "gives 256 outputs, `digits` has 10 labels" in refused(model, few, tmp_path)
 
 
 def test_two_inputs_and_two_outputs_are_told(few: Dataset, tmp_path: Path) -> None:

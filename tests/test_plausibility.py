@@ -133,8 +133,8 @@ def test_a_model_that_few_examples_cannot_tell_from_chance_is_not_said_to_be_at_
     x, y = data["test"]
     few = replace(data, splits=data.splits | {"test": Split(x[:8], np.where(np.arange(8) < 6, y[:8], 1 - y[:8]))})
     doubt, (warning,) = warned(tmp_path, few, "none", levels=LEVELS[:2] / 255)
-    assert doubt == "not told from chance by 8 test examples"
-    assert warning.startswith(f"is {doubt}: 75.0% right, and chance has 50.0%; is it fed as it was trained")
+    assert doubt == "not distinguishable from chance on 8 test examples"
+    assert warning.startswith(f"is {doubt}: 75.0% right, chance level 50.0%; check that its inputs are as in training")
 
 
 def test_another_order_of_the_classes_is_named_and_written_out(tmp_path: Path) -> None:
@@ -152,4 +152,4 @@ def test_noise_is_no_other_order(tmp_path: Path) -> None:
     noisy = replace(data, splits=data.splits | {"test": Split(data["test"].x, y)})
     doubt, (warning,) = warned(tmp_path, noisy, "none", levels=LEVELS / 255)
     assert doubt == "near chance level"
-    assert "is it fed as it was trained (normalization, order of the channels, layout)" in warning
+    assert "check that its inputs are as in training (normalization, order of the channels, layout)" in warning

@@ -32,7 +32,7 @@ def stated(data: Dataset, by: Any = "recipe", **values: Any) -> Dataset:
 def test_a_foreign_file_needs_the_recipe_to_state_it(digits: Dataset, tmp_path: Path) -> None:
     onnx.save(graphs.small(), tmp_path / "a.onnx")
     for by in ("data", "train"):
-        with pytest.raises(UserError, match="does not say how its inputs are normalized") as error:
+        with pytest.raises(UserError, match="does not state how its inputs are normalized") as error:
             adopt(tmp_path / "a.onnx", stated(digits, by), tmp_path / "b.onnx")
         for choice in ("none", "raw", "imagenet", "{mean: […], std: […]}"):
             assert choice in error.value.problems[0].help
@@ -74,7 +74,7 @@ def test_our_own_file_is_fed_as_it_says_whatever_the_data_is(tiny: zoo.Network, 
 
 def test_a_recipe_that_contradicts_our_own_file_is_refused(tiny: zoo.Network, few: Dataset, tmp_path: Path) -> None:
     file = exported(tiny, stated(few, "data", mean=(0.25,), std=(0.5,)), tmp_path / "ours.onnx")
-    with pytest.raises(UserError, match=r"takes x/255, then \(− 0.25\)/0.5, by its metadata, and the recipe says"):
+    with pytest.raises(UserError, match=r"takes x/255, then \(− 0.25\)/0.5, by its metadata, and the recipe states"):
         adopt(file, stated(few, mean=(0.0,), std=(1.0,)), tmp_path / "taken.onnx")
 
 
@@ -112,7 +112,7 @@ def test_metadata_that_only_looks_like_ours_states_nothing(text: str, digits: Da
     entry = model.metadata_props.add()
     entry.key, entry.value = "edgepress", text
     onnx.save(model, tmp_path / "a.onnx")
-    with pytest.raises(UserError, match="does not say how its inputs are normalized"):
+    with pytest.raises(UserError, match="does not state how its inputs are normalized"):
         adopt(tmp_path / "a.onnx", digits, tmp_path / "b.onnx")
 
 
@@ -127,7 +127,7 @@ def test_a_checkpoint_from_elsewhere_needs_it_and_one_of_ours_does_not(
 
     save_file(load_file(source.path), tmp_path / "a.safetensors")
     foreign = Load.model_validate({"use": "load", "from": "a.safetensors", "model": TINY})
-    with pytest.raises(UserError, match="does not say how its inputs are normalized"):
+    with pytest.raises(UserError, match="does not state how its inputs are normalized"):
         foreign.check_data(digits, recipe)
     foreign.check_data(few, recipe)
 
@@ -200,7 +200,7 @@ def test_the_recipe_is_refused_at_its_data_with_exit_2(tmp_path: Path, command: 
     said = edgepress(command, here.recipe, "--cache", here.cache)
     assert said.code == 2
     assert said.err.startswith(
-        f"{here.recipe}:2:14: `{tmp_path / 'm.onnx'}` does not say how its inputs are normalized"
+        f"{here.recipe}:2:14: `{tmp_path / 'm.onnx'}` does not state how its inputs are normalized"
     )
     assert not here.runs.exists()
 

@@ -152,14 +152,14 @@ def test_check_says_where_an_older_report_does_not_say_how_a_loaded_file_was_fed
     file = copy.runs / "whole" / "report.json"
     content = json.loads(file.read_text())
     content["stages"][-1]["use"] = "load"
-    words = "`int8-tflite` is of an older report, which does not say how inputs are made (see its warning)."
+    words = "`int8-tflite` is from an older report without the normalization of inputs (see its warning)."
     file.write_text(json.dumps(content))
     assert words not in copy.check().out
     del content["data"]["inputs"]
     file.write_text(json.dumps(content))
     said = copy.check()
     assert f"\n{words}" in said.out
-    assert "`edgepress run` does, or asks for it" in " ".join(said.out.split())
+    assert "`edgepress run` again writes it, or reports where to state it" in " ".join(said.out.split())
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b'{"version": 99}', b"\xff\xfe"])

@@ -34,92 +34,99 @@ def test_a_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 n  recipe.yaml
 
 option              value          from     meaning
-name                n              recipe   what the run, its report and its lock file are called
-task.data           digits         recipe   the name of a data set, or a folder of images, a .csv,
-                                            an .npz or `./my_data.py:load` of your own (digits,
-                                            fashion-mnist, fashion-mnist-10k, recommend, sensor,
-                                            text)
-task.metric         accuracy       default  what a model is scored by, or `./my_metric.py:f` of your
-                                            own
-task.seed           0              default  of every random choice
-task.examples       —              default  learn from so many training examples only
-task.labels         —              default  keep the labels of so many; `distill` learns from the
-                                            others without them
-task.unlabelled     —              default  more examples, without labels, for `distill` to learn
-                                            from: as `data` of your own
-task.label_noise    —              default  replace this share of the training labels by wrong ones,
-                                            to see who copes, such as 30%
-task.imbalance      —              default  thin the training classes out, from the first to the
-                                            last, to see who copes, such as 50:1
-reference           base           default  the result that accuracy drops count from; by default
-                                            the first distillation's teacher, or else what the first
-                                            stage that changes a model works on
-keep.accuracy_drop  2 points       recipe   how far accuracy may fall below the reference
-keep.metric_drop    —              default  how far the recipe's metric may fall below the
-                                            reference; of an error, how much it may grow: `5%`, such
-                                            as 1.5 points
-targets             [desk.yaml]    recipe   names of target profiles, or paths that end in .yaml; []
+name                n              recipe   name of the run, its report and its lock file
+task.data           digits         recipe   data set by name, or your own: a folder of images, a
+                                            .csv, an .npz or `./my_data.py:load` (digits, fashion-
+                                            mnist, fashion-mnist-10k, recommend, sensor, text)
+task.metric         accuracy       default  metric to evaluate models by, or your own function
+                                            `./my_metric.py:f`
+task.seed           0              default  random seed of the whole recipe
+task.examples       —              default  number of training examples to use, for experiments
+task.labels         —              default  number of training labels to keep; `distill.*` uses the
+                                            others unlabelled
+task.unlabelled     —              default  additional unlabelled examples for `distill.*`, written
+                                            like your own `data`
+task.label_noise    —              default  share of training labels replaced by wrong ones, to
+                                            compare the robustness of methods, such as 30%
+task.imbalance      —              default  class imbalance to make: training classes are thinned
+                                            out, the first least and the last most, such as 50:1
+reference           base           default  name of the result that accuracy drops are measured
+                                            against; by default the teacher of the first
+                                            distillation, or else the input of the first stage that
+                                            changes a model
+keep.accuracy_drop  2 points       recipe   largest drop of accuracy below the reference
+keep.metric_drop    —              default  largest drop of the recipe's metric below the reference;
+                                            for an error metric its largest growth: `5%`, such as
+                                            1.5 points
+targets             [desk.yaml]    recipe   target profiles by name or by a path ending in .yaml; []
                                             judges by `keep` alone
 
 stages.base  train
-  epochs            3              --set    passes over the training images
-  batch             128            default  images a step, over all processes
-  accumulate        1              default  batches whose gradients are averaged for one step
-  lr                0.0001         recipe   highest learning rate of the schedule (AdamW)
-  schedule          one-cycle      default  how the learning rate goes: up and down, down, or level
-                                            (one-cycle, cosine, constant)
+  epochs            3              --set    passes over the training examples
+  batch             128            default  batch size, over all processes
+  accumulate        1              default  batches whose gradients are averaged for one optimizer
+                                            step
+  lr                0.0001         recipe   peak learning rate of the schedule (AdamW)
+  schedule          one-cycle      default  shape of the learning rate: warm-up and decay, cosine
+                                            decay, or constant (one-cycle, cosine, constant)
   weight_decay      0.05           default  AdamW's decoupled weight decay
-  precision         fp32           default  of the forward and backward pass; `fp16` needs a GPU
-                                            (fp32, bf16, fp16)
+  precision         fp32           default  precision of the forward and backward pass; `fp16` needs
+                                            a GPU (fp32, bf16, fp16)
   flip              true           default  mirror half of the images left to right
-  shift             2              default  move each image by up to this many pixels each way
-  augment           []             default  torchvision's: `rotate` by up to 15°, `crop` to 60% or
-                                            more, `jitter` of brightness and contrast, `trivial`
-                                            (TrivialAugment), `erase` a rectangle in one image of
-                                            four
-  mixup             0.0            default  α of mixup (Zhang et al., 2018); 0.2 is usual, 0 is none
-  balance           —              default  rare classes count more in the loss, or are drawn more
-                                            often (weights, sampling)
-  ema               —              default  keep a running mean of the weights with this decay, such
-                                            as 0.999
-  patience          —              default  stop after so many epochs without a better validation;
-                                            the best one is kept
-  model             timm/resnet18  recipe   the network to train: `timm/NAME`, or a mapping with
-                                            `arch`, `args`, `stride`
-  start             —              default  the name of an earlier result to train further, instead
-                                            of `model`
-  label_smoothing   0.0            default  share of the label spread over all classes
-  seed              —              default  by default the recipe's seed
+  shift             2              default  random shift of each image, at most this many pixels
+                                            along each axis
+  augment           []             default  augmentations of torchvision: `rotate` by up to 15°,
+                                            `crop` to 60% or more, `jitter` of brightness and
+                                            contrast, `trivial` (TrivialAugment), `erase` a
+                                            rectangle in one image of four
+  mixup             0.0            default  α of mixup (Zhang et al., 2018); 0.2 is usual, 0 is off
+  balance           —              default  class balancing: class weights in the loss, or
+                                            oversampling of rare classes (weights, sampling)
+  ema               —              default  decay of an exponential moving average of the weights,
+                                            which is kept, such as 0.999
+  patience          —              default  early stopping: epochs without improvement on
+                                            validation; the best epoch is kept
+  model             timm/resnet18  recipe   network to train: `timm/NAME`, or a mapping with `arch`,
+                                            `args`, `stride`
+  start             —              default  name of an earlier result to train further, instead of
+                                            `model`
+  label_smoothing   0.0            default  label smoothing: share of the label's weight spread
+                                            evenly over all classes
+  seed              —              default  random seed; by default the recipe's
 
 stages.export.onnx  export.onnx
-  input             base           default  the result to work on; by default the one above
-  opset             18             default  version of the ONNX operator set; old runtimes want old
-                                            ones
-  embed             []             default  what the file does itself: `normalize` the raw values,
-                                            `softmax` the answers
-  dtype             float32        default  what the file takes; `uint8` is raw pixels, with `embed:
-                                            [normalize]` (float32, uint8)
+  input             base           default  name of the result to work on; by default the one above
+  opset             18             default  version of the ONNX operator set; older runtimes load
+                                            older versions
+  embed             []             default  pre- and post-processing inside the graph: `normalize`
+                                            raw inputs, `softmax` outputs
+  dtype             float32        default  type of the input; `uint8` is for raw pixels, with
+                                            `embed: [normalize]` (float32, uint8)
 
 stages.quantize.static  quantize.static
-  input             export.onnx    default  the result to work on; by default the one above
-  samples           64             recipe   validation images that the ranges are taken from; three
-                                            quarters of them where there are fewer
-  ranges            auto           default  how a range is taken from what was seen; `auto` tries
-                                            them on held-out images (auto, minmax, percentile,
+  input             export.onnx    default  name of the result to work on; by default the one above
+  samples           64             recipe   validation examples to calibrate activation ranges on;
+                                            three quarters of them where there are fewer
+  ranges            auto           default  range estimator of activations. `minmax` covers every
+                                            value; `percentile`, `entropy` (KL divergence) and `mse`
+                                            clip outliers; `auto` takes the one of highest SQNR on
+                                            held-out validation examples (auto, minmax, percentile,
                                             entropy, mse)
-  per_channel       true           default  a scale for each output channel of a weight
-  improve           true           default  try equalisation, rounding by what the weights meet, and
-                                            bias correction; keep what helps on held-out images
-  presets           []             default  integers to make besides those that the targets need:
+  per_channel       true           default  one scale per output channel of a weight, not per tensor
+  improve           true           default  cross-layer equalization, GPTQ rounding and bias
+                                            correction; each is kept only if it raises SQNR on held-
+                                            out validation examples
+  presets           []             default  integer formats to write besides those of the targets:
                                             x86, x86-avx2, arm, xnnpack, nnapi, tensorrt, integer-
                                             only
-  keep              1.0            default  what int8 may lose of the float model's metric on held-
-                                            out images: points; of an error the percent that it may
-                                            grow by; without labels points of likeness to the float
-                                            model. Operators go back to float, the worst first,
+  keep              1.0            default  largest loss of the metric against the float model on
+                                            held-out validation examples: in points; of an error
+                                            metric, growth in percent; without labels, points of
+                                            agreement weighed by the float model's probabilities.
+                                            Operators return to float by sensitivity, highest first,
                                             until it holds
-  faster            true           default  let operators stay float that are measured slower as
-                                            int8 on this machine
+  faster            true           default  mixed precision by latency: operators measured slower as
+                                            int8 here stay float
 
 budgets
   desk.yaml  size 5 MB, latency 1 s, memory 4 GB, accuracy 30%, accuracy_drop 60 points"""
@@ -170,49 +177,48 @@ def test_a_stage() -> None:
     assert (
         show.show("prune.channels")
         == """\
-prune.channels: Remove whole channels by DepGraph (Fang et al., 2023), then fine-tune by
-distillation.
+prune.channels: Prune whole channels by DepGraph (Fang et al., 2023), then fine-tune. Channels are
+ranked by the L2 magnitude of their group's weights. Fine-tuning distils from `teacher`.
 It takes a torch model and gives a torch model.
 
 option                 default    meaning
-name                   —          what later stages call the result
-input                  —          the result to work on; by default the one above
-ratio                  30%        share of the channels removed; parameters fall by about twice as
-                                  much
-round_to               8          channel counts stay multiples of this: others run slower (1 or
+name                   —          name of the result, for later stages
+input                  —          name of the result to work on; by default the one above
+ratio                  30%        share of channels removed; the share of parameters removed is
+                                  about twice as large
+round_to               8          multiple that channel counts are rounded to; other counts run
+                                  slower (1 or more)
+everywhere             false      rank channels over the whole network instead of per layer
+finetune                          fine-tuning after pruning
+finetune.epochs        3          passes over the training examples; 0 skips fine-tuning (0 or more)
+finetune.batch         128        batch size, over all processes (2 or more)
+finetune.accumulate    1          batches whose gradients are averaged for one optimizer step (1 or
                                   more)
-everywhere             false      rank channels over the whole network instead of in each layer
-finetune                          training after pruning
-finetune.epochs        3          passes over the training images; 0 leaves the model as pruned (0
-                                  or more)
-finetune.batch         128        images a step, over all processes (2 or more)
-finetune.accumulate    1          batches whose gradients are averaged for one step (1 or more)
-finetune.lr            0.001      highest learning rate of the one-cycle schedule (AdamW) (more than
-                                  0)
-finetune.schedule      one-cycle  how the learning rate goes: up and down, down, or level (one-
-                                  cycle, cosine, constant)
+finetune.lr            0.001      peak learning rate of the one-cycle schedule (AdamW) (more than 0)
+finetune.schedule      one-cycle  shape of the learning rate: warm-up and decay, cosine decay, or
+                                  constant (one-cycle, cosine, constant)
 finetune.weight_decay  0.05       AdamW's decoupled weight decay (0 or more)
-finetune.precision     fp32       of the forward and backward pass; `fp16` needs a GPU (fp32, bf16,
-                                  fp16)
+finetune.precision     fp32       precision of the forward and backward pass; `fp16` needs a GPU
+                                  (fp32, bf16, fp16)
 finetune.flip          true       mirror half of the images left to right
-finetune.shift         2          move each image by up to this many pixels each way (0 or more)
-finetune.augment       []         torchvision's: `rotate` by up to 15°, `crop` to 60% or more,
-                                  `jitter` of brightness and contrast, `trivial` (TrivialAugment),
-                                  `erase` a rectangle in one image of four
-finetune.mixup         0.0        α of mixup (Zhang et al., 2018); 0.2 is usual, 0 is none (0 or
+finetune.shift         2          random shift of each image, at most this many pixels along each
+                                  axis (0 or more)
+finetune.augment       []         augmentations of torchvision: `rotate` by up to 15°, `crop` to 60%
+                                  or more, `jitter` of brightness and contrast, `trivial`
+                                  (TrivialAugment), `erase` a rectangle in one image of four
+finetune.mixup         0.0        α of mixup (Zhang et al., 2018); 0.2 is usual, 0 is off (0 or
                                   more)
-finetune.balance       —          rare classes count more in the loss, or are drawn more often
-                                  (weights, sampling)
-finetune.ema           —          keep a running mean of the weights with this decay, such as 0.999
-                                  (more than 0, less than 1)
-finetune.patience      —          stop after so many epochs without a better validation; the best
-                                  one is kept (1 or more)
-finetune.views         4          augmented views of each image that the teacher is asked about (1
-                                  or more)
-finetune.temperature   2.0        softens both answers (more than 0)
-finetune.kd_weight     0.9        weight of the divergence; labels get the rest (0 or more, 1 or
-                                  less)
-teacher                —          the name of the model to distil from; by default the one before
+finetune.balance       —          class balancing: class weights in the loss, or oversampling of
+                                  rare classes (weights, sampling)
+finetune.ema           —          decay of an exponential moving average of the weights, which is
+                                  kept, such as 0.999 (more than 0, less than 1)
+finetune.patience      —          early stopping: epochs without improvement on validation; the best
+                                  epoch is kept (1 or more)
+finetune.views         4          augmented views of each example with teacher outputs (1 or more)
+finetune.temperature   2.0        softmax temperature T of student and teacher (more than 0)
+finetune.kd_weight     0.9        weight of the KL divergence; cross-entropy weighs the rest (0 or
+                                  more, 1 or less)
+teacher                —          name of the model to distil from; by default the one before
                                   pruning"""
     )
 
@@ -237,47 +243,52 @@ references:
 board  board.yaml
 
 option                      value     from     meaning
-name                        board     target   what reports call it
-about                       —         default  the device, and how the model runs on it
-runtime                     litert    target   what runs the model there (onnxruntime, litert,
-                                               tflite-runtime)
-threads                     1         default  of the runtime
-provider                    cpu       default  what onnxruntime computes on there; the time of
-                                               loading then builds its engine (cpu, cuda, tensorrt)
-reach                       none      default  where to measure: `local`,
-                                               `ssh://[USER@]HOST[:PORT]`, `adb://SERIAL`; `none`
-                                               means: estimated from this machine
-python                      python3   default  on a device reached by ssh, the Python that has the
-                                               runtime and numpy
-binary                      —         default  on a device reached by adb, the benchmark program:
-                                               TFLite's benchmark_model, or onnxruntime_perf_test,
+name                        board     target   name of the target in reports
+about                       —         default  description of the device and of how the model runs
+                                               on it
+runtime                     litert    target   runtime of the model on the device (onnxruntime,
+                                               litert, tflite-runtime)
+threads                     1         default  threads of the runtime
+provider                    cpu       default  execution provider of onnxruntime; for an
+                                               accelerator, cold start includes building its engine
+                                               (cpu, cuda, tensorrt)
+reach                       none      default  address of the device to measure on: `local`,
+                                               `ssh://[USER@]HOST[:PORT]` or `adb://SERIAL`; with
+                                               `none`, latency is estimated from this machine
+python                      python3   default  Python with the runtime and numpy, on a device
+                                               reached by ssh
+binary                      —         default  benchmark program on a device reached by adb:
+                                               TFLite's benchmark_model or onnxruntime_perf_test,
                                                such as /data/local/tmp/benchmark_model
-architecture                —         default  of the device, as `uname -m` says it; any other is
-                                               refused, such as aarch64
-sustained                   —         default  run the model for so long before measuring: the
-                                               latency of a warm device, such as 10 min
-preset                      —         default  by default what suits the processor (x86, x86-avx2,
-                                               arm, xnnpack, nnapi, tensorrt, integer-only)
-emulate                     —         default  its processor, on whose instruction set accuracy is
-                                               counted where `edgepress doctor --install-emulator`
-                                               was run (cortex-a53, cortex-a72, cortex-a76, haswell)
-max_opset                   —         default  the newest operator set that its onnxruntime loads,
+architecture                —         default  processor architecture of the device, as `uname -m`
+                                               prints it; any other is refused, such as aarch64
+sustained                   —         default  time to run the model before measuring, for the
+                                               sustained latency of a warm device, such as 10 min
+preset                      —         default  integer format; by default it follows from the
+                                               runtime and the processor (x86, x86-avx2, arm,
+                                               xnnpack, nnapi, tensorrt, integer-only)
+emulate                     —         default  processor to emulate: accuracy is evaluated on its
+                                               instruction set once `edgepress doctor --install-
+                                               emulator` was run (cortex-a53, cortex-a72,
+                                               cortex-a76, haswell)
+max_opset                   —         default  newest ONNX operator set that its onnxruntime loads,
                                                such as 16
-max_ir                      —         default  the newest version of the ONNX format that its
-                                               onnxruntime loads, such as 8
-supports                    —         default  the operators that its accelerator has, as ONNX or
-                                               TFLite calls them: reports name the others, such as
+max_ir                      —         default  newest ONNX IR version that its onnxruntime loads,
+                                               such as 8
+supports                    —         default  operators that its accelerator supports, by ONNX or
+                                               TFLite name; reports list all others, such as
                                                ['CONV_2D']
-extrapolate                 —         default  widens estimates outside the references' span, such
-                                               as x2
-calibrated                  —         default  when and with what the references were measured on it
-regression                                     what `--baseline` allows
-regression.size             0.05      default  how much larger the file may be
-regression.latency          0.05      default  how much slower it may run
-regression.accuracy_drop    1.0       default  on the test split, at most"""
+extrapolate                 —         default  factor that widens latency estimates outside the
+                                               range of the references, such as x2
+calibrated                  —         default  date and versions of the measurement of the
+                                               references on this device
+regression                                     regressions that `--baseline` allows
+regression.size             0.05      default  largest growth of the file
+regression.latency          0.05      default  largest growth of latency
+regression.accuracy_drop    1.0       default  largest drop of accuracy on the test split"""
     )
-    assert "budgets.latency.limit       20 ms     target   the number to keep to, with its unit" in shown
-    assert "budgets.accuracy_drop       —         default  points below the recipe's reference, at most," in shown
+    assert "budgets.latency.limit       20 ms     target   limit, with its unit" in shown
+    assert "budgets.accuracy_drop       —         default  largest drop of accuracy below the recipe's" in shown
     assert shown.endswith(
         """\
 references: published latencies, which let another machine estimate this device's

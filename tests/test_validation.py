@@ -145,10 +145,10 @@ STAGES = {
     "{use: [a]}": "3:9+3 `use`: write the name of a stage, got a list | one of: a, b.long.name",
     "{usse: a}": "3:3+9 missing option `use` | did you mean `use` for `usse`?",
     "{b.long.name: }": "3:3+15 missing option `use` | write `use: b.long.name`, with its options beside it",
-    "{}": "3:3+2 missing option `use` | say what the stage does with `use: NAME`, one of: a, b.long.name",
+    "{}": "3:3+2 missing option `use` | name what the stage does: `use: NAME`, one of: a, b.long.name",
     "b.long.name": "3:3+11 write a stage, got `b.long.name` | did you mean `use: b.long.name`?",
-    "[a]": "3:3+3 write a stage, got a list | say what the stage does with `use: NAME`, one of: a, b.long.name",
-    "": "3:2+1 write a stage, got nothing | say what the stage does with `use: NAME`, one of: a, b.long.name",
+    "[a]": "3:3+3 write a stage, got a list | name what the stage does: `use: NAME`, one of: a, b.long.name",
+    "": "3:2+1 write a stage, got nothing | name what the stage does: `use: NAME`, one of: a, b.long.name",
 }
 
 

@@ -213,7 +213,7 @@ def test_the_layers_of_a_tflite_file(finished: tuple[Place, Said]) -> None:
     assert 0 < whole.graph < whole.size == (models / "int8-tflite.tflite").stat().st_size
     assert [each for each in layers(models / "convert.tflite.tflite").found if each.real]
     said = explain.explain(models / "int8-tflite.tflite", whole)
-    assert "LiteRT tells no times of operators: shares are of the weights' bytes" in said
+    assert "LiteRT reports no time per operator: shares are of the weights' bytes" in said
 
 
 def test_a_tflite_file_is_not_run(tmp_path: Path) -> None:
@@ -310,10 +310,10 @@ def test_a_sigmoid_is_an_activation_where_it_multiplies_what_it_took(
 
 def test_what_computes_in_float_beside_integers_is_told_with_the_reason() -> None:
     found = [layer("i.w"), layer("f.w", seconds=3e-3, real=True)]
-    assert "75% computes in float though int8 has it, Conv: whoever quantized the file left it so" in told(found)
+    assert "75% computes in float though it has an int8 form, Conv: the file was quantized so" in told(found)
     speed = {"speed": {"chosen": "mixed"}}
     assert "Conv: slower as int8 on this processor, as `faster` measured; nothing to gain" in words(found, notes=speed)
-    assert "Conv: `keep` left it so, for the accuracy" in words(found, notes={"restored": [1]})
+    assert "Conv: `keep` holds it in float, for the accuracy (mixed precision)" in words(found, notes={"restored": [1]})
     assert "in float" not in words([layer("a.0.w", real=True)]), "a float model computes in float"
     ids = layer("ids", "ArgMax", 1e-4, counts=True)
     assert "in float" not in words([layer("a.0.w", real=True), ids]), "and so it does where it counts something"

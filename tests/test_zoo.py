@@ -99,7 +99,7 @@ def test_names_with_a_wrapper_before_them_are_told(tiny: zoo.Network, few: Datas
 
 def test_without_a_description_the_file_is_told_what_lacks(tmp_path: Path) -> None:
     save_file({"w": torch.zeros(2)}, tmp_path / "m.safetensors")
-    with pytest.raises(UserError, match="does not say which network") as error:
+    with pytest.raises(UserError, match="does not name the network") as error:
         zoo.load(tmp_path / "m.safetensors")
     assert "model: timm/" in error.value.problems[0].help
 

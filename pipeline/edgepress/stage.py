@@ -130,8 +130,8 @@ class Stage(BaseModel, ABC):
     shrinks: ClassVar[tuple[str, ...]] = ()
 
     use: str
-    name: Name | None = Field(default=None, description="what later stages call the result")
-    input: str | None = Field(default=None, description="the result to work on; by default the one above")
+    name: Name | None = Field(default=None, description="name of the result, for later stages")
+    input: str | None = Field(default=None, description="name of the result to work on; by default the one above")
 
     @property
     def kind(self) -> Kind:

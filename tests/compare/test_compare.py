@@ -176,7 +176,7 @@ def test_recipes_that_cannot_stand_side_by_side(
         (["--target", "tablet"], "there is no target `tablet`"),
         (["small.yaml", "--target", "phone"], "makes no float TFLite file"),
         (["small.yaml", "--target", "phone.yaml"], "makes no float TFLite file"),
-        (["--target", "board.yaml"], "`board.yaml` is asked by `edgepress run`"),
+        (["--target", "board.yaml"], "`board.yaml` is measured by `edgepress run` only"),
         (["--seeds", "0"], "0 is not in the range"),
     ],
 )

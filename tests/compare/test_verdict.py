@@ -76,7 +76,7 @@ def test_the_best_that_fits_is_picked_and_the_others_told() -> None:
     said = words(comparison(FAR, unfit=("teacher", "fuse")))
     assert "Fits host as int8: plain, distill, both." in said
     assert "fuse does not fit host: size 1.2 MB of 1 MB" in said
-    assert "Verdict: both, the student, taught by the fused teachers." in said
+    assert "Verdict: both, the student, distilled from the fused teachers." in said
     assert near(said, "against plain (1.0x the time and 1.0x the bytes): ", 7)
     assert near(said, "against fuse (12.0x the time and 12.0x the bytes): ", -6)
     assert "fuse would win where the budget allowed it" in said
@@ -150,7 +150,7 @@ def test_a_route_that_does_not_keep_what_the_recipe_asks_for_is_not_picked(statu
     found = comparison(FAR)
     said = words(found.model_copy(update={"fits": (*found.fits, fit("fuse", "recipe", keep=status))}))
     assert "Verdict: teacher" in said
-    assert "Keeps what the recipe keeps as int8: plain, distill, both, teacher." in said
+    assert "Meets the recipe's keep as int8: plain, distill, both, teacher." in said
 
 
 def test_an_older_file_is_still_told() -> None:
@@ -170,8 +170,8 @@ def test_an_older_file_is_still_told() -> None:
 def test_what_of_a_fusions_gain_reaches_the_student() -> None:
     said = words(comparison(FAR))
     assert near(said, "Fusing the teachers: ", 3)
-    assert near(said, "the student gets ", 3)
-    assert re.search(r"\d+% survives\.", said)
+    assert near(said, "A student of the fused teachers: ", 3)
+    assert re.search(r"\d+% of the gain survives\.", said)
     assert near(said, "The fused teachers are ", 13)
     assert re.search(r"5\d% of the way", said)
 
@@ -189,7 +189,7 @@ def test_recipes_have_no_teachers_that_survive() -> None:
 
 def test_what_routes_leave_out_is_told() -> None:
     found = comparison(FAR).model_copy(update={"left_out": ("prune.channels",)})
-    assert "what follows the distillation, prune.channels." in text.render(found)
+    assert "Skipped in every route, after the distillation: prune.channels." in text.render(found)
 
 
 def test_losses_are_not_told_as_gains() -> None:
@@ -203,7 +203,7 @@ def test_the_whole_text_fits_a_terminal_and_tells_each_class() -> None:
     assert max(map(len, found.splitlines())) <= 110, max(found.splitlines(), key=len)
     assert "b (10)" in found
     assert found.index("b (10)") < found.index("a (80)"), "rarest first"
-    assert "digits (imbalance 8:1): learnt from 90, decided on 10, told on 2000; 3 seeds" in found
+    assert "digits (imbalance 8:1): train 90, validation 10, test 2000; 3 seeds" in found
     row = next(line for line in found.splitlines() if line.startswith("  plain"))
     assert "1 ms" in row
     assert "0.10 MB" in row

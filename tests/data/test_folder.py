@@ -296,7 +296,7 @@ def test_images_without_labels(tmp_path: Path) -> None:
     assert (len(found.labels), len(set(found.labels)), found.labels[1]) == (1000, 1000, "goldfish, Carassius auratus")
     assert [name for name in found.labels if name.startswith("crane (")] == ["crane (n02012849)", "crane (n03126707)"]
     assert {name: len(split.y) for name, split in found.splits.items()} == {"train": 2, "validation": 6, "test": 12}
-    with pytest.raises(UserError, match="`photos` has no labels to learn from"):
+    with pytest.raises(UserError, match="`photos` has no labels to train on"):
         found.to_learn_from()
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match="`empty`: no images"):

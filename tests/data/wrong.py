@@ -236,7 +236,7 @@ WRONG: dict[str, tuple[Callable[[Path], dict[str, Any]], str]] = {
     ),
     "shares": (
         _folder(split={"validation": "50%", "test": "50%"}),
-        "mine.yaml:1:37: `split`: a share is more than 0%, and the two leave 10% or more to learn from\n"
+        "mine.yaml:1:37: `split`: a share is more than 0%, and the two leave 10% or more for training\n"
         '   1 | data: {"from": "./photos", "split": {"validation": "50%", "test": "50%"}}\n'
         "     |                                     ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^\n"
         "     = help: for example {validation: 10%, test: 20%}",
@@ -264,7 +264,7 @@ WRONG: dict[str, tuple[Callable[[Path], dict[str, Any]], str]] = {
     "NaN in a CSV": (
         _table([*ROWS, "nan,1,x", ",1,y", "1,n/a,x"]),
         "error: `t.csv`: no number in column `a`: line 22 `nan`, line 23\n"
-        "  = help: fill it in, leave the row out, or name the columns to learn from: `columns: [a, b]`",
+        "  = help: fill it in, leave the row out, or name the input columns: `columns: [a, b]`",
     ),
     "missing label": (
         _table([*ROWS, "1,1,"]),
@@ -272,7 +272,7 @@ WRONG: dict[str, tuple[Callable[[Path], dict[str, Any]], str]] = {
     ),
     "learning from the label": (
         _table(ROWS, columns=["a", "label"]),
-        "error: `t.csv`: `label` is the label, and would be learnt from\n  = help: take it out of `columns`",
+        "error: `t.csv`: `label` is the label, and cannot be an input\n  = help: take it out of `columns`",
     ),
     "whole numbers, all different": (
         _table(["a,label", *[f"{i},{i * 7}" for i in range(30)]]),

@@ -71,7 +71,7 @@ def test_what_the_programs_say(said: str, seconds: float, load: float, first: fl
 
 
 def test_what_they_do_not_say() -> None:
-    with pytest.raises(DeviceError, match="says no time of an inference: Failed to load model"):
+    with pytest.raises(DeviceError, match="printed no inference time: Failed to load model"):
         android.parsed("STARTING!\nFailed to load model\n", "phone")
 
 

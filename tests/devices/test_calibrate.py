@@ -96,7 +96,7 @@ def test_the_doctor_here() -> None:
 def test_the_doctor_of_a_board(board: Board, profile: Path, tmp_path: Path) -> None:
     said = edgepress("doctor", profile, "--on", board.reach)
     assert said.code == 0, said
-    assert f"ok    {board.reach} answers: " in said.out
+    assert f"ok    {board.reach} is reachable: " in said.out
     assert "free in its /tmp" in said.out
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / "bare"], check=True)
     profile.write_text(PROFILE.format(python=tmp_path / "bare/bin/python"))

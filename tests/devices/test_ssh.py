@@ -130,7 +130,7 @@ def test_a_shell_that_talks_is_told(board: Board) -> None:
     script = board.config.parent / "python"
     script.write_text("#!/bin/sh\necho Welcome to the board\nsleep 1\n")
     script.chmod(0o755)
-    with pytest.raises(DeviceError, match="says something of its own"), connect(board.reach, str(script)):
+    with pytest.raises(DeviceError, match="prints text before it runs a command"), connect(board.reach, str(script)):
         pass
 
 

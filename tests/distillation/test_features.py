@@ -146,5 +146,5 @@ def test_two_classes_are_refused(use: str, few: Dataset, tiny: zoo.Network, tmp_
 
     splits = {name: Split(x, y % 2) for name, (x, y) in few.splits.items()}
     binary = replace(few, labels=("even", "odd"), splits=splits)
-    with pytest.raises(UserError, match="says nothing of two classes"):
+    with pytest.raises(UserError, match="is undefined for two classes"):
         perform(stage(use), {"t": fresh(tiny, binary, tmp_path / "t")}, binary)

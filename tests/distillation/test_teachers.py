@@ -133,7 +133,7 @@ def test_an_onnx_teacher_of_the_same_classes_in_another_order_is_refused(
 ) -> None:
     turned = replace(few, labels=tuple(reversed(few.labels)))
     export.export(zoo.load(fresh(tiny, few, tmp_path / "t").path)[0], turned, tmp_path / "model.onnx")
-    with pytest.raises(UserError, match="called or ordered otherwise"):
+    with pytest.raises(UserError, match="class names or their order differ"):
         answers([Artifact("onnx", tmp_path)], Schedule(), 1, 0, context(few))
 
 

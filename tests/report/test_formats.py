@@ -55,7 +55,7 @@ int8, 4 threads there, 1 here; google/XNNPACK README.md 75db3c09) |
 | no number | jetson | latency p90 | no number |  |  | no published latency |
 
 - Next: latency: a smaller student or a higher prune ratio; see which stage took the time in the table
-- Next: accuracy_drop: too few test images to tell; use more, or move the limit
+- Next: accuracy_drop: too few test images to decide; use more, or move the limit
 - Next: jetson latency: no published latency; an advisory budget may stay open
 
 Warnings:

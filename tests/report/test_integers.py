@@ -32,21 +32,21 @@ SPEED = {
         ({"agreement": 0.99}, []),
         (
             {"ladder": LADDER},
-            ["ranges by mse (37.0 dB above the noise), rounding +0.5 dB; did not help: equalisation"],
+            ["ranges by mse (SQNR 37.0 dB), GPTQ rounding +0.5 dB; did not help: cross-layer equalization"],
         ),
         (
             {"restored": RESTORED},
             [
-                "in float, to keep the accuracy: conv_1 (Conv, +3.2 dB, +1.2 kB, +0.015 ms), "
+                "mixed precision, in float to keep the accuracy: conv_1 (Conv, +3.2 dB, +1.2 kB, +0.015 ms), "
                 "conv_9 (Conv, +0.4 dB, −30 B)"
             ],
         ),
         (
             {"speed": SPEED},
             [
-                "on this processor 3 of 10 operators are int8, 0.85x [0.80–0.90] of the float source's time; the "
-                "others compute in float with int8 weights, since they are slower as int8, or what converts them is "
-                "(5 Conv, 2 HardSwish); int8 1.13x [1.10–1.20], weights alone 1.00x [0.98–1.03]"
+                "on this processor 3 of 10 operators are int8, 0.85x [0.80–0.90] of the float source's time; mixed "
+                "precision: the others compute in float with int8 weights, since they are slower as int8, or their "
+                "conversions are (5 Conv, 2 HardSwish); int8 1.13x [1.10–1.20], weights alone 1.00x [0.98–1.03]"
             ],
         ),
         (
@@ -55,7 +55,7 @@ SPEED = {
         ),
         (
             {"float": 88.1, "xnnpack": {"static": 80.0, "trained": 87.5, "kept": "trained"}},
-            ["xnnpack, on held-out examples: 80.0 before training, 87.5 after, kept"],
+            ["xnnpack by QAT, on held-out validation examples: 80.0 before training, 87.5 after, kept"],
         ),
     ],
 )

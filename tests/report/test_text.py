@@ -182,7 +182,7 @@ jetson    no file
 
 3 of 6 required budgets met, 1 exceeded, 1 undecided, 1 without a number; 1 advisory without a number.  exit 1
 Next: latency: a smaller student or a higher prune ratio; see which stage took the time in the table
-Next: accuracy_drop: too few test images to tell; use more, or move the limit
+Next: accuracy_drop: too few test images to decide; use more, or move the limit
 Next: jetson latency: no published latency; an advisory budget may stay open
 """
 
@@ -219,7 +219,7 @@ def test_nothing_to_meet_and_a_smoke_run() -> None:
 @pytest.mark.parametrize(
     ("finding", "advice"),
     [
-        (FINDINGS[3], "Next: accuracy_drop: too few test images to tell"),
+        (FINDINGS[3], "Next: accuracy_drop: too few test images to decide"),
         (FINDINGS[6], "Next: jetson latency: no published latency; an advisory budget may stay open"),
         (
             Finding("host", "latency p50", "required", "undecided", 1.0, "seconds", 1.0, label="measured"),

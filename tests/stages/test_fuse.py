@@ -336,7 +336,7 @@ def test_other_shapes_are_refused(
     wrong = "2 tensors of `other` have other shapes than in `a`: `fc.weight` is 7×32, not 10×32"
     with pytest.raises(UserError, match=wrong):
         perform(soup("fuse.soup.uniform", "a", "other"), starts | {"other": other}, digits)
-    with pytest.raises(UserError, match="`other` tells 7 classes apart, `a` 10"):
+    with pytest.raises(UserError, match="`other` has 7 classes, `a` has 10"):
         perform(ensemble("a", "b", "other"), starts | {"other": other}, digits)
 
 

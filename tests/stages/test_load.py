@@ -60,7 +60,7 @@ def test_a_plain_checkpoint_needs_the_name_of_its_network(
     if name.endswith("safetensors"):
         assert "model: timm/" in refused(name, few, perform).problems[0].help
     else:
-        with pytest.raises(ValidationError, match="does not say which network"):
+        with pytest.raises(ValidationError, match="does not name its network"):
             stage(name)
     artifact, _ = perform(stage(name, model=TINY), {}, few)
     found = zoo.load(artifact.path)[0].state_dict()
@@ -126,7 +126,7 @@ def test_another_task_is_told(tiny: zoo.Network, few: Dataset, tmp_path: Path, p
     seven = replace(few, name="seven", labels=tuple("abcdefg"))
     fresh(tiny, seven, tmp_path / "origin")
     message = str(refused("origin/model.safetensors", few, perform))
-    assert "tells 7 classes apart" in message
+    assert "has 7 classes" in message
     assert "`digits` has 1 × 8 × 8 and 10" in message
 
 

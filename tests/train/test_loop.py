@@ -103,7 +103,7 @@ def test_a_damaged_checkpoint_is_left_alone_in_words(
     again = trained(tiny, few, stopped, lambda done, total, words: steps.append(done))
     assert steps[0] == 1
     assert same(again, whole)
-    assert capsys.readouterr().err == f"note: the checkpoint {stopped} {said}; this training starts anew\n"
+    assert capsys.readouterr().err == f"note: the checkpoint {stopped} {said}; training starts over\n"
 
 
 def test_the_same_seed_gives_the_same_weights_and_another_does_not(

@@ -140,7 +140,7 @@ def _run(models: list[Model], rounds: int, seed: int, device: Transport, **more:
 
 
 def _died(models: list[Model], code: int, said: str, *, here: bool) -> Exception:
-    last = said.strip().splitlines()[-1:] or ["it said nothing"]
+    last = said.strip().splitlines()[-1:] or ["it printed nothing"]
     kind = UserError if here else DeviceError
     if NO_PROVIDER in last[0]:
         help = "install the package of onnxruntime that has it, such as onnxruntime-gpu, or write `provider: cpu`"

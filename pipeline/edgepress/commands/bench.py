@@ -80,9 +80,7 @@ def _target(on: str) -> target.Target:
         return target.at(bare, on)
     found = target.load(catalog.find(on, "targets"))
     if found.reach == "none":
-        raise UserError(
-            f"`{on}` says `reach: none`", "write `reach: ssh://USER@HOST` into a copy of it: `edgepress cp`"
-        )
+        raise UserError(f"`{on}` has `reach: none`", "write `reach: ssh://USER@HOST` into a copy of it: `edgepress cp`")
     return found
 
 

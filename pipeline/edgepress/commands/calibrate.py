@@ -66,7 +66,7 @@ def calibrate(
     """
     if target.reach == "none":
         raise UserError(
-            f"`{target.name}` says `reach: {target.reach}`", "say where it is: `--on ssh://USER@HOST`, or `--on local`"
+            f"`{target.name}` has `reach: {target.reach}`", "name its address: `--on ssh://USER@HOST`, or `--on local`"
         )
     with tempfile.TemporaryDirectory() as folder, connect(target.reach, target.python, target.binary) as device:
         before = device.info()

@@ -71,7 +71,7 @@ def write(files: Mapping[Path, str], *, force: bool = False) -> None:
     """Write all of `files`, or none of them. Raises: UserError when one is there already and not `force`."""
     there = [path for path in files if path.exists() or path.is_symlink()]
     if there and not force:
-        raise UserError(f"`{there[0]}` is there already", "choose another name, or say `--force`")
+        raise UserError(f"`{there[0]}` is there already", "choose another name, or add `--force`")
     made: list[Path] = []
     try:
         for path, text in files.items():
@@ -89,8 +89,8 @@ def write(files: Mapping[Path, str], *, force: bool = False) -> None:
 def _source(document: Document) -> Path:
     note = NOTE.search(document.text)
     if note is None:
-        help = "say it with `--against NAME`; `edgepress cp` notes it in each copy"
-        raise UserError(f"`{document.path}` does not say what it was copied from", help)
+        help = "name it by `--against NAME`; `edgepress cp` records it in each copy"
+        raise UserError(f"`{document.path}` does not record its source", help)
     if note["kind"] == "file":
         return document.path.parent / note["name"]
     folder = paths.folder_of(f"{note['kind']}s")

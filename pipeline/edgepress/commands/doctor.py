@@ -83,7 +83,7 @@ def _attached(target: Target) -> Iterator[Check]:
     try:
         with connect(target.reach, target.python, target.binary) as device:
             info = device.info()
-            yield Check(f"{target.reach} answers: {health.about(info)}")
+            yield Check(f"{target.reach} is reachable: {health.about(info)}")
             try:
                 health.require(target.reach, target.architecture, info, target.runtime)
                 versions = ", ".join(f"{name} {version}" for name, version in info["versions"].items())

@@ -1,4 +1,4 @@
-"""Every way that a command can end, and its exit code."""
+"""Map every ending of a command to its exit code."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ Exit codes:
   0  every required budget is met
   1  a required budget is exceeded (outranks 4)
   2  the recipe, a target, a file or the command line is wrong
-  3  a crash; a log is named
-  4  not decided: a number is missing or too uncertain, or a device does not answer
+  3  crash; the output names a log file
+  4  not decided: a measurement is missing or too uncertain, or a device is offline
   130  interrupted
-  141  whoever read the output has left"""
+  141  the reader of the output closed the pipe (SIGPIPE)"""
 
 WRONG, CRASHED, UNDECIDED, INTERRUPTED = 2, 3, 4, 130
 CLOSED_PIPE = 128 + 13
-"""What a shell reports of a command that SIGPIPE ended."""
+"""Exit code of a command that SIGPIPE ended."""
 
 
 def run(command: click.Command) -> int:
-    """Run the command line; its exit code. What went wrong is told on standard error, a crash in a log."""
+    """Run the command line and return its exit code. Errors go to standard error, tracebacks to a log file."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         code = _run(command)
@@ -60,7 +60,7 @@ def _run(command: click.Command) -> int:
         if isinstance(error.__cause__, EOFError):
             click.echo(_crash(error.__cause__), err=True)
             return 3
-        click.echo("interrupted; the same command goes on where this one stopped", err=True)
+        click.echo("interrupted; the same command continues from here", err=True)
         return 130
     except SystemExit:
         # When a pipe is closed click wraps standard output and ends with 1, the code of an exceeded budget.
@@ -75,14 +75,14 @@ def _run(command: click.Command) -> int:
 
 
 def _caused_by_a_closed_pipe(error: BaseException | None) -> bool:
-    """Was it a `BrokenPipeError`, however a library has wrapped it?"""
+    """Whether the cause is a `BrokenPipeError`, also one that a library has wrapped."""
     while error is not None and not isinstance(error, BrokenPipeError):
         error = error.__cause__ or error.__context__
     return error is not None
 
 
 def _crash(error: Exception) -> str:
-    """Write the traceback to a log and say where it is."""
+    """Write the traceback to a log file; the message names it."""
     import platform  # these take milliseconds that `--help` has no use for
     import tempfile
     import traceback
@@ -94,5 +94,5 @@ def _crash(error: Exception) -> str:
     first = (str(error).splitlines() or [""])[0]
     return (
         f"edgepress crashed: {type(error).__name__}: {first}\n"
-        f"  = help: this is a defect; please report it with {log.name}"
+        f"  = help: this is a bug in edgepress; please report it with {log.name}"
     )

@@ -1,4 +1,4 @@
-"""The commands: parse, call one function, print. How they end stands in `ending`."""
+"""Define the commands: each parses its options, calls one function and prints. Exits are in `exit_codes`."""
 
 from __future__ import annotations
 
@@ -21,33 +21,34 @@ CACHE = click.option(
     default=Path(".edgepress"),
     envvar="EDGEPRESS_CACHE",
     show_default=True,
-    help="Folder of finished results.",
+    help="Cache of stage results.",
 )
 RUNS = click.option(
     "--runs",
     type=click.Path(file_okay=False, path_type=Path),
     default=Path("runs"),
     show_default=True,
-    help="Folder for reports and models.",
+    help="Folder of reports and models.",
 )
 LIMIT = click.option(
     "--limit",
     type=click.IntRange(min=2),
-    help="Use only so many examples of each split, or all where there are fewer: a smoke run.",
+    help="Use at most this many examples of each split, for a quick smoke run.",
 )
 SET = click.option(
     "--set",
     "changes",
     multiple=True,
     metavar="PATH=VALUE",
-    help="Set an option of the recipe, such as stages.small.ratio=40%; stages by name or number from 0. Repeatable.",
+    help="Override an option of the recipe, such as stages.small.ratio=40%; stages by name or by number from 0. "
+    "Repeatable.",
 )
 TARGET = click.option(
     "--target",
     "aims",
     multiple=True,
     metavar="NAME",
-    help="Judge by this target alone, one of the recipe's or another; for this time, as `--set targets=[NAME]`. "
+    help="Judge only by this target, also by one that the recipe does not list; the same as `--set targets=[NAME]`. "
     "Repeatable.",
 )
 ON_UNDECIDED = click.option(
@@ -55,7 +56,7 @@ ON_UNDECIDED = click.option(
     type=click.Choice(["fail", "warn"]),
     default="fail",
     show_default=True,
-    help="`warn`: exit 0 where a measurement leaves a budget open; a missing number still ends with 4.",
+    help="`warn` exits with 0 when a confidence interval spans a budget; a missing measurement still exits with 4.",
 )
 
 FORMAT = click.option(
@@ -63,14 +64,14 @@ FORMAT = click.option(
     "formats",
     multiple=True,
     metavar="FORMAT[=FILE]",
-    help="text, json, markdown, github or junit, to standard output or a FILE.  [default: text]  Repeatable.",
+    help="Report as text, json, markdown, github or junit, to standard output or to FILE. Repeatable.  [default: text]",
 )
 
 
 @click.group(epilog=exit_codes.EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="edgepress")
 def cli() -> None:
-    """Compress a model for a device as a recipe says, and judge it by the device's budgets."""
+    """Compress a model by a recipe and judge it against each target device's budgets."""
 
 
 @cli.command()
@@ -78,16 +79,18 @@ def cli() -> None:
 @SET
 @TARGET
 @LIMIT
-@click.option("--baseline", type=click.Path(path_type=Path), help="Folder of an accepted model to hold it against.")
+@click.option(
+    "--baseline", type=click.Path(path_type=Path), help="Folder of an accepted run to check for regressions against."
+)
 @ON_UNDECIDED
 @FORMAT
 @CACHE
 @RUNS
 def run(recipe: str, changes: tuple[str, ...], aims: tuple[str, ...], **options: Any) -> int:
-    """Make every model of RECIPE (a file, or the name of one), measure them, and judge.
+    """Build the models of RECIPE, then evaluate and judge them.
 
-    The lock file is written beside the recipe; with --set or --target, or for a recipe inside the installed package,
-    into the run's own folder.
+    RECIPE is a file or a name that `edgepress ls recipes` lists. Cached stages are reused. The lock file is written
+    beside the recipe; with --set or --target, or for a recipe of the installed package, into the folder of the run.
     """
     from ..engine.run import run as run_recipe
     from .catalog import aimed
@@ -103,27 +106,35 @@ def run(recipe: str, changes: tuple[str, ...], aims: tuple[str, ...], **options:
 @click.option(
     "--routes",
     metavar="A,B,…",
-    help="Of one recipe: plain, longer, soup, distill, both, teacher, fuse.  [default: all but longer, soup]",
+    help="Routes of a single recipe: plain, longer, soup, distill, both, teacher, fuse.  [default: all except longer "
+    "and soup]",
 )
 @click.option(
-    "--seeds", type=click.IntRange(min=1), default=3, show_default=True, help="Repetitions, each with seeds of its own."
+    "--seeds", type=click.IntRange(min=1), default=3, show_default=True, help="Number of repetitions with other seeds."
 )
 @click.option(
-    "--price", type=click.FloatRange(min=0), help="What an hour of one core costs, to tell what a million answers do."
+    "--price",
+    type=click.FloatRange(min=0),
+    help="Price of one core-hour; adds the cost per million inferences.",
 )
 @click.option(
-    "--target", metavar="NAME", help="Whose budgets are to be met.  [default: the recipes' first that needs no device]"
+    "--target",
+    metavar="NAME",
+    help="Target whose budgets must be met.  [default: the recipes' first target that needs no attached device]",
 )
-@click.option("--json", is_flag=True, help="Print the facts as JSON in the place of the text.")
+@click.option("--json", is_flag=True, help="Print the results as JSON instead of text.")
 @CACHE
 @RUNS
 def compare(recipes: tuple[str, ...], changes: tuple[str, ...], **options: Any) -> int:
-    """Distil, fuse, or both? Make the student and teachers of one recipe by several routes, and say which to take;
-    or make several recipes of the same task, each as it is, and say which is best.
+    """Compare distillation and fusion routes, or recipes.
 
-    Of one recipe, the teachers and the fusion are those before its first `distill.*` stage; what follows it is left
-    out, and every route is exported and quantized as it is. Of several, the last float and int8 files count. They are
-    ONNX or TFLite files, as the target's runtime has it.
+    With one recipe: train its student and teachers by several routes (distil, fuse, both, neither) and recommend one.
+    The teachers and the fusion are the stages before its first `distill.*` stage. Stages after the distillation, such
+    as pruning, are skipped in every route; the output lists them. Every route is then exported and quantized alike.
+
+    With several recipes of one task: run each as it is written and recommend one, by its last float and int8 files.
+
+    The target's runtime decides whether ONNX or TFLite files are compared.
     """
     from .compare.study import compare as compare_recipes
 
@@ -137,7 +148,10 @@ def compare(recipes: tuple[str, ...], changes: tuple[str, ...], **options: Any) 
 @FORMAT
 @RUNS
 def check(recipe: str, aims: tuple[str, ...], **options: Any) -> int:
-    """Judge the last run of RECIPE again, by the budgets as they stand now, without measuring."""
+    """Judge the last run of RECIPE again, without measuring.
+
+    Budgets are read anew from the recipe and its targets; the measurements are those of the last run.
+    """
     from ..engine.run import check as check_report
     from .catalog import aimed
 
@@ -147,10 +161,14 @@ def check(recipe: str, aims: tuple[str, ...], **options: Any) -> int:
 
 @cli.command()
 @click.argument("model")
-@click.option("--target", metavar="NAME", help="Of a recipe: whose file to look at.  [default: its first]")
+@click.option("--target", metavar="NAME", help="Target whose file is profiled, for a recipe.  [default: its first]")
 @RUNS
 def why(model: str, target: str | None, runs: Path) -> int:
-    """Say where the time and bytes of MODEL go, a file or a recipe that was run, and what to change first."""
+    """Profile MODEL by layer, and advise what to change first.
+
+    MODEL is an .onnx or .tflite file, or a recipe that was run. The time and the bytes of each layer and operator are
+    listed; for a recipe also the change by each stage and the margin of each budget.
+    """
     if Path(model).suffix in (".onnx", ".tflite"):
         from .why.explain import explain
         from .why.layers import layers
@@ -165,11 +183,14 @@ def why(model: str, target: str | None, runs: Path) -> int:
 
 @cli.command()
 @click.argument("recipe")
-@click.option("--folder", type=click.Path(path_type=Path), help="Where to keep it.  [default: accepted/NAME]")
-@click.option("--force", is_flag=True, help="Also when the run did not meet its budgets.")
+@click.option("--folder", type=click.Path(path_type=Path), help="Folder to write.  [default: accepted/NAME]")
+@click.option("--force", is_flag=True, help="Accept a run that did not meet its budgets.")
 @RUNS
 def accept(recipe: str, **options: Any) -> int:
-    """Keep the models of the last run of RECIPE, for `run --baseline` to hold later ones against."""
+    """Keep the last run of RECIPE as the baseline of later runs.
+
+    `edgepress run RECIPE --baseline FOLDER` then checks later models for regressions against it.
+    """
     from .accept import accept as accept_run
 
     return accept_run(_recipe(recipe), **options)
@@ -177,18 +198,28 @@ def accept(recipe: str, **options: Any) -> int:
 
 @cli.command()
 @click.argument("model", type=click.Path(path_type=Path), required=False)
-@click.option("--against", type=click.Path(path_type=Path), help="Judge MODEL by the time that this file takes.")
-@click.option("--tolerance", default="5%", show_default=True, help="How much slower MODEL may be.")
+@click.option("--against", type=click.Path(path_type=Path), help="Model file to compare the latency of MODEL with.")
+@click.option("--tolerance", default="5%", show_default=True, help="Slowdown against that file that MODEL may have.")
 @click.option(
-    "--runtime", type=click.Choice(["onnxruntime", "litert", "tflite-runtime"]), help="By default of the file."
+    "--runtime",
+    type=click.Choice(["onnxruntime", "litert", "tflite-runtime"]),
+    help="Runtime to measure with.  [default: by file type]",
 )
-@click.option("--threads", type=click.IntRange(min=1), help="Of the runtime.  [default: 1, or the target's]")
-@click.option("--on", metavar="TARGET", help="Measure there: a target, or ssh://[USER@]HOST[:PORT].  [default: here]")
-@click.option("--trace", type=click.Path(path_type=Path), help="Write the raw times here.")
-@click.option("--replay", type=click.Path(path_type=Path), help="Judge the times of this trace again instead.")
+@click.option("--threads", type=click.IntRange(min=1), help="Threads of the runtime.  [default: 1, or the target's]")
+@click.option(
+    "--on",
+    metavar="TARGET",
+    help="Device to measure on: a target, or ssh://[USER@]HOST[:PORT].  [default: this machine]",
+)
+@click.option("--trace", type=click.Path(path_type=Path), help="File to write the raw times to.")
+@click.option("--replay", type=click.Path(path_type=Path), help="Trace to judge again, instead of measuring.")
 @ON_UNDECIDED
 def bench(model: Path | None, replay: Path | None, trace: Path | None, on_undecided: str, **options: Any) -> int:
-    """Time the file MODEL, or judge it against another, in interleaved pairs in fresh processes."""
+    """Measure the latency of a model file, or of two in pairs.
+
+    With --against, the two files are timed in interleaved pairs, in fresh processes, until a confidence interval of
+    their ratio decides.
+    """
     from ..core import ownership
     from . import bench as against
 
@@ -210,10 +241,19 @@ def bench(model: Path | None, replay: Path | None, trace: Path | None, on_undeci
 
 @cli.command()
 @click.argument("target", required=False)
-@click.option("--on", metavar="REACH", help="Where its device is: ssh://[USER@]HOST[:PORT].  [default: as it says]")
-@click.option("--install-emulator", is_flag=True, help="Fetch what `emulate:` in a target needs, from Debian and PyPI.")
+@click.option(
+    "--on", metavar="REACH", help="Address of the device: ssh://[USER@]HOST[:PORT].  [default: the target's `reach`]"
+)
+@click.option(
+    "--install-emulator",
+    is_flag=True,
+    help="Download the emulator for targets with `emulate:`, from Debian and PyPI.",
+)
 def doctor(target: str | None, on: str | None, install_emulator: bool) -> int:
-    """Say what is missing to measure, here or on the device of TARGET, and how to mend it."""
+    """Check what measuring needs, here or on a target's device.
+
+    Every missing package, program or setting is listed with its fix.
+    """
     from .doctor import here, of
 
     if install_emulator:
@@ -228,12 +268,17 @@ def doctor(target: str | None, on: str | None, install_emulator: bool) -> int:
 
 @cli.command()
 @click.argument("target")
-@click.option("--on", metavar="REACH", help="Where its device is: ssh://[USER@]HOST[:PORT].  [default: as it says]")
-@click.option("--output", type=click.Path(path_type=Path), help="Write here.  [default: the target's file]")
+@click.option(
+    "--on", metavar="REACH", help="Address of the device: ssh://[USER@]HOST[:PORT].  [default: the target's `reach`]"
+)
+@click.option("--output", type=click.Path(path_type=Path), help="Target file to write.  [default: the target's own]")
 def calibrate(target: str, on: str | None, output: Path | None) -> int:
-    """Measure published networks on the device of TARGET, and write them into it for estimates to rest on.
+    """Measure published networks on a target's device.
 
-    A target of the installed package is written to targets/ here.
+    Their latencies are written into the target file as `references`. From these, other machines estimate the latency
+    of a model on this device. A target of the installed package is written to targets/ in the current folder.
+
+    This calibrates latency estimates. The int8 ranges of a model are calibrated by its `quantize.*` stage.
     """
     from ..core.paths import folder_of
     from ..core.progress import progress
@@ -258,7 +303,7 @@ def calibrate(target: str, on: str | None, output: Path | None) -> int:
 
 
 def _reached(name: str, on: str | None) -> Target:
-    """A target, at `on` if that is given."""
+    """Load a target; `on` replaces its `reach`."""
     from ..config.target import at, load
     from .catalog import find
 
@@ -272,7 +317,7 @@ def _reached(name: str, on: str | None) -> Target:
 @LIMIT
 @CACHE
 def plan(recipe: str, changes: tuple[str, ...], aims: tuple[str, ...], limit: int | None, cache: Path) -> int:
-    """Say what `run` would make, and what it has already."""
+    """List the stages that `run` would run, and those cached."""
     from ..config.recipe import load
     from ..engine.cache import Cache
     from ..engine.engine import Engine
@@ -291,7 +336,7 @@ def plan(recipe: str, changes: tuple[str, ...], aims: tuple[str, ...], limit: in
 @click.argument("files", nargs=-1, required=True)
 @SET
 def validate(files: tuple[str, ...], changes: tuple[str, ...]) -> int:
-    """Check recipes and targets, without running anything."""
+    """Check recipe and target files without running anything."""
     from ..config.recipe import validate as problems_of
     from .catalog import find
 
@@ -307,9 +352,12 @@ def validate(files: tuple[str, ...], changes: tuple[str, ...]) -> int:
 
 @cli.command()
 @CACHE
-@click.option("--days", type=click.FloatRange(min=0), default=30.0, show_default=True, help="Keep what was used since.")
+@click.option("--days", type=click.FloatRange(min=0), default=30.0, show_default=True, help="Age to delete from.")
 def gc(cache: Path, days: float) -> int:
-    """Delete results that were not used for some time, and what killed runs left behind."""
+    """Delete cached results that were not used for some days.
+
+    Left-over files of killed runs are deleted too.
+    """
     from ..core.units import show_bytes
     from ..engine.cache import Cache
 
@@ -321,7 +369,10 @@ def gc(cache: Path, days: float) -> int:
 @cli.command()
 @click.argument("word", default="")
 def ls(word: str) -> int:
-    """List recipes, targets, stages, data sets and networks, or those that have WORD in them."""
+    """List recipes, targets, stages, data sets and networks.
+
+    WORD selects the entries with it in their name or description; `edgepress ls stages` lists one kind.
+    """
     from .catalog import listing
 
     click.echo(listing(word))
@@ -331,10 +382,13 @@ def ls(word: str) -> int:
 @cli.command()
 @click.argument("name")
 @SET
-@click.option("--all", "every", is_flag=True, help="Of a recipe: its options at their defaults, too.")
+@click.option("--all", "every", is_flag=True, help="Include the options of a recipe that are at their defaults.")
 def show(name: str, changes: tuple[str, ...], every: bool) -> int:
-    """Show the options that a recipe sets, or every one of a stage or a target: its value, where that is from, and what
-    it means."""
+    """Show the options of a recipe, a stage or a target.
+
+    Each option is printed with its value, its origin (recipe, target, --set or default) and its meaning. Of a recipe,
+    the options that it sets are shown.
+    """
     from .show import show as text_about
 
     click.echo(text_about(name, changes, every=every))
@@ -346,7 +400,10 @@ def show(name: str, changes: tuple[str, ...], every: bool) -> int:
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--force", is_flag=True, help="Overwrite FILE.")
 def cp(name: str, file: Path, force: bool) -> int:
-    """Copy the recipe or target NAME to FILE, to change it; FILE notes what it was copied from."""
+    """Copy the recipe or target NAME to FILE, to edit it.
+
+    The first lines of FILE record its source, for `edgepress diff FILE`.
+    """
     from .copy import copy
 
     click.echo(f"copied {copy(name, file, force=force)} to {file}")
@@ -355,9 +412,12 @@ def cp(name: str, file: Path, force: bool) -> int:
 
 @cli.command()
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--against", metavar="NAME", help="Compare with this recipe or target, whatever FILE notes.")
+@click.option("--against", metavar="NAME", help="Recipe or target to compare with, instead of the source of FILE.")
 def diff(file: Path, against: str | None) -> int:
-    """Show what was changed in FILE since it was copied, against its source as it is installed now."""
+    """Show the changes in FILE since it was copied.
+
+    FILE is compared with its source as it is installed now.
+    """
     from .copy import diff as difference
 
     click.echo(difference(file, against) or "no change")
@@ -366,20 +426,23 @@ def diff(file: Path, against: str | None) -> int:
 
 @cli.command()
 @click.argument("name", required=False)
-@click.option("--data", help="Data set, as a recipe says it; a path counts from --folder.")
-@click.option("--target", metavar="NAME", help="Device: a target of `edgepress ls`, or a file.")
-@click.option("--latency", help="Budget for one inference on it, such as '20 ms'.")
-@click.option("--size", help="Budget for the model's file, such as '2 MB'.")
+@click.option("--data", help="Data set, as for `task.data` in a recipe; paths are relative to --folder.")
+@click.option("--target", metavar="NAME", help="Target device: a name of `edgepress ls targets`, or a file.")
+@click.option("--latency", help="Latency budget of one inference on it, such as '20 ms'.")
+@click.option("--size", help="Size budget of the model file, such as '2 MB'.")
 @click.option("--recipe", metavar="NAME", help="Recipe to start from.")
 @click.option(
     "--install",
     metavar="URL",
-    help="Where the CI job installs edgepress from, pinned: git+https://HOST/OWNER/REPOSITORY@TAG.  [default: the job "
-    "fails, and says what to write]",
+    help="Pinned source from which the CI job installs edgepress: git+https://HOST/OWNER/REPOSITORY@TAG.  [default: "
+    "none; the job fails and names the line to edit]",
 )
-@click.option("--folder", type=click.Path(file_okay=False, path_type=Path), default=Path(), help="Where to write.")
+@click.option("--folder", type=click.Path(file_okay=False, path_type=Path), default=Path(), help="Folder to write to.")
 def new(folder: Path, recipe: str | None, **wishes: str | None) -> int:
-    """Write a recipe NAME, its target and a CI job; asks for what is not said, when at a terminal."""
+    """Write a recipe NAME, its target file and a CI job.
+
+    At a terminal, missing options are prompted for.
+    """
     from .new import Wishes, completed
     from .new import new as write
 
@@ -391,7 +454,7 @@ def new(folder: Path, recipe: str | None, **wishes: str | None) -> int:
 
 
 def _ask(question: str, default: str | None) -> str | None:
-    """The answer of whoever sits at the terminal; None when nobody does."""
+    """Prompt at the terminal; None when standard input is no terminal."""
     if not sys.stdin.isatty():
         return None
     try:
@@ -410,5 +473,5 @@ def _recipe(name: str) -> Path:
 
 
 def main() -> None:
-    """Run the command line, and exit."""
+    """Run the command line, then exit with its code."""
     sys.exit(exit_codes.run(cli))

@@ -92,7 +92,7 @@ def completed(said: Mapping[str, str | None], ask: Callable[[str, str | None], s
     missing = [name for name in QUESTIONS if found[name] is None and name not in OPTIONAL]
     if missing:
         options = ", ".join("a NAME" if name == "name" else f"`--{name}`" for name in missing)
-        raise UserError(f"missing: {options}", "at a terminal `edgepress new` asks for them")
+        raise UserError(f"missing: {options}", "at a terminal `edgepress new` prompts for them")
     return {name: answer for name, answer in found.items() if answer is not None}
 
 
@@ -150,7 +150,7 @@ def installing(place: str) -> str:
         help = (
             f"a tag or a commit of its repository, `{PLACE}`, or an archive with its digest, `https://….whl#sha256=…`"
         )
-        raise UserError(f"--install: `{place}` does not say which repository, and which version of it", help)
+        raise UserError(f"--install: `{place}` does not name a repository and its version", help)
     if pinned["ref"] in MOVING:
         raise UserError(f"--install: `{pinned['ref']}` is another version every day", f"a tag or a commit: `{PLACE}`")
     return f"pip install {shlex.quote(place)}"

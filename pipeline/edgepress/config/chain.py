@@ -193,7 +193,7 @@ def _bridge(got: Kind, wanted: Kind, above: list[_Row], name: str | None = None)
             return (
                 f"say `input: {called}`"
                 if called
-                else f"give the stage on line {row.line} a `name`, and say it as `input`"
+                else f"give the stage on line {row.line} a `name`, and write it as `input`"
             )
     return ""
 

@@ -26,22 +26,22 @@ if TYPE_CHECKING:
 
 
 class OwnMetric(BaseModel):
-    """A function of the user's that scores answers: a share, 1 at best, or an error, 0 at best."""
+    """Your own metric: a function that returns a share, 1 at best, or an error, 0 at best."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
     source: Annotated[str, AfterValidator(user_code.there)] = Field(
         alias="from",
         pattern=user_code.WRITTEN,
-        description="your function of outputs and targets, `FILE.py:FUNCTION`; a path counts from the recipe's folder",
+        description="your function of outputs and targets, `FILE.py:FUNCTION`, relative to the recipe's folder",
         examples=["./my_metric.py:f"],
     )
     lower_is_better: bool = Field(
         default=False,
-        description="it is an error, 0 at best, and drops are in percent of it; by default it is a share, 1 at best, "
-        "and drops are in points",
+        description="the metric is an error, 0 at best, with drops in percent of it; by default it is a share, 1 at "
+        "best, with drops in points",
     )
-    args: dict[str, Any] = Field(default_factory=dict, description="what the function is called with besides")
+    args: dict[str, Any] = Field(default_factory=dict, description="further keyword arguments of the function")
 
     @model_validator(mode="before")
     @classmethod

@@ -35,7 +35,7 @@ def apply(document: Document, arguments: Iterable[str]) -> None:
 def _apply(document: Document, argument: str) -> None:
     path, equals, _ = argument.partition("=")
     if not path or not equals:
-        raise UserError(f"`--set {argument}` says no path, or no value", FORM)
+        raise UserError(f"`--set {argument}` lacks a path or a value", FORM)
     value = parse(Document(ARGUMENT, argument), skip=len(path) + 1)
     if isinstance(document.data, dict):  # else the file is wrong, and will be told so
         loc, keys = _find(document, path, argument)

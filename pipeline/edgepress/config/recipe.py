@@ -75,32 +75,33 @@ class _Options(BaseModel):
 
 
 class Task(_Options):
-    """What is learnt, and how it is scored."""
+    """Data set and metric of a recipe."""
 
     data: Source | Shipped = Field(
-        description="the name of a data set, or a folder of images, a .csv, an .npz or `./my_data.py:load` of your own"
+        description="data set by name, or your own: a folder of images, a .csv, an .npz or `./my_data.py:load`"
     )
     metric: OwnMetric | str = Field(
         default="accuracy",
-        description="what a model is scored by, or `./my_metric.py:f` of your own",
+        description="metric to evaluate models by, or your own function `./my_metric.py:f`",
         examples=list(METRICS),
     )
-    seed: int = Field(default=0, ge=0, lt=2**32, description="of every random choice")
-    examples: int | None = Field(default=None, ge=1, description="learn from so many training examples only")
+    seed: int = Field(default=0, ge=0, lt=2**32, description="random seed of the whole recipe")
+    examples: int | None = Field(default=None, ge=1, description="number of training examples to use, for experiments")
     labels: int | None = Field(
-        default=None, ge=1, description="keep the labels of so many; `distill` learns from the others without them"
+        default=None, ge=1, description="number of training labels to keep; `distill.*` uses the others unlabelled"
     )
     unlabelled: Source | None = Field(
-        default=None, description="more examples, without labels, for `distill` to learn from: as `data` of your own"
+        default=None, description="additional unlabelled examples for `distill.*`, written like your own `data`"
     )
     label_noise: Share | None = Field(
         default=None,
         gt=0,
         lt=1,
-        description="replace this share of the training labels by wrong ones, to see who copes",
+        description="share of training labels replaced by wrong ones, to compare the robustness of methods",
     )
     imbalance: Odds | None = Field(
-        default=None, description="thin the training classes out, from the first to the last, to see who copes"
+        default=None,
+        description="class imbalance to make: training classes are thinned out, the first least and the last most",
     )
 
     @field_validator("data", mode="wrap")
@@ -132,12 +133,13 @@ class Task(_Options):
 
 
 class Keep(_Options):
-    """What the compressed model must keep, on every target."""
+    """Accuracy that the compressed model must keep, on every target."""
 
-    accuracy_drop: Points | None = Field(default=None, description="how far accuracy may fall below the reference")
+    accuracy_drop: Points | None = Field(default=None, description="largest drop of accuracy below the reference")
     metric_drop: Drop | None = Field(
         default=None,
-        description="how far the recipe's metric may fall below the reference; of an error, how much it may grow: `5%`",
+        description="largest drop of the recipe's metric below the reference; for an error metric its largest growth: "
+        "`5%`",
     )
 
     def limit(self) -> tuple[str, float] | None:
@@ -150,19 +152,19 @@ class Keep(_Options):
 class Recipe(_Options):
     """Options of a recipe; `load` reads one from a file."""
 
-    name: Name = Field(description="what the run, its report and its lock file are called")
+    name: Name = Field(description="name of the run, its report and its lock file")
     task: Task
     stages: tuple[AnyStage, ...] = Field(
-        min_length=1, description="each works on the result above it, unless it says `input:`"
+        min_length=1, description="stages in order; each takes the result above it, or the one named by `input:`"
     )
     reference: str | None = Field(
         default=None,
-        description="the result that accuracy drops count from; by default the first distillation's teacher, "
-        "or else what the first stage that changes a model works on",
+        description="name of the result that accuracy drops are measured against; by default the teacher of the first "
+        "distillation, or else the input of the first stage that changes a model",
     )
     keep: Keep = Keep()
     targets: Annotated[tuple[Annotated[str, AfterValidator(_target)], ...], AfterValidator(_once)] = Field(
-        default=("host",), description="names of target profiles, or paths that end in .yaml; [] judges by `keep` alone"
+        default=("host",), description="target profiles by name or by a path ending in .yaml; [] judges by `keep` alone"
     )
 
     _document: Document | None = PrivateAttr(default=None)

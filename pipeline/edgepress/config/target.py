@@ -43,7 +43,7 @@ class Strict(BaseModel):
 class Budget(Strict):
     """A limit, written plainly (`2 MB`) or with its level (`{limit: 2 MB, level: advisory}`)."""
 
-    level: Level = Field(default="required", description="an advisory budget is shown and never fails the gate")
+    level: Level = Field(default="required", description="`advisory` budgets are reported and never fail the gate")
 
     @model_validator(mode="before")
     @classmethod
@@ -57,16 +57,18 @@ class Budget(Strict):
 
 
 class BytesBudget(Budget):
-    limit: Bytes = Field(description="the number to keep to, with its unit")
+    limit: Bytes = Field(description="limit, with its unit")
 
 
 class SecondsBudget(Budget):
-    limit: Seconds = Field(description="the number to keep to, with its unit")
+    limit: Seconds = Field(description="limit, with its unit")
 
 
 class LatencyBudget(Budget):
-    limit: Latency = Field(description="the number to keep to, with its unit")
-    percentile: int = Field(default=50, ge=1, le=99, description="the share of runs that must be this fast")
+    limit: Latency = Field(description="limit, with its unit")
+    percentile: int = Field(
+        default=50, ge=1, le=99, description="percentile of the latency that must keep to the limit; 50 is the median"
+    )
 
     @model_validator(mode="after")
     def _relative_is_a_median(self) -> LatencyBudget:
@@ -76,46 +78,50 @@ class LatencyBudget(Budget):
 
 
 class AccuracyBudget(Budget):
-    limit: Share = Field(description="the number to keep to, with its unit")
+    limit: Share = Field(description="limit, with its unit")
 
 
 class DropBudget(Budget):
-    limit: Points = Field(description="the number to keep to, with its unit")
+    limit: Points = Field(description="limit, with its unit")
 
 
 class Regression(Strict):
-    """What a model may lose against the accepted one that `--baseline` names; `null` leaves a check out.
+    """Regressions allowed against the accepted model of `--baseline`; `null` turns a check off.
 
     Latency is compared where it is measured; a target that is only estimated has no such check.
     """
 
-    size: Share | None = Field(default=0.05, description="how much larger the file may be")
-    latency: Share | None = Field(default=0.05, description="how much slower it may run")
-    accuracy_drop: Points | None = Field(default=1.0, description="on the test split, at most")
+    size: Share | None = Field(default=0.05, description="largest growth of the file")
+    latency: Share | None = Field(default=0.05, description="largest growth of latency")
+    accuracy_drop: Points | None = Field(default=1.0, description="largest drop of accuracy on the test split")
 
 
 class Budgets(Strict):
-    size: BytesBudget | None = Field(default=None, description="bytes of the file that the runtime loads, at most")
-    latency: LatencyBudget | None = Field(default=None, description="time of one inference, at most")
-    memory: BytesBudget | None = Field(default=None, description="peak resident memory of a process that runs it")
-    cold_start: SecondsBudget | None = Field(
-        default=None, description="time to load the file and infer once in a fresh process, at most"
+    size: BytesBudget | None = Field(default=None, description="largest size of the model file that the runtime loads")
+    latency: LatencyBudget | None = Field(default=None, description="largest latency of one inference")
+    memory: BytesBudget | None = Field(
+        default=None, description="largest peak resident memory of a process that runs the model"
     )
-    accuracy: AccuracyBudget | None = Field(default=None, description="on the test split, at least")
+    cold_start: SecondsBudget | None = Field(
+        default=None, description="longest time to load the file and infer once in a fresh process"
+    )
+    accuracy: AccuracyBudget | None = Field(default=None, description="lowest accuracy on the test split")
     fallback: AccuracyBudget | None = Field(
-        default=None, description="share of operators that are not among the target's `supports`, at most"
+        default=None, description="largest share of operators that are missing in the target's `supports`"
     )
     macro_f1: AccuracyBudget | None = Field(
-        default=None, description="the mean over classes of F1 on the test split, at least"
+        default=None, description="lowest macro-F1, the mean of F1 over classes, on the test split"
     )
     worst_recall: AccuracyBudget | None = Field(
-        default=None, description="the recall of the class that is told worst, on the test split, at least"
+        default=None, description="lowest recall of the worst class, on the test split"
     )
-    accuracy_drop: DropBudget | None = Field(default=None, description="points below the recipe's reference, at most")
+    accuracy_drop: DropBudget | None = Field(
+        default=None, description="largest drop of accuracy below the recipe's reference"
+    )
 
 
 class Reference(Strict):
-    """A latency of a published network on the device: one row of a published table, with its source."""
+    """Latency of a published network on the device: one row of a published table, with its source."""
 
     model: Annotated[str, Field(pattern=f"^{REFERENCE}$", description="such as `timm/mobilenetv2_100@224`")]
     ms: Annotated[float, Field(gt=0)]
@@ -128,57 +134,63 @@ class Reference(Strict):
 
 
 class Target(Strict):
-    name: str = Field(description="what reports call it")
-    about: str = Field(default="", description="the device, and how the model runs on it")
-    runtime: Runtime = Field(description="what runs the model there")
-    threads: Annotated[int, Field(ge=1)] = Field(default=1, description="of the runtime")
+    name: str = Field(description="name of the target in reports")
+    about: str = Field(default="", description="description of the device and of how the model runs on it")
+    runtime: Runtime = Field(description="runtime of the model on the device")
+    threads: Annotated[int, Field(ge=1)] = Field(default=1, description="threads of the runtime")
     provider: Provider = Field(
-        default="cpu", description="what onnxruntime computes on there; the time of loading then builds its engine"
+        default="cpu",
+        description="execution provider of onnxruntime; for an accelerator, cold start includes building its engine",
     )
     reach: Annotated[str, Field(pattern=REACH)] = Field(
         default="none",
-        description="where to measure: `local`, `ssh://[USER@]HOST[:PORT]`, `adb://SERIAL`; `none` means: estimated "
-        "from this machine",
+        description="address of the device to measure on: `local`, `ssh://[USER@]HOST[:PORT]` or `adb://SERIAL`; with "
+        "`none`, latency is estimated from this machine",
         examples=["none", "local", "ssh://pi@raspberrypi.local"],
     )
-    python: str = Field(
-        default="python3", description="on a device reached by ssh, the Python that has the runtime and numpy"
-    )
+    python: str = Field(default="python3", description="Python with the runtime and numpy, on a device reached by ssh")
     binary: str | None = Field(
         default=None,
-        description="on a device reached by adb, the benchmark program: TFLite's benchmark_model, or "
-        "onnxruntime_perf_test",
+        description="benchmark program on a device reached by adb: TFLite's benchmark_model or onnxruntime_perf_test",
         examples=["/data/local/tmp/benchmark_model"],
     )
     architecture: str | None = Field(
-        default=None, description="of the device, as `uname -m` says it; any other is refused", examples=["aarch64"]
+        default=None,
+        description="processor architecture of the device, as `uname -m` prints it; any other is refused",
+        examples=["aarch64"],
     )
     sustained: Seconds | None = Field(
         default=None,
-        description="run the model for so long before measuring: the latency of a warm device",
+        description="time to run the model before measuring, for the sustained latency of a warm device",
         examples=["10 min"],
     )
-    preset: PresetName | None = Field(default=None, description="by default what suits the processor")
+    preset: PresetName | None = Field(
+        default=None, description="integer format; by default it follows from the runtime and the processor"
+    )
     emulate: Cpu | None = Field(
         default=None,
-        description="its processor, on whose instruction set accuracy is counted where `edgepress doctor "
+        description="processor to emulate: accuracy is evaluated on its instruction set once `edgepress doctor "
         "--install-emulator` was run",
     )
     max_opset: Annotated[int, Field(ge=7)] | None = Field(
-        default=None, description="the newest operator set that its onnxruntime loads", examples=[16]
+        default=None, description="newest ONNX operator set that its onnxruntime loads", examples=[16]
     )
     max_ir: Annotated[int, Field(ge=3)] | None = Field(
-        default=None, description="the newest version of the ONNX format that its onnxruntime loads", examples=[8]
+        default=None, description="newest ONNX IR version that its onnxruntime loads", examples=[8]
     )
     supports: tuple[str, ...] | None = Field(
         default=None,
-        description="the operators that its accelerator has, as ONNX or TFLite calls them: reports name the others",
+        description="operators that its accelerator supports, by ONNX or TFLite name; reports list all others",
         examples=[["CONV_2D"]],
     )
-    extrapolate: Factor | None = Field(default=None, description="widens estimates outside the references' span")
-    calibrated: str | None = Field(default=None, description="when and with what the references were measured on it")
+    extrapolate: Factor | None = Field(
+        default=None, description="factor that widens latency estimates outside the range of the references"
+    )
+    calibrated: str | None = Field(
+        default=None, description="date and versions of the measurement of the references on this device"
+    )
     references: list[Reference] = []
-    regression: Regression = Field(default=Regression(), description="what `--baseline` allows")
+    regression: Regression = Field(default=Regression(), description="regressions that `--baseline` allows")
     budgets: Budgets
 
     _document: yamlio.Document | None = PrivateAttr(default=None)
@@ -206,7 +218,7 @@ class Target(Strict):
         return self._document.place(loc) if self._document else None
 
     def integers(self, machine: Machine) -> PresetName:
-        """The integer preset of the file for this target; `machine` is the one that measures."""
+        """Integer format of the file for this target; `machine` is the one that measures."""
         if self.preset:
             return self.preset
         if self.runtime != "onnxruntime":

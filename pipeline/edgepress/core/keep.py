@@ -58,17 +58,17 @@ def unmet(rows: Sequence[Row], notes: Mapping[str, Any]) -> list[str]:
 
 
 def shown(each: Row) -> str:
-    """`accuracy on held-out examples: float 93.3%, xnnpack 92.9%; 92.3% is the least`."""
+    """Describe a criterion: `accuracy on held-out examples: float 93.3%, xnnpack 92.9%; at least 92.3% required`."""
 
     def number(value: float) -> str:
         return show_score(value, error=not each["higher"])
 
     values = ", ".join(f"{name} {number(value)}" for name, value in {"float": each["float"], **each["found"]}.items())
     end = "least" if each["higher"] else "most"
-    asking = " that the recipe's `keep` asks for" if each["of"] == "recipe" else ""
+    required = " by the recipe's `keep`" if each["of"] == "recipe" else ""
     count = each.get("examples")
     on = each.get("on") or (f"{count} held-out examples" if count else "held-out examples")
-    return f"{each['by']} on {on}: {values}; {number(each['least'])} is the {end}{asking}"
+    return f"{each['by']} on {on}: {values}; at {end} {number(each['least'])} required{required}"
 
 
 def _costs(each: Row, notes: Mapping[str, Any]) -> str:
@@ -77,5 +77,5 @@ def _costs(each: Row, notes: Mapping[str, Any]) -> str:
     if not worst:
         return ""
     named = ", ".join(f"{found['node']} ({found['operator']}, {found['decibels']:.1f} dB)" for found in worst[:_NAMED])
-    now = "no operator goes back there" if each["missed"] == [NO_FLOATS] else "they compute in float now: not enough"
-    return f". As integers these cost most: {named}; {now}"
+    now = "no operator may return to float there" if each["missed"] == [NO_FLOATS] else "they compute in float already"
+    return f". Highest sensitivity as integers: {named}; {now}"

@@ -147,7 +147,7 @@ class Code:
         if name not in self.functions:
             raise UserError(
                 f"the network is built by `{name}`, and only code that the recipe names is run",
-                "if you trust that code, say where it is: `{use: load, from: …, model: ./my_model.py:build}`",
+                "if you trust that code, name it: `{use: load, from: …, model: ./my_model.py:build}`",
             )
         return self.functions[name]
 

@@ -172,7 +172,7 @@ def _use(value: Any, tags: Iterable[str]) -> str:
             return f"write `use: {key}`, with its options beside it"
         if near(key, ["use"]):
             return f"did you mean `use` for `{key}`?"
-    return "say what the stage does with `use: NAME`, " + suggest("", tags)
+    return "name what the stage does: `use: NAME`, " + suggest("", tags)
 
 
 def _shown(value: Any, place: Place) -> str:

@@ -166,7 +166,7 @@ class Dataset:
     def to_learn_from(self) -> Dataset:
         """Itself. Raises: UserError when there are no labels."""
         if not self.labelled:
-            raise UserError(f"`{self.name}` has no labels to learn from", "take the stages that train out")
+            raise UserError(f"`{self.name}` has no labels to train on", "remove the stages that train")
         if self.uncovered:
             first = ", ".join(f"`{label}`" for label in self.uncovered[:5])
             more = f" and {len(self.uncovered) - 5} more" if len(self.uncovered) > 5 else ""

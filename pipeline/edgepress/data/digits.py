@@ -1,4 +1,4 @@
-"""`digits`: scikit-learn's 1,797 pictures of 8 × 8; small and easy, for unit tests."""
+"""`digits`: 1,797 images of 8 × 8 from scikit-learn; small and easy, for unit tests."""
 
 from __future__ import annotations
 

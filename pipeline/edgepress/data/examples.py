@@ -131,7 +131,7 @@ def _values(name: str, raw: np.ndarray, kind: Kind) -> np.ndarray:
     if raw.ndim == 1:
         raw = raw[:, None]
     if 0 in raw.shape or raw.dtype.kind not in "iuf":
-        raise UserError(f"`{name}` is {_said(raw)}: nothing to learn from")
+        raise UserError(f"`{name}` is {_said(raw)}: no examples to train on")
     if kind == "image":
         return np.ascontiguousarray(_channels_first(name, raw))
     if kind == "tokens":
@@ -180,13 +180,13 @@ def _answers(y: np.ndarray, labels: Sequence[str], task: Task | None) -> tuple[n
     y = y[:, None] if y.ndim == 1 else y
     if y.ndim != 2 or y.dtype.kind not in "biuf" or (labels and len(labels) != y.shape[1]):
         raise UserError(
-            f"the answers are {_said(y)}, and {task} takes a column for each of {len(labels) or 'the'} labels"
+            f"the labels are {_said(y)}, and {task} takes a column for each of {len(labels) or 'the'} labels"
         )
     names = tuple(map(str, labels)) or tuple(f"y{column}" for column in range(y.shape[1]))
     if task == "regression":
         return _finite("y", y), names, task
     if not np.isin(y, (0, 1)).all():
-        raise UserError("the answers of multi-label are 0 and 1, and some are not")
+        raise UserError("labels of a multi-label task are 0 or 1, and some are not")
     return y.astype(np.uint8), names, task
 
 

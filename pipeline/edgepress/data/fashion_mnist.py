@@ -1,4 +1,4 @@
-"""`fashion-mnist`: the full set (Xiao et al., 2017): 55,000 to learn from, 5,000 to decide, 10,000 official to test.
+"""`fashion-mnist`: full set (Xiao et al., 2017): 55,000 train, 5,000 validation, 10,000 test.
 
 Read from a folder with the four IDX files; `EDGEPRESS_FASHION_MNIST` names it, Debian's `dataset-fashion-mnist`
 installs one. With `EDGEPRESS_DOWNLOAD=1` torchvision downloads it.

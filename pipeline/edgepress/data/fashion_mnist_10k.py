@@ -1,7 +1,8 @@
-"""`fashion-mnist-10k`: 7,000 + 1,000 + 2,000 images of Fashion-MNIST, balanced, shipped with the package (MIT).
+"""`fashion-mnist-10k`: balanced subset: 7,000 train, 1,000 validation, 2,000 test; shipped.
 
-The 8,000 are of the official training images and the 2,000 of the official test images; the validation images
-are among those that the full set keeps for validation, so a teacher trained on the full set has not learnt them.
+The 8,000 images for training and validation are from the official training split, the 2,000 for test from the official
+test split (MIT licence). The validation images are among those that the full set keeps for validation, so a teacher
+trained on the full set has not seen them in training.
 `python -m edgepress.data.fashion_mnist_10k` makes the file anew from the full set, the same bytes of data each time.
 """
 

@@ -18,10 +18,10 @@ class Moments(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     mean: tuple[FiniteFloat, ...] = Field(
-        min_length=1, description="of each channel or column, or one for all", examples=[[0.5]]
+        min_length=1, description="one value per channel or column, or one for all", examples=[[0.5]]
     )
     std: tuple[Annotated[FiniteFloat, Field(gt=0)], ...] = Field(
-        min_length=1, description="of each channel or column, or one for all", examples=[[0.5]]
+        min_length=1, description="one value per channel or column, or one for all", examples=[[0.5]]
     )
 
     def of_pixels_to_1(self) -> bool:

@@ -1,4 +1,4 @@
-"""`recommend`: will this user like this item? Synthetic: nobody's taste was recorded, a model made all of it up.
+"""`recommend`: synthetic likes of users for items, drawn from a latent-factor model.
 
 2,000 users rate 1,000 items about 50 times each. Every user and item has a place in a space of `RANK` tastes; what a
 user thinks of an item is the product of the two, the item's quality, the user's mildness and noise. Popular items

@@ -1,4 +1,6 @@
-"""`sensor`: seven shoulder exercises from a smartwatch (Burns et al., 2018, arXiv:1802.01489; BSD, `seglearn`).
+"""`sensor`: seven shoulder exercises from a smartwatch (Burns et al., 2018; `seglearn`).
+
+Published as arXiv:1802.01489; BSD licence.
 
 140 recordings of 10 people, 3 axes of acceleration (g) and 3 of rotation (rad/s) at 50 Hz, as windows of 2 s that
 overlap by half. Nobody is in two splits: people move differently, and a watch meets people it has not learnt from.
@@ -57,7 +59,7 @@ def unpickle(content: bytes) -> Any:
 class _Unpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in _ALLOWED:
-            raise UserError(f"a data file asks for `{module}.{name}`, which is not an array", _INSTALL)
+            raise UserError(f"a data file refers to `{module}.{name}`, which is not an array", _INSTALL)
         return super().find_class(module, name)
 
 

@@ -57,12 +57,14 @@ _READS = "a folder of images, a .csv, an .npz and `FILE.py:FUNCTION` are read"
 
 
 class Shares(BaseModel):
-    """How much is kept from learning."""
+    """Shares of the validation and test splits."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    validation: Share = Field(default=0.1, description="what decides: selection, calibration", examples=["10%"])
-    test: Share = Field(default=0.2, description="what is only reported", examples=["20%"])
+    validation: Share = Field(
+        default=0.1, description="share for validation: selection and calibration", examples=["10%"]
+    )
+    test: Share = Field(default=0.2, description="share for test, which is only reported", examples=["20%"])
 
     @property
     def train(self) -> float:
@@ -72,7 +74,7 @@ class Shares(BaseModel):
     def _leaves_some(self) -> Self:
         if min(self.validation, self.test) <= 0 or self.validation + self.test > 0.9:
             raise Mistake(
-                "a share is more than 0%, and the two leave 10% or more to learn from",
+                "a share is more than 0%, and the two leave 10% or more for training",
                 "for example {validation: 10%, test: 20%}",
             )
         return self
@@ -118,69 +120,70 @@ def _listed(labels: tuple[str | int, ...] | str, info: ValidationInfo) -> tuple[
 
 
 class Source(BaseModel):
-    """A user's own data: a folder of images, a CSV, an .npz, or a function of theirs."""
+    """Your own data: a folder of images, a CSV, an .npz, or a function."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
     source: Annotated[str, AfterValidator(_there)] = Field(
         alias="from",
-        description="a folder with one folder of images a class, a .csv, an .npz with x and y, or `FILE.py:FUNCTION`; "
-        "a path counts from the recipe's folder",
+        description="path relative to the recipe's folder: a folder with one folder of images per class, a .csv, an "
+        ".npz with x and y, or `FILE.py:FUNCTION`",
         examples=["./photos", "./labels.csv", "./x.npz", "./my_data.py:load"],
     )
     size: Side | tuple[Side, Side] | None = Field(
         default=None,
-        description="the side of the images in pixels, or [height, width]; by default their own, if all are the same",
+        description="image size in pixels, one side or [height, width]; by default their own, if all are the same",
     )
     color: Literal["grey", "rgb"] | None = Field(
-        default=None, description="one channel or three; by default rgb, unless every image is grey"
+        default=None, description="color mode, one channel or three; by default rgb, unless every image is grey"
     )
     resize: Literal["crop", "squash", "pad"] = Field(
-        default="crop", description="keep the middle, the whole distorted, or the whole between black bars"
+        default="crop", description="resizing: center crop, distort the whole image, or pad it with black bars"
     )
     unreadable: Literal["refuse", "skip"] = Field(
-        default="refuse", description="what to do when image files cannot be read"
+        default="refuse", description="handling of image files that cannot be read"
     )
     normalize: Normalize | None = Field(
         default=None,
-        description="how a model's inputs are made, as a published network expects them: `none` (pixels are divided by "
-        "255, other values stay), `raw` (pixels stay 0 to 255), `imagenet`, or {mean: […], std: […]} of pixels from 0 "
-        "to 1 or of other values as they are; by default the mean and deviation of the training examples",
+        description="normalization of inputs, as a published network expects it: `none` (pixels are divided by 255, "
+        "other values stay), `raw` (pixels stay 0 to 255), `imagenet`, or {mean: […], std: […]} of pixels from 0 to 1 "
+        "or of other values as they are; by default the mean and deviation of the training examples",
     )
     labels: Annotated[tuple[str | int, ...] | str, AfterValidator(_listed)] | None = Field(
         default=None,
-        description="the classes in the order of a model's outputs, as a list or as a text file with one name a line; "
+        description="class names in the order of a model's outputs, as a list or a text file with one name per line; "
         "by default the names of the class folders, in alphabetical and whole numbers in numerical order. `imagenet` "
-        "stands for its 1,000 classes: the images then need no class folders, and models are scored by `metric: "
-        "agreement`; so do other names where there are no class folders",
+        "stands for its 1,000 classes: the images then need no class folders, and models are evaluated by `metric: "
+        "agreement`. The same holds for other names where there are no class folders",
         examples=[["cat", "dog"], "./labels.txt"],
     )
-    image: str | None = Field(default=None, description="the CSV's column of image paths, which count from its folder")
+    image: str | None = Field(default=None, description="CSV column of image paths, relative to the CSV's folder")
     label: str | tuple[str, ...] | None = Field(
-        default=None, description="the CSV's column of labels, or several of 0 and 1 or of numbers; `label` by default"
+        default=None,
+        description="CSV column of labels, or several columns of 0 and 1 or of numbers; `label` by default",
     )
     columns: tuple[str, ...] | None = Field(
         default=None,
         min_length=1,
-        description="the CSV's columns of numbers; by default all others, or none if there are images",
+        description="CSV columns of numeric inputs; by default all others, or none if there are images",
     )
     group: str | None = Field(
         default=None,
-        description="what must not be in two splits, such as a person: the CSV's column, or a regular expression that "
-        "finds it in an image's path",
+        description="group that must not be in two splits, such as a person: a CSV column, or a regular expression "
+        "matched against an image's path",
         examples=[r"(subject\d+)"],
     )
     split: Shares | None = Field(
         default=None,
-        description="how much is kept for validation and test; 10% and 20% by default, or 30% and 60% where there are "
-        "no labels to learn from",
+        description="shares of the validation and test splits; 10% and 20% by default, or 30% and 60% for data without "
+        "labels",
     )
     task: Task | None = Field(
         default=None,
-        description="by default regression for numbers with a decimal point, multi-label for several columns of 0 and "
-        "1, else single-label; labels in one column of a multi-label CSV are separated by `|`",
+        description="kind of task; by default regression for numbers with a decimal point, multi-label for several "
+        "columns of 0 and 1, else single-label. Labels in one column of a multi-label CSV are separated by `|`",
     )
-    args: dict[str, Any] = Field(default_factory=dict, description="what the function is called with")
+    args: dict[str, Any] = Field(default_factory=dict, description="keyword arguments of the function")
 
     @model_validator(mode="before")
     @classmethod

@@ -32,11 +32,9 @@ def read(source: Source, path: Path, enough: int | None = None) -> Examples:
     y, labels, task = _answers(table, answers, source.task, listed)
     numbers = source.columns or (() if source.image else tuple(name for name in table.header if name not in taken))
     if twice := sorted(set(numbers) & set(answers)):
-        raise UserError(
-            f"`{path.name}`: `{twice[0]}` is the label, and would be learnt from", "take it out of `columns`"
-        )
+        raise UserError(f"`{path.name}`: `{twice[0]}` is the label, and cannot be an input", "take it out of `columns`")
     if not numbers and not source.image:
-        raise UserError(f"`{path.name}` has no column to learn from, only {_one_of(table.header)}")
+        raise UserError(f"`{path.name}` has no input column, only {_one_of(table.header)}")
     groups = np.array(table.column(source.group, "group")) if source.group else None
     rows, files = np.arange(len(table.rows)), tuple[Path, ...]()
     kinds: dict[str, Kind] = {}
@@ -76,7 +74,7 @@ class _Table:
         cells = self.column(name, option)
         values = np.array([_number(cell) for cell in cells])
         wrong = np.flatnonzero(~np.isfinite(values))
-        help = "fill it in, leave the row out, or name the columns to learn from: `columns: [a, b]`"
+        help = "fill it in, leave the row out, or name the input columns: `columns: [a, b]`"
         self.refuse(wrong.tolist(), cells, f"no number in column `{name}`", help)
         return values
 

@@ -1,4 +1,4 @@
-"""`text`: what is a word's definition about? 12,000 noun definitions of WordNet 3.0 in eight classes, shipped.
+"""`text`: topics of 12,000 WordNet 3.0 noun definitions, eight classes; shipped.
 
 The class is the lexicographer file that a noun stands in. Definitions with one hypernym (two kinds of oak, two towns)
 resemble each other, so all of them are in one split. A device tokenizes as `tokens` does: lower case, every run of

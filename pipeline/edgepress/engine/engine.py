@@ -110,7 +110,7 @@ class Engine:
         name, task = self.recipe.task.metric, self.data.task
         if not self.data.labelled and name != "agreement":
             said = f"`{self.data.name}` has no labels, which `{name}` counts by"
-            help = "`metric: agreement` counts how often a model answers as the one that it was made from"
+            help = "`metric: agreement` counts how often a model's prediction is that of its source model"
             place = self.recipe.document.nearest(("task", "metric"))
             raise UserError([Problem(said, help, self.recipe.document.place(place))])
         if not isinstance(name, str):

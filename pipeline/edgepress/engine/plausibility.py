@@ -38,11 +38,11 @@ LISTED = 30
 """Most classes whose order is written out."""
 
 _LOADED = (
-    "is it fed as it was trained (normalization, order of the channels, layout), and are the data's classes in the "
-    "order of its outputs?"
+    "check that its inputs are as in training (normalization, order of the channels, layout), and that the data's "
+    "classes are in the order of its outputs"
 )
 _CHANNELS = "blue, green, red in place of red, green, blue"
-_TRAINED = "it has learnt little: are the labels right, and the learning rate and the epochs?"
+_TRAINED = "it has hardly learned: check the labels, the learning rate and the epochs"
 
 
 @dataclass(frozen=True)
@@ -70,11 +70,11 @@ def skill(answers: np.ndarray, y: np.ndarray, metric: str = "accuracy") -> Skill
         spread = float(((y - y.mean(0) * varied) ** 2).mean())
         found = 1 - float(((answers - y) ** 2).mean()) / max(spread, 1e-12)
         constant = float(np.abs(y - np.median(y, axis=0)).mean())
-        words = f"mean absolute error {mae(answers, y):.4g}, and the labels' own median has {constant:.4g}"
+        words = f"mean absolute error {mae(answers, y):.4g}, of always predicting the labels' median {constant:.4g}"
         return Skill(found, 0.0, words)
     if y.ndim > 1 or (metric == "auc" and varied):
         value = auc(answers, y) if varied else math.nan
-        return Skill(2 * value - 1, 1 / math.sqrt(3 * count), f"AUC {value:.3f}, and chance has 0.5")
+        return Skill(2 * value - 1, 1 / math.sqrt(3 * count), f"AUC {value:.3f}, chance level 0.5")
     told = answers.argmax(1)
     right = float((told == y).mean())
     classes = answers.shape[1]
@@ -82,7 +82,7 @@ def skill(answers: np.ndarray, y: np.ndarray, metric: str = "accuracy") -> Skill
     chance = float(both.sum()) / count**2 if varied else 1 / classes
     rest = max(1 - chance, 1e-9)
     spread = math.sqrt(max(right * (1 - right), chance * rest) / count)
-    return Skill((right - chance) / rest, spread / rest, f"{right:.1%} right, and chance has {chance:.1%}")
+    return Skill((right - chance) / rest, spread / rest, f"{right:.1%} right, chance level {chance:.1%}")
 
 
 def doubts(file: Path, answers: np.ndarray, data: Dataset, metric: str, *, loaded: bool) -> tuple[str, list[str]]:
@@ -95,7 +95,9 @@ def doubts(file: Path, answers: np.ndarray, data: Dataset, metric: str, *, loade
     if found.near_chance:
         reason = "; ".join(better) or (_LOADED if loaded else _TRAINED)
         count = len(data["test"].y)
-        doubt = "near chance level" if found.value < NEAR else f"not told from chance by {count} test examples"
+        doubt = (
+            "near chance level" if found.value < NEAR else f"not distinguishable from chance on {count} test examples"
+        )
         return doubt, [f"is {doubt}: {found.words}; {reason}"]
     return ("probably fed or read wrongly", better) if better else ("", [])
 

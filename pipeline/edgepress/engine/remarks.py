@@ -76,7 +76,7 @@ def warnings(engine: Engine, step: Step, facts: StageFacts, entries: dict[str, E
     ]
     if facts.kind == "tflite":
         found += [
-            f"answers as {other} on {facts.notes[note]:.1%} of the test examples only"
+            f"agrees with {other} on only {facts.notes[note]:.1%} of the test examples"
             for note, other in (("agreement", step.input), ("agreement_of_tflite_runtime", "in tflite-runtime"))
             if facts.notes.get(note, 1.0) < AGREEMENT
         ]

@@ -107,8 +107,8 @@ def _of_unknown_inputs(report: Report) -> list[StageFacts]:
     are normalized, has written it."""
     if report.data.get("inputs"):
         return report.stages
-    doubt = "of an older report, which does not say how inputs are made"
-    warning = f"is {doubt}: `edgepress run` does, or asks for it"
+    doubt = "from an older report without the normalization of inputs"
+    warning = f"is {doubt}: `edgepress run` again writes it, or reports where to state it"
     return [
         each.model_copy(update={"doubt": doubt, "warnings": [*each.warnings, warning]}) if each.use == "load" else each
         for each in report.stages

@@ -21,9 +21,9 @@ _WORSE: tuple[Status, ...] = ("ok", "undecided", "no number", "FAIL")
 
 def accuracy(report: Report, target: Target, file: ModelFile, budget: Any, finding: Finding) -> Finding:
     if report.metric != "accuracy":
-        return noted(finding, f"this recipe counts {report.metric}; budget it by `keep: {{metric_drop: …}}`")
+        return noted(finding, f"this recipe's metric is {report.metric}; set its budget by `keep: {{metric_drop: …}}`")
     if not file.correct:
-        return noted(finding, "it is of classifiers with one label an example")
+        return noted(finding, "it is for single-label classification")
     return _answered(report, target, file, finding, _share)
 
 
@@ -34,7 +34,7 @@ def bounded(report: Report, target: Target, file: ModelFile, budget: Any, findin
 
 def accuracy_drop(report: Report, target: Target, file: ModelFile, budget: Any, finding: Finding) -> Finding:
     if report.metric != "accuracy":
-        return noted(finding, f"this recipe counts {report.metric}; budget it by `keep: {{metric_drop: …}}`")
+        return noted(finding, f"this recipe's metric is {report.metric}; set its budget by `keep: {{metric_drop: …}}`")
     return _answered(report, target, file, finding, _dropped)
 
 
@@ -51,7 +51,7 @@ def _answered(
     there = _emulated(report, target, file)
     if there is None:
         found = judge(report, file, replace(finding, basis=images(report, file, target.reach)))
-        return noted(found, f"for {target.emulate}'s own answers: {help}") if target.emulate and help else found
+        return noted(found, f"for {target.emulate}'s own accuracy: {help}") if target.emulate and help else found
     if there.error:
         return noted(finding, f"it does not run on {there.cpu}: {there.error}")
     answers = {"scores": {"test": there.scores}, "correct": there.correct, "resampled": there.resampled}
@@ -70,9 +70,9 @@ def _emulated(report: Report, target: Target, file: ModelFile) -> Emulated | Non
 
 def _within_bounds(report: Report, file: ModelFile, finding: Finding) -> Finding:
     if report.metric == "agreement":
-        return noted(replace(finding, basis=""), "it is counted by labels, and agreement by another model's answers")
+        return noted(replace(finding, basis=""), "it needs labels, and agreement compares with another model's outputs")
     if finding.check not in file.bounds:
-        return noted(replace(finding, basis=""), "it is of classifiers with one label an example")
+        return noted(replace(finding, basis=""), "it is for single-label classification")
     value, low, high = file.bounds[finding.check]
     status: Status = "ok" if low >= finding.limit else "FAIL" if high < finding.limit else "undecided"
     if finding.check == "worst_recall" and file.worst:
@@ -102,7 +102,7 @@ def compared(report: Report, file: ModelFile, reference: ModelFile | None, findi
     if reference is None or not file.resampled or len(reference.resampled) != len(file.resampled):
         return noted(replace(finding, basis=""), f"no reference scored by {report.metric} on the same test examples")
     if reference.drawn != file.drawn:
-        said = "its reference was drawn by other groups of the test examples; run, or accept, that one anew"
+        said = "its reference was resampled by other groups of test examples; run or accept it again"
         return noted(replace(finding, basis=""), said)
     start, value = (each.scores["test"][report.metric] for each in (reference, file))
     examples = _examples(report, file, reference)

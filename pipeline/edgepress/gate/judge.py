@@ -128,7 +128,7 @@ def _regression(report: Report, target: Target, name: str, allowed: float) -> Fi
 def _fallback(report: Report, target: Target, file: ModelFile, budget: Any, finding: Finding) -> Finding:
     """Operators that the accelerator leaves to the processor."""
     if target.supports is None or not file.operators:
-        return noted(finding, "`supports:` in the target says which operators its accelerator has")
+        return noted(finding, "list the operators of its accelerator as `supports:` in the target")
     lacking = {name: count for name, count in file.operators.items() if name not in target.supports}
     found = within(finding, sum(lacking.values()) / sum(file.operators.values()))
     names = ", ".join(f"{count} {name}" for name, count in lacking.items())

@@ -66,7 +66,7 @@ def timed(report: Report, target: Target, samples: Samples, finding: Finding, lo
 
 def memory(report: Report, target: Target, file: ModelFile, budget: Any, finding: Finding) -> Finding:
     if target.reach == "none":
-        return noted(finding, "memory on another machine says nothing about this one")
+        return noted(finding, "memory cannot be estimated from another machine")
     samples = of(report.samples, file.path, target)
     if samples is None or samples.memory is None:
         return noted(finding, silent(report, target))

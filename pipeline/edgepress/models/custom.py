@@ -62,13 +62,13 @@ def _try(module: nn.Module, function: Function, description: Description, batch:
     help = f"return one float tensor (batch, {description.classes})"
     if not isinstance(answers, Tensor):
         count = f" of {len(answers)}" if isinstance(answers, tuple | list) else ""
-        raise OwnCodeError(f"the network of {function.about} answers a {type(answers).__name__}{count}", help)
+        raise OwnCodeError(f"the network of {function.about} returns a {type(answers).__name__}{count}", help)
     shape = " × ".join(map(str, answers.shape)) or "a number"
     if tuple(answers.shape) != (batch, description.classes):
-        raise OwnCodeError(f"the network of {function.about}, given {shapes}, answers {shape}", _meant(answers, help))
+        raise OwnCodeError(f"the network of {function.about}, given {shapes}, returns {shape}", _meant(answers, help))
     if not answers.is_floating_point():
-        raise OwnCodeError(f"the network of {function.about} answers {answers.dtype}", help)
+        raise OwnCodeError(f"the network of {function.about} returns {answers.dtype}", help)
 
 
 def _meant(answers: Tensor, help: str) -> str:
-    return f"{help}: a function with a parameter `num_classes` is told how many" if answers.ndim == 2 else help
+    return f"{help}: a function with a parameter `num_classes` gets their number" if answers.ndim == 2 else help

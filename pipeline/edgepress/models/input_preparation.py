@@ -60,7 +60,7 @@ def require_stated(file: Path | str, data: Dataset, inputs: Sequence[Input], lin
     what = "pixels" if open_[0].kind == "image" else f"the {open_[0].kind} of input `{open_[0].name}`"
     several = "; a function of yours may return a Dataset whose inputs have their own" if len(data.inputs) > 1 else ""
     raise Unprepared(
-        f"`{file}` does not say how its inputs are normalized, and neither does the recipe; {what} of "
+        f"`{file}` does not state how its inputs are normalized, and neither does the recipe; {what} of "
         f"`{data.name}` would be standardized by {_owner(open_[0])}, which is wrong for most files from elsewhere",
         f"it was trained with `{line}`: write that into `data`"
         if line
@@ -82,7 +82,7 @@ def reconciled(file: Path, own: dict[str, Any], data: Dataset) -> Dataset:
     for mine, stated in zip(found.inputs, data.inputs, strict=True):
         if stated.normalized_by == "recipe" and differ(mine, stated):
             raise Unprepared(
-                f"`{file}` takes {formula(mine)}, by its metadata, and the recipe says {formula(stated)}",
+                f"`{file}` takes {formula(mine)}, by its metadata, and the recipe states {formula(stated)}",
                 "take `normalize` out of the recipe: the file's own is used",
             )
     return found

@@ -24,7 +24,7 @@ def misfed(source: str | None, networks: Sequence[Network], data: Dataset) -> li
     """A warning for each published network whose images `data` normalises materially otherwise than it expects.
 
     `source` is what a stage loads from, and `networks` are those that its options describe: with published weights, or
-    with a file of them, for nothing else tells ImageNet's classes apart where the data has no labels to learn from.
+    with a file of them, for nothing else tells ImageNet's classes apart where the data has no labels to train on.
     """
     package = PACKAGES.get(source or "")
     expected = {source: Moments(mean=package.mean, std=package.std)} if package else {}

@@ -53,19 +53,19 @@ class Network(BaseModel):
     arch: Annotated[str, AfterValidator(_there)] = Field(
         pattern=rf"^(timm|torchvision)/[a-z0-9_.]+$|^edgepress/[a-z0-9-]+$|{user_code.WRITTEN}",
         description="`timm/NAME`, `torchvision/NAME`, `edgepress/NAME`, or your own function that returns an "
-        "nn.Module: `./my_model.py:build`, a path that counts from the recipe's folder",
+        "nn.Module: `./my_model.py:build`, relative to the recipe's folder",
     )
     args: dict[str, Any] = Field(
         default_factory=dict, description="arguments of the network's constructor, or of your function"
     )
     pretrained: bool = Field(
-        default=False, description="start from the published weights, which timm or torchvision downloads"
+        default=False, description="start from the published weights, downloaded by timm or torchvision"
     )
     stride: int | None = Field(
         default=None,
         ge=1,
-        description="input pixels to a cell of the last feature map; the first strides become 1 until it holds. "
-        "By default the last feature map of a small image keeps at least 2 × 2 cells",
+        description="output stride: input pixels per cell of the last feature map. The first strides become 1 until it "
+        "holds. By default the last feature map of a small image keeps at least 2 × 2 cells",
     )
 
     @model_validator(mode="before")
@@ -216,7 +216,7 @@ def load(path: Path, code: Code = NO_CODE) -> tuple[nn.Module, Description]:
     description, tensors = read(path)
     if description is None:
         raise UserError(
-            f"`{path}` does not say which network its weights belong to",
+            f"`{path}` does not name the network of its weights",
             "name it in the recipe: `- {use: load, from: …, model: timm/NAME}`",
         )
     return fill(description.build(code), tensors, path), description

@@ -16,9 +16,10 @@ KEPT = ("dynamic", "float16", "int16", "weights")
 
 
 class ConvertTflite(Stage):
-    """Write TFLite from the ONNX graph: float from a float graph, and the very same integers from a quantized one.
+    """Convert ONNX to TFLite, with the same integers if quantized.
 
-    Weights of `quantize.weights` and `quantize.float16` are unpacked when the file is loaded.
+    A float graph becomes float TFLite. Weights of `quantize.weights` and `quantize.float16` are unpacked when the file
+    is loaded.
     """
 
     takes: ClassVar = "onnx"
@@ -28,13 +29,13 @@ class ConvertTflite(Stage):
     use: Literal["convert.tflite"]
     preset: Literal["xnnpack", "integer-only"] = Field(
         default="xnnpack",
-        description="which integers of a quantized graph: `integer-only` has no floats at all, inputs and outputs "
-        "included, for microcontrollers and Edge TPU, and is among the presets where `quantize` lists it",
+        description="integer format taken from a quantized graph; `integer-only` has no float tensors, inputs and "
+        "outputs included, for microcontrollers and Edge TPU, and must be listed in `presets` of the `quantize` stage",
     )
     dynamic: bool = Field(
         default=False,
-        description="use the int8 weights of `quantize.weights` as they are, on activations that are quantized as they "
-        "come, in matrix products and convolutions without groups",
+        description="dynamic-range quantization: compute with the int8 weights of `quantize.weights` on activations "
+        "quantized at run time, in matrix products and convolutions without groups",
     )
 
     def unfit(self, source: Stage) -> tuple[str, str] | None:
@@ -76,7 +77,10 @@ class ConvertTflite(Stage):
 
 
 class ConvertLitert(Stage):
-    """Write float TFLite from the torch model with litert-torch, where `convert.tflite` lacks an operator."""
+    """Convert the torch model to float TFLite with litert-torch.
+
+    For models with an operator that `convert.tflite` lacks.
+    """
 
     takes: ClassVar = "torch"
     gives: ClassVar = "tflite"

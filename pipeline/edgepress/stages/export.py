@@ -12,7 +12,11 @@ from ..stage import Artifact, Context, Made, Stage
 
 
 class ExportOnnx(Stage):
-    """Write ONNX with torch's dynamo exporter, simplify it, and compare it with the module on real images."""
+    """Export to ONNX, simplify, and verify against the torch model.
+
+    torch's dynamo exporter writes the graph. The outputs of the file and of the torch model are compared on real
+    examples.
+    """
 
     takes: ClassVar = "torch"
     gives: ClassVar = "onnx"
@@ -20,14 +24,14 @@ class ExportOnnx(Stage):
 
     use: Literal["export.onnx"]
     opset: int = Field(
-        default=18, ge=18, le=23, description="version of the ONNX operator set; old runtimes want old ones"
+        default=18, ge=18, le=23, description="version of the ONNX operator set; older runtimes load older versions"
     )
 
     embed: list[Literal["normalize", "softmax"]] = Field(
-        default=[], description="what the file does itself: `normalize` the raw values, `softmax` the answers"
+        default=[], description="pre- and post-processing inside the graph: `normalize` raw inputs, `softmax` outputs"
     )
     dtype: Literal["float32", "uint8"] = Field(
-        default="float32", description="what the file takes; `uint8` is raw pixels, with `embed: [normalize]`"
+        default="float32", description="type of the input; `uint8` is for raw pixels, with `embed: [normalize]`"
     )
 
     @model_validator(mode="after")

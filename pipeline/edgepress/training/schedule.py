@@ -23,35 +23,44 @@ Augmentation = Literal["rotate", "crop", "jitter", "trivial", "erase"]
 
 
 class Schedule(BaseModel):
-    """Options of everything that trains."""
+    """Options of every stage that trains."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    epochs: int = Field(default=10, ge=0, description="passes over the training images")
-    batch: int = Field(default=128, ge=2, description="images a step, over all processes")
-    accumulate: int = Field(default=1, ge=1, description="batches whose gradients are averaged for one step")
-    lr: float = Field(default=3e-3, gt=0, description="highest learning rate of the schedule (AdamW)")
-    schedule: Shape = Field(default="one-cycle", description="how the learning rate goes: up and down, down, or level")
+    epochs: int = Field(default=10, ge=0, description="passes over the training examples")
+    batch: int = Field(default=128, ge=2, description="batch size, over all processes")
+    accumulate: int = Field(default=1, ge=1, description="batches whose gradients are averaged for one optimizer step")
+    lr: float = Field(default=3e-3, gt=0, description="peak learning rate of the schedule (AdamW)")
+    schedule: Shape = Field(
+        default="one-cycle", description="shape of the learning rate: warm-up and decay, cosine decay, or constant"
+    )
     weight_decay: float = Field(default=0.05, ge=0, description="AdamW's decoupled weight decay")
     precision: Literal["fp32", "bf16", "fp16"] = Field(
-        default="fp32", description="of the forward and backward pass; `fp16` needs a GPU"
+        default="fp32", description="precision of the forward and backward pass; `fp16` needs a GPU"
     )
     flip: bool = Field(default=True, description="mirror half of the images left to right")
-    shift: int = Field(default=2, ge=0, description="move each image by up to this many pixels each way")
+    shift: int = Field(
+        default=2, ge=0, description="random shift of each image, at most this many pixels along each axis"
+    )
     augment: tuple[Augmentation, ...] = Field(
         default=(),
-        description="torchvision's: `rotate` by up to 15°, `crop` to 60% or more, `jitter` of brightness and contrast, "
-        "`trivial` (TrivialAugment), `erase` a rectangle in one image of four",
+        description="augmentations of torchvision: `rotate` by up to 15°, `crop` to 60% or more, `jitter` of "
+        "brightness and contrast, `trivial` (TrivialAugment), `erase` a rectangle in one image of four",
     )
-    mixup: float = Field(default=0.0, ge=0, description="α of mixup (Zhang et al., 2018); 0.2 is usual, 0 is none")
+    mixup: float = Field(default=0.0, ge=0, description="α of mixup (Zhang et al., 2018); 0.2 is usual, 0 is off")
     balance: Literal["weights", "sampling"] | None = Field(
-        default=None, description="rare classes count more in the loss, or are drawn more often"
+        default=None, description="class balancing: class weights in the loss, or oversampling of rare classes"
     )
     ema: float | None = Field(
-        default=None, gt=0, lt=1, description="keep a running mean of the weights with this decay, such as 0.999"
+        default=None,
+        gt=0,
+        lt=1,
+        description="decay of an exponential moving average of the weights, which is kept, such as 0.999",
     )
     patience: int | None = Field(
-        default=None, ge=1, description="stop after so many epochs without a better validation; the best one is kept"
+        default=None,
+        ge=1,
+        description="early stopping: epochs without improvement on validation; the best epoch is kept",
     )
 
     def seen(self) -> list[object]:

@@ -71,5 +71,5 @@ def parsed(said: str, name: str) -> dict[str, float]:
         return {"seconds": float(found[1])} | {
             key: float(each[1]) * told[key][1] if each else 0.0 for key, each in more.items()
         }
-    last = (said.strip().splitlines() or ["it said nothing"])[-1]
-    raise DeviceError(f"{name}: the benchmark program says no time of an inference: {last}", "is it of this project?")
+    last = (said.strip().splitlines() or ["it printed nothing"])[-1]
+    raise DeviceError(f"{name}: the benchmark program printed no inference time: {last}", "is it of this project?")

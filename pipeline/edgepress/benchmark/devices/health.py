@@ -47,7 +47,7 @@ def require(reach: str, architecture: str | None, info: dict[str, Any], runtime:
     if architecture and info["architecture"] != architecture:
         raise DeviceError(
             f"{reach} is {info['architecture']}, and the target is {architecture}",
-            "is it the right device? `architecture:` in the target says what is expected",
+            "is it the right device? `architecture:` in the target names the expected one",
         )
     if info["python"] is None:  # a program measures there, which says itself what it lacks
         return

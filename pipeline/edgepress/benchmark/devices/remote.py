@@ -113,7 +113,7 @@ class Remote:
             raise self._gone(what) from None
         except ValueError:
             raise DeviceError(
-                f"{self.name}: its shell says something of its own before it runs a command",
+                f"{self.name}: its shell prints text before it runs a command",
                 "commands without a terminal must print nothing: look at its .bashrc",
             ) from None
         return found

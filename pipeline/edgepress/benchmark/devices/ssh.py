@@ -28,7 +28,7 @@ REASONS = {
     r"Could not resolve|Name or service not known": "is the name right, and the device on this network?",
     r"timed out|No route to host|Network is unreachable": "is it on, and in this network?",
     r"(python\S*|env): .*(not found|No such file)|command not found|No such file or directory": (
-        "install Python 3.8 or newer there, or say where it is: `python: /path/to/python3` in the target"
+        "install Python 3.8 or newer there, or name its path: `python: /path/to/python3` in the target"
     ),
 }
 """What ssh, or the shell there, says, and what to do about it."""

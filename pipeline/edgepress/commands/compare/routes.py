@@ -17,8 +17,8 @@ ROUTES = {
     "plain": "the student on labels alone",
     "longer": "the student on labels alone, for as much compute as teachers and student take together",
     "soup": "the mean of fine-tunes of the student on labels alone",
-    "distill": "the student, taught by the best single teacher",
-    "both": "the student, taught by the fused teachers",
+    "distill": "the student, distilled from the best single teacher",
+    "both": "the student, distilled from the fused teachers",
     "teacher": "the best single teacher",
     "fuse": "the fused teachers",
 }

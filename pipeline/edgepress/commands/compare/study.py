@@ -110,7 +110,7 @@ def _targets(recipes: Sequence[Recipe], name: str | None) -> tuple[Target | None
 
     found = targets.get(name) or load_target(find(name, "targets"))
     if found.attached:
-        said = f"`{name}` is asked by `edgepress run`; `compare` judges what is measured here or estimated"
+        said = f"`{name}` is measured by `edgepress run` only; `compare` judges targets measured here or estimated"
         raise UserError(said, "another --target")
     return found, []
 

@@ -16,7 +16,7 @@ from .results import Comparison
 from .statistics import Estimate, difference, level, pareto
 
 UNEVEN = 3
-"""Times that the most frequent class has of the rarest, from which each class is told."""
+"""Ratio of the most frequent class to the rarest from which the recall of each class is shown."""
 
 
 def render(found: Comparison) -> str:
@@ -42,9 +42,9 @@ def _title(found: Comparison) -> list[str]:
     counts = data["images"]
     lines = [
         f"{found.name}  {found.date}, on {found.machine.cpu}, {found.machine.cores} cores, {found.machine.system}",
-        f"{data['name']}{f' ({altered})' if altered else ''}: learnt from {counts['train']}"
-        + (f" and {data['unlabelled']} without labels" if data["unlabelled"] else "")
-        + f", decided on {counts['validation']}, told on {counts['test']}; {found.repetitions} "
+        f"{data['name']}{f' ({altered})' if altered else ''}: train {counts['train']}"
+        + (f" and {data['unlabelled']} unlabelled" if data["unlabelled"] else "")
+        + f", validation {counts['validation']}, test {counts['test']}; {found.repetitions} "
         + ("seed" if found.repetitions == 1 else "seeds"),
     ]
     if data["limited"] is not None:
@@ -102,13 +102,13 @@ def _legend(found: Comparison) -> list[str]:
         )
     ]
     if found.left_out:
-        lines.append(f"Left out of every route: what follows the distillation, {', '.join(found.left_out)}.")
+        lines.append(f"Skipped in every route, after the distillation: {', '.join(found.left_out)}.")
     own = "the least recipe's" if len(found.source) > 1 else "the student's own"
     how = timing.how(found.samples[0]) if found.samples else "not measured"
     lines += textwrap.wrap(
         f"* no other is better in one of {found.metric}, size and latency and as good in the others. Intervals are of "
-        f"95%, over seeds and {_over(found)}. Latency: measured, {how}. `agrees`: as often as the best float model of "
-        f"that seed by validation answers. Compute is examples × passes × multiply-accumulates, of {own}.",
+        f"95%, over seeds and {_over(found)}. Latency: measured, {how}. `agrees`: predictions equal to those of the "
+        f"best float model of that seed on validation. Compute is examples × passes × multiply-accumulates, of {own}.",
         WIDTH,
     )
     return lines
@@ -129,7 +129,7 @@ def _recalls(found: Comparison) -> list[str]:
     if not counts or max(counts.values()) < UNEVEN * min(counts.values()):
         return []
     shown = sorted(counts, key=lambda label: counts[label])
-    lines = ["share of each class told right (float), rarest first; examples learnt from in brackets"]
+    lines = ["recall of each class (float), rarest first; training examples in brackets"]
     width = max(len(f"{label} ({counts[label]})") for label in shown)
     names = list(found.routes)
     wide = max(10, *(len(name) + 2 for name in names))

@@ -60,13 +60,13 @@ def _of_target(found: Comparison, name: str) -> list[str]:
     """Which routes fit a target, or keep what the recipe asks for; then of each other what it says."""
     fits = {route: _fits(found, route, "int8", name) for route in found.routes}
     fitting = [route for route, each in fits.items() if all(map(_met, each))]
-    what = "what the recipe keeps" if name == KEEP else name
-    lines = [f"{'Keeps' if name == KEEP else 'Fits'} {what} as int8: {', '.join(fitting) or 'none of them'}."]
+    what = "the recipe's keep" if name == KEEP else name
+    lines = [f"{'Meets' if name == KEEP else 'Fits'} {what} as int8: {', '.join(fitting) or 'none of them'}."]
     for route, each in fits.items():
         for one in each:
             if not _met(one):
                 how = "does not" if _fails(one) else "is not shown to"
-                verb = "keep" if name == KEEP else "fit"
+                verb = "meet" if name == KEEP else "fit"
                 said = [each for each in one.said if not each.endswith(": ok")]
                 lines.append(f"{route} {how} {verb} {what}: {'; '.join(said)}")
     return lines
@@ -156,10 +156,10 @@ def _survival(found: Comparison) -> list[str]:
     if len(found.source) > 1 or not {"teacher", "fuse", "distill", "both"} <= set(found.routes):
         return []
     gain, kept = against(found, "fuse", "teacher", "float"), against(found, "both", "distill", "float")
-    survives = f": {kept.mean / gain.mean:.0%} survives." if gain.shown and kept.shown else "."
+    survives = f": {kept.mean / gain.mean:.0%} of the gain survives." if gain.shown and kept.shown else "."
     lines = [
-        f"Fusing the teachers: {_told(gain, found)} over the best single one. Taught by the fused ones, the student "
-        f"gets {_told(kept, found)} over one taught by the best single{survives}"
+        f"Fusing the teachers: {_told(gain, found)} over the best single one. A student of the fused teachers: "
+        f"{_told(kept, found)} over a student of the best single one{survives}"
     ]
     if "plain" in found.routes:
         room, won = against(found, "fuse", "plain", "float"), against(found, "both", "plain", "float")

@@ -82,7 +82,7 @@ def _all(
         yield share, f"{share:.0%} is in {ops}: ReLU or ReLU6 costs less{form}"
     if integers and (most := over(each for each in real if each.op in SUITED)):
         share, ops = most
-        yield share, f"{share:.0%} computes in float though int8 has it, {ops}: {_reason(notes)}"
+        yield share, f"{share:.0%} computes in float though it has an int8 form, {ops}: {_reason(notes)}"
     if integers and (most := over(each for each in real if each.op not in SUITED | ACTIVATIONS)):
         share, ops = most
         yield share, f"{share:.0%} computes in float, {ops}: a network with fewer of these gains more from int8"
@@ -100,8 +100,8 @@ def _reason(notes: dict[str, Any]) -> str:
     if notes.get("speed", {}).get("chosen", "int8") != "int8":
         return "slower as int8 on this processor, as `faster` measured; nothing to gain there"
     if notes.get("restored"):
-        return "`keep` left it so, for the accuracy"
-    return "whoever quantized the file left it so"
+        return "`keep` holds it in float, for the accuracy (mixed precision)"
+    return "the file was quantized so"
 
 
 def _smaller(layer: Layer) -> str:

@@ -30,10 +30,10 @@ def explain(path: Path, whole: Layers, findings: Sequence[Finding] = (), report:
     if timed:
         lines += [
             f"{show_seconds(total)} an inference in {len(found)} layers; measured: onnxruntime's profile, 1 thread, "
-            "less what the profile takes"
+            "less the profiler's own time"
         ]
     else:
-        lines += [f"{len(found)} operators; LiteRT tells no times of operators: shares are of the weights' bytes"]
+        lines += [f"{len(found)} operators; LiteRT reports no time per operator: shares are of the weights' bytes"]
     head = ["layer", "operator", "gives", "in", "bytes", "time" if timed else "", "share"]
     rows = []
     for layer in sorted(found, key=cost, reverse=True)[:LARGEST]:
@@ -55,7 +55,9 @@ def explain(path: Path, whole: Layers, findings: Sequence[Finding] = (), report:
     if timed and (added := sum(layer.inserted for layer in found) / total) >= 0.01:
         least = sorted((each for each in found if each.inserted), key=lambda each: -each.inserted)
         ops = ", ".join(dict.fromkeys(each.op for each in least[:LARGEST]))
-        lines += [f"of that, {added:.0%} is what onnxruntime adds to {ops}: other layouts and types, weights unpacked"]
+        lines += [
+            f"of that, {added:.0%} is added by onnxruntime to {ops}: layout and type conversions, unpacked weights"
+        ]
     if report is not None:
         lines += ["", "what each stage changed:", *_table([[row[0] or "", *row[1:]] for row in stage_table(report)], 2)]
     if findings:

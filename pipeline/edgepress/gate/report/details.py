@@ -49,7 +49,7 @@ def emulated(report: Report) -> list[str]:
         for each in files:
             score = "does not run" if each.error else show_score(each.scores[report.metric], error=report.error)
             count = len(each.correct) or report.data.get("images", {}).get("test", 0)
-            same = each.error or f"{round(each.agreement * count)} of {count} answers as here"
+            same = each.error or f"{round(each.agreement * count)} of {count} predictions as here"
             lines.append([target, each.cpu, PurePath(each.path).name, each.runtime, score, same])
     widths = [max(len(line[column]) for line in lines) for column in range(6)] if lines else []
     rows = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]

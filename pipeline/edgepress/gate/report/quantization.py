@@ -1,4 +1,4 @@
-"""What quantizing decided, in words: which steps helped, what went back to float, why, and what that cost."""
+"""Describe the decisions of quantization: steps by SQNR, operators in float by sensitivity, and their cost."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from ...core.results import Report
 from ...core.units import show_bytes, show_seconds
 
 _NAMED = 4
-"""Operators that are told one by one; of more, the worst."""
+"""Most operators named one by one; of more, those of highest sensitivity."""
 
 
 def decisions(report: Report) -> list[str]:
-    """A sentence for each decision of each stage that quantizes."""
+    """Return one sentence per decision of each `quantize.*` stage."""
     return [f"{stage.name}: {words}" for stage in report.stages for words in _words(stage.notes)]
 
 
@@ -25,11 +25,17 @@ def _words(notes: dict[str, Any]) -> Iterator[str]:
         yield shown(each)
     enough = not any({*each["missed"]} - {NO_FLOATS} for each in notes.get("keep", ()))
     if restored := notes.get("restored"):
-        yield _restored(restored, "in float, to keep the accuracy" if enough else "in float, which is not enough")
+        yield _restored(
+            restored,
+            "mixed precision, in float to keep the accuracy"
+            if enough
+            else "mixed precision, in float and still not enough",
+        )
     for preset, rows in notes.get("restored_more", {}).items():
-        yield _restored(rows, f"in float besides, in {preset}")
+        yield _restored(rows, f"also in float, in {preset}")
     if fills := notes.get("fills"):
-        yield f"in float, since values such as those of a mask leave 8 bits for no others: {', '.join(fills)}"
+        why = "outliers such as the fill values of a mask leave 8 bits for no others"
+        yield f"in float, because {why}: {', '.join(fills)}"
     if speed := notes.get("speed"):
         yield _speed(speed)
     for preset, found in notes.items():
@@ -39,13 +45,18 @@ def _words(notes: dict[str, Any]) -> Iterator[str]:
 
 def _ladder(steps: list[dict[str, Any]]) -> str:
     kept = [each for each in steps if each["kept"]]
-    words = [f"{kept[0]['step'].replace('ranges: ', 'ranges by ')} ({kept[0]['decibels']:.1f} dB above the noise)"]
+    words = [f"{kept[0]['step'].replace('ranges: ', 'ranges by ')} (SQNR {kept[0]['decibels']:.1f} dB)"]
     reached = kept[0]["decibels"]
     for each in kept[1:]:
-        words.append(f"{each['step']} {each['decibels'] - reached:+.1f} dB")
+        words.append(f"{_called(each)} {each['decibels'] - reached:+.1f} dB")
         reached = each["decibels"]
-    left = [each["step"] for each in steps if not each["kept"] and not each["step"].startswith("ranges")]
+    left = [_called(each) for each in steps if not each["kept"] and not each["step"].startswith("ranges")]
     return ", ".join(words) + (f"; did not help: {', '.join(left)}" if left else "")
+
+
+def _called(step: dict[str, Any]) -> str:
+    """The field's name of a step; locks and reports keep the older one."""
+    return {"equalisation": "cross-layer equalization", "rounding": "GPTQ rounding"}.get(step["step"], step["step"])
 
 
 def _restored(rows: list[dict[str, Any]], lead: str) -> str:
@@ -73,17 +84,16 @@ def _speed(speed: dict[str, Any]) -> str:
     slower = ", ".join(f"{count} {operator}" for operator, count in speed["slower"].items())
     return (
         f"on this processor {counts['int8']} of {sum(counts.values())} operators are int8, {tried[chosen]} of the "
-        f"float source's time; the others compute in float with int8 weights, since they are slower as int8, or what "
-        f"converts them is ({slower}); {', '.join(others)}"
+        f"float source's time; mixed precision: the others compute in float with int8 weights, since they are slower "
+        f"as int8, or their conversions are ({slower}); {', '.join(others)}"
     )
 
 
 def _trained(preset: str, found: dict[str, Any]) -> str:
     """Goodness on held-out examples; see `Metric.goodness`."""
     kept = "kept" if found["kept"] == "trained" else "not kept"
-    return (
-        f"{preset}, on held-out examples: {found['static']:.1f} before training, {found['trained']:.1f} after, {kept}"
-    )
+    values = f"{found['static']:.1f} before training, {found['trained']:.1f} after"
+    return f"{preset} by QAT, on held-out validation examples: {values}, {kept}"
 
 
 def _signed(count: int) -> str:

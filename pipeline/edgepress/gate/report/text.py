@@ -39,7 +39,7 @@ _ADVICE = {
     "memory": "a smaller student or input; most of a small model's memory is the runtime itself",
     "opset": "the runtime there is too old for the file; install a newer one, or export to an older operator set",
     "ir": "the runtime there is too old for the file; install a newer one",
-    "fallback": "operators that the accelerator has; `edgepress why` tells what the others cost",
+    "fallback": "operators that the accelerator has; `edgepress why` lists the cost of the others",
     "cold_start": "a smaller file; a session that is kept open pays it once",
     "macro_f1": "train or distil longer with `balance: weights`, or more examples of the rare classes",
     "worst_recall": "train or distil longer with `balance: weights`, or more examples of that class",
@@ -292,7 +292,7 @@ def _if_failed(report: Report, finding: Finding) -> str:
     differs = next((each for each in asked if finding.label == "emulated" and each.agreement < ALIKE), None)
     if differs:
         return (
-            f"{check}: {differs.cpu} answers otherwise than this machine; look in the file for casts of negative or "
+            f"{check}: {differs.cpu} and this machine predict differently; look in the file for casts of negative or "
             "too large numbers, which processors do differently, or take another runtime"
         )
     return f"{check}: {_ADVICE[check]}"
@@ -307,7 +307,7 @@ def _if_open(report: Report, finding: Finding) -> str:
     if check == "latency":
         return f"{finding.target} latency: too close to the budget for an estimate; measure on the device"
     few = "groups of test images" if report.groups else "test images"
-    return f"{check}: too few {few} to tell; use more, or move the limit"
+    return f"{check}: too few {few} to decide; use more, or move the limit"
 
 
 def _budget(finding: Finding) -> str:

@@ -68,7 +68,7 @@ def export(
     assert program is not None
     model, simplified = onnxsim.simplify(program.model_proto)
     if not simplified:
-        raise UserError("onnxsim changed the answers of this network", "report it with the name of the network")
+        raise UserError("onnxsim changed the outputs of this network", "report it with the name of the network")
     _pool(model.graph)
     metadata.embed(model, contract)
     write(model, path)
@@ -189,7 +189,7 @@ def _compared(path: Path, columns: tuple[np.ndarray, ...], expected: np.ndarray)
     found = predict(path, columns)
     error = off(found, expected)
     if not error <= TOLERANCE:
-        raise UserError(f"the exported graph answers otherwise than torch: off by {error:.1%} of the largest answer")
+        raise UserError(f"the exported graph differs from torch by {error:.1%} of the largest output")
     return error
 
 

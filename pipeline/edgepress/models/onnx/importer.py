@@ -67,7 +67,7 @@ def adopt(
         raise UserError(f"onnxruntime cannot run `{source}`: {str(error).splitlines()[0]}") from error
     if answers.shape[1] != len(data.labels):
         path.unlink(missing_ok=True)
-        told = "1 answer" if answers.shape[1] == 1 else f"{answers.shape[1]} answers"
+        told = "1 output" if answers.shape[1] == 1 else f"{answers.shape[1]} outputs"
         raise UserError(
             f"`{source}` gives {told}, `{data.name}` has {len(data.labels)} labels",
             "is it a model of this data? another one of its outputs may be: `output: NAME`"
@@ -105,7 +105,7 @@ def _same(source: Path, expected: np.ndarray, answers: np.ndarray) -> None:
     """Raises: UserError where the graph answers otherwise than it did before it was simplified."""
     error = off(answers, expected)
     if not error <= TOLERANCE and np.isfinite(expected).all():
-        raise UserError(f"`{source}`, simplified, answers otherwise than before: off by {error:.1%} of the largest")
+        raise UserError(f"`{source}`, simplified, differs from the original by {error:.1%} of the largest")
 
 
 def _read(source: Path) -> onnx.ModelProto:

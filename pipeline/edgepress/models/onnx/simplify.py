@@ -71,7 +71,7 @@ def simplified(source: Path, model: onnx.ModelProto) -> onnx.ModelProto:
     except RuntimeError as error:
         raise _refused(source, found, error) from error
     if not same:
-        raise UserError(f"onnxsim changed the answers of `{source}`", "export it anew, simplified")
+        raise UserError(f"onnxsim changed the outputs of `{source}`", "export it anew, simplified")
     return found
 
 

@@ -56,9 +56,7 @@ def convert(module: nn.Module, data: Dataset, path: Path) -> float:
         expected = module(*map(torch.from_numpy, columns)).numpy()
     largest = off(predict(path, columns), expected)
     if not largest <= TOLERANCE:
-        raise UserError(
-            f"the file of litert-torch answers otherwise than torch: off by {largest:.1%} of the largest answer"
-        )
+        raise UserError(f"the file of litert-torch differs from torch by {largest:.1%} of the largest output")
     return largest
 
 

@@ -37,35 +37,34 @@ class Distill(Stage, Schedule):
     named_kinds: ClassVar[tuple[Kind, ...]] = ("torch", "onnx")
 
     teacher: str | Annotated[list[str], Field(min_length=1)] = Field(
-        description="the name of the teacher, a torch or an ONNX model, or of several"
+        description="name of the teacher, a torch or an ONNX model, or a list of several"
     )
-    student: Network = Field(
-        description="the network to train: `timm/NAME`, or a mapping with `arch`, `args`, `stride`"
-    )
-    temperature: float = Field(default=4.0, gt=0, description="softens both answers")
+    student: Network = Field(description="network to train: `timm/NAME`, or a mapping with `arch`, `args`, `stride`")
+    temperature: float = Field(default=4.0, gt=0, description="softmax temperature T of student and teacher")
     ce_weight: float = Field(default=0.1, ge=0, description="weight of the cross-entropy with the labels")
-    kd_weight: float = Field(default=0.9, ge=0, description="weight of the distance from the teacher's answers")
+    kd_weight: float = Field(
+        default=0.9, ge=0, description="weight of the distillation loss, the distance from the teacher's outputs"
+    )
     views: int = Field(
         default=4,
         ge=1,
-        description="augmented views of each image; the teacher answers each once, and is not asked again",
+        description="augmented views of each example; the teacher's outputs are computed once per view and cached",
     )
     weigh: Literal["mean_prob", "fixed", "fitted", "confidence", "entropy"] = Field(
         default="mean_prob",
-        description="how several teachers count: alike, by `weights`, as fits validation best, or by example: more for "
-        "one that is nearer to the label, or surer",
+        description="weighting of several teachers: equal (`mean_prob`), by `weights` (`fixed`), fitted on validation, "
+        "or per example: by closeness to the label (`confidence`) or by certainty (`entropy`)",
     )
     weights: list[Annotated[float, Field(ge=0)]] | None = Field(
-        default=None, description="of each teacher, for `weigh: fixed`; they sum to 1"
+        default=None, description="one weight per teacher, summing to 1, for `weigh: fixed`"
     )
-    unlabelled: bool = Field(
-        default=True, description="also learn from the task's examples without labels, if it has any"
-    )
+    unlabelled: bool = Field(default=True, description="distil on the task's unlabelled examples too, if it has any")
     baselines: bool = Field(
         default=False,
-        description="also train the student on labels alone, by cross-entropy and label smoothing, for as many steps",
+        description="also train two baselines on labels alone, by cross-entropy and with label smoothing, for equal "
+        "steps",
     )
-    seed: int | None = Field(default=None, ge=0, description="by default the recipe's seed")
+    seed: int | None = Field(default=None, ge=0, description="random seed; by default the recipe's")
 
     @model_validator(mode="after")
     def _weights_for_each(self) -> Self:
@@ -203,8 +202,8 @@ class _Standardized(Distill):
 
     standardize: bool = Field(
         default=False,
-        description="compare the shape of answers and not their size: each less its mean, over its deviation; "
-        "temperature is then 2 and kd_weight 9 by default",
+        description="standardize logits before the loss, (z − mean) / deviation per example, so that their shape is "
+        "compared and not their size; temperature is then 2 and kd_weight 9 by default",
     )
 
     @model_validator(mode="before")
@@ -229,23 +228,34 @@ class _KD(_Standardized):
 
 
 class DistillKD(_KD):
-    """Knowledge distillation (Hinton et al., 2015): ce_weight · CE + kd_weight · T² · KL(teacher ‖ student)."""
+    """Distil a teacher's softened outputs: KD (Hinton et al., 2015).
+
+    Loss: ce_weight · CE + kd_weight · T² · KL(teacher ‖ student).
+    """
 
     use: Literal["distill.kd"]
 
 
 class DistillDKD(_Standardized):
-    """Decoupled distillation (Zhao et al., 2022): "the label or not" and "which of the others" count apart."""
+    """Distil target and non-target classes apart: DKD (Zhao et al., 2022).
+
+    Two KL divergences are weighed separately: the label against all other classes (`alpha`), and the distribution over
+    those other classes (`beta`).
+    """
 
     own: ClassVar = {"temperature": 2.0, "kd_weight": 9.0}
 
     use: Literal["distill.dkd"]
     ce_weight: float = Field(default=1.0, ge=0, description="weight of the cross-entropy with the labels")
-    kd_weight: float = Field(default=1.0, ge=0, description="weight of the distance from the teacher's answers")
-    alpha: float = Field(default=1.0, ge=0, description="weight of the label or not")
-    beta: float = Field(default=8.0, ge=0, description="weight of which of the others")
+    kd_weight: float = Field(
+        default=1.0, ge=0, description="weight of the distillation loss, the distance from the teacher's outputs"
+    )
+    alpha: float = Field(default=1.0, ge=0, description="weight of the target-class term, the label against all others")
+    beta: float = Field(
+        default=8.0, ge=0, description="weight of the non-target term, the distribution over the others"
+    )
     warm_up: int = Field(
-        default=20, ge=0, description="epochs over which the distance gets its weight, at most half of all"
+        default=20, ge=0, description="epochs in which the weight of the distillation loss rises, at most half of all"
     )
 
     def soft(self, context: Context) -> Soft:
@@ -266,16 +276,21 @@ class DistillDKD(_Standardized):
 
 
 class DistillDIST(_Standardized):
-    """Correlations in the place of distances (Huang et al., 2022), for teachers much stronger than the student."""
+    """Match correlations of outputs: DIST (Huang et al., 2022).
+
+    Correlations replace the KL divergence, for teachers much stronger than the student.
+    """
 
     own: ClassVar = {}
 
     use: Literal["distill.dist"]
-    temperature: float = Field(default=1.0, gt=0, description="softens both answers")
+    temperature: float = Field(default=1.0, gt=0, description="softmax temperature T of student and teacher")
     ce_weight: float = Field(default=1.0, ge=0, description="weight of the cross-entropy with the labels")
-    kd_weight: float = Field(default=2.0, ge=0, description="weight of the distance from the teacher's answers")
-    beta: float = Field(default=1.0, ge=0, description="weight of the correlation of each example's answers")
-    gamma: float = Field(default=1.0, ge=0, description="weight of that of each class over the batch")
+    kd_weight: float = Field(
+        default=2.0, ge=0, description="weight of the distillation loss, the distance from the teacher's outputs"
+    )
+    beta: float = Field(default=1.0, ge=0, description="weight of the correlation over the classes of each example")
+    gamma: float = Field(default=1.0, ge=0, description="weight of the correlation over the batch of each class")
 
     @model_validator(mode="after")
     def _large_batches(self) -> Self:
@@ -297,11 +312,13 @@ class _Features(_KD):
     adapted: ClassVar[bool] = False
 
     layers: dict[str, str] = Field(
-        min_length=1, description="the student's layers, and the teacher's that each follows; `embedding` is what the "
-        "last linear layer takes"
+        min_length=1, description="pairs of layers, student → teacher; `embedding` is the input of the last linear "
+        "layer"
     )  # fmt: skip
-    pool: bool = Field(default=False, description="average the larger of two maps down to the smaller")
-    feature_weight: float = Field(default=1.0, gt=0, description="weight of the term on layers")
+    pool: bool = Field(
+        default=False, description="average-pool the larger of two feature maps to the size of the smaller"
+    )
+    feature_weight: float = Field(default=1.0, gt=0, description="weight of the feature loss, the term on layers")
 
     def taught(self, student: nn.Module, inputs: dict[str, Artifact], context: Context) -> Taught | None:
         from ...models.zoo import load
@@ -325,12 +342,12 @@ class _Features(_KD):
 
 
 class DistillFitnet(_Features):
-    """FitNets (Romero et al., 2015): the student's layers learn to give what the teacher's give."""
+    """Match the teacher's features by adapters: FitNets (Romero et al., 2015)."""
 
     adapted: ClassVar = True
 
     use: Literal["distill.fitnet"]
-    feature_weight: float = Field(default=100.0, gt=0, description="weight of the term on layers")
+    feature_weight: float = Field(default=100.0, gt=0, description="weight of the feature loss, the term on layers")
 
     def term(self, one: Tensor, other: Tensor) -> Tensor:
         from .features import hint, pooled
@@ -341,10 +358,13 @@ class DistillFitnet(_Features):
 
 
 class DistillAT(_Features):
-    """Attention transfer (Zagoruyko & Komodakis, 2017): where the layers are active, whatever their width."""
+    """Match attention maps of layers (Zagoruyko & Komodakis, 2017).
+
+    A map shows where a layer is active, so that the widths of the two layers may differ.
+    """
 
     use: Literal["distill.at"]
-    feature_weight: float = Field(default=1000.0, gt=0, description="weight of the term on layers")
+    feature_weight: float = Field(default=1000.0, gt=0, description="weight of the feature loss, the term on layers")
 
     def term(self, one: Tensor, other: Tensor) -> Tensor:
         from .features import attention, pooled
@@ -353,15 +373,15 @@ class DistillAT(_Features):
 
 
 class DistillRKD(_Features):
-    """Relational distillation (Park et al., 2019): distances and angles between the examples of a batch."""
+    """Match distances and angles within a batch: RKD (Park et al., 2019)."""
 
     use: Literal["distill.rkd"]
     layers: dict[str, str] = Field(
-        default={"embedding": "embedding"}, min_length=1, description="the student's layers, and the teacher's that "
-        "each follows; `embedding` is what the last linear layer takes"
+        default={"embedding": "embedding"}, min_length=1, description="pairs of layers, student → teacher; "
+        "`embedding` is the input of the last linear layer"
     )  # fmt: skip
-    distance_weight: float = Field(default=25.0, ge=0, description="weight of the distances")
-    angle_weight: float = Field(default=50.0, ge=0, description="weight of the angles")
+    distance_weight: float = Field(default=25.0, ge=0, description="weight of the term on distances between examples")
+    angle_weight: float = Field(default=50.0, ge=0, description="weight of the term on angles between examples")
 
     def term(self, one: Tensor, other: Tensor) -> Tensor:
         from .features import angles, distances
@@ -374,4 +394,4 @@ def _only_classes(what: str, context: Context, least: int) -> None:
     if data.task != "single-label":
         raise UserError(f"`{what}` is about classes, and this is a {data.task} task", "`use: distill.kd` is for any")
     if len(data.labels) < least:
-        raise UserError(f"`{what}` says nothing of two classes", "plain `use: distill.kd` does")
+        raise UserError(f"`{what}` is undefined for two classes", "plain `use: distill.kd` works for two")

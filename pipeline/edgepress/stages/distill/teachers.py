@@ -70,9 +70,7 @@ def _answers(teacher: Artifact, schedule: Schedule, view: int, seed: int, contex
     with safe_open(file, "pt") as stored:
         found: Tensor = stored.get_tensor("logits")
         if (stored.metadata() or {}).get("of") != repr(key) or len(found) != len(examples):
-            raise UserError(
-                f"`{file}` holds a teacher's answers to other questions", "delete it: `edgepress gc --days 0`"
-            )
+            raise UserError(f"`{file}` holds teacher outputs for other examples", "delete it: `edgepress gc --days 0`")
     return found
 
 
@@ -95,7 +93,7 @@ def _of_onnx(path: Path, examples: Examples, view: int, context: Context) -> np.
     if len(contract["labels"]) != len(data.labels):
         raise _other_classes(len(contract["labels"]), context)
     if contract["labels"] != list(data.labels):
-        raise UserError("the teacher's classes are called or ordered otherwise than the data's", _SAME)
+        raise UserError("the teacher's class names or their order differ from the data's", _SAME)
     (rows,) = torch.arange(len(examples)).split(len(examples))
     batch = [each.numpy() for each in examples.batch(Rows(rows, view))]
     columns = tuple(
@@ -117,4 +115,4 @@ _SAME = "distil from a teacher of the same classes in the same order"
 
 
 def _other_classes(count: int, context: Context) -> UserError:
-    return UserError(f"the teacher answers {count} classes, the data has {len(context.data.labels)}", _SAME)
+    return UserError(f"the teacher has {count} classes, the data has {len(context.data.labels)}", _SAME)

@@ -37,7 +37,7 @@ Fitted = Annotated[Literal["fitted", "equal"] | list[float], AfterValidator(shar
 class Fuse(Stage):
     names: ClassVar[tuple[str, ...]] = ("models",)
 
-    models: list[str] = Field(min_length=2, description="the names of the models to fuse")
+    models: list[str] = Field(min_length=2, description="names of the models to fuse")
 
 
 class Answers(Fuse):
@@ -52,7 +52,7 @@ class Answers(Fuse):
         for name, (_, found) in zip(self.models, loaded, strict=True):
             if found.classes != first.classes:
                 raise UserError(
-                    f"`{name}` tells {found.classes} classes apart, `{self.models[0]}` {first.classes}",
+                    f"`{name}` has {found.classes} classes, `{self.models[0]}` has {first.classes}",
                     "fuse models of the same classes in the same order",
                 )
             if found.takes() != first.takes():
@@ -88,9 +88,10 @@ class Answers(Fuse):
 
 
 class FuseEnsemble(Answers):
-    """Average the members' answers; any architectures, one graph, as slow as all members together.
+    """Average the outputs of several models in one graph.
 
-    With an ONNX file among the members the result is an ONNX file.
+    Architectures may differ. The ensemble is as slow as all members together. With an ONNX file among the members the
+    result is an ONNX file.
     """
 
     version: ClassVar = 2
@@ -99,9 +100,10 @@ class FuseEnsemble(Answers):
 
     use: Literal["fuse.ensemble"]
     weights: Fitted = Field(
-        default="fitted", description="one a model, 1 in sum; or `equal`; or `fitted` to the validation labels"
+        default="fitted",
+        description="one weight per model, summing to 1; or `equal`; or `fitted` to the validation labels",
     )
-    of: Literal["probabilities", "logits"] = Field(default="probabilities", description="what is averaged")
+    of: Literal["probabilities", "logits"] = Field(default="probabilities", description="outputs that are averaged")
 
     def kind_with(self, named: Sequence[Kind]) -> Kind:
         return "onnx" if "onnx" in named else "torch"
@@ -135,7 +137,7 @@ class FuseEnsemble(Answers):
         for name, path in paths.items():
             contract = metadata.read(path)
             if contract["labels"] != list(data.labels):
-                said = f"`{name}` tells other classes apart than `{data.name}`, or in another order"
+                said = f"`{name}` has other classes than `{data.name}`, or another order of them"
                 raise UserError(said, "fuse models of the same classes in the same order")
             given = metadata.ready(contract, data, data.to_learn_from()["validation"].x)
             answers[name] = metadata.told(predict(path, given), contract, data)
@@ -171,7 +173,10 @@ class FuseEnsemble(Answers):
 
 
 class FuseStack(Answers):
-    """A linear model on the members' answers (Wolpert, 1992), fitted to the validation labels; one graph."""
+    """Fit a linear model on the models' outputs: stacking (Wolpert, 1992).
+
+    It is fitted to the validation labels; the result is one graph.
+    """
 
     libraries: ClassVar = ("torch", "timm", "numpy", "scikit-learn")
 

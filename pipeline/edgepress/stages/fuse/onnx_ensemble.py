@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def merged(paths: Sequence[Path], weights: Sequence[float], data: Dataset, of: Of) -> onnx.ModelProto:
     """One graph that answers the weighted mean of the files' answers, as `ensemble.Ensemble` does; inputs are shared.
 
-    Raises: UserError when a file takes its inputs otherwise than the first, or cannot be brought to its operator set.
+    Raises: UserError when a file takes other inputs than the first, or cannot be brought to its operator set.
     """
     models = [onnx.load(path) for path in paths]
     contracts = [metadata.read_onnx(model) for model in models]
@@ -31,7 +31,7 @@ def merged(paths: Sequence[Path], weights: Sequence[float], data: Dataset, of: O
     for path, contract in zip(paths, contracts, strict=True):
         if contract["inputs"] != contracts[0]["inputs"]:
             raise UserError(
-                f"`{path.name}` takes its inputs otherwise than `{paths[0].name}`",
+                f"`{path.name}` takes other inputs than `{paths[0].name}`",
                 "export members alike: with or without `embed: [normalize]`",
             )
     nodes, tensors, shares = [], [], []

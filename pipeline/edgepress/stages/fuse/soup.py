@@ -23,11 +23,13 @@ class Soup(Fuse):
 
     align: Literal["rebasin"] | None = Field(
         default=None,
-        description="order every model's channels as the first's before mixing (git re-basin), for independent starts",
+        description="match every model's channels with the first model's before averaging (Git Re-Basin), for models "
+        "from independent starts",
     )
     bn: Literal["best", "reestimate", "mean"] = Field(
         default="best",
-        description="batch-norm statistics: estimated anew on training data, mixed, or the better on validation",
+        description="batch-norm statistics: `reestimate` on training data, `mean` of the members, or the `best` of the "
+        "two on validation",
     )
 
     def run(self, inputs: dict[str, Artifact], context: Context) -> Made:
@@ -64,16 +66,16 @@ class Soup(Fuse):
 
 
 class FuseSoupUniform(Soup):
-    """Uniform soup (Wortsman et al., 2022): the mean of all members' weights."""
+    """Average all weights equally: uniform soup (Wortsman et al., 2022)."""
 
     use: Literal["fuse.soup.uniform"]
 
 
 class FuseSoupWeighted(Soup):
-    """The weighted mean of the members' weights."""
+    """Average the models' weights by given shares: weighted soup."""
 
     use: Literal["fuse.soup.weighted"]
-    weights: Shares = Field(description="one a model, 1 in sum")
+    weights: Shares = Field(description="one weight per model, summing to 1")
 
     def mix(self, states: list[State], base: State, seed: int) -> State:
         from .mixing import weighted
@@ -82,7 +84,10 @@ class FuseSoupWeighted(Soup):
 
 
 class FuseSoupGreedy(Soup):
-    """Greedy soup (Wortsman et al., 2022): add a member, best first, only when validation accuracy does not fall."""
+    """Average the weights that help: greedy soup (Wortsman et al., 2022).
+
+    Models are tried best first; each is added only if accuracy on validation does not fall.
+    """
 
     use: Literal["fuse.soup.greedy"]
 
@@ -97,11 +102,14 @@ class FuseSoupGreedy(Soup):
 
 
 class FuseSlerp(Soup):
-    """Spherical interpolation of two models (Shoemake, 1985), each tensor by itself."""
+    """Interpolate two models spherically: SLERP (Shoemake, 1985).
+
+    Each tensor is interpolated by itself.
+    """
 
     use: Literal["fuse.slerp"]
-    models: list[str] = Field(min_length=2, max_length=2, description="the names of the two models to fuse")
-    t: float = Field(default=0.5, ge=0, le=1, description="0 is the first model, 1 the second")
+    models: list[str] = Field(min_length=2, max_length=2, description="names of the two models to fuse")
+    t: float = Field(default=0.5, ge=0, le=1, description="interpolation factor: 0 is the first model, 1 the second")
 
     def mix(self, states: list[State], base: State, seed: int) -> State:
         from .mixing import slerp
@@ -115,14 +123,17 @@ class Deltas(Soup):
 
     names: ClassVar = ("models", "base")
 
-    base: str = Field(description="the name of the model that the others were fine-tuned from")
+    base: str = Field(description="name of the model that the others were fine-tuned from")
 
 
 class FuseTaskArithmetic(Deltas):
-    """Task arithmetic (Ilharco et al., 2023): the base and `scale` times the sum of what each model has beyond it."""
+    """Add task vectors to a base: task arithmetic (Ilharco et al., 2023).
+
+    Result: base + scale · Σ (θₖ − base).
+    """
 
     use: Literal["fuse.task_arithmetic"]
-    scale: float = Field(default=0.3, gt=0, description="of the sum of the deltas")
+    scale: float = Field(default=0.3, gt=0, description="factor of the summed deltas")
 
     def mix(self, states: list[State], base: State, seed: int) -> State:
         from .mixing import task_arithmetic
@@ -131,11 +142,15 @@ class FuseTaskArithmetic(Deltas):
 
 
 class FuseTies(Deltas):
-    """TIES (Yadav et al., 2023): trim each delta to its largest values, elect their signs, average what agrees."""
+    """Merge deltas by trim, elect sign and mean: TIES (Yadav et al., 2023).
+
+    Each delta from the base is trimmed to its largest values. A sign is elected for every parameter, and the values
+    with that sign are averaged.
+    """
 
     use: Literal["fuse.ties"]
-    keep: float = Field(default=0.2, gt=0, le=1, description="share of each tensor's values that stays")
-    scale: float = Field(default=1.0, gt=0, description="of the merged delta")
+    keep: float = Field(default=0.2, gt=0, le=1, description="share of each tensor's largest values that is kept")
+    scale: float = Field(default=1.0, gt=0, description="factor of the merged delta")
 
     def mix(self, states: list[State], base: State, seed: int) -> State:
         from .mixing import ties
@@ -144,11 +159,14 @@ class FuseTies(Deltas):
 
 
 class FuseDare(Deltas):
-    """DARE (Yu et al., 2024): drop values of each delta by chance, scale the rest up, and average."""
+    """Drop and rescale deltas at random, then average: DARE (Yu et al., 2024).
+
+    Each value of a delta from the base is dropped with probability `drop`; the others are scaled by 1 / (1 − drop).
+    """
 
     use: Literal["fuse.dare"]
-    drop: float = Field(default=0.5, ge=0, lt=1, description="chance of a value to be dropped")
-    scale: float = Field(default=1.0, gt=0, description="of the mean delta")
+    drop: float = Field(default=0.5, ge=0, lt=1, description="probability that a value of a delta is dropped")
+    scale: float = Field(default=1.0, gt=0, description="factor of the mean delta")
 
     def mix(self, states: list[State], base: State, seed: int) -> State:
         from .mixing import dare
@@ -157,7 +175,10 @@ class FuseDare(Deltas):
 
 
 class FuseModelStock(Deltas):
-    """Model stock (Jang et al., 2024): between base and mean, as near to the mean as the deltas agree."""
+    """Interpolate between base and mean: Model Stock (Jang et al., 2024).
+
+    The better the deltas from the base agree (by cosine), the nearer the result is to their mean.
+    """
 
     use: Literal["fuse.model_stock"]
 

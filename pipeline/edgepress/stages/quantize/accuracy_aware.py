@@ -115,7 +115,7 @@ def _ranked(plan: Plan, evidence: Evidence, integers: Preset, say: Say, whole: b
     nodes = [node.name for node in plan.graph.graph.node if node.op_type in _COMPUTING and node.name not in plan.floats]
     found = []
     for index, name in enumerate(nodes):
-        say(index, len(nodes), f"what {name} costs in accuracy")
+        say(index, len(nodes), f"sensitivity of {name}")
         found.append((clean(_with(plan, [(0.0, name, whole)])) - before, name, whole))
     return sorted(found, key=lambda row: (-row[0], row[1]))
 

@@ -1,4 +1,4 @@
-"""`quantize.aware`: integers that are trained to answer as the floats did."""
+"""Train a quantized graph to match its float model: `quantize.aware` (QAT)."""
 
 from __future__ import annotations
 
@@ -26,22 +26,26 @@ _LITERT: PresetName = "xnnpack"
 
 
 class QuantizeAware(Calibrated, Schedule):
-    """int8 as by `quantize.static`, of every operator, then trained to answer as the float model; kept if better.
+    """Fine-tune an int8 graph: quantization-aware training (QAT).
 
-    The graph's own rounding is in the forward pass and not in the gradient (Jacob et al., 2018), and the scales are
-    learnt too (LSQ, Esser et al., 2020). What cannot share its weights, `x86-avx2` and `tensorrt`, is trained apart.
+    Every operator is quantized as by `quantize.static`, then trained to match the float model. The trained graph is
+    kept only if it scores better on held-out validation examples. Rounding is applied in the forward pass and skipped
+    in the gradient (Jacob et al., 2018); the scales are trained too (LSQ, Esser et al., 2020). The presets `x86-avx2`
+    and `tensorrt` cannot share these weights and are trained separately.
     """
 
     version: ClassVar = 4
     libraries: ClassVar = ("torch", "onnx", "onnxruntime", "numpy")
 
     use: Literal["quantize.aware"]
-    epochs: int = Field(default=3, ge=0, description="passes over the training images")
-    lr: float = Field(default=1e-3, gt=0, description="highest learning rate of the one-cycle schedule (AdamW)")
+    epochs: int = Field(default=3, ge=0, description="passes over the training examples")
+    lr: float = Field(default=1e-3, gt=0, description="peak learning rate of the one-cycle schedule (AdamW)")
     weight_decay: float = Field(default=0.0, ge=0, description="AdamW's decoupled weight decay")
-    views: int = Field(default=4, ge=1, description="augmented views of each image that the float model is asked about")
-    temperature: float = Field(default=2.0, gt=0, description="softens both answers")
-    kd_weight: float = Field(default=0.9, ge=0, le=1, description="weight of the divergence; labels get the rest")
+    views: int = Field(default=4, ge=1, description="augmented views of each example with outputs of the float model")
+    temperature: float = Field(default=2.0, gt=0, description="softmax temperature T of both models")
+    kd_weight: float = Field(
+        default=0.9, ge=0, le=1, description="weight of the KL divergence; cross-entropy weighs the rest"
+    )
 
     def run(self, inputs: dict[str, Artifact], context: Context) -> Made:
         from .ptq import Options, begun

@@ -30,9 +30,10 @@ class _Precision(Stage):
 
 
 class QuantizeWeights(_Precision):
-    """int8 weights, a scale for each output channel; everything is computed in float, at the speed of float.
+    """Store weights as int8 and compute in float (weight-only).
 
-    A quarter of the file, without samples to take ranges from. The runtime unpacks the weights when it loads the file.
+    The file is a quarter of the size and runs at the speed of float. Each output channel of a weight has its own scale.
+    No calibration examples are needed. The runtime unpacks the weights when it loads the file.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
@@ -42,8 +43,8 @@ class QuantizeWeights(_Precision):
         default="2%",
         ge=0,
         le=1,
-        description="bytes that the smallest weights may take on top by staying in float16; a weight's rounding errors "
-        "do as much harm whatever its size",
+        description="extra bytes allowed for the smallest weights to stay in float16; rounding a small weight harms as "
+        "much as rounding a large one",
     )
 
     def run(self, inputs: dict[str, Artifact], context: Context) -> Made:
@@ -53,16 +54,16 @@ class QuantizeWeights(_Precision):
 
 
 class QuantizeFloat16(_Precision):
-    """float16 weights: half of the file, and the answers of float but for a rounding of 11 bits.
+    """Store weights as float16: half the size, rounded to 11 bits.
 
-    By default everything is computed in float32, from weights that the runtime unpacks when it loads the file, for
-    processors have few float16 kernels: onnxruntime's on x86 cast forth and back at every operator.
+    By default everything is computed in float32, from weights that the runtime unpacks when it loads the file, because
+    processors have few float16 kernels: onnxruntime on x86 casts back and forth at every operator.
     """
 
     use: Literal["quantize.float16"]
     compute: Literal["float32", "float16"] = Field(
         default="float32",
-        description="what the network computes in; float16 is for GPUs, with inputs and outputs in float32 still",
+        description="type that the network computes in; float16 is for GPUs, and keeps float32 inputs and outputs",
     )
 
     def run(self, inputs: dict[str, Artifact], context: Context) -> Made:
@@ -72,10 +73,11 @@ class QuantizeFloat16(_Precision):
 
 
 class QuantizeInt16(_Precision):
-    """int16 activations and int8 weights, with ranges from held-out examples: what is lost is lost by the weights.
+    """Quantize activations to int16 and weights to int8 (TFLite 16x8).
 
-    For accelerators with TFLite's 16x8 kernels. Processors have no fast ones: onnxruntime computes it in float, and
-    both TFLite runtimes do without XNNPACK.
+    For accelerators with TFLite's 16x8 kernels. Activation ranges are calibrated on validation examples; the loss of
+    accuracy is that of the int8 weights. Processors have no fast 16x8 kernels: onnxruntime computes the graph in float,
+    and both TFLite runtimes run it without XNNPACK.
     """
 
     calibrated: ClassVar = True
@@ -84,7 +86,7 @@ class QuantizeInt16(_Precision):
     samples: int = Field(
         default=256,
         ge=1,
-        description="validation examples that the ranges are taken from; all of them where there are fewer",
+        description="validation examples to calibrate activation ranges on; all of them where there are fewer",
     )
 
     def run(self, inputs: dict[str, Artifact], context: Context) -> Made:

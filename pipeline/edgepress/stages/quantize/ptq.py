@@ -238,7 +238,8 @@ def divided(count: int, samples: int) -> tuple[np.ndarray, np.ndarray]:
     some. Both spread evenly over the split, which may be sorted by class."""
     if count < 2:
         raise UserError(
-            f"there are {count} validation examples, and quantizing takes two at least: one for ranges, one to decide",
+            f"there are {count} validation examples, and quantizing needs two at least: one to calibrate ranges and "
+            "one held out",
             "give the data set a larger `split: {validation: …}`",
         )
     seen = spread(count, min(samples, max(1, int(count * (1 - LEAST_HELD)))))
@@ -255,4 +256,4 @@ def _check(evidence: Evidence) -> None:
     if not all(np.isfinite(each).all() for each in (*evidence.held, *next(iter(evidence.seen)))):
         raise UserError("the validation examples hold values that are not numbers")
     if not np.isfinite(evidence.expected).all():
-        raise UserError("the float model's answers to the validation examples are not numbers")
+        raise UserError("the float model's outputs on the validation examples are not numbers")

@@ -12,7 +12,7 @@ from ...stage import Artifact, Context, Made, Stage
 
 
 class Calibrated(Stage):
-    """Options of stages whose integers begin with the ranges of validation examples."""
+    """Options of stages that calibrate activation ranges on validation examples."""
 
     libraries: ClassVar[tuple[str, ...]] = ("onnx", "onnxruntime", "numpy")
     takes: ClassVar = "onnx"
@@ -24,28 +24,33 @@ class Calibrated(Stage):
     samples: int = Field(
         default=256,
         ge=1,
-        description="validation images that the ranges are taken from; three quarters of them where there are fewer",
+        description="validation examples to calibrate activation ranges on; three quarters of them where there are "
+        "fewer",
     )
     ranges: Literal["auto", "minmax", "percentile", "entropy", "mse"] = Field(
-        default="auto", description="how a range is taken from what was seen; `auto` tries them on held-out images"
+        default="auto",
+        description="range estimator of activations. `minmax` covers every value; `percentile`, `entropy` (KL "
+        "divergence) and `mse` clip outliers; `auto` takes the one of highest SQNR on held-out validation examples",
     )
-    per_channel: bool = Field(default=True, description="a scale for each output channel of a weight")
+    per_channel: bool = Field(default=True, description="one scale per output channel of a weight, not per tensor")
     improve: bool = Field(
         default=True,
-        description="try equalisation, rounding by what the weights meet, and bias correction; keep what helps on "
-        "held-out images",
+        description="cross-layer equalization, GPTQ rounding and bias correction; each is kept only if it raises SQNR "
+        "on held-out validation examples",
     )
     presets: tuple[PresetName, ...] = Field(
-        default=(), description=f"integers to make besides those that the targets need: {', '.join(PRESETS)}"
+        default=(), description=f"integer formats to write besides those of the targets: {', '.join(PRESETS)}"
     )
 
 
 class QuantizeStatic(Calibrated):
-    """int8 weights and activations that keep the answers and run faster: one file for each preset of the targets.
+    """Quantize weights and activations to int8, post-training (PTQ).
 
-    Ranges and what improves them are chosen by held-out images; operators that cost accuracy go back to float until
-    `keep` holds, and on this machine's preset those that are slower as int8, by measurement. Presets share their
-    scales: `x86` is `xnnpack` with the activations' zero points shifted by 128.
+    One file is written for each integer format (preset) of the targets. The range estimator and the improvements are
+    chosen by SQNR (signal-to-quantization-noise ratio, in dB) on held-out validation examples. Mixed precision: the
+    operators of highest sensitivity (the SQNR that one of them alone in float wins back) stay float until `keep` holds.
+    On this machine's preset, operators that are measured slower as int8 stay float too. Presets share their scales:
+    `x86` is `xnnpack` with the activations' zero points shifted by 128.
     """
 
     version: ClassVar = 4
@@ -53,12 +58,12 @@ class QuantizeStatic(Calibrated):
     use: Literal["quantize.static"]
     keep: Drop | None = Field(
         default=1.0,
-        description="what int8 may lose of the float model's metric on held-out images: points; of an error the "
-        "percent that it may grow by; without labels points of likeness to the float model. Operators go back to "
-        "float, the worst first, until it holds",
+        description="largest loss of the metric against the float model on held-out validation examples: in points; of "
+        "an error metric, growth in percent; without labels, points of agreement weighed by the float model's "
+        "probabilities. Operators return to float by sensitivity, highest first, until it holds",
     )
     faster: bool = Field(
-        default=True, description="let operators stay float that are measured slower as int8 on this machine"
+        default=True, description="mixed precision by latency: operators measured slower as int8 here stay float"
     )
 
     def run(self, inputs: dict[str, Artifact], context: Context) -> Made:
@@ -83,7 +88,10 @@ class QuantizeStatic(Calibrated):
 
 
 class QuantizeDynamic(Stage):
-    """int8 weights of the matrix multiplications, activations quantized as they come; convolutions stay float."""
+    """Quantize matrix products to int8, their activations at run time.
+
+    Convolutions stay float. No calibration examples are needed.
+    """
 
     takes: ClassVar = "onnx"
     gives: ClassVar = "onnx"
@@ -91,7 +99,7 @@ class QuantizeDynamic(Stage):
     shrinks: ClassVar = ("bytes",)
 
     use: Literal["quantize.dynamic"]
-    per_channel: bool = Field(default=True, description="a scale for each output channel of a weight")
+    per_channel: bool = Field(default=True, description="one scale per output channel of a weight, not per tensor")
 
     def run(self, inputs: dict[str, Artifact], context: Context) -> Made:
         from .ptq import quantize_dynamic

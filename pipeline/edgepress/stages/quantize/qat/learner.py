@@ -60,7 +60,7 @@ def check(learner: Learner, model: onnx.ModelProto, data: Dataset, count: int = 
     error = float(np.abs(found.numpy() - expected).mean() / max(float(np.abs(expected).max()), 1e-6))
     if not error <= TOLERANCE:
         raise UserError(
-            f"torch computes this graph otherwise than onnxruntime: off by {error:.1%} of the largest answer",
+            f"torch and onnxruntime differ on this graph by {error:.1%} of the largest output",
             "`use: quantize.static` quantizes it without training; report the operators that it has",
         )
     return error
