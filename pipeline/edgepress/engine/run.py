@@ -22,7 +22,7 @@ from ..core.progress import Shown, Silent, progress
 from ..core.results import Emulated, ModelFile, Report, Runtime, Samples, StageFacts
 from ..data import preprocessing_time
 from ..gate import baseline as accepted
-from ..gate import estimate, judge
+from ..gate import estimate, judge, start
 from ..gate.report import formats as outcome
 from ..models import input_preparation, metadata
 from . import artifacts, lock, on_device
@@ -183,7 +183,7 @@ def _judge(
 ) -> int:
     kept = recipe.keep.limit()
     place = recipe.document.place(("keep", kept[0])) if kept else None
-    findings = judge.judge(report, targets, place)
+    findings = start.beside(report, targets, judge.judge(report, targets, place))
     outcome.show(outputs, report, findings, on_undecided)
     return judge.exit_code(findings, on_undecided)
 
