@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 from edgepress.commands.main import cli
+from edgepress.config.recipe import load
 from edgepress.core.results import Report
 
 from tests.conftest import Place, edgepress
@@ -62,6 +63,10 @@ def test_new_one_edit_and_run_on_photos(tmp_path: Path, monkeypatch: pytest.Monk
     assert [stage.name for stage in report.stages] == ["base", "small", "float", "int8", "int8-tflite"]
     assert "recipe    " in said.out
     assert "keep accuracy_drop" in said.out
+    size = next(iter(load(ROOT / "recipes/mobilenet-imagefolder.yaml", loose=True).load_targets())).budgets.size
+    assert size
+    base, lite = report.stages[0].files[0].bytes, report.stages[-1].files[0].bytes
+    assert lite <= size.limit < base, "the shipped recipe's budget refuses what it starts from"
 
 
 def test_the_teachers_are_those_of_the_lock_file() -> None:

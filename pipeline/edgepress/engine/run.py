@@ -10,14 +10,13 @@ from pydantic import ValidationError
 
 from ..config.recipe import Recipe, load
 from ..config.target import Target
-from ..config.target import load as load_target
 from ..core import distributed, ownership
 from ..core.errors import UserError
 from ..core.paths import digest, replacing
 from ..core.progress import Silent, progress
 from ..core.results import Report, StageFacts
 from ..gate import baseline as accepted
-from ..gate import judge
+from ..gate import judge, start
 from ..gate.report import formats as outcome
 from . import artifacts, lock
 from .cache import Cache
@@ -99,7 +98,7 @@ def last(path: Path, runs: Path, changes: Sequence[str] = ()) -> tuple[Report, R
         print(f"note: {path} has changed since this run; its models are as they were then", file=sys.stderr)
     recipe = load(path, (*report.data.get("set", ()), *changes))
     report = report.model_copy(update={"keep": limit_of_keep(recipe), "stages": _of_unknown_inputs(report)})
-    return report, recipe, [load_target(file) for file in recipe.target_files()]
+    return report, recipe, recipe.load_targets()
 
 
 def _of_unknown_inputs(report: Report) -> list[StageFacts]:
@@ -132,6 +131,6 @@ def _judge(
 ) -> int:
     kept = recipe.keep.limit()
     place = recipe.document.place(("keep", kept[0])) if kept else None
-    findings = judge.judge(report, targets, place)
+    findings = start.beside(report, targets, judge.judge(report, targets, place))
     outcome.show(outputs, report, findings, on_undecided)
     return judge.exit_code(findings, on_undecided)

@@ -16,12 +16,25 @@ Unit = Literal["bytes", "seconds", "ratio", "share", "points", "percent", "metri
 
 
 @dataclass(frozen=True)
+class Start:
+    """What the starting model `name` would have got under a budget: in the finding's unit, under the same limit."""
+
+    name: str
+    file: str
+    status: Status
+    value: float | None
+    interval: tuple[float, float] | None
+    label: Label | None
+    note: str
+
+
+@dataclass(frozen=True)
 class Finding:
     """One budget of one target, and what is known about it.
 
     `value`, `limit` and `interval` are in `unit`, `metric` being the metric's own; a missing `value` never passes.
     `file` is the judged file, `place` where the limit is written, `basis` how the value was found, `note` what else a
-    reader must know.
+    reader must know, `start` what the starting model would have got.
     """
 
     target: str
@@ -37,6 +50,7 @@ class Finding:
     place: Place | None = None
     note: str = ""
     file: str = ""
+    start: Start | None = None
 
 
 def noted(finding: Finding, note: str) -> Finding:

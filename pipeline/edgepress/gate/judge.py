@@ -20,6 +20,7 @@ __all__ = [
     "OnUndecided",
     "Status",
     "Unit",
+    "check",
     "exit_code",
     "file_of",
     "host_file",
@@ -36,7 +37,8 @@ def judge(report: Report, targets: Sequence[Target], keep: Place | None = None) 
     findings = []
     for target in targets:
         findings += _loaded(report, target)
-        findings += [_check(report, target, name, budget) for name, budget in target.budgets.given()]
+        file = judged(report, target)
+        findings += [check(report, target, name, budget, file) for name, budget in target.budgets.given()]
         for name, allowed in target.regression.given() if report.accepted else ():
             if name != "latency" or target.reach != "none":
                 findings.append(_regression(report, target, name, allowed))
@@ -81,7 +83,8 @@ def _loaded(report: Report, target: Target) -> list[Finding]:
     return found
 
 
-def _check(report: Report, target: Target, name: str, budget: Budget) -> Finding:
+def check(report: Report, target: Target, name: str, budget: Budget, file: ModelFile | None) -> Finding:
+    """One budget of a target, judged on `file`; without one it has no number."""
     unit, judge_one = _CHECKS[name]
     limit = budget.limit.ratio if isinstance(budget.limit, Relative) else budget.limit  # type: ignore[attr-defined]
     finding = Finding(target.name, name, budget.level, "no number", limit, unit, place=target.place("budgets", name))
@@ -90,7 +93,6 @@ def _check(report: Report, target: Target, name: str, budget: Budget) -> Finding
         finding = (
             replace(finding, unit="ratio") if relative else replace(finding, check=f"latency p{budget.percentile}")
         )
-    file = judged(report, target)
     if file is None:
         return noted(
             finding, f"no stage makes a file that {target.runtime} loads in preset {target.integers(report.machine)}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import groupby
 
 from ...core.results import Report
 from ..judge import Finding, OnUndecided
@@ -17,6 +18,8 @@ def render(report: Report, findings: Sequence[Finding], on_undecided: OnUndecide
         blocks.append(_escaped(began))
     if findings:
         blocks.append("\n".join([*_HEAD, *map(_row, findings)]))
+    if begun := _starting(findings):
+        blocks.append("\n".join(begun))
     if following:
         blocks.append("\n".join(f"- {_escaped(line)}" for line in _unwrapped(following)))
     warnings = [f"- {stage.name}: {_escaped(words)}" for stage in report.stages for words in stage.warnings]
@@ -40,6 +43,12 @@ def _row(finding: Finding) -> str:
     how = "; ".join(filter(None, [": ".join(filter(None, [finding.label, finding.basis])), finding.note, place]))
     cells = [mark + level, finding.target, finding.check, value or "no number", limit, rest, how]
     return "| " + " | ".join(map(_escaped, cells)) + " |"
+
+
+def _starting(findings: Sequence[Finding]) -> list[str]:
+    """What the starting model would have got, one line a target."""
+    groups = [(name, list(group)) for name, group in groupby(findings, key=lambda finding: finding.target)]
+    return [f"- {name}: {_escaped(words)}" for name, group in groups if (words := text.starting(group))]
 
 
 def _stages(report: Report) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import textwrap
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import groupby
 from pathlib import PurePath
 from statistics import median
@@ -197,7 +198,22 @@ def _gate(findings: Sequence[Finding], report: Report) -> list[str]:
             body = f"{aligned[0]}  {text}" if text else "  ".join([*aligned, rest])
             lines.append(f"  {_MARKS[finding.status]:<5} {body}{_level(finding)}".rstrip())
             lines += _below(finding, report)
+        lines += _wrapped(" " * 8, begun) if (begun := starting(each)) else []
     return lines
+
+
+def starting(findings: Sequence[Finding]) -> str:
+    """`starting model (teacher): size 3.1 MB of 0.7 MB, exceeded; latency p50, memory not measured`; or empty."""
+    starts = [(finding, finding.start) for finding in findings if finding.start]
+    parts = []
+    for finding, start in starts:
+        _, value, limit, *_ = cells(replace(finding, value=start.value, interval=None))
+        how = f"{start.label}, " if start.label not in (None, "measured") else ""
+        if value:
+            parts.append(f"{finding.check} {value} {limit}, {how}{_NOT_MET.get(start.status, 'met')}")
+    if missing := [finding.check for finding, start in starts if start.value is None]:
+        parts.append(f"{', '.join(missing)} not measured")
+    return f"starting model ({starts[0][1].name}): {'; '.join(parts)}" if starts else ""
 
 
 def _head(findings: Sequence[Finding]) -> str:
