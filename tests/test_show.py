@@ -58,8 +58,9 @@ keep.accuracy_drop  2 points       recipe   largest drop of accuracy below the r
 keep.metric_drop    —              default  largest drop of the recipe's metric below the reference;
                                             for an error metric its largest growth: `5%`, such as
                                             1.5 points
-targets             [desk.yaml]    recipe   target profiles by name or by a path ending in .yaml; []
-                                            judges by `keep` alone
+targets             [desk.yaml]    recipe   names of target profiles, or paths that end in .yaml;
+                                            `{use: NAME, budgets: {…}}` adds budgets; [] judges by
+                                            `keep` alone
 
 stages.base  train
   epochs            3              --set    passes over the training examples
