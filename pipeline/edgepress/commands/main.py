@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .. import __version__
+from ..benchmark.runtimes import RUNTIMES
 from . import exit_codes
 
 if TYPE_CHECKING:
@@ -175,9 +176,7 @@ def accept(recipe: str, **options: Any) -> int:
 @click.argument("model", type=click.Path(path_type=Path), required=False)
 @click.option("--against", type=click.Path(path_type=Path), help="Judge MODEL by the time that this file takes.")
 @click.option("--tolerance", default="5%", show_default=True, help="How much slower MODEL may be.")
-@click.option(
-    "--runtime", type=click.Choice(["onnxruntime", "litert", "tflite-runtime"]), help="By default of the file."
-)
+@click.option("--runtime", type=click.Choice(list(RUNTIMES)), help="By default of the file.")
 @click.option("--threads", type=click.IntRange(min=1), help="Of the runtime.  [default: 1, or the target's]")
 @click.option("--on", metavar="TARGET", help="Measure there: a target, or ssh://[USER@]HOST[:PORT].  [default: here]")
 @click.option("--trace", type=click.Path(path_type=Path), help="Write the raw times here.")

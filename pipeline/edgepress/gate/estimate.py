@@ -17,10 +17,12 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Literal
 
+from ..benchmark.runtimes import RUNTIMES
 from ..config.target import Reference, Target
 from ..core.presets import PRESETS
 from ..core.results import ModelFile, Runtime, Samples
 from ..core.units import Relative
+from ..stage import LIBRARIES
 
 if TYPE_CHECKING:
     import onnx
@@ -30,12 +32,6 @@ if TYPE_CHECKING:
 Precision = Literal["fp32", "int8"]
 PRECISIONS: tuple[Precision, ...] = ("fp32", "int8")
 
-SAME = {
-    "onnxruntime": {"onnxruntime"},
-    "litert": {"litert", "xnnpack"},
-    "tflite-runtime": {"tflite-runtime", "xnnpack"},
-}
-"""Names of published rows that time what the runtime does; any other is a proxy."""
 QUIET, ROUGH, PROXY = 1.35, 1.6, 2.0
 """Factors of the interval: same runtime and one thread; several threads or one reference; another runtime."""
 OCTAVE = math.log(2)
@@ -69,8 +65,7 @@ class ReferenceModel:
 
     @property
     def file(self) -> str:
-        suffix = "onnx" if self.runtime == "onnxruntime" else "tflite"
-        return f"{self.name.replace('/', '-')}-{self.precision}.{suffix}"
+        return f"{self.name.replace('/', '-')}-{self.precision}.{RUNTIMES[self.runtime].kind}"
 
 
 def label(name: str, precision: str) -> str:
@@ -108,7 +103,7 @@ def latency(target: Target, file: ModelFile, measured: Iterable[Samples]) -> Est
     mine, theirs = host[file.path], [host[label(row.model, row.precision)] for row in rows]
     points = [(math.log(here), math.log(row.ms / 1e3 / here)) for row, here in zip(rows, theirs, strict=True)]
     width, how = _width(target, rows[0], points)
-    notes = [] if rows[0].runtime in SAME[target.runtime] else [f"{rows[0].runtime} proxy"]
+    notes = [] if rows[0].runtime in RUNTIMES[target.runtime].published else [f"{rows[0].runtime} proxy"]
     if not min(theirs) <= mine <= max(theirs):
         span = f"{min(theirs) * 1e3:.3g}–{max(theirs) * 1e3:.3g} ms"
         outside = f"{mine * 1e3:.3g} ms here is outside the references' {span}"
@@ -125,7 +120,9 @@ def _rows(target: Target, precision: str) -> list[Reference]:
     wanted = "fp32" if precision == "float32" else "int8" if precision in PRESETS else None
     rows = [row for row in target.references if (row.precision, row.threads) == (wanted, target.threads)]
     runtimes = [row.runtime for row in rows]
-    best = max(runtimes, key=lambda name: (name in SAME[target.runtime], runtimes.count(name)), default=None)
+    best = max(
+        runtimes, key=lambda name: (name in RUNTIMES[target.runtime].published, runtimes.count(name)), default=None
+    )
     return [row for row in rows if row.runtime == best]
 
 
@@ -149,7 +146,7 @@ def _width(target: Target, row: Reference, points: list[tuple[float, float]]) ->
     count = len(points)
     rest = [(point, points[:index] + points[index + 1 :]) for index, point in enumerate(points)]
     left_out = sorted(abs(y - _scale(x, others)) for (x, y), others in rest) if count > 1 else [0.0]
-    proxy = row.runtime not in SAME[target.runtime]
+    proxy = row.runtime not in RUNTIMES[target.runtime].published
     if count >= ENOUGH:
         factor = math.exp(left_out[math.ceil(0.9 * (count + 1)) - 1])
         if not proxy or factor >= PROXY:
@@ -170,7 +167,8 @@ def _basis(rows: list[Reference]) -> str:
 
 def built(model: ReferenceModel, cache: Cache, versions: dict[str, str]) -> Path:
     """The reference model's file: building takes seconds, so it is kept; its times never are."""
-    material = {"reference": model.label, "runtime": model.runtime, "versions": versions}
+    used = {name: version for name, version in versions.items() if name in LIBRARIES}
+    material = {"reference": model.label, "runtime": model.runtime, "versions": used}
     entry = cache.make(material, lambda folder, scratch: {"file": build(model, folder).name})
     return entry.folder / str(entry.facts["file"])
 
@@ -184,7 +182,7 @@ def build(model: ReferenceModel, folder: Path) -> Path:
     if model.precision == "int8":
         network = _quantized(network, folder)
     path = folder / model.file
-    if model.runtime == "onnxruntime":
+    if RUNTIMES[model.runtime].kind == "onnx":
         onnx.save(network, path)
     else:
         from ..models.tflite import convert

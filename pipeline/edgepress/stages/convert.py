@@ -21,6 +21,7 @@ class ConvertTflite(Stage):
     Weights of `quantize.weights` and `quantize.float16` are unpacked when the file is loaded.
     """
 
+    family: ClassVar = "convert"
     takes: ClassVar = "onnx"
     gives: ClassVar = "tflite"
     libraries: ClassVar = ("onnx", "ai-edge-litert", "numpy")
@@ -78,6 +79,7 @@ class ConvertTflite(Stage):
 class ConvertLitert(Stage):
     """Write float TFLite from the torch model with litert-torch, where `convert.tflite` lacks an operator."""
 
+    family: ClassVar = "convert"
     takes: ClassVar = "torch"
     gives: ClassVar = "tflite"
     libraries: ClassVar = ("torch", "timm", "litert-torch", "ai-edge-litert", "numpy")

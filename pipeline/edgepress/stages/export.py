@@ -14,6 +14,7 @@ from ..stage import Artifact, Context, Made, Stage
 class ExportOnnx(Stage):
     """Write ONNX with torch's dynamo exporter, simplify it, and compare it with the module on real images."""
 
+    family: ClassVar = "export"
     takes: ClassVar = "torch"
     gives: ClassVar = "onnx"
     libraries: ClassVar = ("torch", "timm", "onnx", "onnxscript", "onnxsim", "onnxruntime")

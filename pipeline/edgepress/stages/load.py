@@ -30,6 +30,7 @@ SUFFIXES: dict[str, Kind] = {".safetensors": "torch", ".pt": "torch", ".pth": "t
 class Load(Stage):
     """Bring a trained model: `.safetensors`, `.pt`, `.pth` (a plain state dict) or `.onnx`."""
 
+    family: ClassVar = "load"
     gives: ClassVar = "torch"
 
     use: Literal["load"]

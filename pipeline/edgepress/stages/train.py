@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from ..core.errors import Mistake
 from ..models.zoo import Description, Network, load, save
-from ..stage import Artifact, Context, Made, Stage
+from ..stage import Artifact, Context, Family, Made, Stage
 from ..training import Schedule
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 class Training(Stage, Schedule):
     """A network trained on labels: by cross-entropy, or the squared error of a regression."""
 
+    family: ClassVar[Family] = "train"
     gives: ClassVar = "torch"
     version: ClassVar = 2
     names: ClassVar = ("start",)
@@ -83,6 +84,7 @@ class FuseSwa(Training):
     """Stochastic weight averaging (Izmailov et al., 2018): train, the last quarter at a level learning rate, and keep
     the mean of that quarter's weights; batch norm is estimated anew."""
 
+    family: ClassVar = "fuse"
     swa: ClassVar = True
 
     use: Literal["fuse.swa"]
@@ -90,6 +92,8 @@ class FuseSwa(Training):
 
 class FuseEma(Training):
     """Train, and keep a running mean of the weights (Polyak & Juditsky, 1992), which forgets as `ema` says."""
+
+    family: ClassVar = "fuse"
 
     use: Literal["fuse.ema"]
     ema: float | None = Field(default=0.999, gt=0, lt=1, description="the decay of the running mean, a step")

@@ -8,18 +8,15 @@ from pydantic import Field
 
 from ...core.presets import PRESETS, PresetName
 from ...core.units import Drop
-from ...stage import Artifact, Context, Made, Stage
+from ...stage import Artifact, Context, Made
+from .base import Quantization
 
 
-class Calibrated(Stage):
+class Calibrated(Quantization):
     """Options of stages whose integers begin with the ranges of validation examples."""
 
-    libraries: ClassVar[tuple[str, ...]] = ("onnx", "onnxruntime", "numpy")
-    takes: ClassVar = "onnx"
-    gives: ClassVar = "onnx"
     per_preset: ClassVar = True
     calibrated: ClassVar = True
-    shrinks: ClassVar = ("bytes",)
 
     samples: int = Field(
         default=256,
@@ -52,7 +49,7 @@ class QuantizeStatic(Calibrated):
 
     use: Literal["quantize.static"]
     keep: Drop | None = Field(
-        default=1.0,
+        default="1 points",
         description="what int8 may lose of the float model's metric on held-out images: points; of an error the "
         "percent that it may grow by; without labels points of likeness to the float model. Operators go back to "
         "float, the worst first, until it holds",
@@ -82,13 +79,8 @@ class QuantizeStatic(Calibrated):
         return Made("onnx", presets=presets, notes=notes)
 
 
-class QuantizeDynamic(Stage):
+class QuantizeDynamic(Quantization):
     """int8 weights of the matrix multiplications, activations quantized as they come; convolutions stay float."""
-
-    takes: ClassVar = "onnx"
-    gives: ClassVar = "onnx"
-    libraries: ClassVar = ("onnx", "onnxruntime", "numpy")
-    shrinks: ClassVar = ("bytes",)
 
     use: Literal["quantize.dynamic"]
     per_channel: bool = Field(default=True, description="a scale for each output channel of a weight")
