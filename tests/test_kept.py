@@ -10,7 +10,7 @@ from edgepress.core import keep
 from edgepress.core.metrics import METRICS
 from edgepress.core.results import Report
 from edgepress.gate import judge
-from edgepress.gate.report import quantization, text
+from edgepress.gate.report import text
 
 from tests.test_gate import STAGES, report
 
@@ -27,7 +27,7 @@ def stages(found: dict[str, float], *, asked: bool, of: str = "stage", higher: b
     row = keep.row("accuracy" if higher else "mae", of, own, least, found, higher=higher)
     *rest, last = STAGES
     notes = {**last.notes, "keep": [row], "restored": ROWS, **({"keep_asked": True} if asked else {})}
-    return [*rest, last.model_copy(update={"notes": notes})]
+    return [*rest, last.model_copy(update={"use": "quantize.static", "notes": notes})]
 
 
 def test_it_is_said_in_those_words() -> None:
@@ -84,7 +84,7 @@ def test_a_default_is_no_check() -> None:
 def test_the_decisions_say_what_every_preset_reached_and_whether_it_is_enough() -> None:
     def said(found: dict[str, float]) -> str:
         facts: Report = report(stages(found, asked=False))
-        return "\n".join(quantization.decisions(facts))
+        return "\n".join(text.summaries(facts))
 
     good, bad = said({"x86": 0.93, "xnnpack": 0.925}), said({"x86": 0.93, "xnnpack": 0.067})
     assert "float 93.3%, x86 93.0%, xnnpack 92.5%; at least 92.3% required" in good

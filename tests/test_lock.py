@@ -8,8 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from edgepress.config import recipe
 from edgepress.core import yamlio
 from edgepress.core.paths import digest
+from edgepress.engine.cache import Cache
+from edgepress.engine.engine import Engine
+from edgepress.stages.export import ExportOnnx
+from edgepress.stages.fuse.ensemble import FuseStack
 
 from tests.conftest import Place, Said
 
@@ -70,3 +75,18 @@ def test_nothing_is_written_into_the_installed_package(copy: Place, monkeypatch:
     assert copy.run().code == 0
     assert not copy.lock.exists()
     assert yamlio.read(copy.runs / "whole" / "recipe.lock.yaml").data == before
+
+
+def test_a_library_enters_the_locks_of_the_recipes_that_use_it_alone(
+    copy: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A library that a new stage brings changes no lock of a recipe without that stage."""
+
+    def versions() -> dict[str, str]:
+        return Engine(recipe.load(copy.recipe), Cache(copy.cache)).versions
+
+    before = versions()
+    monkeypatch.setattr(FuseStack, "libraries", (*FuseStack.libraries, "pytest"))
+    assert versions() == before
+    monkeypatch.setattr(ExportOnnx, "libraries", (*ExportOnnx.libraries, "pytest"))
+    assert set(versions()) == {*before, "pytest"}

@@ -11,6 +11,8 @@ from edgepress.core.results import StageFacts
 from edgepress.engine import remarks
 from edgepress.engine.cache import Entry
 from edgepress.engine.engine import Engine
+from edgepress.stage import Artifact, Context, Made
+from edgepress.stages.export import ExportOnnx
 
 from tests.conftest import Place
 from tests.test_engine import finished, planned
@@ -111,3 +113,32 @@ def test_what_has_learnt_is_cleared_of_a_doubt_and_what_is_made_without_is_not(c
     assert remarks._doubts(engine, small, facts) == ("", []), "it was finetuned, and is right on most digits"
     integers = facts.files[0].model_copy(update={"precision": "int8"})
     assert remarks._doubts(engine, small, facts.model_copy(update={"files": [integers]})) == ("near chance level", [])
+
+
+def test_a_stage_that_promises_fewer_nonzero_weights_is_judged_by_these_alone(
+    copy: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Zeros take as many bytes and as much time as other weights: neither is its fault."""
+    engine, step, facts, entries = of("float", copy)
+    monkeypatch.setattr(type(step.stage), "shrinks", ("nonzero",))
+    (line,) = remarks.warnings(engine, step, facts, entries)
+    assert line.startswith("did not lower the nonzero weights: ")
+    monkeypatch.setitem(remarks._SIZES, "nonzero", ("nonzero weights", lambda facts: len(facts.inputs) * -1))
+    assert remarks.warnings(engine, step, facts.model_copy(update={"inputs": [*facts.inputs, "x"]}), entries) == []
+
+
+def test_the_lines_that_a_stage_makes_stand_in_its_entry_and_in_the_report(
+    copy: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = ExportOnnx.run
+
+    def told(self: ExportOnnx, inputs: dict[str, Artifact], context: Context) -> Made:
+        return replace(run(self, inputs, context), summary=["half of the weights are zero"])
+
+    monkeypatch.setattr(ExportOnnx, "run", told)
+    copy.edit("recipe.yaml", "use: export.onnx,", "use: export.onnx, opset: 19,")
+    first, again = finished(copy), finished(copy)
+    assert not first.results["float"].facts.cached
+    assert again.results["float"].facts.cached
+    for engine in (first, again):
+        assert engine.results["float"].facts.summary == ["half of the weights are zero"]

@@ -26,6 +26,14 @@ if TYPE_CHECKING:
     from .data.dataset import Dataset
 
 Kind = Literal["torch", "onnx", "tflite"]
+Family = Literal["train", "load", "fuse", "distill", "prune", "export", "quantize", "convert"]
+Shrinks = Literal["parameters", "bytes", "nonzero"]
+LIBRARIES = (
+    "ai-edge-litert", "litert-torch", "numpy", "onnx", "onnxruntime", "onnxscript", "onnxsim", "scikit-learn", "scipy",
+    "timm", "torch", "torch-pruning",
+)  # fmt: skip
+"""What the lock of every recipe records. Another library stands in the locks of the recipes that use it, and in no
+others: this row stays as it is, or every lock changes."""
 MAIN_FILE: dict[Kind, str] = {"torch": "model.safetensors", "onnx": "model.onnx", "tflite": "model.tflite"}
 
 
@@ -56,12 +64,14 @@ class Artifact:
 class Made:
     """What `Stage.run` gives back, beside the files that it wrote into `Context.folder`.
 
-    `warnings` among the notes, a list of texts, are told as the stage's.
+    `warnings` among the notes, a list of texts, are told as the stage's. `summary` is the report's lines on how it
+    went, such as `50.0% of the weights are zero`; the stage's name is put before each.
     """
 
     kind: Kind
     presets: dict[str, str] = field(default_factory=dict)
     notes: dict[str, Any] = field(default_factory=dict)
+    summary: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -105,20 +115,24 @@ class Stage(BaseModel, ABC):
     """Base of all stages.
 
     Class attributes:
+        family: what kind of step it is, whatever its key in a recipe.
         takes: the kind of model it works on, by default the result above it; None when it starts from nothing or
             from the models that it names.
         gives: the kind it makes.
         names: its fields that name earlier results.
         named_kinds: the kinds that those may be.
         version: raised when the same options would make something else than before.
-        libraries: the distributions whose version shapes the result.
+        libraries: the distributions whose version shapes the result: all that it imports, also one that only this
+            stage needs. They enter its cache key, and the locks of the recipes that use it.
         per_preset: whether it makes a file for each of `Context.presets`.
         calibrated: whether it takes ranges of activations from examples.
-        shrinks: what it promises to lower against its input: `parameters`, `bytes`, both or nothing.
+        shrinks: what it promises to lower against its input, and is warned of where it does not: `parameters`,
+            `bytes`, `nonzero` (the weights that are not 0), or nothing.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
+    family: ClassVar[Family]
     takes: ClassVar[Kind | None] = None
     gives: ClassVar[Kind] = "torch"
     names: ClassVar[tuple[str, ...]] = ()
@@ -127,7 +141,7 @@ class Stage(BaseModel, ABC):
     libraries: ClassVar[tuple[str, ...]] = ("torch", "timm", "numpy")
     per_preset: ClassVar[bool] = False
     calibrated: ClassVar[bool] = False
-    shrinks: ClassVar[tuple[str, ...]] = ()
+    shrinks: ClassVar[tuple[Shrinks, ...]] = ()
 
     use: str
     name: Name | None = Field(default=None, description="name of the result, for later stages")
@@ -170,6 +184,14 @@ class Stage(BaseModel, ABC):
         """Raise UserError where the data does not go with the options, and return what to warn of there.
 
         Every stage is asked before any runs, whether its result is in the cache or not; `source` is the recipe file.
+        """
+        return []
+
+    @classmethod
+    def summarize(cls, notes: dict[str, Any]) -> list[str]:
+        """Make the report's lines from the notes, behind `Made.summary`.
+
+        For lines that depend on what the engine adds to the notes, or that older cache entries shall have as well.
         """
         return []
 

@@ -16,6 +16,7 @@ from statistics import median
 from typing import Any
 
 from edgepress.benchmark import paired
+from edgepress.benchmark.runtimes import RUNTIMES
 from edgepress.config import target
 from edgepress.core.paths import folder_of
 from edgepress.core.results import ModelFile, Runtime, Samples
@@ -72,7 +73,7 @@ def _left_out(profile: target.Target, rows: list[target.Reference], times: dict[
         "p90_error": sorted(errors)[math.ceil(0.9 * len(errors)) - 1],
         "inside": inside / len(rows),
         "interval": sorted(how),
-        "proxy": first.runtime not in estimate.SAME[profile.runtime],
+        "proxy": first.runtime not in RUNTIMES[profile.runtime].published,
     }
 
 

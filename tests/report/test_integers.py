@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from edgepress.gate.report.quantization import _words
+from edgepress.stages.quantize.summary import lines
 
 LADDER = [
     {"step": "ranges: mse", "decibels": 37.01, "kept": True},
@@ -60,4 +60,4 @@ SPEED = {
     ],
 )
 def test_each_decision_is_told(notes: dict[str, Any], words: list[str]) -> None:
-    assert list(_words(notes)) == words
+    assert list(lines(notes)) == words

@@ -269,3 +269,24 @@ def test_generators_differ_by_every_seed() -> None:
     drawn = {torch.rand(1, generator=generator(*seeds)).item() for seeds in ((0, 0), (0, 1), (1, 0), (1, 1), (2, 0))}
     assert len(drawn) == 5
     assert torch.rand(1, generator=generator(2, 3)) == torch.rand(1, generator=generator(2, 3))
+
+
+def test_a_mask_that_is_laid_on_after_every_step_holds(tiny: zoo.Network, few: Dataset, tmp_path: Path) -> None:
+    """Also in the running mean, which is what is kept."""
+    module = build(tiny, few)
+    masks = {name: value.abs() > value.abs().median() for name, value in module.named_parameters() if value.ndim > 1}
+    steps = []
+
+    def after_step(model: nn.Module) -> None:
+        steps.append(1)
+        for name, mask in masks.items():
+            model.get_parameter(name).mul_(mask)
+
+    with torch.no_grad():
+        after_step(module)
+    schedule = Schedule.model_validate({"epochs": 2, "batch": 32, "accumulate": 2, "ema": 0.5})
+    fit(module, few, cross_entropy, schedule, seed=3, checkpoint=tmp_path / "c.pt", say=quiet, after_step=after_step)
+    assert len(steps) == 1 + 4, "three batches an epoch, two of them in one step"
+    for name, mask in masks.items():
+        assert not module.get_parameter(name)[~mask].any()
+        assert module.get_parameter(name)[mask].all()

@@ -14,16 +14,11 @@ from ..core.errors import UserError
 from ..core.results import Provider, Runtime, Samples
 from .devices.local import Local
 from .devices.transport import PYTHON, DeviceError, Transport
+from .runtimes import RUNTIMES
 from .statistics import LOOKS
 from .worker import NO_PROVIDER
 
 Say = Callable[[int, int, str], None]
-
-PACKAGES: dict[Runtime, str] = {
-    "onnxruntime": "onnxruntime",
-    "litert": "ai-edge-litert",
-    "tflite-runtime": "tflite-runtime",
-}
 
 SECONDS = 0.5
 """A process ends its rounds after this time a model, though not before the twentieth."""
@@ -148,7 +143,7 @@ def _died(models: list[Model], code: int, said: str, *, here: bool) -> Exception
     if "ModuleNotFoundError" in last[0]:
         runtime = models[0].runtime
         where = "here" if here else "on the device"
-        return kind(f"{runtime} is not installed {where}: {last[0]}", f"pip install {PACKAGES[runtime]} numpy")
+        return kind(f"{runtime} is not installed {where}: {last[0]}", f"pip install {RUNTIMES[runtime].package} numpy")
     names = ", ".join(model.name for model in models)
     tail = "\n".join(f"  {line}" for line in said.strip().splitlines()[-12:])
     return WorkerDied(

@@ -9,6 +9,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from ..benchmark import paired, statistics
 from ..benchmark.devices.transport import DeviceError
+from ..benchmark.runtimes import DEFAULT
 from ..config import target
 from ..core.errors import UserError
 from ..core.paths import replacing
@@ -17,8 +18,6 @@ from ..core.results import Facts, Runtime, Samples
 from ..core.units import Share, show_seconds
 from ..engine import on_device
 from . import catalog
-
-RUNTIMES: dict[str, Runtime] = {".onnx": "onnxruntime", ".tflite": "litert"}
 
 
 class Trace(Facts):
@@ -129,6 +128,7 @@ def _share(tolerance: str) -> float:
 def _runtime(file: Path) -> Runtime:
     if not file.is_file():
         raise UserError(f"there is no file `{file}`")
-    if file.suffix not in RUNTIMES:
+    kind = file.suffix.removeprefix(".")
+    if kind not in DEFAULT:
         raise UserError(f"`{file}` is neither .onnx nor .tflite", "give a model file")
-    return RUNTIMES[file.suffix]
+    return DEFAULT[kind]

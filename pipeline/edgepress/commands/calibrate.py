@@ -16,6 +16,7 @@ from ..benchmark import paired
 from ..benchmark.devices import health
 from ..benchmark.devices.connect import connect
 from ..benchmark.devices.transport import DeviceError, Transport
+from ..benchmark.runtimes import RUNTIMES
 from ..config.target import Target, load
 from ..core import yamlio
 from ..core.errors import UserError
@@ -74,7 +75,7 @@ def calibrate(
         rows = _rows(target, networks, Path(folder), device, say)
         if why := health.throttled(before, device.info()):
             raise DeviceError(f"{target.reach}: {why}", "cool it, or power it better, and calibrate again")
-    version = before["versions"].get(paired.PACKAGES[target.runtime], "")
+    version = before["versions"].get(RUNTIMES[target.runtime].package, "")
     when = f"{datetime.date.today()}, {target.runtime} {version} on {health.about(before)}"
     with replacing(path) as temporary:
         temporary.write_text(_written(text, path, rows, when), encoding="utf-8")

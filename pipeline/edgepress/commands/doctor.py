@@ -14,7 +14,7 @@ from ..benchmark.devices import agent, health
 from ..benchmark.devices.connect import connect
 from ..benchmark.devices.transport import DeviceError
 from ..benchmark.emulator import qemu
-from ..benchmark.paired import PACKAGES
+from ..benchmark.runtimes import RUNTIMES, Row
 from ..config.target import Target
 from ..core.units import show_bytes
 
@@ -46,7 +46,7 @@ class Check:
 
 def here() -> list[Check]:
     """This machine."""
-    checks = [_package(name) for name in dict.fromkeys(PACKAGES.values())]
+    checks = [_package(row) for row in RUNTIMES.values()]
     for program, purpose in {"ssh": "boards over ssh://", "adb": "Android over adb://"}.items():
         there = shutil.which(program)
         checks.append(Check(f"{program}, for {purpose}", "" if there else f"install {program}", needed=False))
@@ -59,12 +59,12 @@ def here() -> list[Check]:
     return [*checks, *_state(agent.info(tempfile.gettempdir()))]
 
 
-def _package(name: str) -> Check:
+def _package(row: Row) -> Check:
+    name = row.package
     try:
         return Check(f"{name} {importlib.metadata.version(name)}")
     except importlib.metadata.PackageNotFoundError:
-        # tflite-runtime has no wheel for newer Python, and only proves compatibility.
-        return Check(name, f"pip install {name}", needed=name != "tflite-runtime")
+        return Check(name, f"pip install {name}", needed=row.needed)
 
 
 def of(target: Target) -> list[Check]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .. import __version__
+from ..benchmark.runtimes import RUNTIMES
 from . import exit_codes
 
 if TYPE_CHECKING:
@@ -202,7 +203,7 @@ def accept(recipe: str, **options: Any) -> int:
 @click.option("--tolerance", default="5%", show_default=True, help="Slowdown against that file that MODEL may have.")
 @click.option(
     "--runtime",
-    type=click.Choice(["onnxruntime", "litert", "tflite-runtime"]),
+    type=click.Choice(list(RUNTIMES)),
     help="Runtime to measure with.  [default: by file type]",
 )
 @click.option("--threads", type=click.IntRange(min=1), help="Threads of the runtime.  [default: 1, or the target's]")

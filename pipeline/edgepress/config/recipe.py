@@ -21,12 +21,13 @@ from pydantic import (
 
 from ..core import yamlio
 from ..core.errors import Mistake, Problem, UserError, suggest
+from ..core.metrics import METRICS
 from ..core.names import Name
-from ..core.units import ERRORS, Drop, Odds, Points, Share
+from ..core.units import Drop, Odds, Points, Share
 from ..core.user_code import is_function
 from ..core.validation import in_order, validated
 from ..core.yamlio import Document
-from ..data.dataset import METRICS, NAMES
+from ..data.dataset import NAMES
 from ..data.source import Source
 from ..stage import Stage
 from ..stages import TABLE
@@ -111,7 +112,7 @@ class Task(_Options):
 
     @property
     def lower_is_better(self) -> bool:
-        return self.metric in ERRORS if isinstance(self.metric, str) else self.metric.lower_is_better
+        return not METRICS[self.metric].higher if isinstance(self.metric, str) else self.metric.lower_is_better
 
 
 class Keep(_Options):

@@ -17,11 +17,17 @@ RESAMPLES = intervals.DRAWS
 
 @dataclass(frozen=True)
 class Metric:
-    """A number from answers (n, labels) and labels as `data.Split` has them; `higher` says which way is better."""
+    """A number from answers (n, labels) and labels as `data.Split` has them.
+
+    `higher` says which way is better: a share, in percent, or an error in the unit of the labels. `tasks` are those
+    that it can score. A metric is `counted` if it is the share of examples that are right.
+    """
 
     name: str
     function: Callable[[np.ndarray, np.ndarray], float]
     higher: bool = True
+    tasks: tuple[str, ...] = ("single-label", "multi-label", "regression")
+    counted: bool = False
     key: Sequence[Any] = ()
     """What tells it apart beside its name, as JSON data: of a user's own, its file and arguments."""
 
@@ -97,15 +103,20 @@ def mae(answers: np.ndarray, y: np.ndarray) -> float:
     return float(np.abs(answers - y).mean())
 
 
+_CLASSES = ("single-label", "multi-label")
 METRICS = {
-    "accuracy": Metric("accuracy", accuracy),
-    "macro-f1": Metric("macro-f1", macro_f1),
-    "worst-recall": Metric("worst-recall", worst_recall),
-    "auc": Metric("auc", auc),
-    "mae": Metric("mae", mae, higher=False),
-    "agreement": Metric("agreement", accuracy),  # with the answers of the reference in the place of labels
+    each.name: each
+    for each in (
+        Metric("accuracy", accuracy, tasks=_CLASSES, counted=True),
+        Metric("macro-f1", macro_f1, tasks=_CLASSES),
+        Metric("worst-recall", worst_recall, tasks=_CLASSES),
+        Metric("auc", auc, tasks=_CLASSES),
+        Metric("mae", mae, higher=False, tasks=("regression",)),
+        # With the answers of the reference in the place of labels.
+        Metric("agreement", accuracy, tasks=("single-label",), counted=True),
+    )
 }
-"""By name; `data.METRICS` has the tasks that each is for."""
+"""What a recipe's `metric:` may name: one row each."""
 
 
 def bounds(

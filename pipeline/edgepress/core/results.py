@@ -6,8 +6,6 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from .units import ERRORS
-
 Runtime = Literal["onnxruntime", "litert", "tflite-runtime"]
 Provider = Literal["cpu", "cuda", "tensorrt"]
 
@@ -64,6 +62,8 @@ class StageFacts(Facts):
     files: list[ModelFile]
     notes: dict[str, Any]
     warnings: list[str]
+    summary: list[str] | None = None
+    """The report's lines on how the stage went; None in a report of an older version, whose notes they follow from."""
     doubt: str = ""
     """Why a float or loaded model, or what it is made of, is probably fed or read wrongly: `near chance level`."""
 
@@ -163,7 +163,7 @@ class Report(Facts):
     metric: str = "accuracy"
     """What `keep` and the stage table count in."""
     lower_is_better: bool = False
-    """Of a metric of the user's own; `units.ERRORS` has the others."""
+    """Of a metric of the user's own; `metrics.METRICS` has the others."""
     constant: float | None = None
     """Of an error, its value for a model that always answers with the mean of the labels: what near zero is beside."""
     groups: list[int] = []
@@ -189,4 +189,6 @@ class Report(Facts):
     @property
     def error(self) -> bool:
         """Whether the metric is an error, which grows by percent; a share falls by points."""
-        return self.lower_is_better or self.metric in ERRORS
+        from .metrics import METRICS
+
+        return self.lower_is_better or (self.metric in METRICS and not METRICS[self.metric].higher)

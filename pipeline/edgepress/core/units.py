@@ -85,8 +85,6 @@ def like(value: float, written: str) -> str:
     return f"{value / UNITS[match[3]]:g}{match[2]}{match[3]}"
 
 
-ERRORS = ("mae",)
-"""Metrics that are better when they are lower, in the unit of the labels."""
 NEAR_ZERO = 0.01
 """Share of the error of always answering the mean of the labels below which percent of an error say nothing."""
 

@@ -23,18 +23,6 @@ if TYPE_CHECKING:
 NAMES = ("digits", "fashion-mnist", "fashion-mnist-10k", "recommend", "sensor", "text")
 """What a recipe's `task: {data: …}` may say; each is a module here, with `read() -> Dataset`."""
 
-METRICS = {
-    "accuracy": ("single-label", "multi-label"),
-    "macro-f1": ("single-label", "multi-label"),
-    "worst-recall": ("single-label", "multi-label"),
-    "auc": ("single-label", "multi-label"),
-    "mae": ("regression",),
-    "agreement": ("single-label",),
-}
-"""What a model can be scored by, with the tasks that each is for; `scores` has the formulas."""
-COUNTED = ("accuracy", "agreement")
-"""Metrics that are a share of examples which are right or wrong: by their labels, or by the reference's answers."""
-
 Kind = Literal["image", "series", "numbers", "tokens"]
 Task = Literal["single-label", "multi-label", "regression"]
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..benchmark.emulator.qemu import ended, start, versions
-from ..benchmark.paired import PACKAGES
+from ..benchmark.runtimes import RUNTIMES
 from ..core import machine
 from ..core.metrics import agreement, bounds, floored, worst
 from ..core.results import Emulated, ModelFile, Runtime
@@ -34,7 +34,7 @@ def scored(
     `make` is the cache's: answers are kept, for they do not change. A file that does not run there says why.
     """
     path, found = Path(file.path), versions() or {}
-    used = {name: version for name, version in found.items() if name in ("qemu", PACKAGES[runtime])}
+    used = {name: version for name, version in found.items() if name in ("qemu", RUNTIMES[runtime].package)}
     material = {
         "emulated": [cpu, runtime, file.sha256],
         "data": data.digest,

@@ -20,8 +20,7 @@ from ..core.user_code import Code, OwnCodeError
 from ..data import dataset as data
 from ..models import pretrained
 from ..models.input_preparation import Unprepared
-from ..stage import MAIN_FILE, Artifact, Context, Made
-from ..stages import TABLE
+from ..stage import LIBRARIES, MAIN_FILE, Artifact, Context, Made
 from . import remarks
 from .cache import Cache, Entry, key_of
 
@@ -115,8 +114,8 @@ class Engine:
             raise UserError([Problem(said, help, self.recipe.document.place(place))])
         if not isinstance(name, str):
             return name.metric(self.recipe.document.path.parent, self.recipe.document.place(("task", "metric")))
-        if task not in data.METRICS[name]:
-            fitting = ", ".join(each for each, tasks in data.METRICS.items() if task in tasks)
+        if task not in METRICS[name].tasks:
+            fitting = ", ".join(each for each, metric in METRICS.items() if task in metric.tasks)
             said = f"`{self.data.name}` is a {task} task, which `{name}` cannot score"
             raise UserError([Problem(said, f"one of: {fitting}", self.recipe.document.place(("task", "metric")))])
         return METRICS[name]
@@ -165,7 +164,8 @@ class Engine:
 
     @cached_property
     def versions(self) -> dict[str, str]:
-        return machine.versions(name for stage in TABLE.values() for name in stage.libraries)
+        """Of the libraries that every lock records, and of those that this recipe's stages use besides."""
+        return machine.versions([*LIBRARIES, *(name for stage in self.recipe.stages for name in stage.libraries)])
 
     def plan(self) -> list[Planned]:
         """What `run` would do, without doing it."""
@@ -248,6 +248,7 @@ class Engine:
             files=files,
             notes=entry.facts["notes"],
             warnings=[],
+            summary=entry.facts.get("summary", []),
         )
         return Result(entry, artifact, remarks.remarked(self, step, facts, entries))
 
@@ -293,7 +294,8 @@ class Engine:
             facts["notes"]["agreement"] = evaluate.agreement(folder, source.entry.folder, self.data)
         files = made.presets.values() or [MAIN_FILE[made.kind]]
         digests = [paths.digest(folder / name) for name in files]
-        return {**facts, "presets": made.presets, "digests": digests, **self._codes(step, entries)}
+        more = {"summary": made.summary} if made.summary else {}
+        return {**facts, **more, "presets": made.presets, "digests": digests, **self._codes(step, entries)}
 
     def _material(self, step: Step, entries: dict[str, Entry]) -> dict[str, Any]:
         """Everything that shapes the result of a step, for its key."""

@@ -11,7 +11,7 @@ from ..core.metrics import Metric, nll
 from ..core.metrics import agreement as alike
 from ..core.paths import digest
 from ..core.user_code import Code
-from ..data.dataset import COUNTED, Dataset
+from ..data.dataset import Dataset
 from ..models import zoo
 from ..models.metadata import read, ready, told
 from ..models.onnx import export
@@ -97,7 +97,7 @@ def scored(
     if not data.labelled:  # the reference, which agrees with itself
         y = answers.argmax(1)
     # Right or wrong is all that a share needs for an interval; any other metric has its bootstrap draws.
-    plain = metric.name in COUNTED and y.ndim == 1
+    plain = metric.counted and y.ndim == 1
     return {
         "scores": {metric.name: metric(answers, y), "nll": nll(answers, y)},
         "correct": "".join("1" if right else "0" for right in answers.argmax(1) == y) if plain else "",

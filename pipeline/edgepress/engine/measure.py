@@ -7,12 +7,13 @@ from pathlib import Path
 
 from ..benchmark import paired, statistics
 from ..benchmark.emulator import qemu
+from ..benchmark.runtimes import DEFAULT
 from ..config.chain import Step
 from ..config.recipe import Recipe
 from ..config.target import Target
 from ..core.paths import digest
 from ..core.progress import Shown
-from ..core.results import Emulated, ModelFile, Report, Runtime, Samples, StageFacts
+from ..core.results import Emulated, ModelFile, Report, Samples, StageFacts
 from ..data import preprocessing_time
 from ..gate import estimate, judge
 from ..models import input_preparation, metadata
@@ -20,14 +21,14 @@ from . import on_device
 from .engine import Engine
 from .references import built
 
-RUNTIME: dict[str, Runtime] = {"onnx": "onnxruntime", "tflite": "litert"}
-"""The runtime in which the stage table times a kind of file."""
-
 TABLE_PROCESSES = 4
 """The stage table shows an interval and gives no verdict."""
 
 REFERENCE_PROCESSES, REFERENCE_ROUNDS = 4, 30
 """Published networks take milliseconds, and the factor of an estimate is far wider than their noise."""
+
+FASTER = {"parameters", "bytes"}
+"""Where a stage shrinks these, it makes a model faster; kernels multiply by zeros as by any other weight."""
 
 
 def limit_of_keep(recipe: Recipe) -> float | None:
@@ -76,7 +77,7 @@ def measured(engine: Engine, stages: list[StageFacts], held: dict[str, ModelFile
     samples = _weighed(samples, report, targets)
     shown.begin("measuring stages", "measuring stages", -1, 0)
     files = [file for stage in report.stages if (file := judge.host_file(stage, report.machine))]
-    models = [paired.Model(file.path, Path(file.path), RUNTIME[file.kind]) for file in files]
+    models = [paired.Model(file.path, Path(file.path), DEFAULT[file.kind]) for file in files]
     samples += paired.measure(models, looks=(TABLE_PROCESSES,), say=shown.advance)
     report = report.model_copy(update={"samples": samples})
     for target in targets:
@@ -163,7 +164,7 @@ def _emulated(report: Report, engine: Engine, shown: Shown) -> dict[str, list[Em
             continue
         for file in judge.last_files(report, target):
             shown.advance(0, 1, f"{Path(file.path).name} on {target.emulate}")
-            runtime = target.runtime if file.path == _path(judge.judged(report, target)) else RUNTIME[file.kind]
+            runtime = target.runtime if file.path == _path(judge.judged(report, target)) else DEFAULT[file.kind]
             found.setdefault(target.name, []).append(
                 scored(file, target.emulate, runtime, engine.scored, engine.metric, engine.cache.make)
             )
@@ -217,7 +218,7 @@ def _not_faster(steps: list[Step], report: Report) -> list[StageFacts]:
     for step in steps:
         stage = facts[step.label]
         now, before = time_of(stage), time_of(facts[step.input]) if step.input else None
-        if step.stage.shrinks and now and before and now.runtime == before.runtime:
+        if FASTER & {*step.stage.shrinks} and now and before and now.runtime == before.runtime:
             ratio, interval = statistics.spread(statistics.log_ratios(now, before))
             if interval and interval[1] >= 1:
                 word = "slower" if interval[0] > 1 else "not shown to be faster"

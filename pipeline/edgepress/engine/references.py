@@ -9,12 +9,15 @@ if TYPE_CHECKING:
     import onnx
 
     from .cache import Cache
+from ..benchmark.runtimes import RUNTIMES
 from ..gate.estimate import ReferenceModel
+from ..stage import LIBRARIES
 
 
 def built(model: ReferenceModel, cache: Cache, versions: dict[str, str]) -> Path:
     """The reference model's file: building takes seconds, so it is kept; its times never are."""
-    material = {"reference": model.label, "runtime": model.runtime, "versions": versions}
+    used = {name: version for name, version in versions.items() if name in LIBRARIES}
+    material = {"reference": model.label, "runtime": model.runtime, "versions": used}
     entry = cache.make(material, lambda folder, scratch: {"file": build(model, folder).name})
     return entry.folder / str(entry.facts["file"])
 
@@ -28,7 +31,7 @@ def build(model: ReferenceModel, folder: Path) -> Path:
     if model.precision == "int8":
         network = _quantized(network, folder)
     path = folder / model.file
-    if model.runtime == "onnxruntime":
+    if RUNTIMES[model.runtime].kind == "onnx":
         onnx.save(network, path)
     else:
         from ..models.tflite import convert

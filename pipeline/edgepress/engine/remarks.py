@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from ..models.published_inputs import misfed
 
 if TYPE_CHECKING:
     from ..core.results import StageFacts
+    from ..stage import Shrinks
     from .cache import Entry
     from .engine import Engine
 
@@ -19,13 +21,14 @@ AGREEMENT = 0.99
 
 
 def remarked(engine: Engine, step: Step, facts: StageFacts, entries: dict[str, Entry]) -> StageFacts:
-    """`facts` with the step's warnings, what makes it doubtful, and the rows of a `keep` that the recipe writes."""
+    """`facts` with the step's warnings, its summary, what makes it doubtful, and the rows of a `keep` in the recipe."""
     if _asks(step) and step.input:  # written in the recipe, so it is judged
         rows = facts.notes.get("keep") or kept_by(engine, step, engine.results[step.input].facts, facts, entries)
         facts = facts.model_copy(update={"notes": {**facts.notes, "keep": rows, "keep_asked": True}})
     doubt, reasons = _doubts(engine, step, facts)
     found = [*warnings(engine, step, facts, entries), *reasons]
-    return facts.model_copy(update={"warnings": found, "doubt": doubt})
+    summary = [*(facts.summary or []), *step.stage.summarize(facts.notes)]
+    return facts.model_copy(update={"warnings": found, "doubt": doubt, "summary": summary})
 
 
 def _doubts(engine: Engine, step: Step, facts: StageFacts) -> tuple[str, list[str]]:
@@ -65,15 +68,11 @@ def warnings(engine: Engine, step: Step, facts: StageFacts, entries: dict[str, E
     whole = [row for row in whole if row["of"] not in missed and by.get(row["of"], row["by"]) == row["by"]]
     # Few examples may have decided, and kept what all of validation does not.
     found += kept.unmet([*decided, *whole], facts.notes)
-    pairs = {
-        "parameters": (before.parameters, facts.parameters),
-        "bytes": (before.files[0].bytes, facts.files[0].bytes),
-    }
-    found += [
-        f"did not lower the {name}: {pairs[name][0]} before, {pairs[name][1]} after"
-        for name in step.stage.shrinks
-        if pairs[name][1] >= pairs[name][0]
-    ]
+    for name in step.stage.shrinks:
+        words, size = _SIZES[name]
+        was, now = size(before), size(facts)
+        if now >= was:
+            found.append(f"did not lower the {words}: {was} before, {now} after")
     if facts.kind == "tflite":
         found += [
             f"agrees with {other} on only {facts.notes[note]:.1%} of the test examples"
@@ -83,12 +82,27 @@ def warnings(engine: Engine, step: Step, facts: StageFacts, entries: dict[str, E
     return found
 
 
+def _nonzero(facts: StageFacts) -> int:
+    """Counted in the file, since entries do not hold it; a torch model has its float ONNX view."""
+    from ..models.onnx.export import nonzero
+
+    return nonzero(Path(facts.files[0].path))
+
+
+_SIZES: dict[Shrinks, tuple[str, Callable[[StageFacts], int]]] = {
+    "parameters": ("parameters", lambda facts: facts.parameters),
+    "bytes": ("bytes", lambda facts: facts.files[0].bytes),
+    "nonzero": ("nonzero weights", _nonzero),
+}
+"""What `Stage.shrinks` may promise: in words, and how it is counted."""
+
+
 def kept_by(
     engine: Engine, step: Step, before: StageFacts, facts: StageFacts, entries: dict[str, Entry]
 ) -> list[dict[str, Any]]:
     """What `keep` asks of a stage that quantizes and has no say in it, or had none when its result was made: by
     the scores of its files on validation, and only where the model before it has as much."""
-    if not step.stage.use.startswith("quantize.") or before.files[0].scores.get("validation") is None:
+    if step.stage.family != "quantize" or before.files[0].scores.get("validation") is None:
         return []
     name, higher = engine.metric.name, engine.metric.higher
     own = before.files[0].scores["validation"].get(name)

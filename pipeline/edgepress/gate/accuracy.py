@@ -10,9 +10,9 @@ from ..benchmark import statistics
 from ..benchmark.emulator.qemu import INSTALL
 from ..config.target import Target
 from ..core.errors import Place
+from ..core.metrics import METRICS
 from ..core.results import Emulated, ModelFile, Report
 from ..core.units import NEAR_ZERO
-from ..data.dataset import COUNTED
 from .files import host_file, judged
 from .finding import Finding, Status, Unit, decided, noted, within
 
@@ -95,7 +95,7 @@ def compared(report: Report, file: ModelFile, reference: ModelFile | None, findi
     """What `file` loses of the recipe's metric against `reference`, on the same test examples."""
     if reference and _same(file, reference):
         return noted(within(finding, 0), "the same bytes")
-    if report.metric in COUNTED and not (reference and reference.resampled):
+    if report.metric in METRICS and METRICS[report.metric].counted and not (reference and reference.resampled):
         if reference is None or not file.correct or len(reference.correct) != len(file.correct):
             return noted(replace(finding, basis=""), "no reference scored on the same test images")
         return decided(finding, statistics.accuracy_drop(reference.correct, file.correct, finding.limit, report.groups))

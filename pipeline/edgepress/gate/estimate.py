@@ -14,25 +14,17 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from statistics import median
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
+from ..benchmark.runtimes import RUNTIMES
 from ..config.target import Reference, Target
 from ..core.presets import PRESETS
 from ..core.results import ModelFile, Runtime, Samples
 from ..core.units import Relative
 
-if TYPE_CHECKING:
-    pass
-
 Precision = Literal["fp32", "int8"]
 PRECISIONS: tuple[Precision, ...] = ("fp32", "int8")
 
-SAME = {
-    "onnxruntime": {"onnxruntime"},
-    "litert": {"litert", "xnnpack"},
-    "tflite-runtime": {"tflite-runtime", "xnnpack"},
-}
-"""Names of published rows that time what the runtime does; any other is a proxy."""
 QUIET, ROUGH, PROXY = 1.35, 1.6, 2.0
 """Factors of the interval: same runtime and one thread; several threads or one reference; another runtime."""
 OCTAVE = math.log(2)
@@ -66,8 +58,7 @@ class ReferenceModel:
 
     @property
     def file(self) -> str:
-        suffix = "onnx" if self.runtime == "onnxruntime" else "tflite"
-        return f"{self.name.replace('/', '-')}-{self.precision}.{suffix}"
+        return f"{self.name.replace('/', '-')}-{self.precision}.{RUNTIMES[self.runtime].kind}"
 
 
 def label(name: str, precision: str) -> str:
@@ -105,7 +96,7 @@ def latency(target: Target, file: ModelFile, measured: Iterable[Samples]) -> Est
     mine, theirs = host[file.path], [host[label(row.model, row.precision)] for row in rows]
     points = [(math.log(here), math.log(row.ms / 1e3 / here)) for row, here in zip(rows, theirs, strict=True)]
     width, how = _width(target, rows[0], points)
-    notes = [] if rows[0].runtime in SAME[target.runtime] else [f"{rows[0].runtime} proxy"]
+    notes = [] if rows[0].runtime in RUNTIMES[target.runtime].published else [f"{rows[0].runtime} proxy"]
     if not min(theirs) <= mine <= max(theirs):
         span = f"{min(theirs) * 1e3:.3g}–{max(theirs) * 1e3:.3g} ms"
         outside = f"{mine * 1e3:.3g} ms here is outside the references' {span}"
@@ -122,7 +113,9 @@ def _rows(target: Target, precision: str) -> list[Reference]:
     wanted = "fp32" if precision == "float32" else "int8" if precision in PRESETS else None
     rows = [row for row in target.references if (row.precision, row.threads) == (wanted, target.threads)]
     runtimes = [row.runtime for row in rows]
-    best = max(runtimes, key=lambda name: (name in SAME[target.runtime], runtimes.count(name)), default=None)
+    best = max(
+        runtimes, key=lambda name: (name in RUNTIMES[target.runtime].published, runtimes.count(name)), default=None
+    )
     return [row for row in rows if row.runtime == best]
 
 
@@ -146,7 +139,7 @@ def _width(target: Target, row: Reference, points: list[tuple[float, float]]) ->
     count = len(points)
     rest = [(point, points[:index] + points[index + 1 :]) for index, point in enumerate(points)]
     left_out = sorted(abs(y - _scale(x, others)) for (x, y), others in rest) if count > 1 else [0.0]
-    proxy = row.runtime not in SAME[target.runtime]
+    proxy = row.runtime not in RUNTIMES[target.runtime].published
     if count >= ENOUGH:
         factor = math.exp(left_out[math.ceil(0.9 * (count + 1)) - 1])
         if not proxy or factor >= PROXY:

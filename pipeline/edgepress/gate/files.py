@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..benchmark.runtimes import RUNTIMES
 from ..config.target import Target
 from ..core.presets import PRESETS, host_preset
 from ..core.results import Machine, ModelFile, Report, StageFacts
@@ -33,6 +34,6 @@ def last_files(report: Report, target: Target) -> list[ModelFile]:
 
 def judged(report: Report, target: Target) -> ModelFile | None:
     """The last artifact that the target's runtime loads, in the target's preset."""
-    kind = "onnx" if target.runtime == "onnxruntime" else "tflite"
+    kind = RUNTIMES[target.runtime].kind
     last = next((stage for stage in reversed(report.stages) if stage.kind == kind), None)
     return file_of(last, target.integers(report.machine)) if last else None

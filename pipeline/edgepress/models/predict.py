@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 
+from ..benchmark.runtimes import DEFAULT
 from .metadata import CHANNELS_LAST, read
 from .session import Kernels, answers
 
@@ -22,7 +23,7 @@ def predict(
     then the same to the bit there, and in the TFLite file. Where such kernels are not usual, they are slow.
     """
     columns = inputs if isinstance(inputs, tuple) else (inputs,)
-    fast = "onnxruntime" if path.suffix == ".onnx" else "litert"
+    fast = DEFAULT[path.suffix.removeprefix(".")]
     if kernels is None:
         kernels = "signed" if fast == "onnxruntime" and _signed(path) else "usual"
     found: np.ndarray = answers(runtime or fast, str(path), laid_out(path, columns), kernels)

@@ -22,6 +22,7 @@ class ConvertTflite(Stage):
     is loaded.
     """
 
+    family: ClassVar = "convert"
     takes: ClassVar = "onnx"
     gives: ClassVar = "tflite"
     libraries: ClassVar = ("onnx", "ai-edge-litert", "numpy")
@@ -82,6 +83,7 @@ class ConvertLitert(Stage):
     For models with an operator that `convert.tflite` lacks.
     """
 
+    family: ClassVar = "convert"
     takes: ClassVar = "torch"
     gives: ClassVar = "tflite"
     libraries: ClassVar = ("torch", "timm", "litert-torch", "ai-edge-litert", "numpy")

@@ -18,6 +18,7 @@ class ExportOnnx(Stage):
     examples.
     """
 
+    family: ClassVar = "export"
     takes: ClassVar = "torch"
     gives: ClassVar = "onnx"
     libraries: ClassVar = ("torch", "timm", "onnx", "onnxscript", "onnxsim", "onnxruntime")

@@ -32,6 +32,7 @@ class Load(Stage):
     A `.pt` or `.pth` file holds a plain state dict.
     """
 
+    family: ClassVar = "load"
     gives: ClassVar = "torch"
 
     use: Literal["load"]

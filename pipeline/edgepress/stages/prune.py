@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from ..core.errors import UserError
 from ..core.units import Share
@@ -13,7 +13,9 @@ from ..stage import Artifact, Context, Made, Stage
 from ..training import Schedule
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from collections.abc import Callable
+
+    from torch import Tensor, nn
 
     from ..training import Rows
 
@@ -29,6 +31,40 @@ class Finetune(Schedule):
         default=0.9, ge=0, le=1, description="weight of the KL divergence; cross-entropy weighs the rest"
     )
 
+    def restore(
+        self,
+        module: nn.Module,
+        teacher: Artifact,
+        context: Context,
+        after_step: Callable[[nn.Module], None] | None = None,
+    ) -> None:
+        """Train the pruned `module` in place towards the answers of `teacher`; see `fit` for `after_step`."""
+        from ..training import fit
+        from ..training.losses import of_labels
+        from .distill.losses import kd
+        from .distill.teachers import answers as asked
+
+        (taught,) = asked([teacher], self, self.views, context.seed, context)
+        hard = of_labels(context.data, balanced=self.balance == "weights")
+
+        def loss(z: Tensor, y: Tensor, rows: Rows) -> Tensor:
+            answers = taught[rows.view][rows.index].to(z.device)
+            divergence = kd(context.data.task, z, answers, self.temperature)
+            return self.kd_weight * divergence + (1 - self.kd_weight) * hard(z, y)
+
+        fit(
+            module,
+            context.data,
+            loss,
+            self,
+            seed=context.seed,
+            checkpoint=context.scratch / "checkpoint.pt",
+            say=context.say,
+            views=self.views,
+            metric=context.metric,
+            after_step=after_step,
+        )
+
 
 class PruneChannels(Stage):
     """Prune whole channels by DepGraph (Fang et al., 2023), then fine-tune.
@@ -36,7 +72,7 @@ class PruneChannels(Stage):
     Channels are ranked by the L2 magnitude of their group's weights. Fine-tuning distils from `teacher`.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+    family: ClassVar = "prune"
     takes: ClassVar = "torch"
     gives: ClassVar = "torch"
     version: ClassVar = 2
@@ -64,11 +100,6 @@ class PruneChannels(Stage):
         import torch
         import torch_pruning
 
-        from ..training import fit
-        from ..training.losses import of_labels
-        from .distill.losses import kd
-        from .distill.teachers import answers as asked
-
         source = inputs["input"].path
         module, description = load(source, context.code)
         if description.members:
@@ -92,29 +123,7 @@ class PruneChannels(Stage):
         fresh = pruned.build(context.code)
         fresh.load_state_dict(module.state_dict())
 
-        teacher = inputs[self.teacher or "input"]
-        (taught,) = asked([teacher], self.finetune, self.finetune.views, context.seed, context)
-
-        hard = of_labels(context.data, balanced=self.finetune.balance == "weights")
-
-        def loss(z: Tensor, y: Tensor, rows: Rows) -> Tensor:
-            answers = taught[rows.view][rows.index].to(z.device)
-            divergence = kd(context.data.task, z, answers, self.finetune.temperature)
-            weight = self.finetune.kd_weight
-            return weight * divergence + (1 - weight) * hard(z, y)
-
-        checkpoint = context.scratch / "checkpoint.pt"
-        fit(
-            fresh,
-            context.data,
-            loss,
-            self.finetune,
-            seed=context.seed,
-            checkpoint=checkpoint,
-            say=context.say,
-            views=self.finetune.views,
-            metric=context.metric,
-        )
+        self.finetune.restore(fresh, inputs[self.teacher or "input"], context)
         save(fresh, pruned, context.folder / "model.safetensors")
         after = sum(p.numel() for p in fresh.parameters())
         return Made("torch", notes={"parameters": [before, after]})

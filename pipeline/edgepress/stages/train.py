@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from ..core.errors import Mistake
 from ..models.zoo import Description, Network, load, save
-from ..stage import Artifact, Context, Made, Stage
+from ..stage import Artifact, Context, Family, Made, Stage
 from ..training import Schedule
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 class Training(Stage, Schedule):
     """A network trained on labels: by cross-entropy, or the squared error of a regression."""
 
+    family: ClassVar[Family] = "train"
     gives: ClassVar = "torch"
     version: ClassVar = 2
     names: ClassVar = ("start",)
@@ -94,6 +95,7 @@ class FuseSwa(Training):
     are estimated anew for that mean.
     """
 
+    family: ClassVar = "fuse"
     swa: ClassVar = True
 
     use: Literal["fuse.swa"]
@@ -104,6 +106,8 @@ class FuseEma(Training):
 
     Averaging of iterates is by Polyak & Juditsky (1992); `ema` is the decay per step.
     """
+
+    family: ClassVar = "fuse"
 
     use: Literal["fuse.ema"]
     ema: float | None = Field(default=0.999, gt=0, lt=1, description="decay of the moving average per step")

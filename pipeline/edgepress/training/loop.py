@@ -61,12 +61,14 @@ def fit(
     metric: Metric | None = None,
     unlabelled: bool = False,
     swa: bool = False,
+    after_step: Callable[[nn.Module], None] | None = None,
 ) -> nn.Module:
     """Train `module` in place and return it in eval mode, with its running mean as weights if there is one.
 
     With `views`, epoch e sees view e mod views of every image; otherwise each epoch sees a new one. `metric` decides
     what `patience` waits for, `unlabelled` adds the examples without labels, and `swa` averages the weights of the
-    last quarter's epochs, which leaves batch norm to `reestimate`.
+    last quarter's epochs, which leaves batch norm to `reestimate`. `after_step` is called with `module` after every
+    step of the optimizer, without gradients, and may change weights in place: a mask of pruned ones is laid on again.
     Raises UserError when the loss or a weight stops being a number, and for a single image.
     """
     if schedule.epochs == 0:
@@ -75,7 +77,7 @@ def fit(
     examples = Examples.to_learn(data.to_learn_from(), schedule, seed, unlabelled=unlabelled)
     if len(examples) < 2:  # batch norm has no variance of one value
         raise UserError("1 training example is not enough to train on")
-    loop = _Loop(module, data, examples, loss, schedule, seed, checkpoint, say, views, swa)
+    loop = _Loop(module, data, examples, loss, schedule, seed, checkpoint, say, views, swa, after_step)
     while loop.run.epoch < schedule.epochs and loop.run.stale < (schedule.patience or schedule.epochs):
         loop.epoch()
         if schedule.patience:
@@ -100,6 +102,7 @@ class _Loop:
         say: Callable[[int, int, str], None],
         views: int | None,
         swa: bool,
+        after_step: Callable[[nn.Module], None] | None,
     ) -> None:
         import torch
 
@@ -107,6 +110,7 @@ class _Loop:
         self.schedule, self.seed, self.checkpoint, self.say, self.views, self.swa = (
             schedule, seed, checkpoint, say, views, swa,
         )  # fmt: skip
+        self.after_step = after_step
         self.accelerator = accelerator = _accelerator(schedule)
         self.batch = min(schedule.batch, len(examples))
         self.steps = len(examples) // self.batch
@@ -156,6 +160,8 @@ class _Loop:
 
     def _step(self, rows: Rows, inputs: tuple[Tensor, ...], y: Tensor) -> None:
         """One batch; the last of those whose gradients are averaged moves the weights."""
+        from torch import no_grad
+
         run, many, device = self.run, self.schedule.accumulate, self.accelerator.device
         together = min(many, self.steps - run.step // many * many)
         run.step += 1
@@ -167,6 +173,9 @@ class _Loop:
         if not ends:
             return
         self.optimizer.step()
+        if self.after_step is not None:
+            with no_grad():
+                self.after_step(self.module)
         self.scheduler.step()
         self.optimizer.zero_grad(set_to_none=True)
         if self.mean is not None and not self.swa:

@@ -7,13 +7,11 @@ from statistics import median
 from typing import Any
 
 from ...core.results import Runtime
-from ..paired import PACKAGES
+from ..runtimes import RUNTIMES
 from .transport import DeviceError
 
 NOTED = ("governors", "kilohertz", "millidegrees", "throttled", "power", "free")
 """What may change while it is measured."""
-_NAMES: dict[Runtime, tuple[str, ...]] = {"onnxruntime": ("onnxruntime", "onnxruntime-gpu")}
-"""Packages that have the runtime, where there are several."""
 _NOW, _SINCE_BOOT = 0x0F, 0xF0000
 """Of `vcgencmd get_throttled`: too little voltage, capped, throttled or too warm, now and once since the boot."""
 
@@ -51,7 +49,7 @@ def require(reach: str, architecture: str | None, info: dict[str, Any], runtime:
         )
     if info["python"] is None:  # a program measures there, which says itself what it lacks
         return
-    known = _NAMES.get(runtime, (PACKAGES[runtime],))
+    known = RUNTIMES[runtime].packages
     lacking = [name for name, has in (("numpy", {"numpy"}), (known[0], set(known))) if not has & set(info["versions"])]
     if lacking:
         raise DeviceError(

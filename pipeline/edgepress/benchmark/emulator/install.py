@@ -19,12 +19,13 @@ from pathlib import Path
 
 from ...core import child_processes
 from ...core.errors import UserError
+from ..runtimes import RUNTIMES
 from .qemu import CPUS, FOLDER, PACKAGES, QEMU, QEMU_X86, STAMP, X86, folder, run
 
 ROOT, EMULATOR = ("bookworm", "arm64"), "trixie"
 """bookworm has the Python that tflite-runtime is built for, trixie a qemu (10) in which onnxruntime can be imported."""
 DEBIAN = ("python3.11-minimal", "libpython3.11-stdlib", "libstdc++6", "libgcc-s1", "libc6")
-RUNTIMES = ("numpy", "onnxruntime", "ai-edge-litert", "tflite-runtime")
+PYTHON_PACKAGES = ("numpy", *(row.package for row in RUNTIMES.values()))
 KEYS = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 PYTHON, GLIBC = "3.11", range(17, 37)
 """Wheels up to bookworm's glibc, 2.36."""
@@ -136,7 +137,7 @@ def unpack(packages: Iterable[str], suite: str, architecture: str, into: Path, w
 
 def _wheels(packages: Path, work: Path, say: Say) -> dict[str, str]:
     """Unpack the aarch64 wheels of the runtimes' versions here; these versions."""
-    found = {name: importlib.metadata.version(name) for name in RUNTIMES if _installed(name)}
+    found = {name: importlib.metadata.version(name) for name in PYTHON_PACKAGES if _installed(name)}
     say(f"aarch64 wheels: {', '.join(f'{name} {version}' for name, version in found.items())}")
     tags = ["manylinux2014_aarch64", *(f"manylinux_2_{minor}_aarch64" for minor in GLIBC)]
     command = [*child_processes.PYTHON, "-m", "pip", "download", "-q", "--no-deps", "--only-binary=:all:", "-d", work]

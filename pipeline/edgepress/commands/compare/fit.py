@@ -8,6 +8,7 @@ from itertools import groupby
 from pathlib import Path
 
 from ...benchmark import paired
+from ...benchmark.runtimes import RUNTIMES
 from ...config.recipe import Recipe
 from ...config.target import Target
 from ...core.results import ModelFile, Report, Samples, StageFacts
@@ -66,7 +67,7 @@ def _model(target: Target, label: str, file: Path) -> paired.Model:
 
 
 def _judged(first: Sequence[Made], target: Target, engine: Engine) -> Iterable[ModelFile]:
-    kind, wanted = "onnx" if target.runtime == "onnxruntime" else "tflite", target.integers(engine.machine)
+    kind, wanted = RUNTIMES[target.runtime].kind, target.integers(engine.machine)
     for made in first:
         for which in made.judged:
             for stage in _stages(made, which):
@@ -130,7 +131,7 @@ def _explained(finding: Finding, made: Made, recipe: Recipe, target: Target | No
     """The finding, with the reason of a missing number where the comparison itself is the reason."""
     if finding.value is not None or "accepted" in finding.check:
         return finding
-    if made.unfit and target and target.runtime != "onnxruntime":
+    if made.unfit and target and RUNTIMES[target.runtime].kind != "onnx":
         return replace(finding, note=made.unfit)
     if "drop" in finding.check and not made.reference:
         return replace(finding, note=f"drops count from `{recipe.reference_label()}`, which no route makes")

@@ -24,8 +24,6 @@ ROUTES = {
 }
 """Name → what it is, from the cheapest to train to the dearest to run."""
 USUAL = ("plain", "distill", "both", "teacher", "fuse")
-INT8 = "quantize."
-"""How the stages begin that make an int8 file."""
 TFLITE = "-tflite"
 """How the names end of what is converted."""
 APART = 1000
@@ -56,14 +54,14 @@ class Parts:
 def parts(recipe: Recipe) -> Parts:
     """Raises: UserError for a recipe that distils nothing, for then nobody knows what the student is."""
     steps, given = recipe.steps(), recipe.document.data["stages"]
-    found = next((i for i, step in enumerate(steps) if step.stage.use.startswith("distill.")), None)
+    found = next((i for i, step in enumerate(steps) if step.stage.family == "distill"), None)
     if found is None:
         said = f"`{recipe.name}` has no `distill.*` stage, and so no student to compare by routes"
         help = "add one, or compare several recipes as they are: `edgepress compare ONE TWO`"
         raise UserError([Problem(said, help, recipe.document.place(("stages",)))])
     names = {step.label: step.stage.name or step.label.replace(".", "-") for step in steps}
     by_label = {step.label: step for step in steps}
-    fusions = [step for step in steps[:found] if step.stage.use.startswith("fuse.")]
+    fusions = [step for step in steps[:found] if step.stage.family == "fuse"]
     teachers = list(steps[found].named)
     fusion = next((step for step in fusions if step.label in teachers), fusions[-1] if fusions else None)
     members = list(fusion.named) if fusion else teachers
@@ -74,7 +72,7 @@ def parts(recipe: Recipe) -> Parts:
         if step.label in wanted
     ]
     quantize: dict[str, Any] = next(
-        (given[i] for i, step in enumerate(steps) if step.stage.use.startswith(INT8)), {"use": "quantize.static"}
+        (given[i] for i, step in enumerate(steps) if step.stage.family == "quantize"), {"use": "quantize.static"}
     )
     files = {names[step.label] for step in steps[:found] if step.kind == "onnx"}
     quantize = {name: value for name, value in quantize.items() if name not in ("name", "input")}
@@ -193,7 +191,7 @@ def last(recipe: Recipe, *, tflite: bool = False) -> dict[bool, str]:
     """The labels of the last float file (False) and the last int8 file (True), ONNX or TFLite, where there are any."""
     integer, found = set(), {}
     for step in recipe.steps():
-        if step.stage.use.startswith(INT8) or step.input in integer:
+        if step.stage.family == "quantize" or step.input in integer:
             integer.add(step.label)
         if step.kind == ("tflite" if tflite else "onnx"):
             found[step.label in integer] = step.label  # the last of each

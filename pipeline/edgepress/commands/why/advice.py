@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
+from ...stages.quantize.summary import reason_for_float
 from .layers import CONVERSIONS, Layer
 
 MOST = 0.15
@@ -82,7 +83,7 @@ def _all(
         yield share, f"{share:.0%} is in {ops}: ReLU or ReLU6 costs less{form}"
     if integers and (most := over(each for each in real if each.op in SUITED)):
         share, ops = most
-        yield share, f"{share:.0%} computes in float though it has an int8 form, {ops}: {_reason(notes)}"
+        yield share, f"{share:.0%} computes in float though it has an int8 form, {ops}: {reason_for_float(notes)}"
     if integers and (most := over(each for each in real if each.op not in SUITED | ACTIVATIONS)):
         share, ops = most
         yield share, f"{share:.0%} computes in float, {ops}: a network with fewer of these gains more from int8"
@@ -94,14 +95,6 @@ def _all(
     if most := over(layers):
         share, _ = most
         yield share, f"{share:.0%} is in `{name}`: {_smaller(max(layers, key=cost))} saves that much at most"
-
-
-def _reason(notes: dict[str, Any]) -> str:
-    if notes.get("speed", {}).get("chosen", "int8") != "int8":
-        return "slower as int8 on this processor, as `faster` measured; nothing to gain there"
-    if notes.get("restored"):
-        return "`keep` holds it in float, for the accuracy (mixed precision)"
-    return "the file was quantized so"
 
 
 def _smaller(layer: Layer) -> str:

@@ -10,6 +10,7 @@ from ...core.results import Report
 from ...core.units import show_bytes, show_seconds
 from ...gate.judge import Finding
 from ...gate.report.text import cells, stage_table
+from ...stages import TABLE
 from .advice import advice
 from .layers import Layer, Layers
 
@@ -65,7 +66,7 @@ def explain(path: Path, whole: Layers, findings: Sequence[Finding] = (), report:
         lines += ["  " + "  ".join(filter(None, [each.status, *cells(each)])) for each in findings]
     stages = report.stages if report else []
     notes = next((each.notes for each in stages if path in [Path(file.path) for file in each.files]), {})
-    prunes = any(each.use.startswith("prune.") for each in stages)
+    prunes = any(each.use in TABLE and TABLE[each.use].family == "prune" for each in stages)
     said = advice(found, cost, total, notes, prunes)
     return "\n".join([*lines, "", *(f"first: {words}" for words in said)]) + "\n"
 

@@ -14,8 +14,9 @@ from ...benchmark import statistics
 from ...core.machine import instructions
 from ...core.results import Machine, Preprocessing, Report, StageFacts
 from ...core.units import show_bytes, show_count, show_score, show_seconds
+from ...stages import TABLE
 from ..judge import Finding, OnUndecided, Unit, exit_code, host_file
-from . import change, details, quantization
+from . import change, details
 
 WIDTH = 110
 ALIKE = 0.95
@@ -55,7 +56,7 @@ def render(report: Report, findings: Sequence[Finding], on_undecided: OnUndecide
     blocks = [
         _title(report, findings),
         _stages(report),
-        [line for words in quantization.decisions(report) for line in _wrapped("", words)],
+        [line for words in summaries(report) for line in _wrapped("", words)],
         [line for words in details.emulated(report) for line in _wrapped("", words)],
         _warnings(report),
         _gate(findings, report),
@@ -175,6 +176,17 @@ def _share(mine: float | None, theirs: float | None) -> str:
         return ""
     change = _minus(f"{mine / theirs - 1:+.0%}")
     return f"x{mine / theirs:.0f}" if mine >= 10 * theirs else "same" if change in ("+0%", "−0%") else change
+
+
+def summaries(report: Report) -> list[str]:
+    """The stages' own lines; those of a report by an older version follow from its notes."""
+    found = []
+    for stage in report.stages:
+        lines = stage.summary
+        if lines is None:
+            lines = TABLE[stage.use].summarize(stage.notes) if stage.use in TABLE else []
+        found += [f"{stage.name}: {words}" for words in lines]
+    return found
 
 
 def _warnings(report: Report) -> list[str]:

@@ -106,6 +106,15 @@ class Size(NamedTuple):
 
 def size(path: Path) -> Size:
     """Count an ONNX file. The scales and zero points of quantization are not learnt and do not count."""
+    return _counts(path)[0]
+
+
+def nonzero(path: Path) -> int:
+    """Count the learnt numbers of an ONNX file that are not 0."""
+    return _counts(path)[1]
+
+
+def _counts(path: Path) -> tuple[Size, int]:
     model = onnx.shape_inference.infer_shapes(onnx.load(path))
     graph = model.graph
     tensors = {t.name: t for t in graph.initializer}
@@ -141,7 +150,8 @@ def size(path: Path) -> Size:
                 macs += math.prod(shapes[node.output[0]][2:]) * math.prod(tensors[kernel].dims)
             elif node.op_type in ("Gemm", "MatMul", "MatMulInteger", "QGemm", "QLinearMatMul"):
                 macs += math.prod(tensors[kernel].dims) * (math.prod(shapes.get(node.input[0], [1])[:-1]) or 1)
-    return Size(sum(learnt.values()), macs)
+    filled = sum(int(np.count_nonzero(numpy_helper.to_array(tensors[name]))) for name in learnt)
+    return Size(sum(learnt.values()), macs), filled
 
 
 _VALUES = {

@@ -33,6 +33,7 @@ class Distill(Stage, Schedule):
 
     gives: ClassVar = "torch"
     version: ClassVar = 2
+    family: ClassVar = "distill"
     names: ClassVar = ("teacher",)
     named_kinds: ClassVar[tuple[Kind, ...]] = ("torch", "onnx")
 

@@ -35,6 +35,7 @@ Fitted = Annotated[Literal["fitted", "equal"] | list[float], AfterValidator(shar
 
 
 class Fuse(Stage):
+    family: ClassVar = "fuse"
     names: ClassVar[tuple[str, ...]] = ("models",)
 
     models: list[str] = Field(min_length=2, description="names of the models to fuse")

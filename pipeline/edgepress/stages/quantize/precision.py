@@ -5,26 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from ...core.errors import UserError
 from ...core.units import Share
 from ...stage import Artifact, Context, Made, Stage
+from .base import Quantization
 
 if TYPE_CHECKING:
     import onnx
 
 
-class _Precision(Stage):
+class _Precision(Quantization):
     """From a float ONNX model to one of another precision."""
 
-    takes: ClassVar = "onnx"
-    gives: ClassVar = "onnx"
-    libraries: ClassVar = ("onnx", "onnxruntime", "numpy")
-    shrinks: ClassVar = ("bytes",)
-
     def unfit(self, source: Stage) -> tuple[str, str] | None:
-        if not source.use.startswith("quantize."):
+        if source.family != "quantize":
             return None
         return f"what `{source.use}` makes is quantized already", "name the float model: `input: NAME OF ITS STAGE`"
 
@@ -35,8 +31,6 @@ class QuantizeWeights(_Precision):
     The file is a quarter of the size and runs at the speed of float. Each output channel of a weight has its own scale.
     No calibration examples are needed. The runtime unpacks the weights when it loads the file.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
     use: Literal["quantize.weights"]
     float16: Share = Field(

@@ -8,18 +8,15 @@ from pydantic import Field
 
 from ...core.presets import PRESETS, PresetName
 from ...core.units import Drop
-from ...stage import Artifact, Context, Made, Stage
+from ...stage import Artifact, Context, Made
+from .base import Quantization
 
 
-class Calibrated(Stage):
+class Calibrated(Quantization):
     """Options of stages that calibrate activation ranges on validation examples."""
 
-    libraries: ClassVar[tuple[str, ...]] = ("onnx", "onnxruntime", "numpy")
-    takes: ClassVar = "onnx"
-    gives: ClassVar = "onnx"
     per_preset: ClassVar = True
     calibrated: ClassVar = True
-    shrinks: ClassVar = ("bytes",)
 
     samples: int = Field(
         default=256,
@@ -57,7 +54,7 @@ class QuantizeStatic(Calibrated):
 
     use: Literal["quantize.static"]
     keep: Drop | None = Field(
-        default=1.0,
+        default="1 points",
         description="largest loss of the metric against the float model on held-out validation examples: in points; of "
         "an error metric, growth in percent; without labels, points of agreement weighed by the float model's "
         "probabilities. Operators return to float by sensitivity, highest first, until it holds",
@@ -87,16 +84,11 @@ class QuantizeStatic(Calibrated):
         return Made("onnx", presets=presets, notes=notes)
 
 
-class QuantizeDynamic(Stage):
+class QuantizeDynamic(Quantization):
     """Quantize matrix products to int8, their activations at run time.
 
     Convolutions stay float. No calibration examples are needed.
     """
-
-    takes: ClassVar = "onnx"
-    gives: ClassVar = "onnx"
-    libraries: ClassVar = ("onnx", "onnxruntime", "numpy")
-    shrinks: ClassVar = ("bytes",)
 
     use: Literal["quantize.dynamic"]
     per_channel: bool = Field(default=True, description="one scale per output channel of a weight, not per tensor")

@@ -1,4 +1,7 @@
-"""Describe the decisions of quantization: steps by SQNR, operators in float by sensitivity, and their cost."""
+"""Summarize quantization: what helped, what went back to float, and why.
+
+The lines follow from the notes, and not from `Made.summary`: the engine adds the rows of a recipe's `keep`.
+"""
 
 from __future__ import annotations
 
@@ -6,19 +9,14 @@ from collections.abc import Iterator
 from typing import Any
 
 from ...core.keep import NO_FLOATS, shown
-from ...core.results import Report
 from ...core.units import show_bytes, show_seconds
 
 _NAMED = 4
 """Most operators named one by one; of more, those of highest sensitivity."""
 
 
-def decisions(report: Report) -> list[str]:
-    """Return one sentence per decision of each `quantize.*` stage."""
-    return [f"{stage.name}: {words}" for stage in report.stages for words in _words(stage.notes)]
-
-
-def _words(notes: dict[str, Any]) -> Iterator[str]:
+def lines(notes: dict[str, Any]) -> Iterator[str]:
+    """A sentence for each decision in the notes of a stage that quantizes."""
     if steps := notes.get("ladder"):
         yield _ladder(steps)
     for each in notes.get("keep", ()):
@@ -41,6 +39,15 @@ def _words(notes: dict[str, Any]) -> Iterator[str]:
     for preset, found in notes.items():
         if isinstance(found, dict) and "trained" in found:
             yield _trained(preset, found)
+
+
+def reason_for_float(notes: dict[str, Any]) -> str:
+    """Why operators that have an int8 form compute in float in a file with these notes."""
+    if notes.get("speed", {}).get("chosen", "int8") != "int8":
+        return "slower as int8 on this processor, as `faster` measured; nothing to gain there"
+    if notes.get("restored"):
+        return "`keep` holds it in float, for the accuracy (mixed precision)"
+    return "the file was quantized so"
 
 
 def _ladder(steps: list[dict[str, Any]]) -> str:
