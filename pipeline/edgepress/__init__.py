@@ -1,3 +1,3 @@
-"""edgepress: one recipe turns what models know into one that fits a device, and one verdict says whether it does."""
+"""Compress models for edge devices by a recipe, and judge them by budgets."""
 
 __version__ = "0.1.0"

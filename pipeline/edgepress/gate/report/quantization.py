@@ -1,4 +1,4 @@
-"""Describe the decisions of quantization: steps by SQNR, operators in float by sensitivity, and their cost."""
+"""Describe the decisions of quantization: SQNR, sensitivity, latency."""
 
 from __future__ import annotations
 
