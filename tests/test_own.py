@@ -222,7 +222,7 @@ def test_a_checkpoint_that_would_run_code_does_not_beside_code_that_may(tmp_path
     ("file", "old", "new", "words"),
     [
         ("my_model.py", "nn.Flatten(), ", "", ["my_model.py", "given zeros of 1 × 1 × 13 × 13"]),
-        ("my_model.py", "2 * width + 1, num_classes)", "2 * width + 1, 5)", ["answers 1 × 5", "(batch, 3)"]),
+        ("my_model.py", "2 * width + 1, num_classes)", "2 * width + 1, 5)", ["returns 1 × 5", "(batch, 3)"]),
         ("my_metric.py", "float(np.prod", "str(np.prod", ["my_metric.py", "return one finite number"]),
         ("my_metric.py", "(1 / len(recalls))", "(1 / 0)", ["ZeroDivisionError", "my_metric.py:7"]),
         ("my_metric.py", "float(np.prod", "100 * float(np.prod", ["lower_is_better"]),

@@ -1,4 +1,4 @@
-"""What every stage of a recipe is: a frozen set of options with one method that makes an artifact.
+"""Define a stage: a frozen set of options and a method that runs it.
 
 The fields are the recipe's options, so validation, defaults, JSON Schema, the cache key and the lock entry all come
 from the class. Torch, onnx and the like are imported inside `run`, so that reading a recipe stays instant.

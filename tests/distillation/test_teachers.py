@@ -106,7 +106,7 @@ def test_answers_that_were_put_in_place_of_others_are_refused(
 
     lying = Context(**{**vars(given), "derive": derive})
     answers([first], Schedule(), 1, 0, lying)
-    with pytest.raises(UserError, match="to other questions"):
+    with pytest.raises(UserError, match="for other examples"):
         answers([fresh(tiny, few, tmp_path / "two", 2)], Schedule(), 1, 0, lying)
 
 

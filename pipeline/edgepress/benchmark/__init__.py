@@ -1,1 +1,1 @@
-"""How latency is measured: fresh processes, interleaved rounds, and the statistics of a verdict."""
+"""Measure latency in fresh processes and interleaved rounds."""

@@ -1,4 +1,7 @@
-"""Times of several models, paired: one fresh process a replicate, looked at after 4, 6, 8, 12 and 16 of them."""
+"""Measure several models in pairs, one fresh process per replicate.
+
+The times are evaluated after 4, 6, 8, 12 and 16 replicates.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The statistics of a verdict: is a number within its limit, or is that not decided yet?
+"""Decide whether a number is within its limit, or is still undecided.
 
 Two sessions of one model in one process differ for as long as that process lives, so the replicate is the process:
 each gives one number, and the interval is over processes. With one thread the clock is CPU time, which other work on

@@ -1,4 +1,7 @@
-"""`bench`: time a model file, or judge it against another, here and now; and judge the same measurements again."""
+"""Implement `bench`: time a model file, or compare it with another one.
+
+`--replay` judges the same measurements again.
+"""
 
 from __future__ import annotations
 

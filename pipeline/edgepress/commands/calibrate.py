@@ -1,4 +1,6 @@
-"""`calibrate`: measure published networks on a target's own device, and write that into the target, dated.
+"""Implement `calibrate`: measure published networks on a target's device.
+
+The latencies are written into the target file, with their date.
 
 From then on estimates on any machine rest on what this very device did, in the runtime that the target names.
 """

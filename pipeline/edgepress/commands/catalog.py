@@ -1,4 +1,7 @@
-"""What there is to use: recipes and targets, here or shipped, stages, data sets and networks, by name."""
+"""List and find recipes, targets, stages, data sets and networks by name.
+
+Recipes and targets are looked up here first, then among the shipped ones.
+"""
 
 from __future__ import annotations
 

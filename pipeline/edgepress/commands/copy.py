@@ -1,4 +1,4 @@
-"""`cp` and `diff`: a recipe or a target of one's own, which remembers what it was copied from."""
+"""Implement `cp` and `diff`: copies of recipes and targets with their source."""
 
 from __future__ import annotations
 

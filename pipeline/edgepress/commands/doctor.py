@@ -1,4 +1,7 @@
-"""`doctor`: what is missing to measure, here or on a target's device, and how to mend it. It changes nothing."""
+"""Implement `doctor`: check what measuring needs, and how to fix it.
+
+It inspects this machine or a target's device and changes nothing.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Define the commands: each parses its options, calls one function and prints. Exits are in `exit_codes`."""
+"""Define the commands: parse options, call one function, print."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""`new`: a recipe and a CI job of one's own, made of shipped ones, that are valid before they are written."""
+"""Implement `new`: write a recipe with budgets and a CI job from shipped ones.
+
+They are validated before they are written.
+"""
 
 from __future__ import annotations
 

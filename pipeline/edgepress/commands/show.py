@@ -1,4 +1,4 @@
-"""`show`: every option of a recipe, a stage or a target, with its value, where that is from, and what it means."""
+"""Implement `show`: print every option with value, origin and meaning."""
 
 from __future__ import annotations
 

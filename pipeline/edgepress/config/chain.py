@@ -1,4 +1,7 @@
-"""How the stages of a recipe hang together: what each one works on, and whether it can, before anything is trained."""
+"""Check how the stages of a recipe connect, before anything is trained.
+
+Each stage has an input of a kind that it takes.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A metric of the user's own: `def f(outputs, targets, …) -> float` in a file that the recipe names.
+"""Evaluate by the user's own metric: `def f(outputs, targets, …) -> float`.
 
 `outputs` are float32 (examples, labels): what a softmax or sigmoid is taken of, or the numbers of a regression.
 `targets` are int64 (examples,) for single-label, uint8 (examples, labels) of 0 and 1 for multi-label, and float32

@@ -1,4 +1,4 @@
-"""`--set PATH=VALUE`: options of a recipe from the command line, checked as if they stood in its file."""
+"""Apply `--set PATH=VALUE`, validated like options of the recipe's file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A recipe: what is trained on, the stages that make a small model of it, and the targets that it must fit."""
+"""Define a recipe: data set, stages, and the targets to fit."""
 
 from __future__ import annotations
 

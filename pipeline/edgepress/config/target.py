@@ -1,4 +1,4 @@
-"""A target profile: the device, the runtime that serves it, and the budgets that a model must meet there."""
+"""Define a target profile: device, runtime and budgets."""
 
 from __future__ import annotations
 

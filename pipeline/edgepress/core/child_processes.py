@@ -1,4 +1,6 @@
-"""Python processes that the pipeline starts: of its own code, wherever the user is, and whose end is never a verdict.
+"""Start Python processes of edgepress's own code.
+
+They work from any folder, and the end of one is never taken for a verdict.
 
 A folder that the user works in may have a `json.py` or a package `edgepress`: with `-P` Python does not look there.
 """

@@ -1,4 +1,6 @@
-"""Several processes under `accelerate launch`: the first one decides and writes, the others train along with it.
+"""Coordinate processes under `accelerate launch`.
+
+The first process decides and writes; the others only train along.
 
 They share the cache's folder, so several hosts need one that all of them see.
 """

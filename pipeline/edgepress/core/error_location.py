@@ -1,4 +1,4 @@
-"""Which option of which model an error of pydantic is about."""
+"""Find the option and the model that an error of pydantic is about."""
 
 from __future__ import annotations
 

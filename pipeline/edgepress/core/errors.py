@@ -1,4 +1,4 @@
-"""What people are told when something they wrote is wrong: the place, the line, and the next act."""
+"""Define errors with the place, the line and the next act."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""95% intervals of what was counted on test examples, where these are few, all alike, or come in groups.
+"""Compute 95% intervals of counts on test examples.
+
+They hold for few examples, for examples that are all alike, and for groups.
 
 The unit that varies is what was drawn independently: an example, or a group of them (a person, a device). An interval
 that would be ±0 by its formula, for nothing varied in the sample, has the width that so many units allow.

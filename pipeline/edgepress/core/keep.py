@@ -1,4 +1,4 @@
-"""What `keep` asked of a stage that quantizes and what each of its files reached, in words.
+"""Describe the limit of `keep` and the score of each file.
 
 A row is that of one criterion: `by` (a metric, or likeness), `of` (the `stage`'s option or the `recipe`'s), `float`
 (the float model's value), `least`, `higher`, `found` by preset, and `missed`, the presets that did not reach it.

@@ -1,4 +1,4 @@
-"""Which machine and which library versions a result belongs to."""
+"""Identify the machine and the library versions of a result."""
 
 from __future__ import annotations
 

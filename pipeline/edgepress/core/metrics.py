@@ -1,4 +1,4 @@
-"""Metrics of a model's answers against labels, and how sure they are."""
+"""Compute metrics of model outputs against labels, with intervals."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What things may be called: results and recipes by their user, networks by the model zoo."""
+"""Validate names of results, recipes and networks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""What the pipeline may overwrite or delete: files that it wrote itself. All others are the user's, and stay.
+"""Record the files that edgepress wrote and may overwrite or delete.
+
+All other files are the user's, and stay.
 
 A record, such as `report.json`, is told by how it begins. A model is told by its digest, which a list beside it holds:
 `accepted.json`, or `SHA256SUMS`, which `sha256sum -c` reads too.

@@ -1,4 +1,4 @@
-"""Where things are: beside the recipe, or shipped in the package."""
+"""Resolve paths beside the recipe or among the shipped files."""
 
 from __future__ import annotations
 

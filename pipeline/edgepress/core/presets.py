@@ -1,4 +1,7 @@
-"""Kinds of integers: which ones a processor's kernels are fast and right with. One row each."""
+"""Define the integer formats (presets), one row each.
+
+A format names the processors whose kernels are fast and exact with it.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a run tells what it is doing: a live bar in a terminal, plain lines in a log."""
+"""Show the progress of a run: a live bar in a terminal, lines in a log."""
 
 from __future__ import annotations
 

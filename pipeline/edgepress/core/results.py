@@ -1,4 +1,7 @@
-"""What a run found out, as data: `runs/NAME/report.json` is a `Report`, and every verdict and text is made from one."""
+"""Define the results of a run: `runs/NAME/report.json` is a `Report`.
+
+Every verdict and text is made from one.
+"""
 
 from __future__ import annotations
 

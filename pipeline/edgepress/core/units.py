@@ -1,4 +1,6 @@
-"""Quantities as people write them: `40 ms`, `5 MB`, `30%`, `1.5 points`, `x2`. A bare number is an error.
+"""Parse quantities with units: `40 ms`, `5 MB`, `30%`, `1.5 points`, `x2`.
+
+A bare number is an error.
 
 Inside the pipeline a duration is in seconds, a size in bytes, a share in 0…1 and points in percentage points.
 """

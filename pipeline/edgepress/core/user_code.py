@@ -1,4 +1,6 @@
-"""Functions of the user's, `./my_model.py:build`: checked without being run, and run because the recipe names them.
+"""Check and load the user's functions, `./my_model.py:build`.
+
+They are checked without being run, and run because the recipe names them.
 
 A file is read once for a run: what was digested for the cache is what runs, whatever is saved in the meantime.
 """

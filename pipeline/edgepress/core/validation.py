@@ -1,4 +1,4 @@
-"""From what a person wrote to a checked model, or to every problem at once in words that a person understands.
+"""Validate a document, and report every problem at once.
 
 Values are checked strictly (`'10'` and `true` are not whole numbers), and each problem stands at the value that is
 wrong, at the key that is unknown, or at the mapping that lacks an option.

@@ -1,4 +1,4 @@
-"""Change values in the text of a YAML file, and leave all else, its comments too, as a person wrote it."""
+"""Change values in YAML text, and keep everything else with its comments."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Read YAML safely, remember where every key and value stands, and write it sorted.
+"""Read YAML safely with the place of every key and value; write it sorted.
 
 PyYAML reads YAML 1.1, where `1e-4` is a string, `no` is a boolean, `010` is eight, `1:30` is ninety, and the second of
 two equal keys silently wins. The loader here follows the YAML 1.2 core schema instead and refuses repeated keys. It

@@ -1,4 +1,7 @@
-"""An .npz with `x` and `y`, or with `train_x`, `train_y`, `validation_x` and so on; `labels` and `groups` may be."""
+"""Read an .npz with `x` and `y`, or `train_x`, `train_y`, `validation_x` ….
+
+`labels` and `groups` are optional.
+"""
 
 from __future__ import annotations
 

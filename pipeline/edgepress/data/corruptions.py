@@ -1,4 +1,6 @@
-"""A data set made harder, to see what a method is worth there: fewer examples or labels, wrong ones, rare classes.
+"""Make a data set harder, to compare methods on it.
+
+Fewer examples or labels, wrong labels, or rare classes.
 
 Only the training split changes; what decides and what is reported stay as they are.
 """

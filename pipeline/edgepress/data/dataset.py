@@ -1,4 +1,4 @@
-"""Data sets: raw examples and what they should be answered with, in three disjoint splits, read into memory once.
+"""Define data sets: three disjoint splits of examples with labels, in memory.
 
 `train` is learnt from, `validation` decides (selection, calibration), `test` is only reported.
 """

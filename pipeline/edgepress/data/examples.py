@@ -1,4 +1,4 @@
-"""Examples before they are divided into splits: what a reader, or a user's function, hands over."""
+"""Define examples before the split, as readers and user functions return them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""A folder of images: one folder a class, as deep as it may be, or `train`, `validation` and `test` with these.
+"""Read a folder of images: one folder per class, at any depth.
+
+Or `train`, `validation` and `test` folders with these.
 
 With `labels: imagenet`, or with other labels and no class folders, it is any folder of images, which have no labels.
 """

@@ -1,4 +1,7 @@
-"""A function of the user's, `./my_data.py:load`; it is run because the recipe names it."""
+"""Read data from the user's function, `./my_data.py:load`.
+
+It is run because the recipe names it.
+"""
 
 from __future__ import annotations
 

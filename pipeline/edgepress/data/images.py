@@ -1,4 +1,6 @@
-"""Image files to pixels: what is trained on, and what a device has to do before it asks the exported file.
+"""Decode and resize images, in training and for the device alike.
+
+The device must do the same before it runs the exported file.
 
 Resizing is torchvision's, with antialiasing; of a photo it gives what `Resize(side)` and `CenterCrop(side)` give.
 """

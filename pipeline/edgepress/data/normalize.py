@@ -1,4 +1,4 @@
-"""Normalization as a recipe states it: `normalize: none | raw | imagenet | {mean: […], std: […]}`."""
+"""Apply `normalize: none | raw | imagenet | {mean: […], std: […]}`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""How long it takes to make an example ready for a model, which no latency of the model itself has in it."""
+"""Measure the time to preprocess one example.
+
+No latency of the model includes it.
+"""
 
 from __future__ import annotations
 

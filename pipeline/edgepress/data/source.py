@@ -1,4 +1,4 @@
-"""A user's own data, as a recipe writes it: `data: ./photos`, or `data: {from: ./labels.csv, label: kind, …}`."""
+"""Define the user's own data: `data: ./photos`, or `{from: ./labels.csv, …}`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Dividing examples into train, validation and test, the same way each time."""
+"""Split examples into train, validation and test, reproducibly."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A CSV: of numbers, of images that lie beside it, or of both, and the answers to them."""
+"""Read a CSV of numbers, of images beside it, or of both, with labels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The files that leave the pipeline: `runs/NAME/models/`, each with its metadata contract beside it.
+"""Write the delivered models, `runs/NAME/models/`, with their metadata.
 
 The folder may hold what is the user's, too: `SHA256SUMS` says which files are the pipeline's to replace or delete.
 """

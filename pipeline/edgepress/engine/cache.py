@@ -1,4 +1,6 @@
-"""Results by the content that they come from: published whole or not at all, verified when read, never timings.
+"""Cache results by the content that they are made from; never timings.
+
+Entries are published whole or not at all, and verified when they are read.
 
 Under the cache's root:
 

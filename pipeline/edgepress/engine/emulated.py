@@ -1,4 +1,4 @@
-"""What a file answers on a board's instruction set, scored as on this machine."""
+"""Evaluate a file on a board's instruction set, under emulation."""
 
 from __future__ import annotations
 

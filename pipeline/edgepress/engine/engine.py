@@ -1,4 +1,4 @@
-"""How a recipe runs: each stage once, from the cache when nothing that shapes it has changed."""
+"""Run a recipe: each stage once, or from the cache if nothing changed."""
 
 from __future__ import annotations
 

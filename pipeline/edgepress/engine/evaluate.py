@@ -1,4 +1,7 @@
-"""What a model is worth, whatever its kind: counted, weighed and asked about every validation and test example."""
+"""Evaluate a model of any kind on every validation and test example.
+
+Its parameters, MACs and bytes are counted too.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""`NAME.lock.yaml` beside the recipe: what a run made, from what, with which versions. The same run, the same bytes.
+"""Write `NAME.lock.yaml` beside the recipe: results, sources and versions.
+
+The same run writes the same bytes.
 
 A run with `--set` is not what the recipe says, and a recipe inside the installed package is nobody's to write beside:
 their lock is in the run's folder.

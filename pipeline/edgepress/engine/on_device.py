@@ -1,4 +1,4 @@
-"""A target's own device: what it is, whether it is fit, and the times that it took."""
+"""Collect identity, fitness and times of a target's own device."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether a float model does better than chance on labelled data, and what feeds it wrongly where it does not.
+"""Check that a float model beats chance, and find the wrong input if not.
 
 A network that is fed or read wrongly runs without an error: its int8 file then keeps every bit of a wrong answer.
 """

@@ -1,4 +1,7 @@
-"""What a finished step is warned of, by its own numbers: counted anew at every run, from the cache or not."""
+"""Collect the warnings of a finished stage from its own numbers.
+
+They are computed at every run, also for cached stages.
+"""
 
 from __future__ import annotations
 

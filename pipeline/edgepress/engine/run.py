@@ -1,4 +1,4 @@
-"""A run from the recipe to the verdict, and the verdict asked for again."""
+"""Run a recipe to its verdict, or judge the last run again."""
 
 from __future__ import annotations
 

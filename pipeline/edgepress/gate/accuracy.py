@@ -1,4 +1,4 @@
-"""Budgets for what a model gets right: each by an interval over the test examples."""
+"""Judge accuracy budgets by an interval over the test examples."""
 
 from __future__ import annotations
 

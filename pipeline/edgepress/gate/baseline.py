@@ -1,4 +1,4 @@
-"""A model that was accepted, to hold the next ones against: its files, and what was found out about them.
+"""Store an accepted model as a baseline, with its files and results.
 
 `edgepress accept RECIPE` writes `accepted/NAME/`: the file that each target judged, and `accepted.json`. The folder is
 what CI commits or keeps in its artifact store, and what `edgepress run RECIPE --baseline accepted/NAME` reads.

@@ -1,4 +1,6 @@
-"""The latency on a device that is not at hand, from published latencies of networks that this machine can run too.
+"""Estimate latency on a device from published latencies of networks.
+
+The same networks are measured on this machine.
 
 T̂ = T_host · exp(s), with s the weighted mean over references of log(T_device / T_host): one scale for each runtime,
 precision and number of threads. References that take about as long here count most, by a Gaussian of one octave: large

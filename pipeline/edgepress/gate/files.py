@@ -1,4 +1,4 @@
-"""Which file of a run a target judges."""
+"""Select the file of a run that a target judges."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is known about one budget of one target."""
+"""Define a finding: the state of one budget of one target."""
 
 from __future__ import annotations
 

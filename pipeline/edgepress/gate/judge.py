@@ -1,4 +1,7 @@
-"""Budgets and measurements in, findings out: a pure function, so that the gate can be asked again without measuring."""
+"""Judge measurements by budgets: a pure function that returns findings.
+
+The gate can be run again without measuring.
+"""
 
 from __future__ import annotations
 

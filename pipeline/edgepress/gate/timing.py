@@ -1,4 +1,4 @@
-"""Budgets for time and memory: measured here or on the target's device, or estimated."""
+"""Judge time and memory budgets, measured or estimated."""
 
 from __future__ import annotations
 

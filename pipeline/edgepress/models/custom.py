@@ -1,4 +1,6 @@
-"""A network of the user's own: `def build(num_classes, in_chans, …)` in a file that the recipe names.
+"""Build the user's own network: `def build(num_classes, in_chans, …)`.
+
+The recipe names the file.
 
 The function gets the recipe's `args`. If it has parameters of these names, and `args` does not set them, it also gets
 `num_classes`, how many numbers the network answers; `in_chans`, the first dimension of its only input (channels of an

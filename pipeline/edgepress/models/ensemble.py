@@ -1,4 +1,4 @@
-"""Several networks as one module, and so as one ONNX graph."""
+"""Combine several networks in one module, and so in one ONNX graph."""
 
 from __future__ import annotations
 

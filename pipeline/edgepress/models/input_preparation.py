@@ -1,4 +1,6 @@
-"""How the inputs of a loaded model are made: stated by the recipe, or by the metadata of the model's own file.
+"""Determine the preprocessing of a loaded model's inputs.
+
+It is stated by the recipe or by the metadata of the model's file.
 
 The wrong normalization costs accuracy without an error, so nothing is assumed about a file from elsewhere.
 """

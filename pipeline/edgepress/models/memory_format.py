@@ -1,4 +1,7 @@
-"""The order in memory that torch's convolutions are fastest in, and those that must not have it."""
+"""Choose the memory format in which torch's convolutions are fastest.
+
+Some networks must not have it.
+"""
 
 from __future__ import annotations
 

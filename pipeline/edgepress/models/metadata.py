@@ -1,4 +1,4 @@
-"""The one contract for every file that leaves the pipeline: what goes in, what comes out, what the answers are called.
+"""Define the metadata of every delivered file: inputs, outputs and labels.
 
 The same JSON stands in an ONNX file's metadata property `edgepress`, in a TFLite file's metadata buffer `edgepress`
 and in a `.json` beside the file, so that ten lines of numpy and a runtime can use it. For each of `inputs`:

@@ -1,4 +1,6 @@
-"""Small networks for what timm has none for: series, tokens and columns of numbers.
+"""Define small networks for series, tokens and columns of numbers.
+
+timm has none for these.
 
 Each takes one tensor an input, in the order of the data set's inputs, with a batch in front, and answers
 (batch, outputs). Shapes are fixed when a network is built, so that the graph holds no arithmetic on shapes;

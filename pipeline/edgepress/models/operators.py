@@ -1,4 +1,4 @@
-"""The operators of a model file: how many of each, and how many still compute in float."""
+"""Count the operators of a model file, and those that compute in float."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Run a model file on examples, in the runtime that its kind belongs to."""
+"""Run a model file on examples, in the runtime of its kind."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Trained networks that PyPI has as packages: found without importing them, and their tensors under timm's names."""
+"""Load trained networks from PyPI packages, without importing these.
+
+Their tensors get timm's names.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What published networks expect of their images, and whether the data feeds them so."""
+"""Check that the data fits the inputs that published networks expect."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ask a model about examples, one at a time; as a process too: `answer.py RUNTIME MODEL OUTPUT INPUT…`, arrays as .npy.
+"""Run a model on examples, one at a time, also as a process: `answer.py RUNTIME MODEL OUTPUT INPUT…`, arrays as .npy.
 
 It stands alone (numpy and the runtime), since it runs in the emulator's own Python as well.
 """

@@ -1,4 +1,4 @@
-"""The stages a recipe can use: one row each."""
+"""List the stages that a recipe can use: one row each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`convert.*`: from ONNX to another runtime's file."""
+"""Convert ONNX to another runtime's file: `convert.*`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`export.*`: from torch to a file that a runtime loads."""
+"""Export torch models to a file that a runtime loads: `export.*`."""
 
 from __future__ import annotations
 

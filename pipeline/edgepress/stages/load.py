@@ -1,4 +1,4 @@
-"""`load`: a model that exists already, a torch checkpoint or an ONNX file."""
+"""Load an existing model, a torch checkpoint or an ONNX file: `load`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`prune.*`: remove what a model can do without."""
+"""Prune channels of a network: `prune.*`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`train`: a network of the zoo from scratch, or an earlier result further, on the recipe's data."""
+"""Train a network, or an earlier result further: `train`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Training: what is seen (`examples`), how fast and how long (`schedule`), and the one loop (`loop`)."""
+"""Train networks: `examples`, `schedule`, and the one `loop`."""
 
 from .examples import Examples, Rows, generator
 from .inference import logits, reestimate

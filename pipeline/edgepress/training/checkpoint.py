@@ -1,4 +1,4 @@
-"""Where a training is: what its checkpoint holds, and the running mean of its weights."""
+"""Save and restore the state of a training, and average its weights (EMA)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The examples of a split as a model sees them; how one looks in a view depends on seed, view and example alone."""
+"""Provide the examples of a split as model inputs.
+
+A view of an example depends on seed, view and example alone.
+"""
 
 from __future__ import annotations
 

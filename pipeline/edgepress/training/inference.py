@@ -1,4 +1,4 @@
-"""Passes over examples in which nothing is learnt."""
+"""Run passes over examples without training."""
 
 from __future__ import annotations
 

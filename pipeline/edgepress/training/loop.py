@@ -1,4 +1,6 @@
-"""The one training loop, on `accelerate`. Each stage that trains brings its loss; chance comes from the seed.
+"""Train with `accelerate`: the one loop.
+
+Each stage that trains brings its loss; every random choice follows from the seed.
 
 A checkpoint each minute and after every epoch lets a killed run go on to the same weights: the order of an epoch and
 its augmentation depend on the seed and the epoch alone. One that is not what was written is not used, and that is said.

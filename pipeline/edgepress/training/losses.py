@@ -1,4 +1,4 @@
-"""What training lowers against the labels, for each kind of task."""
+"""Compute training losses against labels, for each kind of task."""
 
 from __future__ import annotations
 

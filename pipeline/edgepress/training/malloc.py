@@ -1,4 +1,4 @@
-"""Memory that a batch frees, for the next one."""
+"""Keep memory that a batch frees, for the next one."""
 
 from __future__ import annotations
 

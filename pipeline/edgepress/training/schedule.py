@@ -1,4 +1,4 @@
-"""How long and how fast to train, and what the examples look like while doing so."""
+"""Define options of training: epochs, learning rate and augmentation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""`adb://SERIAL`: an Android device, or anything that runs adbd, by the user's own adb.
+"""Reach an Android device, or anything that runs adbd: `adb://SERIAL`.
+
+The connection is the user's own adb.
 
 A shell there keeps the connection's folder: when its input ends, however that comes about, it kills what was started
 and removes what was pushed.

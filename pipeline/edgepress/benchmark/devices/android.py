@@ -1,4 +1,6 @@
-"""A worker's job where there is no Python: by TFLite's `benchmark_model`, or onnxruntime's `onnxruntime_perf_test`.
+"""Measure on a device without Python, by a benchmark program.
+
+It is TFLite's `benchmark_model` or onnxruntime's `onnxruntime_perf_test`.
 
 Both are programs of these projects; the target's `binary` says where they are on the device.
 """

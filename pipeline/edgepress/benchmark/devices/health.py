@@ -1,4 +1,4 @@
-"""Reading what a device says of itself: what it is, whether it is fit to be measured, and whether it throttled."""
+"""Read a device's identity, its fitness to be measured, and throttling."""
 
 from __future__ import annotations
 

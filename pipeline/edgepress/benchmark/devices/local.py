@@ -1,4 +1,4 @@
-"""This machine as a device: nothing to push, and the Python that runs here."""
+"""Treat this machine as a device: nothing to push, the running Python."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The near end of `agent`: a connection to a board as long as the process that carries it, such as `ssh`, lives."""
+"""Talk to `agent` on a board over the process that carries it.
+
+The connection lasts as long as that process, such as `ssh`, lives.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""`ssh://[USER@]HOST[:PORT]`: a Linux board by the user's own OpenSSH, with its keys, hosts and jumps."""
+"""Reach a Linux board by OpenSSH: `ssh://[USER@]HOST[:PORT]`.
+
+Keys, hosts and jumps are those of the user's own configuration.
+"""
 
 from __future__ import annotations
 

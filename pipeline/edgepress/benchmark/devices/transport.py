@@ -1,4 +1,4 @@
-"""Devices: where a model is measured. One interface over this machine, `ssh://` and `adb://`."""
+"""Define the interface of a device: this machine, `ssh://` or `adb://`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Set the emulator up: Debian's arm64 Python 3.11, PyPI's aarch64 wheels of the runtimes that are here, and qemu.
+"""Install the emulator of boards.
+
+Debian's arm64 Python 3.11, PyPI's aarch64 wheels of the runtimes that are installed here, and qemu.
 
 Nothing is installed on this machine, and no root is needed: packages are fetched by apt and pip, whose mirrors and keys
 count, and unpacked into one folder, which is there whole or not at all.

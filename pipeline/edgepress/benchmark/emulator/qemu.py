@@ -1,4 +1,4 @@
-"""The instruction set of a board on this machine: Python and the runtimes under qemu's user emulation.
+"""Run Python and the runtimes on a board's instruction set, by qemu.
 
 int8 answers depend on the processor: kernels round differently. Answers under emulation are those of the board; times
 under emulation mean nothing and are never taken.

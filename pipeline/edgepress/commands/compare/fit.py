@@ -1,4 +1,7 @@
-"""What targets say of a route's files: every budget of `edgepress run`, by the same code; no device is asked."""
+"""Judge the files of a route by every target, as `edgepress run` does.
+
+The code is the same; no attached device is measured.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What a comparison found out, as data: `compare.json` is a `Comparison`, which tables and verdict are made from."""
+"""Define the results of a comparison: `compare.json` is a `Comparison`.
+
+Tables and verdict are made from it.
+"""
 
 from __future__ import annotations
 

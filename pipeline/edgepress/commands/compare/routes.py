@@ -1,4 +1,7 @@
-"""The ways from data to a model that are compared: routes, as stages made of a recipe's own, or recipes as they are."""
+"""Build the routes of a comparison from the stages of a recipe.
+
+Several recipes are compared as they are written.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""How much better one route is than another, with an interval that covers other seeds and other test examples."""
+"""Estimate the difference of two routes with its interval.
+
+The interval covers other seeds and other test examples.
+"""
 
 from __future__ import annotations
 

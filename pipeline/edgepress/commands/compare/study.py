@@ -1,4 +1,7 @@
-"""Distil, or fuse, or both? The routes of a recipe, or several recipes, made several times, measured, put in words."""
+"""Run a comparison: build, measure and describe routes or recipes.
+
+Each is repeated with several seeds.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""A comparison as plain text of at most 110 columns: two tables, what each class gets, and the verdict."""
+"""Render a comparison as plain text of at most 110 columns.
+
+Two tables, the recall of each class, and the verdict.
+"""
 
 from __future__ import annotations
 

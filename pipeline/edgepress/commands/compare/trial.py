@@ -1,4 +1,7 @@
-"""One repetition of a comparison, as a process: routes or recipes made with seeds of its own, their facts in a file."""
+"""Run one repetition of a comparison in a process of its own.
+
+Routes or recipes are built with seeds of their own; the results go to a file.
+"""
 
 from __future__ import annotations
 

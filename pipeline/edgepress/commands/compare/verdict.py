@@ -1,4 +1,7 @@
-"""A comparison in words: which route to take under the target's budget, what it costs, and when another would win."""
+"""Recommend a route under the target's budgets, and state its cost.
+
+For every other route the text names the condition under which it would win.
+"""
 
 from __future__ import annotations
 

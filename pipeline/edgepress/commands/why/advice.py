@@ -1,4 +1,7 @@
-"""What to change first in a model, by what that would save at most; only what holds for this very file."""
+"""Advise what to change first in a model, by the largest possible saving.
+
+Advice holds for this very file.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`why`: where a model's time and bytes go, what each stage of its recipe saved, and what to change first."""
+"""Implement `why`: time and bytes by layer, change by stage, and advice."""
 
 from __future__ import annotations
 

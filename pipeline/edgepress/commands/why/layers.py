@@ -1,4 +1,7 @@
-"""The layers of a model file: what each costs in time and bytes, by the runtime's own profile where it has one."""
+"""List the layers of a model file with their time and bytes.
+
+Times are from the runtime's own profiler where it has one.
+"""
 
 from __future__ import annotations
 

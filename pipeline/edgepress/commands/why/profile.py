@@ -1,4 +1,6 @@
-"""One fresh process that profiles an ONNX file: `profile.py MODEL SECONDS` prints one JSON object.
+"""Profile an ONNX file in a fresh process: `profile.py MODEL SECONDS`.
+
+It prints one JSON object.
 
 `seconds` is the CPU time of one inference without the profile, and `events` are the operators that onnxruntime runs,
 each with `op`, `seconds`, `shape` and `types` of what it gives, and `node`, the number of the file's node that it

@@ -1,4 +1,4 @@
-"""The nodes of an ONNX file as layers: which of them one operator of onnxruntime computes, and what each holds."""
+"""Group the nodes of an ONNX file into the operators that onnxruntime runs."""
 
 from __future__ import annotations
 

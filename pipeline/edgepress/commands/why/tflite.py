@@ -1,4 +1,4 @@
-"""The operators of a TFLite file and the bytes of what they hold, from the file itself: nothing of it is run."""
+"""List the operators of a TFLite file and their bytes, without running it."""
 
 from __future__ import annotations
 

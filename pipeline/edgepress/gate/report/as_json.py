@@ -1,4 +1,4 @@
-"""A report as JSON for programs: the verdict, every finding, and the facts of every stage without its raw answers."""
+"""Render a report as JSON: verdict, findings and stages, without raw outputs."""
 
 from __future__ import annotations
 

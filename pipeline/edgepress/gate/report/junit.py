@@ -1,4 +1,4 @@
-"""A report as JUnit XML, which most CI servers show: a test case for every budget."""
+"""Render a report as JUnit XML: a test case for every budget."""
 
 from __future__ import annotations
 

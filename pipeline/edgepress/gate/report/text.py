@@ -1,4 +1,4 @@
-"""A report and its findings as plain text of at most 110 columns: stages, warnings, the gate, and what to do next."""
+"""Render a report as plain text of at most 110 columns."""
 
 from __future__ import annotations
 

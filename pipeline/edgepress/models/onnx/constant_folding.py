@@ -1,4 +1,7 @@
-"""One fresh process that writes what onnxruntime's basic level makes of an ONNX file: `fold.py GIVEN WRITTEN`."""
+"""Fold constants of an ONNX file in a fresh process: `GIVEN WRITTEN`.
+
+The result is that of onnxruntime's basic level.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""ONNX files: written from torch, taken over from elsewhere, counted."""
+"""Export torch models to ONNX, verify them, and count their parameters."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Take over an ONNX file from elsewhere: checked, of fixed shape, one file, with the metadata contract."""
+"""Import an ONNX file: checked, of fixed shape, one file, with metadata."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Weights stored in fewer bits than the network computes with.
+"""Store weights in fewer bits than the network computes with.
 
 Every weight is an initializer → Cast → Mul, or Cast alone, which onnxruntime works out when it loads the file: the
 kernels are the float ones, at their speed. DequantizeLinear would say the same, but onnxruntime 1.32 keeps it, for the

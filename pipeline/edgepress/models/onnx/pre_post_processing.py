@@ -1,4 +1,4 @@
-"""What stands before and after a network inside the exported graph, so that a device need not do it."""
+"""Add normalization and softmax to the exported graph."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""A float graph from any exporter in the form that quantizing and converting expect, which answers as it did."""
+"""Simplify a float graph of any exporter for quantizing and converting.
+
+Its outputs stay the same.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A TFLite file under construction: tensors, operators, the signature and the metadata.
+"""Build a TFLite file: tensors, operators, signature and metadata.
 
 The format: https://github.com/google-ai-edge/LiteRT/blob/main/tflite/schema/schema.fbs
 """

@@ -1,4 +1,4 @@
-"""TFLite files from ONNX graphs: float from float, int8 from QDQ with the graph's own integers.
+"""Convert ONNX graphs to TFLite: float, or int8 with the QDQ integers.
 
 Images are NCHW in ONNX and NHWC in the file, for inputs and outputs of rank 4 alike; signals (N, C, L) that come to a
 convolution or a pool are (N, L, C) among the inputs (see `layouts`). Names are the graph's, and so are the types, save

@@ -1,4 +1,7 @@
-"""Weights in int8 that meet float activations, which are quantized as they come: TFLite's hybrid kernels."""
+"""Use int8 weights with float activations: TFLite's hybrid kernels.
+
+Activations are quantized at run time.
+"""
 
 from __future__ import annotations
 

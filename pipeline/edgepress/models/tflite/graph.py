@@ -1,4 +1,6 @@
-"""An ONNX graph as the lowerings want it: constants read, activations fused, DQ → operator → Q one integer operator.
+"""Read an ONNX graph for lowering.
+
+Constants are read, activations fused, and DQ → operator → Q becomes one integer operator.
 
 After `read`, an integer operator's tensors are the int8 ones, with their parameters in `Graph.quantization`; the
 QuantizeLinear and DequantizeLinear nodes that are left stand where float and integer really meet.

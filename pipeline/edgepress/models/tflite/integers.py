@@ -1,4 +1,4 @@
-"""QDQ graphs: which operators become integer ones."""
+"""Select the operators of a QDQ graph that become integer ones."""
 
 from __future__ import annotations
 

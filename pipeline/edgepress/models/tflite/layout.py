@@ -1,4 +1,4 @@
-"""The order of axes: ONNX keeps channels first, TFLite's kernels for images and signals want them last.
+"""Convert the order of axes: channels first in ONNX, last in TFLite.
 
 Decided once, for every tensor, from what makes and reads it; ranks other than 3 and 4 never change their order.
 """

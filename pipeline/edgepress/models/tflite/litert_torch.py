@@ -1,4 +1,7 @@
-"""TFLite files by Google's litert-torch, from torch: for networks with operators that the writer here has not."""
+"""Convert torch to TFLite by Google's litert-torch.
+
+For networks with operators that the writer here lacks.
+"""
 
 from __future__ import annotations
 

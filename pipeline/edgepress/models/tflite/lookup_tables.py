@@ -1,4 +1,4 @@
-"""GELU of a QDQ graph as a table of 256 numbers.
+"""Replace GELU of a QDQ graph by a table of 256 numbers.
 
 onnxruntime's quantizer rounds after every step of x · ½ · (1 + erf(x / √2)). Where erf fills its range, erf + 1 falls
 midway between two int8 values; kernels round that up and ONNX to even, so that most numbers are off by one. A table

@@ -1,4 +1,4 @@
-"""What the lowering of an operator works with: the tensors made so far, and the few moves that many of them share."""
+"""Hold the state of a lowering: tensors made so far, and shared helpers."""
 
 from __future__ import annotations
 

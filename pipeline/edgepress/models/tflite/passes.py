@@ -1,4 +1,4 @@
-"""What is done to a graph before it is lowered, float and QDQ alike."""
+"""Rewrite a graph before it is lowered, float and QDQ alike."""
 
 from __future__ import annotations
 

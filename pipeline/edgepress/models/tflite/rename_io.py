@@ -1,4 +1,7 @@
-"""TFLite files of other converters, with the names and the metadata that those of `write` have."""
+"""Rename inputs and outputs of TFLite files by other converters.
+
+They get the names and the metadata of files by `write`.
+"""
 
 from __future__ import annotations
 

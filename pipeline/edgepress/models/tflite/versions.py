@@ -1,4 +1,6 @@
-"""Versions of TFLite's operators by the numbers that they work on, as its own converter writes them.
+"""Choose versions of TFLite's operators by their types.
+
+The versions are those of its own converter.
 
 https://github.com/google-ai-edge/LiteRT/blob/main/tflite/tools/versioning/op_version.cc
 """

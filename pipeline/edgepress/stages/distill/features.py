@@ -1,4 +1,4 @@
-"""What a student learns from the layers between: terms that are added to a loss on the answers."""
+"""Compute feature losses: terms on intermediate layers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The distance of a student's answers from a teacher's, (b, classes) both: a scalar for each batch."""
+"""Compute distillation losses of (b, classes) logits: a scalar per batch."""
 
 from __future__ import annotations
 

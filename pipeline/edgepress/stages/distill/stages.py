@@ -1,4 +1,4 @@
-"""`distill.*`: a small student learns from what teachers answer, and from what lies between their layers."""
+"""Distil teachers into a small student: `distill.*`."""
 
 from __future__ import annotations
 

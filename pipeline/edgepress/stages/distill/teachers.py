@@ -1,4 +1,4 @@
-"""Teachers' answers to what the student learns from: asked for once, and kept."""
+"""Compute and cache the teachers' outputs on the training examples."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Several teachers' answers as one."""
+"""Weigh the outputs of several teachers into one."""
 
 from __future__ import annotations
 

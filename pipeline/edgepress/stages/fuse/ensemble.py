@@ -1,4 +1,7 @@
-"""`fuse.*` of answers: several models of any architectures as one stronger predictor, as slow as all together."""
+"""Fuse the outputs of models of any architectures: `fuse.ensemble`, `.stack`.
+
+The result is stronger than its members and as slow as all together.
+"""
 
 from __future__ import annotations
 

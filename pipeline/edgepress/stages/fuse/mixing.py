@@ -1,4 +1,6 @@
-"""Mixing the weights of models that share an architecture: of states, or of what fine-tuning added to a base.
+"""Mix the weights of models with one architecture.
+
+Whole states are mixed, or the deltas that fine-tuning added to a base.
 
 States are as `nn.Module.state_dict` gives them, with the same names and shapes. Floats are mixed tensor by tensor in
 float32 and come back in their own type; integers, such as batch-norm's counters, have no mean: the first's are copied.

@@ -1,4 +1,4 @@
-"""Several ONNX models as one graph, for members that are files."""
+"""Merge several ONNX models into one graph, for members that are files."""
 
 from __future__ import annotations
 

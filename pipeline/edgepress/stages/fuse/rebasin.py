@@ -1,4 +1,6 @@
-"""Git re-basin by weight matching (Ainsworth et al., 2023): the order of one network's channels that fits another's.
+"""Align the channels of two networks: Git Re-Basin (Ainsworth et al., 2023).
+
+Weight matching permutes the channels of one network to fit the other's.
 
 Hidden channels may stand in any order as long as all that reads them follows. Which tensors follow one another is what
 DepGraph (Fang et al., 2023) knows for pruning; what it misreads is found by trying.

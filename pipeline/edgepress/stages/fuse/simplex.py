@@ -1,4 +1,7 @@
-"""Weights of several models' answers, none negative and 1 in sum, that make the labels likeliest."""
+"""Fit weights of several models' outputs by maximum likelihood.
+
+No weight is negative, and they sum to 1.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""`fuse.*` of weights: models that share an architecture as one of them, and as fast."""
+"""Fuse the weights of models with one architecture: `fuse.soup.*` ….
+
+The result is as fast as one member.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""A linear model on several models' answers (Wolpert, 1992), and its answers to what it was not fitted to."""
+"""Fit a linear model on several models' outputs (Wolpert, 1992).
+
+Its outputs on examples that it was not fitted to are returned too.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What may be mixed, as the validation split tells: the members of a weight-space fusion, and trials with them."""
+"""Try mixtures of weights on the validation split."""
 
 from __future__ import annotations
 

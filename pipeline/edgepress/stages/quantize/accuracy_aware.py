@@ -1,4 +1,7 @@
-"""Operators that go back to float, the worst first, until the metric holds what was promised."""
+"""Choose operators for float by sensitivity: mixed precision.
+
+Operators of highest sensitivity return to float first, until the metric holds its limit.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What integers may lose of the float model's answers: by the metric where there are labels, by likeness elsewhere."""
+"""Bound the accuracy loss of a quantized graph against its float model.
+
+By the metric where there are labels, by likeness to the float model elsewhere.
+"""
 
 from __future__ import annotations
 

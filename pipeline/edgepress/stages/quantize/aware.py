@@ -1,4 +1,4 @@
-"""Train a quantized graph to match its float model: `quantize.aware` (QAT)."""
+"""Train a quantized graph to match its float model (QAT)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Bias correction: rounded weights move the mean of an output, which its bias can take back (arXiv:1906.04721, 4.2)."""
+"""Correct biases for the mean error of rounded weights.
+
+arXiv:1906.04721, section 4.2."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Cross-layer equalisation: channels of like size before they share a scale (Nagel et al., 2019, arXiv:1906.04721).
+"""Equalize channels across layers before they share a scale (CLE).
+
+Nagel et al., 2019, arXiv:1906.04721.
 
 relu(s·x) is s·relu(x) for positive s, so a channel may be made smaller where it is written and larger where it is
 read. With one scale a weight, the ranges of both weights are brought together; with one for each output channel those

@@ -1,4 +1,4 @@
-"""Operators that no integers suit, in any network: they stay float from the start."""
+"""Exclude operators from quantization that have no suitable integer form."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Values that stand for "never", such as those of an attention mask: no 8 bits hold them beside useful ones.
+"""Find fill values, such as those of an attention mask: outliers by design.
+
+No 8 bits hold them beside useful values.
 
 A step of a range from −10000 to 5 is 39: every score becomes 0. What carries such values is computed in float, from
 what adds them to what they are for: a softmax makes exact zeros of them.

@@ -1,4 +1,6 @@
-"""Weights rounded so that errors of one make up for those of another, by the inputs that they meet together.
+"""Round weights by GPTQ: errors of one make up for those of another.
+
+Second moments of the layer's inputs decide.
 
 GPTQ (Frantar et al., 2022, arXiv:2210.17323): columns are rounded one by one, and what is left over is spread over the
 columns that follow, by the inverse of how inputs go together. AdaRound's (arXiv:2004.10568) aim, without training.

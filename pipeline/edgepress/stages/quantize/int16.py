@@ -1,4 +1,4 @@
-"""int16 activations: what a zero point of 0 leaves to be done."""
+"""Quantize activations to int16, around a zero point of 0."""
 
 from __future__ import annotations
 

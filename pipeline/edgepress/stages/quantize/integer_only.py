@@ -1,4 +1,4 @@
-"""Integers from the input to the output, for devices without floats."""
+"""Make a graph integer-only, for devices without floats."""
 
 from __future__ import annotations
 

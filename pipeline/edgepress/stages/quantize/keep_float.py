@@ -1,4 +1,4 @@
-"""Operators that are float between integers, and that onnxruntime would compute in integers all the same."""
+"""Keep operators in float that onnxruntime would compute in integers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which operators pay as integers on this machine: the fastest mixture of int8 and float, by measurement.
+"""Choose the fastest mixed precision of int8 and float by measurement.
 
 An operator as int8 may be slower than in float (HardSwish, and whatever has no integer kernel), and between the two
 kinds a tensor has to be converted. With each operator's time in both kinds, from onnxruntime's profiler, and the time

@@ -1,4 +1,7 @@
-"""What weights meet: of every convolution and matrix product the mean input, and how its inputs go together."""
+"""Collect the input statistics of layers with weights.
+
+Of every convolution and matrix product: the mean input and the second moments.
+"""
 
 from __future__ import annotations
 

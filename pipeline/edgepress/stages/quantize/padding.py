@@ -1,4 +1,4 @@
-"""Pads that a maximum never picks."""
+"""Pad with values that a maximum never picks."""
 
 from __future__ import annotations
 

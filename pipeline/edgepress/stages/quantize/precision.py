@@ -1,4 +1,4 @@
-"""`quantize.*` beside int8: fewer bits in the file alone, or more bits in the integers."""
+"""Quantize to other precisions than int8: weights only, float16, int16."""
 
 from __future__ import annotations
 

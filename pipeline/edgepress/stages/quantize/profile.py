@@ -1,4 +1,4 @@
-"""How long each operator of a graph takes in onnxruntime, in float and as int8."""
+"""Profile each operator of a graph in onnxruntime, in float and int8."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Integers in an ONNX graph that keep its answers and are faster, as far as they can be both."""
+"""Quantize an ONNX graph after training (PTQ), accurate and fast."""
 
 from __future__ import annotations
 

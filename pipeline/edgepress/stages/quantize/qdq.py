@@ -1,4 +1,7 @@
-"""What is decided about the integers of a graph, and the QDQ graph that says it, by onnxruntime's quantizer."""
+"""Define the plan of a quantized graph, and write it as QDQ.
+
+onnxruntime's quantizer inserts the nodes.
+"""
 
 from __future__ import annotations
 

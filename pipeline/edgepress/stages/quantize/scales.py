@@ -1,4 +1,4 @@
-"""Scales with which every runtime rounds the sums of integers alike.
+"""Adjust scales so that every runtime rounds integer sums alike.
 
 A sum of integers is (a·s_a + b·s_b) / s_c. onnxruntime computes it in float32 and rounds halves to even, XNNPACK in
 fixed point and rounds them up: they differ by a step where the true quotient is nearer to a half than either computes

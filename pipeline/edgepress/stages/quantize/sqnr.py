@@ -1,4 +1,7 @@
-"""What a plan is judged by: the float graph's answers to examples that gave no range."""
+"""Measure SQNR of a plan on held-out examples, against the float graph.
+
+SQNR = 10 · log10(signal / noise) in dB. The held-out examples gave no range.
+"""
 
 from __future__ import annotations
 

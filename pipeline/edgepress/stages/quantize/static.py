@@ -1,4 +1,4 @@
-"""`quantize.*`: integers instead of floats."""
+"""Quantize to int8 after training: `quantize.static`, `quantize.dynamic`."""
 
 from __future__ import annotations
 

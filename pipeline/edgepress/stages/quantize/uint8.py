@@ -1,4 +1,4 @@
-"""uint8 activations in the place of int8 ones: the same numbers, 128 apart."""
+"""Rewrite int8 activations as uint8: the same numbers, 128 apart."""
 
 from __future__ import annotations
 

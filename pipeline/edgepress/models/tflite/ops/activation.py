@@ -1,4 +1,4 @@
-"""Activations that the quantizer leaves in float, and the norm of single images."""
+"""Lower activations that stay float, and the norm of single images."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Operators with weights, and products of two computed tensors."""
+"""Lower operators with weights, and products of two computed tensors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sums of products of two tensors along named axes."""
+"""Lower einsum: sums of products of two tensors along named axes."""
 
 from __future__ import annotations
 

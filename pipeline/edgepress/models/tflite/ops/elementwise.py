@@ -1,4 +1,4 @@
-"""Operators that work on each number by itself."""
+"""Lower operators that work on each number by itself."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Formulas of several TFLite operators, for what has no operator of its own; in float."""
+"""Lower operators without a TFLite counterpart as formulas, in float."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pooling and means."""
+"""Lower pooling and means."""
 
 from __future__ import annotations
 

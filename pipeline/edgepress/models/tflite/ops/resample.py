@@ -1,4 +1,4 @@
-"""Operators that change how many pixels an image has."""
+"""Lower operators that change the number of pixels."""
 
 from __future__ import annotations
 

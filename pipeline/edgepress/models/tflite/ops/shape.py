@@ -1,4 +1,4 @@
-"""Operators that move numbers and leave them as they are."""
+"""Lower operators that move numbers without changing them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The operators in the set: adding one is a function and a row."""
+"""List the supported operators: adding one is a function and a row."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Formulas of transformers that a TFLite file spells out; in float, as onnxruntime's quantizer leaves them."""
+"""Lower formulas of transformers, in float.
+
+onnxruntime's quantizer leaves them in float too.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a sliding window starts and ends: ONNX's pads as TFLite's SAME, VALID, or an explicit PAD before VALID."""
+"""Convert ONNX's pads to TFLite's SAME, VALID, or an explicit PAD."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The examples that ranges are taken from: made ready one at a time, and looked at for what would spoil the ranges."""
+"""Prepare the calibration examples one at a time, and check them.
+
+Examples that would spoil the ranges are reported.
+"""
 
 from __future__ import annotations
 

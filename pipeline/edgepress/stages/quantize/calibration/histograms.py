@@ -1,4 +1,6 @@
-"""How often an activation takes which values: bins around zero that are merged in pairs when a value lies beyond them.
+"""Keep a histogram of each activation, in constant memory.
+
+Bins around zero are merged in pairs when a value lies beyond them.
 
 A bin's width is a power of two, so that merging two gives what counting in wider bins would have given, exactly: the
 order of the examples does not matter, and nothing has to be counted twice.

@@ -1,4 +1,6 @@
-"""How a range is taken from what an activation was seen to be: four ways, each (histogram, symmetric) → (low, high).
+"""Estimate a range from a histogram: minmax, percentile, entropy or mse.
+
+Each is (histogram, symmetric) → (low, high). All but minmax clip outliers.
 
 None goes beyond the values seen, but for a symmetric range of values that are not.
 """

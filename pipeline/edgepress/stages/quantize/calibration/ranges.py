@@ -1,4 +1,6 @@
-"""Ranges of a float graph's activations from many examples, in memory that does not grow with their number.
+"""Calibrate the activation ranges of a float graph on many examples.
+
+Only min, max and a histogram of each activation are kept, so memory does not grow with the number of examples.
 
 onnxruntime's own percentile and entropy calibrators keep every activation of every example until the last one is in.
 Here one example at a time runs through the graph, and each activation leaves its exact lowest and highest value and

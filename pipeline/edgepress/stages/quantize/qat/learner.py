@@ -1,4 +1,4 @@
-"""Quantization-aware training: a QDQ graph, trained as what it computes, and written back."""
+"""Train a QDQ graph (quantization-aware training, QAT), and write it back."""
 
 from __future__ import annotations
 

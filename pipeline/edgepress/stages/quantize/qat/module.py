@@ -1,4 +1,4 @@
-"""A QDQ graph as a torch module that learns: numbers are rounded on the way, as its integers tell them."""
+"""Build a trainable torch module of a QDQ graph, with fake quantization."""
 
 from __future__ import annotations
 

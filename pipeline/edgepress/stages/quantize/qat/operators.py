@@ -1,4 +1,6 @@
-"""What an ONNX operator computes, in torch: a function and a row for each that the TFLite writer knows as well.
+"""Compute ONNX operators in torch: a function and a row for each.
+
+The operators are those that the TFLite writer supports.
 
 A function takes the node's attributes and inputs, None for one that is left out, and gives its first output, or a list
 of all. Shapes, axes and the like are constants of the graph; batches come from `torch.vmap` around the whole graph.

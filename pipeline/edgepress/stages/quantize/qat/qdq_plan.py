@@ -1,4 +1,4 @@
-"""What a QDQ graph computes, node by node, and which of its numbers can learn."""
+"""Read a QDQ graph node by node, and list its trainable numbers."""
 
 from __future__ import annotations
 
