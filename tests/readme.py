@@ -19,7 +19,7 @@ from edgepress.gate.report import text
 from tests.bench import results
 
 README = Path(__file__).parents[1] / "README.md"
-MISTAKES = ("temperature: 2", "temprature: 2"), ("ratio: 30%", "ratio: 30")
+MISTAKES = ("temperature: 2", "temprature: 2"), ("ratio: 60%", "ratio: 60")
 
 
 def run() -> str:

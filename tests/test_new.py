@@ -1,4 +1,4 @@
-"""`new` writes three files that work, or none and says why."""
+"""`new` writes two files that work, or none and says why."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from edgepress import __version__
 from edgepress.commands import catalog, new
-from edgepress.config import recipe, target
+from edgepress.config import recipe
 from edgepress.core import yamlio
 from edgepress.data.source import Source
 
@@ -36,27 +36,23 @@ def written(folder: Path) -> list[str]:
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
 
 
-def test_three_files_that_are_valid(here: Path) -> None:
+def test_two_files_that_are_valid(here: Path) -> None:
     said = make()
     assert (said.code, said.err) == (0, "")
     assert (
         said.out
         == """\
 wrote my-thing.yaml
-wrote my-thing-raspberry-pi-4.yaml
 wrote .github/workflows/edgepress-my-thing.yml
 next: edgepress run my-thing.yaml
 """
     )
-    assert edgepress("validate", "my-thing.yaml", "my-thing-raspberry-pi-4.yaml").out == "2 files valid\n"
+    assert edgepress("validate", "my-thing.yaml").out == "1 file valid\n"
     found = recipe.load(Path("my-thing.yaml"))
     assert (found.name, found.task.data) == ("my-thing", "fashion-mnist-10k")
-    assert found.targets == ("./my-thing-raspberry-pi-4.yaml",)
-    board = target.load(found.target_files()[0])
-    assert (board.name, board.references) == (
-        "my-thing-raspberry-pi-4",
-        target.load(catalog.find("raspberry-pi-4")).references,
-    )
+    (board,) = found.load_targets()
+    assert board.name == "raspberry-pi-4"
+    assert board.file == catalog.find("raspberry-pi-4", "targets"), "no copied profile"
     assert board.budgets.latency
     assert board.budgets.size
     assert (board.budgets.latency.limit, board.budgets.size.limit) == (0.02, 2e6)
@@ -68,12 +64,8 @@ def test_comments_and_stages_stay(here: Path) -> None:
     diff = edgepress("diff", "my-thing.yaml").out.splitlines()
     assert [line for line in diff if line[0] in "+-"][2:] == [
         "-targets: [host]",
-        "+targets: [./my-thing-raspberry-pi-4.yaml]",
+        "+targets: [{use: raspberry-pi-4, budgets: {latency: 20 ms, size: 2 MB}}]",
     ]
-    diff = edgepress("diff", "my-thing-raspberry-pi-4.yaml").out.splitlines()
-    assert [line for line in diff if line[0] in "+-"][2:] == [
-        "-  size: 5 MB", "-  latency: 40 ms", "+  size: 2 MB", "+  latency: 20 ms",
-    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("folder", [".", "ml/a b", "../beside"])
@@ -156,7 +148,11 @@ def test_a_profile_of_ones_own(here: Path) -> None:
     text = "name: desk\nruntime: onnxruntime\nreach: local\nbudgets:\n  latency: {limit: 1 s, percentile: 90} # slow\n"
     (here / "desk.yaml").write_text(text)
     assert make(target="desk.yaml").code == 0
-    board = target.load(Path("my-thing-desk.yaml"))
+    assert (
+        "{use: ./desk.yaml, budgets: {latency: {limit: 20 ms, percentile: 90}, size: 2 MB}}"
+        in (here / "my-thing.yaml").read_text()
+    )
+    (board,) = recipe.load(Path("my-thing.yaml")).load_targets()
     assert board.budgets.size
     assert board.budgets.latency
     assert (board.budgets.size.limit, board.budgets.latency.limit, board.budgets.latency.percentile) == (2e6, 0.02, 90)
@@ -192,7 +188,7 @@ def test_all_that_is_wrong_at_once_and_nothing_is_written(here: Path) -> None:
     [
         ("a/b", {}, "cannot be a name"),
         ("../x", {}, "cannot be a name"),
-        ("x" * 60, {}, "cannot be a name"),
+        ("x" * 100, {}, "cannot be a name"),
         ("x", {"target": "raspbery-pi-4"}, "did you mean `raspberry-pi-4`?"),
         ("x", {"target": "no.yaml"}, "there is no file `no.yaml`"),
         ("x", {"recipe": "resnt"}, "did you mean `resnet`?"),
@@ -210,9 +206,7 @@ def test_what_is_wrong(name: str, changes: dict[str, str], shown: str, here: Pat
     assert written(here) == []
 
 
-@pytest.mark.parametrize(
-    "there", ["my-thing.yaml", "my-thing-raspberry-pi-4.yaml", ".github/workflows/edgepress-my-thing.yml"]
-)
+@pytest.mark.parametrize("there", ["my-thing.yaml", ".github/workflows/edgepress-my-thing.yml"])
 def test_nothing_is_overwritten(there: str, here: Path) -> None:
     (here / there).parent.mkdir(parents=True, exist_ok=True)
     (here / there).write_text("precious")
@@ -238,7 +232,7 @@ def test_at_a_terminal_what_is_missing_is_asked_for(here: Path, monkeypatch: pyt
     monkeypatch.setattr("sys.stdin", Terminal("asked\nandroid-pixel\n\n1 MB\n"))
     said = edgepress("new", "--data", "digits", "--recipe", "resnet")
     assert said.code == 0, said
-    board = target.load(Path("asked-android-pixel.yaml"))
+    (board,) = recipe.load(Path("asked.yaml")).load_targets()
     assert board.budgets.latency
     assert board.budgets.size
     assert (board.budgets.latency.limit, board.budgets.size.limit) == (0.016, 1e6), "the profile's own by default"
@@ -271,7 +265,7 @@ def test_a_recipe_of_ones_own_here_is_no_template_unless_named(here: Path) -> No
 def test_what_was_written_runs_by_its_name(here: Path) -> None:
     assert make("pets").code == 0
     assert edgepress("plan", "pets").code == 0
-    assert edgepress("validate", "pets", "pets-raspberry-pi-4").out == "2 files valid\n"
+    assert edgepress("validate", "pets").out == "1 file valid\n"
 
 
 def test_data_of_a_mapping_is_as_it_was_said(here: Path) -> None:

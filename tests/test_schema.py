@@ -18,7 +18,9 @@ from hypothesis import strategies as st
 ROOT = Path(__file__).parents[1]
 RECIPE, TARGET = schema.schema(recipe.Recipe), schema.schema(schema.Target)
 STAGES = {
-    part["properties"]["use"]["const"]: part for part in RECIPE["$defs"].values() if "use" in part.get("properties", {})
+    part["properties"]["use"]["const"]: part
+    for part in RECIPE["$defs"].values()
+    if "const" in part.get("properties", {}).get("use", {})
 }
 
 

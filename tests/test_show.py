@@ -58,8 +58,9 @@ keep.accuracy_drop  2 points       recipe   how far accuracy may fall below the 
 keep.metric_drop    —              default  how far the recipe's metric may fall below the
                                             reference; of an error, how much it may grow: `5%`, such
                                             as 1.5 points
-targets             [desk.yaml]    recipe   names of target profiles, or paths that end in .yaml; []
-                                            judges by `keep` alone
+targets             [desk.yaml]    recipe   names of target profiles, or paths that end in .yaml;
+                                            `{use: NAME, budgets: {…}}` adds budgets; [] judges by
+                                            `keep` alone
 
 stages.base  train
   epochs            3              --set    passes over the training images

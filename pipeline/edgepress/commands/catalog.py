@@ -69,7 +69,8 @@ def aimed(recipe: Path, names: Sequence[str]) -> tuple[str, ...]:
     """
     written = yamlio.read(recipe).data
     own = written.get("targets", ["host"]) if isinstance(written, dict) else []
-    own = [each for each in own if isinstance(each, str)] if isinstance(own, list) else []
+    own = [each.get("use") if isinstance(each, dict) else each for each in (own if isinstance(own, list) else ())]
+    own = [each for each in own if isinstance(each, str)]
     wanted = list(dict.fromkeys(_aim(name, recipe, own) for name in names))
     return () if not names or wanted == own else (f"targets={yamlio.inline(wanted)}",)
 

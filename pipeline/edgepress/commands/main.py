@@ -375,7 +375,7 @@ def diff(file: Path, against: str | None) -> int:
 )
 @click.option("--folder", type=click.Path(file_okay=False, path_type=Path), default=Path(), help="Where to write.")
 def new(folder: Path, recipe: str | None, **wishes: str | None) -> int:
-    """Write a recipe NAME, its target and a CI job; asks for what is not said, when at a terminal."""
+    """Write a recipe NAME with its target and budgets, and a CI job; asks for what is not said, when at a terminal."""
     from .new import Wishes, completed
     from .new import new as write
 

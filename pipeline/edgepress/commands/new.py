@@ -1,4 +1,4 @@
-"""`new`: a recipe, a target and a CI job of one's own, made of shipped ones, that are valid before they are written."""
+"""`new`: a recipe and a CI job of one's own, made of shipped ones, that are valid before they are written."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from ..config import target
 from ..config.recipe import checked
 from ..core import names, paths, yamlio
 from ..core.errors import Mistake, Place, UserError
-from ..core.validation import validated
 from ..core.yamledit import edited
 from ..core.yamlio import Document, Loc
 from ..data.dataset import NAMES
@@ -108,7 +107,7 @@ def _default(name: str, profile: str | None) -> str | None:
 
 
 def new(wishes: Wishes, folder: Path) -> list[Path]:
-    """Write a recipe, a target and a CI job into `folder`, all or none; their paths in that order.
+    """Write a recipe and a CI job into `folder`, both or none; their paths in that order.
 
     Raises: UserError with every problem of the wishes, or when a file is there already.
     """
@@ -119,17 +118,11 @@ def new(wishes: Wishes, folder: Path) -> list[Path]:
     install = installing(wishes.install)
     profile = catalog.find(wishes.target, "targets")
     recipe = folder / f"{wishes.name}.yaml"
-    board = folder / f"{wishes.name}-{profile.stem}.yaml"
-    makers = {recipe: lambda: _recipe(wishes, recipe, board, profile), board: lambda: _target(wishes, board, profile)}
-    texts, problems = {}, []
-    for path, make in makers.items():
-        try:
-            texts[path] = make()
-        except UserError as error:
-            # A place in a file that is not written yet would only confuse.
-            problems += [replace(each, place=_elsewhere(each.place, path)) for each in error.problems]
-    if problems:
-        raise UserError(problems)
+    try:
+        texts = {recipe: _recipe(wishes, recipe, profile)}
+    except UserError as error:
+        # A place in a file that is not written yet would only confuse.
+        raise UserError([replace(each, place=_elsewhere(each.place, recipe)) for each in error.problems]) from None
     root = _repository(folder)
     words = shlex.quote(copy.relative(recipe, root / "any").removeprefix("./"))
     run = f"edgepress run {words} --format text --format github --format markdown=$GITHUB_STEP_SUMMARY"
@@ -186,34 +179,40 @@ def _data(said: Any, written: Any, base: Path) -> Any:
     return written | {"from": said, "size": side(base / said, most=written["size"])}
 
 
-def _recipe(wishes: Wishes, path: Path, board: Path, profile: Path) -> str:
+def _recipe(wishes: Wishes, path: Path, profile: Path) -> str:
     data = _said("--data", wishes.data)
     fresh = yamlio.parse(Document(path, copy.copied(template(wishes.recipe, data.data), path)))
     data = _said("--data", yamlio.inline(_data(data.data, fresh.data["task"]["data"], path.parent)))
-    changes: dict[Loc, Any] = {("task", "data"): data.data, ("targets",): [copy.relative(board, path)]}
-    document = yamlio.parse(Document(path, edited(fresh, changes)))
+    limits = {"latency": _said("--latency", wishes.latency), "size": _said("--size", wishes.size)}
+    budgets = _budgets(profile, {name: limit.data for name, limit in limits.items()})
+    entry = {"use": _called(wishes.target, profile, path), "budgets": budgets}
+    document = yamlio.parse(Document(path, edited(fresh, {("task", "data"): data.data, ("targets",): [entry]})))
     text = document.text
-    # The target is not written yet: its profile stands in for it. What is wrong with the data is told of `--data`.
-    document.data["targets"] = [str(profile.resolve())]
+    # What is wrong with a wish is told of its option.
     document.put(("task", "data"), data, [document.place(("task",), key=True), data.place(())])
+    for name, limit in limits.items():
+        loc: Loc = ("targets", 0, "budgets", name, *(["limit"] if isinstance(budgets[name], dict) else []))
+        document.put(loc, limit, [limit.place(())] * len(loc))
     checked(document)
     return text
 
 
-def _target(wishes: Wishes, path: Path, profile: Path) -> str:
-    said = {"latency": _said("--latency", wishes.latency), "size": _said("--size", wishes.size)}
-    document = yamlio.parse(Document(path, copy.copied(profile, path)))
-    budgets = document.data.get("budgets")
-    locs: dict[str, Loc] = {}
-    for name in said:
-        with_level = isinstance(budgets, dict) and isinstance(budgets.get(name), dict)
-        locs[name] = ("budgets", name, "limit") if with_level else ("budgets", name)
-    text = edited(document, {locs[name]: value.data for name, value in said.items()})
-    document = yamlio.parse(Document(path, text))
-    for name, value in said.items():
-        document.put(locs[name], value, [value.place(())] * len(locs[name]))
-    validated(document, target.Target)
-    return text
+def _budgets(profile: Path, limits: Mapping[str, Any]) -> dict[str, Any]:
+    """The limits as budgets; the level and the percentile of the profile's own stay."""
+    own = target.load(profile).written
+    return {
+        name: {**own[name], "limit": limit} if isinstance(own.get(name), dict) else limit
+        for name, limit in limits.items()
+    }
+
+
+def _called(name: str, profile: Path, recipe: Path) -> str:
+    """What the recipe writes for the profile: its name where that leads to it, or its path."""
+    try:
+        same = target.find(name, recipe).samefile(profile)
+    except (UserError, OSError):
+        same = False
+    return name if same and not name.endswith(paths.YAML) else copy.relative(profile, recipe)
 
 
 def _said(option: str, text: str) -> Document:

@@ -97,10 +97,10 @@ def _recipe(path: Path, changes: Sequence[str], short: str) -> str:
 
 def _budgets(loaded: recipe.Recipe) -> Iterator[str]:
     """A line for each target: what it allows."""
-    width = max(map(len, loaded.targets))
-    for name, file in zip(loaded.targets, loaded.target_files(), strict=True):
-        given = yamlio.read(file).data["budgets"]
-        limits = ", ".join(f"{option} {_limit(limit)}" for option, limit in given.items())
+    names = loaded.target_names()
+    width = max(map(len, names))
+    for name, each in zip(names, loaded.load_targets(), strict=True):
+        limits = ", ".join(f"{option} {_limit(limit)}" for option, limit in each.written.items())
         head, margin = f"  {name:<{width}}  ", " " * (width + 4)
         yield from textwrap.wrap(limits, WIDTH, initial_indent=head, subsequent_indent=margin)
 

@@ -39,7 +39,21 @@ def _apply(document: Document, argument: str) -> None:
     value = parse(Document(ARGUMENT, argument), skip=len(path) + 1)
     if isinstance(document.data, dict):  # else the file is wrong, and will be told so
         loc, keys = _find(document, path, argument)
+        chosen = _with_budgets(document) if loc == ("targets",) else {}
         document.put(loc, value, keys)
+        for index, name in enumerate(value.data if chosen and isinstance(value.data, list) else ()):
+            if isinstance(name, str) and name in chosen:
+                document.put((*loc, index), chosen[name], [*keys, document.place((*loc, index))])
+
+
+def _with_budgets(document: Document) -> dict[str, Document]:
+    """The targets that the recipe gives budgets, by name: `--set targets=[NAME]` chooses one with its budgets."""
+    targets = document.data.get("targets")
+    return {
+        each["use"]: document.part(("targets", index))
+        for index, each in enumerate(targets if isinstance(targets, list) else ())
+        if isinstance(each, dict) and isinstance(each.get("use"), str)
+    }
 
 
 def _find(document: Document, path: str, argument: str) -> tuple[Loc, list[Place]]:

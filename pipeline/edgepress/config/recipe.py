@@ -30,8 +30,9 @@ from ..data.dataset import METRICS, NAMES
 from ..data.source import Source
 from ..stage import Stage
 from ..stages import TABLE
-from . import chain, overrides, target
+from . import chain, overrides, target, target_use
 from .custom_metric import OwnMetric
+from .target_use import AnyTarget, TargetUse, name_of, once
 
 if TYPE_CHECKING:
     AnyStage = Stage
@@ -49,25 +50,6 @@ def _metric(name: str) -> str:
     if name not in METRICS:
         raise Mistake("there is no such metric", suggest(name, METRICS))
     return name
-
-
-def _target(name: str, info: ValidationInfo) -> str:
-    if not isinstance(info.context, Document):
-        return name
-    try:
-        file = target.find(name, info.context.path)
-    except UserError as error:
-        raise Mistake("there is no such target", error.problems[0].help) from None
-    if not file.is_file():
-        raise Mistake(f"there is no file `{file}`", "a path counts from the recipe's folder")
-    return name
-
-
-def _once(names: tuple[str, ...]) -> tuple[str, ...]:
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise Mistake(f"`{twice[0]}` is listed twice", "take one out")
-    return names
 
 
 class _Options(BaseModel):
@@ -161,8 +143,10 @@ class Recipe(_Options):
         "or else what the first stage that changes a model works on",
     )
     keep: Keep = Keep()
-    targets: Annotated[tuple[Annotated[str, AfterValidator(_target)], ...], AfterValidator(_once)] = Field(
-        default=("host",), description="names of target profiles, or paths that end in .yaml; [] judges by `keep` alone"
+    targets: Annotated[tuple[AnyTarget, ...], AfterValidator(once)] = Field(
+        default=("host",),
+        description="names of target profiles, or paths that end in .yaml; `{use: NAME, budgets: {…}}` adds budgets; "
+        "[] judges by `keep` alone",
     )
 
     _document: Document | None = PrivateAttr(default=None)
@@ -181,8 +165,16 @@ class Recipe(_Options):
         """The label of the result that accuracy drops count from."""
         return self.reference or chain.reference(self.steps())
 
+    def target_names(self) -> list[str]:
+        """The names or paths of the target profiles, as the recipe writes them."""
+        return [name_of(each) for each in self.targets]
+
     def target_files(self) -> list[Path]:
-        return [target.find(name, self.document.path) for name in self.targets]
+        return [target.find(name, self.document.path) for name in self.target_names()]
+
+    def load_targets(self) -> list[target.Target]:
+        """Read the target profiles, with the recipe's budgets laid over theirs. Raises: UserError."""
+        return [target_use.load(self.document, index, each) for index, each in enumerate(self.targets)]
 
 
 def load(path: Path, changes: Sequence[str] = (), *, loose: bool = False) -> Recipe:
@@ -216,17 +208,20 @@ def checked(document: Document) -> Recipe:
 def _unserved(recipe: Recipe) -> Iterator[Problem]:
     """What is wrong in the target files, and every target that runs nothing of what the recipe makes."""
     kinds = {stage.kind for stage in recipe.stages}
-    for index, name in enumerate(recipe.targets):
+    seen: dict[Path, str | TargetUse] = {}
+    for index, chosen in enumerate(recipe.targets):
+        name, place = name_of(chosen), recipe.document.place(("targets", index))
         try:
-            runtime = target.load(target.find(name, recipe.document.path)).runtime
+            found = target_use.load(recipe.document, index, chosen)
         except UserError as error:
             yield from error.problems
             continue
-        if runtime != "onnxruntime" and "tflite" not in kinds:
-            place = recipe.document.place(("targets", index))
-            yield Problem(
-                f"`{name}` runs TFLite ({runtime}), and no stage makes it", "add `- use: convert.tflite`", place
-            )
+        file = target.find(name, recipe.document.path).resolve()
+        if (first := seen.setdefault(file, chosen)) is not chosen and TargetUse in (type(first), type(chosen)):
+            yield Problem(f"`{name}` is the same target as `{name_of(first)}`", "take one out", place)
+        if found.runtime != "onnxruntime" and "tflite" not in kinds:
+            said = f"`{name}` runs TFLite ({found.runtime}), and no stage makes it"
+            yield Problem(said, "add `- use: convert.tflite`", place)
 
 
 def validate(files: Iterable[Path], changes: Sequence[str] = ()) -> list[Problem]:

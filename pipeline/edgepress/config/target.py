@@ -201,6 +201,12 @@ class Target(Strict):
         """Whether it is measured on a device of its own."""
         return self.reach not in ("local", "none")
 
+    @property
+    def written(self) -> dict[str, Any]:
+        """The budgets as people wrote them, by name."""
+        found: dict[str, Any] = self._document.data["budgets"] if self._document else {}
+        return found
+
     def place(self, *loc: str) -> Place | None:
         """Where the file sets an option, or the nearest to it; None for a target that was not read from a file."""
         return self._document.place(loc) if self._document else None
@@ -223,10 +229,20 @@ def at(target: Target, reach: str | None) -> Target:
     return target.model_copy(update={"reach": reach})
 
 
-def load(path: Path) -> Target:
-    """Read a target file; everything wrong in it is one `UserError`, and each budget keeps its place."""
+def load(path: Path, budgets: yamlio.Document | None = None) -> Target:
+    """Read a target file; everything wrong in it is one `UserError`, and each budget keeps its place.
+
+    Each of `budgets`, those of a recipe, replaces the file's budget of the same name, and has its place in the recipe.
+    """
     document = yamlio.read(path)
     target = validated(document, Target)
+    if budgets is not None:
+        for name in budgets.data:
+            document.put(
+                ("budgets", name), budgets.part((name,)), [budgets.place(()), budgets.place((name,), key=True)]
+            )
+        document.values[("budgets",)] = budgets.place(())  # what does not fit the target stands in the recipe
+        target = validated(document, Target)
     target._document = document
     return target
 

@@ -74,6 +74,13 @@ class Document:
         else:
             yield loc, data
 
+    def part(self, loc: Loc) -> Document:
+        """What stands at `loc`, with its places, as a document of its own."""
+        depth = len(loc)
+        keys = {each[depth:]: place for each, place in self.keys.items() if each[:depth] == loc}
+        values = {each[depth:]: place for each, place in self.values.items() if each[:depth] == loc}
+        return Document(self.path, self.text, self.value(loc), keys, values)
+
     def put(self, loc: Loc, other: Document, keys: Sequence[Place]) -> None:
         """Put the whole of `other` at `loc`, whose parts stand at `keys`; mappings missing on the way are made."""
         for places in (self.keys, self.values):

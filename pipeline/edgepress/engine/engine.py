@@ -148,7 +148,7 @@ class Engine:
 
     @cached_property
     def targets(self) -> list[target.Target]:
-        return [target.load(file) for file in self.recipe.target_files()]
+        return self.recipe.load_targets()
 
     @cached_property
     def presets(self) -> tuple[PresetName, ...]:

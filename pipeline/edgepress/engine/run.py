@@ -15,7 +15,6 @@ from ..commands.catalog import aimed
 from ..config.chain import Step
 from ..config.recipe import Recipe, load
 from ..config.target import Target
-from ..config.target import load as load_target
 from ..core import distributed, ownership
 from ..core.errors import UserError, suggest
 from ..core.paths import digest, replacing
@@ -146,7 +145,7 @@ def _last(path: Path, runs: Path, changes: Sequence[str] = ()) -> tuple[Report, 
         print(f"note: {path} has changed since this run; its models are as they were then", file=sys.stderr)
     recipe = load(path, (*report.data.get("set", ()), *changes))
     report = report.model_copy(update={"keep": _limit(recipe), "stages": _of_unknown_inputs(report)})
-    return report, recipe, [load_target(file) for file in recipe.target_files()]
+    return report, recipe, recipe.load_targets()
 
 
 def _of_unknown_inputs(report: Report) -> list[StageFacts]:

@@ -101,8 +101,11 @@ def _engine(recipes: Sequence[Recipe], cache: Cache, limit: int | None) -> Engin
 
 def _targets(recipes: Sequence[Recipe], name: str | None) -> tuple[Target | None, list[Target]]:
     """The target that judges, and those that are judged besides: the recipes' first that is measured here or estimated,
-    and their others; or the one asked for alone. Raises: UserError."""
-    targets = {each.name: each for recipe in recipes for each in map(load_target, recipe.target_files())}
+    and their others; or the one asked for alone. Of a target that several recipes give budgets, the first recipe's
+    count for all. Raises: UserError."""
+    targets: dict[str, Target] = {}
+    for each in (each for recipe in recipes for each in recipe.load_targets()):
+        targets.setdefault(each.name, each)
     if name is None:
         first = next((each for each in targets.values() if not each.attached), None)
         return first, [each for each in targets.values() if each is not first]
