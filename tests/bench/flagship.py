@@ -84,7 +84,7 @@ def measured(options: dict[str, Any]) -> dict[str, Any]:
     files = [paired.Model(path, Path(path)) for path in (stages["float"].files[0].path, integers.path)]
     plain, int8 = paired.measure(files, looks=(PROCESSES,), rounds=ROUNDS)
     lite = next(each for each in report.samples if each.runtime == "litert" and "int8" in each.path)
-    references = [_ms(each) for each in report.references if each.runtime == "litert"]
+    references = [_ms(each) for each in report.references if each.runtime == "litert" and "@" in each.path]
     return {
         "validation": {name: _accuracy(stages[name]) for name in ("teacher", "student", "small", "float", "int8")},
         "training_seconds": {
