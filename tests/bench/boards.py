@@ -1,7 +1,7 @@
 """The verdict on EfficientNet-Lite0 at 224 pixels for two boards, a network of the size of the published references.
 
 Runs `recipes/efficientnet-lite.yaml` on JPEGs of the photographs that are installed, for a Raspberry Pi 4 and 5.
-`make bench-boards` writes the report to boards.json in two minutes. Without scikit-image there are 2 photographs.
+`make bench-boards` writes the report to boards.json; emulating takes minutes. Without scikit-image there are 2 photographs.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ TARGETS = ("raspberry-pi-4", "raspberry-pi-5")
 def main() -> None:
     photographs.make(PHOTOS, VARIANTS)
     targets = [part for name in TARGETS for part in ("--target", name)]
-    photos = ("--set", f"task.data.from={PHOTOS.resolve()}")
+    photos = ("--set", f"task.data.from=../{PHOTOS}")
     command = [sys.executable, "-m", "edgepress", "run", "efficientnet-lite", *photos, *targets]
     code = subprocess.run(command, check=False).returncode
     if code not in (0, 1, 4):  # a board may miss a budget: that is a verdict too
