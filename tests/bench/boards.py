@@ -1,7 +1,7 @@
 """The verdict on EfficientNet-Lite0 at 224 pixels for two boards, a network of the size of the published references.
 
 Runs `recipes/efficientnet-lite.yaml` on JPEGs of the photographs that are installed, for a Raspberry Pi 4 and 5.
-`make bench-boards` writes the report to boards.json; emulating takes minutes. Without scikit-image there are 2 photographs.
+`make bench-boards` writes boards.json; emulating takes minutes. Without scikit-image there are 2 photographs.
 """
 
 from __future__ import annotations
