@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 PEERS := .venv-peers
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 .DEFAULT_GOAL := help
-.PHONY: help compress plan check test tutorial lint size schema readme docs bench-run bench-baselines bench-distill bench-compare bench-train bench-slower bench-gate bench-estimates bench-ssh bench-efficientnet bench-calibration bench-foreign bench-emulate bench-precision bench-coverage bench-quant clean
+.PHONY: help compress plan check test tutorial lint size schema readme docs bench-run bench-baselines bench-distill bench-compare bench-train bench-slower bench-gate bench-estimates bench-ssh bench-efficientnet bench-boards bench-flagship bench-calibration bench-foreign bench-emulate bench-precision bench-coverage bench-quant clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -97,6 +97,15 @@ bench-ssh: $(VENV)/.dev
 bench-efficientnet: $(VENV)/.dev
 	$(PIP) scikit-image
 	$(BIN)/python -m tests.bench.efficientnet
+
+# The verdict on EfficientNet-Lite0 for a Raspberry Pi 4 and 5: the report of its run, tests/bench/boards.json
+bench-boards: $(VENV)/.dev
+	$(PIP) scikit-image
+	$(BIN)/python -m tests.bench.boards
+
+# Which MobileNet int8 pays for, of those that five minutes can train; four minutes each: tests/bench/flagship.json
+bench-flagship: $(VENV)/.run
+	$(BIN)/python -m tests.bench.flagship $(ARGS)
 
 # Memory and time of int8 calibration, here and by onnxruntime's calibrators: tests/bench/calibration.json
 bench-calibration: $(VENV)/.dev

@@ -20,6 +20,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "only-here": first_page.only_here,
     "run": partial(excerpts.whole, "run"),
     "mistake": excerpts.mistake,
+    "boards": partial(excerpts.whole, "boards"),
     "slower": gate.slower,
     "gate": gate.falsely,
     "estimates": gate.estimates,

@@ -10,12 +10,13 @@ from edgepress.config import target
 from edgepress.config.recipe import load, validate
 from edgepress.core.results import Report
 from edgepress.gate import judge as gate
+from edgepress.gate import start
 from edgepress.gate.report import text
 
 from tests.bench import results
 from tests.pages import code
 
-MISTAKES = ("temperature: 2", "temprature: 2"), ("ratio: 30%", "ratio: 30")
+MISTAKES = ("temperature: 2", "temprature: 2"), ("ratio: 60%", "ratio: 60")
 SHOWN = "raspberry-pi-4"
 """The target of which the first page shows the verdict."""
 BUDGETS = re.compile(r"^budgets:\n(?:  .*\n)+", re.MULTILINE)
@@ -80,5 +81,6 @@ def _recorded(name: str = "run") -> tuple[Report, list[target.Target], list[gate
     """A committed run, its targets, and their verdict on it."""
     report = Report.model_validate_json((results.FOLDER / f"{name}.json").read_text(encoding="utf-8"))
     recipe = load(Path(report.source))
-    targets = [target.load(file) for file in recipe.target_files()]
-    return report, targets, gate.judge(report, targets, recipe.document.place(("keep", "accuracy_drop")))
+    targets = recipe.load_targets() or [target.load(Path(file)) for file in report.targets]
+    place = recipe.document.place(("keep", "accuracy_drop")) if recipe.keep.limit() else None
+    return report, targets, start.beside(report, targets, gate.judge(report, targets, place))
