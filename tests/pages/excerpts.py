@@ -20,7 +20,7 @@ MISTAKES = ("temperature: 2", "temprature: 2"), ("ratio: 60%", "ratio: 60")
 SHOWN = "raspberry-pi-4"
 """The target of which the first page shows the verdict."""
 BUDGETS = re.compile(r"^budgets:\n(?:  .*\n)+", re.MULTILINE)
-OPEN = re.compile(r"\n  —.*(?:\n        .*)*")
+OPEN = re.compile(r"\n  —.*(?:\n        (?!starting model).*)*")
 """A budget without a number, with the lines below it."""
 
 
@@ -80,7 +80,9 @@ def mistake() -> str:
 def _recorded(name: str = "run") -> tuple[Report, list[target.Target], list[gate.Finding]]:
     """A committed run, its targets, and their verdict on it."""
     report = Report.model_validate_json((results.FOLDER / f"{name}.json").read_text(encoding="utf-8"))
-    recipe = load(Path(report.source))
-    targets = recipe.load_targets() or [target.load(Path(file)) for file in report.targets]
-    place = recipe.document.place(("keep", "accuracy_drop")) if recipe.keep.limit() else None
+    if report.data["set"]:  # its recipe is complete only with these, such as the folder of photographs
+        targets, place = [target.load(Path(file)) for file in report.targets], None
+    else:
+        recipe = load(Path(report.source))
+        targets, place = recipe.load_targets(), recipe.document.place(("keep", "accuracy_drop"))
     return report, targets, start.beside(report, targets, gate.judge(report, targets, place))
