@@ -24,7 +24,8 @@ from edgepress.core.metrics import METRICS
 from edgepress.data import dataset as data
 from edgepress.data.dataset import Dataset
 from edgepress.engine.cache import Cache
-from edgepress.models import zoo
+from edgepress.models import checkpoint
+from edgepress.models.description import Description, Network
 from edgepress.stage import Artifact, Context, Made, Stage
 from hypothesis import settings
 
@@ -51,8 +52,8 @@ def few(digits: Dataset) -> Dataset:
 
 
 @pytest.fixture(scope="session")
-def tiny() -> zoo.Network:
-    return zoo.Network.model_validate(TINY)
+def tiny() -> Network:
+    return Network.model_validate(TINY)
 
 
 @pytest.fixture
@@ -99,14 +100,14 @@ def perform(context: Callable[..., Context]) -> Callable[..., tuple[Artifact, Ma
     return run
 
 
-def saved(module: Any, description: zoo.Description, folder: Path) -> Artifact:
+def saved(module: Any, description: Description, folder: Path) -> Artifact:
     """A torch model as an earlier stage would have left it."""
     folder.mkdir(parents=True, exist_ok=True)
-    zoo.save(module, description, folder / "model.safetensors")
+    checkpoint.save(module, description, folder / "model.safetensors")
     return Artifact("torch", folder)
 
 
-def fresh(network: zoo.Network, data: Dataset, folder: Path, seed: int = 0) -> Artifact:
+def fresh(network: Network, data: Dataset, folder: Path, seed: int = 0) -> Artifact:
     """An untrained network of the zoo, whose batch norms have something to say."""
     import torch
     from edgepress.training import seeded

@@ -12,7 +12,7 @@ from edgepress.data import dataset
 from edgepress.data.source import Source
 from edgepress.engine.cache import Cache
 from edgepress.engine.engine import Engine
-from edgepress.models import zoo
+from edgepress.models.description import Network
 from edgepress.models.metadata import read, ready
 from edgepress.models.predict import predict
 
@@ -34,7 +34,7 @@ targets: []
 
 
 @pytest.fixture
-def mine(tmp_path: Path, tiny: zoo.Network) -> Path:
+def mine(tmp_path: Path, tiny: Network) -> Path:
     for number in range(30):
         photo(tmp_path / f"photos/{number}.jpg", (40 + number, 36))
     found = dataset.load(Source.model_validate({"from": str(tmp_path / "photos"), "size": 32, "labels": "imagenet"}))

@@ -11,8 +11,10 @@ from edgepress.config import recipe
 from edgepress.config.chain import Step
 from edgepress.core.errors import UserError
 from edgepress.core.results import StageFacts
+from edgepress.engine import key
 from edgepress.engine.cache import Cache
-from edgepress.engine.engine import MEASURING, Engine
+from edgepress.engine.engine import Engine
+from edgepress.engine.key import MEASURING
 
 from tests.conftest import LIGHT, TINY, Place, Said, laid_out
 
@@ -169,19 +171,19 @@ def test_the_key_of_a_step_holds_what_shapes_it(finished: tuple[Place, Said]) ->
     engine.run(Quiet())
     entries = {label: result.entry for label, result in engine.results.items()}
     steps: dict[str, Step] = {step.label: step for step in engine.recipe.steps()}
-    material = engine._material(steps["int8"], entries)
+    material = key.material(engine, steps["int8"], entries)
     assert material["stage"] == ["quantize.static", 4]
     assert material["options"]["samples"] == 64
     for features, cut in ((["avx2"], True), (["avx2", "avx_vnni"], False)):
         engine.machine = engine.machine.model_copy(update={"architecture": "x86_64", "features": features})
-        assert engine._material(steps["dynamic"], entries).get("saturates", False) is cut
-        assert "saturates" not in engine._material(steps["base"], entries)
+        assert key.material(engine, steps["dynamic"], entries).get("saturates", False) is cut
+        assert "saturates" not in key.material(engine, steps["base"], entries)
     assert material["options"]["ranges"] == "auto", "defaults belong to it"
     assert "name" not in material["options"]
     assert material["inputs"] == [entries["float"].facts["digests"]]
     assert material["data"] == engine.data.digest
     assert set(material["versions"]) == {"numpy", *MEASURING}, "its own libraries, and those that score it"
-    assert engine._material(steps["teacher"], entries)["inputs"] == [
+    assert key.material(engine, steps["teacher"], entries)["inputs"] == [
         entries["soup"].facts["digests"], entries["a"].facts["digests"],
     ]  # fmt: skip
 
@@ -190,12 +192,12 @@ def test_a_share_of_an_error_shapes_what_is_quantized_and_a_share_of_labels_as_b
     engine = finished(copy)
     (step,) = (each for each in engine.recipe.steps() if each.label == "int8")
     entries = {label: result.entry for label, result in engine.results.items()}
-    assert set(engine._material(step, entries)) & {"keep", "fills"} == set(), "keys are what they were"
+    assert set(key.material(engine, step, entries)) & {"keep", "fills"} == set(), "keys are what they were"
     error = replace(engine.metric, higher=False)
     engine.__dict__["metric"] = error
-    assert engine._material(step, entries)["keep"] == "share of the error"
+    assert key.material(engine, step, entries)["keep"] == "share of the error"
     reference = entries[engine.recipe.reference_label()].facts["files"][0]["scores"]["validation"]["accuracy"]
-    assert engine._material(step, entries)["floor"] == pytest.approx(100 * reference * 1.6)
+    assert key.material(engine, step, entries)["floor"] == pytest.approx(100 * reference * 1.6)
 
 
 def test_the_file_of_this_machine_is_the_first_from_the_cache_too(copy: Place) -> None:

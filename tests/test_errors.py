@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from edgepress.commands import catalog
-from edgepress.config.target import Budgets
+from edgepress.config.budgets import Budgets
 from edgepress.core import names
 from edgepress.core.errors import Place, Problem, UserError, near, suggest
 from edgepress.core.presets import PRESETS

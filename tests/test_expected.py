@@ -16,8 +16,8 @@ from edgepress.data.normalize import IMAGENET, Moments
 from edgepress.engine.cache import Cache
 from edgepress.engine.engine import Engine
 from edgepress.models import published_inputs
+from edgepress.models.description import Network
 from edgepress.models.pretrained import PACKAGES
-from edgepress.models.zoo import Network
 
 from tests.data.made import photo
 from tests.test_engine import Quiet

@@ -12,7 +12,8 @@ import pytest
 import torch
 from edgepress.core.errors import UserError
 from edgepress.data.dataset import Dataset
-from edgepress.models import metadata, zoo
+from edgepress.models import checkpoint, metadata
+from edgepress.models.description import Network
 from edgepress.models.onnx import export
 from edgepress.models.predict import predict
 from edgepress.models.tflite import convert, litert_torch
@@ -58,13 +59,11 @@ def test_what_the_writer_lacks(few: Dataset, tmp_path: Path) -> None:
 
 @installed
 @pytest.mark.parametrize("runtime", models.RUNTIMES)
-def test_its_file_and_ours_are_alike(
-    runtime: str, perform: Any, few: Dataset, tiny: zoo.Network, tmp_path: Path
-) -> None:
+def test_its_file_and_ours_are_alike(runtime: str, perform: Any, few: Dataset, tiny: Network, tmp_path: Path) -> None:
     source = fresh(tiny, few, tmp_path / "model")
     theirs, made = perform(ConvertLitert(use="convert.litert"), {"input": source}, few)
     assert made.notes["precision"] == "float32"
-    module, _ = zoo.load(source.path)
+    module, _ = checkpoint.load(source.path)
     export.export(module, few, tmp_path / "model.onnx")
     import onnx
 

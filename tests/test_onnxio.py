@@ -13,7 +13,8 @@ import torch
 from edgepress.core.errors import UserError
 from edgepress.core.metrics import METRICS
 from edgepress.data.dataset import Dataset
-from edgepress.models import metadata, zoo
+from edgepress.models import checkpoint, metadata
+from edgepress.models.description import Network
 from edgepress.models.onnx import export
 from edgepress.models.onnx.importer import adopt
 from edgepress.models.predict import predict
@@ -40,9 +41,9 @@ def refused(model: onnx.ModelProto | bytes, data: Dataset, folder: Path) -> str:
 
 
 @pytest.mark.parametrize("arch", ["resnet18", "mobilenetv2_035"])
-def test_the_export_answers_as_torch(arch: str, tiny: zoo.Network, few: Dataset, tmp_path: Path) -> None:
-    network = tiny if arch == "resnet18" else zoo.Network(arch=f"timm/{arch}")
-    module, _ = zoo.load(fresh(network, few, tmp_path / "m").path)
+def test_the_export_answers_as_torch(arch: str, tiny: Network, few: Dataset, tmp_path: Path) -> None:
+    network = tiny if arch == "resnet18" else Network(arch=f"timm/{arch}")
+    module, _ = checkpoint.load(fresh(network, few, tmp_path / "m").path)
     path = tmp_path / "model.onnx"
     assert 0 <= export.export(module, few, path) < export.TOLERANCE
     x = few.input.ready(few["test"].x[:20])
@@ -57,9 +58,9 @@ def test_the_export_answers_as_torch(arch: str, tiny: zoo.Network, few: Dataset,
 
 
 @pytest.mark.parametrize("raw", [True, False])
-def test_a_file_that_normalises_takes_raw_pixels(raw: bool, tiny: zoo.Network, few: Dataset, tmp_path: Path) -> None:
+def test_a_file_that_normalises_takes_raw_pixels(raw: bool, tiny: Network, few: Dataset, tmp_path: Path) -> None:
     """As uint8, or as floats from 0 to 255."""
-    module, _ = zoo.load(fresh(tiny, few, tmp_path / "m").path)
+    module, _ = checkpoint.load(fresh(tiny, few, tmp_path / "m").path)
     path = tmp_path / "model.onnx"
     assert export.export(module, few, path, embed=["normalize"], raw=raw) < export.TOLERANCE
     pixels = few["test"].x[:20]
@@ -71,10 +72,10 @@ def test_a_file_that_normalises_takes_raw_pixels(raw: bool, tiny: zoo.Network, f
     np.testing.assert_allclose(predict(path, given), expected, atol=1e-4 * np.abs(expected).max())
 
 
-def test_the_export_is_the_same_bytes_each_time(tiny: zoo.Network, few: Dataset, tmp_path: Path) -> None:
+def test_the_export_is_the_same_bytes_each_time(tiny: Network, few: Dataset, tmp_path: Path) -> None:
     source = fresh(tiny, few, tmp_path / "m").path
     for name in ("a.onnx", "b.onnx"):
-        export.export(zoo.load(source)[0], few, tmp_path / name)
+        export.export(checkpoint.load(source)[0], few, tmp_path / name)
     assert (tmp_path / "a.onnx").read_bytes() == (tmp_path / "b.onnx").read_bytes()
 
 
@@ -276,9 +277,9 @@ def test_operators_with_integers_inside_count_the_same(few: Dataset, tmp_path: P
     assert export.size(tmp_path / "q.onnx") == (graphs.PARAMETERS, graphs.MACS)
 
 
-def test_a_network_counts_as_torch_does(tiny: zoo.Network, few: Dataset, tmp_path: Path) -> None:
+def test_a_network_counts_as_torch_does(tiny: Network, few: Dataset, tmp_path: Path) -> None:
     """Batch norm is folded into the convolutions: its weight is gone, its bias is the convolution's."""
-    module, _ = zoo.load(fresh(tiny, few, tmp_path / "m").path)
+    module, _ = checkpoint.load(fresh(tiny, few, tmp_path / "m").path)
     export.export(module, few, tmp_path / "model.onnx")
     norms = sum(m.weight.numel() for m in module.modules() if isinstance(m, nn.BatchNorm2d))
     assert export.size(tmp_path / "model.onnx").parameters == sum(p.numel() for p in module.parameters()) - norms

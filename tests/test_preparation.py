@@ -14,7 +14,8 @@ import pytest
 from edgepress.core.errors import UserError
 from edgepress.core.paths import digest
 from edgepress.data.dataset import Dataset
-from edgepress.models import input_preparation, metadata, zoo
+from edgepress.models import checkpoint, input_preparation, metadata
+from edgepress.models.description import Network
 from edgepress.models.onnx import export
 from edgepress.models.onnx.importer import adopt
 from edgepress.models.predict import predict
@@ -52,13 +53,13 @@ def test_pixels_that_the_file_takes_as_they_are_need_nothing(digits: Dataset, tm
     assert input_preparation.taken(contract, digits) == "raw values, which the file normalizes itself"
 
 
-def exported(tiny: zoo.Network, data: Dataset, path: Path, **options: Any) -> Path:
-    module, _ = zoo.load(fresh(tiny, data, path.parent / "net").path)
+def exported(tiny: Network, data: Dataset, path: Path, **options: Any) -> Path:
+    module, _ = checkpoint.load(fresh(tiny, data, path.parent / "net").path)
     export.export(module, data, path, **options)
     return path
 
 
-def test_our_own_file_is_fed_as_it_says_whatever_the_data_is(tiny: zoo.Network, few: Dataset, tmp_path: Path) -> None:
+def test_our_own_file_is_fed_as_it_says_whatever_the_data_is(tiny: Network, few: Dataset, tmp_path: Path) -> None:
     """Another folder has other moments; the network was trained with its own."""
     trained = stated(few, "data", mean=(0.25,), std=(0.5,))
     file = exported(tiny, trained, tmp_path / "ours.onnx")
@@ -72,14 +73,14 @@ def test_our_own_file_is_fed_as_it_says_whatever_the_data_is(tiny: zoo.Network, 
     np.testing.assert_allclose(mine, predict(file, trained.ready(x)), rtol=1e-4, atol=1e-5)
 
 
-def test_a_recipe_that_contradicts_our_own_file_is_refused(tiny: zoo.Network, few: Dataset, tmp_path: Path) -> None:
+def test_a_recipe_that_contradicts_our_own_file_is_refused(tiny: Network, few: Dataset, tmp_path: Path) -> None:
     file = exported(tiny, stated(few, "data", mean=(0.25,), std=(0.5,)), tmp_path / "ours.onnx")
     with pytest.raises(UserError, match=r"takes x/255, then \(− 0.25\)/0.5, by its metadata, and the recipe states"):
         adopt(file, stated(few, mean=(0.0,), std=(1.0,)), tmp_path / "taken.onnx")
 
 
 def test_what_a_file_of_ours_normalizes_itself_is_not_normalized_twice(
-    tiny: zoo.Network, few: Dataset, tmp_path: Path
+    tiny: Network, few: Dataset, tmp_path: Path
 ) -> None:
     file = exported(tiny, few, tmp_path / "ours.onnx", embed=["normalize"])
     adopt(file, few, tmp_path / "taken.onnx")
@@ -90,9 +91,7 @@ def test_what_a_file_of_ours_normalizes_itself_is_not_normalized_twice(
     np.testing.assert_allclose(mine, predict(file, x.astype(np.float32)), rtol=1e-4, atol=1e-5)
 
 
-def test_our_own_file_with_the_classes_in_another_order_is_refused(
-    tiny: zoo.Network, few: Dataset, tmp_path: Path
-) -> None:
+def test_our_own_file_with_the_classes_in_another_order_is_refused(tiny: Network, few: Dataset, tmp_path: Path) -> None:
     file = exported(tiny, replace(few, labels=tuple("0192345678")), tmp_path / "ours.onnx")
     with pytest.raises(UserError, match="in another order: class 2 is `9` there, and `2` in the data") as error:
         adopt(file, few, tmp_path / "taken.onnx")
@@ -117,7 +116,7 @@ def test_metadata_that_only_looks_like_ours_states_nothing(text: str, digits: Da
 
 
 def test_a_checkpoint_from_elsewhere_needs_it_and_one_of_ours_does_not(
-    tiny: zoo.Network, digits: Dataset, few: Dataset, tmp_path: Path
+    tiny: Network, digits: Dataset, few: Dataset, tmp_path: Path
 ) -> None:
     source = fresh(tiny, few, tmp_path / "origin")
     recipe = tmp_path / "recipe.yaml"
@@ -133,7 +132,7 @@ def test_a_checkpoint_from_elsewhere_needs_it_and_one_of_ours_does_not(
 
 
 def test_a_delivered_network_remembers_how_it_was_fed(
-    tiny: zoo.Network, few: Dataset, tmp_path: Path, perform: Callable[..., Any]
+    tiny: Network, few: Dataset, tmp_path: Path, perform: Callable[..., Any]
 ) -> None:
     source = fresh(tiny, few, tmp_path / "origin")
     weights = tmp_path / "a.safetensors"

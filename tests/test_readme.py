@@ -15,7 +15,8 @@ import pytest
 from edgepress.commands.main import cli
 from edgepress.config.recipe import validate
 from edgepress.data.dataset import Dataset
-from edgepress.models import zoo
+from edgepress.models import checkpoint
+from edgepress.models.description import Network
 from torch import nn
 
 from tests.conftest import fresh
@@ -117,9 +118,9 @@ def test_the_stage_of_the_guide_works(few: Dataset, perform: Callable[..., Any],
     module = ModuleType("magnitude")
     exec(compile(source, "write-a-stage.md", "exec", dont_inherit=True), module.__dict__)
     stage = module.PruneMagnitude.model_validate({"use": "prune.magnitude", "sparsity": "75%"})
-    before = fresh(zoo.Network(arch="timm/mobilenetv2_050"), few, tmp_path / "before")
+    before = fresh(Network(arch="timm/mobilenetv2_050"), few, tmp_path / "before")
     after, _ = perform(stage, {"input": before}, few)
-    layers = [each for each in zoo.load(after.path)[0].modules() if isinstance(each, nn.Conv2d)]
+    layers = [each for each in checkpoint.load(after.path)[0].modules() if isinstance(each, nn.Conv2d)]
     zeros, weights = (sum(count(each.weight) for each in layers) for count in (_zeros, nn.Parameter.numel))
     assert zeros / weights == pytest.approx(0.75, abs=0.01)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from edgepress.core import metrics
+from edgepress.core import metric_intervals, metrics
 from sklearn.metrics import accuracy_score, log_loss
 
 
@@ -32,13 +32,13 @@ def test_the_bounds_of_a_classifier_are_those_of_drawing_its_examples() -> None:
     random = np.random.default_rng(3)
     y = random.integers(0, 4, 600) % 3
     answers = np.eye(3)[np.where(random.uniform(size=600) < 0.8, y, (y + 1) % 3)] + random.normal(0, 0.1, (600, 3))
-    found = metrics.bounds(answers, y)
+    found = metric_intervals.bounds(answers, y)
     for name, metric in (("macro_f1", metrics.METRICS["macro-f1"]), ("worst_recall", metrics.METRICS["worst-recall"])):
         value, low, high = found[name]
         assert value == pytest.approx(metric(answers, y))
         assert (low, high) == pytest.approx(np.percentile(metric.resampled(answers, y), [2.5, 97.5]), abs=0.012)
-    assert metrics.bounds(answers, np.eye(3)[y]) == {}
-    assert metrics.bounds(answers, y.astype(np.float32)) == {}
+    assert metric_intervals.bounds(answers, np.eye(3)[y]) == {}
+    assert metric_intervals.bounds(answers, y.astype(np.float32)) == {}
 
 
 def told(*rows: tuple[int, int, int]) -> tuple[np.ndarray, np.ndarray]:
@@ -51,18 +51,18 @@ def told(*rows: tuple[int, int, int]) -> tuple[np.ndarray, np.ndarray]:
 def test_nothing_right_of_ten_is_no_certain_zero() -> None:
     """Every draw of 0 of 10 is 0 of 10; Wilson's interval goes up to 28%, and 10 of 10 down to 72%."""
     answers, y = told((0, 0, 10), (1, 190, 190))
-    value, low, high = metrics.bounds(answers, y)["worst_recall"]
+    value, low, high = metric_intervals.bounds(answers, y)["worst_recall"]
     assert (value, low, high) == (0, 0, pytest.approx(0.2775, abs=1e-3))
-    assert metrics.worst(answers, y, ("cat", "dog")) == ("cat", 0, 10)
+    assert metric_intervals.worst(answers, y, ("cat", "dog")) == ("cat", 0, 10)
     answers, y = told((0, 10, 10), (1, 10, 10))
     for name, least in (("worst_recall", 0.7225), ("macro_f1", 0.025 ** (1 / 20))):
-        assert metrics.bounds(answers, y)[name] == (1, pytest.approx(least, abs=1e-3), 1)
+        assert metric_intervals.bounds(answers, y)[name] == (1, pytest.approx(least, abs=1e-3), 1)
 
 
 def test_a_rare_class_that_was_all_right_bounds_the_worst() -> None:
     """3 of 3 right may be a class of 44%, whatever the 80% of the other says."""
     answers, y = told((0, 3, 3), (1, 800, 1000))
-    value, low, _ = metrics.bounds(answers, y)["worst_recall"]
+    value, low, _ = metric_intervals.bounds(answers, y)["worst_recall"]
     assert (value, low) == (0.8, pytest.approx(0.438, abs=1e-3))
 
 
@@ -71,10 +71,10 @@ def test_groups_are_drawn_whole() -> None:
     answers, y = told((0, 600, 800), (1, 800, 800))
     people = np.concatenate([np.arange(800) // 100, np.arange(800) // 100])
     for name in ("macro_f1", "worst_recall"):
-        alone, grouped = metrics.bounds(answers, y)[name], metrics.bounds(answers, y, people)[name]
+        alone, grouped = metric_intervals.bounds(answers, y)[name], metric_intervals.bounds(answers, y, people)[name]
         assert alone[0] == grouped[0]
         assert grouped[2] - grouped[1] > 4 * (alone[2] - alone[1])
-    one = metrics.bounds(answers, y, np.zeros(1600, int))
+    one = metric_intervals.bounds(answers, y, np.zeros(1600, int))
     assert {each[1:] for each in one.values()} == {(0, 1)}, "one group bounds nothing"
     metric = metrics.METRICS["macro-f1"]
     assert np.std(metric.resampled(answers, y, people)) > 4 * np.std(metric.resampled(answers, y))
@@ -87,6 +87,6 @@ def test_a_thousand_classes_take_the_memory_of_their_examples() -> None:
     y = random.integers(0, 1000, 500)
     answers = random.normal(size=(500, 1000)).astype(np.float32)
     tracemalloc.start()
-    metrics.bounds(answers, y)
+    metric_intervals.bounds(answers, y)
     assert tracemalloc.get_traced_memory()[1] < 50e6, "a table of a million cells a draw was 8 GB"
     tracemalloc.stop()

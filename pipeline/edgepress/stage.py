@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from .core.names import Name
 from .core.presets import PresetName
 from .core.user_code import Code
-from .models.zoo import NO_CODE, Network
+from .models.description import NO_CODE, Network
 
 if TYPE_CHECKING:
     import numpy as np

@@ -25,7 +25,7 @@ from edgepress.core.progress import Lines
 from edgepress.data import dataset
 from edgepress.engine.cache import Cache
 from edgepress.engine.engine import Engine
-from edgepress.models import zoo
+from edgepress.models import checkpoint
 from edgepress.stages.fuse import rebasin
 from edgepress.stages.fuse.mixing import mean
 from edgepress.training import Examples, logits, reestimate
@@ -112,7 +112,7 @@ def _averaged(name: str, of: str, options: dict[str, Any], seed: int) -> dict[st
         {"use": "fuse.ensemble", "name": "ensemble", "models": ["one", "two"], "weights": "equal"},
     ])  # fmt: skip
     found = _tested(engine)
-    (one, description), (two, _) = (zoo.load(engine.results[name].artifact.path) for name in ("one", "two"))
+    (one, description), (two, _) = (checkpoint.load(engine.results[name].artifact.path) for name in ("one", "two"))
     aligned = rebasin.align(one, two, description.example(), seed)
     for way, other in (("naive", two.state_dict()), ("rebasin", aligned)):
         module = description.build()

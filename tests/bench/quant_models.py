@@ -12,9 +12,9 @@ import torch
 from edgepress.data import dataset
 from edgepress.data.source import Source
 from edgepress.engine.engine import Engine
-from edgepress.models import zoo
+from edgepress.models import checkpoint
+from edgepress.models.description import Network
 from edgepress.models.pretrained import PACKAGES
-from edgepress.models.zoo import Network
 from edgepress.training import reestimate, seeded
 from torch import nn
 
@@ -64,13 +64,13 @@ def _hard() -> tuple[dict[str, Any], list[dict[str, Any]]]:
     trained = ran("quant-mobilenetv2", {"metric": "accuracy"} | task, stages).results["net"].artifact.path
     path = FOLDER / f"apart-{trained.parent.name[:16]}.safetensors"
     if not path.is_file():
-        module, description = zoo.load(trained)
+        module, description = checkpoint.load(trained)
         assert description.network is not None
         network = description.network.model_copy(update={"args": {"act_layer": "relu"}})
         description = description.model_copy(update={"network": network})
         plain = description.build()
         plain.load_state_dict(module.state_dict())
-        zoo.save(apart(plain, 0), description, path)
+        checkpoint.save(apart(plain, 0), description, path)
     return task, [{"use": "load", "name": "net", "from": str(path.resolve())}]
 
 
@@ -130,7 +130,7 @@ def _untrained(arch: str) -> Callable[[], tuple[dict[str, Any], list[dict[str, A
             description = Network(arch=arch).describe(examples)
             with seeded(0):
                 module = description.build()
-            zoo.save(reestimate(module, examples, 0), description, path)
+            checkpoint.save(reestimate(module, examples, 0), description, path)
         return task, [{"use": "load", "name": "net", "from": str(path.resolve())}]
 
     return make

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import onnx
 from edgepress.models.tflite.convert import layouts, write
-from edgepress.models.tflite.graph import read
 from edgepress.models.tflite.ops.table import INTEGER
+from edgepress.models.tflite.reader import read
 from onnx import TensorProto, helper
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from edgepress.models.zoo import Description, Network
+from edgepress.models.description import Description, Network
 from edgepress.training import seeded
 
 from tests.bench.quant_models import SPREAD, apart

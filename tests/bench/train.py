@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from edgepress.data import dataset
 from edgepress.data.dataset import Dataset
-from edgepress.models import zoo
+from edgepress.models.description import Network
 from edgepress.stages.distill.losses import kd
 from edgepress.training import Rows, Schedule, fit, seeded
 from scipy import stats
@@ -37,7 +37,7 @@ NETWORKS = {
 }
 
 
-def plain(network: zoo.Network, found: Dataset, *, augment: bool) -> float:
+def plain(network: Network, found: Dataset, *, augment: bool) -> float:
     """Seconds of an epoch as a tutorial writes it: DataLoader, cross-entropy, AdamW, a one-cycle schedule."""
     module = _fresh(network, found)
     x = torch.from_numpy(found.input.ready(found["train"].x))
@@ -69,7 +69,7 @@ class _Changed(torch.utils.data.Dataset):
         return self.change(self.x[row]), self.y[row]
 
 
-def ours(network: zoo.Network, found: Dataset, *, augment: bool, teacher: torch.Tensor | None = None) -> float:
+def ours(network: Network, found: Dataset, *, augment: bool, teacher: torch.Tensor | None = None) -> float:
     """Seconds of an epoch here, from the first line to the checkpoint."""
     module = _fresh(network, found)
 
@@ -84,7 +84,7 @@ def ours(network: zoo.Network, found: Dataset, *, augment: bool, teacher: torch.
         return time.perf_counter() - started
 
 
-def _fresh(network: zoo.Network, found: Dataset) -> nn.Module:
+def _fresh(network: Network, found: Dataset) -> nn.Module:
     with seeded(0):
         return network.describe(found).build()
 
@@ -104,7 +104,7 @@ def main() -> None:
     teacher = torch.randn(len(found["train"].y), 10)
     rows = {}
     for name, options in NETWORKS.items():
-        network = zoo.Network.model_validate(options)
+        network = Network.model_validate(options)
         bare, changed, taught, usual, usual_changed = (
             partial(run, network, found, **options)
             for run, options in (

@@ -11,7 +11,8 @@ import torch
 from edgepress.core.errors import UserError
 from edgepress.core.paths import digest
 from edgepress.data.dataset import Dataset
-from edgepress.models import zoo
+from edgepress.models import checkpoint
+from edgepress.models.description import Network
 from edgepress.stages import TABLE
 from edgepress.stages.distill.features import Taught, adapters, angles, attention, distances, hint
 from pydantic import ValidationError
@@ -40,18 +41,18 @@ def stage(use: str, **changes: Any) -> Any:
 def test_every_way_trains_a_student_and_leaves_the_teacher(
     use: str, ema: float | None, few: Dataset, tmp_path: Path, perform: Perform
 ) -> None:
-    wide = zoo.Network(arch="timm/resnet18", args={**TINY["args"], "channels": [12, 16, 24, 40]})
+    wide = Network(arch="timm/resnet18", args={**TINY["args"], "channels": [12, 16, 24, 40]})
     teacher = fresh(wide, few, tmp_path / "t", seed=1)
     before = digest(teacher.path)
     artifact, made = perform(stage(use, ema=ema), {"t": teacher}, few)
     assert digest(teacher.path) == before
-    module, description = zoo.load(artifact.path)
-    assert description == zoo.Network.model_validate(TINY).describe(few), "the student alone is kept"
+    module, description = checkpoint.load(artifact.path)
+    assert description == Network.model_validate(TINY).describe(few), "the student alone is kept"
     assert made.notes["teachers"] == ["t"]
     assert all(torch.isfinite(each).all() for each in module.state_dict().values())
 
 
-def test_training_the_student_leaves_the_teacher_in_eval(tiny: zoo.Network, few: Dataset) -> None:
+def test_training_the_student_leaves_the_teacher_in_eval(tiny: Network, few: Dataset) -> None:
     student, teacher = tiny.describe(few).build(), tiny.describe(few).build()
     taught = Taught(student, teacher, {"layer1": "layer1"}, tiny.describe(few).example())
     before = {name: value.clone() for name, value in teacher.state_dict().items()}
@@ -68,8 +69,8 @@ def test_training_the_student_leaves_the_teacher_in_eval(tiny: zoo.Network, few:
     assert not any(each._forward_hooks for each in student.modules())
 
 
-def test_a_wider_teacher_is_followed_through_an_adapter(tiny: zoo.Network, few: Dataset) -> None:
-    wide = zoo.Network(arch="timm/resnet18", args={**TINY["args"], "channels": [12, 16, 24, 40]})
+def test_a_wider_teacher_is_followed_through_an_adapter(tiny: Network, few: Dataset) -> None:
+    wide = Network(arch="timm/resnet18", args={**TINY["args"], "channels": [12, 16, 24, 40]})
     description = tiny.describe(few)
     taught = Taught(description.build(), wide.describe(few).build(), {"layer1": "layer1"}, description.example())
     taught.adapters = adapters(taught)
@@ -88,9 +89,15 @@ def test_a_wider_teacher_is_followed_through_an_adapter(tiny: zoo.Network, few: 
     ],
 )
 def test_layers_that_do_not_fit_are_told_before_anything_is_trained(
-    changes: dict[str, Any], message: str, help: str, few: Dataset, tiny: zoo.Network, tmp_path: Path, perform: Perform
+    changes: dict[str, Any],
+    message: str,
+    help: str,
+    few: Dataset,
+    tiny: Network,
+    tmp_path: Path,
+    perform: Perform,
 ) -> None:
-    strided = zoo.Network.model_validate(TINY | {"stride": 8})
+    strided = Network.model_validate(TINY | {"stride": 8})
     teacher = fresh(strided, few, tmp_path / "t")
     with pytest.raises(UserError, match=message) as error:
         perform(stage("distill.at", **changes, student=TINY | {"stride": 8}), {"t": teacher}, few)
@@ -99,7 +106,7 @@ def test_layers_that_do_not_fit_are_told_before_anything_is_trained(
 
 def test_pool_brings_maps_to_one_size(few: Dataset, tmp_path: Path, perform: Perform) -> None:
     strided = TINY | {"stride": 8}
-    teacher = fresh(zoo.Network.model_validate(strided), few, tmp_path / "t")
+    teacher = fresh(Network.model_validate(strided), few, tmp_path / "t")
     perform(stage("distill.at", layers={"layer1": "layer4"}, pool=True, student=strided), {"t": teacher}, few)
     perform(stage("distill.fitnet", layers={"layer1": "layer4"}, pool=True, student=strided), {"t": teacher}, few)
 
@@ -139,7 +146,7 @@ def test_options_that_make_no_sense(wrong: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("use", ["distill.dkd", "distill.dist"])
-def test_two_classes_are_refused(use: str, few: Dataset, tiny: zoo.Network, tmp_path: Path, perform: Perform) -> None:
+def test_two_classes_are_refused(use: str, few: Dataset, tiny: Network, tmp_path: Path, perform: Perform) -> None:
     from dataclasses import replace
 
     from edgepress.data.dataset import Split

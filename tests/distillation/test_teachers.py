@@ -10,7 +10,8 @@ import pytest
 import torch
 from edgepress.core.errors import UserError
 from edgepress.data.dataset import Dataset
-from edgepress.models import zoo
+from edgepress.models import checkpoint
+from edgepress.models.description import Network
 from edgepress.models.onnx import export
 from edgepress.stage import Artifact, Context
 from edgepress.stages.distill.teachers import answers
@@ -21,13 +22,13 @@ from tests.conftest import fresh
 
 
 def test_kept_answers_are_the_live_ones_bit_for_bit_and_in_order(
-    tiny: zoo.Network, few: Dataset, tmp_path: Path, context: Callable[..., Context]
+    tiny: Network, few: Dataset, tmp_path: Path, context: Callable[..., Context]
 ) -> None:
     artifact, schedule = fresh(tiny, few, tmp_path / "t"), Schedule(shift=1)
     (kept,) = answers([artifact], schedule, 3, 5, context(few))
     (again,) = answers([artifact], schedule, 3, 5, context(few))
     pixels = Examples(few, "train", 5, flip=True, shift=1)
-    teacher, _ = zoo.load(artifact.path)
+    teacher, _ = checkpoint.load(artifact.path)
     for view in range(3):
         live = torch.from_numpy(logits(teacher, pixels, view))
         assert torch.equal(kept[view], live)
@@ -39,20 +40,22 @@ def test_kept_answers_are_the_live_ones_bit_for_bit_and_in_order(
 
 
 def test_several_teachers_answer_with_their_mean_probability(
-    tiny: zoo.Network, few: Dataset, tmp_path: Path, context: Callable[..., Context]
+    tiny: Network, few: Dataset, tmp_path: Path, context: Callable[..., Context]
 ) -> None:
     artifacts = [fresh(tiny, few, tmp_path / str(seed), seed) for seed in range(3)]
     each = [of[0] for of in answers(artifacts, Schedule(flip=False, shift=0), 1, 0, context(few))]
     found = weighed(each, torch.full((3,), 1 / 3), "single-label")
     pixels = Examples(few, "train", 0)
-    mean = torch.stack([torch.from_numpy(logits(zoo.load(a.path)[0], pixels)).softmax(1) for a in artifacts]).mean(0)
+    mean = torch.stack(
+        [torch.from_numpy(logits(checkpoint.load(a.path)[0], pixels)).softmax(1) for a in artifacts]
+    ).mean(0)
     torch.testing.assert_close(found.exp(), mean, atol=1e-6, rtol=1e-5)
     torch.testing.assert_close(found.exp().sum(1), torch.ones(len(found)))
 
 
 @pytest.mark.parametrize("change", ["teacher", "seed", "shift", "flip", "views", "data"])
 def test_the_key_covers_all_that_shapes_an_answer(
-    tiny: zoo.Network, few: Dataset, tmp_path: Path, context: Callable[..., Context], change: str
+    tiny: Network, few: Dataset, tmp_path: Path, context: Callable[..., Context], change: str
 ) -> None:
     keys: list[dict[str, object]] = []
 
@@ -83,7 +86,7 @@ def test_the_key_covers_all_that_shapes_an_answer(
 
 @pytest.mark.parametrize("wrong", [[0], [1, 0], [0, 1]], ids=["alone", "second", "first"])
 def test_a_teacher_of_other_classes_is_told(
-    tiny: zoo.Network, few: Dataset, tmp_path: Path, context: Callable[..., Context], wrong: list[int]
+    tiny: Network, few: Dataset, tmp_path: Path, context: Callable[..., Context], wrong: list[int]
 ) -> None:
     """Not first in the list as much as first."""
     other = replace(few, name="seven", labels=tuple("abcdefg"))
@@ -93,7 +96,7 @@ def test_a_teacher_of_other_classes_is_told(
 
 
 def test_answers_that_were_put_in_place_of_others_are_refused(
-    tiny: zoo.Network, few: Dataset, tmp_path: Path, context: Callable[..., Context]
+    tiny: Network, few: Dataset, tmp_path: Path, context: Callable[..., Context]
 ) -> None:
     """A cache whose key lies: the file itself knows what it answers."""
     given = context(few)
@@ -116,11 +119,16 @@ def test_answers_that_were_put_in_place_of_others_are_refused(
     ids=["plain", "all embedded", "pixels as floats"],
 )
 def test_a_teacher_may_be_an_onnx_file(
-    tiny: zoo.Network, few: Dataset, tmp_path: Path, context: Callable[..., Context], embed: list[str], raw: bool
+    tiny: Network,
+    few: Dataset,
+    tmp_path: Path,
+    context: Callable[..., Context],
+    embed: list[str],
+    raw: bool,
 ) -> None:
     torch_one = fresh(tiny, few, tmp_path / "t", 1)
     (tmp_path / "o").mkdir()
-    export.export(zoo.load(torch_one.path)[0], few, tmp_path / "o" / "model.onnx", embed=embed, raw=raw)
+    export.export(checkpoint.load(torch_one.path)[0], few, tmp_path / "o" / "model.onnx", embed=embed, raw=raw)
     schedule = Schedule(shift=1)
     ((there,),), ((here,),) = (
         answers([each], schedule, 1, 0, context(few)) for each in (torch_one, Artifact("onnx", tmp_path / "o"))
@@ -129,20 +137,20 @@ def test_a_teacher_may_be_an_onnx_file(
 
 
 def test_an_onnx_teacher_of_the_same_classes_in_another_order_is_refused(
-    tiny: zoo.Network, few: Dataset, tmp_path: Path, context: Callable[..., Context]
+    tiny: Network, few: Dataset, tmp_path: Path, context: Callable[..., Context]
 ) -> None:
     turned = replace(few, labels=tuple(reversed(few.labels)))
-    export.export(zoo.load(fresh(tiny, few, tmp_path / "t").path)[0], turned, tmp_path / "model.onnx")
+    export.export(checkpoint.load(fresh(tiny, few, tmp_path / "t").path)[0], turned, tmp_path / "model.onnx")
     with pytest.raises(UserError, match="class names or their order differ"):
         answers([Artifact("onnx", tmp_path)], Schedule(), 1, 0, context(few))
 
 
 def test_examples_without_labels_are_asked_about_too(
-    tiny: zoo.Network, few: Dataset, tmp_path: Path, context: Callable[..., Context]
+    tiny: Network, few: Dataset, tmp_path: Path, context: Callable[..., Context]
 ) -> None:
     more = replace(few, unlabelled=few["validation"].x[:20])
     teacher = fresh(tiny, few, tmp_path / "t")
     ((found,),) = answers([teacher], Schedule(flip=False, shift=0), 1, 0, context(more), unlabelled=True)
     assert len(found) == len(few["train"].y) + 20
-    expected = logits(zoo.load(teacher.path)[0], Examples(few, "validation", 0))[:20]
+    expected = logits(checkpoint.load(teacher.path)[0], Examples(few, "validation", 0))[:20]
     torch.testing.assert_close(found[-20:], torch.from_numpy(expected), atol=1e-4, rtol=1e-4)

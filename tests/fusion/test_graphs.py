@@ -14,7 +14,8 @@ import torch
 from edgepress.config import recipe
 from edgepress.core.errors import UserError
 from edgepress.data.dataset import Dataset, Split
-from edgepress.models import metadata, zoo
+from edgepress.models import checkpoint, metadata
+from edgepress.models.description import Network
 from edgepress.models.onnx import export
 from edgepress.models.predict import predict
 from edgepress.stage import Artifact
@@ -27,7 +28,7 @@ Perform = Callable[..., Any]
 
 def exported(artifact: Artifact, data: Dataset, folder: Path, **options: Any) -> Artifact:
     folder.mkdir()
-    export.export(zoo.load(artifact.path)[0], data, folder / "model.onnx", **options)
+    export.export(checkpoint.load(artifact.path)[0], data, folder / "model.onnx", **options)
     return Artifact("onnx", folder)
 
 
@@ -39,7 +40,7 @@ def ensemble(*names: str, **options: Any) -> FuseEnsemble:
 @pytest.mark.parametrize("of", ["probabilities", "logits"])
 @pytest.mark.parametrize("embed", [[], ["softmax"]], ids=["logits", "softmax inside"])
 def test_a_file_and_a_torch_model_average(
-    of: str, embed: list[str], opset: int, tiny: zoo.Network, few: Dataset, tmp_path: Path, perform: Perform
+    of: str, embed: list[str], opset: int, tiny: Network, few: Dataset, tmp_path: Path, perform: Perform
 ) -> None:
     if of == "logits" and embed:
         pytest.skip("its probabilities are brought back to logits only for fitting")
@@ -50,7 +51,7 @@ def test_a_file_and_a_torch_model_average(
     assert made.kind == "onnx"
     x = few.ready(few["test"].x[:30])
     with torch.inference_mode():
-        expected = zoo.load(whole.path)[0](*map(torch.from_numpy, x)).softmax(1).numpy()
+        expected = checkpoint.load(whole.path)[0](*map(torch.from_numpy, x)).softmax(1).numpy()
     found = torch.from_numpy(predict(artifact.path, x)).softmax(1).numpy()
     np.testing.assert_allclose(found, expected, atol=1e-4)
     onnx.checker.check_model(onnx.load(artifact.path), full_check=True)
@@ -59,7 +60,7 @@ def test_a_file_and_a_torch_model_average(
 
 
 @pytest.mark.parametrize("task", ["multi-label", "regression"])
-def test_of_other_tasks_too(task: Any, tiny: zoo.Network, few: Dataset, tmp_path: Path, perform: Perform) -> None:
+def test_of_other_tasks_too(task: Any, tiny: Network, few: Dataset, tmp_path: Path, perform: Perform) -> None:
     marks = {name: (y[:, None] == np.arange(10)) for name, (_, y) in few.splits.items()}
     kind = np.uint8 if task == "multi-label" else np.float32
     other = replace(few, task=task, splits={n: Split(few[n].x, m.astype(kind)) for n, m in marks.items()})
@@ -68,12 +69,12 @@ def test_of_other_tasks_too(task: Any, tiny: zoo.Network, few: Dataset, tmp_path
     whole, _ = perform(ensemble("one", "two"), {"one": one, "two": two}, other)
     x = other.ready(other["test"].x[:30])
     with torch.inference_mode():
-        expected = zoo.load(whole.path)[0](*map(torch.from_numpy, x)).numpy()
+        expected = checkpoint.load(whole.path)[0](*map(torch.from_numpy, x)).numpy()
     np.testing.assert_allclose(predict(artifact.path, x), expected, atol=2e-3, rtol=2e-3)
 
 
 def test_files_that_take_their_inputs_otherwise_are_refused(
-    tiny: zoo.Network, few: Dataset, tmp_path: Path, perform: Perform
+    tiny: Network, few: Dataset, tmp_path: Path, perform: Perform
 ) -> None:
     one = fresh(tiny, few, tmp_path / "t")
     raw = exported(one, few, tmp_path / "raw", embed=["normalize"], raw=True)
@@ -81,7 +82,7 @@ def test_files_that_take_their_inputs_otherwise_are_refused(
         perform(ensemble("one", "raw"), {"one": one, "raw": raw}, few)
 
 
-def test_files_of_other_classes_are_refused(tiny: zoo.Network, few: Dataset, tmp_path: Path, perform: Perform) -> None:
+def test_files_of_other_classes_are_refused(tiny: Network, few: Dataset, tmp_path: Path, perform: Perform) -> None:
     one = fresh(tiny, few, tmp_path / "t")
     turned = exported(one, replace(few, labels=few.labels[::-1]), tmp_path / "turned")
     with pytest.raises(UserError, match="has other classes"):

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from edgepress.models import zoo
+from edgepress.models.description import Description, Network, Takes
 from edgepress.stages.fuse import rebasin
 from edgepress.training import seeded
 from torch import Tensor, nn
@@ -15,14 +15,14 @@ from torch import Tensor, nn
 from tests.conftest import TINY
 
 
-def image(arch: str, size: int = 16, colors: int = 1, **args: Any) -> zoo.Description:
-    network = zoo.Network(arch=arch, args=args)
-    return zoo.Description(network=network, channels=colors, classes=5, size=(size, size))
+def image(arch: str, size: int = 16, colors: int = 1, **args: Any) -> Description:
+    network = Network(arch=arch, args=args)
+    return Description(network=network, channels=colors, classes=5, size=(size, size))
 
 
-def numbers(arch: str, kind: str, shape: tuple[int, ...], vocabulary: int = 0, **args: Any) -> zoo.Description:
-    takes = zoo.Takes.model_validate({"name": "x", "kind": kind, "shape": shape, "vocabulary": vocabulary})
-    return zoo.Description(network=zoo.Network(arch=arch, args=args), classes=5, inputs=[takes])
+def numbers(arch: str, kind: str, shape: tuple[int, ...], vocabulary: int = 0, **args: Any) -> Description:
+    takes = Takes.model_validate({"name": "x", "kind": kind, "shape": shape, "vocabulary": vocabulary})
+    return Description(network=Network(arch=arch, args=args), classes=5, inputs=[takes])
 
 
 NETWORKS = {
@@ -36,7 +36,7 @@ NETWORKS = {
 }
 
 
-def made(description: zoo.Description, seed: int) -> nn.Module:
+def made(description: Description, seed: int) -> nn.Module:
     """A network with random norms, as training would leave them."""
     with seeded(seed), torch.no_grad():
         module = description.build().eval()
@@ -49,7 +49,7 @@ def made(description: zoo.Description, seed: int) -> nn.Module:
     return module
 
 
-def given(description: zoo.Description) -> tuple[Tensor, ...]:
+def given(description: Description) -> tuple[Tensor, ...]:
     with seeded(9):
         return tuple(
             torch.randn(3, *each.shape[1:]) if each.is_floating_point() else torch.randint(0, 40, (3, *each.shape[1:]))

@@ -15,7 +15,8 @@ from edgepress.core.machine import machine
 from edgepress.core.metrics import METRICS
 from edgepress.core.presets import saturates
 from edgepress.data.dataset import Dataset
-from edgepress.models import metadata, zoo
+from edgepress.models import checkpoint, metadata
+from edgepress.models.description import Network
 from edgepress.models.ensemble import Ensemble
 from edgepress.models.onnx import export
 from edgepress.models.onnx.importer import adopt
@@ -28,9 +29,9 @@ from tests.conftest import fresh
 
 
 @pytest.fixture(scope="module")
-def network(digits: Dataset, tiny: zoo.Network, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def network(digits: Dataset, tiny: Network, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("network")
-    export.export(zoo.load(fresh(tiny, digits, folder).path)[0], digits, folder / "model.onnx")
+    export.export(checkpoint.load(fresh(tiny, digits, folder).path)[0], digits, folder / "model.onnx")
     return folder / "model.onnx"
 
 
@@ -226,8 +227,8 @@ def test_the_callers_logging_stays_as_it_was(few: Dataset, tmp_path: Path, monke
     assert logging.getLogger().level == logging.INFO
 
 
-def test_an_ensembles_probabilities_stay_float(digits: Dataset, tiny: zoo.Network, tmp_path: Path) -> None:
-    members = [zoo.load(fresh(tiny, digits, tmp_path).path)[0] for _ in range(2)]
+def test_an_ensembles_probabilities_stay_float(digits: Dataset, tiny: Network, tmp_path: Path) -> None:
+    members = [checkpoint.load(fresh(tiny, digits, tmp_path).path)[0] for _ in range(2)]
     for member in members:
         for weight in list(member.parameters())[-2:]:
             weight.data *= 200  # so sure of itself that most classes are less likely than 1/256

@@ -18,7 +18,8 @@ from edgepress.core.presets import PRESETS
 from edgepress.data.dataset import Dataset, Split, load
 from edgepress.engine.cache import Cache
 from edgepress.engine.engine import Engine
-from edgepress.models import metadata, zoo
+from edgepress.models import checkpoint, metadata
+from edgepress.models.description import Network
 from edgepress.models.onnx import export
 from edgepress.models.predict import predict
 from edgepress.stage import Artifact
@@ -91,12 +92,12 @@ def hard(digits: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Artifact:
 
 
 @pytest.fixture(scope="module")
-def small(tiny: zoo.Network, few: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Artifact:
+def small(tiny: Network, few: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Artifact:
     return exported(tiny, few, tmp_path_factory.mktemp("small"))
 
 
-def exported(network: zoo.Network, data: Dataset, folder: Path, **options: Any) -> Artifact:
-    export.export(zoo.load(fresh(network, data, folder).path)[0], data, folder / "model.onnx", **options)
+def exported(network: Network, data: Dataset, folder: Path, **options: Any) -> Artifact:
+    export.export(checkpoint.load(fresh(network, data, folder).path)[0], data, folder / "model.onnx", **options)
     return Artifact("onnx", folder)
 
 
@@ -219,7 +220,7 @@ def test_killed_and_resumed_it_comes_to_the_same_bytes(
 
 
 def test_a_graph_with_its_own_normalisation_and_softmax(
-    tiny: zoo.Network, digits: Dataset, tmp_path: Path, perform: Perform
+    tiny: Network, digits: Dataset, tmp_path: Path, perform: Perform
 ) -> None:
     data = digits.limited(256)
     logits = exported(tiny, data, tmp_path / "logits")
@@ -235,7 +236,7 @@ def test_a_graph_with_its_own_normalisation_and_softmax(
 
 @pytest.mark.parametrize("per_channel", [True, False])
 def test_it_answers_more_like_the_float_model(
-    tiny: zoo.Network, digits: Dataset, tmp_path: Path, perform: Perform, per_channel: bool
+    tiny: Network, digits: Dataset, tmp_path: Path, perform: Perform, per_channel: bool
 ) -> None:
     """Without labels nothing but the float model's answers is learnt."""
     source = exported(tiny, digits, tmp_path / "net")
@@ -302,7 +303,7 @@ def test_a_graph_that_torch_computes_otherwise_is_told(
 def test_other_inputs_and_tasks(name: str, network: str, tmp_path: Path, perform: Perform) -> None:
     """Signals, tokens and two inputs, from ONNX to TFLite."""
     found = load(name).limited(64)
-    source = exported(zoo.Network(arch=f"edgepress/{network}"), found, tmp_path / "net")
+    source = exported(Network(arch=f"edgepress/{network}"), found, tmp_path / "net")
     artifact, made = perform(stage(epochs=1), {"input": source}, found)
     assert set(made.notes["x86"]) == {"kept", "static", "trained"}
     converted, _ = perform(ConvertTflite.model_validate({"use": "convert.tflite"}), {"input": artifact}, found)

@@ -11,7 +11,8 @@ import pytest
 import torch
 from edgepress.core.paths import digest
 from edgepress.data.dataset import Dataset
-from edgepress.models import zoo
+from edgepress.models import checkpoint
+from edgepress.models.description import Network
 from edgepress.stage import Artifact
 from edgepress.stages.distill.stages import DistillKD
 from edgepress.training import Examples, logits
@@ -27,7 +28,7 @@ def stage(**changes: Any) -> DistillKD:
     return DistillKD.model_validate(given | changes)
 
 
-def test_the_teacher_is_not_touched(tiny: zoo.Network, few: Dataset, tmp_path: Path, perform: Perform) -> None:
+def test_the_teacher_is_not_touched(tiny: Network, few: Dataset, tmp_path: Path, perform: Perform) -> None:
     teacher = fresh(tiny, few, tmp_path / "t", seed=1)
     before = digest(teacher.path)
     artifact, made = perform(stage(), {"t": teacher}, few)
@@ -38,21 +39,21 @@ def test_the_teacher_is_not_touched(tiny: zoo.Network, few: Dataset, tmp_path: P
 
 
 def test_the_student_learns_what_the_teacher_says_and_not_the_labels(
-    tiny: zoo.Network, digits: Dataset, tmp_path: Path, perform: Perform
+    tiny: Network, digits: Dataset, tmp_path: Path, perform: Perform
 ) -> None:
     """A teacher that is wrong on purpose: without cross-entropy the student follows it, label or no label."""
-    description = zoo.Network.model_validate(TINY).describe(digits)
+    description = Network.model_validate(TINY).describe(digits)
     right, _ = perform(train(epochs=4), {}, digits)
-    module, _ = zoo.load(right.path)
+    module, _ = checkpoint.load(right.path)
     with torch.no_grad():
         module.fc.weight.copy_(module.fc.weight.roll(1, 0))
         module.fc.bias.copy_(module.fc.bias.roll(1, 0))
     (tmp_path / "liar").mkdir()
-    zoo.save(module, description, tmp_path / "liar" / "model.safetensors")
+    checkpoint.save(module, description, tmp_path / "liar" / "model.safetensors")
     liar = Artifact("torch", tmp_path / "liar")
     options = {"epochs": 6, "lr": 0.02, "batch": 64, "flip": False, "shift": 0, "ce_weight": 0.0, "kd_weight": 1.0}
     artifact, _ = perform(stage(**options), {"t": liar}, digits)
-    answers = logits(zoo.load(artifact.path)[0], Examples(digits, "test", 0)).argmax(1)
+    answers = logits(checkpoint.load(artifact.path)[0], Examples(digits, "test", 0)).argmax(1)
     y = digits["test"].y
     assert np.mean(answers == (y + 1) % 10) > 0.8
     assert np.mean(answers == y) < 0.1
@@ -66,7 +67,7 @@ def train(**options: Any) -> Any:
 
 
 def test_baselines_take_equal_steps_and_tell_the_gain(
-    tiny: zoo.Network, few: Dataset, tmp_path: Path, perform: Perform
+    tiny: Network, few: Dataset, tmp_path: Path, perform: Perform
 ) -> None:
     said: dict[str, list[int]] = {}
 
@@ -84,11 +85,11 @@ def test_baselines_take_equal_steps_and_tell_the_gain(
     assert set(steps.values()) == {3}
     assert len(steps) == 3
     x = Examples(few, "test", 0)
-    kept = 100 * float(np.mean(logits(zoo.load(artifact.path)[0], x).argmax(1) == few["test"].y))
+    kept = 100 * float(np.mean(logits(checkpoint.load(artifact.path)[0], x).argmax(1) == few["test"].y))
     assert kept == pytest.approx(reached["distilled"]["test"]), "the distilled one is the one that is kept"
 
 
-def test_baselines_do_not_change_the_student(tiny: zoo.Network, few: Dataset, tmp_path: Path, perform: Perform) -> None:
+def test_baselines_do_not_change_the_student(tiny: Network, few: Dataset, tmp_path: Path, perform: Perform) -> None:
     teacher = fresh(tiny, few, tmp_path / "t")
     alone, _ = perform(stage(), {"t": teacher}, few)
     beside, _ = perform(stage(baselines=True), {"t": teacher}, few)

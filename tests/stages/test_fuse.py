@@ -14,7 +14,8 @@ from edgepress.core import metrics
 from edgepress.core.errors import UserError
 from edgepress.core.metrics import METRICS
 from edgepress.data.dataset import Dataset, Split, Task, measured
-from edgepress.models import zoo
+from edgepress.models import checkpoint
+from edgepress.models.description import Network
 from edgepress.models.onnx import export
 from edgepress.models.predict import predict
 from edgepress.stage import Artifact
@@ -61,7 +62,7 @@ def train(**options: Any) -> Train:
 
 
 def probabilities(artifact: Artifact, data: Dataset) -> np.ndarray[Any, Any]:
-    answers = logits(zoo.load(artifact.path)[0], Examples(data, "test", 0))
+    answers = logits(checkpoint.load(artifact.path)[0], Examples(data, "test", 0))
     found: np.ndarray[Any, Any] = torch.from_numpy(answers).softmax(1).numpy()
     return found
 
@@ -98,7 +99,7 @@ def test_a_soup_of_equal_models_is_that_model(
     artifact, made = perform(
         soup(use, "one", "two", "three"), dict.fromkeys(("one", "two", "three"), starts["a"]), digits
     )
-    module, original = (zoo.load(each.path)[0] for each in (artifact, starts["a"]))
+    module, original = (checkpoint.load(each.path)[0] for each in (artifact, starts["a"]))
     for (name, mine), theirs in zip(module.named_parameters(), original.parameters(), strict=True):
         torch.testing.assert_close(mine, theirs, atol=1e-6, rtol=1e-5, msg=name)
     assert made.notes["members"] == ["one", "two", "three"]
@@ -109,7 +110,7 @@ def test_batch_norm_is_estimated_anew_from_the_training_images(
     starts: dict[str, Artifact], digits: Dataset, perform: Perform
 ) -> None:
     """Statistics that were spoilt on purpose come back, and the momentum stays what it was."""
-    module, description = zoo.load(starts["a"].path)
+    module, description = checkpoint.load(starts["a"].path)
     norms = [layer for layer in module.modules() if isinstance(layer, torch.nn.BatchNorm2d)]
     right = [(layer.running_mean.clone(), layer.running_var.clone()) for layer in norms]
     for layer in norms:
@@ -117,7 +118,7 @@ def test_batch_norm_is_estimated_anew_from_the_training_images(
         layer.running_var *= 9
     spoilt = saved(module, description, starts["a"].folder.parent / "spoilt")
     artifact, _ = perform(soup("fuse.soup.uniform", "one", "two"), dict.fromkeys(("one", "two"), spoilt), digits)
-    found = [layer for layer in zoo.load(artifact.path)[0].modules() if isinstance(layer, torch.nn.BatchNorm2d)]
+    found = [layer for layer in checkpoint.load(artifact.path)[0].modules() if isinstance(layer, torch.nn.BatchNorm2d)]
     for layer, (mean, variance) in zip(found, right, strict=True):
         torch.testing.assert_close(layer.running_mean, mean, atol=0.3, rtol=0.3)
         torch.testing.assert_close(layer.running_var, variance, atol=0.3, rtol=0.5)
@@ -126,7 +127,7 @@ def test_batch_norm_is_estimated_anew_from_the_training_images(
 
 def test_integers_are_copied(starts: dict[str, Artifact], digits: Dataset, perform: Perform) -> None:
     artifact, _ = perform(soup("fuse.soup.uniform", "c", "d"), starts, digits)
-    for name, tensor in zoo.load(artifact.path)[0].state_dict().items():
+    for name, tensor in checkpoint.load(artifact.path)[0].state_dict().items():
         if "num_batches_tracked" in name:
             assert tensor.dtype == torch.int64
             assert int(tensor) >= 4, "one pass over the training images in batches of 256 or a little more"
@@ -138,7 +139,7 @@ def test_a_shared_start_averages(use: str, starts: dict[str, Artifact], digits: 
     notes = made.notes
     assert set(notes["alone"]) == {"c", "d"}
     found = 100 * metrics.accuracy(
-        logits(zoo.load(artifact.path)[0], Examples(digits, "validation", 0)), digits["validation"].y
+        logits(checkpoint.load(artifact.path)[0], Examples(digits, "validation", 0)), digits["validation"].y
     )
     assert found == pytest.approx(notes["validation"])
     if use == "fuse.soup.greedy":
@@ -149,8 +150,8 @@ def test_a_soup_is_the_mean_of_its_members(starts: dict[str, Artifact], digits: 
     """Trials with single members come before, and must leave the members as they were."""
     for models in (("c", "d"), ("d", "a", "c")):
         artifact, _ = perform(soup("fuse.soup.uniform", *models), starts, digits)
-        members = [dict(zoo.load(starts[name].path)[0].named_parameters()) for name in models]
-        for name, found in zoo.load(artifact.path)[0].named_parameters():
+        members = [dict(checkpoint.load(starts[name].path)[0].named_parameters()) for name in models]
+        for name, found in checkpoint.load(artifact.path)[0].named_parameters():
             torch.testing.assert_close(found, torch.stack([each[name] for each in members]).mean(0), msg=name)
 
 
@@ -171,7 +172,7 @@ def test_independent_starts_are_refused_with_advice(
 def test_another_architecture_is_refused(
     use: str, starts: dict[str, Artifact], digits: Dataset, tmp_path: Path, perform: Perform
 ) -> None:
-    other = fresh(zoo.Network(arch="timm/mobilenetv2_035"), digits, tmp_path / "other")
+    other = fresh(Network(arch="timm/mobilenetv2_035"), digits, tmp_path / "other")
     with pytest.raises(UserError, match="`other` is not the architecture of `a`"):
         perform(soup(use, "a", "other"), starts | {"other": other}, digits)
 
@@ -191,21 +192,23 @@ def test_an_ensemble_is_the_mean_of_its_members(
     starts: dict[str, Artifact], digits: Dataset, tmp_path: Path, perform: Perform
 ) -> None:
     """Of any architectures; in torch, and as the one ONNX graph that it exports to."""
-    other = fresh(zoo.Network(arch="timm/mobilenetv2_035"), digits, tmp_path / "other")
+    other = fresh(Network(arch="timm/mobilenetv2_035"), digits, tmp_path / "other")
     inputs = {"a": starts["a"], "other": other}
     artifact, made = perform(ensemble("a", "other", weights="equal"), inputs, digits)
     mean = np.mean([probabilities(each, digits) for each in inputs.values()], axis=0)
     np.testing.assert_allclose(probabilities(artifact, digits), mean, atol=1e-5)
 
-    export.export(zoo.load(artifact.path)[0], digits, tmp_path / "model.onnx")
+    export.export(checkpoint.load(artifact.path)[0], digits, tmp_path / "model.onnx")
     answers = predict(tmp_path / "model.onnx", digits.input.ready(digits["test"].x[:40]))
     np.testing.assert_allclose(torch.from_numpy(answers).softmax(1).numpy(), mean[:40], atol=1e-4)
 
     notes, y = made.notes, digits["validation"].y
     held_out = Examples(digits, "validation", 0)
     for name, each in inputs.items():
-        assert notes["members_nll"][name] == pytest.approx(metrics.nll(logits(zoo.load(each.path)[0], held_out), y))
-    assert notes["nll"] == pytest.approx(metrics.nll(logits(zoo.load(artifact.path)[0], held_out), y))
+        assert notes["members_nll"][name] == pytest.approx(
+            metrics.nll(logits(checkpoint.load(each.path)[0], held_out), y)
+        )
+    assert notes["nll"] == pytest.approx(metrics.nll(logits(checkpoint.load(artifact.path)[0], held_out), y))
 
 
 def test_an_ensemble_of_ensembles_and_no_soup_of_them(
@@ -238,7 +241,7 @@ def test_every_method_mixes_what_shares_a_start(
     """As `fusion.mixing` has it, with the statistics that are better on validation."""
     options = MIXES[use]
     artifact, made = perform(soup(use, "c", "d", bn="mean", **options), starts, digits, seed=7)
-    base, *states = (zoo.load(starts[name].path)[0].state_dict() for name in ("a", "c", "d"))
+    base, *states = (checkpoint.load(starts[name].path)[0].state_dict() for name in ("a", "c", "d"))
     functions = {
         "fuse.soup.uniform": lambda: mixing.mean(states),
         "fuse.soup.weighted": lambda: mixing.weighted(states, options["weights"]),
@@ -250,7 +253,7 @@ def test_every_method_mixes_what_shares_a_start(
         "fuse.model_stock": lambda: mixing.model_stock(base, states),
     }
     expected = functions[use]()
-    for name, found in zoo.load(artifact.path)[0].state_dict().items():
+    for name, found in checkpoint.load(artifact.path)[0].state_dict().items():
         torch.testing.assert_close(found, expected[name], msg=name)
     assert set(made.notes["barriers"]) == {"d"}
     assert made.notes["bn"] == ("mean" if len(made.notes["members"]) == 2 else None)
@@ -312,7 +315,7 @@ def test_a_base_in_another_order_follows_the_members(
     made = {"base": base}
     for name, seed in (("one", 3), ("two", 4)):
         made[name], _ = perform(train(start="base", seed=seed, epochs=1, lr=0.001), made, digits)
-    module, description = zoo.load(base.path)
+    module, description = checkpoint.load(base.path)
     state = module.state_dict()
     for group in rebasin.permutable(module, description.example()):
         state = rebasin.reordered(state, group, torch.arange(len(group[0].places)).flip(0))
@@ -320,7 +323,7 @@ def test_a_base_in_another_order_follows_the_members(
     shuffled = made | {"base": saved(module, description, tmp_path / "shuffled")}
     options = {"base": "base", "align": "rebasin", "bn": "mean"}
     found = [
-        zoo.load(perform(soup("fuse.ties", "one", "two", **options), each, digits)[0].path)[0].state_dict()
+        checkpoint.load(perform(soup("fuse.ties", "one", "two", **options), each, digits)[0].path)[0].state_dict()
         for each in (made, shuffled)
     ]
     for name, tensor in found[0].items():
@@ -330,7 +333,7 @@ def test_a_base_in_another_order_follows_the_members(
 def test_other_shapes_are_refused(
     starts: dict[str, Artifact], digits: Dataset, tmp_path: Path, perform: Perform
 ) -> None:
-    network = zoo.Network.model_validate(TINY)
+    network = Network.model_validate(TINY)
     description = network.describe(digits).model_copy(update={"classes": 7})
     other = saved(description.build(), description, tmp_path / "other")
     wrong = "2 tensors of `other` have other shapes than in `a`: `fc.weight` is 7×32, not 10×32"
@@ -355,7 +358,7 @@ def test_weights_that_are_no_weights(use: str, weights: list[float]) -> None:
 def test_fitted_weights_are_no_worse_than_any_member_or_the_mean(
     starts: dict[str, Artifact], digits: Dataset, tmp_path: Path, perform: Perform
 ) -> None:
-    inputs = starts | {"fresh": fresh(zoo.Network(arch="timm/mobilenetv2_035"), digits, tmp_path / "fresh")}
+    inputs = starts | {"fresh": fresh(Network(arch="timm/mobilenetv2_035"), digits, tmp_path / "fresh")}
     models = ("fresh", "a", "b", "c")
     _, equal = perform(ensemble(*models, weights="equal"), inputs, digits)
     for of in ("probabilities", "logits"):
@@ -367,14 +370,15 @@ def test_fitted_weights_are_no_worse_than_any_member_or_the_mean(
         assert made.notes["nll"] <= min(made.notes["members_nll"].values())
         assert made.notes["nll"] < equal.notes["nll"]
         held_out, y = Examples(digits, "validation", 0), digits["validation"].y
-        assert metrics.nll(logits(zoo.load(artifact.path)[0], held_out), y) == pytest.approx(made.notes["nll"])
+        assert metrics.nll(logits(checkpoint.load(artifact.path)[0], held_out), y) == pytest.approx(made.notes["nll"])
 
 
 def test_given_weights_and_logits(starts: dict[str, Artifact], digits: Dataset, perform: Perform) -> None:
     artifact, made = perform(ensemble("a", "b", weights=[0.2, 0.8], of="logits"), starts, digits)
     assert made.notes["weights"] == {"a": pytest.approx(0.2), "b": pytest.approx(0.8)}
     found, one, two = (
-        logits(zoo.load(each.path)[0], Examples(digits, "test", 0)) for each in (artifact, starts["a"], starts["b"])
+        logits(checkpoint.load(each.path)[0], Examples(digits, "test", 0))
+        for each in (artifact, starts["a"], starts["b"])
     )
     np.testing.assert_allclose(found, 0.2 * one + 0.8 * two, atol=1e-4)
 
@@ -383,13 +387,13 @@ def test_a_stack_is_one_graph_and_better_than_its_members(
     starts: dict[str, Artifact], digits: Dataset, tmp_path: Path, perform: Perform
 ) -> None:
     artifact, made = perform(stack("a", "b"), starts, digits)
-    module, description = zoo.load(artifact.path)
+    module, description = checkpoint.load(artifact.path)
     assert description.combine == "stack"
     y = digits["validation"].y
     fitted = metrics.nll(logits(module, Examples(digits, "validation", 0)), y)
     assert fitted <= min(made.notes["members_nll"].values())
     assert fitted < made.notes["out_of_fold_nll"] < 2
-    export.export(zoo.load(artifact.path)[0], digits, tmp_path / "model.onnx")
+    export.export(checkpoint.load(artifact.path)[0], digits, tmp_path / "model.onnx")
     answers = predict(tmp_path / "model.onnx", digits.input.ready(digits["test"].x[:40]))
     np.testing.assert_allclose(answers, logits(module, Examples(digits, "test", 0))[:40], atol=1e-3)
     with pytest.raises(UserError, match="`stack` is an ensemble"):
@@ -422,9 +426,9 @@ def test_other_tasks_fit_and_stack(task: Task, digits: Dataset, tmp_path: Path, 
     y = data["validation"].y
     for stage in (ensemble("a", "b"), stack("a", "b")):
         artifact, made = perform(stage, inputs, data, metric=metric)
-        found = logits(zoo.load(artifact.path)[0], Examples(data, "validation", 0))
+        found = logits(checkpoint.load(artifact.path)[0], Examples(data, "validation", 0))
         assert found.shape == (len(y), 2)
         assert metrics.nll(found, y) <= min(made.notes["members_nll"].values()) * (1 + 1e-5)
-        export.export(zoo.load(artifact.path)[0], data, tmp_path / "model.onnx")
+        export.export(checkpoint.load(artifact.path)[0], data, tmp_path / "model.onnx")
         told = predict(tmp_path / "model.onnx", data.input.ready(data["validation"].x[:20]))
         np.testing.assert_allclose(told, found[:20], rtol=1e-3, atol=1e-3)

@@ -14,7 +14,8 @@ import pytest
 import torch
 from edgepress.core.errors import UserError
 from edgepress.data.dataset import Dataset
-from edgepress.models import zoo
+from edgepress.models import checkpoint
+from edgepress.models.description import Network
 from edgepress.stages.load import Load
 from pydantic import ValidationError
 from safetensors.torch import load_file, save_file
@@ -37,11 +38,11 @@ def refused(file: str, data: Dataset, perform: Perform, **options: Any) -> UserE
 
 
 @pytest.fixture
-def weights(tiny: zoo.Network, few: Dataset, tmp_path: Path) -> dict[str, torch.Tensor]:
+def weights(tiny: Network, few: Dataset, tmp_path: Path) -> dict[str, torch.Tensor]:
     return load_file(fresh(tiny, few, tmp_path / "origin").path)
 
 
-def test_a_described_file_comes_back(tiny: zoo.Network, few: Dataset, tmp_path: Path, perform: Perform) -> None:
+def test_a_described_file_comes_back(tiny: Network, few: Dataset, tmp_path: Path, perform: Perform) -> None:
     source = fresh(tiny, few, tmp_path / "origin")
     artifact, made = perform(stage("origin/model.safetensors"), {}, few)
     assert made.kind == stage("origin/model.safetensors").kind == "torch"
@@ -63,7 +64,7 @@ def test_a_plain_checkpoint_needs_the_name_of_its_network(
         with pytest.raises(ValidationError, match="does not name its network"):
             stage(name)
     artifact, _ = perform(stage(name, model=TINY), {}, few)
-    found = zoo.load(artifact.path)[0].state_dict()
+    found = checkpoint.load(artifact.path)[0].state_dict()
     assert all(torch.equal(found[key], weights[key]) for key in weights)
 
 
@@ -122,7 +123,7 @@ def test_another_network_is_told(
     assert "; not in the network: `" in message
 
 
-def test_another_task_is_told(tiny: zoo.Network, few: Dataset, tmp_path: Path, perform: Perform) -> None:
+def test_another_task_is_told(tiny: Network, few: Dataset, tmp_path: Path, perform: Perform) -> None:
     seven = replace(few, name="seven", labels=tuple("abcdefg"))
     fresh(tiny, seven, tmp_path / "origin")
     message = str(refused("origin/model.safetensors", few, perform))

@@ -10,7 +10,8 @@ import pytest
 import torch
 from edgepress.core.errors import UserError
 from edgepress.data.dataset import Dataset
-from edgepress.models import zoo
+from edgepress.models import checkpoint
+from edgepress.models.description import Network
 from edgepress.stage import Artifact
 from edgepress.stages.prune import PruneChannels
 from pydantic import ValidationError
@@ -19,7 +20,7 @@ from torch import nn
 from tests.conftest import fresh
 
 Perform = Callable[..., Any]
-MOBILENET = zoo.Network(arch="timm/mobilenetv2_050")
+MOBILENET = Network(arch="timm/mobilenetv2_050")
 
 
 def stage(**options: Any) -> PruneChannels:
@@ -27,11 +28,11 @@ def stage(**options: Any) -> PruneChannels:
 
 
 def widths(artifact: Artifact) -> list[int]:
-    return [layer.out_channels for layer in zoo.load(artifact.path)[0].modules() if isinstance(layer, nn.Conv2d)]
+    return [layer.out_channels for layer in checkpoint.load(artifact.path)[0].modules() if isinstance(layer, nn.Conv2d)]
 
 
 def count(artifact: Artifact) -> int:
-    return sum(p.numel() for p in zoo.load(artifact.path)[0].parameters())
+    return sum(p.numel() for p in checkpoint.load(artifact.path)[0].parameters())
 
 
 def answers(module: nn.Module, data: Dataset) -> torch.Tensor:
@@ -72,27 +73,27 @@ def test_the_file_rebuilds_the_pruned_network(
     mobilenet: Artifact, few: Dataset, perform: Perform, tmp_path: Path, options: dict[str, Any]
 ) -> None:
     artifact, _ = perform(stage(ratio="30%", **options), {"input": mobilenet}, few)
-    module, description = zoo.load(artifact.path)
-    again, _ = zoo.load(artifact.path)
+    module, description = checkpoint.load(artifact.path)
+    again, _ = checkpoint.load(artifact.path)
     assert torch.equal(answers(module, few), answers(again, few))
     assert description.pruned
-    zoo.save(module, description, tmp_path / "copy.safetensors")
-    assert torch.equal(answers(zoo.load(tmp_path / "copy.safetensors")[0], few), answers(module, few))
+    checkpoint.save(module, description, tmp_path / "copy.safetensors")
+    assert torch.equal(answers(checkpoint.load(tmp_path / "copy.safetensors")[0], few), answers(module, few))
 
 
-def test_what_is_left_are_the_strongest_channels_of_the_original(tiny: zoo.Network, few: Dataset, perform: Perform,
+def test_what_is_left_are_the_strongest_channels_of_the_original(tiny: Network, few: Dataset, perform: Perform,
     tmp_path: Path) -> None:  # fmt: skip
     """Channels whose every weight is zero go first, and the answers stay what they were."""
     source = fresh(tiny, few, tmp_path / "m")
-    module, description = zoo.load(source.path)
+    module, description = checkpoint.load(source.path)
     with torch.no_grad():
         block = module.layer4[0]  # the channels between its two convolutions depend on nothing else
         for tensor in (block.conv1.weight, block.bn1.weight, block.bn1.bias):
             tensor[::4] = 0
         block.conv2.weight[:, ::4] = 0
-    zoo.save(module, description, source.path)
+    checkpoint.save(module, description, source.path)
     artifact, _ = perform(stage(ratio="25%", round_to=1), {"input": source}, few)
-    pruned, _ = zoo.load(artifact.path)
+    pruned, _ = checkpoint.load(artifact.path)
     kept = pruned.layer4[0].conv1.weight
     assert kept.shape[0] == 24
     assert float(kept.detach().flatten(1).norm(dim=1).min()) > 0
@@ -102,8 +103,8 @@ def test_pruned_twice(mobilenet: Artifact, few: Dataset, perform: Perform) -> No
     once, _ = perform(stage(ratio="30%", round_to=1), {"input": mobilenet}, few)
     twice, _ = perform(stage(ratio="30%", round_to=1), {"input": once}, few)
     assert count(twice) < count(once) < count(mobilenet)
-    module, description = zoo.load(twice.path)
-    assert len(description.pruned) > len(zoo.load(once.path)[1].pruned)
+    module, description = checkpoint.load(twice.path)
+    assert len(description.pruned) > len(checkpoint.load(once.path)[1].pruned)
     assert torch.isfinite(answers(module, few)).all()
 
 
@@ -121,14 +122,16 @@ def test_fine_tuning_learns_from_the_model_before(digits: Dataset, perform: Perf
     tuned, _ = perform(stage(ratio="40%", round_to=1, finetune=finetune), {"input": teacher}, digits)
 
     def accuracy(artifact: Artifact) -> float:
-        return metrics.accuracy(logits(zoo.load(artifact.path)[0], Examples(digits, "test", 0)), digits["test"].y)
+        return metrics.accuracy(
+            logits(checkpoint.load(artifact.path)[0], Examples(digits, "test", 0)), digits["test"].y
+        )
 
     assert accuracy(raw) + 0.1 < accuracy(tuned)
     assert accuracy(tuned) > 0.85
     assert widths(raw) == widths(tuned)
 
 
-def test_an_ensemble_is_refused(tiny: zoo.Network, few: Dataset, perform: Perform, tmp_path: Path) -> None:
+def test_an_ensemble_is_refused(tiny: Network, few: Dataset, perform: Perform, tmp_path: Path) -> None:
     from edgepress.stages.fuse.ensemble import FuseEnsemble
 
     models = {name: fresh(tiny, few, tmp_path / name) for name in ("a", "b")}
@@ -147,7 +150,7 @@ def test_ratios_that_leave_all_or_nothing_are_refused_before_a_run(ratio: Any) -
 def test_rounding_may_leave_every_channel(few: Dataset, perform: Perform, tmp_path: Path) -> None:
     """The file is then a copy, and the engine says so."""
     args = {"layers": [1, 1, 1, 1], "channels": [8, 8, 8, 8], "stem_type": "deep", "stem_width": 4}
-    source = fresh(zoo.Network(arch="timm/resnet18", args=args), few, tmp_path / "m")
+    source = fresh(Network(arch="timm/resnet18", args=args), few, tmp_path / "m")
     artifact, made = perform(stage(ratio="30%"), {"input": source}, few)
     assert made.notes["parameters"][0] == made.notes["parameters"][1]
     assert widths(artifact) == widths(source)

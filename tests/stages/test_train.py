@@ -10,7 +10,8 @@ import pytest
 import torch
 from edgepress.core.paths import digest
 from edgepress.data.dataset import Dataset
-from edgepress.models import zoo
+from edgepress.models import checkpoint
+from edgepress.models.description import Network
 from edgepress.stages.train import Train
 from pydantic import ValidationError
 
@@ -31,14 +32,14 @@ def test_the_recipes_seed_is_the_default(few: Dataset, perform: Perform) -> None
     assert found[0] == found[1] == found[2] != found[3]
 
 
-def test_further_from_an_earlier_result(tiny: zoo.Network, few: Dataset, tmp_path: Path, perform: Perform) -> None:
+def test_further_from_an_earlier_result(tiny: Network, few: Dataset, tmp_path: Path, perform: Perform) -> None:
     start = fresh(tiny, few, tmp_path / "start")
     before = digest(start.path)
     untouched, _ = perform(stage(start="s", epochs=0), {"s": start}, few)
     assert untouched.path.read_bytes() == start.path.read_bytes(), "no epochs: the very weights"
     further, _ = perform(stage(start="s"), {"s": start}, few)
     assert digest(start.path) == before
-    weights = [dict(zoo.load(each.path)[0].named_parameters()) for each in (start, further)]
+    weights = [dict(checkpoint.load(each.path)[0].named_parameters()) for each in (start, further)]
     moved = [float((weights[1][name] - tensor).detach().abs().max()) for name, tensor in weights[0].items()]
     assert 0 < max(moved) < 0.1, "a few small steps away"
 
@@ -49,9 +50,9 @@ def test_smoothing_shapes_the_result(few: Dataset, perform: Perform) -> None:
 
 
 def test_the_file_is_in_eval_mode_and_whole(few: Dataset, perform: Perform) -> None:
-    module, description = zoo.load(perform(stage(model=TINY), {}, few)[0].path)
+    module, description = checkpoint.load(perform(stage(model=TINY), {}, few)[0].path)
     assert not module.training
-    assert description.network == zoo.Network.model_validate(TINY)
+    assert description.network == Network.model_validate(TINY)
     assert all(torch.isfinite(value).all() for value in module.state_dict().values())
 
 

@@ -12,7 +12,7 @@ import pytest
 import torch
 from edgepress.core.errors import UserError
 from edgepress.data.dataset import Dataset, Split
-from edgepress.models import zoo
+from edgepress.models.description import Network
 from edgepress.training import Examples, Rows, Schedule, fit, generator, logits, seeded
 from pydantic import ValidationError
 from torch import nn
@@ -29,12 +29,12 @@ def quiet(done: int, total: int, words: str) -> None:
     pass
 
 
-def build(tiny: zoo.Network, data: Dataset) -> nn.Module:
+def build(tiny: Network, data: Dataset) -> nn.Module:
     with seeded(0):
         return tiny.describe(data).build()
 
 
-def trained(tiny: zoo.Network, data: Dataset, checkpoint: Path, say: Say = quiet, **changes: Any) -> nn.Module:
+def trained(tiny: Network, data: Dataset, checkpoint: Path, say: Say = quiet, **changes: Any) -> nn.Module:
     schedule = Schedule.model_validate({"epochs": 3, "batch": 32, "shift": 1} | changes)
     return fit(build(tiny, data), data, cross_entropy, schedule, seed=3, checkpoint=checkpoint, say=say)
 
@@ -45,7 +45,7 @@ def same(one: nn.Module, other: nn.Module) -> bool:
 
 
 @pytest.mark.parametrize("stop", [1, 4, 6, 8])
-def test_a_stopped_run_goes_on_to_the_same_weights(tiny: zoo.Network, few: Dataset, tmp_path: Path, stop: int) -> None:
+def test_a_stopped_run_goes_on_to_the_same_weights(tiny: Network, few: Dataset, tmp_path: Path, stop: int) -> None:
     """Three epochs of three steps, stopped within the first, second and third, and at an epoch's end."""
     whole = trained(tiny, few, tmp_path / "whole.pt")
 
@@ -83,7 +83,7 @@ def flipped(content: bytes) -> bytes:
 def test_a_damaged_checkpoint_is_left_alone_in_words(
     damage: Callable[[bytes], bytes],
     said: str,
-    tiny: zoo.Network,
+    tiny: Network,
     few: Dataset,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
@@ -106,9 +106,7 @@ def test_a_damaged_checkpoint_is_left_alone_in_words(
     assert capsys.readouterr().err == f"note: the checkpoint {stopped} {said}; training starts over\n"
 
 
-def test_the_same_seed_gives_the_same_weights_and_another_does_not(
-    tiny: zoo.Network, few: Dataset, tmp_path: Path
-) -> None:
+def test_the_same_seed_gives_the_same_weights_and_another_does_not(tiny: Network, few: Dataset, tmp_path: Path) -> None:
     one, two = trained(tiny, few, tmp_path / "a.pt", epochs=1), trained(tiny, few, tmp_path / "b.pt", epochs=1)
     schedule = Schedule(epochs=1, batch=32, shift=1)
     other = fit(build(tiny, few), few, cross_entropy, schedule, seed=4, checkpoint=tmp_path / "c.pt", say=quiet)
@@ -117,7 +115,7 @@ def test_the_same_seed_gives_the_same_weights_and_another_does_not(
     assert not one.training
 
 
-def test_it_learns(tiny: zoo.Network, digits: Dataset, tmp_path: Path) -> None:
+def test_it_learns(tiny: Network, digits: Dataset, tmp_path: Path) -> None:
     module = trained(tiny, digits, tmp_path / "a.pt", epochs=5, batch=64, flip=False, lr=0.02)
     x, y = digits["validation"]
     found = logits(module, Examples(digits, "validation", 0))
@@ -125,7 +123,7 @@ def test_it_learns(tiny: zoo.Network, digits: Dataset, tmp_path: Path) -> None:
     assert (found.argmax(1) == y).mean() > 0.9
 
 
-def test_views_repeat(tiny: zoo.Network, few: Dataset, tmp_path: Path) -> None:
+def test_views_repeat(tiny: Network, few: Dataset, tmp_path: Path) -> None:
     seen: list[int] = []
 
     def loss(z: torch.Tensor, y: torch.Tensor, rows: Rows) -> torch.Tensor:
@@ -172,7 +170,7 @@ def test_without_augmentation_the_pixels_are_those_of_the_data(few: Dataset) -> 
     )
 
 
-def test_logits_come_in_the_order_of_the_images(tiny: zoo.Network, few: Dataset) -> None:
+def test_logits_come_in_the_order_of_the_images(tiny: Network, few: Dataset) -> None:
     module = build(tiny, few)
     pixels = Examples(few, "test", 0)
     whole, parts = logits(module, pixels), logits(module, pixels, batch=7)
@@ -182,7 +180,7 @@ def test_logits_come_in_the_order_of_the_images(tiny: zoo.Network, few: Dataset)
     np.testing.assert_allclose(whole[11], one[0].numpy(), atol=1e-4)
 
 
-def test_a_batch_larger_than_the_data_is_the_data(tiny: zoo.Network, few: Dataset, tmp_path: Path) -> None:
+def test_a_batch_larger_than_the_data_is_the_data(tiny: Network, few: Dataset, tmp_path: Path) -> None:
     steps: list[tuple[int, int]] = []
     module = trained(
         tiny, few, tmp_path / "a.pt", lambda done, total, words: steps.append((done, total)), batch=4096, epochs=2
@@ -191,13 +189,13 @@ def test_a_batch_larger_than_the_data_is_the_data(tiny: zoo.Network, few: Datase
     assert not same(module, build(tiny, few))
 
 
-def test_no_epochs_leave_the_weights_alone(tiny: zoo.Network, few: Dataset, tmp_path: Path) -> None:
+def test_no_epochs_leave_the_weights_alone(tiny: Network, few: Dataset, tmp_path: Path) -> None:
     module = trained(tiny, few, tmp_path / "a.pt", epochs=0)
     assert same(module, build(tiny, few))
     assert not module.training
 
 
-def test_a_class_without_images_is_no_obstacle(tiny: zoo.Network, few: Dataset, tmp_path: Path) -> None:
+def test_a_class_without_images_is_no_obstacle(tiny: Network, few: Dataset, tmp_path: Path) -> None:
     x, y = few["train"]
     splits = few.splits | {"train": Split(x[y != 3], y[y != 3])}
     missing = replace(few, splits=splits)
@@ -206,7 +204,7 @@ def test_a_class_without_images_is_no_obstacle(tiny: zoo.Network, few: Dataset, 
     assert np.isfinite(found).all()
 
 
-def test_a_single_image_is_told(tiny: zoo.Network, few: Dataset, tmp_path: Path) -> None:
+def test_a_single_image_is_told(tiny: Network, few: Dataset, tmp_path: Path) -> None:
     """Batch norm has no variance of one value."""
     with pytest.raises(UserError, match="1 training example"):
         trained(tiny, few.limited(1), tmp_path / "a.pt")
@@ -214,7 +212,7 @@ def test_a_single_image_is_told(tiny: zoo.Network, few: Dataset, tmp_path: Path)
 
 @pytest.mark.parametrize("lr", [1e6, 1e20, 1e38])
 def test_a_loss_that_is_no_number_names_the_learning_rate(
-    tiny: zoo.Network, few: Dataset, tmp_path: Path, lr: float
+    tiny: Network, few: Dataset, tmp_path: Path, lr: float
 ) -> None:
     """Of a network without batch norm, which would divide any blow-up out again."""
 
@@ -244,7 +242,7 @@ def test_weights_that_are_no_numbers_are_told_even_after_the_last_step(few: Data
     assert not (tmp_path / "a.pt").exists()
 
 
-def test_weight_decay_spares_biases_and_norms(tiny: zoo.Network, few: Dataset, tmp_path: Path) -> None:
+def test_weight_decay_spares_biases_and_norms(tiny: Network, few: Dataset, tmp_path: Path) -> None:
     module = build(tiny, few)
     before = {name: value.clone() for name, value in module.named_parameters()}
 
@@ -271,7 +269,7 @@ def test_generators_differ_by_every_seed() -> None:
     assert torch.rand(1, generator=generator(2, 3)) == torch.rand(1, generator=generator(2, 3))
 
 
-def test_a_mask_that_is_laid_on_after_every_step_holds(tiny: zoo.Network, few: Dataset, tmp_path: Path) -> None:
+def test_a_mask_that_is_laid_on_after_every_step_holds(tiny: Network, few: Dataset, tmp_path: Path) -> None:
     """Also in the running mean, which is what is kept."""
     module = build(tiny, few)
     masks = {name: value.abs() > value.abs().median() for name, value in module.named_parameters() if value.ndim > 1}

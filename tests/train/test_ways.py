@@ -12,7 +12,7 @@ import torch
 from edgepress.core.errors import UserError
 from edgepress.core.metrics import METRICS
 from edgepress.data.dataset import Dataset
-from edgepress.models import zoo
+from edgepress.models.description import Network
 from edgepress.training import Examples, Rows, Schedule, fit, logits, loop, reestimate, schedule, seeded
 from torch import nn
 from torch.nn import functional
@@ -66,7 +66,7 @@ def test_two_batches_averaged_are_one_twice_as_large(few: Dataset, tmp_path: Pat
         torch.testing.assert_close(mine, theirs, atol=1e-5, rtol=1e-4)
 
 
-def test_a_running_mean_is_between_start_and_end(tiny: zoo.Network, few: Dataset, tmp_path: Path) -> None:
+def test_a_running_mean_is_between_start_and_end(tiny: Network, few: Dataset, tmp_path: Path) -> None:
     start, end = build(tiny, few), trained(build(tiny, few), few, tmp_path / "a.pt")
     mean = trained(build(tiny, few), few, tmp_path / "b.pt", ema=0.9)
     far = sum(float((a - b).norm()) for a, b in zip(end.parameters(), start.parameters(), strict=True))
@@ -89,7 +89,7 @@ def test_swa_is_the_mean_of_the_last_quarters_epochs(few: Dataset, tmp_path: Pat
 
 
 def test_it_stops_when_validation_has_not_been_better_and_keeps_the_best(
-    tiny: zoo.Network, digits: Dataset, tmp_path: Path
+    tiny: Network, digits: Dataset, tmp_path: Path
 ) -> None:
     """Learning at a rate that ruins the network: the first epochs are the best there will be."""
     done: list[int] = []
@@ -106,7 +106,7 @@ def test_it_stops_when_validation_has_not_been_better_and_keeps_the_best(
     assert METRICS["accuracy"].goodness(logits(module, examples), digits["validation"].y) == pytest.approx(kept["best"])
 
 
-def test_bf16_trains_and_fp16_wants_a_gpu(tiny: zoo.Network, few: Dataset, tmp_path: Path) -> None:
+def test_bf16_trains_and_fp16_wants_a_gpu(tiny: Network, few: Dataset, tmp_path: Path) -> None:
     module = trained(build(tiny, few), few, tmp_path / "a.pt", precision="bf16", epochs=1)
     assert all(each.dtype == torch.float32 for each in module.parameters())
     assert type(module.forward).__name__ == "method", "nothing of the precision stays"
@@ -153,7 +153,7 @@ def test_mixed_examples_and_their_labels_go_together(few: Dataset) -> None:
     assert not torch.equal(mixed.batch(Rows(torch.arange(20), 2))[0], after)
 
 
-def test_mixed_training_learns(tiny: zoo.Network, digits: Dataset, tmp_path: Path) -> None:
+def test_mixed_training_learns(tiny: Network, digits: Dataset, tmp_path: Path) -> None:
     module = trained(build(tiny, digits), digits, tmp_path / "a.pt", epochs=5, mixup=0.2, lr=0.02, batch=64, flip=False)
     assert (logits(module, Examples(digits, "validation", 0)).argmax(1) == digits["validation"].y).mean() > 0.85
 
@@ -170,7 +170,7 @@ def test_torchvisions_augmentations_depend_on_seed_view_and_example_alone(few: D
     assert not torch.equal(first, Examples(few, "train", 5).batch(Rows(torch.tensor([4, 9]), 2))[0])
 
 
-def test_other_processes_prepare_what_this_one_would(tiny: zoo.Network, few: Dataset, tmp_path: Path) -> None:
+def test_other_processes_prepare_what_this_one_would(tiny: Network, few: Dataset, tmp_path: Path) -> None:
     found = [
         trained(build(tiny, few), few, tmp_path / f"{k}.pt", epochs=2, augment=["rotate"], batch=48) for k in range(2)
     ]

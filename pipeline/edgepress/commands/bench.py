@@ -13,7 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 from ..benchmark import paired, statistics
 from ..benchmark.devices.transport import DeviceError
 from ..benchmark.runtimes import DEFAULT
-from ..config import target
+from ..config import budgets, target
 from ..core.errors import UserError
 from ..core.paths import replacing
 from ..core.progress import progress
@@ -78,7 +78,7 @@ def measured(
 def _target(on: str) -> target.Target:
     """What `--on` names. Raises: UserError."""
     if "://" in on:
-        bare = target.Target(name=on, runtime="onnxruntime", reach="local", budgets=target.Budgets())
+        bare = target.Target(name=on, runtime="onnxruntime", reach="local", budgets=budgets.Budgets())
         return target.at(bare, on)
     found = target.load(catalog.find(on, "targets"))
     if found.reach == "none":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,61 +11,11 @@ import click
 from .. import __version__
 from ..benchmark.runtimes import RUNTIMES
 from . import exit_codes
+from .authoring import cp, diff, gc, ls, new, plan, show, validate
+from .options import CACHE, FORMAT, LIMIT, ON_UNDECIDED, RUNS, SET, TARGET, recipe_path
 
 if TYPE_CHECKING:
     from ..config.target import Target
-
-CACHE = click.option(
-    "--cache",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=Path(".edgepress"),
-    envvar="EDGEPRESS_CACHE",
-    show_default=True,
-    help="Cache of stage results.",
-)
-RUNS = click.option(
-    "--runs",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=Path("runs"),
-    show_default=True,
-    help="Folder of reports and models.",
-)
-LIMIT = click.option(
-    "--limit",
-    type=click.IntRange(min=2),
-    help="Use at most this many examples of each split, for a quick smoke run.",
-)
-SET = click.option(
-    "--set",
-    "changes",
-    multiple=True,
-    metavar="PATH=VALUE",
-    help="Override an option of the recipe, such as stages.small.ratio=40%; stages by name or by number from 0. "
-    "Repeatable.",
-)
-TARGET = click.option(
-    "--target",
-    "aims",
-    multiple=True,
-    metavar="NAME",
-    help="Judge only by this target, also by one that the recipe does not list; the same as `--set targets=[NAME]`. "
-    "Repeatable.",
-)
-ON_UNDECIDED = click.option(
-    "--on-undecided",
-    type=click.Choice(["fail", "warn"]),
-    default="fail",
-    show_default=True,
-    help="`warn` exits with 0 when a confidence interval spans a budget; a missing measurement still exits with 4.",
-)
-
-FORMAT = click.option(
-    "--format",
-    "formats",
-    multiple=True,
-    metavar="FORMAT[=FILE]",
-    help="Report as text, json, markdown, github or junit, to standard output or to FILE. Repeatable.  [default: text]",
-)
 
 
 @click.group(epilog=exit_codes.EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"]})
@@ -96,7 +45,7 @@ def run(recipe: str, changes: tuple[str, ...], aims: tuple[str, ...], **options:
     from ..engine.run import run as run_recipe
     from .catalog import aimed
 
-    path = _recipe(recipe)
+    path = recipe_path(recipe)
     return run_recipe(path, changes=(*changes, *aimed(path, aims)), **options)
 
 
@@ -139,7 +88,7 @@ def compare(recipes: tuple[str, ...], changes: tuple[str, ...], **options: Any) 
     """
     from .compare.study import compare as compare_recipes
 
-    return compare_recipes([_recipe(recipe) for recipe in recipes], changes=changes, **options)
+    return compare_recipes([recipe_path(recipe) for recipe in recipes], changes=changes, **options)
 
 
 @cli.command()
@@ -156,7 +105,7 @@ def check(recipe: str, aims: tuple[str, ...], **options: Any) -> int:
     from ..engine.run import check as check_report
     from .catalog import aimed
 
-    path = _recipe(recipe)
+    path = recipe_path(recipe)
     return check_report(path, changes=aimed(path, aims), **options)
 
 
@@ -178,7 +127,7 @@ def why(model: str, target: str | None, runs: Path) -> int:
         return 0
     from .why.command import why as of_recipe
 
-    click.echo(of_recipe(_recipe(model), runs=runs, target=target), nl=False)
+    click.echo(of_recipe(recipe_path(model), runs=runs, target=target), nl=False)
     return 0
 
 
@@ -194,7 +143,7 @@ def accept(recipe: str, **options: Any) -> int:
     """
     from .accept import accept as accept_run
 
-    return accept_run(_recipe(recipe), **options)
+    return accept_run(recipe_path(recipe), **options)
 
 
 @cli.command()
@@ -311,166 +260,8 @@ def _reached(name: str, on: str | None) -> Target:
     return at(load(find(name, "targets")), on)
 
 
-@cli.command()
-@click.argument("recipe")
-@SET
-@TARGET
-@LIMIT
-@CACHE
-def plan(recipe: str, changes: tuple[str, ...], aims: tuple[str, ...], limit: int | None, cache: Path) -> int:
-    """List the stages that `run` would run, and those cached."""
-    from ..config.recipe import load
-    from ..engine.cache import Cache
-    from ..engine.engine import Engine
-    from .catalog import aimed
-
-    path = _recipe(recipe)
-    planned = Engine(load(path, (*changes, *aimed(path, aims))), Cache(cache), limit).plan()
-    width = max(len(step.label) for step in planned)
-    for step in planned:
-        use = "" if step.use == step.label else f"  ({step.use})"
-        click.echo(f"{step.action:<6}  {step.label:<{width}}  {step.because}{use}")
-    return 0
-
-
-@cli.command()
-@click.argument("files", nargs=-1, required=True)
-@SET
-def validate(files: tuple[str, ...], changes: tuple[str, ...]) -> int:
-    """Check recipe and target files without running anything."""
-    from ..config.recipe import validate as problems_of
-    from .catalog import find
-
-    problems = problems_of([find(name) for name in files], changes)
-    for problem in problems:
-        click.echo(f"{problem}\n", err=True)
-    if problems:
-        click.echo(f"{len(problems)} problem{'s' if len(problems) > 1 else ''}", err=True)
-        return 2
-    click.echo(f"{len(files)} file{'s' if len(files) > 1 else ''} valid")
-    return 0
-
-
-@cli.command()
-@CACHE
-@click.option("--days", type=click.FloatRange(min=0), default=30.0, show_default=True, help="Age to delete from.")
-def gc(cache: Path, days: float) -> int:
-    """Delete cached results that were not used for some days.
-
-    Left-over files of killed runs are deleted too.
-    """
-    from ..core.units import show_bytes
-    from ..engine.cache import Cache
-
-    count, freed = Cache(cache).collect(days)
-    click.echo(f"deleted {count} result{'' if count == 1 else 's'}, {show_bytes(freed)}")
-    return 0
-
-
-@cli.command()
-@click.argument("word", default="")
-def ls(word: str) -> int:
-    """List recipes, targets, stages, data sets and networks.
-
-    WORD selects the entries with it in their name or description; `edgepress ls stages` lists one kind.
-    """
-    from .catalog import listing
-
-    click.echo(listing(word))
-    return 0
-
-
-@cli.command()
-@click.argument("name")
-@SET
-@click.option("--all", "every", is_flag=True, help="Include the options of a recipe that are at their defaults.")
-def show(name: str, changes: tuple[str, ...], every: bool) -> int:
-    """Show the options of a recipe, a stage or a target.
-
-    Each option is printed with its value, its origin (recipe, target, --set or default) and its meaning. Of a recipe,
-    the options that it sets are shown.
-    """
-    from .show import show as text_about
-
-    click.echo(text_about(name, changes, every=every))
-    return 0
-
-
-@cli.command()
-@click.argument("name")
-@click.argument("file", type=click.Path(path_type=Path))
-@click.option("--force", is_flag=True, help="Overwrite FILE.")
-def cp(name: str, file: Path, force: bool) -> int:
-    """Copy the recipe or target NAME to FILE, to edit it.
-
-    The first lines of FILE record its source, for `edgepress diff FILE`.
-    """
-    from .copy import copy
-
-    click.echo(f"copied {copy(name, file, force=force)} to {file}")
-    return 0
-
-
-@cli.command()
-@click.argument("file", type=click.Path(path_type=Path))
-@click.option("--against", metavar="NAME", help="Recipe or target to compare with, instead of the source of FILE.")
-def diff(file: Path, against: str | None) -> int:
-    """Show the changes in FILE since it was copied.
-
-    FILE is compared with its source as it is installed now.
-    """
-    from .copy import diff as difference
-
-    click.echo(difference(file, against) or "no change")
-    return 0
-
-
-@cli.command()
-@click.argument("name", required=False)
-@click.option("--data", help="Data set, as for `task.data` in a recipe; paths are relative to --folder.")
-@click.option("--target", metavar="NAME", help="Target device: a name of `edgepress ls targets`, or a file.")
-@click.option("--latency", help="Latency budget of one inference on it, such as '20 ms'.")
-@click.option("--size", help="Size budget of the model file, such as '2 MB'.")
-@click.option("--recipe", metavar="NAME", help="Recipe to start from.")
-@click.option(
-    "--install",
-    metavar="URL",
-    help="Pinned source from which the CI job installs edgepress: git+https://HOST/OWNER/REPOSITORY@TAG.  [default: "
-    "none; the job fails and names the line to edit]",
-)
-@click.option("--folder", type=click.Path(file_okay=False, path_type=Path), default=Path(), help="Folder to write to.")
-def new(folder: Path, recipe: str | None, **wishes: str | None) -> int:
-    """Write a recipe NAME, its target file and a CI job.
-
-    At a terminal, missing options are prompted for.
-    """
-    from .new import Wishes, completed
-    from .new import new as write
-
-    written = write(Wishes(**completed(wishes, _ask), recipe=recipe), folder)
-    for path in written:
-        click.echo(f"wrote {path}")
-    click.echo(f"next: edgepress run {shlex.quote(str(written[0]))}")
-    return 0
-
-
-def _ask(question: str, default: str | None) -> str | None:
-    """Prompt at the terminal; None when standard input is no terminal."""
-    if not sys.stdin.isatty():
-        return None
-    try:
-        answer: str = click.prompt(question, default=default, show_default=bool(default))
-    except click.Abort as error:
-        if default == "" and isinstance(error.__context__, EOFError):  # no more answers, where none is needed
-            return default
-        raise
-    return answer
-
-
-def _recipe(name: str) -> Path:
-    from .catalog import find
-
-    return find(name, "recipes")
+for _command in (plan, validate, gc, ls, show, cp, diff, new):
+    cli.add_command(_command)
 
 
 def main() -> None:

@@ -21,7 +21,7 @@ from ..core.errors import Mistake, Place, UserError
 from ..core.yamledit import edited
 from ..core.yamlio import Document, Loc
 from ..data.dataset import NAMES
-from ..data.source import kind_of
+from ..data.kinds import kind_of
 from . import catalog, copy
 
 TEMPLATES = {"fashion-mnist": "mobilenet", "fashion-mnist-10k": "mobilenet", "sensor": "sensor", "text": "text"}

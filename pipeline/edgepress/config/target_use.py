@@ -9,7 +9,8 @@ from pydantic import AfterValidator, Discriminator, Field, Tag, ValidationInfo, 
 from ..core.errors import Mistake, UserError
 from ..core.yamlio import Document
 from . import target
-from .target import Budgets, Strict, Target
+from .budgets import Budgets, Strict
+from .target import Target
 
 
 def _known(name: str, info: ValidationInfo) -> str:

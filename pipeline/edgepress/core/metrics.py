@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -117,111 +117,6 @@ METRICS = {
     )
 }
 """What a recipe's `metric:` may name: one row each."""
-
-
-def bounds(
-    answers: np.ndarray, y: np.ndarray, groups: np.ndarray | None = None
-) -> dict[str, tuple[float, float, float]]:
-    """macro-f1 and worst-recall of single-label answers: value, and a 95% interval.
-
-    It is of a bootstrap over examples, or over whole `groups` of them, and no narrower than so few examples allow; see
-    `floored`. One group bounds nothing: from 0 to 1.
-    """
-    if y.ndim != 1 or y.dtype.kind == "f":
-        return {}
-    told, classes = answers.argmax(1), answers.shape[1]
-    counts = _counts(y, told, np.ones(len(y)), classes)
-    drawn = list(_drawn(y, told, classes, groups))
-    units = len(y) if groups is None else int(groups.max()) + 1
-    found = {}
-    for name, function in (("macro_f1", _f1), ("worst_recall", _recall)):
-        value = function(*counts)
-        low, high = intervals.of_draws(value, [function(*each) for each in drawn], units)
-        found[name] = (value, max(low, 0.0), min(high, 1.0))
-    return floored(found, told == y, y, groups)
-
-
-def floored(
-    found: dict[str, tuple[float, float, float]], right: np.ndarray, y: np.ndarray, groups: np.ndarray | None = None
-) -> dict[str, tuple[float, float, float]]:
-    """`bounds` no narrower than the binomial: a class of which 0 of 10 are right may have 28%; `right` is by example.
-
-    Of the worst recall the interval reaches down to the lowest of Wilson's lower bounds of all classes, and up to the
-    upper one of the worst class. Macro-F1, a mean over classes, counts as of as many examples as the rarest class has,
-    times the classes. Where every example of a class is right, or none, groups are what counts, not their examples.
-    """
-    seen, of = np.unique(y, return_inverse=True)
-    count, hits = np.bincount(of), np.bincount(of, weights=right)
-    low, high = intervals.wilson(hits, count)
-    if groups is not None:
-        unseen = np.array([intervals.never_seen(len(np.unique(groups[of == k]))) for k in range(len(seen))])
-        low = np.where(hits == count, np.minimum(low, 1 - unseen), low)
-        high = np.where(hits == 0, np.maximum(high, unseen), high)
-    least = _worst(hits, count)
-    floors = {"worst_recall": (low.min(), high[least])}
-    value = found["macro_f1"][0] if found else 0.0
-    units = len(seen) * int(count.min())
-    if groups is not None and value in (0.0, 1.0):
-        units = int(groups.max()) + 1
-    half = intervals.never_seen(units)
-    floors["macro_f1"] = (max(value - half, 0.0), min(value + half, 1.0))
-    return {
-        name: (each[0], min(each[1], float(floors[name][0])), max(each[2], float(floors[name][1])))
-        for name, each in found.items()
-    }
-
-
-def worst(answers: np.ndarray, y: np.ndarray, labels: Sequence[str]) -> tuple[str, int, int] | None:
-    """The class with the lowest recall, how many of its examples are right, and of how many; None without classes."""
-    if y.ndim != 1 or y.dtype.kind == "f":
-        return None
-    seen, of = np.unique(y, return_inverse=True)
-    count, hits = np.bincount(of), np.bincount(of, weights=answers.argmax(1) == y)
-    least = _worst(hits, count)
-    return labels[seen[least]], int(hits[least]), int(count[least])
-
-
-def _worst(hits: np.ndarray, count: np.ndarray) -> int:
-    """The index of the lowest recall; of equal ones the one with most examples, which says most."""
-    return int(np.lexsort((-count, hits / count))[0])
-
-
-def _drawn(
-    y: np.ndarray, told: np.ndarray, classes: int, groups: np.ndarray | None
-) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """`_counts` of bootstrap draws. Drawing examples anew is drawing the cells of their confusion matrix, a
-    multinomial; only cells that occur are kept, since a thousand classes have a million."""
-    random = np.random.default_rng(len(y))
-    if groups is None:
-        cells, count = np.unique(y * classes + told, return_counts=True)
-        for _ in range(RESAMPLES):
-            weights = random.multinomial(len(y), count / len(y))
-            yield _counts(cells // classes, cells % classes, weights, classes)
-    else:
-        many = int(groups.max()) + 1
-        for _ in range(RESAMPLES):
-            weights = random.multinomial(many, np.full(many, 1 / many))[groups]
-            yield _counts(y, told, weights, classes)
-
-
-def _counts(
-    true: np.ndarray, told: np.ndarray, weights: np.ndarray, classes: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """By class (classes,): how often it is told right, is true, and is told."""
-    right = np.bincount(true, weights * (true == told), classes)
-    return right, np.bincount(true, weights, classes), np.bincount(told, weights, classes)
-
-
-def _f1(right: np.ndarray, true: np.ndarray, told: np.ndarray) -> float:
-    """`macro_f1` of `_counts`."""
-    seen = true > 0
-    return float((2 * right / np.maximum(true + told, 1))[seen].mean())
-
-
-def _recall(right: np.ndarray, true: np.ndarray, told: np.ndarray) -> float:
-    """`worst_recall` of `_counts`."""
-    seen = true > 0
-    return float((right[seen] / true[seen]).min())
 
 
 def nll(answers: np.ndarray, y: np.ndarray) -> float:

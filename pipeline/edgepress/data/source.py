@@ -23,37 +23,13 @@ from pydantic_core import CoreSchema
 from ..core.errors import Mistake, UserError, suggest
 from ..core.paths import folder_of
 from ..core.units import Share
-from ..core.user_code import is_function, parts, undefined
 from ..core.yamlio import Document
 from .dataset import NAMES, Dataset, Task, load
+from .kinds import DECODED, MODULES, TAKES, WHAT, Kind, file_of, kind_of, missing
 from .normalize import Moments, Normalize
 
 if TYPE_CHECKING:
     import numpy as np
-
-Kind = Literal["folder", "table", "arrays", "user", "shipped"]
-"""What there is to read. `shipped` is a data set by its name; each other has a module here, with
-`read(source, path) -> Examples | Dataset`."""
-_MODULES: dict[Kind, str] = {"folder": ".folder", "table": ".table", "arrays": ".arrays", "user": ".function"}
-
-_SUFFIXES: dict[str, Kind] = {".csv": "table", ".tsv": "table", ".npz": "arrays"}
-_ARCHIVES = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".7z", ".rar")
-_IMAGES = {"size", "color", "resize", "unreadable"}
-_TAKES: dict[Kind, set[str]] = {
-    "folder": {*_IMAGES, "group", "labels"},
-    "table": {*_IMAGES, "image", "label", "labels", "columns", "group", "task"},
-    "arrays": {"labels", "task"},
-    "user": {"args", "task"},
-    "shipped": set(),
-}
-"""The options that each kind has beside `from` and `split`."""
-_DECODED: tuple[Kind, ...] = ("folder", "table")
-"""What may name image files, which take the time: these are told how many examples are enough."""
-_WHAT = {
-    "folder": "a folder of images", "table": "a CSV", "arrays": "an .npz", "user": "a function",
-    "shipped": "a shipped data set",
-}  # fmt: skip
-_READS = "a folder of images, a .csv, an .npz and `FILE.py:FUNCTION` are read"
 
 
 class Shares(BaseModel):
@@ -90,7 +66,7 @@ def _there(text: str, info: ValidationInfo) -> str:
     """Only a recipe knows the folder that a path counts from; without one the path is checked when it is read."""
     if text in NAMES or not isinstance(info.context, Document) or info.context.loose:
         return text
-    if wrong := _missing(text, info.context.path.parent):
+    if wrong := missing(text, info.context.path.parent):
         recipe = info.context.path
         if recipe.parent.resolve() == folder_of("recipes").resolve():
             raise Mistake(
@@ -199,12 +175,12 @@ class Source(BaseModel):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        known = {"source", "normalize", *_TAKES[self.kind]} | ({"split"} if self.kind != "shipped" else set())
+        known = {"source", "normalize", *TAKES[self.kind]} | ({"split"} if self.kind != "shipped" else set())
         for name in sorted(self.model_fields_set - known):
-            takers = [_WHAT[kind] for kind, options in _TAKES.items() if name in options]
+            takers = [WHAT[kind] for kind, options in TAKES.items() if name in options]
             raise Mistake(
                 f"`{name}` is an option of {' or '.join(takers) or 'data of your own'}, and `from` names "
-                f"{_WHAT[self.kind]}",
+                f"{WHAT[self.kind]}",
                 f"a folder or file of yours with that name is `./{self.source}`" if self.kind == "shipped" else "",
             )
         if self.kind == "folder" and self.group is not None:
@@ -241,9 +217,9 @@ class Source(BaseModel):
 
     def path(self, base: Path) -> Path:
         """The file or folder; `UserError` when there is none."""
-        if wrong := _missing(self.source, base):
+        if wrong := missing(self.source, base):
             raise UserError(*wrong)
-        return base / _file(self.source)
+        return base / file_of(self.source)
 
     def read(self, base: Path = Path(), seed: int = 0, limit: int | None = None) -> Dataset:
         """The data in its splits, the same ones for the same seed and `limit`. Raises: UserError.
@@ -257,8 +233,8 @@ class Source(BaseModel):
         if self.kind == "shipped":
             return self._prepared(load(self.source), self.source)
         path, source = self.path(base), self._with_labels(base)
-        read = importlib.import_module(_MODULES[self.kind], __package__).read
-        if limit is not None and self.kind in _DECODED:
+        read = importlib.import_module(MODULES[self.kind], __package__).read
+        if limit is not None and self.kind in DECODED:
             shares = self.split or Shares()
             found = read(source, path, math.ceil(limit / min(shares.validation, shares.test, shares.train)))
         else:
@@ -290,7 +266,7 @@ class Source(BaseModel):
             from .arrays import values
 
             return values(path)
-        raise UserError(f"`unlabelled` names {_WHAT[self.kind]}", "a folder of images, or an .npz with `x`")
+        raise UserError(f"`unlabelled` names {WHAT[self.kind]}", "a folder of images, or an .npz with `x`")
 
     def _with_labels(self, base: Path) -> Source:
         """The same with the names of a file of labels. Raises: UserError."""
@@ -317,7 +293,7 @@ class Source(BaseModel):
         """With what the recipe says about images, and about how inputs are normalized."""
         from .normalize import normalized
 
-        if self.kind in _DECODED:
+        if self.kind in DECODED:
             inputs = (replace(each, resize=self.resize) if each.kind == "image" else each for each in data.inputs)
             data = replace(data, inputs=tuple(inputs))
         return data if self.normalize is None else normalized(data, self.normalize, name)
@@ -327,35 +303,3 @@ def _tuples(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: _tuples(each) for name, each in value.items()}
     return tuple(value) if isinstance(value, list) else value
-
-
-def kind_of(text: str) -> Kind:
-    """What a path leads to, by its name; a bare name that is a data set's is that data set."""
-    if text in NAMES:
-        return "shipped"
-    return "user" if is_function(text) else _SUFFIXES.get(Path(text).suffix.lower(), "folder")
-
-
-def _file(text: str) -> str:
-    """The path in `./my_data.py:load`."""
-    return parts(text)[0] if is_function(text) else text
-
-
-def _missing(text: str, base: Path) -> tuple[str, str] | None:
-    """What is wrong with a path, and what to do about it."""
-    path = base / _file(text)
-    if path.suffix.lower() in _ARCHIVES:
-        return "archives are not read", "unpack it, and name the folder"
-    if not path.exists():
-        beside = path.parent
-        known = [each.name for each in beside.iterdir() if not each.name.startswith(".")] if beside.is_dir() else []
-        if "/" not in text:
-            known += NAMES
-        return f"there is no file or folder `{text}`", suggest(
-            path.name, known, "a path counts from the recipe's folder"
-        )
-    if path.suffix.lower() == ".py" and not is_function(text):
-        return f"`{text}` names no function", f"for example `{text}:load`"
-    if path.is_dir() == (is_function(text) or path.suffix.lower() in _SUFFIXES):
-        return f"`{text}` is a {'folder' if path.is_dir() else 'file'} of no kind that is read", _READS
-    return undefined(path, parts(text)[1]) if is_function(text) else None

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..core import ownership
-from ..core.metrics import bounds, worst
+from ..core.metric_intervals import bounds, worst
 from ..core.paths import digest, replacing
 from ..core.presets import PRESETS
 from ..core.results import ModelFile, Report, StageFacts

@@ -12,26 +12,21 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 from ..config import target
 from ..config.chain import Step, sources
 from ..config.recipe import Recipe
-from ..core import distributed, keep, machine, paths
+from ..core import distributed, machine, paths
 from ..core.errors import Place, Problem, UserError
-from ..core.presets import PresetName, host_preset, saturates
+from ..core.presets import PresetName, host_preset
 from ..core.results import Machine, ModelFile, StageFacts
 from ..core.user_code import Code, OwnCodeError
 from ..data import dataset as data
-from ..models import pretrained
 from ..models.input_preparation import Unprepared
 from ..stage import LIBRARIES, MAIN_FILE, Artifact, Context, Made
 from . import remarks
 from .cache import Cache, Entry, key_of
+from .key import FORMAT, codes, floor, material
 
 if TYPE_CHECKING:
     from ..core.metrics import Metric
     from ..data.dataset import Dataset
-
-FORMAT = 3
-"""Raised when what an entry of the cache holds changes, so that old entries are made anew."""
-MEASURING = ("ai-edge-litert", "onnx", "onnxruntime", "onnxscript", "onnxsim")
-"""What every result is exported and scored with, beside the libraries that its stage uses."""
 
 
 class Progress(Protocol):
@@ -175,7 +170,7 @@ class Engine:
         self._check_data(steps)
         for step in steps:
             missing = next((label for label in sources(step) if label not in known), None)
-            entry = None if missing else self.cache.get(key_of(self._material(step, known)))
+            entry = None if missing else self.cache.get(key_of(material(self, step, known)))
             if entry:
                 known[step.label] = entry
             because = (
@@ -227,7 +222,7 @@ class Engine:
 
         entries = {label: result.entry for label, result in self.results.items()}
         entry = self.cache.make(
-            self._material(step, entries), maker, lambda: progress.advance(0, 1, "another run is making this; waiting")
+            material(self, step, entries), maker, lambda: progress.advance(0, 1, "another run is making this; waiting")
         )
         # The cache sorts the keys of its JSON; what counts is the order of the files, the host's first.
         order = [file["precision"] for file in entry.facts["files"]]
@@ -260,8 +255,8 @@ class Engine:
                 make(folder)
                 return {}
 
-            material = {"derived": key, "format": FORMAT, **self._codes(step, entries)}
-            return self.cache.make(material, maker).folder
+            derived = {"derived": key, "format": FORMAT, **codes(self, step, entries)}
+            return self.cache.make(derived, maker).folder
 
         entries = {label: result.entry for label, result in self.results.items()}
         inputs = {name: self.results[name].artifact for name in step.named}
@@ -280,7 +275,7 @@ class Engine:
             derive=derive,
             code=self.code,
             host=host_preset(self.machine),
-            floor=self.floor(entries),
+            floor=floor(self, entries),
             before=source.entry.facts["files"][0]["scores"]["validation"].get(self.metric.name) if source else None,
             marks=self.scored["validation"].y if self.metric.name == "agreement" and self.scored.labelled else None,
         )
@@ -295,70 +290,4 @@ class Engine:
         files = made.presets.values() or [MAIN_FILE[made.kind]]
         digests = [paths.digest(folder / name) for name in files]
         more = {"summary": made.summary} if made.summary else {}
-        return {**facts, **more, "presets": made.presets, "digests": digests, **self._codes(step, entries)}
-
-    def _material(self, step: Step, entries: dict[str, Entry]) -> dict[str, Any]:
-        """Everything that shapes the result of a step, for its key."""
-        stage = step.stage
-        return {
-            "format": FORMAT,
-            "stage": [stage.use, stage.version],
-            "options": stage.model_dump(mode="json", by_alias=True, exclude={"name", "input"}),
-            "inputs": [entries[label].facts["digests"] for label in sources(step)],
-            "files": {name: paths.digest(pretrained.find(name, self.recipe.document.path)) for name in stage.files()},
-            "data": self.data.digest,
-            "metric": [self.metric.name, *self.metric.key] if self.metric.key else self.metric.name,
-            **self._against(entries),
-            "seed": self.recipe.task.seed,
-            # What is faster on one processor is not on another; times of this one may shape the result.
-            "presets": [*self.presets, self.machine.cpu] if stage.per_preset else (),
-            # Where sums of 8-bit products are cut off, weights may have fewer bits and files answer otherwise.
-            **({"saturates": True} if "onnxruntime" in stage.libraries and saturates(self.machine) else {}),
-            **self._asked(step, entries),
-            "versions": {n: found for n, found in self.versions.items() if n in stage.libraries or n in MEASURING},
-            **self._codes(step, entries),
-        }
-
-    def floor(self, entries: dict[str, Entry]) -> float | None:
-        """What `keep` asks of the metric on validation, in points, an error times 100; stages decide by that split
-        alone."""
-        limit, reference = self.recipe.keep.limit(), entries.get(self.recipe.reference_label())
-        if limit is None or reference is None:
-            return None
-        value: float = reference.facts["files"][0]["scores"]["validation"][self.metric.name]
-        if self.metric.higher:
-            return 100 * value - limit[1]
-        return 100 * keep.grown(self.metric, value, limit[1], self.data["validation"].y)
-
-    def _asked(self, step: Step, entries: dict[str, Entry]) -> dict[str, Any]:
-        """What shapes a quantized result beside its options, where it does; without, keys stay what they were."""
-        stage, found = step.stage, dict[str, Any]()
-        keeps = getattr(stage, "keep", None) is not None
-        floor = self.floor(entries) if stage.per_preset and (self.metric.higher or keeps) else None
-        if floor is not None:
-            found["floor"] = floor
-        if keeps and (self.metric.name == "agreement" or not self.metric.higher):
-            found["keep"] = "likeness" if self.metric.higher else "share of the error"
-        if stage.calibrated and step.input:
-            from ..models.onnx.export import holds_fills
-
-            source = entries[step.input]
-            if holds_fills(source.folder / source.facts["files"][0]["path"]):
-                found["fills"] = True
-        return found
-
-    def _against(self, entries: dict[str, Entry]) -> dict[str, Any]:
-        """What `agreement` is with, once it is there."""
-        reference = entries.get(self.recipe.reference_label())
-        return {"reference": reference.facts["digests"]} if reference and self.metric.name == "agreement" else {}
-
-    def _codes(self, step: Step, entries: dict[str, Entry]) -> dict[str, dict[str, str]]:
-        """`code`: the digest of each file that builds a network of this step, or one that it works on; else nothing.
-
-        Weights alone do not tell what `forward` does with them, so the code goes along with them until the export.
-        """
-        found = {each.arch: self.code[each.arch].digest for each in step.stage.networks() if each.own}
-        if step.stage.takes in (None, "torch"):
-            for label in sources(step):
-                found |= entries[label].facts.get("code", {})
-        return {"code": found} if found else {}
+        return {**facts, **more, "presets": made.presets, "digests": digests, **codes(self, step, entries)}

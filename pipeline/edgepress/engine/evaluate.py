@@ -15,7 +15,8 @@ from ..core.metrics import agreement as alike
 from ..core.paths import digest
 from ..core.user_code import Code
 from ..data.dataset import Dataset
-from ..models import zoo
+from ..models import checkpoint
+from ..models.description import NO_CODE
 from ..models.metadata import read, ready, told
 from ..models.onnx import export
 from ..models.predict import predict
@@ -34,7 +35,7 @@ def examine(
     data: Dataset,
     metric: Metric,
     source: dict[str, Any] | None,
-    code: Code = zoo.NO_CODE,
+    code: Code = NO_CODE,
 ) -> dict[str, Any]:
     """Facts of the artifact in `folder`, as `StageFacts` has them: `parameters`, `macs`, `files` and `notes`.
 
@@ -43,7 +44,7 @@ def examine(
     The answers to the test images stay in the folder, for comparisons with what is made from it.
     """
     if made.kind == "torch":
-        export.export(zoo.load(folder / MAIN_FILE["torch"], code)[0], data, folder / FLOAT_VIEW)
+        export.export(checkpoint.load(folder / MAIN_FILE["torch"], code)[0], data, folder / FLOAT_VIEW)
         names = {"float32": FLOAT_VIEW}
     elif made.presets:
         names = dict(made.presets)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ..config.chain import Step, sources
 from ..core import keep as kept
 from ..models.published_inputs import misfed
+from . import key
 
 if TYPE_CHECKING:
     from ..core.results import StageFacts
@@ -112,7 +113,7 @@ def kept_by(
     scores = {file.precision: file.scores["validation"][name] for file in facts.files}
     if own is None:
         return []
-    found, floor = [], engine.floor(entries)
+    found, floor = [], key.floor(engine, entries)
     keep = getattr(step.stage, "keep", None)
     if keep is not None and (_asks(step) or facts.notes.get("restored") or facts.notes.get("keep")):
         least = kept.limit(engine.metric, own, keep, engine.data["validation"].y)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from ..benchmark import statistics
-from ..config.target import Level
+from ..config.budgets import Level
 from ..core.errors import Place
 
 Status = Literal["ok", "FAIL", "undecided", "no number"]

@@ -10,7 +10,8 @@ from dataclasses import replace
 from typing import Any
 
 from ..benchmark import statistics
-from ..config.target import Budget, LatencyBudget, Target
+from ..config.budgets import Budget, LatencyBudget
+from ..config.target import Target
 from ..core.errors import Place
 from ..core.results import ModelFile, Report
 from ..core.units import Relative

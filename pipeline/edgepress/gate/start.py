@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from ..config.target import Budget, LatencyBudget, Target
+from ..config.budgets import Budget, LatencyBudget
+from ..config.target import Target
 from ..core.results import ModelFile, Report
 from ..core.units import Relative
 from .files import file_of, judged

@@ -8,7 +8,8 @@ from dataclasses import replace
 from typing import Any
 
 from ..benchmark import statistics
-from ..config.target import LatencyBudget, Target
+from ..config.budgets import LatencyBudget
+from ..config.target import Target
 from ..core.results import ModelFile, Report, Samples
 from ..core.units import Relative
 from . import estimate

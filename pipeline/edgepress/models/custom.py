@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from ..core.user_code import Code, Function, OwnCodeError, theirs
-from .zoo import Description, Network
+from .description import Description, Network
 
 BATCHES = (1, 3)
 """A device asks about one example, training about several."""

@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..core.paths import digest
+from .description import METADATA_KEY
 from .input_preparation import input_of
-from .zoo import METADATA_KEY
 
 if TYPE_CHECKING:
     import numpy as np

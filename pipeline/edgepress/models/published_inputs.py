@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from ..data.dataset import Dataset, Input
-    from .zoo import Network
+    from .description import Network
 
 MATERIAL = 0.2
 """How far apart two normalisations of a black or a white pixel may be: ImageNet's and (x − 127) / 128 are by 1.1."""

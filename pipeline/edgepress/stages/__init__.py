@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from ..stage import Stage
 from .convert import ConvertLitert, ConvertTflite
-from .distill.stages import DistillAT, DistillDIST, DistillDKD, DistillFitnet, DistillKD, DistillRKD
+from .distill.feature_stages import DistillAT, DistillFitnet, DistillRKD
+from .distill.stages import DistillDIST, DistillDKD, DistillKD
 from .export import ExportOnnx
 from .fuse.ensemble import FuseEnsemble, FuseStack
 from .fuse.soup import (

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from ..core.errors import UserError
-from ..models.zoo import load
+from ..models.checkpoint import load
 from ..stage import Artifact, Context, Made, Stage
 from .quantize.precision import QuantizeFloat16
 

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from ..core.errors import Mistake
-from ..models.zoo import load
+from ..models.checkpoint import load
 from ..stage import Artifact, Context, Made, Stage
 
 

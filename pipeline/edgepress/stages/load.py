@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from ..core.errors import Mistake, UserError
+from ..models.checkpoint import fill, header, read, save
+from ..models.checkpoint import load as load_described
+from ..models.description import METADATA_KEY, Description, Network
 from ..models.input_preparation import differ, fed, formula, require_order, require_stated
 from ..models.metadata import beside
 from ..models.pretrained import PACKAGES, file, find, renamed
 from ..models.published_inputs import line_of
-from ..models.zoo import METADATA_KEY, Description, Network, fill, header, read, save
-from ..models.zoo import load as load_described
 from ..stage import Artifact, Context, Kind, Made, Stage
 
 if TYPE_CHECKING:

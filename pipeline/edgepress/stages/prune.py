@@ -8,7 +8,7 @@ from pydantic import Field
 
 from ..core.errors import UserError
 from ..core.units import Share
-from ..models.zoo import load, save
+from ..models.checkpoint import load, save
 from ..stage import Artifact, Context, Made, Stage
 from ..training import Schedule
 

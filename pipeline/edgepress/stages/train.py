@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from ..core.errors import Mistake
-from ..models.zoo import Description, Network, load, save
+from ..models.checkpoint import load, save
+from ..models.description import Description, Network
 from ..stage import Artifact, Context, Family, Made, Stage
 from ..training import Schedule
 

@@ -12,14 +12,14 @@ from pathlib import Path
 import litert_torch
 import torch
 from ai_edge_quantizer import algorithm_manager, qtyping, quantizer, recipe
-from edgepress.models import zoo
+from edgepress.models import checkpoint
 
 from . import Job
 
 
 def main() -> None:
     job = Job.read()
-    module, description = zoo.load(job.source)
+    module, description = checkpoint.load(job.source)
     examples = [tuple(map(torch.from_numpy, row)) for row in job.rows]
     module = module.to(memory_format=torch.contiguous_format)
     if description.channels:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 import textwrap
-from collections.abc import Sequence
 from statistics import fmean
 
 from ...benchmark import statistics as timing
@@ -17,6 +16,7 @@ from ...gate.report.text import WIDTH, cells
 from . import verdict
 from .results import Comparison
 from .statistics import Estimate, difference, level, pareto
+from .wording import change, points
 
 UNEVEN = 3
 """Ratio of the most frequent class to the rarest from which the recall of each class is shown."""
@@ -163,25 +163,3 @@ def against(found: Comparison, route: str, other: str, which: str) -> Estimate:
     """The metric of a route less that of another."""
     mine, theirs = ([each.files[which] for each in found.of(name)] for name in (route, other))
     return difference(mine, theirs, found.metric, error=found.error, groups=found.groups)
-
-
-def points(value: Estimate, error: bool) -> str:
-    """`87.1% ±0.4`."""
-    half = max(value.high - value.mean, value.mean - value.low)
-    return f"{value.mean:.3g} ±{half:.2g}" if error else f"{value.mean:.1f}% ±{half:.1f}"
-
-
-def change(value: Estimate, error: bool) -> str:
-    """`+1.2 [+0.3 to +2.1]`."""
-    form = "{:+.3g}" if error else "{:+.1f}"
-    mean, low, high = (form.format(each).replace("-", "−") for each in (value.mean, value.low, value.high))
-    return f"{mean} [{low} to {high}]"
-
-
-def sentences(lines: Sequence[str], lead: str = "") -> list[str]:
-    """Each wrapped under its first word."""
-    return [
-        line
-        for each in lines
-        for line in textwrap.wrap(each, WIDTH, initial_indent=lead, subsequent_indent="  " + lead)
-    ]

@@ -25,7 +25,8 @@ from ...core.yamlio import Document
 from ...engine.artifacts import detailed, regrouped
 from ...engine.cache import Cache
 from ...engine.engine import Engine, Result
-from ...models import zoo
+from ...models import checkpoint
+from ...models.description import Description
 from .. import exit_codes
 from . import routes as ways
 from .results import Made
@@ -242,10 +243,10 @@ def _passes(engine: Engine, label: str) -> int:
     if step.stage.use in ("fuse.ensemble", "fuse.stack"):
         return sum(_passes(engine, name) for name in step.named)
     artifact = engine.results[label].artifact
-    return _networks(zoo.read(artifact.path)[0]) if artifact.kind == "torch" else 1
+    return _networks(checkpoint.read(artifact.path)[0]) if artifact.kind == "torch" else 1
 
 
-def _networks(description: zoo.Description | None) -> int:
+def _networks(description: Description | None) -> int:
     """Those of a file that was loaded."""
     return sum(map(_networks, description.members)) if description and description.members else 1
 

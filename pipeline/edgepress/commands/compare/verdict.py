@@ -17,7 +17,7 @@ KEEP = "recipe"
 
 def words(found: Comparison) -> list[str]:
     """The verdict. Routes, or recipes, count as what a device runs: their int8 files."""
-    from .text import sentences
+    from .wording import sentences
 
     lines = [*_fitting(found), *_pick(found), *_survival(found), *_quantized(found)]
     return sentences([line for line in lines if line])
@@ -76,7 +76,8 @@ def _of_target(found: Comparison, name: str) -> list[str]:
 
 
 def _pick(found: Comparison) -> list[str]:
-    from .text import against, change, level_of, seconds
+    from .text import against, level_of, seconds
+    from .wording import change
 
     fitting = [route for route in found.routes if within(found, route)]
     if not fitting:
@@ -124,7 +125,8 @@ def _kept(found: Comparison) -> bool:
 
 def _beside(found: Comparison, pick: str, route: str) -> str:
     """The pick beside another route: what is gained, what it costs, and when the other would win."""
-    from .text import against, change, seconds
+    from .text import against, seconds
+    from .wording import change
 
     gain = against(found, pick, route, "int8")
     better = gain.mean < 0 if found.error else gain.mean > 0
@@ -176,7 +178,7 @@ def _survival(found: Comparison) -> list[str]:
 
 
 def _told(value: Estimate, found: Comparison) -> str:
-    from .text import change
+    from .wording import change
 
     said = change(value, found.error) + ("" if found.error else " points")
     return said if value.shown else f"{said} (no difference shown)"
@@ -185,7 +187,7 @@ def _told(value: Estimate, found: Comparison) -> str:
 def _quantized(found: Comparison) -> list[str]:
     """Routes that int8 costs more than chance would."""
     from .statistics import difference
-    from .text import change
+    from .wording import change
 
     lines = []
     for route in found.routes:

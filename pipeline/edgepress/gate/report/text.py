@@ -17,10 +17,9 @@ from ...core.units import show_bytes, show_count, show_score, show_seconds
 from ...stages import TABLE
 from ..judge import Finding, OnUndecided, Unit, exit_code, host_file
 from . import change, details
+from .advice import if_failed, if_open
 
 WIDTH = 110
-ALIKE = 0.95
-"""Where a processor answers less than this share as this machine does, that is what there is to look into."""
 _MARKS = {"ok": "ok", "FAIL": "FAIL", "undecided": "?", "no number": "—"}
 _ANSWERS: tuple[Unit, ...] = ("share", "points", "percent", "metric")
 """Units of what is counted on test examples."""
@@ -34,20 +33,6 @@ _SHOW: dict[Unit, Callable[[float], str]] = {
     "percent": "{:.1f}%".format,
     "metric": "{:.3g}".format,
     "number": "{:.0f}".format,
-}
-_ADVICE = {
-    "size": "a smaller student, a higher prune ratio, or quantize",
-    "latency": "a smaller student or a higher prune ratio; see which stage took the time in the table",
-    "memory": "a smaller student or input; most of a small model's memory is the runtime itself",
-    "opset": "the runtime there is too old for the file; install a newer one, or export to an older operator set",
-    "ir": "the runtime there is too old for the file; install a newer one",
-    "fallback": "operators that the accelerator has; `edgepress why` lists the cost of the others",
-    "cold_start": "a smaller file; a session that is kept open pays it once",
-    "macro_f1": "train or distil longer with `balance: weights`, or more examples of the rare classes",
-    "worst_recall": "train or distil longer with `balance: weights`, or more examples of that class",
-    "accuracy": "train or distil longer, or prune less",
-    "metric_drop": "train or distil longer, prune less, or calibrate with more samples; see which stage lost it",
-    "accuracy_drop": "distil longer, prune less, or calibrate with more samples; see which stage lost it in the table",
 }
 
 
@@ -298,7 +283,7 @@ def _verdict(report: Report, findings: Sequence[Finding], on_undecided: OnUndeci
     if not code:
         return lines
     for advice in dict.fromkeys(
-        [*(_if_failed(report, finding) for finding in failed), *(_if_open(report, finding) for finding in open_)]
+        [*(if_failed(report, finding) for finding in failed), *(if_open(report, finding) for finding in open_)]
     ):
         lines += _wrapped("Next: ", advice)
     return lines
@@ -312,34 +297,6 @@ def counted(findings: Sequence[Finding]) -> str:
     parts = [met, *(f"{required.count(status)} {word}" for status, word in _NOT_MET.items() if status in required)]
     besides = [f"{advisory.count(status)} advisory {word}" for status, word in _NOT_MET.items() if status in advisory]
     return "; ".join(filter(None, [", ".join(parts), ", ".join(besides)]))
-
-
-def _if_failed(report: Report, finding: Finding) -> str:
-    check = _budget(finding)
-    asked = (each for files in report.emulated.values() for each in files if each.path == finding.file)
-    differs = next((each for each in asked if finding.label == "emulated" and each.agreement < ALIKE), None)
-    if differs:
-        return (
-            f"{check}: {differs.cpu} and this machine predict differently; look in the file for casts of negative or "
-            "too large numbers, which processors do differently, or take another runtime"
-        )
-    return f"{check}: {_ADVICE[check]}"
-
-
-def _if_open(report: Report, finding: Finding) -> str:
-    check = _budget(finding)
-    if finding.status == "no number":
-        return f"{finding.target} {check}: {finding.note or 'it was not measured'}; an advisory budget may stay open"
-    if check == "latency" and finding.label == "measured":
-        return f"latency: stop other work on this machine, then `edgepress run {report.source}` again"
-    if check == "latency":
-        return f"{finding.target} latency: too close to the budget for an estimate; measure on the device"
-    few = "groups of test images" if report.groups else "test images"
-    return f"{check}: too few {few} to decide; use more, or move the limit"
-
-
-def _budget(finding: Finding) -> str:
-    return next(name for name in sorted(_ADVICE, key=len, reverse=True) if name in finding.check)
 
 
 def _wrapped(lead: str, text: str) -> list[str]:

@@ -35,10 +35,10 @@ def write(model: onnx.ModelProto, metadata: dict[str, Any], dynamic: bool = Fals
     Raises:
         UserError: an operator, or a use of one, that is not in the set; it names the node.
     """
-    from .graph import read
     from .layout import IMAGE, channels_last
     from .lowering import Lowering
     from .ops.table import INTEGER, LAYOUTS, OPERATORS
+    from .reader import read
 
     _check_operators(model, OPERATORS)
     graph = read(model, INTEGER, dynamic)
@@ -65,9 +65,9 @@ def layouts(model: onnx.ModelProto) -> dict[str, Layout]:
     Raises:
         UserError: as `write`.
     """
-    from .graph import read
     from .layout import SIGNAL, channels_last
     from .ops.table import INTEGER, LAYOUTS, OPERATORS
+    from .reader import read
 
     _check_operators(model, OPERATORS)
     graph = read(model, INTEGER)

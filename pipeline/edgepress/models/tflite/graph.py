@@ -8,7 +8,6 @@ QuantizeLinear and DequantizeLinear nodes that are left stand where float and in
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,7 +19,6 @@ from onnx import numpy_helper
 from ...core.errors import UserError
 from .builder import INT8, INT16, Quantization, quantization
 
-_OPERATOR_SET = 13
 FLOAT = np.dtype(np.float32)
 
 
@@ -129,56 +127,6 @@ class Graph:
         return quantization(scale, zero_point, node.attributes.get("axis", 0) if scale.size > 1 else 0, kind)
 
 
-def read(model: onnx.ModelProto, integer: Mapping[str, Quantization | None], dynamic: bool = False) -> Graph:
-    """The graph of a float or QDQ model.
-
-    `integer` names the operators that become int8 ones, with the scale that the result must have, or None for any.
-    `dynamic` lets all packed weights meet activations quantized as they come.
-    """
-    from . import integers, passes
-    from .dynamic import fuse_dynamic
-    from .lookup_tables import look_up
-
-    version = max((each.version for each in model.opset_import if each.domain in ("", "ai.onnx")), default=0)
-    if version < _OPERATOR_SET:
-        raise UserError(
-            f"the model uses ONNX operator set {version}, and {_OPERATOR_SET} is the oldest that converts",
-            "export it anew, or bring it up with `onnx.version_converter.convert_version`",
-        )
-    proto = model.graph
-    shapes = _shapes(proto)
-    if any(not all(shapes.get(name, (0,))) for node in proto.node for name in node.output if name):
-        # Only when it is needed: it copies the whole model, and the simplifier has been through it before.
-        proto = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
-        shapes = _shapes(proto)
-    constants = {tensor.name: constant(tensor.name, tensor) for tensor in proto.initializer}
-    for node in proto.node:  # ONNX knows no shapes behind com.microsoft's, which have int16 before operator set 21
-        if node.op_type in ("QuantizeLinear", "DequantizeLinear") and node.input[0] in shapes:
-            shapes.setdefault(node.output[0], shapes[node.input[0]])
-    types = _types(proto)
-    graph = Graph(
-        nodes=[_node(node) for node in proto.node],
-        inputs={value.name: types[value.name] for value in proto.input if value.name not in constants},
-        outputs=[value.name for value in proto.output],
-        constants=constants,
-        shapes=shapes,
-        types=types,
-    )
-    passes.fold_constants(graph)
-    if dynamic:
-        graph.dynamic |= {each.name for each in graph.constants.values() if each.packed and each.quantization}
-    fuse_dynamic(graph)
-    passes.drop_unused(graph)
-    passes.split_into_slices(graph)
-    passes.fuse_gelu(graph)
-    look_up(graph)
-    passes.fuse_activations(graph)
-    integers.quantize_before_reshapes(graph)
-    integers.make_integer(graph, integer)
-    passes.drop_unused(graph)
-    return graph
-
-
 def constant(name: str, tensor: onnx.TensorProto) -> Constant:
     values = numpy_helper.to_array(tensor)
     return Constant(name, values.astype(FLOAT) if values.dtype == np.float64 else values)
@@ -187,25 +135,3 @@ def constant(name: str, tensor: onnx.TensorProto) -> Constant:
 def narrow(dtype: np.dtype[Any]) -> np.dtype[Any]:
     """The type in the file: ids and indices are int32 there."""
     return np.dtype(np.int32) if dtype == np.int64 else dtype
-
-
-def _shapes(proto: onnx.GraphProto) -> dict[str, tuple[int, ...]]:
-    """A size that is not fixed is 0."""
-    return {
-        value.name: tuple(size.dim_value for size in value.type.tensor_type.shape.dim)
-        for value in (*proto.value_info, *proto.input, *proto.output)
-        if value.type.tensor_type.HasField("shape")
-    }
-
-
-def _types(proto: onnx.GraphProto) -> dict[str, np.dtype[Any]]:
-    return {
-        value.name: narrow(onnx.helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type))
-        for value in (*proto.value_info, *proto.input, *proto.output)
-        if value.type.tensor_type.elem_type
-    }
-
-
-def _node(proto: onnx.NodeProto) -> Node:
-    attributes = {each.name: onnx.helper.get_attribute_value(each) for each in proto.attribute}
-    return Node(proto.op_type, proto.name, list(proto.input), list(proto.output), attributes)

@@ -13,9 +13,9 @@ from torch import Tensor
 from ...core.errors import UserError
 from ...core.paths import digest
 from ...models import metadata
+from ...models.checkpoint import load
 from ...models.input_preparation import input_of
 from ...models.predict import predict
-from ...models.zoo import load
 from ...stage import Artifact, Context
 from ...training import Examples, Rows, Schedule, logits
 

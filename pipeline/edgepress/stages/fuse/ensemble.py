@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from pydantic import AfterValidator, Field, ValidationInfo
 
 from ...core.errors import Mistake, UserError
-from ...models.zoo import Description, load, save
+from ...models.checkpoint import load, save
+from ...models.description import Description
 from ...stage import Artifact, Context, Kind, Made, Stage
 
 if TYPE_CHECKING:

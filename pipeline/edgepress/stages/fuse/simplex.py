@@ -17,7 +17,7 @@ from torch.nn import functional
 from ...models.ensemble import Of, blend
 
 if TYPE_CHECKING:
-    from ...models.zoo import Task
+    from ...models.description import Task
 
 
 def fit(answers: Sequence[Tensor], y: Tensor, task: Task, of: Of = "probabilities") -> list[float]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
-from ...models.zoo import load, save
+from ...models.checkpoint import load, save
 from ...stage import Artifact, Context, Made
 from .ensemble import Fuse, Shares
 

@@ -15,7 +15,7 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from ...core.errors import UserError
 
 if TYPE_CHECKING:
-    from ...models.zoo import Task
+    from ...models.description import Task
 
 FOLDS = 5
 

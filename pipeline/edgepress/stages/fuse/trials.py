@@ -15,7 +15,7 @@ from . import rebasin
 from .mixing import State, mean
 
 if TYPE_CHECKING:
-    from ...models.zoo import Description
+    from ...models.description import Description
     from ...stage import Context
 
 Statistics = Literal["reestimate", "mean"]

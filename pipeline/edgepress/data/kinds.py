@@ -1,0 +1,73 @@
+"""Tell the kinds of data apart by what a recipe writes, and list the options of each."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from ..core.errors import suggest
+from ..core.user_code import is_function, parts, undefined
+from .dataset import NAMES
+
+Kind = Literal["folder", "table", "arrays", "user", "shipped"]
+"""What there is to read. `shipped` is a data set by its name; each other has a module here, with
+`read(source, path) -> Examples | Dataset`."""
+
+MODULES: dict[Kind, str] = {"folder": ".folder", "table": ".table", "arrays": ".arrays", "user": ".function"}
+
+_SUFFIXES: dict[str, Kind] = {".csv": "table", ".tsv": "table", ".npz": "arrays"}
+
+_ARCHIVES = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".7z", ".rar")
+
+_IMAGES = {"size", "color", "resize", "unreadable"}
+
+TAKES: dict[Kind, set[str]] = {
+    "folder": {*_IMAGES, "group", "labels"},
+    "table": {*_IMAGES, "image", "label", "labels", "columns", "group", "task"},
+    "arrays": {"labels", "task"},
+    "user": {"args", "task"},
+    "shipped": set(),
+}
+"""The options that each kind has beside `from` and `split`."""
+
+DECODED: tuple[Kind, ...] = ("folder", "table")
+"""What may name image files, which take the time: these are told how many examples are enough."""
+
+WHAT = {
+    "folder": "a folder of images", "table": "a CSV", "arrays": "an .npz", "user": "a function",
+    "shipped": "a shipped data set",
+}  # fmt: skip
+
+_READS = "a folder of images, a .csv, an .npz and `FILE.py:FUNCTION` are read"
+
+
+def kind_of(text: str) -> Kind:
+    """What a path leads to, by its name; a bare name that is a data set's is that data set."""
+    if text in NAMES:
+        return "shipped"
+    return "user" if is_function(text) else _SUFFIXES.get(Path(text).suffix.lower(), "folder")
+
+
+def file_of(text: str) -> str:
+    """The path in `./my_data.py:load`."""
+    return parts(text)[0] if is_function(text) else text
+
+
+def missing(text: str, base: Path) -> tuple[str, str] | None:
+    """What is wrong with a path, and what to do about it."""
+    path = base / file_of(text)
+    if path.suffix.lower() in _ARCHIVES:
+        return "archives are not read", "unpack it, and name the folder"
+    if not path.exists():
+        beside = path.parent
+        known = [each.name for each in beside.iterdir() if not each.name.startswith(".")] if beside.is_dir() else []
+        if "/" not in text:
+            known += NAMES
+        return f"there is no file or folder `{text}`", suggest(
+            path.name, known, "a path counts from the recipe's folder"
+        )
+    if path.suffix.lower() == ".py" and not is_function(text):
+        return f"`{text}` names no function", f"for example `{text}:load`"
+    if path.is_dir() == (is_function(text) or path.suffix.lower() in _SUFFIXES):
+        return f"`{text}` is a {'folder' if path.is_dir() else 'file'} of no kind that is read", _READS
+    return undefined(path, parts(text)[1]) if is_function(text) else None

@@ -1,0 +1,190 @@
+"""Describe a network: what builds it, and the inputs that it takes."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    ValidationInfo,
+    model_validator,
+)
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
+
+from ..core import user_code
+from ..core.errors import Mistake, UserError
+from ..core.user_code import Code
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from ..data.dataset import Dataset
+
+Task = Literal["single-label", "multi-label", "regression"]
+METADATA_KEY = "edgepress"
+
+NO_CODE = Code()
+
+
+def _there(arch: str, info: ValidationInfo) -> str:
+    return user_code.there(arch, info) if user_code.is_function(arch) else arch
+
+
+class Network(BaseModel):
+    """A network: `timm/NAME`, `torchvision/NAME`, `edgepress/NAME`, `./my_model.py:build`, or a mapping with its
+    arguments."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    arch: Annotated[str, AfterValidator(_there)] = Field(
+        pattern=rf"^(timm|torchvision)/[a-z0-9_.]+$|^edgepress/[a-z0-9-]+$|{user_code.WRITTEN}",
+        description="`timm/NAME`, `torchvision/NAME`, `edgepress/NAME`, or your own function that returns an "
+        "nn.Module: `./my_model.py:build`, relative to the recipe's folder",
+    )
+    args: dict[str, Any] = Field(
+        default_factory=dict, description="arguments of the network's constructor, or of your function"
+    )
+    pretrained: bool = Field(
+        default=False, description="start from the published weights, downloaded by timm or torchvision"
+    )
+    stride: int | None = Field(
+        default=None,
+        ge=1,
+        description="output stride: input pixels per cell of the last feature map. The first strides become 1 until it "
+        "holds. By default the last feature map of a small image keeps at least 2 × 2 cells",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_name(cls, value: Any) -> Any:
+        return {"arch": value} if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _own_is_taken_as_it_is(self) -> Self:
+        if self.own and (self.pretrained or self.stride):
+            option = "pretrained" if self.pretrained else "stride"
+            help = "`{use: load, from: FILE, model: …}` has weights of your own" if self.pretrained else ""
+            raise Mistake(f"`{option}` is for published networks", help or "choose strides in your function")
+        return self
+
+    @property
+    def own(self) -> bool:
+        """Whether the user's code builds it."""
+        return user_code.is_function(self.arch)
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        mapping = handler.resolve_ref_schema(handler(core))
+        return {"anyOf": [mapping["properties"]["arch"], mapping]}
+
+    def describe(self, data: Dataset) -> Description:
+        """What `build` needs to make this network for `data`."""
+        if len(data.inputs) == 1 and data.input.kind == "image":
+            channels, height, width = data.input.shape
+            return Description(
+                network=self, channels=channels, classes=len(data.labels), size=(height, width), task=data.task
+            )
+        inputs = [Takes.model_validate(asdict(each), from_attributes=True) for each in data.inputs]
+        return Description(network=self, inputs=inputs, classes=len(data.labels), task=data.task)
+
+
+class Takes(BaseModel):
+    """One input that is no image, as `data.Input` has it; the training data's moments are not the network's."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    name: str
+    kind: Literal["series", "numbers", "tokens", "image"]
+    shape: tuple[int, ...]
+    vocabulary: int = 0
+
+
+class Description(BaseModel):
+    """All that is needed to rebuild a module before its weights are put in.
+
+    An image network has `channels` and `size`; any other has `inputs`. `classes` counts the answers.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    channels: int = 0
+    classes: int
+    size: tuple[int, int] = (0, 0)
+    task: Task = "single-label"
+    inputs: list[Takes] = Field(default_factory=list)
+    network: Network | None = None
+    pruned: list[Any] = Field(default_factory=list)
+    """torch-pruning's history, replayed on the fresh module."""
+    members: list[Description] = Field(default_factory=list)
+    weights: list[float] = Field(default_factory=list)
+    """Of the members; a stack has its own among the tensors."""
+    combine: Literal["probabilities", "logits", "stack"] = "probabilities"
+    """What of the members' answers is averaged, or that a linear layer stands on them."""
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> Self:
+        if (self.network is None) == (not self.members):
+            raise ValueError("a description has either a network or members")
+        return self
+
+    def takes(self) -> tuple[tuple[str, tuple[int, ...], int], ...]:
+        """Kind, shape and vocabulary of every input, to compare with those of a data set."""
+        if self.inputs:
+            return tuple((each.kind, each.shape, each.vocabulary) for each in self.inputs)
+        return (("image", (self.channels, *self.size), 0),)
+
+    def example(self) -> tuple[Tensor, ...]:
+        """Zeros that the module takes, a batch of one."""
+        import torch
+
+        return tuple(
+            torch.zeros(1, *shape, dtype=torch.int64 if kind == "tokens" else torch.float32)
+            for kind, shape, _ in self.takes()
+        )
+
+    def inputs_told(self) -> list[Takes]:
+        """What a user's function is told about each input."""
+        return self.inputs or [Takes(name="input", kind="image", shape=(self.channels, *self.size))]
+
+    def build(self, code: Code = NO_CODE) -> nn.Module:
+        """The module with fresh weights, or published ones if the network says so.
+
+        Images in `channels_last`, the layout in which torch trains convolutions fastest; but a user's own network
+        gets and keeps torch's usual layout, for its code may rely on it. `code` is what the recipe lets run.
+        """
+        from .memory_format import channels_last
+
+        if self.members:
+            from .ensemble import Ensemble, Stack
+
+            members = [member.build(code) for member in self.members]
+            if self.combine == "stack":
+                return Stack(members, self.classes, self.task)
+            return Ensemble(members, self.weights, self.task, self.combine)
+        assert self.network is not None
+        if self.network.own:
+            from .custom import create
+
+            module = create(self.network, self, code)
+        else:
+            from .zoo import create as from_zoo
+
+            module = from_zoo(self.network, self)
+        if self.pruned:
+            import torch_pruning
+
+            graph = torch_pruning.DependencyGraph().build_dependency(module.eval(), self.example())
+            try:
+                graph.load_pruning_history(self.pruned)
+            except (AttributeError, IndexError, KeyError, RuntimeError) as error:
+                raise UserError(
+                    f"`{self.network.arch}` has no layers for the pruning that was recorded: {error}",
+                    "is it the network that was pruned?",
+                ) from error
+        return channels_last(module) if self.channels and not self.network.own else module
