@@ -8,8 +8,9 @@ from edgepress.commands import catalog
 from edgepress.config.budgets import Budgets
 from edgepress.core import names
 from edgepress.core.errors import Place, Problem, UserError, near, suggest
+from edgepress.core.metrics import METRICS
 from edgepress.core.presets import PRESETS
-from edgepress.data.dataset import METRICS, NAMES
+from edgepress.data.dataset import NAMES
 from edgepress.stages import TABLE
 
 LINE = "  temprature: 4"

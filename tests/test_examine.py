@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from edgepress.core import metrics
+from edgepress.core import metric_functions
 from edgepress.core.metrics import METRICS
 from edgepress.core.paths import digest
 from edgepress.data.dataset import Dataset
@@ -38,7 +38,10 @@ def test_facts_of_a_file(few: Dataset, tmp_path: Path) -> None:
     for split in ("validation", "test"):
         x, y = few[split]
         answers = predict(folder / "model.onnx", few.input.ready(x))
-        assert file["scores"][split] == {"accuracy": metrics.accuracy(answers, y), "nll": metrics.nll(answers, y)}
+        assert file["scores"][split] == {
+            "accuracy": metric_functions.accuracy(answers, y),
+            "nll": metric_functions.nll(answers, y),
+        }
     answers = predict(folder / "model.onnx", few.input.ready(few["test"].x))
     assert file["correct"] == "".join("01"[int(right)] for right in answers.argmax(1) == few["test"].y)
 

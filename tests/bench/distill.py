@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from edgepress.config import recipe
 from edgepress.core import yamlio
-from edgepress.core.metrics import accuracy
+from edgepress.core.metric_functions import accuracy
 from edgepress.core.progress import Lines
 from edgepress.data import dataset
 from edgepress.engine.cache import Cache

@@ -77,7 +77,7 @@ def test_nothing_is_written_when_the_device_goes(board: Board, profile: Path) ->
 
 
 def test_a_target_without_a_device(profile: Path) -> None:
-    with pytest.raises(UserError, match="`pi` says `reach: none`"):
+    with pytest.raises(UserError, match="`pi` has `reach: none`"):
         measured(targets.load(profile), "", profile, TWO)
     for reach in ("ssh//pi", "pi@board", "ssh://a b"):
         said = edgepress("calibrate", profile, "--on", reach)

@@ -190,7 +190,7 @@ def test_bench_on_a_device(board: Board, model: Path, tmp_path: Path) -> None:
     target.write_text(text + "architecture: riscv64\n")
     code, said = bench(model, "--on", target)
     assert code == 4
-    assert f"{board.reach} is {os.uname().machine}, and `board` is riscv64" in said
+    assert f"{board.reach} is {os.uname().machine}, and the target is riscv64" in said
     assert board.left() == []
 
 
@@ -205,7 +205,7 @@ def test_a_runtime_that_is_missing_is_told(board: Board, model: Path, bare: str,
 
 @pytest.mark.parametrize(
     ("on", "words"),
-    [("ssh://", "`ssh://` is no device"), ("host", "`host` says"), ("raspberry-pi-4", "says `reach: none`")],
+    [("ssh://", "`ssh://` is no device"), ("host", "`host` says"), ("raspberry-pi-4", "has `reach: none`")],
 )
 def test_what_is_no_device(on: str, words: str, model: Path) -> None:
     code, said = bench(model, "--on", on)

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 import pytest
 import torch
-from edgepress.core import metrics
+from edgepress.core import metric_functions
 from edgepress.core.errors import UserError
 from edgepress.models.ensemble import blend
 from edgepress.stages.fuse import simplex, stacking
@@ -42,11 +42,11 @@ def test_never_worse_than_a_member_or_the_mean(task: Task, of: Any, seed: int, m
     assert sum(weights) == pytest.approx(1)
 
     def nll(weights: list[float]) -> float:
-        return metrics.nll(blend(answers, weights, task, of).numpy(), y.numpy())
+        return metric_functions.nll(blend(answers, weights, task, of).numpy(), y.numpy())
 
     found = nll(weights)
     # An ensemble's probabilities have a floor, without which a member's own are told.
-    assert found <= min(metrics.nll(each.numpy(), y.numpy()) for each in answers) * (1 + 1e-5) + 1e-5
+    assert found <= min(metric_functions.nll(each.numpy(), y.numpy()) for each in answers) * (1 + 1e-5) + 1e-5
     assert found <= nll([1 / members] * members) * (1 + 1e-5)
 
 
@@ -55,7 +55,9 @@ def test_what_is_best_is_found(task: Task) -> None:
     """A grid over the simplex of two members has no better weights."""
     answers, y = drawn(task, 3, members=2, rows=300)
     found = simplex.fit(answers, y, task)
-    losses = {w: metrics.nll(blend(answers, [w, 1 - w], task).numpy(), y.numpy()) for w in np.linspace(0, 1, 101)}
+    losses = {
+        w: metric_functions.nll(blend(answers, [w, 1 - w], task).numpy(), y.numpy()) for w in np.linspace(0, 1, 101)
+    }
     assert found[0] == pytest.approx(min(losses, key=lambda w: losses[w]), abs=0.011)
 
 
@@ -72,9 +74,11 @@ def test_a_stack_learns_what_members_know(task: Task) -> None:
     found = stacking.fit(x, y.numpy(), task, tuple("abcd"))
     assert found.weight.shape == (4, 8)
     assert found.bias.shape == (4,)
-    fitted = metrics.nll(x @ found.weight.T + found.bias, y.numpy())
-    assert fitted <= metrics.nll(found.out_of_fold, y.numpy())
-    assert metrics.nll(found.out_of_fold, y.numpy()) < min(metrics.nll(z.numpy(), y.numpy()) for z in answers)
+    fitted = metric_functions.nll(x @ found.weight.T + found.bias, y.numpy())
+    assert fitted <= metric_functions.nll(found.out_of_fold, y.numpy())
+    assert metric_functions.nll(found.out_of_fold, y.numpy()) < min(
+        metric_functions.nll(z.numpy(), y.numpy()) for z in answers
+    )
 
 
 def test_a_stack_of_two_classes() -> None:

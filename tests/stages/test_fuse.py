@@ -10,7 +10,7 @@ from typing import Any, cast
 import numpy as np
 import pytest
 import torch
-from edgepress.core import metrics
+from edgepress.core import metric_functions
 from edgepress.core.errors import UserError
 from edgepress.core.metrics import METRICS
 from edgepress.data.dataset import Dataset, Split, Task, measured
@@ -138,7 +138,7 @@ def test_a_shared_start_averages(use: str, starts: dict[str, Artifact], digits: 
     artifact, made = perform(soup(use, "c", "d"), starts, digits)
     notes = made.notes
     assert set(notes["alone"]) == {"c", "d"}
-    found = 100 * metrics.accuracy(
+    found = 100 * metric_functions.accuracy(
         logits(checkpoint.load(artifact.path)[0], Examples(digits, "validation", 0)), digits["validation"].y
     )
     assert found == pytest.approx(notes["validation"])
@@ -206,9 +206,9 @@ def test_an_ensemble_is_the_mean_of_its_members(
     held_out = Examples(digits, "validation", 0)
     for name, each in inputs.items():
         assert notes["members_nll"][name] == pytest.approx(
-            metrics.nll(logits(checkpoint.load(each.path)[0], held_out), y)
+            metric_functions.nll(logits(checkpoint.load(each.path)[0], held_out), y)
         )
-    assert notes["nll"] == pytest.approx(metrics.nll(logits(checkpoint.load(artifact.path)[0], held_out), y))
+    assert notes["nll"] == pytest.approx(metric_functions.nll(logits(checkpoint.load(artifact.path)[0], held_out), y))
 
 
 def test_an_ensemble_of_ensembles_and_no_soup_of_them(
@@ -370,7 +370,9 @@ def test_fitted_weights_are_no_worse_than_any_member_or_the_mean(
         assert made.notes["nll"] <= min(made.notes["members_nll"].values())
         assert made.notes["nll"] < equal.notes["nll"]
         held_out, y = Examples(digits, "validation", 0), digits["validation"].y
-        assert metrics.nll(logits(checkpoint.load(artifact.path)[0], held_out), y) == pytest.approx(made.notes["nll"])
+        assert metric_functions.nll(logits(checkpoint.load(artifact.path)[0], held_out), y) == pytest.approx(
+            made.notes["nll"]
+        )
 
 
 def test_given_weights_and_logits(starts: dict[str, Artifact], digits: Dataset, perform: Perform) -> None:
@@ -390,7 +392,7 @@ def test_a_stack_is_one_graph_and_better_than_its_members(
     module, description = checkpoint.load(artifact.path)
     assert description.combine == "stack"
     y = digits["validation"].y
-    fitted = metrics.nll(logits(module, Examples(digits, "validation", 0)), y)
+    fitted = metric_functions.nll(logits(module, Examples(digits, "validation", 0)), y)
     assert fitted <= min(made.notes["members_nll"].values())
     assert fitted < made.notes["out_of_fold_nll"] < 2
     export.export(checkpoint.load(artifact.path)[0], digits, tmp_path / "model.onnx")
@@ -428,7 +430,7 @@ def test_other_tasks_fit_and_stack(task: Task, digits: Dataset, tmp_path: Path, 
         artifact, made = perform(stage, inputs, data, metric=metric)
         found = logits(checkpoint.load(artifact.path)[0], Examples(data, "validation", 0))
         assert found.shape == (len(y), 2)
-        assert metrics.nll(found, y) <= min(made.notes["members_nll"].values()) * (1 + 1e-5)
+        assert metric_functions.nll(found, y) <= min(made.notes["members_nll"].values()) * (1 + 1e-5)
         export.export(checkpoint.load(artifact.path)[0], data, tmp_path / "model.onnx")
         told = predict(tmp_path / "model.onnx", data.input.ready(data["validation"].x[:20]))
         np.testing.assert_allclose(told, found[:20], rtol=1e-3, atol=1e-3)

@@ -77,7 +77,7 @@ def test_a_pickle_that_would_run_code_is_refused_and_does_not_run(
 
     torch.save({"fc.weight": Bomb()}, tmp_path / "a.pt")
     (tmp_path / "b.pt").write_bytes(pickle.dumps(Bomb()))
-    for name, words in {"a.pt": f"wants `{os.mkdir.__module__}.mkdir` called", "b.pt": "holds more than"}.items():
+    for name, words in {"a.pt": f"calls `{os.mkdir.__module__}.mkdir` when it is", "b.pt": "holds more than"}.items():
         error = refused(name, few, perform, model=TINY)
         assert words in str(error)
         assert "torch.save(model.state_dict(), path)" in error.problems[0].help

@@ -109,7 +109,7 @@ def test_pruned_twice(mobilenet: Artifact, few: Dataset, perform: Perform) -> No
 
 
 def test_fine_tuning_learns_from_the_model_before(digits: Dataset, perform: Perform) -> None:
-    from edgepress.core import metrics
+    from edgepress.core import metric_functions
     from edgepress.stages.train import Train
     from edgepress.training import Examples, logits
 
@@ -122,7 +122,7 @@ def test_fine_tuning_learns_from_the_model_before(digits: Dataset, perform: Perf
     tuned, _ = perform(stage(ratio="40%", round_to=1, finetune=finetune), {"input": teacher}, digits)
 
     def accuracy(artifact: Artifact) -> float:
-        return metrics.accuracy(
+        return metric_functions.accuracy(
             logits(checkpoint.load(artifact.path)[0], Examples(digits, "test", 0)), digits["test"].y
         )
 

@@ -14,8 +14,8 @@ import numpy as np
 from ..benchmark.emulator.qemu import ended, start, versions
 from ..benchmark.runtimes import RUNTIMES
 from ..core import machine
+from ..core.metric_functions import agreement
 from ..core.metric_intervals import bounds, floored, worst
-from ..core.metrics import agreement
 from ..core.results import Emulated, ModelFile, Runtime
 from ..models import metadata, session
 from ..models.predict import laid_out, predict

@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from ..core.metrics import Metric, nll
-from ..core.metrics import agreement as alike
+from ..core.metric_functions import agreement as alike
+from ..core.metric_functions import nll
+from ..core.metrics import Metric
 from ..core.paths import digest
 from ..core.user_code import Code
 from ..data.dataset import Dataset

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..core import yamlio
-from ..core.metrics import auc, mae
+from ..core.metric_functions import auc, mae
 from ..data.dataset import measured
 from ..data.normalize import Moments, Normalize, normalized
 from ..models import metadata

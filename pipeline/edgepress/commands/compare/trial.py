@@ -17,7 +17,7 @@ import numpy as np
 from ...config import recipe, target
 from ...config.target import Target
 from ...core.errors import UserError
-from ...core.metrics import agreement
+from ...core.metric_functions import agreement
 from ...core.paths import replacing
 from ...core.progress import Lines
 from ...core.results import ModelFile

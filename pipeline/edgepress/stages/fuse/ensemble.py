@@ -167,7 +167,7 @@ class FuseEnsemble(Answers):
     def _notes(
         self, answers: dict[str, np.ndarray], weights: list[float], found: np.ndarray, context: Context
     ) -> dict[str, Any]:
-        from ...core.metrics import nll
+        from ...core.metric_functions import nll
 
         y = context.data["validation"].y
         return {
@@ -190,7 +190,7 @@ class FuseStack(Answers):
     def run(self, inputs: dict[str, Artifact], context: Context) -> Made:
         import torch
 
-        from ...core.metrics import nll
+        from ...core.metric_functions import nll
         from ...models.ensemble import features
         from . import stacking
 
