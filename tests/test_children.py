@@ -38,6 +38,7 @@ def ran(place: Place, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=place.folder, env=environment, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.slow
 def test_compare_among_strangers_modules(tmp_path: Path) -> None:
     place = hostile(tmp_path, TEXT.replace("epochs: 3", "epochs: 1"))
     done = ran(place, "compare", "recipe.yaml", "--seeds", "1", "--routes", "plain,fuse")
@@ -46,6 +47,7 @@ def test_compare_among_strangers_modules(tmp_path: Path) -> None:
     assert Comparison.model_validate_json((tmp_path / "runs/mine/compare.json").read_text()).repetitions == 1
 
 
+@pytest.mark.slow
 def test_run_check_and_why_among_strangers_modules(tmp_path: Path) -> None:
     place = hostile(tmp_path, LIGHT.replace("epochs: 6", "epochs: 1") + "keep: {accuracy_drop: 100 points}\n")
     place.edit("desk.yaml", "accuracy: 30%, accuracy_drop: 60 points", "accuracy: 1%")

@@ -77,6 +77,7 @@ def test_stopped_twice_and_ends_as_one_never_stopped(tmp_path: Path) -> None:
     assert not checkpoints(place)
 
 
+@pytest.mark.slow
 def test_two_at_once_both_end_well(tmp_path: Path) -> None:
     place = laid_out(tmp_path, LIGHT)
     both = [start(place), start(place)]

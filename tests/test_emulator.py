@@ -220,6 +220,7 @@ def test_scripts_run_on_every_processor(tmp_path: Path) -> None:
         qemu.run("cortex-a72", script)
 
 
+@pytest.mark.slow
 @needed
 def test_a_run_counts_what_the_board_answers(copy: Place) -> None:
     budgets = "{size: 5 MB, accuracy_drop: 60 points}"

@@ -64,7 +64,7 @@ def test_comments_and_stages_stay(here: Path) -> None:
     diff = edgepress("diff", "my-thing.yaml").out.splitlines()
     assert [line for line in diff if line[0] in "+-"][2:] == [
         "-targets: [{use: host, budgets: {size: 200 kB}}] # the teacher is larger",
-        "+targets: [{use: raspberry-pi-4, budgets: {latency: 20 ms, size: 2 MB}}]",
+        "+targets: [{use: raspberry-pi-4, budgets: {latency: 20 ms, size: 2 MB}}] # the teacher is larger",
     ]
 
 

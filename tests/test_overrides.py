@@ -154,6 +154,7 @@ def test_all_wrong_arguments_at_once_and_those_of_the_file(tmp_path: Path) -> No
 OWN = "# Written by `edgepress run`; commit it beside the recipe.\nthe recipe's own\n"
 
 
+@pytest.mark.slow
 def test_a_run_keeps_the_lock_of_the_recipe(tmp_path: Path) -> None:
     place = laid_out(tmp_path, LIGHT.replace("epochs: 6", "epochs: 1"))
     place.lock.write_text(OWN)

@@ -23,6 +23,7 @@ targets: [desk.yaml]
 """
 
 
+@pytest.mark.slow
 def test_every_route_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     laid_out(tmp_path, TEXT)
     monkeypatch.chdir(tmp_path)
@@ -43,6 +44,7 @@ def test_every_route_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert {each.route for each in found.fits} == set(found.routes)
 
 
+@pytest.mark.slow
 def test_a_target_of_tflite_has_files_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     laid_out(tmp_path, TEXT.replace("epochs: 3", "epochs: 1"))
     monkeypatch.chdir(tmp_path)
@@ -76,6 +78,7 @@ JUDGED = (
 ).replace("targets:", "  - {use: export.onnx}\n  - {use: convert.tflite}\ntargets:")
 
 
+@pytest.mark.slow
 def test_routes_are_judged_by_every_budget_of_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With `worst_recall: 60%` and every route near 0, it said that all fit; and one target alone was judged."""
     laid_out(tmp_path, JUDGED)
@@ -124,6 +127,7 @@ def recipes(tmp_path: Path, **changes: str) -> list[str]:
     return ["big.yaml", "small.yaml"]
 
 
+@pytest.mark.slow
 def test_recipes_side_by_side(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     laid_out(tmp_path, TEXT)
     monkeypatch.chdir(tmp_path)

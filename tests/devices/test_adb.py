@@ -122,6 +122,7 @@ def test_files_and_programs(phone: Phone, tmp_path: Path) -> None:
     assert phone.left() == []
 
 
+@pytest.mark.slow
 def test_models_are_timed_and_weighed_by_the_program(phone: Phone, program: str, finished: tuple[Place, Said]) -> None:
     model = finished[0].runs / "whole" / "models" / "int8-tflite.tflite"
     with connect(REACH, binary=program) as device:
@@ -140,6 +141,7 @@ def test_no_such_phone(phone: Phone) -> None:
         pass
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", range(20))
 def test_unplugged_at_any_moment(number: int, phone: Phone, program: str, finished: tuple[Place, Said]) -> None:
     """adbd is killed: exit 4 in time, no process and no file left."""

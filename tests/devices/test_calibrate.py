@@ -39,6 +39,7 @@ def profile(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_the_references_of_a_device_are_written_with_date_and_device(board: Board, profile: Path) -> None:
     target = targets.at(targets.load(profile), board.reach)
     about = measured(target, profile.read_text(), profile, TWO)
