@@ -31,14 +31,18 @@ def test_a_delegate_is_not_announced(finished: tuple[Place, Said], model: Path, 
 
 
 def test_every_other_line_is_passed_on_also_before_an_error(capfd: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(RuntimeError), session.without_delegates():
+    def fail() -> None:
         os.write(2, b"INFO: Created TensorFlow Lite XNNPACK delegate for CPU.\nERROR: a delegate failed\n")
         os.write(2, b"no end of line")
         raise RuntimeError
+
+    with pytest.raises(RuntimeError), session.without_delegates():
+        fail()
     assert capfd.readouterr().err == "ERROR: a delegate failed\nno end of line"
 
 
 def test_a_closed_stderr_is_no_error() -> None:
-    program = "import os\nfrom edgepress.models.session import without_delegates\nos.close(2)\nwith without_delegates(): print(1)"
+    lines = ("import os", "from edgepress.models import session", "os.close(2)")
+    program = "\n".join([*lines, "with session.without_delegates(): print(1)"])
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (0, "1\n")
