@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 from edgepress.config import recipe
 from edgepress.core import yamlio
+from edgepress.core.machine import machine
 from edgepress.core.paths import digest
 from edgepress.engine.cache import Cache
 from edgepress.engine.engine import Engine
+from edgepress.engine.lock import _of_another_processor
 from edgepress.stages.export import ExportOnnx
 from edgepress.stages.fuse.ensemble import FuseStack
 
@@ -75,6 +77,54 @@ def test_nothing_is_written_into_the_installed_package(copy: Place, monkeypatch:
     assert copy.run().code == 0
     assert not copy.lock.exists()
     assert yamlio.read(copy.runs / "whole" / "recipe.lock.yaml").data == before
+
+
+def test_another_processor_leaves_the_lock_as_it_is(copy: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Times, int8 arithmetic and the last bits of sums differ between processors; the committed file does not."""
+    before, own, here = copy.lock.read_bytes(), copy.runs / "whole" / "recipe.lock.yaml", machine()
+    other = here.model_copy(update={"cpu": "Another Processor"})
+    monkeypatch.setattr("edgepress.core.machine.machine", lambda: other)
+    assert copy.run().code == 0
+    assert copy.lock.read_bytes() == before
+    assert yamlio.read(own).data["machine"]["processor"] == "Another Processor"
+    contract = yamlio.read(copy.runs / "whole" / "models" / "float.onnx.json").data
+    assert contract["source"]["lock"] == digest(own), "models point at the lock that has their digests"
+
+    monkeypatch.setattr("edgepress.core.machine.machine", lambda: here)
+    assert copy.run().code == 0
+    assert copy.lock.read_bytes() == before
+    assert not own.exists()
+
+
+def lock_of(processor: str, **changes: Any) -> dict[str, Any]:
+    sources = {"recipe": "r", "recipe_sha256": "1", "task": {"seed": 0}, "data_sha256": "2", "libraries": {"onnx": "1"}}
+    stages = [{"name": "a", "use": "load", "options": {"weights": "a.pt"}, "loaded_sha256": ["3"]}]
+    return {**sources, "stages": stages, "machine": {"processor": processor, "instructions": []}, **changes}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        *({source: "changed"} for source in ("recipe", "recipe_sha256", "task", "data_sha256", "libraries")),
+        *({"stages": [{"name": "a", "use": "load", "options": {"weights": "a.pt"}, **each}]} for each in (
+            {}, {"loaded_sha256": ["4"]}, {"loaded_sha256": ["3"], "code_sha256": "5"}
+        )),
+    ],
+)  # fmt: skip
+def test_other_sources_are_recorded_on_any_processor(change: dict[str, Any], tmp_path: Path) -> None:
+    path = tmp_path / "r.lock.yaml"
+    path.write_text(yamlio.dump(lock_of("one")))
+    assert _of_another_processor(path, lock_of("two"))
+    assert not _of_another_processor(path, lock_of("one"))
+    assert not _of_another_processor(path, lock_of("two", **change))
+
+
+@pytest.mark.parametrize("text", ["", "[]", "- [", yamlio.dump(lock_of("one", machine={"architecture": "x86_64"}))])
+def test_a_lock_that_does_not_say_its_processor_is_written_anew(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "r.lock.yaml"
+    assert not _of_another_processor(path, lock_of("two"))
+    path.write_text(text)
+    assert not _of_another_processor(path, lock_of("two"))
 
 
 def test_a_library_enters_the_locks_of_the_recipes_that_use_it_alone(

@@ -4,6 +4,11 @@ The same run writes the same bytes.
 
 A run with `--set` is not what the recipe says, and a recipe inside the installed package is nobody's to write beside:
 their lock is in the run's folder.
+
+What training, calibration and a choice by time make depends on the processor, so the lock says which one made its
+results. A run of the same sources on another processor leaves the lock as it is, and writes its own into the run's
+folder. What people commit then changes with its sources, or when they delete it, and not with who runs the recipe. All
+results stay in one file, rather than those of quantizing apart, since weights that are trained elsewhere differ too.
 """
 
 from __future__ import annotations
@@ -13,10 +18,18 @@ from typing import Any
 
 from ..config.recipe import Recipe
 from ..core import ownership, yamlio
+from ..core.errors import UserError
+from ..core.machine import instructions
 from ..core.paths import SHIPPED, digest, replacing
+from ..models import pretrained
+from ..stage import Stage
 from .engine import Engine
 
 VERSION = 1
+_SOURCES = ("recipe", "recipe_sha256", "task", "data_sha256", "libraries")
+_STAGE_SOURCES = ("name", "use", "options", "code_sha256", "loaded_sha256")
+_PROCESSOR = ("processor", "instructions")
+_AWAY = "move it away, or give the recipe another name"
 _TIMES = ("tried", "seconds")
 """Notes of quantizing that were measured here; what was chosen by them is kept."""
 
@@ -40,6 +53,7 @@ def content(engine: Engine) -> dict[str, Any]:
                 "key": result.entry.key,
                 "sha256": result.entry.facts["digests"],
                 **({"code_sha256": code} if (code := result.entry.facts.get("code")) else {}),
+                **({"loaded_sha256": found} if (found := _loaded(step.stage, recipe)) else {}),
                 "parameters": facts.parameters,
                 "macs": facts.macs,
                 "files": {
@@ -61,7 +75,12 @@ def content(engine: Engine) -> dict[str, Any]:
         "task": recipe.task.model_dump(mode="json"),
         "data_sha256": engine.data.digest,
         "libraries": engine.versions,
-        "machine": {"architecture": engine.machine.architecture, "presets": list(engine.presets)},
+        "machine": {
+            "architecture": engine.machine.architecture,
+            "processor": engine.machine.cpu,
+            "instructions": instructions(engine.machine),
+            "presets": list(engine.presets),
+        },
         "stages": stages,
     }
 
@@ -70,16 +89,20 @@ def where(recipe: Recipe, folder: Path) -> Path:
     """The lock file's path: beside the recipe, or in the run's `folder`. Raises: UserError for a file of another's."""
     source = recipe.document.path
     path = path_of(folder / source.name if _of_the_run(recipe) else source)
-    return ownership.record(path, ownership.WRITTEN, "move it away, or give the recipe another name")
+    return ownership.record(path, ownership.WRITTEN, _AWAY)
 
 
 def write(engine: Engine, folder: Path) -> Path:
     """Write the lock file of a finished run: beside the recipe, or into the run's `folder`."""
     path, inside = where(engine.recipe, folder), path_of(folder / engine.recipe.document.path.name)
-    note = "it is of this run alone" if _of_the_run(engine.recipe) else "commit it beside the recipe"
-    if not _of_the_run(engine.recipe) and ownership.is_record(inside, ownership.WRITTEN):
-        inside.unlink()  # of an earlier run with `--set`
-    text = f"# Written by `edgepress run`; {note}.\n" + yamlio.dump(content(engine))
+    found = content(engine)
+    own = _of_the_run(engine.recipe) or _of_another_processor(path, found)
+    if own:
+        path = ownership.record(inside, ownership.WRITTEN, _AWAY)
+    elif ownership.is_record(inside, ownership.WRITTEN):
+        inside.unlink()  # of an earlier run with `--set`, or on another processor
+    note = "it is of this run alone" if own else "commit it beside the recipe"
+    text = f"# Written by `edgepress run`; {note}.\n" + yamlio.dump(found)
     if not path.is_file() or path.read_text(encoding="utf-8") != text:
         with replacing(path) as temporary:
             temporary.write_text(text, encoding="utf-8")
@@ -90,6 +113,32 @@ def _of_the_run(recipe: Recipe) -> bool:
     """Whether the lock is no lock of the recipe as it stands, or nobody's to write beside it."""
     document = recipe.document
     return bool(document.changes) or document.path.resolve().is_relative_to(SHIPPED.resolve())
+
+
+def _of_another_processor(path: Path, found: dict[str, Any]) -> bool:
+    """Whether the lock at `path` has the same sources as `found`, and results of another processor.
+
+    An older lock does not say of which, and is written anew.
+    """
+    try:
+        kept = yamlio.read(path).data
+        same = _sources(kept) == _sources(found)
+        return same and any(kept["machine"][name] != found["machine"][name] for name in _PROCESSOR)
+    except (UserError, KeyError, TypeError):
+        return False
+
+
+def _sources(lock: dict[str, Any]) -> list[Any]:
+    """What a lock's results were made from."""
+    return [
+        *(lock[name] for name in _SOURCES),
+        *([stage.get(name) for name in _STAGE_SOURCES] for stage in lock["stages"]),
+    ]
+
+
+def _loaded(stage: Stage, recipe: Recipe) -> list[str]:
+    """Digests of the files that the stage's options name."""
+    return [digest(pretrained.find(name, recipe.document.path)) for name in stage.files()]
 
 
 def _rounded(value: Any) -> Any:

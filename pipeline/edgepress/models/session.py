@@ -5,8 +5,12 @@ It stands alone (numpy and the runtime), since it runs in the emulator's own Pyt
 
 from __future__ import annotations
 
+import os
+import re
 import sys
-from collections.abc import Callable, Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Literal
 
 import numpy as np
@@ -16,6 +20,8 @@ Kernels = Literal["usual", "signed", "none"]
 """What onnxruntime computes an int8 graph with: what it takes on this processor; `signed`, integer kernels for signed
 activations, which it takes by itself on ARM alone (on x86 it shifts some activations to unsigned, and computes between
 the others in float); or `none`, the graph as it is written, in float between the roundings."""
+
+_DELEGATE = re.compile(rb"INFO: (Created|Initialized) TensorFlow Lite .*delegate")
 
 
 def answers(runtime: str, model: str, columns: Sequence[Any], kernels: Kernels = "usual") -> Any:
@@ -43,13 +49,39 @@ def _onnx(model: str, kernels: Kernels) -> Answer:
     return lambda row: session.run(None, dict(zip(names, row, strict=True)))[0].reshape(-1)
 
 
+@contextmanager
+def without_delegates() -> Iterator[None]:
+    """Drop the lines by which TFLite announces a delegate; all others follow on stderr at the end.
+
+    TFLite writes them from C++ to descriptor 2, without an option to leave them out. That is of the whole process, so
+    other threads' words are late too.
+    """
+    try:
+        usual = os.dup(2)
+    except OSError:  # stderr is closed: there is nothing to keep clean
+        yield
+        return
+    with tempfile.TemporaryFile() as held:
+        try:
+            os.dup2(held.fileno(), 2)
+            yield
+        finally:
+            os.dup2(usual, 2)
+            os.close(usual)
+            held.seek(0)
+            for line in held:
+                if not _DELEGATE.match(line):
+                    os.write(2, line)
+
+
 def _tflite(runtime: str, model: str) -> Answer:
     if runtime == "litert":
         from ai_edge_litert.interpreter import Interpreter
     else:
         from tflite_runtime.interpreter import Interpreter
-    interpreter = Interpreter(model_path=model, num_threads=1)
-    interpreter.allocate_tensors()
+    with without_delegates():
+        interpreter = Interpreter(model_path=model, num_threads=1)
+        interpreter.allocate_tensors()
     inputs, result = interpreter.get_input_details(), interpreter.get_output_details()[0]["index"]
 
     def answer(row: list[Any]) -> Any:
