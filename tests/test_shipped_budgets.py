@@ -15,7 +15,6 @@ from edgepress.core import yamlio
 ROOT = Path(__file__).parents[1]
 RECIPES = {path.stem: path for path in ROOT.glob("recipes/*.yaml") if not path.name.endswith(".lock.yaml")}
 EXCEPTED = {
-    "mobilenet": "its budgets come with its new student",
     "distill-vs-fuse": "`compare` judges every route by its target: a limit would refuse the large routes beforehand",
     "distill-vs-fuse-sensor": "the same",
     "efficientnet-lite": "it names no target: `keep` alone judges it",
