@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -113,13 +114,18 @@ def test_the_recipe_and_the_target_of_the_first_page_are_valid(tmp_path: Path) -
     assert validate([tmp_path / "mine.yaml", tmp_path / "my-board.yaml"]) == []
 
 
-def test_the_stage_of_the_guide_works(few: Dataset, perform: Callable[..., Any], tmp_path: Path) -> None:
+def test_the_stage_of_the_guide_works(
+    few: Dataset, perform: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (source,) = re.findall(r"```python\n(.*?)```", TEXTS[ROOT / "docs" / "write-a-stage.md"], re.DOTALL)
     module = ModuleType("magnitude")
+    monkeypatch.setitem(sys.modules, "magnitude", module)  # where pydantic looks the annotations up
     exec(compile(source, "write-a-stage.md", "exec", dont_inherit=True), module.__dict__)
-    stage = module.PruneMagnitude.model_validate({"use": "prune.magnitude", "sparsity": "75%"})
+    finetune = {"epochs": 1, "batch": 32}
+    stage = module.PruneMagnitude.model_validate({"use": "prune.magnitude", "sparsity": "75%", "finetune": finetune})
     before = fresh(Network(arch="timm/mobilenetv2_050"), few, tmp_path / "before")
-    after, _ = perform(stage, {"input": before}, few)
+    after, made = perform(stage, {"input": before}, few)
+    assert made.summary == ["75.0% of the weights of its layers are zero"]
     layers = [each for each in checkpoint.load(after.path)[0].modules() if isinstance(each, nn.Conv2d)]
     zeros, weights = (sum(count(each.weight) for each in layers) for count in (_zeros, nn.Parameter.numel))
     assert zeros / weights == pytest.approx(0.75, abs=0.01)

@@ -120,7 +120,7 @@ stages.quantize.static  quantize.static
   presets           []             default  integer formats to write besides those of the targets:
                                             x86, x86-avx2, arm, xnnpack, nnapi, tensorrt, integer-
                                             only
-  keep              1 points       default  largest loss of the metric against the float model on
+  keep              1 point        default  largest loss of the metric against the float model on
                                             held-out validation examples: in points; of an error
                                             metric, growth in percent; without labels, points of
                                             agreement weighed by the float model's probabilities.

@@ -54,7 +54,7 @@ class QuantizeStatic(Calibrated):
 
     use: Literal["quantize.static"]
     keep: Drop | None = Field(
-        default="1 points",
+        default="1 point",
         description="largest loss of the metric against the float model on held-out validation examples: in points; of "
         "an error metric, growth in percent; without labels, points of agreement weighed by the float model's "
         "probabilities. Operators return to float by sensitivity, highest first, until it holds",
