@@ -8,7 +8,7 @@ import pytest
 from edgepress.config import recipe
 from edgepress.config.chain import Step
 from edgepress.core.results import StageFacts
-from edgepress.engine import remarks
+from edgepress.engine import key, remarks
 from edgepress.engine.cache import Entry
 from edgepress.engine.engine import Engine
 from edgepress.stage import Artifact, Context, Made
@@ -48,11 +48,11 @@ def test_a_keep_that_the_recipe_writes_is_judged_and_makes_nothing_anew(copy: Pl
 def test_a_stage_without_a_keep_of_its_own_is_held_to_the_recipes(copy: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     engine, step, facts, entries = of("dynamic", copy)
     own, lost = fell(engine, facts, 0.2)
-    monkeypatch.setattr(engine, "floor", lambda entries: 100 * own - 10)
+    monkeypatch.setattr(key, "floor", lambda engine, entries: 100 * own - 10)
     (said,) = [each for each in remarks.warnings(engine, step, lost, entries) if "`keep`" in each]
     assert said.startswith("the `keep` of the recipe is not reached by dynamic: accuracy")
     assert not [each for each in remarks.warnings(engine, step, facts, entries) if "`keep`" in each]
-    monkeypatch.setattr(engine, "floor", lambda entries: 100 * own + 10)
+    monkeypatch.setattr(key, "floor", lambda engine, entries: 100 * own + 10)
     assert not [each for each in remarks.warnings(engine, step, lost, entries) if "`keep`" in each], (
         "nor has the float model it"
     )
