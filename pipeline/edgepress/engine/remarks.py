@@ -79,8 +79,8 @@ def warnings(engine: Engine, step: Step, facts: StageFacts, entries: dict[str, E
             found.append(f"did not lower the {words}: {was} before, {now} after")
     if facts.kind == "tflite":
         found += [
-            f"agrees with {other} on only {facts.notes[note]:.1%} of the test examples"
-            for note, other in (("agreement", step.input), ("agreement_of_tflite_runtime", "in tflite-runtime"))
+            f"{where}agrees with {step.input} on only {facts.notes[note]:.1%} of the test examples"
+            for note, where in (("agreement", ""), ("agreement_of_tflite_runtime", "in tflite-runtime "))
             if facts.notes.get(note, 1.0) < AGREEMENT
         ]
     return found
