@@ -22,12 +22,8 @@ MODULES = {
     "pipeline.data.divide": "edgepress.data.split",
     "pipeline.data.pictures": "edgepress.data.images",
     "pipeline.data.user": "edgepress.data.function",
-    "pipeline.scores": "edgepress.core.metrics",
-    "pipeline.nets": "edgepress.models.networks",
-    "pipeline.zoo": "edgepress.models.zoo",
-    "pipeline.stage": "edgepress.stage",
 }
-"""Today's module of each former one; any other `pipeline.data.x` is `edgepress.data.x`."""
+"""Today's module of each former one that messages named, with its room; any other `pipeline.data.x` kept its name."""
 EXPORTED = ("Dataset", "Examples", "Input")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
+from ..benchmark.runtimes import RUNTIMES
 from ..config.budgets import Budget, LatencyBudget
 from ..config.target import Target
 from ..core.results import ModelFile, Report
@@ -39,7 +40,7 @@ def _unknown(target: Target, budget: Budget, name: str, file: ModelFile) -> str:
     """Why a report cannot have the number; empty where it can."""
     if isinstance(budget, LatencyBudget) and isinstance(budget.limit, Relative):
         return f"it was not timed beside {budget.limit.model}"
-    fits = file.kind == ("onnx" if target.runtime == "onnxruntime" else "tflite")
+    fits = file.kind == RUNTIMES[target.runtime].kind
     return "" if fits or name != "fallback" else f"its operators are not those of {target.runtime}"
 
 

@@ -159,7 +159,7 @@ def _tensors(path: Path) -> dict[str, Any]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            # Users' checkpoints are pickles: with `weights_only` nothing but tensors is taken from one.
+            # Users' checkpoints are pickles: `weights_only` takes nothing but tensors from one, and runs nothing in it.
             state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged file fails in as many ways as it can be damaged
         asked = re.search(r"GLOBAL (\S+)", str(error))

@@ -23,9 +23,9 @@ from . import agent
 from .agent import Closed, Stream
 from .transport import PYTHON, DeviceError, Done
 
-# `exec` runs `agent.py`, whose bytes this process sends over the user's own ssh or adb; nothing is left on the board.
 START = (
     "import sys; sys.path = [each for each in sys.path if each]; "
+    # It runs `agent.py`, whose bytes this process sends over the user's own ssh or adb; nothing is left on the board.
     "exec(sys.stdin.buffer.read(int(sys.stdin.buffer.readline())))"
 )
 """What the far Python is told on its command line: run the agent, which comes over the connection. It is never to
