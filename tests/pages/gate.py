@@ -94,5 +94,5 @@ def emulate() -> str:
         f"{before['value']:.1%} here, exit {before['exit']}; with `emulate: cortex-a72` {after['value']:.1%}, "
         f"exit {after['exit']}.",
     ]
-    words = f"Drops against the float file here, {found['reference']:.1%}; emulated with {emulator}. {STUDENT} {stamp(found)}"
-    return "\n".join([*lines, "", words]) + "\n"
+    words = f"Drops against the float file here, {found['reference']:.1%}; emulated with {emulator}."
+    return "\n".join([*lines, "", f"{words} {STUDENT} {stamp(found)}"]) + "\n"
