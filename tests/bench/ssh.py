@@ -24,7 +24,7 @@ from edgepress.gate import estimate
 from scipy import stats
 
 from tests.bench import results
-from tests.devices.board import board_in
+from tests.benchmark.devices.board import board_in
 
 PAIRS = 100
 MODELS = [
