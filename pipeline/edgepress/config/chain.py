@@ -160,8 +160,8 @@ def _input(document: Document, row: _Row, rows: list[_Row]) -> Iterator[Problem]
         elif (got := _called(name, above).kind) not in (takes, None):
             help = _bridge(got, takes, above, name)
             yield Problem(f"`{use}` takes {A[takes]}, but `{name}` is {A[got]}", help, place)
-        elif row.stage and (source := _called(name, above).stage) and (unfit := row.stage.unfit(source)):
-            yield Problem(*unfit, place)
+        elif row.stage and (source := _called(name, above).stage) and (reason := row.stage.reject_input(source)):
+            yield Problem(*reason, place)
     elif not above:
         starts = [
             f"`- use: {each}`"
@@ -173,8 +173,8 @@ def _input(document: Document, row: _Row, rows: list[_Row]) -> Iterator[Problem]
     elif (got := above[-1].kind) not in (takes, None):
         help = _bridge(got, takes, above)
         yield Problem(f"`{use}` takes {A[takes]}, but the stage above gives {A[got]}", help, place)
-    elif row.stage and above[-1].stage and (unfit := row.stage.unfit(above[-1].stage)):
-        yield Problem(*unfit, place)
+    elif row.stage and above[-1].stage and (reason := row.stage.reject_input(above[-1].stage)):
+        yield Problem(*reason, place)
 
 
 def _needs_names(kind: type[Stage]) -> bool:
