@@ -155,10 +155,10 @@ class Description(BaseModel):
     def build(self, code: Code = NO_CODE) -> nn.Module:
         """The module with fresh weights, or published ones if the network says so.
 
-        Images in `channels_last`, the layout in which torch trains convolutions fastest; but a user's own network
-        gets and keeps torch's usual layout, for its code may rely on it. `code` is what the recipe lets run.
+        It is in torch's usual layout. Training and inference run image networks in `channels_last`; but a user's own
+        network keeps its layout, for its code may rely on it. `code` is what the recipe lets run.
         """
-        from .memory_format import channels_last
+        from .memory_format import prefer_channels_last
 
         if self.members:
             from .ensemble import Ensemble, Stack
@@ -187,4 +187,4 @@ class Description(BaseModel):
                     f"`{self.network.arch}` has no layers for the pruning that was recorded: {error}",
                     "is it the network that was pruned?",
                 ) from error
-        return channels_last(module) if self.channels and not self.network.own else module
+        return prefer_channels_last(module) if self.channels and not self.network.own else module
