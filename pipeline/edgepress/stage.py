@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from .core.names import Name
 from .core.presets import PresetName
 from .core.user_code import Code
-from .models.description import NO_CODE, Network
+from .models.description import NO_CODE, Description, Network
 
 if TYPE_CHECKING:
     import numpy as np
@@ -186,6 +186,12 @@ class Stage(BaseModel, ABC):
         Called for every stage before any runs, whether its result is in the cache or not; `source` is the recipe file.
         """
         return []
+
+    def check_network(self, description: Description, code: Code) -> None:
+        """Raise UserError where the stage cannot work on such a network, whatever its weights.
+
+        Called before any stage runs, with the network that its input will be, unless that is in the cache.
+        """
 
     @classmethod
     def summarize(cls, notes: dict[str, Any]) -> list[str]:

@@ -19,7 +19,7 @@ from ..core.results import Machine, ModelFile, StageFacts
 from ..core.user_code import Code, OwnCodeError
 from ..data import dataset as data
 from ..models.input_preparation import Unprepared
-from ..stage import LIBRARIES, MAIN_FILE, Artifact, Context, Made
+from ..stage import LIBRARIES, MAIN_FILE, Artifact, Context, Made, Stage
 from . import remarks
 from .cache import Cache, Entry, key_of
 from .key import FORMAT, codes, floor, material
@@ -27,6 +27,7 @@ from .key import FORMAT, codes, floor, material
 if TYPE_CHECKING:
     from ..core.metrics import Metric
     from ..data.dataset import Dataset
+    from ..models.description import Network
 
 
 class Progress(Protocol):
@@ -182,7 +183,7 @@ class Engine:
     def run(self, progress: Progress) -> list[StageFacts]:
         """Make every result of the chain, in order."""
         steps = self.recipe.steps()
-        self._check_data(steps)
+        self._check_networks(steps)
         for position, step in enumerate(steps):
             progress.begin(step.label, step.stage.use, position, len(steps))
             try:
@@ -205,6 +206,20 @@ class Engine:
                 raise error.at(document.place(("task", "data"))) from error
             except UserError as error:
                 raise error.at(self._place(position, error)) from error
+
+    def _check_networks(self, steps: list[Step]) -> None:
+        """Raise UserError where a stage cannot work on the network that its input will be, before any is trained."""
+        to_run = {planned.label for planned in self.plan() if planned.action == "run"}
+        chain = {step.label: step for step in steps}
+        for position, step in enumerate(steps):
+            if step.input not in to_run or type(step.stage).check_network is Stage.check_network:
+                continue
+            network = _network(chain[step.input], chain)
+            if network is not None:
+                try:
+                    step.stage.check_network(network.describe(self.data), self.code)
+                except UserError as error:
+                    raise error.at(self._place(position, error)) from error
 
     def _place(self, position: int, error: UserError) -> Place:
         """Where the recipe is to be changed: at the user's function, if a stage names the one that went wrong."""
@@ -291,3 +306,12 @@ class Engine:
         digests = [paths.digest(folder / name) for name in files]
         more = {"summary": made.summary} if made.summary else {}
         return {**facts, **more, "presets": made.presets, "digests": digests, **codes(self, step, entries)}
+
+
+def _network(step: Step, chain: dict[str, Step]) -> Network | None:
+    """Return the network of a step's result, by its own options or those of the steps before; None of a file's."""
+    described = step.stage.networks()
+    if described:
+        return described[0]
+    before = next(iter(sources(step)), None)
+    return _network(chain[before], chain) if before else None

@@ -120,7 +120,7 @@ class Description(BaseModel):
     inputs: list[Takes] = Field(default_factory=list)
     network: Network | None = None
     pruned: list[Any] = Field(default_factory=list)
-    """torch-pruning's history, replayed on the fresh module."""
+    """The history that `pruning.replay` applies to the fresh module."""
     members: list[Description] = Field(default_factory=list)
     weights: list[float] = Field(default_factory=list)
     """Of the members; a stack has its own among the tensors."""
@@ -177,11 +177,10 @@ class Description(BaseModel):
 
             module = from_zoo(self.network, self)
         if self.pruned:
-            import torch_pruning
+            from .pruning import replay
 
-            graph = torch_pruning.DependencyGraph().build_dependency(module.eval(), self.example())
             try:
-                graph.load_pruning_history(self.pruned)
+                replay(module, self.pruned, self.example())
             except (AttributeError, IndexError, KeyError, RuntimeError) as error:
                 raise UserError(
                     f"`{self.network.arch}` has no layers for the pruning that was recorded: {error}",

@@ -27,7 +27,7 @@ def create(network: Network, description: Description) -> nn.Module:
         module = _HOMES[home](name, network, description)
         if description.channels:
             _fit_stride(module, network.stride, description.channels, description.size)
-        with torch.inference_mode():
+        with torch.no_grad():  # not inference mode: what a layer stores here is trained with later
             module.eval()(*description.example())
     except UserError:
         raise
@@ -135,7 +135,7 @@ def _fit_stride(module: Any, stride: int | None, channels: int, size: tuple[int,
     def cells() -> int:
         """0 while the image is too small, or only one of two parallel paths has its new stride; -1 without a map."""
         try:
-            with torch.inference_mode():
+            with torch.no_grad():
                 features = module.eval().forward_features(torch.zeros(1, channels, *size))
         except RuntimeError:
             return 0
