@@ -3,37 +3,45 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
 
+MAPPINGS = ("concat", "reshape")
+"""Operations whose widths torch-pruning adds or divides before it looks whether it knows them."""
+
+
 @contextmanager
 def tracing() -> Iterator[None]:
-    """Silence torch-pruning's warnings, and let it pass over a concatenation whose widths it does not know.
+    """Silence torch-pruning's warnings, and let it pass over operations whose widths it does not know.
 
-    It adds up the widths before it looks whether it has them all. What it cannot follow is found by trying.
+    What it cannot follow is found by trying.
     """
     from torch_pruning.dependency import index_mapping
 
-    mapped = index_mapping.update_concat_index_mapping
+    names = [f"update_{operation}_index_mapping" for operation in MAPPINGS]
+    updates = {name: getattr(index_mapping, name) for name in names}
 
-    def update(graph: Any, node: Any) -> None:
-        try:
-            mapped(graph, node)
-        except TypeError:
-            return
+    def tolerant(update: Callable[[Any, Any], None]) -> Callable[[Any, Any], None]:
+        def updated(graph: Any, node: Any) -> None:
+            with suppress(TypeError, ZeroDivisionError):
+                update(graph, node)
 
-    index_mapping.update_concat_index_mapping = update
+        return updated
+
     try:
+        for name, update in updates.items():
+            setattr(index_mapping, name, tolerant(update))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        index_mapping.update_concat_index_mapping = mapped
+        for name, update in updates.items():
+            setattr(index_mapping, name, update)
 
 
 def replay(module: nn.Module, history: list[Any], example: tuple[Tensor, ...]) -> None:

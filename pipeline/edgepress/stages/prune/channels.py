@@ -72,7 +72,7 @@ class PruneChannels(Stage):
         if description.members:
             raise UserError(*ENSEMBLE)
         before = sum(p.numel() for p in module.parameters())
-        history, unpruned = self._plan(module, description)
+        history, unpruned, _ = self._plan(module, description)
         replay(module, history, description.example())
         pruned = description.model_copy(update={"pruned": [*description.pruned, *history]})
         fresh = pruned.build(context.code)

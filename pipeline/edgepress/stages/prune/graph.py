@@ -1,6 +1,7 @@
 """Bound torch-pruning's search for the layers that share channels.
 
-In some networks it finds the same layers again and again, with other channels each time, and does not end.
+In some networks it finds the same layers again and again, with other channels each time, and does not end; in others
+it fails at a view that it misreads.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ class _BoundedGroup(Group):
 
 
 class _BoundedGraph(dependency.DependencyGraph):
-    """`lost` are the layers whose groups have no end; such a group has the layers that were found before."""
+    """`lost` are the layers whose groups have no end or cannot be followed; such a group has what was found before."""
 
     def __init__(self) -> None:
         self.lost: set[nn.Module] = set()
@@ -48,9 +49,13 @@ class _BoundedGraph(dependency.DependencyGraph):
         try:
             return super().get_pruning_group(module, pruning_fn, idxs)
         except _TooLarge as error:
-            self.lost.add(module)
-            error.group._DG = self
-            return error.group
+            group = error.group
+        except (AttributeError, IndexError, KeyError, TypeError, ZeroDivisionError):
+            node, group = self.module2node[module], Group()
+            group.add_dep(dependency.Dependency(pruning_fn, pruning_fn, node, node), list(idxs))
+        self.lost.add(module)
+        group._DG = self
+        return group
 
 
 class Pruner(BasePruner):

@@ -44,6 +44,7 @@ class Plan(NamedTuple):
 
     history: list[Any]
     unpruned: dict[str, str]
+    groups: list[Group]
 
 
 def plan(module: nn.Module, description: Description, options: Options) -> Plan:
@@ -73,10 +74,13 @@ def plan(module: nn.Module, description: Description, options: Options) -> Plan:
     ):
         unpruned |= {group.root: NORMALIZED if _is_normalized(group, module) else LOST for group in bad}
         ignored += [module.get_submodule(group.root) for group in bad]
-        _, groups = _chosen(module, example, options, ignored)
+        if options.everywhere:  # what stays is made up for elsewhere
+            _, groups = _chosen(module, example, options, ignored)
+        else:
+            groups = [group for group in groups if group not in bad]
     if unpruned and not groups:
         raise _refused(description, "; ".join(reasons(unpruned)))
-    return Plan([*(group.record() for group in groups), *head_counts(groups, module)], unpruned)
+    return Plan([*(group.record() for group in groups), *head_counts(groups, module)], unpruned, groups)
 
 
 def reasons(unpruned: dict[str, str]) -> list[str]:
