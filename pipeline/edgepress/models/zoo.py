@@ -139,7 +139,7 @@ def _fit_stride(module: Any, stride: int | None, channels: int, size: tuple[int,
                 features = module.eval().forward_features(torch.zeros(1, channels, *size))
         except RuntimeError:
             return 0
-        return int(features.shape[-1]) if features.ndim == 4 else -1
+        return int(features.shape[-1]) if isinstance(features, torch.Tensor) and features.ndim == 4 else -1
 
     found = cells() if hasattr(module, "forward_features") else -1
     if found < 0:

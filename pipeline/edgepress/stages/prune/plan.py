@@ -87,9 +87,14 @@ def reasons(unpruned: dict[str, str]) -> list[str]:
     """Return a line for each reason, with the layers as patterns: `blocks.*.norm1`."""
     lines = []
     for reason in dict.fromkeys(unpruned.values()):
-        layers = [re.sub(r"(^|\.)\d+(?=\.|$)", r"\1*", name) for name, why in unpruned.items() if why == reason]
+        layers = [_pattern(name) for name, why in unpruned.items() if why == reason]
         lines.append(f"{reason}: {', '.join(f'`{layer}`' for layer in dict.fromkeys(layers))}")
     return lines
+
+
+def _pattern(name: str) -> str:
+    """Return a layer's name with `*` for its numbers, unless it is all numbers."""
+    return re.sub(r"(?<![^.])\d+(?![^.])", "*", name) if re.search("[A-Za-z]", name) else name
 
 
 def _chosen(
