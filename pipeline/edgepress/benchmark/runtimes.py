@@ -1,4 +1,6 @@
-"""What runs model files: one row each. `core.results.Runtime` has the names as a type.
+"""List the runtimes of model files, one row each.
+
+`core.results.Runtime` has the names as a type.
 
 How a runtime is imported and called stands in `worker.py` and `models/session.py`, which go to devices alone.
 """
@@ -35,6 +37,7 @@ class Row:
 
     @property
     def package(self) -> str:
+        """The usual distribution."""
         return self.packages[0]
 
 

@@ -54,12 +54,16 @@ class Finding:
 
 
 def noted(finding: Finding, note: str) -> Finding:
+    """Return the finding with one more note."""
     return replace(finding, note="; ".join(filter(None, (finding.note, note))))
 
 
 def within(finding: Finding, value: float) -> Finding:
+    """Return the finding with a value that is exact: ok up to the limit, else FAIL."""
     return replace(finding, value=value, label="measured", status="ok" if value <= finding.limit else "FAIL")
 
 
-def decided(finding: Finding, found: statistics.Verdict, **more: Any) -> Finding:
-    return replace(finding, status=found.status, value=found.value, interval=found.interval, label="measured", **more)
+def decided(finding: Finding, verdict: statistics.Verdict, **more: Any) -> Finding:
+    return replace(
+        finding, status=verdict.status, value=verdict.value, interval=verdict.interval, label="measured", **more
+    )
