@@ -28,7 +28,7 @@ SECONDS = 0.5
 COLD = 5
 """Processes that measure memory and cold start."""
 LATEST = 900
-"""Seconds after which a process is given up: a slow board takes minutes for a large model's twenty rounds."""
+"""Seconds after which a process is stopped: a slow board takes minutes for a large model's twenty rounds."""
 WORKER = Path(__file__).with_name("worker.py")
 
 
@@ -62,7 +62,7 @@ def measure(
     Models of one runtime and number of threads share their processes and are paired round by round; others would
     only disturb each other. Returns one `Samples` a model, in the order given. `device` is this machine by default.
     Raises: UserError for a runtime that is not installed here, WorkerDied for a model that does not run, DeviceError
-    for a device that does not answer.
+    for a device without a reply.
     """
     device = device or Local()
     groups = [list(group) for _, group in groupby(sorted(models, key=_process), key=_process)]
@@ -80,7 +80,7 @@ def measure(
     return _samples(models, wall, cpu)
 
 
-def weighed(samples: Samples, model: Model, device: Transport | None = None) -> Samples:
+def weigh(samples: Samples, model: Model, device: Transport | None = None) -> Samples:
     """Add peak memory, loading and first run of `model` to `samples`, from fresh processes that load it alone."""
     results = [_run([model], 0, seed, device or Local()) for seed in range(COLD)]
     return samples.model_copy(

@@ -25,8 +25,8 @@ class Row:
         packages: the distributions that have it, the usual one first.
         published: names of published latencies that are of it or of its own kernels; a row under any other name is
             of a proxy.
-        default: whether it stands for its kind of file where nothing names a runtime.
-        needed: whether `doctor` asks for it.
+        default: whether it is the runtime of its kind of file where nothing names one.
+        needed: whether `doctor` requires it.
     """
 
     kind: FileKind

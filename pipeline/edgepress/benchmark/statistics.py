@@ -110,7 +110,7 @@ def paired(candidate: Samples, reference: Samples, limit: float) -> Verdict:
 def how(samples: Samples) -> str:
     """Return `onnxruntime, 1 thread, 4 × 100 rounds, CPU time`."""
     threads = "1 thread" if samples.threads == 1 else f"{samples.threads} threads"
-    # A program that measures on a phone tells wall time only, which then stands for both.
+    # A program that measures on a phone prints wall time only, which is then used for both.
     clock = "CPU time" if samples.on_one_thread and samples.cpu != samples.wall else "wall time"
     rounds = sorted({len(process) for process in samples.cpu})
     counted = f"{rounds[0]}" if len(rounds) == 1 else f"{rounds[0]}–{rounds[-1]}"

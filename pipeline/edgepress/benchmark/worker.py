@@ -50,12 +50,12 @@ def main() -> None:
     out = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     job = json.load(sys.stdin)
-    result = timed(job) if job["rounds"] else weighed(job)
+    result = time_models(job) if job["rounds"] else weigh(job)
     json.dump(result, out)
     out.flush()
 
 
-def timed(job: dict[str, Any]) -> dict[str, list[list[float]]]:
+def time_models(job: dict[str, Any]) -> dict[str, list[list[float]]]:
     """Return wall and CPU seconds of every model and round; CPU time is of the whole process, all threads together."""
     order = list(range(len(job["models"])))
     generator = random.Random(job["seed"])
@@ -87,7 +87,7 @@ def timed(job: dict[str, Any]) -> dict[str, list[list[float]]]:
     return {"wall": wall, "cpu": cpu}
 
 
-def weighed(job: dict[str, Any]) -> dict[str, float]:
+def weigh(job: dict[str, Any]) -> dict[str, float]:
     """Return peak resident bytes with one model loaded and run, and the seconds of loading and of the first run.
 
     The runtime is imported before.

@@ -198,7 +198,7 @@ def _weighed(samples: list[Samples], report: Report, targets: list[Target]) -> l
         if target.reach == "local" and (file := judge.judged(report, target))
     }
     return [
-        paired.weighed(each, paired.Model(each.path, Path(each.path), each.runtime, each.threads, each.provider))
+        paired.weigh(each, paired.Model(each.path, Path(each.path), each.runtime, each.threads, each.provider))
         if (each.path, each.runtime, each.threads) in wanted
         else each
         for each in samples

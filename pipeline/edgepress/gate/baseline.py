@@ -40,8 +40,8 @@ class Accepted(Facts):
 def accept(report: Report, targets: list[Target], folder: Path) -> list[Path]:
     """Copy the judged file of every target to `folder` with its record. Returns the files' paths.
 
-    Of what is there already only files of an earlier acceptance are replaced or deleted, those that its record names
-    and that still are what it says. The record is written last: a folder without it is no accepted model.
+    Only files of an earlier acceptance are replaced or deleted: those whose name and digest are in its record. The
+    record is written last: a folder without it is no accepted model.
     Raises: UserError, before anything is written.
     """
     if report.limited is not None:

@@ -37,7 +37,7 @@ ENOUGH = 9
 
 @dataclass(frozen=True)
 class Estimate:
-    """Seconds of one inference, with the interval, what it rests on, and what weakens it."""
+    """Seconds of one inference, with the interval, its basis, and a note on its weakness."""
 
     seconds: float
     interval: tuple[float, float]
@@ -141,8 +141,8 @@ def _scale(at: float, points: list[tuple[float, float]]) -> float:
 def _width(target: Target, row: Reference, points: list[tuple[float, float]]) -> tuple[float, str]:
     """Return the factor of the interval, and its name: conformal where the references carry one, else a rule of thumb.
 
-    The rule is never narrower than what the references miss each other by, leaving one out; and no number of
-    references says how far the runtime that they were published for is from the target's own.
+    The rule is never narrower than what the references miss each other by, leaving one out; and the
+    distance between the published runtime and the target's own is known from no number of references.
     """
     count = len(points)
     rest = [(point, points[:index] + points[index + 1 :]) for index, point in enumerate(points)]

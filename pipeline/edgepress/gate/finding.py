@@ -17,7 +17,7 @@ Unit = Literal["bytes", "seconds", "ratio", "share", "points", "percent", "metri
 
 @dataclass(frozen=True)
 class Start:
-    """What the starting model `name` would have got under a budget: in the finding's unit, under the same limit."""
+    """The result of the starting model `name` under a budget: in the finding's unit, under the same limit."""
 
     name: str
     file: str
@@ -30,11 +30,11 @@ class Start:
 
 @dataclass(frozen=True)
 class Finding:
-    """One budget of one target, and what is known about it.
+    """One budget of one target, with its value and status.
 
     `value`, `limit` and `interval` are in `unit`, `metric` being the metric's own; a missing `value` never passes.
-    `file` is the judged file, `place` where the limit is written, `basis` how the value was found, `note` what else a
-    reader must know, `start` what the starting model would have got.
+    `file` is the judged file, `place` where the limit is written, `basis` how the value was found, `note` more
+    for the reader, `start` the result of the starting model.
     """
 
     target: str

@@ -120,13 +120,13 @@ def _regression(report: Report, target: Target, name: str, allowed: float) -> Fi
     if name == "size":
         return within(finding, file.bytes / accepted.bytes)
     if name == "latency":
-        mine, theirs = (timing.of(report.samples, model.path, target) for model in (file, accepted))
-        if mine is None or theirs is None or timing.silent(report, target):
-            return noted(finding, timing.silent(report, target) or "the two were not measured side by side")
+        mine, theirs = (timing.samples_of(report.samples, model.path, target) for model in (file, accepted))
+        if mine is None or theirs is None or timing.device_error(report, target):
+            return noted(finding, timing.device_error(report, target) or "the two were not measured side by side")
         return timing.timed(report, target, mine, finding, statistics.log_ratios(mine, theirs))
     if file.sha256 == accepted.sha256 and accepted.scores:
         return noted(within(finding, 0), "the same bytes")
-    # Both as this machine answers: the accepted file was not asked anywhere else.
+    # Both by their outputs on this machine: the accepted file has no others.
     return accuracy.compared(
         report, file, accepted, replace(finding, basis=accuracy.images(report, file, target.reach))
     )

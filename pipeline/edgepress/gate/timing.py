@@ -22,11 +22,11 @@ def latency(report: Report, target: Target, file: ModelFile, budget: LatencyBudg
 
 
 def _measured(report: Report, target: Target, file: ModelFile, budget: LatencyBudget, finding: Finding) -> Finding:
-    samples = of(report.samples, file.path, target)
-    if samples is None or silent(report, target):
-        return noted(finding, silent(report, target))
+    samples = samples_of(report.samples, file.path, target)
+    if samples is None or device_error(report, target):
+        return noted(finding, device_error(report, target))
     if isinstance(budget.limit, Relative):
-        pinned = of(report.samples, estimate.label(budget.limit.model, "fp32"), target)
+        pinned = samples_of(report.samples, estimate.label(budget.limit.model, "fp32"), target)
         if pinned is None:
             return noted(finding, f"{budget.limit.model} was not measured beside it")
         logs = statistics.log_ratios(samples, pinned)
@@ -75,29 +75,29 @@ def memory(report: Report, target: Target, file: ModelFile, budget: Any, finding
     """Judge a memory budget by the peak of a process that loads the file alone."""
     if target.reach == "none":
         return noted(finding, "memory cannot be estimated from another machine")
-    samples = of(report.samples, file.path, target)
+    samples = samples_of(report.samples, file.path, target)
     if samples is None or samples.memory is None:
-        return noted(finding, silent(report, target))
+        return noted(finding, device_error(report, target))
     return within(finding, samples.memory)
 
 
 def cold_start(report: Report, target: Target, file: ModelFile, budget: Any, finding: Finding) -> Finding:
     """Judge loading and the first inference, over fresh processes."""
-    samples = of(report.samples, file.path, target)
-    if target.reach == "none" or samples is None or not samples.load or silent(report, target):
-        return noted(finding, silent(report, target) or "it is measured on the device, or where `reach: local`")
+    samples = samples_of(report.samples, file.path, target)
+    if target.reach == "none" or samples is None or not samples.load or device_error(report, target):
+        return noted(finding, device_error(report, target) or "it is measured on the device, or where `reach: local`")
     logs = [math.log(load + first) for load, first in zip(samples.load, samples.first, strict=True)]
     basis = f"{len(logs)} processes, wall time"
     return decided(finding, statistics.sequential(logs, finding.limit), basis=basis)
 
 
-def silent(report: Report, target: Target) -> str:
+def device_error(report: Report, target: Target) -> str:
     """Return why the target's device has no number; empty where it has one."""
     device = report.devices.get(target.name)
     return ": ".join(filter(None, [device.error, device.help])) if device else ""
 
 
-def of(samples: Iterable[Samples], path: str, target: Target) -> Samples | None:
+def samples_of(samples: Iterable[Samples], path: str, target: Target) -> Samples | None:
     """Return the times of a file in the target's runtime, threads, provider and place; None where there are none."""
     wanted = (path, target.runtime, target.threads, target.provider, target.name if target.attached else "")
     return next(

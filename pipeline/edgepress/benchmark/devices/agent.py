@@ -31,7 +31,7 @@ CHUNK = 1 << 20
 
 
 class Closed(Exception):
-    """The other side has gone, or said nothing in time."""
+    """The other side has gone, or was silent for too long."""
 
 
 class Stream:
@@ -151,7 +151,7 @@ def sweep() -> None:
 
 
 def info(folder: str) -> dict[str, Any]:
-    """Facts of the board now; what it does not tell is None."""
+    """Facts of the board now; what is not readable is None."""
     facts: dict[str, Any] = {"architecture": platform.machine(), "system": f"{platform.system()} {platform.release()}"}
     facts["python"], facts["executable"] = platform.python_version(), sys.executable
     facts["board"] = (read("/proc/device-tree/model") or "").strip("\0\n") or None

@@ -48,7 +48,7 @@ def require(reach: str, architecture: str | None, info: dict[str, Any], runtime:
             f"{reach} is {info['architecture']}, and the target is {architecture}",
             "is it the right device? `architecture:` in the target names the expected one",
         )
-    if info["python"] is None:  # a program measures there, which says itself what it lacks
+    if info["python"] is None:  # a program measures there, and names itself what it lacks
         return
     known = RUNTIMES[runtime].packages
     lacking = [name for name, has in (("numpy", {"numpy"}), (known[0], set(known))) if not has & set(info["versions"])]

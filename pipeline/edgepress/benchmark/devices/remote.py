@@ -68,7 +68,7 @@ class Remote:
 
     def _begin(self) -> None:
         source = Path(agent.__file__).read_bytes()
-        with suppress(OSError):  # what has ended says why on being read
+        with suppress(OSError):  # a process that has ended gives its reason on being read
             os.write(self._stream.sink, b"%d\n" % len(source) + source)
 
     def push(self, file: Path) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 REACH = r"^(local|none|ssh://([^@/\s]+@)?[^@/:\s]+(:\d+)?|adb://[^/\s]+)$"
-"""How a target says where its device is."""
+"""The place of a device in a target."""
 
 
 class DeviceError(Exception):

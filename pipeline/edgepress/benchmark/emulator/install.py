@@ -108,7 +108,7 @@ def _debian(emulator: Path, work: Path, say: Say) -> None:
 def unpack(packages: Iterable[str], suite: str, architecture: str, into: Path, work: Path) -> None:
     """Fetch packages of a Debian suite, and what they depend on, and unpack them; nothing is installed.
 
-    `work` keeps what apt knows of the suite, apart from what it knows of this machine. Raises: UserError.
+    `work` holds apt's state of the suite, apart from its state of this machine. Raises: UserError.
     """
     for subfolder in ("state/lists/partial", "cache/archives/partial", "preferences"):
         (work / subfolder).mkdir(parents=True)

@@ -58,8 +58,7 @@ def timed(first: Sequence[Made], engine: Engine, targets: Sequence[Target]) -> t
     models = list(dict.fromkeys(models))
     samples = paired.measure(models, looks=(PROCESSES,), rounds=ROUNDS)
     samples = [
-        paired.weighed(found, model) if model in weighed else found
-        for model, found in zip(models, samples, strict=True)
+        paired.weigh(found, model) if model in weighed else found for model, found in zip(models, samples, strict=True)
     ]
     references = list(dict.fromkeys(references))
     return samples, paired.measure(references, looks=(REFERENCE_PROCESSES,), rounds=REFERENCE_ROUNDS)

@@ -16,7 +16,7 @@ def summary(report: Report, findings: Sequence[Finding], on_undecided: OnUndecid
     first, *following = _verdict(report, findings, on_undecided)
     used = {name for stage in report.stages for name in stage.inputs}
     counts = [stage for stage in report.stages if stage.name not in used or stage.name == report.reference]
-    # What a trained student was made from may be wrong: that is a warning, and says nothing of the student.
+    # A wrong input of a trained student is a warning, and no doubt about the student.
     doubtful = next((stage for stage in report.stages if stage.doubt), None)
     if doubtful and any(stage.doubt for stage in counts):
         first = f"`{doubtful.name}` is {doubtful.doubt} (see its warning).  {first}"
