@@ -112,7 +112,7 @@ class Agent:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 cwd=self.folder,
-                env=dict(os.environ, TMPDIR=self.folder),  # onnxruntime leaves a file of its own there
+                env=dict(os.environ, TMPDIR=self.folder, ORT_DISABLE_TELEMETRY="1"),
                 start_new_session=True,
             )
         try:
