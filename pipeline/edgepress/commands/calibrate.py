@@ -90,16 +90,16 @@ def _rows(
     """One reference a network and precision, each alone in its processes: a small board holds no two large ones."""
     wanted = [ReferenceModel(name, precision, target.runtime) for name in networks for precision in estimate.PRECISIONS]
     rows = []
-    for number, each in enumerate(wanted):
-        say(number, len(wanted), each.label)
-        model = paired.Model(each.label, references.build(each, folder), target.runtime, target.threads)
+    for number, reference in enumerate(wanted):
+        say(number, len(wanted), reference.label)
+        model = paired.Model(reference.label, references.build(reference, folder), target.runtime, target.threads)
         (samples,) = paired.measure([model], looks=(PROCESSES,), rounds=ROUNDS, device=device)
         seconds = median(median(process) for process in samples.wall)
         rows.append(
             {
-                "model": each.name,
+                "model": reference.name,
                 "ms": round(1e3 * seconds, 3),
-                "precision": each.precision,
+                "precision": reference.precision,
                 "threads": target.threads,
                 "runtime": target.runtime,
                 "statistic": "p50",

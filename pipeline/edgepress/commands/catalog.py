@@ -26,15 +26,15 @@ LISTS = "`edgepress ls recipes`, `targets`, `stages`, `'data sets'` or `models` 
 
 def files(kind: str) -> dict[str, Path]:
     """name → file of the `recipes` or `targets`: shipped, in `./KIND/`, and here; of the same name the last counts."""
-    found: dict[str, Path] = {}
+    named: dict[str, Path] = {}
     for folder in (paths.folder_of(kind), Path(kind), Path()):
         every = [path for end in reversed(paths.YAML) for path in folder.glob(f"*{end}") if path.is_file()]
-        found |= {
+        named |= {
             path.stem: path
             for path in every
             if not path.stem.endswith(".lock") and (folder != Path() or paths.kind_of(path) == kind)
         }
-    return dict(sorted(found.items()))
+    return dict(sorted(named.items()))
 
 
 def find(name: str, *kinds: str, but: Path | None = None) -> Path:
@@ -60,7 +60,7 @@ def find(name: str, *kinds: str, but: Path | None = None) -> Path:
     for kind, word in KINDS.items():
         if kind not in wanted and name in files(kind):
             raise UserError(f"there is no {called} `{name}`", f"`{name}` is a {word}")
-    known = [each for kind in wanted for each in files(kind)]
+    known = [known_name for kind in wanted for known_name in files(kind)]
     raise UserError(f"there is no {called} `{name}`", suggest(name, known, "`edgepress ls` shows what there is"))
 
 
@@ -72,8 +72,8 @@ def aimed(recipe: Path, names: Sequence[str]) -> tuple[str, ...]:
     """
     written = yamlio.read(recipe).data
     own = written.get("targets", ["host"]) if isinstance(written, dict) else []
-    own = [each.get("use") if isinstance(each, dict) else each for each in (own if isinstance(own, list) else ())]
-    own = [each for each in own if isinstance(each, str)]
+    own = [entry.get("use") if isinstance(entry, dict) else entry for entry in (own if isinstance(own, list) else ())]
+    own = [entry for entry in own if isinstance(entry, str)]
     wanted = list(dict.fromkeys(_aim(name, recipe, own) for name in names))
     return () if not names or wanted == own else (f"targets={yamlio.inline(wanted)}",)
 
@@ -84,10 +84,10 @@ def _aim(name: str, recipe: Path, own: list[str]) -> str:
 
     if name in own:
         return name
-    for each in own:
+    for written in own:
         try:
-            if target.load(target.find(each, recipe)).name == name:
-                return each
+            if target.load(target.find(written, recipe)).name == name:
+                return written
         except UserError:
             continue  # told when the recipe is checked
     try:
@@ -118,10 +118,10 @@ def listing(word: str = "") -> str:
         if kind is not None and kind != title:
             continue
         sought = "" if kind else word.lower()
-        found = {n: line for n, line in lines.items() if sought in n.lower() or sought in line.lower()}
-        if found:
-            width = max(map(len, found))
-            blocks.append([title, *(_cut(f"  {name:<{width}}  {line}") for name, line in found.items())])
+        matches = {n: line for n, line in lines.items() if sought in n.lower() or sought in line.lower()}
+        if matches:
+            width = max(map(len, matches))
+            blocks.append([title, *(_cut(f"  {name:<{width}}  {line}") for name, line in matches.items())])
     sought = "" if kind else word.lower()
     if kind in (None, MODELS) and (models := sorted(name for name in names.zoo() if sought in name)):
         blocks.append([MODELS, *_models(models, sought)])
@@ -132,22 +132,22 @@ def listing(word: str = "") -> str:
     return "\n\n".join("\n".join(block) for block in blocks)
 
 
-def _models(found: Sequence[str], word: str) -> list[str]:
-    if len(found) <= MOST_MODELS:
-        return [f"  timm/{name}" for name in found]
+def _models(models: Sequence[str], word: str) -> list[str]:
+    if len(models) <= MOST_MODELS:
+        return [f"  timm/{name}" for name in models]
     having = f" with `{word}` in their name" if word else ""
-    return [f"  {len(found):,} networks of timm{having}; a longer WORD, such as `resnet50d`, lists them"]
+    return [f"  {len(models):,} networks of timm{having}; a longer WORD, such as `resnet50d`, lists them"]
 
 
 def comments(path: Path) -> list[str]:
     """The comment at the top of a file, without what is for machines."""
-    found = []
+    lines = []
     for line in path.read_text(encoding="utf-8-sig", errors="replace").splitlines():
         if not line.startswith("#"):
             break
         if not line.startswith(("# yaml-language-server:", "# copied from ")):
-            found.append(line.lstrip("# ").rstrip())
-    return found
+            lines.append(line.lstrip("# ").rstrip())
+    return lines
 
 
 def _first_sentence(path: Path) -> str:

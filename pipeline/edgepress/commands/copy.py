@@ -72,15 +72,15 @@ def write(files: Mapping[Path, str], *, force: bool = False) -> None:
     there = [path for path in files if path.exists() or path.is_symlink()]
     if there and not force:
         raise UserError(f"`{there[0]}` is there already", "choose another name, or add `--force`")
-    made: list[Path] = []
+    written: list[Path] = []
     try:
         for path, text in files.items():
             with paths.replacing(path) as temporary:
                 temporary.write_text(text, encoding="utf-8", newline="")
-            made.append(path)
+            written.append(path)
     except (OSError, UserError) as error:
-        for each in made:
-            each.unlink()
+        for path_ in written:
+            path_.unlink()
         if isinstance(error, UserError):
             raise
         raise UserError(f"`{path}` cannot be written: {error.strerror}", "look at the folder") from error
@@ -132,7 +132,7 @@ def _without_header(text: str) -> str:
 
 def _moved(document: Document, path: Path) -> dict[Loc, str]:
     """The paths of `document` that lead elsewhere from `path`, each as it is from there."""
-    found: dict[Loc, str] = {}
+    moved: dict[Loc, str] = {}
     for loc, value in document.scalars():
         if not isinstance(value, str):
             continue
@@ -142,15 +142,15 @@ def _moved(document: Document, path: Path) -> dict[Loc, str]:
             file, there = _target(value, document.path), _target(value, path)
             own = file is not None and file.resolve().parent != paths.folder_of("targets").resolve()
             if file and (there is None or (own and not there.samefile(file))):
-                found[loc] = relative(file, path)
+                moved[loc] = relative(file, path)
             continue
         function = FUNCTION.fullmatch(value)
         file = document.path.parent / (function[1] if function else value)
-        other = path.parent / (function[1] if function else value)
+        there_ = path.parent / (function[1] if function else value)
         looks_like_one = "/" in value or "." in value
-        if looks_like_one and os.path.exists(file) and not (os.path.exists(other) and other.samefile(file)):
-            found[loc] = relative(file, path) + (function[2] if function else "")
-    return found
+        if looks_like_one and os.path.exists(file) and not (os.path.exists(there_) and there_.samefile(file)):
+            moved[loc] = relative(file, path) + (function[2] if function else "")
+    return moved
 
 
 def _target(name: str, recipe: Path) -> Path | None:
@@ -162,5 +162,5 @@ def _target(name: str, recipe: Path) -> Path | None:
 
 def relative(file: Path, path: Path) -> str:
     """`file` from the folder of `path`, with a `./` that tells it apart from a name."""
-    found = Path(os.path.relpath(file.resolve(), path.parent.resolve())).as_posix()
-    return found if found.startswith("../") else f"./{found}"
+    way = Path(os.path.relpath(file.resolve(), path.parent.resolve())).as_posix()
+    return way if way.startswith("../") else f"./{way}"

@@ -99,8 +99,8 @@ def _budgets(loaded: recipe.Recipe) -> Iterator[str]:
     """A line for each target: what it allows."""
     names = loaded.target_names()
     width = max(map(len, names))
-    for name, each in zip(names, loaded.load_targets(), strict=True):
-        limits = ", ".join(f"{option} {_limit(limit)}" for option, limit in each.written.items())
+    for name, profile in zip(names, loaded.load_targets(), strict=True):
+        limits = ", ".join(f"{option} {_limit(limit)}" for option, limit in profile.written.items())
         head, margin = f"  {name:<{width}}  ", " " * (width + 4)
         yield from textwrap.wrap(limits, WIDTH, initial_indent=head, subsequent_indent=margin)
 
@@ -124,11 +124,18 @@ def _references(loaded: target.Target) -> list[str]:
         return ["no references: every number of this target is measured"]
     if not loaded.references:
         return ["no references: no latency of this device can be estimated from another machine"]
-    sources = list(dict.fromkeys(f"{each.source}, commit {each.commit}" for each in loaded.references))
+    sources = list(dict.fromkeys(f"{reference.source}, commit {reference.commit}" for reference in loaded.references))
     rows = [["network", "precision", "latency", "threads", "runtime", "statistic", "source"]]
-    for each in loaded.references:
-        source = sources.index(f"{each.source}, commit {each.commit}") + 1
-        cells = (each.model, each.precision, f"{each.ms:g} ms", each.threads, each.runtime, each.statistic)
+    for reference in loaded.references:
+        source = sources.index(f"{reference.source}, commit {reference.commit}") + 1
+        cells = (
+            reference.model,
+            reference.precision,
+            f"{reference.ms:g} ms",
+            reference.threads,
+            reference.runtime,
+            reference.statistic,
+        )
         rows.append([*map(str, cells), f"[{source}]"])
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
@@ -154,16 +161,16 @@ def _rows(
         here, mapping = (*loc, name), _mapping(option, kinds)
         if name in skip:
             continue
-        given = document is not None and document.nearest(here) == here
-        value = document.value(here) if document and given else option.get("default")
+        written = document is not None and document.nearest(here) == here
+        value = document.value(here) if document and written else option.get("default")
         inside = isinstance(value, dict) or document is None
         if mapping and inside:
             shown = "" if document or "default" in option else "required"
-        elif not given and name not in part.get("required", ()):
+        elif not written and name not in part.get("required", ()):
             shown = (resolved or {}).get(here) or _text(value)
         else:
-            shown = _text(value) if given else "required"
-        origin = _origin(document, here) if document and given else "default"
+            shown = _text(value) if written else "required"
+        origin = _origin(document, here) if document and written else "default"
         meaning = _meaning(option, kinds, shown, limits=document is None)
         if shown or meaning:
             yield Row(f"{above}{name}", shown, origin if shown else "", meaning)
@@ -182,24 +189,24 @@ def _alternatives(option: dict[str, Any], kinds: dict[str, Any]) -> list[dict[st
     if "$ref" in option:
         return _alternatives(kinds[option["$ref"].rpartition("/")[2]], kinds)
     if "anyOf" in option:
-        return [each for part in option["anyOf"] for each in _alternatives(part, kinds)]
+        return [alternative for part in option["anyOf"] for alternative in _alternatives(part, kinds)]
     return [] if option.get("type") == "null" else [option]
 
 
 def _mapping(option: dict[str, Any], kinds: dict[str, Any]) -> dict[str, Any] | None:
-    return next((each for each in _alternatives(option, kinds) if "properties" in each), None)
+    return next((alternative for alternative in _alternatives(option, kinds) if "properties" in alternative), None)
 
 
 def _meaning(option: dict[str, Any], kinds: dict[str, Any], shown: str, *, limits: bool) -> str:
     """The description, with the choices, the limits if asked for, and what a value looks like where none is seen."""
     about = option.get("description", "")
-    for each in _alternatives(option, kinds):
-        if "enum" in each:
-            return f"{about} ({', '.join(each['enum'])})"
-        if limits and (words := _limits(each | option)):
+    for alternative in _alternatives(option, kinds):
+        if "enum" in alternative:
+            return f"{about} ({', '.join(alternative['enum'])})"
+        if limits and (words := _limits(alternative | option)):
             about += f" ({words})"
-        if "examples" in each and "examples" not in option and shown in (NOTHING, "required"):
-            about += f", such as {' or '.join(map(str, each['examples']))}"
+        if "examples" in alternative and "examples" not in option and shown in (NOTHING, "required"):
+            about += f", such as {' or '.join(map(str, alternative['examples']))}"
     if "examples" in option and "$ref" not in option and shown in (NOTHING, "required"):
         about += f", such as {' or '.join(map(str, option['examples']))}"
     return about
@@ -230,14 +237,14 @@ def _table(groups: Sequence[tuple[str, Sequence[Row]]], *, origins: bool = True)
     option = max(len(row.option) + (2 if title else 0) for title, group in [("", [head]), *groups] for row in group)
     value = min(LONGEST_VALUE, max(len(row.value) for row in (head, *rows)))
     origin = max(len(row.origin) for row in (head, *rows)) + 2 if origins else 0
-    left = option + value + origin + 4
+    indent = option + value + origin + 4
     lines: list[str] = []
     for title, group in [("", [head]), *groups]:
         lines += ["", title] if title else []
         for row in group:
             name = f"  {row.option}" if title else row.option
             values = textwrap.wrap(row.value, value, break_on_hyphens=False) or [""]
-            meanings = textwrap.wrap(row.meaning, WIDTH - left) or [""]
+            meanings = textwrap.wrap(row.meaning, WIDTH - indent) or [""]
             for index in range(max(len(values), len(meanings))):
                 first = index == 0
                 cells = (name if first else "").ljust(option), _at(values, index).ljust(value)

@@ -39,30 +39,30 @@ class Step:
 def steps(stages: Iterable[Stage]) -> list[Step]:
     """The chain of a checked recipe."""
     stages = list(stages)
-    found: list[Step] = []
+    chain: list[Step] = []
     kinds: dict[str, Kind] = {}
     for stage, label in zip(stages, labels((stage.name, stage.use) for stage in stages), strict=True):
-        above = found[-1].label if found else None
+        above = chain[-1].label if chain else None
         input = (stage.input or above) if stage.takes else None
         named = tuple(name for _, name in stage.named())
         kinds[label] = stage.kind_with([kinds[name] for name in named if name in kinds])
-        found.append(Step(label, stage, input, named, kinds[label]))
-    return found
+        chain.append(Step(label, stage, input, named, kinds[label]))
+    return chain
 
 
 def labels(stages: Iterable[tuple[str | None, str]]) -> list[str]:
     """The label of each stage, of its name and its use: the name, or else the use, numbered from the second on."""
     stages = list(stages)
     taken = {name for name, _ in stages}
-    found: list[str] = []
+    names: list[str] = []
     for name, use in stages:
         label, count = name or use, 1
         while name is None and label in taken:
             count += 1
             label = f"{use}-{count}"
         taken.add(label)
-        found.append(label)
-    return found
+        names.append(label)
+    return names
 
 
 def reference(chain: list[Step]) -> str:
@@ -130,7 +130,7 @@ def _row(document: Document, index: int, data: Any, above: list[_Row]) -> _Row:
     gives = kind.gives if kind else None
     if stage:
         kinds = {row.text("name"): row.kind for row in above}
-        gives = stage.kind_with([found for _, name in stage.named() if (found := kinds.get(name))])
+        gives = stage.kind_with([result for _, name in stage.named() if (result := kinds.get(name))])
     return _Row(index, document.place(("stages", index)).line, data, kind, stage, gives)
 
 
@@ -138,9 +138,9 @@ def _name(document: Document, row: _Row, rows: list[_Row]) -> Iterator[Problem]:
     name, place = row.text("name"), document.place((*row.loc, "name"))
     if name == "input":
         yield Problem("`input` cannot be a name: stages call the model that they work on so", "choose another", place)
-    for other in rows[: row.index]:
-        if name is not None and other.text("name") == name:
-            yield Problem(f"`{name}` is already the name of the stage on line {other.line}", "choose another", place)
+    for earlier in rows[: row.index]:
+        if name is not None and earlier.text("name") == name:
+            yield Problem(f"`{name}` is already the name of the stage on line {earlier.line}", "choose another", place)
             return
 
 
@@ -160,21 +160,21 @@ def _input(document: Document, row: _Row, rows: list[_Row]) -> Iterator[Problem]
         elif (got := _called(name, above).kind) not in (takes, None):
             help = _bridge(got, takes, above, name)
             yield Problem(f"`{use}` takes {A[takes]}, but `{name}` is {A[got]}", help, place)
-        elif row.stage and (source := _called(name, above).stage) and (unfit := row.stage.unfit(source)):
-            yield Problem(*unfit, place)
+        elif row.stage and (source := _called(name, above).stage) and (reason := row.stage.unfit(source)):
+            yield Problem(*reason, place)
     elif not above:
         starts = [
-            f"`- use: {each}`"
-            for each, kind in TABLE.items()
-            if kind.takes is None and not _needs_names(kind) and "." not in each
+            f"`- use: {start}`"
+            for start, kind in TABLE.items()
+            if kind.takes is None and not _needs_names(kind) and "." not in start
         ]
         help = "start with " + " or ".join(starts)
         yield Problem(f"`{use}` takes {A[takes]}, but no stage stands above it", help, place)
     elif (got := above[-1].kind) not in (takes, None):
         help = _bridge(got, takes, above)
         yield Problem(f"`{use}` takes {A[takes]}, but the stage above gives {A[got]}", help, place)
-    elif row.stage and above[-1].stage and (unfit := row.stage.unfit(above[-1].stage)):
-        yield Problem(*unfit, place)
+    elif row.stage and above[-1].stage and (reason := row.stage.unfit(above[-1].stage)):
+        yield Problem(*reason, place)
 
 
 def _needs_names(kind: type[Stage]) -> bool:
@@ -183,8 +183,8 @@ def _needs_names(kind: type[Stage]) -> bool:
 
 def _bridge(got: Kind, wanted: Kind, above: list[_Row], name: str | None = None) -> str:
     """How to come by a model of the kind `wanted`: a stage that makes it of what there is, or an earlier result."""
-    for use, each in TABLE.items():
-        if (each.takes, each.gives) == (got, wanted):
+    for use, kind in TABLE.items():
+        if (kind.takes, kind.gives) == (got, wanted):
             return (
                 f"put `- {{use: {use}, input: {name}}}` above it, and no `input` here"
                 if name
@@ -212,7 +212,7 @@ def _reference(document: Document, loc: Loc, name: str, row: _Row, rows: list[_R
         option = next(part for part in reversed(loc) if isinstance(part, str))
         help = "name a result from before the export"
         yield Problem(
-            f"`{option}` takes {' or '.join(A[each] for each in kinds)}, but `{name}` is {A[got]}", help, place
+            f"`{option}` takes {' or '.join(A[kind] for kind in kinds)}, but `{name}` is {A[got]}", help, place
         )
 
 
@@ -222,7 +222,7 @@ def _called(name: str, rows: list[_Row]) -> _Row:
 
 def _absent(name: str, above: list[_Row], rows: list[_Row], place: Place) -> Problem | None:
     """Why `name` is no result of the stages above, unless it is one."""
-    known = {each for row in above if (each := row.text("name"))}
+    known = {text for row in above if (text := row.text("name"))}
     if name in known:
         return None
     for row in rows[len(above) :]:
@@ -242,7 +242,7 @@ def _files(document: Document, row: _Row) -> Iterator[Problem]:
             pretrained.find(file, document.path)
         except UserError as error:
             loc = next((loc for loc, value in document.scalars(row.loc) if value == file), row.loc)
-            yield from (Problem(each.message, each.help, document.place(loc)) for each in error.problems)
+            yield from (Problem(problem.message, problem.help, document.place(loc)) for problem in error.problems)
 
 
 def _networks(document: Document, row: _Row) -> Iterator[Problem]:

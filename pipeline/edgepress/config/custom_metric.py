@@ -61,23 +61,23 @@ class OwnMetric(BaseModel):
 
         def score(outputs: np.ndarray, targets: np.ndarray) -> float:
             try:
-                found = function(outputs.copy(), targets.copy(), **self.args)  # it may work in place
-                return self._checked(found, function, outputs)
+                value = function(outputs.copy(), targets.copy(), **self.args)  # it may work in place
+                return self._checked(value, function, outputs)
             except OwnCodeError as error:
                 raise error.at(place) from error
 
         key = [function.digest, self.lower_is_better, self.args]
         return Metric(self.source, score, higher=not self.lower_is_better, key=key)
 
-    def _checked(self, found: Any, function: Function, outputs: np.ndarray) -> float:
+    def _checked(self, result: Any, function: Function, outputs: np.ndarray) -> float:
         about = f"{function.about}, given {len(outputs)} examples,"
         try:
-            value = math.nan if isinstance(found, str | bytes | bool) else float(found)
+            value = math.nan if isinstance(result, str | bytes | bool) else float(result)
         except (TypeError, ValueError):
             value = math.nan
         if not math.isfinite(value):
-            what = f"{found}" if isinstance(found, float) else f"a {type(found).__name__}"
-            raise OwnCodeError(f"{about} returned {what}", "return one finite number, whichever classes there are")
+            shown = f"{result}" if isinstance(result, float) else f"a {type(result).__name__}"
+            raise OwnCodeError(f"{about} returned {shown}", "return one finite number, whichever classes there are")
         if self.lower_is_better and value < 0:
             raise OwnCodeError(f"{about} returned {value:g}", "with `lower_is_better` it is an error, 0 at best")
         if not self.lower_is_better and value > 1:

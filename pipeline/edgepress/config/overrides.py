@@ -50,9 +50,9 @@ def _with_budgets(document: Document) -> dict[str, Document]:
     """The targets that the recipe gives budgets, by name: `--set targets=[NAME]` chooses one with its budgets."""
     targets = document.data.get("targets")
     return {
-        each["use"]: document.part(("targets", index))
-        for index, each in enumerate(targets if isinstance(targets, list) else ())
-        if isinstance(each, dict) and isinstance(each.get("use"), str)
+        entry["use"]: document.part(("targets", index))
+        for index, entry in enumerate(targets if isinstance(targets, list) else ())
+        if isinstance(entry, dict) and isinstance(entry.get("use"), str)
     }
 
 
@@ -81,8 +81,10 @@ def _split(data: dict[str, Any], path: str) -> list[str]:
 
 
 def _labels(stages: list[Any]) -> list[str]:
-    given = [stage if isinstance(stage, dict) else {} for stage in stages]
-    return labels((None if stage.get("name") is None else str(stage["name"]), str(stage.get("use"))) for stage in given)
+    mappings = [stage if isinstance(stage, dict) else {} for stage in stages]
+    return labels(
+        (None if stage.get("name") is None else str(stage["name"]), str(stage.get("use"))) for stage in mappings
+    )
 
 
 def _step(data: Any, part: str, above: list[str | int], place: Place) -> str | int:
@@ -98,6 +100,6 @@ def _step(data: Any, part: str, above: list[str | int], place: Place) -> str | i
         help = f"items have numbers from 0 to {len(data) - 1}" if data else "the list is empty: set the whole of it"
         raise UserError(Problem(f"`{above[-1]}` has no item `{part}`", help, place))
     if data is not None and not isinstance(data, dict):
-        whole = ".".join(map(str, above))
-        raise UserError(Problem(f"`{above[-1]}` has no options: it is `{data}`", f"set the whole of `{whole}`", place))
+        option = ".".join(map(str, above))
+        raise UserError(Problem(f"`{above[-1]}` has no options: it is `{data}`", f"set the whole of `{option}`", place))
     return part

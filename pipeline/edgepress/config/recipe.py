@@ -170,14 +170,14 @@ class Recipe(_Options):
 
     def target_names(self) -> list[str]:
         """The names or paths of the target profiles, as the recipe writes them."""
-        return [name_of(each) for each in self.targets]
+        return [name_of(chosen) for chosen in self.targets]
 
     def target_files(self) -> list[Path]:
         return [target.find(name, self.document.path) for name in self.target_names()]
 
     def load_targets(self) -> list[target.Target]:
         """Read the target profiles, with the recipe's budgets laid over theirs. Raises: UserError."""
-        return [target_use.load(self.document, index, each) for index, each in enumerate(self.targets)]
+        return [target_use.load(self.document, index, chosen) for index, chosen in enumerate(self.targets)]
 
 
 def load(path: Path, changes: Sequence[str] = (), *, loose: bool = False) -> Recipe:
@@ -215,16 +215,16 @@ def _unserved(recipe: Recipe) -> Iterator[Problem]:
     for index, chosen in enumerate(recipe.targets):
         name, place = name_of(chosen), recipe.document.place(("targets", index))
         try:
-            found = target_use.load(recipe.document, index, chosen)
+            profile = target_use.load(recipe.document, index, chosen)
         except UserError as error:
             yield from error.problems
             continue
         file = target.find(name, recipe.document.path).resolve()
         if (first := seen.setdefault(file, chosen)) is not chosen and TargetUse in (type(first), type(chosen)):
             yield Problem(f"`{name}` is the same target as `{name_of(first)}`", "take one out", place)
-        if found.runtime != "onnxruntime" and "tflite" not in kinds:
-            said = f"`{name}` runs TFLite ({found.runtime}), and no stage makes it"
-            yield Problem(said, "add `- use: convert.tflite`", place)
+        if profile.runtime != "onnxruntime" and "tflite" not in kinds:
+            message = f"`{name}` runs TFLite ({profile.runtime}), and no stage makes it"
+            yield Problem(message, "add `- use: convert.tflite`", place)
 
 
 def validate(files: Iterable[Path], changes: Sequence[str] = ()) -> list[Problem]:

@@ -28,13 +28,13 @@ def schema(model: type[BaseModel]) -> dict[str, Any]:
 def _written(part: Any) -> Any:
     """`part` of a schema with defaults as text (`30%` for 0.3), and without titles, which only repeat the names."""
     if isinstance(part, list):
-        return [_written(each) for each in part]
+        return [_written(item) for item in part]
     if not isinstance(part, dict):
         return part
-    found = {key: _written(value) for key, value in part.items() if not (key == "title" and isinstance(value, str))}
-    if isinstance(default := found.get("default"), (int, float)) and found.get("type") == "string":
-        found["default"] = like(default, found["examples"][0])
-    return found
+    written = {key: _written(value) for key, value in part.items() if not (key == "title" and isinstance(value, str))}
+    if isinstance(default := written.get("default"), (int, float)) and written.get("type") == "string":
+        written["default"] = like(default, written["examples"][0])
+    return written
 
 
 def texts() -> dict[Path, str]:

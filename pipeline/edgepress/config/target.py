@@ -121,8 +121,8 @@ class Target(Strict):
     @property
     def written(self) -> dict[str, Any]:
         """The budgets as people wrote them, by name."""
-        found: dict[str, Any] = self._document.data["budgets"] if self._document else {}
-        return found
+        budgets: dict[str, Any] = self._document.data["budgets"] if self._document else {}
+        return budgets
 
     def place(self, *loc: str) -> Place | None:
         """Where the file sets an option, or the nearest to it; None for a target that was not read from a file."""
@@ -170,11 +170,11 @@ def find(name: str, source: Path) -> Path:
     if name.endswith((".yaml", ".yml")):
         return source.parent / name
     folders = [source.parent / "targets", source.parent.parent / "targets", Path("targets")]
-    found = next((file for folder in folders if (file := paths.called(name, folder))), None)
-    if found is None and (beside := paths.called(name, source.parent)) and paths.kind_of(beside) == "targets":
-        found = beside
-    if found := found or paths.shipped(name, "targets"):
-        return paths.chosen(name, "targets", found)
+    file = next((file for folder in folders if (file := paths.called(name, folder))), None)
+    if file is None and (beside := paths.called(name, source.parent)) and paths.kind_of(beside) == "targets":
+        file = beside
+    if file := file or paths.shipped(name, "targets"):
+        return paths.chosen(name, "targets", file)
     known = {file.stem for folder in (*folders, paths.folder_of("targets")) for file in folder.glob("*.y*ml")}
     known |= {file.stem for file in source.parent.glob("*.y*ml") if paths.kind_of(file) == "targets"}
     raise UserError(f"there is no target `{name}`", suggest(name, known, "write its path, ending in .yaml"))

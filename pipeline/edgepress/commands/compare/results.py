@@ -12,7 +12,7 @@ from pydantic import Field
 from ...core.results import Facts, Machine, ModelFile, Samples
 
 
-class Made(Facts):
+class RouteResult(Facts):
     """One route, or recipe, in one repetition."""
 
     route: str
@@ -71,7 +71,7 @@ class Comparison(Facts):
     left_out: tuple[str, ...] = ()
     """What the recipe does to its student after the distillation, and no route does."""
     repetitions: int
-    made: list[Made]
+    made: list[RouteResult]
     samples: list[Samples]
     """Of the first repetition's files."""
     target: str | None = None
@@ -85,6 +85,6 @@ class Comparison(Facts):
     price: float | None = None
     """What an hour of one core costs."""
 
-    def of(self, route: str) -> list[Made]:
+    def of(self, route: str) -> list[RouteResult]:
         """Its repetitions, in order."""
-        return [each for each in self.made if each.route == route]
+        return [result for result in self.made if result.route == route]

@@ -46,10 +46,10 @@ def difference(
     them); the degrees of freedom are Satterthwaite's (1946). One repetition has examples alone. Where no example tells
     two models apart, so many examples bound what others would show.
     """
-    if all(one.sha256 == other.sha256 and _same(one, other) for one, other in zip(mine, theirs, strict=True)):
+    if all(a.sha256 == b.sha256 and _same(a, b) for a, b in zip(mine, theirs, strict=True)):
         return Estimate(0.0, 0.0, 0.0)  # the same bytes, which no example tells apart
-    values = [_values(one) - _values(other) for one, other in zip(mine, theirs, strict=True)]
-    scores = [_score(one, metric) - _score(other, metric) for one, other in zip(mine, theirs, strict=True)]
+    values = [_values(a) - _values(b) for a, b in zip(mine, theirs, strict=True)]
+    scores = [_score(a, metric) - _score(b, metric) for a, b in zip(mine, theirs, strict=True)]
     return _estimate(values, scores, error, groups, -1.0)
 
 
@@ -60,8 +60,8 @@ def _values(file: ModelFile) -> np.ndarray:
     return np.asarray(file.resampled, float)
 
 
-def _same(one: ModelFile, other: ModelFile) -> bool:
-    return (one.correct, one.resampled) == (other.correct, other.resampled)
+def _same(a: ModelFile, b: ModelFile) -> bool:
+    return (a.correct, a.resampled) == (b.correct, b.resampled)
 
 
 def _score(file: ModelFile, metric: str) -> float:
@@ -105,8 +105,8 @@ def pareto(rows: dict[str, tuple[float, ...]]) -> set[str]:
         name
         for name, row in rows.items()
         if not any(
-            all(b >= a for a, b in zip(row, other, strict=True)) and other != row
-            for rival, other in rows.items()
+            all(b >= a for a, b in zip(row, rival_row, strict=True)) and rival_row != row
+            for rival, rival_row in rows.items()
             if rival != name
         )
     }

@@ -18,7 +18,7 @@ def points(value: Estimate, error: bool) -> str:
 def change(value: Estimate, error: bool) -> str:
     """`+1.2 [+0.3 to +2.1]`."""
     form = "{:+.3g}" if error else "{:+.1f}"
-    mean, low, high = (form.format(each).replace("-", "−") for each in (value.mean, value.low, value.high))
+    mean, low, high = (form.format(number).replace("-", "−") for number in (value.mean, value.low, value.high))
     return f"{mean} [{low} to {high}]"
 
 
@@ -26,6 +26,6 @@ def sentences(lines: Sequence[str], lead: str = "") -> list[str]:
     """Each wrapped under its first word."""
     return [
         line
-        for each in lines
-        for line in textwrap.wrap(each, WIDTH, initial_indent=lead, subsequent_indent="  " + lead)
+        for text in lines
+        for line in textwrap.wrap(text, WIDTH, initial_indent=lead, subsequent_indent="  " + lead)
     ]

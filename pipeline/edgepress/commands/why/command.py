@@ -15,11 +15,11 @@ def why(path: Path, *, runs: Path, target: str | None) -> str:
     from .layers import layers
 
     report, recipe, targets = last(path, runs)
-    chosen = next((each for each in targets if target in (None, each.name)), None)
+    chosen = next((profile for profile in targets if target in (None, profile.name)), None)
     if chosen is None:
         raise UserError(f"`{recipe.name}` has no target `{target}`", suggest(target or "", [t.name for t in targets]))
     file = judge.judged(report, chosen)
     if file is None:
         raise UserError(f"no stage of `{recipe.name}` makes a file for `{chosen.name}`")
-    findings = [each for each in judge.judge(report, [chosen]) if each.target == chosen.name]
+    findings = [finding for finding in judge.judge(report, [chosen]) if finding.target == chosen.name]
     return explain(Path(file.path), layers(Path(file.path)), findings, report)

@@ -41,13 +41,13 @@ class Source:
         self.size = path.stat().st_size + sum(
             (path.parent / name).stat().st_size for name in _external(model.graph) if (path.parent / name).is_file()
         )
-        tensors = {each.name: each for each in model.graph.initializer}
-        given = {each.name for each in model.graph.input} - tensors.keys()
+        tensors = {tensor.name: tensor for tensor in model.graph.initializer}
+        inputs = {input.name for input in model.graph.input} - tensors.keys()
         self._maker = {name: number for number, node in enumerate(self.nodes) for name in node.output if name}
         self.fixed: set[int] = set()
         constant = set(tensors)
         for number, node in enumerate(self.nodes):
-            if all(name in constant for name in _read(node)) and not _read(node) & given:
+            if all(name in constant for name in _read(node)) and not _read(node) & inputs:
                 self.fixed.add(number)
                 constant |= set(node.output)
         self._users: dict[int, list[int]] = defaultdict(list)
@@ -62,7 +62,7 @@ class Source:
             for name in [name for name in taken if name in tensors and name not in seen]:
                 seen.add(name)
                 self._held[self.user(number)].append((name, tensors[name]))
-            self._held[self.user(number)] += [("", each) for each in _attributes(node)]
+            self._held[self.user(number)] += [("", tensor) for tensor in _attributes(node)]
 
     def user(self, number: int) -> int:
         """The node itself, or the first that takes what a fixed one makes of constants."""
@@ -97,7 +97,7 @@ class Source:
 
     def activates(self, number: int) -> bool:
         """Whether others take what the node gives and, of a sigmoid, multiply it with what it took itself: a SiLU."""
-        node, users = self.nodes[number], [self.nodes[each] for each in self._beyond(number)]
+        node, users = self.nodes[number], [self.nodes[user] for user in self._beyond(number)]
         if node.op_type not in ("Sigmoid", "HardSigmoid"):
             return bool(users)
         own = self._root(node.input[0])
@@ -108,8 +108,8 @@ class Source:
         users = self._users[number]
         return [
             beyond
-            for each in users
-            for beyond in (self._beyond(each) if self.nodes[each].op_type in CONVERSIONS else [each])
+            for user in users
+            for beyond in (self._beyond(user) if self.nodes[user].op_type in CONVERSIONS else [user])
         ]
 
     def _root(self, name: str) -> str:
@@ -126,34 +126,34 @@ class Source:
         owner = {number: number for number in run}
         for number, op in run.items():
             if not alike(op, self.nodes[number].op_type):
-                for each in self._fused(number, op, owner):
-                    owner[each] = number
+                for fused in self._fused(number, op, owner):
+                    owner[fused] = number
         free = [number for number in range(len(self.nodes)) if number not in self.fixed]
         for number in free:  # what follows is computed with what it follows
             if number not in owner and self.nodes[number].op_type != "DequantizeLinear":
-                owners = [owner[each] for each in self.before(number) if each in owner]
+                owners = [owner[source] for source in self.before(number) if source in owner]
                 owner |= {number: max(owners)} if owners else {}
         for number in reversed(free):  # and integers become floats for what takes them
-            users = [owner[each] for each in self.after(number) if each in owner]
+            users = [owner[user] for user in self.after(number) if user in owner]
             if number not in owner and users:
                 owner[number] = min(users)
-        found: dict[int, list[int]] = {number: [] for number in sorted(run)}
+        groups_: dict[int, list[int]] = {number: [] for number in sorted(run)}
         for number in sorted(owner):
-            found[owner[number]].append(number)
-        return found
+            groups_[owner[number]].append(number)
+        return groups_
 
     def _fused(self, number: int, op: str, owner: Mapping[int, int]) -> list[int]:
         """The nodes back to the one that gave the operator its name, or to what others compute."""
-        found, todo = [], self.before(number)
+        fused, todo = [], self.before(number)
         while todo:
-            each = todo.pop()
-            if each in owner or each in found:
+            before = todo.pop()
+            if before in owner or before in fused:
                 continue
-            found.append(each)
-            if alike(op, self.nodes[each].op_type):
-                return found
-            todo += self.before(each)
-        return found
+            fused.append(before)
+            if alike(op, self.nodes[before].op_type):
+                return fused
+            todo += self.before(before)
+        return fused
 
 
 def alike(op: str, source: str) -> bool:
@@ -174,22 +174,22 @@ def _shapes(model: onnx.ModelProto) -> dict[str, tuple[int, ...]]:
     except (ValueError, onnx.shape_inference.InferenceError):  # beyond 2 GB, or not to be inferred
         graph = model.graph
     shapes = {
-        each.name: tuple(side.dim_value for side in each.type.tensor_type.shape.dim)
-        for each in [*graph.value_info, *graph.output]
+        tensor.name: tuple(side.dim_value for side in tensor.type.tensor_type.shape.dim)
+        for tensor in [*graph.value_info, *graph.output]
     }
     return {name: shape for name, shape in shapes.items() if all(shape)}
 
 
 def _read(node: onnx.NodeProto) -> set[str]:
     """What a node takes, and what graphs in it take from outside."""
-    found = {name for name in node.input if name}
+    names = {name for name in node.input if name}
     for graph in _graphs(node):
-        made = {each.name for each in [*graph.input, *graph.initializer]}
+        inner_names = {tensor.name for tensor in [*graph.input, *graph.initializer]}
         for inner in graph.node:
-            found |= _read(inner) - made
-            made |= set(inner.output)
-        found |= {each.name for each in graph.output} - made
-    return found
+            names |= _read(inner) - inner_names
+            inner_names |= set(inner.output)
+        names |= {tensor.name for tensor in graph.output} - inner_names
+    return names
 
 
 def _graphs(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
@@ -213,8 +213,8 @@ def _attributes(node: onnx.NodeProto) -> Iterator[onnx.TensorProto]:
 
 def _external(graph: onnx.GraphProto) -> set[str]:
     """Files beside it that hold tensors."""
-    tensors = [*graph.initializer, *(each for node in graph.node for each in _attributes(node))]
-    return {entry.value for each in tensors for entry in each.external_data if entry.key == "location"}
+    tensors = [*graph.initializer, *(tensor for node in graph.node for tensor in _attributes(node))]
+    return {entry.value for tensor in tensors for entry in tensor.external_data if entry.key == "location"}
 
 
 _DATA = ("raw_data", "float_data", "int32_data", "int64_data", "double_data", "uint64_data", "string_data")
