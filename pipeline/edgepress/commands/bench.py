@@ -76,7 +76,7 @@ def measured(
 
 
 def _target(on: str) -> target.Target:
-    """What `--on` names. Raises: UserError."""
+    """Return the target or device of `--on`. Raises: UserError."""
     if "://" in on:
         bare = target.Target(name=on, runtime="onnxruntime", reach="local", budgets=budgets.Budgets())
         return target.at(bare, on)
@@ -87,7 +87,7 @@ def _target(on: str) -> target.Target:
 
 
 def read(path: Path) -> Trace:
-    """A stored trace. Raises: UserError."""
+    """Read a stored trace. Raises: UserError."""
     try:
         return Trace.model_validate_json(path.read_bytes())
     except OSError as error:
@@ -102,7 +102,8 @@ def write(trace: Trace, path: Path) -> None:
 
 
 def render(trace: Trace) -> tuple[str, statistics.Status]:
-    """The text of a trace, ending in a newline, and its verdict: `ok` for a single model, which has no limit."""
+    """Return the text of a trace, ending in a newline, and its verdict: `ok` for a single model, which has no
+    limit."""
     lines, verdict = [], None
     for samples in trace.samples:
         value, interval = statistics.spread(statistics.log_percentiles(samples, 50))

@@ -25,7 +25,7 @@ LISTS = "`edgepress ls recipes`, `targets`, `stages`, `'data sets'` or `models` 
 
 
 def files(kind: str) -> dict[str, Path]:
-    """name → file of the `recipes` or `targets`: shipped, in `./KIND/`, and here; of the same name the last counts."""
+    """Return the `recipes` or `targets` by name: shipped, in `./KIND/`, and here; of the same name the last counts."""
     named: dict[str, Path] = {}
     for folder in (paths.folder_of(kind), Path(kind), Path()):
         every = [path for end in reversed(paths.YAML) for path in folder.glob(f"*{end}") if path.is_file()]
@@ -38,7 +38,7 @@ def files(kind: str) -> dict[str, Path]:
 
 
 def find(name: str, *kinds: str, but: Path | None = None) -> Path:
-    """The file that a person calls `name`: a path as it is, or the name of one of `kinds`, by default all.
+    """Return the file that a person calls `name`: a path as it is, or the name of one of `kinds`, by default all.
 
     A name is looked for here, as `NAME.yaml`, in `./KIND/`, and among what is shipped. `but` is never found by a name.
     Raises: UserError for a bare name that is none. A path may lead nowhere.
@@ -65,10 +65,10 @@ def find(name: str, *kinds: str, but: Path | None = None) -> Path:
 
 
 def aimed(recipe: Path, names: Sequence[str]) -> tuple[str, ...]:
-    """The `--set` arguments that give `recipe` the targets that `--target` names, in the place of its own.
+    """Return the `--set` arguments that replace the targets of `recipe` with those of `--target`.
 
-    A target is one of the recipe's, by what it writes or by the target's own name, or any other that has a name or a
-    path here. Raises: UserError.
+    A target is one of the recipe's, by its name in the recipe or by its own, or any other with a name or a path
+    here. Raises: UserError.
     """
     written = yamlio.read(recipe).data
     own = written.get("targets", ["host"]) if isinstance(written, dict) else []
@@ -79,7 +79,7 @@ def aimed(recipe: Path, names: Sequence[str]) -> tuple[str, ...]:
 
 
 def _aim(name: str, recipe: Path, own: list[str]) -> str:
-    """What a recipe writes for the target `name`."""
+    """Return the entry of a recipe's `targets` for the target `name`."""
     from .copy import relative
 
     if name in own:
@@ -105,7 +105,8 @@ def _aim(name: str, recipe: Path, own: list[str]) -> str:
 
 
 def listing(word: str = "") -> str:
-    """All there is whose name or description has `word` in it, one line each. Raises: UserError when nothing has."""
+    """Return all entries with `word` in their name or description, one line each. Raises: UserError when there is
+    none."""
     shelves = {
         "recipes": {name: _first_sentence(path) for name, path in files("recipes").items()},
         "targets": {name: _about(path) for name, path in files("targets").items()},
@@ -140,7 +141,7 @@ def _models(models: Sequence[str], word: str) -> list[str]:
 
 
 def comments(path: Path) -> list[str]:
-    """The comment at the top of a file, without what is for machines."""
+    """Return the comment at the top of a file, without the lines for machines."""
     lines = []
     for line in path.read_text(encoding="utf-8-sig", errors="replace").splitlines():
         if not line.startswith("#"):
@@ -164,7 +165,7 @@ def _about(path: Path) -> str:
 
 
 def _data_set(name: str) -> str:
-    """The first line of its module, which is not imported: that would import numpy."""
+    """Return the first line of its module, which is not imported: that would import numpy."""
     spec = importlib.util.find_spec(f"{dataset.__package__}.{name.replace('-', '_')}")
     assert spec is not None
     assert spec.origin is not None

@@ -37,7 +37,7 @@ def copy(name: str, path: Path, *, force: bool = False) -> Path:
 
 
 def copied(source: Path, path: Path, called: str | None = None) -> str:
-    """What `source` is as the file `path`: named after it, with a note of its source, and all that it names found."""
+    """Return the text of `source` as the file `path`: renamed, with a note of its source and its paths adapted."""
     document = yamlio.read(source)
     if not isinstance(document.data, dict):
         raise UserError(f"`{source}` is neither a recipe nor a target")
@@ -51,7 +51,7 @@ def copied(source: Path, path: Path, called: str | None = None) -> str:
 
 
 def diff(path: Path, against: str | None = None) -> str:
-    """A unified diff from the source that `path` notes, as it is now, to `path`; empty when there is no change.
+    """Return a unified diff from the current source of `path` to `path`; empty when there is no change.
 
     Raises: UserError when the file notes no source, or one that is no more.
     """
@@ -101,7 +101,7 @@ def _source(document: Document) -> Path:
 
 
 def _label(source: Path, path: Path) -> str:
-    """`edgepress 0.1.0 recipe mobilenet`, or `… file` with its path from the copy's folder."""
+    """Return `edgepress 0.1.0 recipe mobilenet`, or `… file` with its path from the copy's folder."""
     for folder, kind in catalog.KINDS.items():
         if source.resolve().parent == paths.folder_of(folder).resolve():
             return f"edgepress {__version__} {kind} {source.stem}"
@@ -116,7 +116,8 @@ def _with_note(text: str, source: Path, path: Path) -> str:
 
 
 def _with_schema(text: str, source: Path, path: Path) -> str:
-    """The line for editors, if it leads somewhere from `path` too: never to a folder outside this one."""
+    """Return the text with its line for editors, if that leads somewhere from `path`: never to a folder outside
+    this one."""
     line = SCHEMA.search(text)
     if line is None or "://" in line[1] or (path.parent / line[1]).is_file():
         return text
@@ -131,7 +132,7 @@ def _without_header(text: str) -> str:
 
 
 def _moved(document: Document, path: Path) -> dict[Loc, str]:
-    """The paths of `document` that lead elsewhere from `path`, each as it is from there."""
+    """Return the paths of `document` that lead elsewhere from `path`, each as seen from there."""
     moved: dict[Loc, str] = {}
     for loc, value in document.scalars():
         if not isinstance(value, str):
@@ -161,6 +162,6 @@ def _target(name: str, recipe: Path) -> Path | None:
 
 
 def relative(file: Path, path: Path) -> str:
-    """`file` from the folder of `path`, with a `./` that tells it apart from a name."""
+    """Return `file` relative to the folder of `path`, with a `./` that distinguishes it from a name."""
     way = Path(os.path.relpath(file.resolve(), path.parent.resolve())).as_posix()
     return way if way.startswith("../") else f"./{way}"

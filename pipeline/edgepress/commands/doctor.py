@@ -48,7 +48,7 @@ class Check:
 
 
 def here() -> list[Check]:
-    """This machine."""
+    """Check this machine."""
     checks = [_package(row) for row in RUNTIMES.values()]
     for program, purpose in {"ssh": "boards over ssh://", "adb": "Android over adb://"}.items():
         there = shutil.which(program)
@@ -71,7 +71,7 @@ def _package(row: Row) -> Check:
 
 
 def of(target: Target) -> list[Check]:
-    """The device of a target, and whether its numbers can be had."""
+    """Check the device of a target, or its references."""
     if target.reach == "none":
         count = len(target.references)
         about = f"{target.name} is estimated from {count} published latenc{'y' if count == 1 else 'ies'}"
@@ -99,7 +99,7 @@ def _attached(target: Target) -> Iterator[Check]:
 
 
 def _state(info: dict[str, Any]) -> Iterator[Check]:
-    """What makes times worse, and is no reason not to measure."""
+    """Yield the conditions that disturb timings without preventing them."""
     free = info["free"]
     yield Check(f"{show_bytes(free)} free in its /tmp", "free some space" if free < ROOM else "", needed=False)
     if governors := sorted(set(info["governors"])):

@@ -82,7 +82,7 @@ class Wishes:
 
 
 def completed(options: Mapping[str, str | None], ask: Callable[[str, str | None], str | None]) -> dict[str, str]:
-    """All wishes: what was not said is asked for, by `ask(question, default) -> answer`, which may give none.
+    """Return all wishes; `ask(question, default)` prompts for missing ones, and may return None.
 
     Raises: UserError that names what is still missing.
     """
@@ -99,7 +99,7 @@ def completed(options: Mapping[str, str | None], ask: Callable[[str, str | None]
 
 
 def _default(name: str, profile: str | None) -> str | None:
-    """The budget of the target that was chosen."""
+    """Return the budget of the chosen target."""
     if name in OPTIONAL:
         return ""
     if profile is None or name not in ("latency", "size"):
@@ -138,8 +138,11 @@ def new(wishes: Wishes, folder: Path) -> list[Path]:
 
 
 def installing(place: str) -> str:
-    """The command by which CI installs edgepress from `place`; without one, a command that fails in words: the public
-    index may have a stranger's package of that name. Raises: UserError for a place that is not pinned."""
+    """Return the command by which CI installs edgepress from `place`.
+
+    Without one, it is a command that fails in words: the public index may have a stranger's package of that name.
+    Raises: UserError for a place that is not pinned.
+    """
     if not place:
         message = f"write here where edgepress is installed from, pinned, such as: pip install '{PLACE}'"
         return f"echo {shlex.quote(f'::error::{message}')} && exit 1"
@@ -159,13 +162,13 @@ def _elsewhere(place: Place | None, path: Path) -> Place | None:
 
 
 def _repository(folder: Path) -> Path:
-    """Where CI looks for its jobs: the top of the git repository around `folder`, or `folder` itself."""
+    """Return the top of the git repository around `folder`, where CI looks for its jobs, or `folder` itself."""
     above = [folder.resolve(), *folder.resolve().parents]
     return Path(os.path.relpath(next((parent for parent in above if (parent / ".git").exists()), folder)))
 
 
 def template(name: str | None, data: Any) -> Path:
-    """The recipe to make one of, for this data. Raises: UserError."""
+    """Return the recipe to start from, for this data. Raises: UserError."""
     if isinstance(data, str) and data in NAMES:
         fitting = TEMPLATES.get(data, GENERAL)
     else:
@@ -203,7 +206,7 @@ def _recipe(wishes: Wishes, path: Path, profile: Path) -> str:
 
 
 def _budgets(profile: Path, limits: Mapping[str, Any]) -> dict[str, Any]:
-    """The limits as budgets; the level and the percentile of the profile's own stay."""
+    """Return the limits as budgets; the level and the percentile of the profile's own stay."""
     own = target.load(profile).written
     return {
         name: {**own[name], "limit": limit} if isinstance(own.get(name), dict) else limit
@@ -212,7 +215,7 @@ def _budgets(profile: Path, limits: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _called(name: str, profile: Path, recipe: Path) -> str:
-    """What the recipe writes for the profile: its name where that leads to it, or its path."""
+    """Return the recipe's entry for the profile: its name where that leads to it, or its path."""
     try:
         same = target.find(name, recipe).samefile(profile)
     except (UserError, OSError):
@@ -221,5 +224,5 @@ def _called(name: str, profile: Path, recipe: Path) -> str:
 
 
 def _argument(option: str, text: str) -> Document:
-    """What the command line says, with the option as its place."""
+    """Parse an argument of the command line, with the option as its place."""
     return yamlio.parse(Document(Path(option), text))

@@ -35,8 +35,8 @@ class Row:
 
 
 def show(name: str, changes: Sequence[str] = (), *, every: bool = True) -> str:
-    """The text about a stage, a recipe or a target; `changes` are `--set` arguments for a recipe. Without `every`, of a
-    recipe only what it sets.
+    """Return the text about a stage, a recipe (with `changes` of `--set`) or a target; without `every`, set options
+    only.
 
     Raises: UserError when there is no such thing, when it is wrong, or for `changes` of anything but a recipe.
     """
@@ -72,7 +72,7 @@ def _stage(use: str) -> str:
 
 
 def _recipe(path: Path, changes: Sequence[str], short: str) -> str:
-    """All options of a recipe; of one that was called `short`, those that it sets."""
+    """Describe all options of a recipe; for one that was called `short`, those that it sets."""
     loaded = recipe.load(path, changes, loose=True)
     contract, document = schema(recipe.Recipe), loaded.document
     resolved: dict[Loc, str] = {("reference",): loaded.reference_label()}
@@ -96,7 +96,7 @@ def _recipe(path: Path, changes: Sequence[str], short: str) -> str:
 
 
 def _budgets(loaded: recipe.Recipe) -> Iterator[str]:
-    """A line for each target: what it allows."""
+    """Yield a line of limits for each target."""
     names = loaded.target_names()
     width = max(map(len, names))
     for name, profile in zip(names, loaded.load_targets(), strict=True):
@@ -153,7 +153,8 @@ def _rows(
     skip: set[str] | frozenset[str] = frozenset(),
     above: str = "",
 ) -> Iterator[Row]:
-    """The options of a mapping, of its JSON Schema `part`; without a document all that can be written, and defaults.
+    """Yield the options of a mapping, of its JSON Schema `part`; without a document all possible ones, and
+    defaults.
 
     `loc` is where the mapping stands in `document`, and `resolved` has defaults that depend on the rest of it.
     """
@@ -185,7 +186,7 @@ def _origin(document: Document, loc: Loc) -> str:
 
 
 def _alternatives(option: dict[str, Any], kinds: dict[str, Any]) -> list[dict[str, Any]]:
-    """What an option may be, other than nothing."""
+    """Return the schemas that an option may have, other than null."""
     if "$ref" in option:
         return _alternatives(kinds[option["$ref"].rpartition("/")[2]], kinds)
     if "anyOf" in option:
@@ -198,7 +199,7 @@ def _mapping(option: dict[str, Any], kinds: dict[str, Any]) -> dict[str, Any] | 
 
 
 def _meaning(option: dict[str, Any], kinds: dict[str, Any], shown: str, *, limits: bool) -> str:
-    """The description, with the choices, the limits if asked for, and what a value looks like where none is seen."""
+    """Return the description, with choices, limits, and an example where no value is shown."""
     about = option.get("description", "")
     for alternative in _alternatives(option, kinds):
         if "enum" in alternative:
@@ -229,7 +230,7 @@ def _text(value: Any) -> str:
 
 
 def _table(groups: Sequence[tuple[str, Sequence[Row]]], *, origins: bool = True) -> list[str]:
-    """Columns shared by all groups, each with a title of its own; long values and meanings go over several lines."""
+    """Return columns shared by all groups, each with a title; long values and meanings take several lines."""
     rows = [row for _, group in groups for row in group]
     if not rows:
         return ["no options"]

@@ -37,7 +37,7 @@ class Step:
 
 
 def steps(stages: Iterable[Stage]) -> list[Step]:
-    """The chain of a checked recipe."""
+    """Return the chain of a checked recipe."""
     stages = list(stages)
     chain: list[Step] = []
     kinds: dict[str, Kind] = {}
@@ -51,7 +51,7 @@ def steps(stages: Iterable[Stage]) -> list[Step]:
 
 
 def labels(stages: Iterable[tuple[str | None, str]]) -> list[str]:
-    """The label of each stage, of its name and its use: the name, or else the use, numbered from the second on."""
+    """Return the label of each stage: its name, or else its use, numbered from the second on."""
     stages = list(stages)
     taken = {name for name, _ in stages}
     names: list[str] = []
@@ -66,8 +66,11 @@ def labels(stages: Iterable[tuple[str | None, str]]) -> list[str]:
 
 
 def reference(chain: list[Step]) -> str:
-    """The label that accuracy drops count from: the first distillation's (first) teacher, for that is what the recipe
-    starts from; without one, what the first stage that changes a model works on; without that, the last result."""
+    """Return the label that accuracy drops count from.
+
+    It is the (first) teacher of the first distillation, which the recipe starts from; without one, the input of the
+    first stage that changes a model; without that, the last result.
+    """
     teachers = (step.named[0] for step in chain if "teacher" in step.stage.names and step.named)
     changed = (step.input for step in chain if step.input)
     return next(teachers, None) or next(changed, None) or chain[-1].label
@@ -95,9 +98,9 @@ class _Row:
 
 
 def check(document: Document) -> Iterator[Problem]:
-    """What is wrong between the stages of a recipe, and with the files and networks that they name.
+    """Yield the problems between the stages of a recipe, and of the files and networks that they name.
 
-    A stage that is wrong in itself counts as what it says it is, so that one look finds every problem.
+    The kind of a stage with a problem of its own follows from its `use`, so that one pass finds every problem.
     """
     stages = document.data.get("stages")
     rows: list[_Row] = []
@@ -145,7 +148,7 @@ def _name(document: Document, row: _Row, rows: list[_Row]) -> Iterator[Problem]:
 
 
 def _input(document: Document, row: _Row, rows: list[_Row]) -> Iterator[Problem]:
-    """Does the stage get a model to work on, and of the kind that it takes?"""
+    """Yield a problem when the stage has no input, or one of the wrong kind."""
     if row.type is None:
         return
     use, takes, name, above = row.text("use"), row.type.takes, row.text("input"), rows[: row.index]
@@ -182,7 +185,7 @@ def _needs_names(kind: type[Stage]) -> bool:
 
 
 def _bridge(got: Kind, wanted: Kind, above: list[_Row], name: str | None = None) -> str:
-    """How to come by a model of the kind `wanted`: a stage that makes it of what there is, or an earlier result."""
+    """Return how to get a model of the kind `wanted`: a stage that makes one, or an earlier result."""
     for use, kind in TABLE.items():
         if (kind.takes, kind.gives) == (got, wanted):
             return (
@@ -202,7 +205,7 @@ def _bridge(got: Kind, wanted: Kind, above: list[_Row], name: str | None = None)
 
 
 def _reference(document: Document, loc: Loc, name: str, row: _Row, rows: list[_Row]) -> Iterator[Problem]:
-    """Is the result that an option names made above, and of a kind that the stage takes?"""
+    """Yield a problem when the result that an option names is not made above, or of the wrong kind."""
     place, above = document.place(loc), rows[: row.index]
     assert row.type is not None, "a stage that names something is one"
     kinds = row.type.named_kinds
@@ -221,7 +224,7 @@ def _called(name: str, rows: list[_Row]) -> _Row:
 
 
 def _absent(name: str, above: list[_Row], rows: list[_Row], place: Place) -> Problem | None:
-    """Why `name` is no result of the stages above, unless it is one."""
+    """Return why `name` is no result of the stages above; None when it is one."""
     known = {text for row in above if (text := row.text("name"))}
     if name in known:
         return None
@@ -246,7 +249,7 @@ def _files(document: Document, row: _Row) -> Iterator[Problem]:
 
 
 def _networks(document: Document, row: _Row) -> Iterator[Problem]:
-    """Every `timm/NAME` that timm does not have, in whatever option it stands."""
+    """Yield a problem for every `timm/NAME` that timm does not have, in any option."""
     for loc, value in document.scalars(row.loc):
         if not isinstance(value, str) or not value.startswith("timm/"):
             continue
@@ -258,5 +261,5 @@ def _networks(document: Document, row: _Row) -> Iterator[Problem]:
 
 
 def sources(step: Step) -> list[str]:
-    """The labels of all results that a step works on."""
+    """Return the labels of all results that a step works on."""
     return [*([step.input] if step.input else []), *step.named]

@@ -54,7 +54,7 @@ class OwnMetric(BaseModel):
         return {"anyOf": [mapping["properties"]["from"], {**mapping}]}
 
     def metric(self, base: Path, place: Place) -> Metric:
-        """The function of a recipe in the folder `base`, which names it at `place`. Raises: OwnCodeError."""
+        """Return the metric of a recipe in the folder `base`, which names it at `place`. Raises: OwnCodeError."""
         from ..core.metrics import Metric
 
         function = Function.read(self.source, base)

@@ -47,7 +47,7 @@ def _apply(document: Document, argument: str) -> None:
 
 
 def _with_budgets(document: Document) -> dict[str, Document]:
-    """The targets that the recipe gives budgets, by name: `--set targets=[NAME]` chooses one with its budgets."""
+    """Return the targets with budgets in the recipe, by name: `--set targets=[NAME]` keeps their budgets."""
     targets = document.data.get("targets")
     return {
         entry["use"]: document.part(("targets", index))
@@ -57,7 +57,7 @@ def _with_budgets(document: Document) -> dict[str, Document]:
 
 
 def _find(document: Document, path: str, argument: str) -> tuple[Loc, list[Place]]:
-    """The location that `path` means in `document`, and the place of each of its parts in `argument`."""
+    """Return the location of `path` in `document`, and the place of each of its parts in `argument`."""
     loc: list[str | int] = []
     places: list[Place] = []
     data, column = document.data, 1
@@ -71,7 +71,7 @@ def _find(document: Document, path: str, argument: str) -> tuple[Loc, list[Place
 
 
 def _split(data: dict[str, Any], path: str) -> list[str]:
-    """The parts of `path`; the name of a stage may have dots in it."""
+    """Return the parts of `path`; names of stages may have dots."""
     head, _, rest = path.partition(".")
     if head == "stages" and isinstance(data.get("stages"), list):
         for label in sorted(_labels(data["stages"]), key=len, reverse=True):
@@ -88,7 +88,7 @@ def _labels(stages: list[Any]) -> list[str]:
 
 
 def _step(data: Any, part: str, above: list[str | int], place: Place) -> str | int:
-    """The key or index of `data` that `part` means, where `above` has led to `data`."""
+    """Return the key or index of `data` for `part`; `above` has led to `data`."""
     if isinstance(data, list):
         names = _labels(data) if above == ["stages"] else []
         if part in names:

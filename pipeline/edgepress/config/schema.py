@@ -20,13 +20,13 @@ MODELS: dict[str, type[BaseModel]] = {"recipe.json": Recipe, "target.json": Targ
 
 
 def schema(model: type[BaseModel]) -> dict[str, Any]:
-    """JSON Schema of a file, with each option's description and its default as people write it."""
+    """Return the JSON Schema of a file, with each option's description and its default as people write it."""
     written: dict[str, Any] = _written(model.model_json_schema())
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **written}
 
 
 def _written(part: Any) -> Any:
-    """`part` of a schema with defaults as text (`30%` for 0.3), and without titles, which only repeat the names."""
+    """Return `part` of a schema with defaults as text (`30%` for 0.3), and without titles, which repeat the names."""
     if isinstance(part, list):
         return [_written(item) for item in part]
     if not isinstance(part, dict):
@@ -38,12 +38,12 @@ def _written(part: Any) -> Any:
 
 
 def texts() -> dict[Path, str]:
-    """What is generated from the models, by file."""
+    """Return the generated texts, by file."""
     return {FOLDER / name: json.dumps(schema(model), indent=2) + "\n" for name, model in MODELS.items()}
 
 
 def networks() -> str:
-    """The list that recipes are checked against, from the installed timm."""
+    """Return the list of networks that recipes are checked against, from the installed timm."""
     import timm
 
     return "\n".join([f"# timm {timm.__version__}", *sorted(timm.list_models())]) + "\n"

@@ -55,7 +55,7 @@ AnyTarget = Annotated[
 
 
 def name_of(chosen: str | TargetUse) -> str:
-    """What the recipe calls the profile."""
+    """Return the name of the profile in the recipe."""
     return chosen if isinstance(chosen, str) else chosen.use
 
 

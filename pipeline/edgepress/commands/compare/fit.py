@@ -31,10 +31,10 @@ REFERENCE_PROCESSES, REFERENCE_ROUNDS = 4, 30
 def timed(
     first: Sequence[RouteResult], engine: Engine, targets: Sequence[Target]
 ) -> tuple[list[Samples], list[Samples]]:
-    """Times of all files of the first repetition side by side, and what estimates for the targets rest on.
+    """Time all files of the first repetition side by side, and the references of estimates for the targets.
 
-    First each route's files on one thread, as tables show them; then what local targets judge in their own number of
-    threads, with their pinned references, and with memory and cold start where a budget asks for them.
+    Each route's files run on one thread, as tables show them. Files of local targets run in the target's number of
+    threads beside its pinned references, with memory and cold start where a budget needs them.
     """
     main = next((target for target in targets if not target.attached), None)
     files = [file for route in first for file in route.files.values()]
@@ -90,8 +90,10 @@ def _judged(first: Sequence[RouteResult], target: Target, engine: Engine) -> Ite
 def fits(
     route: RouteResult, comparison: Comparison, recipe: Recipe, targets: Sequence[Target], references: list[Samples]
 ) -> list[Fits]:
-    """What the targets, and the recipe's own `keep`, say of a route's two files; drops count from the recipe's
-    reference, with the seeds of the first repetition."""
+    """Judge a route's two files by the targets and the recipe's own `keep`.
+
+    Drops count from the recipe's reference, with the seeds of the first repetition.
+    """
     keep = recipe.keep.limit()
     rows = []
     for which in route.files:
@@ -126,7 +128,7 @@ REFERENCE = "the recipe's reference"
 
 
 def _stages(route: RouteResult, which: str) -> list[StageFacts]:
-    """The reference, and the last ONNX and TFLite files, as a run would have them in its stages."""
+    """Return the reference, and the last ONNX and TFLite files, in the form of a run's stages."""
 
     def stage(name: str, kind: Kind, files: list[ModelFile]) -> StageFacts:
         return StageFacts(
@@ -142,7 +144,7 @@ def _stages(route: RouteResult, which: str) -> list[StageFacts]:
 
 
 def _explained(finding: Finding, route: RouteResult, recipe: Recipe, target: Target | None) -> Finding:
-    """The finding, with the reason of a missing number where the comparison itself is the reason."""
+    """Return the finding, with the reason of a missing number where the comparison itself is the reason."""
     if finding.value is not None or "accepted" in finding.check:
         return finding
     if route.unfit and target and RUNTIMES[target.runtime].kind != "onnx":

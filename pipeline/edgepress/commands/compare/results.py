@@ -86,5 +86,5 @@ class Comparison(Facts):
     """What an hour of one core costs."""
 
     def of(self, route: str) -> list[RouteResult]:
-        """Its repetitions, in order."""
+        """Return the results of a route, by repetition."""
         return [result for result in self.made if result.route == route]

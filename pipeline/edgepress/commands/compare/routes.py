@@ -55,7 +55,7 @@ class Parts:
 
 
 def parts(recipe: Recipe) -> Parts:
-    """Raises: UserError for a recipe that distils nothing, for then nobody knows what the student is."""
+    """Return the parts to compare. Raises: UserError for a recipe without a distillation: it names no student."""
     steps, written = recipe.steps(), recipe.document.data["stages"]
     first = next((i for i, step in enumerate(steps) if step.stage.family == "distill"), None)
     if first is None:
@@ -93,7 +93,7 @@ def parts(recipe: Recipe) -> Parts:
 
 
 def _needed(labels: list[str], steps: dict[str, Step]) -> set[str]:
-    """The steps of `labels`, and all that they are made from."""
+    """Return the steps of `labels`, and all that they are made from."""
     needed: set[str] = set()
     while labels:
         label = labels.pop()
@@ -105,7 +105,7 @@ def _needed(labels: list[str], steps: dict[str, Step]) -> set[str]:
 
 
 def wanted(names: str | None, parts: Parts) -> list[str]:
-    """The routes asked for, or those that the recipe has. Raises: UserError for one that there is not."""
+    """Return the chosen routes, or those that the recipe has. Raises: UserError for an unknown one."""
     possible = [name for name in ROUTES if parts.fused is not None or name not in ("both", "fuse")]
     if names is None:
         return [name for name in USUAL if name in possible]
@@ -119,8 +119,10 @@ def wanted(names: str | None, parts: Parts) -> list[str]:
 
 
 def stages(parts: Parts, routes: list[str], best: str, effort: float, *, tflite: bool = False) -> list[dict[str, Any]]:
-    """All stages of `routes`, to ONNX files or on to TFLite. `best` is the best single teacher, `effort` how often as
-    long `longer` trains."""
+    """Return all stages of `routes`, to ONNX files or on to TFLite.
+
+    `best` is the best single teacher, and `effort` the multiple of the student's epochs for `longer`.
+    """
     chain = list(parts.upstream)
     student = {"model": parts.distill["student"]} | {
         name: value for name, value in parts.distill.items() if name in Schedule.model_fields or name == "seed"
@@ -158,40 +160,40 @@ def stages(parts: Parts, routes: list[str], best: str, effort: float, *, tflite:
 
 
 def source_of(parts: Parts, route: str, best: str) -> str:
-    """The name of a route's model."""
+    """Return the name of a route's model."""
     return {"teacher": best, "fuse": parts.fused or ""}.get(route, called(route))
 
 
 def float_of(parts: Parts, route: str, best: str) -> str:
-    """The name of its float ONNX file, which may be the model itself."""
+    """Return the name of its float ONNX file, which may be the model itself."""
     source = source_of(parts, route, best)
     return source if source in parts.files else f"{route}-float"
 
 
 def files_of(parts: Parts, route: str, best: str, *, tflite: bool = False) -> tuple[str, str]:
-    """The names of its float and its int8 file that count."""
+    """Return the names of its last float and int8 file."""
     onnx = float_of(parts, route, best), f"{route}-int8"
     return (onnx[0] + TFLITE, onnx[1] + TFLITE) if tflite else onnx
 
 
 def called(route: str) -> str:
-    """The name of a route's model among the stages."""
+    """Return the name of a route's model among the stages."""
     return f"route-{route}"
 
 
 def document(recipe: Recipe, stages: list[dict[str, Any]], repetition: int) -> Document:
-    """A recipe of these stages, its paths counting from the recipe's folder, with the seeds of a repetition."""
+    """Return a recipe of these stages, with the seeds of a repetition; paths count from the recipe's folder."""
     data = {"name": recipe.name, "task": recipe.document.data["task"], "targets": []}
     return _moved(recipe, data | {"stages": stages}, repetition)
 
 
 def again(recipe: Recipe, repetition: int) -> Document:
-    """The whole recipe, with the seeds of a repetition."""
+    """Return the whole recipe, with the seeds of a repetition."""
     return _moved(recipe, recipe.document.data, repetition)
 
 
 def last(recipe: Recipe, *, tflite: bool = False) -> dict[bool, str]:
-    """The labels of the last float file (False) and the last int8 file (True), ONNX or TFLite, where there are any."""
+    """Return the labels of the last float file (False) and the last int8 file (True), ONNX or TFLite, if any."""
     integer, labels = set(), {}
     for step in recipe.steps():
         if step.stage.family == "quantize" or step.input in integer:
@@ -202,7 +204,7 @@ def last(recipe: Recipe, *, tflite: bool = False) -> dict[bool, str]:
 
 
 def ends(recipe: Recipe, *, tflite: bool = False) -> tuple[str, str]:
-    """`last` of both. Raises: UserError where there is none."""
+    """Return `last` of both. Raises: UserError where one is missing."""
     labels = last(recipe, tflite=tflite)
     kind = "TFLite" if tflite else "ONNX"
     for int8, precision, use in ((False, "float", "export.onnx"), (True, "int8", "quantize.static")):
@@ -218,13 +220,13 @@ def ends(recipe: Recipe, *, tflite: bool = False) -> tuple[str, str]:
 
 
 def chained(recipe: Recipe) -> str:
-    """What a recipe does, in a line: `2 x load, fuse.ensemble, distill.kd, export.onnx, quantize.static`."""
+    """Describe a recipe in a line: `2 x load, fuse.ensemble, distill.kd, export.onnx, quantize.static`."""
     runs = [(use, len(list(same))) for use, same in groupby(step.stage.use for step in recipe.steps())]
     return ", ".join(f"{count} x {use}" if count > 1 else use for use, count in runs)
 
 
 def alike(recipes: Sequence[Recipe]) -> None:
-    """Raises: UserError for recipes that cannot be told apart by their names."""
+    """Refuse recipes of the same name. Raises: UserError."""
     names: set[str] = set()
     for recipe in recipes:
         if recipe.name in names:

@@ -45,7 +45,7 @@ def compare(
     runs: Path,
     json: bool,
 ) -> int:
-    """Make, measure and tell; the exit code."""
+    """Build and measure all routes or recipes, print the comparison, and return the exit code."""
     recipes = [load(path, changes) for path in paths]
     judge, further = _targets(recipes, target)
     tflite = judge is not None and judge.runtime != "onnxruntime"
@@ -68,13 +68,13 @@ def compare(
 
 
 def _routes(recipe: Recipe, routes: str | None) -> tuple[dict[str, str], tuple[str, ...]]:
-    """The routes to compare, with what each is, and the stages of the recipe that none takes."""
+    """Return the routes with their descriptions, and the stages of the recipe that none takes."""
     parts = ways.parts(recipe)
     return {name: ways.ROUTES[name] for name in ways.wanted(routes, parts)}, parts.left_out
 
 
 def _recipes(recipes: Sequence[Recipe], routes: str | None, tflite: bool) -> dict[str, str]:
-    """The names of recipes, with what each does. Raises: UserError for those that cannot be shown side by side."""
+    """Return the recipes' names with their chains. Raises: UserError for those that cannot be shown side by side."""
     if routes is not None:
         raise UserError("`--routes` are those of one recipe, and several are compared as they are", "leave it out")
     ways.alike(recipes)
@@ -84,9 +84,10 @@ def _recipes(recipes: Sequence[Recipe], routes: str | None, tflite: bool) -> dic
 
 
 def _engine(recipes: Sequence[Recipe], cache: Cache, limit: int | None) -> Engine:
-    """That of the first recipe. What is wrong with data and metric is told once, before processes begin.
+    """Return the engine of the first recipe, so that problems of data and metric are reported once, before processes
+    start.
 
-    Raises: UserError for recipes that do not learn from the same data, or are not scored alike.
+    Raises: UserError for recipes with different data or metrics.
     """
     first, *rest = (Engine(recipe, cache, limit) for recipe in recipes)
     for engine in (first, *rest):
@@ -107,9 +108,11 @@ def _engine(recipes: Sequence[Recipe], cache: Cache, limit: int | None) -> Engin
 
 
 def _targets(recipes: Sequence[Recipe], name: str | None) -> tuple[Target | None, list[Target]]:
-    """The target that judges, and those that are judged besides: the recipes' first that is measured here or estimated,
-    and their others; or the one asked for alone. Of a target that several recipes give budgets, the first recipe's
-    count for all. Raises: UserError."""
+    """Return the target that judges, and those that are judged besides. Raises: UserError.
+
+    The first is the recipes' first that is measured here or estimated, or `name` alone. Of a target that several
+    recipes give budgets, the first recipe's count for all.
+    """
     targets: dict[str, Target] = {}
     for target in (target for recipe in recipes for target in recipe.load_targets()):
         targets.setdefault(target.name, target)
@@ -134,8 +137,11 @@ def _repeated(
     limit: int | None,
     cache: Path,
 ) -> list[RouteResult] | int:
-    """Every repetition, as many at once as there are cores, each with its share of them; or the exit code of one that
-    said what is wrong. Raises: ChildDied for one that ended otherwise."""
+    """Run every repetition, as many at once as there are cores, each with its share of them.
+
+    Returns the exit code of a repetition that printed its own error. Raises: ChildDied for one that ended
+    otherwise.
+    """
     cores = machine.machine().cores
     at_once = min(seeds, cores)
     odd = seeds % at_once  # so many are left over in the last round, and have the cores for themselves
@@ -228,7 +234,7 @@ def _measured(
 
 
 def _counted(y: Any, labels: tuple[str, ...]) -> dict[str, int]:
-    """Training examples by class."""
+    """Count the training examples by class."""
     if y.ndim > 1 or y.dtype.kind == "f":
         return {}
     return {label: int((y == k).sum()) for k, label in enumerate(labels)}

@@ -23,14 +23,14 @@ UNEVEN = 3
 
 
 def render(comparison: Comparison) -> str:
-    """The whole text, ending in a newline."""
+    """Return the whole text, ending in a newline."""
     blocks = [_title(comparison), *(_table(comparison, which) for which in ("float", "int8")), _legend(comparison)]
     blocks += [_recalls(comparison), verdict.words(comparison)]
     return "\n\n".join("\n".join(block) for block in blocks if block) + "\n"
 
 
 def budget(finding: Finding) -> str:
-    """`latency 0.104x of 0.72x: ok`."""
+    """Describe a finding: `latency 0.104x of 0.72x: ok`."""
     check, value, limit, _, rest = cells(finding)
     number = " ".join(filter(None, [value, limit, rest])) or "no number"
     if finding.note and (finding.value is None or finding.check == "worst_recall"):
@@ -128,7 +128,7 @@ def _effort(comparison: Comparison, name: str) -> str:
 
 
 def _recalls(comparison: Comparison) -> list[str]:
-    """What each class gets, where classes are far from even."""
+    """Return the table of recalls by class, where classes are far from even."""
     counts = {label: count for label, count in comparison.data["classes"].items() if count}
     if not counts or max(counts.values()) < UNEVEN * min(counts.values()):
         return []
@@ -149,14 +149,14 @@ def _recalls(comparison: Comparison) -> list[str]:
 
 
 def seconds(comparison: Comparison, route: str, which: str) -> float | None:
-    """The typical time of one answer."""
+    """Return the typical time of one inference."""
     path = comparison.of(route)[0].files[which].path
     samples = next((sample for sample in comparison.samples if sample.path == path), None)
     return timing.spread(timing.log_percentiles(samples, 50))[0] if samples else None
 
 
 def level_of(comparison: Comparison, route: str, which: str) -> Estimate:
-    """The metric of a route."""
+    """Estimate the metric of a route."""
     return level(
         [result.files[which] for result in comparison.of(route)],
         comparison.metric,
@@ -166,6 +166,6 @@ def level_of(comparison: Comparison, route: str, which: str) -> Estimate:
 
 
 def against(comparison: Comparison, route: str, rival: str, which: str) -> Estimate:
-    """The metric of a route less that of another."""
+    """Estimate the metric of a route less that of another."""
     mine, theirs = ([result.files[which] for result in comparison.of(name)] for name in (route, rival))
     return difference(mine, theirs, comparison.metric, error=comparison.error, groups=comparison.groups)

@@ -55,7 +55,7 @@ def main(
     cache: Path,
     output: Path,
 ) -> int:
-    """`judges` are the targets whose budgets the files of the first repetition are judged by."""
+    """Run one repetition; targets in `judges` judge the files of the first one."""
     targets = [target.load(file) for file in judges]
     recipes = [recipe.load(file, changes) for file in files]
     results = (
@@ -78,7 +78,7 @@ def by_routes(
     *,
     tflite: bool,
 ) -> list[RouteResult]:
-    """Every route of one recipe: the teachers first, since the best single one is told by validation."""
+    """Run every route of one recipe: teachers first, since validation selects the best single one."""
     parts = ways.parts(recipe_)
 
     def run(stages: list[dict[str, Any]], targets: Sequence[Target] = ()) -> Engine:
@@ -127,7 +127,7 @@ def by_recipes(
     *,
     tflite: bool,
 ) -> list[RouteResult]:
-    """Every recipe as it is."""
+    """Run every recipe as it is."""
     engines = [_run(ways.again(recipe_, repetition), repetition, cache, limit) for recipe_ in recipes]
     files = [ways.ends(recipe_, tflite=tflite) for recipe_ in recipes]
     sources = [_exported(engine, float_) for engine, (float_, _) in zip(engines, files, strict=True)]
@@ -154,7 +154,7 @@ def by_recipes(
 def _to_judge(
     result: RouteResult, labels: dict[str, list[tuple[Engine, str]]], engine: Engine, reference: str, reason: str
 ) -> RouteResult:
-    """`made` with what budgets ask about: its last files of each kind and preset, and those of the reference."""
+    """Return `result` with its last files of each kind and preset, and those of the reference, for the budgets."""
     judged = {
         which: [
             detailed(run, run.results[label], file) for run, label in ends for file in run.results[label].facts.files
@@ -171,7 +171,7 @@ def _to_judge(
 def _run(
     document: Document, repetition: int, cache: Cache, limit: int | None, targets: Sequence[Target] = ()
 ) -> Engine:
-    """An engine that has run; `targets` name the integer presets that the document's own do not."""
+    """Return an engine that has run; `targets` add integer presets to those of the document's own."""
     engine = Engine(recipe.checked(document), cache, limit)
     engine.presets = target.presets([*engine.targets, *targets], engine.machine)
     engine.run(_Prefixed(repetition, metric=engine.metric.name, error=not engine.metric.higher))
@@ -179,7 +179,7 @@ def _run(
 
 
 def _exported(engine: Engine, label: str) -> str:
-    """The label of what a file was made from: a torch model, a fusion of files, or a file that was loaded."""
+    """Return the label of a file's source: a torch model, a fusion of files, or a file that was loaded."""
     steps = {step.label: step for step in engine.recipe.steps()}
     while steps[label].kind in ("onnx", "tflite") and (above := steps[label].input):
         label = above
@@ -187,7 +187,7 @@ def _exported(engine: Engine, label: str) -> str:
 
 
 def _strongest(floats: list[tuple[Engine, str]]) -> np.ndarray:
-    """What the best float model by validation answers to the test examples."""
+    """Return the test outputs of the best float model by validation."""
     engine, label = max(floats, key=lambda pair: _signed_score(pair[0], pair[0].results[pair[1]], "validation"))
     return _outputs(engine.results[label], engine.results[label].facts.files[0])
 
@@ -201,7 +201,7 @@ def _route_result(
     repetition: int,
     effort: float,
 ) -> RouteResult:
-    """A route or recipe: the model `source`, and its float and int8 files; `reference` is the strongest's answers."""
+    """Describe a route or recipe: the model `source`, and its float and int8 files, beside the outputs `reference`."""
     result = engine.results[source]
     ends = dict(zip((FLOAT, INT8), (engine.results[label] for label in labels), strict=True))
     files = {which: regrouped(engine, result_, result_.facts.files[0]) for which, result_ in ends.items()}
@@ -238,7 +238,7 @@ def _recalls(outputs: np.ndarray, y: np.ndarray, labels: tuple[str, ...]) -> dic
 
 
 def _passes(engine: Engine, label: str) -> int:
-    """Networks that an answer takes."""
+    """Count the networks that run in one inference."""
     step = next(step for step in engine.recipe.steps() if step.label == label)
     if step.stage.use in ("fuse.ensemble", "fuse.stack"):
         return sum(_passes(engine, name) for name in step.named)
@@ -247,12 +247,12 @@ def _passes(engine: Engine, label: str) -> int:
 
 
 def _networks(description: Description | None) -> int:
-    """Those of a file that was loaded."""
+    """Count the networks of a loaded file."""
     return sum(map(_networks, description.members)) if description and description.members else 1
 
 
 def _before(engine: Engine, label: str) -> set[str]:
-    """A step and all that it is made from."""
+    """Return a step and all that it is made from."""
     steps, needed, open_ = {step.label: step for step in engine.recipe.steps()}, set(), [label]
     while open_:
         step = steps[open_.pop()]
@@ -263,12 +263,12 @@ def _before(engine: Engine, label: str) -> set[str]:
 
 
 def _effort(engine: Engine, label: str) -> float:
-    """That of a step and all that it is made from."""
+    """Return the training compute of a step and all that it is made from."""
     return sum(_trained(engine, step) for step in _before(engine, label))
 
 
 def _trained(engine: Engine, label: str) -> float:
-    """Examples times passes that a step itself learnt from, times the multiply-accumulates of its network."""
+    """Return the training compute of a step alone: examples × epochs × multiply-accumulates of its network."""
     stage = next(step.stage for step in engine.recipe.steps() if step.label == label)
     epochs = getattr(getattr(stage, "finetune", stage), "epochs", 0)
     more = engine.data.unlabelled

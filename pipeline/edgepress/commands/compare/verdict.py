@@ -16,7 +16,7 @@ KEEP = "recipe"
 
 
 def words(comparison: Comparison) -> list[str]:
-    """The verdict. Routes, or recipes, count as what a device runs: their int8 files."""
+    """Return the verdict. Routes, or recipes, count by their int8 files, which a device runs."""
     from .wording import sentences
 
     lines = [*_fitting(comparison), *_pick(comparison), *_survival(comparison), *_quantized(comparison)]
@@ -24,7 +24,7 @@ def words(comparison: Comparison) -> list[str]:
 
 
 def _fits(comparison: Comparison, route: str, which: str, target: str | None = None) -> list[Fits]:
-    """What each target, or one of them, says of a route's file."""
+    """Return the verdicts of each target, or of one, on a route's file."""
     named = [
         (fits, fits.target or comparison.target)
         for fits in comparison.fits
@@ -64,7 +64,7 @@ def _fitting(comparison: Comparison) -> list[str]:
 
 
 def _of_target(comparison: Comparison, name: str) -> list[str]:
-    """Which routes fit a target, or keep what the recipe asks for; then of each other what it says."""
+    """Return the routes that meet a target or `keep`, then the exceeded budgets of the others."""
     fits = {route: _fits(comparison, route, "int8", name) for route in comparison.routes}
     fitting = [route for route, target_fits in fits.items() if all(map(_met, target_fits))]
     budgets = "the recipe's keep" if name == KEEP else name
@@ -134,7 +134,7 @@ def _has_keep(comparison: Comparison) -> bool:
 
 
 def _beside(comparison: Comparison, pick: str, route: str) -> str:
-    """The pick beside another route: what is gained, what it costs, and when the other would win."""
+    """Compare the pick with another route: its gain, its cost, and the condition under which the other would win."""
     from .text import against, seconds
     from .wording import change
 
@@ -165,7 +165,7 @@ def _beside(comparison: Comparison, pick: str, route: str) -> str:
 
 
 def _survival(comparison: Comparison) -> list[str]:
-    """What fusing the teachers gains, and what of that reaches the student."""
+    """Return the gain of fusing the teachers, and the share of it that reaches the student."""
     from .text import against
 
     if len(comparison.source) > 1 or not {"teacher", "fuse", "distill", "both"} <= set(comparison.routes):
@@ -195,7 +195,7 @@ def _difference_text(value: Estimate, comparison: Comparison) -> str:
 
 
 def _quantized(comparison: Comparison) -> list[str]:
-    """Routes that int8 costs more than chance would."""
+    """Return the routes that lose more to int8 than chance explains."""
     from .statistics import difference
     from .wording import change
 

@@ -39,7 +39,7 @@ def advice(
     notes: dict[str, Any] | None = None,
     prunes: bool = False,
 ) -> list[str]:
-    """A sentence for each thing that takes more than `MOST` of `total`, the largest first.
+    """Return a sentence for each part that takes more than `MOST` of `total`, the largest first.
 
     `notes` are those of the stage that made the file, if a recipe did, and `prunes` says whether it prunes.
     """
@@ -55,7 +55,7 @@ def _all(
     layers: Sequence[Layer], cost: Callable[[Layer], float], total: float, notes: dict[str, Any]
 ) -> Iterator[tuple[float, str]]:
     def over(some: Iterable[Layer]) -> tuple[float, str] | None:
-        """Share and operators of some layers, if they take enough."""
+        """Return share and operators of some layers, if they take enough."""
         taken = list(some)
         share = sum(map(cost, taken)) / total
         return (share, named(taken)) if share > MOST else None

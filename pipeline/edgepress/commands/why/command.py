@@ -10,7 +10,7 @@ from ...gate import judge
 
 
 def why(path: Path, *, runs: Path, target: str | None) -> str:
-    """Where the time and bytes of a recipe's judged file go: of `target`, or of the recipe's first one."""
+    """Return the time and bytes by layer of the file that `target`, or the recipe's first target, judges."""
     from .explain import explain
     from .layers import layers
 

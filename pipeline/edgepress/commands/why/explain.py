@@ -20,7 +20,7 @@ WIDE = 44
 
 
 def explain(path: Path, file: Layers, findings: Sequence[Finding] = (), report: Report | None = None) -> str:
-    """The text: the largest layers, sums by operator, what each stage saved, and what to change first."""
+    """Return the text: the largest layers, sums by operator, what each stage saved, and advice."""
     layers, timed = file.layers, file.seconds is not None
     cost: Callable[[Layer], float] = (lambda layer: layer.seconds or 0.0) if timed else (lambda layer: layer.bytes)
     total = file.seconds or sum(map(cost, layers)) or 1.0

@@ -66,7 +66,7 @@ class Layer:
 
     @property
     def part(self) -> str:
-        """The part of the network that it belongs to: `blocks.2` of `blocks.2.0.conv.weight`, or of
+        """Return the part of the network that it belongs to: `blocks.2` of `blocks.2.0.conv.weight`, or of
         `/blocks/blocks.2/blocks.2.0/conv/Conv`."""
         steps = [step for step in self.name.split("/") if step]
         steps = [step for step, below in zip(steps, [*steps[1:], ""], strict=True) if not below.startswith(f"{step}.")]
@@ -76,7 +76,7 @@ class Layer:
 
     @property
     def holds(self) -> str:
-        """What it computes in, if it does."""
+        """Return `float` or `integers`, by which it computes; empty for moves and counts."""
         return "" if self.moves or self.counts else "float" if self.real else "integers"
 
     @property
@@ -108,7 +108,7 @@ class Layers:
 
 
 def layers(path: Path) -> Layers:
-    """Raises: UserError for a file that cannot be read, or that its runtime cannot run."""
+    """List the layers of a file. Raises: UserError for one that cannot be read, or that its runtime cannot run."""
     if path.suffix not in (".onnx", ".tflite"):
         raise UserError(f"`{path}` is neither .onnx nor .tflite", "give a model file, or a recipe that was run")
     if not path.is_file():
@@ -162,7 +162,7 @@ def _onnx(path: Path) -> Layers:
 
 
 def _shown(name: str) -> str:
-    """Without what would move a terminal's cursor."""
+    """Replace characters that would move a terminal's cursor."""
     return "".join(character if character.isprintable() else "?" for character in name)
 
 
@@ -183,7 +183,7 @@ def _profiled(path: Path) -> dict[str, Any]:
 
 
 def _tflite(path: Path) -> Layers:
-    """Without times: neither TFLite runtime tells them to Python."""
+    """List the operators without times: neither TFLite runtime reports them to Python."""
     operators = [
         Layer(
             name=_shown(row.name),

@@ -87,7 +87,7 @@ def profiled(path: str, seconds: float, work: Path) -> dict[str, Any]:
 
 
 def names(graph: Any) -> Iterator[str]:
-    """Of every node and tensor, in graphs within it too."""
+    """Yield the names of every node and tensor, in graphs within it too."""
     yield from (tensor.name for tensor in [*graph.input, *graph.initializer])
     for node in graph.node:
         yield from (node.name, *node.output)
@@ -96,7 +96,7 @@ def names(graph: Any) -> Iterator[str]:
 
 
 def inside(node: Any) -> list[Any]:
-    """The graphs that are a node's attributes, such as the two of an If."""
+    """Return the graphs that are a node's attributes, such as the two of an If."""
     return [
         graph
         for attribute in node.attribute
@@ -142,7 +142,8 @@ def mean(values: list[float]) -> float:
 
 
 def owners(nodes: Any, sign: str) -> list[tuple[int | None, bool]]:
-    """For each node of the optimised graph the number of the file's node that it computes, and whether it is inserted.
+    """Return, for each node of the optimised graph, the number of the file's node it computes, and whether it is
+    inserted.
 
     A node is called by one of the file's, or gives what one of these gives; else it prepares what its first user takes.
     """

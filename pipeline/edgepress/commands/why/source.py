@@ -65,13 +65,13 @@ class Source:
             self._held[self.user(number)] += [("", tensor) for tensor in _attributes(node)]
 
     def user(self, number: int) -> int:
-        """The node itself, or the first that takes what a fixed one makes of constants."""
+        """Return the node itself, or the first that takes the result of a fixed one."""
         while number in self.fixed and self._users[number]:
             number = self._users[number][0]
         return number
 
     def before(self, number: int) -> list[int]:
-        """The nodes that compute what it takes, constants left out."""
+        """Return the nodes that compute its inputs, constants left out."""
         makers = [self._maker[name] for name in _read(self.nodes[number]) if name in self._maker]
         return sorted(set(makers) - self.fixed)
 
@@ -79,11 +79,11 @@ class Source:
         return self._users[number]
 
     def bytes(self, number: int) -> int:
-        """Of its constants as the file stores them; a constant that several share is the first one's."""
+        """Return the bytes of its constants as the file stores them; a shared constant counts for its first user."""
         return sum(_stored(tensor) for _, tensor in self._held[number])
 
     def name(self, number: int) -> str:
-        """Its weight's, where that says where it is; else its own, or that of what it gives."""
+        """Return the name of its weight, where that is a path; else its own, or that of its output."""
         weights = [
             name for name, tensor in self._held[number] if tensor.dims and re.search(r"[A-Za-z_]\w*[./]\w", name)
         ]
@@ -92,7 +92,7 @@ class Source:
         return self.nodes[number].name or next(iter(self.nodes[number].output), self.nodes[number].op_type)
 
     def shape(self, number: int) -> tuple[int, ...]:
-        """Of what the node gives first; empty where the file leaves it open."""
+        """Return the shape of its first output; empty where the file leaves it open."""
         return self._shapes.get(next(iter(self.nodes[number].output), ""), ())
 
     def activates(self, number: int) -> bool:
@@ -104,7 +104,7 @@ class Source:
         return any(user.op_type == "Mul" and own in map(self._root, user.input) for user in users)
 
     def _beyond(self, number: int) -> list[int]:
-        """Who takes what a node gives, conversions left out."""
+        """Return the users of a node's output, conversions left out."""
         users = self._users[number]
         return [
             beyond
@@ -113,13 +113,14 @@ class Source:
         ]
 
     def _root(self, name: str) -> str:
-        """The tensor before it was quantized and back again."""
+        """Return the tensor before it was quantized and back again."""
         while (number := self._maker.get(name)) is not None and self.nodes[number].op_type in CONVERSIONS:
             name = self.nodes[number].input[0]
         return name
 
     def groups(self, run: Mapping[int, str]) -> dict[int, list[int]]:
-        """All nodes that are not fixed, by the one of `run` whose operator computes them; in the file's order.
+        """Return all nodes that are not fixed, by the one of `run` whose operator computes them; in the file's
+        order.
 
         `run` has the operator of onnxruntime by the node that is called by it: of a Conv with a Relu behind it, either.
         """
@@ -143,7 +144,7 @@ class Source:
         return groups_
 
     def _fused(self, number: int, op: str, owner: Mapping[int, int]) -> list[int]:
-        """The nodes back to the one that gave the operator its name, or to what others compute."""
+        """Return the nodes back to the one that named the operator, or to those that others compute."""
         fused, todo = [], self.before(number)
         while todo:
             before = todo.pop()
@@ -166,7 +167,7 @@ def _plain(op: str) -> str:
 
 
 def _shapes(model: onnx.ModelProto) -> dict[str, tuple[int, ...]]:
-    """Fixed shapes by name, as far as ONNX infers them."""
+    """Return fixed shapes by name, as far as ONNX infers them."""
     import onnx
 
     try:
@@ -181,7 +182,7 @@ def _shapes(model: onnx.ModelProto) -> dict[str, tuple[int, ...]]:
 
 
 def _read(node: onnx.NodeProto) -> set[str]:
-    """What a node takes, and what graphs in it take from outside."""
+    """Return the inputs of a node, and those that its inner graphs take from outside."""
     names = {name for name in node.input if name}
     for graph in _graphs(node):
         inner_names = {tensor.name for tensor in [*graph.input, *graph.initializer]}
@@ -200,7 +201,7 @@ def _graphs(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
 
 
 def _attributes(node: onnx.NodeProto) -> Iterator[onnx.TensorProto]:
-    """Tensors that stand in the node itself, or in graphs in it."""
+    """Yield tensors in the node itself, or in its inner graphs."""
     for attribute in node.attribute:
         if attribute.HasField("t"):
             yield attribute.t
@@ -212,7 +213,7 @@ def _attributes(node: onnx.NodeProto) -> Iterator[onnx.TensorProto]:
 
 
 def _external(graph: onnx.GraphProto) -> set[str]:
-    """Files beside it that hold tensors."""
+    """Return the files beside it that hold tensors."""
     tensors = [*graph.initializer, *(tensor for node in graph.node for tensor in _attributes(node))]
     return {entry.value for tensor in tensors for entry in tensor.external_data if entry.key == "location"}
 
@@ -221,7 +222,7 @@ _DATA = ("raw_data", "float_data", "int32_data", "int64_data", "double_data", "u
 
 
 def _stored(tensor: Any) -> int:
-    """Bytes of a tensor's numbers in the file."""
+    """Return the bytes of a tensor's numbers in the file."""
     if length := next((int(entry.value) for entry in tensor.external_data if entry.key == "length"), 0):
         return length
     if tensor.raw_data:

@@ -23,9 +23,9 @@ class Row(NamedTuple):
 
 
 def read(path: Path) -> list[Row]:
-    """The operators, in the file's order. Raises: UserError.
+    """Return the operators, in the file's order. Raises: UserError.
 
-    What unpacks a constant is no operator of its own: its bytes are those of the first that takes it. Each buffer of
+    An operator that unpacks a constant is not listed: its bytes count for the first that takes it. Each buffer of
     the file counts once.
     """
     from ai_edge_litert import schema_py_generated as schema
@@ -41,7 +41,7 @@ def read(path: Path) -> list[Row]:
 
 
 def _graph(graph: Any, model: Any, schema: Any) -> list[Row]:
-    """The rows of one subgraph; a buffer that is counted is emptied."""
+    """Return the rows of one subgraph; a buffer that is counted is emptied."""
     names = {value: name for name, value in vars(schema.BuiltinOperator).items() if not name.startswith("_")}
     floats = (schema.TensorType.FLOAT32, schema.TensorType.FLOAT16)
     integers = (schema.TensorType.INT8, schema.TensorType.UINT8, schema.TensorType.INT16)
@@ -92,7 +92,7 @@ def _shape(tensor: Any) -> tuple[int, ...]:
 
 
 def _take(buffers: list[Any], index: int) -> int:
-    """The bytes of a buffer, where they have not been counted yet."""
+    """Return the bytes of a buffer that has not been counted yet, and empty it."""
     buffer = buffers[index]
     size = int(buffer.size or 0) or (0 if buffer.data is None else len(buffer.data))
     buffer.data, buffer.size = None, 0
