@@ -89,7 +89,7 @@ def _aim(name: str, recipe: Path, own: list[str]) -> str:
             if target.load(target.find(written, recipe)).name == name:
                 return written
         except UserError:
-            continue  # told when the recipe is checked
+            continue  # reported when the recipe is checked
     try:
         file = find(name, "targets")
     except UserError:

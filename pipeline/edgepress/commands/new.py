@@ -70,7 +70,7 @@ OPTIONAL = ("install",)
 
 @dataclass(frozen=True)
 class Wishes:
-    """What a person wants, as the command line says it; the values are YAML, as in a recipe."""
+    """Options of the command line; the values are YAML, as in a recipe."""
 
     name: str
     data: str
@@ -179,7 +179,7 @@ def template(name: str | None, data: Any) -> Path:
 
 
 def _data(data: Any, written: Any, base: Path) -> Any:
-    """What the user said; of a plain folder of photos with what the template says of photos, at a size that fits."""
+    """Return the user's data; a plain folder of photos takes the template's options of photos, at a size that fits."""
     if not isinstance(data, str) or data in NAMES or not isinstance(written, dict) or not (base / data).is_dir():
         return data
     from ..data.folder import side
@@ -196,7 +196,7 @@ def _recipe(wishes: Wishes, path: Path, profile: Path) -> str:
     entry = {"use": _called(wishes.target, profile, path), "budgets": budgets}
     document = yamlio.parse(Document(path, edited(fresh, {("task", "data"): data.data, ("targets",): [entry]})))
     text = document.text
-    # What is wrong with a wish is told of its option.
+    # A problem of a wish has the place of its option.
     document.put(("task", "data"), data, [document.place(("task",), key=True), data.place(())])
     for name, limit in limits.items():
         loc: Loc = ("targets", 0, "budgets", name, *(["limit"] if isinstance(budgets[name], dict) else []))

@@ -26,7 +26,7 @@ NOTHING = "—"
 
 @dataclass(frozen=True)
 class Row:
-    """One option. `origin` says who gave the value: `recipe`, `target`, `--set` or `default`."""
+    """One option. `origin` is the source of the value: `recipe`, `target`, `--set` or `default`."""
 
     option: str
     value: str

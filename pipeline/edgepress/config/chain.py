@@ -86,7 +86,7 @@ class _Row:
     type: type[Stage] | None
     stage: Stage | None
     kind: Kind | None
-    """What it gives, if that can be told."""
+    """Kind of its result, if known."""
 
     @property
     def loc(self) -> Loc:
@@ -128,7 +128,7 @@ def _row(document: Document, index: int, data: Any, above: list[_Row]) -> _Row:
             if kind
             else None
         )
-    except ValidationError:  # told by whoever validates the whole recipe
+    except ValidationError:  # reported by the validation of the whole recipe
         stage = None
     gives = kind.gives if kind else None
     if stage:
@@ -253,7 +253,7 @@ def _networks(document: Document, row: _Row) -> Iterator[Problem]:
     for loc, value in document.scalars(row.loc):
         if not isinstance(value, str) or not value.startswith("timm/"):
             continue
-        name = value.removeprefix("timm/").partition(".")[0]  # what follows the dot tells pretrained weights apart
+        name = value.removeprefix("timm/").partition(".")[0]  # the part after the dot names pretrained weights
         if name not in names.zoo():
             match = near(name, names.zoo())
             help = f"did you mean `timm/{match}`?" if match else "`timm.list_models()` has the names"

@@ -2,7 +2,7 @@
 
 `outputs` are float32 (examples, labels): what a softmax or sigmoid is taken of, or the numbers of a regression.
 `targets` are int64 (examples,) for single-label, uint8 (examples, labels) of 0 and 1 for multi-label, and float32
-(examples, labels) for regression. It is asked about whole splits, and about draws with repetition of the test examples,
+(examples, labels) for regression. It is called with whole splits, and with draws with repetition of the test examples,
 from which the interval of a drop comes; in those a class may be missing.
 """
 

@@ -19,7 +19,7 @@ def apply(document: Document, arguments: Iterable[str]) -> None:
     """Put every VALUE, as YAML, at its PATH of `document`: names joined by dots, a stage by its name or number from 0.
 
     Of two that set the same option the last one counts. Raises: UserError for a PATH that leads nowhere; an option
-    that does not exist and a value that does not fit are told by whoever checks the document.
+    that does not exist and a value that does not fit are reported by the check of the document.
     """
     problems: list[Problem] = []
     for argument in arguments:
@@ -37,7 +37,7 @@ def _apply(document: Document, argument: str) -> None:
     if not path or not equals:
         raise UserError(f"`--set {argument}` lacks a path or a value", FORM)
     value = parse(Document(ARGUMENT, argument), skip=len(path) + 1)
-    if isinstance(document.data, dict):  # else the file is wrong, and will be told so
+    if isinstance(document.data, dict):  # else the check of the file reports it
         loc, keys = _find(document, path, argument)
         chosen = _with_budgets(document) if loc == ("targets",) else {}
         document.put(loc, value, keys)

@@ -20,7 +20,7 @@ class RouteResult(Facts):
     parameters: int
     macs: int | None
     passes: int
-    """Networks that an answer takes."""
+    """Networks that run in one inference."""
     files: dict[str, ModelFile]
     """`float` and `int8`."""
     judged: dict[str, list[ModelFile]] = Field(default_factory=dict)
@@ -31,16 +31,16 @@ class RouteResult(Facts):
     unfit: str = ""
     """Why there is no TFLite file, where a target runs one."""
     agreement: dict[str, float]
-    """Share of the test examples to which each file answers as the strongest float model of the repetition does."""
+    """Share of test examples on which each file predicts the class of the repetition's strongest float model."""
     recalls: dict[str, dict[str, float]]
-    """Of each file, the share of each class that it tells right."""
+    """Recall of each class, by file."""
     effort: float
-    """Examples × passes × multiply-accumulates that were learnt with, in this route and all that it is made from, as a
+    """Examples × epochs × multiply-accumulates of training, in this route and all that it is made from, as a
     multiple of the student's own, or of the least recipe's; what was loaded cost nothing here."""
 
 
 class Fits(Facts):
-    """What a target says of a route's file."""
+    """Verdict of a target on a route's file."""
 
     route: str
     which: Literal["float", "int8"]
@@ -77,7 +77,7 @@ class Comparison(Facts):
     target: str | None = None
     """The one that the pick must be shown to meet: measured here or estimated."""
     others: tuple[str, ...] = ()
-    """Those that are judged besides, as far as no device is asked."""
+    """Those that are judged besides, except for measurements on an attached device."""
     groups: list[int] = Field(default_factory=list)
     """As in `Report`."""
     constant: float | None = None

@@ -47,7 +47,7 @@ def difference(
     two models agree on every example, the number of examples bounds the difference on others.
     """
     if all(a.sha256 == b.sha256 and _same(a, b) for a, b in zip(mine, theirs, strict=True)):
-        return Estimate(0.0, 0.0, 0.0)  # the same bytes, which no example tells apart
+        return Estimate(0.0, 0.0, 0.0)  # the same bytes
     values = [_values(a) - _values(b) for a, b in zip(mine, theirs, strict=True)]
     scores = [_score(a, metric) - _score(b, metric) for a, b in zip(mine, theirs, strict=True)]
     return _estimate(values, scores, error, groups, -1.0)

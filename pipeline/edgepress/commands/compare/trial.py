@@ -108,7 +108,7 @@ def by_routes(
         ends, lite, reason = ways.files_of(parts, result.route, best), None, ""
         try:
             lite = run(ways.stages(parts, [result.route], best, effort, tflite=True), targets) if more else None
-        except UserError as error:  # a route that nobody converts is one that does not fit there, and says why
+        except UserError as error:  # a route that cannot be converted does not fit there, for this reason
             reason = error.problems[0].message
         labels = dict(zip((FLOAT, INT8), ([(engine, end)] for end in ends), strict=True))
         if lite:
@@ -278,7 +278,7 @@ def _trained(engine: Engine, label: str) -> float:
 
 
 class _Prefixed(Lines):
-    """Lines of several processes at once: each says whose it is."""
+    """Progress lines of several processes at once, each with its seed."""
 
     def __init__(self, repetition: int, *, metric: str, error: bool) -> None:
         super().__init__(metric=metric, error=error)

@@ -36,7 +36,7 @@ def _fits(comparison: Comparison, route: str, which: str, target: str | None = N
 def within(comparison: Comparison, route: str, which: str = "int8") -> bool:
     """Whether the target that judges is shown to be met, and the recipe's `keep`: a missing or open budget is not.
 
-    Of the other targets, which are judged as far as no device is asked, none is exceeded.
+    Of the other targets, which are judged without measurements on attached devices, none is exceeded.
     """
     needed = (comparison.target, KEEP)
     return all(
@@ -105,7 +105,7 @@ def _pick(comparison: Comparison) -> list[str]:
 
     def cost(route: str) -> tuple[int, int, float]:
         # Times and bytes of one architecture differ by chance alone, and a tenth is no reason. What decides between
-        # those that nothing else tells apart is the compute of their training.
+        # those of equal time and size is the compute of their training.
         time, size = (seconds(comparison, route, "int8") or 0.0) / fastest, comparison.of(route)[0].files["int8"].bytes
         return (
             round(time),

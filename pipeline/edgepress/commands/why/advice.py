@@ -41,7 +41,7 @@ def advice(
 ) -> list[str]:
     """Return a sentence for each part that takes more than `MOST` of `total`, the largest first.
 
-    `notes` are those of the stage that made the file, if a recipe did, and `prunes` says whether it prunes.
+    `notes` are those of the stage that made the file, if a recipe did, and `prunes` is whether it prunes.
     """
     savings = list(_all(layers, cost, total, notes or {}))
     if savings:

@@ -46,10 +46,10 @@ class Layer:
         name: of its weights, of the node, or of what it gives, as the file has it.
         op: the file's operator; `fused` are those computed with it, such as a Relu.
         bytes: of its constants, as the file stores them.
-        seconds: of one inference; None where no runtime tells.
+        seconds: of one inference; None where no runtime reports it.
         real: whether it computes in float.
         counts: whether it computes neither in float nor in quantized integers, but with ids, shapes or truth.
-        activates: of a Sigmoid and the like, that it is no gate and no answer, for which a ReLU could not stand.
+        activates: of a Sigmoid and the like, that it is neither a gate nor the output, so that a ReLU could replace it.
         inserted: of `seconds`, those of what onnxruntime adds for it: other layouts and types, weights unpacked.
     """
 
@@ -91,7 +91,7 @@ class Layers:
     Attributes:
         layers: the layers, in the order in which they run.
         size: bytes of the file, of which `graph` are of no layer.
-        seconds: of one inference, of which `between` go by in no layer; None where no runtime tells.
+        seconds: of one inference, of which `between` go by in no layer; None where no runtime reports it.
     """
 
     layers: tuple[Layer, ...]

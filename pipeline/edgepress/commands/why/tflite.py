@@ -11,7 +11,7 @@ from ...core.errors import UserError
 
 
 class Row(NamedTuple):
-    """An operator: `shape` is of what it gives; `real` says that it computes in float, and `counts` that it computes
+    """An operator: `shape` is of its output; `real` is whether it computes in float, and `counts` whether it computes
     with ids, shapes or truth."""
 
     name: str
