@@ -16,7 +16,7 @@ from ...config.recipe import Recipe
 from ...config.target import Target
 from ...core.results import ModelFile, Report, Samples, StageFacts
 from ...engine.engine import Engine
-from ...engine.references import built as reference_file
+from ...engine.references import file_for as reference_file
 from ...gate import estimate, judge
 from ...gate.judge import Finding
 from ...stage import Kind
