@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..benchmark.runtimes import RUNTIMES
 from ..config.target import Target
 from ..core.errors import UserError
 from ..core.paths import digest
 from ..core.presets import PRESETS, host_preset
 from ..core.results import Machine, ModelFile, Report, StageFacts
+from ..core.runtimes import RUNTIMES
 
 
 def file_of(stage: StageFacts, preset: str) -> ModelFile | None:

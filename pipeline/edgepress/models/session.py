@@ -1,10 +1,11 @@
-"""Run a model on examples, one at a time, also as a process: `answer.py RUNTIME MODEL OUTPUT INPUT…`, arrays as .npy.
+"""Run a model on examples, one at a time, also as a process: `session.py LOADER MODEL OUTPUT INPUT…`, arrays as .npy.
 
 It stands alone (numpy and the runtime), since it runs in the emulator's own Python as well.
 """
 
 from __future__ import annotations
 
+import importlib
 import os
 import re
 import sys
@@ -24,20 +25,19 @@ the others in float); or `none`, the graph as it is written, in float between th
 _DELEGATE = re.compile(rb"INFO: (Created|Initialized) TensorFlow Lite .*delegate")
 
 
-def answers(runtime: str, model: str, columns: Sequence[Any], kernels: Kernels = "usual") -> Any:
+def answers(loader: str, model: str, columns: Sequence[Any], kernels: Kernels = "usual") -> Any:
     """Float32 (n, answers) of a file; `columns` are arrays (n, *shape) as its inputs take them."""
-    answer = _onnx(model, kernels) if runtime == "onnxruntime" else _tflite(runtime, model)
+    api, _, module = loader.partition(":")
+    answer = APIS[api](importlib.import_module(module or api), model, kernels)
     found = np.stack([answer([each[None] for each in row]) for row in zip(*columns, strict=True)])
     return found.astype(np.float32)
 
 
-def main(runtime: str, model: str, output: str, *inputs: str) -> None:
-    np.save(output, answers(runtime, model, [np.load(path) for path in inputs]))
+def main(loader: str, model: str, output: str, *inputs: str) -> None:
+    np.save(output, answers(loader, model, [np.load(path) for path in inputs]))
 
 
-def _onnx(model: str, kernels: Kernels) -> Answer:
-    import onnxruntime
-
+def _onnxruntime(onnxruntime: Any, model: str, kernels: Kernels) -> Answer:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.log_severity_level = 3
@@ -74,13 +74,9 @@ def without_delegates() -> Iterator[None]:
                     os.write(2, line)
 
 
-def _tflite(runtime: str, model: str) -> Answer:
-    if runtime == "litert":
-        from ai_edge_litert.interpreter import Interpreter
-    else:
-        from tflite_runtime.interpreter import Interpreter
+def _interpreter(tflite: Any, model: str, kernels: Kernels) -> Answer:
     with without_delegates():
-        interpreter = Interpreter(model_path=model, num_threads=1)
+        interpreter = tflite.Interpreter(model_path=model, num_threads=1)
         interpreter.allocate_tensors()
     inputs, result = interpreter.get_input_details(), interpreter.get_output_details()[0]["index"]
 
@@ -92,6 +88,8 @@ def _tflite(runtime: str, model: str) -> Answer:
 
     return answer
 
+
+APIS = {"onnxruntime": _onnxruntime, "interpreter": _interpreter}
 
 if __name__ == "__main__":
     main(*sys.argv[1:])
