@@ -42,8 +42,8 @@ def judge(report: Report, targets: Sequence[Target], keep: Place | None = None) 
     for target in targets:
         findings += _loaded(report, target)
         file = judged(report, target)
-        findings += [check(report, target, name, budget, file) for name, budget in target.budgets.given()]
-        for name, allowed in target.regression.given() if report.accepted else ():
+        findings += [check(report, target, name, budget, file) for name, budget in target.budgets.set_fields()]
+        for name, allowed in target.regression.set_fields() if report.accepted else ():
             if name != "latency" or target.reach != "none":
                 findings.append(_regression(report, target, name, allowed))
     findings += accuracy.kept(report)

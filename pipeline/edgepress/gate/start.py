@@ -30,7 +30,7 @@ def _judged(report: Report, target: Target) -> Iterator[Finding]:
     file, result = file_of(stage, target.integers(report.machine)) if stage else None, judged(report, target)
     if file is None or (result and result.path == file.path):
         return
-    for name, budget in target.budgets.given():
+    for name, budget in target.budgets.set_fields():
         why = _unknown(target, budget, name, file)
         found = check(report, target, name, budget, None if why else file)
         yield replace(found, note=why) if why else found
