@@ -40,7 +40,7 @@ NETWORKS = {
 def plain(network: Network, found: Dataset, *, augment: bool) -> float:
     """Seconds of an epoch as a tutorial writes it: DataLoader, cross-entropy, AdamW, a one-cycle schedule."""
     module = _fresh(network, found)
-    x = torch.from_numpy(found.input.ready(found["train"].x))
+    x = torch.from_numpy(found.input.to_model_inputs(found["train"].x))
     y = torch.from_numpy(found["train"].y)
     changed = v2.Compose([v2.RandomHorizontalFlip(), v2.RandomCrop(28, 2, padding_mode="edge")])
     rows: Any = _Changed(x, y, changed) if augment else TensorDataset(x, y)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from edgepress.config.recipe import Task, load
 from edgepress.core.errors import UserError
-from edgepress.data.corruptions import altered, joined
+from edgepress.data.corruptions import corrupted, joined
 from edgepress.data.dataset import Dataset, Split
 from PIL import Image
 
@@ -19,7 +19,7 @@ from tests.conftest import TINY
 
 def changed(data: Dataset, **options: Any) -> Dataset:
     task = Task.model_validate({"data": "digits", **options})
-    return altered(
+    return corrupted(
         data,
         task.seed,
         imbalance=task.imbalance,

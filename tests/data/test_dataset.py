@@ -49,7 +49,7 @@ def test_the_same_each_time(loaded: Dataset) -> None:
 
 
 def test_normalised_pixels_are_centred(loaded: Dataset) -> None:
-    x = loaded.input.ready(loaded["train"].x)
+    x = loaded.input.to_model_inputs(loaded["train"].x)
     assert x.dtype == np.float32
     assert x.shape == loaded["train"].x.shape
     assert abs(float(x.mean())) < 0.02
@@ -89,7 +89,7 @@ def test_limit_beyond_the_data_changes_nothing(digits: Dataset) -> None:
 def test_constant_channel_divides_by_no_zero() -> None:
     blank = Split(np.full((4, 1, 2, 2), 7, np.uint8), np.arange(4))
     found = dataset.images("blank", ("a", "b"), {"train": blank, "validation": blank, "test": blank}, "")
-    assert np.isfinite(found.input.ready(blank.x)).all()
+    assert np.isfinite(found.input.to_model_inputs(blank.x)).all()
 
 
 def test_unknown_name_is_told_with_a_near_one() -> None:

@@ -26,7 +26,7 @@ def load(source: str | Path, how: Any, **options: object) -> Dataset:
 
 def fed(found: Dataset) -> np.ndarray:
     """Test examples as a model takes them."""
-    (values,) = found.ready(found["test"].x)
+    (values,) = found.to_model_inputs(found["test"].x)
     return values
 
 
@@ -53,7 +53,7 @@ def test_arrays_are_fed_as_the_recipe_states(tmp_path: Path, x: np.ndarray, how:
 def test_by_default_the_training_examples_say_it(tmp_path: Path) -> None:
     found = dataset.load(Source.model_validate({"from": str(arrays(tmp_path / "x.npz", x=NUMBERS))}))
     assert found.input.normalized_by == "train"
-    assert abs(found.ready(found["train"].x)[0].mean()) < 1e-3
+    assert abs(found.to_model_inputs(found["train"].x)[0].mean()) < 1e-3
 
 
 def test_a_csv_of_numbers(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ def test_rows_and_inputs(loaded: Dataset) -> None:
         ("user", "tokens", (1,), 2000), ("item", "tokens", (1,), 1000),
     ]  # fmt: skip
     for x, y in loaded.splits.values():
-        user, item = loaded.ready(x[:7])
+        user, item = loaded.to_model_inputs(x[:7])
         assert (user.shape, item.shape, user.dtype, y.dtype) == ((7, 1), (7, 1), np.int64, np.int64)
         assert 0.47 < y.mean() < 0.53
     assert {name: len(split.y) for name, split in loaded.splits.items()} == {

@@ -32,7 +32,7 @@ def test_windows(loaded: Dataset) -> None:
 
 
 def test_model_takes_centred_channels(loaded: Dataset) -> None:
-    (x,) = loaded.ready(loaded["train"].x)
+    (x,) = loaded.to_model_inputs(loaded["train"].x)
     np.testing.assert_allclose(x.mean((0, 2)), 0, atol=0.01)
     np.testing.assert_allclose(x.std((0, 2)), 1, atol=0.01)
 

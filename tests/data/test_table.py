@@ -69,7 +69,7 @@ def test_images_and_numbers_are_two_inputs(tmp_path: Path) -> None:
     assert [(each.name, each.kind, each.shape) for each in found.inputs] == [
         ("image", "image", (3, 12, 12)), ("numbers", "numbers", (2,)),
     ]  # fmt: skip
-    image, numbers = found.ready(found["train"].x)
+    image, numbers = found.to_model_inputs(found["train"].x)
     assert (image.shape[1:], numbers.shape[1:], image.dtype) == ((3, 12, 12), (2,), np.float32)
     np.testing.assert_array_equal(found["test"].x["numbers"][:, 1], found["test"].x["numbers"][:, 0] ** 2)
     assert abs(float(numbers.mean())) < 0.01

@@ -55,7 +55,7 @@ def test_models_are_scored_by_the_references_answers(mine: Path) -> None:
     assert float.files[0].scores["test"]["agreement"] == 1
     for file in int8.files:
         path, x = Path(file.path), run.data["test"].x
-        theirs = predict(Path(net.files[0].path), run.data.ready(x)).argmax(1)
+        theirs = predict(Path(net.files[0].path), run.data.to_model_inputs(x)).argmax(1)
         mine_too = predict(path, ready(read(path), run.data, x)).argmax(1)
         assert file.correct == "".join("1" if same else "0" for same in theirs == mine_too)
         assert np.isclose(file.scores["test"]["agreement"], (theirs == mine_too).mean())

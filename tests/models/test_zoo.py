@@ -22,7 +22,7 @@ from tests.conftest import fresh
 
 def answers(module: Any, data: Dataset) -> torch.Tensor:
     with torch.inference_mode():
-        return module.eval()(torch.from_numpy(data.input.ready(data["test"].x[:8])))
+        return module.eval()(torch.from_numpy(data.input.to_model_inputs(data["test"].x[:8])))
 
 
 def same(one: Any, other: Any) -> bool:

@@ -103,7 +103,9 @@ def test_it_stops_when_validation_has_not_been_better_and_keeps_the_best(
         file.readline()  # the digest
         kept = torch.load(io.BytesIO(file.read()), weights_only=True)
     examples = Examples(digits, "validation", 0)
-    assert METRICS["accuracy"].goodness(logits(module, examples), digits["validation"].y) == pytest.approx(kept["best"])
+    assert METRICS["accuracy"].score_points(logits(module, examples), digits["validation"].y) == pytest.approx(
+        kept["best"]
+    )
 
 
 def test_bf16_trains_and_fp16_wants_a_gpu(tiny: Network, few: Dataset, tmp_path: Path) -> None:

@@ -46,5 +46,5 @@ def ended(code: int) -> str:
         return f"ended with code {code}"
     if -code == signal.SIGKILL:
         return f"was killed by signal {-code}; out of memory?"
-    known = {each.value: f" ({each.name})" for each in signal.Signals}
-    return f"was killed by signal {-code}{known.get(-code, '')}"
+    signals = {number.value: f" ({number.name})" for number in signal.Signals}
+    return f"was killed by signal {-code}{signals.get(-code, '')}"

@@ -30,7 +30,7 @@ def parted() -> None:
             os.environ.pop(name, None)
 
 
-def told(value: Any) -> Any:
+def broadcast(value: Any) -> Any:
     """What the first process says; every process has to ask."""
     from accelerate import PartialState
     from accelerate.utils import broadcast_object_list

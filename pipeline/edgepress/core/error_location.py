@@ -77,19 +77,19 @@ def _members(kind: Any) -> list[Any]:
     if get_origin(kind) is Annotated:
         return _members(get_args(kind)[0])
     if get_origin(kind) in (Union, types.UnionType):
-        return [member for each in get_args(kind) if each is not type(None) for member in _members(each)]
+        return [member for argument in get_args(kind) if argument is not type(None) for member in _members(argument)]
     return [kind]
 
 
 def tags_of(kind: Any) -> dict[str, type[BaseModel]]:
     """`use` → stage, of a union of stages."""
-    found: dict[str, type[BaseModel]] = {}
+    stages: dict[str, type[BaseModel]] = {}
     for member in _members(kind):
         option = member.model_fields.get("use") if _is_model(member) else None
         if option is None or get_origin(option.annotation) is not Literal:
             return {}
-        found.update((tag, member) for tag in get_args(option.annotation))
-    return found
+        stages.update((tag, member) for tag in get_args(option.annotation))
+    return stages
 
 
 def _is_model(kind: Any) -> bool:

@@ -45,7 +45,7 @@ class Place:
         shown = self.source[start : start + WIDEST]
         at = self.column - 1 - start
         indent = "".join(_blank(character) for character in shown[:at]).ljust(at)
-        return shown, indent + "^" * max(1, sum(len(_blank(each)) for each in shown[at : at + self.width]))
+        return shown, indent + "^" * max(1, sum(len(_blank(char)) for char in shown[at : at + self.width]))
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ class UserError(Exception):
 
     def at(self, place: Place) -> Self:
         """The same, with `place` for each problem that has none."""
-        return type(self)([replace(each, place=each.place or place) for each in self.problems])
+        return type(self)([replace(problem, place=problem.place or place) for problem in self.problems])
 
 
 class Mistake(ValueError):
@@ -99,8 +99,8 @@ def suggest(word: str, known: Iterable[str], otherwise: str = "") -> str:
     """`did you mean …?` for a near miss, with the others of a family; else `otherwise`, or a list of what is known."""
     names = _ordered(known)
     if meant := _meant(word, names):
-        others = f" others: {', '.join(meant[1:])}" if len(meant) > 1 else ""
-        return f"did you mean `{meant[0]}`?{others}"
+        family = f" others: {', '.join(meant[1:])}" if len(meant) > 1 else ""
+        return f"did you mean `{meant[0]}`?{family}"
     return otherwise or ("one of: " + ", ".join(sorted(names)) if names else "")
 
 
@@ -133,15 +133,15 @@ def _meant(word: str, known: Iterable[str]) -> list[str]:
     spelt = {piece: [name] for name in reversed(names) for piece in _pieces(names[name]) if len(piece) > 3}
     spelt |= {folded: [name] for name, folded in names.items()} | families
     words = {word, *_pieces(word)}
-    within = [head for head in families if any(each.startswith(head) for each in words)]
+    within = [head for head in families if any(part.startswith(head) for part in words)]
     if within and not words - {word}:
         return families[within[0]]
     if close := difflib.get_close_matches(word, spelt, n=1, cutoff=SLIP):
         return spelt[close[0]]
     # A letter of a short word is much of it, yet the first one is seldom the wrong one.
-    if len(word) == 4 and (slips := [each for each in spelt if _one_wrong(word, each)]):
+    if len(word) == 4 and (slips := [slip for slip in spelt if _one_wrong(word, slip)]):
         return spelt[slips[0]]
-    if swapped := [each for each in spelt if sorted(each) == sorted(word)]:
+    if swapped := [anagram for anagram in spelt if sorted(anagram) == sorted(word)]:
         return spelt[swapped[0]]
     if within:
         return families[within[0]]
@@ -156,10 +156,10 @@ def _meant(word: str, known: Iterable[str]) -> list[str]:
     return []
 
 
-def _one_wrong(word: str, other: str) -> bool:
+def _one_wrong(word: str, candidate: str) -> bool:
     """Whether two words differ in one letter, which is not the first."""
-    differ = [a != b for a, b in zip(word, other, strict=False)]
-    return len(word) == len(other) and sum(differ) == 1 and not differ[0]
+    differ = [a != b for a, b in zip(word, candidate, strict=False)]
+    return len(word) == len(candidate) and sum(differ) == 1 and not differ[0]
 
 
 def _ordered(known: Iterable[str]) -> list[str]:
@@ -173,7 +173,7 @@ def _folded(name: str) -> str:
 
 def _pieces(name: str) -> set[str]:
     """The runs of words that `name` is made of: of `fuse.soup.greedy` also `soup`, `soup.greedy`, …"""
-    words = [(found.start(), found.end()) for found in re.finditer(r"[^-./]+", name)]
+    words = [(match.start(), match.end()) for match in re.finditer(r"[^-./]+", name)]
     return {name[start:end] for index, (start, _) in enumerate(words) for _, end in words[index:]} - {name}
 
 

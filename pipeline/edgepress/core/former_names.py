@@ -29,8 +29,8 @@ EXPORTED = ("Dataset", "Examples", "Input")
 
 def ours() -> bool:
     """Whether `pipeline` is no package of the user's own; a folder without `__init__.py` is none."""
-    found = PathFinder.find_spec(FORMER)
-    return found is None or found.origin is None
+    spec = PathFinder.find_spec(FORMER)
+    return spec is None or spec.origin is None
 
 
 class _Finder(MetaPathFinder, Loader):
@@ -59,12 +59,12 @@ _FINDER = _Finder()
 
 def allow(path: Path, source: bytes) -> None:
     """Let the file `path` import by the former name, and print what to write in its place."""
-    found = (
+    imports = (
         (node.lineno, [alias.name for alias in node.names], node.module if isinstance(node, ast.ImportFrom) else None)
         for node in ast.walk(ast.parse(source, str(path)))
         if isinstance(node, ast.Import) or (isinstance(node, ast.ImportFrom) and not node.level)
     )
-    for line, names, module in found:
+    for line, names, module in imports:
         if FORMER not in {name.partition(".")[0] for name in ([module] if module else names)}:
             continue
         if ours():

@@ -33,8 +33,8 @@ def wilson(right: np.ndarray, count: np.ndarray) -> tuple[np.ndarray, np.ndarray
     from scipy import stats
 
     pairs = zip(right, count, strict=True)
-    found = [stats.binomtest(int(k), int(n)).proportion_ci(0.95, method="wilson") for k, n in pairs]
-    return np.array([each.low for each in found]), np.array([each.high for each in found])
+    intervals = [stats.binomtest(int(k), int(n)).proportion_ci(0.95, method="wilson") for k, n in pairs]
+    return np.array([interval.low for interval in intervals]), np.array([interval.high for interval in intervals])
 
 
 def of_draws(value: float, draws: Sequence[float] | np.ndarray, units: int) -> tuple[float, float]:
@@ -61,5 +61,5 @@ def means_of_groups(values: np.ndarray, groups: Sequence[int] | np.ndarray) -> n
     counts = np.bincount(groups)
     sums = np.bincount(groups, weights=values)
     drawn = np.random.default_rng(len(values)).multinomial(len(counts), np.full(len(counts), 1 / len(counts)), DRAWS)
-    found: np.ndarray = drawn @ sums / np.maximum(drawn @ counts, 1)
-    return found
+    means: np.ndarray = drawn @ sums / np.maximum(drawn @ counts, 1)
+    return means

@@ -39,10 +39,10 @@ def instructions(machine: Machine) -> list[str]:
 
 def versions(distributions: Iterable[str]) -> dict[str, str]:
     """Installed versions, sorted by name; one that is not installed is left out."""
-    found = {}
+    installed = {}
     for name in sorted(set(distributions)):
         try:
-            found[name] = version(name)
+            installed[name] = version(name)
         except PackageNotFoundError:
             continue
-    return found
+    return installed

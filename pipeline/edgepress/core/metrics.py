@@ -34,19 +34,19 @@ class Metric:
     key: Sequence[Any] = ()
     """What tells it apart beside its name, as JSON data: of a user's own, its file and arguments."""
 
-    def __call__(self, answers: np.ndarray, y: np.ndarray) -> float:
-        return float(self.function(answers, y))
+    def __call__(self, outputs: np.ndarray, y: np.ndarray) -> float:
+        return float(self.function(outputs, y))
 
-    def goodness(self, answers: np.ndarray, y: np.ndarray) -> float:
+    def score_points(self, outputs: np.ndarray, y: np.ndarray) -> float:
         """In points, more is better: 100 times a share, or minus 100 times an error: that of numbers is counted in
         their mean size."""
-        value = self(answers, y)
+        value = self(outputs, y)
         import numpy as np
 
         size = max(float(np.abs(y).mean()), 1e-9) if y.dtype.kind == "f" else 1
         return 100 * value if self.higher else -100 * value / size
 
-    def resampled(self, answers: np.ndarray, y: np.ndarray, groups: np.ndarray | None = None) -> list[float]:
+    def resampled(self, outputs: np.ndarray, y: np.ndarray, groups: np.ndarray | None = None) -> list[float]:
         """The metric on `RESAMPLES` bootstrap draws of the examples (Efron, 1979), or of whole `groups` of them."""
         import numpy as np
 
@@ -56,8 +56,8 @@ class Metric:
         else:
             rows = [np.flatnonzero(groups == group) for group in range(groups.max() + 1)]
             chosen = (random.integers(0, len(rows), len(rows)) for _ in range(RESAMPLES))
-            draws = (np.concatenate([rows[group] for group in each]) for each in chosen)
-        return [round(self(answers[rows], y[rows]), 6) for rows in draws]
+            draws = (np.concatenate([rows[group] for group in draw]) for draw in chosen)
+        return [round(self(outputs[rows], y[rows]), 6) for rows in draws]
 
 
 def of_constant(metric: Metric, y: np.ndarray) -> float | None:
@@ -72,16 +72,16 @@ def of_constant(metric: Metric, y: np.ndarray) -> float | None:
         return None  # a function of the user's that has no value there: only zero is near zero, then
 
 
-def _score(name: str, answers: np.ndarray, y: np.ndarray) -> float:
+def _score(name: str, outputs: np.ndarray, y: np.ndarray) -> float:
     """The function `name` of `metric_functions`, imported when it is called: recipes are validated without numpy."""
-    value: float = getattr(import_module(".metric_functions", __package__), name)(answers, y)
+    value: float = getattr(import_module(".metric_functions", __package__), name)(outputs, y)
     return value
 
 
 _CLASSES = ("single-label", "multi-label")
 METRICS = {
-    each.name: each
-    for each in (
+    metric.name: metric
+    for metric in (
         Metric("accuracy", partial(_score, "accuracy"), tasks=_CLASSES, counted=True),
         Metric("macro-f1", partial(_score, "macro_f1"), tasks=_CLASSES),
         Metric("worst-recall", partial(_score, "worst_recall"), tasks=_CLASSES),

@@ -31,5 +31,5 @@ ZOO = paths.SHIPPED / "timm-models.txt"
 def zoo() -> frozenset[str]:
     """What timm's networks are called, from a generated list whose first line tells timm's version:
     importing timm itself takes seconds."""
-    _, *found = ZOO.read_text(encoding="utf-8").splitlines()
-    return frozenset(found)
+    _, *names = ZOO.read_text(encoding="utf-8").splitlines()
+    return frozenset(names)

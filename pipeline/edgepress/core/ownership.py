@@ -87,11 +87,11 @@ def write(folder: Path, known: Known) -> None:
 
 def together(pairs: Iterable[tuple[str, str]]) -> Known:
     """(name, digest) by name; no name leads out of its folder."""
-    found: dict[str, frozenset[str]] = {}
+    digests: dict[str, frozenset[str]] = {}
     for name, sha256 in pairs:
         if name == Path(name).name:
-            found[name] = found.get(name, frozenset()) | {sha256}
-    return found
+            digests[name] = digests.get(name, frozenset()) | {sha256}
+    return digests
 
 
 def items(known: Known) -> Iterator[tuple[str, str]]:

@@ -43,8 +43,8 @@ def kind_of(file: Path) -> str | None:
             text = opened.read(1 << 20)
     except OSError:
         return None
-    found = [kind for kind, keys in _KEYS.items() if keys.search(text)]
-    return found[0] if len(found) == 1 else None
+    kinds = [kind for kind, keys in _KEYS.items() if keys.search(text)]
+    return kinds[0] if len(kinds) == 1 else None
 
 
 def shipped(name: str, kind: str) -> Path | None:
@@ -54,8 +54,8 @@ def shipped(name: str, kind: str) -> Path | None:
 
 def chosen(name: str, kind: str, file: Path) -> Path:
     """`file`, which is called `name` here; where a shipped one has the same name, it is said once which counts."""
-    other = shipped(name, kind)
-    if other is not None and not other.samefile(file):
+    namesake = shipped(name, kind)
+    if namesake is not None and not namesake.samefile(file):
         _note(name, kind.removesuffix("s"), str(file))
     return file
 

@@ -21,7 +21,7 @@ class Preset:
         unsigned: activations are uint8 instead of int8, with the same scales.
         reduced: weights have 7 bits, so that two products and their sum fit 16 bits.
         symmetric: activations have the zero point 0, and biases stay float.
-        whole: inputs and outputs are integers too, and every operator between them.
+        integer_only: inputs and outputs are integers too, and every operator between them.
         wide: activations are int16, around 0.
         foreign: not onnxruntime's own kernels run it, but those of what it hands the graph to.
     """
@@ -30,7 +30,7 @@ class Preset:
     unsigned: bool = False
     reduced: bool = False
     symmetric: bool = False
-    whole: bool = False
+    integer_only: bool = False
     wide: bool = False
     foreign: bool = False
 
@@ -43,7 +43,7 @@ PRESETS: dict[PresetName, Preset] = {
     "xnnpack": Preset("LiteRT and TFLite: what `convert.tflite` is made from"),
     "nnapi": Preset("Android's NNAPI in onnxruntime", unsigned=True, foreign=True),
     "tensorrt": Preset("TensorRT: zero points of 0, biases in float", symmetric=True, foreign=True),
-    "integer-only": Preset("microcontrollers and Edge TPU: inputs and outputs are integers too", whole=True),
+    "integer-only": Preset("microcontrollers and Edge TPU: inputs and outputs are integers too", integer_only=True),
 }
 
 _X86 = ("x86_64", "amd64", "i686")

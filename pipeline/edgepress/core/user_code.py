@@ -45,7 +45,7 @@ def missing(text: str, base: Path) -> tuple[str, str] | None:
     file, name = parts(text)
     path = base / file
     if not path.is_file():
-        known = [each.name for each in path.parent.glob("*.py")] if path.parent.is_dir() else []
+        known = [script.name for script in path.parent.glob("*.py")] if path.parent.is_dir() else []
         return f"there is no file `{file}`", suggest(path.name, known, "a path counts from the recipe's folder")
     return undefined(path, name)
 
@@ -67,7 +67,9 @@ def undefined(path: Path, name: str) -> tuple[str, str] | None:
         return f"`{path.name}` failed: {type(error).__name__}: {getattr(error, 'msg', error)}", f"at {place}"
     if name in known or "*" in known:
         return None
-    return f"`{path.name}` has no function `{name}`", suggest(name, {each for each in known if each[0] != "_"})
+    return f"`{path.name}` has no function `{name}`", suggest(
+        name, {function for function in known if function[0] != "_"}
+    )
 
 
 def _bound(body: Iterable[ast.AST]) -> Iterator[str]:
@@ -76,7 +78,7 @@ def _bound(body: Iterable[ast.AST]) -> Iterator[str]:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             yield node.name
         elif isinstance(node, ast.Import | ast.ImportFrom):
-            yield from (each.asname or each.name for each in node.names)
+            yield from (alias.asname or alias.name for alias in node.names)
         elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
             yield node.id
         elif not isinstance(node, ast.Lambda):
@@ -118,10 +120,14 @@ class Function:
         module = _module(self.path, self.source)
         function = getattr(module, self.name, None)
         if not callable(function):
-            known = [each for each, value in vars(module).items() if callable(value) and not each.startswith("_")]
+            known = [
+                attribute
+                for attribute, value in vars(module).items()
+                if callable(value) and not attribute.startswith("_")
+            ]
             raise OwnCodeError(f"`{self.path.name}` has no function `{self.name}`", suggest(self.name, known))
-        found: Callable[..., Any] = function
-        return found
+        typed: Callable[..., Any] = function
+        return typed
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """What it returns. Raises: OwnCodeError, with the line, when it raises anything."""
@@ -161,7 +167,7 @@ class Code:
         return None
 
 
-def theirs(error: Exception, path: Path, what: str) -> OwnCodeError:
+def theirs(error: Exception, path: Path, culprit: str) -> OwnCodeError:
     """The user's own mistake: where in their file, and the last line of what Python prints."""
     lines = _lines(error, path)
     place = f"{path}:{lines[-1]}" if lines else str(path)
@@ -170,8 +176,8 @@ def theirs(error: Exception, path: Path, what: str) -> OwnCodeError:
     help = f"at {place}"
     if isinstance(error, ModuleNotFoundError) and (path.parent / f"{error.name}.py").is_file():
         help += f"; only the file itself is read: put what it needs of `{error.name}.py` into it, or install that"
-    said = [line for line in traceback.format_exception_only(error) if not line.startswith(" ")]
-    return OwnCodeError(f"{what} failed: {said[0].strip().splitlines()[0]}", help)
+    lines_printed = [line for line in traceback.format_exception_only(error) if not line.startswith(" ")]
+    return OwnCodeError(f"{culprit} failed: {lines_printed[0].strip().splitlines()[0]}", help)
 
 
 def _lines(error: BaseException, path: Path) -> list[int]:

@@ -30,9 +30,11 @@ def validated(document: Document, model: type[Model]) -> Model:
     try:
         return model.model_validate_json(written, strict=True, context=document)
     except ValidationError as error:
-        found = error.errors(include_url=False)
-        wrong = [(follow(model, each["loc"], unknown=each["type"] == "extra_forbidden"), each) for each in found]
-        wrong = [each for each in wrong if not _miscounted(each[1])]
+        errors = error.errors(include_url=False)
+        wrong = [
+            (follow(model, details["loc"], unknown=details["type"] == "extra_forbidden"), details) for details in errors
+        ]
+        wrong = [details for details in wrong if not _miscounted(details[1])]
         raise UserError(in_order(_problems(document, wrong))) from None
 
 
@@ -156,8 +158,8 @@ def _help(code: str, value: Any, context: dict[str, Any], text: str) -> str:
         return f"write `{_SPELT[str(value).lower()]}`"
     if code in ("int_type", "float_type"):
         quoted = isinstance(value, str) and re.fullmatch(r"[-+.0-9eE]+", value)
-        whole = f"write `{value:.0f}`" if isinstance(value, float) and value.is_integer() else ""
-        return "take the quotes away" if quoted else whole
+        integer = f"write `{value:.0f}`" if isinstance(value, float) and value.is_integer() else ""
+        return "take the quotes away" if quoted else integer
     if code in ("list_type", "tuple_type") and isinstance(value, str):
         return f"did you mean `[{text}]`?"
     return ""

@@ -77,25 +77,25 @@ class Document:
     def part(self, loc: Loc) -> Document:
         """What stands at `loc`, with its places, as a document of its own."""
         depth = len(loc)
-        keys = {each[depth:]: place for each, place in self.keys.items() if each[:depth] == loc}
-        values = {each[depth:]: place for each, place in self.values.items() if each[:depth] == loc}
+        keys = {path[depth:]: place for path, place in self.keys.items() if path[:depth] == loc}
+        values = {path[depth:]: place for path, place in self.values.items() if path[:depth] == loc}
         return Document(self.path, self.text, self.value(loc), keys, values)
 
-    def put(self, loc: Loc, other: Document, keys: Sequence[Place]) -> None:
+    def put(self, loc: Loc, document: Document, keys: Sequence[Place]) -> None:
         """Put the whole of `other` at `loc`, whose parts stand at `keys`; mappings missing on the way are made."""
         for places in (self.keys, self.values):
-            for each in [each for each in places if each[: len(loc)] == loc]:
-                del places[each]
+            for path in [path for path in places if path[: len(loc)] == loc]:
+                del places[path]
         parent = self.data
         for depth, part in enumerate(loc[:-1], start=1):
             if isinstance(parent, dict) and parent.get(part) is None:
                 parent[part] = {}
                 self.keys[loc[:depth]] = self.values[loc[:depth]] = keys[depth - 1]
             parent = parent[part]
-        parent[loc[-1]] = other.data
+        parent[loc[-1]] = document.data
         self.keys[loc] = keys[-1]
-        self.keys |= {(*loc, *each): place for each, place in other.keys.items()}
-        self.values |= {(*loc, *each): place for each, place in other.values.items()}
+        self.keys |= {(*loc, *path): place for path, place in document.keys.items()}
+        self.values |= {(*loc, *path): place for path, place in document.values.items()}
 
     def at(self, line: int, column: int, width: int = 1) -> Place:
         """The place of a mark of PyYAML, which counts from 0."""
@@ -275,11 +275,11 @@ _ADVICE = {
 
 
 def _from_yaml(document: Document, error: yaml.MarkedYAMLError) -> Problem:
-    said = str(error.problem)
+    problem = str(error.problem)
     if isinstance(error, _Refused):
-        message, help = said, error.help
+        message, help = problem, error.help
     else:
-        advice = (pair for fragment, pair in _ADVICE.items() if fragment in said)
-        message, help = next(advice, (f"this is not YAML: {said}", ""))
+        advice = (pair for fragment, pair in _ADVICE.items() if fragment in problem)
+        message, help = next(advice, (f"this is not YAML: {problem}", ""))
     mark = error.problem_mark or error.context_mark
     return Problem(message, help, document.at(mark.line, mark.column) if mark else document.at(0, 0))

@@ -15,7 +15,7 @@ from ..core.errors import UserError
 from .dataset import Dataset, Split
 
 
-def altered(
+def corrupted(
     data: Dataset,
     seed: int,
     *,
@@ -37,9 +37,9 @@ def altered(
         noisy = data["train"]._replace(y=_noisy(data, label_noise, random))
         data = replace(data, splits=data.splits | {"train": noisy})
     if labels is not None:
-        kept = _spread(data, labels, "labels", random)
-        rest = np.setdiff1d(np.arange(len(data["train"].y)), kept)
-        data = replace(_trained_on(data, kept), unlabelled=data["train"].x[rest])
+        labelled = _spread(data, labels, "labels", random)
+        rest = np.setdiff1d(np.arange(len(data["train"].y)), labelled)
+        data = replace(_trained_on(data, labelled), unlabelled=data["train"].x[rest])
     return data
 
 
@@ -73,13 +73,13 @@ def _long_tailed(data: Dataset, ratio: float, random: np.random.Generator) -> np
     y = _classes(data, "imbalance")
     classes = len(data.labels)
     most = int(np.bincount(y, minlength=classes).min())
-    kept = [
+    rows_by_class = [
         random.permutation(np.flatnonzero(y == k))[: round(most * ratio ** (-k / (classes - 1)))]
         for k in range(classes)
     ]
-    if empty := [data.labels[k] for k, rows in enumerate(kept) if not len(rows)]:
+    if empty := [data.labels[k] for k, rows in enumerate(rows_by_class) if not len(rows)]:
         raise UserError(f"`imbalance: {ratio:g}:1` leaves no example of `{empty[0]}`", "a smaller one leaves some")
-    return random.permutation(np.concatenate(kept))
+    return random.permutation(np.concatenate(rows_by_class))
 
 
 def _spread(data: Dataset, count: int, option: str, random: np.random.Generator) -> np.ndarray:

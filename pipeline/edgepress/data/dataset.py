@@ -61,7 +61,7 @@ class Input:
         """Whether values are scaled at most, and not shifted or divided by a deviation."""
         return set(self.mean) <= {0.0} and set(self.std) <= {1.0}
 
-    def ready(self, raw: np.ndarray) -> np.ndarray:
+    def to_model_inputs(self, raw: np.ndarray) -> np.ndarray:
         """Raw values (n, *shape) as a model takes them."""
         import numpy as np
 
@@ -74,17 +74,21 @@ class Input:
         elif self.scale != 1:
             scaled = scaled * np.float32(self.scale)
         mean, std = (np.asarray(values, np.float32).reshape(shape) for values in (self.mean, self.std))
-        found: np.ndarray = (scaled - mean) / std
-        return found
+        normalized: np.ndarray = (scaled - mean) / std
+        return normalized
 
     def raw(self, values: np.ndarray) -> np.ndarray:
-        """What `ready` was given, (n, *shape): pixels as uint8, other values as float32."""
+        """What `to_model_inputs` takes, (n, *shape): pixels as uint8, other values as float32."""
         import numpy as np
 
         shape = (1, -1, *[1] * (len(self.shape) - 1))
-        mean, std = (np.asarray(each, np.float32).reshape(shape) for each in (self.mean, self.std))
-        found: np.ndarray = (values * std + mean) / self.scale
-        return np.clip(np.rint(found), 0, 255).astype(np.uint8) if self.kind == "image" else found.astype(np.float32)
+        mean, std = (np.asarray(moment, np.float32).reshape(shape) for moment in (self.mean, self.std))
+        denormalized: np.ndarray = (values * std + mean) / self.scale
+        return (
+            np.clip(np.rint(denormalized), 0, 255).astype(np.uint8)
+            if self.kind == "image"
+            else denormalized.astype(np.float32)
+        )
 
 
 class Split(NamedTuple):
@@ -145,11 +149,11 @@ class Dataset:
 
     def columns(self, x: np.ndarray) -> tuple[np.ndarray, ...]:
         """The raw values of each input, in the order of `inputs`."""
-        return tuple(x[each.name] for each in self.inputs) if x.dtype.names else (x,)
+        return tuple(x[input.name] for input in self.inputs) if x.dtype.names else (x,)
 
-    def ready(self, x: np.ndarray) -> tuple[np.ndarray, ...]:
+    def to_model_inputs(self, x: np.ndarray) -> tuple[np.ndarray, ...]:
         """Raw rows as models take them, one array an input."""
-        return tuple(each.ready(raw) for each, raw in zip(self.inputs, self.columns(x), strict=True))
+        return tuple(input.to_model_inputs(raw) for input, raw in zip(self.inputs, self.columns(x), strict=True))
 
     def to_learn_from(self) -> Dataset:
         """Itself. Raises: UserError when there are no labels."""
@@ -163,9 +167,9 @@ class Dataset:
             )
         return self
 
-    def answered(self, y: dict[str, np.ndarray]) -> Dataset:
+    def with_labels(self, y: dict[str, np.ndarray]) -> Dataset:
         """The same examples with other answers, by split; splits without are left out."""
-        splits = {name: Split(self[name].x, each) for name, each in y.items()}
+        splits = {name: Split(self[name].x, labels) for name, labels in y.items()}
         return replace(self, splits=splits, labelled=True)
 
     def limited(self, count: int) -> Dataset:
@@ -186,7 +190,7 @@ def load(name: str | Source, limit: int | None = None, *, base: Path = Path(), s
         data = name.read(base, seed, limit)
     elif name in NAMES:
         data = importlib.import_module(f".{name.replace('-', '_')}", __package__).read()
-        data = replace(data, inputs=tuple(replace(each, normalized_by="data") for each in data.inputs))
+        data = replace(data, inputs=tuple(replace(input, normalized_by="data") for input in data.inputs))
     else:
         raise UserError(f"unknown data set `{name}`", suggest(name, NAMES))
     return data if limit is None else data.limited(limit)
@@ -196,8 +200,8 @@ def numbered(groups: np.ndarray) -> np.ndarray:
     """Names of groups (n,) as whole numbers from 0, none of which is missing."""
     import numpy as np
 
-    found: np.ndarray = np.unique(groups, return_inverse=True)[1]
-    return found
+    numbers: np.ndarray = np.unique(groups, return_inverse=True)[1]
+    return numbers
 
 
 def measured(name: str, kind: Kind, raw: np.ndarray, *, scale: float = 1.0, vocabulary: int = 0) -> Input:

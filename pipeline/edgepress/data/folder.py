@@ -36,17 +36,17 @@ def read(source: Source, path: Path, enough: int | None = None) -> Examples:
     if listed and not tops:
         return _unlabelled(source, path, enough, listed)
     parts = {top: _PARTS.get(top.name.lower()) for top in tops}
-    given = bool(tops) and all(parts.values())
-    classes = [each for top in tops for each in _folders(top)] if given else tops
+    split_by_folders = bool(tops) and all(parts.values())
+    classes = [folder for top in tops for folder in _folders(top)] if split_by_folders else tops
     if not classes:
         raise UserError(
             f"`{path.name}` has no class folders", "one folder a class: cat/1.jpg, dog/1.jpg; or a CSV with `image`"
         )
-    if loose := [each.name for each in _files(path, deep=False)]:
+    if loose := [file.name for file in _files(path, deep=False)]:
         raise UserError(f"`{path.name}` has images outside of its class folders: {several(loose)}")
     files = {folder: _files(folder) for folder in classes}
-    if empty := [folder for folder, found in files.items() if not found]:
-        named = several([f"`{each.relative_to(path)}`" for each in empty])
+    if empty := [folder for folder, images_there in files.items() if not images_there]:
+        named = several([f"`{folder.relative_to(path)}`" for folder in empty])
         raise UserError(
             f"`{path.name}`: no images in {named}{_instead(empty[0])}",
             "images are " + " ".join(images.SUFFIXES),
@@ -58,21 +58,21 @@ def read(source: Source, path: Path, enough: int | None = None) -> Examples:
             _quoted(unknown[0], listed) or suggest(unknown[0], listed),
         )
     labels = {label: index for index, label in enumerate(listed or names)}
-    paths = [file for found in files.values() for file in found]
-    of = [folder for folder, found in files.items() for _ in found]
-    some = images.spread(of, enough)
-    paths, of = [paths[i] for i in some], [of[i] for i in some]
+    paths = [file for images_there in files.values() for file in images_there]
+    folder_of = [folder for folder, images_there in files.items() for _ in images_there]
+    chosen = images.spread(folder_of, enough)
+    paths, folder_of = [paths[i] for i in chosen], [folder_of[i] for i in chosen]
     groups = _groups([str(file.relative_to(path).as_posix()) for file in paths], source.group, path.name)
-    x, kept = images.read(paths, path, source)
+    x, rows = images.read(paths, path, source)
     return Examples(
         x,
-        np.array([labels[folder.name] for folder in of], np.int64)[kept],
+        np.array([labels[folder.name] for folder in folder_of], np.int64)[rows],
         tuple(labels),
         kinds={"input": "image"},
-        groups=None if groups is None else groups[kept],
-        part=np.array([parts[folder.parent] for folder in of])[kept] if given else None,
+        groups=None if groups is None else groups[rows],
+        part=np.array([parts[folder.parent] for folder in folder_of])[rows] if split_by_folders else None,
         labels_listed=bool(listed),
-        files=images.few(paths, kept),
+        files=images.few(paths, rows),
     )
 
 
@@ -90,15 +90,15 @@ def _unlabelled(source: Source, path: Path, enough: int | None, labels: tuple[st
         raise UserError(f"`{path.name}`: no images{_instead(path)}", "images are " + " ".join(images.SUFFIXES))
     names = [str(file.relative_to(path).as_posix()) for file in paths]
     groups = _groups(names, source.group, path.name)
-    x, kept = images.read(paths, path, source)
+    x, rows = images.read(paths, path, source)
     return Examples(
         x,
         np.zeros(len(x), np.int64),
         labels,
         kinds={"input": "image"},
-        groups=None if groups is None else groups[kept],
+        groups=None if groups is None else groups[rows],
         labelled=False,
-        files=images.few(paths, kept),
+        files=images.few(paths, rows),
     )
 
 
@@ -124,23 +124,23 @@ def imagenet() -> tuple[str, ...]:
 
 
 def _folders(path: Path) -> list[Path]:
-    return sorted(each for each in path.iterdir() if each.is_dir() and not each.name.startswith("."))
+    return sorted(folder for folder in path.iterdir() if folder.is_dir() and not folder.name.startswith("."))
 
 
 def _files(folder: Path, deep: bool = True) -> list[Path]:
     """Image files, sorted; hidden files and folders are left out."""
-    found = []
+    paths = []
     for where, folders, names in os.walk(folder):
-        folders[:] = sorted(each for each in folders if deep and not each.startswith("."))
-        found += [
+        folders[:] = sorted(name for name in folders if deep and not name.startswith("."))
+        paths += [
             Path(where, name) for name in names if not name.startswith(".") and name.lower().endswith(images.SUFFIXES)
         ]
-    return sorted(found)
+    return sorted(paths)
 
 
 def _instead(folder: Path) -> str:
     """The most common suffix of what is there instead."""
-    suffixes = Counter(each.suffix for each in folder.iterdir() if each.is_file() and not each.name.startswith("."))
+    suffixes = Counter(file.suffix for file in folder.iterdir() if file.is_file() and not file.name.startswith("."))
     return f", which has {max(suffixes.values())} {max(suffixes, key=lambda s: suffixes[s])} files" if suffixes else ""
 
 

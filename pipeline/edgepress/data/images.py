@@ -60,18 +60,18 @@ def read(paths: Sequence[Path], root: Path, source: Source) -> tuple[np.ndarray,
     half of the free memory.
     """
     with _quiet():
-        headers, wrong = _each(_header, paths, root)
-        kept = _kept(np.arange(len(paths)), headers, wrong, root, source)
-        grey = source.color == "grey" or (source.color is None and all(headers[i].grey for i in kept))
-        size = _size([headers[i] for i in kept], root, source)
+        headers, wrong = _on_all(_header, paths, root)
+        rows = _readable(np.arange(len(paths)), headers, wrong, root, source)
+        grey = source.color == "grey" or (source.color is None and all(headers[i].grey for i in rows))
+        size = _size([headers[i] for i in rows], root, source)
         channels = 1 if grey else 3
-        bounded(len(kept) * channels * size[0] * size[1], f"{len(kept)} images of {size[0]} × {size[1]}", root.name)
-        images, wrong = _each(
-            partial(pixels, grey=grey, size=size, resize=source.resize), [paths[i] for i in kept], root
+        bounded(len(rows) * channels * size[0] * size[1], f"{len(rows)} images of {size[0]} × {size[1]}", root.name)
+        images, wrong = _on_all(
+            partial(pixels, grey=grey, size=size, resize=source.resize), [paths[i] for i in rows], root
         )
-        good = _kept(kept, images, wrong, root, source)
-    found = [image for image in images if image is not None]
-    return np.stack(found), good
+        decoded = _readable(rows, images, wrong, root, source)
+    arrays = [image for image in images if image is not None]
+    return np.stack(arrays), decoded
 
 
 def spread(of: Sequence[object], enough: int | None) -> list[int]:
@@ -81,31 +81,31 @@ def spread(of: Sequence[object], enough: int | None) -> list[int]:
     rows: dict[object, list[int]] = {}
     for row, label in enumerate(of):
         rows.setdefault(label, []).append(row)
-    found: list[int] = []
-    for each in rows.values():
-        count = min(len(each), max(3, -(-enough * len(each) // len(of))))
-        found += [each[i * len(each) // count] for i in range(count)]
-    return sorted(found)
+    chosen: list[int] = []
+    for members in rows.values():
+        count = min(len(members), max(3, -(-enough * len(members) // len(of))))
+        chosen += [members[i * len(members) // count] for i in range(count)]
+    return sorted(chosen)
 
 
-def few(paths: Sequence[Path], kept: np.ndarray) -> tuple[Path, ...]:
+def few(paths: Sequence[Path], rows: np.ndarray) -> tuple[Path, ...]:
     """Some of the files that were read, `kept` of `paths`, evenly spread."""
-    return tuple(paths[i] for i in kept[:: -(-len(kept) // SAMPLED)])
+    return tuple(paths[i] for i in rows[:: -(-len(rows) // SAMPLED)])
 
 
 def sizes(paths: Sequence[Path], root: Path) -> list[tuple[int, int]]:
     """Height and width of the images that can be read, among a thousand of `paths`."""
     with _quiet():
-        headers, _ = _each(_header, paths[:: -(-len(paths) // 1000) or 1], root)
+        headers, _ = _on_all(_header, paths[:: -(-len(paths) // 1000) or 1], root)
     return [(header.height, header.width) for header in headers if header]
 
 
-def bounded(needed: int, what: str, name: str) -> None:
+def bounded(needed: int, content: str, name: str) -> None:
     """Raises: UserError when `needed` bytes are more than half of the free memory."""
     free = free_memory()
     if free is not None and needed > free / 2:
         raise UserError(
-            f"`{name}`: {what} take {show_bytes(needed)}, more than half of the free {show_bytes(free)}",
+            f"`{name}`: {content} take {show_bytes(needed)}, more than half of the free {show_bytes(free)}",
             "write a smaller `size`, or take fewer",
         )
 
@@ -127,7 +127,7 @@ def _quiet() -> Iterator[None]:
         yield
 
 
-def _each(work: Callable[[Path], Found], paths: Sequence[Path], root: Path) -> tuple[list[Found | None], list[str]]:
+def _on_all(work: Callable[[Path], Found], paths: Sequence[Path], root: Path) -> tuple[list[Found | None], list[str]]:
     """`work` on every path in threads, and what could not be read, with the reason."""
 
     def attempt(path: Path) -> tuple[Found | None, str]:
@@ -153,14 +153,16 @@ def _reason(error: Exception) -> str:
     return str(error).splitlines()[0] if str(error) else type(error).__name__
 
 
-def _kept(rows: np.ndarray, results: Sequence[object], wrong: Sequence[str], root: Path, source: Source) -> np.ndarray:
+def _readable(
+    rows: np.ndarray, results: Sequence[object], wrong: Sequence[str], root: Path, source: Source
+) -> np.ndarray:
     if wrong and source.unreadable == "refuse":
         count = f"{len(wrong)} of {len(results)} image files cannot be read"
         raise UserError(f"`{root.name}`: {count}: {several(wrong)}", "mend them, or leave them out: `unreadable: skip`")
-    kept = rows[[result is not None for result in results]]
-    if not len(kept):
+    readable = rows[[result is not None for result in results]]
+    if not len(readable):
         raise UserError(f"`{root.name}`: none of {len(rows)} image files can be read: {several(wrong)}")
-    return kept
+    return readable
 
 
 def _header(path: Path) -> Header:
@@ -182,8 +184,8 @@ def _size(headers: Sequence[Header], root: Path, source: Source) -> tuple[int, i
     if source.size is not None:
         return (source.size, source.size) if isinstance(source.size, int) else source.size
     sizes = Counter((header.height, header.width) for header in headers)
-    (most, count), *others = sizes.most_common()
-    if others:
+    (most, count), *rest = sizes.most_common()
+    if rest:
         shown = several([f"{height} × {width} ({number})" for (height, width), number in sizes.most_common()])
         shorter = sorted(min(size) for size in sizes.elements())[len(headers) // 2]
         raise UserError(
@@ -207,8 +209,8 @@ def pixels(path: Path, *, grey: bool, size: tuple[int, int], resize: str) -> np.
         image.draft(mode, (side, side))
         image.load()
         upright = _flat(ImageOps.exif_transpose(image), mode)
-    found = np.asarray(_sized(upright, size, resize))
-    return found[None] if grey else np.ascontiguousarray(found.transpose(2, 0, 1))
+    array = np.asarray(_sized(upright, size, resize))
+    return array[None] if grey else np.ascontiguousarray(array.transpose(2, 0, 1))
 
 
 def _sized(image: Image.Image, size: tuple[int, int], resize: str) -> Image.Image:
@@ -222,9 +224,9 @@ def _sized(image: Image.Image, size: tuple[int, int], resize: str) -> Image.Imag
         return functional.resize(image, [height, width])
     if resize == "pad":
         inner = _inner(image, size, min)
-        left, top = (width - inner[1]) // 2, (height - inner[0]) // 2
-        whole = functional.resize(image, list(inner))
-        return functional.pad(whole, [left, top, width - inner[1] - left, height - inner[0] - top])
+        margin, top = (width - inner[1]) // 2, (height - inner[0]) // 2
+        shrunk = functional.resize(image, list(inner))
+        return functional.pad(shrunk, [margin, top, width - inner[1] - margin, height - inner[0] - top])
     # What is cut off anyway goes first where it is most of the image: a very long one would be enlarged out of memory.
     most = [min(image.height, _LONGEST * -(-image.width * height // width)),
             min(image.width, _LONGEST * -(-image.height * width // height))]  # fmt: skip

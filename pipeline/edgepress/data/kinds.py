@@ -60,7 +60,7 @@ def missing(text: str, base: Path) -> tuple[str, str] | None:
         return "archives are not read", "unpack it, and name the folder"
     if not path.exists():
         beside = path.parent
-        known = [each.name for each in beside.iterdir() if not each.name.startswith(".")] if beside.is_dir() else []
+        known = [entry.name for entry in beside.iterdir() if not entry.name.startswith(".")] if beside.is_dir() else []
         if "/" not in text:
             known += NAMES
         return f"there is no file or folder `{text}`", suggest(

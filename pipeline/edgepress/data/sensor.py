@@ -78,8 +78,8 @@ def _windows(stored: dict[str, Any], people: range, seed: int) -> Split:
     x, y = [], []
     for series, label, person in zip(stored["X"], stored["y"], stored["subject"], strict=True):
         if person in people:
-            found = np.lib.stride_tricks.sliding_window_view(series, LENGTH, axis=0)[::STEP]
-            x.append(found.astype(np.float32))
-            y.append(np.full(len(found), label, np.int64))
+            windows = np.lib.stride_tricks.sliding_window_view(series, LENGTH, axis=0)[::STEP]
+            x.append(windows.astype(np.float32))
+            y.append(np.full(len(windows), label, np.int64))
     order = np.random.default_rng(seed).permutation(sum(map(len, y)))
     return Split(np.concatenate(x)[order], np.concatenate(y)[order])

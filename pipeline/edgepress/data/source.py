@@ -83,7 +83,7 @@ def _listed(labels: tuple[str | int, ...] | str, info: ValidationInfo) -> tuple[
             path = info.context.path.parent / labels
             if not path.is_file():
                 beside = path.parent.iterdir() if path.parent.is_dir() else ()
-                known = [each.name for each in beside if each.suffix == ".txt"]
+                known = [file.name for file in beside if file.suffix == ".txt"]
                 raise Mistake(
                     f"`labels` names no file `{labels}`",
                     suggest(labels, ["imagenet", *known], "a list, `imagenet`, or a text file with one name a line"),
@@ -167,11 +167,11 @@ class Source(BaseModel):
         if not isinstance(value, dict):
             return {"from": value} if isinstance(value, str) else value
         labels = value.get("labels")
-        if odd := [each for each in labels if type(each) not in (str, int)] if isinstance(labels, list) else []:
+        if odd := [item for item in labels if type(item) not in (str, int)] if isinstance(labels, list) else []:
             written = "null" if odd[0] is None else str(odd[0]).lower()
             raise Mistake(f"`labels` has `{written}`, which YAML reads as no text", f'put it in quotes: `"{written}"`')
         # Behind a validator of Python values, pydantic is strict about lists for tuples as it is not in JSON.
-        return {name: each if name == "args" else _tuples(each) for name, each in value.items()}
+        return {name: item if name == "args" else _tuples(item) for name, item in value.items()}
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -236,15 +236,15 @@ class Source(BaseModel):
         read = importlib.import_module(MODULES[self.kind], __package__).read
         if limit is not None and self.kind in DECODED:
             shares = self.split or Shares()
-            found = read(source, path, math.ceil(limit / min(shares.validation, shares.test, shares.train)))
+            examples = read(source, path, math.ceil(limit / min(shares.validation, shares.test, shares.train)))
         else:
-            found = read(source, path)
-        if isinstance(found, Dataset):
+            examples = read(source, path)
+        if isinstance(examples, Dataset):
             if self.split is not None:
                 raise UserError(f"`{self.source}` gives its splits, and `split` would change them", "take `split` out")
-            return self._prepared(found, path.name)
-        shares = self.split or (None if found.labelled else _UNLABELLED)
-        divided = divide(found.checked(path.name, self.task), shares, seed, path.stem, str(path))
+            return self._prepared(examples, path.name)
+        shares = self.split or (None if examples.labelled else _UNLABELLED)
+        divided = divide(examples.checked(path.name, self.task), shares, seed, path.stem, str(path))
         return self._prepared(divided, path.name)
 
     def raw(self, base: Path, data: Dataset, limit: int | None = None) -> np.ndarray:
@@ -258,7 +258,7 @@ class Source(BaseModel):
         if self.kind == "folder":
             channels, height, width = data.input.shape
             alike = {"size": (height, width), "color": "grey" if channels == 1 else "rgb"}
-            source = self.model_copy(update={name: getattr(self, name) or each for name, each in alike.items()})
+            source = self.model_copy(update={name: getattr(self, name) or default for name, default in alike.items()})
             source = source.model_copy(update={"labels": "imagenet"})  # class folders, if any, mean nothing
             read = importlib.import_module(".folder", __package__).read
             return np.asarray(read(source, path, limit).checked(path.name).x)
@@ -294,12 +294,12 @@ class Source(BaseModel):
         from .normalize import normalized
 
         if self.kind in DECODED:
-            inputs = (replace(each, resize=self.resize) if each.kind == "image" else each for each in data.inputs)
+            inputs = (replace(input, resize=self.resize) if input.kind == "image" else input for input in data.inputs)
             data = replace(data, inputs=tuple(inputs))
         return data if self.normalize is None else normalized(data, self.normalize, name)
 
 
 def _tuples(value: Any) -> Any:
     if isinstance(value, dict):
-        return {name: _tuples(each) for name, each in value.items()}
+        return {name: _tuples(item) for name, item in value.items()}
     return tuple(value) if isinstance(value, list) else value

@@ -54,11 +54,11 @@ def read() -> Dataset:
 def tokens(texts: Sequence[str], words: Sequence[str], length: int = LENGTH) -> np.ndarray:
     """Ids int64 (n, length) of `texts`: 0 pads, 1 is a word that the vocabulary `words` has not."""
     ids = {word: i for i, word in enumerate(words)}
-    found = np.zeros((len(texts), length), np.int64)
-    for row, text in zip(found, texts, strict=True):
+    token_ids = np.zeros((len(texts), length), np.int64)
+    for row, text in zip(token_ids, texts, strict=True):
         line = [ids.get(word, 1) for word in split(text)[:length]]
         row[: len(line)] = line
-    return found
+    return token_ids
 
 
 def split(text: str) -> list[str]:

@@ -73,7 +73,7 @@ class Engine:
     @cached_property
     def data(self) -> data.Dataset:
         task = self.recipe.task
-        from ..data.corruptions import altered, joined
+        from ..data.corruptions import corrupted, joined
 
         base, document = self.recipe.document.path.parent, self.recipe.document
         try:
@@ -86,7 +86,7 @@ class Engine:
         except UserError as error:
             raise error.at(document.place(("task", "unlabelled"))) from error
         try:
-            return altered(
+            return corrupted(
                 found,
                 task.seed,
                 imbalance=task.imbalance,
@@ -136,7 +136,7 @@ class Engine:
 
         file = Path(self.results[self.recipe.reference_label()].facts.files[0].path)
         columns = {name: ready(read(file), self.data, self.data[name].x) for name in ("validation", "test")}
-        return self.data.answered({name: predict(file, each).argmax(1) for name, each in columns.items()})
+        return self.data.with_labels({name: predict(file, each).argmax(1) for name, each in columns.items()})
 
     @cached_property
     def code(self) -> Code:
