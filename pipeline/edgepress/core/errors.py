@@ -40,7 +40,7 @@ class Place:
         return self.source[self.column - 1 :][: self.width]
 
     def excerpt(self) -> tuple[str, str]:
-        """The line, and the carets that go under it; a tab or a wide character above is one below."""
+        """Return the line, and the carets that go under it; a tab or a wide character above is one below."""
         start = max(0, self.column - 1 - WIDEST // 2) if len(self.source) > WIDEST else 0
         shown = self.source[start : start + WIDEST]
         at = self.column - 1 - start
@@ -78,12 +78,12 @@ class UserError(Exception):
         super().__init__("\n\n".join(map(str, self.problems)))
 
     def at(self, place: Place) -> Self:
-        """The same, with `place` for each problem that has none."""
+        """Return the same error, with `place` for each problem that has none."""
         return type(self)([replace(problem, place=problem.place or place) for problem in self.problems])
 
 
 class Mistake(ValueError):
-    """What a pydantic validator raises: what is wrong with the value, and the next act."""
+    """The error of a pydantic validator: what is wrong with the value, and the next act."""
 
     def __init__(self, message: str, help: str = "") -> None:
         self.message, self.help = message, help
@@ -91,12 +91,12 @@ class Mistake(ValueError):
 
 
 def near(word: str, known: Iterable[str]) -> str | None:
-    """The known name that `word` most likely stands for, if there is one."""
+    """Return the known name that `word` most likely stands for, if there is one."""
     return next(iter(_meant(word, known)), None)
 
 
 def suggest(word: str, known: Iterable[str], otherwise: str = "") -> str:
-    """`did you mean …?` for a near miss, with the others of a family; else `otherwise`, or a list of what is known."""
+    """Return `did you mean …?` for a near miss, with the rest of a family; else `otherwise`, or what is known."""
     names = _ordered(known)
     if meant := _meant(word, names):
         family = f" others: {', '.join(meant[1:])}" if len(meant) > 1 else ""
@@ -105,7 +105,7 @@ def suggest(word: str, known: Iterable[str], otherwise: str = "") -> str:
 
 
 def _meant(word: str, known: Iterable[str]) -> list[str]:
-    """The known names that `word` may stand for: the likeliest, and after it those of the same family, such as
+    """Return the known names that `word` may stand for: the likeliest, then those of the same family, such as
     `quantize`, in the order given. Case, `-` and `_` make no difference.
 
     In this order: the name itself; a family; another part of a name (`kd` of `distill.kd`); what begins so; a term of
@@ -157,13 +157,13 @@ def _meant(word: str, known: Iterable[str]) -> list[str]:
 
 
 def _one_wrong(word: str, candidate: str) -> bool:
-    """Whether two words differ in one letter, which is not the first."""
+    """Tell whether two words differ in one letter, which is not the first."""
     differ = [a != b for a, b in zip(word, candidate, strict=False)]
     return len(word) == len(candidate) and sum(differ) == 1 and not differ[0]
 
 
 def _ordered(known: Iterable[str]) -> list[str]:
-    """Each once, the usual ones of a table first; what has no order of its own by the alphabet."""
+    """Return each name once, in its own order (a table has the usual ones first) or the alphabet's."""
     return list(dict.fromkeys(known if isinstance(known, Sequence | Mapping) else sorted(known)))
 
 
@@ -172,7 +172,7 @@ def _folded(name: str) -> str:
 
 
 def _pieces(name: str) -> set[str]:
-    """The runs of words that `name` is made of: of `fuse.soup.greedy` also `soup`, `soup.greedy`, …"""
+    """Return the runs of words within `name`: of `fuse.soup.greedy` also `soup`, `soup.greedy`, …"""
     words = [(match.start(), match.end()) for match in re.finditer(r"[^-./]+", name)]
     return {name[start:end] for index, (start, _) in enumerate(words) for _, end in words[index:]} - {name}
 

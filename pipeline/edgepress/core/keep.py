@@ -26,14 +26,14 @@ _NAMED = 3
 
 
 def grown(metric: Metric, error: float, percent: float, y: np.ndarray) -> float:
-    """An error that grew by `percent` of itself, or of what is near zero for these labels where it is less."""
+    """Return `error` grown by `percent` of itself, or of what is near zero for these labels where it is less."""
     from .metrics import of_constant
 
     return error + percent / 100 * max(error, NEAR_ZERO * (of_constant(metric, y) or 0.0))
 
 
 def limit(metric: Metric, own: float, keep: float, y: np.ndarray) -> float:
-    """What a stage's `keep` asks of the metric, of which the float model has `own`."""
+    """Return the limit that a stage's `keep` sets for the metric, of which the float model has `own`."""
     if metric.higher:
         return own - keep / 100
     finest = _HALF_STEP * float(y.max() - y.min()) if y.dtype.kind == "f" and y.size else 0.0
@@ -41,7 +41,7 @@ def limit(metric: Metric, own: float, keep: float, y: np.ndarray) -> float:
 
 
 def row(by: str, of: str, own: float, least: float, scores: Mapping[str, float], *, higher: bool) -> dict[str, Any]:
-    """Of scores on all of validation, where nothing was held out for it."""
+    """Return the row of a criterion whose scores are on all of validation: nothing was held out for it."""
     missed = [name for name, value in scores.items() if not (value >= least if higher else value <= least)]
     criterion = {
         "by": by,
@@ -56,7 +56,7 @@ def row(by: str, of: str, own: float, least: float, scores: Mapping[str, float],
 
 
 def unmet(rows: Sequence[Row], notes: Mapping[str, Any]) -> list[str]:
-    """A warning for each criterion that was not reached, with what costs most."""
+    """Return a warning for each criterion that was not reached, with the operators that cost most."""
     return [
         f"{'`keep`' if criterion['of'] == 'stage' else 'the `keep` of the recipe'} is not reached by "
         f"{', '.join(criterion['missed'])}: {shown(criterion)}{_costs(criterion, notes)}"

@@ -6,12 +6,12 @@ import numpy as np
 
 
 def accuracy(outputs: np.ndarray, y: np.ndarray) -> float:
-    """Share of rows whose largest answer is at the label; of multi-label rows, share of labels told right."""
+    """Return the share of rows whose largest output is the label's; of multi-label rows, the share of right labels."""
     return float((outputs.argmax(1) == y).mean()) if y.ndim == 1 else float(((outputs > 0) == (y > 0)).mean())
 
 
 def macro_f1(outputs: np.ndarray, y: np.ndarray) -> float:
-    """Mean over the classes that occur of 2·TP / (2·TP + FP + FN)."""
+    """Return the mean over the classes that occur of 2·TP / (2·TP + FP + FN)."""
     predicted, true = _marks(outputs, y)
     right, wrong = (predicted & true).sum(0), (predicted ^ true).sum(0)
     seen = true.any(0)
@@ -19,14 +19,14 @@ def macro_f1(outputs: np.ndarray, y: np.ndarray) -> float:
 
 
 def worst_recall(outputs: np.ndarray, y: np.ndarray) -> float:
-    """The smallest share of a class's examples that are told right, over the classes that occur."""
+    """Return the smallest recall of the classes that occur."""
     predicted, true = _marks(outputs, y)
     seen = true.any(0)
     return float(((predicted & true).sum(0)[seen] / true.sum(0)[seen]).min())
 
 
 def auc(outputs: np.ndarray, y: np.ndarray) -> float:
-    """Mean over the classes of the chance that an example of the class is ranked above one that is not (ties 1/2)."""
+    """Return the mean over the classes of P(an example of the class is ranked above one that is not), ties 1/2."""
     from scipy.stats import rankdata
 
     _, true = _marks(outputs, y)
@@ -41,12 +41,12 @@ def auc(outputs: np.ndarray, y: np.ndarray) -> float:
 
 
 def mae(outputs: np.ndarray, y: np.ndarray) -> float:
-    """Mean absolute error."""
+    """Return the mean absolute error."""
     return float(np.abs(outputs - y).mean())
 
 
 def nll(outputs: np.ndarray, y: np.ndarray) -> float:
-    """Mean negative log-likelihood in nats of answers that need not be normalised.
+    """Return the mean negative log-likelihood in nats of logits, which need not be normalised.
 
     Multi-label: of each label's two outcomes. Regression: the mean squared error, a Gaussian's up to constants.
     """
@@ -59,14 +59,14 @@ def nll(outputs: np.ndarray, y: np.ndarray) -> float:
 
 
 def agreement(a: np.ndarray, b: np.ndarray, y: np.ndarray) -> float:
-    """Share of answers (n, labels) of two models that tell the same, or are within 1% of the labels' spread."""
+    """Return the share of rows in which two models agree: the same class, or within 1% of the labels' spread."""
     if y.dtype.kind == "f":
         return float((np.abs(a - b) <= 0.01 * max(float(y.std()), 1e-9)).mean())
     return float(((a > 0) == (b > 0)).mean()) if y.ndim > 1 else float((a.argmax(1) == b.argmax(1)).mean())
 
 
 def _marks(outputs: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """What is told and what is true, as booleans (n, classes)."""
+    """Return what is predicted and what is true, as booleans (n, classes)."""
     if y.ndim > 1:
         return outputs > 0, y > 0
     classes = np.arange(outputs.shape[1])

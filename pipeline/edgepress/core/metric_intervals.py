@@ -13,7 +13,7 @@ from .metrics import RESAMPLES
 def bounds(
     outputs: np.ndarray, y: np.ndarray, groups: np.ndarray | None = None
 ) -> dict[str, tuple[float, float, float]]:
-    """macro-f1 and worst-recall of single-label answers: value, and a 95% interval.
+    """Return macro-f1 and worst-recall of single-label outputs, each with a 95% interval.
 
     It is of a bootstrap over examples, or over whole `groups` of them, and no narrower than so few examples allow; see
     `floored`. One group bounds nothing: from 0 to 1.
@@ -35,7 +35,7 @@ def bounds(
 def floored(
     unfloored: dict[str, tuple[float, float, float]], right: np.ndarray, y: np.ndarray, groups: np.ndarray | None = None
 ) -> dict[str, tuple[float, float, float]]:
-    """`bounds` no narrower than the binomial: a class of which 0 of 10 are right may have 28%; `right` is by example.
+    """Widen `bounds` to the binomial: a class of which 0 of 10 are right may have 28%; `right` is by example.
 
     Of the worst recall the interval reaches down to the lowest of Wilson's lower bounds of all classes, and up to the
     upper one of the worst class. Macro-F1, a mean over classes, counts as of as many examples as the rarest class has,
@@ -63,7 +63,7 @@ def floored(
 
 
 def worst(outputs: np.ndarray, y: np.ndarray, labels: Sequence[str]) -> tuple[str, int, int] | None:
-    """The class with the lowest recall, how many of its examples are right, and of how many; None without classes."""
+    """Return the class with the lowest recall, and how many of its examples are right, of how many; None if no classes."""
     if y.ndim != 1 or y.dtype.kind == "f":
         return None
     seen, of = np.unique(y, return_inverse=True)
@@ -73,14 +73,14 @@ def worst(outputs: np.ndarray, y: np.ndarray, labels: Sequence[str]) -> tuple[st
 
 
 def _worst(hits: np.ndarray, count: np.ndarray) -> int:
-    """The index of the lowest recall; of equal ones the one with most examples, which says most."""
+    """Return the index of the lowest recall; of equal ones that with most examples, which is the surest."""
     return int(np.lexsort((-count, hits / count))[0])
 
 
 def _drawn(
     y: np.ndarray, predicted: np.ndarray, classes: int, groups: np.ndarray | None
 ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """`_counts` of bootstrap draws. Drawing examples anew is drawing the cells of their confusion matrix, a
+    """Yield `_counts` of bootstrap draws. Drawing examples anew is drawing the cells of their confusion matrix, a
     multinomial; only cells that occur are kept, since a thousand classes have a million."""
     random = np.random.default_rng(len(y))
     if groups is None:
@@ -98,18 +98,18 @@ def _drawn(
 def _counts(
     true: np.ndarray, predicted: np.ndarray, weights: np.ndarray, classes: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """By class (classes,): how often it is told right, is true, and is told."""
+    """Count by class (classes,) how often it is predicted rightly, is true, and is predicted."""
     right = np.bincount(true, weights * (true == predicted), classes)
     return right, np.bincount(true, weights, classes), np.bincount(predicted, weights, classes)
 
 
 def _f1(right: np.ndarray, true: np.ndarray, predicted: np.ndarray) -> float:
-    """`macro_f1` of `_counts`."""
+    """Return `macro_f1` of `_counts`."""
     seen = true > 0
     return float((2 * right / np.maximum(true + predicted, 1))[seen].mean())
 
 
 def _recall(right: np.ndarray, true: np.ndarray, predicted: np.ndarray) -> float:
-    """`worst_recall` of `_counts`."""
+    """Return `worst_recall` of `_counts`."""
     seen = true > 0
     return float((right[seen] / true[seen]).min())

@@ -20,7 +20,7 @@ RESAMPLES = intervals.DRAWS
 
 @dataclass(frozen=True)
 class Metric:
-    """A number from answers (n, labels) and labels as `data.Split` has them.
+    """A number from outputs (n, labels) and labels as `data.Split` has them.
 
     `higher` says which way is better: a share, in percent, or an error in the unit of the labels. `tasks` are those
     that it can score. A metric is `counted` if it is the share of examples that are right.
@@ -38,7 +38,7 @@ class Metric:
         return float(self.function(outputs, y))
 
     def score_points(self, outputs: np.ndarray, y: np.ndarray) -> float:
-        """In points, more is better: 100 times a share, or minus 100 times an error: that of numbers is counted in
+        """Score in points, more is better: 100 times a share, or minus 100 times an error, that of numbers in units of
         their mean size."""
         value = self(outputs, y)
         import numpy as np
@@ -47,7 +47,7 @@ class Metric:
         return 100 * value if self.higher else -100 * value / size
 
     def resampled(self, outputs: np.ndarray, y: np.ndarray, groups: np.ndarray | None = None) -> list[float]:
-        """The metric on `RESAMPLES` bootstrap draws of the examples (Efron, 1979), or of whole `groups` of them."""
+        """Compute the metric on `RESAMPLES` bootstrap draws of examples (Efron, 1979), or of whole `groups` of them."""
         import numpy as np
 
         random = np.random.default_rng(len(y))
@@ -61,7 +61,7 @@ class Metric:
 
 
 def of_constant(metric: Metric, y: np.ndarray) -> float | None:
-    """An error where every answer is the mean of the labels `y`; None where that cannot be scored."""
+    """Return an error metric's value for outputs that all are the mean of the labels `y`; None where it has none."""
     import numpy as np
 
     if metric.higher or y.dtype.kind != "f":
@@ -73,7 +73,7 @@ def of_constant(metric: Metric, y: np.ndarray) -> float | None:
 
 
 def _score(name: str, outputs: np.ndarray, y: np.ndarray) -> float:
-    """The function `name` of `metric_functions`, imported when it is called: recipes are validated without numpy."""
+    """Call the function `name` of `metric_functions`, imported only here: recipes are validated without numpy."""
     value: float = getattr(import_module(".metric_functions", __package__), name)(outputs, y)
     return value
 

@@ -53,12 +53,12 @@ INT16 = Preset("TFLite's 16x8 kernels", wide=True)
 
 
 def host_preset(machine: Machine) -> PresetName:
-    """What suits this machine's processor in onnxruntime."""
+    """Return the preset that suits this machine's processor in onnxruntime."""
     if machine.architecture.lower() not in _X86:
         return "arm"
     return "x86-avx2" if saturates(machine) else "x86"
 
 
 def saturates(machine: Machine) -> bool:
-    """Whether onnxruntime's 8-bit kernels cut off sums here that no other kind of processor would."""
+    """Tell whether onnxruntime's 8-bit kernels saturate sums here that no other kind of processor would."""
     return machine.architecture.lower() in _X86 and not {"avx512_vnni", "avx_vnni"} & set(machine.features)

@@ -35,13 +35,13 @@ def is_function(text: str) -> bool:
 
 
 def parts(text: str) -> tuple[str, str]:
-    """The file and the function of `./my_model.py:build`."""
+    """Return the file and the function of `./my_model.py:build`."""
     file, _, name = text.rpartition(":")
     return file, name
 
 
 def missing(text: str, base: Path) -> tuple[str, str] | None:
-    """What is wrong with `text`, and what to do about it, as far as reading the file tells; nothing is run."""
+    """Return what is wrong with `text`, and the next act, as far as parsing the file shows; nothing is run."""
     file, name = parts(text)
     path = base / file
     if not path.is_file():
@@ -51,7 +51,7 @@ def missing(text: str, base: Path) -> tuple[str, str] | None:
 
 
 def there(text: str, info: ValidationInfo) -> str:
-    """A pydantic validator: only a recipe knows the folder that a path counts from."""
+    """Validate with pydantic that the function is there; only a recipe knows the folder that a path counts from."""
     recipe = info.context
     if isinstance(recipe, Document) and not recipe.loose and (wrong := missing(text, recipe.path.parent)):
         raise Mistake(*wrong)
@@ -59,7 +59,7 @@ def there(text: str, info: ValidationInfo) -> str:
 
 
 def undefined(path: Path, name: str) -> tuple[str, str] | None:
-    """The same for the function `name` of a file that is there."""
+    """Return the same for the function `name` of a file that is there."""
     try:
         known = set(_bound(ast.parse(path.read_bytes()).body))
     except (SyntaxError, ValueError) as error:
@@ -73,7 +73,7 @@ def undefined(path: Path, name: str) -> tuple[str, str] | None:
 
 
 def _bound(body: Iterable[ast.AST]) -> Iterator[str]:
-    """The names that a module binds, `*` for those it takes over from another."""
+    """Yield the names that a module binds, `*` for those it takes over from another."""
     for node in body:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             yield node.name
@@ -86,7 +86,7 @@ def _bound(body: Iterable[ast.AST]) -> Iterator[str]:
 
 
 class OwnCodeError(UserError):
-    """What is wrong with the user's code, or what it did wrong; it belongs to where the recipe names it."""
+    """An error in the user's code, placed where the recipe names the code."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ class Function:
 
     @classmethod
     def read(cls, text: str, base: Path) -> Function:
-        """What a recipe in the folder `base` calls `text`. Raises: OwnCodeError."""
+        """Read the function that a recipe in the folder `base` calls `text`. Raises: OwnCodeError."""
         if wrong := missing(text, base):
             raise OwnCodeError(*wrong)
         file, name = parts(text)
@@ -111,12 +111,12 @@ class Function:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the file."""
+        """Return the SHA-256 of the file."""
         return hashlib.sha256(self.source).hexdigest()
 
     @cached_property
     def called(self) -> Callable[..., Any]:
-        """The function itself; its file is run for it. Raises: OwnCodeError."""
+        """Return the function itself; its file is run for it. Raises: OwnCodeError."""
         module = _module(self.path, self.source)
         function = getattr(module, self.name, None)
         if not callable(function):
@@ -130,7 +130,7 @@ class Function:
         return typed
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """What it returns. Raises: OwnCodeError, with the line, when it raises anything."""
+        """Call the function. Raises: OwnCodeError, with the line, when it raises anything."""
         called = self.called
         try:
             return called(*args, **kwargs)
@@ -142,7 +142,7 @@ class Function:
 
 @dataclass(frozen=True)
 class Code:
-    """The functions that a recipe names, by what it calls them. No file of weights can have another one run."""
+    """The functions that a recipe names, by their name there. No file of weights can have another one run."""
 
     functions: Mapping[str, Function] = field(default_factory=dict)
 
@@ -151,7 +151,7 @@ class Code:
         return cls({name: Function.read(name, base) for name in sorted(set(names))})
 
     def __getitem__(self, name: str) -> Function:
-        """The function that the recipe calls `name`. Raises: UserError for any other, which a file may ask for."""
+        """Return the function that the recipe calls `name`. Raises: UserError for any other, which a file may name."""
         if name not in self.functions:
             raise UserError(
                 f"the network is built by `{name}`, and only code that the recipe names is run",
@@ -160,7 +160,7 @@ class Code:
         return self.functions[name]
 
     def blamed(self, error: Exception) -> OwnCodeError | None:
-        """`error` as a mistake in one of these files, if it went through one."""
+        """Return `error` as a mistake in one of these files, if it went through one."""
         for function in self.functions.values():
             if _lines(error, function.path):
                 return theirs(error, function.path, f"`{function.path.name}`")
@@ -168,7 +168,7 @@ class Code:
 
 
 def theirs(error: Exception, path: Path, culprit: str) -> OwnCodeError:
-    """The user's own mistake: where in their file, and the last line of what Python prints."""
+    """Return the error of the user's code: where in their file, and the last line of what Python prints."""
     lines = _lines(error, path)
     place = f"{path}:{lines[-1]}" if lines else str(path)
     if isinstance(error, SyntaxError) and error.filename == str(path):
@@ -181,13 +181,13 @@ def theirs(error: Exception, path: Path, culprit: str) -> OwnCodeError:
 
 
 def _lines(error: BaseException, path: Path) -> list[int]:
-    """The lines of `path` that `error` went through, the innermost last."""
+    """Return the lines of `path` that `error` went through, the innermost last."""
     frames = traceback.extract_tb(error.__traceback__)
     return [frame.lineno for frame in frames if frame.filename == str(path) and frame.lineno]
 
 
 class _Read(InspectLoader):
-    """Runs the bytes given: no cache of bytecode, which cannot tell two edits within a second apart."""
+    """Loader of bytes in memory: no cache of bytecode, which cannot tell two edits within a second apart."""
 
     def __init__(self, path: Path, source: bytes) -> None:
         self.path, self.source = path, source
@@ -200,7 +200,7 @@ class _Read(InspectLoader):
 
 
 def _module(path: Path, source: bytes) -> ModuleType:
-    """The file as a module of a private name, so that it hides no other module."""
+    """Load the file as a module of a private name, so that it hides no other module."""
     name = "_edgepress_user_" + hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:16]
     loader = _Read(path, source)
     spec = importlib.util.spec_from_file_location(name, path, loader=loader)

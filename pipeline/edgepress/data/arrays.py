@@ -21,7 +21,7 @@ _PER_SPLIT = tuple(f"{split}_{name}" for split in SPLITS for name in _UNSPLIT)
 
 
 def read(source: Source, path: Path) -> Examples:
-    """Raises: UserError, for pickled objects too, which are never loaded."""
+    """Read the arrays of an .npz. Raises: UserError, for pickled objects too, which are never loaded."""
     arrays = _arrays(path)
     known = {*_UNSPLIT, *_PER_SPLIT, "labels", "groups"}
     for name in arrays:
@@ -64,7 +64,7 @@ def read(source: Source, path: Path) -> Examples:
 
 
 def values(path: Path) -> np.ndarray:
-    """`x` alone, for examples without labels. Raises: UserError."""
+    """Read `x` alone, for examples without labels. Raises: UserError."""
     arrays = _arrays(path)
     if "x" not in arrays:
         raise UserError(f"`{path.name}` has no array `x`, only {', '.join(sorted(arrays))}")

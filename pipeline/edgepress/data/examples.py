@@ -18,20 +18,20 @@ _CHANNELS = (1, 3, 4)
 
 
 def class_order(name: str) -> tuple[bool, int, str]:
-    """A sort key: whole numbers by value, then other names by their letters."""
+    """Return a sort key: whole numbers by value, then other names by their letters."""
     number = re.fullmatch(r"[+-]?[0-9]+", name) is not None
     return not number, int(name) if number else 0, name
 
 
 def several(wrong: Sequence[object]) -> str:
-    """The first few, and how many more there are."""
+    """List the first few, and how many more there are."""
     more = len(wrong) - SHOWN
     return ", ".join(map(str, wrong[:SHOWN])) + (f" and {more} more" if more > 0 else "")
 
 
 @dataclass(frozen=True)
 class Examples:
-    """Raw values and answers in one order; `checked` tells their kinds and refuses what cannot be learnt from.
+    """Raw values and labels in one order; `checked` infers their kinds and refuses what cannot be learnt from.
 
     `x` is images as uint8 (n, height, width), (n, channels, height, width) or (n, height, width, channels); series as
     float (n, channels, length); numbers as float (n, columns); tokens as integers (n, length). `kinds` says it where
@@ -58,12 +58,12 @@ class Examples:
 
     @property
     def columns(self) -> dict[str, np.ndarray]:
-        """The values by input; an only input is called `input`."""
+        """Return the values by input; an only input is called `input`."""
         x = self.x
         return {name: x[name] for name in x.dtype.names} if x.dtype.names else {"input": x}
 
     def checked(self, name: str, task: Task | None = None) -> Examples:
-        """The same with the types of a `Split`, and with `labels`, `task` and `kinds` filled in.
+        """Return the same with the types of a `Split`, and with `labels`, `task` and `kinds` filled in.
 
         `name` stands before what is wrong. Raises: UserError.
         """
@@ -99,7 +99,7 @@ class Examples:
 
 
 def joined(inputs: Mapping[str, np.ndarray]) -> np.ndarray:
-    """Inputs by name as one array: a structured one (n,) if there are several."""
+    """Join inputs by name into one array: a structured one (n,) if there are several."""
     if len(inputs) == 1:
         return next(iter(inputs.values()))
     first = next(iter(inputs.values()))
@@ -110,7 +110,7 @@ def joined(inputs: Mapping[str, np.ndarray]) -> np.ndarray:
 
 
 def kind_of(name: str, raw: np.ndarray) -> Kind:
-    """What an array holds, by its type and dimensions. Raises: UserError."""
+    """Infer the kind of an array by its type and dimensions. Raises: UserError."""
     if raw.dtype == np.uint8 and raw.ndim in (3, 4):
         return "image"
     if raw.dtype.kind == "f" and raw.ndim in (1, 2, 3):
@@ -129,7 +129,7 @@ def _described(array: np.ndarray) -> str:
 
 
 def _values(name: str, raw: np.ndarray, kind: Kind) -> np.ndarray:
-    """`raw` as a `Split` holds it."""
+    """Convert `raw` to the types of a `Split`."""
     if raw.ndim == 1:
         raw = raw[:, None]
     if 0 in raw.shape or raw.dtype.kind not in "iuf":
@@ -160,7 +160,7 @@ def _finite(name: str, raw: np.ndarray) -> np.ndarray:
 
 
 def _channels_first(name: str, raw: np.ndarray) -> np.ndarray:
-    """Images (n, channels, height, width); which dimension is the channels' is told by its size."""
+    """Return images (n, channels, height, width); the dimension of channels follows from its size."""
     if raw.dtype != np.uint8:
         raise UserError(f"`{name}` is {_described(raw)}, and images are uint8, 0 to 255")
     if raw.ndim == 3:
@@ -193,7 +193,7 @@ def _targets(y: np.ndarray, labels: Sequence[str], task: Task | None) -> tuple[n
 
 
 def _classes(y: np.ndarray, labels: Sequence[str]) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Classes counted from 0, and their names: `labels`, or the different values that there are."""
+    """Return classes counted from 0, and their names: `labels`, or the different values that there are."""
     if y.ndim != 1 or y.dtype.kind not in "iuU":
         raise UserError(
             f"`y` is {_described(y)}, and single-label takes one whole number or one text an example",

@@ -26,7 +26,7 @@ _PARTS = {"train": "train", "training": "train", "validation": "validation", "va
 
 
 def read(source: Source, path: Path, enough: int | None = None) -> Examples:
-    """Examples in the order of their paths, whatever the order on the disk, or about `enough` of them.
+    """Read examples in the order of their paths, whatever the order on the disk, or about `enough` of them.
 
     Raises: UserError.
     """
@@ -77,7 +77,7 @@ def read(source: Source, path: Path, enough: int | None = None) -> Examples:
 
 
 def _quoted(name: str, listed: tuple[str, ...]) -> str:
-    """What to do where `01` became the number 1."""
+    """Return the next act where `01` became the number 1."""
     number = name.lstrip("0") or "0"
     known = name.isdecimal() and number in listed
     return f'in YAML, {name} is the number {number}: write it in quotes, `"{name}"`' if known else ""
@@ -103,13 +103,13 @@ def _unlabelled(source: Source, path: Path, enough: int | None, labels: tuple[st
 
 
 def side(path: Path, most: int) -> int:
-    """A size for a folder of photos: their usual shorter side, rounded down to what networks halve, 32 to `most`."""
+    """Propose a size for a folder of photos: the median shorter side, rounded down to a multiple of 32, up to `most`."""
     sides = sorted(map(min, images.sizes(_files(path), path)))
     return max(32, min(most, sides[len(sides) // 2] // 32 * 32)) if sides else most
 
 
 def imagenet() -> tuple[str, ...]:
-    """What ImageNet's 1,000 classes are called (WordNet's lemmas, from timm), in the order that networks tell them.
+    """Return the names of ImageNet's 1,000 classes (WordNet's lemmas, from timm), in the order of networks' outputs.
 
     Two pairs have one name, such as the crane that flies and the one that lifts: these are told by their synset.
     """
@@ -128,7 +128,7 @@ def _folders(path: Path) -> list[Path]:
 
 
 def _files(folder: Path, deep: bool = True) -> list[Path]:
-    """Image files, sorted; hidden files and folders are left out."""
+    """List image files, sorted; hidden files and folders are left out."""
     paths = []
     for where, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if deep and not name.startswith("."))
@@ -139,13 +139,13 @@ def _files(folder: Path, deep: bool = True) -> list[Path]:
 
 
 def _instead(folder: Path) -> str:
-    """The most common suffix of what is there instead."""
+    """Describe the most common suffix of what is there instead."""
     suffixes = Counter(file.suffix for file in folder.iterdir() if file.is_file() and not file.name.startswith("."))
     return f", which has {max(suffixes.values())} {max(suffixes, key=lambda s: suffixes[s])} files" if suffixes else ""
 
 
 def _groups(paths: list[str], pattern: str | None, name: str) -> np.ndarray | None:
-    """What `pattern` finds in each path: its first group, or all of the match."""
+    """Match `pattern` in each path: its first group, or all of the match."""
     if pattern is None:
         return None
     matches = [re.search(pattern, path) for path in paths]

@@ -18,7 +18,7 @@ from .split import SPLITS
 
 
 def read(source: Source, path: Path) -> Examples | Dataset:
-    """What the function returns when it is called with `args`. Raises: UserError."""
+    """Call the function with `args`, and check what it returns. Raises: UserError."""
     returned = Function(path, parts(source.source)[1], path.read_bytes())(**source.args)
     if isinstance(returned, Dataset):
         if lacking := [split for split in SPLITS if split not in returned.splits or not len(returned[split].y)]:

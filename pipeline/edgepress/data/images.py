@@ -51,7 +51,7 @@ class Header(NamedTuple):
 
 
 def read(paths: Sequence[Path], root: Path, source: Source) -> tuple[np.ndarray, np.ndarray]:
-    """Images uint8 (n, channels, height, width), and which of `paths` they are, (n,).
+    """Read images uint8 (n, channels, height, width), and which of `paths` they are, (n,).
 
     EXIF orientation is followed, transparency is laid on white, 16-bit grey is divided by 257, and of an animation the
     first picture counts. Only what `unreadable: skip` allows is left out.
@@ -75,7 +75,7 @@ def read(paths: Sequence[Path], root: Path, source: Source) -> tuple[np.ndarray,
 
 
 def spread(of: Sequence[object], enough: int | None) -> list[int]:
-    """Which rows to read when `enough` of them are: evenly spread over those of each class, and three of each."""
+    """Choose about `enough` rows: evenly spread over those of each class, and three of each."""
     if enough is None or enough >= len(of):
         return list(range(len(of)))
     rows: dict[object, list[int]] = {}
@@ -89,19 +89,19 @@ def spread(of: Sequence[object], enough: int | None) -> list[int]:
 
 
 def few(paths: Sequence[Path], rows: np.ndarray) -> tuple[Path, ...]:
-    """Some of the files that were read, `kept` of `paths`, evenly spread."""
+    """Choose some of the files that were read, `rows` of `paths`, evenly spread."""
     return tuple(paths[i] for i in rows[:: -(-len(rows) // SAMPLED)])
 
 
 def sizes(paths: Sequence[Path], root: Path) -> list[tuple[int, int]]:
-    """Height and width of the images that can be read, among a thousand of `paths`."""
+    """Return height and width of the images that can be read, among a thousand of `paths`."""
     with _quiet():
         headers, _ = _on_all(_header, paths[:: -(-len(paths) // 1000) or 1], root)
     return [(header.height, header.width) for header in headers if header]
 
 
 def bounded(needed: int, content: str, name: str) -> None:
-    """Raises: UserError when `needed` bytes are more than half of the free memory."""
+    """Raise UserError when `needed` bytes are more than half of the free memory."""
     free = free_memory()
     if free is not None and needed > free / 2:
         raise UserError(
@@ -111,7 +111,7 @@ def bounded(needed: int, content: str, name: str) -> None:
 
 
 def free_memory() -> int | None:
-    """Bytes that can be had without swapping; None where the system does not tell."""
+    """Return the bytes that can be had without swapping; None where the system does not report them."""
     info = Path("/proc/meminfo")
     if not info.is_file():
         return None
@@ -121,14 +121,14 @@ def free_memory() -> int | None:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Pillow warns of large images and odd EXIF; sizes are judged here."""
+    """Silence Pillow's warnings of large images and odd EXIF; sizes are judged here."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
 
 
 def _on_all(work: Callable[[Path], Found], paths: Sequence[Path], root: Path) -> tuple[list[Found | None], list[str]]:
-    """`work` on every path in threads, and what could not be read, with the reason."""
+    """Do `work` on every path in threads; return the results, and the unreadable files with the reason."""
 
     def attempt(path: Path) -> tuple[Found | None, str]:
         try:
@@ -166,7 +166,7 @@ def _readable(
 
 
 def _header(path: Path) -> Header:
-    """What the first bytes say; nothing is decoded."""
+    """Read size and mode from the first bytes; nothing is decoded."""
     with Image.open(path) as image:
         width, height = image.size
         if width * height > LARGEST:
@@ -202,7 +202,7 @@ def _size(headers: Sequence[Header], root: Path, source: Source) -> tuple[int, i
 
 
 def pixels(path: Path, *, grey: bool, size: tuple[int, int], resize: str) -> np.ndarray:
-    """The image of a file, uint8 (channels, *size). Raises what Pillow's decoders raise for bad files."""
+    """Decode the image of a file, uint8 (channels, *size). Raises the errors of Pillow's decoders for bad files."""
     with Image.open(path) as image:
         mode, side = "L" if grey else "RGB", 2 * max(size)
         # A JPEG is decoded at ½, ¼ or ⅛ where that leaves twice what is needed; orientation may swap the sides.
@@ -214,7 +214,7 @@ def pixels(path: Path, *, grey: bool, size: tuple[int, int], resize: str) -> np.
 
 
 def _sized(image: Image.Image, size: tuple[int, int], resize: str) -> Image.Image:
-    """The middle of the image, all of it distorted, or all of it in the middle of black."""
+    """Resize the image: its middle, all of it distorted, or all of it in the middle of black."""
     from torchvision.transforms import functional
 
     height, width = size
@@ -235,7 +235,7 @@ def _sized(image: Image.Image, size: tuple[int, int], resize: str) -> Image.Imag
 
 
 def _inner(image: Image.Image, size: tuple[int, int], choose: Callable[[float, float], float]) -> tuple[int, int]:
-    """The image's height and width when one of them is that of `size`; the other is rounded down, as by `Resize`."""
+    """Scale height and width so that one of them is that of `size`; the other is rounded down, as by `Resize`."""
     (height, width), (high, wide) = size, (image.height, image.width)
     if choose(height / high, width / wide) == height / high:
         return height, max(1, height * wide // high)
@@ -243,7 +243,7 @@ def _inner(image: Image.Image, size: tuple[int, int], choose: Callable[[float, f
 
 
 def _flat(image: Image.Image, mode: str) -> Image.Image:
-    """The image as `L` or `RGB`."""
+    """Convert the image to `L` or `RGB`."""
     if image.mode in _WIDE:
         values = np.asarray(image).astype(np.int64)
         if values.min() < 0 or values.max() > 0xFFFF:

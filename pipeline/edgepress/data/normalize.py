@@ -40,7 +40,7 @@ PIXELS = 1 / 255
 
 
 def normalized(data: Dataset, how: Normalize, name: str) -> Dataset:
-    """`data` whose inputs are normalized by `how`: its images, or without images its numbers or series.
+    """Return `data` whose inputs are normalized by `how`: its images, or without images its numbers or series.
 
     `none` and `raw` are for every input. Raises: UserError where the number of channels or the kind is another.
     """
@@ -62,7 +62,7 @@ def normalized(data: Dataset, how: Normalize, name: str) -> Dataset:
 
 
 def _normalized_input(input: Input, how: Normalize, name: str) -> Input:
-    """`input` with the scale, mean and std of `how`."""
+    """Return `input` with the scale, mean and std of `how`."""
     image, channels = input.kind == "image", input.shape[0]
     scale = PIXELS if image and how != "raw" else 1.0
     if how in ("none", "raw"):
@@ -89,7 +89,7 @@ def _normalized_input(input: Input, how: Normalize, name: str) -> Input:
 
 
 def _spread(values: Sequence[float], channels: int) -> tuple[float, ...] | None:
-    """One value a channel; None if there are neither one nor so many."""
+    """Return one value a channel; None if there are neither one nor so many."""
     if len(values) == 1:
         return tuple(values) * channels
     return tuple(values) if len(values) == channels else None

@@ -26,7 +26,7 @@ def measure(data: Dataset) -> Preprocessing:
 
 
 def _seconds(work: Callable[[], object]) -> float:
-    """CPU seconds of this thread. A device reads one picture after another: memory and caches are warm."""
+    """Return CPU seconds of this thread. A device reads one picture after another: memory and caches are warm."""
     work()
     started = time.thread_time_ns()
     work()

@@ -63,7 +63,7 @@ Side = Annotated[int, Field(ge=8, le=4096)]
 
 
 def _there(text: str, info: ValidationInfo) -> str:
-    """Only a recipe knows the folder that a path counts from; without one the path is checked when it is read."""
+    """Check that the path is there. Only a recipe knows its folder; without one the path is checked when it is read."""
     if text in NAMES or not isinstance(info.context, Document) or info.context.loose:
         return text
     if wrong := missing(text, info.context.path.parent):
@@ -77,7 +77,7 @@ def _there(text: str, info: ValidationInfo) -> str:
 
 
 def _listed(labels: tuple[str | int, ...] | str, info: ValidationInfo) -> tuple[str, ...] | str:
-    """Class names as text, each once; or the name of a file of them, which only a recipe knows the folder of."""
+    """Check class names, each once, as text; or the name of a file of them, whose folder only a recipe knows."""
     if isinstance(labels, str):
         if labels != "imagenet" and isinstance(info.context, Document) and not info.context.loose:
             path = info.context.path.parent / labels
@@ -208,7 +208,7 @@ class Source(BaseModel):
 
     @property
     def listed(self) -> tuple[str, ...]:
-        """The classes that the recipe lists, in its order; none by default. A file of them is read by `read`."""
+        """Return the classes that the recipe lists, in its order; none by default. A file of them is read by `read`."""
         if self.labels == "imagenet":
             from .folder import imagenet
 
@@ -216,7 +216,7 @@ class Source(BaseModel):
         return () if self.labels is None or isinstance(self.labels, str) else tuple(map(str, self.labels))
 
     def path(self, base: Path) -> Path:
-        """The file or folder; `UserError` when there is none."""
+        """Return the file or folder; `UserError` when there is none."""
         if wrong := missing(self.source, base):
             raise UserError(*wrong)
         return base / file_of(self.source)

@@ -21,7 +21,7 @@ _MEASURED = 2**24
 def divide(
     examples: Examples, shares: Shares | None = None, seed: int = 0, name: str = "examples", source: str = ""
 ) -> Dataset:
-    """A `Dataset` of checked `examples`, in three splits that share none of them.
+    """Split checked `examples` into three that share none of them, as a `Dataset`.
 
     With `groups`, a group is in one split. Without, equal values (the same bytes) are: a photo that was saved twice
     would else be learnt and tested. Classes are spread evenly, and train has all of them. Splits that `part` names are
@@ -71,7 +71,7 @@ def divide(
 def _dealt(
     examples: Examples, rows: np.ndarray, missing: list[str], shares: Shares, random: np.random.Generator, name: str
 ) -> dict[str, np.ndarray]:
-    """`rows` for train and the `missing` splits.
+    """Deal `rows` to train and the `missing` splits.
 
     Units, the groups or the equal examples, are dealt class by class, the large ones first, each to the split that
     is furthest below its share of all dealt so far: this keeps the shares in every class and in the whole. A unit
@@ -118,7 +118,7 @@ def _dealt(
 
 
 def _units(examples: Examples, rows: np.ndarray) -> list[np.ndarray]:
-    """`rows` that belong together: of one group, or of the same values."""
+    """Group `rows` that belong together: of one group, or of the same values."""
     if examples.groups is not None:
         keys = examples.groups[rows].tolist()
     else:
@@ -130,7 +130,7 @@ def _units(examples: Examples, rows: np.ndarray) -> list[np.ndarray]:
 
 
 def _covering(examples: Examples, units: list[np.ndarray]) -> set[int]:
-    """Which of `units` bring a class that none before them has."""
+    """Return the indices of `units` that bring a class that none before them has."""
     seen: set[int] = set()
     covering = set()
     for index, unit in enumerate(units):
@@ -151,7 +151,7 @@ def _classes(examples: Examples, rows: np.ndarray) -> set[int]:
 
 
 def _uncovered(examples: Examples, rows: np.ndarray) -> tuple[str, ...]:
-    """The labels that none of `rows` has."""
+    """Return the labels that none of `rows` has."""
     if examples.task == "regression" or not examples.labelled:
         return ()
     seen = _classes(examples, rows)

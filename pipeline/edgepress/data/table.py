@@ -20,8 +20,9 @@ _INTEGER = r"\s*[+-]?\d+\s*"
 
 
 def read(source: Source, path: Path, enough: int | None = None) -> Examples:
-    """One example a row, or about `enough` of those with images. Raises: UserError with the lines, as editors count
-    them.
+    """Read one example a row, or about `enough` of those with images.
+
+    Raises: UserError with the lines, as editors count them.
     """
     table = _table(path)
     label_columns = _named(source.label) or ("label",)
@@ -70,7 +71,7 @@ class _Table:
         return [row[index].strip() for row in self.rows]
 
     def numbers(self, name: str, option: str) -> np.ndarray:
-        """A column as float64; `UserError` at what is empty, NaN, infinite or no number."""
+        """Return a column as float64; `UserError` at what is empty, NaN, infinite or no number."""
         cells = self.column(name, option)
         values = np.array([_number(cell) for cell in cells])
         wrong = np.flatnonzero(~np.isfinite(values))
@@ -79,14 +80,14 @@ class _Table:
         return values
 
     def refuse(self, rows: list[int], cells: list[str], problem: str, help: str) -> None:
-        """Raises: UserError that names the lines of `rows`, and what stands there."""
+        """Raise UserError that names the lines of `rows`, and what stands there."""
         if rows:
             named = [f"line {self.lines[row]}" + (f" `{cells[row]}`" if cells[row] else "") for row in rows]
             raise UserError(f"`{self.name}`: {problem}: {several(named)}", help)
 
 
 def _table(path: Path) -> _Table:
-    """The file as UTF-8, with a byte order mark or not; commas, semicolons or tabs, as the first line has."""
+    """Read the file as UTF-8, with a byte order mark or not; commas, semicolons or tabs, as the first line has."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             first = file.readline()
@@ -130,7 +131,7 @@ def _number(cell: str) -> float:
 def _targets(
     table: _Table, names: tuple[str, ...], task: Task | None, listed: tuple[str, ...]
 ) -> tuple[np.ndarray, tuple[str, ...], Task]:
-    """`y`, labels and task; `listed` are the labels that the recipe names, in their order."""
+    """Return `y`, labels and task; `listed` are the labels that the recipe names, in their order."""
     if listed and (len(names) > 1 or task == "regression"):
         raise UserError(f"`{table.name}`: `labels` lists classes, and `label` names columns", "take `labels` out")
     if len(names) > 1:
@@ -170,12 +171,12 @@ def _targets(
 
 
 def _decimal(cells: list[str]) -> bool:
-    """Whether they are all numbers, and not all whole."""
+    """Tell whether they are all numbers, and not all whole."""
     return all(np.isfinite(_number(cell)) for cell in cells) and not all(re.fullmatch(_INTEGER, cell) for cell in cells)
 
 
 def _paths(table: _Table, column: str, folder: Path) -> list[Path]:
-    """The image files, all of them there, each once, and in the CSV's folder or below."""
+    """Return the image files, all of them there, each once, and in the CSV's folder or below."""
     cells = table.column(column, "image")
     every, count = range(len(cells)), Counter(cells)
     out = [row for row in every if _escapes(cells[row])]
