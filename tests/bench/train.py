@@ -15,8 +15,8 @@ from statistics import fmean, stdev
 from typing import Any
 
 import torch
-from edgepress.data import dataset
 from edgepress.data.dataset import Dataset
+from edgepress.data.load import load_dataset
 from edgepress.models.description import Network
 from edgepress.stages.distill.losses import kd
 from edgepress.training import Rows, Schedule, fit, seeded
@@ -100,7 +100,7 @@ def ratio(one: Callable[[], float], other: Callable[[], float]) -> dict[str, Any
 
 
 def main() -> None:
-    found = dataset.load("fashion-mnist-10k").limited(IMAGES)
+    found = load_dataset("fashion-mnist-10k").limited(IMAGES)
     teacher = torch.randn(len(found["train"].y), 10)
     rows = {}
     for name, options in NETWORKS.items():

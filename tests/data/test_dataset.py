@@ -9,6 +9,7 @@ import pytest
 from edgepress.core.errors import UserError
 from edgepress.data import dataset
 from edgepress.data.dataset import Dataset, Split
+from edgepress.data.load import load_dataset
 
 SIZES = {
     "digits": {"train": 1078, "validation": 359, "test": 360},
@@ -19,7 +20,7 @@ SHAPES = {"digits": (1, 8, 8), "fashion-mnist-10k": (1, 28, 28)}
 
 @pytest.fixture(scope="module", params=SIZES)
 def loaded(request: pytest.FixtureRequest) -> Dataset:
-    return dataset.load(request.param)
+    return load_dataset(request.param)
 
 
 def test_sizes_shapes_and_types(loaded: Dataset) -> None:
@@ -43,7 +44,7 @@ def test_splits_share_no_image(loaded: Dataset) -> None:
 
 
 def test_the_same_each_time(loaded: Dataset) -> None:
-    again = dataset.load(loaded.name)
+    again = load_dataset(loaded.name)
     assert again.digest == loaded.digest
     assert again.inputs == loaded.inputs
 
@@ -74,7 +75,7 @@ def test_digest_sees_every_change(few: Dataset, change: str) -> None:
 
 
 def test_limit_keeps_the_first_of_each_split_and_the_moments(digits: Dataset) -> None:
-    limited = dataset.load("digits", 5)
+    limited = load_dataset("digits", 5)
     for name, split in limited.splits.items():
         np.testing.assert_array_equal(split.x, digits[name].x[:5])
         np.testing.assert_array_equal(split.y, digits[name].y[:5])
@@ -94,5 +95,5 @@ def test_constant_channel_divides_by_no_zero() -> None:
 
 def test_unknown_name_is_told_with_a_near_one() -> None:
     with pytest.raises(UserError, match="unknown data set `digit`") as error:
-        dataset.load("digit")
+        load_dataset("digit")
     assert "digits" in error.value.problems[0].help

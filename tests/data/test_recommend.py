@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from edgepress.data import dataset, recommend
+from edgepress.data import recommend
 from edgepress.data.dataset import Dataset
+from edgepress.data.load import load_dataset
 
 
 @pytest.fixture(scope="module")
 def loaded() -> Dataset:
-    return dataset.load("recommend")
+    return load_dataset("recommend")
 
 
 def test_rows_and_inputs(loaded: Dataset) -> None:
@@ -35,7 +36,7 @@ def test_no_pair_is_rated_twice(loaded: Dataset) -> None:
 
 
 def test_the_same_each_time(loaded: Dataset) -> None:
-    assert dataset.load("recommend").digest == loaded.digest
+    assert load_dataset("recommend").digest == loaded.digest
 
 
 def test_taste_explains_more_than_popularity_and_noise_hides_the_rest(loaded: Dataset) -> None:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from edgepress.data import dataset
 from edgepress.data.dataset import Dataset
+from edgepress.data.load import load_dataset
 from edgepress.data.source import Source
 
 from .made import photos, table
@@ -16,7 +16,7 @@ ROWS = [f"{i},{i / 4},{'red' if i % 3 else 'blue'}" for i in range(30)]
 
 
 def load(path: Path, **options: object) -> Dataset:
-    return dataset.load(Source.model_validate({"from": path.name, **options}), base=path.parent)
+    return load_dataset(Source.model_validate({"from": path.name, **options}), base=path.parent)
 
 
 def test_numbers(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from edgepress.config import recipe
 from edgepress.core.errors import UserError
-from edgepress.data import dataset
+from edgepress.data.load import load_dataset
 from edgepress.data.source import Source
 from edgepress.engine.cache import Cache
 from edgepress.engine.engine import Engine
@@ -37,7 +37,7 @@ targets: []
 def mine(tmp_path: Path, tiny: Network) -> Path:
     for number in range(30):
         photo(tmp_path / f"photos/{number}.jpg", (40 + number, 36))
-    found = dataset.load(Source.model_validate({"from": str(tmp_path / "photos"), "size": 32, "labels": "imagenet"}))
+    found = load_dataset(Source.model_validate({"from": str(tmp_path / "photos"), "size": 32, "labels": "imagenet"}))
     fresh(tiny, found, tmp_path / "net")
     (tmp_path / "mine.yaml").write_text(RECIPE)
     return tmp_path / "mine.yaml"

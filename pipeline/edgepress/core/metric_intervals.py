@@ -63,7 +63,7 @@ def floored(
 
 
 def worst(outputs: np.ndarray, y: np.ndarray, labels: Sequence[str]) -> tuple[str, int, int] | None:
-    """Return the class with the lowest recall, and how many of its examples are right, of how many; None if no classes."""
+    """Return the class with the lowest recall, and how many of how many examples are right; None without classes."""
     if y.ndim != 1 or y.dtype.kind == "f":
         return None
     seen, of = np.unique(y, return_inverse=True)

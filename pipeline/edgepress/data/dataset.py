@@ -6,19 +6,16 @@
 from __future__ import annotations
 
 import hashlib
-import importlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from ..core.errors import UserError, suggest
+from ..core.errors import UserError
 
 if TYPE_CHECKING:
     import numpy as np
-
-    from .source import Source
 
 NAMES = ("digits", "fashion-mnist", "fashion-mnist-10k", "recommend", "sensor", "text")
 """What a recipe's `task: {data: …}` may say; each is a module here, with `read() -> Dataset`."""
@@ -178,22 +175,6 @@ class Dataset:
         groups = None if self.groups is None else numbered(self.groups[:count])
         more = None if self.unlabelled is None else self.unlabelled[:count]
         return replace(self, splits=splits, groups=groups, unlabelled=more)
-
-
-def load(name: str | Source, limit: int | None = None, *, base: Path = Path(), seed: int = 0) -> Dataset:
-    """Read the data set called `name`, or a user's own; `UserError` when it is unknown, not on this machine, or unfit.
-
-    `base` is what a user's paths count from, and `seed` divides their data.
-    """
-    data: Dataset
-    if not isinstance(name, str):
-        data = name.read(base, seed, limit)
-    elif name in NAMES:
-        data = importlib.import_module(f".{name.replace('-', '_')}", __package__).read()
-        data = replace(data, inputs=tuple(replace(input, normalized_by="data") for input in data.inputs))
-    else:
-        raise UserError(f"unknown data set `{name}`", suggest(name, NAMES))
-    return data if limit is None else data.limited(limit)
 
 
 def numbered(groups: np.ndarray) -> np.ndarray:

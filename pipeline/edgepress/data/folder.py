@@ -103,7 +103,7 @@ def _unlabelled(source: Source, path: Path, enough: int | None, labels: tuple[st
 
 
 def side(path: Path, most: int) -> int:
-    """Propose a size for a folder of photos: the median shorter side, rounded down to a multiple of 32, up to `most`."""
+    """Propose a size for photos: the median shorter side, rounded down to a multiple of 32, up to `most`."""
     sides = sorted(map(min, images.sizes(_files(path), path)))
     return max(32, min(most, sides[len(sides) // 2] // 32 * 32)) if sides else most
 

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-import math
 import re
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -24,12 +21,9 @@ from ..core.errors import Mistake, UserError, suggest
 from ..core.paths import folder_of
 from ..core.units import Share
 from ..core.yamlio import Document
-from .dataset import NAMES, Dataset, Task, load
-from .kinds import DECODED, MODULES, TAKES, WHAT, Kind, file_of, kind_of, missing
+from .dataset import NAMES, Task
+from .kinds import TAKES, WHAT, Kind, file_of, kind_of, missing
 from .normalize import Moments, Normalize
-
-if TYPE_CHECKING:
-    import numpy as np
 
 
 class Shares(BaseModel):
@@ -54,9 +48,6 @@ class Shares(BaseModel):
                 "for example {validation: 10%, test: 20%}",
             )
         return self
-
-
-_UNLABELLED = Shares.model_validate({"validation": "30%", "test": "60%"})
 
 
 Side = Annotated[int, Field(ge=8, le=4096)]
@@ -208,7 +199,7 @@ class Source(BaseModel):
 
     @property
     def listed(self) -> tuple[str, ...]:
-        """Return the classes that the recipe lists, in its order; none by default. A file of them is read by `read`."""
+        """Return the classes that the recipe lists, in its order; none by default. `load` reads a file of them."""
         if self.labels == "imagenet":
             from .folder import imagenet
 
@@ -220,83 +211,6 @@ class Source(BaseModel):
         if wrong := missing(self.source, base):
             raise UserError(*wrong)
         return base / file_of(self.source)
-
-    def read(self, base: Path = Path(), seed: int = 0, limit: int | None = None) -> Dataset:
-        """The data in its splits, the same ones for the same seed and `limit`. Raises: UserError.
-
-        `base` is what a path counts from: the recipe's folder. With a `limit`, only about as many image files are
-        decoded as give each split so many.
-        """
-        from .split import divide
-
-        shares: Shares | None
-        if self.kind == "shipped":
-            return self._prepared(load(self.source), self.source)
-        path, source = self.path(base), self._with_labels(base)
-        read = importlib.import_module(MODULES[self.kind], __package__).read
-        if limit is not None and self.kind in DECODED:
-            shares = self.split or Shares()
-            examples = read(source, path, math.ceil(limit / min(shares.validation, shares.test, shares.train)))
-        else:
-            examples = read(source, path)
-        if isinstance(examples, Dataset):
-            if self.split is not None:
-                raise UserError(f"`{self.source}` gives its splits, and `split` would change them", "take `split` out")
-            return self._prepared(examples, path.name)
-        shares = self.split or (None if examples.labelled else _UNLABELLED)
-        divided = divide(examples.checked(path.name, self.task), shares, seed, path.stem, str(path))
-        return self._prepared(divided, path.name)
-
-    def raw(self, base: Path, data: Dataset, limit: int | None = None) -> np.ndarray:
-        """Examples without labels that go with `data`, as `x` of its splits. Raises: UserError.
-
-        A folder's images need no class folders, and become as large as those of `data`; an .npz needs `x` alone.
-        """
-        import numpy as np
-
-        path = self.path(base)
-        if self.kind == "folder":
-            channels, height, width = data.input.shape
-            alike = {"size": (height, width), "color": "grey" if channels == 1 else "rgb"}
-            source = self.model_copy(update={name: getattr(self, name) or default for name, default in alike.items()})
-            source = source.model_copy(update={"labels": "imagenet"})  # class folders, if any, mean nothing
-            read = importlib.import_module(".folder", __package__).read
-            return np.asarray(read(source, path, limit).checked(path.name).x)
-        if self.kind == "arrays":
-            from .arrays import values
-
-            return values(path)
-        raise UserError(f"`unlabelled` names {WHAT[self.kind]}", "a folder of images, or an .npz with `x`")
-
-    def _with_labels(self, base: Path) -> Source:
-        """The same with the names of a file of labels. Raises: UserError."""
-        if not isinstance(self.labels, str) or self.labels == "imagenet":
-            return self
-        path = base / self.labels
-        try:
-            lines = path.read_text(encoding="utf-8-sig").rstrip().splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise UserError(
-                f"`labels` names no text file `{self.labels}`: {error}",
-                suggest(
-                    self.labels, ["imagenet"], "one name a line, in UTF-8; the path counts from the recipe's folder"
-                ),
-            ) from error
-        names = [line.strip() for line in lines]
-        for number, name in enumerate(names, start=1):
-            if not name or names.index(name) != number - 1:
-                wrong = f"`{name}` again" if name else "empty"
-                raise UserError(f"`{self.labels}`: line {number} is {wrong}", "one name a line, each once")
-        return self.model_copy(update={"labels": tuple(names)})
-
-    def _prepared(self, data: Dataset, name: str) -> Dataset:
-        """With what the recipe says about images, and about how inputs are normalized."""
-        from .normalize import normalized
-
-        if self.kind in DECODED:
-            inputs = (replace(input, resize=self.resize) if input.kind == "image" else input for input in data.inputs)
-            data = replace(data, inputs=tuple(inputs))
-        return data if self.normalize is None else normalized(data, self.normalize, name)
 
 
 def _tuples(value: Any) -> Any:
