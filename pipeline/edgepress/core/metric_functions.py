@@ -1,4 +1,4 @@
-"""Score model outputs (n, labels) against labels, a function for each metric."""
+"""Score model outputs (n, labels) against labels, one function a metric."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Compute the interval of a metric over the test examples, and its weakest class."""
+"""Compute a metric's interval on test examples, and the worst class."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Read an .npz with `x` and `y`, or `train_x`, `train_y`, `validation_x` ….
+"""Read an .npz with `x` and `y`, or `train_x`, `train_y`, ….
 
 `labels` and `groups` are optional.
 """

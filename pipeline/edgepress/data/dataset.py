@@ -1,6 +1,6 @@
-"""Define data sets: three disjoint splits of examples with labels, in memory.
+"""Define data sets: three disjoint splits of labelled examples.
 
-`train` is learnt from, `validation` decides (selection, calibration), `test` is only reported.
+They are in memory. `train` fits weights, `validation` selects and calibrates, `test` is only reported.
 """
 
 from __future__ import annotations

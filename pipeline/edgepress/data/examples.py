@@ -1,4 +1,4 @@
-"""Define examples before the split, as readers and user functions return them."""
+"""Define examples before the split, as readers and functions return them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Define the user's own data: `data: ./photos`, or `{from: ./labels.csv, …}`."""
+"""Define a user's own data: `data: ./photos`, `{from: ./labels.csv, …}`."""
 
 from __future__ import annotations
 
