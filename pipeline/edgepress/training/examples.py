@@ -113,7 +113,7 @@ class Examples:
         import torch
 
         if each.kind != "image":
-            return torch.from_numpy(each.ready(raw[rows.index].numpy()))
+            return torch.from_numpy(each.to_model_inputs(raw[rows.index].numpy()))
         pixels = raw[rows.index]
         if self.flip or self.shift:
             view = self._of(rows.view)
@@ -125,7 +125,7 @@ class Examples:
                     for image, index in zip(pixels, rows.index.tolist(), strict=True)
                 ]
             )
-        return torch.from_numpy(each.ready(pixels.numpy())).contiguous(memory_format=torch.channels_last)
+        return torch.from_numpy(each.to_model_inputs(pixels.numpy())).contiguous(memory_format=torch.channels_last)
 
     def _of(self, number: int) -> _View:
         import torch

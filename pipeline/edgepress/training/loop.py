@@ -197,7 +197,7 @@ class _Loop:
 
         module = self.module if self.mean is None else self.mean.module
         answers = logits(module, Examples(self.data, "validation", 0))
-        (found,) = broadcast_object_list([metric.goodness(answers, self.data["validation"].y)])
+        (found,) = broadcast_object_list([metric.score_points(answers, self.data["validation"].y)])
         if found > self.run.best:
             self.run.best, self.run.stale = found, 0
             self.run.kept = {name: value.clone() for name, value in module.state_dict().items()}

@@ -74,7 +74,7 @@ def export(
     write(model, path)
 
     with torch.inference_mode():
-        expected = module(*map(torch.from_numpy, data.ready(data["validation"].x[:64])))
+        expected = module(*map(torch.from_numpy, data.to_model_inputs(data["validation"].x[:64])))
         if contract["output"]["kind"] == "probabilities":
             expected = expected.softmax(1) if data.task == "single-label" else expected.sigmoid()
     return _compared(path, columns, expected.numpy())

@@ -108,7 +108,7 @@ def _as_taken(values: np.ndarray, entry: dict[str, Any], input: Input) -> np.nda
     if entry.get("mean") == []:
         return input.raw(values).astype(entry["dtype"], copy=False)
     taken = input_of(entry, input)
-    return values if taken is input else taken.ready(input.raw(values))
+    return values if taken is input else taken.to_model_inputs(input.raw(values))
 
 
 _SAME = "distil from a teacher of the same classes in the same order"

@@ -95,7 +95,7 @@ class Trials:
         data = self.context.data.to_learn_from()
         self.module.load_state_dict(state)
         answers = logits(self.module, Examples(data, "validation", self.context.seed))
-        return self.context.metric.goodness(answers, data["validation"].y)
+        return self.context.metric.score_points(answers, data["validation"].y)
 
     def _reestimated(self, state: State) -> State:
         """The state with mean and variance of one pass over the training examples, each batch with equal weight."""

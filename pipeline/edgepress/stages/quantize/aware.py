@@ -58,7 +58,7 @@ class QuantizeAware(Calibrated, Schedule):
         files: dict[str, str] = {name: f"model.{name}.onnx" for name in every}
         alike: dict[Preset, list[PresetName]] = {}
         for name in every:
-            alike.setdefault(replace(PRESETS[name], about="", unsigned=False, whole=False), []).append(name)
+            alike.setdefault(replace(PRESETS[name], about="", unsigned=False, integer_only=False), []).append(name)
         notes: dict[str, Any] = start.notes | {"float": _goodness(source.path, context, start.held)}
         loss = self._loss(source, context)
         for preset, names in alike.items():
@@ -131,7 +131,7 @@ def _save(made: onnx.ModelProto, preset: Preset, path: Path) -> None:
     from .uint8 import unsigned
 
     model = unsigned(made) if preset.unsigned else made
-    path.write_bytes((whole(model) if preset.whole else model).SerializeToString())
+    path.write_bytes((whole(model) if preset.integer_only else model).SerializeToString())
 
 
 def _goodness(path: Path, context: Context, rows: np.ndarray) -> float:
@@ -142,4 +142,4 @@ def _goodness(path: Path, context: Context, rows: np.ndarray) -> float:
     data, contract = context.data, metadata.read(path)
     x, y = data["validation"]
     answers = predict(path, metadata.ready(contract, data, x[rows]))
-    return context.metric.goodness(metadata.told(answers, contract, data), y[rows])
+    return context.metric.score_points(metadata.told(answers, contract, data), y[rows])

@@ -145,7 +145,7 @@ def quantize_static(
     alike: dict[tuple[int, Preset], np.ndarray] = {}
     every: dict[PresetName, None] = dict.fromkeys((*presets, "xnnpack"))
     for preset in every:
-        mine = every_integer if PRESETS[preset].whole else plan
+        mine = every_integer if PRESETS[preset].integer_only else plan
         if PRESETS[preset].reduced or PRESETS[preset].symmetric:  # other numbers than those of `xnnpack`
             mine, rows = restored(plan, PRESETS[preset])
             if rows:
@@ -155,14 +155,16 @@ def quantize_static(
         made = written(mine, PRESETS[preset])
         if kept is not None:
             say(0, 1, f"checking {preset} on held-out examples")
-            key = id(mine), replace(PRESETS[preset], about="", unsigned=False, whole=False, foreign=False)
+            key = id(mine), replace(PRESETS[preset], about="", unsigned=False, integer_only=False, foreign=False)
             if key not in alike:  # the others have the same numbers, or those 128 apart
                 alike[key] = told(asked(made, evidence.held))
             answers[preset] = alike[key]
         metadata.embed(made, contract)
         files[preset] = f"model.{preset}.onnx"
         onnx.checker.check_model(made)
-        (folder / files[preset]).write_bytes((of_integers(made) if PRESETS[preset].whole else made).SerializeToString())
+        (folder / files[preset]).write_bytes(
+            (of_integers(made) if PRESETS[preset].integer_only else made).SerializeToString()
+        )
     if kept is not None:
         notes["keep"] = kept.notes(answers)
     return files, notes

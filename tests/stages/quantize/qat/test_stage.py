@@ -163,8 +163,8 @@ def test_the_tflite_file_answers_as_the_int8_graph(hard: Artifact, digits: Datas
     converted, made = perform(ConvertTflite.model_validate({"use": "convert.tflite"}), {"input": artifact}, digits)
     assert made.notes == {"precision": "xnnpack"}
     x = digits["test"].x[:120]
-    expected = predict(artifact.preset("xnnpack"), digits.ready(x))
-    found = predict(converted.path, digits.ready(x))
+    expected = predict(artifact.preset("xnnpack"), digits.to_model_inputs(x))
+    found = predict(converted.path, digits.to_model_inputs(x))
     scale = float(arrays(artifact.preset("xnnpack"))["output_scale"])
     steps = np.rint(np.abs(found - expected) / scale)
     assert (steps == 0).mean() > 0.95
@@ -244,7 +244,7 @@ def test_it_answers_more_like_the_float_model(
     trained, made = perform(stage(**options), {"input": source}, digits)
     static = plain(per_channel)
     before, _ = perform(static, {"input": source}, digits)
-    x = digits.ready(digits["test"].x)
+    x = digits.to_model_inputs(digits["test"].x)
     expected = predict(source.path, x)
     far = [np.abs(predict(each.preset("xnnpack"), x) - expected).mean() for each in (trained, before)]
     if made.notes["x86"]["kept"] == "trained":
@@ -307,7 +307,7 @@ def test_other_inputs_and_tasks(name: str, network: str, tmp_path: Path, perform
     artifact, made = perform(stage(epochs=1), {"input": source}, found)
     assert set(made.notes["x86"]) == {"kept", "static", "trained"}
     converted, _ = perform(ConvertTflite.model_validate({"use": "convert.tflite"}), {"input": artifact}, found)
-    x = found.ready(found["test"].x)
+    x = found.to_model_inputs(found["test"].x)
     expected, answers = predict(artifact.preset("xnnpack"), x), predict(converted.path, x)
     assert np.abs(expected - answers).mean() < 0.02 * np.abs(expected).max()
 

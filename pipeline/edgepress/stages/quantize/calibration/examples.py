@@ -51,7 +51,7 @@ def prepared(contract: dict[str, Any], data: Dataset, rows: np.ndarray) -> tuple
         taken = input_of(entry, each)
         if taken.normalized_by == "recipe" or taken.plain:
             continue  # nothing says where these values lie: networks are trained on pixels from -128 to 127, too
-        far = float((np.abs(taken.ready(raw[:_LOOKED_AT])) > _FAR).mean())
+        far = float((np.abs(taken.to_model_inputs(raw[:_LOOKED_AT])) > _FAR).mean())
         if far > 0.1:
             raise UserError(
                 f"input `{each.name}` of `{data.name}`: {far:.0%} of the values lie more than {_FAR} deviations from "

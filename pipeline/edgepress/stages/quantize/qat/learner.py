@@ -53,7 +53,7 @@ def check(learner: Learner, model: onnx.ModelProto, data: Dataset, count: int = 
     """
     x = data["validation"].x[:count]
     with torch.inference_mode():
-        found = learner.eval()(*map(torch.from_numpy, data.ready(x)))
+        found = learner.eval()(*map(torch.from_numpy, data.to_model_inputs(x)))
         if learner.probable:
             found = found.softmax(1) if data.task == "single-label" else found.sigmoid()
     expected = _literally(model, metadata.ready(metadata.read_onnx(model), data, x))
