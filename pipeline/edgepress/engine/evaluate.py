@@ -18,7 +18,7 @@ from ..core.user_code import Code
 from ..data.dataset import Dataset
 from ..models import checkpoint
 from ..models.description import NO_CODE
-from ..models.metadata import read, ready, told
+from ..models.metadata import read, to_logits, to_model_inputs
 from ..models.onnx import export
 from ..models.predict import predict
 from ..models.session import Kernels
@@ -80,7 +80,9 @@ def _file(path: Path, precision: str, data: Dataset, metric: Metric) -> dict[str
     contract, found = read(path), {}
     kernels: Kernels | None = "usual" if precision == "int8" else None  # whoever quantized it runs it as it is
     for split in ("validation", "test"):
-        answers = told(predict(path, ready(contract, data, data[split].x), kernels=kernels), contract, data)
+        answers = to_logits(
+            predict(path, to_model_inputs(contract, data, data[split].x), kernels=kernels), contract, data
+        )
         found[split] = scored(answers, data, split, metric)
     np.save(path.parent / f"{precision}.npy", answers)
     return {
@@ -117,6 +119,6 @@ def _compatible(path: Path, data: Dataset) -> dict[str, Any]:
     except ImportError:
         return {}
     x, y = data["test"]
-    columns = ready(read(path), data, x[:TFLITE_RUNTIME_EXAMPLES])
+    columns = to_model_inputs(read(path), data, x[:TFLITE_RUNTIME_EXAMPLES])
     litert, other = predict(path, columns), predict(path, columns, "tflite-runtime")
     return {"agreement_of_tflite_runtime": alike(litert, other, y[: len(litert)])}

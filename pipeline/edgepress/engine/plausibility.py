@@ -182,8 +182,8 @@ def _others(contract: dict[str, Any], data: Dataset) -> Iterator[tuple[str, Data
 
 def _skill(file: Path, contract: dict[str, Any], data: Dataset) -> Skill:
     x, y = data["validation"]
-    answers = predict(file, metadata.ready(contract, data, x))
-    return skill(metadata.told(answers, contract, data), y)
+    answers = predict(file, metadata.to_model_inputs(contract, data, x))
+    return skill(metadata.to_logits(answers, contract, data), y)
 
 
 def _better(before: float, after: float, count: int) -> bool:

@@ -90,7 +90,7 @@ class Network(BaseModel):
             return Description(
                 network=self, channels=channels, classes=len(data.labels), size=(height, width), task=data.task
             )
-        inputs = [Takes.model_validate(asdict(each), from_attributes=True) for each in data.inputs]
+        inputs = [Takes.model_validate(asdict(input), from_attributes=True) for input in data.inputs]
         return Description(network=self, inputs=inputs, classes=len(data.labels), task=data.task)
 
 
@@ -136,7 +136,7 @@ class Description(BaseModel):
     def takes(self) -> tuple[tuple[str, tuple[int, ...], int], ...]:
         """Kind, shape and vocabulary of every input, to compare with those of a data set."""
         if self.inputs:
-            return tuple((each.kind, each.shape, each.vocabulary) for each in self.inputs)
+            return tuple((entry.kind, entry.shape, entry.vocabulary) for entry in self.inputs)
         return (("image", (self.channels, *self.size), 0),)
 
     def example(self) -> tuple[Tensor, ...]:
@@ -148,7 +148,7 @@ class Description(BaseModel):
             for kind, shape, _ in self.takes()
         )
 
-    def inputs_told(self) -> list[Takes]:
+    def input_specs(self) -> list[Takes]:
         """What a user's function is told about each input."""
         return self.inputs or [Takes(name="input", kind="image", shape=(self.channels, *self.size))]
 

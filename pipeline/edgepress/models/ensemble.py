@@ -46,25 +46,25 @@ class Stack(nn.Module):
 
     def forward(self, *inputs: Tensor) -> Tensor:
         """One tensor (b, …) an input → (b, labels)."""
-        found: Tensor = self.combine(features([member(*inputs) for member in self.members], self.task))
-        return found
+        outputs: Tensor = self.combine(features([member(*inputs) for member in self.members], self.task))
+        return outputs
 
 
-def blend(answers: Sequence[Tensor], weights: Sequence[Any], task: str, of: Of = "probabilities") -> Tensor:
+def blend(outputs: Sequence[Tensor], weights: Sequence[Any], task: str, of: Of = "probabilities") -> Tensor:
     """The weighted mean of several models' answers (b, labels), as `Ensemble` says; `weights` may be a tensor's."""
     if task == "regression" or of == "logits":
-        shares = [w * z for w, z in zip(weights, answers, strict=True)]
+        shares = [w * z for w, z in zip(weights, outputs, strict=True)]
         return sum(shares[1:], shares[0])
     if task == "multi-label":
-        shares = [w * z.sigmoid() for w, z in zip(weights, answers, strict=True)]
+        shares = [w * z.sigmoid() for w, z in zip(weights, outputs, strict=True)]
         mean = sum(shares[1:], shares[0]).clamp(FLOOR, 1 - 1e-6)
         return torch.log(mean) - torch.log(1 - mean)
-    shares = [w * z.softmax(1) for w, z in zip(weights, answers, strict=True)]
+    shares = [w * z.softmax(1) for w, z in zip(weights, outputs, strict=True)]
     return torch.log(sum(shares[1:], shares[0]).clamp(min=FLOOR))
 
 
-def features(answers: Sequence[Tensor], task: str) -> Tensor:
+def features(outputs: Sequence[Tensor], task: str) -> Tensor:
     """What a stack learns from, (b, members · labels): log-probabilities of a single label, else the answers."""
     if task == "single-label":
-        answers = [torch.log(z.softmax(1).clamp(min=FLOOR)) for z in answers]
-    return torch.cat(list(answers), 1)
+        outputs = [torch.log(z.softmax(1).clamp(min=FLOOR)) for z in outputs]
+    return torch.cat(list(outputs), 1)

@@ -47,7 +47,7 @@ def input_of(entry: dict[str, Any], input: Input) -> Input:
 def fed(contract: dict[str, Any], data: Dataset) -> Dataset:
     """`data` whose inputs are normalized as a file with this contract takes them."""
     pairs = zip(contract["inputs"], data.inputs, strict=True)
-    return replace(data, inputs=tuple(input_of(entry, each) for entry, each in pairs))
+    return replace(data, inputs=tuple(input_of(entry, input) for entry, input in pairs))
 
 
 def require_stated(file: Path | str, data: Dataset, inputs: Sequence[Input], line: str = "") -> None:
@@ -56,14 +56,16 @@ def require_stated(file: Path | str, data: Dataset, inputs: Sequence[Input], lin
     `inputs` are those that `file`, which does not say it itself, takes as floats; `line` is the option that is right,
     where that is known.
     """
-    open_ = [each for each in inputs if each.kind != "tokens" and each.normalized_by not in ("recipe", "function")]
-    if not open_:
+    unstated = [
+        entry for entry in inputs if entry.kind != "tokens" and entry.normalized_by not in ("recipe", "function")
+    ]
+    if not unstated:
         return
-    what = "pixels" if open_[0].kind == "image" else f"the {open_[0].kind} of input `{open_[0].name}`"
+    values = "pixels" if unstated[0].kind == "image" else f"the {unstated[0].kind} of input `{unstated[0].name}`"
     several = "; a function of yours may return a Dataset whose inputs have their own" if len(data.inputs) > 1 else ""
     raise Unprepared(
-        f"`{file}` does not state how its inputs are normalized, and neither does the recipe; {what} of "
-        f"`{data.name}` would be standardized by {_owner(open_[0])}, which is wrong for most files from elsewhere",
+        f"`{file}` does not state how its inputs are normalized, and neither does the recipe; {values} of "
+        f"`{data.name}` would be standardized by {_owner(unstated[0])}, which is wrong for most files from elsewhere",
         f"it was trained with `{line}`: write that into `data`"
         if line
         else f"state what the network was trained with, `data: {{from: …, normalize: …}}`: {CHOICES}{several}",
@@ -80,14 +82,14 @@ def reconciled(file: Path, own: dict[str, Any], data: Dataset) -> Dataset:
     The file's labels have to stand in the order of the data's, if they are the same ones.
     """
     require_order(file, own, data)
-    found = fed(own, data)
-    for mine, stated in zip(found.inputs, data.inputs, strict=True):
+    prepared = fed(own, data)
+    for mine, stated in zip(prepared.inputs, data.inputs, strict=True):
         if stated.normalized_by == "recipe" and differ(mine, stated):
             raise Unprepared(
                 f"`{file}` takes {formula(mine)}, by its metadata, and the recipe states {formula(stated)}",
                 "take `normalize` out of the recipe: the file's own is used",
             )
-    return found
+    return prepared
 
 
 def require_order(file: Path, own: dict[str, Any], data: Dataset) -> None:
@@ -102,11 +104,11 @@ def require_order(file: Path, own: dict[str, Any], data: Dataset) -> None:
         )
 
 
-def differ(one: Input, other: Input) -> bool:
+def differ(first: Input, second: Input) -> bool:
     """Whether two normalizations of one input give other values, beyond what two samples of the same data do."""
-    if not one.mean or not other.mean:
+    if not first.mean or not second.mean:
         return False
-    for (mean, std), (mean2, std2) in zip(_raw(one), _raw(other), strict=True):
+    for (mean, std), (mean2, std2) in zip(_raw(first), _raw(second), strict=True):
         if abs(mean - mean2) > _CLOSE * max(std, std2) or abs(math.log(std / std2)) > _CLOSE:
             return True
     return False
@@ -119,21 +121,23 @@ def _raw(input: Input) -> list[tuple[float, float]]:
 
 def described(data: Dataset) -> str:
     """One line: how each input of a model is made of raw values, and where that comes from."""
-    return _line(data, [f"{formula(each)}{_source(each)}" for each in data.inputs])
+    return _line(data, [f"{formula(input)}{_source(input)}" for input in data.inputs])
 
 
 def taken(contract: dict[str, Any], data: Dataset) -> str:
     """The same for a loaded file with this contract."""
     pairs = zip(contract["inputs"], fed(contract, data).inputs, strict=True)
     raw = "raw values, which the file normalizes itself"
-    return _line(data, [raw if entry.get("mean") == [] else f"{formula(each)}{_source(each)}" for entry, each in pairs])
+    return _line(
+        data, [raw if entry.get("mean") == [] else f"{formula(input)}{_source(input)}" for entry, input in pairs]
+    )
 
 
 def _line(data: Dataset, words: list[str]) -> str:
-    parts = [_sized(each) + said for each, said in zip(data.inputs, words, strict=True)]
+    parts = [_sized(input) + word for input, word in zip(data.inputs, words, strict=True)]
     if len(parts) == 1:
         return parts[0]
-    return "; ".join(f"{each.name}: {part}" for each, part in zip(data.inputs, parts, strict=True))
+    return "; ".join(f"{input.name}: {part}" for input, part in zip(data.inputs, parts, strict=True))
 
 
 def _sized(input: Input) -> str:

@@ -9,7 +9,7 @@ import onnx
 
 from ..benchmark.runtimes import DEFAULT
 from .metadata import CHANNELS_LAST, read
-from .session import Kernels, answers
+from .session import Kernels, run_file
 
 
 def predict(
@@ -26,8 +26,8 @@ def predict(
     fast = DEFAULT[path.suffix.removeprefix(".")]
     if kernels is None:
         kernels = "signed" if fast == "onnxruntime" and _signed(path) else "usual"
-    found: np.ndarray = answers(runtime or fast, str(path), laid_out(path, columns), kernels)
-    return found
+    outputs: np.ndarray = run_file(runtime or fast, str(path), laid_out(path, columns), kernels)
+    return outputs
 
 
 def _signed(path: Path) -> bool:
@@ -41,4 +41,4 @@ def laid_out(path: Path, columns: tuple[np.ndarray, ...]) -> tuple[np.ndarray, .
     if path.suffix == ".onnx":
         return columns
     last = [entry["layout"] in CHANNELS_LAST.values() for entry in read(path)["inputs"]]
-    return tuple(np.moveaxis(each, 1, -1) if moves else each for each, moves in zip(columns, last, strict=True))
+    return tuple(np.moveaxis(column, 1, -1) if moves else column for column, moves in zip(columns, last, strict=True))

@@ -59,16 +59,16 @@ def renamed(tensors: Mapping[str, Any], blocks: list[str]) -> dict[str, Any]:
 
     The package counts blocks through, and numbers a block's normalisations from its expansion, which the first has not.
     """
-    found = {}
+    tensors_ = {}
     for name, tensor in tensors.items():
         match = re.fullmatch(r"_blocks\.(\d+)\._(\w+)\.(\w+)", name)
         if match is None:
             layer, leaf = name.removeprefix("_").split(".")
-            found[f"{_OUTSIDE[layer]}.{leaf}"] = tensor
+            tensors_[f"{_OUTSIDE[layer]}.{leaf}"] = tensor
         else:
             expands = f"_blocks.{match[1]}._expand_conv.weight" in tensors
-            found[f"{blocks[int(match[1])]}.{_INSIDE[expands][match[2]]}.{match[3]}"] = tensor
-    return found
+            tensors_[f"{blocks[int(match[1])]}.{_INSIDE[expands][match[2]]}.{match[3]}"] = tensor
+    return tensors_
 
 
 _OUTSIDE = {"conv_stem": "conv_stem", "bn0": "bn1", "conv_head": "conv_head", "bn1": "bn2", "fc": "classifier"}

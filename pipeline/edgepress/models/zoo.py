@@ -106,7 +106,7 @@ def _edgepress(name: str, network: Network, description: Description) -> nn.Modu
 
     if network.pretrained:
         raise UserError(f"`{network.arch}` has no published weights", "leave `pretrained` out")
-    return create(name, cast("list[Input]", description.inputs_told()), description.classes, network.args)
+    return create(name, cast("list[Input]", description.input_specs()), description.classes, network.args)
 
 
 _HOMES: dict[str, Callable[[str, Network, Description], nn.Module]] = {
@@ -118,7 +118,7 @@ _HOMES: dict[str, Callable[[str, Network, Description], nn.Module]] = {
 
 def _only_images(network: Network, description: Description) -> None:
     if not description.channels:
-        kinds = ", ".join(each.kind for each in description.inputs)
+        kinds = ", ".join(input.kind for input in description.inputs)
         raise UserError(
             f"`{network.arch}` takes images, the data has {kinds}", "name a network such as edgepress/conv1d"
         )
@@ -141,21 +141,21 @@ def _fit_stride(module: Any, stride: int | None, channels: int, size: tuple[int,
             return 0
         return int(features.shape[-1]) if features.ndim == 4 else -1
 
-    found = cells() if hasattr(module, "forward_features") else -1
-    if found < 0:
+    side = cells() if hasattr(module, "forward_features") else -1
+    if side < 0:
         if stride:
             raise UserError("this network has no feature map whose stride could be set", "leave `stride` out")
         return
     wanted = max(1, -(-size[1] // stride)) if stride else min(2, size[1])
     for name, layer in module.named_modules():
-        if found >= wanted:
+        if side >= wanted:
             return
         if name.startswith(_STEM) and isinstance(layer, nn.Conv2d | nn.MaxPool2d) and layer.stride not in (1, (1, 1)):
             layer.stride = (1, 1)
-            found = cells()
-    if stride and found < wanted:
+            side = cells()
+    if stride and side < wanted:
         raise UserError(
-            f"the stem leaves {found} × {found} cells of {size[0]} × {size[1]} pixels, not the {wanted} "
+            f"the stem leaves {side} × {side} cells of {size[0]} × {size[1]} pixels, not the {wanted} "
             f"of `stride: {stride}`",
             "leave `stride` out, or choose a larger one",
         )

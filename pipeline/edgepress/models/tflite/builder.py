@@ -167,17 +167,19 @@ class Builder:
             metadata=entries,
             signatureDefs=[signature],
         )
-        file = flatbuffers.Builder(sum(each.data.nbytes for each in self._buffers[1:] if each.data is not None) + _ROOM)
+        file = flatbuffers.Builder(
+            sum(buffer.data.nbytes for buffer in self._buffers[1:] if buffer.data is not None) + _ROOM
+        )
         file.Finish(model.Pack(file), b"TFL3")
         return bytes(file.Output())
 
     def _drop_unused(self, wanted: set[int]) -> None:
-        kept = []
+        operators = []
         for operator in reversed(self._subgraph.operators):
             if wanted.intersection(operator.outputs.tolist()):
-                kept.append(operator)
+                operators.append(operator)
                 wanted.update(operator.inputs.tolist())
-        self._subgraph.operators = kept[::-1]
+        self._subgraph.operators = operators[::-1]
 
     def _add(self, name: str, shape: Any, kind: int, quantization: Quantization | None, buffer: int) -> int:
         index = len(self._subgraph.tensors)

@@ -95,8 +95,8 @@ def read_metadata(data: bytes) -> dict[str, Any]:
     for index in range(model.MetadataLength()):
         entry = model.Metadata(index)
         if entry.Name() == METADATA.encode():
-            found: dict[str, Any] = json.loads(model.Buffers(entry.Buffer()).DataAsNumpy().tobytes())
-            return found
+            metadata: dict[str, Any] = json.loads(model.Buffers(entry.Buffer()).DataAsNumpy().tobytes())
+            return metadata
     raise UserError(f"this TFLite file has no metadata called `{METADATA}`", "convert the model with edgepress")
 
 

@@ -90,11 +90,11 @@ class Graph:
         return self.types.get(name, FLOAT)
 
     def users(self) -> dict[str, list[Node]]:
-        found: dict[str, list[Node]] = {}
+        readers: dict[str, list[Node]] = {}
         for node in self.nodes:
             for name in node.inputs:
-                found.setdefault(name, []).append(node)
-        return found
+                readers.setdefault(name, []).append(node)
+        return readers
 
     def makers(self) -> dict[str, Node]:
         return {name: node for node in self.nodes for name in node.outputs}

@@ -60,7 +60,8 @@ def make_integer(graph: Graph, integer: Mapping[str, Quantization | None]) -> No
         if any(name not in makers or makers[name].op != "DequantizeLinear" for name in dynamic):
             continue
         kinds = {
-            graph.quantization[name].type for name in (after[0].output, *(makers[each].inputs[0] for each in dynamic))
+            graph.quantization[name].type
+            for name in (after[0].output, *(makers[source].inputs[0] for source in dynamic))
         }
         if len(kinds) > 1 or (INT16 in kinds and node.op not in _WIDE):
             continue

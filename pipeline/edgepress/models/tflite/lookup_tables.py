@@ -58,16 +58,16 @@ def look_up(graph: Graph) -> None:
 
 def _sources(graph: Graph, curve: Node) -> list[str]:
     """The int8 tensors that the curve may follow from, the farthest first."""
-    makers, found, waiting = graph.makers(), list[str](), [curve.inputs[0]]
+    makers, sources, waiting = graph.makers(), list[str](), [curve.inputs[0]]
     for _ in range(_STEPS_BACK):
         maker = makers.get(waiting.pop(0)) if waiting else None
         if maker is None:
             continue
         if maker.op == "DequantizeLinear":
-            found.append(maker.inputs[0])
+            sources.append(maker.inputs[0])
         if maker.op in ("DequantizeLinear", "QuantizeLinear", *_FORMULAS):
             waiting.extend(name for name in maker.inputs if name not in graph.constants)
-    return found[::-1]
+    return sources[::-1]
 
 
 def _following(graph: Graph, source: str) -> dict[str, NDArray[Any]]:
@@ -80,7 +80,7 @@ def _following(graph: Graph, source: str) -> dict[str, NDArray[Any]]:
                 values[node.output] = convert(values[node.inputs[0]])
         elif node.op in _FORMULAS and node.activation == "NONE":
             arguments = [_argument(graph, name, values) for name in node.inputs]
-            if any(name in values for name in node.inputs) and all(each is not None for each in arguments):
+            if any(name in values for name in node.inputs) and all(argument is not None for argument in arguments):
                 with np.errstate(all="ignore"):
                     values[node.output] = np.asarray(_FORMULAS[node.op](*arguments), FLOAT)
     return values

@@ -147,9 +147,9 @@ class Lowering:
         name, final = node.output, self.file_shape(node.output)
         scale = self.graph.quantization.get(name)
         shape = shape or final
-        made = self.file.tensor(name if shape == final else code.lower(), shape, self.graph.type(name), scale)
-        self.file.operator(code, version or version_of(code, scale), inputs, [made], options)
-        self.tensors[name] = self.reshaped(made, final)
+        result = self.file.tensor(name if shape == final else code.lower(), shape, self.graph.type(name), scale)
+        self.file.operator(code, version or version_of(code, scale), inputs, [result], options)
+        self.tensors[name] = self.reshaped(result, final)
 
     def give(self, node: Node, tensor: int) -> None:
         """Let the tensor be the node's output, brought to the output's scale if it has another, or none."""

@@ -25,7 +25,7 @@ def read(model: onnx.ModelProto, integer: Mapping[str, Quantization | None], dyn
     from .dynamic import fuse_dynamic
     from .lookup_tables import look_up
 
-    version = max((each.version for each in model.opset_import if each.domain in ("", "ai.onnx")), default=0)
+    version = max((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), default=0)
     if version < _OPERATOR_SET:
         raise UserError(
             f"the model uses ONNX operator set {version}, and {_OPERATOR_SET} is the oldest that converts",
@@ -52,7 +52,7 @@ def read(model: onnx.ModelProto, integer: Mapping[str, Quantization | None], dyn
     )
     passes.fold_constants(graph)
     if dynamic:
-        graph.dynamic |= {each.name for each in graph.constants.values() if each.packed and each.quantization}
+        graph.dynamic |= {entry.name for entry in graph.constants.values() if entry.packed and entry.quantization}
     fuse_dynamic(graph)
     passes.drop_unused(graph)
     passes.split_into_slices(graph)
@@ -83,5 +83,5 @@ def _types(proto: onnx.GraphProto) -> dict[str, np.dtype[Any]]:
 
 
 def _node(proto: onnx.NodeProto) -> Node:
-    attributes = {each.name: onnx.helper.get_attribute_value(each) for each in proto.attribute}
+    attributes = {attribute.name: onnx.helper.get_attribute_value(attribute) for attribute in proto.attribute}
     return Node(proto.op_type, proto.name, list(proto.input), list(proto.output), attributes)

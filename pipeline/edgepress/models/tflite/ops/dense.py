@@ -78,7 +78,7 @@ def matmul(lowering: Lowering, node: Node) -> None:
         return
     # The int8 kernels round twice, and the errors grow from one product of attention to the next.
     result = lowering.file.tensor(node.output, lowering.output_shape(node))
-    inputs = [lowering.real(each) for each in inputs]
+    inputs = [lowering.real(tensor) for tensor in inputs]
     lowering.file.operator("BATCH_MATMUL", 1, inputs, [result], schema.BatchMatMulOptionsT())
     lowering.give(node, result)
 
@@ -120,13 +120,13 @@ def _hybrid(
     """
     file, scales = lowering.file, weight.quantization
     assert scales is not None
-    whole = quantization(scales.scale.max())
+    shared = quantization(scales.scale.max())
     options = schema.FullyConnectedOptionsT(asymmetricQuantizeInputs=True)
     product = file.tensor("product", shape)
     none = file.constant(f"{weight.name}_none", np.zeros(shape[1], np.float32))
-    stored = file.constant(weight.name, weight.values, whole)
+    stored = file.constant(weight.name, weight.values, shared)
     file.operator("FULLY_CONNECTED", 9, [tensor, stored, none], [product], options)
-    ratio = file.constant(f"{weight.name}_ratio", np.resize(scales.scale / whole.scale, shape[1]).astype(np.float32))
+    ratio = file.constant(f"{weight.name}_ratio", np.resize(scales.scale / shared.scale, shape[1]).astype(np.float32))
     fused = activation(node)
     if bias is None:
         lowering.emit(node, "MUL", [product, ratio], schema.MulOptionsT(fusedActivationFunction=fused), shape=shape)

@@ -25,11 +25,11 @@ def arithmetic(code: str, options: type[Any]) -> Lower:
 
     def lower(lowering: Lowering, node: Node) -> None:
         inputs = [lowering.operand(node, position) for position in range(2)]
-        made = options(fusedActivationFunction=activation(node))
+        arguments = options(fusedActivationFunction=activation(node))
         scale = lowering.graph.quantization.get(node.output)
         if scale and scale.type == INT16 and code in ("ADD", "SUB"):
-            made.potScaleInt16 = False
-        lowering.emit(node, code, inputs, made)
+            arguments.potScaleInt16 = False
+        lowering.emit(node, code, inputs, arguments)
 
     return lower
 
@@ -49,14 +49,14 @@ def chain(code: str) -> Lower:
     options = schema.AddOptionsT if code == "ADD" else schema.MaximumMinimumOptionsT
 
     def lower(lowering: Lowering, node: Node) -> None:
-        tensor, *others = [lowering.operand(node, position) for position in range(len(node.inputs))]
-        for position, other in enumerate(others):
-            if position == len(others) - 1:
-                lowering.emit(node, code, [tensor, other], options())
+        tensor, *rest = [lowering.operand(node, position) for position in range(len(node.inputs))]
+        for position, operand in enumerate(rest):
+            if position == len(rest) - 1:
+                lowering.emit(node, code, [tensor, operand], options())
                 return
-            shape = np.broadcast_shapes(lowering.file.shape(tensor), lowering.file.shape(other))
+            shape = np.broadcast_shapes(lowering.file.shape(tensor), lowering.file.shape(operand))
             result = lowering.file.like(tensor, code.lower(), shape)
-            lowering.file.operator(code, 1, [tensor, other], [result], options())
+            lowering.file.operator(code, 1, [tensor, operand], [result], options())
             tensor = result
         lowering.give(node, tensor)
 
@@ -78,14 +78,14 @@ def softmax(lowering: Lowering, node: Node) -> None:
     if axis == rank - 1:
         lowering.emit(node, "SOFTMAX", [tensor], options)
         return
-    order = (*(each for each in range(rank) if each != axis), axis)
+    order = (*(place for place in range(rank) if place != axis), axis)
     source = lowering.transposed(tensor, order)
     result = lowering.file.tensor(
         "softmax", lowering.file.shape(source), quantization=lowering.graph.quantization.get(node.output)
     )
     version = version_of("SOFTMAX", lowering.file.quantization(result))
     lowering.file.operator("SOFTMAX", version, [source], [result], options)
-    lowering.give(node, lowering.transposed(result, tuple(int(each) for each in np.argsort(order))))
+    lowering.give(node, lowering.transposed(result, tuple(int(place) for place in np.argsort(order))))
 
 
 def clip(lowering: Lowering, node: Node) -> None:

@@ -17,7 +17,7 @@ from ..layout import IMAGE, TO_LAST
 from ..lowering import Lowering, refusal
 from ..versions import version as version_of
 from .dense import bias_type
-from .formula import made, number, reduced
+from .formula import apply, number, reduced
 from .window import Window, around, image, image_shape, pad
 
 _ONE = 64
@@ -41,17 +41,17 @@ def average_pool(lowering: Lowering, node: Node) -> None:
     tensor = image(lowering, lowering.input(node))
     include = bool(node.attributes.get("count_include_pad", 0))
     sizes = zip(lowering.file.shape(tensor)[1:3], image_shape(lowering, node)[1:3], strict=True)
-    counts = [_counted(window, axis, *each, include) for axis, each in enumerate(sizes)]
+    counts = [_counted(window, axis, *size, include) for axis, size in enumerate(sizes)]
     share = math.prod(window.kernel) / np.outer(*counts)
     if window.padded and not (window.same and not include):
-        whole = bool(np.all(share == 1))
-        if lowering.is_integer(node) and not whole:
+        uniform = bool(np.all(share == 1))
+        if lowering.is_integer(node) and not uniform:
             tensor = lowering.real(tensor)
         tensor = pad(lowering, tensor, around(window.pads))
         window = replace(window, pads=[(0, 0), (0, 0)], same=False)
-        if not whole:
+        if not uniform:
             mean = _pooled(lowering, node, "AVERAGE_POOL_2D", tensor, window)
-            mean = made(lowering, "MUL", [mean, number(lowering, share[None, :, :, None])])
+            mean = apply(lowering, "MUL", [mean, number(lowering, share[None, :, :, None])])
             lowering.give(node, lowering.reshaped(mean, lowering.file_shape(node.output)))
             return
     if not lowering.is_integer(node):
@@ -110,8 +110,8 @@ def reduce_mean(lowering: Lowering, node: Node) -> None:
 def reduce_l2(lowering: Lowering, node: Node) -> None:
     """√(Σ x²), in float."""
     tensor, axes, _ = _reduced(lowering, node)
-    squares = made(lowering, "MUL", [tensor, tensor])
-    length = made(lowering, "SQRT", [reduced(lowering, "SUM", squares, axes)])
+    squares = apply(lowering, "MUL", [tensor, tensor])
+    length = apply(lowering, "SQRT", [reduced(lowering, "SUM", squares, axes)])
     lowering.give(node, lowering.reshaped(length, lowering.file_shape(node.output)))
 
 
@@ -133,14 +133,14 @@ def _reduced(lowering: Lowering, node: Node) -> tuple[int, list[int], bool]:
     taken as it is, unless that would leave channels behind pixels in a result without the axes.
     """
     rank, name = len(lowering.shape(node)), node.inputs[0]
-    given = lowering.optional(node, 1)
-    listed = given.values.tolist() if given else node.attributes.get("axes", range(rank))
+    axes_input = lowering.optional(node, 1)
+    listed = axes_input.values.tolist() if axes_input else node.attributes.get("axes", range(rank))
     axes = [axis % rank for axis in listed]
     keep = bool(node.attributes.get("keepdims", 1))
     last = name in lowering.last
     if last and not keep:
-        left = [axis for axis in TO_LAST[rank] if axis not in axes]
-        last = left == sorted(left)
+        remaining = [axis for axis in TO_LAST[rank] if axis not in axes]
+        last = remaining == sorted(remaining)
     tensor = lowering.input(node, last=last)
     return tensor, sorted(TO_LAST[rank].index(axis) for axis in axes) if last else sorted(axes), keep
 

@@ -47,7 +47,7 @@ def same(lowering: Lowering, node: Node) -> None:
 def concat(lowering: Lowering, node: Node) -> None:
     """On integers all inputs come on the result's scale first: the kernel copies bytes."""
     wanted = lowering.graph.quantization.get(node.output)
-    inputs = [lowering.requantized(lowering.operand(node, each), wanted) for each in range(len(node.inputs))]
+    inputs = [lowering.requantized(lowering.operand(node, position), wanted) for position in range(len(node.inputs))]
     options = schema.ConcatenationOptionsT(axis=lowering.axis(node, node.attributes["axis"]))
     lowering.emit(node, "CONCATENATION", inputs, options)
 
@@ -56,13 +56,13 @@ def pad(lowering: Lowering, node: Node) -> None:
     """With a number around, or (reflect, edge, wrap) with slices of the tensor itself."""
     mode = node.attributes.get("mode", b"constant").decode()
     rank, last = len(lowering.shape(node)), lowering.is_last(node)
-    given, value = lowering.integers(node, 1), lowering.optional(node, 2)
+    widths, value = lowering.integers(node, 1), lowering.optional(node, 2)
     named = lowering.integers(node, 3) if len(node.inputs) > 3 and node.inputs[3] else list(range(rank))
-    if min(given) < 0:
+    if min(widths) < 0:
         raise refusal(node, "it cuts off", "cut with a slice")
     pads = [(0, 0)] * rank
     for place, axis in enumerate(named):
-        pads[axis % rank] = given[place], given[len(named) + place]
+        pads[axis % rank] = widths[place], widths[len(named) + place]
     pads = [pads[axis] for axis in TO_LAST[rank]] if last else pads
     tensor, wanted = lowering.input(node), lowering.graph.quantization.get(node.output)
     if mode != "constant":
@@ -97,7 +97,7 @@ def slice_(lowering: Lowering, node: Node) -> None:
     steps = lowering.integers(node, 4) if len(node.inputs) > 4 else [1] * len(starts)
     if min(steps) < 1:
         raise refusal(node, "it runs backwards", "use steps of 1 or more")
-    bounds = [list(each) for each in ((0,) * rank, shape, (1,) * rank)]
+    bounds = [list(values) for values in ((0,) * rank, shape, (1,) * rank)]
     for axis, start, end, step in zip((lowering.axis(node, axis) for axis in axes), starts, ends, steps, strict=True):
         size = lowering.file_shape(node.inputs[0])[axis]
         bounds[0][axis], bounds[1][axis], _ = slice(start, end).indices(size)
@@ -106,7 +106,7 @@ def slice_(lowering: Lowering, node: Node) -> None:
         bounds[1][axis] = lowering.file_shape(node.inputs[0])[axis]
     source = lowering.input(node)
     result = lowering.file.like(source, node.output, lowering.file_shape(node.output))
-    arguments = [source, *(lowering.indices(each) for each in bounds)]
+    arguments = [source, *(lowering.indices(values) for values in bounds)]
     version = version_of("STRIDED_SLICE", lowering.file.quantization(source))
     lowering.file.operator("STRIDED_SLICE", version, arguments, [result], schema.StridedSliceOptionsT())
     lowering.give(node, result)
@@ -127,10 +127,10 @@ def gather(lowering: Lowering, node: Node) -> None:
     elif scale:
         data = lowering.file.constant(constants[table].name, scale.quantize(constants[table].real), scale)
     else:
-        stored, kept = constants[table].values, constants[table].quantization
-        if kept and kept.scale.size > 1:
-            stored, kept = constants[table].real, None
-        data = lowering.file.constant(constants[table].name, stored.astype(narrow(stored.dtype)), kept)
+        stored, scales = constants[table].values, constants[table].quantization
+        if scales and scales.scale.size > 1:
+            stored, scales = constants[table].real, None
+        data = lowering.file.constant(constants[table].name, stored.astype(narrow(stored.dtype)), scales)
     if indices in constants:
         known = constants[indices].values
         chosen = lowering.indices(np.where(known < 0, known + lowering.shape(node)[axis], known))

@@ -89,7 +89,7 @@ def image_shape(lowering: Lowering, node: Node) -> tuple[int, ...]:
 def pad(lowering: Lowering, tensor: int, pads: Pads, value: Any = None) -> int:
     """The tensor with zeros, or a number, around it; two numbers for each axis. Minus infinity is int8's lowest."""
     quantization = lowering.file.quantization(tensor)
-    shape = tuple(size + sum(each) for size, each in zip(lowering.file.shape(tensor), pads, strict=True))
+    shape = tuple(size + sum(pair) for size, pair in zip(lowering.file.shape(tensor), pads, strict=True))
     result = lowering.file.like(tensor, "padded", shape)
     widths = lowering.indices(pads)
     if value is None:
