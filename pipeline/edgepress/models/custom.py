@@ -25,7 +25,7 @@ BATCHES = (1, 3)
 
 
 def create(network: Network, description: Description, code: Code) -> nn.Module:
-    """The module with fresh weights, tried on zeros. Raises: OwnCodeError for all that the contract above forbids."""
+    """Return the module with fresh weights, run on zeros. Raises: OwnCodeError where it breaks the contract above."""
     function = code[network.arch]
     module = function(**_arguments(function, network.args, description))
     if not isinstance(module, nn.Module):
@@ -39,7 +39,7 @@ def create(network: Network, description: Description, code: Code) -> nn.Module:
 
 
 def _arguments(function: Function, args: dict[str, Any], description: Description) -> dict[str, Any]:
-    """`args`, and what the signature asks for beside them."""
+    """Return `args` and the other arguments that the signature takes."""
     wanted = inspect.signature(function.called).parameters
     inputs = description.input_specs()
     known: dict[str, Any] = {"num_classes": description.classes, "inputs": inputs}
@@ -49,7 +49,7 @@ def _arguments(function: Function, args: dict[str, Any], description: Descriptio
 
 
 def _usual_layout(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-    """`.view` in a network written for torch's usual layout fails on the one that images are fed in."""
+    """Make inputs contiguous: `.view` in a network for torch's usual layout fails on the one that images have."""
     return tuple(value.contiguous() for value in inputs)
 
 

@@ -75,7 +75,7 @@ class Network(BaseModel):
 
     @property
     def own(self) -> bool:
-        """Whether the user's code builds it."""
+        """Return whether the user's code builds it."""
         return user_code.is_function(self.arch)
 
     @classmethod
@@ -84,7 +84,7 @@ class Network(BaseModel):
         return {"anyOf": [mapping["properties"]["arch"], mapping]}
 
     def describe(self, data: Dataset) -> Description:
-        """What `build` needs to make this network for `data`."""
+        """Return the description from which `build` makes this network for `data`."""
         if len(data.inputs) == 1 and data.input.kind == "image":
             channels, height, width = data.input.shape
             return Description(
@@ -134,13 +134,13 @@ class Description(BaseModel):
         return self
 
     def takes(self) -> tuple[tuple[str, tuple[int, ...], int], ...]:
-        """Kind, shape and vocabulary of every input, to compare with those of a data set."""
+        """Return kind, shape and vocabulary of every input, to compare with those of a data set."""
         if self.inputs:
             return tuple((entry.kind, entry.shape, entry.vocabulary) for entry in self.inputs)
         return (("image", (self.channels, *self.size), 0),)
 
     def example(self) -> tuple[Tensor, ...]:
-        """Zeros that the module takes, a batch of one."""
+        """Return zeros that the module takes, a batch of one."""
         import torch
 
         return tuple(
@@ -149,11 +149,11 @@ class Description(BaseModel):
         )
 
     def input_specs(self) -> list[Takes]:
-        """What a user's function is told about each input."""
+        """Return the inputs as a user's function gets them."""
         return self.inputs or [Takes(name="input", kind="image", shape=(self.channels, *self.size))]
 
     def build(self, code: Code = NO_CODE) -> nn.Module:
-        """The module with fresh weights, or published ones if the network says so.
+        """Return the module with fresh weights, or published ones if the network says so.
 
         Images in `channels_last`, the layout in which torch trains convolutions fastest; but a user's own network
         gets and keeps torch's usual layout, for its code may rely on it. `code` is what the recipe lets run.

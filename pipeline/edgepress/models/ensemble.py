@@ -31,7 +31,7 @@ class Ensemble(nn.Module):
         self.of = of
 
     def forward(self, *inputs: Tensor) -> Tensor:
-        """One tensor (b, …) an input → (b, labels)."""
+        """Compute (b, labels) of one tensor (b, …) an input."""
         return blend([member(*inputs) for member in self.members], self.weights, self.task, self.of)
 
 
@@ -45,13 +45,13 @@ class Stack(nn.Module):
         self.task = task
 
     def forward(self, *inputs: Tensor) -> Tensor:
-        """One tensor (b, …) an input → (b, labels)."""
+        """Compute (b, labels) of one tensor (b, …) an input."""
         outputs: Tensor = self.combine(features([member(*inputs) for member in self.members], self.task))
         return outputs
 
 
 def blend(outputs: Sequence[Tensor], weights: Sequence[Any], task: str, of: Of = "probabilities") -> Tensor:
-    """The weighted mean of several models' answers (b, labels), as `Ensemble` says; `weights` may be a tensor's."""
+    """Return the weighted mean of several models' outputs (b, labels), as in `Ensemble`; weights may be a tensor's."""
     if task == "regression" or of == "logits":
         shares = [w * z for w, z in zip(weights, outputs, strict=True)]
         return sum(shares[1:], shares[0])
@@ -64,7 +64,7 @@ def blend(outputs: Sequence[Tensor], weights: Sequence[Any], task: str, of: Of =
 
 
 def features(outputs: Sequence[Tensor], task: str) -> Tensor:
-    """What a stack learns from, (b, members · labels): log-probabilities of a single label, else the answers."""
+    """Return a stack's inputs (b, members · labels): log-probabilities of a single label, else the outputs."""
     if task == "single-label":
         outputs = [torch.log(z.softmax(1).clamp(min=FLOOR)) for z in outputs]
     return torch.cat(list(outputs), 1)

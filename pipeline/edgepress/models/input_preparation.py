@@ -36,7 +36,7 @@ class Unprepared(UserError):
 
 
 def input_of(entry: dict[str, Any], input: Input) -> Input:
-    """`input` with the scale, mean and std of a contract's `entry`, where the file does not normalize by itself."""
+    """Return `input` with scale, mean and std of a contract's `entry`, unless the file normalizes by itself."""
     if not entry.get("mean"):
         return input
     stated = {"scale": entry["scale"], "mean": tuple(entry["mean"]), "std": tuple(entry["std"])}
@@ -45,7 +45,7 @@ def input_of(entry: dict[str, Any], input: Input) -> Input:
 
 
 def fed(contract: dict[str, Any], data: Dataset) -> Dataset:
-    """`data` whose inputs are normalized as a file with this contract takes them."""
+    """Return `data` with inputs normalized as a file with this contract takes them."""
     pairs = zip(contract["inputs"], data.inputs, strict=True)
     return replace(data, inputs=tuple(input_of(entry, input) for entry, input in pairs))
 
@@ -77,7 +77,7 @@ def _owner(input: Input) -> str:
 
 
 def reconciled(file: Path, own: dict[str, Any], data: Dataset) -> Dataset:
-    """`data` as `file` takes it, whose contract is `own`. Raises: Unprepared where the recipe contradicts the file.
+    """Return `data` as `file`, whose contract is `own`, takes it. Raises: Unprepared where the recipe contradicts it.
 
     The file's labels have to stand in the order of the data's, if they are the same ones.
     """
@@ -105,7 +105,7 @@ def require_order(file: Path, own: dict[str, Any], data: Dataset) -> None:
 
 
 def differ(first: Input, second: Input) -> bool:
-    """Whether two normalizations of one input give other values, beyond what two samples of the same data do."""
+    """Return whether two normalizations of one input give other values, beyond what two samples of the same data do."""
     if not first.mean or not second.mean:
         return False
     for (mean, std), (mean2, std2) in zip(_raw(first), _raw(second), strict=True):
@@ -115,17 +115,17 @@ def differ(first: Input, second: Input) -> bool:
 
 
 def _raw(input: Input) -> list[tuple[float, float]]:
-    """Mean and deviation of raw values."""
+    """Return mean and deviation of raw values."""
     return [(mean / input.scale, std / input.scale) for mean, std in zip(input.mean, input.std, strict=True)]
 
 
 def described(data: Dataset) -> str:
-    """One line: how each input of a model is made of raw values, and where that comes from."""
+    """Describe in one line how each input of a model is made of raw values, and where that comes from."""
     return _line(data, [f"{formula(input)}{_source(input)}" for input in data.inputs])
 
 
 def taken(contract: dict[str, Any], data: Dataset) -> str:
-    """The same for a loaded file with this contract."""
+    """Describe the same for a loaded file with this contract."""
     pairs = zip(contract["inputs"], fed(contract, data).inputs, strict=True)
     raw = "raw values, which the file normalizes itself"
     return _line(
@@ -141,7 +141,7 @@ def _line(data: Dataset, words: list[str]) -> str:
 
 
 def _sized(input: Input) -> str:
-    """What happens to pictures before."""
+    """Describe how pictures are resized before."""
     if input.kind != "image" or input.resize is None:
         return ""
     channels, height, width = input.shape
@@ -154,7 +154,7 @@ def _source(input: Input) -> str:
 
 
 def formula(input: Input) -> str:
-    """`x/255, then (− 0.5)/0.5`."""
+    """Return the normalization as a formula: `x/255, then (− 0.5)/0.5`."""
     if input.kind == "tokens":
         return "token ids as they are"
     scaled = "x/255" if input.scale == PIXELS else "x" if input.scale == 1 else f"x · {input.scale:g}"

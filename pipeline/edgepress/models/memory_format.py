@@ -15,7 +15,7 @@ _BLOCK = 16
 
 
 def channels_last(module: nn.Module) -> nn.Module:
-    """`module` in `channels_last`, but for 1x1 convolutions with a stride and few input channels.
+    """Return `module` in `channels_last`, but for 1x1 convolutions with a stride and few input channels.
 
     Of those oneDNN writes the gradients past its workspace, and gets them wrong or dies, on a processor without
     AVX-512: https://github.com/uxlfoundation/oneDNN/issues/6035. In torch's usual layout it does not.

@@ -37,7 +37,7 @@ OUTPUT_KINDS = {"single-label": "logits", "multi-label": "logits", "regression":
 
 
 def describe(data: Dataset) -> dict[str, Any]:
-    """The contract of a model of `data` that takes normalised floats and gives logits, or values."""
+    """Return the contract of a model of `data` that takes normalised floats and gives logits, or values."""
     return {
         "schema": SCHEMA,
         "task": data.task,
@@ -66,7 +66,7 @@ def _describe(input: Input) -> dict[str, Any]:
 
 
 def to_model_inputs(contract: dict[str, Any], data: Dataset, x: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Raw rows of `data` as a file with this contract takes them, in ONNX's layouts, one array an input."""
+    """Return raw rows of `data` as a file with this contract takes them, in ONNX's layouts, one array an input."""
     return tuple(
         # Without `mean` the file normalises them itself.
         _typed(raw if entry.get("mean") == [] else input_of(entry, input).ready(raw), entry)
@@ -75,7 +75,7 @@ def to_model_inputs(contract: dict[str, Any], data: Dataset, x: np.ndarray) -> t
 
 
 def moved(contract: dict[str, Any], data: Dataset) -> dict[str, Any]:
-    """The contract of the same file, fed with inputs that are normalized as those of `data` are."""
+    """Return the contract of the same file, fed with inputs that are normalized as those of `data` are."""
     inputs = [
         entry | {"scale": input.scale, "mean": list(input.mean), "std": list(input.std)} if entry.get("mean") else entry
         for entry, input in zip(contract["inputs"], data.inputs, strict=True)
@@ -84,7 +84,7 @@ def moved(contract: dict[str, Any], data: Dataset) -> dict[str, Any]:
 
 
 def _typed(values: np.ndarray, entry: dict[str, Any]) -> np.ndarray:
-    """Values as the input's type; an int8 one is quantized."""
+    """Cast values to the input's type; those of an int8 input are quantized."""
     if entry["dtype"] != "int8":
         return values.astype(entry["dtype"], copy=False)
     import numpy as np
@@ -95,7 +95,7 @@ def _typed(values: np.ndarray, entry: dict[str, Any]) -> np.ndarray:
 
 
 def to_logits(outputs: np.ndarray, contract: dict[str, Any], data: Dataset) -> np.ndarray:
-    """A file's answers as what a softmax or sigmoid is taken of, whatever it ends in; int8 has exact zeros."""
+    """Return a file's outputs as logits, whether it ends in a softmax, a sigmoid or neither; int8 has exact zeros."""
     import numpy as np
 
     if quantization := contract["output"].get("quantization"):
@@ -109,7 +109,7 @@ def to_logits(outputs: np.ndarray, contract: dict[str, Any], data: Dataset) -> n
 
 
 def photo(entry: dict[str, Any], path: Path) -> np.ndarray:
-    """An image file as the input `entry` of a contract takes it, (channels, height, width): read as in training."""
+    """Read an image file as the input `entry` of a contract takes it, (channels, height, width)."""
     from ..data import images
     from ..data.dataset import Input
 
@@ -133,7 +133,7 @@ def embed(model: onnx.ModelProto, contract: dict[str, Any]) -> None:
 
 
 def read_onnx(model: onnx.ModelProto) -> dict[str, Any]:
-    """The contract of an ONNX model that `embed` has seen."""
+    """Return the contract of an ONNX model that `embed` has seen."""
     for entry in model.metadata_props:
         if entry.key == METADATA_KEY:
             contract: dict[str, Any] = json.loads(entry.value)
@@ -142,7 +142,7 @@ def read_onnx(model: onnx.ModelProto) -> dict[str, Any]:
 
 
 def beside(path: Path) -> dict[str, Any] | None:
-    """The contract in the `.json` beside a safetensors file that a run delivered, if it is of these very weights."""
+    """Return the contract in the `.json` beside a safetensors file of a run, if it is of these very weights."""
     file = path.with_name(f"{path.name}.json")
     if not file.is_file():
         return None
@@ -151,7 +151,7 @@ def beside(path: Path) -> dict[str, Any] | None:
 
 
 def own(properties: Mapping[str, str]) -> dict[str, Any] | None:
-    """The contract among the metadata of a file that this pipeline wrote; None for whatever else a file holds."""
+    """Return the contract in the metadata of a file that this pipeline wrote; None for any other file."""
     try:
         contract = json.loads(properties.get(METADATA_KEY, "null"))
         if isinstance(contract, dict) and contract.get("schema") == 1:
@@ -163,14 +163,14 @@ def own(properties: Mapping[str, str]) -> dict[str, Any] | None:
 
 
 def _of_schema_1(contract: dict[str, Any]) -> dict[str, Any]:
-    """The contract of an older version, which had one input of images, and classes."""
+    """Bring the contract of an older version, which had one input of images, and classes, to this schema."""
     entry = contract["input"]
     shape = [1, entry["channels"], *entry["size"]]
     return contract | {"task": "single-label", "inputs": [entry | {"kind": "image", "shape": shape}]}
 
 
 def _sound(entry: dict[str, Any]) -> bool:
-    """Whether an input's entry has all that `input_of` takes from it."""
+    """Return whether an input's entry has all that `input_of` takes from it."""
     if entry["kind"] == "tokens" or entry["mean"] == []:
         return True
     mean, std = entry["mean"], entry["std"]
@@ -178,7 +178,7 @@ def _sound(entry: dict[str, Any]) -> bool:
 
 
 def for_tflite(contract: dict[str, Any], moved: Collection[str]) -> dict[str, Any]:
-    """The contract of the TFLite file made from an ONNX file; `moved` names the inputs whose channels come last."""
+    """Return the contract of the TFLite file of an ONNX file; `moved` names the inputs whose channels come last."""
     return contract | {
         "inputs": [_narrow(_last(entry) if entry["name"] in moved else entry) for entry in contract["inputs"]]
     }
@@ -190,12 +190,12 @@ def _last(entry: dict[str, Any]) -> dict[str, Any]:
 
 
 def _narrow(entry: dict[str, Any]) -> dict[str, Any]:
-    """TFLite's operators take ids of 32 bits."""
+    """Make ids 32 bits wide, as TFLite's operators take them."""
     return entry | {"dtype": "int32"} if entry["dtype"] == "int64" else entry
 
 
 def read(path: Path) -> dict[str, Any]:
-    """The contract of an `.onnx` or `.tflite` file that the pipeline made."""
+    """Return the contract of an `.onnx` or `.tflite` file that the pipeline made."""
     if path.suffix == ".onnx":
         import onnx
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def create(name: str, inputs: Sequence[Input], outputs: int, args: Mapping[str, Any]) -> nn.Module:
-    """The network `edgepress/NAME`, with fresh weights; `UserError` when name, inputs or arguments do not fit."""
+    """Build `edgepress/NAME` with fresh weights. Raises: UserError when name, inputs or arguments do not fit."""
     short = name.removeprefix("edgepress/")
     if short not in NETS:
         raise UserError(f"edgepress has no network `{short}`", suggest(short, NETS))
@@ -55,7 +55,7 @@ def conv1d(
     kernel: int = 5,
     dropout: float = 0.2,
 ) -> nn.Module:
-    """Series: `depth` convolutions of `width`, 2·`width`, … channels, each halving the length; their mean; a layer."""
+    """Build `depth` convolutions of `width`, 2·`width`, … channels on a series, each halving it; a mean; a layer."""
     channels, length = _only("conv1d", inputs, "series").shape
     _odd("conv1d", kernel)
     if length >> depth == 0:
@@ -71,7 +71,7 @@ def conv1d(
 
 
 def text(inputs: Sequence[Input], outputs: int, *, width: int = 64, kernel: int = 3, dropout: float = 0.5) -> nn.Module:
-    """Tokens: an embedding, one convolution over `kernel` words, its maximum over all places (Kim, 2014), a layer.
+    """Build an embedding, one convolution over `kernel` words, its maximum over places (Kim, 2014), and a layer.
 
     `kernel: 1` makes of it a bag of words, whose order does not count.
     """
@@ -90,7 +90,7 @@ def text(inputs: Sequence[Input], outputs: int, *, width: int = 64, kernel: int 
 
 
 def mlp(inputs: Sequence[Input], outputs: int, *, width: int = 128, depth: int = 2, dropout: float = 0.1) -> nn.Module:
-    """Anything but tokens: all values in one row, and `depth` hidden layers of `width`."""
+    """Build `depth` hidden layers of `width` over all values in one row; not for tokens."""
     if any(input.kind == "tokens" for input in inputs):
         raise _reject_input("mlp", "numbers, series or images", inputs)
     return _Rows(_hidden(sum(prod(input.shape) for input in inputs), width, depth, dropout, outputs))
@@ -99,7 +99,7 @@ def mlp(inputs: Sequence[Input], outputs: int, *, width: int = 128, depth: int =
 def two_tower(
     inputs: Sequence[Input], outputs: int, *, width: int = 16, hidden: int = 64, depth: int = 1, dropout: float = 0.2
 ) -> nn.Module:
-    """Tokens of several kinds, such as user and item, and numbers about them (He et al., 2017, neural matrix factors).
+    """Build towers for tokens, such as user and item, and numbers about them (He et al., 2017, neural matrix factors).
 
     Each input of tokens has an embedding of `width`; these, their product, and the numbers go through `depth` hidden
     layers of `hidden`.
@@ -114,7 +114,7 @@ def two_tower(
 def attention(
     inputs: Sequence[Input], outputs: int, *, width: int = 64, depth: int = 2, heads: int = 4, dropout: float = 0.2
 ) -> nn.Module:
-    """Tokens or a series: `depth` blocks of a transformer's encoder (Vaswani et al., 2017), layers normalised first.
+    """Build `depth` encoder blocks of a transformer (Vaswani et al., 2017) for tokens or a series, norm first.
 
     A series is read in patches of four samples. Padding is a word like others, which the network learns to pass over.
     """
@@ -236,7 +236,7 @@ def _hidden(columns: int, width: int, depth: int, dropout: float, outputs: int) 
 
 
 def _embedding(tokens: Input, width: int) -> nn.Embedding:
-    """Starts small: rare words and products of embeddings would otherwise be noise that takes long to unlearn."""
+    """Build an embedding of small numbers: rare words and products of embeddings would otherwise start as noise."""
     layer = nn.Embedding(tokens.vocabulary, width)
     nn.init.normal_(layer.weight, std=0.1)
     return layer

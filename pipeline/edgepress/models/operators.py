@@ -23,12 +23,12 @@ class Operators(NamedTuple):
 
 
 def operators(path: Path) -> Operators:
-    """Of an `.onnx` or `.tflite` file; integers of the graph's own bookkeeping, such as shapes, count for neither."""
+    """Count operators of an `.onnx` or `.tflite` file; integers of bookkeeping, such as shapes, do not count."""
     return _onnx(path) if path.suffix == ".onnx" else _tflite(path)
 
 
 def _onnx(path: Path) -> Operators:
-    """In QDQ form an operator computes in integers where all its values come from a DequantizeLinear and go to a
+    """Count by QDQ form: an operator computes in integers where all its values come from a DequantizeLinear and go to a
     QuantizeLinear."""
     graph = onnx.shape_inference.infer_shapes(onnx.load(path)).graph
     kinds = {name: node.op_type for node in graph.node for name in node.output}

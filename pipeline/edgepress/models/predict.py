@@ -15,7 +15,7 @@ from .session import Kernels, run_file
 def predict(
     path: Path, inputs: np.ndarray | tuple[np.ndarray, ...], runtime: str | None = None, kernels: Kernels | None = None
 ) -> np.ndarray:
-    """Answers of an `.onnx` or `.tflite` file to `inputs`, one example at a time: float32 (n, labels).
+    """Return outputs of an `.onnx` or `.tflite` file for `inputs`, one example at a time: float32 (n, labels).
 
     `inputs` has one array (n, *shape) for each input of the file, in their order and in ONNX's layouts; a single one
     may stand alone. `runtime` is `onnxruntime`, `litert` or `tflite-runtime`; by default the fast one for the file.
@@ -37,7 +37,7 @@ def _signed(path: Path) -> bool:
 
 
 def laid_out(path: Path, columns: tuple[np.ndarray, ...]) -> tuple[np.ndarray, ...]:
-    """Arrays (n, *shape) in ONNX's layouts as the file takes them: TFLite has channels last."""
+    """Return arrays (n, *shape) in ONNX's layouts as the file takes them: TFLite has channels last."""
     if path.suffix == ".onnx":
         return columns
     last = [entry["layout"] in CHANNELS_LAST.values() for entry in read(path)["inputs"]]

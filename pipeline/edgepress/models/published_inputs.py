@@ -21,7 +21,7 @@ MATERIAL = 0.2
 
 
 def misfed(source: str | None, networks: Sequence[Network], data: Dataset) -> list[str]:
-    """A warning for each published network whose images `data` normalises materially otherwise than it expects.
+    """Warn for each published network whose images `data` normalizes materially otherwise than it expects.
 
     `source` is what a stage loads from, and `networks` are those that its options describe: with published weights, or
     with a file of them, for nothing else tells ImageNet's classes apart where the data has no labels to train on.
@@ -47,12 +47,12 @@ def _fed(input: Input, wants: Moments) -> Input:
 
 
 def line_of(package: Package) -> str:
-    """The option of `data` that feeds a package's weights as they were trained."""
+    """Return the option of `data` that feeds a package's weights as they were trained."""
     return _line(Moments(mean=package.mean, std=package.std))
 
 
 def moments(arch: str) -> Moments | None:
-    """What the published weights of `timm/NAME` or `torchvision/NAME` are normalised by, if their library says so."""
+    """Return mean and std of the published weights of `timm/NAME` or `torchvision/NAME`, if the library has them."""
     home, _, name = arch.partition("/")
     if home == "timm":
         import timm
@@ -67,7 +67,7 @@ def moments(arch: str) -> Moments | None:
 
 
 def _apart(wants: Moments, input: Input, raw: np.ndarray) -> float:
-    """The largest difference between what the network expects of a black or white pixel and what `input` makes of it.
+    """Return the largest difference between a black or white pixel as the network expects it and as `input` makes it.
 
     0 where raw values are no pixels from 0 to 1 or to 255, but something that nobody can compare with them.
     """
@@ -84,7 +84,7 @@ def _apart(wants: Moments, input: Input, raw: np.ndarray) -> float:
 
 
 def _line(wants: Moments) -> str:
-    """What the recipe says for it; 8 digits, so that float32 has nothing left to round."""
+    """Return the recipe's option; 8 digits leave float32 nothing to round."""
     if wants == IMAGENET:
         return "normalize: imagenet"
     mean, std = (", ".join(f"{value:.8g}" for value in values) for values in (wants.mean, wants.std))

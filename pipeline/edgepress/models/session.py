@@ -1,4 +1,4 @@
-"""Run a model on examples, one at a time, also as a process: `session.py RUNTIME …`.
+"""Run a model on examples one at a time; also a process of its own.
 
 It stands alone (numpy and the runtime), since it runs in the emulator's own Python as well.
 """
@@ -25,7 +25,7 @@ _DELEGATE = re.compile(rb"INFO: (Created|Initialized) TensorFlow Lite .*delegate
 
 
 def run_file(runtime: str, model: str, columns: Sequence[Any], kernels: Kernels = "usual") -> Any:
-    """Float32 (n, answers) of a file; `columns` are arrays (n, *shape) as its inputs take them."""
+    """Return float32 (n, outputs) of a file; `columns` are arrays (n, *shape) as its inputs take them."""
     run = _onnx(model, kernels) if runtime == "onnxruntime" else _tflite(runtime, model)
     outputs = np.stack([run([value[None] for value in row]) for row in zip(*columns, strict=True)])
     return outputs.astype(np.float32)

@@ -45,7 +45,7 @@ def create(network: Network, description: Description) -> nn.Module:
 
 
 def _published(home: str, name: str) -> str:
-    """Where the weights are: repository and file, or an address."""
+    """Return the place of the weights: repository and file, or an address."""
     if home == "torchvision":
         from torchvision import models
 
@@ -55,7 +55,7 @@ def _published(home: str, name: str) -> str:
 
 
 def _by_hand(home: str, name: str) -> str:
-    """How weights come to a machine without a network."""
+    """Return how weights come to a machine without a network."""
     if home == "timm" and (repository := _repository(name)):
         return f"`hf download {repository}` where there is one, and copy its cache (~/.cache/huggingface, or $HF_HOME)"
     return "fetch the file elsewhere, and `- {use: load, from: FILE, model: …}`"
@@ -83,7 +83,7 @@ def _timm(name: str, network: Network, description: Description) -> nn.Module:
 
 
 def _torchvision(name: str, network: Network, description: Description) -> nn.Module:
-    """A classifier of torchvision: it takes 3 channels, and its published weights have 1,000 classes."""
+    """Build a classifier of torchvision: 3 channels, and published weights for 1,000 classes."""
     from torchvision import models
 
     _only_images(network, description)
@@ -133,7 +133,7 @@ def _fit_stride(module: Any, stride: int | None, channels: int, size: tuple[int,
     from torch import nn
 
     def cells() -> int:
-        """0 while the image is too small, or only one of two parallel paths has its new stride; -1 without a map."""
+        """Return the last map's side: 0 while too small, or with one of two parallel paths changed; -1 without one."""
         try:
             with torch.inference_mode():
                 features = module.eval().forward_features(torch.zeros(1, channels, *size))

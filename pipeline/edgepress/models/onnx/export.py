@@ -124,7 +124,7 @@ def _counts(path: Path) -> tuple[Size, int]:
     unpacked = stored(graph)
 
     def weight(name: str) -> str | None:
-        """The initializer that `name` stands for, through a DequantizeLinear or what unpacks it."""
+        """Return the initializer that `name` stands for, through a DequantizeLinear or what unpacks it."""
         if name in tensors:
             return name
         if name in unpacked:
@@ -167,7 +167,7 @@ _VALUES = {
 
 
 def quantized(model: onnx.ModelProto) -> bool:
-    """Whether a graph holds quantized tensors already."""
+    """Return whether a graph holds quantized tensors already."""
     marks = {"QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", *_VALUES}
     return any(node.op_type in marks for node in model.graph.node)
 
@@ -177,7 +177,7 @@ def opset(model: onnx.ModelProto) -> int:
 
 
 def holds_fills(path: Path) -> bool:
-    """Whether constants of an ONNX file are so large, or infinite, that they may stand for "never", as in a mask."""
+    """Return whether an ONNX file has constants so large, or infinite, that they may mean "never", as in a mask."""
     graph = onnx.load(path).graph
     tensors = [*graph.initializer, *(entry.t for node in graph.node for entry in node.attribute if entry.HasField("t"))]
     floats = (numpy_helper.to_array(entry) for entry in tensors if entry.data_type in (1, 10, 11))
@@ -185,7 +185,7 @@ def holds_fills(path: Path) -> bool:
 
 
 def constant(tensor: onnx.TensorProto) -> np.ndarray:
-    """The array of an initializer."""
+    """Return the array of an initializer."""
     array: np.ndarray = numpy_helper.to_array(tensor)
     return array
 
@@ -204,7 +204,7 @@ def _compared(path: Path, columns: tuple[np.ndarray, ...], expected: np.ndarray)
 
 
 def off(outputs: np.ndarray, expected: np.ndarray) -> float:
-    """The largest difference, as a share of the largest expected answer."""
+    """Return the largest difference, as a share of the largest expected answer."""
     return float(np.abs(outputs - expected).max() / max(float(np.abs(expected).max()), 1e-6))
 
 

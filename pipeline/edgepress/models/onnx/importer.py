@@ -35,7 +35,7 @@ def adopt(
     constants: dict[str, float] | None = None,
     output: str | None = None,
 ) -> bool:
-    """Write the model of `source` to `path`, simplified; whether it is quantized already, and written as it is.
+    """Write the model of `source`, simplified, to `path`; return whether it is quantized already, and left as it is.
 
     A batch that is left open becomes 1, other open axes need `shapes`, by input. Inputs among `constants` are filled
     with a number, once and for all. Of several outputs `output` is kept.
@@ -77,7 +77,7 @@ def adopt(
 
 
 def _output_kind(model: onnx.ModelProto, data: Dataset) -> str:
-    """`probabilities` where the graph ends in what makes them."""
+    """Return `probabilities` where the graph ends in the operator that makes them, else the task's kind."""
     last = next((node for node in model.graph.node if model.graph.output[0].name in node.output), None)
     ends = {"single-label": "Softmax", "multi-label": "Sigmoid"}.get(data.task)
     return "probabilities" if last is not None and last.op_type == ends else metadata.OUTPUT_KINDS[data.task]
@@ -86,7 +86,7 @@ def _output_kind(model: onnx.ModelProto, data: Dataset) -> str:
 def _run_original(
     source: Path, output: str, columns: tuple[np.ndarray, ...], filled: dict[str, np.ndarray]
 ) -> np.ndarray:
-    """What the file answers as it came, asked with the constants as inputs."""
+    """Run the file as it came, with the constants fed as inputs."""
     import onnxruntime
 
     model = onnx.load(source)  # with weights that lie beside it, at which onnxruntime fails to tell shapes
@@ -104,7 +104,7 @@ def _run_original(
 
 
 def _require_same(source: Path, expected: np.ndarray, outputs: np.ndarray) -> None:
-    """Raises: UserError where the graph answers otherwise than it did before it was simplified."""
+    """Raise UserError where the simplified graph gives other outputs than the original."""
     error = off(outputs, expected)
     if not error <= TOLERANCE and np.isfinite(expected).all():
         raise UserError(f"`{source}`, simplified, differs from the original by {error:.1%} of the largest")
@@ -127,7 +127,7 @@ def _read(source: Path) -> onnx.ModelProto:
 def _fixed(
     source: Path, model: onnx.ModelProto, shapes: dict[str, list[int]], constants: dict[str, float]
 ) -> list[onnx.ValueInfoProto]:
-    """The inputs of the graph, with every axis fixed."""
+    """Fix every axis of the graph's inputs, and return these."""
     stored = {tensor.name for tensor in model.graph.initializer}
     inputs = [value for value in model.graph.input if value.name not in stored]
     names = [value.name for value in inputs]
@@ -178,7 +178,7 @@ def _own(model: onnx.ModelProto) -> dict[str, Any] | None:
 
 
 def check(source: Path, data: Dataset, constants: Collection[str] = ()) -> None:
-    """Raise UserError unless the file or the recipe says how the inputs of `source` are made of raw values."""
+    """Raise UserError unless the file or the recipe states how the inputs of `source` are made of raw values."""
     model = _read(source)
     stored = {tensor.name for tensor in model.graph.initializer}
     inputs = [value for value in model.graph.input if value.name not in stored and value.name not in constants]
@@ -189,7 +189,7 @@ def check(source: Path, data: Dataset, constants: Collection[str] = ()) -> None:
 def _fed(
     source: Path, inputs: list[onnx.ValueInfoProto], data: Dataset, own: dict[str, Any] | None
 ) -> tuple[Dataset, dict[str, Any]]:
-    """`data` as the file takes it, and what its own contract says of inputs that it normalizes itself."""
+    """Return `data` as the file takes it, and the entries of inputs that the file normalizes itself."""
     if own is not None and [entry["name"] for entry in own["inputs"]] == [value.name for value in inputs]:
         prepared = reconciled(source, own, data)
         return prepared, {entry["name"]: entry for entry in own["inputs"] if entry.get("mean") == []}
@@ -201,7 +201,7 @@ def _fed(
 def _contract(
     source: Path, inputs: list[onnx.ValueInfoProto], data: Dataset, own: dict[str, Any] | None
 ) -> dict[str, Any]:
-    """The contract of `data` with the file's own names; every input has to fit one of the data's, in order."""
+    """Return the contract of `data` with the file's names; every input has to fit one of the data's, in order."""
     takes = [(_type(value), shape(value)) for value in inputs]
     gives = [(input.dtype, [1, *input.shape]) for input in data.inputs]
     fits = len(takes) == len(gives) and all(

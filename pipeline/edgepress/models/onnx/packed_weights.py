@@ -28,7 +28,7 @@ _AXES = {"Conv": (0,), "ConvTranspose": (1,), "Gather": (0,), "GRU": (0, 1), "LS
 
 
 def weights_only(model: onnx.ModelProto, nodes: Collection[str] | None = None, half: float = 0.0) -> onnx.ModelProto:
-    """The graph with constant weights as symmetric int8, one scale for each output channel: a quarter of the bytes.
+    """Return the graph with symmetric int8 weights, one scale for each output channel: a quarter of the bytes.
 
     Weights of Conv, ConvTranspose, Gemm, MatMul, Gather, GRU, LSTM and RNN; with `nodes`, of those so named. Biases
     and weights too small to gain stay as they are, and so does all that the graph computes. Who else reads a stored
@@ -72,7 +72,7 @@ def weights_only(model: onnx.ModelProto, nodes: Collection[str] | None = None, h
 
 
 def float16(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The graph with its float32 constants as float16, half of the bytes; it computes in float32 as before.
+    """Return the graph with its float32 constants as float16, half of the bytes; it computes in float32 as before.
 
     Constants too small to gain stay as they are, and those with numbers beyond ±65504, which float16 does not have.
     """
@@ -81,7 +81,7 @@ def float16(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def _halved(tensors: list[onnx.TensorProto]) -> list[onnx.NodeProto]:
-    """Make initializers float16 where it gains and fits; the nodes that bring them back."""
+    """Make initializers float16 where it gains and fits; return the nodes that bring them back."""
     casts = []
     for tensor in tensors:
         real = numpy_helper.to_array(tensor)
@@ -94,7 +94,7 @@ def _halved(tensors: list[onnx.TensorProto]) -> list[onnx.NodeProto]:
 
 
 def whole_float16(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The graph in float16, computation and all, by onnxruntime's converter; its inputs and outputs keep their types.
+    """Return the graph computed in float16, by onnxruntime's converter; inputs and outputs keep their types.
 
     Raises:
         UserError: a weight holds numbers beyond ±65504, which float16 does not have.
@@ -119,7 +119,7 @@ def whole_float16(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def _bound(tensor: onnx.TensorProto) -> None:
-    """Bring what stands for "never" in a mask, as −1e9, to float16's end, which a softmax makes as exact a zero of."""
+    """Clip what stands for "never" in a mask, as −1e9, to float16's end, of which a softmax makes the same zero."""
     real, end = numpy_helper.to_array(tensor), float(np.finfo(np.float16).max)
     never = np.abs(real) >= _NEVER
     if never.any() and _fits(real[~never]):
@@ -128,7 +128,7 @@ def _bound(tensor: onnx.TensorProto) -> None:
 
 
 def held_in(graph: onnx.GraphProto) -> set[str]:
-    """How the weights are stored, of `float32`, `float16` and `weights` (int8 that is unpacked when loading)."""
+    """Return how weights are stored, of `float32`, `float16` and `weights` (int8 that is unpacked when loading)."""
     types = {tensor.name: tensor.data_type for tensor in graph.initializer}
     packed = set(stored(graph).values())
     names = {TensorProto.FLOAT: "float32", TensorProto.FLOAT16: "float16"}
@@ -137,7 +137,7 @@ def held_in(graph: onnx.GraphProto) -> set[str]:
 
 
 def stored(graph: onnx.GraphProto) -> dict[str, str]:
-    """What Cast, or Cast and Mul, make of initializers when the file is loaded → the initializer."""
+    """Map results of Cast, or Cast and Mul, of initializers, computed when the file is loaded, to the initializer."""
     initializers = {tensor.name for tensor in graph.initializer}
     sources: dict[str, str] = {}
     for node in graph.node:
@@ -149,7 +149,7 @@ def stored(graph: onnx.GraphProto) -> dict[str, str]:
 
 
 def _axes(node: onnx.NodeProto, position: int) -> tuple[int, ...]:
-    """The axes of an input that run over outputs; none where the input is not a weight."""
+    """Return the axes of an input that run over outputs; none where the input is not a weight."""
     if node.op_type == "MatMul" and position < 2:
         return (-2,) if position == 0 else (-1,)
     if node.op_type == "Gemm" and position == 1:
@@ -159,7 +159,7 @@ def _axes(node: onnx.NodeProto, position: int) -> tuple[int, ...]:
 
 
 def _rounded(real: NDArray[np.float32], over: tuple[int, ...]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
-    """int8 and the scales that bring it back, which broadcast; `over` are the axes that share a scale."""
+    """Return int8 and the scales that bring it back, which broadcast; `over` are the axes that share a scale."""
     largest = np.abs(real).max(axis=over, keepdims=True)
     scale = np.maximum(largest / _HIGHEST, np.finfo(np.float32).tiny).astype(np.float32)
     integers: NDArray[np.int8] = np.clip(np.rint(real / scale), -_HIGHEST, _HIGHEST).astype(np.int8)
@@ -167,7 +167,7 @@ def _rounded(real: NDArray[np.float32], over: tuple[int, ...]) -> tuple[NDArray[
 
 
 def _fits(real: NDArray[np.float32]) -> bool:
-    """Whether float16 has all these numbers, but for a rounding."""
+    """Return whether float16 has all these numbers, but for a rounding."""
     return bool(np.abs(real).max(initial=0) <= np.finfo(np.float16).max)
 
 
@@ -178,7 +178,7 @@ def _copied(model: onnx.ModelProto) -> tuple[onnx.ModelProto, onnx.GraphProto]:
 
 
 def _floats(graph: onnx.GraphProto) -> list[onnx.TensorProto]:
-    """The float32 initializers; one that is an input as well may be given anew at each run."""
+    """Return the float32 initializers; one that is an input as well may be given anew at each run."""
     inputs = {value.name for value in graph.input}
     return [
         tensor for tensor in graph.initializer if tensor.data_type == TensorProto.FLOAT and tensor.name not in inputs

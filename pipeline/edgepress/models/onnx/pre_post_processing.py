@@ -31,7 +31,7 @@ class Embedded(nn.Module):
         )
 
     def forward(self, *inputs: Tensor) -> Tensor:
-        """One tensor (b, *shape) an input → logits, values or probabilities (b, labels)."""
+        """Compute logits, values or probabilities (b, labels) of one tensor (b, *shape) an input."""
         normal = [
             x.float() * self.get_buffer(f"slope{index}") + self.get_buffer(f"offset{index}") if raw else x
             for index, (x, raw) in enumerate(zip(inputs, self.raw, strict=True))
@@ -41,7 +41,7 @@ class Embedded(nn.Module):
 
 
 def embedded(contract: dict[str, Any], embed: Collection[str], raw: bool) -> dict[str, Any]:
-    """The contract of a file with `embed` in its graph; with `raw` its images are uint8, which `normalize` has to mend.
+    """Return the contract of a file with `embed` in its graph; with `raw` its images are uint8.
 
     An input that the file normalises itself has neither scale nor moments left: `mean` and `std` are empty.
     """

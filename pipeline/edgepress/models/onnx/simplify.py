@@ -26,7 +26,7 @@ _BRANCHES = ("If", "Loop", "Scan")
 
 
 def bind(model: onnx.ModelProto, values: Mapping[str, float]) -> dict[str, np.ndarray]:
-    """Make inputs of fixed shape constants that are filled with a number, a sample rate or a state of zeros; these."""
+    """Make inputs of fixed shape constants filled with a number, as a sample rate or a state; return these."""
     inputs = {value.name: value for value in model.graph.input}
     filled: dict[str, np.ndarray] = {}
     for name, number in values.items():
@@ -41,7 +41,7 @@ def bind(model: onnx.ModelProto, values: Mapping[str, float]) -> dict[str, np.nd
 
 
 def simplified(source: Path, model: onnx.ModelProto) -> onnx.ModelProto:
-    """`model`, whose inputs have fixed shapes, with constants folded, chosen branches taken and batch norms merged.
+    """Return `model` with constants folded, chosen branches taken and batch norms merged; its shapes are fixed.
 
     onnxscript goes first, then onnxruntime's basic level: they take the branch of an `If` whose condition is known, at
     which onnxsim and the version converter fail, and their result has standard operators only.
@@ -95,7 +95,7 @@ def _branching(model: onnx.ModelProto) -> list[onnx.NodeProto]:
 
 
 def _folded(model: onnx.ModelProto) -> onnx.ModelProto:
-    """In a process of its own: at some branches within branches onnxruntime 1.32 dies of a segmentation fault."""
+    """Fold constants in another process: at some branches within branches onnxruntime 1.32 has a segmentation fault."""
     with tempfile.TemporaryDirectory() as work:
         source, target = Path(work, "given.onnx"), Path(work, "folded.onnx")
         onnx.save(model, source)
@@ -116,7 +116,7 @@ def _folded(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def _refused(source: Path, model: onnx.ModelProto, error: Exception) -> UserError:
-    """The first branch of the graph is the likely reason, and what can be acted on."""
+    """Return the error, which names the first branch of the graph: the likely reason, and one to act on."""
     logging.getLogger(__name__).debug("%s", error)
     branch = next((node for node in model.graph.node if node.op_type in _BRANCHES), None)
     if branch is None:

@@ -27,7 +27,7 @@ class Layout(Enum):
 
 
 def channels_last(graph: Graph, kinds: Mapping[str, Layout]) -> set[str]:
-    """The names of the tensors that the file holds with channels last.
+    """Return the names of the tensors that the file holds with channels last.
 
     Images among the graph's inputs always (rank 4), signals (rank 3) when they come to a convolution or a pool.
     """

@@ -64,7 +64,7 @@ def convert(module: nn.Module, data: Dataset, path: Path) -> float:
 
 
 def _package() -> Any:
-    """Raises: UserError where it is not installed."""
+    """Import the package. Raises: UserError where it is not installed."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
         import litert_torch

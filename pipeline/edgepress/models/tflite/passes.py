@@ -36,13 +36,13 @@ def fold_constants(graph: Graph) -> None:
 
 
 def _idle(graph: Graph, node: Node) -> bool:
-    """Whether it is the Max that keeps what is float between integers so in onnxruntime: see `quantization.islands`."""
+    """Return whether it is the Max that keeps an operator between integers float in onnxruntime (`keep_float`)."""
     floor = graph.constants.get(node.inputs[-1]) if node.op == "Max" and len(node.inputs) == 2 else None
     return floor is not None and bool((floor.real <= np.finfo(np.float32).min).all())
 
 
 def _packed(graph: Graph, node: Node) -> Constant | None:
-    """What Cast, or Mul after it, makes of a weight that is stored as float16, or as int8 with scales."""
+    """Return the weight that Cast, or Mul after it, makes of one stored as float16, or as int8 with scales."""
     source, *rest = [graph.constants.get(name) for name in node.inputs] or [None]
     if source is None:
         return None
@@ -63,7 +63,7 @@ def _packed(graph: Graph, node: Node) -> Constant | None:
 
 
 def split_into_slices(graph: Graph) -> None:
-    """A Split is as many Slices, each of which has one output, as every other operator of the set."""
+    """Replace a Split by as many Slices, each with one output, as every other operator of the set."""
     for node in list(graph.nodes):
         if node.op != "Split":
             continue
@@ -80,11 +80,11 @@ def split_into_slices(graph: Graph) -> None:
 
 
 def fuse_gelu(graph: Graph) -> None:
-    """x · (1 + erf(x / √2)) · ½ in any order of its factors, as operator sets before 20 write it, is Gelu."""
+    """Fuse x · (1 + erf(x / √2)) · ½, its factors in any order, as operator sets before 20 write it, to Gelu."""
     users, makers = graph.users(), graph.makers()
 
     def number(node: Node) -> float | None:
-        """The one constant number of a binary operator."""
+        """Return the one constant number of a binary operator."""
         numbers = [graph.constants[name].real for name in node.inputs if name in graph.constants]
         return float(numbers[0].item()) if len(numbers) == 1 and numbers[0].size == 1 else None
 
@@ -127,7 +127,7 @@ def fuse_gelu(graph: Graph) -> None:
 
 
 def fuse_activations(graph: Graph) -> None:
-    """Relu, Relu6 and the clip to ±1 become part of the one operator before them."""
+    """Fuse Relu, Relu6 and the clip to ±1 into the one operator before them."""
     users, makers = graph.users(), graph.makers()
     for node in list(graph.nodes):
         if node.op not in ("Relu", "Clip"):
@@ -145,7 +145,7 @@ def fuse_activations(graph: Graph) -> None:
 
 
 def is_dense(graph: Graph, node: Node) -> bool:
-    """Whether a MatMul has one constant matrix for weights; any other is a product of two batches."""
+    """Return whether a MatMul has one constant matrix for weights; any other is a product of two batches."""
     return node.inputs[1] in graph.constants and graph.constants[node.inputs[1]].values.ndim == 2
 
 

@@ -16,7 +16,7 @@ _OPERATOR_SET = 13
 
 
 def read(model: onnx.ModelProto, integer: Mapping[str, Quantization | None], dynamic: bool = False) -> Graph:
-    """The graph of a float or QDQ model.
+    """Return the graph of a float or QDQ model.
 
     `integer` names the operators that become int8 ones, with the scale that the result must have, or None for any.
     `dynamic` lets all packed weights meet activations quantized as they come.
@@ -66,7 +66,7 @@ def read(model: onnx.ModelProto, integer: Mapping[str, Quantization | None], dyn
 
 
 def _shapes(proto: onnx.GraphProto) -> dict[str, tuple[int, ...]]:
-    """A size that is not fixed is 0."""
+    """Return shapes by name; a size that is not fixed is 0."""
     return {
         value.name: tuple(size.dim_value for size in value.type.tensor_type.shape.dim)
         for value in (*proto.value_info, *proto.input, *proto.output)

@@ -17,7 +17,7 @@ from .convert import METADATA
 
 
 def named(data: bytes, inputs: list[str], outputs: list[str], metadata: dict[str, Any]) -> bytes:
-    """The file with its one signature's inputs and outputs called so, in that order, and with `metadata`.
+    """Return the file with its one signature's inputs and outputs renamed, in that order, and with `metadata`.
 
     The signature of `data` numbers them: `args_0`, `args_1`, …, `output_0`, ….
     """

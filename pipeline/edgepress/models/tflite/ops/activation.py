@@ -19,7 +19,7 @@ def prelu(lowering: Lowering, node: Node) -> None:
 
 
 def elu(lowering: Lowering, node: Node) -> None:
-    """TFLite's has an alpha of 1; any other is max(x, 0) + alpha · elu(min(x, 0))."""
+    """Lower Elu; TFLite's has an alpha of 1, any other is max(x, 0) + alpha · elu(min(x, 0))."""
     source, alpha = lowering.input(node), node.attributes.get("alpha", 1.0)
     if alpha == 1:
         lowering.emit(node, "ELU", [source], version=1)
@@ -40,7 +40,7 @@ def mish(lowering: Lowering, node: Node) -> None:
 
 
 def _softplus(lowering: Lowering, source: int) -> int:
-    """log(1 + eˣ) as max(x, 0) − log(sigmoid(|x|)), in which nothing overflows."""
+    """Compute log(1 + eˣ) as max(x, 0) − log(sigmoid(|x|)), in which nothing overflows."""
     tail = apply(lowering, "LOG", [apply(lowering, "LOGISTIC", [apply(lowering, "ABS", [source])])])
     return apply(lowering, "SUB", [apply(lowering, "MAXIMUM", [source, number(lowering, 0)]), tail])
 
@@ -50,7 +50,7 @@ def reciprocal(lowering: Lowering, node: Node) -> None:
 
 
 def instance_norm(lowering: Lowering, node: Node) -> None:
-    """(x − mean) / √(variance + epsilon) · scale + shift of every channel of every example."""
+    """Lower (x − mean) / √(variance + epsilon) · scale + shift of every channel of every example."""
     rank, channel = len(lowering.shape(node)), lowering.axis(node, 1)
     axes = [lowering.axis(node, axis) for axis in range(2, rank)]
     tensor = standardised(lowering, lowering.input(node), axes, node.attributes.get("epsilon", 1e-5))

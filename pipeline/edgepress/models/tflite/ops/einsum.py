@@ -12,7 +12,7 @@ from .formula import apply
 
 
 def einsum(lowering: Lowering, node: Node) -> None:
-    """As a product of batches of matrices: axes of both that stay, axes of one, and axes that are summed over."""
+    """Lower as a product of batches of matrices: axes of both that stay, axes of one, and axes summed over."""
     equation = node.attributes["equation"].decode().replace(" ", "")
     terms, arrow, result = equation.partition("->")
     first, _, second = terms.partition(",")

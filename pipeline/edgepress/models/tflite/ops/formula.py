@@ -27,7 +27,7 @@ _OPTIONS = {
 def apply(
     lowering: Lowering, code: str, inputs: list[int], shape: tuple[int, ...] | None = None, options: Any = None
 ) -> int:
-    """The float result of an operator; of the shape of its inputs, broadcast, unless one is given."""
+    """Return an operator's float result, of its inputs' broadcast shape unless `shape` is set."""
     if shape is None:
         shape = np.broadcast_shapes(*(lowering.file.shape(operand) for operand in inputs))
     result = lowering.file.tensor(code.lower(), shape)
@@ -40,7 +40,7 @@ def number(lowering: Lowering, value: Any) -> int:
 
 
 def reduced(lowering: Lowering, code: str, tensor: int, axes: Iterable[int]) -> int:
-    """A mean or sum over axes that stay, of size 1."""
+    """Return a mean or sum over axes that stay, of size 1."""
     axes = set(axes)
     shape = tuple(1 if axis in axes else size for axis, size in enumerate(lowering.file.shape(tensor)))
     options = schema.ReducerOptionsT(keepDims=True)
@@ -48,7 +48,7 @@ def reduced(lowering: Lowering, code: str, tensor: int, axes: Iterable[int]) -> 
 
 
 def standardised(lowering: Lowering, tensor: int, axes: Iterable[int], epsilon: float) -> int:
-    """(x − mean) / √(variance + epsilon) over the axes."""
+    """Return (x − mean) / √(variance + epsilon) over the axes."""
     axes = list(axes)
     centred = apply(lowering, "SUB", [tensor, reduced(lowering, "MEAN", tensor, axes)])
     variance = reduced(lowering, "MEAN", apply(lowering, "MUL", [centred, centred]), axes)

@@ -21,7 +21,7 @@ Matrix = NDArray[np.float32]
 
 
 def resize(lowering: Lowering, node: Node) -> None:
-    """Nearest, linear or cubic, as a matrix that each axis of pixels is multiplied by.
+    """Lower nearest, linear or cubic Resize as a matrix that each axis of pixels is multiplied by.
 
     TFLite's own operator is used where its matrices are the same ones; otherwise rows and columns are picked (nearest)
     or multiplied. Picking works on integers; what is interpolated is computed in float.
@@ -54,7 +54,7 @@ def resize(lowering: Lowering, node: Node) -> None:
 
 
 def _matrix(lowering: Lowering, node: Node, mode: str, size: int, count: int) -> Matrix:
-    """(count, size): what each pixel of the result takes of each pixel, as ONNX defines it."""
+    """Return (count, size): the share of each pixel in each pixel of the result, as ONNX defines it."""
     scale = count / size
     if len(node.inputs) > 2 and node.inputs[2] and lowering.constant(node, 2).values.size:
         scales = lowering.constant(node, 2).values
@@ -92,7 +92,7 @@ def _nearest(at: NDArray[np.float64], size: int, mode: str) -> Matrix:
 
 
 def _interpolating(at: NDArray[np.float64], size: int, cubic: float | None) -> Matrix:
-    """Linear, or cubic with that coefficient; pixels over the edge are those at the edge."""
+    """Interpolate linearly, or cubic with that coefficient; pixels over the edge are those at the edge."""
     matrix = np.zeros((len(at), size))
     first = np.floor(at)
     for offset in (0, 1) if cubic is None else (-1, 0, 1, 2):
@@ -110,7 +110,7 @@ def _interpolating(at: NDArray[np.float64], size: int, cubic: float | None) -> M
 def _builtin(
     mode: str, sizes: tuple[int, ...], counts: tuple[int, ...], wanted: list[Matrix]
 ) -> tuple[str, bool, bool] | None:
-    """The operator, `align_corners` and `half_pixel_centers` that mean the same matrices."""
+    """Return the operator, `align_corners` and `half_pixel_centers` that mean the same matrices."""
     for align, half in ((False, False), (False, True), (True, False)):
         theirs = []
         for size, count in zip(sizes, counts, strict=True):
@@ -144,7 +144,7 @@ def _multiplied(lowering: Lowering, tensor: int, axis: int, matrix: Matrix) -> i
 
 
 def depth_to_space(lowering: Lowering, node: Node) -> None:
-    """TFLite's has the channels of a block's pixels one after the other (`DCR`); `CRD` is brought to that order."""
+    """Lower DepthToSpace; TFLite's orders channels by block (`DCR`), and `CRD` is brought to that order."""
     tensor, block = lowering.input(node), node.attributes["blocksize"]
     if node.attributes.get("mode", b"DCR") == b"CRD":
         channels = lowering.file.shape(tensor)[-1]
@@ -165,7 +165,7 @@ def _blocks(lowering: Lowering, node: Node, code: str, tensor: int, options: obj
 
 
 def conv_transpose(lowering: Lowering, node: Node) -> None:
-    """TFLite's without pads, of which the pads are cut off."""
+    """Lower to TFLite's without pads, and cut the pads off."""
     window = lowering.constant(node, 1).values.shape[2:]
     if max(node.attributes.get("dilations", [1])) > 1:
         raise refusal(node, "TFLite has no dilated transposed convolution", "use `dilation=1`")
@@ -195,7 +195,7 @@ def conv_transpose(lowering: Lowering, node: Node) -> None:
 
 
 def _by_output(weight: Constant, groups: int) -> Constant:
-    """The weight (I, O / groups, …) as (O, I, …), with zeros between groups, which TFLite does not have."""
+    """Return the weight (I, O / groups, …) as (O, I, …), with zeros between groups, which TFLite does not have."""
     inputs, outputs, *kernel = weight.values.shape
     values = np.zeros((groups * outputs, inputs, *kernel), weight.values.dtype)
     for group, part in enumerate(np.split(weight.values, groups)):

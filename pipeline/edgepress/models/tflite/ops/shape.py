@@ -15,7 +15,7 @@ from .window import pad as pad_tensor
 
 
 def reshape(lowering: Lowering, node: Node) -> None:
-    """Reshape, Flatten, Squeeze, Unsqueeze. ONNX counts the numbers with channels first, the file may hold them last.
+    """Lower Reshape, Flatten, Squeeze, Unsqueeze. ONNX counts with channels first, the file may hold them last.
 
     A map flattened for Gemm alone stays in the file's order, and Gemm permutes its weights; any other reshape of a
     map with several channels and pixels, which does not keep the channels, goes through ONNX's order.
@@ -40,12 +40,12 @@ def transpose(lowering: Lowering, node: Node) -> None:
 
 
 def same(lowering: Lowering, node: Node) -> None:
-    """Identity and Dropout that make an output of the graph; all others are seen through."""
+    """Lower Identity and Dropout that make an output of the graph; all others are seen through."""
     lowering.give(node, lowering.input(node))
 
 
 def concat(lowering: Lowering, node: Node) -> None:
-    """On integers all inputs come on the result's scale first: the kernel copies bytes."""
+    """Lower Concat. On integers all inputs come on the result's scale first: the kernel copies bytes."""
     wanted = lowering.graph.quantization.get(node.output)
     inputs = [lowering.requantized(lowering.operand(node, position), wanted) for position in range(len(node.inputs))]
     options = schema.ConcatenationOptionsT(axis=lowering.axis(node, node.attributes["axis"]))
@@ -53,7 +53,7 @@ def concat(lowering: Lowering, node: Node) -> None:
 
 
 def pad(lowering: Lowering, node: Node) -> None:
-    """With a number around, or (reflect, edge, wrap) with slices of the tensor itself."""
+    """Lower Pad with a number around, or (reflect, edge, wrap) with slices of the tensor itself."""
     mode = node.attributes.get("mode", b"constant").decode()
     rank, last = len(lowering.shape(node)), lowering.is_last(node)
     widths, value = lowering.integers(node, 1), lowering.optional(node, 2)
@@ -78,7 +78,7 @@ def pad(lowering: Lowering, node: Node) -> None:
 
 
 def tile(lowering: Lowering, node: Node) -> None:
-    """Expand and Tile: repeated along axes until the result's shape is reached."""
+    """Lower Expand and Tile: repeat along axes until the result has its shape."""
     tensor, shape = lowering.operand(node, 0), lowering.file_shape(node.output)
     before = lowering.file.shape(tensor)
     tensor = lowering.reshaped(tensor, (1,) * (len(shape) - len(before)) + before)
@@ -113,7 +113,7 @@ def slice_(lowering: Lowering, node: Node) -> None:
 
 
 def gather(lowering: Lowering, node: Node) -> None:
-    """Rows of a table by computed indices, or known slices of a computed tensor.
+    """Lower rows of a table by computed indices, or known slices of a computed tensor.
 
     A quantized table stays in integers; on the result's scale from the start if that is another.
     """
@@ -146,7 +146,7 @@ def gather(lowering: Lowering, node: Node) -> None:
 
 
 def table(lowering: Lowering, node: Node) -> None:
-    """Each int8 number replaced by that of a table of 256."""
+    """Replace each int8 number by that of a table of 256."""
     source = lowering.input(node)
     shape = lowering.file.shape(source)
     wide, place = (lowering.file.tensor(name, shape, np.int32) for name in ("wide", "place"))

@@ -15,7 +15,7 @@ from .formula import apply, number, standardised
 
 
 def layer_norm(lowering: Lowering, node: Node) -> None:
-    """(x − mean) / √(variance + epsilon) · scale + shift, over the axes from `axis` on."""
+    """Lower (x − mean) / √(variance + epsilon) · scale + shift, over the axes from `axis` on."""
     rank = len(lowering.shape(node))
     axes = range(node.attributes.get("axis", -1) % rank, rank)
     tensor = standardised(lowering, lowering.input(node), axes, node.attributes.get("epsilon", 1e-5))
@@ -30,7 +30,7 @@ def gelu(lowering: Lowering, node: Node) -> None:
 
 
 def erf(lowering: Lowering, node: Node) -> None:
-    """(gelu(y) + gelu(−y)) / y with y = √2·x, which is erf(x); TFLite has no operator for it.
+    """Lower erf(x) as (gelu(y) + gelu(−y)) / y with y = √2·x; TFLite has no operator for it.
 
     The sum is 0 where y is 0, and a y that no other number is moved by keeps the quotient 0 there too.
     """
