@@ -125,7 +125,7 @@ class Description(BaseModel):
     weights: list[float] = Field(default_factory=list)
     """Of the members; a stack has its own among the tensors."""
     combine: Literal["probabilities", "logits", "stack"] = "probabilities"
-    """What of the members' answers is averaged, or that a linear layer stands on them."""
+    """What of the members' outputs is averaged; or `stack`, a linear layer on them."""
 
     @model_validator(mode="after")
     def _one_of_two(self) -> Self:

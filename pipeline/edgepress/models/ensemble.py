@@ -15,7 +15,7 @@ FLOOR = 1e-9
 
 
 class Ensemble(nn.Module):
-    """The weighted mean of the members' answers, in the form that a single network of the task answers in.
+    """The weighted mean of the members' outputs, in the form of a single network's of the task.
 
     single-label: log Σ wₖ softmax(zₖ), whose softmax is the mean of the probabilities; multi-label: the logit of
     Σ wₖ sigmoid(zₖ); regression, and `of` logits: Σ wₖ zₖ.
@@ -36,7 +36,7 @@ class Ensemble(nn.Module):
 
 
 class Stack(nn.Module):
-    """Stacked generalisation (Wolpert, 1992): one linear layer on the members' answers, as `features` has them."""
+    """Stacked generalisation (Wolpert, 1992): one linear layer on the members' outputs, as `features` has them."""
 
     def __init__(self, members: list[nn.Module], labels: int, task: str = "single-label") -> None:
         super().__init__()

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 _FILL = 100.0
 TOLERANCE = 1e-3
-"""Largest difference of the exported graph's answers from torch's, as a share of the largest answer."""
+"""Largest difference of the exported graph's outputs from torch's, as a share of the largest output."""
 
 
 def export(
@@ -204,7 +204,7 @@ def _compared(path: Path, columns: tuple[np.ndarray, ...], expected: np.ndarray)
 
 
 def off(outputs: np.ndarray, expected: np.ndarray) -> float:
-    """Return the largest difference, as a share of the largest expected answer."""
+    """Return the largest difference, as a share of the largest expected output."""
     return float(np.abs(outputs - expected).max() / max(float(np.abs(expected).max()), 1e-6))
 
 
