@@ -133,11 +133,11 @@ class Engine:
 
     @cached_property
     def _with_reference_labels(self) -> Dataset:
-        from ..models.metadata import read, ready
+        from ..models.metadata import read, to_model_inputs
         from ..models.predict import predict
 
         file = Path(self.results[self.recipe.reference_label()].facts.files[0].path)
-        columns = {name: ready(read(file), self.data, self.data[name].x) for name in ("validation", "test")}
+        columns = {name: to_model_inputs(read(file), self.data, self.data[name].x) for name in ("validation", "test")}
         return self.data.with_labels({name: predict(file, column).argmax(1) for name, column in columns.items()})
 
     @cached_property

@@ -100,7 +100,7 @@ def _of_onnx(path: Path, examples: Examples, view: int, context: Context) -> np.
         _as_taken(values, entry, each)
         for entry, each, values in zip(contract["inputs"], data.inputs, batch, strict=True)
     )
-    return metadata.told(predict(path, columns), contract, data)
+    return metadata.to_logits(predict(path, columns), contract, data)
 
 
 def _as_taken(values: np.ndarray, entry: dict[str, Any], input: Input) -> np.ndarray:

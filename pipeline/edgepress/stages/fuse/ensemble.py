@@ -144,12 +144,12 @@ class FuseEnsemble(Answers):
             if contract["labels"] != list(data.labels):
                 said = f"`{name}` has other classes than `{data.name}`, or another order of them"
                 raise UserError(said, "fuse models of the same classes in the same order")
-            given = metadata.ready(contract, data, data.to_learn_from()["validation"].x)
-            answers[name] = metadata.told(predict(path, given), contract, data)
+            given = metadata.to_model_inputs(contract, data, data.to_learn_from()["validation"].x)
+            answers[name] = metadata.to_logits(predict(path, given), contract, data)
         weights = self._weights(answers, context)
         model = context.folder / "model.onnx"
         export.write(merged(list(paths.values()), weights, data, self.of), model)
-        found = predict(model, metadata.ready(metadata.read(model), data, data["validation"].x))
+        found = predict(model, metadata.to_model_inputs(metadata.read(model), data, data["validation"].x))
         return Made("onnx", notes=self._notes(answers, weights, found, context))
 
     def _weights(self, answers: dict[str, np.ndarray], context: Context) -> list[float]:

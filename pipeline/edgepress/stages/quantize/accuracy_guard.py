@@ -82,7 +82,7 @@ def guard(
     `agreement`, which has none, `keep` is points of `likeness`. `floor` is the metric that the recipe wants, as far as
     the float model has it; in points, an error times 100: of that, what is more than the float model's error `whole` on
     all of validation, as a share. `marks` are the answers that `agreement` is with, by default
-    the float model's. Answers are as `metadata.told` has them.
+    the float model's. Answers are as `metadata.to_logits` has them.
     """
     if data.labelled and metric.name != "agreement":
         if floor is not None and not metric.higher and whole:

@@ -141,5 +141,5 @@ def _goodness(path: Path, context: Context, rows: np.ndarray) -> float:
 
     data, contract = context.data, metadata.read(path)
     x, y = data["validation"]
-    answers = predict(path, metadata.ready(contract, data, x[rows]))
-    return context.metric.score_points(metadata.told(answers, contract, data), y[rows])
+    answers = predict(path, metadata.to_model_inputs(contract, data, x[rows]))
+    return context.metric.score_points(metadata.to_logits(answers, contract, data), y[rows])

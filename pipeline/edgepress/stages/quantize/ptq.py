@@ -85,7 +85,7 @@ def begun(source: Path, data: Dataset, options: Options, say: Say) -> Begun:
     rows, held = divided(len(data["validation"].y), options.samples)
     seen, warnings = examples(contract, data, rows)
     graph = prepared(model)
-    evidence = Evidence(graph, seen, metadata.ready(contract, data, data["validation"].x[held]))
+    evidence = Evidence(graph, seen, metadata.to_model_inputs(contract, data, data["validation"].x[held]))
     _check(evidence)
     plan = Plan(graph, {}, options.per_channel, unsuited(graph.graph))
     suited = plan.floats
@@ -122,7 +122,7 @@ def quantize_static(
     notes: dict[str, Any] = dict(start.notes)
 
     def told(answers: np.ndarray) -> np.ndarray:
-        return metadata.told(answers, contract, data)
+        return metadata.to_logits(answers, contract, data)
 
     kept: Guard | None = None
     if options.keep is not None:

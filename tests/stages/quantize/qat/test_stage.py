@@ -107,7 +107,7 @@ def arrays(path: Path) -> dict[str, np.ndarray]:
 
 def accuracy(path: Path, data: Dataset, split: str = "test") -> float:
     x, y = data[split]
-    return float((predict(path, metadata.ready(metadata.read(path), data, x)).argmax(1) == y).mean())
+    return float((predict(path, metadata.to_model_inputs(metadata.read(path), data, x)).argmax(1) == y).mean())
 
 
 def test_it_wins_back_what_one_scale_for_uneven_channels_lost(

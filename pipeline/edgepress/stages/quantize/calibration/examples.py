@@ -36,7 +36,7 @@ class Prepared:
 
     def __iter__(self) -> Iterator[tuple[np.ndarray, ...]]:
         for row in range(len(self.x)):
-            yield tuple(each[0] for each in metadata.ready(self.contract, self.data, self.x[row : row + 1]))
+            yield tuple(each[0] for each in metadata.to_model_inputs(self.contract, self.data, self.x[row : row + 1]))
 
 
 def prepared(contract: dict[str, Any], data: Dataset, rows: np.ndarray) -> tuple[Prepared, list[str]]:

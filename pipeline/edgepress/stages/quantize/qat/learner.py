@@ -56,7 +56,7 @@ def check(learner: Learner, model: onnx.ModelProto, data: Dataset, count: int = 
         found = learner.eval()(*map(torch.from_numpy, data.to_model_inputs(x)))
         if learner.probable:
             found = found.softmax(1) if data.task == "single-label" else found.sigmoid()
-    expected = _literally(model, metadata.ready(metadata.read_onnx(model), data, x))
+    expected = _literally(model, metadata.to_model_inputs(metadata.read_onnx(model), data, x))
     error = float(np.abs(found.numpy() - expected).mean() / max(float(np.abs(expected).max()), 1e-6))
     if not error <= TOLERANCE:
         raise UserError(
