@@ -163,7 +163,7 @@ def _input(document: Document, row: _Row, rows: list[_Row]) -> Iterator[Problem]
         elif (got := _called(name, above).kind) not in (takes, None):
             help = _bridge(got, takes, above, name)
             yield Problem(f"`{use}` takes {A[takes]}, but `{name}` is {A[got]}", help, place)
-        elif row.stage and (source := _called(name, above).stage) and (reason := row.stage.unfit(source)):
+        elif row.stage and (source := _called(name, above).stage) and (reason := row.stage.reject_input(source)):
             yield Problem(*reason, place)
     elif not above:
         starts = [
@@ -176,7 +176,7 @@ def _input(document: Document, row: _Row, rows: list[_Row]) -> Iterator[Problem]
     elif (got := above[-1].kind) not in (takes, None):
         help = _bridge(got, takes, above)
         yield Problem(f"`{use}` takes {A[takes]}, but the stage above gives {A[got]}", help, place)
-    elif row.stage and above[-1].stage and (reason := row.stage.unfit(above[-1].stage)):
+    elif row.stage and above[-1].stage and (reason := row.stage.reject_input(above[-1].stage)):
         yield Problem(*reason, place)
 
 

@@ -105,10 +105,10 @@ def test_what_is_quantized_is_refused(use: str, before: str, floats: Artifact, f
     if use != "quantize.int16" or before in ("quantize.int16", "quantize.dynamic"):
         with pytest.raises(UserError, match="quantized already"):
             perform(stage(use), {"input": artifact}, few)
-    told = stage(use).unfit(stage(before))
+    told = stage(use).reject_input(stage(before))
     assert told
     assert before in told[0]
-    assert stage(use).unfit(stage("export.onnx")) is None
+    assert stage(use).reject_input(stage("export.onnx")) is None
 
 
 @pytest.mark.parametrize("use", ["quantize.weights", "quantize.float16"])

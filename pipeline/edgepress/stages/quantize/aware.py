@@ -112,10 +112,10 @@ class QuantizeAware(Calibrated, Schedule):
     def _loss(self, teacher: Artifact, context: Context) -> Loss:
         from ...training.losses import of_labels
         from ..distill.losses import kd
-        from ..distill.teachers import answers as asked
+        from ..distill.teachers import teacher_logits
 
         data = context.data
-        (taught,) = asked([teacher], self, self._asked, context.seed, context)
+        (taught,) = teacher_logits([teacher], self, self._asked, context.seed, context)
         hard = of_labels(data, balanced=self.balance == "weights")
 
         def loss(z: Tensor, y: Tensor, rows: Rows) -> Tensor:
