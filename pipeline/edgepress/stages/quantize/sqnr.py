@@ -16,6 +16,7 @@ import onnx
 
 from ...core.machine import machine
 from ...core.presets import PRESETS, saturates
+from ...models.session import run_file
 from .calibration.ranges import Rows
 from .qdq import Plan, written
 
