@@ -50,8 +50,8 @@ def test_the_order_on_the_disk_does_not_matter(tmp_path: Path, monkeypatch: pyte
     one = load(photos(tmp_path / "photos"))
     walk = os.walk
 
-    def backwards(top: Path) -> Iterator[tuple[str, list[str], list[str]]]:
-        for where, folders, files in walk(top):
+    def backwards(top: Path, **options: object) -> Iterator[tuple[str, list[str], list[str]]]:
+        for where, folders, files in walk(top, **options):
             files.reverse()
             yield where, folders, files
 
