@@ -114,7 +114,8 @@ def _listable(path: Path, skipped: Skipped, source: Source) -> None:
 
 
 def _images_are(skipped: Skipped) -> str:
-    return listing.INSTALL if listing.INSTALL in skipped.counts else "images are " + " ".join(images.SUFFIXES) + " …"
+    usual = f"images are {' '.join(images.SUFFIXES)}, and what else Pillow reads"
+    return listing.INSTALL if listing.INSTALL in skipped.counts else usual
 
 
 def _masks(files: dict[Path, list[Path]], root: Path) -> tuple[str, ...]:

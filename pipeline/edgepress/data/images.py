@@ -51,7 +51,7 @@ class Header(NamedTuple):
     height: int
     width: int
     grey: bool
-    several: bool
+    several: bool = False
     """Whether there are more pictures behind the first."""
 
 
