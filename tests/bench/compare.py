@@ -81,8 +81,8 @@ def asked(found: Comparison, examples: dataset.Dataset) -> Comparison:
     @cache
     def facts(path: Path) -> dict[str, Any]:
         contract = metadata.read(path)
-        answers = predict(path, metadata.ready(contract, examples, examples["test"].x))
-        told = evaluate.scored(metadata.told(answers, contract, examples), examples, "test", metric)
+        answers = predict(path, metadata.to_model_inputs(contract, examples, examples["test"].x))
+        told = evaluate.scored(metadata.to_logits(answers, contract, examples), examples, "test", metric)
         return told | {"scores": {"test": told["scores"]}}
 
     def again(file: ModelFile) -> ModelFile:

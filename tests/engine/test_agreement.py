@@ -13,7 +13,7 @@ from edgepress.data.source import Source
 from edgepress.engine.cache import Cache
 from edgepress.engine.engine import Engine
 from edgepress.models.description import Network
-from edgepress.models.metadata import read, ready
+from edgepress.models.metadata import read, to_model_inputs
 from edgepress.models.predict import predict
 
 from tests.conftest import fresh
@@ -56,7 +56,7 @@ def test_models_are_scored_by_the_references_answers(mine: Path) -> None:
     for file in int8.files:
         path, x = Path(file.path), run.data["test"].x
         theirs = predict(Path(net.files[0].path), run.data.to_model_inputs(x)).argmax(1)
-        mine_too = predict(path, ready(read(path), run.data, x)).argmax(1)
+        mine_too = predict(path, to_model_inputs(read(path), run.data, x)).argmax(1)
         assert file.correct == "".join("1" if same else "0" for same in theirs == mine_too)
         assert np.isclose(file.scores["test"]["agreement"], (theirs == mine_too).mean())
     assert {each.action for each in engine(mine).plan()} == {"cached"}

@@ -204,7 +204,7 @@ def test_files_are_asked_alike_in_a_process_of_their_own(tmp_path: Path) -> None
     session.main("onnxruntime", str(tmp_path / "m.onnx"), str(tmp_path / "y.npy"), str(tmp_path / "x.npy"))
     found = np.load(tmp_path / "y.npy")
     assert found.shape == (5, 10)
-    assert np.array_equal(found, session.answers("onnxruntime", str(tmp_path / "m.onnx"), (x,)))
+    assert np.array_equal(found, session.run_file("onnxruntime", str(tmp_path / "m.onnx"), (x,)))
 
 
 @needed

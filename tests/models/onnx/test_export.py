@@ -64,7 +64,7 @@ def test_a_file_that_normalises_takes_raw_pixels(raw: bool, tiny: Network, few: 
     path = tmp_path / "model.onnx"
     assert export.export(module, few, path, embed=["normalize"], raw=raw) < export.TOLERANCE
     pixels = few["test"].x[:20]
-    (given,) = metadata.ready(metadata.read(path), few, pixels)
+    (given,) = metadata.to_model_inputs(metadata.read(path), few, pixels)
     assert given.dtype == (np.uint8 if raw else np.float32)
     assert np.array_equal(given, pixels)
     with torch.inference_mode():

@@ -15,7 +15,8 @@ import torch
 from edgepress.config import recipe
 from edgepress.core.errors import UserError
 from edgepress.core.presets import PRESETS
-from edgepress.data.dataset import Dataset, Split, load
+from edgepress.data.dataset import Dataset, Split
+from edgepress.data.load import load_dataset
 from edgepress.engine.cache import Cache
 from edgepress.engine.engine import Engine
 from edgepress.models import checkpoint, metadata
@@ -107,7 +108,7 @@ def arrays(path: Path) -> dict[str, np.ndarray]:
 
 def accuracy(path: Path, data: Dataset, split: str = "test") -> float:
     x, y = data[split]
-    return float((predict(path, metadata.ready(metadata.read(path), data, x)).argmax(1) == y).mean())
+    return float((predict(path, metadata.to_model_inputs(metadata.read(path), data, x)).argmax(1) == y).mean())
 
 
 def test_it_wins_back_what_one_scale_for_uneven_channels_lost(
@@ -302,7 +303,7 @@ def test_a_graph_that_torch_computes_otherwise_is_told(
 )
 def test_other_inputs_and_tasks(name: str, network: str, tmp_path: Path, perform: Perform) -> None:
     """Signals, tokens and two inputs, from ONNX to TFLite."""
-    found = load(name).limited(64)
+    found = load_dataset(name).limited(64)
     source = exported(Network(arch=f"edgepress/{network}"), found, tmp_path / "net")
     artifact, made = perform(stage(epochs=1), {"input": source}, found)
     assert set(made.notes["x86"]) == {"kept", "static", "trained"}

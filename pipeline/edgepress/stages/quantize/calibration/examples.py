@@ -25,7 +25,7 @@ _LOOKED_AT = 64
 
 @dataclass(frozen=True)
 class Prepared:
-    """Raw rows `x` of `data` as a file with this contract takes them; as floats, one example alone is in memory."""
+    """Raw rows `x` of `data` as inputs of a file with this contract; only one example is in memory as floats."""
 
     contract: dict[str, Any]
     data: Dataset
@@ -36,11 +36,13 @@ class Prepared:
 
     def __iter__(self) -> Iterator[tuple[np.ndarray, ...]]:
         for row in range(len(self.x)):
-            yield tuple(each[0] for each in metadata.ready(self.contract, self.data, self.x[row : row + 1]))
+            yield tuple(
+                column[0] for column in metadata.to_model_inputs(self.contract, self.data, self.x[row : row + 1])
+            )
 
 
 def prepared(contract: dict[str, Any], data: Dataset, rows: np.ndarray) -> tuple[Prepared, list[str]]:
-    """The validation examples at `rows`, and what a user is to be warned of.
+    """Return the validation examples at `rows`, and warnings about them.
 
     Raises: UserError when many values are far from the training examples that mean and deviation were measured on.
     A mean and deviation from elsewhere (the user's function, the file's metadata) are a network's, which may take
@@ -48,17 +50,17 @@ def prepared(contract: dict[str, Any], data: Dataset, rows: np.ndarray) -> tuple
     """
     x, y = data["validation"].x[rows], data["validation"].y[rows]
     warnings = []
-    for entry, each, raw in zip(contract["inputs"], data.inputs, data.columns(x), strict=True):
-        if each.kind == "tokens" or entry["mean"] == []:  # the file normalises them itself
+    for entry, declared, raw in zip(contract["inputs"], data.inputs, data.columns(x), strict=True):
+        if declared.kind == "tokens" or entry["mean"] == []:  # the file normalises them itself
             continue
-        taken = input_of(entry, each)
+        taken = input_of(entry, declared)
         if taken.normalized_by == "recipe" or taken.plain:
             continue  # nothing says where these values lie: networks are trained on pixels from -128 to 127, too
         far = float((np.abs(taken.to_model_inputs(raw[:_LOOKED_AT])) > _FAR).mean())
         if far > 0.1:
             far_off = (
-                f"input `{each.name}` of `{data.name}`: {far:.0%} of the values lie more than {_FAR} deviations from "
-                "the mean"
+                f"input `{declared.name}` of `{data.name}`: {far:.0%} of the values lie more than {_FAR} deviations "
+                "from the mean"
             )
             formula = f"values are normalised as (raw · {taken.scale:g} − mean) / std"
             if taken.normalized_by in ("train", "data"):
