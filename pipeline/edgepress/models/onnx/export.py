@@ -15,7 +15,7 @@ from onnx import numpy_helper
 
 from ...core.errors import UserError
 from .. import metadata
-from ..predict import predict
+from ..predict import in_torch, predict
 from .packed_weights import stored
 from .pre_post_processing import Embedded, embedded
 
@@ -73,10 +73,9 @@ def export(
     metadata.embed(model, contract)
     write(model, path)
 
-    with torch.inference_mode():
-        expected = module(*map(torch.from_numpy, data.to_model_inputs(data["validation"].x[:64])))
-        if contract["output"]["kind"] == "probabilities":
-            expected = expected.softmax(1) if data.task == "single-label" else expected.sigmoid()
+    expected = in_torch(module, data.to_model_inputs(data["validation"].x[:64]))
+    if contract["output"]["kind"] == "probabilities":
+        expected = expected.softmax(1) if data.task == "single-label" else expected.sigmoid()
     return _compared(path, columns, expected.numpy())
 
 
