@@ -22,7 +22,7 @@ def read(source: Path) -> onnx.ModelProto:
     try:
         model = onnx.load(source)
         onnx.checker.check_model(model)
-    except (onnx.checker.ValidationError, ValueError, OSError, TypeError) as error:
+    except (onnx.checker.ValidationError, ValueError, OSError, TypeError, RuntimeError) as error:
         raise UserError(f"`{source}` is not a sound ONNX file: {_line(error)}", _beside(source)) from error
     except Exception as error:
         # protobuf's DecodeError has no stable home across its versions.
@@ -69,8 +69,9 @@ def _beside(source: Path) -> str:
     if location is None:
         return ""
     shown = location if len(location) < 80 else f"{location[:60]}…"
-    return f"its weights are in `{shown}`: put that file beside it, or save the model as one file"
+    return f"its weights are in `{shown}`, beside it: put that file there, or save the model as one file"
 
 
 def _line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
+    line = (str(error).splitlines() or [type(error).__name__])[0]
+    return line if len(line) <= 240 else f"{line[:240]}…"

@@ -57,8 +57,8 @@ def simplifications(
     if simplify and not near_neutral(model):
         yield "", lambda: _simplified(source, model, _by_rules)
     if simplify:
-        yield "without onnxscript's rules", lambda: _simplified(source, model, _by_folding)
-        yield "by folding constants alone", lambda: _simplified(source, model, _by_folding, last=False)
+        yield "without onnxscript's rules", lambda: _simplified(source, model, by_folding)
+        yield "by folding constants alone", lambda: _simplified(source, model, by_folding, last=False)
     yield "not at all", lambda: _as_it_is(source, model)
 
 
@@ -96,7 +96,7 @@ def _by_rules(model: onnx.ModelProto) -> onnx.ModelProto:
     return optimizer.optimize(model)
 
 
-def _by_folding(model: onnx.ModelProto) -> onnx.ModelProto:
+def by_folding(model: onnx.ModelProto) -> onnx.ModelProto:
     """Fold constants, and take known branches, as `_by_rules` does, and rewrite nothing else."""
     from onnxscript import ir, optimizer
 
@@ -104,7 +104,19 @@ def _by_folding(model: onnx.ModelProto) -> onnx.ModelProto:
     optimizer.inline(graph)
     optimizer.fold_constants(graph)
     optimizer.remove_unused_nodes(graph)
-    return ir.to_proto(graph)
+    return lift_constants(ir.to_proto(graph))
+
+
+def lift_constants(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Make initializers of Constant nodes, which a quantizer does not see."""
+    constants = [(node, entry) for node in model.graph.node if node.op_type == "Constant" for entry in node.attribute]
+    for node, entry in constants:
+        if entry.name == "value":
+            tensor = model.graph.initializer.add()
+            tensor.CopyFrom(entry.t)
+            tensor.name = node.output[0]
+            model.graph.node.remove(node)
+    return model
 
 
 def _simplified(
@@ -140,7 +152,7 @@ def _simplified(
 
 def _as_it_is(source: Path, model: onnx.ModelProto) -> onnx.ModelProto:
     _require_one_way(source, model)
-    plain = _open(model)
+    plain = lift_constants(_open(model))
     return onnx.shape_inference.infer_shapes(plain if opset(plain) >= OPSET else _raised(source, plain))
 
 

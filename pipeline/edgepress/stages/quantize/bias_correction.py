@@ -74,4 +74,6 @@ def _outputs(each: Seen, weight: NDArray[np.float32]) -> NDArray[np.float32]:
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
     flat = asked(model, (each.mean.astype(np.float32),))
     channels = weight.shape[1] if each.node.op_type == "Gemm" and not _transposed(each) else weight.shape[0]
+    if each.node.op_type == "ConvTranspose":
+        channels = weight.shape[1] * next((option.i for option in each.node.attribute if option.name == "group"), 1)
     return np.asarray(flat.reshape(channels, -1).mean(1), np.float32)
