@@ -112,10 +112,14 @@ def lift_constants(model: onnx.ModelProto) -> onnx.ModelProto:
     constants = [(node, entry) for node in model.graph.node if node.op_type == "Constant" for entry in node.attribute]
     for node, entry in constants:
         if entry.name == "value":
-            tensor = model.graph.initializer.add()
-            tensor.CopyFrom(entry.t)
-            tensor.name = node.output[0]
-            model.graph.node.remove(node)
+            tensor = numpy_helper.to_array(entry.t)
+        elif entry.name in ("value_float", "value_floats", "value_int", "value_ints"):
+            dtype = np.float32 if "float" in entry.name else np.int64
+            tensor = np.array(onnx.helper.get_attribute_value(entry), dtype)
+        else:
+            continue
+        model.graph.initializer.append(numpy_helper.from_array(tensor, node.output[0]))
+        model.graph.node.remove(node)
     return model
 
 
