@@ -169,7 +169,7 @@ def answered(case: str) -> Dataset:
         if name in inputs
     }
     first = session.get_inputs()[0]
-    rows = [_as_taken(row, first) for row in input.ready(x)]
+    rows = [_as_taken(row, first) for row in input.to_model_inputs(x)]
     wanted = [given.output or session.get_outputs()[0].name]
     y = np.stack([session.run(wanted, {first.name: row, **fixed})[0].ravel() for row in rows]).astype(np.float32)
     cuts = {"train": slice(0, 24), "validation": slice(24, 84), "test": slice(84, None)}

@@ -69,7 +69,7 @@ def to_model_inputs(contract: dict[str, Any], data: Dataset, x: np.ndarray) -> t
     """Return raw rows of `data` as a file with this contract takes them, in ONNX's layouts, one array an input."""
     return tuple(
         # Without `mean` the file normalises them itself.
-        _typed(raw if entry.get("mean") == [] else input_of(entry, input).ready(raw), entry)
+        _typed(raw if entry.get("mean") == [] else input_of(entry, input).to_model_inputs(raw), entry)
         for entry, input, raw in zip(contract["inputs"], data.inputs, data.columns(x), strict=True)
     )
 
@@ -119,7 +119,9 @@ def photo(entry: dict[str, Any], path: Path) -> np.ndarray:
     if entry["dtype"] == "uint8":
         return raw
     mean, std = (tuple(entry[name]) or (still,) for name, still in (("mean", 0.0), ("std", 1.0)))
-    pixels: np.ndarray = Input(entry["name"], "image", raw.shape, entry["scale"], mean, std).ready(raw[None])[0]
+    pixels: np.ndarray = Input(entry["name"], "image", raw.shape, entry["scale"], mean, std).to_model_inputs(raw[None])[
+        0
+    ]
     return pixels
 
 

@@ -14,7 +14,7 @@ from edgepress.models import metadata
 from edgepress.models.onnx.importer import adopt
 from edgepress.models.predict import predict
 from edgepress.models.tflite.convert import read_metadata, write
-from edgepress.stages.quantize.integer_only import whole
+from edgepress.stages.quantize.integer_only import to_integers
 from edgepress.stages.quantize.ptq import Options, quantize_static
 
 from tests import graphs
@@ -71,4 +71,4 @@ def test_an_output_that_is_made_in_float_is_refused(files: dict[str, Path]) -> N
     last.output[0] = "logits"
     model.graph.node.append(onnx.helper.make_node("Softmax", ["logits"], [name], "softmax"))
     with pytest.raises(UserError, match="made in float by Softmax"):
-        whole(model)
+        to_integers(model)

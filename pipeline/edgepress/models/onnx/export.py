@@ -56,7 +56,7 @@ def export(
     columns = metadata.to_model_inputs(contract, data, data["validation"].x[:64])
     example = tuple(torch.from_numpy(column[:1].copy()) for column in columns)
     with torch.inference_mode():
-        outputs = module(*map(torch.from_numpy, data.ready(data["validation"].x[:64])))
+        outputs = module(*map(torch.from_numpy, data.to_model_inputs(data["validation"].x[:64])))
         if contract["output"]["kind"] == "probabilities":
             outputs = outputs.softmax(1) if data.task == "single-label" else outputs.sigmoid()
     expected, differs = outputs.numpy(), ""

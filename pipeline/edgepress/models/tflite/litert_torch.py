@@ -37,7 +37,7 @@ def convert(module: nn.Module, data: Dataset, path: Path) -> float:
     contract = metadata.describe(data)
     images = [index for index, input in enumerate(data.inputs) if input.kind == "image"]
     module = module.eval().to(memory_format=torch.contiguous_format)
-    columns = data.ready(data["validation"].x[:64])
+    columns = data.to_model_inputs(data["validation"].x[:64])
     example = [torch.from_numpy(input[:1].copy()) for input in columns]
     for index in images:
         example[index] = example[index].permute(0, 2, 3, 1).contiguous()

@@ -27,7 +27,7 @@ _FURTHEST = 100.0
 
 @dataclass(frozen=True)
 class _Pair:
-    """Two convolutions of which the second alone reads what the first writes, through a Relu at most."""
+    """Two convolutions; only the second reads the first, through a Relu at most."""
 
     first: onnx.NodeProto
     second: onnx.NodeProto
@@ -40,7 +40,7 @@ class _Pair:
 
 
 def equalized(plan: Plan, evidence: Evidence) -> Plan:
-    """The plan on a graph that answers alike, with more even channels; its ranges are those of the old graph.
+    """Return the plan on an equivalent graph with more even channels; its ranges are those of the old graph.
 
     The same plan where the graph has no such pair.
     """
@@ -87,8 +87,8 @@ def _pairs(graph: onnx.GraphProto, tensors: dict[str, NDArray[np.float32]]) -> l
     outputs = {value.name for value in graph.output}
 
     def only(name: str) -> onnx.NodeProto | None:
-        found = readers.get(name, [])
-        return found[0] if len(found) == 1 and name not in outputs else None
+        nodes = readers.get(name, [])
+        return nodes[0] if len(nodes) == 1 and name not in outputs else None
 
     def own(node: onnx.NodeProto) -> bool:
         """Whether its weights are constant, and nobody else's."""
@@ -110,14 +110,14 @@ def _pairs(graph: onnx.GraphProto, tensors: dict[str, NDArray[np.float32]]) -> l
 
 
 def _group(node: onnx.NodeProto) -> int:
-    return next((each.i for each in node.attribute if each.name == "group"), 1)
+    return next((attribute.i for attribute in node.attribute if attribute.name == "group"), 1)
 
 
 def _largest(plan: Plan, names: list[str], evidence: Evidence) -> dict[str, NDArray[np.float32]]:
-    """Tensor name → the largest magnitude of each channel on the examples that ranges come from."""
-    found: dict[str, NDArray[np.float32]] = {}
+    """Return tensor name → the largest magnitude of each channel on the calibration examples."""
+    largest: dict[str, NDArray[np.float32]] = {}
     for values in watched(plan.graph, names, evidence.seen):
         for name, value in zip(names, values, strict=True):
-            each = np.abs(value[0]).reshape(value.shape[1], -1).max(1)
-            found[name] = np.maximum(found.get(name, each), each)
-    return found
+            magnitudes = np.abs(value[0]).reshape(value.shape[1], -1).max(1)
+            largest[name] = np.maximum(largest.get(name, magnitudes), magnitudes)
+    return largest

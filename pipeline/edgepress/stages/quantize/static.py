@@ -78,7 +78,7 @@ class QuantizeStatic(Calibrated):
             options=options,
             floor=context.floor,
             marks=context.marks,
-            whole=context.before,
+            whole_error=context.before,
             say=context.say,
         )
         return Made("onnx", presets=presets, notes=notes)
