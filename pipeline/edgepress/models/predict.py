@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx
@@ -10,6 +11,13 @@ import onnx
 from ..benchmark.runtimes import DEFAULT
 from .metadata import CHANNELS_LAST, read
 from .session import Kernels, run_file
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+AT_ONCE = 8
+"""Examples that a torch module computes at once to be compared with its file."""
 
 
 def predict(
@@ -28,6 +36,18 @@ def predict(
         kernels = "signed" if fast == "onnxruntime" and _signed(path) else "usual"
     outputs: np.ndarray = run_file(runtime or fast, str(path), laid_out(path, columns), kernels)
     return outputs
+
+
+def in_torch(module: nn.Module, inputs: tuple[np.ndarray, ...]) -> torch.Tensor:
+    """Run a torch module on examples (n, *shape) of each input, `AT_ONCE` of them at a time.
+
+    The activations of 64 photos at once would be a gigabyte, more than any other step takes.
+    """
+    import torch
+
+    columns = (torch.from_numpy(column).split(AT_ONCE) for column in inputs)
+    with torch.inference_mode():
+        return torch.cat([module(*batch) for batch in zip(*columns, strict=True)])
 
 
 def _signed(path: Path) -> bool:

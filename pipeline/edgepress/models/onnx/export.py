@@ -13,7 +13,7 @@ from onnx import numpy_helper
 
 from ...core.errors import UserError
 from .. import metadata
-from ..predict import predict
+from ..predict import in_torch, predict
 from .packed_weights import stored
 from .pre_post_processing import Embedded, embedded
 from .standard_form import standardize
@@ -55,10 +55,9 @@ def export(
     wrapped = Embedded(module, data, contract).eval() if embed or raw else module
     columns = metadata.to_model_inputs(contract, data, data["validation"].x[:64])
     example = tuple(torch.from_numpy(column[:1].copy()) for column in columns)
-    with torch.inference_mode():
-        outputs = module(*map(torch.from_numpy, data.to_model_inputs(data["validation"].x[:64])))
-        if contract["output"]["kind"] == "probabilities":
-            outputs = outputs.softmax(1) if data.task == "single-label" else outputs.sigmoid()
+    outputs = in_torch(module, data.to_model_inputs(data["validation"].x[:64]))
+    if contract["output"]["kind"] == "probabilities":
+        outputs = outputs.softmax(1) if data.task == "single-label" else outputs.sigmoid()
     expected, differs = outputs.numpy(), ""
     for way, model in graphs(wrapped, example, [input.name for input in data.inputs], opset, simplify):
         plain = standardize(model)
