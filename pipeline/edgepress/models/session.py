@@ -21,6 +21,8 @@ Kernels = Literal["usual", "signed", "none"]
 activations, which it takes by itself on ARM alone (on x86 it shifts some activations to unsigned, and computes between
 the others in float); or `none`, the graph as it is written, in float between the roundings."""
 
+_MAP = 4
+"""The rank of maps, which TFLite gives with channels last, and ONNX, as the data does, with channels first."""
 _DELEGATE = re.compile(rb"INFO: (Created|Initialized) TensorFlow Lite .*delegate")
 
 
@@ -88,7 +90,10 @@ def _tflite(runtime: str, model: str) -> Run:
         for entry, value in zip(inputs, row, strict=True):
             interpreter.set_tensor(entry["index"], np.ascontiguousarray(value, entry["dtype"]))
         interpreter.invoke()
-        return interpreter.get_tensor(result).reshape(-1).copy()
+        outputs = interpreter.get_tensor(result)
+        if outputs.ndim == _MAP:
+            outputs = np.moveaxis(outputs, -1, 1)
+        return outputs.reshape(-1).copy()
 
     return run
 
