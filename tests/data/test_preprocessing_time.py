@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 from edgepress.core.results import Preprocessing
-from edgepress.data import dataset, images, preprocessing_time
+from edgepress.data import images, preprocessing_time
 from edgepress.data.dataset import Dataset
+from edgepress.data.load import load_dataset
 from edgepress.data.source import Source
 from edgepress.gate.report import stage_table
 
@@ -15,7 +16,7 @@ from tests.data.made import arrays, photos, table
 
 
 def load(path: Path, **options: object) -> Dataset:
-    return dataset.load(Source.model_validate({"from": str(path), **options}))
+    return load_dataset(Source.model_validate({"from": str(path), **options}))
 
 
 @pytest.mark.parametrize("kind", ["folder", "table"])

@@ -11,7 +11,7 @@ import pytest
 from edgepress.core.errors import UserError
 from edgepress.core.presets import INT16, PRESETS, Preset
 from edgepress.core.runtimes import RUNTIMES
-from edgepress.models.session import answers
+from edgepress.models.session import run_file
 from edgepress.models.tflite import convert
 from edgepress.stages.quantize.calibration import ranges
 from edgepress.stages.quantize.excluded import unsuited
@@ -37,7 +37,7 @@ def in_tflite(made: onnx.ModelProto, given: Evidence, folder: Path) -> np.ndarra
     (folder / "model.tflite").write_bytes(convert.write(made, {}))
     (x,) = given.held
     columns = (np.moveaxis(x, 1, -1) if x.ndim > 3 else x,)
-    found: np.ndarray = answers(RUNTIMES["litert"].loader, str(folder / "model.tflite"), columns)
+    found: np.ndarray = run_file(RUNTIMES["litert"].loader, str(folder / "model.tflite"), columns)
     return found
 
 
