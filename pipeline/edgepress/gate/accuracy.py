@@ -16,6 +16,7 @@ from ..core.units import NEAR_ZERO
 from .files import host_file, judged
 from .finding import Finding, Status, Unit, decided, noted, within
 
+_SINGLE_LABEL = "it is for single-label classification; `keep: {metric_drop: …}` is for every metric"
 _WORSE: tuple[Status, ...] = ("ok", "undecided", "no number", "FAIL")
 
 
@@ -24,7 +25,7 @@ def accuracy(report: Report, target: Target, file: ModelFile, budget: Any, findi
     if report.metric != "accuracy":
         return noted(finding, f"this recipe's metric is {report.metric}; set its budget by `keep: {{metric_drop: …}}`")
     if not file.correct:
-        return noted(finding, "it is for single-label classification")
+        return noted(finding, _SINGLE_LABEL)
     return _judge_on_target(report, target, file, finding, _share)
 
 
@@ -74,7 +75,7 @@ def _within_bounds(report: Report, file: ModelFile, finding: Finding) -> Finding
     if report.metric == "agreement":
         return noted(replace(finding, basis=""), "it needs labels, and agreement compares with another model's outputs")
     if finding.check not in file.bounds:
-        return noted(replace(finding, basis=""), "it is for single-label classification")
+        return noted(replace(finding, basis=""), _SINGLE_LABEL)
     value, low, high = file.bounds[finding.check]
     status: Status = "ok" if low >= finding.limit else "FAIL" if high < finding.limit else "undecided"
     if finding.check == "worst_recall" and file.worst:
@@ -99,7 +100,8 @@ def compared(report: Report, file: ModelFile, reference: ModelFile | None, findi
         return noted(within(finding, 0), "the same bytes")
     if report.metric in METRICS and METRICS[report.metric].counted and not (reference and reference.resampled):
         if reference is None or not file.correct or len(reference.correct) != len(file.correct):
-            return noted(replace(finding, basis=""), "no reference scored on the same test images")
+            note = "no reference scored on the same test images; `reference:` in the recipe names one"
+            return noted(replace(finding, basis=""), note)
         return decided(finding, statistics.accuracy_drop(reference.correct, file.correct, finding.limit, report.groups))
     if reference is None or not file.resampled or len(reference.resampled) != len(file.resampled):
         return noted(replace(finding, basis=""), f"no reference scored by {report.metric} on the same test examples")

@@ -100,7 +100,9 @@ def check(report: Report, target: Target, name: str, budget: Budget, file: Model
         )
     if file is None:
         return noted(
-            finding, f"no stage makes a file that {target.runtime} loads in preset {target.integers(report.machine)}"
+            finding,
+            f"no stage makes a file that {target.runtime} loads in preset {target.integers(report.machine)}: run the "
+            "recipe with this target",
         )
     return judge_one(report, target, file, budget, replace(finding, file=file.path))
 

@@ -46,7 +46,7 @@ def _estimated(report: Report, target: Target, file: ModelFile, budget: LatencyB
     finding = noted(finding, estimated.note)
     if status == "ok" and budget.percentile > 50:
         status = "undecided"
-        finding = noted(finding, f"an estimate is of a typical run and cannot pass p{budget.percentile}")
+        finding = noted(finding, f"an estimate is of a typical run and cannot pass p{budget.percentile}: set p50")
     return replace(
         finding,
         status=status,
