@@ -16,6 +16,7 @@ from ..core.errors import Place
 from ..core.results import ModelFile, Report
 from ..core.units import Relative
 from . import accuracy, timing
+from . import keep as keeps
 from .files import file_of, host_file, judged, last_files
 from .finding import Finding, OnUndecided, Status, Unit, noted, within
 
@@ -47,9 +48,9 @@ def judge(report: Report, targets: Sequence[Target], keep: Place | None = None) 
         for name, allowed in target.regression.set_fields() if report.accepted else ():
             if name != "latency" or target.reach != "none":
                 findings.append(_regression(report, target, name, allowed))
-    findings += accuracy.stages_keep(report)
+    findings += keeps.of_stages(report)
     if report.keep is not None:
-        findings.append(accuracy.keep(report, targets, keep))
+        findings.append(keeps.of_recipe(report, targets, keep))
     if report.limited is not None:
         findings = [noted(finding, "a smoke run: no evidence about the full run") for finding in findings]
     return findings
