@@ -23,6 +23,7 @@ from ..core import yamlio
 from ..core.errors import Mistake, Problem, UserError, suggest
 from ..core.metrics import METRICS
 from ..core.names import Name
+from ..core.runtimes import RUNTIMES
 from ..core.units import Drop, Odds, Points, Share
 from ..core.user_code import is_function
 from ..core.validation import in_order, validated
@@ -222,7 +223,7 @@ def _unserved(recipe: Recipe) -> Iterator[Problem]:
         file = target.find(name, recipe.document.path).resolve()
         if (first := seen.setdefault(file, chosen)) is not chosen and TargetUse in (type(first), type(chosen)):
             yield Problem(f"`{name}` is the same target as `{name_of(first)}`", "take one out", place)
-        if profile.runtime != "onnxruntime" and "tflite" not in kinds:
+        if RUNTIMES[profile.runtime].kind == "tflite" and "tflite" not in kinds:
             message = f"`{name}` runs TFLite ({profile.runtime}), and no stage makes it"
             yield Problem(message, "add `- use: convert.tflite`", place)
 

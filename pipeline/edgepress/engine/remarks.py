@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..config.chain import Step, sources
 from ..core import keep as kept
+from ..core.runtimes import DEFAULT, RUNTIMES, agreement_note, others
 from ..models.published_inputs import misfed
 from . import key
 
@@ -77,12 +78,24 @@ def warnings(engine: Engine, step: Step, facts: StageFacts, entries: dict[str, E
         was, now = size(before), size(facts)
         if now >= was:
             lines.append(f"did not lower the {words}: {was} before, {now} after")
-    if facts.kind == "tflite":
-        lines += [
-            f"{where}agrees with {step.input} on only {facts.notes[note]:.1%} of the test examples"
-            for note, where in (("agreement", ""), ("agreement_of_tflite_runtime", "in tflite-runtime "))
-            if facts.notes.get(note, 1.0) < AGREEMENT
-        ]
+    return [*lines, *_other_predictions(step, facts)] if facts.kind == "tflite" else lines
+
+
+def _other_predictions(step: Step, facts: StageFacts) -> list[str]:
+    """Return the warnings of a converted file that predicts otherwise than its source, or in another runtime."""
+    lines = []
+    if (same := facts.notes.get("agreement", 1.0)) < AGREEMENT:
+        lines.append(
+            f"predicts another class than {step.input} on {1 - same:.1%} of the test examples; the test scores in the "
+            "table show which of the two is right: where this one is lower, set an `accuracy_drop` budget on its target"
+        )
+    for name in others():
+        if (same := facts.notes.get(agreement_note(name), 1.0)) < AGREEMENT:
+            lines.append(
+                f"the same file predicts another class in {name} than in {DEFAULT[RUNTIMES[name].kind]} on "
+                f"{1 - same:.1%} of the test examples, since their kernels round differently; if the device has "
+                f"{name}, write `runtime: {name}` and `emulate:` in its target, so that its accuracy is judged"
+            )
     return lines
 
 

@@ -21,6 +21,7 @@ from ...core.metric_functions import agreement
 from ...core.paths import replacing
 from ...core.progress import Lines
 from ...core.results import ModelFile
+from ...core.runtimes import RUNTIMES
 from ...core.yamlio import Document
 from ...engine.artifacts import detailed, regrouped
 from ...engine.cache import Cache
@@ -102,7 +103,7 @@ def by_routes(
     ]
     if repetition:
         return results
-    more = tflite or any(target.runtime != "onnxruntime" for target in targets)
+    more = tflite or any(RUNTIMES[target.runtime].kind == "tflite" for target in targets)
     judged = []
     for result in results:
         ends, lite, reason = ways.files_of(parts, result.route, best), None, ""
