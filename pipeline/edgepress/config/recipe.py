@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Iterator, Sequence
 from functools import reduce
 from operator import or_
@@ -14,24 +15,31 @@ from pydantic import (
     ConfigDict,
     Field,
     PrivateAttr,
+    TypeAdapter,
+    ValidationError,
     ValidationInfo,
     ValidatorFunctionWrapHandler,
     field_validator,
 )
+from pydantic_core import to_json
 
 from ..core import yamlio
-from ..core.errors import Mistake, Problem, UserError, suggest
+from ..core.errors import Mistake, Problem, Rejection, UserError, suggest
 from ..core.metrics import METRICS
 from ..core.names import Name
+from ..core.presets import PresetName
 from ..core.units import Drop, Odds, Points, Share
 from ..core.user_code import is_function
 from ..core.validation import in_order, validated
 from ..core.yamlio import Document
+from ..data import facts
 from ..data.dataset import NAMES
+from ..data.facts import DataFacts
+from ..data.kinds import WHAT
 from ..data.source import Source
 from ..stage import Stage
 from ..stages import TABLE
-from . import chain, overrides, target, target_use
+from . import chain, overrides, rejections, target, target_use
 from .custom_metric import OwnMetric
 from .target_use import AnyTarget, TargetUse, name_of, once
 
@@ -104,6 +112,35 @@ class Task(_Options):
         if isinstance(value, dict) or (isinstance(value, str) and is_function(value)):
             return OwnMetric.model_validate(value, context=info.context, strict=True)
         return _metric(value) if isinstance(value, str) else handler(value)
+
+    def facts(self) -> DataFacts:
+        """Return what these options tell about the data."""
+        return facts.known(self.data, unlabelled=self.labels is not None or self.unlabelled is not None)
+
+    def reject(self) -> Iterator[Rejection]:
+        """Yield why the options cannot go with the data, as far as options tell what it is."""
+        data = self.facts()
+        name = self.metric
+        if isinstance(name, str) and data.task and data.task not in METRICS[name].tasks:
+            fitting = ", ".join(candidate for candidate, metric in METRICS.items() if data.task in metric.tasks)
+            message = f"{data.name} is a {data.task} task, which `{name}` cannot score"
+            yield Rejection(message, f"one of: {fitting}", ("metric",))
+        if data.task not in ("single-label", None) and self.imbalance is not None:
+            message = f"{data.name} is a {data.task} task, and `imbalance` is about classes"
+            yield Rejection(message, "take `imbalance` out", ("imbalance",))
+        if data.task == "regression" and self.label_noise is not None:
+            message = "this is a regression task, and `label_noise` is about classes"
+            yield Rejection(message, "take `label_noise` out", ("label_noise",))
+        if self.unlabelled is not None and self.unlabelled.kind not in ("folder", "arrays"):
+            message = f"`unlabelled` names {WHAT[self.unlabelled.kind]}"
+            yield Rejection(message, "a folder of images, or an .npz with `x`", ("unlabelled",))
+        normalize = None if isinstance(self.data, str) else self.data.normalize
+        if normalize is not None and data.kinds and set(data.kinds) == {"tokens"}:
+            message = f"{data.name} has only tokens, which are not normalized"
+            yield Rejection(message, "take `normalize` out", ("data", "normalize"))
+        elif normalize == "imagenet" and data.kinds and "image" not in data.kinds:
+            message = f"{data.name} has no images, which `normalize: imagenet` is for"
+            yield Rejection(message, "`none`, or {mean: […], std: […]}", ("data", "normalize"))
 
     @property
     def metric_name(self) -> str:
@@ -203,9 +240,34 @@ def checked(document: Document) -> Recipe:
         problems += error.problems
     if isinstance(document.data, dict):
         problems += chain.check(document)
+        task = _task(document)
+        if task is not None:
+            problems += [rejections.place(document, ("task",), rejection) for rejection in task.reject()]
+        problems += rejections.check(document, task.facts() if task else DataFacts(), _presets(document))
     if problems:
-        raise UserError(in_order(problems))
+        raise UserError(in_order(dict.fromkeys(problems)))
     return recipe
+
+
+def _task(document: Document) -> Task | None:
+    """Return the options of `task:`, whatever is wrong elsewhere in the recipe."""
+    try:
+        return Task.model_validate_json(to_json(document.data.get("task")), strict=True, context=document)
+    except ValidationError:
+        return None
+
+
+def _presets(document: Document) -> dict[PresetName, str]:
+    """Return the integer formats that targets set, each with the name of one that does."""
+    presets: dict[PresetName, str] = {}
+    targets = document.data.get("targets")
+    for chosen in targets if isinstance(targets, list) else ():
+        with contextlib.suppress(UserError, ValidationError):  # reported by the validation of the recipe
+            use = TypeAdapter(AnyTarget).validate_python(chosen)
+            profile = target.load(target.find(name_of(use), document.path))
+            if profile.preset:
+                presets.setdefault(profile.preset, profile.name)
+    return presets
 
 
 def _unserved(recipe: Recipe) -> Iterator[Problem]:

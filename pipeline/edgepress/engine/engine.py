@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from ..config import target
+from ..config import rejections, target
 from ..config.chain import Step, sources
 from ..config.recipe import Recipe
 from ..core import distributed, machine, paths
@@ -17,7 +17,9 @@ from ..core.errors import Place, Problem, UserError
 from ..core.presets import PresetName, host_preset
 from ..core.results import Machine, ModelFile, StageFacts
 from ..core.user_code import Code, OwnCodeError
+from ..core.validation import in_order
 from ..data import dataset as data
+from ..data.facts import DataFacts
 from ..models.input_preparation import Unprepared
 from ..stage import LIBRARIES, MAIN_FILE, Artifact, Context, Made
 from . import remarks
@@ -198,15 +200,20 @@ class Engine:
         return [result.facts for result in self.results.values()]
 
     def _check_data(self, steps: list[Step]) -> None:
-        """Raise UserError where a stage cannot work on the data, before any works."""
+        """Raise UserError with every reason why stages cannot work on the data, before any works."""
         document = self.recipe.document
+        owners = {profile.integers(self.machine): profile.name for profile in reversed(self.targets)}
+        presets = {preset: owners.get(preset, "") for preset in self.presets}
+        problems = list(rejections.check(document, DataFacts.of(self.data), presets))
         for position, step in enumerate(steps):
             try:
                 self.data_warnings[step.label] = step.stage.check_data(self.data, document.path)
             except Unprepared as error:
-                raise error.at(document.place(("task", "data"))) from error
+                problems += error.at(document.place(("task", "data"))).problems
             except UserError as error:
-                raise error.at(self._place(position, error)) from error
+                problems += error.at(self._place(position, error)).problems
+        if problems:
+            raise UserError(in_order(dict.fromkeys(problems)))
 
     def _place(self, position: int, error: UserError) -> Place:
         """Return the place to change: the user's function if that failed, else the stage."""
