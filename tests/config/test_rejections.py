@@ -15,6 +15,7 @@ from edgepress.core.errors import Problem, UserError
 from edgepress.core.yamlio import Document, parse
 from edgepress.data import dataset
 from edgepress.data.facts import SHIPPED, DataFacts
+from edgepress.data.load import load_dataset
 from edgepress.models.network_options import INPUTS
 
 NET = "{arch: timm/resnet18, args: {layers: [1, 1, 1, 1]}}"
@@ -199,7 +200,7 @@ def test_all_are_said_at_once() -> None:
 
 def test_facts_of_shipped_data_are_those_of_the_data() -> None:
     for name in set(dataset.NAMES) - {"fashion-mnist"}:  # the full one is not on every machine, and is the same
-        read = DataFacts.of(dataset.load(name))
+        read = DataFacts.of(load_dataset(name))
         for fact in ("name", "task", "kinds", "channels", "classes"):
             assert getattr(SHIPPED[name], fact) == getattr(read, fact), (name, fact)
     assert set(SHIPPED) == set(dataset.NAMES)

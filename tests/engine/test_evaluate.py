@@ -37,12 +37,12 @@ def test_facts_of_a_file(few: Dataset, tmp_path: Path) -> None:
     assert file["sha256"] == digest(folder / "model.onnx")
     for split in ("validation", "test"):
         x, y = few[split]
-        answers = predict(folder / "model.onnx", few.input.ready(x))
+        answers = predict(folder / "model.onnx", few.input.to_model_inputs(x))
         assert file["scores"][split] == {
             "accuracy": metric_functions.accuracy(answers, y),
             "nll": metric_functions.nll(answers, y),
         }
-    answers = predict(folder / "model.onnx", few.input.ready(few["test"].x))
+    answers = predict(folder / "model.onnx", few.input.to_model_inputs(few["test"].x))
     assert file["correct"] == "".join("01"[int(right)] for right in answers.argmax(1) == few["test"].y)
 
 

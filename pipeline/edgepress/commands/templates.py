@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from ..core import paths
 from ..data.dataset import NAMES
 from ..data.facts import DataFacts, known
+from ..data.load import load_dataset
 from ..data.source import Source
 
 SHIPPED = {
@@ -64,7 +65,7 @@ def facts(data: Any, base: Path) -> DataFacts:
         return DataFacts()
     if source.kind not in ("arrays", "table") or source.image is not None:
         return known(source, unlabelled=False)
-    return DataFacts.of(source.read(base))
+    return DataFacts.of(load_dataset(source, base=base))
 
 
 def shipped(data: Any, facts: DataFacts) -> Path | None:

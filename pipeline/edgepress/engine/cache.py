@@ -95,20 +95,20 @@ class Cache:
         try:
             entry = self.get(key)
             if distributed.several():
-                distributed.told(entry is None)
+                distributed.broadcast(entry is None)
             entry = entry or self._publish(key, material, maker)
             if distributed.several():
-                distributed.told(True)
+                distributed.broadcast(True)
             return entry
         finally:
             lock.release()
 
     def _along(self, key: str, maker: Callable[[Path, Path], dict[str, Any]]) -> Entry:
         """Return the entry that the first process makes with the help of this one."""
-        if distributed.told(None):
+        if distributed.broadcast(None):
             with tempfile.TemporaryDirectory() as unused:
                 maker(Path(unused), self.root / "work" / key / "scratch")
-        distributed.told(None)
+        distributed.broadcast(None)
         entry = self.get(key)
         if entry is None:
             raise UserError(f"`{self.root}` is not the first process's cache", "several hosts need a folder they share")

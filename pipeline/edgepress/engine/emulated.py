@@ -47,9 +47,9 @@ def scored(
 
     def facts(folder: Path, scratch: Path) -> dict[str, Any]:
         contract = metadata.read(path)
-        columns = metadata.ready(contract, data, data["test"].x)
+        columns = metadata.to_model_inputs(contract, data, data["test"].x)
         there, here = emulated_outputs(path, cpu, runtime, columns), predict(path, columns, runtime)
-        there, here = metadata.told(there, contract, data), metadata.told(here, contract, data)
+        there, here = metadata.to_logits(there, contract, data), metadata.to_logits(here, contract, data)
         y = data["test"].y
         more = {
             "agreement": agreement(there, here, y),

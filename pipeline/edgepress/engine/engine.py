@@ -18,8 +18,8 @@ from ..core.presets import PresetName, host_preset
 from ..core.results import Machine, ModelFile, StageFacts
 from ..core.user_code import Code, OwnCodeError
 from ..core.validation import in_order
-from ..data import dataset as data
 from ..data.facts import DataFacts
+from ..data.load import load_dataset, load_unlabelled
 from ..models.input_preparation import Unprepared
 from ..stage import LIBRARIES, MAIN_FILE, Artifact, Context, Made
 from . import remarks
@@ -73,22 +73,22 @@ class Engine:
     """By label of a stage, its warnings about the data."""
 
     @cached_property
-    def data(self) -> data.Dataset:
+    def data(self) -> Dataset:
         task = self.recipe.task
-        from ..data.corruptions import altered, joined
+        from ..data.corruptions import corrupted, joined
 
         base, document = self.recipe.document.path.parent, self.recipe.document
         try:
-            found = data.load(task.data, self.limit, base=base, seed=task.seed)
+            found = load_dataset(task.data, self.limit, base=base, seed=task.seed)
         except UserError as error:
             raise error.at(document.place(("task", "data"))) from error
         try:
             if task.unlabelled is not None:
-                found = joined(found, task.unlabelled.raw(base, found, self.limit))
+                found = joined(found, load_unlabelled(task.unlabelled, base, found, self.limit))
         except UserError as error:
             raise error.at(document.place(("task", "unlabelled"))) from error
         try:
-            return altered(
+            return corrupted(
                 found,
                 task.seed,
                 imbalance=task.imbalance,
@@ -135,12 +135,12 @@ class Engine:
 
     @cached_property
     def _with_reference_labels(self) -> Dataset:
-        from ..models.metadata import read, ready
+        from ..models.metadata import read, to_model_inputs
         from ..models.predict import predict
 
         file = Path(self.results[self.recipe.reference_label()].facts.files[0].path)
-        columns = {name: ready(read(file), self.data, self.data[name].x) for name in ("validation", "test")}
-        return self.data.answered({name: predict(file, column).argmax(1) for name, column in columns.items()})
+        columns = {name: to_model_inputs(read(file), self.data, self.data[name].x) for name in ("validation", "test")}
+        return self.data.with_labels({name: predict(file, column).argmax(1) for name, column in columns.items()})
 
     @cached_property
     def code(self) -> Code:

@@ -15,7 +15,7 @@ from ..core.user_code import Code
 from ..data.dataset import Dataset
 from ..models import checkpoint
 from ..models.description import NO_CODE
-from ..models.metadata import read, ready, told
+from ..models.metadata import read, to_logits, to_model_inputs
 from ..models.onnx import export
 from ..models.predict import predict
 from ..models.session import Kernels
@@ -77,7 +77,9 @@ def _file(path: Path, precision: str, data: Dataset, metric: Metric) -> dict[str
     contract, by_split = read(path), {}
     kernels: Kernels | None = "usual" if precision == "int8" else None  # whoever quantized it runs it as it is
     for split in ("validation", "test"):
-        outputs = told(predict(path, ready(contract, data, data[split].x), kernels=kernels), contract, data)
+        outputs = to_logits(
+            predict(path, to_model_inputs(contract, data, data[split].x), kernels=kernels), contract, data
+        )
         by_split[split] = scored(outputs, data, split, metric)
     np.save(path.parent / f"{precision}.npy", outputs)
     return {
@@ -114,6 +116,6 @@ def _compatible(path: Path, data: Dataset) -> dict[str, Any]:
     except ImportError:
         return {}
     x, y = data["test"]
-    columns = ready(read(path), data, x[:TFLITE_RUNTIME_EXAMPLES])
+    columns = to_model_inputs(read(path), data, x[:TFLITE_RUNTIME_EXAMPLES])
     litert, other = predict(path, columns), predict(path, columns, "tflite-runtime")
     return {"agreement_of_tflite_runtime": alike(litert, other, y[: len(litert)])}

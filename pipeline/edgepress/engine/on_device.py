@@ -35,7 +35,7 @@ def measure(
                 say(0, 1, f"warming for {target.sustained:.0f} s")
                 paired.heat(models[0], target.sustained, device)
             samples = paired.measure(models, looks=looks, device=device, say=say, enough=enough)
-            samples[0] = paired.weighed(samples[0], models[0], device)
+            samples[0] = paired.weigh(samples[0], models[0], device)
             facts = facts.model_copy(update={"after": health.noted(device.info())})
     except DeviceError as error:
         return [], facts.model_copy(update={"error": error.message, "help": error.help})

@@ -182,8 +182,8 @@ def _others(contract: dict[str, Any], data: Dataset) -> Iterator[tuple[str, Data
 
 def _skill(file: Path, contract: dict[str, Any], data: Dataset) -> Skill:
     x, y = data["validation"]
-    outputs = predict(file, metadata.ready(contract, data, x))
-    return skill(metadata.told(outputs, contract, data), y)
+    outputs = predict(file, metadata.to_model_inputs(contract, data, x))
+    return skill(metadata.to_logits(outputs, contract, data), y)
 
 
 def _better(before: float, after: float, count: int) -> bool:

@@ -118,7 +118,7 @@ def _weighed(samples: list[Samples], timing: Timing, draft: Report) -> list[Samp
         if (file := judge.judged(draft, target))
     }
     return [
-        paired.weighed(sample, model) if (model.name, model.runtime, model.threads) in judged else sample
+        paired.weigh(sample, model) if (model.name, model.runtime, model.threads) in judged else sample
         for sample, model in zip(samples, timing.models, strict=True)
     ]
 

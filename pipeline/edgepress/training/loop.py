@@ -197,7 +197,7 @@ class _Loop:
 
         module = self.module if self.mean is None else self.mean.module
         outputs = logits(module, Examples(self.data, "validation", 0))
-        (points,) = broadcast_object_list([metric.goodness(outputs, self.data["validation"].y)])
+        (points,) = broadcast_object_list([metric.score_points(outputs, self.data["validation"].y)])
         if points > self.run.best:
             self.run.best, self.run.stale = points, 0
             self.run.kept = {name: value.clone() for name, value in module.state_dict().items()}

@@ -53,7 +53,7 @@ def floats(few: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Artifact:
 
 
 def noise(path: Path, floats: Artifact, data: Dataset, runtime: str | None = None) -> float:
-    columns = metadata.ready(metadata.read(floats.path), data, data["test"].x[:40])
+    columns = metadata.to_model_inputs(metadata.read(floats.path), data, data["test"].x[:40])
     expected, found = predict(floats.path, columns), predict(path, columns, runtime)
     return float(np.abs(found - expected).max() / np.abs(expected).max())
 

@@ -67,7 +67,7 @@ def timed(
     models = list(dict.fromkeys(models))
     samples = paired.measure(models, looks=(PROCESSES,), rounds=ROUNDS)
     samples = [
-        paired.weighed(sample, model) if model in weighed else sample
+        paired.weigh(sample, model) if model in weighed else sample
         for model, sample in zip(models, samples, strict=True)
     ]
     references = list(dict.fromkeys(references))

@@ -12,7 +12,8 @@ from statistics import fmean
 from ...benchmark import statistics as timing
 from ...core.units import show_bytes, show_count, show_seconds
 from ...gate.judge import Finding
-from ...gate.report.text import WIDTH, cells
+from ...gate.report.cells import cells
+from ...gate.report.wording import WIDTH
 from . import verdict
 from .results import Comparison
 from .statistics import Estimate, difference, level, pareto

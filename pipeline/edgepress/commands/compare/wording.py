@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 
-from ...gate.report.text import WIDTH
+from ...gate.report.wording import WIDTH
 from .statistics import Estimate
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 from ...core.results import Report
 from ...core.units import show_bytes, show_seconds
 from ...gate.judge import Finding
-from ...gate.report.text import cells, stage_table
+from ...gate.report.cells import cells
+from ...gate.report.stage_table import stage_table
 from ...stages import TABLE
 from .advice import advice
 from .layers import Layer, Layers

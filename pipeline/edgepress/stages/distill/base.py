@@ -200,6 +200,8 @@ class Distill(Stage, Schedule):
         if distilled:
             save(student, description, context.folder / "model.safetensors")
         return {
-            split: context.metric.goodness(logits(student, Examples(context.data, split, seed)), context.data[split].y)
+            split: context.metric.score_points(
+                logits(student, Examples(context.data, split, seed)), context.data[split].y
+            )
             for split in ("validation", "test")
         }

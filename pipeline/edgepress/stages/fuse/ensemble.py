@@ -183,12 +183,12 @@ class FuseEnsemble(OutputFusion):
             if contract["labels"] != list(data.labels):
                 message = f"`{name}` has other classes than `{data.name}`, or another order of them"
                 raise UserError(message, "fuse models of the same classes in the same order")
-            inputs_ = metadata.ready(contract, data, data.to_learn_from()["validation"].x)
-            outputs[name] = metadata.told(predict(path, inputs_), contract, data)
+            inputs_ = metadata.to_model_inputs(contract, data, data.to_learn_from()["validation"].x)
+            outputs[name] = metadata.to_logits(predict(path, inputs_), contract, data)
         weights = self._weights(outputs, context)
         model = context.folder / "model.onnx"
         export.write(merged(list(paths.values()), weights, data, self.of), model)
-        result = predict(model, metadata.ready(metadata.read(model), data, data["validation"].x))
+        result = predict(model, metadata.to_model_inputs(metadata.read(model), data, data["validation"].x))
         return Made("onnx", notes=self._notes(outputs, weights, result, context))
 
     def _weights(self, outputs: dict[str, np.ndarray], context: Context) -> list[float]:

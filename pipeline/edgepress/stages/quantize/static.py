@@ -56,7 +56,7 @@ class Calibrated(Quantization):
         yield from super().reject(setting)
         if setting.data.validation is not None and setting.data.validation < 2:
             yield Rejection(*too_few(setting.data.validation))
-        integers = [preset for preset in (*self.presets, *setting.presets) if PRESETS[preset].whole]
+        integers = [preset for preset in (*self.presets, *setting.presets) if PRESETS[preset].integer_only]
         if not integers:
             return
         option = ("presets", self.presets.index(integers[0])) if integers[0] in self.presets else ()
