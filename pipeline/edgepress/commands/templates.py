@@ -74,13 +74,14 @@ def shipped(data: Any, facts: DataFacts) -> Path | None:
     if isinstance(data, str) and data in SHIPPED:
         name = SHIPPED[data]
     elif facts.kinds in (None, ("image",)):
-        photos = facts.kinds and not (isinstance(data, str) and data in NAMES)
-        name = PHOTOS if photos and _files(data) else IMAGES
+        name = PHOTOS if _files(data) else IMAGES
     return paths.folder_of("recipes") / f"{name}.yaml" if name else None
 
 
 def _files(data: Any) -> bool:
     """Return whether the images are files: a folder of them, or a column of a CSV."""
+    if isinstance(data, str) and data in NAMES:
+        return False
     try:
         source = Source.model_validate(data)
     except ValidationError:

@@ -91,4 +91,6 @@ def _own(source: Source) -> DataFacts:
         facts = replace(facts, task="single-label", kinds=("image",), channels=channels)
     elif source.kind == "table" and source.image is None:
         facts = replace(facts, kinds=("numbers",))
+    elif source.kind == "table" and not source.columns:
+        facts = replace(facts, kinds=("image",))
     return facts

@@ -78,12 +78,33 @@ def warnings(engine: Engine, step: Step, facts: StageFacts, entries: dict[str, E
         if now >= was:
             lines.append(f"did not lower the {words}: {was} before, {now} after")
     if facts.kind == "tflite":
-        lines += [
-            f"{where}agrees with {step.input} on only {facts.notes[note]:.1%} of the test examples"
-            for note, where in (("agreement", ""), ("agreement_of_tflite_runtime", "in tflite-runtime "))
-            if facts.notes.get(note, 1.0) < AGREEMENT
-        ]
+        lines += _disagreement(step.input, facts.notes)
     return lines
+
+
+def _disagreement(source: str, notes: dict[str, Any]) -> list[str]:
+    """Return a warning where TFLite predicts other classes than its source: what is at fault, and the remedy."""
+    litert, both = notes.get("agreement", 1.0), notes.get("agreement_of_tflite_runtime")
+    alike = both is None or both >= AGREEMENT
+    if litert >= AGREEMENT and alike:
+        return []
+    if litert >= AGREEMENT:
+        return [
+            f"tflite-runtime predicts as LiteRT on only {both:.1%} of the test examples. LiteRT agrees with {source} "
+            f"on {litert:.1%}, so tflite-runtime is probably wrong: run the file with LiteRT on the device "
+            "(`runtime: litert`)"
+        ]
+    line = f"agrees with {source} on only {litert:.1%} of the test examples in LiteRT"
+    if not alike:
+        return [
+            f"{line}, and tflite-runtime predicts as LiteRT on only {both:.1%}: no runtime is shown to be right, so "
+            f"judge the file by its metric on the device, or deploy the ONNX file of {source}"
+        ]
+    cause = "tflite-runtime predicts alike, so the file" if both is not None else "the file, or LiteRT's rounding,"
+    return [
+        f"{line}. {cause} is probably at fault: compare its metric with that of {source}; if it falls too, calibrate "
+        "with more `samples`, or convert the torch model by `convert.litert`"
+    ]
 
 
 def _nonzero(facts: StageFacts) -> int:
