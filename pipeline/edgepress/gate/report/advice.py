@@ -36,7 +36,7 @@ def if_failed(report: Report, finding: Finding) -> str:
     return f"{check}: {_ADVICE[check]}{_QUANTIZE if check == 'size' and not _quantized(report, finding) else ''}"
 
 
-_QUANTIZE = ", or quantize: `quantize.static` makes a file about a quarter as large"
+_QUANTIZE = ", or quantize: `quantize.static`"
 
 
 def _quantized(report: Report, finding: Finding) -> bool:
