@@ -24,6 +24,7 @@ from .training.schedule import Schedule
 
 if TYPE_CHECKING:
     import numpy as np
+    from torch import Tensor, nn
 
     from .core.metrics import Metric
     from .data.dataset import Dataset
@@ -130,6 +131,13 @@ class Lineage:
         """Return the result whose network it has: of a pruned one, the one before pruning."""
         source = self.sources.get(self.stage.same_network_as() or "")
         return source.origin if source else self
+
+    @property
+    def network(self) -> Network | None:
+        """Return the network that its options describe; None of an ensemble, a file, a pruned or an own network."""
+        networks = self.origin.stage.networks()
+        plain = self.kind == "torch" and self.pruned is False and not self.origin.stage.joins_networks
+        return networks[0] if plain and len(networks) == 1 and not networks[0].own else None
 
     @property
     def pruned(self) -> bool | None:
@@ -257,6 +265,13 @@ class Stage(BaseModel, ABC):
         Called for every stage before any runs, whether its result is in the cache or not; `source` is the recipe file.
         """
         return []
+
+    def check_networks(self, networks: Mapping[str, nn.Module], example: tuple[Tensor, ...]) -> None:
+        """Raise UserError where networks do not go together, such as layers that one of them does not have.
+
+        Called before any stage runs: `networks` has those that its options describe, untrained, by option, and those
+        of the results that it names, as far as options describe them; `example` is a batch of one.
+        """
 
     @classmethod
     def summarize(cls, notes: dict[str, Any]) -> list[str]:

@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from ..config import rejections, target
+from ..config import target
 from ..config.chain import Step, sources
 from ..config.recipe import Recipe
 from ..core import distributed, machine, paths
@@ -17,12 +17,9 @@ from ..core.errors import Place, Problem, UserError
 from ..core.presets import PresetName, host_preset
 from ..core.results import Machine, ModelFile, StageFacts
 from ..core.user_code import Code, OwnCodeError
-from ..core.validation import in_order
-from ..data.facts import DataFacts
 from ..data.load import load_dataset, load_unlabelled
-from ..models.input_preparation import Unprepared
 from ..stage import LIBRARIES, MAIN_FILE, Artifact, Context, Made
-from . import remarks
+from . import preflight, remarks
 from .cache import Cache, Entry, key_of
 from .key import FORMAT, codes, floor, material
 
@@ -171,7 +168,7 @@ class Engine:
         known: dict[str, Entry] = {}
         planned: list[Planned] = []
         steps = self.recipe.steps()
-        self._check_data(steps)
+        preflight.check_data(self, steps)
         for step in steps:
             missing = next((label for label in sources(step) if label not in known), None)
             entry = None if missing else self.cache.get(key_of(material(self, step, known)))
@@ -186,7 +183,8 @@ class Engine:
     def run(self, progress: Progress) -> list[StageFacts]:
         """Make every result of the chain, in order."""
         steps = self.recipe.steps()
-        self._check_data(steps)
+        waiting = [planned.label for planned in self.plan() if planned.action == "run"]
+        preflight.check_networks(self, steps, waiting)
         for position, step in enumerate(steps):
             progress.begin(step.label, step.stage.use, position, len(steps))
             try:
@@ -195,27 +193,11 @@ class Engine:
                 wrong = error if isinstance(error, UserError) else self.code.blamed(error)
                 if wrong is None:
                     raise
-                raise wrong.at(self._place(position, wrong)) from error
+                raise wrong.at(self.place(position, wrong)) from error
             progress.end(self.results[step.label].facts)
         return [result.facts for result in self.results.values()]
 
-    def _check_data(self, steps: list[Step]) -> None:
-        """Raise UserError with every reason why stages cannot work on the data, before any works."""
-        document = self.recipe.document
-        owners = {profile.integers(self.machine): profile.name for profile in reversed(self.targets)}
-        presets = {preset: owners.get(preset, "") for preset in self.presets}
-        problems = list(rejections.check(document, DataFacts.of(self.data), presets))
-        for position, step in enumerate(steps):
-            try:
-                self.data_warnings[step.label] = step.stage.check_data(self.data, document.path)
-            except Unprepared as error:
-                problems += error.at(document.place(("task", "data"))).problems
-            except UserError as error:
-                problems += error.at(self._place(position, error)).problems
-        if problems:
-            raise UserError(in_order(dict.fromkeys(problems)))
-
-    def _place(self, position: int, error: UserError) -> Place:
+    def place(self, position: int, error: UserError) -> Place:
         """Return the place to change: the user's function if that failed, else the stage."""
         document, loc = self.recipe.document, ("stages", position)
         names = (each for each, value in document.scalars(loc) if value in self.code.functions)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import ClassVar, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
@@ -12,6 +13,9 @@ from ..models.checkpoint import load
 from ..stage import Artifact, Context, Made, Setting, Stage
 from .quantize.precision import QuantizeFloat16, QuantizeInt16
 from .quantize.static import Calibrated, graph_of
+
+if TYPE_CHECKING:
+    from ..data.dataset import Dataset
 
 CARRIED_OVER = ("dynamic", "float16", "int16", "weights")
 """Precisions that a TFLite file has from its ONNX graph."""
@@ -106,6 +110,12 @@ class ConvertLitert(Stage):
     libraries: ClassVar = ("torch", "timm", "litert-torch", "ai-edge-litert", "numpy")
 
     use: Literal["convert.litert"]
+
+    def check_data(self, data: Dataset, source: Path) -> list[str]:
+        from ..models.tflite.litert_torch import require
+
+        require()
+        return []
 
     def run(self, inputs: dict[str, Artifact], context: Context) -> Made:
         from ..models.tflite.litert_torch import convert
