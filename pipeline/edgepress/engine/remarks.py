@@ -87,9 +87,8 @@ def _disagreement(source: str, notes: dict[str, Any]) -> list[str]:
     """Return a warning where a TFLite file predicts other classes than its source: the cause and the remedy."""
     litert = notes.get("agreement", 1.0)
     shares = {name: notes[note] for name in others() if (note := agreement_note(name)) in notes}
-    apart = ", ".join(
-        f"{name} predicts as LiteRT on only {share:.1%}" for name, share in shares.items() if share < AGREEMENT
-    )
+    low = {name: share for name, share in shares.items() if share < AGREEMENT}
+    apart = ", ".join(f"{name} predicts as LiteRT on only {share:.1%}" for name, share in low.items())
     if litert >= AGREEMENT:
         wrong = (
             f"{apart} of the test examples. LiteRT agrees with {source} on {litert:.1%}, so "
