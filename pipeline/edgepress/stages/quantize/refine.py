@@ -10,7 +10,7 @@ from typing import Any
 
 from .bias_correction import corrected
 from .calibration import ranges as calibration
-from .equalization import equalized
+from .equalization import equalized, equalized_groups
 from .fill_values import ranged
 from .gptq import rounded
 from .qdq import Plan
@@ -20,6 +20,9 @@ Say = Callable[[int, int, str], None]
 
 LEAST = 0.1
 """Decibels that a step must win: less is chance."""
+POOR = 20.0
+"""SQNR in dB below which channels are equalized through whole groups of operators too: a tenth of the signal is lost,
+which calibrated networks without two ranges in one tensor do not come near."""
 
 
 def refined(
@@ -35,14 +38,15 @@ def refined(
     best, rows = _first(plan, evidence, estimated, say)
     method = rows[0]["step"].removeprefix("ranges: ")
 
-    def evener(plan: Plan) -> Plan:
-        moved = equalized(plan, evidence)
+    def evener(plan: Plan, equalize: Callable[[Plan, Evidence], Plan] = equalized) -> Plan:
+        moved = equalize(plan, evidence)
         if moved is plan:
             return plan
         return ranged(moved, calibration.ranges(moved.graph, evidence.seen, methods=(method,))[method])
 
     steps: dict[str, Callable[[Plan], Plan]] = {
         "equalisation": evener,
+        "equalisation of groups": lambda plan: evener(plan, equalized_groups) if reached < POOR else plan,
         "rounding": lambda plan: rounded(plan, evidence),
         "bias correction": lambda plan: corrected(plan, evidence),
     }
