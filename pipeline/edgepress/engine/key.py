@@ -65,14 +65,14 @@ def _asked(engine: Engine, step: Step, entries: dict[str, Entry]) -> dict[str, A
         found["keep"] = "likeness" if engine.metric.higher else "share of the error"
     if stage.calibrated and step.input:
         from ..models.onnx.export import holds_fills
-        from ..stages.quantize.channels import joins
+        from ..stages.quantize.newer import newer
 
         source = entries[step.input]
         path = source.folder / source.facts["files"][0]["path"]
         if holds_fills(path):
             found["fills"] = True
-        if getattr(stage, "improve", False) and joins(path):
-            found["equalization"] = "through joins"
+        if hasattr(stage, "improve"):
+            found |= newer(path)
     return found
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -87,9 +86,8 @@ def find(graph: onnx.GraphProto, tensors: dict[str, Array]) -> Channels:
     return _Reading(graph, tensors).channels
 
 
-def joins(path: Path) -> bool:
+def joins(model: onnx.ModelProto) -> bool:
     """Whether a Concat, Split or Slice lies between weights that may be scaled: part of the cache key."""
-    model = onnx.load(path)
     if not {node.op_type for node in model.graph.node} & {*_JOINS}:
         return False
     graph = onnx.shape_inference.infer_shapes(model).graph

@@ -14,6 +14,7 @@ from .equalization import equalized, equalized_groups
 from .fill_values import ranged
 from .gptq import rounded
 from .qdq import Plan
+from .recurrent import packed
 from .sqnr import Evidence
 
 Say = Callable[[int, int, str], None]
@@ -21,8 +22,8 @@ Say = Callable[[int, int, str], None]
 LEAST = 0.1
 """Decibels that a step must win: less is chance."""
 POOR = 20.0
-"""SQNR in dB below which channels are equalized through whole groups of operators too: a tenth of the signal is lost,
-which calibrated networks without two ranges in one tensor do not come near."""
+"""SQNR in dB below which channels are equalized through whole groups of operators too: the error is then a tenth of the
+outputs, which networks without two ranges in one tensor do not come near."""
 
 
 def refined(
@@ -31,7 +32,7 @@ def refined(
     """Apply the steps; return the best plan, and a row for each step: `step`, `decibels`, `kept`.
 
     `plan` has no ranges yet; `ranges` is one of `calibration.METHODS`, or `auto` for the best of them. Without
-    `improve` there are no steps but these.
+    `improve` there are no other steps, save the last: how the weights of recurrent operators are stored.
     """
     methods = calibration.METHODS if ranges == "auto" else (ranges,)
     estimated = calibration.ranges(plan.graph, evidence.seen, methods=methods, say=say)
@@ -50,10 +51,8 @@ def refined(
         "rounding": lambda plan: rounded(plan, evidence),
         "bias correction": lambda plan: corrected(plan, evidence),
     }
-    if not improve:
-        return best, rows
     reached = rows[0]["decibels"]
-    for index, (step, change) in enumerate(steps.items()):
+    for index, (step, change) in enumerate(steps.items() if improve else ()):
         say(index, len(steps), f"trying {step}")
         tried = change(best)
         if tried is best:
@@ -63,7 +62,8 @@ def refined(
         rows.append({"step": step, "decibels": round(value, 2), "kept": is_kept})
         if is_kept:
             best, reached = tried, value
-    return best, rows
+    best, row = packed(best, evidence)
+    return best, rows if row is None else [*rows, row]
 
 
 def _first(
