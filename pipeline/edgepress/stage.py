@@ -42,7 +42,7 @@ class Artifact:
     """A model in a folder of the cache: its main file is `MAIN_FILE[kind]`.
 
     A quantized model has one file for each integer preset instead: `presets` maps `x86` or `xnnpack` to its name,
-    the host's first. `notes` is what the stage has to tell about how it went, as JSON data.
+    the host's first. `notes` describe how the stage went, as JSON data.
     """
 
     kind: Kind
@@ -52,19 +52,19 @@ class Artifact:
 
     @property
     def path(self) -> Path:
-        """The main file; of a quantized model the host's."""
+        """Return the main file; for a quantized model the host's."""
         return self.folder / next(iter(self.presets.values()), MAIN_FILE[self.kind])
 
     def preset(self, name: str) -> Path:
-        """The file for an integer preset; an artifact without presets is the same for all."""
+        """Return the file for an integer preset; an artifact without presets is the same for all."""
         return self.folder / self.presets[name] if self.presets else self.path
 
 
 @dataclass(frozen=True)
 class Made:
-    """What `Stage.run` gives back, beside the files that it wrote into `Context.folder`.
+    """The result of `Stage.run`, beside the files that it wrote into `Context.folder`.
 
-    `warnings` among the notes, a list of texts, are told as the stage's. `summary` is the report's lines on how it
+    `warnings` among the notes, a list of texts, are printed as the stage's. `summary` is the report's lines on how it
     went, such as `50.0% of the weights are zero`; the stage's name is put before each.
     """
 
@@ -76,20 +76,20 @@ class Made:
 
 @dataclass(frozen=True)
 class Context:
-    """What a stage may use while it runs.
+    """The surroundings of a running stage.
 
     Attributes:
         folder: where the stage writes its files; published as a whole, or not at all.
         scratch: kept when the run is killed, so that a long stage can go on where it stopped.
         data: the recipe's data set.
-        metric: what a model is scored by.
+        metric: the metric that scores models.
         seed: the recipe's seed.
         source: the recipe file, for paths beside it.
         presets: the integer presets that the recipe's targets need, the host's first.
         host: the preset of this machine, for which its own times count.
         floor: the metric on validation that the recipe's `keep` asks for, in points, an error times 100; or None.
-        before: the metric on validation of what the stage works on, where that is a file.
-        marks: the answers to the validation examples that the metric `agreement` is with, once there are any.
+        before: the metric on validation of the stage's input, where that is a file.
+        marks: the reference outputs on the validation examples for the metric `agreement`, once there are any.
         say: takes (steps done, steps in all, a few words) as often as a stage likes.
         derive: `derive(key, make)` is the folder of a cached by-product, such as a teacher's logits.
         code: the user's functions that the recipe names, which build the networks of theirs.
@@ -121,12 +121,12 @@ class Stage(BaseModel, ABC):
         gives: the kind it makes.
         names: its fields that name earlier results.
         named_kinds: the kinds that those may be.
-        version: raised when the same options would make something else than before.
+        version: raised when the same options would give another result than before.
         libraries: the distributions whose version shapes the result: all that it imports, also one that only this
             stage needs. They enter its cache key, and the locks of the recipes that use it.
         per_preset: whether it makes a file for each of `Context.presets`.
         calibrated: whether it takes ranges of activations from examples.
-        shrinks: what it promises to lower against its input, and is warned of where it does not: `parameters`,
+        shrinks: what it promises to lower against its input, with a warning where it does not: `parameters`,
             `bytes`, `nonzero` (the weights that are not 0), or nothing.
     """
 
@@ -149,41 +149,41 @@ class Stage(BaseModel, ABC):
 
     @property
     def kind(self) -> Kind:
-        """The kind of this very stage's result."""
+        """Return the kind of this very stage's result."""
         return self.gives
 
     def kind_with(self, named: Sequence[Kind]) -> Kind:
-        """The kind of its result, when the models that it names are of these kinds."""
+        """Return the kind of its result, when the models that it names are of these kinds."""
         return self.kind
 
     def named(self) -> list[tuple[tuple[str | int, ...], str]]:
-        """Every earlier result that the options name, with the path of the option."""
-        found: list[tuple[tuple[str | int, ...], str]] = []
+        """Return every earlier result that the options name, with the path of the option."""
+        references: list[tuple[tuple[str | int, ...], str]] = []
         for option in self.names:
             value = getattr(self, option)
             if isinstance(value, str):
-                found.append(((option,), value))
+                references.append(((option,), value))
             elif value is not None:
-                found.extend(((option, index), each) for index, each in enumerate(value))
-        return found
+                references.extend(((option, index), reference) for index, reference in enumerate(value))
+        return references
 
-    def unfit(self, source: Stage) -> tuple[str, str] | None:
-        """Why it cannot work on what the stage `source` makes, though of the right kind, and what to do; or None."""
+    def reject_input(self, source: Stage) -> tuple[str, str] | None:
+        """Return why the result of `source`, though of the right kind, cannot be the input, and what to do; or None."""
         return None
 
     def files(self) -> list[str]:
-        """The files that the options name, whose digests belong to the cache key."""
+        """Return the files that the options name, whose digests belong to the cache key."""
         return []
 
     def networks(self) -> list[Network]:
-        """The networks that the options describe."""
+        """Return the networks that the options describe."""
         values = (getattr(self, name) for name in type(self).model_fields)
         return [value for value in values if isinstance(value, Network)]
 
     def check_data(self, data: Dataset, source: Path) -> list[str]:
         """Raise UserError where the data does not go with the options, and return what to warn of there.
 
-        Every stage is asked before any runs, whether its result is in the cache or not; `source` is the recipe file.
+        Called for every stage before any runs, whether its result is in the cache or not; `source` is the recipe file.
         """
         return []
 

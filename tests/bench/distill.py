@@ -23,6 +23,7 @@ from edgepress.core import yamlio
 from edgepress.core.metric_functions import accuracy
 from edgepress.core.progress import Lines
 from edgepress.data import dataset
+from edgepress.data.load import load_dataset
 from edgepress.engine.cache import Cache
 from edgepress.engine.engine import Engine
 from edgepress.models import checkpoint
@@ -199,7 +200,7 @@ def _best(engine: Engine, names: list[str]) -> str:
 
 @cache
 def _examples(name: str) -> Examples:
-    return Examples(dataset.load(name), "test", 0)
+    return Examples(load_dataset(name), "test", 0)
 
 
 def _accuracy(module: torch.nn.Module, of: dataset.Dataset) -> float:

@@ -150,7 +150,7 @@ def answered(case: str) -> Dataset:
         )
         for name, each in rest.items()
     }  # fmt: skip
-    y = np.stack([session.run(None, {first: row[None], **fixed})[0].ravel() for row in input.ready(x)])
+    y = np.stack([session.run(None, {first: row[None], **fixed})[0].ravel() for row in input.to_model_inputs(x)])
     y = y.astype(np.float32)
     cuts = {"train": slice(0, 24), "validation": slice(24, 84), "test": slice(84, None)}
     splits = {name: Split(x[cut], y[cut]) for name, cut in cuts.items()}

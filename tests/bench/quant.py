@@ -23,9 +23,9 @@ from edgepress.benchmark import statistics
 from edgepress.benchmark.paired import Model, measure
 from edgepress.core.paths import digest
 from edgepress.data.dataset import Dataset
-from edgepress.models.metadata import read, ready
+from edgepress.models.metadata import read, to_model_inputs
 from edgepress.models.predict import predict
-from edgepress.models.session import answers
+from edgepress.models.session import run_file
 from edgepress.stages.quantize.ptq import divided
 from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidGraph, NotImplemented
 
@@ -100,7 +100,7 @@ class Subject:
     @cached_property
     def inputs(self) -> dict[str, tuple[np.ndarray, ...]]:
         contract = read(self.onnx)
-        return {split: ready(contract, self.data, self.data[split].x) for split in ("validation", "test")}
+        return {split: to_model_inputs(contract, self.data, self.data[split].x) for split in ("validation", "test")}
 
     @cached_property
     def right(self) -> dict[str, np.ndarray]:
@@ -120,7 +120,7 @@ class Subject:
             columns = tuple(np.moveaxis(each, 1, -1) for each in columns)
         try:
             runtime = "onnxruntime" if file.suffix == ".onnx" else "litert"
-            found = predict(file, columns) if ours else answers(runtime, str(file), columns)
+            found = predict(file, columns) if ours else run_file(runtime, str(file), columns)
         except (Fail, InvalidGraph, NotImplemented) as error:
             raise Refused(f"onnxruntime: {str(error).partition('Status Message: ')[2] or error}") from error
         np.save(kept, found)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from edgepress.data import dataset
 from edgepress.data.dataset import Dataset
+from edgepress.data.load import load_dataset
 from edgepress.data.source import Source
 
 from .made import photos, table
@@ -16,7 +16,7 @@ ROWS = [f"{i},{i / 4},{'red' if i % 3 else 'blue'}" for i in range(30)]
 
 
 def load(path: Path, **options: object) -> Dataset:
-    return dataset.load(Source.model_validate({"from": path.name, **options}), base=path.parent)
+    return load_dataset(Source.model_validate({"from": path.name, **options}), base=path.parent)
 
 
 def test_numbers(tmp_path: Path) -> None:
@@ -69,7 +69,7 @@ def test_images_and_numbers_are_two_inputs(tmp_path: Path) -> None:
     assert [(each.name, each.kind, each.shape) for each in found.inputs] == [
         ("image", "image", (3, 12, 12)), ("numbers", "numbers", (2,)),
     ]  # fmt: skip
-    image, numbers = found.ready(found["train"].x)
+    image, numbers = found.to_model_inputs(found["train"].x)
     assert (image.shape[1:], numbers.shape[1:], image.dtype) == ((3, 12, 12), (2,), np.float32)
     np.testing.assert_array_equal(found["test"].x["numbers"][:, 1], found["test"].x["numbers"][:, 0] ** 2)
     assert abs(float(numbers.mean())) < 0.01

@@ -15,7 +15,7 @@ from tests import graphs
 def test_answers_keep_the_order_of_the_images(few: Dataset, tmp_path: Path) -> None:
     (tmp_path / "g.onnx").write_bytes(graphs.small().SerializeToString())
     adopt(tmp_path / "g.onnx", few, tmp_path / "model.onnx")
-    x = few.input.ready(few["test"].x[:9])
+    x = few.input.to_model_inputs(few["test"].x[:9])
     answers = predict(tmp_path / "model.onnx", x)
     assert (answers.shape, answers.dtype) == ((9, 10), np.float32)
     np.testing.assert_array_equal(predict(tmp_path / "model.onnx", x[::-1]), answers[::-1])
@@ -32,7 +32,7 @@ def test_tflite_answers_as_onnx_in_both_runtimes(few: Dataset, tmp_path: Path) -
     adopt(tmp_path / "g.onnx", few, tmp_path / "model.onnx")
     model = onnx.load(tmp_path / "model.onnx")
     (tmp_path / "model.tflite").write_bytes(write(model, for_tflite(read_onnx(model), ["x"])))
-    x = few.input.ready(few["test"].x[:9])
+    x = few.input.to_model_inputs(few["test"].x[:9])
     expected = predict(tmp_path / "model.onnx", x)
     for runtime in (None, "litert", "tflite-runtime"):
         np.testing.assert_allclose(predict(tmp_path / "model.tflite", x, runtime), expected, rtol=1e-4, atol=1e-4)

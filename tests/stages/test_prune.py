@@ -37,7 +37,7 @@ def count(artifact: Artifact) -> int:
 
 def answers(module: nn.Module, data: Dataset) -> torch.Tensor:
     with torch.inference_mode():
-        found: torch.Tensor = module.eval()(torch.from_numpy(data.input.ready(data["test"].x[:16])))
+        found: torch.Tensor = module.eval()(torch.from_numpy(data.input.to_model_inputs(data["test"].x[:16])))
     return found
 
 

@@ -1,4 +1,6 @@
-"""What runs model files: one row each. `core.results.Runtime` has the names as a type.
+"""List the runtimes of model files, one row each.
+
+`core.results.Runtime` has the names as a type.
 
 How a runtime is imported and called stands in `worker.py` and `models/session.py`, which go to devices alone.
 """
@@ -23,8 +25,8 @@ class Row:
         packages: the distributions that have it, the usual one first.
         published: names of published latencies that are of it or of its own kernels; a row under any other name is
             of a proxy.
-        default: whether it stands for its kind of file where nothing names a runtime.
-        needed: whether `doctor` asks for it.
+        default: whether it is the runtime of its kind of file where nothing names one.
+        needed: whether `doctor` requires it.
     """
 
     kind: FileKind
@@ -35,6 +37,7 @@ class Row:
 
     @property
     def package(self) -> str:
+        """The usual distribution."""
         return self.packages[0]
 
 

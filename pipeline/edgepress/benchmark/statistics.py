@@ -41,18 +41,18 @@ class Verdict:
 
 
 def log_ratios(candidate: Samples, reference: Samples) -> list[float]:
-    """Per process, the log of candidate over reference; both must come from the same processes and rounds."""
+    """Return per process the log of candidate over reference; both must come from the same processes and rounds."""
     if candidate.on_one_thread:
         return [
-            median(math.log(mine / theirs) for mine, theirs in zip(ours, others, strict=True))
-            for ours, others in zip(candidate.cpu, reference.cpu, strict=True)
+            median(math.log(mine / theirs) for mine, theirs in zip(*process, strict=True))
+            for process in zip(candidate.cpu, reference.cpu, strict=True)
         ]
     pairs = zip(log_percentiles(candidate, 25), log_percentiles(reference, 25), strict=True)
     return [mine - theirs for mine, theirs in pairs]
 
 
 def log_percentiles(samples: Samples, percentile: float) -> list[float]:
-    """Per process, the log of a percentile of its times in seconds."""
+    """Return per process the log of a percentile of its times in seconds."""
     import numpy as np
 
     times = samples.cpu if samples.on_one_thread else samples.wall
@@ -60,7 +60,7 @@ def log_percentiles(samples: Samples, percentile: float) -> list[float]:
 
 
 def contention(samples: Samples) -> float:
-    """Median of wall time over the CPU time of one thread: 1 on an idle machine, more when others take the cores."""
+    """Return the median of wall over CPU time of one thread: 1 on an idle machine, more when others take the cores."""
     return median(
         wall * samples.threads / cpu
         for walls, cpus in zip(samples.wall, samples.cpu, strict=True)
@@ -69,7 +69,7 @@ def contention(samples: Samples) -> float:
 
 
 def spread(logs: Sequence[float]) -> tuple[float, tuple[float, float] | None]:
-    """exp of the mean, and its interval at the level of one look: h = t(k-1, 1 - α/5)·s/√k."""
+    """Return exp of the mean, and its interval at the level of one look: h = t(k-1, 1 - α/5)·s/√k."""
     from scipy import stats
 
     mean, count = fmean(logs), len(logs)
@@ -81,7 +81,7 @@ def spread(logs: Sequence[float]) -> tuple[float, tuple[float, float] | None]:
 
 
 def sequential(logs: Sequence[float], limit: float) -> Verdict:
-    """The verdict of the first look that decides, as it was when the measuring could have stopped there.
+    """Return the verdict of the first look that decides: measuring could have stopped there.
 
     `logs` holds one number for each process, in the order of measuring; fewer than four get a single look.
     """
@@ -96,21 +96,21 @@ def sequential(logs: Sequence[float], limit: float) -> Verdict:
 
 
 def timed(logs: Sequence[float], samples: Samples, limit: float) -> Verdict:
-    """`sequential`, but for wall time while other work takes the cores: then nothing is decided."""
-    found = sequential(logs, limit)
+    """Judge as `sequential`; wall time while other work takes the cores decides nothing."""
+    verdict = sequential(logs, limit)
     busy = samples.provider == "cpu" and samples.threads > 1 and contention(samples) > CALM
-    return replace(found, status="undecided") if busy else found
+    return replace(verdict, status="undecided") if busy else verdict
 
 
 def paired(candidate: Samples, reference: Samples, limit: float) -> Verdict:
-    """Is the candidate's time over the reference's below `limit`? Both come from the same processes."""
+    """Judge whether the candidate's time over the reference's is below `limit`; both are of the same processes."""
     return timed(log_ratios(candidate, reference), candidate, limit)
 
 
 def how(samples: Samples) -> str:
-    """`onnxruntime, 1 thread, 4 × 100 rounds, CPU time`."""
+    """Return `onnxruntime, 1 thread, 4 × 100 rounds, CPU time`."""
     threads = "1 thread" if samples.threads == 1 else f"{samples.threads} threads"
-    # A program that measures on a phone tells wall time only, which then stands for both.
+    # A program that measures on a phone prints wall time only, which is then used for both.
     clock = "CPU time" if samples.on_one_thread and samples.cpu != samples.wall else "wall time"
     rounds = sorted({len(process) for process in samples.cpu})
     counted = f"{rounds[0]}" if len(rounds) == 1 else f"{rounds[0]}–{rounds[-1]}"
@@ -119,15 +119,15 @@ def how(samples: Samples) -> str:
 
 
 def accuracy(correct: str, limit: float, groups: Sequence[int] = ()) -> Verdict:
-    """The share of images that are right (`1` in `correct`), at least `limit`, by Wilson's 95% interval.
+    """Judge the share of right images (`1` in `correct`), at least `limit`, by Wilson's 95% interval.
 
     With `groups`, one for each image, by a bootstrap over these, where it is wider; one group decides nothing.
     """
     from scipy import stats
 
     share = correct.count("1") / len(correct)
-    found = stats.binomtest(correct.count("1"), len(correct)).proportion_ci(0.95, method="wilson")
-    low, high = float(found.low), float(found.high)
+    wilson = stats.binomtest(correct.count("1"), len(correct)).proportion_ci(0.95, method="wilson")
+    low, high = float(wilson.low), float(wilson.high)
     if groups:
         count = len(set(groups))
         if count < 2:
@@ -152,7 +152,7 @@ def metric_drop(
     examples: int = 0,
     near: float = 0.0,
 ) -> Verdict:
-    """How far the candidate's metric falls behind the reference's: points, or percent that an error grows by.
+    """Judge how far a metric falls behind the reference's: points, or percent that an error grows by.
 
     `values` are the metric of reference and candidate on all test examples, the sequences its values on the same
     bootstrap draws of them; the interval is of the paired differences, over so many `units` (examples, or groups).
@@ -163,10 +163,10 @@ def metric_drop(
 
     own = not higher and is_near_zero(values[0], near)
 
-    def drops(one: Any, two: Any) -> Any:
+    def drops(before: Any, after: Any) -> Any:
         if higher:
-            return 100 * (one - two)
-        return two - one if own else 100 * (two - one) / np.maximum(one, max(near, _TINY))
+            return 100 * (before - after)
+        return after - before if own else 100 * (after - before) / np.maximum(before, max(near, _TINY))
 
     value, drawn = float(drops(*values)), drops(np.asarray(reference), np.asarray(candidate))
     if units == 1:
@@ -180,12 +180,12 @@ def metric_drop(
 
 
 def is_near_zero(error: float, near: float) -> bool:
-    """Whether percent of `error` say nothing, for it is no more than `near`, or than rounding."""
+    """Return whether percent of `error` mean nothing: it is below `near`, or below rounding."""
     return error < max(near, _TINY)
 
 
 def accuracy_drop(reference: str, candidate: str, limit: float, groups: Sequence[int] = ()) -> Verdict:
-    """Points that `candidate` loses against `reference` on the same images, at most `limit`, by a paired 95% interval.
+    """Judge the points lost against `reference` on the same images, at most `limit`, by a paired 95% interval.
 
     The interval is never narrower than that of no image being answered differently, where the exact bound on the share
     of such images is 1 - 0.025^(1/n); the normal approximation alone would claim certainty there. With `groups`, one

@@ -107,7 +107,7 @@ class Task(_Options):
 
     @property
     def metric_name(self) -> str:
-        """The key of the metric in `ModelFile.scores`; of the user's own, how the recipe writes it."""
+        """Return the key of the metric in `ModelFile.scores`; of the user's own, as the recipe writes it."""
         return self.metric if isinstance(self.metric, str) else self.metric.source
 
     @property
@@ -126,7 +126,7 @@ class Keep(_Options):
     )
 
     def limit(self) -> tuple[str, float] | None:
-        """The option that is set, and its limit in points or percent."""
+        """Return the option that is set, and its limit in points or percent."""
         if self.accuracy_drop is not None:
             return "accuracy_drop", self.accuracy_drop
         return None if self.metric_drop is None else ("metric_drop", self.metric_drop)
@@ -156,28 +156,28 @@ class Recipe(_Options):
 
     @property
     def document(self) -> Document:
-        """The file that it was read from, for places in it."""
+        """Return the file that it was read from, for places in it."""
         assert self._document is not None, "only a recipe from `load` has a document"
         return self._document
 
     def steps(self) -> list[chain.Step]:
-        """The stages with their labels and what they work on."""
+        """Return the stages with their labels and inputs."""
         return chain.steps(self.stages)
 
     def reference_label(self) -> str:
-        """The label of the result that accuracy drops count from."""
+        """Return the label of the result that accuracy drops count from."""
         return self.reference or chain.reference(self.steps())
 
     def target_names(self) -> list[str]:
-        """The names or paths of the target profiles, as the recipe writes them."""
-        return [name_of(each) for each in self.targets]
+        """Return the names or paths of the target profiles, as the recipe writes them."""
+        return [name_of(chosen) for chosen in self.targets]
 
     def target_files(self) -> list[Path]:
         return [target.find(name, self.document.path) for name in self.target_names()]
 
     def load_targets(self) -> list[target.Target]:
         """Read the target profiles, with the recipe's budgets laid over theirs. Raises: UserError."""
-        return [target_use.load(self.document, index, each) for index, each in enumerate(self.targets)]
+        return [target_use.load(self.document, index, chosen) for index, chosen in enumerate(self.targets)]
 
 
 def load(path: Path, changes: Sequence[str] = (), *, loose: bool = False) -> Recipe:
@@ -193,7 +193,7 @@ def load(path: Path, changes: Sequence[str] = (), *, loose: bool = False) -> Rec
 
 
 def checked(document: Document) -> Recipe:
-    """The recipe of a document. Raises: UserError with every problem, in the order of the file."""
+    """Return the recipe of a document. Raises: UserError with every problem, in the order of the file."""
     problems: list[Problem] = []
     try:
         recipe = validated(document, Recipe)
@@ -209,26 +209,26 @@ def checked(document: Document) -> Recipe:
 
 
 def _unserved(recipe: Recipe) -> Iterator[Problem]:
-    """What is wrong in the target files, and every target that runs nothing of what the recipe makes."""
+    """Yield the problems of the target files, and every target that runs none of the recipe's files."""
     kinds = {stage.kind for stage in recipe.stages}
     seen: dict[Path, str | TargetUse] = {}
     for index, chosen in enumerate(recipe.targets):
         name, place = name_of(chosen), recipe.document.place(("targets", index))
         try:
-            found = target_use.load(recipe.document, index, chosen)
+            profile = target_use.load(recipe.document, index, chosen)
         except UserError as error:
             yield from error.problems
             continue
         file = target.find(name, recipe.document.path).resolve()
         if (first := seen.setdefault(file, chosen)) is not chosen and TargetUse in (type(first), type(chosen)):
             yield Problem(f"`{name}` is the same target as `{name_of(first)}`", "take one out", place)
-        if found.runtime != "onnxruntime" and "tflite" not in kinds:
-            said = f"`{name}` runs TFLite ({found.runtime}), and no stage makes it"
-            yield Problem(said, "add `- use: convert.tflite`", place)
+        if profile.runtime != "onnxruntime" and "tflite" not in kinds:
+            message = f"`{name}` runs TFLite ({profile.runtime}), and no stage makes it"
+            yield Problem(message, "add `- use: convert.tflite`", place)
 
 
 def validate(files: Iterable[Path], changes: Sequence[str] = ()) -> list[Problem]:
-    """Every problem of recipes with their targets, and of target files, each once.
+    """Return every problem of recipes with their targets, and of target files, each once.
 
     `changes` are `--set` arguments, for every recipe.
     """
@@ -249,6 +249,6 @@ def validate(files: Iterable[Path], changes: Sequence[str] = ()) -> list[Problem
 
 
 def is_target(document: Document) -> bool:
-    """Told apart by their options, for a folder or a name would tell less."""
+    """Return whether a file is a target: its options decide, since a folder or a name would be less certain."""
     options = set(document.data) if isinstance(document.data, dict) else set()
     return len(options & set(target.Target.model_fields)) > len(options & set(Recipe.model_fields))

@@ -26,7 +26,7 @@ _PARTS = {"train": "train", "training": "train", "validation": "validation", "va
 
 
 def read(source: Source, path: Path, enough: int | None = None) -> Examples:
-    """Examples in the order of their paths, whatever the order on the disk, or about `enough` of them.
+    """Read examples in the order of their paths, whatever the order on the disk, or about `enough` of them.
 
     Raises: UserError.
     """
@@ -36,17 +36,17 @@ def read(source: Source, path: Path, enough: int | None = None) -> Examples:
     if listed and not tops:
         return _unlabelled(source, path, enough, listed)
     parts = {top: _PARTS.get(top.name.lower()) for top in tops}
-    given = bool(tops) and all(parts.values())
-    classes = [each for top in tops for each in _folders(top)] if given else tops
+    split_by_folders = bool(tops) and all(parts.values())
+    classes = [folder for top in tops for folder in _folders(top)] if split_by_folders else tops
     if not classes:
         raise UserError(
             f"`{path.name}` has no class folders", "one folder a class: cat/1.jpg, dog/1.jpg; or a CSV with `image`"
         )
-    if loose := [each.name for each in _files(path, deep=False)]:
+    if loose := [file.name for file in _files(path, deep=False)]:
         raise UserError(f"`{path.name}` has images outside of its class folders: {several(loose)}")
     files = {folder: _files(folder) for folder in classes}
-    if empty := [folder for folder, found in files.items() if not found]:
-        named = several([f"`{each.relative_to(path)}`" for each in empty])
+    if empty := [folder for folder, images_there in files.items() if not images_there]:
+        named = several([f"`{folder.relative_to(path)}`" for folder in empty])
         raise UserError(
             f"`{path.name}`: no images in {named}{_instead(empty[0])}",
             "images are " + " ".join(images.SUFFIXES),
@@ -58,26 +58,26 @@ def read(source: Source, path: Path, enough: int | None = None) -> Examples:
             _quoted(unknown[0], listed) or suggest(unknown[0], listed),
         )
     labels = {label: index for index, label in enumerate(listed or names)}
-    paths = [file for found in files.values() for file in found]
-    of = [folder for folder, found in files.items() for _ in found]
-    some = images.spread(of, enough)
-    paths, of = [paths[i] for i in some], [of[i] for i in some]
+    paths = [file for images_there in files.values() for file in images_there]
+    folder_of = [folder for folder, images_there in files.items() for _ in images_there]
+    chosen = images.spread(folder_of, enough)
+    paths, folder_of = [paths[i] for i in chosen], [folder_of[i] for i in chosen]
     groups = _groups([str(file.relative_to(path).as_posix()) for file in paths], source.group, path.name)
-    x, kept = images.read(paths, path, source)
+    x, rows = images.read(paths, path, source)
     return Examples(
         x,
-        np.array([labels[folder.name] for folder in of], np.int64)[kept],
+        np.array([labels[folder.name] for folder in folder_of], np.int64)[rows],
         tuple(labels),
         kinds={"input": "image"},
-        groups=None if groups is None else groups[kept],
-        part=np.array([parts[folder.parent] for folder in of])[kept] if given else None,
+        groups=None if groups is None else groups[rows],
+        part=np.array([parts[folder.parent] for folder in folder_of])[rows] if split_by_folders else None,
         labels_listed=bool(listed),
-        files=images.few(paths, kept),
+        files=images.few(paths, rows),
     )
 
 
 def _quoted(name: str, listed: tuple[str, ...]) -> str:
-    """What to do where `01` became the number 1."""
+    """Return the next act where `01` became the number 1."""
     number = name.lstrip("0") or "0"
     known = name.isdecimal() and number in listed
     return f'in YAML, {name} is the number {number}: write it in quotes, `"{name}"`' if known else ""
@@ -90,26 +90,26 @@ def _unlabelled(source: Source, path: Path, enough: int | None, labels: tuple[st
         raise UserError(f"`{path.name}`: no images{_instead(path)}", "images are " + " ".join(images.SUFFIXES))
     names = [str(file.relative_to(path).as_posix()) for file in paths]
     groups = _groups(names, source.group, path.name)
-    x, kept = images.read(paths, path, source)
+    x, rows = images.read(paths, path, source)
     return Examples(
         x,
         np.zeros(len(x), np.int64),
         labels,
         kinds={"input": "image"},
-        groups=None if groups is None else groups[kept],
+        groups=None if groups is None else groups[rows],
         labelled=False,
-        files=images.few(paths, kept),
+        files=images.few(paths, rows),
     )
 
 
 def side(path: Path, most: int) -> int:
-    """A size for a folder of photos: their usual shorter side, rounded down to what networks halve, 32 to `most`."""
+    """Propose a size for photos: the median shorter side, rounded down to a multiple of 32, up to `most`."""
     sides = sorted(map(min, images.sizes(_files(path), path)))
     return max(32, min(most, sides[len(sides) // 2] // 32 * 32)) if sides else most
 
 
 def imagenet() -> tuple[str, ...]:
-    """What ImageNet's 1,000 classes are called (WordNet's lemmas, from timm), in the order that networks tell them.
+    """Return the names of ImageNet's 1,000 classes (WordNet's lemmas, from timm), in the order of networks' outputs.
 
     Two pairs have one name, such as the crane that flies and the one that lifts: these are told by their synset.
     """
@@ -124,28 +124,28 @@ def imagenet() -> tuple[str, ...]:
 
 
 def _folders(path: Path) -> list[Path]:
-    return sorted(each for each in path.iterdir() if each.is_dir() and not each.name.startswith("."))
+    return sorted(folder for folder in path.iterdir() if folder.is_dir() and not folder.name.startswith("."))
 
 
 def _files(folder: Path, deep: bool = True) -> list[Path]:
-    """Image files, sorted; hidden files and folders are left out."""
-    found = []
+    """List image files, sorted; hidden files and folders are left out."""
+    paths = []
     for where, folders, names in os.walk(folder):
-        folders[:] = sorted(each for each in folders if deep and not each.startswith("."))
-        found += [
+        folders[:] = sorted(name for name in folders if deep and not name.startswith("."))
+        paths += [
             Path(where, name) for name in names if not name.startswith(".") and name.lower().endswith(images.SUFFIXES)
         ]
-    return sorted(found)
+    return sorted(paths)
 
 
 def _instead(folder: Path) -> str:
-    """The most common suffix of what is there instead."""
-    suffixes = Counter(each.suffix for each in folder.iterdir() if each.is_file() and not each.name.startswith("."))
+    """Describe the most common suffix of what is there instead."""
+    suffixes = Counter(file.suffix for file in folder.iterdir() if file.is_file() and not file.name.startswith("."))
     return f", which has {max(suffixes.values())} {max(suffixes, key=lambda s: suffixes[s])} files" if suffixes else ""
 
 
 def _groups(paths: list[str], pattern: str | None, name: str) -> np.ndarray | None:
-    """What `pattern` finds in each path: its first group, or all of the match."""
+    """Match `pattern` in each path: its first group, or all of the match."""
     if pattern is None:
         return None
     matches = [re.search(pattern, path) for path in paths]

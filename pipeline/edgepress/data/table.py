@@ -16,22 +16,23 @@ from .dataset import Kind, Task
 from .examples import Examples, class_order, joined, several
 from .source import Source
 
-_WHOLE = r"\s*[+-]?\d+\s*"
+_INTEGER = r"\s*[+-]?\d+\s*"
 
 
 def read(source: Source, path: Path, enough: int | None = None) -> Examples:
-    """One example a row, or about `enough` of those with images. Raises: UserError with the lines, as editors count
-    them.
+    """Read one example a row, or about `enough` of those with images.
+
+    Raises: UserError with the lines, as editors count them.
     """
     table = _table(path)
-    answers = _named(source.label) or ("label",)
+    label_columns = _named(source.label) or ("label",)
     if source.label is None and "label" not in table.header:
         raise UserError(f"`{path.name}`: which column is the label?", f"write `label:`, {_one_of(table.header)}")
-    taken = {*answers, *_named(source.image), *_named(source.group)}
+    taken = {*label_columns, *_named(source.image), *_named(source.group)}
     listed = source.listed
-    y, labels, task = _answers(table, answers, source.task, listed)
+    y, labels, task = _targets(table, label_columns, source.task, listed)
     numbers = source.columns or (() if source.image else tuple(name for name in table.header if name not in taken))
-    if twice := sorted(set(numbers) & set(answers)):
+    if twice := sorted(set(numbers) & set(label_columns)):
         raise UserError(f"`{path.name}`: `{twice[0]}` is the label, and cannot be an input", "take it out of `columns`")
     if not numbers and not source.image:
         raise UserError(f"`{path.name}` has no input column, only {_one_of(table.header)}")
@@ -42,10 +43,10 @@ def read(source: Source, path: Path, enough: int | None = None) -> Examples:
     if source.image:
         kinds["image"] = "image"
         paths = _paths(table, source.image, path.parent)
-        some = np.array(images.spread(y.tolist() if task == "single-label" else [""] * len(y), enough))
-        paths = [paths[row] for row in some]
-        inputs["image"], kept = images.read(paths, path.parent, source)
-        rows, files = some[kept], images.few(paths, kept)
+        chosen = np.array(images.spread(y.tolist() if task == "single-label" else [""] * len(y), enough))
+        paths = [paths[row] for row in chosen]
+        inputs["image"], readable = images.read(paths, path.parent, source)
+        rows, files = chosen[readable], images.few(paths, readable)
     if numbers:
         kinds["numbers"] = "numbers"
         inputs["numbers"] = np.stack([table.numbers(name, "columns") for name in numbers], axis=1)[rows]
@@ -70,7 +71,7 @@ class _Table:
         return [row[index].strip() for row in self.rows]
 
     def numbers(self, name: str, option: str) -> np.ndarray:
-        """A column as float64; `UserError` at what is empty, NaN, infinite or no number."""
+        """Return a column as float64; `UserError` at what is empty, NaN, infinite or no number."""
         cells = self.column(name, option)
         values = np.array([_number(cell) for cell in cells])
         wrong = np.flatnonzero(~np.isfinite(values))
@@ -78,15 +79,15 @@ class _Table:
         self.refuse(wrong.tolist(), cells, f"no number in column `{name}`", help)
         return values
 
-    def refuse(self, rows: list[int], cells: list[str], what: str, help: str) -> None:
-        """Raises: UserError that names the lines of `rows`, and what stands there."""
+    def refuse(self, rows: list[int], cells: list[str], problem: str, help: str) -> None:
+        """Raise UserError that names the lines of `rows`, and what stands there."""
         if rows:
             named = [f"line {self.lines[row]}" + (f" `{cells[row]}`" if cells[row] else "") for row in rows]
-            raise UserError(f"`{self.name}`: {what}: {several(named)}", help)
+            raise UserError(f"`{self.name}`: {problem}: {several(named)}", help)
 
 
 def _table(path: Path) -> _Table:
-    """The file as UTF-8, with a byte order mark or not; commas, semicolons or tabs, as the first line has."""
+    """Read the file as UTF-8, with a byte order mark or not; commas, semicolons or tabs, as the first line has."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             first = file.readline()
@@ -127,10 +128,10 @@ def _number(cell: str) -> float:
         return float("nan")
 
 
-def _answers(
+def _targets(
     table: _Table, names: tuple[str, ...], task: Task | None, listed: tuple[str, ...]
 ) -> tuple[np.ndarray, tuple[str, ...], Task]:
-    """`y`, labels and task; `listed` are the labels that the recipe names, in their order."""
+    """Return `y`, labels and task; `listed` are the labels that the recipe names, in their order."""
     if listed and (len(names) > 1 or task == "regression"):
         raise UserError(f"`{table.name}`: `labels` lists classes, and `label` names columns", "take `labels` out")
     if len(names) > 1:
@@ -147,9 +148,9 @@ def _answers(
     if task == "multi-label":
         sets = [{label.strip() for label in cell.split("|") if label.strip()} for cell in cells]
         labels = listed or tuple(sorted(set().union(*sets), key=class_order))
-        odd = [row for row, found in enumerate(sets) if found - set(labels)]
+        odd = [row for row, present in enumerate(sets) if present - set(labels)]
         table.refuse(odd, cells, f"labels that are none of the {len(labels)} `labels`", "list them all")
-        return np.array([[label in found for label in labels] for found in sets], np.uint8), labels, task
+        return np.array([[label in present for label in labels] for present in sets], np.uint8), labels, task
     table.refuse(empty, cells, f"no label in column `{names[0]}`", "fill it in, or leave the row out")
     if listed:
         odd = [row for row, cell in enumerate(cells) if cell not in listed]
@@ -158,9 +159,9 @@ def _answers(
         return np.array([order[cell] for cell in cells], np.int64), listed, "single-label"
     if task == "regression" or (task is None and _decimal(cells)):
         return table.numbers(names[0], "label"), names, "regression"
-    whole = all(re.fullmatch(_WHOLE, cell) for cell in cells)
+    integers = all(re.fullmatch(_INTEGER, cell) for cell in cells)
     different = sorted(set(cells), key=class_order)
-    if task is None and whole and len(different) > max(20, len(cells) // 2):
+    if task is None and integers and len(different) > max(20, len(cells) // 2):
         raise UserError(
             f"`{table.name}`: column `{names[0]}` has {len(different)} different whole numbers in {len(cells)} rows",
             "say which it is: `task: regression` for a quantity, `task: single-label` for classes",
@@ -170,12 +171,12 @@ def _answers(
 
 
 def _decimal(cells: list[str]) -> bool:
-    """Whether they are all numbers, and not all whole."""
-    return all(np.isfinite(_number(cell)) for cell in cells) and not all(re.fullmatch(_WHOLE, cell) for cell in cells)
+    """Tell whether they are all numbers, and not all whole."""
+    return all(np.isfinite(_number(cell)) for cell in cells) and not all(re.fullmatch(_INTEGER, cell) for cell in cells)
 
 
 def _paths(table: _Table, column: str, folder: Path) -> list[Path]:
-    """The image files, all of them there, each once, and in the CSV's folder or below."""
+    """Return the image files, all of them there, each once, and in the CSV's folder or below."""
     cells = table.column(column, "image")
     every, count = range(len(cells)), Counter(cells)
     out = [row for row in every if _escapes(cells[row])]

@@ -17,7 +17,7 @@ from ..core.errors import Place, Problem, UserError
 from ..core.presets import PresetName, host_preset
 from ..core.results import Machine, ModelFile, StageFacts
 from ..core.user_code import Code, OwnCodeError
-from ..data import dataset as data
+from ..data.load import load_dataset, load_unlabelled
 from ..models.input_preparation import Unprepared
 from ..stage import LIBRARIES, MAIN_FILE, Artifact, Context, Made
 from . import remarks
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 class Progress(Protocol):
-    """Who is told how a run goes: the terminal, a log, or nobody."""
+    """Where the progress of a run is shown: a terminal, a log, or nowhere."""
 
     def begin(self, label: str, use: str, position: int, count: int) -> None: ...
     def advance(self, done: int, total: int, words: str) -> None: ...
@@ -58,7 +58,7 @@ class Result:
 
 @dataclass
 class Engine:
-    """Runs the chain of one recipe.
+    """Run the chain of one recipe.
 
     `limit` keeps the first so many examples of each split: the same code on less, for a smoke run.
     """
@@ -68,25 +68,25 @@ class Engine:
     limit: int | None = None
     results: dict[str, Result] = field(default_factory=dict)
     data_warnings: dict[str, list[str]] = field(default_factory=dict)
-    """What each stage, by its label, warns of in the data."""
+    """By label of a stage, its warnings about the data."""
 
     @cached_property
-    def data(self) -> data.Dataset:
+    def data(self) -> Dataset:
         task = self.recipe.task
-        from ..data.corruptions import altered, joined
+        from ..data.corruptions import corrupted, joined
 
         base, document = self.recipe.document.path.parent, self.recipe.document
         try:
-            found = data.load(task.data, self.limit, base=base, seed=task.seed)
+            found = load_dataset(task.data, self.limit, base=base, seed=task.seed)
         except UserError as error:
             raise error.at(document.place(("task", "data"))) from error
         try:
             if task.unlabelled is not None:
-                found = joined(found, task.unlabelled.raw(base, found, self.limit))
+                found = joined(found, load_unlabelled(task.unlabelled, base, found, self.limit))
         except UserError as error:
             raise error.at(document.place(("task", "unlabelled"))) from error
         try:
-            return altered(
+            return corrupted(
                 found,
                 task.seed,
                 imbalance=task.imbalance,
@@ -103,44 +103,46 @@ class Engine:
 
         name, task = self.recipe.task.metric, self.data.task
         if not self.data.labelled and name != "agreement":
-            said = f"`{self.data.name}` has no labels, which `{name}` counts by"
+            message = f"`{self.data.name}` has no labels, which `{name}` counts by"
             help = "`metric: agreement` counts how often a model's prediction is that of its source model"
             place = self.recipe.document.nearest(("task", "metric"))
-            raise UserError([Problem(said, help, self.recipe.document.place(place))])
+            raise UserError([Problem(message, help, self.recipe.document.place(place))])
         if not isinstance(name, str):
             return name.metric(self.recipe.document.path.parent, self.recipe.document.place(("task", "metric")))
         if task not in METRICS[name].tasks:
-            fitting = ", ".join(each for each, metric in METRICS.items() if task in metric.tasks)
-            said = f"`{self.data.name}` is a {task} task, which `{name}` cannot score"
-            raise UserError([Problem(said, f"one of: {fitting}", self.recipe.document.place(("task", "metric")))])
+            fitting = ", ".join(candidate for candidate, metric in METRICS.items() if task in metric.tasks)
+            message = f"`{self.data.name}` is a {task} task, which `{name}` cannot score"
+            raise UserError([Problem(message, f"one of: {fitting}", self.recipe.document.place(("task", "metric")))])
         return METRICS[name]
 
     @cached_property
     def constant(self) -> float | None:
-        """Of an error, its value on the test split where every answer is the mean of the labels; None else."""
+        """Value of an error metric on the test split when every output is the mean of the labels; else None."""
         from ..core.metrics import of_constant
 
         return of_constant(self.metric, self.data["test"].y)
 
     @property
     def scored(self) -> Dataset:
-        """What models are scored on: for `agreement` with the answers of the reference, once there are any."""
+        """The evaluated data; for `agreement` its labels are the predictions of the reference, once it is there."""
         if self.recipe.task.metric != "agreement":
             return self.data
-        return self._answered if self.recipe.reference_label() in self.results else replace(self.data, labelled=False)
+        if self.recipe.reference_label() not in self.results:
+            return replace(self.data, labelled=False)
+        return self._with_reference_labels
 
     @cached_property
-    def _answered(self) -> Dataset:
-        from ..models.metadata import read, ready
+    def _with_reference_labels(self) -> Dataset:
+        from ..models.metadata import read, to_model_inputs
         from ..models.predict import predict
 
         file = Path(self.results[self.recipe.reference_label()].facts.files[0].path)
-        columns = {name: ready(read(file), self.data, self.data[name].x) for name in ("validation", "test")}
-        return self.data.answered({name: predict(file, each).argmax(1) for name, each in columns.items()})
+        columns = {name: to_model_inputs(read(file), self.data, self.data[name].x) for name in ("validation", "test")}
+        return self.data.with_labels({name: predict(file, column).argmax(1) for name, column in columns.items()})
 
     @cached_property
     def code(self) -> Code:
-        """The functions that the recipe names as networks, as their files were when it was first asked for."""
+        """The functions that the recipe names as networks, as their files were at the first access."""
         networks = [network for stage in self.recipe.stages for network in stage.networks()]
         return Code.read((each.arch for each in networks if each.own), self.recipe.document.path.parent)
 
@@ -159,11 +161,11 @@ class Engine:
 
     @cached_property
     def versions(self) -> dict[str, str]:
-        """Of the libraries that every lock records, and of those that this recipe's stages use besides."""
+        """Versions of the libraries that every lock records, and of those that the stages use besides."""
         return machine.versions([*LIBRARIES, *(name for stage in self.recipe.stages for name in stage.libraries)])
 
     def plan(self) -> list[Planned]:
-        """What `run` would do, without doing it."""
+        """Return what `run` would do, without doing it."""
         known: dict[str, Entry] = {}
         planned: list[Planned] = []
         steps = self.recipe.steps()
@@ -207,17 +209,17 @@ class Engine:
                 raise error.at(self._place(position, error)) from error
 
     def _place(self, position: int, error: UserError) -> Place:
-        """Where the recipe is to be changed: at the user's function, if a stage names the one that went wrong."""
+        """Return the place to change: the user's function if that failed, else the stage."""
         document, loc = self.recipe.document, ("stages", position)
         names = (each for each, value in document.scalars(loc) if value in self.code.functions)
         own = next(names, None) if isinstance(error, OwnCodeError) else None
         return document.place(own or (*loc, "use"))
 
     def _result(self, step: Step, progress: Progress) -> Result:
-        started, made = time.monotonic(), []
+        started, fresh = time.monotonic(), []
 
         def maker(folder: Path, scratch: Path) -> dict[str, Any]:
-            made.append(step.label)
+            fresh.append(step.label)
             return self._make(step, folder, scratch, progress.advance)
 
         entries = {label: result.entry for label, result in self.results.items()}
@@ -226,7 +228,7 @@ class Engine:
         )
         # The cache sorts the keys of its JSON; what counts is the order of the files, the host's first.
         order = [file["precision"] for file in entry.facts["files"]]
-        presets = dict(sorted(entry.facts["presets"].items(), key=lambda each: order.index(each[0])))
+        presets = dict(sorted(entry.facts["presets"].items(), key=lambda item: order.index(item[0])))
         artifact = Artifact(step.kind, entry.folder, presets, entry.facts["notes"])
         files = [
             ModelFile.model_validate(file | {"path": str(entry.folder / file["path"])}) for file in entry.facts["files"]
@@ -236,7 +238,7 @@ class Engine:
             use=step.stage.use,
             kind=step.kind,
             inputs=sources(step),
-            cached=not made,
+            cached=not fresh,
             seconds=time.monotonic() - started,
             parameters=entry.facts["parameters"],
             macs=entry.facts["macs"],
@@ -284,7 +286,7 @@ class Engine:
             return {}
         say(0, 1, f"measuring {self.metric.name}")
         before = source.entry.facts if source else None
-        facts = evaluate.examine(made, folder, self.scored, self.metric, before, self.code)
+        facts = evaluate.evaluate(made, folder, self.scored, self.metric, before, self.code)
         if source:
             facts["notes"]["agreement"] = evaluate.agreement(folder, source.entry.folder, self.data)
         files = made.presets.values() or [MAIN_FILE[made.kind]]

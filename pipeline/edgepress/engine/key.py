@@ -20,7 +20,7 @@ MEASURING = ("ai-edge-litert", "onnx", "onnxruntime", "onnxscript", "onnxsim")
 
 
 def material(engine: Engine, step: Step, entries: dict[str, Entry]) -> dict[str, Any]:
-    """Everything that shapes the result of a step, for its key."""
+    """Return everything that shapes the result of a step."""
     stage = step.stage
     return {
         "format": FORMAT,
@@ -36,15 +36,17 @@ def material(engine: Engine, step: Step, entries: dict[str, Entry]) -> dict[str,
         "presets": [*engine.presets, engine.machine.cpu] if stage.per_preset else (),
         # Where sums of 8-bit products are cut off, weights may have fewer bits and files answer otherwise.
         **({"saturates": True} if "onnxruntime" in stage.libraries and saturates(engine.machine) else {}),
-        **_asked(engine, step, entries),
-        "versions": {n: found for n, found in engine.versions.items() if n in stage.libraries or n in MEASURING},
+        **_conditions(engine, step, entries),
+        "versions": {n: version for n, version in engine.versions.items() if n in stage.libraries or n in MEASURING},
         **codes(engine, step, entries),
     }
 
 
 def floor(engine: Engine, entries: dict[str, Entry]) -> float | None:
-    """What `keep` asks of the metric on validation, in points, an error times 100; stages decide by that split
-    alone."""
+    """Return the least metric on validation that `keep` allows, in points (an error times 100).
+
+    Stages decide by that split alone.
+    """
     limit, reference = engine.recipe.keep.limit(), entries.get(engine.recipe.reference_label())
     if limit is None or reference is None:
         return None
@@ -54,15 +56,15 @@ def floor(engine: Engine, entries: dict[str, Entry]) -> float | None:
     return 100 * keep.grown(engine.metric, value, limit[1], engine.data["validation"].y)
 
 
-def _asked(engine: Engine, step: Step, entries: dict[str, Entry]) -> dict[str, Any]:
-    """What shapes a quantized result beside its options, where it does; without, keys stay what they were."""
-    stage, found = step.stage, dict[str, Any]()
+def _conditions(engine: Engine, step: Step, entries: dict[str, Entry]) -> dict[str, Any]:
+    """Return what shapes a quantized result beside its options; without any, keys stay what they were."""
+    stage, conditions = step.stage, dict[str, Any]()
     keeps = getattr(stage, "keep", None) is not None
     lowest = floor(engine, entries) if stage.per_preset and (engine.metric.higher or keeps) else None
     if lowest is not None:
-        found["floor"] = lowest
+        conditions["floor"] = lowest
     if keeps and (engine.metric.name == "agreement" or not engine.metric.higher):
-        found["keep"] = "likeness" if engine.metric.higher else "share of the error"
+        conditions["keep"] = "likeness" if engine.metric.higher else "share of the error"
     if stage.calibrated and step.input:
         from ..models.onnx.export import holds_fills
         from ..stages.quantize.newer import newer
@@ -70,25 +72,25 @@ def _asked(engine: Engine, step: Step, entries: dict[str, Entry]) -> dict[str, A
         source = entries[step.input]
         path = source.folder / source.facts["files"][0]["path"]
         if holds_fills(path):
-            found["fills"] = True
+            conditions["fills"] = True
         if hasattr(stage, "improve"):
-            found |= newer(path)
-    return found
+            conditions |= newer(path)
+    return conditions
 
 
 def _against(engine: Engine, entries: dict[str, Entry]) -> dict[str, Any]:
-    """What `agreement` is with, once it is there."""
+    """Return the reference of `agreement`, once it exists."""
     reference = entries.get(engine.recipe.reference_label())
     return {"reference": reference.facts["digests"]} if reference and engine.metric.name == "agreement" else {}
 
 
 def codes(engine: Engine, step: Step, entries: dict[str, Entry]) -> dict[str, dict[str, str]]:
-    """`code`: the digest of each file that builds a network of this step, or one that it works on; else nothing.
+    """Return as `code` the digest of each file that builds a network of this step or of its input; else nothing.
 
     Weights alone do not tell what `forward` does with them, so the code goes along with them until the export.
     """
-    found = {each.arch: engine.code[each.arch].digest for each in step.stage.networks() if each.own}
+    digests = {network.arch: engine.code[network.arch].digest for network in step.stage.networks() if network.own}
     if step.stage.takes in (None, "torch"):
         for label in sources(step):
-            found |= entries[label].facts.get("code", {})
-    return {"code": found} if found else {}
+            digests |= entries[label].facts.get("code", {})
+    return {"code": digests} if digests else {}

@@ -75,7 +75,7 @@ class Network(BaseModel):
 
     @property
     def own(self) -> bool:
-        """Whether the user's code builds it."""
+        """Return whether the user's code builds it."""
         return user_code.is_function(self.arch)
 
     @classmethod
@@ -84,13 +84,13 @@ class Network(BaseModel):
         return {"anyOf": [mapping["properties"]["arch"], mapping]}
 
     def describe(self, data: Dataset) -> Description:
-        """What `build` needs to make this network for `data`."""
+        """Return the description from which `build` makes this network for `data`."""
         if len(data.inputs) == 1 and data.input.kind == "image":
             channels, height, width = data.input.shape
             return Description(
                 network=self, channels=channels, classes=len(data.labels), size=(height, width), task=data.task
             )
-        inputs = [Takes.model_validate(asdict(each), from_attributes=True) for each in data.inputs]
+        inputs = [Takes.model_validate(asdict(input), from_attributes=True) for input in data.inputs]
         return Description(network=self, inputs=inputs, classes=len(data.labels), task=data.task)
 
 
@@ -125,7 +125,7 @@ class Description(BaseModel):
     weights: list[float] = Field(default_factory=list)
     """Of the members; a stack has its own among the tensors."""
     combine: Literal["probabilities", "logits", "stack"] = "probabilities"
-    """What of the members' answers is averaged, or that a linear layer stands on them."""
+    """What of the members' outputs is averaged; or `stack`, a linear layer on them."""
 
     @model_validator(mode="after")
     def _one_of_two(self) -> Self:
@@ -134,13 +134,13 @@ class Description(BaseModel):
         return self
 
     def takes(self) -> tuple[tuple[str, tuple[int, ...], int], ...]:
-        """Kind, shape and vocabulary of every input, to compare with those of a data set."""
+        """Return kind, shape and vocabulary of every input, to compare with those of a data set."""
         if self.inputs:
-            return tuple((each.kind, each.shape, each.vocabulary) for each in self.inputs)
+            return tuple((entry.kind, entry.shape, entry.vocabulary) for entry in self.inputs)
         return (("image", (self.channels, *self.size), 0),)
 
     def example(self) -> tuple[Tensor, ...]:
-        """Zeros that the module takes, a batch of one."""
+        """Return zeros that the module takes, a batch of one."""
         import torch
 
         return tuple(
@@ -148,12 +148,12 @@ class Description(BaseModel):
             for kind, shape, _ in self.takes()
         )
 
-    def inputs_told(self) -> list[Takes]:
-        """What a user's function is told about each input."""
+    def input_specs(self) -> list[Takes]:
+        """Return the inputs as a user's function gets them."""
         return self.inputs or [Takes(name="input", kind="image", shape=(self.channels, *self.size))]
 
     def build(self, code: Code = NO_CODE) -> nn.Module:
-        """The module with fresh weights, or published ones if the network says so.
+        """Return the module with fresh weights, or published ones if the network says so.
 
         Images in `channels_last`, the layout in which torch trains convolutions fastest; but a user's own network
         gets and keeps torch's usual layout, for its code may rely on it. `code` is what the recipe lets run.

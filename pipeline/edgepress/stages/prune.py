@@ -38,19 +38,19 @@ class Finetune(Schedule):
         context: Context,
         after_step: Callable[[nn.Module], None] | None = None,
     ) -> None:
-        """Train the pruned `module` in place towards the answers of `teacher`; see `fit` for `after_step`."""
+        """Train the pruned `module` in place towards the outputs of `teacher`; see `fit` for `after_step`."""
         from ..training import fit
         from ..training.losses import of_labels
         from .distill.losses import kd
-        from .distill.teachers import answers as asked
+        from .distill.teachers import teacher_logits
 
-        (taught,) = asked([teacher], self, self.views, context.seed, context)
-        hard = of_labels(context.data, balanced=self.balance == "weights")
+        (teacher_outputs,) = teacher_logits([teacher], self, self.views, context.seed, context)
+        label_loss = of_labels(context.data, balanced=self.balance == "weights")
 
         def loss(z: Tensor, y: Tensor, rows: Rows) -> Tensor:
-            answers = taught[rows.view][rows.index].to(z.device)
-            divergence = kd(context.data.task, z, answers, self.temperature)
-            return self.kd_weight * divergence + (1 - self.kd_weight) * hard(z, y)
+            targets = teacher_outputs[rows.view][rows.index].to(z.device)
+            divergence = kd(context.data.task, z, targets, self.temperature)
+            return self.kd_weight * divergence + (1 - self.kd_weight) * label_loss(z, y)
 
         fit(
             module,

@@ -20,7 +20,7 @@ HEAD = b"edgepress checkpoint sha256:"
 
 @dataclass
 class Run:
-    """What a checkpoint holds, beside the state of its `parts`."""
+    """The fields of a checkpoint, beside the state of its `parts`."""
 
     parts: dict[str, Any]
     epoch: int = 0
@@ -36,29 +36,29 @@ class Run:
     """The state of torch's generator, within an epoch."""
 
     def write(self, path: Path) -> None:
-        """The digest goes before what it is of, in one file: no kill leaves one without the other."""
+        """Write the digest before its content, in one file: no kill leaves one without the other."""
         import torch
 
         state = {name: part.state_dict() for name, part in self.parts.items()}
-        own = {name: value for name, value in vars(self).items() if name != "parts"}
+        fields = {name: value for name, value in vars(self).items() if name != "parts"}
         with replacing(path) as temporary, temporary.open("w+b") as file:
             file.write(bytes(len(_head(""))))
-            torch.save({**own, "chance": torch.get_rng_state(), "parts": state}, file)
+            torch.save({**fields, "chance": torch.get_rng_state(), "parts": state}, file)
             head = _head(_digest(file))
             file.seek(0)
             file.write(head)
 
     def read(self, path: Path) -> str | None:
-        """Go on from the checkpoint `path`; else what is wrong with it, if it is there."""
+        """Resume from the checkpoint `path`; return what is wrong with it, if anything."""
         import torch
 
         if not path.is_file():
             return None
         with path.open("rb") as file:
-            head, found = file.read(len(_head(""))), _digest(file)
+            head, sha256 = file.read(len(_head(""))), _digest(file)
             if not head.startswith(HEAD):
                 return "has no digest" if head else "is empty"
-            if head != _head(found):
+            if head != _head(sha256):
                 return "is not what was written"
             file.seek(len(head))
             content = io.BytesIO(file.read())
@@ -75,13 +75,13 @@ def _head(sha256: str) -> bytes:
 
 
 def _digest(file: io.BufferedReader | io.BufferedRandom) -> str:
-    """SHA-256 of what follows the head."""
+    """Return the SHA-256 of the bytes behind the head."""
     file.seek(len(_head("")))
     return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def averaged(module: nn.Module, schedule: Schedule, *, swa: bool) -> Any:
-    """torch's running mean of the weights and buffers, if there is to be one."""
+    """Return torch's running mean of the weights and buffers, if `schedule` wants one."""
     from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
     if swa:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Rows:
-    """Which training images a batch holds, and which of the augmented views."""
+    """The training images of a batch, and the augmented view."""
 
     index: Tensor
     view: int
@@ -31,7 +31,7 @@ class Rows:
 
 @dataclass(frozen=True)
 class _View:
-    """What chance does to each of n examples."""
+    """Random augmentation of n examples."""
 
     number: int
     flips: Tensor
@@ -47,7 +47,7 @@ class _View:
 class Examples:
     """The examples of one split as a model takes them; images are augmented on the fly.
 
-    View v of image i is a pure function of (seed, v, i), so a teacher's answers to a view can be kept. With
+    View v of image i is a pure function of (seed, v, i), so a teacher's outputs on a view can be cached. With
     `unlabelled` the data set's examples without labels follow those of the split; their labels are zeros.
     """
 
@@ -68,12 +68,12 @@ class Examples:
         self.inputs, self.classes, self.task = data.inputs, len(data.labels), data.task
         self.seed, self.flip, self.shift, self.mixup, self.augment = seed, flip, shift, mixup, augment
         self._view: _View | None = None
-        if mixup and any(each.kind == "tokens" for each in data.inputs):
+        if mixup and any(input.kind == "tokens" for input in data.inputs):
             raise UserError("tokens cannot be mixed", "take `mixup` out")
 
     @classmethod
     def to_learn(cls, data: Dataset, schedule: Schedule, seed: int, *, unlabelled: bool = False) -> Examples:
-        """The training examples, augmented as `schedule` says."""
+        """Return the training examples, augmented by `schedule`."""
         return cls(
             data, "train", seed, flip=schedule.flip, shift=schedule.shift, mixup=schedule.mixup,
             augment=schedule.augment, unlabelled=unlabelled,
@@ -83,60 +83,62 @@ class Examples:
         return len(self.y)
 
     def batch(self, rows: Rows) -> tuple[Tensor, ...]:
-        """One tensor (b, *shape) an input: int64 tokens, float32 all else; images `channels_last`."""
-        found = tuple(self._ready(each, raw, rows) for each, raw in zip(self.inputs, self.columns, strict=True))
+        """Return one tensor (b, *shape) an input: int64 tokens, float32 all else; images `channels_last`."""
+        tensors = tuple(self._prepare(input, raw, rows) for input, raw in zip(self.inputs, self.columns, strict=True))
         if not self.mixup:
-            return found
-        view = self._of(rows.view)
-        others = Rows(view.partners[rows.index], rows.view)
-        mixed = (self._ready(each, raw, others) for each, raw in zip(self.inputs, self.columns, strict=True))
+            return tensors
+        view = self._view_of(rows.view)
+        partner_rows = Rows(view.partners[rows.index], rows.view)
+        partners = (
+            self._prepare(input, raw, partner_rows) for input, raw in zip(self.inputs, self.columns, strict=True)
+        )
         shares = view.shares[rows.index]
         return tuple(
-            _blended(mine, theirs, shares) if each.kind != "tokens" else mine
-            for each, mine, theirs in zip(self.inputs, found, mixed, strict=True)
+            _blend(own, partner, shares) if input.kind != "tokens" else own
+            for input, own, partner in zip(self.inputs, tensors, partners, strict=True)
         )
 
     def labels(self, rows: Rows) -> Tensor:
-        """Labels (b, …) as `data.Split` has them; of mixed examples their shares, float32 (b, labels)."""
+        """Return labels (b, …) as in `data.Split`; for mixed examples their shares, float32 (b, labels)."""
         y = self.y[rows.index]
         if not self.mixup:
             return y
-        view = self._of(rows.view)
-        other, shares = self.y[view.partners[rows.index]], view.shares[rows.index]
+        view = self._view_of(rows.view)
+        partner, shares = self.y[view.partners[rows.index]], view.shares[rows.index]
         if self.task == "single-label":
             import torch
 
-            y, other = (torch.nn.functional.one_hot(each, self.classes) for each in (y, other))
-        return _blended(y.float(), other.float(), shares)
+            y, partner = (torch.nn.functional.one_hot(classes, self.classes) for classes in (y, partner))
+        return _blend(y.float(), partner.float(), shares)
 
-    def _ready(self, each: Input, raw: Tensor, rows: Rows) -> Tensor:
+    def _prepare(self, input: Input, raw: Tensor, rows: Rows) -> Tensor:
         import torch
 
-        if each.kind != "image":
-            return torch.from_numpy(each.ready(raw[rows.index].numpy()))
+        if input.kind != "image":
+            return torch.from_numpy(input.to_model_inputs(raw[rows.index].numpy()))
         pixels = raw[rows.index]
         if self.flip or self.shift:
-            view = self._of(rows.view)
-            pixels = moved(pixels, view.flips[rows.index], view.moves[rows.index] - self.shift)
+            view = self._view_of(rows.view)
+            pixels = move(pixels, view.flips[rows.index], view.moves[rows.index] - self.shift)
         if self.augment:
             pixels = torch.stack(
                 [
-                    self._changed(image, rows.view, index)
+                    self._augmented(image, rows.view, index)
                     for image, index in zip(pixels, rows.index.tolist(), strict=True)
                 ]
             )
-        return torch.from_numpy(each.ready(pixels.numpy())).contiguous(memory_format=torch.channels_last)
+        return torch.from_numpy(input.to_model_inputs(pixels.numpy())).contiguous(memory_format=torch.channels_last)
 
-    def _of(self, number: int) -> _View:
+    def _view_of(self, number: int) -> _View:
         import torch
 
         if self._view is None or self._view.number != number:
             count, random = len(self), generator(self.seed, number, 1)
             flips = (torch.rand(count, generator=random) < 0.5) & self.flip
             moves = torch.randint(0, 2 * self.shift + 1, (count, 2), generator=random)
-            # Labelled ones are mixed among themselves, and so are the others.
-            known = torch.randperm(self.labelled, generator=random)
-            partners = torch.cat([known, self.labelled + torch.randperm(count - self.labelled, generator=random)])
+            # Labelled examples are mixed among themselves, and unlabelled ones too.
+            labelled = torch.randperm(self.labelled, generator=random)
+            partners = torch.cat([labelled, self.labelled + torch.randperm(count - self.labelled, generator=random)])
             shares = torch.ones(count)
             if self.mixup:
                 import numpy as np
@@ -148,41 +150,41 @@ class Examples:
 
     @cached_property
     def _transform(self) -> Any:
-        """torchvision's, for one uint8 image (channels, height, width)."""
+        """Return torchvision's transform for one uint8 image (channels, height, width)."""
         from torchvision.transforms import v2
 
-        _, height, width = next(each.shape for each in self.inputs if each.kind == "image")
-        known = {
+        _, height, width = next(input.shape for input in self.inputs if input.kind == "image")
+        transforms = {
             "rotate": lambda: v2.RandomRotation(15, v2.InterpolationMode.BILINEAR),
             "crop": lambda: v2.RandomResizedCrop((height, width), (0.6, 1.0), antialias=True),
             "jitter": lambda: v2.ColorJitter(0.3, 0.3),
             "trivial": v2.TrivialAugmentWide,
             "erase": lambda: v2.RandomErasing(0.25),
         }
-        return v2.Compose([known[name]() for name in self.augment])
+        return v2.Compose([transforms[name]() for name in self.augment])
 
-    def _changed(self, image: Tensor, view: int, index: int) -> Tensor:
-        """torchvision draws from torch's own generator, which dropout draws from as well."""
+    def _augmented(self, image: Tensor, view: int, index: int) -> Tensor:
+        """Augment one image; torchvision draws from torch's own generator, which dropout draws from as well."""
         import torch
 
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(int(generator(self.seed, view, index, 5).initial_seed()))
-            found: Tensor = self._transform(image)
-        return found
+            transformed: Tensor = self._transform(image)
+        return transformed
 
 
 def generator(*seeds: int) -> torch.Generator:
-    """A torch generator that depends on all of `seeds`."""
+    """Return a torch generator that depends on all of `seeds`."""
     import numpy as np
     import torch
 
     return torch.Generator().manual_seed(int(np.random.SeedSequence(seeds).generate_state(1)[0]))
 
 
-def moved(pixels: Tensor, flips: Tensor, moves: Tensor) -> Tensor:
-    """Images (b, c, h, w), mirrored where `flips` (b,) says so, then moved up and left by `moves` (b, 2) pixels.
+def move(pixels: Tensor, flips: Tensor, moves: Tensor) -> Tensor:
+    """Return images (b, c, h, w), mirrored where `flips` (b,), then moved up and left by `moves` (b, 2) pixels.
 
-    What comes in at an edge repeats it. One gather does it all, into `channels_last`.
+    Edge pixels are repeated. A single gather does it all, into `channels_last`.
     """
     import torch
 
@@ -194,8 +196,8 @@ def moved(pixels: Tensor, flips: Tensor, moves: Tensor) -> Tensor:
     return pixels[rows, :, down[:, :, None], right[:, None, :]].permute(0, 3, 1, 2)
 
 
-def ahead(examples: Examples, batches: list[Rows]) -> Iterator[tuple[Rows, tuple[Tensor, ...], Tensor]]:
-    """Each batch with its inputs and labels; torchvision's augmentations are slow, and so made in other processes."""
+def prefetch(examples: Examples, batches: list[Rows]) -> Iterator[tuple[Rows, tuple[Tensor, ...], Tensor]]:
+    """Yield each batch with its inputs and labels; torchvision's augmentations are slow and run in other processes."""
     if not examples.augment:
         for rows in batches:
             yield rows, examples.batch(rows), examples.labels(rows)
@@ -215,8 +217,8 @@ def ahead(examples: Examples, batches: list[Rows]) -> Iterator[tuple[Rows, tuple
     yield from DataLoader(Batches(), batch_size=None, num_workers=min(4, os.cpu_count() or 1))
 
 
-def _blended(mine: Tensor, theirs: Tensor, shares: Tensor) -> Tensor:
+def _blend(own: Tensor, partner: Tensor, shares: Tensor) -> Tensor:
     import torch
 
-    shape = (-1, *[1] * (mine.ndim - 1))
-    return torch.lerp(theirs, mine, shares.reshape(shape))
+    shape = (-1, *[1] * (own.ndim - 1))
+    return torch.lerp(partner, own, shares.reshape(shape))

@@ -14,26 +14,26 @@ if TYPE_CHECKING:
     from ..data.dataset import Dataset
 
 BATCH = 256
-"""Examples that a model is asked about at once."""
+"""Examples in a batch."""
 
 
 def logits(module: nn.Module, examples: Examples, view: int = 0, batch: int = BATCH) -> np.ndarray:
-    """What `module` answers to every one of `examples`, in order: float32 (n, labels)."""
+    """Return the logits of `module` on all `examples`, in order: float32 (n, labels)."""
     import torch
 
     keep()
     module.eval()
-    device = next((each.device for each in module.parameters()), torch.device("cpu"))
+    device = next((tensor.device for tensor in module.parameters()), torch.device("cpu"))
     with torch.inference_mode():
         parts = torch.arange(len(examples)).split(batch)
-        given = (examples.batch(Rows(rows, view)) for rows in parts)
-        answers = torch.cat([module(*(each.to(device) for each in inputs)).cpu() for inputs in given])
-    found: np.ndarray = answers.float().numpy()
-    return found
+        batches = (examples.batch(Rows(rows, view)) for rows in parts)
+        outputs = torch.cat([module(*(tensor.to(device) for tensor in inputs)).cpu() for inputs in batches])
+    result: np.ndarray = outputs.float().numpy()
+    return result
 
 
 def reestimate(module: nn.Module, data: Dataset, seed: int) -> nn.Module:
-    """Batch norm's mean and variance from one pass over the training images, each batch with equal weight."""
+    """Estimate batch norm's mean and variance in one pass over the training images, each batch with equal weight."""
     import torch
     from torch.nn.modules.batchnorm import _BatchNorm
 

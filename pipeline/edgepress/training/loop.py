@@ -3,7 +3,7 @@
 Each stage that trains brings its loss; every random choice follows from the seed.
 
 A checkpoint each minute and after every epoch lets a killed run go on to the same weights: the order of an epoch and
-its augmentation depend on the seed and the epoch alone. One that is not what was written is not used, and that is said.
+its augmentation depend on the seed and the epoch alone. A damaged checkpoint is not used, with a note.
 Under `accelerate launch` each process takes its share of every batch, and the first one writes.
 """
 
@@ -16,10 +16,10 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..core import distributed as together
+from ..core import distributed
 from ..core.errors import UserError
 from .checkpoint import Run, averaged
-from .examples import Examples, Rows, ahead, generator
+from .examples import Examples, Rows, generator, prefetch
 from .inference import logits
 from .malloc import keep
 from .schedule import SWA_FROM, Schedule, paced
@@ -42,7 +42,7 @@ EVERY = 60.0
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Fresh weights drawn inside the block depend on `seed` alone."""
+    """Draw weights inside the block by `seed` alone."""
     import torch
 
     with torch.random.fork_rng(devices=[]):
@@ -84,13 +84,13 @@ def fit(
         loop.epoch()
         if schedule.patience:
             assert metric is not None, "patience waits for a metric"
-            loop.note(metric)
+            loop.validate(metric)
         loop.save()
-    return loop.done()
+    return loop.finish()
 
 
 class _Loop:
-    """A training under way."""
+    """A running training."""
 
     def __init__(
         self,
@@ -128,14 +128,14 @@ class _Loop:
         self.mean = averaged(module, schedule, swa=swa)
         parts = {"module": module, "optimizer": optimizer, "scheduler": self.scheduler}
         self.run = Run(parts if self.mean is None else {**parts, "mean": self.mean})
-        wrong = self.run.read(checkpoint)
-        if wrong and together.first():
-            print(f"note: the checkpoint {checkpoint} {wrong}; training starts over", file=sys.stderr, flush=True)
+        problem = self.run.read(checkpoint)
+        if problem and distributed.first():
+            print(f"note: the checkpoint {checkpoint} {problem}; training starts over", file=sys.stderr, flush=True)
         self.model, self.optimizer = accelerator.prepare(module, optimizer)
         self.written = time.monotonic()
 
     def epoch(self) -> None:
-        """One epoch, or the rest of one."""
+        """Run one epoch, or the rest of one."""
         import torch
 
         run, schedule = self.run, self.schedule
@@ -145,9 +145,9 @@ class _Loop:
             torch.manual_seed(int(generator(self.seed, run.epoch, 2, self.accelerator.process_index).initial_seed()))
             run.total = 0.0
         order = _order(self.examples, self.data, schedule, generator(self.seed, run.epoch, 3))
-        batches = [self._mine(order[step * self.batch : (step + 1) * self.batch]) for step in range(self.steps)]
+        batches = [self._share(order[step * self.batch : (step + 1) * self.batch]) for step in range(self.steps)]
         self.model.train()
-        for rows, inputs, y in ahead(self.examples, batches[run.step :]):
+        for rows, inputs, y in prefetch(self.examples, batches[run.step :]):
             self._step(rows, inputs, y)
             words = f"epoch {run.epoch + 1}/{schedule.epochs}, loss {run.total / run.step:.3f}"
             self.say(run.epoch * self.steps + run.step, schedule.epochs * self.steps, words)
@@ -161,18 +161,18 @@ class _Loop:
             self.mean.update_parameters(self.module)
 
     def _step(self, rows: Rows, inputs: tuple[Tensor, ...], y: Tensor) -> None:
-        """One batch; the last of those whose gradients are averaged moves the weights."""
+        """Run one batch; the last one of those whose gradients are averaged updates the weights."""
         from torch import no_grad
 
-        run, many, device = self.run, self.schedule.accumulate, self.accelerator.device
-        together = min(many, self.steps - run.step // many * many)
+        run, accumulate, device = self.run, self.schedule.accumulate, self.accelerator.device
+        group = min(accumulate, self.steps - run.step // accumulate * accumulate)
         run.step += 1
-        ends = run.step % many == 0 or run.step == self.steps
-        with nullcontext() if ends else self.accelerator.no_sync(self.model):
-            value = self.loss(self.model(*(each.to(device) for each in inputs)), y.to(device), rows)
-            self.accelerator.backward(value / together)
+        is_update = run.step % accumulate == 0 or run.step == self.steps
+        with nullcontext() if is_update else self.accelerator.no_sync(self.model):
+            value = self.loss(self.model(*(tensor.to(device) for tensor in inputs)), y.to(device), rows)
+            self.accelerator.backward(value / group)
         run.total += float(value.detach())
-        if not ends:
+        if not is_update:
             return
         self.optimizer.step()
         if self.after_step is not None:
@@ -185,21 +185,21 @@ class _Loop:
         if time.monotonic() - self.written > EVERY:
             self.save()
 
-    def _mine(self, rows: Tensor) -> Rows:
-        """This process's share of a batch."""
+    def _share(self, rows: Tensor) -> Rows:
+        """Return this process's share of a batch."""
         epoch = self.run.epoch
         view = epoch if self.views is None else epoch % self.views
         return Rows(rows[self.accelerator.process_index :: self.accelerator.num_processes], view, epoch)
 
-    def note(self, metric: Metric) -> None:
-        """Keep the weights if they are the best so far. The first process decides: batch norm differs among them."""
+    def validate(self, metric: Metric) -> None:
+        """Score on validation and store the best weights. The first process decides: batch norm differs among them."""
         from accelerate.utils import broadcast_object_list
 
         module = self.module if self.mean is None else self.mean.module
-        answers = logits(module, Examples(self.data, "validation", 0))
-        (found,) = broadcast_object_list([metric.goodness(answers, self.data["validation"].y)])
-        if found > self.run.best:
-            self.run.best, self.run.stale = found, 0
+        outputs = logits(module, Examples(self.data, "validation", 0))
+        (points,) = broadcast_object_list([metric.score_points(outputs, self.data["validation"].y)])
+        if points > self.run.best:
+            self.run.best, self.run.stale = points, 0
             self.run.kept = {name: value.clone() for name, value in module.state_dict().items()}
         else:
             self.run.stale += 1
@@ -209,7 +209,7 @@ class _Loop:
             self.run.write(self.checkpoint)
         self.written = time.monotonic()
 
-    def done(self) -> nn.Module:
+    def finish(self) -> nn.Module:
         self.accelerator.unwrap_model(self.model, keep_fp32_wrapper=False).to("cpu")
         if self.mean is not None:
             self.module.load_state_dict(self.mean.module.state_dict())
@@ -219,7 +219,7 @@ class _Loop:
 
 
 def _accelerator(schedule: Schedule) -> Accelerator:
-    """A fresh one: each stage may have a precision of its own, and accelerate keeps the first one's."""
+    """Return a fresh accelerator: each stage may have a precision of its own, and accelerate keeps the first one's."""
     import torch
     from accelerate import Accelerator
     from accelerate.state import AcceleratorState
@@ -231,7 +231,7 @@ def _accelerator(schedule: Schedule) -> Accelerator:
 
 
 def _order(examples: Examples, data: Dataset, schedule: Schedule, random: Any) -> Tensor:
-    """Which examples an epoch sees, in which order: each once, or as many drawn so that classes come alike."""
+    """Return the order of an epoch's examples: each once, or as many drawn with equal weight for each class."""
     import torch
 
     if schedule.balance != "sampling" or data.task != "single-label":
@@ -244,7 +244,7 @@ def _order(examples: Examples, data: Dataset, schedule: Schedule, random: Any) -
 
 
 def _groups(module: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Weight decay for matrices and kernels; none for biases and normalisation."""
+    """Return parameter groups: weight decay for matrices and kernels, none for biases and normalisation."""
     decayed = [p for p in module.parameters() if p.ndim > 1]
     rest = [p for p in module.parameters() if p.ndim <= 1]
     return [{"params": decayed, "weight_decay": weight_decay}, {"params": rest, "weight_decay": 0.0}]

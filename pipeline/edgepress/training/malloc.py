@@ -13,10 +13,10 @@ _TRIM, _MMAP = -1, -3
 
 @cache
 def keep() -> bool:
-    """Have glibc keep what this process frees; whether it does. Another C library is left as it is.
+    """Have glibc keep memory that this process frees; return whether it does. Other C libraries are left alone.
 
-    It gives large blocks back to the system at once, so that every activation of every batch is made of fresh pages,
-    which the kernel fills with zeros: two fifths of the time of a small ResNet's training.
+    By default it gives large blocks back to the system at once, so that every activation of every batch is made of
+    fresh pages, which the kernel fills with zeros: two fifths of the time of a small ResNet's training.
     """
     library = ctypes.CDLL(None)
     if not hasattr(library, "gnu_get_libc_version"):

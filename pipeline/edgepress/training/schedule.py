@@ -64,12 +64,15 @@ class Schedule(BaseModel):
     )
 
     def seen(self) -> list[object]:
-        """What decides how an example looks, for the keys of answers to them."""
+        """Return the options that decide how an example looks, for the cache keys of outputs on it."""
         return [self.flip, self.shift, list(self.augment), self.mixup]
 
 
 def paced(optimizer: Optimizer, schedule: Schedule, steps: int, *, swa: bool) -> LRScheduler:
-    """The learning rate over `steps` updates. One-cycle: Smith & Topin (2018); cosine: Loshchilov & Hutter (2017)."""
+    """Return the learning rate over `steps` updates.
+
+    One-cycle: Smith & Topin (2018); cosine: Loshchilov & Hutter (2017).
+    """
     from torch.optim.lr_scheduler import LambdaLR, OneCycleLR
 
     if schedule.schedule == "one-cycle" and not swa:
@@ -78,7 +81,7 @@ def paced(optimizer: Optimizer, schedule: Schedule, steps: int, *, swa: bool) ->
 
 
 def _factor(shape: str, done: float) -> float:
-    """The learning rate as a share of the highest, after `done` of the run, from 0 to 1."""
+    """Return the learning rate as a share of the highest, after `done` of the run, from 0 to 1."""
     if shape == "constant":
         return 1.0
     if shape == "swa":
@@ -86,5 +89,5 @@ def _factor(shape: str, done: float) -> float:
     return max(done / WARM_UP, 0.01) if done < WARM_UP else _cosine((done - WARM_UP) / (1 - WARM_UP))
 
 
-def _cosine(done: float) -> float:
-    return 0.5 * (1 + math.cos(math.pi * min(done, 1)))
+def _cosine(progress: float) -> float:
+    return 0.5 * (1 + math.cos(math.pi * min(progress, 1)))

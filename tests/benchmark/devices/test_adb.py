@@ -130,7 +130,7 @@ def test_models_are_timed_and_weighed_by_the_program(phone: Phone, program: str,
         found = paired.measure(models, looks=(2,), rounds=20, device=device)
         assert [[len(process) for process in each.wall] for each in found] == [[1, 1], [1, 1]]
         assert all(0 < time < 1 for each in found for process in each.wall for time in process)
-        assert paired.weighed(found[0], models[0], device).memory == int(12.5 * 2**20)
+        assert paired.weigh(found[0], models[0], device).memory == int(12.5 * 2**20)
     assert phone.left() == []
     with connect(REACH) as device, pytest.raises(DeviceError, match="has no Python to measure with"):
         paired.measure(models, looks=(1,), device=device)

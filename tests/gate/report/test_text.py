@@ -10,7 +10,7 @@ import pytest
 from edgepress.core.errors import Place
 from edgepress.core.results import Machine, ModelFile, Report, Samples, StageFacts
 from edgepress.gate.judge import Finding
-from edgepress.gate.report import as_json, change, github, junit, markdown, text
+from edgepress.gate.report import as_json, change, github, junit, markdown, text, verdict
 
 VNNI = Machine(cpu="AMD EPYC", architecture="x86_64", cores=2, features=["avx512_vnni"], system="Linux 6.1")
 
@@ -333,7 +333,7 @@ def test_the_last_line_counts_every_budget_that_is_not_met(statuses: dict[str, i
         status, level = each.rsplit(" ", 1)
         findings += [Finding("t", "size", level, status, 1.0, "bytes")] * count  # type: ignore[arg-type]
     facts = report([], [])
-    assert text.summary(facts, findings, "fail")[0] == words
+    assert verdict.summary(facts, findings, "fail")[0] == words
     assert text.render(facts, findings).splitlines()[-1 - words.count("  exit 1") - words.count("  exit 4")] == words
     said = json.loads(as_json.render(facts, findings))
     assert said["summary"] == words
@@ -344,7 +344,7 @@ def test_the_last_line_counts_every_budget_that_is_not_met(statuses: dict[str, i
 
 def test_what_is_let_pass_is_said() -> None:
     open_ = Finding("t", "latency", "required", "undecided", 1.0, "seconds", 1.0, label="measured")
-    said = text.summary(report([], []), [open_], "warn")
+    said = verdict.summary(report([], []), [open_], "warn")
     assert said == ["0 of 1 required budgets met, 1 undecided and let pass.  exit 0"]
 
 
@@ -355,7 +355,7 @@ def test_a_doubt_is_in_the_verdict_where_it_reaches_a_result_or_the_reference() 
     def said(*doubted: str) -> str:
         update = {"doubt": "near chance level"}
         stages = [each.model_copy(update=update) if each.name in doubted else each for each in STAGES]
-        return text.summary(report(stages, MEASURED, reference="student"), FINDINGS[:1], "fail")[0]
+        return verdict.summary(report(stages, MEASURED, reference="student"), FINDINGS[:1], "fail")[0]
 
     assert STAGES[0].name == "teacher"
     assert not said("teacher").startswith(words)

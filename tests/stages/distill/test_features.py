@@ -14,7 +14,7 @@ from edgepress.data.dataset import Dataset
 from edgepress.models import checkpoint
 from edgepress.models.description import Network
 from edgepress.stages import TABLE
-from edgepress.stages.distill.features import Taught, adapters, angles, attention, distances, hint
+from edgepress.stages.distill.features import StudentWithTeacher, adapters, angles, attention, distances, hint
 from pydantic import ValidationError
 
 from tests.conftest import TINY, fresh
@@ -54,29 +54,31 @@ def test_every_way_trains_a_student_and_leaves_the_teacher(
 
 def test_training_the_student_leaves_the_teacher_in_eval(tiny: Network, few: Dataset) -> None:
     student, teacher = tiny.describe(few).build(), tiny.describe(few).build()
-    taught = Taught(student, teacher, {"layer1": "layer1"}, tiny.describe(few).example())
+    pair = StudentWithTeacher(student, teacher, {"layer1": "layer1"}, tiny.describe(few).example())
     before = {name: value.clone() for name, value in teacher.state_dict().items()}
-    taught.train()
-    taught(torch.randn(8, 1, 8, 8))
+    pair.train()
+    pair(torch.randn(8, 1, 8, 8))
     assert student.training
     assert not any(each.training for each in teacher.modules())
     assert all(torch.equal(value, before[name]) for name, value in teacher.state_dict().items())
-    assert not any("teacher" in name for name, _ in taught.named_parameters())
-    (pair,) = taught.seen
-    assert pair[0].requires_grad
-    assert not pair[1].requires_grad
-    assert taught.done() is student
+    assert not any("teacher" in name for name, _ in pair.named_parameters())
+    (maps,) = pair.seen
+    assert maps[0].requires_grad
+    assert not maps[1].requires_grad
+    assert pair.unwrap() is student
     assert not any(each._forward_hooks for each in student.modules())
 
 
 def test_a_wider_teacher_is_followed_through_an_adapter(tiny: Network, few: Dataset) -> None:
     wide = Network(arch="timm/resnet18", args={**TINY["args"], "channels": [12, 16, 24, 40]})
     description = tiny.describe(few)
-    taught = Taught(description.build(), wide.describe(few).build(), {"layer1": "layer1"}, description.example())
-    taught.adapters = adapters(taught)
-    taught.train()
-    taught(torch.randn(4, 1, 8, 8))
-    ((one, other),) = taught.seen
+    pair = StudentWithTeacher(
+        description.build(), wide.describe(few).build(), {"layer1": "layer1"}, description.example()
+    )
+    pair.adapters = adapters(pair)
+    pair.train()
+    pair(torch.randn(4, 1, 8, 8))
+    ((one, other),) = pair.seen
     assert one.shape == other.shape
 
 

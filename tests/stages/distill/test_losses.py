@@ -111,11 +111,11 @@ def test_the_gradient_of_the_mean_probability_is_the_mean_of_the_gradients() -> 
 def test_shares_of_teachers_by_example() -> None:
     y = torch.tensor([0, 1, 2, 0])
     right, wrong = 9.0 * functional.one_hot(y, 3), 9.0 * functional.one_hot((y + 1) % 3, 3)
-    shares = by_confidence([right, wrong], y, known=3)
+    shares = by_confidence([right, wrong], y, labelled=3)
     torch.testing.assert_close(shares.sum(0), torch.ones(4))
     assert (shares[0, :3] > 0.9).all(), "the one that is right counts"
     assert shares[:, 3].tolist() == [0.5, 0.5], "without a label nobody is right"
-    assert by_confidence([right], y, known=4).tolist() == [[1.0] * 4]
+    assert by_confidence([right], y, labelled=4).tolist() == [[1.0] * 4]
     sure = by_entropy([right, torch.zeros(4, 3)])
     torch.testing.assert_close(sure.sum(0), torch.ones(4))
     assert (sure[0] > 0.9).all()

@@ -81,7 +81,7 @@ def test_baselines_take_equal_steps_and_tell_the_gain(
     assert set(reached) == {"distilled", "cross_entropy", "label_smoothing"}
     best = max(reached["cross_entropy"]["validation"], reached["label_smoothing"]["validation"])
     assert made.notes["gain"] == reached["distilled"]["validation"] - best
-    steps = {name: len(totals) for name, totals in said.items() if name != "asking"}
+    steps = {name: len(totals) for name, totals in said.items() if name != "running"}
     assert set(steps.values()) == {3}
     assert len(steps) == 3
     x = Examples(few, "test", 0)

@@ -14,7 +14,7 @@ from edgepress.models import checkpoint
 from edgepress.models.description import Network
 from edgepress.models.onnx import export
 from edgepress.stage import Artifact, Context
-from edgepress.stages.distill.teachers import answers
+from edgepress.stages.distill.teachers import teacher_logits
 from edgepress.stages.distill.weighing import weighed
 from edgepress.training import Examples, Rows, Schedule, logits
 
@@ -25,8 +25,8 @@ def test_kept_answers_are_the_live_ones_bit_for_bit_and_in_order(
     tiny: Network, few: Dataset, tmp_path: Path, context: Callable[..., Context]
 ) -> None:
     artifact, schedule = fresh(tiny, few, tmp_path / "t"), Schedule(shift=1)
-    (kept,) = answers([artifact], schedule, 3, 5, context(few))
-    (again,) = answers([artifact], schedule, 3, 5, context(few))
+    (kept,) = teacher_logits([artifact], schedule, 3, 5, context(few))
+    (again,) = teacher_logits([artifact], schedule, 3, 5, context(few))
     pixels = Examples(few, "train", 5, flip=True, shift=1)
     teacher, _ = checkpoint.load(artifact.path)
     for view in range(3):
@@ -43,7 +43,7 @@ def test_several_teachers_answer_with_their_mean_probability(
     tiny: Network, few: Dataset, tmp_path: Path, context: Callable[..., Context]
 ) -> None:
     artifacts = [fresh(tiny, few, tmp_path / str(seed), seed) for seed in range(3)]
-    each = [of[0] for of in answers(artifacts, Schedule(flip=False, shift=0), 1, 0, context(few))]
+    each = [of[0] for of in teacher_logits(artifacts, Schedule(flip=False, shift=0), 1, 0, context(few))]
     found = weighed(each, torch.full((3,), 1 / 3), "single-label")
     pixels = Examples(few, "train", 0)
     mean = torch.stack(
@@ -67,7 +67,7 @@ def test_the_key_covers_all_that_shapes_an_answer(
             return given.derive(key, make)
 
         changed = Context(**{**vars(given), "derive": derive})
-        answers([fresh(tiny, few, tmp_path / str(network_seed), network_seed)], schedule, views, seed, changed)
+        teacher_logits([fresh(tiny, few, tmp_path / str(network_seed), network_seed)], schedule, views, seed, changed)
         return keys[-1]
 
     before = asked(0, Schedule(), 1, 0, few)
@@ -92,7 +92,7 @@ def test_a_teacher_of_other_classes_is_told(
     other = replace(few, name="seven", labels=tuple("abcdefg"))
     artifacts = [fresh(tiny, other if k == 0 else few, tmp_path / str(k)) for k in wrong]
     with pytest.raises(UserError, match="7 classes, the data has 10"):
-        answers(artifacts, Schedule(), 1, 0, context(few))
+        teacher_logits(artifacts, Schedule(), 1, 0, context(few))
 
 
 def test_answers_that_were_put_in_place_of_others_are_refused(
@@ -108,9 +108,9 @@ def test_answers_that_were_put_in_place_of_others_are_refused(
         return made[0]
 
     lying = Context(**{**vars(given), "derive": derive})
-    answers([first], Schedule(), 1, 0, lying)
+    teacher_logits([first], Schedule(), 1, 0, lying)
     with pytest.raises(UserError, match="for other examples"):
-        answers([fresh(tiny, few, tmp_path / "two", 2)], Schedule(), 1, 0, lying)
+        teacher_logits([fresh(tiny, few, tmp_path / "two", 2)], Schedule(), 1, 0, lying)
 
 
 @pytest.mark.parametrize(
@@ -131,7 +131,7 @@ def test_a_teacher_may_be_an_onnx_file(
     export.export(checkpoint.load(torch_one.path)[0], few, tmp_path / "o" / "model.onnx", embed=embed, raw=raw)
     schedule = Schedule(shift=1)
     ((there,),), ((here,),) = (
-        answers([each], schedule, 1, 0, context(few)) for each in (torch_one, Artifact("onnx", tmp_path / "o"))
+        teacher_logits([each], schedule, 1, 0, context(few)) for each in (torch_one, Artifact("onnx", tmp_path / "o"))
     )
     torch.testing.assert_close(here.softmax(1), there.softmax(1), atol=1e-3, rtol=1e-2)
 
@@ -142,7 +142,7 @@ def test_an_onnx_teacher_of_the_same_classes_in_another_order_is_refused(
     turned = replace(few, labels=tuple(reversed(few.labels)))
     export.export(checkpoint.load(fresh(tiny, few, tmp_path / "t").path)[0], turned, tmp_path / "model.onnx")
     with pytest.raises(UserError, match="class names or their order differ"):
-        answers([Artifact("onnx", tmp_path)], Schedule(), 1, 0, context(few))
+        teacher_logits([Artifact("onnx", tmp_path)], Schedule(), 1, 0, context(few))
 
 
 def test_examples_without_labels_are_asked_about_too(
@@ -150,7 +150,7 @@ def test_examples_without_labels_are_asked_about_too(
 ) -> None:
     more = replace(few, unlabelled=few["validation"].x[:20])
     teacher = fresh(tiny, few, tmp_path / "t")
-    ((found,),) = answers([teacher], Schedule(flip=False, shift=0), 1, 0, context(more), unlabelled=True)
+    ((found,),) = teacher_logits([teacher], Schedule(flip=False, shift=0), 1, 0, context(more), unlabelled=True)
     assert len(found) == len(few["train"].y) + 20
     expected = logits(checkpoint.load(teacher.path)[0], Examples(few, "validation", 0))[:20]
     torch.testing.assert_close(found[-20:], torch.from_numpy(expected), atol=1e-4, rtol=1e-4)

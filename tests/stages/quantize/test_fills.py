@@ -10,7 +10,7 @@ import onnx
 import pytest
 from edgepress.core.errors import UserError
 from edgepress.core.presets import INT16, PRESETS, Preset
-from edgepress.models.session import answers
+from edgepress.models.session import run_file
 from edgepress.models.tflite import convert
 from edgepress.stages.quantize.calibration import ranges
 from edgepress.stages.quantize.excluded import unsuited
@@ -35,7 +35,7 @@ def planned(model: onnx.ModelProto, given: Evidence) -> Plan:
 def in_tflite(made: onnx.ModelProto, given: Evidence, folder: Path) -> np.ndarray:
     (folder / "model.tflite").write_bytes(convert.write(made, {}))
     (x,) = given.held
-    found: np.ndarray = answers("litert", str(folder / "model.tflite"), (np.moveaxis(x, 1, -1) if x.ndim > 3 else x,))
+    found: np.ndarray = run_file("litert", str(folder / "model.tflite"), (np.moveaxis(x, 1, -1) if x.ndim > 3 else x,))
     return found
 
 

@@ -37,8 +37,8 @@ def test_the_same_answers_from_integers_to_integers(files: dict[str, Path], few:
     answers = {}
     for name, path in files.items():
         contract = metadata.read(path)
-        columns = metadata.ready(contract, few, raw)
-        answers[name] = metadata.told(predict(path, columns), contract, few)
+        columns = metadata.to_model_inputs(contract, few, raw)
+        answers[name] = metadata.to_logits(predict(path, columns), contract, few)
     assert columns[0].dtype == np.int8
     np.testing.assert_allclose(answers["integer-only"], answers["xnnpack"], atol=1e-5)
 
@@ -55,7 +55,7 @@ def test_tflite_made_of_it_takes_int8_and_says_so(files: dict[str, Path], few: D
     model = onnx.load(files["integer-only"])
     (tmp_path / "m.tflite").write_bytes(write(model, metadata.for_tflite(metadata.read_onnx(model), ["x"])))
     contract = read_metadata((tmp_path / "m.tflite").read_bytes())
-    columns = metadata.ready(contract, few, few["test"].x[:24])
+    columns = metadata.to_model_inputs(contract, few, few["test"].x[:24])
     assert columns[0].dtype == np.int8
     expected = predict(files["integer-only"], columns)
     for runtime in ("litert", "tflite-runtime"):

@@ -6,7 +6,7 @@ from ...core.results import Report
 from ..judge import Finding
 
 ALIKE = 0.95
-"""Where a processor answers less than this share as this machine does, that is what there is to look into."""
+"""Below this share of equal predictions, a difference between processors is the first thing to look into."""
 _ADVICE = {
     "size": "a smaller student, a higher prune ratio, or quantize",
     "latency": "a smaller student or a higher prune ratio; see which stage took the time in the table",
@@ -24,9 +24,10 @@ _ADVICE = {
 
 
 def if_failed(report: Report, finding: Finding) -> str:
+    """Return what to change so that an exceeded budget is met."""
     check = _budget(finding)
-    asked = (each for files in report.emulated.values() for each in files if each.path == finding.file)
-    differs = next((each for each in asked if finding.label == "emulated" and each.agreement < ALIKE), None)
+    runs = (run for files in report.emulated.values() for run in files if run.path == finding.file)
+    differs = next((run for run in runs if finding.label == "emulated" and run.agreement < ALIKE), None)
     if differs:
         return (
             f"{check}: {differs.cpu} and this machine predict differently; look in the file for casts of negative or "
@@ -36,6 +37,7 @@ def if_failed(report: Report, finding: Finding) -> str:
 
 
 def if_open(report: Report, finding: Finding) -> str:
+    """Return what to do so that an open budget is decided."""
     check = _budget(finding)
     if finding.status == "no number":
         return f"{finding.target} {check}: {finding.note or 'it was not measured'}; an advisory budget may stay open"

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 _FILL = 100.0
 TOLERANCE = 1e-3
-"""Largest difference of the exported graph's answers from torch's, as a share of the largest answer."""
+"""Largest difference of the exported graph's outputs from torch's, as a share of the largest output."""
 
 
 def export(
@@ -50,9 +50,9 @@ def export(
 
     contract = embedded(metadata.describe(data), embed, raw)
     module = module.eval().to(memory_format=torch.contiguous_format)
-    whole = Embedded(module, data, contract).eval() if embed or raw else module
-    columns = metadata.ready(contract, data, data["validation"].x[:64])
-    example = tuple(torch.from_numpy(each[:1].copy()) for each in columns)
+    wrapped = Embedded(module, data, contract).eval() if embed or raw else module
+    columns = metadata.to_model_inputs(contract, data, data["validation"].x[:64])
+    example = tuple(torch.from_numpy(column[:1].copy()) for column in columns)
     for name in ("torch.onnx", "onnxscript", "onnx_ir"):
         logging.getLogger(name).setLevel(logging.ERROR)
     try:
@@ -60,8 +60,8 @@ def export(
         with warnings.catch_warnings(), sdpa_kernel(SDPBackend.MATH):
             warnings.simplefilter("ignore")
             program = torch.onnx.export(
-                whole, example, dynamo=True, opset_version=opset, output_names=["output"],
-                input_names=[each.name for each in data.inputs], external_data=False, verbose=False,
+                wrapped, example, dynamo=True, opset_version=opset, output_names=["output"],
+                input_names=[column.name for column in data.inputs], external_data=False, verbose=False,
             )  # fmt: skip
     except torch.onnx.errors.OnnxExporterError as error:
         raise UserError(f"torch cannot export this network: {str(error).splitlines()[0]}") from error
@@ -74,7 +74,7 @@ def export(
     write(model, path)
 
     with torch.inference_mode():
-        expected = module(*map(torch.from_numpy, data.ready(data["validation"].x[:64])))
+        expected = module(*map(torch.from_numpy, data.to_model_inputs(data["validation"].x[:64])))
         if contract["output"]["kind"] == "probabilities":
             expected = expected.softmax(1) if data.task == "single-label" else expected.sigmoid()
     return _compared(path, columns, expected.numpy())
@@ -92,9 +92,9 @@ def _pool(graph: onnx.GraphProto) -> None:
             node.op_type = "GlobalAveragePool"
             node.input.append(source)
     used = {name for node in graph.node for name in node.input}
-    kept = [tensor for tensor in graph.initializer if tensor.name in used]
+    tensors = [tensor for tensor in graph.initializer if tensor.name in used]
     del graph.initializer[:]
-    graph.initializer.extend(kept)
+    graph.initializer.extend(tensors)
 
 
 class Size(NamedTuple):
@@ -124,7 +124,7 @@ def _counts(path: Path) -> tuple[Size, int]:
     unpacked = stored(graph)
 
     def weight(name: str) -> str | None:
-        """The initializer that `name` stands for, through a DequantizeLinear or what unpacks it."""
+        """Return the initializer that `name` stands for, through a DequantizeLinear or what unpacks it."""
         if name in tensors:
             return name
         if name in unpacked:
@@ -167,7 +167,7 @@ _VALUES = {
 
 
 def quantized(model: onnx.ModelProto) -> bool:
-    """Whether a graph holds quantized tensors already."""
+    """Return whether a graph holds quantized tensors already."""
     marks = {"QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", *_VALUES}
     return any(node.op_type in marks for node in model.graph.node)
 
@@ -177,15 +177,15 @@ def opset(model: onnx.ModelProto) -> int:
 
 
 def holds_fills(path: Path) -> bool:
-    """Whether constants of an ONNX file are so large, or infinite, that they may stand for "never", as in a mask."""
+    """Return whether an ONNX file has constants so large, or infinite, that they may mean "never", as in a mask."""
     graph = onnx.load(path).graph
-    tensors = [*graph.initializer, *(each.t for node in graph.node for each in node.attribute if each.HasField("t"))]
-    floats = (numpy_helper.to_array(each) for each in tensors if each.data_type in (1, 10, 11))
+    tensors = [*graph.initializer, *(entry.t for node in graph.node for entry in node.attribute if entry.HasField("t"))]
+    floats = (numpy_helper.to_array(entry) for entry in tensors if entry.data_type in (1, 10, 11))
     return any(not float(np.abs(values).max(initial=0)) < _FILL for values in floats)
 
 
 def constant(tensor: onnx.TensorProto) -> np.ndarray:
-    """The array of an initializer."""
+    """Return the array of an initializer."""
     array: np.ndarray = numpy_helper.to_array(tensor)
     return array
 
@@ -196,16 +196,16 @@ def write(model: onnx.ModelProto, path: Path) -> None:
 
 
 def _compared(path: Path, columns: tuple[np.ndarray, ...], expected: np.ndarray) -> float:
-    found = predict(path, columns)
-    error = off(found, expected)
+    outputs = predict(path, columns)
+    error = off(outputs, expected)
     if not error <= TOLERANCE:
         raise UserError(f"the exported graph differs from torch by {error:.1%} of the largest output")
     return error
 
 
-def off(found: np.ndarray, expected: np.ndarray) -> float:
-    """The largest difference, as a share of the largest expected answer."""
-    return float(np.abs(found - expected).max() / max(float(np.abs(expected).max()), 1e-6))
+def off(outputs: np.ndarray, expected: np.ndarray) -> float:
+    """Return the largest difference, as a share of the largest expected output."""
+    return float(np.abs(outputs - expected).max() / max(float(np.abs(expected).max()), 1e-6))
 
 
 def shape(value: onnx.ValueInfoProto) -> list[int]:

@@ -35,7 +35,7 @@ def adopt(
     constants: dict[str, float] | None = None,
     output: str | None = None,
 ) -> bool:
-    """Write the model of `source` to `path`, simplified; whether it is quantized already, and written as it is.
+    """Write the model of `source`, simplified, to `path`; return whether it is quantized already, and left as it is.
 
     A batch that is left open becomes 1, other open axes need `shapes`, by input. Inputs among `constants` are filled
     with a number, once and for all. Of several outputs `output` is kept.
@@ -46,45 +46,47 @@ def adopt(
     _choose(source, model, output)
     inputs = [value for value in every if value.name not in constants]
     contract = _contract(source, inputs, data, _own(model))
-    kept = model.graph.output[0].name
+    name = model.graph.output[0].name
     filled = bind(model, constants)
     integers = quantized(model)
     if not integers:
         model = simplified(source, model)
-    contract["output"] |= {"name": model.graph.output[0].name, "kind": _told(model, data)}
+    contract["output"] |= {"name": model.graph.output[0].name, "kind": _output_kind(model, data)}
     metadata.embed(model, contract)
     del model.graph.value_info[:]  # shapes as they were before
-    columns = metadata.ready(contract, data, data["validation"].x[:COMPARED])
+    columns = metadata.to_model_inputs(contract, data, data["validation"].x[:COMPARED])
     try:
         write(model, path)
-        answers = predict(path, columns, kernels="usual")  # as onnxruntime runs the file that came
-        _same(source, _given(source, kept, columns, filled), answers)
+        outputs = predict(path, columns, kernels="usual")  # as onnxruntime runs the file that came
+        _require_same(source, _run_original(source, name, columns, filled), outputs)
     except UserError:
         path.unlink(missing_ok=True)
         raise
     except Exception as error:  # onnxruntime's errors have no common base
         path.unlink(missing_ok=True)
         raise UserError(f"onnxruntime cannot run `{source}`: {str(error).splitlines()[0]}") from error
-    if answers.shape[1] != len(data.labels):
+    if outputs.shape[1] != len(data.labels):
         path.unlink(missing_ok=True)
-        told = "1 output" if answers.shape[1] == 1 else f"{answers.shape[1]} outputs"
+        count = "1 output" if outputs.shape[1] == 1 else f"{outputs.shape[1]} outputs"
         raise UserError(
-            f"`{source}` gives {told}, `{data.name}` has {len(data.labels)} labels",
+            f"`{source}` gives {count}, `{data.name}` has {len(data.labels)} labels",
             "is it a model of this data? another one of its outputs may be: `output: NAME`"
-            + (_MORE if data.task == "single-label" and answers.shape[1] > len(data.labels) else ""),
+            + (_MORE if data.task == "single-label" and outputs.shape[1] > len(data.labels) else ""),
         )
     return integers
 
 
-def _told(model: onnx.ModelProto, data: Dataset) -> str:
-    """`probabilities` where the graph ends in what makes them."""
+def _output_kind(model: onnx.ModelProto, data: Dataset) -> str:
+    """Return `probabilities` where the graph ends in the operator that makes them, else the task's kind."""
     last = next((node for node in model.graph.node if model.graph.output[0].name in node.output), None)
     ends = {"single-label": "Softmax", "multi-label": "Sigmoid"}.get(data.task)
-    return "probabilities" if last is not None and last.op_type == ends else metadata.TOLD[data.task]
+    return "probabilities" if last is not None and last.op_type == ends else metadata.OUTPUT_KINDS[data.task]
 
 
-def _given(source: Path, output: str, columns: tuple[np.ndarray, ...], filled: dict[str, np.ndarray]) -> np.ndarray:
-    """What the file answers as it came, asked with the constants as inputs."""
+def _run_original(
+    source: Path, output: str, columns: tuple[np.ndarray, ...], filled: dict[str, np.ndarray]
+) -> np.ndarray:
+    """Run the file as it came, with the constants fed as inputs."""
     import onnxruntime
 
     model = onnx.load(source)  # with weights that lie beside it, at which onnxruntime fails to tell shapes
@@ -95,15 +97,15 @@ def _given(source: Path, output: str, columns: tuple[np.ndarray, ...], filled: d
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    names = [each.name for each in session.get_inputs() if each.name not in filled]
+    names = [entry.name for entry in session.get_inputs() if entry.name not in filled]
     rows = zip(*columns, strict=True)
-    feeds = (dict(zip(names, (each[None] for each in row), strict=True)) for row in rows)
+    feeds = (dict(zip(names, (entry[None] for entry in row), strict=True)) for row in rows)
     return np.stack([session.run([output], feed | filled)[0].reshape(-1) for feed in feeds])
 
 
-def _same(source: Path, expected: np.ndarray, answers: np.ndarray) -> None:
-    """Raises: UserError where the graph answers otherwise than it did before it was simplified."""
-    error = off(answers, expected)
+def _require_same(source: Path, expected: np.ndarray, outputs: np.ndarray) -> None:
+    """Raise UserError where the simplified graph gives other outputs than the original."""
+    error = off(outputs, expected)
     if not error <= TOLERANCE and np.isfinite(expected).all():
         raise UserError(f"`{source}`, simplified, differs from the original by {error:.1%} of the largest")
 
@@ -125,7 +127,7 @@ def _read(source: Path) -> onnx.ModelProto:
 def _fixed(
     source: Path, model: onnx.ModelProto, shapes: dict[str, list[int]], constants: dict[str, float]
 ) -> list[onnx.ValueInfoProto]:
-    """The inputs of the graph, with every axis fixed."""
+    """Fix every axis of the graph's inputs, and return these."""
     stored = {tensor.name for tensor in model.graph.initializer}
     inputs = [value for value in model.graph.input if value.name not in stored]
     names = [value.name for value in inputs]
@@ -147,9 +149,9 @@ def _fixed(
             elif axis.dim_value <= 0 and index == 0:
                 axis.dim_value = 1
             elif axis.dim_value <= 0:
-                open_ = [each.dim_value if each.dim_value > 0 else each.dim_param or "?" for each in axes]
+                sizes = [side.dim_value if side.dim_value > 0 else side.dim_param or "?" for side in axes]
                 raise UserError(
-                    f"`{source}` leaves axis {index} of `{value.name}` open: {open_}",
+                    f"`{source}` leaves axis {index} of `{value.name}` open: {sizes}",
                     f"fix it: `shapes: {{{value.name}: [1, …]}}`",
                 )
     for result in model.graph.output:
@@ -166,9 +168,9 @@ def _choose(source: Path, model: onnx.ModelProto, output: str | None) -> None:
         raise UserError(f"`{source}` has {len(names)} outputs: {', '.join(names)}", "choose one: `output: NAME`")
     if output is not None and output not in names:
         raise UserError(f"`{source}` has no output `{output}`", suggest(output, names))
-    kept = [value for value in model.graph.output if output in (None, value.name)]
+    chosen = [value for value in model.graph.output if output in (None, value.name)]
     del model.graph.output[:]
-    model.graph.output.extend(kept)
+    model.graph.output.extend(chosen)
 
 
 def _own(model: onnx.ModelProto) -> dict[str, Any] | None:
@@ -176,7 +178,7 @@ def _own(model: onnx.ModelProto) -> dict[str, Any] | None:
 
 
 def check(source: Path, data: Dataset, constants: Collection[str] = ()) -> None:
-    """Raise UserError unless the file or the recipe says how the inputs of `source` are made of raw values."""
+    """Raise UserError unless the file or the recipe states how the inputs of `source` are made of raw values."""
     model = _read(source)
     stored = {tensor.name for tensor in model.graph.initializer}
     inputs = [value for value in model.graph.input if value.name not in stored and value.name not in constants]
@@ -187,24 +189,24 @@ def check(source: Path, data: Dataset, constants: Collection[str] = ()) -> None:
 def _fed(
     source: Path, inputs: list[onnx.ValueInfoProto], data: Dataset, own: dict[str, Any] | None
 ) -> tuple[Dataset, dict[str, Any]]:
-    """`data` as the file takes it, and what its own contract says of inputs that it normalizes itself."""
+    """Return `data` as the file takes it, and the entries of inputs that the file normalizes itself."""
     if own is not None and [entry["name"] for entry in own["inputs"]] == [value.name for value in inputs]:
-        found = reconciled(source, own, data)
-        return found, {entry["name"]: entry for entry in own["inputs"] if entry.get("mean") == []}
+        prepared = reconciled(source, own, data)
+        return prepared, {entry["name"]: entry for entry in own["inputs"] if entry.get("mean") == []}
     pairs = zip(inputs, data.inputs, strict=True)
-    require_stated(source, data, [each for value, each in pairs if _type(value).startswith("float")])
+    require_stated(source, data, [input for value, input in pairs if _type(value).startswith("float")])
     return data, {}
 
 
 def _contract(
     source: Path, inputs: list[onnx.ValueInfoProto], data: Dataset, own: dict[str, Any] | None
 ) -> dict[str, Any]:
-    """The contract of `data` with the file's own names; every input has to fit one of the data's, in order."""
+    """Return the contract of `data` with the file's names; every input has to fit one of the data's, in order."""
     takes = [(_type(value), shape(value)) for value in inputs]
-    gives = [(each.dtype, [1, *each.shape]) for each in data.inputs]
+    gives = [(input.dtype, [1, *input.shape]) for input in data.inputs]
     fits = len(takes) == len(gives) and all(
-        form == wanted and _accepts(kind, each)
-        for (kind, form), (_, wanted), each in zip(takes, gives, data.inputs, strict=True)
+        form == wanted and _accepts(kind, input)
+        for (kind, form), (_, wanted), input in zip(takes, gives, data.inputs, strict=True)
     )
     if not fits:
         raise UserError(
@@ -228,13 +230,13 @@ def _help(inputs: list[onnx.ValueInfoProto], data: Dataset) -> str:
     return f"inputs that stay the same, such as a sample rate or a state, are filled once: `constants: {{{rest}}}`"
 
 
-def _accepts(kind: str, each: Input) -> bool:
-    return kind == each.dtype or (kind == "uint8" and each.kind == "image")
+def _accepts(kind: str, input: Input) -> bool:
+    return kind == input.dtype or (kind == "uint8" and input.kind == "image")
 
 
 def _type(value: onnx.ValueInfoProto) -> str:
-    found: str = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type)).name
-    return found
+    name: str = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type)).name
+    return name
 
 
 def _words(inputs: list[tuple[str, list[int]]]) -> str:

@@ -26,7 +26,7 @@ _BRANCHES = ("If", "Loop", "Scan")
 
 
 def bind(model: onnx.ModelProto, values: Mapping[str, float]) -> dict[str, np.ndarray]:
-    """Make inputs of fixed shape constants that are filled with a number, a sample rate or a state of zeros; these."""
+    """Make inputs of fixed shape constants filled with a number, as a sample rate or a state; return these."""
     inputs = {value.name: value for value in model.graph.input}
     filled: dict[str, np.ndarray] = {}
     for name, number in values.items():
@@ -41,7 +41,7 @@ def bind(model: onnx.ModelProto, values: Mapping[str, float]) -> dict[str, np.nd
 
 
 def simplified(source: Path, model: onnx.ModelProto) -> onnx.ModelProto:
-    """`model`, whose inputs have fixed shapes, with constants folded, chosen branches taken and batch norms merged.
+    """Return `model` with constants folded, chosen branches taken and batch norms merged; its shapes are fixed.
 
     onnxscript goes first, then onnxruntime's basic level: they take the branch of an `If` whose condition is known, at
     which onnxsim and the version converter fail, and their result has standard operators only.
@@ -50,32 +50,34 @@ def simplified(source: Path, model: onnx.ModelProto) -> onnx.ModelProto:
     import onnxsim
     from onnxscript import optimizer
 
-    found = onnx.ModelProto()
-    found.CopyFrom(model)
-    del found.graph.value_info[:]  # shapes as they were before
-    for result in found.graph.output:
+    simpler = onnx.ModelProto()
+    simpler.CopyFrom(model)
+    del simpler.graph.value_info[:]  # shapes as they were before
+    for result in simpler.graph.output:
         result.type.tensor_type.ClearField("shape")
-    if opset(found) < OPSET and not _branching(found):  # onnxscript writes for later ones: a Gemm without its zero bias
-        found = _raised(source, found)
+    if opset(simpler) < OPSET and not _branching(
+        simpler
+    ):  # onnxscript writes for later ones: a Gemm without its zero bias
+        simpler = _raised(source, simpler)
     try:
-        found = _folded(optimizer.optimize(found))
+        simpler = _folded(optimizer.optimize(simpler))
     except Exception as error:  # onnxruntime's errors have no common base
         raise _refused(source, model, error) from error
-    for node in _branching(found):
+    for node in _branching(simpler):
         raise UserError(
             f"`{source}`: node `{node.name or node.output[0]}` ({node.op_type}) decides while it runs what to "
             "compute, which cannot be quantized",
             "fix the input that it depends on, `constants: {NAME: NUMBER}`, or export one branch alone",
         )
-    if opset(found) < OPSET:
-        found = _raised(source, found)
+    if opset(simpler) < OPSET:
+        simpler = _raised(source, simpler)
     try:
-        found, same = onnxsim.simplify(found)
+        simpler, same = onnxsim.simplify(simpler)
     except RuntimeError as error:
-        raise _refused(source, found, error) from error
+        raise _refused(source, simpler, error) from error
     if not same:
         raise UserError(f"onnxsim changed the outputs of `{source}`", "export it anew, simplified")
-    return found
+    return simpler
 
 
 def _raised(source: Path, model: onnx.ModelProto) -> onnx.ModelProto:
@@ -93,28 +95,28 @@ def _branching(model: onnx.ModelProto) -> list[onnx.NodeProto]:
 
 
 def _folded(model: onnx.ModelProto) -> onnx.ModelProto:
-    """In a process of its own: at some branches within branches onnxruntime 1.32 dies of a segmentation fault."""
+    """Fold constants in another process: at some branches within branches onnxruntime 1.32 has a segmentation fault."""
     with tempfile.TemporaryDirectory() as work:
-        given, path = Path(work, "given.onnx"), Path(work, "folded.onnx")
-        onnx.save(model, given)
-        command = child_processes.script(constant_folding.__file__, given, path)
+        source, target = Path(work, "given.onnx"), Path(work, "folded.onnx")
+        onnx.save(model, source)
+        command = child_processes.script(constant_folding.__file__, source, target)
         done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode or not path.is_file():
+        if done.returncode or not target.is_file():
             last = done.stderr.strip().splitlines()[-1:]
             raise RuntimeError(
                 last[0] if done.returncode > 0 and last else f"it {child_processes.ended(done.returncode)}"
             )
-        found = onnx.load(path)
-    used = {node.domain for node in found.graph.node}
-    kept = [each for each in found.opset_import if each.domain in used or each.domain == ""]
-    del found.opset_import[:]
-    found.opset_import.extend(kept)
+        folded = onnx.load(target)
+    used = {node.domain for node in folded.graph.node}
+    opsets = [entry for entry in folded.opset_import if entry.domain in used or entry.domain == ""]
+    del folded.opset_import[:]
+    folded.opset_import.extend(opsets)
     # Shapes of answers that the exporter left open, or got wrong, are told by the operators.
-    return onnx.shape_inference.infer_shapes(found)
+    return onnx.shape_inference.infer_shapes(folded)
 
 
 def _refused(source: Path, model: onnx.ModelProto, error: Exception) -> UserError:
-    """The first branch of the graph is the likely reason, and what can be acted on."""
+    """Return the error, which names the first branch of the graph: the likely reason, and one to act on."""
     logging.getLogger(__name__).debug("%s", error)
     branch = next((node for node in model.graph.node if node.op_type in _BRANCHES), None)
     if branch is None:

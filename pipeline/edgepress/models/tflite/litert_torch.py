@@ -35,25 +35,25 @@ def convert(module: nn.Module, data: Dataset, path: Path) -> float:
 
     litert_torch = _package()
     contract = metadata.describe(data)
-    images = [index for index, each in enumerate(data.inputs) if each.kind == "image"]
+    images = [index for index, input in enumerate(data.inputs) if input.kind == "image"]
     module = module.eval().to(memory_format=torch.contiguous_format)
-    columns = data.ready(data["validation"].x[:64])
-    example = [torch.from_numpy(each[:1].copy()) for each in columns]
+    columns = data.to_model_inputs(data["validation"].x[:64])
+    example = [torch.from_numpy(input[:1].copy()) for input in columns]
     for index in images:
         example[index] = example[index].permute(0, 2, 3, 1).contiguous()
-    whole = litert_torch.to_channel_last_io(module, args=images) if images else module
-    said = io.StringIO()
+    wrapped = litert_torch.to_channel_last_io(module, args=images) if images else module
+    output = io.StringIO()
     try:
-        with redirect_stdout(said), redirect_stderr(said), warnings.catch_warnings():
+        with redirect_stdout(output), redirect_stderr(output), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            made = litert_torch.convert(whole.eval(), tuple(example))
-            made.export(str(path))
+            converted = litert_torch.convert(wrapped.eval(), tuple(example))
+            converted.export(str(path))
     except Exception as error:  # torch's exporter and the converter raise whatever they meet
         line = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
         raise UserError(f"litert-torch cannot convert this network: {line[:200]}") from error
-    names = [each.name for each in data.inputs]
-    told = metadata.for_tflite(contract, [names[index] for index in images])
-    path.write_bytes(named(path.read_bytes(), names, ["output"], told))
+    names = [input.name for input in data.inputs]
+    described = metadata.for_tflite(contract, [names[index] for index in images])
+    path.write_bytes(named(path.read_bytes(), names, ["output"], described))
 
     with torch.inference_mode():
         expected = module(*map(torch.from_numpy, columns)).numpy()
@@ -64,7 +64,7 @@ def convert(module: nn.Module, data: Dataset, path: Path) -> float:
 
 
 def _package() -> Any:
-    """Raises: UserError where it is not installed."""
+    """Import the package. Raises: UserError where it is not installed."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
         import litert_torch

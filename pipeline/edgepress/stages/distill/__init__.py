@@ -1,2 +1,4 @@
-"""What a student learns from: teachers' answers (`teachers`), how several are weighed (`weighing`), the losses, and
-`features`, what lies between."""
+"""Distil teachers into a student: `base`, the stages, and what they share.
+
+`teachers` computes their outputs, `weighing` averages several, `losses` and `features` are the distances.
+"""

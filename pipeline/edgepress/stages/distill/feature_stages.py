@@ -1,28 +1,23 @@
-"""Distil intermediate features: FitNets, attention transfer, relational distillation."""
+"""Distil intermediate features: FitNets, attention transfer, RKD."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
 from ...stage import Artifact, Context
+from .stages import KD
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from ...training import Rows
-    from .features import Taught
-
-    Soft = Callable[[Tensor, Tensor, Tensor, Rows], Tensor]
-    "(the student's answers, the teacher's, the labels, which rows) → the weighted distance of the two."
-from .stages import _KD
+    from .features import StudentWithTeacher
 
 
-class _Features(_KD):
-    """KD on the answers, and a term on layers added to it."""
+class FeatureDistill(KD):
+    """KD on the outputs plus a term on intermediate layers."""
 
     named_kinds: ClassVar = ("torch",)
     adapted: ClassVar[bool] = False
@@ -36,28 +31,30 @@ class _Features(_KD):
     )
     feature_weight: float = Field(default=1.0, gt=0, description="weight of the feature loss, the term on layers")
 
-    def taught(self, student: nn.Module, inputs: dict[str, Artifact], context: Context) -> Taught | None:
+    def with_teacher(
+        self, student: nn.Module, inputs: dict[str, Artifact], context: Context
+    ) -> StudentWithTeacher | None:
         from ...models.checkpoint import load
-        from .features import Taught, adapters
+        from .features import StudentWithTeacher, adapters
 
         teacher, description = load(inputs[self.teachers[0]].path, context.code)
-        found = Taught(student, teacher, self.layers, description.example())
+        pair = StudentWithTeacher(student, teacher, self.layers, description.example())
         if self.adapted:
-            found.adapters = adapters(found)
-        for one, other in found.features():
-            self.term(one, other)  # sizes that do not fit are told before anything is trained
-        return found
+            pair.adapters = adapters(pair)
+        for student_map, teacher_map in pair.features():
+            self.term(student_map, teacher_map)  # raises before any training where sizes do not fit
+        return pair
 
-    def between(self, taught: Taught) -> Tensor | float:
-        total = sum((self.term(one, other) for one, other in taught.seen), 0.0)
-        return self.feature_weight * total / len(taught.seen)
+    def feature_loss(self, pair: StudentWithTeacher) -> Tensor | float:
+        total = sum((self.term(student, teacher) for student, teacher in pair.seen), 0.0)
+        return self.feature_weight * total / len(pair.seen)
 
     @abstractmethod
-    def term(self, one: Tensor, other: Tensor) -> Tensor:
-        """The loss on a pair of features, the student's first."""
+    def term(self, student: Tensor, teacher: Tensor) -> Tensor:
+        """Return the loss on a pair of features, the student's first."""
 
 
-class DistillFitnet(_Features):
+class DistillFitnet(FeatureDistill):
     """Match the teacher's features by adapters: FitNets (Romero et al., 2015)."""
 
     adapted: ClassVar = True
@@ -65,15 +62,15 @@ class DistillFitnet(_Features):
     use: Literal["distill.fitnet"]
     feature_weight: float = Field(default=100.0, gt=0, description="weight of the feature loss, the term on layers")
 
-    def term(self, one: Tensor, other: Tensor) -> Tensor:
+    def term(self, student: Tensor, teacher: Tensor) -> Tensor:
         from .features import hint, pooled
 
-        one, other = pooled(one, other, self.pool)
+        student, teacher = pooled(student, teacher, self.pool)
         # Before the adapters are there the width does not fit yet.
-        return hint(one, other) if one.shape == other.shape else one.sum()
+        return hint(student, teacher) if student.shape == teacher.shape else student.sum()
 
 
-class DistillAT(_Features):
+class DistillAT(FeatureDistill):
     """Match attention maps of layers (Zagoruyko & Komodakis, 2017).
 
     A map shows where a layer is active, so that the widths of the two layers may differ.
@@ -82,13 +79,13 @@ class DistillAT(_Features):
     use: Literal["distill.at"]
     feature_weight: float = Field(default=1000.0, gt=0, description="weight of the feature loss, the term on layers")
 
-    def term(self, one: Tensor, other: Tensor) -> Tensor:
+    def term(self, student: Tensor, teacher: Tensor) -> Tensor:
         from .features import attention, pooled
 
-        return attention(*pooled(one, other, self.pool))
+        return attention(*pooled(student, teacher, self.pool))
 
 
-class DistillRKD(_Features):
+class DistillRKD(FeatureDistill):
     """Match distances and angles within a batch: RKD (Park et al., 2019)."""
 
     use: Literal["distill.rkd"]
@@ -99,7 +96,7 @@ class DistillRKD(_Features):
     distance_weight: float = Field(default=25.0, ge=0, description="weight of the term on distances between examples")
     angle_weight: float = Field(default=50.0, ge=0, description="weight of the term on angles between examples")
 
-    def term(self, one: Tensor, other: Tensor) -> Tensor:
+    def term(self, student: Tensor, teacher: Tensor) -> Tensor:
         from .features import angles, distances
 
-        return self.distance_weight * distances(one, other) + self.angle_weight * angles(one, other)
+        return self.distance_weight * distances(student, teacher) + self.angle_weight * angles(student, teacher)

@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 Term = Callable[[Tensor, Tensor], Tensor]
 """(the student's features, the teacher's) → a scalar."""
 EMBEDDING = "embedding"
-"""In the place of a layer: what the last linear layer takes."""
+"""Name, in the place of a layer, of the last linear layer's input."""
 
 
-class Taught(nn.Module):
-    """A student beside its teacher: answers as the student does, and in training leaves the features of both behind.
+class StudentWithTeacher(nn.Module):
+    """A student beside its teacher: gives the student's outputs, and in training records the features of both.
 
     The teacher is no part of the module, so that `train()` leaves it in eval mode and its weights are not learnt;
     `adapters` bring a student's features to the teacher's width, and are thrown away.
@@ -34,8 +34,8 @@ class Taught(nn.Module):
         self.layers = dict(layers)
         self.adapters = nn.ModuleList()
         mine, theirs = (
-            _watched(module, names, who)
-            for module, names, who in ((student, self.layers, "student"), (teacher, self.layers.values(), "teacher"))
+            _watch_layers(module, names, role)
+            for module, names, role in ((student, self.layers, "student"), (teacher, self.layers.values(), "teacher"))
         )
         self._watches = mine, theirs
         self.seen: list[tuple[Tensor, Tensor]] = []
@@ -44,30 +44,36 @@ class Taught(nn.Module):
             teacher(*example)
 
     def features(self) -> list[tuple[Tensor, Tensor]]:
-        """Of each pair of layers what the last forward pass gave: the student's and the teacher's."""
-        mine, theirs = self._watches
-        return [(mine.seen[one], theirs.seen[other]) for one, other in self.layers.items()]
+        """Return (student's, teacher's) features of the last forward pass, by pair of layers."""
+        student_watch, teacher_watch = self._watches
+        return [
+            (student_watch.seen[student_layer], teacher_watch.seen[teacher_layer])
+            for student_layer, teacher_layer in self.layers.items()
+        ]
 
     def forward(self, *inputs: Tensor) -> Tensor:
-        answers: Tensor = self.student(*inputs)
+        outputs: Tensor = self.student(*inputs)
         if self.training:
-            teacher = self._teacher[0].to(answers.device)
+            teacher = self._teacher[0].to(outputs.device)
             with torch.no_grad():
                 teacher(*inputs)
             pairs = self.features()
             adapters = self.adapters or [nn.Identity()] * len(pairs)
-            self.seen = [(adapt(one), other) for adapt, (one, other) in zip(adapters, pairs, strict=True)]
-        return answers
+            self.seen = [
+                (adapt(student_map), teacher_map)
+                for adapt, (student_map, teacher_map) in zip(adapters, pairs, strict=True)
+            ]
+        return outputs
 
-    def done(self) -> nn.Module:
-        """The student alone, without hooks."""
+    def unwrap(self) -> nn.Module:
+        """Return the student alone, without hooks."""
         for watch in self._watches:
             watch.remove()
         return self.student.eval()
 
 
 class _Watch:
-    """Keeps what layers gave last."""
+    """The last outputs of layers, by name."""
 
     def __init__(self) -> None:
         self.seen: dict[str, Tensor] = {}
@@ -78,58 +84,60 @@ class _Watch:
             handle.remove()
 
 
-def _watched(module: nn.Module, names: Any, who: str) -> _Watch:
+def _watch_layers(module: nn.Module, names: Any, role: str) -> _Watch:
     watch, layers = _Watch(), dict(module.named_modules())
     for name in names:
         if name == EMBEDDING:
-            last = [each for each in module.modules() if isinstance(each, nn.Linear)]
+            last = [linear for linear in module.modules() if isinstance(linear, nn.Linear)]
             if not last:
-                raise UserError(f"the {who} has no linear layer, whose input would be its embedding", "name `layers`")
-            keep = lambda layer, given, answer, name=name: watch.seen.__setitem__(name, given[0])  # noqa: E731
+                raise UserError(f"the {role} has no linear layer, whose input would be its embedding", "name `layers`")
+            keep = lambda layer, inputs, output, name=name: watch.seen.__setitem__(name, inputs[0])  # noqa: E731
             watch.handles.append(last[-1].register_forward_hook(keep))
         elif name in layers and name:
-            keep = lambda layer, given, answer, name=name: watch.seen.__setitem__(name, answer)  # noqa: E731
+            keep = lambda layer, inputs, output, name=name: watch.seen.__setitem__(name, output)  # noqa: E731
             watch.handles.append(layers[name].register_forward_hook(keep))
         else:
-            tops = [each for each in layers if each and each.count(".") < 2]
+            tops = [linear for linear in layers if linear and linear.count(".") < 2]
             raise UserError(
-                f"the {who} has no layer `{name}`", suggest(name, tops, f"it has {', '.join(tops[:12])}, …")
+                f"the {role} has no layer `{name}`", suggest(name, tops, f"it has {', '.join(tops[:12])}, …")
             )
     return watch
 
 
-def adapters(taught: Taught) -> nn.ModuleList:
-    """A linear map of each student's feature onto the teacher's width (Romero et al., 2015, section 2.2)."""
-    made: list[nn.Module] = []
-    for one, other in taught.features():
-        wide, wider = one.shape[1], other.shape[1]
+def adapters(pair: StudentWithTeacher) -> nn.ModuleList:
+    """Return a linear map of each student's feature onto the teacher's width (Romero et al., 2015, section 2.2)."""
+    layers: list[nn.Module] = []
+    for student, teacher in pair.features():
+        student_width, teacher_width = student.shape[1], teacher.shape[1]
         kinds: dict[int, Callable[[int, int], nn.Module]] = {
             2: nn.Linear,
             3: lambda a, b: nn.Conv1d(a, b, 1),
             4: lambda a, b: nn.Conv2d(a, b, 1),
         }
-        if one.ndim != other.ndim or one.ndim not in kinds:
+        if student.ndim != teacher.ndim or student.ndim not in kinds:
             raise UserError(
-                f"a feature of shape {tuple(one.shape[1:])} cannot follow one of {tuple(other.shape[1:])}",
+                f"a feature of shape {tuple(student.shape[1:])} cannot follow one of {tuple(teacher.shape[1:])}",
                 "name layers that give the same kind of feature",
             )
-        made.append(nn.Identity() if wide == wider else kinds[one.ndim](wide, wider))
-    return nn.ModuleList(made)
+        layers.append(
+            nn.Identity() if student_width == teacher_width else kinds[student.ndim](student_width, teacher_width)
+        )
+    return nn.ModuleList(layers)
 
 
-def pooled(one: Tensor, other: Tensor, pool: bool) -> tuple[Tensor, Tensor]:
-    """Two maps of one size: the larger is averaged down, if that is wanted. Raises: UserError."""
-    if one.shape[2:] == other.shape[2:]:
-        return one, other
+def pooled(student: Tensor, teacher: Tensor, pool: bool) -> tuple[Tensor, Tensor]:
+    """Return two maps of one size; `pool` averages the larger one down. Raises: UserError."""
+    if student.shape[2:] == teacher.shape[2:]:
+        return student, teacher
     if not pool:
         raise UserError(
-            f"the student's map is {_sized(one)}, the teacher's {_sized(other)}",
+            f"the student's map is {_sized(student)}, the teacher's {_sized(teacher)}",
             "`pool: true` averages the larger one down, or name layers of one size",
         )
-    size = tuple(map(min, one.shape[2:], other.shape[2:]))
+    size = tuple(map(min, student.shape[2:], teacher.shape[2:]))
     shrink = functional.adaptive_avg_pool2d if len(size) == 2 else functional.adaptive_avg_pool1d
-    one, other = (x if tuple(x.shape[2:]) == size else shrink(x, size) for x in (one, other))  # type: ignore[arg-type]
-    return one, other
+    student, teacher = (x if tuple(x.shape[2:]) == size else shrink(x, size) for x in (student, teacher))  # type: ignore[arg-type]
+    return student, teacher
 
 
 def _sized(x: Tensor) -> str:
@@ -137,26 +145,26 @@ def _sized(x: Tensor) -> str:
 
 
 def hint(student: Tensor, teacher: Tensor) -> Tensor:
-    """The mean squared difference (FitNets, Romero et al., 2015)."""
+    """Return the mean squared difference (FitNets, Romero et al., 2015)."""
     return functional.mse_loss(student, teacher)
 
 
 def attention(student: Tensor, teacher: Tensor) -> Tensor:
-    """The mean squared difference of normalised maps of activity (Zagoruyko & Komodakis, 2017, equation 2)."""
-    one, other = (functional.normalize(x.square().mean(1).flatten(1)) for x in (student, teacher))
-    return functional.mse_loss(one, other)
+    """Return the mean squared difference of normalised activity maps (Zagoruyko & Komodakis, 2017, equation 2)."""
+    student_map, teacher_map = (functional.normalize(x.square().mean(1).flatten(1)) for x in (student, teacher))
+    return functional.mse_loss(student_map, teacher_map)
 
 
 def distances(student: Tensor, teacher: Tensor) -> Tensor:
-    """Huber's loss on distances between examples, each over their mean (RKD, Park et al., 2019, equation 6)."""
-    one, other = (_distances(x.flatten(1)) for x in (student, teacher))
-    return functional.smooth_l1_loss(one, other)
+    """Return Huber's loss on distances between examples, each over their mean (RKD, Park et al., 2019, equation 6)."""
+    student_distances, teacher_distances = (_distances(x.flatten(1)) for x in (student, teacher))
+    return functional.smooth_l1_loss(student_distances, teacher_distances)
 
 
 def angles(student: Tensor, teacher: Tensor) -> Tensor:
-    """Huber's loss on the cosines of angles between three examples (RKD, Park et al., 2019, equation 8)."""
-    one, other = (_angles(x.flatten(1)) for x in (student, teacher))
-    return functional.smooth_l1_loss(one, other)
+    """Return Huber's loss on cosines of angles between three examples (RKD, Park et al., 2019, equation 8)."""
+    student_angles, teacher_angles = (_angles(x.flatten(1)) for x in (student, teacher))
+    return functional.smooth_l1_loss(student_angles, teacher_angles)
 
 
 def _distances(x: Tensor) -> Tensor:

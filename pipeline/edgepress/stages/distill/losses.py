@@ -8,7 +8,7 @@ from torch.nn import functional
 
 
 def kd(task: str, student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
-    """single-label: T² · KL(softmax(teacher/T) ‖ softmax(student/T)), summed over classes, mean over the batch.
+    """Return KD's loss: T² · KL(softmax(teacher/T) ‖ softmax(student/T)), summed over classes, mean over the batch.
 
     T² keeps the gradient's size when T changes (Hinton et al., 2015, section 2). multi-label: the same of each label's
     two outcomes. regression: the squared difference.
@@ -25,32 +25,33 @@ def kd(task: str, student: Tensor, teacher: Tensor, temperature: float) -> Tenso
 
 
 def standardized(z: Tensor) -> Tensor:
-    """(z − mean) / std of each example (Sun et al., 2024, "Logit Standardization in Knowledge Distillation")."""
+    """Return (z − mean) / std of each example (Sun et al., 2024, "Logit Standardization in Knowledge Distillation")."""
     return (z - z.mean(1, keepdim=True)) / (z.std(1, keepdim=True) + 1e-7)
 
 
 def dkd_terms(student: Tensor, teacher: Tensor, y: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
-    """KD of "the label or not", and KD among the other classes, (b,) each, without T² (Zhao et al., 2022, section 3).
+    """Return KD of "the label or not", and KD among the other classes, (b,) each, without T².
 
-    KD of an example is the first plus (1 − the teacher's probability of the label) times the second.
+    After Zhao et al. (2022, section 3). KD of an example is the first plus (1 − the teacher's probability of the label)
+    times the second.
     """
     p, q = (functional.log_softmax(z / temperature, 1) for z in (teacher, student))
     label = functional.one_hot(y, student.shape[1]).bool()
     p_is, q_is = p[label], q[label]
     p_not, q_not = (z.masked_fill(label, -torch.inf).logsumexp(1) for z in (p, q))
     target = p_is.exp() * (p_is - q_is) + p_not.exp() * (p_not - q_not)
-    others_p, others_q = (z[~label].reshape(len(z), -1) - rest[:, None] for z, rest in ((p, p_not), (q, q_not)))
-    return target, (others_p.exp() * (others_p - others_q)).sum(1)
+    other_p, other_q = (z[~label].reshape(len(z), -1) - rest[:, None] for z, rest in ((p, p_not), (q, q_not)))
+    return target, (other_p.exp() * (other_p - other_q)).sum(1)
 
 
 def dkd(student: Tensor, teacher: Tensor, y: Tensor, temperature: float, alpha: float, beta: float) -> Tensor:
-    """T² · mean of alpha · TCKD + beta · NCKD (Zhao et al., 2022, equation 7)."""
-    target, others = dkd_terms(student, teacher, y, temperature)
-    return temperature**2 * (alpha * target + beta * others).mean()
+    """Return T² · mean of alpha · TCKD + beta · NCKD (Zhao et al., 2022, equation 7)."""
+    target, non_target = dkd_terms(student, teacher, y, temperature)
+    return temperature**2 * (alpha * target + beta * non_target).mean()
 
 
 def dist(student: Tensor, teacher: Tensor, temperature: float, beta: float, gamma: float) -> Tensor:
-    """T² · (beta · (1 − correlation of each example) + gamma · (1 − correlation of each class over the batch)).
+    """Return T² · (beta · (1 − correlation of each example) + gamma · (1 − correlation of each class over the batch)).
 
     Pearson's, of the softened probabilities (Huang et al., 2022, "Knowledge Distillation from A Stronger Teacher").
     """
@@ -59,7 +60,7 @@ def dist(student: Tensor, teacher: Tensor, temperature: float, beta: float, gamm
     return temperature**2 * (beta * between + gamma * within)
 
 
-def _pearson(one: Tensor, other: Tensor) -> Tensor:
-    """Correlation of each pair of rows."""
-    one, other = (x - x.mean(1, keepdim=True) for x in (one, other))
-    return functional.cosine_similarity(one, other, dim=1, eps=1e-8)
+def _pearson(first: Tensor, second: Tensor) -> Tensor:
+    """Return the correlation of each pair of rows."""
+    first, second = (x - x.mean(1, keepdim=True) for x in (first, second))
+    return functional.cosine_similarity(first, second, dim=1, eps=1e-8)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ...data.dataset import Input
 
 
-def answers(
+def teacher_logits(
     teachers: Sequence[Artifact],
     schedule: Schedule,
     views: int,
@@ -32,22 +32,25 @@ def answers(
     *,
     unlabelled: bool = False,
 ) -> list[list[Tensor]]:
-    """Each teacher's answers to each augmented view of the training examples: teachers × views × (n, labels).
+    """Return each teacher's logits on each augmented view of the training examples: teachers × views × (n, labels).
 
     They are by-products in the cache, one for each teacher and view, under a key that covers the teacher's bytes, the
     data and the augmentation: students that share a teacher share them.
     """
     return [
-        [_answers(teacher, schedule, view, seed, context, unlabelled) for view in range(views)] for teacher in teachers
+        [_cached_logits(teacher, schedule, view, seed, context, unlabelled) for view in range(views)]
+        for teacher in teachers
     ]
 
 
-def held_out(teacher: Artifact, context: Context) -> Tensor:
-    """A teacher's answers to the validation examples, (n, labels)."""
-    return torch.from_numpy(_asked(teacher, Examples(context.data, "validation", 0), 0, context))
+def validation_logits(teacher: Artifact, context: Context) -> Tensor:
+    """Return a teacher's logits on the validation examples, (n, labels)."""
+    return torch.from_numpy(_run_teacher(teacher, Examples(context.data, "validation", 0), 0, context))
 
 
-def _answers(teacher: Artifact, schedule: Schedule, view: int, seed: int, context: Context, unlabelled: bool) -> Tensor:
+def _cached_logits(
+    teacher: Artifact, schedule: Schedule, view: int, seed: int, context: Context, unlabelled: bool
+) -> Tensor:
     from safetensors import safe_open
     from safetensors.torch import save_file
 
@@ -62,53 +65,53 @@ def _answers(teacher: Artifact, schedule: Schedule, view: int, seed: int, contex
     examples = Examples.to_learn(context.data, schedule, seed, unlabelled=unlabelled)
 
     def make(folder: Path) -> None:
-        context.say(view, view + 1, f"asking the teacher, view {view + 1}")
-        found = torch.from_numpy(_asked(teacher, examples, view, context))
-        save_file({"logits": found.contiguous()}, folder / "logits.safetensors", {"of": repr(key)})
+        context.say(view, view + 1, f"running the teacher, view {view + 1}")
+        outputs = torch.from_numpy(_run_teacher(teacher, examples, view, context))
+        save_file({"logits": outputs.contiguous()}, folder / "logits.safetensors", {"of": repr(key)})
 
     file = context.derive(key, make) / "logits.safetensors"
     with safe_open(file, "pt") as stored:
-        found: Tensor = stored.get_tensor("logits")
-        if (stored.metadata() or {}).get("of") != repr(key) or len(found) != len(examples):
+        outputs: Tensor = stored.get_tensor("logits")
+        if (stored.metadata() or {}).get("of") != repr(key) or len(outputs) != len(examples):
             raise UserError(f"`{file}` holds teacher outputs for other examples", "delete it: `edgepress gc --days 0`")
-    return found
+    return outputs
 
 
-def _asked(teacher: Artifact, examples: Examples, view: int, context: Context) -> np.ndarray:
-    return _of_onnx(teacher.path, examples, view, context) if teacher.kind == "onnx" else _of_torch(
+def _run_teacher(teacher: Artifact, examples: Examples, view: int, context: Context) -> np.ndarray:
+    return _run_onnx(teacher.path, examples, view, context) if teacher.kind == "onnx" else _run_torch(
         teacher.path, examples, view, context
     )  # fmt: skip
 
 
-def _of_torch(path: Path, examples: Examples, view: int, context: Context) -> np.ndarray:
+def _run_torch(path: Path, examples: Examples, view: int, context: Context) -> np.ndarray:
     module, description = load(path, context.code)
     if description.classes != len(context.data.labels):
         raise _other_classes(description.classes, context)
     return logits(module, examples, view)
 
 
-def _of_onnx(path: Path, examples: Examples, view: int, context: Context) -> np.ndarray:
-    """What a file answers, as logits: its own normalisation is fed with pixels, and its softmax taken back."""
+def _run_onnx(path: Path, examples: Examples, view: int, context: Context) -> np.ndarray:
+    """Return a file's logits: its own normalisation is fed with pixels, and its softmax undone."""
     contract, data = metadata.read(path), context.data
     if len(contract["labels"]) != len(data.labels):
         raise _other_classes(len(contract["labels"]), context)
     if contract["labels"] != list(data.labels):
         raise UserError("the teacher's class names or their order differ from the data's", _SAME)
     (rows,) = torch.arange(len(examples)).split(len(examples))
-    batch = [each.numpy() for each in examples.batch(Rows(rows, view))]
+    batch = [input.numpy() for input in examples.batch(Rows(rows, view))]
     columns = tuple(
-        _as_taken(values, entry, each)
-        for entry, each, values in zip(contract["inputs"], data.inputs, batch, strict=True)
+        _as_expected(values, entry, input)
+        for entry, input, values in zip(contract["inputs"], data.inputs, batch, strict=True)
     )
-    return metadata.told(predict(path, columns), contract, data)
+    return metadata.to_logits(predict(path, columns), contract, data)
 
 
-def _as_taken(values: np.ndarray, entry: dict[str, Any], input: Input) -> np.ndarray:
-    """What the data's `input` made of raw values, as the file's own normalization makes it."""
+def _as_expected(values: np.ndarray, entry: dict[str, Any], input: Input) -> np.ndarray:
+    """Return values prepared by the data's `input` as the file's own normalization prepares them."""
     if entry.get("mean") == []:
         return input.raw(values).astype(entry["dtype"], copy=False)
-    taken = input_of(entry, input)
-    return values if taken is input else taken.ready(input.raw(values))
+    expected = input_of(entry, input)
+    return values if expected is input else expected.to_model_inputs(input.raw(values))
 
 
 _SAME = "distil from a teacher of the same classes in the same order"

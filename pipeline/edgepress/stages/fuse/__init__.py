@@ -1,4 +1,5 @@
-"""Several models into one, as pure functions: of weights (`mixing`, `rebasin`) and of answers (`simplex`, `stacking`).
+"""Fuse models, by their weights or by their outputs.
 
-`trials` tells by the validation split what may be mixed.
+Pure functions on weights (`mixing`, `rebasin`) and on outputs (`simplex`, `stacking`); `trials` checks on the
+validation split what may be mixed.
 """

@@ -21,17 +21,17 @@ PARALLEL = 0.9995
 
 
 def weighted(states: Sequence[State], weights: Sequence[float]) -> State:
-    """Σ wₖ θₖ (Wortsman et al., 2022)."""
+    """Return Σ wₖ θₖ (Wortsman et al., 2022)."""
     return _mixed(states, lambda rows: torch.tensor(weights, dtype=rows.dtype) @ rows)
 
 
 def mean(states: Sequence[State]) -> State:
-    """The uniform soup (Wortsman et al., 2022)."""
+    """Return the uniform soup (Wortsman et al., 2022)."""
     return _mixed(states, lambda rows: rows.mean(0))
 
 
-def slerp(one: State, other: State, t: float) -> State:
-    """The point at `t` in 0 … 1 of the arc from `one` to `other` (Shoemake, 1985), each tensor by itself.
+def slerp(first: State, second: State, t: float) -> State:
+    """Return the point at `t` in 0 … 1 of the arc from `first` to `second` (Shoemake, 1985), tensor by tensor.
 
     A straight line where the two are nearly parallel, or one of them is zero.
     """
@@ -43,11 +43,11 @@ def slerp(one: State, other: State, t: float) -> State:
         angle = math.acos(cosine)
         return (math.sin((1 - t) * angle) * rows[0] + math.sin(t * angle) * rows[1]) / math.sin(angle)
 
-    return _mixed([one, other], arc)
+    return _mixed([first, second], arc)
 
 
 def task_arithmetic(base: State, states: Sequence[State], scale: float = 0.3) -> State:
-    """base + scale · Σ (θₖ − base) (Ilharco et al., 2023)."""
+    """Return base + scale · Σ (θₖ − base) (Ilharco et al., 2023)."""
     return _onto(base, states, lambda deltas: scale * deltas.sum(0))
 
 
@@ -74,8 +74,8 @@ def dare(base: State, states: Sequence[State], drop: float = 0.5, scale: float =
     random = torch.Generator().manual_seed(seed)
 
     def dropped(deltas: Tensor) -> Tensor:
-        stays = torch.rand(deltas.shape, generator=random) >= drop
-        return scale * (deltas * stays / (1 - drop)).mean(0)
+        kept = torch.rand(deltas.shape, generator=random) >= drop
+        return scale * (deltas * kept / (1 - drop)).mean(0)
 
     return _onto(base, states, dropped)
 
@@ -96,25 +96,25 @@ def model_stock(base: State, states: Sequence[State]) -> State:
 
 
 def _mixed(states: Sequence[State], mix: Callable[[Tensor], Tensor]) -> State:
-    """`mix` takes the states' values of one name, (states, values), and gives one (values,)."""
-    found = {}
+    """Apply `mix` to each tensor's values, (states, values) → (values,)."""
+    mixed = {}
     for name, first in states[0].items():
         if first.is_floating_point():
             rows = torch.stack([state[name].float().flatten() for state in states])
-            found[name] = mix(rows).reshape(first.shape).to(first.dtype)
+            mixed[name] = mix(rows).reshape(first.shape).to(first.dtype)
         else:
-            found[name] = first.clone()
-    return found
+            mixed[name] = first.clone()
+    return mixed
 
 
 def _onto(base: State, states: Sequence[State], merge: Callable[[Tensor], Tensor]) -> State:
-    """`merge` takes what the states have beyond the base, (states, values), and gives what to add to it."""
-    found = _mixed([*states, base], lambda rows: rows[-1] + merge(rows[:-1] - rows[-1]))
+    """Add to the base what `merge` makes of the states' deltas, (states, values) → (values,)."""
+    merged = _mixed([*states, base], lambda rows: rows[-1] + merge(rows[:-1] - rows[-1]))
     # A sum of deltas may lead below 0, where no variance is.
-    return {name: tensor.clamp(min=0) if name.endswith("running_var") else tensor for name, tensor in found.items()}
+    return {name: tensor.clamp(min=0) if name.endswith("running_var") else tensor for name, tensor in merged.items()}
 
 
-def _cosine(one: Tensor, other: Tensor) -> float:
-    """0 when either (values,) is zero; in float64, for cosines near 1 decide."""
-    a, b = one.double(), other.double()
+def _cosine(first: Tensor, second: Tensor) -> float:
+    """Return the cosine, 0 when either (values,) is zero; in float64, for cosines near 1 decide."""
+    a, b = first.double(), second.double()
     return float(a @ b / (a.norm() * b.norm()).clamp(min=1e-300))

@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 
 
 def merged(paths: Sequence[Path], weights: Sequence[float], data: Dataset, of: Of) -> onnx.ModelProto:
-    """One graph that answers the weighted mean of the files' answers, as `ensemble.Ensemble` does; inputs are shared.
+    """Return one graph that outputs the weighted mean of the files' outputs, as `ensemble.Ensemble` does.
 
+    The inputs are shared.
     Raises: UserError when a file takes other inputs than the first, or cannot be brought to its operator set.
     """
     models = [onnx.load(path) for path in paths]
@@ -38,13 +39,13 @@ def merged(paths: Sequence[Path], weights: Sequence[float], data: Dataset, of: O
     for k, (part, contract) in enumerate(zip(parts, contracts, strict=True)):
         nodes += part.node
         tensors += part.initializer
-        answer = part.output[0].name
+        output_name = part.output[0].name
         if of == "probabilities" and data.task != "regression" and contract["output"]["kind"] != "probabilities":
             operator = ("Softmax", {"axis": 1}) if data.task == "single-label" else ("Sigmoid", {})
-            nodes.append(helper.make_node(operator[0], [answer], [f"p{k}"], **operator[1]))
-            answer = f"p{k}"
+            nodes.append(helper.make_node(operator[0], [output_name], [f"p{k}"], **operator[1]))
+            output_name = f"p{k}"
         tensors.append(numpy_helper.from_array(np.float32(weights[k]), f"weight{k}"))
-        nodes.append(helper.make_node("Mul", [answer, f"weight{k}"], [f"share{k}"]))
+        nodes.append(helper.make_node("Mul", [output_name, f"weight{k}"], [f"share{k}"]))
         shares.append(f"share{k}")
     mixed = of == "probabilities" and data.task != "regression"
     nodes.append(helper.make_node("Sum", shares, ["sum" if mixed else "output"]))
@@ -62,7 +63,7 @@ def merged(paths: Sequence[Path], weights: Sequence[float], data: Dataset, of: O
                 helper.make_node("Sub", ["is", "is_not"], ["output"]),
             ]
     last = parts[0].output[0].type.tensor_type.shape.dim
-    output = helper.make_tensor_value_info("output", onnx.TensorProto.FLOAT, [each.dim_value for each in last])
+    output = helper.make_tensor_value_info("output", onnx.TensorProto.FLOAT, [dim.dim_value for dim in last])
     graph = helper.make_graph(nodes, "ensemble", list(models[0].graph.input), [output], tensors)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", newest)], ir_version=models[0].ir_version)
     inputs = contracts[0]["inputs"]
@@ -71,7 +72,7 @@ def merged(paths: Sequence[Path], weights: Sequence[float], data: Dataset, of: O
 
 
 def _part(model: onnx.ModelProto, number: int, opset: int) -> onnx.GraphProto:
-    """A member's graph with names of its own, but for the inputs, which are called as the first member's."""
+    """Return a member's graph with unique names, except for the inputs, which are named as the first member's."""
     if export.opset(model) != opset:
         try:
             model = version_converter.convert_version(model, opset)
@@ -80,7 +81,7 @@ def _part(model: onnx.ModelProto, number: int, opset: int) -> onnx.GraphProto:
                 f"a member of operator set {export.opset(model)} cannot be brought to {opset}: {error}",
                 "export the members with the same `opset`",
             ) from error
-    inputs = [each.name for each in model.graph.input]
+    inputs = [input.name for input in model.graph.input]
     graph = compose.add_prefix(model, f"m{number}/").graph
     for node in graph.node:
         for index, name in enumerate(node.input):

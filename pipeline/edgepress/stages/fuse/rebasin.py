@@ -1,9 +1,9 @@
-"""Align the channels of two networks: Git Re-Basin (Ainsworth et al., 2023).
+"""Align the channels of two networks: Git Re-Basin.
 
-Weight matching permutes the channels of one network to fit the other's.
+After Ainsworth et al. (2023). Weight matching permutes the channels of one network to fit the other's.
 
-Hidden channels may stand in any order as long as all that reads them follows. Which tensors follow one another is what
-DepGraph (Fang et al., 2023) knows for pruning; what it misreads is found by trying.
+Hidden channels may stand in any order as long as all that reads them follows. Which tensors follow one another
+comes from DepGraph (Fang et al., 2023), made for pruning; its mistakes are found by trying.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from .mixing import State
 
 TOLERANCE = 1e-9
-"""Largest change of the answers, as a share of the largest, that another order may make in float64."""
+"""Largest change of the outputs, as a share of the largest, that another order may make in float64."""
 
 
 @dataclass(frozen=True)
@@ -34,21 +34,21 @@ class Axis:
     places: Tensor
 
     def channels(self, tensor: Tensor) -> Tensor:
-        """Each channel's values in one row: (channels, values)."""
+        """Return each channel's values in one row: (channels, values)."""
         return tensor.movedim(self.dim, 0)[self.places].flatten(1)
 
     def ordered(self, tensor: Tensor, order: Tensor) -> Tensor:
-        """The tensor with channel `order[c]` where channel c was."""
-        found = tensor.clone()
-        found.movedim(self.dim, 0)[self.places] = tensor.movedim(self.dim, 0)[self.places[order]]
-        return found
+        """Return the tensor with channel `order[c]` where channel c was."""
+        result = tensor.clone()
+        result.movedim(self.dim, 0)[self.places] = tensor.movedim(self.dim, 0)[self.places[order]]
+        return result
 
 
 Group = list[Axis]
 
 
 def align(reference: nn.Module, other: nn.Module, example: tuple[Tensor, ...], seed: int = 0) -> State:
-    """The state of `other` with its channels ordered to be near `reference`; it answers as before.
+    """Return the state of `other` with its channels ordered to be near `reference`; its outputs stay the same.
 
     Groups are visited in random order; each takes the order that is nearest while all others stay (a linear
     assignment), until none moves. Near is the sum over tensors of their cosine, not of their product as in the paper:
@@ -67,12 +67,12 @@ def align(reference: nn.Module, other: nn.Module, example: tuple[Tensor, ...], s
         moved = False
         for number in random.permutation(len(groups)):
             group = groups[number]
-            alike = sum(
+            similarity = sum(
                 axis.channels(target[axis.name]) @ axis.channels(state[axis.name].double()).T
                 for axis in group
                 if axis.name in target
             )
-            order = torch.from_numpy(linear_sum_assignment(alike, maximize=True)[1])
+            order = torch.from_numpy(linear_sum_assignment(similarity, maximize=True)[1])
             changed = reordered(state, group, order)
             names = {axis.name for axis in group} & target.keys()
             gain = sum(float((target[name] * (changed[name].double() - state[name])).sum()) for name in names)
@@ -82,39 +82,41 @@ def align(reference: nn.Module, other: nn.Module, example: tuple[Tensor, ...], s
 
 
 def reordered(state: State, group: Group, order: Tensor) -> State:
-    """The state with the group's channel `order[c]` where channel c was, in every tensor."""
-    found = dict(state)
+    """Return the state with the group's channel `order[c]` where channel c was, in every tensor."""
+    result = dict(state)
     for axis in group:
-        found[axis.name] = axis.ordered(found[axis.name], order)
-    return found
+        result[axis.name] = axis.ordered(result[axis.name], order)
+    return result
 
 
 def permutable(module: nn.Module, example: tuple[Tensor, ...], seed: int = 0) -> list[Group]:
-    """The groups of channels whose order the answers do not depend on: tried with random weights, inputs and orders.
+    """Return the groups of channels whose order the outputs do not depend on.
+
+    Each is tried with random weights, inputs and orders.
 
     Inputs and outputs, grouped convolutions and whatever DepGraph does not follow are left out; a network that it
     cannot follow at all has none.
     """
     module = copy.deepcopy(module).double().eval()
     random = torch.Generator().manual_seed(seed)
-    inputs = tuple(_noise(each, module, random) for each in example)
+    inputs = tuple(_noise(x, module, random) for x in example)
     _shake(module, random)
     try:
-        found = _groups(module, inputs)
+        groups = _groups(module, inputs)
         with torch.inference_mode():
             expected = module(*inputs)
     except Exception:  # DepGraph and users' own code fail in ways of their own
         return []
     state = {name: tensor.clone() for name, tensor in module.state_dict().items()}
-    believed = []
-    for group in found:
+    confirmed = []
+    for group in groups:
         order = torch.randperm(len(group[0].places), generator=random)
         module.load_state_dict(reordered(state, group, order))
         with torch.inference_mode():
             change = (module(*inputs) - expected).abs().max()
         if len(order) > 1 and change <= TOLERANCE * expected.abs().max():
-            believed.append(group)
-    return believed
+            confirmed.append(group)
+    return confirmed
 
 
 def _groups(module: nn.Module, inputs: tuple[Tensor, ...]) -> list[Group]:
@@ -125,13 +127,13 @@ def _groups(module: nn.Module, inputs: tuple[Tensor, ...]) -> list[Group]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         graph = torch_pruning.DependencyGraph().build_dependency(module, inputs, verbose=False)
-        return [group for each in graph.get_all_groups() if (group := _group(graph, each, names)) is not None]
+        return [group for items in graph.get_all_groups() if (group := _group(graph, items, names)) is not None]
 
 
 def _group(graph: Any, items: Any, names: dict[Any, str]) -> Group | None:
-    """A group of DepGraph as the tensors that it orders; None when one of them cannot be."""
+    """Return a group of DepGraph as the tensors that it orders; None when one of them cannot be."""
     count, state = len(items[0].idxs), graph.model.state_dict()
-    found = []
+    group_axes = []
     for item in items:
         layer, out = item.dep.layer, graph.is_out_channel_pruning_fn(item.dep.pruning_fn)
         if layer not in names:  # an operation without weights
@@ -140,48 +142,48 @@ def _group(graph: Any, items: Any, names: dict[Any, str]) -> Group | None:
         places: dict[int, list[int]] = defaultdict(list)
         for index, root in sorted(zip(item.idxs, item.root_idxs, strict=True)):
             places[root].append(index)
-        if tensors is None or len(places) != count or len({len(each) for each in places.values()}) != 1:
+        if tensors is None or len(places) != count or len({len(indices) for indices in places.values()}) != 1:
             return None
         table = torch.tensor([places[root] for root in range(count)])
-        axes = [Axis(names[layer] + name, dim, table) for name, dim in tensors.items()]
-        if any(table.max() >= state[axis.name].shape[axis.dim] for axis in axes):
+        layer_axes = [Axis(names[layer] + name, dim, table) for name, dim in tensors.items()]
+        if any(table.max() >= state[axis.name].shape[axis.dim] for axis in layer_axes):
             return None
-        found += axes
-    return found
+        group_axes += layer_axes
+    return group_axes
 
 
 def _tensors(layer: Any, out: bool, dim: int) -> dict[str, int] | None:
-    """The dimension that counts the channels in each tensor of a layer; `out` of what it gives, or of what it takes."""
+    """Return the dimension of the channels in each tensor of a layer: output channels if `out`, else input channels."""
     if isinstance(layer, nn.Parameter):
         return {"": dim}
-    own = {name: 0 for name, tensor in layer.state_dict(keep_vars=True).items() if tensor.ndim}
+    channels_first = {name: 0 for name, tensor in layer.state_dict(keep_vars=True).items() if tensor.ndim}
     if isinstance(layer, nn.Embedding):
         return {"weight": 1}
     if isinstance(layer, nn.PReLU):
-        return own if layer.num_parameters > 1 else {}
+        return channels_first if layer.num_parameters > 1 else {}
     if isinstance(layer, nn.modules.batchnorm._NormBase | nn.LayerNorm):
-        return own
+        return channels_first
     if isinstance(layer, nn.modules.conv._ConvNd):
         if layer.groups > 1:
-            return own if layer.groups == layer.in_channels == layer.out_channels else None
+            return channels_first if layer.groups == layer.in_channels == layer.out_channels else None
         across = 0 if layer.transposed else 1
-        return own | {"weight": 1 - across} if out else {"weight": across}
+        return channels_first | {"weight": 1 - across} if out else {"weight": across}
     if isinstance(layer, nn.Linear):
-        return own if out else {"weight": 1}
+        return channels_first if out else {"weight": 1}
     return None
 
 
 def _noise(example: Tensor, module: nn.Module, random: torch.Generator) -> Tensor:
-    """Two random inputs: numbers, or ids that every embedding of the network has."""
+    """Return two random inputs: numbers, or ids that every embedding of the network has."""
     shape = (2, *example.shape[1:])
     if example.is_floating_point():
         return torch.randn(shape, generator=random, dtype=torch.float64)
-    known = [layer.num_embeddings for layer in module.modules() if isinstance(layer, nn.Embedding)]
-    return torch.randint(0, min(known, default=2), shape, generator=random)
+    vocabularies = [layer.num_embeddings for layer in module.modules() if isinstance(layer, nn.Embedding)]
+    return torch.randint(0, min(vocabularies, default=2), shape, generator=random)
 
 
 def _shake(module: nn.Module, random: torch.Generator) -> None:
-    """Random weights, with which every channel tells: fresh residual blocks, say, end in scales of 0."""
+    """Set random weights, so that every channel counts: fresh residual blocks, say, end in scales of 0."""
     with torch.no_grad():
         for tensor in [*module.parameters(), *module.buffers()]:
             if tensor.is_floating_point():

@@ -20,25 +20,25 @@ if TYPE_CHECKING:
     from ...models.description import Task
 
 
-def fit(answers: Sequence[Tensor], y: Tensor, task: Task, of: Of = "probabilities") -> list[float]:
-    """The weights of lowest negative log-likelihood of labels `y` under the blend of `answers`, each (n, labels).
+def fit(outputs: Sequence[Tensor], y: Tensor, task: Task, of: Of = "probabilities") -> list[float]:
+    """Return the weights of lowest negative log-likelihood of `y` under the blend of `outputs`, (n, labels) each.
 
     `of` says what is blended, as in `ensemble.blend`; `y` is as `data.Split` has it, of a regression the squared error
     is lowered. Every problem is convex; the solution of SLSQP (Kraft, 1988) is compared with equal weights and with
     each model alone, so that it is never worse than they are.
     """
-    count = len(answers)
-    known = [each.double() for each in answers]
+    count = len(outputs)
+    logits = [member.double() for member in outputs]
 
     def loss(weights: Tensor) -> Tensor:
-        return nll(blend(known, list(weights), task, of), y, task)
+        return nll(blend(logits, list(weights), task, of), y, task)
 
     def slope(weights: np.ndarray) -> tuple[float, np.ndarray]:
-        given = torch.tensor(weights, requires_grad=True)
-        value = loss(given)
+        point = torch.tensor(weights, requires_grad=True)
+        value = loss(point)
         value.backward()
-        assert given.grad is not None
-        return float(value.detach()), given.grad.numpy()
+        assert point.grad is not None
+        return float(value.detach()), point.grad.numpy()
 
     equal = np.full(count, 1 / count)
     sums = {"type": "eq", "fun": lambda w: w.sum() - 1, "jac": lambda w: np.ones(count)}
@@ -52,15 +52,15 @@ def fit(answers: Sequence[Tensor], y: Tensor, task: Task, of: Of = "probabilitie
     if np.isfinite(solved).all() and solved.sum() > 0:
         candidates.insert(0, solved / solved.sum())
     with torch.no_grad():
-        losses = [float(loss(torch.from_numpy(each))) for each in candidates]
+        losses = [float(loss(torch.from_numpy(candidate))) for candidate in candidates]
     best: list[float] = candidates[int(np.nanargmin(losses))].tolist()
     return best
 
 
-def nll(answers: Tensor, y: Tensor, task: Task) -> Tensor:
-    """Mean negative log-likelihood in nats, or of a regression the mean squared error, as `scores.nll` says."""
+def nll(outputs: Tensor, y: Tensor, task: Task) -> Tensor:
+    """Return mean negative log-likelihood in nats, or of a regression the mean squared error, as `scores.nll` says."""
     if task == "single-label":
-        return functional.cross_entropy(answers, y)
+        return functional.cross_entropy(outputs, y)
     if task == "multi-label":
-        return functional.binary_cross_entropy_with_logits(answers, y.to(answers.dtype))
-    return functional.mse_loss(answers, y.to(answers.dtype))
+        return functional.binary_cross_entropy_with_logits(outputs, y.to(outputs.dtype))
+    return functional.mse_loss(outputs, y.to(outputs.dtype))

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Soup(Fuse):
-    """Mix the weights of the members, when the midpoints of the first with each other tell that they may be mixed."""
+    """Mix the weights of the members, after a check of the midpoints of the first with each other."""
 
     version: ClassVar = 2
     libraries: ClassVar = ("torch", "timm", "numpy", "scipy", "torch-pruning")
@@ -41,28 +41,28 @@ class Soup(Fuse):
         # The others are aligned to the first, and so is a base, which `named` has behind the models.
         loaded = {name: load(inputs[name].path, context.code) for _, name in self.named()}
         trials = Trials(loaded, context, align=self.align is not None, bn=self.bn)
-        alone = {name: trials.alone(name).goodness for name in self.models}
+        alone = {name: trials.alone(name).points for name in self.models}
         barriers = trials.barriers(self.models)
-        chosen = self.choose(trials)
-        found = self.trial(trials, chosen)
-        trials.module.load_state_dict(found.state)
+        members = self.choose(trials)
+        trial = self.trial(trials, members)
+        trials.module.load_state_dict(trial.state)
         save(trials.module.eval(), trials.description, context.folder / "model.safetensors")
-        notes = {"members": chosen, "alone": alone, "barriers": barriers, "validation": found.goodness, "bn": found.bn}
+        notes = {"members": members, "alone": alone, "barriers": barriers, "validation": trial.points, "bn": trial.bn}
         return Made("torch", notes=notes)
 
     def choose(self, trials: Trials) -> list[str]:
-        """The members to mix."""
+        """Return the members to mix."""
         return self.models
 
-    def trial(self, trials: Trials, chosen: list[str]) -> Trial:
-        """The mixture of some members; one stays as it is."""
-        if len(chosen) == 1:
-            return trials.alone(chosen[0])
-        base = trials.states[getattr(self, "base", chosen[0])]
-        return trials.mixed(self.mix([trials.states[name] for name in chosen], base, trials.context.seed))
+    def trial(self, trials: Trials, members: list[str]) -> Trial:
+        """Score the mixture of some members; a single one is unchanged."""
+        if len(members) == 1:
+            return trials.alone(members[0])
+        base = trials.states[getattr(self, "base", members[0])]
+        return trials.mixed(self.mix([trials.states[name] for name in members], base, trials.context.seed))
 
     def mix(self, states: list[State], base: State, seed: int) -> State:
-        """One state of the members', by default their mean; `base` is what deltas count from, if there are any."""
+        """Return one state from the members', by default their mean; deltas count from `base`."""
         from .mixing import mean
 
         return mean(states)
@@ -95,12 +95,12 @@ class FuseSoupGreedy(Soup):
     use: Literal["fuse.soup.greedy"]
 
     def choose(self, trials: Trials) -> list[str]:
-        first, *others = sorted(self.models, key=lambda name: -trials.alone(name).goodness)
-        soup, best = [first], trials.alone(first).goodness
-        for name in others:
-            found = self.trial(trials, [*soup, name]).goodness
-            if found >= best:
-                soup, best = [*soup, name], found
+        first, *rest = sorted(self.models, key=lambda name: -trials.alone(name).points)
+        soup, best = [first], trials.alone(first).points
+        for name in rest:
+            points = self.trial(trials, [*soup, name]).points
+            if points >= best:
+                soup, best = [*soup, name], points
         return soup
 
 
@@ -117,8 +117,8 @@ class FuseSlerp(Soup):
     def mix(self, states: list[State], base: State, seed: int) -> State:
         from .mixing import slerp
 
-        one, other = states
-        return slerp(one, other, self.t)
+        first, second = states
+        return slerp(first, second, self.t)
 
 
 class Deltas(Soup):

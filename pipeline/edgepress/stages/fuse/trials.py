@@ -25,16 +25,16 @@ BARRIER = 2.0
 
 
 class Trial(NamedTuple):
-    """A state, how good it is on validation in points of the recipe's metric, and where its batch-norm statistics
-    are from: None of a network without them, and of a member as it is."""
+    """A state, its score on validation in points of the recipe's metric, and the origin of its batch-norm statistics:
+    None for a network without them and for an unchanged member."""
 
     state: State
-    goodness: float
+    points: float
     bn: Statistics | None
 
 
 class Trials:
-    """The members, the first's module to put states into, and what was tried.
+    """The members, the first's module to load states into, and the trials so far.
 
     `loaded` are modules with their descriptions, by name. Raises: UserError when they are not alike.
     """
@@ -42,92 +42,97 @@ class Trials:
     def __init__(
         self, loaded: dict[str, tuple[nn.Module, Description]], context: Context, *, align: bool, bn: str
     ) -> None:
-        (first, (self.module, self.description)), *others = loaded.items()
-        for name, (module, description) in others:
+        (first, (self.module, self.description)), *rest = loaded.items()
+        for name, (module, description) in rest:
             _check_alike(first, self.module, self.description, name, module, description)
         # Copies: trials are put into the first module, whose own state would change with it.
-        self.states = {name: _copied(module.state_dict()) for name, (module, _) in loaded.items()}
+        self.states = {name: _clone_state(module.state_dict()) for name, (module, _) in loaded.items()}
         if align:
-            for name, (module, _) in others:
+            for name, (module, _) in rest:
                 self.states[name] = rebasin.align(self.module, module, self.description.example(), context.seed)
         self.context, self.aligned, self.bn = context, align, bn
-        self.norms = [each for each in self.module.modules() if isinstance(each, _BatchNorm)]
+        self.norms = [layer for layer in self.module.modules() if isinstance(layer, _BatchNorm)]
         self._alone: dict[str, Trial] = {}
 
     def alone(self, name: str) -> Trial:
-        """A member as it is."""
+        """Score an unchanged member."""
         if name not in self._alone:
-            self._alone[name] = Trial(self.states[name], self._goodness(self.states[name]), None)
+            self._alone[name] = Trial(self.states[name], self._score(self.states[name]), None)
         return self._alone[name]
 
     def mixed(self, state: State) -> Trial:
-        """A mixture, with the batch-norm statistics that `bn` says."""
+        """Score a mixture, with the batch-norm statistics that `bn` selects."""
         if not self.norms:
-            return Trial(state, self._goodness(state), None)
-        found = []
+            return Trial(state, self._score(state), None)
+        trials = []
         if self.bn != "mean":
-            anew = self._reestimated(state)
-            found.append(Trial(anew, self._goodness(anew), "reestimate"))
+            reestimated = self._reestimate(state)
+            trials.append(Trial(reestimated, self._score(reestimated), "reestimate"))
         if self.bn != "reestimate":
-            found.append(Trial(state, self._goodness(state), "mean"))
-        return max(found, key=lambda trial: trial.goodness)
+            trials.append(Trial(state, self._score(state), "mean"))
+        return max(trials, key=lambda trial: trial.points)
 
     def barriers(self, names: Sequence[str]) -> dict[str, float]:
-        """How far the midpoint of the first and each other member falls below the mean of the two, in points.
+        """Return how far the midpoint of the first and each other member falls below the mean of the two, in points.
 
         Raises: UserError when one is above `BARRIER`.
         """
-        first, *others = names
-        return {name: self._barrier(first, name) for name in others}
+        first, *rest = names
+        return {name: self._barrier(first, name) for name in rest}
 
-    def _barrier(self, one: str, other: str) -> float:
-        middle = self.mixed(mean([self.states[one], self.states[other]])).goodness
-        found = (self.alone(one).goodness + self.alone(other).goodness) / 2 - middle
-        if found > BARRIER:
+    def _barrier(self, first: str, second: str) -> float:
+        midpoint = self.mixed(mean([self.states[first], self.states[second]])).points
+        barrier = (self.alone(first).points + self.alone(second).points) / 2 - midpoint
+        if barrier > BARRIER:
             fuse = "use `fuse.ensemble`, and `distill.kd` after it"
             raise UserError(
-                f"`{one}` and `{other}` do not average: their midpoint is {found:.1f} points below their mean",
+                f"`{first}` and `{second}` do not average: their midpoint is {barrier:.1f} points below their mean",
                 fuse if self.aligned else f"weights average from a shared start; try `align: rebasin`, or {fuse}",
             )
-        return found
+        return barrier
 
-    def _goodness(self, state: State) -> float:
+    def _score(self, state: State) -> float:
         data = self.context.data.to_learn_from()
         self.module.load_state_dict(state)
-        answers = logits(self.module, Examples(data, "validation", self.context.seed))
-        return self.context.metric.goodness(answers, data["validation"].y)
+        outputs = logits(self.module, Examples(data, "validation", self.context.seed))
+        return self.context.metric.score_points(outputs, data["validation"].y)
 
-    def _reestimated(self, state: State) -> State:
-        """The state with mean and variance of one pass over the training examples, each batch with equal weight."""
+    def _reestimate(self, state: State) -> State:
+        """Return the state with mean and variance from one pass over the training examples."""
         self.module.load_state_dict(state)
-        return _copied(reestimate(self.module, self.context.data, self.context.seed).state_dict())
+        return _clone_state(reestimate(self.module, self.context.data, self.context.seed).state_dict())
 
 
-def _copied(state: dict[str, Any]) -> State:
+def _clone_state(state: dict[str, Any]) -> State:
     return {name: tensor.detach().clone() for name, tensor in state.items()}
 
 
 def _check_alike(
-    first: str, expected: nn.Module, of: Description, name: str, found: nn.Module, described: Description
+    first: str,
+    reference: nn.Module,
+    reference_description: Description,
+    name: str,
+    candidate: nn.Module,
+    candidate_description: Description,
 ) -> None:
-    for each, description in ((first, of), (name, described)):
-        if description.members:
+    for member, member_description in ((first, reference_description), (name, candidate_description)):
+        if member_description.members:
             raise UserError(
-                f"`{each}` is an ensemble, and an ensemble has no weights to average", "name its members instead"
+                f"`{member}` is an ensemble, and an ensemble has no weights to average", "name its members instead"
             )
-    other = "use `fuse.ensemble`, which takes any architectures"
-    if of.network != described.network:
-        raise UserError(f"`{name}` is not the architecture of `{first}`, so their weights have no mean", other)
-    if of.pruned != described.pruned:
-        raise UserError(f"`{name}` is not pruned as `{first}` is, so their weights have no mean", other)
-    one, two = (dict(module.state_dict()) for module in (expected, found))
-    different = [key for key in one | two if _shape(one.get(key)) != _shape(two.get(key))]
+    help = "use `fuse.ensemble`, which takes any architectures"
+    if reference_description.network != candidate_description.network:
+        raise UserError(f"`{name}` is not the architecture of `{first}`, so their weights have no mean", help)
+    if reference_description.pruned != candidate_description.pruned:
+        raise UserError(f"`{name}` is not pruned as `{first}` is, so their weights have no mean", help)
+    shapes, other_shapes = (dict(module.state_dict()) for module in (reference, candidate))
+    different = [key for key in shapes | other_shapes if _shape(shapes.get(key)) != _shape(other_shapes.get(key))]
     if different:
         key = different[0]
         raise UserError(
             f"{len(different)} tensors of `{name}` have other shapes than in `{first}`: `{key}` is "
-            f"{_shape(two.get(key))}, not {_shape(one.get(key))}",
-            other,
+            f"{_shape(other_shapes.get(key))}, not {_shape(shapes.get(key))}",
+            help,
         )
 
 

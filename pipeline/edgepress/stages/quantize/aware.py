@@ -58,7 +58,7 @@ class QuantizeAware(Calibrated, Schedule):
         files: dict[str, str] = {name: f"model.{name}.onnx" for name in every}
         alike: dict[Preset, list[PresetName]] = {}
         for name in every:
-            alike.setdefault(replace(PRESETS[name], about="", unsigned=False, whole=False), []).append(name)
+            alike.setdefault(replace(PRESETS[name], about="", unsigned=False, integer_only=False), []).append(name)
         notes: dict[str, Any] = start.notes | {"float": _score_points(source.path, context, start.held)}
         loss = self._loss(source, context)
         for preset, names in alike.items():
@@ -112,7 +112,7 @@ class QuantizeAware(Calibrated, Schedule):
     def _loss(self, teacher: Artifact, context: Context) -> Loss:
         from ...training.losses import of_labels
         from ..distill.losses import kd
-        from ..distill.teachers import answers as teacher_logits
+        from ..distill.teachers import teacher_logits
 
         data = context.data
         (teacher_outputs,) = teacher_logits([teacher], self, self._teacher_views, context.seed, context)
@@ -131,7 +131,7 @@ def _save(trained: onnx.ModelProto, preset: Preset, path: Path) -> None:
     from .uint8 import unsigned
 
     model = unsigned(trained) if preset.unsigned else trained
-    path.write_bytes((to_integers(model) if preset.whole else model).SerializeToString())
+    path.write_bytes((to_integers(model) if preset.integer_only else model).SerializeToString())
 
 
 def _score_points(path: Path, context: Context, rows: np.ndarray) -> float:
@@ -141,5 +141,5 @@ def _score_points(path: Path, context: Context, rows: np.ndarray) -> float:
 
     data, contract = context.data, metadata.read(path)
     x, y = data["validation"]
-    outputs = predict(path, metadata.ready(contract, data, x[rows]))
-    return context.metric.goodness(metadata.told(outputs, contract, data), y[rows])
+    outputs = predict(path, metadata.to_model_inputs(contract, data, x[rows]))
+    return context.metric.score_points(metadata.to_logits(outputs, contract, data), y[rows])

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class _Precision(Quantization):
     """From a float ONNX model to one of another precision."""
 
-    def unfit(self, source: Stage) -> tuple[str, str] | None:
+    def reject_input(self, source: Stage) -> tuple[str, str] | None:
         if source.family != "quantize":
             return None
         return f"what `{source.use}` makes is quantized already", "name the float model: `input: NAME OF ITS STAGE`"

@@ -85,7 +85,7 @@ def calibrate_plan(source: Path, data: Dataset, options: Options, say: Say) -> C
     rows, held = divided(len(data["validation"].y), options.samples)
     seen, warnings = examples(contract, data, rows)
     graph = prepared(model)
-    evidence = Evidence(graph, seen, metadata.ready(contract, data, data["validation"].x[held]))
+    evidence = Evidence(graph, seen, metadata.to_model_inputs(contract, data, data["validation"].x[held]))
     _check(evidence)
     plan = Plan(graph, {}, options.per_channel, unsuited(graph.graph))
     suited = plan.floats
@@ -123,7 +123,7 @@ def quantize_static(
     notes: dict[str, Any] = dict(start.notes)
 
     def to_logits(outputs: np.ndarray) -> np.ndarray:
-        return metadata.told(outputs, contract, data)
+        return metadata.to_logits(outputs, contract, data)
 
     criteria: Guard | None = None
     if options.keep is not None:
@@ -146,7 +146,7 @@ def quantize_static(
     alike: dict[tuple[int, Preset], np.ndarray] = {}
     every: dict[PresetName, None] = dict.fromkeys((*presets, "xnnpack"))
     for preset in every:
-        mine = every_integer if PRESETS[preset].whole else plan
+        mine = every_integer if PRESETS[preset].integer_only else plan
         if PRESETS[preset].reduced or PRESETS[preset].symmetric:  # other numbers than those of `xnnpack`
             mine, rows = restored(plan, PRESETS[preset])
             if rows:
@@ -156,7 +156,7 @@ def quantize_static(
         quantized_model = written(mine, PRESETS[preset])
         if criteria is not None:
             say(0, 1, f"checking {preset} on held-out examples")
-            key = id(mine), replace(PRESETS[preset], about="", unsigned=False, whole=False, foreign=False)
+            key = id(mine), replace(PRESETS[preset], about="", unsigned=False, integer_only=False, foreign=False)
             if key not in alike:  # the others have the same numbers, or those 128 apart
                 alike[key] = to_logits(run_model(quantized_model, evidence.held))
             outputs[preset] = alike[key]
@@ -164,7 +164,7 @@ def quantize_static(
         files[preset] = f"model.{preset}.onnx"
         onnx.checker.check_model(quantized_model)
         (folder / files[preset]).write_bytes(
-            (to_integers(quantized_model) if PRESETS[preset].whole else quantized_model).SerializeToString()
+            (to_integers(quantized_model) if PRESETS[preset].integer_only else quantized_model).SerializeToString()
         )
     if criteria is not None:
         notes["keep"] = criteria.notes(outputs)

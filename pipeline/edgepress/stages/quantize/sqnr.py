@@ -16,7 +16,7 @@ import onnx
 
 from ...core.machine import machine
 from ...core.presets import PRESETS, saturates
-from ...models.session import answers
+from ...models.session import run_file
 from .calibration.ranges import Rows
 from .qdq import Plan, written
 
@@ -48,7 +48,7 @@ def run_model(model: onnx.ModelProto, columns: Columns) -> np.ndarray:
     with tempfile.TemporaryDirectory() as work:
         path = Path(work, "model.onnx")
         onnx.save(model, path)
-        outputs: np.ndarray = answers("onnxruntime", str(path), columns, "none" if saturates(machine()) else "usual")
+        outputs: np.ndarray = run_file("onnxruntime", str(path), columns, "none" if saturates(machine()) else "usual")
     return outputs
 
 

@@ -318,7 +318,7 @@ def test_the_first_validation_examples_one_at_a_time(few: Dataset) -> None:
     rows, warnings = prepared(contract, few, np.arange(10))
     assert len(rows) == 10
     assert warnings == []
-    expected = few.input.ready(few["validation"].x[:10])
+    expected = few.input.to_model_inputs(few["validation"].x[:10])
     assert np.array_equal(np.stack([row for (row,) in rows]), expected)
     assert len(prepared(contract, few, np.arange(len(few["validation"].y)))[0]) == len(few["validation"].y)
     alike = [ranges.ranges(graphs.small(), each, methods=["minmax"]) for each in ((expected,), rows)]

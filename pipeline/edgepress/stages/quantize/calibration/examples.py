@@ -36,7 +36,9 @@ class Prepared:
 
     def __iter__(self) -> Iterator[tuple[np.ndarray, ...]]:
         for row in range(len(self.x)):
-            yield tuple(column[0] for column in metadata.ready(self.contract, self.data, self.x[row : row + 1]))
+            yield tuple(
+                column[0] for column in metadata.to_model_inputs(self.contract, self.data, self.x[row : row + 1])
+            )
 
 
 def prepared(contract: dict[str, Any], data: Dataset, rows: np.ndarray) -> tuple[Prepared, list[str]]:
@@ -51,7 +53,7 @@ def prepared(contract: dict[str, Any], data: Dataset, rows: np.ndarray) -> tuple
         taken = input_of(entry, declared)
         if taken.normalized_by == "recipe" or taken.plain:
             continue  # nothing says where these values lie: networks are trained on pixels from -128 to 127, too
-        far = float((np.abs(taken.ready(raw[:_LOOKED_AT])) > _FAR).mean())
+        far = float((np.abs(taken.to_model_inputs(raw[:_LOOKED_AT])) > _FAR).mean())
         if far > 0.1:
             raise UserError(
                 f"input `{declared.name}` of `{data.name}`: {far:.0%} of the values lie more than {_FAR} deviations "

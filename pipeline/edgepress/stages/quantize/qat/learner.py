@@ -53,10 +53,10 @@ def check(learner: Learner, model: onnx.ModelProto, data: Dataset, count: int = 
     """
     x = data["validation"].x[:count]
     with torch.inference_mode():
-        outputs = learner.eval()(*map(torch.from_numpy, data.ready(x)))
+        outputs = learner.eval()(*map(torch.from_numpy, data.to_model_inputs(x)))
         if learner.probable:
             outputs = outputs.softmax(1) if data.task == "single-label" else outputs.sigmoid()
-    expected = _literally(model, metadata.ready(metadata.read_onnx(model), data, x))
+    expected = _literally(model, metadata.to_model_inputs(metadata.read_onnx(model), data, x))
     error = float(np.abs(outputs.numpy() - expected).mean() / max(float(np.abs(expected).max()), 1e-6))
     if not error <= TOLERANCE:
         raise UserError(

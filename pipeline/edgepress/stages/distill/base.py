@@ -1,0 +1,202 @@
+"""Define what every distillation shares: teachers, student, baselines.
+
+A stage adds the distance between the two models' outputs (`soft`), and may add one between their layers.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import Field, model_validator
+
+from ...core.errors import Mistake, UserError
+from ...models.checkpoint import save
+from ...models.description import Network
+from ...stage import Artifact, Context, Kind, Made, Stage
+from ...training import Schedule
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from ...training import Loss, Rows
+    from .features import StudentWithTeacher
+
+    Soft = Callable[[Tensor, Tensor, Tensor, Rows], Tensor]
+    """(the student's outputs, the teacher's, the labels, which rows) → the weighted distance of the two."""
+
+SMOOTHING = 0.1
+"""Label smoothing of the second baseline (Szegedy et al., 2016)."""
+
+
+class Distill(Stage, Schedule):
+    """Base of all distillations: teachers, a student, cross-entropy with the labels, baselines."""
+
+    gives: ClassVar = "torch"
+    version: ClassVar = 2
+    family: ClassVar = "distill"
+    names: ClassVar = ("teacher",)
+    named_kinds: ClassVar[tuple[Kind, ...]] = ("torch", "onnx")
+
+    teacher: str | Annotated[list[str], Field(min_length=1)] = Field(
+        description="name of the teacher, a torch or an ONNX model, or a list of several"
+    )
+    student: Network = Field(description="network to train: `timm/NAME`, or a mapping with `arch`, `args`, `stride`")
+    temperature: float = Field(default=4.0, gt=0, description="softmax temperature T of student and teacher")
+    ce_weight: float = Field(default=0.1, ge=0, description="weight of the cross-entropy with the labels")
+    kd_weight: float = Field(
+        default=0.9, ge=0, description="weight of the distillation loss, the distance from the teacher's outputs"
+    )
+    views: int = Field(
+        default=4,
+        ge=1,
+        description="augmented views of each example; the teacher's outputs are computed once per view and cached",
+    )
+    weigh: Literal["mean_prob", "fixed", "fitted", "confidence", "entropy"] = Field(
+        default="mean_prob",
+        description="weighting of several teachers: equal (`mean_prob`), by `weights` (`fixed`), fitted on validation, "
+        "or per example: by closeness to the label (`confidence`) or by certainty (`entropy`)",
+    )
+    weights: list[Annotated[float, Field(ge=0)]] | None = Field(
+        default=None, description="one weight per teacher, summing to 1, for `weigh: fixed`"
+    )
+    unlabelled: bool = Field(default=True, description="distil on the task's unlabelled examples too, if it has any")
+    baselines: bool = Field(
+        default=False,
+        description="also train two baselines on labels alone, by cross-entropy and with label smoothing, for equal "
+        "steps",
+    )
+    seed: int | None = Field(default=None, ge=0, description="random seed; by default the recipe's")
+
+    @model_validator(mode="after")
+    def _weights_for_each(self) -> Self:
+        teachers = self.teacher if isinstance(self.teacher, list) else [self.teacher]
+        if (self.weigh == "fixed") != (self.weights is not None):
+            raise Mistake(
+                "`weigh: fixed` and `weights` belong together", "for example `weigh: fixed, weights: [0.7, 0.3]`"
+            )
+        if self.weights is not None and (len(self.weights) != len(teachers) or abs(sum(self.weights) - 1) > 1e-6):
+            raise Mistake(f"`weights` are {len(self.weights)} that sum to {sum(self.weights):g}; there are "
+                          f"{len(teachers)} teachers", "one a teacher, and 1 in all")  # fmt: skip
+        return self
+
+    @property
+    def teachers(self) -> list[str]:
+        return [self.teacher] if isinstance(self.teacher, str) else self.teacher
+
+    @abstractmethod
+    def soft(self, context: Context) -> Soft:
+        """Return the loss on the outputs. Raises: UserError for a task that it is not for."""
+
+    def with_teacher(
+        self, student: nn.Module, inputs: dict[str, Artifact], context: Context
+    ) -> StudentWithTeacher | None:
+        """Return the student beside its teacher, where a loss on their layers is added."""
+        return None
+
+    def feature_loss(self, pair: StudentWithTeacher) -> Tensor | float:
+        """Return that loss on the last batch."""
+        return 0.0
+
+    def run(self, inputs: dict[str, Artifact], context: Context) -> Made:
+        from ...training.losses import of_labels
+
+        seed, data = context.seed if self.seed is None else self.seed, context.data
+        soft, balanced = self.soft(context), self.balance == "weights"
+        targets, notes = self._teacher_targets(inputs, context, seed)
+        hard, labelled = of_labels(data, balanced=balanced), len(data["train"].y)
+
+        def distilled(z: Tensor, y: Tensor, rows: Rows) -> Tensor:
+            teacher_logits = targets[rows.view][rows.index].to(z.device)
+            value = self.kd_weight * soft(z, teacher_logits, y, rows)
+            known = rows.index < labelled
+            if self.ce_weight and bool(known.any()):
+                value = value + self.ce_weight * hard(z[known], y[known])
+            return value
+
+        smooth = of_labels(data, smoothing=SMOOTHING, balanced=balanced)
+        losses: dict[str, Loss] = {"distilled": distilled}
+        if self.baselines:
+            losses["cross_entropy"] = lambda z, y, rows: hard(z, y)
+            losses["label_smoothing"] = lambda z, y, rows: smooth(z, y)
+        reached = {name: self._train(name, loss, seed, inputs, context) for name, loss in losses.items()}
+        if self.baselines:
+            best = max(scores["validation"] for name, scores in reached.items() if name != "distilled")
+            notes |= {"equal_steps": reached, "gain": reached["distilled"]["validation"] - best}
+        return Made("torch", notes=notes)
+
+    def _teacher_targets(
+        self, inputs: dict[str, Artifact], context: Context, seed: int
+    ) -> tuple[list[Tensor], dict[str, Any]]:
+        """Return the teachers' weighed outputs by view, and notes on their weights."""
+        import torch
+
+        from ...training import Examples, Rows
+        from . import teachers, weighing
+
+        data, artifacts = context.data, [inputs[name] for name in self.teachers]
+        by_teacher = teachers.teacher_logits(artifacts, self, self.views, seed, context, unlabelled=self.unlabelled)
+        count = len(artifacts)
+        shares = torch.full((count,), 1 / count)
+        if self.weigh in ("confidence", "entropy") and data.task != "single-label":
+            raise UserError(f"`weigh: {self.weigh}` is for classes, and this is a {data.task} task", "`weigh: fitted`")
+        if self.weigh == "fixed":
+            shares = torch.tensor(self.weights)
+        elif self.weigh == "fitted":
+            from ..fuse import simplex
+
+            outputs = [teachers.validation_logits(artifact, context) for artifact in artifacts]
+            shares = torch.tensor(simplex.fit(outputs, torch.from_numpy(data["validation"].y.copy()), data.task))
+        examples = Examples.to_learn(data, self, seed, unlabelled=self.unlabelled)
+        targets = []
+        for view in range(self.views):
+            outputs = [views[view] for views in by_teacher]
+            if self.weigh == "confidence":
+                y = examples.labels(Rows(torch.arange(len(examples)), view))
+                shares = weighing.by_confidence(outputs, y, examples.labelled)
+            elif self.weigh == "entropy":
+                shares = weighing.by_entropy(outputs)
+            targets.append(weighing.weighed(outputs, shares, data.task))
+        notes: dict[str, Any] = {"teachers": self.teachers}
+        if count > 1:
+            notes["weights"] = [round(float(share), 4) for share in (shares.mean(1) if shares.ndim > 1 else shares)]
+        return targets, notes
+
+    def _train(
+        self, name: str, loss: Loss, seed: int, inputs: dict[str, Artifact], context: Context
+    ) -> dict[str, float]:
+        """Train one student, save the distilled one, and return its score by split in points."""
+        from ...training import Examples, fit, logits, seeded
+
+        description = self.student.describe(context.data)
+        with seeded(seed):
+            student = description.build(context.code)
+            distilled = name == "distilled"
+            pair = self.with_teacher(student, inputs, context) if distilled else None
+
+        def say(done: int, total: int, words: str) -> None:
+            context.say(done, total, words if distilled else f"baseline {name}: {words}")
+
+        fit(
+            pair or student,
+            context.data,
+            loss if pair is None else lambda z, y, rows: loss(z, y, rows) + self.feature_loss(pair),
+            self,
+            seed=seed,
+            checkpoint=context.scratch / f"{name}.pt",
+            say=say,
+            views=self.views,
+            metric=context.metric,
+            unlabelled=distilled and self.unlabelled,
+        )
+        if pair is not None:
+            pair.unwrap()
+        if distilled:
+            save(student, description, context.folder / "model.safetensors")
+        return {
+            split: context.metric.score_points(
+                logits(student, Examples(context.data, split, seed)), context.data[split].y
+            )
+            for split in ("validation", "test")
+        }
