@@ -15,9 +15,8 @@ from ..core.errors import Place, UserError
 from ..core.presets import host_preset
 from ..core.results import ModelFile, StageFacts
 from ..core.user_code import OwnCodeError
-from ..models.input_preparation import Unprepared
 from ..stage import MAIN_FILE, Artifact, Context, Made
-from . import remarks
+from . import preflight, remarks
 from .cache import Entry, key_of
 from .key import FORMAT, codes, floor, material
 from .setup import Setup
@@ -84,7 +83,7 @@ class Engine(Setup):
         known: dict[str, Entry] = {}
         planned: list[Planned] = []
         steps = self.recipe.steps()
-        self._check_data(steps)
+        preflight.check_data(self, steps)
         for step in steps:
             missing = next((label for label in sources(step) if label not in known), None)
             entry = None if missing else self.cache.get(key_of(material(self, step, known)))
@@ -99,7 +98,8 @@ class Engine(Setup):
     def run(self, progress: Progress) -> list[StageFacts]:
         """Make every result of the chain, in order."""
         steps = self.recipe.steps()
-        self._check_data(steps)
+        waiting = [planned.label for planned in self.plan() if planned.action == "run"]
+        preflight.check_networks(self, steps, waiting)
         for position, step in enumerate(steps):
             progress.begin(step.label, step.stage.use, position, len(steps))
             try:
@@ -108,22 +108,11 @@ class Engine(Setup):
                 wrong = error if isinstance(error, UserError) else self.code.blamed(error)
                 if wrong is None:
                     raise
-                raise wrong.at(self._place(position, wrong)) from error
+                raise wrong.at(self.place(position, wrong)) from error
             progress.end(self.results[step.label].facts)
         return [result.facts for result in self.results.values()]
 
-    def _check_data(self, steps: list[Step]) -> None:
-        """Raise UserError where a stage cannot work on the data, before any works."""
-        document = self.recipe.document
-        for position, step in enumerate(steps):
-            try:
-                self.data_warnings[step.label] = step.stage.check_data(self.data, document.path)
-            except Unprepared as error:
-                raise error.at(document.place(("task", "data"))) from error
-            except UserError as error:
-                raise error.at(self._place(position, error)) from error
-
-    def _place(self, position: int, error: UserError) -> Place:
+    def place(self, position: int, error: UserError) -> Place:
         """Return the place to change: the user's function if that failed, else the stage."""
         document, loc = self.recipe.document, ("stages", position)
         names = (each for each, value in document.scalars(loc) if value in self.code.functions)

@@ -67,10 +67,14 @@ def _conditions(setup: Setup, step: Step, entries: dict[str, Entry]) -> dict[str
         conditions["keep"] = "likeness" if setup.metric.higher else "share of the error"
     if stage.calibrated and step.input:
         from ..models.onnx.export import holds_fills
+        from ..stages.quantize.newer import newer
 
         source = entries[step.input]
-        if holds_fills(source.folder / source.facts["files"][0]["path"]):
+        path = source.folder / source.facts["files"][0]["path"]
+        if holds_fills(path):
             conditions["fills"] = True
+        if hasattr(stage, "improve"):
+            conditions |= newer(path)
     return conditions
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..config.chain import Step, sources
 from ..core import keep as kept
-from ..core.runtimes import DEFAULT, RUNTIMES, agreement_note, others
+from ..core.runtimes import agreement_note, others
 from ..models.published_inputs import misfed
 from . import key
 
@@ -78,25 +78,34 @@ def warnings(engine: Engine, step: Step, facts: StageFacts, entries: dict[str, E
         was, now = size(before), size(facts)
         if now >= was:
             lines.append(f"did not lower the {words}: {was} before, {now} after")
-    return [*lines, *_other_predictions(step, facts)] if facts.kind == "tflite" else lines
-
-
-def _other_predictions(step: Step, facts: StageFacts) -> list[str]:
-    """Return the warnings of a converted file that predicts otherwise than its source, or in another runtime."""
-    lines = []
-    if (same := facts.notes.get("agreement", 1.0)) < AGREEMENT:
-        lines.append(
-            f"predicts another class than {step.input} on {1 - same:.1%} of the test examples; the test scores in the "
-            "table show which of the two is right: where this one is lower, set an `accuracy_drop` budget on its target"
-        )
-    for name in others():
-        if (same := facts.notes.get(agreement_note(name), 1.0)) < AGREEMENT:
-            lines.append(
-                f"the same file predicts another class in {name} than in {DEFAULT[RUNTIMES[name].kind]} on "
-                f"{1 - same:.1%} of the test examples, since their kernels round differently; if the device has "
-                f"{name}, write `runtime: {name}` and `emulate:` in its target, so that its accuracy is judged"
-            )
+    if facts.kind == "tflite":
+        lines += _disagreement(step.input, facts.notes)
     return lines
+
+
+def _disagreement(source: str, notes: dict[str, Any]) -> list[str]:
+    """Return a warning where a TFLite file predicts other classes than its source: the cause and the remedy."""
+    litert = notes.get("agreement", 1.0)
+    shares = {name: notes[note] for name in others() if (note := agreement_note(name)) in notes}
+    low = {name: share for name, share in shares.items() if share < AGREEMENT}
+    apart = ", ".join(f"{name} predicts as LiteRT on only {share:.1%}" for name, share in low.items())
+    if litert >= AGREEMENT:
+        wrong = (
+            f"{apart} of the test examples. LiteRT agrees with {source} on {litert:.1%}, so "
+            f"{' and '.join(low)} is probably wrong: run the file with LiteRT on the device (`runtime: litert`)"
+        )
+        return [wrong] if apart else []
+    line = f"agrees with {source} on only {litert:.1%} of the test examples in LiteRT"
+    if apart:
+        return [
+            f"{line}, and {apart}: no runtime is shown to be right, so judge the file by its metric on the device, or "
+            f"deploy the ONNX file of {source}"
+        ]
+    cause = f"{' and '.join(shares)} predicts alike, so the file" if shares else "the file, or LiteRT's rounding,"
+    return [
+        f"{line}. {cause} is probably at fault: compare its metric with that of {source}; if it falls too, calibrate "
+        "with more `samples`, or convert the torch model by `convert.litert`"
+    ]
 
 
 def _nonzero(facts: StageFacts) -> int:

@@ -34,8 +34,7 @@ def predict(
     fast = of_file(path)
     if kernels is None:
         kernels = "signed" if path.suffix == ".onnx" and _signed(path) else "usual"
-    loader = RUNTIMES[runtime or fast].loader
-    outputs: np.ndarray = run_file(loader, str(path), laid_out(path, columns), kernels)
+    outputs: np.ndarray = run_file(RUNTIMES[runtime or fast].loader, str(path), laid_out(path, columns), kernels)
     return outputs
 
 

@@ -1,5 +1,7 @@
 """Run a model on examples one at a time; also a process of its own.
 
+`session.py LOADER MODEL OUTPUT INPUT…`, arrays as .npy.
+
 It stands alone (numpy and the runtime), since it runs in the emulator's own Python as well.
 """
 
@@ -28,7 +30,10 @@ _DELEGATE = re.compile(rb"INFO: (Created|Initialized) TensorFlow Lite .*delegate
 
 
 def run_file(loader: str, model: str, columns: Sequence[Any], kernels: Kernels = "usual") -> Any:
-    """Return float32 (n, outputs) of a file; `columns` are arrays (n, *shape) as its inputs take them."""
+    """Return float32 (n, outputs) of a file; `columns` are arrays (n, *shape) as its inputs take them.
+
+    `loader` is that of a runtime: `API` or `API:MODULE`.
+    """
     api, _, module = loader.partition(":")
     run = APIS[api](importlib.import_module(module or api), model, kernels)
     outputs = np.stack([run([value[None] for value in row]) for row in zip(*columns, strict=True)])
@@ -36,7 +41,6 @@ def run_file(loader: str, model: str, columns: Sequence[Any], kernels: Kernels =
 
 
 def main(loader: str, model: str, output: str, *inputs: str) -> None:
-    """Run `session.py LOADER MODEL OUTPUT INPUT…`; arrays are .npy files."""
     np.save(output, run_file(loader, model, [np.load(path) for path in inputs]))
 
 

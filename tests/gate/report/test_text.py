@@ -223,6 +223,7 @@ def test_nothing_to_meet_and_a_smoke_run() -> None:
     [
         (["load", "export.onnx"], "float32", "size", "a smaller network, `use: prune.channels` or `use: quantize."),
         (["load", "quantize.static"], "x86", "size", "a smaller network"),
+        (["load", "quantize.weights"], "weights", "size", "a smaller network"),
         (["train", "prune.channels", "quantize.static"], "x86", "size", "a smaller network or a higher prune ratio"),
         (["load", "quantize.static"], "x86", "accuracy_drop", "calibrate with more samples; see which stage lost it"),
         (["train", "prune.channels"], "float32", "accuracy", "train longer or prune less; see which stage lost it"),
