@@ -6,12 +6,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from ..benchmark import statistics
 from ..benchmark.emulator.qemu import INSTALL
 from ..config.target import Target
 from ..core.metrics import METRICS
 from ..core.results import Emulated, ModelFile, Report
 from ..core.units import NEAR_ZERO
+from . import scores
 from .files import host_file
 from .finding import Finding, Status, decided, noted, within
 
@@ -83,7 +83,7 @@ def _within_bounds(report: Report, file: ModelFile, finding: Finding) -> Finding
 
 
 def _share(report: Report, file: ModelFile, finding: Finding) -> Finding:
-    return decided(finding, statistics.accuracy(file.correct, finding.limit, report.groups))
+    return decided(finding, scores.accuracy(file.correct, finding.limit, report.groups))
 
 
 def dropped(report: Report, file: ModelFile, finding: Finding) -> Finding:
@@ -101,7 +101,7 @@ def compared(report: Report, file: ModelFile, reference: ModelFile | None, findi
         if reference is None or not file.correct or len(reference.correct) != len(file.correct):
             note = "no reference scored on the same test images; `reference:` in the recipe names one"
             return noted(replace(finding, basis=""), note)
-        return decided(finding, statistics.accuracy_drop(reference.correct, file.correct, finding.limit, report.groups))
+        return decided(finding, scores.accuracy_drop(reference.correct, file.correct, finding.limit, report.groups))
     if reference is None or not file.resampled or len(reference.resampled) != len(file.resampled):
         return noted(replace(finding, basis=""), f"no reference scored by {report.metric} on the same test examples")
     if reference.drawn != file.drawn:
@@ -110,9 +110,9 @@ def compared(report: Report, file: ModelFile, reference: ModelFile | None, findi
     start, value = (model.scores["test"][report.metric] for model in (reference, file))
     examples = _examples(report, file, reference)
     near = NEAR_ZERO * (report.constant or 0.0)
-    if report.error and statistics.is_near_zero(start, near):
+    if report.error and scores.is_near_zero(start, near):
         finding = _absolute(report, start, near, finding)
-    verdict = statistics.metric_drop(
+    verdict = scores.metric_drop(
         reference.resampled, file.resampled, (start, value), finding.limit, higher=not report.error,
         units=file.drawn or examples, examples=examples, near=near,
     )  # fmt: skip
