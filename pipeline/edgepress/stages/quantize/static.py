@@ -144,6 +144,8 @@ class QuantizeDynamic(Quantization):
     Convolutions stay float. No calibration examples are needed.
     """
 
+    takes_packed: ClassVar = True
+
     use: Literal["quantize.dynamic"]
     per_channel: bool = Field(default=True, description="one scale per output channel of a weight, not per tensor")
 
