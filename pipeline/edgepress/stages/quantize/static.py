@@ -60,7 +60,8 @@ class Calibrated(Quantization):
         if not integers:
             return
         option = ("presets", self.presets.index(integers[0])) if integers[0] in self.presets else ()
-        whose = "" if option else f", which the target `{setting.presets[integers[0]]}` sets"
+        owner = setting.presets.get(integers[0])
+        whose = f", which the target `{owner}` sets," if owner and not option else ""
         for why, help in _not_integers(setting):
             yield Rejection(f"the preset `{integers[0]}`{whose} takes and gives integers, but {why}", help, option)
 
