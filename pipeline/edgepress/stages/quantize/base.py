@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from ...stage import Shrinks, Stage
@@ -16,7 +17,12 @@ class Quantization(Stage):
     gives: ClassVar = "onnx"
     libraries: ClassVar[tuple[str, ...]] = ("onnx", "onnxruntime", "numpy")
     shrinks: ClassVar[tuple[Shrinks, ...]] = ("bytes",)
+    timed: ClassVar[tuple[str, ...]] = ("tried", "seconds")
 
     @classmethod
     def summarize(cls, notes: dict[str, Any]) -> list[str]:
         return list(summary.lines(notes))
+
+    @classmethod
+    def explain_loss(cls, notes: dict[str, Any], presets: Sequence[str]) -> str:
+        return summary.costliest(notes, presets)
