@@ -68,10 +68,13 @@ def _outputs(layer: LayerInputs, weight: NDArray[np.float32]) -> NDArray[np.floa
     node.CopyFrom(layer.node)
     del node.input[2:]
     node.input[0], node.input[1], node.output[0] = "x", "w", "y"
-    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, layer.mean.shape)
+    mean = layer.mean.mean(0, keepdims=True).astype(np.float32)  # rows may be the steps of a sequence
+    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, mean.shape)
     y = helper.make_tensor_value_info("y", TensorProto.FLOAT, None)
     graph = helper.make_graph([node], "one", [x], [y], [numpy_helper.from_array(weight, "w")])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
-    flat = run_model(model, (layer.mean.astype(np.float32),))
+    flat = run_model(model, (mean,))
     channels = weight.shape[1] if layer.node.op_type == "Gemm" and not _transposed(layer) else weight.shape[0]
+    if layer.node.op_type == "ConvTranspose":  # (inputs, outputs of a group, …)
+        channels = weight.shape[1] * next((option.i for option in layer.node.attribute if option.name == "group"), 1)
     return np.asarray(flat.reshape(channels, -1).mean(1), np.float32)
