@@ -183,6 +183,7 @@ class Stage(BaseModel, ABC):
         calibrated: whether it takes ranges of activations from examples.
         shrinks: what it promises to lower against its input, with a warning where it does not: `parameters`,
             `bytes`, `nonzero` (the weights that are not 0), or nothing.
+        timed: the notes, at any depth, that are times: they vary from run to run and stay out of the lock.
         joins_networks: whether the result is several networks side by side.
     """
 
@@ -198,6 +199,7 @@ class Stage(BaseModel, ABC):
     per_preset: ClassVar[bool] = False
     calibrated: ClassVar[bool] = False
     shrinks: ClassVar[tuple[Shrinks, ...]] = ()
+    timed: ClassVar[tuple[str, ...]] = ()
     joins_networks: ClassVar[bool] = False
 
     use: str
@@ -284,6 +286,11 @@ class Stage(BaseModel, ABC):
         For lines that depend on what the engine adds to the notes, or that older cache entries shall have as well.
         """
         return []
+
+    @classmethod
+    def explain_loss(cls, notes: dict[str, Any], presets: Sequence[str]) -> str:
+        """Explain by the notes, in a clause, why the files for `presets` lose more than `keep` allows."""
+        return ""
 
     @abstractmethod
     def run(self, inputs: dict[str, Artifact], context: Context) -> Made:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
 
 from ...core.errors import Rejection
@@ -22,6 +22,7 @@ class Quantization(Stage):
     shrinks: ClassVar[tuple[Shrinks, ...]] = ("bytes",)
     takes_packed: ClassVar[bool] = False
     """Whether weights that are packed already, and unpacked when a file is loaded, do no harm."""
+    timed: ClassVar[tuple[str, ...]] = ("tried", "seconds")
 
     def reject(self, setting: Setting) -> Iterator[Rejection]:
         yield from super().reject(setting)
@@ -34,3 +35,7 @@ class Quantization(Stage):
     @classmethod
     def summarize(cls, notes: dict[str, Any]) -> list[str]:
         return list(summary.lines(notes))
+
+    @classmethod
+    def explain_loss(cls, notes: dict[str, Any], presets: Sequence[str]) -> str:
+        return summary.costliest(notes, presets)
