@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from ..core.errors import Mistake
+from ..core.errors import Mistake, Rejection
 from ..models.checkpoint import load
-from ..stage import Artifact, Context, Made, Stage
+from ..stage import Artifact, Context, Made, Setting, Stage
 
 
 class ExportOnnx(Stage):
@@ -45,6 +46,15 @@ class ExportOnnx(Stage):
         if self.dtype == "uint8" and "normalize" not in self.embed:
             raise Mistake("raw pixels have to be normalised by the file", "add `embed: [normalize]`")
         return self
+
+    def reject(self, setting: Setting) -> Iterator[Rejection]:
+        yield from super().reject(setting)
+        data = setting.data
+        if self.dtype == "uint8" and data.kinds and "image" not in data.kinds:
+            kinds = ", ".join(data.kinds)
+            yield Rejection(f"`dtype: uint8` is for images, and {data.name} has {kinds}", "leave it out", ("dtype",))
+        if "softmax" in self.embed and data.task == "regression":
+            yield Rejection("a regression has no `softmax`", "take it out of `embed`", ("embed",))
 
     def run(self, inputs: dict[str, Artifact], context: Context) -> Made:
         from ..models.onnx.export import export

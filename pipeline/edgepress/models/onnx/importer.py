@@ -13,6 +13,7 @@ import onnx
 from ...core.errors import UserError, suggest
 from .. import metadata
 from ..input_preparation import reconciled, require_stated
+from ..output_shape import VECTORS, is_map, words_of
 from ..predict import predict
 from .comparison import Original
 from .export import quantized, shape, write
@@ -80,6 +81,12 @@ def adopt(
         raise
     if outputs.shape[1] != len(data.labels):
         path.unlink(missing_ok=True)
+        if is_map(sides := shape(model.graph.output[0])):
+            raise UserError(
+                f"`{source}` gives a map of {words_of(sides)} for each example, `{data.name}` has "
+                f"{len(data.labels)} labels",
+                f"{VECTORS}; another one of its outputs may be a vector: `output: NAME`",
+            )
         count = "1 output" if outputs.shape[1] == 1 else f"{outputs.shape[1]} outputs"
         raise UserError(
             f"`{source}` gives {count}, `{data.name}` has {len(data.labels)} labels",

@@ -5,6 +5,7 @@ For networks with operators that the writer here lacks.
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import os
 import warnings
@@ -61,14 +62,24 @@ def convert(module: nn.Module, data: Dataset, path: Path) -> float:
     return largest
 
 
+def require() -> None:
+    """Raise UserError where the package is not installed; it is not imported, which takes seconds."""
+    if importlib.util.find_spec("litert_torch") is None:
+        raise _missing("litert_torch")
+
+
+def _missing(module: str) -> UserError:
+    return UserError(
+        f"`convert.litert` needs litert-torch, and `{module}` is not installed",
+        "pip install 'edgepress[litert]' (1.1 GB), or use `export.onnx` and `convert.tflite`",
+    )
+
+
 def _package() -> Any:
     """Import the package. Raises: UserError where it is not installed."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
         import litert_torch
     except ModuleNotFoundError as error:
-        raise UserError(
-            f"`convert.litert` needs litert-torch, and `{error.name}` is not installed",
-            "pip install 'edgepress[litert]' (1.1 GB), or use `export.onnx` and `convert.tflite`",
-        ) from error
+        raise _missing(str(error.name)) from error
     return litert_torch

@@ -17,7 +17,7 @@ from ...core.machine import machine
 from ...core.presets import INT16, PRESETS, Preset, PresetName, saturates
 from ...models import metadata
 from ...models.onnx.export import quantized, write
-from . import accuracy_aware, latency_aware, refine
+from . import accuracy_aware, latency_aware, recurrent, refine
 from .accuracy_guard import Guard, guard
 from .calibration import ranges as calibration
 from .calibration.examples import prepared as examples
@@ -26,6 +26,7 @@ from .fill_values import ranged
 from .integer_only import to_integers
 from .qdq import Plan, prepared, quiet, written
 from .sqnr import Columns, Evidence, run_model
+from .static import too_few
 from .uint8 import WEIGHTED, unsigned
 
 if TYPE_CHECKING:
@@ -91,7 +92,8 @@ def calibrate_plan(source: Path, data: Dataset, options: Options, say: Say) -> C
     suited = plan.floats
     plan, steps = refine.refined(plan, evidence, options.ranges, say, improve=options.improve)
     notes: dict[str, Any] = {"ladder": steps, **({"warnings": warnings} if warnings else {})}
-    if fills := [f"{node.name} ({node.op_type})" for node in graph.graph.node if node.name in plan.floats - suited]:
+    more = [node for node in graph.graph.node if node.name in plan.floats - suited]
+    if fills := [f"{node.name} ({node.op_type})" for node in more if node.op_type not in recurrent.OPERATORS]:
         notes["fills"] = fills
     return CalibratedPlan(plan, evidence, contract, held, notes)
 
@@ -240,11 +242,7 @@ def divided(count: int, samples: int) -> tuple[np.ndarray, np.ndarray]:
 
     Neither is empty. Both spread evenly over the split, which may be sorted by class."""
     if count < 2:
-        raise UserError(
-            f"there are {count} validation examples, and quantizing needs two at least: one to calibrate ranges and "
-            "one held out",
-            "give the data set a larger `split: {validation: …}`",
-        )
+        raise UserError(*too_few(count))
     seen = spread(count, min(samples, max(1, int(count * (1 - LEAST_HELD)))))
     rest = np.setdiff1d(np.arange(count), seen)
     return seen, rest[spread(len(rest), HELD)]

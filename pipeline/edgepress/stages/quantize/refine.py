@@ -10,16 +10,20 @@ from typing import Any
 
 from .bias_correction import corrected
 from .calibration import ranges as calibration
-from .equalization import equalized
+from .equalization import equalized, equalized_groups
 from .fill_values import ranged
 from .gptq import rounded
 from .qdq import Plan
+from .recurrent import packed
 from .sqnr import Evidence
 
 Say = Callable[[int, int, str], None]
 
 LEAST = 0.1
 """Decibels that a step must win: less is chance."""
+POOR = 20.0
+"""SQNR in dB below which channels are equalized through whole groups of operators too: the error is then a tenth of the
+outputs, which networks without two ranges in one tensor do not come near."""
 
 
 def refined(
@@ -28,28 +32,27 @@ def refined(
     """Apply the steps; return the best plan, and a row for each step: `step`, `decibels`, `kept`.
 
     `plan` has no ranges yet; `ranges` is one of `calibration.METHODS`, or `auto` for the best of them. Without
-    `improve` there are no steps but these.
+    `improve` there are no other steps, save the last: how the weights of recurrent operators are stored.
     """
     methods = calibration.METHODS if ranges == "auto" else (ranges,)
     estimated = calibration.ranges(plan.graph, evidence.seen, methods=methods, say=say)
     best, rows = _first(plan, evidence, estimated, say)
     method = rows[0]["step"].removeprefix("ranges: ")
 
-    def evener(plan: Plan) -> Plan:
-        moved = equalized(plan, evidence)
+    def evener(plan: Plan, equalize: Callable[[Plan, Evidence], Plan] = equalized) -> Plan:
+        moved = equalize(plan, evidence)
         if moved is plan:
             return plan
         return ranged(moved, calibration.ranges(moved.graph, evidence.seen, methods=(method,))[method])
 
     steps: dict[str, Callable[[Plan], Plan]] = {
         "equalisation": evener,
+        "equalisation of groups": lambda plan: evener(plan, equalized_groups) if reached < POOR else plan,
         "rounding": lambda plan: rounded(plan, evidence),
         "bias correction": lambda plan: corrected(plan, evidence),
     }
-    if not improve:
-        return best, rows
     reached = rows[0]["decibels"]
-    for index, (step, change) in enumerate(steps.items()):
+    for index, (step, change) in enumerate(steps.items() if improve else ()):
         say(index, len(steps), f"trying {step}")
         tried = change(best)
         if tried is best:
@@ -59,7 +62,8 @@ def refined(
         rows.append({"step": step, "decibels": round(value, 2), "kept": is_kept})
         if is_kept:
             best, reached = tried, value
-    return best, rows
+    best, row = packed(best, evidence)
+    return best, rows if row is None else [*rows, row]
 
 
 def _first(

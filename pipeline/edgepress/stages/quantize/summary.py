@@ -63,7 +63,11 @@ def _ladder(steps: list[dict[str, Any]]) -> str:
 
 def _called(step: dict[str, Any]) -> str:
     """Return the field's name of a step; locks and reports keep the older one."""
-    return {"equalisation": "cross-layer equalization", "rounding": "GPTQ rounding"}.get(step["step"], step["step"])
+    return {
+        "equalisation": "cross-layer equalization",
+        "equalisation of groups": "equalization through joins",
+        "rounding": "GPTQ rounding",
+    }.get(step["step"], step["step"])
 
 
 def _restored(rows: list[dict[str, Any]], lead: str) -> str:
