@@ -47,8 +47,8 @@ def quant_peers() -> str:
     words = (
         f"All are calibrated on the same {model['samples']} images and counted on {model['images']} others. Best: the "
         "setting of the grid in `tests/bench/quant_settings.py` that is right most often on the calibration's split. "
-        "To quantize: without the start of the process, on two cores that others used too; edgepress includes its checks "
-        "and its timing. Latency is relative to float in the same runtime, one thread. Made for: "
+        "To quantize: without the start of the process, on two cores that others used too; edgepress has its checks "
+        "and its timing in it. Latency is relative to float in the same runtime, one thread. Made for: "
         f"{made}. {versions}, measured {model.get('date', found['date'])}."
     )
     return "\n".join([*lines, "", f"{words} {stamp(found)}"]) + "\n"
