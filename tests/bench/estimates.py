@@ -16,10 +16,10 @@ from statistics import median
 from typing import Any
 
 from edgepress.benchmark import paired
-from edgepress.benchmark.runtimes import RUNTIMES
 from edgepress.config import target
 from edgepress.core.paths import folder_of
 from edgepress.core.results import ModelFile, Runtime, Samples
+from edgepress.core.runtimes import RUNTIMES
 from edgepress.engine import references
 from edgepress.gate import estimate
 

@@ -22,6 +22,7 @@ import numpy as np
 from edgepress.benchmark import statistics
 from edgepress.benchmark.paired import Model, measure
 from edgepress.core.paths import digest
+from edgepress.core.runtimes import RUNTIMES, of_file
 from edgepress.data.dataset import Dataset
 from edgepress.models.metadata import read, to_model_inputs
 from edgepress.models.predict import predict
@@ -97,8 +98,8 @@ class Subject:
         if not ours and file.suffix == ".tflite" and self.data.inputs[0].kind == "image":
             columns = tuple(np.moveaxis(each, 1, -1) for each in columns)
         try:
-            runtime = "onnxruntime" if file.suffix == ".onnx" else "litert"
-            found = predict(file, columns) if ours else run_file(runtime, str(file), columns)
+            loader = RUNTIMES[of_file(file)].loader
+            found = predict(file, columns) if ours else run_file(loader, str(file), columns)
         except (Fail, InvalidGraph, NotImplemented) as error:
             raise Refused(f"onnxruntime: {str(error).partition('Status Message: ')[2] or error}") from error
         np.save(kept, found)

@@ -84,7 +84,7 @@ def test_every_timed_call_follows_one_of_the_same_model(monkeypatch: pytest.Monk
     monkeypatch.setattr(worker, "load", lambda runtime, path, threads, provider: lambda: calls.append(path))
     monkeypatch.setattr(worker, "WARM_SECONDS", 0)
     job = {
-        "runtime": "litert",
+        "loader": "interpreter:ai_edge_litert.interpreter",
         "threads": 1,
         "provider": "cpu",
         "models": ["a", "b", "c"],

@@ -213,6 +213,18 @@ def test_a_reader_that_leaves_is_no_crash_and_no_verdict(arguments: str, tmp_pat
     assert done.stderr == ""
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a device of Linux")
+@pytest.mark.parametrize("arguments", [["ls"], ["validate", "recipes/sensor.yaml"], ["show", "sensor"]])
+def test_a_full_disk_is_no_bug_of_ours(arguments: list[str]) -> None:
+    with open("/dev/full", "w") as full:
+        command = [sys.executable, "-m", "edgepress", *arguments]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, cwd=ROOT, check=False)
+    assert done.returncode == 2, done.stderr
+    assert "cannot be written: No space left on device" in done.stderr
+    assert "bug" not in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_a_closed_pipe_is_told_apart_however_it_is_wrapped(monkeypatch: pytest.MonkeyPatch) -> None:
     def exporter(*arguments: object) -> None:
         try:

@@ -12,6 +12,7 @@ from edgepress.config.recipe import Task, load
 from edgepress.core.errors import UserError
 from edgepress.data.corruptions import corrupted, joined
 from edgepress.data.dataset import Dataset, Split
+from edgepress.data.examples import Examples
 from edgepress.data.load import load_unlabelled
 from PIL import Image
 
@@ -145,4 +146,4 @@ def test_examples_without_labels_come_from_a_folder_or_a_file(digits: Dataset, t
 
 def test_examples_of_another_shape_are_refused(digits: Dataset) -> None:
     with pytest.raises(UserError, match="the same `size` and `color`"):
-        joined(digits, np.zeros((4, 3, 8, 8), np.uint8))
+        joined(digits, Examples(np.zeros((4, 3, 8, 8), np.uint8), np.zeros(4)))

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from edgepress.core.errors import UserError
-from edgepress.data import folder, images
+from edgepress.data import folder, images, listing
 from edgepress.data.dataset import Dataset
 from edgepress.data.load import load_dataset
 from edgepress.data.source import Source
@@ -50,8 +50,8 @@ def test_the_order_on_the_disk_does_not_matter(tmp_path: Path, monkeypatch: pyte
     one = load(photos(tmp_path / "photos"))
     walk = os.walk
 
-    def backwards(top: Path) -> Iterator[tuple[str, list[str], list[str]]]:
-        for where, folders, files in walk(top):
+    def backwards(top: Path, **options: object) -> Iterator[tuple[str, list[str], list[str]]]:
+        for where, folders, files in walk(top, **options):
             files.reverse()
             yield where, folders, files
 
@@ -214,7 +214,7 @@ def test_a_hundred_thousand_files_are_told_before_any_is_decoded(
 ) -> None:
     root = photos(tmp_path / "photos", each=1)
     many = [root / "cat" / f"{number}.jpg" for number in range(100_000)]
-    monkeypatch.setattr(folder, "_files", lambda folder, deep=True: many if deep else [])
+    monkeypatch.setattr(listing, "images", lambda folder, skipped, deep=True: many if deep else [])
     monkeypatch.setattr(images, "_header", lambda path: images.Header(224, 224, False))
     monkeypatch.setattr(images, "pixels", lambda *_, **__: pytest.fail("decoded"))
     monkeypatch.setattr(images, "free_memory", lambda: 8 * 10**9)

@@ -69,6 +69,14 @@ def test_a_data_set_is_taken_as_it_is(tmp_path: Path) -> None:
         load(tmp_path, f'{DIGITS}    del d.splits["test"]\n    return d\n')
 
 
+def test_what_a_data_set_has_beside_the_splits_is_noted(tmp_path: Path) -> None:
+    found = load(tmp_path, f'{DIGITS}    d.splits["more"] = d.splits["test"]\n    return d\n')
+    assert found.notes == ("`./mine.py:load`: the splits `more` are not read",)
+    spoilt = 'd.splits["train"] = d.splits["train"]._replace(x=d["train"].x[:3])'
+    with pytest.raises(UserError, match="`train` has 3 examples, and 1078 labels"):
+        load(tmp_path, f"{DIGITS}    {spoilt}\n    return d\n")
+
+
 def test_a_module_called_as_another_hides_it_not(tmp_path: Path) -> None:
     (tmp_path / "json.py").write_text(HEAD + "def load(): return Examples(np.eye(9), np.arange(9) % 2)\n")
     before = sys.modules.get("json")

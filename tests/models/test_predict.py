@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import torch
 from edgepress.data.dataset import Dataset
 from edgepress.models.onnx.importer import adopt
-from edgepress.models.predict import predict
+from edgepress.models.predict import in_torch, predict
+from torch import nn
 
 from tests import graphs
 
@@ -36,3 +38,17 @@ def test_tflite_answers_as_onnx_in_both_runtimes(few: Dataset, tmp_path: Path) -
     expected = predict(tmp_path / "model.onnx", x)
     for runtime in (None, "litert", "tflite-runtime"):
         np.testing.assert_allclose(predict(tmp_path / "model.tflite", x, runtime), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_torch_computes_a_few_examples_at_a_time(few: Dataset) -> None:
+    """64 photos at once were a gigabyte of activations, the peak of a whole run."""
+    sizes = []
+
+    class Net(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            sizes.append(len(x))
+            return x.flatten(1)
+
+    x = few.input.to_model_inputs(few["test"].x[:20])
+    assert np.array_equal(in_torch(Net(), (x,)).numpy(), x.reshape(20, -1))
+    assert sizes == [8, 8, 4]

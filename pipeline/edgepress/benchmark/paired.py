@@ -15,9 +15,9 @@ from typing import Any
 from ..core import child_processes
 from ..core.errors import UserError
 from ..core.results import Provider, Runtime, Samples
+from ..core.runtimes import DEFAULT, RUNTIMES
 from .devices.local import Local
 from .devices.transport import PYTHON, DeviceError, Transport
-from .runtimes import RUNTIMES
 from .statistics import LOOKS
 from .worker import NO_PROVIDER
 
@@ -38,7 +38,7 @@ class Model:
 
     name: str
     file: Path
-    runtime: Runtime = "onnxruntime"
+    runtime: Runtime = DEFAULT["onnx"]
     threads: int = 1
     provider: Provider = "cpu"
 
@@ -121,7 +121,7 @@ def _run(models: list[Model], rounds: int, seed: int, device: Transport, **more:
     """Run one worker process, from its job to its result."""
     runtime, threads, provider = _process(models[0])
     job = {
-        "runtime": runtime,
+        "loader": RUNTIMES[runtime].loader,
         "threads": threads,
         "provider": provider,
         "seed": seed,

@@ -3,8 +3,8 @@
 The job comes as JSON on stdin, the result goes as JSON to stdout. The file stands alone (Python 3.8 or newer, numpy
 and the runtime), so that a device needs this one file. The job:
 
-    {"runtime": "onnxruntime", "threads": 1, "provider": "cpu", "models": [paths], "seed": 0, "rounds": 100,
-     "seconds": 1.0}
+    {"loader": "onnxruntime", "threads": 1, "provider": "cpu", "models": [paths], "seed": 0,
+     "rounds": 100, "seconds": 1.0}
 
 gives `{"wall": [[seconds]], "cpu": [[seconds]]}`, and with `"rounds": 0` and one model `{"memory": bytes, "load":
 seconds, "first": seconds}`. Times are seconds, `[model][round]`. After `seconds` a model the rounds end, though not
@@ -17,6 +17,7 @@ after larger models, a network of half a millisecond took 2.5 times as long (cac
 from __future__ import annotations
 
 import gc
+import importlib
 import json
 import os
 import random
@@ -36,11 +37,6 @@ PROVIDERS = {
 }
 """What an operator falls back to stands after what it is wanted on. TensorRT builds its engine on loading."""
 NO_PROVIDER = "has no"
-MODULES = {
-    "onnxruntime": "onnxruntime",
-    "litert": "ai_edge_litert.interpreter",
-    "tflite-runtime": "tflite_runtime.interpreter",
-}
 LEAST_ROUNDS = 20
 
 
@@ -60,7 +56,7 @@ def time_models(job: dict[str, Any]) -> dict[str, list[list[float]]]:
     order = list(range(len(job["models"])))
     generator = random.Random(job["seed"])
     generator.shuffle(order)
-    calls = {index: load(job["runtime"], job["models"][index], job["threads"], job["provider"]) for index in order}
+    calls = {index: load(job["loader"], job["models"][index], job["threads"], job["provider"]) for index in order}
     for call in calls.values():
         until = time.perf_counter() + job.get("warm", WARM_SECONDS)
         call()
@@ -93,9 +89,9 @@ def weigh(job: dict[str, Any]) -> dict[str, float]:
     The runtime is imported before.
     """
     (path,) = job["models"]
-    __import__(MODULES[job["runtime"]])
+    runtime(job["loader"])
     started = time.perf_counter()
-    call = load(job["runtime"], path, job["threads"], job["provider"])
+    call = load(job["loader"], path, job["threads"], job["provider"])
     loaded = time.perf_counter()
     call()
     first = time.perf_counter()
@@ -114,14 +110,19 @@ def peak() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
-def load(runtime: str, path: str, threads: int, provider: str = "cpu") -> Callable[[], object]:
+def load(loader: str, path: str, threads: int, provider: str = "cpu") -> Callable[[], object]:
     """Return a call that runs the model once on fixed random input of its declared type and shape."""
-    return _onnxruntime(path, threads, provider) if runtime == "onnxruntime" else _tflite(runtime, path, threads)
+    api, module = runtime(loader)
+    return APIS[api](module, path, threads, provider)
 
 
-def _onnxruntime(path: str, threads: int, provider: str) -> Callable[[], object]:
-    import onnxruntime
+def runtime(loader: str) -> tuple[str, Any]:
+    """Return the API of a runtime and its module, imported."""
+    api, _, module = loader.partition(":")
+    return api, importlib.import_module(module or api)
 
+
+def _onnxruntime(onnxruntime: Any, path: str, threads: int, provider: str) -> Callable[[], object]:
     first = PROVIDERS[provider][0]
     if first not in onnxruntime.get_available_providers():
         raise RuntimeError(f"onnxruntime {onnxruntime.__version__} {NO_PROVIDER} {first}")
@@ -140,12 +141,8 @@ def _onnxruntime(path: str, threads: int, provider: str) -> Callable[[], object]
     return lambda: session.run(None, feed)
 
 
-def _tflite(runtime: str, path: str, threads: int) -> Callable[[], object]:
-    if runtime == "litert":
-        from ai_edge_litert.interpreter import Interpreter
-    else:
-        from tflite_runtime.interpreter import Interpreter
-    interpreter = Interpreter(model_path=path, num_threads=threads)
+def _interpreter(tflite: Any, path: str, threads: int, provider: str) -> Callable[[], object]:
+    interpreter = tflite.Interpreter(model_path=path, num_threads=threads)
     for tensor in interpreter.get_input_details():
         interpreter.resize_tensor_input(tensor["index"], [max(size, 1) for size in tensor["shape_signature"]])
     interpreter.allocate_tensors()
@@ -153,6 +150,9 @@ def _tflite(runtime: str, path: str, threads: int) -> Callable[[], object]:
         interpreter.set_tensor(tensor["index"], random_input(np.dtype(tensor["dtype"]).name, list(tensor["shape"])))
     invoke: Callable[[], object] = interpreter.invoke
     return invoke
+
+
+APIS = {"onnxruntime": _onnxruntime, "interpreter": _interpreter}
 
 
 def random_input(dtype: str, shape: list[int]) -> np.ndarray[Any, Any]:

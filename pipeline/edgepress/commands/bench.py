@@ -12,12 +12,12 @@ from pydantic import TypeAdapter, ValidationError
 
 from ..benchmark import paired, statistics
 from ..benchmark.devices.transport import DeviceError
-from ..benchmark.runtimes import DEFAULT
 from ..config import budgets, target
 from ..core.errors import UserError
 from ..core.paths import replacing
 from ..core.progress import progress
 from ..core.results import Facts, Runtime, Samples
+from ..core.runtimes import DEFAULT
 from ..core.units import Share, show_seconds
 from ..engine import on_device
 from . import catalog
@@ -78,7 +78,7 @@ def measured(
 def _target(on: str) -> target.Target:
     """Return the target or device of `--on`. Raises: UserError."""
     if "://" in on:
-        bare = target.Target(name=on, runtime="onnxruntime", reach="local", budgets=budgets.Budgets())
+        bare = target.Target(name=on, runtime=DEFAULT["onnx"], reach="local", budgets=budgets.Budgets())
         return target.at(bare, on)
     profile = target.load(catalog.find(on, "targets"))
     if profile.reach == "none":

@@ -18,11 +18,11 @@ from ..benchmark import paired
 from ..benchmark.devices import health
 from ..benchmark.devices.connect import connect
 from ..benchmark.devices.transport import DeviceError, Transport
-from ..benchmark.runtimes import RUNTIMES
 from ..config.target import Target, load
 from ..core import yamlio
 from ..core.errors import UserError
 from ..core.paths import replacing
+from ..core.runtimes import RUNTIMES
 from ..core.yamledit import edited
 from ..core.yamlio import inline
 from ..engine import references

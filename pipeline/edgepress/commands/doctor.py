@@ -17,8 +17,8 @@ from ..benchmark.devices import agent, health
 from ..benchmark.devices.connect import connect
 from ..benchmark.devices.transport import DeviceError
 from ..benchmark.emulator import qemu
-from ..benchmark.runtimes import RUNTIMES, Row
 from ..config.target import Target
+from ..core.runtimes import RUNTIMES, Row, packages
 from ..core.units import show_bytes
 
 BUSY = 0.5
@@ -59,7 +59,7 @@ def here() -> list[Check]:
     busy = os.getloadavg()[0] / (os.cpu_count() or 1)
     help = "stop other work: verdicts take longer, and on several threads there is none"
     checks.append(Check(f"load {busy:.2f} a core", help if busy > BUSY else "", needed=False))
-    return [*checks, *_state(agent.info(tempfile.gettempdir()))]
+    return [*checks, *_state(agent.info(tempfile.gettempdir(), packages()))]
 
 
 def _package(row: Row) -> Check:

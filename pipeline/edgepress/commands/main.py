@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .. import __version__
-from ..benchmark.runtimes import RUNTIMES
+from ..core.runtimes import RUNTIMES
 from . import exit_codes
 from .authoring import cp, diff, gc, ls, new, plan, show, validate
 from .options import CACHE, FORMAT, LIMIT, ON_UNDECIDED, RUNS, SET, TARGET, recipe_path

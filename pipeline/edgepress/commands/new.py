@@ -21,13 +21,7 @@ from ..core.errors import Mistake, Place, UserError
 from ..core.yamledit import edited
 from ..core.yamlio import Document, Loc
 from ..data.dataset import NAMES
-from ..data.kinds import kind_of
-from . import catalog, copy
-
-TEMPLATES = {"fashion-mnist": "mobilenet", "fashion-mnist-10k": "mobilenet", "sensor": "sensor", "text": "text"}
-"""What a recipe is made of, by its data; the user's own photos go through `PHOTOS`, other data through `GENERAL`."""
-PHOTOS = "mobilenet-imagefolder"
-GENERAL = "resnet"
+from . import catalog, copy, templates
 
 WORKFLOW = """\
 # Written by `edgepress new`: the job fails when {name} no longer fits its target.
@@ -54,6 +48,7 @@ PINNED = re.compile(
 )
 """What CI may install: a tag or commit of a repository, or an archive with its digest; nothing that a shell reads, and
 no password, which the file would show."""
+COMMENT = re.compile(r"(?<=[\]\}:\w])[ \t]+#.*")
 MOVING = ("HEAD", "main", "master", "trunk", "develop", "dev", "latest")
 PLACE = f"git+https://HOST/OWNER/edgepress@v{__version__}"
 
@@ -167,17 +162,6 @@ def _repository(folder: Path) -> Path:
     return Path(os.path.relpath(next((parent for parent in above if (parent / ".git").exists()), folder)))
 
 
-def template(name: str | None, data: Any) -> Path:
-    """Return the recipe to start from, for this data. Raises: UserError."""
-    if isinstance(data, str) and data in NAMES:
-        fitting = TEMPLATES.get(data, GENERAL)
-    else:
-        options = data if isinstance(data, dict) else {"from": data}
-        photos = "image" in options or kind_of(str(options.get("from"))) == "folder"
-        fitting = PHOTOS if photos else GENERAL
-    return catalog.find(name, "recipes") if name else paths.folder_of("recipes") / f"{fitting}.yaml"
-
-
 def _data(data: Any, written: Any, base: Path) -> Any:
     """Return the user's data; a plain folder of photos takes the template's options of photos, at a size that fits."""
     if not isinstance(data, str) or data in NAMES or not isinstance(written, dict) or not (base / data).is_dir():
@@ -189,11 +173,13 @@ def _data(data: Any, written: Any, base: Path) -> Any:
 
 def _recipe(wishes: Wishes, path: Path, profile: Path) -> str:
     data = _argument("--data", wishes.data)
-    fresh = yamlio.parse(Document(path, copy.copied(template(wishes.recipe, data.data), path)))
+    fresh = _template(wishes, data, path)
     data = _argument("--data", yamlio.inline(_data(data.data, fresh.data["task"]["data"], path.parent)))
     limits = {"latency": _argument("--latency", wishes.latency), "size": _argument("--size", wishes.size)}
     budgets = _budgets(profile, {name: limit.data for name, limit in limits.items()})
     entry = {"use": _called(wishes.target, profile, path), "budgets": budgets}
+    # A comment behind the targets is about the shipped ones.
+    fresh = yamlio.parse(Document(path, _without_comment(fresh, ("targets",))))
     document = yamlio.parse(Document(path, edited(fresh, {("task", "data"): data.data, ("targets",): [entry]})))
     text = document.text
     # A problem of a wish has the place of its option.
@@ -203,6 +189,30 @@ def _recipe(wishes: Wishes, path: Path, profile: Path) -> str:
         document.put(loc, limit, [limit.place(())] * len(loc))
     checked(document)
     return text
+
+
+def _template(wishes: Wishes, data: Document, path: Path) -> Document:
+    """Return the recipe to start from: the one that is wished for, or one that fits the data. Raises: UserError."""
+    if wishes.recipe:
+        return yamlio.parse(Document(path, copy.copied(catalog.find(wishes.recipe, "recipes"), path)))
+    try:
+        facts = templates.facts(data.data, path.parent)
+    except UserError as error:
+        raise error.at(data.place(())) from error
+    shipped = templates.shipped(data.data, facts)
+    if shipped:
+        return yamlio.parse(Document(path, copy.copied(shipped, path)))
+    return yamlio.parse(Document(path, templates.plain(wishes.name, yamlio.inline(data.data), facts)))
+
+
+def _without_comment(document: Document, loc: Loc) -> str:
+    """Return the text without the comments on the lines of a value."""
+    start, end = document.spans.get(loc, (0, 0))
+    text = document.text
+    above = text.rfind("\n", 0, start) + 1
+    below = len(text) if (at := text.find("\n", end)) < 0 else at
+    lines = [COMMENT.sub("", line) for line in text[above:below].split("\n")]
+    return text[:above] + "\n".join(lines) + text[below:]
 
 
 def _budgets(profile: Path, limits: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ Each stage has an input of a kind that it takes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ from ..core import names
 from ..core.errors import Place, Problem, UserError, near, suggest
 from ..core.yamlio import Document, Loc
 from ..models import pretrained
+from ..models.network_options import INPUTS
 from ..stage import Kind, Stage
 from ..stages import TABLE
 
@@ -77,7 +78,7 @@ def reference(chain: list[Step]) -> str:
 
 
 @dataclass(frozen=True)
-class _Row:
+class Row:
     """What is known of a stage, even when something else in it is wrong."""
 
     index: int
@@ -102,10 +103,7 @@ def check(document: Document) -> Iterator[Problem]:
 
     The kind of a stage with a problem of its own follows from its `use`, so that one pass finds every problem.
     """
-    stages = document.data.get("stages")
-    rows: list[_Row] = []
-    for index, data in enumerate(stages if isinstance(stages, list) else []):
-        rows.append(_row(document, index, data, rows))
+    rows = rows_of(document)
     for row in rows:
         yield from _name(document, row, rows)
         yield from _input(document, row, rows)
@@ -118,7 +116,16 @@ def check(document: Document) -> Iterator[Problem]:
         yield problem
 
 
-def _row(document: Document, index: int, data: Any, above: list[_Row]) -> _Row:
+def rows_of(document: Document) -> list[Row]:
+    """Return what is known of each stage."""
+    stages = document.data.get("stages")
+    rows: list[Row] = []
+    for index, data in enumerate(stages if isinstance(stages, list) else []):
+        rows.append(_row(document, index, data, rows))
+    return rows
+
+
+def _row(document: Document, index: int, data: Any, above: list[Row]) -> Row:
     data = data if isinstance(data, dict) else {}
     use = data.get("use")
     kind = TABLE.get(use) if isinstance(use, str) else None
@@ -134,10 +141,10 @@ def _row(document: Document, index: int, data: Any, above: list[_Row]) -> _Row:
     if stage:
         kinds = {row.text("name"): row.kind for row in above}
         gives = stage.kind_with([result for _, name in stage.named() if (result := kinds.get(name))])
-    return _Row(index, document.place(("stages", index)).line, data, kind, stage, gives)
+    return Row(index, document.place(("stages", index)).line, data, kind, stage, gives)
 
 
-def _name(document: Document, row: _Row, rows: list[_Row]) -> Iterator[Problem]:
+def _name(document: Document, row: Row, rows: list[Row]) -> Iterator[Problem]:
     name, place = row.text("name"), document.place((*row.loc, "name"))
     if name == "input":
         yield Problem("`input` cannot be a name: stages call the model that they work on so", "choose another", place)
@@ -147,7 +154,7 @@ def _name(document: Document, row: _Row, rows: list[_Row]) -> Iterator[Problem]:
             return
 
 
-def _input(document: Document, row: _Row, rows: list[_Row]) -> Iterator[Problem]:
+def _input(document: Document, row: Row, rows: list[Row]) -> Iterator[Problem]:
     """Yield a problem when the stage has no input, or one of the wrong kind."""
     if row.type is None:
         return
@@ -163,8 +170,6 @@ def _input(document: Document, row: _Row, rows: list[_Row]) -> Iterator[Problem]
         elif (got := _called(name, above).kind) not in (takes, None):
             help = _bridge(got, takes, above, name)
             yield Problem(f"`{use}` takes {A[takes]}, but `{name}` is {A[got]}", help, place)
-        elif row.stage and (source := _called(name, above).stage) and (reason := row.stage.reject_input(source)):
-            yield Problem(*reason, place)
     elif not above:
         starts = [
             f"`- use: {start}`"
@@ -176,15 +181,13 @@ def _input(document: Document, row: _Row, rows: list[_Row]) -> Iterator[Problem]
     elif (got := above[-1].kind) not in (takes, None):
         help = _bridge(got, takes, above)
         yield Problem(f"`{use}` takes {A[takes]}, but the stage above gives {A[got]}", help, place)
-    elif row.stage and above[-1].stage and (reason := row.stage.reject_input(above[-1].stage)):
-        yield Problem(*reason, place)
 
 
 def _needs_names(kind: type[Stage]) -> bool:
     return any(kind.model_fields[option].is_required() for option in kind.names)
 
 
-def _bridge(got: Kind, wanted: Kind, above: list[_Row], name: str | None = None) -> str:
+def _bridge(got: Kind, wanted: Kind, above: list[Row], name: str | None = None) -> str:
     """Return how to get a model of the kind `wanted`: a stage that makes one, or an earlier result."""
     for use, kind in TABLE.items():
         if (kind.takes, kind.gives) == (got, wanted):
@@ -204,7 +207,7 @@ def _bridge(got: Kind, wanted: Kind, above: list[_Row], name: str | None = None)
     return ""
 
 
-def _reference(document: Document, loc: Loc, name: str, row: _Row, rows: list[_Row]) -> Iterator[Problem]:
+def _reference(document: Document, loc: Loc, name: str, row: Row, rows: list[Row]) -> Iterator[Problem]:
     """Yield a problem when the result that an option names is not made above, or of the wrong kind."""
     place, above = document.place(loc), rows[: row.index]
     assert row.type is not None, "a stage that names something is one"
@@ -219,11 +222,18 @@ def _reference(document: Document, loc: Loc, name: str, row: _Row, rows: list[_R
         )
 
 
-def _called(name: str, rows: list[_Row]) -> _Row:
-    return next(row for row in rows if row.text("name") == name)
+def _called(name: str, rows: list[Row]) -> Row:
+    row = result_called(name, rows)
+    assert row is not None
+    return row
 
 
-def _absent(name: str, above: list[_Row], rows: list[_Row], place: Place) -> Problem | None:
+def result_called(name: str, rows: Sequence[Row]) -> Row | None:
+    """Return the stage whose result has this name, if there is one."""
+    return next((row for row in rows if row.text("name") == name), None)
+
+
+def _absent(name: str, above: list[Row], rows: list[Row], place: Place) -> Problem | None:
     """Return why `name` is no result of the stages above; None when it is one."""
     known = {text for row in above if (text := row.text("name"))}
     if name in known:
@@ -239,7 +249,7 @@ def _absent(name: str, above: list[_Row], rows: list[_Row], place: Place) -> Pro
     return Problem(f"no result above is called `{name}`", help, place)
 
 
-def _files(document: Document, row: _Row) -> Iterator[Problem]:
+def _files(document: Document, row: Row) -> Iterator[Problem]:
     for file in row.stage.files() if row.stage and not document.loose else ():
         try:
             pretrained.find(file, document.path)
@@ -248,16 +258,26 @@ def _files(document: Document, row: _Row) -> Iterator[Problem]:
             yield from (Problem(problem.message, problem.help, document.place(loc)) for problem in error.problems)
 
 
-def _networks(document: Document, row: _Row) -> Iterator[Problem]:
-    """Yield a problem for every `timm/NAME` that timm does not have, in any option."""
+def _networks(document: Document, row: Row) -> Iterator[Problem]:
+    """Yield a problem for every `timm/NAME` that timm does not have, in any option; the same for other homes."""
     for loc, value in document.scalars(row.loc):
-        if not isinstance(value, str) or not value.startswith("timm/"):
+        home, _, name = value.partition("/") if isinstance(value, str) else ("", "", "")
+        if not name or home not in _HOMES:
             continue
-        name = value.removeprefix("timm/").partition(".")[0]  # the part after the dot names pretrained weights
-        if name not in names.zoo():
-            match = near(name, names.zoo())
-            help = f"did you mean `timm/{match}`?" if match else "`timm.list_models()` has the names"
-            yield Problem(f"timm has no network `{name}`", help, document.place(loc))
+        known, help = _HOMES[home]
+        name = name.partition(".")[0]  # the part after the dot names pretrained weights
+        if name not in known():
+            match = near(name, known())
+            help = f"did you mean `{home}/{match}`?" if match else help
+            yield Problem(f"{home} has no network `{name}`", help, document.place(loc))
+
+
+_HOMES: dict[str, tuple[Callable[[], Collection[str]], str]] = {
+    "timm": (names.zoo, "`timm.list_models()` has the names"),
+    "torchvision": (names.torchvision, "`torchvision.models.list_models()` has the names"),
+    "edgepress": (lambda: INPUTS, f"one of: {', '.join(INPUTS)}"),
+}
+"""Package → the names of its networks, and where people find them."""
 
 
 def sources(step: Step) -> list[str]:

@@ -42,15 +42,27 @@ def texts() -> dict[Path, str]:
     return {FOLDER / name: json.dumps(schema(model), indent=2) + "\n" for name, model in MODELS.items()}
 
 
-def networks() -> str:
-    """Return the list of networks that recipes are checked against, from the installed timm."""
+def networks() -> dict[Path, str]:
+    """Return the lists of networks that recipes are checked against, from the installed timm and torchvision."""
     import timm
+    import torchvision
 
-    return "\n".join([f"# timm {timm.__version__}", *sorted(timm.list_models())]) + "\n"
+    lists = {names.ZOO: (timm, timm.list_models()), names.TORCHVISION: (torchvision, _classifiers())}
+    return {
+        path: "\n".join([f"# {package.__name__} {package.__version__.partition('+')[0]}", *sorted(listed)]) + "\n"
+        for path, (package, listed) in lists.items()
+    }
+
+
+def _classifiers() -> list[str]:
+    from torchvision import models
+
+    listed: list[str] = [*models.list_models(module=models), *models.list_models(module=models.quantization)]
+    return listed
 
 
 def main(arguments: list[str]) -> None:
-    for path, text in {names.ZOO: networks()}.items() if arguments == ["models"] else texts().items():
+    for path, text in (networks() if arguments == ["models"] else texts()).items():
         with paths.replacing(path) as file:
             file.write_text(text, encoding="utf-8")
 

@@ -20,6 +20,7 @@ from ..core import paths, yamlio
 from ..core.errors import Mistake, Place, UserError, suggest
 from ..core.presets import PresetName, host_preset
 from ..core.results import Machine, Provider, Runtime
+from ..core.runtimes import RUNTIMES
 from ..core.units import REFERENCE, Factor, Relative, Seconds
 from ..core.validation import validated
 from .budgets import Budgets, Regression, Strict
@@ -133,8 +134,8 @@ class Target(Strict):
         """Return the integer format of the file for this target; `machine` is the one that measures."""
         if self.preset:
             return self.preset
-        if self.runtime != "onnxruntime":
-            return "xnnpack"
+        if own := RUNTIMES[self.runtime].preset:
+            return own
         return host_preset(machine) if self.reach == "local" else "arm"
 
 

@@ -8,7 +8,7 @@ import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Self
+from typing import NamedTuple, Self
 
 SLIP, ALIKE = 0.8, 0.65
 """How much of two words is the same, as difflib counts: with a letter or two wrong, and where they are merely alike."""
@@ -80,6 +80,15 @@ class UserError(Exception):
     def at(self, place: Place) -> Self:
         """Return the same error, with `place` for each problem that has none."""
         return type(self)([replace(problem, place=problem.place or place) for problem in self.problems])
+
+
+class Rejection(NamedTuple):
+    """Why the options of a stage cannot be, and the next act; `option` is the path of the one at fault, from the stage
+    on, such as `("presets", 0)`."""
+
+    message: str
+    help: str = ""
+    option: tuple[str | int, ...] = ()
 
 
 class Mistake(ValueError):

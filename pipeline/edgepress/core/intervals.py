@@ -60,6 +60,7 @@ def means_of_groups(values: np.ndarray, groups: Sequence[int] | np.ndarray) -> n
 
     counts = np.bincount(groups)
     sums = np.bincount(groups, weights=values)
-    drawn = np.random.default_rng(len(values)).multinomial(len(counts), np.full(len(counts), 1 / len(counts)), DRAWS)
-    means: np.ndarray = drawn @ sums / np.maximum(drawn @ counts, 1)
-    return means
+    random, shares = np.random.default_rng(len(values)), np.full(len(counts), 1 / len(counts))
+    # One draw after the other: all of them together take 8 kB for each group.
+    draws = (random.multinomial(len(counts), shares) for _ in range(DRAWS))
+    return np.array([draw @ sums / np.maximum(draw @ counts, 1) for draw in draws])

@@ -22,12 +22,14 @@ def bounds(
         return {}
     predicted, classes = outputs.argmax(1), outputs.shape[1]
     counts = _counts(y, predicted, np.ones(len(y)), classes)
-    drawn = list(_drawn(y, predicted, classes, groups))
+    draws = np.array([(_f1(*draw), _recall(*draw)) for draw in _drawn(y, predicted, classes, groups)])
     units = len(y) if groups is None else int(groups.max()) + 1
     intervals_by_metric = {}
-    for name, function in (("macro_f1", _f1), ("worst_recall", _recall)):
-        value = function(*counts)
-        low, high = intervals.of_draws(value, [function(*draw) for draw in drawn], units)
+    for name, value, drawn in (
+        ("macro_f1", _f1(*counts), draws[:, 0]),
+        ("worst_recall", _recall(*counts), draws[:, 1]),
+    ):
+        low, high = intervals.of_draws(value, drawn, units)
         intervals_by_metric[name] = (value, max(low, 0.0), min(high, 1.0))
     return floored(intervals_by_metric, predicted == y, y, groups)
 

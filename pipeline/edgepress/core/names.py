@@ -25,6 +25,7 @@ Name = Annotated[str, AfterValidator(valid), WithJsonSchema({"type": "string", "
 """A name that is also safe as the name of a file or a folder."""
 
 ZOO = paths.SHIPPED / "timm-models.txt"
+TORCHVISION = paths.SHIPPED / "torchvision-models.txt"
 
 
 @cache
@@ -32,4 +33,11 @@ def zoo() -> frozenset[str]:
     """Return the names of timm's networks, from a generated list whose first line is timm's version:
     importing timm itself takes seconds."""
     _, *names = ZOO.read_text(encoding="utf-8").splitlines()
+    return frozenset(names)
+
+
+@cache
+def torchvision() -> frozenset[str]:
+    """Return the names of torchvision's classifiers, from a generated list for the same reason."""
+    _, *names = TORCHVISION.read_text(encoding="utf-8").splitlines()
     return frozenset(names)

@@ -5,11 +5,16 @@ Every verdict and text is made from one.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-Runtime = Literal["onnxruntime", "litert", "tflite-runtime"]
+from .runtimes import RUNTIMES
+
+if TYPE_CHECKING:
+    Runtime = str
+else:  # the names of the table
+    Runtime = Literal[tuple(RUNTIMES)]
 Provider = Literal["cpu", "cuda", "tensorrt"]
 
 

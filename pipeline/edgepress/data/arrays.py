@@ -63,12 +63,15 @@ def read(source: Source, path: Path) -> Examples:
     )
 
 
-def values(path: Path) -> np.ndarray:
+def values(path: Path) -> Examples:
     """Read `x` alone, for examples without labels. Raises: UserError."""
     arrays = _arrays(path)
     if "x" not in arrays:
         raise UserError(f"`{path.name}` has no array `x`, only {', '.join(sorted(arrays))}")
-    return Examples(arrays["x"], np.zeros(len(arrays["x"]), np.int64), ("",)).checked(path.name).x
+    rest = [f"`{name}`" for name in arrays if name != "x"]
+    notes = (f"`{path.name}`: `x` alone is read, and not {', '.join(rest)}",) if rest else ()
+    y = np.zeros(len(arrays["x"]), np.int64)
+    return Examples(arrays["x"], y, ("",), notes=notes).checked(path.name)
 
 
 def _arrays(path: Path) -> dict[str, np.ndarray]:

@@ -13,6 +13,7 @@ import numpy as np
 
 from ..core.errors import UserError
 from .dataset import Dataset, Split
+from .examples import Examples
 
 
 def corrupted(
@@ -43,18 +44,19 @@ def corrupted(
     return data
 
 
-def joined(data: Dataset, unlabelled: np.ndarray) -> Dataset:
+def joined(data: Dataset, more: Examples) -> Dataset:
     """Return `data` with more examples that have no labels. Raises: UserError when they are of another shape."""
-    x = data["train"].x
+    x, unlabelled = data["train"].x, more.x
     if (x.shape[1:], x.dtype) != (unlabelled.shape[1:], unlabelled.dtype):
         raise UserError(
             f"`unlabelled` has examples {unlabelled.dtype} {unlabelled.shape[1:]}, and `{data.name}` has {x.dtype} "
             f"{x.shape[1:]}",
             "for images: the same `size` and `color`",
         )
-    return replace(
-        data, unlabelled=unlabelled if data.unlabelled is None else np.concatenate([data.unlabelled, unlabelled])
-    )
+    if data.unlabelled is not None:
+        unlabelled = np.concatenate([data.unlabelled, unlabelled])
+    notes, warnings = (*data.notes, *more.notes), (*data.warnings, *more.warnings)
+    return replace(data, unlabelled=unlabelled, notes=notes, warnings=warnings)
 
 
 def _trained_on(data: Dataset, rows: np.ndarray) -> Dataset:

@@ -120,6 +120,10 @@ class Dataset:
     """Of each test example the group, such as a person, from 0: examples of one are alike, and count as one draw."""
     unlabelled: np.ndarray | None = field(default=None, compare=False)
     """Raw examples to learn from that have no labels, as `x` of a split."""
+    notes: tuple[str, ...] = field(default=(), compare=False)
+    """What the reader left out, a line each."""
+    warnings: tuple[str, ...] = field(default=(), compare=False)
+    """What it read, and probably should not have, a line each."""
 
     def __getitem__(self, split: str) -> Split:
         return self.splits[split]

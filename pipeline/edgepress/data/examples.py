@@ -55,6 +55,10 @@ class Examples:
     """Whether the recipe lists `labels`, so that some may have no example: a model may know more classes."""
     files: tuple[Path, ...] = ()
     """Some of the image files that `x` was read from, if it was: for how long that takes."""
+    notes: tuple[str, ...] = ()
+    """What the reader left out, a line each."""
+    warnings: tuple[str, ...] = ()
+    """What it read, and probably should not have, a line each."""
 
     @property
     def columns(self) -> dict[str, np.ndarray]:

@@ -25,6 +25,12 @@ def read(source: Source, path: Path) -> Examples | Dataset:
             raise UserError(f"`{source.source}` returned a Dataset without {', '.join(lacking)}")
         for input in returned.inputs:
             _checked(source.source, input)
+        for split, (x, y) in returned.splits.items():
+            if len(x) != len(y):
+                raise UserError(f"`{source.source}`: `{split}` has {len(x)} examples, and {len(y)} labels")
+        if more := [f"`{split}`" for split in returned.splits if split not in SPLITS]:
+            notes = (f"`{source.source}`: the splits {', '.join(more)} are not read",)
+            returned = replace(returned, notes=(*returned.notes, *notes))
         if returned.groups is None:
             return returned
         if len(returned.groups) != (count := len(returned["test"].y)):

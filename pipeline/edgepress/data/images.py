@@ -24,6 +24,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from ..core.errors import UserError
 from ..core.units import show_bytes
 from .examples import several
+from .listing import Skipped, kind
 from .source import Source
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif")
@@ -36,6 +37,8 @@ _WIDE = ("I;16", "I;16B", "I;16L", "I")
 _GREY = {"1", "L", "LA", "La", *_WIDE}
 _BROKEN = (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError)
 """What Pillow's decoders raise for bad files."""
+_ANIMATED = {"GIF", "PNG", "WEBP", "TIFF", "AVIF", "FLI", "DCX"}
+"""Formats whose files may hold several photos; behind the first of an MPO, a PSD or an icon are previews or parts."""
 _TURNED = (5, 6, 7, 8)
 """EXIF orientations that swap height and width."""
 _LONGEST = 8
@@ -48,13 +51,17 @@ class Header(NamedTuple):
     height: int
     width: int
     grey: bool
+    several: bool = False
+    """Whether there are more pictures behind the first."""
 
 
-def read(paths: Sequence[Path], root: Path, source: Source) -> tuple[np.ndarray, np.ndarray]:
+def read(
+    paths: Sequence[Path], root: Path, source: Source, skipped: Skipped | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Read images uint8 (n, channels, height, width), and which of `paths` they are, (n,).
 
     EXIF orientation is followed, transparency is laid on white, 16-bit grey is divided by 257, and of an animation the
-    first picture counts. Only what `unreadable: skip` allows is left out.
+    first picture counts. Only what `unreadable: skip` allows is left out, and counted in `skipped`.
 
     Raises: UserError for files that cannot be read, for sizes that differ while no `size` is given, and for more than
     half of the free memory.
@@ -70,8 +77,12 @@ def read(paths: Sequence[Path], root: Path, source: Source) -> tuple[np.ndarray,
             partial(pixels, grey=grey, size=size, resize=source.resize), [paths[i] for i in rows], root
         )
         decoded = _readable(rows, images, wrong, root, source)
-    arrays = [image for image in images if image is not None]
-    return np.stack(arrays), decoded
+    if skipped is not None:
+        lost = sorted(set(range(len(paths))) - set(decoded.tolist()))
+        for row in lost:
+            skipped.add("cannot be read, and `unreadable: skip`", kind(paths[row].name))
+        skipped.several = Counter(kind(paths[i].name) for i in decoded if headers[i].several)
+    return np.stack([image for image in images if image is not None]), decoded
 
 
 def spread(of: Sequence[object], enough: int | None) -> list[int]:
@@ -177,7 +188,16 @@ def _header(path: Path) -> Header:
         plain = image.format == "TIFF" or (image.format == "PNG" and "exif" not in image.info)
         exif = {} if plain else image.getexif()
         turned = exif.get(0x0112) in _TURNED
-        return Header(width if turned else height, height if turned else width, image.mode in _GREY)
+        several = image.format in _ANIMATED and _has_second(image)
+        return Header(width if turned else height, height if turned else width, image.mode in _GREY, several)
+
+
+def _has_second(image: Image.Image) -> bool:
+    try:
+        image.seek(1)
+    except _BROKEN:
+        return False
+    return True
 
 
 def _size(headers: Sequence[Header], root: Path, source: Source) -> tuple[int, int]:

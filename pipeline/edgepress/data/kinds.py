@@ -1,4 +1,4 @@
-"""Tell the kinds of data apart by their path, and list the options of each."""
+"""Tell kinds of data apart by their path, and list the options of each."""
 
 from __future__ import annotations
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import importlib
 import math
+import sys
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..core import distributed
 from ..core.errors import UserError, suggest
 from .dataset import NAMES, Dataset
 from .kinds import DECODED, MODULES, WHAT
@@ -15,7 +18,7 @@ from .normalize import normalized
 from .source import Shares, Source
 
 if TYPE_CHECKING:
-    import numpy as np
+    from .examples import Examples
 
 _UNLABELLED = Shares.model_validate({"validation": "30%", "test": "60%"})
 
@@ -27,11 +30,12 @@ def load_dataset(name: str | Source, limit: int | None = None, *, base: Path = P
     `limit`. With a `limit`, only about as many image files are decoded as give each split so many.
     """
     data = _own(name, base, seed, limit) if isinstance(name, Source) else _shipped(name)
+    _print(data, data.source)
     return data if limit is None else data.limited(limit)
 
 
-def load_unlabelled(source: Source, base: Path, data: Dataset, limit: int | None = None) -> np.ndarray:
-    """Read examples without labels that go with `data`, as `x` of its splits. Raises: UserError.
+def load_unlabelled(source: Source, base: Path, data: Dataset, limit: int | None = None) -> Examples:
+    """Read examples without labels that go with `data`, with `x` as in its splits. Raises: UserError.
 
     A folder's images need no class folders, and become as large as those of `data`; an .npz needs `x` alone.
     """
@@ -43,12 +47,28 @@ def load_unlabelled(source: Source, base: Path, data: Dataset, limit: int | None
         source = source.model_copy(update={"labels": "imagenet"})  # class folders, if any, mean nothing
         from .folder import read
 
-        return read(source, path, limit).checked(path.name).x
-    if source.kind == "arrays":
+        examples = read(source, path, limit).checked(path.name)
+    elif source.kind == "arrays":
         from .arrays import values
 
-        return values(path)
-    raise UserError(f"`unlabelled` names {WHAT[source.kind]}", "a folder of images, or an .npz with `x`")
+        examples = values(path)
+    else:
+        raise UserError(f"`unlabelled` names {WHAT[source.kind]}", "a folder of images, or an .npz with `x`")
+    _print(examples, str(path))
+    return examples
+
+
+def _print(data: Dataset | Examples, path: str) -> None:
+    """Print what the reader left out, or read doubtfully; once, whatever number of recipes reads it."""
+    for head, lines in (("note", data.notes), ("warning", data.warnings)):
+        for line in lines:
+            _print_once(f"{head}: {line}", path)
+
+
+@cache
+def _print_once(line: str, path: str) -> None:
+    if distributed.first():
+        print(line, file=sys.stderr, flush=True)
 
 
 def _shipped(name: str) -> Dataset:

@@ -65,6 +65,8 @@ def divide(
         files=examples.files,
         uncovered=lacking,
         groups=None if examples.groups is None else numbered(examples.groups[rows["test"]]),
+        notes=examples.notes,
+        warnings=examples.warnings,
     )
 
 

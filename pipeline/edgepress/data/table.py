@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import csv
-import re
 from collections import Counter
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import numpy as np
 
-from ..core.errors import UserError, suggest
-from . import images
+from ..core.errors import UserError
+from . import csv_file, images, listing
+from .csv_file import Table
 from .dataset import Kind, Task
-from .examples import Examples, class_order, joined, several
+from .examples import Examples, class_order, joined
+from .listing import Skipped
 from .source import Source
 
-_INTEGER = r"\s*[+-]?\d+\s*"
+_MISSING = {"na", "n/a", "nan", "null", "?", "-"}
+"""What often stands for a missing label."""
 
 
 def read(source: Source, path: Path, enough: int | None = None) -> Examples:
@@ -24,7 +24,7 @@ def read(source: Source, path: Path, enough: int | None = None) -> Examples:
 
     Raises: UserError with the lines, as editors count them.
     """
-    table = _table(path)
+    table = csv_file.read(path)
     label_columns = _named(source.label) or ("label",)
     if source.label is None and "label" not in table.header:
         raise UserError(f"`{path.name}`: which column is the label?", f"write `label:`, {_one_of(table.header)}")
@@ -38,14 +38,18 @@ def read(source: Source, path: Path, enough: int | None = None) -> Examples:
         raise UserError(f"`{path.name}` has no input column, only {_one_of(table.header)}")
     groups = np.array(table.column(source.group, "group")) if source.group else None
     rows, files = np.arange(len(table.rows)), tuple[Path, ...]()
+    skipped, notes = Skipped(), _labels_noted(table, label_columns, task, labels, listed)
     kinds: dict[str, Kind] = {}
     inputs: dict[str, np.ndarray] = {}
     if source.image:
         kinds["image"] = "image"
         paths = _paths(table, source.image, path.parent)
+        notes += _unnamed(paths, path)
+        if unread := [f"`{name}`" for name in table.header if name not in {*taken, *numbers}]:
+            notes += (f"`{path.name}`: the columns {', '.join(unread)} are not read; `columns` names numbers to read",)
         chosen = np.array(images.spread(y.tolist() if task == "single-label" else [""] * len(y), enough))
         paths = [paths[row] for row in chosen]
-        inputs["image"], readable = images.read(paths, path.parent, source)
+        inputs["image"], readable = images.read(paths, path.parent, source, skipped)
         rows, files = chosen[readable], images.few(paths, readable)
     if numbers:
         kinds["numbers"] = "numbers"
@@ -53,64 +57,43 @@ def read(source: Source, path: Path, enough: int | None = None) -> Examples:
     if len(inputs) == 1:
         kinds = {"input": next(iter(kinds.values()))}
     groups = None if groups is None else groups[rows]
-    return Examples(joined(inputs), y[rows], labels, task, kinds, groups, labels_listed=bool(listed), files=files)
+    return Examples(
+        joined(inputs),
+        y[rows],
+        labels,
+        task,
+        kinds,
+        groups,
+        labels_listed=bool(listed),
+        files=files,
+        notes=(*skipped.notes(path.name), *notes),
+    )
 
 
-@dataclass(frozen=True)
-class _Table:
-    name: str
-    header: list[str]
-    rows: list[list[str]]
-    lines: list[int]
-    """Where each row ends in the file, from 1."""
-
-    def column(self, name: str, option: str) -> list[str]:
-        if name not in self.header:
-            raise UserError(f"`{self.name}` has no column `{name}` (`{option}`)", suggest(name, self.header))
-        index = self.header.index(name)
-        return [row[index].strip() for row in self.rows]
-
-    def numbers(self, name: str, option: str) -> np.ndarray:
-        """Return a column as float64; `UserError` at what is empty, NaN, infinite or no number."""
-        cells = self.column(name, option)
-        values = np.array([_number(cell) for cell in cells])
-        wrong = np.flatnonzero(~np.isfinite(values))
-        help = "fill it in, leave the row out, or name the input columns: `columns: [a, b]`"
-        self.refuse(wrong.tolist(), cells, f"no number in column `{name}`", help)
-        return values
-
-    def refuse(self, rows: list[int], cells: list[str], problem: str, help: str) -> None:
-        """Raise UserError that names the lines of `rows`, and what stands there."""
-        if rows:
-            named = [f"line {self.lines[row]}" + (f" `{cells[row]}`" if cells[row] else "") for row in rows]
-            raise UserError(f"`{self.name}`: {problem}: {several(named)}", help)
+def _unnamed(paths: list[Path], path: Path) -> tuple[str, ...]:
+    """Note the images that no row names, in the folders of those that rows name."""
+    folders = {image.parent for image in paths}
+    beside = {file for folder in folders for file in listing.images(folder, Skipped(), deep=False)}
+    if not (unnamed := sorted(beside - set(paths))):
+        return ()
+    one = unnamed[0].relative_to(path.parent).as_posix()
+    return (f"`{path.name}`: no row names {len(unnamed)} of the {len(beside)} images there, such as `{one}`",)
 
 
-def _table(path: Path) -> _Table:
-    """Read the file as UTF-8, with a byte order mark or not; commas, semicolons or tabs, as the first line has."""
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            first = file.readline()
-            file.seek(0)
-            reader = csv.reader(file, delimiter=max(",;\t", key=first.count), strict=True)
-            header = [name.strip() for name in next(reader, [])]
-            rows, lines = [], []
-            for row in reader:
-                if len(row) not in (0, len(header)):
-                    raise UserError(
-                        f"`{path.name}`: line {reader.line_num} has {len(row)} values, and the header {len(header)}",
-                        "text with a comma in it goes into quotes",
-                    )
-                if row:
-                    rows.append(row)
-                    lines.append(reader.line_num)
-    except (csv.Error, UnicodeDecodeError, OSError) as error:
-        raise UserError(f"`{path.name}` is no CSV in UTF-8: {error}", "export it as `CSV UTF-8`") from error
-    if not rows:
-        raise UserError(f"`{path.name}` has no rows", "the first line names the columns")
-    if twice := [name for name, count in Counter(header).items() if count > 1]:
-        raise UserError(f"`{path.name}` has two columns `{twice[0]}`")
-    return _Table(path.name, header, rows, lines)
+def _labels_noted(
+    table: Table, names: tuple[str, ...], task: Task, labels: tuple[str, ...], listed: tuple[str, ...]
+) -> tuple[str, ...]:
+    """Note labels that may be missing values."""
+    if len(names) > 1 or listed or task == "regression":
+        return ()
+    count = Counter(table.column(names[0], "label"))
+    if task == "multi-label":
+        return (f"`{table.name}`: {count['']} rows have none of the labels: their cell is empty",) if count[""] else ()
+    return tuple(
+        f"`{table.name}`: the label `{label}` of {count[label]} rows is read as a class"
+        for label in labels
+        if label.lower() in _MISSING
+    )
 
 
 def _named(names: str | tuple[str, ...] | None) -> tuple[str, ...]:
@@ -121,15 +104,8 @@ def _one_of(names: list[str]) -> str:
     return "one of " + ", ".join(f"`{name}`" for name in names)
 
 
-def _number(cell: str) -> float:
-    try:
-        return float(cell)
-    except ValueError:
-        return float("nan")
-
-
 def _targets(
-    table: _Table, names: tuple[str, ...], task: Task | None, listed: tuple[str, ...]
+    table: Table, names: tuple[str, ...], task: Task | None, listed: tuple[str, ...]
 ) -> tuple[np.ndarray, tuple[str, ...], Task]:
     """Return `y`, labels and task; `listed` are the labels that the recipe names, in their order."""
     if listed and (len(names) > 1 or task == "regression"):
@@ -157,9 +133,9 @@ def _targets(
         table.refuse(odd, cells, f"labels that are none of the {len(listed)} `labels`", "list them all")
         order = {label: number for number, label in enumerate(listed)}
         return np.array([order[cell] for cell in cells], np.int64), listed, "single-label"
-    if task == "regression" or (task is None and _decimal(cells)):
+    if task == "regression" or (task is None and _decimal(table, cells, names[0])):
         return table.numbers(names[0], "label"), names, "regression"
-    integers = all(re.fullmatch(_INTEGER, cell) for cell in cells)
+    integers = all(map(csv_file.is_integer, cells))
     different = sorted(set(cells), key=class_order)
     if task is None and integers and len(different) > max(20, len(cells) // 2):
         raise UserError(
@@ -170,12 +146,26 @@ def _targets(
     return np.array([index[cell] for cell in cells], np.int64), tuple(different), "single-label"
 
 
-def _decimal(cells: list[str]) -> bool:
-    """Tell whether they are all numbers, and not all whole."""
-    return all(np.isfinite(_number(cell)) for cell in cells) and not all(re.fullmatch(_INTEGER, cell) for cell in cells)
+def _decimal(table: Table, cells: list[str], name: str) -> bool:
+    """Tell whether labels are a quantity: numbers that are not all whole.
+
+    Raises: UserError where some of them are none, such as `NA`: they would all become classes.
+    """
+    commas = [row for row, cell in enumerate(cells) if csv_file.has_decimal_comma(cell)]
+    if table.separator != ";" and all(csv_file.has_decimal_comma(cell) or csv_file.is_integer(cell) for cell in cells):
+        help = "write `task: regression` for numbers with a decimal comma, `single-label` or `multi-label` for classes"
+        table.refuse(commas, cells, f"commas in the labels of column `{name}`", help)
+    values = table.parsed(cells, name)
+    numbers = np.isfinite(values)
+    decimals = [row for row in np.flatnonzero(numbers).tolist() if not csv_file.is_integer(cells[row])]
+    if decimals and not numbers.all() and numbers.mean() > 0.5:
+        odd = np.flatnonzero(~numbers).tolist()
+        help = "fill it in, or leave the row out; `task: single-label` takes every cell as a class"
+        table.refuse(odd, cells, f"no number in column `{name}`, whose others are", help)
+    return bool(numbers.all()) and bool(decimals)
 
 
-def _paths(table: _Table, column: str, folder: Path) -> list[Path]:
+def _paths(table: Table, column: str, folder: Path) -> list[Path]:
     """Return the image files, all of them there, each once, and in the CSV's folder or below."""
     cells = table.column(column, "image")
     every, count = range(len(cells)), Counter(cells)

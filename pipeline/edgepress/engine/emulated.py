@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..benchmark.emulator.qemu import ended, start, versions
-from ..benchmark.runtimes import RUNTIMES
 from ..core import machine
 from ..core.metric_functions import agreement
 from ..core.metric_intervals import bounds, floored, worst
 from ..core.results import Emulated, ModelFile, Runtime
+from ..core.runtimes import RUNTIMES
 from ..models import metadata, session
 from ..models.predict import laid_out, predict
 from . import evaluate
@@ -79,7 +79,7 @@ def emulated_outputs(path: Path, cpu: str, runtime: Runtime, columns: tuple[np.n
             inputs = [Path(work, f"{part}-{index}.npy") for index in range(len(columns))]
             for name, column in zip(inputs, columns, strict=True):
                 np.save(name, column[rows])
-            arguments = [runtime, path, Path(work, f"{part}.npy"), *inputs]
+            arguments = [RUNTIMES[runtime].loader, path, Path(work, f"{part}.npy"), *inputs]
             running.append(start(cpu, Path(session.__file__), *map(str, arguments)))
         try:
             for process in running:

@@ -9,23 +9,19 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from ..config import target
 from ..config.chain import Step, sources
-from ..config.recipe import Recipe
-from ..core import distributed, machine, paths
-from ..core.errors import Place, Problem, UserError
-from ..core.presets import PresetName, host_preset
-from ..core.results import Machine, ModelFile, StageFacts
-from ..core.user_code import Code, OwnCodeError
-from ..data.load import load_dataset, load_unlabelled
-from ..models.input_preparation import Unprepared
-from ..stage import LIBRARIES, MAIN_FILE, Artifact, Context, Made
-from . import remarks
-from .cache import Cache, Entry, key_of
+from ..core import distributed, paths
+from ..core.errors import Place, UserError
+from ..core.presets import host_preset
+from ..core.results import ModelFile, StageFacts
+from ..core.user_code import OwnCodeError
+from ..stage import MAIN_FILE, Artifact, Context, Made
+from . import preflight, remarks
+from .cache import Entry, key_of
 from .key import FORMAT, codes, floor, material
+from .setup import Setup
 
 if TYPE_CHECKING:
-    from ..core.metrics import Metric
     from ..data.dataset import Dataset
 
 
@@ -57,70 +53,12 @@ class Result:
 
 
 @dataclass
-class Engine:
-    """Run the chain of one recipe.
+class Engine(Setup):
+    """Run the chain of one recipe."""
 
-    `limit` keeps the first so many examples of each split: the same code on less, for a smoke run.
-    """
-
-    recipe: Recipe
-    cache: Cache
-    limit: int | None = None
     results: dict[str, Result] = field(default_factory=dict)
     data_warnings: dict[str, list[str]] = field(default_factory=dict)
     """By label of a stage, its warnings about the data."""
-
-    @cached_property
-    def data(self) -> Dataset:
-        task = self.recipe.task
-        from ..data.corruptions import corrupted, joined
-
-        base, document = self.recipe.document.path.parent, self.recipe.document
-        try:
-            found = load_dataset(task.data, self.limit, base=base, seed=task.seed)
-        except UserError as error:
-            raise error.at(document.place(("task", "data"))) from error
-        try:
-            if task.unlabelled is not None:
-                found = joined(found, load_unlabelled(task.unlabelled, base, found, self.limit))
-        except UserError as error:
-            raise error.at(document.place(("task", "unlabelled"))) from error
-        try:
-            return corrupted(
-                found,
-                task.seed,
-                imbalance=task.imbalance,
-                examples=task.examples,
-                label_noise=task.label_noise,
-                labels=task.labels,
-            )
-        except UserError as error:
-            raise error.at(document.place(("task",))) from error
-
-    @cached_property
-    def metric(self) -> Metric:
-        from ..core.metrics import METRICS
-
-        name, task = self.recipe.task.metric, self.data.task
-        if not self.data.labelled and name != "agreement":
-            message = f"`{self.data.name}` has no labels, which `{name}` counts by"
-            help = "`metric: agreement` counts how often a model's prediction is that of its source model"
-            place = self.recipe.document.nearest(("task", "metric"))
-            raise UserError([Problem(message, help, self.recipe.document.place(place))])
-        if not isinstance(name, str):
-            return name.metric(self.recipe.document.path.parent, self.recipe.document.place(("task", "metric")))
-        if task not in METRICS[name].tasks:
-            fitting = ", ".join(candidate for candidate, metric in METRICS.items() if task in metric.tasks)
-            message = f"`{self.data.name}` is a {task} task, which `{name}` cannot score"
-            raise UserError([Problem(message, f"one of: {fitting}", self.recipe.document.place(("task", "metric")))])
-        return METRICS[name]
-
-    @cached_property
-    def constant(self) -> float | None:
-        """Value of an error metric on the test split when every output is the mean of the labels; else None."""
-        from ..core.metrics import of_constant
-
-        return of_constant(self.metric, self.data["test"].y)
 
     @property
     def scored(self) -> Dataset:
@@ -140,36 +78,12 @@ class Engine:
         columns = {name: to_model_inputs(read(file), self.data, self.data[name].x) for name in ("validation", "test")}
         return self.data.with_labels({name: predict(file, column).argmax(1) for name, column in columns.items()})
 
-    @cached_property
-    def code(self) -> Code:
-        """The functions that the recipe names as networks, as their files were at the first access."""
-        networks = [network for stage in self.recipe.stages for network in stage.networks()]
-        return Code.read((each.arch for each in networks if each.own), self.recipe.document.path.parent)
-
-    @cached_property
-    def machine(self) -> Machine:
-        return machine.machine()
-
-    @cached_property
-    def targets(self) -> list[target.Target]:
-        return self.recipe.load_targets()
-
-    @cached_property
-    def presets(self) -> tuple[PresetName, ...]:
-        """The integer presets that the targets need, the host's first."""
-        return target.presets(self.targets, self.machine)
-
-    @cached_property
-    def versions(self) -> dict[str, str]:
-        """Versions of the libraries that every lock records, and of those that the stages use besides."""
-        return machine.versions([*LIBRARIES, *(name for stage in self.recipe.stages for name in stage.libraries)])
-
     def plan(self) -> list[Planned]:
         """Return what `run` would do, without doing it."""
         known: dict[str, Entry] = {}
         planned: list[Planned] = []
         steps = self.recipe.steps()
-        self._check_data(steps)
+        preflight.check_data(self, steps)
         for step in steps:
             missing = next((label for label in sources(step) if label not in known), None)
             entry = None if missing else self.cache.get(key_of(material(self, step, known)))
@@ -184,7 +98,8 @@ class Engine:
     def run(self, progress: Progress) -> list[StageFacts]:
         """Make every result of the chain, in order."""
         steps = self.recipe.steps()
-        self._check_data(steps)
+        waiting = [planned.label for planned in self.plan() if planned.action == "run"]
+        preflight.check_networks(self, steps, waiting)
         for position, step in enumerate(steps):
             progress.begin(step.label, step.stage.use, position, len(steps))
             try:
@@ -193,22 +108,11 @@ class Engine:
                 wrong = error if isinstance(error, UserError) else self.code.blamed(error)
                 if wrong is None:
                     raise
-                raise wrong.at(self._place(position, wrong)) from error
+                raise wrong.at(self.place(position, wrong)) from error
             progress.end(self.results[step.label].facts)
         return [result.facts for result in self.results.values()]
 
-    def _check_data(self, steps: list[Step]) -> None:
-        """Raise UserError where a stage cannot work on the data, before any works."""
-        document = self.recipe.document
-        for position, step in enumerate(steps):
-            try:
-                self.data_warnings[step.label] = step.stage.check_data(self.data, document.path)
-            except Unprepared as error:
-                raise error.at(document.place(("task", "data"))) from error
-            except UserError as error:
-                raise error.at(self._place(position, error)) from error
-
-    def _place(self, position: int, error: UserError) -> Place:
+    def place(self, position: int, error: UserError) -> Place:
         """Return the place to change: the user's function if that failed, else the stage."""
         document, loc = self.recipe.document, ("stages", position)
         names = (each for each, value in document.scalars(loc) if value in self.code.functions)

@@ -11,6 +11,7 @@ from ..core.metric_functions import agreement as alike
 from ..core.metric_functions import nll
 from ..core.metrics import Metric
 from ..core.paths import digest
+from ..core.runtimes import RUNTIMES, agreement_note, others
 from ..core.user_code import Code
 from ..data.dataset import Dataset
 from ..models import checkpoint
@@ -23,8 +24,8 @@ from ..stage import MAIN_FILE, Made
 
 FLOAT_VIEW = "float.onnx"
 """A torch model is measured as the float ONNX file that it exports to, so that all stages compare in one runtime."""
-TFLITE_RUNTIME_EXAMPLES = 500
-"""tflite-runtime is there to prove compatibility, and slow on x86: it runs the first test examples only."""
+COMPATIBILITY_EXAMPLES = 500
+"""Of the test split, for a runtime that proves compatibility: tflite-runtime is slow on x86."""
 
 
 def evaluate(
@@ -110,12 +111,11 @@ def scored(
 
 
 def _compatible(path: Path, data: Dataset) -> dict[str, Any]:
-    """Return how often tflite-runtime, where it is installed (Python <= 3.11), agrees with LiteRT."""
-    try:
-        import tflite_runtime  # noqa: F401
-    except ImportError:
+    """Return how often the other runtimes of the file, where installed, agree with its default one."""
+    names = [name for name in others() if RUNTIMES[name].installed and f".{RUNTIMES[name].kind}" == path.suffix]
+    if not names:
         return {}
     x, y = data["test"]
-    columns = to_model_inputs(read(path), data, x[:TFLITE_RUNTIME_EXAMPLES])
-    litert, other = predict(path, columns), predict(path, columns, "tflite-runtime")
-    return {"agreement_of_tflite_runtime": alike(litert, other, y[: len(litert)])}
+    columns = to_model_inputs(read(path), data, x[:COMPATIBILITY_EXAMPLES])
+    outputs = predict(path, columns)
+    return {agreement_note(name): alike(outputs, predict(path, columns, name), y[: len(outputs)]) for name in names}

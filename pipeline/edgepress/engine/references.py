@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     import onnx
 
     from .cache import Cache
-from ..benchmark.runtimes import RUNTIMES
+from ..core.runtimes import RUNTIMES
 from ..gate.estimate import ReferenceModel
 from ..stage import LIBRARIES
 

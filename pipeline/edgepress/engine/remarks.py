@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..config.chain import Step, sources
 from ..core import keep as kept
+from ..core.runtimes import agreement_note, others
 from ..models.published_inputs import misfed
 from . import key
 
@@ -78,12 +79,33 @@ def warnings(engine: Engine, step: Step, facts: StageFacts, entries: dict[str, E
         if now >= was:
             lines.append(f"did not lower the {words}: {was} before, {now} after")
     if facts.kind == "tflite":
-        lines += [
-            f"{where}agrees with {step.input} on only {facts.notes[note]:.1%} of the test examples"
-            for note, where in (("agreement", ""), ("agreement_of_tflite_runtime", "in tflite-runtime "))
-            if facts.notes.get(note, 1.0) < AGREEMENT
-        ]
+        lines += _disagreement(step.input, facts.notes)
     return lines
+
+
+def _disagreement(source: str, notes: dict[str, Any]) -> list[str]:
+    """Return a warning where a TFLite file predicts other classes than its source: the cause and the remedy."""
+    litert = notes.get("agreement", 1.0)
+    shares = {name: notes[note] for name in others() if (note := agreement_note(name)) in notes}
+    low = {name: share for name, share in shares.items() if share < AGREEMENT}
+    apart = ", ".join(f"{name} predicts as LiteRT on only {share:.1%}" for name, share in low.items())
+    if litert >= AGREEMENT:
+        wrong = (
+            f"{apart} of the test examples. LiteRT agrees with {source} on {litert:.1%}, so "
+            f"{' and '.join(low)} is probably wrong: run the file with LiteRT on the device (`runtime: litert`)"
+        )
+        return [wrong] if apart else []
+    line = f"agrees with {source} on only {litert:.1%} of the test examples in LiteRT"
+    if apart:
+        return [
+            f"{line}, and {apart}: no runtime is shown to be right, so judge the file by its metric on the device, or "
+            f"deploy the ONNX file of {source}"
+        ]
+    cause = f"{' and '.join(shares)} predicts alike, so the file" if shares else "the file, or LiteRT's rounding,"
+    return [
+        f"{line}. {cause} is probably at fault: compare its metric with that of {source}; if it falls too, calibrate "
+        "with more `samples`, or convert the torch model by `convert.litert`"
+    ]
 
 
 def _nonzero(facts: StageFacts) -> int:

@@ -9,12 +9,12 @@ from pathlib import Path
 
 from ..benchmark import paired, statistics
 from ..benchmark.emulator import qemu
-from ..benchmark.runtimes import DEFAULT
 from ..config.chain import Step
 from ..config.recipe import Recipe
 from ..core.paths import digest
 from ..core.progress import Shown
 from ..core.results import Device, Emulated, Machine, ModelFile, Report, Samples, StageFacts
+from ..core.runtimes import DEFAULT
 from ..data import preprocessing_time
 from ..gate import judge
 from ..models import input_preparation, metadata

@@ -16,7 +16,7 @@ from ..core.paths import digest, replacing
 from ..core.progress import Silent, progress
 from ..core.results import Report, StageFacts
 from ..gate import baseline as baselines
-from ..gate import judge, start
+from ..gate import files, judge, start
 from ..gate.report import formats as outcome
 from . import artifacts, lock
 from .cache import Cache
@@ -78,6 +78,7 @@ def check(
     """Judge the stored measurements of the last run by the budgets as they stand now."""
     outputs = [outcome.parse(words) for words in formats]
     report, recipe, targets = last(path, runs, changes)
+    files.verify(report, targets)
     return _judge(report, recipe, targets, on_undecided, outputs)
 
 

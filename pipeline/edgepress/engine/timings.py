@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Literal
 
 from ..benchmark import paired
-from ..benchmark.runtimes import DEFAULT
 from ..benchmark.statistics import LOOKS
 from ..config.target import Target
 from ..core.results import Report
+from ..core.runtimes import DEFAULT
 from ..gate import estimate, judge
 from .engine import Engine
 from .references import file_for

@@ -18,10 +18,10 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Literal
 
-from ..benchmark.runtimes import RUNTIMES
 from ..config.target import Reference, Target
 from ..core.presets import PRESETS
 from ..core.results import ModelFile, Runtime, Samples
+from ..core.runtimes import RUNTIMES
 from ..core.units import Relative
 
 Precision = Literal["fp32", "int8"]

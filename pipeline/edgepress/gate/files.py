@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from ..benchmark.runtimes import RUNTIMES
+from collections.abc import Sequence
+from pathlib import Path
+
 from ..config.target import Target
+from ..core.errors import UserError
+from ..core.paths import digest
 from ..core.presets import PRESETS, host_preset
 from ..core.results import Machine, ModelFile, Report, StageFacts
+from ..core.runtimes import RUNTIMES
 
 
 def file_of(stage: StageFacts, preset: str) -> ModelFile | None:
@@ -37,3 +42,15 @@ def judged(report: Report, target: Target) -> ModelFile | None:
     kind = RUNTIMES[target.runtime].kind
     last = next((stage for stage in reversed(report.stages) if stage.kind == kind), None)
     return file_of(last, target.integers(report.machine)) if last else None
+
+
+def verify(report: Report, targets: Sequence[Target]) -> None:
+    """Check that the judged files are still those of the run; a file that is no longer there is not checked.
+
+    Raises: UserError: a verdict on measurements of another file would be about nothing that can be delivered.
+    """
+    for file in filter(None, [judged(report, target) for target in targets]):
+        path = Path(file.path)
+        if path.is_file() and digest(path) != file.sha256:
+            help = f"move it away, and `edgepress run {report.source}` makes it anew"
+            raise UserError(f"`{path}` is not the file that the last run measured", help)

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from ..benchmark.runtimes import RUNTIMES
 from ..config.budgets import Budget, LatencyBudget
 from ..config.target import Target
 from ..core.results import ModelFile, Report
+from ..core.runtimes import RUNTIMES
 from ..core.units import Relative
 from .files import file_of, judged
 from .finding import Finding, Start

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from ..core.user_code import Code, Function, OwnCodeError, theirs
 from .description import Description, Network
+from .output_shape import VECTORS, is_map
 
 BATCHES = (1, 3)
 """A device asks about one example, training about several."""
@@ -73,4 +74,6 @@ def _try(module: nn.Module, function: Function, description: Description, batch:
 
 
 def _meant(outputs: Tensor, help: str) -> str:
+    if is_map(outputs.shape):
+        return f"{help}; {VECTORS}"
     return f"{help}: a function with a parameter `num_classes` gets their number" if outputs.ndim == 2 else help

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
@@ -18,8 +19,10 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from ..core import user_code
-from ..core.errors import Mistake, UserError
+from ..core.errors import Mistake, Rejection, UserError
 from ..core.user_code import Code
+from ..data.facts import DataFacts
+from . import network_options
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -82,6 +85,10 @@ class Network(BaseModel):
     def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         mapping = handler.resolve_ref_schema(handler(core))
         return {"anyOf": [mapping["properties"]["arch"], mapping]}
+
+    def reject_data(self, data: DataFacts, option: str) -> Iterator[Rejection]:
+        """Yield why this network, the value of `option`, cannot be built for the data."""
+        yield from network_options.rejections(self, data, option)
 
     def describe(self, data: Dataset) -> Description:
         """Return the description from which `build` makes this network for `data`."""

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx
 
-from ..benchmark.runtimes import DEFAULT
+from ..core.runtimes import RUNTIMES, of_file
 from .metadata import CHANNELS_LAST, read
 from .session import Kernels, run_file
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+AT_ONCE = 8
+"""Examples that a torch module computes at once to be compared with its file."""
 
 
 def predict(
@@ -18,16 +26,28 @@ def predict(
     """Return outputs of an `.onnx` or `.tflite` file for `inputs`, one example at a time: float32 (n, labels).
 
     `inputs` has one array (n, *shape) for each input of the file, in their order and in ONNX's layouts; a single one
-    may stand alone. `runtime` is `onnxruntime`, `litert` or `tflite-runtime`; by default the fast one for the file.
+    may stand alone. `runtime` is a name of `core.runtimes`; by default the fast one for the file.
     By default `kernels` are signed for int8 activations, which are for other processors than x86: what is integer is
     then the same to the bit there, and in the TFLite file. Where such kernels are not usual, they are slow.
     """
     columns = inputs if isinstance(inputs, tuple) else (inputs,)
-    fast = DEFAULT[path.suffix.removeprefix(".")]
+    fast = of_file(path)
     if kernels is None:
-        kernels = "signed" if fast == "onnxruntime" and _signed(path) else "usual"
-    outputs: np.ndarray = run_file(runtime or fast, str(path), laid_out(path, columns), kernels)
+        kernels = "signed" if path.suffix == ".onnx" and _signed(path) else "usual"
+    outputs: np.ndarray = run_file(RUNTIMES[runtime or fast].loader, str(path), laid_out(path, columns), kernels)
     return outputs
+
+
+def in_torch(module: nn.Module, inputs: tuple[np.ndarray, ...]) -> torch.Tensor:
+    """Run a torch module on examples (n, *shape) of each input, `AT_ONCE` of them at a time.
+
+    The activations of 64 photos at once would be a gigabyte, more than any other step takes.
+    """
+    import torch
+
+    columns = (torch.from_numpy(column).split(AT_ONCE) for column in inputs)
+    with torch.inference_mode():
+        return torch.cat([module(*batch) for batch in zip(*columns, strict=True)])
 
 
 def _signed(path: Path) -> bool:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
-from ..core.errors import UserError
+from ..core.errors import Rejection, UserError
 from ..core.units import Share
 from ..models.checkpoint import load, save
-from ..stage import Artifact, Context, Made, Stage
+from ..stage import Artifact, Context, Made, Setting, Stage
 from ..training import Schedule
 
 if TYPE_CHECKING:
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from ..training import Rows
+
+
+ENSEMBLE = ("an ensemble cannot be pruned", "distil it into one student first: `distill.kd`")
 
 
 class Finetune(Schedule):
@@ -96,6 +100,15 @@ class PruneChannels(Stage):
         default=None, description="name of the model to distil from; by default the one before pruning"
     )
 
+    def same_network_as(self) -> str:
+        return "input"
+
+    def reject(self, setting: Setting) -> Iterator[Rejection]:
+        yield from super().reject(setting)
+        source = setting.sources.get("input")
+        if source and source.origin.stage.joins_networks:
+            yield Rejection(*ENSEMBLE, ("input",))
+
     def run(self, inputs: dict[str, Artifact], context: Context) -> Made:
         import torch
         import torch_pruning
@@ -103,7 +116,7 @@ class PruneChannels(Stage):
         source = inputs["input"].path
         module, description = load(source, context.code)
         if description.members:
-            raise UserError("an ensemble cannot be pruned", "distil it into one student first: `distill.kd`")
+            raise UserError(*ENSEMBLE)  # of a file that is loaded
         before = sum(p.numel() for p in module.parameters())
         classifiers = [
             m for m in module.modules() if isinstance(m, torch.nn.Linear) and m.out_features == description.classes

@@ -110,6 +110,7 @@ def test_files_and_programs(phone: Phone, tmp_path: Path) -> None:
         assert device.run(["cat"], "word\n").out == "word\n"
         done = device.run(["sh", "-c", "echo a; echo b >&2; exit 3"])
         assert (done.code, done.out, done.err) == (3, "a\n", "b\n")
+        assert "ORT_DISABLE_TELEMETRY=1" in device.run(["env"]).out.splitlines()
         with pytest.raises(DeviceError, match="has no `/not/there`"):
             device.pull("/not/there")
         with pytest.raises(DeviceError, match="has no `nothing-of-this-name`"):

@@ -216,6 +216,13 @@ def test_where_no_report_can_be_made_is_told_before_a_run(tmp_path: Path) -> Non
         outcome.parse(f"json={tmp_path}/file/report.json")
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
+def test_what_cannot_be_written_says_why() -> None:
+    output = outcome.parse("json=/dev/full")
+    with pytest.raises(UserError, match="`/dev/full` cannot be written: No space left on device"):
+        outcome.show([output], report([], []), [], "fail")
+
+
 def test_from_the_command_line(finished: tuple[Run, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     place, _ = finished
     monkeypatch.chdir(tmp_path)

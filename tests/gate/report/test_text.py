@@ -217,6 +217,22 @@ def test_nothing_to_meet_and_a_smoke_run() -> None:
 
 
 @pytest.mark.parametrize(
+    ("precision", "advice"),
+    [
+        ("float32", "a smaller student or a higher prune ratio, or quantize: `quantize.static`"),
+        ("x86", "a smaller student or a higher prune ratio"),
+        ("weights", "a smaller student or a higher prune ratio"),
+    ],
+)
+def test_only_a_float_file_is_to_be_quantized(precision: str, advice: str) -> None:
+    file = STAGES[-1].files[0].model_copy(update={"precision": precision})
+    stages = [*STAGES[:-1], STAGES[-1].model_copy(update={"files": [file]})]
+    large = Finding("host", "size", "required", "FAIL", 1.0, "bytes", 2.0, file=file.path)
+    line = next(line for line in text.render(report(stages, []), [large]).splitlines() if line.startswith("Next: size"))
+    assert line.endswith(advice)
+
+
+@pytest.mark.parametrize(
     ("finding", "advice"),
     [
         (FINDINGS[3], "Next: accuracy_drop: too few test images to decide"),

@@ -10,6 +10,7 @@ import onnx
 import pytest
 from edgepress.core.errors import UserError
 from edgepress.core.presets import INT16, PRESETS, Preset
+from edgepress.core.runtimes import RUNTIMES
 from edgepress.models.session import run_file
 from edgepress.models.tflite import convert
 from edgepress.stages.quantize.calibration import ranges
@@ -35,7 +36,8 @@ def planned(model: onnx.ModelProto, given: Evidence) -> Plan:
 def in_tflite(made: onnx.ModelProto, given: Evidence, folder: Path) -> np.ndarray:
     (folder / "model.tflite").write_bytes(convert.write(made, {}))
     (x,) = given.held
-    found: np.ndarray = run_file("litert", str(folder / "model.tflite"), (np.moveaxis(x, 1, -1) if x.ndim > 3 else x,))
+    columns = (np.moveaxis(x, 1, -1) if x.ndim > 3 else x,)
+    found: np.ndarray = run_file(RUNTIMES["litert"].loader, str(folder / "model.tflite"), columns)
     return found
 
 

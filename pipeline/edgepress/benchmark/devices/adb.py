@@ -101,7 +101,8 @@ class Adb:
             return android.work(input, self.run, self._binary, self.name)
         words = " ".join(map(shlex.quote, program))
         # The shell's own number, which `exec` hands on: what the keeper is to kill.
-        script = f"cd {self._folder} && echo $$ >> pids && TMPDIR={self._folder} exec {words}"
+        environment = f"TMPDIR={self._folder} ORT_DISABLE_TELEMETRY=1"
+        script = f"cd {self._folder} && echo $$ >> pids && {environment} exec {words}"
         done = self._call(["shell", script], program[0], input=input, timeout=timeout)
         self._alive(program[0])
         if done.code == 127 or "inaccessible or not found" in done.err:

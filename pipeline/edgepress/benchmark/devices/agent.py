@@ -20,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+from collections.abc import Sequence
 from contextlib import suppress
 from importlib import metadata
 from typing import Any
@@ -112,7 +113,7 @@ class Agent:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 cwd=self.folder,
-                env=dict(os.environ, TMPDIR=self.folder),  # onnxruntime leaves a file of its own there
+                env=dict(os.environ, TMPDIR=self.folder, ORT_DISABLE_TELEMETRY="1"),
                 start_new_session=True,
             )
         try:
@@ -126,7 +127,7 @@ class Agent:
         return done, out + err
 
     def info(self, message: dict[str, Any], content: bytes) -> tuple[dict[str, Any], bytes]:
-        return {"info": info(self.folder)}, b""
+        return {"info": info(self.folder, message["packages"])}, b""
 
     def handle(self, message: dict[str, Any], content: bytes) -> tuple[dict[str, Any], bytes]:
         try:
@@ -150,8 +151,8 @@ def sweep() -> None:
             pass
 
 
-def info(folder: str) -> dict[str, Any]:
-    """Facts of the board now; what is not readable is None."""
+def info(folder: str, packages: Sequence[str]) -> dict[str, Any]:
+    """Return facts of the board now, with the versions of `packages`; what is not readable is None."""
     facts: dict[str, Any] = {"architecture": platform.machine(), "system": f"{platform.system()} {platform.release()}"}
     facts["python"], facts["executable"] = platform.python_version(), sys.executable
     facts["board"] = (read("/proc/device-tree/model") or "").strip("\0\n") or None
@@ -164,14 +165,14 @@ def info(folder: str) -> dict[str, Any]:
     facts["millidegrees"] = read_all("/sys/class/thermal/thermal_zone[0-9]*/temp")
     facts["throttled"] = output_of(["vcgencmd", "get_throttled"])
     facts["power"] = output_of(["nvpmodel", "-q"])
-    facts["versions"] = versions()
+    facts["versions"] = versions(packages)
     return facts
 
 
-def versions() -> dict[str, str]:
-    """The packages that measuring needs, where they are installed."""
+def versions(packages: Sequence[str]) -> dict[str, str]:
+    """Return the versions of those packages that are installed."""
     installed = {}
-    for name in ("numpy", "onnxruntime", "onnxruntime-gpu", "ai-edge-litert", "tflite-runtime"):
+    for name in packages:
         with suppress(metadata.PackageNotFoundError):
             installed[name] = metadata.version(name)
     return installed

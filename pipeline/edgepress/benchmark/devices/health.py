@@ -7,7 +7,7 @@ from statistics import median
 from typing import Any
 
 from ...core.results import Runtime
-from ..runtimes import RUNTIMES
+from ...core.runtimes import RUNTIMES
 from .transport import DeviceError
 
 NOTED = ("governors", "kilohertz", "millidegrees", "throttled", "power", "free")

@@ -18,6 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from ...core.runtimes import packages
 from ...core.units import show_bytes
 from . import agent
 from .agent import Closed, Stream
@@ -92,7 +93,8 @@ class Remote:
         return Done(reply["code"], *(part.decode(errors="replace") for part in _cut(output, reply["out"])))
 
     def info(self) -> dict[str, Any]:
-        facts: dict[str, Any] = self._request({"do": "info"}, timeout=ANSWER, task="asking what it is")[0]["info"]
+        message = {"do": "info", "packages": packages()}
+        facts: dict[str, Any] = self._request(message, timeout=ANSWER, task="asking what it is")[0]["info"]
         return facts
 
     def _request(

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from ...core import child_processes
 from ...core.errors import UserError
-from ..runtimes import RUNTIMES
+from ...core.runtimes import RUNTIMES
 from .qemu import CPUS, FOLDER, PACKAGES, QEMU, QEMU_X86, STAMP, X86, folder, run
 
 ROOT, EMULATOR = ("bookworm", "arm64"), "trixie"

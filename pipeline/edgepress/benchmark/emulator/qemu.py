@@ -49,7 +49,7 @@ def versions() -> dict[str, str] | None:
 def start(cpu: str, script: Path, *arguments: str, root: Path | None = None) -> subprocess.Popen[str]:
     """Start a Python script as it would run on `cpu`; output comes through pipes. `root` is the emulator's folder."""
     root = root or folder()
-    environment = {"PATH": "/usr/bin", "PYTHONDONTWRITEBYTECODE": "1"}
+    environment = {"PATH": "/usr/bin", "PYTHONDONTWRITEBYTECODE": "1", "ORT_DISABLE_TELEMETRY": "1"}
     if cpu in X86:
         command = [str(root / QEMU_X86), "-cpu", X86[cpu], sys.executable]
     else:

@@ -11,10 +11,10 @@ from itertools import groupby
 from pathlib import Path
 
 from ...benchmark import paired
-from ...benchmark.runtimes import RUNTIMES
 from ...config.recipe import Recipe
 from ...config.target import Target
 from ...core.results import ModelFile, Report, Samples, StageFacts
+from ...core.runtimes import DEFAULT, RUNTIMES
 from ...engine.engine import Engine
 from ...engine.references import file_for as reference_file
 from ...gate import estimate, judge
@@ -38,7 +38,7 @@ def timed(
     """
     main = next((target for target in targets if not target.attached), None)
     files = [file for route in first for file in route.files.values()]
-    models = [paired.Model(file.path, Path(file.path), main.runtime if main else "onnxruntime") for file in files]
+    models = [paired.Model(file.path, Path(file.path), main.runtime if main else DEFAULT["onnx"]) for file in files]
     references: list[paired.Model] = []
     weighed: list[paired.Model] = []
     for target in targets:

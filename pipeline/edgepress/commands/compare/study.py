@@ -20,6 +20,7 @@ from ...config.target import load as load_target
 from ...core import child_processes, machine, ownership
 from ...core.errors import Problem, UserError
 from ...core.paths import replacing
+from ...core.runtimes import RUNTIMES
 from ...engine.cache import Cache
 from ...engine.engine import Engine
 from .. import exit_codes
@@ -48,7 +49,7 @@ def compare(
     """Build and measure all routes or recipes, print the comparison, and return the exit code."""
     recipes = [load(path, changes) for path in paths]
     judge, further = _targets(recipes, target)
-    tflite = judge is not None and judge.runtime != "onnxruntime"
+    tflite = judge is not None and RUNTIMES[judge.runtime].kind == "tflite"
     names, left_out = _routes(recipes[0], routes) if len(recipes) == 1 else (_recipes(recipes, routes, tflite), ())
     engine = _engine(recipes, Cache(cache), limit)
     chosen = ["--routes", ",".join(names)] if len(recipes) == 1 else []

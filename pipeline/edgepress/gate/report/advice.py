@@ -8,7 +8,7 @@ from ..judge import Finding
 ALIKE = 0.95
 """Below this share of equal predictions, a difference between processors is the first thing to look into."""
 _ADVICE = {
-    "size": "a smaller student, a higher prune ratio, or quantize",
+    "size": "a smaller student or a higher prune ratio",
     "latency": "a smaller student or a higher prune ratio; see which stage took the time in the table",
     "memory": "a smaller student or input; most of a small model's memory is the runtime itself",
     "opset": "the runtime there is too old for the file; install a newer one, or export to an older operator set",
@@ -33,7 +33,16 @@ def if_failed(report: Report, finding: Finding) -> str:
             f"{check}: {differs.cpu} and this machine predict differently; look in the file for casts of negative or "
             "too large numbers, which processors do differently, or take another runtime"
         )
-    return f"{check}: {_ADVICE[check]}"
+    return f"{check}: {_ADVICE[check]}{_QUANTIZE if check == 'size' and not _quantized(report, finding) else ''}"
+
+
+_QUANTIZE = ", or quantize: `quantize.static`"
+
+
+def _quantized(report: Report, finding: Finding) -> bool:
+    """Return whether the file that was judged holds its weights in fewer bits already."""
+    files = (file for stage in report.stages for file in stage.files if file.path == finding.file)
+    return any(file.precision != "float32" for file in files)
 
 
 def if_open(report: Report, finding: Finding) -> str:

@@ -78,11 +78,17 @@ def show(outputs: Sequence[Output], report: Report, findings: Sequence[Finding],
         if output.file is None:
             print(words, end="")
             continue
-        content = words.encode()
-        if output.file.exists() and not output.file.is_file():  # a device, such as /dev/null, or a pipe
-            output.file.write_bytes(content)
-            continue
-        if output.format == "markdown" and output.file.is_file():
-            content = output.file.read_bytes() + content
-        with replacing(output.file) as temporary:
-            temporary.write_bytes(content)
+        try:
+            _write(output.file, words.encode(), add=output.format == "markdown")
+        except OSError as error:
+            raise UserError(f"`{output.file}` cannot be written: {error.strerror}", "name another file") from error
+
+
+def _write(file: Path, content: bytes, *, add: bool) -> None:
+    if file.exists() and not file.is_file():  # a device, such as /dev/null, or a pipe
+        file.write_bytes(content)
+        return
+    if add and file.is_file():
+        content = file.read_bytes() + content
+    with replacing(file) as temporary:
+        temporary.write_bytes(content)

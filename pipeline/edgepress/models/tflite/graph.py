@@ -133,5 +133,5 @@ def constant(name: str, tensor: onnx.TensorProto) -> Constant:
 
 
 def narrow(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """Return the type in the file: ids and indices are int32 there."""
-    return np.dtype(np.int32) if dtype == np.int64 else dtype
+    """Return the type in the file: ids and indices are int32 there, and numbers float32."""
+    return {np.dtype(np.int64): np.dtype(np.int32), np.dtype(np.float64): FLOAT}.get(dtype, dtype)

@@ -5,6 +5,7 @@ For networks with operators that the writer here lacks.
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import os
 import warnings
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from ...core.errors import UserError
 from .. import metadata
 from ..onnx.export import TOLERANCE, off
-from ..predict import predict
+from ..predict import in_torch, predict
 
 if TYPE_CHECKING:
     from torch import nn
@@ -55,12 +56,23 @@ def convert(module: nn.Module, data: Dataset, path: Path) -> float:
     described = metadata.for_tflite(contract, [names[index] for index in images])
     path.write_bytes(named(path.read_bytes(), names, ["output"], described))
 
-    with torch.inference_mode():
-        expected = module(*map(torch.from_numpy, columns)).numpy()
-    largest = off(predict(path, columns), expected)
+    largest = off(predict(path, columns), in_torch(module, columns).numpy())
     if not largest <= TOLERANCE:
         raise UserError(f"the file of litert-torch differs from torch by {largest:.1%} of the largest output")
     return largest
+
+
+def require() -> None:
+    """Raise UserError where the package is not installed; it is not imported, which takes seconds."""
+    if importlib.util.find_spec("litert_torch") is None:
+        raise _missing("litert_torch")
+
+
+def _missing(module: str) -> UserError:
+    return UserError(
+        f"`convert.litert` needs litert-torch, and `{module}` is not installed",
+        "pip install 'edgepress[litert]' (1.1 GB), or use `export.onnx` and `convert.tflite`",
+    )
 
 
 def _package() -> Any:
@@ -69,8 +81,5 @@ def _package() -> Any:
     try:
         import litert_torch
     except ModuleNotFoundError as error:
-        raise UserError(
-            f"`convert.litert` needs litert-torch, and `{error.name}` is not installed",
-            "pip install 'edgepress[litert]' (1.1 GB), or use `export.onnx` and `convert.tflite`",
-        ) from error
+        raise _missing(str(error.name)) from error
     return litert_torch

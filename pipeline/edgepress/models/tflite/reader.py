@@ -9,6 +9,7 @@ import numpy as np
 import onnx
 
 from ...core.errors import UserError
+from ..onnx.standard_form import standardize
 from .builder import Quantization
 from .graph import Graph, Node, constant, narrow
 
@@ -31,6 +32,7 @@ def read(model: onnx.ModelProto, integer: Mapping[str, Quantization | None], dyn
             f"the model uses ONNX operator set {version}, and {_OPERATOR_SET} is the oldest that converts",
             "export it anew, or bring it up with `onnx.version_converter.convert_version`",
         )
+    model = standardize(model)
     proto = model.graph
     shapes = _shapes(proto)
     if any(not all(shapes.get(name, (0,))) for node in proto.node for name in node.output if name):

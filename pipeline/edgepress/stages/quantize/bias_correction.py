@@ -75,4 +75,6 @@ def _outputs(layer: LayerInputs, weight: NDArray[np.float32]) -> NDArray[np.floa
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
     flat = run_model(model, (mean,))
     channels = weight.shape[1] if layer.node.op_type == "Gemm" and not _transposed(layer) else weight.shape[0]
+    if layer.node.op_type == "ConvTranspose":  # (inputs, outputs of a group, …)
+        channels = weight.shape[1] * next((option.i for option in layer.node.attribute if option.name == "group"), 1)
     return np.asarray(flat.reshape(channels, -1).mean(1), np.float32)

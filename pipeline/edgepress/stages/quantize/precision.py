@@ -9,7 +9,7 @@ from pydantic import Field
 
 from ...core.errors import UserError
 from ...core.units import Share
-from ...stage import Artifact, Context, Made, Stage
+from ...stage import Artifact, Context, Made
 from .base import Quantization
 
 if TYPE_CHECKING:
@@ -18,11 +18,6 @@ if TYPE_CHECKING:
 
 class _Precision(Quantization):
     """From a float ONNX model to one of another precision."""
-
-    def reject_input(self, source: Stage) -> tuple[str, str] | None:
-        if source.family != "quantize":
-            return None
-        return f"what `{source.use}` makes is quantized already", "name the float model: `input: NAME OF ITS STAGE`"
 
 
 class QuantizeWeights(_Precision):

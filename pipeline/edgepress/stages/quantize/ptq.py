@@ -26,6 +26,7 @@ from .fill_values import ranged
 from .integer_only import to_integers
 from .qdq import Plan, prepared, quiet, written
 from .sqnr import Columns, Evidence, run_model
+from .static import too_few
 from .uint8 import WEIGHTED, unsigned
 
 if TYPE_CHECKING:
@@ -248,11 +249,7 @@ def divided(count: int, samples: int) -> tuple[np.ndarray, np.ndarray]:
 
     Neither is empty. Both spread evenly over the split, which may be sorted by class."""
     if count < 2:
-        raise UserError(
-            f"there are {count} validation examples, and quantizing needs two at least: one to calibrate ranges and "
-            "one held out",
-            "give the data set a larger `split: {validation: …}`",
-        )
+        raise UserError(*too_few(count))
     seen = spread(count, min(samples, max(1, int(count * (1 - LEAST_HELD)))))
     rest = np.setdiff1d(np.arange(count), seen)
     return seen, rest[spread(len(rest), HELD)]

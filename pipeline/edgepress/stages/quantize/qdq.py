@@ -19,11 +19,14 @@ from onnx import numpy_helper
 from ...core.errors import UserError
 from ...core.presets import Preset
 from ...models.onnx.packed_weights import weights_only
+from ...models.onnx.standard_form import standardize
+from ...models.onnx.unique_names import separate
 from .calibration.histograms import UNUSUAL
 from .int16 import joined
 from .keep_float import in_float
 from .padding import pooled
 from .scales import untied
+from .transposed import with_biases, without_biases
 from .uint8 import WEIGHTED, unsigned
 
 Range = tuple[float, float]
@@ -53,9 +56,11 @@ class Plan:
 def prepared(model: onnx.ModelProto) -> onnx.ModelProto:
     """Infer shapes, and name every node uniquely: plans go by the names.
 
-    Pads that a maximum never picks become the pool's own.
+    Tensors have names that the quantizer gives to nothing else, and a Gemm has one bias for each output. Pads that a
+    maximum never picks are the pool's own.
     """
-    named = pooled(onnx.shape_inference.infer_shapes(model))
+    named = pooled(onnx.shape_inference.infer_shapes(standardize(model)))
+    separate(named)
     taken: set[str] = set()
     for index, node in enumerate(named.graph.node):
         name = node.name or f"{node.op_type}_{index}"
@@ -114,6 +119,7 @@ def _written(plan: Plan, preset: Preset) -> onnx.ModelProto:
     }
     graph = onnx.ModelProto()
     graph.CopyFrom(plan.graph)
+    biases = without_biases(graph.graph)
     with quiet():
         quantizer = QDQQuantizer(
             graph,
@@ -134,6 +140,7 @@ def _written(plan: Plan, preset: Preset) -> onnx.ModelProto:
         quantizer.quantize_model()
         quantizer.model.topological_sort()
         quantized: onnx.ModelProto = quantizer.model.model
+    with_biases(quantized, biases, plan.graph.graph, quantize=not preset.symmetric)
     if not preset.reduced:
         _round_otherwise(quantized, plan.integers)
     quantized = weights_only(quantized, plan.floats - plan.exact)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -169,14 +169,12 @@ def conv_transpose(lowering: Lowering, node: Node) -> None:
     window = lowering.constant(node, 1).values.shape[2:]
     if max(node.attributes.get("dilations", [1])) > 1:
         raise refusal(node, "TFLite has no dilated transposed convolution", "use `dilation=1`")
-    if node.attributes.get("auto_pad", b"NOTSET") not in (b"NOTSET", b"VALID"):
-        raise refusal(node, "its pads are left to the runtime (`auto_pad`)", "write them as `pads`")
     row = [1] * (IMAGE - 2 - len(window))
     kernel, strides = [*row, *window], [*row, *node.attributes.get("strides", [1] * len(window))]
-    before = [*([0] * len(row)), *node.attributes.get("pads", [0] * len(window))[: len(window)]]
     tensor = image(lowering, lowering.input(node))
     wanted = image_shape(lowering, node)
     batch, *pixels, channels = wanted
+    before = _cut_before(node, lowering.file.shape(tensor)[1:3], strides, kernel, pixels)
     # At least what the windows cover; `output_padding` goes beyond.
     reach = [
         max((size - 1) * stride + width, cut + count)
@@ -192,6 +190,27 @@ def conv_transpose(lowering: Lowering, node: Node) -> None:
     lowering.file.operator("TRANSPOSE_CONV", 3, [lowering.indices(full), matrix, tensor, bias], [result], options)
     result = lowering.cut(result, [0, *before, 0], wanted)
     lowering.give(node, lowering.reshaped(result, lowering.file_shape(node.output)))
+
+
+def _cut_before(
+    node: Node, sizes: Sequence[int], strides: list[int], kernel: list[int], pixels: list[int]
+) -> list[int]:
+    """Return the pixels to cut off before the result; where the node does not count them, its shape does.
+
+    As in onnxruntime, an odd one is cut off before it, and behind with `SAME_UPPER`.
+    """
+    mode, attributes = node.attributes.get("auto_pad", b"NOTSET").decode(), node.attributes
+    if mode == "VALID" or (mode == "NOTSET" and "output_shape" not in attributes):
+        pads = attributes.get("pads", []) if mode == "NOTSET" else []
+        counted = pads[: len(pads) // 2]
+        return [0] * (2 - len(counted)) + counted
+    more = attributes.get("output_padding", [])
+    more = [0] * (2 - len(more)) + more
+    totals = [
+        max((size - 1) * stride + width + extra - count, 0)
+        for size, stride, width, extra, count in zip(sizes, strides, kernel, more, pixels, strict=True)
+    ]
+    return [total // 2 if mode == "SAME_UPPER" else -(-total // 2) for total in totals]
 
 
 def _by_output(weight: Constant, groups: int) -> Constant:

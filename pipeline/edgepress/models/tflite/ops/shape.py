@@ -91,22 +91,27 @@ def tile(lowering: Lowering, node: Node) -> None:
 
 
 def slice_(lowering: Lowering, node: Node) -> None:
-    shape, rank = lowering.shape(node), len(lowering.shape(node))
+    """Lower Slice; an axis that runs backwards is taken pixel by pixel, which integers can be as well."""
     starts, ends = lowering.integers(node, 1), lowering.integers(node, 2)
-    axes = lowering.integers(node, 3) if len(node.inputs) > 3 and node.inputs[3] else list(range(len(starts)))
-    steps = lowering.integers(node, 4) if len(node.inputs) > 4 else [1] * len(starts)
-    if min(steps) < 1:
-        raise refusal(node, "it runs backwards", "use steps of 1 or more")
-    bounds = [list(values) for values in ((0,) * rank, shape, (1,) * rank)]
-    for axis, start, end, step in zip((lowering.axis(node, axis) for axis in axes), starts, ends, steps, strict=True):
-        size = lowering.file_shape(node.inputs[0])[axis]
-        bounds[0][axis], bounds[1][axis], _ = slice(start, end).indices(size)
-        bounds[2][axis] = step
-    for axis in set(range(rank)) - {lowering.axis(node, axis) for axis in axes}:
-        bounds[1][axis] = lowering.file_shape(node.inputs[0])[axis]
-    source = lowering.input(node)
+    named = lowering.integers(node, 3) if len(node.inputs) > 3 and node.inputs[3] else list(range(len(starts)))
+    steps = lowering.integers(node, 4) if len(node.inputs) > 4 and node.inputs[4] else [1] * len(starts)
+    axes = [lowering.axis(node, axis) for axis in named]
+    sizes = lowering.file_shape(node.inputs[0])
+    places = {
+        axis: slice(start, end, step).indices(sizes[axis])
+        for axis, start, end, step in zip(axes, starts, ends, steps, strict=True)
+    }
+    source = tensor = lowering.input(node)
+    for axis, (start, end, step) in places.items():
+        if step < 0:
+            source = lowering.taken(source, axis, np.arange(start, end, step))
+    whole = [(0, size, 1) for size in lowering.file.shape(source)]
+    bounds = [places[axis] if axis in places and places[axis][2] > 0 else along for axis, along in enumerate(whole)]
+    if bounds == whole and source != tensor:
+        lowering.give(node, source)
+        return
     result = lowering.file.like(source, node.output, lowering.file_shape(node.output))
-    arguments = [source, *(lowering.indices(values) for values in bounds)]
+    arguments = [source, *(lowering.indices(values) for values in zip(*bounds, strict=True))]
     version = version_of("STRIDED_SLICE", lowering.file.quantization(source))
     lowering.file.operator("STRIDED_SLICE", version, arguments, [result], schema.StridedSliceOptionsT())
     lowering.give(node, result)

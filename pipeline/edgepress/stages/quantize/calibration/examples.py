@@ -44,9 +44,12 @@ class Prepared:
 def prepared(contract: dict[str, Any], data: Dataset, rows: np.ndarray) -> tuple[Prepared, list[str]]:
     """Return the validation examples at `rows`, and warnings about them.
 
-    Raises: UserError when many values lie far from the mean, in deviations, so that the two are of other data.
+    Raises: UserError when many values are far from the training examples that mean and deviation were measured on.
+    A mean and deviation from elsewhere (the user's function, the file's metadata) are a network's, which may take
+    pixels from -128 to 127: there the same is a warning.
     """
     x, y = data["validation"].x[rows], data["validation"].y[rows]
+    warnings = []
     for entry, declared, raw in zip(contract["inputs"], data.inputs, data.columns(x), strict=True):
         if declared.kind == "tokens" or entry["mean"] == []:  # the file normalises them itself
             continue
@@ -55,12 +58,14 @@ def prepared(contract: dict[str, Any], data: Dataset, rows: np.ndarray) -> tuple
             continue  # nothing says where these values lie: networks are trained on pixels from -128 to 127, too
         far = float((np.abs(taken.to_model_inputs(raw[:_LOOKED_AT])) > _FAR).mean())
         if far > 0.1:
-            raise UserError(
+            far_off = (
                 f"input `{declared.name}` of `{data.name}`: {far:.0%} of the values lie more than {_FAR} deviations "
-                "from the mean, so they are not the values that its `mean` and `std` are of",
-                f"values are normalised as (raw · {declared.scale:g} − mean) / std",
+                "from the mean"
             )
-    warnings = []
+            formula = f"values are normalised as (raw · {taken.scale:g} − mean) / std"
+            if taken.normalized_by in ("train", "data"):
+                raise UserError(f"{far_off}, so they are not the values that its `mean` and `std` are of", formula)
+            warnings.append(f"{far_off}; unless the network was trained so, check `scale`, `mean` and `std`: {formula}")
     if data.labelled and data.task == "single-label" and len(data.labels) > 1 and len(np.unique(y)) == 1:
         warnings.append(
             f"its ranges come from {len(y)} example{'s' * (len(y) > 1)} of one class, `{data.labels[int(y[0])]}`, and "

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from ....core.errors import UserError
 from ....models import metadata
+from ....models.predict import in_torch
 from .module import Graph
 
 if TYPE_CHECKING:
@@ -52,10 +53,9 @@ def check(learner: Learner, model: onnx.ModelProto, data: Dataset, count: int = 
     Raises: UserError when it is above `TOLERANCE`.
     """
     x = data["validation"].x[:count]
-    with torch.inference_mode():
-        outputs = learner.eval()(*map(torch.from_numpy, data.to_model_inputs(x)))
-        if learner.probable:
-            outputs = outputs.softmax(1) if data.task == "single-label" else outputs.sigmoid()
+    outputs = in_torch(learner.eval(), data.to_model_inputs(x))
+    if learner.probable:
+        outputs = outputs.softmax(1) if data.task == "single-label" else outputs.sigmoid()
     expected = _literally(model, metadata.to_model_inputs(metadata.read_onnx(model), data, x))
     error = float(np.abs(outputs.numpy() - expected).mean() / max(float(np.abs(expected).max()), 1e-6))
     if not error <= TOLERANCE:
