@@ -6,6 +6,7 @@ They are computed at every run, also for cached stages.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -72,7 +73,7 @@ def warnings(engine: Engine, step: Step, facts: StageFacts, entries: dict[str, E
     by = {row["of"]: row["by"] for row in decided}  # likeness is asked of other answers than agreement counts
     rows = [row for row in rows if row["of"] not in missed and by.get(row["of"], row["by"]) == row["by"]]
     # Few examples may have decided, and kept what all of validation does not.
-    lines += kept.unmet([*decided, *rows], facts.notes)
+    lines += kept.unmet([*decided, *rows], partial(step.stage.explain_loss, facts.notes))
     for name in step.stage.shrinks:
         words, size = _SIZES[name]
         was, now = size(before), size(facts)

@@ -10,8 +10,14 @@ from .wording import wrapped
 
 
 def prepared(report: Report) -> list[str]:
-    """Return how the models' inputs are made; empty for a report of an older version."""
-    return wrapped("inputs: ", report.data["inputs"]) if report.data.get("inputs") else []
+    """Return how the models' inputs are made, and what of the data was not read, or doubtfully.
+
+    Reports of older versions have none of these.
+    """
+    lines = wrapped("inputs: ", report.data["inputs"]) if report.data.get("inputs") else []
+    for head, key in (("data: ", "notes"), ("warning: data: ", "warnings")):
+        lines += [line for words in report.data.get(key, ()) for line in wrapped(head, words)]
+    return lines
 
 
 def before_inference(preprocessing: Preprocessing) -> str:

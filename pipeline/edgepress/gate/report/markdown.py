@@ -57,6 +57,8 @@ def _stages(report: Report) -> str:
     title = f"Stages: {report.metric} on validation and test; latency on this machine, 1 thread"
     if preparation := report.data.get("inputs"):
         lines += ["", f"Inputs: {_escaped(preparation)}."]
+    for head, key in (("Data", "notes"), ("Warning: data", "warnings")):
+        lines += [line for words in report.data.get(key, ()) for line in ("", f"{head}: {_escaped(words)}.")]
     if report.preprocessing:
         lines += ["", f"Before each inference: {inputs.before_inference(report.preprocessing)}."]
     return "\n".join([f"<details><summary>{title}</summary>", "", *lines, "", "</details>"])
