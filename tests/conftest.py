@@ -21,8 +21,8 @@ from typing import Any
 import pytest
 from edgepress.commands import main
 from edgepress.core.metrics import METRICS
-from edgepress.data import dataset as data
 from edgepress.data.dataset import Dataset
+from edgepress.data.load import load_dataset
 from edgepress.engine.cache import Cache
 from edgepress.models import checkpoint
 from edgepress.models.description import Description, Network
@@ -42,7 +42,7 @@ TINY: dict[str, Any] = {
 
 @pytest.fixture(scope="session")
 def digits() -> Dataset:
-    return data.load("digits")
+    return load_dataset("digits")
 
 
 @pytest.fixture(scope="session")

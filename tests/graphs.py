@@ -83,7 +83,7 @@ def wrapping(model: onnx.ModelProto) -> onnx.ModelProto:
 
 def of_means(data: Dataset) -> onnx.ModelProto:
     """A classifier of `data` by the nearest mean of a class, in pixels: one matrix product."""
-    x, y = data.input.ready(data["train"].x), data["train"].y
+    x, y = data.input.to_model_inputs(data["train"].x), data["train"].y
     means = np.stack([x[y == label].reshape(-1, x[0].size).mean(0) for label in range(len(data.labels))])
     weights = [
         numpy_helper.from_array(means.astype(np.float32), "w"),

@@ -10,7 +10,7 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-from edgepress.data import dataset
+from edgepress.data.load import load_dataset
 from PIL import Image
 
 SIDE = 96
@@ -18,7 +18,7 @@ SIDE = 96
 
 def make(folder: Path, count: int = 3000) -> None:
     """Write `count` photos of `SIDE` pixels, as many of each class."""
-    clothes = dataset.load("fashion-mnist-10k")
+    clothes = load_dataset("fashion-mnist-10k")
     x = np.concatenate([clothes[name].x for name in clothes.splits])[:, 0]
     y = np.concatenate([clothes[name].y for name in clothes.splits])
     random = np.random.default_rng(0)

@@ -5,7 +5,11 @@ For code of a recipe, such as `./my_data.py:load`: `from edgepress import Datase
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
+
+# From 1.29 on onnxruntime sends usage data from Linux and macOS; it reads this once, when it is loaded.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 if TYPE_CHECKING:
     from .data.dataset import Dataset, Input

@@ -7,20 +7,24 @@ from the class. Torch, onnx and the like are imported inside `run`, so that read
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from .core.errors import Rejection
 from .core.names import Name
 from .core.presets import PresetName
 from .core.user_code import Code
-from .models.description import NO_CODE, Description, Network
+from .data.facts import DataFacts
+from .models.description import NO_CODE, Network
+from .training.schedule import Schedule
 
 if TYPE_CHECKING:
     import numpy as np
+    from torch import Tensor, nn
 
     from .core.metrics import Metric
     from .data.dataset import Dataset
@@ -111,6 +115,63 @@ class Context:
     before: float | None = None
 
 
+@dataclass(frozen=True)
+class Lineage:
+    """A result that options alone describe: the stage that makes it, its kind, and the results that it is made from.
+
+    `sources` has them by name; the one that the stage works on is `input`.
+    """
+
+    stage: Stage
+    kind: Kind
+    sources: Mapping[str, Lineage]
+
+    @property
+    def origin(self) -> Lineage:
+        """Return the result whose network it has: of a pruned one, the one before pruning."""
+        source = self.sources.get(self.stage.same_network_as() or "")
+        return source.origin if source else self
+
+    @property
+    def network(self) -> Network | None:
+        """Return the network that its options describe; None of an ensemble, a file, a pruned or an own network."""
+        network = self.unpruned
+        return network if network and self.pruned is False and not network.own else None
+
+    @property
+    def unpruned(self) -> Network | None:
+        """Return the network before any pruning, an own one too; None of an ensemble or a file."""
+        networks = self.origin.stage.networks()
+        plain = self.kind == "torch" and not self.origin.stage.joins_networks
+        return networks[0] if plain and len(networks) == 1 else None
+
+    @property
+    def pruned(self) -> bool | None:
+        """Return whether its network is pruned; None of a file that is loaded."""
+        if self.stage.family == "prune":
+            return True
+        source = self.sources.get(self.stage.same_network_as() or "")
+        return source.pruned if source else None if self.stage.family == "load" else False
+
+    @property
+    def quantized(self) -> bool:
+        """Return whether a stage before it, or its own, quantizes it."""
+        sources = (source for source in self.sources.values() if source.kind == "onnx")
+        return self.kind == "onnx" and (self.stage.family == "quantize" or any(each.quantized for each in sources))
+
+
+@dataclass(frozen=True)
+class Setting:
+    """The surroundings of a stage as options describe them: its sources, the data, and the targets' integer formats.
+
+    `presets` has the name of the target that needs each.
+    """
+
+    sources: Mapping[str, Lineage]
+    data: DataFacts
+    presets: Mapping[PresetName, str]
+
+
 class Stage(BaseModel, ABC):
     """Base of all stages.
 
@@ -128,6 +189,10 @@ class Stage(BaseModel, ABC):
         calibrated: whether it takes ranges of activations from examples.
         shrinks: what it promises to lower against its input, with a warning where it does not: `parameters`,
             `bytes`, `nonzero` (the weights that are not 0), or nothing.
+        timed: the notes, at any depth, that are times: they vary from run to run and stay out of the lock.
+        joins_networks: whether the result is several networks side by side.
+        tries_input: whether `check_networks` tries the network of its input, which is then built also where the user's
+            own function builds it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
@@ -142,6 +207,9 @@ class Stage(BaseModel, ABC):
     per_preset: ClassVar[bool] = False
     calibrated: ClassVar[bool] = False
     shrinks: ClassVar[tuple[Shrinks, ...]] = ()
+    timed: ClassVar[tuple[str, ...]] = ()
+    joins_networks: ClassVar[bool] = False
+    tries_input: ClassVar[bool] = False
 
     use: str
     name: Name | None = Field(default=None, description="name of the result, for later stages")
@@ -180,6 +248,32 @@ class Stage(BaseModel, ABC):
         values = (getattr(self, name) for name in type(self).model_fields)
         return [value for value in values if isinstance(value, Network)]
 
+    def same_network_as(self) -> str | None:
+        """Return the name of the source whose network the result has, `input` or a named one; None if it is another."""
+        return None
+
+    def reject(self, setting: Setting) -> Iterator[Rejection]:
+        """Yield why its options cannot go with its sources, the data, or the targets.
+
+        Called when a recipe is validated, with the facts that options tell, and once more before the first stage runs,
+        with those of the data. A refusal that needs no model belongs here, and not into `run`.
+        """
+        source = setting.sources.get("input")
+        if source and (reason := self.reject_input(source.stage)):
+            yield Rejection(*reason, ("input",))
+        for name in type(self).model_fields:
+            value = getattr(self, name)
+            if isinstance(value, Network):
+                yield from value.reject_data(setting.data, name)
+        for option, schedule in self.schedules():
+            yield from schedule.reject_data(setting.data, *option)
+
+    def schedules(self) -> list[tuple[tuple[str, ...], Schedule]]:
+        """Return the trainings that the options describe, the stage's own or those of an option."""
+        values = [((name,), getattr(self, name)) for name in type(self).model_fields]
+        own: list[tuple[tuple[str, ...], Schedule]] = [((), self)] if isinstance(self, Schedule) else []
+        return own + [(option, value) for option, value in values if isinstance(value, Schedule)]
+
     def check_data(self, data: Dataset, source: Path) -> list[str]:
         """Raise UserError where the data does not go with the options, and return what to warn of there.
 
@@ -187,10 +281,11 @@ class Stage(BaseModel, ABC):
         """
         return []
 
-    def check_network(self, description: Description, code: Code) -> None:
-        """Raise UserError where the stage cannot work on such a network, whatever its weights.
+    def check_networks(self, networks: Mapping[str, nn.Module], example: tuple[Tensor, ...]) -> None:
+        """Raise UserError where networks do not go together, such as layers that one of them does not have.
 
-        Called before any stage runs, with the network that its input will be, unless that is in the cache.
+        Called before any stage runs: `networks` has those that its options describe, untrained, by option, and those
+        of the results that it names, as far as options describe them; `example` is a batch of one.
         """
 
     @classmethod
@@ -200,6 +295,11 @@ class Stage(BaseModel, ABC):
         For lines that depend on what the engine adds to the notes, or that older cache entries shall have as well.
         """
         return []
+
+    @classmethod
+    def explain_loss(cls, notes: dict[str, Any], presets: Sequence[str]) -> str:
+        """Explain by the notes, in a clause, why the files for `presets` lose more than `keep` allows."""
+        return ""
 
     @abstractmethod
     def run(self, inputs: dict[str, Artifact], context: Context) -> Made:

@@ -21,6 +21,7 @@ from edgepress.commands.main import cli
 from edgepress.core.metrics import METRICS
 from edgepress.core.results import ModelFile
 from edgepress.data import dataset
+from edgepress.data.load import load_dataset
 from edgepress.engine import evaluate
 from edgepress.models import metadata
 from edgepress.models.predict import predict
@@ -53,7 +54,7 @@ def compare(case: str) -> dict[str, Any]:
     found = Comparison.model_validate_json(Path("runs", name, FILE).read_text(encoding="utf-8"))
     told = {"seeds": seeds, "text": text.render(found), "changes": changes, **counted(found)}
     if case in WHOLE:
-        examples = dataset.load(WHOLE[case])
+        examples = load_dataset(WHOLE[case])
         told["whole"] = {"images": len(examples["test"].y), **counted(asked(found, examples))}
     return told
 
@@ -80,8 +81,8 @@ def asked(found: Comparison, examples: dataset.Dataset) -> Comparison:
     @cache
     def facts(path: Path) -> dict[str, Any]:
         contract = metadata.read(path)
-        answers = predict(path, metadata.ready(contract, examples, examples["test"].x))
-        told = evaluate.scored(metadata.told(answers, contract, examples), examples, "test", metric)
+        answers = predict(path, metadata.to_model_inputs(contract, examples, examples["test"].x))
+        told = evaluate.scored(metadata.to_logits(answers, contract, examples), examples, "test", metric)
         return told | {"scores": {"test": told["scores"]}}
 
     def again(file: ModelFile) -> ModelFile:

@@ -66,7 +66,7 @@ def export(name: str, folder: Path) -> Found:
     started = time.process_time()
     error = onnxio.export(module, data, folder / "float.onnx")
     seconds = time.process_time() - started
-    (calibration,), (test,) = (data.ready(data[split].x) for split in ("validation", "test"))
+    (calibration,), (test,) = (data.to_model_inputs(data[split].x) for split in ("validation", "test"))
     with torch.inference_mode():
         answers = module(torch.from_numpy(test)).numpy()
     spread = float(np.abs(answers - answers.mean(0)).max() / np.abs(answers).max())

@@ -23,6 +23,7 @@ from edgepress.core import yamlio
 from edgepress.core.metric_functions import accuracy
 from edgepress.core.progress import Lines
 from edgepress.data import dataset
+from edgepress.data.load import load_dataset
 from edgepress.engine.cache import Cache
 from edgepress.engine.engine import Engine
 from edgepress.models import checkpoint
@@ -183,7 +184,7 @@ def ran(name: str, task: dict[str, Any], stages: list[dict[str, Any]]) -> Engine
     options = {"name": f"bench-{name}", "task": task, "stages": stages, "targets": []}
     document = yamlio.parse(yamlio.Document(CACHE / f"bench-{name}.yaml", yamlio.dump(options)))
     engine = Engine(recipe.checked(document), Cache(CACHE))
-    engine.run(Lines())
+    engine.run(Lines(metric=engine.metric.name, error=not engine.metric.higher))
     return engine
 
 
@@ -199,7 +200,7 @@ def _best(engine: Engine, names: list[str]) -> str:
 
 @cache
 def _examples(name: str) -> Examples:
-    return Examples(dataset.load(name), "test", 0)
+    return Examples(load_dataset(name), "test", 0)
 
 
 def _accuracy(module: torch.nn.Module, of: dataset.Dataset) -> float:

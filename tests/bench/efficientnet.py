@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from edgepress.core.metrics import METRICS
 from edgepress.core.yamlio import read as read_yaml
-from edgepress.data import dataset
 from edgepress.data.dataset import Dataset
+from edgepress.data.load import load_dataset
 from edgepress.data.normalize import IMAGENET
 from edgepress.data.source import Source
 from edgepress.models import metadata
@@ -50,7 +50,7 @@ def photos(folder: Path, each: int) -> tuple[list[Path], Dataset]:
     """`each` variants of every photograph as files in `folder`, and as the data that the recipe makes of them."""
     files = photographs.make(folder / "photos", each)
     said = read_yaml(Path(__file__).parents[2] / "recipes/efficientnet-lite.yaml").data
-    return files, dataset.load(Source.model_validate(said["task"]["data"] | {"from": str(folder / "photos")}))
+    return files, load_dataset(Source.model_validate(said["task"]["data"] | {"from": str(folder / "photos")}))
 
 
 def compared(files: list[Path], examples: Dataset, folder: Path) -> dict[str, Any]:

@@ -14,16 +14,15 @@ from pathlib import Path
 from typing import Any
 
 import onnx
-from edgepress.benchmark import statistics
 from edgepress.benchmark.emulator import qemu
 from edgepress.config.target import Target
 from edgepress.core.metrics import METRICS
 from edgepress.core.results import Emulated, ModelFile, Report, Runtime, StageFacts
-from edgepress.data import dataset
+from edgepress.data.load import load_dataset
 from edgepress.engine.cache import Cache
 from edgepress.engine.emulated import scored
 from edgepress.engine.run import run
-from edgepress.gate import judge
+from edgepress.gate import judge, scores
 
 from tests import graphs
 from tests.bench import results
@@ -49,7 +48,7 @@ TARGET = "name: raspberry-pi-4\nruntime: onnxruntime\nbudgets: {accuracy: 85%}\n
 
 def main() -> None:
     report = Report.model_validate_json(Path("runs/mobilenet/report.json").read_text(encoding="utf-8"))
-    images = dataset.load(str(report.data["name"]))
+    images = load_dataset(str(report.data["name"]))
     files = {Path(file.path).name: (stage, file) for stage in report.stages for file in stage.files}
     reference, rows, cache = files["float.onnx"], [], Cache(Path(".edgepress"))
     for kind, asked in FILES.items():
@@ -58,7 +57,7 @@ def main() -> None:
             for cpu in qemu.CPUS:
                 found = scored(file, cpu, runtime, images, METRICS["accuracy"], cache.make)
                 assert not found.error
-                drop = statistics.accuracy_drop(reference[1].correct, found.correct, 0)
+                drop = scores.accuracy_drop(reference[1].correct, found.correct, 0)
                 row: dict[str, Any] = {"file": name, "precision": kind, "cpu": cpu, "runtime": runtime}
                 row |= {
                     "accuracy": found.scores["accuracy"],

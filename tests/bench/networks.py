@@ -72,7 +72,7 @@ def fresh(name: str) -> tuple[Any, Dataset]:
         for norm in norms:
             norm.reset_running_stats()
             norm.train().momentum = None
-        module(*map(torch.from_numpy, data.ready(data["validation"].x)))
+        module(*map(torch.from_numpy, data.to_model_inputs(data["validation"].x)))
     return module.eval(), data
 
 

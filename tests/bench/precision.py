@@ -21,7 +21,7 @@ from edgepress.core.presets import INT16
 from edgepress.core.results import Runtime
 from edgepress.data.dataset import Dataset
 from edgepress.engine import references
-from edgepress.gate import estimate
+from edgepress.gate import published
 from edgepress.models import metadata
 from edgepress.models.onnx import export, packed_weights
 from edgepress.models.predict import predict
@@ -45,14 +45,14 @@ RUNTIMES: dict[str, tuple[Runtime, ...]] = {".onnx": ("onnxruntime",), ".tflite"
 def main() -> None:
     with tempfile.TemporaryDirectory() as work:
         _, examples = photos(Path(work), VARIANTS)
-        columns = (examples.input.ready(examples["validation"].x[:CALIBRATED]),)
+        columns = (examples.input.to_model_inputs(examples["validation"].x[:CALIBRATED]),)
         earlier = results.read("precision") if sys.argv[1:] == ["answers"] else None
         timed, answered = Path(work, "timed"), Path(work, "answered")
         found = earlier["rows"] if earlier else times(written(untrained(examples, timed), columns, timed))
         answered.mkdir()
         module, _ = packaged(PACKAGE, examples)
         export.export(module, examples, answered / "source.onnx")
-        asked = (examples.input.ready(examples["test"].x[:ASKED]),)
+        asked = (examples.input.to_model_inputs(examples["test"].x[:ASKED]),)
         near = answers(written(answered / "source.onnx", columns, answered), asked)
     rows = [row | near[row["precision"], row["runtime"]] for row in found]
     for row in rows:
@@ -65,7 +65,7 @@ def main() -> None:
 
 def untrained(examples: Dataset, folder: Path) -> Path:
     """The float ONNX file of `NETWORK` with random weights and the contract of `examples`."""
-    source = references.build(estimate.ReferenceModel(NETWORK, "fp32", "onnxruntime"), folder)
+    source = references.build(published.ReferenceModel(NETWORK, "fp32", "onnxruntime"), folder)
     described = onnx.load(source)
     metadata.embed(described, metadata.describe(examples))
     onnx.save(described, source)

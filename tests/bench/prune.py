@@ -87,7 +87,7 @@ def ours(arch: str) -> Row:
     row: Row = {"pixels": data.input.shape[-1], "parameters": [_count(module)]}
     started = time.process_time()
     try:
-        history, row["unpruned"], groups = plan(module, description, Options(RATIO, ROUND_TO, False))
+        history, row["unpruned"], groups = plan(module, description.example(), Options(RATIO, ROUND_TO, False))
     except UserError as error:
         return row | {"refused": error.problems[0].message}
     row["seconds"] = round(time.process_time() - started, 1)

@@ -10,11 +10,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import platform
 import subprocess
 import sys
 from dataclasses import dataclass, field
-from functools import cache, cached_property
+from datetime import date
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -22,51 +22,31 @@ import numpy as np
 from edgepress.benchmark import statistics
 from edgepress.benchmark.paired import Model, measure
 from edgepress.core.paths import digest
+from edgepress.core.runtimes import RUNTIMES, of_file
 from edgepress.data.dataset import Dataset
-from edgepress.models.metadata import read, ready
+from edgepress.gate import scores
+from edgepress.models.metadata import read, to_model_inputs
 from edgepress.models.predict import predict
-from edgepress.models.session import answers
+from edgepress.models.session import run_file
 from edgepress.stages.quantize.ptq import divided
 from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidGraph, NotImplemented
 
 from tests.bench import results
 from tests.bench.quant_models import CASES, FOLDER, Case
+from tests.bench.quant_settings import METHODS, PYTHON, PYTHONS, Method, Options, versions
 
-PYTHON = Path(".venv-peers/bin/python")
 SAMPLES = 256
 """Calibration images: the default of `quantize.static`, and the very rows that it takes."""
 CONTROLLED = 1000
 """Validation images by which NNCF controls accuracy."""
 PROCESSES = (8,)
+LIMIT = 1200
+"""Seconds that a peer may take for a setting."""
 
 EXPORT = {"use": "export.onnx", "name": "float", "input": "net"}
 PLAIN = {"use": "convert.tflite", "name": "float-tflite", "input": "float"}
 INT8 = {"use": "quantize.static", "name": "int8", "input": "float"}
 CONVERT = {"use": "convert.tflite", "name": "int8-tflite", "input": "int8"}
-
-Options = dict[str, Any]
-ACTIVATIONS = "QUInt8" if platform.machine() in ("x86_64", "AMD64") else "QInt8"
-"""What onnxruntime's documentation says of this kind of processor; its default is QInt8 everywhere."""
-ORT: list[Options] = [
-    {"per_channel": per_channel, "activations": ACTIVATIONS, "ranges": ranges} | extra
-    for per_channel in (False, True)
-    for ranges, extra in (
-        ("MinMax", {}),
-        ("Percentile", {}),
-        ("Percentile", {"extra": {"CalibPercentile": 99.99}}),
-        ("Entropy", {}),
-    )
-]
-NNCF: list[Options] = [
-    {"preset": "mixed"},
-    *(
-        {"preset": preset, "per_tensor": True, "fast_bias_correction": fast}
-        for preset in ("performance", "mixed")
-        for fast in (True, False)
-    ),
-]
-CONTROL = {"preset": "mixed", "per_tensor": True, "max_drop": 0.003}
-LITERT: list[Options] = [{"integers": True}, {"integers": True, "algorithm": "MSE"}]
 
 
 class Refused(Exception):
@@ -100,7 +80,7 @@ class Subject:
     @cached_property
     def inputs(self) -> dict[str, tuple[np.ndarray, ...]]:
         contract = read(self.onnx)
-        return {split: ready(contract, self.data, self.data[split].x) for split in ("validation", "test")}
+        return {split: to_model_inputs(contract, self.data, self.data[split].x) for split in ("validation", "test")}
 
     @cached_property
     def right(self) -> dict[str, np.ndarray]:
@@ -119,8 +99,8 @@ class Subject:
         if not ours and file.suffix == ".tflite" and self.data.inputs[0].kind == "image":
             columns = tuple(np.moveaxis(each, 1, -1) for each in columns)
         try:
-            runtime = "onnxruntime" if file.suffix == ".onnx" else "litert"
-            found = predict(file, columns) if ours else answers(runtime, str(file), columns)
+            loader = RUNTIMES[of_file(file)].loader
+            found = predict(file, columns) if ours else run_file(loader, str(file), columns)
         except (Fail, InvalidGraph, NotImplemented) as error:
             raise Refused(f"onnxruntime: {str(error).partition('Status Message: ')[2] or error}") from error
         np.save(kept, found)
@@ -171,14 +151,22 @@ class Subject:
             if done.returncode:
                 refusal.write_text(done.stderr.strip().splitlines()[-1][:300], encoding="utf-8")
                 raise Refused(refusal.read_text(encoding="utf-8"))
+            partly.with_suffix(".seconds").rename(out.with_suffix(".seconds"))
             partly.rename(out)
         return out
 
 
 def _asked(peer: str, job: dict[str, Any]) -> subprocess.CompletedProcess[str]:
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "NNCF_CI": "1"}  # the latter: it does not call home
-    command = [str(PYTHON), "-m", f"tests.bench.peers.{peer}"]
-    return subprocess.run(command, input=json.dumps(job), text=True, capture_output=True, env=environment, check=False)
+    # NNCF_CI: it does not call home. The environments see the packages of .venv, but not this one, which is editable.
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "NNCF_CI": "1", "PYTHONPATH": str(Path("pipeline").resolve())}
+    command = [str(PYTHONS.get(peer, PYTHON)), "-m", f"tests.bench.peers.{peer}"]
+    given = json.dumps(job)
+    try:
+        return subprocess.run(
+            command, input=given, text=True, capture_output=True, env=environment, check=False, timeout=LIMIT
+        )
+    except subprocess.TimeoutExpired:
+        return subprocess.CompletedProcess(command, 1, "", f"not done after {LIMIT // 60} minutes")
 
 
 @dataclass
@@ -189,46 +177,48 @@ class Row:
     file: Path | None = None
     options: Options = field(default_factory=dict)
     refused: str = ""
+    seconds: float | None = None
+    """What quantizing took, without the start of the process."""
 
 
-def one(subject: Subject, method: str, peer: str, options: Options) -> Row:
-    try:
-        file = subject.made(peer, options)
-        subject.told(file, "validation")
-    except Refused as error:
-        return Row(method, None, options, str(error))
-    return Row(method, file, options)
+def theirs(subject: Subject) -> list[Row]:
+    return [best(subject, method) for method in METHODS]
 
 
-def best(subject: Subject, method: str, peer: str, grid: list[Options]) -> Row:
+def best(subject: Subject, method: Method) -> Row:
     """Of all settings the one that is right most often on the validation split, then the one of least error."""
-    rows = [one(subject, method, peer, options) for options in grid]
+    rows = [_row(subject, method, options) for options in method.grid]
     made = [row for row in rows if row.file]
     return max(made or rows[:1], key=lambda row: _worth(subject, row.file) if row.file else (0, 0.0))
+
+
+def _row(subject: Subject, method: Method, options: Options) -> Row:
+    try:
+        file = subject.made(method.peer, options)
+        subject.told(file, "validation")
+    except Refused as error:
+        return Row(method.name, None, options, str(error))
+    seconds = float(file.with_suffix(".seconds").read_text(encoding="utf-8"))
+    row = Row(method.name, file, options, seconds=seconds)
+    print(method.name, options, f"{seconds:.0f} s", _worth(subject, file), flush=True)
+    return row
 
 
 def _worth(subject: Subject, file: Path) -> tuple[int, float]:
     return int(subject.correct(file, "validation").sum()), subject.sqnr(file, "validation")
 
 
-def theirs(subject: Subject) -> list[Row]:
-    controlled = [CONTROL] if subject.data.labelled else []
-    return [
-        one(subject, "onnxruntime", "ort", {}),
-        best(subject, "onnxruntime, best", "ort", [{}, *ORT]),
-        one(subject, "NNCF", "nncf", {}),
-        best(subject, "NNCF, best", "nncf", [{}, *NNCF, *controlled]),
-        one(subject, "litert-torch", "litert", LITERT[0]),
-        best(subject, "litert-torch, best", "litert", LITERT),
-    ]
-
-
 def ours(name: str) -> list[Row]:
     """Every file of the stages `quantize.static` and `convert.tflite` with their default options."""
     engine = CASES[name].run(name, [EXPORT, INT8, CONVERT])
-    int8, tflite = (engine.results[each].artifact for each in ("int8", "int8-tflite"))
-    rows = [Row(f"edgepress {preset}", int8.preset(preset)) for preset in int8.presets]
-    return [*rows, Row("edgepress tflite", tflite.path)]
+    int8, tflite = (engine.results[each] for each in ("int8", "int8-tflite"))
+    clock = FOLDER / f"{name}-{int8.entry.folder.name[:16]}.seconds"
+    if not int8.facts.cached:
+        clock.write_text(f"{int8.facts.seconds:.1f}", encoding="utf-8")
+    seconds = float(clock.read_text(encoding="utf-8")) if clock.is_file() else None
+    presets = int8.artifact.presets
+    rows = [Row(f"edgepress {preset}", int8.artifact.preset(preset), seconds=seconds) for preset in presets]
+    return [*rows, Row("edgepress tflite", tflite.artifact.path, seconds=seconds)]
 
 
 def judged(subject: Subject, rows: list[Row]) -> list[dict[str, Any]]:
@@ -240,14 +230,15 @@ def judged(subject: Subject, rows: list[Row]) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     for row in [*floats, *rows]:
         if row.file is None:
-            found.append({"method": row.method, "refused": row.refused})
+            found.append({"method": row.method, "options": row.options, "refused": row.refused})
             continue
-        drop = statistics.accuracy_drop(before, _marks(subject.correct(row.file, "test")), 0)
+        drop = scores.accuracy_drop(before, _marks(subject.correct(row.file, "test")), 0)
         told = subject.told(row.file, "test").argmax(1)
         found.append({
             "method": row.method, "options": row.options, "bytes": row.file.stat().st_size,
             "bytes_of_float": exact[row.file.suffix].stat().st_size, "sqnr": round(subject.sqnr(row.file, "test"), 2),
             "accuracy": float(subject.correct(row.file, "test").mean()), "drop": drop.value, "interval": drop.interval,
+            "seconds": row.seconds,
             "agreement": float((told == subject.told(subject.onnx, "test").argmax(1)).mean()), **timed[row.method],
         })  # fmt: skip
         if row.method == "edgepress tflite":
@@ -276,14 +267,6 @@ def times(rows: list[Row]) -> dict[str, dict[str, Any]]:
     return told
 
 
-@cache
-def versions() -> dict[str, str]:
-    names = ["onnxruntime", "nncf", "litert-torch", "ai-edge-quantizer", "litert-converter", "jax", "torch", "numpy"]
-    script = "import importlib.metadata as m, json, sys; print(json.dumps({n: m.version(n) for n in sys.argv[1:]}))"
-    said: dict[str, str] = json.loads(subprocess.check_output([PYTHON, "-c", script, *names], text=True))
-    return said
-
-
 def main() -> None:
     for name in sys.argv[1:] or list(CASES):
         subject = Subject.of(name)
@@ -291,6 +274,7 @@ def main() -> None:
         facts = {
             "title": subject.case.title, "peers": subject.case.peers, "labelled": subject.data.labelled,
             "images": len(subject.data["test"].y), "samples": len(subject.seen), "rows": judged(subject, rows),
+            "date": date.today().isoformat(),
             "normalize": [{"mean": each.mean, "std": each.std} for each in subject.data.inputs],
         }  # fmt: skip
         earlier = results.read("quant")["models"] if (results.FOLDER / "quant.json").is_file() else {}

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from edgepress.data import dataset
+from edgepress.data.load import load_dataset
 from edgepress.data.source import Source
 from edgepress.engine.engine import Engine
 from edgepress.models import checkpoint
@@ -126,7 +126,7 @@ def _untrained(arch: str) -> Callable[[], tuple[dict[str, Any], list[dict[str, A
         task = _photographs()
         path = FOLDER / f"{arch.partition('/')[2]}.safetensors"
         if not path.is_file():
-            examples = dataset.load(Source.model_validate(task["data"]))
+            examples = load_dataset(Source.model_validate(task["data"]))
             description = Network(arch=arch).describe(examples)
             with seeded(0):
                 module = description.build()

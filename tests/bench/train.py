@@ -15,8 +15,8 @@ from statistics import fmean, stdev
 from typing import Any
 
 import torch
-from edgepress.data import dataset
 from edgepress.data.dataset import Dataset
+from edgepress.data.load import load_dataset
 from edgepress.models.description import Network
 from edgepress.stages.distill.losses import kd
 from edgepress.training import Rows, Schedule, fit, seeded
@@ -40,7 +40,7 @@ NETWORKS = {
 def plain(network: Network, found: Dataset, *, augment: bool) -> float:
     """Seconds of an epoch as a tutorial writes it: DataLoader, cross-entropy, AdamW, a one-cycle schedule."""
     module = _fresh(network, found)
-    x = torch.from_numpy(found.input.ready(found["train"].x))
+    x = torch.from_numpy(found.input.to_model_inputs(found["train"].x))
     y = torch.from_numpy(found["train"].y)
     changed = v2.Compose([v2.RandomHorizontalFlip(), v2.RandomCrop(28, 2, padding_mode="edge")])
     rows: Any = _Changed(x, y, changed) if augment else TensorDataset(x, y)
@@ -100,7 +100,7 @@ def ratio(one: Callable[[], float], other: Callable[[], float]) -> dict[str, Any
 
 
 def main() -> None:
-    found = dataset.load("fashion-mnist-10k").limited(IMAGES)
+    found = load_dataset("fashion-mnist-10k").limited(IMAGES)
     teacher = torch.randn(len(found["train"].y), 10)
     rows = {}
     for name, options in NETWORKS.items():

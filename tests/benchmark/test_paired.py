@@ -84,7 +84,7 @@ def test_every_timed_call_follows_one_of_the_same_model(monkeypatch: pytest.Monk
     monkeypatch.setattr(worker, "load", lambda runtime, path, threads, provider: lambda: calls.append(path))
     monkeypatch.setattr(worker, "WARM_SECONDS", 0)
     job = {
-        "runtime": "litert",
+        "loader": "interpreter:ai_edge_litert.interpreter",
         "threads": 1,
         "provider": "cpu",
         "models": ["a", "b", "c"],
@@ -92,7 +92,7 @@ def test_every_timed_call_follows_one_of_the_same_model(monkeypatch: pytest.Monk
         "rounds": 20,
         "seconds": 60,
     }
-    times = worker.timed(job)
+    times = worker.time_models(job)
     rounds = calls[3:]
     assert rounds[::2] == rounds[1::2]
     orders = {tuple(rounds[start : start + 6 : 2]) for start in range(0, 120, 6)}
@@ -126,7 +126,7 @@ def test_litert_runs_a_converted_model(tmp_path: Path) -> None:
 
 def weight(model: Model) -> int:
     nothing = Samples(path=model.name, runtime=model.runtime, threads=1, wall=[], cpu=[])
-    found = paired.weighed(nothing, model)
+    found = paired.weigh(nothing, model)
     assert len(found.load) == len(found.first) == paired.COLD
     assert min([*found.load, *found.first]) > 0
     assert found.memory

@@ -170,7 +170,7 @@ def test_a_crash_is_three_and_names_a_log(tmp_path: Path, monkeypatch: pytest.Mo
     place = laid_out(tmp_path, LIGHT)
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr("tempfile.tempdir", None)
-    monkeypatch.setattr("edgepress.engine.engine.data.load", broken)
+    monkeypatch.setattr("edgepress.engine.setup.load_dataset", broken)
     said = place.run()
     assert said.code == 3
     assert "edgepress crashed: ZeroDivisionError: the message\n" in said.err
@@ -191,7 +191,7 @@ def test_interrupted_in_this_process(
         raise stop
 
     place = laid_out(tmp_path, LIGHT)
-    monkeypatch.setattr("edgepress.engine.engine.data.load", stopped)
+    monkeypatch.setattr("edgepress.engine.setup.load_dataset", stopped)
     said = place.run()
     assert said.code == (130 if stop is KeyboardInterrupt else 3)
     assert "Traceback" not in said.err
@@ -211,6 +211,18 @@ def test_a_reader_that_leaves_is_no_crash_and_no_verdict(arguments: str, tmp_pat
     )
     assert (place.folder / "code").read_text() == "141\n"
     assert done.stderr == ""
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a device of Linux")
+@pytest.mark.parametrize("arguments", [["ls"], ["validate", "recipes/sensor.yaml"], ["show", "sensor"]])
+def test_a_full_disk_is_no_bug_of_ours(arguments: list[str]) -> None:
+    with open("/dev/full", "w") as full:
+        command = [sys.executable, "-m", "edgepress", *arguments]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, cwd=ROOT, check=False)
+    assert done.returncode == 2, done.stderr
+    assert "cannot be written: No space left on device" in done.stderr
+    assert "bug" not in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_a_closed_pipe_is_told_apart_however_it_is_wrapped(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,9 +8,10 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from edgepress import __version__
-from edgepress.commands import catalog, new
+from edgepress.commands import catalog, templates
 from edgepress.config import recipe
 from edgepress.core import yamlio
 from edgepress.data.source import Source
@@ -64,7 +65,7 @@ def test_comments_and_stages_stay(here: Path) -> None:
     diff = edgepress("diff", "my-thing.yaml").out.splitlines()
     assert [line for line in diff if line[0] in "+-"][2:] == [
         "-targets: [{use: host, budgets: {size: 200 kB}}] # the teacher is larger",
-        "+targets: [{use: raspberry-pi-4, budgets: {latency: 20 ms, size: 2 MB}}] # the teacher is larger",
+        "+targets: [{use: raspberry-pi-4, budgets: {latency: 20 ms, size: 2 MB}}]",
     ]
 
 
@@ -258,8 +259,9 @@ def test_photos_are_read_at_a_size_that_fits_them(sides: tuple[int, ...], size: 
 
 def test_a_recipe_of_ones_own_here_is_no_template_unless_named(here: Path) -> None:
     (here / "resnet.yaml").write_text("name: resnet\ntask: {data: digits}\nstages: []\n")
-    assert new.template(None, "./x.npz") == catalog.paths.folder_of("recipes") / "resnet.yaml"
-    assert new.template("resnet", "./x.npz") == Path("resnet.yaml")
+    assert make(data="digits").code == 0
+    assert "recipe resnet" in (here / "my-thing.yaml").read_text(), "the shipped one"
+    assert make("mine", recipe="resnet").code == 2, "it has no stages"
 
 
 def test_what_was_written_runs_by_its_name(here: Path) -> None:
@@ -274,11 +276,58 @@ def test_data_of_a_mapping_is_as_it_was_said(here: Path) -> None:
     assert "  data: {from: ./photos, color: grey, size: 32}\n" in Path("my-thing.yaml").read_text()
 
 
-def test_the_recipe_to_start_from_fits_the_data() -> None:
-    assert new.template(None, "fashion-mnist-10k").stem == "mobilenet"
-    assert new.template(None, "sensor").stem == "sensor"
-    for own in ("./photos", {"from": "./photos", "size": 96}, {"from": "./labels.csv", "image": "path"}):
-        assert new.template(None, own).stem == "mobilenet-imagefolder"
-    for own in ("./labels.csv", "./x.npz", "./mine.py:load"):
-        assert new.template(None, own).stem == "resnet", "it needs no teacher of other data"
-    assert new.template("mobilenet", "./photos").stem == "mobilenet"
+@pytest.mark.parametrize(
+    ("data", "name"),
+    [
+        ("fashion-mnist-10k", "mobilenet"),
+        ("sensor", "sensor"),
+        ("recommend", "recommend"),
+        ("text", "text"),
+        ("digits", "resnet"),
+        ("./photos", "mobilenet-imagefolder"),
+        ({"from": "./photos", "size": 96}, "mobilenet-imagefolder"),
+        ({"from": "./labels.csv", "image": "path"}, "mobilenet-imagefolder"),
+        ("./mine.py:load", "resnet"),
+    ],
+)
+def test_the_recipe_to_start_from_fits_the_data(data: Any, name: str, here: Path) -> None:
+    """One that needs no teacher of other data."""
+    found = templates.shipped(data, templates.facts(data, here))
+    assert found == catalog.paths.folder_of("recipes") / f"{name}.yaml"
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "arch", "metric"),
+    [
+        (np.zeros((60, 8), np.float32), np.arange(60) % 3, "edgepress/mlp", "accuracy"),
+        (np.zeros((60, 8), np.float32), np.linspace(0, 1, 60, dtype=np.float32), "edgepress/mlp", "mae"),
+        (np.zeros((60, 3, 50), np.float32), np.arange(60) % 3, "edgepress/conv1d", "accuracy"),
+    ],
+)
+def test_numbers_and_series_get_a_recipe_of_their_own(
+    x: np.ndarray, y: np.ndarray, arch: str, metric: str, here: Path
+) -> None:
+    """No photographs, and no target of another product: it is valid, and the engine has nothing against its data."""
+    np.savez(here / "x.npz", x=x + np.random.default_rng(0).random(x.shape, np.float32), y=y)
+    said = make(data="./x.npz")
+    assert said.code == 0, said
+    text = (here / "my-thing.yaml").read_text()
+    assert f"arch: {arch}" in text
+    assert f"metric: {metric}" in text
+    assert "timm" not in text
+    assert edgepress("plan", "my-thing").code == 0
+
+
+def test_an_npz_of_images_is_trained_on_as_images(here: Path) -> None:
+    np.savez(
+        here / "x.npz", x=np.random.default_rng(0).integers(0, 256, (60, 1, 16, 16), np.uint8), y=np.arange(60) % 3
+    )
+    assert make(data="./x.npz").code == 0
+    assert "recipe resnet" in (here / "my-thing.yaml").read_text()
+
+
+def test_an_npz_that_cannot_be_read_is_said_of_its_option(here: Path) -> None:
+    np.savez(here / "x.npz", a=np.zeros(3))
+    said = make(data="./x.npz")
+    assert said.code == 2
+    assert said.err.startswith("--data:1:1: ")

@@ -80,20 +80,20 @@ def blocked(path: Path) -> Path:
 @pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="elsewhere onnxruntime fuses less")
 def test_times_and_bytes_are_of_the_files_own_nodes(tmp_path: Path) -> None:
     whole = layers(blocked(tmp_path / "m.onnx"))
-    assert [(each.name, each.op, each.part) for each in whole.found] == [
+    assert [(each.name, each.op, each.part) for each in whole.layers] == [
         ("stem.0.weight", "Conv", "stem.0"),
         ("body.1.weight", "Conv", "body.1"),
         ("/gate/gate.0/Sigmoid", "Sigmoid", "gate.0"),
         ("head.weight", "Conv", "head"),
     ]
-    assert [each.bytes for each in whole.found] == [4 * (432 + 16), 4 * 2304, 0, 4 * 256]
-    assert [each.fused for each in whole.found] == [("Relu",), ("Add", "Relu"), (), ()]
-    assert {each.shape for each in whole.found} == {(1, 16, 32, 32)}
-    assert whole.size == (tmp_path / "m.onnx").stat().st_size == sum(each.bytes for each in whole.found) + whole.graph
-    spent = sum(each.seconds or 0 for each in whole.found)
+    assert [each.bytes for each in whole.layers] == [4 * (432 + 16), 4 * 2304, 0, 4 * 256]
+    assert [each.fused for each in whole.layers] == [("Relu",), ("Add", "Relu"), (), ()]
+    assert {each.shape for each in whole.layers} == {(1, 16, 32, 32)}
+    assert whole.size == (tmp_path / "m.onnx").stat().st_size == sum(each.bytes for each in whole.layers) + whole.graph
+    spent = sum(each.seconds or 0 for each in whole.layers)
     assert spent + whole.between == pytest.approx(whole.seconds)
-    assert all(each.inserted <= (each.seconds or 0) for each in whole.found)
-    assert all(each.real for each in whole.found)
+    assert all(each.inserted <= (each.seconds or 0) for each in whole.layers)
+    assert all(each.real for each in whole.layers)
 
 
 def test_shares_add_up_to_the_whole(tmp_path: Path) -> None:
@@ -110,9 +110,9 @@ def test_shares_add_up_to_the_whole(tmp_path: Path) -> None:
 def test_packed_weights_weigh_what_the_file_holds(packed: Any, tmp_path: Path) -> None:
     onnx.save(packed(onnx.load(blocked(tmp_path / "float.onnx"))), tmp_path / "m.onnx")
     plain, whole = layers(tmp_path / "float.onnx"), layers(tmp_path / "m.onnx")
-    assert [each.name for each in whole.found] == [each.name for each in plain.found]
-    assert all(mine.bytes <= theirs.bytes for mine, theirs in zip(whole.found, plain.found, strict=True))
-    assert sum(each.bytes for each in whole.found) < 0.6 * sum(each.bytes for each in plain.found)
+    assert [each.name for each in whole.layers] == [each.name for each in plain.layers]
+    assert all(mine.bytes <= theirs.bytes for mine, theirs in zip(whole.layers, plain.layers, strict=True))
+    assert sum(each.bytes for each in whole.layers) < 0.6 * sum(each.bytes for each in plain.layers)
     assert 0 < whole.graph < whole.size / 2
 
 
@@ -122,9 +122,9 @@ def test_an_int8_file_weighs_what_it_holds(finished: tuple[Place, Said]) -> None
     whole = layers(path)
     model = onnx.load(path)
     held = sum(numpy_helper.to_array(each).nbytes for each in model.graph.initializer)
-    assert sum(each.bytes for each in whole.found) == held < whole.size
+    assert sum(each.bytes for each in whole.layers) == held < whole.size
     own = {name for node in model.graph.node for name in [node.op_type]}
-    assert {each.op for each in whole.found} <= own, "what onnxruntime adds is no layer"
+    assert {each.op for each in whole.layers} <= own, "what onnxruntime adds is no layer"
 
 
 def test_graphs_within_a_node_functions_and_names_that_mislead(tmp_path: Path) -> None:
@@ -147,8 +147,8 @@ def test_graphs_within_a_node_functions_and_names_that_mislead(tmp_path: Path) -
     functions = [helper.make_function("own", "Twice", ["a"], ["b"], twice, sets)]
     path = saved(tmp_path / "m.onnx", nodes, (1, 64), tensors, functions=functions)
     whole = layers(path)
-    assert [each.op for each in whole.found] == ["Add", "Neg", "ReduceSum", "Cast", "If", "Sigmoid"]
-    choice = whole.found[4]
+    assert [each.op for each in whole.layers] == ["Add", "Neg", "ReduceSum", "Cast", "If", "Sigmoid"]
+    choice = whole.layers[4]
     assert (choice.name, choice.bytes) == ("choice?[31m", 2 * 4 * 64 * 64), "both branches"
     assert "\x1b" not in explain.explain(path, whole)
 
@@ -158,7 +158,7 @@ def test_weights_beside_the_file_count(tmp_path: Path) -> None:
     before = layers(tmp_path / "m.onnx")
     onnx.save(model, tmp_path / "e.onnx", save_as_external_data=True, location="e.bin", size_threshold=0)
     whole = layers(tmp_path / "e.onnx")
-    assert [each.bytes for each in whole.found] == [each.bytes for each in before.found]
+    assert [each.bytes for each in whole.layers] == [each.bytes for each in before.layers]
     assert whole.size == sum((tmp_path / name).stat().st_size for name in ("e.onnx", "e.bin"))
 
 
@@ -172,7 +172,7 @@ def test_several_nodes_that_one_operator_computes_are_one_layer(tmp_path: Path) 
     scalars = {"root": 2**0.5, "one": 1.0, "half": 0.5}
     tensors = [numpy_helper.from_array(np.float32(number), name) for name, number in scalars.items()]
     whole = layers(saved(tmp_path / "m.onnx", nodes, (1, 16, 32), [constant("mlp.fc1.weight", 32, 64), *tensors]))
-    first, second = whole.found
+    first, second = whole.layers
     assert (first.name, first.bytes) == ("mlp.fc1.weight", 4 * 32 * 64)
     assert (second.op, second.bytes, second.fused) == ("Gelu", 12, ("Div", "Erf", "Add", "Mul"))
 
@@ -184,8 +184,8 @@ def test_an_operator_that_only_onnxruntime_has_is_called_as_the_file_does(tmp_pa
         helper.make_node("Mul", ["c", "s"], ["y"]),
     ]
     whole = layers(saved(tmp_path / "m.onnx", nodes, (1, 3, 16, 16), [constant("a.weight", 8, 3, 1, 1)]))
-    assert {each.op for each in whole.found} <= {"Conv", "Sigmoid", "Mul"}, "no QuickGelu"
-    (sigmoid,) = (each for each in whole.found if each.op == "Sigmoid")
+    assert {each.op for each in whole.layers} <= {"Conv", "Sigmoid", "Mul"}, "no QuickGelu"
+    (sigmoid,) = (each for each in whole.layers if each.op == "Sigmoid")
     assert sigmoid.name == "act"
     assert sigmoid.activates
 
@@ -200,18 +200,18 @@ def test_operators_of_onnxruntime_are_those_of_onnx() -> None:
 def test_a_constant_that_several_nodes_share_counts_once(tmp_path: Path) -> None:
     nodes = [helper.make_node("MatMul", ["x", "w"], ["h"], "a"), helper.make_node("MatMul", ["h", "w"], ["y"], "b")]
     path = saved(tmp_path / "m.onnx", nodes, (1, 64), [constant("w", 64, 64)])
-    assert [each.bytes for each in layers(path).found] == [4 * 64 * 64, 0]
+    assert [each.bytes for each in layers(path).layers] == [4 * 64 * 64, 0]
     assert [Source(path).name(number) for number in (0, 1)] == ["a", "b"], "`w` does not say where it is"
 
 
 def test_the_layers_of_a_tflite_file(finished: tuple[Place, Said]) -> None:
     models = finished[0].runs / "whole" / "models"
     whole = layers(models / "int8-tflite.tflite")
-    assert {each.seconds for each in whole.found} == {None}
-    assert "CONV_2D" in {each.op for each in whole.found}
-    assert not [each for each in whole.found if each.real], "an int8 file computes nothing in float"
+    assert {each.seconds for each in whole.layers} == {None}
+    assert "CONV_2D" in {each.op for each in whole.layers}
+    assert not [each for each in whole.layers if each.real], "an int8 file computes nothing in float"
     assert 0 < whole.graph < whole.size == (models / "int8-tflite.tflite").stat().st_size
-    assert [each for each in layers(models / "convert.tflite.tflite").found if each.real]
+    assert [each for each in layers(models / "convert.tflite.tflite").layers if each.real]
     said = explain.explain(models / "int8-tflite.tflite", whole)
     assert "LiteRT reports no time per operator: shares are of the weights' bytes" in said
 
@@ -353,7 +353,7 @@ def test_why_of_a_recipe(finished: tuple[Place, Said]) -> None:
 def test_the_sum_is_of_all_operators(tmp_path: Path) -> None:
     path = saved(tmp_path / "m.onnx", [helper.make_node("MatMul", ["x", "layer.weight"], ["y"])], (1, 64),
                  [constant("layer.weight", 64, 64)])  # fmt: skip
-    (only,) = layers(path).found
+    (only,) = layers(path).layers
     assert (only.name, only.part, only.op, only.bytes) == ("layer.weight", "layer", "MatMul", 64 * 64 * 4)
     assert edgepress("why", path).out.startswith("m.onnx  ")
 

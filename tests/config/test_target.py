@@ -36,7 +36,7 @@ def test_every_shipped_profile_loads(path: Path) -> None:
     profile = target.load(path)
     assert profile.name == path.stem
     assert profile.about
-    for name, _ in profile.budgets.given():
+    for name, _ in profile.budgets.set_fields():
         assert str(profile.place("budgets", name)).startswith(str(path))
     if profile.reach == "none" and profile.budgets.latency:
         assert profile.references, "a device that is not reached has nothing to be estimated from"
@@ -44,7 +44,7 @@ def test_every_shipped_profile_loads(path: Path) -> None:
 
 def test_budgets_plain_and_with_a_level(tmp_path: Path) -> None:
     profile = read(tmp_path, PLAIN)
-    assert [name for name, _ in profile.budgets.given()] == ["size", "latency"]
+    assert [name for name, _ in profile.budgets.set_fields()] == ["size", "latency"]
     assert profile.budgets.size is not None
     assert profile.budgets.size.limit == 2e6
     assert profile.budgets.size.level == "required"

@@ -57,12 +57,12 @@ def test_a_path_counts_from_the_recipes_folder(tmp_path: Path) -> None:
     (tmp_path / "board.yaml").write_text("name: mine\nruntime: litert\nbudgets: {size: 1 MB}\n", encoding="utf-8")
     (_, board) = read(tmp_path, TEXT.replace("raspberry-pi-4", "./board.yaml")).load_targets()
     assert board.name == "mine"
-    assert [name for name, _ in board.budgets.given()] == ["size", "latency"]
+    assert [name for name, _ in board.budgets.set_fields()] == ["size", "latency"]
 
 
 def test_null_takes_a_budget_of_the_profile_away(tmp_path: Path) -> None:
     (_, board) = read(tmp_path, TEXT.replace("size: 700 kB", "memory: null")).load_targets()
-    assert [name for name, _ in board.budgets.given()] == ["size", "latency"]
+    assert [name for name, _ in board.budgets.set_fields()] == ["size", "latency"]
 
 
 def test_a_relative_latency_where_it_is_measured(tmp_path: Path) -> None:

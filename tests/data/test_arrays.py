@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from edgepress.data import dataset
 from edgepress.data.dataset import Dataset
+from edgepress.data.load import load_dataset
 from edgepress.data.source import Source
 
 from .made import arrays
@@ -16,7 +17,7 @@ RANDOM = np.random.default_rng(0)
 
 
 def load(path: Path, **options: object) -> Dataset:
-    return dataset.load(Source.model_validate({"from": str(path), **options}))
+    return load_dataset(Source.model_validate({"from": str(path), **options}))
 
 
 @pytest.mark.parametrize(

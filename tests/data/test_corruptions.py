@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 from edgepress.config.recipe import Task, load
 from edgepress.core.errors import UserError
-from edgepress.data.corruptions import altered, joined
+from edgepress.data.corruptions import corrupted, joined
 from edgepress.data.dataset import Dataset, Split
+from edgepress.data.examples import Examples
+from edgepress.data.load import load_unlabelled
 from PIL import Image
 
 from tests.conftest import TINY
@@ -19,7 +21,7 @@ from tests.conftest import TINY
 
 def changed(data: Dataset, **options: Any) -> Dataset:
     task = Task.model_validate({"data": "digits", **options})
-    return altered(
+    return corrupted(
         data,
         task.seed,
         imbalance=task.imbalance,
@@ -136,7 +138,7 @@ def test_examples_without_labels_come_from_a_folder_or_a_file(digits: Dataset, t
     for name, count in (("./more", 3), ("./more.npz", 5)):
         task = Task.model_validate({"data": "digits", "unlabelled": name})
         assert task.unlabelled is not None
-        found = joined(digits, task.unlabelled.raw(tmp_path, digits))
+        found = joined(digits, load_unlabelled(task.unlabelled, tmp_path, digits))
         assert found.unlabelled is not None
         assert found.unlabelled.shape == (count, 1, 8, 8)
         assert found.digest != digits.digest
@@ -144,4 +146,4 @@ def test_examples_without_labels_come_from_a_folder_or_a_file(digits: Dataset, t
 
 def test_examples_of_another_shape_are_refused(digits: Dataset) -> None:
     with pytest.raises(UserError, match="the same `size` and `color`"):
-        joined(digits, np.zeros((4, 3, 8, 8), np.uint8))
+        joined(digits, Examples(np.zeros((4, 3, 8, 8), np.uint8), np.zeros(4)))

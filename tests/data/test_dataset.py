@@ -9,6 +9,7 @@ import pytest
 from edgepress.core.errors import UserError
 from edgepress.data import dataset
 from edgepress.data.dataset import Dataset, Split
+from edgepress.data.load import load_dataset
 
 SIZES = {
     "digits": {"train": 1078, "validation": 359, "test": 360},
@@ -19,7 +20,7 @@ SHAPES = {"digits": (1, 8, 8), "fashion-mnist-10k": (1, 28, 28)}
 
 @pytest.fixture(scope="module", params=SIZES)
 def loaded(request: pytest.FixtureRequest) -> Dataset:
-    return dataset.load(request.param)
+    return load_dataset(request.param)
 
 
 def test_sizes_shapes_and_types(loaded: Dataset) -> None:
@@ -43,13 +44,13 @@ def test_splits_share_no_image(loaded: Dataset) -> None:
 
 
 def test_the_same_each_time(loaded: Dataset) -> None:
-    again = dataset.load(loaded.name)
+    again = load_dataset(loaded.name)
     assert again.digest == loaded.digest
     assert again.inputs == loaded.inputs
 
 
 def test_normalised_pixels_are_centred(loaded: Dataset) -> None:
-    x = loaded.input.ready(loaded["train"].x)
+    x = loaded.input.to_model_inputs(loaded["train"].x)
     assert x.dtype == np.float32
     assert x.shape == loaded["train"].x.shape
     assert abs(float(x.mean())) < 0.02
@@ -74,7 +75,7 @@ def test_digest_sees_every_change(few: Dataset, change: str) -> None:
 
 
 def test_limit_keeps_the_first_of_each_split_and_the_moments(digits: Dataset) -> None:
-    limited = dataset.load("digits", 5)
+    limited = load_dataset("digits", 5)
     for name, split in limited.splits.items():
         np.testing.assert_array_equal(split.x, digits[name].x[:5])
         np.testing.assert_array_equal(split.y, digits[name].y[:5])
@@ -89,10 +90,10 @@ def test_limit_beyond_the_data_changes_nothing(digits: Dataset) -> None:
 def test_constant_channel_divides_by_no_zero() -> None:
     blank = Split(np.full((4, 1, 2, 2), 7, np.uint8), np.arange(4))
     found = dataset.images("blank", ("a", "b"), {"train": blank, "validation": blank, "test": blank}, "")
-    assert np.isfinite(found.input.ready(blank.x)).all()
+    assert np.isfinite(found.input.to_model_inputs(blank.x)).all()
 
 
 def test_unknown_name_is_told_with_a_near_one() -> None:
     with pytest.raises(UserError, match="unknown data set `digit`") as error:
-        dataset.load("digit")
+        load_dataset("digit")
     assert "digits" in error.value.problems[0].help

@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from edgepress.core.errors import UserError
-from edgepress.data import dataset, fashion_mnist
+from edgepress.data import fashion_mnist
 from edgepress.data.dataset import Dataset
+from edgepress.data.load import load_dataset
 
 OFFICIAL = Path("/usr/share/datasets/fashion-mnist")
 installed = pytest.mark.skipif(
@@ -20,7 +21,7 @@ installed = pytest.mark.skipif(
 
 @pytest.fixture(scope="module")
 def small() -> Dataset:
-    return dataset.load("fashion-mnist-10k")
+    return load_dataset("fashion-mnist-10k")
 
 
 def test_small_set_is_balanced(small: Dataset) -> None:
@@ -37,7 +38,7 @@ def test_small_set_is_not_sorted_by_class(small: Dataset) -> None:
 @installed
 def test_small_set_is_of_the_official_images(small: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EDGEPRESS_FASHION_MNIST", str(OFFICIAL))
-    full = dataset.load("fashion-mnist")
+    full = load_dataset("fashion-mnist")
     assert {name: len(split.y) for name, split in full.splits.items()} == {
         "train": 55_000, "validation": 5_000, "test": 10_000,
     }  # fmt: skip
@@ -50,7 +51,7 @@ def test_small_set_is_of_the_official_images(small: Dataset, monkeypatch: pytest
 def test_empty_folder_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EDGEPRESS_FASHION_MNIST", str(tmp_path))
     with pytest.raises(UserError, match=r"train-images-idx3-ubyte\.gz") as error:
-        dataset.load("fashion-mnist")
+        load_dataset("fashion-mnist")
     assert str(tmp_path) in error.value.problems[0].message
     assert "EDGEPRESS_FASHION_MNIST" in error.value.problems[0].help
 
@@ -60,7 +61,7 @@ def test_absence_names_every_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("EDGEPRESS_DOWNLOAD", raising=False)
     monkeypatch.setattr(fashion_mnist, "_FOLDERS", (Path("/nowhere"), Path("/nowhere/else")))
     with pytest.raises(UserError, match="not on this machine") as error:
-        dataset.load("fashion-mnist")
+        load_dataset("fashion-mnist")
     for way in (
         "apt install dataset-fashion-mnist",
         "EDGEPRESS_FASHION_MNIST=",
@@ -87,5 +88,5 @@ def test_broken_files_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
         bad.write_bytes({"cut": images[:-50], "empty": b"", "not gzip": b"<html>404</html>"}[broken])
     monkeypatch.setenv("EDGEPRESS_FASHION_MNIST", str(tmp_path))
     with pytest.raises(UserError) as error:
-        dataset.load("fashion-mnist")
+        load_dataset("fashion-mnist")
     assert "t10k" in str(error.value)

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 import torch
 from edgepress.core.errors import UserError
-from edgepress.data import dataset, folder, images
+from edgepress.data import folder, images, listing
 from edgepress.data.dataset import Dataset
+from edgepress.data.load import load_dataset
 from edgepress.data.source import Source
 from edgepress.models import metadata
 from edgepress.models.onnx.pre_post_processing import Embedded, embedded
@@ -23,7 +24,7 @@ from .made import photo, photos
 
 
 def load(path: Path, **options: object) -> Dataset:
-    return dataset.load(Source.model_validate({"from": str(path), **options}))
+    return load_dataset(Source.model_validate({"from": str(path), **options}))
 
 
 def pixels(path: Path, **options: object) -> np.ndarray:
@@ -49,8 +50,8 @@ def test_the_order_on_the_disk_does_not_matter(tmp_path: Path, monkeypatch: pyte
     one = load(photos(tmp_path / "photos"))
     walk = os.walk
 
-    def backwards(top: Path) -> Iterator[tuple[str, list[str], list[str]]]:
-        for where, folders, files in walk(top):
+    def backwards(top: Path, **options: object) -> Iterator[tuple[str, list[str], list[str]]]:
+        for where, folders, files in walk(top, **options):
             files.reverse()
             yield where, folders, files
 
@@ -213,7 +214,7 @@ def test_a_hundred_thousand_files_are_told_before_any_is_decoded(
 ) -> None:
     root = photos(tmp_path / "photos", each=1)
     many = [root / "cat" / f"{number}.jpg" for number in range(100_000)]
-    monkeypatch.setattr(folder, "_files", lambda folder, deep=True: many if deep else [])
+    monkeypatch.setattr(listing, "images", lambda folder, skipped, deep=True: many if deep else [])
     monkeypatch.setattr(images, "_header", lambda path: images.Header(224, 224, False))
     monkeypatch.setattr(images, "pixels", lambda *_, **__: pytest.fail("decoded"))
     monkeypatch.setattr(images, "free_memory", lambda: 8 * 10**9)
@@ -314,10 +315,10 @@ def test_a_smoke_run_decodes_no_more_than_it_needs(tmp_path: Path, monkeypatch: 
     opened = []
     original = images.pixels
     monkeypatch.setattr(images, "pixels", lambda path, **how: opened.append(path) or original(path, **how))
-    found = dataset.load(Source.model_validate({"from": str(many)}), 20)
+    found = load_dataset(Source.model_validate({"from": str(many)}), 20)
     assert {name: len(split.y) for name, split in found.splits.items()} == dict.fromkeys(found.splits, 20)
     assert len(opened) <= 20 / 0.1 + 3
-    again = dataset.load(Source.model_validate({"from": str(many)}), 20)
+    again = load_dataset(Source.model_validate({"from": str(many)}), 20)
     assert again.digest == found.digest, "the same ones each time"
 
 

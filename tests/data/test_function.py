@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from edgepress.core.errors import UserError
 from edgepress.data import dataset
+from edgepress.data.load import load_dataset
 from edgepress.data.source import Source
 
 HEAD = "import numpy as np\nfrom edgepress import Dataset, Examples, Input\nfrom edgepress.data.dataset import Split\n"
@@ -16,7 +17,7 @@ HEAD = "import numpy as np\nfrom edgepress import Dataset, Examples, Input\nfrom
 
 def load(folder: Path, code: str, **options: object) -> dataset.Dataset:
     (folder / "mine.py").write_text(HEAD + code)
-    return dataset.load(Source.model_validate({"from": "./mine.py:load", **options}), base=folder)
+    return load_dataset(Source.model_validate({"from": "./mine.py:load", **options}), base=folder)
 
 
 def test_examples(tmp_path: Path) -> None:
@@ -56,22 +57,30 @@ def load():
     ]  # fmt: skip
 
 
-DIGITS = "from edgepress.data import dataset\ndef load():\n    d = dataset.load('digits')\n"
+DIGITS = "from edgepress.data.load import load_dataset\ndef load():\n    d = load_dataset('digits')\n"
 
 
 def test_a_data_set_is_taken_as_it_is(tmp_path: Path) -> None:
     code = f"{DIGITS}    return d\n"
-    assert load(tmp_path, code).digest == dataset.load("digits").digest
+    assert load(tmp_path, code).digest == load_dataset("digits").digest
     with pytest.raises(UserError, match="gives its splits"):
         load(tmp_path, code, split={"test": "30%"})
     with pytest.raises(UserError, match="a Dataset without test"):
         load(tmp_path, f'{DIGITS}    del d.splits["test"]\n    return d\n')
 
 
+def test_what_a_data_set_has_beside_the_splits_is_noted(tmp_path: Path) -> None:
+    found = load(tmp_path, f'{DIGITS}    d.splits["more"] = d.splits["test"]\n    return d\n')
+    assert found.notes == ("`./mine.py:load`: the splits `more` are not read",)
+    spoilt = 'd.splits["train"] = d.splits["train"]._replace(x=d["train"].x[:3])'
+    with pytest.raises(UserError, match="`train` has 3 examples, and 1078 labels"):
+        load(tmp_path, f"{DIGITS}    {spoilt}\n    return d\n")
+
+
 def test_a_module_called_as_another_hides_it_not(tmp_path: Path) -> None:
     (tmp_path / "json.py").write_text(HEAD + "def load(): return Examples(np.eye(9), np.arange(9) % 2)\n")
     before = sys.modules.get("json")
-    dataset.load(Source.model_validate({"from": "./json.py:load"}), base=tmp_path)
+    load_dataset(Source.model_validate({"from": "./json.py:load"}), base=tmp_path)
     assert sys.modules.get("json") is before
 
 
@@ -112,7 +121,7 @@ def load():
 def test_the_former_name_of_the_package_works_with_a_note(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """`pipeline.data.examples.Examples` is what the documentation said until 0.1."""
     (tmp_path / "my_data.py").write_text(FORMER)
-    found = dataset.load(Source.model_validate({"from": "./my_data.py:load"}), base=tmp_path)
+    found = load_dataset(Source.model_validate({"from": "./my_data.py:load"}), base=tmp_path)
     assert sum(len(split.y) for split in found.splits.values()) == 9
     assert capfd.readouterr().err.splitlines() == [
         f"note: {tmp_path}/my_data.py:1: the package is called `edgepress` now: "

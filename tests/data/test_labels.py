@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 from edgepress.core.errors import UserError
-from edgepress.data import dataset
 from edgepress.data.dataset import Dataset
 from edgepress.data.examples import class_order
+from edgepress.data.load import load_dataset
 from edgepress.data.source import Source
 from pydantic import ValidationError
 
@@ -20,7 +20,7 @@ TWELVE = tuple(map(str, range(12)))
 
 
 def load(source: Path, base: Path = Path(), **options: Any) -> Dataset:
-    return dataset.load(Source.model_validate({"from": str(source), **options}), base=base)
+    return load_dataset(Source.model_validate({"from": str(source), **options}), base=base)
 
 
 def test_whole_numbers_sort_as_numbers_and_before_names() -> None:

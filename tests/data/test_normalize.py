@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 from edgepress.core.errors import UserError
-from edgepress.data import dataset
 from edgepress.data.dataset import Dataset
+from edgepress.data.load import load_dataset
 from edgepress.data.source import Source
 
 from .made import arrays, photos, table
@@ -21,12 +21,12 @@ NUMBERS = RANDOM.normal(5, 3, (20, 4)).astype(np.float32)
 
 
 def load(source: str | Path, how: Any, **options: object) -> Dataset:
-    return dataset.load(Source.model_validate({"from": str(source), "normalize": how, **options}))
+    return load_dataset(Source.model_validate({"from": str(source), "normalize": how, **options}))
 
 
 def fed(found: Dataset) -> np.ndarray:
     """Test examples as a model takes them."""
-    (values,) = found.ready(found["test"].x)
+    (values,) = found.to_model_inputs(found["test"].x)
     return values
 
 
@@ -51,9 +51,9 @@ def test_arrays_are_fed_as_the_recipe_states(tmp_path: Path, x: np.ndarray, how:
 
 
 def test_by_default_the_training_examples_say_it(tmp_path: Path) -> None:
-    found = dataset.load(Source.model_validate({"from": str(arrays(tmp_path / "x.npz", x=NUMBERS))}))
+    found = load_dataset(Source.model_validate({"from": str(arrays(tmp_path / "x.npz", x=NUMBERS))}))
     assert found.input.normalized_by == "train"
-    assert abs(found.ready(found["train"].x)[0].mean()) < 1e-3
+    assert abs(found.to_model_inputs(found["train"].x)[0].mean()) < 1e-3
 
 
 def test_a_csv_of_numbers(tmp_path: Path) -> None:
@@ -75,7 +75,7 @@ def test_a_function_of_the_users(tmp_path: Path) -> None:
         "    return Examples(x, np.arange(20) % 2)\n"
     )
     source = Source.model_validate({"from": "./own.py:load", "normalize": "none"})
-    found = dataset.load(source, base=tmp_path)
+    found = load_dataset(source, base=tmp_path)
     assert fed(found).max() > 10
 
 
@@ -83,12 +83,12 @@ def test_a_shipped_data_set_by_its_name() -> None:
     found = load("digits", {"mean": [0.5], "std": [0.5]})
     assert found.name == "digits"
     np.testing.assert_allclose(fed(found), (found["test"].x / 255 - 0.5) / 0.5, rtol=1e-5, atol=1e-6)
-    assert dataset.load("digits").input.normalized_by == "data"
+    assert load_dataset("digits").input.normalized_by == "data"
 
 
 def test_the_digest_changes_with_the_values_and_not_with_where_they_come_from(tmp_path: Path) -> None:
     file = arrays(tmp_path / "x.npz", x=NUMBERS)
-    default = dataset.load(Source.model_validate({"from": str(file)}))
+    default = load_dataset(Source.model_validate({"from": str(file)}))
     same = load(file, {"mean": list(default.input.mean), "std": list(default.input.std)})
     assert same.digest == default.digest, "cached results of the same values stay valid"
     assert load(file, "none").digest != default.digest

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from edgepress.core.results import Report
+from edgepress.data.load import load_dataset
 
 from tests.conftest import Place, Said, laid_out
 
@@ -144,11 +145,10 @@ def test_the_metric_decides(conv: tuple[Place, Said], tmp_path: Path) -> None:
     place, _ = conv
     space: dict[str, Any] = {}
     exec(METRIC, space)
-    from edgepress.data import dataset
     from edgepress.data.source import Source
     from edgepress.models.predict import predict
 
-    split = dataset.load(Source.model_validate("./my_data.py:pictures"), base=place.folder)["test"]
+    split = load_dataset(Source.model_validate("./my_data.py:pictures"), base=place.folder)["test"]
     contract = json.loads((place.runs / "own" / "models" / "float.onnx.json").read_text())
     (entry,) = contract["inputs"]
     mean, std = (np.float32(entry[name][0]) for name in ("mean", "std"))

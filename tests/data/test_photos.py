@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from edgepress.data import dataset
+from edgepress.data.load import load_dataset
 from edgepress.data.source import Source
 
 from ..photos import make
@@ -17,5 +17,5 @@ def test_photos(tmp_path: Path) -> None:
     assert one == two
     assert len(one) == 43
     assert all((tmp_path / "a" / path).read_bytes() == (tmp_path / "b" / path).read_bytes() for path in one)
-    found = dataset.load(Source(source=str(tmp_path / "a")))
+    found = load_dataset(Source(source=str(tmp_path / "a")))
     assert (len(found.labels), found.input.shape) == (10, (3, 96, 96))

@@ -6,16 +6,17 @@ from pathlib import Path
 
 import pytest
 from edgepress.core.results import Preprocessing
-from edgepress.data import dataset, images, preprocessing_time
+from edgepress.data import images, preprocessing_time
 from edgepress.data.dataset import Dataset
+from edgepress.data.load import load_dataset
 from edgepress.data.source import Source
-from edgepress.gate.report import text
+from edgepress.gate.report import inputs
 
 from tests.data.made import arrays, photos, table
 
 
 def load(path: Path, **options: object) -> Dataset:
-    return dataset.load(Source.model_validate({"from": str(path), **options}))
+    return load_dataset(Source.model_validate({"from": str(path), **options}))
 
 
 @pytest.mark.parametrize("kind", ["folder", "table"])
@@ -54,5 +55,5 @@ def test_other_data_has_no_files(tmp_path: Path) -> None:
     ],
 )
 def test_it_is_told_with_how_it_was_found(read: list[float], words: str) -> None:
-    found = text.before_inference(Preprocessing(read=read, ready=[1e-4, 1e-4, 2e-4]))
+    found = inputs.before_inference(Preprocessing(read=read, ready=[1e-4, 1e-4, 2e-4]))
     assert found == f"{words}; measured here: CPU time, 1 thread, median of 3"

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from edgepress.data import dataset, recommend
+from edgepress.data import recommend
 from edgepress.data.dataset import Dataset
+from edgepress.data.load import load_dataset
 
 
 @pytest.fixture(scope="module")
 def loaded() -> Dataset:
-    return dataset.load("recommend")
+    return load_dataset("recommend")
 
 
 def test_rows_and_inputs(loaded: Dataset) -> None:
@@ -18,7 +19,7 @@ def test_rows_and_inputs(loaded: Dataset) -> None:
         ("user", "tokens", (1,), 2000), ("item", "tokens", (1,), 1000),
     ]  # fmt: skip
     for x, y in loaded.splits.values():
-        user, item = loaded.ready(x[:7])
+        user, item = loaded.to_model_inputs(x[:7])
         assert (user.shape, item.shape, user.dtype, y.dtype) == ((7, 1), (7, 1), np.int64, np.int64)
         assert 0.47 < y.mean() < 0.53
     assert {name: len(split.y) for name, split in loaded.splits.items()} == {
@@ -35,7 +36,7 @@ def test_no_pair_is_rated_twice(loaded: Dataset) -> None:
 
 
 def test_the_same_each_time(loaded: Dataset) -> None:
-    assert dataset.load("recommend").digest == loaded.digest
+    assert load_dataset("recommend").digest == loaded.digest
 
 
 def test_taste_explains_more_than_popularity_and_noise_hides_the_rest(loaded: Dataset) -> None:

@@ -10,15 +10,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 from edgepress.core.errors import UserError
-from edgepress.data import dataset, sensor
+from edgepress.data import sensor
 from edgepress.data.dataset import Dataset
+from edgepress.data.load import load_dataset
 
 
 @pytest.fixture(scope="module")
 def loaded() -> Dataset:
     if importlib.util.find_spec("seglearn") is None:
         pytest.skip("seglearn is not installed")
-    return dataset.load("sensor")
+    return load_dataset("sensor")
 
 
 def test_windows(loaded: Dataset) -> None:
@@ -32,7 +33,7 @@ def test_windows(loaded: Dataset) -> None:
 
 
 def test_model_takes_centred_channels(loaded: Dataset) -> None:
-    (x,) = loaded.ready(loaded["train"].x)
+    (x,) = loaded.to_model_inputs(loaded["train"].x)
     np.testing.assert_allclose(x.mean((0, 2)), 0, atol=0.01)
     np.testing.assert_allclose(x.std((0, 2)), 1, atol=0.01)
 
@@ -58,7 +59,7 @@ def test_windows_overlap_by_half_and_stay_inside_a_recording() -> None:
 def test_missing_extra_names_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(UserError) as error:
-        dataset.load("sensor")
+        load_dataset("sensor")
     assert "pip install seglearn" in error.value.problems[0].help
 
 

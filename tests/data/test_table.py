@@ -6,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from edgepress.data import dataset
+from edgepress.core.errors import UserError
 from edgepress.data.dataset import Dataset
+from edgepress.data.load import load_dataset
 from edgepress.data.source import Source
 
 from .made import photos, table
@@ -16,7 +17,7 @@ ROWS = [f"{i},{i / 4},{'red' if i % 3 else 'blue'}" for i in range(30)]
 
 
 def load(path: Path, **options: object) -> Dataset:
-    return dataset.load(Source.model_validate({"from": path.name, **options}), base=path.parent)
+    return load_dataset(Source.model_validate({"from": path.name, **options}), base=path.parent)
 
 
 def test_numbers(tmp_path: Path) -> None:
@@ -69,7 +70,7 @@ def test_images_and_numbers_are_two_inputs(tmp_path: Path) -> None:
     assert [(each.name, each.kind, each.shape) for each in found.inputs] == [
         ("image", "image", (3, 12, 12)), ("numbers", "numbers", (2,)),
     ]  # fmt: skip
-    image, numbers = found.ready(found["train"].x)
+    image, numbers = found.to_model_inputs(found["train"].x)
     assert (image.shape[1:], numbers.shape[1:], image.dtype) == ((3, 12, 12), (2,), np.float32)
     np.testing.assert_array_equal(found["test"].x["numbers"][:, 1], found["test"].x["numbers"][:, 0] ** 2)
     assert abs(float(numbers.mean())) < 0.01
@@ -111,3 +112,35 @@ def test_the_task_is_told_by_the_labels(
 def test_classes_that_are_numbers_are_in_their_order(tmp_path: Path) -> None:
     rows = ["a,label", *[f"{i},{i % 12}" for i in range(60)]]
     assert load(table(tmp_path / "t.csv", rows)).labels == tuple(map(str, range(12)))
+
+
+@pytest.mark.parametrize("way", ["semicolons", "quotes", "tabs", "hint", "thousands"])
+def test_decimal_commas(tmp_path: Path, way: str) -> None:
+    """As Excel writes numbers in half of Europe."""
+    plain = [(f"{i}", f"{i * 1000 + 0.25}" if way == "thousands" else f"{i / 4}") for i in range(30)]
+    expected = load(table(tmp_path / "t.csv", ["a,b,label", *[f"{a},{b},{int(a) % 2}" for a, b in plain]]))
+    written = [f"{i}.000,25" if i else "0,25" for i in range(30)] if way == "thousands" else []
+    cells = [(a, written[int(a)] if written else b.replace(".", ",")) for a, b in plain]
+    separator = {"tabs": "\t", "quotes": ","}.get(way, ";")
+    rows = [separator.join([a, f'"{b}"' if way == "quotes" else b, str(int(a) % 2)]) for a, b in cells]
+    head = ["sep=;"] * (way == "hint") + [separator.join(["a", "b", "label"])]
+    assert load(table(tmp_path / "t.csv", head + rows)).digest == expected.digest
+
+
+def test_a_quantity_with_decimal_commas_is_no_class(tmp_path: Path) -> None:
+    found = load(table(tmp_path / "t.csv", ["a;label", *[f"{i};{i},5" for i in range(30)]]))
+    assert found.task == "regression"
+    np.testing.assert_allclose(found["train"].y[:, 0], found["train"].x[:, 0] + 0.5)
+    quoted = table(tmp_path / "t.csv", ["a,label", *[f'{i},"{i},5"' for i in range(30)]])
+    np.testing.assert_allclose(load(quoted, task="regression")["train"].y, found["train"].y)
+
+
+def test_text_with_commas_stays_text(tmp_path: Path) -> None:
+    rows = ["a,label", *[f'{i},"{"tench, Tinca" if i % 2 else "crane, bird"}"' for i in range(30)]]
+    assert load(table(tmp_path / "t.csv", rows)).labels == ("crane, bird", "tench, Tinca")
+
+
+def test_the_hint_of_excel_moves_the_lines(tmp_path: Path) -> None:
+    path = table(tmp_path / "t.csv", ["sep=;", "a;label", "1;x", "oops;y"])
+    with pytest.raises(UserError, match="line 4 `oops`"):
+        load(path)

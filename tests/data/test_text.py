@@ -9,15 +9,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 from edgepress.core.errors import UserError
-from edgepress.data import dataset, text
+from edgepress.data import text
 from edgepress.data.dataset import Dataset
+from edgepress.data.load import load_dataset
 
 ROWS = [line.split("\t") for line in gzip.decompress(text.FILE.read_bytes()).decode().splitlines()]
 
 
 @pytest.fixture(scope="module")
 def loaded() -> Dataset:
-    return dataset.load("text")
+    return load_dataset("text")
 
 
 def test_balanced_and_shuffled(loaded: Dataset) -> None:

@@ -11,7 +11,7 @@ import pytest
 from edgepress.core import yamlio
 from edgepress.core.errors import UserError
 from edgepress.core.validation import validated
-from edgepress.data import dataset as data
+from edgepress.data.load import load_dataset
 from edgepress.data.source import Source
 from pydantic import BaseModel
 
@@ -27,7 +27,7 @@ def said(make: Callable[[Path], dict[str, Any]], folder: Path) -> str:
     recipe = folder / "mine.yaml"
     recipe.write_text(f"data: {json.dumps(make(folder))}\n", encoding="utf-8")
     try:
-        data.load(validated(yamlio.read(recipe), Task).data, base=folder)
+        load_dataset(validated(yamlio.read(recipe), Task).data, base=folder)
     except UserError as error:
         return str(error).replace(f"{folder}/", "")
     return ""

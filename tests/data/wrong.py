@@ -99,12 +99,13 @@ EXAMPLES = "import numpy as np\nfrom edgepress.data.examples import Examples\n"
 WRONG: dict[str, tuple[Callable[[Path], dict[str, Any]], str]] = {
     "empty class folder": (
         _spoilt(lambda f: (f / "bird").mkdir()),
-        "error: `photos`: no images in `bird`\n  = help: images are .jpg .jpeg .png .bmp .webp .tif .tiff .gif",
+        "error: `photos`: no images in `bird`\n"
+        "  = help: images are .jpg .jpeg .png .bmp .webp .tif .tiff .gif, and what else Pillow reads",
     ),
     "class folder of HEIC": (
         _spoilt(lambda f: [(f / "bird").mkdir(), (f / "bird" / "1.heic").write_bytes(b"")]),
-        "error: `photos`: no images in `bird`, which has 1 .heic files\n"
-        "  = help: images are .jpg .jpeg .png .bmp .webp .tif .tiff .gif",
+        "error: `photos`: no images in `bird`, which has 1 .heic file\n"
+        "  = help: `pip install pillow-heif` lets Pillow read them",
     ),
     "no class folders": (
         lambda w: [photo(w / "photos" / "1.png"), {"from": "./photos"}][1],
@@ -253,7 +254,36 @@ WRONG: dict[str, tuple[Callable[[Path], dict[str, Any]], str]] = {
     "header only": (_table(["a,label"]), "error: `t.csv` has no rows\n  = help: the first line names the columns"),
     "ragged CSV": (
         _table([*ROWS, "1,2"]),
-        "error: `t.csv`: line 22 has 2 values, and the header 3\n  = help: text with a comma in it goes into quotes",
+        "error: `t.csv`: line 22 has 2 values, and the header 3\n"
+        "  = help: text or numbers with a comma go into quotes, or `;` between the columns",
+    ),
+    "thousands or decimals": (
+        _table(["a\tlabel", *[f"{i},{i}00\tx{i % 2}" for i in range(1, 10)]]),
+        "error: `t.csv`: the comma in column `a` is a decimal comma or parts thousands: line 2 `1,100`, line 3 "
+        "`2,200`, line 4 `3,300`, line 5 `4,400`, line 6 `5,500` and 4 more\n"
+        "  = help: write numbers with a decimal point, and thousands without a separator",
+    ),
+    "decimal commas and points": (
+        _table(["a;label", *[f"{i},5;x{i % 2}" for i in range(20)], "2.5;x0"]),
+        "error: `t.csv`: column `a` has numbers with a decimal comma and with a decimal point: line 2 `0,5`, "
+        "line 22 `2.5`\n  = help: write all with the same one",
+    ),
+    "a quantity with a gap": (
+        _table(["a,label", *[f"{i},{i}.5" for i in range(20)], "1,NA"]),
+        "error: `t.csv`: no number in column `label`, whose others are: line 22 `NA`\n"
+        "  = help: fill it in, or leave the row out; `task: single-label` takes every cell as a class",
+    ),
+    "commas in labels": (
+        _table(["a,label", *[f'{i},"1,{i % 3}"' for i in range(20)]]),
+        "error: `t.csv`: commas in the labels of column `label`: line 2 `1,0`, line 3 `1,1`, line 4 `1,2`, line 5 "
+        "`1,0`, line 6 `1,1` and 15 more\n"
+        "  = help: write `task: regression` for numbers with a decimal comma, `single-label` or `multi-label` for "
+        "classes",
+    ),
+    "splits beside another folder": (
+        lambda w: [photos(w / "photos" / part, 2) for part in ("train", "val", "more")] and {"from": "./photos"},
+        "error: `photos` has `train` and `val`, splits with class folders, beside `more`\n"
+        "  = help: move the other folders elsewhere, or rename those that are splits",
     ),
     "CSV in Latin-1": (
         _bytes("t.csv", "a,label\n1,é\n".encode("latin-1")),

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from edgepress.config import recipe
 from edgepress.core.errors import UserError
-from edgepress.data import dataset
+from edgepress.data.load import load_dataset
 from edgepress.data.source import Source
 from edgepress.engine.cache import Cache
 from edgepress.engine.engine import Engine
 from edgepress.models.description import Network
-from edgepress.models.metadata import read, ready
+from edgepress.models.metadata import read, to_model_inputs
 from edgepress.models.predict import predict
 
 from tests.conftest import fresh
@@ -37,7 +37,7 @@ targets: []
 def mine(tmp_path: Path, tiny: Network) -> Path:
     for number in range(30):
         photo(tmp_path / f"photos/{number}.jpg", (40 + number, 36))
-    found = dataset.load(Source.model_validate({"from": str(tmp_path / "photos"), "size": 32, "labels": "imagenet"}))
+    found = load_dataset(Source.model_validate({"from": str(tmp_path / "photos"), "size": 32, "labels": "imagenet"}))
     fresh(tiny, found, tmp_path / "net")
     (tmp_path / "mine.yaml").write_text(RECIPE)
     return tmp_path / "mine.yaml"
@@ -55,8 +55,8 @@ def test_models_are_scored_by_the_references_answers(mine: Path) -> None:
     assert float.files[0].scores["test"]["agreement"] == 1
     for file in int8.files:
         path, x = Path(file.path), run.data["test"].x
-        theirs = predict(Path(net.files[0].path), run.data.ready(x)).argmax(1)
-        mine_too = predict(path, ready(read(path), run.data, x)).argmax(1)
+        theirs = predict(Path(net.files[0].path), run.data.to_model_inputs(x)).argmax(1)
+        mine_too = predict(path, to_model_inputs(read(path), run.data, x)).argmax(1)
         assert file.correct == "".join("1" if same else "0" for same in theirs == mine_too)
         assert np.isclose(file.scores["test"]["agreement"], (theirs == mine_too).mean())
     assert {each.action for each in engine(mine).plan()} == {"cached"}

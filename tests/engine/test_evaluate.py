@@ -11,7 +11,7 @@ from edgepress.core import metric_functions
 from edgepress.core.metrics import METRICS
 from edgepress.core.paths import digest
 from edgepress.data.dataset import Dataset
-from edgepress.engine.evaluate import agreement, examine
+from edgepress.engine.evaluate import agreement, evaluate
 from edgepress.models.onnx.importer import adopt
 from edgepress.models.predict import predict
 from edgepress.stage import Made
@@ -28,7 +28,7 @@ def small(folder: Path, data: Dataset) -> Path:
 
 def test_facts_of_a_file(few: Dataset, tmp_path: Path) -> None:
     folder = small(tmp_path / "m", few)
-    facts = examine(Made("onnx", notes={"told": 1}), folder, few, METRICS["accuracy"], None)
+    facts = evaluate(Made("onnx", notes={"told": 1}), folder, few, METRICS["accuracy"], None)
     assert (facts["parameters"], facts["macs"]) == (graphs.PARAMETERS, graphs.MACS)
     assert facts["notes"] == {"told": 1}
     (file,) = facts["files"]
@@ -37,12 +37,12 @@ def test_facts_of_a_file(few: Dataset, tmp_path: Path) -> None:
     assert file["sha256"] == digest(folder / "model.onnx")
     for split in ("validation", "test"):
         x, y = few[split]
-        answers = predict(folder / "model.onnx", few.input.ready(x))
+        answers = predict(folder / "model.onnx", few.input.to_model_inputs(x))
         assert file["scores"][split] == {
             "accuracy": metric_functions.accuracy(answers, y),
             "nll": metric_functions.nll(answers, y),
         }
-    answers = predict(folder / "model.onnx", few.input.ready(few["test"].x))
+    answers = predict(folder / "model.onnx", few.input.to_model_inputs(few["test"].x))
     assert file["correct"] == "".join("01"[int(right)] for right in answers.argmax(1) == few["test"].y)
 
 

@@ -99,7 +99,7 @@ LEVELS = 20 * np.arange(10) + 30.0
 def warned(tmp_path: Path, data: Dataset, how: Any, **model: Any) -> tuple[str, list[str]]:
     data = normalized(data, how, "pictures")
     adopt(by_level(tmp_path / "m.onnx", **model), data, tmp_path / "a.onnx")
-    answers = predict(tmp_path / "a.onnx", data.ready(data["test"].x))
+    answers = predict(tmp_path / "a.onnx", data.to_model_inputs(data["test"].x))
     return doubts(tmp_path / "a.onnx", answers, data, "accuracy", loaded=True)
 
 

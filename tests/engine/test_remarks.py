@@ -142,3 +142,36 @@ def test_the_lines_that_a_stage_makes_stand_in_its_entry_and_in_the_report(
     assert again.results["float"].facts.cached
     for engine in (first, again):
         assert engine.results["float"].facts.summary == ["half of the weights are zero"]
+
+
+@pytest.mark.parametrize(
+    ("notes", "words"),
+    [
+        ({"agreement": 1.0}, None),
+        ({"agreement": 1.0, "agreement_of_tflite_runtime": 0.995}, None),
+        (
+            {"agreement": 1.0, "agreement_of_tflite_runtime": 0.952},
+            (
+                "tflite-runtime predicts as LiteRT on only 95.2%",
+                "tflite-runtime is probably wrong",
+                "`runtime: litert`",
+            ),
+        ),
+        (
+            {"agreement": 0.9, "agreement_of_tflite_runtime": 1.0},
+            ("agrees with int8 on only 90.0%", "tflite-runtime predicts alike, so the file", "`samples`"),
+        ),
+        ({"agreement": 0.9}, ("agrees with int8 on only 90.0%", "the file, or LiteRT's rounding,", "`samples`")),
+        (
+            {"agreement": 0.9, "agreement_of_tflite_runtime": 0.8},
+            ("agrees with int8 on only 90.0%", "no runtime is shown to be right", "the ONNX file of int8"),
+        ),
+    ],
+)
+def test_runtimes_that_disagree_are_named_with_what_to_do(
+    notes: dict[str, float], words: tuple[str, ...] | None
+) -> None:
+    lines = remarks._disagreement("int8", notes)
+    assert len(lines) == (words is not None)
+    for word in words or ():
+        assert word in lines[0]

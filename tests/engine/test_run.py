@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from edgepress.core.paths import digest
 from edgepress.core.results import Report
-from edgepress.data import dataset
+from edgepress.data.load import load_dataset
 
 from tests.conftest import LIGHT, Place, Said, edgepress, laid_out
 
@@ -72,7 +72,7 @@ def test_every_file_is_delivered_with_its_contract(finished: tuple[Place, Said])
 def test_a_stranger_finds_the_same_accuracy(finished: tuple[Place, Said], tmp_path: Path) -> None:
     """Each delivered file on raw pixels, in a process that knows numpy and the runtime only."""
     place, _ = finished
-    x, y = dataset.load("digits")["test"]
+    x, y = load_dataset("digits")["test"]
     np.savez(tmp_path / "images.npz", x=x, y=y)
     files = [file for stage in report(place).stages if stage.kind != "torch" for file in stage.files]
     script = Path(__file__).parents[1] / "independent.py"

@@ -69,8 +69,8 @@ def test_our_own_file_is_fed_as_it_says_whatever_the_data_is(tiny: Network, few:
     assert contract["inputs"][0]["mean"] == [0.25]
     assert input_preparation.taken(contract, other) == "x/255, then (− 0.25)/0.5, from the metadata of the model file"
     x = few["test"].x[:8]
-    mine = predict(tmp_path / "taken.onnx", metadata.ready(contract, other, x))
-    np.testing.assert_allclose(mine, predict(file, trained.ready(x)), rtol=1e-4, atol=1e-5)
+    mine = predict(tmp_path / "taken.onnx", metadata.to_model_inputs(contract, other, x))
+    np.testing.assert_allclose(mine, predict(file, trained.to_model_inputs(x)), rtol=1e-4, atol=1e-5)
 
 
 def test_a_recipe_that_contradicts_our_own_file_is_refused(tiny: Network, few: Dataset, tmp_path: Path) -> None:
@@ -87,7 +87,7 @@ def test_what_a_file_of_ours_normalizes_itself_is_not_normalized_twice(
     contract = metadata.read(tmp_path / "taken.onnx")
     assert contract["inputs"][0]["mean"] == []
     x = few["test"].x[:8]
-    mine = predict(tmp_path / "taken.onnx", metadata.ready(contract, few, x))
+    mine = predict(tmp_path / "taken.onnx", metadata.to_model_inputs(contract, few, x))
     np.testing.assert_allclose(mine, predict(file, x.astype(np.float32)), rtol=1e-4, atol=1e-5)
 
 

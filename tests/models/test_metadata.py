@@ -18,7 +18,7 @@ def test_the_formula_of_the_contract_is_what_models_are_fed(digits: Dataset) -> 
     (given,) = contract["inputs"]
     mean, std = (np.array(given[name], np.float32).reshape(1, -1, 1, 1) for name in ("mean", "std"))
     x = (digits["test"].x * np.float32(given["scale"]) - mean) / std
-    np.testing.assert_allclose(x, digits.input.ready(digits["test"].x), atol=1e-6)
+    np.testing.assert_allclose(x, digits.input.to_model_inputs(digits["test"].x), atol=1e-6)
     assert (given["layout"], given["size"], given["channels"], given["color"]) == ("NCHW", [8, 8], 1, "grey")
     assert contract["labels"] == list("0123456789")
     assert contract["schema"] == metadata.SCHEMA
@@ -26,12 +26,12 @@ def test_the_formula_of_the_contract_is_what_models_are_fed(digits: Dataset) -> 
 
 def test_raw_values_come_back(digits: Dataset) -> None:
     pixels = digits["test"].x[:50]
-    again = digits.input.raw(digits.input.ready(pixels))
+    again = digits.input.raw(digits.input.to_model_inputs(pixels))
     assert again.dtype == np.uint8
     assert np.array_equal(again, pixels)
     numbers = np.array([[-3.5, 400.25], [0.125, 1e4]], np.float32)
     given = Input("input", "numbers", (2,), mean=(1.5, 300.0), std=(0.5, 200.0))
-    np.testing.assert_allclose(given.raw(given.ready(numbers)), numbers, rtol=1e-6)
+    np.testing.assert_allclose(given.raw(given.to_model_inputs(numbers)), numbers, rtol=1e-6)
 
 
 def test_embedded_once_and_other_properties_stay(few: Dataset, tmp_path: Path) -> None:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
+import pytest
+import torch
 from edgepress.data.dataset import Dataset
+from edgepress.models import metadata
+from edgepress.models import predict as module
 from edgepress.models.onnx.importer import adopt
-from edgepress.models.predict import predict
+from edgepress.models.predict import in_torch, predict
+from torch import nn
 
 from tests import graphs
 
@@ -15,7 +21,7 @@ from tests import graphs
 def test_answers_keep_the_order_of_the_images(few: Dataset, tmp_path: Path) -> None:
     (tmp_path / "g.onnx").write_bytes(graphs.small().SerializeToString())
     adopt(tmp_path / "g.onnx", few, tmp_path / "model.onnx")
-    x = few.input.ready(few["test"].x[:9])
+    x = few.input.to_model_inputs(few["test"].x[:9])
     answers = predict(tmp_path / "model.onnx", x)
     assert (answers.shape, answers.dtype) == ((9, 10), np.float32)
     np.testing.assert_array_equal(predict(tmp_path / "model.onnx", x[::-1]), answers[::-1])
@@ -32,7 +38,34 @@ def test_tflite_answers_as_onnx_in_both_runtimes(few: Dataset, tmp_path: Path) -
     adopt(tmp_path / "g.onnx", few, tmp_path / "model.onnx")
     model = onnx.load(tmp_path / "model.onnx")
     (tmp_path / "model.tflite").write_bytes(write(model, for_tflite(read_onnx(model), ["x"])))
-    x = few.input.ready(few["test"].x[:9])
+    x = few.input.to_model_inputs(few["test"].x[:9])
     expected = predict(tmp_path / "model.onnx", x)
     for runtime in (None, "litert", "tflite-runtime"):
         np.testing.assert_allclose(predict(tmp_path / "model.tflite", x, runtime), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_torch_computes_a_few_examples_at_a_time(few: Dataset) -> None:
+    """64 photos at once were a gigabyte of activations, the peak of a whole run."""
+    sizes = []
+
+    class Net(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            sizes.append(len(x))
+            return x.flatten(1)
+
+    x = few.input.to_model_inputs(few["test"].x[:20])
+    assert np.array_equal(in_torch(Net(), (x,)).numpy(), x.reshape(20, -1))
+    assert sizes == [8, 8, 4]
+
+
+def test_raw_rows_are_prepared_in_parts(few: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "g.onnx").write_bytes(graphs.small().SerializeToString())
+    adopt(tmp_path / "g.onnx", few, tmp_path / "model.onnx")
+    x, prepared = few["test"].x[:9], []
+    expected = predict(tmp_path / "model.onnx", few.input.to_model_inputs(x))
+    monkeypatch.setattr(module, "PREPARED", 4 * 4 * math.prod(few.input.shape))
+    monkeypatch.setattr(
+        module, "to_model_inputs", lambda *given: prepared.append(len(given[2])) or metadata.to_model_inputs(*given)
+    )
+    np.testing.assert_array_equal(module.predict_raw(tmp_path / "model.onnx", few, x), expected)
+    assert prepared == [4, 4, 1]

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from edgepress.core.runtimes import RUNTIMES
 from edgepress.models import session
 
 from tests.conftest import Place, Said
@@ -24,7 +25,14 @@ def test_a_delegate_is_not_announced(finished: tuple[Place, Said], model: Path, 
 
     shape = Interpreter(model_path=str(model)).get_input_details()[0]["shape"]
     np.save(tmp_path / "x.npy", np.zeros(shape, np.float32))
-    command = [sys.executable, session.__file__, "litert", model, tmp_path / "y.npy", tmp_path / "x.npy"]
+    command = [
+        sys.executable,
+        session.__file__,
+        RUNTIMES["litert"].loader,
+        model,
+        tmp_path / "y.npy",
+        tmp_path / "x.npy",
+    ]
     done = subprocess.run([*map(str, command)], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert (tmp_path / "y.npy").is_file()

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import torch
 from edgepress.core.errors import UserError
-from edgepress.data import dataset as data
 from edgepress.data.dataset import Dataset
+from edgepress.data.load import load_dataset
 from edgepress.models import checkpoint
 from edgepress.models.description import METADATA_KEY, Description, Network
 from safetensors.torch import load_file, save_file
@@ -22,7 +22,7 @@ from tests.conftest import fresh
 
 def answers(module: Any, data: Dataset) -> torch.Tensor:
     with torch.inference_mode():
-        return module.eval()(torch.from_numpy(data.input.ready(data["test"].x[:8])))
+        return module.eval()(torch.from_numpy(data.input.to_model_inputs(data["test"].x[:8])))
 
 
 def same(one: Any, other: Any) -> bool:
@@ -139,7 +139,7 @@ def test_a_pickle_named_safetensors_does_not_run(tmp_path: Path) -> None:
 
 def test_a_small_image_keeps_two_by_two_cells() -> None:
     """MobileNetV2 halves five times: 28 pixels would end as one cell."""
-    fashion = data.load("fashion-mnist-10k", 2)
+    fashion = load_dataset("fashion-mnist-10k", 2)
     module = Network(arch="timm/mobilenetv2_035").describe(fashion).build()
     assert cells(module, fashion) == (2, 2)
     assert module.conv_stem.stride == (1, 1)
@@ -148,7 +148,7 @@ def test_a_small_image_keeps_two_by_two_cells() -> None:
 
 @pytest.mark.parametrize(("stride", "expected"), [(8, 4), (16, 2), (32, 1), (64, 1)])
 def test_the_stride_that_a_recipe_asks_for(tiny: Network, stride: int, expected: int) -> None:
-    fashion = data.load("fashion-mnist-10k", 2)
+    fashion = load_dataset("fashion-mnist-10k", 2)
     module = tiny.model_copy(update={"stride": stride}).describe(fashion).build()
     assert cells(module, fashion) == (expected, expected)
 
@@ -157,7 +157,7 @@ def test_the_stride_that_a_recipe_asks_for(tiny: Network, stride: int, expected:
     "arch", ["timm/mobilenetv2_035", "timm/mobilenetv3_small_050", "timm/resnet18", "timm/regnetx_002"]
 )
 def test_a_stride_that_the_stem_cannot_reach_is_told(arch: str) -> None:
-    fashion = data.load("fashion-mnist-10k", 2)
+    fashion = load_dataset("fashion-mnist-10k", 2)
     with pytest.raises(UserError, match=r"the stem leaves \d × \d cells of 28 × 28 pixels, not the 14 of `stride: 2`"):
         Network(arch=arch, stride=2).describe(fashion).build()
 
@@ -205,7 +205,7 @@ def test_fresh_weights_depend_on_the_seed_alone(tiny: Network, few: Dataset) -> 
 )
 def test_other_families_take_small_images(arch: str) -> None:
     """Stems with parallel paths, patches, pools; some fail on 28 pixels unless their stem keeps its stride."""
-    fashion = data.load("fashion-mnist-10k", 2)
+    fashion = load_dataset("fashion-mnist-10k", 2)
     module = Network(arch=f"timm/{arch}").describe(fashion).build()
     assert min(cells(module, fashion)) >= 2
 

@@ -55,7 +55,7 @@ def targets() -> str:
     lines = ["| profile | device | runtime | budgets | published latencies |", "|---|---|---|---|---|"]
     for path in sorted(SHIPPED.glob("*.yaml")):
         profile = target.load(path)
-        limits = (f"{name} {_limit(profile, name)}" for name, _ in profile.budgets.given())
+        limits = (f"{name} {_limit(profile, name)}" for name, _ in profile.budgets.set_fields())
         cells = [f"`{profile.name}`", profile.about, profile.runtime, ", ".join(limits), str(len(profile.references))]
         lines.append(_line(cells))
     return "\n".join(["## Shipped profiles", "", *lines, "", "## Options", "", _options(_of(target.Target))])

@@ -152,7 +152,7 @@ def test_a_view_is_a_pure_function_of_seed_view_and_image(few: Dataset) -> None:
 
 def test_augmentation_only_flips_and_moves(few: Dataset) -> None:
     """Every view of an image is one of the 2 · 5 · 5 that flip and shift allow, made here by numpy."""
-    image = few.input.ready(few["train"].x[:1])[0, 0]
+    image = few.input.to_model_inputs(few["train"].x[:1])[0, 0]
     allowed = set()
     for base in (image, image[:, ::-1]):
         padded = np.pad(base, 2, mode="edge")
@@ -166,7 +166,7 @@ def test_augmentation_only_flips_and_moves(few: Dataset) -> None:
 def test_without_augmentation_the_pixels_are_those_of_the_data(few: Dataset) -> None:
     pixels = Examples(few, "test", 0)
     np.testing.assert_allclose(
-        pixels.batch(Rows(torch.arange(len(pixels)), 3))[0].numpy(), few.input.ready(few["test"].x), atol=1e-6
+        pixels.batch(Rows(torch.arange(len(pixels)), 3))[0].numpy(), few.input.to_model_inputs(few["test"].x), atol=1e-6
     )
 
 
@@ -176,7 +176,7 @@ def test_logits_come_in_the_order_of_the_images(tiny: Network, few: Dataset) -> 
     whole, parts = logits(module, pixels), logits(module, pixels, batch=7)
     np.testing.assert_allclose(whole, parts, atol=1e-4)
     with torch.inference_mode():
-        one = module(torch.from_numpy(few.input.ready(few["test"].x[11:12])))
+        one = module(torch.from_numpy(few.input.to_model_inputs(few["test"].x[11:12])))
     np.testing.assert_allclose(whole[11], one[0].numpy(), atol=1e-4)
 
 

@@ -12,6 +12,7 @@ import torch
 from edgepress.core.errors import UserError
 from edgepress.core.metrics import METRICS
 from edgepress.data.dataset import Dataset
+from edgepress.data.load import load_dataset
 from edgepress.models.description import Network
 from edgepress.training import Examples, Rows, Schedule, fit, logits, loop, reestimate, schedule, seeded
 from torch import nn
@@ -103,7 +104,9 @@ def test_it_stops_when_validation_has_not_been_better_and_keeps_the_best(
         file.readline()  # the digest
         kept = torch.load(io.BytesIO(file.read()), weights_only=True)
     examples = Examples(digits, "validation", 0)
-    assert METRICS["accuracy"].goodness(logits(module, examples), digits["validation"].y) == pytest.approx(kept["best"])
+    assert METRICS["accuracy"].score_points(logits(module, examples), digits["validation"].y) == pytest.approx(
+        kept["best"]
+    )
 
 
 def test_bf16_trains_and_fp16_wants_a_gpu(tiny: Network, few: Dataset, tmp_path: Path) -> None:
@@ -204,7 +207,6 @@ def test_statistics_are_estimated_anew_for_every_kind_of_norm(few: Dataset) -> N
 
 
 def test_tokens_cannot_be_mixed() -> None:
-    from edgepress.data import dataset as data
 
     with pytest.raises(UserError, match="cannot be mixed"):
-        Examples(data.load("text", 20), "train", 0, mixup=0.2)
+        Examples(load_dataset("text", 20), "train", 0, mixup=0.2)

@@ -15,9 +15,9 @@ from typing import Any
 from ..core import child_processes
 from ..core.errors import UserError
 from ..core.results import Provider, Runtime, Samples
+from ..core.runtimes import DEFAULT, RUNTIMES
 from .devices.local import Local
 from .devices.transport import PYTHON, DeviceError, Transport
-from .runtimes import RUNTIMES
 from .statistics import LOOKS
 from .worker import NO_PROVIDER
 
@@ -26,25 +26,25 @@ Say = Callable[[int, int, str], None]
 SECONDS = 0.5
 """A process ends its rounds after this time a model, though not before the twentieth."""
 COLD = 5
-"""Processes that tell memory and cold start."""
+"""Processes that measure memory and cold start."""
 LATEST = 900
-"""Seconds after which a process is given up: a slow board takes minutes for a large model's twenty rounds."""
+"""Seconds after which a process is stopped: a slow board takes minutes for a large model's twenty rounds."""
 WORKER = Path(__file__).with_name("worker.py")
 
 
 @dataclass(frozen=True)
 class Model:
-    """What to time: `name` becomes `Samples.path`, and is a file's path unless it is a reference model's label."""
+    """A model to time: `name` becomes `Samples.path`, and is a file's path unless it is a reference model's label."""
 
     name: str
     file: Path
-    runtime: Runtime = "onnxruntime"
+    runtime: Runtime = DEFAULT["onnx"]
     threads: int = 1
     provider: Provider = "cpu"
 
 
 class WorkerDied(child_processes.ChildDied):
-    """A measuring process ended without a result; the message has the end of what it said."""
+    """A measuring process ended without a result; the message has the end of its output."""
 
 
 def measure(
@@ -62,7 +62,7 @@ def measure(
     Models of one runtime and number of threads share their processes and are paired round by round; others would
     only disturb each other. Returns one `Samples` a model, in the order given. `device` is this machine by default.
     Raises: UserError for a runtime that is not installed here, WorkerDied for a model that does not run, DeviceError
-    for a device that does not answer.
+    for a device without a reply.
     """
     device = device or Local()
     groups = [list(group) for _, group in groupby(sorted(models, key=_process), key=_process)]
@@ -80,20 +80,20 @@ def measure(
     return _samples(models, wall, cpu)
 
 
-def weighed(samples: Samples, model: Model, device: Transport | None = None) -> Samples:
-    """`samples` of `model` with what fresh processes say that load it alone: peak memory, loading, the first run."""
-    found = [_run([model], 0, seed, device or Local()) for seed in range(COLD)]
+def weigh(samples: Samples, model: Model, device: Transport | None = None) -> Samples:
+    """Add peak memory, loading and first run of `model` to `samples`, from fresh processes that load it alone."""
+    results = [_run([model], 0, seed, device or Local()) for seed in range(COLD)]
     return samples.model_copy(
         update={
-            "memory": max(int(each["memory"]) for each in found),
-            "load": [each["load"] for each in found],
-            "first": [each["first"] for each in found],
+            "memory": max(int(result["memory"]) for result in results),
+            "load": [result["load"] for result in results],
+            "first": [result["first"] for result in results],
         }
     )
 
 
 def heat(model: Model, seconds: float, device: Transport) -> None:
-    """Run `model` for so long that what follows meets a board as warm as it gets."""
+    """Run `model` until the board is as warm as it gets, so that later times are steady."""
     _run([model], 1, 0, device, warm=seconds)
 
 
@@ -118,10 +118,10 @@ def _samples(
 
 
 def _run(models: list[Model], rounds: int, seed: int, device: Transport, **more: float) -> dict[str, Any]:
-    """One worker process, from its job to its result."""
+    """Run one worker process, from its job to its result."""
     runtime, threads, provider = _process(models[0])
     job = {
-        "runtime": runtime,
+        "loader": RUNTIMES[runtime].loader,
         "threads": threads,
         "provider": provider,
         "seed": seed,
@@ -137,8 +137,8 @@ def _run(models: list[Model], rounds: int, seed: int, device: Transport, **more:
     return result
 
 
-def _died(models: list[Model], code: int, said: str, *, here: bool) -> Exception:
-    last = said.strip().splitlines()[-1:] or ["it printed nothing"]
+def _died(models: list[Model], code: int, errors: str, *, here: bool) -> Exception:
+    last = errors.strip().splitlines()[-1:] or ["it printed nothing"]
     kind = UserError if here else DeviceError
     if NO_PROVIDER in last[0]:
         help = "install the package of onnxruntime that has it, such as onnxruntime-gpu, or write `provider: cpu`"
@@ -148,7 +148,7 @@ def _died(models: list[Model], code: int, said: str, *, here: bool) -> Exception
         where = "here" if here else "on the device"
         return kind(f"{runtime} is not installed {where}: {last[0]}", f"pip install {RUNTIMES[runtime].package} numpy")
     names = ", ".join(model.name for model in models)
-    tail = "\n".join(f"  {line}" for line in said.strip().splitlines()[-12:])
+    tail = "\n".join(f"  {line}" for line in errors.strip().splitlines()[-12:])
     return WorkerDied(
         f"the process that measured {names} in {models[0].runtime} {child_processes.ended(code)}\n{tail}".rstrip()
     )

@@ -1,22 +1,23 @@
-"""One fresh process that times models, or weighs one: a job as JSON on stdin, the result as JSON on stdout.
+"""Time models, or weigh one, in a fresh process.
 
-It stands alone (Python 3.8 or newer, numpy and the runtime), so that a device needs this one file. The job:
+The job comes as JSON on stdin, the result goes as JSON to stdout. The file stands alone (Python 3.8 or newer, numpy
+and the runtime), so that a device needs this one file. The job:
 
-    {"runtime": "onnxruntime", "threads": 1, "provider": "cpu", "models": [paths], "seed": 0, "rounds": 100,
-     "seconds": 1.0}
+    {"loader": "onnxruntime", "threads": 1, "provider": "cpu", "models": [paths], "seed": 0,
+     "rounds": 100, "seconds": 1.0}
 
-gives `{"wall": [[seconds]], "cpu": [[seconds]]}`, and with `"rounds": 0` and one model
-`{"memory": bytes, "load": seconds, "first": seconds}`.
-Times are seconds, `[model][round]`. After `seconds` a model the rounds end, though not before the twentieth: the
-replicate is the process, to which more rounds of a slow model add little. Models are loaded in random order, warmed
-(`"warm"` seconds, 0.15 unless told), and run once a round in an order that is drawn anew for each, so that nothing that
-drifts favours one of them. Every timed call follows an untimed one of the same model: right after larger models, a
-network of half a millisecond took 2.5 times as long (caches full of theirs).
+gives `{"wall": [[seconds]], "cpu": [[seconds]]}`, and with `"rounds": 0` and one model `{"memory": bytes, "load":
+seconds, "first": seconds}`. Times are seconds, `[model][round]`. After `seconds` a model the rounds end, though not
+before the twentieth: the replicate is the process, to which more rounds of a slow model add little. Models are loaded
+in random order, warmed (`"warm"` seconds, by default 0.15), and run once a round in an order that is drawn anew for
+each, so that nothing that drifts favours one of them. Every timed call follows an untimed one of the same model: right
+after larger models, a network of half a millisecond took 2.5 times as long (caches full of theirs).
 """
 
 from __future__ import annotations
 
 import gc
+import importlib
 import json
 import os
 import random
@@ -36,30 +37,26 @@ PROVIDERS = {
 }
 """What an operator falls back to stands after what it is wanted on. TensorRT builds its engine on loading."""
 NO_PROVIDER = "has no"
-MODULES = {
-    "onnxruntime": "onnxruntime",
-    "litert": "ai_edge_litert.interpreter",
-    "tflite-runtime": "tflite_runtime.interpreter",
-}
 LEAST_ROUNDS = 20
 
 
 def main() -> None:
+    """Run the job on standard input."""
     # Runtimes write to stdout at will; the result has it for itself.
     out = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     job = json.load(sys.stdin)
-    result = timed(job) if job["rounds"] else weighed(job)
+    result = time_models(job) if job["rounds"] else weigh(job)
     json.dump(result, out)
     out.flush()
 
 
-def timed(job: dict[str, Any]) -> dict[str, list[list[float]]]:
-    """Wall and CPU seconds of every model and round; CPU time is of the whole process, all threads together."""
+def time_models(job: dict[str, Any]) -> dict[str, list[list[float]]]:
+    """Return wall and CPU seconds of every model and round; CPU time is of the whole process, all threads together."""
     order = list(range(len(job["models"])))
     generator = random.Random(job["seed"])
     generator.shuffle(order)
-    calls = {index: load(job["runtime"], job["models"][index], job["threads"], job["provider"]) for index in order}
+    calls = {index: load(job["loader"], job["models"][index], job["threads"], job["provider"]) for index in order}
     for call in calls.values():
         until = time.perf_counter() + job.get("warm", WARM_SECONDS)
         call()
@@ -86,13 +83,15 @@ def timed(job: dict[str, Any]) -> dict[str, list[list[float]]]:
     return {"wall": wall, "cpu": cpu}
 
 
-def weighed(job: dict[str, Any]) -> dict[str, float]:
-    """Peak resident bytes of this process with one model loaded and run, and the seconds of loading and of the first
-    run, with the runtime imported before."""
+def weigh(job: dict[str, Any]) -> dict[str, float]:
+    """Return peak resident bytes with one model loaded and run, and the seconds of loading and of the first run.
+
+    The runtime is imported before.
+    """
     (path,) = job["models"]
-    __import__(MODULES[job["runtime"]])
+    runtime(job["loader"])
     started = time.perf_counter()
-    call = load(job["runtime"], path, job["threads"], job["provider"])
+    call = load(job["loader"], path, job["threads"], job["provider"])
     loaded = time.perf_counter()
     call()
     first = time.perf_counter()
@@ -101,7 +100,7 @@ def weighed(job: dict[str, Any]) -> dict[str, float]:
 
 
 def peak() -> int:
-    """Peak resident bytes. `ru_maxrss` would start from the parent's on Linux, which keeps it across exec."""
+    """Return peak resident bytes. `ru_maxrss` would start from the parent's on Linux, which keeps it across exec."""
     status = Path("/proc/self/status")
     if status.is_file():
         line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
@@ -111,14 +110,19 @@ def peak() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
-def load(runtime: str, path: str, threads: int, provider: str = "cpu") -> Callable[[], object]:
-    """A call that runs the model once on fixed random input of its declared type and shape."""
-    return _onnxruntime(path, threads, provider) if runtime == "onnxruntime" else _tflite(runtime, path, threads)
+def load(loader: str, path: str, threads: int, provider: str = "cpu") -> Callable[[], object]:
+    """Return a call that runs the model once on fixed random input of its declared type and shape."""
+    api, module = runtime(loader)
+    return APIS[api](module, path, threads, provider)
 
 
-def _onnxruntime(path: str, threads: int, provider: str) -> Callable[[], object]:
-    import onnxruntime
+def runtime(loader: str) -> tuple[str, Any]:
+    """Return the API of a runtime and its module, imported."""
+    api, _, module = loader.partition(":")
+    return api, importlib.import_module(module or api)
 
+
+def _onnxruntime(onnxruntime: Any, path: str, threads: int, provider: str) -> Callable[[], object]:
     first = PROVIDERS[provider][0]
     if first not in onnxruntime.get_available_providers():
         raise RuntimeError(f"onnxruntime {onnxruntime.__version__} {NO_PROVIDER} {first}")
@@ -130,30 +134,29 @@ def _onnxruntime(path: str, threads: int, provider: str) -> Callable[[], object]
     session = onnxruntime.InferenceSession(path, options, providers=PROVIDERS[provider])
     types = {"float": "float32", "double": "float64", "float16": "float16"}
     feed = {}
-    for each in session.get_inputs():
-        name = each.type[len("tensor(") : -1]
-        shape = [size if isinstance(size, int) else 1 for size in each.shape]
-        feed[each.name] = random_input(types.get(name, name), shape)
+    for tensor in session.get_inputs():
+        name = tensor.type[len("tensor(") : -1]
+        shape = [size if isinstance(size, int) else 1 for size in tensor.shape]
+        feed[tensor.name] = random_input(types.get(name, name), shape)
     return lambda: session.run(None, feed)
 
 
-def _tflite(runtime: str, path: str, threads: int) -> Callable[[], object]:
-    if runtime == "litert":
-        from ai_edge_litert.interpreter import Interpreter
-    else:
-        from tflite_runtime.interpreter import Interpreter
-    interpreter = Interpreter(model_path=path, num_threads=threads)
-    for each in interpreter.get_input_details():
-        interpreter.resize_tensor_input(each["index"], [max(size, 1) for size in each["shape_signature"]])
+def _interpreter(tflite: Any, path: str, threads: int, provider: str) -> Callable[[], object]:
+    interpreter = tflite.Interpreter(model_path=path, num_threads=threads)
+    for tensor in interpreter.get_input_details():
+        interpreter.resize_tensor_input(tensor["index"], [max(size, 1) for size in tensor["shape_signature"]])
     interpreter.allocate_tensors()
-    for each in interpreter.get_input_details():
-        interpreter.set_tensor(each["index"], random_input(np.dtype(each["dtype"]).name, list(each["shape"])))
+    for tensor in interpreter.get_input_details():
+        interpreter.set_tensor(tensor["index"], random_input(np.dtype(tensor["dtype"]).name, list(tensor["shape"])))
     invoke: Callable[[], object] = interpreter.invoke
     return invoke
 
 
+APIS = {"onnxruntime": _onnxruntime, "interpreter": _interpreter}
+
+
 def random_input(dtype: str, shape: list[int]) -> np.ndarray[Any, Any]:
-    """Normal floats; bytes over their range; wider integers 0 or 1, since they may be indices."""
+    """Return normal floats; bytes over their range; wider integers 0 or 1, since they may be indices."""
     generator, kind = np.random.default_rng(0), np.dtype(dtype)
     if kind.kind == "f":
         return generator.standard_normal(shape).astype(kind)

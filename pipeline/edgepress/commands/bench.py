@@ -12,12 +12,12 @@ from pydantic import TypeAdapter, ValidationError
 
 from ..benchmark import paired, statistics
 from ..benchmark.devices.transport import DeviceError
-from ..benchmark.runtimes import DEFAULT
 from ..config import budgets, target
 from ..core.errors import UserError
 from ..core.paths import replacing
 from ..core.progress import progress
 from ..core.results import Facts, Runtime, Samples
+from ..core.runtimes import DEFAULT
 from ..core.units import Share, show_seconds
 from ..engine import on_device
 from . import catalog
@@ -59,8 +59,8 @@ def measured(
     shown.begin("measuring", "measuring", -1, 0)
     looks = statistics.LOOKS if len(models) > 1 else statistics.LOOKS[:1]
 
-    def enough(found: list[Samples]) -> bool:
-        return len(found) > 1 and statistics.paired(found[0], found[1], limit).status != "undecided"
+    def enough(samples: list[Samples]) -> bool:
+        return len(samples) > 1 and statistics.paired(samples[0], samples[1], limit).status != "undecided"
 
     try:
         if target is None:
@@ -76,18 +76,18 @@ def measured(
 
 
 def _target(on: str) -> target.Target:
-    """What `--on` names. Raises: UserError."""
+    """Return the target or device of `--on`. Raises: UserError."""
     if "://" in on:
-        bare = target.Target(name=on, runtime="onnxruntime", reach="local", budgets=budgets.Budgets())
+        bare = target.Target(name=on, runtime=DEFAULT["onnx"], reach="local", budgets=budgets.Budgets())
         return target.at(bare, on)
-    found = target.load(catalog.find(on, "targets"))
-    if found.reach == "none":
+    profile = target.load(catalog.find(on, "targets"))
+    if profile.reach == "none":
         raise UserError(f"`{on}` has `reach: none`", "write `reach: ssh://USER@HOST` into a copy of it: `edgepress cp`")
-    return found
+    return profile
 
 
 def read(path: Path) -> Trace:
-    """A stored trace. Raises: UserError."""
+    """Read a stored trace. Raises: UserError."""
     try:
         return Trace.model_validate_json(path.read_bytes())
     except OSError as error:
@@ -102,23 +102,24 @@ def write(trace: Trace, path: Path) -> None:
 
 
 def render(trace: Trace) -> tuple[str, statistics.Status]:
-    """The text of a trace, ending in a newline, and its verdict: `ok` for a single model, which has no limit."""
-    lines, found = [], None
+    """Return the text of a trace, ending in a newline, and its verdict: `ok` for a single model, which has no
+    limit."""
+    lines, verdict = [], None
     for samples in trace.samples:
         value, interval = statistics.spread(statistics.log_percentiles(samples, 50))
         tail, _ = statistics.spread(statistics.log_percentiles(samples, 90))
         bounds = f"  [{'–'.join(show_seconds(bound) for bound in interval)}]" if interval else ""
         lines.append(f"{samples.path}  median {show_seconds(value)}{bounds}  p90 {show_seconds(tail)}")
     if len(trace.samples) > 1:
-        found = statistics.paired(trace.samples[0], trace.samples[1], trace.limit)
-        assert found.interval
-        low, high = found.interval
-        mark = {"ok": "ok  ", "FAIL": "FAIL", "undecided": "?   "}[found.status]
-        lines.append(f"{mark}  {found.value:.3f}x of {trace.limit:.3f}x  [{low:.3f}–{high:.3f}]")
+        verdict = statistics.paired(trace.samples[0], trace.samples[1], trace.limit)
+        assert verdict.interval
+        low, high = verdict.interval
+        mark = {"ok": "ok  ", "FAIL": "FAIL", "undecided": "?   "}[verdict.status]
+        lines.append(f"{mark}  {verdict.value:.3f}x of {trace.limit:.3f}x  [{low:.3f}–{high:.3f}]")
     lines.append(f"measured: {statistics.how(trace.samples[0])}" + (f", on {trace.device}" if trace.device else ""))
     if (busy := max(map(statistics.contention, trace.samples))) > statistics.CALM:
         lines.append(f"contention {busy:.2f}: other work shares the cores")
-    return "\n".join(lines) + "\n", found.status if found else "ok"
+    return "\n".join(lines) + "\n", verdict.status if verdict else "ok"
 
 
 def _share(tolerance: str) -> float:

@@ -18,16 +18,15 @@ from ..benchmark import paired
 from ..benchmark.devices import health
 from ..benchmark.devices.connect import connect
 from ..benchmark.devices.transport import DeviceError, Transport
-from ..benchmark.runtimes import RUNTIMES
 from ..config.target import Target, load
 from ..core import yamlio
 from ..core.errors import UserError
 from ..core.paths import replacing
+from ..core.runtimes import RUNTIMES
 from ..core.yamledit import edited
 from ..core.yamlio import inline
 from ..engine import references
-from ..gate import estimate
-from ..gate.estimate import ReferenceModel
+from ..gate.published import PRECISIONS, ReferenceModel
 
 NETWORKS = (
     "timm/mobilenetv3_small_050@224",
@@ -45,7 +44,7 @@ PROCESSES, ROUNDS = 4, 30
 
 
 def free(path: Path, target: Target) -> None:
-    """Raises: UserError where `path` is there already, and is no earlier calibration of `target`."""
+    """Refuse a `path` that exists and is no earlier calibration of `target`. Raises: UserError."""
     if not path.exists():
         return
     try:
@@ -87,19 +86,20 @@ def calibrate(
 def _rows(
     target: Target, networks: tuple[str, ...], folder: Path, device: Transport, say: paired.Say
 ) -> list[dict[str, Any]]:
-    """One reference a network and precision, each alone in its processes: a small board holds no two large ones."""
-    wanted = [ReferenceModel(name, precision, target.runtime) for name in networks for precision in estimate.PRECISIONS]
+    """Measure one reference a network and precision, each alone in its processes: a small board holds no two large
+    ones."""
+    wanted = [ReferenceModel(name, precision, target.runtime) for name in networks for precision in PRECISIONS]
     rows = []
-    for number, each in enumerate(wanted):
-        say(number, len(wanted), each.label)
-        model = paired.Model(each.label, references.build(each, folder), target.runtime, target.threads)
+    for number, reference in enumerate(wanted):
+        say(number, len(wanted), reference.label)
+        model = paired.Model(reference.label, references.build(reference, folder), target.runtime, target.threads)
         (samples,) = paired.measure([model], looks=(PROCESSES,), rounds=ROUNDS, device=device)
         seconds = median(median(process) for process in samples.wall)
         rows.append(
             {
-                "model": each.name,
+                "model": reference.name,
                 "ms": round(1e3 * seconds, 3),
-                "precision": each.precision,
+                "precision": reference.precision,
                 "threads": target.threads,
                 "runtime": target.runtime,
                 "statistic": "p50",
@@ -111,7 +111,7 @@ def _rows(
 
 
 def _written(text: str, path: Path, rows: list[dict[str, Any]], when: str) -> str:
-    """The target's text with these references, a line each, in place of those that it has."""
+    """Return the target's text with these references, a line each, in place of its own."""
     document = yamlio.parse(yamlio.Document(path, text))
     plain = edited(document, {("references",): [], ("calibrated",): when})
     lines = "".join(f"\n  - {inline(row)}" for row in rows)

@@ -25,20 +25,20 @@ LISTS = "`edgepress ls recipes`, `targets`, `stages`, `'data sets'` or `models` 
 
 
 def files(kind: str) -> dict[str, Path]:
-    """name → file of the `recipes` or `targets`: shipped, in `./KIND/`, and here; of the same name the last counts."""
-    found: dict[str, Path] = {}
+    """Return the `recipes` or `targets` by name: shipped, in `./KIND/`, and here; of the same name the last counts."""
+    named: dict[str, Path] = {}
     for folder in (paths.folder_of(kind), Path(kind), Path()):
         every = [path for end in reversed(paths.YAML) for path in folder.glob(f"*{end}") if path.is_file()]
-        found |= {
+        named |= {
             path.stem: path
             for path in every
             if not path.stem.endswith(".lock") and (folder != Path() or paths.kind_of(path) == kind)
         }
-    return dict(sorted(found.items()))
+    return dict(sorted(named.items()))
 
 
 def find(name: str, *kinds: str, but: Path | None = None) -> Path:
-    """The file that a person calls `name`: a path as it is, or the name of one of `kinds`, by default all.
+    """Return the file that a person calls `name`: a path as it is, or the name of one of `kinds`, by default all.
 
     A name is looked for here, as `NAME.yaml`, in `./KIND/`, and among what is shipped. `but` is never found by a name.
     Raises: UserError for a bare name that is none. A path may lead nowhere.
@@ -60,36 +60,36 @@ def find(name: str, *kinds: str, but: Path | None = None) -> Path:
     for kind, word in KINDS.items():
         if kind not in wanted and name in files(kind):
             raise UserError(f"there is no {called} `{name}`", f"`{name}` is a {word}")
-    known = [each for kind in wanted for each in files(kind)]
+    known = [known_name for kind in wanted for known_name in files(kind)]
     raise UserError(f"there is no {called} `{name}`", suggest(name, known, "`edgepress ls` shows what there is"))
 
 
 def aimed(recipe: Path, names: Sequence[str]) -> tuple[str, ...]:
-    """The `--set` arguments that give `recipe` the targets that `--target` names, in the place of its own.
+    """Return the `--set` arguments that replace the targets of `recipe` with those of `--target`.
 
-    A target is one of the recipe's, by what it writes or by the target's own name, or any other that has a name or a
-    path here. Raises: UserError.
+    A target is one of the recipe's, by its name in the recipe or by its own, or any other with a name or a path
+    here. Raises: UserError.
     """
     written = yamlio.read(recipe).data
     own = written.get("targets", ["host"]) if isinstance(written, dict) else []
-    own = [each.get("use") if isinstance(each, dict) else each for each in (own if isinstance(own, list) else ())]
-    own = [each for each in own if isinstance(each, str)]
+    own = [entry.get("use") if isinstance(entry, dict) else entry for entry in (own if isinstance(own, list) else ())]
+    own = [entry for entry in own if isinstance(entry, str)]
     wanted = list(dict.fromkeys(_aim(name, recipe, own) for name in names))
     return () if not names or wanted == own else (f"targets={yamlio.inline(wanted)}",)
 
 
 def _aim(name: str, recipe: Path, own: list[str]) -> str:
-    """What a recipe writes for the target `name`."""
+    """Return the entry of a recipe's `targets` for the target `name`."""
     from .copy import relative
 
     if name in own:
         return name
-    for each in own:
+    for written in own:
         try:
-            if target.load(target.find(each, recipe)).name == name:
-                return each
+            if target.load(target.find(written, recipe)).name == name:
+                return written
         except UserError:
-            continue  # told when the recipe is checked
+            continue  # reported when the recipe is checked
     try:
         file = find(name, "targets")
     except UserError:
@@ -105,7 +105,8 @@ def _aim(name: str, recipe: Path, own: list[str]) -> str:
 
 
 def listing(word: str = "") -> str:
-    """All there is whose name or description has `word` in it, one line each. Raises: UserError when nothing has."""
+    """Return all entries with `word` in their name or description, one line each. Raises: UserError when there is
+    none."""
     shelves = {
         "recipes": {name: _first_sentence(path) for name, path in files("recipes").items()},
         "targets": {name: _about(path) for name, path in files("targets").items()},
@@ -118,10 +119,10 @@ def listing(word: str = "") -> str:
         if kind is not None and kind != title:
             continue
         sought = "" if kind else word.lower()
-        found = {n: line for n, line in lines.items() if sought in n.lower() or sought in line.lower()}
-        if found:
-            width = max(map(len, found))
-            blocks.append([title, *(_cut(f"  {name:<{width}}  {line}") for name, line in found.items())])
+        matches = {n: line for n, line in lines.items() if sought in n.lower() or sought in line.lower()}
+        if matches:
+            width = max(map(len, matches))
+            blocks.append([title, *(_cut(f"  {name:<{width}}  {line}") for name, line in matches.items())])
     sought = "" if kind else word.lower()
     if kind in (None, MODELS) and (models := sorted(name for name in names.zoo() if sought in name)):
         blocks.append([MODELS, *_models(models, sought)])
@@ -132,22 +133,22 @@ def listing(word: str = "") -> str:
     return "\n\n".join("\n".join(block) for block in blocks)
 
 
-def _models(found: Sequence[str], word: str) -> list[str]:
-    if len(found) <= MOST_MODELS:
-        return [f"  timm/{name}" for name in found]
+def _models(models: Sequence[str], word: str) -> list[str]:
+    if len(models) <= MOST_MODELS:
+        return [f"  timm/{name}" for name in models]
     having = f" with `{word}` in their name" if word else ""
-    return [f"  {len(found):,} networks of timm{having}; a longer WORD, such as `resnet50d`, lists them"]
+    return [f"  {len(models):,} networks of timm{having}; a longer WORD, such as `resnet50d`, lists them"]
 
 
 def comments(path: Path) -> list[str]:
-    """The comment at the top of a file, without what is for machines."""
-    found = []
+    """Return the comment at the top of a file, without the lines for machines."""
+    lines = []
     for line in path.read_text(encoding="utf-8-sig", errors="replace").splitlines():
         if not line.startswith("#"):
             break
         if not line.startswith(("# yaml-language-server:", "# copied from ")):
-            found.append(line.lstrip("# ").rstrip())
-    return found
+            lines.append(line.lstrip("# ").rstrip())
+    return lines
 
 
 def _first_sentence(path: Path) -> str:
@@ -164,7 +165,7 @@ def _about(path: Path) -> str:
 
 
 def _data_set(name: str) -> str:
-    """The first line of its module, which is not imported: that would import numpy."""
+    """Return the first line of its module, which is not imported: that would import numpy."""
     spec = importlib.util.find_spec(f"{dataset.__package__}.{name.replace('-', '_')}")
     assert spec is not None
     assert spec.origin is not None

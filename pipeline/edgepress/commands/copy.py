@@ -37,7 +37,7 @@ def copy(name: str, path: Path, *, force: bool = False) -> Path:
 
 
 def copied(source: Path, path: Path, called: str | None = None) -> str:
-    """What `source` is as the file `path`: named after it, with a note of its source, and all that it names found."""
+    """Return the text of `source` as the file `path`: renamed, with a note of its source and its paths adapted."""
     document = yamlio.read(source)
     if not isinstance(document.data, dict):
         raise UserError(f"`{source}` is neither a recipe nor a target")
@@ -51,7 +51,7 @@ def copied(source: Path, path: Path, called: str | None = None) -> str:
 
 
 def diff(path: Path, against: str | None = None) -> str:
-    """A unified diff from the source that `path` notes, as it is now, to `path`; empty when there is no change.
+    """Return a unified diff from the current source of `path` to `path`; empty when there is no change.
 
     Raises: UserError when the file notes no source, or one that is no more.
     """
@@ -72,15 +72,15 @@ def write(files: Mapping[Path, str], *, force: bool = False) -> None:
     there = [path for path in files if path.exists() or path.is_symlink()]
     if there and not force:
         raise UserError(f"`{there[0]}` is there already", "choose another name, or add `--force`")
-    made: list[Path] = []
+    written: list[Path] = []
     try:
         for path, text in files.items():
             with paths.replacing(path) as temporary:
                 temporary.write_text(text, encoding="utf-8", newline="")
-            made.append(path)
+            written.append(path)
     except (OSError, UserError) as error:
-        for each in made:
-            each.unlink()
+        for path_ in written:
+            path_.unlink()
         if isinstance(error, UserError):
             raise
         raise UserError(f"`{path}` cannot be written: {error.strerror}", "look at the folder") from error
@@ -101,7 +101,7 @@ def _source(document: Document) -> Path:
 
 
 def _label(source: Path, path: Path) -> str:
-    """`edgepress 0.1.0 recipe mobilenet`, or `… file` with its path from the copy's folder."""
+    """Return `edgepress 0.1.0 recipe mobilenet`, or `… file` with its path from the copy's folder."""
     for folder, kind in catalog.KINDS.items():
         if source.resolve().parent == paths.folder_of(folder).resolve():
             return f"edgepress {__version__} {kind} {source.stem}"
@@ -116,7 +116,8 @@ def _with_note(text: str, source: Path, path: Path) -> str:
 
 
 def _with_schema(text: str, source: Path, path: Path) -> str:
-    """The line for editors, if it leads somewhere from `path` too: never to a folder outside this one."""
+    """Return the text with its line for editors, if that leads somewhere from `path`: never to a folder outside
+    this one."""
     line = SCHEMA.search(text)
     if line is None or "://" in line[1] or (path.parent / line[1]).is_file():
         return text
@@ -131,8 +132,8 @@ def _without_header(text: str) -> str:
 
 
 def _moved(document: Document, path: Path) -> dict[Loc, str]:
-    """The paths of `document` that lead elsewhere from `path`, each as it is from there."""
-    found: dict[Loc, str] = {}
+    """Return the paths of `document` that lead elsewhere from `path`, each as seen from there."""
+    moved: dict[Loc, str] = {}
     for loc, value in document.scalars():
         if not isinstance(value, str):
             continue
@@ -142,15 +143,15 @@ def _moved(document: Document, path: Path) -> dict[Loc, str]:
             file, there = _target(value, document.path), _target(value, path)
             own = file is not None and file.resolve().parent != paths.folder_of("targets").resolve()
             if file and (there is None or (own and not there.samefile(file))):
-                found[loc] = relative(file, path)
+                moved[loc] = relative(file, path)
             continue
         function = FUNCTION.fullmatch(value)
         file = document.path.parent / (function[1] if function else value)
-        other = path.parent / (function[1] if function else value)
+        there_ = path.parent / (function[1] if function else value)
         looks_like_one = "/" in value or "." in value
-        if looks_like_one and os.path.exists(file) and not (os.path.exists(other) and other.samefile(file)):
-            found[loc] = relative(file, path) + (function[2] if function else "")
-    return found
+        if looks_like_one and os.path.exists(file) and not (os.path.exists(there_) and there_.samefile(file)):
+            moved[loc] = relative(file, path) + (function[2] if function else "")
+    return moved
 
 
 def _target(name: str, recipe: Path) -> Path | None:
@@ -161,6 +162,6 @@ def _target(name: str, recipe: Path) -> Path | None:
 
 
 def relative(file: Path, path: Path) -> str:
-    """`file` from the folder of `path`, with a `./` that tells it apart from a name."""
-    found = Path(os.path.relpath(file.resolve(), path.parent.resolve())).as_posix()
-    return found if found.startswith("../") else f"./{found}"
+    """Return `file` relative to the folder of `path`, with a `./` that distinguishes it from a name."""
+    way = Path(os.path.relpath(file.resolve(), path.parent.resolve())).as_posix()
+    return way if way.startswith("../") else f"./{way}"

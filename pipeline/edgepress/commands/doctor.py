@@ -17,8 +17,8 @@ from ..benchmark.devices import agent, health
 from ..benchmark.devices.connect import connect
 from ..benchmark.devices.transport import DeviceError
 from ..benchmark.emulator import qemu
-from ..benchmark.runtimes import RUNTIMES, Row
 from ..config.target import Target
+from ..core.runtimes import RUNTIMES, Row, packages
 from ..core.units import show_bytes
 
 BUSY = 0.5
@@ -34,7 +34,7 @@ class Check:
     `needed` marks what measuring cannot do without.
     """
 
-    what: str
+    about: str
     help: str = ""
     needed: bool = True
 
@@ -44,22 +44,22 @@ class Check:
 
     def __str__(self) -> str:
         mark = "ok  " if not self.help else "MISS" if self.needed else "note"
-        return f"{mark}  {self.what}" + (f"\n      = help: {self.help}" if self.help else "")
+        return f"{mark}  {self.about}" + (f"\n      = help: {self.help}" if self.help else "")
 
 
 def here() -> list[Check]:
-    """This machine."""
+    """Check this machine."""
     checks = [_package(row) for row in RUNTIMES.values()]
     for program, purpose in {"ssh": "boards over ssh://", "adb": "Android over adb://"}.items():
         there = shutil.which(program)
         checks.append(Check(f"{program}, for {purpose}", "" if there else f"install {program}", needed=False))
-    found = qemu.versions()
-    told = ", ".join(f"{name} {version}" for name, version in found.items()) if found else "none"
-    checks.append(Check(f"emulator of boards: {told}", "" if found else qemu.INSTALL, needed=False))
+    versions = qemu.versions()
+    shown = ", ".join(f"{name} {version}" for name, version in versions.items()) if versions else "none"
+    checks.append(Check(f"emulator of boards: {shown}", "" if versions else qemu.INSTALL, needed=False))
     busy = os.getloadavg()[0] / (os.cpu_count() or 1)
     help = "stop other work: verdicts take longer, and on several threads there is none"
     checks.append(Check(f"load {busy:.2f} a core", help if busy > BUSY else "", needed=False))
-    return [*checks, *_state(agent.info(tempfile.gettempdir()))]
+    return [*checks, *_state(agent.info(tempfile.gettempdir(), packages()))]
 
 
 def _package(row: Row) -> Check:
@@ -71,12 +71,12 @@ def _package(row: Row) -> Check:
 
 
 def of(target: Target) -> list[Check]:
-    """The device of a target, and whether its numbers can be had."""
+    """Check the device of a target, or its references."""
     if target.reach == "none":
         count = len(target.references)
-        what = f"{target.name} is estimated from {count} published latenc{'y' if count == 1 else 'ies'}"
+        about = f"{target.name} is estimated from {count} published latenc{'y' if count == 1 else 'ies'}"
         help = "`edgepress calibrate` measures them on a device; `reach: ssh://USER@HOST` measures the model itself"
-        return [Check(what, help, needed=not count)]
+        return [Check(about, help, needed=not count)]
     if target.reach == "local":
         return [Check(f"{target.name} is this machine"), *here()]
     return list(_attached(target))
@@ -99,7 +99,7 @@ def _attached(target: Target) -> Iterator[Check]:
 
 
 def _state(info: dict[str, Any]) -> Iterator[Check]:
-    """What makes times worse, and is no reason not to measure."""
+    """Yield the conditions that disturb timings without preventing them."""
     free = info["free"]
     yield Check(f"{show_bytes(free)} free in its /tmp", "free some space" if free < ROOM else "", needed=False)
     if governors := sorted(set(info["governors"])):

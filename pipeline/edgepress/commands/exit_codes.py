@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
+from typing import TextIO
 
 import click
 
@@ -25,6 +27,8 @@ Exit codes:
 WRONG, CRASHED, UNDECIDED, INTERRUPTED = 2, 3, 4, 130
 CLOSED_PIPE = 128 + 13
 """Exit code of a command that SIGPIPE ended."""
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""Errors of writing that are the disk's."""
 
 
 def run(command: click.Command) -> int:
@@ -34,12 +38,24 @@ def run(command: click.Command) -> int:
         code = _run(command)
         sys.stdout.flush()
     except BrokenPipeError:
-        # Python flushes both once more when it ends.
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())
-        os.dup2(nowhere, sys.stderr.fileno())
+        _discard(sys.stdout, sys.stderr)
         code = CLOSED_PIPE
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        where = f"`{error.filename}`" if error.filename else "a file or the output"
+        message = f"{where} cannot be written: {error.strerror}"
+        click.echo(str(UserError(message, "free some space; the same command continues from here")), err=True)
+        _discard(sys.stdout)
+        code = WRONG
     return code
+
+
+def _discard(*streams: TextIO) -> None:
+    """Let the streams end nowhere: Python flushes them once more when it ends."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in streams:
+        os.dup2(nowhere, stream.fileno())
 
 
 def _run(command: click.Command) -> int:
@@ -70,6 +86,8 @@ def _run(command: click.Command) -> int:
     except Exception as error:
         if _caused_by_a_closed_pipe(error):
             raise BrokenPipeError from error
+        if isinstance(error, OSError) and error.errno in _FULL:
+            raise
         click.echo(_crash(error), err=True)
         return 3
 

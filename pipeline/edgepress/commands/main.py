@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .. import __version__
-from ..benchmark.runtimes import RUNTIMES
+from ..core.runtimes import RUNTIMES
 from . import exit_codes
 from .authoring import cp, diff, gc, ls, new, plan, show, validate
 from .options import CACHE, FORMAT, LIMIT, ON_UNDECIDED, RUNS, SET, TARGET, recipe_path
@@ -176,14 +176,14 @@ def bench(model: Path | None, replay: Path | None, trace: Path | None, on_undeci
     if trace:
         ownership.record(trace, ownership.TRACE, "choose another name for the trace")
     if model and not replay:
-        found = against.measured(model, **options)
+        trace_ = against.measured(model, **options)
     elif replay and not model:
-        found = against.read(replay)
+        trace_ = against.read(replay)
     else:
         raise click.UsageError("give either a MODEL, or --replay with a trace")
     if trace:
-        against.write(found, trace)
-    words, status = against.render(found)
+        against.write(trace_, trace)
+    words, status = against.render(trace_)
     code = {"ok": 0, "FAIL": 1, "undecided": 0 if on_undecided == "warn" else 4}[status]
     click.echo(f"{words}exit {code}")
     return code

@@ -21,13 +21,7 @@ from ..core.errors import Mistake, Place, UserError
 from ..core.yamledit import edited
 from ..core.yamlio import Document, Loc
 from ..data.dataset import NAMES
-from ..data.kinds import kind_of
-from . import catalog, copy
-
-TEMPLATES = {"fashion-mnist": "mobilenet", "fashion-mnist-10k": "mobilenet", "sensor": "sensor", "text": "text"}
-"""What a recipe is made of, by its data; the user's own photos go through `PHOTOS`, other data through `GENERAL`."""
-PHOTOS = "mobilenet-imagefolder"
-GENERAL = "resnet"
+from . import catalog, copy, templates
 
 WORKFLOW = """\
 # Written by `edgepress new`: the job fails when {name} no longer fits its target.
@@ -54,6 +48,7 @@ PINNED = re.compile(
 )
 """What CI may install: a tag or commit of a repository, or an archive with its digest; nothing that a shell reads, and
 no password, which the file would show."""
+COMMENT = re.compile(r"(?<=[\]\}:\w])[ \t]+#.*")
 MOVING = ("HEAD", "main", "master", "trunk", "develop", "dev", "latest")
 PLACE = f"git+https://HOST/OWNER/edgepress@v{__version__}"
 
@@ -70,7 +65,7 @@ OPTIONAL = ("install",)
 
 @dataclass(frozen=True)
 class Wishes:
-    """What a person wants, as the command line says it; the values are YAML, as in a recipe."""
+    """Options of the command line; the values are YAML, as in a recipe."""
 
     name: str
     data: str
@@ -81,25 +76,25 @@ class Wishes:
     install: str = ""
 
 
-def completed(said: Mapping[str, str | None], ask: Callable[[str, str | None], str | None]) -> dict[str, str]:
-    """All wishes: what was not said is asked for, by `ask(question, default) -> answer`, which may give none.
+def completed(options: Mapping[str, str | None], ask: Callable[[str, str | None], str | None]) -> dict[str, str]:
+    """Return all wishes; `ask(question, default)` prompts for missing ones, and may return None.
 
     Raises: UserError that names what is still missing.
     """
-    found = dict(said)
+    wishes = dict(options)
     for name, question in QUESTIONS.items():
-        if found[name] is None:
+        if wishes[name] is None:
             known = ", ".join(catalog.files("targets"))
-            found[name] = ask(question.format(targets=known), _default(name, found["target"]))
-    missing = [name for name in QUESTIONS if found[name] is None and name not in OPTIONAL]
+            wishes[name] = ask(question.format(targets=known), _default(name, wishes["target"]))
+    missing = [name for name in QUESTIONS if wishes[name] is None and name not in OPTIONAL]
     if missing:
-        options = ", ".join("a NAME" if name == "name" else f"`--{name}`" for name in missing)
-        raise UserError(f"missing: {options}", "at a terminal `edgepress new` prompts for them")
-    return {name: answer for name, answer in found.items() if answer is not None}
+        flags = ", ".join("a NAME" if name == "name" else f"`--{name}`" for name in missing)
+        raise UserError(f"missing: {flags}", "at a terminal `edgepress new` prompts for them")
+    return {name: wish for name, wish in wishes.items() if wish is not None}
 
 
 def _default(name: str, profile: str | None) -> str | None:
-    """The budget of the target that was chosen."""
+    """Return the budget of the chosen target."""
     if name in OPTIONAL:
         return ""
     if profile is None or name not in ("latency", "size"):
@@ -125,7 +120,9 @@ def new(wishes: Wishes, folder: Path) -> list[Path]:
         texts = {recipe: _recipe(wishes, recipe, profile)}
     except UserError as error:
         # A place in a file that is not written yet would only confuse.
-        raise UserError([replace(each, place=_elsewhere(each.place, recipe)) for each in error.problems]) from None
+        raise UserError(
+            [replace(problem, place=_elsewhere(problem.place, recipe)) for problem in error.problems]
+        ) from None
     root = _repository(folder)
     words = shlex.quote(copy.relative(recipe, root / "any").removeprefix("./"))
     run = f"edgepress run {words} --format text --format github --format markdown=$GITHUB_STEP_SUMMARY"
@@ -136,11 +133,14 @@ def new(wishes: Wishes, folder: Path) -> list[Path]:
 
 
 def installing(place: str) -> str:
-    """The command by which CI installs edgepress from `place`; without one, a command that fails in words: the public
-    index may have a stranger's package of that name. Raises: UserError for a place that is not pinned."""
+    """Return the command by which CI installs edgepress from `place`.
+
+    Without one, it is a command that fails in words: the public index may have a stranger's package of that name.
+    Raises: UserError for a place that is not pinned.
+    """
     if not place:
-        said = f"write here where edgepress is installed from, pinned, such as: pip install '{PLACE}'"
-        return f"echo {shlex.quote(f'::error::{said}')} && exit 1"
+        message = f"write here where edgepress is installed from, pinned, such as: pip install '{PLACE}'"
+        return f"echo {shlex.quote(f'::error::{message}')} && exit 1"
     pinned = PINNED.fullmatch(place)
     if pinned is None:
         help = (
@@ -157,41 +157,32 @@ def _elsewhere(place: Place | None, path: Path) -> Place | None:
 
 
 def _repository(folder: Path) -> Path:
-    """Where CI looks for its jobs: the top of the git repository around `folder`, or `folder` itself."""
+    """Return the top of the git repository around `folder`, where CI looks for its jobs, or `folder` itself."""
     above = [folder.resolve(), *folder.resolve().parents]
-    return Path(os.path.relpath(next((each for each in above if (each / ".git").exists()), folder)))
+    return Path(os.path.relpath(next((parent for parent in above if (parent / ".git").exists()), folder)))
 
 
-def template(name: str | None, data: Any) -> Path:
-    """The recipe to make one of, for this data. Raises: UserError."""
-    if isinstance(data, str) and data in NAMES:
-        fitting = TEMPLATES.get(data, GENERAL)
-    else:
-        said = data if isinstance(data, dict) else {"from": data}
-        photos = "image" in said or kind_of(str(said.get("from"))) == "folder"
-        fitting = PHOTOS if photos else GENERAL
-    return catalog.find(name, "recipes") if name else paths.folder_of("recipes") / f"{fitting}.yaml"
-
-
-def _data(said: Any, written: Any, base: Path) -> Any:
-    """What the user said; of a plain folder of photos with what the template says of photos, at a size that fits."""
-    if not isinstance(said, str) or said in NAMES or not isinstance(written, dict) or not (base / said).is_dir():
-        return said
+def _data(data: Any, written: Any, base: Path) -> Any:
+    """Return the user's data; a plain folder of photos takes the template's options of photos, at a size that fits."""
+    if not isinstance(data, str) or data in NAMES or not isinstance(written, dict) or not (base / data).is_dir():
+        return data
     from ..data.folder import side
 
-    return written | {"from": said, "size": side(base / said, most=written["size"])}
+    return written | {"from": data, "size": side(base / data, most=written["size"])}
 
 
 def _recipe(wishes: Wishes, path: Path, profile: Path) -> str:
-    data = _said("--data", wishes.data)
-    fresh = yamlio.parse(Document(path, copy.copied(template(wishes.recipe, data.data), path)))
-    data = _said("--data", yamlio.inline(_data(data.data, fresh.data["task"]["data"], path.parent)))
-    limits = {"latency": _said("--latency", wishes.latency), "size": _said("--size", wishes.size)}
+    data = _argument("--data", wishes.data)
+    fresh = _template(wishes, data, path)
+    data = _argument("--data", yamlio.inline(_data(data.data, fresh.data["task"]["data"], path.parent)))
+    limits = {"latency": _argument("--latency", wishes.latency), "size": _argument("--size", wishes.size)}
     budgets = _budgets(profile, {name: limit.data for name, limit in limits.items()})
     entry = {"use": _called(wishes.target, profile, path), "budgets": budgets}
+    # A comment behind the targets is about the shipped ones.
+    fresh = yamlio.parse(Document(path, _without_comment(fresh, ("targets",))))
     document = yamlio.parse(Document(path, edited(fresh, {("task", "data"): data.data, ("targets",): [entry]})))
     text = document.text
-    # What is wrong with a wish is told of its option.
+    # A problem of a wish has the place of its option.
     document.put(("task", "data"), data, [document.place(("task",), key=True), data.place(())])
     for name, limit in limits.items():
         loc: Loc = ("targets", 0, "budgets", name, *(["limit"] if isinstance(budgets[name], dict) else []))
@@ -200,8 +191,32 @@ def _recipe(wishes: Wishes, path: Path, profile: Path) -> str:
     return text
 
 
+def _template(wishes: Wishes, data: Document, path: Path) -> Document:
+    """Return the recipe to start from: the one that is wished for, or one that fits the data. Raises: UserError."""
+    if wishes.recipe:
+        return yamlio.parse(Document(path, copy.copied(catalog.find(wishes.recipe, "recipes"), path)))
+    try:
+        facts = templates.facts(data.data, path.parent)
+    except UserError as error:
+        raise error.at(data.place(())) from error
+    shipped = templates.shipped(data.data, facts)
+    if shipped:
+        return yamlio.parse(Document(path, copy.copied(shipped, path)))
+    return yamlio.parse(Document(path, templates.plain(wishes.name, yamlio.inline(data.data), facts)))
+
+
+def _without_comment(document: Document, loc: Loc) -> str:
+    """Return the text without the comments on the lines of a value."""
+    start, end = document.spans.get(loc, (0, 0))
+    text = document.text
+    above = text.rfind("\n", 0, start) + 1
+    below = len(text) if (at := text.find("\n", end)) < 0 else at
+    lines = [COMMENT.sub("", line) for line in text[above:below].split("\n")]
+    return text[:above] + "\n".join(lines) + text[below:]
+
+
 def _budgets(profile: Path, limits: Mapping[str, Any]) -> dict[str, Any]:
-    """The limits as budgets; the level and the percentile of the profile's own stay."""
+    """Return the limits as budgets; the level and the percentile of the profile's own stay."""
     own = target.load(profile).written
     return {
         name: {**own[name], "limit": limit} if isinstance(own.get(name), dict) else limit
@@ -210,7 +225,7 @@ def _budgets(profile: Path, limits: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _called(name: str, profile: Path, recipe: Path) -> str:
-    """What the recipe writes for the profile: its name where that leads to it, or its path."""
+    """Return the recipe's entry for the profile: its name where that leads to it, or its path."""
     try:
         same = target.find(name, recipe).samefile(profile)
     except (UserError, OSError):
@@ -218,6 +233,6 @@ def _called(name: str, profile: Path, recipe: Path) -> str:
     return name if same and not name.endswith(paths.YAML) else copy.relative(profile, recipe)
 
 
-def _said(option: str, text: str) -> Document:
-    """What the command line says, with the option as its place."""
+def _argument(option: str, text: str) -> Document:
+    """Parse an argument of the command line, with the option as its place."""
     return yamlio.parse(Document(Path(option), text))

@@ -26,7 +26,7 @@ NOTHING = "—"
 
 @dataclass(frozen=True)
 class Row:
-    """One option. `origin` says who gave the value: `recipe`, `target`, `--set` or `default`."""
+    """One option. `origin` is the source of the value: `recipe`, `target`, `--set` or `default`."""
 
     option: str
     value: str
@@ -35,8 +35,8 @@ class Row:
 
 
 def show(name: str, changes: Sequence[str] = (), *, every: bool = True) -> str:
-    """The text about a stage, a recipe or a target; `changes` are `--set` arguments for a recipe. Without `every`, of a
-    recipe only what it sets.
+    """Return the text about a stage, a recipe (with `changes` of `--set`) or a target; without `every`, set options
+    only.
 
     Raises: UserError when there is no such thing, when it is wrong, or for `changes` of anything but a recipe.
     """
@@ -72,7 +72,7 @@ def _stage(use: str) -> str:
 
 
 def _recipe(path: Path, changes: Sequence[str], short: str) -> str:
-    """All options of a recipe; of one that was called `short`, those that it sets."""
+    """Describe all options of a recipe; for one that was called `short`, those that it sets."""
     loaded = recipe.load(path, changes, loose=True)
     contract, document = schema(recipe.Recipe), loaded.document
     resolved: dict[Loc, str] = {("reference",): loaded.reference_label()}
@@ -96,11 +96,11 @@ def _recipe(path: Path, changes: Sequence[str], short: str) -> str:
 
 
 def _budgets(loaded: recipe.Recipe) -> Iterator[str]:
-    """A line for each target: what it allows."""
+    """Yield a line of limits for each target."""
     names = loaded.target_names()
     width = max(map(len, names))
-    for name, each in zip(names, loaded.load_targets(), strict=True):
-        limits = ", ".join(f"{option} {_limit(limit)}" for option, limit in each.written.items())
+    for name, profile in zip(names, loaded.load_targets(), strict=True):
+        limits = ", ".join(f"{option} {_limit(limit)}" for option, limit in profile.written.items())
         head, margin = f"  {name:<{width}}  ", " " * (width + 4)
         yield from textwrap.wrap(limits, WIDTH, initial_indent=head, subsequent_indent=margin)
 
@@ -124,11 +124,18 @@ def _references(loaded: target.Target) -> list[str]:
         return ["no references: every number of this target is measured"]
     if not loaded.references:
         return ["no references: no latency of this device can be estimated from another machine"]
-    sources = list(dict.fromkeys(f"{each.source}, commit {each.commit}" for each in loaded.references))
+    sources = list(dict.fromkeys(f"{reference.source}, commit {reference.commit}" for reference in loaded.references))
     rows = [["network", "precision", "latency", "threads", "runtime", "statistic", "source"]]
-    for each in loaded.references:
-        source = sources.index(f"{each.source}, commit {each.commit}") + 1
-        cells = (each.model, each.precision, f"{each.ms:g} ms", each.threads, each.runtime, each.statistic)
+    for reference in loaded.references:
+        source = sources.index(f"{reference.source}, commit {reference.commit}") + 1
+        cells = (
+            reference.model,
+            reference.precision,
+            f"{reference.ms:g} ms",
+            reference.threads,
+            reference.runtime,
+            reference.statistic,
+        )
         rows.append([*map(str, cells), f"[{source}]"])
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
@@ -146,7 +153,8 @@ def _rows(
     skip: set[str] | frozenset[str] = frozenset(),
     above: str = "",
 ) -> Iterator[Row]:
-    """The options of a mapping, of its JSON Schema `part`; without a document all that can be written, and defaults.
+    """Yield the options of a mapping, of its JSON Schema `part`; without a document all possible ones, and
+    defaults.
 
     `loc` is where the mapping stands in `document`, and `resolved` has defaults that depend on the rest of it.
     """
@@ -154,16 +162,16 @@ def _rows(
         here, mapping = (*loc, name), _mapping(option, kinds)
         if name in skip:
             continue
-        given = document is not None and document.nearest(here) == here
-        value = document.value(here) if document and given else option.get("default")
+        written = document is not None and document.nearest(here) == here
+        value = document.value(here) if document and written else option.get("default")
         inside = isinstance(value, dict) or document is None
         if mapping and inside:
             shown = "" if document or "default" in option else "required"
-        elif not given and name not in part.get("required", ()):
+        elif not written and name not in part.get("required", ()):
             shown = (resolved or {}).get(here) or _text(value)
         else:
-            shown = _text(value) if given else "required"
-        origin = _origin(document, here) if document and given else "default"
+            shown = _text(value) if written else "required"
+        origin = _origin(document, here) if document and written else "default"
         meaning = _meaning(option, kinds, shown, limits=document is None)
         if shown or meaning:
             yield Row(f"{above}{name}", shown, origin if shown else "", meaning)
@@ -178,28 +186,28 @@ def _origin(document: Document, loc: Loc) -> str:
 
 
 def _alternatives(option: dict[str, Any], kinds: dict[str, Any]) -> list[dict[str, Any]]:
-    """What an option may be, other than nothing."""
+    """Return the schemas that an option may have, other than null."""
     if "$ref" in option:
         return _alternatives(kinds[option["$ref"].rpartition("/")[2]], kinds)
     if "anyOf" in option:
-        return [each for part in option["anyOf"] for each in _alternatives(part, kinds)]
+        return [alternative for part in option["anyOf"] for alternative in _alternatives(part, kinds)]
     return [] if option.get("type") == "null" else [option]
 
 
 def _mapping(option: dict[str, Any], kinds: dict[str, Any]) -> dict[str, Any] | None:
-    return next((each for each in _alternatives(option, kinds) if "properties" in each), None)
+    return next((alternative for alternative in _alternatives(option, kinds) if "properties" in alternative), None)
 
 
 def _meaning(option: dict[str, Any], kinds: dict[str, Any], shown: str, *, limits: bool) -> str:
-    """The description, with the choices, the limits if asked for, and what a value looks like where none is seen."""
+    """Return the description, with choices, limits, and an example where no value is shown."""
     about = option.get("description", "")
-    for each in _alternatives(option, kinds):
-        if "enum" in each:
-            return f"{about} ({', '.join(each['enum'])})"
-        if limits and (words := _limits(each | option)):
+    for alternative in _alternatives(option, kinds):
+        if "enum" in alternative:
+            return f"{about} ({', '.join(alternative['enum'])})"
+        if limits and (words := _limits(alternative | option)):
             about += f" ({words})"
-        if "examples" in each and "examples" not in option and shown in (NOTHING, "required"):
-            about += f", such as {' or '.join(map(str, each['examples']))}"
+        if "examples" in alternative and "examples" not in option and shown in (NOTHING, "required"):
+            about += f", such as {' or '.join(map(str, alternative['examples']))}"
     if "examples" in option and "$ref" not in option and shown in (NOTHING, "required"):
         about += f", such as {' or '.join(map(str, option['examples']))}"
     return about
@@ -222,7 +230,7 @@ def _text(value: Any) -> str:
 
 
 def _table(groups: Sequence[tuple[str, Sequence[Row]]], *, origins: bool = True) -> list[str]:
-    """Columns shared by all groups, each with a title of its own; long values and meanings go over several lines."""
+    """Return columns shared by all groups, each with a title; long values and meanings take several lines."""
     rows = [row for _, group in groups for row in group]
     if not rows:
         return ["no options"]
@@ -230,14 +238,14 @@ def _table(groups: Sequence[tuple[str, Sequence[Row]]], *, origins: bool = True)
     option = max(len(row.option) + (2 if title else 0) for title, group in [("", [head]), *groups] for row in group)
     value = min(LONGEST_VALUE, max(len(row.value) for row in (head, *rows)))
     origin = max(len(row.origin) for row in (head, *rows)) + 2 if origins else 0
-    left = option + value + origin + 4
+    indent = option + value + origin + 4
     lines: list[str] = []
     for title, group in [("", [head]), *groups]:
         lines += ["", title] if title else []
         for row in group:
             name = f"  {row.option}" if title else row.option
             values = textwrap.wrap(row.value, value, break_on_hyphens=False) or [""]
-            meanings = textwrap.wrap(row.meaning, WIDTH - left) or [""]
+            meanings = textwrap.wrap(row.meaning, WIDTH - indent) or [""]
             for index in range(max(len(values), len(meanings))):
                 first = index == 0
                 cells = (name if first else "").ljust(option), _at(values, index).ljust(value)

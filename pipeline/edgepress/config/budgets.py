@@ -23,8 +23,8 @@ Level = Literal["required", "advisory"]
 class Strict(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    def given(self) -> list[tuple[str, Any]]:
-        """The fields that are set, in their order."""
+    def set_fields(self) -> list[tuple[str, Any]]:
+        """Return the fields that are set, in their order."""
         return [(name, getattr(self, name)) for name in type(self).model_fields if getattr(self, name) is not None]
 
 

@@ -5,7 +5,7 @@ Each stage has an input of a kind that it takes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ from ..core import names
 from ..core.errors import Place, Problem, UserError, near, suggest
 from ..core.yamlio import Document, Loc
 from ..models import pretrained
+from ..models.network_options import INPUTS
 from ..stage import Kind, Stage
 from ..stages import TABLE
 
@@ -37,44 +38,47 @@ class Step:
 
 
 def steps(stages: Iterable[Stage]) -> list[Step]:
-    """The chain of a checked recipe."""
+    """Return the chain of a checked recipe."""
     stages = list(stages)
-    found: list[Step] = []
+    chain: list[Step] = []
     kinds: dict[str, Kind] = {}
     for stage, label in zip(stages, labels((stage.name, stage.use) for stage in stages), strict=True):
-        above = found[-1].label if found else None
+        above = chain[-1].label if chain else None
         input = (stage.input or above) if stage.takes else None
         named = tuple(name for _, name in stage.named())
         kinds[label] = stage.kind_with([kinds[name] for name in named if name in kinds])
-        found.append(Step(label, stage, input, named, kinds[label]))
-    return found
+        chain.append(Step(label, stage, input, named, kinds[label]))
+    return chain
 
 
 def labels(stages: Iterable[tuple[str | None, str]]) -> list[str]:
-    """The label of each stage, of its name and its use: the name, or else the use, numbered from the second on."""
+    """Return the label of each stage: its name, or else its use, numbered from the second on."""
     stages = list(stages)
     taken = {name for name, _ in stages}
-    found: list[str] = []
+    names: list[str] = []
     for name, use in stages:
         label, count = name or use, 1
         while name is None and label in taken:
             count += 1
             label = f"{use}-{count}"
         taken.add(label)
-        found.append(label)
-    return found
+        names.append(label)
+    return names
 
 
 def reference(chain: list[Step]) -> str:
-    """The label that accuracy drops count from: the first distillation's (first) teacher, for that is what the recipe
-    starts from; without one, what the first stage that changes a model works on; without that, the last result."""
+    """Return the label that accuracy drops count from.
+
+    It is the (first) teacher of the first distillation, which the recipe starts from; without one, the input of the
+    first stage that changes a model; without that, the last result.
+    """
     teachers = (step.named[0] for step in chain if "teacher" in step.stage.names and step.named)
     changed = (step.input for step in chain if step.input)
     return next(teachers, None) or next(changed, None) or chain[-1].label
 
 
 @dataclass(frozen=True)
-class _Row:
+class Row:
     """What is known of a stage, even when something else in it is wrong."""
 
     index: int
@@ -83,7 +87,7 @@ class _Row:
     type: type[Stage] | None
     stage: Stage | None
     kind: Kind | None
-    """What it gives, if that can be told."""
+    """Kind of its result, if known."""
 
     @property
     def loc(self) -> Loc:
@@ -95,14 +99,11 @@ class _Row:
 
 
 def check(document: Document) -> Iterator[Problem]:
-    """What is wrong between the stages of a recipe, and with the files and networks that they name.
+    """Yield the problems between the stages of a recipe, and of the files and networks that they name.
 
-    A stage that is wrong in itself counts as what it says it is, so that one look finds every problem.
+    The kind of a stage with a problem of its own follows from its `use`, so that one pass finds every problem.
     """
-    stages = document.data.get("stages")
-    rows: list[_Row] = []
-    for index, data in enumerate(stages if isinstance(stages, list) else []):
-        rows.append(_row(document, index, data, rows))
+    rows = rows_of(document)
     for row in rows:
         yield from _name(document, row, rows)
         yield from _input(document, row, rows)
@@ -115,7 +116,16 @@ def check(document: Document) -> Iterator[Problem]:
         yield problem
 
 
-def _row(document: Document, index: int, data: Any, above: list[_Row]) -> _Row:
+def rows_of(document: Document) -> list[Row]:
+    """Return what is known of each stage."""
+    stages = document.data.get("stages")
+    rows: list[Row] = []
+    for index, data in enumerate(stages if isinstance(stages, list) else []):
+        rows.append(_row(document, index, data, rows))
+    return rows
+
+
+def _row(document: Document, index: int, data: Any, above: list[Row]) -> Row:
     data = data if isinstance(data, dict) else {}
     use = data.get("use")
     kind = TABLE.get(use) if isinstance(use, str) else None
@@ -125,27 +135,27 @@ def _row(document: Document, index: int, data: Any, above: list[_Row]) -> _Row:
             if kind
             else None
         )
-    except ValidationError:  # told by whoever validates the whole recipe
+    except ValidationError:  # reported by the validation of the whole recipe
         stage = None
     gives = kind.gives if kind else None
     if stage:
         kinds = {row.text("name"): row.kind for row in above}
-        gives = stage.kind_with([found for _, name in stage.named() if (found := kinds.get(name))])
-    return _Row(index, document.place(("stages", index)).line, data, kind, stage, gives)
+        gives = stage.kind_with([result for _, name in stage.named() if (result := kinds.get(name))])
+    return Row(index, document.place(("stages", index)).line, data, kind, stage, gives)
 
 
-def _name(document: Document, row: _Row, rows: list[_Row]) -> Iterator[Problem]:
+def _name(document: Document, row: Row, rows: list[Row]) -> Iterator[Problem]:
     name, place = row.text("name"), document.place((*row.loc, "name"))
     if name == "input":
         yield Problem("`input` cannot be a name: stages call the model that they work on so", "choose another", place)
-    for other in rows[: row.index]:
-        if name is not None and other.text("name") == name:
-            yield Problem(f"`{name}` is already the name of the stage on line {other.line}", "choose another", place)
+    for earlier in rows[: row.index]:
+        if name is not None and earlier.text("name") == name:
+            yield Problem(f"`{name}` is already the name of the stage on line {earlier.line}", "choose another", place)
             return
 
 
-def _input(document: Document, row: _Row, rows: list[_Row]) -> Iterator[Problem]:
-    """Does the stage get a model to work on, and of the kind that it takes?"""
+def _input(document: Document, row: Row, rows: list[Row]) -> Iterator[Problem]:
+    """Yield a problem when the stage has no input, or one of the wrong kind."""
     if row.type is None:
         return
     use, takes, name, above = row.text("use"), row.type.takes, row.text("input"), rows[: row.index]
@@ -160,31 +170,27 @@ def _input(document: Document, row: _Row, rows: list[_Row]) -> Iterator[Problem]
         elif (got := _called(name, above).kind) not in (takes, None):
             help = _bridge(got, takes, above, name)
             yield Problem(f"`{use}` takes {A[takes]}, but `{name}` is {A[got]}", help, place)
-        elif row.stage and (source := _called(name, above).stage) and (reason := row.stage.reject_input(source)):
-            yield Problem(*reason, place)
     elif not above:
         starts = [
-            f"`- use: {each}`"
-            for each, kind in TABLE.items()
-            if kind.takes is None and not _needs_names(kind) and "." not in each
+            f"`- use: {start}`"
+            for start, kind in TABLE.items()
+            if kind.takes is None and not _needs_names(kind) and "." not in start
         ]
         help = "start with " + " or ".join(starts)
         yield Problem(f"`{use}` takes {A[takes]}, but no stage stands above it", help, place)
     elif (got := above[-1].kind) not in (takes, None):
         help = _bridge(got, takes, above)
         yield Problem(f"`{use}` takes {A[takes]}, but the stage above gives {A[got]}", help, place)
-    elif row.stage and above[-1].stage and (reason := row.stage.reject_input(above[-1].stage)):
-        yield Problem(*reason, place)
 
 
 def _needs_names(kind: type[Stage]) -> bool:
     return any(kind.model_fields[option].is_required() for option in kind.names)
 
 
-def _bridge(got: Kind, wanted: Kind, above: list[_Row], name: str | None = None) -> str:
-    """How to come by a model of the kind `wanted`: a stage that makes it of what there is, or an earlier result."""
-    for use, each in TABLE.items():
-        if (each.takes, each.gives) == (got, wanted):
+def _bridge(got: Kind, wanted: Kind, above: list[Row], name: str | None = None) -> str:
+    """Return how to get a model of the kind `wanted`: a stage that makes one, or an earlier result."""
+    for use, kind in TABLE.items():
+        if (kind.takes, kind.gives) == (got, wanted):
             return (
                 f"put `- {{use: {use}, input: {name}}}` above it, and no `input` here"
                 if name
@@ -201,8 +207,8 @@ def _bridge(got: Kind, wanted: Kind, above: list[_Row], name: str | None = None)
     return ""
 
 
-def _reference(document: Document, loc: Loc, name: str, row: _Row, rows: list[_Row]) -> Iterator[Problem]:
-    """Is the result that an option names made above, and of a kind that the stage takes?"""
+def _reference(document: Document, loc: Loc, name: str, row: Row, rows: list[Row]) -> Iterator[Problem]:
+    """Yield a problem when the result that an option names is not made above, or of the wrong kind."""
     place, above = document.place(loc), rows[: row.index]
     assert row.type is not None, "a stage that names something is one"
     kinds = row.type.named_kinds
@@ -212,17 +218,24 @@ def _reference(document: Document, loc: Loc, name: str, row: _Row, rows: list[_R
         option = next(part for part in reversed(loc) if isinstance(part, str))
         help = "name a result from before the export"
         yield Problem(
-            f"`{option}` takes {' or '.join(A[each] for each in kinds)}, but `{name}` is {A[got]}", help, place
+            f"`{option}` takes {' or '.join(A[kind] for kind in kinds)}, but `{name}` is {A[got]}", help, place
         )
 
 
-def _called(name: str, rows: list[_Row]) -> _Row:
-    return next(row for row in rows if row.text("name") == name)
+def _called(name: str, rows: list[Row]) -> Row:
+    row = result_called(name, rows)
+    assert row is not None
+    return row
 
 
-def _absent(name: str, above: list[_Row], rows: list[_Row], place: Place) -> Problem | None:
-    """Why `name` is no result of the stages above, unless it is one."""
-    known = {each for row in above if (each := row.text("name"))}
+def result_called(name: str, rows: Sequence[Row]) -> Row | None:
+    """Return the stage whose result has this name, if there is one."""
+    return next((row for row in rows if row.text("name") == name), None)
+
+
+def _absent(name: str, above: list[Row], rows: list[Row], place: Place) -> Problem | None:
+    """Return why `name` is no result of the stages above; None when it is one."""
+    known = {text for row in above if (text := row.text("name"))}
     if name in known:
         return None
     for row in rows[len(above) :]:
@@ -236,27 +249,37 @@ def _absent(name: str, above: list[_Row], rows: list[_Row], place: Place) -> Pro
     return Problem(f"no result above is called `{name}`", help, place)
 
 
-def _files(document: Document, row: _Row) -> Iterator[Problem]:
+def _files(document: Document, row: Row) -> Iterator[Problem]:
     for file in row.stage.files() if row.stage and not document.loose else ():
         try:
             pretrained.find(file, document.path)
         except UserError as error:
             loc = next((loc for loc, value in document.scalars(row.loc) if value == file), row.loc)
-            yield from (Problem(each.message, each.help, document.place(loc)) for each in error.problems)
+            yield from (Problem(problem.message, problem.help, document.place(loc)) for problem in error.problems)
 
 
-def _networks(document: Document, row: _Row) -> Iterator[Problem]:
-    """Every `timm/NAME` that timm does not have, in whatever option it stands."""
+def _networks(document: Document, row: Row) -> Iterator[Problem]:
+    """Yield a problem for every `timm/NAME` that timm does not have, in any option; the same for other homes."""
     for loc, value in document.scalars(row.loc):
-        if not isinstance(value, str) or not value.startswith("timm/"):
+        home, _, name = value.partition("/") if isinstance(value, str) else ("", "", "")
+        if not name or home not in _HOMES:
             continue
-        name = value.removeprefix("timm/").partition(".")[0]  # what follows the dot tells pretrained weights apart
-        if name not in names.zoo():
-            match = near(name, names.zoo())
-            help = f"did you mean `timm/{match}`?" if match else "`timm.list_models()` has the names"
-            yield Problem(f"timm has no network `{name}`", help, document.place(loc))
+        known, help = _HOMES[home]
+        name = name.partition(".")[0]  # the part after the dot names pretrained weights
+        if name not in known():
+            match = near(name, known())
+            help = f"did you mean `{home}/{match}`?" if match else help
+            yield Problem(f"{home} has no network `{name}`", help, document.place(loc))
+
+
+_HOMES: dict[str, tuple[Callable[[], Collection[str]], str]] = {
+    "timm": (names.zoo, "`timm.list_models()` has the names"),
+    "torchvision": (names.torchvision, "`torchvision.models.list_models()` has the names"),
+    "edgepress": (lambda: INPUTS, f"one of: {', '.join(INPUTS)}"),
+}
+"""Package → the names of its networks, and where people find them."""
 
 
 def sources(step: Step) -> list[str]:
-    """The labels of all results that a step works on."""
+    """Return the labels of all results that a step works on."""
     return [*([step.input] if step.input else []), *step.named]

@@ -2,7 +2,7 @@
 
 `outputs` are float32 (examples, labels): what a softmax or sigmoid is taken of, or the numbers of a regression.
 `targets` are int64 (examples,) for single-label, uint8 (examples, labels) of 0 and 1 for multi-label, and float32
-(examples, labels) for regression. It is asked about whole splits, and about draws with repetition of the test examples,
+(examples, labels) for regression. It is called with whole splits, and with draws with repetition of the test examples,
 from which the interval of a drop comes; in those a class may be missing.
 """
 
@@ -54,30 +54,30 @@ class OwnMetric(BaseModel):
         return {"anyOf": [mapping["properties"]["from"], {**mapping}]}
 
     def metric(self, base: Path, place: Place) -> Metric:
-        """The function of a recipe in the folder `base`, which names it at `place`. Raises: OwnCodeError."""
+        """Return the metric of a recipe in the folder `base`, which names it at `place`. Raises: OwnCodeError."""
         from ..core.metrics import Metric
 
         function = Function.read(self.source, base)
 
         def score(outputs: np.ndarray, targets: np.ndarray) -> float:
             try:
-                found = function(outputs.copy(), targets.copy(), **self.args)  # it may work in place
-                return self._checked(found, function, outputs)
+                value = function(outputs.copy(), targets.copy(), **self.args)  # it may work in place
+                return self._checked(value, function, outputs)
             except OwnCodeError as error:
                 raise error.at(place) from error
 
         key = [function.digest, self.lower_is_better, self.args]
         return Metric(self.source, score, higher=not self.lower_is_better, key=key)
 
-    def _checked(self, found: Any, function: Function, outputs: np.ndarray) -> float:
+    def _checked(self, result: Any, function: Function, outputs: np.ndarray) -> float:
         about = f"{function.about}, given {len(outputs)} examples,"
         try:
-            value = math.nan if isinstance(found, str | bytes | bool) else float(found)
+            value = math.nan if isinstance(result, str | bytes | bool) else float(result)
         except (TypeError, ValueError):
             value = math.nan
         if not math.isfinite(value):
-            what = f"{found}" if isinstance(found, float) else f"a {type(found).__name__}"
-            raise OwnCodeError(f"{about} returned {what}", "return one finite number, whichever classes there are")
+            shown = f"{result}" if isinstance(result, float) else f"a {type(result).__name__}"
+            raise OwnCodeError(f"{about} returned {shown}", "return one finite number, whichever classes there are")
         if self.lower_is_better and value < 0:
             raise OwnCodeError(f"{about} returned {value:g}", "with `lower_is_better` it is an error, 0 at best")
         if not self.lower_is_better and value > 1:

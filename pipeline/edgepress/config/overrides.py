@@ -19,7 +19,7 @@ def apply(document: Document, arguments: Iterable[str]) -> None:
     """Put every VALUE, as YAML, at its PATH of `document`: names joined by dots, a stage by its name or number from 0.
 
     Of two that set the same option the last one counts. Raises: UserError for a PATH that leads nowhere; an option
-    that does not exist and a value that does not fit are told by whoever checks the document.
+    that does not exist and a value that does not fit are reported by the check of the document.
     """
     problems: list[Problem] = []
     for argument in arguments:
@@ -37,7 +37,7 @@ def _apply(document: Document, argument: str) -> None:
     if not path or not equals:
         raise UserError(f"`--set {argument}` lacks a path or a value", FORM)
     value = parse(Document(ARGUMENT, argument), skip=len(path) + 1)
-    if isinstance(document.data, dict):  # else the file is wrong, and will be told so
+    if isinstance(document.data, dict):  # else the check of the file reports it
         loc, keys = _find(document, path, argument)
         chosen = _with_budgets(document) if loc == ("targets",) else {}
         document.put(loc, value, keys)
@@ -47,17 +47,17 @@ def _apply(document: Document, argument: str) -> None:
 
 
 def _with_budgets(document: Document) -> dict[str, Document]:
-    """The targets that the recipe gives budgets, by name: `--set targets=[NAME]` chooses one with its budgets."""
+    """Return the targets with budgets in the recipe, by name: `--set targets=[NAME]` keeps their budgets."""
     targets = document.data.get("targets")
     return {
-        each["use"]: document.part(("targets", index))
-        for index, each in enumerate(targets if isinstance(targets, list) else ())
-        if isinstance(each, dict) and isinstance(each.get("use"), str)
+        entry["use"]: document.part(("targets", index))
+        for index, entry in enumerate(targets if isinstance(targets, list) else ())
+        if isinstance(entry, dict) and isinstance(entry.get("use"), str)
     }
 
 
 def _find(document: Document, path: str, argument: str) -> tuple[Loc, list[Place]]:
-    """The location that `path` means in `document`, and the place of each of its parts in `argument`."""
+    """Return the location of `path` in `document`, and the place of each of its parts in `argument`."""
     loc: list[str | int] = []
     places: list[Place] = []
     data, column = document.data, 1
@@ -71,7 +71,7 @@ def _find(document: Document, path: str, argument: str) -> tuple[Loc, list[Place
 
 
 def _split(data: dict[str, Any], path: str) -> list[str]:
-    """The parts of `path`; the name of a stage may have dots in it."""
+    """Return the parts of `path`; names of stages may have dots."""
     head, _, rest = path.partition(".")
     if head == "stages" and isinstance(data.get("stages"), list):
         for label in sorted(_labels(data["stages"]), key=len, reverse=True):
@@ -81,12 +81,14 @@ def _split(data: dict[str, Any], path: str) -> list[str]:
 
 
 def _labels(stages: list[Any]) -> list[str]:
-    given = [stage if isinstance(stage, dict) else {} for stage in stages]
-    return labels((None if stage.get("name") is None else str(stage["name"]), str(stage.get("use"))) for stage in given)
+    mappings = [stage if isinstance(stage, dict) else {} for stage in stages]
+    return labels(
+        (None if stage.get("name") is None else str(stage["name"]), str(stage.get("use"))) for stage in mappings
+    )
 
 
 def _step(data: Any, part: str, above: list[str | int], place: Place) -> str | int:
-    """The key or index of `data` that `part` means, where `above` has led to `data`."""
+    """Return the key or index of `data` for `part`; `above` has led to `data`."""
     if isinstance(data, list):
         names = _labels(data) if above == ["stages"] else []
         if part in names:
@@ -98,6 +100,6 @@ def _step(data: Any, part: str, above: list[str | int], place: Place) -> str | i
         help = f"items have numbers from 0 to {len(data) - 1}" if data else "the list is empty: set the whole of it"
         raise UserError(Problem(f"`{above[-1]}` has no item `{part}`", help, place))
     if data is not None and not isinstance(data, dict):
-        whole = ".".join(map(str, above))
-        raise UserError(Problem(f"`{above[-1]}` has no options: it is `{data}`", f"set the whole of `{whole}`", place))
+        option = ".".join(map(str, above))
+        raise UserError(Problem(f"`{above[-1]}` has no options: it is `{data}`", f"set the whole of `{option}`", place))
     return part

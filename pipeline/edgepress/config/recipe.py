@@ -2,38 +2,36 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Iterator, Sequence
 from functools import reduce
 from operator import or_
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
-    ConfigDict,
     Field,
     PrivateAttr,
-    ValidationInfo,
-    ValidatorFunctionWrapHandler,
-    field_validator,
+    TypeAdapter,
+    ValidationError,
 )
+from pydantic_core import to_json
 
 from ..core import yamlio
-from ..core.errors import Mistake, Problem, UserError, suggest
-from ..core.metrics import METRICS
+from ..core.errors import Problem, UserError
 from ..core.names import Name
-from ..core.units import Drop, Odds, Points, Share
-from ..core.user_code import is_function
+from ..core.presets import PresetName
+from ..core.runtimes import RUNTIMES
+from ..core.units import Drop, Points
 from ..core.validation import in_order, validated
 from ..core.yamlio import Document
-from ..data.dataset import NAMES
-from ..data.source import Source
+from ..data.facts import DataFacts
 from ..stage import Stage
 from ..stages import TABLE
-from . import chain, overrides, target, target_use
-from .custom_metric import OwnMetric
+from . import chain, overrides, rejections, target, target_use
 from .target_use import AnyTarget, TargetUse, name_of, once
+from .task import Options, Task
 
 if TYPE_CHECKING:
     AnyStage = Stage
@@ -41,81 +39,7 @@ else:
     AnyStage = Annotated[reduce(or_, TABLE.values()), Field(discriminator="use")]
 
 
-if TYPE_CHECKING:
-    Shipped = str
-else:
-    Shipped = Literal[NAMES]
-
-
-def _metric(name: str) -> str:
-    if name not in METRICS:
-        raise Mistake("there is no such metric", suggest(name, METRICS))
-    return name
-
-
-class _Options(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Task(_Options):
-    """Data set and metric of a recipe."""
-
-    data: Source | Shipped = Field(
-        description="data set by name, or your own: a folder of images, a .csv, an .npz or `./my_data.py:load`"
-    )
-    metric: OwnMetric | str = Field(
-        default="accuracy",
-        description="metric to evaluate models by, or your own function `./my_metric.py:f`",
-        examples=list(METRICS),
-    )
-    seed: int = Field(default=0, ge=0, lt=2**32, description="random seed of the whole recipe")
-    examples: int | None = Field(default=None, ge=1, description="number of training examples to use, for experiments")
-    labels: int | None = Field(
-        default=None, ge=1, description="number of training labels to keep; `distill.*` uses the others unlabelled"
-    )
-    unlabelled: Source | None = Field(
-        default=None, description="additional unlabelled examples for `distill.*`, written like your own `data`"
-    )
-    label_noise: Share | None = Field(
-        default=None,
-        gt=0,
-        lt=1,
-        description="share of training labels replaced by wrong ones, to compare the robustness of methods",
-    )
-    imbalance: Odds | None = Field(
-        default=None,
-        description="class imbalance to make: training classes are thinned out, the first least and the last most",
-    )
-
-    @field_validator("data", mode="wrap")
-    @classmethod
-    def _named_or_own(cls, value: Any, handler: ValidatorFunctionWrapHandler, info: ValidationInfo) -> Any:
-        """A bare name is that of a data set here; all else is the user's own."""
-        if value in NAMES or isinstance(value, Source):
-            return value
-        if isinstance(value, str) and not any(mark in value for mark in "./\\"):
-            raise Mistake("there is no such data set", suggest(value, NAMES))
-        return Source.model_validate(value, context=info.context)
-
-    @field_validator("metric", mode="wrap")
-    @classmethod
-    def _known_or_own(cls, value: Any, handler: ValidatorFunctionWrapHandler, info: ValidationInfo) -> Any:
-        """The same for a metric."""
-        if isinstance(value, dict) or (isinstance(value, str) and is_function(value)):
-            return OwnMetric.model_validate(value, context=info.context, strict=True)
-        return _metric(value) if isinstance(value, str) else handler(value)
-
-    @property
-    def metric_name(self) -> str:
-        """The key of the metric in `ModelFile.scores`; of the user's own, how the recipe writes it."""
-        return self.metric if isinstance(self.metric, str) else self.metric.source
-
-    @property
-    def lower_is_better(self) -> bool:
-        return not METRICS[self.metric].higher if isinstance(self.metric, str) else self.metric.lower_is_better
-
-
-class Keep(_Options):
+class Keep(Options):
     """Accuracy that the compressed model must keep, on every target."""
 
     accuracy_drop: Points | None = Field(default=None, description="largest drop of accuracy below the reference")
@@ -126,13 +50,13 @@ class Keep(_Options):
     )
 
     def limit(self) -> tuple[str, float] | None:
-        """The option that is set, and its limit in points or percent."""
+        """Return the option that is set, and its limit in points or percent."""
         if self.accuracy_drop is not None:
             return "accuracy_drop", self.accuracy_drop
         return None if self.metric_drop is None else ("metric_drop", self.metric_drop)
 
 
-class Recipe(_Options):
+class Recipe(Options):
     """Options of a recipe; `load` reads one from a file."""
 
     name: Name = Field(description="name of the run, its report and its lock file")
@@ -156,28 +80,28 @@ class Recipe(_Options):
 
     @property
     def document(self) -> Document:
-        """The file that it was read from, for places in it."""
+        """Return the file that it was read from, for places in it."""
         assert self._document is not None, "only a recipe from `load` has a document"
         return self._document
 
     def steps(self) -> list[chain.Step]:
-        """The stages with their labels and what they work on."""
+        """Return the stages with their labels and inputs."""
         return chain.steps(self.stages)
 
     def reference_label(self) -> str:
-        """The label of the result that accuracy drops count from."""
+        """Return the label of the result that accuracy drops count from."""
         return self.reference or chain.reference(self.steps())
 
     def target_names(self) -> list[str]:
-        """The names or paths of the target profiles, as the recipe writes them."""
-        return [name_of(each) for each in self.targets]
+        """Return the names or paths of the target profiles, as the recipe writes them."""
+        return [name_of(chosen) for chosen in self.targets]
 
     def target_files(self) -> list[Path]:
         return [target.find(name, self.document.path) for name in self.target_names()]
 
     def load_targets(self) -> list[target.Target]:
         """Read the target profiles, with the recipe's budgets laid over theirs. Raises: UserError."""
-        return [target_use.load(self.document, index, each) for index, each in enumerate(self.targets)]
+        return [target_use.load(self.document, index, chosen) for index, chosen in enumerate(self.targets)]
 
 
 def load(path: Path, changes: Sequence[str] = (), *, loose: bool = False) -> Recipe:
@@ -193,7 +117,7 @@ def load(path: Path, changes: Sequence[str] = (), *, loose: bool = False) -> Rec
 
 
 def checked(document: Document) -> Recipe:
-    """The recipe of a document. Raises: UserError with every problem, in the order of the file."""
+    """Return the recipe of a document. Raises: UserError with every problem, in the order of the file."""
     problems: list[Problem] = []
     try:
         recipe = validated(document, Recipe)
@@ -203,32 +127,57 @@ def checked(document: Document) -> Recipe:
         problems += error.problems
     if isinstance(document.data, dict):
         problems += chain.check(document)
+        task = _task(document)
+        if task is not None:
+            problems += [rejections.place(document, ("task",), rejection) for rejection in task.reject()]
+        problems += rejections.check(document, task.facts() if task else DataFacts(), _presets(document))
     if problems:
-        raise UserError(in_order(problems))
+        raise UserError(in_order(dict.fromkeys(problems)))
     return recipe
 
 
+def _task(document: Document) -> Task | None:
+    """Return the options of `task:`, whatever is wrong elsewhere in the recipe."""
+    try:
+        return Task.model_validate_json(to_json(document.data.get("task")), strict=True, context=document)
+    except ValidationError:
+        return None
+
+
+def _presets(document: Document) -> dict[PresetName, str]:
+    """Return the integer formats that targets set, each with the name of one that does."""
+    presets: dict[PresetName, str] = {}
+    targets = document.data.get("targets")
+    for chosen in targets if isinstance(targets, list) else ():
+        with contextlib.suppress(UserError, ValidationError):  # reported by the validation of the recipe
+            use = TypeAdapter(AnyTarget).validate_python(chosen)
+            profile = target.load(target.find(name_of(use), document.path))
+            if profile.preset:
+                presets.setdefault(profile.preset, profile.name)
+    return presets
+
+
 def _unserved(recipe: Recipe) -> Iterator[Problem]:
-    """What is wrong in the target files, and every target that runs nothing of what the recipe makes."""
+    """Yield the problems of the target files, and every target that runs none of the recipe's files."""
     kinds = {stage.kind for stage in recipe.stages}
     seen: dict[Path, str | TargetUse] = {}
     for index, chosen in enumerate(recipe.targets):
         name, place = name_of(chosen), recipe.document.place(("targets", index))
         try:
-            found = target_use.load(recipe.document, index, chosen)
+            profile = target_use.load(recipe.document, index, chosen)
         except UserError as error:
             yield from error.problems
             continue
         file = target.find(name, recipe.document.path).resolve()
         if (first := seen.setdefault(file, chosen)) is not chosen and TargetUse in (type(first), type(chosen)):
             yield Problem(f"`{name}` is the same target as `{name_of(first)}`", "take one out", place)
-        if found.runtime != "onnxruntime" and "tflite" not in kinds:
-            said = f"`{name}` runs TFLite ({found.runtime}), and no stage makes it"
-            yield Problem(said, "add `- use: convert.tflite`", place)
+        if RUNTIMES[profile.runtime].kind == "tflite" and "tflite" not in kinds:
+            message = f"`{name}` runs TFLite ({profile.runtime}), and no stage makes it"
+            yield Problem(message, "add `- use: convert.tflite`", place)
 
 
 def validate(files: Iterable[Path], changes: Sequence[str] = ()) -> list[Problem]:
-    """Every problem of recipes with their targets, and of target files, each once.
+    """Return every problem of recipes with their targets, and of target files, each once.
 
     `changes` are `--set` arguments, for every recipe.
     """
@@ -249,6 +198,6 @@ def validate(files: Iterable[Path], changes: Sequence[str] = ()) -> list[Problem
 
 
 def is_target(document: Document) -> bool:
-    """Told apart by their options, for a folder or a name would tell less."""
+    """Return whether a file is a target: its options decide, since a folder or a name would be less certain."""
     options = set(document.data) if isinstance(document.data, dict) else set()
     return len(options & set(target.Target.model_fields)) > len(options & set(Recipe.model_fields))

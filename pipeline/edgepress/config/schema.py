@@ -20,37 +20,49 @@ MODELS: dict[str, type[BaseModel]] = {"recipe.json": Recipe, "target.json": Targ
 
 
 def schema(model: type[BaseModel]) -> dict[str, Any]:
-    """JSON Schema of a file, with each option's description and its default as people write it."""
+    """Return the JSON Schema of a file, with each option's description and its default as people write it."""
     written: dict[str, Any] = _written(model.model_json_schema())
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **written}
 
 
 def _written(part: Any) -> Any:
-    """`part` of a schema with defaults as text (`30%` for 0.3), and without titles, which only repeat the names."""
+    """Return `part` of a schema with defaults as text (`30%` for 0.3), and without titles, which repeat the names."""
     if isinstance(part, list):
-        return [_written(each) for each in part]
+        return [_written(item) for item in part]
     if not isinstance(part, dict):
         return part
-    found = {key: _written(value) for key, value in part.items() if not (key == "title" and isinstance(value, str))}
-    if isinstance(default := found.get("default"), (int, float)) and found.get("type") == "string":
-        found["default"] = like(default, found["examples"][0])
-    return found
+    written = {key: _written(value) for key, value in part.items() if not (key == "title" and isinstance(value, str))}
+    if isinstance(default := written.get("default"), (int, float)) and written.get("type") == "string":
+        written["default"] = like(default, written["examples"][0])
+    return written
 
 
 def texts() -> dict[Path, str]:
-    """What is generated from the models, by file."""
+    """Return the generated texts, by file."""
     return {FOLDER / name: json.dumps(schema(model), indent=2) + "\n" for name, model in MODELS.items()}
 
 
-def networks() -> str:
-    """The list that recipes are checked against, from the installed timm."""
+def networks() -> dict[Path, str]:
+    """Return the lists of networks that recipes are checked against, from the installed timm and torchvision."""
     import timm
+    import torchvision
 
-    return "\n".join([f"# timm {timm.__version__}", *sorted(timm.list_models())]) + "\n"
+    lists = {names.ZOO: (timm, timm.list_models()), names.TORCHVISION: (torchvision, _classifiers())}
+    return {
+        path: "\n".join([f"# {package.__name__} {package.__version__.partition('+')[0]}", *sorted(listed)]) + "\n"
+        for path, (package, listed) in lists.items()
+    }
+
+
+def _classifiers() -> list[str]:
+    from torchvision import models
+
+    listed: list[str] = [*models.list_models(module=models), *models.list_models(module=models.quantization)]
+    return listed
 
 
 def main(arguments: list[str]) -> None:
-    for path, text in {names.ZOO: networks()}.items() if arguments == ["models"] else texts().items():
+    for path, text in (networks() if arguments == ["models"] else texts()).items():
         with paths.replacing(path) as file:
             file.write_text(text, encoding="utf-8")
 

@@ -20,6 +20,7 @@ from ..core import paths, yamlio
 from ..core.errors import Mistake, Place, UserError, suggest
 from ..core.presets import PresetName, host_preset
 from ..core.results import Machine, Provider, Runtime
+from ..core.runtimes import RUNTIMES
 from ..core.units import REFERENCE, Factor, Relative, Seconds
 from ..core.validation import validated
 from .budgets import Budgets, Regression, Strict
@@ -110,7 +111,7 @@ class Target(Strict):
 
     @property
     def file(self) -> Path | None:
-        """What it was read from."""
+        """Return the file that it was read from."""
         return self._document.path if self._document else None
 
     @property
@@ -120,25 +121,26 @@ class Target(Strict):
 
     @property
     def written(self) -> dict[str, Any]:
-        """The budgets as people wrote them, by name."""
-        found: dict[str, Any] = self._document.data["budgets"] if self._document else {}
-        return found
+        """Return the budgets as people wrote them, by name."""
+        budgets: dict[str, Any] = self._document.data["budgets"] if self._document else {}
+        return budgets
 
     def place(self, *loc: str) -> Place | None:
-        """Where the file sets an option, or the nearest to it; None for a target that was not read from a file."""
+        """Return where the file sets an option, or the nearest to it; None for a target that was not read from a
+        file."""
         return self._document.place(loc) if self._document else None
 
     def integers(self, machine: Machine) -> PresetName:
-        """Integer format of the file for this target; `machine` is the one that measures."""
+        """Return the integer format of the file for this target; `machine` is the one that measures."""
         if self.preset:
             return self.preset
-        if self.runtime != "onnxruntime":
-            return "xnnpack"
+        if own := RUNTIMES[self.runtime].preset:
+            return own
         return host_preset(machine) if self.reach == "local" else "arm"
 
 
 def at(target: Target, reach: str | None) -> Target:
-    """The target where `reach` says that its device is. Raises: UserError for what is no such place."""
+    """Return the target with its device at `reach`. Raises: UserError for a malformed address."""
     if reach is None:
         return target
     if not re.fullmatch(REACH, reach):
@@ -165,21 +167,24 @@ def load(path: Path, budgets: yamlio.Document | None = None) -> Target:
 
 
 def find(name: str, source: Path) -> Path:
-    """The file of the target that the recipe `source` calls `name`: a path beside it, or `NAME.yaml` in a folder
-    `targets`, beside it, or among the shipped ones."""
+    """Return the file of the target that the recipe `source` calls `name`.
+
+    A path counts from the recipe's folder; a name is that of `NAME.yaml` in a folder `targets`, beside the recipe,
+    or among the shipped ones.
+    """
     if name.endswith((".yaml", ".yml")):
         return source.parent / name
     folders = [source.parent / "targets", source.parent.parent / "targets", Path("targets")]
-    found = next((file for folder in folders if (file := paths.called(name, folder))), None)
-    if found is None and (beside := paths.called(name, source.parent)) and paths.kind_of(beside) == "targets":
-        found = beside
-    if found := found or paths.shipped(name, "targets"):
-        return paths.chosen(name, "targets", found)
+    file = next((file for folder in folders if (file := paths.called(name, folder))), None)
+    if file is None and (beside := paths.called(name, source.parent)) and paths.kind_of(beside) == "targets":
+        file = beside
+    if file := file or paths.shipped(name, "targets"):
+        return paths.chosen(name, "targets", file)
     known = {file.stem for folder in (*folders, paths.folder_of("targets")) for file in folder.glob("*.y*ml")}
     known |= {file.stem for file in source.parent.glob("*.y*ml") if paths.kind_of(file) == "targets"}
     raise UserError(f"there is no target `{name}`", suggest(name, known, "write its path, ending in .yaml"))
 
 
 def presets(targets: Iterable[Target], machine: Machine) -> tuple[PresetName, ...]:
-    """The integer presets that the targets need, the host's first, each once."""
+    """Return the integer presets that the targets need, the host's first, each once."""
     return tuple(dict.fromkeys([host_preset(machine), *(target.integers(machine) for target in targets)]))

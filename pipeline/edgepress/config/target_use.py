@@ -55,13 +55,13 @@ AnyTarget = Annotated[
 
 
 def name_of(chosen: str | TargetUse) -> str:
-    """What the recipe calls the profile."""
+    """Return the name of the profile in the recipe."""
     return chosen if isinstance(chosen, str) else chosen.use
 
 
 def once(chosen: tuple[str | TargetUse, ...]) -> tuple[str | TargetUse, ...]:
     """Refuse a profile that is listed twice."""
-    names = [name_of(each) for each in chosen]
+    names = [name_of(use) for use in chosen]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise Mistake(f"`{twice[0]}` is listed twice", "take one out")

@@ -30,21 +30,21 @@ class ChildDied(RuntimeError):
 
 
 def script(file: str, *arguments: object) -> list[str]:
-    """The command that runs a file of ours, which imports nothing of the package."""
+    """Return the command that runs a file of ours, which imports nothing of the package."""
     return [*PYTHON, file, *map(str, arguments)]
 
 
 def module(name: str, arguments: Sequence[str]) -> list[str]:
-    """The command that runs the module `name` of this package as `python -m` would."""
+    """Return the command that runs the module `name` of this package as `python -m` would."""
     code = _RUN.format(package=_PACKAGE, module=name)
     return [*PYTHON, "-c", code, str(Path(__file__).parents[2]), *arguments]
 
 
 def ended(code: int) -> str:
-    """How a process ended, in words."""
+    """Describe how a process ended."""
     if code >= 0:
         return f"ended with code {code}"
     if -code == signal.SIGKILL:
         return f"was killed by signal {-code}; out of memory?"
-    known = {each.value: f" ({each.name})" for each in signal.Signals}
-    return f"was killed by signal {-code}{known.get(-code, '')}"
+    signals = {number.value: f" ({number.name})" for number in signal.Signals}
+    return f"was killed by signal {-code}{signals.get(-code, '')}"

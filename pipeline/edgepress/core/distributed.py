@@ -16,12 +16,12 @@ def several() -> bool:
 
 
 def first() -> bool:
-    """Whether this is the process that writes, and the only one that speaks."""
+    """Tell whether this is the process that writes, and the only one that prints."""
     return int(os.environ.get("RANK", "0")) == 0
 
 
 def parted() -> None:
-    """From here on the first process goes alone, and so do those that it starts."""
+    """Leave the process group: the first process, and those that it starts, go on alone."""
     if several():
         from accelerate import PartialState
 
@@ -30,8 +30,8 @@ def parted() -> None:
             os.environ.pop(name, None)
 
 
-def told(value: Any) -> Any:
-    """What the first process says; every process has to ask."""
+def broadcast(value: Any) -> Any:
+    """Return the first process's `value`; every process has to call this."""
     from accelerate import PartialState
     from accelerate.utils import broadcast_object_list
 

@@ -15,7 +15,7 @@ from .yamlio import Loc
 
 @dataclass(frozen=True)
 class Spot:
-    """What pydantic's location means: pydantic adds the chosen member of a union to it, which no file has.
+    """The meaning of pydantic's location, which names the chosen member of a union too, which no file has.
 
     `kind` is the type expected there and `parent` the one around it; `choice` is the location of the outermost union
     without a discriminator on the way, `member` the label of its member, and `inside` whether it goes on from there.
@@ -55,7 +55,7 @@ def follow(model: type[BaseModel], loc: tuple[int | str, ...], *, unknown: bool 
 
 
 def _child(kind: Any, part: int | str) -> tuple[Any, str]:
-    """The type and the description of what `part` names in a value of type `kind`."""
+    """Return the type and the description of the option `part` in a value of type `kind`."""
     if _is_model(kind):
         option = options(kind).get(str(part))
         return (option.annotation, option.description or "") if option else (None, "")
@@ -68,28 +68,28 @@ def _child(kind: Any, part: int | str) -> tuple[Any, str]:
 
 
 def options(kind: Any) -> dict[str, FieldInfo]:
-    """The options of a model, as they are written."""
+    """Return the options of a model, as they are written."""
     return {field.alias or name: field for name, field in kind.model_fields.items()} if _is_model(kind) else {}
 
 
 def _members(kind: Any) -> list[Any]:
-    """The members of a union without None, or `kind` alone."""
+    """Return the members of a union without None, or `kind` alone."""
     if get_origin(kind) is Annotated:
         return _members(get_args(kind)[0])
     if get_origin(kind) in (Union, types.UnionType):
-        return [member for each in get_args(kind) if each is not type(None) for member in _members(each)]
+        return [member for argument in get_args(kind) if argument is not type(None) for member in _members(argument)]
     return [kind]
 
 
 def tags_of(kind: Any) -> dict[str, type[BaseModel]]:
-    """`use` → stage, of a union of stages."""
-    found: dict[str, type[BaseModel]] = {}
+    """Map `use` to the stage, for a union of stages."""
+    stages: dict[str, type[BaseModel]] = {}
     for member in _members(kind):
         option = member.model_fields.get("use") if _is_model(member) else None
         if option is None or get_origin(option.annotation) is not Literal:
             return {}
-        found.update((tag, member) for tag in get_args(option.annotation))
-    return found
+        stages.update((tag, member) for tag in get_args(option.annotation))
+    return stages
 
 
 def _is_model(kind: Any) -> bool:

@@ -8,7 +8,7 @@ import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Self
+from typing import NamedTuple, Self
 
 SLIP, ALIKE = 0.8, 0.65
 """How much of two words is the same, as difflib counts: with a letter or two wrong, and where they are merely alike."""
@@ -40,12 +40,12 @@ class Place:
         return self.source[self.column - 1 :][: self.width]
 
     def excerpt(self) -> tuple[str, str]:
-        """The line, and the carets that go under it; a tab or a wide character above is one below."""
+        """Return the line, and the carets that go under it; a tab or a wide character above is one below."""
         start = max(0, self.column - 1 - WIDEST // 2) if len(self.source) > WIDEST else 0
         shown = self.source[start : start + WIDEST]
         at = self.column - 1 - start
         indent = "".join(_blank(character) for character in shown[:at]).ljust(at)
-        return shown, indent + "^" * max(1, sum(len(_blank(each)) for each in shown[at : at + self.width]))
+        return shown, indent + "^" * max(1, sum(len(_blank(char)) for char in shown[at : at + self.width]))
 
 
 @dataclass(frozen=True)
@@ -78,12 +78,21 @@ class UserError(Exception):
         super().__init__("\n\n".join(map(str, self.problems)))
 
     def at(self, place: Place) -> Self:
-        """The same, with `place` for each problem that has none."""
-        return type(self)([replace(each, place=each.place or place) for each in self.problems])
+        """Return the same error, with `place` for each problem that has none."""
+        return type(self)([replace(problem, place=problem.place or place) for problem in self.problems])
+
+
+class Rejection(NamedTuple):
+    """Why the options of a stage cannot be, and the next act; `option` is the path of the one at fault, from the stage
+    on, such as `("presets", 0)`."""
+
+    message: str
+    help: str = ""
+    option: tuple[str | int, ...] = ()
 
 
 class Mistake(ValueError):
-    """What a pydantic validator raises: what is wrong with the value, and the next act."""
+    """The error of a pydantic validator: what is wrong with the value, and the next act."""
 
     def __init__(self, message: str, help: str = "") -> None:
         self.message, self.help = message, help
@@ -91,21 +100,21 @@ class Mistake(ValueError):
 
 
 def near(word: str, known: Iterable[str]) -> str | None:
-    """The known name that `word` most likely stands for, if there is one."""
+    """Return the known name that `word` most likely stands for, if there is one."""
     return next(iter(_meant(word, known)), None)
 
 
 def suggest(word: str, known: Iterable[str], otherwise: str = "") -> str:
-    """`did you mean …?` for a near miss, with the others of a family; else `otherwise`, or a list of what is known."""
+    """Return `did you mean …?` for a near miss, with the rest of a family; else `otherwise`, or what is known."""
     names = _ordered(known)
     if meant := _meant(word, names):
-        others = f" others: {', '.join(meant[1:])}" if len(meant) > 1 else ""
-        return f"did you mean `{meant[0]}`?{others}"
+        family = f" others: {', '.join(meant[1:])}" if len(meant) > 1 else ""
+        return f"did you mean `{meant[0]}`?{family}"
     return otherwise or ("one of: " + ", ".join(sorted(names)) if names else "")
 
 
 def _meant(word: str, known: Iterable[str]) -> list[str]:
-    """The known names that `word` may stand for: the likeliest, and after it those of the same family, such as
+    """Return the known names that `word` may stand for: the likeliest, then those of the same family, such as
     `quantize`, in the order given. Case, `-` and `_` make no difference.
 
     In this order: the name itself; a family; another part of a name (`kd` of `distill.kd`); what begins so; a term of
@@ -133,15 +142,15 @@ def _meant(word: str, known: Iterable[str]) -> list[str]:
     spelt = {piece: [name] for name in reversed(names) for piece in _pieces(names[name]) if len(piece) > 3}
     spelt |= {folded: [name] for name, folded in names.items()} | families
     words = {word, *_pieces(word)}
-    within = [head for head in families if any(each.startswith(head) for each in words)]
+    within = [head for head in families if any(part.startswith(head) for part in words)]
     if within and not words - {word}:
         return families[within[0]]
     if close := difflib.get_close_matches(word, spelt, n=1, cutoff=SLIP):
         return spelt[close[0]]
     # A letter of a short word is much of it, yet the first one is seldom the wrong one.
-    if len(word) == 4 and (slips := [each for each in spelt if _one_wrong(word, each)]):
+    if len(word) == 4 and (slips := [slip for slip in spelt if _one_wrong(word, slip)]):
         return spelt[slips[0]]
-    if swapped := [each for each in spelt if sorted(each) == sorted(word)]:
+    if swapped := [anagram for anagram in spelt if sorted(anagram) == sorted(word)]:
         return spelt[swapped[0]]
     if within:
         return families[within[0]]
@@ -156,14 +165,14 @@ def _meant(word: str, known: Iterable[str]) -> list[str]:
     return []
 
 
-def _one_wrong(word: str, other: str) -> bool:
-    """Whether two words differ in one letter, which is not the first."""
-    differ = [a != b for a, b in zip(word, other, strict=False)]
-    return len(word) == len(other) and sum(differ) == 1 and not differ[0]
+def _one_wrong(word: str, candidate: str) -> bool:
+    """Tell whether two words differ in one letter, which is not the first."""
+    differ = [a != b for a, b in zip(word, candidate, strict=False)]
+    return len(word) == len(candidate) and sum(differ) == 1 and not differ[0]
 
 
 def _ordered(known: Iterable[str]) -> list[str]:
-    """Each once, the usual ones of a table first; what has no order of its own by the alphabet."""
+    """Return each name once, in its own order (a table has the usual ones first) or the alphabet's."""
     return list(dict.fromkeys(known if isinstance(known, Sequence | Mapping) else sorted(known)))
 
 
@@ -172,8 +181,8 @@ def _folded(name: str) -> str:
 
 
 def _pieces(name: str) -> set[str]:
-    """The runs of words that `name` is made of: of `fuse.soup.greedy` also `soup`, `soup.greedy`, …"""
-    words = [(found.start(), found.end()) for found in re.finditer(r"[^-./]+", name)]
+    """Return the runs of words within `name`: of `fuse.soup.greedy` also `soup`, `soup.greedy`, …"""
+    words = [(match.start(), match.end()) for match in re.finditer(r"[^-./]+", name)]
     return {name[start:end] for index, (start, _) in enumerate(words) for _, end in words[index:]} - {name}
 
 

@@ -1,4 +1,4 @@
-"""Imports of `pipeline…` in the code of a user, which was the name of the package until 0.1: they work, with a note.
+"""Let a user's code import `pipeline…`, the package's name until 0.1.
 
 A package `pipeline` of the user's own comes first.
 """
@@ -28,9 +28,9 @@ EXPORTED = ("Dataset", "Examples", "Input")
 
 
 def ours() -> bool:
-    """Whether `pipeline` is no package of the user's own; a folder without `__init__.py` is none."""
-    found = PathFinder.find_spec(FORMER)
-    return found is None or found.origin is None
+    """Tell whether `pipeline` is no package of the user's own; a folder without `__init__.py` is none."""
+    spec = PathFinder.find_spec(FORMER)
+    return spec is None or spec.origin is None
 
 
 class _Finder(MetaPathFinder, Loader):
@@ -39,7 +39,7 @@ class _Finder(MetaPathFinder, Loader):
         return ModuleSpec(fullname, self, is_package=True) if known and ours() else None
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
-        """A module that takes its names from today's; no alias, whose own submodules would be made twice."""
+        """Return a module that takes its names from today's; no alias, whose own submodules would be made twice."""
         module = ModuleType(spec.name)
         new = importlib.import_module(MODULES.get(spec.name) or spec.name.replace(FORMER, "edgepress", 1))
 
@@ -51,7 +51,7 @@ class _Finder(MetaPathFinder, Loader):
         return module
 
     def exec_module(self, module: ModuleType) -> None:
-        """Nothing: the names are looked up in today's module."""
+        """Do nothing: the names are looked up in today's module."""
 
 
 _FINDER = _Finder()
@@ -59,12 +59,12 @@ _FINDER = _Finder()
 
 def allow(path: Path, source: bytes) -> None:
     """Let the file `path` import by the former name, and print what to write in its place."""
-    found = (
+    imports = (
         (node.lineno, [alias.name for alias in node.names], node.module if isinstance(node, ast.ImportFrom) else None)
         for node in ast.walk(ast.parse(source, str(path)))
         if isinstance(node, ast.Import) or (isinstance(node, ast.ImportFrom) and not node.level)
     )
-    for line, names, module in found:
+    for line, names, module in imports:
         if FORMER not in {name.partition(".")[0] for name in ([module] if module else names)}:
             continue
         if ours():

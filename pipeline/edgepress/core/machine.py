@@ -13,7 +13,7 @@ from .results import Machine
 
 
 def machine() -> Machine:
-    """This machine; on Linux with the instruction sets of its processor, elsewhere without."""
+    """Describe this machine; on Linux with the instruction sets of its processor, elsewhere without."""
     info = Path("/proc/cpuinfo")
     text = info.read_text(encoding="utf-8") if info.is_file() else ""
     model = re.search(r"^(?:model name|Model)\s*:\s*(.+)$", text, re.MULTILINE)
@@ -32,17 +32,17 @@ _WIDTHS: tuple[str, ...] = ("avx512f", "avx2", "asimd")
 
 
 def instructions(machine: Machine) -> list[str]:
-    """The 8-bit dot products that a processor has, on which the answers of integers depend; without any, its widest."""
+    """Return a processor's 8-bit dot products, on which integer outputs depend; without any, its widest vectors."""
     products = [name for name in machine.features if name in _PRODUCTS]
     return products or [name for name in machine.features if name in _WIDTHS][:1]
 
 
 def versions(distributions: Iterable[str]) -> dict[str, str]:
-    """Installed versions, sorted by name; one that is not installed is left out."""
-    found = {}
+    """Return installed versions, sorted by name; one that is not installed is left out."""
+    installed = {}
     for name in sorted(set(distributions)):
         try:
-            found[name] = version(name)
+            installed[name] = version(name)
         except PackageNotFoundError:
             continue
-    return found
+    return installed

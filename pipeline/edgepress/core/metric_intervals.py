@@ -1,4 +1,4 @@
-"""Compute the interval of a metric over the test examples, and its weakest class."""
+"""Compute a metric's interval on test examples, and the worst class."""
 
 from __future__ import annotations
 
@@ -11,31 +11,33 @@ from .metrics import RESAMPLES
 
 
 def bounds(
-    answers: np.ndarray, y: np.ndarray, groups: np.ndarray | None = None
+    outputs: np.ndarray, y: np.ndarray, groups: np.ndarray | None = None
 ) -> dict[str, tuple[float, float, float]]:
-    """macro-f1 and worst-recall of single-label answers: value, and a 95% interval.
+    """Return macro-f1 and worst-recall of single-label outputs, each with a 95% interval.
 
     It is of a bootstrap over examples, or over whole `groups` of them, and no narrower than so few examples allow; see
     `floored`. One group bounds nothing: from 0 to 1.
     """
     if y.ndim != 1 or y.dtype.kind == "f":
         return {}
-    told, classes = answers.argmax(1), answers.shape[1]
-    counts = _counts(y, told, np.ones(len(y)), classes)
-    drawn = list(_drawn(y, told, classes, groups))
+    predicted, classes = outputs.argmax(1), outputs.shape[1]
+    counts = _counts(y, predicted, np.ones(len(y)), classes)
+    draws = np.array([(_f1(*draw), _recall(*draw)) for draw in _drawn(y, predicted, classes, groups)])
     units = len(y) if groups is None else int(groups.max()) + 1
-    found = {}
-    for name, function in (("macro_f1", _f1), ("worst_recall", _recall)):
-        value = function(*counts)
-        low, high = intervals.of_draws(value, [function(*each) for each in drawn], units)
-        found[name] = (value, max(low, 0.0), min(high, 1.0))
-    return floored(found, told == y, y, groups)
+    intervals_by_metric = {}
+    for name, value, drawn in (
+        ("macro_f1", _f1(*counts), draws[:, 0]),
+        ("worst_recall", _recall(*counts), draws[:, 1]),
+    ):
+        low, high = intervals.of_draws(value, drawn, units)
+        intervals_by_metric[name] = (value, max(low, 0.0), min(high, 1.0))
+    return floored(intervals_by_metric, predicted == y, y, groups)
 
 
 def floored(
-    found: dict[str, tuple[float, float, float]], right: np.ndarray, y: np.ndarray, groups: np.ndarray | None = None
+    unfloored: dict[str, tuple[float, float, float]], right: np.ndarray, y: np.ndarray, groups: np.ndarray | None = None
 ) -> dict[str, tuple[float, float, float]]:
-    """`bounds` no narrower than the binomial: a class of which 0 of 10 are right may have 28%; `right` is by example.
+    """Widen `bounds` to the binomial: a class of which 0 of 10 are right may have 28%; `right` is by example.
 
     Of the worst recall the interval reaches down to the lowest of Wilson's lower bounds of all classes, and up to the
     upper one of the worst class. Macro-F1, a mean over classes, counts as of as many examples as the rarest class has,
@@ -50,41 +52,41 @@ def floored(
         high = np.where(hits == 0, np.maximum(high, unseen), high)
     least = _worst(hits, count)
     floors = {"worst_recall": (low.min(), high[least])}
-    value = found["macro_f1"][0] if found else 0.0
+    value = unfloored["macro_f1"][0] if unfloored else 0.0
     units = len(seen) * int(count.min())
     if groups is not None and value in (0.0, 1.0):
         units = int(groups.max()) + 1
     half = intervals.never_seen(units)
     floors["macro_f1"] = (max(value - half, 0.0), min(value + half, 1.0))
     return {
-        name: (each[0], min(each[1], float(floors[name][0])), max(each[2], float(floors[name][1])))
-        for name, each in found.items()
+        name: (bound[0], min(bound[1], float(floors[name][0])), max(bound[2], float(floors[name][1])))
+        for name, bound in unfloored.items()
     }
 
 
-def worst(answers: np.ndarray, y: np.ndarray, labels: Sequence[str]) -> tuple[str, int, int] | None:
-    """The class with the lowest recall, how many of its examples are right, and of how many; None without classes."""
+def worst(outputs: np.ndarray, y: np.ndarray, labels: Sequence[str]) -> tuple[str, int, int] | None:
+    """Return the class with the lowest recall, and how many of how many examples are right; None without classes."""
     if y.ndim != 1 or y.dtype.kind == "f":
         return None
     seen, of = np.unique(y, return_inverse=True)
-    count, hits = np.bincount(of), np.bincount(of, weights=answers.argmax(1) == y)
+    count, hits = np.bincount(of), np.bincount(of, weights=outputs.argmax(1) == y)
     least = _worst(hits, count)
     return labels[seen[least]], int(hits[least]), int(count[least])
 
 
 def _worst(hits: np.ndarray, count: np.ndarray) -> int:
-    """The index of the lowest recall; of equal ones the one with most examples, which says most."""
+    """Return the index of the lowest recall; of equal ones that with most examples, which is the surest."""
     return int(np.lexsort((-count, hits / count))[0])
 
 
 def _drawn(
-    y: np.ndarray, told: np.ndarray, classes: int, groups: np.ndarray | None
+    y: np.ndarray, predicted: np.ndarray, classes: int, groups: np.ndarray | None
 ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """`_counts` of bootstrap draws. Drawing examples anew is drawing the cells of their confusion matrix, a
+    """Yield `_counts` of bootstrap draws. Drawing examples anew is drawing the cells of their confusion matrix, a
     multinomial; only cells that occur are kept, since a thousand classes have a million."""
     random = np.random.default_rng(len(y))
     if groups is None:
-        cells, count = np.unique(y * classes + told, return_counts=True)
+        cells, count = np.unique(y * classes + predicted, return_counts=True)
         for _ in range(RESAMPLES):
             weights = random.multinomial(len(y), count / len(y))
             yield _counts(cells // classes, cells % classes, weights, classes)
@@ -92,24 +94,24 @@ def _drawn(
         many = int(groups.max()) + 1
         for _ in range(RESAMPLES):
             weights = random.multinomial(many, np.full(many, 1 / many))[groups]
-            yield _counts(y, told, weights, classes)
+            yield _counts(y, predicted, weights, classes)
 
 
 def _counts(
-    true: np.ndarray, told: np.ndarray, weights: np.ndarray, classes: int
+    true: np.ndarray, predicted: np.ndarray, weights: np.ndarray, classes: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """By class (classes,): how often it is told right, is true, and is told."""
-    right = np.bincount(true, weights * (true == told), classes)
-    return right, np.bincount(true, weights, classes), np.bincount(told, weights, classes)
+    """Count by class (classes,) how often it is predicted rightly, is true, and is predicted."""
+    right = np.bincount(true, weights * (true == predicted), classes)
+    return right, np.bincount(true, weights, classes), np.bincount(predicted, weights, classes)
 
 
-def _f1(right: np.ndarray, true: np.ndarray, told: np.ndarray) -> float:
-    """`macro_f1` of `_counts`."""
+def _f1(right: np.ndarray, true: np.ndarray, predicted: np.ndarray) -> float:
+    """Return `macro_f1` of `_counts`."""
     seen = true > 0
-    return float((2 * right / np.maximum(true + told, 1))[seen].mean())
+    return float((2 * right / np.maximum(true + predicted, 1))[seen].mean())
 
 
-def _recall(right: np.ndarray, true: np.ndarray, told: np.ndarray) -> float:
-    """`worst_recall` of `_counts`."""
+def _recall(right: np.ndarray, true: np.ndarray, predicted: np.ndarray) -> float:
+    """Return `worst_recall` of `_counts`."""
     seen = true > 0
     return float((right[seen] / true[seen]).min())

@@ -20,7 +20,7 @@ RESAMPLES = intervals.DRAWS
 
 @dataclass(frozen=True)
 class Metric:
-    """A number from answers (n, labels) and labels as `data.Split` has them.
+    """A number from outputs (n, labels) and labels as `data.Split` has them.
 
     `higher` says which way is better: a share, in percent, or an error in the unit of the labels. `tasks` are those
     that it can score. A metric is `counted` if it is the share of examples that are right.
@@ -34,20 +34,20 @@ class Metric:
     key: Sequence[Any] = ()
     """What tells it apart beside its name, as JSON data: of a user's own, its file and arguments."""
 
-    def __call__(self, answers: np.ndarray, y: np.ndarray) -> float:
-        return float(self.function(answers, y))
+    def __call__(self, outputs: np.ndarray, y: np.ndarray) -> float:
+        return float(self.function(outputs, y))
 
-    def goodness(self, answers: np.ndarray, y: np.ndarray) -> float:
-        """In points, more is better: 100 times a share, or minus 100 times an error: that of numbers is counted in
+    def score_points(self, outputs: np.ndarray, y: np.ndarray) -> float:
+        """Score in points, more is better: 100 times a share, or minus 100 times an error, that of numbers in units of
         their mean size."""
-        value = self(answers, y)
+        value = self(outputs, y)
         import numpy as np
 
         size = max(float(np.abs(y).mean()), 1e-9) if y.dtype.kind == "f" else 1
         return 100 * value if self.higher else -100 * value / size
 
-    def resampled(self, answers: np.ndarray, y: np.ndarray, groups: np.ndarray | None = None) -> list[float]:
-        """The metric on `RESAMPLES` bootstrap draws of the examples (Efron, 1979), or of whole `groups` of them."""
+    def resampled(self, outputs: np.ndarray, y: np.ndarray, groups: np.ndarray | None = None) -> list[float]:
+        """Compute the metric on `RESAMPLES` bootstrap draws of examples (Efron, 1979), or of whole `groups` of them."""
         import numpy as np
 
         random = np.random.default_rng(len(y))
@@ -56,12 +56,12 @@ class Metric:
         else:
             rows = [np.flatnonzero(groups == group) for group in range(groups.max() + 1)]
             chosen = (random.integers(0, len(rows), len(rows)) for _ in range(RESAMPLES))
-            draws = (np.concatenate([rows[group] for group in each]) for each in chosen)
-        return [round(self(answers[rows], y[rows]), 6) for rows in draws]
+            draws = (np.concatenate([rows[group] for group in draw]) for draw in chosen)
+        return [round(self(outputs[rows], y[rows]), 6) for rows in draws]
 
 
 def of_constant(metric: Metric, y: np.ndarray) -> float | None:
-    """An error where every answer is the mean of the labels `y`; None where that cannot be scored."""
+    """Return an error metric's value for outputs that all are the mean of the labels `y`; None where it has none."""
     import numpy as np
 
     if metric.higher or y.dtype.kind != "f":
@@ -72,16 +72,16 @@ def of_constant(metric: Metric, y: np.ndarray) -> float | None:
         return None  # a function of the user's that has no value there: only zero is near zero, then
 
 
-def _score(name: str, answers: np.ndarray, y: np.ndarray) -> float:
-    """The function `name` of `metric_functions`, imported when it is called: recipes are validated without numpy."""
-    value: float = getattr(import_module(".metric_functions", __package__), name)(answers, y)
+def _score(name: str, outputs: np.ndarray, y: np.ndarray) -> float:
+    """Call the function `name` of `metric_functions`, imported only here: recipes are validated without numpy."""
+    value: float = getattr(import_module(".metric_functions", __package__), name)(outputs, y)
     return value
 
 
 _CLASSES = ("single-label", "multi-label")
 METRICS = {
-    each.name: each
-    for each in (
+    metric.name: metric
+    for metric in (
         Metric("accuracy", partial(_score, "accuracy"), tasks=_CLASSES, counted=True),
         Metric("macro-f1", partial(_score, "macro_f1"), tasks=_CLASSES),
         Metric("worst-recall", partial(_score, "worst_recall"), tasks=_CLASSES),

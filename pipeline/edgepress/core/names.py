@@ -15,7 +15,7 @@ _NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
 
 
 def valid(text: str) -> str:
-    """`text`, if it can be a name. Raises: Mistake."""
+    """Return `text`, if it can be a name. Raises: Mistake."""
     if re.fullmatch(_NAME, text) is None:
         raise Mistake("this cannot be a name", "up to 64 letters, digits, `-`, `_` and `.`; a letter or digit first")
     return text
@@ -25,11 +25,19 @@ Name = Annotated[str, AfterValidator(valid), WithJsonSchema({"type": "string", "
 """A name that is also safe as the name of a file or a folder."""
 
 ZOO = paths.SHIPPED / "timm-models.txt"
+TORCHVISION = paths.SHIPPED / "torchvision-models.txt"
 
 
 @cache
 def zoo() -> frozenset[str]:
-    """What timm's networks are called, from a generated list whose first line tells timm's version:
+    """Return the names of timm's networks, from a generated list whose first line is timm's version:
     importing timm itself takes seconds."""
-    _, *found = ZOO.read_text(encoding="utf-8").splitlines()
-    return frozenset(found)
+    _, *names = ZOO.read_text(encoding="utf-8").splitlines()
+    return frozenset(names)
+
+
+@cache
+def torchvision() -> frozenset[str]:
+    """Return the names of torchvision's classifiers, from a generated list for the same reason."""
+    _, *names = TORCHVISION.read_text(encoding="utf-8").splitlines()
+    return frozenset(names)

@@ -32,7 +32,7 @@ Known = Mapping[str, frozenset[str]]
 
 
 def is_record(path: Path, begins: re.Pattern[bytes]) -> bool:
-    """Whether `path` is a file that is empty, or begins as ours do."""
+    """Tell whether `path` is a file that is empty, or begins as ours do."""
     if not path.is_file():
         return False
     with path.open("rb") as file:
@@ -42,14 +42,14 @@ def is_record(path: Path, begins: re.Pattern[bytes]) -> bool:
 
 
 def record(path: Path, begins: re.Pattern[bytes], help: str = AWAY) -> Path:
-    """`path`, if nothing is there, or a record of ours. Raises: UserError for anything else."""
+    """Return `path`, if nothing is there, or a record of ours. Raises: UserError for anything else."""
     if _there(path) and not is_record(path, begins):
         raise UserError(f"`{path}` {NOT_OURS}", help)
     return path
 
 
 def free(folder: Path, names: Iterable[str], known: Known, help: str = AWAY) -> None:
-    """Raises: UserError with each of `names` that is there in `folder` and not ours, or not as it was written."""
+    """Check that none of `names` in `folder` is a file of the user's, or was changed. Raises: UserError with each."""
     if _there(folder) and not folder.is_dir():
         raise UserError(f"`{folder}` is not a folder", help)
     problems = []
@@ -69,7 +69,7 @@ def remove(folder: Path, known: Known, keep: Iterable[str]) -> None:
 
 
 def read(folder: Path) -> Known | None:
-    """What `SHA256SUMS` says of `folder`; None where there is none. Raises: UserError for one that is not ours."""
+    """Read the `SHA256SUMS` of `folder`; None where there is none. Raises: UserError for one that is not ours."""
     path = record(folder / SUMS, WRITTEN)
     if not path.is_file():
         return None
@@ -86,12 +86,12 @@ def write(folder: Path, known: Known) -> None:
 
 
 def together(pairs: Iterable[tuple[str, str]]) -> Known:
-    """(name, digest) by name; no name leads out of its folder."""
-    found: dict[str, frozenset[str]] = {}
+    """Group (name, digest) by name; no name leads out of its folder."""
+    digests: dict[str, frozenset[str]] = {}
     for name, sha256 in pairs:
         if name == Path(name).name:
-            found[name] = found.get(name, frozenset()) | {sha256}
-    return found
+            digests[name] = digests.get(name, frozenset()) | {sha256}
+    return digests
 
 
 def items(known: Known) -> Iterator[tuple[str, str]]:

@@ -18,7 +18,7 @@ SHIPPED = Path(__file__).parents[1] / "shipped"
 
 
 def folder_of(kind: str) -> Path:
-    """The shipped `recipes` or `targets`: inside the installed package, or at the top of a checkout."""
+    """Return the folder of shipped `recipes` or `targets`: in the installed package, or at the top of a checkout."""
     installed = SHIPPED / kind
     return installed if installed.is_dir() else SHIPPED.parents[2] / kind
 
@@ -31,31 +31,31 @@ _KEYS = {
 
 
 def called(name: str, folder: Path, kind: str | None = None) -> Path | None:
-    """`NAME.yaml` or `NAME.yml` in `folder`; with a `kind` only one that is not plainly of another."""
+    """Find `NAME.yaml` or `NAME.yml` in `folder`; with a `kind` only one that is not plainly of another."""
     files = (file for end in YAML if (file := folder / f"{name}{end}").is_file())
     return next((file for file in files if kind is None or kind_of(file) in (kind, None)), None)
 
 
 def kind_of(file: Path) -> str | None:
-    """`recipes` or `targets`, by the keys at the top of a YAML file; None where they do not tell."""
+    """Return `recipes` or `targets`, by the keys at the top of a YAML file; None where they fit both or neither."""
     try:
         with file.open(encoding="utf-8-sig", errors="replace") as opened:
             text = opened.read(1 << 20)
     except OSError:
         return None
-    found = [kind for kind, keys in _KEYS.items() if keys.search(text)]
-    return found[0] if len(found) == 1 else None
+    kinds = [kind for kind, keys in _KEYS.items() if keys.search(text)]
+    return kinds[0] if len(kinds) == 1 else None
 
 
 def shipped(name: str, kind: str) -> Path | None:
-    """The shipped recipe or target of this name."""
+    """Return the shipped recipe or target of this name."""
     return called(name, folder_of(kind))
 
 
 def chosen(name: str, kind: str, file: Path) -> Path:
-    """`file`, which is called `name` here; where a shipped one has the same name, it is said once which counts."""
-    other = shipped(name, kind)
-    if other is not None and not other.samefile(file):
+    """Return `file`, which is called `name` here; print a note once where a shipped one has the same name."""
+    namesake = shipped(name, kind)
+    if namesake is not None and not namesake.samefile(file):
         _note(name, kind.removesuffix("s"), str(file))
     return file
 
@@ -66,14 +66,14 @@ def _note(name: str, kind: str, file: str) -> None:
 
 
 def digest(path: Path) -> str:
-    """SHA-256 of a file's bytes, in hex."""
+    """Return the SHA-256 of a file's bytes, in hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A temporary path that takes the place of `path` when the block ends well; a reader sees the old or the new.
+    """Yield a temporary path that takes the place of `path` when the block ends well; a reader sees the old or the new.
 
     Raises: UserError where no file can be made.
     """

@@ -21,7 +21,7 @@ class Preset:
         unsigned: activations are uint8 instead of int8, with the same scales.
         reduced: weights have 7 bits, so that two products and their sum fit 16 bits.
         symmetric: activations have the zero point 0, and biases stay float.
-        whole: inputs and outputs are integers too, and every operator between them.
+        integer_only: inputs and outputs are integers too, and every operator between them.
         wide: activations are int16, around 0.
         foreign: not onnxruntime's own kernels run it, but those of what it hands the graph to.
     """
@@ -30,7 +30,7 @@ class Preset:
     unsigned: bool = False
     reduced: bool = False
     symmetric: bool = False
-    whole: bool = False
+    integer_only: bool = False
     wide: bool = False
     foreign: bool = False
 
@@ -43,7 +43,7 @@ PRESETS: dict[PresetName, Preset] = {
     "xnnpack": Preset("LiteRT and TFLite: what `convert.tflite` is made from"),
     "nnapi": Preset("Android's NNAPI in onnxruntime", unsigned=True, foreign=True),
     "tensorrt": Preset("TensorRT: zero points of 0, biases in float", symmetric=True, foreign=True),
-    "integer-only": Preset("microcontrollers and Edge TPU: inputs and outputs are integers too", whole=True),
+    "integer-only": Preset("microcontrollers and Edge TPU: inputs and outputs are integers too", integer_only=True),
 }
 
 _X86 = ("x86_64", "amd64", "i686")
@@ -53,12 +53,12 @@ INT16 = Preset("TFLite's 16x8 kernels", wide=True)
 
 
 def host_preset(machine: Machine) -> PresetName:
-    """What suits this machine's processor in onnxruntime."""
+    """Return the preset that suits this machine's processor in onnxruntime."""
     if machine.architecture.lower() not in _X86:
         return "arm"
     return "x86-avx2" if saturates(machine) else "x86"
 
 
 def saturates(machine: Machine) -> bool:
-    """Whether onnxruntime's 8-bit kernels cut off sums here that no other kind of processor would."""
+    """Tell whether onnxruntime's 8-bit kernels saturate sums here that no other kind of processor would."""
     return machine.architecture.lower() in _X86 and not {"avx512_vnni", "avx_vnni"} & set(machine.features)

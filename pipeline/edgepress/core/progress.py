@@ -18,7 +18,7 @@ QUIET_SECONDS = 10.0
 
 
 def summary(facts: StageFacts, *, metric: str = "accuracy", error: bool = False) -> str:
-    """One line about a finished stage with its score by `metric`, which is an `error` or a share."""
+    """Describe a finished stage in one line, with its score by `metric`, which is an `error` or a share."""
     file = facts.files[0]
     how = "cached" if facts.cached else f"{facts.seconds:.1f} s"
     score = file.scores["validation"][metric]
@@ -29,7 +29,7 @@ def summary(facts: StageFacts, *, metric: str = "accuracy", error: bool = False)
 
 
 class Lines:
-    """For logs and pipes: a line when a stage begins, now and then while it runs, and when it ends."""
+    """Progress for logs and pipes: a line when a stage begins, now and then while it runs, and when it ends."""
 
     def __init__(self, *, metric: str = "accuracy", error: bool = False) -> None:
         self.metric, self.error = metric, error
@@ -57,7 +57,7 @@ class Lines:
 
 
 class Live:
-    """For a terminal: a bar with what is going on, and a line for each finished stage above it."""
+    """Progress for a terminal: a bar with the current work, and a line for each finished stage above it."""
 
     def __init__(self, *, metric: str = "accuracy", error: bool = False) -> None:
         from rich.console import Console
@@ -94,7 +94,7 @@ class Live:
 
 
 class Silent:
-    """Of the processes that train along."""
+    """Progress of the processes that train along: none."""
 
     def begin(self, label: str, use: str, position: int, count: int) -> None: ...
     def advance(self, done: int, total: int, words: str) -> None: ...
@@ -106,5 +106,5 @@ Shown = Lines | Live | Silent
 
 
 def progress(*, metric: str = "accuracy", error: bool = False) -> Lines | Live:
-    """The one that suits standard error, standard output is for the report; `metric` is the recipe's, by name."""
+    """Choose the progress that suits standard error (the report has standard output); `metric` is the recipe's."""
     return (Live if sys.stderr.isatty() else Lines)(metric=metric, error=error)

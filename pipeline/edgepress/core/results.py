@@ -5,11 +5,16 @@ Every verdict and text is made from one.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-Runtime = Literal["onnxruntime", "litert", "tflite-runtime"]
+from .runtimes import RUNTIMES
+
+if TYPE_CHECKING:
+    Runtime = str
+else:  # the names of the table
+    Runtime = Literal[tuple(RUNTIMES)]
 Provider = Literal["cpu", "cuda", "tensorrt"]
 
 
@@ -95,7 +100,7 @@ class Samples(Facts):
 
     @property
     def on_one_thread(self) -> bool:
-        """Whether CPU time is the time of an inference: not of several threads, some of which spin, or a GPU."""
+        """Tell whether CPU time is the time of an inference: not of several threads, some of which spin, or a GPU."""
         return self.threads == 1 and self.provider == "cpu"
 
 
@@ -113,7 +118,7 @@ class Device(Facts):
 
 
 class Emulated(Facts):
-    """A file's answers to the test examples on the instruction set of `cpu`: as in `ModelFile`, of that split."""
+    """A file's scores on the test split on the instruction set of `cpu`; fields as in `ModelFile`."""
 
     path: str
     cpu: str
@@ -132,7 +137,7 @@ class Emulated(Facts):
 
 
 class Preprocessing(Facts):
-    """What a device does before each inference, timed on this machine on one thread: seconds of CPU time, `[example]`.
+    """The work before each inference, timed on this machine on one thread: seconds of CPU time, `[example]`.
 
     `read` is an image file to pixels of the model's size, and empty for other data; `ready` is raw values to those
     that a float model takes, which a model with an input of uint8 does itself.
@@ -191,7 +196,7 @@ class Report(Facts):
 
     @property
     def error(self) -> bool:
-        """Whether the metric is an error, which grows by percent; a share falls by points."""
+        """Tell whether the metric is an error, which grows by percent; a share falls by points."""
         from .metrics import METRICS
 
         return self.lower_is_better or (self.metric in METRICS and not METRICS[self.metric].higher)

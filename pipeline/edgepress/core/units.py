@@ -28,7 +28,7 @@ _WRITTEN = re.compile(rf"({NUMBER})(\s*)(%|[^\W\d_]*)")
 
 
 def _parse(value: Any, units: dict[str, float], example: str) -> float:
-    """A number with one of `units`, in the base unit."""
+    """Read a number with one of `units`, in the base unit."""
     written = _WRITTEN.fullmatch(value.strip()) if isinstance(value, str) else None
     if isinstance(value, (int, float)) or (written and not written[3]):
         raise Mistake("a number needs a unit here", _units(units, example))
@@ -45,13 +45,13 @@ def _parse(value: Any, units: dict[str, float], example: str) -> float:
 
 
 def _meant(unit: str, units: Iterable[str]) -> str | None:
-    """`MB` for `mb`, `s` for `sec`, `points` for `pionts`."""
+    """Guess the unit: `MB` for `mb`, `s` for `sec`, `points` for `pionts`."""
     longest = sorted(units, key=len, reverse=True)
     return next((known for known in longest if unit.lower().startswith(known.lower())), None) or near(unit, longest)
 
 
 def _quantity(units: dict[str, float], example: str) -> Any:
-    """An annotated float, read from a number with one of `units`."""
+    """Return an annotated float type, read from a number with one of `units`."""
 
     def parse(value: Any) -> float:
         return _parse(value, units, example)
@@ -75,12 +75,12 @@ Drop = _quantity({**POINTS, "%": 1.0}, "1.5 points")
 
 
 def show_score(value: float, *, error: bool) -> str:
-    """A share in percent, an error as it is."""
+    """Format a share in percent, an error as it is."""
     return f"{value:.3g}" if error else f"{value:.1%}"
 
 
 def like(value: float, written: str) -> str:
-    """`value` in the unit of another quantity: `like(0.5, "30%")` is `50%`, `like(0.04, "1 ms")` is `40 ms`."""
+    """Write `value` in the unit of another quantity: `like(0.5, "30%")` is `50%`, `like(0.04, "1 ms")` is `40 ms`."""
     match = _WRITTEN.fullmatch(written.strip())
     if match is None or match[3] not in UNITS:
         return f"{value:g}"
@@ -139,14 +139,14 @@ Factor = Annotated[float, BeforeValidator(_factor), _text("x2")]
 
 
 def show_seconds(value: float) -> str:
-    """`0.00021` → `0.210 ms`; three significant digits, in the unit that reads best."""
+    """Format `0.00021` as `0.210 ms`: three significant digits, in the unit that reads best."""
     if value >= 1:
         return f"{value:.3g} s"
     return f"{value * 1e3:.3f} ms" if value < 1e-3 else f"{value * 1e3:.3g} ms"
 
 
 def show_bytes(value: float) -> str:
-    """`612345` → `0.61 MB`, decimal units as in budgets."""
+    """Format `612345` as `0.61 MB`, in decimal units as in budgets."""
     if value < SIZE["MB"] / 10:
         return f"{value / 1e3:.1f} kB" if value >= 1e3 else f"{value:.0f} B"
     unit = "GB" if value >= SIZE["GB"] else "MB"
@@ -155,7 +155,7 @@ def show_bytes(value: float) -> str:
 
 
 def show_count(value: float) -> str:
-    """`687000` → `687 k`, for parameters and multiply-accumulates."""
+    """Format `687000` as `687 k`, for parameters and multiply-accumulates."""
     for name, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
         if value >= size:
             return f"{value / size:.3g} {name}"

@@ -35,23 +35,23 @@ def is_function(text: str) -> bool:
 
 
 def parts(text: str) -> tuple[str, str]:
-    """The file and the function of `./my_model.py:build`."""
+    """Return the file and the function of `./my_model.py:build`."""
     file, _, name = text.rpartition(":")
     return file, name
 
 
 def missing(text: str, base: Path) -> tuple[str, str] | None:
-    """What is wrong with `text`, and what to do about it, as far as reading the file tells; nothing is run."""
+    """Return what is wrong with `text`, and the next act, as far as parsing the file shows; nothing is run."""
     file, name = parts(text)
     path = base / file
     if not path.is_file():
-        known = [each.name for each in path.parent.glob("*.py")] if path.parent.is_dir() else []
+        known = [script.name for script in path.parent.glob("*.py")] if path.parent.is_dir() else []
         return f"there is no file `{file}`", suggest(path.name, known, "a path counts from the recipe's folder")
     return undefined(path, name)
 
 
 def there(text: str, info: ValidationInfo) -> str:
-    """A pydantic validator: only a recipe knows the folder that a path counts from."""
+    """Validate with pydantic that the function is there; only a recipe knows the folder that a path counts from."""
     recipe = info.context
     if isinstance(recipe, Document) and not recipe.loose and (wrong := missing(text, recipe.path.parent)):
         raise Mistake(*wrong)
@@ -59,7 +59,7 @@ def there(text: str, info: ValidationInfo) -> str:
 
 
 def undefined(path: Path, name: str) -> tuple[str, str] | None:
-    """The same for the function `name` of a file that is there."""
+    """Return the same for the function `name` of a file that is there."""
     try:
         known = set(_bound(ast.parse(path.read_bytes()).body))
     except (SyntaxError, ValueError) as error:
@@ -67,16 +67,18 @@ def undefined(path: Path, name: str) -> tuple[str, str] | None:
         return f"`{path.name}` failed: {type(error).__name__}: {getattr(error, 'msg', error)}", f"at {place}"
     if name in known or "*" in known:
         return None
-    return f"`{path.name}` has no function `{name}`", suggest(name, {each for each in known if each[0] != "_"})
+    return f"`{path.name}` has no function `{name}`", suggest(
+        name, {function for function in known if function[0] != "_"}
+    )
 
 
 def _bound(body: Iterable[ast.AST]) -> Iterator[str]:
-    """The names that a module binds, `*` for those it takes over from another."""
+    """Yield the names that a module binds, `*` for those it takes over from another."""
     for node in body:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             yield node.name
         elif isinstance(node, ast.Import | ast.ImportFrom):
-            yield from (each.asname or each.name for each in node.names)
+            yield from (alias.asname or alias.name for alias in node.names)
         elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
             yield node.id
         elif not isinstance(node, ast.Lambda):
@@ -84,7 +86,7 @@ def _bound(body: Iterable[ast.AST]) -> Iterator[str]:
 
 
 class OwnCodeError(UserError):
-    """What is wrong with the user's code, or what it did wrong; it belongs to where the recipe names it."""
+    """An error in the user's code, placed where the recipe names the code."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,7 @@ class Function:
 
     @classmethod
     def read(cls, text: str, base: Path) -> Function:
-        """What a recipe in the folder `base` calls `text`. Raises: OwnCodeError."""
+        """Read the function that a recipe in the folder `base` calls `text`. Raises: OwnCodeError."""
         if wrong := missing(text, base):
             raise OwnCodeError(*wrong)
         file, name = parts(text)
@@ -109,22 +111,26 @@ class Function:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the file."""
+        """Return the SHA-256 of the file."""
         return hashlib.sha256(self.source).hexdigest()
 
     @cached_property
     def called(self) -> Callable[..., Any]:
-        """The function itself; its file is run for it. Raises: OwnCodeError."""
+        """Return the function itself; its file is run for it. Raises: OwnCodeError."""
         module = _module(self.path, self.source)
         function = getattr(module, self.name, None)
         if not callable(function):
-            known = [each for each, value in vars(module).items() if callable(value) and not each.startswith("_")]
+            known = [
+                attribute
+                for attribute, value in vars(module).items()
+                if callable(value) and not attribute.startswith("_")
+            ]
             raise OwnCodeError(f"`{self.path.name}` has no function `{self.name}`", suggest(self.name, known))
-        found: Callable[..., Any] = function
-        return found
+        typed: Callable[..., Any] = function
+        return typed
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """What it returns. Raises: OwnCodeError, with the line, when it raises anything."""
+        """Call the function. Raises: OwnCodeError, with the line, when it raises anything."""
         called = self.called
         try:
             return called(*args, **kwargs)
@@ -136,7 +142,7 @@ class Function:
 
 @dataclass(frozen=True)
 class Code:
-    """The functions that a recipe names, by what it calls them. No file of weights can have another one run."""
+    """The functions that a recipe names, by their name there. No file of weights can have another one run."""
 
     functions: Mapping[str, Function] = field(default_factory=dict)
 
@@ -145,7 +151,7 @@ class Code:
         return cls({name: Function.read(name, base) for name in sorted(set(names))})
 
     def __getitem__(self, name: str) -> Function:
-        """The function that the recipe calls `name`. Raises: UserError for any other, which a file may ask for."""
+        """Return the function that the recipe calls `name`. Raises: UserError for any other, which a file may name."""
         if name not in self.functions:
             raise UserError(
                 f"the network is built by `{name}`, and only code that the recipe names is run",
@@ -154,15 +160,15 @@ class Code:
         return self.functions[name]
 
     def blamed(self, error: Exception) -> OwnCodeError | None:
-        """`error` as a mistake in one of these files, if it went through one."""
+        """Return `error` as a mistake in one of these files, if it went through one."""
         for function in self.functions.values():
             if _lines(error, function.path):
                 return theirs(error, function.path, f"`{function.path.name}`")
         return None
 
 
-def theirs(error: Exception, path: Path, what: str) -> OwnCodeError:
-    """The user's own mistake: where in their file, and the last line of what Python prints."""
+def theirs(error: Exception, path: Path, culprit: str) -> OwnCodeError:
+    """Return the error of the user's code: where in their file, and the last line of what Python prints."""
     lines = _lines(error, path)
     place = f"{path}:{lines[-1]}" if lines else str(path)
     if isinstance(error, SyntaxError) and error.filename == str(path):
@@ -170,18 +176,18 @@ def theirs(error: Exception, path: Path, what: str) -> OwnCodeError:
     help = f"at {place}"
     if isinstance(error, ModuleNotFoundError) and (path.parent / f"{error.name}.py").is_file():
         help += f"; only the file itself is read: put what it needs of `{error.name}.py` into it, or install that"
-    said = [line for line in traceback.format_exception_only(error) if not line.startswith(" ")]
-    return OwnCodeError(f"{what} failed: {said[0].strip().splitlines()[0]}", help)
+    lines_printed = [line for line in traceback.format_exception_only(error) if not line.startswith(" ")]
+    return OwnCodeError(f"{culprit} failed: {lines_printed[0].strip().splitlines()[0]}", help)
 
 
 def _lines(error: BaseException, path: Path) -> list[int]:
-    """The lines of `path` that `error` went through, the innermost last."""
+    """Return the lines of `path` that `error` went through, the innermost last."""
     frames = traceback.extract_tb(error.__traceback__)
     return [frame.lineno for frame in frames if frame.filename == str(path) and frame.lineno]
 
 
 class _Read(InspectLoader):
-    """Runs the bytes given: no cache of bytecode, which cannot tell two edits within a second apart."""
+    """Loader of bytes in memory: no cache of bytecode, which cannot tell two edits within a second apart."""
 
     def __init__(self, path: Path, source: bytes) -> None:
         self.path, self.source = path, source
@@ -194,7 +200,7 @@ class _Read(InspectLoader):
 
 
 def _module(path: Path, source: bytes) -> ModuleType:
-    """The file as a module of a private name, so that it hides no other module."""
+    """Load the file as a module of a private name, so that it hides no other module."""
     name = "_edgepress_user_" + hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:16]
     loader = _Read(path, source)
     spec = importlib.util.spec_from_file_location(name, path, loader=loader)

@@ -22,7 +22,7 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 def validated(document: Document, model: type[Model]) -> Model:
-    """`document` as a `model`, whose validators find the document as `info.context`. Raises: UserError."""
+    """Validate `document` as a `model`, whose validators find it as `info.context`. Raises: UserError."""
     if not isinstance(document.data, dict):
         raise UserError(_not_a_mapping(document, model))
     # JSON mode is strict about scalars, yet takes lists for tuples and text for paths.
@@ -30,14 +30,16 @@ def validated(document: Document, model: type[Model]) -> Model:
     try:
         return model.model_validate_json(written, strict=True, context=document)
     except ValidationError as error:
-        found = error.errors(include_url=False)
-        wrong = [(follow(model, each["loc"], unknown=each["type"] == "extra_forbidden"), each) for each in found]
-        wrong = [each for each in wrong if not _miscounted(each[1])]
+        errors = error.errors(include_url=False)
+        wrong = [
+            (follow(model, details["loc"], unknown=details["type"] == "extra_forbidden"), details) for details in errors
+        ]
+        wrong = [details for details in wrong if not _miscounted(details[1])]
         raise UserError(in_order(_problems(document, wrong))) from None
 
 
 def in_order(problems: Iterable[Problem]) -> list[Problem]:
-    """By file and by the place in it; what stands nowhere comes first."""
+    """Sort by file and by the place in it; problems without a place come first."""
     return sorted(problems, key=lambda problem: _position(problem.place))
 
 
@@ -55,7 +57,7 @@ def _not_a_mapping(document: Document, model: type[BaseModel]) -> Problem:
 
 
 def _problems(document: Document, wrong: list[tuple[Spot, ErrorDetails]]) -> Iterator[Problem]:
-    """One problem an error; of a value that fits no member of a union, one problem, or those of the member meant."""
+    """Yield a problem per error; for a value that fits no member of a union, one, or those of the member meant."""
     misspelt = {
         (*spot.where[:-1], near(str(spot.where[-1]), options(spot.parent)))
         for spot, details in wrong
@@ -78,7 +80,7 @@ def _problems(document: Document, wrong: list[tuple[Spot, ErrorDetails]]) -> Ite
 
 
 def _miscounted(details: ErrorDetails) -> bool:
-    """A tuple with bad items counts as too short of good ones; the items are told already."""
+    """Tell whether a tuple counts as too short only for its bad items, which have problems of their own."""
     return details["type"] == "too_short" and len(details["input"]) >= details["ctx"]["min_length"]
 
 
@@ -96,7 +98,7 @@ def _problem(document: Document, spot: Spot, details: ErrorDetails) -> Problem:
 
 
 def _no_stage(details: ErrorDetails, tags: Iterable[str], place: Place, use: Place) -> Problem:
-    """What stands where a stage should; `use` is the place of that option, if the file has it."""
+    """Return the problem of a value in the place of a stage; `use` is the place of that option, if the file has it."""
     value = details["input"]
     if details["type"] == "union_tag_not_found":
         return Problem("missing option `use`", _use(value, tags), place)
@@ -108,7 +110,7 @@ def _no_stage(details: ErrorDetails, tags: Iterable[str], place: Place, use: Pla
 
 
 def _bad_value(document: Document, errors: list[tuple[Spot, ErrorDetails]]) -> Problem:
-    """One problem for one value; `errors` has one error for each type that the value may be of."""
+    """Return one problem for one value; `errors` has one error for each type that the value may be of."""
     spot, details = errors[0]
     # A validator may have made a mapping of a plain value: its options are not in the file, the value is.
     where = document.nearest(spot.where)
@@ -127,7 +129,7 @@ def _bad_value(document: Document, errors: list[tuple[Spot, ErrorDetails]]) -> P
 
 
 def _want(spot: Spot, details: ErrorDetails, text: str) -> tuple[str, str]:
-    """What to write in place of a bad value, and help. `text` is the value as it stands in the file."""
+    """Return what to write in place of a bad value, and help. `text` is the value as it stands in the file."""
     code, value, context = details["type"], details["input"], details.get("ctx", {})
     if isinstance(mistake := context.get("error"), ValueError):
         return str(mistake), getattr(mistake, "help", "")
@@ -140,7 +142,7 @@ def _want(spot: Spot, details: ErrorDetails, text: str) -> tuple[str, str]:
 
 
 def _bound(bound: Any, value: Any) -> Any:
-    """A limit, in the unit that the value is written in."""
+    """Write a limit in the unit that the value is written in."""
     if isinstance(bound, (int, float)) and isinstance(value, str):
         return like(bound, value)
     return f"{bound:g}" if isinstance(bound, float) else bound
@@ -156,15 +158,15 @@ def _help(code: str, value: Any, context: dict[str, Any], text: str) -> str:
         return f"write `{_SPELT[str(value).lower()]}`"
     if code in ("int_type", "float_type"):
         quoted = isinstance(value, str) and re.fullmatch(r"[-+.0-9eE]+", value)
-        whole = f"write `{value:.0f}`" if isinstance(value, float) and value.is_integer() else ""
-        return "take the quotes away" if quoted else whole
+        integer = f"write `{value:.0f}`" if isinstance(value, float) and value.is_integer() else ""
+        return "take the quotes away" if quoted else integer
     if code in ("list_type", "tuple_type") and isinstance(value, str):
         return f"did you mean `[{text}]`?"
     return ""
 
 
 def _use(value: Any, tags: Iterable[str]) -> str:
-    """What to do about a stage without `use`, by what stands in its place."""
+    """Return the next act about a stage without `use`, by what stands in its place."""
     if isinstance(value, str) and (tag := near(value, tags)):
         return f"did you mean `use: {tag}`?"
     for key in value if isinstance(value, dict) else ():
@@ -176,7 +178,7 @@ def _use(value: Any, tags: Iterable[str]) -> str:
 
 
 def _shown(value: Any, place: Place) -> str:
-    """A value in a message: as it stands in the file, unless it is more than one line shows."""
+    """Show a value in a message: as it stands in the file, unless it is more than one line shows."""
     if isinstance(value, (dict, list)):
         return "a mapping" if isinstance(value, dict) else "a list"
     text = place.text if len(place.text) <= 60 else place.text[:59] + "…"

@@ -10,7 +10,7 @@ from .yamlio import Document, Loc, inline, parse
 
 
 def edited(document: Document, changes: Mapping[Loc, Any]) -> str:
-    """The text of `document` with each value of `changes` in its place; what the file lacks is added."""
+    """Return the text of `document` with each value of `changes` in its place; what the file lacks is added."""
     for loc, data in changes.items():
         document = parse(Document(document.path, _edited(document, loc, data)))
     return document.text
@@ -37,5 +37,5 @@ def _replaced(text: str, start: int, end: int, new: str) -> str:
 
 
 def line_break(text: str) -> str:
-    """How the lines of `text` end."""
+    """Return the line ending of `text`."""
     return "\r\n" if "\r\n" in text else "\n"

@@ -48,25 +48,25 @@ class Document:
         return re.split(r"\r\n|[\r\n\x85\u2028\u2029]", self.text)
 
     def place(self, loc: Loc, *, key: bool = False) -> Place:
-        """Where `loc` stands, or its nearest parent that does (what is missing has no place of its own)."""
+        """Return the place of `loc`, or of its nearest parent that has one (what is missing has none)."""
         loc = self.nearest(loc)
         return (self.keys.get(loc) if key else None) or self.values.get(loc) or self.at(0, 0)
 
     def nearest(self, loc: Loc) -> Loc:
-        """`loc`, or its nearest parent that the file has."""
+        """Return `loc`, or its nearest parent that the file has."""
         while loc and loc not in self.values:
             loc = loc[:-1]
         return loc
 
     def value(self, loc: Loc) -> Any:
-        """What stands at `loc`. Raises: KeyError, IndexError."""
+        """Return the value at `loc`. Raises: KeyError, IndexError."""
         data = self.data
         for part in loc:
             data = data[part]
         return data
 
     def scalars(self, loc: Loc = ()) -> Iterator[tuple[Loc, Any]]:
-        """Every value within `loc` that is neither a list nor a mapping, with its path from the root."""
+        """Yield every value within `loc` that is neither a list nor a mapping, with its path from the root."""
         data = self.value(loc)
         if isinstance(data, (dict, list)):
             for part in data if isinstance(data, dict) else range(len(data)):
@@ -75,30 +75,30 @@ class Document:
             yield loc, data
 
     def part(self, loc: Loc) -> Document:
-        """What stands at `loc`, with its places, as a document of its own."""
+        """Return the value at `loc`, with its places, as a document of its own."""
         depth = len(loc)
-        keys = {each[depth:]: place for each, place in self.keys.items() if each[:depth] == loc}
-        values = {each[depth:]: place for each, place in self.values.items() if each[:depth] == loc}
+        keys = {path[depth:]: place for path, place in self.keys.items() if path[:depth] == loc}
+        values = {path[depth:]: place for path, place in self.values.items() if path[:depth] == loc}
         return Document(self.path, self.text, self.value(loc), keys, values)
 
-    def put(self, loc: Loc, other: Document, keys: Sequence[Place]) -> None:
+    def put(self, loc: Loc, document: Document, keys: Sequence[Place]) -> None:
         """Put the whole of `other` at `loc`, whose parts stand at `keys`; mappings missing on the way are made."""
         for places in (self.keys, self.values):
-            for each in [each for each in places if each[: len(loc)] == loc]:
-                del places[each]
+            for path in [path for path in places if path[: len(loc)] == loc]:
+                del places[path]
         parent = self.data
         for depth, part in enumerate(loc[:-1], start=1):
             if isinstance(parent, dict) and parent.get(part) is None:
                 parent[part] = {}
                 self.keys[loc[:depth]] = self.values[loc[:depth]] = keys[depth - 1]
             parent = parent[part]
-        parent[loc[-1]] = other.data
+        parent[loc[-1]] = document.data
         self.keys[loc] = keys[-1]
-        self.keys |= {(*loc, *each): place for each, place in other.keys.items()}
-        self.values |= {(*loc, *each): place for each, place in other.values.items()}
+        self.keys |= {(*loc, *path): place for path, place in document.keys.items()}
+        self.values |= {(*loc, *path): place for path, place in document.values.items()}
 
     def at(self, line: int, column: int, width: int = 1) -> Place:
-        """The place of a mark of PyYAML, which counts from 0."""
+        """Return the place of a mark of PyYAML, which counts from 0."""
         source = self.lines[line] if line < len(self.lines) else ""
         return Place(self.path, line + 1, column + 1, width, source)
 
@@ -162,7 +162,7 @@ def read(path: Path) -> Document:
 
 
 def parse(document: Document, skip: int = 0) -> Document:
-    """Fill in what the text of `document` says; its first `skip` characters, all on one line, are not YAML.
+    """Parse the text of `document`; its first `skip` characters, all on one line, are not YAML.
 
     Raises: UserError for what is not YAML, or more than plain data.
     """
@@ -190,12 +190,12 @@ def parse(document: Document, skip: int = 0) -> Document:
 
 
 def dump(data: Any) -> str:
-    """YAML with sorted keys and no anchors, the same bytes for the same data."""
+    """Write YAML with sorted keys and no anchors, the same bytes for the same data."""
     return yaml.dump(data, Dumper=_Dumper, sort_keys=True, allow_unicode=True, width=110)
 
 
 def inline(data: Any) -> str:
-    """One line of YAML that may stand anywhere, within `{…}` too: `{size: 5 MB}`, `[a, b]`, `'10'`."""
+    """Write one line of YAML that may stand anywhere, within `{…}` too: `{size: 5 MB}`, `[a, b]`, `'10'`."""
     text: str = yaml.dump(
         [data], Dumper=_Dumper, default_flow_style=True, sort_keys=False, allow_unicode=True, width=math.inf
     )
@@ -203,7 +203,7 @@ def inline(data: Any) -> str:
 
 
 class _Dumper(yaml.SafeDumper):
-    """Quotes for what either YAML would misread: `no` for 1.1's readers, `1e-4` for ours."""
+    """Dumper that quotes what either YAML would misread: `no` for 1.1's readers, `1e-4` for ours."""
 
     def ignore_aliases(self, data: Any) -> bool:
         return True
@@ -244,7 +244,7 @@ def _mark(document: Document, node: yaml.Node, loc: Loc, problems: list[Problem]
 
 
 def _end(node: yaml.Node) -> int:
-    """The character after the last of a node; PyYAML's own mark of a block is where the next thing begins."""
+    """Return the index after a node's last character; PyYAML's own mark of a block is where the next thing begins."""
     if isinstance(node, yaml.CollectionNode) and not node.flow_style and node.value:
         last = node.value[-1]
         return _end(last[1] if isinstance(last, tuple) else last)
@@ -252,7 +252,7 @@ def _end(node: yaml.Node) -> int:
 
 
 def _place(document: Document, node: yaml.Node) -> Place:
-    """Where a node stands; of one that goes over several lines, the rest of its first line."""
+    """Return the place of a node; of one that goes over several lines, the rest of its first line."""
     start, end = node.start_mark, node.end_mark
     place = document.at(start.line, start.column)
     width = end.column - start.column if end.line == start.line else len(place.source.rstrip()) - start.column
@@ -275,11 +275,11 @@ _ADVICE = {
 
 
 def _from_yaml(document: Document, error: yaml.MarkedYAMLError) -> Problem:
-    said = str(error.problem)
+    problem = str(error.problem)
     if isinstance(error, _Refused):
-        message, help = said, error.help
+        message, help = problem, error.help
     else:
-        advice = (pair for fragment, pair in _ADVICE.items() if fragment in said)
-        message, help = next(advice, (f"this is not YAML: {said}", ""))
+        advice = (pair for fragment, pair in _ADVICE.items() if fragment in problem)
+        message, help = next(advice, (f"this is not YAML: {problem}", ""))
     mark = error.problem_mark or error.context_mark
     return Problem(message, help, document.at(mark.line, mark.column) if mark else document.at(0, 0))

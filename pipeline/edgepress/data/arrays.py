@@ -1,4 +1,4 @@
-"""Read an .npz with `x` and `y`, or `train_x`, `train_y`, `validation_x` ….
+"""Read an .npz with `x` and `y`, or `train_x`, `train_y`, ….
 
 `labels` and `groups` are optional.
 """
@@ -16,28 +16,32 @@ from .images import bounded
 from .source import Source
 from .split import SPLITS
 
-_WHOLE = ("x", "y")
-_DIVIDED = tuple(f"{split}_{each}" for split in SPLITS for each in _WHOLE)
+_UNSPLIT = ("x", "y")
+_PER_SPLIT = tuple(f"{split}_{name}" for split in SPLITS for name in _UNSPLIT)
 
 
 def read(source: Source, path: Path) -> Examples:
-    """Raises: UserError, for pickled objects too, which are never loaded."""
+    """Read the arrays of an .npz. Raises: UserError, for pickled objects too, which are never loaded."""
     arrays = _arrays(path)
-    known = {*_WHOLE, *_DIVIDED, "labels", "groups"}
+    known = {*_UNSPLIT, *_PER_SPLIT, "labels", "groups"}
     for name in arrays:
         if name not in known:
             raise UserError(f"`{path.name}` has an array `{name}`", suggest(name, known))
-    whole = any(name in arrays for name in _WHOLE)
-    wanted = _WHOLE if whole else [name for name in _DIVIDED if f"{name[:-2]}_x" in arrays or name.startswith("train")]
-    if extra := [name for name in _DIVIDED if name in arrays and name not in wanted]:
-        raise UserError(f"`{path.name}` has `{extra[0]}` too" if whole else f"`{path.name}` has `{extra[0]}` without x")
+    unsplit = any(name in arrays for name in _UNSPLIT)
+    wanted = (
+        _UNSPLIT if unsplit else [name for name in _PER_SPLIT if f"{name[:-2]}_x" in arrays or name.startswith("train")]
+    )
+    if extra := [name for name in _PER_SPLIT if name in arrays and name not in wanted]:
+        raise UserError(
+            f"`{path.name}` has `{extra[0]}` too" if unsplit else f"`{path.name}` has `{extra[0]}` without x"
+        )
     if lacking := [name for name in wanted if name not in arrays]:
         raise UserError(f"`{path.name}` has no array `{lacking[0]}`, only {', '.join(sorted(arrays))}")
     listed = source.listed
     if listed and "labels" in arrays:
         raise UserError(f"`{path.name}` has its own `labels`", "take `labels` out of the recipe, or out of the file")
     labels = tuple(map(str, arrays["labels"].tolist())) if "labels" in arrays else listed
-    if whole:
+    if unsplit:
         return Examples(arrays["x"], arrays["y"], labels, groups=arrays.get("groups"), labels_listed=bool(listed))
     splits = [name[:-2] for name in wanted if name.endswith("_x")]
     for split in splits:
@@ -59,20 +63,23 @@ def read(source: Source, path: Path) -> Examples:
     )
 
 
-def values(path: Path) -> np.ndarray:
-    """`x` alone, for examples without labels. Raises: UserError."""
+def values(path: Path) -> Examples:
+    """Read `x` alone, for examples without labels. Raises: UserError."""
     arrays = _arrays(path)
     if "x" not in arrays:
         raise UserError(f"`{path.name}` has no array `x`, only {', '.join(sorted(arrays))}")
-    return Examples(arrays["x"], np.zeros(len(arrays["x"]), np.int64), ("",)).checked(path.name).x
+    rest = [f"`{name}`" for name in arrays if name != "x"]
+    notes = (f"`{path.name}`: `x` alone is read, and not {', '.join(rest)}",) if rest else ()
+    y = np.zeros(len(arrays["x"]), np.int64)
+    return Examples(arrays["x"], y, ("",), notes=notes).checked(path.name)
 
 
 def _arrays(path: Path) -> dict[str, np.ndarray]:
     try:
         with zipfile.ZipFile(path) as archive:
-            bounded(sum(each.file_size for each in archive.infolist()), "its arrays", path.name)
+            bounded(sum(member.file_size for member in archive.infolist()), "its arrays", path.name)
         with np.load(path, allow_pickle=False) as stored:
-            found = {name: stored[name] for name in stored.files}
+            arrays = {name: stored[name] for name in stored.files}
     except (zipfile.BadZipFile, OSError, EOFError) as error:
         raise UserError(f"`{path.name}` is not an .npz: {error}", "write it with numpy.savez") from error
     except ValueError as error:
@@ -80,7 +87,7 @@ def _arrays(path: Path) -> dict[str, np.ndarray]:
             f"`{path.name}` holds Python objects, which are pickled and never loaded: {error}",
             "save arrays of numbers or of text: `numpy.asarray(x, dtype=…)`",
         ) from error
-    for name, array in found.items():
+    for name, array in arrays.items():
         if not isinstance(array, np.ndarray) or array.ndim == 0:
             raise UserError(f"`{path.name}`: `{name}` is a single value or no array")
-    return found
+    return arrays

@@ -13,9 +13,10 @@ import numpy as np
 
 from ..core.errors import UserError
 from .dataset import Dataset, Split
+from .examples import Examples
 
 
-def altered(
+def corrupted(
     data: Dataset,
     seed: int,
     *,
@@ -37,24 +38,25 @@ def altered(
         noisy = data["train"]._replace(y=_noisy(data, label_noise, random))
         data = replace(data, splits=data.splits | {"train": noisy})
     if labels is not None:
-        kept = _spread(data, labels, "labels", random)
-        rest = np.setdiff1d(np.arange(len(data["train"].y)), kept)
-        data = replace(_trained_on(data, kept), unlabelled=data["train"].x[rest])
+        labelled = _spread(data, labels, "labels", random)
+        rest = np.setdiff1d(np.arange(len(data["train"].y)), labelled)
+        data = replace(_trained_on(data, labelled), unlabelled=data["train"].x[rest])
     return data
 
 
-def joined(data: Dataset, unlabelled: np.ndarray) -> Dataset:
-    """`data` with more examples that have no labels. Raises: UserError when they are of another shape."""
-    x = data["train"].x
+def joined(data: Dataset, more: Examples) -> Dataset:
+    """Return `data` with more examples that have no labels. Raises: UserError when they are of another shape."""
+    x, unlabelled = data["train"].x, more.x
     if (x.shape[1:], x.dtype) != (unlabelled.shape[1:], unlabelled.dtype):
         raise UserError(
             f"`unlabelled` has examples {unlabelled.dtype} {unlabelled.shape[1:]}, and `{data.name}` has {x.dtype} "
             f"{x.shape[1:]}",
             "for images: the same `size` and `color`",
         )
-    return replace(
-        data, unlabelled=unlabelled if data.unlabelled is None else np.concatenate([data.unlabelled, unlabelled])
-    )
+    if data.unlabelled is not None:
+        unlabelled = np.concatenate([data.unlabelled, unlabelled])
+    notes, warnings = (*data.notes, *more.notes), (*data.warnings, *more.warnings)
+    return replace(data, unlabelled=unlabelled, notes=notes, warnings=warnings)
 
 
 def _trained_on(data: Dataset, rows: np.ndarray) -> Dataset:
@@ -69,21 +71,21 @@ def _classes(data: Dataset, option: str) -> np.ndarray:
 
 
 def _long_tailed(data: Dataset, ratio: float, random: np.random.Generator) -> np.ndarray:
-    """Rows of which class k of C keeps n · ratio^(−k / (C − 1)), n the size of the smallest (Cui et al., 2019, 5.1)."""
+    """Keep n · ratio^(−k / (C − 1)) rows of class k of C, n the size of the smallest (Cui et al., 2019, 5.1)."""
     y = _classes(data, "imbalance")
     classes = len(data.labels)
     most = int(np.bincount(y, minlength=classes).min())
-    kept = [
+    rows_by_class = [
         random.permutation(np.flatnonzero(y == k))[: round(most * ratio ** (-k / (classes - 1)))]
         for k in range(classes)
     ]
-    if empty := [data.labels[k] for k, rows in enumerate(kept) if not len(rows)]:
+    if empty := [data.labels[k] for k, rows in enumerate(rows_by_class) if not len(rows)]:
         raise UserError(f"`imbalance: {ratio:g}:1` leaves no example of `{empty[0]}`", "a smaller one leaves some")
-    return random.permutation(np.concatenate(kept))
+    return random.permutation(np.concatenate(rows_by_class))
 
 
 def _spread(data: Dataset, count: int, option: str, random: np.random.Generator) -> np.ndarray:
-    """`count` rows, in which classes keep their shares, and each has one at least."""
+    """Draw `count` rows, in which classes keep their shares, and each has one at least."""
     y = data["train"].y
     if count > len(y):
         raise UserError(f"`{option}: {count}` is more than the {len(y)} training examples of `{data.name}`")
@@ -102,7 +104,7 @@ def _spread(data: Dataset, count: int, option: str, random: np.random.Generator)
 
 
 def _noisy(data: Dataset, share: float, random: np.random.Generator) -> np.ndarray:
-    """Labels of which `share` are replaced by another class, each as likely; of multi-label ones, each is flipped."""
+    """Replace `share` of the labels by another class, each as likely; of multi-label ones, each is flipped."""
     y = data["train"].y.copy()
     if data.task == "multi-label":
         flipped: np.ndarray = y ^ (random.random(y.shape) < share).astype(y.dtype)

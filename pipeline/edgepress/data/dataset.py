@@ -1,24 +1,21 @@
-"""Define data sets: three disjoint splits of examples with labels, in memory.
+"""Define data sets: three disjoint splits of labelled examples.
 
-`train` is learnt from, `validation` decides (selection, calibration), `test` is only reported.
+They are in memory. `train` fits weights, `validation` selects and calibrates, `test` is only reported.
 """
 
 from __future__ import annotations
 
 import hashlib
-import importlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from ..core.errors import UserError, suggest
+from ..core.errors import UserError
 
 if TYPE_CHECKING:
     import numpy as np
-
-    from .source import Source
 
 NAMES = ("digits", "fashion-mnist", "fashion-mnist-10k", "recommend", "sensor", "text")
 """What a recipe's `task: {data: …}` may say; each is a module here, with `read() -> Dataset`."""
@@ -29,7 +26,7 @@ Task = Literal["single-label", "multi-label", "regression"]
 
 @dataclass(frozen=True)
 class Input:
-    """One input of a model, and how raw values become what the model takes: (raw · scale − mean) / std.
+    """One input of a model, and its normalization of raw values: (raw · scale − mean) / std.
 
     `shape` is of one example: image (channels, height, width), series (channels, length), numbers (columns,) and
     tokens (length,), whose ids are 0 … `vocabulary` − 1 and are taken as they are. `mean` and `std` are of the scaled
@@ -53,16 +50,16 @@ class Input:
 
     @property
     def dtype(self) -> str:
-        """What a model takes: ids are int64, all else float32."""
+        """Return the type of a model's input: ids are int64, all else float32."""
         return "int64" if self.kind == "tokens" else "float32"
 
     @property
     def plain(self) -> bool:
-        """Whether values are scaled at most, and not shifted or divided by a deviation."""
+        """Tell whether values are scaled at most, and not shifted or divided by a deviation."""
         return set(self.mean) <= {0.0} and set(self.std) <= {1.0}
 
-    def ready(self, raw: np.ndarray) -> np.ndarray:
-        """Raw values (n, *shape) as a model takes them."""
+    def to_model_inputs(self, raw: np.ndarray) -> np.ndarray:
+        """Normalize raw values (n, *shape) for a model."""
         import numpy as np
 
         if self.kind == "tokens":
@@ -74,21 +71,25 @@ class Input:
         elif self.scale != 1:
             scaled = scaled * np.float32(self.scale)
         mean, std = (np.asarray(values, np.float32).reshape(shape) for values in (self.mean, self.std))
-        found: np.ndarray = (scaled - mean) / std
-        return found
+        normalized: np.ndarray = (scaled - mean) / std
+        return normalized
 
     def raw(self, values: np.ndarray) -> np.ndarray:
-        """What `ready` was given, (n, *shape): pixels as uint8, other values as float32."""
+        """Undo `to_model_inputs`: (n, *shape), pixels as uint8, other values as float32."""
         import numpy as np
 
         shape = (1, -1, *[1] * (len(self.shape) - 1))
-        mean, std = (np.asarray(each, np.float32).reshape(shape) for each in (self.mean, self.std))
-        found: np.ndarray = (values * std + mean) / self.scale
-        return np.clip(np.rint(found), 0, 255).astype(np.uint8) if self.kind == "image" else found.astype(np.float32)
+        mean, std = (np.asarray(moment, np.float32).reshape(shape) for moment in (self.mean, self.std))
+        denormalized: np.ndarray = (values * std + mean) / self.scale
+        return (
+            np.clip(np.rint(denormalized), 0, 255).astype(np.uint8)
+            if self.kind == "image"
+            else denormalized.astype(np.float32)
+        )
 
 
 class Split(NamedTuple):
-    """Raw examples, and the answers to them.
+    """Raw examples, and their labels.
 
     `x` is (n, *shape) of a data set with one input: uint8 images, float32 series and numbers, integer tokens. With
     several inputs it is a structured array (n,) whose fields are the inputs' names, so that rows are taken as one.
@@ -101,7 +102,7 @@ class Split(NamedTuple):
 
 @dataclass(frozen=True)
 class Dataset:
-    """A data set as stages see it; `labels` names the classes, or the quantities of a regression."""
+    """A data set in its splits; `labels` names the classes, or the quantities of a regression."""
 
     name: str
     labels: tuple[str, ...]
@@ -119,20 +120,24 @@ class Dataset:
     """Of each test example the group, such as a person, from 0: examples of one are alike, and count as one draw."""
     unlabelled: np.ndarray | None = field(default=None, compare=False)
     """Raw examples to learn from that have no labels, as `x` of a split."""
+    notes: tuple[str, ...] = field(default=(), compare=False)
+    """What the reader left out, a line each."""
+    warnings: tuple[str, ...] = field(default=(), compare=False)
+    """What it read, and probably should not have, a line each."""
 
     def __getitem__(self, split: str) -> Split:
         return self.splits[split]
 
     @property
     def input(self) -> Input:
-        """The only input; `UserError` when there are several."""
+        """Return the only input; `UserError` when there are several."""
         if len(self.inputs) > 1:
             raise UserError(f"`{self.name}` has {len(self.inputs)} inputs, and this network takes one")
         return self.inputs[0]
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 over every value and answer of every split."""
+        """Return the SHA-256 over every value and label of every split."""
         total = hashlib.sha256(repr((self.name, self.labels, self.inputs, self.task)).encode())
         for name in sorted(self.splits):
             for array in self.splits[name]:
@@ -144,15 +149,15 @@ class Dataset:
         return total.hexdigest()
 
     def columns(self, x: np.ndarray) -> tuple[np.ndarray, ...]:
-        """The raw values of each input, in the order of `inputs`."""
-        return tuple(x[each.name] for each in self.inputs) if x.dtype.names else (x,)
+        """Return the raw values of each input, in the order of `inputs`."""
+        return tuple(x[input.name] for input in self.inputs) if x.dtype.names else (x,)
 
-    def ready(self, x: np.ndarray) -> tuple[np.ndarray, ...]:
-        """Raw rows as models take them, one array an input."""
-        return tuple(each.ready(raw) for each, raw in zip(self.inputs, self.columns(x), strict=True))
+    def to_model_inputs(self, x: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Normalize raw rows for a model, one array an input."""
+        return tuple(input.to_model_inputs(raw) for input, raw in zip(self.inputs, self.columns(x), strict=True))
 
     def to_learn_from(self) -> Dataset:
-        """Itself. Raises: UserError when there are no labels."""
+        """Return the data set itself. Raises: UserError when there are no labels."""
         if not self.labelled:
             raise UserError(f"`{self.name}` has no labels to train on", "remove the stages that train")
         if self.uncovered:
@@ -163,45 +168,29 @@ class Dataset:
             )
         return self
 
-    def answered(self, y: dict[str, np.ndarray]) -> Dataset:
-        """The same examples with other answers, by split; splits without are left out."""
-        splits = {name: Split(self[name].x, each) for name, each in y.items()}
+    def with_labels(self, y: dict[str, np.ndarray]) -> Dataset:
+        """Return the same examples with other labels, by split; splits without are left out."""
+        splits = {name: Split(self[name].x, labels) for name, labels in y.items()}
         return replace(self, splits=splits, labelled=True)
 
     def limited(self, count: int) -> Dataset:
-        """The first `count` examples of each split, for a smoke run."""
+        """Return the first `count` examples of each split, for a smoke run."""
         splits = {name: Split(x[:count], y[:count]) for name, (x, y) in self.splits.items()}
         groups = None if self.groups is None else numbered(self.groups[:count])
         more = None if self.unlabelled is None else self.unlabelled[:count]
         return replace(self, splits=splits, groups=groups, unlabelled=more)
 
 
-def load(name: str | Source, limit: int | None = None, *, base: Path = Path(), seed: int = 0) -> Dataset:
-    """The data set called `name`, or a user's own; `UserError` when it is unknown, not on this machine, or unfit.
-
-    `base` is what a user's paths count from, and `seed` divides their data.
-    """
-    data: Dataset
-    if not isinstance(name, str):
-        data = name.read(base, seed, limit)
-    elif name in NAMES:
-        data = importlib.import_module(f".{name.replace('-', '_')}", __package__).read()
-        data = replace(data, inputs=tuple(replace(each, normalized_by="data") for each in data.inputs))
-    else:
-        raise UserError(f"unknown data set `{name}`", suggest(name, NAMES))
-    return data if limit is None else data.limited(limit)
-
-
 def numbered(groups: np.ndarray) -> np.ndarray:
-    """Names of groups (n,) as whole numbers from 0, none of which is missing."""
+    """Number the names of groups (n,) from 0, without gaps."""
     import numpy as np
 
-    found: np.ndarray = np.unique(groups, return_inverse=True)[1]
-    return found
+    numbers: np.ndarray = np.unique(groups, return_inverse=True)[1]
+    return numbers
 
 
 def measured(name: str, kind: Kind, raw: np.ndarray, *, scale: float = 1.0, vocabulary: int = 0) -> Input:
-    """An `Input` for training values `raw` (n, *shape), with their mean and deviation rounded to read well."""
+    """Return an `Input` for training values `raw` (n, *shape), with their mean and deviation rounded to read well."""
     import numpy as np
 
     shape = raw.shape[1:]
@@ -221,7 +210,7 @@ def images(
     source: Path | str,
     moments: tuple[float, float] | None = None,
 ) -> Dataset:
-    """A single-label `Dataset` of uint8 images, with the mean and deviation given, or those of its training pixels."""
+    """Return a single-label `Dataset` of uint8 images, with `moments` or those of its training pixels."""
     if moments is not None:
         shape = splits["train"].x.shape[1:]
         input = Input("input", "image", shape, 1 / 255, (moments[0],), (moments[1],))

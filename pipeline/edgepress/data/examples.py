@@ -1,4 +1,4 @@
-"""Define examples before the split, as readers and user functions return them."""
+"""Define examples before the split, as readers and functions return them."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ _CHANNELS = (1, 3, 4)
 
 
 def class_order(name: str) -> tuple[bool, int, str]:
-    """A sort key: whole numbers by value, then other names by their letters."""
-    whole = re.fullmatch(r"[+-]?[0-9]+", name) is not None
-    return not whole, int(name) if whole else 0, name
+    """Return a sort key: whole numbers by value, then other names by their letters."""
+    number = re.fullmatch(r"[+-]?[0-9]+", name) is not None
+    return not number, int(name) if number else 0, name
 
 
 def several(wrong: Sequence[object]) -> str:
-    """The first few, and how many more there are."""
+    """List the first few, and how many more there are."""
     more = len(wrong) - SHOWN
     return ", ".join(map(str, wrong[:SHOWN])) + (f" and {more} more" if more > 0 else "")
 
 
 @dataclass(frozen=True)
 class Examples:
-    """Raw values and answers in one order; `checked` tells their kinds and refuses what cannot be learnt from.
+    """Raw values and labels in one order; `checked` infers their kinds and refuses what cannot be learnt from.
 
     `x` is images as uint8 (n, height, width), (n, channels, height, width) or (n, height, width, channels); series as
     float (n, channels, length); numbers as float (n, columns); tokens as integers (n, length). `kinds` says it where
@@ -55,49 +55,55 @@ class Examples:
     """Whether the recipe lists `labels`, so that some may have no example: a model may know more classes."""
     files: tuple[Path, ...] = ()
     """Some of the image files that `x` was read from, if it was: for how long that takes."""
+    notes: tuple[str, ...] = ()
+    """What the reader left out, a line each."""
+    warnings: tuple[str, ...] = ()
+    """What it read, and probably should not have, a line each."""
 
     @property
     def columns(self) -> dict[str, np.ndarray]:
-        """The values by input; an only input is called `input`."""
+        """Return the values by input; an only input is called `input`."""
         x = self.x
         return {name: x[name] for name in x.dtype.names} if x.dtype.names else {"input": x}
 
     def checked(self, name: str, task: Task | None = None) -> Examples:
-        """The same with the types of a `Split`, and with `labels`, `task` and `kinds` filled in.
+        """Return the same with the types of a `Split`, and with `labels`, `task` and `kinds` filled in.
 
         `name` stands before what is wrong. Raises: UserError.
         """
         try:
             return self._checked(task or self.task)
         except UserError as error:
-            raise UserError([replace(each, message=f"`{name}`: {each.message}") for each in error.problems]) from error
+            raise UserError(
+                [replace(problem, message=f"`{name}`: {problem.message}") for problem in error.problems]
+            ) from error
 
     def _checked(self, task: Task | None) -> Examples:
-        found = replace(
+        examples = replace(
             self,
             x=np.asarray(self.x),
             y=np.asarray(self.y),
             groups=None if self.groups is None else np.asarray(self.groups),
             part=None if self.part is None else np.asarray(self.part),
         )
-        for name, array in (("x", found.x), ("y", found.y), ("groups", found.groups), ("part", found.part)):
+        for name, array in (("x", examples.x), ("y", examples.y), ("groups", examples.groups), ("part", examples.part)):
             if array is not None and (array.ndim == 0 or array.dtype.hasobject):
-                raise UserError(f"`{name}` is {_said(array)}, no array of plain values")
-            if array is not None and len(array) != len(found.x):
-                raise UserError(f"`x` has {len(found.x)} examples, and `{name}` has {len(array)}")
-        if not len(found.x):
+                raise UserError(f"`{name}` is {_described(array)}, no array of plain values")
+            if array is not None and len(array) != len(examples.x):
+                raise UserError(f"`x` has {len(examples.x)} examples, and `{name}` has {len(array)}")
+        if not len(examples.x):
             raise UserError("there are no examples")
-        if unknown := sorted(set(self.kinds) - set(found.columns)):
-            raise UserError(f"`kinds` names `{unknown[0]}`, and the inputs are {', '.join(found.columns)}")
-        called = {name: name if found.x.dtype.names else "x" for name in found.columns}
-        kinds = {name: self.kinds.get(name) or kind_of(called[name], raw) for name, raw in found.columns.items()}
-        x = {name: _values(called[name], raw, kinds[name]) for name, raw in found.columns.items()}
-        y, labels, task = _answers(found.y, self.labels, task)
-        return replace(found, x=joined(x), y=y, labels=labels, task=task, kinds=kinds)
+        if unknown := sorted(set(self.kinds) - set(examples.columns)):
+            raise UserError(f"`kinds` names `{unknown[0]}`, and the inputs are {', '.join(examples.columns)}")
+        names = {name: name if examples.x.dtype.names else "x" for name in examples.columns}
+        kinds = {name: self.kinds.get(name) or kind_of(names[name], raw) for name, raw in examples.columns.items()}
+        x = {name: _values(names[name], raw, kinds[name]) for name, raw in examples.columns.items()}
+        y, labels, task = _targets(examples.y, self.labels, task)
+        return replace(examples, x=joined(x), y=y, labels=labels, task=task, kinds=kinds)
 
 
 def joined(inputs: Mapping[str, np.ndarray]) -> np.ndarray:
-    """Inputs by name as one array: a structured one (n,) if there are several."""
+    """Join inputs by name into one array: a structured one (n,) if there are several."""
     if len(inputs) == 1:
         return next(iter(inputs.values()))
     first = next(iter(inputs.values()))
@@ -108,7 +114,7 @@ def joined(inputs: Mapping[str, np.ndarray]) -> np.ndarray:
 
 
 def kind_of(name: str, raw: np.ndarray) -> Kind:
-    """What an array holds, by its type and dimensions. Raises: UserError."""
+    """Infer the kind of an array by its type and dimensions. Raises: UserError."""
     if raw.dtype == np.uint8 and raw.ndim in (3, 4):
         return "image"
     if raw.dtype.kind == "f" and raw.ndim in (1, 2, 3):
@@ -116,22 +122,22 @@ def kind_of(name: str, raw: np.ndarray) -> Kind:
     if raw.dtype.kind in "iu" and raw.ndim in (1, 2):
         return "tokens"
     raise UserError(
-        f"`{name}` is {_said(raw)}, which is no kind of example",
+        f"`{name}` is {_described(raw)}, which is no kind of example",
         "images are uint8 of 3 or 4 dimensions, series are float (n, channels, length), numbers are float (n, columns) "
         "and tokens are integers (n, length)",
     )
 
 
-def _said(array: np.ndarray) -> str:
+def _described(array: np.ndarray) -> str:
     return f"{array.dtype} {array.shape}"
 
 
 def _values(name: str, raw: np.ndarray, kind: Kind) -> np.ndarray:
-    """`raw` as a `Split` holds it."""
+    """Convert `raw` to the types of a `Split`."""
     if raw.ndim == 1:
         raw = raw[:, None]
     if 0 in raw.shape or raw.dtype.kind not in "iuf":
-        raise UserError(f"`{name}` is {_said(raw)}: no examples to train on")
+        raise UserError(f"`{name}` is {_described(raw)}: no examples to train on")
     if kind == "image":
         return np.ascontiguousarray(_channels_first(name, raw))
     if kind == "tokens":
@@ -158,21 +164,21 @@ def _finite(name: str, raw: np.ndarray) -> np.ndarray:
 
 
 def _channels_first(name: str, raw: np.ndarray) -> np.ndarray:
-    """Images (n, channels, height, width); which dimension is the channels' is told by its size."""
+    """Return images (n, channels, height, width); the dimension of channels follows from its size."""
     if raw.dtype != np.uint8:
-        raise UserError(f"`{name}` is {_said(raw)}, and images are uint8, 0 to 255")
+        raise UserError(f"`{name}` is {_described(raw)}, and images are uint8, 0 to 255")
     if raw.ndim == 3:
         return raw[:, None]
     first, last = raw.shape[1] in _CHANNELS, raw.shape[-1] in _CHANNELS
     if raw.ndim != 4 or first == last:
         raise UserError(
-            f"`{name}` is {_said(raw)}: which dimension is the channels'?",
+            f"`{name}` is {_described(raw)}: which dimension is the channels'?",
             "one of the second and the last is to be 1, 3 or 4; the other is not",
         )
     return raw if first else raw.transpose(0, 3, 1, 2)
 
 
-def _answers(y: np.ndarray, labels: Sequence[str], task: Task | None) -> tuple[np.ndarray, tuple[str, ...], Task]:
+def _targets(y: np.ndarray, labels: Sequence[str], task: Task | None) -> tuple[np.ndarray, tuple[str, ...], Task]:
     if task is None:
         task = "regression" if y.dtype.kind == "f" else "single-label" if y.ndim == 1 else "multi-label"
     if task == "single-label":
@@ -180,7 +186,7 @@ def _answers(y: np.ndarray, labels: Sequence[str], task: Task | None) -> tuple[n
     y = y[:, None] if y.ndim == 1 else y
     if y.ndim != 2 or y.dtype.kind not in "biuf" or (labels and len(labels) != y.shape[1]):
         raise UserError(
-            f"the labels are {_said(y)}, and {task} takes a column for each of {len(labels) or 'the'} labels"
+            f"the labels are {_described(y)}, and {task} takes a column for each of {len(labels) or 'the'} labels"
         )
     names = tuple(map(str, labels)) or tuple(f"y{column}" for column in range(y.shape[1]))
     if task == "regression":
@@ -191,27 +197,27 @@ def _answers(y: np.ndarray, labels: Sequence[str], task: Task | None) -> tuple[n
 
 
 def _classes(y: np.ndarray, labels: Sequence[str]) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Classes counted from 0, and their names: `labels`, or the different values that there are."""
+    """Return classes counted from 0, and their names: `labels`, or the different values that there are."""
     if y.ndim != 1 or y.dtype.kind not in "iuU":
         raise UserError(
-            f"`y` is {_said(y)}, and single-label takes one whole number or one text an example",
+            f"`y` is {_described(y)}, and single-label takes one whole number or one text an example",
             "`task: regression` learns numbers, and `task: multi-label` takes 0 and 1 of shape (n, labels)",
         )
     if not labels:
         values, y = np.unique(y, return_inverse=True)
-        found = list(map(str, values.tolist()))
+        present = list(map(str, values.tolist()))
         order = sorted(
-            range(len(found)), key=lambda index: class_order(found[index]) if values.dtype.kind == "U" else index
+            range(len(present)), key=lambda index: class_order(present[index]) if values.dtype.kind == "U" else index
         )
-        return np.argsort(order)[y].astype(np.int64), tuple(found[index] for index in order)
+        return np.argsort(order)[y].astype(np.int64), tuple(present[index] for index in order)
     names = tuple(map(str, labels))
     if len(set(names)) < len(names):
-        raise UserError(f"two labels are called `{next(each for each in names if names.count(each) > 1)}`")
+        raise UserError(f"two labels are called `{next(name for name in names if names.count(name) > 1)}`")
     if y.dtype.kind == "U":
         known = {label: index for index, label in enumerate(names)}
         if unknown := sorted(set(y.tolist()) - set(known)):
             raise UserError(f"`y` has {several(unknown)}, which `labels` does not have")
-        return np.array([known[each] for each in y.tolist()], np.int64), names
+        return np.array([known[name] for name in y.tolist()], np.int64), names
     if y.min() < 0 or y.max() >= len(names):
         raise UserError(f"`y` has classes from {y.min()} to {y.max()}, and {len(names)} labels count from 0")
     return y.astype(np.int64), names

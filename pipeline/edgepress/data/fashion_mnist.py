@@ -66,7 +66,7 @@ def _download(raw: Path) -> Path:
 
 
 def _official(folder: Path, part: str) -> tuple[np.ndarray, np.ndarray]:
-    """Images (n, 1, 28, 28) and labels (n,) of `train` or `t10k`, from the IDX files (16 and 8 bytes of header)."""
+    """Read images (n, 1, 28, 28) and labels (n,) of `train` or `t10k` from IDX files (headers of 16 and 8 bytes)."""
     pixels = _bytes(folder / f"{part}-images-idx3-ubyte.gz", header=16)
     labels = _bytes(folder / f"{part}-labels-idx1-ubyte.gz", header=8)
     if not len(labels) or len(pixels) != len(labels) * 28 * 28:

@@ -31,8 +31,10 @@ def make() -> None:
     arrays = {}
     for name, size in SIZES.items():
         x, y = full[name]
-        each = size // len(LABELS)
-        rows = np.concatenate([random.choice(np.flatnonzero(y == c), each, replace=False) for c in range(len(LABELS))])
+        per_class = size // len(LABELS)
+        rows = np.concatenate(
+            [random.choice(np.flatnonzero(y == c), per_class, replace=False) for c in range(len(LABELS))]
+        )
         random.shuffle(rows)
         arrays[f"{name}_x"], arrays[f"{name}_y"] = x[rows], y[rows].astype(np.uint8)
     with replacing(FILE) as temporary, temporary.open("wb") as file:

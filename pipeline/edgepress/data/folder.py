@@ -7,7 +7,6 @@ With `labels: imagenet`, or with other labels and no class folders, it is any fo
 
 from __future__ import annotations
 
-import os
 import re
 from collections import Counter
 from pathlib import Path
@@ -15,8 +14,9 @@ from pathlib import Path
 import numpy as np
 
 from ..core.errors import UserError, suggest
-from . import images
+from . import images, listing
 from .examples import Examples, class_order, several
+from .listing import Skipped
 from .source import Source
 
 _PARTS = {"train": "train", "training": "train", "validation": "validation", "valid": "validation"} | {
@@ -26,30 +26,40 @@ _PARTS = {"train": "train", "training": "train", "validation": "validation", "va
 
 
 def read(source: Source, path: Path, enough: int | None = None) -> Examples:
-    """Examples in the order of their paths, whatever the order on the disk, or about `enough` of them.
+    """Read examples in the order of their paths, whatever the order on the disk, or about `enough` of them.
 
     Raises: UserError.
     """
     if source.labels == "imagenet":
         return _unlabelled(source, path, enough, imagenet())
-    tops, listed = _folders(path), source.listed
+    skipped = Skipped()
+    tops, listed = listing.folders(path, skipped), source.listed
+    _listable(path, skipped, source)
     if listed and not tops:
         return _unlabelled(source, path, enough, listed)
     parts = {top: _PARTS.get(top.name.lower()) for top in tops}
-    given = bool(tops) and all(parts.values())
-    classes = [each for top in tops for each in _folders(top)] if given else tops
+    split_by_folders = bool(tops) and all(parts.values())
+    if not split_by_folders:
+        _unmixed(path, parts)
+    classes = [folder for top in tops for folder in listing.folders(top, skipped)] if split_by_folders else tops
     if not classes:
         raise UserError(
             f"`{path.name}` has no class folders", "one folder a class: cat/1.jpg, dog/1.jpg; or a CSV with `image`"
         )
-    if loose := [each.name for each in _files(path, deep=False)]:
+    if loose := [file.name for file in listing.images(path, skipped, deep=False)]:
         raise UserError(f"`{path.name}` has images outside of its class folders: {several(loose)}")
-    files = {folder: _files(folder) for folder in classes}
-    if empty := [folder for folder, found in files.items() if not found]:
-        named = several([f"`{each.relative_to(path)}`" for each in empty])
+    for top in tops if split_by_folders else ():
+        if top not in {folder.parent for folder in classes}:
+            skipped.add("no class folders in it", f"folder `{top.name}`")
+        for file in listing.images(top, skipped, deep=False):
+            skipped.add("outside of the class folders", listing.kind(file.name))
+    files = {folder: listing.images(folder, skipped) for folder in classes}
+    _listable(path, skipped, source)
+    if empty := [folder for folder, images_there in files.items() if not images_there]:
+        named = several([f"`{folder.relative_to(path)}`" for folder in empty])
         raise UserError(
             f"`{path.name}`: no images in {named}{_instead(empty[0])}",
-            "images are " + " ".join(images.SUFFIXES),
+            _images_are(skipped),
         )
     names = sorted({folder.name for folder in classes}, key=class_order)
     if unknown := [name for name in names if listed and name not in listed]:
@@ -58,58 +68,110 @@ def read(source: Source, path: Path, enough: int | None = None) -> Examples:
             _quoted(unknown[0], listed) or suggest(unknown[0], listed),
         )
     labels = {label: index for index, label in enumerate(listed or names)}
-    paths = [file for found in files.values() for file in found]
-    of = [folder for folder, found in files.items() for _ in found]
-    some = images.spread(of, enough)
-    paths, of = [paths[i] for i in some], [of[i] for i in some]
+    paths = [file for images_there in files.values() for file in images_there]
+    warnings = (*listing.twins(paths, path), *_masks(files, path))
+    folder_of = [folder for folder, images_there in files.items() for _ in images_there]
+    chosen = images.spread(folder_of, enough)
+    paths, folder_of = [paths[i] for i in chosen], [folder_of[i] for i in chosen]
     groups = _groups([str(file.relative_to(path).as_posix()) for file in paths], source.group, path.name)
-    x, kept = images.read(paths, path, source)
+    x, rows = images.read(paths, path, source, skipped)
     return Examples(
         x,
-        np.array([labels[folder.name] for folder in of], np.int64)[kept],
+        np.array([labels[folder.name] for folder in folder_of], np.int64)[rows],
         tuple(labels),
         kinds={"input": "image"},
-        groups=None if groups is None else groups[kept],
-        part=np.array([parts[folder.parent] for folder in of])[kept] if given else None,
+        groups=None if groups is None else groups[rows],
+        part=np.array([parts[folder.parent] for folder in folder_of])[rows] if split_by_folders else None,
         labels_listed=bool(listed),
-        files=images.few(paths, kept),
+        files=images.few(paths, rows),
+        notes=skipped.notes(path.name),
+        warnings=warnings,
+    )
+
+
+def _unmixed(path: Path, parts: dict[Path, str | None]) -> None:
+    """Raise UserError where folders of splits, which have class folders, stand beside others.
+
+    `train`, `car` and `plane` are classes; `train` and `val` with folders in them are splits, and `extra` is neither.
+    """
+    splits = [top for top, part in parts.items() if part and listing.folders(top, Skipped())]
+    rest = [f"`{top.name}`" for top in parts if top not in splits]
+    if len({parts[top] for top in splits}) > 1 and parts:
+        raise UserError(
+            f"`{path.name}` has {' and '.join(f'`{top.name}`' for top in splits)}, splits with class folders, beside "
+            f"{several(rest)}",
+            "move the other folders elsewhere, or rename those that are splits",
+        )
+
+
+def _listable(path: Path, skipped: Skipped, source: Source) -> None:
+    """Count folders that cannot be listed, or refuse them as unreadable files."""
+    if skipped.unlisted and source.unreadable == "refuse":
+        count = f"{len(skipped.unlisted)} folder{'s' * (len(skipped.unlisted) > 1)}"
+        raise UserError(
+            f"`{path.name}`: {count} cannot be read: {several(skipped.unlisted)}",
+            "look at their permissions, or leave them out: `unreadable: skip`",
+        )
+    skipped.add("cannot be listed", "folder", len(skipped.unlisted))
+    skipped.unlisted.clear()
+
+
+def _images_are(skipped: Skipped) -> str:
+    usual = f"images are {' '.join(images.SUFFIXES)}, and what else Pillow reads"
+    return listing.INSTALL if listing.INSTALL in skipped.counts else usual
+
+
+def _masks(files: dict[Path, list[Path]], root: Path) -> tuple[str, ...]:
+    """Warn of a class folder `masks` beside `images`, whose files have the same names."""
+    photos = [folder for folder in files if listing.PHOTOS.fullmatch(folder.name)]
+    named = {file.stem for folder in photos for file in files[folder]}
+    return tuple(
+        f"`{root.name}`: the folder `{folder.name}` is read as a class, and {pairs} of its {len(own)} images have the "
+        f"names of those in `{photos[0].name}`: move masks out of the folder"
+        for folder, own in files.items()
+        if listing.MASKS.fullmatch(folder.name) and (pairs := sum(file.stem in named for file in own))
     )
 
 
 def _quoted(name: str, listed: tuple[str, ...]) -> str:
-    """What to do where `01` became the number 1."""
+    """Return the next act where `01` became the number 1."""
     number = name.lstrip("0") or "0"
     known = name.isdecimal() and number in listed
     return f'in YAML, {name} is the number {number}: write it in quotes, `"{name}"`' if known else ""
 
 
 def _unlabelled(source: Source, path: Path, enough: int | None, labels: tuple[str, ...]) -> Examples:
-    paths = _files(path)
+    skipped = Skipped()
+    paths = listing.images(path, skipped)
+    _listable(path, skipped, source)
+    warnings = listing.twins(paths, path)
     paths = [paths[i] for i in images.spread([path] * len(paths), enough)]
     if not paths:
-        raise UserError(f"`{path.name}`: no images{_instead(path)}", "images are " + " ".join(images.SUFFIXES))
+        raise UserError(f"`{path.name}`: no images{_instead(path)}", _images_are(skipped))
     names = [str(file.relative_to(path).as_posix()) for file in paths]
     groups = _groups(names, source.group, path.name)
-    x, kept = images.read(paths, path, source)
+    x, rows = images.read(paths, path, source, skipped)
     return Examples(
         x,
         np.zeros(len(x), np.int64),
         labels,
         kinds={"input": "image"},
-        groups=None if groups is None else groups[kept],
+        groups=None if groups is None else groups[rows],
         labelled=False,
-        files=images.few(paths, kept),
+        files=images.few(paths, rows),
+        notes=skipped.notes(path.name),
+        warnings=warnings,
     )
 
 
 def side(path: Path, most: int) -> int:
-    """A size for a folder of photos: their usual shorter side, rounded down to what networks halve, 32 to `most`."""
-    sides = sorted(map(min, images.sizes(_files(path), path)))
+    """Propose a size for photos: the median shorter side, rounded down to a multiple of 32, up to `most`."""
+    sides = sorted(map(min, images.sizes(listing.images(path, Skipped()), path)))
     return max(32, min(most, sides[len(sides) // 2] // 32 * 32)) if sides else most
 
 
 def imagenet() -> tuple[str, ...]:
-    """What ImageNet's 1,000 classes are called (WordNet's lemmas, from timm), in the order that networks tell them.
+    """Return the names of ImageNet's 1,000 classes (WordNet's lemmas, from timm), in the order of networks' outputs.
 
     Two pairs have one name, such as the crane that flies and the one that lifts: these are told by their synset.
     """
@@ -123,29 +185,17 @@ def imagenet() -> tuple[str, ...]:
     )
 
 
-def _folders(path: Path) -> list[Path]:
-    return sorted(each for each in path.iterdir() if each.is_dir() and not each.name.startswith("."))
-
-
-def _files(folder: Path, deep: bool = True) -> list[Path]:
-    """Image files, sorted; hidden files and folders are left out."""
-    found = []
-    for where, folders, names in os.walk(folder):
-        folders[:] = sorted(each for each in folders if deep and not each.startswith("."))
-        found += [
-            Path(where, name) for name in names if not name.startswith(".") and name.lower().endswith(images.SUFFIXES)
-        ]
-    return sorted(found)
-
-
 def _instead(folder: Path) -> str:
-    """The most common suffix of what is there instead."""
-    suffixes = Counter(each.suffix for each in folder.iterdir() if each.is_file() and not each.name.startswith("."))
-    return f", which has {max(suffixes.values())} {max(suffixes, key=lambda s: suffixes[s])} files" if suffixes else ""
+    """Describe the most common suffix of what is there instead."""
+    suffixes = Counter(file.suffix for file in folder.iterdir() if file.is_file() and not file.name.startswith("."))
+    if not suffixes:
+        return ""
+    suffix, count = suffixes.most_common(1)[0]
+    return f", which has {count} {suffix} file{'s' * (count > 1)}"
 
 
 def _groups(paths: list[str], pattern: str | None, name: str) -> np.ndarray | None:
-    """What `pattern` finds in each path: its first group, or all of the match."""
+    """Match `pattern` in each path: its first group, or all of the match."""
     if pattern is None:
         return None
     matches = [re.search(pattern, path) for path in paths]

@@ -18,26 +18,32 @@ from .split import SPLITS
 
 
 def read(source: Source, path: Path) -> Examples | Dataset:
-    """What the function returns when it is called with `args`. Raises: UserError."""
-    found = Function(path, parts(source.source)[1], path.read_bytes())(**source.args)
-    if isinstance(found, Dataset):
-        if lacking := [split for split in SPLITS if split not in found.splits or not len(found[split].y)]:
+    """Call the function with `args`, and check what it returns. Raises: UserError."""
+    returned = Function(path, parts(source.source)[1], path.read_bytes())(**source.args)
+    if isinstance(returned, Dataset):
+        if lacking := [split for split in SPLITS if split not in returned.splits or not len(returned[split].y)]:
             raise UserError(f"`{source.source}` returned a Dataset without {', '.join(lacking)}")
-        for input in found.inputs:
+        for input in returned.inputs:
             _checked(source.source, input)
-        if found.groups is None:
-            return found
-        if len(found.groups) != (count := len(found["test"].y)):
+        for split, (x, y) in returned.splits.items():
+            if len(x) != len(y):
+                raise UserError(f"`{source.source}`: `{split}` has {len(x)} examples, and {len(y)} labels")
+        if more := [f"`{split}`" for split in returned.splits if split not in SPLITS]:
+            notes = (f"`{source.source}`: the splits {', '.join(more)} are not read",)
+            returned = replace(returned, notes=(*returned.notes, *notes))
+        if returned.groups is None:
+            return returned
+        if len(returned.groups) != (count := len(returned["test"].y)):
             raise UserError(
-                f"`{source.source}`: `groups` has {len(found.groups)} values, and the test split has {count}"
+                f"`{source.source}`: `groups` has {len(returned.groups)} values, and the test split has {count}"
             )
-        return replace(found, groups=numbered(found.groups))
-    if not isinstance(found, Examples):
+        return replace(returned, groups=numbered(returned.groups))
+    if not isinstance(returned, Examples):
         raise UserError(
-            f"`{source.source}` returned a {type(found).__name__}",
+            f"`{source.source}` returned a {type(returned).__name__}",
             "return `edgepress.Examples(x, y)`, or an `edgepress.Dataset`",
         )
-    return found
+    return returned
 
 
 def _checked(name: str, input: Input) -> None:

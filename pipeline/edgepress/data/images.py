@@ -24,6 +24,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from ..core.errors import UserError
 from ..core.units import show_bytes
 from .examples import several
+from .listing import HEIF, INSTALL, Skipped, kind, suffixes
 from .source import Source
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif")
@@ -36,6 +37,8 @@ _WIDE = ("I;16", "I;16B", "I;16L", "I")
 _GREY = {"1", "L", "LA", "La", *_WIDE}
 _BROKEN = (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError)
 """What Pillow's decoders raise for bad files."""
+_ANIMATED = {"GIF", "PNG", "WEBP", "TIFF", "AVIF", "FLI", "DCX"}
+"""Formats whose files may hold several photos; behind the first of an MPO, a PSD or an icon are previews or parts."""
 _TURNED = (5, 6, 7, 8)
 """EXIF orientations that swap height and width."""
 _LONGEST = 8
@@ -48,70 +51,78 @@ class Header(NamedTuple):
     height: int
     width: int
     grey: bool
+    several: bool = False
+    """Whether there are more pictures behind the first."""
 
 
-def read(paths: Sequence[Path], root: Path, source: Source) -> tuple[np.ndarray, np.ndarray]:
-    """Images uint8 (n, channels, height, width), and which of `paths` they are, (n,).
+def read(
+    paths: Sequence[Path], root: Path, source: Source, skipped: Skipped | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Read images uint8 (n, channels, height, width), and which of `paths` they are, (n,).
 
     EXIF orientation is followed, transparency is laid on white, 16-bit grey is divided by 257, and of an animation the
-    first picture counts. Only what `unreadable: skip` allows is left out.
+    first picture counts. Only what `unreadable: skip` allows is left out, and counted in `skipped`.
 
     Raises: UserError for files that cannot be read, for sizes that differ while no `size` is given, and for more than
     half of the free memory.
     """
     with _quiet():
-        headers, wrong = _each(_header, paths, root)
-        kept = _kept(np.arange(len(paths)), headers, wrong, root, source)
-        grey = source.color == "grey" or (source.color is None and all(headers[i].grey for i in kept))
-        size = _size([headers[i] for i in kept], root, source)
+        headers, wrong = _on_all(_header, paths, root)
+        rows = _readable(np.arange(len(paths)), headers, wrong, root, source)
+        grey = source.color == "grey" or (source.color is None and all(headers[i].grey for i in rows))
+        size = _size([headers[i] for i in rows], root, source)
         channels = 1 if grey else 3
-        bounded(len(kept) * channels * size[0] * size[1], f"{len(kept)} images of {size[0]} × {size[1]}", root.name)
-        images, wrong = _each(
-            partial(pixels, grey=grey, size=size, resize=source.resize), [paths[i] for i in kept], root
+        bounded(len(rows) * channels * size[0] * size[1], f"{len(rows)} images of {size[0]} × {size[1]}", root.name)
+        images, wrong = _on_all(
+            partial(pixels, grey=grey, size=size, resize=source.resize), [paths[i] for i in rows], root
         )
-        good = _kept(kept, images, wrong, root, source)
-    found = [image for image in images if image is not None]
-    return np.stack(found), good
+        decoded = _readable(rows, images, wrong, root, source)
+    if skipped is not None:
+        lost = sorted(set(range(len(paths))) - set(decoded.tolist()))
+        for row in lost:
+            skipped.add("cannot be read, and `unreadable: skip`", kind(paths[row].name))
+        skipped.several = Counter(kind(paths[i].name) for i in decoded if headers[i].several)
+    return np.stack([image for image in images if image is not None]), decoded
 
 
 def spread(of: Sequence[object], enough: int | None) -> list[int]:
-    """Which rows to read when `enough` of them are: evenly spread over those of each class, and three of each."""
+    """Choose about `enough` rows: evenly spread over those of each class, and three of each."""
     if enough is None or enough >= len(of):
         return list(range(len(of)))
     rows: dict[object, list[int]] = {}
     for row, label in enumerate(of):
         rows.setdefault(label, []).append(row)
-    found: list[int] = []
-    for each in rows.values():
-        count = min(len(each), max(3, -(-enough * len(each) // len(of))))
-        found += [each[i * len(each) // count] for i in range(count)]
-    return sorted(found)
+    chosen: list[int] = []
+    for members in rows.values():
+        count = min(len(members), max(3, -(-enough * len(members) // len(of))))
+        chosen += [members[i * len(members) // count] for i in range(count)]
+    return sorted(chosen)
 
 
-def few(paths: Sequence[Path], kept: np.ndarray) -> tuple[Path, ...]:
-    """Some of the files that were read, `kept` of `paths`, evenly spread."""
-    return tuple(paths[i] for i in kept[:: -(-len(kept) // SAMPLED)])
+def few(paths: Sequence[Path], rows: np.ndarray) -> tuple[Path, ...]:
+    """Choose some of the files that were read, `rows` of `paths`, evenly spread."""
+    return tuple(paths[i] for i in rows[:: -(-len(rows) // SAMPLED)])
 
 
 def sizes(paths: Sequence[Path], root: Path) -> list[tuple[int, int]]:
-    """Height and width of the images that can be read, among a thousand of `paths`."""
+    """Return height and width of the images that can be read, among a thousand of `paths`."""
     with _quiet():
-        headers, _ = _each(_header, paths[:: -(-len(paths) // 1000) or 1], root)
+        headers, _ = _on_all(_header, paths[:: -(-len(paths) // 1000) or 1], root)
     return [(header.height, header.width) for header in headers if header]
 
 
-def bounded(needed: int, what: str, name: str) -> None:
-    """Raises: UserError when `needed` bytes are more than half of the free memory."""
+def bounded(needed: int, content: str, name: str) -> None:
+    """Raise UserError when `needed` bytes are more than half of the free memory."""
     free = free_memory()
     if free is not None and needed > free / 2:
         raise UserError(
-            f"`{name}`: {what} take {show_bytes(needed)}, more than half of the free {show_bytes(free)}",
+            f"`{name}`: {content} take {show_bytes(needed)}, more than half of the free {show_bytes(free)}",
             "write a smaller `size`, or take fewer",
         )
 
 
 def free_memory() -> int | None:
-    """Bytes that can be had without swapping; None where the system does not tell."""
+    """Return the bytes that can be had without swapping; None where the system does not report them."""
     info = Path("/proc/meminfo")
     if not info.is_file():
         return None
@@ -121,29 +132,29 @@ def free_memory() -> int | None:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Pillow warns of large images and odd EXIF; sizes are judged here."""
+    """Silence Pillow's warnings of large images and odd EXIF; sizes are judged here."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
 
 
-def _each(work: Callable[[Path], Found], paths: Sequence[Path], root: Path) -> tuple[list[Found | None], list[str]]:
-    """`work` on every path in threads, and what could not be read, with the reason."""
+def _on_all(work: Callable[[Path], Found], paths: Sequence[Path], root: Path) -> tuple[list[Found | None], list[str]]:
+    """Do `work` on every path in threads; return the results, and the unreadable files with the reason."""
 
     def attempt(path: Path) -> tuple[Found | None, str]:
         try:
             return work(path), ""
         except _BROKEN as error:
-            return None, f"{path.relative_to(root)} ({_reason(error)})"
+            return None, f"{path.relative_to(root)} ({_reason(error, path)})"
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         results = list(pool.map(attempt, paths))
     return [result for result, _ in results], [reason for _, reason in results if reason]
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: Exception, path: Path) -> str:
     if isinstance(error, UnidentifiedImageError):
-        return "no image"
+        return INSTALL if kind(path.name) in HEIF - suffixes() else "no image"
     if isinstance(error, Image.DecompressionBombError):
         return "it is too large to be a photo"
     if "truncated" in str(error).lower():
@@ -153,19 +164,26 @@ def _reason(error: Exception) -> str:
     return str(error).splitlines()[0] if str(error) else type(error).__name__
 
 
-def _kept(rows: np.ndarray, results: Sequence[object], wrong: Sequence[str], root: Path, source: Source) -> np.ndarray:
+def _readable(
+    rows: np.ndarray, results: Sequence[object], wrong: Sequence[str], root: Path, source: Source
+) -> np.ndarray:
     if wrong and source.unreadable == "refuse":
         count = f"{len(wrong)} of {len(results)} image files cannot be read"
         raise UserError(f"`{root.name}`: {count}: {several(wrong)}", "mend them, or leave them out: `unreadable: skip`")
-    kept = rows[[result is not None for result in results]]
-    if not len(kept):
+    readable = rows[[result is not None for result in results]]
+    if not len(readable):
         raise UserError(f"`{root.name}`: none of {len(rows)} image files can be read: {several(wrong)}")
-    return kept
+    return readable
+
+
+def _opened(path: Path) -> Image.Image:
+    suffixes()  # the decoders of optional packages are known from here on
+    return Image.open(path)
 
 
 def _header(path: Path) -> Header:
-    """What the first bytes say; nothing is decoded."""
-    with Image.open(path) as image:
+    """Read size and mode from the first bytes; nothing is decoded."""
+    with _opened(path) as image:
         width, height = image.size
         if width * height > LARGEST:
             raise ValueError(f"{width * height / 1e6:.0f} megapixels, and the most is {LARGEST / 1e6:.0f}")
@@ -175,15 +193,24 @@ def _header(path: Path) -> Header:
         plain = image.format == "TIFF" or (image.format == "PNG" and "exif" not in image.info)
         exif = {} if plain else image.getexif()
         turned = exif.get(0x0112) in _TURNED
-        return Header(width if turned else height, height if turned else width, image.mode in _GREY)
+        several = image.format in _ANIMATED and _has_second(image)
+        return Header(width if turned else height, height if turned else width, image.mode in _GREY, several)
+
+
+def _has_second(image: Image.Image) -> bool:
+    try:
+        image.seek(1)
+    except _BROKEN:
+        return False
+    return True
 
 
 def _size(headers: Sequence[Header], root: Path, source: Source) -> tuple[int, int]:
     if source.size is not None:
         return (source.size, source.size) if isinstance(source.size, int) else source.size
     sizes = Counter((header.height, header.width) for header in headers)
-    (most, count), *others = sizes.most_common()
-    if others:
+    (most, count), *rest = sizes.most_common()
+    if rest:
         shown = several([f"{height} × {width} ({number})" for (height, width), number in sizes.most_common()])
         shorter = sorted(min(size) for size in sizes.elements())[len(headers) // 2]
         raise UserError(
@@ -200,19 +227,19 @@ def _size(headers: Sequence[Header], root: Path, source: Source) -> tuple[int, i
 
 
 def pixels(path: Path, *, grey: bool, size: tuple[int, int], resize: str) -> np.ndarray:
-    """The image of a file, uint8 (channels, *size). Raises what Pillow's decoders raise for bad files."""
-    with Image.open(path) as image:
+    """Decode the image of a file, uint8 (channels, *size). Raises the errors of Pillow's decoders for bad files."""
+    with _opened(path) as image:
         mode, side = "L" if grey else "RGB", 2 * max(size)
         # A JPEG is decoded at ½, ¼ or ⅛ where that leaves twice what is needed; orientation may swap the sides.
         image.draft(mode, (side, side))
         image.load()
         upright = _flat(ImageOps.exif_transpose(image), mode)
-    found = np.asarray(_sized(upright, size, resize))
-    return found[None] if grey else np.ascontiguousarray(found.transpose(2, 0, 1))
+    array = np.asarray(_sized(upright, size, resize))
+    return array[None] if grey else np.ascontiguousarray(array.transpose(2, 0, 1))
 
 
 def _sized(image: Image.Image, size: tuple[int, int], resize: str) -> Image.Image:
-    """The middle of the image, all of it distorted, or all of it in the middle of black."""
+    """Resize the image: its middle, all of it distorted, or all of it in the middle of black."""
     from torchvision.transforms import functional
 
     height, width = size
@@ -222,9 +249,9 @@ def _sized(image: Image.Image, size: tuple[int, int], resize: str) -> Image.Imag
         return functional.resize(image, [height, width])
     if resize == "pad":
         inner = _inner(image, size, min)
-        left, top = (width - inner[1]) // 2, (height - inner[0]) // 2
-        whole = functional.resize(image, list(inner))
-        return functional.pad(whole, [left, top, width - inner[1] - left, height - inner[0] - top])
+        margin, top = (width - inner[1]) // 2, (height - inner[0]) // 2
+        shrunk = functional.resize(image, list(inner))
+        return functional.pad(shrunk, [margin, top, width - inner[1] - margin, height - inner[0] - top])
     # What is cut off anyway goes first where it is most of the image: a very long one would be enlarged out of memory.
     most = [min(image.height, _LONGEST * -(-image.width * height // width)),
             min(image.width, _LONGEST * -(-image.height * width // height))]  # fmt: skip
@@ -233,7 +260,7 @@ def _sized(image: Image.Image, size: tuple[int, int], resize: str) -> Image.Imag
 
 
 def _inner(image: Image.Image, size: tuple[int, int], choose: Callable[[float, float], float]) -> tuple[int, int]:
-    """The image's height and width when one of them is that of `size`; the other is rounded down, as by `Resize`."""
+    """Scale height and width so that one of them is that of `size`; the other is rounded down, as by `Resize`."""
     (height, width), (high, wide) = size, (image.height, image.width)
     if choose(height / high, width / wide) == height / high:
         return height, max(1, height * wide // high)
@@ -241,7 +268,7 @@ def _inner(image: Image.Image, size: tuple[int, int], choose: Callable[[float, f
 
 
 def _flat(image: Image.Image, mode: str) -> Image.Image:
-    """The image as `L` or `RGB`."""
+    """Convert the image to `L` or `RGB`."""
     if image.mode in _WIDE:
         values = np.asarray(image).astype(np.int64)
         if values.min() < 0 or values.max() > 0xFFFF:

@@ -1,4 +1,4 @@
-"""Tell the kinds of data apart by what a recipe writes, and list the options of each."""
+"""Tell kinds of data apart by their path, and list the options of each."""
 
 from __future__ import annotations
 
@@ -42,25 +42,25 @@ _READS = "a folder of images, a .csv, an .npz and `FILE.py:FUNCTION` are read"
 
 
 def kind_of(text: str) -> Kind:
-    """What a path leads to, by its name; a bare name that is a data set's is that data set."""
+    """Tell what a path leads to by its name; a bare name that is a data set's is that data set."""
     if text in NAMES:
         return "shipped"
     return "user" if is_function(text) else _SUFFIXES.get(Path(text).suffix.lower(), "folder")
 
 
 def file_of(text: str) -> str:
-    """The path in `./my_data.py:load`."""
+    """Return the path in `./my_data.py:load`."""
     return parts(text)[0] if is_function(text) else text
 
 
 def missing(text: str, base: Path) -> tuple[str, str] | None:
-    """What is wrong with a path, and what to do about it."""
+    """Return what is wrong with a path, and the next act."""
     path = base / file_of(text)
     if path.suffix.lower() in _ARCHIVES:
         return "archives are not read", "unpack it, and name the folder"
     if not path.exists():
         beside = path.parent
-        known = [each.name for each in beside.iterdir() if not each.name.startswith(".")] if beside.is_dir() else []
+        known = [entry.name for entry in beside.iterdir() if not entry.name.startswith(".")] if beside.is_dir() else []
         if "/" not in text:
             known += NAMES
         return f"there is no file or folder `{text}`", suggest(

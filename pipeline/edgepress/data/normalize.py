@@ -40,12 +40,12 @@ PIXELS = 1 / 255
 
 
 def normalized(data: Dataset, how: Normalize, name: str) -> Dataset:
-    """`data` whose inputs are normalized by `how`: its images, or without images its numbers or series.
+    """Return `data` whose inputs are normalized by `how`: its images, or without images its numbers or series.
 
     `none` and `raw` are for every input. Raises: UserError where the number of channels or the kind is another.
     """
-    floats = [each for each in data.inputs if each.kind != "tokens"]
-    images = [each for each in floats if each.kind == "image"]
+    floats = [input for input in data.inputs if input.kind != "tokens"]
+    images = [input for input in floats if input.kind == "image"]
     chosen = floats if how in ("none", "raw") else images or floats
     if not chosen:
         raise UserError(f"`{name}` has only tokens, which are not normalized", "take `normalize` out")
@@ -56,11 +56,13 @@ def normalized(data: Dataset, how: Normalize, name: str) -> Dataset:
             f"`{name}` has {len(chosen)} inputs, and `normalize` has one mean and std",
             "`normalize: none`, or a function of yours that returns a Dataset whose inputs have their own",
         )
-    return replace(data, inputs=tuple(_one(each, how, name) if each in chosen else each for each in data.inputs))
+    return replace(
+        data, inputs=tuple(_normalized_input(input, how, name) if input in chosen else input for input in data.inputs)
+    )
 
 
-def _one(input: Input, how: Normalize, name: str) -> Input:
-    """`input` with the scale, mean and std of `how`."""
+def _normalized_input(input: Input, how: Normalize, name: str) -> Input:
+    """Return `input` with the scale, mean and std of `how`."""
     image, channels = input.kind == "image", input.shape[0]
     scale = PIXELS if image and how != "raw" else 1.0
     if how in ("none", "raw"):
@@ -74,10 +76,10 @@ def _one(input: Input, how: Normalize, name: str) -> Input:
         )
     mean, std = (_spread(values, channels) for values in (moments.mean, moments.std))
     if mean is None or std is None:
-        what = {"image": "images", "series": "series"}.get(input.kind, "rows")
+        rows = {"image": "images", "series": "series"}.get(input.kind, "rows")
         unit = "column" if input.kind == "numbers" else "channel"
         raise UserError(
-            f"`{name}`: `normalize` has {len(moments.mean)} means and {len(moments.std)} deviations, and the {what} "
+            f"`{name}`: `normalize` has {len(moments.mean)} means and {len(moments.std)} deviations, and the {rows} "
             f"have {channels} {unit}{'s' * (channels > 1)}",
             "`color: rgb` makes three channels of each image, `color: grey` one"
             if image
@@ -87,7 +89,7 @@ def _one(input: Input, how: Normalize, name: str) -> Input:
 
 
 def _spread(values: Sequence[float], channels: int) -> tuple[float, ...] | None:
-    """One value a channel; None if there are neither one nor so many."""
+    """Return one value a channel; None if there are neither one nor so many."""
     if len(values) == 1:
         return tuple(values) * channels
     return tuple(values) if len(values) == channels else None

@@ -33,7 +33,7 @@ def read() -> Dataset:
 
 
 def generate() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Rows (n,) in random order, each pair once; whether the user likes the item; and whether one should expect it."""
+    """Draw rows (n,) in random order, each pair once; whether the user likes the item; and whether that is expected."""
     random = np.random.default_rng(0)
     users, items = random.standard_normal((USERS, RANK)), random.standard_normal((ITEMS, RANK))
     suits = users @ items.T / np.sqrt(RANK)

@@ -52,7 +52,7 @@ def read() -> Dataset:
 
 
 def unpickle(content: bytes) -> Any:
-    """What a pickle of numpy arrays holds; `UserError` when it asks for anything else."""
+    """Load a pickle of numpy arrays; `UserError` when it refers to anything else."""
     return _Unpickler(io.BytesIO(content)).load()
 
 
@@ -64,7 +64,7 @@ class _Unpickler(pickle.Unpickler):
 
 
 def _file() -> Path:
-    """The data inside `seglearn`, found without importing it: it would import pandas, which it does not install."""
+    """Find the data inside `seglearn` without importing it: it would import pandas, which it does not install."""
     package = importlib.util.find_spec("seglearn")
     for folder in (package and package.submodule_search_locations) or ():
         path = Path(folder) / "data" / "watch_dataset.npy"
@@ -74,12 +74,12 @@ def _file() -> Path:
 
 
 def _windows(stored: dict[str, Any], people: range, seed: int) -> Split:
-    """Windows (n, 6, LENGTH) of all recordings of `people`, shuffled, so that the first ones are of all exercises."""
+    """Cut windows (n, 6, LENGTH) of all recordings of `people`, shuffled: the first ones are of all exercises."""
     x, y = [], []
     for series, label, person in zip(stored["X"], stored["y"], stored["subject"], strict=True):
         if person in people:
-            found = np.lib.stride_tricks.sliding_window_view(series, LENGTH, axis=0)[::STEP]
-            x.append(found.astype(np.float32))
-            y.append(np.full(len(found), label, np.int64))
+            windows = np.lib.stride_tricks.sliding_window_view(series, LENGTH, axis=0)[::STEP]
+            x.append(windows.astype(np.float32))
+            y.append(np.full(len(windows), label, np.int64))
     order = np.random.default_rng(seed).permutation(sum(map(len, y)))
     return Split(np.concatenate(x)[order], np.concatenate(y)[order])

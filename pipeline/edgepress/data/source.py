@@ -1,13 +1,10 @@
-"""Define the user's own data: `data: ./photos`, or `{from: ./labels.csv, …}`."""
+"""Define a user's own data: `data: ./photos`, `{from: ./labels.csv, …}`."""
 
 from __future__ import annotations
 
-import importlib
-import math
 import re
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -24,12 +21,9 @@ from ..core.errors import Mistake, UserError, suggest
 from ..core.paths import folder_of
 from ..core.units import Share
 from ..core.yamlio import Document
-from .dataset import NAMES, Dataset, Task, load
-from .kinds import DECODED, MODULES, TAKES, WHAT, Kind, file_of, kind_of, missing
+from .dataset import NAMES, Task
+from .kinds import TAKES, WHAT, Kind, file_of, kind_of, missing
 from .normalize import Moments, Normalize
-
-if TYPE_CHECKING:
-    import numpy as np
 
 
 class Shares(BaseModel):
@@ -56,14 +50,11 @@ class Shares(BaseModel):
         return self
 
 
-_UNLABELLED = Shares.model_validate({"validation": "30%", "test": "60%"})
-
-
 Side = Annotated[int, Field(ge=8, le=4096)]
 
 
 def _there(text: str, info: ValidationInfo) -> str:
-    """Only a recipe knows the folder that a path counts from; without one the path is checked when it is read."""
+    """Check that the path is there. Only a recipe knows its folder; without one the path is checked when it is read."""
     if text in NAMES or not isinstance(info.context, Document) or info.context.loose:
         return text
     if wrong := missing(text, info.context.path.parent):
@@ -77,13 +68,13 @@ def _there(text: str, info: ValidationInfo) -> str:
 
 
 def _listed(labels: tuple[str | int, ...] | str, info: ValidationInfo) -> tuple[str, ...] | str:
-    """Class names as text, each once; or the name of a file of them, which only a recipe knows the folder of."""
+    """Check class names, each once, as text; or the name of a file of them, whose folder only a recipe knows."""
     if isinstance(labels, str):
         if labels != "imagenet" and isinstance(info.context, Document) and not info.context.loose:
             path = info.context.path.parent / labels
             if not path.is_file():
                 beside = path.parent.iterdir() if path.parent.is_dir() else ()
-                known = [each.name for each in beside if each.suffix == ".txt"]
+                known = [file.name for file in beside if file.suffix == ".txt"]
                 raise Mistake(
                     f"`labels` names no file `{labels}`",
                     suggest(labels, ["imagenet", *known], "a list, `imagenet`, or a text file with one name a line"),
@@ -167,11 +158,11 @@ class Source(BaseModel):
         if not isinstance(value, dict):
             return {"from": value} if isinstance(value, str) else value
         labels = value.get("labels")
-        if odd := [each for each in labels if type(each) not in (str, int)] if isinstance(labels, list) else []:
+        if odd := [item for item in labels if type(item) not in (str, int)] if isinstance(labels, list) else []:
             written = "null" if odd[0] is None else str(odd[0]).lower()
             raise Mistake(f"`labels` has `{written}`, which YAML reads as no text", f'put it in quotes: `"{written}"`')
         # Behind a validator of Python values, pydantic is strict about lists for tuples as it is not in JSON.
-        return {name: each if name == "args" else _tuples(each) for name, each in value.items()}
+        return {name: item if name == "args" else _tuples(item) for name, item in value.items()}
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -208,7 +199,7 @@ class Source(BaseModel):
 
     @property
     def listed(self) -> tuple[str, ...]:
-        """The classes that the recipe lists, in its order; none by default. A file of them is read by `read`."""
+        """Return the classes that the recipe lists, in its order; none by default. `load` reads a file of them."""
         if self.labels == "imagenet":
             from .folder import imagenet
 
@@ -216,90 +207,13 @@ class Source(BaseModel):
         return () if self.labels is None or isinstance(self.labels, str) else tuple(map(str, self.labels))
 
     def path(self, base: Path) -> Path:
-        """The file or folder; `UserError` when there is none."""
+        """Return the file or folder; `UserError` when there is none."""
         if wrong := missing(self.source, base):
             raise UserError(*wrong)
         return base / file_of(self.source)
 
-    def read(self, base: Path = Path(), seed: int = 0, limit: int | None = None) -> Dataset:
-        """The data in its splits, the same ones for the same seed and `limit`. Raises: UserError.
-
-        `base` is what a path counts from: the recipe's folder. With a `limit`, only about as many image files are
-        decoded as give each split so many.
-        """
-        from .split import divide
-
-        shares: Shares | None
-        if self.kind == "shipped":
-            return self._prepared(load(self.source), self.source)
-        path, source = self.path(base), self._with_labels(base)
-        read = importlib.import_module(MODULES[self.kind], __package__).read
-        if limit is not None and self.kind in DECODED:
-            shares = self.split or Shares()
-            found = read(source, path, math.ceil(limit / min(shares.validation, shares.test, shares.train)))
-        else:
-            found = read(source, path)
-        if isinstance(found, Dataset):
-            if self.split is not None:
-                raise UserError(f"`{self.source}` gives its splits, and `split` would change them", "take `split` out")
-            return self._prepared(found, path.name)
-        shares = self.split or (None if found.labelled else _UNLABELLED)
-        divided = divide(found.checked(path.name, self.task), shares, seed, path.stem, str(path))
-        return self._prepared(divided, path.name)
-
-    def raw(self, base: Path, data: Dataset, limit: int | None = None) -> np.ndarray:
-        """Examples without labels that go with `data`, as `x` of its splits. Raises: UserError.
-
-        A folder's images need no class folders, and become as large as those of `data`; an .npz needs `x` alone.
-        """
-        import numpy as np
-
-        path = self.path(base)
-        if self.kind == "folder":
-            channels, height, width = data.input.shape
-            alike = {"size": (height, width), "color": "grey" if channels == 1 else "rgb"}
-            source = self.model_copy(update={name: getattr(self, name) or each for name, each in alike.items()})
-            source = source.model_copy(update={"labels": "imagenet"})  # class folders, if any, mean nothing
-            read = importlib.import_module(".folder", __package__).read
-            return np.asarray(read(source, path, limit).checked(path.name).x)
-        if self.kind == "arrays":
-            from .arrays import values
-
-            return values(path)
-        raise UserError(f"`unlabelled` names {WHAT[self.kind]}", "a folder of images, or an .npz with `x`")
-
-    def _with_labels(self, base: Path) -> Source:
-        """The same with the names of a file of labels. Raises: UserError."""
-        if not isinstance(self.labels, str) or self.labels == "imagenet":
-            return self
-        path = base / self.labels
-        try:
-            lines = path.read_text(encoding="utf-8-sig").rstrip().splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise UserError(
-                f"`labels` names no text file `{self.labels}`: {error}",
-                suggest(
-                    self.labels, ["imagenet"], "one name a line, in UTF-8; the path counts from the recipe's folder"
-                ),
-            ) from error
-        names = [line.strip() for line in lines]
-        for number, name in enumerate(names, start=1):
-            if not name or names.index(name) != number - 1:
-                wrong = f"`{name}` again" if name else "empty"
-                raise UserError(f"`{self.labels}`: line {number} is {wrong}", "one name a line, each once")
-        return self.model_copy(update={"labels": tuple(names)})
-
-    def _prepared(self, data: Dataset, name: str) -> Dataset:
-        """With what the recipe says about images, and about how inputs are normalized."""
-        from .normalize import normalized
-
-        if self.kind in DECODED:
-            inputs = (replace(each, resize=self.resize) if each.kind == "image" else each for each in data.inputs)
-            data = replace(data, inputs=tuple(inputs))
-        return data if self.normalize is None else normalized(data, self.normalize, name)
-
 
 def _tuples(value: Any) -> Any:
     if isinstance(value, dict):
-        return {name: _tuples(each) for name, each in value.items()}
+        return {name: _tuples(item) for name, item in value.items()}
     return tuple(value) if isinstance(value, list) else value

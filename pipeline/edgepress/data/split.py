@@ -21,7 +21,7 @@ _MEASURED = 2**24
 def divide(
     examples: Examples, shares: Shares | None = None, seed: int = 0, name: str = "examples", source: str = ""
 ) -> Dataset:
-    """A `Dataset` of checked `examples`, in three splits that share none of them.
+    """Split checked `examples` into three that share none of them, as a `Dataset`.
 
     With `groups`, a group is in one split. Without, equal values (the same bytes) are: a photo that was saved twice
     would else be learnt and tested. Classes are spread evenly, and train has all of them. Splits that `part` names are
@@ -34,13 +34,13 @@ def divide(
     part = np.full(len(examples.x), "train") if examples.part is None else examples.part
     if unknown := sorted(set(part.tolist()) - set(SPLITS)):
         raise UserError(f"`{called}` has a split `{unknown[0]}`, and they are {', '.join(SPLITS)}")
-    missing = [each for each in SPLITS[1:] if each not in part]
+    missing = [split for split in SPLITS[1:] if split not in part]
     if shares is not None and not missing:
         raise UserError(f"`{called}` gives its splits, and `split` would change them", "take `split` out")
     if examples.task == "single-label" and len(examples.labels) < 2:
         raise UserError(f"`{called}` has one class only, `{examples.labels[0]}`", "there is nothing to tell apart")
     random = np.random.default_rng(seed)
-    rows = {each: np.flatnonzero(part == each) for each in SPLITS}
+    rows = {split: np.flatnonzero(part == split) for split in SPLITS}
     rows |= _dealt(examples, rows["train"], missing, shares or Shares(), random, called)
     lacking = _uncovered(examples, rows["train"])
     if lacking and not examples.labels_listed:
@@ -49,10 +49,10 @@ def divide(
             f"`{called}` has no training examples of {named}",
             "add some, or take the label out",
         )
-    for found in rows.values():
-        random.shuffle(found)
-    splits = {each: Split(examples.x[found], examples.y[found]) for each, found in rows.items()}
-    inputs = tuple(_input(each, examples, rows["train"]) for each in examples.columns)
+    for indices in rows.values():
+        random.shuffle(indices)
+    splits = {split: Split(examples.x[indices], examples.y[indices]) for split, indices in rows.items()}
+    inputs = tuple(_input(split, examples, rows["train"]) for split in examples.columns)
     assert examples.task is not None, "checked examples have a task"
     return Dataset(
         name,
@@ -65,60 +65,62 @@ def divide(
         files=examples.files,
         uncovered=lacking,
         groups=None if examples.groups is None else numbered(examples.groups[rows["test"]]),
+        notes=examples.notes,
+        warnings=examples.warnings,
     )
 
 
 def _dealt(
     examples: Examples, rows: np.ndarray, missing: list[str], shares: Shares, random: np.random.Generator, name: str
 ) -> dict[str, np.ndarray]:
-    """`rows` for train and the `missing` splits.
+    """Deal `rows` to train and the `missing` splits.
 
     Units, the groups or the equal examples, are dealt class by class, the large ones first, each to the split that
     is furthest below its share of all dealt so far: this keeps the shares in every class and in the whole. A unit
     with a class that none before it has goes to train, and the last others go to the splits that have none.
     """
     units = _units(examples, rows)
-    what = "different example" if examples.groups is None else "group"
+    unit_name = "different example" if examples.groups is None else "group"
     if len(units) <= len(missing):
-        count = f"{len(units)} {what}{'' if len(units) == 1 else 's'}"
+        count = f"{len(units)} {unit_name}{'' if len(units) == 1 else 's'}"
         raise UserError(
             f"`{name}` has {count}, and {len(missing) + 1} splits need one each",
             "" if examples.groups is None else "is `group` what you mean? its examples are kept together",
         )
-    wanted = {each: getattr(shares, each) for each in missing}
+    wanted = {split: getattr(shares, split) for split in missing}
     wanted = {"train": 1 - sum(wanted.values()), **wanted}
-    answers = examples.y
-    of = answers if examples.task == "single-label" else np.zeros(len(answers), np.int64)
+    labels = examples.y
+    of = labels if examples.task == "single-label" else np.zeros(len(labels), np.int64)
     order = [units[i] for i in random.permutation(len(units))]
     order.sort(
         key=lambda unit: (int(np.bincount(of[unit]).argmax()) if len(unit) > 1 else int(of[unit[0]]), -len(unit))
     )
-    found: dict[str, list[np.ndarray]] = {each: [] for each in wanted}
+    dealt_units: dict[str, list[np.ndarray]] = {split: [] for split in wanted}
     covering = _covering(examples, order)
     free = len(order) - len(covering)
     if free < len(missing):
         raise UserError(
-            f"`{name}` has {len(order)} {what}s; train needs {len(covering)} of them to have every class, and "
+            f"`{name}` has {len(order)} {unit_name}s; train needs {len(covering)} of them to have every class, and "
             f"{' and '.join(missing)} one each",
         )
     dealt, total = Counter(dict.fromkeys(wanted, 0)), 0
     for index, unit in enumerate(order):
         total += len(unit)
-        empty = [each for each in wanted if not found[each]]
+        empty = [split for split in wanted if not dealt_units[split]]
         if index in covering:
             choice = "train"
         elif free <= len(empty):
             choice = empty[0]
         else:
-            choice = max(wanted, key=lambda each: wanted[each] * total - dealt[each])
+            choice = max(wanted, key=lambda split: wanted[split] * total - dealt[split])
         free -= index not in covering
-        found[choice].append(unit)
+        dealt_units[choice].append(unit)
         dealt[choice] += len(unit)
-    return {each: np.concatenate(parts) for each, parts in found.items()}
+    return {split: np.concatenate(parts) for split, parts in dealt_units.items()}
 
 
 def _units(examples: Examples, rows: np.ndarray) -> list[np.ndarray]:
-    """`rows` that belong together: of one group, or of the same values."""
+    """Group `rows` that belong together: of one group, or of the same values."""
     if examples.groups is not None:
         keys = examples.groups[rows].tolist()
     else:
@@ -130,14 +132,14 @@ def _units(examples: Examples, rows: np.ndarray) -> list[np.ndarray]:
 
 
 def _covering(examples: Examples, units: list[np.ndarray]) -> set[int]:
-    """Which of `units` bring a class that none before them has."""
+    """Return the indices of `units` that bring a class that none before them has."""
     seen: set[int] = set()
-    found = set()
+    covering = set()
     for index, unit in enumerate(units):
         if new := _classes(examples, unit) - seen:
             seen |= new
-            found.add(index)
-    return found
+            covering.add(index)
+    return covering
 
 
 def _classes(examples: Examples, rows: np.ndarray) -> set[int]:
@@ -151,7 +153,7 @@ def _classes(examples: Examples, rows: np.ndarray) -> set[int]:
 
 
 def _uncovered(examples: Examples, rows: np.ndarray) -> tuple[str, ...]:
-    """The labels that none of `rows` has."""
+    """Return the labels that none of `rows` has."""
     if examples.task == "regression" or not examples.labelled:
         return ()
     seen = _classes(examples, rows)

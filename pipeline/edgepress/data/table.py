@@ -2,114 +2,98 @@
 
 from __future__ import annotations
 
-import csv
-import re
 from collections import Counter
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import numpy as np
 
-from ..core.errors import UserError, suggest
-from . import images
+from ..core.errors import UserError
+from . import csv_file, images, listing
+from .csv_file import Table
 from .dataset import Kind, Task
-from .examples import Examples, class_order, joined, several
+from .examples import Examples, class_order, joined
+from .listing import Skipped
 from .source import Source
 
-_WHOLE = r"\s*[+-]?\d+\s*"
+_MISSING = {"na", "n/a", "nan", "null", "?", "-"}
+"""What often stands for a missing label."""
 
 
 def read(source: Source, path: Path, enough: int | None = None) -> Examples:
-    """One example a row, or about `enough` of those with images. Raises: UserError with the lines, as editors count
-    them.
+    """Read one example a row, or about `enough` of those with images.
+
+    Raises: UserError with the lines, as editors count them.
     """
-    table = _table(path)
-    answers = _named(source.label) or ("label",)
+    table = csv_file.read(path)
+    label_columns = _named(source.label) or ("label",)
     if source.label is None and "label" not in table.header:
         raise UserError(f"`{path.name}`: which column is the label?", f"write `label:`, {_one_of(table.header)}")
-    taken = {*answers, *_named(source.image), *_named(source.group)}
+    taken = {*label_columns, *_named(source.image), *_named(source.group)}
     listed = source.listed
-    y, labels, task = _answers(table, answers, source.task, listed)
+    y, labels, task = _targets(table, label_columns, source.task, listed)
     numbers = source.columns or (() if source.image else tuple(name for name in table.header if name not in taken))
-    if twice := sorted(set(numbers) & set(answers)):
+    if twice := sorted(set(numbers) & set(label_columns)):
         raise UserError(f"`{path.name}`: `{twice[0]}` is the label, and cannot be an input", "take it out of `columns`")
     if not numbers and not source.image:
         raise UserError(f"`{path.name}` has no input column, only {_one_of(table.header)}")
     groups = np.array(table.column(source.group, "group")) if source.group else None
     rows, files = np.arange(len(table.rows)), tuple[Path, ...]()
+    skipped, notes = Skipped(), _labels_noted(table, label_columns, task, labels, listed)
     kinds: dict[str, Kind] = {}
     inputs: dict[str, np.ndarray] = {}
     if source.image:
         kinds["image"] = "image"
         paths = _paths(table, source.image, path.parent)
-        some = np.array(images.spread(y.tolist() if task == "single-label" else [""] * len(y), enough))
-        paths = [paths[row] for row in some]
-        inputs["image"], kept = images.read(paths, path.parent, source)
-        rows, files = some[kept], images.few(paths, kept)
+        notes += _unnamed(paths, path)
+        if unread := [f"`{name}`" for name in table.header if name not in {*taken, *numbers}]:
+            notes += (f"`{path.name}`: the columns {', '.join(unread)} are not read; `columns` names numbers to read",)
+        chosen = np.array(images.spread(y.tolist() if task == "single-label" else [""] * len(y), enough))
+        paths = [paths[row] for row in chosen]
+        inputs["image"], readable = images.read(paths, path.parent, source, skipped)
+        rows, files = chosen[readable], images.few(paths, readable)
     if numbers:
         kinds["numbers"] = "numbers"
         inputs["numbers"] = np.stack([table.numbers(name, "columns") for name in numbers], axis=1)[rows]
     if len(inputs) == 1:
         kinds = {"input": next(iter(kinds.values()))}
     groups = None if groups is None else groups[rows]
-    return Examples(joined(inputs), y[rows], labels, task, kinds, groups, labels_listed=bool(listed), files=files)
+    return Examples(
+        joined(inputs),
+        y[rows],
+        labels,
+        task,
+        kinds,
+        groups,
+        labels_listed=bool(listed),
+        files=files,
+        notes=(*skipped.notes(path.name), *notes),
+    )
 
 
-@dataclass(frozen=True)
-class _Table:
-    name: str
-    header: list[str]
-    rows: list[list[str]]
-    lines: list[int]
-    """Where each row ends in the file, from 1."""
-
-    def column(self, name: str, option: str) -> list[str]:
-        if name not in self.header:
-            raise UserError(f"`{self.name}` has no column `{name}` (`{option}`)", suggest(name, self.header))
-        index = self.header.index(name)
-        return [row[index].strip() for row in self.rows]
-
-    def numbers(self, name: str, option: str) -> np.ndarray:
-        """A column as float64; `UserError` at what is empty, NaN, infinite or no number."""
-        cells = self.column(name, option)
-        values = np.array([_number(cell) for cell in cells])
-        wrong = np.flatnonzero(~np.isfinite(values))
-        help = "fill it in, leave the row out, or name the input columns: `columns: [a, b]`"
-        self.refuse(wrong.tolist(), cells, f"no number in column `{name}`", help)
-        return values
-
-    def refuse(self, rows: list[int], cells: list[str], what: str, help: str) -> None:
-        """Raises: UserError that names the lines of `rows`, and what stands there."""
-        if rows:
-            named = [f"line {self.lines[row]}" + (f" `{cells[row]}`" if cells[row] else "") for row in rows]
-            raise UserError(f"`{self.name}`: {what}: {several(named)}", help)
+def _unnamed(paths: list[Path], path: Path) -> tuple[str, ...]:
+    """Note the images that no row names, in the folders of those that rows name."""
+    folders = {image.parent for image in paths}
+    beside = {file for folder in folders for file in listing.images(folder, Skipped(), deep=False)}
+    if not (unnamed := sorted(beside - set(paths))):
+        return ()
+    one = unnamed[0].relative_to(path.parent).as_posix()
+    return (f"`{path.name}`: no row names {len(unnamed)} of the {len(beside)} images there, such as `{one}`",)
 
 
-def _table(path: Path) -> _Table:
-    """The file as UTF-8, with a byte order mark or not; commas, semicolons or tabs, as the first line has."""
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            first = file.readline()
-            file.seek(0)
-            reader = csv.reader(file, delimiter=max(",;\t", key=first.count), strict=True)
-            header = [name.strip() for name in next(reader, [])]
-            rows, lines = [], []
-            for row in reader:
-                if len(row) not in (0, len(header)):
-                    raise UserError(
-                        f"`{path.name}`: line {reader.line_num} has {len(row)} values, and the header {len(header)}",
-                        "text with a comma in it goes into quotes",
-                    )
-                if row:
-                    rows.append(row)
-                    lines.append(reader.line_num)
-    except (csv.Error, UnicodeDecodeError, OSError) as error:
-        raise UserError(f"`{path.name}` is no CSV in UTF-8: {error}", "export it as `CSV UTF-8`") from error
-    if not rows:
-        raise UserError(f"`{path.name}` has no rows", "the first line names the columns")
-    if twice := [name for name, count in Counter(header).items() if count > 1]:
-        raise UserError(f"`{path.name}` has two columns `{twice[0]}`")
-    return _Table(path.name, header, rows, lines)
+def _labels_noted(
+    table: Table, names: tuple[str, ...], task: Task, labels: tuple[str, ...], listed: tuple[str, ...]
+) -> tuple[str, ...]:
+    """Note labels that may be missing values."""
+    if len(names) > 1 or listed or task == "regression":
+        return ()
+    count = Counter(table.column(names[0], "label"))
+    if task == "multi-label":
+        return (f"`{table.name}`: {count['']} rows have none of the labels: their cell is empty",) if count[""] else ()
+    return tuple(
+        f"`{table.name}`: the label `{label}` of {count[label]} rows is read as a class"
+        for label in labels
+        if label.lower() in _MISSING
+    )
 
 
 def _named(names: str | tuple[str, ...] | None) -> tuple[str, ...]:
@@ -120,17 +104,10 @@ def _one_of(names: list[str]) -> str:
     return "one of " + ", ".join(f"`{name}`" for name in names)
 
 
-def _number(cell: str) -> float:
-    try:
-        return float(cell)
-    except ValueError:
-        return float("nan")
-
-
-def _answers(
-    table: _Table, names: tuple[str, ...], task: Task | None, listed: tuple[str, ...]
+def _targets(
+    table: Table, names: tuple[str, ...], task: Task | None, listed: tuple[str, ...]
 ) -> tuple[np.ndarray, tuple[str, ...], Task]:
-    """`y`, labels and task; `listed` are the labels that the recipe names, in their order."""
+    """Return `y`, labels and task; `listed` are the labels that the recipe names, in their order."""
     if listed and (len(names) > 1 or task == "regression"):
         raise UserError(f"`{table.name}`: `labels` lists classes, and `label` names columns", "take `labels` out")
     if len(names) > 1:
@@ -147,20 +124,20 @@ def _answers(
     if task == "multi-label":
         sets = [{label.strip() for label in cell.split("|") if label.strip()} for cell in cells]
         labels = listed or tuple(sorted(set().union(*sets), key=class_order))
-        odd = [row for row, found in enumerate(sets) if found - set(labels)]
+        odd = [row for row, present in enumerate(sets) if present - set(labels)]
         table.refuse(odd, cells, f"labels that are none of the {len(labels)} `labels`", "list them all")
-        return np.array([[label in found for label in labels] for found in sets], np.uint8), labels, task
+        return np.array([[label in present for label in labels] for present in sets], np.uint8), labels, task
     table.refuse(empty, cells, f"no label in column `{names[0]}`", "fill it in, or leave the row out")
     if listed:
         odd = [row for row, cell in enumerate(cells) if cell not in listed]
         table.refuse(odd, cells, f"labels that are none of the {len(listed)} `labels`", "list them all")
         order = {label: number for number, label in enumerate(listed)}
         return np.array([order[cell] for cell in cells], np.int64), listed, "single-label"
-    if task == "regression" or (task is None and _decimal(cells)):
+    if task == "regression" or (task is None and _decimal(table, cells, names[0])):
         return table.numbers(names[0], "label"), names, "regression"
-    whole = all(re.fullmatch(_WHOLE, cell) for cell in cells)
+    integers = all(map(csv_file.is_integer, cells))
     different = sorted(set(cells), key=class_order)
-    if task is None and whole and len(different) > max(20, len(cells) // 2):
+    if task is None and integers and len(different) > max(20, len(cells) // 2):
         raise UserError(
             f"`{table.name}`: column `{names[0]}` has {len(different)} different whole numbers in {len(cells)} rows",
             "say which it is: `task: regression` for a quantity, `task: single-label` for classes",
@@ -169,13 +146,27 @@ def _answers(
     return np.array([index[cell] for cell in cells], np.int64), tuple(different), "single-label"
 
 
-def _decimal(cells: list[str]) -> bool:
-    """Whether they are all numbers, and not all whole."""
-    return all(np.isfinite(_number(cell)) for cell in cells) and not all(re.fullmatch(_WHOLE, cell) for cell in cells)
+def _decimal(table: Table, cells: list[str], name: str) -> bool:
+    """Tell whether labels are a quantity: numbers that are not all whole.
+
+    Raises: UserError where some of them are none, such as `NA`: they would all become classes.
+    """
+    commas = [row for row, cell in enumerate(cells) if csv_file.has_decimal_comma(cell)]
+    if table.separator != ";" and all(csv_file.has_decimal_comma(cell) or csv_file.is_integer(cell) for cell in cells):
+        help = "write `task: regression` for numbers with a decimal comma, `single-label` or `multi-label` for classes"
+        table.refuse(commas, cells, f"commas in the labels of column `{name}`", help)
+    values = table.parsed(cells, name)
+    numbers = np.isfinite(values)
+    decimals = [row for row in np.flatnonzero(numbers).tolist() if not csv_file.is_integer(cells[row])]
+    if decimals and not numbers.all() and numbers.mean() > 0.5:
+        odd = np.flatnonzero(~numbers).tolist()
+        help = "fill it in, or leave the row out; `task: single-label` takes every cell as a class"
+        table.refuse(odd, cells, f"no number in column `{name}`, whose others are", help)
+    return bool(numbers.all()) and bool(decimals)
 
 
-def _paths(table: _Table, column: str, folder: Path) -> list[Path]:
-    """The image files, all of them there, each once, and in the CSV's folder or below."""
+def _paths(table: Table, column: str, folder: Path) -> list[Path]:
+    """Return the image files, all of them there, each once, and in the CSV's folder or below."""
     cells = table.column(column, "image")
     every, count = range(len(cells)), Counter(cells)
     out = [row for row in every if _escapes(cells[row])]

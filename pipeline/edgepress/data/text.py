@@ -52,13 +52,13 @@ def read() -> Dataset:
 
 
 def tokens(texts: Sequence[str], words: Sequence[str], length: int = LENGTH) -> np.ndarray:
-    """Ids int64 (n, length) of `texts`: 0 pads, 1 is a word that the vocabulary `words` has not."""
+    """Return ids int64 (n, length) of `texts`: 0 pads, 1 is a word that the vocabulary `words` has not."""
     ids = {word: i for i, word in enumerate(words)}
-    found = np.zeros((len(texts), length), np.int64)
-    for row, text in zip(found, texts, strict=True):
+    token_ids = np.zeros((len(texts), length), np.int64)
+    for row, text in zip(token_ids, texts, strict=True):
         line = [ids.get(word, 1) for word in split(text)[:length]]
         row[: len(line)] = line
-    return found
+    return token_ids
 
 
 def split(text: str) -> list[str]:
@@ -66,7 +66,7 @@ def split(text: str) -> list[str]:
 
 
 def vocabulary(texts: Sequence[str]) -> list[str]:
-    """Padding, unknown, and the words that at least two of `texts` hold, most frequent first."""
+    """List padding, unknown, and the words that at least two of `texts` hold, most frequent first."""
     counts = Counter(word for text in texts for word in sorted(set(split(text))))
     return ["<padding>", "<unknown>", *sorted((w for w, n in counts.items() if n > 1), key=lambda w: (-counts[w], w))]
 
@@ -95,7 +95,7 @@ def make(folder: Path) -> None:
 
 
 def _definitions(path: Path) -> Iterator[tuple[str, str, str]]:
-    """Class, hypernym and definition of every noun in the eight files, without examples; each definition once."""
+    """Yield class, hypernym and definition of every noun in the eight files, without examples; each definition once."""
     try:
         lines = path.read_text("utf-8").splitlines()
     except OSError as error:

@@ -25,21 +25,23 @@ OTHER = "move it away, or choose another `--runs`"
 
 
 def known(folder: Path, before: Report | None) -> ownership.Known:
-    """The files that earlier runs delivered to `folder`: by `SHA256SUMS`; of a version that wrote none, by the report
-    `before` of the last run. Raises: UserError."""
-    if (found := ownership.read(folder)) is not None:
-        return found
+    """Return the files that earlier runs delivered to `folder`.
+
+    `SHA256SUMS` lists them; a version that wrote none left only the report `before` of its run. Raises: UserError.
+    """
+    if (recorded := ownership.read(folder)) is not None:
+        return recorded
     stages = before.stages if before else []
-    models = [(Path(file.path).name, file.sha256) for each in stages if each.kind != "torch" for file in each.files]
+    models = [(Path(file.path).name, file.sha256) for stage in stages if stage.kind != "torch" for file in stage.files]
     more = [f"{name}.json" for name, _ in models] + [
-        f"{each.name}.safetensors{more}" for each in stages if each.kind == "torch" for more in ("", ".json")
+        f"{stage.name}.safetensors{more}" for stage in stages if stage.kind == "torch" for more in ("", ".json")
     ]
     there = [(name, digest(folder / name)) for name in more if (folder / name).is_file()]  # no digest was kept of them
     return ownership.together([*models, *there])
 
 
 def free(engine: Engine, folder: Path, known: ownership.Known) -> None:
-    """Raises: UserError for a file of anybody else's where this run may write one, while nothing is made yet."""
+    """Refuse to start where a file of somebody else has a name that this run may write. Raises: UserError."""
     names = [
         f"{step.label}{preset}.{step.kind}{more}" if step.kind != "torch" else f"{step.label}.safetensors{more}"
         for step in engine.recipe.steps()
@@ -50,7 +52,7 @@ def free(engine: Engine, folder: Path, known: ownership.Known) -> None:
 
 
 def deliver(engine: Engine, folder: Path, lock: Path | None, known: ownership.Known) -> list[StageFacts]:
-    """Copy every model of a finished run to `folder`; the facts, with the files' new paths.
+    """Copy every model of a finished run to `folder`; return the facts with the new paths.
 
     Of `known`, the files of earlier runs, those that this run does not replace are deleted. `SHA256SUMS` names every
     file before it is written: a killed run leaves none that a later one would not know.
@@ -81,23 +83,23 @@ def _digest(content: Path | bytes) -> str:
 def _facts(
     label: str, result: Result, folder: Path, engine: Engine, source: dict[str, Any], files: dict[str, Path | bytes]
 ) -> StageFacts:
-    """What the report says of a stage; what is to be written for it goes into `files`."""
+    """Return the report's facts of a stage, and add what is to be written for it to `files`."""
     artifact, facts = result.artifact, result.facts
     if artifact.kind == "torch":
         files[f"{label}.safetensors"] = artifact.path
         contract = metadata.describe(engine.data) | {"source": source, "sha256": digest(artifact.path)}
         files[f"{label}.safetensors.json"] = _json(contract)
         return facts.model_copy(update={"files": [regrouped(engine, result, file) for file in facts.files]})
-    found = []
+    model_files = []
     for file in facts.files:
-        made = Path(file.path)
+        cached = Path(file.path)
         preset = f".{file.precision}" if artifact.presets else ""
         path = folder / f"{label}{preset}{artifact.path.suffix}"
-        contract = metadata.read(made) | {"source": source}
-        files[path.name] = made
+        contract = metadata.read(cached) | {"source": source}
+        files[path.name] = cached
         files[f"{path.name}.json"] = _json(contract)
-        found.append(detailed(engine, result, file).model_copy(update={"path": str(path)}))
-    return facts.model_copy(update={"files": found})
+        model_files.append(detailed(engine, result, file).model_copy(update={"path": str(path)}))
+    return facts.model_copy(update={"files": model_files})
 
 
 def _json(contract: dict[str, Any]) -> bytes:
@@ -105,16 +107,16 @@ def _json(contract: dict[str, Any]) -> bytes:
 
 
 def detailed(engine: Engine, result: Result, file: ModelFile) -> ModelFile:
-    """`file` of a finished step with all that budgets ask about: operators, versions, intervals."""
-    answers, path = np.load(result.entry.folder / f"{file.precision}.npy"), Path(file.path)
-    found, y = operators.operators(path), engine.scored["test"].y
-    more = {"operators": found.every, "real": found.real, **_versions(path)}
-    more |= {"bounds": bounds(answers, y, engine.data.groups), "worst": worst(answers, y, engine.data.labels)}
+    """Return `file` with all that budgets need: operators, versions, intervals."""
+    outputs, path = np.load(result.entry.folder / f"{file.precision}.npy"), Path(file.path)
+    counts, y = operators.operators(path), engine.scored["test"].y
+    more = {"operators": counts.every, "real": counts.real, **_versions(path)}
+    more |= {"bounds": bounds(outputs, y, engine.data.groups), "worst": worst(outputs, y, engine.data.labels)}
     return regrouped(engine, result, file).model_copy(update=more)
 
 
 def regrouped(engine: Engine, result: Result, file: ModelFile) -> ModelFile:
-    """`file` with its metric drawn by the groups of the test examples, where the data has groups.
+    """Return `file` with its metric drawn by the groups of the test examples, if there are any.
 
     The entry of the cache has it drawn by example, since groups are no part of its key.
     """
@@ -123,19 +125,19 @@ def regrouped(engine: Engine, result: Result, file: ModelFile) -> ModelFile:
         return file
 
     def facts(folder: Path, scratch: Path) -> dict[str, Any]:
-        answers = np.load(result.entry.folder / f"{file.precision}.npy")
-        return {"resampled": engine.metric.resampled(answers, engine.scored["test"].y, groups)}
+        outputs = np.load(result.entry.folder / f"{file.precision}.npy")
+        return {"resampled": engine.metric.resampled(outputs, engine.scored["test"].y, groups)}
 
     material = {"by group": groups.tolist(), "of": [result.entry.key, file.precision]}
-    found = engine.cache.make(material, facts).facts
-    return file.model_copy(update={**found, "drawn": int(groups.max()) + 1})
+    drawn = engine.cache.make(material, facts).facts
+    return file.model_copy(update={**drawn, "drawn": int(groups.max()) + 1})
 
 
 def _versions(path: Path) -> dict[str, int]:
-    """What decides which runtimes load an ONNX file."""
+    """Return the versions that decide which runtimes load an ONNX file."""
     if path.suffix != ".onnx":
         return {}
     import onnx
 
     model = onnx.load(path)
-    return {"opset": max(each.version for each in model.opset_import if not each.domain), "ir": model.ir_version}
+    return {"opset": max(opset.version for opset in model.opset_import if not opset.domain), "ir": model.ir_version}

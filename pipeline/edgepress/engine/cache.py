@@ -32,13 +32,13 @@ AWAY = "move it away, or choose another `--cache`"
 
 
 def key_of(material: dict[str, Any]) -> str:
-    """SHA-256 over the canonical JSON of everything that shapes a result."""
+    """Return the SHA-256 of the canonical JSON of everything that shapes a result."""
     return hashlib.sha256(json.dumps(material, sort_keys=True).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A published result: its folder, and the facts that its maker wrote down."""
+    """A published result: its folder, and the facts that its maker returned."""
 
     key: str
     folder: Path
@@ -50,12 +50,12 @@ class Cache:
         self.root = root
 
     def get(self, key: str) -> Entry | None:
-        """The entry of `key` if it is there and every file still has its digest; a damaged one is not there."""
+        """Return the entry of `key`, or None if there is none or a file has another digest."""
         folder = self.root / "entries" / key
         try:
             stored = json.loads((folder / ENTRY).read_text(encoding="utf-8"))
             sound = stored["facts_sha256"] == key_of(stored["facts"])
-            sound = sound and all(digest(folder / name) == found for name, found in stored["files"].items())
+            sound = sound and all(digest(folder / name) == expected for name, expected in stored["files"].items())
         except (
             FileNotFoundError,
             NotADirectoryError,
@@ -77,7 +77,7 @@ class Cache:
         maker: Callable[[Path, Path], dict[str, Any]],
         waiting: Callable[[], None] = lambda: None,
     ) -> Entry:
-        """The entry of `material`, made by `maker(folder, scratch) -> facts` when it is not there yet.
+        """Return the entry of `material`; `maker(folder, scratch) -> facts` makes a missing one.
 
         Two runs that want the same entry make it once: the second calls `waiting` and waits.
         """
@@ -95,20 +95,20 @@ class Cache:
         try:
             entry = self.get(key)
             if distributed.several():
-                distributed.told(entry is None)
+                distributed.broadcast(entry is None)
             entry = entry or self._publish(key, material, maker)
             if distributed.several():
-                distributed.told(True)
+                distributed.broadcast(True)
             return entry
         finally:
             lock.release()
 
     def _along(self, key: str, maker: Callable[[Path, Path], dict[str, Any]]) -> Entry:
-        """The entry that the first process makes, with this one's help."""
-        if distributed.told(None):
+        """Return the entry that the first process makes with the help of this one."""
+        if distributed.broadcast(None):
             with tempfile.TemporaryDirectory() as unused:
                 maker(Path(unused), self.root / "work" / key / "scratch")
-        distributed.told(None)
+        distributed.broadcast(None)
         entry = self.get(key)
         if entry is None:
             raise UserError(f"`{self.root}` is not the first process's cache", "several hosts need a folder they share")
@@ -116,25 +116,25 @@ class Cache:
 
     def _publish(self, key: str, material: dict[str, Any], maker: Callable[[Path, Path], dict[str, Any]]) -> Entry:
         work, entries = self.root / "work" / key, self.root / "entries"
-        made, scratch = work / "made", work / "scratch"
-        shutil.rmtree(made, ignore_errors=True)
-        for folder in (made, scratch, entries):
+        result, scratch = work / "made", work / "scratch"
+        shutil.rmtree(result, ignore_errors=True)
+        for folder in (result, scratch, entries):
             _folder(folder)
         before = entries / key  # a damaged one
         if before.is_symlink() or (before.exists() and not before.is_dir()):
             raise UserError(f"the cache's `{before}` is not a folder", AWAY)
-        facts = maker(made, scratch)
-        files = {path.name: digest(path) for path in sorted(made.iterdir())}
-        with replacing(made / ENTRY) as temporary:
+        facts = maker(result, scratch)
+        files = {path.name: digest(path) for path in sorted(result.iterdir())}
+        with replacing(result / ENTRY) as temporary:
             stored = {"material": material, "files": files, "facts": facts, "facts_sha256": key_of(facts)}
             temporary.write_text(json.dumps(stored, indent=1, sort_keys=True), encoding="utf-8")
         shutil.rmtree(before, ignore_errors=True)
-        os.replace(made, before)
+        os.replace(result, before)
         shutil.rmtree(work)
         return Entry(key, before, facts)
 
     def collect(self, days: float) -> tuple[int, int]:
-        """Delete what was not used for `days` and what killed runs left; (number of folders, bytes freed).
+        """Delete what was unused for `days` and what killed runs left; return (folders, bytes freed).
 
         A folder may be the user's, with an `entries` or a `work` of their own: only what a cache makes is deleted.
         """
@@ -155,7 +155,7 @@ class Cache:
 
 
 def _folder(path: Path) -> Path:
-    """`path`, as a folder. Raises: UserError where something else is in its place, or none can be made."""
+    """Create the folder `path`. Raises: UserError where something else is in its place, or it cannot be created."""
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -164,7 +164,7 @@ def _folder(path: Path) -> Path:
 
 
 def _made(folder: Path) -> bool:
-    """Whether a cache made this folder: by its name, and by what is in it."""
+    """Return whether a cache made this folder, by its name and its content."""
     if not re.fullmatch("[0-9a-f]{64}", folder.name) or folder.is_symlink() or not folder.is_dir():
         return False
     if folder.parent.name == "entries":

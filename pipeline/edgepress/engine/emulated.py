@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..benchmark.emulator.qemu import ended, start, versions
-from ..benchmark.runtimes import RUNTIMES
 from ..core import machine
 from ..core.metric_functions import agreement
 from ..core.metric_intervals import bounds, floored, worst
 from ..core.results import Emulated, ModelFile, Runtime
+from ..core.runtimes import RUNTIMES
 from ..models import metadata, session
 from ..models.predict import laid_out, predict
 from . import evaluate
@@ -30,47 +30,47 @@ if TYPE_CHECKING:
 def scored(
     file: ModelFile, cpu: str, runtime: Runtime, data: Dataset, metric: Metric, make: Callable[..., Entry]
 ) -> Emulated:
-    """`file` on every test example as `cpu` runs it, and how many answers are this machine's in the same runtime.
+    """Evaluate `file` on every test example on `cpu`, and its agreement with this machine in the same runtime.
 
-    `make` is the cache's: answers are kept, for they do not change. A file that does not run there says why.
+    `make` is the cache's, since outputs under emulation do not change. A file that does not run has an `error`.
     """
-    path, found = Path(file.path), versions() or {}
-    used = {name: version for name, version in found.items() if name in ("qemu", RUNTIMES[runtime].package)}
+    path, installed = Path(file.path), versions() or {}
+    used = {name: version for name, version in installed.items() if name in ("qemu", RUNTIMES[runtime].package)}
     material = {
         "emulated": [cpu, runtime, file.sha256],
         "data": data.digest,
         "metric": [metric.name, *metric.key],
         "versions": used,
-        **({"groups": [int(each) for each in data.groups]} if data.groups is not None else {}),
-        "here": machine.machine().features,  # what the answers are compared with
+        **({"groups": [int(group) for group in data.groups]} if data.groups is not None else {}),
+        "here": machine.machine().features,  # what the outputs are compared with
     }
 
     def facts(folder: Path, scratch: Path) -> dict[str, Any]:
         contract = metadata.read(path)
-        columns = metadata.ready(contract, data, data["test"].x)
-        there, here = answered(path, cpu, runtime, columns), predict(path, columns, runtime)
-        there, here = metadata.told(there, contract, data), metadata.told(here, contract, data)
+        columns = metadata.to_model_inputs(contract, data, data["test"].x)
+        there, here = emulated_outputs(path, cpu, runtime, columns), predict(path, columns, runtime)
+        there, here = metadata.to_logits(there, contract, data), metadata.to_logits(here, contract, data)
         y = data["test"].y
-        told = {
+        more = {
             "agreement": agreement(there, here, y),
             "bounds": bounds(there, y, data.groups),
             "worst": worst(there, y, data.labels),
         }
-        return evaluate.scored(there, data, "test", metric, data.groups) | told
+        return evaluate.scored(there, data, "test", metric, data.groups) | more
 
     try:
-        told = make(material, facts).facts
+        results = make(material, facts).facts
     except RuntimeError as error:
-        told = {"error": str(error)}
-    if told.get("correct") and "worst" not in told:  # an entry from before bounds were binomial for few examples
-        right = np.frombuffer(told["correct"].encode(), np.uint8) == ord("1")
-        told = told | {"bounds": floored(told["bounds"], right, data["test"].y)}
+        results = {"error": str(error)}
+    if results.get("correct") and "worst" not in results:  # an entry from before bounds were binomial for few examples
+        right = np.frombuffer(results["correct"].encode(), np.uint8) == ord("1")
+        results = results | {"bounds": floored(results["bounds"], right, data["test"].y)}
     drawn = 0 if data.groups is None else int(data.groups.max()) + 1
-    return Emulated(path=file.path, cpu=cpu, runtime=runtime, versions=used, drawn=drawn, **told)
+    return Emulated(path=file.path, cpu=cpu, runtime=runtime, versions=used, drawn=drawn, **results)
 
 
-def answered(path: Path, cpu: str, runtime: Runtime, columns: tuple[np.ndarray, ...]) -> np.ndarray:
-    """Answers (n, labels), as `predict` gives them here: as many processes as cores share the examples."""
+def emulated_outputs(path: Path, cpu: str, runtime: Runtime, columns: tuple[np.ndarray, ...]) -> np.ndarray:
+    """Return the outputs (n, labels) under emulation; as many processes as cores share the examples."""
     columns = laid_out(path, columns)
     parts = min(os.cpu_count() or 1, len(columns[0]))
     with tempfile.TemporaryDirectory() as work:
@@ -79,7 +79,7 @@ def answered(path: Path, cpu: str, runtime: Runtime, columns: tuple[np.ndarray, 
             inputs = [Path(work, f"{part}-{index}.npy") for index in range(len(columns))]
             for name, column in zip(inputs, columns, strict=True):
                 np.save(name, column[rows])
-            arguments = [runtime, path, Path(work, f"{part}.npy"), *inputs]
+            arguments = [RUNTIMES[runtime].loader, path, Path(work, f"{part}.npy"), *inputs]
             running.append(start(cpu, Path(session.__file__), *map(str, arguments)))
         try:
             for process in running:

@@ -9,29 +9,24 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from ..config import target
 from ..config.chain import Step, sources
-from ..config.recipe import Recipe
-from ..core import distributed, machine, paths
-from ..core.errors import Place, Problem, UserError
-from ..core.presets import PresetName, host_preset
-from ..core.results import Machine, ModelFile, StageFacts
-from ..core.user_code import Code, OwnCodeError
-from ..data import dataset as data
-from ..models.input_preparation import Unprepared
-from ..stage import LIBRARIES, MAIN_FILE, Artifact, Context, Made, Stage
-from . import remarks
-from .cache import Cache, Entry, key_of
+from ..core import distributed, paths
+from ..core.errors import Place, UserError
+from ..core.presets import host_preset
+from ..core.results import ModelFile, StageFacts
+from ..core.user_code import OwnCodeError
+from ..stage import MAIN_FILE, Artifact, Context, Made
+from . import preflight, remarks
+from .cache import Entry, key_of
 from .key import FORMAT, codes, floor, material
+from .setup import Setup
 
 if TYPE_CHECKING:
-    from ..core.metrics import Metric
     from ..data.dataset import Dataset
-    from ..models.description import Network
 
 
 class Progress(Protocol):
-    """Who is told how a run goes: the terminal, a log, or nobody."""
+    """Where the progress of a run is shown: a terminal, a log, or nowhere."""
 
     def begin(self, label: str, use: str, position: int, count: int) -> None: ...
     def advance(self, done: int, total: int, words: str) -> None: ...
@@ -58,117 +53,36 @@ class Result:
 
 
 @dataclass
-class Engine:
-    """Runs the chain of one recipe.
+class Engine(Setup):
+    """Run the chain of one recipe."""
 
-    `limit` keeps the first so many examples of each split: the same code on less, for a smoke run.
-    """
-
-    recipe: Recipe
-    cache: Cache
-    limit: int | None = None
     results: dict[str, Result] = field(default_factory=dict)
     data_warnings: dict[str, list[str]] = field(default_factory=dict)
-    """What each stage, by its label, warns of in the data."""
-
-    @cached_property
-    def data(self) -> data.Dataset:
-        task = self.recipe.task
-        from ..data.corruptions import altered, joined
-
-        base, document = self.recipe.document.path.parent, self.recipe.document
-        try:
-            found = data.load(task.data, self.limit, base=base, seed=task.seed)
-        except UserError as error:
-            raise error.at(document.place(("task", "data"))) from error
-        try:
-            if task.unlabelled is not None:
-                found = joined(found, task.unlabelled.raw(base, found, self.limit))
-        except UserError as error:
-            raise error.at(document.place(("task", "unlabelled"))) from error
-        try:
-            return altered(
-                found,
-                task.seed,
-                imbalance=task.imbalance,
-                examples=task.examples,
-                label_noise=task.label_noise,
-                labels=task.labels,
-            )
-        except UserError as error:
-            raise error.at(document.place(("task",))) from error
-
-    @cached_property
-    def metric(self) -> Metric:
-        from ..core.metrics import METRICS
-
-        name, task = self.recipe.task.metric, self.data.task
-        if not self.data.labelled and name != "agreement":
-            said = f"`{self.data.name}` has no labels, which `{name}` counts by"
-            help = "`metric: agreement` counts how often a model's prediction is that of its source model"
-            place = self.recipe.document.nearest(("task", "metric"))
-            raise UserError([Problem(said, help, self.recipe.document.place(place))])
-        if not isinstance(name, str):
-            return name.metric(self.recipe.document.path.parent, self.recipe.document.place(("task", "metric")))
-        if task not in METRICS[name].tasks:
-            fitting = ", ".join(each for each, metric in METRICS.items() if task in metric.tasks)
-            said = f"`{self.data.name}` is a {task} task, which `{name}` cannot score"
-            raise UserError([Problem(said, f"one of: {fitting}", self.recipe.document.place(("task", "metric")))])
-        return METRICS[name]
-
-    @cached_property
-    def constant(self) -> float | None:
-        """Of an error, its value on the test split where every answer is the mean of the labels; None else."""
-        from ..core.metrics import of_constant
-
-        return of_constant(self.metric, self.data["test"].y)
+    """By label of a stage, its warnings about the data."""
 
     @property
     def scored(self) -> Dataset:
-        """What models are scored on: for `agreement` with the answers of the reference, once there are any."""
+        """The evaluated data; for `agreement` its labels are the predictions of the reference, once it is there."""
         if self.recipe.task.metric != "agreement":
             return self.data
-        return self._answered if self.recipe.reference_label() in self.results else replace(self.data, labelled=False)
+        if self.recipe.reference_label() not in self.results:
+            return replace(self.data, labelled=False)
+        return self._with_reference_labels
 
     @cached_property
-    def _answered(self) -> Dataset:
-        from ..models.metadata import read, ready
-        from ..models.predict import predict
+    def _with_reference_labels(self) -> Dataset:
+        from ..models.predict import predict_raw
 
         file = Path(self.results[self.recipe.reference_label()].facts.files[0].path)
-        columns = {name: ready(read(file), self.data, self.data[name].x) for name in ("validation", "test")}
-        return self.data.answered({name: predict(file, each).argmax(1) for name, each in columns.items()})
-
-    @cached_property
-    def code(self) -> Code:
-        """The functions that the recipe names as networks, as their files were when it was first asked for."""
-        networks = [network for stage in self.recipe.stages for network in stage.networks()]
-        return Code.read((each.arch for each in networks if each.own), self.recipe.document.path.parent)
-
-    @cached_property
-    def machine(self) -> Machine:
-        return machine.machine()
-
-    @cached_property
-    def targets(self) -> list[target.Target]:
-        return self.recipe.load_targets()
-
-    @cached_property
-    def presets(self) -> tuple[PresetName, ...]:
-        """The integer presets that the targets need, the host's first."""
-        return target.presets(self.targets, self.machine)
-
-    @cached_property
-    def versions(self) -> dict[str, str]:
-        """Of the libraries that every lock records, and of those that this recipe's stages use besides."""
-        return machine.versions([*LIBRARIES, *(name for stage in self.recipe.stages for name in stage.libraries)])
+        splits = {name: self.data[name].x for name in ("validation", "test")}
+        return self.data.with_labels({name: predict_raw(file, self.data, x).argmax(1) for name, x in splits.items()})
 
     def plan(self) -> list[Planned]:
-        """What `run` would do, without doing it."""
+        """Return what `run` would do, without doing it."""
         known: dict[str, Entry] = {}
         planned: list[Planned] = []
         steps = self.recipe.steps()
-        self._check_data(steps)
+        preflight.check_data(self, steps)
         for step in steps:
             missing = next((label for label in sources(step) if label not in known), None)
             entry = None if missing else self.cache.get(key_of(material(self, step, known)))
@@ -183,7 +97,8 @@ class Engine:
     def run(self, progress: Progress) -> list[StageFacts]:
         """Make every result of the chain, in order."""
         steps = self.recipe.steps()
-        self._check_networks(steps)
+        waiting = [planned.label for planned in self.plan() if planned.action == "run"]
+        preflight.check_networks(self, steps, waiting)
         for position, step in enumerate(steps):
             progress.begin(step.label, step.stage.use, position, len(steps))
             try:
@@ -192,47 +107,22 @@ class Engine:
                 wrong = error if isinstance(error, UserError) else self.code.blamed(error)
                 if wrong is None:
                     raise
-                raise wrong.at(self._place(position, wrong)) from error
+                raise wrong.at(self.place(position, wrong)) from error
             progress.end(self.results[step.label].facts)
         return [result.facts for result in self.results.values()]
 
-    def _check_data(self, steps: list[Step]) -> None:
-        """Raise UserError where a stage cannot work on the data, before any works."""
-        document = self.recipe.document
-        for position, step in enumerate(steps):
-            try:
-                self.data_warnings[step.label] = step.stage.check_data(self.data, document.path)
-            except Unprepared as error:
-                raise error.at(document.place(("task", "data"))) from error
-            except UserError as error:
-                raise error.at(self._place(position, error)) from error
-
-    def _check_networks(self, steps: list[Step]) -> None:
-        """Raise UserError where a stage cannot work on the network that its input will be, before any is trained."""
-        to_run = {planned.label for planned in self.plan() if planned.action == "run"}
-        chain = {step.label: step for step in steps}
-        for position, step in enumerate(steps):
-            if step.input not in to_run or type(step.stage).check_network is Stage.check_network:
-                continue
-            network = _network(chain[step.input], chain)
-            if network is not None:
-                try:
-                    step.stage.check_network(network.describe(self.data), self.code)
-                except UserError as error:
-                    raise error.at(self._place(position, error)) from error
-
-    def _place(self, position: int, error: UserError) -> Place:
-        """Where the recipe is to be changed: at the user's function, if a stage names the one that went wrong."""
+    def place(self, position: int, error: UserError) -> Place:
+        """Return the place to change: the user's function if that failed, else the stage."""
         document, loc = self.recipe.document, ("stages", position)
         names = (each for each, value in document.scalars(loc) if value in self.code.functions)
         own = next(names, None) if isinstance(error, OwnCodeError) else None
         return document.place(own or (*loc, "use"))
 
     def _result(self, step: Step, progress: Progress) -> Result:
-        started, made = time.monotonic(), []
+        started, fresh = time.monotonic(), []
 
         def maker(folder: Path, scratch: Path) -> dict[str, Any]:
-            made.append(step.label)
+            fresh.append(step.label)
             return self._make(step, folder, scratch, progress.advance)
 
         entries = {label: result.entry for label, result in self.results.items()}
@@ -241,7 +131,7 @@ class Engine:
         )
         # The cache sorts the keys of its JSON; what counts is the order of the files, the host's first.
         order = [file["precision"] for file in entry.facts["files"]]
-        presets = dict(sorted(entry.facts["presets"].items(), key=lambda each: order.index(each[0])))
+        presets = dict(sorted(entry.facts["presets"].items(), key=lambda item: order.index(item[0])))
         artifact = Artifact(step.kind, entry.folder, presets, entry.facts["notes"])
         files = [
             ModelFile.model_validate(file | {"path": str(entry.folder / file["path"])}) for file in entry.facts["files"]
@@ -251,7 +141,7 @@ class Engine:
             use=step.stage.use,
             kind=step.kind,
             inputs=sources(step),
-            cached=not made,
+            cached=not fresh,
             seconds=time.monotonic() - started,
             parameters=entry.facts["parameters"],
             macs=entry.facts["macs"],
@@ -299,19 +189,10 @@ class Engine:
             return {}
         say(0, 1, f"measuring {self.metric.name}")
         before = source.entry.facts if source else None
-        facts = evaluate.examine(made, folder, self.scored, self.metric, before, self.code)
+        facts = evaluate.evaluate(made, folder, self.scored, self.metric, before, self.code)
         if source:
             facts["notes"]["agreement"] = evaluate.agreement(folder, source.entry.folder, self.data)
         files = made.presets.values() or [MAIN_FILE[made.kind]]
         digests = [paths.digest(folder / name) for name in files]
         more = {"summary": made.summary} if made.summary else {}
         return {**facts, **more, "presets": made.presets, "digests": digests, **codes(self, step, entries)}
-
-
-def _network(step: Step, chain: dict[str, Step]) -> Network | None:
-    """Return the network of a step's result, by its own options or those of the steps before; None of a file's."""
-    described = step.stage.networks()
-    if described:
-        return described[0]
-    before = next(iter(sources(step)), None)
-    return _network(chain[before], chain) if before else None

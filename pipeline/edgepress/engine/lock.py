@@ -1,18 +1,17 @@
 """Write `NAME.lock.yaml` beside the recipe: results, sources and versions.
 
-The same run writes the same bytes.
+The same run writes the same bytes. The lock of a run with `--set`, or of a recipe inside the installed package, is in
+the run's folder.
 
-A run with `--set` is not what the recipe says, and a recipe inside the installed package is nobody's to write beside:
-their lock is in the run's folder.
-
-What training, calibration and a choice by time make depends on the processor, so the lock says which one made its
-results. A run of the same sources on another processor leaves the lock as it is, and writes its own into the run's
-folder. What people commit then changes with its sources, or when they delete it, and not with who runs the recipe. All
-results stay in one file, rather than those of quantizing apart, since weights that are trained elsewhere differ too.
+Training, calibration and a choice by time depend on the processor, so the lock names the one of its results. A run of
+the same sources on another processor leaves the lock as it is, and writes its own into the run's folder. What people
+commit then changes with its sources, or when they delete it, and not with who runs the recipe. All results stay in one
+file, rather than those of quantizing apart, since weights that are trained elsewhere differ too.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +29,6 @@ _SOURCES = ("recipe", "recipe_sha256", "task", "data_sha256", "libraries")
 _STAGE_SOURCES = ("name", "use", "options", "code_sha256", "loaded_sha256")
 _PROCESSOR = ("processor", "instructions")
 _AWAY = "move it away, or give the recipe another name"
-_TIMES = ("tried", "seconds")
-"""Notes of quantizing that were measured here; what was chosen by them is kept."""
 
 
 def path_of(recipe: Path) -> Path:
@@ -39,7 +36,7 @@ def path_of(recipe: Path) -> Path:
 
 
 def content(engine: Engine) -> dict[str, Any]:
-    """Resolved options, digests and metrics of every stage of a finished run; no times and no paths."""
+    """Return the options, digests and metrics of every stage of a finished run; no times or paths."""
     recipe = engine.recipe
     stages = []
     for step in recipe.steps():
@@ -63,7 +60,7 @@ def content(engine: Engine) -> dict[str, Any]:
                     }
                     for file in facts.files
                 },
-                "notes": _rounded(facts.notes),
+                "notes": _rounded(facts.notes, step.stage.timed),
             }
         )
     changes = engine.recipe.document.changes
@@ -86,7 +83,7 @@ def content(engine: Engine) -> dict[str, Any]:
 
 
 def where(recipe: Recipe, folder: Path) -> Path:
-    """The lock file's path: beside the recipe, or in the run's `folder`. Raises: UserError for a file of another's."""
+    """Return the lock's path: beside the recipe, or in the run's `folder`. Raises: UserError for a foreign file."""
     source = recipe.document.path
     path = path_of(folder / source.name if _of_the_run(recipe) else source)
     return ownership.record(path, ownership.WRITTEN, _AWAY)
@@ -95,14 +92,14 @@ def where(recipe: Recipe, folder: Path) -> Path:
 def write(engine: Engine, folder: Path) -> Path:
     """Write the lock file of a finished run: beside the recipe, or into the run's `folder`."""
     path, inside = where(engine.recipe, folder), path_of(folder / engine.recipe.document.path.name)
-    found = content(engine)
-    own = _of_the_run(engine.recipe) or _of_another_processor(path, found)
+    lock = content(engine)
+    own = _of_the_run(engine.recipe) or _of_another_processor(path, lock)
     if own:
         path = ownership.record(inside, ownership.WRITTEN, _AWAY)
     elif ownership.is_record(inside, ownership.WRITTEN):
         inside.unlink()  # of an earlier run with `--set`, or on another processor
     note = "it is of this run alone" if own else "commit it beside the recipe"
-    text = f"# Written by `edgepress run`; {note}.\n" + yamlio.dump(found)
+    text = f"# Written by `edgepress run`; {note}.\n" + yamlio.dump(lock)
     if not path.is_file() or path.read_text(encoding="utf-8") != text:
         with replacing(path) as temporary:
             temporary.write_text(text, encoding="utf-8")
@@ -110,26 +107,26 @@ def write(engine: Engine, folder: Path) -> Path:
 
 
 def _of_the_run(recipe: Recipe) -> bool:
-    """Whether the lock is no lock of the recipe as it stands, or nobody's to write beside it."""
+    """Return whether the lock belongs into the run's folder, not beside the recipe."""
     document = recipe.document
     return bool(document.changes) or document.path.resolve().is_relative_to(SHIPPED.resolve())
 
 
-def _of_another_processor(path: Path, found: dict[str, Any]) -> bool:
-    """Whether the lock at `path` has the same sources as `found`, and results of another processor.
+def _of_another_processor(path: Path, lock: dict[str, Any]) -> bool:
+    """Return whether the lock at `path` has the sources of `lock`, and results of another processor.
 
-    An older lock does not say of which, and is written anew.
+    An older lock does not name its processor, and is written anew.
     """
     try:
-        kept = yamlio.read(path).data
-        same = _sources(kept) == _sources(found)
-        return same and any(kept["machine"][name] != found["machine"][name] for name in _PROCESSOR)
+        committed = yamlio.read(path).data
+        same = _sources(committed) == _sources(lock)
+        return same and any(committed["machine"][name] != lock["machine"][name] for name in _PROCESSOR)
     except (UserError, KeyError, TypeError):
         return False
 
 
 def _sources(lock: dict[str, Any]) -> list[Any]:
-    """What a lock's results were made from."""
+    """Return what a lock's results were made from."""
     return [
         *(lock[name] for name in _SOURCES),
         *([stage.get(name) for name in _STAGE_SOURCES] for stage in lock["stages"]),
@@ -137,14 +134,14 @@ def _sources(lock: dict[str, Any]) -> list[Any]:
 
 
 def _loaded(stage: Stage, recipe: Recipe) -> list[str]:
-    """Digests of the files that the stage's options name."""
+    """Return the digests of the files that the stage's options name."""
     return [digest(pretrained.find(name, recipe.document.path)) for name in stage.files()]
 
 
-def _rounded(value: Any) -> Any:
-    """Floats to six decimals: what is below that is the processor's, not the model's; and no times, which vary."""
+def _rounded(value: Any, timed: Collection[str]) -> Any:
+    """Round floats to six decimals, below which is the processor's part, and leave out the keys `timed`, which vary."""
     if isinstance(value, float):
         return round(value, 6)
     if isinstance(value, dict):
-        return {key: _rounded(each) for key, each in value.items() if key not in _TIMES}
-    return [_rounded(each) for each in value] if isinstance(value, list | tuple) else value
+        return {key: _rounded(item, timed) for key, item in value.items() if key not in timed}
+    return [_rounded(item, timed) for item in value] if isinstance(value, list | tuple) else value

@@ -21,7 +21,7 @@ def measure(
     say: paired.Say = lambda done, total, words: None,
     enough: Callable[[list[Samples]], bool] = lambda samples: False,
 ) -> tuple[list[Samples], Device]:
-    """Times of `models`, the first of them judged, and the device's facts.
+    """Return the times of `models`, of which the first is judged, and the device's facts.
 
     A device that fails gives its reason and no times: the models are made, and other targets have their verdicts.
     """
@@ -35,14 +35,14 @@ def measure(
                 say(0, 1, f"warming for {target.sustained:.0f} s")
                 paired.heat(models[0], target.sustained, device)
             samples = paired.measure(models, looks=looks, device=device, say=say, enough=enough)
-            samples[0] = paired.weighed(samples[0], models[0], device)
+            samples[0] = paired.weigh(samples[0], models[0], device)
             facts = facts.model_copy(update={"after": health.noted(device.info())})
     except DeviceError as error:
         return [], facts.model_copy(update={"error": error.message, "help": error.help})
     except paired.WorkerDied as error:
         first, *_, last = str(error).splitlines()
         return [], facts.model_copy(update={"error": f"{first}: {last.strip()}"})
-    named = [each.model_copy(update={"device": target.name}) for each in samples]
+    named = [one.model_copy(update={"device": target.name}) for one in samples]
     if not target.sustained and (why := health.throttled(facts.before, facts.after)):
         facts = facts.model_copy(update={"error": why, "help": "cool it, or power it better, and measure again"})
     return named, facts

@@ -1,6 +1,6 @@
 """Check that a float model beats chance, and find the wrong input if not.
 
-A network that is fed or read wrongly runs without an error: its int8 file then keeps every bit of a wrong answer.
+A network that is fed or read wrongly runs without an error, and its int8 file keeps every wrong prediction.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 NEAR = 0.1
 """Skill below which a model counts as near chance; "slight" agreement ends at 0.2 (Landis and Koch, 1977)."""
 GOOD = 0.5
-"""Skill from which a loaded model is not looked into."""
+"""Skill from which a loaded model is not checked further."""
 SURE = 3
 """Standard errors by which a hint's gain is beyond chance."""
 FAR_BETTER = 0.2
@@ -47,7 +47,7 @@ _TRAINED = "it has hardly learned: check the labels, the learning rate and the e
 
 @dataclass(frozen=True)
 class Skill:
-    """How far a model is above chance: 0 at chance, 1 at best, with its standard error and what it is of."""
+    """How far a model is above chance: 0 at chance, 1 at best, with its standard error, in words."""
 
     value: float
     error: float
@@ -55,74 +55,73 @@ class Skill:
 
     @property
     def near_chance(self) -> bool:
-        """Whether it is slight, or not shown to be above 0."""
+        """Whether it is slight, or not significantly above 0."""
         return self.value < NEAR or self.value < 2 * self.error
 
 
-def skill(answers: np.ndarray, y: np.ndarray, metric: str = "accuracy") -> Skill:
-    """Cohen's kappa of single-label answers; Gini's 2·AUC − 1 of multi-label ones and for `auc`; R² of numbers.
+def skill(outputs: np.ndarray, y: np.ndarray, metric: str = "accuracy") -> Skill:
+    """Return Cohen's kappa of single labels, Gini's 2·AUC − 1 of multiple labels and `auc`, R² of numbers.
 
-    `answers` are (n, labels), `y` as `data.Split` has it. Labels that are all the same have none of these: one class is
+    `outputs` are (n, labels), `y` as `data.Split` has it. Labels that are all the same have none of these: one class is
     held against a blind guess, one number against 0, and marks that are all the same tell nothing (NaN).
     """
     count, varied = len(y), bool(np.ptp(y, axis=0).any())
     if y.dtype.kind == "f":
         spread = float(((y - y.mean(0) * varied) ** 2).mean())
-        found = 1 - float(((answers - y) ** 2).mean()) / max(spread, 1e-12)
+        share = 1 - float(((outputs - y) ** 2).mean()) / max(spread, 1e-12)
         constant = float(np.abs(y - np.median(y, axis=0)).mean())
-        words = f"mean absolute error {mae(answers, y):.4g}, of always predicting the labels' median {constant:.4g}"
-        return Skill(found, 0.0, words)
+        words = f"mean absolute error {mae(outputs, y):.4g}, of always predicting the labels' median {constant:.4g}"
+        return Skill(share, 0.0, words)
     if y.ndim > 1 or (metric == "auc" and varied):
-        value = auc(answers, y) if varied else math.nan
+        value = auc(outputs, y) if varied else math.nan
         return Skill(2 * value - 1, 1 / math.sqrt(3 * count), f"AUC {value:.3f}, chance level 0.5")
-    told = answers.argmax(1)
-    right = float((told == y).mean())
-    classes = answers.shape[1]
-    both = np.bincount(told, minlength=classes) * np.bincount(y, minlength=classes)
+    predicted = outputs.argmax(1)
+    right = float((predicted == y).mean())
+    classes = outputs.shape[1]
+    both = np.bincount(predicted, minlength=classes) * np.bincount(y, minlength=classes)
     chance = float(both.sum()) / count**2 if varied else 1 / classes
     rest = max(1 - chance, 1e-9)
     spread = math.sqrt(max(right * (1 - right), chance * rest) / count)
     return Skill((right - chance) / rest, spread / rest, f"{right:.1%} right, chance level {chance:.1%}")
 
 
-def doubts(file: Path, answers: np.ndarray, data: Dataset, metric: str, *, loaded: bool) -> tuple[str, list[str]]:
-    """Why a model is probably fed or read wrongly, in a few words for the verdict, and a warning that says more.
+def doubts(file: Path, outputs: np.ndarray, data: Dataset, metric: str, *, loaded: bool) -> tuple[str, list[str]]:
+    """Return why a model is probably fed or read wrongly: words for the verdict, and warnings.
 
-    `answers` (n, labels) are those of `file` to the test examples; `loaded` says that it was not trained here.
+    `outputs` (n, labels) are those of `file` to the test examples; `loaded` says that it was not trained here.
     """
-    found = skill(answers, data["test"].y, metric)
-    better = _hints(file, answers, data) if loaded and found.value < GOOD else []
-    if found.near_chance:
-        reason = "; ".join(better) or (_LOADED if loaded else _TRAINED)
+    own = skill(outputs, data["test"].y, metric)
+    hints = _hints(file, outputs, data) if loaded and own.value < GOOD else []
+    if own.near_chance:
+        reason = "; ".join(hints) or (_LOADED if loaded else _TRAINED)
         count = len(data["test"].y)
-        doubt = (
-            "near chance level" if found.value < NEAR else f"not distinguishable from chance on {count} test examples"
-        )
-        return doubt, [f"is {doubt}: {found.words}; {reason}"]
-    return ("probably fed or read wrongly", better) if better else ("", [])
+        near = own.value < NEAR
+        doubt = "near chance level" if near else f"not distinguishable from chance on {count} test examples"
+        return doubt, [f"is {doubt}: {own.words}; {reason}"]
+    return ("probably fed or read wrongly", hints) if hints else ("", [])
 
 
-def _hints(file: Path, answers: np.ndarray, data: Dataset) -> list[str]:
-    """What would fit the labels far better: another order of classes, or inputs that are made otherwise.
+def _hints(file: Path, outputs: np.ndarray, data: Dataset) -> list[str]:
+    """Return what fits the labels far better: another order of classes, or another input preparation.
 
-    Whatever is tried is judged by other examples than it is chosen on, or has nothing to choose.
+    Each is evaluated on other examples than it is chosen on.
     """
-    if data.task == "single-label" and (line := _order(answers, data["test"].y, data.labels)):
+    if data.task == "single-label" and (line := _order(outputs, data["test"].y, data.labels)):
         return [line]
     return [line] if (line := _inputs(file, data)) else []
 
 
-def _order(answers: np.ndarray, y: np.ndarray, labels: tuple[str, ...]) -> str | None:
-    """The order of classes that fits far better; it is chosen on half of the examples and judged on the others."""
+def _order(outputs: np.ndarray, y: np.ndarray, labels: tuple[str, ...]) -> str | None:
+    """Return the order of classes that fits far better, chosen on half of the examples, judged on the rest."""
     from scipy.optimize import linear_sum_assignment
 
-    told, classes = answers.argmax(1), answers.shape[1]
+    predicted, classes = outputs.argmax(1), outputs.shape[1]
     if len(y) < 2 * classes:
         return None
     chosen, judged = np.array_split(np.random.default_rng(0).permutation(len(y)), 2)
-    table = np.bincount(told[chosen] * classes + y[chosen], minlength=classes**2).reshape(classes, classes)
+    table = np.bincount(predicted[chosen] * classes + y[chosen], minlength=classes**2).reshape(classes, classes)
     meant = linear_sum_assignment(table, maximize=True)[1]
-    before, after = float((told == y)[judged].mean()), float((meant[told] == y)[judged].mean())
+    before, after = float((predicted == y)[judged].mean()), float((meant[predicted] == y)[judged].mean())
     if not _better(before, after, len(judged)):
         return None
     order = [labels[index] for index in meant]
@@ -135,7 +134,7 @@ def _order(answers: np.ndarray, y: np.ndarray, labels: tuple[str, ...]) -> str |
 
 
 def _inputs(file: Path, data: Dataset) -> str | None:
-    """The normalization or order of channels under which validation examples are told far better."""
+    """Return the normalization or order of channels with far better validation scores."""
     contract = metadata.read(file)
     few = data.limited(TRIED)
     own = _skill(file, contract, few)
@@ -143,7 +142,7 @@ def _inputs(file: Path, data: Dataset) -> str | None:
     if not tried:
         return None
     best, how = max(tried, key=_value)
-    lesser = max((each for each in tried if not each[1].endswith(f" with {_CHANNELS}")), key=_value)
+    lesser = max((candidate for candidate in tried if not candidate[1].endswith(f" with {_CHANNELS}")), key=_value)
     if _value(lesser) >= best.value - best.error:  # of two that are about as good the lesser change is likelier
         best, how = lesser
     if best.value - own.value < max(FAR_BETTER, SURE * math.hypot(best.error, own.error)):
@@ -158,7 +157,7 @@ def _value(tried: tuple[Skill, str]) -> float:
 
 
 def _others(contract: dict[str, Any], data: Dataset) -> Iterator[tuple[str, Dataset]]:
-    """The data under other normalizations, and with its channels in reverse, with words for each."""
+    """Yield the data under other normalizations and with reversed channels, with words for each."""
     if len(data.inputs) != 1 or data.input.kind == "tokens":
         return
     here, image = fed(contract, data), data.input.kind == "image"
@@ -166,13 +165,14 @@ def _others(contract: dict[str, Any], data: Dataset) -> Iterator[tuple[str, Data
     if image:
         ways += [("`normalize: imagenet`", "imagenet")] if data.input.shape[0] == 3 else []
         ways += [("`normalize: {mean: [0.5], std: [0.5]}`", Moments(mean=(0.5,), std=(0.5,)))]
-    given = [("", here)]
+    alternatives = [("", here)]
     if contract["inputs"][0].get("mean") != []:
-        given += [(words, normalized(data, how, data.name)) for words, how in ways]
+        alternatives += [(words, normalized(data, how, data.name)) for words, how in ways]
         train = data["train"].x
         own = measured(data.input.name, data.input.kind, train, scale=1 / 255 if image else 1.0)
-        given.append(("the mean and deviation of the training examples, " + formula(own), replace(data, inputs=(own,))))
-    for words, other in given:
+        words = "the mean and deviation of the training examples, " + formula(own)
+        alternatives.append((words, replace(data, inputs=(own,))))
+    for words, other in alternatives:
         if words and other.input != here.input:
             yield words, other
         if image and data.input.shape[0] == 3:
@@ -182,8 +182,8 @@ def _others(contract: dict[str, Any], data: Dataset) -> Iterator[tuple[str, Data
 
 def _skill(file: Path, contract: dict[str, Any], data: Dataset) -> Skill:
     x, y = data["validation"]
-    answers = predict(file, metadata.ready(contract, data, x))
-    return skill(metadata.told(answers, contract, data), y)
+    outputs = predict(file, metadata.to_model_inputs(contract, data, x))
+    return skill(metadata.to_logits(outputs, contract, data), y)
 
 
 def _better(before: float, after: float, count: int) -> bool:

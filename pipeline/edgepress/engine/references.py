@@ -9,13 +9,13 @@ if TYPE_CHECKING:
     import onnx
 
     from .cache import Cache
-from ..benchmark.runtimes import RUNTIMES
-from ..gate.estimate import ReferenceModel
+from ..core.runtimes import RUNTIMES
+from ..gate.published import ReferenceModel
 from ..stage import LIBRARIES
 
 
-def built(model: ReferenceModel, cache: Cache, versions: dict[str, str]) -> Path:
-    """The reference model's file: building takes seconds, so it is kept; its times never are."""
+def file_for(model: ReferenceModel, cache: Cache, versions: dict[str, str]) -> Path:
+    """Return the reference model's file; it is cached since building takes seconds, its times never are."""
     used = {name: version for name, version in versions.items() if name in LIBRARIES}
     material = {"reference": model.label, "runtime": model.runtime, "versions": used}
     entry = cache.make(material, lambda folder, scratch: {"file": build(model, folder).name})
@@ -41,7 +41,7 @@ def build(model: ReferenceModel, folder: Path) -> Path:
 
 
 def _export(name: str, scratch: Path) -> onnx.ModelProto:
-    """The published network, as published, in eval mode with 3 channels and 1000 classes, as simplified ONNX."""
+    """Export the published network in eval mode with 3 channels and 1000 classes, as simplified ONNX."""
     import onnx
     import onnxsim
     import torch
@@ -67,7 +67,7 @@ def _export(name: str, scratch: Path) -> onnx.ModelProto:
 
 
 def _quantized(network: onnx.ModelProto, folder: Path) -> onnx.ModelProto:
-    """Per-channel S8S8 in QDQ form, calibrated on a few random images."""
+    """Quantize per channel to S8S8 in QDQ form, calibrated on a few random images."""
     import numpy as np
     import onnx
 

@@ -6,11 +6,13 @@ They are computed at every run, also for cached stages.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..config.chain import Step, sources
 from ..core import keep as kept
+from ..core.runtimes import agreement_note, others
 from ..models.published_inputs import misfed
 from . import key
 
@@ -21,73 +23,94 @@ if TYPE_CHECKING:
     from .engine import Engine
 
 AGREEMENT = 0.99
-"""Share of the test examples to which a converted file gives its source's class; less is warned of."""
+"""Share of the test examples with the class of the source below which a conversion warns."""
 
 
 def remarked(engine: Engine, step: Step, facts: StageFacts, entries: dict[str, Entry]) -> StageFacts:
-    """`facts` with the step's warnings, its summary, what makes it doubtful, and the rows of a `keep` in the recipe."""
+    """Return `facts` with the step's warnings, summary, doubt, and the rows of a `keep` in the recipe."""
     if _asks(step) and step.input:  # written in the recipe, so it is judged
         rows = facts.notes.get("keep") or kept_by(engine, step, engine.results[step.input].facts, facts, entries)
-        facts = facts.model_copy(update={"notes": {**facts.notes, "keep": rows, "keep_asked": True}})
+        facts = facts.model_copy(update={"notes": kept.written(facts.notes, rows)})
     doubt, reasons = _doubts(engine, step, facts)
-    found = [*warnings(engine, step, facts, entries), *reasons]
+    lines = [*warnings(engine, step, facts, entries), *reasons]
     summary = [*(facts.summary or []), *step.stage.summarize(facts.notes)]
-    return facts.model_copy(update={"warnings": found, "doubt": doubt, "summary": summary})
+    return facts.model_copy(update={"warnings": lines, "doubt": doubt, "summary": summary})
 
 
 def _doubts(engine: Engine, step: Step, facts: StageFacts) -> tuple[str, list[str]]:
-    """Why a float or loaded model is probably fed or read wrongly, by the test labels, and the warning of it.
+    """Return why a float or loaded model is probably fed or read wrongly, and the warnings.
 
-    Of a chain only the first such result is warned of: what is made of it cannot be better, unless it has learnt.
+    In a chain only the first such result warns: a later one cannot be better, unless it is trained.
     """
     file, loaded = facts.files[0], step.stage.use == "load"
-    known = next((doubt for label in sources(step) if (doubt := engine.results[label].facts.doubt)), "")
+    inherited = next((doubt for label in sources(step) if (doubt := engine.results[label].facts.doubt)), "")
     floats = facts.kind != "tflite" and file.precision == "float32"
     untrained = engine.limit is not None and not loaded  # a smoke run learns nothing
     if not engine.data.labelled or untrained or not (floats or loaded):
-        return known, []
+        return inherited, []
     import numpy as np
 
     from . import plausibility
 
     path = Path(file.path)
-    answers = np.load(path.parent / f"{file.precision}.npy")
-    if known:
-        good = plausibility.skill(answers, engine.data["test"].y, engine.metric.name).value >= plausibility.GOOD
-        return "" if good else known, []
-    return plausibility.doubts(path, answers, engine.data, engine.metric.name, loaded=loaded)
+    outputs = np.load(path.parent / f"{file.precision}.npy")
+    if inherited:
+        good = plausibility.skill(outputs, engine.data["test"].y, engine.metric.name).value >= plausibility.GOOD
+        return "" if good else inherited, []
+    return plausibility.doubts(path, outputs, engine.data, engine.metric.name, loaded=loaded)
 
 
 def warnings(engine: Engine, step: Step, facts: StageFacts, entries: dict[str, Entry]) -> list[str]:
-    """What a stage warns of, and where it did not do its job, counted against what it worked on."""
-    found: list[str] = list(facts.notes.get("warnings", []))
-    found += engine.data_warnings.get(step.label, [])
-    found += misfed(getattr(step.stage, "source", None), step.stage.networks(), engine.data)
+    """Return the warnings of a stage, and where it did not improve on its input."""
+    lines: list[str] = list(facts.notes.get("warnings", []))
+    lines += engine.data_warnings.get(step.label, [])
+    lines += misfed(getattr(step.stage, "source", None), step.stage.networks(), engine.data)
     if not step.input:
-        return found
+        return lines
     before = engine.results[step.input].facts
-    decided, whole = facts.notes.get("keep", []), kept_by(engine, step, before, facts, entries)
+    decided, rows = facts.notes.get("keep", []), kept_by(engine, step, before, facts, entries)
     missed = {row["of"] for row in decided if row["missed"]}
     by = {row["of"]: row["by"] for row in decided}  # likeness is asked of other answers than agreement counts
-    whole = [row for row in whole if row["of"] not in missed and by.get(row["of"], row["by"]) == row["by"]]
+    rows = [row for row in rows if row["of"] not in missed and by.get(row["of"], row["by"]) == row["by"]]
     # Few examples may have decided, and kept what all of validation does not.
-    found += kept.unmet([*decided, *whole], facts.notes)
+    lines += kept.unmet([*decided, *rows], partial(step.stage.explain_loss, facts.notes))
     for name in step.stage.shrinks:
         words, size = _SIZES[name]
         was, now = size(before), size(facts)
         if now >= was:
-            found.append(f"did not lower the {words}: {was} before, {now} after")
+            lines.append(f"did not lower the {words}: {was} before, {now} after")
     if facts.kind == "tflite":
-        found += [
-            f"{where}agrees with {step.input} on only {facts.notes[note]:.1%} of the test examples"
-            for note, where in (("agreement", ""), ("agreement_of_tflite_runtime", "in tflite-runtime "))
-            if facts.notes.get(note, 1.0) < AGREEMENT
+        lines += _disagreement(step.input, facts.notes)
+    return lines
+
+
+def _disagreement(source: str, notes: dict[str, Any]) -> list[str]:
+    """Return a warning where a TFLite file predicts other classes than its source: the cause and the remedy."""
+    litert = notes.get("agreement", 1.0)
+    shares = {name: notes[note] for name in others() if (note := agreement_note(name)) in notes}
+    low = {name: share for name, share in shares.items() if share < AGREEMENT}
+    apart = ", ".join(f"{name} predicts as LiteRT on only {share:.1%}" for name, share in low.items())
+    if litert >= AGREEMENT:
+        wrong = (
+            f"{apart} of the test examples. LiteRT agrees with {source} on {litert:.1%}, so "
+            f"{' and '.join(low)} is probably wrong: run the file with LiteRT on the device (`runtime: litert`)"
+        )
+        return [wrong] if apart else []
+    line = f"agrees with {source} on only {litert:.1%} of the test examples in LiteRT"
+    if apart:
+        return [
+            f"{line}, and {apart}: no runtime is shown to be right, so judge the file by its metric on the device, or "
+            f"deploy the ONNX file of {source}"
         ]
-    return found
+    cause = f"{' and '.join(shares)} predicts alike, so the file" if shares else "the file, or LiteRT's rounding,"
+    return [
+        f"{line}. {cause} is probably at fault: compare its metric with that of {source}; if it falls too, calibrate "
+        "with more `samples`, or convert the torch model by `convert.litert`"
+    ]
 
 
 def _nonzero(facts: StageFacts) -> int:
-    """Counted in the file, since entries do not hold it; a torch model has its float ONNX view."""
+    """Count in the file, since entries do not hold it; a torch model has its float ONNX view."""
     from ..models.onnx.export import nonzero
 
     return nonzero(Path(facts.files[0].path))
@@ -98,14 +121,16 @@ _SIZES: dict[Shrinks, tuple[str, Callable[[StageFacts], int]]] = {
     "bytes": ("bytes", lambda facts: facts.files[0].bytes),
     "nonzero": ("nonzero weights", _nonzero),
 }
-"""What `Stage.shrinks` may promise: in words, and how it is counted."""
+"""Sizes that `Stage.shrinks` may name: the words, and how to count."""
 
 
 def kept_by(
     engine: Engine, step: Step, before: StageFacts, facts: StageFacts, entries: dict[str, Entry]
 ) -> list[dict[str, Any]]:
-    """What `keep` asks of a stage that quantizes and has no say in it, or had none when its result was made: by
-    the scores of its files on validation, and only where the model before it has as much."""
+    """Return the rows of `keep` for a stage that quantizes without deciding by it.
+
+    They compare validation scores of its files, only where its input reaches the limit itself.
+    """
     if step.stage.family != "quantize" or before.files[0].scores.get("validation") is None:
         return []
     name, higher = engine.metric.name, engine.metric.higher
@@ -113,16 +138,16 @@ def kept_by(
     scores = {file.precision: file.scores["validation"][name] for file in facts.files}
     if own is None:
         return []
-    found, floor = [], key.floor(engine, entries)
+    rows, floor = [], key.floor(engine, entries)
     keep = getattr(step.stage, "keep", None)
     if keep is not None and (_asks(step) or facts.notes.get("restored") or facts.notes.get("keep")):
         least = kept.limit(engine.metric, own, keep, engine.data["validation"].y)
-        found.append(kept.row(name, "stage", own, least, scores, higher=higher))
+        rows.append(kept.row(name, "stage", own, least, scores, higher=higher))
     if floor is not None and (own >= floor / 100 if higher else own <= floor / 100):
-        found.append(kept.row(name, "recipe", own, floor / 100, scores, higher=higher))
-    return found
+        rows.append(kept.row(name, "recipe", own, floor / 100, scores, higher=higher))
+    return rows
 
 
 def _asks(step: Step) -> bool:
-    """Whether the recipe itself writes a stage's `keep`."""
+    """Return whether the recipe itself writes the stage's `keep`."""
     return "keep" in step.stage.model_fields_set and getattr(step.stage, "keep", None) is not None

@@ -15,13 +15,13 @@ from ..core.errors import UserError
 from ..core.paths import digest, replacing
 from ..core.progress import Silent, progress
 from ..core.results import Report, StageFacts
-from ..gate import baseline as accepted
-from ..gate import judge, start
+from ..gate import baseline as baselines
+from ..gate import files, judge, start
 from ..gate.report import formats as outcome
 from . import artifacts, lock
 from .cache import Cache
 from .engine import Engine
-from .measure import limit_of_keep, measured
+from .report import build, limit_of_keep
 
 REPORT = "report.json"
 
@@ -37,14 +37,14 @@ def run(
     on_undecided: judge.OnUndecided = "fail",
     formats: Sequence[str] = (),
 ) -> int:
-    """Make, measure and judge, also against the accepted model in `baseline`; show the report, give the exit code."""
+    """Run, measure and judge, also against the accepted model in `baseline`; show the report; return the exit code."""
     outputs = [outcome.parse(words) for words in formats]
     recipe = load(path, changes)
     engine = Engine(recipe, Cache(cache), limit)
     targets = engine.targets
-    held = accepted.read(baseline, engine.metric.name, engine.data.digest) if baseline else {}
+    accepted = baselines.read(baseline, engine.metric.name, engine.data.digest) if baseline else {}
     folder = runs / recipe.name if limit is None else runs / recipe.name / "limited"
-    # What is there of somebody else's is told before hours of training, not after.
+    # Files of somebody else are refused before hours of training, not after.
     ownership.record(folder / REPORT, ownership.REPORT, artifacts.OTHER)
     known = artifacts.known(folder / "models", _before(folder))
     artifacts.free(engine, folder / "models", known)
@@ -59,7 +59,7 @@ def run(
         if not first:
             return 0
         locked = lock.write(engine, folder) if limit is None else None
-        report = measured(engine, artifacts.deliver(engine, folder / "models", locked, known), held, shown)
+        report = build(engine, artifacts.deliver(engine, folder / "models", locked, known), accepted, shown)
     finally:
         shown.close()
     with replacing(folder / REPORT) as temporary:
@@ -78,11 +78,12 @@ def check(
     """Judge the stored measurements of the last run by the budgets as they stand now."""
     outputs = [outcome.parse(words) for words in formats]
     report, recipe, targets = last(path, runs, changes)
+    files.verify(report, targets)
     return _judge(report, recipe, targets, on_undecided, outputs)
 
 
 def last(path: Path, runs: Path, changes: Sequence[str] = ()) -> tuple[Report, Recipe, list[Target]]:
-    """The report of the last run, with the recipe and the targets as they stand now, and `changes` besides."""
+    """Return the report of the last run, with the recipe and targets as they are now and `changes`."""
     recipe = load(path)
     file = runs / recipe.name / REPORT
     if not file.is_file():
@@ -102,20 +103,17 @@ def last(path: Path, runs: Path, changes: Sequence[str] = ()) -> tuple[Report, R
 
 
 def _of_unknown_inputs(report: Report) -> list[StageFacts]:
-    """The stages of a report, where those that load a file are doubted if an older version, which assumed how inputs
-    are normalized, has written it."""
+    """Return the stages; in a report of an older version, which assumed a normalization, loaded files are doubted."""
     if report.data.get("inputs"):
         return report.stages
     doubt = "from an older report without the normalization of inputs"
     warning = f"is {doubt}: `edgepress run` again writes it, or reports where to state it"
-    return [
-        each.model_copy(update={"doubt": doubt, "warnings": [*each.warnings, warning]}) if each.use == "load" else each
-        for each in report.stages
-    ]
+    changed = {stage.name: {"doubt": doubt, "warnings": [*stage.warnings, warning]} for stage in report.stages}
+    return [stage.model_copy(update=changed[stage.name]) if stage.use == "load" else stage for stage in report.stages]
 
 
 def _before(folder: Path) -> Report | None:
-    """The report of the last run in `folder`, if there is one that can be read."""
+    """Return the report of the last run in `folder` if it can be read."""
     try:
         return Report.model_validate_json((folder / REPORT).read_bytes())
     except (FileNotFoundError, NotADirectoryError, ValidationError):
@@ -129,8 +127,8 @@ def _judge(
     on_undecided: judge.OnUndecided,
     outputs: Sequence[outcome.Output],
 ) -> int:
-    kept = recipe.keep.limit()
-    place = recipe.document.place(("keep", kept[0])) if kept else None
+    limit = recipe.keep.limit()
+    place = recipe.document.place(("keep", limit[0])) if limit else None
     findings = start.beside(report, targets, judge.judge(report, targets, place))
     outcome.show(outputs, report, findings, on_undecided)
     return judge.exit_code(findings, on_undecided)

@@ -2,43 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from ..benchmark import statistics
 from ..benchmark.emulator.qemu import INSTALL
 from ..config.target import Target
-from ..core.errors import Place
 from ..core.metrics import METRICS
 from ..core.results import Emulated, ModelFile, Report
 from ..core.units import NEAR_ZERO
-from .files import host_file, judged
-from .finding import Finding, Status, Unit, decided, noted, within
+from . import scores
+from .files import host_file
+from .finding import Finding, Status, decided, noted, within
 
-_WORSE: tuple[Status, ...] = ("ok", "undecided", "no number", "FAIL")
+_SINGLE_LABEL = "it is for single-label classification; `keep: {metric_drop: …}` is for every metric"
 
 
 def accuracy(report: Report, target: Target, file: ModelFile, budget: Any, finding: Finding) -> Finding:
+    """Judge the share of right predictions by its interval."""
     if report.metric != "accuracy":
         return noted(finding, f"this recipe's metric is {report.metric}; set its budget by `keep: {{metric_drop: …}}`")
     if not file.correct:
-        return noted(finding, "it is for single-label classification")
-    return _answered(report, target, file, finding, _share)
+        return noted(finding, _SINGLE_LABEL)
+    return judge_on_target(report, target, file, finding, _share)
 
 
 def bounded(report: Report, target: Target, file: ModelFile, budget: Any, finding: Finding) -> Finding:
-    """macro_f1 or worst_recall, whichever the budget is for, by its bootstrap interval."""
-    return _answered(report, target, file, finding, _within_bounds)
+    """Judge macro_f1 or worst_recall by its bootstrap interval."""
+    return judge_on_target(report, target, file, finding, _within_bounds)
 
 
 def accuracy_drop(report: Report, target: Target, file: ModelFile, budget: Any, finding: Finding) -> Finding:
+    """Judge the points lost against the reference by a paired interval."""
     if report.metric != "accuracy":
         return noted(finding, f"this recipe's metric is {report.metric}; set its budget by `keep: {{metric_drop: …}}`")
-    return _answered(report, target, file, finding, _dropped)
+    return judge_on_target(report, target, file, finding, dropped)
 
 
-def _answered(
+def judge_on_target(
     report: Report,
     target: Target,
     file: ModelFile,
@@ -47,32 +48,32 @@ def _answered(
     *,
     help: str = INSTALL,
 ) -> Finding:
-    """The verdict on what `file` answers on the target's instruction set, or here where that is not known."""
-    there = _emulated(report, target, file)
-    if there is None:
-        found = judge(report, file, replace(finding, basis=images(report, file, target.reach)))
-        return noted(found, f"for {target.emulate}'s own accuracy: {help}") if target.emulate and help else found
-    if there.error:
-        return noted(finding, f"it does not run on {there.cpu}: {there.error}")
-    answers = {"scores": {"test": there.scores}, "correct": there.correct, "resampled": there.resampled}
-    more = {"bounds": there.bounds, "drawn": there.drawn, "worst": there.worst}
-    file = file.model_copy(update={**answers, **more})
-    found = judge(report, file, replace(finding, basis=f"{images(report, file, 'local')}, emulated {there.cpu}"))
-    return replace(found, label="emulated") if found.label else found
+    """Judge the outputs of `file` on the target's instruction set; on this machine's where those are missing."""
+    emulated = _emulated(report, target, file)
+    if emulated is None:
+        result = judge(report, file, replace(finding, basis=images(report, file, target.reach)))
+        return noted(result, f"for {target.emulate}'s own accuracy: {help}") if target.emulate and help else result
+    if emulated.error:
+        return noted(finding, f"it does not run on {emulated.cpu}: {emulated.error}")
+    outputs = {"scores": {"test": emulated.scores}, "correct": emulated.correct, "resampled": emulated.resampled}
+    more = {"bounds": emulated.bounds, "drawn": emulated.drawn, "worst": emulated.worst}
+    file = file.model_copy(update={**outputs, **more})
+    result = judge(report, file, replace(finding, basis=f"{images(report, file, 'local')}, emulated {emulated.cpu}"))
+    return replace(result, label="emulated") if result.label else result
 
 
 def _emulated(report: Report, target: Target, file: ModelFile) -> Emulated | None:
-    """What is known of `file` on the processor and in the runtime that the target has now."""
+    """Return the scores of `file` under emulation of the target's processor and in its runtime."""
     wanted = (file.path, target.emulate, target.runtime)
-    asked = report.emulated.get(target.name, ())
-    return next((each for each in asked if (each.path, each.cpu, each.runtime) == wanted), None)
+    runs = report.emulated.get(target.name, ())
+    return next((run for run in runs if (run.path, run.cpu, run.runtime) == wanted), None)
 
 
 def _within_bounds(report: Report, file: ModelFile, finding: Finding) -> Finding:
     if report.metric == "agreement":
         return noted(replace(finding, basis=""), "it needs labels, and agreement compares with another model's outputs")
     if finding.check not in file.bounds:
-        return noted(replace(finding, basis=""), "it is for single-label classification")
+        return noted(replace(finding, basis=""), _SINGLE_LABEL)
     value, low, high = file.bounds[finding.check]
     status: Status = "ok" if low >= finding.limit else "FAIL" if high < finding.limit else "undecided"
     if finding.check == "worst_recall" and file.worst:
@@ -82,69 +83,75 @@ def _within_bounds(report: Report, file: ModelFile, finding: Finding) -> Finding
 
 
 def _share(report: Report, file: ModelFile, finding: Finding) -> Finding:
-    return decided(finding, statistics.accuracy(file.correct, finding.limit, report.groups))
+    return decided(finding, scores.accuracy(file.correct, finding.limit, report.groups))
 
 
-def _dropped(report: Report, file: ModelFile, finding: Finding) -> Finding:
+def dropped(report: Report, file: ModelFile, finding: Finding) -> Finding:
+    """Judge the drop against the file of the reference for this machine."""
     stage = next((stage for stage in report.stages if stage.name == report.reference), None)
     reference = host_file(stage, report.machine) if stage else None
     return compared(report, file, reference, noted(finding, f"against {report.reference}") if reference else finding)
 
 
 def compared(report: Report, file: ModelFile, reference: ModelFile | None, finding: Finding) -> Finding:
-    """What `file` loses of the recipe's metric against `reference`, on the same test examples."""
+    """Judge the loss of the recipe's metric against `reference`, on the same test examples."""
     if reference and _same(file, reference):
         return noted(within(finding, 0), "the same bytes")
     if report.metric in METRICS and METRICS[report.metric].counted and not (reference and reference.resampled):
         if reference is None or not file.correct or len(reference.correct) != len(file.correct):
-            return noted(replace(finding, basis=""), "no reference scored on the same test images")
-        return decided(finding, statistics.accuracy_drop(reference.correct, file.correct, finding.limit, report.groups))
+            note = "no reference scored on the same test images; `reference:` in the recipe names one"
+            return noted(replace(finding, basis=""), note)
+        return decided(finding, scores.accuracy_drop(reference.correct, file.correct, finding.limit, report.groups))
     if reference is None or not file.resampled or len(reference.resampled) != len(file.resampled):
         return noted(replace(finding, basis=""), f"no reference scored by {report.metric} on the same test examples")
     if reference.drawn != file.drawn:
-        said = "its reference was resampled by other groups of test examples; run or accept it again"
-        return noted(replace(finding, basis=""), said)
-    start, value = (each.scores["test"][report.metric] for each in (reference, file))
+        note = "its reference was resampled by other groups of test examples; run or accept it again"
+        return noted(replace(finding, basis=""), note)
+    start, value = (model.scores["test"][report.metric] for model in (reference, file))
     examples = _examples(report, file, reference)
     near = NEAR_ZERO * (report.constant or 0.0)
-    if report.error and statistics.is_near_zero(start, near):
+    if report.error and scores.is_near_zero(start, near):
         finding = _absolute(report, start, near, finding)
-    found = statistics.metric_drop(
+    verdict = scores.metric_drop(
         reference.resampled, file.resampled, (start, value), finding.limit, higher=not report.error,
         units=file.drawn or examples, examples=examples, near=near,
     )  # fmt: skip
-    return decided(finding, found)
+    return decided(finding, verdict)
 
 
 def _same(file: ModelFile, reference: ModelFile) -> bool:
-    """Whether they are one file that answers the same: then nothing is sampled, and the drop is 0 exactly. Elsewhere,
-    emulated, the same bytes may answer otherwise."""
-    answers = [(each.correct, each.resampled) for each in (file, reference)]
-    return bool(file.sha256) and file.sha256 == reference.sha256 and answers[0] == answers[1] != ("", [])
+    """Return whether both are one file with the same outputs: then nothing is sampled, and the drop is exactly 0.
+
+    Under emulation the same bytes may have other outputs.
+    """
+    outputs = [(model.correct, model.resampled) for model in (file, reference)]
+    return bool(file.sha256) and file.sha256 == reference.sha256 and outputs[0] == outputs[1] != ("", [])
 
 
 def _absolute(report: Report, start: float, near: float, finding: Finding) -> Finding:
-    """The finding with its limit in the metric's own unit: that many percent of `near`, as if the error were that."""
-    said = f"{report.metric} of {report.reference} is {start:.3g}, too near zero for percent"
+    """Return the finding with its limit in the metric's own unit: that many percent of `near`."""
+    note = f"{report.metric} of {report.reference} is {start:.3g}, too near zero for percent"
     if near:
-        said += (
+        note += (
             f" (less than {NEAR_ZERO:.0%} of {report.constant:.3g}, that of always answering the mean): how much it "
             f"may grow is {finding.limit:g}% of {near:.3g}, and what it grows by is in {report.metric}"
         )
-    return noted(replace(finding, unit="metric", limit=finding.limit / 100 * near), said)
+    return noted(replace(finding, unit="metric", limit=finding.limit / 100 * near), note)
 
 
 def _examples(report: Report, *files: ModelFile) -> int:
-    """How many test examples the metric is of, of the worst class where that alone counts; 0 where an old report does
-    not say."""
-    worst = [each.worst[2] for each in files if each.worst]
+    """Return the number of test examples of the metric; 0 for an old report that lacks it.
+
+    For worst-recall only those of the worst class count.
+    """
+    worst = [file.worst[2] for file in files if file.worst]
     if report.metric == "worst-recall" and worst:
         return min(worst)
     return int(report.data.get("images", {}).get("test", 0))
 
 
 def images(report: Report, file: ModelFile, reach: str) -> str:
-    """What an interval is over: `2000 test images of 12 groups`."""
+    """Return what an interval is over: `2000 test images of 12 groups`."""
     groups = len(set(report.groups))
     many = f"{groups} group{'s' * (groups > 1)}"
     if file.correct:
@@ -153,46 +160,3 @@ def images(report: Report, file: ModelFile, reach: str) -> str:
         count = f"bootstrap over {f'{many} of ' if groups else ''}the test examples"
     count += ", and one group bounds nothing" if groups == 1 else ""
     return count + ("" if reach == "local" else ", run on this machine")
-
-
-def kept(report: Report) -> list[Finding]:
-    """What the recipe's stages say themselves that they keep: the worst of their files, on held-out examples."""
-    found = []
-    for stage in report.stages:
-        for row in stage.notes.get("keep", ()) if stage.notes.get("keep_asked") else ():
-            if row["of"] != "stage":
-                continue
-            worse = min if row["higher"] else max
-            preset = next(iter(row["missed"]), None) or worse(row["found"], key=row["found"].__getitem__)
-            preset = worse(row["missed"] or [preset], key=row["found"].__getitem__)
-            path = next((file.path for file in stage.files if file.precision == preset), "")
-            name = "accuracy_drop" if row["by"] == "accuracy" else f"metric_drop ({row['by']})"
-            own, least, value = row["float"], row["least"], row["found"][preset]
-            unit: Unit = "points" if row["higher"] else "ratio"
-            lost, limit = (
-                (100 * (own - value), 100 * (own - least)) if row["higher"] else (value / (least or 1e-12), 1.0)
-            )
-            status: Status = "FAIL" if row["missed"] else "ok"
-            finding = Finding("recipe", f"keep {name} of {stage.name}", "required", status, limit, unit, lost)
-            found.append(replace(finding, label="measured", basis=f"{preset} on held-out examples", file=path))
-    return found
-
-
-def keep(report: Report, targets: Sequence[Target], place: Place | None) -> Finding:
-    """The worst drop of the files that go to a target, by what they answer there; without a target, of the last
-    stage's files."""
-    assert report.keep is not None
-    unit: Unit = "percent" if report.error else "points"
-    check = "keep accuracy_drop" if report.metric == "accuracy" else f"keep metric_drop ({report.metric})"
-    finding = Finding("recipe", check, "required", "no number", report.keep, unit, place=place)
-    drops = [
-        _answered(report, target, file, replace(finding, file=file.path), _dropped, help="")
-        for target in targets
-        if (file := judged(report, target))
-    ]
-    if not drops and report.stages:
-        drops = [
-            _dropped(report, file, replace(finding, file=file.path, basis=images(report, file, "local")))
-            for file in report.stages[-1].files
-        ]
-    return max(drops, key=lambda drop: (_WORSE.index(drop.status), drop.value or 0), default=finding)

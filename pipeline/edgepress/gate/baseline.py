@@ -24,7 +24,10 @@ OTHER = "move it away, or choose another `--folder`"
 
 
 class Accepted(Facts):
-    """`files` by target, with paths from the folder; `data_sha256` is of the test examples that they were scored on."""
+    """The record `accepted.json`.
+
+    `files` are by target, with paths from the folder; `data_sha256` is of the test examples of their scores.
+    """
 
     version: Literal[1] = 1
     recipe: str
@@ -35,10 +38,10 @@ class Accepted(Facts):
 
 
 def accept(report: Report, targets: list[Target], folder: Path) -> list[Path]:
-    """Copy the judged file of every target to `folder`, and write what is known of them; the files' paths.
+    """Copy the judged file of every target to `folder` with its record. Returns the files' paths.
 
-    Of what is there already only files of an earlier acceptance are replaced or deleted, those that its record names
-    and that still are what it says. The record is written last: a folder without it is no accepted model.
+    Only files of an earlier acceptance are replaced or deleted: those whose name and digest are in its record. The
+    record is written last: a folder without it is no accepted model.
     Raises: UserError, before anything is written.
     """
     if report.limited is not None:
@@ -71,7 +74,7 @@ def accept(report: Report, targets: list[Target], folder: Path) -> list[Path]:
 
 
 def _before(path: Path) -> ownership.Known:
-    """The files of the record `path`; none without it, or of one that cannot be read."""
+    """Return the files of the record `path`; none where it is missing or cannot be read."""
     try:
         record = Accepted.model_validate_json(path.read_bytes() if path.is_file() else b"")
     except ValidationError:
@@ -80,7 +83,7 @@ def _before(path: Path) -> ownership.Known:
 
 
 def read(folder: Path, metric: str, data_sha256: str) -> dict[str, ModelFile]:
-    """By target, the accepted file with its path; scores on other test examples are left out. Raises: UserError."""
+    """Return the accepted file of each target; scores on other test examples are left out. Raises: UserError."""
     path = folder / NAME
     if not path.is_file():
         raise UserError(f"`{folder}` holds no accepted model", "`edgepress accept RECIPE` writes one after a run")
@@ -92,11 +95,11 @@ def read(folder: Path, metric: str, data_sha256: str) -> dict[str, ModelFile]:
         ) from error
     same = (record.metric, record.data_sha256) == (metric, data_sha256)
     unscored = {} if same else {"scores": {}, "correct": "", "resampled": []}
-    found = {}
+    files = {}
     for name, file in record.files.items():
         model = folder / Path(file.path).name
         if not model.is_file() or digest(model) != file.sha256:
             help = "move it away, and accept a run again" if model.exists() else "accept a run again"
             raise UserError(f"`{model}` is missing, or not the file that was accepted", help)
-        found[name] = file.model_copy(update={"path": str(model), **unscored})
-    return found
+        files[name] = file.model_copy(update={"path": str(model), **unscored})
+    return files

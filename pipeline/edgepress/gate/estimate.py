@@ -16,16 +16,11 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from statistics import median
-from typing import Literal
 
-from ..benchmark.runtimes import RUNTIMES
 from ..config.target import Reference, Target
-from ..core.presets import PRESETS
-from ..core.results import ModelFile, Runtime, Samples
-from ..core.units import Relative
-
-Precision = Literal["fp32", "int8"]
-PRECISIONS: tuple[Precision, ...] = ("fp32", "int8")
+from ..core.results import ModelFile, Samples
+from ..core.runtimes import RUNTIMES
+from .published import label, rows_for
 
 QUIET, ROUGH, PROXY = 1.35, 1.6, 2.0
 """Factors of the interval: same runtime and one thread; several threads or one reference; another runtime."""
@@ -37,7 +32,7 @@ ENOUGH = 9
 
 @dataclass(frozen=True)
 class Estimate:
-    """Seconds of one inference, with the interval, what it rests on, and what weakens it."""
+    """Seconds of one inference, with the interval, its basis, and a note on its weakness."""
 
     seconds: float
     interval: tuple[float, float]
@@ -45,50 +40,17 @@ class Estimate:
     note: str
 
 
-@dataclass(frozen=True)
-class ReferenceModel:
-    """A published network as a file for `runtime`; `name` is such as `timm/mobilenetv2_100@224`."""
-
-    name: str
-    precision: Precision
-    runtime: Runtime
-
-    @property
-    def label(self) -> str:
-        """The `Samples.path` of its measurement."""
-        return label(self.name, self.precision)
-
-    @property
-    def file(self) -> str:
-        return f"{self.name.replace('/', '-')}-{self.precision}.{RUNTIMES[self.runtime].kind}"
-
-
-def label(name: str, precision: str) -> str:
-    return f"{name} {precision}"
-
-
-def pinned_models(target: Target) -> list[ReferenceModel]:
-    """The float network that a measured target's latency is relative to, to be measured in the same processes."""
-    latency = target.budgets.latency
-    if latency is None or not isinstance(latency.limit, Relative):
-        return []
-    return [ReferenceModel(latency.limit.model, "fp32", target.runtime)]
-
-
-def reference_models(target: Target, precision: str) -> list[ReferenceModel]:
-    """The networks that an estimate for a file of this precision rests on; none for a target that is measured."""
-    if target.reach != "none" or target.budgets.latency is None:
-        return []
-    return [ReferenceModel(row.model, row.precision, target.runtime) for row in _rows(target, precision)]
-
-
 def latency(target: Target, file: ModelFile, measured: Iterable[Samples]) -> Estimate | str:
-    """The estimate for `file`, or why there is none.
+    """Estimate the latency of `file`, or return why there is no estimate.
 
     `measured` holds the file's and the references' times on this machine, in the target's runtime with one thread.
     """
-    host = {each.path: _seconds(each) for each in measured if (each.runtime, each.threads) == (target.runtime, 1)}
-    published = _rows(target, file.precision)
+    host = {
+        samples.path: _seconds(samples)
+        for samples in measured
+        if (samples.runtime, samples.threads) == (target.runtime, 1)
+    }
+    published = rows_for(target, file.precision)
     rows = [row for row in published if label(row.model, row.precision) in host]
     if not published:
         threads = f"{target.threads} thread{'s' * (target.threads > 1)}"
@@ -110,37 +72,26 @@ def latency(target: Target, file: ModelFile, measured: Iterable[Samples]) -> Est
     return Estimate(seconds, (seconds / width, seconds * width), f"{how}, {_basis(rows)}", "; ".join(notes))
 
 
-def _rows(target: Target, precision: str) -> list[Reference]:
-    """The rows of one runtime, precision and number of threads; the target's own runtime before a proxy's."""
-    wanted = "fp32" if precision == "float32" else "int8" if precision in PRESETS else None
-    rows = [row for row in target.references if (row.precision, row.threads) == (wanted, target.threads)]
-    runtimes = [row.runtime for row in rows]
-    best = max(
-        runtimes, key=lambda name: (name in RUNTIMES[target.runtime].published, runtimes.count(name)), default=None
-    )
-    return [row for row in rows if row.runtime == best]
-
-
 def _seconds(samples: Samples) -> float:
     return median(median(process) for process in samples.cpu)
 
 
 def _scale(at: float, points: list[tuple[float, float]]) -> float:
-    """The log of device over host for a network whose log time here is `at`; `points` are (log time, log ratio)."""
+    """Return the log of device over host for log time `at` here; `points` are (log time, log ratio)."""
     distances = [((at - x) / OCTAVE) ** 2 / 2 for x, _ in points]
-    weights = [math.exp(min(distances) - each) for each in distances]
+    weights = [math.exp(min(distances) - distance) for distance in distances]
     return sum(weight * y for weight, (_, y) in zip(weights, points, strict=True)) / sum(weights)
 
 
 def _width(target: Target, row: Reference, points: list[tuple[float, float]]) -> tuple[float, str]:
-    """The factor of the interval, and its name: conformal where the references carry one, else a rule of thumb.
+    """Return the factor of the interval, and its name: conformal where the references carry one, else a rule of thumb.
 
-    The rule is never narrower than what the references miss each other by, leaving one out; and no number of
-    references says how far the runtime that they were published for is from the target's own.
+    The rule is never narrower than what the references miss each other by, leaving one out; and the
+    distance between the published runtime and the target's own is known from no number of references.
     """
     count = len(points)
     rest = [(point, points[:index] + points[index + 1 :]) for index, point in enumerate(points)]
-    left_out = sorted(abs(y - _scale(x, others)) for (x, y), others in rest) if count > 1 else [0.0]
+    left_out = sorted(abs(y - _scale(x, remaining)) for (x, y), remaining in rest) if count > 1 else [0.0]
     proxy = row.runtime not in RUNTIMES[target.runtime].published
     if count >= ENOUGH:
         factor = math.exp(left_out[math.ceil(0.9 * (count + 1)) - 1])

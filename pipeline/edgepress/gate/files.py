@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from ..benchmark.runtimes import RUNTIMES
+from collections.abc import Sequence
+from pathlib import Path
+
 from ..config.target import Target
+from ..core.errors import UserError
+from ..core.paths import digest
 from ..core.presets import PRESETS, host_preset
 from ..core.results import Machine, ModelFile, Report, StageFacts
+from ..core.runtimes import RUNTIMES
 
 
 def file_of(stage: StageFacts, preset: str) -> ModelFile | None:
-    """The file of a stage that a runtime with this integer preset loads: that preset's, or the one for all."""
+    """Return the file of a stage that a runtime with this integer preset loads: that preset's, or the one for all."""
     for file in stage.files:
         for_all = stage.kind == "tflite" or (file.precision not in PRESETS and len(stage.files) == 1)
         if for_all or file.precision == preset:
@@ -18,22 +23,34 @@ def file_of(stage: StageFacts, preset: str) -> ModelFile | None:
 
 
 def host_file(stage: StageFacts, machine: Machine) -> ModelFile | None:
-    """The file of a stage that this machine runs."""
+    """Return the file of a stage that this machine runs."""
     return file_of(stage, host_preset(machine))
 
 
 def last_files(report: Report, target: Target) -> list[ModelFile]:
-    """The last ONNX and the last TFLite file in the target's preset, whichever of them its runtime loads."""
-    found = []
+    """Return the last ONNX and the last TFLite file in the target's preset, whichever of them its runtime loads."""
+    files = []
     for kind in ("onnx", "tflite"):
         last = next((stage for stage in reversed(report.stages) if stage.kind == kind), None)
         if last and (file := file_of(last, target.integers(report.machine))):
-            found.append(file)
-    return found
+            files.append(file)
+    return files
 
 
 def judged(report: Report, target: Target) -> ModelFile | None:
-    """The last artifact that the target's runtime loads, in the target's preset."""
+    """Return the last artifact that the target's runtime loads, in the target's preset."""
     kind = RUNTIMES[target.runtime].kind
     last = next((stage for stage in reversed(report.stages) if stage.kind == kind), None)
     return file_of(last, target.integers(report.machine)) if last else None
+
+
+def verify(report: Report, targets: Sequence[Target]) -> None:
+    """Check that the judged files are still those of the run; a file that is no longer there is not checked.
+
+    Raises: UserError: a verdict on measurements of another file would be about nothing that can be delivered.
+    """
+    for file in filter(None, [judged(report, target) for target in targets]):
+        path = Path(file.path)
+        if path.is_file() and digest(path) != file.sha256:
+            help = f"move it away, and `edgepress run {report.source}` makes it anew"
+            raise UserError(f"`{path}` is not the file that the last run measured", help)

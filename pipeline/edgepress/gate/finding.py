@@ -17,7 +17,7 @@ Unit = Literal["bytes", "seconds", "ratio", "share", "points", "percent", "metri
 
 @dataclass(frozen=True)
 class Start:
-    """What the starting model `name` would have got under a budget: in the finding's unit, under the same limit."""
+    """The result of the starting model `name` under a budget: in the finding's unit, under the same limit."""
 
     name: str
     file: str
@@ -30,11 +30,11 @@ class Start:
 
 @dataclass(frozen=True)
 class Finding:
-    """One budget of one target, and what is known about it.
+    """One budget of one target, with its value and status.
 
     `value`, `limit` and `interval` are in `unit`, `metric` being the metric's own; a missing `value` never passes.
-    `file` is the judged file, `place` where the limit is written, `basis` how the value was found, `note` what else a
-    reader must know, `start` what the starting model would have got.
+    `file` is the judged file, `place` where the limit is written, `basis` how the value was found, `note` more
+    for the reader, `start` the result of the starting model.
     """
 
     target: str
@@ -54,12 +54,16 @@ class Finding:
 
 
 def noted(finding: Finding, note: str) -> Finding:
+    """Return the finding with one more note."""
     return replace(finding, note="; ".join(filter(None, (finding.note, note))))
 
 
 def within(finding: Finding, value: float) -> Finding:
+    """Return the finding with a value that is exact: ok up to the limit, else FAIL."""
     return replace(finding, value=value, label="measured", status="ok" if value <= finding.limit else "FAIL")
 
 
-def decided(finding: Finding, found: statistics.Verdict, **more: Any) -> Finding:
-    return replace(finding, status=found.status, value=found.value, interval=found.interval, label="measured", **more)
+def decided(finding: Finding, verdict: statistics.Verdict, **more: Any) -> Finding:
+    return replace(
+        finding, status=verdict.status, value=verdict.value, interval=verdict.interval, label="measured", **more
+    )

@@ -5,17 +5,16 @@ The gate can be run again without measuring.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import Any
 
 from ..benchmark import statistics
-from ..config.budgets import Budget, LatencyBudget
 from ..config.target import Target
 from ..core.errors import Place
-from ..core.results import ModelFile, Report
-from ..core.units import Relative
+from ..core.results import Report
 from . import accuracy, timing
+from . import keep as keeps
+from .checks import check
 from .files import file_of, host_file, judged, last_files
 from .finding import Finding, OnUndecided, Status, Unit, noted, within
 
@@ -35,27 +34,28 @@ __all__ = [
 
 
 def judge(report: Report, targets: Sequence[Target], keep: Place | None = None) -> list[Finding]:
-    """Every budget of every target and what it may lose against an accepted model; then the recipe's own `keep`,
-    whose place is `keep`.
+    """Judge every budget and allowed regression of every target, then the recipe's own `keep`.
+
+    `keep` is the place of that option in the recipe.
     """
     findings = []
     for target in targets:
         findings += _loaded(report, target)
         file = judged(report, target)
-        findings += [check(report, target, name, budget, file) for name, budget in target.budgets.given()]
-        for name, allowed in target.regression.given() if report.accepted else ():
+        findings += [check(report, target, name, budget, file) for name, budget in target.budgets.set_fields()]
+        for name, allowed in target.regression.set_fields() if report.accepted else ():
             if name != "latency" or target.reach != "none":
                 findings.append(_regression(report, target, name, allowed))
-    findings += accuracy.kept(report)
+    findings += keeps.of_stages(report)
     if report.keep is not None:
-        findings.append(accuracy.keep(report, targets, keep))
+        findings.append(keeps.of_recipe(report, targets, keep))
     if report.limited is not None:
         findings = [noted(finding, "a smoke run: no evidence about the full run") for finding in findings]
     return findings
 
 
 def exit_code(findings: Iterable[Finding], on_undecided: OnUndecided = "fail") -> int:
-    """0 met; 1 a required budget is exceeded, which outranks 4: a required budget is not decided or has no number.
+    """Return 0, met; 1, a required budget is exceeded; or else 4, one is undecided or has no number.
 
     With `warn` what was measured and stays undecided is let pass; a missing number never is.
     """
@@ -65,7 +65,7 @@ def exit_code(findings: Iterable[Finding], on_undecided: OnUndecided = "fail") -
 
 
 def latency_decided(report: Report, targets: Sequence[Target]) -> bool:
-    """Whether measuring can stop: no measured latency is waiting for more processes."""
+    """Return whether measuring can stop: no measured latency is waiting for more processes."""
     return not any(
         finding.status == "undecided" and finding.label == "measured" and finding.check.startswith("latency")
         for finding in judge(report, targets)
@@ -73,39 +73,22 @@ def latency_decided(report: Report, targets: Sequence[Target]) -> bool:
 
 
 def _loaded(report: Report, target: Target) -> list[Finding]:
-    """Whether the target's runtime is new enough for the ONNX file, where the target says how new it is."""
+    """Judge the operator set and IR of an ONNX file by the newest that the target's runtime loads."""
     file = judged(report, target)
     limits = {"opset": target.max_opset, "ir": target.max_ir}
-    found = []
+    findings = []
     for name, limit in limits.items():
         if limit is None or file is None or file.kind != "onnx":
             continue
         finding = Finding(target.name, name, "required", "no number", limit, "number", file=file.path)
         finding = replace(finding, place=target.place(f"max_{name}"))
         version = getattr(file, name)
-        found.append(finding if version is None else within(finding, version))
-    return found
-
-
-def check(report: Report, target: Target, name: str, budget: Budget, file: ModelFile | None) -> Finding:
-    """One budget of a target, judged on `file`; without one it has no number."""
-    unit, judge_one = _CHECKS[name]
-    limit = budget.limit.ratio if isinstance(budget.limit, Relative) else budget.limit  # type: ignore[attr-defined]
-    finding = Finding(target.name, name, budget.level, "no number", limit, unit, place=target.place("budgets", name))
-    if isinstance(budget, LatencyBudget):
-        relative = isinstance(budget.limit, Relative)
-        finding = (
-            replace(finding, unit="ratio") if relative else replace(finding, check=f"latency p{budget.percentile}")
-        )
-    if file is None:
-        return noted(
-            finding, f"no stage makes a file that {target.runtime} loads in preset {target.integers(report.machine)}"
-        )
-    return judge_one(report, target, file, budget, replace(finding, file=file.path))
+        findings.append(finding if version is None else within(finding, version))
+    return findings
 
 
 def _regression(report: Report, target: Target, name: str, allowed: float) -> Finding:
-    """The judged file against the one that was accepted for this target."""
+    """Judge the file against the one that was accepted for this target."""
     unit: Unit = "ratio"
     if name == "accuracy_drop":
         unit = "percent" if report.error else "points"
@@ -119,40 +102,13 @@ def _regression(report: Report, target: Target, name: str, allowed: float) -> Fi
     if name == "size":
         return within(finding, file.bytes / accepted.bytes)
     if name == "latency":
-        mine, theirs = (timing.of(report.samples, each.path, target) for each in (file, accepted))
-        if mine is None or theirs is None or timing.silent(report, target):
-            return noted(finding, timing.silent(report, target) or "the two were not measured side by side")
+        mine, theirs = (timing.samples_of(report.samples, model.path, target) for model in (file, accepted))
+        if mine is None or theirs is None or timing.device_error(report, target):
+            return noted(finding, timing.device_error(report, target) or "the two were not measured side by side")
         return timing.timed(report, target, mine, finding, statistics.log_ratios(mine, theirs))
     if file.sha256 == accepted.sha256 and accepted.scores:
         return noted(within(finding, 0), "the same bytes")
-    # Both as this machine answers: the accepted file was not asked anywhere else.
+    # Both by their outputs on this machine: the accepted file has no others.
     return accuracy.compared(
         report, file, accepted, replace(finding, basis=accuracy.images(report, file, target.reach))
     )
-
-
-def _fallback(report: Report, target: Target, file: ModelFile, budget: Any, finding: Finding) -> Finding:
-    """Operators that the accelerator leaves to the processor."""
-    if target.supports is None or not file.operators:
-        return noted(finding, "list the operators of its accelerator as `supports:` in the target")
-    lacking = {name: count for name, count in file.operators.items() if name not in target.supports}
-    found = within(finding, sum(lacking.values()) / sum(file.operators.values()))
-    names = ", ".join(f"{count} {name}" for name, count in lacking.items())
-    return noted(found, f"left to the processor: {names}") if names else found
-
-
-def _size(report: Report, target: Target, file: ModelFile, budget: Any, finding: Finding) -> Finding:
-    return within(finding, file.bytes)
-
-
-_CHECKS: dict[str, tuple[Unit, Callable[[Report, Target, ModelFile, Any, Finding], Finding]]] = {
-    "size": ("bytes", _size),
-    "latency": ("seconds", timing.latency),
-    "memory": ("bytes", timing.memory),
-    "cold_start": ("seconds", timing.cold_start),
-    "fallback": ("share", _fallback),
-    "accuracy": ("share", accuracy.accuracy),
-    "macro_f1": ("share", accuracy.bounded),
-    "worst_recall": ("share", accuracy.bounded),
-    "accuracy_drop": ("points", accuracy.accuracy_drop),
-}

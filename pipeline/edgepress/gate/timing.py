@@ -12,20 +12,21 @@ from ..config.budgets import LatencyBudget
 from ..config.target import Target
 from ..core.results import ModelFile, Report, Samples
 from ..core.units import Relative
-from . import estimate
+from . import estimate, published
 from .finding import Finding, Status, decided, noted, within
 
 
 def latency(report: Report, target: Target, file: ModelFile, budget: LatencyBudget, finding: Finding) -> Finding:
+    """Judge a latency budget by measured times, or by an estimate where the target has no device."""
     return (_estimated if target.reach == "none" else _measured)(report, target, file, budget, finding)
 
 
 def _measured(report: Report, target: Target, file: ModelFile, budget: LatencyBudget, finding: Finding) -> Finding:
-    samples = of(report.samples, file.path, target)
-    if samples is None or silent(report, target):
-        return noted(finding, silent(report, target))
+    samples = samples_of(report.samples, file.path, target)
+    if samples is None or device_error(report, target):
+        return noted(finding, device_error(report, target))
     if isinstance(budget.limit, Relative):
-        pinned = of(report.samples, estimate.label(budget.limit.model, "fp32"), target)
+        pinned = samples_of(report.samples, published.label(budget.limit.model, "fp32"), target)
         if pinned is None:
             return noted(finding, f"{budget.limit.model} was not measured beside it")
         logs = statistics.log_ratios(samples, pinned)
@@ -37,22 +38,27 @@ def _measured(report: Report, target: Target, file: ModelFile, budget: LatencyBu
 
 def _estimated(report: Report, target: Target, file: ModelFile, budget: LatencyBudget, finding: Finding) -> Finding:
     limit = finding.limit
-    found = estimate.latency(target, file, report.references)
-    if isinstance(found, str):
-        return noted(finding, found)
-    low, high = found.interval
+    estimated = estimate.latency(target, file, report.references)
+    if isinstance(estimated, str):
+        return noted(finding, estimated)
+    low, high = estimated.interval
     status: Status = "FAIL" if low > limit else "ok" if high <= limit else "undecided"
-    finding = noted(finding, found.note)
+    finding = noted(finding, estimated.note)
     if status == "ok" and budget.percentile > 50:
         status = "undecided"
-        finding = noted(finding, f"an estimate is of a typical run and cannot pass p{budget.percentile}")
+        finding = noted(finding, f"an estimate is of a typical run and cannot pass p{budget.percentile}: set p50")
     return replace(
-        finding, status=status, value=found.seconds, interval=found.interval, label="estimated", basis=found.basis
+        finding,
+        status=status,
+        value=estimated.seconds,
+        interval=estimated.interval,
+        label="estimated",
+        basis=estimated.basis,
     )
 
 
 def timed(report: Report, target: Target, samples: Samples, finding: Finding, logs: list[float]) -> Finding:
-    """The verdict on one number a process; on wall time there is none while other work takes the cores."""
+    """Judge one number per process; on wall time nothing is decided while other work takes the cores."""
     device = report.devices.get(target.name)
     basis = statistics.how(samples) + (f", on {device.about}" if device else "")
     finding = decided(finding, statistics.timed(logs, samples, finding.limit), basis=basis)
@@ -66,37 +72,39 @@ def timed(report: Report, target: Target, samples: Samples, finding: Finding, lo
 
 
 def memory(report: Report, target: Target, file: ModelFile, budget: Any, finding: Finding) -> Finding:
+    """Judge a memory budget by the peak of a process that loads the file alone."""
     if target.reach == "none":
         return noted(finding, "memory cannot be estimated from another machine")
-    samples = of(report.samples, file.path, target)
+    samples = samples_of(report.samples, file.path, target)
     if samples is None or samples.memory is None:
-        return noted(finding, silent(report, target))
+        return noted(finding, device_error(report, target))
     return within(finding, samples.memory)
 
 
 def cold_start(report: Report, target: Target, file: ModelFile, budget: Any, finding: Finding) -> Finding:
-    """Loading and the first inference, in as many fresh processes as there are."""
-    samples = of(report.samples, file.path, target)
-    if target.reach == "none" or samples is None or not samples.load or silent(report, target):
-        return noted(finding, silent(report, target) or "it is measured on the device, or where `reach: local`")
+    """Judge loading and the first inference, over fresh processes."""
+    samples = samples_of(report.samples, file.path, target)
+    if target.reach == "none" or samples is None or not samples.load or device_error(report, target):
+        return noted(finding, device_error(report, target) or "it is measured on the device, or where `reach: local`")
     logs = [math.log(load + first) for load, first in zip(samples.load, samples.first, strict=True)]
     basis = f"{len(logs)} processes, wall time"
     return decided(finding, statistics.sequential(logs, finding.limit), basis=basis)
 
 
-def silent(report: Report, target: Target) -> str:
-    """Why the target's device has given no number."""
+def device_error(report: Report, target: Target) -> str:
+    """Return why the target's device has no number; empty where it has one."""
     device = report.devices.get(target.name)
     return ": ".join(filter(None, [device.error, device.help])) if device else ""
 
 
-def of(samples: Iterable[Samples], path: str, target: Target) -> Samples | None:
+def samples_of(samples: Iterable[Samples], path: str, target: Target) -> Samples | None:
+    """Return the times of a file in the target's runtime, threads, provider and place; None where there are none."""
     wanted = (path, target.runtime, target.threads, target.provider, target.name if target.attached else "")
     return next(
         (
-            each
-            for each in samples
-            if (each.path, each.runtime, each.threads, each.provider, each.device) == wanted and each.cpu
+            sample
+            for sample in samples
+            if (sample.path, sample.runtime, sample.threads, sample.provider, sample.device) == wanted and sample.cpu
         ),
         None,
     )

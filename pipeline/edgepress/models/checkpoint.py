@@ -1,4 +1,4 @@
-"""Save and load networks as safetensors with the description that rebuilds them."""
+"""Save and load networks as safetensors with their description."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def save(module: nn.Module, description: Description, path: Path) -> None:
-    """Write weights and description into one safetensors file. What is saved is not downloaded again."""
+    """Write weights and description into one safetensors file; nothing in it is downloaded again."""
     from safetensors.torch import save_file
 
     if description.network is not None and description.network.pretrained:
@@ -31,7 +31,7 @@ def save(module: nn.Module, description: Description, path: Path) -> None:
 
 
 def load(path: Path, code: Code = NO_CODE) -> tuple[nn.Module, Description]:
-    """The module of a file that `save` wrote, in eval mode.
+    """Return the module of a file that `save` wrote, in eval mode.
 
     Raises: UserError when it is not such a file, or when it names a function that is not in `code`.
     """
@@ -45,7 +45,7 @@ def load(path: Path, code: Code = NO_CODE) -> tuple[nn.Module, Description]:
 
 
 def header(path: Path) -> dict[str, str]:
-    """The metadata of a safetensors file. Raises: UserError when it is none."""
+    """Return the metadata of a safetensors file. Raises: UserError when it is none."""
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -56,7 +56,7 @@ def header(path: Path) -> dict[str, str]:
 
 
 def read(path: Path) -> tuple[Description | None, dict[str, Tensor]]:
-    """What a safetensors file says of its network, if it does, and its tensors. Raises: UserError."""
+    """Return the network's description in a safetensors file, if there is one, and the tensors. Raises: UserError."""
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -102,7 +102,7 @@ def fill(module: nn.Module, tensors: dict[str, Any], path: Path) -> nn.Module:
 
 
 def _prefix(expected: Mapping[str, Any], tensors: Mapping[str, Any]) -> str | None:
-    """What a wrapper, such as DataParallel, has put before every name; None if that is not all that differs."""
+    """Return the prefix that a wrapper, such as DataParallel, puts before every name; None if more differs."""
     head = next(iter(tensors), "").partition(".")[0] + "."
     return head if {f"{head}{name}" for name in expected} == set(tensors) else None
 

@@ -19,18 +19,19 @@ from torch import Tensor, nn
 
 from ..core.user_code import Code, Function, OwnCodeError, theirs
 from .description import Description, Network
+from .output_shape import VECTORS, is_map
 
 BATCHES = (1, 3)
 """A device asks about one example, training about several."""
 
 
 def create(network: Network, description: Description, code: Code) -> nn.Module:
-    """The module with fresh weights, tried on zeros. Raises: OwnCodeError for all that the contract above forbids."""
+    """Return the module with fresh weights, run on zeros. Raises: OwnCodeError where it breaks the contract above."""
     function = code[network.arch]
-    module = function(**_told(function, network.args, description))
+    module = function(**_arguments(function, network.args, description))
     if not isinstance(module, nn.Module):
-        what = "the class" if isinstance(module, type) else f"a {type(module).__name__}"
-        raise OwnCodeError(f"{function.about} returned {what}", "return an nn.Module")
+        returned = "the class" if isinstance(module, type) else f"a {type(module).__name__}"
+        raise OwnCodeError(f"{function.about} returned {returned}", "return an nn.Module")
     module.register_forward_pre_hook(_usual_layout)
     module.eval()
     for batch in BATCHES:
@@ -38,10 +39,10 @@ def create(network: Network, description: Description, code: Code) -> nn.Module:
     return module
 
 
-def _told(function: Function, args: dict[str, Any], description: Description) -> dict[str, Any]:
-    """`args`, and what the signature asks for beside them."""
+def _arguments(function: Function, args: dict[str, Any], description: Description) -> dict[str, Any]:
+    """Return `args` and the other arguments that the signature takes."""
     wanted = inspect.signature(function.called).parameters
-    inputs = description.inputs_told()
+    inputs = description.input_specs()
     known: dict[str, Any] = {"num_classes": description.classes, "inputs": inputs}
     if len(inputs) == 1 and inputs[0].kind != "tokens":
         known["in_chans"] = inputs[0].shape[0]
@@ -49,28 +50,30 @@ def _told(function: Function, args: dict[str, Any], description: Description) ->
 
 
 def _usual_layout(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-    """`.view` in a network written for torch's usual layout fails on the one that images are fed in."""
-    return tuple(each.contiguous() for each in inputs)
+    """Make inputs contiguous: `.view` in a network for torch's usual layout fails on the one that images have."""
+    return tuple(value.contiguous() for value in inputs)
 
 
 def _try(module: nn.Module, function: Function, description: Description, batch: int) -> None:
-    example = [each.expand(batch, *each.shape[1:]).clone() for each in description.example()]
-    shapes = " and ".join(" × ".join(map(str, each.shape)) for each in example)
+    example = [value.expand(batch, *value.shape[1:]).clone() for value in description.example()]
+    shapes = " and ".join(" × ".join(map(str, value.shape)) for value in example)
     try:
         with torch.no_grad():  # not inference mode: what a lazy layer makes here is trained later
-            answers = module(*example)
+            outputs = module(*example)
     except Exception as error:
         raise theirs(error, function.path, f"the network of {function.about}, given zeros of {shapes},") from error
     help = f"return one float tensor (batch, {description.classes})"
-    if not isinstance(answers, Tensor):
-        count = f" of {len(answers)}" if isinstance(answers, tuple | list) else ""
-        raise OwnCodeError(f"the network of {function.about} returns a {type(answers).__name__}{count}", help)
-    shape = " × ".join(map(str, answers.shape)) or "a number"
-    if tuple(answers.shape) != (batch, description.classes):
-        raise OwnCodeError(f"the network of {function.about}, given {shapes}, returns {shape}", _meant(answers, help))
-    if not answers.is_floating_point():
-        raise OwnCodeError(f"the network of {function.about} returns {answers.dtype}", help)
+    if not isinstance(outputs, Tensor):
+        count = f" of {len(outputs)}" if isinstance(outputs, tuple | list) else ""
+        raise OwnCodeError(f"the network of {function.about} returns a {type(outputs).__name__}{count}", help)
+    shape = " × ".join(map(str, outputs.shape)) or "a number"
+    if tuple(outputs.shape) != (batch, description.classes):
+        raise OwnCodeError(f"the network of {function.about}, given {shapes}, returns {shape}", _meant(outputs, help))
+    if not outputs.is_floating_point():
+        raise OwnCodeError(f"the network of {function.about} returns {outputs.dtype}", help)
 
 
-def _meant(answers: Tensor, help: str) -> str:
-    return f"{help}: a function with a parameter `num_classes` gets their number" if answers.ndim == 2 else help
+def _meant(outputs: Tensor, help: str) -> str:
+    if is_map(outputs.shape):
+        return f"{help}; {VECTORS}"
+    return f"{help}: a function with a parameter `num_classes` gets their number" if outputs.ndim == 2 else help

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
@@ -18,8 +19,10 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from ..core import user_code
-from ..core.errors import Mistake, UserError
+from ..core.errors import Mistake, Rejection, UserError
 from ..core.user_code import Code
+from ..data.facts import DataFacts
+from . import network_options
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -75,7 +78,7 @@ class Network(BaseModel):
 
     @property
     def own(self) -> bool:
-        """Whether the user's code builds it."""
+        """Return whether the user's code builds it."""
         return user_code.is_function(self.arch)
 
     @classmethod
@@ -83,14 +86,18 @@ class Network(BaseModel):
         mapping = handler.resolve_ref_schema(handler(core))
         return {"anyOf": [mapping["properties"]["arch"], mapping]}
 
+    def reject_data(self, data: DataFacts, option: str) -> Iterator[Rejection]:
+        """Yield why this network, the value of `option`, cannot be built for the data."""
+        yield from network_options.rejections(self, data, option)
+
     def describe(self, data: Dataset) -> Description:
-        """What `build` needs to make this network for `data`."""
+        """Return the description from which `build` makes this network for `data`."""
         if len(data.inputs) == 1 and data.input.kind == "image":
             channels, height, width = data.input.shape
             return Description(
                 network=self, channels=channels, classes=len(data.labels), size=(height, width), task=data.task
             )
-        inputs = [Takes.model_validate(asdict(each), from_attributes=True) for each in data.inputs]
+        inputs = [Takes.model_validate(asdict(input), from_attributes=True) for input in data.inputs]
         return Description(network=self, inputs=inputs, classes=len(data.labels), task=data.task)
 
 
@@ -125,7 +132,7 @@ class Description(BaseModel):
     weights: list[float] = Field(default_factory=list)
     """Of the members; a stack has its own among the tensors."""
     combine: Literal["probabilities", "logits", "stack"] = "probabilities"
-    """What of the members' answers is averaged, or that a linear layer stands on them."""
+    """What of the members' outputs is averaged; or `stack`, a linear layer on them."""
 
     @model_validator(mode="after")
     def _one_of_two(self) -> Self:
@@ -134,13 +141,13 @@ class Description(BaseModel):
         return self
 
     def takes(self) -> tuple[tuple[str, tuple[int, ...], int], ...]:
-        """Kind, shape and vocabulary of every input, to compare with those of a data set."""
+        """Return kind, shape and vocabulary of every input, to compare with those of a data set."""
         if self.inputs:
-            return tuple((each.kind, each.shape, each.vocabulary) for each in self.inputs)
+            return tuple((entry.kind, entry.shape, entry.vocabulary) for entry in self.inputs)
         return (("image", (self.channels, *self.size), 0),)
 
     def example(self) -> tuple[Tensor, ...]:
-        """Zeros that the module takes, a batch of one."""
+        """Return zeros that the module takes, a batch of one."""
         import torch
 
         return tuple(
@@ -148,17 +155,17 @@ class Description(BaseModel):
             for kind, shape, _ in self.takes()
         )
 
-    def inputs_told(self) -> list[Takes]:
-        """What a user's function is told about each input."""
+    def input_specs(self) -> list[Takes]:
+        """Return the inputs as a user's function gets them."""
         return self.inputs or [Takes(name="input", kind="image", shape=(self.channels, *self.size))]
 
     def build(self, code: Code = NO_CODE) -> nn.Module:
-        """The module with fresh weights, or published ones if the network says so.
+        """Return the module with fresh weights, or published ones if the network says so.
 
         It is in torch's usual layout. Training and inference run image networks in `channels_last`; but a user's own
         network keeps its layout, for its code may rely on it. `code` is what the recipe lets run.
         """
-        from .memory_format import prefer_channels_last
+        from ..training.memory_format import prefer_channels_last
 
         if self.members:
             from .ensemble import Ensemble, Stack

@@ -15,7 +15,7 @@ FLOOR = 1e-9
 
 
 class Ensemble(nn.Module):
-    """The weighted mean of the members' answers, in the form that a single network of the task answers in.
+    """The weighted mean of the members' outputs, in the form of a single network's of the task.
 
     single-label: log Σ wₖ softmax(zₖ), whose softmax is the mean of the probabilities; multi-label: the logit of
     Σ wₖ sigmoid(zₖ); regression, and `of` logits: Σ wₖ zₖ.
@@ -31,12 +31,12 @@ class Ensemble(nn.Module):
         self.of = of
 
     def forward(self, *inputs: Tensor) -> Tensor:
-        """One tensor (b, …) an input → (b, labels)."""
+        """Compute (b, labels) of one tensor (b, …) an input."""
         return blend([member(*inputs) for member in self.members], self.weights, self.task, self.of)
 
 
 class Stack(nn.Module):
-    """Stacked generalisation (Wolpert, 1992): one linear layer on the members' answers, as `features` has them."""
+    """Stacked generalisation (Wolpert, 1992): one linear layer on the members' outputs, as `features` has them."""
 
     def __init__(self, members: list[nn.Module], labels: int, task: str = "single-label") -> None:
         super().__init__()
@@ -45,26 +45,26 @@ class Stack(nn.Module):
         self.task = task
 
     def forward(self, *inputs: Tensor) -> Tensor:
-        """One tensor (b, …) an input → (b, labels)."""
-        found: Tensor = self.combine(features([member(*inputs) for member in self.members], self.task))
-        return found
+        """Compute (b, labels) of one tensor (b, …) an input."""
+        outputs: Tensor = self.combine(features([member(*inputs) for member in self.members], self.task))
+        return outputs
 
 
-def blend(answers: Sequence[Tensor], weights: Sequence[Any], task: str, of: Of = "probabilities") -> Tensor:
-    """The weighted mean of several models' answers (b, labels), as `Ensemble` says; `weights` may be a tensor's."""
+def blend(outputs: Sequence[Tensor], weights: Sequence[Any], task: str, of: Of = "probabilities") -> Tensor:
+    """Return the weighted mean of several models' outputs (b, labels), as in `Ensemble`; weights may be a tensor's."""
     if task == "regression" or of == "logits":
-        shares = [w * z for w, z in zip(weights, answers, strict=True)]
+        shares = [w * z for w, z in zip(weights, outputs, strict=True)]
         return sum(shares[1:], shares[0])
     if task == "multi-label":
-        shares = [w * z.sigmoid() for w, z in zip(weights, answers, strict=True)]
+        shares = [w * z.sigmoid() for w, z in zip(weights, outputs, strict=True)]
         mean = sum(shares[1:], shares[0]).clamp(FLOOR, 1 - 1e-6)
         return torch.log(mean) - torch.log(1 - mean)
-    shares = [w * z.softmax(1) for w, z in zip(weights, answers, strict=True)]
+    shares = [w * z.softmax(1) for w, z in zip(weights, outputs, strict=True)]
     return torch.log(sum(shares[1:], shares[0]).clamp(min=FLOOR))
 
 
-def features(answers: Sequence[Tensor], task: str) -> Tensor:
-    """What a stack learns from, (b, members · labels): log-probabilities of a single label, else the answers."""
+def features(outputs: Sequence[Tensor], task: str) -> Tensor:
+    """Return a stack's inputs (b, members · labels): log-probabilities of a single label, else the outputs."""
     if task == "single-label":
-        answers = [torch.log(z.softmax(1).clamp(min=FLOOR)) for z in answers]
-    return torch.cat(list(answers), 1)
+        outputs = [torch.log(z.softmax(1).clamp(min=FLOOR)) for z in outputs]
+    return torch.cat(list(outputs), 1)

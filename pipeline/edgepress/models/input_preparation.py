@@ -36,7 +36,7 @@ class Unprepared(UserError):
 
 
 def input_of(entry: dict[str, Any], input: Input) -> Input:
-    """`input` with the scale, mean and std of a contract's `entry`, where the file does not normalize by itself."""
+    """Return `input` with scale, mean and std of a contract's `entry`, unless the file normalizes by itself."""
     if not entry.get("mean"):
         return input
     stated = {"scale": entry["scale"], "mean": tuple(entry["mean"]), "std": tuple(entry["std"])}
@@ -45,9 +45,9 @@ def input_of(entry: dict[str, Any], input: Input) -> Input:
 
 
 def fed(contract: dict[str, Any], data: Dataset) -> Dataset:
-    """`data` whose inputs are normalized as a file with this contract takes them."""
+    """Return `data` with inputs normalized as a file with this contract takes them."""
     pairs = zip(contract["inputs"], data.inputs, strict=True)
-    return replace(data, inputs=tuple(input_of(entry, each) for entry, each in pairs))
+    return replace(data, inputs=tuple(input_of(entry, input) for entry, input in pairs))
 
 
 def require_stated(file: Path | str, data: Dataset, inputs: Sequence[Input], line: str = "") -> None:
@@ -56,14 +56,16 @@ def require_stated(file: Path | str, data: Dataset, inputs: Sequence[Input], lin
     `inputs` are those that `file`, which does not say it itself, takes as floats; `line` is the option that is right,
     where that is known.
     """
-    open_ = [each for each in inputs if each.kind != "tokens" and each.normalized_by not in ("recipe", "function")]
-    if not open_:
+    unstated = [
+        entry for entry in inputs if entry.kind != "tokens" and entry.normalized_by not in ("recipe", "function")
+    ]
+    if not unstated:
         return
-    what = "pixels" if open_[0].kind == "image" else f"the {open_[0].kind} of input `{open_[0].name}`"
+    values = "pixels" if unstated[0].kind == "image" else f"the {unstated[0].kind} of input `{unstated[0].name}`"
     several = "; a function of yours may return a Dataset whose inputs have their own" if len(data.inputs) > 1 else ""
     raise Unprepared(
-        f"`{file}` does not state how its inputs are normalized, and neither does the recipe; {what} of "
-        f"`{data.name}` would be standardized by {_owner(open_[0])}, which is wrong for most files from elsewhere",
+        f"`{file}` does not state how its inputs are normalized, and neither does the recipe; {values} of "
+        f"`{data.name}` would be standardized by {_owner(unstated[0])}, which is wrong for most files from elsewhere",
         f"it was trained with `{line}`: write that into `data`"
         if line
         else f"state what the network was trained with, `data: {{from: …, normalize: …}}`: {CHOICES}{several}",
@@ -75,19 +77,19 @@ def _owner(input: Input) -> str:
 
 
 def reconciled(file: Path, own: dict[str, Any], data: Dataset) -> Dataset:
-    """`data` as `file` takes it, whose contract is `own`. Raises: Unprepared where the recipe contradicts the file.
+    """Return `data` as `file`, whose contract is `own`, takes it. Raises: Unprepared where the recipe contradicts it.
 
     The file's labels have to stand in the order of the data's, if they are the same ones.
     """
     require_order(file, own, data)
-    found = fed(own, data)
-    for mine, stated in zip(found.inputs, data.inputs, strict=True):
+    prepared = fed(own, data)
+    for mine, stated in zip(prepared.inputs, data.inputs, strict=True):
         if stated.normalized_by == "recipe" and differ(mine, stated):
             raise Unprepared(
                 f"`{file}` takes {formula(mine)}, by its metadata, and the recipe states {formula(stated)}",
                 "take `normalize` out of the recipe: the file's own is used",
             )
-    return found
+    return prepared
 
 
 def require_order(file: Path, own: dict[str, Any], data: Dataset) -> None:
@@ -102,42 +104,44 @@ def require_order(file: Path, own: dict[str, Any], data: Dataset) -> None:
         )
 
 
-def differ(one: Input, other: Input) -> bool:
-    """Whether two normalizations of one input give other values, beyond what two samples of the same data do."""
-    if not one.mean or not other.mean:
+def differ(first: Input, second: Input) -> bool:
+    """Return whether two normalizations of one input give other values, beyond what two samples of the same data do."""
+    if not first.mean or not second.mean:
         return False
-    for (mean, std), (mean2, std2) in zip(_raw(one), _raw(other), strict=True):
+    for (mean, std), (mean2, std2) in zip(_raw(first), _raw(second), strict=True):
         if abs(mean - mean2) > _CLOSE * max(std, std2) or abs(math.log(std / std2)) > _CLOSE:
             return True
     return False
 
 
 def _raw(input: Input) -> list[tuple[float, float]]:
-    """Mean and deviation of raw values."""
+    """Return mean and deviation of raw values."""
     return [(mean / input.scale, std / input.scale) for mean, std in zip(input.mean, input.std, strict=True)]
 
 
 def described(data: Dataset) -> str:
-    """One line: how each input of a model is made of raw values, and where that comes from."""
-    return _line(data, [f"{formula(each)}{_source(each)}" for each in data.inputs])
+    """Describe in one line how each input of a model is made of raw values, and where that comes from."""
+    return _line(data, [f"{formula(input)}{_source(input)}" for input in data.inputs])
 
 
 def taken(contract: dict[str, Any], data: Dataset) -> str:
-    """The same for a loaded file with this contract."""
+    """Describe the same for a loaded file with this contract."""
     pairs = zip(contract["inputs"], fed(contract, data).inputs, strict=True)
     raw = "raw values, which the file normalizes itself"
-    return _line(data, [raw if entry.get("mean") == [] else f"{formula(each)}{_source(each)}" for entry, each in pairs])
+    return _line(
+        data, [raw if entry.get("mean") == [] else f"{formula(input)}{_source(input)}" for entry, input in pairs]
+    )
 
 
 def _line(data: Dataset, words: list[str]) -> str:
-    parts = [_sized(each) + said for each, said in zip(data.inputs, words, strict=True)]
+    parts = [_sized(input) + word for input, word in zip(data.inputs, words, strict=True)]
     if len(parts) == 1:
         return parts[0]
-    return "; ".join(f"{each.name}: {part}" for each, part in zip(data.inputs, parts, strict=True))
+    return "; ".join(f"{input.name}: {part}" for input, part in zip(data.inputs, parts, strict=True))
 
 
 def _sized(input: Input) -> str:
-    """What happens to pictures before."""
+    """Describe how pictures are resized before."""
     if input.kind != "image" or input.resize is None:
         return ""
     channels, height, width = input.shape
@@ -150,7 +154,7 @@ def _source(input: Input) -> str:
 
 
 def formula(input: Input) -> str:
-    """`x/255, then (− 0.5)/0.5`."""
+    """Return the normalization as a formula: `x/255, then (− 0.5)/0.5`."""
     if input.kind == "tokens":
         return "token ids as they are"
     scaled = "x/255" if input.scale == PIXELS else "x" if input.scale == 1 else f"x · {input.scale:g}"

@@ -33,83 +33,83 @@ SCHEMA = 2
 LAYOUTS = {"image": "NCHW", "series": "NCL", "numbers": "NC", "tokens": "NL"}
 CHANNELS_LAST = {"NCHW": "NHWC", "NCL": "NLC"}
 """How TFLite orders what ONNX orders otherwise."""
-TOLD = {"single-label": "logits", "multi-label": "logits", "regression": "values"}
+OUTPUT_KINDS = {"single-label": "logits", "multi-label": "logits", "regression": "values"}
 
 
 def describe(data: Dataset) -> dict[str, Any]:
-    """The contract of a model of `data` that takes normalised floats and gives logits, or values."""
+    """Return the contract of a model of `data` that takes normalised floats and gives logits, or values."""
     return {
         "schema": SCHEMA,
         "task": data.task,
         "labels": list(data.labels),
-        "inputs": [_describe(each) for each in data.inputs],
-        "output": {"name": "output", "kind": TOLD[data.task]},
+        "inputs": [_describe(input) for input in data.inputs],
+        "output": {"name": "output", "kind": OUTPUT_KINDS[data.task]},
     }
 
 
-def _describe(given: Input) -> dict[str, Any]:
-    found: dict[str, Any] = {
-        "name": given.name,
-        "kind": given.kind,
-        "layout": LAYOUTS[given.kind],
-        "shape": [1, *given.shape],
-        "dtype": given.dtype,
+def _describe(input: Input) -> dict[str, Any]:
+    entry: dict[str, Any] = {
+        "name": input.name,
+        "kind": input.kind,
+        "layout": LAYOUTS[input.kind],
+        "shape": [1, *input.shape],
+        "dtype": input.dtype,
     }
-    if given.kind == "tokens":
-        return found | {"vocabulary": given.vocabulary}
-    found |= {"scale": given.scale, "mean": list(given.mean), "std": list(given.std)}
-    if given.kind == "image":
-        channels, *size = given.shape
-        found |= {"size": size, "channels": channels, "color": {1: "grey", 3: "RGB", 4: "RGBA"}.get(channels)}
-        found |= {"resize": given.resize}
-    return found
+    if input.kind == "tokens":
+        return entry | {"vocabulary": input.vocabulary}
+    entry |= {"scale": input.scale, "mean": list(input.mean), "std": list(input.std)}
+    if input.kind == "image":
+        channels, *size = input.shape
+        entry |= {"size": size, "channels": channels, "color": {1: "grey", 3: "RGB", 4: "RGBA"}.get(channels)}
+        entry |= {"resize": input.resize}
+    return entry
 
 
-def ready(contract: dict[str, Any], data: Dataset, x: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Raw rows of `data` as a file with this contract takes them, in ONNX's layouts, one array an input."""
+def to_model_inputs(contract: dict[str, Any], data: Dataset, x: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Return raw rows of `data` as a file with this contract takes them, in ONNX's layouts, one array an input."""
     return tuple(
         # Without `mean` the file normalises them itself.
-        _typed(raw if entry.get("mean") == [] else input_of(entry, each).ready(raw), entry)
-        for entry, each, raw in zip(contract["inputs"], data.inputs, data.columns(x), strict=True)
+        _typed(raw if entry.get("mean") == [] else input_of(entry, input).to_model_inputs(raw), entry)
+        for entry, input, raw in zip(contract["inputs"], data.inputs, data.columns(x), strict=True)
     )
 
 
 def moved(contract: dict[str, Any], data: Dataset) -> dict[str, Any]:
-    """The contract of the same file, fed with inputs that are normalized as those of `data` are."""
+    """Return the contract of the same file, fed with inputs that are normalized as those of `data` are."""
     inputs = [
-        entry | {"scale": each.scale, "mean": list(each.mean), "std": list(each.std)} if entry.get("mean") else entry
-        for entry, each in zip(contract["inputs"], data.inputs, strict=True)
+        entry | {"scale": input.scale, "mean": list(input.mean), "std": list(input.std)} if entry.get("mean") else entry
+        for entry, input in zip(contract["inputs"], data.inputs, strict=True)
     ]
     return contract | {"inputs": inputs}
 
 
 def _typed(values: np.ndarray, entry: dict[str, Any]) -> np.ndarray:
-    """Values as the input's type; an int8 one is quantized."""
+    """Cast values to the input's type; those of an int8 input are quantized."""
     if entry["dtype"] != "int8":
         return values.astype(entry["dtype"], copy=False)
     import numpy as np
 
     scale, zero = entry["quantization"]["scale"], entry["quantization"]["zero_point"]
-    found: np.ndarray = np.clip(np.rint(values / np.float32(scale)) + zero, -128, 127).astype(np.int8)
-    return found
+    quantized: np.ndarray = np.clip(np.rint(values / np.float32(scale)) + zero, -128, 127).astype(np.int8)
+    return quantized
 
 
-def told(answers: np.ndarray, contract: dict[str, Any], data: Dataset) -> np.ndarray:
-    """A file's answers as what a softmax or sigmoid is taken of, whatever it ends in; int8 has exact zeros."""
+def to_logits(outputs: np.ndarray, contract: dict[str, Any], data: Dataset) -> np.ndarray:
+    """Return a file's outputs as logits, whether it ends in a softmax, a sigmoid or neither; int8 has exact zeros."""
     import numpy as np
 
-    if told := contract["output"].get("quantization"):
-        answers = ((answers - told["zero_point"]) * told["scale"]).astype(np.float32)
+    if quantization := contract["output"].get("quantization"):
+        outputs = ((outputs - quantization["zero_point"]) * quantization["scale"]).astype(np.float32)
     if contract["output"]["kind"] != "probabilities":
-        return answers
+        return outputs
 
-    safe = np.clip(answers.astype(np.float64), 1e-9, 1 - 1e-9)
-    found: np.ndarray = np.log(safe) if data.task == "single-label" else np.log(safe) - np.log(1 - safe)
-    return found.astype(np.float32)
+    safe = np.clip(outputs.astype(np.float64), 1e-9, 1 - 1e-9)
+    logits: np.ndarray = np.log(safe) if data.task == "single-label" else np.log(safe) - np.log(1 - safe)
+    return logits.astype(np.float32)
 
 
 def photo(entry: dict[str, Any], path: Path) -> np.ndarray:
-    """An image file as the input `entry` of a contract takes it, (channels, height, width): read as in training."""
+    """Read an image file as the input `entry` of a contract takes it, (channels, height, width)."""
     from ..data import images
     from ..data.dataset import Input
 
@@ -119,21 +119,23 @@ def photo(entry: dict[str, Any], path: Path) -> np.ndarray:
     if entry["dtype"] == "uint8":
         return raw
     mean, std = (tuple(entry[name]) or (still,) for name, still in (("mean", 0.0), ("std", 1.0)))
-    found: np.ndarray = Input(entry["name"], "image", raw.shape, entry["scale"], mean, std).ready(raw[None])[0]
-    return found
+    pixels: np.ndarray = Input(entry["name"], "image", raw.shape, entry["scale"], mean, std).to_model_inputs(raw[None])[
+        0
+    ]
+    return pixels
 
 
 def embed(model: onnx.ModelProto, contract: dict[str, Any]) -> None:
     """Put the contract into an ONNX model, in place of one that it has."""
-    kept = [p for p in model.metadata_props if p.key != METADATA_KEY]
+    rest = [p for p in model.metadata_props if p.key != METADATA_KEY]
     del model.metadata_props[:]
-    model.metadata_props.extend(kept)
+    model.metadata_props.extend(rest)
     entry = model.metadata_props.add()
     entry.key, entry.value = METADATA_KEY, json.dumps(contract, sort_keys=True)
 
 
 def read_onnx(model: onnx.ModelProto) -> dict[str, Any]:
-    """The contract of an ONNX model that `embed` has seen."""
+    """Return the contract of an ONNX model that `embed` has seen."""
     for entry in model.metadata_props:
         if entry.key == METADATA_KEY:
             contract: dict[str, Any] = json.loads(entry.value)
@@ -142,7 +144,7 @@ def read_onnx(model: onnx.ModelProto) -> dict[str, Any]:
 
 
 def beside(path: Path) -> dict[str, Any] | None:
-    """The contract in the `.json` beside a safetensors file that a run delivered, if it is of these very weights."""
+    """Return the contract in the `.json` beside a safetensors file of a run, if it is of these very weights."""
     file = path.with_name(f"{path.name}.json")
     if not file.is_file():
         return None
@@ -151,26 +153,26 @@ def beside(path: Path) -> dict[str, Any] | None:
 
 
 def own(properties: Mapping[str, str]) -> dict[str, Any] | None:
-    """The contract among the metadata of a file that this pipeline wrote; None for whatever else a file holds."""
+    """Return the contract in the metadata of a file that this pipeline wrote; None for any other file."""
     try:
-        found = json.loads(properties.get(METADATA_KEY, "null"))
-        if isinstance(found, dict) and found.get("schema") == 1:
-            found = _of_schema_1(found)
-        sound = isinstance(found, dict) and all(_sound(entry) for entry in found["inputs"])
+        contract = json.loads(properties.get(METADATA_KEY, "null"))
+        if isinstance(contract, dict) and contract.get("schema") == 1:
+            contract = _of_schema_1(contract)
+        sound = isinstance(contract, dict) and all(_sound(entry) for entry in contract["inputs"])
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
-    return found if sound and isinstance(found.get("labels"), list) else None
+    return contract if sound and isinstance(contract.get("labels"), list) else None
 
 
-def _of_schema_1(found: dict[str, Any]) -> dict[str, Any]:
-    """The contract of an older version, which had one input of images, and classes."""
-    entry = found["input"]
+def _of_schema_1(contract: dict[str, Any]) -> dict[str, Any]:
+    """Bring the contract of an older version, which had one input of images, and classes, to this schema."""
+    entry = contract["input"]
     shape = [1, entry["channels"], *entry["size"]]
-    return found | {"task": "single-label", "inputs": [entry | {"kind": "image", "shape": shape}]}
+    return contract | {"task": "single-label", "inputs": [entry | {"kind": "image", "shape": shape}]}
 
 
 def _sound(entry: dict[str, Any]) -> bool:
-    """Whether an input's entry has all that `input_of` takes from it."""
+    """Return whether an input's entry has all that `input_of` takes from it."""
     if entry["kind"] == "tokens" or entry["mean"] == []:
         return True
     mean, std = entry["mean"], entry["std"]
@@ -178,7 +180,7 @@ def _sound(entry: dict[str, Any]) -> bool:
 
 
 def for_tflite(contract: dict[str, Any], moved: Collection[str]) -> dict[str, Any]:
-    """The contract of the TFLite file made from an ONNX file; `moved` names the inputs whose channels come last."""
+    """Return the contract of the TFLite file of an ONNX file; `moved` names the inputs whose channels come last."""
     return contract | {
         "inputs": [_narrow(_last(entry) if entry["name"] in moved else entry) for entry in contract["inputs"]]
     }
@@ -190,12 +192,12 @@ def _last(entry: dict[str, Any]) -> dict[str, Any]:
 
 
 def _narrow(entry: dict[str, Any]) -> dict[str, Any]:
-    """TFLite's operators take ids of 32 bits."""
+    """Make ids 32 bits wide, as TFLite's operators take them."""
     return entry | {"dtype": "int32"} if entry["dtype"] == "int64" else entry
 
 
 def read(path: Path) -> dict[str, Any]:
-    """The contract of an `.onnx` or `.tflite` file that the pipeline made."""
+    """Return the contract of an `.onnx` or `.tflite` file that the pipeline made."""
     if path.suffix == ".onnx":
         import onnx
 

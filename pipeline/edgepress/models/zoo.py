@@ -45,7 +45,7 @@ def create(network: Network, description: Description) -> nn.Module:
 
 
 def _published(home: str, name: str) -> str:
-    """Where the weights are: repository and file, or an address."""
+    """Return the place of the weights: repository and file, or an address."""
     if home == "torchvision":
         from torchvision import models
 
@@ -55,7 +55,7 @@ def _published(home: str, name: str) -> str:
 
 
 def _by_hand(home: str, name: str) -> str:
-    """How weights come to a machine without a network."""
+    """Return how weights come to a machine without a network."""
     if home == "timm" and (repository := _repository(name)):
         return f"`hf download {repository}` where there is one, and copy its cache (~/.cache/huggingface, or $HF_HOME)"
     return "fetch the file elsewhere, and `- {use: load, from: FILE, model: …}`"
@@ -83,7 +83,7 @@ def _timm(name: str, network: Network, description: Description) -> nn.Module:
 
 
 def _torchvision(name: str, network: Network, description: Description) -> nn.Module:
-    """A classifier of torchvision: it takes 3 channels, and its published weights have 1,000 classes."""
+    """Build a classifier of torchvision: 3 channels, and published weights for 1,000 classes."""
     from torchvision import models
 
     _only_images(network, description)
@@ -106,7 +106,7 @@ def _edgepress(name: str, network: Network, description: Description) -> nn.Modu
 
     if network.pretrained:
         raise UserError(f"`{network.arch}` has no published weights", "leave `pretrained` out")
-    return create(name, cast("list[Input]", description.inputs_told()), description.classes, network.args)
+    return create(name, cast("list[Input]", description.input_specs()), description.classes, network.args)
 
 
 _HOMES: dict[str, Callable[[str, Network, Description], nn.Module]] = {
@@ -118,7 +118,7 @@ _HOMES: dict[str, Callable[[str, Network, Description], nn.Module]] = {
 
 def _only_images(network: Network, description: Description) -> None:
     if not description.channels:
-        kinds = ", ".join(each.kind for each in description.inputs)
+        kinds = ", ".join(input.kind for input in description.inputs)
         raise UserError(
             f"`{network.arch}` takes images, the data has {kinds}", "name a network such as edgepress/conv1d"
         )
@@ -133,7 +133,7 @@ def _fit_stride(module: Any, stride: int | None, channels: int, size: tuple[int,
     from torch import nn
 
     def cells() -> int:
-        """0 while the image is too small, or only one of two parallel paths has its new stride; -1 without a map."""
+        """Return the last map's side: 0 while too small, or with one of two parallel paths changed; -1 without one."""
         try:
             with torch.no_grad():
                 features = module.eval().forward_features(torch.zeros(1, channels, *size))
@@ -141,21 +141,21 @@ def _fit_stride(module: Any, stride: int | None, channels: int, size: tuple[int,
             return 0
         return int(features.shape[-1]) if isinstance(features, torch.Tensor) and features.ndim == 4 else -1
 
-    found = cells() if hasattr(module, "forward_features") else -1
-    if found < 0:
+    side = cells() if hasattr(module, "forward_features") else -1
+    if side < 0:
         if stride:
             raise UserError("this network has no feature map whose stride could be set", "leave `stride` out")
         return
     wanted = max(1, -(-size[1] // stride)) if stride else min(2, size[1])
     for name, layer in module.named_modules():
-        if found >= wanted:
+        if side >= wanted:
             return
         if name.startswith(_STEM) and isinstance(layer, nn.Conv2d | nn.MaxPool2d) and layer.stride not in (1, (1, 1)):
             layer.stride = (1, 1)
-            found = cells()
-    if stride and found < wanted:
+            side = cells()
+    if stride and side < wanted:
         raise UserError(
-            f"the stem leaves {found} × {found} cells of {size[0]} × {size[1]} pixels, not the {wanted} "
+            f"the stem leaves {side} × {side} cells of {size[0]} × {size[1]} pixels, not the {wanted} "
             f"of `stride: {stride}`",
             "leave `stride` out, or choose a larger one",
         )

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
-from ..core.errors import UserError
+from ..core.errors import Rejection, UserError
 from ..models.checkpoint import load
-from ..stage import Artifact, Context, Made, Stage
-from .quantize.precision import QuantizeFloat16
+from ..stage import Artifact, Context, Made, Setting, Stage
+from .quantize.precision import QuantizeFloat16, QuantizeInt16
+from .quantize.static import Calibrated, graph_of
+
+if TYPE_CHECKING:
+    from ..data.dataset import Dataset
 
 CARRIED_OVER = ("dynamic", "float16", "int16", "weights")
 """Precisions that a TFLite file has from its ONNX graph."""
+
+
+def _no_integers(preset: str) -> tuple[str, str]:
+    return f"the model has no integers for `{preset}`", f"write `presets: [{preset}]` where it is quantized"
 
 
 class ConvertTflite(Stage):
@@ -42,9 +52,23 @@ class ConvertTflite(Stage):
     def reject_input(self, source: Stage) -> tuple[str, str] | None:
         if self.dynamic and source.use != "quantize.weights":
             return "`dynamic` needs int8 weights to work with", "let it work on the result of `quantize.weights`"
-        if isinstance(source, QuantizeFloat16) and source.compute == "float16":
-            return "TFLite's kernels for processors do not compute in float16", "let `quantize.float16` have float32"
         return None
+
+    def reject(self, setting: Setting) -> Iterator[Rejection]:
+        yield from super().reject(setting)
+        source = setting.sources.get("input")
+        if source is None:
+            return
+        if any(isinstance(stage, QuantizeFloat16) and stage.compute == "float16" for stage in graph_of(source)):
+            help = "let `quantize.float16` have float32"
+            yield Rejection("TFLite's kernels for processors do not compute in float16", help, ("input",))
+        if self.preset != "integer-only" or source.stage.family == "load":
+            return
+        if not isinstance(source.stage, Calibrated | QuantizeInt16):
+            help = "put `- {use: quantize.static, presets: [integer-only]}` above it"
+            yield Rejection(f"`{source.stage.use}` makes no file of integers alone", help, ("preset",))
+        elif isinstance(source.stage, Calibrated) and self.preset not in (*source.stage.presets, *setting.presets):
+            yield Rejection(*_no_integers(self.preset), ("preset",))
 
     def run(self, inputs: dict[str, Artifact], context: Context) -> Made:
         import onnx
@@ -56,10 +80,7 @@ class ConvertTflite(Stage):
 
         source = inputs["input"]
         if source.presets and self.preset not in source.presets:
-            raise UserError(
-                f"the model has no integers for `{self.preset}`",
-                f"write `presets: [{self.preset}]` where it is quantized",
-            )
+            raise UserError(*_no_integers(self.preset))
         model = onnx.load(source.preset(self.preset))
         precision = source.notes.get("precision")
         transposed = [name for name, layout in layouts(model).items() if layout != "same"]
@@ -89,6 +110,12 @@ class ConvertLitert(Stage):
     libraries: ClassVar = ("torch", "timm", "litert-torch", "ai-edge-litert", "numpy")
 
     use: Literal["convert.litert"]
+
+    def check_data(self, data: Dataset, source: Path) -> list[str]:
+        from ..models.tflite.litert_torch import require
+
+        require()
+        return []
 
     def run(self, inputs: dict[str, Artifact], context: Context) -> Made:
         from ..models.tflite.litert_torch import convert

@@ -58,6 +58,12 @@ class Load(Stage):
         "number that fills it",
     )
     output: str | None = Field(default=None, description="name of the output to keep, for an ONNX file with several")
+    simplify: bool = Field(
+        default=True,
+        exclude_if=bool,
+        description="simplify the graph of an ONNX file: fold constants, merge batch norms, leave out what computes "
+        "nothing. Where that would change its outputs, less is simplified",
+    )
 
     @model_validator(mode="after")
     def _check_model(self) -> Self:
@@ -97,10 +103,17 @@ class Load(Stage):
             from ..models.onnx.importer import adopt
 
             path_out = context.folder / "model.onnx"
-            integers = adopt(
-                path, context.data, path_out, shapes=self.shapes, constants=self.constants, output=self.output
+            imported = adopt(
+                path,
+                context.data,
+                path_out,
+                shapes=self.shapes,
+                constants=self.constants,
+                output=self.output,
+                simplify=self.simplify,
             )
-            return Made("onnx", notes={"precision": "int8"} if integers else {})
+            precision = {"precision": "int8"} if imported.quantized else {}
+            return Made("onnx", notes=precision | ({"warnings": imported.warnings} if imported.warnings else {}))
         if self.source in PACKAGES:
             module, description = packaged(self.source, context.data)
         elif self.model is None:

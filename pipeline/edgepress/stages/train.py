@@ -46,6 +46,9 @@ class Training(Stage, Schedule):
             raise Mistake(f"`{self.use}` needs either a `model` or a `start`", "`model: timm/NAME` trains from scratch")
         return self
 
+    def same_network_as(self) -> str | None:
+        return self.start
+
     def run(self, inputs: dict[str, Artifact], context: Context) -> Made:
         from ..training import fit, reestimate
         from ..training.losses import of_labels

@@ -115,7 +115,7 @@ class Examples:
         import torch
 
         if input.kind != "image":
-            return torch.from_numpy(input.ready(raw[rows.index].numpy()))
+            return torch.from_numpy(input.to_model_inputs(raw[rows.index].numpy()))
         pixels = raw[rows.index]
         if self.flip or self.shift:
             view = self._view_of(rows.view)
@@ -127,7 +127,7 @@ class Examples:
                     for image, index in zip(pixels, rows.index.tolist(), strict=True)
                 ]
             )
-        return torch.from_numpy(input.ready(pixels.numpy())).contiguous(memory_format=torch.channels_last)
+        return torch.from_numpy(input.to_model_inputs(pixels.numpy())).contiguous(memory_format=torch.channels_last)
 
     def _view_of(self, number: int) -> _View:
         import torch

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..models.memory_format import channels_last
 from .examples import Examples, Rows
 from .malloc import keep
+from .memory_format import channels_last
 
 if TYPE_CHECKING:
     import numpy as np

@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Any
 
 from ..core import distributed
 from ..core.errors import UserError
-from ..models.memory_format import channels_last, contiguous
 from .checkpoint import Run, averaged
 from .examples import Examples, Rows, generator, prefetch
 from .inference import logits
 from .malloc import keep
+from .memory_format import channels_last, contiguous
 from .schedule import SWA_FROM, Schedule, paced
 
 if TYPE_CHECKING:
@@ -200,7 +200,7 @@ class _Loop:
 
         module = self.module if self.mean is None else self.mean.module
         outputs = logits(module, Examples(self.data, "validation", 0))
-        (points,) = broadcast_object_list([metric.goodness(outputs, self.data["validation"].y)])
+        (points,) = broadcast_object_list([metric.score_points(outputs, self.data["validation"].y)])
         if points > self.run.best:
             self.run.best, self.run.stale = points, 0
             self.run.kept = {name: value.clone() for name, value in module.state_dict().items()}
@@ -221,14 +221,20 @@ class _Loop:
         return self.module.eval()
 
 
-def _accelerator(schedule: Schedule) -> Accelerator:
-    """Return a fresh accelerator: each stage may have a precision of its own, and accelerate keeps the first one's."""
+def require_gpu(schedule: Schedule) -> None:
+    """Raise UserError where the precision needs a GPU, and there is none."""
     import torch
-    from accelerate import Accelerator
-    from accelerate.state import AcceleratorState
 
     if schedule.precision == "fp16" and not torch.cuda.is_available():
         raise UserError("`precision: fp16` needs a GPU", "`bf16` runs on any processor, `fp32` is the most exact")
+
+
+def _accelerator(schedule: Schedule) -> Accelerator:
+    """Return a fresh accelerator: each stage may have a precision of its own, and accelerate keeps the first one's."""
+    from accelerate import Accelerator
+    from accelerate.state import AcceleratorState
+
+    require_gpu(schedule)
     AcceleratorState._reset_state()
     return Accelerator(mixed_precision="no" if schedule.precision == "fp32" else schedule.precision)
 

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from ..core.errors import Rejection
+from ..data.facts import DataFacts
 
 if TYPE_CHECKING:
     from torch.optim import Optimizer
@@ -62,6 +66,13 @@ class Schedule(BaseModel):
         ge=1,
         description="early stopping: epochs without improvement on validation; the best epoch is kept",
     )
+
+    def reject_data(self, data: DataFacts, *option: str) -> Iterator[Rejection]:
+        """Yield why these options, the stage's own or those of its `option`, cannot go with the data."""
+        if self.epochs and data.untrainable:
+            yield Rejection(*data.untrainable, option)
+        if self.mixup and data.kinds and "tokens" in data.kinds:
+            yield Rejection("tokens cannot be mixed", "take `mixup` out", (*option, "mixup"))
 
     def seen(self) -> list[object]:
         """Return the options that decide how an example looks, for the cache keys of outputs on it."""

@@ -1,4 +1,4 @@
-"""Other quantizers, each asked as its documentation says; they run in an environment of their own, `.venv-peers`.
+"""Other quantizers, each called as its documentation says; they run in environments of their own, `.venv-peers`.
 
 A module reads a job from stdin, `{"source": FILE, "calibration": FILE.npz, "out": FILE, "options": {…}}`, and writes
 `out`. The arrays of the `.npz` are (n, *shape), one for each input of the model in its order.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,8 @@ class Job:
     rows: list[list[np.ndarray]]
     """Calibration examples, each a batch of one for every input."""
     options: dict[str, Any]
+    started: float
+    """When the examples were read, after the imports."""
 
     @classmethod
     def read(cls) -> Job:
@@ -29,4 +32,8 @@ class Job:
         with np.load(said["calibration"]) as stored:
             columns = [stored[name] for name in stored.files]
         rows = [[value[None] for value in row] for row in zip(*columns, strict=True)]
-        return cls(Path(said["source"]), Path(said["out"]), rows, said["options"])
+        return cls(Path(said["source"]), Path(said["out"]), rows, said["options"], time.monotonic())
+
+    def done(self) -> None:
+        """Write the seconds that it took beside the file."""
+        self.out.with_suffix(".seconds").write_text(f"{time.monotonic() - self.started:.1f}", encoding="utf-8")

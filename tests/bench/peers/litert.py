@@ -33,6 +33,7 @@ def main() -> None:
         plain = Path(work, "float.tflite")
         converted.export(str(plain))
         job.out.write_bytes(_integers(plain, examples, job.options))
+    job.done()
 
 
 def _integers(plain: Path, examples: list[tuple[torch.Tensor, ...]], options: dict[str, str]) -> bytes:

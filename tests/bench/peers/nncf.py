@@ -44,6 +44,7 @@ def main() -> None:
     else:
         made = nncf.quantize(model, calibration, **given)
     onnx.save(made, job.out)
+    job.done()
 
 
 def _labelled(path: Path, names: list[str]) -> list[tuple[dict[str, np.ndarray], int]]:

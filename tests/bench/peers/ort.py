@@ -53,6 +53,7 @@ def main() -> None:
             given["calibration_cache_path"] = job.out.parent / _named(job.options)
         names = [each.name for each in onnx.load(prepared).graph.input]
         ort.quantize_static(str(prepared), str(job.out), Reader(names, job.rows), **given)
+    job.done()
 
 
 def _named(options: dict[str, Any]) -> str:

@@ -110,6 +110,7 @@ def test_files_and_programs(phone: Phone, tmp_path: Path) -> None:
         assert device.run(["cat"], "word\n").out == "word\n"
         done = device.run(["sh", "-c", "echo a; echo b >&2; exit 3"])
         assert (done.code, done.out, done.err) == (3, "a\n", "b\n")
+        assert "ORT_DISABLE_TELEMETRY=1" in device.run(["env"]).out.splitlines()
         with pytest.raises(DeviceError, match="has no `/not/there`"):
             device.pull("/not/there")
         with pytest.raises(DeviceError, match="has no `nothing-of-this-name`"):
@@ -130,7 +131,7 @@ def test_models_are_timed_and_weighed_by_the_program(phone: Phone, program: str,
         found = paired.measure(models, looks=(2,), rounds=20, device=device)
         assert [[len(process) for process in each.wall] for each in found] == [[1, 1], [1, 1]]
         assert all(0 < time < 1 for each in found for process in each.wall for time in process)
-        assert paired.weighed(found[0], models[0], device).memory == int(12.5 * 2**20)
+        assert paired.weigh(found[0], models[0], device).memory == int(12.5 * 2**20)
     assert phone.left() == []
     with connect(REACH) as device, pytest.raises(DeviceError, match="has no Python to measure with"):
         paired.measure(models, looks=(1,), device=device)

@@ -83,7 +83,7 @@ def test_models_are_timed_and_weighed_there(board: Board, model: Path) -> None:
         found = paired.measure(models, looks=(2,), rounds=3, device=device)
         assert [len(each.cpu) for each in found] == [2, 2]
         assert {len(process) for each in found for process in each.cpu} == {3}
-        weighed = paired.weighed(found[0], models[0], device)
+        weighed = paired.weigh(found[0], models[0], device)
         assert weighed.memory is not None
         assert weighed.memory > 10e6
         assert len(weighed.load) == paired.COLD

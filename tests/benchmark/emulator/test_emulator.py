@@ -14,7 +14,7 @@ from edgepress.benchmark.emulator import install, qemu
 from edgepress.core import machine
 from edgepress.core.errors import UserError
 from edgepress.core.results import Emulated, Report
-from edgepress.data import dataset
+from edgepress.data.load import load_dataset
 from edgepress.gate import judge
 from edgepress.gate.report import details, text
 from edgepress.models import session
@@ -204,7 +204,7 @@ def test_files_are_asked_alike_in_a_process_of_their_own(tmp_path: Path) -> None
     session.main("onnxruntime", str(tmp_path / "m.onnx"), str(tmp_path / "y.npy"), str(tmp_path / "x.npy"))
     found = np.load(tmp_path / "y.npy")
     assert found.shape == (5, 10)
-    assert np.array_equal(found, session.answers("onnxruntime", str(tmp_path / "m.onnx"), (x,)))
+    assert np.array_equal(found, session.run_file("onnxruntime", str(tmp_path / "m.onnx"), (x,)))
 
 
 @needed
@@ -261,7 +261,7 @@ TARGET = "name: board\nruntime: onnxruntime\nemulate: cortex-a72\nbudgets: {accu
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="the file is right on x86")
 def test_a_file_that_only_x86_gets_right_is_red(tmp_path: Path) -> None:
     """Its input goes through uint16 by hand: 68% here, about 40% on the board."""
-    onnx.save(graphs.wrapping(graphs.of_means(dataset.load("fashion-mnist-10k"))), tmp_path / "model.onnx")
+    onnx.save(graphs.wrapping(graphs.of_means(load_dataset("fashion-mnist-10k"))), tmp_path / "model.onnx")
     (tmp_path / "recipe.yaml").write_text(RECIPE)
     (tmp_path / "board.yaml").write_text(TARGET)
     place = Place(tmp_path)

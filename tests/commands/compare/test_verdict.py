@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pytest
 from edgepress.commands.compare import text, verdict
-from edgepress.commands.compare.results import Comparison, Fits, Made
+from edgepress.commands.compare.results import Comparison, Fits, RouteResult
 from edgepress.commands.compare.routes import ROUTES, USUAL
 from edgepress.core.results import Machine, ModelFile, Samples
 
@@ -25,7 +25,7 @@ def near(words: str, lead: str, value: float) -> bool:
     return abs(float(found.replace("−", "-")) - value) < 1
 
 
-def made(route: str, share: float, seed: int) -> Made:
+def made(route: str, share: float, seed: int) -> RouteResult:
     hard, own = np.random.default_rng(0).random(4000), np.random.default_rng((seed, *route.encode()))
     right = "".join("1" if each else "0" for each in hard + own.normal(0, 0.02, 4000) < share + 0.002 * (seed - 1))
     files = {
@@ -35,7 +35,7 @@ def made(route: str, share: float, seed: int) -> Made:
         )
         for which in ("float", "int8")
     }  # fmt: skip
-    return Made(
+    return RouteResult(
         route=route, repetition=seed, parameters=1000, macs=1000, passes=3 if route == "fuse" else 1, files=files,
         agreement={"float": 0.9, "int8": 0.9}, recalls={which: {"a": 0.9, "b": share} for which in files}, effort=2.0,
     )  # fmt: skip

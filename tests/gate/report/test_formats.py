@@ -54,9 +54,10 @@ int8, 4 threads there, 1 here; google/XNNPACK README.md 75db3c09) |
 | ok | raspberry-pi-4 | accuracy | 89.9% | at least 88.0% | [88.5–91.2] | measured |
 | no number | jetson | latency p90 | no number |  |  | no published latency |
 
-- Next: latency: a smaller student or a higher prune ratio; see which stage took the time in the table
+- Next: latency: a smaller student or `use: prune.channels`; see which stage took the time in the table
 - Next: accuracy_drop: too few test images to decide; use more, or move the limit
-- Next: jetson latency: no published latency; an advisory budget may stay open
+- Next: jetson latency: no published latency; `edgepress doctor jetson` lists what is missing to measure it; \
+with `level: advisory` the budget may stay open
 
 Warnings:
 
@@ -214,6 +215,13 @@ def test_where_no_report_can_be_made_is_told_before_a_run(tmp_path: Path) -> Non
     (tmp_path / "file").write_text("mine")
     with pytest.raises(UserError, match="is not a folder to write in"):
         outcome.parse(f"json={tmp_path}/file/report.json")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
+def test_what_cannot_be_written_says_why() -> None:
+    output = outcome.parse("json=/dev/full")
+    with pytest.raises(UserError, match="`/dev/full` cannot be written: No space left on device"):
+        outcome.show([output], report([], []), [], "fail")
 
 
 def test_from_the_command_line(finished: tuple[Run, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ import pytest
 from edgepress.core.errors import Place
 from edgepress.core.results import Machine, ModelFile, Report, Samples, StageFacts
 from edgepress.gate.judge import Finding
-from edgepress.gate.report import as_json, change, github, junit, markdown, text
+from edgepress.gate.report import as_json, change, github, junit, markdown, text, verdict
 
 VNNI = Machine(cpu="AMD EPYC", architecture="x86_64", cores=2, features=["avx512_vnni"], system="Linux 6.1")
 
@@ -181,9 +181,10 @@ jetson    no file
         no published latency
 
 3 of 6 required budgets met, 1 exceeded, 1 undecided, 1 without a number; 1 advisory without a number.  exit 1
-Next: latency: a smaller student or a higher prune ratio; see which stage took the time in the table
+Next: latency: a smaller student or `use: prune.channels`; see which stage took the time in the table
 Next: accuracy_drop: too few test images to decide; use more, or move the limit
-Next: jetson latency: no published latency; an advisory budget may stay open
+Next: jetson latency: no published latency; `edgepress doctor jetson` lists what is missing to measure it;
+      with `level: advisory` the budget may stay open
 """
 
 
@@ -213,14 +214,42 @@ def test_nothing_to_meet_and_a_smoke_run() -> None:
         "mobilenet  2026-01-02, on AMD EPYC (avx512_vnni), 2 cores, Linux 6.1\n"
         "A smoke run, limited to 64: it shows that the recipe works, not what it reaches.\n\n"
         "No budget to meet: the recipe names no target and keeps nothing.  exit 0\n"
+        "Next: name a device under `targets:`; `edgepress ls targets` lists them\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("uses", "precision", "check", "advice"),
+    [
+        (["load", "export.onnx"], "float32", "size", "a smaller network, `use: prune.channels` or `use: quantize."),
+        (["load", "quantize.static"], "x86", "size", "a smaller network"),
+        (["load", "quantize.weights"], "weights", "size", "a smaller network"),
+        (["train", "prune.channels", "quantize.static"], "x86", "size", "a smaller network or a higher prune ratio"),
+        (["load", "quantize.static"], "x86", "accuracy_drop", "calibrate with more samples; see which stage lost it"),
+        (["train", "prune.channels"], "float32", "accuracy", "train longer or prune less; see which stage lost it"),
+        (["load"], "float32", "accuracy", "a more accurate model to start from"),
+    ],
+)
+def test_advice_is_of_what_this_recipe_can_change(uses: list[str], precision: str, check: str, advice: str) -> None:
+    """A model that is quantized is not to be quantized, and a file from elsewhere not to be distilled longer."""
+    torch = "export.onnx" in uses or "train" in uses
+    stages = [
+        stage(use, use, [], 1, 1, file(f"{use}.onnx", precision, 1, 0.9)).model_copy(
+            update={"kind": "torch" if torch and use in ("load", "train", "prune.channels") else "onnx"}
+        )
+        for use in uses
+    ]
+    finding = Finding("t", check, "required", "FAIL", 1.0, "share", 2.0, label="measured", file=f"{uses[-1]}.onnx")
+    shown = " ".join(text.render(report(stages, []), [finding]).split())
+    assert f"Next: {check}: {advice}" in shown
+    assert ("use: quantize" in advice) == ("use: quantize" in shown.partition("Next: ")[2])
 
 
 @pytest.mark.parametrize(
     ("finding", "advice"),
     [
         (FINDINGS[3], "Next: accuracy_drop: too few test images to decide"),
-        (FINDINGS[6], "Next: jetson latency: no published latency; an advisory budget may stay open"),
+        (FINDINGS[6], "Next: jetson latency: no published latency; `edgepress doctor jetson` lists what is missing"),
         (
             Finding("host", "latency p50", "required", "undecided", 1.0, "seconds", 1.0, label="measured"),
             "Next: latency: stop other work on this machine, then `edgepress run recipes/mobilenet.yaml` again",
@@ -333,7 +362,7 @@ def test_the_last_line_counts_every_budget_that_is_not_met(statuses: dict[str, i
         status, level = each.rsplit(" ", 1)
         findings += [Finding("t", "size", level, status, 1.0, "bytes")] * count  # type: ignore[arg-type]
     facts = report([], [])
-    assert text.summary(facts, findings, "fail")[0] == words
+    assert verdict.summary(facts, findings, "fail")[0] == words
     assert text.render(facts, findings).splitlines()[-1 - words.count("  exit 1") - words.count("  exit 4")] == words
     said = json.loads(as_json.render(facts, findings))
     assert said["summary"] == words
@@ -344,7 +373,7 @@ def test_the_last_line_counts_every_budget_that_is_not_met(statuses: dict[str, i
 
 def test_what_is_let_pass_is_said() -> None:
     open_ = Finding("t", "latency", "required", "undecided", 1.0, "seconds", 1.0, label="measured")
-    said = text.summary(report([], []), [open_], "warn")
+    said = verdict.summary(report([], []), [open_], "warn")
     assert said == ["0 of 1 required budgets met, 1 undecided and let pass.  exit 0"]
 
 
@@ -355,7 +384,7 @@ def test_a_doubt_is_in_the_verdict_where_it_reaches_a_result_or_the_reference() 
     def said(*doubted: str) -> str:
         update = {"doubt": "near chance level"}
         stages = [each.model_copy(update=update) if each.name in doubted else each for each in STAGES]
-        return text.summary(report(stages, MEASURED, reference="student"), FINDINGS[:1], "fail")[0]
+        return verdict.summary(report(stages, MEASURED, reference="student"), FINDINGS[:1], "fail")[0]
 
     assert STAGES[0].name == "teacher"
     assert not said("teacher").startswith(words)

@@ -47,7 +47,54 @@ CASES = {
     ),
     "gemm": graph([1, 7], ("Gemm", [-1, weights(5, 7), weights(5).ravel()], {"transB": 1})),
     "gemm of columns": graph([1, 7], ("Gemm", [-1, weights(7, 5)], {}), ("Relu", [-1], {})),
+    "gemm with factors": graph(
+        [1, 7], ("Gemm", [-1, weights(5, 7), weights(5).ravel()], {"transB": 1, "alpha": 0.5, "beta": 2.0})
+    ),
+    "gemm of columns, and one bias": graph([7, 3], ("Gemm", [-1, weights(7, 5), F([0.3])], {"transA": 1, "beta": 3.0})),
+    "gemm with a bias for each row": graph([3, 7], ("Gemm", [-1, weights(7, 5), weights(3, 1)], {"alpha": 2.0})),
+    "gemm with a bias in a row": graph([1, 7], ("Gemm", [-1, weights(7, 5), weights(1, 5)], {})),
+    "gemm with a computed bias": graph(
+        [3, 7],
+        ("Gemm", [0, weights(7, 5)], {}),
+        ("Gemm", [0, weights(7, 5, seed=1), 1], {"alpha": 0.5, "beta": 0.25}),
+    ),
     "matmul": graph([1, 7], ("MatMul", [-1, weights(7, 5)], {}), ("Add", [-1, weights(5).ravel()], {})),
+    **{
+        f"transposed, {name}": graph([1, 4, 5, 6], transposed(4, 3, 3, 2, strides=[2, 3], **attributes))
+        for name, attributes in {
+            "same upper": {"auto_pad": "SAME_UPPER"},
+            "same lower": {"auto_pad": "SAME_LOWER"},
+            "valid": {"auto_pad": "VALID"},
+            "of a shape": {"output_shape": [9, 16]},
+            "of a shape, same upper": {"output_shape": [10, 15], "auto_pad": "SAME_UPPER"},
+            "of a shape, same lower": {"output_shape": [10, 15], "auto_pad": "SAME_LOWER"},
+            "of a shape, with more behind": {"output_shape": [10, 16], "output_padding": [1, 1]},
+        }.items()
+    },
+    "transposed signals of a shape": graph([1, 4, 6], transposed(4, 3, 3, strides=[2], output_shape=[11])),
+    "transposed groups, same upper": graph(
+        [1, 4, 5, 5], transposed(4, 3, 3, 3, strides=[2, 2], group=2, auto_pad="SAME_UPPER")
+    ),
+    **{
+        f"slice {starts}:{ends}:{steps}": graph(
+            [1, 3, 8, 9], ("Slice", [-1, starts, ends, np.array([2, 3]), steps], {}), ("Relu", [-1], {})
+        )
+        for starts, ends, steps in (
+            (np.array([7, -1]), np.array([-100, 2]), np.array([-1, -2])),
+            (np.array([1, 100]), np.array([6, -(2**63)]), np.array([2, -1])),
+        )
+    },
+    "channels in reverse": graph(
+        [1, 3, 4, 4],
+        ("Slice", [-1, np.array([-1]), np.array([-(2**63)]), np.array([1]), np.array([-1])], {}),
+        conv(5, 3, 3, 3),
+    ),
+    "in float64": graph(
+        [1, 3, 4, 4],
+        ("Cast", [-1], {"to": onnx.TensorProto.DOUBLE}),
+        ("Mul", [-1, np.float64(3)], {}),
+        ("Cast", [-1], {"to": onnx.TensorProto.FLOAT}),
+    ),
     "max pool": graph([1, 3, 8, 8], ("MaxPool", [-1], {"kernel_shape": [3, 3], "strides": [2, 2], "pads": [1] * 4})),
     "max pool of negatives": graph(
         [1, 3, 8, 8],

@@ -82,6 +82,15 @@ CASES = {
         ("ConvTranspose", [-1, weights(5, 1, 4, 4)], {"strides": [2, 2], "pads": [1] * 4, "group": 5}),
         conv(5, 7, 5, 1, 1), *head(6, 7),
     ),
+    "pads left to the runtime, a mirrored map, a Gemm with factors": graph(
+        [1, 4, 6, 5],
+        conv(0, 6, 4, 3, 3, pads=[1] * 4), ("Relu", [-1], {}),
+        ("ConvTranspose", [-1, weights(6, 5, 3, 3), weights(5).ravel()], {"strides": [2, 2], "auto_pad": "SAME_LOWER"}),
+        ("Slice", [-1, *(np.array([bound]) for bound in (-1, -99, 3, -1))], {}),
+        ("ReduceMean", [-1, np.array([-1, -2])], {"keepdims": 1}),
+        ("Reshape", [-1, np.array([1, 5])], {}),
+        ("Gemm", [-1, weights(10, 5), weights(10).ravel()], {"transB": 1, "alpha": 0.5, "beta": 2.0}),
+    ),
     "a flattened map, two dense layers": graph(
         [1, 3, 6, 5],
         conv(0, 7, 3, 3, 3), ("Relu", [-1], {}), ("Flatten", [-1], {}),

@@ -45,7 +45,7 @@ def test_what_the_writer_lacks(few: Dataset, tmp_path: Path) -> None:
     torch.manual_seed(0)
     module, path = Steps(few), tmp_path / "model.tflite"
     assert litert_torch.convert(module, few, path) < 1e-5
-    (x,) = few.ready(few["test"].x)
+    (x,) = few.to_model_inputs(few["test"].x)
     with torch.inference_mode():
         expected = module(torch.from_numpy(x)).numpy()
     np.testing.assert_allclose(predict(path, x), expected, atol=1e-4)
@@ -78,7 +78,7 @@ def test_its_file_and_ours_are_alike(runtime: str, perform: Any, few: Dataset, t
         details = [*interpreter.get_input_details(), *interpreter.get_output_details()]
         faces.append((interpreter.get_signature_list(), [(each["name"], each["shape"].tolist()) for each in details]))
     assert faces[0] == faces[1]
-    (x,) = few.ready(few["test"].x)
+    (x,) = few.to_model_inputs(few["test"].x)
     name = runtime.replace("ai_edge_litert", "litert").replace("_", "-")
     found, expected = (predict(path, x, name) for path in (theirs.path, ours))
     np.testing.assert_allclose(found, expected, atol=1e-4 * np.abs(expected).max())

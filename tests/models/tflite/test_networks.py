@@ -110,7 +110,7 @@ class Net(nn.Module):
 @pytest.fixture(scope="module")
 def trained(digits: Dataset) -> tuple[list[Net], Dataset]:
     nets = []
-    x = torch.from_numpy(digits.input.ready(digits["train"].x))
+    x = torch.from_numpy(digits.input.to_model_inputs(digits["train"].x))
     y = torch.from_numpy(np.asarray(digits["train"].y)).long()
     for seed in (0, 1):
         torch.manual_seed(seed)
@@ -127,8 +127,10 @@ def trained(digits: Dataset) -> tuple[list[Net], Dataset]:
 
 def test_int8_labels_of_real_digits(trained: tuple[list[Net], Dataset]) -> None:
     nets, data = trained
-    images = data.input.ready(data["test"].x)
-    model = models.quantized(exported(nets[0], [1, *data.input.shape]), data.input.ready(data["validation"].x[:100]))
+    images = data.input.to_model_inputs(data["test"].x)
+    model = models.quantized(
+        exported(nets[0], [1, *data.input.shape]), data.input.to_model_inputs(data["validation"].x[:100])
+    )
     file = write(model, {})
     expected = models.in_onnxruntime(model, images)
     assert (expected.argmax(1) == data["test"].y).mean() > 0.9
@@ -140,7 +142,7 @@ def test_int8_labels_of_real_digits(trained: tuple[list[Net], Dataset]) -> None:
 
 def test_a_stack_is_one_file(trained: tuple[list[Net], Dataset]) -> None:
     nets, data = trained
-    images = data.input.ready(data["test"].x)
+    images = data.input.to_model_inputs(data["test"].x)
     stack = Stack(list(nets), len(data.labels))
     torch.nn.init.eye_(stack.combine.weight)
     model = exported(stack, [1, *data.input.shape])
@@ -151,12 +153,12 @@ def test_a_stack_is_one_file(trained: tuple[list[Net], Dataset]) -> None:
 
 def test_an_ensemble_is_one_file(trained: tuple[list[Net], Dataset]) -> None:
     nets, data = trained
-    images = data.input.ready(data["test"].x)
+    images = data.input.to_model_inputs(data["test"].x)
     model = exported(Ensemble(list(nets), [0.3, 0.7]), [1, *data.input.shape])
     expected = models.in_onnxruntime(model, images)
     for runtime in models.RUNTIMES:
         np.testing.assert_allclose(models.in_tflite(write(model, {}), images, runtime), expected, rtol=1e-3, atol=1e-3)
-    integers = models.quantized(model, data.input.ready(data["validation"].x[:100]))
+    integers = models.quantized(model, data.input.to_model_inputs(data["validation"].x[:100]))
     wanted = models.in_onnxruntime(integers, images)
     for runtime in models.RUNTIMES:
         found = models.in_tflite(write(integers, {}), images, runtime)

@@ -49,7 +49,7 @@ def test_a_file_and_a_torch_model_average(
     artifact, made = perform(ensemble("one", "two", weights=[0.25, 0.75], of=of), {"one": one, "two": file}, few)
     whole, _ = perform(ensemble("one", "two", weights=[0.25, 0.75], of=of), {"one": one, "two": two}, few)
     assert made.kind == "onnx"
-    x = few.ready(few["test"].x[:30])
+    x = few.to_model_inputs(few["test"].x[:30])
     with torch.inference_mode():
         expected = checkpoint.load(whole.path)[0](*map(torch.from_numpy, x)).softmax(1).numpy()
     found = torch.from_numpy(predict(artifact.path, x)).softmax(1).numpy()
@@ -67,7 +67,7 @@ def test_of_other_tasks_too(task: Any, tiny: Network, few: Dataset, tmp_path: Pa
     one, two = (fresh(tiny, other, tmp_path / str(seed), seed) for seed in (1, 2))
     artifact, _ = perform(ensemble("one", "two"), {"one": one, "two": exported(two, other, tmp_path / "file")}, other)
     whole, _ = perform(ensemble("one", "two"), {"one": one, "two": two}, other)
-    x = other.ready(other["test"].x[:30])
+    x = other.to_model_inputs(other["test"].x[:30])
     with torch.inference_mode():
         expected = checkpoint.load(whole.path)[0](*map(torch.from_numpy, x)).numpy()
     np.testing.assert_allclose(predict(artifact.path, x), expected, atol=2e-3, rtol=2e-3)

@@ -199,7 +199,7 @@ def test_an_ensemble_is_the_mean_of_its_members(
     np.testing.assert_allclose(probabilities(artifact, digits), mean, atol=1e-5)
 
     export.export(checkpoint.load(artifact.path)[0], digits, tmp_path / "model.onnx")
-    answers = predict(tmp_path / "model.onnx", digits.input.ready(digits["test"].x[:40]))
+    answers = predict(tmp_path / "model.onnx", digits.input.to_model_inputs(digits["test"].x[:40]))
     np.testing.assert_allclose(torch.from_numpy(answers).softmax(1).numpy(), mean[:40], atol=1e-4)
 
     notes, y = made.notes, digits["validation"].y
@@ -396,7 +396,7 @@ def test_a_stack_is_one_graph_and_better_than_its_members(
     assert fitted <= min(made.notes["members_nll"].values())
     assert fitted < made.notes["out_of_fold_nll"] < 2
     export.export(checkpoint.load(artifact.path)[0], digits, tmp_path / "model.onnx")
-    answers = predict(tmp_path / "model.onnx", digits.input.ready(digits["test"].x[:40]))
+    answers = predict(tmp_path / "model.onnx", digits.input.to_model_inputs(digits["test"].x[:40]))
     np.testing.assert_allclose(answers, logits(module, Examples(digits, "test", 0))[:40], atol=1e-3)
     with pytest.raises(UserError, match="`stack` is an ensemble"):
         perform(soup("fuse.soup.uniform", "a", "stack"), starts | {"stack": artifact}, digits)
@@ -432,5 +432,5 @@ def test_other_tasks_fit_and_stack(task: Task, digits: Dataset, tmp_path: Path, 
         assert found.shape == (len(y), 2)
         assert metric_functions.nll(found, y) <= min(made.notes["members_nll"].values()) * (1 + 1e-5)
         export.export(checkpoint.load(artifact.path)[0], data, tmp_path / "model.onnx")
-        told = predict(tmp_path / "model.onnx", data.input.ready(data["validation"].x[:20]))
+        told = predict(tmp_path / "model.onnx", data.input.to_model_inputs(data["validation"].x[:20]))
         np.testing.assert_allclose(told, found[:20], rtol=1e-3, atol=1e-3)

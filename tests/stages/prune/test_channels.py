@@ -37,7 +37,7 @@ def count(artifact: Artifact) -> int:
 
 def answers(module: nn.Module, data: Dataset) -> torch.Tensor:
     with torch.inference_mode():
-        found: torch.Tensor = module.eval()(torch.from_numpy(data.input.ready(data["test"].x[:16])))
+        found: torch.Tensor = module.eval()(torch.from_numpy(data.input.to_model_inputs(data["test"].x[:16])))
     return found
 
 
@@ -207,11 +207,3 @@ def test_a_network_that_cannot_be_pruned_is_refused_before_it_is_trained(tmp_pat
     assert place is not None
     assert place.line == 5
     assert not run.results
-
-
-def test_an_ensemble_is_refused_by_the_recipe_alone() -> None:
-    from edgepress.stages import TABLE
-
-    ensemble = TABLE["fuse.ensemble"].model_validate({"use": "fuse.ensemble", "models": ["a", "b"]})
-    assert stage().reject_input(ensemble)
-    assert stage().reject_input(TABLE["train"].model_validate({"use": "train", "model": "timm/resnet18"})) is None

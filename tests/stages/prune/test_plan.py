@@ -22,7 +22,7 @@ OPTIONS = Options(0.4, 4, False)
 
 def planned(module: nn.Module, description: Description = IMAGES, options: Options = OPTIONS) -> tuple[Plan, nn.Module]:
     """Return the plan and the pruned network, with outputs like those of the unpruned one with zeros."""
-    result = plan(module.eval(), description, options)
+    result = plan(module.eval(), description.example(), options)
     pruned = copy.deepcopy(module)
     replay(pruned, result.history, description.example())
     inputs = tuple(
@@ -108,13 +108,13 @@ def test_ignored_layers_keep_their_channels() -> None:
 
 def test_a_pattern_of_no_layer_is_refused() -> None:
     with pytest.raises(UserError, match="no layer is called `heads`"):
-        plan(Net("plain"), IMAGES, OPTIONS._replace(ignore=["heads"]))
+        plan(Net("plain"), IMAGES.example(), OPTIONS._replace(ignore=["heads"]))
 
 
 def test_a_network_of_which_nothing_can_be_pruned_is_refused() -> None:
     module = nn.Sequential(nn.Conv2d(1, 32, 3), nn.GroupNorm(4, 32), nn.Flatten(), nn.Linear(32 * 36, 10))
-    with pytest.raises(UserError, match="nothing of `timm/resnet18` can be pruned: a norm averages") as error:
-        plan(module, IMAGES, OPTIONS)
+    with pytest.raises(UserError, match="nothing of this network can be pruned: a norm averages") as error:
+        plan(module, IMAGES.example(), OPTIONS)
     assert "quantize" in error.value.problems[0].help
 
 

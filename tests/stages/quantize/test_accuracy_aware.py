@@ -9,7 +9,7 @@ import onnx
 from edgepress.core.presets import PRESETS
 from edgepress.stages.quantize.accuracy_aware import restored
 from edgepress.stages.quantize.qdq import Plan, written
-from edgepress.stages.quantize.sqnr import Evidence, asked
+from edgepress.stages.quantize.sqnr import Evidence, run_model
 from onnx import numpy_helper
 
 from tests.stages.quantize.made import evidence, plan, uneven
@@ -41,9 +41,9 @@ def test_nothing_is_restored_that_holds() -> None:
 
 def test_the_worst_goes_back_until_it_holds() -> None:
     given, before = spoilt()
-    assert worth(given)(asked(written(before, PRESETS["xnnpack"]), given.held)) < 90
+    assert worth(given)(run_model(written(before, PRESETS["xnnpack"]), given.held)) < 90
     after, told = restored(before, given, worth(given), 97, quiet)
-    assert worth(given)(asked(written(after, PRESETS["xnnpack"]), given.held)) >= 97
+    assert worth(given)(run_model(written(after, PRESETS["xnnpack"]), given.held)) >= 97
     assert after.floats == {row["node"] for row in told}
     assert {"first", "second"} & after.floats
     assert "dense" not in after.floats
@@ -56,7 +56,7 @@ def test_one_fewer_would_not_do() -> None:
     given, before = spoilt()
     after, told = restored(before, given, worth(given), 97, quiet)
     fewer = Plan(before.graph, before.ranges, False, after.floats - {told[-1]["node"]})
-    assert worth(given)(asked(written(fewer, PRESETS["xnnpack"]), given.held)) < 97
+    assert worth(given)(run_model(written(fewer, PRESETS["xnnpack"]), given.held)) < 97
 
 
 def test_what_cannot_be_reached_ends_with_every_operator_in_float() -> None:
@@ -74,4 +74,4 @@ def test_an_operator_in_float_keeps_its_weights_in_int8() -> None:
     big = [t for t in made.graph.initializer if numpy_helper.to_array(t).size > 48 * 3]
     assert len(big) == 2
     assert all(t.data_type == onnx.TensorProto.INT8 for t in big)
-    assert np.isfinite(asked(made, given.held)).all()
+    assert np.isfinite(run_model(made, given.held)).all()

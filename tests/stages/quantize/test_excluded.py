@@ -6,7 +6,7 @@ import numpy as np
 from edgepress.core.presets import PRESETS
 from edgepress.stages.quantize.excluded import divisors, gelus, likelihoods, unsuited
 from edgepress.stages.quantize.qdq import Plan, written
-from edgepress.stages.quantize.sqnr import asked
+from edgepress.stages.quantize.sqnr import run_model
 from onnx import TensorProto, helper, numpy_helper
 
 from tests.stages.quantize.made import evidence, graph, plan
@@ -56,7 +56,7 @@ def test_a_gelu_is_float_as_a_whole() -> None:
     given = evidence(model, 256)
     before = plan(model, given)
     whole = Plan(model, before.ranges, floats=unsuited(model.graph))
-    assert given.clean(whole) > given.clean(before) - 0.1, "it costs nothing but a rounding"
+    assert given.sqnr(whole) > given.sqnr(before) - 0.1, "it costs nothing but a rounding"
 
 
 def test_the_bias_of_a_batch_norm_is_not_shifted() -> None:
@@ -75,5 +75,5 @@ def test_the_bias_of_a_batch_norm_is_not_shifted() -> None:
     given = evidence(model)
     signed, unsigned = (written(plan(model, given), PRESETS[name]) for name in ("xnnpack", "x86"))
     assert any(tensor.data_type == TensorProto.INT32 for tensor in unsigned.graph.initializer)
-    one, two = (asked(each, given.held) for each in (signed, unsigned))
+    one, two = (run_model(each, given.held) for each in (signed, unsigned))
     assert np.abs(one - two).max() < 0.05 * np.abs(one).max()

@@ -10,13 +10,14 @@ import onnx
 import pytest
 from edgepress.core.errors import UserError
 from edgepress.core.presets import INT16, PRESETS, Preset
-from edgepress.models.session import answers
+from edgepress.core.runtimes import RUNTIMES
+from edgepress.models.session import run_file
 from edgepress.models.tflite import convert
 from edgepress.stages.quantize.calibration import ranges
 from edgepress.stages.quantize.excluded import unsuited
 from edgepress.stages.quantize.fill_values import ranged
 from edgepress.stages.quantize.qdq import Plan, prepared, written
-from edgepress.stages.quantize.sqnr import Evidence, asked, decibels
+from edgepress.stages.quantize.sqnr import Evidence, decibels, run_model
 from onnx import helper, numpy_helper
 
 from tests.stages.quantize import masked
@@ -35,7 +36,8 @@ def planned(model: onnx.ModelProto, given: Evidence) -> Plan:
 def in_tflite(made: onnx.ModelProto, given: Evidence, folder: Path) -> np.ndarray:
     (folder / "model.tflite").write_bytes(convert.write(made, {}))
     (x,) = given.held
-    found: np.ndarray = answers("litert", str(folder / "model.tflite"), (np.moveaxis(x, 1, -1) if x.ndim > 3 else x,))
+    columns = (np.moveaxis(x, 1, -1) if x.ndim > 3 else x,)
+    found: np.ndarray = run_file(RUNTIMES["litert"].loader, str(folder / "model.tflite"), columns)
     return found
 
 
@@ -48,7 +50,7 @@ def test_a_mask_costs_nothing(build: Callable[[float], onnx.ModelProto], never: 
     given = evidence(model)
     plan = planned(model, given)
     made = written(plan, PRESETS["xnnpack"])
-    assert decibels(given.expected, asked(made, given.held)) > NEAR
+    assert decibels(given.expected, run_model(made, given.held)) > NEAR
     assert decibels(given.expected, in_tflite(made, given, tmp_path)) > NEAR
     if build is not masked.shut_class:  # its one product is what the mask is in
         assert any(node.op_type == "QuantizeLinear" for node in made.graph.node), "what is not masked is integers"
@@ -60,7 +62,7 @@ def test_it_costs_nothing_in_any_preset(preset: Preset) -> None:
         model = masked.added(never)
         given = evidence(model)
         made = written(planned(model, given), preset)
-        assert decibels(given.expected, asked(made, given.held)) > NEAR
+        assert decibels(given.expected, run_model(made, given.held)) > NEAR
 
 
 def test_a_mask_of_100_is_too_wide_for_a_softmax() -> None:
@@ -105,7 +107,7 @@ def test_a_pad_before_a_maximum_costs_nothing(
     model = masked.pooled(never, after, **pool)
     given = evidence(model)
     made = written(planned(model, given), PRESETS["xnnpack"])
-    assert decibels(given.expected, asked(made, given.held)) > 30
+    assert decibels(given.expected, run_model(made, given.held)) > 30
     assert decibels(given.expected, in_tflite(made, given, tmp_path)) > 30
 
 
@@ -133,7 +135,7 @@ def test_no_scale_is_written_that_is_not_finite() -> None:
             if tensor.name in {node.input[1] for node in made.graph.node if node.op_type.endswith("eLinear")}
         ]
         assert all(np.isfinite(each).all() and (each >= np.finfo(np.float32).tiny).all() for each in scales), wrong
-        assert np.isfinite(asked(made, given.held)).all()
+        assert np.isfinite(run_model(made, given.held)).all()
 
 
 def test_a_subnormal_scale_is_not_written_either() -> None:

@@ -14,7 +14,7 @@ from edgepress.models import metadata
 from edgepress.models.onnx.importer import adopt
 from edgepress.models.predict import predict
 from edgepress.models.tflite.convert import read_metadata, write
-from edgepress.stages.quantize.integer_only import whole
+from edgepress.stages.quantize.integer_only import to_integers
 from edgepress.stages.quantize.ptq import Options, quantize_static
 
 from tests import graphs
@@ -37,8 +37,8 @@ def test_the_same_answers_from_integers_to_integers(files: dict[str, Path], few:
     answers = {}
     for name, path in files.items():
         contract = metadata.read(path)
-        columns = metadata.ready(contract, few, raw)
-        answers[name] = metadata.told(predict(path, columns), contract, few)
+        columns = metadata.to_model_inputs(contract, few, raw)
+        answers[name] = metadata.to_logits(predict(path, columns), contract, few)
     assert columns[0].dtype == np.int8
     np.testing.assert_allclose(answers["integer-only"], answers["xnnpack"], atol=1e-5)
 
@@ -55,7 +55,7 @@ def test_tflite_made_of_it_takes_int8_and_says_so(files: dict[str, Path], few: D
     model = onnx.load(files["integer-only"])
     (tmp_path / "m.tflite").write_bytes(write(model, metadata.for_tflite(metadata.read_onnx(model), ["x"])))
     contract = read_metadata((tmp_path / "m.tflite").read_bytes())
-    columns = metadata.ready(contract, few, few["test"].x[:24])
+    columns = metadata.to_model_inputs(contract, few, few["test"].x[:24])
     assert columns[0].dtype == np.int8
     expected = predict(files["integer-only"], columns)
     for runtime in ("litert", "tflite-runtime"):
@@ -71,4 +71,4 @@ def test_an_output_that_is_made_in_float_is_refused(files: dict[str, Path]) -> N
     last.output[0] = "logits"
     model.graph.node.append(onnx.helper.make_node("Softmax", ["logits"], [name], "softmax"))
     with pytest.raises(UserError, match="made in float by Softmax"):
-        whole(model)
+        to_integers(model)

@@ -9,7 +9,7 @@ import onnx
 import onnxruntime
 import pytest
 from edgepress.core.presets import PRESETS
-from edgepress.models.session import answers
+from edgepress.models.session import run_file
 from edgepress.stages.quantize.qdq import Plan, written
 
 from tests.stages.quantize import made
@@ -45,5 +45,5 @@ def test_what_is_integer_has_no_maximum() -> None:
 def test_onnxruntime_answers_as_the_graph_says(tmp_path: Path) -> None:
     onnx.save(written(plan("second"), PRESETS["xnnpack"]), tmp_path / "model.onnx")
     x = np.random.default_rng(3).normal(size=(20, 3, 8, 8)).astype(np.float32)
-    usual, literal = (answers("onnxruntime", str(tmp_path / "model.onnx"), (x,), each) for each in ("signed", "none"))
+    usual, literal = (run_file("onnxruntime", str(tmp_path / "model.onnx"), (x,), each) for each in ("signed", "none"))
     assert np.abs(usual - literal).max() <= 2 * np.ptp(literal) / 255

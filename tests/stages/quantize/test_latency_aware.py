@@ -11,7 +11,7 @@ from edgepress.core.presets import PRESETS
 from edgepress.stages.quantize import latency_aware
 from edgepress.stages.quantize.profile import Profile, profiled, renamed
 from edgepress.stages.quantize.qdq import written
-from edgepress.stages.quantize.sqnr import asked
+from edgepress.stages.quantize.sqnr import run_model
 
 from tests.stages.quantize.made import evidence, plan, uneven
 
@@ -72,9 +72,9 @@ def test_renaming_changes_no_answer() -> None:
     given = evidence(model, 4)
     before = plan(model, given)
     after, back = renamed(before)
-    np.testing.assert_array_equal(asked(after.graph, given.held), given.expected)
+    np.testing.assert_array_equal(run_model(after.graph, given.held), given.expected)
     one, two = (written(each, PRESETS["xnnpack"]) for each in (before, after))
-    np.testing.assert_array_equal(asked(one, given.held), asked(two, given.held))
+    np.testing.assert_array_equal(run_model(one, given.held), run_model(two, given.held))
     assert sorted(back.values()) == sorted(node.name for node in model.graph.node)
 
 
@@ -92,5 +92,5 @@ def test_the_chosen_is_one_of_those_that_were_timed(monkeypatch: pytest.MonkeyPa
     assert told["operators"]["int8"] + told["operators"]["float"] == len(model.graph.node)
     assert told["operators"]["float"] == len(after.floats)
     assert sum(told["slower"].values()) == len(after.floats - before.floats)
-    found = asked(written(after, PRESETS["x86"]), given.held)
+    found = run_model(written(after, PRESETS["x86"]), given.held)
     assert np.abs(found - given.expected).max() < 0.1 * np.abs(given.expected).max()

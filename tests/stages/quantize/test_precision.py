@@ -12,13 +12,14 @@ import pytest
 from edgepress.core.errors import UserError
 from edgepress.core.metrics import METRICS
 from edgepress.data.dataset import Dataset
-from edgepress.engine.evaluate import examine
+from edgepress.data.facts import DataFacts
+from edgepress.engine.evaluate import evaluate
 from edgepress.models import metadata
 from edgepress.models.onnx import export
 from edgepress.models.onnx.importer import adopt
 from edgepress.models.onnx.packed_weights import held_in
 from edgepress.models.predict import predict
-from edgepress.stage import Artifact, Stage
+from edgepress.stage import Artifact, Lineage, Setting, Stage
 from edgepress.stages import TABLE
 from pydantic import TypeAdapter
 
@@ -53,7 +54,7 @@ def floats(few: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Artifact:
 
 
 def noise(path: Path, floats: Artifact, data: Dataset, runtime: str | None = None) -> float:
-    columns = metadata.ready(metadata.read(floats.path), data, data["test"].x[:40])
+    columns = metadata.to_model_inputs(metadata.read(floats.path), data, data["test"].x[:40])
     expected, found = predict(floats.path, columns), predict(path, columns, runtime)
     return float(np.abs(found - expected).max() / np.abs(expected).max())
 
@@ -86,7 +87,7 @@ def test_dynamic_convolutions(floats: Artifact, few: Dataset, perform: Perform) 
 
 def test_examined_files_are_called_by_their_precision(floats: Artifact, few: Dataset, perform: Perform) -> None:
     artifact, made = perform(stage("quantize.float16"), {"input": floats}, few)
-    facts = examine(made, artifact.folder, few, METRICS["accuracy"], None)
+    facts = evaluate(made, artifact.folder, few, METRICS["accuracy"], None)
     assert [each["precision"] for each in facts["files"]] == ["float16"]
     assert (artifact.folder / "float16.npy").exists()
 
@@ -105,10 +106,9 @@ def test_what_is_quantized_is_refused(use: str, before: str, floats: Artifact, f
     if use != "quantize.int16" or before in ("quantize.int16", "quantize.dynamic"):
         with pytest.raises(UserError, match="quantized already"):
             perform(stage(use), {"input": artifact}, few)
-    told = stage(use).reject_input(stage(before))
-    assert told
-    assert before in told[0]
-    assert stage(use).reject_input(stage("export.onnx")) is None
+    (rejection,) = stage(use).reject(Setting({"input": Lineage(stage(before), "onnx", {})}, DataFacts(), {}))
+    assert before in rejection.message
+    assert not [*stage(use).reject(Setting({"input": Lineage(stage("export.onnx"), "onnx", {})}, DataFacts(), {}))]
 
 
 @pytest.mark.parametrize("use", ["quantize.weights", "quantize.float16"])

@@ -73,7 +73,7 @@ def test_the_unsigned_twin_means_the_same(network: Path, digits: Dataset, tmp_pa
     ]
     assert weights[0] == weights[1]
 
-    x, cut = digits.input.ready(digits["test"].x[:100]), saturates(machine())
+    x, cut = digits.input.to_model_inputs(digits["test"].x[:100]), saturates(machine())
     one, two = predict(x86, x, kernels="none" if cut else "usual"), predict(xnnpack, x)
     steps = np.abs(one - two) / scales(xnnpack)["output"]
     if cut:
@@ -86,7 +86,7 @@ def test_the_unsigned_twin_means_the_same(network: Path, digits: Dataset, tmp_pa
 
 def test_near_the_float_model(network: Path, digits: Dataset, tmp_path: Path) -> None:
     static(network, digits, tmp_path)
-    x = digits.input.ready(digits["test"].x[:100])
+    x = digits.input.to_model_inputs(digits["test"].x[:100])
     expected, found = predict(network, x), predict(tmp_path / "model.xnnpack.onnx", x)
     assert 20 * np.log10(np.linalg.norm(expected) / np.linalg.norm(expected - found)) > 20
     assert (tmp_path / "model.xnnpack.onnx").stat().st_size < 0.6 * network.stat().st_size
@@ -132,7 +132,7 @@ def test_every_way_to_take_ranges(ranges: str, per_channel: bool, few: Dataset, 
     onnx.save(graphs.small(), tmp_path / "g.onnx")
     adopt(tmp_path / "g.onnx", few, tmp_path / "model.onnx")
     static(tmp_path / "model.onnx", few, tmp_path, ranges=ranges, per_channel=per_channel, samples=16)
-    x = few.input.ready(few["test"].x[:20])
+    x = few.input.to_model_inputs(few["test"].x[:20])
     expected, found = predict(tmp_path / "model.onnx", x), predict(tmp_path / "model.xnnpack.onnx", x)
     assert np.abs(expected - found).max() < 0.15 * np.abs(expected).max()
     kernel = next(np.asarray(v) for v in scales(tmp_path / "model.xnnpack.onnx").values() if np.ndim(v) == per_channel)
@@ -202,7 +202,7 @@ def test_dynamic_makes_the_matrix_products_integers_and_leaves_the_rest(few: Dat
     operators = [node.op_type for node in onnx.load(tmp_path / "dynamic.onnx").graph.node]
     assert operators.count("MatMulInteger") == 1
     assert operators.count("Conv") == 2
-    x = few.input.ready(few["test"].x[:20])
+    x = few.input.to_model_inputs(few["test"].x[:20])
     expected, found = predict(tmp_path / "model.onnx", x), predict(tmp_path / "dynamic.onnx", x)
     assert np.abs(expected - found).max() < 0.03 * np.abs(expected).max()
     assert metadata.read(tmp_path / "dynamic.onnx") == metadata.read(tmp_path / "model.onnx")
@@ -234,7 +234,7 @@ def test_an_ensembles_probabilities_stay_float(digits: Dataset, tiny: Network, t
             weight.data *= 200  # so sure of itself that most classes are less likely than 1/256
     export.export(Ensemble(members, [0.5, 0.5]), digits, tmp_path / "model.onnx")
     files = static(tmp_path / "model.onnx", digits, tmp_path)
-    x = digits.input.ready(digits["test"].x[:64])
+    x = digits.input.to_model_inputs(digits["test"].x[:64])
     expected = predict(tmp_path / "model.onnx", x)
     for name in files.values():
         found = predict(tmp_path / name, x)

@@ -14,9 +14,9 @@ from edgepress.stages.quantize.bias_correction import corrected
 from edgepress.stages.quantize.calibration import ranges
 from edgepress.stages.quantize.equalization import equalized
 from edgepress.stages.quantize.gptq import rounded
-from edgepress.stages.quantize.layer_inputs import patches, seen
+from edgepress.stages.quantize.layer_inputs import collect_inputs, patches
 from edgepress.stages.quantize.qdq import Plan, written
-from edgepress.stages.quantize.sqnr import Evidence, asked, decibels, watched
+from edgepress.stages.quantize.sqnr import Evidence, decibels, run_model, watched
 from onnx import helper, numpy_helper
 
 from tests.stages.quantize.made import evidence, graph, plan, uneven
@@ -33,7 +33,7 @@ def test_equalised_channels_answer_alike(depthwise: bool, per_channel: bool) -> 
     given = evidence(model)
     even = equalized(plan(model, given, per_channel=per_channel), given)
     assert even.graph.SerializeToString() != model.SerializeToString()
-    np.testing.assert_allclose(asked(even.graph, given.held), given.expected, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(run_model(even.graph, given.held), given.expected, rtol=1e-4, atol=1e-4)
 
 
 def test_equalisation_saves_channels_that_share_a_scale() -> None:
@@ -41,7 +41,7 @@ def test_equalisation_saves_channels_that_share_a_scale() -> None:
     given = evidence(model)
     before = plan(model, given, per_channel=False)
     after = recalibrated(equalized(before, given), given)
-    assert given.clean(after) > given.clean(before) + 10
+    assert given.sqnr(after) > given.sqnr(before) + 10
 
 
 def test_a_channel_that_is_never_active_is_no_division_by_zero() -> None:
@@ -54,7 +54,7 @@ def test_a_channel_that_is_never_active_is_no_division_by_zero() -> None:
     given = evidence(model)
     for per_channel in (True, False):
         even = equalized(plan(model, given, per_channel=per_channel), given)
-        np.testing.assert_allclose(asked(even.graph, given.held), given.expected, rtol=1e-4, atol=1e-4)
+        np.testing.assert_allclose(run_model(even.graph, given.held), given.expected, rtol=1e-4, atol=1e-4)
 
 
 def test_what_two_read_is_not_moved() -> None:
@@ -79,7 +79,7 @@ def test_rounding_lowers_the_error_of_what_the_weights_meet() -> None:
     after = rounded(before, given)
     stored = {t.name: numpy_helper.to_array(t) for t in written(before, PRESETS["xnnpack"]).graph.initializer}
     assert set(after.integers) == {"w1", "w2", "w3"}
-    for each in seen(before, given, 64):
+    for each in collect_inputs(before, given, 64):
         name = each.node.input[1]
         shape = (-1, *[1] * (each.weight.ndim - 1))
         scale = stored[f"{name}_scale"].reshape(shape)
@@ -89,7 +89,7 @@ def test_rounding_lowers_the_error_of_what_the_weights_meet() -> None:
             off = (each.weight - integers * scale).reshape(each.gram.shape[0], -1, each.gram.shape[1])
             errors.append(float(np.einsum("gok,gkl,gol->", off, each.gram, off)))
         assert errors[1] <= errors[0] * 1.001, name
-    assert given.clean(after) > given.clean(before) - 1
+    assert given.sqnr(after) > given.sqnr(before) - 1
 
 
 def test_the_integers_are_in_the_file() -> None:
@@ -107,7 +107,7 @@ def test_bias_takes_back_the_mean_error_of_coarse_weights() -> None:
     given = evidence(model, 128)
     before = plan(model, given, per_channel=False)
     after = corrected(before, given)
-    assert given.clean(after) > given.clean(before) + 1
+    assert given.sqnr(after) > given.sqnr(before) + 1
     assert {node.op_type for node in after.graph.graph.node} == {node.op_type for node in model.graph.node}
 
 
@@ -141,7 +141,7 @@ def test_patches_are_what_a_convolution_multiplies(options: dict[str, Any]) -> N
     x = helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, value.shape)
     made = helper.make_graph([node], "one", [x], [typed], [numpy_helper.from_array(weight, "w")])
     model = helper.make_model(made, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
-    expected = asked(model, (value,)).reshape(6, -1)  # at every place: there are fewer than are taken
+    expected = run_model(model, (value,)).reshape(6, -1)  # at every place: there are fewer than are taken
     rows = patches(node, value, weight.shape)
     assert rows is not None
     found = np.einsum("pgk,gok->gop", rows, weight.reshape(group, 6 // group, -1)).reshape(6, -1)
@@ -153,10 +153,10 @@ def test_a_step_is_kept_only_where_it_helps() -> None:
     for spread in (0.0, 3.0):
         model = uneven(spread=spread)
         given = evidence(model, 64)
-        best, told = refine.climbed(Plan(model, {}, False), given, "auto", lambda *_: None, improve=True)
+        best, told = refine.refined(Plan(model, {}, False), given, "auto", lambda *_: None, improve=True)
         kept = [row["decibels"] for row in told if row["kept"]]
         assert kept == sorted(kept)
-        assert given.clean(best) == pytest.approx(kept[-1], abs=0.01)
+        assert given.sqnr(best) == pytest.approx(kept[-1], abs=0.01)
         first = [row for row in told if row["step"].startswith("ranges: ")]
         assert {row["step"] for row in first} == {f"ranges: {name}" for name in ranges.METHODS}
         assert sum(row["kept"] for row in first) == 1
@@ -169,7 +169,7 @@ def test_watched_tensors_come_example_by_example() -> None:
     assert len(rows) == 3
     examples = np.stack([row[0] for row in given.seen])
     np.testing.assert_array_equal(rows[1][0][0], examples[1])
-    np.testing.assert_allclose(np.stack([row[2][0] for row in rows]), asked(model, (examples,)), rtol=1e-6)
+    np.testing.assert_allclose(np.stack([row[2][0] for row in rows]), run_model(model, (examples,)), rtol=1e-6)
 
 
 def test_decibels() -> None:

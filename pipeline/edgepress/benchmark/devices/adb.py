@@ -32,8 +32,8 @@ ANSWER, SLOWEST, LEAVE = 30.0, 1_000_000, 10.0
 KEEP = """mkdir -p {folder} && echo ready || exit 1
 trap '' HUP INT TERM
 cat > /dev/null
-for each in $(cat {folder}/pids 2>/dev/null); do
-  test "$(readlink /proc/$each/cwd)" = {folder} && kill -9 $each
+for pid in $(cat {folder}/pids 2>/dev/null); do
+  test "$(readlink /proc/$pid/cwd)" = {folder} && kill -9 $pid
 done
 rm -rf {folder}"""
 INFO = """echo architecture=$(uname -m); echo system=$(uname -s) $(uname -r)
@@ -41,9 +41,9 @@ echo cores=$(grep -c ^processor /proc/cpuinfo)
 echo board=$(getprop ro.product.manufacturer 2>/dev/null) $(getprop ro.product.model 2>/dev/null)
 echo free=$(df -k {place} | tail -n 1)
 cd /sys/devices/system/cpu
-for each in cpu[0-9]*/cpufreq/scaling_governor; do echo governors=$(cat $each 2>/dev/null); done
-for each in cpu[0-9]*/cpufreq/scaling_cur_freq; do echo kilohertz=$(cat $each 2>/dev/null); done
-for each in /sys/class/thermal/thermal_zone[0-9]*/temp; do echo millidegrees=$(cat $each 2>/dev/null); done
+for file in cpu[0-9]*/cpufreq/scaling_governor; do echo governors=$(cat $file 2>/dev/null); done
+for file in cpu[0-9]*/cpufreq/scaling_cur_freq; do echo kilohertz=$(cat $file 2>/dev/null); done
+for file in /sys/class/thermal/thermal_zone[0-9]*/temp; do echo millidegrees=$(cat $file 2>/dev/null); done
 echo status=$(dumpsys thermalservice 2>/dev/null | grep -m 1 'Thermal Status')
 grep -m 1 -E 'model name|Hardware' /proc/cpuinfo"""
 
@@ -84,7 +84,7 @@ class Adb:
             if "No space left" in done.out + done.err:
                 message = f"{self.name}: its disk is full: `{file.name}` takes {show_bytes(len(content))}"
                 raise DeviceError(message, f"free some space in its {PLACE}")
-            self._sound(done, file.name)
+            self._check(done, file.name)
             self._pushed[key] = path
         return self._pushed[key]
 
@@ -101,7 +101,8 @@ class Adb:
             return android.work(input, self.run, self._binary, self.name)
         words = " ".join(map(shlex.quote, program))
         # The shell's own number, which `exec` hands on: what the keeper is to kill.
-        script = f"cd {self._folder} && echo $$ >> pids && TMPDIR={self._folder} exec {words}"
+        environment = f"TMPDIR={self._folder} ORT_DISABLE_TELEMETRY=1"
+        script = f"cd {self._folder} && echo $$ >> pids && {environment} exec {words}"
         done = self._call(["shell", script], program[0], input=input, timeout=timeout)
         self._alive(program[0])
         if done.code == 127 or "inaccessible or not found" in done.err:
@@ -110,52 +111,53 @@ class Adb:
 
     def info(self) -> dict[str, Any]:
         lines = self._call(["shell", INFO.format(place=PLACE)], "asking what it is").out.splitlines()
-        found: dict[str, list[str]] = {}
+        properties: dict[str, list[str]] = {}
         for line in lines:
             name, _, value = line.partition("=")
-            found.setdefault(name, []).append(value.strip())
-        blocks = re.findall(r"\d+", (found.get("free") or [""])[0].partition("/")[2] or (found.get("free") or [""])[0])
-        one = {name: (found.get(name) or [""])[0] for name in ("architecture", "system", "board", "cores", "status")}
+            properties.setdefault(name, []).append(value.strip())
+        names = ("architecture", "system", "board", "cores", "status", "free")
+        facts = {name: (properties.get(name) or [""])[0] for name in names}
+        blocks = re.findall(r"\d+", facts["free"].partition("/")[2] or facts["free"])
         return {
-            **one,
-            "board": one["board"] or None,
-            "cores": int(one["cores"] or 0),
+            **facts,
+            "board": facts["board"] or None,
+            "cores": int(facts["cores"] or 0),
             "cpuinfo": "\n".join(line for line in lines if line.startswith(("model name", "Hardware"))),
             "free": 1024 * int(blocks[2] if len(blocks) > 2 else 0),
-            "governors": [each for each in found.get("governors", []) if each],
-            "kilohertz": [each for each in found.get("kilohertz", []) if each],
-            "millidegrees": [each for each in found.get("millidegrees", []) if each],
-            "throttled": one["status"] or None,
+            "governors": [value for value in properties.get("governors", []) if value],
+            "kilohertz": [value for value in properties.get("kilohertz", []) if value],
+            "millidegrees": [value for value in properties.get("millidegrees", []) if value],
+            "throttled": facts["status"] or None,
             "power": None,
             "python": None,
             "executable": self._binary,
             "versions": {},
         }
 
-    def _call(self, words: list[str], what: str, *, input: str = "", timeout: float = ANSWER) -> Done:
+    def _call(self, words: list[str], task: str, *, input: str = "", timeout: float = ANSWER) -> Done:
         try:
             done = subprocess.run(
                 [*self._adb, *words], input=input, capture_output=True, text=True, check=False, timeout=timeout
             )
         except subprocess.TimeoutExpired:
-            raise DeviceError(f"{self.name} did not answer for {timeout:.0f} s: {what}", android.CABLE) from None
-        said = done.stderr.strip()
-        if re.match(r"(error|adb): (device|no devices|.*(not found|offline|unauthorized|closed))", said):
-            help = "allow debugging on its screen" if "unauthorized" in said else android.CABLE
-            raise DeviceError(f"{self.name}: {said.splitlines()[0]}", help)
+            raise DeviceError(f"{self.name} did not answer for {timeout:.0f} s: {task}", android.CABLE) from None
+        errors = done.stderr.strip()
+        if re.match(r"(error|adb): (device|no devices|.*(not found|offline|unauthorized|closed))", errors):
+            help = "allow debugging on its screen" if "unauthorized" in errors else android.CABLE
+            raise DeviceError(f"{self.name}: {errors.splitlines()[0]}", help)
         return Done(done.returncode, done.stdout, done.stderr)
 
-    def _sound(self, done: Done, what: str) -> None:
+    def _check(self, done: Done, task: str) -> None:
         if done.code:
-            self._alive(what)
+            self._alive(task)
             last = ((done.err or done.out).strip().splitlines() or [f"exit code {done.code}"])[-1]
-            raise DeviceError(f"{self.name}: {what}: {last}", android.CABLE)
+            raise DeviceError(f"{self.name}: {task}: {last}", android.CABLE)
 
-    def _alive(self, what: str) -> None:
-        """Raises: DeviceError when the connection has ended, and what came last with it."""
+    def _alive(self, task: str) -> None:
+        """Check the connection. Raises: DeviceError when it has ended, with its last task."""
         with suppress(subprocess.TimeoutExpired):
             self._keeper.wait(0.2)
-            raise DeviceError(f"{self.name}: the connection ended while {what}", android.CABLE)
+            raise DeviceError(f"{self.name}: the connection ended while {task}", android.CABLE)
 
     def _leave(self) -> None:
         with suppress(OSError):

@@ -1,8 +1,9 @@
-"""What runs on a board, itself sent over the connection: it takes files, runs programs, and leaves nothing behind.
+"""Serve one connection on a board: take files, run programs.
 
-Python 3.8 or newer and its standard library; nothing is installed. Messages go both ways on standard input and output:
-a line of JSON, whose `bytes` says how many raw bytes follow it. However the connection ends, a closed pipe or a
-minute of silence, what is running is killed and the folder of pushed files removed.
+The file itself is sent over the connection, and nothing of it stays. Python 3.8 or newer and its standard library;
+nothing is installed. Messages go both ways on standard input and output: a line of JSON, whose `bytes` says how many
+raw bytes follow it. However the connection ends, a closed pipe or a minute of silence, what is running is killed and
+the folder of pushed files removed.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+from collections.abc import Sequence
 from contextlib import suppress
 from importlib import metadata
 from typing import Any
@@ -30,7 +32,7 @@ CHUNK = 1 << 20
 
 
 class Closed(Exception):
-    """The other side has gone, or said nothing in time."""
+    """The other side has gone, or was silent for too long."""
 
 
 class Stream:
@@ -111,7 +113,7 @@ class Agent:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 cwd=self.folder,
-                env=dict(os.environ, TMPDIR=self.folder),  # onnxruntime leaves a file of its own there
+                env=dict(os.environ, TMPDIR=self.folder, ORT_DISABLE_TELEMETRY="1"),
                 start_new_session=True,
             )
         try:
@@ -125,12 +127,12 @@ class Agent:
         return done, out + err
 
     def info(self, message: dict[str, Any], content: bytes) -> tuple[dict[str, Any], bytes]:
-        return {"info": info(self.folder)}, b""
+        return {"info": info(self.folder, message["packages"])}, b""
 
-    def answer(self, message: dict[str, Any], content: bytes) -> tuple[dict[str, Any], bytes]:
+    def handle(self, message: dict[str, Any], content: bytes) -> tuple[dict[str, Any], bytes]:
         try:
-            found: tuple[dict[str, Any], bytes] = getattr(self, message["do"])(message, content)
-            return found
+            reply: tuple[dict[str, Any], bytes] = getattr(self, message["do"])(message, content)
+            return reply
         except OSError as error:
             return {"error": error.strerror or str(error), "errno": error.errno, "file": error.filename}, b""
 
@@ -149,31 +151,31 @@ def sweep() -> None:
             pass
 
 
-def info(folder: str) -> dict[str, Any]:
-    """Facts of the board now; what it does not tell is None."""
-    found: dict[str, Any] = {"architecture": platform.machine(), "system": f"{platform.system()} {platform.release()}"}
-    found["python"], found["executable"] = platform.python_version(), sys.executable
-    found["board"] = (read("/proc/device-tree/model") or "").strip("\0\n") or None
-    found["cpuinfo"] = read("/proc/cpuinfo") or ""
-    found["cores"] = os.cpu_count()
-    found["free"] = shutil.disk_usage(folder).free
-    found["governors"] = each("/sys/devices/system/cpu/cpu[0-9]*/cpufreq/scaling_governor")
-    found["kilohertz"] = each("/sys/devices/system/cpu/cpu[0-9]*/cpufreq/scaling_cur_freq")
-    found["highest_kilohertz"] = each("/sys/devices/system/cpu/cpu[0-9]*/cpufreq/cpuinfo_max_freq")
-    found["millidegrees"] = each("/sys/class/thermal/thermal_zone[0-9]*/temp")
-    found["throttled"] = said(["vcgencmd", "get_throttled"])
-    found["power"] = said(["nvpmodel", "-q"])
-    found["versions"] = versions()
-    return found
+def info(folder: str, packages: Sequence[str]) -> dict[str, Any]:
+    """Return facts of the board now, with the versions of `packages`; what is not readable is None."""
+    facts: dict[str, Any] = {"architecture": platform.machine(), "system": f"{platform.system()} {platform.release()}"}
+    facts["python"], facts["executable"] = platform.python_version(), sys.executable
+    facts["board"] = (read("/proc/device-tree/model") or "").strip("\0\n") or None
+    facts["cpuinfo"] = read("/proc/cpuinfo") or ""
+    facts["cores"] = os.cpu_count()
+    facts["free"] = shutil.disk_usage(folder).free
+    facts["governors"] = read_all("/sys/devices/system/cpu/cpu[0-9]*/cpufreq/scaling_governor")
+    facts["kilohertz"] = read_all("/sys/devices/system/cpu/cpu[0-9]*/cpufreq/scaling_cur_freq")
+    facts["highest_kilohertz"] = read_all("/sys/devices/system/cpu/cpu[0-9]*/cpufreq/cpuinfo_max_freq")
+    facts["millidegrees"] = read_all("/sys/class/thermal/thermal_zone[0-9]*/temp")
+    facts["throttled"] = output_of(["vcgencmd", "get_throttled"])
+    facts["power"] = output_of(["nvpmodel", "-q"])
+    facts["versions"] = versions(packages)
+    return facts
 
 
-def versions() -> dict[str, str]:
-    """The packages that measuring needs, where they are installed."""
-    found = {}
-    for name in ("numpy", "onnxruntime", "onnxruntime-gpu", "ai-edge-litert", "tflite-runtime"):
+def versions(packages: Sequence[str]) -> dict[str, str]:
+    """Return the versions of those packages that are installed."""
+    installed = {}
+    for name in packages:
         with suppress(metadata.PackageNotFoundError):
-            found[name] = metadata.version(name)
-    return found
+            installed[name] = metadata.version(name)
+    return installed
 
 
 def read(path: str) -> str | None:
@@ -184,11 +186,11 @@ def read(path: str) -> str | None:
         return None
 
 
-def each(pattern: str) -> list[str]:
+def read_all(pattern: str) -> list[str]:
     return [text.strip() for text in map(read, sorted(glob.glob(pattern))) if text]
 
 
-def said(command: list[str]) -> str | None:
+def output_of(command: list[str]) -> str | None:
     if not shutil.which(command[0]):
         return None
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=10, check=False)
@@ -204,7 +206,7 @@ def main() -> None:
     def work() -> None:
         while True:
             try:
-                agent.stream.send(*agent.answer(*requests.get()))
+                agent.stream.send(*agent.handle(*requests.get()))
             except OSError:  # nobody listens any more; the main thread sees that too, and ends
                 return
 

@@ -22,30 +22,30 @@ Run = Callable[..., Done]
 
 
 def work(job: str, run: Run, binary: str | None, name: str) -> Done:
-    """What `bench.worker` would have said of `job`. Raises: DeviceError for what cannot be run, or not be read."""
-    asked: dict[str, Any] = json.loads(job)
+    """Do the `job` of a worker. Raises: DeviceError for what cannot be run, or not be read."""
+    request: dict[str, Any] = json.loads(job)
     if binary is None:
         raise DeviceError(
             f"{name} has no Python to measure with",
             "put TFLite's benchmark_model, or onnxruntime_perf_test, there, and name it in the target: `binary: PATH`",
         )
-    order = list(range(len(asked["models"])))
-    random.Random(asked["seed"]).shuffle(order)
-    found: dict[int, dict[str, float]] = {}
+    order = list(range(len(request["models"])))
+    random.Random(request["seed"]).shuffle(order)
+    results: dict[int, dict[str, float]] = {}
     for index in order:
-        command = _command(binary, asked, asked["models"][index])
-        done = run(command, timeout=900 + asked.get("warm", 0))
+        command = _command(binary, request, request["models"][index])
+        done = run(command, timeout=900 + request.get("warm", 0))
         if done.code:
             return Done(done.code, "", done.err or done.out)
-        found[index] = parsed(done.out + done.err, name)
-    if not asked["rounds"]:
-        return Done(0, json.dumps(found[0]), "")
-    times = [[found[index]["seconds"]] for index in range(len(order))]
+        results[index] = parsed(done.out + done.err, name)
+    if not request["rounds"]:
+        return Done(0, json.dumps(results[0]), "")
+    times = [[results[index]["seconds"]] for index in range(len(order))]
     return Done(0, json.dumps({"wall": times, "cpu": times}), "")
 
 
 def _command(binary: str, job: dict[str, Any], model: str) -> list[str]:
-    """A run of at most `rounds`: the time of one is their median, or mean where that is all that is told."""
+    """Return the command of at most `rounds`; their median is the time, or their mean where no median is printed."""
     rounds, threads = max(job["rounds"], 1), job["threads"]
     if model.endswith(".onnx"):
         return [binary, "-I", "-e", "cpu", "-m", "times", "-r", str(rounds), "-x", str(threads), "-s", model]
@@ -54,24 +54,24 @@ def _command(binary: str, job: dict[str, Any], model: str) -> list[str]:
     return [binary, f"--graph={model}", f"--num_threads={threads}", *counts]
 
 
-def parsed(said: str, name: str) -> dict[str, float]:
-    """`seconds` of an inference, of `load` and `first`, and `memory` in bytes. Raises: DeviceError."""
-    if found := re.search(rf"Init: {NUMBER}, First inference: {NUMBER}, .*Inference \(avg\): {NUMBER}", said):
-        load, first, mean = (float(each) / 1e6 for each in found.groups())
-        medians = re.findall(rf"count=\d+ .*median={NUMBER}", said)
-        peak = re.findall(rf"(?:via periodic monitoring: |footprint.*overall=){NUMBER}", said)
+def parsed(output: str, name: str) -> dict[str, float]:
+    """Parse `seconds` of an inference, of `load` and `first`, and `memory` in bytes. Raises: DeviceError."""
+    if match := re.search(rf"Init: {NUMBER}, First inference: {NUMBER}, .*Inference \(avg\): {NUMBER}", output):
+        load, first, mean = (float(group) / 1e6 for group in match.groups())
+        medians = re.findall(rf"count=\d+ .*median={NUMBER}", output)
+        peak = re.findall(rf"(?:via periodic monitoring: |footprint.*overall=){NUMBER}", output)
         memory = int(float(peak[-1]) * 2**20) if peak else 0
         seconds = float(medians[-1]) / 1e6 if medians else mean
         return {"seconds": seconds, "load": load, "first": first, "memory": memory}
-    if found := re.search(rf"P50 Latency: {NUMBER} s", said):
-        told = {
+    if match := re.search(rf"P50 Latency: {NUMBER} s", output):
+        patterns = {
             "load": (rf"Session creation time cost: {NUMBER} s", 1.0),
             "first": (rf"First inference time cost: {NUMBER} ms", 1e-3),
             "memory": (rf"Peak working set size: {NUMBER}", 1.0),
         }
-        more = {key: re.search(pattern, said) for key, (pattern, _) in told.items()}
-        return {"seconds": float(found[1])} | {
-            key: float(each[1]) * told[key][1] if each else 0.0 for key, each in more.items()
+        more = {key: re.search(pattern, output) for key, (pattern, _) in patterns.items()}
+        return {"seconds": float(match[1])} | {
+            key: float(group[1]) * patterns[key][1] if group else 0.0 for key, group in more.items()
         }
-    last = (said.strip().splitlines() or ["it printed nothing"])[-1]
+    last = (output.strip().splitlines() or ["it printed nothing"])[-1]
     raise DeviceError(f"{name}: the benchmark program printed no inference time: {last}", "is it of this project?")

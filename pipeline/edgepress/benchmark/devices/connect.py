@@ -8,7 +8,7 @@ from .transport import Connection
 
 
 def connect(reach: str, python: str = "python3", binary: str | None = None) -> Connection:
-    """The device that a target's `reach` names; leaving the context takes back everything that was pushed."""
+    """Connect to the device at `reach`; leaving the context removes everything that was pushed."""
     scheme, _, address = reach.partition("://")
     opened: dict[str, Callable[[], Connection]] = {
         "local": _local,

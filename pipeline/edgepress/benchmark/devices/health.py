@@ -7,7 +7,7 @@ from statistics import median
 from typing import Any
 
 from ...core.results import Runtime
-from ..runtimes import RUNTIMES
+from ...core.runtimes import RUNTIMES
 from .transport import DeviceError
 
 NOTED = ("governors", "kilohertz", "millidegrees", "throttled", "power", "free")
@@ -17,7 +17,7 @@ _NOW, _SINCE_BOOT = 0x0F, 0xF0000
 
 
 def about(info: dict[str, Any]) -> str:
-    """`Raspberry Pi 4 Model B, aarch64, 4 cores, Linux 6.6, 1.50 GHz, 48 °C, performance`."""
+    """Return `Raspberry Pi 4 Model B, aarch64, 4 cores, Linux 6.6, 1.50 GHz, 48 °C, performance`."""
     words = [info["board"] or processor(info["cpuinfo"]), info["architecture"], f"{info['cores']} cores"]
     words.append(info["system"])
     if speeds := _numbers(info["kilohertz"]):
@@ -31,12 +31,13 @@ def about(info: dict[str, Any]) -> str:
 
 
 def processor(cpuinfo: str) -> str:
-    found = re.search(r"^(?:model name|Hardware)\s*: (.+)$", cpuinfo, re.MULTILINE)
-    return found[1].strip() if found else ""
+    """Return the processor's name; empty where it has none."""
+    match = re.search(r"^(?:model name|Hardware)\s*: (.+)$", cpuinfo, re.MULTILINE)
+    return match[1].strip() if match else ""
 
 
 def noted(info: dict[str, Any]) -> dict[str, Any]:
-    """What is kept of it beside the times."""
+    """Return what is stored beside the times."""
     return {name: info[name] for name in NOTED} | {"versions": info["versions"], "python": info["python"]}
 
 
@@ -47,7 +48,7 @@ def require(reach: str, architecture: str | None, info: dict[str, Any], runtime:
             f"{reach} is {info['architecture']}, and the target is {architecture}",
             "is it the right device? `architecture:` in the target names the expected one",
         )
-    if info["python"] is None:  # a program measures there, which says itself what it lacks
+    if info["python"] is None:  # a program measures there, and names itself what it lacks
         return
     known = RUNTIMES[runtime].packages
     lacking = [name for name, has in (("numpy", {"numpy"}), (known[0], set(known))) if not has & set(info["versions"])]
@@ -59,21 +60,21 @@ def require(reach: str, architecture: str | None, info: dict[str, Any], runtime:
 
 
 def throttled(before: dict[str, Any], after: dict[str, Any]) -> str:
-    """Why what was measured counts for nothing; empty when nothing slowed the device down."""
+    """Return why the times count for nothing; empty when nothing slowed the device down."""
     if (after.get("throttled") or "").startswith("Thermal Status") and not after["throttled"].endswith(": 0"):
         return f"it throttled while it was measured: {after['throttled']}"
-    first, last = (_bits(each.get("throttled")) for each in (before, after))
+    first, last = (_bits(reading.get("throttled")) for reading in (before, after))
     if last is not None and (last & _NOW or (first or 0) & _NOW or (last & ~(first or 0)) & _SINCE_BOOT):
         return f"it throttled while it was measured: {before['throttled']} before, {after['throttled']} after"
-    old, new = (_numbers(each.get("kilohertz") or []) for each in (before, after))
+    old, new = (_numbers(reading.get("kilohertz") or []) for reading in (before, after))
     if old and new and median(new) < 0.5 * median(old) and set(after.get("governors") or []) == {"performance"}:
         return f"its clock fell from {median(old) / 1e6:.2f} to {median(new) / 1e6:.2f} GHz while it was measured"
     return ""
 
 
-def _bits(said: str | None) -> int | None:
-    found = re.search(r"throttled=0x([0-9a-fA-F]+)", said or "")
-    return int(found[1], 16) if found else None
+def _bits(text: str | None) -> int | None:
+    match = re.search(r"throttled=0x([0-9a-fA-F]+)", text or "")
+    return int(match[1], 16) if match else None
 
 
 def _numbers(texts: list[str]) -> list[int]:

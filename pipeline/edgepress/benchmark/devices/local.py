@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from ...core import child_processes
+from ...core.runtimes import packages
 from . import agent
 from .transport import PYTHON, DeviceError, Done
 
@@ -39,4 +40,4 @@ class Local:
         return Done(done.returncode, done.stdout, done.stderr)
 
     def info(self) -> dict[str, Any]:
-        return agent.info(tempfile.gettempdir())
+        return agent.info(tempfile.gettempdir(), packages())

@@ -34,11 +34,11 @@ REASONS = {
         "install Python 3.8 or newer there, or name its path: `python: /path/to/python3` in the target"
     ),
 }
-"""What ssh, or the shell there, says, and what to do about it."""
+"""Errors of ssh or of the shell there, and what to do about each."""
 
 
 def connect(address: str, python: str) -> Remote:
-    """Raises: DeviceError where there is no ssh."""
+    """Connect to a board by ssh. Raises: DeviceError where there is no ssh."""
     program, *more = shlex.split(os.environ.get(COMMAND, "ssh"))
     if not shutil.which(program):
         raise DeviceError(f"there is no `{program}` on this machine", "install OpenSSH's client")
@@ -47,10 +47,10 @@ def connect(address: str, python: str) -> Remote:
     script = f"exec {shlex.quote(python)} -c {shlex.quote(START)} edgepress"
     command = [program, *more, "-T", *options, *(["-p", port] if port else []), "--", host, script]
 
-    def why(said: str) -> DeviceError | None:
+    def why(errors: str) -> DeviceError | None:
         for pattern, help in REASONS.items():
-            if found := re.search(f".*({pattern}).*", said):
-                line = found[0].strip()[:200]
+            if match := re.search(f".*({pattern}).*", errors):
+                line = match[0].strip()[:200]
                 return DeviceError(f"ssh://{address}: {line}", help.format(name=host + (f" -p {port}" if port else "")))
         return None
 

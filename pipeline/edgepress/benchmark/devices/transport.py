@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any, Protocol
 
 REACH = r"^(local|none|ssh://([^@/\s]+@)?[^@/:\s]+(:\d+)?|adb://[^/\s]+)$"
-"""How a target says where its device is."""
+"""The place of a device in a target."""
 
 
 class DeviceError(Exception):
-    """The device could not be asked, or its answer counts for nothing: why, and what to do. Exit code 4."""
+    """The device is not reached, or its times count for nothing: why, and what to do. Exit code 4."""
 
     def __init__(self, message: str, help: str = "") -> None:
         self.message, self.help = message, help
@@ -29,19 +29,19 @@ class Done:
 
 
 class Transport(Protocol):
-    """What a device can be asked for. Every method raises DeviceError when it does not answer in time."""
+    """The operations of a device. Every method raises DeviceError when no reply comes in time."""
 
     def push(self, file: Path) -> str:
-        """The path on the device of a copy of `file`, which goes when the connection does."""
+        """Copy `file` to the device. Returns its path there; the copy goes when the connection does."""
 
     def pull(self, path: str) -> bytes:
-        """The content of a file on the device."""
+        """Return the content of a file on the device."""
 
     def run(self, program: list[str], input: str = "", timeout: float = 300) -> Done:
         """Run a program to its end; `PYTHON` as its first word is the Python with the runtime. `timeout` in seconds."""
 
     def info(self) -> dict[str, Any]:
-        """What the device is and how it is doing, as `health` reads it."""
+        """Return the identity and state of the device, as `health` reads them."""
 
 
 PYTHON = "{python}"

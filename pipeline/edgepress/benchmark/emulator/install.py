@@ -21,7 +21,7 @@ from pathlib import Path
 
 from ...core import child_processes
 from ...core.errors import UserError
-from ..runtimes import RUNTIMES
+from ...core.runtimes import RUNTIMES
 from .qemu import CPUS, FOLDER, PACKAGES, QEMU, QEMU_X86, STAMP, X86, folder, run
 
 ROOT, EMULATOR = ("bookworm", "arm64"), "trixie"
@@ -36,7 +36,7 @@ Say = Callable[[str], None]
 
 
 def install(say: Say = lambda words: None) -> Path:
-    """Where the emulator is, afterwards. Raises: UserError, with what to do, for whatever cannot be had."""
+    """Install the emulator. Returns its folder. Raises: UserError, with what to do."""
     from filelock import FileLock
 
     _possible()
@@ -49,28 +49,28 @@ def install(say: Say = lambda words: None) -> Path:
         FileLock(place.with_name(f".{place.name}.lock")),
         tempfile.TemporaryDirectory(prefix=".arm64-", dir=place.parent) as work,
     ):
-        made = Path(work, "arm64")
-        _debian(made, Path(work, "apt"), say)
-        found = _wheels(made / PACKAGES, Path(work, "wheels"), say)
-        found["qemu"] = _said([made / QEMU, "--version"], "qemu").split()[2]
+        emulator = Path(work, "arm64")
+        _debian(emulator, Path(work, "apt"), say)
+        versions = _wheels(emulator / PACKAGES, Path(work, "wheels"), say)
+        versions["qemu"] = _output([emulator / QEMU, "--version"], "qemu").split()[2]
         say("trying it")
-        _try(made, Path(work))
-        (made / STAMP).write_text(json.dumps(found), encoding="utf-8")
+        _try(emulator, Path(work))
+        (emulator / STAMP).write_text(json.dumps(versions), encoding="utf-8")
         if place.exists():
             shutil.rmtree(place)
-        made.rename(place)
+        emulator.rename(place)
     return place
 
 
-def _try(made: Path, work: Path) -> None:
-    """Raises: UserError when a processor's Python does not load its runtime: one that is there stays as it is."""
+def _try(emulator: Path, work: Path) -> None:
+    """Load the runtime on every processor. Raises: UserError; an installed emulator then stays as it is."""
     script = work / "try.py"
     script.write_text("import numpy, onnxruntime, platform\nprint(platform.machine())\n")
     for cpu in CPUS:
         if cpu in X86 and platform.machine() != "x86_64":
             continue
         try:
-            run(cpu, script, root=made)
+            run(cpu, script, root=emulator)
         except RuntimeError as error:
             raise UserError(f"the new emulator does not load onnxruntime as {cpu}: {error}", OTHER) from error
 
@@ -86,32 +86,32 @@ def _possible() -> None:
 
 
 def _mirror() -> str:
-    """Where this machine's apt has Debian from."""
+    """Return the mirror of Debian that this machine's apt uses."""
     files = [Path("/etc/apt/sources.list"), *sorted(Path("/etc/apt/sources.list.d").glob("*"))]
     for file in files:
         text = file.read_text(encoding="utf-8", errors="replace") if file.is_file() else ""
-        if found := re.search(r"^(?:deb .*?|URIs: *)(https?://\S+/debian)/?\s", text, re.MULTILINE):
-            return found[1]
+        if match := re.search(r"^(?:deb .*?|URIs: *)(https?://\S+/debian)/?\s", text, re.MULTILINE):
+            return match[1]
     return "http://deb.debian.org/debian"
 
 
-def _debian(made: Path, work: Path, say: Say) -> None:
+def _debian(emulator: Path, work: Path, say: Say) -> None:
     """Unpack `DEBIAN` and what they depend on into `root`, and the programs of qemu beside it."""
     say("Debian's arm64 packages")
-    here = _said(["dpkg", "--print-architecture"], "dpkg").strip()
-    unpack(DEBIAN, *ROOT, made / "root", work / "root")
+    here = _output(["dpkg", "--print-architecture"], "dpkg").strip()
+    unpack(DEBIAN, *ROOT, emulator / "root", work / "root")
     unpack(("qemu-user",), EMULATOR, here, work / "unpacked", work / "qemu")
     for program in (QEMU, QEMU_X86):
-        shutil.move(work / "unpacked/usr/bin" / program, made / program)
+        shutil.move(work / "unpacked/usr/bin" / program, emulator / program)
 
 
 def unpack(packages: Iterable[str], suite: str, architecture: str, into: Path, work: Path) -> None:
     """Fetch packages of a Debian suite, and what they depend on, and unpack them; nothing is installed.
 
-    `work` keeps what apt knows of the suite, apart from what it knows of this machine. Raises: UserError.
+    `work` holds apt's state of the suite, apart from its state of this machine. Raises: UserError.
     """
-    for each in ("state/lists/partial", "cache/archives/partial", "preferences"):
-        (work / each).mkdir(parents=True)
+    for subfolder in ("state/lists/partial", "cache/archives/partial", "preferences"):
+        (work / subfolder).mkdir(parents=True)
     (work / "status").touch()
     (work / "sources.list").write_text(f"deb [signed-by={KEYS} arch={architecture}] {_mirror()} {suite} main\n")
     options = {
@@ -129,23 +129,23 @@ def unpack(packages: Iterable[str], suite: str, architecture: str, into: Path, w
     }
     command = ["apt-get", "-qq", "-y", *(word for name, value in options.items() for word in ("-o", f"{name}={value}"))]
     help = "is there a network, and does `apt-get update` work here?"
-    _said([*command, "--error-on=any", "update"], "apt-get update", help)
+    _output([*command, "--error-on=any", "update"], "apt-get update", help)
     wanted = list(packages)
-    _said([*command, "install", "--download-only", *wanted], f"apt-get install {' '.join(wanted)}", help)
+    _output([*command, "install", "--download-only", *wanted], f"apt-get install {' '.join(wanted)}", help)
     into.mkdir(parents=True)
     for package in sorted((work / "cache/archives").glob("*.deb")):
-        _said(["dpkg-deb", "-x", package, into], f"dpkg-deb -x {package.name}")
+        _output(["dpkg-deb", "-x", package, into], f"dpkg-deb -x {package.name}")
 
 
 def _wheels(packages: Path, work: Path, say: Say) -> dict[str, str]:
-    """Unpack the aarch64 wheels of the runtimes' versions here; these versions."""
-    found = {name: importlib.metadata.version(name) for name in PYTHON_PACKAGES if _installed(name)}
-    say(f"aarch64 wheels: {', '.join(f'{name} {version}' for name, version in found.items())}")
+    """Unpack the aarch64 wheels of the runtimes' versions here. Returns these versions."""
+    versions = {name: importlib.metadata.version(name) for name in PYTHON_PACKAGES if _installed(name)}
+    say(f"aarch64 wheels: {', '.join(f'{name} {version}' for name, version in versions.items())}")
     tags = ["manylinux2014_aarch64", *(f"manylinux_2_{minor}_aarch64" for minor in GLIBC)]
     command = [*child_processes.PYTHON, "-m", "pip", "download", "-q", "--no-deps", "--only-binary=:all:", "-d", work]
     command += ["--python-version", PYTHON, *(word for tag in tags for word in ("--platform", tag))]
-    for name, version in found.items():
-        _said(
+    for name, version in versions.items():
+        _output(
             [*command, f"{name}=={version}"],
             f"pip download {name}=={version}",
             f"is there a network, and a wheel of {name} {version} for aarch64 and Python {PYTHON}?",
@@ -153,7 +153,7 @@ def _wheels(packages: Path, work: Path, say: Say) -> dict[str, str]:
     for wheel in work.glob("*.whl"):
         with zipfile.ZipFile(wheel) as archive:
             archive.extractall(packages)
-    return found
+    return versions
 
 
 def _installed(name: str) -> bool:
@@ -164,10 +164,10 @@ def _installed(name: str) -> bool:
     return True
 
 
-def _said(command: Iterable[object], what: str, help: str = "") -> str:
-    """What a program says. Raises: UserError with its last line when it fails."""
+def _output(command: Iterable[object], name: str, help: str = "") -> str:
+    """Return the output of a program. Raises: UserError with its last line when it fails."""
     done = subprocess.run([str(word) for word in command], capture_output=True, text=True, check=False)
     if done.returncode:
         last = [line for line in (done.stderr or done.stdout).strip().splitlines() if line.strip()][-1:]
-        raise UserError(f"`{what}` failed: {last[0] if last else f'exit code {done.returncode}'}", help)
+        raise UserError(f"`{name}` failed: {last[0] if last else f'exit code {done.returncode}'}", help)
     return done.stdout

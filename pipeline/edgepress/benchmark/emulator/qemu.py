@@ -1,6 +1,6 @@
 """Run Python and the runtimes on a board's instruction set, by qemu.
 
-int8 answers depend on the processor: kernels round differently. Answers under emulation are those of the board; times
+int8 outputs depend on the processor: kernels round differently. Outputs under emulation are those of the board; times
 under emulation mean nothing and are never taken.
 """
 
@@ -29,24 +29,27 @@ QEMU, QEMU_X86, PYTHON, PACKAGES = "qemu-aarch64", "qemu-x86_64", "root/usr/bin/
 
 
 def folder() -> Path:
+    """Return where the emulator is, or would be."""
     return Path(os.environ.get(FOLDER) or Path.home() / ".cache" / "edgepress" / "arm64")
 
 
 def versions() -> dict[str, str] | None:
-    """Of qemu and the runtimes that are installed in it; None without one that has this environment's runtimes: what
-    answers differ by is to be the processor."""
+    """Return the versions of qemu and of its runtimes; None without one that has this environment's runtimes.
+
+    Outputs are to differ by the processor alone.
+    """
     try:
-        found = dict(json.loads((folder() / STAMP).read_text(encoding="utf-8")))
+        installed = dict(json.loads((folder() / STAMP).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
         return None
-    here = machine.versions(name for name in found if name not in ("qemu", "numpy"))
-    return found if all(found[name] == version for name, version in here.items()) else None
+    here = machine.versions(name for name in installed if name not in ("qemu", "numpy"))
+    return installed if all(installed[name] == version for name, version in here.items()) else None
 
 
 def start(cpu: str, script: Path, *arguments: str, root: Path | None = None) -> subprocess.Popen[str]:
-    """A Python script as it would run on `cpu`; what it says comes through pipes. `root` is the emulator's folder."""
+    """Start a Python script as it would run on `cpu`; output comes through pipes. `root` is the emulator's folder."""
     root = root or folder()
-    environment = {"PATH": "/usr/bin", "PYTHONDONTWRITEBYTECODE": "1"}
+    environment = {"PATH": "/usr/bin", "PYTHONDONTWRITEBYTECODE": "1", "ORT_DISABLE_TELEMETRY": "1"}
     if cpu in X86:
         command = [str(root / QEMU_X86), "-cpu", X86[cpu], sys.executable]
     else:
@@ -59,16 +62,16 @@ def start(cpu: str, script: Path, *arguments: str, root: Path | None = None) -> 
 
 
 def run(cpu: str, script: Path, *arguments: str, root: Path | None = None) -> str:
-    """What a script says on standard output. Raises: RuntimeError with its last words."""
+    """Run a script. Returns its standard output. Raises: RuntimeError with the last line of its errors."""
     return ended(start(cpu, script, *arguments, root=root))
 
 
 def ended(process: subprocess.Popen[Any]) -> str:
-    """What a process said, once it has ended. Raises: RuntimeError."""
+    """Wait for a process. Returns its standard output. Raises: RuntimeError."""
     out, err = process.communicate()
     if process.returncode:
         code = process.returncode
-        said = str(err).strip().splitlines() if code > 0 else [f"it {child_processes.ended(code)}"]
-        last = (said or [f"it ended with {code}"])[-1]
+        lines = str(err).strip().splitlines() if code > 0 else [f"it {child_processes.ended(code)}"]
+        last = (lines or [f"it ended with {code}"])[-1]
         raise RuntimeError(last)
     return str(out)

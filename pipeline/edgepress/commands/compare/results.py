@@ -12,7 +12,7 @@ from pydantic import Field
 from ...core.results import Facts, Machine, ModelFile, Samples
 
 
-class Made(Facts):
+class RouteResult(Facts):
     """One route, or recipe, in one repetition."""
 
     route: str
@@ -20,7 +20,7 @@ class Made(Facts):
     parameters: int
     macs: int | None
     passes: int
-    """Networks that an answer takes."""
+    """Networks that run in one inference."""
     files: dict[str, ModelFile]
     """`float` and `int8`."""
     judged: dict[str, list[ModelFile]] = Field(default_factory=dict)
@@ -31,16 +31,16 @@ class Made(Facts):
     unfit: str = ""
     """Why there is no TFLite file, where a target runs one."""
     agreement: dict[str, float]
-    """Share of the test examples to which each file answers as the strongest float model of the repetition does."""
+    """Share of test examples on which each file predicts the class of the repetition's strongest float model."""
     recalls: dict[str, dict[str, float]]
-    """Of each file, the share of each class that it tells right."""
+    """Recall of each class, by file."""
     effort: float
-    """Examples × passes × multiply-accumulates that were learnt with, in this route and all that it is made from, as a
+    """Examples × epochs × multiply-accumulates of training, in this route and all that it is made from, as a
     multiple of the student's own, or of the least recipe's; what was loaded cost nothing here."""
 
 
 class Fits(Facts):
-    """What a target says of a route's file."""
+    """Verdict of a target on a route's file."""
 
     route: str
     which: Literal["float", "int8"]
@@ -71,13 +71,13 @@ class Comparison(Facts):
     left_out: tuple[str, ...] = ()
     """What the recipe does to its student after the distillation, and no route does."""
     repetitions: int
-    made: list[Made]
+    made: list[RouteResult]
     samples: list[Samples]
     """Of the first repetition's files."""
     target: str | None = None
     """The one that the pick must be shown to meet: measured here or estimated."""
     others: tuple[str, ...] = ()
-    """Those that are judged besides, as far as no device is asked."""
+    """Those that are judged besides, except for measurements on an attached device."""
     groups: list[int] = Field(default_factory=list)
     """As in `Report`."""
     constant: float | None = None
@@ -85,6 +85,6 @@ class Comparison(Facts):
     price: float | None = None
     """What an hour of one core costs."""
 
-    def of(self, route: str) -> list[Made]:
-        """Its repetitions, in order."""
-        return [each for each in self.made if each.route == route]
+    def of(self, route: str) -> list[RouteResult]:
+        """Return the results of a route, by repetition."""
+        return [result for result in self.made if result.route == route]

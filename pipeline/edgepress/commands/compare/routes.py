@@ -55,82 +55,84 @@ class Parts:
 
 
 def parts(recipe: Recipe) -> Parts:
-    """Raises: UserError for a recipe that distils nothing, for then nobody knows what the student is."""
-    steps, given = recipe.steps(), recipe.document.data["stages"]
-    found = next((i for i, step in enumerate(steps) if step.stage.family == "distill"), None)
-    if found is None:
-        said = f"`{recipe.name}` has no `distill.*` stage, and so no student to compare by routes"
+    """Return the parts to compare. Raises: UserError for a recipe without a distillation: it names no student."""
+    steps, written = recipe.steps(), recipe.document.data["stages"]
+    first = next((i for i, step in enumerate(steps) if step.stage.family == "distill"), None)
+    if first is None:
+        message = f"`{recipe.name}` has no `distill.*` stage, and so no student to compare by routes"
         help = "add one, or compare several recipes as they are: `edgepress compare ONE TWO`"
-        raise UserError([Problem(said, help, recipe.document.place(("stages",)))])
+        raise UserError([Problem(message, help, recipe.document.place(("stages",)))])
     names = {step.label: step.stage.name or step.label.replace(".", "-") for step in steps}
     by_label = {step.label: step for step in steps}
-    fusions = [step for step in steps[:found] if step.stage.family == "fuse"]
-    teachers = list(steps[found].named)
+    fusions = [step for step in steps[:first] if step.stage.family == "fuse"]
+    teachers = list(steps[first].named)
     fusion = next((step for step in fusions if step.label in teachers), fusions[-1] if fusions else None)
     members = list(fusion.named) if fusion else teachers
     wanted = _needed([*members, *teachers, *([fusion.label] if fusion else [])], by_label)
     upstream = [
-        {**given[i], "name": names[step.label], **({"input": names[step.input]} if step.input else {})}
+        {**written[i], "name": names[step.label], **({"input": names[step.input]} if step.input else {})}
         for i, step in enumerate(steps)
         if step.label in wanted
     ]
     quantize: dict[str, Any] = next(
-        (given[i] for i, step in enumerate(steps) if step.stage.family == "quantize"), {"use": "quantize.static"}
+        (written[i] for i, step in enumerate(steps) if step.stage.family == "quantize"), {"use": "quantize.static"}
     )
-    files = {names[step.label] for step in steps[:found] if step.kind == "onnx"}
+    files = {names[step.label] for step in steps[:first] if step.kind == "onnx"}
     quantize = {name: value for name, value in quantize.items() if name not in ("name", "input")}
     reference = recipe.reference_label()
     return Parts(
         upstream,
         names.get(reference, reference),
-        [names[each] for each in members],
+        [names[member] for member in members],
         names[fusion.label] if fusion else None,
-        dict(given[found]),
+        dict(written[first]),
         quantize,
         files,
-        tuple(step.label for step in steps[found + 1 :] if step.kind == "torch" and step.input),
+        tuple(step.label for step in steps[first + 1 :] if step.kind == "torch" and step.input),
     )
 
 
 def _needed(labels: list[str], steps: dict[str, Step]) -> set[str]:
-    """The steps of `labels`, and all that they are made from."""
-    found: set[str] = set()
+    """Return the steps of `labels`, and all that they are made from."""
+    needed: set[str] = set()
     while labels:
         label = labels.pop()
-        if label not in found:
-            found.add(label)
+        if label not in needed:
+            needed.add(label)
             step = steps[label]
             labels += [*step.named, *([step.input] if step.input else [])]
-    return found
+    return needed
 
 
-def wanted(names: str | None, found: Parts) -> list[str]:
-    """The routes asked for, or those that the recipe has. Raises: UserError for one that there is not."""
-    possible = [name for name in ROUTES if found.fused is not None or name not in ("both", "fuse")]
+def wanted(names: str | None, parts: Parts) -> list[str]:
+    """Return the chosen routes, or those that the recipe has. Raises: UserError for an unknown one."""
+    possible = [name for name in ROUTES if parts.fused is not None or name not in ("both", "fuse")]
     if names is None:
         return [name for name in USUAL if name in possible]
-    asked = [name.strip() for name in names.split(",") if name.strip()]
-    for name in asked:
+    chosen = [name.strip() for name in names.split(",") if name.strip()]
+    for name in chosen:
         if name not in ROUTES:
             raise UserError(f"there is no route `{name}`", f"one of: {', '.join(ROUTES)}")
         if name not in possible:
             raise UserError(f"`{name}` needs a `fuse.*` stage before the distillation", "add one to the recipe")
-    return [name for name in ROUTES if name in asked]
+    return [name for name in ROUTES if name in chosen]
 
 
-def stages(found: Parts, routes: list[str], best: str, effort: float, *, tflite: bool = False) -> list[dict[str, Any]]:
-    """All stages of `routes`, to ONNX files or on to TFLite. `best` is the best single teacher, `effort` how often as
-    long `longer` trains."""
-    made = list(found.upstream)
-    student = {"model": found.distill["student"]} | {
-        name: value for name, value in found.distill.items() if name in Schedule.model_fields or name == "seed"
+def stages(parts: Parts, routes: list[str], best: str, effort: float, *, tflite: bool = False) -> list[dict[str, Any]]:
+    """Return all stages of `routes`, to ONNX files or on to TFLite.
+
+    `best` is the best single teacher, and `effort` the multiple of the student's epochs for `longer`.
+    """
+    chain = list(parts.upstream)
+    student = {"model": parts.distill["student"]} | {
+        name: value for name, value in parts.distill.items() if name in Schedule.model_fields or name == "seed"
     }
     epochs = int(student.get("epochs", Schedule().epochs))
     plain = {"use": "train", "name": called("plain"), **student}
     if {"plain", "soup"} & set(routes):
-        made.append(plain)
+        chain.append(plain)
     if "longer" in routes:
-        made.append({**plain, "name": called("longer"), "epochs": max(1, round(epochs * effort))})
+        chain.append({**plain, "name": called("longer"), "epochs": max(1, round(epochs * effort))})
     if "soup" in routes:
         rest = {name: value for name, value in student.items() if name not in ("model", "seed")}
         lr = float(student.get("lr", Schedule().lr)) / 5
@@ -138,96 +140,98 @@ def stages(found: Parts, routes: list[str], best: str, effort: float, *, tflite:
             {**rest, "use": "train", "name": f"tune-{i}", "start": called("plain"), "lr": lr, "seed": i + 1,
              "epochs": max(1, epochs // 2)} for i in range(FINE_TUNES)
         ]  # fmt: skip
-        soup = {"use": "fuse.soup.uniform", "name": called("soup"), "models": [each["name"] for each in tunes]}
-        made += [*tunes, soup]
+        soup = {"use": "fuse.soup.uniform", "name": called("soup"), "models": [tune["name"] for tune in tunes]}
+        chain += [*tunes, soup]
     if "distill" in routes:
-        made.append({**found.distill, "name": called("distill"), "teacher": best})
+        chain.append({**parts.distill, "name": called("distill"), "teacher": best})
     if "both" in routes:
-        made.append({**found.distill, "name": called("both"), "teacher": found.fused})
+        chain.append({**parts.distill, "name": called("both"), "teacher": parts.fused})
     for route in routes:
-        source, file = source_of(found, route, best), float_of(found, route, best)
+        source, file = source_of(parts, route, best), float_of(parts, route, best)
         if file != source:
-            made.append({"use": "export.onnx", "name": file, "input": source})
-        made.append({**found.quantize, "name": f"{route}-int8", "input": file})
+            chain.append({"use": "export.onnx", "name": file, "input": source})
+        chain.append({**parts.quantize, "name": f"{route}-int8", "input": file})
         if tflite:
-            made += [
+            chain += [
                 {"use": "convert.tflite", "name": name, "input": name.removesuffix(TFLITE)}
-                for name in files_of(found, route, best, tflite=True)
+                for name in files_of(parts, route, best, tflite=True)
             ]
-    return made
+    return chain
 
 
-def source_of(found: Parts, route: str, best: str) -> str:
-    """The name of a route's model."""
-    return {"teacher": best, "fuse": found.fused or ""}.get(route, called(route))
+def source_of(parts: Parts, route: str, best: str) -> str:
+    """Return the name of a route's model."""
+    return {"teacher": best, "fuse": parts.fused or ""}.get(route, called(route))
 
 
-def float_of(found: Parts, route: str, best: str) -> str:
-    """The name of its float ONNX file, which may be the model itself."""
-    source = source_of(found, route, best)
-    return source if source in found.files else f"{route}-float"
+def float_of(parts: Parts, route: str, best: str) -> str:
+    """Return the name of its float ONNX file, which may be the model itself."""
+    source = source_of(parts, route, best)
+    return source if source in parts.files else f"{route}-float"
 
 
-def files_of(found: Parts, route: str, best: str, *, tflite: bool = False) -> tuple[str, str]:
-    """The names of its float and its int8 file that count."""
-    onnx = float_of(found, route, best), f"{route}-int8"
+def files_of(parts: Parts, route: str, best: str, *, tflite: bool = False) -> tuple[str, str]:
+    """Return the names of its last float and int8 file."""
+    onnx = float_of(parts, route, best), f"{route}-int8"
     return (onnx[0] + TFLITE, onnx[1] + TFLITE) if tflite else onnx
 
 
 def called(route: str) -> str:
-    """The name of a route's model among the stages."""
+    """Return the name of a route's model among the stages."""
     return f"route-{route}"
 
 
 def document(recipe: Recipe, stages: list[dict[str, Any]], repetition: int) -> Document:
-    """A recipe of these stages, its paths counting from the recipe's folder, with the seeds of a repetition."""
+    """Return a recipe of these stages, with the seeds of a repetition; paths count from the recipe's folder."""
     data = {"name": recipe.name, "task": recipe.document.data["task"], "targets": []}
     return _moved(recipe, data | {"stages": stages}, repetition)
 
 
 def again(recipe: Recipe, repetition: int) -> Document:
-    """The whole recipe, with the seeds of a repetition."""
+    """Return the whole recipe, with the seeds of a repetition."""
     return _moved(recipe, recipe.document.data, repetition)
 
 
 def last(recipe: Recipe, *, tflite: bool = False) -> dict[bool, str]:
-    """The labels of the last float file (False) and the last int8 file (True), ONNX or TFLite, where there are any."""
-    integer, found = set(), {}
+    """Return the labels of the last float file (False) and the last int8 file (True), ONNX or TFLite, if any."""
+    integer, labels = set(), {}
     for step in recipe.steps():
         if step.stage.family == "quantize" or step.input in integer:
             integer.add(step.label)
         if step.kind == ("tflite" if tflite else "onnx"):
-            found[step.label in integer] = step.label  # the last of each
-    return found
+            labels[step.label in integer] = step.label  # the last of each
+    return labels
 
 
 def ends(recipe: Recipe, *, tflite: bool = False) -> tuple[str, str]:
-    """`last` of both. Raises: UserError where there is none."""
-    found = last(recipe, tflite=tflite)
+    """Return `last` of both. Raises: UserError where one is missing."""
+    labels = last(recipe, tflite=tflite)
     kind = "TFLite" if tflite else "ONNX"
-    for int8, what, use in ((False, "float", "export.onnx"), (True, "int8", "quantize.static")):
-        if int8 not in found:
-            said = f"`{recipe.name}` makes no {what} {kind} file, and `compare` shows one before and one after int8"
+    for int8, precision, use in ((False, "float", "export.onnx"), (True, "int8", "quantize.static")):
+        if int8 not in labels:
+            message = (
+                f"`{recipe.name}` makes no {precision} {kind} file, and `compare` shows one before and one after int8"
+            )
             help = f"add `- use: {use}`"
             if tflite:
                 help = "add a `- use: convert.tflite` after each, or judge ONNX files: `--target host`"
-            raise UserError([Problem(said, help, recipe.document.place(("stages",)))])
-    return found[False], found[True]
+            raise UserError([Problem(message, help, recipe.document.place(("stages",)))])
+    return labels[False], labels[True]
 
 
 def chained(recipe: Recipe) -> str:
-    """What a recipe does, in a line: `2 x load, fuse.ensemble, distill.kd, export.onnx, quantize.static`."""
+    """Describe a recipe in a line: `2 x load, fuse.ensemble, distill.kd, export.onnx, quantize.static`."""
     runs = [(use, len(list(same))) for use, same in groupby(step.stage.use for step in recipe.steps())]
     return ", ".join(f"{count} x {use}" if count > 1 else use for use, count in runs)
 
 
 def alike(recipes: Sequence[Recipe]) -> None:
-    """Raises: UserError for recipes that cannot be told apart by their names."""
+    """Refuse recipes of the same name. Raises: UserError."""
     names: set[str] = set()
     for recipe in recipes:
         if recipe.name in names:
-            said = f"two recipes are called `{recipe.name}`"
-            raise UserError([Problem(said, "rename this one, or the other", recipe.document.place(("name",)))])
+            message = f"two recipes are called `{recipe.name}`"
+            raise UserError([Problem(message, "rename this one, or the other", recipe.document.place(("name",)))])
         names.add(recipe.name)
 
 

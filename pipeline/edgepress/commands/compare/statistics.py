@@ -31,7 +31,7 @@ class Estimate:
 
 
 def level(files: Sequence[ModelFile], metric: str, *, error: bool, groups: Sequence[int] = ()) -> Estimate:
-    """The metric of a route on the test examples, of which `groups` names the group of each."""
+    """Estimate the metric of a route on the test examples; `groups` has the group of each."""
     values = [_values(file) for file in files]
     return _estimate(values, [_score(file, metric) for file in files], error, groups, 0.0)
 
@@ -39,29 +39,29 @@ def level(files: Sequence[ModelFile], metric: str, *, error: bool, groups: Seque
 def difference(
     mine: Sequence[ModelFile], theirs: Sequence[ModelFile], metric: str, *, error: bool, groups: Sequence[int] = ()
 ) -> Estimate:
-    """The metric of one route less that of another, paired by repetition and by test example.
+    """Estimate the metric of one route less that of another, paired by repetition and by test example.
 
-    Two sources of chance, taken as independent: the seeds, whose share is the variance of the repetitions'
-    differences, and the examples, whose share is that of the mean difference over them (or over bootstrap draws of
-    them); the degrees of freedom are Satterthwaite's (1946). One repetition has examples alone. Where no example tells
-    two models apart, so many examples bound what others would show.
+    Two sources of chance are taken as independent. The share of the seeds is the variance of the repetitions'
+    differences. The share of the examples is the variance of the mean difference over them, or over their bootstrap
+    draws. The degrees of freedom are Satterthwaite's (1946). With one repetition, only the examples count. Where
+    two models agree on every example, the number of examples bounds the difference on others.
     """
-    if all(one.sha256 == other.sha256 and _same(one, other) for one, other in zip(mine, theirs, strict=True)):
-        return Estimate(0.0, 0.0, 0.0)  # the same bytes, which no example tells apart
-    values = [_values(one) - _values(other) for one, other in zip(mine, theirs, strict=True)]
-    scores = [_score(one, metric) - _score(other, metric) for one, other in zip(mine, theirs, strict=True)]
+    if all(a.sha256 == b.sha256 and _same(a, b) for a, b in zip(mine, theirs, strict=True)):
+        return Estimate(0.0, 0.0, 0.0)  # the same bytes
+    values = [_values(a) - _values(b) for a, b in zip(mine, theirs, strict=True)]
+    scores = [_score(a, metric) - _score(b, metric) for a, b in zip(mine, theirs, strict=True)]
     return _estimate(values, scores, error, groups, -1.0)
 
 
 def _values(file: ModelFile) -> np.ndarray:
-    """Right or wrong by example, or the metric by bootstrap draw."""
+    """Return right or wrong by example, or the metric by bootstrap draw."""
     if file.correct:
         return np.frombuffer(file.correct.encode(), np.uint8).astype(float) - ord("0")
     return np.asarray(file.resampled, float)
 
 
-def _same(one: ModelFile, other: ModelFile) -> bool:
-    return (one.correct, one.resampled) == (other.correct, other.resampled)
+def _same(a: ModelFile, b: ModelFile) -> bool:
+    return (a.correct, a.resampled) == (b.correct, b.resampled)
 
 
 def _score(file: ModelFile, metric: str) -> float:
@@ -71,7 +71,7 @@ def _score(file: ModelFile, metric: str) -> float:
 def _estimate(
     values: list[np.ndarray], scores: list[float], error: bool, groups: Sequence[int], least: float
 ) -> Estimate:
-    """`least` is the smallest that a share can be, and 1 the largest."""
+    """Estimate the mean of `scores`; a share is at least `least` and at most 1."""
     from scipy import stats
 
     scale, count, mean = 1.0 if error else 100.0, len(scores), fmean(scores)
@@ -100,13 +100,14 @@ def _estimate(
 
 
 def pareto(rows: dict[str, tuple[float, ...]]) -> set[str]:
-    """The names of rows that no other beats or equals everywhere and beats somewhere; more is better throughout."""
+    """Return the names of rows that no other beats or equals everywhere and beats somewhere; more is better
+    throughout."""
     return {
         name
         for name, row in rows.items()
         if not any(
-            all(b >= a for a, b in zip(row, other, strict=True)) and other != row
-            for rival, other in rows.items()
+            all(b >= a for a, b in zip(row, rival_row, strict=True)) and rival_row != row
+            for rival, rival_row in rows.items()
             if rival != name
         )
     }

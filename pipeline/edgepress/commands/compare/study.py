@@ -20,15 +20,16 @@ from ...config.target import load as load_target
 from ...core import child_processes, machine, ownership
 from ...core.errors import Problem, UserError
 from ...core.paths import replacing
+from ...core.runtimes import RUNTIMES
 from ...engine.cache import Cache
 from ...engine.engine import Engine
 from .. import exit_codes
 from . import fit, text
 from . import routes as ways
-from .results import Comparison, Made
+from .results import Comparison, RouteResult
 
 FILE = "compare.json"
-TOLD = (exit_codes.WRONG, exit_codes.CRASHED, exit_codes.UNDECIDED, exit_codes.INTERRUPTED, exit_codes.CLOSED_PIPE)
+REPORTED = (exit_codes.WRONG, exit_codes.CRASHED, exit_codes.UNDECIDED, exit_codes.INTERRUPTED, exit_codes.CLOSED_PIPE)
 """How a repetition ends when it has said why. A 1 would be Python's own, never a verdict: it judges nothing."""
 
 
@@ -45,20 +46,20 @@ def compare(
     runs: Path,
     json: bool,
 ) -> int:
-    """Make, measure and tell; the exit code."""
+    """Build and measure all routes or recipes, print the comparison, and return the exit code."""
     recipes = [load(path, changes) for path in paths]
-    judge, others = _targets(recipes, target)
-    tflite = judge is not None and judge.runtime != "onnxruntime"
+    judge, further = _targets(recipes, target)
+    tflite = judge is not None and RUNTIMES[judge.runtime].kind == "tflite"
     names, left_out = _routes(recipes[0], routes) if len(recipes) == 1 else (_recipes(recipes, routes, tflite), ())
     engine = _engine(recipes, Cache(cache), limit)
     chosen = ["--routes", ",".join(names)] if len(recipes) == 1 else []
     chosen += ["--tflite"] if tflite else []
     output = ownership.record(runs / "+".join(recipe.name for recipe in recipes) / FILE, ownership.COMPARISON)
-    judges = [each.file for each in (judge, *others) if each and each.file]
+    judges = [target.file for target in (judge, *further) if target and target.file]
     lines = _repeated(paths, changes, chosen, judges, seeds, limit, cache)
     if isinstance(lines, int):
         return lines
-    comparison = _measured(recipes, engine, names, lines, judge, others, price).model_copy(
+    comparison = _measured(recipes, engine, names, lines, judge, further, price).model_copy(
         update={"left_out": left_out}
     )
     with replacing(output) as temporary:
@@ -68,13 +69,13 @@ def compare(
 
 
 def _routes(recipe: Recipe, routes: str | None) -> tuple[dict[str, str], tuple[str, ...]]:
-    """The routes to compare, with what each is, and the stages of the recipe that none takes."""
-    found = ways.parts(recipe)
-    return {name: ways.ROUTES[name] for name in ways.wanted(routes, found)}, found.left_out
+    """Return the routes with their descriptions, and the stages of the recipe that none takes."""
+    parts = ways.parts(recipe)
+    return {name: ways.ROUTES[name] for name in ways.wanted(routes, parts)}, parts.left_out
 
 
 def _recipes(recipes: Sequence[Recipe], routes: str | None, tflite: bool) -> dict[str, str]:
-    """The names of recipes, with what each does. Raises: UserError for those that cannot be shown side by side."""
+    """Return the recipes' names with their chains. Raises: UserError for those that cannot be shown side by side."""
     if routes is not None:
         raise UserError("`--routes` are those of one recipe, and several are compared as they are", "leave it out")
     ways.alike(recipes)
@@ -84,41 +85,48 @@ def _recipes(recipes: Sequence[Recipe], routes: str | None, tflite: bool) -> dic
 
 
 def _engine(recipes: Sequence[Recipe], cache: Cache, limit: int | None) -> Engine:
-    """That of the first recipe. What is wrong with data and metric is told once, before processes begin.
+    """Return the engine of the first recipe, so that problems of data and metric are reported once, before processes
+    start.
 
-    Raises: UserError for recipes that do not learn from the same data, or are not scored alike.
+    Raises: UserError for recipes with different data or metrics.
     """
-    first, *others = (Engine(recipe, cache, limit) for recipe in recipes)
-    for engine in (first, *others):
+    first, *rest = (Engine(recipe, cache, limit) for recipe in recipes)
+    for engine in (first, *rest):
         document = engine.recipe.document
-        for option, what, values in (
-            ("data", "learns from other data", [each.data.digest for each in (first, engine)]),
-            ("metric", "is scored otherwise", [[each.metric.name, *each.metric.key] for each in (first, engine)]),
+        for option, difference, values in (
+            ("data", "learns from other data", [engine_.data.digest for engine_ in (first, engine)]),
+            (
+                "metric",
+                "is scored otherwise",
+                [[engine_.metric.name, *engine_.metric.key] for engine_ in (first, engine)],
+            ),
         ):
             if values[0] != values[1]:
-                said = f"`{engine.recipe.name}` {what} than `{recipes[0].name}`, so the two cannot be compared"
+                message = f"`{engine.recipe.name}` {difference} than `{recipes[0].name}`, so the two cannot be compared"
                 place = document.place(document.nearest(("task", option)))
-                raise UserError([Problem(said, "give both the same `task:`", place)])
+                raise UserError([Problem(message, "give both the same `task:`", place)])
     return first
 
 
 def _targets(recipes: Sequence[Recipe], name: str | None) -> tuple[Target | None, list[Target]]:
-    """The target that judges, and those that are judged besides: the recipes' first that is measured here or estimated,
-    and their others; or the one asked for alone. Of a target that several recipes give budgets, the first recipe's
-    count for all. Raises: UserError."""
+    """Return the target that judges, and those that are judged besides. Raises: UserError.
+
+    The first is the recipes' first that is measured here or estimated, or `name` alone. Of a target that several
+    recipes give budgets, the first recipe's count for all.
+    """
     targets: dict[str, Target] = {}
-    for each in (each for recipe in recipes for each in recipe.load_targets()):
-        targets.setdefault(each.name, each)
+    for target in (target for recipe in recipes for target in recipe.load_targets()):
+        targets.setdefault(target.name, target)
     if name is None:
-        first = next((each for each in targets.values() if not each.attached), None)
-        return first, [each for each in targets.values() if each is not first]
+        first = next((target for target in targets.values() if not target.attached), None)
+        return first, [target for target in targets.values() if target is not first]
     from ..catalog import find
 
-    found = targets.get(name) or load_target(find(name, "targets"))
-    if found.attached:
-        said = f"`{name}` is measured by `edgepress run` only; `compare` judges targets measured here or estimated"
-        raise UserError(said, "another --target")
-    return found, []
+    chosen = targets.get(name) or load_target(find(name, "targets"))
+    if chosen.attached:
+        message = f"`{name}` is measured by `edgepress run` only; `compare` judges targets measured here or estimated"
+        raise UserError(message, "another --target")
+    return chosen, []
 
 
 def _repeated(
@@ -129,9 +137,12 @@ def _repeated(
     seeds: int,
     limit: int | None,
     cache: Path,
-) -> list[Made] | int:
-    """Every repetition, as many at once as there are cores, each with its share of them; or the exit code of one that
-    said what is wrong. Raises: ChildDied for one that ended otherwise."""
+) -> list[RouteResult] | int:
+    """Run every repetition, as many at once as there are cores, each with its share of them.
+
+    Returns the exit code of a repetition that printed its own error. Raises: ChildDied for one that ended
+    otherwise.
+    """
     cores = machine.machine().cores
     at_once = min(seeds, cores)
     odd = seeds % at_once  # so many are left over in the last round, and have the cores for themselves
@@ -144,9 +155,9 @@ def _repeated(
                 *map(str, paths), *routes,
                 "--repetition", str(repetition), "--cache", str(cache), "--output", str(output),
             ]  # fmt: skip
-            arguments += [each for change in changes for each in ("--set", change)]
+            arguments += [argument for change in changes for argument in ("--set", change)]
             arguments += ["--limit", str(limit)] if limit else []
-            arguments += [each for judge in judges if not repetition for each in ("--judge", str(judge))]
+            arguments += [argument for judge in judges if not repetition for argument in ("--judge", str(judge))]
             if failed:
                 return output
             share = cores // (odd if odd and repetition >= seeds - odd else at_once)
@@ -161,27 +172,29 @@ def _repeated(
         with ThreadPoolExecutor(at_once) as pool:
             outputs = list(pool.map(run, range(seeds)))
         for code in failed:
-            if code not in TOLD:
+            if code not in REPORTED:
                 raise child_processes.ChildDied(f"a process that makes the routes {child_processes.ended(code)}")
         if failed:
             return failed[0]
-        if missing := [each for each in outputs if not each.is_file()]:
+        if missing := [file for file in outputs if not file.is_file()]:
             raise child_processes.ChildDied(f"a process that makes the routes left nothing: {missing[0].name}")
-        return [Made.model_validate_json(line) for each in outputs for line in each.read_text("utf-8").splitlines()]
+        return [
+            RouteResult.model_validate_json(line) for file in outputs for line in file.read_text("utf-8").splitlines()
+        ]
 
 
 def _measured(
     recipes: Sequence[Recipe],
     engine: Engine,
     names: dict[str, str],
-    made: list[Made],
+    results: list[RouteResult],
     target: Target | None,
-    others: list[Target],
+    further: list[Target],
     price: float | None,
 ) -> Comparison:
     task = recipes[0].document.data["task"]
-    first = [each for each in made if each.repetition == 0]
-    targets = [*([target] if target else []), *others]
+    first = [result for result in results if result.repetition == 0]
+    targets = [*([target] if target else []), *further]
     samples, references = fit.timed(first, engine, targets)
     train = engine.data["train"].y
     comparison = Comparison(
@@ -206,23 +219,23 @@ def _measured(
         groups=[] if engine.data.groups is None else engine.data.groups.tolist(),
         constant=engine.constant,
         routes=names,
-        repetitions=len({each.repetition for each in made}),
-        made=made,
+        repetitions=len({result.repetition for result in results}),
+        made=results,
         samples=samples,
         price=price,
     )
     by_name = {recipe.name: recipe for recipe in recipes}
     fits = [
-        each
-        for one in first
-        for each in fit.fits(one, comparison, by_name.get(one.route, recipes[0]), targets, references)
+        fits_
+        for result in first
+        for fits_ in fit.fits(result, comparison, by_name.get(result.route, recipes[0]), targets, references)
     ]
-    named = {"target": target.name if target else None, "others": tuple(each.name for each in others)}
+    named = {"target": target.name if target else None, "others": tuple(judge.name for judge in further)}
     return comparison.model_copy(update={"fits": tuple(fits), **named})
 
 
 def _counted(y: Any, labels: tuple[str, ...]) -> dict[str, int]:
-    """Training examples by class."""
+    """Count the training examples by class."""
     if y.ndim > 1 or y.dtype.kind == "f":
         return {}
     return {label: int((y == k).sum()) for k, label in enumerate(labels)}

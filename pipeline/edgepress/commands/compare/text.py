@@ -12,7 +12,8 @@ from statistics import fmean
 from ...benchmark import statistics as timing
 from ...core.units import show_bytes, show_count, show_seconds
 from ...gate.judge import Finding
-from ...gate.report.text import WIDTH, cells
+from ...gate.report.cells import cells
+from ...gate.report.wording import WIDTH
 from . import verdict
 from .results import Comparison
 from .statistics import Estimate, difference, level, pareto
@@ -22,15 +23,15 @@ UNEVEN = 3
 """Ratio of the most frequent class to the rarest from which the recall of each class is shown."""
 
 
-def render(found: Comparison) -> str:
-    """The whole text, ending in a newline."""
-    blocks = [_title(found), *(_table(found, which) for which in ("float", "int8")), _legend(found)]
-    blocks += [_recalls(found), verdict.words(found)]
+def render(comparison: Comparison) -> str:
+    """Return the whole text, ending in a newline."""
+    blocks = [_title(comparison), *(_table(comparison, which) for which in ("float", "int8")), _legend(comparison)]
+    blocks += [_recalls(comparison), verdict.words(comparison)]
     return "\n\n".join("\n".join(block) for block in blocks if block) + "\n"
 
 
 def budget(finding: Finding) -> str:
-    """`latency 0.104x of 0.72x: ok`."""
+    """Describe a finding: `latency 0.104x of 0.72x: ok`."""
     check, value, limit, _, rest = cells(finding)
     number = " ".join(filter(None, [value, limit, rest])) or "no number"
     if finding.note and (finding.value is None or finding.check == "worst_recall"):
@@ -39,51 +40,51 @@ def budget(finding: Finding) -> str:
     return f"{check} {number}{f' ({finding.label})' if finding.label else ''}: {finding.status}{level}"
 
 
-def _title(found: Comparison) -> list[str]:
-    data = found.data
+def _title(comparison: Comparison) -> list[str]:
+    data, machine = comparison.data, comparison.machine
     altered = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in data["task"].items())
     counts = data["images"]
     lines = [
-        f"{found.name}  {found.date}, on {found.machine.cpu}, {found.machine.cores} cores, {found.machine.system}",
+        f"{comparison.name}  {comparison.date}, on {machine.cpu}, {machine.cores} cores, {machine.system}",
         f"{data['name']}{f' ({altered})' if altered else ''}: train {counts['train']}"
         + (f" and {data['unlabelled']} unlabelled" if data["unlabelled"] else "")
-        + f", validation {counts['validation']}, test {counts['test']}; {found.repetitions} "
-        + ("seed" if found.repetitions == 1 else "seeds"),
+        + f", validation {counts['validation']}, test {counts['test']}; {comparison.repetitions} "
+        + ("seed" if comparison.repetitions == 1 else "seeds"),
     ]
     if data["limited"] is not None:
         lines.append(f"A smoke run, limited to {data['limited']}: it shows that the recipe works, not what is better.")
-    return [line for each in lines for line in textwrap.wrap(each, WIDTH)]
+    return [line for line in lines for line in textwrap.wrap(line, WIDTH)]
 
 
-def _table(found: Comparison, which: str) -> list[str]:
-    first = next(iter(found.routes))
+def _table(comparison: Comparison, which: str) -> list[str]:
+    first = next(iter(comparison.routes))
     best = pareto(
         {
             name: (
-                level_of(found, name, which).mean * (-1 if found.error else 1),
-                -float(found.of(name)[0].files[which].bytes),
-                -float(round(20 * math.log(seconds(found, name, which) or 1))),  # to 5%: the rest is chance
+                level_of(comparison, name, which).mean * (-1 if comparison.error else 1),
+                -float(comparison.of(name)[0].files[which].bytes),
+                -float(round(20 * math.log(seconds(comparison, name, which) or 1))),  # to 5%: the rest is chance
             )
-            for name in found.routes
+            for name in comparison.routes
         }
     )
-    header = [which, found.metric, f"vs {first}", "size", "latency", "passes", "agrees", "a second"]
-    header += [f"{found.price:g}/h: a million"] if found.price is not None else []
+    header = [which, comparison.metric, f"vs {first}", "size", "latency", "passes", "agrees", "a second"]
+    header += [f"{comparison.price:g}/h: a million"] if comparison.price is not None else []
     table = [header]
-    for name in found.routes:
-        made, time = found.of(name), seconds(found, name, which)
+    for name in comparison.routes:
+        results, time = comparison.of(name), seconds(comparison, name, which)
         row = [
             f"{'*' if name in best else ' '} {name}",
-            points(level_of(found, name, which), found.error),
-            "" if name == first else change(against(found, name, first, which), found.error),
-            show_bytes(made[0].files[which].bytes),
+            points(level_of(comparison, name, which), comparison.error),
+            "" if name == first else change(against(comparison, name, first, which), comparison.error),
+            show_bytes(results[0].files[which].bytes),
             "—" if time is None else show_seconds(time),
-            str(made[0].passes),
-            f"{fmean(each.agreement[which] for each in made):.1%}",
+            str(results[0].passes),
+            f"{fmean(result.agreement[which] for result in results):.1%}",
             "—" if time is None else show_count(1 / time),
         ]
-        if found.price is not None:
-            row.append("—" if time is None else f"{time * 1e6 / 3600 * found.price:.3g}")
+        if comparison.price is not None:
+            row.append("—" if time is None else f"{time * 1e6 / 3600 * comparison.price:.3g}")
         table.append(row)
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     return [
@@ -95,71 +96,77 @@ def _table(found: Comparison, which: str) -> list[str]:
     ]
 
 
-def _legend(found: Comparison) -> list[str]:
-    width = max(map(len, found.routes))
+def _legend(comparison: Comparison) -> list[str]:
+    width = max(map(len, comparison.routes))
     lines = [
         line
-        for name, about in found.routes.items()
+        for name, about in comparison.routes.items()
         for line in textwrap.wrap(
-            f"{name:<{width}}  {about}{_effort(found, name)}", WIDTH, subsequent_indent=" " * (width + 2)
+            f"{name:<{width}}  {about}{_effort(comparison, name)}", WIDTH, subsequent_indent=" " * (width + 2)
         )
     ]
-    if found.left_out:
-        lines.append(f"Skipped in every route, after the distillation: {', '.join(found.left_out)}.")
-    own = "the least recipe's" if len(found.source) > 1 else "the student's own"
-    how = timing.how(found.samples[0]) if found.samples else "not measured"
+    if comparison.left_out:
+        lines.append(f"Skipped in every route, after the distillation: {', '.join(comparison.left_out)}.")
+    own = "the least recipe's" if len(comparison.source) > 1 else "the student's own"
+    how = timing.how(comparison.samples[0]) if comparison.samples else "not measured"
     lines += textwrap.wrap(
-        f"* no other is better in one of {found.metric}, size and latency and as good in the others. Intervals are of "
-        f"95%, over seeds and {_over(found)}. Latency: measured, {how}. `agrees`: predictions equal to those of the "
-        f"best float model of that seed on validation. Compute is examples × passes × multiply-accumulates, of {own}.",
+        f"* no other is better in one of {comparison.metric}, size and latency and as good in the others. Intervals "
+        f"are of 95%, over seeds and {_over(comparison)}. Latency: measured, {how}. `agrees`: predictions equal to "
+        f"those of the best float model of that seed on validation. Compute is examples × passes × "
+        f"multiply-accumulates, of {own}.",
         WIDTH,
     )
     return lines
 
 
-def _over(found: Comparison) -> str:
-    groups = len(set(found.groups))
+def _over(comparison: Comparison) -> str:
+    groups = len(set(comparison.groups))
     return f"{groups} group{'s' * (groups > 1)} of test examples" if groups else "test examples"
 
 
-def _effort(found: Comparison, name: str) -> str:
-    return f"; compute to train x{fmean(each.effort for each in found.of(name)):.1f}"
+def _effort(comparison: Comparison, name: str) -> str:
+    return f"; compute to train x{fmean(result.effort for result in comparison.of(name)):.1f}"
 
 
-def _recalls(found: Comparison) -> list[str]:
-    """What each class gets, where classes are far from even."""
-    counts = {label: count for label, count in found.data["classes"].items() if count}
+def _recalls(comparison: Comparison) -> list[str]:
+    """Return the table of recalls by class, where classes are far from even."""
+    counts = {label: count for label, count in comparison.data["classes"].items() if count}
     if not counts or max(counts.values()) < UNEVEN * min(counts.values()):
         return []
     shown = sorted(counts, key=lambda label: counts[label])
     lines = ["recall of each class (float), rarest first; training examples in brackets"]
     width = max(len(f"{label} ({counts[label]})") for label in shown)
-    names = list(found.routes)
+    names = list(comparison.routes)
     wide = max(10, *(len(name) + 2 for name in names))
     lines.append(" " * width + "".join(f"{name:>{wide}}" for name in names))
     for label in shown:
-        row = [fmean(each.recalls["float"].get(label, math.nan) for each in found.of(name)) for name in names]
+        row = [fmean(result.recalls["float"].get(label, math.nan) for result in comparison.of(name)) for name in names]
         lines.append(f"{f'{label} ({counts[label]})':<{width}}" + "".join(f"{value:>{wide}.1%}" for value in row))
-    means = [fmean(fmean(each.recalls["float"].values()) for each in found.of(name)) for name in names]
-    worst = [fmean(min(each.recalls["float"].values()) for each in found.of(name)) for name in names]
+    means = [fmean(fmean(result.recalls["float"].values()) for result in comparison.of(name)) for name in names]
+    worst = [fmean(min(result.recalls["float"].values()) for result in comparison.of(name)) for name in names]
     lines.append(f"{'mean of classes':<{width}}" + "".join(f"{value:>{wide}.1%}" for value in means))
     lines.append(f"{'worst class':<{width}}" + "".join(f"{value:>{wide}.1%}" for value in worst))
     return lines
 
 
-def seconds(found: Comparison, route: str, which: str) -> float | None:
-    """The typical time of one answer."""
-    path = found.of(route)[0].files[which].path
-    samples = next((each for each in found.samples if each.path == path), None)
+def seconds(comparison: Comparison, route: str, which: str) -> float | None:
+    """Return the typical time of one inference."""
+    path = comparison.of(route)[0].files[which].path
+    samples = next((sample for sample in comparison.samples if sample.path == path), None)
     return timing.spread(timing.log_percentiles(samples, 50))[0] if samples else None
 
 
-def level_of(found: Comparison, route: str, which: str) -> Estimate:
-    """The metric of a route."""
-    return level([each.files[which] for each in found.of(route)], found.metric, error=found.error, groups=found.groups)
+def level_of(comparison: Comparison, route: str, which: str) -> Estimate:
+    """Estimate the metric of a route."""
+    return level(
+        [result.files[which] for result in comparison.of(route)],
+        comparison.metric,
+        error=comparison.error,
+        groups=comparison.groups,
+    )
 
 
-def against(found: Comparison, route: str, other: str, which: str) -> Estimate:
-    """The metric of a route less that of another."""
-    mine, theirs = ([each.files[which] for each in found.of(name)] for name in (route, other))
-    return difference(mine, theirs, found.metric, error=found.error, groups=found.groups)
+def against(comparison: Comparison, route: str, rival: str, which: str) -> Estimate:
+    """Estimate the metric of a route less that of another."""
+    mine, theirs = ([result.files[which] for result in comparison.of(name)] for name in (route, rival))
+    return difference(mine, theirs, comparison.metric, error=comparison.error, groups=comparison.groups)

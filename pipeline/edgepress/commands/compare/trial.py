@@ -12,26 +12,22 @@ from pathlib import Path
 from typing import Any
 
 import click
-import numpy as np
 
 from ...config import recipe, target
 from ...config.target import Target
 from ...core.errors import UserError
-from ...core.metric_functions import agreement
 from ...core.paths import replacing
 from ...core.progress import Lines
-from ...core.results import ModelFile
+from ...core.runtimes import RUNTIMES
 from ...core.yamlio import Document
 from ...engine.artifacts import detailed, regrouped
 from ...engine.cache import Cache
-from ...engine.engine import Engine, Result
-from ...models import checkpoint
-from ...models.description import Description
+from ...engine.engine import Engine
 from .. import exit_codes
 from . import routes as ways
-from .results import Made
-
-FLOAT, INT8 = "float", "int8"
+from .describe import FLOAT, INT8, route_result, signed_score, strongest
+from .effort import total_effort, trained
+from .results import RouteResult
 
 
 @click.command()
@@ -55,21 +51,21 @@ def main(
     cache: Path,
     output: Path,
 ) -> int:
-    """`judges` are the targets whose budgets the files of the first repetition are judged by."""
+    """Run one repetition; targets in `judges` judge the files of the first one."""
     targets = [target.load(file) for file in judges]
-    given = [recipe.load(file, changes) for file in files]
-    found = (
-        by_routes(given[0], routes.split(","), repetition, Cache(cache), limit, targets, tflite=tflite)
+    recipes = [recipe.load(file, changes) for file in files]
+    results = (
+        by_routes(recipes[0], routes.split(","), repetition, Cache(cache), limit, targets, tflite=tflite)
         if routes
-        else by_recipes(given, repetition, Cache(cache), limit, targets, tflite=tflite)
+        else by_recipes(recipes, repetition, Cache(cache), limit, targets, tflite=tflite)
     )
     with replacing(output) as temporary:
-        temporary.write_text("\n".join(each.model_dump_json() for each in found), encoding="utf-8")
+        temporary.write_text("\n".join(result.model_dump_json() for result in results), encoding="utf-8")
     return 0
 
 
 def by_routes(
-    given: recipe.Recipe,
+    recipe_: recipe.Recipe,
     names: list[str],
     repetition: int,
     cache: Cache,
@@ -77,101 +73,102 @@ def by_routes(
     targets: list[Target],
     *,
     tflite: bool,
-) -> list[Made]:
-    """Every route of one recipe: the teachers first, since the best single one is told by validation."""
-    found = ways.parts(given)
+) -> list[RouteResult]:
+    """Run every route of one recipe: teachers first, since validation selects the best single one."""
+    parts = ways.parts(recipe_)
 
     def run(stages: list[dict[str, Any]], targets: Sequence[Target] = ()) -> Engine:
-        return _run(ways.document(given, stages, repetition), repetition, cache, limit, targets)
+        return _run(ways.document(recipe_, stages, repetition), repetition, cache, limit, targets)
 
-    teachers = run(found.upstream)
-    best = max(found.members, key=lambda name: _goodness(teachers, teachers.results[name], "validation"))
+    teachers = run(parts.upstream)
+    best = max(parts.members, key=lambda name: signed_score(teachers, teachers.results[name], "validation"))
     effort = 1.0
     if "longer" in names:
-        alone = run(ways.stages(found, ["plain"], best, effort))
-        effort += sum(map(partial(_trained, teachers), teachers.results)) / _trained(alone, ways.called("plain"))
-    engine = run(ways.stages(found, names, best, effort, tflite=tflite), targets)
-    sources = {route: ways.source_of(found, route, best) for route in names}
-    files = {route: ways.files_of(found, route, best, tflite=tflite) for route in names}
-    reference = _strongest([(engine, float_) for float_, _ in files.values()])
+        alone = run(ways.stages(parts, ["plain"], best, effort))
+        effort += sum(map(partial(trained, teachers), teachers.results)) / trained(alone, ways.called("plain"))
+    engine = run(ways.stages(parts, names, best, effort, tflite=tflite), targets)
+    sources = {route: ways.source_of(parts, route, best) for route in names}
+    files = {route: ways.files_of(parts, route, best, tflite=tflite) for route in names}
+    reference = strongest([(engine, float_) for float_, _ in files.values()])
     students = [sources[route] for route in ("plain", "distill", "both") if route in sources]
-    own = min((_trained(engine, source) for source in students), default=0.0) or 1.0
-    made = [
-        _made(engine, route, source, files[route], reference, repetition, _effort(engine, source) / own)
+    own = min((trained(engine, source) for source in students), default=0.0) or 1.0
+    results = [
+        route_result(engine, route, source, files[route], reference, repetition, total_effort(engine, source) / own)
         for route, source in sources.items()
     ]
     if repetition:
-        return made
-    more = tflite or any(each.runtime != "onnxruntime" for each in targets)
+        return results
+    more = not tflite and any(RUNTIMES[target.runtime].kind == "tflite" for target in targets)
     judged = []
-    for each in made:
-        ends, lite, unfit = ways.files_of(found, each.route, best), None, ""
+    for result in results:
+        converted, reason = engine if tflite else None, ""
         try:
-            lite = run(ways.stages(found, [each.route], best, effort, tflite=True), targets) if more else None
-        except UserError as error:  # a route that nobody converts is one that does not fit there, and says why
-            unfit = error.problems[0].message
-        labels = dict(zip((FLOAT, INT8), ([(engine, end)] for end in ends), strict=True))
-        if lite:
-            for which, end in zip((FLOAT, INT8), ways.files_of(found, each.route, best, tflite=True), strict=True):
-                labels[which].append((lite, end))
-        judged.append(_to_judge(each, labels, engine, found.reference, unfit))
+            if more:
+                converted = run(ways.stages(parts, [result.route], best, effort, tflite=True), targets)
+        except UserError as error:  # a route that cannot be converted does not fit there, for this reason
+            reason = error.problems[0].message
+        labels: dict[str, list[tuple[Engine, str]]] = {FLOAT: [], INT8: []}
+        for maker, kind in ((engine, False), (converted, True)):
+            for which, label in zip(labels, ways.files_of(parts, result.route, best, tflite=kind), strict=True):
+                labels[which] += [(maker, label)] if maker else []
+        judged.append(_to_judge(result, labels, engine, parts.reference, reason))
     return judged
 
 
 def by_recipes(
-    given: list[recipe.Recipe],
+    recipes: list[recipe.Recipe],
     repetition: int,
     cache: Cache,
     limit: int | None,
     targets: list[Target],
     *,
     tflite: bool,
-) -> list[Made]:
-    """Every recipe as it is."""
-    engines = [_run(ways.again(each, repetition), repetition, cache, limit) for each in given]
-    files = [ways.ends(each, tflite=tflite) for each in given]
+) -> list[RouteResult]:
+    """Run every recipe as it is."""
+    engines = [_run(ways.again(recipe_, repetition), repetition, cache, limit) for recipe_ in recipes]
+    files = [ways.ends(recipe_, tflite=tflite) for recipe_ in recipes]
     sources = [_exported(engine, float_) for engine, (float_, _) in zip(engines, files, strict=True)]
-    reference = _strongest([(engine, float_) for engine, (float_, _) in zip(engines, files, strict=True)])
-    efforts = [_effort(engine, source) for engine, source in zip(engines, sources, strict=True)]
+    reference = strongest([(engine, float_) for engine, (float_, _) in zip(engines, files, strict=True)])
+    efforts = [total_effort(engine, source) for engine, source in zip(engines, sources, strict=True)]
     least = min(filter(None, efforts), default=1.0)
-    made = [
-        _made(engine, each.name, source, labels, reference, repetition, effort / least)
-        for each, engine, source, labels, effort in zip(given, engines, sources, files, efforts, strict=True)
+    results = [
+        route_result(engine, recipe_.name, source, labels, reference, repetition, effort / least)
+        for recipe_, engine, source, labels, effort in zip(recipes, engines, sources, files, efforts, strict=True)
     ]
     if repetition:
-        return made
+        return results
     judged = []
-    for one, each, engine in zip(made, given, engines, strict=True):
-        last = [ways.last(each, tflite=kind) for kind in (False, True)]
+    for result, recipe_, engine in zip(results, recipes, engines, strict=True):
+        last = [ways.last(recipe_, tflite=kind) for kind in (False, True)]
         labels = {
-            which: [(engine, found[int8]) for found in last if int8 in found]
+            which: [(engine, labels_by_precision[int8]) for labels_by_precision in last if int8 in labels_by_precision]
             for which, int8 in ((FLOAT, False), (INT8, True))
         }
-        judged.append(_to_judge(one, labels, engine, each.reference_label(), ""))
+        judged.append(_to_judge(result, labels, engine, recipe_.reference_label(), ""))
     return judged
 
 
 def _to_judge(
-    made: Made, labels: dict[str, list[tuple[Engine, str]]], engine: Engine, reference: str, unfit: str
-) -> Made:
-    """`made` with what budgets ask about: its last files of each kind and preset, and those of the reference."""
+    result: RouteResult, labels: dict[str, list[tuple[Engine, str]]], engine: Engine, reference: str, reason: str
+) -> RouteResult:
+    """Return `result` with its last files of each kind and preset, and those of the reference, for the budgets."""
     judged = {
         which: [
-            detailed(each, each.results[label], file)
-            for each, label in ends
-            for file in each.results[label].facts.files
+            detailed(run, run.results[label], file) for run, label in ends for file in run.results[label].facts.files
         ]
         for which, ends in labels.items()
     }
-    found = engine.results.get(reference)
-    start = [regrouped(engine, found, file) for file in found.facts.files] if found else []
-    return made.model_copy(update={"judged": judged, "reference": start, "unfit": unfit})
+    reference_result = engine.results.get(reference)
+    start = (
+        [regrouped(engine, reference_result, file) for file in reference_result.facts.files] if reference_result else []
+    )
+    return result.model_copy(update={"judged": judged, "reference": start, "unfit": reason})
 
 
 def _run(
     document: Document, repetition: int, cache: Cache, limit: int | None, targets: Sequence[Target] = ()
 ) -> Engine:
-    """An engine that has run; `targets` name the integer presets that the document's own do not."""
+    """Return an engine that has run; `targets` add integer presets to those of the document's own."""
     engine = Engine(recipe.checked(document), cache, limit)
     engine.presets = target.presets([*engine.targets, *targets], engine.machine)
     engine.run(_Prefixed(repetition, metric=engine.metric.name, error=not engine.metric.higher))
@@ -179,106 +176,15 @@ def _run(
 
 
 def _exported(engine: Engine, label: str) -> str:
-    """The label of what a file was made from: a torch model, a fusion of files, or a file that was loaded."""
+    """Return the label of a file's source: a torch model, a fusion of files, or a file that was loaded."""
     steps = {step.label: step for step in engine.recipe.steps()}
     while steps[label].kind in ("onnx", "tflite") and (above := steps[label].input):
         label = above
     return label
 
 
-def _strongest(floats: list[tuple[Engine, str]]) -> np.ndarray:
-    """What the best float model by validation answers to the test examples."""
-    engine, label = max(floats, key=lambda each: _goodness(each[0], each[0].results[each[1]], "validation"))
-    return _answers(engine.results[label], engine.results[label].facts.files[0])
-
-
-def _made(
-    engine: Engine,
-    name: str,
-    source: str,
-    labels: tuple[str, str],
-    reference: np.ndarray,
-    repetition: int,
-    effort: float,
-) -> Made:
-    """A route or recipe: the model `source`, and its float and int8 files; `reference` is the strongest's answers."""
-    result = engine.results[source]
-    ends = dict(zip((FLOAT, INT8), (engine.results[label] for label in labels), strict=True))
-    files = {which: regrouped(engine, each, each.facts.files[0]) for which, each in ends.items()}
-    answers = {which: _answers(each, files[which]) for which, each in ends.items()}
-    y = engine.data["test"].y
-    return Made(
-        route=name,
-        repetition=repetition,
-        parameters=result.facts.parameters,
-        macs=result.facts.macs,
-        passes=_passes(engine, source),
-        files=files,
-        agreement={which: agreement(each, reference, y) for which, each in answers.items()},
-        recalls={which: _recalls(each, y, engine.data.labels) for which, each in answers.items()},
-        effort=effort,
-    )
-
-
-def _goodness(engine: Engine, result: Result, split: str) -> float:
-    value = result.facts.files[0].scores[split][engine.metric.name]
-    return value if engine.metric.higher else -value
-
-
-def _answers(result: Result, file: ModelFile) -> np.ndarray:
-    found: np.ndarray = np.load(result.entry.folder / f"{file.precision}.npy")
-    return found
-
-
-def _recalls(answers: np.ndarray, y: np.ndarray, labels: tuple[str, ...]) -> dict[str, float]:
-    if y.ndim > 1 or y.dtype.kind == "f":
-        return {}
-    told = answers.argmax(1)
-    return {label: float((told[y == k] == k).mean()) for k, label in enumerate(labels) if (y == k).any()}
-
-
-def _passes(engine: Engine, label: str) -> int:
-    """Networks that an answer takes."""
-    step = next(step for step in engine.recipe.steps() if step.label == label)
-    if step.stage.use in ("fuse.ensemble", "fuse.stack"):
-        return sum(_passes(engine, name) for name in step.named)
-    artifact = engine.results[label].artifact
-    return _networks(checkpoint.read(artifact.path)[0]) if artifact.kind == "torch" else 1
-
-
-def _networks(description: Description | None) -> int:
-    """Those of a file that was loaded."""
-    return sum(map(_networks, description.members)) if description and description.members else 1
-
-
-def _before(engine: Engine, label: str) -> set[str]:
-    """A step and all that it is made from."""
-    steps, found, open_ = {step.label: step for step in engine.recipe.steps()}, set(), [label]
-    while open_:
-        step = steps[open_.pop()]
-        if step.label not in found:
-            found.add(step.label)
-            open_ += [*step.named, *([step.input] if step.input else [])]
-    return found
-
-
-def _effort(engine: Engine, label: str) -> float:
-    """That of a step and all that it is made from."""
-    return sum(_trained(engine, each) for each in _before(engine, label))
-
-
-def _trained(engine: Engine, label: str) -> float:
-    """Examples times passes that a step itself learnt from, times the multiply-accumulates of its network."""
-    stage = next(step.stage for step in engine.recipe.steps() if step.label == label)
-    epochs = getattr(getattr(stage, "finetune", stage), "epochs", 0)
-    more = engine.data.unlabelled
-    use_more = more is not None and getattr(stage, "unlabelled", False)
-    count = len(engine.data["train"].y) + (len(more) if use_more and more is not None else 0)
-    return float(epochs * count * (engine.results[label].facts.macs or 1))
-
-
 class _Prefixed(Lines):
-    """Lines of several processes at once: each says whose it is."""
+    """Progress lines of several processes at once, each with its seed."""
 
     def __init__(self, repetition: int, *, metric: str, error: bool) -> None:
         super().__init__(metric=metric, error=error)

@@ -33,40 +33,40 @@ PRODUCTS = {"Gemm", "MatMul", "QGemm", "QLinearMatMul", "MatMulInteger", "FULLY_
 
 
 def advice(
-    found: Sequence[Layer],
+    layers: Sequence[Layer],
     cost: Callable[[Layer], float],
     total: float,
     notes: dict[str, Any] | None = None,
     prunes: bool = False,
 ) -> list[str]:
-    """A sentence for each thing that takes more than `MOST` of `total`, the largest first.
+    """Return a sentence for each part that takes more than `MOST` of `total`, the largest first.
 
-    `notes` are those of the stage that made the file, if a recipe did, and `prunes` says whether it prunes.
+    `notes` are those of the stage that made the file, if a recipe did, and `prunes` is whether it prunes.
     """
-    said = list(_all(found, cost, total, notes or {}))
-    if said:
-        return [words for _, words in sorted(said, reverse=True)]
-    channels = sum(cost(each) for each in found if each.op in CHANNELS) > total / 2
+    savings = list(_all(layers, cost, total, notes or {}))
+    if savings:
+        return [words for _, words in sorted(savings, reverse=True)]
+    channels = sum(cost(layer) for layer in layers if layer.op in CHANNELS) > total / 2
     prune = f"; so does {'a higher ratio of ' * prunes}`prune.channels`" if channels else ""
     return [f"no part takes more than {MOST:.0%}: a smaller student takes from all{prune}"]
 
 
 def _all(
-    found: Sequence[Layer], cost: Callable[[Layer], float], total: float, notes: dict[str, Any]
+    layers: Sequence[Layer], cost: Callable[[Layer], float], total: float, notes: dict[str, Any]
 ) -> Iterator[tuple[float, str]]:
     def over(some: Iterable[Layer]) -> tuple[float, str] | None:
-        """Share and operators of some layers, if they take enough."""
+        """Return share and operators of some layers, if they take enough."""
         taken = list(some)
         share = sum(map(cost, taken)) / total
         return (share, named(taken)) if share > MOST else None
 
     def named(some: Sequence[Layer]) -> str:
-        ops = list(dict.fromkeys(each.op for each in sorted(some, key=cost, reverse=True) if cost(each)))
+        ops = list(dict.fromkeys(layer.op for layer in sorted(some, key=cost, reverse=True) if cost(layer)))
         return ", ".join([*ops[:NAMED], *["…"] * (len(ops) > NAMED)])
 
-    real = [each for each in found if each.real]
-    integers = any(each.holds == "integers" for each in found)
-    if most := over(each for each in found if each.op in CONVERSIONS):
+    real = [layer for layer in layers if layer.real]
+    integers = any(layer.holds == "integers" for layer in layers)
+    if most := over(layer for layer in layers if layer.op in CONVERSIONS):
         share, ops = most
         between = named(real)
         help = (
@@ -77,27 +77,27 @@ def _all(
             else "and nothing computes in int8 here"
         )
         yield share, f"{share:.0%} goes into {ops}, {help}"
-    if most := over(each for each in found if each.op in ("Transpose", "TRANSPOSE")):
+    if most := over(layer for layer in layers if layer.op in ("Transpose", "TRANSPOSE")):
         share, ops = most
         yield share, f"{share:.0%} goes into {ops}, which computes nothing: a network that keeps one layout needs less"
-    if most := over(each for each in found if each.op in ACTIVATIONS and each.activates):
+    if most := over(layer for layer in layers if layer.op in ACTIVATIONS and layer.activates):
         share, ops = most
         form = ", and has an int8 form" * integers
         yield share, f"{share:.0%} is in {ops}: ReLU or ReLU6 costs less{form}"
-    if integers and (most := over(each for each in real if each.op in SUITED)):
+    if integers and (most := over(layer for layer in real if layer.op in SUITED)):
         share, ops = most
         yield share, f"{share:.0%} computes in float though it has an int8 form, {ops}: {reason_for_float(notes)}"
-    if integers and (most := over(each for each in real if each.op not in SUITED | ACTIVATIONS)):
+    if integers and (most := over(layer for layer in real if layer.op not in SUITED | ACTIVATIONS)):
         share, ops = most
         yield share, f"{share:.0%} computes in float, {ops}: a network with fewer of these gains more from int8"
     parts: dict[str, list[Layer]] = defaultdict(list)
-    for each in found:
-        if not each.moves:
-            parts[each.part].append(each)
-    name, layers = max(parts.items(), key=lambda part: sum(map(cost, part[1])), default=("", []))
-    if most := over(layers):
+    for layer in layers:
+        if not layer.moves:
+            parts[layer.part].append(layer)
+    name, largest = max(parts.items(), key=lambda part: sum(map(cost, part[1])), default=("", []))
+    if most := over(largest):
         share, _ = most
-        yield share, f"{share:.0%} is in `{name}`: {_smaller(max(layers, key=cost))} saves that much at most"
+        yield share, f"{share:.0%} is in `{name}`: {_smaller(max(largest, key=cost))} saves that much at most"
 
 
 def _smaller(layer: Layer) -> str:

@@ -10,16 +10,16 @@ from ...gate import judge
 
 
 def why(path: Path, *, runs: Path, target: str | None) -> str:
-    """Where the time and bytes of a recipe's judged file go: of `target`, or of the recipe's first one."""
+    """Return the time and bytes by layer of the file that `target`, or the recipe's first target, judges."""
     from .explain import explain
     from .layers import layers
 
     report, recipe, targets = last(path, runs)
-    chosen = next((each for each in targets if target in (None, each.name)), None)
+    chosen = next((profile for profile in targets if target in (None, profile.name)), None)
     if chosen is None:
         raise UserError(f"`{recipe.name}` has no target `{target}`", suggest(target or "", [t.name for t in targets]))
     file = judge.judged(report, chosen)
     if file is None:
         raise UserError(f"no stage of `{recipe.name}` makes a file for `{chosen.name}`")
-    findings = [each for each in judge.judge(report, [chosen]) if each.target == chosen.name]
+    findings = [finding for finding in judge.judge(report, [chosen]) if finding.target == chosen.name]
     return explain(Path(file.path), layers(Path(file.path)), findings, report)

@@ -46,10 +46,10 @@ class Layer:
         name: of its weights, of the node, or of what it gives, as the file has it.
         op: the file's operator; `fused` are those computed with it, such as a Relu.
         bytes: of its constants, as the file stores them.
-        seconds: of one inference; None where no runtime tells.
+        seconds: of one inference; None where no runtime reports it.
         real: whether it computes in float.
         counts: whether it computes neither in float nor in quantized integers, but with ids, shapes or truth.
-        activates: of a Sigmoid and the like, that it is no gate and no answer, for which a ReLU could not stand.
+        activates: of a Sigmoid and the like, that it is neither a gate nor the output, so that a ReLU could replace it.
         inserted: of `seconds`, those of what onnxruntime adds for it: other layouts and types, weights unpacked.
     """
 
@@ -66,17 +66,17 @@ class Layer:
 
     @property
     def part(self) -> str:
-        """The part of the network that it belongs to: `blocks.2` of `blocks.2.0.conv.weight`, or of
+        """Return the part of the network that it belongs to: `blocks.2` of `blocks.2.0.conv.weight`, or of
         `/blocks/blocks.2/blocks.2.0/conv/Conv`."""
-        steps = [each for each in self.name.split("/") if each]
+        steps = [step for step in self.name.split("/") if step]
         steps = [step for step, below in zip(steps, [*steps[1:], ""], strict=True) if not below.startswith(f"{step}.")]
-        whole = ".".join(steps)
-        found = re.match(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*?\.\d+(?=\.)|[A-Za-z_]\w*(?=\.)", whole)
-        return found[0] if found else self.name
+        path = ".".join(steps)
+        match = re.match(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*?\.\d+(?=\.)|[A-Za-z_]\w*(?=\.)", path)
+        return match[0] if match else self.name
 
     @property
     def holds(self) -> str:
-        """What it computes in, if it does."""
+        """Return `float` or `integers`, by which it computes; empty for moves and counts."""
         return "" if self.moves or self.counts else "float" if self.real else "integers"
 
     @property
@@ -89,26 +89,26 @@ class Layers:
     """Of a whole file.
 
     Attributes:
-        found: the layers, in the order in which they run.
+        layers: the layers, in the order in which they run.
         size: bytes of the file, of which `graph` are of no layer.
-        seconds: of one inference, of which `between` go by in no layer; None where no runtime tells.
+        seconds: of one inference, of which `between` go by in no layer; None where no runtime reports it.
     """
 
-    found: tuple[Layer, ...]
+    layers: tuple[Layer, ...]
     size: int
     seconds: float | None
 
     @property
     def graph(self) -> int:
-        return self.size - sum(each.bytes for each in self.found)
+        return self.size - sum(layer.bytes for layer in self.layers)
 
     @property
     def between(self) -> float:
-        return max(0.0, (self.seconds or 0.0) - sum(each.seconds or 0.0 for each in self.found))
+        return max(0.0, (self.seconds or 0.0) - sum(layer.seconds or 0.0 for layer in self.layers))
 
 
 def layers(path: Path) -> Layers:
-    """Raises: UserError for a file that cannot be read, or that its runtime cannot run."""
+    """List the layers of a file. Raises: UserError for one that cannot be read, or that its runtime cannot run."""
     if path.suffix not in (".onnx", ".tflite"):
         raise UserError(f"`{path}` is neither .onnx nor .tflite", "give a model file, or a recipe that was run")
     if not path.is_file():
@@ -120,35 +120,35 @@ def _onnx(path: Path) -> Layers:
     import onnx
 
     source = Source(path)
-    said = _profiled(path)
+    profiled = _profiled(path)
     own: dict[int, list[dict[str, Any]]] = defaultdict(list)
     added: dict[int, float] = defaultdict(float)
-    for event in (each for each in said["events"] if each["node"] is not None):
+    for event in (event for event in profiled["events"] if event["node"] is not None):
         if event["inserted"] or event["node"] in source.fixed:
             added[source.user(event["node"])] += event["seconds"]
         else:
             own[event["node"]].append(event)
-    main = {number: max(events, key=lambda each: each["seconds"]) for number, events in own.items()}
-    found = []
+    main = {number: max(events, key=lambda event: event["seconds"]) for number, events in own.items()}
+    operators = []
     for number, group in source.groups({number: event["op"] for number, event in main.items()}).items():
         event = main[number]
-        head = next((each for each in group if alike(event["op"], source.nodes[each].op_type)), None)
+        head = next((node for node in group if alike(event["op"], source.nodes[node].op_type)), None)
         if head is None and not onnx.defs.has(event["op"]):  # such as QuickGelu: the file has a Sigmoid and a Mul
-            head = next((each for each in group if source.nodes[each].op_type not in CONVERSIONS), None)
+            head = next((node for node in group if source.nodes[node].op_type not in CONVERSIONS), None)
         # Of several nodes that one operator of onnxruntime computes, such as a Gelu, none is called as it is.
         op = event["op"] if head is None and len(group) > 1 else source.nodes[number if head is None else head].op_type
         kind, integer = next(iter(event["types"]), ""), bool(re.match(INTEGERS, event["op"]))
         real = kind in ("float", "float16", "double") and not integer and op not in MOVES
         integer = integer or kind in ("int8", "uint8", "int16", "uint16")
-        inserted = sum(added[each] for each in group)
-        names = dict.fromkeys(source.nodes[each].op_type for each in group if each != head)
-        found.append(
+        inserted = sum(added[node] for node in group)
+        names = dict.fromkeys(source.nodes[node].op_type for node in group if node != head)
+        operators.append(
             Layer(
                 name=_shown(source.name(number if head is None else head)),
                 op=op,
                 shape=source.shape(number) or tuple(event["shape"]),
                 bytes=sum(map(source.bytes, group)),
-                seconds=inserted + sum(each["seconds"] for each in own[number]),
+                seconds=inserted + sum(event["seconds"] for event in own[number]),
                 real=real,
                 counts=not real and not integer,
                 fused=tuple(name for name in names if name not in (op, *CONVERSIONS)),
@@ -156,12 +156,14 @@ def _onnx(path: Path) -> Layers:
                 activates=source.activates(number if head is None else head),
             )
         )
-    return Layers(tuple(found), source.size, max(said["seconds"], sum(each.seconds or 0.0 for each in found)))
+    return Layers(
+        tuple(operators), source.size, max(profiled["seconds"], sum(layer.seconds or 0.0 for layer in operators))
+    )
 
 
 def _shown(name: str) -> str:
-    """Without what would move a terminal's cursor."""
-    return "".join(each if each.isprintable() else "?" for each in name)
+    """Replace characters that would move a terminal's cursor."""
+    return "".join(character if character.isprintable() else "?" for character in name)
 
 
 def _profiled(path: Path) -> dict[str, Any]:
@@ -173,16 +175,16 @@ def _profiled(path: Path) -> dict[str, Any]:
             "the file makes it crash; export it anew",
         )
     if done.returncode:
-        said = done.stderr.strip().splitlines()
-        last = said[-1] if said else f"it {child_processes.ended(done.returncode)}"
+        lines = done.stderr.strip().splitlines()
+        last = lines[-1] if lines else f"it {child_processes.ended(done.returncode)}"
         raise UserError(f"onnxruntime cannot run `{path}`: {last}", "is it a whole model?")
-    found: dict[str, Any] = json.loads(done.stdout)
-    return found
+    parsed: dict[str, Any] = json.loads(done.stdout)
+    return parsed
 
 
 def _tflite(path: Path) -> Layers:
-    """Without times: neither TFLite runtime tells them to Python."""
-    found = [
+    """List the operators without times: neither TFLite runtime reports them to Python."""
+    operators = [
         Layer(
             name=_shown(row.name),
             op=row.op,
@@ -194,4 +196,4 @@ def _tflite(path: Path) -> Layers:
         )
         for row in tflite.read(path)
     ]
-    return Layers(tuple(found), path.stat().st_size, None)
+    return Layers(tuple(operators), path.stat().st_size, None)

@@ -77,18 +77,18 @@ def profiled(path: str, seconds: float, work: Path) -> dict[str, Any]:
     nodes = onnx.load(written, load_external_data=False).graph.node
     ops = [node.op_type for node in model.graph.node]
     pairs = zip(nodes, owners(nodes, sign), strict=True)
-    events = [_event(taken[node.name], *found, ops) for node, found in pairs if node.name in taken]
-    whole = mean(alone[WARM:])
-    extra = max(0.0, sum(each["seconds"] for each in events) - whole) / max(1, len(events))
+    events = [_event(taken[node.name], *owner, ops) for node, owner in pairs if node.name in taken]
+    seconds_ = mean(alone[WARM:])
+    extra = max(0.0, sum(event["seconds"] for event in events) - seconds_) / max(1, len(events))
     return {
-        "seconds": whole,
-        "events": [each | {"seconds": max(0.0, each["seconds"] - extra)} for each in events],
+        "seconds": seconds_,
+        "events": [event | {"seconds": max(0.0, event["seconds"] - extra)} for event in events],
     }
 
 
 def names(graph: Any) -> Iterator[str]:
-    """Of every node and tensor, in graphs within it too."""
-    yield from (each.name for each in [*graph.input, *graph.initializer])
+    """Yield the names of every node and tensor, in graphs within it too."""
+    yield from (tensor.name for tensor in [*graph.input, *graph.initializer])
     for node in graph.node:
         yield from (node.name, *node.output)
         for inner in inside(node):
@@ -96,8 +96,12 @@ def names(graph: Any) -> Iterator[str]:
 
 
 def inside(node: Any) -> list[Any]:
-    """The graphs that are a node's attributes, such as the two of an If."""
-    return [each for one in node.attribute for each in [*([one.g] if one.HasField("g") else []), *one.graphs]]
+    """Return the graphs that are a node's attributes, such as the two of an If."""
+    return [
+        graph
+        for attribute in node.attribute
+        for graph in [*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs]
+    ]
 
 
 def mark(graph: Any, outer: dict[str, str], sign: str) -> None:
@@ -105,7 +109,7 @@ def mark(graph: Any, outer: dict[str, str], sign: str) -> None:
 
     `outer` has the new names that a graph within a node meets; its own stay.
     """
-    called = outer | {each.name: each.name for each in [*graph.input, *graph.initializer]}
+    called = outer | {tensor.name: tensor.name for tensor in [*graph.input, *graph.initializer]}
     for number, node in enumerate(graph.node):
         called |= {name: name if outer else f"{sign}{number}.{index}" for index, name in enumerate(node.output) if name}
     for number, node in enumerate(graph.node):
@@ -115,8 +119,8 @@ def mark(graph: Any, outer: dict[str, str], sign: str) -> None:
         if not outer:
             node.name = f"{sign}{number}"
             node.output[:] = [called.get(name, name) for name in node.output]
-    for each in graph.output:
-        each.name = called.get(each.name, each.name)
+    for output in graph.output:
+        output.name = called.get(output.name, output.name)
     del graph.value_info[:]
 
 
@@ -124,47 +128,48 @@ def fed(session: Any) -> dict[str, Any]:
     import numpy as np
 
     random, feed = np.random.default_rng(0), {}
-    for each in session.get_inputs():
-        dtype = {"float": "float32", "double": "float64", "float16": "float16"}.get(name := each.type[7:-1], name)
-        shape = [size if isinstance(size, int) else 1 for size in each.shape]
+    for input in session.get_inputs():
+        dtype = {"float": "float32", "double": "float64", "float16": "float16"}.get(name := input.type[7:-1], name)
+        shape = [size if isinstance(size, int) else 1 for size in input.shape]
         values = random.standard_normal(shape) if "float" in dtype else random.integers(0, 2, shape)
-        feed[each.name] = np.asarray(values).astype(dtype)
+        feed[input.name] = np.asarray(values).astype(dtype)
     return feed
 
 
 def mean(values: list[float]) -> float:
-    kept = sorted(values)[: max(1, round(KEPT * len(values)))]
-    return sum(kept) / len(kept)
+    fastest = sorted(values)[: max(1, round(KEPT * len(values)))]
+    return sum(fastest) / len(fastest)
 
 
 def owners(nodes: Any, sign: str) -> list[tuple[int | None, bool]]:
-    """For each node of the optimised graph the number of the file's node that it computes, and whether it is inserted.
+    """Return, for each node of the optimised graph, the number of the file's node it computes, and whether it is
+    inserted.
 
     A node is called by one of the file's, or gives what one of these gives; else it prepares what its first user takes.
     """
-    found: dict[int, tuple[int | None, bool]] = {}
+    owner: dict[int, tuple[int | None, bool]] = {}
     users: dict[str, int] = {}
     for position, node in reversed(list(enumerate(nodes))):
         named = re.search(rf"{sign}(\d+)", node.name)
         gives = next((match for name in node.output if (match := re.match(rf"{sign}(\d+)\.", name))), None)
         user = next((users[name] for name in node.output if name in users), None)
         if named:
-            found[position] = int(named[1]), False
+            owner[position] = int(named[1]), False
         elif gives:
-            found[position] = int(gives[1]), node.op_type in FORMS
+            owner[position] = int(gives[1]), node.op_type in FORMS
         else:
-            found[position] = (None if user is None else found[user][0]), True
+            owner[position] = (None if user is None else owner[user][0]), True
         users |= dict.fromkeys(node.input, position)
-    return [found[position] for position in range(len(nodes))]
+    return [owner[position] for position in range(len(nodes))]
 
 
 def _event(events: list[dict[str, Any]], node: int | None, inserted: bool, ops: list[str]) -> dict[str, Any]:
-    said = events[-1]["args"]
-    gives = [pair for output in said["output_type_shape"] for pair in output.items()]
+    arguments = events[-1]["args"]
+    gives = [pair for output in arguments["output_type_shape"] for pair in output.items()]
     return {
         "node": node,
-        "op": said["op_name"],
-        "inserted": inserted and not (node is not None and ops[node] == said["op_name"]),
+        "op": arguments["op_name"],
+        "inserted": inserted and not (node is not None and ops[node] == arguments["op_name"]),
         "seconds": mean([event["dur"] for event in events[WARM:]]) / 1e6,
         "shape": gives[0][1] if gives else [],
         "types": [kind for kind, _ in gives],

@@ -41,13 +41,13 @@ class Source:
         self.size = path.stat().st_size + sum(
             (path.parent / name).stat().st_size for name in _external(model.graph) if (path.parent / name).is_file()
         )
-        tensors = {each.name: each for each in model.graph.initializer}
-        given = {each.name for each in model.graph.input} - tensors.keys()
+        tensors = {tensor.name: tensor for tensor in model.graph.initializer}
+        inputs = {input.name for input in model.graph.input} - tensors.keys()
         self._maker = {name: number for number, node in enumerate(self.nodes) for name in node.output if name}
         self.fixed: set[int] = set()
         constant = set(tensors)
         for number, node in enumerate(self.nodes):
-            if all(name in constant for name in _read(node)) and not _read(node) & given:
+            if all(name in constant for name in _read(node)) and not _read(node) & inputs:
                 self.fixed.add(number)
                 constant |= set(node.output)
         self._users: dict[int, list[int]] = defaultdict(list)
@@ -62,16 +62,16 @@ class Source:
             for name in [name for name in taken if name in tensors and name not in seen]:
                 seen.add(name)
                 self._held[self.user(number)].append((name, tensors[name]))
-            self._held[self.user(number)] += [("", each) for each in _attributes(node)]
+            self._held[self.user(number)] += [("", tensor) for tensor in _attributes(node)]
 
     def user(self, number: int) -> int:
-        """The node itself, or the first that takes what a fixed one makes of constants."""
+        """Return the node itself, or the first that takes the result of a fixed one."""
         while number in self.fixed and self._users[number]:
             number = self._users[number][0]
         return number
 
     def before(self, number: int) -> list[int]:
-        """The nodes that compute what it takes, constants left out."""
+        """Return the nodes that compute its inputs, constants left out."""
         makers = [self._maker[name] for name in _read(self.nodes[number]) if name in self._maker]
         return sorted(set(makers) - self.fixed)
 
@@ -79,11 +79,11 @@ class Source:
         return self._users[number]
 
     def bytes(self, number: int) -> int:
-        """Of its constants as the file stores them; a constant that several share is the first one's."""
+        """Return the bytes of its constants as the file stores them; a shared constant counts for its first user."""
         return sum(_stored(tensor) for _, tensor in self._held[number])
 
     def name(self, number: int) -> str:
-        """Its weight's, where that says where it is; else its own, or that of what it gives."""
+        """Return the name of its weight, where that is a path; else its own, or that of its output."""
         weights = [
             name for name, tensor in self._held[number] if tensor.dims and re.search(r"[A-Za-z_]\w*[./]\w", name)
         ]
@@ -92,68 +92,69 @@ class Source:
         return self.nodes[number].name or next(iter(self.nodes[number].output), self.nodes[number].op_type)
 
     def shape(self, number: int) -> tuple[int, ...]:
-        """Of what the node gives first; empty where the file leaves it open."""
+        """Return the shape of its first output; empty where the file leaves it open."""
         return self._shapes.get(next(iter(self.nodes[number].output), ""), ())
 
     def activates(self, number: int) -> bool:
         """Whether others take what the node gives and, of a sigmoid, multiply it with what it took itself: a SiLU."""
-        node, users = self.nodes[number], [self.nodes[each] for each in self._beyond(number)]
+        node, users = self.nodes[number], [self.nodes[user] for user in self._beyond(number)]
         if node.op_type not in ("Sigmoid", "HardSigmoid"):
             return bool(users)
         own = self._root(node.input[0])
         return any(user.op_type == "Mul" and own in map(self._root, user.input) for user in users)
 
     def _beyond(self, number: int) -> list[int]:
-        """Who takes what a node gives, conversions left out."""
+        """Return the users of a node's output, conversions left out."""
         users = self._users[number]
         return [
             beyond
-            for each in users
-            for beyond in (self._beyond(each) if self.nodes[each].op_type in CONVERSIONS else [each])
+            for user in users
+            for beyond in (self._beyond(user) if self.nodes[user].op_type in CONVERSIONS else [user])
         ]
 
     def _root(self, name: str) -> str:
-        """The tensor before it was quantized and back again."""
+        """Return the tensor before it was quantized and back again."""
         while (number := self._maker.get(name)) is not None and self.nodes[number].op_type in CONVERSIONS:
             name = self.nodes[number].input[0]
         return name
 
     def groups(self, run: Mapping[int, str]) -> dict[int, list[int]]:
-        """All nodes that are not fixed, by the one of `run` whose operator computes them; in the file's order.
+        """Return all nodes that are not fixed, by the one of `run` whose operator computes them; in the file's
+        order.
 
         `run` has the operator of onnxruntime by the node that is called by it: of a Conv with a Relu behind it, either.
         """
         owner = {number: number for number in run}
         for number, op in run.items():
             if not alike(op, self.nodes[number].op_type):
-                for each in self._fused(number, op, owner):
-                    owner[each] = number
+                for fused in self._fused(number, op, owner):
+                    owner[fused] = number
         free = [number for number in range(len(self.nodes)) if number not in self.fixed]
         for number in free:  # what follows is computed with what it follows
             if number not in owner and self.nodes[number].op_type != "DequantizeLinear":
-                owners = [owner[each] for each in self.before(number) if each in owner]
+                owners = [owner[source] for source in self.before(number) if source in owner]
                 owner |= {number: max(owners)} if owners else {}
         for number in reversed(free):  # and integers become floats for what takes them
-            users = [owner[each] for each in self.after(number) if each in owner]
+            users = [owner[user] for user in self.after(number) if user in owner]
             if number not in owner and users:
                 owner[number] = min(users)
-        found: dict[int, list[int]] = {number: [] for number in sorted(run)}
+        groups_: dict[int, list[int]] = {number: [] for number in sorted(run)}
         for number in sorted(owner):
-            found[owner[number]].append(number)
-        return found
+            groups_[owner[number]].append(number)
+        return groups_
 
     def _fused(self, number: int, op: str, owner: Mapping[int, int]) -> list[int]:
-        """The nodes back to the one that gave the operator its name, or to what others compute."""
-        found, todo = [], self.before(number)
+        """Return the nodes back to the one that named the operator, or to those that others compute."""
+        fused, todo = [], self.before(number)
         while todo:
-            each = todo.pop()
-            if each in owner or each in found:
+            before = todo.pop()
+            if before in owner or before in fused:
                 continue
-            found.append(each)
-            if alike(op, self.nodes[each].op_type):
-                return found
-            todo += self.before(each)
-        return found
+            fused.append(before)
+            if alike(op, self.nodes[before].op_type):
+                return fused
+            todo += self.before(before)
+        return fused
 
 
 def alike(op: str, source: str) -> bool:
@@ -166,7 +167,7 @@ def _plain(op: str) -> str:
 
 
 def _shapes(model: onnx.ModelProto) -> dict[str, tuple[int, ...]]:
-    """Fixed shapes by name, as far as ONNX infers them."""
+    """Return fixed shapes by name, as far as ONNX infers them."""
     import onnx
 
     try:
@@ -174,22 +175,22 @@ def _shapes(model: onnx.ModelProto) -> dict[str, tuple[int, ...]]:
     except (ValueError, onnx.shape_inference.InferenceError):  # beyond 2 GB, or not to be inferred
         graph = model.graph
     shapes = {
-        each.name: tuple(side.dim_value for side in each.type.tensor_type.shape.dim)
-        for each in [*graph.value_info, *graph.output]
+        tensor.name: tuple(side.dim_value for side in tensor.type.tensor_type.shape.dim)
+        for tensor in [*graph.value_info, *graph.output]
     }
     return {name: shape for name, shape in shapes.items() if all(shape)}
 
 
 def _read(node: onnx.NodeProto) -> set[str]:
-    """What a node takes, and what graphs in it take from outside."""
-    found = {name for name in node.input if name}
+    """Return the inputs of a node, and those that its inner graphs take from outside."""
+    names = {name for name in node.input if name}
     for graph in _graphs(node):
-        made = {each.name for each in [*graph.input, *graph.initializer]}
+        inner_names = {tensor.name for tensor in [*graph.input, *graph.initializer]}
         for inner in graph.node:
-            found |= _read(inner) - made
-            made |= set(inner.output)
-        found |= {each.name for each in graph.output} - made
-    return found
+            names |= _read(inner) - inner_names
+            inner_names |= set(inner.output)
+        names |= {tensor.name for tensor in graph.output} - inner_names
+    return names
 
 
 def _graphs(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
@@ -200,7 +201,7 @@ def _graphs(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
 
 
 def _attributes(node: onnx.NodeProto) -> Iterator[onnx.TensorProto]:
-    """Tensors that stand in the node itself, or in graphs in it."""
+    """Yield tensors in the node itself, or in its inner graphs."""
     for attribute in node.attribute:
         if attribute.HasField("t"):
             yield attribute.t
@@ -212,16 +213,16 @@ def _attributes(node: onnx.NodeProto) -> Iterator[onnx.TensorProto]:
 
 
 def _external(graph: onnx.GraphProto) -> set[str]:
-    """Files beside it that hold tensors."""
-    tensors = [*graph.initializer, *(each for node in graph.node for each in _attributes(node))]
-    return {entry.value for each in tensors for entry in each.external_data if entry.key == "location"}
+    """Return the files beside it that hold tensors."""
+    tensors = [*graph.initializer, *(tensor for node in graph.node for tensor in _attributes(node))]
+    return {entry.value for tensor in tensors for entry in tensor.external_data if entry.key == "location"}
 
 
 _DATA = ("raw_data", "float_data", "int32_data", "int64_data", "double_data", "uint64_data", "string_data")
 
 
 def _stored(tensor: Any) -> int:
-    """Bytes of a tensor's numbers in the file."""
+    """Return the bytes of a tensor's numbers in the file."""
     if length := next((int(entry.value) for entry in tensor.external_data if entry.key == "length"), 0):
         return length
     if tensor.raw_data:

@@ -11,7 +11,7 @@ from ...core.errors import UserError
 
 
 class Row(NamedTuple):
-    """An operator: `shape` is of what it gives; `real` says that it computes in float, and `counts` that it computes
+    """An operator: `shape` is of its output; `real` is whether it computes in float, and `counts` whether it computes
     with ids, shapes or truth."""
 
     name: str
@@ -23,9 +23,9 @@ class Row(NamedTuple):
 
 
 def read(path: Path) -> list[Row]:
-    """The operators, in the file's order. Raises: UserError.
+    """Return the operators, in the file's order. Raises: UserError.
 
-    What unpacks a constant is no operator of its own: its bytes are those of the first that takes it. Each buffer of
+    An operator that unpacks a constant is not listed: its bytes count for the first that takes it. Each buffer of
     the file counts once.
     """
     from ai_edge_litert import schema_py_generated as schema
@@ -41,13 +41,13 @@ def read(path: Path) -> list[Row]:
 
 
 def _graph(graph: Any, model: Any, schema: Any) -> list[Row]:
-    """The rows of one subgraph; a buffer that is counted is emptied."""
+    """Return the rows of one subgraph; a buffer that is counted is emptied."""
     names = {value: name for name, value in vars(schema.BuiltinOperator).items() if not name.startswith("_")}
     floats = (schema.TensorType.FLOAT32, schema.TensorType.FLOAT16)
     integers = (schema.TensorType.INT8, schema.TensorType.UINT8, schema.TensorType.INT16)
     indices = (schema.TensorType.INT32, schema.TensorType.INT64)
     ops, tensors = graph.operators or [], graph.tensors
-    made = {index for op in ops for index in op.outputs}
+    computed = {index for op in ops for index in op.outputs}
     taken = set(graph.inputs)
     packed: dict[int, int] = {}
     rows = []
@@ -57,25 +57,25 @@ def _graph(graph: Any, model: Any, schema: Any) -> list[Row]:
         if name == "CUSTOM" and code.customCode:
             name = code.customCode.decode(errors="replace")
         held = [packed.get(index, index) for index in op.inputs if index >= 0]
-        fixed = [index for index in held if index not in made and index not in taken]
+        fixed = [index for index in held if index not in computed and index not in taken]
         if name == "DEQUANTIZE" and len(fixed) == len(held) == 1:
             packed[op.outputs[0]] = fixed[0]
             continue
         gives = tensors[op.outputs[0]] if len(op.outputs) else None
-        weights = [tensors[each] for each in fixed if tensors[each].type not in indices]
-        weight = next((_name(each) for each in weights if len(_shape(each)) > 1), "")
+        weights = [tensors[index] for index in fixed if tensors[index].type not in indices]
+        weight = next((_name(tensor) for tensor in weights if len(_shape(tensor)) > 1), "")
         # int8 weights that meet floats: these become integers as they come.
         hybrid = any(
-            tensors[each].type == schema.TensorType.INT8 and len(_shape(tensors[each])) > 1
-            for each in fixed
-            if each in op.inputs
+            tensors[index].type == schema.TensorType.INT8 and len(_shape(tensors[index])) > 1
+            for index in fixed
+            if index in op.inputs
         )
         rows.append(
             Row(
                 re.sub(r"(_quantized|_packed)$", "", weight) or (_name(gives) if gives else name),
                 name,
                 _shape(gives) if gives else (),
-                sum(_take(model.buffers, tensors[each].buffer) for each in fixed),
+                sum(_take(model.buffers, tensors[index].buffer) for index in fixed),
                 gives is not None and gives.type in floats and not hybrid,
                 gives is not None and gives.type not in (*floats, *integers) and not hybrid,
             )
@@ -92,7 +92,7 @@ def _shape(tensor: Any) -> tuple[int, ...]:
 
 
 def _take(buffers: list[Any], index: int) -> int:
-    """The bytes of a buffer, where they have not been counted yet."""
+    """Return the bytes of a buffer that has not been counted yet, and empty it."""
     buffer = buffers[index]
     size = int(buffer.size or 0) or (0 if buffer.data is None else len(buffer.data))
     buffer.data, buffer.size = None, 0

@@ -1,4 +1,4 @@
-"""Render a report as JSON: verdict, findings and stages, without raw outputs."""
+"""Render a report as JSON: verdict, findings, stages; no raw outputs."""
 
 from __future__ import annotations
 
@@ -9,38 +9,39 @@ from typing import Any
 
 from ...core.results import Report
 from ..judge import Finding, OnUndecided, exit_code
-from . import change, text
+from . import change, verdict
 
 
 def render(report: Report, findings: Sequence[Finding], on_undecided: OnUndecided = "fail") -> str:
-    """One JSON object, ending in a newline; `version` changes when a field changes its meaning or goes."""
+    """Return one JSON object, ending in a newline; `version` changes when a field changes its meaning or goes."""
     stages = [
         stage.model_dump(mode="json", exclude={"files": {"__all__": {"correct", "resampled"}}})
         for stage in report.stages
     ]
     changed = change.change(report, findings)
-    found = {
+    document = {
         "version": 1,
         "recipe": report.recipe,
         "source": report.source,
         "date": report.date,
         "limited": report.limited,
         "inputs": report.data.get("inputs"),
+        "data": {key: report.data.get(key, []) for key in ("notes", "warnings")},
         "exit": exit_code(findings, on_undecided),
-        "summary": text.summary(report, findings, on_undecided)[0],
+        "summary": verdict.summary(report, findings, on_undecided)[0],
         "change": asdict(changed) if changed else None,
-        "findings": [_finding(each) for each in findings],
+        "findings": [_finding(finding) for finding in findings],
         "stages": stages,
         "preprocessing": report.preprocessing.model_dump(mode="json") if report.preprocessing else None,
         "emulated": {
-            target: [each.model_dump(mode="json", exclude={"correct", "resampled"}) for each in files]
+            target: [file.model_dump(mode="json", exclude={"correct", "resampled"}) for file in files]
             for target, files in report.emulated.items()
         },
-        "devices": {target: each.model_dump(mode="json") for target, each in report.devices.items()},
+        "devices": {target: device.model_dump(mode="json") for target, device in report.devices.items()},
         "machine": report.machine.model_dump(mode="json"),
         "versions": report.versions,
     }
-    return json.dumps(found, indent=1, ensure_ascii=False) + "\n"
+    return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
 
 
 def _finding(finding: Finding) -> dict[str, Any]:

@@ -1,4 +1,7 @@
-"""Start → result, the first line of every report: the starting model (the reference) beside the delivered file."""
+"""Compare start and result: the first line of every report.
+
+The starting model is the reference; the result is the delivered file.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from pathlib import PurePath
 from ...benchmark import statistics
 from ...core.results import ModelFile, Report, Runtime, Samples
 from ...core.units import NEAR_ZERO, show_bytes, show_score, show_seconds
+from .. import scores
 from ..judge import Finding, host_file
 
 
@@ -34,7 +38,7 @@ class Change:
 
 
 def change(report: Report, findings: Sequence[Finding]) -> Change | None:
-    """None for a report without a file."""
+    """Compare start and result; None for a report without a file."""
     result = _result(report, findings)
     if result is None:
         return None
@@ -47,11 +51,11 @@ def change(report: Report, findings: Sequence[Finding]) -> Change | None:
 
 
 def line(report: Report, findings: Sequence[Finding]) -> str:
-    """`start teacher 1.98 MB, 0.103 ms, accuracy 89.7% → result int8.onnx 0.55 MB (0.28x), …`; empty without a file."""
-    found = change(report, findings)
-    if found is None:
+    """Return `start teacher 1.98 MB, 0.103 ms, … → result int8.onnx 0.55 MB (0.28x), …`; empty without a file."""
+    sides = change(report, findings)
+    if sides is None:
         return ""
-    start, result = found.start, found.result
+    start, result = sides.start, sides.result
     if start is None:
         return f"result {_plain(report, result, named=True)}; no starting model to compare it with"
     if start.file == result.file:
@@ -72,15 +76,18 @@ def line(report: Report, findings: Sequence[Finding]) -> str:
 
 
 def _result(report: Report, findings: Sequence[Finding]) -> ModelFile | None:
-    """The delivered file: what the first target measured on this machine judges, else the first target with a file,
-    else what `keep` judged, else the last stage's file for this machine."""
-    judged = [each for each in findings if each.file and each.target != "recipe"]
+    """Return the delivered file.
+
+    That is what the first target measured on this machine judges, else the first target with a file, else what `keep`
+    judged, else the last stage's file for this machine.
+    """
+    judged = [finding for finding in findings if finding.file and finding.target != "recipe"]
     here = [
-        each.file
-        for each in judged
-        if each.label == "measured" and each.check.startswith("latency") and each.target not in report.devices
+        finding.file
+        for finding in judged
+        if finding.label == "measured" and finding.check.startswith("latency") and finding.target not in report.devices
     ]
-    paths = [*here, *(each.file for each in judged), *(each.file for each in findings if each.file)]
+    paths = [*here, *(finding.file for finding in judged), *(finding.file for finding in findings if finding.file)]
     files = {file.path: file for stage in report.stages for file in stage.files}
     named = next((files[path] for path in paths if path in files), None)
     return named or (host_file(report.stages[-1], report.machine) if report.stages else None)
@@ -94,9 +101,9 @@ def _side(report: Report, file: ModelFile, name: str) -> Side:
 
 
 def timed(samples: Sequence[Samples], file: ModelFile | None) -> Samples | None:
-    """The single-thread times of a file on this machine, beside the other stages: those stand last."""
-    wanted = (each for each in reversed(samples) if file and each.path == file.path and each.threads == 1)
-    return next((each for each in wanted if each.cpu and not each.device), None)
+    """Return the single-thread times of a file on this machine, beside the other stages: those stand last."""
+    wanted = (sample for sample in reversed(samples) if file and sample.path == file.path and sample.threads == 1)
+    return next((sample for sample in wanted if sample.cpu and not sample.device), None)
 
 
 def _plain(report: Report, side: Side, *, named: bool) -> str:
@@ -117,10 +124,10 @@ def _ratio(value: float) -> str:
 
 
 def moved(report: Report, mine: float, theirs: float) -> str:
-    """Points of a share, `+0.1`; percent of an error, `+3%`, or its difference where theirs is near zero."""
+    """Return points of a share, `+0.1`; percent of an error, `+3%`, or its difference where theirs is near zero."""
     if not report.error:
         words = f"{100 * (mine - theirs):+.1f}"
-    elif statistics.is_near_zero(theirs, NEAR_ZERO * (report.constant or 0.0)):
+    elif scores.is_near_zero(theirs, NEAR_ZERO * (report.constant or 0.0)):
         words = f"{mine - theirs:+.3g}"
     else:
         words = f"{mine / theirs - 1:+.0%}"

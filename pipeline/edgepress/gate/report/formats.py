@@ -1,4 +1,4 @@
-"""A report and its findings in the formats that people and CI read."""
+"""Write a report in the formats that people and CI read."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Output:
 
 
 def parse(words: str) -> Output:
-    """`junit=report.xml` or `text`. Raises: UserError."""
+    """Parse `junit=report.xml` or `text`. Raises: UserError."""
     name, equals, file = words.partition("=")
     if name not in FORMATS:
         raise UserError(f"`{name}` is no format", suggest(name, FORMATS))
@@ -53,7 +53,7 @@ def parse(words: str) -> Output:
 
 
 def _free(file: Path, format: str) -> None:
-    """Raises: UserError for what no report is to replace, and for a place where none can be."""
+    """Check the place of a report. Raises: UserError for a file to keep, and where none can be written."""
     help = f"name a file of its own, such as `--format {format}=report.txt`"
     if file.is_dir():
         raise UserError(f"`{file}` is a folder, and a report is a file", help)
@@ -61,14 +61,14 @@ def _free(file: Path, format: str) -> None:
         raise UserError(f"`{file}` is no name for a report: `{file.suffix}` is of recipes, models, code or data", help)
     if format != "markdown" and file.is_file() and not _is_report(file.read_bytes()):
         raise UserError(f"`{file}` is no report of edgepress, and is not overwritten", help)
-    folder = next(each for each in file.absolute().parents if each.exists() or each.is_symlink())
+    folder = next(parent for parent in file.absolute().parents if parent.exists() or parent.is_symlink())
     if not file.exists() and not (folder.is_dir() and os.access(folder, os.W_OK)):
         raise UserError(f"`{file}` cannot be written: `{folder}` is not a folder to write in", help)
 
 
 def _is_report(content: bytes) -> bool:
-    """Whether a file is empty, or a report in one of the formats."""
-    return not content or any(each.search(content) for each in _REPORTS)
+    """Return whether a file is empty, or a report in one of the formats."""
+    return not content or any(pattern.search(content) for pattern in _REPORTS)
 
 
 def show(outputs: Sequence[Output], report: Report, findings: Sequence[Finding], on_undecided: OnUndecided) -> None:
@@ -78,11 +78,17 @@ def show(outputs: Sequence[Output], report: Report, findings: Sequence[Finding],
         if output.file is None:
             print(words, end="")
             continue
-        content = words.encode()
-        if output.file.exists() and not output.file.is_file():  # a device, such as /dev/null, or a pipe
-            output.file.write_bytes(content)
-            continue
-        if output.format == "markdown" and output.file.is_file():
-            content = output.file.read_bytes() + content
-        with replacing(output.file) as temporary:
-            temporary.write_bytes(content)
+        try:
+            _write(output.file, words.encode(), add=output.format == "markdown")
+        except OSError as error:
+            raise UserError(f"`{output.file}` cannot be written: {error.strerror}", "name another file") from error
+
+
+def _write(file: Path, content: bytes, *, add: bool) -> None:
+    if file.exists() and not file.is_file():  # a device, such as /dev/null, or a pipe
+        file.write_bytes(content)
+        return
+    if add and file.is_file():
+        content = file.read_bytes() + content
+    with replacing(file) as temporary:
+        temporary.write_bytes(content)

@@ -1,4 +1,6 @@
-"""A report as GitHub's workflow commands: annotations on the lines that set the budgets.
+"""Render a report as GitHub's workflow commands.
+
+They annotate the lines that set the budgets.
 
 https://docs.github.com/actions/reference/workflow-commands-for-github-actions
 """
@@ -10,20 +12,23 @@ from pathlib import Path
 
 from ...core.results import Report
 from ..judge import Finding, OnUndecided, exit_code
-from . import change, text
+from . import cells, change, verdict
 
 
 def render(report: Report, findings: Sequence[Finding], on_undecided: OnUndecided = "fail") -> str:
-    """One command a line: an error for what ends the job, a warning for what is open besides, notices of start →
-    result and of the end."""
+    """Return one command a line.
+
+    An error for what ends the job, a warning for what is open besides, notices of start → result and of the end.
+    """
     title: dict[str, object] = {"title": f"edgepress {report.recipe}"}
-    began = change.line(report, findings)
-    lines = [_command("notice", began, title)] if began else []
-    lines += [_annotation(each, on_undecided) for each in findings if each.status != "ok"]
+    changed = change.line(report, findings)
+    lines = [_command("notice", changed, title)] if changed else []
+    lines += [_annotation(finding, on_undecided) for finding in findings if finding.status != "ok"]
     lines += [
         _command("warning", f"{stage.name}: {words}", title) for stage in report.stages for words in stage.warnings
     ]
-    (first, *_) = text.summary(report, findings, on_undecided)
+    lines += [_command("warning", f"data: {words}", title) for words in report.data.get("warnings", ())]
+    (first, *_) = verdict.summary(report, findings, on_undecided)
     if inputs := report.data.get("inputs"):
         lines.append(_command("notice", f"inputs: {inputs}", title))
     lines.append(_command("notice", first, title))
@@ -32,7 +37,7 @@ def render(report: Report, findings: Sequence[Finding], on_undecided: OnUndecide
 
 def _annotation(finding: Finding, on_undecided: OnUndecided) -> str:
     ends = exit_code([finding], on_undecided) != 0
-    _, value, limit, _, rest = text.cells(finding)
+    _, value, limit, _, rest = cells.cells(finding)
     number = " ".join(filter(None, [finding.label, value, limit, rest])) or "no number"
     words = "; ".join(filter(None, [f"{finding.status}: {number}", finding.basis, finding.note]))
     where: dict[str, object] = {}
@@ -43,15 +48,15 @@ def _annotation(finding: Finding, on_undecided: OnUndecided) -> str:
 
 
 def _from_here(path: Path) -> str:
-    """Annotations are placed by paths from the top of the repository, where a job begins."""
+    """Return a path from the top of the repository, where a job begins: annotations are placed by it."""
     here = Path.cwd()
-    found = path.resolve()
-    return str(found.relative_to(here) if found.is_relative_to(here) else path)
+    absolute = path.resolve()
+    return str(absolute.relative_to(here) if absolute.is_relative_to(here) else path)
 
 
 def _command(name: str, words: str, properties: dict[str, object]) -> str:
-    given = ",".join(f"{key}={_property(str(value))}" for key, value in properties.items())
-    return f"::{name} {given}::{_data(words)}"
+    attributes = ",".join(f"{key}={_property(str(value))}" for key, value in properties.items())
+    return f"::{name} {attributes}::{_data(words)}"
 
 
 def _data(words: str) -> str:

@@ -8,14 +8,14 @@ from __future__ import annotations
 import sys
 
 
-def main(given: str, written: str) -> None:
+def main(source: str, target: str) -> None:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    options.optimized_model_filepath = written
+    options.optimized_model_filepath = target
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
     options.log_severity_level = 4  # what is wrong is raised as well
-    onnxruntime.InferenceSession(given, options, providers=["CPUExecutionProvider"])
+    onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
 
 
 if __name__ == "__main__":

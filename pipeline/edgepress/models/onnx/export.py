@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 import math
-import warnings
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -15,9 +13,10 @@ from onnx import numpy_helper
 
 from ...core.errors import UserError
 from .. import metadata
-from ..predict import predict
+from ..predict import in_torch, predict
 from .packed_weights import stored
 from .pre_post_processing import Embedded, embedded
+from .standard_form import standardize
 
 if TYPE_CHECKING:
     from torch import nn
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
 
 _FILL = 100.0
 TOLERANCE = 1e-3
-"""Largest difference of the exported graph's answers from torch's, as a share of the largest answer."""
+"""Largest difference of the exported graph's outputs from torch's, as a share of the largest output."""
 
 
 def export(
@@ -37,47 +36,41 @@ def export(
     opset: int = 18,
     embed: Collection[str] = (),
     raw: bool = False,
+    simplify: bool = True,
+    warn: Callable[[str], object] = len,
 ) -> float:
-    """Write `module` as one self-contained, simplified ONNX file with a batch of 1 and the metadata contract.
+    """Write `module` as one self-contained ONNX file, simplified, with a batch of 1 and the metadata contract.
 
-    `embed` puts `normalize` before it and `softmax` after it into the graph; `raw` makes it take uint8.
-    Returns the largest difference from torch on validation examples, as a share of the largest answer;
+    `embed` puts `normalize` before it and `softmax` after it into the graph; `raw` makes it take uint8. Less is
+    simplified where the outputs would change, of which `warn` is called.
+    Returns the largest difference from torch on validation examples, as a share of the largest output;
     raises UserError when it is above `TOLERANCE` or the exporter refuses the module.
     """
-    import onnxsim
     import torch
-    from torch.nn.attention import SDPBackend, sdpa_kernel
+
+    from .torch_graphs import graphs
 
     contract = embedded(metadata.describe(data), embed, raw)
     module = module.eval().to(memory_format=torch.contiguous_format)
-    whole = Embedded(module, data, contract).eval() if embed or raw else module
-    columns = metadata.ready(contract, data, data["validation"].x[:64])
-    example = tuple(torch.from_numpy(each[:1].copy()) for each in columns)
-    for name in ("torch.onnx", "onnxscript", "onnx_ir"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-    try:
-        # By its formula: torch loses track of strides in fused attention with a computed mask.
-        with warnings.catch_warnings(), sdpa_kernel(SDPBackend.MATH):
-            warnings.simplefilter("ignore")
-            program = torch.onnx.export(
-                whole, example, dynamo=True, opset_version=opset, output_names=["output"],
-                input_names=[each.name for each in data.inputs], external_data=False, verbose=False,
-            )  # fmt: skip
-    except torch.onnx.errors.OnnxExporterError as error:
-        raise UserError(f"torch cannot export this network: {str(error).splitlines()[0]}") from error
-    assert program is not None
-    model, simplified = onnxsim.simplify(program.model_proto)
-    if not simplified:
-        raise UserError("onnxsim changed the outputs of this network", "report it with the name of the network")
-    _pool(model.graph)
-    metadata.embed(model, contract)
-    write(model, path)
-
-    with torch.inference_mode():
-        expected = module(*map(torch.from_numpy, data.ready(data["validation"].x[:64])))
-        if contract["output"]["kind"] == "probabilities":
-            expected = expected.softmax(1) if data.task == "single-label" else expected.sigmoid()
-    return _compared(path, columns, expected.numpy())
+    wrapped = Embedded(module, data, contract).eval() if embed or raw else module
+    columns = metadata.to_model_inputs(contract, data, data["validation"].x[:64])
+    example = tuple(torch.from_numpy(column[:1].copy()) for column in columns)
+    outputs = in_torch(module, data.to_model_inputs(data["validation"].x[:64]))
+    if contract["output"]["kind"] == "probabilities":
+        outputs = outputs.softmax(1) if data.task == "single-label" else outputs.sigmoid()
+    expected, differs = outputs.numpy(), ""
+    for way, model in graphs(wrapped, example, [input.name for input in data.inputs], opset, simplify):
+        plain = standardize(model)
+        _pool(plain.graph)
+        metadata.embed(plain, contract)
+        write(plain, path)
+        error = off(predict(path, columns), expected)
+        if error <= TOLERANCE:
+            if differs:
+                warn(f"was simplified {way}, since the graph {differs} otherwise")
+            return error
+        differs = differs or f"differs from torch by {error:.1%} of the largest output"
+    raise UserError(f"the exported graph {differs}")
 
 
 def _pool(graph: onnx.GraphProto) -> None:
@@ -92,9 +85,9 @@ def _pool(graph: onnx.GraphProto) -> None:
             node.op_type = "GlobalAveragePool"
             node.input.append(source)
     used = {name for node in graph.node for name in node.input}
-    kept = [tensor for tensor in graph.initializer if tensor.name in used]
+    tensors = [tensor for tensor in graph.initializer if tensor.name in used]
     del graph.initializer[:]
-    graph.initializer.extend(kept)
+    graph.initializer.extend(tensors)
 
 
 class Size(NamedTuple):
@@ -124,7 +117,7 @@ def _counts(path: Path) -> tuple[Size, int]:
     unpacked = stored(graph)
 
     def weight(name: str) -> str | None:
-        """The initializer that `name` stands for, through a DequantizeLinear or what unpacks it."""
+        """Return the initializer that `name` stands for, through a DequantizeLinear or what unpacks it."""
         if name in tensors:
             return name
         if name in unpacked:
@@ -167,7 +160,7 @@ _VALUES = {
 
 
 def quantized(model: onnx.ModelProto) -> bool:
-    """Whether a graph holds quantized tensors already."""
+    """Return whether a graph holds quantized tensors already."""
     marks = {"QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", *_VALUES}
     return any(node.op_type in marks for node in model.graph.node)
 
@@ -177,15 +170,15 @@ def opset(model: onnx.ModelProto) -> int:
 
 
 def holds_fills(path: Path) -> bool:
-    """Whether constants of an ONNX file are so large, or infinite, that they may stand for "never", as in a mask."""
+    """Return whether an ONNX file has constants so large, or infinite, that they may mean "never", as in a mask."""
     graph = onnx.load(path).graph
-    tensors = [*graph.initializer, *(each.t for node in graph.node for each in node.attribute if each.HasField("t"))]
-    floats = (numpy_helper.to_array(each) for each in tensors if each.data_type in (1, 10, 11))
+    tensors = [*graph.initializer, *(entry.t for node in graph.node for entry in node.attribute if entry.HasField("t"))]
+    floats = (numpy_helper.to_array(entry) for entry in tensors if entry.data_type in (1, 10, 11))
     return any(not float(np.abs(values).max(initial=0)) < _FILL for values in floats)
 
 
 def constant(tensor: onnx.TensorProto) -> np.ndarray:
-    """The array of an initializer."""
+    """Return the array of an initializer."""
     array: np.ndarray = numpy_helper.to_array(tensor)
     return array
 
@@ -195,17 +188,9 @@ def write(model: onnx.ModelProto, path: Path) -> None:
     path.write_bytes(model.SerializeToString())
 
 
-def _compared(path: Path, columns: tuple[np.ndarray, ...], expected: np.ndarray) -> float:
-    found = predict(path, columns)
-    error = off(found, expected)
-    if not error <= TOLERANCE:
-        raise UserError(f"the exported graph differs from torch by {error:.1%} of the largest output")
-    return error
-
-
-def off(found: np.ndarray, expected: np.ndarray) -> float:
-    """The largest difference, as a share of the largest expected answer."""
-    return float(np.abs(found - expected).max() / max(float(np.abs(expected).max()), 1e-6))
+def off(outputs: np.ndarray, expected: np.ndarray) -> float:
+    """Return the largest difference, as a share of the largest expected output."""
+    return float(np.abs(outputs - expected).max() / max(float(np.abs(expected).max()), 1e-6))
 
 
 def shape(value: onnx.ValueInfoProto) -> list[int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,18 +13,32 @@ import onnx
 from ...core.errors import UserError, suggest
 from .. import metadata
 from ..input_preparation import reconciled, require_stated
+from ..output_shape import VECTORS, is_map, words_of
 from ..predict import predict
-from .export import TOLERANCE, off, quantized, shape, write
-from .simplify import bind, simplified
+from .comparison import Original
+from .export import quantized, shape, write
+from .input_form import Form, fit, in_float32, put_in_front
+from .reading import read
+from .simplify import bind, simplifications
+from .standard_form import standardize
+from .unique_names import separate
 
 if TYPE_CHECKING:
-    from ...data.dataset import Dataset, Input
+    from ...data.dataset import Dataset
 
 COMPARED = 16
 """Validation examples that the simplified graph is compared with the given one on."""
 
 
 _MORE = "; for classes that this data has none of, list them all in its order: `data: {from: …, labels: […]}`"
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What became of a file: whether it is `quantized` already, and left as it is; and what to warn of."""
+
+    quantized: bool
+    warnings: list[str] = field(default_factory=list)
 
 
 def adopt(
@@ -34,100 +49,121 @@ def adopt(
     shapes: dict[str, list[int]] | None = None,
     constants: dict[str, float] | None = None,
     output: str | None = None,
-) -> bool:
-    """Write the model of `source` to `path`, simplified; whether it is quantized already, and written as it is.
+    simplify: bool = True,
+) -> Imported:
+    """Write the model of `source`, simplified, to `path`; one that is quantized already is left as it is.
 
     A batch that is left open becomes 1, other open axes need `shapes`, by input. Inputs among `constants` are filled
-    with a number, once and for all. Of several outputs `output` is kept.
+    with a number, once and for all. Of several outputs `output` is kept. Inputs get the form of the data's: channels
+    first, ids of 64 bits, float32. Less is simplified, or nothing without `simplify`, where outputs would change.
     Raises UserError for whatever this pipeline cannot use.
     """
-    model, constants = _read(source), constants or {}
+    model, constants = read(source), constants or {}
     every = _fixed(source, model, shapes or {}, constants)
     _choose(source, model, output)
     inputs = [value for value in every if value.name not in constants]
-    contract = _contract(source, inputs, data, _own(model))
-    kept = model.graph.output[0].name
+    contract, forms = _contract(source, inputs, data, _own(model))
+    name = model.graph.output[0].name
     filled = bind(model, constants)
     integers = quantized(model)
-    if not integers:
-        model = simplified(source, model)
-    contract["output"] |= {"name": model.graph.output[0].name, "kind": _told(model, data)}
-    metadata.embed(model, contract)
-    del model.graph.value_info[:]  # shapes as they were before
-    columns = metadata.ready(contract, data, data["validation"].x[:COMPARED])
+    half = not integers and in_float32(model)
+    put_in_front(model, [replace(form, takes_dtype="float32") if _halved(form, half) else form for form in forms])
+    columns = metadata.to_model_inputs(contract, data, data["validation"].x[:COMPARED])
+    original = Original(source, name, forms, columns, filled, half)
     try:
-        write(model, path)
-        answers = predict(path, columns, kernels="usual")  # as onnxruntime runs the file that came
-        _same(source, _given(source, kept, columns, filled), answers)
-    except UserError:
+        outputs, warnings = (
+            (_written(model, contract, data, path, original), list[str]())
+            if integers
+            else _simplest(source, model, contract, data, path, original, simplify)
+        )
+    except BaseException:
         path.unlink(missing_ok=True)
         raise
-    except Exception as error:  # onnxruntime's errors have no common base
+    if outputs.shape[1] != len(data.labels):
         path.unlink(missing_ok=True)
-        raise UserError(f"onnxruntime cannot run `{source}`: {str(error).splitlines()[0]}") from error
-    if answers.shape[1] != len(data.labels):
-        path.unlink(missing_ok=True)
-        told = "1 output" if answers.shape[1] == 1 else f"{answers.shape[1]} outputs"
+        if is_map(sides := shape(model.graph.output[0])):
+            raise UserError(
+                f"`{source}` gives a map of {words_of(sides)} for each example, `{data.name}` has "
+                f"{len(data.labels)} labels",
+                f"{VECTORS}; another one of its outputs may be a vector: `output: NAME`",
+            )
+        count = "1 output" if outputs.shape[1] == 1 else f"{outputs.shape[1]} outputs"
         raise UserError(
-            f"`{source}` gives {told}, `{data.name}` has {len(data.labels)} labels",
+            f"`{source}` gives {count}, `{data.name}` has {len(data.labels)} labels",
             "is it a model of this data? another one of its outputs may be: `output: NAME`"
-            + (_MORE if data.task == "single-label" and answers.shape[1] > len(data.labels) else ""),
+            + (_MORE if data.task == "single-label" and outputs.shape[1] > len(data.labels) else ""),
         )
-    return integers
+    if half:
+        warnings.append("computes in float16 in the file that came, and in float32 here")
+    return Imported(integers, warnings)
 
 
-def _told(model: onnx.ModelProto, data: Dataset) -> str:
-    """`probabilities` where the graph ends in what makes them."""
+def _halved(form: Form, half: bool) -> bool:
+    return half and form.takes_dtype == "float16"
+
+
+def _simplest(
+    source: Path,
+    model: onnx.ModelProto,
+    contract: dict[str, Any],
+    data: Dataset,
+    path: Path,
+    original: Original,
+    simplify: bool,
+) -> tuple[np.ndarray, list[str]]:
+    """Write the simplest graph whose outputs are the file's; return these, and a warning if it is not the usual one."""
+    refusals: list[UserError] = []
+    for way, simplified in simplifications(source, model, simplify):
+        try:
+            simpler = standardize(simplified())
+            separate(simpler)
+            outputs = _written(simpler, contract, data, path, original)
+            excess = original.excess(outputs)
+        except UserError as error:
+            refusals.append(error)
+            continue
+        if excess <= 1:
+            changed = f": {refusals[0].problems[0].message}" if refusals else ""
+            return outputs, [f"was simplified {way}{changed}"] if way and simplify and refusals else []
+        refusals.append(UserError(f"`{source}`, simplified, differs from the original by {_share(original, outputs)}"))
+    raise refusals[0]
+
+
+def _share(original: Original, outputs: np.ndarray) -> str:
+    away = np.abs(outputs - original.outputs).max() / max(float(np.abs(original.outputs).max()), 1e-6)
+    return f"{away:.1%} of the largest output"
+
+
+def _written(
+    model: onnx.ModelProto, contract: dict[str, Any], data: Dataset, path: Path, original: Original
+) -> np.ndarray:
+    """Write the model with its metadata, and return its outputs for the examples that it is compared on."""
+    contract["output"] |= {"name": model.graph.output[0].name, "kind": _output_kind(model, data)}
+    metadata.embed(model, contract)
+    del model.graph.value_info[:]  # shapes as they were before
+    try:
+        write(model, path)
+        outputs = predict(path, original.columns, kernels="usual")  # as onnxruntime runs the file that came
+        original.outputs  # noqa: B018, fails where the file itself does
+    except UserError:
+        raise
+    except Exception as error:  # onnxruntime's errors have no common base
+        raise UserError(f"onnxruntime cannot run `{original.source}`: {str(error).splitlines()[0]}") from error
+    return outputs
+
+
+def _output_kind(model: onnx.ModelProto, data: Dataset) -> str:
+    """Return `probabilities` where the graph ends in the operator that makes them, else the task's kind."""
     last = next((node for node in model.graph.node if model.graph.output[0].name in node.output), None)
     ends = {"single-label": "Softmax", "multi-label": "Sigmoid"}.get(data.task)
-    return "probabilities" if last is not None and last.op_type == ends else metadata.TOLD[data.task]
-
-
-def _given(source: Path, output: str, columns: tuple[np.ndarray, ...], filled: dict[str, np.ndarray]) -> np.ndarray:
-    """What the file answers as it came, asked with the constants as inputs."""
-    import onnxruntime
-
-    model = onnx.load(source)  # with weights that lie beside it, at which onnxruntime fails to tell shapes
-    for value in model.graph.input:
-        for axis in value.type.tensor_type.shape.dim:
-            if axis.dim_value <= 0:  # some exporters write 0 for an open axis
-                axis.ClearField("dim_value")
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4
-    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    names = [each.name for each in session.get_inputs() if each.name not in filled]
-    rows = zip(*columns, strict=True)
-    feeds = (dict(zip(names, (each[None] for each in row), strict=True)) for row in rows)
-    return np.stack([session.run([output], feed | filled)[0].reshape(-1) for feed in feeds])
-
-
-def _same(source: Path, expected: np.ndarray, answers: np.ndarray) -> None:
-    """Raises: UserError where the graph answers otherwise than it did before it was simplified."""
-    error = off(answers, expected)
-    if not error <= TOLERANCE and np.isfinite(expected).all():
-        raise UserError(f"`{source}`, simplified, differs from the original by {error:.1%} of the largest")
-
-
-def _read(source: Path) -> onnx.ModelProto:
-    try:
-        model = onnx.load(source)
-        onnx.checker.check_model(model)
-    except (onnx.checker.ValidationError, ValueError, OSError, TypeError) as error:
-        raise UserError(f"`{source}` is not a sound ONNX file: {str(error).splitlines()[0]}") from error
-    except Exception as error:
-        # protobuf's DecodeError has no stable home across its versions.
-        if type(error).__name__ != "DecodeError":
-            raise
-        raise UserError(f"`{source}` is not an ONNX file") from error
-    return model
+    return "probabilities" if last is not None and last.op_type == ends else metadata.OUTPUT_KINDS[data.task]
 
 
 def _fixed(
     source: Path, model: onnx.ModelProto, shapes: dict[str, list[int]], constants: dict[str, float]
 ) -> list[onnx.ValueInfoProto]:
-    """The inputs of the graph, with every axis fixed."""
-    stored = {tensor.name for tensor in model.graph.initializer}
-    inputs = [value for value in model.graph.input if value.name not in stored]
+    """Fix every axis of the graph's inputs, and return these."""
+    inputs = list(model.graph.input)
     names = [value.name for value in inputs]
     for name in (*shapes, *constants):
         if name not in names:
@@ -147,9 +183,9 @@ def _fixed(
             elif axis.dim_value <= 0 and index == 0:
                 axis.dim_value = 1
             elif axis.dim_value <= 0:
-                open_ = [each.dim_value if each.dim_value > 0 else each.dim_param or "?" for each in axes]
+                sizes = [side.dim_value if side.dim_value > 0 else side.dim_param or "?" for side in axes]
                 raise UserError(
-                    f"`{source}` leaves axis {index} of `{value.name}` open: {open_}",
+                    f"`{source}` leaves axis {index} of `{value.name}` open: {sizes}",
                     f"fix it: `shapes: {{{value.name}: [1, …]}}`",
                 )
     for result in model.graph.output:
@@ -166,9 +202,9 @@ def _choose(source: Path, model: onnx.ModelProto, output: str | None) -> None:
         raise UserError(f"`{source}` has {len(names)} outputs: {', '.join(names)}", "choose one: `output: NAME`")
     if output is not None and output not in names:
         raise UserError(f"`{source}` has no output `{output}`", suggest(output, names))
-    kept = [value for value in model.graph.output if output in (None, value.name)]
+    chosen = [value for value in model.graph.output if output in (None, value.name)]
     del model.graph.output[:]
-    model.graph.output.extend(kept)
+    model.graph.output.extend(chosen)
 
 
 def _own(model: onnx.ModelProto) -> dict[str, Any] | None:
@@ -176,10 +212,9 @@ def _own(model: onnx.ModelProto) -> dict[str, Any] | None:
 
 
 def check(source: Path, data: Dataset, constants: Collection[str] = ()) -> None:
-    """Raise UserError unless the file or the recipe says how the inputs of `source` are made of raw values."""
-    model = _read(source)
-    stored = {tensor.name for tensor in model.graph.initializer}
-    inputs = [value for value in model.graph.input if value.name not in stored and value.name not in constants]
+    """Raise UserError unless the file or the recipe states how the inputs of `source` are made of raw values."""
+    model = read(source)
+    inputs = [value for value in model.graph.input if value.name not in constants]
     if len(inputs) == len(data.inputs):  # otherwise `adopt` refuses it
         _fed(source, inputs, data, _own(model))
 
@@ -187,26 +222,27 @@ def check(source: Path, data: Dataset, constants: Collection[str] = ()) -> None:
 def _fed(
     source: Path, inputs: list[onnx.ValueInfoProto], data: Dataset, own: dict[str, Any] | None
 ) -> tuple[Dataset, dict[str, Any]]:
-    """`data` as the file takes it, and what its own contract says of inputs that it normalizes itself."""
+    """Return `data` as the file takes it, and the entries of inputs that the file normalizes itself."""
     if own is not None and [entry["name"] for entry in own["inputs"]] == [value.name for value in inputs]:
-        found = reconciled(source, own, data)
-        return found, {entry["name"]: entry for entry in own["inputs"] if entry.get("mean") == []}
+        prepared = reconciled(source, own, data)
+        return prepared, {entry["name"]: entry for entry in own["inputs"] if entry.get("mean") == []}
     pairs = zip(inputs, data.inputs, strict=True)
-    require_stated(source, data, [each for value, each in pairs if _type(value).startswith("float")])
+    require_stated(source, data, [input for value, input in pairs if _type(value).startswith("float")])
     return data, {}
 
 
 def _contract(
     source: Path, inputs: list[onnx.ValueInfoProto], data: Dataset, own: dict[str, Any] | None
-) -> dict[str, Any]:
-    """The contract of `data` with the file's own names; every input has to fit one of the data's, in order."""
+) -> tuple[dict[str, Any], list[Form]]:
+    """Return the contract of `data` with the file's names, and how each input is made of the data's, in order."""
     takes = [(_type(value), shape(value)) for value in inputs]
-    gives = [(each.dtype, [1, *each.shape]) for each in data.inputs]
-    fits = len(takes) == len(gives) and all(
-        form == wanted and _accepts(kind, each)
-        for (kind, form), (_, wanted), each in zip(takes, gives, data.inputs, strict=True)
-    )
-    if not fits:
+    gives = [(input.dtype, [1, *input.shape]) for input in data.inputs]
+    forms = [
+        form
+        for value, (kind, sides), input in zip(inputs, takes, data.inputs, strict=False)
+        if (form := fit(value.name, kind, sides, input))
+    ]
+    if not len(takes) == len(gives) == len(forms):
         raise UserError(
             f"`{source}` takes {_words(takes)} where `{data.name}` gives {_words(gives)}",
             _help(inputs, data),
@@ -215,10 +251,12 @@ def _contract(
     contract = metadata.describe(data)
     raw = {"scale": 1.0, "mean": [], "std": []}
     named = [
-        entry | {"name": value.name} | ({"dtype": kind} | raw if kind == "uint8" or value.name in itself else {})
-        for entry, value, (kind, _) in zip(contract["inputs"], inputs, takes, strict=True)
+        entry
+        | {"name": form.name}
+        | ({"dtype": form.dtype} | raw if form.dtype == "uint8" or form.name in itself else {})
+        for entry, form in zip(contract["inputs"], forms, strict=True)
     ]
-    return contract | {"inputs": named}
+    return contract | {"inputs": named}, forms
 
 
 def _help(inputs: list[onnx.ValueInfoProto], data: Dataset) -> str:
@@ -228,13 +266,9 @@ def _help(inputs: list[onnx.ValueInfoProto], data: Dataset) -> str:
     return f"inputs that stay the same, such as a sample rate or a state, are filled once: `constants: {{{rest}}}`"
 
 
-def _accepts(kind: str, each: Input) -> bool:
-    return kind == each.dtype or (kind == "uint8" and each.kind == "image")
-
-
 def _type(value: onnx.ValueInfoProto) -> str:
-    found: str = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type)).name
-    return found
+    name: str = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type)).name
+    return name
 
 
 def _words(inputs: list[tuple[str, list[int]]]) -> str:

@@ -28,7 +28,7 @@ _AXES = {"Conv": (0,), "ConvTranspose": (1,), "Gather": (0,), "GRU": (0, 1), "LS
 
 
 def weights_only(model: onnx.ModelProto, nodes: Collection[str] | None = None, half: float = 0.0) -> onnx.ModelProto:
-    """The graph with constant weights as symmetric int8, one scale for each output channel: a quarter of the bytes.
+    """Return the graph with symmetric int8 weights, one scale for each output channel: a quarter of the bytes.
 
     Weights of Conv, ConvTranspose, Gemm, MatMul, Gather, GRU, LSTM and RNN; with `nodes`, of those so named. Biases
     and weights too small to gain stay as they are, and so does all that the graph computes. Who else reads a stored
@@ -37,29 +37,29 @@ def weights_only(model: onnx.ModelProto, nodes: Collection[str] | None = None, h
     `half` leaves the smallest weights, and the biases, in float16, as long as it takes no more than this share of bytes
     on top: what rounding a weight does to the answers has little to do with how many numbers it has.
     """
-    made, graph = _copied(model)
+    copy, graph = _copied(model)
     axes: dict[str, tuple[int, ...]] = {}
     read: set[str] = set()
     for node in graph.node:
         if nodes is None or node.name in nodes:
-            found = {name: along for i, name in enumerate(node.input) if (along := _axes(node, i))}
-            axes = found | axes
-            read |= set(node.input) if found else set()
+            weights = {name: along for i, name in enumerate(node.input) if (along := _axes(node, i))}
+            axes = weights | axes
+            read |= set(node.input) if weights else set()
     floats = [tensor for tensor in _floats(graph) if tensor.name in read]
     rounded: list[tuple[onnx.TensorProto, NDArray[np.int8], NDArray[np.float32]]] = []
     for tensor in floats:
         real = numpy_helper.to_array(tensor)
         if tensor.name not in axes or real.ndim < 2 or not np.isfinite(real).all():
             continue
-        kept = {axis % real.ndim for axis in axes[tensor.name]}
-        integers, scale = _rounded(real, tuple(set(range(real.ndim)) - kept))
+        spared = {axis % real.ndim for axis in axes[tensor.name]}
+        integers, scale = _rounded(real, tuple(set(range(real.ndim)) - spared))
         if real.nbytes - integers.nbytes - scale.nbytes >= _LEAST:
             rounded.append((tensor, integers, scale))
     unpacking: list[onnx.NodeProto] = []
-    left = half * sum(integers.nbytes + scale.nbytes for _, integers, scale in rounded)
-    for tensor, integers, scale in sorted(rounded, key=lambda each: each[1].size):
-        left -= integers.nbytes - scale.nbytes
-        if half and left >= 0:
+    saved = half * sum(integers.nbytes + scale.nbytes for _, integers, scale in rounded)
+    for tensor, integers, scale in sorted(rounded, key=lambda entry: entry[1].size):
+        saved -= integers.nbytes - scale.nbytes
+        if half and saved >= 0:
             continue
         name, cast, by = (f"{tensor.name}_{word}" for word in ("int8", "cast", "scale"))
         unpacking.append(helper.make_node("Cast", [name], [cast], cast, to=TensorProto.FLOAT))
@@ -68,33 +68,33 @@ def weights_only(model: onnx.ModelProto, nodes: Collection[str] | None = None, h
         tensor.CopyFrom(numpy_helper.from_array(integers, name))
     if half:
         unpacking += _halved([tensor for tensor in floats if tensor.data_type == TensorProto.FLOAT])
-    return _begun_with(made, unpacking)
+    return _begun_with(copy, unpacking)
 
 
 def float16(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The graph with its float32 constants as float16, half of the bytes; it computes in float32 as before.
+    """Return the graph with its float32 constants as float16, half of the bytes; it computes in float32 as before.
 
     Constants too small to gain stay as they are, and those with numbers beyond ±65504, which float16 does not have.
     """
-    made, graph = _copied(model)
-    return _begun_with(made, _halved(_floats(graph)))
+    copy, graph = _copied(model)
+    return _begun_with(copy, _halved(_floats(graph)))
 
 
 def _halved(tensors: list[onnx.TensorProto]) -> list[onnx.NodeProto]:
-    """Make initializers float16 where it gains and fits; the nodes that bring them back."""
-    made = []
+    """Make initializers float16 where it gains and fits; return the nodes that bring them back."""
+    casts = []
     for tensor in tensors:
         real = numpy_helper.to_array(tensor)
         if real.nbytes // 2 < _LEAST or not _fits(real):
             continue
         name = f"{tensor.name}_float16"
-        made.append(helper.make_node("Cast", [name], [tensor.name], f"{tensor.name}_real", to=TensorProto.FLOAT))
+        casts.append(helper.make_node("Cast", [name], [tensor.name], f"{tensor.name}_real", to=TensorProto.FLOAT))
         tensor.CopyFrom(numpy_helper.from_array(real.astype(np.float16), name))
-    return made
+    return casts
 
 
 def whole_float16(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The graph in float16, computation and all, by onnxruntime's converter; its inputs and outputs keep their types.
+    """Return the graph computed in float16, by onnxruntime's converter; inputs and outputs keep their types.
 
     Raises:
         UserError: a weight holds numbers beyond ±65504, which float16 does not have.
@@ -102,7 +102,7 @@ def whole_float16(model: onnx.ModelProto) -> onnx.ModelProto:
     from onnxruntime.quantization.onnx_model import ONNXModel
     from onnxruntime.transformers.float16 import convert_float_to_float16
 
-    made, graph = _copied(model)
+    copy, graph = _copied(model)
     masks = {name for node in graph.node if node.op_type in _MASKING for name in node.input}
     for tensor in _floats(graph):
         if tensor.name in masks:
@@ -112,14 +112,14 @@ def whole_float16(model: onnx.ModelProto) -> onnx.ModelProto:
             raise UserError(
                 f"`{tensor.name}` holds numbers beyond ±65504, which float16 does not have", "write `compute: float32`"
             )
-    converted = ONNXModel(convert_float_to_float16(made, keep_io_types=True))
+    converted = ONNXModel(convert_float_to_float16(copy, keep_io_types=True))
     converted.topological_sort()  # it puts the casts of inputs last
-    found: onnx.ModelProto = converted.model
-    return found
+    half: onnx.ModelProto = converted.model
+    return half
 
 
 def _bound(tensor: onnx.TensorProto) -> None:
-    """Bring what stands for "never" in a mask, as −1e9, to float16's end, which a softmax makes as exact a zero of."""
+    """Clip what stands for "never" in a mask, as −1e9, to float16's end, of which a softmax makes the same zero."""
     real, end = numpy_helper.to_array(tensor), float(np.finfo(np.float16).max)
     never = np.abs(real) >= _NEVER
     if never.any() and _fits(real[~never]):
@@ -128,38 +128,38 @@ def _bound(tensor: onnx.TensorProto) -> None:
 
 
 def held_in(graph: onnx.GraphProto) -> set[str]:
-    """How the weights are stored, of `float32`, `float16` and `weights` (int8 that is unpacked when loading)."""
+    """Return how weights are stored, of `float32`, `float16` and `weights` (int8 that is unpacked when loading)."""
     types = {tensor.name: tensor.data_type for tensor in graph.initializer}
     packed = set(stored(graph).values())
     names = {TensorProto.FLOAT: "float32", TensorProto.FLOAT16: "float16"}
-    found = {names[kind] for kind in types.values() if kind in names}
-    return found | {"weights" for name in packed if types[name] == TensorProto.INT8}
+    formats = {names[kind] for kind in types.values() if kind in names}
+    return formats | {"weights" for name in packed if types[name] == TensorProto.INT8}
 
 
 def stored(graph: onnx.GraphProto) -> dict[str, str]:
-    """What Cast, or Cast and Mul, make of initializers when the file is loaded → the initializer."""
+    """Map results of Cast, or Cast and Mul, of initializers, computed when the file is loaded, to the initializer."""
     initializers = {tensor.name for tensor in graph.initializer}
-    found: dict[str, str] = {}
+    sources: dict[str, str] = {}
     for node in graph.node:
         if node.op_type == "Cast" and node.input[0] in initializers:
-            found[node.output[0]] = node.input[0]
-        elif node.op_type == "Mul" and node.input[0] in found and node.input[1] in initializers:
-            found[node.output[0]] = found[node.input[0]]
-    return found
+            sources[node.output[0]] = node.input[0]
+        elif node.op_type == "Mul" and node.input[0] in sources and node.input[1] in initializers:
+            sources[node.output[0]] = sources[node.input[0]]
+    return sources
 
 
 def _axes(node: onnx.NodeProto, position: int) -> tuple[int, ...]:
-    """The axes of an input that run over outputs; none where the input is not a weight."""
+    """Return the axes of an input that run over outputs; none where the input is not a weight."""
     if node.op_type == "MatMul" and position < 2:
         return (-2,) if position == 0 else (-1,)
     if node.op_type == "Gemm" and position == 1:
-        return (0,) if any(each.name == "transB" and each.i for each in node.attribute) else (1,)
+        return (0,) if any(attribute.name == "transB" and attribute.i for attribute in node.attribute) else (1,)
     weights = {"Gather": (0,), "Conv": (1,), "ConvTranspose": (1,)}.get(node.op_type, (1, 2))
     return _AXES.get(node.op_type, ()) if position in weights else ()
 
 
 def _rounded(real: NDArray[np.float32], over: tuple[int, ...]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
-    """int8 and the scales that bring it back, which broadcast; `over` are the axes that share a scale."""
+    """Return int8 and the scales that bring it back, which broadcast; `over` are the axes that share a scale."""
     largest = np.abs(real).max(axis=over, keepdims=True)
     scale = np.maximum(largest / _HIGHEST, np.finfo(np.float32).tiny).astype(np.float32)
     integers: NDArray[np.int8] = np.clip(np.rint(real / scale), -_HIGHEST, _HIGHEST).astype(np.int8)
@@ -167,20 +167,22 @@ def _rounded(real: NDArray[np.float32], over: tuple[int, ...]) -> tuple[NDArray[
 
 
 def _fits(real: NDArray[np.float32]) -> bool:
-    """Whether float16 has all these numbers, but for a rounding."""
+    """Return whether float16 has all these numbers, but for a rounding."""
     return bool(np.abs(real).max(initial=0) <= np.finfo(np.float16).max)
 
 
 def _copied(model: onnx.ModelProto) -> tuple[onnx.ModelProto, onnx.GraphProto]:
-    made = onnx.ModelProto()
-    made.CopyFrom(model)
-    return made, made.graph
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    return copy, copy.graph
 
 
 def _floats(graph: onnx.GraphProto) -> list[onnx.TensorProto]:
-    """The float32 initializers; one that is an input as well may be given anew at each run."""
-    given = {value.name for value in graph.input}
-    return [each for each in graph.initializer if each.data_type == TensorProto.FLOAT and each.name not in given]
+    """Return the float32 initializers; one that is an input as well may be given anew at each run."""
+    inputs = {value.name for value in graph.input}
+    return [
+        tensor for tensor in graph.initializer if tensor.data_type == TensorProto.FLOAT and tensor.name not in inputs
+    ]
 
 
 def _begun_with(model: onnx.ModelProto, nodes: list[onnx.NodeProto]) -> onnx.ModelProto:

@@ -21,27 +21,27 @@ class Embedded(nn.Module):
         super().__init__()
         self.module = module
         self.raw = [entry.get("mean") == [] for entry in contract["inputs"]]
-        for index, each in enumerate(data.inputs):
-            shape = (1, -1, *[1] * (len(each.shape) - 1))
-            std = torch.tensor(each.std or (1.0,)).reshape(shape)
-            self.register_buffer(f"slope{index}", each.scale / std)
-            self.register_buffer(f"offset{index}", -torch.tensor(each.mean or (0.0,)).reshape(shape) / std)
+        for index, input in enumerate(data.inputs):
+            shape = (1, -1, *[1] * (len(input.shape) - 1))
+            std = torch.tensor(input.std or (1.0,)).reshape(shape)
+            self.register_buffer(f"slope{index}", input.scale / std)
+            self.register_buffer(f"offset{index}", -torch.tensor(input.mean or (0.0,)).reshape(shape) / std)
         self.ends = {"probabilities": nn.Softmax(1) if data.task == "single-label" else nn.Sigmoid()}.get(
             contract["output"]["kind"], nn.Identity()
         )
 
     def forward(self, *inputs: Tensor) -> Tensor:
-        """One tensor (b, *shape) an input → logits, values or probabilities (b, labels)."""
+        """Compute logits, values or probabilities (b, labels) of one tensor (b, *shape) an input."""
         normal = [
             x.float() * self.get_buffer(f"slope{index}") + self.get_buffer(f"offset{index}") if raw else x
             for index, (x, raw) in enumerate(zip(inputs, self.raw, strict=True))
         ]
-        found: Tensor = self.ends(self.module(*normal))
-        return found
+        outputs: Tensor = self.ends(self.module(*normal))
+        return outputs
 
 
 def embedded(contract: dict[str, Any], embed: Collection[str], raw: bool) -> dict[str, Any]:
-    """The contract of a file with `embed` in its graph; with `raw` its images are uint8, which `normalize` has to mend.
+    """Return the contract of a file with `embed` in its graph; with `raw` its images are uint8.
 
     An input that the file normalises itself has neither scale nor moments left: `mean` and `std` are empty.
     """

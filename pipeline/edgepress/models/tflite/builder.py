@@ -55,16 +55,16 @@ class Quantization:
         return hash((self.scale.tobytes(), self.zero_point.tobytes()))
 
     def along(self, values: NDArray[Any], rank: int) -> NDArray[Any]:
-        """`values`, one a channel, shaped to broadcast along `axis` of an array of that rank."""
+        """Return `values`, one a channel, shaped to broadcast along `axis` of an array of that rank."""
         return values.reshape([-1 if axis == self.axis else 1 for axis in range(rank)]) if values.size > 1 else values
 
     @property
     def limits(self) -> tuple[int, int]:
-        """The lowest and the highest integer."""
+        """Return the lowest and the highest integer."""
         return int(np.iinfo(self.type).min), int(np.iinfo(self.type).max)
 
     def quantize(self, real: NDArray[Any]) -> NDArray[Any]:
-        """The nearest integer, ties to even, as onnxruntime and XNNPACK round."""
+        """Round to the nearest integer, ties to even, as onnxruntime and XNNPACK do."""
         integers = np.rint(real / self.along(self.scale, real.ndim)) + self.along(self.zero_point, real.ndim)
         clipped: NDArray[Any] = np.clip(integers, *self.limits).astype(self.type)
         return clipped
@@ -75,7 +75,7 @@ class Quantization:
 
 
 def quantization(scale: Any, zero_point: Any = 0, axis: int = 0, type: np.dtype[Any] = INT8) -> Quantization:
-    """Parameters from numbers or arrays; one zero point may stand for all channels."""
+    """Return parameters from numbers or arrays; one zero point may be that of all channels."""
     scales = np.atleast_1d(np.asarray(scale, np.float32))
     return Quantization(scales, np.resize(np.asarray(zero_point, np.int64), scales.shape), axis, type)
 
@@ -113,7 +113,7 @@ class Builder:
         self._subgraph.tensors[tensor].name = name
 
     def tensor(self, name: str, shape: Any, dtype: Any = np.float32, quantization: Quantization | None = None) -> int:
-        """A new tensor without data, of the type of its quantization, if any. A name in use gets a number behind it."""
+        """Add a tensor without data, of its quantization's type, if any. A name in use gets a number behind it."""
         if quantization:
             return self._add(name, shape, _STORED[quantization.type], quantization, buffer=0)
         kind = np.dtype(dtype)
@@ -122,12 +122,12 @@ class Builder:
         return self._add(name, shape, _TYPES[kind], None, buffer=0)
 
     def like(self, tensor: int, name: str, shape: Any = None) -> int:
-        """A new tensor without data, of the type and scale of another, and of its shape unless one is given."""
+        """Add a tensor without data, of the type and scale of another, and of its shape unless `shape` is set."""
         size, kind = self.shape(tensor) if shape is None else shape, self._subgraph.tensors[tensor].type
         return self._add(name, size, kind, self._quantizations[tensor], buffer=0)
 
     def constant(self, name: str, values: NDArray[Any], quantization: Quantization | None = None) -> int:
-        """A new tensor that holds `values` as they are."""
+        """Add a tensor that holds `values` as they are."""
         data = np.frombuffer(np.ascontiguousarray(values).tobytes(), np.uint8)
         return self._add(name, values.shape, _STORED[values.dtype], quantization, self._buffer(data))
 
@@ -146,7 +146,7 @@ class Builder:
         )
 
     def finish(self, inputs: dict[str, int], outputs: dict[str, int], metadata: dict[str, bytes]) -> bytes:
-        """The file, whose one signature is called `serving_default`; operators that nothing reads are left out."""
+        """Return the file, whose one signature is `serving_default`; operators that nothing reads are left out."""
         self._drop_unused(set(outputs.values()))
         self._subgraph.inputs = np.array(list(inputs.values()), np.int32)
         self._subgraph.outputs = np.array(list(outputs.values()), np.int32)
@@ -167,17 +167,19 @@ class Builder:
             metadata=entries,
             signatureDefs=[signature],
         )
-        file = flatbuffers.Builder(sum(each.data.nbytes for each in self._buffers[1:] if each.data is not None) + _ROOM)
+        file = flatbuffers.Builder(
+            sum(buffer.data.nbytes for buffer in self._buffers[1:] if buffer.data is not None) + _ROOM
+        )
         file.Finish(model.Pack(file), b"TFL3")
         return bytes(file.Output())
 
     def _drop_unused(self, wanted: set[int]) -> None:
-        kept = []
+        operators = []
         for operator in reversed(self._subgraph.operators):
             if wanted.intersection(operator.outputs.tolist()):
-                kept.append(operator)
+                operators.append(operator)
                 wanted.update(operator.inputs.tolist())
-        self._subgraph.operators = kept[::-1]
+        self._subgraph.operators = operators[::-1]
 
     def _add(self, name: str, shape: Any, kind: int, quantization: Quantization | None, buffer: int) -> int:
         index = len(self._subgraph.tensors)
@@ -201,7 +203,7 @@ class Builder:
 
 
 def _check(name: str, scale: NDArray[np.float32]) -> None:
-    """Raises: UserError for a scale with which a runtime computes nothing, or ends."""
+    """Raise UserError for a scale with which a runtime computes nothing, or crashes."""
     usable = (scale >= np.finfo(np.float32).tiny) & (scale <= np.finfo(np.float32).max)
     if not usable.all():
         raise UserError(

@@ -20,7 +20,7 @@ METADATA = "edgepress"
 
 
 def write(model: onnx.ModelProto, metadata: dict[str, Any], dynamic: bool = False) -> bytes:
-    """A TFLite file that computes what the ONNX model does.
+    """Return a TFLite file that computes what the ONNX model does.
 
     A float model gives a float file. In a QDQ model (int8 activations, symmetric int8 weights) every
     DequantizeLinear → operator → QuantizeLinear becomes one int8 operator with the graph's scales and zero points;
@@ -60,7 +60,7 @@ Layout = Literal["NCHW→NHWC", "NCL→NLC", "same"]
 
 
 def layouts(model: onnx.ModelProto) -> dict[str, Layout]:
-    """How the axes of every input of the ONNX graph are ordered in the file that `write` makes of it.
+    """Return how the axes of every input of the ONNX graph are ordered in the file that `write` makes of it.
 
     Raises:
         UserError: as `write`.
@@ -82,7 +82,7 @@ def layouts(model: onnx.ModelProto) -> dict[str, Layout]:
 
 
 def read_metadata(data: bytes) -> dict[str, Any]:
-    """The metadata that `write` put into a file.
+    """Return the metadata that `write` put into a file.
 
     Raises:
         UserError: the file is not TFLite, or has no entry `edgepress`.
@@ -95,8 +95,8 @@ def read_metadata(data: bytes) -> dict[str, Any]:
     for index in range(model.MetadataLength()):
         entry = model.Metadata(index)
         if entry.Name() == METADATA.encode():
-            found: dict[str, Any] = json.loads(model.Buffers(entry.Buffer()).DataAsNumpy().tobytes())
-            return found
+            metadata: dict[str, Any] = json.loads(model.Buffers(entry.Buffer()).DataAsNumpy().tobytes())
+            return metadata
     raise UserError(f"this TFLite file has no metadata called `{METADATA}`", "convert the model with edgepress")
 
 
@@ -110,7 +110,7 @@ _INSTEAD = {
 
 
 def _check_operators(model: onnx.ModelProto, known: Any) -> None:
-    """Every operator outside the set at once, each with its first node."""
+    """Raise UserError with every operator outside the set at once, each with its first node."""
     unknown = [node for node in model.graph.node if node.op_type not in known and node.op_type != "Constant"]
     counts = Counter(node.op_type for node in unknown)
     first = {node.op_type: node for node in reversed(unknown)}

@@ -10,8 +10,10 @@ from .graph import Constant, Graph, Node
 
 
 def fuse_dynamic(graph: Graph) -> None:
-    """DynamicQuantizeLinear → MatMulInteger → Cast → Mul by both scales, as onnxruntime's quantizer writes a MatMul
-    or Gemm, becomes one MatMul with a packed weight."""
+    """Fuse DynamicQuantizeLinear → MatMulInteger → Cast → Mul by both scales to one MatMul with a packed weight.
+
+    So onnxruntime's quantizer writes a MatMul or Gemm.
+    """
     users, makers = graph.users(), graph.makers()
 
     def only_user(node: Node, op: str) -> Node | None:

@@ -90,17 +90,17 @@ class Graph:
         return self.types.get(name, FLOAT)
 
     def users(self) -> dict[str, list[Node]]:
-        found: dict[str, list[Node]] = {}
+        readers: dict[str, list[Node]] = {}
         for node in self.nodes:
             for name in node.inputs:
-                found.setdefault(name, []).append(node)
-        return found
+                readers.setdefault(name, []).append(node)
+        return readers
 
     def makers(self) -> dict[str, Node]:
         return {name: node for node in self.nodes for name in node.outputs}
 
     def limits(self, node: Node) -> tuple[float, float]:
-        """The bounds of a Relu or Clip."""
+        """Return the bounds of a Relu or Clip."""
         if node.op == "Relu":
             return 0.0, np.inf
         bounds = [-np.inf, np.inf]
@@ -110,7 +110,7 @@ class Graph:
         return bounds[0], bounds[1]
 
     def parameters(self, node: Node) -> Quantization:
-        """What a QuantizeLinear or DequantizeLinear node says."""
+        """Return scale and zero point of a QuantizeLinear or DequantizeLinear node."""
         scale = self.constants[node.inputs[1]].values
         zero_point = self.constants[node.inputs[2]].values if len(node.inputs) > 2 else np.uint8(0)
         if zero_point.dtype not in (np.int8, np.int16, np.int32):
@@ -133,5 +133,5 @@ def constant(name: str, tensor: onnx.TensorProto) -> Constant:
 
 
 def narrow(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """The type in the file: ids and indices are int32 there."""
-    return np.dtype(np.int32) if dtype == np.int64 else dtype
+    """Return the type in the file: ids and indices are int32 there, and numbers float32."""
+    return {np.dtype(np.int64): np.dtype(np.int32), np.dtype(np.float64): FLOAT}.get(dtype, dtype)

@@ -17,7 +17,7 @@ _SHAPING = ("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose")
 
 
 def quantize_before_reshapes(graph: Graph) -> None:
-    """Float → reshape → Q is float → Q → DQ → reshape → Q; so the operator before can become an integer one."""
+    """Write float → reshape → Q as float → Q → DQ → reshape → Q, so that the operator before can be an integer one."""
     users, makers = graph.users(), graph.makers()
     for node in reversed(list(graph.nodes)):
         maker = makers.get(node.inputs[0]) if node.inputs else None
@@ -41,7 +41,7 @@ def quantize_before_reshapes(graph: Graph) -> None:
 
 
 def make_integer(graph: Graph, integer: Mapping[str, Quantization | None]) -> None:
-    """Merge DQ → operator → Q where TFLite has the operator on integers; anything else stays in float, as ONNX says."""
+    """Merge DQ → operator → Q where TFLite has the operator on integers; all else stays in float, as in ONNX."""
     users, makers = graph.users(), graph.makers()
     for node in graph.nodes:
         if node.op in ("QuantizeLinear", "DequantizeLinear"):
@@ -60,7 +60,8 @@ def make_integer(graph: Graph, integer: Mapping[str, Quantization | None]) -> No
         if any(name not in makers or makers[name].op != "DequantizeLinear" for name in dynamic):
             continue
         kinds = {
-            graph.quantization[name].type for name in (after[0].output, *(makers[each].inputs[0] for each in dynamic))
+            graph.quantization[name].type
+            for name in (after[0].output, *(makers[source].inputs[0] for source in dynamic))
         }
         if len(kinds) > 1 or (INT16 in kinds and node.op not in _WIDE):
             continue
@@ -74,6 +75,6 @@ def make_integer(graph: Graph, integer: Mapping[str, Quantization | None]) -> No
 
 
 def _is_float_array(graph: Graph, name: str) -> bool:
-    """Left in float by the quantizer; a single number is exact in int8, with itself as the scale."""
+    """Return whether the quantizer left it in float; a single number is exact in int8, with itself as the scale."""
     constant = graph.constants.get(name)
     return constant is not None and (constant.quantization is None or constant.packed) and constant.values.size > 1

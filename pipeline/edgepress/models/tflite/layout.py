@@ -27,7 +27,7 @@ class Layout(Enum):
 
 
 def channels_last(graph: Graph, kinds: Mapping[str, Layout]) -> set[str]:
-    """The names of the tensors that the file holds with channels last.
+    """Return the names of the tensors that the file holds with channels last.
 
     Images among the graph's inputs always (rank 4), signals (rank 3) when they come to a convolution or a pool.
     """
@@ -39,8 +39,8 @@ def channels_last(graph: Graph, kinds: Mapping[str, Layout]) -> set[str]:
         before = [graph.shape(name) for name in node.inputs if name in last]
         if (
             kind is Layout.CHANNELS
-            or (kind is Layout.FOLLOW and any(len(each) == len(shape) for each in before))
-            or (node.op in RESHAPES and any(each[:2] == shape[:2] for each in before))
+            or (kind is Layout.FOLLOW and any(len(other) == len(shape) for other in before))
+            or (node.op in RESHAPES and any(other[:2] == shape[:2] for other in before))
         ):
             last.add(node.output)
     return last

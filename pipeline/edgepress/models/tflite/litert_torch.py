@@ -5,6 +5,7 @@ For networks with operators that the writer here lacks.
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import os
 import warnings
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from ...core.errors import UserError
 from .. import metadata
 from ..onnx.export import TOLERANCE, off
-from ..predict import predict
+from ..predict import in_torch, predict
 
 if TYPE_CHECKING:
     from torch import nn
@@ -35,42 +36,50 @@ def convert(module: nn.Module, data: Dataset, path: Path) -> float:
 
     litert_torch = _package()
     contract = metadata.describe(data)
-    images = [index for index, each in enumerate(data.inputs) if each.kind == "image"]
+    images = [index for index, input in enumerate(data.inputs) if input.kind == "image"]
     module = module.eval().to(memory_format=torch.contiguous_format)
-    columns = data.ready(data["validation"].x[:64])
-    example = [torch.from_numpy(each[:1].copy()) for each in columns]
+    columns = data.to_model_inputs(data["validation"].x[:64])
+    example = [torch.from_numpy(input[:1].copy()) for input in columns]
     for index in images:
         example[index] = example[index].permute(0, 2, 3, 1).contiguous()
-    whole = litert_torch.to_channel_last_io(module, args=images) if images else module
-    said = io.StringIO()
+    wrapped = litert_torch.to_channel_last_io(module, args=images) if images else module
+    output = io.StringIO()
     try:
-        with redirect_stdout(said), redirect_stderr(said), warnings.catch_warnings():
+        with redirect_stdout(output), redirect_stderr(output), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            made = litert_torch.convert(whole.eval(), tuple(example))
-            made.export(str(path))
+            converted = litert_torch.convert(wrapped.eval(), tuple(example))
+            converted.export(str(path))
     except Exception as error:  # torch's exporter and the converter raise whatever they meet
         line = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
         raise UserError(f"litert-torch cannot convert this network: {line[:200]}") from error
-    names = [each.name for each in data.inputs]
-    told = metadata.for_tflite(contract, [names[index] for index in images])
-    path.write_bytes(named(path.read_bytes(), names, ["output"], told))
+    names = [input.name for input in data.inputs]
+    described = metadata.for_tflite(contract, [names[index] for index in images])
+    path.write_bytes(named(path.read_bytes(), names, ["output"], described))
 
-    with torch.inference_mode():
-        expected = module(*map(torch.from_numpy, columns)).numpy()
-    largest = off(predict(path, columns), expected)
+    largest = off(predict(path, columns), in_torch(module, columns).numpy())
     if not largest <= TOLERANCE:
         raise UserError(f"the file of litert-torch differs from torch by {largest:.1%} of the largest output")
     return largest
 
 
+def require() -> None:
+    """Raise UserError where the package is not installed; it is not imported, which takes seconds."""
+    if importlib.util.find_spec("litert_torch") is None:
+        raise _missing("litert_torch")
+
+
+def _missing(module: str) -> UserError:
+    return UserError(
+        f"`convert.litert` needs litert-torch, and `{module}` is not installed",
+        "pip install 'edgepress[litert]' (1.1 GB), or use `export.onnx` and `convert.tflite`",
+    )
+
+
 def _package() -> Any:
-    """Raises: UserError where it is not installed."""
+    """Import the package. Raises: UserError where it is not installed."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
         import litert_torch
     except ModuleNotFoundError as error:
-        raise UserError(
-            f"`convert.litert` needs litert-torch, and `{error.name}` is not installed",
-            "pip install 'edgepress[litert]' (1.1 GB), or use `export.onnx` and `convert.tflite`",
-        ) from error
+        raise _missing(str(error.name)) from error
     return litert_torch

@@ -33,7 +33,7 @@ _STEPS_BACK = 24
 
 
 def look_up(graph: Graph) -> None:
-    """Let each int8 tensor that follows from one other by way of a curve, number by number, be read from a table."""
+    """Read each int8 tensor that follows from one other by a curve, number by number, from a table."""
     users = graph.users()
     tables: dict[str, Node] = {}
     for curve in [node for node in graph.nodes if node.op in _CURVES]:
@@ -57,21 +57,21 @@ def look_up(graph: Graph) -> None:
 
 
 def _sources(graph: Graph, curve: Node) -> list[str]:
-    """The int8 tensors that the curve may follow from, the farthest first."""
-    makers, found, waiting = graph.makers(), list[str](), [curve.inputs[0]]
+    """Return the int8 tensors that the curve may follow from, the farthest first."""
+    makers, sources, waiting = graph.makers(), list[str](), [curve.inputs[0]]
     for _ in range(_STEPS_BACK):
         maker = makers.get(waiting.pop(0)) if waiting else None
         if maker is None:
             continue
         if maker.op == "DequantizeLinear":
-            found.append(maker.inputs[0])
+            sources.append(maker.inputs[0])
         if maker.op in ("DequantizeLinear", "QuantizeLinear", *_FORMULAS):
             waiting.extend(name for name in maker.inputs if name not in graph.constants)
-    return found[::-1]
+    return sources[::-1]
 
 
 def _following(graph: Graph, source: str) -> dict[str, NDArray[Any]]:
-    """What each tensor is for each of the 256 numbers of `source`, of those that follow from it and numbers alone."""
+    """Compute each tensor that follows from `source` and constants alone, for each of the 256 numbers of `source`."""
     values: dict[str, NDArray[Any]] = {source: np.arange(-128, 128, dtype=np.int8)}
     for node in graph.nodes:
         if node.op in ("DequantizeLinear", "QuantizeLinear"):
@@ -80,7 +80,7 @@ def _following(graph: Graph, source: str) -> dict[str, NDArray[Any]]:
                 values[node.output] = convert(values[node.inputs[0]])
         elif node.op in _FORMULAS and node.activation == "NONE":
             arguments = [_argument(graph, name, values) for name in node.inputs]
-            if any(name in values for name in node.inputs) and all(each is not None for each in arguments):
+            if any(name in values for name in node.inputs) and all(argument is not None for argument in arguments):
                 with np.errstate(all="ignore"):
                     values[node.output] = np.asarray(_FORMULAS[node.op](*arguments), FLOAT)
     return values
@@ -94,7 +94,7 @@ def _argument(graph: Graph, name: str, values: dict[str, NDArray[Any]]) -> NDArr
 
 
 def _leaves(graph: Graph, users: dict[str, list[Node]], name: str, values: dict[str, NDArray[Any]]) -> bool:
-    """Whether something reads the int8 tensor that does not follow from the source as well."""
+    """Return whether the int8 tensor also goes to an operator that does not follow from the source."""
     backs = [back.output for back in users.get(name, [])]
     return bool({name, *backs}.intersection(graph.outputs)) or any(
         user.output not in values for back in backs for user in users.get(back, [])

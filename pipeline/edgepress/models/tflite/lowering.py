@@ -1,4 +1,4 @@
-"""Hold the state of a lowering: tensors made so far, and shared helpers."""
+"""Hold the state of a lowering: its tensors, and shared helpers."""
 
 from __future__ import annotations
 
@@ -45,12 +45,12 @@ class Lowering:
         return node.output in self.last
 
     def axis(self, node: Node, axis: int) -> int:
-        """Where an ONNX axis of the operator's result is in the file."""
+        """Return the file's axis for an ONNX axis of the operator's result."""
         rank = len(self.output_shape(node))
         return TO_LAST[rank].index(axis % rank) if self.is_last(node) else axis % rank
 
     def shape(self, node: Node, position: int = 0) -> tuple[int, ...]:
-        """The ONNX shape of an input."""
+        """Return the ONNX shape of an input."""
         return self.graph.shape(node.inputs[position])
 
     def output_shape(self, node: Node) -> tuple[int, ...]:
@@ -61,7 +61,7 @@ class Lowering:
         return tuple(shape[axis] for axis in TO_LAST[len(shape)]) if name in self.last else shape
 
     def constant(self, node: Node, position: int) -> Constant:
-        """An input that must be known when converting."""
+        """Return an input that must be known when converting."""
         name = node.inputs[position]
         if name not in self.graph.constants:
             raise refusal(node, f"its input `{name}` is computed, and TFLite needs it as a constant", _SIMPLIFY)
@@ -74,7 +74,7 @@ class Lowering:
         return [int(value) for value in self.constant(node, position).values.ravel()]
 
     def input(self, node: Node, position: int = 0, last: bool | None = None) -> int:
-        """The tensor of a computed input: int8 for an integer operator, else float.
+        """Return the tensor of a computed input: int8 for an integer operator, else float.
 
         Its channels are last when `last` says so; by default as in the operator's result.
         """
@@ -86,7 +86,7 @@ class Lowering:
         return self.ordered(name, self.is_last(node) if last is None else last)
 
     def plain(self, node: Node, position: int) -> int:
-        """An input in float, computed or constant, with its axes as ONNX has them."""
+        """Return an input in float, computed or constant, with its axes as in ONNX."""
         constant = self.graph.constants.get(node.inputs[position])
         if constant is None:
             return self.input(node, position, last=False)
@@ -99,7 +99,7 @@ class Lowering:
         return self.transposed(tensor, (TO_LAST if last else TO_FIRST)[rank])
 
     def operand(self, node: Node, position: int) -> int:
-        """An input, computed or constant, that is broadcast to the operator's result."""
+        """Return an input, computed or constant, that is broadcast to the operator's result."""
         name, rank = node.inputs[position], len(self.output_shape(node))
         last = self.is_last(node)
         if name in self.graph.constants:
@@ -147,16 +147,16 @@ class Lowering:
         name, final = node.output, self.file_shape(node.output)
         scale = self.graph.quantization.get(name)
         shape = shape or final
-        made = self.file.tensor(name if shape == final else code.lower(), shape, self.graph.type(name), scale)
-        self.file.operator(code, version or version_of(code, scale), inputs, [made], options)
-        self.tensors[name] = self.reshaped(made, final)
+        result = self.file.tensor(name if shape == final else code.lower(), shape, self.graph.type(name), scale)
+        self.file.operator(code, version or version_of(code, scale), inputs, [result], options)
+        self.tensors[name] = self.reshaped(result, final)
 
     def give(self, node: Node, tensor: int) -> None:
-        """Let the tensor be the node's output, brought to the output's scale if it has another, or none."""
+        """Make the tensor the node's output, brought to the output's scale if it has another, or none."""
         self.tensors[node.output] = self.requantized(tensor, self.graph.quantization.get(node.output))
 
     def requantized(self, tensor: int, quantization: Quantization | None) -> int:
-        """The tensor as integers on a scale; itself when it is on it, or when no scale is wanted.
+        """Return the tensor as integers on a scale; itself when it is on it, or when no scale is wanted.
 
         By way of float32, which rounds once, as onnxruntime does: QUANTIZE from int8 to int8 multiplies with few bits
         in XNNPACK and is off by one in 2% of all numbers.
@@ -172,14 +172,14 @@ class Lowering:
         return result
 
     def real(self, tensor: int) -> int:
-        """The integer tensor in float32."""
+        """Return the integer tensor in float32."""
         result = self.file.tensor("real", self.file.shape(tensor))
         version = version_of("DEQUANTIZE", self.file.quantization(tensor))
         self.file.operator("DEQUANTIZE", version, [tensor], [result], schema.DequantizeOptionsT())
         return result
 
     def unpacked(self, constant: Constant) -> int:
-        """A constant in float32; one that is packed by way of DEQUANTIZE, which runs once, when the file is loaded."""
+        """Return a constant in float32; a packed one by a DEQUANTIZE, which runs once, when the file is loaded."""
         if not constant.packed:
             return self.file.constant(constant.name, constant.real)
         stored = self.file.constant(f"{constant.name}_packed", constant.values, constant.quantization)
@@ -191,7 +191,7 @@ class Lowering:
         return result
 
     def reshaped(self, tensor: int, shape: tuple[int, ...], name: str = "reshaped") -> int:
-        """The tensor in another shape; itself, or what it was reshaped from, when that has the shape."""
+        """Return the tensor in another shape; itself, or its source before a reshape, when that has the shape."""
         if shape == self.file.shape(tensor):
             return tensor
         source = self._reshaped.get(tensor, tensor)
@@ -204,7 +204,7 @@ class Lowering:
         return result
 
     def transposed(self, tensor: int, order: tuple[int, ...], name: str = "transposed") -> int:
-        """The tensor with its axes in another order; a plain reshape when only axes of size 1 move.
+        """Return the tensor with its axes in another order; a plain reshape when only axes of size 1 move.
 
         One that was transposed before is taken from where it came, so that there and back is nothing at all.
         """
@@ -226,7 +226,7 @@ class Lowering:
         return result
 
     def cut(self, tensor: int, starts: Any, shape: tuple[int, ...]) -> int:
-        """A part of the tensor, of that shape."""
+        """Cut a part of that shape out of the tensor."""
         if shape == self.file.shape(tensor):
             return tensor
         result = self.file.like(tensor, "cut", shape)
@@ -236,7 +236,7 @@ class Lowering:
         return result
 
     def taken(self, tensor: int, axis: int, chosen: Any) -> int:
-        """Slices along an axis of the file, by their numbers."""
+        """Take slices along an axis of the file, by their numbers."""
         shape = self.file.shape(tensor)
         result = self.file.like(tensor, "taken", (*shape[:axis], len(chosen), *shape[axis + 1 :]))
         version = version_of("GATHER", self.file.quantization(tensor))

@@ -18,7 +18,7 @@ _ALIASES = ("Identity", "Dropout")
 def fold_constants(graph: Graph) -> None:
     """Read Constant nodes, quantized initializers and packed weights; see through Identity, and an idle Max."""
     alias: dict[str, str] = {}
-    kept = []
+    nodes = []
     for node in graph.nodes:
         node.inputs = [alias.get(name, name) for name in node.inputs]
         if node.op == "Constant" and "value" in node.attributes:
@@ -31,19 +31,19 @@ def fold_constants(graph: Graph) -> None:
         elif (node.op in _ALIASES or _idle(graph, node)) and node.output not in graph.outputs:
             alias[node.output] = node.inputs[0]
         else:
-            kept.append(node)
-    graph.nodes = kept
+            nodes.append(node)
+    graph.nodes = nodes
 
 
 def _idle(graph: Graph, node: Node) -> bool:
-    """Whether it is the Max that keeps what is float between integers so in onnxruntime: see `quantization.islands`."""
+    """Return whether it is the Max that keeps an operator between integers float in onnxruntime (`keep_float`)."""
     floor = graph.constants.get(node.inputs[-1]) if node.op == "Max" and len(node.inputs) == 2 else None
     return floor is not None and bool((floor.real <= np.finfo(np.float32).min).all())
 
 
 def _packed(graph: Graph, node: Node) -> Constant | None:
-    """What Cast, or Mul after it, makes of a weight that is stored as float16, or as int8 with scales."""
-    source, *others = [graph.constants.get(name) for name in node.inputs] or [None]
+    """Return the weight that Cast, or Mul after it, makes of one stored as float16, or as int8 with scales."""
+    source, *rest = [graph.constants.get(name) for name in node.inputs] or [None]
     if source is None:
         return None
     if (
@@ -53,9 +53,9 @@ def _packed(graph: Graph, node: Node) -> Constant | None:
     ):
         steps = quantization(1.0) if source.values.dtype == np.int8 else None
         return Constant(node.output, source.values, steps, packed=True)
-    if node.op != "Mul" or not source.packed or source.quantization is None or others[0] is None:
+    if node.op != "Mul" or not source.packed or source.quantization is None or rest[0] is None:
         return None
-    scale = others[0].real
+    scale = rest[0].real
     along = [axis for axis, size in enumerate(scale.shape) if size > 1]
     if len(along) > 1 or (along and scale.ndim != source.values.ndim):
         return Constant(node.output, source.real * scale)
@@ -63,7 +63,7 @@ def _packed(graph: Graph, node: Node) -> Constant | None:
 
 
 def split_into_slices(graph: Graph) -> None:
-    """A Split is as many Slices, each of which has one output, as every other operator of the set."""
+    """Replace a Split by as many Slices, each with one output, as every other operator of the set."""
     for node in list(graph.nodes):
         if node.op != "Split":
             continue
@@ -80,13 +80,13 @@ def split_into_slices(graph: Graph) -> None:
 
 
 def fuse_gelu(graph: Graph) -> None:
-    """x · (1 + erf(x / √2)) · ½ in any order of its factors, as operator sets before 20 write it, is Gelu."""
+    """Fuse x · (1 + erf(x / √2)) · ½, its factors in any order, as operator sets before 20 write it, to Gelu."""
     users, makers = graph.users(), graph.makers()
 
     def number(node: Node) -> float | None:
-        """The one constant number of a binary operator."""
-        found = [graph.constants[name].real for name in node.inputs if name in graph.constants]
-        return float(found[0].item()) if len(found) == 1 and found[0].size == 1 else None
+        """Return the one constant number of a binary operator."""
+        numbers = [graph.constants[name].real for name in node.inputs if name in graph.constants]
+        return float(numbers[0].item()) if len(numbers) == 1 and numbers[0].size == 1 else None
 
     def only_user(node: Node, op: str) -> Node | None:
         after = users.get(node.output, [])
@@ -104,30 +104,30 @@ def fuse_gelu(graph: Graph) -> None:
             continue
         if scaled.op == "Div" and scaled.inputs[0] in graph.constants:
             continue
-        source, last, left = reals(scaled)[0], shifted, {"half", "source"}
-        while left and (after := only_user(last, "Mul")):
+        source, last, missing = reals(scaled)[0], shifted, {"half", "source"}
+        while missing and (after := only_user(last, "Mul")):
             half_of_source = [
                 maker
                 for name in reals(after)
                 if (maker := makers.get(name)) and maker.op == "Mul" and number(maker) == 0.5 and source in maker.inputs
             ]
-            if number(after) == 0.5 and "half" in left:
-                left.remove("half")
-            elif source in after.inputs and "source" in left:
-                left.remove("source")
-            elif half_of_source and len(left) == 2:
-                left.clear()
+            if number(after) == 0.5 and "half" in missing:
+                missing.remove("half")
+            elif source in after.inputs and "source" in missing:
+                missing.remove("source")
+            elif half_of_source and len(missing) == 2:
+                missing.clear()
             else:
                 break
             last = after
-        if not left:
+        if not missing:
             gelu = Node("Gelu", erf.name, [source], last.outputs, {})
             graph.nodes[graph.nodes.index(last)] = gelu
     drop_unused(graph)
 
 
 def fuse_activations(graph: Graph) -> None:
-    """Relu, Relu6 and the clip to ±1 become part of the one operator before them."""
+    """Fuse Relu, Relu6 and the clip to ±1 into the one operator before them."""
     users, makers = graph.users(), graph.makers()
     for node in list(graph.nodes):
         if node.op not in ("Relu", "Clip"):
@@ -145,15 +145,15 @@ def fuse_activations(graph: Graph) -> None:
 
 
 def is_dense(graph: Graph, node: Node) -> bool:
-    """Whether a MatMul has one constant matrix for weights; any other is a product of two batches."""
+    """Return whether a MatMul has one constant matrix for weights; any other is a product of two batches."""
     return node.inputs[1] in graph.constants and graph.constants[node.inputs[1]].values.ndim == 2
 
 
 def drop_unused(graph: Graph) -> None:
     wanted = set(graph.outputs)
-    kept = []
+    nodes = []
     for node in reversed(graph.nodes):
         if wanted.intersection(node.outputs):
-            kept.append(node)
+            nodes.append(node)
             wanted.update(node.inputs)
-    graph.nodes = kept[::-1]
+    graph.nodes = nodes[::-1]

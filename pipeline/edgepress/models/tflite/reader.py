@@ -9,6 +9,7 @@ import numpy as np
 import onnx
 
 from ...core.errors import UserError
+from ..onnx.standard_form import standardize
 from .builder import Quantization
 from .graph import Graph, Node, constant, narrow
 
@@ -16,7 +17,7 @@ _OPERATOR_SET = 13
 
 
 def read(model: onnx.ModelProto, integer: Mapping[str, Quantization | None], dynamic: bool = False) -> Graph:
-    """The graph of a float or QDQ model.
+    """Return the graph of a float or QDQ model.
 
     `integer` names the operators that become int8 ones, with the scale that the result must have, or None for any.
     `dynamic` lets all packed weights meet activations quantized as they come.
@@ -25,12 +26,13 @@ def read(model: onnx.ModelProto, integer: Mapping[str, Quantization | None], dyn
     from .dynamic import fuse_dynamic
     from .lookup_tables import look_up
 
-    version = max((each.version for each in model.opset_import if each.domain in ("", "ai.onnx")), default=0)
+    version = max((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), default=0)
     if version < _OPERATOR_SET:
         raise UserError(
             f"the model uses ONNX operator set {version}, and {_OPERATOR_SET} is the oldest that converts",
             "export it anew, or bring it up with `onnx.version_converter.convert_version`",
         )
+    model = standardize(model)
     proto = model.graph
     shapes = _shapes(proto)
     if any(not all(shapes.get(name, (0,))) for node in proto.node for name in node.output if name):
@@ -52,7 +54,7 @@ def read(model: onnx.ModelProto, integer: Mapping[str, Quantization | None], dyn
     )
     passes.fold_constants(graph)
     if dynamic:
-        graph.dynamic |= {each.name for each in graph.constants.values() if each.packed and each.quantization}
+        graph.dynamic |= {entry.name for entry in graph.constants.values() if entry.packed and entry.quantization}
     fuse_dynamic(graph)
     passes.drop_unused(graph)
     passes.split_into_slices(graph)
@@ -66,7 +68,7 @@ def read(model: onnx.ModelProto, integer: Mapping[str, Quantization | None], dyn
 
 
 def _shapes(proto: onnx.GraphProto) -> dict[str, tuple[int, ...]]:
-    """A size that is not fixed is 0."""
+    """Return shapes by name; a size that is not fixed is 0."""
     return {
         value.name: tuple(size.dim_value for size in value.type.tensor_type.shape.dim)
         for value in (*proto.value_info, *proto.input, *proto.output)
@@ -83,5 +85,5 @@ def _types(proto: onnx.GraphProto) -> dict[str, np.dtype[Any]]:
 
 
 def _node(proto: onnx.NodeProto) -> Node:
-    attributes = {each.name: onnx.helper.get_attribute_value(each) for each in proto.attribute}
+    attributes = {attribute.name: onnx.helper.get_attribute_value(attribute) for attribute in proto.attribute}
     return Node(proto.op_type, proto.name, list(proto.input), list(proto.output), attributes)

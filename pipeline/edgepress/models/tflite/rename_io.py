@@ -17,7 +17,7 @@ from .convert import METADATA
 
 
 def named(data: bytes, inputs: list[str], outputs: list[str], metadata: dict[str, Any]) -> bytes:
-    """The file with its one signature's inputs and outputs called so, in that order, and with `metadata`.
+    """Return the file with its one signature's inputs and outputs renamed, in that order, and with `metadata`.
 
     The signature of `data` numbers them: `args_0`, `args_1`, …, `output_0`, ….
     """
@@ -30,12 +30,12 @@ def named(data: bytes, inputs: list[str], outputs: list[str], metadata: dict[str
             entry.name = name
             graph.tensors[entry.tensorIndex].name = name
         setattr(graph, side, np.array([entry.tensorIndex for entry in entries], np.int32))
-    told = np.frombuffer(json.dumps(metadata, sort_keys=True).encode(), np.uint8)
+    described = np.frombuffer(json.dumps(metadata, sort_keys=True).encode(), np.uint8)
     model.metadata = [*(model.metadata or []), schema.MetadataT(name=METADATA, buffer=len(model.buffers))]
-    model.buffers.append(schema.BufferT(data=told))
+    model.buffers.append(schema.BufferT(data=described))
     model.buffers = [
-        each if each.data is None or not len(each.data) else AlignedBuffer(data=np.asarray(each.data, np.uint8))
-        for each in model.buffers
+        buffer if buffer.data is None or not len(buffer.data) else AlignedBuffer(data=np.asarray(buffer.data, np.uint8))
+        for buffer in model.buffers
     ]
     file = flatbuffers.Builder(2 * len(data))
     file.Finish(model.Pack(file), b"TFL3")

@@ -20,7 +20,7 @@ the file."""
 
 
 def version(code: str, scale: Quantization | None) -> int:
-    """Of the operator `code` in float, or on integers of that scale."""
+    """Return the version of operator `code` in float, or on integers of that scale."""
     if scale is None:
         return 1
     return _INT16[code] if scale.type == INT16 else _INT8.get(code, 2)

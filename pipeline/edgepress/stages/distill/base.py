@@ -6,15 +6,15 @@ A stage adds the distance between the two models' outputs (`soft`), and may add 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from ...core.errors import Mistake, UserError
+from ...core.errors import Mistake, Rejection
 from ...models.checkpoint import save
 from ...models.description import Network
-from ...stage import Artifact, Context, Kind, Made, Stage
+from ...stage import Artifact, Context, Kind, Made, Setting, Stage
 from ...training import Schedule
 
 if TYPE_CHECKING:
@@ -85,9 +85,16 @@ class Distill(Stage, Schedule):
     def teachers(self) -> list[str]:
         return [self.teacher] if isinstance(self.teacher, str) else self.teacher
 
+    def reject(self, setting: Setting) -> Iterator[Rejection]:
+        yield from super().reject(setting)
+        task = setting.data.task
+        if self.weigh in ("confidence", "entropy") and task not in ("single-label", None):
+            message = f"`weigh: {self.weigh}` is for classes, and this is a {task} task"
+            yield Rejection(message, "`weigh: fitted`", ("weigh",))
+
     @abstractmethod
     def soft(self, context: Context) -> Soft:
-        """Return the loss on the outputs. Raises: UserError for a task that it is not for."""
+        """Return the loss on the outputs; `reject` refuses tasks that it is not for."""
 
     def with_teacher(
         self, student: nn.Module, inputs: dict[str, Artifact], context: Context
@@ -139,8 +146,6 @@ class Distill(Stage, Schedule):
         by_teacher = teachers.teacher_logits(artifacts, self, self.views, seed, context, unlabelled=self.unlabelled)
         count = len(artifacts)
         shares = torch.full((count,), 1 / count)
-        if self.weigh in ("confidence", "entropy") and data.task != "single-label":
-            raise UserError(f"`weigh: {self.weigh}` is for classes, and this is a {data.task} task", "`weigh: fitted`")
         if self.weigh == "fixed":
             shares = torch.tensor(self.weights)
         elif self.weigh == "fitted":
@@ -195,6 +200,8 @@ class Distill(Stage, Schedule):
         if distilled:
             save(student, description, context.folder / "model.safetensors")
         return {
-            split: context.metric.goodness(logits(student, Examples(context.data, split, seed)), context.data[split].y)
+            split: context.metric.score_points(
+                logits(student, Examples(context.data, split, seed)), context.data[split].y
+            )
             for split in ("validation", "test")
         }

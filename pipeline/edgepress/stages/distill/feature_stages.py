@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
@@ -35,10 +36,25 @@ class FeatureDistill(KD):
         self, student: nn.Module, inputs: dict[str, Artifact], context: Context
     ) -> StudentWithTeacher | None:
         from ...models.checkpoint import load
-        from .features import StudentWithTeacher, adapters
 
         teacher, description = load(inputs[self.teachers[0]].path, context.code)
-        pair = StudentWithTeacher(student, teacher, self.layers, description.example())
+        return self._pair(student, teacher, description.example())
+
+    def check_networks(self, networks: Mapping[str, nn.Module], example: tuple[Tensor, ...]) -> None:
+        from .features import watch_layers
+
+        student, teacher = networks.get("student"), networks.get(self.teachers[0])
+        if student and teacher:
+            self._pair(student, teacher, example).unwrap()
+        elif student:
+            watch_layers(student, self.layers, "student").remove()
+        elif teacher:
+            watch_layers(teacher, self.layers.values(), "teacher").remove()
+
+    def _pair(self, student: nn.Module, teacher: nn.Module, example: tuple[Tensor, ...]) -> StudentWithTeacher:
+        from .features import StudentWithTeacher, adapters
+
+        pair = StudentWithTeacher(student, teacher, self.layers, example)
         if self.adapted:
             pair.adapters = adapters(pair)
         for student_map, teacher_map in pair.features():

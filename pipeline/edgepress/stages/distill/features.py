@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ...core.errors import UserError, suggest
-from ...models.memory_format import to_channels_last
+from ...training.memory_format import to_channels_last
 
 if TYPE_CHECKING:
     from torch.utils.hooks import RemovableHandle
@@ -36,7 +36,7 @@ class StudentWithTeacher(nn.Module):
         self.layers = dict(layers)
         self.adapters = nn.ModuleList()
         mine, theirs = (
-            _watch_layers(module, names, role)
+            watch_layers(module, names, role)
             for module, names, role in ((student, self.layers, "student"), (teacher, self.layers.values(), "teacher"))
         )
         self._watches = mine, theirs
@@ -86,7 +86,7 @@ class _Watch:
             handle.remove()
 
 
-def _watch_layers(module: nn.Module, names: Any, role: str) -> _Watch:
+def watch_layers(module: nn.Module, names: Any, role: str) -> _Watch:
     watch, layers = _Watch(), dict(module.named_modules())
     for name in names:
         if name == EMBEDDING:

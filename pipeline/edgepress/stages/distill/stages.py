@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
-from ...core.errors import Mistake, UserError
-from ...stage import Context
+from ...core.errors import Mistake, Rejection
+from ...stage import Context, Setting
 from .base import Distill
 
 if TYPE_CHECKING:
@@ -51,11 +51,14 @@ class Standardizable(Distill):
 
 
 class KD(Standardizable):
+    def reject(self, setting: Setting) -> Iterator[Rejection]:
+        yield from super().reject(setting)
+        if self.standardize:
+            yield from _require_classes("standardize", setting, least=3, option=("standardize",))
+
     def soft(self, context: Context) -> Soft:
         from .losses import kd
 
-        if self.standardize:
-            _require_classes("standardize", context, least=3)
         task = context.data.task
         return lambda z, t, y, rows: kd(task, self.normalized(z), self.normalized(t), self.temperature)
 
@@ -91,14 +94,19 @@ class DistillDKD(Standardizable):
         default=20, ge=0, description="epochs in which the weight of the distillation loss rises, at most half of all"
     )
 
+    def reject(self, setting: Setting) -> Iterator[Rejection]:
+        yield from super().reject(setting)
+        yield from _require_classes("distill.dkd", setting, least=3)
+        if self.mixup:
+            message = "`distill.dkd` needs one label an example, which `mixup` blends"
+            yield Rejection(message, "take `mixup` out", ("mixup",))
+        if self.unlabelled and setting.data.unlabelled:
+            help = "`unlabelled: false`, or `use: distill.kd`"
+            yield Rejection("`distill.dkd` needs labels, and some examples have none", help, ("unlabelled",))
+
     def soft(self, context: Context) -> Soft:
         from .losses import dkd
 
-        _require_classes("distill.dkd", context, least=3)
-        if self.mixup:
-            raise UserError("`distill.dkd` needs one label an example, which `mixup` blends", "take `mixup` out")
-        if self.unlabelled and context.data.unlabelled is not None:
-            raise UserError("`distill.dkd` needs labels", "`unlabelled: false`, or `use: distill.kd`")
         warm_up = min(self.warm_up, self.epochs // 2)
 
         def loss(z: Tensor, t: Tensor, y: Tensor, rows: Rows) -> Tensor:
@@ -131,18 +139,25 @@ class DistillDIST(Standardizable):
             raise Mistake(f"a correlation over {self.batch} examples is noise", f"`batch: {FEWEST}` or more")
         return self
 
+    def reject(self, setting: Setting) -> Iterator[Rejection]:
+        yield from super().reject(setting)
+        yield from _require_classes("distill.dist", setting, least=3)
+
     def soft(self, context: Context) -> Soft:
         from .losses import dist
 
-        _require_classes("distill.dist", context, least=3)
         return lambda z, t, y, rows: dist(
             self.normalized(z), self.normalized(t), self.temperature, self.beta, self.gamma
         )
 
 
-def _require_classes(use: str, context: Context, least: int) -> None:
-    data = context.data
-    if data.task != "single-label":
-        raise UserError(f"`{use}` is about classes, and this is a {data.task} task", "`use: distill.kd` is for any")
-    if len(data.labels) < least:
-        raise UserError(f"`{use}` is undefined for two classes", "plain `use: distill.kd` works for two")
+def _require_classes(
+    name: str, setting: Setting, least: int, option: tuple[str | int, ...] = ()
+) -> Iterator[Rejection]:
+    """Yield why a loss on classes, the value of `option` or the stage itself, is not for the data's task."""
+    data = setting.data
+    if data.task not in ("single-label", None):
+        message = f"`{name}` is about classes, and this is a {data.task} task"
+        yield Rejection(message, "`use: distill.kd` is for any", option)
+    elif data.classes is not None and data.classes < least:
+        yield Rejection(f"`{name}` is undefined for two classes", "plain `use: distill.kd` works for two", option)

@@ -103,7 +103,7 @@ def _run_onnx(path: Path, examples: Examples, view: int, context: Context) -> np
         _as_expected(values, entry, input)
         for entry, input, values in zip(contract["inputs"], data.inputs, batch, strict=True)
     )
-    return metadata.told(predict(path, columns), contract, data)
+    return metadata.to_logits(predict(path, columns), contract, data)
 
 
 def _as_expected(values: np.ndarray, entry: dict[str, Any], input: Input) -> np.ndarray:
@@ -111,7 +111,7 @@ def _as_expected(values: np.ndarray, entry: dict[str, Any], input: Input) -> np.
     if entry.get("mean") == []:
         return input.raw(values).astype(entry["dtype"], copy=False)
     expected = input_of(entry, input)
-    return values if expected is input else expected.ready(input.raw(values))
+    return values if expected is input else expected.to_model_inputs(input.raw(values))
 
 
 _SAME = "distil from a teacher of the same classes in the same order"

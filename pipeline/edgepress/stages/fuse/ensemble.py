@@ -5,14 +5,16 @@ The result is stronger than its members and as slow as all together.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, Field, ValidationInfo
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
-from ...core.errors import Mistake, UserError
+from ...core.errors import Mistake, Rejection, UserError
 from ...models.checkpoint import load, save
 from ...models.description import Description
-from ...stage import Artifact, Context, Kind, Made, Stage
+from ...stage import Artifact, Context, Kind, Lineage, Made, Setting, Stage
+from ..export import ExportOnnx
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,17 +40,34 @@ Shares = Annotated[list[float], AfterValidator(check_weights)]
 Fitted = Annotated[Literal["fitted", "equal"] | list[float], AfterValidator(check_weights)]
 
 
+ALIKE = "export members alike: with or without `embed: [normalize]`, with the same `dtype`"
+
+
 class Fuse(Stage):
     family: ClassVar = "fuse"
     names: ClassVar[tuple[str, ...]] = ("models",)
 
     models: list[str] = Field(min_length=2, description="names of the models to fuse")
 
+    def reject(self, setting: Setting) -> Iterator[Rejection]:
+        yield from super().reject(setting)
+        if setting.data.untrainable:
+            yield Rejection(*setting.data.untrainable)
+
 
 class OutputFusion(Fuse):
     """A fusion of the members' outputs."""
 
+    joins_networks: ClassVar = True
+
     libraries: ClassVar[tuple[str, ...]] = ("torch", "timm", "numpy", "scipy", "scikit-learn")
+
+    @field_validator("models")
+    @classmethod
+    def _each_once(cls, models: list[str]) -> list[str]:
+        if twice := [name for name in models if models.count(name) > 1]:
+            raise Mistake(f"`{twice[0]}` is named twice", "name each model once, with a weight of its own")
+        return models
 
     def members(self, inputs: dict[str, Artifact], context: Context) -> list[tuple[nn.Module, Description]]:
         """Load the members with their descriptions. Raises: UserError when one is for other inputs or classes."""
@@ -92,6 +111,16 @@ class OutputFusion(Fuse):
         return module
 
 
+def _input_form(source: Lineage) -> tuple[bool, str] | None:
+    """Return whether a member normalizes its inputs itself, and their type; None of a file that is loaded."""
+    if source.kind == "torch":
+        return False, "float32"  # as an ensemble exports it
+    if isinstance(source.stage, ExportOnnx):
+        return "normalize" in source.stage.embed, source.stage.dtype
+    inner = next(iter(source.sources.values()), None)
+    return _input_form(inner) if inner else None
+
+
 class FuseEnsemble(OutputFusion):
     """Average the outputs of several models in one graph.
 
@@ -112,6 +141,16 @@ class FuseEnsemble(OutputFusion):
 
     def kind_with(self, named: Sequence[Kind]) -> Kind:
         return "onnx" if "onnx" in named else "torch"
+
+    def reject(self, setting: Setting) -> Iterator[Rejection]:
+        yield from super().reject(setting)
+        if not any(source.kind == "onnx" for source in setting.sources.values()):
+            return
+        forms = {name: _input_form(setting.sources[name]) for name in self.models if name in setting.sources}
+        known = [name for name in self.models if forms.get(name) is not None]
+        for index, name in enumerate(self.models):
+            if name in known and forms[name] != forms[known[0]]:
+                yield Rejection(f"`{name}` takes other inputs than `{known[0]}`", ALIKE, ("models", index))
 
     def run(self, inputs: dict[str, Artifact], context: Context) -> Made:
         from ...training import Examples, logits
@@ -144,12 +183,12 @@ class FuseEnsemble(OutputFusion):
             if contract["labels"] != list(data.labels):
                 message = f"`{name}` has other classes than `{data.name}`, or another order of them"
                 raise UserError(message, "fuse models of the same classes in the same order")
-            inputs_ = metadata.ready(contract, data, data.to_learn_from()["validation"].x)
-            outputs[name] = metadata.told(predict(path, inputs_), contract, data)
+            inputs_ = metadata.to_model_inputs(contract, data, data.to_learn_from()["validation"].x)
+            outputs[name] = metadata.to_logits(predict(path, inputs_), contract, data)
         weights = self._weights(outputs, context)
         model = context.folder / "model.onnx"
         export.write(merged(list(paths.values()), weights, data, self.of), model)
-        result = predict(model, metadata.ready(metadata.read(model), data, data["validation"].x))
+        result = predict(model, metadata.to_model_inputs(metadata.read(model), data, data["validation"].x))
         return Made("onnx", notes=self._notes(outputs, weights, result, context))
 
     def _weights(self, outputs: dict[str, np.ndarray], context: Context) -> list[float]:

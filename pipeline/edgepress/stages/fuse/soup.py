@@ -5,13 +5,19 @@ The result is as fast as one member.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Literal
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
+from ...core.errors import Rejection
 from ...models.checkpoint import load, save
-from ...stage import Artifact, Context, Made
+from ...stage import Artifact, Context, Made, Setting
 from .ensemble import Fuse, Shares
+
+NO_WEIGHTS = ", and an ensemble has no weights to average"
+NO_MEAN = ", so their weights have no mean"
+ANY_ARCHITECTURE = "use `fuse.ensemble`, which takes any architectures"
 
 if TYPE_CHECKING:
     from .mixing import State
@@ -34,6 +40,29 @@ class Soup(Fuse):
         description="batch-norm statistics: `reestimate` on training data, `mean` of the members, or the `best` of the "
         "two on validation",
     )
+
+    def same_network_as(self) -> str:
+        return self.models[0]
+
+    def reject(self, setting: Setting) -> Iterator[Rejection]:
+        yield from super().reject(setting)
+        alike: dict[str, tuple[str, Any]] = {}
+        for option, name in self.named():
+            source = setting.sources.get(name)
+            if source is None:
+                continue
+            if source.origin.stage.joins_networks:
+                yield Rejection(f"`{name}` is an ensemble{NO_WEIGHTS}", "name its members instead", option)
+                continue
+            networks = source.origin.stage.networks()
+            forms = {
+                "the architecture of `{}`": networks[0] if networks else None,
+                "pruned as `{}` is": source.pruned,
+            }
+            for words, form in forms.items():
+                first, expected = alike.setdefault(words, (name, form)) if form is not None else (name, None)
+                if form != expected:
+                    yield Rejection(f"`{name}` is not {words.format(first)}{NO_MEAN}", ANY_ARCHITECTURE, option)
 
     def run(self, inputs: dict[str, Artifact], context: Context) -> Made:
         from .trials import Trials

@@ -95,7 +95,7 @@ class Trials:
         data = self.context.data.to_learn_from()
         self.module.load_state_dict(state)
         outputs = logits(self.module, Examples(data, "validation", self.context.seed))
-        return self.context.metric.goodness(outputs, data["validation"].y)
+        return self.context.metric.score_points(outputs, data["validation"].y)
 
     def _reestimate(self, state: State) -> State:
         """Return the state with mean and variance from one pass over the training examples."""

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from ...core.errors import UserError
+from ...core.errors import Rejection, UserError
 from ...core.units import Share
-from ...core.user_code import Code
 from ...models.checkpoint import load, save
-from ...models.description import Description
-from ...stage import Artifact, Context, Made, Stage
+from ...stage import Artifact, Context, Made, Setting, Stage
 from .finetune import Finetune
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
     from .plan import Plan
+
+ENSEMBLE = ("an ensemble cannot be pruned", "distil it into one student first: `distill.kd`")
 
 
 class PruneChannels(Stage):
@@ -34,6 +35,7 @@ class PruneChannels(Stage):
     names: ClassVar = ("teacher",)
     libraries: ClassVar = ("torch", "timm", "numpy", "torch-pruning")
     shrinks: ClassVar = ("parameters", "bytes")
+    tries_input: ClassVar = True
 
     use: Literal["prune.channels"]
     ratio: Share = Field(
@@ -56,13 +58,18 @@ class PruneChannels(Stage):
         default=None, description="name of the model to distil from; by default the one before pruning"
     )
 
-    def reject_input(self, source: Stage) -> tuple[str, str] | None:
-        if source.use in ("fuse.ensemble", "fuse.stack"):
-            return ENSEMBLE
-        return None
+    def same_network_as(self) -> str:
+        return "input"
 
-    def check_network(self, description: Description, code: Code) -> None:
-        self._plan(description.build(code), description)
+    def reject(self, setting: Setting) -> Iterator[Rejection]:
+        yield from super().reject(setting)
+        source = setting.sources.get("input")
+        if source and source.origin.stage.joins_networks:
+            yield Rejection(*ENSEMBLE, ("input",))
+
+    def check_networks(self, networks: Mapping[str, nn.Module], example: tuple[Tensor, ...]) -> None:
+        if "input" in networks:
+            self._plan(networks["input"], example)
 
     def run(self, inputs: dict[str, Artifact], context: Context) -> Made:
         from ...models.pruning import replay
@@ -70,9 +77,9 @@ class PruneChannels(Stage):
 
         module, description = load(inputs["input"].path, context.code)
         if description.members:
-            raise UserError(*ENSEMBLE)
+            raise UserError(*ENSEMBLE)  # of a file that is loaded
         before = sum(p.numel() for p in module.parameters())
-        history, unpruned, _ = self._plan(module, description)
+        history, unpruned, _ = self._plan(module, description.example())
         replay(module, history, description.example())
         pruned = description.model_copy(update={"pruned": [*description.pruned, *history]})
         fresh = pruned.build(context.code)
@@ -87,10 +94,7 @@ class PruneChannels(Stage):
             notes["warnings"] = [f"left channels unpruned, {line}" for line in reasons(unpruned)]
         return Made("torch", notes=notes)
 
-    def _plan(self, module: nn.Module, description: Description) -> Plan:
+    def _plan(self, module: nn.Module, example: tuple[Tensor, ...]) -> Plan:
         from .plan import Options, plan
 
-        return plan(module, description, Options(self.ratio, self.round_to, self.everywhere, self.ignore))
-
-
-ENSEMBLE = "an ensemble cannot be pruned", "distil it into one student first: `distill.kd`"
+        return plan(module, example, Options(self.ratio, self.round_to, self.everywhere, self.ignore))

@@ -17,7 +17,6 @@ import torch
 from torch import Tensor, nn
 
 from ...core.errors import UserError, suggest
-from ...models.description import Description
 from ...models.probe import Inputs, random_inputs, randomized
 from ...models.pruning import replay
 from .graph import Pruner
@@ -47,19 +46,18 @@ class Plan(NamedTuple):
     groups: list[Group]
 
 
-def plan(module: nn.Module, description: Description, options: Options) -> Plan:
+def plan(module: nn.Module, example: tuple[Tensor, ...], options: Options) -> Plan:
     """Choose the channels of `module` to remove, without removing any.
 
     Raises: UserError when a pattern of `ignore` matches no layer, or when nothing of the network can be pruned.
     """
-    example = description.example()
-    ignored = [*_classifiers(module, description.classes), *_matching(module, options.ignore)]
+    ignored = [*_classifiers(module, example), *_matching(module, options.ignore)]
     names: dict[Any, str] = {layer: name for name, layer in module.named_modules()}
     try:
         pruner, groups = _chosen(module, example, options, ignored)
     except Exception as error:  # torch-pruning fails in as many ways as there are networks
         first = (str(error).splitlines() or [type(error).__name__])[0]
-        raise _refused(description, f"torch-pruning cannot trace it: {first}") from error
+        raise _refused(f"torch-pruning cannot trace it: {first}") from error
     unpruned = {names[layer]: LOST for layer in pruner.unranked if layer in names}
     probe, inputs = _probe(module, example)
 
@@ -79,7 +77,7 @@ def plan(module: nn.Module, description: Description, options: Options) -> Plan:
         else:
             groups = [group for group in groups if group not in bad]
     if unpruned and not groups:
-        raise _refused(description, "; ".join(reasons(unpruned)))
+        raise _refused("; ".join(reasons(unpruned)))
     return Plan([*(group.record() for group in groups), *head_counts(groups, module)], unpruned, groups)
 
 
@@ -133,7 +131,9 @@ def _is_normalized(group: Group, module: nn.Module) -> bool:
     return any(isinstance(layers.get(cut.name), NORMS) for cut in group.cuts)
 
 
-def _classifiers(module: nn.Module, classes: int) -> list[nn.Module]:
+def _classifiers(module: nn.Module, example: tuple[Tensor, ...]) -> list[nn.Module]:
+    with torch.no_grad():
+        classes = module.eval()(*example).shape[1]
     return [layer for layer in module.modules() if isinstance(layer, nn.Linear) and layer.out_features == classes]
 
 
@@ -152,9 +152,8 @@ def _matching(module: nn.Module, patterns: Sequence[str]) -> list[nn.Module]:
     return matching
 
 
-def _refused(description: Description, reason: str) -> UserError:
-    assert description.network is not None
+def _refused(reason: str) -> UserError:
     return UserError(
-        f"nothing of `{description.network.arch}` can be pruned: {reason}",
+        f"nothing of this network can be pruned: {reason}",
         "take `prune.channels` out, or choose another network; `quantize.static` makes any network smaller",
     )

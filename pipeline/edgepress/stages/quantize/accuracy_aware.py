@@ -20,17 +20,17 @@ from .calibration import ranges
 from .excluded import unsuited
 from .fill_values import ranged
 from .qdq import Plan, written
-from .sqnr import Columns, Evidence, asked, decibels
+from .sqnr import Columns, Evidence, decibels, run_model
 
 Say = Callable[[int, int, str], None]
 Row = tuple[float | None, str, bool]
-"""Decibels won, the node's name, and whether its weights are float again too."""
+"""SQNR won in dB, the node's name, and whether its weights are float too."""
 
 _RANKED_ON = 96
-"""Held-out examples that each operator's effect is counted on."""
+"""Held-out examples on which the sensitivity of each operator is measured."""
 _TIMED = 6
 _COMPUTING = ("Conv", "ConvTranspose", "Gemm", "MatMul", "Add", "Mul", "Concat", "GlobalAveragePool", "AveragePool")
-"""Operators whose integers can be what spoils the answers; the others move numbers."""
+"""Operators whose integers can lose accuracy; the others only move numbers."""
 
 
 def restored(
@@ -42,28 +42,28 @@ def restored(
     preset: Preset = PRESETS["xnnpack"],
     integers: Preset = PRESETS["xnnpack"],
 ) -> tuple[Plan, list[dict[str, Any]]]:
-    """The plan with as few operators in float as let `worth` of its answers reach `least`; what was restored.
+    """Return operators to float until `worth` of the outputs reaches `least`; the plan, and a row for each of them.
 
-    Operators are ranked by how much nearer the answers come to the float ones when each alone is float. Where all of
-    the ranking is not enough, so are all others; and where that is not, they get their float weights back as well,
-    in the graph as it came. Each row has `operator`, `node`, `decibels` that restoring it alone wins (None of those
-    others), `weights` where they are float32 again, and `bytes` and `seconds` that it adds after those before it, in
-    `preset`; seconds are of the first few, measured here. Answers are those of `integers`.
+    Operators are ranked by the SQNR that each alone wins in float. If all of the ranking does not suffice, the other
+    operators follow; if that does not, all get their float weights back, in the graph as it came. Each row has
+    `operator`, `node`, `decibels` that the operator alone wins (None of those others), `weights` where they are float32
+    again, and `bytes` and `seconds` that it adds to the rows before it, in `preset`; only the first few are timed.
+    Outputs are those of `integers`.
     """
 
     def enough(plan: Plan) -> bool:
-        return worth(asked(written(plan, integers), evidence.held)) >= least
+        return worth(run_model(written(plan, integers), evidence.held)) >= least
 
     if enough(plan):
         return plan, []
-    for whole in (False, True):
-        base = _plain(plan, evidence) if whole else plan
-        ranking: list[Row] = [*_ranked(base, evidence, integers, say, whole)]
+    for exact in (False, True):
+        base = _plain(plan, evidence) if exact else plan
+        ranking: list[Row] = [*_ranked(base, evidence, integers, say, exact)]
         if reached := enough(_with(base, ranking)):
             break
         known = base.floats | {name for _, name, _ in ranking}
-        ranking += [(None, node.name, whole) for node in base.graph.graph.node if node.name not in known]
-        ranking += [(None, name, whole) for name in sorted(base.floats) if whole]
+        ranking += [(None, node.name, exact) for node in base.graph.graph.node if node.name not in known]
+        ranking += [(None, name, exact) for name in sorted(base.floats) if exact]
         if reached := enough(_with(base, ranking)):
             break
     low, high = 0, len(ranking)  # the fewest that are enough lie in (low, high]
@@ -72,12 +72,12 @@ def restored(
         say(len(ranking) - (high - low), len(ranking), f"{middle} operators in float")
         low, high = (low, middle) if enough(_with(base, ranking[:middle])) else (middle, high)
     plan = base
-    found = _with(plan, ranking[:high])
+    chosen = _with(plan, ranking[:high])
     models = [written(_with(plan, ranking[:k]), preset) for k in range(high + 1)]
     say(len(ranking), len(ranking), "timing what is in float")
     seconds = _seconds(models[: _TIMED + 1])
     types = {node.name: node.op_type for node in plan.graph.graph.node}
-    return found, [
+    return chosen, [
         {
             "node": name,
             "operator": types[name],
@@ -91,39 +91,39 @@ def restored(
 
 
 def _seconds(models: list[onnx.ModelProto]) -> list[float]:
-    """The typical time of each, measured side by side on this machine."""
+    """Measure the median time of each, side by side on this machine."""
     with TemporaryDirectory() as work:
         files = [Path(work, f"{index}.onnx") for index in range(len(models))]
         for model, file in zip(models, files, strict=True):
             onnx.save(model, file)
-        found = paired.measure([paired.Model(file.name, file) for file in files], looks=(3,), rounds=40)
-    return [statistics.spread(statistics.log_percentiles(each, 50))[0] for each in found]
+        samples = paired.measure([paired.Model(file.name, file) for file in files], looks=(3,), rounds=40)
+    return [statistics.spread(statistics.log_percentiles(sample, 50))[0] for sample in samples]
 
 
 def _plain(plan: Plan, evidence: Evidence) -> Plan:
-    """The plan before any step changed its weights or biases, for the float weights to be right."""
+    """Return the plan before any step changed its weights or biases, as float weights need it."""
     graph = evidence.model
-    found = ranges.ranges(graph, evidence.seen, methods=("minmax",))["minmax"]
-    return ranged(Plan(graph, {}, plan.per_channel, unsuited(graph.graph)), found)
+    seen_ranges = ranges.ranges(graph, evidence.seen, methods=("minmax",))["minmax"]
+    return ranged(Plan(graph, {}, plan.per_channel, unsuited(graph.graph)), seen_ranges)
 
 
-def _ranked(plan: Plan, evidence: Evidence, integers: Preset, say: Say, whole: bool) -> list[tuple[float, str, bool]]:
+def _ranked(plan: Plan, evidence: Evidence, integers: Preset, say: Say, exact: bool) -> list[tuple[float, str, bool]]:
     columns: Columns = tuple(column[:_RANKED_ON] for column in evidence.held)
     expected = evidence.expected[:_RANKED_ON]
 
     def clean(plan: Plan) -> float:
-        return decibels(expected, asked(written(plan, integers), columns))
+        return decibels(expected, run_model(written(plan, integers), columns))
 
     before = clean(plan)
     nodes = [node.name for node in plan.graph.graph.node if node.op_type in _COMPUTING and node.name not in plan.floats]
-    found = []
+    rows = []
     for index, name in enumerate(nodes):
         say(index, len(nodes), f"sensitivity of {name}")
-        found.append((clean(_with(plan, [(0.0, name, whole)])) - before, name, whole))
-    return sorted(found, key=lambda row: (-row[0], row[1]))
+        rows.append((clean(_with(plan, [(0.0, name, exact)])) - before, name, exact))
+    return sorted(rows, key=lambda row: (-row[0], row[1]))
 
 
 def _with(plan: Plan, rows: Sequence[Row]) -> Plan:
     floats = frozenset(name for _, name, _ in rows)
-    exact = frozenset(name for _, name, whole in rows if whole)
+    exact = frozenset(name for _, name, is_exact in rows if is_exact)
     return replace(plan, floats=plan.floats | floats, exact=plan.exact | exact)

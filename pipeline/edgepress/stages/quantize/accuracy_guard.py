@@ -18,13 +18,14 @@ if TYPE_CHECKING:
     from ...data.dataset import Dataset
 
 LIKENESS = "likeness"
-"""What the float model's own probabilities say of other answers; see `likeness`."""
+"""Agreement weighed by the float model's probabilities; see `likeness`."""
 
 
 @dataclass(frozen=True)
 class Criterion:
-    """`value` of a model's answers has to be `least` at least, or at most where less is better; `reference` is that of
-    the float model. `of` says who asks: the `stage`'s own `keep`, or the `recipe`'s."""
+    """A bound of `value` of a model's outputs: at least `least`, or at most where less is better.
+
+    `reference` is the value of the float model; `of` is whose bound it is, the `stage`'s `keep` or the `recipe`'s."""
 
     by: str
     of: str
@@ -34,35 +35,37 @@ class Criterion:
     higher: bool = True
 
     def margin(self, value: float) -> float:
-        """100 times what is left; less than 0 where it is not reached."""
+        """Return 100 times the distance to the bound; less than 0 where it is missed."""
         return round(100 * (value - self.least if self.higher else self.least - value), 9)
 
 
 @dataclass(frozen=True)
 class Guard:
-    """The criteria of a stage, all of which have to hold."""
+    """The criteria of a stage; all have to hold."""
 
     criteria: tuple[Criterion, ...]
 
-    def margin(self, answers: np.ndarray) -> float:
-        """That of the criterion that is nearest to failing; answers that are no numbers hold none."""
-        found = [each.margin(each.value(answers)) for each in self.criteria]
-        return min(found) if np.isfinite(answers).all() and not np.isnan(found).any() else -np.inf
+    def margin(self, outputs: np.ndarray) -> float:
+        """Return the smallest margin of all criteria; −∞ for outputs that are no numbers."""
+        margins = [criterion.margin(criterion.value(outputs)) for criterion in self.criteria]
+        return min(margins) if np.isfinite(outputs).all() and not np.isnan(margins).any() else -np.inf
 
-    def notes(self, answers: dict[str, np.ndarray]) -> list[dict[str, Any]]:
-        """For the report: of each criterion what is asked, what float has, and what each preset reached."""
+    def notes(self, outputs: dict[str, np.ndarray]) -> list[dict[str, Any]]:
+        """Return a row of the report for each criterion: its bound, the float value, and that of each preset."""
         return [
             {
-                "by": each.by,
-                "of": each.of,
-                "higher": each.higher,
-                "float": each.reference,
-                "least": each.least,
-                "found": {name: each.value(mine) for name, mine in answers.items()},
-                "examples": len(next(iter(answers.values()))),
-                "missed": [name for name, mine in answers.items() if not each.margin(each.value(mine)) >= 0],
+                "by": criterion.by,
+                "of": criterion.of,
+                "higher": criterion.higher,
+                "float": criterion.reference,
+                "least": criterion.least,
+                "found": {name: criterion.value(values) for name, values in outputs.items()},
+                "examples": len(next(iter(outputs.values()))),
+                "missed": [
+                    name for name, values in outputs.items() if not criterion.margin(criterion.value(values)) >= 0
+                ],
             }
-            for each in self.criteria
+            for criterion in self.criteria
         ]
 
 
@@ -74,34 +77,36 @@ def guard(
     keep: float,
     floor: float | None,
     marks: np.ndarray | None = None,
-    whole: float | None = None,
+    whole_error: float | None = None,
 ) -> Guard:
-    """What is asked of answers to the examples that `expected` is the float model's answers to.
+    """Build the criteria for outputs on the examples whose float outputs are `expected`.
 
     With labels `y` the metric may fall by `keep` points, or an error grow by `keep` percent. Without, and for
     `agreement`, which has none, `keep` is points of `likeness`. `floor` is the metric that the recipe wants, as far as
     the float model has it; in points, an error times 100: of that, what is more than the float model's error `whole` on
     all of validation, as a share. `marks` are the answers that `agreement` is with, by default
-    the float model's. Answers are as `metadata.told` has them.
+    the float model's. Outputs are logits or values.
     """
     if data.labelled and metric.name != "agreement":
-        if floor is not None and not metric.higher and whole:
-            floor *= metric(expected, y) / whole  # these examples may be harder than all of them
+        if floor is not None and not metric.higher and whole_error:
+            floor *= metric(expected, y) / whole_error  # these examples may be harder than all of them
         return Guard(tuple(_by_metric(expected, y, metric, keep, floor)))
-    alike = Criterion(LIKENESS, "stage", lambda answers: likeness(expected, answers), 1.0, 1 - keep / 100)
+    alike = Criterion(LIKENESS, "stage", lambda outputs: likeness(expected, outputs), 1.0, 1 - keep / 100)
     if floor is None:
         return Guard((alike,))
-    told = expected.argmax(1) if marks is None else marks
-    own = metric(expected, told)
-    wanted = Criterion(metric.name, "recipe", lambda answers: metric(answers, told), own, min(floor / 100, own))
+    expected_classes = expected.argmax(1) if marks is None else marks
+    own = metric(expected, expected_classes)
+    wanted = Criterion(
+        metric.name, "recipe", lambda outputs: metric(outputs, expected_classes), own, min(floor / 100, own)
+    )
     return Guard((alike, wanted))
 
 
 def _by_metric(
     expected: np.ndarray, y: np.ndarray, metric: Metric, keep: float, floor: float | None
 ) -> list[Criterion]:
-    def value(answers: np.ndarray) -> float:
-        return metric(answers, y)
+    def value(outputs: np.ndarray) -> float:
+        return metric(outputs, y)
 
     own = value(expected)
     limits = {"stage": limit(metric, own, keep, y)}
@@ -110,19 +115,19 @@ def _by_metric(
     return [Criterion(metric.name, of, value, own, least, metric.higher) for of, least in limits.items()]
 
 
-def likeness(expected: np.ndarray, answers: np.ndarray) -> float:
-    """1 where every answer (n, classes) is that of `expected`, 0 where they are drawn at random.
+def likeness(expected: np.ndarray, outputs: np.ndarray) -> float:
+    """Return 1 where every class of `outputs` (n, classes) is that of `expected`, and 0 at chance.
 
     A class other than the expected one costs what the float model gives it less; so that where that model hesitates
     between two, either is nearly right. With probabilities that are right, it is the share of the lead over chance in
     accuracy that is left, without a label.
     """
-    if not np.isfinite(answers).all():
+    if not np.isfinite(outputs).all():
         return 0.0
     z = expected.astype(np.float64)
     shares = np.exp(z - z.max(1, keepdims=True))
     shares /= shares.sum(1, keepdims=True)
     rows = np.arange(len(z))
-    lost = shares.max(1) - shares[rows, answers.argmax(1)]
+    lost = shares.max(1) - shares[rows, outputs.argmax(1)]
     lead = shares.max(1) - 1 / z.shape[1]
     return float(1 - lost.sum() / max(float(lead.sum()), 1e-12))

@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from ...training import Loss, Rows
-    from .ptq import Begun
+    from .ptq import CalibratedPlan
 
 _LITERT: PresetName = "xnnpack"
-"""Always written, since TFLite is made from it."""
+"""Always written, since TFLite is converted from it."""
 
 
 class QuantizeAware(Calibrated, Schedule):
@@ -48,29 +48,29 @@ class QuantizeAware(Calibrated, Schedule):
     )
 
     def run(self, inputs: dict[str, Artifact], context: Context) -> Made:
-        from .ptq import Options, begun
+        from .ptq import Options, calibrate_plan
 
         source = inputs["input"]
-        start = begun(
+        start = calibrate_plan(
             source.path, context.data, Options(self.samples, self.ranges, self.per_channel, self.improve), context.say
         )
         every: dict[PresetName, None] = dict.fromkeys((*context.presets, *self.presets, _LITERT))
         files: dict[str, str] = {name: f"model.{name}.onnx" for name in every}
         alike: dict[Preset, list[PresetName]] = {}
         for name in every:
-            alike.setdefault(replace(PRESETS[name], about="", unsigned=False, whole=False), []).append(name)
-        notes: dict[str, Any] = start.notes | {"float": _goodness(source.path, context, start.held)}
+            alike.setdefault(replace(PRESETS[name], about="", unsigned=False, integer_only=False), []).append(name)
+        notes: dict[str, Any] = start.notes | {"float": _score_points(source.path, context, start.held)}
         loss = self._loss(source, context)
         for preset, names in alike.items():
-            made, notes[names[0]] = self._train(start, preset, names[0], loss, context)
+            model, notes[names[0]] = self._train(start, preset, names[0], loss, context)
             for name in names:
-                _save(made, PRESETS[name], context.folder / files[name])
+                _save(model, PRESETS[name], context.folder / files[name])
         return Made("onnx", presets=files, notes=notes)
 
     def _train(
-        self, start: Begun, preset: Preset, name: str, loss: Loss, context: Context
+        self, start: CalibratedPlan, preset: Preset, name: str, loss: Loss, context: Context
     ) -> tuple[onnx.ModelProto, dict[str, Any]]:
-        """The better QDQ graph with these integers, of before and after training, and how good each is."""
+        """Train the QDQ graph with these integers; the better of before and after, and the scores of both."""
         from ...models import metadata
         from ...models.input_preparation import fed
         from ...models.onnx.export import write
@@ -91,22 +91,22 @@ class QuantizeAware(Calibrated, Schedule):
             seed=context.seed,
             checkpoint=context.scratch / f"{name}.pt",
             say=lambda done, total, words: context.say(done, total, f"{name}: {words}"),
-            views=self._asked,
+            views=self._teacher_views,
             metric=context.metric,
         )
         trained = learner.graph.written(static)
         check(learner, trained, data)
-        found: dict[str, Any] = {}
+        scores: dict[str, Any] = {}
         for way, model in (("static", static), ("trained", trained)):
             file = context.scratch / f"{name}.{way}.onnx"
             write(model, file)
-            found[way] = _goodness(file, context, start.held)
-        better = found["trained"] > found["static"]
-        return (trained if better else static), found | {"kept": "trained" if better else "static"}
+            scores[way] = _score_points(file, context, start.held)
+        better = scores["trained"] > scores["static"]
+        return (trained if better else static), scores | {"kept": "trained" if better else "static"}
 
     @property
-    def _asked(self) -> int:
-        """How many views the float model is asked about."""
+    def _teacher_views(self) -> int:
+        """Number of views with outputs of the float model: no more than there are epochs."""
         return max(min(self.views, self.epochs), 1)
 
     def _loss(self, teacher: Artifact, context: Context) -> Loss:
@@ -115,31 +115,31 @@ class QuantizeAware(Calibrated, Schedule):
         from ..distill.teachers import teacher_logits
 
         data = context.data
-        (taught,) = teacher_logits([teacher], self, self._asked, context.seed, context)
+        (teacher_outputs,) = teacher_logits([teacher], self, self._teacher_views, context.seed, context)
         hard = of_labels(data, balanced=self.balance == "weights")
 
         def loss(z: Tensor, y: Tensor, rows: Rows) -> Tensor:
-            answers = taught[rows.view][rows.index].to(z.device)
-            soft = kd(data.task, z, answers, self.temperature)
+            targets = teacher_outputs[rows.view][rows.index].to(z.device)
+            soft = kd(data.task, z, targets, self.temperature)
             return self.kd_weight * soft + (1 - self.kd_weight) * hard(z, y)
 
         return loss
 
 
-def _save(made: onnx.ModelProto, preset: Preset, path: Path) -> None:
-    from .integer_only import whole
+def _save(trained: onnx.ModelProto, preset: Preset, path: Path) -> None:
+    from .integer_only import to_integers
     from .uint8 import unsigned
 
-    model = unsigned(made) if preset.unsigned else made
-    path.write_bytes((whole(model) if preset.whole else model).SerializeToString())
+    model = unsigned(trained) if preset.unsigned else trained
+    path.write_bytes((to_integers(model) if preset.integer_only else model).SerializeToString())
 
 
-def _goodness(path: Path, context: Context, rows: np.ndarray) -> float:
-    """Of an ONNX file on these validation examples, in points."""
+def _score_points(path: Path, context: Context, rows: np.ndarray) -> float:
+    """Score an ONNX file on these validation examples, in points."""
     from ...models import metadata
     from ...models.predict import predict
 
     data, contract = context.data, metadata.read(path)
     x, y = data["validation"]
-    answers = predict(path, metadata.ready(contract, data, x[rows]))
-    return context.metric.goodness(metadata.told(answers, contract, data), y[rows])
+    outputs = predict(path, metadata.to_model_inputs(contract, data, x[rows]))
+    return context.metric.score_points(metadata.to_logits(outputs, contract, data), y[rows])

@@ -16,6 +16,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
+from .channels import Array, Channels, find
 from .qdq import Plan
 from .sqnr import Evidence, watched
 
@@ -27,7 +28,7 @@ _FURTHEST = 100.0
 
 @dataclass(frozen=True)
 class _Pair:
-    """Two convolutions of which the second alone reads what the first writes, through a Relu at most."""
+    """Two convolutions; only the second reads the first, through a Relu at most."""
 
     first: onnx.NodeProto
     second: onnx.NodeProto
@@ -40,7 +41,7 @@ class _Pair:
 
 
 def equalized(plan: Plan, evidence: Evidence) -> Plan:
-    """The plan on a graph that answers alike, with more even channels; its ranges are those of the old graph.
+    """Return the plan on an equivalent graph with more even channels; its ranges are those of the old graph.
 
     The same plan where the graph has no such pair.
     """
@@ -50,13 +51,91 @@ def equalized(plan: Plan, evidence: Evidence) -> Plan:
     pairs = _pairs(model.graph, tensors)
     if not pairs:
         return plan
-    active = _largest(plan, [pair.between for pair in pairs], evidence) if plan.per_channel else {}
+    active = _largest(plan, {pair.between: 1 for pair in pairs}, evidence) if plan.per_channel else {}
     for _ in range(1 if plan.per_channel else _TIMES):
         for pair in pairs:
             _even(pair, tensors, active.get(pair.between))
     for tensor in model.graph.initializer:
         tensor.CopyFrom(numpy_helper.from_array(tensors[tensor.name], tensor.name))
     return replace(plan, graph=model)
+
+
+def equalized_groups(plan: Plan, evidence: Evidence) -> Plan:
+    """Return the plan on an equivalent graph, equalized through Concat, Split, Slice, pools and sums as well.
+
+    Channels that have to be scaled alike are one group, wherever they are written and read; see `channels`. Beside
+    channels that cannot be scaled, such as those of a Sigmoid, the others are brought to their level. The ranges are
+    those of the old graph. The same plan where no group can be scaled.
+    """
+    model = onnx.ModelProto()
+    model.CopyFrom(plan.graph)
+    tensors = {tensor.name: numpy_helper.to_array(tensor).copy() for tensor in model.graph.initializer}
+    channels = find(model.graph, tensors)
+    if not channels.of:
+        return plan
+    active = _active(channels, _largest(plan, {name: axis for name, (axis, _) in channels.of.items()}, evidence))
+    changed = False
+    for component in _components(channels):
+        factors = _factors(channels, component, active, tensors)
+        changed |= bool(factors)
+        for part in channels.parts if factors else ():
+            share = np.array([factors.get(root, 1.0) for root in channels.roots(part.channels).tolist()], np.float32)
+            name = part.node.input[part.position]
+            tensors[name] = (tensors[name] * part.spread(1 / share if part.writes else share)).astype(np.float32)
+    if not changed:
+        return plan
+    for tensor in model.graph.initializer:
+        tensor.CopyFrom(numpy_helper.from_array(tensors[tensor.name], tensor.name))
+    return replace(plan, graph=model)
+
+
+def _active(channels: Channels, largest: dict[str, Array]) -> dict[int, float]:
+    """Return the largest magnitude of each group of channels, of all tensors that have it."""
+    active: dict[int, float] = {}
+    for name, (_, numbers) in channels.of.items():
+        for root, value in zip(channels.roots(numbers).tolist(), largest[name].tolist(), strict=True):
+            active[root] = max(active.get(root, 0.0), value)
+    return active
+
+
+def _components(channels: Channels) -> list[list[int]]:
+    """Return the groups that share tensors with each other, directly or by way of others; in the graph's order."""
+    together: dict[int, set[int]] = {}
+    for _, numbers in channels.of.values():
+        roots = set(channels.roots(numbers).tolist())
+        joined = set().union(roots, *(together.get(root, set()) for root in roots))
+        together.update(dict.fromkeys(joined, joined))
+    return [sorted(group) for group in {id(group): group for group in together.values()}.values()]
+
+
+def _factors(
+    channels: Channels, component: list[int], active: dict[int, float], tensors: dict[str, Array]
+) -> dict[int, float]:
+    """Return the factor by which the weights of each group that may be scaled are multiplied where it is read."""
+    read: dict[int, float] = {}
+    depthwise: set[int] = set()
+    for part in channels.parts:
+        if part.writes:
+            continue
+        roots = channels.roots(part.channels).tolist()
+        if part.largest is None:
+            depthwise.update(roots)
+            continue
+        for root, value in zip(roots, part.largest(tensors[part.node.input[part.position]]).tolist(), strict=True):
+            read[root] = max(read.get(root, 0.0), value)
+    # A channel that is read by weights with a scale of its own alone is scaled by what is active.
+    level = {
+        root: active[root] if root in depthwise and root not in read else np.sqrt(active[root] / read[root])
+        for root in component
+        if active.get(root, 0) > 0 and (root in depthwise or read.get(root, 0) > 0)
+    }
+    held = channels.held()
+    fixed = [value for root, value in level.items() if root in held]
+    free = {root: value for root, value in level.items() if root not in held}
+    if not free or len(level) < 2:
+        return {}
+    middle = np.exp(np.log(fixed or [*free.values()]).mean())
+    return {root: float(np.clip(value / middle, 1 / _FURTHEST, _FURTHEST)) for root, value in free.items()}
 
 
 def _even(pair: _Pair, tensors: dict[str, NDArray[np.float32]], active: NDArray[np.float32] | None) -> None:
@@ -87,8 +166,8 @@ def _pairs(graph: onnx.GraphProto, tensors: dict[str, NDArray[np.float32]]) -> l
     outputs = {value.name for value in graph.output}
 
     def only(name: str) -> onnx.NodeProto | None:
-        found = readers.get(name, [])
-        return found[0] if len(found) == 1 and name not in outputs else None
+        nodes = readers.get(name, [])
+        return nodes[0] if len(nodes) == 1 and name not in outputs else None
 
     def own(node: onnx.NodeProto) -> bool:
         """Whether its weights are constant, and nobody else's."""
@@ -110,14 +189,14 @@ def _pairs(graph: onnx.GraphProto, tensors: dict[str, NDArray[np.float32]]) -> l
 
 
 def _group(node: onnx.NodeProto) -> int:
-    return next((each.i for each in node.attribute if each.name == "group"), 1)
+    return next((attribute.i for attribute in node.attribute if attribute.name == "group"), 1)
 
 
-def _largest(plan: Plan, names: list[str], evidence: Evidence) -> dict[str, NDArray[np.float32]]:
-    """Tensor name → the largest magnitude of each channel on the examples that ranges come from."""
-    found: dict[str, NDArray[np.float32]] = {}
-    for values in watched(plan.graph, names, evidence.seen):
-        for name, value in zip(names, values, strict=True):
-            each = np.abs(value[0]).reshape(value.shape[1], -1).max(1)
-            found[name] = np.maximum(found.get(name, each), each)
-    return found
+def _largest(plan: Plan, axes: dict[str, int], evidence: Evidence) -> dict[str, NDArray[np.float32]]:
+    """Return tensor name → the largest magnitude of each channel, on this axis, on the calibration examples."""
+    largest: dict[str, NDArray[np.float32]] = {}
+    for values in watched(plan.graph, [*axes], evidence.seen):
+        for (name, axis), value in zip(axes.items(), values, strict=True):
+            magnitudes = np.abs(np.moveaxis(value, axis, 0)).reshape(value.shape[axis], -1).max(1)
+            largest[name] = np.maximum(largest.get(name, magnitudes), magnitudes)
+    return largest

@@ -10,12 +10,12 @@ from .uint8 import WEIGHTED
 
 
 def unsuited(graph: onnx.GraphProto) -> frozenset[str]:
-    """The names of the nodes around logarithms, computed divisors and GELUs; see below why."""
+    """Return the names of the nodes around logarithms, computed divisors and GELUs."""
     return frozenset([*likelihoods(graph), *divisors(graph), *gelus(graph)])
 
 
 def likelihoods(graph: onnx.GraphProto) -> list[str]:
-    """The nodes between a softmax or sigmoid and the logarithm of what is made of it.
+    """Find the nodes between a softmax or sigmoid and the logarithm of its result.
 
     A step of an 8-bit probability is 1/256: everything less likely becomes 0, and its logarithm −∞.
     """
@@ -24,7 +24,7 @@ def likelihoods(graph: onnx.GraphProto) -> list[str]:
 
 
 def divisors(graph: onnx.GraphProto) -> list[str]:
-    """Every division by something computed, and what that comes from, back to the product that it is a sum of.
+    """Find every division by a computed tensor, and the nodes of the divisor back to a product.
 
     In 8 bits a small divisor is 0, as that of linear attention.
     """
@@ -36,13 +36,13 @@ def divisors(graph: onnx.GraphProto) -> list[str]:
 
 
 def gelus(graph: onnx.GraphProto) -> list[str]:
-    """The five operators of x · (1 + erf(x / √2)) / 2, which runtimes know as one, in float."""
+    """Find the five operators of x · (1 + erf(x / √2)) / 2, which runtimes fuse into one in float."""
     readers: dict[str, list[onnx.NodeProto]] = {}
     for node in graph.node:
         for name in node.input:
             readers.setdefault(name, []).append(node)
     makers = {name: node for node in graph.node for name in node.output}
-    found = []
+    names = []
     for node in graph.node:
         if node.op_type != "Erf":
             continue
@@ -51,22 +51,22 @@ def gelus(graph: onnx.GraphProto) -> list[str]:
             if following[0].op_type not in ("Add", "Mul"):
                 break
             after.append(following[0])
-        found += [each.name for each in ([scaled] if scaled and scaled.op_type in ("Div", "Mul") else []) + after]
-        halves = (makers.get(name) for each in after[2:] for name in each.input)  # x / 2, where that is done apart
-        found += [half.name for half in halves if half and half.op_type == "Mul" and half not in after]
-    return found
+        names += [part.name for part in ([scaled] if scaled and scaled.op_type in ("Div", "Mul") else []) + after]
+        halves = (makers.get(name) for part in after[2:] for name in part.input)  # x / 2, where that is done apart
+        names += [half.name for half in halves if half and half.op_type == "Mul" and half not in after]
+    return names
 
 
 def _back(graph: onnx.GraphProto, nodes: list[onnx.NodeProto]) -> Iterator[onnx.NodeProto]:
-    """The nodes and what they come from, back to a softmax, a sigmoid or a product, those included."""
+    """Yield the nodes and those before them, back to a softmax, a sigmoid or a product, those included."""
     makers = {name: node for node in graph.node for name in node.output}
-    found: set[str] = set()
+    visited: set[str] = set()
     waiting = list(nodes)
     while waiting:
         node = waiting.pop()
-        if node.name in found:
+        if node.name in visited:
             continue
-        found.add(node.name)
+        visited.add(node.name)
         yield node
         if node.op_type not in ("Softmax", "Sigmoid", *WEIGHTED):
             waiting += [makers[name] for name in node.input if name in makers]

@@ -27,39 +27,38 @@ _PASSING = (
     *_CONSTANT, "Div", "Neg", "Identity", "Cast", "Reshape", "Transpose", "Squeeze", "Unsqueeze", "Flatten",
     "Slice", "Split", "Gather", "Expand", "Tile", "Resize",
 )  # fmt: skip
-"""What gives on the fills that it reads."""
+"""Operators that pass fills on."""
 _WIDEST = 64.0
 """Range of a softmax's scores up to which they suit 8 bits: a step is then a quarter, and a probability off by a
 seventh. Scores alone seldom span more; a mask of −100 does."""
 
 
 def ranged(plan: Plan, ranges: Mapping[str, Range]) -> Plan:
-    """The plan with these ranges, in which what holds fills is open and computed in float."""
+    """Return the plan with these ranges; activations with fills are open and computed in float."""
     graph = plan.graph.graph
-    found = carrying(graph, ranges)
-    return replace(plan, ranges={**ranges, **dict.fromkeys(found, OPEN)}, floats=plan.floats | touching(graph, found))
+    fills = carrying(graph, ranges)
+    return replace(plan, ranges={**ranges, **dict.fromkeys(fills, OPEN)}, floats=plan.floats | touching(graph, fills))
 
 
 def carrying(graph: onnx.GraphProto, ranges: Mapping[str, Range]) -> set[str]:
-    """The activations that hold fills: by what was seen, by the constants that they are made from, and what those
-    are passed on to."""
+    """Find the activations with fills: by the values seen, by their constants, and those after them in the graph."""
     tensors = {tensor.name: tensor for tensor in graph.initializer}
     readers: dict[str, list[onnx.NodeProto]] = {}
     for node in graph.node:
         for name in node.input:
             readers.setdefault(name, []).append(node)
-    found = {name for name, each in ranges.items() if not np.isfinite(each).all()}
-    found |= {*_by_constant(graph, tensors), *_by_softmax(graph, ranges)} & ranges.keys()
-    waiting = deque(found)
+    fills = {name for name, bounds in ranges.items() if not np.isfinite(bounds).all()}
+    fills |= {*_by_constant(graph, tensors), *_by_softmax(graph, ranges)} & ranges.keys()
+    waiting = deque(fills)
     while waiting:
         for node in readers.get(waiting.popleft(), []):
             passes = node.op_type in _PASSING
             if node.op_type in ("Mul", "Div"):
                 passes = any(name in tensors for name in node.input)
-            new = {name for name in node.output if name in ranges} - found if passes else set()
-            found |= new
+            new = {name for name in node.output if name in ranges} - fills if passes else set()
+            fills |= new
             waiting.extend(new)
-    return found | ({*_by_factor(graph, tensors, found)} & ranges.keys())
+    return fills | ({*_by_factor(graph, tensors, fills)} & ranges.keys())
 
 
 def _by_constant(graph: onnx.GraphProto, tensors: Mapping[str, onnx.TensorProto]) -> Iterator[str]:
@@ -69,16 +68,16 @@ def _by_constant(graph: onnx.GraphProto, tensors: Mapping[str, onnx.TensorProto]
                 yield node.output[0]
 
 
-def _by_factor(graph: onnx.GraphProto, tensors: Mapping[str, onnx.TensorProto], found: set[str]) -> Iterator[str]:
-    """What is multiplied to fills, as in (1 − open) · −1e9, and what that comes from: a rounding of the ones would be
+def _by_factor(graph: onnx.GraphProto, tensors: Mapping[str, onnx.TensorProto], fills: set[str]) -> Iterator[str]:
+    """Yield the factors of fills, as in (1 − open) · −1e9, and the tensors before them: their rounding error would be
     multiplied too."""
     makers = {name: node for node in graph.node for name in node.output}
     waiting = [
         name
         for node in graph.node
-        if node.op_type == "Mul" and node.output[0] in found
-        for name, other in zip(node.input, reversed(node.input), strict=True)
-        if other in tensors and _largest(tensors[other]) >= LARGE
+        if node.op_type == "Mul" and node.output[0] in fills
+        for name, factor in zip(node.input, reversed(node.input), strict=True)
+        if factor in tensors and _largest(tensors[factor]) >= LARGE
     ]
     seen: set[str] = set()
     while waiting:

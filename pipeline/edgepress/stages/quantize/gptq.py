@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 
 from ...core.presets import PRESETS
-from .layer_inputs import Seen, seen
+from .layer_inputs import LayerInputs, collect_inputs
 from .qdq import Plan, written
 from .sqnr import Evidence
 
@@ -26,41 +26,41 @@ _HIGHEST = 127
 
 
 def rounded(plan: Plan, evidence: Evidence) -> Plan:
-    """The plan with integers that keep each output's error smallest on the examples, instead of the nearest ones."""
+    """Return the plan with the integers of least output error on the examples, instead of the nearest ones."""
     tensors = {tensor.name: tensor for tensor in written(plan, PRESETS["xnnpack"]).graph.initializer}
     integers = dict(plan.integers)
-    for each in seen(plan, evidence, _EXAMPLES):
-        name = each.node.input[1]
-        if each.gram is None or f"{name}_quantized" not in tensors:
+    for layer in collect_inputs(plan, evidence, _EXAMPLES):
+        name = layer.node.input[1]
+        if layer.gram is None or f"{name}_quantized" not in tensors:
             continue
         scale = numpy_helper.to_array(tensors[f"{name}_scale"])
-        integers[name] = _compensated(each, scale)
+        integers[name] = _compensated(layer, scale)
     return replace(plan, integers=integers)
 
 
-def _compensated(each: Seen, scale: NDArray[np.float32]) -> NDArray[np.int8]:
-    """int8 of the weight's shape. Rows are outputs, columns the inputs that one has."""
-    assert each.gram is not None
-    groups, width, _ = each.gram.shape
-    transposed = _inputs_first(each)
-    matrix = each.weight.T if transposed else each.weight
+def _compensated(layer: LayerInputs, scale: NDArray[np.float32]) -> NDArray[np.int8]:
+    """Round to int8, of the weight's shape. Rows are outputs, columns their inputs."""
+    assert layer.gram is not None
+    groups, width, _ = layer.gram.shape
+    transposed = _inputs_first(layer)
+    matrix = layer.weight.T if transposed else layer.weight
     shape = matrix.shape
     steps = np.broadcast_to(scale.reshape(-1, 1), (shape[0], 1)) if scale.size > 1 else np.full((shape[0], 1), scale)
-    left = (matrix.reshape(shape[0], -1) / steps).reshape(groups, -1, width).astype(np.float64)
-    damped = each.gram + np.eye(width) * np.maximum(
-        _DAMPING * each.gram.diagonal(axis1=1, axis2=2).mean(1), 1e-9
+    rest = (matrix.reshape(shape[0], -1) / steps).reshape(groups, -1, width).astype(np.float64)
+    damped = layer.gram + np.eye(width) * np.maximum(
+        _DAMPING * layer.gram.diagonal(axis1=1, axis2=2).mean(1), 1e-9
     )[:, None, None]  # fmt: skip
     factor = np.linalg.cholesky(np.linalg.inv(damped)).transpose(0, 2, 1)
-    found = np.empty_like(left)
+    rounded_columns = np.empty_like(rest)
     for column in range(width):
-        found[:, :, column] = np.clip(np.rint(left[:, :, column]), -_HIGHEST, _HIGHEST)
-        error = (left[:, :, column] - found[:, :, column]) / factor[:, column, column, None]
-        left[:, :, column + 1 :] -= error[:, :, None] * factor[:, None, column, column + 1 :]
-    integers = found.reshape(shape).astype(np.int8)
+        rounded_columns[:, :, column] = np.clip(np.rint(rest[:, :, column]), -_HIGHEST, _HIGHEST)
+        error = (rest[:, :, column] - rounded_columns[:, :, column]) / factor[:, column, column, None]
+        rest[:, :, column + 1 :] -= error[:, :, None] * factor[:, None, column, column + 1 :]
+    integers = rounded_columns.reshape(shape).astype(np.int8)
     return np.ascontiguousarray(integers.T if transposed else integers)
 
 
-def _inputs_first(each: Seen) -> bool:
+def _inputs_first(layer: LayerInputs) -> bool:
     """Whether the weight is (inputs, outputs), as a MatMul's, and a Gemm's without transB."""
-    transposed = any(option.name == "transB" and option.i for option in each.node.attribute)
-    return each.node.op_type == "MatMul" or (each.node.op_type == "Gemm" and not transposed)
+    transposed = any(option.name == "transB" and option.i for option in layer.node.attribute)
+    return layer.node.op_type == "MatMul" or (layer.node.op_type == "Gemm" and not transposed)

@@ -10,7 +10,7 @@ from .uint8 import WEIGHTED
 
 
 def joined(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The graph without a rounding between a weighted operator, or a sum, and the Relu or Clip that alone reads it.
+    """Remove the rounding between a weighted operator, or a sum, and the Relu or Clip that alone reads it.
 
     onnxruntime's quantizer leaves it out itself where a zero point can stand for the bound.
     """
@@ -30,7 +30,7 @@ def joined(model: onnx.ModelProto) -> onnx.ModelProto:
     for node in dropped:
         graph.node.remove(node)
     used = {name for node in graph.node for name in node.input}
-    kept = [tensor for tensor in graph.initializer if tensor.name in used]
+    used_tensors = [tensor for tensor in graph.initializer if tensor.name in used]
     del graph.initializer[:]
-    graph.initializer.extend(kept)
+    graph.initializer.extend(used_tensors)
     return model

@@ -11,14 +11,14 @@ from ...core.errors import UserError
 from ...models.metadata import embed, read_onnx
 
 
-def whole(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The QDQ graph with int8 inputs and outputs; its metadata say the scale and zero point of each.
+def to_integers(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return the QDQ graph with int8 inputs and outputs; the metadata have the scale and zero point of each.
 
     Raises: UserError for an input that is not quantized first, and an output that is not dequantized last.
     """
-    made = onnx.ModelProto()
-    made.CopyFrom(model)
-    graph, contract = made.graph, read_onnx(made)
+    integer_model = onnx.ModelProto()
+    integer_model.CopyFrom(model)
+    graph, contract = integer_model.graph, read_onnx(integer_model)
     tensors = {tensor.name: tensor for tensor in graph.initializer}
     for value, entry in zip(graph.input, contract["inputs"], strict=True):
         readers = [node for node in graph.node if value.name in node.input]
@@ -47,8 +47,8 @@ def whole(model: onnx.ModelProto) -> onnx.ModelProto:
         node.input[:] = [output.name if name == last.input[0] else name for name in node.input]
     _typed(output)
     contract["output"] |= {"dtype": "int8", "quantization": _scale(last, tensors)}
-    embed(made, contract)
-    return made
+    embed(integer_model, contract)
+    return integer_model
 
 
 def _typed(value: onnx.ValueInfoProto) -> None:

@@ -15,10 +15,10 @@ _BOUNDED = ("Relu", "Clip")
 
 
 def in_float(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The QDQ graph with a maximum that changes nothing before the QuantizeLinear of what is to be computed in float.
+    """Put a maximum that changes nothing before the QuantizeLinear of operators that stay float.
 
-    A Softmax becomes QLinearSoftmax without it, which answers otherwise than the graph says and than TFLite now and
-    then, by a step, and is the slower one where rows are long. A convolution or matrix product that was left in float
+    A Softmax becomes QLinearSoftmax without it, which differs from the graph and from TFLite by a step now and then,
+    and is slower where rows are long. A convolution or matrix product that was left in float
     for its accuracy becomes an integer one again, or unpacks rounded weights at every inference.
     `convert.tflite` and `quantize.aware` see through the maximum.
     """
@@ -29,7 +29,7 @@ def in_float(model: onnx.ModelProto) -> onnx.ModelProto:
             readers.setdefault(name, []).append(node)
 
     def last(node: onnx.NodeProto) -> onnx.NodeProto | None:
-        """The operator before the QuantizeLinear, of those that are to stay float."""
+        """Return the operator before the QuantizeLinear, of those that stay float."""
         if node.op_type in _REQUANTIZED:
             (source, weight), made_by = (makers.get(name) for name in node.input[:2]), "DequantizeLinear"
             if source is None or source.op_type != made_by or (weight is not None and weight.op_type == made_by):
@@ -40,9 +40,9 @@ def in_float(model: onnx.ModelProto) -> onnx.ModelProto:
         elif node.op_type != "Softmax":
             return None
         following = readers.get(node.output[0], [])
-        return node if following and all(each.op_type == "QuantizeLinear" for each in following) else None
+        return node if following and all(reader.op_type == "QuantizeLinear" for reader in following) else None
 
-    ends = {found.output[0] for node in model.graph.node if (found := last(node))}
+    ends = {end.output[0] for node in model.graph.node if (end := last(node))}
     nodes = []
     for node in model.graph.node:
         nodes.append(node)

@@ -32,9 +32,9 @@ _NEVER = 1e12
 
 
 def faster(plan: Plan, preset: Preset, say: Say) -> tuple[Plan, dict[str, Any]]:
-    """The plan with those operators in float that are slower as int8 on this machine, one thread of onnxruntime.
+    """Return operators to float that are slower as int8 on this machine, on one thread of onnxruntime.
 
-    And what was measured: `tried` maps each candidate to its time as a multiple of the float graph's with its
+    The second value: `tried` maps each candidate to its time as a multiple of the float graph's with its
     interval, `chosen` is one of them, `operators` how many compute in int8 and in float, `slower` how many of each type
     were returned to float for it. Candidates are the plan as it is, mixtures, and weights alone.
     """
@@ -43,45 +43,45 @@ def faster(plan: Plan, preset: Preset, say: Say) -> tuple[Plan, dict[str, Any]]:
     plans["weights alone"] = replace(plan, floats=every)
     with TemporaryDirectory() as work:
         models = [paired.Model("float", _saved(plan.graph, Path(work, "float.onnx")))]
-        for index, (name, each) in enumerate(plans.items()):
-            models.append(paired.Model(name, _saved(written(each, preset), Path(work, f"{index}.onnx"))))
+        for index, (name, candidate) in enumerate(plans.items()):
+            models.append(paired.Model(name, _saved(written(candidate, preset), Path(work, f"{index}.onnx"))))
         say(_CUTS, _CUTS + 1, f"timing {len(models)} files side by side")
         reference, *samples = paired.measure(models, looks=(_PROCESSES,), rounds=_ROUNDS)
-    ratios = {each.path: statistics.spread(statistics.log_ratios(each, reference)) for each in samples}
+    ratios = {candidate.path: statistics.spread(statistics.log_ratios(candidate, reference)) for candidate in samples}
     best = min(ratios, key=lambda name: ratios[name][0] * (1 if name == "int8" else _CLOSE))
     slower = plans[best].floats - plan.floats
-    kept = sum(node.name not in plans[best].floats for node in plan.graph.graph.node)
+    integer_count = sum(node.name not in plans[best].floats for node in plan.graph.graph.node)
     return plans[best], {
         "chosen": best,
         "tried": {name: _rounded(*ratio) for name, ratio in ratios.items()},
-        "operators": {"int8": kept, "float": len(every) - kept},
+        "operators": {"int8": integer_count, "float": len(every) - integer_count},
         "slower": dict(Counter(sorted(node.op_type for node in plan.graph.graph.node if node.name in slower))),
     }
 
 
 def _mixtures(plan: Plan, preset: Preset, say: Say) -> dict[str, Plan]:
-    """Name → plan, of the cuts that differ."""
+    """Return name → plan, of the cuts that differ."""
     known, back = renamed(plan)
     names = [node.name for node in known.graph.graph.node]
     profile = Profile(known)
     profile.learn(profiled(known.graph), frozenset(names))
     profile.learn(profiled(written(known, preset)), known.floats)
-    found: list[frozenset[str]] = []
+    cuts: list[frozenset[str]] = []
     for index in range(_CUTS):
         say(index, _CUTS + 1, "which operators are slower as int8")
         floats = cut(profile)
-        if floats in found or floats in (known.floats, frozenset(names)):
+        if floats in cuts or floats in (known.floats, frozenset(names)):
             break
-        found.append(floats)
+        cuts.append(floats)
         profile.learn(profiled(written(replace(known, floats=floats), preset)), floats)
     return {
         f"mixed {index + 1}": replace(plan, floats=frozenset(back[name] for name in floats))
-        for index, floats in enumerate(found)
+        for index, floats in enumerate(cuts)
     }
 
 
 def cut(profile: Profile) -> frozenset[str]:
-    """The names of the nodes that are float in the fastest mixture, as far as the profile knows.
+    """Return the names of the nodes that are float in the fastest mixture by the profile.
 
     Nodes on the source's side are int8. A tensor is converted once, however many read it in the other kind: its two
     extra nodes say so.
@@ -90,10 +90,10 @@ def cut(profile: Profile) -> frozenset[str]:
 
     graph = networkx.DiGraph()
 
-    def edge(one: Any, other: Any, microseconds: float) -> None:
+    def edge(source: Any, sink: Any, microseconds: float) -> None:
         # Whole numbers: networkx finds the cut by flow == capacity, which sums of floats miss.
-        before = graph.get_edge_data(one, other, {"capacity": 0})["capacity"]
-        graph.add_edge(one, other, capacity=before + round(1e6 * microseconds))
+        before = graph.get_edge_data(source, sink, {"capacity": 0})["capacity"]
+        graph.add_edge(source, sink, capacity=before + round(1e6 * microseconds))
 
     for name in profile.nodes:
         edge("int8", name, profile.float_time(name))
@@ -116,4 +116,4 @@ def _saved(model: onnx.ModelProto, path: Path) -> Path:
 
 
 def _rounded(value: float, interval: tuple[float, float] | None) -> list[float]:
-    return [round(each, 3) for each in (value, *(interval or (value, value)))]
+    return [round(number, 3) for number in (value, *(interval or (value, value)))]

@@ -24,9 +24,12 @@ _WIDEST = 2304
 
 
 @dataclass
-class Seen:
-    """Of one node: `mean` of its input (1, *shape); `gram` (groups, K, K), the mean of the products of the K inputs
-    of an output, or None where they are too many, or those of a transposed convolution."""
+class LayerInputs:
+    """Input statistics of one node.
+
+    `mean` is of its input (1, *shape); `gram` (groups, K, K) the mean of the products of the K inputs of an output, or
+    None where they are too many, or those of a transposed convolution.
+    """
 
     node: onnx.NodeProto
     weight: NDArray[Any]
@@ -34,36 +37,38 @@ class Seen:
     gram: NDArray[Any] | None = None
 
 
-def seen(plan: Plan, evidence: Evidence, most: int) -> list[Seen]:
-    """Of each node of the plan's float graph with a constant weight, from the first `most` examples."""
-    found = [Seen(node, weight) for node, weight in weights(plan.graph.graph).values() if node.name not in plan.floats]
+def collect_inputs(plan: Plan, evidence: Evidence, most: int) -> list[LayerInputs]:
+    """Collect statistics of each node of the float graph with a constant weight, on the first `most` examples."""
+    layers = [
+        LayerInputs(node, weight) for node, weight in weights(plan.graph.graph).values() if node.name not in plan.floats
+    ]
     count = min(most, len(evidence.seen))
-    names = list(dict.fromkeys(each.node.input[0] for each in found))
+    names = list(dict.fromkeys(layer.node.input[0] for layer in layers))
     for values in watched(plan.graph, names, islice(evidence.seen, count)):
         tensors = dict(zip(names, values, strict=True))
-        for each in found:
-            value = tensors[each.node.input[0]].astype(np.float64)
-            each.mean = each.mean + value / count
-            if (rows := patches(each.node, value, each.weight.shape)) is not None:
+        for layer in layers:
+            value = tensors[layer.node.input[0]].astype(np.float64)
+            layer.mean = layer.mean + value / count
+            if (rows := patches(layer.node, value, layer.weight.shape)) is not None:
                 product = rows.transpose(1, 2, 0) @ rows.transpose(1, 0, 2) / (len(rows) * count)
-                each.gram = product if each.gram is None else each.gram + product
-    return found
+                layer.gram = product if layer.gram is None else layer.gram + product
+    return layers
 
 
 def patches(node: onnx.NodeProto, value: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any] | None:
-    """The inputs of outputs at evenly spread places: (places, groups, K)."""
+    """Return the inputs of outputs at evenly spread places: (places, groups, K)."""
     if node.op_type in ("Gemm", "MatMul"):
         rows = value.reshape(-1, value.shape[-1])
         return _spread(rows)[:, None] if len(shape) == 2 and rows.shape[1] <= _WIDEST else None
     if node.op_type != "Conv" or np.prod(shape[1:]) > _WIDEST:
         return None
-    options = {each.name: onnx.helper.get_attribute_value(each) for each in node.attribute}
+    options = {item.name: onnx.helper.get_attribute_value(item) for item in node.attribute}
     kernel, axes = shape[2:], len(shape) - 2
     strides, dilations = (options.get(name, [1] * axes) for name in ("strides", "dilations"))
     padded = np.pad(value, ((0, 0), (0, 0), *_pads(options, value.shape[2:], kernel, strides, dilations)))
     extents = tuple((size - 1) * gap + 1 for size, gap in zip(kernel, dilations, strict=True))
     windows: Any = np.lib.stride_tricks.sliding_window_view(padded, extents, tuple(range(2, 2 + axes)))  # type: ignore[call-overload]
-    windows = windows[(0, slice(None), *(slice(None, None, each) for each in (*strides, *dilations)))]
+    windows = windows[(0, slice(None), *(slice(None, None, item) for item in (*strides, *dilations)))]
     places = windows.shape[1 : 1 + axes]
     chosen = np.unravel_index(_evenly(int(np.prod(places))), places)
     rows = windows[(slice(None), *chosen)]  # (channels, places, *kernel)
@@ -79,12 +84,12 @@ def _pads(
     if auto in (b"NOTSET", b"VALID"):
         pads = options.get("pads", [0] * 2 * axes) if auto == b"NOTSET" else [0] * 2 * axes
         return [(pads[axis], pads[axis + axes]) for axis in range(axes)]
-    found = []
+    pairs = []
     for size, length, stride, gap in zip(sizes, kernel, strides, dilations, strict=True):
-        whole = max((-(-size // stride) - 1) * stride + (length - 1) * gap + 1 - size, 0)
-        less, more = whole // 2, whole - whole // 2
-        found.append((less, more) if auto == b"SAME_UPPER" else (more, less))
-    return found
+        total = max((-(-size // stride) - 1) * stride + (length - 1) * gap + 1 - size, 0)
+        less, more = total // 2, total - total // 2
+        pairs.append((less, more) if auto == b"SAME_UPPER" else (more, less))
+    return pairs
 
 
 def _spread(rows: NDArray[Any]) -> NDArray[Any]:

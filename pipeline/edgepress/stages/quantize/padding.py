@@ -11,7 +11,7 @@ _NEVER = -1e8
 
 
 def pooled(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The graph in which a Pad of the lowest numbers, or −∞, before a MaxPool is the pool's own, which is −∞.
+    """Move a Pad of the lowest numbers, or −∞, into the MaxPool after it, whose own padding is −∞.
 
     The answers are the same, and no range has to hold the pad. A Pad that others read as well, that reaches beyond the
     pixels, or leaves a window without a pixel stays as it is. Changes `model`.
@@ -30,29 +30,29 @@ def pooled(model: onnx.ModelProto) -> onnx.ModelProto:
         if pad.output[0] in outputs or not fits or not all(fits):
             continue
         for pool, pads in zip(pools, fits, strict=True):
-            kept = [each for each in pool.attribute if each.name != "pads"]
+            attributes = [item for item in pool.attribute if item.name != "pads"]
             del pool.attribute[:]
-            pool.attribute.extend([*kept, helper.make_attribute("pads", pads)])
+            pool.attribute.extend([*attributes, helper.make_attribute("pads", pads)])
             pool.input[0] = pad.input[0]
         graph.node.remove(pad)
     return model
 
 
 def _widths(pad: onnx.NodeProto, constants: dict[str, onnx.TensorProto]) -> list[int] | None:
-    """What a Pad of the lowest numbers adds, as its input `pads` has it; None for any other."""
-    options = {each.name: helper.get_attribute_value(each) for each in pad.attribute}
+    """Return `pads` of a Pad of the lowest numbers; None for any other."""
+    options = {item.name: helper.get_attribute_value(item) for item in pad.attribute}
     if options.get("mode", b"constant") != b"constant" or len(pad.input) < 3 or any(pad.input[3:]):
         return None
     if not all(name in constants for name in pad.input[1:3]):
         return None
     widths, value = (numpy_helper.to_array(constants[name]) for name in pad.input[1:3])
     never = value.dtype.kind == "f" and value.size == 1 and float(np.asarray(value).item()) <= _NEVER
-    return [int(each) for each in widths] if never and (widths >= 0).all() else None
+    return [int(item) for item in widths] if never and (widths >= 0).all() else None
 
 
 def _with_pads(pool: onnx.NodeProto, widths: list[int]) -> list[int] | None:
-    """The pads that a MaxPool has with those of a Pad before it; None where it cannot have them."""
-    options = {each.name: helper.get_attribute_value(each) for each in pool.attribute}
+    """Return the pads of a MaxPool with those of a Pad before it; None where it cannot have them."""
+    options = {item.name: helper.get_attribute_value(item) for item in pool.attribute}
     if pool.op_type != "MaxPool" or len(pool.output) > 1 or options.get("ceil_mode", 0):
         return None
     kernel = options["kernel_shape"]
@@ -62,4 +62,4 @@ def _with_pads(pool: onnx.NodeProto, widths: list[int]) -> list[int] | None:
     if rank != axes + 2 or any(outside) or options.get("auto_pad", b"NOTSET") not in (b"NOTSET", b"VALID"):
         return None
     pads = [a + b for a, b in zip(own, [*widths[2:rank], *widths[rank + 2 :]], strict=True)]
-    return pads if all(each < size for each, size in zip(pads, [*kernel, *kernel], strict=True)) else None
+    return pads if all(item < size for item, size in zip(pads, [*kernel, *kernel], strict=True)) else None

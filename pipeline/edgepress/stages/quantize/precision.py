@@ -9,7 +9,7 @@ from pydantic import Field
 
 from ...core.errors import UserError
 from ...core.units import Share
-from ...stage import Artifact, Context, Made, Stage
+from ...stage import Artifact, Context, Made
 from .base import Quantization
 
 if TYPE_CHECKING:
@@ -18,11 +18,6 @@ if TYPE_CHECKING:
 
 class _Precision(Quantization):
     """From a float ONNX model to one of another precision."""
-
-    def reject_input(self, source: Stage) -> tuple[str, str] | None:
-        if source.family != "quantize":
-            return None
-        return f"what `{source.use}` makes is quantized already", "name the float model: `input: NAME OF ITS STAGE`"
 
 
 class QuantizeWeights(_Precision):
@@ -93,7 +88,7 @@ class QuantizeInt16(_Precision):
 def _packed(
     source: Artifact, context: Context, pack: Callable[[onnx.ModelProto], onnx.ModelProto], precision: str
 ) -> Made:
-    """The float model with its weights as `pack` has them. Raises: UserError where there is nothing to pack."""
+    """Pack the weights of the float model with `pack`. Raises: UserError where there is nothing to pack."""
     import onnx
 
     from ...models.onnx.export import quantized, write
@@ -102,8 +97,8 @@ def _packed(
     model = onnx.load(source.path)
     if quantized(model) or held_in(model.graph) - {"float32"}:
         raise UserError("this graph is quantized already", "quantize the float model: `input: NAME OF ITS STAGE`")
-    made = pack(model)
-    if not held_in(made.graph) - {"float32"}:
+    packed = pack(model)
+    if not held_in(packed.graph) - {"float32"}:
         raise UserError("this graph has no weights large enough to gain", "leave the stage out")
-    write(made, context.folder / "model.onnx")
+    write(packed, context.folder / "model.onnx")
     return Made("onnx", notes={"precision": precision})

@@ -28,9 +28,9 @@ Times = list[tuple[str, str, float]]
 
 
 def renamed(plan: Plan) -> tuple[Plan, dict[str, str]]:
-    """The plan on a graph whose nodes, and their results, are called `ep0`, `ep1` …; and what they were called.
+    """Name the nodes and their results `ep0`, `ep1` …; return the plan, and new → old name.
 
-    onnxruntime makes the names of its kernels from those of nodes or results, so that these tell which was which.
+    onnxruntime derives the names of its kernels from those of nodes or results, so that kernels are found again.
     """
     model = onnx.ModelProto()
     model.CopyFrom(plan.graph)
@@ -51,7 +51,7 @@ def renamed(plan: Plan) -> tuple[Plan, dict[str, str]]:
     known = replace(
         plan,
         graph=model,
-        ranges={tensors.get(name, name): each for name, each in plan.ranges.items()},
+        ranges={tensors.get(name, name): bounds for name, bounds in plan.ranges.items()},
         floats=frozenset(nodes[name] for name in plan.floats),
         exact=frozenset(nodes[name] for name in plan.exact),
     )
@@ -59,7 +59,7 @@ def renamed(plan: Plan) -> tuple[Plan, dict[str, str]]:
 
 
 def profiled(model: onnx.ModelProto) -> Times:
-    """By the profiler of a session of one thread, on random inputs."""
+    """Profile a session of one thread on random inputs."""
     import onnxruntime
 
     with TemporaryDirectory() as work:
@@ -72,23 +72,23 @@ def profiled(model: onnx.ModelProto) -> Times:
         random = np.random.default_rng(0)
         types = {"tensor(float)": np.float32, "tensor(int64)": np.int64, "tensor(int32)": np.int32}
         feed = {
-            each.name: (random.random(each.shape) if "float" in each.type else np.zeros(each.shape)).astype(
-                types.get(each.type, np.uint8)
-            )
-            for each in session.get_inputs()
+            value_info.name: (
+                random.random(value_info.shape) if "float" in value_info.type else np.zeros(value_info.shape)
+            ).astype(types.get(value_info.type, np.uint8))
+            for value_info in session.get_inputs()
         }
         for _ in range(_RUNS):
             session.run(None, feed)
         events = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
-    found: dict[tuple[str, str], list[float]] = defaultdict(list)
+    kernel_times: dict[tuple[str, str], list[float]] = defaultdict(list)
     for event in events:
         if event.get("cat") == "Node" and event["name"].endswith(_KERNEL):
-            found[event["args"]["op_name"], event["name"].removesuffix(_KERNEL)].append(event["dur"])
-    return [(operator, name, _typical(durations)) for (operator, name), durations in found.items()]
+            kernel_times[event["args"]["op_name"], event["name"].removesuffix(_KERNEL)].append(event["dur"])
+    return [(operator, name, _typical(durations)) for (operator, name), durations in kernel_times.items()]
 
 
 def _typical(durations: list[float]) -> float:
-    """The mean of the faster three quarters: the profiler counts whole microseconds, of which a median keeps one."""
+    """Return the mean of the faster three quarters: whole microseconds are too coarse for a median."""
     return statistics.fmean(sorted(durations)[: max(1, len(durations) * 3 // 4)])
 
 
@@ -146,8 +146,8 @@ class Profile:
             self._times[key] = (self._times[key] + value) / 2 if key in self._times else value
 
     def _unfuse(self, mine: dict[str, float]) -> None:
-        """A convolution fused with what follows it goes by the name of the last: give its time back to it."""
-        readers = {maker: found for maker, found in self.tensors.values() if maker}
+        """Give the time of a fused convolution back to it: the kernel has the name of the last operator."""
+        readers = {maker: names for maker, names in self.tensors.values() if maker}
         for node in self.nodes:
             last = node
             while self._kinds[node] in WEIGHTED and node not in mine and len(readers.get(last, [])) == 1:
@@ -164,13 +164,13 @@ class Profile:
         return self._times.get((node, False), 0.0)
 
     def may_be_integer(self, node: str) -> bool:
-        """Whether onnxruntime's quantizer has a word for the operator, and the plan leaves it to us."""
+        """Whether onnxruntime's quantizer supports the operator, and the plan does not hold it in float."""
         from onnxruntime.quantization.registry import QDQRegistry, QLinearOpsRegistry
 
         return node not in self.plan.floats and self._kinds[node] in {*QDQRegistry, *QLinearOpsRegistry}
 
     def conversion(self, tensor: str) -> float:
-        """Microseconds to quantize or dequantize it: a line through what was seen of this graph."""
+        """Return microseconds to quantize or dequantize it: a line through the conversions of this graph."""
         base, slope = self._line()
         return base + slope * self._elements.get(tensor, 0)
 
@@ -185,5 +185,5 @@ class Profile:
         for tensor, node in self._results.items():
             if not tensor.startswith("ep") and tensor in kernel:  # the graph's own outputs keep their names
                 return node
-        found = _NODE.search(kernel)
-        return f"ep{found[1]}" if found else None
+        match = _NODE.search(kernel)
+        return f"ep{match[1]}" if match else None

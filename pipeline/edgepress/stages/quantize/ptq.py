@@ -17,15 +17,16 @@ from ...core.machine import machine
 from ...core.presets import INT16, PRESETS, Preset, PresetName, saturates
 from ...models import metadata
 from ...models.onnx.export import quantized, write
-from . import accuracy_aware, latency_aware, refine
+from . import accuracy_aware, latency_aware, recurrent, refine, ties
 from .accuracy_guard import Guard, guard
 from .calibration import ranges as calibration
 from .calibration.examples import prepared as examples
 from .excluded import unsuited
 from .fill_values import ranged
-from .integer_only import whole as of_integers
+from .integer_only import to_integers
 from .qdq import Plan, prepared, quiet, written
-from .sqnr import Columns, Evidence, asked
+from .sqnr import Columns, Evidence, run_model
+from .static import too_few
 from .uint8 import WEIGHTED, unsigned
 
 if TYPE_CHECKING:
@@ -33,8 +34,8 @@ if TYPE_CHECKING:
     from ...data.dataset import Dataset
 
 __all__ = [
-    "Begun", "Options", "begun", "divided", "quantize_dynamic", "quantize_int16", "quantize_static", "signed",
-    "unsigned",
+    "CalibratedPlan", "Options", "calibrate_plan", "divided", "quantize_dynamic", "quantize_int16", "quantize_static",
+    "signed", "unsigned",
 ]  # fmt: skip
 
 HELD = 512
@@ -47,7 +48,7 @@ Say = Callable[[int, int, str], None]
 
 @dataclass(frozen=True)
 class Options:
-    """As `stages.quantize.QuantizeStatic` has them. `host` is the preset of this machine, on which times count."""
+    """Options of `stages.quantize.QuantizeStatic`. `host` is the preset of this machine, on which times count."""
 
     samples: int = 256
     ranges: str = "auto"
@@ -59,11 +60,11 @@ class Options:
 
 
 @dataclass(frozen=True)
-class Begun:
-    """Where integers begin: the best plan that calibration alone leads to, every operator in int8 that suits it.
+class CalibratedPlan:
+    """The best plan by calibration alone: every operator in int8 that has a suitable integer form.
 
     Attributes:
-        contract: what the float file says of its inputs and outputs.
+        contract: metadata of the inputs and outputs of the float file.
         held: rows of the validation split that decide; `evidence` has them as the graph takes them.
         notes: what was decided, for the report.
     """
@@ -75,8 +76,8 @@ class Begun:
     notes: dict[str, Any]
 
 
-def begun(source: Path, data: Dataset, options: Options, say: Say) -> Begun:
-    """Ranges of `source` by its answers to validation examples, and the steps that bring its integers nearer.
+def calibrate_plan(source: Path, data: Dataset, options: Options, say: Say) -> CalibratedPlan:
+    """Calibrate the ranges of `source` on validation examples, and refine its integers.
 
     Raises: UserError for a graph that is quantized already, and for examples that it cannot be calibrated with.
     """
@@ -85,15 +86,16 @@ def begun(source: Path, data: Dataset, options: Options, say: Say) -> Begun:
     rows, held = divided(len(data["validation"].y), options.samples)
     seen, warnings = examples(contract, data, rows)
     graph = prepared(model)
-    evidence = Evidence(graph, seen, metadata.ready(contract, data, data["validation"].x[held]))
+    evidence = Evidence(graph, seen, metadata.to_model_inputs(contract, data, data["validation"].x[held]))
     _check(evidence)
     plan = Plan(graph, {}, options.per_channel, unsuited(graph.graph))
     suited = plan.floats
-    plan, steps = refine.climbed(plan, evidence, options.ranges, say, improve=options.improve)
+    plan, steps = refine.refined(plan, evidence, options.ranges, say, improve=options.improve)
     notes: dict[str, Any] = {"ladder": steps, **({"warnings": warnings} if warnings else {})}
-    if fills := [f"{node.name} ({node.op_type})" for node in graph.graph.node if node.name in plan.floats - suited]:
+    more = [node for node in graph.graph.node if node.name in plan.floats - suited]
+    if fills := [f"{node.name} ({node.op_type})" for node in more if node.op_type not in recurrent.OPERATORS]:
         notes["fills"] = fills
-    return Begun(plan, evidence, contract, held, notes)
+    return CalibratedPlan(plan, evidence, contract, held, notes)
 
 
 def quantize_static(
@@ -106,79 +108,88 @@ def quantize_static(
     options: Options,
     floor: float | None = None,
     marks: np.ndarray | None = None,
-    whole: float | None = None,
+    whole_error: float | None = None,
     say: Say = lambda done, total, words: None,
 ) -> tuple[dict[str, str], dict[str, Any]]:
-    """Quantize `source` by its answers to validation examples; preset → file name in `folder`, and what was decided.
+    """Quantize `source` on validation examples; return preset → file name in `folder`, and the notes.
 
     `xnnpack` is always written, since TFLite is made from it; the order is that of `presets`. In `integer-only` no
-    operator goes back to float, whatever is kept. `floor` is the metric
+    operator returns to float, whatever `keep` is. `floor` is the metric
     on validation that the recipe wants, `marks` what `agreement` is with there, and `whole` what the float model has of
     the metric there; see `guard`.
-    Raises: UserError as `begun`.
+    Raises: UserError as `calibrate_plan`.
     """
-    start = begun(source, data, options, say)
+    start = calibrate_plan(source, data, options, say)
     plan, evidence, contract = start.plan, start.evidence, start.contract
     notes: dict[str, Any] = dict(start.notes)
 
-    def told(answers: np.ndarray) -> np.ndarray:
-        return metadata.told(answers, contract, data)
+    def to_logits(outputs: np.ndarray) -> np.ndarray:
+        return metadata.to_logits(outputs, contract, data)
 
-    kept: Guard | None = None
+    criteria: Guard | None = None
     if options.keep is not None:
         y = data["validation"].y[start.held]
         marks = None if marks is None else marks[start.held]
-        kept = guard(told(evidence.expected), y, data, metric, options.keep, floor, marks, whole)
+        criteria = guard(to_logits(evidence.expected), y, data, metric, options.keep, floor, marks, whole_error)
 
     def restored(plan: Plan, integers: Preset) -> tuple[Plan, list[dict[str, Any]]]:
-        if kept is None:
+        if criteria is None:
             return plan, []
-        worth, priced = (lambda answers: kept.margin(told(answers))), PRESETS[options.host or "xnnpack"]
+        worth, priced = (lambda outputs: criteria.margin(to_logits(outputs))), PRESETS[options.host or "xnnpack"]
         return accuracy_aware.restored(plan, evidence, worth, 0.0, say, priced, integers)
 
     every_integer = plan
     plan, rows = restored(plan, PRESETS["xnnpack"])
     if rows:
         notes["restored"] = rows
+    classes = data.task == "single-label" and criteria is not None
+    plan, note = ties.untied(plan, evidence) if classes else (plan, None)
+    if note:
+        notes["ties"] = note
     files: dict[str, str] = {}
-    answers: dict[str, np.ndarray] = {}
+    outputs: dict[str, np.ndarray] = {}
     alike: dict[tuple[int, Preset], np.ndarray] = {}
     every: dict[PresetName, None] = dict.fromkeys((*presets, "xnnpack"))
     for preset in every:
-        mine = every_integer if PRESETS[preset].whole else plan
+        mine = every_integer if PRESETS[preset].integer_only else plan
         if PRESETS[preset].reduced or PRESETS[preset].symmetric:  # other numbers than those of `xnnpack`
             mine, rows = restored(plan, PRESETS[preset])
             if rows:
                 notes.setdefault("restored_more", {})[preset] = rows
         if options.faster and preset == options.host:
             mine, notes["speed"] = latency_aware.faster(mine, PRESETS[preset], say)
-        made = written(mine, PRESETS[preset])
-        if kept is not None:
+        quantized_model = written(mine, PRESETS[preset])
+        if criteria is not None:
             say(0, 1, f"checking {preset} on held-out examples")
-            key = id(mine), replace(PRESETS[preset], about="", unsigned=False, whole=False, foreign=False)
+            key = id(mine), replace(PRESETS[preset], about="", unsigned=False, foreign=False)
             if key not in alike:  # the others have the same numbers, or those 128 apart
-                alike[key] = told(asked(made, evidence.held))
-            answers[preset] = alike[key]
-        metadata.embed(made, contract)
+                raw = run_model(quantized_model, evidence.held)
+                alike[key] = to_logits(raw)
+                if classes and (warning := ties.warning(raw, evidence.expected, preset)):
+                    notes.setdefault("warnings", []).append(warning)
+            outputs[preset] = alike[key]
+        metadata.embed(quantized_model, contract)
         files[preset] = f"model.{preset}.onnx"
-        onnx.checker.check_model(made)
-        (folder / files[preset]).write_bytes((of_integers(made) if PRESETS[preset].whole else made).SerializeToString())
-    if kept is not None:
-        notes["keep"] = kept.notes(answers)
+        onnx.checker.check_model(quantized_model)
+        (folder / files[preset]).write_bytes(
+            (to_integers(quantized_model) if PRESETS[preset].integer_only else quantized_model).SerializeToString()
+        )
+    if criteria is not None:
+        notes["keep"] = criteria.notes(outputs)
     return files, notes
 
 
 def quantize_int16(source: Path, data: Dataset, path: Path, *, samples: int) -> None:
-    """Quantize `source` with int16 activations, on ranges around 0 of the first `samples` validation examples."""
+    """Quantize `source` to int16 activations, with ranges around 0 from `samples` validation examples."""
     model = _float_model(source)
     contract = metadata.read_onnx(model)
     count = len(data["validation"].y)
     seen, _ = examples(contract, data, spread(count, samples))
     graph = prepared(model)
-    found = calibration.ranges(graph, seen, methods=("minmax",))["minmax"]
-    made = written(ranged(Plan(graph, {}, floats=unsuited(graph.graph)), found), INT16)
-    metadata.embed(made, contract)
-    write(made, path)
+    minmax = calibration.ranges(graph, seen, methods=("minmax",))["minmax"]
+    quantized_model = written(ranged(Plan(graph, {}, floats=unsuited(graph.graph)), minmax), INT16)
+    metadata.embed(quantized_model, contract)
+    write(quantized_model, path)
 
 
 def signed(
@@ -189,11 +200,11 @@ def signed(
     per_channel: bool = True,
     preset: Preset = PRESETS["xnnpack"],
 ) -> onnx.ModelProto:
-    """The float graph of `source` in QDQ form, int8 everywhere, with ranges from `inputs`, as `predict` takes them."""
+    """Quantize the float graph of `source` to int8 everywhere, with ranges from `inputs`, as `predict` takes them."""
     columns = inputs if isinstance(inputs, tuple) else (inputs,)
     graph = prepared(onnx.load(source))
-    found = calibration.ranges(graph, columns, methods=(ranges,))[ranges]
-    return written(ranged(Plan(graph, {}, per_channel, unsuited(graph.graph)), found), preset)
+    tensor_ranges = calibration.ranges(graph, columns, methods=(ranges,))[ranges]
+    return written(ranged(Plan(graph, {}, per_channel, unsuited(graph.graph)), tensor_ranges), preset)
 
 
 def quantize_dynamic(source: Path, path: Path, *, per_channel: bool) -> None:
@@ -207,12 +218,12 @@ def quantize_dynamic(source: Path, path: Path, *, per_channel: bool) -> None:
     if not any(node.op_type in ("Gemm", "MatMul") for node in model.graph.node):
         raise UserError("this graph has no matrix product to quantize", "use `quantize.static`")
     with quiet(), tempfile.TemporaryDirectory() as work:
-        made = Path(work, "quantized.onnx")
+        dynamic_path = Path(work, "quantized.onnx")
         ort.quantize_dynamic(
-            str(source), str(made), op_types_to_quantize=["MatMul", "Gemm"], per_channel=per_channel,
+            str(source), str(dynamic_path), op_types_to_quantize=["MatMul", "Gemm"], per_channel=per_channel,
             weight_type=ort.QuantType.QInt8, reduce_range=saturates(machine()),
         )  # fmt: skip
-        dynamic = onnx.load(made)
+        dynamic = onnx.load(dynamic_path)
     metadata.embed(dynamic, metadata.read_onnx(model))
     path.write_bytes(dynamic.SerializeToString())
 
@@ -234,26 +245,23 @@ def _float_model(source: Path) -> onnx.ModelProto:
 
 
 def divided(count: int, samples: int) -> tuple[np.ndarray, np.ndarray]:
-    """Of `count` validation examples the rows that ranges come from and those that decide: others, of which there are
-    some. Both spread evenly over the split, which may be sorted by class."""
+    """Divide `count` validation examples into rows for calibration and held-out rows.
+
+    Neither is empty. Both spread evenly over the split, which may be sorted by class."""
     if count < 2:
-        raise UserError(
-            f"there are {count} validation examples, and quantizing needs two at least: one to calibrate ranges and "
-            "one held out",
-            "give the data set a larger `split: {validation: …}`",
-        )
+        raise UserError(*too_few(count))
     seen = spread(count, min(samples, max(1, int(count * (1 - LEAST_HELD)))))
     rest = np.setdiff1d(np.arange(count), seen)
     return seen, rest[spread(len(rest), HELD)]
 
 
 def spread(count: int, most: int) -> np.ndarray:
-    """Up to `most` rows of `count`, evenly."""
+    """Return up to `most` rows of `count`, evenly spread."""
     return np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(np.int64))
 
 
 def _check(evidence: Evidence) -> None:
-    if not all(np.isfinite(each).all() for each in (*evidence.held, *next(iter(evidence.seen)))):
+    if not all(np.isfinite(array).all() for array in (*evidence.held, *next(iter(evidence.seen)))):
         raise UserError("the validation examples hold values that are not numbers")
     if not np.isfinite(evidence.expected).all():
         raise UserError("the float model's outputs on the validation examples are not numbers")

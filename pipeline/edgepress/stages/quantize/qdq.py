@@ -19,11 +19,14 @@ from onnx import numpy_helper
 from ...core.errors import UserError
 from ...core.presets import Preset
 from ...models.onnx.packed_weights import weights_only
+from ...models.onnx.standard_form import standardize
+from ...models.onnx.unique_names import separate
 from .calibration.histograms import UNUSUAL
 from .int16 import joined
 from .keep_float import in_float
 from .padding import pooled
 from .scales import untied
+from .transposed import with_biases, without_biases
 from .uint8 import WEIGHTED, unsigned
 
 Range = tuple[float, float]
@@ -31,7 +34,7 @@ Range = tuple[float, float]
 
 @dataclass(frozen=True)
 class Plan:
-    """A float graph, and how it is to be written in integers.
+    """A float graph, and its form in integers.
 
     Attributes:
         graph: float, simplified, with shapes and a name of its own for every node; see `prepared`.
@@ -51,55 +54,57 @@ class Plan:
 
 
 def prepared(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The graph with shapes, and with a name for every node that no other has: plans go by them.
+    """Infer shapes, and name every node uniquely: plans go by the names.
 
-    Pads that a maximum never picks are the pool's own.
+    Tensors have names that the quantizer gives to nothing else, and a Gemm has one bias for each output. Pads that a
+    maximum never picks are the pool's own.
     """
-    found = pooled(onnx.shape_inference.infer_shapes(model))
+    named = pooled(onnx.shape_inference.infer_shapes(standardize(model)))
+    separate(named)
     taken: set[str] = set()
-    for index, node in enumerate(found.graph.node):
+    for index, node in enumerate(named.graph.node):
         name = node.name or f"{node.op_type}_{index}"
         node.name = name if name not in taken else f"{name}_{index}"
         taken.add(node.name)
-    return found
+    return named
 
 
 def written(plan: Plan, preset: Preset) -> onnx.ModelProto:
-    """The QDQ graph of a plan. What presets share, they share to the bit: a scale never depends on the sign.
+    """Write the QDQ graph of a plan. What presets share is equal to the bit: a scale never depends on the sign.
 
-    What reads or gives a tensor without a usable scale is computed in float.
+    Nodes that read or write a tensor without a usable scale are computed in float.
     Raises: UserError naming the tensor, where a scale is not usable all the same.
     """
-    finite = {name: each for name, each in plan.ranges.items() if np.abs(each).max() < UNUSUAL}
+    finite = {name: bounds for name, bounds in plan.ranges.items() if np.abs(bounds).max() < UNUSUAL}
     plan = replace(plan, ranges=finite, floats=plan.floats | touching(plan.graph.graph, plan.ranges.keys() - finite))
-    made = _written(plan, preset)
-    if unusable := _unusable(made):
+    quantized = _written(plan, preset)
+    if unusable := _unusable(quantized):
         plan = replace(plan, floats=plan.floats | touching(plan.graph.graph, unusable))
-        made = _written(plan, preset)
-        for name, scale in _unusable(made).items():
+        quantized = _written(plan, preset)
+        for name, scale in _unusable(quantized).items():
             raise UserError(
                 f"`{name}` would have the scale {scale:g}, which no runtime can use",
                 "its numbers are too large or too small for float32: look at what makes it in the float model",
             )
-    return made
+    return quantized
 
 
 def touching(graph: onnx.GraphProto, tensors: Collection[str]) -> frozenset[str]:
-    """The names of the nodes that read or give one of these tensors."""
+    """Return the names of the nodes that read or write one of these tensors."""
     return frozenset(node.name for node in graph.node if any(name in tensors for name in (*node.input, *node.output)))
 
 
 def _unusable(model: onnx.ModelProto) -> dict[str, float]:
-    """The tensors of the float graph whose scale in a QDQ graph is not a normal, positive, finite number."""
+    """Find the tensors whose scale in a QDQ graph is not a normal, positive, finite number."""
     tensors = {tensor.name: tensor for tensor in model.graph.initializer}
-    found = {}
+    unusable = {}
     for node in model.graph.node:
         if node.op_type in ("QuantizeLinear", "DequantizeLinear") and node.input[1] in tensors:
             scale = numpy_helper.to_array(tensors[node.input[1]])
             wrong = scale[~((scale >= np.finfo(np.float32).tiny) & (scale <= np.finfo(np.float32).max))]
             if wrong.size:
-                found[node.input[1].removesuffix("_scale").removesuffix("_quantized")] = float(wrong.flat[0])
-    return found
+                unusable[node.input[1].removesuffix("_scale").removesuffix("_quantized")] = float(wrong.flat[0])
+    return unusable
 
 
 def _written(plan: Plan, preset: Preset) -> onnx.ModelProto:
@@ -109,11 +114,12 @@ def _written(plan: Plan, preset: Preset) -> onnx.ModelProto:
     from onnxruntime.quantization.registry import QDQRegistry, QLinearOpsRegistry
 
     ranges = {
-        name: tuple(np.array(bound, np.float32) for bound in each)
-        for name, each in untied(plan.graph.graph, plan.ranges).items()
+        name: tuple(np.array(bound, np.float32) for bound in bounds)
+        for name, bounds in untied(plan.graph.graph, plan.ranges).items()
     }
     graph = onnx.ModelProto()
     graph.CopyFrom(plan.graph)
+    biases = without_biases(graph.graph)
     with quiet():
         quantizer = QDQQuantizer(
             graph,
@@ -133,15 +139,16 @@ def _written(plan: Plan, preset: Preset) -> onnx.ModelProto:
         )
         quantizer.quantize_model()
         quantizer.model.topological_sort()
-        made: onnx.ModelProto = quantizer.model.model
+        quantized: onnx.ModelProto = quantizer.model.model
+    with_biases(quantized, biases, plan.graph.graph, quantize=not preset.symmetric)
     if not preset.reduced:
-        _round_otherwise(made, plan.integers)
-    made = weights_only(made, plan.floats - plan.exact)
+        _round_otherwise(quantized, plan.integers)
+    quantized = weights_only(quantized, plan.floats - plan.exact)
     if preset.wide:
-        return joined(made)
+        return joined(quantized)
     if not preset.foreign:
-        made = in_float(made)
-    return unsigned(made) if preset.unsigned else made
+        quantized = in_float(quantized)
+    return unsigned(quantized) if preset.unsigned else quantized
 
 
 def _round_otherwise(model: onnx.ModelProto, integers: Mapping[str, NDArray[np.int8]]) -> None:
@@ -152,7 +159,7 @@ def _round_otherwise(model: onnx.ModelProto, integers: Mapping[str, NDArray[np.i
 
 
 def weights(graph: onnx.GraphProto) -> dict[str, tuple[onnx.NodeProto, NDArray[Any]]]:
-    """Node name → every node with a constant float weight, and the weight."""
+    """Return node name → node and weight, of every node with a constant float weight."""
     tensors = {tensor.name: tensor for tensor in graph.initializer}
     return {
         node.name: (node, numpy_helper.to_array(tensors[node.input[1]]))
@@ -163,7 +170,7 @@ def weights(graph: onnx.GraphProto) -> dict[str, tuple[onnx.NodeProto, NDArray[A
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """onnxruntime's quantizer gives advice on the root logger."""
+    """Silence the advice of onnxruntime's quantizer on the root logger."""
     root = logging.getLogger()
     level = root.level
     root.setLevel(logging.ERROR)

@@ -10,67 +10,71 @@ from typing import Any
 
 from .bias_correction import corrected
 from .calibration import ranges as calibration
-from .equalization import equalized
+from .equalization import equalized, equalized_groups
 from .fill_values import ranged
 from .gptq import rounded
 from .qdq import Plan
+from .recurrent import packed
 from .sqnr import Evidence
 
 Say = Callable[[int, int, str], None]
 
 LEAST = 0.1
 """Decibels that a step must win: less is chance."""
+POOR = 20.0
+"""SQNR in dB below which channels are equalized through whole groups of operators too: the error is then a tenth of the
+outputs, which networks without two ranges in one tensor do not come near."""
 
 
-def climbed(
+def refined(
     plan: Plan, evidence: Evidence, ranges: str, say: Say, *, improve: bool
 ) -> tuple[Plan, list[dict[str, Any]]]:
-    """The best plan that the steps lead to, and what each of them was worth: `step`, `decibels`, `kept`.
+    """Apply the steps; return the best plan, and a row for each step: `step`, `decibels`, `kept`.
 
     `plan` has no ranges yet; `ranges` is one of `calibration.METHODS`, or `auto` for the best of them. Without
-    `improve` there are no steps but these.
+    `improve` there are no other steps, save the last: how the weights of recurrent operators are stored.
     """
     methods = calibration.METHODS if ranges == "auto" else (ranges,)
-    found = calibration.ranges(plan.graph, evidence.seen, methods=methods, say=say)
-    best, told = _first(plan, evidence, found, say)
-    method = told[0]["step"].removeprefix("ranges: ")
+    estimated = calibration.ranges(plan.graph, evidence.seen, methods=methods, say=say)
+    best, rows = _first(plan, evidence, estimated, say)
+    method = rows[0]["step"].removeprefix("ranges: ")
 
-    def evener(plan: Plan) -> Plan:
-        moved = equalized(plan, evidence)
+    def evener(plan: Plan, equalize: Callable[[Plan, Evidence], Plan] = equalized) -> Plan:
+        moved = equalize(plan, evidence)
         if moved is plan:
             return plan
         return ranged(moved, calibration.ranges(moved.graph, evidence.seen, methods=(method,))[method])
 
     steps: dict[str, Callable[[Plan], Plan]] = {
         "equalisation": evener,
+        "equalisation of groups": lambda plan: evener(plan, equalized_groups) if reached < POOR else plan,
         "rounding": lambda plan: rounded(plan, evidence),
         "bias correction": lambda plan: corrected(plan, evidence),
     }
-    if not improve:
-        return best, told
-    reached = told[0]["decibels"]
-    for index, (step, change) in enumerate(steps.items()):
+    reached = rows[0]["decibels"]
+    for index, (step, change) in enumerate(steps.items() if improve else ()):
         say(index, len(steps), f"trying {step}")
         tried = change(best)
         if tried is best:
             continue
-        value = evidence.clean(tried)
-        kept = value > reached + LEAST
-        told.append({"step": step, "decibels": round(value, 2), "kept": kept})
-        if kept:
+        value = evidence.sqnr(tried)
+        is_kept = value > reached + LEAST
+        rows.append({"step": step, "decibels": round(value, 2), "kept": is_kept})
+        if is_kept:
             best, reached = tried, value
-    return best, told
+    best, row = packed(best, evidence)
+    return best, rows if row is None else [*rows, row]
 
 
 def _first(
-    plan: Plan, evidence: Evidence, found: dict[str, dict[str, tuple[float, float]]], say: Say
+    plan: Plan, evidence: Evidence, estimated: dict[str, dict[str, tuple[float, float]]], say: Say
 ) -> tuple[Plan, list[dict[str, Any]]]:
-    """The plan with the best of the ranges, and what each is worth, the best first; a tie goes to the simplest."""
+    """Return the plan with the best ranges, and a row for each method, best first; a tie goes to the simplest."""
     rows: list[tuple[float, str]] = []
-    for index, (method, ranges) in enumerate(found.items()):
-        say(index, len(found), f"trying ranges by {method}")
-        rows.append((round(evidence.clean(ranged(plan, ranges)), 2), method))
+    for index, (method, ranges) in enumerate(estimated.items()):
+        say(index, len(estimated), f"trying ranges by {method}")
+        rows.append((round(evidence.sqnr(ranged(plan, ranges)), 2), method))
     best = max(rows, key=lambda row: row[0] + (LEAST if row[1] == rows[0][1] else 0))
     ordered = [best, *(row for row in rows if row is not best)]
-    told = [{"step": f"ranges: {name}", "decibels": value, "kept": name == best[1]} for value, name in ordered]
-    return ranged(plan, found[best[1]]), told
+    notes = [{"step": f"ranges: {name}", "decibels": value, "kept": name == best[1]} for value, name in ordered]
+    return ranged(plan, estimated[best[1]]), notes

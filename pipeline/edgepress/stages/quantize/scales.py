@@ -21,7 +21,7 @@ _SAME = (
     "Relu", "Clip", "MaxPool", "AveragePool", "Reshape", "Transpose", "Squeeze", "Unsqueeze", "Flatten", "Slice",
     "Split", "Gather", "Resize", "Pad", "Identity",
 )  # fmt: skip
-"""What the quantizer may give the scale of what goes in, or of what comes out."""
+"""Operators whose input and output may share one scale."""
 _STEPS = 255
 _ALONE = 9
 """Bits of the multiples of tensors in no sum: products of two scales are exact in float32, too."""
@@ -32,13 +32,13 @@ _COARSE = 32
 
 
 def untied(graph: onnx.GraphProto, ranges: Mapping[str, Range]) -> dict[str, Range]:
-    """The ranges, each a little wider, so that their scales over 255 steps are such multiples."""
+    """Widen each range a little, so that its scale over 255 steps is such a multiple."""
     scales = {name: (max(high, 0.0) - min(low, 0.0)) / _STEPS for name, (low, high) in ranges.items()}
-    found = {name: scale for name, scale in scales.items() if scale > 0}
-    exponents = {name: floor(log2(scale)) - _ALONE for name, scale in found.items()}
+    positive = {name: scale for name, scale in scales.items() if scale > 0}
+    exponents = {name: floor(log2(scale)) - _ALONE for name, scale in positive.items()}
     odd: set[str] = set()
     for names in _connected(graph):
-        members = {name: found[name] for name in names if name in found}
+        members = {name: positive[name] for name in names if name in positive}
         if len(members) < 2:
             continue
         shared = max(
@@ -50,7 +50,7 @@ def untied(graph: onnx.GraphProto, ranges: Mapping[str, Range]) -> dict[str, Ran
                 exponents[name] = shared
                 odd.add(name)
     wider = dict(ranges)
-    for name, scale in found.items():
+    for name, scale in positive.items():
         multiple = ceil(scale / 2.0 ** exponents[name])
         multiple += name in odd and multiple % 2 == 0
         step = multiple * 2.0 ** exponents[name]
@@ -60,12 +60,12 @@ def untied(graph: onnx.GraphProto, ranges: Mapping[str, Range]) -> dict[str, Ran
 
 
 def _connected(graph: onnx.GraphProto) -> list[set[str]]:
-    """Tensors that sums connect, by way of what passes numbers on."""
-    whole: dict[str, set[str]] = {}
+    """Group the tensors that sums connect, through operators that pass numbers on."""
+    groups: dict[str, set[str]] = {}
     for node in graph.node:
         if node.op_type in _SUMS or node.op_type in _SAME:
             tied = [*(node.input if node.op_type in _SUMS else node.input[:1]), *node.output]
-            joined = set().union(*(whole.get(name, {name}) for name in tied))
-            whole.update(dict.fromkeys(joined, joined))
+            joined = set().union(*(groups.get(name, {name}) for name in tied))
+            groups.update(dict.fromkeys(joined, joined))
     sums = {name for node in graph.node if node.op_type in _SUMS for name in node.output}
-    return [each for each in {id(each): each for each in whole.values()}.values() if each & sums]
+    return [names for names in {id(names): names for names in groups.values()}.values() if names & sums]

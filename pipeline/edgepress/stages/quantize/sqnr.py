@@ -1,6 +1,6 @@
 """Measure SQNR of a plan on held-out examples, against the float graph.
 
-SQNR = 10 · log10(signal / noise) in dB. The held-out examples gave no range.
+SQNR = 10 · log10(signal / noise) in dB. Held-out examples are not used for ranges.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import onnx
 
 from ...core.machine import machine
 from ...core.presets import PRESETS, saturates
-from ...models.session import answers
+from ...models.session import run_file
 from .calibration.ranges import Rows
 from .qdq import Plan, written
 
@@ -25,7 +25,7 @@ Columns = tuple[np.ndarray, ...]
 
 @dataclass(frozen=True)
 class Evidence:
-    """Examples as the graph takes them: ranges come from those in `seen`, decisions from those in `held`."""
+    """Inputs of the graph: ranges come from the examples in `seen`, decisions from those in `held`."""
 
     model: onnx.ModelProto
     seen: Rows
@@ -33,28 +33,28 @@ class Evidence:
 
     @cached_property
     def expected(self) -> np.ndarray:
-        return asked(self.model, self.held)
+        return run_model(self.model, self.held)
 
-    def clean(self, plan: Plan) -> float:
-        """Decibels of the float answers over what the integers add to them; more is better."""
-        return decibels(self.expected, asked(written(plan, PRESETS["xnnpack"]), self.held))
+    def sqnr(self, plan: Plan) -> float:
+        """Return the SQNR of the plan in dB, of the float outputs over the error of the integers; more is better."""
+        return decibels(self.expected, run_model(written(plan, PRESETS["xnnpack"]), self.held))
 
 
-def asked(model: onnx.ModelProto, columns: Columns) -> np.ndarray:
-    """Answers (n, labels) of a graph that is in no file, by kernels that are fast and cut off no sums.
+def run_model(model: onnx.ModelProto, columns: Columns) -> np.ndarray:
+    """Run a graph in memory: outputs (n, labels), by kernels that are fast and saturate no sums.
 
     On x86 they may fall to the other side of a rounding; signed ones would not, and are several times as slow there.
     """
     with tempfile.TemporaryDirectory() as work:
         path = Path(work, "model.onnx")
         onnx.save(model, path)
-        found: np.ndarray = answers("onnxruntime", str(path), columns, "none" if saturates(machine()) else "usual")
-    return found
+        outputs: np.ndarray = run_file("onnxruntime", str(path), columns, "none" if saturates(machine()) else "usual")
+    return outputs
 
 
-def decibels(expected: np.ndarray, found: np.ndarray) -> float:
-    """Ten times the logarithm of signal over noise, at most 120."""
-    noise = float(((found - expected) ** 2).sum(dtype=np.float64))
+def decibels(expected: np.ndarray, outputs: np.ndarray) -> float:
+    """Return 10 · log10(signal / noise), at most 120."""
+    noise = float(((outputs - expected) ** 2).sum(dtype=np.float64))
     signal = float((expected**2).sum(dtype=np.float64))
     return float(10 * np.log10(max(signal, 1e-30) / max(noise, 1e-12 * signal, 1e-30)))
 
@@ -62,7 +62,7 @@ def decibels(expected: np.ndarray, found: np.ndarray) -> float:
 def watched(
     model: onnx.ModelProto, names: list[str], rows: Iterable[tuple[np.ndarray, ...]]
 ) -> Iterator[list[np.ndarray]]:
-    """The values of tensors of a float graph, example by example, in the order of `names`."""
+    """Yield the values of tensors of a float graph, example by example, in the order of `names`."""
     import onnxruntime
 
     graph = onnx.ModelProto()
@@ -77,6 +77,6 @@ def watched(
     session = onnxruntime.InferenceSession(graph.SerializeToString(), options, providers=["CPUExecutionProvider"])
     wanted = [name for name in names if name not in inputs]
     for row in rows:
-        feed = dict(zip(inputs, (each[None] for each in row), strict=True))
-        found = dict(zip(wanted, session.run(wanted, feed), strict=True)) if wanted else {}
-        yield [found[name] if name in found else feed[name] for name in names]
+        feed = dict(zip(inputs, (column[None] for column in row), strict=True))
+        tensors = dict(zip(wanted, session.run(wanted, feed), strict=True)) if wanted else {}
+        yield [tensors[name] if name in tensors else feed[name] for name in names]

@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from ...core.errors import Rejection
 from ...core.presets import PRESETS, PresetName
 from ...core.units import Drop
-from ...stage import Artifact, Context, Made
+from ...stage import Artifact, Context, Lineage, Made, Setting, Stage
+from ..export import ExportOnnx
+from ..fuse.ensemble import FuseEnsemble
 from .base import Quantization
+
+
+def too_few(count: int) -> tuple[str, str]:
+    """Return why so few validation examples do not do, and what to do."""
+    return (
+        f"there are {count} validation examples, and quantizing needs two at least: one to calibrate ranges and "
+        "one held out",
+        "give the data set a larger `split: {validation: …}`",
+    )
 
 
 class Calibrated(Quantization):
@@ -38,6 +51,48 @@ class Calibrated(Quantization):
     presets: tuple[PresetName, ...] = Field(
         default=(), description=f"integer formats to write besides those of the targets: {', '.join(PRESETS)}"
     )
+
+    def reject(self, setting: Setting) -> Iterator[Rejection]:
+        yield from super().reject(setting)
+        if setting.data.validation is not None and setting.data.validation < 2:
+            yield Rejection(*too_few(setting.data.validation))
+        integers = [preset for preset in (*self.presets, *setting.presets) if PRESETS[preset].integer_only]
+        if not integers:
+            return
+        option = ("presets", self.presets.index(integers[0])) if integers[0] in self.presets else ()
+        owner = setting.presets.get(integers[0])
+        whose = f", which the target `{owner}` sets," if owner and not option else ""
+        for why, help in _not_integers(setting):
+            yield Rejection(f"the preset `{integers[0]}`{whose} takes and gives integers, but {why}", help, option)
+
+
+def _not_integers(setting: Setting) -> Iterator[tuple[str, str]]:
+    """Yield why a file cannot be of integers from its input to its output, and what to do."""
+    source = setting.sources.get("input")
+    if setting.data.kinds and "tokens" in setting.data.kinds:
+        yield f"{setting.data.name} has tokens", "leave the preset out: an embedding reads them as they are"
+    if source and any(isinstance(stage, ExportOnnx) and stage.dtype == "uint8" for stage in graph_of(source)):
+        help = "export without `dtype: uint8`, or leave the preset out: a file of integers has int8 inputs of its own"
+        yield "the model was exported to take raw pixels (`dtype: uint8`)", help
+    if source and setting.data.task in ("single-label", "multi-label") and _ends_in_logarithm(source):
+        help = "fuse with `of: logits`, distil the ensemble into one student, or leave the preset out"
+        yield "an ensemble of probabilities ends in a logarithm, which stays float", help
+
+
+def graph_of(source: Lineage) -> Iterator[Stage]:
+    """Yield the stages that made an ONNX file, back to its exports."""
+    yield source.stage
+    for before in source.sources.values():
+        if before.kind == "onnx":
+            yield from graph_of(before)
+
+
+def _ends_in_logarithm(source: Lineage) -> bool:
+    stage = source.stage
+    if isinstance(stage, ExportOnnx):
+        model = source.sources.get("input")
+        return model is not None and "softmax" not in stage.embed and _ends_in_logarithm(model.origin)
+    return isinstance(stage, FuseEnsemble) and stage.of == "probabilities"
 
 
 class QuantizeStatic(Calibrated):
@@ -78,7 +133,7 @@ class QuantizeStatic(Calibrated):
             options=options,
             floor=context.floor,
             marks=context.marks,
-            whole=context.before,
+            whole_error=context.before,
             say=context.say,
         )
         return Made("onnx", presets=presets, notes=notes)
@@ -89,6 +144,8 @@ class QuantizeDynamic(Quantization):
 
     Convolutions stay float. No calibration examples are needed.
     """
+
+    takes_packed: ClassVar = True
 
     use: Literal["quantize.dynamic"]
     per_channel: bool = Field(default=True, description="one scale per output channel of a weight, not per tensor")

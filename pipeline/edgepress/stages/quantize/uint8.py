@@ -12,7 +12,7 @@ WEIGHTED = ("Conv", "Gemm", "MatMul", "ConvTranspose")
 
 
 def unsigned(signed: onnx.ModelProto) -> onnx.ModelProto:
-    """The same quantized graph with uint8 activations: every activation's zero point, and constant, plus 128.
+    """Return the same quantized graph with uint8 activations: zero points, and constants, plus 128.
 
     x86's 8-bit dot products multiply unsigned by signed, so weights stay signed.
     """
@@ -33,7 +33,7 @@ def unsigned(signed: onnx.ModelProto) -> onnx.ModelProto:
     shifted: dict[str, str] = {}
 
     def shift(name: str) -> str:
-        """The name of the unsigned twin of an int8 initializer."""
+        """Return the name of the unsigned twin of an int8 initializer."""
         if name not in shifted:
             values = constant(tensors[name]).astype(np.int16) + 128
             twin = numpy_helper.from_array(values.astype(np.uint8), f"{name}_u8")
@@ -51,9 +51,9 @@ def unsigned(signed: onnx.ModelProto) -> onnx.ModelProto:
                 node.input[0] = shift(node.input[0])
             node.input[2] = shift(node.input[2])
     used = {name for node in graph.node for name in node.input}
-    kept = [t for t in graph.initializer if t.name in used]
+    used_tensors = [t for t in graph.initializer if t.name in used]
     del graph.initializer[:]
-    graph.initializer.extend(kept)
+    graph.initializer.extend(used_tensors)
     quantized_names = {node.output[0] for node in graph.node if node.op_type == "QuantizeLinear"}
     for value in graph.value_info:
         if value.name in quantized_names:

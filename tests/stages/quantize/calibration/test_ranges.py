@@ -6,7 +6,7 @@ import tracemalloc
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import onnx
@@ -318,7 +318,7 @@ def test_the_first_validation_examples_one_at_a_time(few: Dataset) -> None:
     rows, warnings = prepared(contract, few, np.arange(10))
     assert len(rows) == 10
     assert warnings == []
-    expected = few.input.ready(few["validation"].x[:10])
+    expected = few.input.to_model_inputs(few["validation"].x[:10])
     assert np.array_equal(np.stack([row for (row,) in rows]), expected)
     assert len(prepared(contract, few, np.arange(len(few["validation"].y)))[0]) == len(few["validation"].y)
     alike = [ranges.ranges(graphs.small(), each, methods=["minmax"]) for each in ((expected,), rows)]
@@ -347,11 +347,20 @@ def test_examples_of_one_class_alone_are_warned_of(few: Dataset) -> None:
 
 
 def test_values_that_mean_and_deviation_are_not_of(few: Dataset) -> None:
-    """Pixels of 0 to 255, where the data set says that they go from 0 to 1."""
-    wrong = replace(few, inputs=(replace(few.input, scale=1.0, normalized_by="function"),))
+    """Pixels of 0 to 255, where the training examples went from 0 to 1."""
+    wrong = replace(few, inputs=(replace(few.input, scale=1.0, normalized_by="train"),))
     with pytest.raises(UserError, match=r"5.% of the values lie more than 10 deviations from the mean") as error:
         prepared(metadata.describe(wrong), wrong, np.arange(20))
     assert error.value.problems[0].help == "values are normalised as (raw · 1 − mean) / std"
+
+
+@pytest.mark.parametrize("by", ["function", "file"])
+def test_a_mean_and_deviation_from_elsewhere_are_a_networks(few: Dataset, by: Literal["function", "file"]) -> None:
+    """Networks that take 0 to 255 less a mean are common; 95% of their values are no mistake, and are pointed out."""
+    raw = replace(few, inputs=(replace(few.input, scale=1.0, mean=(128.0,), std=(1.0,), normalized_by=by),))
+    rows, (warning,) = prepared(metadata.describe(raw), raw, np.arange(20))
+    assert len(rows) == 20
+    assert "of the values lie more than 10 deviations from the mean; unless the network was trained so" in warning
 
 
 def test_a_normalization_that_the_recipe_states_is_of_a_network(few: Dataset) -> None:

@@ -150,7 +150,7 @@ def test_nothing_learnt_is_nothing_changed(network: onnx.ModelProto, qdq: onnx.M
     exact = [
         name
         for name in graph.plan.kernels
-        if np.array_equal(graph.plan.begun(name, floats), floats.get(name.removesuffix("_quantized")))
+        if np.array_equal(graph.plan.initial_values(name, floats), floats.get(name.removesuffix("_quantized")))
     ]
     assert exact, "some kernels go by the name that they have in the float graph"
 

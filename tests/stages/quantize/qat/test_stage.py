@@ -15,7 +15,8 @@ import torch
 from edgepress.config import recipe
 from edgepress.core.errors import UserError
 from edgepress.core.presets import PRESETS
-from edgepress.data.dataset import Dataset, Split, load
+from edgepress.data.dataset import Dataset, Split
+from edgepress.data.load import load_dataset
 from edgepress.engine.cache import Cache
 from edgepress.engine.engine import Engine
 from edgepress.models import checkpoint, metadata
@@ -107,7 +108,7 @@ def arrays(path: Path) -> dict[str, np.ndarray]:
 
 def accuracy(path: Path, data: Dataset, split: str = "test") -> float:
     x, y = data[split]
-    return float((predict(path, metadata.ready(metadata.read(path), data, x)).argmax(1) == y).mean())
+    return float((predict(path, metadata.to_model_inputs(metadata.read(path), data, x)).argmax(1) == y).mean())
 
 
 def test_it_wins_back_what_one_scale_for_uneven_channels_lost(
@@ -163,8 +164,8 @@ def test_the_tflite_file_answers_as_the_int8_graph(hard: Artifact, digits: Datas
     converted, made = perform(ConvertTflite.model_validate({"use": "convert.tflite"}), {"input": artifact}, digits)
     assert made.notes == {"precision": "xnnpack"}
     x = digits["test"].x[:120]
-    expected = predict(artifact.preset("xnnpack"), digits.ready(x))
-    found = predict(converted.path, digits.ready(x))
+    expected = predict(artifact.preset("xnnpack"), digits.to_model_inputs(x))
+    found = predict(converted.path, digits.to_model_inputs(x))
     scale = float(arrays(artifact.preset("xnnpack"))["output_scale"])
     steps = np.rint(np.abs(found - expected) / scale)
     assert (steps == 0).mean() > 0.95
@@ -244,7 +245,7 @@ def test_it_answers_more_like_the_float_model(
     trained, made = perform(stage(**options), {"input": source}, digits)
     static = plain(per_channel)
     before, _ = perform(static, {"input": source}, digits)
-    x = digits.ready(digits["test"].x)
+    x = digits.to_model_inputs(digits["test"].x)
     expected = predict(source.path, x)
     far = [np.abs(predict(each.preset("xnnpack"), x) - expected).mean() for each in (trained, before)]
     if made.notes["x86"]["kept"] == "trained":
@@ -302,12 +303,12 @@ def test_a_graph_that_torch_computes_otherwise_is_told(
 )
 def test_other_inputs_and_tasks(name: str, network: str, tmp_path: Path, perform: Perform) -> None:
     """Signals, tokens and two inputs, from ONNX to TFLite."""
-    found = load(name).limited(64)
+    found = load_dataset(name).limited(64)
     source = exported(Network(arch=f"edgepress/{network}"), found, tmp_path / "net")
     artifact, made = perform(stage(epochs=1), {"input": source}, found)
     assert set(made.notes["x86"]) == {"kept", "static", "trained"}
     converted, _ = perform(ConvertTflite.model_validate({"use": "convert.tflite"}), {"input": artifact}, found)
-    x = found.ready(found["test"].x)
+    x = found.to_model_inputs(found["test"].x)
     expected, answers = predict(artifact.preset("xnnpack"), x), predict(converted.path, x)
     assert np.abs(expected - answers).mean() < 0.02 * np.abs(expected).max()
 

@@ -6,7 +6,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from ..graph import Node
 from ..lowering import Lowering
-from .formula import made, number, standardised
+from .formula import apply, number, standardised
 
 
 def leaky_relu(lowering: Lowering, node: Node) -> None:
@@ -19,14 +19,14 @@ def prelu(lowering: Lowering, node: Node) -> None:
 
 
 def elu(lowering: Lowering, node: Node) -> None:
-    """TFLite's has an alpha of 1; any other is max(x, 0) + alpha · elu(min(x, 0))."""
+    """Lower Elu; TFLite's has an alpha of 1, any other is max(x, 0) + alpha · elu(min(x, 0))."""
     source, alpha = lowering.input(node), node.attributes.get("alpha", 1.0)
     if alpha == 1:
         lowering.emit(node, "ELU", [source], version=1)
         return
-    below = made(lowering, "ELU", [made(lowering, "MINIMUM", [source, number(lowering, 0)])])
-    above = made(lowering, "MAXIMUM", [source, number(lowering, 0)])
-    lowering.give(node, made(lowering, "ADD", [above, made(lowering, "MUL", [below, number(lowering, alpha)])]))
+    below = apply(lowering, "ELU", [apply(lowering, "MINIMUM", [source, number(lowering, 0)])])
+    above = apply(lowering, "MAXIMUM", [source, number(lowering, 0)])
+    lowering.give(node, apply(lowering, "ADD", [above, apply(lowering, "MUL", [below, number(lowering, alpha)])]))
 
 
 def softplus(lowering: Lowering, node: Node) -> None:
@@ -35,25 +35,25 @@ def softplus(lowering: Lowering, node: Node) -> None:
 
 def mish(lowering: Lowering, node: Node) -> None:
     source = lowering.input(node)
-    gate = made(lowering, "TANH", [_softplus(lowering, source)])
-    lowering.give(node, made(lowering, "MUL", [source, gate]))
+    gate = apply(lowering, "TANH", [_softplus(lowering, source)])
+    lowering.give(node, apply(lowering, "MUL", [source, gate]))
 
 
 def _softplus(lowering: Lowering, source: int) -> int:
-    """log(1 + eˣ) as max(x, 0) − log(sigmoid(|x|)), in which nothing overflows."""
-    tail = made(lowering, "LOG", [made(lowering, "LOGISTIC", [made(lowering, "ABS", [source])])])
-    return made(lowering, "SUB", [made(lowering, "MAXIMUM", [source, number(lowering, 0)]), tail])
+    """Compute log(1 + eˣ) as max(x, 0) − log(sigmoid(|x|)), in which nothing overflows."""
+    tail = apply(lowering, "LOG", [apply(lowering, "LOGISTIC", [apply(lowering, "ABS", [source])])])
+    return apply(lowering, "SUB", [apply(lowering, "MAXIMUM", [source, number(lowering, 0)]), tail])
 
 
 def reciprocal(lowering: Lowering, node: Node) -> None:
-    lowering.give(node, made(lowering, "DIV", [number(lowering, 1), lowering.input(node)]))
+    lowering.give(node, apply(lowering, "DIV", [number(lowering, 1), lowering.input(node)]))
 
 
 def instance_norm(lowering: Lowering, node: Node) -> None:
-    """(x − mean) / √(variance + epsilon) · scale + shift of every channel of every example."""
+    """Lower (x − mean) / √(variance + epsilon) · scale + shift of every channel of every example."""
     rank, channel = len(lowering.shape(node)), lowering.axis(node, 1)
     axes = [lowering.axis(node, axis) for axis in range(2, rank)]
     tensor = standardised(lowering, lowering.input(node), axes, node.attributes.get("epsilon", 1e-5))
     shape = [-1 if axis == channel else 1 for axis in range(rank)]
     scale, shift = (number(lowering, lowering.constant(node, place).real.reshape(shape)) for place in (1, 2))
-    lowering.give(node, made(lowering, "ADD", [made(lowering, "MUL", [tensor, scale]), shift]))
+    lowering.give(node, apply(lowering, "ADD", [apply(lowering, "MUL", [tensor, scale]), shift]))

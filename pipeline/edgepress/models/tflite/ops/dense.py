@@ -26,7 +26,7 @@ def activation(node: Node) -> int:
 
 
 def conv(lowering: Lowering, node: Node) -> None:
-    """Of images or signals; dense, grouped (TFLite takes the groups from the weight's shape) or depthwise."""
+    """Lower convolutions of images or signals; dense, grouped (TFLite reads groups off the weight) or depthwise."""
     weight = lowering.constant(node, 1)
     outputs, inputs, *kernel = weight.values.shape
     window = Window.of(lowering, node, kernel)
@@ -58,14 +58,12 @@ def conv(lowering: Lowering, node: Node) -> None:
 
 
 def gemm(lowering: Lowering, node: Node) -> None:
-    """Gemm with constant weights."""
-    if node.attributes.get("transA", 0) or {node.attributes.get(name, 1.0) for name in ("alpha", "beta")} != {1.0}:
-        raise refusal(node, "transA, alpha and beta are not in the set", "fold them into the weights")
+    """Lower Gemm with constant weights; the reader has put its other forms into this one."""
     _dense(lowering, node, (0, 1) if node.attributes.get("transB", 0) else (1, 0))
 
 
 def matmul(lowering: Lowering, node: Node) -> None:
-    """A product with a constant matrix, or of two batches of matrices, either of which may be a constant."""
+    """Lower a product with a constant matrix, or of two batches of matrices, either of which may be constant."""
     if is_dense(lowering.graph, node):
         _dense(lowering, node, (1, 0))
         return
@@ -78,13 +76,13 @@ def matmul(lowering: Lowering, node: Node) -> None:
         return
     # The int8 kernels round twice, and the errors grow from one product of attention to the next.
     result = lowering.file.tensor(node.output, lowering.output_shape(node))
-    inputs = [lowering.real(each) for each in inputs]
+    inputs = [lowering.real(tensor) for tensor in inputs]
     lowering.file.operator("BATCH_MATMUL", 1, inputs, [result], schema.BatchMatMulOptionsT())
     lowering.give(node, result)
 
 
 def unmatched(lowering: Lowering, node: Node) -> None:
-    """Parts of a dynamically quantized product that `fuse_dynamic` has not made one of."""
+    """Refuse parts of a dynamically quantized product that `fuse_dynamic` has not fused."""
     raise refusal(
         node, "it is not part of a product as onnxruntime's quantizer writes it", "quantize with `quantize.dynamic`"
     )
@@ -113,20 +111,20 @@ def _dense(lowering: Lowering, node: Node, order: tuple[int, int]) -> None:
 def _hybrid(
     lowering: Lowering, node: Node, tensor: int, weight: Constant, bias: Constant | None, shape: tuple[int, int]
 ) -> None:
-    """A product with int8 weights and activations quantized row by row.
+    """Lower a product with int8 weights and activations quantized row by row.
 
     With a scale for each channel it is version 12, which tflite-runtime 2.14 does not have: it loads such a file as an
     older version and answers nonsense. So the operator has one scale, and a MUL brings every channel to its own.
     """
     file, scales = lowering.file, weight.quantization
     assert scales is not None
-    whole = quantization(scales.scale.max())
+    shared = quantization(scales.scale.max())
     options = schema.FullyConnectedOptionsT(asymmetricQuantizeInputs=True)
     product = file.tensor("product", shape)
     none = file.constant(f"{weight.name}_none", np.zeros(shape[1], np.float32))
-    stored = file.constant(weight.name, weight.values, whole)
+    stored = file.constant(weight.name, weight.values, shared)
     file.operator("FULLY_CONNECTED", 9, [tensor, stored, none], [product], options)
-    ratio = file.constant(f"{weight.name}_ratio", np.resize(scales.scale / whole.scale, shape[1]).astype(np.float32))
+    ratio = file.constant(f"{weight.name}_ratio", np.resize(scales.scale / shared.scale, shape[1]).astype(np.float32))
     fused = activation(node)
     if bias is None:
         lowering.emit(node, "MUL", [product, ratio], schema.MulOptionsT(fusedActivationFunction=fused), shape=shape)
@@ -138,7 +136,7 @@ def _hybrid(
 
 
 def arrange(weight: Constant, order: tuple[int, ...]) -> Constant:
-    """The weight with its axes in another order, scales along with them."""
+    """Return the weight with its axes in another order, scales along with them."""
     moved = weight.quantization
     if moved:
         moved = replace(moved, axis=order.index(moved.axis))
@@ -146,14 +144,14 @@ def arrange(weight: Constant, order: tuple[int, ...]) -> Constant:
 
 
 def as_image(weight: Constant) -> Constant:
-    """The weight (O, I, H, W), or (O, I, K) as kernels of one row."""
+    """Return the weight (O, I, H, W), or (O, I, K) as kernels of one row."""
     outputs, inputs, *kernel = weight.values.shape
     row = [1] * (IMAGE - 2 - len(kernel))
     return replace(weight, values=weight.values.reshape(outputs, inputs, *row, *kernel))
 
 
 def as_flattened(weight: Constant, shape: tuple[int, ...]) -> Constant:
-    """The matrix (outputs, channels · pixels) for rows that were flattened with channels last."""
+    """Return the matrix (outputs, channels · pixels) for rows that were flattened with channels last."""
     outputs = weight.values.shape[0]
     columns = np.moveaxis(weight.values.reshape(outputs, *shape[1:]), 1, -1).reshape(outputs, -1)
     return replace(weight, values=np.ascontiguousarray(columns))
@@ -168,7 +166,7 @@ def parameters(
     outputs: int,
     hybrid: bool = False,
 ) -> list[int]:
-    """The weight and bias tensors. On integers a bias counts in steps of the input's scale times the weight's.
+    """Return weight and bias tensors. On integers a bias counts in steps of the input's scale times the weight's.
 
     A `hybrid` operator takes a packed weight as it is.
     """
@@ -193,7 +191,7 @@ def parameters(
 
 
 def bias_type(source: Quantization) -> np.dtype[Any]:
-    """Of the integers that sums of products of this input and int8 weights start from."""
+    """Return the type of the integers that sums of products of this input and int8 weights start from."""
     return np.dtype(np.int64) if source.type == INT16 else np.dtype(np.int32)
 
 

@@ -8,11 +8,11 @@ from ai_edge_litert import schema_py_generated as schema
 
 from ..graph import Node
 from ..lowering import Lowering, refusal
-from .formula import made
+from .formula import apply
 
 
 def einsum(lowering: Lowering, node: Node) -> None:
-    """As a product of batches of matrices: axes of both that stay, axes of one, and axes that are summed over."""
+    """Lower as a product of batches of matrices: axes of both that stay, axes of one, and axes summed over."""
     equation = node.attributes["equation"].decode().replace(" ", "")
     terms, arrow, result = equation.partition("->")
     first, _, second = terms.partition(",")
@@ -45,7 +45,7 @@ def einsum(lowering: Lowering, node: Node) -> None:
 
     inputs = [matrices(0, first, batch, rows, summed), matrices(1, second, batch, summed, columns)]
     shape = (size(batch), size(rows), size(columns))
-    product = made(lowering, "BATCH_MATMUL", inputs, shape, schema.BatchMatMulOptionsT())
+    product = apply(lowering, "BATCH_MATMUL", inputs, shape, schema.BatchMatMulOptionsT())
     order = [*batch, *rows, *columns]
     product = lowering.reshaped(product, tuple(sizes[axis] for axis in order))
     lowering.give(node, lowering.transposed(product, tuple(order.index(axis) for axis in result)))

@@ -21,21 +21,21 @@ Lower = Callable[[Lowering, Node], None]
 
 
 def arithmetic(code: str, options: type[Any]) -> Lower:
-    """Add, Mul, Sub, Div of two tensors, either of which may be a constant."""
+    """Lower Add, Mul, Sub, Div of two tensors, either of which may be a constant."""
 
     def lower(lowering: Lowering, node: Node) -> None:
         inputs = [lowering.operand(node, position) for position in range(2)]
-        made = options(fusedActivationFunction=activation(node))
+        arguments = options(fusedActivationFunction=activation(node))
         scale = lowering.graph.quantization.get(node.output)
         if scale and scale.type == INT16 and code in ("ADD", "SUB"):
-            made.potScaleInt16 = False
-        lowering.emit(node, code, inputs, made)
+            arguments.potScaleInt16 = False
+        lowering.emit(node, code, inputs, arguments)
 
     return lower
 
 
 def elementwise(code: str, options: type[Any] | None = None, version: int = 1) -> Lower:
-    """An operator of the same name and inputs, broadcast to the result; in float or on truth values."""
+    """Lower to the operator of the same name and inputs, broadcast to the result; in float or on truth values."""
 
     def lower(lowering: Lowering, node: Node) -> None:
         inputs = [lowering.operand(node, position) for position in range(len(node.inputs))]
@@ -45,18 +45,18 @@ def elementwise(code: str, options: type[Any] | None = None, version: int = 1) -
 
 
 def chain(code: str) -> Lower:
-    """Max, Min and Sum, of two tensors at a time."""
+    """Lower Max, Min and Sum, two tensors at a time."""
     options = schema.AddOptionsT if code == "ADD" else schema.MaximumMinimumOptionsT
 
     def lower(lowering: Lowering, node: Node) -> None:
-        tensor, *others = [lowering.operand(node, position) for position in range(len(node.inputs))]
-        for position, other in enumerate(others):
-            if position == len(others) - 1:
-                lowering.emit(node, code, [tensor, other], options())
+        tensor, *rest = [lowering.operand(node, position) for position in range(len(node.inputs))]
+        for position, operand in enumerate(rest):
+            if position == len(rest) - 1:
+                lowering.emit(node, code, [tensor, operand], options())
                 return
-            shape = np.broadcast_shapes(lowering.file.shape(tensor), lowering.file.shape(other))
+            shape = np.broadcast_shapes(lowering.file.shape(tensor), lowering.file.shape(operand))
             result = lowering.file.like(tensor, code.lower(), shape)
-            lowering.file.operator(code, 1, [tensor, other], [result], options())
+            lowering.file.operator(code, 1, [tensor, operand], [result], options())
             tensor = result
         lowering.give(node, tensor)
 
@@ -71,25 +71,25 @@ def unary(code: str, options: type[Any] | None = None, version: int = 0) -> Lowe
 
 
 def softmax(lowering: Lowering, node: Node) -> None:
-    """TFLite's runs over the last axis; any other is brought there and back."""
+    """Lower Softmax; TFLite's runs over the last axis, any other is brought there and back."""
     tensor, axis = lowering.input(node), lowering.axis(node, node.attributes.get("axis", -1))
     options = schema.SoftmaxOptionsT(beta=1.0)
     rank = len(lowering.shape(node))
     if axis == rank - 1:
         lowering.emit(node, "SOFTMAX", [tensor], options)
         return
-    order = (*(each for each in range(rank) if each != axis), axis)
+    order = (*(place for place in range(rank) if place != axis), axis)
     source = lowering.transposed(tensor, order)
     result = lowering.file.tensor(
         "softmax", lowering.file.shape(source), quantization=lowering.graph.quantization.get(node.output)
     )
     version = version_of("SOFTMAX", lowering.file.quantization(result))
     lowering.file.operator("SOFTMAX", version, [source], [result], options)
-    lowering.give(node, lowering.transposed(result, tuple(int(each) for each in np.argsort(order))))
+    lowering.give(node, lowering.transposed(result, tuple(int(place) for place in np.argsort(order))))
 
 
 def clip(lowering: Lowering, node: Node) -> None:
-    """Relu and Clip that stand alone. On integers they come after the rounding, which keeps the order."""
+    """Lower Relu and Clip that stand alone. On integers they come after the rounding, which keeps the order."""
     wanted = lowering.graph.quantization.get(node.output)
     if lowering.graph.type(node.output).kind != "f" and not wanted:
         raise refusal(node, f"it clips {lowering.graph.type(node.output)}", "cast to float32 before it")
@@ -106,7 +106,7 @@ def clip(lowering: Lowering, node: Node) -> None:
 
 
 def hard_sigmoid(lowering: Lowering, node: Node) -> None:
-    """max(0, min(1, alpha·x + beta)) as Relu6(6·alpha·x + 6·beta) / 6; TFLite has no operator for it."""
+    """Lower max(0, min(1, alpha·x + beta)) as Relu6(6·alpha·x + 6·beta) / 6; TFLite has no operator for it."""
     alpha, beta = node.attributes.get("alpha", 0.2), node.attributes.get("beta", 0.5)
     tensor = lowering.input(node)
     if abs(6 * alpha - 1) > 1e-6:
@@ -117,7 +117,7 @@ def hard_sigmoid(lowering: Lowering, node: Node) -> None:
 
 
 def batch_norm(lowering: Lowering, node: Node) -> None:
-    """x·scale + shift per channel, where the simplifier found no convolution to fold it into."""
+    """Lower x·scale + shift per channel, where the simplifier has no convolution to fold it into."""
     gamma, beta, mean, variance = (lowering.constant(node, position).real for position in range(1, 5))
     scale = gamma / np.sqrt(variance + node.attributes.get("epsilon", 1e-5))
     tensor = _with(lowering, lowering.input(node), "MUL", scale, schema.MulOptionsT())
@@ -135,7 +135,7 @@ def dequantize(lowering: Lowering, node: Node) -> None:
 
 
 def cast(lowering: Lowering, node: Node) -> None:
-    """Between float32, int32 (for int64 too), uint8 and truth values."""
+    """Lower casts between float32, int32 (for int64 too), uint8 and truth values."""
     wanted = narrow(onnx.helper.tensor_dtype_to_np_dtype(node.attributes["to"]))
     if wanted not in (np.float32, np.int32, np.uint8, np.bool_):
         raise refusal(node, f"it casts to {wanted}, which is not in the set", "keep the network in float32")
@@ -146,7 +146,7 @@ def cast(lowering: Lowering, node: Node) -> None:
 
 
 def _with(lowering: Lowering, tensor: int, code: str, values: NDArray[Any], options: Any) -> int:
-    """An operator on the tensor and numbers along its last axis, which gives a tensor on the same scale."""
+    """Apply an operator to the tensor and numbers along its last axis; the result is on the same scale."""
     scale = lowering.file.quantization(tensor)
     stored = scale.quantize(values) if scale else values.astype(np.float32)
     constant = lowering.file.constant(f"{code.lower()}_by", stored, scale)

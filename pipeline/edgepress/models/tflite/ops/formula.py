@@ -24,12 +24,12 @@ _OPTIONS = {
 }
 
 
-def made(
+def apply(
     lowering: Lowering, code: str, inputs: list[int], shape: tuple[int, ...] | None = None, options: Any = None
 ) -> int:
-    """The float result of an operator; of the shape of its inputs, broadcast, unless one is given."""
+    """Return an operator's float result, of its inputs' broadcast shape unless `shape` is set."""
     if shape is None:
-        shape = np.broadcast_shapes(*(lowering.file.shape(each) for each in inputs))
+        shape = np.broadcast_shapes(*(lowering.file.shape(operand) for operand in inputs))
     result = lowering.file.tensor(code.lower(), shape)
     lowering.file.operator(code, 1, inputs, [result], options or _OPTIONS.get(code, lambda: None)())
     return result
@@ -40,17 +40,17 @@ def number(lowering: Lowering, value: Any) -> int:
 
 
 def reduced(lowering: Lowering, code: str, tensor: int, axes: Iterable[int]) -> int:
-    """A mean or sum over axes that stay, of size 1."""
+    """Return a mean or sum over axes that stay, of size 1."""
     axes = set(axes)
     shape = tuple(1 if axis in axes else size for axis, size in enumerate(lowering.file.shape(tensor)))
     options = schema.ReducerOptionsT(keepDims=True)
-    return made(lowering, code, [tensor, lowering.indices(sorted(axes))], shape, options)
+    return apply(lowering, code, [tensor, lowering.indices(sorted(axes))], shape, options)
 
 
 def standardised(lowering: Lowering, tensor: int, axes: Iterable[int], epsilon: float) -> int:
-    """(x − mean) / √(variance + epsilon) over the axes."""
+    """Return (x − mean) / √(variance + epsilon) over the axes."""
     axes = list(axes)
-    centred = made(lowering, "SUB", [tensor, reduced(lowering, "MEAN", tensor, axes)])
-    variance = reduced(lowering, "MEAN", made(lowering, "MUL", [centred, centred]), axes)
-    deviation = made(lowering, "SQRT", [made(lowering, "ADD", [variance, number(lowering, epsilon)])])
-    return made(lowering, "DIV", [centred, deviation])
+    centred = apply(lowering, "SUB", [tensor, reduced(lowering, "MEAN", tensor, axes)])
+    variance = reduced(lowering, "MEAN", apply(lowering, "MUL", [centred, centred]), axes)
+    deviation = apply(lowering, "SQRT", [apply(lowering, "ADD", [variance, number(lowering, epsilon)])])
+    return apply(lowering, "DIV", [centred, deviation])

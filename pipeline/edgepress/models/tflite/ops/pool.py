@@ -17,7 +17,7 @@ from ..layout import IMAGE, TO_LAST
 from ..lowering import Lowering, refusal
 from ..versions import version as version_of
 from .dense import bias_type
-from .formula import made, number, reduced
+from .formula import apply, number, reduced
 from .window import Window, around, image, image_shape, pad
 
 _ONE = 64
@@ -35,23 +35,23 @@ def max_pool(lowering: Lowering, node: Node) -> None:
 
 
 def average_pool(lowering: Lowering, node: Node) -> None:
-    """TFLite averages without pads, or over what lies inside SAME's. Other means are those of the image with zeros
+    """Lower AveragePool. TFLite averages without pads, or inside SAME's; other means are those of the image with zeros
     around it, times window / numbers that count; on integers in float, unless all of them count."""
     window = _window(lowering, node)
     tensor = image(lowering, lowering.input(node))
     include = bool(node.attributes.get("count_include_pad", 0))
     sizes = zip(lowering.file.shape(tensor)[1:3], image_shape(lowering, node)[1:3], strict=True)
-    counts = [_counted(window, axis, *each, include) for axis, each in enumerate(sizes)]
+    counts = [_counted(window, axis, *size, include) for axis, size in enumerate(sizes)]
     share = math.prod(window.kernel) / np.outer(*counts)
     if window.padded and not (window.same and not include):
-        whole = bool(np.all(share == 1))
-        if lowering.is_integer(node) and not whole:
+        uniform = bool(np.all(share == 1))
+        if lowering.is_integer(node) and not uniform:
             tensor = lowering.real(tensor)
         tensor = pad(lowering, tensor, around(window.pads))
         window = replace(window, pads=[(0, 0), (0, 0)], same=False)
-        if not whole:
+        if not uniform:
             mean = _pooled(lowering, node, "AVERAGE_POOL_2D", tensor, window)
-            mean = made(lowering, "MUL", [mean, number(lowering, share[None, :, :, None])])
+            mean = apply(lowering, "MUL", [mean, number(lowering, share[None, :, :, None])])
             lowering.give(node, lowering.reshaped(mean, lowering.file_shape(node.output)))
             return
     if not lowering.is_integer(node):
@@ -63,14 +63,14 @@ def average_pool(lowering: Lowering, node: Node) -> None:
 
 
 def _counted(window: Window, axis: int, size: int, pixels: int, include: bool) -> NDArray[Any]:
-    """How many numbers of each window count along an axis: those of the image, or of its written pads as well."""
+    """Count the numbers of each window along an axis: those of the image, or of its written pads as well."""
     before, after = (window.pads[axis][0], window.written[axis]) if include else (0, 0)
     starts = np.arange(pixels) * window.strides[axis] - window.pads[axis][0]
     return np.minimum(starts + window.kernel[axis], size + after) - np.maximum(starts, -before)
 
 
 def _average_exactly(lowering: Lowering, node: Node, tensor: int, window: Window) -> None:
-    """The mean of integers as a depthwise convolution of ones.
+    """Average integers by a depthwise convolution of ones.
 
     The int8 kernel of AVERAGE_POOL_2D rounds halves away from zero, and of four integers every fourth mean is a half; a
     convolution rounds as onnxruntime does, and brings the result to another scale in the same rounding. Windows that
@@ -108,15 +108,15 @@ def reduce_mean(lowering: Lowering, node: Node) -> None:
 
 
 def reduce_l2(lowering: Lowering, node: Node) -> None:
-    """√(Σ x²), in float."""
+    """Lower √(Σ x²), in float."""
     tensor, axes, _ = _reduced(lowering, node)
-    squares = made(lowering, "MUL", [tensor, tensor])
-    length = made(lowering, "SQRT", [reduced(lowering, "SUM", squares, axes)])
+    squares = apply(lowering, "MUL", [tensor, tensor])
+    length = apply(lowering, "SQRT", [reduced(lowering, "SUM", squares, axes)])
     lowering.give(node, lowering.reshaped(length, lowering.file_shape(node.output)))
 
 
 def reduce(code: str) -> Callable[[Lowering, Node], None]:
-    """Sums and maxima, in float."""
+    """Lower sums and maxima, in float."""
 
     def lower(lowering: Lowering, node: Node) -> None:
         tensor, axes, keep = _reduced(lowering, node)
@@ -127,27 +127,30 @@ def reduce(code: str) -> Callable[[Lowering, Node], None]:
 
 
 def _reduced(lowering: Lowering, node: Node) -> tuple[int, list[int], bool]:
-    """The tensor to reduce, the axes in the file, and whether they stay.
+    """Return the tensor to reduce, the axes in the file, and whether they stay.
 
     Axes are an input since operator set 18 (13 for ReduceSum), an attribute before. A tensor with channels last is
     taken as it is, unless that would leave channels behind pixels in a result without the axes.
     """
     rank, name = len(lowering.shape(node)), node.inputs[0]
-    given = lowering.optional(node, 1)
-    listed = given.values.tolist() if given else node.attributes.get("axes", range(rank))
+    axes_input = lowering.optional(node, 1)
+    listed = axes_input.values.tolist() if axes_input else node.attributes.get("axes", range(rank))
     axes = [axis % rank for axis in listed]
     keep = bool(node.attributes.get("keepdims", 1))
     last = name in lowering.last
     if last and not keep:
-        left = [axis for axis in TO_LAST[rank] if axis not in axes]
-        last = left == sorted(left)
+        remaining = [axis for axis in TO_LAST[rank] if axis not in axes]
+        last = remaining == sorted(remaining)
     tensor = lowering.input(node, last=last)
     return tensor, sorted(TO_LAST[rank].index(axis) for axis in axes) if last else sorted(axes), keep
 
 
 def _mean(lowering: Lowering, node: Node, tensor: int, axes: list[int], keep: bool) -> None:
-    """On integers, images of several rows only: of the few numbers of a signal or a text, tflite-runtime 2.14 rounds
-    a quarter of the means wrongly, most of them up. Those are taken in float."""
+    """Lower a mean, on integers for images of several rows only.
+
+    For the few numbers of a signal or text tflite-runtime 2.14 rounds a quarter of the means wrongly, most of them up.
+    Those are computed in float.
+    """
     shape = lowering.file.shape(tensor)
     if lowering.is_integer(node) and not (len(shape) == IMAGE and shape[1] > 1):
         small = tuple(1 if axis in axes else size for axis, size in enumerate(shape))
@@ -162,7 +165,7 @@ def _mean(lowering: Lowering, node: Node, tensor: int, axes: list[int], keep: bo
 
 
 def _loses_zero_point(lowering: Lowering, node: Node, tensor: int) -> bool:
-    """Whether tflite-runtime 2.14 would be off by a part of a step in every channel.
+    """Return whether tflite-runtime 2.14 would be off by a part of a step in every channel.
 
     Its kernel for the mean over height and width cuts zero_point · scale_in / scale_out to a whole number; its kernel
     for other axes, such as a batch of 1 as well, rounds once.
@@ -186,7 +189,7 @@ def _pool(lowering: Lowering, node: Node, code: str, tensor: int, window: Window
 
 
 def _pooled(lowering: Lowering, node: Node, code: str, tensor: int, window: Window) -> int:
-    """A pool on the scale of its input, which the int8 kernels keep; as `image` has it."""
+    """Return a pool on the scale of its input, which the int8 kernels keep; as `image` has it."""
     scale = lowering.file.quantization(tensor)
     result = lowering.file.like(tensor, node.output, image_shape(lowering, node))
     options = schema.Pool2DOptionsT(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -14,14 +14,14 @@ from ..layout import IMAGE
 from ..lowering import Lowering, refusal
 from ..versions import version as version_of
 from .dense import arrange, as_image, parameters
-from .formula import made
+from .formula import apply
 from .window import image, image_shape
 
 Matrix = NDArray[np.float32]
 
 
 def resize(lowering: Lowering, node: Node) -> None:
-    """Nearest, linear or cubic, as a matrix that each axis of pixels is multiplied by.
+    """Lower nearest, linear or cubic Resize as a matrix that each axis of pixels is multiplied by.
 
     TFLite's own operator is used where its matrices are the same ones; otherwise rows and columns are picked (nearest)
     or multiplied. Picking works on integers; what is interpolated is computed in float.
@@ -41,11 +41,11 @@ def resize(lowering: Lowering, node: Node) -> None:
     if name is not None:
         code, align, half = name
         kind = schema.ResizeBilinearOptionsT if "BILINEAR" in code else schema.ResizeNearestNeighborOptionsT
-        made_ = lowering.file.like(tensor, code.lower(), after)
+        resized = lowering.file.like(tensor, code.lower(), after)
         inputs, options = [tensor, lowering.indices(after[1:3])], kind(alignCorners=align, halfPixelCenters=half)
         version = 3 if half else version_of(code, lowering.file.quantization(tensor))
-        lowering.file.operator(code, version, inputs, [made_], options)
-        tensor = made_
+        lowering.file.operator(code, version, inputs, [resized], options)
+        tensor = resized
     else:
         for axis, matrix in zip((1, 2), wanted, strict=True):
             if not np.array_equal(matrix, np.eye(len(matrix))):
@@ -54,11 +54,11 @@ def resize(lowering: Lowering, node: Node) -> None:
 
 
 def _matrix(lowering: Lowering, node: Node, mode: str, size: int, count: int) -> Matrix:
-    """(count, size): what each pixel of the result takes of each pixel, as ONNX defines it."""
+    """Return (count, size): the share of each pixel in each pixel of the result, as ONNX defines it."""
     scale = count / size
     if len(node.inputs) > 2 and node.inputs[2] and lowering.constant(node, 2).values.size:
         scales = lowering.constant(node, 2).values
-        scale = next((float(each) for each in scales[2:] if int(each * size) == count), scale)
+        scale = next((float(ratio) for ratio in scales[2:] if int(ratio * size) == count), scale)
     places = np.arange(count)
     kind = node.attributes.get("coordinate_transformation_mode", b"half_pixel").decode()
     if kind == "asymmetric":
@@ -92,7 +92,7 @@ def _nearest(at: NDArray[np.float64], size: int, mode: str) -> Matrix:
 
 
 def _interpolating(at: NDArray[np.float64], size: int, cubic: float | None) -> Matrix:
-    """Linear, or cubic with that coefficient; pixels over the edge are those at the edge."""
+    """Interpolate linearly, or cubic with that coefficient; pixels over the edge are those at the edge."""
     matrix = np.zeros((len(at), size))
     first = np.floor(at)
     for offset in (0, 1) if cubic is None else (-1, 0, 1, 2):
@@ -110,7 +110,7 @@ def _interpolating(at: NDArray[np.float64], size: int, cubic: float | None) -> M
 def _builtin(
     mode: str, sizes: tuple[int, ...], counts: tuple[int, ...], wanted: list[Matrix]
 ) -> tuple[str, bool, bool] | None:
-    """The operator, `align_corners` and `half_pixel_centers` that mean the same matrices."""
+    """Return the operator, `align_corners` and `half_pixel_centers` that mean the same matrices."""
     for align, half in ((False, False), (False, True), (True, False)):
         theirs = []
         for size, count in zip(sizes, counts, strict=True):
@@ -136,7 +136,7 @@ def _multiplied(lowering: Lowering, tensor: int, axis: int, matrix: Matrix) -> i
     after = (*shape[:axis], len(matrix), *shape[axis + 1 :])
     flat = (int(np.prod(shape[:axis])), shape[axis], int(np.prod(shape[axis + 1 :])))
     rows = lowering.file.constant("resizing", matrix[None])
-    product = made(
+    product = apply(
         lowering, "BATCH_MATMUL", [rows, lowering.reshaped(tensor, flat)], (flat[0], len(matrix), flat[2]),
         schema.BatchMatMulOptionsT(),
     )  # fmt: skip
@@ -144,7 +144,7 @@ def _multiplied(lowering: Lowering, tensor: int, axis: int, matrix: Matrix) -> i
 
 
 def depth_to_space(lowering: Lowering, node: Node) -> None:
-    """TFLite's has the channels of a block's pixels one after the other (`DCR`); `CRD` is brought to that order."""
+    """Lower DepthToSpace; TFLite's orders channels by block (`DCR`), and `CRD` is brought to that order."""
     tensor, block = lowering.input(node), node.attributes["blocksize"]
     if node.attributes.get("mode", b"DCR") == b"CRD":
         channels = lowering.file.shape(tensor)[-1]
@@ -165,18 +165,16 @@ def _blocks(lowering: Lowering, node: Node, code: str, tensor: int, options: obj
 
 
 def conv_transpose(lowering: Lowering, node: Node) -> None:
-    """TFLite's without pads, of which the pads are cut off."""
-    given = lowering.constant(node, 1).values.shape[2:]
+    """Lower to TFLite's without pads, and cut the pads off."""
+    window = lowering.constant(node, 1).values.shape[2:]
     if max(node.attributes.get("dilations", [1])) > 1:
         raise refusal(node, "TFLite has no dilated transposed convolution", "use `dilation=1`")
-    if node.attributes.get("auto_pad", b"NOTSET") not in (b"NOTSET", b"VALID"):
-        raise refusal(node, "its pads are left to the runtime (`auto_pad`)", "write them as `pads`")
-    row = [1] * (IMAGE - 2 - len(given))
-    kernel, strides = [*row, *given], [*row, *node.attributes.get("strides", [1] * len(given))]
-    before = [*([0] * len(row)), *node.attributes.get("pads", [0] * len(given))[: len(given)]]
+    row = [1] * (IMAGE - 2 - len(window))
+    kernel, strides = [*row, *window], [*row, *node.attributes.get("strides", [1] * len(window))]
     tensor = image(lowering, lowering.input(node))
     wanted = image_shape(lowering, node)
     batch, *pixels, channels = wanted
+    before = _cut_before(node, lowering.file.shape(tensor)[1:3], strides, kernel, pixels)
     # At least what the windows cover; `output_padding` goes beyond.
     reach = [
         max((size - 1) * stride + width, cut + count)
@@ -184,18 +182,39 @@ def conv_transpose(lowering: Lowering, node: Node) -> None:
             lowering.file.shape(tensor)[1:3], strides, kernel, before, pixels, strict=True
         )
     ]
-    whole = (batch, *reach, channels)
+    full = (batch, *reach, channels)
     weight = arrange(as_image(_by_output(lowering.constant(node, 1), node.attributes.get("group", 1))), (0, 2, 3, 1))
     matrix, bias = parameters(lowering, node, tensor, weight, lowering.optional(node, 2), channels)
-    result = lowering.file.tensor("whole", whole, quantization=lowering.graph.quantization.get(node.output))
+    result = lowering.file.tensor("whole", full, quantization=lowering.graph.quantization.get(node.output))
     options = schema.TransposeConvOptionsT(padding=schema.Padding.VALID, strideH=strides[0], strideW=strides[1])
-    lowering.file.operator("TRANSPOSE_CONV", 3, [lowering.indices(whole), matrix, tensor, bias], [result], options)
+    lowering.file.operator("TRANSPOSE_CONV", 3, [lowering.indices(full), matrix, tensor, bias], [result], options)
     result = lowering.cut(result, [0, *before, 0], wanted)
     lowering.give(node, lowering.reshaped(result, lowering.file_shape(node.output)))
 
 
+def _cut_before(
+    node: Node, sizes: Sequence[int], strides: list[int], kernel: list[int], pixels: list[int]
+) -> list[int]:
+    """Return the pixels to cut off before the result; where the node does not count them, its shape does.
+
+    As in onnxruntime, an odd one is cut off before it, and behind with `SAME_UPPER`.
+    """
+    mode, attributes = node.attributes.get("auto_pad", b"NOTSET").decode(), node.attributes
+    if mode == "VALID" or (mode == "NOTSET" and "output_shape" not in attributes):
+        pads = attributes.get("pads", []) if mode == "NOTSET" else []
+        counted = pads[: len(pads) // 2]
+        return [0] * (2 - len(counted)) + counted
+    more = attributes.get("output_padding", [])
+    more = [0] * (2 - len(more)) + more
+    totals = [
+        max((size - 1) * stride + width + extra - count, 0)
+        for size, stride, width, extra, count in zip(sizes, strides, kernel, more, pixels, strict=True)
+    ]
+    return [total // 2 if mode == "SAME_UPPER" else -(-total // 2) for total in totals]
+
+
 def _by_output(weight: Constant, groups: int) -> Constant:
-    """The weight (I, O / groups, …) as (O, I, …), with zeros between groups, which TFLite does not have."""
+    """Return the weight (I, O / groups, …) as (O, I, …), with zeros between groups, which TFLite does not have."""
     inputs, outputs, *kernel = weight.values.shape
     values = np.zeros((groups * outputs, inputs, *kernel), weight.values.dtype)
     for group, part in enumerate(np.split(weight.values, groups)):

@@ -15,7 +15,7 @@ from .window import pad as pad_tensor
 
 
 def reshape(lowering: Lowering, node: Node) -> None:
-    """Reshape, Flatten, Squeeze, Unsqueeze. ONNX counts the numbers with channels first, the file may hold them last.
+    """Lower Reshape, Flatten, Squeeze, Unsqueeze. ONNX counts with channels first, the file may hold them last.
 
     A map flattened for Gemm alone stays in the file's order, and Gemm permutes its weights; any other reshape of a
     map with several channels and pixels, which does not keep the channels, goes through ONNX's order.
@@ -40,29 +40,29 @@ def transpose(lowering: Lowering, node: Node) -> None:
 
 
 def same(lowering: Lowering, node: Node) -> None:
-    """Identity and Dropout that make an output of the graph; all others are seen through."""
+    """Lower Identity and Dropout that make an output of the graph; all others are seen through."""
     lowering.give(node, lowering.input(node))
 
 
 def concat(lowering: Lowering, node: Node) -> None:
-    """On integers all inputs come on the result's scale first: the kernel copies bytes."""
+    """Lower Concat. On integers all inputs come on the result's scale first: the kernel copies bytes."""
     wanted = lowering.graph.quantization.get(node.output)
-    inputs = [lowering.requantized(lowering.operand(node, each), wanted) for each in range(len(node.inputs))]
+    inputs = [lowering.requantized(lowering.operand(node, position), wanted) for position in range(len(node.inputs))]
     options = schema.ConcatenationOptionsT(axis=lowering.axis(node, node.attributes["axis"]))
     lowering.emit(node, "CONCATENATION", inputs, options)
 
 
 def pad(lowering: Lowering, node: Node) -> None:
-    """With a number around, or (reflect, edge, wrap) with slices of the tensor itself."""
+    """Lower Pad with a number around, or (reflect, edge, wrap) with slices of the tensor itself."""
     mode = node.attributes.get("mode", b"constant").decode()
     rank, last = len(lowering.shape(node)), lowering.is_last(node)
-    given, value = lowering.integers(node, 1), lowering.optional(node, 2)
+    widths, value = lowering.integers(node, 1), lowering.optional(node, 2)
     named = lowering.integers(node, 3) if len(node.inputs) > 3 and node.inputs[3] else list(range(rank))
-    if min(given) < 0:
+    if min(widths) < 0:
         raise refusal(node, "it cuts off", "cut with a slice")
     pads = [(0, 0)] * rank
     for place, axis in enumerate(named):
-        pads[axis % rank] = given[place], given[len(named) + place]
+        pads[axis % rank] = widths[place], widths[len(named) + place]
     pads = [pads[axis] for axis in TO_LAST[rank]] if last else pads
     tensor, wanted = lowering.input(node), lowering.graph.quantization.get(node.output)
     if mode != "constant":
@@ -78,7 +78,7 @@ def pad(lowering: Lowering, node: Node) -> None:
 
 
 def tile(lowering: Lowering, node: Node) -> None:
-    """Expand and Tile: repeated along axes until the result's shape is reached."""
+    """Lower Expand and Tile: repeat along axes until the result has its shape."""
     tensor, shape = lowering.operand(node, 0), lowering.file_shape(node.output)
     before = lowering.file.shape(tensor)
     tensor = lowering.reshaped(tensor, (1,) * (len(shape) - len(before)) + before)
@@ -91,29 +91,34 @@ def tile(lowering: Lowering, node: Node) -> None:
 
 
 def slice_(lowering: Lowering, node: Node) -> None:
-    shape, rank = lowering.shape(node), len(lowering.shape(node))
+    """Lower Slice; an axis that runs backwards is taken pixel by pixel, which integers can be as well."""
     starts, ends = lowering.integers(node, 1), lowering.integers(node, 2)
-    axes = lowering.integers(node, 3) if len(node.inputs) > 3 and node.inputs[3] else list(range(len(starts)))
-    steps = lowering.integers(node, 4) if len(node.inputs) > 4 else [1] * len(starts)
-    if min(steps) < 1:
-        raise refusal(node, "it runs backwards", "use steps of 1 or more")
-    bounds = [list(each) for each in ((0,) * rank, shape, (1,) * rank)]
-    for axis, start, end, step in zip((lowering.axis(node, axis) for axis in axes), starts, ends, steps, strict=True):
-        size = lowering.file_shape(node.inputs[0])[axis]
-        bounds[0][axis], bounds[1][axis], _ = slice(start, end).indices(size)
-        bounds[2][axis] = step
-    for axis in set(range(rank)) - {lowering.axis(node, axis) for axis in axes}:
-        bounds[1][axis] = lowering.file_shape(node.inputs[0])[axis]
-    source = lowering.input(node)
+    named = lowering.integers(node, 3) if len(node.inputs) > 3 and node.inputs[3] else list(range(len(starts)))
+    steps = lowering.integers(node, 4) if len(node.inputs) > 4 and node.inputs[4] else [1] * len(starts)
+    axes = [lowering.axis(node, axis) for axis in named]
+    sizes = lowering.file_shape(node.inputs[0])
+    places = {
+        axis: slice(start, end, step).indices(sizes[axis])
+        for axis, start, end, step in zip(axes, starts, ends, steps, strict=True)
+    }
+    source = tensor = lowering.input(node)
+    for axis, (start, end, step) in places.items():
+        if step < 0:
+            source = lowering.taken(source, axis, np.arange(start, end, step))
+    whole = [(0, size, 1) for size in lowering.file.shape(source)]
+    bounds = [places[axis] if axis in places and places[axis][2] > 0 else along for axis, along in enumerate(whole)]
+    if bounds == whole and source != tensor:
+        lowering.give(node, source)
+        return
     result = lowering.file.like(source, node.output, lowering.file_shape(node.output))
-    arguments = [source, *(lowering.indices(each) for each in bounds)]
+    arguments = [source, *(lowering.indices(values) for values in zip(*bounds, strict=True))]
     version = version_of("STRIDED_SLICE", lowering.file.quantization(source))
     lowering.file.operator("STRIDED_SLICE", version, arguments, [result], schema.StridedSliceOptionsT())
     lowering.give(node, result)
 
 
 def gather(lowering: Lowering, node: Node) -> None:
-    """Rows of a table by computed indices, or known slices of a computed tensor.
+    """Lower rows of a table by computed indices, or known slices of a computed tensor.
 
     A quantized table stays in integers; on the result's scale from the start if that is another.
     """
@@ -127,10 +132,10 @@ def gather(lowering: Lowering, node: Node) -> None:
     elif scale:
         data = lowering.file.constant(constants[table].name, scale.quantize(constants[table].real), scale)
     else:
-        stored, kept = constants[table].values, constants[table].quantization
-        if kept and kept.scale.size > 1:
-            stored, kept = constants[table].real, None
-        data = lowering.file.constant(constants[table].name, stored.astype(narrow(stored.dtype)), kept)
+        stored, scales = constants[table].values, constants[table].quantization
+        if scales and scales.scale.size > 1:
+            stored, scales = constants[table].real, None
+        data = lowering.file.constant(constants[table].name, stored.astype(narrow(stored.dtype)), scales)
     if indices in constants:
         known = constants[indices].values
         chosen = lowering.indices(np.where(known < 0, known + lowering.shape(node)[axis], known))
@@ -146,7 +151,7 @@ def gather(lowering: Lowering, node: Node) -> None:
 
 
 def table(lowering: Lowering, node: Node) -> None:
-    """Each int8 number replaced by that of a table of 256."""
+    """Replace each int8 number by that of a table of 256."""
     source = lowering.input(node)
     shape = lowering.file.shape(source)
     wide, place = (lowering.file.tensor(name, shape, np.int32) for name in ("wide", "place"))

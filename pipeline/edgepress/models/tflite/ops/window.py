@@ -41,7 +41,7 @@ class Window:
 
     @classmethod
     def of(cls, lowering: Lowering, node: Node, kernel: list[int]) -> Window:
-        """The trailing pad follows from the result's size, which covers `ceil_mode` and pads that no window reaches."""
+        """Return the window; the trailing pad follows from the result's size: `ceil_mode`, pads no window reaches."""
         rank = len(lowering.shape(node))
         if rank not in (SIGNAL, IMAGE):
             raise refusal(
@@ -75,21 +75,21 @@ class Window:
 
 
 def image(lowering: Lowering, tensor: int) -> int:
-    """The tensor (N, H, W, C), or (N, L, C) as an image of one row."""
+    """Return the tensor (N, H, W, C), or (N, L, C) as an image of one row."""
     shape = lowering.file.shape(tensor)
     return tensor if len(shape) == IMAGE else lowering.reshaped(tensor, (shape[0], 1, *shape[1:]))
 
 
 def image_shape(lowering: Lowering, node: Node) -> tuple[int, ...]:
-    """The file's shape of the operator's result, as `image` has it."""
+    """Return the file's shape of the operator's result, as `image` has it."""
     batch, *pixels, channels = lowering.file_shape(node.output)
     return (batch, *[1] * (IMAGE - 2 - len(pixels)), *pixels, channels)
 
 
 def pad(lowering: Lowering, tensor: int, pads: Pads, value: Any = None) -> int:
-    """The tensor with zeros, or a number, around it; two numbers for each axis. Minus infinity is int8's lowest."""
+    """Return the tensor with zeros, or a number, around it, two for each axis. Minus infinity is int8's lowest."""
     quantization = lowering.file.quantization(tensor)
-    shape = tuple(size + sum(each) for size, each in zip(lowering.file.shape(tensor), pads, strict=True))
+    shape = tuple(size + sum(pair) for size, pair in zip(lowering.file.shape(tensor), pads, strict=True))
     result = lowering.file.like(tensor, "padded", shape)
     widths = lowering.indices(pads)
     if value is None:
@@ -104,5 +104,5 @@ def pad(lowering: Lowering, tensor: int, pads: Pads, value: Any = None) -> int:
 
 
 def around(pads: Pads) -> Pads:
-    """Pads of rows and columns as pads of (N, H, W, C)."""
+    """Return pads of rows and columns as pads of (N, H, W, C)."""
     return [(0, 0), *pads, (0, 0)]

@@ -15,13 +15,13 @@ import numpy as np
 HALF = 4096
 """Bins on each side of zero; at least half of them lie below the largest absolute value."""
 VALUES = 16_384
-"""Values of an activation that are counted of one example, where it has more."""
+"""Most values of an activation that are counted per example."""
 LARGE = 1000.0
 """Magnitude from which a value may be a fill: masks are written as −1000, −10000, −65504, −1e9 and beyond."""
 UNUSUAL = 1e30
 """Magnitude from which it is one: twice as much for both ends of a range, and a scale is near float32's end."""
 FAR = 256
-"""Times that fills are larger than all other values: a step of 8 bits is then larger than those."""
+"""Ratio of fills to all other values: a step of 8 bits is then larger than those."""
 _SMALLEST = -100
 """Exponent of two of the narrowest histogram; 1 over its bins' width is still a float32."""
 
@@ -41,12 +41,12 @@ class Histogram:
 
     @property
     def seen(self) -> bool:
-        """Whether there was a value at all; an activation may be empty."""
+        """Whether there was any value; an activation may be empty."""
         return self.low <= self.high
 
     @property
     def large(self) -> bool:
-        """Whether there was a value from which on there may be fills."""
+        """Whether a value was large enough to be a fill."""
         return self.beyond or max(-self.low, self.high) >= LARGE
 
     @property
@@ -64,9 +64,9 @@ class Histogram:
 
     @property
     def edges(self) -> np.ndarray:
-        """Where the bins begin and end, (2 · HALF + 1,)."""
-        found: np.ndarray = np.arange(-HALF, HALF + 1) * self.width
-        return found
+        """Bounds of the bins, (2 · HALF + 1,)."""
+        bounds: np.ndarray = np.arange(-HALF, HALF + 1) * self.width
+        return bounds
 
     def widen(self, low: float, high: float) -> None:
         """Take in the lowest and highest value of an example; from `UNUSUAL` on they are remembered as `beyond`."""
@@ -85,7 +85,7 @@ class Histogram:
             self.exponent += 1
 
     def count(self, values: np.ndarray, turn: int) -> None:
-        """Count values that `widen` knows of: all, or `VALUES` of them spread evenly, others at the next turn."""
+        """Count values within the widened bounds: all, or `VALUES` of them spread evenly, others at the next turn."""
         if self.beyond:
             return
         flat = values.reshape(-1)

@@ -23,12 +23,12 @@ _TRIED = 32
 
 
 def minmax(histogram: Histogram, symmetric: bool) -> tuple[float, float]:
-    """The values seen at both ends."""
+    """Cover every value seen."""
     return _within(histogram, histogram.low, histogram.high, symmetric)
 
 
 def percentile(histogram: Histogram, symmetric: bool) -> tuple[float, float]:
-    """All but the outermost values: an equal share of each end is left out, or the largest by absolute value."""
+    """Clip the outermost values: an equal share of each end, or the largest by absolute value."""
     counts, edges, outside = histogram.counts, histogram.edges, 1 - PERCENT / 100
     if symmetric:
         counts, edges = counts[HALF:] + counts[:HALF][::-1], edges[HALF:]
@@ -40,7 +40,7 @@ def percentile(histogram: Histogram, symmetric: bool) -> tuple[float, float]:
 
 
 def entropy(histogram: Histogram, symmetric: bool) -> tuple[float, float]:
-    """The clip, symmetric around zero, whose 8-bit form has the least Kullback-Leibler divergence from the values.
+    """Clip symmetrically where the 8-bit form has the least Kullback-Leibler divergence from the values.
 
     As in TensorRT (Migacz, 8-bit inference with TensorRT, 2017) and as onnxruntime counts it: what is clipped belongs
     to the outermost bins, and bins at the right end that do not fill a level count as empty in the 8-bit form.
@@ -72,21 +72,21 @@ def entropy(histogram: Histogram, symmetric: bool) -> tuple[float, float]:
 
 
 def mse(histogram: Histogram, symmetric: bool) -> tuple[float, float]:
-    """The range whose 8-bit form has the least mean squared error, of rounding and of clipping together."""
+    """Minimize the mean squared error of rounding and clipping together."""
     low, high = min(histogram.low, 0.0), max(histogram.high, 0.0)
     if symmetric:
         low, high = min(low, -high), max(-low, high)
     if low == high:
         return 0.0, 0.0
-    kept = np.flatnonzero(histogram.counts)
-    counts = histogram.counts[kept[0] : kept[-1] + 1].astype(np.float64)
-    edges = histogram.edges[kept[0] : kept[-1] + 2]
+    occupied = np.flatnonzero(histogram.counts)
+    counts = histogram.counts[occupied[0] : occupied[-1] + 1].astype(np.float64)
+    edges = histogram.edges[occupied[0] : occupied[-1] + 2]
 
     def error(shares: tuple[float, float]) -> float:
         return _squared(counts, edges, low * shares[0], high * shares[1], symmetric)
 
     def better(best: tuple[float, float], side: int, shares: np.ndarray) -> tuple[float, float]:
-        """The best share of one end; of both, when they are one."""
+        """Return the best share of one end; of both, where the range is symmetric."""
         if symmetric:
             return min([best, *((share, share) for share in shares.tolist())], key=error)
         return min([best, *((best[0], share) if side else (share, best[1]) for share in shares.tolist())], key=error)
@@ -110,7 +110,7 @@ CLIPS: dict[str, Callable[[Histogram, bool], tuple[float, float]]] = {
 
 
 def _within(histogram: Histogram, low: float, high: float, symmetric: bool) -> tuple[float, float]:
-    """The range, no wider than the values seen."""
+    """Limit the range to the values seen."""
     lowest, highest = histogram.low, histogram.high
     if symmetric:
         high = min(max(-low, high), max(-lowest, highest))
@@ -119,14 +119,16 @@ def _within(histogram: Histogram, low: float, high: float, symmetric: bool) -> t
 
 
 def _rebinned(histogram: Histogram, edges: np.ndarray) -> np.ndarray:
-    """Counts int64 in other bins, of which the last one holds its right end; values lie evenly in the narrow bins."""
+    """Count in wider bins, int64; the last holds its right end, and values lie evenly in the narrow bins."""
     total = np.concatenate(([0], histogram.counts.cumsum()))
-    found: np.ndarray = np.diff(np.rint(np.interp(edges, histogram.edges.clip(histogram.low, histogram.high), total)))
-    return found.astype(np.int64)
+    rebinned: np.ndarray = np.diff(
+        np.rint(np.interp(edges, histogram.edges.clip(histogram.low, histogram.high), total))
+    )
+    return rebinned.astype(np.int64)
 
 
 def _divergence(p: np.ndarray, q: np.ndarray) -> float:
-    """Kullback-Leibler, of counts in which each empty bin borrows a little from those that are not."""
+    """Return the Kullback-Leibler divergence; each empty bin borrows a little from those that are not."""
     if not q.any():
         return np.inf
     shares = []
@@ -139,7 +141,7 @@ def _divergence(p: np.ndarray, q: np.ndarray) -> float:
 
 
 def _squared(counts: np.ndarray, edges: np.ndarray, low: float, high: float, symmetric: bool) -> float:
-    """The squared error of values that lie evenly in their bins, when they are rounded to the 8 bits of a range.
+    """Return the squared error of values that lie evenly in their bins, rounded to the 8 bits of a range.
 
     Around level k the error is x − k · scale; the integral of its square up to x is x's share of that level and a
     twelfth of scale³ for each whole level before, and beyond the last level it goes on as clipping.

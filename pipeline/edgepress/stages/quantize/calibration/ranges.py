@@ -28,11 +28,11 @@ _FLOATS = ("tensor(float)", "tensor(float16)")
 
 Ranges = dict[str, tuple[float, float]]
 OPEN = (-math.inf, math.inf)
-"""The range of an activation that no range suits: infinite values, or a few that dwarf all others, as of a mask."""
+"""Stands for no range: infinite values, or a few that dwarf all others, as of a mask."""
 
 
 class Rows(Protocol):
-    """Examples as a graph takes them, each without the batch's axis and with one array an input."""
+    """Examples of a graph, each without the batch's axis and with one array an input."""
 
     def __len__(self) -> int: ...
 
@@ -41,7 +41,7 @@ class Rows(Protocol):
 
 @dataclass(frozen=True)
 class Columns:
-    """The rows of arrays (n, *shape), one an input of the graph, as `predict` takes them."""
+    """Rows of arrays (n, *shape), one for each input of the graph, as `predict` takes them."""
 
     columns: tuple[np.ndarray, ...]
 
@@ -61,9 +61,9 @@ def ranges(
     symmetric: bool = False,
     say: Callable[[int, int, str], None] = lambda done, total, words: None,
 ) -> dict[str, Ranges]:
-    """Method → activation → (low, high), for float activations of `model`; all of them, or those named in `tensors`.
+    """Return method → activation → (low, high), of all float activations of `model` or those in `tensors`.
 
-    One pass over `examples`. With `symmetric`, low is −high. `say` is told the examples done, all of them, and words.
+    One pass over `examples`. With `symmetric`, low is −high. `say` gets the examples done, all of them, and words.
     An activation with infinite values, or with a few that dwarf the others (`Histogram.filled`), has the range `OPEN`.
     Raises: UserError for examples that the graph cannot take, and for an activation that is no number, by its name.
     """
@@ -71,40 +71,40 @@ def ranges(
     if len(rows) == 0:
         raise UserError("there are no examples to take ranges from", "the validation split is where they come from")
     graph = _Graph(model, tensors)
-    found = {name: Histogram() for name in graph.names}
+    histograms = {name: Histogram() for name in graph.names}
     counted = any(method != "minmax" for method in methods)
     for turn, row in enumerate(rows):
         for name, values in graph.run(row, turn):
             low, high = float(values.min()), float(values.max())
             if np.isnan(low):
                 raise graph.unfit(name, turn)
-            found[name].widen(low, high)
-            if counted or found[name].large:
-                found[name].count(values, turn)
+            histograms[name].widen(low, high)
+            if counted or histograms[name].large:
+                histograms[name].count(values, turn)
         say(turn + 1, len(rows), "taking ranges")
     return {
         method: {
             name: OPEN if histogram.filled else CLIPS[method](histogram, symmetric) if histogram.seen else (0.0, 0.0)
-            for name, histogram in found.items()
+            for name, histogram in histograms.items()
         }
         for method in methods
     }
 
 
 def activations(model: onnx.ModelProto) -> list[str]:
-    """The inputs of a graph, then what its nodes give, in their order; without what depends on no input."""
+    """List the inputs of a graph, then the results of its nodes in order; without those that depend on no input."""
     constant = {tensor.name for tensor in model.graph.initializer} | {""}
-    found = [value.name for value in model.graph.input if value.name not in constant]
+    names = [value.name for value in model.graph.input if value.name not in constant]
     for node in model.graph.node:
         if all(name in constant for name in node.input):
             constant.update(node.output)
         else:
-            found += [name for name in node.output if name]
-    return found
+            names += [name for name in node.output if name]
+    return names
 
 
 class _Graph:
-    """A session that gives every wanted activation; `names` has the float ones."""
+    """A session that returns every wanted activation; `names` has the float ones."""
 
     def __init__(self, model: onnx.ModelProto, tensors: Collection[str] | None) -> None:
         import onnxruntime
@@ -116,56 +116,58 @@ class _Graph:
         stored = {tensor.name for tensor in model.graph.initializer}
         self.inputs = [value for value in model.graph.input if value.name not in stored]
 
-        whole = onnx.ModelProto()
-        whole.CopyFrom(model)
-        given = {value.name for value in (*model.graph.input, *model.graph.output)}
+        watched = onnx.ModelProto()
+        watched.CopyFrom(model)
+        known_ends = {value.name for value in (*model.graph.input, *model.graph.output)}
         wanted = [name for name in known if tensors is None or name in tensors]
-        # onnxruntime tells their types, of its own operators too.
-        whole.graph.output.extend(onnx.ValueInfoProto(name=name) for name in wanted if name not in given)
+        # onnxruntime infers their types, of its own operators too.
+        watched.graph.output.extend(onnx.ValueInfoProto(name=name) for name in wanted if name not in known_ends)
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
         options.intra_op_num_threads = machine().cores  # those that this process may use; onnxruntime takes all
         # Between two examples its threads would spin, where numpy has work to do.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         self.session = onnxruntime.InferenceSession(
-            whole.SerializeToString(), options, providers=["CPUExecutionProvider"]
+            watched.SerializeToString(), options, providers=["CPUExecutionProvider"]
         )
-        types = {each.name: each.type for each in (*self.session.get_outputs(), *self.session.get_inputs())}
+        types = {
+            value_info.name: value_info.type for value_info in (*self.session.get_outputs(), *self.session.get_inputs())
+        }
         self.names = [name for name in wanted if types[name] in _FLOATS]
         fed = {value.name for value in self.inputs}
         self.computed = [name for name in self.names if name not in fed]
 
     def run(self, row: tuple[np.ndarray, ...], turn: int) -> Iterator[tuple[str, np.ndarray]]:
-        """Each float activation that holds a value, in the order of `names`. Raises: UserError."""
+        """Yield each float activation that is not empty, in the order of `names`. Raises: UserError."""
         feed = self._feed(row, turn)
         computed = dict(zip(self.computed, self.session.run(self.computed, feed), strict=True)) if self.computed else {}
-        found = {**feed, **computed}
-        return ((name, found[name]) for name in self.names if found[name].size)
+        arrays = {**feed, **computed}
+        return ((name, arrays[name]) for name in self.names if arrays[name].size)
 
     def _feed(self, row: tuple[np.ndarray, ...], turn: int) -> dict[str, np.ndarray]:
         if len(row) != len(self.inputs):
             raise UserError(f"example {turn} (from 0) has {len(row)} values, and the graph {len(self.inputs)} inputs")
-        for value, given in zip(self.inputs, row, strict=True):
+        for value, array in zip(self.inputs, row, strict=True):
             dtype = onnx.helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type)
             sides = [axis.dim_value for axis in value.type.tensor_type.shape.dim][1:]
-            fits = len(sides) == given.ndim and all(a in (0, b) for a, b in zip(sides, given.shape, strict=True))
-            if given.dtype != dtype or not fits:
+            fits = len(sides) == array.ndim and all(a in (0, b) for a, b in zip(sides, array.shape, strict=True))
+            if array.dtype != dtype or not fits:
                 raise UserError(
-                    f"example {turn} (from 0) of input `{value.name}` is {_words(given.dtype, given.shape)}, and the "
+                    f"example {turn} (from 0) of input `{value.name}` is {_words(array.dtype, array.shape)}, and the "
                     f"graph takes {_words(dtype, sides)}"
                 )
-            if given.dtype.kind == "f" and not np.isfinite(given).all():
+            if array.dtype.kind == "f" and not np.isfinite(array).all():
                 raise UserError(
                     f"example {turn} (from 0) of input `{value.name}` holds values that are infinite or no numbers",
                     "leave it out, or fill it in",
                 )
-        return {value.name: given[None] for value, given in zip(self.inputs, row, strict=True)}
+        return {value.name: array[None] for value, array in zip(self.inputs, row, strict=True)}
 
     def unfit(self, name: str, turn: int) -> UserError:
         node = self.node.get(name)
-        made = f"`{name}`{f' ({node.op_type})' if node else ''}"
+        tensor = f"`{name}`{f' ({node.op_type})' if node else ''}"
         return UserError(
-            f"example {turn} (from 0) makes {made} no number, which has no range",
+            f"example {turn} (from 0) makes {tensor} no number, which has no range",
             "the float model computes that too",
         )
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from ....core.errors import UserError
 from ....models import metadata
+from ....models.predict import in_torch
 from .module import Graph
 
 if TYPE_CHECKING:
@@ -19,11 +20,11 @@ if TYPE_CHECKING:
 __all__ = ["Graph", "Learner", "check"]
 
 TOLERANCE = 0.01
-"""Largest mean difference of torch's answers from onnxruntime's, as a share of the largest answer."""
+"""Largest mean difference of torch's outputs from onnxruntime's, as a share of the largest output."""
 
 
 class Learner(nn.Module):
-    """A QDQ graph that takes what networks of the task take, and gives logits or values, whatever its contract says."""
+    """A QDQ graph with the inputs of the task's networks, and with logits or values as outputs."""
 
     def __init__(self, model: onnx.ModelProto, source: onnx.ModelProto, data: Dataset, *, largest: int = 127) -> None:
         super().__init__()
@@ -31,33 +32,32 @@ class Learner(nn.Module):
         self.probable = contract["output"]["kind"] == "probabilities"
         self.graph = Graph(model, source, logits=self.probable, largest=largest)
         self.pixels = [
-            each if entry["dtype"] == "uint8" else None
-            for entry, each in zip(contract["inputs"], data.inputs, strict=True)
+            declared if entry["dtype"] == "uint8" else None
+            for entry, declared in zip(contract["inputs"], data.inputs, strict=True)
         ]
 
     def forward(self, *inputs: Tensor) -> Tensor:
-        """One tensor (b, *shape) an input → (b, labels)."""
-        given = [
-            x if each is None else torch.from_numpy(each.raw(x.cpu().numpy())).to(x.device)
-            for x, each in zip(inputs, self.pixels, strict=True)
+        """Map one tensor (b, *shape) an input to (b, labels)."""
+        pixels = [
+            x if declared is None else torch.from_numpy(declared.raw(x.cpu().numpy())).to(x.device)
+            for x, declared in zip(inputs, self.pixels, strict=True)
         ]
-        found: Tensor = self.graph(*given)
-        return found
+        logits: Tensor = self.graph(*pixels)
+        return logits
 
 
 def check(learner: Learner, model: onnx.ModelProto, data: Dataset, count: int = 64) -> float:
-    """The mean difference of the learner's answers from those of `model`, as a share of the largest one.
+    """Return the mean difference of the learner's outputs from those of `model`, as a share of the largest.
 
     onnxruntime takes every node literally here: integer kernels round a little otherwise, or saturate on old x86.
     Raises: UserError when it is above `TOLERANCE`.
     """
     x = data["validation"].x[:count]
-    with torch.inference_mode():
-        found = learner.eval()(*map(torch.from_numpy, data.ready(x)))
-        if learner.probable:
-            found = found.softmax(1) if data.task == "single-label" else found.sigmoid()
-    expected = _literally(model, metadata.ready(metadata.read_onnx(model), data, x))
-    error = float(np.abs(found.numpy() - expected).mean() / max(float(np.abs(expected).max()), 1e-6))
+    outputs = in_torch(learner.eval(), data.to_model_inputs(x))
+    if learner.probable:
+        outputs = outputs.softmax(1) if data.task == "single-label" else outputs.sigmoid()
+    expected = _literally(model, metadata.to_model_inputs(metadata.read_onnx(model), data, x))
+    error = float(np.abs(outputs.numpy() - expected).mean() / max(float(np.abs(expected).max()), 1e-6))
     if not error <= TOLERANCE:
         raise UserError(
             f"torch and onnxruntime differ on this graph by {error:.1%} of the largest output",
@@ -74,6 +74,6 @@ def _literally(model: onnx.ModelProto, columns: tuple[Any, ...]) -> np.ndarray:
     options.intra_op_num_threads = 1
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    names = [each.name for each in session.get_inputs()]
-    rows = [dict(zip(names, (each[None] for each in row), strict=True)) for row in zip(*columns, strict=True)]
+    names = [item.name for item in session.get_inputs()]
+    rows = [dict(zip(names, (item[None] for item in row), strict=True)) for row in zip(*columns, strict=True)]
     return np.stack([session.run(None, row)[0].reshape(-1) for row in rows]).astype(np.float32)

@@ -22,7 +22,7 @@ _INT32 = torch.iinfo(torch.int32)
 
 
 def rounded(x: Tensor, scale: Tensor, low: int, high: int) -> Tensor:
-    """`x` in whole steps of `scale`, half to even, from `low` to `high` of them; its gradient knows of no rounding.
+    """Round `x` to whole steps of `scale`, half to even, from `low` to `high` of them; the gradient skips the rounding.
 
     So that of x is 1 within the range and 0 without, and the scale has that of LSQ (Esser et al., 2020, equation 3).
     """
@@ -41,7 +41,7 @@ class Graph(nn.Module):
     def __init__(
         self, model: onnx.ModelProto, source: onnx.ModelProto | None = None, *, logits: bool = False, largest: int = 127
     ) -> None:
-        """Kernels begin as they are in the float graph `source`, where they can be found there, else as rounded.
+        """Start kernels from the float graph `source` where they are found there, else as rounded.
 
         `logits` gives what a Softmax or Sigmoid at the end takes; weights are integers of up to `largest`.
         Raises: UserError as `plan.read`.
@@ -54,42 +54,44 @@ class Graph(nn.Module):
         for name in {name for step in plan.steps for name in step.inputs} & plan.arrays.keys():
             self._keep(name, plan.arrays[name])
         for name, kernel in plan.kernels.items():
-            values = plan.begun(name, floats)
+            values = plan.initial_values(name, floats)
             axes = tuple(axis for axis in range(values.ndim) if axis != kernel.channels)
             self._learn(name, values, np.maximum(np.abs(values).max(axes, keepdims=True), np.float32(1e-9)))
         for name, bias in plan.biases.items():
             self._learn(
-                name, plan.begun(name, floats), self._kept(bias.kernel).numpy().ravel() * plan.arrays[bias.given] * 255
+                name,
+                plan.initial_values(name, floats),
+                self._buffer(bias.kernel).numpy().ravel() * plan.arrays[bias.input_scale] * 255,
             )
         for name in plan.scales:
-            self.learnt[slot(name)] = nn.Parameter(torch.zeros_like(self._kept(name)))
+            self.learnt[slot(name)] = nn.Parameter(torch.zeros_like(self._buffer(name)))
         self._stored = [step for step in plan.steps if step.op == "DequantizeLinear" and step.inputs[0] in plan.arrays]
         self._steps = [step for step in plan.steps if step not in self._stored]
         last = {name: step for step in self._steps for name in step.inputs}
         self._over = [[name for name in {*step.inputs} if last[name] is step] for step in self._steps]
 
     def forward(self, *inputs: Tensor) -> Tensor:
-        """Answers (b, labels)."""
-        constants = {name: self._kept(name) for name in self.plan.arrays if hasattr(self, slot(name))}
+        """Return outputs (b, labels)."""
+        constants = {name: self._buffer(name) for name in self.plan.arrays if hasattr(self, slot(name))}
         constants |= {step.outputs[0]: self._dequantized(step) for step in self._stored}
 
-        def one(*inputs: Tensor) -> Tensor:
+        def run(*inputs: Tensor) -> Tensor:
             values = {**constants, **dict(zip(self.plan.inputs, inputs, strict=True))}
             for step, over in zip(self._steps, self._over, strict=True):
-                made = self._made(step, values)
-                values.update(zip(step.outputs, [made] if isinstance(made, Tensor) else made, strict=True))
+                results = self._compute(step, values)
+                values.update(zip(step.outputs, [results] if isinstance(results, Tensor) else results, strict=True))
                 for name in over:
                     values.pop(name, None)
             return values[self.plan.output].reshape(-1)
 
         # Shapes in the graph count on a batch of 1, which each example is.
-        found: Tensor = torch.vmap(one)(*(each.unsqueeze(1) for each in inputs))
-        return found
+        outputs: Tensor = torch.vmap(run)(*(x.unsqueeze(1) for x in inputs))
+        return outputs
 
     def written(self, model: onnx.ModelProto) -> onnx.ModelProto:
-        """`model`, which this was read from, with the integers and scales of what was learnt."""
-        plan, made = self.plan, onnx.ModelProto()
-        made.CopyFrom(model)
+        """Return `model`, which this was read from, with the trained integers and scales."""
+        plan, trained = self.plan, onnx.ModelProto()
+        trained.CopyFrom(model)
         arrays = {}
         with torch.no_grad():
             for name in plan.scales:
@@ -103,13 +105,13 @@ class Graph(nn.Module):
                 arrays[bias.scale] = scale.cpu().numpy()
                 steps = (self._bias(name).double() / scale).round()
                 arrays[name] = steps.clamp(_INT32.min, _INT32.max).cpu().numpy()  # float32 has no largest int32
-        for tensor in made.graph.initializer:
+        for tensor in trained.graph.initializer:
             if tensor.name in arrays:
                 values = arrays[tensor.name].astype(plan.arrays[tensor.name].dtype)
                 tensor.CopyFrom(numpy_helper.from_array(values.reshape(tensor.dims), tensor.name))
-        return made
+        return trained
 
-    def _made(self, step: Step, values: Mapping[str, Tensor]) -> Tensor | Sequence[Tensor]:
+    def _compute(self, step: Step, values: Mapping[str, Tensor]) -> Tensor | Sequence[Tensor]:
         if step.op == "QuantizeLinear":
             x, scale, zero_point = step.inputs
             return rounded(values[x], self._scale(scale), *self.plan.limits(zero_point))
@@ -118,7 +120,7 @@ class Graph(nn.Module):
         return OPERATORS[step.op](step.attributes, *(values[name] if name else None for name in step.inputs))
 
     def _dequantized(self, step: Step) -> Tensor:
-        """What a constant that is stored as integers stands for."""
+        """Dequantize a constant that is stored as integers."""
         name, scale, zero_point = step.inputs
         if name in self.plan.biases:
             return self._bias(name)
@@ -126,30 +128,34 @@ class Graph(nn.Module):
         steps = self._along(axis, scale, name)
         if name in self.plan.kernels:
             return rounded(self._real(name), steps, *self.plan.reach(name, self.largest))
-        return (self._kept(name).to(steps.dtype) - self._along(axis, zero_point, name)) * steps
+        return (self._buffer(name).to(steps.dtype) - self._along(axis, zero_point, name)) * steps
 
     def _along(self, axis: int, name: str, of: str) -> Tensor:
-        """A scale or zero point, shaped to go with the initializer `of`, whose `axis` it counts."""
-        found = self._scale(name)
+        """Shape a scale or zero point to go with the initializer `of`, whose `axis` it counts."""
+        scale = self._scale(name)
         rank = self.plan.arrays[of].ndim
-        return found.reshape([-1 if place == axis % rank else 1 for place in range(rank)]) if found.ndim else found
+        return scale.reshape([-1 if place == axis % rank else 1 for place in range(rank)]) if scale.ndim else scale
 
     def _bias(self, name: str) -> Tensor:
         return rounded(self._real(name), self._bias_scale(name), _INT32.min, _INT32.max)
 
     def _bias_scale(self, name: str) -> Tensor:
-        """It goes with the product of the scales of the layer's input and kernel."""
+        """Return the bias's scale: it goes with the product of the scales of the layer's input and kernel."""
         bias = self.plan.biases[name]
-        return self._kept(bias.scale) * self._growth(bias.given) * self._growth(self.plan.kernels[bias.kernel].scale)
+        return (
+            self._buffer(bias.scale)
+            * self._growth(bias.input_scale)
+            * self._growth(self.plan.kernels[bias.kernel].scale)
+        )
 
     def _scale(self, name: str) -> Tensor:
-        return self._kept(name) * self._growth(name)
+        return self._buffer(name) * self._growth(name)
 
     def _growth(self, name: str) -> Tensor | float:
         return (PACE * self.learnt[slot(name)]).exp() if slot(name) in self.learnt else 1.0
 
     def _real(self, name: str) -> Tensor:
-        return self._kept(name) * self.learnt[slot(name)]
+        return self._buffer(name) * self.learnt[slot(name)]
 
     def _learn(self, name: str, values: np.ndarray, unit: np.ndarray) -> None:
         self._keep(name, unit)
@@ -158,11 +164,11 @@ class Graph(nn.Module):
     def _keep(self, name: str, array: np.ndarray) -> None:
         self.register_buffer(slot(name), torch.from_numpy(np.array(array)), persistent=False)
 
-    def _kept(self, name: str) -> Tensor:
-        """A constant of the graph; of a kernel or bias its unit, of a scale what it was at first."""
+    def _buffer(self, name: str) -> Tensor:
+        """Return a constant of the graph; of a kernel or bias its unit, of a scale its first value."""
         return self.get_buffer(slot(name))
 
 
 def slot(name: str) -> str:
-    """A tensor's name as one that torch allows, and that a module has no attribute of."""
+    """Return a tensor's name in a form that torch allows and that no attribute of a module has."""
     return "of " + name.replace(".", "·")

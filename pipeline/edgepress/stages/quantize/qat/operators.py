@@ -21,17 +21,17 @@ Operator = Callable[..., Tensor | Sequence[Tensor]]
 
 
 def _plain(function: Callable[..., Tensor]) -> Operator:
-    """An operator without attributes that matter."""
+    """Wrap an operator without attributes that matter."""
     return lambda attributes, *inputs: function(*inputs)
 
 
-def _ints(given: Tensor | Sequence[int]) -> list[int]:
-    values = given.tolist() if isinstance(given, Tensor) else list(given)
-    return [int(each) for each in values]
+def _ints(source: Tensor | Sequence[int]) -> list[int]:
+    values = source.tolist() if isinstance(source, Tensor) else list(source)
+    return [int(value) for value in values]
 
 
 def _pads(a: Attributes, x: Tensor, kernel: Sequence[int]) -> list[int]:
-    """What `functional.pad` takes, last axis first: before and after each."""
+    """Return the argument of `functional.pad`, last axis first: before and after each."""
     rank = len(kernel)
     strides, dilations = a.get("strides", [1] * rank), a.get("dilations", [1] * rank)
     auto = a.get("auto_pad", b"NOTSET").decode()
@@ -44,11 +44,11 @@ def _pads(a: Attributes, x: Tensor, kernel: Sequence[int]) -> list[int]:
     else:
         pads = a.get("pads", [0] * 2 * rank) if auto == "NOTSET" else [0] * 2 * rank
         pairs = list(zip(pads[:rank], pads[rank:], strict=True))
-    return [each for pair in reversed(pairs) for each in pair]
+    return [pad for pair in reversed(pairs) for pad in pair]
 
 
 def _split_pads(pads: list[int]) -> tuple[list[int], list[int]]:
-    """The padding that torch's kernels take themselves, first axis first, and what is left for `functional.pad`."""
+    """Return the padding for torch's kernels, first axis first, and the rest for `functional.pad`."""
     pairs = list(zip(pads[::2], pads[1::2], strict=True))
     if all(before == after for before, after in pairs):
         return [before for before, _ in reversed(pairs)], []
@@ -60,10 +60,10 @@ def _conv(a: Attributes, x: Tensor, w: Tensor, b: Tensor | None = None) -> Tenso
     padding, rest = _split_pads(_pads(a, x, w.shape[2:]))
     x = functional.pad(x, rest) if rest else x
     function: Any = (functional.conv1d, functional.conv2d, functional.conv3d)[rank - 1]
-    found: Tensor = function(
+    y: Tensor = function(
         x, w, b, a.get("strides", [1] * rank), padding, a.get("dilations", [1] * rank), a.get("group", 1)
     )
-    return found
+    return y
 
 
 def _max_pool(a: Attributes, x: Tensor) -> Tensor:
@@ -75,12 +75,12 @@ def _max_pool(a: Attributes, x: Tensor) -> Tensor:
         pads = _ceiled(pads, x, kernel, strides, dilations)
     x = functional.pad(x, pads, value=-torch.inf) if any(pads) else x
     function: Any = (functional.max_pool1d, functional.max_pool2d, functional.max_pool3d)[rank - 1]
-    found: Tensor = function(x, kernel, strides, 0, dilations)
-    return found
+    y: Tensor = function(x, kernel, strides, 0, dilations)
+    return y
 
 
 def _average_pool(a: Attributes, x: Tensor) -> Tensor:
-    """The mean of each window, of its cells within the image unless `count_include_pad`."""
+    """Average each window over its cells within the image, or over all with `count_include_pad`."""
     kernel = a["kernel_shape"]
     rank = len(kernel)
     strides, pads = a.get("strides", [1] * rank), _pads(a, x, kernel)
@@ -91,29 +91,29 @@ def _average_pool(a: Attributes, x: Tensor) -> Tensor:
     counted = functional.pad(torch.ones_like(x), pads, value=float(bool(a.get("count_include_pad"))))
     more = _ceiled(pads, x, kernel, strides, [1] * rank) if a.get("ceil_mode") else pads
     counted = functional.pad(counted, [all_ - some for all_, some in zip(more, pads, strict=True)])
-    found: Tensor = function(functional.pad(x, more), kernel, strides) / function(counted, kernel, strides)
-    return found
+    y: Tensor = function(functional.pad(x, more), kernel, strides) / function(counted, kernel, strides)
+    return y
 
 
 def _ceiled(
     pads: list[int], x: Tensor, kernel: Sequence[int], strides: Sequence[int], dilations: Sequence[int]
 ) -> list[int]:
-    """More padding behind each axis, so that a last window counts which begins within the image."""
-    found = list(pads)
+    """Add padding behind each axis, so that a last window counts which begins within the image."""
+    more = list(pads)
     for axis, (size, k, stride, dilation) in enumerate(zip(x.shape[2:], kernel, strides, dilations, strict=True)):
         place = 2 * (len(kernel) - 1 - axis)
         before, after = pads[place], pads[place + 1]
         windows = -(-(size + before + after - dilation * (k - 1) - 1) // stride) + 1
         if (windows - 1) * stride >= size + before:
             windows -= 1
-        found[place + 1] += max((windows - 1) * stride + dilation * (k - 1) + 1 - (size + before + after), 0)
-    return found
+        more[place + 1] += max((windows - 1) * stride + dilation * (k - 1) + 1 - (size + before + after), 0)
+    return more
 
 
 def _gemm(a: Attributes, x: Tensor, w: Tensor, c: Tensor | None = None) -> Tensor:
-    x, w = (each.mT if a.get(flag) else each for each, flag in ((x, "transA"), (w, "transB")))
-    found = a.get("alpha", 1.0) * (x @ w)
-    return found if c is None else found + a.get("beta", 1.0) * c
+    x, w = (matrix.mT if a.get(flag) else matrix for matrix, flag in ((x, "transA"), (w, "transB")))
+    y = a.get("alpha", 1.0) * (x @ w)
+    return y if c is None else y + a.get("beta", 1.0) * c
 
 
 def _batch_norm(a: Attributes, x: Tensor, scale: Tensor, bias: Tensor, mean: Tensor, variance: Tensor) -> Tensor:
@@ -133,8 +133,8 @@ def _clip(a: Attributes, x: Tensor, low: Tensor | None = None, high: Tensor | No
 
 
 def _reduced(function: Callable[[Tensor, list[int], bool], Tensor]) -> Operator:
-    def reduce(a: Attributes, x: Tensor, given: Tensor | None = None) -> Tensor:
-        axes = a.get("axes", []) if given is None else _ints(given)  # an attribute before operator set 18
+    def reduce(a: Attributes, x: Tensor, axes_input: Tensor | None = None) -> Tensor:
+        axes = a.get("axes", []) if axes_input is None else _ints(axes_input)  # an attribute before operator set 18
         if not axes and a.get("noop_with_empty_axes"):
             return x
         return function(x, axes or list(range(x.ndim)), bool(a.get("keepdims", 1)))
@@ -154,12 +154,12 @@ def _flatten(a: Attributes, x: Tensor) -> Tensor:
     return x.reshape(x.shape[:axis].numel(), -1)
 
 
-def _squeeze(a: Attributes, x: Tensor, given: Tensor | None = None) -> Tensor:
-    return x.squeeze() if given is None else x.squeeze(tuple(_ints(given)))
+def _squeeze(a: Attributes, x: Tensor, axes: Tensor | None = None) -> Tensor:
+    return x.squeeze() if axes is None else x.squeeze(tuple(_ints(axes)))
 
 
-def _unsqueeze(a: Attributes, x: Tensor, given: Tensor) -> Tensor:
-    axes = _ints(given)
+def _unsqueeze(a: Attributes, x: Tensor, axes_input: Tensor) -> Tensor:
+    axes = _ints(axes_input)
     for axis in sorted(axis % (x.ndim + len(axes)) for axis in axes):
         x = x.unsqueeze(axis)
     return x
@@ -193,17 +193,17 @@ def _split(a: Attributes, x: Tensor, sizes: Tensor | None = None) -> Sequence[Te
 def _gather(a: Attributes, x: Tensor, index: Tensor) -> Tensor:
     axis = a.get("axis", 0) % x.ndim
     index = torch.where(index < 0, index + x.shape[axis], index).long()
-    found = x.index_select(axis, index.reshape(-1))
-    return found.reshape(*x.shape[:axis], *index.shape, *x.shape[axis + 1 :])
+    rows = x.index_select(axis, index.reshape(-1))
+    return rows.reshape(*x.shape[:axis], *index.shape, *x.shape[axis + 1 :])
 
 
 def _pad(a: Attributes, x: Tensor, pads: Tensor, value: Tensor | None = None, axes: Tensor | None = None) -> Tensor:
-    given = _ints(pads)
+    widths = _ints(pads)
     of = [axis % x.ndim for axis in (range(x.ndim) if axes is None else _ints(axes))]
     around = [0] * 2 * x.ndim
     for position, axis in enumerate(of):
         place = 2 * (x.ndim - 1 - axis)
-        around[place : place + 2] = given[position], given[position + len(of)]
+        around[place : place + 2] = widths[position], widths[position + len(of)]
     mode = a.get("mode", b"constant").decode()
     if mode == "constant":
         return functional.pad(x, around, value=0.0 if value is None else float(value))
@@ -214,21 +214,21 @@ def _pad(a: Attributes, x: Tensor, pads: Tensor, value: Tensor | None = None, ax
 
 def _cast(a: Attributes, x: Tensor) -> Tensor:
     dtype = helper.tensor_dtype_to_np_dtype(a["to"])
-    found: Tensor = x.to(getattr(torch, dtype.name))
-    return found
+    y: Tensor = x.to(getattr(torch, dtype.name))
+    return y
 
 
 def _log(a: Attributes, x: Tensor) -> Tensor:
-    """Of an exact 0, which integers have and whose gradient would be no number, that of the least float."""
+    """Take the logarithm; of an exact 0, whose gradient would be no number, that of the least float."""
     return x.clamp(min=torch.finfo(x.dtype).tiny).log()
 
 
 def _chain(function: Callable[[Tensor, Tensor], Tensor]) -> Operator:
     def run(a: Attributes, *inputs: Tensor) -> Tensor:
-        found = inputs[0]
-        for each in inputs[1:]:
-            found = function(found, each)
-        return found
+        y = inputs[0]
+        for more in inputs[1:]:
+            y = function(y, more)
+        return y
 
     return run
 

@@ -24,7 +24,7 @@ _ROUNDING = ("QuantizeLinear", "DequantizeLinear")
 
 @dataclass(frozen=True)
 class Step:
-    """One node: what it computes, and the tensors that it reads (`""` for none) and makes."""
+    """One node: its operator, and the tensors that it reads (`""` for none) and writes."""
 
     op: str
     attributes: Attributes
@@ -44,10 +44,10 @@ class Kernel:
 
 @dataclass(frozen=True)
 class Bias:
-    """int32 biases: the names of their scale, of the scale of what the layer takes, and of the layer's kernel."""
+    """int32 biases: the names of their scale, of the scale of the layer's input, and of the layer's kernel."""
 
     scale: str
-    given: str
+    input_scale: str
     kernel: str
 
 
@@ -63,17 +63,16 @@ class Plan:
     biases: dict[str, Bias] = field(default_factory=dict)
     scales: list[str] = field(default_factory=list)
 
-    def begun(self, name: str, floats: Mapping[str, np.ndarray]) -> np.ndarray:
-        """The kernel or bias of that name, float32: as it was if it is in `floats` and rounds to the integers, else as
-        they tell it."""
+    def initial_values(self, name: str, floats: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Return the kernel or bias of that name, float32: that of `floats` if its integers are these."""
         integers, (scale, zero) = self.arrays[name], self._scaling(name)
         stored = ((integers.astype(np.float64) - zero) * scale).astype(np.float32)
-        given = floats.get(name.removesuffix("_quantized"))
-        if given is None or given.shape != stored.shape:
+        source = floats.get(name.removesuffix("_quantized"))
+        if source is None or source.shape != stored.shape:
             return stored
         info = np.iinfo(integers.dtype)
         cut = (integers == info.min) | (integers == info.max)
-        return given if (cut | (np.abs(given - stored) < 0.51 * scale)).all() else stored
+        return source if (cut | (np.abs(source - stored) < 0.51 * scale)).all() else stored
 
     def _scaling(self, name: str) -> tuple[np.ndarray, int]:
         if name in self.biases:
@@ -82,22 +81,22 @@ class Plan:
         return along(self.arrays[kernel.scale], kernel.axis, self.arrays[name].ndim), self.zero(kernel.zero_point)
 
     def zero(self, name: str) -> int:
-        """A zero point that is one for all channels."""
+        """Return a zero point that is one for all channels."""
         return int(self.arrays[name].flat[0])
 
     def limits(self, name: str) -> tuple[int, int]:
-        """The least and largest integer of a zero point's type, less the zero point."""
+        """Return the least and largest integer of a zero point's type, less the zero point."""
         info = np.iinfo(self.arrays[name].dtype)
         return int(info.min) - self.zero(name), int(info.max) - self.zero(name)
 
     def reach(self, name: str, largest: int) -> tuple[int, int]:
-        """The least and largest integer of a kernel, less its zero point; one around 0 has as many on both sides."""
+        """Return the least and largest integer of a kernel, less its zero point; one around 0 is symmetric."""
         zero_point = self.kernels[name].zero_point
         return self.limits(zero_point) if self.zero(zero_point) else (-largest, largest)
 
 
 def read(model: onnx.ModelProto, *, logits: bool = False) -> Plan:
-    """The plan of a float or QDQ graph; `logits` ends it before a Softmax or Sigmoid at its end.
+    """Read the plan of a float or QDQ graph; `logits` ends it before a Softmax or Sigmoid at its end.
 
     Raises: UserError naming the first node whose operator is not in the table.
     """
@@ -105,20 +104,20 @@ def read(model: onnx.ModelProto, *, logits: bool = False) -> Plan:
     steps = [_step(node) for node in model.graph.node]
     makers = {name: step for step in steps for name in step.outputs}
     output = model.graph.output[0].name
-    plan = Plan(steps, arrays, [each.name for each in model.graph.input if each.name not in arrays], output)
+    plan = Plan(steps, arrays, [item.name for item in model.graph.input if item.name not in arrays], output)
     if logits:
         plan.output = _before_end(makers, output)
     plan.steps = _leading_to(plan.output, steps)
     _find_kernels(plan)
     known = {step.inputs[1] for step in _of(plan, "QuantizeLinear") if _made_by(makers, step.inputs[0]) in _BOUNDED}
-    scales = [step.inputs[1] for step in _of(plan, "QuantizeLinear")] + [each.scale for each in plan.kernels.values()]
+    scales = [step.inputs[1] for step in _of(plan, "QuantizeLinear")] + [item.scale for item in plan.kernels.values()]
     plan.scales = [name for name in dict.fromkeys(scales) if name not in known]
     return plan
 
 
 def along(values: np.ndarray, axis: int, rank: int) -> np.ndarray:
-    """A number for each place on `axis`, shaped to go with arrays of `rank` axes; a single one goes with any."""
-    return values.reshape([-1 if each == axis % rank else 1 for each in range(rank)]) if values.size > 1 else values
+    """Shape a number for each place on `axis` to go with arrays of `rank` axes; a single one goes with any."""
+    return values.reshape([-1 if place == axis % rank else 1 for place in range(rank)]) if values.size > 1 else values
 
 
 def _step(node: onnx.NodeProto) -> Step:
@@ -127,12 +126,12 @@ def _step(node: onnx.NodeProto) -> Step:
             f"node `{node.name or node.output[0]}` ({node.op_type}) is not among the operators that can be trained",
             f"they are {', '.join(OPERATORS)}; `use: quantize.static` quantizes any graph without training",
         )
-    attributes = {each.name: helper.get_attribute_value(each) for each in node.attribute}
+    attributes = {attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute}
     return Step(node.op_type, attributes, tuple(node.input), tuple(node.output))
 
 
 def _before_end(makers: dict[str, Step], output: str) -> str:
-    """What the last Softmax or Sigmoid takes, or the output itself."""
+    """Return the input of the last Softmax or Sigmoid, or the output itself."""
     name = output
     while name in makers and (makers[name].op in (*_ROUNDING, "Identity", "Reshape", "Flatten") or _idle(makers[name])):
         name = makers[name].inputs[0]
@@ -140,12 +139,12 @@ def _before_end(makers: dict[str, Step], output: str) -> str:
 
 
 def _leading_to(output: str, steps: list[Step]) -> list[Step]:
-    wanted, found = {output}, []
+    wanted, leading = {output}, []
     for step in reversed(steps):
         if wanted.intersection(step.outputs):
             wanted.update(step.inputs)
-            found.append(step)
-    return found[::-1]
+            leading.append(step)
+    return leading[::-1]
 
 
 def _of(plan: Plan, op: str) -> list[Step]:
@@ -153,7 +152,7 @@ def _of(plan: Plan, op: str) -> list[Step]:
 
 
 def _made_by(makers: dict[str, Step], name: str) -> str | None:
-    """The operator, or before a Max that changes nothing the one before it."""
+    """Return the operator; for a Max that changes nothing, the one before it."""
     if name in makers and _idle(makers[name]):
         name = makers[name].inputs[0]
     return makers[name].op if name in makers else None
@@ -177,13 +176,13 @@ def _find_kernels(plan: Plan) -> None:
         axis, channels = source.attributes.get("axis", 1), _channels(step, plan.arrays[name].ndim)
         plan.kernels.setdefault(name, Kernel(scale, zero_point, axis, channels))
         added = dequantized.get(step.inputs[2]) if len(step.inputs) > 2 else None
-        given = dequantized.get(step.inputs[0])
-        if added is not None and given is not None and added.inputs[0] in plan.arrays:
-            plan.biases.setdefault(added.inputs[0], Bias(added.inputs[1], given.inputs[1], name))
+        source_input = dequantized.get(step.inputs[0])
+        if added is not None and source_input is not None and added.inputs[0] in plan.arrays:
+            plan.biases.setdefault(added.inputs[0], Bias(added.inputs[1], source_input.inputs[1], name))
 
 
 def _channels(step: Step, rank: int) -> int | None:
-    """The axis of a kernel that counts the layer's outputs."""
+    """Return the axis of a kernel that counts the layer's outputs."""
     if step.op == "Conv" or (step.op == "Gemm" and step.attributes.get("transB")):
         return 0
     return None if step.op == "Gather" else rank - 1

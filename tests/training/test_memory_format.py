@@ -8,13 +8,13 @@ import sys
 
 import pytest
 import torch
-from edgepress.models.memory_format import channels_last, contiguous, prefer_channels_last, to_channels_last
+from edgepress.training.memory_format import channels_last, contiguous, prefer_channels_last, to_channels_last
 from torch import nn
 
 LEARNT = """
 import torch
 from torch import nn
-from edgepress.models.memory_format import prefer_channels_last, to_channels_last
+from edgepress.training.memory_format import prefer_channels_last, to_channels_last
 
 torch.set_num_threads(1)
 torch.manual_seed(0)

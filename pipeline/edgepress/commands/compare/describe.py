@@ -1,0 +1,68 @@
+"""Describe a route by its files: scores, predictions and recalls.
+
+All are of the test split; validation selects the strongest model.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ...core.metric_functions import agreement
+from ...core.results import ModelFile
+from ...engine.artifacts import regrouped
+from ...engine.engine import Engine, Result
+from .effort import passes
+from .results import RouteResult
+
+FLOAT, INT8 = "float", "int8"
+
+
+def strongest(floats: list[tuple[Engine, str]]) -> np.ndarray:
+    """Return the test outputs of the best float model by validation."""
+    engine, label = max(floats, key=lambda pair: signed_score(pair[0], pair[0].results[pair[1]], "validation"))
+    return _outputs(engine.results[label], engine.results[label].facts.files[0])
+
+
+def route_result(
+    engine: Engine,
+    name: str,
+    source: str,
+    labels: tuple[str, str],
+    reference: np.ndarray,
+    repetition: int,
+    effort: float,
+) -> RouteResult:
+    """Describe a route or recipe: the model `source`, and its float and int8 files, beside the outputs `reference`."""
+    result = engine.results[source]
+    ends = dict(zip((FLOAT, INT8), (engine.results[label] for label in labels), strict=True))
+    files = {which: regrouped(engine, result_, result_.facts.files[0]) for which, result_ in ends.items()}
+    outputs = {which: _outputs(result_, files[which]) for which, result_ in ends.items()}
+    y = engine.data["test"].y
+    return RouteResult(
+        route=name,
+        repetition=repetition,
+        parameters=result.facts.parameters,
+        macs=result.facts.macs,
+        passes=passes(engine, source),
+        files=files,
+        agreement={which: agreement(scores, reference, y) for which, scores in outputs.items()},
+        recalls={which: _recalls(scores, y, engine.data.labels) for which, scores in outputs.items()},
+        effort=effort,
+    )
+
+
+def signed_score(engine: Engine, result: Result, split: str) -> float:
+    value = result.facts.files[0].scores[split][engine.metric.name]
+    return value if engine.metric.higher else -value
+
+
+def _outputs(result: Result, file: ModelFile) -> np.ndarray:
+    outputs: np.ndarray = np.load(result.entry.folder / f"{file.precision}.npy")
+    return outputs
+
+
+def _recalls(outputs: np.ndarray, y: np.ndarray, labels: tuple[str, ...]) -> dict[str, float]:
+    if y.ndim > 1 or y.dtype.kind == "f":
+        return {}
+    predicted = outputs.argmax(1)
+    return {label: float((predicted[y == k] == k).mean()) for k, label in enumerate(labels) if (y == k).any()}

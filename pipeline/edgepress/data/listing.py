@@ -1,0 +1,149 @@
+"""List the image files of a folder, and count what is not read.
+
+A reader passes nothing over in silence: whatever it leaves out is counted by suffix and reason.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+
+from PIL import Image, ImageFile
+
+from .examples import SHOWN
+
+_SYSTEM = re.compile(
+    r"__MACOSX|\._.*|\.DS_Store|\.AppleDouble|\.Spotlight-V100|\.Trash.*|\.fseventsd|Thumbs\.db|ehthumbs.*\.db"
+    r"|desktop\.ini|\$RECYCLE\.BIN|System Volume Information|@eaDir|lost\+found",
+    re.IGNORECASE,
+)
+"""What operating systems and archives put beside the user's files."""
+HEIF = {".heic", ".heif", ".hif", ".heics", ".heifs"}
+_OUTSIDE = {"EPS", "MPEG"}
+"""Formats that Pillow opens and does not decode by itself: Ghostscript draws the one, nothing the other."""
+_KINDS = r"(mask|seg|segmentation|gt|ground.?truth|label|annotation|depth)s?"
+_MASK, MASKS = re.compile(rf"[ _.-]+{_KINDS}$", re.IGNORECASE), re.compile(_KINDS, re.IGNORECASE)
+"""How the mask of `1.jpg` is called, `1_mask.png`, and a folder of masks."""
+PHOTOS = re.compile(r"(image|img|photo|picture|jpe?g(image)?|rgb)s?", re.IGNORECASE)
+"""How the folder beside a folder of masks is called."""
+INSTALL = "`pip install pillow-heif` lets Pillow read them"
+"""The next act about photos of iPhones."""
+
+
+@cache
+def suffixes() -> frozenset[str]:
+    """Return the suffixes of what Pillow decodes, in lower case; with `pillow-heif` installed also its own."""
+    if importlib.util.find_spec("pillow_heif"):
+        importlib.import_module("pillow_heif").register_heif_opener()
+    Image.init()
+    stubs = {
+        name
+        for name, (opener, _) in Image.OPEN.items()
+        if isinstance(opener, type) and issubclass(opener, ImageFile.StubImageFile)
+    }
+    decoded = set(Image.OPEN) - stubs - _OUTSIDE
+    return frozenset(suffix for suffix, name in Image.registered_extensions().items() if name in decoded)
+
+
+@dataclass
+class Skipped:
+    """Counts of the files and folders that are not read, by reason, then by suffix or name."""
+
+    counts: dict[str, Counter[str]] = field(default_factory=dict)
+    unlisted: list[str] = field(default_factory=list)
+    """Folders that cannot be listed, with the reason."""
+    several: Counter[str] = field(default_factory=Counter)
+    """By suffix, the files of which only the first picture is read."""
+
+    def add(self, reason: str, kind: str, count: int = 1) -> None:
+        if count:
+            self.counts.setdefault(reason, Counter())[kind] += count
+
+    def by_name(self, name: str, *, folder: bool = False) -> bool:
+        """Count a file or folder that is hidden or the system's; tell whether it is one."""
+        system = _SYSTEM.fullmatch(name) is not None
+        if not system and not name.startswith("."):
+            return False
+        shown = "._*" if name.startswith("._") else name
+        self.add("of the system" if system else "hidden", f"folder `{shown}`" if folder else f"`{shown}`")
+        return True
+
+    def refused(self, error: OSError) -> None:
+        """Count a folder that cannot be listed."""
+        self.unlisted.append(f"{error.filename} ({(error.strerror or str(error)).lower()})")
+
+    def notes(self, name: str) -> tuple[str, ...]:
+        """Describe them in a line, if there are any: `60 are not read: 58 .heic (…); 2 .txt (…)`."""
+        lines = []
+        if self.counts:
+            total = sum(counts.total() for counts in self.counts.values())
+            groups = [f"{_listed(counts)} ({reason})" for reason, counts in self.counts.items()]
+            lines.append(f"`{name}`: {total} {'are' if total > 1 else 'is'} not read: {'; '.join(groups)}")
+        if self.several:
+            lines.append(f"`{name}`: the first picture alone is read of files with several: {_listed(self.several)}")
+        return tuple(lines)
+
+
+def _listed(counts: Counter[str]) -> str:
+    rest = counts.total() - sum(count for _, count in counts.most_common(SHOWN))
+    return ", ".join(f"{count} {kind}" for kind, count in counts.most_common(SHOWN)) + (f", {rest} more" * (rest > 0))
+
+
+def kind(name: str) -> str:
+    """Return how a file is counted: by its suffix."""
+    return Path(name).suffix.lower() or "without suffix"
+
+
+def folders(path: Path, skipped: Skipped) -> list[Path]:
+    """List the folders in `path`, sorted; hidden ones and those of the system are left out, and counted."""
+    names = next(os.walk(path, onerror=skipped.refused), ("", [], []))[1]
+    return [path / name for name in sorted(names) if not skipped.by_name(name, folder=True)]
+
+
+def images(folder: Path, skipped: Skipped, *, deep: bool = True) -> list[Path]:
+    """List image files, sorted, in `folder` and below it, or not below it; what is left out is counted."""
+    paths = []
+    for where, names, files in os.walk(folder, onerror=skipped.refused):
+        below = [name for name in sorted(names) if deep and not skipped.by_name(name, folder=True)]
+        names[:] = [name for name in below if not Path(where, name).is_symlink()]
+        skipped.add("links to folders, which are not followed", "folder", len(below) - len(names))
+        for name in files:
+            if skipped.by_name(name):
+                continue
+            if is_image(path := Path(where, name)):
+                paths.append(path)
+            else:
+                skipped.add(INSTALL if kind(name) in HEIF else "no suffix of an image", kind(name))
+    return sorted(paths)
+
+
+def is_image(path: Path) -> bool:
+    """Tell by the suffix whether Pillow decodes a file; of `.heic` by its first bytes, many of which are JPEGs."""
+    if kind(path.name) not in HEIF - suffixes():
+        return kind(path.name) in suffixes()
+    try:
+        with Image.open(path):
+            return True
+    except (OSError, SyntaxError, ValueError):
+        return False
+
+
+def twins(paths: Sequence[Path], root: Path) -> tuple[str, ...]:
+    """Warn of files that differ in suffix alone, or in `_mask` and the like: one of the two may be no photo."""
+    stems: dict[tuple[Path, str], list[Path]] = {}
+    for path in paths:
+        stems.setdefault((path.parent, _MASK.sub("", path.stem).lower()), []).append(path)
+    if not (pairs := [files for files in stems.values() if len(files) > 1]):
+        return ()
+    first, second = (path.relative_to(root).as_posix() for path in pairs[0][:2])
+    count = f"{len(pairs)} images have" if len(pairs) > 1 else "1 image has"
+    return (
+        f"`{root.name}`: {count} a twin of the same name, such as `{first}` and `{second}`; each file is read as an "
+        "example: move masks and copies out of the folder",
+    )

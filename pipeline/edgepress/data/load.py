@@ -1,0 +1,127 @@
+"""Load a data set by its name, or a user's own, in its splits."""
+
+from __future__ import annotations
+
+import importlib
+import math
+import sys
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..core import distributed
+from ..core.errors import UserError, suggest
+from .dataset import NAMES, Dataset
+from .kinds import DECODED, MODULES, WHAT
+from .normalize import normalized
+from .source import Shares, Source
+
+if TYPE_CHECKING:
+    from .examples import Examples
+
+_UNLABELLED = Shares.model_validate({"validation": "30%", "test": "60%"})
+
+
+def load_dataset(name: str | Source, limit: int | None = None, *, base: Path = Path(), seed: int = 0) -> Dataset:
+    """Read a shipped data set, or a user's own; `UserError` when it is unknown, not on this machine, or unfit.
+
+    `base` is what a user's paths count from: the recipe's folder. The splits are the same for the same `seed` and
+    `limit`. With a `limit`, only about as many image files are decoded as give each split so many.
+    """
+    data = _own(name, base, seed, limit) if isinstance(name, Source) else _shipped(name)
+    _print(data, data.source)
+    return data if limit is None else data.limited(limit)
+
+
+def load_unlabelled(source: Source, base: Path, data: Dataset, limit: int | None = None) -> Examples:
+    """Read examples without labels that go with `data`, with `x` as in its splits. Raises: UserError.
+
+    A folder's images need no class folders, and become as large as those of `data`; an .npz needs `x` alone.
+    """
+    path = source.path(base)
+    if source.kind == "folder":
+        channels, height, width = data.input.shape
+        alike = {"size": (height, width), "color": "grey" if channels == 1 else "rgb"}
+        source = source.model_copy(update={name: getattr(source, name) or default for name, default in alike.items()})
+        source = source.model_copy(update={"labels": "imagenet"})  # class folders, if any, mean nothing
+        from .folder import read
+
+        examples = read(source, path, limit).checked(path.name)
+    elif source.kind == "arrays":
+        from .arrays import values
+
+        examples = values(path)
+    else:
+        raise UserError(f"`unlabelled` names {WHAT[source.kind]}", "a folder of images, or an .npz with `x`")
+    _print(examples, str(path))
+    return examples
+
+
+def _print(data: Dataset | Examples, path: str) -> None:
+    """Print what the reader left out, or read doubtfully; once, whatever number of recipes reads it."""
+    for head, lines in (("note", data.notes), ("warning", data.warnings)):
+        for line in lines:
+            _print_once(f"{head}: {line}", path)
+
+
+@cache
+def _print_once(line: str, path: str) -> None:
+    if distributed.first():
+        print(line, file=sys.stderr, flush=True)
+
+
+def _shipped(name: str) -> Dataset:
+    if name not in NAMES:
+        raise UserError(f"unknown data set `{name}`", suggest(name, NAMES))
+    data: Dataset = importlib.import_module(f".{name.replace('-', '_')}", __package__).read()
+    return replace(data, inputs=tuple(replace(input, normalized_by="data") for input in data.inputs))
+
+
+def _own(source: Source, base: Path, seed: int, limit: int | None) -> Dataset:
+    if source.kind == "shipped":
+        return _prepared(source, _shipped(source.source), source.source)
+    path, source = source.path(base), _with_labels(source, base)
+    read = importlib.import_module(MODULES[source.kind], __package__).read
+    if limit is not None and source.kind in DECODED:
+        shares = source.split or Shares()
+        examples = read(source, path, math.ceil(limit / min(shares.validation, shares.test, shares.train)))
+    else:
+        examples = read(source, path)
+    if isinstance(examples, Dataset):
+        if source.split is not None:
+            raise UserError(f"`{source.source}` gives its splits, and `split` would change them", "take `split` out")
+        return _prepared(source, examples, path.name)
+    from .split import divide  # with numpy, which a recipe is validated without
+
+    chosen = source.split or (None if examples.labelled else _UNLABELLED)
+    data = divide(examples.checked(path.name, source.task), chosen, seed, path.stem, str(path))
+    return _prepared(source, data, path.name)
+
+
+def _with_labels(source: Source, base: Path) -> Source:
+    """Return the same with the names of a file of labels. Raises: UserError."""
+    if not isinstance(source.labels, str) or source.labels == "imagenet":
+        return source
+    path = base / source.labels
+    try:
+        lines = path.read_text(encoding="utf-8-sig").rstrip().splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(
+            f"`labels` names no text file `{source.labels}`: {error}",
+            suggest(source.labels, ["imagenet"], "one name a line, in UTF-8; the path counts from the recipe's folder"),
+        ) from error
+    names = [line.strip() for line in lines]
+    for number, name in enumerate(names, start=1):
+        if not name or names.index(name) != number - 1:
+            wrong = f"`{name}` again" if name else "empty"
+            raise UserError(f"`{source.labels}`: line {number} is {wrong}", "one name a line, each once")
+    return source.model_copy(update={"labels": tuple(names)})
+
+
+def _prepared(source: Source, data: Dataset, name: str) -> Dataset:
+    """Add how the recipe resizes images, and normalizes inputs."""
+    if source.kind in DECODED:
+        inputs = (replace(input, resize=source.resize) if input.kind == "image" else input for input in data.inputs)
+        data = replace(data, inputs=tuple(inputs))
+    return data if source.normalize is None else normalized(data, source.normalize, name)

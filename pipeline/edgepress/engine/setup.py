@@ -1,0 +1,110 @@
+"""Collect what a run works with: data, metric, machine, targets, versions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from ..config import target
+from ..config.recipe import Recipe
+from ..core import machine
+from ..core.errors import Problem, UserError
+from ..core.presets import PresetName
+from ..core.results import Machine
+from ..core.user_code import Code
+from ..data.load import load_dataset, load_unlabelled
+from ..stage import LIBRARIES
+from .cache import Cache
+
+if TYPE_CHECKING:
+    from ..core.metrics import Metric
+    from ..data.dataset import Dataset
+
+
+@dataclass
+class Setup:
+    """What a recipe and this machine determine before the first stage, each computed at its first use.
+
+    `limit` keeps the first so many examples of each split: the same code on less, for a smoke run.
+    """
+
+    recipe: Recipe
+    cache: Cache
+    limit: int | None = None
+
+    @cached_property
+    def data(self) -> Dataset:
+        from ..data.corruptions import corrupted, joined
+
+        task, document = self.recipe.task, self.recipe.document
+        base = document.path.parent
+        try:
+            data = load_dataset(task.data, self.limit, base=base, seed=task.seed)
+        except UserError as error:
+            raise error.at(document.place(("task", "data"))) from error
+        try:
+            if task.unlabelled is not None:
+                data = joined(data, load_unlabelled(task.unlabelled, base, data, self.limit))
+        except UserError as error:
+            raise error.at(document.place(("task", "unlabelled"))) from error
+        try:
+            return corrupted(
+                data,
+                task.seed,
+                imbalance=task.imbalance,
+                examples=task.examples,
+                label_noise=task.label_noise,
+                labels=task.labels,
+            )
+        except UserError as error:
+            raise error.at(document.place(("task",))) from error
+
+    @cached_property
+    def metric(self) -> Metric:
+        from ..core.metrics import METRICS
+
+        name, task = self.recipe.task.metric, self.data.task
+        if not self.data.labelled and name != "agreement":
+            message = f"`{self.data.name}` has no labels, which `{name}` counts by"
+            help = "`metric: agreement` counts how often a model's prediction is that of its source model"
+            place = self.recipe.document.nearest(("task", "metric"))
+            raise UserError([Problem(message, help, self.recipe.document.place(place))])
+        if not isinstance(name, str):
+            return name.metric(self.recipe.document.path.parent, self.recipe.document.place(("task", "metric")))
+        if task not in METRICS[name].tasks:
+            fitting = ", ".join(candidate for candidate, metric in METRICS.items() if task in metric.tasks)
+            message = f"`{self.data.name}` is a {task} task, which `{name}` cannot score"
+            raise UserError([Problem(message, f"one of: {fitting}", self.recipe.document.place(("task", "metric")))])
+        return METRICS[name]
+
+    @cached_property
+    def constant(self) -> float | None:
+        """Value of an error metric on the test split when every output is the mean of the labels; else None."""
+        from ..core.metrics import of_constant
+
+        return of_constant(self.metric, self.data["test"].y)
+
+    @cached_property
+    def code(self) -> Code:
+        """The functions that the recipe names as networks, as their files were at the first access."""
+        networks = [network for stage in self.recipe.stages for network in stage.networks()]
+        return Code.read((each.arch for each in networks if each.own), self.recipe.document.path.parent)
+
+    @cached_property
+    def machine(self) -> Machine:
+        return machine.machine()
+
+    @cached_property
+    def targets(self) -> list[target.Target]:
+        return self.recipe.load_targets()
+
+    @cached_property
+    def presets(self) -> tuple[PresetName, ...]:
+        """The integer presets that the targets need, the host's first."""
+        return target.presets(self.targets, self.machine)
+
+    @cached_property
+    def versions(self) -> dict[str, str]:
+        """Versions of the libraries that every lock records, and of those that the stages use besides."""
+        return machine.versions([*LIBRARIES, *(name for stage in self.recipe.stages for name in stage.libraries)])

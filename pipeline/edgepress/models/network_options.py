@@ -1,0 +1,104 @@
+"""Check the options of a network against each other and the data.
+
+Nothing is built, so that `edgepress validate` needs no torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ..core.errors import Rejection, suggest
+from ..data.facts import DataFacts
+
+if TYPE_CHECKING:
+    from .description import Network
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The inputs of a network of edgepress, and its arguments with their defaults."""
+
+    takes: str
+    fit: Callable[[Sequence[str]], bool]
+    args: dict[str, int | float]
+
+
+INPUTS = {
+    "attention": Inputs(
+        "one input of tokens or of series",
+        lambda kinds: kinds in (("tokens",), ("series",)),
+        {"width": 64, "depth": 2, "heads": 4, "dropout": 0.2},
+    ),
+    "conv1d": Inputs(
+        "one input of series",
+        lambda kinds: kinds == ("series",),
+        {"width": 32, "depth": 3, "kernel": 5, "dropout": 0.2},
+    ),
+    "mlp": Inputs(
+        "numbers, series or images",
+        lambda kinds: "tokens" not in kinds,
+        {"width": 128, "depth": 2, "dropout": 0.1},
+    ),
+    "text": Inputs(
+        "one input of tokens", lambda kinds: kinds == ("tokens",), {"width": 64, "kernel": 3, "dropout": 0.5}
+    ),
+    "two-tower": Inputs(
+        "two or more inputs of tokens, and numbers",
+        lambda kinds: kinds.count("tokens") > 1 and set(kinds) <= {"tokens", "numbers"},
+        {"width": 16, "hidden": 64, "depth": 1, "dropout": 0.2},
+    ),
+}
+"""Networks `edgepress/NAME`; a test compares the arguments with those of the functions that build them."""
+CHOICE = "for a series `conv1d`, tokens `text`, either `attention`, several tokens `two-tower`, numbers `mlp`"
+
+
+def rejections(network: Network, data: DataFacts, option: str) -> Iterator[Rejection]:
+    """Yield why `network`, the value of `option`, cannot be built for the data; names are checked elsewhere."""
+    if network.own:
+        return
+    home, name = network.arch.split("/")
+    at = (option, "arch")
+    if home == "edgepress":
+        if name in INPUTS:
+            yield from _edgepress(INPUTS[name], network, data, option)
+    elif data.kinds and data.kinds != ("image",):
+        kinds = ", ".join(data.kinds)
+        yield Rejection(f"`{network.arch}` takes images, the data has {kinds}", f"a network of edgepress: {CHOICE}", at)
+    elif home == "torchvision" and data.channels not in (3, None):
+        help = "`data: {color: rgb}`, or a network of timm, which takes any number"
+        yield Rejection(f"`{network.arch}` takes 3 channels, the data has {data.channels}", help, at)
+
+
+def _edgepress(inputs: Inputs, network: Network, data: DataFacts, option: str) -> Iterator[Rejection]:
+    if network.pretrained:
+        help = "leave `pretrained` out"
+        yield Rejection(f"`{network.arch}` has no published weights", help, (option, "pretrained"))
+    if data.kinds and not inputs.fit(data.kinds):
+        kinds = ", ".join(data.kinds)
+        yield Rejection(f"`{network.arch}` takes {inputs.takes}, the data has {kinds}", CHOICE, (option, "arch"))
+    wrong = list(_arguments(network, inputs, option))
+    yield from wrong
+    width, heads = ({**inputs.args, **network.args}.get(key, 1) for key in ("width", "heads"))
+    if not wrong and width % heads:
+        yield Rejection(f"`width: {width}` is not a multiple of `heads: {heads}`", "", (option, "args"))
+
+
+def _arguments(network: Network, inputs: Inputs, option: str) -> Iterator[Rejection]:
+    for key, value in network.args.items():
+        if key not in inputs.args:
+            help = suggest(key, inputs.args)
+            yield Rejection(f"`{network.arch}` takes no `{key}`", help, (option, "args", key))
+        elif wrong := _value(key, value, inputs.args[key]):
+            yield Rejection(f"`{key}` of `{network.arch}` is {value!r}", wrong, (option, "args", key))
+
+
+def _value(key: str, value: Any, default: int | float) -> str:
+    """Return what is right in place of a wrong value, or nothing."""
+    whole = isinstance(default, int)
+    if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)):
+        return f"it is a {'whole ' * whole}number"
+    if not (value >= 1 if whole else 0 <= value < 1):
+        return "it is at least 1" if whole else "it is from 0 to less than 1"
+    return "it is odd, so that it has a middle" if key == "kernel" and value % 2 == 0 else ""
