@@ -58,7 +58,7 @@ def built(arch: str) -> tuple[Any, Description, Dataset]:
         for norm in norms:
             norm.reset_running_stats()
             norm.train().momentum = None
-        module(*map(torch.from_numpy, data.ready(data["validation"].x[:4])))
+        module(*map(torch.from_numpy, data.to_model_inputs(data["validation"].x[:4])))
     return module.eval(), description, data
 
 
@@ -96,7 +96,7 @@ def ours(arch: str) -> Row:
     replay(weights, history, description.example())
     pruned.load_state_dict(weights.state_dict())
     row["parameters"].append(_count(pruned))
-    example = torch.from_numpy(data.ready(data["test"].x[:2])[0])
+    example = torch.from_numpy(data.to_model_inputs(data["test"].x[:2])[0])
     with zeroed(module, groups):
         expected = _exported(module, data)
         with torch.inference_mode():
@@ -135,7 +135,7 @@ def alone(arch: str) -> Row:
         groups = choose(pruner(module))
     except Exception as error:  # any
         return {"outcome": "crash", "error": f"{type(error).__name__}: {(str(error).splitlines() or [''])[0][:100]}"}
-    off = difference(module, pruned, groups, tuple(map(torch.from_numpy, data.ready(data["test"].x[:2]))))
+    off = difference(module, pruned, groups, tuple(map(torch.from_numpy, data.to_model_inputs(data["test"].x[:2]))))
     return {"outcome": "crash" if off == float("inf") else "exact" if off <= EXACT else "other outputs"}
 
 
@@ -147,7 +147,7 @@ def _exported(module: Any, data: Dataset) -> np.ndarray:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.onnx"
         export.export(module, data, path)
-        return predict(path, data.ready(data["test"].x))
+        return predict(path, data.to_model_inputs(data["test"].x))
 
 
 def _off(outputs: np.ndarray, expected: np.ndarray) -> float:

@@ -166,6 +166,7 @@ class Description(BaseModel):
         network keeps its layout, for its code may rely on it. `code` is what the recipe lets run.
         """
         from ..training.memory_format import prefer_channels_last
+        from .pruning import forget
 
         if self.members:
             from .ensemble import Ensemble, Stack
@@ -193,4 +194,5 @@ class Description(BaseModel):
                     f"`{self.network.arch}` has no layers for the pruning that was recorded: {error}",
                     "is it the network that was pruned?",
                 ) from error
+        forget(module)  # it has run on zeros, and its weights are loaded after that
         return prefer_channels_last(module) if self.channels and not self.network.own else module

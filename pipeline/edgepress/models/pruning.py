@@ -57,6 +57,12 @@ def replay(module: nn.Module, history: list[Any], example: tuple[Tensor, ...]) -
         graph = torch_pruning.DependencyGraph().build_dependency(module.eval(), example, verbose=False)
         graph.load_pruning_history(cuts)
     set_counts(module, history)
+    forget(module)
+
+
+def forget(module: nn.Module) -> nn.Module:
+    """Drop what layers keep from a forward pass in eval mode, such as LeViT's biases; `train()` is where they do."""
+    return module.train().eval()
 
 
 def set_counts(module: nn.Module, history: list[Any]) -> None:

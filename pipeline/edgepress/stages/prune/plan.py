@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from ...core.errors import UserError, suggest
 from ...models.probe import Inputs, random_inputs, randomized
-from ...models.pruning import replay
+from ...models.pruning import forget, replay
 from .graph import Pruner
 from .groups import Group, apply, choose, head_counts, make_pruner
 from .zeroing import faulty
@@ -52,6 +52,7 @@ def plan(module: nn.Module, example: tuple[Tensor, ...], options: Options) -> Pl
     Raises: UserError when a pattern of `ignore` matches no layer, or when nothing of the network can be pruned.
     """
     ignored = [*_classifiers(module, example), *_matching(module, options.ignore)]
+    probe, inputs = _probe(forget(module), example)
     names: dict[Any, str] = {layer: name for name, layer in module.named_modules()}
     try:
         pruner, groups = _chosen(module, example, options, ignored)
@@ -59,7 +60,6 @@ def plan(module: nn.Module, example: tuple[Tensor, ...], options: Options) -> Pl
         first = (str(error).splitlines() or [type(error).__name__])[0]
         raise _refused(f"torch-pruning cannot trace it: {first}") from error
     unpruned = {names[layer]: LOST for layer in pruner.unranked if layer in names}
-    probe, inputs = _probe(module, example)
 
     def replayed(groups: Sequence[Group], network: nn.Module) -> None:
         history = [*(group.record() for group in groups), *head_counts(groups, network)]
@@ -102,7 +102,9 @@ def _chosen(
     pruner = make_pruner(
         module, example, ratio=ratio, round_to=round_to, everywhere=everywhere, ignored=list(dict.fromkeys(ignored))
     )
-    return pruner, choose(pruner)
+    groups = choose(pruner)
+    forget(module)
+    return pruner, groups
 
 
 def _probe(module: nn.Module, example: tuple[Tensor, ...]) -> tuple[nn.Module, Inputs]:

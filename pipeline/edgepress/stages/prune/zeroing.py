@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ...models.probe import Inputs
+from ...models.pruning import forget
 from .groups import Group, merged
 
 TOLERANCES = {torch.float64: 1e-9, torch.float32: 1e-4}
@@ -77,7 +78,7 @@ def faulty(
 def _exact(
     groups: Sequence[Group], module: nn.Module, inputs: Inputs, cut: Callable[[Sequence[Group], nn.Module], None]
 ) -> bool:
-    pruned = copy.deepcopy(module)
+    pruned = copy.deepcopy(forget(module))
     try:
         cut(groups, pruned)
     except Exception:  # torch-pruning fails in as many ways as there are networks
