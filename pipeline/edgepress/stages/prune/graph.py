@@ -21,11 +21,14 @@ from ...models.pruning import tracing
 LARGEST = 300_000
 """Channels that a group may count over all of its layers; those of ResNet-50 count 40,000."""
 
+LONGEST = 1_500
+"""Cuts of a group; twelve blocks of a transformer have 220."""
+
 
 class _TooLarge(Exception):
     def __init__(self, group: Group) -> None:
         self.group = group
-        super().__init__(f"more than {LARGEST} channels in one group")
+        super().__init__(f"more than {LARGEST} channels or {LONGEST} cuts in one group")
 
 
 class _BoundedGroup(Group):
@@ -34,7 +37,7 @@ class _BoundedGroup(Group):
     def add_dep(self, dep: Any, idxs: Any) -> None:
         super().add_dep(dep, idxs)
         self.count += len(idxs)
-        if self.count > LARGEST:
+        if self.count > LARGEST or len(self) > LONGEST:
             raise _TooLarge(self)
 
 
