@@ -19,13 +19,15 @@ def prune() -> str:
     mine = {arch: row["ours"] for arch, row in rows.items()}
     alone = {arch: row["alone"]["outcome"] for arch, row in rows.items() if row.get("alone")}
     exact = [arch for arch, row in mine.items() if row.get("difference", 1.0) <= EXACT]
+    rounded = [arch for arch, row in mine.items() if arch not in exact and row.get("float64", 1.0) <= 1e-9]
     refused = [arch for arch, row in mine.items() if "refused" in row]
     partly = [arch for arch in exact if mine[arch]["unpruned"]]
     lines = [f"| {len(rows)} networks, {found['ratio']:.0%} of the channels | |", "|---|---|"]
     lines.append(f"| pruned: exported, within {EXACT:g} of the unpruned export with zeros | **{len(exact)}** |")
     lines.append(f"| of these with layers left, named | {len(partly)} |")
     lines.append(f"| refused before training, with the layers named | {len(refused)} |")
-    lines.append(f"| neither | {len(rows) - len(exact) - len(refused)} |")
+    lines.append(f"| equal in float64, to 1e-9; float32 rounds by more than {EXACT:g} | {len(rounded)} |")
+    lines.append(f"| none of these | {len(rows) - len(exact) - len(refused) - len(rounded)} |")
     for outcome in dict.fromkeys(alone.values()):
         count = sum(other == outcome for other in alone.values())
         lines.append(f"| torch-pruning without the check: {outcome} | {count} of {len(alone)} |")
