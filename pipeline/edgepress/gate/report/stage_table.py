@@ -38,12 +38,9 @@ def stage_lines(report: Report) -> list[str]:
 
 
 def prepared(report: Report) -> list[str]:
-    """Return how the models' inputs are made, and what of the data was not read, or doubtfully; reports of older
-    versions have none of these."""
+    """Return how the models' inputs are made, and what of the data is not read; reports of older versions lack it."""
     lines = wrapped("inputs: ", report.data["inputs"]) if report.data.get("inputs") else []
-    for head, key in (("data: ", "notes"), ("warning: data: ", "warnings")):
-        lines += [line for words in report.data.get(key, ()) for line in wrapped(head, words)]
-    return lines
+    return lines + [line for words in report.data.get("notes", ()) for line in wrapped("data: ", words)]
 
 
 def before_inference(preprocessing: Preprocessing) -> str:
