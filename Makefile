@@ -136,16 +136,20 @@ bench-emulate: $(VENV)/.run
 bench-coverage: $(VENV)/.dev
 	$(BIN)/python -m tests.bench.coverage
 
-# Other quantizers in an environment of their own, which sees the packages of $(VENV) after its own
-$(PEERS)/.run: tests/bench/peers/requirements.txt | $(VENV)/.dev
-	$(BIN)/python -m venv $(PEERS)
-	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > $(PEERS)/project.path
-	mv $(PEERS)/project.path "$$($(PEERS)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/project.pth"
+# Other quantizers in two environments of their own, which see the packages of $(VENV) after their own
+$(PEERS)/.run: tests/bench/peers/requirements.txt tests/bench/peers/requirements-numpy2.txt | $(VENV)/.dev
+	for peers in $(PEERS) $(PEERS)/numpy2; do \
+	  $(BIN)/python -m venv $$peers && \
+	  $(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > $(PEERS)/project.path && \
+	  mv $(PEERS)/project.path "$$($$peers/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/project.pth" || exit 1; \
+	done
 	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check -r $<
 	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps litert-torch==0.10.0 litert-converter==0.5.0
+	$(PEERS)/numpy2/bin/python -m pip install --quiet --disable-pip-version-check -r tests/bench/peers/requirements-numpy2.txt
+	$(PEERS)/numpy2/bin/python -m pip install --quiet --disable-pip-version-check --no-deps aimet-onnx==2.42.0 onnx2torch
 	@touch $@
 
-# Our int8 beside onnxruntime's, NNCF's and litert-torch's; IMAGES=path, ImageNet by class, counts accuracy: quant.json
+# Our int8 beside six other quantizers, each at its best; IMAGES=path, ImageNet by class, counts accuracy: quant.json
 bench-quant: $(VENV)/.dev $(PEERS)/.run
 	$(PIP) scikit-image
 	IMAGES="$(IMAGES)" $(BIN)/python -m tests.bench.quant $(ARGS)

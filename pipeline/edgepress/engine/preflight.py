@@ -17,6 +17,7 @@ from ..data.facts import DataFacts
 from ..models.description import Network
 from ..models.input_preparation import Unprepared
 from ..training import seeded
+from ..training.loop import require_gpu
 
 if TYPE_CHECKING:
     from .engine import Engine
@@ -38,12 +39,20 @@ def check_data(engine: Engine, steps: list[Step]) -> None:
 
 
 def check_networks(engine: Engine, steps: list[Step], waiting: Collection[str]) -> None:
-    """Raise UserError with every network of the `waiting` stages that cannot be built, or not be used as options say.
+    """Raise UserError where the `waiting` stages cannot build or use their networks as options say, or need a GPU.
 
     The first of them builds its own at once. Networks are built untrained; the user's functions are not called.
     """
+    document = engine.recipe.document
     later = [position for position, step in enumerate(steps) if step.label in waiting][1:]
     problems = [problem for position in later for problem in _network_problems(engine, steps[position], position)]
+    for position in later:
+        for option, schedule in steps[position].stage.schedules():
+            try:
+                if schedule.epochs:
+                    require_gpu(schedule)
+            except UserError as error:
+                problems += error.at(document.place(("stages", position, *option, "precision"))).problems
     if problems:
         raise UserError(in_order(dict.fromkeys(problems)))
 

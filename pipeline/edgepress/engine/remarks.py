@@ -30,7 +30,7 @@ def remarked(engine: Engine, step: Step, facts: StageFacts, entries: dict[str, E
     """Return `facts` with the step's warnings, summary, doubt, and the rows of a `keep` in the recipe."""
     if _asks(step) and step.input:  # written in the recipe, so it is judged
         rows = facts.notes.get("keep") or kept_by(engine, step, engine.results[step.input].facts, facts, entries)
-        facts = facts.model_copy(update={"notes": {**facts.notes, "keep": rows, "keep_asked": True}})
+        facts = facts.model_copy(update={"notes": kept.written(facts.notes, rows)})
     doubt, reasons = _doubts(engine, step, facts)
     lines = [*warnings(engine, step, facts, entries), *reasons]
     summary = [*(facts.summary or []), *step.stage.summarize(facts.notes)]

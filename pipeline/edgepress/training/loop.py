@@ -218,14 +218,20 @@ class _Loop:
         return self.module.eval()
 
 
-def _accelerator(schedule: Schedule) -> Accelerator:
-    """Return a fresh accelerator: each stage may have a precision of its own, and accelerate keeps the first one's."""
+def require_gpu(schedule: Schedule) -> None:
+    """Raise UserError where the precision needs a GPU, and there is none."""
     import torch
-    from accelerate import Accelerator
-    from accelerate.state import AcceleratorState
 
     if schedule.precision == "fp16" and not torch.cuda.is_available():
         raise UserError("`precision: fp16` needs a GPU", "`bf16` runs on any processor, `fp32` is the most exact")
+
+
+def _accelerator(schedule: Schedule) -> Accelerator:
+    """Return a fresh accelerator: each stage may have a precision of its own, and accelerate keeps the first one's."""
+    from accelerate import Accelerator
+    from accelerate.state import AcceleratorState
+
+    require_gpu(schedule)
     AcceleratorState._reset_state()
     return Accelerator(mixed_precision="no" if schedule.precision == "fp32" else schedule.precision)
 

@@ -54,9 +54,10 @@ int8, 4 threads there, 1 here; google/XNNPACK README.md 75db3c09) |
 | ok | raspberry-pi-4 | accuracy | 89.9% | at least 88.0% | [88.5–91.2] | measured |
 | no number | jetson | latency p90 | no number |  |  | no published latency |
 
-- Next: latency: a smaller student or a higher prune ratio; see which stage took the time in the table
+- Next: latency: a smaller student or `use: prune.channels`; see which stage took the time in the table
 - Next: accuracy_drop: too few test images to decide; use more, or move the limit
-- Next: jetson latency: no published latency; an advisory budget may stay open
+- Next: jetson latency: no published latency; `edgepress doctor jetson` lists what is missing to measure it; \
+with `level: advisory` the budget may stay open
 
 Warnings:
 

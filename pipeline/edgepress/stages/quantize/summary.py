@@ -33,6 +33,11 @@ def lines(notes: dict[str, Any]) -> Iterator[str]:
         )
     for preset, rows in notes.get("restored_more", {}).items():
         yield _restored(rows, f"also in float, in {preset}")
+    if ties := notes.get("ties"):
+        yield (
+            f"mixed precision, {ties['node']} ({ties['operator']}) in float to tell the likeliest classes apart: 8 "
+            f"bits tied them on {ties['before']} of {ties['examples']} held-out examples, float on {ties['after']}"
+        )
     if fills := notes.get("fills"):
         why = "outliers such as the fill values of a mask leave 8 bits for no others"
         yield f"in float, because {why}: {', '.join(fills)}"
@@ -58,6 +63,8 @@ def reason_for_float(notes: dict[str, Any]) -> str:
     """Return why operators with an int8 form compute in float, by the notes of a file."""
     if notes.get("speed", {}).get("chosen", "int8") != "int8":
         return "slower as int8 on this processor, as `faster` measured; nothing to gain there"
+    if notes.get("ties"):
+        return "8-bit integers of so many classes tie at the top; the last layer in float tells them apart"
     if notes.get("restored"):
         return "`keep` holds it in float, for the accuracy (mixed precision)"
     return "the file was quantized so"
