@@ -135,9 +135,15 @@ class Lineage:
     @property
     def network(self) -> Network | None:
         """Return the network that its options describe; None of an ensemble, a file, a pruned or an own network."""
+        network = self.unpruned
+        return network if network and self.pruned is False and not network.own else None
+
+    @property
+    def unpruned(self) -> Network | None:
+        """Return the network before any pruning, an own one too; None of an ensemble or a file."""
         networks = self.origin.stage.networks()
-        plain = self.kind == "torch" and self.pruned is False and not self.origin.stage.joins_networks
-        return networks[0] if plain and len(networks) == 1 and not networks[0].own else None
+        plain = self.kind == "torch" and not self.origin.stage.joins_networks
+        return networks[0] if plain and len(networks) == 1 else None
 
     @property
     def pruned(self) -> bool | None:
@@ -185,6 +191,8 @@ class Stage(BaseModel, ABC):
             `bytes`, `nonzero` (the weights that are not 0), or nothing.
         timed: the notes, at any depth, that are times: they vary from run to run and stay out of the lock.
         joins_networks: whether the result is several networks side by side.
+        tries_input: whether `check_networks` tries the network of its input, which is then built also where the user's
+            own function builds it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
@@ -201,6 +209,7 @@ class Stage(BaseModel, ABC):
     shrinks: ClassVar[tuple[Shrinks, ...]] = ()
     timed: ClassVar[tuple[str, ...]] = ()
     joins_networks: ClassVar[bool] = False
+    tries_input: ClassVar[bool] = False
 
     use: str
     name: Name | None = Field(default=None, description="name of the result, for later stages")

@@ -22,6 +22,7 @@ from .checkpoint import Run, averaged
 from .examples import Examples, Rows, generator, prefetch
 from .inference import logits
 from .malloc import keep
+from .memory_format import channels_last, contiguous
 from .schedule import SWA_FROM, Schedule, paced
 
 if TYPE_CHECKING:
@@ -70,7 +71,8 @@ def fit(
     With `views`, epoch e sees view e mod views of every image; otherwise each epoch sees a new one. `metric` decides
     what `patience` waits for, `unlabelled` adds the examples without labels, and `swa` averages the weights of the
     last quarter's epochs, which leaves batch norm to `reestimate`. `after_step` is called with `module` after every
-    step of the optimizer, without gradients, and may change weights in place: a mask of pruned ones is laid on again.
+    step of the optimizer, without gradients, and may change weights in place, also through views such as
+    `weight.flatten()`: a mask of pruned ones is laid on again.
     Raises UserError when the loss or a weight stops being a number, and for a single image.
     """
     if schedule.epochs == 0:
@@ -79,14 +81,15 @@ def fit(
     examples = Examples.to_learn(data.to_learn_from(), schedule, seed, unlabelled=unlabelled)
     if len(examples) < 2:  # batch norm has no variance of one value
         raise UserError("1 training example is not enough to train on")
-    loop = _Loop(module, data, examples, loss, schedule, seed, checkpoint, say, views, swa, after_step)
-    while loop.run.epoch < schedule.epochs and loop.run.stale < (schedule.patience or schedule.epochs):
-        loop.epoch()
-        if schedule.patience:
-            assert metric is not None, "patience waits for a metric"
-            loop.validate(metric)
-        loop.save()
-    return loop.finish()
+    with channels_last(module):
+        loop = _Loop(module, data, examples, loss, schedule, seed, checkpoint, say, views, swa, after_step)
+        while loop.run.epoch < schedule.epochs and loop.run.stale < (schedule.patience or schedule.epochs):
+            loop.epoch()
+            if schedule.patience:
+                assert metric is not None, "patience waits for a metric"
+                loop.validate(metric)
+            loop.save()
+        return loop.finish()
 
 
 class _Loop:
@@ -176,7 +179,7 @@ class _Loop:
             return
         self.optimizer.step()
         if self.after_step is not None:
-            with no_grad():
+            with contiguous(self.module), no_grad():
                 self.after_step(self.module)
         self.scheduler.step()
         self.optimizer.zero_grad(set_to_none=True)
