@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 PEERS := .venv-peers
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c $(HERE)constraints.txt
 .DEFAULT_GOAL := help
-.PHONY: help compress plan check test test-slow tutorial lint size schema readme docs bench-run bench-baselines bench-distill bench-compare bench-train bench-slower bench-gate bench-estimates bench-ssh bench-efficientnet bench-boards bench-flagship bench-calibration bench-foreign bench-emulate bench-precision bench-coverage bench-quant clean
+.PHONY: help compress plan check test test-slow tutorial lint size schema readme docs bench-run bench-baselines bench-distill bench-compare bench-train bench-slower bench-gate bench-estimates bench-ssh bench-efficientnet bench-boards bench-flagship bench-calibration bench-foreign bench-emulate bench-precision bench-coverage bench-prune bench-quant clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' $(HERE)Makefile
@@ -135,6 +135,10 @@ bench-emulate: $(VENV)/.run
 # The smallest network of each of timm's modules to ONNX, int8 and TFLite; an hour of one core, and it goes on: coverage.json
 bench-coverage: $(VENV)/.dev
 	$(BIN)/python -m tests.bench.coverage
+
+# Are pruned networks the unpruned ones with zeros? timm's families, half an hour: tests/bench/prune.json
+bench-prune: $(VENV)/.dev
+	$(BIN)/python -m tests.bench.prune
 
 # Other quantizers in two environments of their own, which see the packages of $(VENV) after their own
 $(PEERS)/.run: tests/bench/peers/requirements.txt tests/bench/peers/requirements-numpy2.txt | $(VENV)/.dev

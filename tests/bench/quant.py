@@ -24,6 +24,7 @@ from edgepress.benchmark.paired import Model, measure
 from edgepress.core.paths import digest
 from edgepress.core.runtimes import RUNTIMES, of_file
 from edgepress.data.dataset import Dataset
+from edgepress.gate import scores
 from edgepress.models.metadata import read, to_model_inputs
 from edgepress.models.predict import predict
 from edgepress.models.session import run_file
@@ -240,7 +241,7 @@ def judged(subject: Subject, rows: list[Row]) -> list[dict[str, Any]]:
         if row.file is None:
             found.append({"method": row.method, "options": row.options, "refused": row.refused})
             continue
-        drop = statistics.accuracy_drop(before, _marks(subject.correct(row.file, "test")), 0)
+        drop = scores.accuracy_drop(before, _marks(subject.correct(row.file, "test")), 0)
         told = subject.told(row.file, "test").argmax(1)
         found.append({
             "method": row.method, "options": row.options, "bytes": row.file.stat().st_size,

@@ -147,7 +147,7 @@ def _simplified(
         return simpler
     try:
         simpler, same = onnxsim.simplify(simpler)
-    except RuntimeError as error:
+    except Exception as error:  # nor have onnxsim's
         raise _refused(source, simpler, error) from error
     if not same:
         raise UserError(f"onnxsim changed the outputs of `{source}`", "export it anew, simplified")

@@ -5,7 +5,7 @@ The lines follow from the notes, and not from `Made.summary`: the engine adds th
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ...core.keep import NO_FLOATS, shown
@@ -13,6 +13,8 @@ from ...core.units import show_bytes, show_seconds
 
 _NAMED = 4
 """Most operators named one by one; of more, those of highest sensitivity."""
+_COSTLIEST = 3
+"""Operators named where `keep` was not reached."""
 
 
 def lines(notes: dict[str, Any]) -> Iterator[str]:
@@ -44,6 +46,17 @@ def lines(notes: dict[str, Any]) -> Iterator[str]:
     for preset, training in notes.items():
         if isinstance(training, dict) and "trained" in training:
             yield _trained(preset, training)
+
+
+def costliest(notes: dict[str, Any], presets: Sequence[str]) -> str:
+    """Name the operators of highest sensitivity in the files for `presets`; nothing if none was measured."""
+    rows = [*notes.get("restored", ()), *notes.get("restored_more", {}).get(presets[0], ())]
+    worst = sorted((row for row in rows if (row["decibels"] or 0) > 0), key=lambda row: -row["decibels"])
+    if not worst:
+        return ""
+    named = ", ".join(f"{row['node']} ({row['operator']}, {row['decibels']:.1f} dB)" for row in worst[:_COSTLIEST])
+    floats = "no operator may return to float there" if presets == [NO_FLOATS] else "they compute in float already"
+    return f"Highest sensitivity as integers: {named}; {floats}"
 
 
 def reason_for_float(notes: dict[str, Any]) -> str:
