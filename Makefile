@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 PEERS := .venv-peers
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c $(HERE)constraints.txt
 .DEFAULT_GOAL := help
-.PHONY: help compress plan check test test-slow tutorial lint size schema readme docs bench-run bench-baselines bench-distill bench-compare bench-train bench-slower bench-gate bench-estimates bench-ssh bench-efficientnet bench-boards bench-flagship bench-calibration bench-foreign bench-emulate bench-precision bench-coverage bench-quant clean
+.PHONY: help compress plan check test test-slow tutorial lint size schema readme docs bench-run bench-baselines bench-distill bench-compare bench-train bench-slower bench-gate bench-estimates bench-ssh bench-efficientnet bench-boards bench-flagship bench-calibration bench-foreign bench-emulate bench-precision bench-coverage bench-prune bench-quant clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' $(HERE)Makefile
@@ -136,16 +136,24 @@ bench-emulate: $(VENV)/.run
 bench-coverage: $(VENV)/.dev
 	$(BIN)/python -m tests.bench.coverage
 
-# Other quantizers in an environment of their own, which sees the packages of $(VENV) after its own
-$(PEERS)/.run: tests/bench/peers/requirements.txt | $(VENV)/.dev
-	$(BIN)/python -m venv $(PEERS)
-	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > $(PEERS)/project.path
-	mv $(PEERS)/project.path "$$($(PEERS)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/project.pth"
+# Are pruned networks the unpruned ones with zeros? timm's families, half an hour: tests/bench/prune.json
+bench-prune: $(VENV)/.dev
+	$(BIN)/python -m tests.bench.prune
+
+# Other quantizers in two environments of their own, which see the packages of $(VENV) after their own
+$(PEERS)/.run: tests/bench/peers/requirements.txt tests/bench/peers/requirements-numpy2.txt | $(VENV)/.dev
+	for peers in $(PEERS) $(PEERS)/numpy2; do \
+	  $(BIN)/python -m venv $$peers && \
+	  $(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > $(PEERS)/project.path && \
+	  mv $(PEERS)/project.path "$$($$peers/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/project.pth" || exit 1; \
+	done
 	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check -r $<
 	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps litert-torch==0.10.0 litert-converter==0.5.0
+	$(PEERS)/numpy2/bin/python -m pip install --quiet --disable-pip-version-check -r tests/bench/peers/requirements-numpy2.txt
+	$(PEERS)/numpy2/bin/python -m pip install --quiet --disable-pip-version-check --no-deps aimet-onnx==2.42.0 onnx2torch
 	@touch $@
 
-# Our int8 beside onnxruntime's, NNCF's and litert-torch's; IMAGES=path, ImageNet by class, counts accuracy: quant.json
+# Our int8 beside six other quantizers, each at its best; IMAGES=path, ImageNet by class, counts accuracy: quant.json
 bench-quant: $(VENV)/.dev $(PEERS)/.run
 	$(PIP) scikit-image
 	IMAGES="$(IMAGES)" $(BIN)/python -m tests.bench.quant $(ARGS)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from tests.pages import coverage, excerpts, first_page, gate, int8, reference, training
+from tests.pages import coverage, excerpts, first_page, gate, int8, peers, prune, reference, training
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
@@ -30,8 +30,10 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "calibration": int8.calibration,
     "foreign": int8.foreign,
     "quant": int8.quant,
+    "quant-peers": peers.quant_peers,
     "precision": int8.precision,
     "coverage": coverage.coverage,
+    "prune": prune.prune,
     "compare": training.compare,
     "distill": training.distill,
     "train": training.train,

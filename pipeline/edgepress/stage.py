@@ -135,9 +135,15 @@ class Lineage:
     @property
     def network(self) -> Network | None:
         """Return the network that its options describe; None of an ensemble, a file, a pruned or an own network."""
+        network = self.unpruned
+        return network if network and self.pruned is False and not network.own else None
+
+    @property
+    def unpruned(self) -> Network | None:
+        """Return the network before any pruning, an own one too; None of an ensemble or a file."""
         networks = self.origin.stage.networks()
-        plain = self.kind == "torch" and self.pruned is False and not self.origin.stage.joins_networks
-        return networks[0] if plain and len(networks) == 1 and not networks[0].own else None
+        plain = self.kind == "torch" and not self.origin.stage.joins_networks
+        return networks[0] if plain and len(networks) == 1 else None
 
     @property
     def pruned(self) -> bool | None:
@@ -183,7 +189,10 @@ class Stage(BaseModel, ABC):
         calibrated: whether it takes ranges of activations from examples.
         shrinks: what it promises to lower against its input, with a warning where it does not: `parameters`,
             `bytes`, `nonzero` (the weights that are not 0), or nothing.
+        timed: the notes, at any depth, that are times: they vary from run to run and stay out of the lock.
         joins_networks: whether the result is several networks side by side.
+        tries_input: whether `check_networks` tries the network of its input, which is then built also where the user's
+            own function builds it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
@@ -198,7 +207,9 @@ class Stage(BaseModel, ABC):
     per_preset: ClassVar[bool] = False
     calibrated: ClassVar[bool] = False
     shrinks: ClassVar[tuple[Shrinks, ...]] = ()
+    timed: ClassVar[tuple[str, ...]] = ()
     joins_networks: ClassVar[bool] = False
+    tries_input: ClassVar[bool] = False
 
     use: str
     name: Name | None = Field(default=None, description="name of the result, for later stages")
@@ -254,10 +265,14 @@ class Stage(BaseModel, ABC):
             value = getattr(self, name)
             if isinstance(value, Network):
                 yield from value.reject_data(setting.data, name)
-            if isinstance(value, Schedule):
-                yield from value.reject_data(setting.data, name)
-        if isinstance(self, Schedule):
-            yield from self.reject_data(setting.data)
+        for option, schedule in self.schedules():
+            yield from schedule.reject_data(setting.data, *option)
+
+    def schedules(self) -> list[tuple[tuple[str, ...], Schedule]]:
+        """Return the trainings that the options describe, the stage's own or those of an option."""
+        values = [((name,), getattr(self, name)) for name in type(self).model_fields]
+        own: list[tuple[tuple[str, ...], Schedule]] = [((), self)] if isinstance(self, Schedule) else []
+        return own + [(option, value) for option, value in values if isinstance(value, Schedule)]
 
     def check_data(self, data: Dataset, source: Path) -> list[str]:
         """Raise UserError where the data does not go with the options, and return what to warn of there.
@@ -280,6 +295,11 @@ class Stage(BaseModel, ABC):
         For lines that depend on what the engine adds to the notes, or that older cache entries shall have as well.
         """
         return []
+
+    @classmethod
+    def explain_loss(cls, notes: dict[str, Any], presets: Sequence[str]) -> str:
+        """Explain by the notes, in a clause, why the files for `presets` lose more than `keep` allows."""
+        return ""
 
     @abstractmethod
     def run(self, inputs: dict[str, Artifact], context: Context) -> Made:

@@ -184,7 +184,7 @@ def ran(name: str, task: dict[str, Any], stages: list[dict[str, Any]]) -> Engine
     options = {"name": f"bench-{name}", "task": task, "stages": stages, "targets": []}
     document = yamlio.parse(yamlio.Document(CACHE / f"bench-{name}.yaml", yamlio.dump(options)))
     engine = Engine(recipe.checked(document), Cache(CACHE))
-    engine.run(Lines())
+    engine.run(Lines(metric=engine.metric.name, error=not engine.metric.higher))
     return engine
 
 

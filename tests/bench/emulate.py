@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import onnx
-from edgepress.benchmark import statistics
 from edgepress.benchmark.emulator import qemu
 from edgepress.config.target import Target
 from edgepress.core.metrics import METRICS
@@ -23,7 +22,7 @@ from edgepress.data.load import load_dataset
 from edgepress.engine.cache import Cache
 from edgepress.engine.emulated import scored
 from edgepress.engine.run import run
-from edgepress.gate import judge
+from edgepress.gate import judge, scores
 
 from tests import graphs
 from tests.bench import results
@@ -58,7 +57,7 @@ def main() -> None:
             for cpu in qemu.CPUS:
                 found = scored(file, cpu, runtime, images, METRICS["accuracy"], cache.make)
                 assert not found.error
-                drop = statistics.accuracy_drop(reference[1].correct, found.correct, 0)
+                drop = scores.accuracy_drop(reference[1].correct, found.correct, 0)
                 row: dict[str, Any] = {"file": name, "precision": kind, "cpu": cpu, "runtime": runtime}
                 row |= {
                     "accuracy": found.scores["accuracy"],

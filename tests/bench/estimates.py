@@ -21,7 +21,7 @@ from edgepress.core.paths import folder_of
 from edgepress.core.results import ModelFile, Runtime, Samples
 from edgepress.core.runtimes import RUNTIMES
 from edgepress.engine import references
-from edgepress.gate import estimate
+from edgepress.gate import estimate, published
 
 from tests.bench import results
 
@@ -79,7 +79,7 @@ def _left_out(profile: target.Target, rows: list[target.Reference], times: dict[
 
 def _file(row: target.Reference) -> ModelFile:
     precision = {"fp32": "float32", "int8": "xnnpack"}[row.precision]
-    name = estimate.label(row.model, row.precision)
+    name = published.label(row.model, row.precision)
     return ModelFile(path=name, kind="onnx", precision=precision, bytes=1, sha256="", scores={})
 
 
@@ -89,7 +89,7 @@ def _timed(wanted: set[tuple[str, str, Runtime]]) -> dict[tuple[str, str, Runtim
     for runtime, group in groupby(sorted(wanted, key=lambda each: (each[2], *each[:2])), key=lambda each: each[2]):
         models = []
         for name, precision, _ in group:
-            model = estimate.ReferenceModel(name, precision, runtime)  # type: ignore[arg-type]
+            model = published.ReferenceModel(name, precision, runtime)  # type: ignore[arg-type]
             if not (FOLDER / model.file).is_file():
                 print(f"building {model.label} for {runtime}", flush=True)
                 references.build(model, FOLDER / "new").replace(FOLDER / model.file)

@@ -62,7 +62,7 @@ def fresh(name: str) -> tuple[Any, Dataset]:
     sizes = [own] if module.pretrained_cfg.get("fixed_input_size") else [wished, own]
     with torch.no_grad():
         for parameter in module.parameters():
-            _unequal(parameter)
+            unequal(parameter)
         try:
             module(torch.zeros(1, 3, *sizes[0]))
         except (AssertionError, RuntimeError):  # too small for its last layers
@@ -76,7 +76,7 @@ def fresh(name: str) -> tuple[Any, Dataset]:
     return module.eval(), data
 
 
-def _unequal(parameter: Any) -> None:
+def unequal(parameter: Any) -> None:
     """Numbers that start all alike, such as those of norms and of the scale of a layer, become numbers that matter."""
     value = float(parameter.min())
     if value != float(parameter.max()):

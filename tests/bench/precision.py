@@ -21,7 +21,7 @@ from edgepress.core.presets import INT16
 from edgepress.core.results import Runtime
 from edgepress.data.dataset import Dataset
 from edgepress.engine import references
-from edgepress.gate import estimate
+from edgepress.gate import published
 from edgepress.models import metadata
 from edgepress.models.onnx import export, packed_weights
 from edgepress.models.predict import predict
@@ -65,7 +65,7 @@ def main() -> None:
 
 def untrained(examples: Dataset, folder: Path) -> Path:
     """The float ONNX file of `NETWORK` with random weights and the contract of `examples`."""
-    source = references.build(estimate.ReferenceModel(NETWORK, "fp32", "onnxruntime"), folder)
+    source = references.build(published.ReferenceModel(NETWORK, "fp32", "onnxruntime"), folder)
     described = onnx.load(source)
     metadata.embed(described, metadata.describe(examples))
     onnx.save(described, source)

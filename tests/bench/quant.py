@@ -13,6 +13,7 @@ import os
 import subprocess
 import sys
 from dataclasses import dataclass, field
+from datetime import date
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from edgepress.benchmark.paired import Model, measure
 from edgepress.core.paths import digest
 from edgepress.core.runtimes import RUNTIMES, of_file
 from edgepress.data.dataset import Dataset
+from edgepress.gate import scores
 from edgepress.models.metadata import read, to_model_inputs
 from edgepress.models.predict import predict
 from edgepress.models.session import run_file
@@ -38,6 +40,8 @@ SAMPLES = 256
 CONTROLLED = 1000
 """Validation images by which NNCF controls accuracy."""
 PROCESSES = (8,)
+LIMIT = 1200
+"""Seconds that a peer may take for a setting."""
 
 EXPORT = {"use": "export.onnx", "name": "float", "input": "net"}
 PLAIN = {"use": "convert.tflite", "name": "float-tflite", "input": "float"}
@@ -156,7 +160,13 @@ def _asked(peer: str, job: dict[str, Any]) -> subprocess.CompletedProcess[str]:
     # NNCF_CI: it does not call home. The environments see the packages of .venv, but not this one, which is editable.
     environment = os.environ | {"OMP_NUM_THREADS": "1", "NNCF_CI": "1", "PYTHONPATH": str(Path("pipeline").resolve())}
     command = [str(PYTHONS.get(peer, PYTHON)), "-m", f"tests.bench.peers.{peer}"]
-    return subprocess.run(command, input=json.dumps(job), text=True, capture_output=True, env=environment, check=False)
+    given = json.dumps(job)
+    try:
+        return subprocess.run(
+            command, input=given, text=True, capture_output=True, env=environment, check=False, timeout=LIMIT
+        )
+    except subprocess.TimeoutExpired:
+        return subprocess.CompletedProcess(command, 1, "", f"not done after {LIMIT // 60} minutes")
 
 
 @dataclass
@@ -220,9 +230,9 @@ def judged(subject: Subject, rows: list[Row]) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     for row in [*floats, *rows]:
         if row.file is None:
-            found.append({"method": row.method, "refused": row.refused})
+            found.append({"method": row.method, "options": row.options, "refused": row.refused})
             continue
-        drop = statistics.accuracy_drop(before, _marks(subject.correct(row.file, "test")), 0)
+        drop = scores.accuracy_drop(before, _marks(subject.correct(row.file, "test")), 0)
         told = subject.told(row.file, "test").argmax(1)
         found.append({
             "method": row.method, "options": row.options, "bytes": row.file.stat().st_size,
@@ -264,6 +274,7 @@ def main() -> None:
         facts = {
             "title": subject.case.title, "peers": subject.case.peers, "labelled": subject.data.labelled,
             "images": len(subject.data["test"].y), "samples": len(subject.seen), "rows": judged(subject, rows),
+            "date": date.today().isoformat(),
             "normalize": [{"mean": each.mean, "std": each.std} for each in subject.data.inputs],
         }  # fmt: skip
         earlier = results.read("quant")["models"] if (results.FOLDER / "quant.json").is_file() else {}

@@ -34,8 +34,7 @@ class Method:
 
 
 ORT = tuple(
-    {"per_channel": per_channel, "activations": ACTIVATIONS, "ranges": ranges} | extra
-    for per_channel in (False, True)
+    {"per_channel": True, "activations": ACTIVATIONS, "ranges": ranges} | extra
     for ranges, extra in (
         ("MinMax", {}),
         ("Percentile", {}),
@@ -44,23 +43,17 @@ ORT = tuple(
     )
 )
 NNCF: tuple[Options, ...] = (
-    {"preset": "mixed"},
-    *(
-        {"preset": preset, "per_tensor": True, "fast_bias_correction": fast}
-        for preset in ("performance", "mixed")
-        for fast in (True, False)
-    ),
+    {"preset": "mixed", "per_tensor": True, "fast_bias_correction": True},
+    {"preset": "performance", "per_tensor": True, "fast_bias_correction": True},
+    {"preset": "performance", "per_tensor": True, "fast_bias_correction": False},
 )
 CONTROL: Options = {"preset": "mixed", "per_tensor": True, "max_drop": 0.003}
 AIMET: tuple[Options, ...] = (
-    {"equalize": True},
-    {"per_channel": True},
     {"equalize": True, "per_channel": True},
     {"equalize": True, "per_channel": True, "adaround": 100},
 )
 A8W8: Options = {"per_channel": True, "ranges": "MinMax", "activations": "uint8"}
 QUARK: tuple[Options, ...] = (
-    {"equalize": True},
     A8W8,
     A8W8 | {"equalize": True},
     A8W8 | {"equalize": True, "finetune": "adaround", "iterations": 100},

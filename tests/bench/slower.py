@@ -18,7 +18,7 @@ from edgepress.config import target
 from edgepress.core.results import Report, Samples
 from edgepress.core.units import Relative
 from edgepress.engine import references
-from edgepress.gate import estimate, judge
+from edgepress.gate import judge, published
 from onnx import helper, numpy_helper
 
 from tests.bench import results
@@ -38,7 +38,7 @@ def main() -> None:
     original, folder = Path(file.path), Path(".edgepress/slower")
     folder.mkdir(parents=True, exist_ok=True)
     slower, ratio = _fifth_slower(original, folder / "slower.onnx")
-    (pinned,) = estimate.pinned_models(host)
+    (pinned,) = published.pinned_models(host)
     reference = paired.Model(pinned.label, references.build(pinned, folder))
     mine, theirs = paired.measure([paired.Model("original", original), reference], looks=(16,))
     limit = SLACK * statistics.spread(statistics.log_ratios(mine, theirs))[0]

@@ -20,7 +20,7 @@ from edgepress.benchmark.devices.connect import connect
 from edgepress.benchmark.devices.ssh import COMMAND
 from edgepress.benchmark.devices.transport import Transport
 from edgepress.engine import references
-from edgepress.gate import estimate
+from edgepress.gate import published
 from scipy import stats
 
 from tests.bench import results
@@ -28,9 +28,9 @@ from tests.benchmark.devices.board import board_in
 
 PAIRS = 100
 MODELS = [
-    estimate.ReferenceModel("timm/mobilenetv2_100@224", "fp32", "onnxruntime"),
-    estimate.ReferenceModel("timm/mobilenetv2_100@224", "int8", "litert"),
-    estimate.ReferenceModel("timm/mobilenetv3_small_050@28", "fp32", "onnxruntime"),
+    published.ReferenceModel("timm/mobilenetv2_100@224", "fp32", "onnxruntime"),
+    published.ReferenceModel("timm/mobilenetv2_100@224", "int8", "litert"),
+    published.ReferenceModel("timm/mobilenetv3_small_050@28", "fp32", "onnxruntime"),
 ]
 
 

@@ -170,7 +170,7 @@ def test_a_crash_is_three_and_names_a_log(tmp_path: Path, monkeypatch: pytest.Mo
     place = laid_out(tmp_path, LIGHT)
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr("tempfile.tempdir", None)
-    monkeypatch.setattr("edgepress.engine.engine.load_dataset", broken)
+    monkeypatch.setattr("edgepress.engine.setup.load_dataset", broken)
     said = place.run()
     assert said.code == 3
     assert "edgepress crashed: ZeroDivisionError: the message\n" in said.err
@@ -191,7 +191,7 @@ def test_interrupted_in_this_process(
         raise stop
 
     place = laid_out(tmp_path, LIGHT)
-    monkeypatch.setattr("edgepress.engine.engine.load_dataset", stopped)
+    monkeypatch.setattr("edgepress.engine.setup.load_dataset", stopped)
     said = place.run()
     assert said.code == (130 if stop is KeyboardInterrupt else 3)
     assert "Traceback" not in said.err

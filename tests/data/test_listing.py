@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import sys
+from importlib.machinery import ModuleSpec
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from edgepress.core.errors import UserError
@@ -60,6 +63,32 @@ def test_photos_of_phones_need_a_package(tmp_path: Path, capfd: pytest.CaptureFi
     assert capfd.readouterr().err == "", "once is enough"
 
 
+def test_with_the_package_they_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = written(photos(tmp_path / "photos"), "cat/a.heic", content=REAL_HEIC)
+    table(tmp_path / "t.csv", ["image,label", "photos/cat/a.heic,cat", "photos/dog/00.png,dog"])
+    with pytest.raises(UserError, match=r"photos/cat/a.heic \(`pip install pillow-heif` lets Pillow read them\)"):
+        load(tmp_path / "t.csv", image="image")
+    package = ModuleType("pillow_heif")
+    package.__spec__ = ModuleSpec("pillow_heif", None)
+    package.register_heif_opener = (
+        lambda: (  # type: ignore[attr-defined]
+            Image.register_open(
+                "HEIF", lambda file, name: Image.new("RGB", (12, 12)), lambda head: head[4:12] == b"ftypheic"
+            ),
+            Image.register_extension("HEIF", ".heic"),
+        )
+    )
+    monkeypatch.setitem(sys.modules, "pillow_heif", package)
+    for name, copy in (("OPEN", dict(Image.OPEN)), ("EXTENSION", dict(Image.EXTENSION)), ("ID", list(Image.ID))):
+        monkeypatch.setattr(Image, name, copy)
+    listing.suffixes.cache_clear()
+    try:
+        found = load(root)
+        assert (count(found), found.notes) == (21, ())
+    finally:
+        listing.suffixes.cache_clear()
+
+
 def test_all_else_is_counted(tmp_path: Path) -> None:
     root = photos(tmp_path / "photos")
     written(root, "__MACOSX/cat/._00.png", ".DS_Store", "cat/Thumbs.db", "cat/._01.png", "cat/._02.png", "desktop.ini")
@@ -101,6 +130,8 @@ def test_folders_that_cannot_be_listed(tmp_path: Path, monkeypatch: pytest.Monke
         return scandir(path)  # type: ignore[call-overload]
 
     monkeypatch.setattr(os, "scandir", closed)
+    with pytest.raises(UserError, match=r"1 folder cannot be read: .*deep \(permission denied\)"):
+        load(root / "cat" / "deep")
     with pytest.raises(UserError, match=r"1 folders? cannot be read: .*deep \(permission denied\)"):
         load(root)
     assert load(root, unreadable="skip").notes == ("`photos`: 1 is not read: 1 folder (cannot be listed)",)

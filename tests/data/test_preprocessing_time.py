@@ -10,7 +10,7 @@ from edgepress.data import images, preprocessing_time
 from edgepress.data.dataset import Dataset
 from edgepress.data.load import load_dataset
 from edgepress.data.source import Source
-from edgepress.gate.report import stage_table
+from edgepress.gate.report import inputs
 
 from tests.data.made import arrays, photos, table
 
@@ -55,5 +55,5 @@ def test_other_data_has_no_files(tmp_path: Path) -> None:
     ],
 )
 def test_it_is_told_with_how_it_was_found(read: list[float], words: str) -> None:
-    found = stage_table.before_inference(Preprocessing(read=read, ready=[1e-4, 1e-4, 2e-4]))
+    found = inputs.before_inference(Preprocessing(read=read, ready=[1e-4, 1e-4, 2e-4]))
     assert found == f"{words}; measured here: CPU time, 1 thread, median of 3"

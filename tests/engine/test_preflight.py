@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 from edgepress.config import recipe
 from edgepress.core.errors import Problem, UserError
 from edgepress.core.results import StageFacts
@@ -60,6 +61,12 @@ def distilled(use: str, layers: str, student: str = NET) -> str:
             "timm cannot build `resnet18`",
             "{arch: timm/resnet18, args: {layrs: 1}}",
         ),
+        pytest.param(
+            "{use: prune.channels, finetune: {precision: fp16}}",
+            "`precision: fp16` needs a GPU",
+            "fp16",
+            marks=pytest.mark.skipif(torch.cuda.is_available(), reason="there is one"),
+        ),
     ],
 )
 def test_networks_that_cannot_be_built_or_do_not_go_together(stage: str, words: str, text: str, tmp_path: Path) -> None:
@@ -97,7 +104,6 @@ def test_what_the_data_decide(data: str, more: str, stages: list[str], lines: li
 
 def test_weights_of_the_chance_are_drawn_as_before(tmp_path: Path) -> None:
     """Building networks beforehand takes nothing from the stream of random numbers."""
-    import torch
     from edgepress.engine import preflight
 
     text = f"name: mine\ntask: {{data: digits}}\ntargets: []\nstages:\n  - {A}\n  - {distilled('at', 'layer1: layer1')}"

@@ -12,7 +12,7 @@ from edgepress.benchmark.paired import Model
 from edgepress.config import target
 from edgepress.core.results import ModelFile, Samples
 from edgepress.engine import references
-from edgepress.gate import estimate
+from edgepress.gate import estimate, published
 
 INT8 = ModelFile(path="m", kind="tflite", precision="xnnpack", bytes=1, sha256="", scores={})
 FP32 = INT8.model_copy(update={"precision": "float32"})
@@ -148,19 +148,19 @@ def test_without_a_basis_there_is_no_number(profile: target.Target, measured: li
 
 def test_which_models_to_measure() -> None:
     estimated = board(*TWO, row("c", 1.0, precision="fp32"))
-    assert [model.label for model in estimate.reference_models(estimated, "xnnpack")] == [
+    assert [model.label for model in published.reference_models(estimated, "xnnpack")] == [
         "timm/a@224 int8",
         "timm/b@224 int8",
     ]
-    assert estimate.reference_models(board(*TWO, reach="local"), "xnnpack") == []
-    assert estimate.reference_models(board(*TWO, budgets={"size": "1 MB"}), "xnnpack") == []
+    assert published.reference_models(board(*TWO, reach="local"), "xnnpack") == []
+    assert published.reference_models(board(*TWO, budgets={"size": "1 MB"}), "xnnpack") == []
     relative = board(runtime="onnxruntime", reach="local", budgets={"latency": "2x timm/mobilenetv2_050@28"})
-    assert [model.label for model in estimate.pinned_models(relative)] == ["timm/mobilenetv2_050@28 fp32"]
-    assert estimate.pinned_models(estimated) == []
+    assert [model.label for model in published.pinned_models(relative)] == ["timm/mobilenetv2_050@28 fp32"]
+    assert published.pinned_models(estimated) == []
 
 
 def test_a_reference_is_built_and_runs(tmp_path: Path) -> None:
-    model = estimate.ReferenceModel("timm/mobilenetv2_035@32", "int8", "litert")
+    model = published.ReferenceModel("timm/mobilenetv2_035@32", "int8", "litert")
     path = references.build(model, tmp_path)
     assert list(tmp_path.iterdir()) == [path], "scratch files stay behind"
     assert path.name == model.file == "timm-mobilenetv2_035@32-int8.tflite"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from edgepress.core.metrics import METRICS
 from edgepress.core.results import Report
 from edgepress.gate import judge
 from edgepress.gate.report import text
+from edgepress.stages import TABLE
 
 from tests.gate.test_judge import STAGES, report
 
@@ -19,6 +21,7 @@ ROWS = [
     {"node": "c2", "operator": "Conv", "decibels": 0.4, "bytes": 10, "seconds": None},
     {"node": "r", "operator": "Relu", "decibels": None, "bytes": 0, "seconds": None},
 ]
+restored = partial(TABLE["quantize.static"].explain_loss, {"restored": ROWS})
 
 
 def stages(found: dict[str, float], *, asked: bool, of: str = "stage", higher: bool = True) -> list[Any]:
@@ -32,18 +35,18 @@ def stages(found: dict[str, float], *, asked: bool, of: str = "stage", higher: b
 
 def test_it_is_said_in_those_words() -> None:
     row = keep.row("accuracy", "stage", 0.933, 0.923, {"x86": 0.067, "xnnpack": 0.93}, higher=True)
-    (said,) = keep.unmet([row], {"restored": ROWS})
-    (held,) = keep.unmet([{name: each for name, each in row.items() if name != "on"}], {})
+    (said,) = keep.unmet([row], restored)
+    (held,) = keep.unmet([{name: each for name, each in row.items() if name != "on"}], lambda presets: "")
     assert held.startswith("`keep` is not reached by x86: accuracy on held-out examples: float 93.3%, x86 6.7%")
     assert said.startswith("`keep` is not reached by x86: accuracy on validation: float 93.3%, x86 6.7%")
     assert "at least 92.3% required" in said
     assert "c7 (Conv, 12.3 dB), c2 (Conv, 0.4 dB)" in said
-    assert keep.unmet([keep.row("accuracy", "stage", 0.933, 0.923, {"x86": 0.923}, higher=True)], {}) == []
+    assert keep.unmet([keep.row("accuracy", "stage", 0.933, 0.923, {"x86": 0.923}, higher=True)], restored) == []
 
 
 def test_integers_alone_do_not_go_back() -> None:
     row = keep.row("accuracy", "stage", 0.933, 0.923, {"integer-only": 0.067, "xnnpack": 0.93}, higher=True)
-    (said,) = keep.unmet([row], {"restored": ROWS})
+    (said,) = keep.unmet([row], restored)
     assert "no operator may return to float there" in said
     assert "compute in float" not in said
 

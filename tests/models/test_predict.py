@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 from edgepress.data.dataset import Dataset
+from edgepress.models import metadata
+from edgepress.models import predict as module
 from edgepress.models.onnx.importer import adopt
 from edgepress.models.predict import in_torch, predict
 from torch import nn
@@ -52,3 +56,16 @@ def test_torch_computes_a_few_examples_at_a_time(few: Dataset) -> None:
     x = few.input.to_model_inputs(few["test"].x[:20])
     assert np.array_equal(in_torch(Net(), (x,)).numpy(), x.reshape(20, -1))
     assert sizes == [8, 8, 4]
+
+
+def test_raw_rows_are_prepared_in_parts(few: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "g.onnx").write_bytes(graphs.small().SerializeToString())
+    adopt(tmp_path / "g.onnx", few, tmp_path / "model.onnx")
+    x, prepared = few["test"].x[:9], []
+    expected = predict(tmp_path / "model.onnx", few.input.to_model_inputs(x))
+    monkeypatch.setattr(module, "PREPARED", 4 * 4 * math.prod(few.input.shape))
+    monkeypatch.setattr(
+        module, "to_model_inputs", lambda *given: prepared.append(len(given[2])) or metadata.to_model_inputs(*given)
+    )
+    np.testing.assert_array_equal(module.predict_raw(tmp_path / "model.onnx", few, x), expected)
+    assert prepared == [4, 4, 1]

@@ -113,7 +113,7 @@ def quant() -> str:
         "Each cell has three numbers. With labels the first is the accuracy lost against float, in points, ± half of "
         "the 95% interval. Without labels it is the number of images whose class differs from float's, which is a "
         "disagreement and no accuracy. Time is relative to float in the same runtime, one thread; size to the float "
-        f"file. Best: the best of the settings in `tests/bench/quant.py` by validation. {versions}."
+        f"file. Best: the best of the settings in `tests/bench/quant_settings.py` by validation. {versions}."
     )
     return "\n".join([*lines, "", f"{words} {stamp(found)}"]) + "\n"
 

@@ -26,8 +26,7 @@ from ..core.runtimes import RUNTIMES
 from ..core.yamledit import edited
 from ..core.yamlio import inline
 from ..engine import references
-from ..gate import estimate
-from ..gate.estimate import ReferenceModel
+from ..gate.published import PRECISIONS, ReferenceModel
 
 NETWORKS = (
     "timm/mobilenetv3_small_050@224",
@@ -89,7 +88,7 @@ def _rows(
 ) -> list[dict[str, Any]]:
     """Measure one reference a network and precision, each alone in its processes: a small board holds no two large
     ones."""
-    wanted = [ReferenceModel(name, precision, target.runtime) for name in networks for precision in estimate.PRECISIONS]
+    wanted = [ReferenceModel(name, precision, target.runtime) for name in networks for precision in PRECISIONS]
     rows = []
     for number, reference in enumerate(wanted):
         say(number, len(wanted), reference.label)

@@ -6,7 +6,7 @@ A row is that of one criterion: `by` (a metric, or likeness), `of` (the `stage`'
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .units import NEAR_ZERO, show_score
@@ -21,8 +21,6 @@ NO_FLOATS = "integer-only"
 """The preset in which no operator goes back to float."""
 _HALF_STEP = 1 / 510
 """Of a regression's labels from the lowest to the highest: no 8 bits answer nearer than that."""
-_NAMED = 3
-"""Operators that are named as what costs most."""
 
 
 def grown(metric: Metric, error: float, percent: float, y: np.ndarray) -> float:
@@ -55,11 +53,22 @@ def row(by: str, of: str, own: float, least: float, scores: Mapping[str, float],
     return criterion | {"on": "validation"}
 
 
-def unmet(rows: Sequence[Row], notes: Mapping[str, Any]) -> list[str]:
-    """Return a warning for each criterion that was not reached, with the operators that cost most."""
+def written(notes: Mapping[str, Any], rows: Sequence[Row]) -> dict[str, Any]:
+    """Return a stage's notes with the rows of a `keep` that the recipe itself writes, so that it is judged."""
+    return {**notes, "keep": rows, "keep_asked": True}
+
+
+def judged(notes: Mapping[str, Any]) -> list[Row]:
+    """Return the rows that the gate judges: those of a `keep` that the recipe writes at the stage."""
+    rows = notes.get("keep", ()) if notes.get("keep_asked") else ()
+    return [criterion for criterion in rows if criterion["of"] == "stage"]
+
+
+def unmet(rows: Sequence[Row], explain: Callable[[Sequence[str]], str]) -> list[str]:
+    """Return a warning for each criterion that was not reached; `explain` adds why the presets missed it."""
     return [
         f"{'`keep`' if criterion['of'] == 'stage' else 'the `keep` of the recipe'} is not reached by "
-        f"{', '.join(criterion['missed'])}: {shown(criterion)}{_costs(criterion, notes)}"
+        f"{', '.join(criterion['missed'])}: {'. '.join(filter(None, [shown(criterion), explain(criterion['missed'])]))}"
         for criterion in rows
         if criterion["missed"]
     ]
@@ -79,21 +88,3 @@ def shown(criterion: Row) -> str:
     count = criterion.get("examples")
     on = criterion.get("on") or (f"{count} held-out examples" if count else "held-out examples")
     return f"{criterion['by']} on {on}: {values}; at {end} {number(criterion['least'])} required{required}"
-
-
-def _costs(criterion: Row, notes: Mapping[str, Any]) -> str:
-    rows = [*notes.get("restored", ()), *notes.get("restored_more", {}).get(criterion["missed"][0], ())]
-    worst = sorted(
-        (operator for operator in rows if (operator["decibels"] or 0) > 0), key=lambda operator: -operator["decibels"]
-    )
-    if not worst:
-        return ""
-    named = ", ".join(
-        f"{operator['node']} ({operator['operator']}, {operator['decibels']:.1f} dB)" for operator in worst[:_NAMED]
-    )
-    now = (
-        "no operator may return to float there"
-        if criterion["missed"] == [NO_FLOATS]
-        else "they compute in float already"
-    )
-    return f". Highest sensitivity as integers: {named}; {now}"

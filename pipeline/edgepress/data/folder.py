@@ -34,6 +34,7 @@ def read(source: Source, path: Path, enough: int | None = None) -> Examples:
         return _unlabelled(source, path, enough, imagenet())
     skipped = Skipped()
     tops, listed = listing.folders(path, skipped), source.listed
+    _listable(path, skipped, source)
     if listed and not tops:
         return _unlabelled(source, path, enough, listed)
     parts = {top: _PARTS.get(top.name.lower()) for top in tops}
@@ -106,11 +107,13 @@ def _unmixed(path: Path, parts: dict[Path, str | None]) -> None:
 def _listable(path: Path, skipped: Skipped, source: Source) -> None:
     """Count folders that cannot be listed, or refuse them as unreadable files."""
     if skipped.unlisted and source.unreadable == "refuse":
+        count = f"{len(skipped.unlisted)} folder{'s' * (len(skipped.unlisted) > 1)}"
         raise UserError(
-            f"`{path.name}`: {len(skipped.unlisted)} folders cannot be read: {several(skipped.unlisted)}",
+            f"`{path.name}`: {count} cannot be read: {several(skipped.unlisted)}",
             "look at their permissions, or leave them out: `unreadable: skip`",
         )
     skipped.add("cannot be listed", "folder", len(skipped.unlisted))
+    skipped.unlisted.clear()
 
 
 def _images_are(skipped: Skipped) -> str:

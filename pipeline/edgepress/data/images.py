@@ -24,7 +24,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from ..core.errors import UserError
 from ..core.units import show_bytes
 from .examples import several
-from .listing import Skipped, kind
+from .listing import HEIF, INSTALL, Skipped, kind, suffixes
 from .source import Source
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif")
@@ -145,16 +145,16 @@ def _on_all(work: Callable[[Path], Found], paths: Sequence[Path], root: Path) ->
         try:
             return work(path), ""
         except _BROKEN as error:
-            return None, f"{path.relative_to(root)} ({_reason(error)})"
+            return None, f"{path.relative_to(root)} ({_reason(error, path)})"
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         results = list(pool.map(attempt, paths))
     return [result for result, _ in results], [reason for _, reason in results if reason]
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: Exception, path: Path) -> str:
     if isinstance(error, UnidentifiedImageError):
-        return "no image"
+        return INSTALL if kind(path.name) in HEIF - suffixes() else "no image"
     if isinstance(error, Image.DecompressionBombError):
         return "it is too large to be a photo"
     if "truncated" in str(error).lower():
@@ -176,9 +176,14 @@ def _readable(
     return readable
 
 
+def _opened(path: Path) -> Image.Image:
+    suffixes()  # the decoders of optional packages are known from here on
+    return Image.open(path)
+
+
 def _header(path: Path) -> Header:
     """Read size and mode from the first bytes; nothing is decoded."""
-    with Image.open(path) as image:
+    with _opened(path) as image:
         width, height = image.size
         if width * height > LARGEST:
             raise ValueError(f"{width * height / 1e6:.0f} megapixels, and the most is {LARGEST / 1e6:.0f}")
@@ -223,7 +228,7 @@ def _size(headers: Sequence[Header], root: Path, source: Source) -> tuple[int, i
 
 def pixels(path: Path, *, grey: bool, size: tuple[int, int], resize: str) -> np.ndarray:
     """Decode the image of a file, uint8 (channels, *size). Raises the errors of Pillow's decoders for bad files."""
-    with Image.open(path) as image:
+    with _opened(path) as image:
         mode, side = "L" if grey else "RGB", 2 * max(size)
         # A JPEG is decoded at ½, ¼ or ⅛ where that leaves twice what is needed; orientation may swap the sides.
         image.draft(mode, (side, side))

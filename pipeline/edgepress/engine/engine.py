@@ -71,12 +71,11 @@ class Engine(Setup):
 
     @cached_property
     def _with_reference_labels(self) -> Dataset:
-        from ..models.metadata import read, to_model_inputs
-        from ..models.predict import predict
+        from ..models.predict import predict_raw
 
         file = Path(self.results[self.recipe.reference_label()].facts.files[0].path)
-        columns = {name: to_model_inputs(read(file), self.data, self.data[name].x) for name in ("validation", "test")}
-        return self.data.with_labels({name: predict(file, column).argmax(1) for name, column in columns.items()})
+        splits = {name: self.data[name].x for name in ("validation", "test")}
+        return self.data.with_labels({name: predict_raw(file, self.data, x).argmax(1) for name, x in splits.items()})
 
     def plan(self) -> list[Planned]:
         """Return what `run` would do, without doing it."""

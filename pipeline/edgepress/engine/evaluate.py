@@ -18,7 +18,7 @@ from ..models import checkpoint
 from ..models.description import NO_CODE
 from ..models.metadata import read, to_logits, to_model_inputs
 from ..models.onnx import export
-from ..models.predict import predict
+from ..models.predict import predict, predict_raw
 from ..models.session import Kernels
 from ..stage import MAIN_FILE, Made
 
@@ -78,9 +78,7 @@ def _file(path: Path, precision: str, data: Dataset, metric: Metric) -> dict[str
     contract, by_split = read(path), {}
     kernels: Kernels | None = "usual" if precision == "int8" else None  # whoever quantized it runs it as it is
     for split in ("validation", "test"):
-        outputs = to_logits(
-            predict(path, to_model_inputs(contract, data, data[split].x), kernels=kernels), contract, data
-        )
+        outputs = to_logits(predict_raw(path, data, data[split].x, kernels), contract, data)
         by_split[split] = scored(outputs, data, split, metric)
     np.save(path.parent / f"{precision}.npy", outputs)
     return {

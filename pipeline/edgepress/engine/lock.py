@@ -11,6 +11,7 @@ file, rather than those of quantizing apart, since weights that are trained else
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +29,6 @@ _SOURCES = ("recipe", "recipe_sha256", "task", "data_sha256", "libraries")
 _STAGE_SOURCES = ("name", "use", "options", "code_sha256", "loaded_sha256")
 _PROCESSOR = ("processor", "instructions")
 _AWAY = "move it away, or give the recipe another name"
-_TIMES = ("tried", "seconds")
-"""Notes of quantizing that were measured here; what was chosen by them is kept."""
 
 
 def path_of(recipe: Path) -> Path:
@@ -61,7 +60,7 @@ def content(engine: Engine) -> dict[str, Any]:
                     }
                     for file in facts.files
                 },
-                "notes": _rounded(facts.notes),
+                "notes": _rounded(facts.notes, step.stage.timed),
             }
         )
     changes = engine.recipe.document.changes
@@ -139,10 +138,10 @@ def _loaded(stage: Stage, recipe: Recipe) -> list[str]:
     return [digest(pretrained.find(name, recipe.document.path)) for name in stage.files()]
 
 
-def _rounded(value: Any) -> Any:
-    """Round floats to six decimals, since the rest varies with the processor, and drop times."""
+def _rounded(value: Any, timed: Collection[str]) -> Any:
+    """Round floats to six decimals, below which is the processor's part, and leave out the keys `timed`, which vary."""
     if isinstance(value, float):
         return round(value, 6)
     if isinstance(value, dict):
-        return {key: _rounded(item) for key, item in value.items() if key not in _TIMES}
-    return [_rounded(item) for item in value] if isinstance(value, list | tuple) else value
+        return {key: _rounded(item, timed) for key, item in value.items() if key not in timed}
+    return [_rounded(item, timed) for item in value] if isinstance(value, list | tuple) else value

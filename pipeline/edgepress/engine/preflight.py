@@ -17,6 +17,7 @@ from ..data.facts import DataFacts
 from ..models.description import Network
 from ..models.input_preparation import Unprepared
 from ..training import seeded
+from ..training.loop import require_gpu
 
 if TYPE_CHECKING:
     from .engine import Engine
@@ -38,12 +39,21 @@ def check_data(engine: Engine, steps: list[Step]) -> None:
 
 
 def check_networks(engine: Engine, steps: list[Step], waiting: Collection[str]) -> None:
-    """Raise UserError with every network of the `waiting` stages that cannot be built, or not be used as options say.
+    """Raise UserError where the `waiting` stages cannot build or use their networks as options say, or need a GPU.
 
-    The first of them builds its own at once. Networks are built untrained; the user's functions are not called.
+    The first of them builds its own at once. Networks are built untrained; the user's functions are called only for a
+    stage that tries its input.
     """
+    document = engine.recipe.document
     later = [position for position, step in enumerate(steps) if step.label in waiting][1:]
     problems = [problem for position in later for problem in _network_problems(engine, steps[position], position)]
+    for position in later:
+        for option, schedule in steps[position].stage.schedules():
+            try:
+                if schedule.epochs:
+                    require_gpu(schedule)
+            except UserError as error:
+                problems += error.at(document.place(("stages", position, *option, "precision"))).problems
     if problems:
         raise UserError(in_order(dict.fromkeys(problems)))
 
@@ -52,16 +62,19 @@ def _network_problems(engine: Engine, step: Step, position: int) -> Iterator[Pro
     document, loc = engine.recipe.document, ("stages", position)
     sources = rejections.lineages(document)[position].sources
     described = {name: source.network for name, source in sources.items()}
-    own = {option: getattr(step.stage, option) for option in type(step.stage).model_fields}
+    if step.stage.tries_input and "input" in sources:
+        described["input"] = sources["input"].unpruned
+    options = {option: getattr(step.stage, option) for option in type(step.stage).model_fields}
+    own = {option: value for option, value in options.items() if isinstance(value, Network)}
     networks, example = {}, None
     for name, network in (described | own).items():
-        if not isinstance(network, Network) or network.own:
+        if not isinstance(network, Network) or (network.own and not (name == "input" and step.stage.tries_input)):
             continue
         plain = network.model_copy(update={"pretrained": False})  # published weights are not fetched for it
         description = plain.describe(engine.data)
         try:
             with seeded(0):
-                networks[name] = description.build()
+                networks[name] = description.build(engine.code)
             example = description.example()
         except UserError as error:
             if name in own:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from .cache import Cache
 from ..core.runtimes import RUNTIMES
-from ..gate.estimate import ReferenceModel
+from ..gate.published import ReferenceModel
 from ..stage import LIBRARIES
 
 

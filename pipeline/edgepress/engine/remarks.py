@@ -6,6 +6,7 @@ They are computed at every run, also for cached stages.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +30,7 @@ def remarked(engine: Engine, step: Step, facts: StageFacts, entries: dict[str, E
     """Return `facts` with the step's warnings, summary, doubt, and the rows of a `keep` in the recipe."""
     if _asks(step) and step.input:  # written in the recipe, so it is judged
         rows = facts.notes.get("keep") or kept_by(engine, step, engine.results[step.input].facts, facts, entries)
-        facts = facts.model_copy(update={"notes": {**facts.notes, "keep": rows, "keep_asked": True}})
+        facts = facts.model_copy(update={"notes": kept.written(facts.notes, rows)})
     doubt, reasons = _doubts(engine, step, facts)
     lines = [*warnings(engine, step, facts, entries), *reasons]
     summary = [*(facts.summary or []), *step.stage.summarize(facts.notes)]
@@ -72,7 +73,7 @@ def warnings(engine: Engine, step: Step, facts: StageFacts, entries: dict[str, E
     by = {row["of"]: row["by"] for row in decided}  # likeness is asked of other answers than agreement counts
     rows = [row for row in rows if row["of"] not in missed and by.get(row["of"], row["by"]) == row["by"]]
     # Few examples may have decided, and kept what all of validation does not.
-    lines += kept.unmet([*decided, *rows], facts.notes)
+    lines += kept.unmet([*decided, *rows], partial(step.stage.explain_loss, facts.notes))
     for name in step.stage.shrinks:
         words, size = _SIZES[name]
         was, now = size(before), size(facts)

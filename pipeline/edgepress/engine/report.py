@@ -82,6 +82,8 @@ def _assembler(engine: Engine, accepted: dict[str, ModelFile]) -> partial[Report
             "recipe_sha256": digest(recipe.document.path),
             "set": list(recipe.document.changes),
             "inputs": _inputs(engine),
+            **({"notes": list(engine.data.notes)} if engine.data.notes else {}),
+            **({"warnings": list(engine.data.warnings)} if engine.data.warnings else {}),
             "images": {name: len(split.y) for name, split in data.splits.items()},
         },
         reference=recipe.reference_label(),

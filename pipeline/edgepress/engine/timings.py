@@ -12,7 +12,7 @@ from ..benchmark.statistics import LOOKS
 from ..config.target import Target
 from ..core.results import Report
 from ..core.runtimes import DEFAULT
-from ..gate import estimate, judge
+from ..gate import judge, published
 from .engine import Engine
 from .references import file_for
 
@@ -86,7 +86,7 @@ def _of_targets(targets: Sequence[Target], draft: Report, engine: Engine) -> lis
             files.append((file.path, Path(file.path)))
         if (accepted := draft.accepted.get(target.name)) and target.regression.latency:
             files.append((accepted.path, Path(accepted.path)))
-        for reference in estimate.pinned_models(target):
+        for reference in published.pinned_models(target):
             files.append((reference.label, file_for(reference, engine.cache, engine.versions)))
         models += [paired.Model(name, file, target.runtime, target.threads, target.provider) for name, file in files]
     return models
@@ -103,7 +103,7 @@ def _of_estimates(draft: Report, engine: Engine) -> list[paired.Model]:
     models = []
     for target in engine.targets:
         file = judge.judged(draft, target)
-        references = estimate.reference_models(target, file.precision) if file else []
+        references = published.reference_models(target, file.precision) if file else []
         if file and references:
             models.append(paired.Model(file.path, Path(file.path), target.runtime))
             models += [

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from ..benchmark import statistics
 from ..benchmark.emulator.qemu import INSTALL
 from ..config.target import Target
-from ..core.errors import Place
 from ..core.metrics import METRICS
 from ..core.results import Emulated, ModelFile, Report
 from ..core.units import NEAR_ZERO
-from .files import host_file, judged
-from .finding import Finding, Status, Unit, decided, noted, within
+from . import scores
+from .files import host_file
+from .finding import Finding, Status, decided, noted, within
 
-_WORSE: tuple[Status, ...] = ("ok", "undecided", "no number", "FAIL")
+_SINGLE_LABEL = "it is for single-label classification; `keep: {metric_drop: …}` is for every metric"
 
 
 def accuracy(report: Report, target: Target, file: ModelFile, budget: Any, finding: Finding) -> Finding:
@@ -24,23 +23,23 @@ def accuracy(report: Report, target: Target, file: ModelFile, budget: Any, findi
     if report.metric != "accuracy":
         return noted(finding, f"this recipe's metric is {report.metric}; set its budget by `keep: {{metric_drop: …}}`")
     if not file.correct:
-        return noted(finding, "it is for single-label classification")
-    return _judge_on_target(report, target, file, finding, _share)
+        return noted(finding, _SINGLE_LABEL)
+    return judge_on_target(report, target, file, finding, _share)
 
 
 def bounded(report: Report, target: Target, file: ModelFile, budget: Any, finding: Finding) -> Finding:
     """Judge macro_f1 or worst_recall by its bootstrap interval."""
-    return _judge_on_target(report, target, file, finding, _within_bounds)
+    return judge_on_target(report, target, file, finding, _within_bounds)
 
 
 def accuracy_drop(report: Report, target: Target, file: ModelFile, budget: Any, finding: Finding) -> Finding:
     """Judge the points lost against the reference by a paired interval."""
     if report.metric != "accuracy":
         return noted(finding, f"this recipe's metric is {report.metric}; set its budget by `keep: {{metric_drop: …}}`")
-    return _judge_on_target(report, target, file, finding, _dropped)
+    return judge_on_target(report, target, file, finding, dropped)
 
 
-def _judge_on_target(
+def judge_on_target(
     report: Report,
     target: Target,
     file: ModelFile,
@@ -74,7 +73,7 @@ def _within_bounds(report: Report, file: ModelFile, finding: Finding) -> Finding
     if report.metric == "agreement":
         return noted(replace(finding, basis=""), "it needs labels, and agreement compares with another model's outputs")
     if finding.check not in file.bounds:
-        return noted(replace(finding, basis=""), "it is for single-label classification")
+        return noted(replace(finding, basis=""), _SINGLE_LABEL)
     value, low, high = file.bounds[finding.check]
     status: Status = "ok" if low >= finding.limit else "FAIL" if high < finding.limit else "undecided"
     if finding.check == "worst_recall" and file.worst:
@@ -84,10 +83,11 @@ def _within_bounds(report: Report, file: ModelFile, finding: Finding) -> Finding
 
 
 def _share(report: Report, file: ModelFile, finding: Finding) -> Finding:
-    return decided(finding, statistics.accuracy(file.correct, finding.limit, report.groups))
+    return decided(finding, scores.accuracy(file.correct, finding.limit, report.groups))
 
 
-def _dropped(report: Report, file: ModelFile, finding: Finding) -> Finding:
+def dropped(report: Report, file: ModelFile, finding: Finding) -> Finding:
+    """Judge the drop against the file of the reference for this machine."""
     stage = next((stage for stage in report.stages if stage.name == report.reference), None)
     reference = host_file(stage, report.machine) if stage else None
     return compared(report, file, reference, noted(finding, f"against {report.reference}") if reference else finding)
@@ -99,8 +99,9 @@ def compared(report: Report, file: ModelFile, reference: ModelFile | None, findi
         return noted(within(finding, 0), "the same bytes")
     if report.metric in METRICS and METRICS[report.metric].counted and not (reference and reference.resampled):
         if reference is None or not file.correct or len(reference.correct) != len(file.correct):
-            return noted(replace(finding, basis=""), "no reference scored on the same test images")
-        return decided(finding, statistics.accuracy_drop(reference.correct, file.correct, finding.limit, report.groups))
+            note = "no reference scored on the same test images; `reference:` in the recipe names one"
+            return noted(replace(finding, basis=""), note)
+        return decided(finding, scores.accuracy_drop(reference.correct, file.correct, finding.limit, report.groups))
     if reference is None or not file.resampled or len(reference.resampled) != len(file.resampled):
         return noted(replace(finding, basis=""), f"no reference scored by {report.metric} on the same test examples")
     if reference.drawn != file.drawn:
@@ -109,9 +110,9 @@ def compared(report: Report, file: ModelFile, reference: ModelFile | None, findi
     start, value = (model.scores["test"][report.metric] for model in (reference, file))
     examples = _examples(report, file, reference)
     near = NEAR_ZERO * (report.constant or 0.0)
-    if report.error and statistics.is_near_zero(start, near):
+    if report.error and scores.is_near_zero(start, near):
         finding = _absolute(report, start, near, finding)
-    verdict = statistics.metric_drop(
+    verdict = scores.metric_drop(
         reference.resampled, file.resampled, (start, value), finding.limit, higher=not report.error,
         units=file.drawn or examples, examples=examples, near=near,
     )  # fmt: skip
@@ -159,48 +160,3 @@ def images(report: Report, file: ModelFile, reach: str) -> str:
         count = f"bootstrap over {f'{many} of ' if groups else ''}the test examples"
     count += ", and one group bounds nothing" if groups == 1 else ""
     return count + ("" if reach == "local" else ", run on this machine")
-
-
-def stages_keep(report: Report) -> list[Finding]:
-    """Judge the `keep` options of the recipe's stages: the worst of their files, on held-out examples."""
-    findings = []
-    for stage in report.stages:
-        for row in stage.notes.get("keep", ()) if stage.notes.get("keep_asked") else ():
-            if row["of"] != "stage":
-                continue
-            worse = min if row["higher"] else max
-            preset = next(iter(row["missed"]), None) or worse(row["found"], key=row["found"].__getitem__)
-            preset = worse(row["missed"] or [preset], key=row["found"].__getitem__)
-            path = next((file.path for file in stage.files if file.precision == preset), "")
-            name = "accuracy_drop" if row["by"] == "accuracy" else f"metric_drop ({row['by']})"
-            own, least, value = row["float"], row["least"], row["found"][preset]
-            unit: Unit = "points" if row["higher"] else "ratio"
-            lost, limit = (
-                (100 * (own - value), 100 * (own - least)) if row["higher"] else (value / (least or 1e-12), 1.0)
-            )
-            status: Status = "FAIL" if row["missed"] else "ok"
-            finding = Finding("recipe", f"keep {name} of {stage.name}", "required", status, limit, unit, lost)
-            findings.append(replace(finding, label="measured", basis=f"{preset} on held-out examples", file=path))
-    return findings
-
-
-def keep(report: Report, targets: Sequence[Target], place: Place | None) -> Finding:
-    """Judge the recipe's `keep` by the worst drop of the files that go to a target.
-
-    Their outputs are those on the target; without a target, the files are the last stage's.
-    """
-    assert report.keep is not None
-    unit: Unit = "percent" if report.error else "points"
-    check = "keep accuracy_drop" if report.metric == "accuracy" else f"keep metric_drop ({report.metric})"
-    finding = Finding("recipe", check, "required", "no number", report.keep, unit, place=place)
-    drops = [
-        _judge_on_target(report, target, file, replace(finding, file=file.path), _dropped, help="")
-        for target in targets
-        if (file := judged(report, target))
-    ]
-    if not drops and report.stages:
-        drops = [
-            _dropped(report, file, replace(finding, file=file.path, basis=images(report, file, "local")))
-            for file in report.stages[-1].files
-        ]
-    return max(drops, key=lambda drop: (_WORSE.index(drop.status), drop.value or 0), default=finding)

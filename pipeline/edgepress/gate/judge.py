@@ -5,17 +5,16 @@ The gate can be run again without measuring.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import Any
 
 from ..benchmark import statistics
-from ..config.budgets import Budget, LatencyBudget
 from ..config.target import Target
 from ..core.errors import Place
-from ..core.results import ModelFile, Report
-from ..core.units import Relative
+from ..core.results import Report
 from . import accuracy, timing
+from . import keep as keeps
+from .checks import check
 from .files import file_of, host_file, judged, last_files
 from .finding import Finding, OnUndecided, Status, Unit, noted, within
 
@@ -47,9 +46,9 @@ def judge(report: Report, targets: Sequence[Target], keep: Place | None = None) 
         for name, allowed in target.regression.set_fields() if report.accepted else ():
             if name != "latency" or target.reach != "none":
                 findings.append(_regression(report, target, name, allowed))
-    findings += accuracy.stages_keep(report)
+    findings += keeps.of_stages(report)
     if report.keep is not None:
-        findings.append(accuracy.keep(report, targets, keep))
+        findings.append(keeps.of_recipe(report, targets, keep))
     if report.limited is not None:
         findings = [noted(finding, "a smoke run: no evidence about the full run") for finding in findings]
     return findings
@@ -88,23 +87,6 @@ def _loaded(report: Report, target: Target) -> list[Finding]:
     return findings
 
 
-def check(report: Report, target: Target, name: str, budget: Budget, file: ModelFile | None) -> Finding:
-    """Judge one budget of a target on `file`; without a file it has no number."""
-    unit, judge_one = _CHECKS[name]
-    limit = budget.limit.ratio if isinstance(budget.limit, Relative) else budget.limit  # type: ignore[attr-defined]
-    finding = Finding(target.name, name, budget.level, "no number", limit, unit, place=target.place("budgets", name))
-    if isinstance(budget, LatencyBudget):
-        relative = isinstance(budget.limit, Relative)
-        finding = (
-            replace(finding, unit="ratio") if relative else replace(finding, check=f"latency p{budget.percentile}")
-        )
-    if file is None:
-        return noted(
-            finding, f"no stage makes a file that {target.runtime} loads in preset {target.integers(report.machine)}"
-        )
-    return judge_one(report, target, file, budget, replace(finding, file=file.path))
-
-
 def _regression(report: Report, target: Target, name: str, allowed: float) -> Finding:
     """Judge the file against the one that was accepted for this target."""
     unit: Unit = "ratio"
@@ -130,30 +112,3 @@ def _regression(report: Report, target: Target, name: str, allowed: float) -> Fi
     return accuracy.compared(
         report, file, accepted, replace(finding, basis=accuracy.images(report, file, target.reach))
     )
-
-
-def _fallback(report: Report, target: Target, file: ModelFile, budget: Any, finding: Finding) -> Finding:
-    """Judge the share of operators that the accelerator leaves to the processor."""
-    if target.supports is None or not file.operators:
-        return noted(finding, "list the operators of its accelerator as `supports:` in the target")
-    lacking = {name: count for name, count in file.operators.items() if name not in target.supports}
-    result = within(finding, sum(lacking.values()) / sum(file.operators.values()))
-    names = ", ".join(f"{count} {name}" for name, count in lacking.items())
-    return noted(result, f"left to the processor: {names}") if names else result
-
-
-def _size(report: Report, target: Target, file: ModelFile, budget: Any, finding: Finding) -> Finding:
-    return within(finding, file.bytes)
-
-
-_CHECKS: dict[str, tuple[Unit, Callable[[Report, Target, ModelFile, Any, Finding], Finding]]] = {
-    "size": ("bytes", _size),
-    "latency": ("seconds", timing.latency),
-    "memory": ("bytes", timing.memory),
-    "cold_start": ("seconds", timing.cold_start),
-    "fallback": ("share", _fallback),
-    "accuracy": ("share", accuracy.accuracy),
-    "macro_f1": ("share", accuracy.bounded),
-    "worst_recall": ("share", accuracy.bounded),
-    "accuracy_drop": ("points", accuracy.accuracy_drop),
-}

@@ -13,9 +13,9 @@ from ..config.target import Target
 from ..core.results import ModelFile, Report
 from ..core.runtimes import RUNTIMES
 from ..core.units import Relative
+from .checks import check
 from .files import file_of, judged
 from .finding import Finding, Start
-from .judge import check
 
 
 def beside(report: Report, targets: Sequence[Target], findings: Iterable[Finding]) -> list[Finding]:

@@ -12,7 +12,7 @@ from ..config.budgets import LatencyBudget
 from ..config.target import Target
 from ..core.results import ModelFile, Report, Samples
 from ..core.units import Relative
-from . import estimate
+from . import estimate, published
 from .finding import Finding, Status, decided, noted, within
 
 
@@ -26,7 +26,7 @@ def _measured(report: Report, target: Target, file: ModelFile, budget: LatencyBu
     if samples is None or device_error(report, target):
         return noted(finding, device_error(report, target))
     if isinstance(budget.limit, Relative):
-        pinned = samples_of(report.samples, estimate.label(budget.limit.model, "fp32"), target)
+        pinned = samples_of(report.samples, published.label(budget.limit.model, "fp32"), target)
         if pinned is None:
             return noted(finding, f"{budget.limit.model} was not measured beside it")
         logs = statistics.log_ratios(samples, pinned)
@@ -46,7 +46,7 @@ def _estimated(report: Report, target: Target, file: ModelFile, budget: LatencyB
     finding = noted(finding, estimated.note)
     if status == "ok" and budget.percentile > 50:
         status = "undecided"
-        finding = noted(finding, f"an estimate is of a typical run and cannot pass p{budget.percentile}")
+        finding = noted(finding, f"an estimate is of a typical run and cannot pass p{budget.percentile}: set p50")
     return replace(
         finding,
         status=status,

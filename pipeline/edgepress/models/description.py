@@ -127,7 +127,7 @@ class Description(BaseModel):
     inputs: list[Takes] = Field(default_factory=list)
     network: Network | None = None
     pruned: list[Any] = Field(default_factory=list)
-    """torch-pruning's history, replayed on the fresh module."""
+    """The history that `pruning.replay` applies to the fresh module."""
     members: list[Description] = Field(default_factory=list)
     weights: list[float] = Field(default_factory=list)
     """Of the members; a stack has its own among the tensors."""
@@ -162,10 +162,10 @@ class Description(BaseModel):
     def build(self, code: Code = NO_CODE) -> nn.Module:
         """Return the module with fresh weights, or published ones if the network says so.
 
-        Images in `channels_last`, the layout in which torch trains convolutions fastest; but a user's own network
-        gets and keeps torch's usual layout, for its code may rely on it. `code` is what the recipe lets run.
+        It is in torch's usual layout. Training and inference run image networks in `channels_last`; but a user's own
+        network keeps its layout, for its code may rely on it. `code` is what the recipe lets run.
         """
-        from .memory_format import channels_last
+        from ..training.memory_format import prefer_channels_last
 
         if self.members:
             from .ensemble import Ensemble, Stack
@@ -184,14 +184,13 @@ class Description(BaseModel):
 
             module = from_zoo(self.network, self)
         if self.pruned:
-            import torch_pruning
+            from .pruning import replay
 
-            graph = torch_pruning.DependencyGraph().build_dependency(module.eval(), self.example())
             try:
-                graph.load_pruning_history(self.pruned)
+                replay(module, self.pruned, self.example())
             except (AttributeError, IndexError, KeyError, RuntimeError) as error:
                 raise UserError(
                     f"`{self.network.arch}` has no layers for the pruning that was recorded: {error}",
                     "is it the network that was pruned?",
                 ) from error
-        return channels_last(module) if self.channels and not self.network.own else module
+        return prefer_channels_last(module) if self.channels and not self.network.own else module

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,13 +10,17 @@ import numpy as np
 import onnx
 
 from ..core.runtimes import RUNTIMES, of_file
-from .metadata import CHANNELS_LAST, read
+from .metadata import CHANNELS_LAST, read, to_model_inputs
 from .session import Kernels, run_file
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
 
+    from ..data.dataset import Dataset
+
+PREPARED = 2**28
+"""Bytes of inputs that are normalized at once."""
 AT_ONCE = 8
 """Examples that a torch module computes at once to be compared with its file."""
 
@@ -36,6 +41,17 @@ def predict(
         kernels = "signed" if path.suffix == ".onnx" and _signed(path) else "usual"
     outputs: np.ndarray = run_file(RUNTIMES[runtime or fast].loader, str(path), laid_out(path, columns), kernels)
     return outputs
+
+
+def predict_raw(path: Path, data: Dataset, x: np.ndarray, kernels: Kernels | None = None) -> np.ndarray:
+    """Return the outputs of a file for raw rows `x` of `data`, as `predict` does.
+
+    The rows are normalized part by part: as floats, ten thousand photos would take gigabytes.
+    """
+    contract = read(path)
+    rows = max(1, PREPARED // sum(4 * math.prod(input.shape) for input in data.inputs))
+    parts = (x[start : start + rows] for start in range(0, len(x), rows))
+    return np.concatenate([predict(path, to_model_inputs(contract, data, part), kernels=kernels) for part in parts])
 
 
 def in_torch(module: nn.Module, inputs: tuple[np.ndarray, ...]) -> torch.Tensor:

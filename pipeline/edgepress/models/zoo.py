@@ -27,7 +27,7 @@ def create(network: Network, description: Description) -> nn.Module:
         module = _HOMES[home](name, network, description)
         if description.channels:
             _fit_stride(module, network.stride, description.channels, description.size)
-        with torch.inference_mode():
+        with torch.no_grad():  # not inference mode: what a layer stores here is trained with later
             module.eval()(*description.example())
     except UserError:
         raise
@@ -135,11 +135,11 @@ def _fit_stride(module: Any, stride: int | None, channels: int, size: tuple[int,
     def cells() -> int:
         """Return the last map's side: 0 while too small, or with one of two parallel paths changed; -1 without one."""
         try:
-            with torch.inference_mode():
+            with torch.no_grad():
                 features = module.eval().forward_features(torch.zeros(1, channels, *size))
         except RuntimeError:
             return 0
-        return int(features.shape[-1]) if features.ndim == 4 else -1
+        return int(features.shape[-1]) if isinstance(features, torch.Tensor) and features.ndim == 4 else -1
 
     side = cells() if hasattr(module, "forward_features") else -1
     if side < 0:

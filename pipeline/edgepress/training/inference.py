@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from .examples import Examples, Rows
 from .malloc import keep
+from .memory_format import channels_last
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,7 +25,7 @@ def logits(module: nn.Module, examples: Examples, view: int = 0, batch: int = BA
     keep()
     module.eval()
     device = next((tensor.device for tensor in module.parameters()), torch.device("cpu"))
-    with torch.inference_mode():
+    with channels_last(module), torch.inference_mode():
         parts = torch.arange(len(examples)).split(batch)
         batches = (examples.batch(Rows(rows, view)) for rows in parts)
         outputs = torch.cat([module(*(tensor.to(device) for tensor in inputs)).cpu() for inputs in batches])
@@ -46,7 +47,7 @@ def reestimate(module: nn.Module, data: Dataset, seed: int) -> nn.Module:
     module.eval()  # all but the norms: dropout would make the statistics random
     for layer in norms:
         layer.train()
-    with torch.no_grad():
+    with channels_last(module), torch.no_grad():
         # None of the parts is a single image, which has no variance.
         for rows in torch.arange(len(examples)).tensor_split(max(1, len(examples) // BATCH)):
             module(*examples.batch(Rows(rows, 0)))

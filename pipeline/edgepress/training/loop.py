@@ -22,6 +22,7 @@ from .checkpoint import Run, averaged
 from .examples import Examples, Rows, generator, prefetch
 from .inference import logits
 from .malloc import keep
+from .memory_format import channels_last, contiguous
 from .schedule import SWA_FROM, Schedule, paced
 
 if TYPE_CHECKING:
@@ -70,7 +71,8 @@ def fit(
     With `views`, epoch e sees view e mod views of every image; otherwise each epoch sees a new one. `metric` decides
     what `patience` waits for, `unlabelled` adds the examples without labels, and `swa` averages the weights of the
     last quarter's epochs, which leaves batch norm to `reestimate`. `after_step` is called with `module` after every
-    step of the optimizer, without gradients, and may change weights in place: a mask of pruned ones is laid on again.
+    step of the optimizer, without gradients, and may change weights in place, also through views such as
+    `weight.flatten()`: a mask of pruned ones is laid on again.
     Raises UserError when the loss or a weight stops being a number, and for a single image.
     """
     if schedule.epochs == 0:
@@ -79,14 +81,15 @@ def fit(
     examples = Examples.to_learn(data.to_learn_from(), schedule, seed, unlabelled=unlabelled)
     if len(examples) < 2:  # batch norm has no variance of one value
         raise UserError("1 training example is not enough to train on")
-    loop = _Loop(module, data, examples, loss, schedule, seed, checkpoint, say, views, swa, after_step)
-    while loop.run.epoch < schedule.epochs and loop.run.stale < (schedule.patience or schedule.epochs):
-        loop.epoch()
-        if schedule.patience:
-            assert metric is not None, "patience waits for a metric"
-            loop.validate(metric)
-        loop.save()
-    return loop.finish()
+    with channels_last(module):
+        loop = _Loop(module, data, examples, loss, schedule, seed, checkpoint, say, views, swa, after_step)
+        while loop.run.epoch < schedule.epochs and loop.run.stale < (schedule.patience or schedule.epochs):
+            loop.epoch()
+            if schedule.patience:
+                assert metric is not None, "patience waits for a metric"
+                loop.validate(metric)
+            loop.save()
+        return loop.finish()
 
 
 class _Loop:
@@ -176,7 +179,7 @@ class _Loop:
             return
         self.optimizer.step()
         if self.after_step is not None:
-            with no_grad():
+            with contiguous(self.module), no_grad():
                 self.after_step(self.module)
         self.scheduler.step()
         self.optimizer.zero_grad(set_to_none=True)
@@ -218,14 +221,20 @@ class _Loop:
         return self.module.eval()
 
 
-def _accelerator(schedule: Schedule) -> Accelerator:
-    """Return a fresh accelerator: each stage may have a precision of its own, and accelerate keeps the first one's."""
+def require_gpu(schedule: Schedule) -> None:
+    """Raise UserError where the precision needs a GPU, and there is none."""
     import torch
-    from accelerate import Accelerator
-    from accelerate.state import AcceleratorState
 
     if schedule.precision == "fp16" and not torch.cuda.is_available():
         raise UserError("`precision: fp16` needs a GPU", "`bf16` runs on any processor, `fp32` is the most exact")
+
+
+def _accelerator(schedule: Schedule) -> Accelerator:
+    """Return a fresh accelerator: each stage may have a precision of its own, and accelerate keeps the first one's."""
+    from accelerate import Accelerator
+    from accelerate.state import AcceleratorState
+
+    require_gpu(schedule)
     AcceleratorState._reset_state()
     return Accelerator(mixed_precision="no" if schedule.precision == "fp32" else schedule.precision)
 

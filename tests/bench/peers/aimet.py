@@ -15,7 +15,7 @@ from aimet_onnx.cross_layer_equalization import equalize_model
 
 from . import Job
 
-BATCHES = 32
+BATCHES = 16
 """Calibration examples that AdaRound looks at."""
 
 

@@ -12,7 +12,7 @@ from edgepress.commands import calibrate
 from edgepress.commands.calibrate import calibrate as measured
 from edgepress.config import target as targets
 from edgepress.core.errors import UserError
-from edgepress.gate import estimate
+from edgepress.gate import estimate, published
 
 from tests.conftest import edgepress
 
@@ -58,7 +58,7 @@ def test_the_references_of_a_device_are_written_with_date_and_device(board: Boar
     assert text.startswith("name: pi # ours\n"), "what a person wrote stays"
     assert "# From a table." in text
     assert board.left() == []
-    assert len(estimate.reference_models(found, "float32")) == 2, "estimates rest on them from now on"
+    assert len(published.reference_models(found, "float32")) == 2, "estimates rest on them from now on"
     again = profile.read_text()
     measured(targets.at(found, board.reach), again, profile, TWO[:1])
     assert len(targets.load(profile).references) == 2, "they take the place of those before"

@@ -12,7 +12,7 @@ import pytest
 from edgepress.core.errors import Place, UserError
 from edgepress.gate.finding import Status
 from edgepress.gate.judge import Finding
-from edgepress.gate.report import as_json, github, junit, markdown
+from edgepress.gate.report import as_json, github, junit, markdown, text
 from edgepress.gate.report import formats as outcome
 
 from tests.conftest import Place as Run
@@ -54,9 +54,10 @@ int8, 4 threads there, 1 here; google/XNNPACK README.md 75db3c09) |
 | ok | raspberry-pi-4 | accuracy | 89.9% | at least 88.0% | [88.5–91.2] | measured |
 | no number | jetson | latency p90 | no number |  |  | no published latency |
 
-- Next: latency: a smaller student or a higher prune ratio; see which stage took the time in the table
+- Next: latency: a smaller student or `use: prune.channels`; see which stage took the time in the table
 - Next: accuracy_drop: too few test images to decide; use more, or move the limit
-- Next: jetson latency: no published latency; an advisory budget may stay open
+- Next: jetson latency: no published latency; `edgepress doctor jetson` lists what is missing to measure it; \
+with `level: advisory` the budget may stay open
 
 Warnings:
 
@@ -148,6 +149,15 @@ def test_what_is_let_pass_is_no_error() -> None:
     assert "<error" not in junit.render(REPORT, undecided, "warn")
     assert "::warning file=" in github.render(REPORT, undecided, "warn")
     assert json.loads(as_json.render(REPORT, undecided, "warn"))["exit"] == 0
+
+
+def test_every_format_names_what_of_the_data_was_not_read() -> None:
+    noted = {"notes": ["`p`: 3 are not read: 3 .txt (no suffix of an image)"], "warnings": ["`p`: 1 image has a twin"]}
+    shown = REPORT.model_copy(update={"data": {**REPORT.data, **noted}})
+    for words in (text.render(shown, FINDINGS), markdown.render(shown, FINDINGS), as_json.render(shown, FINDINGS)):
+        for (line,) in noted.values():
+            assert line in words
+    assert "::warning title=edgepress mobilenet::data: `p`: 1 image has a twin" in github.render(shown, FINDINGS)
 
 
 def test_json_has_every_finding_and_no_raw_answers() -> None:

@@ -181,9 +181,10 @@ jetson    no file
         no published latency
 
 3 of 6 required budgets met, 1 exceeded, 1 undecided, 1 without a number; 1 advisory without a number.  exit 1
-Next: latency: a smaller student or a higher prune ratio; see which stage took the time in the table
+Next: latency: a smaller student or `use: prune.channels`; see which stage took the time in the table
 Next: accuracy_drop: too few test images to decide; use more, or move the limit
-Next: jetson latency: no published latency; an advisory budget may stay open
+Next: jetson latency: no published latency; `edgepress doctor jetson` lists what is missing to measure it;
+      with `level: advisory` the budget may stay open
 """
 
 
@@ -213,30 +214,42 @@ def test_nothing_to_meet_and_a_smoke_run() -> None:
         "mobilenet  2026-01-02, on AMD EPYC (avx512_vnni), 2 cores, Linux 6.1\n"
         "A smoke run, limited to 64: it shows that the recipe works, not what it reaches.\n\n"
         "No budget to meet: the recipe names no target and keeps nothing.  exit 0\n"
+        "Next: name a device under `targets:`; `edgepress ls targets` lists them\n"
     )
 
 
 @pytest.mark.parametrize(
-    ("precision", "advice"),
+    ("uses", "precision", "check", "advice"),
     [
-        ("float32", "a smaller student or a higher prune ratio, or quantize: `quantize.static`"),
-        ("x86", "a smaller student or a higher prune ratio"),
-        ("weights", "a smaller student or a higher prune ratio"),
+        (["load", "export.onnx"], "float32", "size", "a smaller network, `use: prune.channels` or `use: quantize."),
+        (["load", "quantize.static"], "x86", "size", "a smaller network"),
+        (["load", "quantize.weights"], "weights", "size", "a smaller network"),
+        (["train", "prune.channels", "quantize.static"], "x86", "size", "a smaller network or a higher prune ratio"),
+        (["load", "quantize.static"], "x86", "accuracy_drop", "calibrate with more samples; see which stage lost it"),
+        (["train", "prune.channels"], "float32", "accuracy", "train longer or prune less; see which stage lost it"),
+        (["load"], "float32", "accuracy", "a more accurate model to start from"),
     ],
 )
-def test_only_a_float_file_is_to_be_quantized(precision: str, advice: str) -> None:
-    file = STAGES[-1].files[0].model_copy(update={"precision": precision})
-    stages = [*STAGES[:-1], STAGES[-1].model_copy(update={"files": [file]})]
-    large = Finding("host", "size", "required", "FAIL", 1.0, "bytes", 2.0, file=file.path)
-    line = next(line for line in text.render(report(stages, []), [large]).splitlines() if line.startswith("Next: size"))
-    assert line.endswith(advice)
+def test_advice_is_of_what_this_recipe_can_change(uses: list[str], precision: str, check: str, advice: str) -> None:
+    """A model that is quantized is not to be quantized, and a file from elsewhere not to be distilled longer."""
+    torch = "export.onnx" in uses or "train" in uses
+    stages = [
+        stage(use, use, [], 1, 1, file(f"{use}.onnx", precision, 1, 0.9)).model_copy(
+            update={"kind": "torch" if torch and use in ("load", "train", "prune.channels") else "onnx"}
+        )
+        for use in uses
+    ]
+    finding = Finding("t", check, "required", "FAIL", 1.0, "share", 2.0, label="measured", file=f"{uses[-1]}.onnx")
+    shown = " ".join(text.render(report(stages, []), [finding]).split())
+    assert f"Next: {check}: {advice}" in shown
+    assert ("use: quantize" in advice) == ("use: quantize" in shown.partition("Next: ")[2])
 
 
 @pytest.mark.parametrize(
     ("finding", "advice"),
     [
         (FINDINGS[3], "Next: accuracy_drop: too few test images to decide"),
-        (FINDINGS[6], "Next: jetson latency: no published latency; an advisory budget may stay open"),
+        (FINDINGS[6], "Next: jetson latency: no published latency; `edgepress doctor jetson` lists what is missing"),
         (
             Finding("host", "latency p50", "required", "undecided", 1.0, "seconds", 1.0, label="measured"),
             "Next: latency: stop other work on this machine, then `edgepress run recipes/mobilenet.yaml` again",

@@ -11,8 +11,10 @@ import torch
 from edgepress.core.errors import UserError
 from edgepress.core.paths import digest
 from edgepress.data.dataset import Dataset
+from edgepress.data.facts import DataFacts
 from edgepress.models import checkpoint
 from edgepress.models.description import Network
+from edgepress.stage import Setting
 from edgepress.stages import TABLE
 from edgepress.stages.distill.features import StudentWithTeacher, adapters, angles, attention, distances, hint
 from pydantic import ValidationError
@@ -148,12 +150,7 @@ def test_options_that_make_no_sense(wrong: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("use", ["distill.dkd", "distill.dist"])
-def test_two_classes_are_refused(use: str, few: Dataset, tiny: Network, tmp_path: Path, perform: Perform) -> None:
-    from dataclasses import replace
-
-    from edgepress.data.dataset import Split
-
-    splits = {name: Split(x, y % 2) for name, (x, y) in few.splits.items()}
-    binary = replace(few, labels=("even", "odd"), splits=splits)
-    with pytest.raises(UserError, match="is undefined for two classes"):
-        perform(stage(use), {"t": fresh(tiny, binary, tmp_path / "t")}, binary)
+def test_two_classes_are_refused(use: str) -> None:
+    binary = DataFacts(task="single-label", classes=2)
+    (rejection,) = stage(use).reject(Setting({}, binary, {}))
+    assert "is undefined for two classes" in rejection.message

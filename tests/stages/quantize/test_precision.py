@@ -12,13 +12,14 @@ import pytest
 from edgepress.core.errors import UserError
 from edgepress.core.metrics import METRICS
 from edgepress.data.dataset import Dataset
+from edgepress.data.facts import DataFacts
 from edgepress.engine.evaluate import evaluate
 from edgepress.models import metadata
 from edgepress.models.onnx import export
 from edgepress.models.onnx.importer import adopt
 from edgepress.models.onnx.packed_weights import held_in
 from edgepress.models.predict import predict
-from edgepress.stage import Artifact, Stage
+from edgepress.stage import Artifact, Lineage, Setting, Stage
 from edgepress.stages import TABLE
 from pydantic import TypeAdapter
 
@@ -105,10 +106,9 @@ def test_what_is_quantized_is_refused(use: str, before: str, floats: Artifact, f
     if use != "quantize.int16" or before in ("quantize.int16", "quantize.dynamic"):
         with pytest.raises(UserError, match="quantized already"):
             perform(stage(use), {"input": artifact}, few)
-    told = stage(use).reject_input(stage(before))
-    assert told
-    assert before in told[0]
-    assert stage(use).reject_input(stage("export.onnx")) is None
+    (rejection,) = stage(use).reject(Setting({"input": Lineage(stage(before), "onnx", {})}, DataFacts(), {}))
+    assert before in rejection.message
+    assert not [*stage(use).reject(Setting({"input": Lineage(stage("export.onnx"), "onnx", {})}, DataFacts(), {}))]
 
 
 @pytest.mark.parametrize("use", ["quantize.weights", "quantize.float16"])

@@ -17,7 +17,7 @@ from ...core.results import ModelFile, Report, Samples, StageFacts
 from ...core.runtimes import DEFAULT, RUNTIMES
 from ...engine.engine import Engine
 from ...engine.references import file_for as reference_file
-from ...gate import estimate, judge
+from ...gate import judge, published
 from ...gate.judge import Finding
 from ...stage import Kind
 from . import text
@@ -45,7 +45,7 @@ def timed(
         judged = list(_judged(first, target, engine))
         if target.reach == "local":
             mine = [_model(target, file.path, Path(file.path)) for file in judged]
-            pinned = estimate.pinned_models(target)
+            pinned = published.pinned_models(target)
             built = [
                 _model(target, reference.label, reference_file(reference, engine.cache, engine.versions))
                 for reference in pinned
@@ -54,7 +54,7 @@ def timed(
             weighed += mine if target.budgets.memory or target.budgets.cold_start else []
         elif not target.attached and target.budgets.latency:
             needed = {
-                reference: None for file in judged for reference in estimate.reference_models(target, file.precision)
+                reference: None for file in judged for reference in published.reference_models(target, file.precision)
             }
             if needed:
                 references += [paired.Model(file.path, Path(file.path), target.runtime) for file in judged]

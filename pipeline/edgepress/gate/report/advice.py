@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from ...core.results import Report
+from ...stages import TABLE
 from ..judge import Finding
 
 ALIKE = 0.95
 """Below this share of equal predictions, a difference between processors is the first thing to look into."""
+_GENTLER = {
+    "train": "train longer",
+    "distill": "distil longer",
+    "prune": "prune less",
+    "quantize": "calibrate with more samples",
+}
+"""What costs less of the metric, by the family of a recipe's stages."""
 _ADVICE = {
-    "size": "a smaller student or a higher prune ratio",
-    "latency": "a smaller student or a higher prune ratio; see which stage took the time in the table",
     "memory": "a smaller student or input; most of a small model's memory is the runtime itself",
     "opset": "the runtime there is too old for the file; install a newer one, or export to an older operator set",
     "ir": "the runtime there is too old for the file; install a newer one",
@@ -17,10 +23,10 @@ _ADVICE = {
     "cold_start": "a smaller file; a session that is kept open pays it once",
     "macro_f1": "train or distil longer with `balance: weights`, or more examples of the rare classes",
     "worst_recall": "train or distil longer with `balance: weights`, or more examples of that class",
-    "accuracy": "train or distil longer, or prune less",
-    "metric_drop": "train or distil longer, prune less, or calibrate with more samples; see which stage lost it",
-    "accuracy_drop": "distil longer, prune less, or calibrate with more samples; see which stage lost it in the table",
 }
+
+
+_MEASURED = ("latency", "memory", "cold_start")
 
 
 def if_failed(report: Report, finding: Finding) -> str:
@@ -33,30 +39,56 @@ def if_failed(report: Report, finding: Finding) -> str:
             f"{check}: {differs.cpu} and this machine predict differently; look in the file for casts of negative or "
             "too large numbers, which processors do differently, or take another runtime"
         )
-    return f"{check}: {_ADVICE[check]}{_QUANTIZE if check == 'size' and not _quantized(report, finding) else ''}"
+    return f"{check}: {_act(report, finding, check)}"
 
 
-_QUANTIZE = ", or quantize: `quantize.static`"
+def _act(report: Report, finding: Finding, check: str) -> str:
+    """Return what this recipe can change: only acts on stages that it has, or that are still missing."""
+    if check in _ADVICE:
+        return _ADVICE[check]
+    families = {TABLE[stage.use].family for stage in report.stages if stage.use in TABLE}
+    if check in ("size", "latency"):
+        acts = ["a smaller student" if "distill" in families else "a smaller network"]
+        if "prune" in families:
+            acts.append("a higher prune ratio")
+        elif any(stage.kind == "torch" for stage in report.stages):
+            acts.append("`use: prune.channels`")
+        if not _is_quantized(report, finding):
+            acts.append("`use: quantize.static`")
+        return _either(acts) + ("; see which stage took the time in the table" if check == "latency" else "")
+    acts = [act for family, act in _GENTLER.items() if family in families]
+    return f"{_either(acts or ['a more accurate model to start from'])}; see which stage lost it in the table"
 
 
-def _quantized(report: Report, finding: Finding) -> bool:
-    """Return whether the file that was judged holds its weights in fewer bits already."""
-    files = (file for stage in report.stages for file in stage.files if file.path == finding.file)
-    return any(file.precision != "float32" for file in files)
+def _is_quantized(report: Report, finding: Finding) -> bool:
+    """Return whether the judged file, of unknown ones the last, has integer weights."""
+    files = [file for stage in report.stages for file in stage.files]
+    file = next((file for file in files if file.path == finding.file), files[-1] if files else None)
+    return file is not None and file.precision not in ("float32", "float16")
+
+
+def _either(acts: list[str]) -> str:
+    """Return `a, b or c`."""
+    *first, last = acts
+    return f"{', '.join(first)} or {last}" if first else last
 
 
 def if_open(report: Report, finding: Finding) -> str:
     """Return what to do so that an open budget is decided."""
     check = _budget(finding)
     if finding.status == "no number":
-        return f"{finding.target} {check}: {finding.note or 'it was not measured'}; an advisory budget may stay open"
+        reason = finding.note or "it was not measured"
+        act = f"`edgepress doctor {finding.target}` lists what is missing to measure it; " if check in _MEASURED else ""
+        return f"{finding.target} {check}: {reason}; {act}with `level: advisory` the budget may stay open"
     if check == "latency" and finding.label == "measured":
         return f"latency: stop other work on this machine, then `edgepress run {report.source}` again"
     if check == "latency":
-        return f"{finding.target} latency: too close to the budget for an estimate; measure on the device"
+        act = "measure on the device: `reach: ssh://USER@HOST` in the target"
+        return f"{finding.target} latency: too close to the budget for an estimate; {act}"
     few = "groups of test images" if report.groups else "test images"
     return f"{check}: too few {few} to decide; use more, or move the limit"
 
 
 def _budget(finding: Finding) -> str:
-    return next(name for name in sorted(_ADVICE, key=len, reverse=True) if name in finding.check)
+    names = (*_ADVICE, "size", "latency", "accuracy", "metric_drop", "accuracy_drop")
+    return next(name for name in sorted(names, key=len, reverse=True) if name in finding.check)

@@ -26,6 +26,7 @@ def render(report: Report, findings: Sequence[Finding], on_undecided: OnUndecide
         "date": report.date,
         "limited": report.limited,
         "inputs": report.data.get("inputs"),
+        "data": {key: report.data.get(key, []) for key in ("notes", "warnings")},
         "exit": exit_code(findings, on_undecided),
         "summary": verdict.summary(report, findings, on_undecided)[0],
         "change": asdict(changed) if changed else None,

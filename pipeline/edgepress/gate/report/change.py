@@ -12,6 +12,7 @@ from pathlib import PurePath
 from ...benchmark import statistics
 from ...core.results import ModelFile, Report, Runtime, Samples
 from ...core.units import NEAR_ZERO, show_bytes, show_score, show_seconds
+from .. import scores
 from ..judge import Finding, host_file
 
 
@@ -126,7 +127,7 @@ def moved(report: Report, mine: float, theirs: float) -> str:
     """Return points of a share, `+0.1`; percent of an error, `+3%`, or its difference where theirs is near zero."""
     if not report.error:
         words = f"{100 * (mine - theirs):+.1f}"
-    elif statistics.is_near_zero(theirs, NEAR_ZERO * (report.constant or 0.0)):
+    elif scores.is_near_zero(theirs, NEAR_ZERO * (report.constant or 0.0)):
         words = f"{mine - theirs:+.3g}"
     else:
         words = f"{mine / theirs - 1:+.0%}"

@@ -27,6 +27,7 @@ def render(report: Report, findings: Sequence[Finding], on_undecided: OnUndecide
     lines += [
         _command("warning", f"{stage.name}: {words}", title) for stage in report.stages for words in stage.warnings
     ]
+    lines += [_command("warning", f"data: {words}", title) for words in report.data.get("warnings", ())]
     (first, *_) = verdict.summary(report, findings, on_undecided)
     if inputs := report.data.get("inputs"):
         lines.append(_command("notice", f"inputs: {inputs}", title))

@@ -7,7 +7,7 @@ from itertools import groupby
 
 from ...core.results import Report
 from ..judge import Finding, OnUndecided
-from . import cells, change, stage_table, verdict
+from . import cells, change, inputs, stage_table, verdict
 
 
 def render(report: Report, findings: Sequence[Finding], on_undecided: OnUndecided = "fail") -> str:
@@ -22,7 +22,8 @@ def render(report: Report, findings: Sequence[Finding], on_undecided: OnUndecide
         blocks.append("\n".join(starts))
     if following:
         blocks.append("\n".join(f"- {_escaped(line)}" for line in _unwrapped(following)))
-    warnings = [f"- {stage.name}: {_escaped(words)}" for stage in report.stages for words in stage.warnings]
+    warnings = [f"- data: {_escaped(words)}" for words in report.data.get("warnings", ())]
+    warnings += [f"- {stage.name}: {_escaped(words)}" for stage in report.stages for words in stage.warnings]
     if warnings:
         blocks.append("\n".join(["Warnings:", "", *warnings]))
     if report.stages:
@@ -55,10 +56,11 @@ def _stages(report: Report) -> str:
     header, *rows = stage_table.stage_table(report)
     lines = ["| " + " | ".join(map(_escaped, row)) + " |" for row in (header, ["---"] * len(header), *rows)]
     title = f"Stages: {report.metric} on validation and test; latency on this machine, 1 thread"
-    if inputs := report.data.get("inputs"):
-        lines += ["", f"Inputs: {_escaped(inputs)}."]
+    if preparation := report.data.get("inputs"):
+        lines += ["", f"Inputs: {_escaped(preparation)}."]
+    lines += [line for words in report.data.get("notes", ()) for line in ("", f"Data: {_escaped(words)}.")]
     if report.preprocessing:
-        lines += ["", f"Before each inference: {stage_table.before_inference(report.preprocessing)}."]
+        lines += ["", f"Before each inference: {inputs.before_inference(report.preprocessing)}."]
     return "\n".join([f"<details><summary>{title}</summary>", "", *lines, "", "</details>"])
 
 

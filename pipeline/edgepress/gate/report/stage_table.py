@@ -6,10 +6,11 @@ import math
 from statistics import median
 
 from ...benchmark import statistics
-from ...core.results import Preprocessing, Report, StageFacts
+from ...core.results import Report, StageFacts
 from ...core.units import show_bytes, show_count, show_score, show_seconds
 from ..judge import host_file
 from . import change
+from .inputs import before_inference, prepared
 from .wording import cut, interval_text, minus, wrapped
 
 
@@ -35,19 +36,6 @@ def stage_lines(report: Report) -> list[str]:
             f"contention {median(busy):.2f}: other work shares the cores; latencies are CPU time, which it hardly moves"
         )
     return lines
-
-
-def prepared(report: Report) -> list[str]:
-    """Return how the models' inputs are made; empty for a report of an older version."""
-    return wrapped("inputs: ", report.data["inputs"]) if report.data.get("inputs") else []
-
-
-def before_inference(preprocessing: Preprocessing) -> str:
-    """Return the median times of reading and preparing, which latencies leave out."""
-    parts = [f"{show_seconds(median(preprocessing.read))} to read and resize an image"] if preprocessing.read else []
-    act = "normalise it" if preprocessing.read else "prepare an example"
-    parts.append(f"{show_seconds(median(preprocessing.ready))} to {act}")
-    return f"{', '.join(parts)}; measured here: CPU time, 1 thread, median of {len(preprocessing.ready)}"
 
 
 def stage_table(report: Report) -> list[list[str]]:

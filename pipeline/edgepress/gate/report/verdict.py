@@ -25,7 +25,10 @@ def summary(report: Report, findings: Sequence[Finding], on_undecided: OnUndecid
 
 def _verdict(report: Report, findings: Sequence[Finding], on_undecided: OnUndecided) -> list[str]:
     if not findings:
-        return ["No budget to meet: the recipe names no target and keeps nothing.  exit 0"]
+        return [
+            "No budget to meet: the recipe names no target and keeps nothing.  exit 0",
+            *wrapped("Next: ", "name a device under `targets:`; `edgepress ls targets` lists them"),
+        ]
     required = [finding for finding in findings if finding.level == "required"]
     failed = [finding for finding in required if finding.status == "FAIL"]
     open_ = [finding for finding in required if finding.status in ("undecided", "no number")]

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ...core.errors import UserError, suggest
+from ...training.memory_format import to_channels_last
 
 if TYPE_CHECKING:
     from torch.utils.hooks import RemovableHandle
@@ -31,6 +32,7 @@ class StudentWithTeacher(nn.Module):
         super().__init__()
         self.student = student
         self._teacher = [teacher.eval().requires_grad_(False)]
+        to_channels_last(teacher)
         self.layers = dict(layers)
         self.adapters = nn.ModuleList()
         mine, theirs = (

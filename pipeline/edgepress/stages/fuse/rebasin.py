@@ -8,7 +8,6 @@ comes from DepGraph (Fang et al., 2023), made for pruning; its mistakes are foun
 
 from __future__ import annotations
 
-import copy
 import warnings
 from collections import defaultdict
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor, nn
 
+from ...models.probe import random_inputs, randomized
 from .mixing import State
 
 TOLERANCE = 1e-9
@@ -97,10 +97,9 @@ def permutable(module: nn.Module, example: tuple[Tensor, ...], seed: int = 0) ->
     Inputs and outputs, grouped convolutions and whatever DepGraph does not follow are left out; a network that it
     cannot follow at all has none.
     """
-    module = copy.deepcopy(module).double().eval()
     random = torch.Generator().manual_seed(seed)
-    inputs = tuple(_noise(x, module, random) for x in example)
-    _shake(module, random)
+    inputs = random_inputs(example, module, random)
+    module = randomized(module, random)
     try:
         groups = _groups(module, inputs)
         with torch.inference_mode():
@@ -171,22 +170,3 @@ def _tensors(layer: Any, out: bool, dim: int) -> dict[str, int] | None:
     if isinstance(layer, nn.Linear):
         return channels_first if out else {"weight": 1}
     return None
-
-
-def _noise(example: Tensor, module: nn.Module, random: torch.Generator) -> Tensor:
-    """Return two random inputs: numbers, or ids that every embedding of the network has."""
-    shape = (2, *example.shape[1:])
-    if example.is_floating_point():
-        return torch.randn(shape, generator=random, dtype=torch.float64)
-    vocabularies = [layer.num_embeddings for layer in module.modules() if isinstance(layer, nn.Embedding)]
-    return torch.randint(0, min(vocabularies, default=2), shape, generator=random)
-
-
-def _shake(module: nn.Module, random: torch.Generator) -> None:
-    """Set random weights, so that every channel counts: fresh residual blocks, say, end in scales of 0."""
-    with torch.no_grad():
-        for tensor in [*module.parameters(), *module.buffers()]:
-            if tensor.is_floating_point():
-                drawn = torch.randn(tensor.shape, generator=random, dtype=torch.float64)
-                scaled = drawn * (2 / max(1, tensor[0].numel())) ** 0.5 if tensor.ndim > 1 else 0.5 + drawn.abs()
-                tensor.copy_(scaled)

@@ -11,6 +11,7 @@ import onnx
 
 from .channels import joins
 from .recurrent import OPERATORS
+from .ties import end, many_classes
 
 
 def newer(path: Path) -> dict[str, str]:
@@ -19,4 +20,6 @@ def newer(path: Path) -> dict[str, str]:
     found = {"equalization": "through joins"} if joins(model) else {}
     if any(node.op_type in OPERATORS for node in model.graph.node):
         found["recurrent"] = "int8 where that is accurate"
+    if many_classes(model.graph) and end(model.graph):
+        found["ties"] = "the last layer in float"
     return found

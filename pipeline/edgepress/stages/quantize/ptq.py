@@ -17,7 +17,7 @@ from ...core.machine import machine
 from ...core.presets import INT16, PRESETS, Preset, PresetName, saturates
 from ...models import metadata
 from ...models.onnx.export import quantized, write
-from . import accuracy_aware, latency_aware, recurrent, refine
+from . import accuracy_aware, latency_aware, recurrent, refine, ties
 from .accuracy_guard import Guard, guard
 from .calibration import ranges as calibration
 from .calibration.examples import prepared as examples
@@ -142,6 +142,10 @@ def quantize_static(
     plan, rows = restored(plan, PRESETS["xnnpack"])
     if rows:
         notes["restored"] = rows
+    classes = data.task == "single-label" and criteria is not None
+    plan, note = ties.untied(plan, evidence) if classes else (plan, None)
+    if note:
+        notes["ties"] = note
     files: dict[str, str] = {}
     outputs: dict[str, np.ndarray] = {}
     alike: dict[tuple[int, Preset], np.ndarray] = {}
@@ -157,9 +161,12 @@ def quantize_static(
         quantized_model = written(mine, PRESETS[preset])
         if criteria is not None:
             say(0, 1, f"checking {preset} on held-out examples")
-            key = id(mine), replace(PRESETS[preset], about="", unsigned=False, integer_only=False, foreign=False)
+            key = id(mine), replace(PRESETS[preset], about="", unsigned=False, foreign=False)
             if key not in alike:  # the others have the same numbers, or those 128 apart
-                alike[key] = to_logits(run_model(quantized_model, evidence.held))
+                raw = run_model(quantized_model, evidence.held)
+                alike[key] = to_logits(raw)
+                if classes and (warning := ties.warning(raw, evidence.expected, preset)):
+                    notes.setdefault("warnings", []).append(warning)
             outputs[preset] = alike[key]
         metadata.embed(quantized_model, contract)
         files[preset] = f"model.{preset}.onnx"

@@ -60,7 +60,8 @@ class Calibrated(Quantization):
         if not integers:
             return
         option = ("presets", self.presets.index(integers[0])) if integers[0] in self.presets else ()
-        whose = "" if option else f", which the target `{setting.presets[integers[0]]}` sets"
+        owner = setting.presets.get(integers[0])
+        whose = f", which the target `{owner}` sets," if owner and not option else ""
         for why, help in _not_integers(setting):
             yield Rejection(f"the preset `{integers[0]}`{whose} takes and gives integers, but {why}", help, option)
 
@@ -143,6 +144,8 @@ class QuantizeDynamic(Quantization):
 
     Convolutions stay float. No calibration examples are needed.
     """
+
+    takes_packed: ClassVar = True
 
     use: Literal["quantize.dynamic"]
     per_channel: bool = Field(default=True, description="one scale per output channel of a weight, not per tensor")

@@ -5,7 +5,7 @@ The lines follow from the notes, and not from `Made.summary`: the engine adds th
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ...core.keep import NO_FLOATS, shown
@@ -13,6 +13,8 @@ from ...core.units import show_bytes, show_seconds
 
 _NAMED = 4
 """Most operators named one by one; of more, those of highest sensitivity."""
+_COSTLIEST = 3
+"""Operators named where `keep` was not reached."""
 
 
 def lines(notes: dict[str, Any]) -> Iterator[str]:
@@ -31,6 +33,11 @@ def lines(notes: dict[str, Any]) -> Iterator[str]:
         )
     for preset, rows in notes.get("restored_more", {}).items():
         yield _restored(rows, f"also in float, in {preset}")
+    if ties := notes.get("ties"):
+        yield (
+            f"mixed precision, {ties['node']} ({ties['operator']}) in float to tell the likeliest classes apart: 8 "
+            f"bits tied them on {ties['before']} of {ties['examples']} held-out examples, float on {ties['after']}"
+        )
     if fills := notes.get("fills"):
         why = "outliers such as the fill values of a mask leave 8 bits for no others"
         yield f"in float, because {why}: {', '.join(fills)}"
@@ -41,10 +48,23 @@ def lines(notes: dict[str, Any]) -> Iterator[str]:
             yield _trained(preset, training)
 
 
+def costliest(notes: dict[str, Any], presets: Sequence[str]) -> str:
+    """Name the operators of highest sensitivity in the files for `presets`; nothing if none was measured."""
+    rows = [*notes.get("restored", ()), *notes.get("restored_more", {}).get(presets[0], ())]
+    worst = sorted((row for row in rows if (row["decibels"] or 0) > 0), key=lambda row: -row["decibels"])
+    if not worst:
+        return ""
+    named = ", ".join(f"{row['node']} ({row['operator']}, {row['decibels']:.1f} dB)" for row in worst[:_COSTLIEST])
+    floats = "no operator may return to float there" if presets == [NO_FLOATS] else "they compute in float already"
+    return f"Highest sensitivity as integers: {named}; {floats}"
+
+
 def reason_for_float(notes: dict[str, Any]) -> str:
     """Return why operators with an int8 form compute in float, by the notes of a file."""
     if notes.get("speed", {}).get("chosen", "int8") != "int8":
         return "slower as int8 on this processor, as `faster` measured; nothing to gain there"
+    if notes.get("ties"):
+        return "8-bit integers of so many classes tie at the top; the last layer in float tells them apart"
     if notes.get("restored"):
         return "`keep` holds it in float, for the accuracy (mixed precision)"
     return "the file was quantized so"

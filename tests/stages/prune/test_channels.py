@@ -154,3 +154,56 @@ def test_rounding_may_leave_every_channel(few: Dataset, perform: Perform, tmp_pa
     artifact, made = perform(stage(ratio="30%"), {"input": source}, few)
     assert made.notes["parameters"][0] == made.notes["parameters"][1]
     assert widths(artifact) == widths(source)
+
+
+def test_ignore_enters_neither_key_nor_lock_by_default() -> None:
+    assert "ignore" not in stage().model_dump(mode="json")
+    assert stage(ignore=["head"]).model_dump(mode="json")["ignore"] == ["head"]
+
+
+NETS = """
+from torch import nn
+
+
+def build(num_classes, in_chans, more=False):
+    body = [nn.Conv2d(in_chans, 32, 3), nn.GroupNorm(4, 32), nn.ReLU()]
+    body += [nn.Conv2d(32, 32, 1), nn.ReLU()] if more else []
+    return nn.Sequential(*body, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(32, num_classes))
+"""
+RECIPE = """\
+name: group-norm
+task: {data: digits}
+stages:
+  - {use: train, name: base, model: {arch: "./nets.py:build", args: {more: MORE}}, epochs: 1}
+  - {use: prune.channels, name: small, ratio: 40%, round_to: 4, finetune: {epochs: 0}}
+"""
+
+
+def engine(folder: Path, more: str) -> Any:
+    from edgepress.config.recipe import load
+    from edgepress.engine.cache import Cache
+    from edgepress.engine.engine import Engine
+
+    (folder / "nets.py").write_text(NETS)
+    (folder / "recipe.yaml").write_text(RECIPE.replace("MORE", more))
+    return Engine(load(folder / "recipe.yaml"), Cache(folder / "cache"), limit=40)
+
+
+def test_what_is_left_is_warned_of(tmp_path: Path) -> None:
+    from edgepress.core.progress import Silent
+
+    facts = engine(tmp_path, "true").run(Silent())[1]
+    assert facts.notes["unpruned"] == {"0": "a norm averages over their channels"}
+    assert "left channels unpruned, a norm averages over their channels: `0`" in facts.warnings
+
+
+def test_a_network_that_cannot_be_pruned_is_refused_before_it_is_trained(tmp_path: Path) -> None:
+    from edgepress.core.progress import Silent
+
+    run = engine(tmp_path, "false")
+    with pytest.raises(UserError, match="can be pruned: a norm averages over their channels: `0`") as error:
+        run.run(Silent())
+    place = error.value.problems[0].place
+    assert place is not None
+    assert place.line == 5
+    assert not run.results

@@ -1,0 +1,26 @@
+"""Show how the models' inputs are made, and what that takes."""
+
+from __future__ import annotations
+
+from statistics import median
+
+from ...core.results import Preprocessing, Report
+from ...core.units import show_seconds
+from .wording import wrapped
+
+
+def prepared(report: Report) -> list[str]:
+    """Return how the models' inputs are made, and what of the data was not read.
+
+    Reports of older versions have neither.
+    """
+    lines = wrapped("inputs: ", report.data["inputs"]) if report.data.get("inputs") else []
+    return lines + [line for words in report.data.get("notes", ()) for line in wrapped("data: ", words)]
+
+
+def before_inference(preprocessing: Preprocessing) -> str:
+    """Return the median times of reading and preparing, which latencies leave out."""
+    parts = [f"{show_seconds(median(preprocessing.read))} to read and resize an image"] if preprocessing.read else []
+    act = "normalise it" if preprocessing.read else "prepare an example"
+    parts.append(f"{show_seconds(median(preprocessing.ready))} to {act}")
+    return f"{', '.join(parts)}; measured here: CPU time, 1 thread, median of {len(preprocessing.ready)}"
