@@ -39,6 +39,7 @@ SAMPLES = 256
 """Calibration images: the default of `quantize.static`, and the very rows that it takes."""
 CONTROLLED = 1000
 """Validation images by which NNCF controls accuracy."""
+ROOT = Path(__file__).resolve().parents[2]
 PROCESSES = (8,)
 LIMIT = 1200
 """Seconds that a peer may take for a setting."""
@@ -143,10 +144,11 @@ class Subject:
             raise Refused(refusal.read_text(encoding="utf-8"))
         if not out.is_file():
             if "max_drop" in options:
-                options = options | {"validation": str(self.validation)}
+                options = options | {"validation": str(self.validation.resolve())}
             source = self.module if peer == "litert" else self.onnx
             partly = out.with_stem(f"{out.stem}-partly")
-            job = {"source": str(source), "calibration": str(self.calibration), "out": str(partly), "options": options}
+            paths = {"source": source, "calibration": self.calibration, "out": partly}
+            job = {**{name: str(path.resolve()) for name, path in paths.items()}, "options": options}
             done = _asked(peer, job)
             if done.returncode:
                 refusal.write_text(done.stderr.strip().splitlines()[-1][:300], encoding="utf-8")
@@ -158,12 +160,19 @@ class Subject:
 
 def _asked(peer: str, job: dict[str, Any]) -> subprocess.CompletedProcess[str]:
     # NNCF_CI: it does not call home. The environments see the packages of .venv, but not this one, which is editable.
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "NNCF_CI": "1", "PYTHONPATH": str(Path("pipeline").resolve())}
-    command = [str(PYTHONS.get(peer, PYTHON)), "-m", f"tests.bench.peers.{peer}"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "NNCF_CI": "1", "PYTHONPATH": f"{ROOT / 'pipeline'}:{ROOT}"}
+    command = [str(ROOT / PYTHONS.get(peer, PYTHON)), "-m", f"tests.bench.peers.{peer}"]
     given = json.dumps(job)
     try:
         return subprocess.run(
-            command, input=given, text=True, capture_output=True, env=environment, check=False, timeout=LIMIT
+            command,
+            input=given,
+            text=True,
+            capture_output=True,
+            env=environment,
+            check=False,
+            timeout=LIMIT,
+            cwd=FOLDER,  # some leave files where they run
         )
     except subprocess.TimeoutExpired:
         return subprocess.CompletedProcess(command, 1, "", f"not done after {LIMIT // 60} minutes")

@@ -12,7 +12,7 @@ import pytest
 from edgepress.core.errors import Place, UserError
 from edgepress.gate.finding import Status
 from edgepress.gate.judge import Finding
-from edgepress.gate.report import as_json, github, junit, markdown
+from edgepress.gate.report import as_json, github, junit, markdown, text
 from edgepress.gate.report import formats as outcome
 
 from tests.conftest import Place as Run
@@ -149,6 +149,15 @@ def test_what_is_let_pass_is_no_error() -> None:
     assert "<error" not in junit.render(REPORT, undecided, "warn")
     assert "::warning file=" in github.render(REPORT, undecided, "warn")
     assert json.loads(as_json.render(REPORT, undecided, "warn"))["exit"] == 0
+
+
+def test_every_format_names_what_of_the_data_was_not_read() -> None:
+    noted = {"notes": ["`p`: 3 are not read: 3 .txt (no suffix of an image)"], "warnings": ["`p`: 1 image has a twin"]}
+    shown = REPORT.model_copy(update={"data": {**REPORT.data, **noted}})
+    for words in (text.render(shown, FINDINGS), markdown.render(shown, FINDINGS), as_json.render(shown, FINDINGS)):
+        for (line,) in noted.values():
+            assert line in words
+    assert "::warning title=edgepress mobilenet::data: `p`: 1 image has a twin" in github.render(shown, FINDINGS)
 
 
 def test_json_has_every_finding_and_no_raw_answers() -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import onnx
 import pytest
 from edgepress.core.presets import PRESETS
+from edgepress.core.runtimes import RUNTIMES
 from edgepress.models.session import run_file
 from edgepress.models.tflite.convert import write
 from edgepress.stages.quantize.newer import newer
@@ -51,7 +52,9 @@ def test_the_likeliest_of_many_classes_are_told_apart(softmax: bool, tmp_path: P
     stored = {tensor.name: tensor.data_type for tensor in made.graph.initializer}
     assert stored["v_int8"] == onnx.TensorProto.INT8, "the file is as small"
     (tmp_path / "m.tflite").write_bytes(write(made, {}))
-    found = run_file("litert", str(tmp_path / "m.tflite"), tuple(np.moveaxis(x, 1, -1) for x in given.held))
+    found = run_file(
+        RUNTIMES["litert"].loader, str(tmp_path / "m.tflite"), tuple(np.moveaxis(x, 1, -1) for x in given.held)
+    )
     expected = run_model(made, given.held)
     np.testing.assert_allclose(found, expected, atol=1e-4 * np.abs(expected).max())
     assert count(found, given.expected) == 0

@@ -10,14 +10,12 @@ from .wording import wrapped
 
 
 def prepared(report: Report) -> list[str]:
-    """Return how the models' inputs are made, and what of the data was not read, or doubtfully.
+    """Return how the models' inputs are made, and what of the data was not read.
 
-    Reports of older versions have none of these.
+    Reports of older versions have neither.
     """
     lines = wrapped("inputs: ", report.data["inputs"]) if report.data.get("inputs") else []
-    for head, key in (("data: ", "notes"), ("warning: data: ", "warnings")):
-        lines += [line for words in report.data.get(key, ()) for line in wrapped(head, words)]
-    return lines
+    return lines + [line for words in report.data.get("notes", ()) for line in wrapped("data: ", words)]
 
 
 def before_inference(preprocessing: Preprocessing) -> str:

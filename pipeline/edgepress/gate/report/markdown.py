@@ -22,7 +22,8 @@ def render(report: Report, findings: Sequence[Finding], on_undecided: OnUndecide
         blocks.append("\n".join(starts))
     if following:
         blocks.append("\n".join(f"- {_escaped(line)}" for line in _unwrapped(following)))
-    warnings = [f"- {stage.name}: {_escaped(words)}" for stage in report.stages for words in stage.warnings]
+    warnings = [f"- data: {_escaped(words)}" for words in report.data.get("warnings", ())]
+    warnings += [f"- {stage.name}: {_escaped(words)}" for stage in report.stages for words in stage.warnings]
     if warnings:
         blocks.append("\n".join(["Warnings:", "", *warnings]))
     if report.stages:
@@ -57,8 +58,7 @@ def _stages(report: Report) -> str:
     title = f"Stages: {report.metric} on validation and test; latency on this machine, 1 thread"
     if preparation := report.data.get("inputs"):
         lines += ["", f"Inputs: {_escaped(preparation)}."]
-    for head, key in (("Data", "notes"), ("Warning: data", "warnings")):
-        lines += [line for words in report.data.get(key, ()) for line in ("", f"{head}: {_escaped(words)}.")]
+    lines += [line for words in report.data.get("notes", ()) for line in ("", f"Data: {_escaped(words)}.")]
     if report.preprocessing:
         lines += ["", f"Before each inference: {inputs.before_inference(report.preprocessing)}."]
     return "\n".join([f"<details><summary>{title}</summary>", "", *lines, "", "</details>"])

@@ -65,7 +65,8 @@ def summaries(report: Report) -> list[str]:
 
 
 def _warnings(report: Report) -> list[str]:
-    warnings = [(stage.name, warning) for stage in report.stages for warning in stage.warnings]
+    warnings = [("data", warning) for warning in report.data.get("warnings", ())]
+    warnings += [(stage.name, warning) for stage in report.stages for warning in stage.warnings]
     return [line for name, warning in warnings for line in wrapped(f"warning: {name}: ", warning)]
 
 
