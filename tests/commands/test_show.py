@@ -103,6 +103,8 @@ stages.export.onnx  export.onnx
                                             raw inputs, `softmax` outputs
   dtype             float32        default  type of the input; `uint8` is for raw pixels, with
                                             `embed: [normalize]` (float32, uint8)
+  simplify          true           default  simplify the graph; where that would change its outputs,
+                                            less is simplified
 
 stages.quantize.static  quantize.static
   input             export.onnx    default  name of the result to work on; by default the one above
@@ -179,7 +181,9 @@ def test_a_stage() -> None:
         show.show("prune.channels")
         == """\
 prune.channels: Prune whole channels by DepGraph (Fang et al., 2023), then fine-tune. Channels are
-ranked by the L2 magnitude of their group's weights. Fine-tuning distils from `teacher`.
+ranked by the L2 magnitude of their group's weights; attentions lose whole heads. Channels whose
+removal would change more than zeros in their place are left and named. Fine-tuning distils from
+`teacher`.
 It takes a torch model and gives a torch model.
 
 option                 default    meaning
@@ -190,6 +194,8 @@ ratio                  30%        share of channels removed; the share of parame
 round_to               8          multiple that channel counts are rounded to; other counts run
                                   slower (1 or more)
 everywhere             false      rank channels over the whole network instead of per layer
+ignore                 []         patterns of layer names whose channels stay, such as `head` or
+                                  `up.*`
 finetune                          fine-tuning after pruning
 finetune.epochs        3          passes over the training examples; 0 skips fine-tuning (0 or more)
 finetune.batch         128        batch size, over all processes (2 or more)

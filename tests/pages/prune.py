@@ -32,14 +32,14 @@ def prune() -> str:
         count = sum(other == outcome for other in alone.values())
         lines.append(f"| torch-pruning without the check: {outcome} | {count} of {len(alone)} |")
     lines += ["", '<details markdown="1"><summary>Every network</summary>', ""]
-    lines.append("| network | pixels | parameters | difference | torch-pruning alone | left unpruned |")
-    lines.append("|---|---|---|---|---|---|")
+    heads = ["network", "pixels", "parameters", "difference", *["torch-pruning alone"] * bool(alone), "left unpruned"]
+    lines += [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
     for arch, row in mine.items():
         counts = row.get("parameters", [])
         cells = [f"`{arch}`", str(row.get("pixels", ""))]
         cells.append(f"{counts[1] / counts[0] - 1:+.0%}".replace("-", "−") if len(counts) == 2 else "")
         cells.append(f"{row['difference']:.0e}" if "difference" in row else "")
-        cells.append(alone.get(arch, ""))
+        cells += [alone.get(arch, "")] * bool(alone)
         left = row.get("refused") or "; ".join(reasons(row.get("unpruned", {}))) or row.get("error", "")
         lines.append("| " + " | ".join([*cells, left.replace("|", "/")]) + " |")
     return "\n".join([*lines, "", "</details>", "", stamp(found)]) + "\n"

@@ -103,7 +103,8 @@ def test_a_regression_is_counted_on_one_processor() -> None:
 
 
 @pytest.mark.parametrize(
-    ("agreement", "advice"), [(0.2, "cortex-a72 and this machine predict differently"), (0.99, "distil longer")]
+    ("agreement", "advice"),
+    [(0.2, "cortex-a72 and this machine predict differently"), (0.99, "a more accurate model to start from")],
 )
 def test_a_red_row_says_whose_answers_they_are_and_what_next(agreement: float, advice: str) -> None:
     facts = report(HERE, emulated={"pi": [emulated("1" * 900 + "0" * 100, agreement=agreement)]})
