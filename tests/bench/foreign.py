@@ -7,6 +7,7 @@ scored is the error against the answers of the file as it came.
 
 from __future__ import annotations
 
+import datetime
 import importlib.util
 import io
 import json
@@ -197,7 +198,7 @@ def _as_taken(row: np.ndarray, input: Any) -> np.ndarray:
 
 def _tried(name: str, case: Case) -> dict[str, Any]:
     """What became of one file: as ONNX, and as TFLite too."""
-    found: dict[str, Any] = {"file": f"{case.package}/{case.file}"}
+    found: dict[str, Any] = {"file": f"{case.package}/{case.file}", "date": datetime.date.today().isoformat()}
     source = onnx.load(case.path)
     found |= {"ir": source.ir_version, "opset": source.opset_import[0].version, "bytes": case.path.stat().st_size}
     direction = name == "direction"

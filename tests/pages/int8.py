@@ -75,7 +75,15 @@ def foreign() -> str:
         else:
             cells.append(show.format(tflite["stages"]["tflite"][name]))
         lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join([*lines, "", stamp(found)]) + "\n"
+    return "\n".join([*lines, "", *_older(found), stamp(found)]) + "\n"
+
+
+def _older(found: dict[str, Any]) -> list[str]:
+    """Name the files whose rows were not measured again when the last ones were."""
+    rows = [case for case in found["files"].values() if case["date"] != found["date"]]
+    dates = dict.fromkeys(case["date"] for case in rows)
+    files = {date: ", ".join(f"`{case['file']}`" for case in rows if case["date"] == date) for date in dates}
+    return [f"<sub>Measured on {date}, by the version of that day: {names}.</sub>\n" for date, names in files.items()]
 
 
 QUANTIZERS = ["onnxruntime", "NNCF", "litert-torch"]
