@@ -252,6 +252,11 @@ class Stage(BaseModel, ABC):
         """Return the name of the source whose network the result has, `input` or a named one; None if it is another."""
         return None
 
+    @property
+    def chooses_by_time(self) -> bool:
+        """Whether times that are measured while it runs decide on its result, so that another run may differ."""
+        return False
+
     def reject(self, setting: Setting) -> Iterator[Rejection]:
         """Yield why its options cannot go with its sources, the data, or the targets.
 

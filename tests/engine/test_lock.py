@@ -14,7 +14,7 @@ from edgepress.core.machine import machine
 from edgepress.core.paths import digest
 from edgepress.engine.cache import Cache
 from edgepress.engine.engine import Engine
-from edgepress.engine.lock import _of_another_processor
+from edgepress.engine.lock import _same_sources
 from edgepress.stages.export import ExportOnnx
 from edgepress.stages.fuse.ensemble import FuseStack
 
@@ -114,17 +114,35 @@ def lock_of(processor: str, **changes: Any) -> dict[str, Any]:
 def test_other_sources_are_recorded_on_any_processor(change: dict[str, Any], tmp_path: Path) -> None:
     path = tmp_path / "r.lock.yaml"
     path.write_text(yamlio.dump(lock_of("one")))
-    assert _of_another_processor(path, lock_of("two"))
-    assert not _of_another_processor(path, lock_of("one"))
-    assert not _of_another_processor(path, lock_of("two", **change))
+    assert _same_sources(path, lock_of("two"), ())
+    assert not _same_sources(path, lock_of("one"), ())
+    assert not _same_sources(path, lock_of("two", **change), ())
+
+
+def test_a_choice_that_came_out_otherwise_leaves_the_lock_as_it_is(tmp_path: Path) -> None:
+    """What `faster` measures varies from run to run; the sources, which the committed file is of, do not."""
+    path, stage = tmp_path / "r.lock.yaml", {"name": "int8", "use": "quantize.static", "options": {}, "key": "k"}
+    after = {"name": "lite", "use": "convert.tflite", "options": {}}
+
+    def lock(digest: str, key: str = "k", train: str = "0") -> dict[str, Any]:
+        first = {"name": "net", "use": "train", "options": {}, "key": "t", "sha256": [train]}
+        last = after | {"key": f"of {digest}", "sha256": [digest]}
+        return lock_of("one", stages=[first, stage | {"key": key, "sha256": [digest]}, last])
+
+    path.write_text(yamlio.dump(lock("1")))
+    assert _same_sources(path, lock("2"), ["int8"])
+    assert not _same_sources(path, lock("1"), ["int8"]), "the same results: the same bytes"
+    assert not _same_sources(path, lock("2"), []), "without a choice by time"
+    assert not _same_sources(path, lock("2", key="l"), ["int8"]), "another version of the stage"
+    assert not _same_sources(path, lock("2", train="1"), ["int8"]), "what stands before it differs as well"
 
 
 @pytest.mark.parametrize("text", ["", "[]", "- [", yamlio.dump(lock_of("one", machine={"architecture": "x86_64"}))])
 def test_a_lock_that_does_not_say_its_processor_is_written_anew(text: str, tmp_path: Path) -> None:
     path = tmp_path / "r.lock.yaml"
-    assert not _of_another_processor(path, lock_of("two"))
+    assert not _same_sources(path, lock_of("two"), ())
     path.write_text(text)
-    assert not _of_another_processor(path, lock_of("two"))
+    assert not _same_sources(path, lock_of("two"), ())
 
 
 def test_a_library_enters_the_locks_of_the_recipes_that_use_it_alone(

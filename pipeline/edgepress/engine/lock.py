@@ -3,10 +3,11 @@
 The same run writes the same bytes. The lock of a run with `--set`, or of a recipe inside the installed package, is in
 the run's folder.
 
-Training, calibration and a choice by time depend on the processor, so the lock names the one of its results. A run of
-the same sources on another processor leaves the lock as it is, and writes its own into the run's folder. What people
-commit then changes with its sources, or when they delete it, and not with who runs the recipe. All results stay in one
-file, rather than those of quantizing apart, since weights that are trained elsewhere differ too.
+Training, calibration and a choice by time depend on the processor, so the lock names the one of its results; a choice
+by time may come out otherwise on the same one, too. A run of the same sources whose results differ for these causes
+leaves the lock as it is, and writes its own into the run's folder. What people commit then changes with its sources, or
+when they delete it, and not with who runs the recipe. All results stay in one file, rather than those of quantizing
+apart, since weights that are trained elsewhere differ too.
 """
 
 from __future__ import annotations
@@ -93,7 +94,8 @@ def write(engine: Engine, folder: Path) -> Path:
     """Write the lock file of a finished run: beside the recipe, or into the run's `folder`."""
     path, inside = where(engine.recipe, folder), path_of(folder / engine.recipe.document.path.name)
     lock = content(engine)
-    own = _of_the_run(engine.recipe) or _of_another_processor(path, lock)
+    by_time = [step.label for step in engine.recipe.steps() if step.stage.chooses_by_time]
+    own = _of_the_run(engine.recipe) or _same_sources(path, lock, by_time)
     if own:
         path = ownership.record(inside, ownership.WRITTEN, _AWAY)
     elif ownership.is_record(inside, ownership.WRITTEN):
@@ -112,15 +114,21 @@ def _of_the_run(recipe: Recipe) -> bool:
     return bool(document.changes) or document.path.resolve().is_relative_to(SHIPPED.resolve())
 
 
-def _of_another_processor(path: Path, lock: dict[str, Any]) -> bool:
-    """Return whether the lock at `path` has the sources of `lock`, and results of another processor.
+def _same_sources(path: Path, lock: dict[str, Any], by_time: Collection[str]) -> bool:
+    """Return whether the lock at `path` has the sources of `lock`, and other results for a cause outside of them.
 
-    An older lock does not name its processor, and is written anew.
+    The cause is another processor, or a stage of `by_time` whose key is the same and whose result is not. An older lock
+    does not name its processor, and is written anew.
     """
     try:
         committed = yamlio.read(path).data
-        same = _sources(committed) == _sources(lock)
-        return same and any(committed["machine"][name] != lock["machine"][name] for name in _PROCESSOR)
+        if _sources(committed) != _sources(lock):
+            return False
+        if any(committed["machine"][name] != lock["machine"][name] for name in _PROCESSOR):
+            return True
+        pairs = zip(committed["stages"], lock["stages"], strict=True)
+        first = next(((old, new) for old, new in pairs if old != new), None)
+        return first is not None and first[0]["key"] == first[1]["key"] and first[0]["name"] in by_time
     except (UserError, KeyError, TypeError):
         return False
 

@@ -118,6 +118,10 @@ class QuantizeStatic(Calibrated):
         default=True, description="mixed precision by latency: operators measured slower as int8 here stay float"
     )
 
+    @property
+    def chooses_by_time(self) -> bool:
+        return self.faster
+
     def run(self, inputs: dict[str, Artifact], context: Context) -> Made:
         from .ptq import Options, quantize_static
 
