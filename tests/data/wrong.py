@@ -114,7 +114,8 @@ WRONG: dict[str, tuple[Callable[[Path], dict[str, Any]], str]] = {
     ),
     "images outside": (
         _spoilt(lambda f: photo(f / "loose.png")),
-        "error: `photos` has images outside of its class folders: loose.png",
+        "error: `photos` has images outside of its class folders: loose.png\n"
+        "  = help: move them into the folder of their class, or out of this one",
     ),
     "one class only": (
         lambda w: [photos(w / "photos", classes=("cat",)), {"from": "./photos"}][1],
@@ -170,7 +171,8 @@ WRONG: dict[str, tuple[Callable[[Path], dict[str, Any]], str]] = {
             [(w / "photos" / c / "1.jpg").write_text("x") for c in "ab"],
             {"from": "photos", "unreadable": "skip"},
         ][-1],
-        "error: `photos`: none of 2 image files can be read: a/1.jpg (no image), b/1.jpg (no image)",
+        "error: `photos`: none of 2 image files can be read: a/1.jpg (no image), b/1.jpg (no image)"
+        "\n  = help: mend them, or name another folder",
     ),
     "group finds nothing": (
         _folder(group=r"(subject\d+)"),

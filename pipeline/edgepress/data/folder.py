@@ -47,7 +47,10 @@ def read(source: Source, path: Path, enough: int | None = None) -> Examples:
             f"`{path.name}` has no class folders", "one folder a class: cat/1.jpg, dog/1.jpg; or a CSV with `image`"
         )
     if loose := [file.name for file in listing.images(path, skipped, deep=False)]:
-        raise UserError(f"`{path.name}` has images outside of its class folders: {several(loose)}")
+        raise UserError(
+            f"`{path.name}` has images outside of its class folders: {several(loose)}",
+            "move them into the folder of their class, or out of this one",
+        )
     for top in tops if split_by_folders else ():
         if top not in {folder.parent for folder in classes}:
             skipped.add("no class folders in it", f"folder `{top.name}`")

@@ -172,7 +172,10 @@ def _readable(
         raise UserError(f"`{root.name}`: {count}: {several(wrong)}", "mend them, or leave them out: `unreadable: skip`")
     readable = rows[[result is not None for result in results]]
     if not len(readable):
-        raise UserError(f"`{root.name}`: none of {len(rows)} image files can be read: {several(wrong)}")
+        raise UserError(
+            f"`{root.name}`: none of {len(rows)} image files can be read: {several(wrong)}",
+            "mend them, or name another folder",
+        )
     return readable
 
 

@@ -18,7 +18,7 @@ from ..predict import predict
 from .comparison import Original
 from .export import quantized, shape, write
 from .input_form import Form, fit, in_float32, put_in_front
-from .reading import read
+from .reading import RUN_ALONE, read
 from .simplify import bind, simplifications
 from .standard_form import standardize
 from .unique_names import separate
@@ -148,7 +148,8 @@ def _written(
     except UserError:
         raise
     except Exception as error:  # onnxruntime's errors have no common base
-        raise UserError(f"onnxruntime cannot run `{original.source}`: {str(error).splitlines()[0]}") from error
+        line = str(error).splitlines()[0]
+        raise UserError(f"onnxruntime cannot run `{original.source}`: {line}", RUN_ALONE) from error
     return outputs
 
 

@@ -17,6 +17,10 @@ _KINDS = {
 _STRING = onnx.TensorProto.STRING
 
 
+RUN_ALONE = "mend the graph until `onnxruntime.InferenceSession` runs it; another export or operator set may do"
+"""The next act for a file that onnxruntime does not run."""
+
+
 def read(source: Path) -> onnx.ModelProto:
     """Return the sound model of a file, with weights beside it loaded. Raises: UserError."""
     try:
@@ -28,7 +32,7 @@ def read(source: Path) -> onnx.ModelProto:
         # protobuf's DecodeError has no stable home across its versions.
         if type(error).__name__ != "DecodeError":
             raise
-        raise UserError(f"`{source}` is not an ONNX file") from error
+        raise UserError(f"`{source}` is not an ONNX file", "export it again, or name another file") from error
     _require_tensors(source, model.graph)
     return without_weight_inputs(model)
 

@@ -19,6 +19,7 @@ from ...core import child_processes
 from ...core.errors import UserError
 from . import constant_folding
 from .export import opset
+from .reading import RUN_ALONE
 
 OPSET = 13
 """The oldest operator set with a scale for each channel of a weight."""
@@ -219,7 +220,7 @@ def _refused(source: Path, model: onnx.ModelProto, error: Exception) -> UserErro
     logging.getLogger(__name__).debug("%s", error)
     branch = next((node for node in model.graph.node if node.op_type in _BRANCHES), None)
     if branch is None:
-        return UserError(f"onnxruntime cannot run `{source}`: {_line(error)}")
+        return UserError(f"onnxruntime cannot run `{source}`: {_line(error)}", RUN_ALONE)
     return UserError(
         f"`{source}`: node `{branch.name or branch.output[0]}` ({branch.op_type}) has branches that cannot be told "
         f"apart before it runs: {_line(error)[:200]}",

@@ -262,6 +262,9 @@ def spread(count: int, most: int) -> np.ndarray:
 
 def _check(evidence: Evidence) -> None:
     if not all(np.isfinite(array).all() for array in (*evidence.held, *next(iter(evidence.seen)))):
-        raise UserError("the validation examples hold values that are not numbers")
+        raise UserError("the validation examples hold values that are not numbers", "remove or fill these examples")
     if not np.isfinite(evidence.expected).all():
-        raise UserError("the float model's outputs on the validation examples are not numbers")
+        raise UserError(
+            "the float model's outputs on the validation examples are not numbers",
+            "check how its inputs are prepared (`normalize`), and run the float model on them by itself",
+        )
