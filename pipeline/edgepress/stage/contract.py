@@ -7,29 +7,25 @@ from the class. Torch, onnx and the like are imported inside `run`, so that read
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from .core.errors import Rejection
-from .core.names import Name
-from .core.presets import PresetName
-from .core.user_code import Code
-from .data.facts import DataFacts
-from .models.description import NO_CODE, Network
-from .training.schedule import Schedule
+from ..core.errors import Rejection
+from ..core.names import Name
+from ..models.description import Network
+from ..training.schedule import Schedule
+from .artifact import Artifact, Kind, Made
+from .context import Context
+from .lineage import Setting
 
 if TYPE_CHECKING:
-    import numpy as np
     from torch import Tensor, nn
 
-    from .core.metrics import Metric
-    from .data.dataset import Dataset
+    from ..data.dataset import Dataset
 
-Kind = Literal["torch", "onnx", "tflite"]
 Family = Literal["train", "load", "fuse", "distill", "prune", "export", "quantize", "convert"]
 Shrinks = Literal["parameters", "bytes", "nonzero"]
 LIBRARIES = (
@@ -38,138 +34,6 @@ LIBRARIES = (
 )  # fmt: skip
 """What the lock of every recipe records. Another library stands in the locks of the recipes that use it, and in no
 others: this row stays as it is, or every lock changes."""
-MAIN_FILE: dict[Kind, str] = {"torch": "model.safetensors", "onnx": "model.onnx", "tflite": "model.tflite"}
-
-
-@dataclass(frozen=True)
-class Artifact:
-    """A model in a folder of the cache: its main file is `MAIN_FILE[kind]`.
-
-    A quantized model has one file for each integer preset instead: `presets` maps `x86` or `xnnpack` to its name,
-    the host's first. `notes` describe how the stage went, as JSON data.
-    """
-
-    kind: Kind
-    folder: Path
-    presets: dict[str, str] = field(default_factory=dict)
-    notes: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def path(self) -> Path:
-        """Return the main file; for a quantized model the host's."""
-        return self.folder / next(iter(self.presets.values()), MAIN_FILE[self.kind])
-
-    def preset(self, name: str) -> Path:
-        """Return the file for an integer preset; an artifact without presets is the same for all."""
-        return self.folder / self.presets[name] if self.presets else self.path
-
-
-@dataclass(frozen=True)
-class Made:
-    """The result of `Stage.run`, beside the files that it wrote into `Context.folder`.
-
-    `warnings` among the notes, a list of texts, are printed as the stage's. `summary` is the report's lines on how it
-    went, such as `50.0% of the weights are zero`; the stage's name is put before each.
-    """
-
-    kind: Kind
-    presets: dict[str, str] = field(default_factory=dict)
-    notes: dict[str, Any] = field(default_factory=dict)
-    summary: list[str] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class Context:
-    """The surroundings of a running stage.
-
-    Attributes:
-        folder: where the stage writes its files; published as a whole, or not at all.
-        scratch: kept when the run is killed, so that a long stage can go on where it stopped.
-        data: the recipe's data set.
-        metric: the metric that scores models.
-        seed: the recipe's seed.
-        source: the recipe file, for paths beside it.
-        presets: the integer presets that the recipe's targets need, the host's first.
-        host: the preset of this machine, for which its own times count.
-        floor: the metric on validation that the recipe's `keep` asks for, in points, an error times 100; or None.
-        before: the metric on validation of the stage's input, where that is a file.
-        marks: the reference outputs on the validation examples for the metric `agreement`, once there are any.
-        say: takes (steps done, steps in all, a few words) as often as a stage likes.
-        derive: `derive(key, make)` is the folder of a cached by-product, such as a teacher's logits.
-        code: the user's functions that the recipe names, which build the networks of theirs.
-    """
-
-    folder: Path
-    scratch: Path
-    data: Dataset
-    metric: Metric
-    seed: int
-    source: Path
-    presets: tuple[PresetName, ...]
-    say: Callable[[int, int, str], None]
-    derive: Callable[[dict[str, Any], Callable[[Path], None]], Path]
-    code: Code = NO_CODE
-    host: PresetName | None = None
-    floor: float | None = None
-    marks: np.ndarray | None = None
-    before: float | None = None
-
-
-@dataclass(frozen=True)
-class Lineage:
-    """A result that options alone describe: the stage that makes it, its kind, and the results that it is made from.
-
-    `sources` has them by name; the one that the stage works on is `input`.
-    """
-
-    stage: Stage
-    kind: Kind
-    sources: Mapping[str, Lineage]
-
-    @property
-    def origin(self) -> Lineage:
-        """Return the result whose network it has: of a pruned one, the one before pruning."""
-        source = self.sources.get(self.stage.same_network_as() or "")
-        return source.origin if source else self
-
-    @property
-    def network(self) -> Network | None:
-        """Return the network that its options describe; None of an ensemble, a file, a pruned or an own network."""
-        network = self.unpruned
-        return network if network and self.pruned is False and not network.own else None
-
-    @property
-    def unpruned(self) -> Network | None:
-        """Return the network before any pruning, an own one too; None of an ensemble or a file."""
-        networks = self.origin.stage.networks()
-        plain = self.kind == "torch" and not self.origin.stage.joins_networks
-        return networks[0] if plain and len(networks) == 1 else None
-
-    @property
-    def pruned(self) -> bool | None:
-        """Return whether its network is pruned; None of a file that is loaded."""
-        if self.stage.family == "prune":
-            return True
-        source = self.sources.get(self.stage.same_network_as() or "")
-        return source.pruned if source else None if self.stage.family == "load" else False
-
-    @property
-    def quantized(self) -> bool:
-        """Return whether a stage before it, or its own, quantizes it."""
-        sources = (source for source in self.sources.values() if source.kind == "onnx")
-        return self.kind == "onnx" and (self.stage.family == "quantize" or any(each.quantized for each in sources))
-
-
-@dataclass(frozen=True)
-class Setting:
-    """The surroundings of a stage as options describe them: its sources, the data, and the targets' integer formats.
-
-    `presets` has the name of the target that needs each.
-    """
-
-    sources: Mapping[str, Lineage]
-    data: DataFacts
-    presets: Mapping[PresetName, str]
 
 
 class Stage(BaseModel, ABC):
