@@ -89,11 +89,7 @@ class Task(Options):
     def reject(self) -> Iterator[Rejection]:
         """Yield why the options cannot go with the data, as far as options tell what it is."""
         data = self.facts()
-        name = self.metric
-        if isinstance(name, str) and data.task and data.task not in METRICS[name].tasks:
-            fitting = ", ".join(candidate for candidate, metric in METRICS.items() if data.task in metric.tasks)
-            message = f"{data.name} is a {data.task} task, which `{name}` cannot score"
-            yield Rejection(message, f"one of: {fitting}", ("metric",))
+        yield from self.reject_metric(data)
         if data.task not in ("single-label", None) and self.imbalance is not None:
             message = f"{data.name} is a {data.task} task, and `imbalance` is about classes"
             yield Rejection(message, "take `imbalance` out", ("imbalance",))
@@ -110,6 +106,14 @@ class Task(Options):
         elif normalize == "imagenet" and data.kinds and "image" not in data.kinds:
             message = f"{data.name} has no images, which `normalize: imagenet` is for"
             yield Rejection(message, "`none`, or {mean: […], std: […]}", ("data", "normalize"))
+
+    def reject_metric(self, data: DataFacts) -> Iterator[Rejection]:
+        """Yield why the metric cannot score the task of `data`, if it is known."""
+        name = self.metric
+        if isinstance(name, str) and data.task and data.task not in METRICS[name].tasks:
+            fitting = ", ".join(candidate for candidate, metric in METRICS.items() if data.task in metric.tasks)
+            message = f"{data.name} is a {data.task} task, which `{name}` cannot score"
+            yield Rejection(message, f"one of: {fitting}", ("metric",))
 
     @property
     def metric_name(self) -> str:

@@ -99,6 +99,12 @@ class Mistake(ValueError):
         super().__init__(message)
 
 
+def first_line(error: BaseException, longest: int = 240) -> str:
+    """Return the first line of an error's message, cut to `longest` characters; its type where it has no message."""
+    line = (str(error).splitlines() or [type(error).__name__])[0]
+    return line if len(line) <= longest else f"{line[:longest]}…"
+
+
 def near(word: str, known: Iterable[str]) -> str | None:
     """Return the known name that `word` most likely stands for, if there is one."""
     return next(iter(_meant(word, known)), None)

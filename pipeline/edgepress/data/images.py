@@ -21,7 +21,7 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from ..core.errors import UserError
+from ..core.errors import UserError, first_line
 from ..core.units import show_bytes
 from .examples import several
 from .listing import HEIF, INSTALL, Skipped, kind, suffixes
@@ -161,7 +161,7 @@ def _reason(error: Exception, path: Path) -> str:
         return "truncated"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror.lower()
-    return str(error).splitlines()[0] if str(error) else type(error).__name__
+    return first_line(error)
 
 
 def _readable(

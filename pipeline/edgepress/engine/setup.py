@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from ..config import target
+from ..config import rejections, target
 from ..config.recipe import Recipe
 from ..core import machine
 from ..core.errors import Problem, UserError
 from ..core.presets import PresetName
 from ..core.results import Machine
 from ..core.user_code import Code
+from ..data.facts import DataFacts
 from ..data.load import load_dataset, load_unlabelled
 from ..stage import LIBRARIES
 from .cache import Cache
@@ -64,7 +65,7 @@ class Setup:
     def metric(self) -> Metric:
         from ..core.metrics import METRICS
 
-        name, task = self.recipe.task.metric, self.data.task
+        name = self.recipe.task.metric
         if not self.data.labelled and name != "agreement":
             message = f"`{self.data.name}` has no labels, which `{name}` counts by"
             help = "`metric: agreement` counts how often a model's prediction is that of its source model"
@@ -72,10 +73,8 @@ class Setup:
             raise UserError([Problem(message, help, self.recipe.document.place(place))])
         if not isinstance(name, str):
             return name.metric(self.recipe.document.path.parent, self.recipe.document.place(("task", "metric")))
-        if task not in METRICS[name].tasks:
-            fitting = ", ".join(candidate for candidate, metric in METRICS.items() if task in metric.tasks)
-            message = f"`{self.data.name}` is a {task} task, which `{name}` cannot score"
-            raise UserError([Problem(message, f"one of: {fitting}", self.recipe.document.place(("task", "metric")))])
+        if rejected := list(self.recipe.task.reject_metric(DataFacts.of(self.data))):
+            raise UserError([rejections.place(self.recipe.document, ("task",), rejection) for rejection in rejected])
         return METRICS[name]
 
     @cached_property

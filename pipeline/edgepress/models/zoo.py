@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
-from ..core.errors import UserError
+from ..core.errors import UserError, first_line
 from .description import Description, Network
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def create(network: Network, description: Description) -> nn.Module:
     except UserError:
         raise
     except Exception as error:  # timm checks nothing itself: each network fails in a way of its own
-        first = (str(error).splitlines() or [type(error).__name__])[0]
+        first = first_line(error)
         takes = " and ".join(" × ".join(map(str, shape)) or "a number" for _, shape, _ in description.takes())
         if network.pretrained:
             raise UserError(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import onnx
 
-from ...core.errors import UserError, suggest
+from ...core.errors import UserError, first_line, suggest
 from .. import metadata
 from ..input_preparation import reconciled, require_stated
 from ..output_shape import VECTORS, is_map, words_of
@@ -148,8 +148,7 @@ def _written(
     except UserError:
         raise
     except Exception as error:  # onnxruntime's errors have no common base
-        line = str(error).splitlines()[0]
-        raise UserError(f"onnxruntime cannot run `{original.source}`: {line}", RUN_ALONE) from error
+        raise UserError(f"onnxruntime cannot run `{original.source}`: {first_line(error)}", RUN_ALONE) from error
     return outputs
 
 

@@ -14,6 +14,8 @@ import numpy as np
 import onnx
 from onnx import helper
 
+from .unique_names import free_name
+
 if TYPE_CHECKING:
     from ...data.dataset import Input
 
@@ -88,12 +90,15 @@ def put_in_front(model: onnx.ModelProto, forms: list[Form]) -> None:
         if form.order:
             steps.append(("Transpose", {"perm": list(form.order)}))
         elif form.shape != form.takes:
-            shape = onnx.numpy_helper.from_array(np.array(form.takes, np.int64), _free(f"{form.name}_shape", taken))
+            free = free_name(f"{form.name}_shape", taken)
+            taken.add(free)
+            shape = onnx.numpy_helper.from_array(np.array(form.takes, np.int64), free)
             graph.initializer.append(shape)
             steps.append(("Reshape", {}))
         source = form.name
         for code, attributes in steps:
-            target = _free(f"{form.name}_{code.lower()}", taken)
+            target = free_name(f"{form.name}_{code.lower()}", taken)
+            taken.add(target)
             inputs = [source, shape.name] if code == "Reshape" else [source]
             nodes.append(helper.make_node(code, inputs, [target], target, **attributes))
             source = target
@@ -139,13 +144,6 @@ def _widen_tensor(tensor: onnx.TensorProto, half: int) -> None:
     if tensor.data_type == half:
         values = onnx.numpy_helper.to_array(tensor).astype(np.float32)
         tensor.CopyFrom(onnx.numpy_helper.from_array(values, tensor.name))
-
-
-def _free(name: str, taken: set[str]) -> str:
-    while name in taken:
-        name += "_"
-    taken.add(name)
-    return name
 
 
 def _element(dtype: str) -> str:

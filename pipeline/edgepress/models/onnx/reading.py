@@ -6,7 +6,7 @@ from pathlib import Path
 
 import onnx
 
-from ...core.errors import UserError
+from ...core.errors import UserError, first_line
 
 _KINDS = {
     "sequence_type": "a sequence",
@@ -27,7 +27,7 @@ def read(source: Path) -> onnx.ModelProto:
         model = onnx.load(source)
         onnx.checker.check_model(model)
     except (onnx.checker.ValidationError, ValueError, OSError, TypeError, RuntimeError) as error:
-        raise UserError(f"`{source}` is not a sound ONNX file: {_line(error)}", _beside(source)) from error
+        raise UserError(f"`{source}` is not a sound ONNX file: {first_line(error)}", _beside(source)) from error
     except Exception as error:
         # protobuf's DecodeError has no stable home across its versions.
         if type(error).__name__ != "DecodeError":
@@ -74,8 +74,3 @@ def _beside(source: Path) -> str:
         return ""
     shown = location if len(location) < 80 else f"{location[:60]}…"
     return f"its weights are in `{shown}`, beside it: put that file there, or save the model as one file"
-
-
-def _line(error: Exception) -> str:
-    line = (str(error).splitlines() or [type(error).__name__])[0]
-    return line if len(line) <= 240 else f"{line[:240]}…"

@@ -16,7 +16,7 @@ import onnx
 from onnx import numpy_helper
 
 from ...core import child_processes
-from ...core.errors import UserError
+from ...core.errors import UserError, first_line
 from . import constant_folding
 from .export import opset
 from .reading import RUN_ALONE
@@ -185,7 +185,7 @@ def _raised(source: Path, model: onnx.ModelProto) -> onnx.ModelProto:
         return onnx.version_converter.convert_version(model, OPSET)
     except RuntimeError as error:
         raise UserError(
-            f"`{source}` uses ONNX operator set {opset(model)}, which cannot be raised to {OPSET}: {_line(error)}",
+            f"`{source}` uses ONNX operator set {opset(model)}, which cannot be raised to {OPSET}: {first_line(error)}",
             f"export it anew with operator set {OPSET} or later",
         ) from error
 
@@ -220,13 +220,9 @@ def _refused(source: Path, model: onnx.ModelProto, error: Exception) -> UserErro
     logging.getLogger(__name__).debug("%s", error)
     branch = next((node for node in model.graph.node if node.op_type in _BRANCHES), None)
     if branch is None:
-        return UserError(f"onnxruntime cannot run `{source}`: {_line(error)}", RUN_ALONE)
+        return UserError(f"onnxruntime cannot run `{source}`: {first_line(error)}", RUN_ALONE)
     return UserError(
         f"`{source}`: node `{branch.name or branch.output[0]}` ({branch.op_type}) has branches that cannot be told "
-        f"apart before it runs: {_line(error)[:200]}",
+        f"apart before it runs: {first_line(error, 200)}",
         "export one branch alone, without the others",
     )
-
-
-def _line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]

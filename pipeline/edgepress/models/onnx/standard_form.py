@@ -14,6 +14,8 @@ import onnx
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
+from .unique_names import free_name
+
 
 def standardize(model: onnx.ModelProto) -> onnx.ModelProto:
     """Return the model with every Gemm in its plain form; shapes have been inferred where a weight is computed."""
@@ -153,9 +155,7 @@ class _Graph:
 
     def name(self, base: str, word: str = "") -> str:
         """Return a name that is not in use, and take it."""
-        new = f"{base}_{word}" if word else base
-        while new in self.names:
-            new += "_"
+        new = free_name(f"{base}_{word}" if word else base, self.names)
         self.names.add(new)
         return new
 

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from ...core.errors import UserError
+from ...core.errors import UserError, first_line
 from .simplify import by_folding, is_near, lift_constants
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def _exported(module: nn.Module, example: tuple[Tensor, ...], names: list[str], 
                 external_data=False, verbose=False, optimize=optimize,
             )  # fmt: skip
     except torch.onnx.errors.OnnxExporterError as error:
-        raise UserError(f"torch cannot export this network: {str(error).splitlines()[0]}") from error
+        raise UserError(f"torch cannot export this network: {first_line(error)}") from error
     assert program is not None
     return program
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import onnx
 
@@ -29,9 +29,9 @@ def separate(model: onnx.ModelProto) -> None:
     for name in names:
         bases = [base for base in _bases(name) if base in names]
         if name not in ends and (bases or name.endswith("_quantized")):
-            changes[name] = _free(name, {*names, *changes.values()})
+            changes[name] = free_name(name, {*names, *changes.values()})
         elif name in ends:
-            changes |= {base: _free(base, {*names, *changes.values()}) for base in bases if base not in changes}
+            changes |= {base: free_name(base, {*names, *changes.values()}) for base in bases if base not in changes}
     _rename(graph, changes)
     for value in graph.input:
         if value.name in changes:
@@ -51,8 +51,9 @@ def _computed(graph: onnx.GraphProto) -> Iterator[str]:
     return (name for node in graph.node for name in node.output if name)
 
 
-def _free(name: str, taken: set[str]) -> str:
-    return next(new for count in itertools.count(1) if (new := name + "_" * count) not in taken)
+def free_name(name: str, taken: Collection[str]) -> str:
+    """Return `name`, with as many underscores behind it as it takes to be none of `taken`."""
+    return next(new for count in itertools.count() if (new := name + "_" * count) not in taken)
 
 
 def _copy(source: str, target: str) -> onnx.NodeProto:

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from ...core.errors import UserError, suggest
+from ...core.errors import UserError, first_line, suggest
 from ...models.probe import Inputs, random_inputs, randomized
 from ...models.pruning import forget, replay
 from .graph import Pruner
@@ -57,8 +57,7 @@ def plan(module: nn.Module, example: tuple[Tensor, ...], options: Options) -> Pl
     try:
         pruner, groups = _chosen(module, example, options, ignored)
     except Exception as error:  # torch-pruning fails in as many ways as there are networks
-        first = (str(error).splitlines() or [type(error).__name__])[0]
-        raise _refused(f"torch-pruning cannot trace it: {first}") from error
+        raise _refused(f"torch-pruning cannot trace it: {first_line(error)}") from error
     unpruned = {names[layer]: LOST for layer in pruner.unranked if layer in names}
 
     def replayed(groups: Sequence[Group], network: nn.Module) -> None:
