@@ -123,9 +123,9 @@ def test_schema_and_loader_know_the_same_stages_and_options(
 def test_the_list_of_networks_is_fresh() -> None:
     for path, generated in schema.networks().items():
         kept = path.read_text(encoding="utf-8")
-        if kept.splitlines()[0] != generated.splitlines()[0]:
-            pytest.skip(f"the list is of {kept.splitlines()[0]}")
-        assert kept == generated, "run `python -m edgepress.config.schema models`"
+        # Another version of the package lists other networks.
+        if kept.splitlines()[0] == generated.splitlines()[0]:
+            assert kept == generated, "run `python -m edgepress.config.schema models`"
     assert "resnet18" in names.torchvision()
     assert "mobilenetv2_050" in names.zoo()
     assert all(name.strip() == name and not name.startswith("#") for name in names.zoo())
