@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import logging
+import warnings
 from collections.abc import Callable
 
+import onnx
+import onnxsim
 import torch
 from torch import nn
 from torch.nn import functional
@@ -154,3 +158,18 @@ NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[torch.Tensor, ...], int
     "encoder": (Encoder, (ids(1, 9),), 18),
     "patches": (Patches, (torch.zeros(1, 3, 16, 16),), 18),
 }
+
+
+def exported(make: Callable[[], nn.Module], examples: tuple[torch.Tensor, ...], opset: int) -> onnx.ModelProto:
+    """The simplified ONNX graph of a network, as torch exports it."""
+    torch.manual_seed(0)
+    for name in ("torch.onnx", "onnxscript", "onnx_ir"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        program = torch.onnx.export(
+            make().eval(), examples, dynamo=True, opset_version=opset, output_names=["output"], verbose=False
+        )
+    assert program is not None
+    simplified: onnx.ModelProto = onnxsim.simplify(program.model_proto)[0]
+    return simplified

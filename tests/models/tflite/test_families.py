@@ -2,35 +2,19 @@
 
 from __future__ import annotations
 
-import logging
-import warnings
-
 import numpy as np
 import onnx
-import onnxsim
 import pytest
-import torch
 from edgepress.models.tflite.convert import layouts, write
 from onnx import numpy_helper
 
 from tests.models.tflite import models
-from tests.models.tflite.families import IDS, NETWORKS
+from tests.models.tflite.families import IDS, NETWORKS, exported
 
 
 @pytest.fixture(scope="module", params=NETWORKS)
 def network(request: pytest.FixtureRequest) -> onnx.ModelProto:
-    make, examples, opset = NETWORKS[request.param]
-    torch.manual_seed(0)
-    for name in ("torch.onnx", "onnxscript", "onnx_ir"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        program = torch.onnx.export(
-            make().eval(), examples, dynamo=True, opset_version=opset, output_names=["output"], verbose=False
-        )
-    assert program is not None
-    simplified: onnx.ModelProto = onnxsim.simplify(program.model_proto)[0]
-    return simplified
+    return exported(*NETWORKS[request.param])
 
 
 @pytest.fixture(scope="module")

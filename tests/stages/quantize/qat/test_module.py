@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import logging
-import warnings
-from collections.abc import Callable
-
 import numpy as np
 import onnx
-import onnxsim
 import pytest
 import torch
 from edgepress.core.errors import UserError
@@ -64,26 +59,12 @@ NETWORKS = {**families.NETWORKS, "squeezed": (Squeezed, IMAGE, 18), "residual": 
 
 @pytest.fixture(scope="module", params=NETWORKS)
 def network(request: pytest.FixtureRequest) -> onnx.ModelProto:
-    return exported(*NETWORKS[request.param])
+    return families.exported(*NETWORKS[request.param])
 
 
 @pytest.fixture(scope="module", params=[True, False], ids=["per channel", "per tensor"])
 def qdq(request: pytest.FixtureRequest, network: onnx.ModelProto) -> onnx.ModelProto:
     return models.quantized(network, models.feeds(network, 30, seed=5), per_channel=request.param)
-
-
-def exported(make: Callable[[], nn.Module], examples: tuple[torch.Tensor, ...], opset: int) -> onnx.ModelProto:
-    torch.manual_seed(0)
-    for name in ("torch.onnx", "onnxscript", "onnx_ir"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        program = torch.onnx.export(
-            make().eval(), examples, dynamo=True, opset_version=opset, output_names=["output"], verbose=False
-        )
-    assert program is not None
-    simplified: onnx.ModelProto = onnxsim.simplify(program.model_proto)[0]
-    return simplified
 
 
 def both(model: onnx.ModelProto, graph: Graph | None = None, count: int = 40) -> tuple[np.ndarray, np.ndarray]:
@@ -191,7 +172,7 @@ def test_halves_go_to_the_even_step() -> None:
 
 
 def test_logits_are_what_the_softmax_takes_and_its_scale_stays() -> None:
-    model = exported(*NETWORKS["residual"])
+    model = families.exported(*NETWORKS["residual"])
     qdq = models.quantized(model, models.feeds(model, 30, seed=5))
     found, expected = both(qdq, Graph(qdq, logits=True))
     step = 1 / 256
@@ -200,11 +181,13 @@ def test_logits_are_what_the_softmax_takes_and_its_scale_stays() -> None:
     softmax = next(node for node in qdq.graph.node if node.op_type == "Softmax")
     after = next(node for node in qdq.graph.node if node.input[0] == softmax.output[0])
     assert after.input[1] not in whole.plan.scales
-    assert Graph(exported(*NETWORKS["squeezed"]), logits=True).plan.output == "output", "there is none to leave out"
+    assert Graph(families.exported(*NETWORKS["squeezed"]), logits=True).plan.output == "output", (
+        "there is none to leave out"
+    )
 
 
 def test_the_least_and_the_largest_biases_stay_within_32_bits() -> None:
-    model = exported(*NETWORKS["squeezed"])
+    model = families.exported(*NETWORKS["squeezed"])
     qdq = models.quantized(model, models.feeds(model, 30, seed=5))
     graph = Graph(qdq)
     name = next(iter(graph.plan.biases))
