@@ -114,8 +114,8 @@ def quantize_static(
     """Quantize `source` on validation examples; return preset → file name in `folder`, and the notes.
 
     `xnnpack` is always written, since TFLite is made from it; the order is that of `presets`. In `integer-only` no
-    operator returns to float, whatever `keep` is. On validation, `floor` is the metric that the recipe wants, `marks` the
-    outputs that `agreement` is with, and `whole_error` the float model's error; see `guard`.
+    operator returns to float, whatever `keep` is. On validation, `floor` is the metric that the recipe wants, `marks`
+    the outputs that `agreement` is with, and `whole_error` the float model's error; see `guard`.
     Raises: UserError as `calibrate_plan`.
     """
     start = calibrate_plan(source, data, options, say)
