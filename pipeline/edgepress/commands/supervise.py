@@ -61,9 +61,23 @@ def supervised(work: Callable[[], int]) -> int:
         if os.getppid() != parent:
             os._exit(INTERRUPTED)
         activity.attach(area)
+        _silence_libraries()
         sys.exit(work())
     _prctl(_SUBREAPER, 1)
     return _Supervisor(child, area, arrived).wait()
+
+
+def _silence_libraries() -> None:
+    """Leave out what libraries log and warn of: it quotes foreign words, and what is wrong is raised as well.
+
+    `python -W default -m edgepress …` shows the warnings.
+    """
+    import logging
+    import warnings
+
+    logging.getLogger().addHandler(logging.NullHandler())
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")
 
 
 def interrupt_once() -> None:

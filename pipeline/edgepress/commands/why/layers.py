@@ -16,6 +16,7 @@ from typing import Any
 from ...core import child_processes, native_death
 from ...core.activity import Bounds
 from ...core.errors import UserError
+from ...core.runtime_errors import next_act, reason
 from . import profile, tflite
 from .source import Source, alike
 
@@ -177,7 +178,8 @@ def _profiled(path: Path) -> dict[str, Any]:
     if done.returncode:
         lines = done.stderr.strip().splitlines()
         last = lines[-1] if lines else f"it {child_processes.ended(done.returncode)}"
-        raise UserError(f"onnxruntime cannot run `{path}`: {last}", "is it a whole model?")
+        act = next_act(last, "is it a whole model?")
+        raise UserError(f"onnxruntime cannot run `{path}`: {reason(last)}", act)
     parsed: dict[str, Any] = json.loads(done.stdout)
     return parsed
 

@@ -11,7 +11,8 @@ import numpy as np
 import onnx
 
 from ...core.activity import Bounds, bounded
-from ...core.errors import UserError, first_line, suggest
+from ...core.errors import UserError, suggest
+from ...core.runtime_errors import next_act, reason
 from .. import metadata
 from ..input_preparation import reconciled, require_stated
 from ..output_shape import VECTORS, is_map, words_of
@@ -151,7 +152,8 @@ def _written(
     except UserError:
         raise
     except Exception as error:  # onnxruntime's errors have no common base
-        raise UserError(f"onnxruntime cannot run `{original.source}`: {first_line(error)}", RUN_ALONE) from error
+        act = next_act(error, RUN_ALONE)
+        raise UserError(f"onnxruntime cannot run `{original.source}`: {reason(error)}", act) from error
     return outputs
 
 
