@@ -16,6 +16,7 @@ from typing import Any
 from ...core import child_processes, native_death
 from ...core.activity import Bounds
 from ...core.errors import UserError
+from ...core.model_size import stored_bytes
 from ...core.runtime_errors import next_act, reason
 from . import profile, tflite
 from .source import Source, alike
@@ -169,7 +170,7 @@ def _shown(name: str) -> str:
 
 
 def _profiled(path: Path) -> dict[str, Any]:
-    bounds = Bounds(path.stat().st_size)
+    bounds = Bounds(stored_bytes(path))
     command = child_processes.script(profile.__file__, path, SECONDS, *bounds.arguments())
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode < 0:
