@@ -64,7 +64,10 @@ def supervised(work: Callable[[], int]) -> int:
         resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
         activity.attach(area)
         _silence_libraries()
-        sys.exit(work())
+        code = work()
+        if code == INTERRUPTED:
+            os._exit(code)  # all blocks have ended; the interpreter's own end may take a second
+        sys.exit(code)
     _prctl(_SUBREAPER, 1)
     return _Supervisor(child, area, arrived).wait()
 
