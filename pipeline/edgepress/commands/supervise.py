@@ -12,9 +12,10 @@ import resource
 import select
 import signal
 import sys
+import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
@@ -28,6 +29,7 @@ _AGAIN = 0.3
 WRONG, CRASHED, INTERRUPTED = 2, 3, 130
 INTERRUPTED_WORDS = "interrupted; the same command continues from here"
 _STOPS = (signal.SIGINT, signal.SIGTERM)
+_interrupted = threading.Event()
 _SUBREAPER, _DEATH_SIGNAL = 36, 1
 """Options of Linux's prctl: orphans become this process's children; the signal to get when the parent ends."""
 
@@ -89,6 +91,7 @@ def interrupt_once() -> None:
     """Let the first interruption raise KeyboardInterrupt, and no other: the work ends meanwhile, or is killed."""
 
     def interrupt(number: int, frame: FrameType | None) -> NoReturn:
+        _interrupted.set()
         for stop in _STOPS:
             signal.signal(stop, signal.SIG_IGN)
         raise KeyboardInterrupt
@@ -96,6 +99,18 @@ def interrupt_once() -> None:
     for stop in _STOPS:
         if signal.getsignal(stop) != signal.SIG_IGN:
             signal.signal(stop, interrupt)
+
+
+@contextmanager
+def interruptions_kept() -> Iterator[None]:
+    """Raise KeyboardInterrupt for every error after an interruption: a library whose import fails has others."""
+    _interrupted.clear()
+    try:
+        yield
+    except Exception as error:
+        if _interrupted.is_set():
+            raise KeyboardInterrupt from error
+        raise
 
 
 def _end_quietly(number: int, frame: FrameType | None) -> NoReturn:
