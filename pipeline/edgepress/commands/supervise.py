@@ -66,12 +66,24 @@ def supervised(work: Callable[[], int]) -> int:
         resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
         activity.attach(area)
         _silence_libraries()
-        code = work()
+        code = _code(work)
         if code == INTERRUPTED:
             os._exit(code)  # all blocks have ended; the interpreter's own end may take a second
         sys.exit(code)
     _prctl(_SUBREAPER, 1)
     return _Supervisor(child, area, arrived).wait()
+
+
+def _code(work: Callable[[], int]) -> int:
+    """Return the exit code of `work`; an error that it leaves, such as of its own message, is never that of a budget."""
+    try:
+        return work()
+    except MemoryError:
+        os.write(2, b"error: memory ran out\n  = help: " + activity.SMALLER.encode() + b"\n")
+        os._exit(WRONG)
+    except Exception:
+        sys.excepthook(*sys.exc_info())
+        os._exit(CRASHED)
 
 
 def _silence_libraries() -> None:
