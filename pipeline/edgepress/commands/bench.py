@@ -15,6 +15,8 @@ from ..benchmark.devices.transport import DeviceError
 from ..config import budgets, target
 from ..core.errors import UserError
 from ..core.paths import replacing
+from ..core.printable import lines as printed
+from ..core.printable import shown
 from ..core.progress import progress
 from ..core.results import Facts, Runtime, Samples
 from ..core.runtimes import DEFAULT
@@ -104,7 +106,7 @@ def write(trace: Trace, path: Path) -> None:
 def render(trace: Trace) -> tuple[str, statistics.Status]:
     """Return the text of a trace, ending in a newline, and its verdict: `ok` for a single model, which has no
     limit."""
-    lines, verdict = [], None
+    trace, lines, verdict = shown(trace), [], None
     for samples in trace.samples:
         value, interval = statistics.spread(statistics.log_percentiles(samples, 50))
         tail, _ = statistics.spread(statistics.log_percentiles(samples, 90))
@@ -119,7 +121,7 @@ def render(trace: Trace) -> tuple[str, statistics.Status]:
     lines.append(f"measured: {statistics.how(trace.samples[0])}" + (f", on {trace.device}" if trace.device else ""))
     if (busy := max(map(statistics.contention, trace.samples))) > statistics.CALM:
         lines.append(f"contention {busy:.2f}: other work shares the cores")
-    return "\n".join(lines) + "\n", verdict.status if verdict else "ok"
+    return printed("\n".join(lines) + "\n"), verdict.status if verdict else "ok"
 
 
 def _share(tolerance: str) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import signal
 import sys
@@ -13,6 +14,7 @@ import click
 from .. import __version__
 from ..benchmark.devices.transport import DeviceError
 from ..core.errors import UserError
+from ..core.printable import lines, say, word
 
 EXIT_CODES = """\b
 Exit codes:
@@ -45,7 +47,7 @@ def run(command: click.Command) -> int:
             raise
         where = f"`{error.filename}`" if error.filename else "a file or the output"
         message = f"{where} cannot be written: {error.strerror}"
-        click.echo(str(UserError(message, "free some space; the same command continues from here")), err=True)
+        say(str(UserError(message, "free some space; the same command continues from here")), error=True)
         _discard(sys.stdout)
         code = WRONG
     return code
@@ -63,20 +65,21 @@ def _run(command: click.Command) -> int:
     try:
         return int(command.main(standalone_mode=False) or 0)
     except click.ClickException as error:
-        error.show()
+        error.show(words := io.StringIO())  # click quotes the command line, an argument may hold anything
+        say(words.getvalue(), error=True, end="")
         return 2
     except UserError as error:
-        click.echo(str(error), err=True)
+        say(str(error), error=True)
         return 2
     except DeviceError as error:
-        click.echo(str(error), err=True)
+        say(str(error), error=True)
         return 4
     except (KeyboardInterrupt, click.Abort) as error:
         # click takes a file that ends too early for the end of a terminal's input.
         if isinstance(error.__cause__, EOFError):
-            click.echo(_crash(error.__cause__), err=True)
+            say(_crash(error.__cause__), error=True)
             return 3
-        click.echo("interrupted; the same command continues from here", err=True)
+        say("interrupted; the same command continues from here", error=True)
         return 130
     except SystemExit:
         # When a pipe is closed click wraps standard output and ends with 1, the code of an exceeded budget.
@@ -88,7 +91,7 @@ def _run(command: click.Command) -> int:
             raise BrokenPipeError from error
         if isinstance(error, OSError) and error.errno in _FULL:
             raise
-        click.echo(_crash(error), err=True)
+        say(_crash(error), error=True)
         return 3
 
 
@@ -107,9 +110,9 @@ def _crash(error: Exception) -> str:
 
     with tempfile.NamedTemporaryFile("w", prefix="edgepress-", suffix=".log", delete=False, encoding="utf-8") as log:
         log.write(f"edgepress {__version__}, Python {platform.python_version()}, {platform.platform()}\n")
-        log.write(f"{' '.join(sys.argv)}\n\n")
-        log.writelines(traceback.format_exception(error))
-    first = (str(error).splitlines() or [""])[0]
+        log.write(f"{word(' '.join(sys.argv))}\n\n")
+        log.write(lines("".join(traceback.format_exception(error))))
+    first = word((str(error).splitlines() or [""])[0])
     return (
         f"edgepress crashed: {type(error).__name__}: {first}\n"
         f"  = help: this is a bug in edgepress; please report it with {log.name}"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from functools import cache
 from pathlib import Path
 
 from .errors import UserError
+from .printable import say, word
 
 SHIPPED = Path(__file__).parents[1] / "shipped"
 
@@ -62,7 +62,7 @@ def chosen(name: str, kind: str, file: Path) -> Path:
 
 @cache
 def _note(name: str, kind: str, file: str) -> None:
-    print(f"note: `{name}` is {file}, not the shipped {kind} of that name", file=sys.stderr)
+    say(f"note: `{word(name)}` is {word(file)}, not the shipped {kind} of that name", error=True)
 
 
 def digest(path: Path) -> str:

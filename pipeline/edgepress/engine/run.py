@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from ..config.target import Target
 from ..core import distributed, ownership
 from ..core.errors import UserError
 from ..core.paths import digest, replacing
+from ..core.printable import say, word
 from ..core.progress import Silent, progress
 from ..core.results import Report, StageFacts
 from ..gate import baseline as baselines
@@ -96,7 +96,7 @@ def last(path: Path, runs: Path, changes: Sequence[str] = ()) -> tuple[Report, R
             f"move it away, and `edgepress run {path}` makes it anew",
         ) from error
     if report.data["recipe_sha256"] != digest(path):
-        print(f"note: {path} has changed since this run; its models are as they were then", file=sys.stderr)
+        say(f"note: {word(path)} has changed since this run; its models are as they were then", error=True)
     recipe = load(path, (*report.data.get("set", ()), *changes))
     report = report.model_copy(update={"keep": limit_of_keep(recipe), "stages": _of_unknown_inputs(report)})
     return report, recipe, recipe.load_targets()

@@ -15,6 +15,7 @@ from typing import Any
 
 from ...core import child_processes
 from ...core.errors import UserError
+from ...core.printable import word
 from . import profile, tflite
 from .source import Source, alike
 
@@ -144,14 +145,14 @@ def _onnx(path: Path) -> Layers:
         names = dict.fromkeys(source.nodes[node].op_type for node in group if node != head)
         operators.append(
             Layer(
-                name=_shown(source.name(number if head is None else head)),
-                op=op,
+                name=word(source.name(number if head is None else head)),
+                op=word(op),
                 shape=source.shape(number) or tuple(event["shape"]),
                 bytes=sum(map(source.bytes, group)),
                 seconds=inserted + sum(event["seconds"] for event in own[number]),
                 real=real,
                 counts=not real and not integer,
-                fused=tuple(name for name in names if name not in (op, *CONVERSIONS)),
+                fused=tuple(word(name) for name in names if name not in (op, *CONVERSIONS)),
                 inserted=inserted,
                 activates=source.activates(number if head is None else head),
             )
@@ -159,11 +160,6 @@ def _onnx(path: Path) -> Layers:
     return Layers(
         tuple(operators), source.size, max(profiled["seconds"], sum(layer.seconds or 0.0 for layer in operators))
     )
-
-
-def _shown(name: str) -> str:
-    """Replace characters that would move a terminal's cursor."""
-    return "".join(character if character.isprintable() else "?" for character in name)
 
 
 def _profiled(path: Path) -> dict[str, Any]:
@@ -186,8 +182,8 @@ def _tflite(path: Path) -> Layers:
     """List the operators without times: neither TFLite runtime reports them to Python."""
     operators = [
         Layer(
-            name=_shown(row.name),
-            op=row.op,
+            name=word(row.name),
+            op=word(row.op),
             shape=row.shape,
             bytes=row.bytes,
             seconds=None,

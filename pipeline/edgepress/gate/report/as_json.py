@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+from ...core.printable import as_json
 from ...core.results import Report
 from ..judge import Finding, OnUndecided, exit_code
 from . import change, verdict
 
 
 def render(report: Report, findings: Sequence[Finding], on_undecided: OnUndecided = "fail") -> str:
-    """Return one JSON object, ending in a newline; `version` changes when a field changes its meaning or goes."""
+    """Return one JSON object, ending in a newline; `version` changes when a field changes its meaning or goes.
+
+    A number that is infinite, or none, is `null`.
+    """
     stages = [
         stage.model_dump(mode="json", exclude={"files": {"__all__": {"correct", "resampled"}}})
         for stage in report.stages
@@ -41,7 +44,7 @@ def render(report: Report, findings: Sequence[Finding], on_undecided: OnUndecide
         "machine": report.machine.model_dump(mode="json"),
         "versions": report.versions,
     }
-    return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
+    return as_json(document) + "\n"
 
 
 def _finding(finding: Finding) -> dict[str, Any]:
