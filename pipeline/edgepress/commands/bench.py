@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -13,6 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 from ..benchmark import paired, statistics
 from ..benchmark.devices.transport import DeviceError
 from ..config import budgets, target
+from ..core import stored
 from ..core.errors import UserError
 from ..core.paths import replacing
 from ..core.printable import lines as printed
@@ -90,12 +93,17 @@ def _target(on: str) -> target.Target:
 
 def read(path: Path) -> Trace:
     """Read a stored trace. Raises: UserError."""
-    try:
-        return Trace.model_validate_json(path.read_bytes())
-    except OSError as error:
-        raise UserError(f"cannot read `{path}`: {error.strerror}", "`--trace FILE` writes one") from error
-    except ValidationError as error:
-        raise UserError(f"`{path}` is no trace of this version of edgepress", "measure again") from error
+    return stored.read(path, Trace, _problems, "the trace", "measure again: `--trace FILE` writes one")
+
+
+def _problems(trace: Trace) -> Iterator[str]:
+    """Yield what does not hold together in a trace."""
+    if not 0 < trace.limit < math.inf or not 1 <= len(trace.samples) <= 2:
+        yield "it has no limit, or other than one or two models"
+    for index, samples in enumerate(trace.samples):
+        yield from stored.of_samples(f"samples.{index}", samples)
+        if not samples.cpu or not stored.paired(samples, trace.samples[0]):
+            yield f"samples.{index}: it has other rounds than the first model, or none"
 
 
 def write(trace: Trace, path: Path) -> None:

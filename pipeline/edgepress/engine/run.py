@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from ..config.recipe import Recipe, load
 from ..config.target import Target
-from ..core import distributed, ownership
+from ..core import distributed, ownership, stored
 from ..core.errors import UserError
 from ..core.paths import digest, replacing
 from ..core.printable import say, word
@@ -88,13 +88,10 @@ def last(path: Path, runs: Path, changes: Sequence[str] = ()) -> tuple[Report, R
     file = runs / recipe.name / REPORT
     if not file.is_file():
         raise UserError(f"there is no run of `{recipe.name}` in `{runs}`", f"`edgepress run {path}` makes one")
-    try:
-        report = Report.model_validate_json(file.read_bytes())
-    except ValidationError as error:
-        raise UserError(
-            f"`{file}` is damaged, or from another version of edgepress",
-            f"move it away, and `edgepress run {path}` makes it anew",
-        ) from error
+    help = f"move it away, and `edgepress run {path}` makes it anew"
+    report = stored.read(file, Report, stored.of_report, "the report", help)
+    if report.recipe != recipe.name:
+        raise UserError(f"`{file}` is of the recipe `{report.recipe}`, not of `{recipe.name}`", help)
     if report.data["recipe_sha256"] != digest(path):
         say(f"note: {word(path)} has changed since this run; its models are as they were then", error=True)
     recipe = load(path, (*report.data.get("set", ()), *changes))
