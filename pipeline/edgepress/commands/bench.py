@@ -93,7 +93,8 @@ def _target(on: str) -> target.Target:
 
 def read(path: Path) -> Trace:
     """Read a stored trace. Raises: UserError."""
-    return stored.read(path, Trace, _problems, "the trace", "measure again: `--trace FILE` writes one")
+    wrong_is = "is no trace of this version of edgepress, or is damaged"
+    return stored.read(path, Trace, _problems, "measure again: `--trace FILE` writes one", wrong_is)
 
 
 def _problems(trace: Trace) -> Iterator[str]:

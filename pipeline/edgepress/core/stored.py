@@ -27,13 +27,18 @@ ROUNDED = 2e-6
 Model = TypeVar("Model", bound=BaseModel)
 
 
-def read(path: Path, model: type[Model], problems: Callable[[Model], Iterable[str]], what: str, help: str) -> Model:
-    """Return the results in the file `path`. Raises: UserError that says what in it is damaged; `what` names the file
-    where it is not damaged, but missing."""
+def read(
+    path: Path,
+    model: type[Model],
+    problems: Callable[[Model], Iterable[str]],
+    help: str,
+    wrong_is: str = "is damaged, or from another version of edgepress",
+) -> Model:
+    """Return the results in the file `path`. Raises: UserError that says what in it is damaged, by its place."""
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise UserError(f"cannot read {what} `{path}`: {error.strerror}", help) from error
+        raise UserError(f"cannot read `{path}`: {error.strerror}", help) from error
     wrong = ""
     try:
         results = model.model_validate_json(content, strict=True)
@@ -45,7 +50,7 @@ def read(path: Path, model: type[Model], problems: Callable[[Model], Iterable[st
     except (ValueError, RecursionError) as error:
         wrong = str(error)
     if wrong:
-        raise UserError(f"`{path}` is damaged, or from another version of edgepress: {wrong}", help)
+        raise UserError(f"`{path}` {wrong_is}: {wrong}", help)
     return results
 
 

@@ -89,7 +89,7 @@ def last(path: Path, runs: Path, changes: Sequence[str] = ()) -> tuple[Report, R
     if not file.is_file():
         raise UserError(f"there is no run of `{recipe.name}` in `{runs}`", f"`edgepress run {path}` makes one")
     help = f"move it away, and `edgepress run {path}` makes it anew"
-    report = stored.read(file, Report, stored.of_report, "the report", help)
+    report = stored.read(file, Report, stored.of_report, help)
     if report.recipe != recipe.name:
         raise UserError(f"`{file}` is of the recipe `{report.recipe}`, not of `{recipe.name}`", help)
     if report.data["recipe_sha256"] != digest(path):

@@ -96,7 +96,7 @@ def read(folder: Path, metric: str, data_sha256: str) -> dict[str, ModelFile]:
     if not path.is_file():
         raise UserError(f"`{folder}` holds no accepted model", "`edgepress accept RECIPE` writes one after a run")
     help = "move it away, and accept a run again"
-    record = stored.read(path, Accepted, _problems, "the accepted model", help)
+    record = stored.read(path, Accepted, _problems, help)
     same = (record.metric, record.data_sha256) == (metric, data_sha256)
     unscored = {} if same else {"scores": {}, "correct": "", "resampled": []}
     files = {}
