@@ -13,6 +13,7 @@ import click
 
 from .. import __version__
 from ..benchmark.devices.transport import DeviceError
+from ..core import temporary
 from ..core.errors import UserError
 from ..core.printable import lines, say, word
 
@@ -63,7 +64,8 @@ def _discard(*streams: TextIO) -> None:
 def _run(command: click.Command) -> int:
     output = sys.stdout
     try:
-        return int(command.main(standalone_mode=False) or 0)
+        with temporary.root():
+            return int(command.main(standalone_mode=False) or 0)
     except click.ClickException as error:
         error.show(words := io.StringIO())  # click quotes the command line, an argument may hold anything
         say(words.getvalue(), error=True, end="")

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from ..config.recipe import Recipe, load
 from ..config.target import Target
-from ..core import distributed, ownership, stored
+from ..core import distributed, ownership, stored, temporary
 from ..core.errors import UserError
 from ..core.paths import digest, replacing
 from ..core.printable import say, word
@@ -50,6 +50,8 @@ def run(
     artifacts.free(engine, folder / "models", known)
     if limit is None:
         lock.where(recipe, folder)
+    for place in (path.parent, folder, folder / "models"):
+        temporary.sweep(place)
     task = recipe.task
     shown = progress(metric=task.metric_name, error=task.lower_is_better) if distributed.first() else Silent()
     try:
@@ -62,8 +64,8 @@ def run(
         report = build(engine, artifacts.deliver(engine, folder / "models", locked, known), accepted, shown)
     finally:
         shown.close()
-    with replacing(folder / REPORT) as temporary:
-        temporary.write_text(report.model_dump_json(), encoding="utf-8")
+    with replacing(folder / REPORT) as file:
+        file.write_text(report.model_dump_json(), encoding="utf-8")
     return _judge(report, recipe, targets, on_undecided, outputs)
 
 
