@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import io
 import os
-import signal
 import sys
 from typing import TextIO
 
@@ -16,6 +15,7 @@ from ..benchmark.devices.transport import DeviceError
 from ..core import temporary
 from ..core.errors import UserError
 from ..core.printable import lines, say, word
+from .supervise import INTERRUPTED, INTERRUPTED_WORDS, WRONG, interrupt_once
 
 EXIT_CODES = """\b
 Exit codes:
@@ -27,7 +27,7 @@ Exit codes:
   130  interrupted
   141  the reader of the output closed the pipe (SIGPIPE)"""
 
-WRONG, CRASHED, UNDECIDED, INTERRUPTED = 2, 3, 4, 130
+UNDECIDED = 4
 CLOSED_PIPE = 128 + 13
 """Exit code of a command that SIGPIPE ended."""
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -36,7 +36,7 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 def run(command: click.Command) -> int:
     """Run the command line and return its exit code. Errors go to standard error, tracebacks to a log file."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    interrupt_once()
     try:
         code = _run(command)
         sys.stdout.flush()
@@ -81,8 +81,8 @@ def _run(command: click.Command) -> int:
         if isinstance(error.__cause__, EOFError):
             say(_crash(error.__cause__), error=True)
             return 3
-        say("interrupted; the same command continues from here", error=True)
-        return 130
+        say(INTERRUPTED_WORDS, error=True)
+        return INTERRUPTED
     except SystemExit:
         # When a pipe is closed click wraps standard output and ends with 1, the code of an exceeded budget.
         if sys.stdout is not output:

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ...core import child_processes
+from ...core import child_processes, native_death
+from ...core.activity import Bounds
 from ...core.errors import UserError
 from ...core.printable import word
 from . import profile, tflite
@@ -163,13 +164,12 @@ def _onnx(path: Path) -> Layers:
 
 
 def _profiled(path: Path) -> dict[str, Any]:
-    command = child_processes.script(profile.__file__, path, SECONDS)
+    bounds = Bounds(path.stat().st_size)
+    command = child_processes.script(profile.__file__, path, SECONDS, *bounds.arguments())
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode < 0:
-        raise UserError(
-            f"onnxruntime {child_processes.ended(done.returncode)} on `{path}`",
-            "the file makes it crash; export it anew",
-        )
+        note = {"file": str(path), "doing": "profiling", "seconds": f"{bounds.seconds:.0f}", "library": "onnxruntime"}
+        raise native_death.error(-done.returncode, note)
     if done.returncode:
         lines = done.stderr.strip().splitlines()
         last = lines[-1] if lines else f"it {child_processes.ended(done.returncode)}"

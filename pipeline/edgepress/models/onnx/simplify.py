@@ -16,6 +16,7 @@ import onnx
 from onnx import numpy_helper
 
 from ...core import child_processes
+from ...core.activity import Bounds
 from ...core.errors import UserError, first_line
 from . import constant_folding
 from .export import opset
@@ -23,6 +24,8 @@ from .reading import RUN_ALONE
 
 OPSET = 13
 """The oldest operator set with a scale for each channel of a weight."""
+_TRIES = 3
+"""How often a graph's constants may be folded before it is left as it is: they share its seconds."""
 _BRANCHES = ("If", "Loop", "Scan")
 _NEAR_ZERO, _NEAR_ONE = 1e-8, 1e-5
 """How near to 0 or 1 a constant is that onnxscript's rules leave out: they make `log(x)` of `log(x + 1e-10)`."""
@@ -199,7 +202,8 @@ def _folded(model: onnx.ModelProto) -> onnx.ModelProto:
     with tempfile.TemporaryDirectory() as work:
         source, target = Path(work, "given.onnx"), Path(work, "folded.onnx")
         onnx.save(model, source)
-        command = child_processes.script(constant_folding.__file__, source, target)
+        bounds = Bounds(source.stat().st_size).arguments(_TRIES)
+        command = child_processes.script(constant_folding.__file__, source, target, *bounds)
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode or not target.is_file():
             last = done.stderr.strip().splitlines()[-1:]
