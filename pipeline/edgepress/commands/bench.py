@@ -109,7 +109,7 @@ def _problems(trace: Trace) -> Iterator[str]:
 
 def write(trace: Trace, path: Path) -> None:
     with replacing(path) as temporary:
-        temporary.write_text(trace.model_dump_json(), encoding="utf-8")
+        temporary.write_text(trace.as_json(), encoding="utf-8")
 
 
 def render(trace: Trace) -> tuple[str, statistics.Status]:

@@ -65,7 +65,7 @@ def run(
     finally:
         shown.close()
     with replacing(folder / REPORT) as file:
-        file.write_text(report.model_dump_json(), encoding="utf-8")
+        file.write_text(report.as_json(), encoding="utf-8")
     return _judge(report, recipe, targets, on_undecided, outputs)
 
 

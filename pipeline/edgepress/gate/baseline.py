@@ -69,7 +69,7 @@ def accept(report: Report, targets: list[Target], folder: Path) -> list[Path]:
         files={target: file.model_copy(update={"path": Path(file.path).name}) for target, file in files.items()},
     )
     with replacing(folder / NAME) as temporary:
-        temporary.write_text(record.model_dump_json(indent=1) + "\n", encoding="utf-8")
+        temporary.write_text(record.as_json(indent=1) + "\n", encoding="utf-8")
     ownership.remove(folder, before, keep=sources)
     return [folder / name for name in sorted(sources)]
 

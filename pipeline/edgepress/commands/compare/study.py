@@ -64,7 +64,7 @@ def compare(
         update={"left_out": left_out}
     )
     with replacing(output) as temporary:
-        temporary.write_text(comparison.model_dump_json(), encoding="utf-8")
+        temporary.write_text(comparison.as_json(), encoding="utf-8")
     say(as_json(comparison.model_dump(mode="json")) if json else text.render(comparison), end="\n" if json else "")
     return 0
 

@@ -14,9 +14,9 @@ _CODE = re.compile(r"(?<!`)`([^`|\\\n]+)`(?!`)")
 """One word between single backticks, of which a table takes no part for its own."""
 _NOTHING = "&#8203;"
 """A space without width: it parts what GitHub would link even where every character is escaped."""
-_ENTITIES = {"&": "&amp;", "<": "&lt;", "\\": "&#92;", "$": "&#36;"}
+_ENTITIES = {"&": "&amp;", "<": "&lt;", "\\": "\\\\", "$": "&#36;"}
 _SPECIAL = re.compile(
-    r"(?P<entity>[&<\\$])|(?P<mark>[`*~|]|](?=[(\[:])|(?<![^\W_])_|_(?![^\W_]))"
+    r"(?P<entity>[&<$]|\\(?!\w))|(?P<mark>[`*~|]|](?=[(\[:])|(?<![^\W_])_|_(?![^\W_]))"
     r"|(?<!\w)@(?=\w)|@(?=[\w-]+\.\w)|#(?=\w)|\bGH-(?=\d)|:(?=//)|\bwww(?=\.)",
     re.IGNORECASE,
 )
