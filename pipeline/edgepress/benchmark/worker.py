@@ -147,7 +147,7 @@ def _onnxruntime(onnxruntime: Any, path: str, threads: int, provider: str) -> Ca
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
-    options.log_severity_level = 3
+    options.log_severity_level = 4
     options.add_session_config_entry("session.intra_op.allow_spinning", str(int(threads > 1)))
     session = onnxruntime.InferenceSession(path, options, providers=PROVIDERS[provider])
     types = {"float": "float32", "double": "float64", "float16": "float16"}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import mmap
 import os
+import resource
 import select
 import signal
 import sys
@@ -60,10 +61,28 @@ def supervised(work: Callable[[], int]) -> int:
         _prctl(_DEATH_SIGNAL, signal.SIGKILL)
         if os.getppid() != parent:
             os._exit(INTERRUPTED)
+        resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
         activity.attach(area)
-        sys.exit(work())
+        _silence_libraries()
+        code = work()
+        if code == INTERRUPTED:
+            os._exit(code)  # all blocks have ended; the interpreter's own end may take a second
+        sys.exit(code)
     _prctl(_SUBREAPER, 1)
     return _Supervisor(child, area, arrived).wait()
+
+
+def _silence_libraries() -> None:
+    """Leave out what libraries log and warn of: it quotes foreign words, and what is wrong is raised as well.
+
+    `python -W default -m edgepress …` shows the warnings.
+    """
+    import logging
+    import warnings
+
+    logging.getLogger().addHandler(logging.NullHandler())
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")
 
 
 def interrupt_once() -> None:

@@ -16,7 +16,9 @@ from typing import Any
 from ...core import child_processes, native_death
 from ...core.activity import Bounds
 from ...core.errors import UserError
+from ...core.model_size import stored_bytes
 from ...core.printable import word
+from ...core.runtime_errors import next_act, reason
 from . import profile, tflite
 from .source import Source, alike
 
@@ -164,7 +166,7 @@ def _onnx(path: Path) -> Layers:
 
 
 def _profiled(path: Path) -> dict[str, Any]:
-    bounds = Bounds(path.stat().st_size)
+    bounds = Bounds(stored_bytes(path))
     command = child_processes.script(profile.__file__, path, SECONDS, *bounds.arguments())
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode < 0:
@@ -173,7 +175,8 @@ def _profiled(path: Path) -> dict[str, Any]:
     if done.returncode:
         lines = done.stderr.strip().splitlines()
         last = lines[-1] if lines else f"it {child_processes.ended(done.returncode)}"
-        raise UserError(f"onnxruntime cannot run `{path}`: {last}", "is it a whole model?")
+        act = next_act(last, "is it a whole model?")
+        raise UserError(f"onnxruntime cannot run `{path}`: {reason(last)}", act)
     parsed: dict[str, Any] = json.loads(done.stdout)
     return parsed
 

@@ -18,6 +18,8 @@ from onnx import numpy_helper
 from ...core import child_processes
 from ...core.activity import Bounds
 from ...core.errors import UserError, first_line
+from ...core.native_output import silenced
+from ...core.runtime_errors import next_act, reason
 from . import constant_folding
 from .export import opset
 from .reading import RUN_ALONE
@@ -97,7 +99,8 @@ def is_near(number: float, neutral: float) -> bool:
 def _by_rules(model: onnx.ModelProto) -> onnx.ModelProto:
     from onnxscript import optimizer
 
-    return optimizer.optimize(model)
+    with silenced():
+        return optimizer.optimize(model)
 
 
 def by_folding(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -150,7 +153,8 @@ def _simplified(
     if not last:
         return simpler
     try:
-        simpler, same = onnxsim.simplify(simpler)
+        with silenced():
+            simpler, same = onnxsim.simplify(simpler)
     except Exception as error:  # nor have onnxsim's
         raise _refused(source, simpler, error) from error
     if not same:
@@ -161,7 +165,10 @@ def _simplified(
 def _as_it_is(source: Path, model: onnx.ModelProto) -> onnx.ModelProto:
     _require_one_way(source, model)
     plain = lift_constants(_open(model))
-    return onnx.shape_inference.infer_shapes(plain if opset(plain) >= OPSET else _raised(source, plain))
+    try:
+        return onnx.shape_inference.infer_shapes(plain if opset(plain) >= OPSET else _raised(source, plain))
+    except onnx.shape_inference.InferenceError as error:
+        raise UserError(f"`{source}` is not a sound ONNX file: {first_line(error)}", "export it anew") from error
 
 
 def _open(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -224,9 +231,9 @@ def _refused(source: Path, model: onnx.ModelProto, error: Exception) -> UserErro
     logging.getLogger(__name__).debug("%s", error)
     branch = next((node for node in model.graph.node if node.op_type in _BRANCHES), None)
     if branch is None:
-        return UserError(f"onnxruntime cannot run `{source}`: {first_line(error)}", RUN_ALONE)
+        return UserError(f"onnxruntime cannot run `{source}`: {reason(error)}", next_act(error, RUN_ALONE))
     return UserError(
         f"`{source}`: node `{branch.name or branch.output[0]}` ({branch.op_type}) has branches that cannot be told "
-        f"apart before it runs: {first_line(error, 200)}",
+        f"apart before it runs: {reason(error)}",
         "export one branch alone, without the others",
     )
