@@ -92,11 +92,12 @@ def test_a_report_that_does_not_hold_together_is_damaged(place: str, tmp_path: P
     assert str(caught.value).endswith("= help: run again")
 
 
-@pytest.mark.parametrize(
-    "content",
-    [b"", b"\0" * 9, b"[" * 10**5, b'{"a":' * 10**5, b'{"a": "\xed\xa0\x80"}', b"1" * 10**5, b'{"version": 1e400}']
-    + [json.dumps(REAL).encode()[:5000], json.dumps(REAL).encode("utf-16"), json.dumps(REAL).encode() + b"x"],
-)  # fmt: skip
+WHOLE = json.dumps(REAL)
+BYTES = [b"", b"\0" * 9, b"[" * 10**5, b'{"a":' * 10**5, b'{"a": "\xed\xa0\x80"}', b"1" * 10**5, b'{"version": 1e400}']
+BYTES += [WHOLE[:5000].encode(), WHOLE.encode("utf-16"), WHOLE.encode() + b"x"]
+
+
+@pytest.mark.parametrize("content", BYTES)
 def test_what_is_no_json_is_damaged(content: bytes, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="is damaged"):
         read(content, tmp_path)

@@ -67,7 +67,7 @@ def of_report(report: Report) -> Iterator[str]:
     """Yield what does not hold together in a report."""
     data, images = report.data, report.data.get("images", {})
     counts = isinstance(images, dict) and all(_is_count(count, 1) for count in images.values())
-    yield from _wrong("date", _is_date(report.date))
+    yield from _wrong("date", is_date(report.date))
     yield from _wrong("machine.cores", report.machine.cores >= 1)
     yield from _wrong("limited", report.limited is None or report.limited >= 1)
     yield from _wrong("data.recipe_sha256", _is_digest(data.get("recipe_sha256")))
@@ -261,7 +261,8 @@ def _are_groups(groups: list[int]) -> bool:
     return not groups or set(groups) == set(range(max(groups) + 1))
 
 
-def _is_date(text: str) -> bool:
+def is_date(text: str) -> bool:
+    """Return whether a text is a date as reports have it."""
     try:
         datetime.fromisoformat(text)
     except ValueError:

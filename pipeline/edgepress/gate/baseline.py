@@ -85,6 +85,8 @@ def _before(path: Path) -> ownership.Known:
 
 def _problems(record: Accepted) -> Iterator[str]:
     """Yield what does not hold together in a record."""
+    if not stored.is_date(record.date):
+        yield "date: this cannot be"
     expected = stored.Expected(record.metric)
     for target, file in record.files.items():
         yield from stored.of_file(f"files.{target}", file, expected, scored=bool(file.scores))

@@ -81,7 +81,7 @@ def test_an_infinite_score_is_null_in_json() -> None:
     finding = Finding(
         "t", "keep metric_drop (mae)", "required", "FAIL", 1.0, "metric", float("inf"), (0.0, float("nan"))
     )
-    found = json.loads(as_json.render(report([], []), [finding]), parse_constant=lambda name: pytest.fail(name))
+    found = json.loads(as_json.render(report([], []), [finding]), parse_constant=pytest.fail)
     assert (found["findings"][0]["value"], found["findings"][0]["interval"]) == (None, [0.0, None])
 
 
