@@ -22,6 +22,7 @@ from .results import Emulated, ModelFile, Preprocessing, Report, Samples, StageF
 
 SHORTEST, LONGEST = 1e-9, 1e6
 """Seconds: a clock's step, and more than a week for one inference."""
+MOST_THREADS = 10**4
 ROUNDED = 2e-6
 """Scores that are drawn have six decimals."""
 Model = TypeVar("Model", bound=BaseModel)
@@ -71,7 +72,7 @@ def of_report(report: Report) -> Iterator[str]:
     yield from _wrong("machine.cores", report.machine.cores >= 1)
     yield from _wrong("limited", report.limited is None or report.limited >= 1)
     yield from _wrong("data.recipe_sha256", _is_digest(data.get("recipe_sha256")))
-    yield from _wrong("data.sha256", isinstance(data.get("sha256"), str))
+    yield from _wrong("data.sha256", _is_digest(data.get("sha256")))
     yield from _wrong("data.images", counts)
     for name in ("set", "notes", "warnings"):
         yield from _wrong(f"data.{name}", _is_texts(data.get(name, [])))
@@ -129,6 +130,7 @@ class Expected:
         yield from _wrong(f"{where}.scores.{self.metric}", self.is_score(value, resampled))
         length = len(correct) == (self.examples or len(correct))
         yield from _wrong(f"{where}.correct", not correct or (not correct.strip("01") and length))
+        yield from _wrong(f"{where}.correct", bool(correct or resampled), "it has neither marks nor draws")
         if correct and self.counted and value is not None:
             alike = abs(correct.count("1") / len(correct) - value) < ROUNDED
             yield from _wrong(f"{where}.correct", alike, f"its marks are not a {self.metric} of {value}")
@@ -160,7 +162,7 @@ def of_samples(where: str, samples: Samples) -> Iterator[str]:
     """Yield what does not hold together in the times of one model."""
     rounds = [len(process) for process in samples.cpu]
     yield from _wrong(f"{where}.path", bool(samples.path))
-    yield from _wrong(f"{where}.threads", samples.threads >= 1)
+    yield from _wrong(f"{where}.threads", 1 <= samples.threads <= MOST_THREADS)
     same = [len(process) for process in samples.wall] == rounds
     yield from _wrong(f"{where}.cpu", same and all(rounds), "it has other rounds than `wall`, or none")
     for name in ("wall", "cpu"):
@@ -186,6 +188,8 @@ def _of_stage(where: str, stage: StageFacts, before: list[str], expected: Expect
     yield from _wrong(f"{where}.parameters", stage.parameters >= 0)
     yield from _wrong(f"{where}.macs", stage.macs is None or stage.macs >= 0)
     yield from _wrong(f"{where}.files", bool(stage.files), "there is none")
+    precisions = {file.precision for file in stage.files}
+    yield from _wrong(f"{where}.files", len(precisions) == len(stage.files), "two are of one precision")
     kind = "onnx" if stage.kind == "torch" else stage.kind
     for index, file in enumerate(stage.files):
         yield from _wrong(f"{where}.files.{index}.kind", file.kind == kind, f"a stage of {stage.kind} makes none")
