@@ -15,7 +15,7 @@ from ..benchmark.devices.transport import DeviceError
 from ..core import temporary
 from ..core.errors import UserError
 from ..core.printable import lines, say, word
-from .supervise import INTERRUPTED, INTERRUPTED_WORDS, WRONG, interrupt_once
+from .supervise import INTERRUPTED, INTERRUPTED_WORDS, WRONG, interrupt_once, interruptions_kept
 
 EXIT_CODES = """\b
 Exit codes:
@@ -64,7 +64,7 @@ def _discard(*streams: TextIO) -> None:
 def _run(command: click.Command) -> int:
     output = sys.stdout
     try:
-        with temporary.root():
+        with temporary.root(), interruptions_kept():
             return int(command.main(standalone_mode=False) or 0)
     except click.ClickException as error:
         error.show(words := io.StringIO())  # click quotes the command line, an argument may hold anything

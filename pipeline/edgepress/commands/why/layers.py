@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ...core import child_processes, native_death
-from ...core.activity import Bounds
+from ...core.activity import Bounds, bounded
 from ...core.errors import UserError
 from ...core.model_size import stored_bytes
 from ...core.printable import word
@@ -117,7 +117,9 @@ def layers(path: Path) -> Layers:
         raise UserError(f"`{path}` is neither .onnx nor .tflite", "give a model file, or a recipe that was run")
     if not path.is_file():
         raise UserError(f"there is no file `{path}`")
-    return _onnx(path) if path.suffix == ".onnx" else _tflite(path)
+    size = stored_bytes(path)
+    with bounded(Bounds(size), doing="reading", file=path, library="onnx" if path.suffix == ".onnx" else "flatbuffers"):
+        return _onnx(path) if path.suffix == ".onnx" else _tflite(path)
 
 
 def _onnx(path: Path) -> Layers:
