@@ -123,3 +123,11 @@ def test_a_number_of_a_diverged_model_is_read(tmp_path: Path) -> None:
     assert read(changed(diverge), tmp_path).error
     with pytest.raises(UserError, match=r"scores\.mae"):
         read(changed(lambda r: (diverge(r), r["stages"][0]["files"][0].update(resampled=[1.0, 2.0]))), tmp_path)
+
+
+def test_names_of_undecodable_bytes_are_written_as_escapes() -> None:
+    """A folder of a class may have any bytes as its name; UTF-8 has no such character, nor has pydantic's JSON."""
+    report = Report.model_validate(REAL | {"data": REAL["data"] | {"ox\udcff": ["\udcff\U0001f600"]}})
+    again = Report.model_validate_json(report.as_json(), strict=True)
+    assert again.data["ox\\udcff"] == ["\\udcff\U0001f600"]
+    assert Report.model_validate_json(Report.model_validate(REAL).as_json()) == Report.model_validate(REAL)

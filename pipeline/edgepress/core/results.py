@@ -28,7 +28,7 @@ class Facts(BaseModel):
     def as_json(self, indent: int | None = None) -> str:
         """Return the results as JSON; half a character, as names of undecodable bytes have it, becomes an escape."""
         compact = (",", ":") if indent is None else None
-        text = json.dumps(self.model_dump(mode="json"), ensure_ascii=False, indent=indent, separators=compact)
+        text = json.dumps(self.model_dump(), ensure_ascii=False, indent=indent, separators=compact)
         return _HALVES.sub(lambda half: f"\\\\u{ord(half[0]):04x}", text)
 
 

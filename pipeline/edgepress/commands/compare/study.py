@@ -65,7 +65,7 @@ def compare(
     )
     with replacing(output) as temporary:
         temporary.write_text(comparison.as_json(), encoding="utf-8")
-    say(as_json(comparison.model_dump(mode="json")) if json else text.render(comparison), end="\n" if json else "")
+    say(as_json(comparison.model_dump()) if json else text.render(comparison), end="\n" if json else "")
     return 0
 
 

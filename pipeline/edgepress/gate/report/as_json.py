@@ -17,10 +17,7 @@ def render(report: Report, findings: Sequence[Finding], on_undecided: OnUndecide
 
     A number that is infinite, or none, is `null`.
     """
-    stages = [
-        stage.model_dump(mode="json", exclude={"files": {"__all__": {"correct", "resampled"}}})
-        for stage in report.stages
-    ]
+    stages = [stage.model_dump(exclude={"files": {"__all__": {"correct", "resampled"}}}) for stage in report.stages]
     changed = change.change(report, findings)
     document = {
         "version": 1,
@@ -35,13 +32,13 @@ def render(report: Report, findings: Sequence[Finding], on_undecided: OnUndecide
         "change": asdict(changed) if changed else None,
         "findings": [_finding(finding) for finding in findings],
         "stages": stages,
-        "preprocessing": report.preprocessing.model_dump(mode="json") if report.preprocessing else None,
+        "preprocessing": report.preprocessing.model_dump() if report.preprocessing else None,
         "emulated": {
-            target: [file.model_dump(mode="json", exclude={"correct", "resampled"}) for file in files]
+            target: [file.model_dump(exclude={"correct", "resampled"}) for file in files]
             for target, files in report.emulated.items()
         },
-        "devices": {target: device.model_dump(mode="json") for target, device in report.devices.items()},
-        "machine": report.machine.model_dump(mode="json"),
+        "devices": {target: device.model_dump() for target, device in report.devices.items()},
+        "machine": report.machine.model_dump(),
         "versions": report.versions,
     }
     return as_json(document) + "\n"
