@@ -41,7 +41,7 @@ DAMAGES: dict[str, Callable[[dict[str, Any]], object]] = {
     "samples.0.wall": lambda r: r["samples"][0]["wall"][0].__setitem__(0, -1.0),
     "samples.1.cpu": lambda r: r["samples"][1]["cpu"][0].pop(),
     "samples.1.cpu: it": lambda r: r["samples"][1]["cpu"].pop(),
-    "samples.1.wall: there": lambda r: r["samples"][1].update(wall=[[0 for _ in p] for p in r["samples"][1]["wall"]]),
+    "samples.1.wall.0: there": lambda r: r["samples"][1].update(wall=[[0 for _ in p] for p in r["samples"][1]["wall"]]),
     "samples.0.load: it": lambda r: r["samples"][0].update(load=[0.1], first=[]),
     "samples.0.load: this": lambda r: r["samples"][0].update(load=[0.0], first=[0.0]),
     "samples.0.threads": lambda r: r["samples"][0].update(threads=0),

@@ -166,8 +166,9 @@ def of_samples(where: str, samples: Samples) -> Iterator[str]:
     same = [len(process) for process in samples.wall] == rounds
     yield from _wrong(f"{where}.cpu", same and all(rounds), "it has other rounds than `wall`, or none")
     for name in ("wall", "cpu"):
-        sound = all(SHORTEST <= time <= LONGEST for process in getattr(samples, name) for time in process)
-        yield from _wrong(f"{where}.{name}", sound, "there is a time that no inference takes")
+        for index, process in enumerate(getattr(samples, name)):
+            sound = all(SHORTEST <= time <= LONGEST for time in process)
+            yield from _wrong(f"{where}.{name}.{index}", sound, "there is a time that no inference takes")
     yield from _wrong(f"{where}.memory", samples.memory is None or samples.memory >= 0)
     starts = [*samples.load, *samples.first]
     yield from _wrong(f"{where}.load", len(samples.load) == len(samples.first), "it has other processes than `first`")
