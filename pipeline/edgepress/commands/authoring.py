@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from ..core import printable
+from ..core import printable, temporary
 from ..core.printable import say
 from .options import CACHE, LIMIT, SET, TARGET, recipe_path
 
@@ -64,6 +64,8 @@ def gc(cache: Path, days: float) -> int:
     from ..core.units import show_bytes
     from ..engine.cache import Cache
 
+    for folder in (Path(), *Path("runs").glob("*"), *Path("runs").glob("*/models")):
+        temporary.sweep(folder)
     count, freed = Cache(cache).collect(days)
     say(f"deleted {count} result{'' if count == 1 else 's'}, {show_bytes(freed)}")
     return 0
