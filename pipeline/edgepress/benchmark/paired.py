@@ -145,6 +145,8 @@ def _died(models: list[Model], code: int, errors: str, *, here: bool) -> Excepti
         return kind(last[0].partition(": ")[2] or last[0], help)
     if "ModuleNotFoundError" in last[0]:
         runtime = models[0].runtime
+        if here and (absent := RUNTIMES[runtime].absent()):
+            return UserError([absent])
         where = "here" if here else "on the device"
         return kind(f"{runtime} is not installed {where}: {last[0]}", f"pip install {RUNTIMES[runtime].package} numpy")
     names = ", ".join(model.name for model in models)

@@ -88,6 +88,11 @@ def _run(command: click.Command) -> int:
             raise BrokenPipeError from error
         if isinstance(error, OSError) and error.errno in _FULL:
             raise
+        from ..core import installation  # its imports take milliseconds that `--help` has no use for
+
+        if wrong := installation.blamed(error):
+            click.echo(str(wrong), err=True)
+            return WRONG
         click.echo(_crash(error), err=True)
         return 3
 
