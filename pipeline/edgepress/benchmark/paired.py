@@ -12,7 +12,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from ..core import child_processes
+from ..core import child_processes, installation
 from ..core.errors import UserError
 from ..core.results import Provider, Runtime, Samples
 from ..core.runtimes import DEFAULT, RUNTIMES
@@ -150,6 +150,8 @@ def _died(models: list[Model], code: int, errors: str, *, here: bool) -> Excepti
         where = "here" if here else "on the device"
         return kind(f"{runtime} is not installed {where}: {last[0]}", f"pip install {RUNTIMES[runtime].package} numpy")
     names = ", ".join(model.name for model in models)
+    if here and (clash := installation.explained(errors)):
+        return UserError([clash])
     tail = "\n".join(f"  {line}" for line in errors.strip().splitlines()[-12:])
     return WorkerDied(
         f"the process that measured {names} in {models[0].runtime} {child_processes.ended(code)}\n{tail}".rstrip()

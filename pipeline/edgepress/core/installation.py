@@ -125,16 +125,12 @@ def explained(text: str) -> Problem | None:
 
 def blamed(error: BaseException) -> UserError | None:
     """Return the error of a package that cannot be imported, or does not work with another; None for any other."""
-    cause: BaseException | None = error
-    while cause is not None:
-        if not isinstance(cause, UserError):
-            problem = explained(str(cause))
-            if problem is None and isinstance(cause, ImportError) and _foreign(cause):
-                problem = _import_failed(cause)
-            if problem:
-                return UserError(list(dict.fromkeys([problem, *unmet()])))
-        cause = cause.__cause__
-    return None
+    problem = explained(str(error))
+    if problem is None and isinstance(error, ImportError) and _foreign(error):
+        problem = _import_failed(error)
+    if problem:
+        return UserError([problem, *unmet()])
+    return blamed(error.__cause__) if error.__cause__ else None
 
 
 def _foreign(error: ImportError) -> bool:
