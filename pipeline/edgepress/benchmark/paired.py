@@ -12,7 +12,8 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from ..core import child_processes, installation
+from ..core import child_processes, installation, native_death
+from ..core.activity import Bounds
 from ..core.errors import UserError
 from ..core.results import Provider, Runtime, Samples
 from ..core.runtimes import DEFAULT, RUNTIMES
@@ -129,6 +130,9 @@ def _run(models: list[Model], rounds: int, seed: int, device: Transport, **more:
         "seconds": SECONDS,
         **more,
     }
+    # Other providers reserve memory as they like, and build engines for minutes; a board may be as slow as it is.
+    if provider == "cpu" and isinstance(device, Local):
+        job["bounds"] = Bounds(sum(model.file.stat().st_size for model in models)).arguments()
     job["models"] = [device.push(model.file) for model in models]
     done = device.run([PYTHON, device.push(WORKER)], json.dumps(job), LATEST + more.get("warm", 0))
     if done.code:
@@ -152,6 +156,10 @@ def _died(models: list[Model], code: int, errors: str, *, here: bool) -> Excepti
     names = ", ".join(model.name for model in models)
     if here and (clash := installation.explained(errors)):
         return UserError([clash])
+    if code < 0 and here:
+        bounds = Bounds(sum(model.file.stat().st_size for model in models))
+        note = {"file": str(models[0].file), "doing": "measuring", "library": models[0].runtime}
+        return native_death.error(-code, note | {"seconds": f"{bounds.seconds:.0f}"})
     tail = "\n".join(f"  {line}" for line in errors.strip().splitlines()[-12:])
     return WorkerDied(
         f"the process that measured {names} in {models[0].runtime} {child_processes.ended(code)}\n{tail}".rstrip()
