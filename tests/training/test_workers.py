@@ -11,6 +11,8 @@ import pytest
 from edgepress.core.errors import Place, Problem, UserError
 from edgepress.training import workers
 
+# A queue's thread may still write when the loader is closed.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 WRONG = UserError([Problem("the image is broken", "take it out", Place(Path("a.png"), 2, 1, 3, "abc"))])
 
 

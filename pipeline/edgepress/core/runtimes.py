@@ -71,7 +71,7 @@ class Row:
                 )
             return Problem(f"{self.package} is not installed", f"pip install {self.package}")
         numpy = _version("numpy")
-        if self.last_numpy and numpy and int(numpy.partition(".")[0]) > self.last_numpy:
+        if self.last_numpy is not None and numpy and int(numpy.partition(".")[0]) > self.last_numpy:
             return Problem(
                 f"{self.package} {_version(self.package)} needs numpy {self.last_numpy}, and {numpy} is installed",
                 f"pip install 'numpy<{self.last_numpy + 1}', or pip uninstall {self.package}",
