@@ -12,7 +12,7 @@ import click
 from .. import __version__
 from ..benchmark.devices.transport import DeviceError
 from ..core.errors import UserError
-from .supervise import INTERRUPTED, INTERRUPTED_WORDS, WRONG, interrupt_once
+from .supervise import INTERRUPTED, INTERRUPTED_WORDS, WRONG, interrupt_once, interruptions_kept
 
 EXIT_CODES = """\b
 Exit codes:
@@ -61,7 +61,8 @@ def _discard(*streams: TextIO) -> None:
 def _run(command: click.Command) -> int:
     output = sys.stdout
     try:
-        return int(command.main(standalone_mode=False) or 0)
+        with interruptions_kept():
+            return int(command.main(standalone_mode=False) or 0)
     except click.ClickException as error:
         error.show()
         return 2

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import mmap
 import os
+import resource
 import select
 import signal
 import sys
+import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
@@ -27,6 +29,7 @@ _AGAIN = 0.3
 WRONG, CRASHED, INTERRUPTED = 2, 3, 130
 INTERRUPTED_WORDS = "interrupted; the same command continues from here"
 _STOPS = (signal.SIGINT, signal.SIGTERM)
+_interrupted = threading.Event()
 _SUBREAPER, _DEATH_SIGNAL = 36, 1
 """Options of Linux's prctl: orphans become this process's children; the signal to get when the parent ends."""
 
@@ -60,11 +63,27 @@ def supervised(work: Callable[[], int]) -> int:
         _prctl(_DEATH_SIGNAL, signal.SIGKILL)
         if os.getppid() != parent:
             os._exit(INTERRUPTED)
+        resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
         activity.attach(area)
         _silence_libraries()
-        sys.exit(work())
+        code = _code(work)
+        if code == INTERRUPTED:
+            os._exit(code)  # all blocks have ended; the interpreter's own end may take a second
+        sys.exit(code)
     _prctl(_SUBREAPER, 1)
     return _Supervisor(child, area, arrived).wait()
+
+
+def _code(work: Callable[[], int]) -> int:
+    """Return the exit code of `work`; an error that it leaves, such as of its own message, is never that of a budget."""
+    try:
+        return work()
+    except MemoryError:
+        os.write(2, b"error: memory ran out\n  = help: " + activity.SMALLER.encode() + b"\n")
+        os._exit(WRONG)
+    except Exception:
+        sys.excepthook(*sys.exc_info())
+        os._exit(CRASHED)
 
 
 def _silence_libraries() -> None:
@@ -84,6 +103,7 @@ def interrupt_once() -> None:
     """Let the first interruption raise KeyboardInterrupt, and no other: the work ends meanwhile, or is killed."""
 
     def interrupt(number: int, frame: FrameType | None) -> NoReturn:
+        _interrupted.set()
         for stop in _STOPS:
             signal.signal(stop, signal.SIG_IGN)
         raise KeyboardInterrupt
@@ -91,6 +111,18 @@ def interrupt_once() -> None:
     for stop in _STOPS:
         if signal.getsignal(stop) != signal.SIG_IGN:
             signal.signal(stop, interrupt)
+
+
+@contextmanager
+def interruptions_kept() -> Iterator[None]:
+    """Raise KeyboardInterrupt for every error after an interruption: a library whose import fails has others."""
+    _interrupted.clear()
+    try:
+        yield
+    except Exception as error:
+        if _interrupted.is_set():
+            raise KeyboardInterrupt from error
+        raise
 
 
 def _end_quietly(number: int, frame: FrameType | None) -> NoReturn:

@@ -21,6 +21,8 @@ SIZE = 65536
 """Bytes of the shared memory: a length of 4 bytes, then JSON."""
 LIMITS = "EDGEPRESS_LIMITS"
 """Environment variable: factor of all bounds; 0 is none."""
+SMALLER = "give it more memory, or less to do: a smaller `batch`, fewer `samples`, `--limit`"
+"""The next act where memory runs out."""
 _SECONDS, _SECONDS_PER_BYTE = 6.0, 1 / 50_000
 _MEMORY, _COPIES, _ACTIVATIONS = 768 * 2**20, 20, 100
 """Memory of a graph: at least, times the file's size, and times the size of an example."""

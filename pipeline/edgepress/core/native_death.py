@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import resource
 import signal
 import subprocess
 from collections.abc import Mapping
 
 from . import child_processes
-from .activity import LIMITS
+from .activity import LIMITS, SMALLER
 from .errors import UserError
+from .units import show_bytes
 
 _SEARCH, _SEARCH_SECONDS = f"{__package__.partition('.')[0]}.models.onnx.crashing_node", 8.0
 _CAUSES: dict[int, str] = {
@@ -21,7 +23,6 @@ _CAUSES: dict[int, str] = {
 _EXPORT = (
     "export the model without the operator that does it; one that ends its runtime alone too is a bug of the runtime"
 )
-_SMALLER = "give it more memory, or less to do: a smaller `batch`, fewer `samples`, `--limit`"
 
 
 def error(number: int, note: Mapping[str, str]) -> UserError:
@@ -31,16 +32,25 @@ def error(number: int, note: Mapping[str, str]) -> UserError:
     doing = f" while {note['doing']} {file}" if file and "doing" in note else ""
     name = signal.Signals(number).name
     if number == signal.SIGKILL:
-        return UserError(f"{where}the process was killed{doing}, as the kernel does when memory runs out", _SMALLER)
+        return UserError(f"{where}the process was killed{doing}, as the kernel does when memory runs out", SMALLER)
     if number == signal.SIGXCPU and "seconds" in note:
         message = f"{where}{note.get('doing', 'running')} {file} takes more than {note['seconds']} s of CPU time"
         return UserError(message, f"does it ever end? `{LIMITS}=10` in the environment allows ten times as long")
     if number == signal.SIGXCPU:
         return UserError(f"{where}the limit of CPU time was reached{doing}", "raise it: `ulimit -t`")
     message = f"{where}{note.get('library', 'native code')} ended the process{doing}: {_CAUSES.get(number, '')}({name})"
+    if limit := _memory_limit():
+        return UserError(f"{message}; this shell limits memory to {limit}", "raise it (`ulimit -v`, `ulimit -d`)")
     if node := crashing_node(note.get("file", "")):
         return UserError(message, f"node {node} does it: export the model without it")
     return UserError(message, _EXPORT if file else "please report it with the recipe")
+
+
+def _memory_limit() -> str:
+    """Return the bytes that a limit of the user's leaves this process; empty without one. Few libraries survive it."""
+    limits = [resource.getrlimit(kind)[0] for kind in (resource.RLIMIT_AS, resource.RLIMIT_DATA)]
+    finite = [limit for limit in limits if limit != resource.RLIM_INFINITY]
+    return show_bytes(min(finite)) if finite else ""
 
 
 def crashing_node(file: str) -> str:

@@ -65,7 +65,7 @@ def test_the_protocol_on_every_python(board: remote.Remote, tmp_path: Path, requ
 def test_a_failure_of_the_agent_is_said_at_once() -> None:
     with (
         remote.Remote([sys.executable, "-c", remote.START, "edgepress"], "board", lambda errors: None) as device,
-        pytest.raises(DeviceError, match="board: a try: AttributeError: .*no attribute 'dance'"),
+        pytest.raises(DeviceError, match=r"board: a try: AttributeError: .*no attribute 'dance'"),
     ):
         device._request({"do": "dance"}, timeout=60, task="a try")
 

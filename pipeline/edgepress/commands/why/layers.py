@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from ...core import child_processes, native_death
-from ...core.activity import Bounds
+from ...core.activity import Bounds, bounded
 from ...core.errors import UserError
+from ...core.model_size import stored_bytes
 from ...core.runtime_errors import next_act, reason
 from . import profile, tflite
 from .source import Source, alike
@@ -115,7 +116,9 @@ def layers(path: Path) -> Layers:
         raise UserError(f"`{path}` is neither .onnx nor .tflite", "give a model file, or a recipe that was run")
     if not path.is_file():
         raise UserError(f"there is no file `{path}`")
-    return _onnx(path) if path.suffix == ".onnx" else _tflite(path)
+    size = stored_bytes(path)
+    with bounded(Bounds(size), doing="reading", file=path, library="onnx" if path.suffix == ".onnx" else "flatbuffers"):
+        return _onnx(path) if path.suffix == ".onnx" else _tflite(path)
 
 
 def _onnx(path: Path) -> Layers:
@@ -169,7 +172,7 @@ def _shown(name: str) -> str:
 
 
 def _profiled(path: Path) -> dict[str, Any]:
-    bounds = Bounds(path.stat().st_size)
+    bounds = Bounds(stored_bytes(path))
     command = child_processes.script(profile.__file__, path, SECONDS, *bounds.arguments())
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode < 0:

@@ -12,6 +12,7 @@ import onnx
 
 from ...core.activity import Bounds, bounded
 from ...core.errors import UserError, suggest
+from ...core.model_size import stored_bytes
 from ...core.runtime_errors import next_act, reason
 from .. import metadata
 from ..input_preparation import reconciled, require_stated
@@ -72,7 +73,7 @@ def adopt(
     put_in_front(model, [replace(form, takes_dtype="float32") if _halved(form, half) else form for form in forms])
     columns = metadata.to_model_inputs(contract, data, data["validation"].x[:COMPARED])
     original = Original(source, name, forms, columns, filled, half)
-    bounds = Bounds(source.stat().st_size, sum(column[:1].nbytes for column in columns))
+    bounds = Bounds(stored_bytes(source), sum(column[:1].nbytes for column in columns))
     try:
         with bounded(bounds, doing="simplifying and running", file=source, library="onnxruntime"):
             outputs, warnings = (
