@@ -39,10 +39,11 @@ def plan(recipe: str, changes: tuple[str, ...], aims: tuple[str, ...], limit: in
 def validate(files: tuple[str, ...], changes: tuple[str, ...]) -> int:
     """Check recipe and target files without running anything."""
     from ..config.recipe import validate as problems_of
+    from ..core.errors import shown
     from .catalog import find
 
     problems = problems_of([find(name) for name in files], changes)
-    for problem in problems:
+    for problem in shown(problems):
         click.echo(f"{problem}\n", err=True)
     if problems:
         click.echo(f"{len(problems)} problem{'s' if len(problems) > 1 else ''}", err=True)

@@ -19,7 +19,7 @@ _CHANNELS = (1, 3, 4)
 
 def class_order(name: str) -> tuple[bool, int, str]:
     """Return a sort key: whole numbers by value, then other names by their letters."""
-    number = re.fullmatch(r"[+-]?[0-9]+", name) is not None
+    number = re.fullmatch(r"[+-]?[0-9]{1,4000}", name) is not None  # int() refuses more digits than 4,300
     return not number, int(name) if number else 0, name
 
 

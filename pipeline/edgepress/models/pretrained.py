@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ..core import foreign
 from ..core.errors import UserError
 from ..core.paths import SHIPPED
 
@@ -87,6 +88,8 @@ def find(name: str, source: Path) -> Path:
     if name in PACKAGES:
         return file(name)
     beside = source.parent / name
+    if wrong := foreign.refused(name, beside):
+        raise UserError(*wrong)
     if beside.is_file():
         return beside
     shipped = (SHIPPED / name).resolve()
