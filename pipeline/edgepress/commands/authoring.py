@@ -17,19 +17,30 @@ from .options import CACHE, LIMIT, SET, TARGET, recipe_path
 @TARGET
 @LIMIT
 @CACHE
-def plan(recipe: str, changes: tuple[str, ...], aims: tuple[str, ...], limit: int | None, cache: Path) -> int:
-    """List the stages that `run` would run, and those cached."""
+@click.option("--run-code", is_flag=True, help="Run the recipe's own code, where it makes the data.")
+def plan(
+    recipe: str, changes: tuple[str, ...], aims: tuple[str, ...], limit: int | None, cache: Path, run_code: bool
+) -> int:
+    """List the stages that `run` would run, and those cached.
+
+    No code that the recipe names is run. Where such code makes the data, only --run-code can tell what is cached.
+    """
     from ..config.recipe import load
     from ..engine.cache import Cache
     from ..engine.engine import Engine
     from .catalog import aimed
 
     path = recipe_path(recipe)
-    planned = Engine(load(path, (*changes, *aimed(path, aims))), Cache(cache), limit).plan()
+    engine = Engine(load(path, (*changes, *aimed(path, aims))), Cache(cache), limit)
+    planned = engine.plan(run_code=run_code)
     width = max(len(step.label) for step in planned)
+    actions = max(6, *(len(step.action) for step in planned))
     for step in planned:
         use = "" if step.use == step.label else f"  ({step.use})"
-        click.echo(f"{step.action:<6}  {step.label:<{width}}  {step.because}{use}")
+        click.echo(f"{step.action:<{actions}}  {step.label:<{width}}  {step.because}{use}")
+    if any(step.action == "unknown" for step in planned):
+        code = engine.recipe.task.code_of_data
+        click.echo(f"note: `plan` does not run `{code}`, which makes the data; `--run-code` does", err=True)
     return 0
 
 

@@ -174,7 +174,9 @@ def _paths(table: Table, column: str, folder: Path) -> list[Path]:
     table.refuse(
         out, cells, "images outside of its folder", "put the CSV above its images; paths count from its folder"
     )
-    missing = [row for row in every if foreign.refused(cells[row], folder / cells[row]) or not (folder / cells[row]).is_file()]
+    missing = [
+        row for row in every if foreign.unusable(str(folder / cells[row])) or not (folder / cells[row]).is_file()
+    ]
     table.refuse(missing, cells, "image files that are not there", "paths count from the CSV's folder")
     twice = [row for row in every if count[cells[row]] > 1]
     table.refuse(twice, cells, "images that stand in several rows", "keep one row each")
