@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from .options import CACHE, LIMIT, SET, TARGET, recipe_path
+from .options import CACHE, FILE, FOLDER, LIMIT, SET, TARGET, recipe_path
 
 
 @click.command()
@@ -110,7 +110,7 @@ def show(name: str, changes: tuple[str, ...], every: bool) -> int:
 
 @click.command()
 @click.argument("name")
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=FILE)
 @click.option("--force", is_flag=True, help="Overwrite FILE.")
 def cp(name: str, file: Path, force: bool) -> int:
     """Copy the recipe or target NAME to FILE, to edit it.
@@ -124,7 +124,7 @@ def cp(name: str, file: Path, force: bool) -> int:
 
 
 @click.command()
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=FILE)
 @click.option("--against", metavar="NAME", help="Recipe or target to compare with, instead of the source of FILE.")
 def diff(file: Path, against: str | None) -> int:
     """Show the changes in FILE since it was copied.
@@ -150,7 +150,7 @@ def diff(file: Path, against: str | None) -> int:
     help="Pinned source from which the CI job installs edgepress: git+https://HOST/OWNER/REPOSITORY@TAG.  [default: "
     "none; the job fails and names the line to edit]",
 )
-@click.option("--folder", type=click.Path(file_okay=False, path_type=Path), default=Path(), help="Folder to write to.")
+@click.option("--folder", type=FOLDER, default=Path(), help="Folder to write to.")
 def new(folder: Path, recipe: str | None, **wishes: str | None) -> int:
     """Write a recipe NAME, its target file and a CI job.
 

@@ -13,6 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 from ..benchmark import paired, statistics
 from ..benchmark.devices.transport import DeviceError
 from ..config import budgets, target
+from ..core import foreign
 from ..core.errors import UserError
 from ..core.paths import replacing
 from ..core.progress import progress
@@ -89,9 +90,7 @@ def _target(on: str) -> target.Target:
 def read(path: Path) -> Trace:
     """Read a stored trace. Raises: UserError."""
     try:
-        return Trace.model_validate_json(path.read_bytes())
-    except OSError as error:
-        raise UserError(f"cannot read `{path}`: {error.strerror}", "`--trace FILE` writes one") from error
+        return Trace.model_validate_json(foreign.read(path, 1 << 28, "a trace"))
     except ValidationError as error:
         raise UserError(f"`{path}` is no trace of this version of edgepress", "measure again") from error
 
