@@ -42,7 +42,7 @@ def validated(document: Document, model: type[Model]) -> Model:
         problems = [*_problems(document, wrong)]
         if rest:
             spot = follow(model, rest[0]["loc"], unknown=rest[0]["type"] == "extra_forbidden")
-            problems.append(Problem(f"{len(rest):,} more problems from here on", "", document.place(spot.where)))
+            problems.append(Problem(f"… and {len(rest):,} more problems from here on", "", document.place(spot.where)))
         raise UserError(in_order(problems)) from None
 
 
