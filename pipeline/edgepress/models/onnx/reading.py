@@ -6,9 +6,9 @@ from pathlib import Path
 
 import onnx
 
-from ...core import foreign
 from ...core.activity import activity
 from ...core.errors import UserError, first_line
+from ...core.model_size import stored_bytes
 from . import external_data
 
 _KINDS = {
@@ -26,7 +26,7 @@ RUN_ALONE = "mend the graph until `onnxruntime.InferenceSession` runs it; anothe
 
 def read(source: Path) -> onnx.ModelProto:
     """Return the sound model of a file, with weights beside it loaded. Raises: UserError."""
-    foreign.size(source)
+    stored_bytes(source)  # refuses what no reader can hold
     try:
         with activity(doing="reading", file=source, library="onnx"):
             model = onnx.load(source, load_external_data=False)
