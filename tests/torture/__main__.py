@@ -1,0 +1,121 @@
+"""`python -m tests.torture [CAMPAIGN…]`: run campaigns, and write tests/bench/torture.json.
+
+An interrupted command goes on where it stopped, unless the sources have changed since.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import click
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+from tests.bench import results
+from tests.torture import store
+from tests.torture.bench import Campaign, bench
+from tests.torture.runner import Fresh, Zygote, adopt_orphans
+from tests.torture.table import CAMPAIGNS
+
+
+@click.command()
+@click.argument("names", nargs=-1, type=click.Choice(list(CAMPAIGNS)), metavar="[CAMPAIGN]...")
+@click.option("--count", type=int, help="Inputs of each campaign.  [default: the campaign's own]")
+@click.option("--from", "first", type=int, default=0, show_default=True, help="Number of the first input.")
+@click.option("--jobs", type=int, default=2, show_default=True, help="Inputs at a time.")
+@click.option("--only", type=int, help="Run this one input, and print what its commands print.")
+@click.option(
+    "--folder", type=click.Path(path_type=Path), default=Path("build/torture"), show_default=True, help="Working folder."
+)
+@click.option("--write/--no-write", default=False, help="Write tests/bench/torture.json.")
+def main(names: tuple[str, ...], count: int | None, first: int, jobs: int, only: int | None, folder: Path, write: bool) -> None:
+    """Run CAMPAIGNs, by default all; exit with 1 if an input fails."""
+    folder = folder.resolve()
+    _start_anew_if_changed(folder)
+    found = {}
+    for name in names or CAMPAIGNS:
+        campaign = CAMPAIGNS[name]
+        seeds = folder / "seeds" / name
+        seeds.mkdir(parents=True, exist_ok=True)
+        campaign.prepare(seeds)
+        if only is not None:
+            sys.exit(_show(campaign, only, folder))
+        numbers = range(first, first + (campaign.count if count is None else count))
+        started = time.monotonic()
+        _work(campaign, numbers, jobs, folder)
+        rows = [row for row in store.read(folder / f"{name}.jsonl") if row["number"] in numbers]
+        found[name] = store.summary(rows) | {"wall": round(time.monotonic() - started)}
+        click.echo(f"{name}: {found[name]}")
+    if write:
+        click.echo(results.write("torture", "make torture", {"campaigns": found}, also=("pydantic", "pyyaml", "ai-edge-litert")))
+    sys.exit(int(any(each["failing"] for each in found.values())))
+
+
+def _start_anew_if_changed(folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    stamp, sources = folder / "sources", store.sources()
+    if not stamp.is_file() or stamp.read_text() != sources:
+        for path in (*folder.glob("*.jsonl"), folder / "seeds", folder / "failed"):
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+        stamp.write_text(sources)
+
+
+def _work(campaign: Campaign, numbers: range, jobs: int, folder: Path) -> None:
+    """Run the inputs that have no row yet, in `jobs` processes."""
+    have = {row["number"] for row in store.read(folder / f"{campaign.name}.jsonl")}
+    missing = [number for number in numbers if number not in have]
+    if not missing:
+        return
+    runner = Zygote(campaign.modules) if campaign.modules else Fresh()
+    workers = []
+    for job in range(jobs):
+        if pid := os.fork():
+            workers.append(pid)
+            continue
+        try:
+            adopt_orphans()
+            _each(campaign, missing[job::jobs], folder, runner, folder / "trials" / f"{campaign.name}-{job}")
+        except KeyboardInterrupt:
+            os._exit(130)
+        except BaseException:
+            sys.excepthook(*sys.exc_info())
+            os._exit(1)
+        os._exit(0)
+    codes = [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in workers]
+    if any(codes):
+        sys.exit(max(codes))
+
+
+def _each(campaign: Campaign, numbers: list[int], folder: Path, runner: Fresh, place: Path) -> None:
+    seen: Counter[str] = Counter()
+    for number in numbers:
+        trial = bench(campaign, number, place, folder / "seeds" / campaign.name, runner)
+        campaign.trial(trial)
+        if trial.faults:
+            store.keep(trial, campaign.name, folder / "failed", seen)
+            words = "; ".join(f"{fault.kind}: {fault.detail}" for fault in trial.faults)
+            click.echo(f"{campaign.name} {number} ({trial.note}): {words}"[:300], err=True)
+        store.append(folder / f"{campaign.name}.jsonl", store.row(trial))
+    shutil.rmtree(place, ignore_errors=True)
+
+
+def _show(campaign: Campaign, number: int, folder: Path) -> int:
+    runner = Zygote(campaign.modules) if campaign.modules else Fresh()
+    adopt_orphans()
+    trial = bench(campaign, number, folder / "only" / campaign.name, folder / "seeds" / campaign.name, runner)
+    campaign.trial(trial)
+    for ended in trial.endings:
+        click.echo(f"{ended.out}{ended.err}\nexit {ended.code}, {ended.wall:.1f} s, {ended.memory} MB\n")
+    for fault in trial.faults:
+        click.echo(f"{fault.kind}: {fault.detail}")
+    click.echo(f"{trial.note}\nin {trial.folder}")
+    return int(bool(trial.faults))
+
+
+if __name__ == "__main__":
+    main()
