@@ -30,10 +30,16 @@ from tests.torture.table import CAMPAIGNS
 @click.option("--jobs", type=int, default=2, show_default=True, help="Inputs at a time.")
 @click.option("--only", type=int, help="Run this one input, and print what its commands print.")
 @click.option(
-    "--folder", type=click.Path(path_type=Path), default=Path("build/torture"), show_default=True, help="Working folder."
+    "--folder",
+    type=click.Path(path_type=Path),
+    default=Path("build/torture"),
+    show_default=True,
+    help="Working folder.",
 )
 @click.option("--write/--no-write", default=False, help="Write tests/bench/torture.json.")
-def main(names: tuple[str, ...], count: int | None, first: int, jobs: int, only: int | None, folder: Path, write: bool) -> None:
+def main(
+    names: tuple[str, ...], count: int | None, first: int, jobs: int, only: int | None, folder: Path, write: bool
+) -> None:
     """Run CAMPAIGNs, by default all; exit with 1 if an input fails."""
     folder = folder.resolve()
     _start_anew_if_changed(folder)
@@ -51,8 +57,14 @@ def main(names: tuple[str, ...], count: int | None, first: int, jobs: int, only:
         rows = [row for row in store.read(folder / f"{name}.jsonl") if row["number"] in numbers]
         found[name] = store.summary(rows) | {"wall": round(time.monotonic() - started)}
         click.echo(f"{name}: {found[name]}")
+        for line in store.groups(rows):
+            click.echo(f"  {line}")
     if write:
-        click.echo(results.write("torture", "make torture", {"campaigns": found}, also=("pydantic", "pyyaml", "ai-edge-litert")))
+        click.echo(
+            results.write(
+                "torture", "make torture", {"campaigns": found}, also=("pydantic", "pyyaml", "ai-edge-litert")
+            )
+        )
     sys.exit(int(any(each["failing"] for each in found.values())))
 
 
@@ -98,8 +110,6 @@ def _each(campaign: Campaign, numbers: list[int], folder: Path, runner: Fresh, p
         campaign.trial(trial)
         if trial.faults:
             store.keep(trial, campaign.name, folder / "failed", seen)
-            words = "; ".join(f"{fault.kind}: {fault.detail}" for fault in trial.faults)
-            click.echo(f"{campaign.name} {number} ({trial.note}): {words}"[:300], err=True)
         store.append(folder / f"{campaign.name}.jsonl", store.row(trial))
     shutil.rmtree(place, ignore_errors=True)
 

@@ -35,14 +35,19 @@ class Bench:
 
     def copy(self, seed: str) -> None:
         """Begin with a copy of `seeds/SEED/work`, but for its cache, as the working folder."""
-        shutil.copytree(self.seeds / seed / "work", self.work, symlinks=True, ignore=shutil.ignore_patterns(".edgepress"))
+        shutil.copytree(
+            self.seeds / seed / "work", self.work, symlinks=True, ignore=shutil.ignore_patterns(".edgepress")
+        )
 
     def run(self, *arguments: str, judged: dict[str, Any] | None = None, **options: Any) -> Ended:
         """Run `edgepress ARGUMENTS` and judge how it ends; `judged` are options of `faults`."""
         ended = self.runner.run(arguments, self.folder, **options)
-        self.endings.append(ended)
-        self.faults += faults(ended, **(judged or {}))
+        self.judge(ended, **(judged or {}))
         return ended
+
+    def judge(self, ended: Ended, **options: Any) -> None:
+        self.endings.append(ended)
+        self.faults += faults(ended, **options)
 
     def blame(self, found: Sequence[Fault]) -> None:
         self.faults += found

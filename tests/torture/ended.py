@@ -49,9 +49,7 @@ class Fault:
     detail: str = ""
 
 
-def faults(
-    ended: Ended, codes: Collection[int] = VERDICTS, timed: bool = True, commands: bool = False
-) -> list[Fault]:
+def faults(ended: Ended, codes: Collection[int] = VERDICTS, timed: bool = True, commands: bool = False) -> list[Fault]:
     """Return every way in which a command broke its word.
 
     `timed`: it has to end within `SECONDS`; `commands`: its output is for GitHub, and has commands of its own.

@@ -103,12 +103,12 @@ def lay_out(folder: Path, network: onnx.ModelProto | None = None) -> None:
         (folder / name).write_text(text)
 
 
-def finished(seeds: Path, recipe: str, budgets: str = TARGET) -> Path:
+def finished(seeds: Path, recipe: str, budgets: str = TARGET, network: onnx.ModelProto | None = None) -> Path:
     """Return `seeds/RECIPE/work`, a folder in which the recipe has been run without a disturbance, once."""
     folder = seeds / recipe
     done = folder / "done.json"
     if not done.exists():
-        lay_out(folder / "work")
+        lay_out(folder / "work", network)
         (folder / "work" / "dev.yaml").write_text(budgets)
         ended = Fresh().run(["run", f"{recipe}.yaml"], folder, wait=600)
         if ended.code not in (0, 1):

@@ -31,18 +31,25 @@ POLL, LOOK = 0.005, 0.08
 """Seconds between two looks at whether a command has ended, and at its memory."""
 WAIT = 40.0
 """Seconds after which a command is killed: long enough to see a limit of its own at work."""
-MOST = 6 << 30
+MOST = 3 << 30
 """Bytes at which it is killed: the machine is shared."""
 _SUBREAPER = 36
 
 
 @dataclass(frozen=True)
 class Stop:
-    """A signal after some seconds, to the process or, as Ctrl-C does, to its group."""
+    """A signal after some seconds, to the process, to its group, as Ctrl-C does, or to a child if it has one."""
 
-    signal: int
+    signal: signal.Signals
     after: float
     group: bool = False
+    child: bool = False
+
+    def send(self, pid: int) -> None:
+        if self.child and (children := psutil.Process(pid).children()):
+            children[0].send_signal(self.signal)
+        else:
+            os.kill(-pid if self.group else pid, self.signal)
 
 
 @dataclass
@@ -110,7 +117,9 @@ class Zygote(Fresh):
             os.environ.clear()
             os.environ.update(environment)
             tempfile.tempdir = None
-            sys.stdin, sys.stdout, sys.stderr = (os.fdopen(number, "rw"[number > 0], closefd=False) for number in range(3))
+            sys.stdin, sys.stdout, sys.stderr = (
+                os.fdopen(number, "rw"[number > 0], closefd=False) for number in range(3)
+            )
             sys.stderr.reconfigure(line_buffering=True, errors="backslashreplace")
             sys.argv = ["edgepress", *arguments]
             signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -162,7 +171,7 @@ def _watch(pid: int, started: float, folder: Path, stop: Stop | None, wait: floa
             code, cpu = os.waitstatus_to_exitcode(status), used.ru_utime + used.ru_stime
         elif stop and sent is None and now >= stop.after:
             sent = time.monotonic()
-            os.kill(-pid if stop.group else pid, stop.signal)
+            stop.send(pid)
         elif now - looked > LOOK:
             looked = now
             memory = max(memory, _memory(pid, base))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -98,3 +99,13 @@ def summary(rows: Iterable[dict[str, Any]]) -> dict[str, Any]:
         "faults": dict(sorted(faults.items())),
         "failing": sum(bool(row["faults"]) for row in rows),
     }
+
+
+def groups(rows: Iterable[dict[str, Any]]) -> Iterator[str]:
+    """Yield a line for each kind of fault: how often, of which inputs, and its words."""
+    numbers: dict[str, list[int]] = {}
+    for row in rows:
+        for kind, detail in row["faults"]:
+            numbers.setdefault(f"{kind}: {re.sub(r'[0-9.]+', '#', detail)[:150]}", []).append(row["number"])
+    for words, found in sorted(numbers.items(), key=lambda item: -len(item[1])):
+        yield f"{len(found):5} × {words}  [--only {' '.join(map(str, found[:4]))}]"

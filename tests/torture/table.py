@@ -3,7 +3,17 @@
 from __future__ import annotations
 
 from tests.torture.bench import Campaign
-from tests.torture.campaigns import recipes, reports
+from tests.torture.campaigns import (
+    disk,
+    kills,
+    memory,
+    onnx_models,
+    permission,
+    recipes,
+    reports,
+    signals,
+    tflite_models,
+)
 
 LIBRARIES = (
     "edgepress.commands.main", "edgepress.config.recipe", "edgepress.engine.run", "edgepress.stages", "edgepress.gate.judge",
@@ -17,5 +27,18 @@ CAMPAIGNS = {
     for campaign in (
         Campaign("recipes", "mutated recipes and targets", 10_000, recipes.prepare, recipes.trial, LIBRARIES),
         Campaign("reports", "mutated reports", 2_000, reports.prepare, reports.trial, LIBRARIES),
+        Campaign("onnx", "mutated and hostile ONNX files", 2_000, onnx_models.prepare, onnx_models.trial, LIBRARIES),
+        Campaign("tflite", "mutated TFLite files", 2_000, tflite_models.prepare, tflite_models.trial, LIBRARIES),
+        Campaign("kills", "kills", 56, kills.prepare, kills.trial),
+        Campaign("signals", "interrupted commands", 200, signals.prepare, signals.trial),
+        Campaign("disk", "full disks", len(disk.POINTS), disk.prepare, disk.trial),
+        Campaign(
+            "permission",
+            "permissions and wrong kinds of files",
+            len(permission.FAULTS),
+            permission.prepare,
+            permission.trial,
+        ),
+        Campaign("memory", "limits of memory", len(memory.LIMITS), memory.prepare, memory.trial),
     )
 }

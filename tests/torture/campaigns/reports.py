@@ -21,6 +21,8 @@ _NO_NUMBER = re.compile(r"(?<![\w-])[-−+]?(nan|inf(inity)?)\b", re.IGNORECASE)
 POSITIVE = ("size", "latency", "memory", "cold")
 """Checks whose value is more than zero, by the beginning of their name."""
 
+SHARES = ("accuracy", "macro_f1", "worst_recall")
+
 
 def prepare(seeds: Path) -> None:
     for recipe in RECIPES:
@@ -70,8 +72,12 @@ def nonsense(folder: Path, code: int) -> Iterator[Fault]:
             yield Fault("nonsense", f"{finding['check']}: {value}")
     for stage in document["stages"] if code == 0 else ():
         for file in stage["files"]:
-            if not file["bytes"] > 0 or not all(0 <= v <= 1 for s in file["scores"].values() for v in s.values()):
-                yield Fault("nonsense", f"{stage['name']}: {file['bytes']} bytes, {file['scores']}"[:200])
+            scores = [(name, value) for split in file["scores"].values() for name, value in split.items()]
+            if not file["bytes"] > 0:
+                yield Fault("nonsense", f"{stage['name']}: {file['bytes']} bytes")
+            for name, value in scores:
+                if not (value is not None and 0 <= value < math.inf) or (name in SHARES and value > 1):
+                    yield Fault("nonsense", f"{stage['name']}: {name} {value}")
 
 
 def _numbers(value: Any) -> Iterator[float]:

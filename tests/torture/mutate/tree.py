@@ -17,7 +17,24 @@ VALUES: tuple[Any, ...] = (
     "./fifo", "../../x", "50%", "-5 ms", "1e400 MB", "-1 points", "0 points", [], {}, [[]], [None], {"": None}, [1, "a", {}],
 )  # fmt: skip
 """What stands where something else belongs."""
-NUMBERS: tuple[Any, ...] = (0, 0.0, -1, -0.5, 1e-300, 1e300, math.nan, math.inf, -math.inf, None, "1", 2**70, True, [], 0.999, 7)
+NUMBERS: tuple[Any, ...] = (
+    0,
+    0.0,
+    -1,
+    -0.5,
+    1e-300,
+    1e300,
+    math.nan,
+    math.inf,
+    -math.inf,
+    None,
+    "1",
+    2**70,
+    True,
+    [],
+    0.999,
+    7,
+)
 
 
 def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
