@@ -19,8 +19,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 from tests.bench import results
 from tests.torture import store
 from tests.torture.bench import Campaign, bench
-from tests.torture.runner import Fresh, Zygote, adopt_orphans
-from tests.torture.table import CAMPAIGNS
+from tests.torture.runner import Fresh, Zygote, adopt_orphans, idle
+from tests.torture.table import CAMPAIGNS, LIBRARIES
 
 
 @click.command()
@@ -83,7 +83,7 @@ def _work(campaign: Campaign, numbers: range, jobs: int, folder: Path) -> None:
     missing = [number for number in numbers if number not in have]
     if not missing:
         return
-    runner = Zygote(campaign.modules) if campaign.modules else Fresh()
+    runner = _runner(campaign)
     workers = []
     for job in range(jobs):
         if pid := os.fork():
@@ -103,6 +103,10 @@ def _work(campaign: Campaign, numbers: range, jobs: int, folder: Path) -> None:
         sys.exit(max(codes))
 
 
+def _runner(campaign: Campaign) -> Fresh:
+    return Zygote(LIBRARIES) if campaign.forks else Fresh(idle=idle(LIBRARIES))
+
+
 def _each(campaign: Campaign, numbers: list[int], folder: Path, runner: Fresh, place: Path) -> None:
     seen: Counter[str] = Counter()
     for number in numbers:
@@ -115,7 +119,7 @@ def _each(campaign: Campaign, numbers: list[int], folder: Path, runner: Fresh, p
 
 
 def _show(campaign: Campaign, number: int, folder: Path) -> int:
-    runner = Zygote(campaign.modules) if campaign.modules else Fresh()
+    runner = _runner(campaign)
     adopt_orphans()
     trial = bench(campaign, number, folder / "only" / campaign.name, folder / "seeds" / campaign.name, runner)
     campaign.trial(trial)

@@ -55,14 +55,14 @@ class Bench:
 
 @dataclass(frozen=True)
 class Campaign:
-    """`trial` takes one input to its end. With `modules` commands run in forks that have these imported."""
+    """`trial` takes one input to its end. `forks`: commands run in forks of a zygote."""
 
     name: str
     title: str
     count: int
     prepare: Callable[[Path], None]
     trial: Callable[[Bench], None]
-    modules: tuple[str, ...] = ()
+    forks: bool = False
 
 
 def bench(campaign: Campaign, number: int, folder: Path, seeds: Path, runner: Fresh) -> Bench:

@@ -64,7 +64,7 @@ stages:
   - {{use: fuse.soup.greedy, name: soup, models: [a, b]}}
   - {{use: export.onnx, name: float}}
   - {{use: quantize.static, name: int8, samples: 32, faster: false}}
-targets: [./phone.yaml, ./dev.yaml]
+targets: [./dev.yaml]
 """
 RECIPES = {"lite": LITE, "tiny": TINY, "long": LONG, "soup": SOUP}
 

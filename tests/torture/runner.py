@@ -57,6 +57,8 @@ class Fresh:
     """Run commands in new Python processes; `folder` holds `work`, `tmp`, and what was printed."""
 
     environment: Mapping[str, str] = field(default_factory=dict)
+    idle: int = 0
+    """Bytes of an idle process: what its imports hold."""
     base = 0
 
     def start(self, arguments: Sequence[str], folder: Path, prefix: Sequence[str], setup: Callable[[], None]) -> int:
@@ -89,7 +91,7 @@ class Fresh:
             (folder / name).mkdir(parents=True, exist_ok=True)
         started = time.monotonic()
         pid = self.start(list(arguments), folder, prefix, setup)
-        return _watch(pid, started, folder, stop, wait, self.base)
+        return _watch(pid, started, folder, stop, wait, self)
 
 
 class Zygote(Fresh):
@@ -144,6 +146,14 @@ def _main() -> int:
     return 0
 
 
+def idle(modules: Sequence[str]) -> int:
+    """Return the bytes of a process that has imported `modules` and does nothing."""
+    code = f"import importlib, sys\nfor name in {list(modules)!r}: importlib.import_module(name)\nprint(flush=True); sys.stdin.read()"
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=_environment(Path())) as process:
+        assert process.stdout and process.stdout.readline()
+        return _anonymous(process.pid)
+
+
 def adopt_orphans() -> None:
     """Become the parent of processes whose own has ended, so that they can be counted and killed."""
     ctypes.CDLL(None).prctl(_SUBREAPER, 1, 0, 0, 0)
@@ -160,7 +170,7 @@ def _environment(folder: Path) -> dict[str, str]:
     }
 
 
-def _watch(pid: int, started: float, folder: Path, stop: Stop | None, wait: float, base: int) -> Ended:
+def _watch(pid: int, started: float, folder: Path, stop: Stop | None, wait: float, runner: Fresh) -> Ended:
     sent, memory, looked, code, cpu = None, 0, 0.0, None, 0.0
     others = {process.pid for process in psutil.Process().children()} - {pid}
     while code is None:
@@ -174,7 +184,7 @@ def _watch(pid: int, started: float, folder: Path, stop: Stop | None, wait: floa
             stop.send(pid)
         elif now - looked > LOOK:
             looked = now
-            memory = max(memory, _memory(pid, base))
+            memory = max(memory, _memory(pid, runner.base) - runner.idle)
             if memory > MOST or now > wait:
                 _kill_all(pid)
     return Ended(

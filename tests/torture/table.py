@@ -25,10 +25,10 @@ LIBRARIES = (
 CAMPAIGNS = {
     campaign.name: campaign
     for campaign in (
-        Campaign("recipes", "mutated recipes and targets", 10_000, recipes.prepare, recipes.trial, LIBRARIES),
-        Campaign("reports", "mutated reports", 2_000, reports.prepare, reports.trial, LIBRARIES),
-        Campaign("onnx", "mutated and hostile ONNX files", 2_000, onnx_models.prepare, onnx_models.trial, LIBRARIES),
-        Campaign("tflite", "mutated TFLite files", 2_000, tflite_models.prepare, tflite_models.trial, LIBRARIES),
+        Campaign("recipes", "mutated recipes and targets", 10_000, recipes.prepare, recipes.trial, forks=True),
+        Campaign("reports", "mutated reports", 2_000, reports.prepare, reports.trial, forks=True),
+        Campaign("onnx", "mutated and hostile ONNX files", 2_000, onnx_models.prepare, onnx_models.trial, forks=True),
+        Campaign("tflite", "mutated TFLite files", 2_000, tflite_models.prepare, tflite_models.trial, forks=True),
         Campaign("kills", "kills", 56, kills.prepare, kills.trial),
         Campaign("signals", "interrupted commands", 200, signals.prepare, signals.trial),
         Campaign("disk", "full disks", len(disk.POINTS), disk.prepare, disk.trial),

@@ -14,7 +14,7 @@ from tests.torture.ended import names
 
 DROPPED = ("setpriv", "--bounding-set=-dac_override,-dac_read_search", "--inh-caps=-dac_override,-dac_read_search")
 """Root without the right to read and write everything."""
-DENIED = ("permission denied",)
+DENIED = ("permission", "not readable")
 RUN = ("run", "lite.yaml")
 CHECK = ("check", "lite.yaml")
 

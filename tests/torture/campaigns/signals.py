@@ -46,7 +46,7 @@ def trial(bench: Bench) -> None:
     shutil.copytree(bench.seeds / "lite" / "work", bench.work)
     path = os.pathsep.join([str(bench.seeds / "site"), str(ROOT / "pipeline")])
     begun = time.time()
-    ended = Fresh({"PYTHONPATH": path}).run(command, bench.folder, stop=stop)
+    ended = Fresh({"PYTHONPATH": path}, bench.runner.idle).run(command, bench.folder, stop=stop)
     started = bench.folder / "started"
     sent = begun + after
     early = not started.exists() or sent < started.stat().st_mtime + START * ended.load
