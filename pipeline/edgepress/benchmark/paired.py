@@ -12,8 +12,10 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from ..core import child_processes
+from ..core import child_processes, native_death
+from ..core.activity import Bounds
 from ..core.errors import UserError
+from ..core.model_size import stored_bytes
 from ..core.results import Provider, Runtime, Samples
 from ..core.runtimes import DEFAULT, RUNTIMES
 from .devices.local import Local
@@ -129,12 +131,19 @@ def _run(models: list[Model], rounds: int, seed: int, device: Transport, **more:
         "seconds": SECONDS,
         **more,
     }
+    # Other providers reserve memory as they like, and build engines for minutes; a board may be as slow as it is.
+    if provider == "cpu" and isinstance(device, Local):
+        job["bounds"] = _bounds(models).arguments()
     job["models"] = [device.push(model.file) for model in models]
     done = device.run([PYTHON, device.push(WORKER)], json.dumps(job), LATEST + more.get("warm", 0))
     if done.code:
         raise _died(models, done.code, done.err, here=isinstance(device, Local))
     result: dict[str, Any] = json.loads(done.out)
     return result
+
+
+def _bounds(models: list[Model]) -> Bounds:
+    return Bounds(sum(stored_bytes(model.file) for model in models))
 
 
 def _died(models: list[Model], code: int, errors: str, *, here: bool) -> Exception:
@@ -148,6 +157,9 @@ def _died(models: list[Model], code: int, errors: str, *, here: bool) -> Excepti
         where = "here" if here else "on the device"
         return kind(f"{runtime} is not installed {where}: {last[0]}", f"pip install {RUNTIMES[runtime].package} numpy")
     names = ", ".join(model.name for model in models)
+    if code < 0 and here:
+        note = {"file": str(models[0].file), "doing": "measuring", "library": models[0].runtime}
+        return native_death.error(-code, note | {"seconds": f"{_bounds(models).seconds:.0f}"})
     tail = "\n".join(f"  {line}" for line in errors.strip().splitlines()[-12:])
     return WorkerDied(
         f"the process that measured {names} in {models[0].runtime} {child_processes.ended(code)}\n{tail}".rstrip()

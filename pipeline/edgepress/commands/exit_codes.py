@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import signal
 import sys
 from typing import TextIO
 
@@ -13,6 +12,7 @@ import click
 from .. import __version__
 from ..benchmark.devices.transport import DeviceError
 from ..core.errors import UserError
+from .supervise import INTERRUPTED, INTERRUPTED_WORDS, WRONG, interrupt_once, interruptions_kept
 
 EXIT_CODES = """\b
 Exit codes:
@@ -24,7 +24,7 @@ Exit codes:
   130  interrupted
   141  the reader of the output closed the pipe (SIGPIPE)"""
 
-WRONG, CRASHED, UNDECIDED, INTERRUPTED = 2, 3, 4, 130
+UNDECIDED = 4
 CLOSED_PIPE = 128 + 13
 """Exit code of a command that SIGPIPE ended."""
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -33,7 +33,7 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 def run(command: click.Command) -> int:
     """Run the command line and return its exit code. Errors go to standard error, tracebacks to a log file."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    interrupt_once()
     try:
         code = _run(command)
         sys.stdout.flush()
@@ -61,7 +61,8 @@ def _discard(*streams: TextIO) -> None:
 def _run(command: click.Command) -> int:
     output = sys.stdout
     try:
-        return int(command.main(standalone_mode=False) or 0)
+        with interruptions_kept():
+            return int(command.main(standalone_mode=False) or 0)
     except click.ClickException as error:
         error.show()
         return 2
@@ -76,8 +77,8 @@ def _run(command: click.Command) -> int:
         if isinstance(error.__cause__, EOFError):
             click.echo(_crash(error.__cause__), err=True)
             return 3
-        click.echo("interrupted; the same command continues from here", err=True)
-        return 130
+        click.echo(INTERRUPTED_WORDS, err=True)
+        return INTERRUPTED
     except SystemExit:
         # When a pipe is closed click wraps standard output and ends with 1, the code of an exceeded budget.
         if sys.stdout is not output:

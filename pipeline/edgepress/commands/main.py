@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +9,7 @@ import click
 
 from .. import __version__
 from ..core.runtimes import RUNTIMES
-from . import exit_codes
+from . import exit_codes, supervise
 from .authoring import cp, diff, gc, ls, new, plan, show, validate
 from .options import CACHE, FORMAT, LIMIT, ON_UNDECIDED, RUNS, SET, TARGET, recipe_path
 
@@ -265,5 +264,5 @@ for _command in (plan, validate, gc, ls, show, cp, diff, new):
 
 
 def main() -> None:
-    """Run the command line, then exit with its code."""
-    sys.exit(exit_codes.run(cli))
+    """Run the command line, then exit with its code: the entry point of scripts that older versions installed."""
+    supervise.main()

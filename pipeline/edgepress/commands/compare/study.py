@@ -23,13 +23,13 @@ from ...core.paths import replacing
 from ...core.runtimes import RUNTIMES
 from ...engine.cache import Cache
 from ...engine.engine import Engine
-from .. import exit_codes
+from .. import exit_codes, supervise
 from . import fit, text
 from . import routes as ways
 from .results import Comparison, RouteResult
 
 FILE = "compare.json"
-REPORTED = (exit_codes.WRONG, exit_codes.CRASHED, exit_codes.UNDECIDED, exit_codes.INTERRUPTED, exit_codes.CLOSED_PIPE)
+REPORTED = (supervise.WRONG, supervise.CRASHED, exit_codes.UNDECIDED, supervise.INTERRUPTED, exit_codes.CLOSED_PIPE)
 """How a repetition ends when it has said why. A 1 would be Python's own, never a verdict: it judges nothing."""
 
 

@@ -23,7 +23,7 @@ from ...core.yamlio import Document
 from ...engine.artifacts import detailed, regrouped
 from ...engine.cache import Cache
 from ...engine.engine import Engine
-from .. import exit_codes
+from .. import exit_codes, supervise
 from . import routes as ways
 from .describe import FLOAT, INT8, route_result, signed_score, strongest
 from .effort import total_effort, trained
@@ -195,4 +195,4 @@ class _Prefixed(Lines):
 
 
 if __name__ == "__main__":
-    sys.exit(exit_codes.run(main))
+    sys.exit(supervise.supervised(lambda: exit_codes.run(main)))
