@@ -45,11 +45,15 @@ class Stop:
     group: bool = False
     child: bool = False
 
-    def send(self, pid: int) -> None:
-        if self.child and (children := psutil.Process(pid).children()):
-            children[0].send_signal(self.signal)
-        else:
-            os.kill(-pid if self.group else pid, self.signal)
+    def send(self, pid: int) -> bool:
+        """Return whether it was sent: to a child as soon as there is one."""
+        if self.child:
+            children = psutil.Process(pid).children()
+            for child in children[:1]:
+                child.send_signal(self.signal)
+            return bool(children)
+        os.kill(-pid if self.group else pid, self.signal)
+        return True
 
 
 @dataclass
@@ -137,7 +141,7 @@ class Zygote(Fresh):
 
 def _main() -> int:
     """Run the entry point as Python would; return its exit code."""
-    from edgepress.commands.main import main
+    from edgepress.__main__ import main
 
     try:
         main()
@@ -180,8 +184,7 @@ def _watch(pid: int, started: float, folder: Path, stop: Stop | None, wait: floa
         if ended:
             code, cpu = os.waitstatus_to_exitcode(status), used.ru_utime + used.ru_stime
         elif stop and sent is None and now >= stop.after:
-            sent = time.monotonic()
-            stop.send(pid)
+            sent = time.monotonic() if stop.send(pid) else None
         elif now - looked > LOOK:
             looked = now
             memory = max(memory, _memory(pid, runner.base) - runner.idle)

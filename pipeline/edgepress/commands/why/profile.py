@@ -76,7 +76,8 @@ def profiled(path: str, seconds: float, work: Path) -> dict[str, Any]:
     alone: list[float] = []
     until = time.perf_counter() + seconds
     rounds = MOST // max(1, len(model.graph.node))
-    while len(alone) < 2 * WARM or (len(alone) < rounds and time.perf_counter() < until):  # in turn, so that both meet the same caches
+    while len(alone) < 2 * WARM or (len(alone) < rounds and time.perf_counter() < until):
+        # in turn, so that both meet the same caches
         start = time.thread_time()
         plain.run(None, feed)
         alone.append(time.thread_time() - start)
