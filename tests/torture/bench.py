@@ -26,6 +26,8 @@ class Bench:
     endings: list[Ended] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
     facts: Counter[str] = field(default_factory=Counter)
+    took: float = 0.0
+    """Seconds."""
     note: str = ""
     """How the input differs from a sound one."""
 
@@ -60,7 +62,7 @@ class Campaign:
     name: str
     title: str
     count: int
-    prepare: Callable[[Path], None]
+    prepare: Callable[[Path, Fresh], None]
     trial: Callable[[Bench], None]
     forks: bool = False
 

@@ -12,6 +12,8 @@ SECONDS = 10.0
 """Longest wall time of a command on a mutated file; on a loaded machine as much CPU time, see `hangs`."""
 MEGABYTES = 1024
 """Most memory of a command's processes together, beyond that of an idle one."""
+TIMED = ("hang", "unheeded", "memory")
+"""Faults that depend on the machine."""
 HEED = 2.0
 """Longest time from a signal to the end."""
 TRACEBACK = "Traceback (most recent call last)"

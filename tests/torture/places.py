@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +30,8 @@ stages:
   - {use: convert.tflite, name: int8-tflite}
 targets: [./dev.yaml]
 """
-_MLP = "model: {arch: edgepress/mlp}, epochs: 3, batch: 32, lr: 0.02"
+_STEPS = "epochs: 3, batch: 32, lr: 0.02"
+_MLP = f"model: {{arch: edgepress/mlp}}, {_STEPS}"
 TINY = f"""\
 name: tiny
 task: {{data: ./x.npz, metric: accuracy, seed: 0}}
@@ -37,7 +39,7 @@ stages:
   - {{use: train, name: a, {_MLP}}}
   - {{use: train, name: b, {_MLP}}}
   - {{use: fuse.ensemble, name: teacher, models: [a, b]}}
-  - {{use: distill.kd, name: student, student: {{arch: edgepress/mlp}}, teacher: teacher, epochs: 3, batch: 32, lr: 0.02}}
+  - {{use: distill.kd, name: student, student: {{arch: edgepress/mlp}}, teacher: teacher, {_STEPS}}}
   - {{use: prune.channels, name: small, ratio: 20%, finetune: {{epochs: 2, batch: 32, lr: 0.01}}}}
   - {{use: export.onnx, name: float}}
   - {{use: quantize.static, name: int8, samples: 32, faster: false}}
@@ -66,6 +68,7 @@ stages:
   - {{use: quantize.static, name: int8, samples: 32, faster: false}}
 targets: [./dev.yaml]
 """
+DONE = "seconds.json"
 RECIPES = {"lite": LITE, "tiny": TINY, "long": LONG, "soup": SOUP}
 
 
@@ -90,34 +93,34 @@ def model(nodes: list[onnx.NodeProto], weights: list[onnx.TensorProto], opset: i
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
 
 
-def lay_out(folder: Path, network: onnx.ModelProto | None = None) -> None:
+def lay_out(folder: Path) -> None:
     """Write every recipe, its data, its model and its targets into `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     random = np.random.default_rng(1)
     y = np.arange(160) % CLASSES
     x = random.normal(size=(160, FEATURES)) + np.eye(CLASSES).repeat(4, 1)[y] * 2
     np.savez(folder / "x.npz", x=x.astype(np.float32), y=y)
-    (folder / "m.onnx").write_bytes((network or mlp()).SerializeToString())
+    (folder / "m.onnx").write_bytes(mlp().SerializeToString())
     texts = {"dev.yaml": TARGET, "phone.yaml": PHONE, **{f"{name}.yaml": text for name, text in RECIPES.items()}}
     for name, text in texts.items():
         (folder / name).write_text(text)
 
 
-def finished(seeds: Path, recipe: str, budgets: str = TARGET, network: onnx.ModelProto | None = None) -> Path:
-    """Return `seeds/RECIPE/work`, a folder in which the recipe has been run without a disturbance, once."""
-    folder = seeds / recipe
-    done = folder / "done.json"
-    if not done.exists():
-        lay_out(folder / "work", network)
-        (folder / "work" / "dev.yaml").write_text(budgets)
-        ended = Fresh().run(["run", f"{recipe}.yaml"], folder, wait=600)
-        if ended.code not in (0, 1):
-            raise RuntimeError(f"the undisturbed run of {recipe} ends with {ended.code}: {ended.err}")
-        done.write_text(json.dumps({"seconds": ended.wall, "load": ended.load}))
-    return folder / "work"
+def finished(seeds: Path, runner: Fresh, recipe: str, timed: bool = False) -> None:
+    """Make `seeds/RECIPE`, or `RECIPE-timed`, once: its `work` is a folder in which nothing disturbed the run."""
+    folder = seeds / f"{recipe}{'-timed' * timed}"
+    if (folder / DONE).exists():
+        return
+    shutil.rmtree(folder, ignore_errors=True)
+    lay_out(folder / "work")
+    if timed:
+        (folder / "work" / "dev.yaml").write_text(TIMED)
+    ended = runner.run(["run", f"{recipe}.yaml"], folder, wait=600)
+    if ended.code not in (0, 1, 4):
+        raise RuntimeError(f"the undisturbed run of {recipe} ends with {ended.code}: {ended.err}")
+    (folder / DONE).write_text(json.dumps(ended.wall))
 
 
 def seconds(seeds: Path, recipe: str) -> float:
     """Return how long the undisturbed run took."""
-    found: float = json.loads((seeds / recipe / "done.json").read_text())["seconds"]
-    return found
+    return float(json.loads((seeds / recipe / DONE).read_text()))

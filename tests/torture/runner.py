@@ -1,4 +1,4 @@
-"""Run the command line in processes of its own, and watch their time, memory and end.
+"""Run the command line in processes of its own.
 
 `Fresh` starts `python -m edgepress`. `Zygote` forks this process, which has imported the libraries before, so that a
 command on a small file takes its own time and not that of the imports; all else is the same code and the same exit.
@@ -9,7 +9,6 @@ from __future__ import annotations
 import ctypes
 import importlib
 import os
-import resource
 import signal
 import subprocess
 import sys
@@ -21,39 +20,14 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import psutil
-
 from tests.torture.ended import Ended
+from tests.torture.watch import Stop, anonymous, watch
 
 ROOT = Path(__file__).parents[2]
 COMMAND = (sys.executable, "-m", "edgepress")
-POLL, LOOK = 0.005, 0.08
-"""Seconds between two looks at whether a command has ended, and at its memory."""
 WAIT = 40.0
 """Seconds after which a command is killed: long enough to see a limit of its own at work."""
-MOST = 3 << 30
-"""Bytes at which it is killed: the machine is shared."""
 _SUBREAPER = 36
-
-
-@dataclass(frozen=True)
-class Stop:
-    """A signal after some seconds, to the process, to its group, as Ctrl-C does, or to a child if it has one."""
-
-    signal: signal.Signals
-    after: float
-    group: bool = False
-    child: bool = False
-
-    def send(self, pid: int) -> bool:
-        """Return whether it was sent: to a child as soon as there is one."""
-        if self.child:
-            children = psutil.Process(pid).children()
-            for child in children[:1]:
-                child.send_signal(self.signal)
-            return bool(children)
-        os.kill(-pid if self.group else pid, self.signal)
-        return True
 
 
 @dataclass
@@ -75,7 +49,7 @@ class Fresh:
                 stdout=out,
                 stderr=err,
                 start_new_session=True,
-                preexec_fn=setup,
+                preexec_fn=setup,  # noqa: PLW1509  no thread runs here
             )
         process.returncode = 0  # `watch` reaps it
         return process.pid
@@ -95,7 +69,7 @@ class Fresh:
             (folder / name).mkdir(parents=True, exist_ok=True)
         started = time.monotonic()
         pid = self.start(list(arguments), folder, prefix, setup)
-        return _watch(pid, started, folder, stop, wait, self)
+        return watch(pid, started, folder, stop, wait, self.idle, self.base)
 
 
 class Zygote(Fresh):
@@ -106,7 +80,7 @@ class Zygote(Fresh):
         for module in modules:
             with suppress(ImportError):
                 importlib.import_module(module)
-        self.base = _anonymous(os.getpid())
+        self.base = anonymous(os.getpid())
 
     def start(self, arguments: Sequence[str], folder: Path, prefix: Sequence[str], setup: Callable[[], None]) -> int:
         if pid := os.fork():
@@ -152,10 +126,13 @@ def _main() -> int:
 
 def idle(modules: Sequence[str]) -> int:
     """Return the bytes of a process that has imported `modules` and does nothing."""
-    code = f"import importlib, sys\nfor name in {list(modules)!r}: importlib.import_module(name)\nprint(flush=True); sys.stdin.read()"
-    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=_environment(Path())) as process:
-        assert process.stdout and process.stdout.readline()
-        return _anonymous(process.pid)
+    imports = f"import importlib, sys\nfor name in {list(modules)!r}: importlib.import_module(name)\n"
+    code = f"{imports}print()\nsys.stdin.read()"
+    command = [sys.executable, "-u", "-c", code]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=_environment(Path())) as process:
+        assert process.stdout
+        process.stdout.readline()
+        return anonymous(process.pid)
 
 
 def adopt_orphans() -> None:
@@ -172,74 +149,3 @@ def _environment(folder: Path) -> dict[str, str]:
         "LANG": "C.UTF-8",
         "OMP_NUM_THREADS": "1",
     }
-
-
-def _watch(pid: int, started: float, folder: Path, stop: Stop | None, wait: float, runner: Fresh) -> Ended:
-    sent, memory, looked, code, cpu = None, 0, 0.0, None, 0.0
-    others = {process.pid for process in psutil.Process().children()} - {pid}
-    while code is None:
-        time.sleep(POLL)
-        now = time.monotonic() - started
-        ended, status, used = os.wait4(pid, os.WNOHANG)
-        if ended:
-            code, cpu = os.waitstatus_to_exitcode(status), used.ru_utime + used.ru_stime
-        elif stop and sent is None and now >= stop.after:
-            sent = time.monotonic() if stop.send(pid) else None
-        elif now - looked > LOOK:
-            looked = now
-            memory = max(memory, _memory(pid, runner.base) - runner.idle)
-            if memory > MOST or now > wait:
-                _kill_all(pid)
-    return Ended(
-        code=code,
-        out=_text(folder / "out"),
-        err=_text(folder / "err"),
-        wall=time.monotonic() - started,
-        cpu=cpu,
-        memory=memory >> 20,
-        heeded=time.monotonic() - sent if sent else None,
-        orphans=_orphans(others),
-        load=max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1)),
-    )
-
-
-def _text(path: Path) -> str:
-    with path.open("rb") as file:
-        return file.read(1 << 20).decode(errors="backslashreplace")
-
-
-def _memory(pid: int, base: int) -> int:
-    """Return the bytes that a process and its descendants hold; forks of a zygote beyond its `base` each."""
-    held = 0
-    with suppress(psutil.Error, OSError, ValueError):
-        for process in [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]:
-            forked = base and _command_line(process.pid) == _command_line(os.getpid())
-            held += max(0, _anonymous(process.pid) - (base if forked else 0))
-    return held
-
-
-def _command_line(pid: int) -> bytes:
-    return Path(f"/proc/{pid}/cmdline").read_bytes()
-
-
-def _anonymous(pid: int) -> int:
-    resident, shared = Path(f"/proc/{pid}/statm").read_text().split()[1:3]
-    return (int(resident) - int(shared)) * resource.getpagesize()
-
-
-def _kill_all(pid: int) -> None:
-    with suppress(psutil.Error):
-        for process in [*psutil.Process(pid).children(recursive=True), psutil.Process(pid)]:
-            with suppress(psutil.Error):
-                process.kill()
-
-
-def _orphans(others: set[int]) -> int:
-    """Kill and count what the command left running, after a moment in which it may end by itself."""
-    left = [process for process in psutil.Process().children(recursive=True) if process.pid not in others]
-    running = psutil.wait_procs(left, timeout=1.0)[1] if left else []
-    for process in running:
-        with suppress(psutil.Error):
-            process.kill()
-    psutil.wait_procs(running, timeout=1.0)
-    return len(running)

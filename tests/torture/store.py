@@ -29,6 +29,7 @@ def row(bench: Bench) -> dict[str, Any]:
     """Return what is kept of one input."""
     return {
         "number": bench.number,
+        "took": round(bench.took, 2),
         "note": bench.note,
         "codes": [ended.code for ended in bench.endings],
         "seconds": round(max((ended.wall / ended.load for ended in bench.endings), default=0), 2),
@@ -53,7 +54,7 @@ def read(path: Path) -> list[dict[str, Any]]:
 
 def append(path: Path, row: dict[str, Any]) -> None:
     """Append a row, by one write: several processes append."""
-    line = json.dumps(row).encode() + b"\n"
+    line = b"\n" + json.dumps(row).encode() + b"\n"  # after half a line, too
     with path.open("ab", buffering=0) as file:
         file.write(line)
 
@@ -91,6 +92,7 @@ def summary(rows: Iterable[dict[str, Any]]) -> dict[str, Any]:
         "inputs": len(rows),
         "commands": codes.total(),
         "codes": dict(sorted(codes.items())),
+        "minutes": round(sum(row["took"] for row in rows) / 60, 1),
         "slowest": max((row["seconds"] for row in rows), default=0),
         "memory": max((row["memory"] for row in rows), default=0),
         "cpu": round(sum(row["cpu"] for row in rows)),

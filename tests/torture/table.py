@@ -16,10 +16,24 @@ from tests.torture.campaigns import (
 )
 
 LIBRARIES = (
-    "edgepress.commands.main", "edgepress.config.recipe", "edgepress.engine.run", "edgepress.stages", "edgepress.gate.judge",
-    "edgepress.commands.why.layers", "edgepress.commands.bench", "edgepress.models.session", "torch", "onnx", "onnxruntime",
-    "onnxsim", "onnxscript", "sklearn.datasets", "scipy.stats", "ai_edge_litert.interpreter", "ai_edge_litert.schema_py_generated",
-)  # fmt: skip
+    "edgepress.commands.main",
+    "edgepress.config.recipe",
+    "edgepress.engine.run",
+    "edgepress.stages",
+    "edgepress.gate.judge",
+    "edgepress.commands.why.layers",
+    "edgepress.commands.bench",
+    "edgepress.models.session",
+    "torch",
+    "onnx",
+    "onnxruntime",
+    "onnxsim",
+    "onnxscript",
+    "sklearn.datasets",
+    "scipy.stats",
+    "ai_edge_litert.interpreter",
+    "ai_edge_litert.schema_py_generated",
+)
 """What commands import: a zygote has it before its forks."""
 
 CAMPAIGNS = {

@@ -6,11 +6,13 @@ import resource
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from tests.torture import places, undisturbed
 from tests.torture.bench import Bench
 from tests.torture.ended import names
+from tests.torture.runner import Fresh
 
 CAUSE = ("no space left", "file too large", "disk quota", "disk is full")
 WAIT = 120.0
@@ -26,9 +28,9 @@ POINTS = (
 """What is full, the recipe, and the size as a share of what an undisturbed run fills."""
 
 
-def prepare(seeds: Path) -> None:
+def prepare(seeds: Path, runner: Fresh) -> None:
     for recipe in ("lite", "tiny"):
-        places.finished(seeds, recipe)
+        places.finished(seeds, runner, recipe)
 
 
 def trial(bench: Bench) -> None:
@@ -42,7 +44,7 @@ def trial(bench: Bench) -> None:
     if kind == "full":
         ended = bench.run(*command, wait=WAIT, judged=judged, prefix=TO_FULL)
     elif kind == "file":
-        limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+        limit = partial(resource.setrlimit, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
         ended = bench.run(*command, wait=WAIT, judged=judged, setup=limit)
     else:
         place = {

@@ -235,6 +235,6 @@ def little(random: Random) -> bytes:
 
 TABLE: dict[str, Callable[[Random], bytes]] = {
     each.__name__: each
-    for each in (endless, growing, nested, recursive, doubling, long, circular, external, wrong_initializer, wrong_values, wrong_ends,
-                 wrong_version, named, contract, little)
+    for each in (endless, growing, nested, recursive, doubling, long, circular, external, wrong_initializer,
+                 wrong_values, wrong_ends, wrong_version, named, contract, little)
 }  # fmt: skip

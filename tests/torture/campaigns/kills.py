@@ -1,4 +1,4 @@
-"""`kill -9` at random moments of a run, again and again; then a run to the end must give what an undisturbed one gives."""
+"""`kill -9` at random moments of a run; a run to the end then gives what an undisturbed one gives."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from pathlib import Path
 from tests.torture import places, undisturbed
 from tests.torture.bench import Bench
 from tests.torture.ended import VERDICTS, faults
-from tests.torture.runner import Stop
+from tests.torture.runner import Fresh
+from tests.torture.watch import Stop
 
 RECIPES = ("tiny", "lite", "soup", "long")
 KILLS = 4
@@ -17,9 +18,9 @@ KILLS = 4
 WAIT = 120.0
 
 
-def prepare(seeds: Path) -> None:
+def prepare(seeds: Path, runner: Fresh) -> None:
     for recipe in RECIPES:
-        places.finished(seeds, recipe)
+        places.finished(seeds, runner, recipe)
 
 
 def trial(bench: Bench) -> None:

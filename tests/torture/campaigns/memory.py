@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import resource
+from functools import partial
 from pathlib import Path
 
 from tests.torture import places, undisturbed
 from tests.torture.bench import Bench
 from tests.torture.ended import names
+from tests.torture.runner import Fresh
 
 WAIT = 120.0
 LIMITS = (
@@ -17,9 +19,9 @@ LIMITS = (
 """MB of addresses or of data."""
 
 
-def prepare(seeds: Path) -> None:
+def prepare(seeds: Path, runner: Fresh) -> None:
     for recipe in ("lite", "tiny"):
-        places.finished(seeds, recipe)
+        places.finished(seeds, runner, recipe)
 
 
 def trial(bench: Bench) -> None:
@@ -27,7 +29,7 @@ def trial(bench: Bench) -> None:
     bench.note = f"{'RLIMIT_AS' if kind == resource.RLIMIT_AS else 'RLIMIT_DATA'} {size} MB, {recipe}"
     places.lay_out(bench.work)
     command = ("run", f"{recipe}.yaml")
-    limit = lambda: resource.setrlimit(kind, (size << 20, size << 20))
+    limit = partial(resource.setrlimit, kind, (size << 20, size << 20))
     ended = bench.run(*command, wait=WAIT, setup=limit, judged={"timed": False, "codes": (0, 2)})
     bench.facts["failed as planted" if ended.code == 2 else "went through"] += 1
     if ended.code == 2:

@@ -10,16 +10,17 @@ from tests.torture import places
 from tests.torture.bench import Bench
 from tests.torture.campaigns import hostile, networks
 from tests.torture.mutate import data, proto
+from tests.torture.runner import Fresh
 
 
-def prepare(seeds: Path) -> None:
-    places.lay_out(seeds / "work")
-    places.finished(seeds, "lite")
+def prepare(seeds: Path, runner: Fresh) -> None:
+    places.lay_out(seeds / "empty" / "work")
+    places.finished(seeds, runner, "lite")
 
 
 def trial(bench: Bench) -> None:
     random = bench.random
-    bench.copy("")
+    bench.copy("empty")
     file = bench.work / "m.onnx"
     if bench.number % 3 == 0:
         names = list(hostile.TABLE)

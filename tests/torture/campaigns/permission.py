@@ -1,4 +1,4 @@
-"""Files and folders that cannot be read or written, or are of another kind: exit 2 that names the path and the cause."""
+"""Files and folders that cannot be read or written, or are of another kind: exit 2 names path and cause."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 from tests.torture import places, undisturbed
 from tests.torture.bench import Bench
 from tests.torture.ended import names
+from tests.torture.runner import Fresh
 
 DROPPED = ("setpriv", "--bounding-set=-dac_override,-dac_read_search", "--inh-caps=-dac_override,-dac_read_search")
 """Root without the right to read and write everything."""
@@ -56,7 +57,9 @@ FAULTS = (
     Planted("runs/lite", 0o555, finished=True),
     Planted("accepted", 0o555, "folder", ("accept", "lite.yaml"), finished=True),
     Planted(".", 0o555, command=("cp", "mobilenet", "c.yaml"), named="c.yaml"),
-    Planted(".", 0o555, command=(*CHECK, "--format", "junit=out.xml"), finished=True, named="out.xml", words=("permission", "cannot be written")),
+    Planted(
+        ".", 0o555, "", (*CHECK, "--format", "junit=out.xml"), ("permission", "cannot be written"), True, "out.xml"
+    ),
     Planted(".edgepress", kind="file", words=FILE),
     Planted("runs", kind="file", words=FILE),
     Planted("lite.lock.yaml", kind="folder", words=(*FOLDER, "not what edgepress wrote")),
@@ -71,11 +74,11 @@ FAULTS = (
     Planted("x.npz", kind="fifo", words=("fifo", "pipe", "regular")),
     Planted("lite.yaml", kind="loop", words=("symbolic links", "no file")),
     Planted("m.onnx", kind="loop", words=("symbolic links", "no file", "no such file")),
-)  # fmt: skip
+)
 
 
-def prepare(seeds: Path) -> None:
-    places.finished(seeds, "lite")
+def prepare(seeds: Path, runner: Fresh) -> None:
+    places.finished(seeds, runner, "lite")
 
 
 def trial(bench: Bench) -> None:

@@ -12,7 +12,8 @@ from tests.torture import places
 from tests.torture.bench import Bench
 from tests.torture.ended import VERDICTS
 from tests.torture.mutate import data, tree
-from tests.torture.runner import ROOT, Stop
+from tests.torture.runner import ROOT, Fresh
+from tests.torture.watch import Stop
 
 PLAN, RUN = 10, 100
 """Of so many inputs one is planned, or run."""
@@ -28,8 +29,8 @@ def texts() -> dict[str, str]:
     return RUNNABLE | TARGETS | {file.name: file.read_text() for file in shipped if "lock" not in file.suffixes[0]}
 
 
-def prepare(seeds: Path) -> None:
-    places.lay_out(seeds / "work")
+def prepare(seeds: Path, runner: Fresh) -> None:
+    places.lay_out(seeds / "empty" / "work")
 
 
 def trial(bench: Bench) -> None:
@@ -38,7 +39,7 @@ def trial(bench: Bench) -> None:
     name = random.choice([*RUNNABLE, *TARGETS] if planned else list(known))
     bench.work.mkdir()
     for file in ("x.npz", "m.onnx"):
-        (bench.work / file).symlink_to(bench.seeds / "work" / file)
+        (bench.work / file).symlink_to(bench.seeds / "empty" / "work" / file)
     os.mkfifo(bench.work / "fifo")
     for file, text in (RUNNABLE | TARGETS).items():
         (bench.work / file).write_text(text)

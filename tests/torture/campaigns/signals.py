@@ -11,14 +11,31 @@ from pathlib import Path
 from tests.torture import places
 from tests.torture.bench import Bench
 from tests.torture.ended import VERDICTS
-from tests.torture.runner import ROOT, Fresh, Stop
+from tests.torture.runner import ROOT, Fresh
+from tests.torture.watch import Stop
 
 COMMANDS = (
-    ("--version",), ("--help",), ("ls",), ("show", "mobilenet"), ("validate", "lite.yaml"), ("plan", "tiny.yaml"),
-    ("run", "tiny.yaml"), ("run", "lite.yaml"), ("run", "long.yaml"), ("check", "lite.yaml"), ("why", "m.onnx"),
-    ("why", "lite.yaml"), ("bench", "m.onnx"), ("bench", "m.onnx", "--against", "m.onnx"), ("doctor",), ("gc",),
-    ("cp", "mobilenet", "c.yaml"), ("compare", "tiny.yaml", "--seeds", "1"), ("accept", "lite.yaml"), ("diff", "lite.yaml", "tiny.yaml"),
-)  # fmt: skip
+    ("--version",),
+    ("--help",),
+    ("ls",),
+    ("show", "mobilenet"),
+    ("validate", "lite.yaml"),
+    ("plan", "tiny.yaml"),
+    ("run", "tiny.yaml"),
+    ("run", "lite.yaml"),
+    ("run", "long.yaml"),
+    ("check", "lite.yaml"),
+    ("why", "m.onnx"),
+    ("why", "lite.yaml"),
+    ("bench", "m.onnx"),
+    ("bench", "m.onnx", "--against", "m.onnx"),
+    ("doctor",),
+    ("gc",),
+    ("cp", "mobilenet", "c.yaml"),
+    ("compare", "tiny.yaml", "--seeds", "1"),
+    ("accept", "lite.yaml"),
+    ("diff", "lite.yaml", "tiny.yaml"),
+)
 EARLY, LATE = 0.3, 6.0
 START = 0.03
 """Seconds from the start of Python's `site` to our first line, in which a signal is still Python's."""
@@ -31,8 +48,8 @@ except OSError:
 """
 
 
-def prepare(seeds: Path) -> None:
-    places.finished(seeds, "lite")
+def prepare(seeds: Path, runner: Fresh) -> None:
+    places.finished(seeds, runner, "lite")
     (seeds / "site").mkdir(exist_ok=True)
     (seeds / "site" / "sitecustomize.py").write_text(_MARK)
 

@@ -11,10 +11,36 @@ from google.protobuf.message import Message
 
 INTEGERS = (0, 1, -1, 2, 7, 255, 65536, 2**31 - 1, -(2**31), 2**31, 2**40, 2**63 - 1, -(2**63))
 FLOATS = (0.0, -1.0, 1e-38, 1e38, float("inf"), float("-inf"), float("nan"))
-WORDS = ("", "\x1b[31m", "\n::error::injected", "\u202e", "input", "output", "x" * 5000, "../../etc/passwd", "com.microsoft",
-         "ai.onnx.ml", "Loop", "If", "Scan", "Resize", "Cast", "Gather", "ConstantOfShape", "Expand", "Div", "Mod", "Reshape")  # fmt: skip
-_INTEGER = (FieldDescriptor.CPPTYPE_INT32, FieldDescriptor.CPPTYPE_INT64, FieldDescriptor.CPPTYPE_UINT32,
-            FieldDescriptor.CPPTYPE_UINT64, FieldDescriptor.CPPTYPE_ENUM)  # fmt: skip
+WORDS = (
+    "",
+    "\x1b[31m",
+    "\n::error::injected",
+    "\u202e",
+    "input",
+    "output",
+    "x" * 5000,
+    "../../etc/passwd",
+    "com.microsoft",
+    "ai.onnx.ml",
+    "Loop",
+    "If",
+    "Scan",
+    "Resize",
+    "Cast",
+    "Gather",
+    "ConstantOfShape",
+    "Expand",
+    "Div",
+    "Mod",
+    "Reshape",
+)
+_INTEGER = (
+    FieldDescriptor.CPPTYPE_INT32,
+    FieldDescriptor.CPPTYPE_INT64,
+    FieldDescriptor.CPPTYPE_UINT32,
+    FieldDescriptor.CPPTYPE_UINT64,
+    FieldDescriptor.CPPTYPE_ENUM,
+)
 _REAL = (FieldDescriptor.CPPTYPE_FLOAT, FieldDescriptor.CPPTYPE_DOUBLE)
 
 

@@ -5,17 +5,52 @@ from __future__ import annotations
 import copy
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from random import Random
 from typing import Any
 
 import yaml
 
 VALUES: tuple[Any, ...] = (
-    None, True, False, "", 0, -1, 1, 1e-300, 1e300, math.nan, math.inf, -math.inf, 2**31, -(2**63), 10**30, "nan", "x" * 300,
-    "\x00", "\x1b[31mred\x1b[0m", "\n::error::injected", "<script>", "|`x`|", "\u202eabc", "/dev/zero", "/etc/passwd",
-    "./fifo", "../../x", "50%", "-5 ms", "1e400 MB", "-1 points", "0 points", [], {}, [[]], [None], {"": None}, [1, "a", {}],
-)  # fmt: skip
+    None,
+    True,
+    False,
+    "",
+    0,
+    -1,
+    1,
+    1e-300,
+    1e300,
+    math.nan,
+    math.inf,
+    -math.inf,
+    2**31,
+    -(2**63),
+    10**30,
+    "nan",
+    "x" * 300,
+    "\x00",
+    "\x1b[31mred\x1b[0m",
+    "\n::error::injected",
+    "<script>",
+    "|`x`|",
+    "\u202eabc",
+    "/dev/zero",
+    "/etc/passwd",
+    "./fifo",
+    "../../x",
+    "50%",
+    "-5 ms",
+    "1e400 MB",
+    "-1 points",
+    "0 points",
+    [],
+    {},
+    [[]],
+    [None],
+    {"": None},
+    [1, "a", {}],
+)
 """What stands where something else belongs."""
 NUMBERS: tuple[Any, ...] = (
     0,
@@ -37,20 +72,22 @@ NUMBERS: tuple[Any, ...] = (
 )
 
 
-def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """Return the path of every value within `value`."""
-    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    return [path, *(place for key, each in inner for place in places(each, (*path, key)))]
+def walk(value: Any, random: Random) -> tuple[Any, ...]:
+    """Return the path of a value within `value`: each key is as likely as its neighbours, however much is below it."""
+    path: list[Any] = []
+    while isinstance(value, dict | list) and value and (not path or random.random() < 0.8):
+        key = random.choice(list(value)) if isinstance(value, dict) else random.randrange(len(value))
+        path.append(key)
+        value = value[key]
+    return tuple(path)
 
 
 def changed(value: Any, random: Random, values: Sequence[Any] = VALUES) -> Any:
     """Return a copy of `value`, changed at one to a few of its places."""
     value = copy.deepcopy(value)
     for _ in range(random.choice((1, 1, 1, 2, 3))):
-        paths = places(value)[1:]
-        if not paths:
-            break
-        _change(value, random.choice(paths), random, values)
+        if path := walk(value, random):
+            _change(value, path, random, values)
     return value
 
 
@@ -63,7 +100,7 @@ def _change(value: Any, path: tuple[Any, ...], random: Random, values: Sequence[
         case 3:
             del holder[key]
         case 4:
-            holder[key] = copy.deepcopy(at(value, random.choice(places(value)[1:])))
+            holder[key] = copy.deepcopy(at(value, walk(value, random)))
         case 5:
             holder[key] = [holder[key]] if random.random() < 0.5 else {"x": holder[key]}
         case 6 if isinstance(holder, dict):
@@ -80,14 +117,24 @@ def _change(value: Any, path: tuple[Any, ...], random: Random, values: Sequence[
 def numbers_changed(value: Any, random: Random) -> Any:
     """Return a copy of `value` in which some numbers, or all of one name, are others."""
     value = copy.deepcopy(value)
-    paths = [path for path in places(value) if isinstance(at(value, path), int | float) and path]
-    like = random.choice(paths)
+    like: tuple[Any, ...] = ()
+    while not isinstance(at(value, like), int | float):
+        like = walk(value, random)
     named = next((key for key in reversed(like) if isinstance(key, str)), None)
-    same = [path for path in paths if named in path] if random.random() < 0.5 else [like]
+    same = [path for path in numbers(value) if named in path] if random.random() < 0.5 else [like]
     other = random.choice(NUMBERS)
     for path in same:
         at(value, path[:-1])[path[-1]] = other
     return value
+
+
+def numbers(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Yield the path of each number within `value`."""
+    if isinstance(value, int | float):
+        yield path
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, each in inner:
+        yield from numbers(each, (*path, key))
 
 
 def at(value: Any, path: tuple[Any, ...]) -> Any:
