@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .. import __version__
+from ..core.printable import say, word
 from ..core.runtimes import RUNTIMES
 from . import exit_codes, supervise
 from .authoring import cp, diff, gc, ls, new, plan, show, validate
@@ -122,11 +123,11 @@ def why(model: str, target: str | None, runs: Path) -> int:
         from .why.explain import explain
         from .why.layers import layers
 
-        click.echo(explain(Path(model), layers(Path(model))), nl=False)
+        say(explain(Path(model), layers(Path(model))), end="")
         return 0
     from .why.command import why as of_recipe
 
-    click.echo(of_recipe(recipe_path(model), runs=runs, target=target), nl=False)
+    say(of_recipe(recipe_path(model), runs=runs, target=target), end="")
     return 0
 
 
@@ -184,7 +185,7 @@ def bench(model: Path | None, replay: Path | None, trace: Path | None, on_undeci
         against.write(trace_, trace)
     words, status = against.render(trace_)
     code = {"ok": 0, "FAIL": 1, "undecided": 0 if on_undecided == "warn" else 4}[status]
-    click.echo(f"{words}exit {code}")
+    say(f"{words}exit {code}")
     return code
 
 
@@ -208,10 +209,10 @@ def doctor(target: str | None, on: str | None, install_emulator: bool) -> int:
     if install_emulator:
         from ..benchmark.emulator.install import install
 
-        click.echo(f"installed {install(lambda words: click.echo(words, err=True))}")
+        say(f"installed {install(lambda words: say(words, error=True))}")
     checks = of(_reached(target, on)) if target else here()
     for check in checks:
-        click.echo(str(check))
+        say(str(check))
     return 4 if any(check.missing for check in checks) else 0
 
 
@@ -247,7 +248,7 @@ def calibrate(target: str, on: str | None, output: Path | None) -> int:
         device = measure(profile, file.read_text(encoding="utf-8"), path, say=shown.advance)
     finally:
         shown.close()
-    click.echo(f"wrote {path}: measured on {device}")
+    say(f"wrote {word(path)}: measured on {word(device)}")
     return 0
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import sys
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import cache
 from pathlib import Path
 
+from . import temporary
 from .errors import UserError
+from .printable import say, word
 
 SHIPPED = Path(__file__).parents[1] / "shipped"
 
@@ -62,7 +62,7 @@ def chosen(name: str, kind: str, file: Path) -> Path:
 
 @cache
 def _note(name: str, kind: str, file: str) -> None:
-    print(f"note: `{name}` is {file}, not the shipped {kind} of that name", file=sys.stderr)
+    say(f"note: `{word(name)}` is {word(file)}, not the shipped {kind} of that name", error=True)
 
 
 def digest(path: Path) -> str:
@@ -77,16 +77,12 @@ def replacing(path: Path) -> Iterator[Path]:
 
     Raises: UserError where no file can be made.
     """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    except OSError as error:
-        raise UserError(f"`{path}` cannot be written: {error.strerror}", "look at the folder") from error
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        yield temporary
-        temporary.chmod(0o644)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with ExitStack() as stack:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            file = stack.enter_context(temporary.file_in(path.parent))
+        except OSError as error:
+            raise UserError(f"`{path}` cannot be written: {error.strerror}", "look at the folder") from error
+        yield file
+        file.chmod(0o644)
+        os.replace(file, path)

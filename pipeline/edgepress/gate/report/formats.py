@@ -76,7 +76,7 @@ def show(outputs: Sequence[Output], report: Report, findings: Sequence[Finding],
     for output in outputs or [Output("text")]:
         words = FORMATS[output.format](report, findings, on_undecided)
         if output.file is None:
-            print(words, end="")
+            print(words, end="")  # printable already; workflow commands begin with what `say` escapes
             continue
         try:
             _write(output.file, words.encode(), add=output.format == "markdown")
