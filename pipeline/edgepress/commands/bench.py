@@ -69,6 +69,8 @@ def measured(
 
     try:
         if target is None:
+            for measured in models:
+                paired.require_run(measured)
             return Trace(limit=limit, samples=paired.measure(models, looks=looks, say=shown.advance, enough=enough))
         samples, device = on_device.measure(target, models, looks=looks, say=shown.advance, enough=enough)
     except paired.WorkerDied as error:
