@@ -6,11 +6,12 @@ import json
 import os
 import re
 import socket
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from . import printable
 
 AGAIN = 30.0
 """Seconds after which a process that still waits says so again."""
@@ -59,4 +60,4 @@ def _holder(path: Path) -> str:
 
 
 def _print(words: str) -> None:
-    print(words, file=sys.stderr, flush=True)
+    printable.say(printable.word(words), error=True)

@@ -106,8 +106,11 @@ def of_report(report: Report) -> Iterator[str]:
 class Expected:
     """What the scores of one report have in common."""
 
-    def __init__(self, metric: str, *, error: bool = False, examples: int = 0, groups: Iterable[int] = ()) -> None:
-        self.metric, self.error, self.examples = metric, error, examples
+    def __init__(
+        self, metric: str, *, error: bool = False, examples: int = 0, groups: Iterable[int] = (), marked: bool = True
+    ) -> None:
+        """With `marked` the marks of the examples have to give the score."""
+        self.metric, self.error, self.examples, self.marked = metric, error, examples, marked
         self.share = metric in METRICS and METRICS[metric].higher
         self.counted = metric in METRICS and METRICS[metric].counted
         self.groups = len(set(groups))
@@ -134,7 +137,7 @@ class Expected:
         length = len(correct) == (self.examples or len(correct))
         yield from _wrong(f"{where}.correct", not correct or (not correct.strip("01") and length))
         yield from _wrong(f"{where}.correct", bool(correct or resampled), "it has neither marks nor draws")
-        if correct and self.counted and value is not None:
+        if correct and self.counted and self.marked and value is not None:
             alike = abs(correct.count("1") / len(correct) - value) < ROUNDED
             yield from _wrong(f"{where}.correct", alike, f"its marks are not a {self.metric} of {value}")
 
