@@ -98,14 +98,14 @@ def test_weights_beside_a_file_are_as_long_as_it_says(
 def test_a_pipe_of_weights_is_not_opened(tmp_path: Path) -> None:
     path = beside(tmp_path, {})
     os.mkfifo(tmp_path / "w.bin")
-    with pytest.raises(UserError, match="in `w.bin`, which is a named pipe"):
+    with pytest.raises(UserError, match=r"in `w\.bin`, which is a named pipe"):
         read(path)
 
 
 def test_a_sparse_file_of_terabytes_is_not_read(tmp_path: Path) -> None:
     with (tmp_path / "m.onnx").open("wb") as file:
         file.truncate(1 << 40)
-    with pytest.raises(UserError, match="has 1100 GB, and such a file has less than 2.15 GB"):
+    with pytest.raises(UserError, match=r"has 1100 GB, and such a file has less than 2\.15 GB"):
         read(tmp_path / "m.onnx")
 
 
