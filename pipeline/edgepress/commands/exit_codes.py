@@ -93,6 +93,11 @@ def _run(command: click.Command) -> int:
             raise BrokenPipeError from error
         if isinstance(error, OSError) and error.errno in _FULL:
             raise
+        from ..core import installation  # its imports take milliseconds that `--help` has no use for
+
+        if wrong := installation.blamed(error):
+            say(str(wrong), error=True)
+            return WRONG
         say(_crash(error), error=True)
         return 3
 

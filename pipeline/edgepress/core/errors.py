@@ -90,6 +90,10 @@ class UserError(Exception):
         self.problems = [problems] if isinstance(problems, Problem) else list(problems)
         super().__init__("\n\n".join(shown(self.problems)))
 
+    def __reduce__(self) -> tuple[type[Self], tuple[list[Problem]]]:
+        """Come whole out of another process: by default pickle hands over the text alone."""
+        return type(self), (self.problems,)
+
     def at(self, place: Place) -> Self:
         """Return the same error, with `place` for each problem that has none."""
         return type(self)([replace(problem, place=problem.place or place) for problem in self.problems])

@@ -142,9 +142,7 @@ class Engine(Setup):
             return self._make(step, folder, scratch, progress.advance)
 
         entries = {label: result.entry for label, result in self.results.items()}
-        entry = self.cache.make(
-            material(self, step, entries), maker, lambda: progress.advance(0, 1, "another run is making this; waiting")
-        )
+        entry = self.cache.make(material(self, step, entries), maker, f"`{step.label}` as well")
         # The cache sorts the keys of its JSON; what counts is the order of the files, the host's first.
         order = [file["precision"] for file in entry.facts["files"]]
         presets = dict(sorted(entry.facts["presets"].items(), key=lambda item: order.index(item[0])))
@@ -177,7 +175,7 @@ class Engine(Setup):
                 return {}
 
             derived = {"derived": key, "format": FORMAT, **codes(self, step, entries)}
-            return self.cache.make(derived, maker).folder
+            return self.cache.make(derived, maker, f"a part of `{step.label}` as well").folder
 
         entries = {label: result.entry for label, result in self.results.items()}
         inputs = {name: self.results[name].artifact for name in step.named}
