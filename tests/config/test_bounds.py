@@ -67,7 +67,6 @@ def test_characters_that_no_text_has(option: str, wrong: str) -> None:
     "text",
     [
         HEAD.replace("digits", f"./{LONG}") + STAGES + END,
-        HEAD.replace("digits", "''") + STAGES + END,
         HEAD.replace("digits", f"./{LONG}.py:load") + STAGES + END,
         HEAD.replace("digits", f"{{from: ./{'a/' * 2100}x.npz}}") + STAGES + END,
         HEAD.replace("digits", f"digits, metric: ./{LONG}.py:f") + STAGES + END,

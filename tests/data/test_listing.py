@@ -211,6 +211,6 @@ def test_what_is_no_file_is_left_out_by_name(tmp_path: Path) -> None:
     assert load(root).notes == (
         "`photos`: 1 is not read, being a device: `zero.png`",
         "`photos`: 1 is not read, being a link that leads in a circle: `loop.png`",
-        "`photos`: 2 are not read, being a named pipe: `a.heic`, `b.png`",
         "`photos`: 1 is not read, being a link to nothing: `gone.png`",
+        "`photos`: 2 are not read, being a named pipe: `a.heic`, `b.png`",
     )

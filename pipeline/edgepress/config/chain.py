@@ -123,7 +123,7 @@ def rows_of(document: Document) -> list[Row]:
     """Return what is known of each stage."""
     stages = document.data.get("stages")
     rows: list[Row] = []
-    for index, data in enumerate(stages[:MOST] if isinstance(stages, list) else []):
+    for index, data in enumerate(stages if isinstance(stages, list) else []):
         rows.append(_row(document, index, data, rows))
     return rows
 

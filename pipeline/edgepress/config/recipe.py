@@ -126,7 +126,9 @@ def load(path: Path, changes: Sequence[str] = (), *, loose: bool = False) -> Rec
 
 def checked(document: Document) -> Recipe:
     """Return the recipe of a document. Raises: UserError with every problem, in the order of the file."""
-    problems: list[Problem] = []
+    problems = list(_too_many(document))
+    if problems:
+        raise UserError(problems)
     try:
         recipe = validated(document, Recipe)
         recipe._document = document
@@ -144,6 +146,14 @@ def checked(document: Document) -> Recipe:
     return recipe
 
 
+def _too_many(document: Document) -> Iterator[Problem]:
+    """Yield the lists that are too long to look at each of their items."""
+    for name, most in (("stages", chain.MOST), ("targets", MOST_TARGETS)):
+        items = document.data.get(name) if isinstance(document.data, dict) else None
+        if isinstance(items, list) and len(items) > most:
+            yield Problem(f"`{name}`: write {most} or less, got {len(items)}", "", document.place((name,)))
+
+
 def _task(document: Document) -> Task | None:
     """Return the options of `task:`, whatever is wrong elsewhere in the recipe."""
     try:
@@ -156,7 +166,7 @@ def _presets(document: Document) -> dict[PresetName, str]:
     """Return the integer formats that targets set, each with the name of one that does."""
     presets: dict[PresetName, str] = {}
     targets = document.data.get("targets")
-    for chosen in targets[:MOST_TARGETS] if isinstance(targets, list) else ():
+    for chosen in targets if isinstance(targets, list) else ():
         with contextlib.suppress(UserError, ValidationError):  # reported by the validation of the recipe
             use = TypeAdapter(AnyTarget).validate_python(chosen)
             profile = target.load(target.find(name_of(use), document.path))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from pathlib import Path
 
 from . import foreign
@@ -33,4 +34,4 @@ def stored_bytes(path: Path) -> int:
         return size
     entries = [entry for tensor in graph.initializer for entry in tensor.external_data if entry.key == "location"]
     beside = {path.parent / entry.value for entry in entries}
-    return size + sum(file.stat().st_size for file in beside if file.is_file())
+    return size + sum(file.stat().st_size for file in beside if os.path.isfile(file))

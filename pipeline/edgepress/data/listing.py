@@ -101,7 +101,7 @@ class Skipped:
             total = sum(counts.total() for counts in self.counts.values())
             groups = [f"{_listed(counts)} ({reason})" for reason, counts in self.counts.items()]
             lines.append(f"`{name}`: {total} {'are' if total > 1 else 'is'} not read: {'; '.join(groups)}")
-        for other, names in self.odd.items():
+        for other, names in sorted(self.odd.items()):
             are = f"{len(names)} are" if len(names) > 1 else "1 is"
             lines.append(f"`{name}`: {are} not read, being {other}: {several([f'`{odd}`' for odd in sorted(names)])}")
         if self.several:

@@ -108,9 +108,10 @@ def _with_labels(source: Source, base: Path) -> Source:
     path = base / source.labels
     try:
         lines = foreign.read(path, _LARGEST, "a list of labels").decode("utf-8-sig").rstrip().splitlines()
-    except UnicodeDecodeError as error:
+    except (UserError, UnicodeDecodeError) as error:
+        reason = error.problems[0].message if isinstance(error, UserError) else error
         raise UserError(
-            f"`labels` names no text file `{source.labels}`: {error}",
+            f"`labels` names no text file `{source.labels}`: {reason}",
             suggest(source.labels, ["imagenet"], "one name a line, in UTF-8; the path counts from the recipe's folder"),
         ) from error
     names = [line.strip() for line in lines]
