@@ -29,7 +29,7 @@ def plan(recipe: str, changes: tuple[str, ...], aims: tuple[str, ...], limit: in
     width = max(len(step.label) for step in planned)
     for step in planned:
         use = "" if step.use == step.label else f"  ({step.use})"
-        click.echo(f"{step.action:<6}  {step.label:<{width}}  {step.because}{use}")
+        print(f"{step.action:<6}  {step.label:<{width}}  {step.because}{use}")
     return 0
 
 
@@ -43,11 +43,11 @@ def validate(files: tuple[str, ...], changes: tuple[str, ...]) -> int:
 
     problems = problems_of([find(name) for name in files], changes)
     for problem in problems:
-        click.echo(f"{problem}\n", err=True)
+        print(f"{problem}\n", file=sys.stderr)
     if problems:
-        click.echo(f"{len(problems)} problem{'s' if len(problems) > 1 else ''}", err=True)
+        print(f"{len(problems)} problem{'s' if len(problems) > 1 else ''}", file=sys.stderr)
         return 2
-    click.echo(f"{len(files)} file{'s' if len(files) > 1 else ''} valid")
+    print(f"{len(files)} file{'s' if len(files) > 1 else ''} valid")
     return 0
 
 
@@ -63,7 +63,7 @@ def gc(cache: Path, days: float) -> int:
     from ..engine.cache import Cache
 
     count, freed = Cache(cache).collect(days)
-    click.echo(f"deleted {count} result{'' if count == 1 else 's'}, {show_bytes(freed)}")
+    print(f"deleted {count} result{'' if count == 1 else 's'}, {show_bytes(freed)}")
     return 0
 
 
@@ -76,7 +76,7 @@ def ls(word: str) -> int:
     """
     from .catalog import listing
 
-    click.echo(listing(word))
+    print(listing(word))
     return 0
 
 
@@ -92,7 +92,7 @@ def show(name: str, changes: tuple[str, ...], every: bool) -> int:
     """
     from .show import show as text_about
 
-    click.echo(text_about(name, changes, every=every))
+    print(text_about(name, changes, every=every))
     return 0
 
 
@@ -107,7 +107,7 @@ def cp(name: str, file: Path, force: bool) -> int:
     """
     from .copy import copy
 
-    click.echo(f"copied {copy(name, file, force=force)} to {file}")
+    print(f"copied {copy(name, file, force=force)} to {file}")
     return 0
 
 
@@ -121,7 +121,7 @@ def diff(file: Path, against: str | None) -> int:
     """
     from .copy import diff as difference
 
-    click.echo(difference(file, against) or "no change")
+    print(difference(file, against) or "no change")
     return 0
 
 
@@ -149,8 +149,8 @@ def new(folder: Path, recipe: str | None, **wishes: str | None) -> int:
 
     written = write(Wishes(**completed(wishes, _ask), recipe=recipe), folder)
     for path in written:
-        click.echo(f"wrote {path}")
-    click.echo(f"next: edgepress run {shlex.quote(str(written[0]))}")
+        print(f"wrote {path}")
+    print(f"next: edgepress run {shlex.quote(str(written[0]))}")
     return 0
 
 

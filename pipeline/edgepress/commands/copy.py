@@ -78,12 +78,10 @@ def write(files: Mapping[Path, str], *, force: bool = False) -> None:
             with paths.replacing(path) as temporary:
                 temporary.write_text(text, encoding="utf-8", newline="")
             written.append(path)
-    except (OSError, UserError) as error:
+    except UserError:
         for path_ in written:
             path_.unlink()
-        if isinstance(error, UserError):
-            raise
-        raise UserError(f"`{path}` cannot be written: {error.strerror}", "look at the folder") from error
+        raise
 
 
 def _source(document: Document) -> Path:

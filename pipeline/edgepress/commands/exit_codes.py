@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import errno
-import os
 import signal
 import sys
-from typing import TextIO
 
 import click
 
 from .. import __version__
 from ..benchmark.devices.transport import DeviceError
+from ..core import streams, system_errors
 from ..core.errors import UserError
 
 EXIT_CODES = """\b
@@ -27,8 +25,6 @@ Exit codes:
 WRONG, CRASHED, UNDECIDED, INTERRUPTED = 2, 3, 4, 130
 CLOSED_PIPE = 128 + 13
 """Exit code of a command that SIGPIPE ended."""
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-"""Errors of writing that are the disk's."""
 
 
 def run(command: click.Command) -> int:
@@ -36,26 +32,17 @@ def run(command: click.Command) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         code = _run(command)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        _discard(sys.stdout, sys.stderr)
-        code = CLOSED_PIPE
-    except OSError as error:
-        if error.errno not in _FULL:
+        try:
+            sys.stdout.flush()
+        except BrokenPipeError:
             raise
-        where = f"`{error.filename}`" if error.filename else "a file or the output"
-        message = f"{where} cannot be written: {error.strerror}"
-        click.echo(str(UserError(message, "free some space; the same command continues from here")), err=True)
-        _discard(sys.stdout)
-        code = WRONG
+        except OSError as error:
+            code = _failed(error)
+            streams.discard(sys.stdout)
+    except BrokenPipeError:
+        streams.discard(sys.stdout, sys.stderr)
+        code = CLOSED_PIPE
     return code
-
-
-def _discard(*streams: TextIO) -> None:
-    """Let the streams end nowhere: Python flushes them once more when it ends."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    for stream in streams:
-        os.dup2(nowhere, stream.fileno())
 
 
 def _run(command: click.Command) -> int:
@@ -63,21 +50,17 @@ def _run(command: click.Command) -> int:
     try:
         return int(command.main(standalone_mode=False) or 0)
     except click.ClickException as error:
-        error.show()
-        return 2
-    except UserError as error:
-        click.echo(str(error), err=True)
-        return 2
+        error.show(sys.stderr)
+        return WRONG
     except DeviceError as error:
-        click.echo(str(error), err=True)
-        return 4
+        _say(str(error))
+        return UNDECIDED
     except (KeyboardInterrupt, click.Abort) as error:
         # click takes a file that ends too early for the end of a terminal's input.
         if isinstance(error.__cause__, EOFError):
-            click.echo(_crash(error.__cause__), err=True)
-            return 3
-        click.echo("interrupted; the same command continues from here", err=True)
-        return 130
+            return _failed(error.__cause__)
+        _say("interrupted; the same command continues from here")
+        return INTERRUPTED
     except SystemExit:
         # When a pipe is closed click wraps standard output and ends with 1, the code of an exceeded budget.
         if sys.stdout is not output:
@@ -86,17 +69,23 @@ def _run(command: click.Command) -> int:
     except Exception as error:
         if _caused_by_a_closed_pipe(error):
             raise BrokenPipeError from error
-        if isinstance(error, OSError) and error.errno in _FULL:
-            raise
-        click.echo(_crash(error), err=True)
-        return 3
+        return _failed(error)
+
+
+def _failed(error: Exception) -> int:
+    """Say what is wrong with the user's files or the system, and otherwise what crashed; return the exit code."""
+    wrong = system_errors.of(error) or (error if isinstance(error, UserError) else None)
+    _say(str(wrong) if wrong else _crash(error))
+    return WRONG if wrong else CRASHED
+
+
+def _say(words: str) -> None:
+    print(words, file=sys.stderr, flush=True)
 
 
 def _caused_by_a_closed_pipe(error: BaseException | None) -> bool:
     """Whether the cause is a `BrokenPipeError`, also one that a library has wrapped."""
-    while error is not None and not isinstance(error, BrokenPipeError):
-        error = error.__cause__ or error.__context__
-    return error is not None
+    return any(isinstance(link, BrokenPipeError) for link in system_errors.chain(error))
 
 
 def _crash(error: Exception) -> str:
@@ -105,12 +94,16 @@ def _crash(error: Exception) -> str:
     import tempfile
     import traceback
 
-    with tempfile.NamedTemporaryFile("w", prefix="edgepress-", suffix=".log", delete=False, encoding="utf-8") as log:
-        log.write(f"edgepress {__version__}, Python {platform.python_version()}, {platform.platform()}\n")
-        log.write(f"{' '.join(sys.argv)}\n\n")
-        log.writelines(traceback.format_exception(error))
+    lines = [f"edgepress {__version__}, Python {platform.python_version()}, {platform.platform()}\n"]
+    lines += [f"{' '.join(sys.argv)}\n\n", *traceback.format_exception(error)]
+    try:
+        handle, place = tempfile.mkstemp(prefix="edgepress-", suffix=".log")
+        with open(handle, "w", encoding="utf-8", errors="backslashreplace") as log:
+            log.writelines(lines)
+    except OSError:  # a full disk must not hide the crash
+        place = "this:\n\n" + "".join(lines).rstrip()
     first = (str(error).splitlines() or [""])[0]
     return (
         f"edgepress crashed: {type(error).__name__}: {first}\n"
-        f"  = help: this is a bug in edgepress; please report it with {log.name}"
+        f"  = help: this is a bug in edgepress; please report it with {place}"
     )

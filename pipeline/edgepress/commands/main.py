@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .. import __version__
+from ..core import streams
 from ..core.runtimes import RUNTIMES
 from . import exit_codes
 from .authoring import cp, diff, gc, ls, new, plan, show, validate
@@ -18,10 +19,17 @@ if TYPE_CHECKING:
     from ..config.target import Target
 
 
+PRINTED = ("diff", "doctor", "ls", "plan", "show", "why")
+"""Commands whose result is what they print; that of the others is a file or an exit code."""
+
+
 @click.group(epilog=exit_codes.EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="edgepress")
-def cli() -> None:
+@click.pass_context
+def cli(context: click.Context) -> None:
     """Compress a model by a recipe and judge it against each target device's budgets."""
+    if context.invoked_subcommand not in PRINTED:
+        streams.silence_closed()
 
 
 @cli.command()
@@ -88,6 +96,8 @@ def compare(recipes: tuple[str, ...], changes: tuple[str, ...], **options: Any) 
     """
     from .compare.study import compare as compare_recipes
 
+    if options["json"]:
+        streams.require_open("leave out `--json`: the results are also written into the folder of `--runs`")
     return compare_recipes([recipe_path(recipe) for recipe in recipes], changes=changes, **options)
 
 
@@ -123,11 +133,11 @@ def why(model: str, target: str | None, runs: Path) -> int:
         from .why.explain import explain
         from .why.layers import layers
 
-        click.echo(explain(Path(model), layers(Path(model))), nl=False)
+        print(explain(Path(model), layers(Path(model))), end="")
         return 0
     from .why.command import why as of_recipe
 
-    click.echo(of_recipe(recipe_path(model), runs=runs, target=target), nl=False)
+    print(of_recipe(recipe_path(model), runs=runs, target=target), end="")
     return 0
 
 
@@ -170,11 +180,12 @@ def bench(model: Path | None, replay: Path | None, trace: Path | None, on_undeci
     With --against, the two files are timed in interleaved pairs, in fresh processes, until a confidence interval of
     their ratio decides.
     """
-    from ..core import ownership
+    from ..core import ownership, paths
     from . import bench as against
 
     if trace:
         ownership.record(trace, ownership.TRACE, "choose another name for the trace")
+        paths.require_writable(paths.Destination(trace.parent, "name another file for the trace", trace))
     if model and not replay:
         trace_ = against.measured(model, **options)
     elif replay and not model:
@@ -185,7 +196,7 @@ def bench(model: Path | None, replay: Path | None, trace: Path | None, on_undeci
         against.write(trace_, trace)
     words, status = against.render(trace_)
     code = {"ok": 0, "FAIL": 1, "undecided": 0 if on_undecided == "warn" else 4}[status]
-    click.echo(f"{words}exit {code}")
+    print(f"{words}exit {code}")
     return code
 
 
@@ -209,10 +220,10 @@ def doctor(target: str | None, on: str | None, install_emulator: bool) -> int:
     if install_emulator:
         from ..benchmark.emulator.install import install
 
-        click.echo(f"installed {install(lambda words: click.echo(words, err=True))}")
+        print(f"installed {install(lambda words: print(words, file=sys.stderr))}")
     checks = of(_reached(target, on)) if target else here()
     for check in checks:
-        click.echo(str(check))
+        print(str(check))
     return 4 if any(check.missing for check in checks) else 0
 
 
@@ -230,7 +241,7 @@ def calibrate(target: str, on: str | None, output: Path | None) -> int:
 
     This calibrates latency estimates. The int8 ranges of a model are calibrated by its `quantize.*` stage.
     """
-    from ..core.paths import folder_of
+    from ..core.paths import Destination, folder_of, require_writable
     from ..core.progress import progress
     from .calibrate import calibrate as measure
     from .calibrate import free
@@ -242,13 +253,14 @@ def calibrate(target: str, on: str | None, output: Path | None) -> int:
     profile = _reached(target, on)
     if path != file:
         free(path, profile)
+    require_writable(Destination(path.parent, "`--output` names another file", path))
     shown = progress()
     shown.begin("calibrating", "calibrating", -1, 0)
     try:
         device = measure(profile, file.read_text(encoding="utf-8"), path, say=shown.advance)
     finally:
         shown.close()
-    click.echo(f"wrote {path}: measured on {device}")
+    print(f"wrote {path}: measured on {device}")
     return 0
 
 
@@ -266,4 +278,5 @@ for _command in (plan, validate, gc, ls, show, cp, diff, new):
 
 def main() -> None:
     """Run the command line, then exit with its code."""
+    streams.open_all()
     sys.exit(exit_codes.run(cli))

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from ..config.recipe import Recipe
-from ..core import ownership, yamlio
+from ..core import ownership, paths, yamlio
 from ..core.errors import UserError
 from ..core.machine import instructions
 from ..core.paths import SHIPPED, digest, replacing
@@ -29,6 +29,7 @@ VERSION = 1
 _SOURCES = ("recipe", "recipe_sha256", "task", "data_sha256", "libraries")
 _STAGE_SOURCES = ("name", "use", "options", "code_sha256", "loaded_sha256")
 _PROCESSOR = ("processor", "instructions")
+_COPY = "the lock is written beside the recipe: copy that into another folder, `edgepress cp`"
 _AWAY = "move it away, or give the recipe another name"
 
 
@@ -88,6 +89,12 @@ def where(recipe: Recipe, folder: Path) -> Path:
     source = recipe.document.path
     path = path_of(folder / source.name if _of_the_run(recipe) else source)
     return ownership.record(path, ownership.WRITTEN, _AWAY)
+
+
+def destinations(recipe: Recipe, folder: Path) -> list[paths.Destination]:
+    """Return where a lock must be written; one that is there may stay as it is. Raises: UserError as `where`."""
+    path = where(recipe, folder)
+    return [] if path.exists() else [paths.Destination(path.parent, _COPY, path)]
 
 
 def write(engine: Engine, folder: Path) -> Path:

@@ -12,7 +12,7 @@ from ..config.recipe import Recipe, load
 from ..config.target import Target
 from ..core import distributed, ownership
 from ..core.errors import UserError
-from ..core.paths import digest, replacing
+from ..core.paths import Destination, digest, replacing, require_writable, temporary_folder
 from ..core.progress import Silent, progress
 from ..core.results import Report, StageFacts
 from ..gate import baseline as baselines
@@ -24,6 +24,7 @@ from .engine import Engine
 from .report import build, limit_of_keep
 
 REPORT = "report.json"
+ELSEWHERE = "choose another folder: `--runs`"
 
 
 def run(
@@ -48,8 +49,13 @@ def run(
     ownership.record(folder / REPORT, ownership.REPORT, artifacts.OTHER)
     known = artifacts.known(folder / "models", _before(folder))
     artifacts.free(engine, folder / "models", known)
-    if limit is None:
-        lock.where(recipe, folder)
+    require_writable(
+        *(engine.cache.destinations() if engine.cache.empty else ()),
+        Destination(folder, ELSEWHERE),
+        *([Destination(folder / "models", ELSEWHERE)] if (folder / "models").exists() else ()),
+        *(lock.destinations(recipe, folder) if limit is None else ()),
+        temporary_folder(),
+    )
     task = recipe.task
     shown = progress(metric=task.metric_name, error=task.lower_is_better) if distributed.first() else Silent()
     try:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import onnx
 
+from ...core import system_errors
 from ...core.errors import UserError, first_line
 
 _KINDS = {
@@ -27,7 +28,10 @@ def read(source: Path) -> onnx.ModelProto:
         model = onnx.load(source)
         onnx.checker.check_model(model)
     except (onnx.checker.ValidationError, ValueError, OSError, TypeError, RuntimeError) as error:
-        raise UserError(f"`{source}` is not a sound ONNX file: {first_line(error)}", _beside(source)) from error
+        fault = system_errors.of(error, source)
+        raise fault or UserError(
+            f"`{source}` is not a sound ONNX file: {first_line(error)}", _beside(source)
+        ) from error
     except Exception as error:
         # protobuf's DecodeError has no stable home across its versions.
         if type(error).__name__ != "DecodeError":

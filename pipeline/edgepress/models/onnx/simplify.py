@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 import subprocess
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from onnx import numpy_helper
 
 from ...core import child_processes
 from ...core.errors import UserError, first_line
+from ...core.paths import scratch
 from . import constant_folding
 from .export import opset
 from .reading import RUN_ALONE
@@ -196,7 +196,7 @@ def _branching(model: onnx.ModelProto) -> list[onnx.NodeProto]:
 
 def _folded(model: onnx.ModelProto) -> onnx.ModelProto:
     """Fold constants in another process: at some branches within branches onnxruntime 1.32 has a segmentation fault."""
-    with tempfile.TemporaryDirectory() as work:
+    with scratch() as work:
         source, target = Path(work, "given.onnx"), Path(work, "folded.onnx")
         onnx.save(model, source)
         command = child_processes.script(constant_folding.__file__, source, target)
