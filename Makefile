@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 PEERS := .venv-peers
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c $(HERE)constraints.txt
 .DEFAULT_GOAL := help
-.PHONY: help compress plan check test test-slow tutorial lint size schema readme docs bench-run bench-baselines bench-distill bench-compare bench-train bench-slower bench-gate bench-estimates bench-ssh bench-efficientnet bench-boards bench-flagship bench-calibration bench-foreign bench-emulate bench-precision bench-coverage bench-prune bench-quant clean
+.PHONY: help compress plan check test test-slow tutorial lint size schema readme docs bench-run bench-baselines bench-distill bench-compare bench-train bench-slower bench-gate bench-estimates bench-ssh bench-efficientnet bench-boards bench-flagship bench-calibration bench-foreign bench-emulate bench-precision bench-coverage bench-prune bench-quant bench-isolation clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' $(HERE)Makefile
@@ -157,6 +157,10 @@ $(PEERS)/.run: tests/bench/peers/requirements.txt tests/bench/peers/requirements
 bench-quant: $(VENV)/.dev $(PEERS)/.run
 	$(PIP) scikit-image
 	IMAGES="$(IMAGES)" $(BIN)/python -m tests.bench.quant $(ARGS)
+
+# Runs of shipped recipes with and without the supervised child process, in pairs, on an idle machine: isolation.json
+bench-isolation: $(VENV)/.run
+	$(BIN)/python -m tests.bench.isolation $(ARGS)
 
 # The generated parts of README.md and docs/, from the result files and the classes
 readme: $(VENV)/.dev

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from edgepress.commands import main
+from edgepress.commands import exit_codes, main
 from edgepress.core.metrics import METRICS
 from edgepress.data.dataset import Dataset
 from edgepress.data.load import load_dataset
@@ -192,15 +192,17 @@ class Said:
 
 
 def edgepress(*arguments: object) -> Said:
-    """The command line in this process: `edgepress(*arguments)`."""
-    out, err, handler = io.StringIO(), io.StringIO(), signal.getsignal(signal.SIGTERM)
+    """The command line in this process, without its supervisor: `edgepress(*arguments)`."""
+    out, err = io.StringIO(), io.StringIO()
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     before, sys.argv = sys.argv, ["edgepress", *map(str, arguments)]
     try:
         with redirect_stdout(out), redirect_stderr(err), pytest.raises(SystemExit) as ended:
-            main.main()
+            sys.exit(exit_codes.run(main.cli))
     finally:
         sys.argv = before
-        signal.signal(signal.SIGTERM, handler)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
     return Said(int(ended.value.code or 0), out.getvalue(), err.getvalue())
 
 

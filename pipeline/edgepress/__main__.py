@@ -1,12 +1,24 @@
 """`python -m edgepress` is `edgepress`, but for a folder that has an `edgepress` of its own: Python takes that one."""
 
+import os
+import signal
 import sys
-from pathlib import Path
 
-# Python looks in the working folder first, where a `json.py` of the user's may lie.
-if not sys.flags.safe_path and Path(sys.path[0]).resolve() != Path(__file__).resolve().parents[1]:
-    del sys.path[0]
 
-from .commands.main import main
+def main() -> None:
+    """Run the command line: the entry point of the installed command. Ctrl-C ends it quietly from the first import."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, lambda number, frame: os._exit(130))
+    from .commands.supervise import main as supervise
 
-main()
+    supervise()
+
+
+if __name__ == "__main__":
+    from pathlib import Path
+
+    # Python looks in the working folder first, where a `json.py` of the user's may lie.
+    if not sys.flags.safe_path and Path(sys.path[0]).resolve() != Path(__file__).resolve().parents[1]:
+        del sys.path[0]
+    main()

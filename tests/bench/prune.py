@@ -97,14 +97,17 @@ def ours(arch: str) -> Row:
     pruned.load_state_dict(weights.state_dict())
     row["parameters"].append(_count(pruned))
     example = torch.from_numpy(data.to_model_inputs(data["test"].x[:2])[0])
-    with zeroed(module, groups):
-        expected = _exported(module, data)
-        with torch.inference_mode():
-            zeros = module(example)
+    with zeroed(module, groups), torch.inference_mode():
+        zeros = module(example)
     with torch.inference_mode():
         row["zeros"] = _off(zeros.numpy(), module(example).numpy())  # what was removed had counted
-    row["difference"] = _off(_exported(pruned, data), expected)
-    if row["difference"] > EXACT:  # by rounding, or by more
+    try:
+        with zeroed(module, groups):
+            expected = _exported(module, data)
+        row["difference"] = _off(_exported(pruned, data), expected)
+    except UserError as error:  # with random weights some networks amplify roundings too far for the exporter's check
+        row["export"] = error.problems[0].message
+    if row.get("difference", 1.0) > EXACT:  # by rounding, or by more
         row["float64"] = difference(module.double(), pruned.double(), groups, (example.double(),))
     return row
 

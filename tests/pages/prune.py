@@ -26,7 +26,7 @@ def prune() -> str:
     lines.append(f"| pruned: exported, within {EXACT:g} of the unpruned export with zeros | **{len(exact)}** |")
     lines.append(f"| of these with layers left, named | {len(partly)} |")
     lines.append(f"| refused before training, with the layers named | {len(refused)} |")
-    lines.append(f"| equal in float64, to 1e-9; float32 rounds by more than {EXACT:g} | {len(rounded)} |")
+    lines.append(f"| equal in float64, to 1e-9; in float32 roundings grow beyond {EXACT:g} | {len(rounded)} |")
     lines.append(f"| none of these | {len(rows) - len(exact) - len(refused) - len(rounded)} |")
     for outcome in dict.fromkeys(alone.values()):
         count = sum(other == outcome for other in alone.values())

@@ -12,8 +12,10 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from ..core import child_processes
+from ..core import child_processes, native_death
+from ..core.activity import Bounds
 from ..core.errors import UserError
+from ..core.model_size import stored_bytes
 from ..core.results import Provider, Runtime, Samples
 from ..core.runtimes import DEFAULT, RUNTIMES
 from .devices.local import Local
@@ -92,6 +94,12 @@ def weigh(samples: Samples, model: Model, device: Transport | None = None) -> Sa
     )
 
 
+def require_run(model: Model) -> None:
+    """Load and run `model` once here, under bounds. Raises: UserError, WorkerDied."""
+    if model.provider == "cpu":  # others reserve memory as they like, and build engines for minutes
+        _run([model], 0, 0, Local(), bounds=_bounds(model).arguments())
+
+
 def heat(model: Model, seconds: float, device: Transport) -> None:
     """Run `model` until the board is as warm as it gets, so that later times are steady."""
     _run([model], 1, 0, device, warm=seconds)
@@ -117,7 +125,7 @@ def _samples(
     ]
 
 
-def _run(models: list[Model], rounds: int, seed: int, device: Transport, **more: float) -> dict[str, Any]:
+def _run(models: list[Model], rounds: int, seed: int, device: Transport, **more: Any) -> dict[str, Any]:
     """Run one worker process, from its job to its result."""
     runtime, threads, provider = _process(models[0])
     job = {
@@ -137,6 +145,10 @@ def _run(models: list[Model], rounds: int, seed: int, device: Transport, **more:
     return result
 
 
+def _bounds(model: Model) -> Bounds:
+    return Bounds(stored_bytes(model.file))
+
+
 def _died(models: list[Model], code: int, errors: str, *, here: bool) -> Exception:
     last = errors.strip().splitlines()[-1:] or ["it printed nothing"]
     kind = UserError if here else DeviceError
@@ -148,6 +160,9 @@ def _died(models: list[Model], code: int, errors: str, *, here: bool) -> Excepti
         where = "here" if here else "on the device"
         return kind(f"{runtime} is not installed {where}: {last[0]}", f"pip install {RUNTIMES[runtime].package} numpy")
     names = ", ".join(model.name for model in models)
+    if code < 0 and here:
+        note = {"file": str(models[0].file), "doing": "measuring", "library": models[0].runtime}
+        return native_death.error(-code, note | {"seconds": f"{_bounds(models[0]).seconds:.0f}"})
     tail = "\n".join(f"  {line}" for line in errors.strip().splitlines()[-12:])
     return WorkerDied(
         f"the process that measured {names} in {models[0].runtime} {child_processes.ended(code)}\n{tail}".rstrip()

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import click
 
+from ..core import printable, temporary
+from ..core.printable import say
 from .options import CACHE, LIMIT, SET, TARGET, recipe_path
 
 
@@ -29,7 +31,7 @@ def plan(recipe: str, changes: tuple[str, ...], aims: tuple[str, ...], limit: in
     width = max(len(step.label) for step in planned)
     for step in planned:
         use = "" if step.use == step.label else f"  ({step.use})"
-        print(f"{step.action:<6}  {step.label:<{width}}  {step.because}{use}")
+        say(f"{step.action:<6}  {step.label:<{width}}  {step.because}{use}")
     return 0
 
 
@@ -43,11 +45,11 @@ def validate(files: tuple[str, ...], changes: tuple[str, ...]) -> int:
 
     problems = problems_of([find(name) for name in files], changes)
     for problem in problems:
-        print(f"{problem}\n", file=sys.stderr)
+        say(f"{problem}\n", error=True)
     if problems:
-        print(f"{len(problems)} problem{'s' if len(problems) > 1 else ''}", file=sys.stderr)
+        say(f"{len(problems)} problem{'s' if len(problems) > 1 else ''}", error=True)
         return 2
-    print(f"{len(files)} file{'s' if len(files) > 1 else ''} valid")
+    say(f"{len(files)} file{'s' if len(files) > 1 else ''} valid")
     return 0
 
 
@@ -62,8 +64,10 @@ def gc(cache: Path, days: float) -> int:
     from ..core.units import show_bytes
     from ..engine.cache import Cache
 
+    for folder in (Path(), *Path("runs").glob("*"), *Path("runs").glob("*/models")):
+        temporary.sweep(folder)
     count, freed = Cache(cache).collect(days)
-    print(f"deleted {count} result{'' if count == 1 else 's'}, {show_bytes(freed)}")
+    say(f"deleted {count} result{'' if count == 1 else 's'}, {show_bytes(freed)}")
     return 0
 
 
@@ -76,7 +80,7 @@ def ls(word: str) -> int:
     """
     from .catalog import listing
 
-    print(listing(word))
+    say(listing(word))
     return 0
 
 
@@ -92,7 +96,7 @@ def show(name: str, changes: tuple[str, ...], every: bool) -> int:
     """
     from .show import show as text_about
 
-    print(text_about(name, changes, every=every))
+    say(text_about(name, changes, every=every))
     return 0
 
 
@@ -107,7 +111,7 @@ def cp(name: str, file: Path, force: bool) -> int:
     """
     from .copy import copy
 
-    print(f"copied {copy(name, file, force=force)} to {file}")
+    say(f"copied {printable.word(copy(name, file, force=force))} to {printable.word(file)}")
     return 0
 
 
@@ -121,7 +125,7 @@ def diff(file: Path, against: str | None) -> int:
     """
     from .copy import diff as difference
 
-    print(difference(file, against) or "no change")
+    say(difference(file, against) or "no change")
     return 0
 
 
@@ -149,8 +153,8 @@ def new(folder: Path, recipe: str | None, **wishes: str | None) -> int:
 
     written = write(Wishes(**completed(wishes, _ask), recipe=recipe), folder)
     for path in written:
-        print(f"wrote {path}")
-    print(f"next: edgepress run {shlex.quote(str(written[0]))}")
+        say(f"wrote {printable.word(path)}")
+    say(f"next: edgepress run {printable.word(shlex.quote(str(written[0])))}")
     return 0
 
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..config import target
-from ..core import names, paths, yamlio
+from ..core import names, paths, printable, yamlio
 from ..core.errors import UserError, suggest
 from ..data import dataset
 from ..stages import TABLE
@@ -161,7 +161,7 @@ def _about(path: Path) -> str:
         written = yamlio.read(path).data
     except UserError as error:
         return f"not readable: {error.problems[0].message}"
-    return str(written.get("about", "")) if isinstance(written, dict) else ""
+    return " ".join(str(written.get("about", "")).split()) if isinstance(written, dict) else ""
 
 
 def _data_set(name: str) -> str:
@@ -174,5 +174,5 @@ def _data_set(name: str) -> str:
 
 
 def _cut(line: str) -> str:
-    line = line.rstrip()
+    line = printable.word(line.rstrip())
     return line if len(line) <= WIDTH else line[: WIDTH - 1] + "…"

@@ -75,7 +75,7 @@ def write(files: Mapping[Path, str], *, force: bool = False) -> None:
     written: list[Path] = []
     try:
         for path, text in files.items():
-            with paths.replacing(path) as temporary:
+            with paths.replacing(path, "choose a folder that can be written") as temporary:
                 temporary.write_text(text, encoding="utf-8", newline="")
             written.append(path)
     except UserError:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import signal
+import io
 import sys
 
 import click
 
 from .. import __version__
 from ..benchmark.devices.transport import DeviceError
-from ..core import streams, system_errors
+from ..core import streams, system_errors, temporary
 from ..core.errors import UserError
+from ..core.printable import lines, say, word
+from .supervise import CRASHED, INTERRUPTED, INTERRUPTED_WORDS, WRONG, interrupt_once, interruptions_kept
 
 EXIT_CODES = """\b
 Exit codes:
@@ -22,14 +24,14 @@ Exit codes:
   130  interrupted
   141  the reader of the output closed the pipe (SIGPIPE)"""
 
-WRONG, CRASHED, UNDECIDED, INTERRUPTED = 2, 3, 4, 130
+UNDECIDED = 4
 CLOSED_PIPE = 128 + 13
 """Exit code of a command that SIGPIPE ended."""
 
 
 def run(command: click.Command) -> int:
     """Run the command line and return its exit code. Errors go to standard error, tracebacks to a log file."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    interrupt_once()
     try:
         code = _run(command)
         try:
@@ -37,7 +39,7 @@ def run(command: click.Command) -> int:
         except BrokenPipeError:
             raise
         except OSError as error:
-            code = _failed(error)
+            code = code if code == WRONG else _failed(error)
             streams.discard(sys.stdout)
     except BrokenPipeError:
         streams.discard(sys.stdout, sys.stderr)
@@ -48,18 +50,20 @@ def run(command: click.Command) -> int:
 def _run(command: click.Command) -> int:
     output = sys.stdout
     try:
-        return int(command.main(standalone_mode=False) or 0)
+        with temporary.root(), interruptions_kept():
+            return int(command.main(standalone_mode=False) or 0)
     except click.ClickException as error:
-        error.show(sys.stderr)
+        error.show(words := io.StringIO())  # click quotes the command line, an argument may hold anything
+        say(words.getvalue(), error=True, end="")
         return WRONG
     except DeviceError as error:
-        _say(str(error))
+        say(str(error), error=True)
         return UNDECIDED
     except (KeyboardInterrupt, click.Abort) as error:
         # click takes a file that ends too early for the end of a terminal's input.
         if isinstance(error.__cause__, EOFError):
             return _failed(error.__cause__)
-        _say("interrupted; the same command continues from here")
+        say(INTERRUPTED_WORDS, error=True)
         return INTERRUPTED
     except SystemExit:
         # When a pipe is closed click wraps standard output and ends with 1, the code of an exceeded budget.
@@ -67,7 +71,7 @@ def _run(command: click.Command) -> int:
             raise BrokenPipeError from None
         raise
     except Exception as error:
-        if _caused_by_a_closed_pipe(error):
+        if any(isinstance(link, BrokenPipeError) for link in system_errors.chain(error)):
             raise BrokenPipeError from error
         return _failed(error)
 
@@ -75,17 +79,8 @@ def _run(command: click.Command) -> int:
 def _failed(error: Exception) -> int:
     """Say what is wrong with the user's files or the system, and otherwise what crashed; return the exit code."""
     wrong = system_errors.of(error) or (error if isinstance(error, UserError) else None)
-    _say(str(wrong) if wrong else _crash(error))
+    say(str(wrong) if wrong else _crash(error), error=True)
     return WRONG if wrong else CRASHED
-
-
-def _say(words: str) -> None:
-    print(words, file=sys.stderr, flush=True)
-
-
-def _caused_by_a_closed_pipe(error: BaseException | None) -> bool:
-    """Whether the cause is a `BrokenPipeError`, also one that a library has wrapped."""
-    return any(isinstance(link, BrokenPipeError) for link in system_errors.chain(error))
 
 
 def _crash(error: Exception) -> str:
@@ -94,15 +89,15 @@ def _crash(error: Exception) -> str:
     import tempfile
     import traceback
 
-    lines = [f"edgepress {__version__}, Python {platform.python_version()}, {platform.platform()}\n"]
-    lines += [f"{' '.join(sys.argv)}\n\n", *traceback.format_exception(error)]
+    log = f"edgepress {__version__}, Python {platform.python_version()}, {platform.platform()}\n"
+    log += f"{word(' '.join(sys.argv))}\n\n" + lines("".join(traceback.format_exception(error)))
     try:
         handle, place = tempfile.mkstemp(prefix="edgepress-", suffix=".log")
-        with open(handle, "w", encoding="utf-8", errors="backslashreplace") as log:
-            log.writelines(lines)
+        with open(handle, "w", encoding="utf-8") as file:
+            file.write(log)
     except OSError:  # a full disk must not hide the crash
-        place = "this:\n\n" + "".join(lines).rstrip()
-    first = (str(error).splitlines() or [""])[0]
+        place = f"this:\n\n{log.rstrip()}"
+    first = word((str(error).splitlines() or [""])[0])
     return (
         f"edgepress crashed: {type(error).__name__}: {first}\n"
         f"  = help: this is a bug in edgepress; please report it with {place}"

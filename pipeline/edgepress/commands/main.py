@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,8 +9,9 @@ import click
 
 from .. import __version__
 from ..core import streams
+from ..core.printable import say, word
 from ..core.runtimes import RUNTIMES
-from . import exit_codes
+from . import exit_codes, supervise
 from .authoring import cp, diff, gc, ls, new, plan, show, validate
 from .options import CACHE, FORMAT, LIMIT, ON_UNDECIDED, RUNS, SET, TARGET, recipe_path
 
@@ -133,11 +133,11 @@ def why(model: str, target: str | None, runs: Path) -> int:
         from .why.explain import explain
         from .why.layers import layers
 
-        print(explain(Path(model), layers(Path(model))), end="")
+        say(explain(Path(model), layers(Path(model))), end="")
         return 0
     from .why.command import why as of_recipe
 
-    print(of_recipe(recipe_path(model), runs=runs, target=target), end="")
+    say(of_recipe(recipe_path(model), runs=runs, target=target), end="")
     return 0
 
 
@@ -196,7 +196,7 @@ def bench(model: Path | None, replay: Path | None, trace: Path | None, on_undeci
         against.write(trace_, trace)
     words, status = against.render(trace_)
     code = {"ok": 0, "FAIL": 1, "undecided": 0 if on_undecided == "warn" else 4}[status]
-    print(f"{words}exit {code}")
+    say(f"{words}exit {code}")
     return code
 
 
@@ -220,10 +220,10 @@ def doctor(target: str | None, on: str | None, install_emulator: bool) -> int:
     if install_emulator:
         from ..benchmark.emulator.install import install
 
-        print(f"installed {install(lambda words: print(words, file=sys.stderr))}")
+        say(f"installed {install(lambda words: say(words, error=True))}")
     checks = of(_reached(target, on)) if target else here()
     for check in checks:
-        print(str(check))
+        say(str(check))
     return 4 if any(check.missing for check in checks) else 0
 
 
@@ -260,7 +260,7 @@ def calibrate(target: str, on: str | None, output: Path | None) -> int:
         device = measure(profile, file.read_text(encoding="utf-8"), path, say=shown.advance)
     finally:
         shown.close()
-    print(f"wrote {path}: measured on {device}")
+    say(f"wrote {word(path)}: measured on {word(device)}")
     return 0
 
 
@@ -277,6 +277,5 @@ for _command in (plan, validate, gc, ls, show, cp, diff, new):
 
 
 def main() -> None:
-    """Run the command line, then exit with its code."""
-    streams.open_all()
-    sys.exit(exit_codes.run(cli))
+    """Run the command line, then exit with its code: the entry point of scripts that older versions installed."""
+    supervise.main()

@@ -5,14 +5,15 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
+from . import temporary
+from .printable import say, word
 from .system_errors import SystemFault, naming, of
 
 SHIPPED = Path(__file__).parents[1] / "shipped"
@@ -63,7 +64,7 @@ def chosen(name: str, kind: str, file: Path) -> Path:
 
 @cache
 def _note(name: str, kind: str, file: str) -> None:
-    print(f"note: `{name}` is {file}, not the shipped {kind} of that name", file=sys.stderr)
+    say(f"note: `{word(name)}` is {word(file)}, not the shipped {kind} of that name", error=True)
 
 
 def digest(path: Path) -> str:
@@ -78,17 +79,12 @@ def replacing(path: Path, help: str = "") -> Iterator[Path]:
 
     Raises: SystemFault, which names `path`, where it cannot be written.
     """
-    with naming(path, help):
+    with naming(path, help), ExitStack() as stack:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        os.close(handle)
-        temporary = Path(name)
-        try:
-            yield temporary
-            temporary.chmod(0o644)
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        file = stack.enter_context(temporary.file_in(path.parent))
+        yield file
+        file.chmod(0o644)
+        os.replace(file, path)
 
 
 @contextmanager

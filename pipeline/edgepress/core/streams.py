@@ -61,10 +61,13 @@ def open_all() -> None:
     codecs.register_error(ESCAPES, _plain)
     if 1 in closed or sys.stdout is None:
         sys.stdout = Closed()
-    else:
-        sys.stdout = _opened(sys.stdout)
+    elif (stream := sys.stdout) is sys.__stdout__:
+        sys.stdout = _opened(stream)
     # `print(…, file=None)` would write to standard output.
-    sys.stderr = open(os.devnull, "w", encoding="utf-8") if sys.stderr is None else _opened(sys.stderr)  # noqa: SIM115
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  open until the process ends
+    elif (stream := sys.stderr) is sys.__stderr__:
+        sys.stderr = _opened(stream)
 
 
 def silence_closed() -> None:
@@ -110,13 +113,13 @@ def _is_open(number: int) -> bool:
     return True
 
 
-def _opened(stream: TextIO) -> TextIO:
+def _opened(stream: Any) -> TextIO:
     """Return a stream on the same descriptor and in the same encoding, which names itself and fails at no character."""
     return io.TextIOWrapper(
         io.BufferedWriter(_Named(stream.fileno(), "w", closefd=False)),
         encoding=stream.encoding,
         errors=ESCAPES,
-        line_buffering=bool(stream.line_buffering),
+        line_buffering=stream.line_buffering,
     )
 
 

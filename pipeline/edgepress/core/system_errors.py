@@ -98,7 +98,7 @@ def of(error: BaseException, path: Path | None = None, help: str = "") -> System
         if isinstance(link, SystemFault):
             return link
         problem = _problem(link, path, help, outermost=link is error)
-        if problem:
+        if problem and not _told(problem, error):
             fault = SystemFault(problem)
             place = next((known.place for known in _problems(error) if known.place), None)
             return fault.at(place) if place else fault
@@ -124,6 +124,13 @@ def chain(error: BaseException | None) -> Iterator[BaseException]:
         seen.add(id(error))
         yield error
         error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+
+
+def _told(problem: Problem, error: BaseException) -> bool:
+    """Return whether the user's error that was raised from the system's has words of its own for it."""
+    words = str(error) if isinstance(error, UserError) else ""
+    reason = "memory" if problem.help == LESS_MEMORY else problem.message.rpartition(": ")[2]
+    return reason in words and "[Errno" not in words
 
 
 def _problems(error: BaseException) -> list[Problem]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import math
-import sys
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from ..core import distributed
 from ..core.errors import UserError, suggest
+from ..core.printable import say, word
 from .dataset import NAMES, Dataset
 from .kinds import DECODED, MODULES, WHAT
 from .normalize import normalized
@@ -68,7 +68,7 @@ def _print(data: Dataset | Examples, path: str) -> None:
 @cache
 def _print_once(line: str, path: str) -> None:
     if distributed.first():
-        print(line, file=sys.stderr, flush=True)
+        say(word(line), error=True)
 
 
 def _shipped(name: str) -> Dataset:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from ..config.chain import Step, sources
 from ..core import distributed, paths, system_errors
+from ..core.activity import activity
 from ..core.errors import OwnCodeError, Place, UserError
 from ..core.presets import host_preset
 from ..core.results import ModelFile, StageFacts
@@ -49,6 +50,14 @@ class Result:
     entry: Entry
     artifact: Artifact
     facts: StageFacts
+
+
+def _input_file(step: Step, results: dict[str, Result]) -> dict[str, str]:
+    """Return the note of the file that a step works on, if its input is one."""
+    source = results.get(step.input) if step.input else None
+    if source is None or source.facts.kind == "torch":
+        return {}
+    return {"doing": f"{step.stage.use} worked on", "file": source.facts.files[0].path}
 
 
 @dataclass
@@ -103,7 +112,8 @@ class Engine(Setup):
         for position, step in enumerate(steps):
             progress.begin(step.label, step.stage.use, position, len(steps))
             try:
-                self.results[step.label] = self._result(step, progress)
+                with activity(stage=step.label, **_input_file(step, self.results)):
+                    self.results[step.label] = self._result(step, progress)
             except Exception as error:
                 wrong = system_errors.of(error) or (error if isinstance(error, UserError) else self.code.blamed(error))
                 if wrong is None:

@@ -51,6 +51,6 @@ def verify(report: Report, targets: Sequence[Target]) -> None:
     """
     for file in filter(None, [judged(report, target) for target in targets]):
         path = Path(file.path)
-        if path.is_file() and digest(path) != file.sha256:
+        if path.is_file() and (digest(path) != file.sha256 or path.stat().st_size != file.bytes):
             help = f"move it away, and `edgepress run {report.source}` makes it anew"
             raise UserError(f"`{path}` is not the file that the last run measured", help)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import onnx
 
+from ..core.activity import Bounds, bounded, runs
 from ..core.runtimes import RUNTIMES, of_file
 from .metadata import CHANNELS_LAST, read, to_model_inputs
 from .session import Kernels, run_file
@@ -39,7 +40,11 @@ def predict(
     fast = of_file(path)
     if kernels is None:
         kernels = "signed" if path.suffix == ".onnx" and _signed(path) else "usual"
-    outputs: np.ndarray = run_file(RUNTIMES[runtime or fast].loader, str(path), laid_out(path, columns), kernels)
+    columns = laid_out(path, columns)
+    bounds = Bounds(path.stat().st_size, sum(column[:1].nbytes for column in columns))
+    with bounded(bounds, doing="running", file=path, library=runtime or fast):
+        rows = (runs(columns[0]), *columns[1:])
+        outputs: np.ndarray = run_file(RUNTIMES[runtime or fast].loader, str(path), rows, kernels)
     return outputs
 
 

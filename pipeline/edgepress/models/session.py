@@ -47,7 +47,7 @@ def main(loader: str, model: str, output: str, *inputs: str) -> None:
 def _onnxruntime(onnxruntime: Any, model: str, kernels: Kernels) -> Run:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
-    options.log_severity_level = 3
+    options.log_severity_level = 4
     if kernels != "usual":
         entries = {"signed": "session.qdqisint8allowed", "none": "session.disable_quant_qdq"}
         options.add_session_config_entry(entries[kernels], "1")

@@ -91,7 +91,7 @@ def environment(pid: str) -> bytes:
 def _all() -> Iterator[tuple[str, str]]:
     for pid in filter(str.isdigit, os.listdir("/proc")):
         try:
-            yield pid, Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ").strip()
+            yield pid, Path(f"/proc/{pid}/cmdline").read_text(errors="replace").replace("\0", " ").strip()
         except OSError:
             continue
 

@@ -93,7 +93,7 @@ class Phone:
         found = []
         for pid in pids.split():
             try:
-                command = Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ").strip()
+                command = Path(f"/proc/{pid}/cmdline").read_text(errors="replace").replace("\0", " ").strip()
             except OSError:
                 continue
             if command and "adbd" not in command and "fork-server" not in command:

@@ -19,16 +19,17 @@ from ...config.target import load as load_target
 from ...core import child_processes, machine, ownership
 from ...core.errors import Problem, UserError
 from ...core.paths import Destination, replacing, require_writable, scratch, temporary_folder
+from ...core.printable import as_json, say
 from ...core.runtimes import RUNTIMES
 from ...engine.cache import Cache
 from ...engine.engine import Engine
-from .. import exit_codes
+from .. import exit_codes, supervise
 from . import fit, text
 from . import routes as ways
 from .results import Comparison, RouteResult
 
 FILE = "compare.json"
-REPORTED = (exit_codes.WRONG, exit_codes.CRASHED, exit_codes.UNDECIDED, exit_codes.INTERRUPTED, exit_codes.CLOSED_PIPE)
+REPORTED = (supervise.WRONG, supervise.CRASHED, exit_codes.UNDECIDED, supervise.INTERRUPTED, exit_codes.CLOSED_PIPE)
 """How a repetition ends when it has said why. A 1 would be Python's own, never a verdict: it judges nothing."""
 
 
@@ -64,8 +65,8 @@ def compare(
         update={"left_out": left_out}
     )
     with replacing(output) as temporary:
-        temporary.write_text(comparison.model_dump_json(), encoding="utf-8")
-    print(comparison.model_dump_json(indent=1) if json else text.render(comparison), end="")
+        temporary.write_text(comparison.as_json(), encoding="utf-8")
+    say(as_json(comparison.model_dump()) if json else text.render(comparison), end="\n" if json else "")
     return 0
 
 

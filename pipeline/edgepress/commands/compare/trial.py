@@ -23,7 +23,7 @@ from ...core.yamlio import Document
 from ...engine.artifacts import detailed, regrouped
 from ...engine.cache import Cache
 from ...engine.engine import Engine
-from .. import exit_codes
+from .. import exit_codes, supervise
 from . import routes as ways
 from .describe import FLOAT, INT8, route_result, signed_score, strongest
 from .effort import total_effort, trained
@@ -60,7 +60,7 @@ def main(
         else by_recipes(recipes, repetition, Cache(cache), limit, targets, tflite=tflite)
     )
     with replacing(output) as temporary:
-        temporary.write_text("\n".join(result.model_dump_json() for result in results), encoding="utf-8")
+        temporary.write_text("\n".join(result.as_json() for result in results), encoding="utf-8")
     return 0
 
 
@@ -195,4 +195,4 @@ class _Prefixed(Lines):
 
 
 if __name__ == "__main__":
-    sys.exit(exit_codes.run(main))
+    sys.exit(supervise.supervised(lambda: exit_codes.run(main)))

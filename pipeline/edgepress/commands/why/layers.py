@@ -13,8 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ...core import child_processes
+from ...core import child_processes, native_death
+from ...core.activity import Bounds, bounded
 from ...core.errors import UserError
+from ...core.model_size import stored_bytes
+from ...core.printable import word
+from ...core.runtime_errors import next_act, reason
 from . import profile, tflite
 from .source import Source, alike
 
@@ -113,7 +117,9 @@ def layers(path: Path) -> Layers:
         raise UserError(f"`{path}` is neither .onnx nor .tflite", "give a model file, or a recipe that was run")
     if not path.is_file():
         raise UserError(f"there is no file `{path}`")
-    return _onnx(path) if path.suffix == ".onnx" else _tflite(path)
+    size = stored_bytes(path)
+    with bounded(Bounds(size), doing="reading", file=path, library="onnx" if path.suffix == ".onnx" else "flatbuffers"):
+        return _onnx(path) if path.suffix == ".onnx" else _tflite(path)
 
 
 def _onnx(path: Path) -> Layers:
@@ -144,14 +150,14 @@ def _onnx(path: Path) -> Layers:
         names = dict.fromkeys(source.nodes[node].op_type for node in group if node != head)
         operators.append(
             Layer(
-                name=_shown(source.name(number if head is None else head)),
-                op=op,
+                name=word(source.name(number if head is None else head)),
+                op=word(op),
                 shape=source.shape(number) or tuple(event["shape"]),
                 bytes=sum(map(source.bytes, group)),
                 seconds=inserted + sum(event["seconds"] for event in own[number]),
                 real=real,
                 counts=not real and not integer,
-                fused=tuple(name for name in names if name not in (op, *CONVERSIONS)),
+                fused=tuple(word(name) for name in names if name not in (op, *CONVERSIONS)),
                 inserted=inserted,
                 activates=source.activates(number if head is None else head),
             )
@@ -161,23 +167,18 @@ def _onnx(path: Path) -> Layers:
     )
 
 
-def _shown(name: str) -> str:
-    """Replace characters that would move a terminal's cursor."""
-    return "".join(character if character.isprintable() else "?" for character in name)
-
-
 def _profiled(path: Path) -> dict[str, Any]:
-    command = child_processes.script(profile.__file__, path, SECONDS)
+    bounds = Bounds(stored_bytes(path))
+    command = child_processes.script(profile.__file__, path, SECONDS, *bounds.arguments())
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode < 0:
-        raise UserError(
-            f"onnxruntime {child_processes.ended(done.returncode)} on `{path}`",
-            "the file makes it crash; export it anew",
-        )
+        note = {"file": str(path), "doing": "profiling", "seconds": f"{bounds.seconds:.0f}", "library": "onnxruntime"}
+        raise native_death.error(-done.returncode, note)
     if done.returncode:
         lines = done.stderr.strip().splitlines()
         last = lines[-1] if lines else f"it {child_processes.ended(done.returncode)}"
-        raise UserError(f"onnxruntime cannot run `{path}`: {last}", "is it a whole model?")
+        act = next_act(last, "is it a whole model?")
+        raise UserError(f"onnxruntime cannot run `{path}`: {reason(last)}", act)
     parsed: dict[str, Any] = json.loads(done.stdout)
     return parsed
 
@@ -186,8 +187,8 @@ def _tflite(path: Path) -> Layers:
     """List the operators without times: neither TFLite runtime reports them to Python."""
     operators = [
         Layer(
-            name=_shown(row.name),
-            op=row.op,
+            name=word(row.name),
+            op=word(row.op),
             shape=row.shape,
             bytes=row.bytes,
             seconds=None,

@@ -1,6 +1,7 @@
-"""Profile an ONNX file in a fresh process: `profile.py MODEL SECONDS`.
+"""Profile an ONNX file in a fresh process: `profile.py MODEL SECONDS CPU BYTES`.
 
-It prints one JSON object.
+It prints one JSON object. So many seconds of CPU time end the process, and bytes bound its memory, until the file has
+run once.
 
 `seconds` is the CPU time of one inference without the profile, and `events` are the operators that onnxruntime runs,
 each with `op`, `seconds`, `shape` and `types` of what it gives, and `node`, the number of the file's node that it
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 import json
 import re
+import resource
 import sys
 import tempfile
 import time
@@ -31,7 +33,10 @@ FORMS = ("ReorderInput", "ReorderOutput", "Transpose", "Cast", "QuantizeLinear",
 """What onnxruntime inserts: operators that compute nothing."""
 
 
-def main(model: str, seconds: str) -> None:
+def main(model: str, seconds: str, cpu: str, memory: str) -> None:
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    for kind, limit in ((resource.RLIMIT_CPU, cpu), (resource.RLIMIT_DATA, memory)):
+        resource.setrlimit(kind, (int(limit), resource.getrlimit(kind)[1]))
     with tempfile.TemporaryDirectory() as work:
         json.dump(profiled(model, float(seconds), Path(work)), sys.stdout)
 
@@ -59,6 +64,9 @@ def profiled(path: str, seconds: float, work: Path) -> dict[str, Any]:
 
     plain = session()
     feed = fed(plain)
+    plain.run(None, feed)
+    for kind in (resource.RLIMIT_CPU, resource.RLIMIT_DATA):
+        resource.setrlimit(kind, (resource.getrlimit(kind)[1],) * 2)
     written = work / "optimized.onnx"
     watched = session(
         enable_profiling=True, profile_file_prefix=str(work / "profile"), optimized_model_filepath=str(written)

@@ -80,6 +80,7 @@ def show(outputs: Sequence[Output], report: Report, findings: Sequence[Finding],
     for output in outputs or [Output("text")]:
         words = FORMATS[output.format](report, findings, on_undecided)
         if output.file is None:
+            # Printable already; workflow commands begin with what `say` escapes.
             print(ASCII.get(output.format, str)(words), end="")
             continue
         with naming(output.file):

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import onnx
 
+from ...core.activity import runs
 from .export import TOLERANCE
 from .input_form import Form
 
@@ -66,7 +67,7 @@ class Original:
             options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
         session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
         names = [entry.name for entry in session.get_inputs() if entry.name not in self.filled]
-        results = [self._row(session, names, row) for row in zip(*self.columns, strict=True)]
+        results = [self._row(session, names, row) for row in zip(runs(self.columns[0]), *self.columns[1:], strict=True)]
         return np.stack(results).astype(np.float32)
 
     def _row(self, session: Any, names: list[str], row: tuple[np.ndarray, ...]) -> Any:

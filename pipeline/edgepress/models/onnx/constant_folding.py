@@ -1,16 +1,20 @@
-"""Fold constants of an ONNX file in a fresh process: `GIVEN WRITTEN`.
+"""Fold constants of an ONNX file in a fresh process: `GIVEN WRITTEN SECONDS BYTES`.
 
-The result is that of onnxruntime's basic level.
+The result is that of onnxruntime's basic level. SECONDS of CPU time end the process, and BYTES bound its memory.
 """
 
 from __future__ import annotations
 
+import resource
 import sys
 
 
-def main(source: str, target: str) -> None:
+def main(source: str, target: str, seconds: str, memory: str) -> None:
     import onnxruntime
 
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    for kind, limit in ((resource.RLIMIT_CPU, seconds), (resource.RLIMIT_DATA, memory)):
+        resource.setrlimit(kind, (int(limit), resource.getrlimit(kind)[1]))
     options = onnxruntime.SessionOptions()
     options.optimized_model_filepath = target
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC

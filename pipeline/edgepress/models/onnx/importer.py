@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import onnx
 
-from ...core.errors import UserError, first_line, suggest
+from ...core.activity import Bounds, bounded
+from ...core.errors import UserError, suggest
+from ...core.model_size import stored_bytes
+from ...core.runtime_errors import next_act, reason
 from .. import metadata
 from ..input_preparation import reconciled, require_stated
 from ..output_shape import VECTORS, is_map, words_of
@@ -70,12 +73,14 @@ def adopt(
     put_in_front(model, [replace(form, takes_dtype="float32") if _halved(form, half) else form for form in forms])
     columns = metadata.to_model_inputs(contract, data, data["validation"].x[:COMPARED])
     original = Original(source, name, forms, columns, filled, half)
+    bounds = Bounds(stored_bytes(source), sum(column[:1].nbytes for column in columns))
     try:
-        outputs, warnings = (
-            (_written(model, contract, data, path, original), list[str]())
-            if integers
-            else _simplest(source, model, contract, data, path, original, simplify)
-        )
+        with bounded(bounds, doing="simplifying and running", file=source, library="onnxruntime"):
+            outputs, warnings = (
+                (_written(model, contract, data, path, original), list[str]())
+                if integers
+                else _simplest(source, model, contract, data, path, original, simplify)
+            )
     except BaseException:
         path.unlink(missing_ok=True)
         raise
@@ -148,7 +153,8 @@ def _written(
     except UserError:
         raise
     except Exception as error:  # onnxruntime's errors have no common base
-        raise UserError(f"onnxruntime cannot run `{original.source}`: {first_line(error)}", RUN_ALONE) from error
+        act = next_act(error, RUN_ALONE)
+        raise UserError(f"onnxruntime cannot run `{original.source}`: {reason(error)}", act) from error
     return outputs
 
 

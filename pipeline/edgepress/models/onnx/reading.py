@@ -7,6 +7,7 @@ from pathlib import Path
 import onnx
 
 from ...core import system_errors
+from ...core.activity import activity
 from ...core.errors import UserError, first_line
 
 _KINDS = {
@@ -25,8 +26,9 @@ RUN_ALONE = "mend the graph until `onnxruntime.InferenceSession` runs it; anothe
 def read(source: Path) -> onnx.ModelProto:
     """Return the sound model of a file, with weights beside it loaded. Raises: UserError."""
     try:
-        model = onnx.load(source)
-        onnx.checker.check_model(model)
+        with activity(doing="reading", file=source, library="onnx"):
+            model = onnx.load(source)
+            onnx.checker.check_model(model)
     except (onnx.checker.ValidationError, ValueError, OSError, TypeError, RuntimeError) as error:
         fault = system_errors.of(error, source)
         raise fault or UserError(

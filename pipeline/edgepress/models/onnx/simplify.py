@@ -15,14 +15,19 @@ import onnx
 from onnx import numpy_helper
 
 from ...core import child_processes
+from ...core.activity import Bounds
 from ...core.errors import UserError, first_line
+from ...core.native_output import silenced
 from ...core.paths import scratch
+from ...core.runtime_errors import next_act, reason
 from . import constant_folding
 from .export import opset
 from .reading import RUN_ALONE
 
 OPSET = 13
 """The oldest operator set with a scale for each channel of a weight."""
+_TRIES = 3
+"""How often a graph's constants may be folded before it is left as it is: they share its seconds."""
 _BRANCHES = ("If", "Loop", "Scan")
 _NEAR_ZERO, _NEAR_ONE = 1e-8, 1e-5
 """How near to 0 or 1 a constant is that onnxscript's rules leave out: they make `log(x)` of `log(x + 1e-10)`."""
@@ -94,7 +99,8 @@ def is_near(number: float, neutral: float) -> bool:
 def _by_rules(model: onnx.ModelProto) -> onnx.ModelProto:
     from onnxscript import optimizer
 
-    return optimizer.optimize(model)
+    with silenced():
+        return optimizer.optimize(model)
 
 
 def by_folding(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -147,7 +153,8 @@ def _simplified(
     if not last:
         return simpler
     try:
-        simpler, same = onnxsim.simplify(simpler)
+        with silenced():
+            simpler, same = onnxsim.simplify(simpler)
     except Exception as error:  # nor have onnxsim's
         raise _refused(source, simpler, error) from error
     if not same:
@@ -158,7 +165,10 @@ def _simplified(
 def _as_it_is(source: Path, model: onnx.ModelProto) -> onnx.ModelProto:
     _require_one_way(source, model)
     plain = lift_constants(_open(model))
-    return onnx.shape_inference.infer_shapes(plain if opset(plain) >= OPSET else _raised(source, plain))
+    try:
+        return onnx.shape_inference.infer_shapes(plain if opset(plain) >= OPSET else _raised(source, plain))
+    except onnx.shape_inference.InferenceError as error:
+        raise UserError(f"`{source}` is not a sound ONNX file: {first_line(error)}", "export it anew") from error
 
 
 def _open(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -199,7 +209,8 @@ def _folded(model: onnx.ModelProto) -> onnx.ModelProto:
     with scratch() as work:
         source, target = Path(work, "given.onnx"), Path(work, "folded.onnx")
         onnx.save(model, source)
-        command = child_processes.script(constant_folding.__file__, source, target)
+        bounds = Bounds(source.stat().st_size).arguments(_TRIES)
+        command = child_processes.script(constant_folding.__file__, source, target, *bounds)
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode or not target.is_file():
             last = done.stderr.strip().splitlines()[-1:]
@@ -220,9 +231,9 @@ def _refused(source: Path, model: onnx.ModelProto, error: Exception) -> UserErro
     logging.getLogger(__name__).debug("%s", error)
     branch = next((node for node in model.graph.node if node.op_type in _BRANCHES), None)
     if branch is None:
-        return UserError(f"onnxruntime cannot run `{source}`: {first_line(error)}", RUN_ALONE)
+        return UserError(f"onnxruntime cannot run `{source}`: {reason(error)}", next_act(error, RUN_ALONE))
     return UserError(
         f"`{source}`: node `{branch.name or branch.output[0]}` ({branch.op_type}) has branches that cannot be told "
-        f"apart before it runs: {first_line(error, 200)}",
+        f"apart before it runs: {reason(error)}",
         "export one branch alone, without the others",
     )

@@ -73,7 +73,7 @@ def watched(
     graph.graph.output.extend(known[name] for name in names if name not in inputs)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
-    options.log_severity_level = 3
+    options.log_severity_level = 4
     session = onnxruntime.InferenceSession(graph.SerializeToString(), options, providers=["CPUExecutionProvider"])
     wanted = [name for name in names if name not in inputs]
     for row in rows:

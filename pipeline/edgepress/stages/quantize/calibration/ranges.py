@@ -123,7 +123,7 @@ class _Graph:
         # onnxruntime infers their types, of its own operators too.
         watched.graph.output.extend(onnx.ValueInfoProto(name=name) for name in wanted if name not in known_ends)
         options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3
+        options.log_severity_level = 4
         options.intra_op_num_threads = machine().cores  # those that this process may use; onnxruntime takes all
         # Between two examples its threads would spin, where numpy has work to do.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")

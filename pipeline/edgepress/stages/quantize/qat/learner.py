@@ -72,7 +72,7 @@ def _literally(model: onnx.ModelProto, columns: tuple[Any, ...]) -> np.ndarray:
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.intra_op_num_threads = 1
-    options.log_severity_level = 3
+    options.log_severity_level = 4
     session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
     names = [item.name for item in session.get_inputs()]
     rows = [dict(zip(names, (item[None] for item in row), strict=True)) for row in zip(*columns, strict=True)]

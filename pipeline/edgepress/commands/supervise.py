@@ -1,0 +1,217 @@
+"""Run work in a child process, and say what ended it where it cannot say so itself.
+
+A model that crashes a runtime, the kernel when memory runs out, and native code that ignores Ctrl-C end or hold the
+child. The parent imports the standard library alone and runs no model, so none of these can happen to it.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import resource
+import select
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+
+from ..core import activity, streams
+
+PATIENCE = 1.5
+"""Seconds that the child has to end by itself after an interruption."""
+_AGAIN = 0.3
+"""Seconds after which Ctrl-C is a second one: a terminal's reaches both processes at about the same time."""
+WRONG, CRASHED, INTERRUPTED = 2, 3, 130
+INTERRUPTED_WORDS = "interrupted; the same command continues from here"
+_STOPS = (signal.SIGINT, signal.SIGTERM)
+_interrupted = threading.Event()
+_SUBREAPER, _DEATH_SIGNAL = 36, 1
+"""Options of Linux's prctl: orphans become this process's children; the signal to get when the parent ends."""
+
+
+def main() -> NoReturn:
+    """Run the command line and exit with its code."""
+    streams.open_all()
+    sys.exit(supervised(_command_line))
+
+
+def _command_line() -> int:
+    from . import exit_codes
+    from .main import cli
+
+    return exit_codes.run(cli)
+
+
+def supervised(work: Callable[[], int]) -> int:
+    """Return the exit code of `work`, which runs in a child process; its end by a signal becomes words and a code."""
+    arrived: list[int] = []
+    stops = [number for number in _STOPS if signal.getsignal(number) != signal.SIG_IGN]
+    for number in stops:
+        signal.signal(number, lambda number, frame: arrived.append(number))
+    area = mmap.mmap(-1, activity.SIZE)
+    parent = os.getpid()
+    child = os.fork()
+    if child == 0:
+        for number in stops:
+            signal.signal(number, _end_quietly)
+        if arrived:
+            os._exit(INTERRUPTED)
+        _prctl(_DEATH_SIGNAL, signal.SIGKILL)
+        if os.getppid() != parent:
+            os._exit(INTERRUPTED)
+        resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
+        activity.attach(area)
+        _silence_libraries()
+        code = _code(work)
+        if code == INTERRUPTED:
+            os._exit(code)  # all blocks have ended; the interpreter's own end may take a second
+        sys.exit(code)
+    _prctl(_SUBREAPER, 1)
+    return _Supervisor(child, area, arrived).wait()
+
+
+def _code(work: Callable[[], int]) -> int:
+    """Return the exit code of `work`; an error that it leaves never ends with the code of a budget."""
+    try:
+        return work()
+    except MemoryError:
+        os.write(2, b"error: memory ran out\n  = help: " + activity.SMALLER.encode() + b"\n")
+        os._exit(WRONG)
+    except Exception:
+        sys.excepthook(*sys.exc_info())
+        os._exit(CRASHED)
+
+
+def _silence_libraries() -> None:
+    """Leave out what libraries log and warn of: it quotes foreign words, and what is wrong is raised as well.
+
+    `python -W default -m edgepress …` shows the warnings.
+    """
+    import logging
+    import warnings
+
+    logging.getLogger().addHandler(logging.NullHandler())
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")
+
+
+def interrupt_once() -> None:
+    """Let the first interruption raise KeyboardInterrupt, and no other: the work ends meanwhile, or is killed."""
+
+    def interrupt(number: int, frame: FrameType | None) -> NoReturn:
+        _interrupted.set()
+        for stop in _STOPS:
+            signal.signal(stop, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    for stop in _STOPS:
+        if signal.getsignal(stop) != signal.SIG_IGN:
+            signal.signal(stop, interrupt)
+
+
+@contextmanager
+def interruptions_kept() -> Iterator[None]:
+    """Raise KeyboardInterrupt for every error after an interruption: a library whose import fails has others."""
+    _interrupted.clear()
+    try:
+        yield
+    except Exception as error:
+        if _interrupted.is_set():
+            raise KeyboardInterrupt from error
+        raise
+
+
+def _end_quietly(number: int, frame: FrameType | None) -> NoReturn:
+    """End before the work has begun to handle interruptions."""
+    os._exit(INTERRUPTED)
+
+
+class _Supervisor:
+    """Wait for a child, forward interruptions to it, and put its end in words."""
+
+    def __init__(self, child: int, area: mmap.mmap, arrived: list[int]) -> None:
+        self.child, self.area, self.arrived = child, area, arrived
+        self.interrupted: float | None = None
+
+    def wait(self) -> int:
+        """Return the exit code of the command."""
+        status = self._status()
+        if os.WIFEXITED(status):
+            return os.WEXITSTATUS(status)
+        self._kill_orphans()
+        if sys.stderr and sys.stderr.isatty():
+            sys.stderr.write("\r\x1b[K\x1b[?25h")  # a progress bar hides the cursor
+        if self.interrupted is not None:
+            _say(INTERRUPTED_WORDS)
+            return INTERRUPTED
+        from ..core.native_death import error
+
+        number, note = os.WTERMSIG(status), activity.read(self.area)
+        _say(str(error(number, note)))
+        return WRONG if "file" in note or number in (signal.SIGKILL, signal.SIGXCPU) else CRASHED
+
+    def _status(self) -> int:
+        """Return the child's status of `waitpid`. A signal wakes the process at once."""
+        awake, wake = os.pipe()
+        os.set_blocking(wake, False)
+        os.set_blocking(awake, False)
+        signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda number, frame: None)
+        while True:
+            ended, status = os.waitpid(self.child, os.WNOHANG)
+            if ended:
+                return status
+            self._forward()
+            left = None if self.interrupted is None else max(0.0, self.interrupted + PATIENCE - time.monotonic())
+            ready, _, _ = select.select([awake], [], [], left)
+            if ready:
+                with suppress(BlockingIOError):
+                    os.read(awake, 4096)
+            elif left is not None:
+                os.kill(self.child, signal.SIGKILL)
+
+    def _forward(self) -> None:
+        """Pass an interruption on; kill the child at a second one."""
+        while self.arrived:
+            number, now = self.arrived.pop(0), time.monotonic()
+            if self.interrupted is None:
+                self.interrupted = now
+                os.kill(self.child, number)
+            elif now - self.interrupted > _AGAIN:
+                os.kill(self.child, signal.SIGKILL)
+
+    def _kill_orphans(self) -> None:
+        """Kill what the child has started in this session, such as workers; a daemon has one of its own."""
+        session = os.getsid(0)
+        for process in _children(os.getpid()):
+            with suppress(ProcessLookupError, PermissionError):
+                if os.getsid(process) == session:
+                    os.kill(process, signal.SIGKILL)
+
+
+def _children(parent: int) -> list[int]:
+    """Return the processes that a process has started, and those that these have; none where /proc does not say."""
+    found: list[int] = []
+    for listed in Path(f"/proc/{parent}/task").glob("*/children"):
+        with suppress(OSError):
+            for child in map(int, listed.read_text().split()):
+                found += [child, *_children(child)]
+    return found
+
+
+def _prctl(option: int, value: int) -> None:
+    """Call Linux's prctl; elsewhere an end of the parent leaves the child running, as for any command."""
+    if sys.platform == "linux":
+        import ctypes
+
+        ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
+
+
+def _say(words: str) -> None:
+    with suppress(OSError, AttributeError):  # standard error may be closed
+        print(words, file=sys.stderr, flush=True)

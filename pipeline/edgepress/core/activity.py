@@ -1,0 +1,165 @@
+"""Note what this process works on, for the one that supervises it, and bound what a foreign graph may take.
+
+The note lies in memory that both processes share, since a process that a native library kills leaves no other word. The
+bounds are the kernel's: a graph that computes for ever is ended by SIGXCPU, one that fills memory has an allocation
+refused.
+"""
+
+from __future__ import annotations
+
+import json
+import mmap
+import os
+import resource
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TypeVar
+
+SIZE = 65536
+"""Bytes of the shared memory: a length of 4 bytes, then JSON."""
+LIMITS = "EDGEPRESS_LIMITS"
+"""Environment variable: factor of all bounds; 0 is none."""
+SMALLER = "give it more memory, or less to do: a smaller `batch`, fewer `samples`, `--limit`"
+"""The next act where memory runs out."""
+_SECONDS, _SECONDS_PER_BYTE = 6.0, 1 / 50_000
+_MEMORY, _COPIES, _ACTIVATIONS = 768 * 2**20, 20, 100
+"""Memory of a graph: at least, times the file's size, and times the size of an example."""
+
+Item = TypeVar("Item")
+
+_area: mmap.mmap | None = None
+_notes: list[dict[str, str]] = []
+_bounds: list[Bounds] = []
+
+
+def attach(area: mmap.mmap) -> None:
+    """Write notes to `area` from here on, and let bounds hold: its reader can say what ended this process."""
+    global _area  # noqa: PLW0603, one process has one supervisor
+    _area = area
+
+
+def read(area: mmap.mmap) -> dict[str, str]:
+    """Return the last note: any of `stage`, `doing`, `file`, `seconds`; empty where there is none."""
+    length = int.from_bytes(area[:4], "little")
+    with suppress(ValueError):
+        note: dict[str, str] = json.loads(area[4 : 4 + length] or b"{}")
+        return note
+    return {}
+
+
+@contextmanager
+def activity(**note: object) -> Iterator[None]:
+    """Note `stage`, `doing` (a participle) and `file` while the block runs, beside those of the blocks around it."""
+    _notes.append({key: str(value)[:4096] for key, value in note.items()})
+    _write()
+    try:
+        yield
+    finally:
+        _notes.pop()
+        _write()
+
+
+def _write() -> None:
+    if _area is None:
+        return
+    merged: dict[str, str] = {}
+    for note in _notes:
+        merged |= note
+    content = json.dumps(merged).encode()[: SIZE - 4]
+    _area[:4] = bytes(4)
+    _area[4 : 4 + len(content)] = content
+    _area[:4] = len(content).to_bytes(4, "little")
+
+
+class Bounds:
+    """CPU seconds of loading a graph and of each of its runs, and bytes of memory until its second run."""
+
+    def __init__(self, file: int, example: int = 0) -> None:
+        """Set bounds for a graph of `file` bytes that runs on examples of `example` bytes."""
+        factor = factor_of_limits()
+        self.seconds = (_SECONDS + file * _SECONDS_PER_BYTE) * factor
+        self.memory = int((_MEMORY + file * _COPIES + example * _ACTIVATIONS) * factor)
+        self.holds = factor > 0
+        self._runs = 0
+        self._due = 0.0
+        self._before = {kind: resource.getrlimit(kind) for kind in (resource.RLIMIT_CPU, resource.RLIMIT_DATA)}
+
+    def impose(self) -> None:
+        """Bound this process from here on."""
+        if self.holds:
+            self.restart()
+            if used := data_bytes():
+                _lower(resource.RLIMIT_DATA, used + self.memory)
+
+    def begin_run(self) -> None:
+        """Give a run its seconds; costs a microsecond. What has run once has the memory that it needs."""
+        self._runs += 1
+        if self._runs == 2:
+            resource.setrlimit(resource.RLIMIT_DATA, self._before[resource.RLIMIT_DATA])
+        if self.holds and time.process_time() >= self._due:
+            self.restart()
+
+    def restart(self) -> None:
+        """Give the graph its seconds from here on."""
+        now = time.process_time()
+        self._due = now + 1
+        _lower(resource.RLIMIT_CPU, int(now + self.seconds) + 1)
+
+    def arguments(self, parts: int = 1) -> list[str]:
+        """Return seconds, divided by `parts` but not below 2, and bytes, for a process that bounds itself."""
+        if not self.holds:
+            return [str(resource.RLIM_INFINITY)] * 2
+        return [str(max(2, int(self.seconds / parts))), str(self.memory)]
+
+    def lift(self) -> None:
+        """Let the limits be as they were."""
+        for kind, limits in self._before.items():
+            resource.setrlimit(kind, limits)
+
+
+@contextmanager
+def bounded(bounds: Bounds, **note: object) -> Iterator[None]:
+    """Hold `bounds` while the block runs, in a supervised process, and `note` it as `activity` does."""
+    if _area is None:
+        yield
+        return
+    bounds.impose()
+    _bounds.append(bounds)
+    try:
+        with activity(seconds=f"{bounds.seconds:.0f}", **note):
+            yield
+    finally:
+        _bounds.pop()
+        bounds.lift()
+        if _bounds:
+            _bounds[-1].restart()  # what is left of its seconds may be less than none
+
+
+def runs(column: Iterable[Item]) -> Iterator[Item]:
+    """Yield the examples of an input; with each a run of the graph begins."""
+    for value in column:
+        if _bounds:
+            _bounds[-1].begin_run()
+        yield value
+
+
+def factor_of_limits() -> float:
+    """Return the factor of all bounds, 1 by default; what is no number counts as 1."""
+    with suppress(ValueError):
+        return max(0.0, float(os.environ.get(LIMITS, "1")))
+    return 1.0
+
+
+def data_bytes() -> int:
+    """Return the bytes of this process that RLIMIT_DATA counts; 0 where the system does not say."""
+    with suppress(OSError):
+        return int(Path("/proc/self/statm").read_text().split()[5]) * mmap.PAGESIZE
+    return 0
+
+
+def _lower(kind: int, wanted: int) -> None:
+    _, hard = resource.getrlimit(kind)
+    limit = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)  # the user's own bound stays
+    resource.setrlimit(kind, (limit, hard))

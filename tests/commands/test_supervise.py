@@ -1,0 +1,176 @@
+"""What ends the work's process becomes words and an exit code, and an interruption ends it always."""
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from edgepress.core import child_processes
+from onnx import helper, numpy_helper
+
+HEAD = """
+import os, signal, sys, time
+from edgepress.commands.supervise import supervised
+from edgepress.core.activity import activity
+def work():
+    {body}
+    return 0
+sys.exit(supervised(work))
+"""
+
+
+def start(body: str, **environment: str) -> "subprocess.Popen[str]":
+    code = HEAD.format(body=body)
+    root = Path(__file__).parents[2] / "pipeline"
+    return subprocess.Popen(
+        [*child_processes.PYTHON, "-c", code],
+        env=os.environ | {"PYTHONPATH": str(root)} | environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def ended(body: str, **environment: str) -> tuple[int, str]:
+    process = start(body, **environment)
+    errors = process.communicate()[1]
+    return process.returncode, errors
+
+
+def await_end(process: int) -> None:
+    """Wait until a process has ended, though its parent may not have read its status."""
+    status = Path(f"/proc/{process}/stat")
+    while status.exists() and status.read_text().rpartition(")")[2].split()[0] not in "ZX":
+        time.sleep(0.01)
+
+
+def test_the_code_of_the_work_is_the_code_of_the_command():
+    assert ended("return 4") == (4, "")
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "words"),
+    [
+        ("SIGKILL", 2, "when memory runs out"),
+        ("SIGSEGV", 3, "segmentation fault"),
+        ("SIGFPE", 3, "integer division"),
+    ],
+)
+def test_a_signal_that_ends_the_work_becomes_words(number, code, words):
+    done = ended(f"os.kill(os.getpid(), signal.{number})")
+    assert done[0] == code
+    assert words in done[1]
+    assert "Traceback" not in done[1]
+
+
+def test_stage_and_file_are_named():
+    body = "with activity(stage='int8', doing='running', file='a.tflite'): os.kill(os.getpid(), signal.SIGSEGV)"
+    code, words = ended(body)
+    assert code == 2
+    assert words.startswith("error: stage `int8`: native code ended the process while running `a.tflite`: segmentation")
+
+
+def test_an_interruption_ends_work_that_ignores_it():
+    process = start(
+        "signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT]); print('ready', flush=True); time.sleep(600)"
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate()
+    assert (process.returncode, errors) == (130, "interrupted; the same command continues from here\n")
+
+
+def test_the_work_ends_with_the_process_that_supervises_it():
+    process = start("print(os.getpid(), flush=True); time.sleep(600)")
+    assert process.stdout is not None
+    child = int(process.stdout.readline())
+    process.kill()
+    process.wait()
+    await_end(child)
+
+
+def test_what_an_interrupted_work_has_started_ends_too():
+    body = (
+        "import subprocess; signal.signal(signal.SIGINT, signal.SIG_IGN); "
+        "print(subprocess.Popen(['sleep', '600'], stdout=subprocess.DEVNULL).pid, flush=True); time.sleep(600)"
+    )
+    process = start(body)
+    assert process.stdout is not None
+    child = int(process.stdout.readline())
+    process.send_signal(signal.SIGINT)
+    process.communicate()
+    assert process.returncode == 130
+    await_end(child)
+
+
+def model(path: Path, nodes: list[onnx.NodeProto], **stored: np.ndarray) -> Path:
+    """Write a graph of four numbers; `h` is a product of the input, `output` its result."""
+    weights = np.random.default_rng(0).normal(size=(16, 4)).astype(np.float32)
+    tensors = [numpy_helper.from_array(value, name) for name, value in {"w": weights, **stored}.items()]
+    graph = helper.make_graph(
+        [helper.make_node("MatMul", ["input", "w"], ["h"]), *nodes],
+        "g",
+        [helper.make_tensor_value_info("input", 1, [1, 16])],
+        [helper.make_tensor_value_info("output", 1, [1, 4])],
+        tensors,
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    return path
+
+
+PREDICT = (
+    "import numpy as np; from pathlib import Path; from edgepress.models.predict import predict; "
+    "predict(Path({path!r}), np.ones((3, 16), 'f4'))"
+)
+
+
+def test_a_crashing_node_is_named(tmp_path):
+    node = helper.make_node
+    divide = [
+        node("Div", ["k", "z"], ["y"], "halve"),
+        node("Cast", ["y"], ["f"], to=1),
+        node("Add", ["h", "f"], ["output"]),
+    ]
+    path = model(tmp_path / "div.onnx", divide, k=np.array(-(2**31), np.int32), z=np.array(-1, np.int32))
+    code, words = ended(PREDICT.format(path=str(path)))
+    assert code == 2
+    assert f"while running `{path}`: integer division" in words
+    assert "node `halve` (Div) does it" in words
+
+
+def test_a_graph_that_never_ends_is_ended(tmp_path):
+    info, node = helper.make_tensor_value_info, helper.make_node
+    body = helper.make_graph(
+        [node("Identity", ["ci"], ["co"]), node("Identity", ["v"], ["vo"])],
+        "b",
+        [info("i", 7, []), info("ci", 9, []), info("v", 1, [1, 4])],
+        [info("co", 9, []), info("vo", 1, [1, 4])],
+    )
+    path = model(
+        tmp_path / "loop.onnx",
+        [node("Loop", ["t", "c", "h"], ["output"], body=body)],
+        t=np.array(2**62),
+        c=np.array(True),
+    )
+    code, words = ended(PREDICT.format(path=str(path)), EDGEPRESS_LIMITS="0.2")
+    assert code == 2
+    assert "takes more than 1 s of CPU time" in words
+    assert "`EDGEPRESS_LIMITS=10`" in words
+
+
+def test_a_graph_that_fills_memory_fails_where_it_allocates(tmp_path):
+    node = helper.make_node
+    nodes = [
+        node("ConstantOfShape", ["s"], ["k"]),
+        node("ReduceSum", ["k"], ["r"], keepdims=0),
+        node("Add", ["h", "r"], ["output"]),
+    ]
+    path = model(tmp_path / "big.onnx", nodes, s=np.array([2**16, 2**15]))
+    code, words = ended(PREDICT.format(path=str(path)))
+    assert code == 3  # of this work: the command line has words for it
+    assert "Failed to allocate memory" in words
