@@ -78,6 +78,7 @@ LESS_MEMORY = (
     "use less: a smaller `batch`, fewer `samples`, or `--limit`; else end other programs, or raise the limit (`ulimit "
     "-v`, the container's)"
 )
+MORE_MEMORY = "loading the libraries takes more than the limit: raise it (`ulimit -v`, the container's)"
 _FEWER_THREADS = "raise the limits on threads and memory (`ulimit -u`, `ulimit -v`), or set OMP_NUM_THREADS=1"
 _TEMPORARY = "set TMPDIR to a folder with free space that can be written"
 _LONGEST = 240
@@ -129,7 +130,7 @@ def chain(error: BaseException | None) -> Iterator[BaseException]:
 def _told(problem: Problem, error: BaseException) -> bool:
     """Return whether the user's error that was raised from the system's has words of its own for it."""
     words = str(error) if isinstance(error, UserError) else ""
-    reason = "memory" if problem.help == LESS_MEMORY else problem.message.rpartition(": ")[2]
+    reason = "memory" if problem.help in (LESS_MEMORY, MORE_MEMORY) else problem.message.rpartition(": ")[2]
     return reason in words and "[Errno" not in words
 
 
@@ -146,7 +147,8 @@ def _problem(error: BaseException, path: Path | None, help: str, *, outermost: b
         return Problem(f"no thread can be started: {_line(words, _THREADS)}", _FEWER_THREADS)
     if isinstance(error, MemoryError) or _MEMORY.search(words) or getattr(error, "errno", None) == ENOMEM:
         detail = _line(words, _MEMORY)
-        return Problem("memory ran out" + (f": {detail}" if detail else ""), LESS_MEMORY)
+        act = MORE_MEMORY if isinstance(error, ImportError) or "map segment" in words else LESS_MEMORY
+        return Problem("memory ran out" + (f": {detail}" if detail else ""), act)
     if _NO_FOLDER.search(words):
         return Problem(f"temporary files cannot be written: {_line(words, _NO_FOLDER)}", _TEMPORARY)
     if isinstance(error, OSError) and error.errno is not None:
@@ -183,7 +185,7 @@ def _written(code: int, path: Path | None, help: str, words: str | None = None) 
         subject = f"{f'`{path}`' if path else 'a file or the output'} {_verb(code, path)}"
     if code == ENOSPC and path and _without_inodes(path):
         act = f"its file system has no free inode (`df -i`): delete some files; {AGAIN}"
-    if path and code in WRITING and _within(path, Path(tempfile.gettempdir())):
+    if path and code in (ENOSPC, EDQUOT, EROFS) and _within(path, Path(tempfile.gettempdir())):
         help = _TEMPORARY
     if help and code not in _LIMITS:
         act = f"{act}; or {help}" if code in (ENOSPC, EDQUOT, EFBIG) else help

@@ -94,6 +94,8 @@ def last(path: Path, runs: Path, changes: Sequence[str] = ()) -> tuple[Report, R
     """Return the report of the last run, with the recipe and targets as they are now and `changes`."""
     recipe = load(path)
     file = runs / recipe.name / REPORT
+    if file.exists() and not file.is_file():
+        raise UserError(f"`{file}` is not a file", f"move it away, and `edgepress run {path}` writes it")
     if not file.is_file():
         raise UserError(f"there is no run of `{recipe.name}` in `{runs}`", f"`edgepress run {path}` makes one")
     help = f"move it away, and `edgepress run {path}` makes it anew"
