@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from errno import (
     EACCES,
     EAGAIN,
-    EDQUOT,
+    EDQUOT, EEXIST,
     EFBIG,
     EIO,
     EISDIR,
@@ -57,6 +57,7 @@ _PERMISSIONS = {EACCES: "look at its permissions", EPERM: "look at its permissio
 _PATHS = {
     ENAMETOOLONG: "choose a shorter name, or a folder nearer to the root",
     ELOOP: "mend the symbolic links of this path",
+    EEXIST: "move what is in its place away, or choose another name",
     EISDIR: "move the folder away, or choose another name",
     ENOTDIR: "a part of the path is a file: move it away, or choose another path",
     ENOENT: f"if something deleted it meanwhile, {AGAIN}",
