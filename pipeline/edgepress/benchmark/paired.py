@@ -12,7 +12,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from ..core import child_processes, native_death
+from ..core import child_processes, installation, native_death
 from ..core.activity import Bounds
 from ..core.errors import UserError
 from ..core.model_size import stored_bytes
@@ -157,9 +157,13 @@ def _died(models: list[Model], code: int, errors: str, *, here: bool) -> Excepti
         return kind(last[0].partition(": ")[2] or last[0], help)
     if "ModuleNotFoundError" in last[0]:
         runtime = models[0].runtime
+        if here and (absent := RUNTIMES[runtime].absent()):
+            return UserError([absent])
         where = "here" if here else "on the device"
         return kind(f"{runtime} is not installed {where}: {last[0]}", f"pip install {RUNTIMES[runtime].package} numpy")
     names = ", ".join(model.name for model in models)
+    if here and (clash := installation.explained(errors)):
+        return UserError([clash])
     if code < 0 and here:
         note = {"file": str(models[0].file), "doing": "measuring", "library": models[0].runtime}
         return native_death.error(-code, note | {"seconds": f"{_bounds(models[0]).seconds:.0f}"})

@@ -78,7 +78,9 @@ def _run(command: click.Command) -> int:
 
 def _failed(error: Exception) -> int:
     """Say what is wrong with the user's files or the system, and otherwise what crashed; return the exit code."""
-    wrong = system_errors.of(error) or (error if isinstance(error, UserError) else None)
+    from ..core import installation  # its imports take milliseconds that `--help` has no use for
+
+    wrong = system_errors.of(error) or (error if isinstance(error, UserError) else installation.blamed(error))
     say(str(wrong) if wrong else _crash(error), error=True)
     return WRONG if wrong else CRASHED
 

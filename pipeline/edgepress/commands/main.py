@@ -13,7 +13,7 @@ from ..core.printable import say, word
 from ..core.runtimes import RUNTIMES
 from . import exit_codes, supervise
 from .authoring import cp, diff, gc, ls, new, plan, show, validate
-from .options import CACHE, FORMAT, LIMIT, ON_UNDECIDED, RUNS, SET, TARGET, recipe_path
+from .options import CACHE, FILE, FORMAT, LIMIT, ON_UNDECIDED, RUNS, SET, TARGET, recipe_path
 
 if TYPE_CHECKING:
     from ..config.target import Target
@@ -37,9 +37,7 @@ def cli(context: click.Context) -> None:
 @SET
 @TARGET
 @LIMIT
-@click.option(
-    "--baseline", type=click.Path(path_type=Path), help="Folder of an accepted run to check for regressions against."
-)
+@click.option("--baseline", type=FILE, help="Folder of an accepted run to check for regressions against.")
 @ON_UNDECIDED
 @FORMAT
 @CACHE
@@ -143,7 +141,7 @@ def why(model: str, target: str | None, runs: Path) -> int:
 
 @cli.command()
 @click.argument("recipe")
-@click.option("--folder", type=click.Path(path_type=Path), help="Folder to write.  [default: accepted/NAME]")
+@click.option("--folder", type=FILE, help="Folder to write.  [default: accepted/NAME]")
 @click.option("--force", is_flag=True, help="Accept a run that did not meet its budgets.")
 @RUNS
 def accept(recipe: str, **options: Any) -> int:
@@ -157,8 +155,8 @@ def accept(recipe: str, **options: Any) -> int:
 
 
 @cli.command()
-@click.argument("model", type=click.Path(path_type=Path), required=False)
-@click.option("--against", type=click.Path(path_type=Path), help="Model file to compare the latency of MODEL with.")
+@click.argument("model", type=FILE, required=False)
+@click.option("--against", type=FILE, help="Model file to compare the latency of MODEL with.")
 @click.option("--tolerance", default="5%", show_default=True, help="Slowdown against that file that MODEL may have.")
 @click.option(
     "--runtime",
@@ -171,8 +169,8 @@ def accept(recipe: str, **options: Any) -> int:
     metavar="TARGET",
     help="Device to measure on: a target, or ssh://[USER@]HOST[:PORT].  [default: this machine]",
 )
-@click.option("--trace", type=click.Path(path_type=Path), help="File to write the raw times to.")
-@click.option("--replay", type=click.Path(path_type=Path), help="Trace to judge again, instead of measuring.")
+@click.option("--trace", type=FILE, help="File to write the raw times to.")
+@click.option("--replay", type=FILE, help="Trace to judge again, instead of measuring.")
 @ON_UNDECIDED
 def bench(model: Path | None, replay: Path | None, trace: Path | None, on_undecided: str, **options: Any) -> int:
     """Measure the latency of a model file, or of two in pairs.
@@ -232,7 +230,7 @@ def doctor(target: str | None, on: str | None, install_emulator: bool) -> int:
 @click.option(
     "--on", metavar="REACH", help="Address of the device: ssh://[USER@]HOST[:PORT].  [default: the target's `reach`]"
 )
-@click.option("--output", type=click.Path(path_type=Path), help="Target file to write.  [default: the target's own]")
+@click.option("--output", type=FILE, help="Target file to write.  [default: the target's own]")
 def calibrate(target: str, on: str | None, output: Path | None) -> int:
     """Measure published networks on a target's device.
 

@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from . import temporary
+from . import foreign, temporary
 from .printable import say, word
 from .system_errors import SystemFault, naming, of
 
@@ -40,11 +40,7 @@ def called(name: str, folder: Path, kind: str | None = None) -> Path | None:
 
 def kind_of(file: Path) -> str | None:
     """Return `recipes` or `targets`, by the keys at the top of a YAML file; None where they fit both or neither."""
-    try:
-        with file.open(encoding="utf-8-sig", errors="replace") as opened:
-            text = opened.read(1 << 20)
-    except OSError:
-        return None
+    text = foreign.head(file, 1 << 20).decode("utf-8-sig", errors="replace").replace("\r", "\n")
     kinds = [kind for kind, keys in _KEYS.items() if keys.search(text)]
     return kinds[0] if len(kinds) == 1 else None
 

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from . import foreign
 from .errors import UserError
 from .metrics import METRICS
 from .results import Emulated, ModelFile, Preprocessing, Report, Samples, StageFacts
@@ -23,6 +24,8 @@ from .results import Emulated, ModelFile, Preprocessing, Report, Samples, StageF
 SHORTEST, LONGEST = 1e-9, 1e6
 """Seconds: a clock's step, and more than a week for one inference."""
 MOST_THREADS = 10**4
+LARGEST = 1 << 28
+"""Bytes of a file."""
 ROUNDED = 2e-6
 """Scores that are drawn have six decimals."""
 Model = TypeVar("Model", bound=BaseModel)
@@ -37,9 +40,9 @@ def read(
 ) -> Model:
     """Return the results in the file `path`. Raises: UserError that says what in it is damaged, by its place."""
     try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise UserError(f"cannot read `{path}`: {error.strerror}", help) from error
+        content = foreign.read(path, LARGEST, "a file of results")
+    except UserError as error:
+        raise UserError(error.problems[0].message, help) from error
     wrong = ""
     try:
         results = model.model_validate_json(content, strict=True)

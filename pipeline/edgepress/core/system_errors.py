@@ -14,7 +14,8 @@ from contextlib import contextmanager
 from errno import (
     EACCES,
     EAGAIN,
-    EDQUOT, EEXIST,
+    EDQUOT,
+    EEXIST,
     EFBIG,
     EIO,
     EISDIR,

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..core import distributed, temporary
+from ..core import distributed, file_lock, temporary
 from ..core.errors import UserError
 from ..core.paths import Destination, digest, replacing, scratch
 from ..core.system_errors import naming
@@ -83,37 +83,25 @@ class Cache:
         self,
         material: dict[str, Any],
         maker: Callable[[Path, Path], dict[str, Any]],
-        waiting: Callable[[], None] = lambda: None,
+        what: str = "the same result",
     ) -> Entry:
         """Return the entry of `material`; `maker(folder, scratch) -> facts` makes a missing one.
 
-        Two runs that want the same entry make it once: the second calls `waiting` and waits.
+        Two runs that want the same entry make it once: the second waits, and says for whom; `what` names the entry.
         """
-        from filelock import FileLock, Timeout
-
         key = key_of(material)
         if not distributed.first():
             return self._along(key, maker)
         if not distributed.several() and (entry := self.get(key)):
             return entry
-        with naming(self.root, ELSEWHERE):
-            lock = FileLock(_folder(self.root / "locks") / key)
-            try:
-                lock.acquire(timeout=0)
-            except Timeout:
-                waiting()
-                lock.acquire()
-        try:
+        with naming(self.root, ELSEWHERE), file_lock.hold(_folder(self.root / "locks") / key, what):
             entry = self.get(key)
             if distributed.several():
                 distributed.broadcast(entry is None)
-            with naming(self.root, ELSEWHERE):
-                entry = entry or self._publish(key, material, maker)
+            entry = entry or self._publish(key, material, maker)
             if distributed.several():
                 distributed.broadcast(True)
             return entry
-        finally:
-            lock.release()
 
     def _along(self, key: str, maker: Callable[[Path, Path], dict[str, Any]]) -> Entry:
         """Return the entry that the first process makes with the help of this one."""

@@ -35,6 +35,8 @@ def scored(
     `make` is the cache's, since outputs under emulation do not change. A file that does not run has an `error`.
     """
     path, installed = Path(file.path), versions() or {}
+    if absent := RUNTIMES[runtime].absent():  # outputs here are what those under emulation are compared with
+        return Emulated(path=file.path, cpu=cpu, runtime=runtime, versions={}, error=absent.message)
     used = {name: version for name, version in installed.items() if name in ("qemu", RUNTIMES[runtime].package)}
     material = {
         "emulated": [cpu, runtime, file.sha256],

@@ -106,7 +106,9 @@ def last(path: Path, runs: Path, changes: Sequence[str] = ()) -> tuple[Report, R
         say(f"note: {word(path)} has changed since this run; its models are as they were then", error=True)
     recipe = load(path, (*report.data.get("set", ()), *changes))
     report = report.model_copy(update={"keep": limit_of_keep(recipe), "stages": _of_unknown_inputs(report)})
-    return report, recipe, recipe.load_targets()
+    targets = recipe.load_targets()
+    files.weigh(report, targets, file)
+    return report, recipe, targets
 
 
 def _of_unknown_inputs(report: Report) -> list[StageFacts]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ...core import streams
+from ...core import foreign, streams
 from ...core.errors import UserError, suggest
 from ...core.paths import Destination, replacing, require_writable
 from ...core.results import Report
@@ -50,6 +50,8 @@ def parse(words: str) -> Output:
         raise UserError(f"`{name}` is no format", suggest(name, FORMATS))
     if equals and not file:
         raise UserError(f"`{words}` names no file", f"`{name}=FILE`, or `{name}` for standard output")
+    if equals and (wrong := foreign.refused(file, Path(file))):
+        raise UserError(f"`--format {name}=…`: {wrong[0]}", wrong[1])
     if equals:
         _free(Path(file), name)
     else:
