@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .. import __version__
+from ..core import streams
 from ..core.printable import say, word
 from ..core.runtimes import RUNTIMES
 from . import exit_codes, supervise
@@ -18,10 +19,17 @@ if TYPE_CHECKING:
     from ..config.target import Target
 
 
+PRINTED = ("diff", "doctor", "ls", "plan", "show", "why")
+"""Commands whose result is what they print; that of the others is a file or an exit code."""
+
+
 @click.group(epilog=exit_codes.EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="edgepress")
-def cli() -> None:
+@click.pass_context
+def cli(context: click.Context) -> None:
     """Compress a model by a recipe and judge it against each target device's budgets."""
+    if context.invoked_subcommand not in PRINTED:
+        streams.silence_closed()
 
 
 @cli.command()
@@ -86,6 +94,8 @@ def compare(recipes: tuple[str, ...], changes: tuple[str, ...], **options: Any) 
     """
     from .compare.study import compare as compare_recipes
 
+    if options["json"]:
+        streams.require_open("leave out `--json`: the results are also written into the folder of `--runs`")
     return compare_recipes([recipe_path(recipe) for recipe in recipes], changes=changes, **options)
 
 
@@ -168,11 +178,12 @@ def bench(model: Path | None, replay: Path | None, trace: Path | None, on_undeci
     With --against, the two files are timed in interleaved pairs, in fresh processes, until a confidence interval of
     their ratio decides.
     """
-    from ..core import ownership
+    from ..core import ownership, paths
     from . import bench as against
 
     if trace:
         ownership.record(trace, ownership.TRACE, "choose another name for the trace")
+        paths.require_writable(paths.Destination(trace.parent, "name another file for the trace", trace))
     if model and not replay:
         trace_ = against.measured(model, **options)
     elif replay and not model:
@@ -228,7 +239,7 @@ def calibrate(target: str, on: str | None, output: Path | None) -> int:
 
     This calibrates latency estimates. The int8 ranges of a model are calibrated by its `quantize.*` stage.
     """
-    from ..core.paths import folder_of
+    from ..core.paths import Destination, folder_of, require_writable
     from ..core.progress import progress
     from .calibrate import calibrate as measure
     from .calibrate import free
@@ -240,6 +251,7 @@ def calibrate(target: str, on: str | None, output: Path | None) -> int:
     profile = _reached(target, on)
     if path != file:
         free(path, profile)
+    require_writable(Destination(path.parent, "`--output` names another file", path))
     shown = progress()
     shown.begin("calibrating", "calibrating", -1, 0)
     try:

@@ -99,6 +99,10 @@ class UserError(Exception):
         return type(self)([replace(problem, place=problem.place or place) for problem in self.problems])
 
 
+class OwnCodeError(UserError):
+    """An error in the user's code, placed where the recipe names the code."""
+
+
 class Rejection(NamedTuple):
     """Why the options of a stage cannot be, and the next act; `option` is the path of the one at fault, from the stage
     on, such as `("presets", 0)`."""

@@ -23,7 +23,7 @@ from typing import Any
 from pydantic import ValidationInfo
 
 from . import foreign
-from .errors import Mistake, UserError, suggest
+from .errors import Mistake, OwnCodeError, UserError, suggest
 from .former_names import allow
 from .yamlio import Document
 
@@ -100,10 +100,6 @@ def _bound(body: Iterable[ast.AST]) -> Iterator[str]:
             yield node.id
         elif not isinstance(node, ast.Lambda):
             waiting += ast.iter_child_nodes(node)
-
-
-class OwnCodeError(UserError):
-    """An error in the user's code, placed where the recipe names the code."""
 
 
 @dataclass(frozen=True)

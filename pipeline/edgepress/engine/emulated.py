@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,7 @@ from ..benchmark.emulator.qemu import ended, start, versions
 from ..core import machine
 from ..core.metric_functions import agreement
 from ..core.metric_intervals import bounds, floored, worst
+from ..core.paths import scratch
 from ..core.results import Emulated, ModelFile, Runtime
 from ..core.runtimes import RUNTIMES
 from ..models import metadata, session
@@ -75,7 +75,7 @@ def emulated_outputs(path: Path, cpu: str, runtime: Runtime, columns: tuple[np.n
     """Return the outputs (n, labels) under emulation; as many processes as cores share the examples."""
     columns = laid_out(path, columns)
     parts = min(os.cpu_count() or 1, len(columns[0]))
-    with tempfile.TemporaryDirectory() as work:
+    with scratch() as work:
         running: list[subprocess.Popen[str]] = []
         for part, rows in enumerate(np.array_split(np.arange(len(columns[0])), parts)):
             inputs = [Path(work, f"{part}-{index}.npy") for index in range(len(columns))]

@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from ..config.chain import Step, sources
-from ..core import distributed, paths
+from ..core import distributed, paths, system_errors
 from ..core.activity import activity
-from ..core.errors import Place, UserError
+from ..core.errors import OwnCodeError, Place, UserError
 from ..core.presets import host_preset
 from ..core.results import ModelFile, StageFacts
-from ..core.user_code import OwnCodeError
 from ..stage import MAIN_FILE, Artifact, Context, Made
 from . import preflight, remarks
 from .cache import Entry, key_of
@@ -113,6 +112,8 @@ class Engine(Setup):
         """Make every result of the chain, in order."""
         steps = self.recipe.steps()
         waiting = [planned.label for planned in self.plan() if planned.action == "run"]
+        if waiting:
+            paths.require_writable(*self.cache.destinations())
         preflight.check_networks(self, steps, waiting)
         for position, step in enumerate(steps):
             progress.begin(step.label, step.stage.use, position, len(steps))
@@ -120,7 +121,7 @@ class Engine(Setup):
                 with activity(stage=step.label, **_input_file(step, self.results)):
                     self.results[step.label] = self._result(step, progress)
             except Exception as error:
-                wrong = error if isinstance(error, UserError) else self.code.blamed(error)
+                wrong = system_errors.of(error) or (error if isinstance(error, UserError) else self.code.blamed(error))
                 if wrong is None:
                     raise
                 raise wrong.at(self.place(position, wrong)) from error

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from ..config.target import Target
 from ..core import ownership, stored
 from ..core.errors import UserError
-from ..core.paths import digest, replacing
+from ..core.paths import Destination, digest, replacing, require_writable
 from ..core.results import Facts, ModelFile, Report
 from . import judge
 
@@ -58,6 +58,7 @@ def accept(report: Report, targets: list[Target], folder: Path) -> list[Path]:
     before = _before(ownership.record(folder / NAME, ownership.ACCEPTED, OTHER))
     same = ownership.together((name, file.sha256) for name, file in sources.items())  # of one that was interrupted
     ownership.free(folder, sources, ownership.together([*ownership.items(before), *ownership.items(same)]), OTHER)
+    require_writable(Destination(folder, "choose another `--folder`"))
     for name, file in sources.items():
         with replacing(folder / name) as temporary:
             shutil.copyfile(file.path, temporary)

@@ -11,7 +11,7 @@ from pydantic import (
     ValidationError,
 )
 
-from ..core import foreign
+from ..core import foreign, system_errors
 from ..core.errors import UserError
 from ..core.user_code import Code
 from .description import METADATA_KEY, NO_CODE, Description
@@ -60,7 +60,7 @@ def header(path: Path) -> dict[str, str]:
         with safe_open(path, "pt") as file:
             return dict(file.metadata() or {})
     except (SafetensorError, OSError) as error:
-        raise UserError(f"`{path}` is not a safetensors file: {error}") from error
+        raise system_errors.of(error, path) or UserError(f"`{path}` is not a safetensors file: {error}") from error
 
 
 def read(path: Path) -> tuple[Description | None, dict[str, Tensor]]:
@@ -73,7 +73,7 @@ def read(path: Path) -> tuple[Description | None, dict[str, Tensor]]:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, not a dict
     except (SafetensorError, OSError) as error:
-        raise UserError(f"`{path}` is not a safetensors file: {error}") from error
+        raise system_errors.of(error, path) or UserError(f"`{path}` is not a safetensors file: {error}") from error
     if METADATA_KEY not in metadata:
         return None, tensors
     try:

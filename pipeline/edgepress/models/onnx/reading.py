@@ -6,6 +6,7 @@ from pathlib import Path
 
 import onnx
 
+from ...core import system_errors
 from ...core.activity import activity
 from ...core.errors import UserError, first_line
 from ...core.model_size import stored_bytes
@@ -36,7 +37,10 @@ def read(source: Path) -> onnx.ModelProto:
     except UserError:
         raise
     except (onnx.checker.ValidationError, ValueError, OSError, TypeError, RuntimeError) as error:
-        raise UserError(f"`{source}` is not a sound ONNX file: {first_line(error)}", _beside(source)) from error
+        fault = system_errors.of(error, source)
+        raise fault or UserError(
+            f"`{source}` is not a sound ONNX file: {first_line(error)}", _beside(source)
+        ) from error
     except Exception as error:
         # protobuf's DecodeError has no stable home across its versions.
         if type(error).__name__ != "DecodeError":

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 import subprocess
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from ...core import child_processes
 from ...core.activity import Bounds
 from ...core.errors import UserError, first_line
 from ...core.native_output import silenced
+from ...core.paths import scratch
 from ...core.runtime_errors import next_act, reason
 from . import constant_folding
 from .export import opset
@@ -206,7 +206,7 @@ def _branching(model: onnx.ModelProto) -> list[onnx.NodeProto]:
 
 def _folded(model: onnx.ModelProto) -> onnx.ModelProto:
     """Fold constants in another process: at some branches within branches onnxruntime 1.32 has a segmentation fault."""
-    with tempfile.TemporaryDirectory() as work:
+    with scratch() as work:
         source, target = Path(work, "given.onnx"), Path(work, "folded.onnx")
         onnx.save(model, source)
         bounds = Bounds(source.stat().st_size).arguments(_TRIES)
