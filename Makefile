@@ -12,7 +12,7 @@ PEERS := .venv-peers
 VERSION := import sys; print("%d.%d" % sys.version_info[:2])
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c $(HERE)constraints.txt
 .DEFAULT_GOAL := help
-.PHONY: help same-python compress plan check test test-slow test-python tutorial lint size schema readme docs bench-run bench-baselines bench-distill bench-compare bench-train bench-slower bench-gate bench-estimates bench-ssh bench-efficientnet bench-boards bench-flagship bench-calibration bench-foreign bench-emulate bench-precision bench-coverage bench-prune bench-quant bench-isolation clean
+.PHONY: help same-python compress plan check test test-slow test-python tutorial lint size schema readme docs bench-run bench-baselines bench-distill bench-compare bench-train bench-slower bench-gate bench-estimates bench-ssh bench-efficientnet bench-boards bench-flagship bench-calibration bench-foreign bench-emulate bench-precision bench-coverage bench-prune bench-quant bench-isolation torture clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' $(HERE)Makefile
@@ -174,6 +174,11 @@ bench-quant: $(VENV)/.dev $(PEERS)/.run
 # Runs of shipped recipes with and without the supervised child process, in pairs, on an idle machine: isolation.json
 bench-isolation: $(VENV)/.run
 	$(BIN)/python -m tests.bench.isolation $(ARGS)
+
+# Kills, faults and fuzzing, 40 minutes on two cores; goes on after an interruption: tests/bench/torture.json
+# ARGS="onnx=500 kills=10" chooses campaigns and counts; ARGS="onnx --only 7" shows one input
+torture: $(VENV)/.dev
+	$(BIN)/python -m tests.torture --write $(ARGS)
 
 # The generated parts of README.md and docs/, from the result files and the classes
 readme: $(VENV)/.dev

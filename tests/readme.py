@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from tests.pages import coverage, excerpts, first_page, gate, int8, peers, prune, reference, training
+from tests.pages import coverage, excerpts, first_page, gate, int8, peers, prune, reference, torture, training
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
@@ -38,6 +38,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "distill": training.distill,
     "train": training.train,
     "baselines": training.baselines,
+    "torture": torture.torture,
     "recipe-options": reference.recipe,
     "stages": reference.stages,
     "targets": reference.targets,

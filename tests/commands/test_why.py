@@ -149,7 +149,7 @@ def test_graphs_within_a_node_functions_and_names_that_mislead(tmp_path: Path) -
     whole = layers(path)
     assert [each.op for each in whole.layers] == ["Add", "Neg", "ReduceSum", "Cast", "If", "Sigmoid"]
     choice = whole.layers[4]
-    assert (choice.name, choice.bytes) == ("choice?[31m", 2 * 4 * 64 * 64), "both branches"
+    assert (choice.name, choice.bytes) == ("choice\\x1b[31m", 2 * 4 * 64 * 64), "both branches"
     assert "\x1b" not in explain.explain(path, whole)
 
 
@@ -374,7 +374,7 @@ def test_a_crash_of_onnxruntime_is_told_as_one(tmp_path: Path, monkeypatch: pyte
         return subprocess.CompletedProcess(command, -signal.SIGSEGV, "", "")
 
     monkeypatch.setattr(subprocess, "run", crashed)
-    with pytest.raises(UserError, match=r"onnxruntime was killed by signal 11 \(SIGSEGV\) on `.*m\.onnx`"):
+    with pytest.raises(UserError, match=r"ended the process while profiling `.*m\.onnx`: segmentation fault"):
         layers(tmp_path / "m.onnx")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -95,6 +96,27 @@ def test_a_damaged_entry_is_not_there_and_is_made_anew(cache: Cache, damage: str
     assert len(calls) == 2
     assert cache.get(entry.key) == again
     assert (again.folder / "model.bin").read_text() == "weights"
+
+
+def test_an_entry_under_another_key_is_not_there(cache: Cache) -> None:
+    """One that was moved or copied there was made from something else, however sound its files are."""
+    calls: list[Path] = []
+    entry = cache.make(MATERIAL, maker([]))
+    other = key_of(MATERIAL | {"seed": 1})
+    shutil.copytree(entry.folder, entry.folder.with_name(other))
+    assert cache.get(other) is None
+    assert cache.get(entry.key) == entry
+    again = cache.make(MATERIAL | {"seed": 1}, maker(calls))
+    assert (len(calls), cache.get(other)) == (1, again)
+
+
+def test_an_entry_that_does_not_list_its_files_or_nests_too_deep_is_not_there(cache: Cache) -> None:
+    entry = cache.make(MATERIAL, maker([]))
+    stored = json.loads((entry.folder / ENTRY).read_text())
+    (entry.folder / ENTRY).write_text(json.dumps(stored | {"files": {}}))
+    assert cache.get(entry.key) is None, "the model's digest would not be looked at"
+    (entry.folder / ENTRY).write_text("[" * 10**5)
+    assert cache.get(entry.key) is None
 
 
 @pytest.mark.parametrize(

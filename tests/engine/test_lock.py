@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 from edgepress.config import recipe
 from edgepress.core import yamlio
+from edgepress.core.errors import UserError
 from edgepress.core.machine import machine
 from edgepress.core.paths import digest
 from edgepress.engine.cache import Cache
 from edgepress.engine.engine import Engine
-from edgepress.engine.lock import _same_sources
+from edgepress.engine.lock import _same_sources, read
 from edgepress.stages.export import ExportOnnx
 from edgepress.stages.fuse.ensemble import FuseStack
 
@@ -143,6 +144,26 @@ def test_a_lock_that_does_not_say_its_processor_is_written_anew(text: str, tmp_p
     assert not _same_sources(path, lock_of("two"), ())
     path.write_text(text)
     assert not _same_sources(path, lock_of("two"), ())
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[]", "r.lock.yaml:1:1: `{path}` is damaged: it has no list of stages"),
+        ("stages: [5]", "r.lock.yaml:1:9: `{path}` is damaged: it has no list of stages"),
+        ("a: 1\n<<<<<<< HEAD\nb: [", "r.lock.yaml:3:"),
+        ("a: \xff", "is not UTF-8 text"),
+        ("a: " + "[" * 10**5, "more than 40 levels of nesting"),
+    ],
+)
+def test_a_damaged_lock_is_told_before_anything_runs(text: str, words: str, tmp_path: Path) -> None:
+    path = tmp_path / "r.lock.yaml"
+    assert read(path) is None
+    path.write_bytes(text.encode("latin-1"))
+    with pytest.raises(UserError) as caught:
+        read(path)
+    assert words.format(path=path) in str(caught.value)
+    assert "`edgepress run` writes it anew" in str(caught.value)
 
 
 def test_a_library_enters_the_locks_of_the_recipes_that_use_it_alone(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -104,6 +105,26 @@ def test_a_damaged_checkpoint_is_left_alone_in_words(
     assert steps[0] == 1
     assert same(again, whole)
     assert capsys.readouterr().err == f"note: the checkpoint {stopped} {said}; training starts over\n"
+
+
+def test_a_checkpoint_of_another_result_is_left_alone_in_words(
+    tiny: Network, few: Dataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own, other = (tmp_path / key / "scratch" / "checkpoint.pt" for key in ("1" * 64, "2" * 64))
+
+    def stopping(done: int, total: int, words: str) -> None:
+        if done == 8:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        trained(tiny, few, own, stopping)
+    other.parent.mkdir(parents=True)
+    shutil.copy(own, other)
+    for path, first in ((other, 1), (own, 7)):
+        steps: list[int] = []
+        trained(tiny, few, path, lambda done, total, words: steps.append(done))  # noqa: B023
+        assert steps[0] == first
+    assert capsys.readouterr().err == f"note: the checkpoint {other} is of another result; training starts over\n"
 
 
 def test_the_same_seed_gives_the_same_weights_and_another_does_not(tiny: Network, few: Dataset, tmp_path: Path) -> None:

@@ -95,6 +95,12 @@ def weigh(samples: Samples, model: Model, device: Transport | None = None) -> Sa
     )
 
 
+def require_run(model: Model) -> None:
+    """Load and run `model` once here, under bounds. Raises: UserError, WorkerDied."""
+    if model.provider == "cpu":  # others reserve memory as they like, and build engines for minutes
+        _run([model], 0, 0, Local(), bounds=_bounds(model).arguments())
+
+
 def heat(model: Model, seconds: float, device: Transport) -> None:
     """Run `model` until the board is as warm as it gets, so that later times are steady."""
     _run([model], 1, 0, device, warm=seconds)
@@ -120,7 +126,7 @@ def _samples(
     ]
 
 
-def _run(models: list[Model], rounds: int, seed: int, device: Transport, **more: float) -> dict[str, Any]:
+def _run(models: list[Model], rounds: int, seed: int, device: Transport, **more: Any) -> dict[str, Any]:
     """Run one worker process, from its job to its result."""
     runtime, threads, provider = _process(models[0])
     job = {
@@ -132,9 +138,6 @@ def _run(models: list[Model], rounds: int, seed: int, device: Transport, **more:
         "seconds": SECONDS,
         **more,
     }
-    # Other providers reserve memory as they like, and build engines for minutes; a board may be as slow as it is.
-    if provider == "cpu" and isinstance(device, Local):
-        job["bounds"] = _bounds(models).arguments()
     job["models"] = [device.push(model.file) for model in models]
     done = device.run([PYTHON, device.push(WORKER)], json.dumps(job), LATEST + more.get("warm", 0))
     if done.code:
@@ -143,8 +146,8 @@ def _run(models: list[Model], rounds: int, seed: int, device: Transport, **more:
     return result
 
 
-def _bounds(models: list[Model]) -> Bounds:
-    return Bounds(sum(stored_bytes(model.file) for model in models))
+def _bounds(model: Model) -> Bounds:
+    return Bounds(stored_bytes(model.file))
 
 
 def _died(models: list[Model], code: int, errors: str, *, here: bool) -> Exception:
@@ -164,7 +167,7 @@ def _died(models: list[Model], code: int, errors: str, *, here: bool) -> Excepti
         return UserError([clash])
     if code < 0 and here:
         note = {"file": str(models[0].file), "doing": "measuring", "library": models[0].runtime}
-        return native_death.error(-code, note | {"seconds": f"{_bounds(models).seconds:.0f}"})
+        return native_death.error(-code, note | {"seconds": f"{_bounds(models[0]).seconds:.0f}"})
     tail = "\n".join(f"  {line}" for line in errors.strip().splitlines()[-12:])
     why = child_processes.ended(code) if code < 0 else f"failed: {reason(cause)}"
     return WorkerDied(f"the process that measured {names} in {models[0].runtime} {why}\n{tail}".rstrip())

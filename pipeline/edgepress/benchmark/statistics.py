@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from statistics import fmean, median, stdev
 from typing import Literal
 
+from ..core.errors import UserError
 from ..core.results import Samples
 
 Status = Literal["ok", "FAIL", "undecided"]
@@ -35,7 +36,13 @@ class Verdict:
 
 
 def log_ratios(candidate: Samples, reference: Samples) -> list[float]:
-    """Return per process the log of candidate over reference; both must come from the same processes and rounds."""
+    """Return per process the log of candidate over reference; both must come from the same processes and rounds.
+
+    Raises: UserError where they do not, as in a report that was edited.
+    """
+    if [len(process) for process in candidate.cpu] != [len(process) for process in reference.cpu]:
+        message = f"`{candidate.path}` and `{reference.path}` were not timed in the same processes and rounds"
+        raise UserError(message, "measure again: the times are damaged, or put together from several runs")
     if candidate.on_one_thread:
         return [
             median(math.log(mine / theirs) for mine, theirs in zip(*process, strict=True))

@@ -4,15 +4,15 @@ The job comes as JSON on stdin, the result goes as JSON to stdout. The file stan
 and the runtime), so that a device needs this one file. The job:
 
     {"loader": "onnxruntime", "threads": 1, "provider": "cpu", "models": [paths], "seed": 0,
-     "rounds": 100, "seconds": 1.0, "bounds": ["6", "805306368"]}
+     "rounds": 100, "seconds": 1.0}
 
 gives `{"wall": [[seconds]], "cpu": [[seconds]]}`, and with `"rounds": 0` and one model `{"memory": bytes, "load":
 seconds, "first": seconds}`. Times are seconds, `[model][round]`. After `seconds` a model the rounds end, though not
 before the twentieth: the replicate is the process, to which more rounds of a slow model add little. Models are loaded
 in random order, warmed (`"warm"` seconds, by default 0.15), and run once a round in an order that is drawn anew for
 each, so that nothing that drifts favours one of them. Every timed call follows an untimed one of the same model: right
-after larger models, a network of half a millisecond took 2.5 times as long (caches full of theirs). `bounds`, which may
-be left out, are CPU seconds and bytes until every model has run once: the kernel holds them.
+after larger models, a network of half a millisecond took 2.5 times as long (caches full of theirs). `bounds` on CPU
+seconds and bytes are for a process that takes no times: under one the kernel counts CPU time by ticks.
 """
 
 from __future__ import annotations
@@ -47,7 +47,8 @@ def main() -> None:
     out = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     job = json.load(sys.stdin)
-    bound(*job.get("bounds", ()))
+    if "bounds" in job:
+        bound(*job["bounds"])
     result = time_models(job) if job["rounds"] else weigh(job)
     json.dump(result, out)
     out.flush()
@@ -59,9 +60,6 @@ def time_models(job: dict[str, Any]) -> dict[str, list[list[float]]]:
     generator = random.Random(job["seed"])
     generator.shuffle(order)
     calls = {index: load(job["loader"], job["models"][index], job["threads"], job["provider"]) for index in order}
-    for call in calls.values():
-        call()
-    bound()
     for call in calls.values():
         until = time.perf_counter() + job.get("warm", WARM_SECONDS)
         call()
@@ -100,21 +98,16 @@ def weigh(job: dict[str, Any]) -> dict[str, float]:
     loaded = time.perf_counter()
     call()
     first = time.perf_counter()
-    bound()
     call()
     return {"memory": peak(), "load": loaded - started, "first": first - loaded}
 
 
-def bound(seconds: str = "-1", memory: str = "-1") -> None:
-    """Bound the CPU seconds and the bytes of this process; without arguments let them be unbounded again."""
-    try:
-        import resource
-    except ImportError:  # Windows
-        return
+def bound(seconds: str, memory: str) -> None:
+    """Let SIGXCPU end this process after so many seconds of CPU time, and allocations beyond so many bytes fail."""
+    import resource
+
     for kind, limit in ((resource.RLIMIT_CPU, int(seconds)), (resource.RLIMIT_DATA, int(memory))):
-        hard = resource.getrlimit(kind)[1]
-        lower = hard == resource.RLIM_INFINITY or 0 <= limit < hard
-        resource.setrlimit(kind, (limit if lower else hard, hard))
+        resource.setrlimit(kind, (limit, resource.getrlimit(kind)[1]))
 
 
 def peak() -> int:

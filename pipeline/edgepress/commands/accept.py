@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..core.errors import UserError
+from ..core.printable import say, word
 from ..engine.run import last
 from ..gate import baseline as accepted
 from ..gate import judge
@@ -20,5 +21,5 @@ def accept(path: Path, *, runs: Path, folder: Path | None, force: bool) -> int:
             f"`edgepress check {path}` shows them; --force accepts it nevertheless",
         )
     for file in accepted.accept(report, targets, folder or Path("accepted") / recipe.name):
-        print(f"accepted {file}")
+        say(f"accepted {word(file)}")
     return 0

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -13,8 +15,11 @@ from pydantic import TypeAdapter, ValidationError
 from ..benchmark import paired, statistics
 from ..benchmark.devices.transport import DeviceError
 from ..config import budgets, target
+from ..core import stored
 from ..core.errors import UserError
 from ..core.paths import replacing
+from ..core.printable import lines as printed
+from ..core.printable import shown
 from ..core.progress import progress
 from ..core.results import Facts, Runtime, Samples
 from ..core.runtimes import DEFAULT
@@ -64,6 +69,8 @@ def measured(
 
     try:
         if target is None:
+            for measured in models:
+                paired.require_run(measured)
             return Trace(limit=limit, samples=paired.measure(models, looks=looks, say=shown.advance, enough=enough))
         samples, device = on_device.measure(target, models, looks=looks, say=shown.advance, enough=enough)
     except paired.WorkerDied as error:
@@ -88,23 +95,29 @@ def _target(on: str) -> target.Target:
 
 def read(path: Path) -> Trace:
     """Read a stored trace. Raises: UserError."""
-    try:
-        return Trace.model_validate_json(path.read_bytes())
-    except OSError as error:
-        raise UserError(f"cannot read `{path}`: {error.strerror}", "`--trace FILE` writes one") from error
-    except ValidationError as error:
-        raise UserError(f"`{path}` is no trace of this version of edgepress", "measure again") from error
+    wrong_is = "is no trace of this version of edgepress, or is damaged"
+    return stored.read(path, Trace, _problems, "measure again: `--trace FILE` writes one", wrong_is)
+
+
+def _problems(trace: Trace) -> Iterator[str]:
+    """Yield what does not hold together in a trace."""
+    if not 0 < trace.limit < math.inf or not 1 <= len(trace.samples) <= 2:
+        yield "it has no limit, or other than one or two models"
+    for index, samples in enumerate(trace.samples):
+        yield from stored.of_samples(f"samples.{index}", samples)
+        if not samples.cpu or not stored.paired(samples, trace.samples[0]):
+            yield f"samples.{index}: it has other rounds than the first model, or none"
 
 
 def write(trace: Trace, path: Path) -> None:
     with replacing(path) as temporary:
-        temporary.write_text(trace.model_dump_json(), encoding="utf-8")
+        temporary.write_text(trace.as_json(), encoding="utf-8")
 
 
 def render(trace: Trace) -> tuple[str, statistics.Status]:
     """Return the text of a trace, ending in a newline, and its verdict: `ok` for a single model, which has no
     limit."""
-    lines, verdict = [], None
+    trace, lines, verdict = shown(trace), [], None
     for samples in trace.samples:
         value, interval = statistics.spread(statistics.log_percentiles(samples, 50))
         tail, _ = statistics.spread(statistics.log_percentiles(samples, 90))
@@ -119,7 +132,7 @@ def render(trace: Trace) -> tuple[str, statistics.Status]:
     lines.append(f"measured: {statistics.how(trace.samples[0])}" + (f", on {trace.device}" if trace.device else ""))
     if (busy := max(map(statistics.contention, trace.samples))) > statistics.CALM:
         lines.append(f"contention {busy:.2f}: other work shares the cores")
-    return "\n".join(lines) + "\n", verdict.status if verdict else "ok"
+    return printed("\n".join(lines) + "\n"), verdict.status if verdict else "ok"
 
 
 def _share(tolerance: str) -> float:

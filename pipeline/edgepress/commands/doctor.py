@@ -17,7 +17,7 @@ from ..benchmark.devices.connect import connect
 from ..benchmark.devices.transport import DeviceError
 from ..benchmark.emulator import qemu
 from ..config.target import Target
-from ..core import installation, machine
+from ..core import installation, machine, printable
 from ..core.runtimes import RUNTIMES, Row, packages
 from ..core.units import show_bytes
 
@@ -44,7 +44,8 @@ class Check:
 
     def __str__(self) -> str:
         mark = "ok  " if not self.help else "MISS" if self.needed else "note"
-        return f"{mark}  {self.about}" + (f"\n      = help: {self.help}" if self.help else "")
+        help = f"\n      = help: {printable.word(self.help)}" if self.help else ""
+        return f"{mark}  {printable.word(self.about)}{help}"
 
 
 def here() -> list[Check]:

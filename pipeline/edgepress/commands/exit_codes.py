@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import sys
 from typing import TextIO
@@ -11,7 +12,9 @@ import click
 
 from .. import __version__
 from ..benchmark.devices.transport import DeviceError
+from ..core import temporary
 from ..core.errors import UserError
+from ..core.printable import lines, say, word
 from .supervise import INTERRUPTED, INTERRUPTED_WORDS, WRONG, interrupt_once, interruptions_kept
 
 EXIT_CODES = """\b
@@ -45,7 +48,7 @@ def run(command: click.Command) -> int:
             raise
         where = f"`{error.filename}`" if error.filename else "a file or the output"
         message = f"{where} cannot be written: {error.strerror}"
-        click.echo(str(UserError(message, "free some space; the same command continues from here")), err=True)
+        say(str(UserError(message, "free some space; the same command continues from here")), error=True)
         _discard(sys.stdout)
         code = WRONG
     return code
@@ -61,23 +64,24 @@ def _discard(*streams: TextIO) -> None:
 def _run(command: click.Command) -> int:
     output = sys.stdout
     try:
-        with interruptions_kept():
+        with temporary.root(), interruptions_kept():
             return int(command.main(standalone_mode=False) or 0)
     except click.ClickException as error:
-        error.show()
+        error.show(words := io.StringIO())  # click quotes the command line, an argument may hold anything
+        say(words.getvalue(), error=True, end="")
         return 2
     except UserError as error:
-        click.echo(str(error), err=True)
+        say(str(error), error=True)
         return 2
     except DeviceError as error:
-        click.echo(str(error), err=True)
+        say(str(error), error=True)
         return 4
     except (KeyboardInterrupt, click.Abort) as error:
         # click takes a file that ends too early for the end of a terminal's input.
         if isinstance(error.__cause__, EOFError):
-            click.echo(_crash(error.__cause__), err=True)
+            say(_crash(error.__cause__), error=True)
             return 3
-        click.echo(INTERRUPTED_WORDS, err=True)
+        say(INTERRUPTED_WORDS, error=True)
         return INTERRUPTED
     except SystemExit:
         # When a pipe is closed click wraps standard output and ends with 1, the code of an exceeded budget.
@@ -92,9 +96,9 @@ def _run(command: click.Command) -> int:
         from ..core import installation  # its imports take milliseconds that `--help` has no use for
 
         if wrong := installation.blamed(error):
-            click.echo(str(wrong), err=True)
+            say(str(wrong), error=True)
             return WRONG
-        click.echo(_crash(error), err=True)
+        say(_crash(error), error=True)
         return 3
 
 
@@ -113,9 +117,9 @@ def _crash(error: Exception) -> str:
 
     with tempfile.NamedTemporaryFile("w", prefix="edgepress-", suffix=".log", delete=False, encoding="utf-8") as log:
         log.write(f"edgepress {__version__}, Python {platform.python_version()}, {platform.platform()}\n")
-        log.write(f"{' '.join(sys.argv)}\n\n")
-        log.writelines(traceback.format_exception(error))
-    first = (str(error).splitlines() or [""])[0]
+        log.write(f"{word(' '.join(sys.argv))}\n\n")
+        log.write(lines("".join(traceback.format_exception(error))))
+    first = word((str(error).splitlines() or [""])[0])
     return (
         f"edgepress crashed: {type(error).__name__}: {first}\n"
         f"  = help: this is a bug in edgepress; please report it with {log.name}"

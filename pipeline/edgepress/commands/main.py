@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .. import __version__
+from ..core.printable import say, word
 from ..core.runtimes import RUNTIMES
 from . import exit_codes, supervise
 from .authoring import cp, diff, gc, ls, new, plan, show, validate
-from .options import CACHE, FORMAT, LIMIT, ON_UNDECIDED, RUNS, SET, TARGET, recipe_path
+from .options import CACHE, FILE, FORMAT, LIMIT, ON_UNDECIDED, RUNS, SET, TARGET, recipe_path
 
 if TYPE_CHECKING:
     from ..config.target import Target
@@ -28,9 +29,7 @@ def cli() -> None:
 @SET
 @TARGET
 @LIMIT
-@click.option(
-    "--baseline", type=click.Path(path_type=Path), help="Folder of an accepted run to check for regressions against."
-)
+@click.option("--baseline", type=FILE, help="Folder of an accepted run to check for regressions against.")
 @ON_UNDECIDED
 @FORMAT
 @CACHE
@@ -122,17 +121,17 @@ def why(model: str, target: str | None, runs: Path) -> int:
         from .why.explain import explain
         from .why.layers import layers
 
-        click.echo(explain(Path(model), layers(Path(model))), nl=False)
+        say(explain(Path(model), layers(Path(model))), end="")
         return 0
     from .why.command import why as of_recipe
 
-    click.echo(of_recipe(recipe_path(model), runs=runs, target=target), nl=False)
+    say(of_recipe(recipe_path(model), runs=runs, target=target), end="")
     return 0
 
 
 @cli.command()
 @click.argument("recipe")
-@click.option("--folder", type=click.Path(path_type=Path), help="Folder to write.  [default: accepted/NAME]")
+@click.option("--folder", type=FILE, help="Folder to write.  [default: accepted/NAME]")
 @click.option("--force", is_flag=True, help="Accept a run that did not meet its budgets.")
 @RUNS
 def accept(recipe: str, **options: Any) -> int:
@@ -146,8 +145,8 @@ def accept(recipe: str, **options: Any) -> int:
 
 
 @cli.command()
-@click.argument("model", type=click.Path(path_type=Path), required=False)
-@click.option("--against", type=click.Path(path_type=Path), help="Model file to compare the latency of MODEL with.")
+@click.argument("model", type=FILE, required=False)
+@click.option("--against", type=FILE, help="Model file to compare the latency of MODEL with.")
 @click.option("--tolerance", default="5%", show_default=True, help="Slowdown against that file that MODEL may have.")
 @click.option(
     "--runtime",
@@ -160,8 +159,8 @@ def accept(recipe: str, **options: Any) -> int:
     metavar="TARGET",
     help="Device to measure on: a target, or ssh://[USER@]HOST[:PORT].  [default: this machine]",
 )
-@click.option("--trace", type=click.Path(path_type=Path), help="File to write the raw times to.")
-@click.option("--replay", type=click.Path(path_type=Path), help="Trace to judge again, instead of measuring.")
+@click.option("--trace", type=FILE, help="File to write the raw times to.")
+@click.option("--replay", type=FILE, help="Trace to judge again, instead of measuring.")
 @ON_UNDECIDED
 def bench(model: Path | None, replay: Path | None, trace: Path | None, on_undecided: str, **options: Any) -> int:
     """Measure the latency of a model file, or of two in pairs.
@@ -184,7 +183,7 @@ def bench(model: Path | None, replay: Path | None, trace: Path | None, on_undeci
         against.write(trace_, trace)
     words, status = against.render(trace_)
     code = {"ok": 0, "FAIL": 1, "undecided": 0 if on_undecided == "warn" else 4}[status]
-    click.echo(f"{words}exit {code}")
+    say(f"{words}exit {code}")
     return code
 
 
@@ -208,10 +207,10 @@ def doctor(target: str | None, on: str | None, install_emulator: bool) -> int:
     if install_emulator:
         from ..benchmark.emulator.install import install
 
-        click.echo(f"installed {install(lambda words: click.echo(words, err=True))}")
+        say(f"installed {install(lambda words: say(words, error=True))}")
     checks = of(_reached(target, on)) if target else here()
     for check in checks:
-        click.echo(str(check))
+        say(str(check))
     return 4 if any(check.missing for check in checks) else 0
 
 
@@ -220,7 +219,7 @@ def doctor(target: str | None, on: str | None, install_emulator: bool) -> int:
 @click.option(
     "--on", metavar="REACH", help="Address of the device: ssh://[USER@]HOST[:PORT].  [default: the target's `reach`]"
 )
-@click.option("--output", type=click.Path(path_type=Path), help="Target file to write.  [default: the target's own]")
+@click.option("--output", type=FILE, help="Target file to write.  [default: the target's own]")
 def calibrate(target: str, on: str | None, output: Path | None) -> int:
     """Measure published networks on a target's device.
 
@@ -247,7 +246,7 @@ def calibrate(target: str, on: str | None, output: Path | None) -> int:
         device = measure(profile, file.read_text(encoding="utf-8"), path, say=shown.advance)
     finally:
         shown.close()
-    click.echo(f"wrote {path}: measured on {device}")
+    say(f"wrote {word(path)}: measured on {word(device)}")
     return 0
 
 

@@ -14,6 +14,7 @@ from ..config.overrides import ARGUMENT
 from ..config.schema import schema
 from ..core import yamlio
 from ..core.errors import UserError, suggest
+from ..core.printable import word
 from ..core.units import like
 from ..core.yamlio import Document, Loc
 from ..stages import TABLE
@@ -87,7 +88,7 @@ def _recipe(path: Path, changes: Sequence[str], short: str) -> str:
     left_out = sum(row.origin == "default" for _, rows in tables for row in rows) if short else 0
     if short:
         tables = [(title, [row for row in rows if row.origin not in ("default", "")]) for title, rows in tables]
-    lines = [f"{loaded.name}  {path}", "", *_table(tables)]
+    lines = [f"{loaded.name}  {word(path)}", "", *_table(tables)]
     if loaded.targets:
         lines += ["", "budgets", *_budgets(loaded)]
     if left_out:
@@ -100,7 +101,7 @@ def _budgets(loaded: recipe.Recipe) -> Iterator[str]:
     names = loaded.target_names()
     width = max(map(len, names))
     for name, profile in zip(names, loaded.load_targets(), strict=True):
-        limits = ", ".join(f"{option} {_limit(limit)}" for option, limit in profile.written.items())
+        limits = ", ".join(f"{option} {word(_limit(limit))}" for option, limit in profile.written.items())
         head, margin = f"  {name:<{width}}  ", " " * (width + 4)
         yield from textwrap.wrap(limits, WIDTH, initial_indent=head, subsequent_indent=margin)
 
@@ -116,7 +117,7 @@ def _target(path: Path) -> str:
     loaded, document = target.load(path), yamlio.read(path)
     contract = schema(target.Target)
     rows = list(_rows(contract, contract["$defs"], document, skip={"references"}))
-    return "\n".join([f"{loaded.name}  {path}", "", *_table([("", rows)]), "", *_references(loaded)])
+    return "\n".join([f"{word(loaded.name)}  {word(path)}", "", *_table([("", rows)]), "", *_references(loaded)])
 
 
 def _references(loaded: target.Target) -> list[str]:
@@ -136,10 +137,10 @@ def _references(loaded: target.Target) -> list[str]:
             reference.runtime,
             reference.statistic,
         )
-        rows.append([*map(str, cells), f"[{source}]"])
+        rows.append([*map(word, cells), f"[{source}]"])
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    named = [f"[{number}] {source}" for number, source in enumerate(sources, start=1)]
+    named = [f"[{number}] {word(source)}" for number, source in enumerate(sources, start=1)]
     return ["references: published latencies, which let another machine estimate this device's", *lines, *named]
 
 
@@ -226,7 +227,7 @@ def _limits(option: dict[str, Any]) -> str:
 
 
 def _text(value: Any) -> str:
-    return NOTHING if value in (None, "") else value if isinstance(value, str) else yamlio.inline(value)
+    return NOTHING if value in (None, "") else word(value if isinstance(value, str) else yamlio.inline(value))
 
 
 def _table(groups: Sequence[tuple[str, Sequence[Row]]], *, origins: bool = True) -> list[str]:

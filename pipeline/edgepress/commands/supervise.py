@@ -75,7 +75,7 @@ def supervised(work: Callable[[], int]) -> int:
 
 
 def _code(work: Callable[[], int]) -> int:
-    """Return the exit code of `work`; an error that it leaves, such as of its own message, is never that of a budget."""
+    """Return the exit code of `work`; an error that it leaves never ends with the code of a budget."""
     try:
         return work()
     except MemoryError:

@@ -20,6 +20,9 @@ from ..models.network_options import INPUTS
 from ..stage import Kind, Stage
 from ..stages import TABLE
 
+MOST = 500
+"""Stages of a recipe; each is compared with those above it."""
+
 A = {"torch": "a torch model", "onnx": "an ONNX model", "tflite": "a TFLite model"}
 
 
@@ -120,7 +123,7 @@ def rows_of(document: Document) -> list[Row]:
     """Return what is known of each stage."""
     stages = document.data.get("stages")
     rows: list[Row] = []
-    for index, data in enumerate(stages if isinstance(stages, list) else []):
+    for index, data in enumerate(stages[:MOST] if isinstance(stages, list) else []):
         rows.append(_row(document, index, data, rows))
     return rows
 

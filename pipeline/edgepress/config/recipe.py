@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterable, Iterator, Sequence
 from functools import reduce
+from itertools import islice
 from operator import or_
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -19,7 +20,7 @@ from pydantic import (
 from pydantic_core import to_json
 
 from ..core import yamlio
-from ..core.errors import Problem, UserError
+from ..core.errors import MOST_SHOWN, Problem, UserError
 from ..core.names import Name
 from ..core.presets import PresetName
 from ..core.runtimes import RUNTIMES
@@ -37,6 +38,10 @@ if TYPE_CHECKING:
     AnyStage = Stage
 else:
     AnyStage = Annotated[reduce(or_, TABLE.values()), Field(discriminator="use")]
+
+
+MOST_TARGETS = 100
+"""Each is a file to read, and a verdict."""
 
 
 class Keep(Options):
@@ -62,7 +67,9 @@ class Recipe(Options):
     name: Name = Field(description="name of the run, its report and its lock file")
     task: Task
     stages: tuple[AnyStage, ...] = Field(
-        min_length=1, description="stages in order; each takes the result above it, or the one named by `input:`"
+        min_length=1,
+        max_length=chain.MOST,
+        description="stages in order; each takes the result above it, or the one named by `input:`",
     )
     reference: str | None = Field(
         default=None,
@@ -72,6 +79,7 @@ class Recipe(Options):
     keep: Keep = Keep()
     targets: Annotated[tuple[AnyTarget, ...], AfterValidator(once)] = Field(
         default=("host",),
+        max_length=MOST_TARGETS,
         description="names of target profiles, or paths that end in .yaml; `{use: NAME, budgets: {…}}` adds budgets; "
         "[] judges by `keep` alone",
     )
@@ -126,7 +134,7 @@ def checked(document: Document) -> Recipe:
     except UserError as error:
         problems += error.problems
     if isinstance(document.data, dict):
-        problems += chain.check(document)
+        problems += islice(chain.check(document), MOST_SHOWN)
         task = _task(document)
         if task is not None:
             problems += [rejections.place(document, ("task",), rejection) for rejection in task.reject()]
@@ -148,7 +156,7 @@ def _presets(document: Document) -> dict[PresetName, str]:
     """Return the integer formats that targets set, each with the name of one that does."""
     presets: dict[PresetName, str] = {}
     targets = document.data.get("targets")
-    for chosen in targets if isinstance(targets, list) else ():
+    for chosen in targets[:MOST_TARGETS] if isinstance(targets, list) else ():
         with contextlib.suppress(UserError, ValidationError):  # reported by the validation of the recipe
             use = TypeAdapter(AnyTarget).validate_python(chosen)
             profile = target.load(target.find(name_of(use), document.path))
@@ -193,8 +201,8 @@ def validate(files: Iterable[Path], changes: Sequence[str] = ()) -> list[Problem
             else:
                 validated(document, target.Target)
         except UserError as error:
-            problems += [problem for problem in error.problems if problem not in problems]
-    return problems
+            problems += error.problems
+    return list(dict.fromkeys(problems))
 
 
 def is_target(document: Document) -> bool:

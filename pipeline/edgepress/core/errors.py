@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple, Self
 
+from . import printable
+
 SLIP, ALIKE = 0.8, 0.65
 """How much of two words is the same, as difflib counts: with a letter or two wrong, and where they are merely alike."""
 TERMS = {
@@ -18,6 +20,10 @@ TERMS = {
     "sparsity": "ratio", "amount": "ratio", "t": "temperature", "ram": "memory", "flash": "size", "ort": "onnxruntime",
 }  # fmt: skip
 """What the field calls otherwise."""
+LONGEST_NAME = 100
+"""Letters; no known name is longer, and comparing one of a megabyte would take minutes."""
+MOST_SHOWN = 50
+"""Problems that are shown of one command."""
 WIDEST = 160
 """Longer source lines are cut around the place, in characters."""
 
@@ -33,7 +39,7 @@ class Place:
     source: str = ""
 
     def __str__(self) -> str:
-        return f"{self.path}:{self.line}:{self.column}"
+        return f"{printable.word(self.path)}:{self.line}:{self.column}"
 
     @property
     def text(self) -> str:
@@ -42,10 +48,10 @@ class Place:
     def excerpt(self) -> tuple[str, str]:
         """Return the line, and the carets that go under it; a tab or a wide character above is one below."""
         start = max(0, self.column - 1 - WIDEST // 2) if len(self.source) > WIDEST else 0
-        shown = self.source[start : start + WIDEST]
+        shown = [printable.character(character) for character in self.source[start : start + WIDEST]]
         at = self.column - 1 - start
-        indent = "".join(_blank(character) for character in shown[:at]).ljust(at)
-        return shown, indent + "^" * max(1, sum(len(_blank(char)) for char in shown[at : at + self.width]))
+        indent = "".join(map(_blank, shown[:at])) + " " * (at - len(shown[:at]))
+        return "".join(shown), indent + "^" * max(1, sum(len(_blank(each)) for each in shown[at : at + self.width]))
 
 
 @dataclass(frozen=True)
@@ -57,15 +63,22 @@ class Problem:
     place: Place | None = None
 
     def __str__(self) -> str:
+        message, help = printable.message(self.message), printable.message(self.help)
         if self.place is None:
-            return f"error: {self.message}" + (f"\n  = help: {self.help}" if self.help else "")
+            return printable.lines(f"error: {message}" + (f"\n  = help: {help}" if help else ""))
         number = f"{self.place.line:>4}"
         margin = " " * len(number)
         source, carets = self.place.excerpt()
-        lines = [f"{self.place}: {self.message}", f"{number} | {source}", f"{margin} | {carets}"]
-        if self.help:
-            lines.append(f"{margin} = help: {self.help}")
-        return "\n".join(line.rstrip() for line in lines)
+        lines = [f"{self.place}: {message}", f"{number} | {source}", f"{margin} | {carets}"]
+        if help:
+            lines.append(f"{margin} = help: {help}")
+        return printable.lines("\n".join(line.rstrip() for line in lines))
+
+
+def shown(problems: Sequence[Problem]) -> list[str]:
+    """Return the text of each problem, or of the first `MOST_SHOWN` and how many more there are."""
+    more = len(problems) - MOST_SHOWN
+    return [*map(str, problems[:MOST_SHOWN]), *([f"… and {more:,} more"] if more > 0 else [])]
 
 
 class UserError(Exception):
@@ -75,7 +88,7 @@ class UserError(Exception):
         if isinstance(problems, str):
             problems = Problem(problems, help)
         self.problems = [problems] if isinstance(problems, Problem) else list(problems)
-        super().__init__("\n\n".join(map(str, self.problems)))
+        super().__init__("\n\n".join(shown(self.problems)))
 
     def __reduce__(self) -> tuple[type[Self], tuple[list[Problem]]]:
         """Come whole out of another process: by default pickle hands over the text alone."""
@@ -131,6 +144,8 @@ def _meant(word: str, known: Iterable[str]) -> list[str]:
     the field; a family that the word begins with; a slip of a letter or two; a name within the word (`batch` in
     `batch_size`); something alike. A word of up to four letters is alike to too much.
     """
+    if len(word) > LONGEST_NAME:
+        return []
     names = {name: _folded(name) for name in _ordered(known)}
     word = _folded(word)
     if same := [name for name, folded in names.items() if folded.replace(".", "-") == word.replace(".", "-")]:
@@ -196,7 +211,8 @@ def _pieces(name: str) -> set[str]:
     return {name[start:end] for index, (start, _) in enumerate(words) for _, end in words[index:]} - {name}
 
 
-def _blank(character: str) -> str:
-    if character == "\t":
+def _blank(shown: str) -> str:
+    """Return what is as wide as a character as it is shown."""
+    if shown == "\t":
         return "\t"
-    return "  " if unicodedata.east_asian_width(character) in "WF" else " "
+    return " " * sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in shown)

@@ -14,6 +14,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from .printable import say, word
+
 FORMER = "pipeline"
 MODULES = {
     "pipeline": "edgepress",
@@ -72,4 +74,4 @@ def allow(path: Path, source: bytes) -> None:
                 sys.meta_path.insert(0, _FINDER)
             wanted = ", ".join([name for name in names if name in EXPORTED] or EXPORTED)
             now = f"`from edgepress import {wanted}`"
-            print(f"note: {path}:{line}: the package is called `edgepress` now: {now}", file=sys.stderr)
+            say(f"note: {word(path)}:{line}: the package is called `edgepress` now: {word(now)}", error=True)

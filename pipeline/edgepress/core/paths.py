@@ -5,14 +5,14 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import sys
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import cache
 from pathlib import Path
 
+from . import foreign, temporary
 from .errors import UserError
+from .printable import say, word
 
 SHIPPED = Path(__file__).parents[1] / "shipped"
 
@@ -38,11 +38,7 @@ def called(name: str, folder: Path, kind: str | None = None) -> Path | None:
 
 def kind_of(file: Path) -> str | None:
     """Return `recipes` or `targets`, by the keys at the top of a YAML file; None where they fit both or neither."""
-    try:
-        with file.open(encoding="utf-8-sig", errors="replace") as opened:
-            text = opened.read(1 << 20)
-    except OSError:
-        return None
+    text = foreign.head(file, 1 << 20).decode("utf-8-sig", errors="replace").replace("\r", "\n")
     kinds = [kind for kind, keys in _KEYS.items() if keys.search(text)]
     return kinds[0] if len(kinds) == 1 else None
 
@@ -62,7 +58,7 @@ def chosen(name: str, kind: str, file: Path) -> Path:
 
 @cache
 def _note(name: str, kind: str, file: str) -> None:
-    print(f"note: `{name}` is {file}, not the shipped {kind} of that name", file=sys.stderr)
+    say(f"note: `{word(name)}` is {word(file)}, not the shipped {kind} of that name", error=True)
 
 
 def digest(path: Path) -> str:
@@ -77,16 +73,12 @@ def replacing(path: Path) -> Iterator[Path]:
 
     Raises: UserError where no file can be made.
     """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    except OSError as error:
-        raise UserError(f"`{path}` cannot be written: {error.strerror}", "look at the folder") from error
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        yield temporary
-        temporary.chmod(0o644)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with ExitStack() as stack:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            file = stack.enter_context(temporary.file_in(path.parent))
+        except OSError as error:
+            raise UserError(f"`{path}` cannot be written: {error.strerror}", "look at the folder") from error
+        yield file
+        file.chmod(0o644)
+        os.replace(file, path)

@@ -6,6 +6,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
+from . import printable
 from .units import show_bytes, show_count, show_score
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ class Lines:
         pass
 
     def _print(self, line: str) -> None:
-        print(line, file=sys.stderr, flush=True)
+        printable.say(printable.word(line), error=True)
 
 
 class Live:
@@ -64,10 +65,10 @@ class Live:
         from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
         columns = (
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             TimeElapsedColumn(),
-            TextColumn("{task.fields[words]}"),
+            TextColumn("{task.fields[words]}", markup=False),
         )
         self.bars = Progress(*columns, transient=True, console=Console(stderr=True))
         self.bars.start()
@@ -78,16 +79,15 @@ class Live:
         if self.task is not None:
             self.bars.remove_task(self.task)
         head = f"[{position + 1}/{count}] {label}" if count else label
-        self.task = self.bars.add_task(head.replace("[", r"\["), total=None, words="")
+        self.task = self.bars.add_task(printable.word(head), total=None, words="")
 
     def advance(self, done: int, total: int, words: str) -> None:
         assert self.task is not None
-        self.bars.update(self.task, completed=done, total=total, words=words)
+        self.bars.update(self.task, completed=done, total=total, words=printable.word(words))
 
     def end(self, facts: StageFacts) -> None:
-        self.bars.console.print(
-            f"  {summary(facts, metric=self.metric, error=self.error)}", markup=False, highlight=False
-        )
+        line = printable.word(summary(facts, metric=self.metric, error=self.error))
+        self.bars.console.print(f"  {line}", markup=False, emoji=False, highlight=False)
 
     def close(self) -> None:
         self.bars.stop()

@@ -5,6 +5,8 @@ Every verdict and text is made from one.
 
 from __future__ import annotations
 
+import json
+import re
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -16,11 +18,18 @@ if TYPE_CHECKING:
 else:  # the names of the table
     Runtime = Literal[tuple(RUNTIMES)]
 Provider = Literal["cpu", "cuda", "tensorrt"]
+_HALVES = re.compile("[\ud800-\udfff]")
 
 
 class Facts(BaseModel):
     # An infinite score is kept as it is: JSON has no word for it, and `null` would be read as no number at all.
     model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
+
+    def as_json(self, indent: int | None = None) -> str:
+        """Return the results as JSON; half a character, as names of undecodable bytes have it, becomes an escape."""
+        compact = (",", ":") if indent is None else None
+        text = json.dumps(self.model_dump(), ensure_ascii=False, indent=indent, separators=compact)
+        return _HALVES.sub(lambda half: f"\\\\u{ord(half[0]):04x}", text)
 
 
 class ModelFile(Facts):

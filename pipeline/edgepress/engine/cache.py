@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..core import distributed, file_lock
+from ..core import distributed, file_lock, temporary
 from ..core.errors import UserError
 from ..core.paths import digest, replacing
 
@@ -50,11 +50,15 @@ class Cache:
         self.root = root
 
     def get(self, key: str) -> Entry | None:
-        """Return the entry of `key`, or None if there is none or a file has another digest."""
+        """Return the entry of `key`, or None if there is none.
+
+        One that was made from other material, or with a file missing, added or of another digest, counts as none.
+        """
         folder = self.root / "entries" / key
         try:
             stored = json.loads((folder / ENTRY).read_text(encoding="utf-8"))
-            sound = stored["facts_sha256"] == key_of(stored["facts"])
+            sound = key_of(stored["material"]) == key and stored["facts_sha256"] == key_of(stored["facts"])
+            sound = sound and {path.name for path in folder.iterdir()} == {ENTRY, *stored["files"]}
             sound = sound and all(digest(folder / name) == expected for name, expected in stored["files"].items())
         except (
             FileNotFoundError,
@@ -64,6 +68,7 @@ class Cache:
             TypeError,
             KeyError,
             AttributeError,
+            RecursionError,
         ):
             return None
         if not sound:
@@ -115,9 +120,9 @@ class Cache:
             raise UserError(f"the cache's `{before}` is not a folder", AWAY)
         facts = maker(result, scratch)
         files = {path.name: digest(path) for path in sorted(result.iterdir())}
-        with replacing(result / ENTRY) as temporary:
+        with replacing(result / ENTRY) as file:
             stored = {"material": material, "files": files, "facts": facts, "facts_sha256": key_of(facts)}
-            temporary.write_text(json.dumps(stored, indent=1, sort_keys=True), encoding="utf-8")
+            file.write_text(json.dumps(stored, indent=1, sort_keys=True), encoding="utf-8")
         shutil.rmtree(before, ignore_errors=True)
         os.replace(result, before)
         shutil.rmtree(work)
@@ -131,6 +136,8 @@ class Cache:
         from filelock import FileLock, Timeout
 
         count = freed = 0
+        for folder in [self.root, *self.root.glob("work/*/*")]:
+            temporary.sweep(folder)
         for folder in [*self.root.glob("entries/*"), *self.root.glob("work/*")]:
             if not _made(folder) or time.time() - folder.stat().st_mtime < days * 86400:
                 continue

@@ -36,11 +36,14 @@ class Progress(Protocol):
 
 @dataclass(frozen=True)
 class Planned:
-    """What a run would do with a step: `cached`, `run`, or `run` because of a step before it."""
+    """What a run would do with a step: `cached`, `run`, or `run` because of a step before it.
+
+    It is `unknown` where only code that must not be run could tell.
+    """
 
     label: str
     use: str
-    action: Literal["cached", "run"]
+    action: Literal["cached", "run", "unknown"]
     because: str
 
 
@@ -86,11 +89,14 @@ class Engine(Setup):
         splits = {name: self.data[name].x for name in ("validation", "test")}
         return self.data.with_labels({name: predict_raw(file, self.data, x).argmax(1) for name, x in splits.items()})
 
-    def plan(self) -> list[Planned]:
-        """Return what `run` would do, without doing it."""
+    def plan(self, *, run_code: bool = True) -> list[Planned]:
+        """Return what `run` would do, without doing it; without `run_code`, no code of the user's is run for it."""
         known: dict[str, Entry] = {}
         planned: list[Planned] = []
         steps = self.recipe.steps()
+        if not run_code and (code := self.recipe.task.code_of_data):
+            because = f"depends on the data of `{code}`"
+            return [Planned(step.label, step.stage.use, "unknown", because) for step in steps]
         preflight.check_data(self, steps)
         for step in steps:
             missing = next((label for label in sources(step) if label not in known), None)

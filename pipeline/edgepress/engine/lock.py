@@ -13,12 +13,13 @@ apart, since weights that are trained elsewhere differ too.
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ..config.recipe import Recipe
 from ..core import ownership, yamlio
-from ..core.errors import UserError
+from ..core.errors import Problem, UserError
 from ..core.machine import instructions
 from ..core.paths import SHIPPED, digest, replacing
 from ..models import pretrained
@@ -30,6 +31,7 @@ _SOURCES = ("recipe", "recipe_sha256", "task", "data_sha256", "libraries")
 _STAGE_SOURCES = ("name", "use", "options", "code_sha256", "loaded_sha256")
 _PROCESSOR = ("processor", "instructions")
 _AWAY = "move it away, or give the recipe another name"
+_AGAIN = "restore it from version control, or delete it: `edgepress run` writes it anew"
 
 
 def path_of(recipe: Path) -> Path:
@@ -87,7 +89,24 @@ def where(recipe: Recipe, folder: Path) -> Path:
     """Return the lock's path: beside the recipe, or in the run's `folder`. Raises: UserError for a foreign file."""
     source = recipe.document.path
     path = path_of(folder / source.name if _of_the_run(recipe) else source)
-    return ownership.record(path, ownership.WRITTEN, _AWAY)
+    read(ownership.record(path, ownership.WRITTEN, _AWAY))
+    return path
+
+
+def read(path: Path) -> dict[str, Any] | None:
+    """Return the lock at `path`; None where there is none. Raises: UserError for one that is damaged."""
+    if not path.is_file() or not path.stat().st_size:
+        return None
+    try:
+        document = yamlio.read(path)
+    except UserError as error:
+        raise UserError([replace(problem, help=_AGAIN) for problem in error.problems]) from error
+    lock = document.data
+    stages = lock.get("stages") if isinstance(lock, dict) else None
+    if not isinstance(stages, list) or not all(isinstance(stage, dict) for stage in stages):
+        place = document.place(("stages",))
+        raise UserError(Problem(f"`{path}` is damaged: it has no list of stages", _AGAIN, place))
+    return lock
 
 
 def write(engine: Engine, folder: Path) -> Path:
@@ -121,15 +140,15 @@ def _same_sources(path: Path, lock: dict[str, Any], by_time: Collection[str]) ->
     does not name its processor, and is written anew.
     """
     try:
-        committed = yamlio.read(path).data
-        if _sources(committed) != _sources(lock):
+        committed = read(path)
+        if committed is None or _sources(committed) != _sources(lock):
             return False
         if any(committed["machine"][name] != lock["machine"][name] for name in _PROCESSOR):
             return True
         pairs = zip(committed["stages"], lock["stages"], strict=True)
         first = next(((old, new) for old, new in pairs if old != new), None)
         return first is not None and first[0]["key"] == first[1]["key"] and first[0]["name"] in by_time
-    except (UserError, KeyError, TypeError):
+    except (UserError, KeyError, TypeError, ValueError):
         return False
 
 

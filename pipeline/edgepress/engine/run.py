@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,9 +9,10 @@ from pydantic import ValidationError
 
 from ..config.recipe import Recipe, load
 from ..config.target import Target
-from ..core import distributed, ownership
+from ..core import distributed, ownership, stored, temporary
 from ..core.errors import UserError
 from ..core.paths import digest, replacing
+from ..core.printable import say, word
 from ..core.progress import Silent, progress
 from ..core.results import Report, StageFacts
 from ..gate import baseline as baselines
@@ -50,6 +50,8 @@ def run(
     artifacts.free(engine, folder / "models", known)
     if limit is None:
         lock.where(recipe, folder)
+    for place in (path.parent, folder, folder / "models"):
+        temporary.sweep(place)
     task = recipe.task
     shown = progress(metric=task.metric_name, error=task.lower_is_better) if distributed.first() else Silent()
     try:
@@ -62,8 +64,8 @@ def run(
         report = build(engine, artifacts.deliver(engine, folder / "models", locked, known), accepted, shown)
     finally:
         shown.close()
-    with replacing(folder / REPORT) as temporary:
-        temporary.write_text(report.model_dump_json(), encoding="utf-8")
+    with replacing(folder / REPORT) as file:
+        file.write_text(report.as_json(), encoding="utf-8")
     return _judge(report, recipe, targets, on_undecided, outputs)
 
 
@@ -88,18 +90,17 @@ def last(path: Path, runs: Path, changes: Sequence[str] = ()) -> tuple[Report, R
     file = runs / recipe.name / REPORT
     if not file.is_file():
         raise UserError(f"there is no run of `{recipe.name}` in `{runs}`", f"`edgepress run {path}` makes one")
-    try:
-        report = Report.model_validate_json(file.read_bytes())
-    except ValidationError as error:
-        raise UserError(
-            f"`{file}` is damaged, or from another version of edgepress",
-            f"move it away, and `edgepress run {path}` makes it anew",
-        ) from error
+    help = f"move it away, and `edgepress run {path}` makes it anew"
+    report = stored.read(file, Report, stored.of_report, help)
+    if report.recipe != recipe.name:
+        raise UserError(f"`{file}` is of the recipe `{report.recipe}`, not of `{recipe.name}`", help)
     if report.data["recipe_sha256"] != digest(path):
-        print(f"note: {path} has changed since this run; its models are as they were then", file=sys.stderr)
+        say(f"note: {word(path)} has changed since this run; its models are as they were then", error=True)
     recipe = load(path, (*report.data.get("set", ()), *changes))
     report = report.model_copy(update={"keep": limit_of_keep(recipe), "stages": _of_unknown_inputs(report)})
-    return report, recipe, recipe.load_targets()
+    targets = recipe.load_targets()
+    files.weigh(report, targets, file)
+    return report, recipe, targets
 
 
 def _of_unknown_inputs(report: Report) -> list[StageFacts]:

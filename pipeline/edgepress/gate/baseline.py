@@ -7,13 +7,14 @@ what CI commits or keeps in its artifact store, and what `edgepress run RECIPE -
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
 from pydantic import ValidationError
 
 from ..config.target import Target
-from ..core import ownership
+from ..core import ownership, stored
 from ..core.errors import UserError
 from ..core.paths import digest, replacing
 from ..core.results import Facts, ModelFile, Report
@@ -68,7 +69,7 @@ def accept(report: Report, targets: list[Target], folder: Path) -> list[Path]:
         files={target: file.model_copy(update={"path": Path(file.path).name}) for target, file in files.items()},
     )
     with replacing(folder / NAME) as temporary:
-        temporary.write_text(record.model_dump_json(indent=1) + "\n", encoding="utf-8")
+        temporary.write_text(record.as_json(indent=1) + "\n", encoding="utf-8")
     ownership.remove(folder, before, keep=sources)
     return [folder / name for name in sorted(sources)]
 
@@ -82,23 +83,28 @@ def _before(path: Path) -> ownership.Known:
     return ownership.together((file.path, file.sha256) for file in record.files.values())
 
 
+def _problems(record: Accepted) -> Iterator[str]:
+    """Yield what does not hold together in a record."""
+    if not stored.is_date(record.date):
+        yield "date: this cannot be"
+    expected = stored.Expected(record.metric)
+    for target, file in record.files.items():
+        yield from stored.of_file(f"files.{target}", file, expected, scored=bool(file.scores))
+
+
 def read(folder: Path, metric: str, data_sha256: str) -> dict[str, ModelFile]:
     """Return the accepted file of each target; scores on other test examples are left out. Raises: UserError."""
     path = folder / NAME
     if not path.is_file():
         raise UserError(f"`{folder}` holds no accepted model", "`edgepress accept RECIPE` writes one after a run")
-    try:
-        record = Accepted.model_validate_json(path.read_bytes())
-    except ValidationError as error:
-        raise UserError(
-            f"`{path}` is damaged, or from another version of edgepress", "move it away, and accept a run again"
-        ) from error
+    help = "move it away, and accept a run again"
+    record = stored.read(path, Accepted, _problems, help)
     same = (record.metric, record.data_sha256) == (metric, data_sha256)
     unscored = {} if same else {"scores": {}, "correct": "", "resampled": []}
     files = {}
     for name, file in record.files.items():
         model = folder / Path(file.path).name
-        if not model.is_file() or digest(model) != file.sha256:
+        if not model.is_file() or digest(model) != file.sha256 or model.stat().st_size != file.bytes:
             help = "move it away, and accept a run again" if model.exists() else "accept a run again"
             raise UserError(f"`{model}` is missing, or not the file that was accepted", help)
         files[name] = file.model_copy(update={"path": str(model), **unscored})

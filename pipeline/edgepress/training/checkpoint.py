@@ -43,7 +43,7 @@ class Run:
         fields = {name: value for name, value in vars(self).items() if name != "parts"}
         with replacing(path) as temporary, temporary.open("w+b") as file:
             file.write(bytes(len(_head(""))))
-            torch.save({**fields, "chance": torch.get_rng_state(), "parts": state}, file)
+            torch.save({**fields, "chance": torch.get_rng_state(), "parts": state, "of": _result(path)}, file)
             head = _head(_digest(file))
             file.seek(0)
             file.write(head)
@@ -64,10 +64,17 @@ class Run:
             content = io.BytesIO(file.read())
         # Optimizers keep more than tensors, which is all that safetensors holds; nothing in the file is run.
         state = torch.load(content, weights_only=True)
+        if state.pop("of", _result(path)) != _result(path):
+            return "is of another result"
         for name, part in self.parts.items():
             part.load_state_dict(state["parts"][name])
         vars(self).update({name: value for name, value in state.items() if name != "parts"})
         return None
+
+
+def _result(path: Path) -> str:
+    """Return the cache key of the result that a checkpoint is of, with its name; a copied one has another."""
+    return f"{path.parents[1].name}/{path.name}" if path.parent.name == "scratch" else ""
 
 
 def _head(sha256: str) -> bytes:

@@ -9,14 +9,13 @@ Under `accelerate launch` each process takes its share of every batch, and the f
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..core import distributed
+from ..core import distributed, printable
 from ..core.errors import UserError
 from .checkpoint import Run, averaged
 from .examples import Examples, Rows, generator, prefetch
@@ -133,7 +132,9 @@ class _Loop:
         self.run = Run(parts if self.mean is None else {**parts, "mean": self.mean})
         problem = self.run.read(checkpoint)
         if problem and distributed.first():
-            print(f"note: the checkpoint {checkpoint} {problem}; training starts over", file=sys.stderr, flush=True)
+            printable.say(
+                f"note: the checkpoint {printable.word(checkpoint)} {problem}; training starts over", error=True
+            )
         self.model, self.optimizer = accelerator.prepare(module, optimizer)
         self.written = time.monotonic()
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from ...core import printable
+
 REACH = r"^(local|none|ssh://([^@/\s]+@)?[^@/:\s]+(:\d+)?|adb://[^/\s]+)$"
 """The place of a device in a target."""
 
@@ -16,7 +18,8 @@ class DeviceError(Exception):
 
     def __init__(self, message: str, help: str = "") -> None:
         self.message, self.help = message, help
-        super().__init__(f"error: {message}" + (f"\n  = help: {help}" if help else ""))
+        text = f"error: {printable.message(message)}" + (f"\n  = help: {printable.message(help)}" if help else "")
+        super().__init__(text)
 
 
 @dataclass(frozen=True)

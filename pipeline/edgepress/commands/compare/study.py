@@ -20,6 +20,7 @@ from ...config.target import load as load_target
 from ...core import child_processes, machine, ownership
 from ...core.errors import Problem, UserError
 from ...core.paths import replacing
+from ...core.printable import as_json, say
 from ...core.runtimes import RUNTIMES
 from ...engine.cache import Cache
 from ...engine.engine import Engine
@@ -63,8 +64,8 @@ def compare(
         update={"left_out": left_out}
     )
     with replacing(output) as temporary:
-        temporary.write_text(comparison.model_dump_json(), encoding="utf-8")
-    print(comparison.model_dump_json(indent=1) if json else text.render(comparison), end="")
+        temporary.write_text(comparison.as_json(), encoding="utf-8")
+    say(as_json(comparison.model_dump()) if json else text.render(comparison), end="\n" if json else "")
     return 0
 
 

@@ -10,6 +10,8 @@ import textwrap
 from statistics import fmean
 
 from ...benchmark import statistics as timing
+from ...core.printable import lines as printed
+from ...core.printable import shown
 from ...core.units import show_bytes, show_count, show_seconds
 from ...gate.judge import Finding
 from ...gate.report.cells import cells
@@ -25,9 +27,10 @@ UNEVEN = 3
 
 def render(comparison: Comparison) -> str:
     """Return the whole text, ending in a newline."""
+    comparison = shown(comparison)
     blocks = [_title(comparison), *(_table(comparison, which) for which in ("float", "int8")), _legend(comparison)]
     blocks += [_recalls(comparison), verdict.words(comparison)]
-    return "\n\n".join("\n".join(block) for block in blocks if block) + "\n"
+    return printed("\n\n".join("\n".join(block) for block in blocks if block) + "\n")
 
 
 def budget(finding: Finding) -> str:

@@ -60,7 +60,7 @@ def main(
         else by_recipes(recipes, repetition, Cache(cache), limit, targets, tflite=tflite)
     )
     with replacing(output) as temporary:
-        temporary.write_text("\n".join(result.model_dump_json() for result in results), encoding="utf-8")
+        temporary.write_text("\n".join(result.as_json() for result in results), encoding="utf-8")
     return 0
 
 

@@ -6,6 +6,8 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from ...core.printable import lines as printed
+from ...core.printable import shown, word
 from ...core.results import Report
 from ...core.units import show_bytes, show_seconds
 from ...gate.judge import Finding
@@ -26,7 +28,7 @@ def explain(path: Path, file: Layers, findings: Sequence[Finding] = (), report: 
     cost: Callable[[Layer], float] = (lambda layer: layer.seconds or 0.0) if timed else (lambda layer: layer.bytes)
     total = file.seconds or sum(map(cost, layers)) or 1.0
     lines = [
-        f"{path.name}  {show_bytes(file.size)}: {show_bytes(file.size - file.graph)} of weights, "
+        f"{word(path.name)}  {show_bytes(file.size)}: {show_bytes(file.size - file.graph)} of weights, "
         f"{show_bytes(file.graph)} of graph and metadata"
     ]
     if timed:
@@ -61,15 +63,16 @@ def explain(path: Path, file: Layers, findings: Sequence[Finding] = (), report: 
             f"of that, {added:.0%} is added by onnxruntime to {ops}: layout and type conversions, unpacked weights"
         ]
     if report is not None:
-        lines += ["", "what each stage changed:", *_table([[row[0] or "", *row[1:]] for row in stage_table(report)], 2)]
+        table = stage_table(shown(report))
+        lines += ["", "what each stage changed:", *_table([[row[0] or "", *row[1:]] for row in table], 2)]
     if findings:
         lines += ["", "budgets:"]
-        lines += ["  " + "  ".join(filter(None, [finding.status, *cells(finding)])) for finding in findings]
+        lines += ["  " + "  ".join(filter(None, [finding.status, *cells(finding)])) for finding in shown(findings)]
     stages = report.stages if report else []
     notes = next((stage.notes for stage in stages if path in [Path(file.path) for file in stage.files]), {})
     prunes = any(stage.use in TABLE and TABLE[stage.use].family == "prune" for stage in stages)
     advices = advice(layers, cost, total, notes, prunes)
-    return "\n".join([*lines, "", *(f"first: {words}" for words in advices)]) + "\n"
+    return printed("\n".join([*lines, "", *(f"first: {words}" for words in advices)]) + "\n")
 
 
 def _sums(layers: Sequence[Layer], of: Callable[[Layer], str], cost: Callable[[Layer], float], total: float) -> str:

@@ -17,6 +17,7 @@ from ...core import child_processes, native_death
 from ...core.activity import Bounds, bounded
 from ...core.errors import UserError
 from ...core.model_size import stored_bytes
+from ...core.printable import word
 from ...core.runtime_errors import next_act, reason
 from . import profile, tflite
 from .source import Source, alike
@@ -149,14 +150,14 @@ def _onnx(path: Path) -> Layers:
         names = dict.fromkeys(source.nodes[node].op_type for node in group if node != head)
         operators.append(
             Layer(
-                name=_shown(source.name(number if head is None else head)),
-                op=op,
+                name=word(source.name(number if head is None else head)),
+                op=word(op),
                 shape=source.shape(number) or tuple(event["shape"]),
                 bytes=sum(map(source.bytes, group)),
                 seconds=inserted + sum(event["seconds"] for event in own[number]),
                 real=real,
                 counts=not real and not integer,
-                fused=tuple(name for name in names if name not in (op, *CONVERSIONS)),
+                fused=tuple(word(name) for name in names if name not in (op, *CONVERSIONS)),
                 inserted=inserted,
                 activates=source.activates(number if head is None else head),
             )
@@ -164,11 +165,6 @@ def _onnx(path: Path) -> Layers:
     return Layers(
         tuple(operators), source.size, max(profiled["seconds"], sum(layer.seconds or 0.0 for layer in operators))
     )
-
-
-def _shown(name: str) -> str:
-    """Replace characters that would move a terminal's cursor."""
-    return "".join(character if character.isprintable() else "?" for character in name)
 
 
 def _profiled(path: Path) -> dict[str, Any]:
@@ -190,8 +186,8 @@ def _tflite(path: Path) -> Layers:
     """List the operators without times: neither TFLite runtime reports them to Python."""
     operators = [
         Layer(
-            name=_shown(row.name),
-            op=row.op,
+            name=word(row.name),
+            op=word(row.op),
             shape=row.shape,
             bytes=row.bytes,
             seconds=None,

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+from ...core.printable import as_json
 from ...core.results import Report
 from ..judge import Finding, OnUndecided, exit_code
 from . import change, verdict
 
 
 def render(report: Report, findings: Sequence[Finding], on_undecided: OnUndecided = "fail") -> str:
-    """Return one JSON object, ending in a newline; `version` changes when a field changes its meaning or goes."""
-    stages = [
-        stage.model_dump(mode="json", exclude={"files": {"__all__": {"correct", "resampled"}}})
-        for stage in report.stages
-    ]
+    """Return one JSON object, ending in a newline; `version` changes when a field changes its meaning or goes.
+
+    A number that is infinite, or none, is `null`.
+    """
+    stages = [stage.model_dump(exclude={"files": {"__all__": {"correct", "resampled"}}}) for stage in report.stages]
     changed = change.change(report, findings)
     document = {
         "version": 1,
@@ -32,16 +32,16 @@ def render(report: Report, findings: Sequence[Finding], on_undecided: OnUndecide
         "change": asdict(changed) if changed else None,
         "findings": [_finding(finding) for finding in findings],
         "stages": stages,
-        "preprocessing": report.preprocessing.model_dump(mode="json") if report.preprocessing else None,
+        "preprocessing": report.preprocessing.model_dump() if report.preprocessing else None,
         "emulated": {
-            target: [file.model_dump(mode="json", exclude={"correct", "resampled"}) for file in files]
+            target: [file.model_dump(exclude={"correct", "resampled"}) for file in files]
             for target, files in report.emulated.items()
         },
-        "devices": {target: device.model_dump(mode="json") for target, device in report.devices.items()},
-        "machine": report.machine.model_dump(mode="json"),
+        "devices": {target: device.model_dump() for target, device in report.devices.items()},
+        "machine": report.machine.model_dump(),
         "versions": report.versions,
     }
-    return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
+    return as_json(document) + "\n"
 
 
 def _finding(finding: Finding) -> dict[str, Any]:

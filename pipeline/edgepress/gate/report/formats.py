@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ...core import foreign
 from ...core.errors import UserError, suggest
 from ...core.paths import replacing
 from ...core.results import Report
@@ -47,6 +48,8 @@ def parse(words: str) -> Output:
         raise UserError(f"`{name}` is no format", suggest(name, FORMATS))
     if equals and not file:
         raise UserError(f"`{words}` names no file", f"`{name}=FILE`, or `{name}` for standard output")
+    if equals and (wrong := foreign.refused(file, Path(file))):
+        raise UserError(f"`--format {name}=…`: {wrong[0]}", wrong[1])
     if equals:
         _free(Path(file), name)
     return Output(name, Path(file) if equals else None)
@@ -76,7 +79,7 @@ def show(outputs: Sequence[Output], report: Report, findings: Sequence[Finding],
     for output in outputs or [Output("text")]:
         words = FORMATS[output.format](report, findings, on_undecided)
         if output.file is None:
-            print(words, end="")
+            print(words, end="")  # printable already; workflow commands begin with what `say` escapes
             continue
         try:
             _write(output.file, words.encode(), add=output.format == "markdown")

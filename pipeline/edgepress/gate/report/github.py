@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from ...core.printable import shown
 from ...core.results import Report
 from ..judge import Finding, OnUndecided, exit_code
 from . import cells, change, verdict
@@ -20,6 +21,7 @@ def render(report: Report, findings: Sequence[Finding], on_undecided: OnUndecide
 
     An error for what ends the job, a warning for what is open besides, notices of start → result and of the end.
     """
+    report, findings = shown(report), shown(findings)
     title: dict[str, object] = {"title": f"edgepress {report.recipe}"}
     changed = change.line(report, findings)
     lines = [_command("notice", changed, title)] if changed else []

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from xml.etree import ElementTree
 
+from ...core.printable import lines as printed
+from ...core.printable import shown
 from ...core.results import Report
 from ..judge import Finding, OnUndecided, exit_code
 from . import cells, change, verdict
@@ -12,6 +14,7 @@ from . import cells, change, verdict
 
 def render(report: Report, findings: Sequence[Finding], on_undecided: OnUndecided = "fail") -> str:
     """Return a suite: an exceeded budget is a failure, an open one an error; one let pass says so and passes."""
+    report, findings = shown(report), shown(findings)
     suite = ElementTree.Element("testsuite", name=f"edgepress {report.recipe}", timestamp=report.date)
     (first, *_) = verdict.summary(report, findings, on_undecided)
     properties = ElementTree.SubElement(suite, "properties")
@@ -29,7 +32,7 @@ def render(report: Report, findings: Sequence[Finding], on_undecided: OnUndecide
         element.attrib |= {name: str(count) for name, count in counts.items()}
     suites.append(suite)
     ElementTree.indent(suites, " ")
-    return '<?xml version="1.0" encoding="UTF-8"?>\n' + ElementTree.tostring(suites, encoding="unicode") + "\n"
+    return printed('<?xml version="1.0" encoding="UTF-8"?>\n' + ElementTree.tostring(suites, encoding="unicode") + "\n")
 
 
 def _case(suite: ElementTree.Element, finding: Finding, on_undecided: OnUndecided) -> str:

@@ -7,6 +7,8 @@ from itertools import groupby
 from pathlib import PurePath
 
 from ...core.machine import instructions
+from ...core.printable import lines as printed
+from ...core.printable import shown
 from ...core.results import Machine, Report
 from ...stages import TABLE
 from ..judge import Finding, OnUndecided, Unit
@@ -23,6 +25,7 @@ _ANSWERS: tuple[Unit, ...] = ("share", "points", "percent", "metric")
 
 def render(report: Report, findings: Sequence[Finding], on_undecided: OnUndecided = "fail") -> str:
     """Return the full text, ending in a newline."""
+    report, findings = shown(report), shown(findings)
     blocks = [
         _title(report, findings),
         stage_lines(report),
@@ -32,7 +35,7 @@ def render(report: Report, findings: Sequence[Finding], on_undecided: OnUndecide
         _gate(findings, report),
     ]
     blocks.append(summary(report, findings, on_undecided))
-    return "\n\n".join("\n".join(block) for block in blocks if block) + "\n"
+    return printed("\n\n".join("\n".join(block) for block in blocks if block) + "\n")
 
 
 def _title(report: Report, findings: Sequence[Finding]) -> list[str]:

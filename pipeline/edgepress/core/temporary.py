@@ -1,0 +1,125 @@
+"""Name temporary files so that those of a killed process are known, and deleted by the next one.
+
+Every temporary file or folder is locked by its maker for as long as that lives, so the lock tells whether it is left
+over. Only names of this module's own pattern are ever deleted.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from functools import cache
+from pathlib import Path
+
+_PART = re.compile(r"\.edgepress-[a-z0-9_]{8}\.part")
+_FOLDER = re.compile(r"edgepress-[a-z0-9_]{8}\.tmp")
+_LOCK = ".lock"
+_OLD = 3600.0
+"""Seconds after which a folder without a lock is not about to get one."""
+
+
+@contextmanager
+def file_in(folder: Path) -> Iterator[Path]:
+    """Yield an empty file of a passing name in `folder`; what is still there at the end is deleted."""
+    _sweep_once(folder)
+    while True:
+        handle, name = tempfile.mkstemp(prefix=".edgepress-", suffix=".part", dir=folder)
+        if _locked(handle):
+            break
+        os.close(handle)
+    path = Path(name)
+    try:
+        yield path
+    finally:
+        with suppress(FileNotFoundError):
+            path.unlink()
+        os.close(handle)
+
+
+def sweep(folder: Path) -> None:
+    """Delete the files in `folder` that killed processes left."""
+    with suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            if _PART.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
+                _delete(Path(entry.path), Path(entry.path))
+
+
+@contextmanager
+def root() -> Iterator[None]:
+    """Keep all temporary files of this process and its children in one folder, which is deleted at the end.
+
+    Where no folder can be made, whoever needs one reports it.
+    """
+    try:
+        handle, work = _made()
+    except OSError:
+        yield
+        return
+    before, tempfile.tempdir = tempfile.tempdir, str(work)
+    variable, os.environ["TMPDIR"] = os.environ.get("TMPDIR"), str(work)
+    try:
+        yield
+    finally:
+        tempfile.tempdir = before
+        if variable is None:
+            del os.environ["TMPDIR"]
+        else:
+            os.environ["TMPDIR"] = variable
+        shutil.rmtree(work, ignore_errors=True)
+        os.close(handle)
+
+
+def _made() -> tuple[int, Path]:
+    """Return a new folder for temporary files, with its lock; folders of killed processes are deleted first."""
+    base = Path(tempfile.gettempdir())
+    with os.scandir(base) as entries:
+        for entry in entries:
+            if _FOLDER.fullmatch(entry.name) and entry.is_dir(follow_symlinks=False):
+                _delete(Path(entry.path), Path(entry.path, _LOCK))
+    while True:
+        work = Path(tempfile.mkdtemp(prefix="edgepress-", suffix=".tmp", dir=base))
+        handle = os.open(work / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+        if _locked(handle):
+            return handle, work
+        os.close(handle)
+
+
+@cache
+def _sweep_once(folder: Path) -> None:
+    sweep(folder)
+
+
+def _locked(handle: int) -> bool:
+    """Lock a file of this process; return False where another one has deleted it in between."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # a file system without locks: nothing is ever deleted there
+        return True
+    return os.fstat(handle).st_nlink > 0
+
+
+def _delete(path: Path, lock: Path) -> None:
+    """Delete a file or folder whose `lock` nobody holds."""
+    try:
+        handle = os.open(lock, os.O_RDWR | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        if time.time() - path.stat().st_mtime > _OLD:
+            shutil.rmtree(path, ignore_errors=True)
+        return
+    except OSError:  # another user's
+        return
+    with suppress(OSError):  # a living process holds it, or the file system has no locks
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink()
+    os.close(handle)

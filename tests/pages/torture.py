@@ -1,0 +1,41 @@
+"""What kills, faults and mutated files did to the commands."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.bench import results
+from tests.pages import stamp
+
+HEAD = "| campaign | inputs | commands | exit codes | slowest | most memory | faults |"
+
+
+def torture() -> str:
+    """Show one row a campaign: inputs, commands, exit codes, the slowest and the largest command, faults."""
+    from tests.torture.table import CAMPAIGNS
+
+    found = results.read("torture")
+    rows: dict[str, dict[str, Any]] = found["campaigns"]
+    lines = [HEAD, "|---|---|---|---|---|---|---|"]
+    for name, row in rows.items():
+        cells = [
+            f"**{name}**: {CAMPAIGNS[name].title}",
+            f"{row['inputs']:,}",
+            f"{row['commands']:,}",
+            ", ".join(f"{code}: {count:,}" for code, count in row["codes"].items()).replace("-", "−"),
+            f"{row['slowest']:.1f} s",
+            f"{row['memory']} MB",
+            ", ".join(f"{kind}: {count}" for kind, count in row["faults"].items()) or "0",
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    minutes = sum(row["cpu"] for row in rows.values()) / 60
+    lines += ["", *(f"- {name}: {_facts(row)}" for name, row in rows.items() if row["facts"] or row["heeded"]), ""]
+    lines.append("Exit code −9 is that of a command that was killed; wall time is divided by the load of the machine.")
+    return "\n".join([*lines, f"All took {minutes:.0f} minutes of CPU time.", "", stamp(found)]) + "\n"
+
+
+def _facts(row: dict[str, Any]) -> str:
+    words = [f"{count:,} {name}" for name, count in row["facts"].items()]
+    if row["heeded"]:
+        words.append(f"at most {row['heeded']:.1f} s from the signal to the end")
+    return ", ".join(words)
