@@ -110,8 +110,9 @@ def test_a_module_of_ours_runs_as_with_python_m(tmp_path: Path) -> None:
         ("", 1, "it ended with code 1"),
         ("words", -11, "it was killed by signal 11 (SIGSEGV)"),
         (
-            'chatter\nTraceback (most recent call last):\n  File "x", line 1\n    f()\nOSError: first\n\nDuring handling'
-            " of it:\n\nTraceback (most recent call last):\n  File y\n\nfar.Error: model '\t\n  (\n', no\nchatter\n",
+            "chatter\nTraceback (most recent call last):\n  File x, line 1\n    f()\nOSError: first\n\n"
+            "During handling of it:\n\n"
+            "Traceback (most recent call last):\n  File y\n\nfar.Error: model '\t\n  (\n', no\nchatter\n",
             1,
             "far.Error: model '",
         ),

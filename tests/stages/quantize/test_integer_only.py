@@ -18,6 +18,7 @@ from edgepress.stages.quantize.integer_only import to_integers
 from edgepress.stages.quantize.ptq import Options, quantize_static
 
 from tests import graphs
+from tests.models.tflite.models import COMPATIBLE
 
 
 @pytest.fixture
