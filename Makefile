@@ -55,7 +55,7 @@ test-slow: $(VENV)/.dev
 
 # The fast tests on another Python, and so with numpy 2: make test-python PYTHON=python3.13
 test-python:
-	$(MAKE) -f $(HERE)Makefile test VENV=$(HERE).venv-$(shell $(PYTHON) -c '$(VERSION)')
+	$(MAKE) -f $(HERE)Makefile test ARGS="-rs $(ARGS)" VENV=$(HERE).venv-$(shell $(PYTHON) -c '$(VERSION)')
 
 # Every command of docs/tutorial.md in an empty folder, and what it prints
 tutorial: $(VENV)/.dev

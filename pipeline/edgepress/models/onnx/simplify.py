@@ -213,10 +213,7 @@ def _folded(model: onnx.ModelProto) -> onnx.ModelProto:
         command = child_processes.script(constant_folding.__file__, source, target, *bounds)
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode or not target.is_file():
-            last = done.stderr.strip().splitlines()[-1:]
-            raise RuntimeError(
-                last[0] if done.returncode > 0 and last else f"it {child_processes.ended(done.returncode)}"
-            )
+            raise RuntimeError(child_processes.cause(done.stderr, done.returncode))
         folded = onnx.load(target)
     used = {node.domain for node in folded.graph.node}
     opsets = [entry for entry in folded.opset_import if entry.domain in used or entry.domain == ""]
