@@ -171,7 +171,7 @@ def test_nothing_is_overwritten_unless_forced(here: Path) -> None:
         ("mine", "write `mine.yaml`"),
         ("my recipe.yaml", "cannot be a name"),
         ("sub", "write `sub.yaml`"),
-        ("file/x.yaml", "cannot be written"),
+        ("file/x.yaml", "cannot be a folder"),
     ],
 )
 def test_where_no_copy_can_be(file: str, shown: str, here: Path) -> None:
@@ -185,7 +185,7 @@ def test_where_no_copy_can_be(file: str, shown: str, here: Path) -> None:
 
 def test_all_files_or_none(here: Path) -> None:
     (here / "file").write_text("")
-    with pytest.raises(UserError, match="cannot be written"):
+    with pytest.raises(UserError, match="cannot be a folder"):
         copies.write({Path("a.yaml"): "a", Path("file/b.yaml"): "b"})
     (here / "c.yaml").write_text("c")
     with pytest.raises(UserError, match="is there already"):

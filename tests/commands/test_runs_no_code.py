@@ -113,6 +113,6 @@ def test_after_a_run_plan_agrees_with_it(folder: Path) -> None:
 def test_as_a_module_no_file_of_the_folder_hides_a_library(folder: Path) -> None:
     shutil.rmtree(folder / "edgepress")  # Python itself takes that one
     command = [sys.executable, "-m", "edgepress", "plan", "arrays.yaml"]
-    path = os.pathsep.join([*sys.path, os.environ.get("PYTHONPATH", "")])
+    path = os.pathsep.join(filter(None, [*sys.path, os.environ.get("PYTHONPATH", "")]))  # nothing is this folder
     ended = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, "PYTHONPATH": path})
     assert (ended.returncode, (folder / "RAN").exists()) == (0, False), ended.stderr

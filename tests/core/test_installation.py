@@ -100,8 +100,8 @@ def test_two_packages_of_one_runtime_are_named(package: Callable[..., None]) -> 
         ),
         (
             ImportError("libtorch_cpu.so: failed to map segment from shared object"),
-            "too little memory",
-            "free some memory",
+            "memory ran out: libtorch_cpu.so",
+            "raise the limit",
         ),
         (ModuleNotFoundError("No module named 'PIL'", name="PIL"), "`pillow` is not installed", "pip install pillow"),
         (ImportError("cannot import name 'x' from 'timm'", name="timm"), "`timm` cannot be imported", "doctor"),

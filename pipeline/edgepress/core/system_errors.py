@@ -200,7 +200,7 @@ def _verb(code: int, path: Path | None) -> str:
     if code in _PERMISSIONS and path:
         unread = os.path.exists(path) and not os.access(path, os.R_OK)
         return f"cannot be {'read' if unread else 'written'}"
-    return "cannot be found" if code == ENOENT else "cannot be used"
+    return {ENOENT: "cannot be found", EEXIST: "cannot be a folder"}.get(code, "cannot be used")
 
 
 def _without_inodes(path: Path) -> bool:
