@@ -1,6 +1,7 @@
 # make compress RECIPE=mobilenet   run a recipe: train, fuse, distil, prune, quantize, convert, measure, judge
 # make test                        the test suite
-# Both set up .venv by themselves.
+# make test-python PYTHON=python3.13   its fast part on another Python, in an environment beside .venv
+# They set up their environment by themselves.
 
 PYTHON ?= python3
 # From another folder `make -f edgepress/Makefile compress RECIPE=mine.yaml` uses the same .venv.
@@ -8,9 +9,10 @@ HERE := $(dir $(lastword $(MAKEFILE_LIST)))
 VENV := $(patsubst ./%,%,$(HERE).venv)
 BIN := $(VENV)/bin
 PEERS := .venv-peers
+VERSION := import sys; print("%d.%d" % sys.version_info[:2])
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c $(HERE)constraints.txt
 .DEFAULT_GOAL := help
-.PHONY: help compress plan check test test-slow tutorial lint size schema readme docs bench-run bench-baselines bench-distill bench-compare bench-train bench-slower bench-gate bench-estimates bench-ssh bench-efficientnet bench-boards bench-flagship bench-calibration bench-foreign bench-emulate bench-precision bench-coverage bench-prune bench-quant bench-isolation torture clean
+.PHONY: help same-python compress plan check test test-slow test-python tutorial lint size schema readme docs bench-run bench-baselines bench-distill bench-compare bench-train bench-slower bench-gate bench-estimates bench-ssh bench-efficientnet bench-boards bench-flagship bench-calibration bench-foreign bench-emulate bench-precision bench-coverage bench-prune bench-quant bench-isolation torture clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' $(HERE)Makefile
@@ -19,10 +21,17 @@ $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "edgepress needs Python 3.11 or newer: make PYTHON=python3.11 $(MAKECMDGOALS)" >&2; exit 2; }
 	$(PYTHON) -m venv $(VENV)
 
+# An environment that is there keeps its Python, whatever PYTHON is now.
+same-python: $(BIN)/python
+ifeq ($(origin PYTHON),command line)
+	@there="$$($(BIN)/python -c '$(VERSION)')"; test "$$($(PYTHON) -c '$(VERSION)')" = "$$there" || { \
+	  echo "$(VENV) has Python $$there: remove it, or add VENV=.venv-NAME for another one beside it" >&2; exit 2; }
+endif
+
 # The stamps are written last: a set-up that was interrupted is done again.
-$(VENV)/.run: $(HERE)pyproject.toml $(HERE)constraints.txt | $(BIN)/python
+$(VENV)/.run: $(HERE)pyproject.toml $(HERE)constraints.txt | same-python
 	@echo "setting up $(VENV): torch, onnx and their runtimes; a few minutes, once"
-	$(PIP) -e $(HERE)
+	$(PIP) -e $(HERE) || { echo "edgepress is tested on Python 3.11 to 3.13, and this is $$($(BIN)/python -c '$(VERSION)'): newer ones may lack wheels" >&2; exit 2; }
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.run
@@ -43,6 +52,10 @@ test: $(VENV)/.dev
 # What takes more than a quarter of a minute each: whole comparisons, boards, phones and emulators
 test-slow: $(VENV)/.dev
 	$(BIN)/python -m pytest -n 2 --dist loadgroup -m slow $(ARGS)
+
+# The fast tests on another Python, and so with numpy 2: make test-python PYTHON=python3.13
+test-python:
+	$(MAKE) -f $(HERE)Makefile test ARGS="-rs $(ARGS)" VENV=$(HERE).venv-$(shell $(PYTHON) -c '$(VERSION)')
 
 # Every command of docs/tutorial.md in an empty folder, and what it prints
 tutorial: $(VENV)/.dev

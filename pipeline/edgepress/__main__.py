@@ -16,9 +16,8 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    from pathlib import Path
-
-    # Python looks in the working folder first, where a `json.py` of the user's may lie.
-    if not sys.flags.safe_path and Path(sys.path[0]).resolve() != Path(__file__).resolve().parents[1]:
+    # Python looks in the working folder first, where a `json.py` or a `pathlib.py` of the user's may lie.
+    home = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
+    if not sys.flags.safe_path and os.path.realpath(sys.path[0]) != home:
         del sys.path[0]
     main()

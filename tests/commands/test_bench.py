@@ -66,7 +66,7 @@ def test_from_the_command_line_and_back(tmp_path: Path) -> None:
         (["a.onnx", "--tolerance", "5"], "`5` is not a share"),
         (["a.onnx"], "the process that measured a.onnx"),
         (["--replay", "a.txt"], "is no trace"),
-        (["--replay", "none.json"], "cannot read `none.json`"),
+        (["--replay", "none.json"], "there is no file `none.json`"),
     ],
 )
 def test_wrong_words(

@@ -101,3 +101,22 @@ def test_a_module_of_ours_runs_as_with_python_m(tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert "--repetition" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("errors", "code", "cause"),
+    [
+        ("a\nb\n", 1, "b"),
+        ("", 1, "it ended with code 1"),
+        ("words", -11, "it was killed by signal 11 (SIGSEGV)"),
+        (
+            "chatter\nTraceback (most recent call last):\n  File x, line 1\n    f()\nOSError: first\n\n"
+            "During handling of it:\n\n"
+            "Traceback (most recent call last):\n  File y\n\nfar.Error: model '\t\n  (\n', no\nchatter\n",
+            1,
+            "far.Error: model '",
+        ),
+    ],
+)
+def test_the_cause_of_an_end_is_one_line(errors: str, code: int, cause: str) -> None:
+    assert child_processes.cause(errors, code) == cause

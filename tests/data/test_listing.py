@@ -199,3 +199,18 @@ def test_a_table_says_what_it_does_not_read(tmp_path: Path) -> None:
     assert load(tmp_path / "v.csv", task="multi-label").notes == (
         "`v.csv`: 14 rows have none of the labels: their cell is empty",
     )
+
+
+def test_what_is_no_file_is_left_out_by_name(tmp_path: Path) -> None:
+    root = photos(tmp_path / "photos")
+    for name in ("cat/b.png", "dog/a.heic"):
+        os.mkfifo(root / name)
+    (root / "cat" / "zero.png").symlink_to("/dev/zero")
+    (root / "cat" / "loop.png").symlink_to("loop.png")
+    (root / "dog" / "gone.png").symlink_to("nowhere.png")
+    assert load(root).notes == (
+        "`photos`: 1 is not read, being a device: `zero.png`",
+        "`photos`: 1 is not read, being a link that leads in a circle: `loop.png`",
+        "`photos`: 1 is not read, being a link to nothing: `gone.png`",
+        "`photos`: 2 are not read, being a named pipe: `a.heic`, `b.png`",
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,9 @@ import torch
 from edgepress.config import recipe
 from edgepress.core.errors import Problem, UserError
 from edgepress.core.results import StageFacts
+from edgepress.core.runtimes import RUNTIMES
 from edgepress.core.yamlio import Document, parse
+from edgepress.engine import preflight
 from edgepress.engine.cache import Cache
 from edgepress.engine.engine import Engine
 
@@ -112,3 +115,23 @@ def test_weights_of_the_chance_are_drawn_as_before(tmp_path: Path) -> None:
     before = torch.get_rng_state()
     preflight.check_networks(engine, engine.recipe.steps(), ["a", "distill.at"])
     assert torch.equal(before, torch.get_rng_state())
+
+
+@pytest.mark.parametrize(("reach", "refuses"), [("local", True), ("none", False), ("ssh://pi@board", False)])
+def test_a_target_whose_runtime_is_not_here_is_refused_if_it_is_timed_here(
+    reach: str, refuses: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An attached board has a runtime of its own, and without references nothing is timed."""
+    monkeypatch.setitem(RUNTIMES, "litert", replace(RUNTIMES["litert"], loader="api:not_there", last_python=(3, 8)))
+    (tmp_path / "desk.yaml").write_text(f"name: desk\nruntime: litert\nreach: {reach}\nbudgets: {{size: 1 MB}}\n")
+    stages = [A, "{use: export.onnx}", "{use: convert.tflite}"]
+    lines = ["name: mine", "task: {data: digits}", "targets: [desk.yaml]", "stages:", *(f"  - {one}" for one in stages)]
+    checked = recipe.checked(parse(Document(tmp_path / "mine.yaml", "\n".join(lines))))
+    engine = Engine(checked, Cache(tmp_path / "cache"), 32)
+    if not refuses:
+        return preflight.check_data(engine, checked.steps())
+    with pytest.raises(UserError) as error:
+        preflight.check_data(engine, checked.steps())
+    (problem,) = error.value.problems
+    assert problem.message.startswith("ai-edge-litert has no wheel for Python 3.")
+    assert str(problem.place) == f"{tmp_path / 'desk.yaml'}:2:10"

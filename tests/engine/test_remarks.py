@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 
 import pytest
 from edgepress.config import recipe
 from edgepress.config.chain import Step
 from edgepress.core.results import StageFacts
+from edgepress.core.runtimes import RUNTIMES
 from edgepress.engine import key, remarks
 from edgepress.engine.cache import Entry
 from edgepress.engine.engine import Engine
@@ -175,3 +177,16 @@ def test_runtimes_that_disagree_are_named_with_what_to_do(
     assert len(lines) == (words is not None)
     for word in words or ():
         assert word in lines[0]
+
+
+def test_a_runtime_that_is_not_here_is_named_with_the_reason(copy: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    facts = {label: result.facts for label, result in finished(copy).results.items()}
+    none = facts["int8-tflite"].model_copy(update={"notes": {"agreement": 1.0}})
+    gone = replace(RUNTIMES["tflite-runtime"], loader="interpreter:not_there", last_python=(3, 8))
+    monkeypatch.setitem(RUNTIMES, "tflite-runtime", gone)
+    here = f"{sys.version_info[0]}.{sys.version_info[1]}"
+    line = f"not tried in tflite-runtime: tflite-runtime has no wheel for Python {here} on {sys.platform}"
+    assert remarks._untried(none) == [line]
+    tried = none.model_copy(update={"notes": {"agreement_of_tflite_runtime": 0.99}})
+    assert remarks._untried(tried) == [], "as an entry of the cache has it"
+    assert remarks._untried(facts["int8"]) == [], "no runtime proves another kind of file"

@@ -16,6 +16,7 @@ from edgepress.models.predict import in_torch, predict
 from torch import nn
 
 from tests import graphs
+from tests.models.tflite.models import COMPATIBLE
 
 
 def test_answers_keep_the_order_of_the_images(few: Dataset, tmp_path: Path) -> None:
@@ -27,13 +28,12 @@ def test_answers_keep_the_order_of_the_images(few: Dataset, tmp_path: Path) -> N
     np.testing.assert_array_equal(predict(tmp_path / "model.onnx", x[::-1]), answers[::-1])
 
 
+@COMPATIBLE
 def test_tflite_answers_as_onnx_in_both_runtimes(few: Dataset, tmp_path: Path) -> None:
     import onnx
-    import pytest
     from edgepress.models.metadata import for_tflite, read_onnx
     from edgepress.models.tflite.convert import write
 
-    pytest.importorskip("tflite_runtime")
     (tmp_path / "g.onnx").write_bytes(graphs.small().SerializeToString())
     adopt(tmp_path / "g.onnx", few, tmp_path / "model.onnx")
     model = onnx.load(tmp_path / "model.onnx")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import zipfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -160,3 +161,36 @@ def test_other_suffixes_are_refused_before_a_run(file: str) -> None:
 
 def test_a_file_that_is_not_there(few: Dataset, perform: Perform) -> None:
     assert "there is no file `nowhere.pt`" in str(refused("nowhere.pt", few, perform, model=TINY))
+
+
+def test_a_checkpoint_that_unpacks_to_far_more_is_not_unpacked(few: Dataset, tmp_path: Path, perform: Perform) -> None:
+    torch.save({"w": torch.zeros(1_000_000)}, tmp_path / "plain.pt")
+    with zipfile.ZipFile(tmp_path / "plain.pt") as plain, zipfile.ZipFile(tmp_path / "b.pt", "w", 8) as packed:
+        for name in plain.namelist():
+            packed.writestr(name, plain.read(name))
+    error = refused("b.pt", few, perform, model=TINY)
+    assert "and promises tensors of 4,00" in str(error)
+
+
+def test_a_view_that_repeats_one_number_is_not_copied(few: Dataset, tmp_path: Path, perform: Perform) -> None:
+    torch.save({"w": torch.zeros(1).expand(1_000_000, 1_000_000)}, tmp_path / "v.pt")
+    assert "`w` is a view of 4,000,000,000,000 bytes" in str(refused("v.pt", few, perform, model=TINY))
+
+
+def test_a_description_of_more_outputs_than_weights_is_not_built(
+    tiny: Network, few: Dataset, tmp_path: Path, perform: Perform
+) -> None:
+    source = fresh(tiny, few, tmp_path / "origin").path
+    described, tensors = checkpoint.read(source)
+    assert described is not None
+    words = described.model_copy(update={"classes": 10**12}).model_dump_json(exclude_defaults=True)
+    save_file(tensors, tmp_path / "d.safetensors", {checkpoint.METADATA_KEY: words})
+    assert "describes a network of 1,000,000,000,000 outputs" in str(refused("d.safetensors", few, perform))
+
+
+@pytest.mark.parametrize("length", [2**40, 2**63 - 1, 10])
+def test_the_length_of_a_safetensors_header_may_lie(
+    length: int, few: Dataset, tmp_path: Path, perform: Perform
+) -> None:
+    (tmp_path / "h.safetensors").write_bytes(length.to_bytes(8, "little") + b'{"w":{"dtype":"F32","shape":[9]}}')
+    assert "is not a safetensors file" in str(refused("h.safetensors", few, perform, model=TINY))

@@ -12,11 +12,12 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from ..core import child_processes, native_death
+from ..core import child_processes, installation, native_death
 from ..core.activity import Bounds
 from ..core.errors import UserError
 from ..core.model_size import stored_bytes
 from ..core.results import Provider, Runtime, Samples
+from ..core.runtime_errors import reason
 from ..core.runtimes import DEFAULT, RUNTIMES
 from .devices.local import Local
 from .devices.transport import PYTHON, DeviceError, Transport
@@ -46,7 +47,7 @@ class Model:
 
 
 class WorkerDied(child_processes.ChildDied):
-    """A measuring process ended without a result; the message has the end of its output."""
+    """A measuring process ended without a result; the message has its cause, and below it the end of its output."""
 
 
 def measure(
@@ -150,20 +151,23 @@ def _bounds(model: Model) -> Bounds:
 
 
 def _died(models: list[Model], code: int, errors: str, *, here: bool) -> Exception:
-    last = errors.strip().splitlines()[-1:] or ["it printed nothing"]
+    cause = child_processes.cause(errors, code)
     kind = UserError if here else DeviceError
-    if NO_PROVIDER in last[0]:
+    if NO_PROVIDER in cause:
         help = "install the package of onnxruntime that has it, such as onnxruntime-gpu, or write `provider: cpu`"
-        return kind(last[0].partition(": ")[2] or last[0], help)
-    if "ModuleNotFoundError" in last[0]:
+        return kind(cause.partition(": ")[2] or cause, help)
+    if "ModuleNotFoundError" in cause:
         runtime = models[0].runtime
+        if here and (absent := RUNTIMES[runtime].absent()):
+            return UserError([absent])
         where = "here" if here else "on the device"
-        return kind(f"{runtime} is not installed {where}: {last[0]}", f"pip install {RUNTIMES[runtime].package} numpy")
+        return kind(f"{runtime} is not installed {where}: {cause}", f"pip install {RUNTIMES[runtime].package} numpy")
     names = ", ".join(model.name for model in models)
+    if here and (clash := installation.explained(errors)):
+        return UserError([clash])
     if code < 0 and here:
         note = {"file": str(models[0].file), "doing": "measuring", "library": models[0].runtime}
         return native_death.error(-code, note | {"seconds": f"{_bounds(models[0]).seconds:.0f}"})
     tail = "\n".join(f"  {line}" for line in errors.strip().splitlines()[-12:])
-    return WorkerDied(
-        f"the process that measured {names} in {models[0].runtime} {child_processes.ended(code)}\n{tail}".rstrip()
-    )
+    why = child_processes.ended(code) if code < 0 else f"failed: {reason(cause)}"
+    return WorkerDied(f"the process that measured {names} in {models[0].runtime} {why}\n{tail}".rstrip())

@@ -10,7 +10,7 @@ import click
 
 from ..core import printable, temporary
 from ..core.printable import say
-from .options import CACHE, LIMIT, SET, TARGET, recipe_path
+from .options import CACHE, FILE, FOLDER, LIMIT, SET, TARGET, recipe_path
 
 
 @click.command()
@@ -19,19 +19,30 @@ from .options import CACHE, LIMIT, SET, TARGET, recipe_path
 @TARGET
 @LIMIT
 @CACHE
-def plan(recipe: str, changes: tuple[str, ...], aims: tuple[str, ...], limit: int | None, cache: Path) -> int:
-    """List the stages that `run` would run, and those cached."""
+@click.option("--run-code", is_flag=True, help="Run the recipe's own code, where it makes the data.")
+def plan(
+    recipe: str, changes: tuple[str, ...], aims: tuple[str, ...], limit: int | None, cache: Path, run_code: bool
+) -> int:
+    """List the stages that `run` would run, and those cached.
+
+    No code that the recipe names is run. Where such code makes the data, only --run-code can tell what is cached.
+    """
     from ..config.recipe import load
     from ..engine.cache import Cache
     from ..engine.engine import Engine
     from .catalog import aimed
 
     path = recipe_path(recipe)
-    planned = Engine(load(path, (*changes, *aimed(path, aims))), Cache(cache), limit).plan()
+    engine = Engine(load(path, (*changes, *aimed(path, aims))), Cache(cache), limit)
+    planned = engine.plan(run_code=run_code)
     width = max(len(step.label) for step in planned)
+    actions = max(6, *(len(step.action) for step in planned))
     for step in planned:
         use = "" if step.use == step.label else f"  ({step.use})"
-        say(f"{step.action:<6}  {step.label:<{width}}  {step.because}{use}")
+        say(f"{step.action:<{actions}}  {step.label:<{width}}  {step.because}{use}")
+    if any(step.action == "unknown" for step in planned):
+        code = printable.word(str(engine.recipe.task.code_of_data))
+        say(f"note: `plan` does not run `{code}`, which makes the data; `--run-code` does", error=True)
     return 0
 
 
@@ -41,10 +52,11 @@ def plan(recipe: str, changes: tuple[str, ...], aims: tuple[str, ...], limit: in
 def validate(files: tuple[str, ...], changes: tuple[str, ...]) -> int:
     """Check recipe and target files without running anything."""
     from ..config.recipe import validate as problems_of
+    from ..core.errors import shown
     from .catalog import find
 
     problems = problems_of([find(name) for name in files], changes)
-    for problem in problems:
+    for problem in shown(problems):
         say(f"{problem}\n", error=True)
     if problems:
         say(f"{len(problems)} problem{'s' if len(problems) > 1 else ''}", error=True)
@@ -102,7 +114,7 @@ def show(name: str, changes: tuple[str, ...], every: bool) -> int:
 
 @click.command()
 @click.argument("name")
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=FILE)
 @click.option("--force", is_flag=True, help="Overwrite FILE.")
 def cp(name: str, file: Path, force: bool) -> int:
     """Copy the recipe or target NAME to FILE, to edit it.
@@ -116,7 +128,7 @@ def cp(name: str, file: Path, force: bool) -> int:
 
 
 @click.command()
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=FILE)
 @click.option("--against", metavar="NAME", help="Recipe or target to compare with, instead of the source of FILE.")
 def diff(file: Path, against: str | None) -> int:
     """Show the changes in FILE since it was copied.
@@ -142,7 +154,7 @@ def diff(file: Path, against: str | None) -> int:
     help="Pinned source from which the CI job installs edgepress: git+https://HOST/OWNER/REPOSITORY@TAG.  [default: "
     "none; the job fails and names the line to edit]",
 )
-@click.option("--folder", type=click.Path(file_okay=False, path_type=Path), default=Path(), help="Folder to write to.")
+@click.option("--folder", type=FOLDER, default=Path(), help="Folder to write to.")
 def new(folder: Path, recipe: str | None, **wishes: str | None) -> int:
     """Write a recipe NAME, its target file and a CI job.
 

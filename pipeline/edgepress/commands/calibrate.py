@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import datetime
 import re
-import tempfile
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -21,7 +20,7 @@ from ..benchmark.devices.transport import DeviceError, Transport
 from ..config.target import Target, load
 from ..core import yamlio
 from ..core.errors import UserError
-from ..core.paths import replacing
+from ..core.paths import replacing, scratch
 from ..core.runtimes import RUNTIMES
 from ..core.yamledit import edited
 from ..core.yamlio import inline
@@ -70,7 +69,7 @@ def calibrate(
         raise UserError(
             f"`{target.name}` has `reach: {target.reach}`", "name its address: `--on ssh://USER@HOST`, or `--on local`"
         )
-    with tempfile.TemporaryDirectory() as folder, connect(target.reach, target.python, target.binary) as device:
+    with scratch() as folder, connect(target.reach, target.python, target.binary) as device:
         before = device.info()
         health.require(target.reach, target.architecture, before, target.runtime)
         rows = _rows(target, networks, Path(folder), device, say)

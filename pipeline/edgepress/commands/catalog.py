@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..config import target
-from ..core import names, paths, printable, yamlio
+from ..core import foreign, names, paths, printable, yamlio
 from ..core.errors import UserError, suggest
 from ..data import dataset
 from ..stages import TABLE
@@ -20,6 +20,8 @@ KINDS = {"recipes": "recipe", "targets": "target"}
 MOST_MODELS = 40
 """More networks than this are counted, not listed."""
 WIDTH = 100
+_HEAD = 65_536
+"""Bytes of a file whose comment is looked at."""
 MODELS = "models"
 LISTS = "`edgepress ls recipes`, `targets`, `stages`, `'data sets'` or `models` lists all of a kind"
 
@@ -44,6 +46,8 @@ def find(name: str, *kinds: str, but: Path | None = None) -> Path:
     Raises: UserError for a bare name that is none. A path may lead nowhere.
     """
     path = Path(name)
+    if wrong := foreign.refused(name, path):
+        raise UserError(*wrong)
     if path.is_file() or path.suffix in paths.YAML:
         return path
     if len(path.parts) > 1:
@@ -143,7 +147,7 @@ def _models(models: Sequence[str], word: str) -> list[str]:
 def comments(path: Path) -> list[str]:
     """Return the comment at the top of a file, without the lines for machines."""
     lines = []
-    for line in path.read_text(encoding="utf-8-sig", errors="replace").splitlines():
+    for line in foreign.head(path, _HEAD).decode("utf-8-sig", errors="replace").splitlines():
         if not line.startswith("#"):
             break
         if not line.startswith(("# yaml-language-server:", "# copied from ")):

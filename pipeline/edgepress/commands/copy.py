@@ -75,15 +75,13 @@ def write(files: Mapping[Path, str], *, force: bool = False) -> None:
     written: list[Path] = []
     try:
         for path, text in files.items():
-            with paths.replacing(path) as temporary:
+            with paths.replacing(path, "choose a folder that can be written") as temporary:
                 temporary.write_text(text, encoding="utf-8", newline="")
             written.append(path)
-    except (OSError, UserError) as error:
+    except UserError:
         for path_ in written:
             path_.unlink()
-        if isinstance(error, UserError):
-            raise
-        raise UserError(f"`{path}` cannot be written: {error.strerror}", "look at the folder") from error
+        raise
 
 
 def _source(document: Document) -> Path:

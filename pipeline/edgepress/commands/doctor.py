@@ -5,7 +5,6 @@ It inspects this machine or a target's device and changes nothing.
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
 import shutil
 import tempfile
@@ -18,7 +17,7 @@ from ..benchmark.devices.connect import connect
 from ..benchmark.devices.transport import DeviceError
 from ..benchmark.emulator import qemu
 from ..config.target import Target
-from ..core import printable
+from ..core import installation, machine, printable
 from ..core.runtimes import RUNTIMES, Row, packages
 from ..core.units import show_bytes
 
@@ -52,6 +51,7 @@ class Check:
 def here() -> list[Check]:
     """Check this machine."""
     checks = [_package(row) for row in RUNTIMES.values()]
+    checks += _installation()
     for program, purpose in {"ssh": "boards over ssh://", "adb": "Android over adb://"}.items():
         there = shutil.which(program)
         checks.append(Check(f"{program}, for {purpose}", "" if there else f"install {program}", needed=False))
@@ -64,12 +64,22 @@ def here() -> list[Check]:
     return [*checks, *_state(agent.info(tempfile.gettempdir(), packages()))]
 
 
+def _installation() -> Iterator[Check]:
+    faults, versions = installation.faults(), installation.versions()
+    for fault in faults:
+        yield Check(fault.message, fault.help)
+    if not faults:
+        shown = ", ".join(f"{name} {versions[name]}" for name in ("numpy", "onnx", "torch") if name in versions)
+        yield Check(f"{len(versions)} packages can be imported and fit each other: {shown}, …")
+    for clash in installation.shadowed():
+        yield Check(clash.message, clash.help, needed=False)
+
+
 def _package(row: Row) -> Check:
-    name = row.package
-    try:
-        return Check(f"{name} {importlib.metadata.version(name)}")
-    except importlib.metadata.PackageNotFoundError:
-        return Check(name, f"pip install {name}", needed=row.needed)
+    if absent := row.absent():
+        return Check(absent.message, absent.help, needed=row.needed)
+    versions = machine.versions(row.packages)
+    return Check(", ".join(f"{name} {version}" for name, version in versions.items()) or row.package)
 
 
 def of(target: Target) -> list[Check]:

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import errno
 import io
-import os
 import sys
-from typing import TextIO
 
 import click
 
 from .. import __version__
 from ..benchmark.devices.transport import DeviceError
-from ..core import temporary
+from ..core import streams, system_errors, temporary
 from ..core.errors import UserError
 from ..core.printable import lines, say, word
-from .supervise import INTERRUPTED, INTERRUPTED_WORDS, WRONG, interrupt_once, interruptions_kept
+from .supervise import CRASHED, INTERRUPTED, INTERRUPTED_WORDS, WRONG, interrupt_once, interruptions_kept
 
 EXIT_CODES = """\b
 Exit codes:
@@ -30,8 +27,6 @@ Exit codes:
 UNDECIDED = 4
 CLOSED_PIPE = 128 + 13
 """Exit code of a command that SIGPIPE ended."""
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-"""Errors of writing that are the disk's."""
 
 
 def run(command: click.Command) -> int:
@@ -39,26 +34,17 @@ def run(command: click.Command) -> int:
     interrupt_once()
     try:
         code = _run(command)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        _discard(sys.stdout, sys.stderr)
-        code = CLOSED_PIPE
-    except OSError as error:
-        if error.errno not in _FULL:
+        try:
+            sys.stdout.flush()
+        except BrokenPipeError:
             raise
-        where = f"`{error.filename}`" if error.filename else "a file or the output"
-        message = f"{where} cannot be written: {error.strerror}"
-        say(str(UserError(message, "free some space; the same command continues from here")), error=True)
-        _discard(sys.stdout)
-        code = WRONG
+        except OSError as error:
+            code = code if code == WRONG else _failed(error)
+            streams.discard(sys.stdout)
+    except BrokenPipeError:
+        streams.discard(sys.stdout, sys.stderr)
+        code = CLOSED_PIPE
     return code
-
-
-def _discard(*streams: TextIO) -> None:
-    """Let the streams end nowhere: Python flushes them once more when it ends."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    for stream in streams:
-        os.dup2(nowhere, stream.fileno())
 
 
 def _run(command: click.Command) -> int:
@@ -69,18 +55,14 @@ def _run(command: click.Command) -> int:
     except click.ClickException as error:
         error.show(words := io.StringIO())  # click quotes the command line, an argument may hold anything
         say(words.getvalue(), error=True, end="")
-        return 2
-    except UserError as error:
-        say(str(error), error=True)
-        return 2
+        return WRONG
     except DeviceError as error:
         say(str(error), error=True)
-        return 4
+        return UNDECIDED
     except (KeyboardInterrupt, click.Abort) as error:
         # click takes a file that ends too early for the end of a terminal's input.
         if isinstance(error.__cause__, EOFError):
-            say(_crash(error.__cause__), error=True)
-            return 3
+            return _failed(error.__cause__)
         say(INTERRUPTED_WORDS, error=True)
         return INTERRUPTED
     except SystemExit:
@@ -89,19 +71,18 @@ def _run(command: click.Command) -> int:
             raise BrokenPipeError from None
         raise
     except Exception as error:
-        if _caused_by_a_closed_pipe(error):
+        if any(isinstance(link, BrokenPipeError) for link in system_errors.chain(error)):
             raise BrokenPipeError from error
-        if isinstance(error, OSError) and error.errno in _FULL:
-            raise
-        say(_crash(error), error=True)
-        return 3
+        return _failed(error)
 
 
-def _caused_by_a_closed_pipe(error: BaseException | None) -> bool:
-    """Whether the cause is a `BrokenPipeError`, also one that a library has wrapped."""
-    while error is not None and not isinstance(error, BrokenPipeError):
-        error = error.__cause__ or error.__context__
-    return error is not None
+def _failed(error: Exception) -> int:
+    """Say what is wrong with the user's files or the system, and otherwise what crashed; return the exit code."""
+    from ..core import installation  # its imports take milliseconds that `--help` has no use for
+
+    wrong = system_errors.of(error) or (error if isinstance(error, UserError) else installation.blamed(error))
+    say(str(wrong) if wrong else _crash(error), error=True)
+    return WRONG if wrong else CRASHED
 
 
 def _crash(error: Exception) -> str:
@@ -110,12 +91,16 @@ def _crash(error: Exception) -> str:
     import tempfile
     import traceback
 
-    with tempfile.NamedTemporaryFile("w", prefix="edgepress-", suffix=".log", delete=False, encoding="utf-8") as log:
-        log.write(f"edgepress {__version__}, Python {platform.python_version()}, {platform.platform()}\n")
-        log.write(f"{word(' '.join(sys.argv))}\n\n")
-        log.write(lines("".join(traceback.format_exception(error))))
+    log = f"edgepress {__version__}, Python {platform.python_version()}, {platform.platform()}\n"
+    log += f"{word(' '.join(sys.argv))}\n\n" + lines("".join(traceback.format_exception(error)))
+    try:
+        handle, place = tempfile.mkstemp(prefix="edgepress-", suffix=".log")
+        with open(handle, "w", encoding="utf-8") as file:
+            file.write(log)
+    except OSError:  # a full disk must not hide the crash
+        place = f"this:\n\n{log.rstrip()}"
     first = word((str(error).splitlines() or [""])[0])
     return (
         f"edgepress crashed: {type(error).__name__}: {first}\n"
-        f"  = help: this is a bug in edgepress; please report it with {log.name}"
+        f"  = help: this is a bug in edgepress; please report it with {place}"
     )

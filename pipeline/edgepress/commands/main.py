@@ -8,20 +8,28 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .. import __version__
+from ..core import streams
 from ..core.printable import say, word
 from ..core.runtimes import RUNTIMES
 from . import exit_codes, supervise
 from .authoring import cp, diff, gc, ls, new, plan, show, validate
-from .options import CACHE, FORMAT, LIMIT, ON_UNDECIDED, RUNS, SET, TARGET, recipe_path
+from .options import CACHE, FILE, FORMAT, LIMIT, ON_UNDECIDED, RUNS, SET, TARGET, recipe_path
 
 if TYPE_CHECKING:
     from ..config.target import Target
 
 
+PRINTED = ("diff", "doctor", "ls", "plan", "show", "why")
+"""Commands whose result is what they print; that of the others is a file or an exit code."""
+
+
 @click.group(epilog=exit_codes.EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="edgepress")
-def cli() -> None:
+@click.pass_context
+def cli(context: click.Context) -> None:
     """Compress a model by a recipe and judge it against each target device's budgets."""
+    if context.invoked_subcommand not in PRINTED:
+        streams.silence_closed()
 
 
 @cli.command()
@@ -29,9 +37,7 @@ def cli() -> None:
 @SET
 @TARGET
 @LIMIT
-@click.option(
-    "--baseline", type=click.Path(path_type=Path), help="Folder of an accepted run to check for regressions against."
-)
+@click.option("--baseline", type=FILE, help="Folder of an accepted run to check for regressions against.")
 @ON_UNDECIDED
 @FORMAT
 @CACHE
@@ -88,6 +94,8 @@ def compare(recipes: tuple[str, ...], changes: tuple[str, ...], **options: Any) 
     """
     from .compare.study import compare as compare_recipes
 
+    if options["json"]:
+        streams.require_open("leave out `--json`: the results are also written into the folder of `--runs`")
     return compare_recipes([recipe_path(recipe) for recipe in recipes], changes=changes, **options)
 
 
@@ -133,7 +141,7 @@ def why(model: str, target: str | None, runs: Path) -> int:
 
 @cli.command()
 @click.argument("recipe")
-@click.option("--folder", type=click.Path(path_type=Path), help="Folder to write.  [default: accepted/NAME]")
+@click.option("--folder", type=FILE, help="Folder to write.  [default: accepted/NAME]")
 @click.option("--force", is_flag=True, help="Accept a run that did not meet its budgets.")
 @RUNS
 def accept(recipe: str, **options: Any) -> int:
@@ -147,8 +155,8 @@ def accept(recipe: str, **options: Any) -> int:
 
 
 @cli.command()
-@click.argument("model", type=click.Path(path_type=Path), required=False)
-@click.option("--against", type=click.Path(path_type=Path), help="Model file to compare the latency of MODEL with.")
+@click.argument("model", type=FILE, required=False)
+@click.option("--against", type=FILE, help="Model file to compare the latency of MODEL with.")
 @click.option("--tolerance", default="5%", show_default=True, help="Slowdown against that file that MODEL may have.")
 @click.option(
     "--runtime",
@@ -161,8 +169,8 @@ def accept(recipe: str, **options: Any) -> int:
     metavar="TARGET",
     help="Device to measure on: a target, or ssh://[USER@]HOST[:PORT].  [default: this machine]",
 )
-@click.option("--trace", type=click.Path(path_type=Path), help="File to write the raw times to.")
-@click.option("--replay", type=click.Path(path_type=Path), help="Trace to judge again, instead of measuring.")
+@click.option("--trace", type=FILE, help="File to write the raw times to.")
+@click.option("--replay", type=FILE, help="Trace to judge again, instead of measuring.")
 @ON_UNDECIDED
 def bench(model: Path | None, replay: Path | None, trace: Path | None, on_undecided: str, **options: Any) -> int:
     """Measure the latency of a model file, or of two in pairs.
@@ -170,11 +178,12 @@ def bench(model: Path | None, replay: Path | None, trace: Path | None, on_undeci
     With --against, the two files are timed in interleaved pairs, in fresh processes, until a confidence interval of
     their ratio decides.
     """
-    from ..core import ownership
+    from ..core import ownership, paths
     from . import bench as against
 
     if trace:
         ownership.record(trace, ownership.TRACE, "choose another name for the trace")
+        paths.require_writable(paths.Destination(trace.parent, "name another file for the trace", trace))
     if model and not replay:
         trace_ = against.measured(model, **options)
     elif replay and not model:
@@ -221,7 +230,7 @@ def doctor(target: str | None, on: str | None, install_emulator: bool) -> int:
 @click.option(
     "--on", metavar="REACH", help="Address of the device: ssh://[USER@]HOST[:PORT].  [default: the target's `reach`]"
 )
-@click.option("--output", type=click.Path(path_type=Path), help="Target file to write.  [default: the target's own]")
+@click.option("--output", type=FILE, help="Target file to write.  [default: the target's own]")
 def calibrate(target: str, on: str | None, output: Path | None) -> int:
     """Measure published networks on a target's device.
 
@@ -230,7 +239,7 @@ def calibrate(target: str, on: str | None, output: Path | None) -> int:
 
     This calibrates latency estimates. The int8 ranges of a model are calibrated by its `quantize.*` stage.
     """
-    from ..core.paths import folder_of
+    from ..core.paths import Destination, folder_of, require_writable
     from ..core.progress import progress
     from .calibrate import calibrate as measure
     from .calibrate import free
@@ -242,6 +251,7 @@ def calibrate(target: str, on: str | None, output: Path | None) -> int:
     profile = _reached(target, on)
     if path != file:
         free(path, profile)
+    require_writable(Destination(path.parent, "`--output` names another file", path))
     shown = progress()
     shown.begin("calibrating", "calibrating", -1, 0)
     try:

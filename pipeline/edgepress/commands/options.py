@@ -3,12 +3,28 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
+from ..core import foreign
+
+
+class _Path(click.Path):
+    """A path that a file can have: neither empty nor too long, of Unicode text."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if wrong := foreign.unusable(str(value)):
+            shown = str(value) if len(str(value)) < 80 else f"{str(value)[:79]}…"
+            self.fail(f"{shown!a} cannot be a path: {wrong}", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+FILE = _Path(path_type=Path)
+FOLDER = _Path(file_okay=False, path_type=Path)
 CACHE = click.option(
     "--cache",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=FOLDER,
     default=Path(".edgepress"),
     envvar="EDGEPRESS_CACHE",
     show_default=True,
@@ -17,7 +33,7 @@ CACHE = click.option(
 
 RUNS = click.option(
     "--runs",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=FOLDER,
     default=Path("runs"),
     show_default=True,
     help="Folder of reports and models.",

@@ -20,7 +20,7 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from ..core import activity
+from ..core import activity, streams
 
 PATIENCE = 1.5
 """Seconds that the child has to end by itself after an interruption."""
@@ -36,6 +36,7 @@ _SUBREAPER, _DEATH_SIGNAL = 36, 1
 
 def main() -> NoReturn:
     """Run the command line and exit with its code."""
+    streams.open_all()
     sys.exit(supervised(_command_line))
 
 

@@ -20,6 +20,9 @@ from ..models.network_options import INPUTS
 from ..stage import Kind, Stage
 from ..stages import TABLE
 
+MOST = 500
+"""Stages of a recipe; each is compared with those above it."""
+
 A = {"torch": "a torch model", "onnx": "an ONNX model", "tflite": "a TFLite model"}
 
 

@@ -16,8 +16,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, GetJsonSchema
 from pydantic_core import CoreSchema
 
 from ..core import user_code
-from ..core.errors import Place
-from ..core.user_code import Function, OwnCodeError
+from ..core.errors import OwnCodeError, Place
+from ..core.user_code import Function
 
 if TYPE_CHECKING:
     import numpy as np

@@ -36,6 +36,8 @@ def _apply(document: Document, argument: str) -> None:
     path, equals, _ = argument.partition("=")
     if not path or not equals:
         raise UserError(f"`--set {argument}` lacks a path or a value", FORM)
+    if not path.isprintable():
+        raise UserError(f"`--set` has a path with a character that no option has: {path!a}", FORM)
     value = parse(Document(ARGUMENT, argument), skip=len(path) + 1)
     if isinstance(document.data, dict):  # else the check of the file reports it
         loc, keys = _find(document, path, argument)
@@ -93,7 +95,7 @@ def _step(data: Any, part: str, above: list[str | int], place: Place) -> str | i
         names = _labels(data) if above == ["stages"] else []
         if part in names:
             return names.index(part)
-        if part.isascii() and part.isdigit() and int(part) < len(data):
+        if part.isascii() and part.isdigit() and len(part) < 9 and int(part) < len(data):
             return int(part)
         if names:
             raise UserError(Problem(f"there is no stage `{part}`", suggest(part, names), place))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterable, Iterator, Sequence
 from functools import reduce
+from itertools import islice
 from operator import or_
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -19,7 +20,7 @@ from pydantic import (
 from pydantic_core import to_json
 
 from ..core import yamlio
-from ..core.errors import Problem, UserError
+from ..core.errors import MOST_SHOWN, Problem, UserError
 from ..core.names import Name
 from ..core.presets import PresetName
 from ..core.runtimes import RUNTIMES
@@ -37,6 +38,10 @@ if TYPE_CHECKING:
     AnyStage = Stage
 else:
     AnyStage = Annotated[reduce(or_, TABLE.values()), Field(discriminator="use")]
+
+
+MOST_TARGETS = 100
+"""Each is a file to read, and a verdict."""
 
 
 class Keep(Options):
@@ -62,7 +67,9 @@ class Recipe(Options):
     name: Name = Field(description="name of the run, its report and its lock file")
     task: Task
     stages: tuple[AnyStage, ...] = Field(
-        min_length=1, description="stages in order; each takes the result above it, or the one named by `input:`"
+        min_length=1,
+        max_length=chain.MOST,
+        description="stages in order; each takes the result above it, or the one named by `input:`",
     )
     reference: str | None = Field(
         default=None,
@@ -72,6 +79,7 @@ class Recipe(Options):
     keep: Keep = Keep()
     targets: Annotated[tuple[AnyTarget, ...], AfterValidator(once)] = Field(
         default=("host",),
+        max_length=MOST_TARGETS,
         description="names of target profiles, or paths that end in .yaml; `{use: NAME, budgets: {…}}` adds budgets; "
         "[] judges by `keep` alone",
     )
@@ -118,7 +126,9 @@ def load(path: Path, changes: Sequence[str] = (), *, loose: bool = False) -> Rec
 
 def checked(document: Document) -> Recipe:
     """Return the recipe of a document. Raises: UserError with every problem, in the order of the file."""
-    problems: list[Problem] = []
+    problems = list(_too_many(document))
+    if problems:
+        raise UserError(problems)
     try:
         recipe = validated(document, Recipe)
         recipe._document = document
@@ -126,7 +136,7 @@ def checked(document: Document) -> Recipe:
     except UserError as error:
         problems += error.problems
     if isinstance(document.data, dict):
-        problems += chain.check(document)
+        problems += islice(chain.check(document), MOST_SHOWN)
         task = _task(document)
         if task is not None:
             problems += [rejections.place(document, ("task",), rejection) for rejection in task.reject()]
@@ -134,6 +144,14 @@ def checked(document: Document) -> Recipe:
     if problems:
         raise UserError(in_order(dict.fromkeys(problems)))
     return recipe
+
+
+def _too_many(document: Document) -> Iterator[Problem]:
+    """Yield the lists that are too long to look at each of their items."""
+    for name, most in (("stages", chain.MOST), ("targets", MOST_TARGETS)):
+        items = document.data.get(name) if isinstance(document.data, dict) else None
+        if isinstance(items, list) and len(items) > most:
+            yield Problem(f"`{name}`: write {most} or less, got {len(items)}", "", document.place((name,)))
 
 
 def _task(document: Document) -> Task | None:
@@ -193,8 +211,8 @@ def validate(files: Iterable[Path], changes: Sequence[str] = ()) -> list[Problem
             else:
                 validated(document, target.Target)
         except UserError as error:
-            problems += [problem for problem in error.problems if problem not in problems]
-    return problems
+            problems += error.problems
+    return list(dict.fromkeys(problems))
 
 
 def is_target(document: Document) -> bool:

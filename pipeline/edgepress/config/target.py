@@ -16,7 +16,7 @@ from pydantic import (
 
 from ..benchmark.devices.transport import REACH
 from ..benchmark.emulator.qemu import Cpu
-from ..core import paths, yamlio
+from ..core import foreign, paths, yamlio
 from ..core.errors import Mistake, Place, UserError, suggest
 from ..core.presets import PresetName, host_preset
 from ..core.results import Machine, Provider, Runtime
@@ -172,7 +172,10 @@ def find(name: str, source: Path) -> Path:
     A path counts from the recipe's folder; a name is that of `NAME.yaml` in a folder `targets`, beside the recipe,
     or among the shipped ones.
     """
-    if name.endswith((".yaml", ".yml")):
+    is_path = name.endswith(paths.YAML)
+    if wrong := foreign.refused(name, source.parent / (name if is_path else f"targets/{name}.yaml")):
+        raise UserError(*wrong)
+    if is_path:
         return source.parent / name
     folders = [source.parent / "targets", source.parent.parent / "targets", Path("targets")]
     file = next((file for folder in folders if (file := paths.called(name, folder))), None)

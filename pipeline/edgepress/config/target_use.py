@@ -19,7 +19,9 @@ def _known(name: str, info: ValidationInfo) -> str:
     try:
         file = target.find(name, info.context.path)
     except UserError as error:
-        raise Mistake("there is no such target", error.problems[0].help) from None
+        problem = error.problems[0]
+        message = "there is no such target" if problem.message.startswith("there is no target") else problem.message
+        raise Mistake(message, problem.help) from None
     if not file.is_file():
         raise Mistake(f"there is no file `{file}`", "a path counts from the recipe's folder")
     return name

@@ -86,6 +86,12 @@ class Task(Options):
         """Return what these options tell about the data."""
         return facts.known(self.data, unlabelled=self.labels is not None or self.unlabelled is not None)
 
+    @property
+    def code_of_data(self) -> str | None:
+        """Return the user's function that makes the data, `./my_data.py:load`; None where no code does."""
+        sources = (source for source in (self.data, self.unlabelled) if isinstance(source, Source))
+        return next((source.source for source in sources if source.kind == "user"), None)
+
     def reject(self) -> Iterator[Rejection]:
         """Yield why the options cannot go with the data, as far as options tell what it is."""
         data = self.facts()

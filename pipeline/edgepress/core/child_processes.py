@@ -48,3 +48,12 @@ def ended(code: int) -> str:
         return f"was killed by signal {-code}; out of memory?"
     signals = {number.value: f" ({number.name})" for number in signal.Signals}
     return f"was killed by signal {-code}{signals.get(-code, '')}"
+
+
+def cause(errors: str, code: int) -> str:
+    """Return in one line why a process ended: the error of the last traceback in what it wrote, or its last line."""
+    _, traceback, rest = errors.rpartition("Traceback (most recent call last):\n")
+    lines = [line.strip() for line in rest.splitlines() if line.strip() and not (traceback and line[0] == " ")]
+    if code < 0 or not lines:
+        return f"it {ended(code)}"
+    return lines[0 if traceback else -1]

@@ -20,6 +20,10 @@ TERMS = {
     "sparsity": "ratio", "amount": "ratio", "t": "temperature", "ram": "memory", "flash": "size", "ort": "onnxruntime",
 }  # fmt: skip
 """What the field calls otherwise."""
+LONGEST_NAME = 100
+"""Letters; no known name is longer, and comparing one of a megabyte would take minutes."""
+MOST_SHOWN = 50
+"""Problems that are shown of one command."""
 WIDEST = 160
 """Longer source lines are cut around the place, in characters."""
 
@@ -71,6 +75,12 @@ class Problem:
         return printable.lines("\n".join(line.rstrip() for line in lines))
 
 
+def shown(problems: Sequence[Problem]) -> list[str]:
+    """Return the text of each problem, or of the first `MOST_SHOWN` and how many more there are."""
+    more = len(problems) - MOST_SHOWN
+    return [*map(str, problems[:MOST_SHOWN]), *([f"… and {more:,} more"] if more > 0 else [])]
+
+
 class UserError(Exception):
     """The recipe, the target, a file or the command line is wrong: every problem at once, exit code 2."""
 
@@ -78,11 +88,19 @@ class UserError(Exception):
         if isinstance(problems, str):
             problems = Problem(problems, help)
         self.problems = [problems] if isinstance(problems, Problem) else list(problems)
-        super().__init__("\n\n".join(map(str, self.problems)))
+        super().__init__("\n\n".join(shown(self.problems)))
+
+    def __reduce__(self) -> tuple[type[Self], tuple[list[Problem]]]:
+        """Come whole out of another process: by default pickle hands over the text alone."""
+        return type(self), (self.problems,)
 
     def at(self, place: Place) -> Self:
         """Return the same error, with `place` for each problem that has none."""
         return type(self)([replace(problem, place=problem.place or place) for problem in self.problems])
+
+
+class OwnCodeError(UserError):
+    """An error in the user's code, placed where the recipe names the code."""
 
 
 class Rejection(NamedTuple):
@@ -130,6 +148,8 @@ def _meant(word: str, known: Iterable[str]) -> list[str]:
     the field; a family that the word begins with; a slip of a letter or two; a name within the word (`batch` in
     `batch_size`); something alike. A word of up to four letters is alike to too much.
     """
+    if len(word) > LONGEST_NAME:
+        return []
     names = {name: _folded(name) for name in _ordered(known)}
     word = _folded(word)
     if same := [name for name, folded in names.items() if folded.replace(".", "-") == word.replace(".", "-")]:

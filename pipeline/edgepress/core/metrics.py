@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from . import intervals
-from .user_code import OwnCodeError
+from .errors import OwnCodeError
 
 if TYPE_CHECKING:
     import numpy as np

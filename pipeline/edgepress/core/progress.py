@@ -87,7 +87,7 @@ class Live:
 
     def end(self, facts: StageFacts) -> None:
         line = printable.word(summary(facts, metric=self.metric, error=self.error))
-        self.bars.console.print(f"  {line}", markup=False, highlight=False)
+        self.bars.console.print(f"  {line}", markup=False, emoji=False, highlight=False)
 
     def close(self) -> None:
         self.bars.stop()

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from . import foreign
 from .errors import UserError
 from .metrics import METRICS
 from .results import Emulated, ModelFile, Preprocessing, Report, Samples, StageFacts
@@ -23,6 +24,8 @@ from .results import Emulated, ModelFile, Preprocessing, Report, Samples, StageF
 SHORTEST, LONGEST = 1e-9, 1e6
 """Seconds: a clock's step, and more than a week for one inference."""
 MOST_THREADS = 10**4
+LARGEST = 1 << 28
+"""Bytes of a file."""
 ROUNDED = 2e-6
 """Scores that are drawn have six decimals."""
 Model = TypeVar("Model", bound=BaseModel)
@@ -37,9 +40,9 @@ def read(
 ) -> Model:
     """Return the results in the file `path`. Raises: UserError that says what in it is damaged, by its place."""
     try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise UserError(f"cannot read `{path}`: {error.strerror}", help) from error
+        content = foreign.read(path, LARGEST, "a file of results")
+    except UserError as error:
+        raise UserError(error.problems[0].message, help) from error
     wrong = ""
     try:
         results = model.model_validate_json(content, strict=True)
@@ -103,8 +106,11 @@ def of_report(report: Report) -> Iterator[str]:
 class Expected:
     """What the scores of one report have in common."""
 
-    def __init__(self, metric: str, *, error: bool = False, examples: int = 0, groups: Iterable[int] = ()) -> None:
-        self.metric, self.error, self.examples = metric, error, examples
+    def __init__(
+        self, metric: str, *, error: bool = False, examples: int = 0, groups: Iterable[int] = (), marked: bool = True
+    ) -> None:
+        """With `marked` the marks of the examples have to give the score."""
+        self.metric, self.error, self.examples, self.marked = metric, error, examples, marked
         self.share = metric in METRICS and METRICS[metric].higher
         self.counted = metric in METRICS and METRICS[metric].counted
         self.groups = len(set(groups))
@@ -131,7 +137,7 @@ class Expected:
         length = len(correct) == (self.examples or len(correct))
         yield from _wrong(f"{where}.correct", not correct or (not correct.strip("01") and length))
         yield from _wrong(f"{where}.correct", bool(correct or resampled), "it has neither marks nor draws")
-        if correct and self.counted and value is not None:
+        if correct and self.counted and self.marked and value is not None:
             alike = abs(correct.count("1") / len(correct) - value) < ROUNDED
             yield from _wrong(f"{where}.correct", alike, f"its marks are not a {self.metric} of {value}")
 

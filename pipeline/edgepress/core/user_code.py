@@ -22,12 +22,17 @@ from typing import Any
 
 from pydantic import ValidationInfo
 
-from .errors import Mistake, UserError, suggest
+from . import foreign
+from .errors import Mistake, OwnCodeError, UserError, suggest
 from .former_names import allow
 from .yamlio import Document
 
 WRITTEN = r"^[^:\n]+\.py:[A-Za-z_]\w*$"
 """How a recipe names one."""
+
+
+_LARGEST = 10_000_000
+"""Bytes of a file of Python."""
 
 
 def is_function(text: str) -> bool:
@@ -44,6 +49,8 @@ def missing(text: str, base: Path) -> tuple[str, str] | None:
     """Return what is wrong with `text`, and the next act, as far as parsing the file shows; nothing is run."""
     file, name = parts(text)
     path = base / file
+    if wrong := foreign.refused(file, path):
+        return wrong
     if not path.is_file():
         known = [script.name for script in path.parent.glob("*.py")] if path.parent.is_dir() else []
         return f"there is no file `{file}`", suggest(path.name, known, "a path counts from the recipe's folder")
@@ -61,7 +68,11 @@ def there(text: str, info: ValidationInfo) -> str:
 def undefined(path: Path, name: str) -> tuple[str, str] | None:
     """Return the same for the function `name` of a file that is there."""
     try:
-        known = set(_bound(ast.parse(path.read_bytes()).body))
+        known = set(_bound(ast.parse(_read(path)).body))
+    except UserError as error:
+        return error.problems[0].message, error.problems[0].help
+    except (MemoryError, RecursionError):
+        return f"`{path.name}` is nested too deeply to be parsed", "is it a file of Python that people wrote?"
     except (SyntaxError, ValueError) as error:
         place = f"{path}:{error.lineno}" if isinstance(error, SyntaxError) and error.lineno else f"{path}"
         return f"`{path.name}` failed: {type(error).__name__}: {getattr(error, 'msg', error)}", f"at {place}"
@@ -72,9 +83,15 @@ def undefined(path: Path, name: str) -> tuple[str, str] | None:
     )
 
 
+def _read(path: Path) -> bytes:
+    return foreign.read(path, _LARGEST, "a file of Python")
+
+
 def _bound(body: Iterable[ast.AST]) -> Iterator[str]:
     """Yield the names that a module binds, `*` for those it takes over from another."""
-    for node in body:
+    waiting = list(body)  # and no recursion, which a sum of a thousand terms would exhaust
+    while waiting:
+        node = waiting.pop()
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             yield node.name
         elif isinstance(node, ast.Import | ast.ImportFrom):
@@ -82,11 +99,7 @@ def _bound(body: Iterable[ast.AST]) -> Iterator[str]:
         elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
             yield node.id
         elif not isinstance(node, ast.Lambda):
-            yield from _bound(ast.iter_child_nodes(node))
-
-
-class OwnCodeError(UserError):
-    """An error in the user's code, placed where the recipe names the code."""
+            waiting += ast.iter_child_nodes(node)
 
 
 @dataclass(frozen=True)
@@ -103,7 +116,12 @@ class Function:
         if wrong := missing(text, base):
             raise OwnCodeError(*wrong)
         file, name = parts(text)
-        return cls(base / file, name, (base / file).read_bytes())
+        return cls.at(base / file, name)
+
+    @classmethod
+    def at(cls, path: Path, name: str) -> Function:
+        """Read the function `name` of the file at `path`. Raises: UserError."""
+        return cls(path, name, _read(path))
 
     @property
     def about(self) -> str:

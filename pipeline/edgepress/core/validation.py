@@ -14,11 +14,13 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails, to_json
 
 from .error_location import Spot, follow, options, tags_of
-from .errors import Place, Problem, UserError, near, suggest
+from .errors import MOST_SHOWN, Place, Problem, UserError, near, suggest
 from .units import like
 from .yamlio import Document, Loc
 
 Model = TypeVar("Model", bound=BaseModel)
+MOST = MOST_SHOWN - 1
+"""Problems that are described; the rest are counted in one more."""
 
 
 def validated(document: Document, model: type[Model]) -> Model:
@@ -30,12 +32,18 @@ def validated(document: Document, model: type[Model]) -> Model:
     try:
         return model.model_validate_json(written, strict=True, context=document)
     except ValidationError as error:
+        # As many as are shown: a suggestion for a misspelt option takes a millisecond, and there may be thousands.
         errors = error.errors(include_url=False)
+        errors, rest = errors[:MOST], errors[MOST:]
         wrong = [
             (follow(model, details["loc"], unknown=details["type"] == "extra_forbidden"), details) for details in errors
         ]
         wrong = [details for details in wrong if not _miscounted(details[1])]
-        raise UserError(in_order(_problems(document, wrong))) from None
+        problems = [*_problems(document, wrong)]
+        if rest:
+            spot = follow(model, rest[0]["loc"], unknown=rest[0]["type"] == "extra_forbidden")
+            problems.append(Problem(f"… and {len(rest):,} more problems from here on", "", document.place(spot.where)))
+        raise UserError(in_order(problems)) from None
 
 
 def in_order(problems: Iterable[Problem]) -> list[Problem]:

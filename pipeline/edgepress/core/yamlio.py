@@ -17,12 +17,17 @@ from typing import Any
 
 import yaml
 
+from . import foreign
 from .errors import Place, Problem, UserError
 
 Loc = tuple[str | int, ...]
 
 DEEPEST = 40
 """Nesting beyond this is a mistake, and would exhaust Python's stack some hundreds of levels later."""
+LARGEST, MOST = 2_000_000, 30_000
+"""Bytes, and keys and values, of a file that people write; the longest list of classes, ImageNet-21k's, fits."""
+_NEVER = re.compile("[\x00\ud800-\udfff]")
+"""Characters that an escape such as `"\\0"` can stand for, and that no path, name or UTF-8 text contains."""
 
 
 @dataclass
@@ -76,9 +81,9 @@ class Document:
 
     def part(self, loc: Loc) -> Document:
         """Return the value at `loc`, with its places, as a document of its own."""
-        depth = len(loc)
-        keys = {path[depth:]: place for path, place in self.keys.items() if path[:depth] == loc}
-        values = {path[depth:]: place for path, place in self.values.items() if path[:depth] == loc}
+        depth, paths = len(loc), list(_paths(self.value(loc), loc))
+        keys = {path[depth:]: self.keys[path] for path in paths if path in self.keys}
+        values = {path[depth:]: self.values[path] for path in paths if path in self.values}
         return Document(self.path, self.text, self.value(loc), keys, values)
 
     def put(self, loc: Loc, document: Document, keys: Sequence[Place]) -> None:
@@ -103,17 +108,29 @@ class Document:
         return Place(self.path, line + 1, column + 1, width, source)
 
 
+def _paths(data: Any, loc: Loc) -> Iterator[Loc]:
+    """Yield the path of `data`, which stands at `loc`, and of everything in it."""
+    yield loc
+    if isinstance(data, (dict, list)):
+        for part in data if isinstance(data, dict) else range(len(data)):
+            yield from _paths(data[part], (*loc, part))
+
+
 _TAG = "tag:yaml.org,2002:"
 
 
 class _Loader(yaml.SafeLoader):
     """SafeLoader with the scalars of the YAML 1.2 core schema, without aliases and tags."""
 
-    depth = 0
+    depth = count = 0
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         event = self.peek_event()
         self.depth += 1
+        self.count += 1
+        if self.count > MOST:
+            message = f"more than {MOST:,} keys and values"
+            raise _Refused(message, "data and long lists belong in a file that the recipe names", event.start_mark)
         if isinstance(event, yaml.AliasEvent):
             raise _Refused(f"the alias `*{event.anchor}` is not allowed", "write the value out", event.start_mark)
         if getattr(event, "tag", None):
@@ -146,13 +163,7 @@ _Loader.add_constructor(_TAG + "int", lambda loader, node: int(node.value))
 def read(path: Path) -> Document:
     """Read `path`; a file that is missing, not text, or not YAML is a `UserError` that names the place."""
     try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except FileNotFoundError:
-        raise UserError(f"there is no file `{path}`") from None
-    except IsADirectoryError:
-        raise UserError(f"`{path}` is a folder, not a YAML file") from None
-    except PermissionError:
-        raise UserError(f"`{path}` may not be read", "look at its permissions") from None
+        text = foreign.read(path, LARGEST, "a recipe or target").decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise UserError(
             f"`{path}` is not UTF-8 text: byte {error.start} is 0x{error.object[error.start]:02x}",
@@ -224,11 +235,14 @@ for _first, _pairs in _Loader.yaml_implicit_resolvers.items():
 
 def _mark(document: Document, node: yaml.Node, loc: Loc, problems: list[Problem]) -> None:
     document.values[loc], document.spans[loc] = _place(document, node), (node.start_mark.index, _end(node))
-    if isinstance(node, yaml.MappingNode):
+    if isinstance(node, yaml.ScalarNode):
+        _require_text(document, node, problems)
+    elif isinstance(node, yaml.MappingNode):
         for key, value in node.value:
             if not isinstance(key, yaml.ScalarNode):
                 problems.append(Problem("a key must be plain text", "", _place(document, key)))
                 continue
+            _require_text(document, key, problems)
             key.tag = _TAG + "str"
             here = (*loc, key.value)
             if here in document.keys:
@@ -241,6 +255,13 @@ def _mark(document: Document, node: yaml.Node, loc: Loc, problems: list[Problem]
     elif isinstance(node, yaml.SequenceNode):
         for index, value in enumerate(node.value):
             _mark(document, value, (*loc, index), problems)
+
+
+def _require_text(document: Document, node: yaml.ScalarNode, problems: list[Problem]) -> None:
+    """Add a problem for a scalar with a character that no text has."""
+    if wrong := _NEVER.search(node.value):
+        message = f"the character U+{ord(wrong[0]):04X} is not allowed"
+        problems.append(Problem(message, "take the escape out", _place(document, node)))
 
 
 def _end(node: yaml.Node) -> int:

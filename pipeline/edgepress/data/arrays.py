@@ -5,14 +5,13 @@
 
 from __future__ import annotations
 
-import zipfile
 from pathlib import Path
 
 import numpy as np
 
 from ..core.errors import UserError, suggest
+from . import npz
 from .examples import Examples
-from .images import bounded
 from .source import Source
 from .split import SPLITS
 
@@ -22,7 +21,7 @@ _PER_SPLIT = tuple(f"{split}_{name}" for split in SPLITS for name in _UNSPLIT)
 
 def read(source: Source, path: Path) -> Examples:
     """Read the arrays of an .npz. Raises: UserError, for pickled objects too, which are never loaded."""
-    arrays = _arrays(path)
+    arrays = npz.arrays(path)
     known = {*_UNSPLIT, *_PER_SPLIT, "labels", "groups"}
     for name in arrays:
         if name not in known:
@@ -65,29 +64,10 @@ def read(source: Source, path: Path) -> Examples:
 
 def values(path: Path) -> Examples:
     """Read `x` alone, for examples without labels. Raises: UserError."""
-    arrays = _arrays(path)
+    arrays = npz.arrays(path)
     if "x" not in arrays:
         raise UserError(f"`{path.name}` has no array `x`, only {', '.join(sorted(arrays))}")
     rest = [f"`{name}`" for name in arrays if name != "x"]
     notes = (f"`{path.name}`: `x` alone is read, and not {', '.join(rest)}",) if rest else ()
     y = np.zeros(len(arrays["x"]), np.int64)
     return Examples(arrays["x"], y, ("",), notes=notes).checked(path.name)
-
-
-def _arrays(path: Path) -> dict[str, np.ndarray]:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            bounded(sum(member.file_size for member in archive.infolist()), "its arrays", path.name)
-        with np.load(path, allow_pickle=False) as stored:
-            arrays = {name: stored[name] for name in stored.files}
-    except (zipfile.BadZipFile, OSError, EOFError) as error:
-        raise UserError(f"`{path.name}` is not an .npz: {error}", "write it with numpy.savez") from error
-    except ValueError as error:
-        raise UserError(
-            f"`{path.name}` holds Python objects, which are pickled and never loaded: {error}",
-            "save arrays of numbers or of text: `numpy.asarray(x, dtype=…)`",
-        ) from error
-    for name, array in arrays.items():
-        if not isinstance(array, np.ndarray) or array.ndim == 0:
-            raise UserError(f"`{path.name}`: `{name}` is a single value or no array")
-    return arrays

@@ -9,13 +9,18 @@ from __future__ import annotations
 import csv
 import re
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import TextIO
 
 import numpy as np
 
+from ..core import foreign
 from ..core.errors import UserError, suggest
 from .examples import several
+from .images import bounded
 
 _INTEGER = re.compile(r"[+-]?\d+")
 _COMMA = re.compile(r"[+-]?(\d{1,3}(\.\d{3})+|\d+)?,\d+([eE][+-]?\d+)?|[+-]?\d+,")
@@ -23,6 +28,10 @@ _COMMA = re.compile(r"[+-]?(\d{1,3}(\.\d{3})+|\d+)?,\d+([eE][+-]?\d+)?|[+-]?\d+,
 _THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+")
 """Digits that commas may part in thousands: `1,234` is 1234 or 1.234."""
 _SEPARATORS = ",;\t|"
+_LONGEST = 20_000_000
+"""Characters of a line; a million numbers take as many."""
+_GROWTH = 8
+"""Bytes in memory for one in the file: each cell is a Python object of its own."""
 _HINT = re.compile(r"sep=(.)\s*", re.IGNORECASE)
 """Excel's first line for readers."""
 
@@ -38,10 +47,15 @@ class Table:
     """Where each row ends in the file, from 1."""
     separator: str
 
+    @cached_property
+    def columns(self) -> dict[str, int]:
+        """The index of each column."""
+        return {name: index for index, name in enumerate(self.header)}
+
     def column(self, name: str, option: str) -> list[str]:
-        if name not in self.header:
+        if name not in self.columns:
             raise UserError(f"`{self.name}` has no column `{name}` (`{option}`)", suggest(name, self.header))
-        index = self.header.index(name)
+        index = self.columns[name]
         return [row[index].strip() for row in self.rows]
 
     def numbers(self, name: str, option: str) -> np.ndarray:
@@ -81,15 +95,16 @@ class Table:
 
 def read(path: Path) -> Table:
     """Read the file as UTF-8, with a byte order mark or not; the separator is the most frequent in the first line."""
+    bounded(_GROWTH * foreign.size(path), "its rows", path.name)
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            first = file.readline()
+            first = file.readline(_LONGEST)
             if hint := _HINT.fullmatch(first):
                 separator = hint[1]
             else:
                 file.seek(0)
                 separator = max(_SEPARATORS, key=re.sub(r'"[^"]*"', "", first).count)
-            reader = csv.reader(file, delimiter=separator, strict=True)
+            reader = csv.reader(_lines(file), delimiter=separator, strict=True)
             header = [name.strip() for name in next(reader, [])]
             rows, lines = [], []
             for row in reader:
@@ -109,6 +124,14 @@ def read(path: Path) -> Table:
     if twice := [name for name, count in Counter(header).items() if count > 1]:
         raise UserError(f"`{path.name}` has two columns `{twice[0]}`")
     return Table(path.name, header, rows, lines, separator)
+
+
+def _lines(file: TextIO) -> Iterator[str]:
+    """Yield the lines of a file; one that is too long is no row, and is not read to its end."""
+    while line := file.readline(_LONGEST):
+        if len(line) == _LONGEST:
+            raise csv.Error(f"a line has more than {_LONGEST:,} characters")
+        yield line
 
 
 def is_integer(cell: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,7 +20,7 @@ _CHANNELS = (1, 3, 4)
 
 def class_order(name: str) -> tuple[bool, int, str]:
     """Return a sort key: whole numbers by value, then other names by their letters."""
-    number = re.fullmatch(r"[+-]?[0-9]+", name) is not None
+    number = re.fullmatch(r"[+-]?[0-9]{1,4000}", name) is not None  # int() refuses more digits than 4,300
     return not number, int(name) if number else 0, name
 
 
@@ -212,7 +213,7 @@ def _classes(y: np.ndarray, labels: Sequence[str]) -> tuple[np.ndarray, tuple[st
         return np.argsort(order)[y].astype(np.int64), tuple(present[index] for index in order)
     names = tuple(map(str, labels))
     if len(set(names)) < len(names):
-        raise UserError(f"two labels are called `{next(name for name in names if names.count(name) > 1)}`")
+        raise UserError(f"two labels are called `{next(name for name, count in Counter(names).items() if count > 1)}`")
     if y.dtype.kind == "U":
         known = {label: index for index, label in enumerate(names)}
         if unknown := sorted(set(y.tolist()) - set(known)):

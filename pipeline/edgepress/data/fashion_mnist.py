@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..core import foreign
 from ..core.errors import UserError
 from .dataset import Dataset, Split, images
 
@@ -21,6 +22,9 @@ MOMENTS = (0.286, 0.353)
 """Mean and deviation of the official training pixels; the same for both sizes, so that models can move between them."""
 VALIDATION = 5_000
 """The last images of the official training set; the 10k set takes its validation images from them too."""
+
+_LARGEST = 16 + 60_000 * 28 * 28
+"""Bytes of its largest file, unpacked."""
 
 _FOLDERS = (
     Path("/usr/share/datasets/fashion-mnist"),
@@ -78,8 +82,12 @@ def _official(folder: Path, part: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _bytes(path: Path, *, header: int) -> np.ndarray:
+    foreign.size(path)
     try:
         with gzip.open(path) as file:
-            return np.frombuffer(file.read()[header:], np.uint8)
+            content = file.read(_LARGEST + 1)  # no more: a megabyte may unpack to a gigabyte
     except (OSError, EOFError, zlib.error) as error:
         raise UserError(f"`{path}` cannot be read: {error}", "fetch the four files anew") from error
+    if len(content) > _LARGEST:
+        raise UserError(f"`{path}` unpacks to more than its images", "fetch the four files anew")
+    return np.frombuffer(content[header:], np.uint8)

@@ -19,7 +19,7 @@ from .split import SPLITS
 
 def read(source: Source, path: Path) -> Examples | Dataset:
     """Call the function with `args`, and check what it returns. Raises: UserError."""
-    returned = Function(path, parts(source.source)[1], path.read_bytes())(**source.args)
+    returned = Function.at(path, parts(source.source)[1])(**source.args)
     if isinstance(returned, Dataset):
         if lacking := [split for split in SPLITS if split not in returned.splits or not len(returned[split].y)]:
             raise UserError(f"`{source.source}` returned a Dataset without {', '.join(lacking)}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
+from ..core import foreign
 from ..core.errors import suggest
 from ..core.user_code import is_function, parts, undefined
 from .dataset import NAMES
@@ -56,6 +57,8 @@ def file_of(text: str) -> str:
 def missing(text: str, base: Path) -> tuple[str, str] | None:
     """Return what is wrong with a path, and the next act."""
     path = base / file_of(text)
+    if wrong := foreign.refused(file_of(text), path):
+        return wrong
     if path.suffix.lower() in _ARCHIVES:
         return "archives are not read", "unpack it, and name the folder"
     if not path.exists():
@@ -70,4 +73,6 @@ def missing(text: str, base: Path) -> tuple[str, str] | None:
         return f"`{text}` names no function", f"for example `{text}:load`"
     if path.is_dir() == (is_function(text) or path.suffix.lower() in _SUFFIXES):
         return f"`{text}` is a {'folder' if path.is_dir() else 'file'} of no kind that is read", _READS
+    if not path.is_dir() and (other := foreign.kind(path)):
+        return f"`{text}` is {other}, not a file", "copy its content into a file, and name that"
     return undefined(path, parts(text)[1]) if is_function(text) else None

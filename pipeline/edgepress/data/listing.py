@@ -5,6 +5,7 @@ A reader passes nothing over in silence: whatever it leaves out is counted by su
 
 from __future__ import annotations
 
+import errno
 import importlib.util
 import os
 import re
@@ -16,7 +17,8 @@ from pathlib import Path
 
 from PIL import Image, ImageFile
 
-from .examples import SHOWN
+from ..core import foreign
+from .examples import SHOWN, several
 
 _SYSTEM = re.compile(
     r"__MACOSX|\._.*|\.DS_Store|\.AppleDouble|\.Spotlight-V100|\.Trash.*|\.fseventsd|Thumbs\.db|ehthumbs.*\.db"
@@ -56,6 +58,8 @@ class Skipped:
     """Counts of the files and folders that are not read, by reason, then by suffix or name."""
 
     counts: dict[str, Counter[str]] = field(default_factory=dict)
+    odd: dict[str, list[str]] = field(default_factory=dict)
+    """Names of what is no regular file, such as a pipe, by what it is."""
     unlisted: list[str] = field(default_factory=list)
     """Folders that cannot be listed, with the reason."""
     several: Counter[str] = field(default_factory=Counter)
@@ -74,6 +78,18 @@ class Skipped:
         self.add("of the system" if system else "hidden", f"folder `{shown}`" if folder else f"`{shown}`")
         return True
 
+    def no_file(self, path: Path) -> bool:
+        """Note what cannot be opened without waiting, or at all; tell whether `path` is such a thing."""
+        try:
+            other = foreign.kind(path)
+        except FileNotFoundError:
+            other = "a link to nothing"
+        except OSError as error:
+            other = "a link that leads in a circle" if error.errno == errno.ELOOP else foreign.reason(error)
+        if other:
+            self.odd.setdefault(other, []).append(path.name)
+        return other != ""
+
     def refused(self, error: OSError) -> None:
         """Count a folder that cannot be listed."""
         self.unlisted.append(f"{error.filename} ({(error.strerror or str(error)).lower()})")
@@ -85,6 +101,9 @@ class Skipped:
             total = sum(counts.total() for counts in self.counts.values())
             groups = [f"{_listed(counts)} ({reason})" for reason, counts in self.counts.items()]
             lines.append(f"`{name}`: {total} {'are' if total > 1 else 'is'} not read: {'; '.join(groups)}")
+        for other, names in sorted(self.odd.items()):
+            are = f"{len(names)} are" if len(names) > 1 else "1 is"
+            lines.append(f"`{name}`: {are} not read, being {other}: {several([f'`{odd}`' for odd in sorted(names)])}")
         if self.several:
             lines.append(f"`{name}`: the first picture alone is read of files with several: {_listed(self.several)}")
         return tuple(lines)
@@ -116,7 +135,9 @@ def images(folder: Path, skipped: Skipped, *, deep: bool = True) -> list[Path]:
         for name in files:
             if skipped.by_name(name):
                 continue
-            if is_image(path := Path(where, name)):
+            if skipped.no_file(path := Path(where, name)):
+                continue
+            if is_image(path):
                 paths.append(path)
             else:
                 skipped.add(INSTALL if kind(name) in HEIF else "no suffix of an image", kind(name))

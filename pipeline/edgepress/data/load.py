@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..core import distributed
+from ..core import distributed, foreign
 from ..core.errors import UserError, suggest
 from ..core.printable import say, word
 from .dataset import NAMES, Dataset
@@ -20,6 +20,8 @@ from .source import Shares, Source
 if TYPE_CHECKING:
     from .examples import Examples
 
+_LARGEST = 10_000_000
+"""Bytes of a file of class names."""
 _UNLABELLED = Shares.model_validate({"validation": "30%", "test": "60%"})
 
 
@@ -105,17 +107,20 @@ def _with_labels(source: Source, base: Path) -> Source:
         return source
     path = base / source.labels
     try:
-        lines = path.read_text(encoding="utf-8-sig").rstrip().splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+        lines = foreign.read(path, _LARGEST, "a list of labels").decode("utf-8-sig").rstrip().splitlines()
+    except (UserError, UnicodeDecodeError) as error:
+        reason = error.problems[0].message if isinstance(error, UserError) else error
         raise UserError(
-            f"`labels` names no text file `{source.labels}`: {error}",
+            f"`labels` names no text file `{source.labels}`: {reason}",
             suggest(source.labels, ["imagenet"], "one name a line, in UTF-8; the path counts from the recipe's folder"),
         ) from error
     names = [line.strip() for line in lines]
+    seen: set[str] = set()
     for number, name in enumerate(names, start=1):
-        if not name or names.index(name) != number - 1:
+        if not name or name in seen:
             wrong = f"`{name}` again" if name else "empty"
             raise UserError(f"`{source.labels}`: line {number} is {wrong}", "one name a line, each once")
+        seen.add(name)
     return source.model_copy(update={"labels": tuple(names)})
 
 

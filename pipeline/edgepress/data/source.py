@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -17,6 +18,7 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema
 
+from ..core import foreign
 from ..core.errors import Mistake, UserError, suggest
 from ..core.paths import folder_of
 from ..core.units import Share
@@ -72,6 +74,8 @@ def _listed(labels: tuple[str | int, ...] | str, info: ValidationInfo) -> tuple[
     if isinstance(labels, str):
         if labels != "imagenet" and isinstance(info.context, Document) and not info.context.loose:
             path = info.context.path.parent / labels
+            if wrong := foreign.refused(labels, path):
+                raise Mistake(*wrong)
             if not path.is_file():
                 beside = path.parent.iterdir() if path.parent.is_dir() else ()
                 known = [file.name for file in beside if file.suffix == ".txt"]
@@ -81,7 +85,7 @@ def _listed(labels: tuple[str | int, ...] | str, info: ValidationInfo) -> tuple[
                 )
         return labels
     names = tuple(map(str, labels))
-    if twice := [name for name in names if names.count(name) > 1]:
+    if twice := [name for name, count in Counter(names).items() if count > 1]:
         raise Mistake(f"`labels` has `{twice[0]}` twice", "each class once")
     return names
 
@@ -177,7 +181,7 @@ class Source(BaseModel):
         if self.kind == "folder" and self.group is not None:
             try:
                 re.compile(self.group)
-            except re.error as error:
+            except (re.error, OverflowError, RecursionError) as error:
                 raise Mistake(f"`group` is not a regular expression: {error}") from None
         decoded = self.kind == "folder" or self.image is not None
         if decoded and isinstance(self.normalize, Moments) and not self.normalize.of_pixels_to_1():

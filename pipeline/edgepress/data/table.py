@@ -7,11 +7,12 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import numpy as np
 
+from ..core import foreign
 from ..core.errors import UserError
 from . import csv_file, images, listing
 from .csv_file import Table
 from .dataset import Kind, Task
-from .examples import Examples, class_order, joined
+from .examples import Examples, class_order, joined, several
 from .listing import Skipped
 from .source import Source
 
@@ -101,7 +102,7 @@ def _named(names: str | tuple[str, ...] | None) -> tuple[str, ...]:
 
 
 def _one_of(names: list[str]) -> str:
-    return "one of " + ", ".join(f"`{name}`" for name in names)
+    return "one of " + several([f"`{name}`" for name in names])
 
 
 def _targets(
@@ -173,7 +174,9 @@ def _paths(table: Table, column: str, folder: Path) -> list[Path]:
     table.refuse(
         out, cells, "images outside of its folder", "put the CSV above its images; paths count from its folder"
     )
-    missing = [row for row in every if not (folder / cells[row]).is_file()]
+    missing = [
+        row for row in every if foreign.unusable(str(folder / cells[row])) or not (folder / cells[row]).is_file()
+    ]
     table.refuse(missing, cells, "image files that are not there", "paths count from the CSV's folder")
     twice = [row for row in every if count[cells[row]] > 1]
     table.refuse(twice, cells, "images that stand in several rows", "keep one row each")

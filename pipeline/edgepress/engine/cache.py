@@ -16,19 +16,21 @@ import json
 import os
 import re
 import shutil
-import tempfile
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..core import distributed, temporary
+from ..core import distributed, file_lock, temporary
 from ..core.errors import UserError
-from ..core.paths import digest, replacing
+from ..core.paths import Destination, digest, replacing, scratch
+from ..core.system_errors import naming
 
 ENTRY = "entry.json"
 AWAY = "move it away, or choose another `--cache`"
+ELSEWHERE = "choose another folder: `--cache`, or the variable EDGEPRESS_CACHE"
 
 
 def key_of(material: dict[str, Any]) -> str:
@@ -73,31 +75,26 @@ class Cache:
             return None
         if not sound:
             return None
-        os.utime(folder)
+        with suppress(OSError):  # a cache that cannot be written can be used
+            os.utime(folder)
         return Entry(key, folder, stored["facts"])
 
     def make(
         self,
         material: dict[str, Any],
         maker: Callable[[Path, Path], dict[str, Any]],
-        waiting: Callable[[], None] = lambda: None,
+        what: str = "the same result",
     ) -> Entry:
         """Return the entry of `material`; `maker(folder, scratch) -> facts` makes a missing one.
 
-        Two runs that want the same entry make it once: the second calls `waiting` and waits.
+        Two runs that want the same entry make it once: the second waits, and says for whom; `what` names the entry.
         """
-        from filelock import FileLock, Timeout
-
         key = key_of(material)
         if not distributed.first():
             return self._along(key, maker)
-        lock = FileLock(_folder(self.root / "locks") / key)
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            waiting()
-            lock.acquire()
-        try:
+        if not distributed.several() and (entry := self.get(key)):
+            return entry
+        with naming(self.root, ELSEWHERE), file_lock.hold(_folder(self.root / "locks") / key, what):
             entry = self.get(key)
             if distributed.several():
                 distributed.broadcast(entry is None)
@@ -105,14 +102,12 @@ class Cache:
             if distributed.several():
                 distributed.broadcast(True)
             return entry
-        finally:
-            lock.release()
 
     def _along(self, key: str, maker: Callable[[Path, Path], dict[str, Any]]) -> Entry:
         """Return the entry that the first process makes with the help of this one."""
         if distributed.broadcast(None):
-            with tempfile.TemporaryDirectory() as unused:
-                maker(Path(unused), self.root / "work" / key / "scratch")
+            with scratch() as unused:
+                maker(unused, self.root / "work" / key / "scratch")
         distributed.broadcast(None)
         entry = self.get(key)
         if entry is None:
@@ -137,6 +132,16 @@ class Cache:
         os.replace(result, before)
         shutil.rmtree(work)
         return Entry(key, before, facts)
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing was ever made in it, so that any run must write."""
+        return not (self.root / "entries").is_dir()
+
+    def destinations(self) -> list[Destination]:
+        """Return the folders that a result is written in."""
+        names = [name for name in ("entries", "locks", "work") if os.path.lexists(self.root / name)]
+        return [Destination(self.root / name, ELSEWHERE) for name in names] or [Destination(self.root, ELSEWHERE)]
 
     def collect(self, days: float) -> tuple[int, int]:
         """Delete what was unused for `days` and what killed runs left; return (folders, bytes freed).
@@ -163,10 +168,10 @@ class Cache:
 
 def _folder(path: Path) -> Path:
     """Create the folder `path`. Raises: UserError where something else is in its place, or it cannot be created."""
-    try:
+    if os.path.lexists(path) and not path.is_dir():
+        raise UserError(f"the cache's `{path}` is not a folder", AWAY)
+    with naming(path, ELSEWHERE):
         path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"the cache's `{path}` cannot be made: {error.strerror}", AWAY) from error
     return path
 
 

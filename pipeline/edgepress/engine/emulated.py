@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,7 @@ from ..benchmark.emulator.qemu import ended, start, versions
 from ..core import machine
 from ..core.metric_functions import agreement
 from ..core.metric_intervals import bounds, floored, worst
+from ..core.paths import scratch
 from ..core.results import Emulated, ModelFile, Runtime
 from ..core.runtimes import RUNTIMES
 from ..models import metadata, session
@@ -35,6 +35,8 @@ def scored(
     `make` is the cache's, since outputs under emulation do not change. A file that does not run has an `error`.
     """
     path, installed = Path(file.path), versions() or {}
+    if absent := RUNTIMES[runtime].absent():  # outputs here are what those under emulation are compared with
+        return Emulated(path=file.path, cpu=cpu, runtime=runtime, versions={}, error=absent.message)
     used = {name: version for name, version in installed.items() if name in ("qemu", RUNTIMES[runtime].package)}
     material = {
         "emulated": [cpu, runtime, file.sha256],
@@ -73,7 +75,7 @@ def emulated_outputs(path: Path, cpu: str, runtime: Runtime, columns: tuple[np.n
     """Return the outputs (n, labels) under emulation; as many processes as cores share the examples."""
     columns = laid_out(path, columns)
     parts = min(os.cpu_count() or 1, len(columns[0]))
-    with tempfile.TemporaryDirectory() as work:
+    with scratch() as work:
         running: list[subprocess.Popen[str]] = []
         for part, rows in enumerate(np.array_split(np.arange(len(columns[0])), parts)):
             inputs = [Path(work, f"{part}-{index}.npy") for index in range(len(columns))]

@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from ..config.chain import Step, sources
-from ..core import distributed, paths
+from ..core import distributed, paths, system_errors
 from ..core.activity import activity
-from ..core.errors import Place, UserError
+from ..core.errors import OwnCodeError, Place, UserError
 from ..core.presets import host_preset
 from ..core.results import ModelFile, StageFacts
-from ..core.user_code import OwnCodeError
 from ..stage import MAIN_FILE, Artifact, Context, Made
 from . import preflight, remarks
 from .cache import Entry, key_of
@@ -36,11 +35,14 @@ class Progress(Protocol):
 
 @dataclass(frozen=True)
 class Planned:
-    """What a run would do with a step: `cached`, `run`, or `run` because of a step before it."""
+    """What a run would do with a step: `cached`, `run`, or `run` because of a step before it.
+
+    It is `unknown` where only code that must not be run could tell.
+    """
 
     label: str
     use: str
-    action: Literal["cached", "run"]
+    action: Literal["cached", "run", "unknown"]
     because: str
 
 
@@ -86,11 +88,14 @@ class Engine(Setup):
         splits = {name: self.data[name].x for name in ("validation", "test")}
         return self.data.with_labels({name: predict_raw(file, self.data, x).argmax(1) for name, x in splits.items()})
 
-    def plan(self) -> list[Planned]:
-        """Return what `run` would do, without doing it."""
+    def plan(self, *, run_code: bool = True) -> list[Planned]:
+        """Return what `run` would do, without doing it; without `run_code`, no code of the user's is run for it."""
         known: dict[str, Entry] = {}
         planned: list[Planned] = []
         steps = self.recipe.steps()
+        if not run_code and (code := self.recipe.task.code_of_data):
+            because = f"depends on the data of `{code}`"
+            return [Planned(step.label, step.stage.use, "unknown", because) for step in steps]
         preflight.check_data(self, steps)
         for step in steps:
             missing = next((label for label in sources(step) if label not in known), None)
@@ -107,6 +112,8 @@ class Engine(Setup):
         """Make every result of the chain, in order."""
         steps = self.recipe.steps()
         waiting = [planned.label for planned in self.plan() if planned.action == "run"]
+        if waiting:
+            paths.require_writable(*self.cache.destinations())
         preflight.check_networks(self, steps, waiting)
         for position, step in enumerate(steps):
             progress.begin(step.label, step.stage.use, position, len(steps))
@@ -114,7 +121,7 @@ class Engine(Setup):
                 with activity(stage=step.label, **_input_file(step, self.results)):
                     self.results[step.label] = self._result(step, progress)
             except Exception as error:
-                wrong = error if isinstance(error, UserError) else self.code.blamed(error)
+                wrong = system_errors.of(error) or (error if isinstance(error, UserError) else self.code.blamed(error))
                 if wrong is None:
                     raise
                 raise wrong.at(self.place(position, wrong)) from error
@@ -136,9 +143,7 @@ class Engine(Setup):
             return self._make(step, folder, scratch, progress.advance)
 
         entries = {label: result.entry for label, result in self.results.items()}
-        entry = self.cache.make(
-            material(self, step, entries), maker, lambda: progress.advance(0, 1, "another run is making this; waiting")
-        )
+        entry = self.cache.make(material(self, step, entries), maker, f"`{step.label}` as well")
         # The cache sorts the keys of its JSON; what counts is the order of the files, the host's first.
         order = [file["precision"] for file in entry.facts["files"]]
         presets = dict(sorted(entry.facts["presets"].items(), key=lambda item: order.index(item[0])))
@@ -171,7 +176,7 @@ class Engine(Setup):
                 return {}
 
             derived = {"derived": key, "format": FORMAT, **codes(self, step, entries)}
-            return self.cache.make(derived, maker).folder
+            return self.cache.make(derived, maker, f"a part of `{step.label}` as well").folder
 
         entries = {label: result.entry for label, result in self.results.items()}
         inputs = {name: self.results[name].artifact for name in step.named}

@@ -110,7 +110,7 @@ def scored(
 
 def _compatible(path: Path, data: Dataset) -> dict[str, Any]:
     """Return how often the other runtimes of the file, where installed, agree with its default one."""
-    names = [name for name in others() if RUNTIMES[name].installed and f".{RUNTIMES[name].kind}" == path.suffix]
+    names = [name for name in others(path.suffix) if not RUNTIMES[name].absent()]
     if not names:
         return {}
     x, y = data["test"]

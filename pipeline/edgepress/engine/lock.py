@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from ..config.recipe import Recipe
-from ..core import ownership, yamlio
+from ..core import ownership, paths, yamlio
 from ..core.errors import Problem, UserError
 from ..core.machine import instructions
 from ..core.paths import SHIPPED, digest, replacing
@@ -30,6 +30,7 @@ VERSION = 1
 _SOURCES = ("recipe", "recipe_sha256", "task", "data_sha256", "libraries")
 _STAGE_SOURCES = ("name", "use", "options", "code_sha256", "loaded_sha256")
 _PROCESSOR = ("processor", "instructions")
+_COPY = "the lock is written beside the recipe: copy that into another folder, `edgepress cp`"
 _AWAY = "move it away, or give the recipe another name"
 _AGAIN = "restore it from version control, or delete it: `edgepress run` writes it anew"
 
@@ -107,6 +108,12 @@ def read(path: Path) -> dict[str, Any] | None:
         place = document.place(("stages",))
         raise UserError(Problem(f"`{path}` is damaged: it has no list of stages", _AGAIN, place))
     return lock
+
+
+def destinations(recipe: Recipe, folder: Path) -> list[paths.Destination]:
+    """Return where a lock must be written; one that is there may stay as it is. Raises: UserError as `where`."""
+    path = where(recipe, folder)
+    return [] if path.exists() else [paths.Destination(path.parent, _COPY, path)]
 
 
 def write(engine: Engine, folder: Path) -> Path:

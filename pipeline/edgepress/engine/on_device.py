@@ -10,6 +10,7 @@ from ..benchmark.devices.connect import connect
 from ..benchmark.devices.transport import DeviceError
 from ..benchmark.statistics import LOOKS
 from ..config.target import Target
+from ..core.errors import first_line
 from ..core.results import Device, Samples
 
 
@@ -40,8 +41,7 @@ def measure(
     except DeviceError as error:
         return [], facts.model_copy(update={"error": error.message, "help": error.help})
     except paired.WorkerDied as error:
-        first, *_, last = str(error).splitlines()
-        return [], facts.model_copy(update={"error": f"{first}: {last.strip()}"})
+        return [], facts.model_copy(update={"error": first_line(error)})
     named = [one.model_copy(update={"device": target.name}) for one in samples]
     if not target.sustained and (why := health.throttled(facts.before, facts.after)):
         facts = facts.model_copy(update={"error": why, "help": "cool it, or power it better, and measure again"})

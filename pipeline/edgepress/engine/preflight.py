@@ -6,12 +6,14 @@ First what options and data decide, then whether the networks can be built and b
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..config import rejections
 from ..config.chain import Step
 from ..core.errors import Problem, UserError
 from ..core.presets import PresetName
+from ..core.runtimes import RUNTIMES
 from ..core.validation import in_order
 from ..data.facts import DataFacts
 from ..models.description import Network
@@ -27,6 +29,7 @@ def check_data(engine: Engine, steps: list[Step]) -> None:
     """Raise UserError with every reason why stages cannot work on the data; keep their warnings."""
     document = engine.recipe.document
     problems = list(rejections.check(document, DataFacts.of(engine.data), _presets(engine)))
+    problems += _absent_runtimes(engine, steps)
     for position, step in enumerate(steps):
         try:
             engine.data_warnings[step.label] = step.stage.check_data(engine.data, document.path)
@@ -86,6 +89,16 @@ def _network_problems(engine: Engine, step: Step, position: int) -> Iterator[Pro
     except UserError as error:
         nearest = document.nearest((*loc, "layers"))
         yield from error.at(document.place((*loc, "use") if nearest == loc else nearest)).problems
+
+
+def _absent_runtimes(engine: Engine, steps: list[Step]) -> Iterator[Problem]:
+    """Yield a problem for each target whose files this machine is to time in a runtime that it does not have."""
+    kinds = {step.kind for step in steps}
+    for target in engine.targets:
+        absent = RUNTIMES[target.runtime].absent()
+        timed = target.reach == "local" or (target.reach == "none" and target.references)
+        if absent and timed and RUNTIMES[target.runtime].kind in kinds:
+            yield replace(absent, place=target.place("runtime"))
 
 
 def _presets(engine: Engine) -> dict[PresetName, str]:

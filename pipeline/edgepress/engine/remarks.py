@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..config.chain import Step, sources
 from ..core import keep as kept
-from ..core.runtimes import agreement_note, others
+from ..core.runtimes import RUNTIMES, agreement_note, others
 from ..models.published_inputs import misfed
 from . import key
 
@@ -33,8 +33,18 @@ def remarked(engine: Engine, step: Step, facts: StageFacts, entries: dict[str, E
         facts = facts.model_copy(update={"notes": kept.written(facts.notes, rows)})
     doubt, reasons = _doubts(engine, step, facts)
     lines = [*warnings(engine, step, facts, entries), *reasons]
-    summary = [*(facts.summary or []), *step.stage.summarize(facts.notes)]
+    summary = [*(facts.summary or []), *step.stage.summarize(facts.notes), *_untried(facts)]
     return facts.model_copy(update={"warnings": lines, "doubt": doubt, "summary": summary})
+
+
+def _untried(facts: StageFacts) -> list[str]:
+    """Return a line for each runtime that was to prove the file compatible, and that this Python cannot use."""
+    missing = {
+        name: reason.message
+        for name in others(Path(facts.files[0].path).suffix)
+        if agreement_note(name) not in facts.notes and (reason := RUNTIMES[name].absent())
+    }
+    return [f"not tried in {name}: {message}" for name, message in missing.items()]
 
 
 def _doubts(engine: Engine, step: Step, facts: StageFacts) -> tuple[str, list[str]]:
@@ -87,7 +97,7 @@ def warnings(engine: Engine, step: Step, facts: StageFacts, entries: dict[str, E
 def _disagreement(source: str, notes: dict[str, Any]) -> list[str]:
     """Return a warning where a TFLite file predicts other classes than its source: the cause and the remedy."""
     litert = notes.get("agreement", 1.0)
-    shares = {name: notes[note] for name in others() if (note := agreement_note(name)) in notes}
+    shares = {name: notes[note] for name in others(".tflite") if (note := agreement_note(name)) in notes}
     low = {name: share for name, share in shares.items() if share < AGREEMENT}
     apart = ", ".join(f"{name} predicts as LiteRT on only {share:.1%}" for name, share in low.items())
     if litert >= AGREEMENT:

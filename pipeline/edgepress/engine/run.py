@@ -11,7 +11,7 @@ from ..config.recipe import Recipe, load
 from ..config.target import Target
 from ..core import distributed, ownership, stored, temporary
 from ..core.errors import UserError
-from ..core.paths import digest, replacing
+from ..core.paths import Destination, digest, replacing, require_writable, temporary_folder
 from ..core.printable import say, word
 from ..core.progress import Silent, progress
 from ..core.results import Report, StageFacts
@@ -24,6 +24,7 @@ from .engine import Engine
 from .report import build, limit_of_keep
 
 REPORT = "report.json"
+ELSEWHERE = "choose another folder: `--runs`"
 
 
 def run(
@@ -48,8 +49,13 @@ def run(
     ownership.record(folder / REPORT, ownership.REPORT, artifacts.OTHER)
     known = artifacts.known(folder / "models", _before(folder))
     artifacts.free(engine, folder / "models", known)
-    if limit is None:
-        lock.where(recipe, folder)
+    require_writable(
+        *(engine.cache.destinations() if engine.cache.empty else ()),
+        Destination(folder, ELSEWHERE),
+        *([Destination(folder / "models", ELSEWHERE)] if (folder / "models").exists() else ()),
+        *(lock.destinations(recipe, folder) if limit is None else ()),
+        temporary_folder(),
+    )
     for place in (path.parent, folder, folder / "models"):
         temporary.sweep(place)
     task = recipe.task
@@ -88,6 +94,8 @@ def last(path: Path, runs: Path, changes: Sequence[str] = ()) -> tuple[Report, R
     """Return the report of the last run, with the recipe and targets as they are now and `changes`."""
     recipe = load(path)
     file = runs / recipe.name / REPORT
+    if file.exists() and not file.is_file():
+        raise UserError(f"`{file}` is not a file", f"move it away, and `edgepress run {path}` writes it")
     if not file.is_file():
         raise UserError(f"there is no run of `{recipe.name}` in `{runs}`", f"`edgepress run {path}` makes one")
     help = f"move it away, and `edgepress run {path}` makes it anew"
@@ -98,7 +106,9 @@ def last(path: Path, runs: Path, changes: Sequence[str] = ()) -> tuple[Report, R
         say(f"note: {word(path)} has changed since this run; its models are as they were then", error=True)
     recipe = load(path, (*report.data.get("set", ()), *changes))
     report = report.model_copy(update={"keep": limit_of_keep(recipe), "stages": _of_unknown_inputs(report)})
-    return report, recipe, recipe.load_targets()
+    targets = recipe.load_targets()
+    files.weigh(report, targets, file)
+    return report, recipe, targets
 
 
 def _of_unknown_inputs(report: Report) -> list[StageFacts]:

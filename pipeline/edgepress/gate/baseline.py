@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from ..config.target import Target
 from ..core import ownership, stored
 from ..core.errors import UserError
-from ..core.paths import digest, replacing
+from ..core.paths import Destination, digest, replacing, require_writable
 from ..core.results import Facts, ModelFile, Report
 from . import judge
 
@@ -58,6 +58,7 @@ def accept(report: Report, targets: list[Target], folder: Path) -> list[Path]:
     before = _before(ownership.record(folder / NAME, ownership.ACCEPTED, OTHER))
     same = ownership.together((name, file.sha256) for name, file in sources.items())  # of one that was interrupted
     ownership.free(folder, sources, ownership.together([*ownership.items(before), *ownership.items(same)]), OTHER)
+    require_writable(Destination(folder, "choose another `--folder`"))
     for name, file in sources.items():
         with replacing(folder / name) as temporary:
             shutil.copyfile(file.path, temporary)
@@ -87,7 +88,7 @@ def _problems(record: Accepted) -> Iterator[str]:
     """Yield what does not hold together in a record."""
     if not stored.is_date(record.date):
         yield "date: this cannot be"
-    expected = stored.Expected(record.metric)
+    expected = stored.Expected(record.metric, marked=False)  # the marks alone are compared with
     for target, file in record.files.items():
         yield from stored.of_file(f"files.{target}", file, expected, scored=bool(file.scores))
 
@@ -104,7 +105,7 @@ def read(folder: Path, metric: str, data_sha256: str) -> dict[str, ModelFile]:
     files = {}
     for name, file in record.files.items():
         model = folder / Path(file.path).name
-        if not model.is_file() or digest(model) != file.sha256 or model.stat().st_size != file.bytes:
+        if not model.is_file() or digest(model) != file.sha256:
             help = "move it away, and accept a run again" if model.exists() else "accept a run again"
             raise UserError(f"`{model}` is missing, or not the file that was accepted", help)
         files[name] = file.model_copy(update={"path": str(model), **unscored})

@@ -51,6 +51,15 @@ def verify(report: Report, targets: Sequence[Target]) -> None:
     """
     for file in filter(None, [judged(report, target) for target in targets]):
         path = Path(file.path)
-        if path.is_file() and (digest(path) != file.sha256 or path.stat().st_size != file.bytes):
+        if path.is_file() and digest(path) != file.sha256:
             help = f"move it away, and `edgepress run {report.source}` makes it anew"
             raise UserError(f"`{path}` is not the file that the last run measured", help)
+
+
+def weigh(report: Report, targets: Sequence[Target], where: Path) -> None:
+    """Check the sizes that the report at `where` has of the judged files. Raises: UserError for one that was edited."""
+    for file in filter(None, [judged(report, target) for target in targets]):
+        path = Path(file.path)
+        if path.is_file() and path.stat().st_size != file.bytes and digest(path) == file.sha256:
+            message = f"`{where}` is damaged: `{path}` has {path.stat().st_size} bytes, and not {file.bytes}"
+            raise UserError(message, f"move it away, and `edgepress run {report.source}` makes it anew")

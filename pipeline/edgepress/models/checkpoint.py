@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,12 +11,18 @@ from pydantic import (
     ValidationError,
 )
 
+from ..core import foreign, system_errors
 from ..core.errors import UserError
 from ..core.user_code import Code
 from .description import METADATA_KEY, NO_CODE, Description
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+
+
+_DENSEST = 32
+"""Bytes of tensors for one byte of a file, at most; torch does not compress, and weights hardly can be."""
+_AGAIN = "save it anew with `torch.save(model.state_dict(), path)`"
 
 
 def save(module: nn.Module, description: Description, path: Path) -> None:
@@ -48,31 +55,60 @@ def header(path: Path) -> dict[str, str]:
     """Return the metadata of a safetensors file. Raises: UserError when it is none."""
     from safetensors import SafetensorError, safe_open
 
+    foreign.size(path)
     try:
         with safe_open(path, "pt") as file:
             return dict(file.metadata() or {})
     except (SafetensorError, OSError) as error:
-        raise UserError(f"`{path}` is not a safetensors file: {error}") from error
+        raise system_errors.of(error, path) or UserError(f"`{path}` is not a safetensors file: {error}") from error
 
 
 def read(path: Path) -> tuple[Description | None, dict[str, Tensor]]:
     """Return the network's description in a safetensors file, if there is one, and the tensors. Raises: UserError."""
     from safetensors import SafetensorError, safe_open
 
+    foreign.size(path)
     try:
         with safe_open(path, "pt") as file:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, not a dict
     except (SafetensorError, OSError) as error:
-        raise UserError(f"`{path}` is not a safetensors file: {error}") from error
+        raise system_errors.of(error, path) or UserError(f"`{path}` is not a safetensors file: {error}") from error
     if METADATA_KEY not in metadata:
         return None, tensors
     try:
-        return Description.model_validate_json(metadata[METADATA_KEY]), tensors
+        description = Description.model_validate_json(metadata[METADATA_KEY])
     except ValidationError as error:
         raise UserError(
             f"the description in `{path}` is not one of a network", "was it written by edgepress?"
         ) from error
+    if description.classes > (numbers := sum(tensor.numel() for tensor in tensors.values())):
+        raise UserError(
+            f"`{path}` describes a network of {description.classes:,} outputs, and has {numbers:,} weights",
+            "was it written by edgepress?",
+        )
+    return description, tensors
+
+
+def check_archive(path: Path) -> int:
+    """Return the bytes of a `.pt` file. Raises: UserError for a file that unpacks to more than weights can."""
+    length = foreign.size(path)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            promised = sum(member.file_size for member in archive.infolist())
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
+        return length  # of torch's older format, or damaged, which torch tells
+    if promised > _DENSEST * length:
+        raise UserError(f"`{path}` has {length:,} bytes, and promises tensors of {promised:,}", _AGAIN)
+    return length
+
+
+def check_views(tensors: Mapping[str, Tensor], length: int, path: Path) -> None:
+    """Refuse tensors that show the few numbers of a file of `length` bytes again and again."""
+    for name, tensor in tensors.items():
+        shown = tensor.numel() * tensor.element_size()
+        if shown > max(_DENSEST * length, tensor.untyped_storage().nbytes()):
+            raise UserError(f"`{path}`: `{name}` is a view of {shown:,} bytes in a file of {length:,}", _AGAIN)
 
 
 def fill(module: nn.Module, tensors: dict[str, Any], path: Path) -> nn.Module:

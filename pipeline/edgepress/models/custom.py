@@ -17,7 +17,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..core.user_code import Code, Function, OwnCodeError, theirs
+from ..core.errors import OwnCodeError
+from ..core.user_code import Code, Function, theirs
 from .description import Description, Network
 from .output_shape import VECTORS, is_map
 

@@ -6,13 +6,16 @@ Their tensors get timm's names.
 from __future__ import annotations
 
 import importlib.util
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ..core import foreign
 from ..core.errors import UserError
 from ..core.paths import SHIPPED
+from ..core.units import show_bytes
 
 
 class Package(NamedTuple):
@@ -87,9 +90,18 @@ def find(name: str, source: Path) -> Path:
     if name in PACKAGES:
         return file(name)
     beside = source.parent / name
+    if wrong := foreign.refused(name, beside):
+        raise UserError(*wrong)
     if beside.is_file():
+        if (size := foreign.size(beside)) > (most := _memory()):
+            message = f"`{name}` has {show_bytes(size)}, more than the {show_bytes(most)} of this machine's memory"
+            raise UserError(message, "is it the file you mean?")
         return beside
     shipped = (SHIPPED / name).resolve()
     if shipped.is_file() and shipped.is_relative_to(SHIPPED.resolve()):
         return shipped
     raise UserError(f"there is no file `{name}`", f"looked in {source.parent} and among the shipped files")
+
+
+def _memory() -> int:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from ..core.errors import Mistake, UserError
-from ..models.checkpoint import fill, header, read, save
+from ..models.checkpoint import check_archive, check_views, fill, header, read, save
 from ..models.checkpoint import load as load_described
 from ..models.description import METADATA_KEY, Description, Network
 from ..models.input_preparation import differ, fed, formula, require_order, require_stated
@@ -171,6 +171,7 @@ def _tensors(path: Path) -> dict[str, Any]:
     """Return the tensors of a plain state dict; no code in the file is run."""
     import torch
 
+    length = check_archive(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -189,4 +190,5 @@ def _tensors(path: Path) -> dict[str, Any]:
     state = state.get("state_dict", state) if isinstance(state, dict) else state
     if not isinstance(state, dict) or not all(isinstance(v, torch.Tensor) for v in state.values()):
         raise UserError(f"`{path}` is not a state dict", "save it with `torch.save(model.state_dict(), path)`")
+    check_views(state, length, path)
     return state

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from ..core.errors import UserError
+from . import workers
 
 if TYPE_CHECKING:
     import torch
@@ -199,22 +200,13 @@ def move(pixels: Tensor, flips: Tensor, moves: Tensor) -> Tensor:
 def prefetch(examples: Examples, batches: list[Rows]) -> Iterator[tuple[Rows, tuple[Tensor, ...], Tensor]]:
     """Yield each batch with its inputs and labels; torchvision's augmentations are slow and run in other processes."""
     if not examples.augment:
-        for rows in batches:
-            yield rows, examples.batch(rows), examples.labels(rows)
+        yield from (_loaded(examples, rows) for rows in batches)
         return
-    import os
+    yield from workers.loaded(partial(_loaded, examples), batches)
 
-    from torch.utils.data import DataLoader, Dataset
 
-    class Batches(Dataset):
-        def __len__(self) -> int:
-            return len(batches)
-
-        def __getitem__(self, step: int) -> tuple[Rows, tuple[Tensor, ...], Tensor]:
-            rows = batches[step]
-            return rows, examples.batch(rows), examples.labels(rows)
-
-    yield from DataLoader(Batches(), batch_size=None, num_workers=min(4, os.cpu_count() or 1))
+def _loaded(examples: Examples, rows: Rows) -> tuple[Rows, tuple[Tensor, ...], Tensor]:
+    return rows, examples.batch(rows), examples.labels(rows)
 
 
 def _blend(own: Tensor, partner: Tensor, shares: Tensor) -> Tensor:

@@ -222,7 +222,7 @@ def test_a_report_is_replaced_by_the_next(name: str, status: Status, tmp_path: P
 
 def test_where_no_report_can_be_made_is_told_before_a_run(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
-    with pytest.raises(UserError, match="is not a folder to write in"):
+    with pytest.raises(UserError, match=r"report\.json` cannot be used: Not a directory"):
         outcome.parse(f"json={tmp_path}/file/report.json")
 
 

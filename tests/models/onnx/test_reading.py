@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -71,3 +72,50 @@ def test_weights_among_the_inputs_are_weights(ir: int, opset: int, tmp_path: Pat
     assert [value.name for value in made.graph.input] == ["x"]
     x = data()["test"].x[:1]
     np.testing.assert_allclose(run(made, x), run(model, x), rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("length", "offset", "words"),
+    [
+        (10**12, 0, "end behind the end of `w.bin`"),
+        (12, 5, "end behind the end of `w.bin`, by 5 bytes"),
+        (8, 0, "take 12 bytes, and 8 are kept for them"),
+        (None, 0, ""),
+    ],
+)
+def test_weights_beside_a_file_are_as_long_as_it_says(
+    length: int | None, offset: int, words: str, tmp_path: Path
+) -> None:
+    path = beside(tmp_path, {"length": length, "offset": offset})
+    (tmp_path / "w.bin").write_bytes(bytes(12))
+    if not words:
+        assert read(path).graph.initializer[0].raw_data == bytes(12)
+        return
+    with pytest.raises(UserError, match=words):
+        read(path)
+
+
+def test_a_pipe_of_weights_is_not_opened(tmp_path: Path) -> None:
+    path = beside(tmp_path, {})
+    os.mkfifo(tmp_path / "w.bin")
+    with pytest.raises(UserError, match=r"in `w\.bin`, which is a named pipe"):
+        read(path)
+
+
+def test_a_sparse_file_of_terabytes_is_not_read(tmp_path: Path) -> None:
+    with (tmp_path / "m.onnx").open("wb") as file:
+        file.truncate(1 << 40)
+    with pytest.raises(UserError, match=r"has 1100 GB, and such a file has less than 2\.15 GB"):
+        read(tmp_path / "m.onnx")
+
+
+def beside(folder: Path, options: dict[str, int | None]) -> Path:
+    """A file whose weights, three numbers, are in `w.bin`."""
+    ends = (helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 3]) for name in "xy")
+    tensor = TensorProto(name="w", data_type=TensorProto.FLOAT, dims=[3], data_location=TensorProto.EXTERNAL)
+    for key, value in ({"location": "w.bin"} | options).items():
+        if value is not None:
+            entry = tensor.external_data.add()
+            entry.key, entry.value = key, str(value)
+    x, y = ends
+    return saved(helper.make_graph([node("Add", ["x", "w"], ["y"])], "g", [x], [y], [tensor]), folder)

@@ -5,18 +5,24 @@ from __future__ import annotations
 import logging
 import tempfile
 from collections.abc import Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
+import pytest
 from edgepress.core.machine import machine
 from edgepress.core.presets import saturates
+from edgepress.core.runtimes import RUNTIMES as RUNTIME_ROWS
 from edgepress.models.tflite.convert import write
 from onnx import TensorProto, helper, numpy_helper
 
-RUNTIMES = ["ai_edge_litert", *(["tflite_runtime"] if find_spec("tflite_runtime") else [])]
+_ABSENT = RUNTIME_ROWS["tflite-runtime"].absent()
+RUNTIMES = ["ai_edge_litert", *([] if _ABSENT else ["tflite_runtime"])]
+COMPATIBLE = pytest.mark.skipif(_ABSENT is not None, reason=_ABSENT.message if _ABSENT else "")
+"""For a test that needs tflite-runtime."""
+EVERY = ["ai_edge_litert", pytest.param("tflite_runtime", marks=COMPATIBLE)]
+"""The runtimes for `parametrize`, so that an absent one is skipped with the reason."""
 Step = tuple[str, Sequence[Any], dict[str, Any]]
 
 

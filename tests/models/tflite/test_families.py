@@ -22,7 +22,7 @@ def qdq(network: onnx.ModelProto) -> onnx.ModelProto:
     return models.quantized(network, models.feeds(network, 30, seed=5))
 
 
-@pytest.mark.parametrize("runtime", models.RUNTIMES)
+@pytest.mark.parametrize("runtime", models.EVERY)
 def test_float_answers(network: onnx.ModelProto, runtime: str) -> None:
     feeds = models.feeds(network, 20)
     expected = models.answers(network, feeds)
@@ -31,7 +31,7 @@ def test_float_answers(network: onnx.ModelProto, runtime: str) -> None:
     assert np.abs(found - expected).max() <= 1e-5 * np.abs(expected).max()
 
 
-@pytest.mark.parametrize("runtime", models.RUNTIMES)
+@pytest.mark.parametrize("runtime", models.EVERY)
 def test_int8_answers(qdq: onnx.ModelProto, runtime: str) -> None:
     """Against the graph as it is written: onnxruntime's optimizer drops pairs of Q and DQ, which moves up to 4% of an
     encoder's answers by more than a step."""

@@ -302,7 +302,7 @@ CASES = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("runtime", models.RUNTIMES)
+@pytest.mark.parametrize("runtime", models.EVERY)
 @pytest.mark.parametrize("name", CASES)
 def test_operators(name: str, runtime: str) -> None:
     model = CASES[name]
@@ -318,7 +318,7 @@ def test_operators(name: str, runtime: str) -> None:
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5 * np.abs(expected).max())
 
 
-@pytest.mark.parametrize("runtime", models.RUNTIMES)
+@pytest.mark.parametrize("runtime", models.EVERY)
 def test_an_input_of_uint8(runtime: str) -> None:
     model = graph(
         [1, 3, 4, 5],
@@ -332,7 +332,7 @@ def test_an_input_of_uint8(runtime: str) -> None:
     np.testing.assert_allclose(found, models.in_onnxruntime(model, samples), rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("runtime", models.RUNTIMES)
+@pytest.mark.parametrize("runtime", models.EVERY)
 @pytest.mark.parametrize("size", [[10, 12], [7, 9], [3, 2], [5, 6]])
 @pytest.mark.parametrize("kind", ["half_pixel", "asymmetric", "align_corners", "pytorch_half_pixel"])
 @pytest.mark.parametrize("mode", ["nearest", "nearest, floor", "linear", "cubic"])
@@ -348,7 +348,7 @@ def test_resize(mode: str, kind: str, size: list[int], runtime: str) -> None:
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("runtime", models.RUNTIMES)
+@pytest.mark.parametrize("runtime", models.EVERY)
 @pytest.mark.parametrize("scales", [[2.0, 2.0], [1.5, 0.6]])
 @pytest.mark.parametrize("mode", ["nearest", "linear"])
 def test_resize_by_a_factor(mode: str, scales: list[float], runtime: str) -> None:

@@ -116,7 +116,7 @@ def test_litert_gives_onnxruntimes_integers(name: str, qdq: dict[str, tuple[onnx
     assert off.max() <= 1
 
 
-@pytest.mark.skipif("tflite_runtime" not in models.RUNTIMES, reason="it has no wheel for this Python")
+@models.COMPATIBLE
 @pytest.mark.parametrize("name", CASES)
 def test_tflite_runtime_is_near(name: str, qdq: dict[str, tuple[onnx.ModelProto, np.ndarray]]) -> None:
     """Its fixed-point kernels round twice."""
@@ -125,7 +125,7 @@ def test_tflite_runtime_is_near(name: str, qdq: dict[str, tuple[onnx.ModelProto,
     assert off.mean() < 0.5
 
 
-@pytest.mark.parametrize("runtime", models.RUNTIMES)
+@pytest.mark.parametrize("runtime", models.EVERY)
 def test_one_scale_for_a_whole_weight(runtime: str) -> None:
     model = CASES["inverted residual, odd channels"]
     samples = models.inputs(model, count=10)
@@ -211,7 +211,7 @@ EXACT = {
 }
 
 
-@pytest.mark.parametrize("runtime", models.RUNTIMES)
+@pytest.mark.parametrize("runtime", models.EVERY)
 @pytest.mark.parametrize("name", EXACT)
 def test_every_int8_input(name: str, runtime: str) -> None:
     """All 256 of them; the graph's own input and output are integers, and so are the file's."""
@@ -227,7 +227,7 @@ def test_every_int8_input(name: str, runtime: str) -> None:
     assert off.mean() < 0.02
 
 
-@pytest.mark.parametrize("runtime", models.RUNTIMES)
+@pytest.mark.parametrize("runtime", models.EVERY)
 @pytest.mark.parametrize("axis_scale", [0.013, 0.031])
 def test_means_are_not_biased(axis_scale: float, runtime: str) -> None:
     """tflite-runtime 2.14 loses the fraction of zero_point · scale_in / scale_out: up to a step, in all channels."""
@@ -241,7 +241,7 @@ def test_means_are_not_biased(axis_scale: float, runtime: str) -> None:
     assert abs(off.mean()) < 0.03
 
 
-@pytest.mark.parametrize("runtime", models.RUNTIMES)
+@pytest.mark.parametrize("runtime", models.EVERY)
 def test_averages_of_four(runtime: str) -> None:
     """Every fourth is a half, which goes to even (onnxruntime's own float32 sums put some to the other side)."""
     model = between("AveragePool", [1, 3, 40, 40], (0.031, -7), kernel_shape=[2, 2], strides=[2, 2])
@@ -267,7 +267,7 @@ GELUS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("runtime", models.RUNTIMES)
+@pytest.mark.parametrize("runtime", models.EVERY)
 @pytest.mark.parametrize("kind", GELUS)
 def test_gelu_of_every_integer(kind: str, runtime: str) -> None:
     """erf and tanh + 1 lie midway between two integers when either fills its range, and kernels round that up."""
@@ -279,7 +279,7 @@ def test_gelu_of_every_integer(kind: str, runtime: str) -> None:
     assert kinds == ["QUANTIZE", "CAST", "ADD", "GATHER", "DEQUANTIZE"]
 
 
-@pytest.mark.parametrize("runtime", models.RUNTIMES)
+@pytest.mark.parametrize("runtime", models.EVERY)
 def test_a_curve_that_is_no_table(runtime: str) -> None:
     """Of numbers that differ from channel to channel, of two tensors; and one whose half-way is read elsewhere too."""
     channels = np.array([0.5, 2], F).reshape(2, 1, 1)

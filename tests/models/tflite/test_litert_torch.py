@@ -58,7 +58,7 @@ def test_what_the_writer_lacks(few: Dataset, tmp_path: Path) -> None:
 
 
 @installed
-@pytest.mark.parametrize("runtime", models.RUNTIMES)
+@pytest.mark.parametrize("runtime", models.EVERY)
 def test_its_file_and_ours_are_alike(runtime: str, perform: Any, few: Dataset, tiny: Network, tmp_path: Path) -> None:
     source = fresh(tiny, few, tmp_path / "model")
     theirs, made = perform(ConvertLitert(use="convert.litert"), {"input": source}, few)

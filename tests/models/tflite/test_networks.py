@@ -55,7 +55,7 @@ def exported(module: nn.Module, shape: list[int]) -> onnx.ModelProto:
     return simplified
 
 
-@pytest.mark.parametrize("runtime", models.RUNTIMES)
+@pytest.mark.parametrize("runtime", models.EVERY)
 def test_float_networks(network: onnx.ModelProto, runtime: str) -> None:
     samples = models.inputs(network, count=3)
     expected = models.in_onnxruntime(network, samples)

@@ -54,7 +54,7 @@ def noise(found: np.ndarray, expected: np.ndarray) -> float:
     return float(((found - expected) ** 2).mean() / (expected**2).mean())
 
 
-@pytest.mark.parametrize("runtime", models.RUNTIMES)
+@pytest.mark.parametrize("runtime", models.EVERY)
 @pytest.mark.parametrize("name", PACKED)
 def test_packed_weights_give_the_answers_of_the_onnx_graph(name: str, runtime: str) -> None:
     model = PACKED[name]
@@ -108,7 +108,7 @@ def dynamic(model: onnx.ModelProto, folder: Path, per_channel: bool = True) -> o
     return onnx.load(folder / "d.onnx")
 
 
-@pytest.mark.parametrize("runtime", models.RUNTIMES)
+@pytest.mark.parametrize("runtime", models.EVERY)
 @pytest.mark.parametrize("per_channel", [True, False])
 @pytest.mark.parametrize("name", PRODUCTS)
 def test_dynamic_products_are_as_near_as_onnxruntimes(
@@ -126,7 +126,7 @@ def test_dynamic_products_are_as_near_as_onnxruntimes(
     assert products == [9] * len([node for node in made.graph.node if node.op_type == "MatMulInteger"])
 
 
-@pytest.mark.parametrize("runtime", models.RUNTIMES)
+@pytest.mark.parametrize("runtime", models.EVERY)
 def test_packed_weights_on_activations_quantized_as_they_come(runtime: str) -> None:
     samples = models.inputs(CONVOLUTIONS, count=20)
     expected = models.in_onnxruntime(CONVOLUTIONS, samples)
@@ -143,7 +143,7 @@ def test_packed_weights_on_activations_quantized_as_they_come(runtime: str) -> N
     assert len(data) < len(write(made, {})) * 1.05
 
 
-@pytest.mark.parametrize("runtime", models.RUNTIMES)
+@pytest.mark.parametrize("runtime", models.EVERY)
 def test_float16_biases_of_convolutions_on_int8_weights(runtime: str) -> None:
     model = graph(
         [1, 3, 12, 12],
@@ -266,7 +266,7 @@ ALONE = {
 }
 
 
-@pytest.mark.parametrize("runtime", models.RUNTIMES)
+@pytest.mark.parametrize("runtime", models.EVERY)
 @pytest.mark.parametrize("name", ALONE)
 def test_every_int16_input(name: str, runtime: str) -> None:
     """All 65,536 of them, within two steps: fixed-point kernels round more than once."""

@@ -135,6 +135,8 @@ class Agent:
             return reply
         except OSError as error:
             return {"error": error.strerror or str(error), "errno": error.errno, "file": error.filename}, b""
+        except Exception as error:  # with no reply the other side would wait for its timeout
+            return {"error": f"{type(error).__name__}: {error}", "errno": None, "file": None}, b""
 
 
 def sweep() -> None:
@@ -221,6 +223,8 @@ def main() -> None:
                 requests.put((message, content))
     except (Closed, OSError):
         pass
+    except (ValueError, KeyError) as error:  # not a message of edgepress
+        sys.stderr.write(f"the agent was sent something else than a message: {error!r}\n")
     agent.end()
 
 

@@ -19,7 +19,7 @@ import zipfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from ...core import child_processes
+from ...core import child_processes, file_lock
 from ...core.errors import UserError
 from ...core.runtimes import RUNTIMES
 from .qemu import CPUS, FOLDER, PACKAGES, QEMU, QEMU_X86, STAMP, X86, folder, run
@@ -37,8 +37,6 @@ Say = Callable[[str], None]
 
 def install(say: Say = lambda words: None) -> Path:
     """Install the emulator. Returns its folder. Raises: UserError, with what to do."""
-    from filelock import FileLock
-
     _possible()
     place = folder()
     if place.exists() and not (place / STAMP).is_file() and (not place.is_dir() or any(place.iterdir())):
@@ -46,7 +44,7 @@ def install(say: Say = lambda words: None) -> Path:
     place.parent.mkdir(parents=True, exist_ok=True)
     # One at a time: a second installation waits, and then replaces the first.
     with (
-        FileLock(place.with_name(f".{place.name}.lock")),
+        file_lock.hold(place.with_name(f".{place.name}.lock"), "the emulator as well", say),
         tempfile.TemporaryDirectory(prefix=".arm64-", dir=place.parent) as work,
     ):
         emulator = Path(work, "arm64")

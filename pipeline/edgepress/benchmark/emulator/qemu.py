@@ -62,7 +62,7 @@ def start(cpu: str, script: Path, *arguments: str, root: Path | None = None) -> 
 
 
 def run(cpu: str, script: Path, *arguments: str, root: Path | None = None) -> str:
-    """Run a script. Returns its standard output. Raises: RuntimeError with the last line of its errors."""
+    """Run a script. Returns its standard output. Raises: RuntimeError with the cause in one line."""
     return ended(start(cpu, script, *arguments, root=root))
 
 
@@ -70,8 +70,5 @@ def ended(process: subprocess.Popen[Any]) -> str:
     """Wait for a process. Returns its standard output. Raises: RuntimeError."""
     out, err = process.communicate()
     if process.returncode:
-        code = process.returncode
-        lines = str(err).strip().splitlines() if code > 0 else [f"it {child_processes.ended(code)}"]
-        last = (lines or [f"it ended with {code}"])[-1]
-        raise RuntimeError(last)
+        raise RuntimeError(child_processes.cause(str(err), process.returncode))
     return str(out)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import datetime
 import os
 import subprocess
-import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -19,7 +18,7 @@ from ...config.target import Target
 from ...config.target import load as load_target
 from ...core import child_processes, machine, ownership
 from ...core.errors import Problem, UserError
-from ...core.paths import replacing
+from ...core.paths import Destination, replacing, require_writable, scratch, temporary_folder
 from ...core.printable import as_json, say
 from ...core.runtimes import RUNTIMES
 from ...engine.cache import Cache
@@ -57,6 +56,8 @@ def compare(
     chosen += ["--tflite"] if tflite else []
     output = ownership.record(runs / "+".join(recipe.name for recipe in recipes) / FILE, ownership.COMPARISON)
     judges = [target.file for target in (judge, *further) if target and target.file]
+    away = Destination(output.parent, "choose another folder: `--runs`")
+    require_writable(away, *engine.cache.destinations(), temporary_folder())
     lines = _repeated(paths, changes, chosen, judges, seeds, limit, cache)
     if isinstance(lines, int):
         return lines
@@ -148,7 +149,7 @@ def _repeated(
     at_once = min(seeds, cores)
     odd = seeds % at_once  # so many are left over in the last round, and have the cores for themselves
     failed: list[int] = []
-    with tempfile.TemporaryDirectory() as folder:
+    with scratch() as folder:
 
         def run(repetition: int) -> Path:
             output = Path(folder) / f"{repetition}.jsonl"

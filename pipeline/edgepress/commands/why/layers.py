@@ -175,10 +175,9 @@ def _profiled(path: Path) -> dict[str, Any]:
         note = {"file": str(path), "doing": "profiling", "seconds": f"{bounds.seconds:.0f}", "library": "onnxruntime"}
         raise native_death.error(-done.returncode, note)
     if done.returncode:
-        lines = done.stderr.strip().splitlines()
-        last = lines[-1] if lines else f"it {child_processes.ended(done.returncode)}"
-        act = next_act(last, "is it a whole model?")
-        raise UserError(f"onnxruntime cannot run `{path}`: {reason(last)}", act)
+        cause = child_processes.cause(done.stderr, done.returncode)
+        act = next_act(cause, "is it a whole model?")
+        raise UserError(f"onnxruntime cannot run `{path}`: {reason(cause)}", act)
     parsed: dict[str, Any] = json.loads(done.stdout)
     return parsed
 

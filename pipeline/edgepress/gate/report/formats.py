@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ...core import foreign, streams
 from ...core.errors import UserError, suggest
-from ...core.paths import replacing
+from ...core.paths import Destination, replacing, require_writable
 from ...core.results import Report
+from ...core.system_errors import naming
 from ..judge import Finding, OnUndecided
 from . import as_json, github, junit, markdown, text
 
@@ -22,6 +23,8 @@ FORMATS: dict[str, Render] = {
     "github": github.render,
     "junit": junit.render,
 }
+ASCII = {"json": streams.as_ascii_json, "junit": streams.as_ascii_xml}
+"""Formats that programs read, and how each is written where standard output cannot hold all characters."""
 NO_REPORT = (".yaml", ".yml", ".py", ".onnx", ".tflite", ".safetensors", ".pt", ".pth", ".csv", ".npz", ".npy")
 """What ends so is an input: a slip of the tongue would replace it by a report."""
 _REPORTS = (
@@ -47,8 +50,12 @@ def parse(words: str) -> Output:
         raise UserError(f"`{name}` is no format", suggest(name, FORMATS))
     if equals and not file:
         raise UserError(f"`{words}` names no file", f"`{name}=FILE`, or `{name}` for standard output")
+    if equals and (wrong := foreign.refused(file, Path(file))):
+        raise UserError(f"`--format {name}=…`: {wrong[0]}", wrong[1])
     if equals:
         _free(Path(file), name)
+    else:
+        streams.require_open(f"name a file: `--format {name}=FILE`")
     return Output(name, Path(file) if equals else None)
 
 
@@ -61,9 +68,8 @@ def _free(file: Path, format: str) -> None:
         raise UserError(f"`{file}` is no name for a report: `{file.suffix}` is of recipes, models, code or data", help)
     if format != "markdown" and file.is_file() and not _is_report(file.read_bytes()):
         raise UserError(f"`{file}` is no report of edgepress, and is not overwritten", help)
-    folder = next(parent for parent in file.absolute().parents if parent.exists() or parent.is_symlink())
-    if not file.exists() and not (folder.is_dir() and os.access(folder, os.W_OK)):
-        raise UserError(f"`{file}` cannot be written: `{folder}` is not a folder to write in", help)
+    if file.is_file() or not file.exists():
+        require_writable(Destination(file.parent, help, file))
 
 
 def _is_report(content: bytes) -> bool:
@@ -76,12 +82,11 @@ def show(outputs: Sequence[Output], report: Report, findings: Sequence[Finding],
     for output in outputs or [Output("text")]:
         words = FORMATS[output.format](report, findings, on_undecided)
         if output.file is None:
-            print(words, end="")  # printable already; workflow commands begin with what `say` escapes
+            # Printable already; workflow commands begin with what `say` escapes.
+            print(ASCII.get(output.format, str)(words), end="")
             continue
-        try:
+        with naming(output.file):
             _write(output.file, words.encode(), add=output.format == "markdown")
-        except OSError as error:
-            raise UserError(f"`{output.file}` cannot be written: {error.strerror}", "name another file") from error
 
 
 def _write(file: Path, content: bytes, *, add: bool) -> None:

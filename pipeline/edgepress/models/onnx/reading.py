@@ -6,8 +6,11 @@ from pathlib import Path
 
 import onnx
 
+from ...core import system_errors
 from ...core.activity import activity
 from ...core.errors import UserError, first_line
+from ...core.model_size import stored_bytes
+from . import external_data
 
 _KINDS = {
     "sequence_type": "a sequence",
@@ -24,12 +27,20 @@ RUN_ALONE = "mend the graph until `onnxruntime.InferenceSession` runs it; anothe
 
 def read(source: Path) -> onnx.ModelProto:
     """Return the sound model of a file, with weights beside it loaded. Raises: UserError."""
+    stored_bytes(source)  # refuses what no reader can hold
     try:
         with activity(doing="reading", file=source, library="onnx"):
-            model = onnx.load(source)
+            model = onnx.load(source, load_external_data=False)
+            external_data.check(model, source)
+            onnx.load_external_data_for_model(model, str(source.parent))
             onnx.checker.check_model(model)
+    except UserError:
+        raise
     except (onnx.checker.ValidationError, ValueError, OSError, TypeError, RuntimeError) as error:
-        raise UserError(f"`{source}` is not a sound ONNX file: {first_line(error)}", _beside(source)) from error
+        fault = system_errors.of(error, source)
+        raise fault or UserError(
+            f"`{source}` is not a sound ONNX file: {first_line(error)}", _beside(source)
+        ) from error
     except Exception as error:
         # protobuf's DecodeError has no stable home across its versions.
         if type(error).__name__ != "DecodeError":

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 import subprocess
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from ...core import child_processes
 from ...core.activity import Bounds
 from ...core.errors import UserError, first_line
 from ...core.native_output import silenced
+from ...core.paths import scratch
 from ...core.runtime_errors import next_act, reason
 from . import constant_folding
 from .export import opset
@@ -206,17 +206,14 @@ def _branching(model: onnx.ModelProto) -> list[onnx.NodeProto]:
 
 def _folded(model: onnx.ModelProto) -> onnx.ModelProto:
     """Fold constants in another process: at some branches within branches onnxruntime 1.32 has a segmentation fault."""
-    with tempfile.TemporaryDirectory() as work:
+    with scratch() as work:
         source, target = Path(work, "given.onnx"), Path(work, "folded.onnx")
         onnx.save(model, source)
         bounds = Bounds(source.stat().st_size).arguments(_TRIES)
         command = child_processes.script(constant_folding.__file__, source, target, *bounds)
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode or not target.is_file():
-            last = done.stderr.strip().splitlines()[-1:]
-            raise RuntimeError(
-                last[0] if done.returncode > 0 and last else f"it {child_processes.ended(done.returncode)}"
-            )
+            raise RuntimeError(child_processes.cause(done.stderr, done.returncode))
         folded = onnx.load(target)
     used = {node.domain for node in folded.graph.node}
     opsets = [entry for entry in folded.opset_import if entry.domain in used or entry.domain == ""]

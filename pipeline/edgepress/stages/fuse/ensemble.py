@@ -5,6 +5,7 @@ The result is stronger than its members and as slow as all together.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
@@ -65,7 +66,7 @@ class OutputFusion(Fuse):
     @field_validator("models")
     @classmethod
     def _each_once(cls, models: list[str]) -> list[str]:
-        if twice := [name for name in models if models.count(name) > 1]:
+        if twice := [name for name, count in Counter(models).items() if count > 1]:
             raise Mistake(f"`{twice[0]}` is named twice", "name each model once, with a weight of its own")
         return models
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 import onnx
 
 from ...benchmark import paired, statistics
+from ...core.paths import scratch
 from ...core.presets import PRESETS, Preset
 from .calibration import ranges
 from .excluded import unsuited
@@ -92,7 +92,7 @@ def restored(
 
 def _seconds(models: list[onnx.ModelProto]) -> list[float]:
     """Measure the median time of each, side by side on this machine."""
-    with TemporaryDirectory() as work:
+    with scratch() as work:
         files = [Path(work, f"{index}.onnx") for index in range(len(models))]
         for model, file in zip(models, files, strict=True):
             onnx.save(model, file)

@@ -12,12 +12,12 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import onnx
 
 from ...benchmark import paired, statistics
+from ...core.paths import scratch
 from ...core.presets import Preset
 from .profile import Profile, profiled, renamed
 from .qdq import Plan, written
@@ -41,7 +41,7 @@ def faster(plan: Plan, preset: Preset, say: Say) -> tuple[Plan, dict[str, Any]]:
     plans = {"int8": plan, **_mixtures(plan, preset, say)}
     every = frozenset(node.name for node in plan.graph.graph.node)
     plans["weights alone"] = replace(plan, floats=every)
-    with TemporaryDirectory() as work:
+    with scratch() as work:
         models = [paired.Model("float", _saved(plan.graph, Path(work, "float.onnx")))]
         for index, (name, candidate) in enumerate(plans.items()):
             models.append(paired.Model(name, _saved(written(candidate, preset), Path(work, f"{index}.onnx"))))

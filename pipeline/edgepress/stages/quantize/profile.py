@@ -9,11 +9,11 @@ import statistics
 from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 import onnx
 
+from ...core.paths import scratch
 from .qdq import Plan
 from .uint8 import WEIGHTED
 
@@ -62,7 +62,7 @@ def profiled(model: onnx.ModelProto) -> Times:
     """Profile a session of one thread on random inputs."""
     import onnxruntime
 
-    with TemporaryDirectory() as work:
+    with scratch() as work:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
         options.log_severity_level = 4

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,6 +13,7 @@ from onnx import numpy_helper
 
 from ...core.errors import UserError
 from ...core.machine import machine
+from ...core.paths import scratch
 from ...core.presets import INT16, PRESETS, Preset, PresetName, saturates
 from ...models import metadata
 from ...models.onnx.export import quantized, write
@@ -216,7 +216,7 @@ def quantize_dynamic(source: Path, path: Path, *, per_channel: bool) -> None:
     model = _float_model(source)
     if not any(node.op_type in ("Gemm", "MatMul") for node in model.graph.node):
         raise UserError("this graph has no matrix product to quantize", "use `quantize.static`")
-    with quiet(), tempfile.TemporaryDirectory() as work:
+    with quiet(), scratch() as work:
         dynamic_path = Path(work, "quantized.onnx")
         ort.quantize_dynamic(
             str(source), str(dynamic_path), op_types_to_quantize=["MatMul", "Gemm"], per_channel=per_channel,

@@ -5,7 +5,6 @@ SQNR = 10 · log10(signal / noise) in dB. Held-out examples are not used for ran
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,6 +14,7 @@ import numpy as np
 import onnx
 
 from ...core.machine import machine
+from ...core.paths import scratch
 from ...core.presets import PRESETS, saturates
 from ...models.session import run_file
 from .calibration.ranges import Rows
@@ -45,7 +45,7 @@ def run_model(model: onnx.ModelProto, columns: Columns) -> np.ndarray:
 
     On x86 they may fall to the other side of a rounding; signed ones would not, and are several times as slow there.
     """
-    with tempfile.TemporaryDirectory() as work:
+    with scratch() as work:
         path = Path(work, "model.onnx")
         onnx.save(model, path)
         outputs: np.ndarray = run_file("onnxruntime", str(path), columns, "none" if saturates(machine()) else "usual")

@@ -1,0 +1,89 @@
+"""Load batches in other processes, whose errors come back with their cause first."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from ..core.errors import UserError, first_line
+
+Batch = TypeVar("Batch")
+Result = TypeVar("Result")
+
+_SHARED = r"shared memory|Bus error|/torch_\w+"
+_KILLED = r"DataLoader worker \(pid\(?s?\)? .*?\) (?:is killed by signal: (?P<signal>[^.]+)|exited unexpectedly)"
+
+_CAUSE = r"^[A-Za-z_][\w.]*(?:Error|Exception)\b.*$"
+"""The line of a traceback that has the error."""
+
+
+class WorkerError(RuntimeError):
+    """A process that loads batches failed: the cause in one line, then its traceback."""
+
+
+@dataclass(frozen=True)
+class _Batches(Generic[Batch, Result]):
+    """What a loader of torch takes: batches by number. It goes to processes that may import it anew."""
+
+    load: Callable[[Batch], Result]
+    batches: Sequence[Batch]
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __getitem__(self, step: int) -> Result | UserError:
+        try:
+            return self.load(self.batches[step])
+        except UserError as error:  # raised there, it would arrive as the text of its traceback
+            return error
+
+
+def loaded(load: Callable[[Batch], Result], batches: Sequence[Batch]) -> Iterator[Result]:
+    """Yield `load(batch)` of each batch, in order, made by as many processes as there are cores, four at most.
+
+    Raises: UserError as `load` raises it, and for a process that was killed; WorkerError for anything else.
+    """
+    from torch.utils.data import DataLoader
+
+    # Python 3.14 would start a server, which imports torch once more; elsewhere it is not safe to fork.
+    start = "fork" if sys.platform == "linux" else None
+    workers = min(4, os.cpu_count() or 1)
+    loader: Any = DataLoader(
+        _Batches(load, batches),  # type: ignore[arg-type]
+        batch_size=None,
+        num_workers=workers,
+        multiprocessing_context=start,
+    )
+    try:
+        for result in loader:
+            if isinstance(result, UserError):
+                raise result
+            yield result
+    except Exception as error:
+        if described := _described(error):
+            raise described from error
+        raise
+
+
+def _described(error: Exception) -> Exception | None:
+    """Return an error of torch's loader with its cause first; None for any other."""
+    text = str(error)
+    if isinstance(error, UserError):
+        return None
+    if re.search(_SHARED, text):
+        return UserError(
+            "the processes that load batches have too little shared memory",
+            "enlarge /dev/shm (`docker run --shm-size 1g`), or take `augment` out",
+        )
+    if killed := re.search(_KILLED, text):
+        signal = (killed["signal"] or "Killed").strip()
+        why = "; out of memory?" if signal == "Killed" else f": {signal}"
+        return UserError(f"a process that loads batches was killed{why}", "free some memory, or take `augment` out")
+    if not text.startswith("Caught "):
+        return None
+    causes = re.findall(_CAUSE, text, re.MULTILINE)
+    return WorkerError(f"a process that loads batches failed: {causes[-1] if causes else first_line(error)}\n{text}")
