@@ -11,7 +11,7 @@ from tests.torture.bench import Bench
 from tests.torture.ended import names
 from tests.torture.runner import Fresh
 
-WAIT = 120.0
+WAIT = 300.0
 LIMITS = (
     *((resource.RLIMIT_AS, "tiny", size) for size in (120, 400, 900, 1500, 2500, 3600)),
     *((resource.RLIMIT_DATA, "lite", size) for size in (60, 150, 300, 500)),
