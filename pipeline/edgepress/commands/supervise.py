@@ -79,6 +79,9 @@ def _code(work: Callable[[], int]) -> int:
     """Return the exit code of `work`; an error that it leaves never ends with the code of a budget."""
     try:
         return work()
+    except KeyboardInterrupt:  # within the words for another error
+        _say(INTERRUPTED_WORDS)
+        return INTERRUPTED
     except MemoryError:
         os.write(2, b"error: memory ran out\n  = help: " + activity.SMALLER.encode() + b"\n")
         os._exit(WRONG)
@@ -146,7 +149,7 @@ class _Supervisor:
         self._kill_orphans()
         if sys.stderr and sys.stderr.isatty():
             sys.stderr.write("\r\x1b[K\x1b[?25h")  # a progress bar hides the cursor
-        if self.interrupted is not None:
+        if self.interrupted is not None or os.WTERMSIG(status) in _STOPS:
             _say(INTERRUPTED_WORDS)
             return INTERRUPTED
         from ..core.native_death import error
@@ -188,19 +191,22 @@ class _Supervisor:
     def _kill_orphans(self) -> None:
         """Kill what the child has started in this session, such as workers; a daemon has one of its own."""
         session = os.getsid(0)
-        for process in _children(os.getpid()):
+        for process in _descendants(os.getpid()):
             with suppress(ProcessLookupError, PermissionError):
                 if os.getsid(process) == session:
                     os.kill(process, signal.SIGKILL)
 
 
-def _children(parent: int) -> list[int]:
-    """Return the processes that a process has started, and those that these have; none where /proc does not say."""
-    found: list[int] = []
-    for listed in Path(f"/proc/{parent}/task").glob("*/children"):
-        with suppress(OSError):
-            for child in map(int, listed.read_text().split()):
-                found += [child, *_children(child)]
+def _descendants(ancestor: int) -> list[int]:
+    """Return the processes that a process has started, and those that these have; none where there is no /proc."""
+    children: dict[int, list[int]] = {}
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError, ValueError, IndexError):
+            parent = int(status.read_text(errors="replace").rpartition(")")[2].split()[1])
+            children.setdefault(parent, []).append(int(status.parent.name))
+    found = list(children.get(ancestor, ()))
+    for process in found:
+        found += children.get(process, ())
     return found
 
 
