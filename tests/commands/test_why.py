@@ -330,6 +330,8 @@ def test_pruning_is_advised_for_channels_only() -> None:
 
 def test_parts_are_as_deep_as_their_number() -> None:
     parts = {
+        "": "",
+        "//": "//",
         "blocks.2.0.conv.weight": "blocks.2", "model.layers.3.mlp.weight": "model.layers.3",
         "conv_stem.weight": "conv_stem",
         "/blocks/blocks.2/blocks.2.0/conv/Conv": "blocks.2", "/fc/Gemm": "fc", "node_12": "node_12",

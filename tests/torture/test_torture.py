@@ -19,7 +19,7 @@ from tests.torture.mutate import data, flatbuffer, proto, tree
 from tests.torture.runner import ROOT
 
 SOUND = Ended(0, "", "", 0.1, 0.1, 10)
-QUICK = ("recipes=30", "reports=10", "onnx=6", "tflite=6", "signals=3")
+QUICK = ("recipes=25", "reports=10", "onnx=5", "tflite=5", "signals=2")
 
 
 def campaign(folder: Path, *names: str) -> None:

@@ -37,7 +37,7 @@ COMMANDS = (
     ("diff", "lite.yaml", "tiny.yaml"),
 )
 EARLY, LATE = 0.3, 6.0
-START = 0.03
+START = 0.01
 """Seconds from the start of Python's `site` to our first line, in which a signal is still Python's."""
 _MARK = """\
 import os

@@ -73,7 +73,7 @@ class Layer:
         """Return the part of the network that it belongs to: `blocks.2` of `blocks.2.0.conv.weight`, or of
         `/blocks/blocks.2/blocks.2.0/conv/Conv`."""
         steps = [step for step in self.name.split("/") if step]
-        steps = [step for step, below in zip(steps, [*steps[1:], ""], strict=True) if not below.startswith(f"{step}.")]
+        steps = [step for step, below in zip(steps, [*steps[1:], ""], strict=False) if not below.startswith(f"{step}.")]
         path = ".".join(steps)
         match = re.match(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*?\.\d+(?=\.)|[A-Za-z_]\w*(?=\.)", path)
         return match[0] if match else self.name
