@@ -98,11 +98,6 @@ def test_two_packages_of_one_runtime_are_named(package: Callable[..., None]) -> 
             "lacks a library",
             "--force-reinstall",
         ),
-        (
-            ImportError("libtorch_cpu.so: failed to map segment from shared object"),
-            "memory ran out: libtorch_cpu.so",
-            "raise the limit",
-        ),
         (ModuleNotFoundError("No module named 'PIL'", name="PIL"), "`pillow` is not installed", "pip install pillow"),
         (ImportError("cannot import name 'x' from 'timm'", name="timm"), "`timm` cannot be imported", "doctor"),
     ],

@@ -54,10 +54,6 @@ _KNOWN: dict[str, tuple[str, str]] = {
         "a package is built for a newer system than this one",
         "pip install --only-binary :all: an older version of it, or use a newer system",
     ),
-    r"failed to map segment|[Cc]annot allocate memory": (
-        "there is too little memory to load a library",
-        "free some memory, or raise the limit of this process (`ulimit -v`)",
-    ),
     r"cannot open shared object file|undefined symbol|DLL load failed": (
         "a compiled package lacks a library, or is built for other versions",
         "pip install --force-reinstall that package and the one that it extends",

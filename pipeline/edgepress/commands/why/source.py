@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...core.errors import UserError
+from ...core.errors import UserError, first_line
 
 if TYPE_CHECKING:
     import onnx
@@ -35,7 +35,10 @@ class Source:
         except DecodeError as error:
             raise UserError(f"`{path}` cannot be read as ONNX: {error}", "is it a whole model?") from error
         if model.functions:
-            model = onnx.inliner.inline_local_functions(model)
+            try:
+                model = onnx.inliner.inline_local_functions(model)
+            except RuntimeError as error:
+                raise UserError(f"`{path}` calls a function otherwise than it is: {first_line(error)}") from error
         self.nodes = list(model.graph.node)
         self._shapes = _shapes(model)
         self.size = path.stat().st_size + sum(

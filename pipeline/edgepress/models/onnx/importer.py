@@ -76,6 +76,7 @@ def adopt(
     bounds = Bounds(stored_bytes(source), sum(column[:1].nbytes for column in columns))
     try:
         with bounded(bounds, doing="simplifying and running", file=source, library="onnxruntime"):
+            _require_run(original)
             outputs, warnings = (
                 (_written(model, contract, data, path, original), list[str]())
                 if integers
@@ -139,6 +140,15 @@ def _share(original: Original, outputs: np.ndarray) -> str:
     return f"{away:.1%} of the largest output"
 
 
+def _require_run(original: Original) -> None:
+    """Raise UserError unless onnxruntime runs the file as it came: what it takes is sound enough to be changed."""
+    try:
+        original.outputs  # noqa: B018
+    except Exception as error:  # onnxruntime's errors have no common base
+        act = next_act(error, RUN_ALONE)
+        raise UserError(f"onnxruntime cannot run `{original.source}`: {reason(error)}", act) from error
+
+
 def _written(
     model: onnx.ModelProto, contract: dict[str, Any], data: Dataset, path: Path, original: Original
 ) -> np.ndarray:
@@ -149,7 +159,6 @@ def _written(
     try:
         write(model, path)
         outputs = predict(path, original.columns, kernels="usual")  # as onnxruntime runs the file that came
-        original.outputs  # noqa: B018, fails where the file itself does
     except UserError:
         raise
     except Exception as error:  # onnxruntime's errors have no common base
