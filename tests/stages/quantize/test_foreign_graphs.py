@@ -8,10 +8,12 @@ import numpy as np
 import onnx
 import pytest
 from edgepress.core.presets import INT16, PRESETS
+from edgepress.models.predict import predict
+from edgepress.stages.quantize import ptq
 from edgepress.stages.quantize.bias_correction import corrected
 from edgepress.stages.quantize.qdq import prepared, written
 from edgepress.stages.quantize.sqnr import decibels, run_model
-from onnx import helper
+from onnx import helper, numpy_helper
 
 from tests.stages.quantize.made import evidence, graph, plan
 from tests.stages.quantize.test_fills import NEAR, in_tflite
@@ -127,3 +129,30 @@ def test_a_weight_of_groups_has_scales_along_its_axis() -> None:
     tensors = {tensor.name: tensor for tensor in made.graph.initializer}
     assert list(tensors["u_scale"].dims) == [4]
     assert list(tensors["up_bias_scale"].dims) == [8]
+
+
+def test_a_float_that_no_input_decides_has_no_range_and_stays_float(tmp_path: Path) -> None:
+    """Nothing folds a Slice of no values, and so its sum is computed anew in every run."""
+    ends = {"a": np.ones(2, np.float32), "b": np.array([-(2**63)]), "c": np.array([2**63 - 1]), "d": np.array([0])}
+    nodes = [
+        helper.make_node("MatMul", ["input", "w"], ["h"]),
+        helper.make_node("Slice", ["a", "b", "c", "d", "b"], ["y"]),
+        helper.make_node("ReduceSum", ["y"], ["sum"], keepdims=0),
+        helper.make_node("Add", ["h", "sum"], ["output"]),
+    ]
+    model = helper.make_graph(
+        nodes,
+        "g",
+        [helper.make_tensor_value_info("input", 1, [1, 16])],
+        [helper.make_tensor_value_info("output", 1, [1, 4])],
+        [
+            numpy_helper.from_array(value, name)
+            for name, value in {**ends, "w": weights(16, 4).astype(np.float32)}.items()
+        ],
+    )
+    source = tmp_path / "m.onnx"
+    onnx.save(helper.make_model(model, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), source)
+    x = np.random.default_rng(1).normal(size=(8, 16)).astype(np.float32)
+    onnx.save(ptq.signed(source, x), tmp_path / "int8.onnx")
+    expected, outputs = predict(source, x), predict(tmp_path / "int8.onnx", x)
+    assert np.abs(outputs - expected).max() < 0.1 * np.abs(expected).max()

@@ -34,10 +34,16 @@ seventh. Scores alone seldom span more; a mask of −100 does."""
 
 
 def ranged(plan: Plan, ranges: Mapping[str, Range]) -> Plan:
-    """Return the plan with these ranges; activations with fills are open and computed in float."""
+    """Return the plan with these ranges; activations with fills are open and computed in float.
+
+    So are floats that have no range, such as what no input decides and simplifying did not fold.
+    """
     graph = plan.graph.graph
     fills = carrying(graph, ranges)
-    return replace(plan, ranges={**ranges, **dict.fromkeys(fills, OPEN)}, floats=plan.floats | touching(graph, fills))
+    reals = {value.name for value in graph.value_info if value.type.tensor_type.elem_type == onnx.TensorProto.FLOAT}
+    rangeless = {name for node in graph.node for name in node.output if name in reals and name not in ranges}
+    floats = plan.floats | touching(graph, fills | rangeless)
+    return replace(plan, ranges={**ranges, **dict.fromkeys(fills, OPEN)}, floats=floats)
 
 
 def carrying(graph: onnx.GraphProto, ranges: Mapping[str, Range]) -> set[str]:
