@@ -34,6 +34,7 @@ from errno import (
 )  # fmt: skip
 from pathlib import Path
 
+from . import temporary
 from .errors import OwnCodeError, Problem, UserError
 from .streams import STDOUT
 
@@ -172,10 +173,9 @@ def _of_errno(error: OSError, path: Path | None, help: str, *, outermost: bool) 
     own = Path(os.fsdecode(named)) if isinstance(named, str | bytes) and named else None
     if error.errno not in _CERTAIN and not (outermost and (own or path)):
         return None
-    temporary = (
-        own and path and own.name.startswith(f".{path.name}.") and own.parent.absolute() == path.parent.absolute()
-    )
-    return _written(int(error.errno or 0), path if temporary or own is None else own, help, error.strerror)
+    if own and temporary.is_ours(own):  # what it was for, or at least where
+        own = path or own.parent
+    return _written(int(error.errno or 0), own or path, help, error.strerror)
 
 
 def _written(code: int, path: Path | None, help: str, words: str | None = None) -> Problem:

@@ -42,6 +42,11 @@ def file_in(folder: Path) -> Iterator[Path]:
         os.close(handle)
 
 
+def is_ours(path: Path) -> bool:
+    """Whether a file has a name of `file_in`."""
+    return _PART.fullmatch(path.name) is not None
+
+
 def sweep(folder: Path) -> None:
     """Delete the files in `folder` that killed processes left."""
     with suppress(OSError), os.scandir(folder) as entries:

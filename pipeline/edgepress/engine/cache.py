@@ -123,7 +123,12 @@ class Cache:
         before = entries / key  # a damaged one
         if before.is_symlink() or (before.exists() and not before.is_dir()):
             raise UserError(f"the cache's `{before}` is not a folder", AWAY)
-        facts = maker(result, scratch)
+        try:
+            facts = maker(result, scratch)
+        except Exception as error:
+            if result.is_dir():
+                raise
+            raise UserError(f"`{result}` was deleted while it was made", "the same command makes it again") from error
         files = {path.name: digest(path) for path in sorted(result.iterdir())}
         with replacing(result / ENTRY) as file:
             stored = {"material": material, "files": files, "facts": facts, "facts_sha256": key_of(facts)}
