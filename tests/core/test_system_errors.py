@@ -43,6 +43,7 @@ def test_every_error_of_a_path_has_the_systems_words_the_path_and_a_next_act(cod
         (BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable"), "no process can be started"),
         (FileNotFoundError(errno.ENOENT, "No usable temporary directory found in ['/tmp']"), "TMPDIR"),
         (RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 64 vs 0"), "No space left"),
+        (OSError("3590 requested and 992 written"), "No space left"),
         (Exception('IoError(Os { code: 28, kind: StorageFull, message: "No space left on device" })'), "No sp"),
         (OSError(errno.EMFILE, "Too many open files"), "ulimit -n"),
         (KeyError("defect"), None),

@@ -74,8 +74,8 @@ _MEMORY = re.compile(
 )
 """How torch, numpy, onnxruntime, C++ and the loader of shared libraries name the lack of memory."""
 _THREADS = re.compile(r"can't start new thread|pthread_create failed", re.IGNORECASE)
-_TORN = re.compile(r"unexpected pos \d+ vs \d+|PytorchStreamWriter failed")
-"""What torch says when the disk took less than it wrote."""
+_TORN = re.compile(r"unexpected pos \d+ vs \d+|PytorchStreamWriter failed|\d+ requested and \d+ written")
+"""What torch and numpy say when the disk took less than they wrote."""
 _NO_FOLDER = re.compile(r"No usable temporary directory")
 LESS_MEMORY = (
     "use less: a smaller `batch`, fewer `samples`, or `--limit`; else end other programs, or raise the limit (`ulimit "
@@ -156,11 +156,12 @@ def _problem(error: BaseException, path: Path | None, help: str, *, outermost: b
         return Problem(f"temporary files cannot be written: {_line(words, _NO_FOLDER)}", _TEMPORARY)
     if isinstance(error, OSError) and error.errno is not None:
         return _of_errno(error, path, help, outermost=outermost)
-    if isinstance(error, OSError | ImportError) or not isinstance(error, Exception):
+    torn = _TORN.search(words)
+    if isinstance(error, ImportError) or (isinstance(error, OSError) and not torn) or not isinstance(error, Exception):
         return None
     if (code := next((code for text, code in _WORDS.items() if text in words), None)) is not None:
         return _written(code, path, help)
-    if _TORN.search(words) and not isinstance(error.__cause__ or error.__context__, OSError):
+    if torn and not isinstance(error.__cause__ or error.__context__, OSError):
         return _written(ENOSPC, path, help)
     return None
 
