@@ -7,6 +7,7 @@ import random
 
 import pytest
 from edgepress.benchmark import statistics
+from edgepress.core.errors import UserError
 from edgepress.core.results import Samples
 from hypothesis import given
 from hypothesis import strategies as st
@@ -35,7 +36,7 @@ def test_several_threads_compare_the_lower_quartile_of_wall_time() -> None:
 
 
 def test_pairs_need_the_same_processes_and_rounds() -> None:
-    with pytest.raises(ValueError, match="zip"):
+    with pytest.raises(UserError, match="not timed in the same processes and rounds"):
         statistics.log_ratios(samples([[1.0], [1.0]]), samples([[1.0]]))
 
 

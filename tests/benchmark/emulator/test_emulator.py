@@ -153,7 +153,7 @@ def test_one_that_does_not_work_takes_no_place(monkeypatch: pytest.MonkeyPatch, 
 
     monkeypatch.setattr(install, "_debian", debian)
     monkeypatch.setattr(install, "_wheels", lambda packages, work, say: {})
-    with pytest.raises(UserError, match="does not load onnxruntime as cortex-a53: it ended with 3") as error:
+    with pytest.raises(UserError, match="does not load onnxruntime as cortex-a53: it ended with code 3") as error:
         install.install()
     assert "nothing was changed" in error.value.problems[0].help
     assert (tmp_path / "arm64" / qemu.STAMP).read_text() == "{}"

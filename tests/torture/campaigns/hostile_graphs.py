@@ -40,7 +40,7 @@ def growing(random: Random) -> bytes:
 def nested(random: Random) -> bytes:
     """If in If in If."""
     inner = [node("Relu", ["h"], ["o"])]
-    for _ in range(random.choice((30, 200))):
+    for _ in range(random.choice((10, 30))):
         out = [helper.make_tensor_value_info("o", 1, [1, CLASSES])]
         graph = helper.make_graph(inner, "g", [], out)
         inner = [

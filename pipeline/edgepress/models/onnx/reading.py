@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 import onnx
@@ -37,7 +38,8 @@ def read(source: Path) -> onnx.ModelProto:
     except UserError:
         raise
     except (onnx.checker.ValidationError, ValueError, OSError, TypeError, RuntimeError) as error:
-        fault = system_errors.of(error, source)
+        named_within = isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG  # the file's name is shorter
+        fault = None if named_within else system_errors.of(error, source)
         raise fault or UserError(
             f"`{source}` is not a sound ONNX file: {first_line(error)}", _beside(source)
         ) from error
