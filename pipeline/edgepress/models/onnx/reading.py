@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 from pathlib import Path
 
 import onnx
@@ -38,11 +39,10 @@ def read(source: Path) -> onnx.ModelProto:
     except UserError:
         raise
     except (onnx.checker.ValidationError, ValueError, OSError, TypeError, RuntimeError) as error:
-        named_within = isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG  # the file's name is shorter
-        fault = None if named_within else system_errors.of(error, source)
-        raise fault or UserError(
-            f"`{source}` is not a sound ONNX file: {first_line(error)}", _beside(source)
-        ) from error
+        fault = system_errors.of(error, source)
+        if fault and os.strerror(errno.ENAMETOOLONG) not in str(fault):  # such a name stands in the file
+            raise fault from error
+        raise UserError(f"`{source}` is not a sound ONNX file: {first_line(error)}", _beside(source)) from error
     except Exception as error:
         # protobuf's DecodeError has no stable home across its versions.
         if type(error).__name__ != "DecodeError":
