@@ -19,7 +19,7 @@ from scipy import stats
 
 from tests.bench import results
 
-RUNS = {"mobilenet": 3, "onnx-only": 10, "text": 5}
+RUNS = {"mobilenet": 3, "onnx-only": 8}
 """Pairs of each recipe."""
 HERE = "import sys; from edgepress.commands import exit_codes, main; sys.exit(exit_codes.run(main.cli))"
 COMMANDS = {"supervised": ["-m", "edgepress"], "alone": ["-c", HERE]}
@@ -34,30 +34,36 @@ def main() -> None:
 
 
 def _ratio(words: list[str], pairs: int) -> dict[str, object]:
-    """Return wall seconds of each pair, in drawn order, and the ratio supervised / alone with its 95% interval."""
+    """Return the seconds of each pair, in drawn order, and supervised / alone of these with a 95% interval."""
     order = random.Random(0)
-    seconds: dict[str, list[float]] = {name: [] for name in COMMANDS}
+    times: dict[str, list[tuple[float, float]]] = {name: [] for name in COMMANDS}
     for _ in range(pairs):
         for name in order.sample(list(COMMANDS), 2):
-            seconds[name].append(_seconds(name, words))
-    logs = [math.log(a / b) for a, b in zip(seconds["supervised"], seconds["alone"], strict=True)]
-    half = stats.t.ppf(0.975, pairs - 1) * stdev(logs) / math.sqrt(pairs)
-    ratio = [math.exp(fmean(logs) + side * half) for side in (0, -1, 1)]
-    print(" ".join(words), f"{ratio[0]:.4f} [{ratio[1]:.4f}–{ratio[2]:.4f}], {pairs} pairs")
-    return {"seconds": seconds, "ratio": ratio}
+            times[name].append(_seconds(name, words))
+    found: dict[str, object] = {}
+    for index, clock in enumerate(("wall", "cpu")):
+        seconds = {name: [row[index] for row in rows] for name, rows in times.items()}
+        logs = [math.log(a / b) for a, b in zip(seconds["supervised"], seconds["alone"], strict=True)]
+        half = stats.t.ppf(0.975, pairs - 1) * stdev(logs) / math.sqrt(pairs)
+        ratio = [math.exp(fmean(logs) + side * half) for side in (0, -1, 1)]
+        print(" ".join(words), clock, f"{ratio[0]:.4f} [{ratio[1]:.4f}–{ratio[2]:.4f}], {pairs} pairs", flush=True)
+        found[clock] = {"seconds": seconds, "ratio": ratio}
+    return found
 
 
-def _seconds(name: str, words: list[str]) -> float:
+def _seconds(name: str, words: list[str]) -> tuple[float, float]:
+    """Return wall seconds of a command, and CPU seconds of it and all that it starts."""
     with tempfile.TemporaryDirectory() as folder:
         places = ["--cache", f"{folder}/cache", "--runs", f"{folder}/runs"] if words[0] == "run" else []
         command = [sys.executable, *COMMANDS[name], *words, *places]
-        started = time.perf_counter()
         environment = os.environ | {"PYTHONPATH": str(ROOT / "pipeline")}
+        before, started = os.times(), time.perf_counter()
         done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, check=False)
-        taken = time.perf_counter() - started
-    if done.returncode:
+        wall, after = time.perf_counter() - started, os.times()
+    if done.returncode not in (0, 4):
         raise RuntimeError(done.stderr.decode())
-    return taken
+    cpu = after.children_user + after.children_system - before.children_user - before.children_system
+    return wall, cpu
 
 
 if __name__ == "__main__":
