@@ -85,6 +85,20 @@ def test_an_interruption_ends_work_that_ignores_it():
     assert (process.returncode, errors) == (130, "interrupted; the same command continues from here\n")
 
 
+def test_an_interruption_within_a_deletion_is_not_lost():
+    body = (
+        "from edgepress.commands.supervise import interrupt_once; interrupt_once(); "
+        "Slow = type('Slow', (), {'__del__': lambda self: (print('ready', flush=True), time.sleep(600))}); "
+        "slow = Slow(); del slow; time.sleep(600)"
+    )
+    process = start(body)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate()
+    assert (process.returncode, errors) == (130, "interrupted; the same command continues from here\n")
+
+
 def test_the_work_ends_with_the_process_that_supervises_it():
     process = start("print(os.getpid(), flush=True); time.sleep(600)")
     assert process.stdout is not None

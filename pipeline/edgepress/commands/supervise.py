@@ -67,6 +67,7 @@ def supervised(work: Callable[[], int]) -> int:
         resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
         activity.attach(area)
         _silence_libraries()
+        sys.unraisablehook = _raise_again
         code = _code(work)
         if code == INTERRUPTED:
             os._exit(code)  # all blocks have ended; the interpreter's own end may take a second
@@ -115,6 +116,15 @@ def interrupt_once() -> None:
     for stop in _STOPS:
         if signal.getsignal(stop) != signal.SIG_IGN:
             signal.signal(stop, interrupt)
+
+
+def _raise_again(lost: sys.UnraisableHookArgs) -> None:
+    """Raise an interruption that came while an object was deleted, where Python drops it with a traceback."""
+    if lost.exc_type is KeyboardInterrupt:
+        signal.signal(signal.SIGALRM, signal.default_int_handler)
+        signal.setitimer(signal.ITIMER_REAL, 0.001)  # what is raised in this hook is dropped too
+    else:
+        sys.__unraisablehook__(lost)
 
 
 @contextmanager
