@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from edgepress.core import keep
+from edgepress.core.errors import UserError
 from edgepress.core.metrics import METRICS
 from edgepress.core.results import Report
 from edgepress.gate import judge
@@ -108,3 +109,11 @@ def test_a_stage_asks_the_same_of_held_out_examples_and_of_all_of_validation() -
     assert keep.limit(METRICS["mae"], 0.0, 1.0, y) == pytest.approx(0.1)
     assert keep.limit(METRICS["mae"], 20.0, 1.0, y) == pytest.approx(20.2)
     assert keep.limit(METRICS["accuracy"], 0.9, 1.0, np.arange(10)) == pytest.approx(0.89)
+
+
+def test_notes_that_no_such_stage_makes_are_damage() -> None:
+    facts: Report = report(stages({"x86": 0.93}, asked=False))
+    (stage,) = [stage for stage in facts.stages if stage.use == "quantize.static"]
+    stage.notes["ladder"] = [{"step": "rounding"}]
+    with pytest.raises(UserError, match=r"damaged: `.*` has no notes of `quantize\.static`"):
+        text.summaries(facts)

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from itertools import groupby
 from pathlib import PurePath
 
+from ...core.errors import UserError, first_line
 from ...core.machine import instructions
 from ...core.printable import lines as printed
 from ...core.printable import shown
-from ...core.results import Machine, Report
+from ...core.results import Machine, Report, StageFacts
 from ...stages import TABLE
 from ..judge import Finding, OnUndecided, Unit
 from . import change, details
@@ -62,9 +63,18 @@ def summaries(report: Report) -> list[str]:
     for stage in report.stages:
         lines = stage.summary
         if lines is None:
-            lines = TABLE[stage.use].summarize(stage.notes) if stage.use in TABLE else []
+            lines = _summarized(stage) if stage.use in TABLE else []
         shown += [f"{stage.name}: {words}" for words in lines]
     return shown
+
+
+def _summarized(stage: StageFacts) -> list[str]:
+    """Return the lines that follow from the notes. Raises: UserError for notes that such a stage does not make."""
+    try:
+        return TABLE[stage.use].summarize(stage.notes)
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+        message = f"the report is damaged: `{stage.name}` has no notes of `{stage.use}` ({first_line(error)})"
+        raise UserError(message, "`edgepress run` makes it anew") from error
 
 
 def _warnings(report: Report) -> list[str]:
