@@ -163,11 +163,11 @@ def test_a_killed_process_says_so(light: Path, tmp_path: Path, monkeypatch: pyte
 
 
 def test_a_missing_runtime_says_what_to_install(tmp_path: Path, light: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "tflite_runtime.py").write_text("raise ModuleNotFoundError(\"No module named 'tflite_runtime'\")")
+    (tmp_path / "ai_edge_litert.py").write_text("raise ModuleNotFoundError(\"No module named 'ai_edge_litert'\")")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    with pytest.raises(UserError, match="tflite-runtime is not installed here") as error:
-        paired.measure([Model("light", light, "tflite-runtime")], looks=(1,), rounds=1)
-    assert "pip install tflite-runtime" in str(error.value)
+    with pytest.raises(UserError, match="litert is not installed here") as error:
+        paired.measure([Model("light", light, "litert")], looks=(1,), rounds=1)
+    assert "pip install ai-edge-litert" in str(error.value)
 
 
 def test_chatter_of_a_runtime_does_not_reach_the_result(
