@@ -1,6 +1,7 @@
 """What does the supervised child process of a command cost? Pairs of runs, with and without it.
 
-`make bench-isolation` writes isolation.json: each run of a shipped recipe has an empty cache.
+`make bench-isolation` writes isolation.json: each run of a shipped recipe has an empty cache. ARGS="onnx-only=3" measures
+so many pairs of that recipe alone.
 """
 
 from __future__ import annotations
@@ -28,8 +29,8 @@ ROOT = Path(__file__).parents[2]
 
 def main() -> None:
     """Measure every recipe, and the command that does the least."""
-    chosen = sys.argv[1:] or list(RUNS)
-    recipes = {recipe: _ratio(["run", recipe], RUNS[recipe]) for recipe in chosen}
+    chosen = dict(word.split("=") for word in sys.argv[1:]) or RUNS
+    recipes = {recipe: _ratio(["run", recipe], int(pairs)) for recipe, pairs in chosen.items()}
     results.write("isolation", "make bench-isolation", {"recipes": recipes, "help": _ratio(["--help"], 40)})
 
 
