@@ -1,7 +1,7 @@
 """What does the supervised child process of a command cost? Pairs of runs, with and without it.
 
-`make bench-isolation` writes isolation.json: each run of a shipped recipe has an empty cache. ARGS="onnx-only=3" measures
-so many pairs of that recipe alone.
+`make bench-isolation` writes isolation.json: each run of a shipped recipe has an empty cache. ARGS="onnx-only=3"
+measures so many pairs of that recipe alone.
 """
 
 from __future__ import annotations
