@@ -8,6 +8,7 @@ refused.
 from __future__ import annotations
 
 import json
+import math
 import mmap
 import os
 import resource
@@ -88,24 +89,24 @@ class Bounds:
 
     def impose(self) -> None:
         """Bound this process from here on."""
-        if self.holds:
-            self.restart()
-            if used := data_bytes():
-                _lower(resource.RLIMIT_DATA, used + self.memory)
+        self.restart()
+        if self.holds and (used := data_bytes()):
+            _lower(resource.RLIMIT_DATA, used + self.memory)
 
     def begin_run(self) -> None:
         """Give a run its seconds; costs a microsecond. What has run once has the memory that it needs."""
         self._runs += 1
         if self._runs == 2:
             resource.setrlimit(resource.RLIMIT_DATA, self._before[resource.RLIMIT_DATA])
-        if self.holds and time.process_time() >= self._due:
+        if time.process_time() >= self._due:
             self.restart()
 
     def restart(self) -> None:
         """Give the graph its seconds from here on."""
         now = time.process_time()
         self._due = now + 1
-        _lower(resource.RLIMIT_CPU, int(now + self.seconds) + 1)
+        if self.holds:
+            _lower(resource.RLIMIT_CPU, int(now + self.seconds) + 1)
 
     def arguments(self, parts: int = 1) -> list[str]:
         """Return seconds, divided by `parts` but not below 2, and bytes, for a process that bounds itself."""
@@ -146,10 +147,17 @@ def runs(column: Iterable[Item]) -> Iterator[Item]:
 
 
 def factor_of_limits() -> float:
-    """Return the factor of all bounds, 1 by default; what is no number counts as 1."""
+    """Return the factor of all bounds, 1 by default; what is no finite number counts as 1."""
     with suppress(ValueError):
-        return max(0.0, float(os.environ.get(LIMITS, "1")))
+        factor = float(os.environ.get(LIMITS, "1"))
+        return max(0.0, factor) if math.isfinite(factor) else 1.0
     return 1.0
+
+
+def limited_memory() -> int | None:
+    """Return the bytes that the user's own limit leaves a process (`ulimit -v`, `ulimit -d`); None without one."""
+    limits = (resource.getrlimit(resource.RLIMIT_AS)[0], resource.getrlimit(resource.RLIMIT_DATA)[1])
+    return min((limit for limit in limits if limit != resource.RLIM_INFINITY), default=None)
 
 
 def data_bytes() -> int:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import resource
 import signal
 import subprocess
 from collections.abc import Mapping
 
 from . import child_processes
-from .activity import LIMITS, SMALLER
+from .activity import LIMITS, SMALLER, limited_memory
 from .errors import UserError
 from .units import show_bytes
 
@@ -39,18 +38,13 @@ def error(number: int, note: Mapping[str, str]) -> UserError:
     if number == signal.SIGXCPU:
         return UserError(f"{where}the limit of CPU time was reached{doing}", "raise it: `ulimit -t`")
     message = f"{where}{note.get('library', 'native code')} ended the process{doing}: {_CAUSES.get(number, '')}({name})"
-    if limit := _memory_limit():
-        return UserError(f"{message}; this shell limits memory to {limit}", "raise it (`ulimit -v`, `ulimit -d`)")
+    if limit := limited_memory():  # few libraries survive one
+        return UserError(
+            f"{message}; this shell limits memory to {show_bytes(limit)}", "raise it (`ulimit -v`, `ulimit -d`)"
+        )
     if node := crashing_node(note.get("file", "")):
         return UserError(message, f"node {node} does it: export the model without it")
     return UserError(message, _EXPORT if file else "please report it with the recipe")
-
-
-def _memory_limit() -> str:
-    """Return the bytes that a limit of the user's leaves this process; empty without one. Few libraries survive it."""
-    limits = [resource.getrlimit(kind)[0] for kind in (resource.RLIMIT_AS, resource.RLIMIT_DATA)]
-    finite = [limit for limit in limits if limit != resource.RLIM_INFINITY]
-    return show_bytes(min(finite)) if finite else ""
 
 
 def crashing_node(file: str) -> str:

@@ -30,7 +30,9 @@ def reason(error: BaseException | str) -> str:
     elif "bad_alloc" in text or "bad allocation" in text:
         words = "it needs more memory than it may take"
     line = first_line(ValueError(words)) if words else type(error).__name__
-    return f"node `{node[2]}` ({node[1]}): {line}" if node else line
+    if node is None:
+        return line
+    return f"node `{node[2]}` ({node[1]}): {line}" if node[2] else f"a node {node[1]}: {line}"
 
 
 def next_act(error: BaseException | str, otherwise: str) -> str:

@@ -109,6 +109,20 @@ def of(error: BaseException, path: Path | None = None, help: str = "") -> System
     return None
 
 
+def is_of_memory(fault: SystemFault) -> bool:
+    """Whether memory ran out, which a graph may do by itself."""
+    return any(problem.help in (LESS_MEMORY, MORE_MEMORY) for problem in fault.problems)
+
+
+def pass_on(error: BaseException) -> None:
+    """Raise the fault of the system that `error` is, if it is one, where another error chooses another way to a result.
+
+    What a full disk or too little memory makes fail would succeed elsewhere, and a result must not depend on that.
+    """
+    if fault := of(error):
+        raise fault from error
+
+
 @contextmanager
 def naming(path: Path, help: str = "") -> Iterator[None]:
     """Let a fault of the system within the block name `path`, where it names no file itself."""
@@ -133,7 +147,7 @@ def chain(error: BaseException | None) -> Iterator[BaseException]:
 def _told(problem: Problem, error: BaseException) -> bool:
     """Return whether the user's error that was raised from the system's has words of its own for it."""
     words = str(error) if isinstance(error, UserError) else ""
-    reason = "memory" if problem.help in (LESS_MEMORY, MORE_MEMORY) else problem.message.rpartition(": ")[2]
+    reason = "memory" if is_of_memory(SystemFault(problem)) else problem.message.rpartition(": ")[2]
     return reason in words and "[Errno" not in words
 
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import onnx
 
-from ...core.activity import Bounds, bounded
+from ...core import system_errors
+from ...core.activity import Bounds, bounded, limited_memory
 from ...core.errors import UserError, suggest
 from ...core.model_size import stored_bytes
 from ...core.runtime_errors import next_act, reason
@@ -126,6 +127,7 @@ def _simplest(
             outputs = _written(simpler, contract, data, path, original)
             excess = original.excess(outputs)
         except UserError as error:
+            _pass_on(error)
             refusals.append(error)
             continue
         if excess <= 1:
@@ -133,6 +135,13 @@ def _simplest(
             return outputs, [f"was simplified {way}{changed}"] if way and simplify and refusals else []
         refusals.append(UserError(f"`{source}`, simplified, differs from the original by {_share(original, outputs)}"))
     raise refusals[0]
+
+
+def _pass_on(error: UserError) -> None:
+    """Raise a fault of the system: the next way is for what is wrong with the graph, as memory beyond its bounds."""
+    fault = system_errors.of(error)
+    if fault and (limited_memory() or not system_errors.is_of_memory(fault)):
+        raise fault from error
 
 
 def _share(original: Original, outputs: np.ndarray) -> str:

@@ -6,6 +6,7 @@ Its outputs stay the same: where they do not, less is simplified.
 from __future__ import annotations
 
 import logging
+import signal
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -15,11 +16,12 @@ import onnx
 from onnx import numpy_helper
 
 from ...core import child_processes
-from ...core.activity import Bounds
+from ...core.activity import SMALLER, Bounds
 from ...core.errors import UserError, first_line
 from ...core.native_output import silenced
 from ...core.paths import scratch
 from ...core.runtime_errors import next_act, reason
+from ...core.system_errors import SystemFault
 from . import constant_folding
 from .export import opset
 from .reading import RUN_ALONE
@@ -212,15 +214,27 @@ def _folded(model: onnx.ModelProto) -> onnx.ModelProto:
         bounds = Bounds(source.stat().st_size).arguments(_TRIES)
         command = child_processes.script(constant_folding.__file__, source, target, *bounds)
         done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode or not target.is_file():
+        folded = None if done.returncode else _whole(target)
+        if folded is None:
+            if done.returncode == -signal.SIGKILL:
+                raise SystemFault("the process that folds constants was killed, as when memory runs out", SMALLER)
+            Path(work, "space").write_bytes(bytes(2 * source.stat().st_size))  # onnxruntime does not say it of a disk
             raise RuntimeError(child_processes.cause(done.stderr, done.returncode))
-        folded = onnx.load(target)
     used = {node.domain for node in folded.graph.node}
     opsets = [entry for entry in folded.opset_import if entry.domain in used or entry.domain == ""]
     del folded.opset_import[:]
     folded.opset_import.extend(opsets)
     # The operators know shapes of results that the exporter left open, or got wrong.
     return onnx.shape_inference.infer_shapes(folded)
+
+
+def _whole(path: Path) -> onnx.ModelProto | None:
+    """Return the model of a file that was just written; None where it is cut off, or absent."""
+    try:
+        model = onnx.load(path)
+    except Exception:  # protobuf's DecodeError has no stable home across its versions
+        return None
+    return model if model.opset_import else None
 
 
 def _refused(source: Path, model: onnx.ModelProto, error: Exception) -> UserError:

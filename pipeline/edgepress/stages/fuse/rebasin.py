@@ -18,6 +18,7 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor, nn
 
+from ...core import system_errors
 from ...models.probe import random_inputs, randomized
 from .mixing import State
 
@@ -104,7 +105,8 @@ def permutable(module: nn.Module, example: tuple[Tensor, ...], seed: int = 0) ->
         groups = _groups(module, inputs)
         with torch.inference_mode():
             expected = module(*inputs)
-    except Exception:  # DepGraph and users' own code fail in ways of their own
+    except Exception as error:  # DepGraph and users' own code fail in ways of their own
+        system_errors.pass_on(error)
         return []
     state = {name: tensor.clone() for name, tensor in module.state_dict().items()}
     confirmed = []

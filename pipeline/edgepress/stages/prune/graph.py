@@ -16,6 +16,7 @@ from torch_pruning.dependency import graph as tracer
 from torch_pruning.dependency.group import Group
 from torch_pruning.pruner import BasePruner
 
+from ...core import system_errors
 from ...models.pruning import tracing
 
 LARGEST = 300_000
@@ -73,7 +74,8 @@ class Pruner(BasePruner):
         if root not in self.DG.lost:
             try:
                 importance = super().estimate_importance(group)
-            except (AttributeError, IndexError, RuntimeError, TypeError, ValueError):
+            except (AttributeError, IndexError, RuntimeError, TypeError, ValueError) as error:
+                system_errors.pass_on(error)
                 importance = None
         if importance is None or len(importance) % self._get_channel_groups(group):
             self.unranked.append(root)

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from ...core import system_errors
 from ...core.errors import UserError, first_line, suggest
 from ...models.probe import Inputs, random_inputs, randomized
 from ...models.pruning import forget, replay
@@ -117,7 +118,8 @@ def _probe(module: nn.Module, example: tuple[Tensor, ...]) -> tuple[nn.Module, I
             with torch.no_grad():
                 if torch.isfinite(network(*batch)).all():
                     return network, batch
-        except (RuntimeError, TypeError, ValueError):  # numbers that `forward` makes itself are float32
+        except (RuntimeError, TypeError, ValueError) as error:  # numbers that `forward` makes itself are float32
+            system_errors.pass_on(error)
             continue
     return copy.deepcopy(module).eval(), narrow
 

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ...core import system_errors
 from ...models.probe import Inputs
 from ...models.pruning import forget
 from .groups import Group, merged
@@ -55,7 +56,8 @@ def difference(module: nn.Module, pruned: nn.Module, groups: Sequence[Group], in
             outputs = pruned(*inputs)
             with zeroed(module, groups):
                 expected = module(*inputs)
-        except Exception:  # a network that was cut wrongly fails in as many ways as there are operators
+        except Exception as error:  # a network that was cut wrongly fails in as many ways as there are operators
+            system_errors.pass_on(error)
             return float("inf")
     if outputs.shape != expected.shape or not torch.isfinite(outputs).all():
         return float("inf")
@@ -81,6 +83,7 @@ def _exact(
     pruned = copy.deepcopy(forget(module))
     try:
         cut(groups, pruned)
-    except Exception:  # torch-pruning fails in as many ways as there are networks
+    except Exception as error:  # torch-pruning fails in as many ways as there are networks
+        system_errors.pass_on(error)
         return False
     return difference(module, pruned, groups, inputs) <= TOLERANCES[next(module.parameters()).dtype]
