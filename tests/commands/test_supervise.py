@@ -177,6 +177,21 @@ def test_a_graph_that_never_ends_is_ended(tmp_path):
     assert "`EDGEPRESS_LIMITS=10`" in words
 
 
+def test_no_bounds_are_none(tmp_path):
+    """Bounds within bounds, as an import has, give the outer ones their seconds again."""
+    node = helper.make_node
+    path = model(tmp_path / "m.onnx", [node("Relu", ["h"], ["output"])])
+    nested = (
+        "from edgepress.core.activity import Bounds, bounded; import resource\n"
+        "    with bounded(Bounds(100)):\n"
+        f"        {PREDICT.format(path=str(path))}\n"
+        "        unbounded = resource.getrlimit(resource.RLIMIT_CPU)[0] == resource.RLIM_INFINITY\n"
+        "    return 5 if unbounded else 6"
+    )
+    assert ended(nested, EDGEPRESS_LIMITS="0") == (5, "")
+    assert ended(nested) == (6, "")
+
+
 def test_a_graph_that_fills_memory_fails_where_it_allocates(tmp_path):
     node = helper.make_node
     nodes = [

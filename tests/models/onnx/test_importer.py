@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,9 @@ import onnx
 import onnxruntime
 import pytest
 from edgepress.core.errors import UserError
+from edgepress.core.system_errors import SystemFault
 from edgepress.data.dataset import Dataset, Input, Split
+from edgepress.models.onnx import simplify
 from edgepress.models.onnx.importer import adopt
 from onnx import TensorProto, helper, numpy_helper
 
@@ -153,3 +156,47 @@ def test_an_operator_set_is_raised_before_anything_is_left_out(opset: int, tmp_p
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=4), source)
     adopt(source, data(), tmp_path / "made.onnx")
     assert onnx.load(tmp_path / "made.onnx").opset_import[0].version >= 13
+
+
+def plain(path: Path) -> Path:
+    """A matrix product, which every way of simplifying leaves as it is."""
+    graph = helper.make_graph(
+        [helper.make_node("MatMul", ["x", "w"], ["y"])],
+        "plain",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 8])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 3])],
+        [weights("w", 8, 3)],
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    return path
+
+
+def test_a_full_disk_chooses_no_other_way_to_simplify(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(model: onnx.ModelProto) -> onnx.ModelProto:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    source = plain(tmp_path / "m.onnx")
+    monkeypatch.setattr(simplify, "_folded", full)
+    with pytest.raises(SystemFault, match="No space left"):
+        adopt(source, data(), tmp_path / "made.onnx")
+    assert not (tmp_path / "made.onnx").exists()
+    monkeypatch.undo()
+    adopt(source, data(), tmp_path / "made.onnx")
+
+
+def test_what_folding_cut_off_is_no_model(tmp_path: Path) -> None:
+    content = plain(tmp_path / "m.onnx").read_bytes()
+    whole = [simplify._whole(tmp_path / "m.onnx") is not None]
+    for length in (0, len(content) // 2, content.rindex(b"\x10\x11") - 2):  # before the operator set
+        (tmp_path / "cut.onnx").write_bytes(content[:length])
+        whole.append(simplify._whole(tmp_path / "cut.onnx") is not None)
+    assert whole == [True, False, False, False]
+
+
+def test_a_graph_that_needs_too_much_memory_is_simplified_less(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def filling(model: onnx.ModelProto) -> onnx.ModelProto:
+        raise MemoryError("Unable to allocate 8.00 GiB")
+
+    monkeypatch.setattr(simplify, "_folded", filling)
+    imported = adopt(plain(tmp_path / "m.onnx"), data(), tmp_path / "made.onnx")
+    assert "was simplified not at all" in imported.warnings[0]

@@ -36,6 +36,15 @@ def test_only_tensors_of_numbers_go_in_and_out(kind: str, tmp_path: Path) -> Non
         read(path)
 
 
+@pytest.mark.parametrize("number", [0, 200])
+def test_an_input_of_no_type(number: int, tmp_path: Path) -> None:
+    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 3])
+    x.type.tensor_type.elem_type = number
+    y = helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 3])
+    with pytest.raises(UserError, match=r"no type of numbers for its input `x`|is not a sound ONNX file"):
+        read(saved(helper.make_graph([node("Relu", ["x"], ["y"])], "g", [x], [y]), tmp_path))
+
+
 def test_a_graph_without_outputs(tmp_path: Path) -> None:
     x = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 3])
     with pytest.raises(UserError, match="has no outputs"):

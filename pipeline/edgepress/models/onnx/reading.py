@@ -75,6 +75,8 @@ def _require_tensors(source: Path, graph: onnx.GraphProto) -> None:
                     "quantized and converted",
                     "export the part between that takes and gives tensors",
                 )
+            if side == "takes" and value.type.tensor_type.elem_type not in onnx.helper.get_all_tensor_dtypes():
+                raise UserError(f"`{source}` states no type of numbers for its input `{value.name}`", "export it anew")
 
 
 def _beside(source: Path) -> str:
