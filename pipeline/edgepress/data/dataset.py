@@ -21,7 +21,7 @@ NAMES = ("digits", "fashion-mnist", "fashion-mnist-10k", "recommend", "sensor", 
 """What a recipe's `task: {data: …}` may say; each is a module here, with `read() -> Dataset`."""
 
 Kind = Literal["image", "series", "numbers", "tokens"]
-Task = Literal["single-label", "multi-label", "regression"]
+Task = Literal["single-label", "multi-label", "regression", "segmentation", "keypoints", "embedding", "image"]
 
 
 @dataclass(frozen=True)
