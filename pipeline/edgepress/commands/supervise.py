@@ -84,7 +84,7 @@ def _code(work: Callable[[], int]) -> int:
         _say(INTERRUPTED_WORDS)
         return INTERRUPTED
     except MemoryError:
-        os.write(2, b"error: memory ran out\n  = help: " + activity.SMALLER.encode() + b"\n")
+        os.write(2, b"error: memory ran out\n  = help: " + activity.LESS_MEMORY.encode() + b"\n")
         os._exit(WRONG)
     except Exception:
         sys.excepthook(*sys.exc_info())
@@ -163,10 +163,13 @@ class _Supervisor:
             _say(INTERRUPTED_WORDS)
             return INTERRUPTED
         from ..core.native_death import error
+        from ..core.system_errors import SystemFault
 
         number, note = os.WTERMSIG(status), activity.read(self.area)
-        _say(str(error(number, note)))
-        return WRONG if "file" in note or number in (signal.SIGKILL, signal.SIGXCPU) else CRASHED
+        died = error(number, note)
+        _say(str(died))
+        known = "file" in note or "seconds" in note or isinstance(died, SystemFault)
+        return WRONG if known else CRASHED
 
     def _status(self) -> int:
         """Return the child's status of `waitpid`. A signal wakes the process at once."""

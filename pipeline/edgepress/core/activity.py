@@ -22,7 +22,10 @@ SIZE = 65536
 """Bytes of the shared memory: a length of 4 bytes, then JSON."""
 LIMITS = "EDGEPRESS_LIMITS"
 """Environment variable: factor of all bounds; 0 is none."""
-SMALLER = "give it more memory, or less to do: a smaller `batch`, fewer `samples`, `--limit`"
+LESS_MEMORY = (
+    "use less: a smaller `batch`, fewer `samples`, or `--limit`; else end other programs, or raise the limit (`ulimit "
+    "-v`, the container's)"
+)
 """The next act where memory runs out."""
 _SECONDS, _SECONDS_PER_BYTE = 6.0, 1 / 50_000
 _MEMORY, _COPIES, _ACTIVATIONS = 768 * 2**20, 20, 100

@@ -15,11 +15,11 @@ import click
 
 from ...config import recipe, target
 from ...config.target import Target
+from ...core.document import Document
 from ...core.errors import UserError
 from ...core.paths import replacing
 from ...core.progress import Lines
 from ...core.runtimes import RUNTIMES
-from ...core.yamlio import Document
 from ...engine.artifacts import detailed, regrouped
 from ...engine.cache import Cache
 from ...engine.engine import Engine
