@@ -67,6 +67,16 @@ def test_a_signal_that_ends_the_work_becomes_words(number, code, words):
     assert "Traceback" not in done[1]
 
 
+@pytest.mark.parametrize("code", [0, 1, 4])
+def test_the_code_of_a_library_that_ends_the_process_is_no_verdict(code):
+    done = ended(f"os._exit({code})")
+    assert done[0] == 3
+    assert f"native code ended the process, with code {code}" in done[1]
+    blamed = ended(f"with activity(doing='running', file='a.onnx', library='onnxruntime'): os._exit({code})")
+    assert blamed[0] == 2
+    assert f"onnxruntime ended the process while running `a.onnx`, with code {code}" in blamed[1]
+
+
 def test_stage_and_file_are_named():
     body = "with activity(stage='int8', doing='running', file='a.tflite'): os.kill(os.getpid(), signal.SIGSEGV)"
     code, words = ended(body)
