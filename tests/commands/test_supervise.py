@@ -77,6 +77,16 @@ def test_the_code_of_a_library_that_ends_the_process_is_no_verdict(code):
     assert f"onnxruntime ended the process while running `a.onnx`, with code {code}" in blamed[1]
 
 
+def test_own_code_that_exits_is_no_verdict():
+    body = (
+        "import click; from edgepress.commands import exit_codes; "
+        "return exit_codes.run(click.Command('run', callback=lambda: sys.exit(0)))"
+    )
+    code, words = ended(body)
+    assert code == 2
+    assert words.startswith("error: code of yours or of a library called `sys.exit(0)`")
+
+
 def test_stage_and_file_are_named():
     body = "with activity(stage='int8', doing='running', file='a.tflite'): os.kill(os.getpid(), signal.SIGSEGV)"
     code, words = ended(body)

@@ -28,7 +28,7 @@ def ended(body: str, *, limited: bool = True) -> tuple[int, str]:
     path = [part for part in sys.path if part]
     done = subprocess.run(
         [*child_processes.PYTHON, "-c", f"import sys; sys.path[:] = {path!r}\n{CODE.format(body=body)}"],
-        preexec_fn=limit,  # noqa: PLW1509  no thread runs here
+        preexec_fn=limit,
         capture_output=True,
         text=True,
         check=False,

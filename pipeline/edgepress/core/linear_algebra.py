@@ -1,8 +1,8 @@
 """Let the libraries of linear algebra take their memory first, in a process whose memory is limited.
 
-OpenBLAS takes buffers when it is loaded and at the first product of matrices. Where it gets none, its releases try again
-for ever, or end the process with code 1 (https://github.com/OpenMathLib/OpenBLAS/pull/5303). Once it has them it asks
-for no more.
+OpenBLAS takes buffers when it is loaded and at the first product of matrices. Where it gets none it tries again for
+ever, or ends the process with code 1, by its release (https://github.com/OpenMathLib/OpenBLAS/pull/5303). Once it has
+them it asks for no more.
 """
 
 from __future__ import annotations
@@ -36,5 +36,5 @@ def _multiply() -> None:
     from scipy.linalg import blas
 
     square = np.ones((_SIDE, _SIDE))
-    square @ square  # noqa: B018  for its buffer
+    square @ square
     blas.dgemm(1.0, square, square)
