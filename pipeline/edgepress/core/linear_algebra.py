@@ -12,7 +12,7 @@ import time
 
 from .activity import activity, limited_memory, lower
 
-SECONDS = 20.0
+SECONDS = 10.0
 """CPU seconds of loading; it takes less than one, and some on a board."""
 _SIDE = 200
 """Smaller products need no buffer."""
