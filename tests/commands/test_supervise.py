@@ -94,6 +94,26 @@ def test_native_code_that_a_limit_on_memory_ends_is_no_crash(number, code):
     assert ("memory ran out, which this shell limits to 1100 GB: native code ended" in done[1]) == (code == 2)
 
 
+@pytest.mark.parametrize("code", [0, 1, 4])
+def test_the_code_of_a_library_that_ends_the_process_is_no_verdict(code):
+    done = ended(f"os._exit({code})")
+    assert done[0] == 3
+    assert f"native code ended the process, with code {code}" in done[1]
+    blamed = ended(f"with activity(doing='running', file='a.onnx', library='onnxruntime'): os._exit({code})")
+    assert blamed[0] == 2
+    assert f"onnxruntime ended the process while running `a.onnx`, with code {code}" in blamed[1]
+
+
+def test_own_code_that_exits_is_no_verdict():
+    body = (
+        "import click; from edgepress.commands import exit_codes; "
+        "return exit_codes.run(click.Command('run', callback=lambda: sys.exit(0)))"
+    )
+    code, words = ended(body)
+    assert code == 2
+    assert words.startswith("error: code of yours or of a library called `sys.exit(0)`")
+
+
 def test_stage_and_file_are_named():
     body = "with activity(stage='int8', doing='running', file='a.tflite'): os.kill(os.getpid(), signal.SIGSEGV)"
     code, words = ended(body)

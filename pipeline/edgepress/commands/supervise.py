@@ -71,6 +71,7 @@ def supervised(work: Callable[[], int]) -> int:
         code = _code(work)
         if code == INTERRUPTED:
             os._exit(code)  # all blocks have ended; the interpreter's own end may take a second
+        activity.announce(code)
         sys.exit(code)
     _prctl(_SUBREAPER, 1)
     return _Supervisor(child, area, arrived).wait()
@@ -154,21 +155,23 @@ class _Supervisor:
     def wait(self) -> int:
         """Return the exit code of the command."""
         status = self._status()
-        if os.WIFEXITED(status):
+        note = activity.read(self.area)
+        exited = os.WIFEXITED(status)
+        if exited and os.WEXITSTATUS(status) in (WRONG, CRASHED, INTERRUPTED, int(note.get("code", -1))):
             return os.WEXITSTATUS(status)
         self._kill_orphans()
         if sys.stderr and sys.stderr.isatty():
             sys.stderr.write("\r\x1b[K\x1b[?25h")  # a progress bar hides the cursor
-        if self.interrupted is not None or os.WTERMSIG(status) in _STOPS:
+        if self.interrupted is not None or (not exited and os.WTERMSIG(status) in _STOPS):
             _say(INTERRUPTED_WORDS)
             return INTERRUPTED
-        from ..core.native_death import error
+        from ..core import native_death
         from ..core.system_errors import SystemFault
 
-        number, note = os.WTERMSIG(status), activity.read(self.area)
-        died = error(number, note)
-        _say(str(died))
-        known = "file" in note or "seconds" in note or isinstance(died, SystemFault)
+        number = 0 if exited else os.WTERMSIG(status)
+        error = native_death.exited(os.WEXITSTATUS(status), note) if exited else native_death.error(number, note)
+        _say(str(error))
+        known = "file" in note or "seconds" in note or isinstance(error, SystemFault)
         return WRONG if known else CRASHED
 
     def _status(self) -> int:

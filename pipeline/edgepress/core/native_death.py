@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from . import child_processes
 from .activity import LESS_MEMORY, LIMITS, limited_memory
 from .errors import UserError
-from .system_errors import SystemFault
+from .system_errors import MORE_MEMORY, SystemFault
 from .units import show_bytes
 
 _SEARCH, _SEARCH_SECONDS = f"{__package__.partition('.')[0]}.models.onnx.crashing_node", 8.0
@@ -37,6 +37,8 @@ def error(number: int, note: Mapping[str, str]) -> UserError:
         return SystemFault(
             f"{where}the process was killed{doing}, as the kernel does when memory runs out", LESS_MEMORY
         )
+    if number == signal.SIGXCPU and note.get("short") == "memory":
+        return _without_memory(note)
     if number == signal.SIGXCPU and "seconds" in note:
         message = f"{where}{note.get('doing', 'running')} {file} takes more than {note['seconds']} s of CPU time"
         return UserError(message, f"does it ever end? `{LIMITS}=10` in the environment allows ten times as long")
@@ -50,6 +52,24 @@ def error(number: int, note: Mapping[str, str]) -> UserError:
     if node := crashing_node(note.get("file", "")):
         return UserError(message, f"node {node} does it: export the model without it")
     return UserError(message, _EXPORT if file else "please report it with the recipe")
+
+
+def exited(code: int, note: Mapping[str, str]) -> UserError:
+    """Return the error for the end of a process with a code that is not its own: a library has called `exit`."""
+    if note.get("short") == "memory":
+        return _without_memory(note)
+    where = f"stage `{note['stage']}`: " if "stage" in note else ""
+    doing = f" while {note['doing']} `{note['file']}`" if "file" in note and "doing" in note else ""
+    message = f"{where}{note.get('library', 'native code')} ended the process{doing}, with code {code}"
+    if limit := limited_memory():
+        return SystemFault(
+            f"{message}; this shell limits memory to {show_bytes(limit)}", "raise it (`ulimit -v`, `ulimit -d`)"
+        )
+    return UserError(message, _EXPORT if doing else "please report it with the recipe")
+
+
+def _without_memory(note: Mapping[str, str]) -> SystemFault:
+    return SystemFault(f"memory ran out while {note['doing']} {note['library']}", MORE_MEMORY)
 
 
 def crashing_node(file: str) -> str:
