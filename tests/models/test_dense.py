@@ -53,6 +53,7 @@ def outputs(module: nn.Module, data: Dataset) -> torch.Tensor:
         (SMALL, "embedding", (64,)),
         ({"arch": SMALL, "embedding": 7}, "embedding", (7,)),
         ({"arch": SMALL, "head_channels": 9}, "segmentation", (4, 32, 32)),
+        ({"arch": "timm/mambaout_femto", "args": {"depths": [1] * 4}}, "segmentation", (4, 32, 32)),  # channels last
         ("edgepress/espcn", "image", (1, 64, 64)),
         ({"arch": "edgepress/espcn", "args": {"width": 4, "depth": 1}}, "image", (1, 64, 64)),
         (LRASPP, "segmentation", (4, 32, 32)),

@@ -37,6 +37,7 @@ class Dense(nn.Module):
         channels, strides = backbone.feature_info.channels(), backbone.feature_info.reduction()
         self.backbone = backbone
         self.size = size
+        self.channels_last = getattr(backbone, "output_fmt", "NCHW") == "NHWC"
         self.low = max((at for at, stride in enumerate(strides) if stride <= strides[-1] / 4), default=0)
         self.project = nn.Sequential(
             nn.Conv2d(channels[-1], width, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU(inplace=True)
@@ -48,7 +49,7 @@ class Dense(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Compute (b, outputs, height, width)."""
         maps = self.backbone(x)
-        low, high = maps[self.low], maps[-1]
+        low, high = (y.movedim(-1, 1) if self.channels_last else y for y in (maps[self.low], maps[-1]))
         coarse = self.high_classifier(self.project(high) * self.scale(high))
         outputs = self.low_classifier(low) + interpolated(coarse, low.shape[-2:])
         return outputs if self.size is None else interpolated(outputs, self.size)

@@ -49,9 +49,8 @@ class Network(BaseModel):
 
     arch: Annotated[str, AfterValidator(_there)] = Field(
         pattern=rf"^(timm|torchvision|torchvision/segmentation)/[a-z0-9_.]+$|^edgepress/[a-z0-9-]+$|{user_code.WRITTEN}",
-        description="`timm/NAME`, `torchvision/NAME`, `edgepress/NAME`, or your own function that returns an "
-        "nn.Module: `./my_model.py:build`, relative to the recipe's folder. For masks, heat maps and pictures as "
-        "outputs a network of timm gets the head of LR-ASPP; `torchvision/segmentation/NAME` has its own",
+        description="`timm/NAME`, `torchvision/NAME`, `torchvision/segmentation/NAME`, `edgepress/NAME`, or your own "
+        "function that returns an nn.Module: `./my_model.py:build`, relative to the recipe's folder",
     )
     args: dict[str, Any] = Field(
         default_factory=dict, description="arguments of the network's constructor, or of your function"
