@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from ..data.dataset import Dataset
 
-Task = Literal["single-label", "multi-label", "regression"]
+Task = Literal["single-label", "multi-label", "regression", "segmentation", "keypoints", "embedding", "image"]
 METADATA_KEY = "edgepress"
 
 NO_CODE = Code()

@@ -11,6 +11,7 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from ..core.errors import UserError
+from ..data.moves import move
 from . import workers
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ class Examples:
             y = np.concatenate([y, np.zeros((len(data.unlabelled), *y.shape[1:]), y.dtype)])
         self.columns = [torch.from_numpy(raw.copy()) for raw in data.columns(x)]
         self.y = torch.from_numpy(y.copy())
-        self.inputs, self.classes, self.task = data.inputs, len(data.labels), data.task
+        self.inputs, self.classes, self.targets = data.inputs, len(data.labels), data.targets
         self.seed, self.flip, self.shift, self.mixup, self.augment = seed, flip, shift, mixup, augment
         self._view: _View | None = None
         if mixup and any(input.kind == "tokens" for input in data.inputs):
@@ -106,7 +107,7 @@ class Examples:
             return y
         view = self._view_of(rows.view)
         partner, shares = self.y[view.partners[rows.index]], view.shares[rows.index]
-        if self.task == "single-label":
+        if self.targets.classes:
             import torch
 
             y, partner = (torch.nn.functional.one_hot(classes, self.classes) for classes in (y, partner))
@@ -180,21 +181,6 @@ def generator(*seeds: int) -> torch.Generator:
     import torch
 
     return torch.Generator().manual_seed(int(np.random.SeedSequence(seeds).generate_state(1)[0]))
-
-
-def move(pixels: Tensor, flips: Tensor, moves: Tensor) -> Tensor:
-    """Return images (b, c, h, w), mirrored where `flips` (b,), then moved up and left by `moves` (b, 2) pixels.
-
-    Edge pixels are repeated. A single gather does it all, into `channels_last`.
-    """
-    import torch
-
-    count, _, height, width = pixels.shape
-    down = (moves[:, :1] + torch.arange(height)).clamp(0, height - 1)
-    right = (moves[:, 1:] + torch.arange(width)).clamp(0, width - 1)
-    right = torch.where(flips[:, None], width - 1 - right, right)
-    rows = torch.arange(count)[:, None, None]
-    return pixels[rows, :, down[:, :, None], right[:, None, :]].permute(0, 3, 1, 2)
 
 
 def prefetch(examples: Examples, batches: list[Rows]) -> Iterator[tuple[Rows, tuple[Tensor, ...], Tensor]]:
