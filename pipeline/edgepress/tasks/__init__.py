@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from .embedding import Embedding
+from .image import Image
+from .keypoints import Keypoints
 from .multi_label import MultiLabel
 from .regression import Regression
+from .segmentation import Segmentation
 from .single_label import SingleLabel
 from .task import Loss, Skill, Task
 
@@ -14,7 +18,9 @@ if TYPE_CHECKING:
 
 __all__ = ["TASKS", "Loss", "Skill", "Task", "of"]
 
-TASKS: dict[str, Task] = {task.name: task for task in (SingleLabel(), MultiLabel(), Regression())}
+TASKS: dict[str, Task] = {task.name: task for task in (
+    SingleLabel(), MultiLabel(), Regression(), Segmentation(), Keypoints(), Embedding(), Image(),
+)}  # fmt: skip
 """By name, as a data set and the recipe's `task: {data: {task: …}}` have it."""
 
 

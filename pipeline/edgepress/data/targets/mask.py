@@ -25,6 +25,7 @@ class Masks(Targets):
     link: ClassVar[Link] = "softmax"
     meaning: ClassVar[str] = "mask_logits"
     spatial: ClassVar[bool] = True
+    immovable: ClassVar[tuple[str, ...]] = ("trivial",)
     mixable: ClassVar[bool] = False
 
     def checked(

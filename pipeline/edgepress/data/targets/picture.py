@@ -25,6 +25,7 @@ class Pictures(Targets):
     task: ClassVar[Task] = "image"
     meaning: ClassVar[str] = "image"
     spatial: ClassVar[bool] = True
+    immovable: ClassVar[tuple[str, ...]] = ("rotate", "crop", "jitter", "trivial", "erase")
     mixable: ClassVar[bool] = False
 
     def checked(

@@ -1,6 +1,8 @@
-"""Targets of `keypoints`: float32 (n, points, 3), x and y in pixels of the picture and 1 where it is to be seen.
+"""Targets of `keypoints`: float32 (n, points, 3), x and y as shares of the picture, and 1 where it is to be seen.
 
-The centre of the first pixel is 0, 0. A point that is not to be seen counts neither in training nor in metrics.
+0, 0 is the upper left corner and 1, 1 the lower right one, so that a heat map of any size can be compared. What is read
+has pixels, of which the first one's centre is 0, 0. A point that is not to be seen counts neither in training nor in
+metrics.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ class Points(Targets):
     task: ClassVar[Task] = "keypoints"
     meaning: ClassVar[str] = "heatmaps"
     spatial: ClassVar[bool] = True
+    immovable: ClassVar[tuple[str, ...]] = ("trivial",)
     mixable: ClassVar[bool] = False
 
     def checked(
@@ -54,7 +57,8 @@ class Points(Targets):
                 f"pixels; rows from 0 with points outside: {several(rows)}",
                 "x counts pixels from the left, y from the top; points that are not to be seen have 0 behind x and y",
             )
-        return np.concatenate([points, seen[..., None]], 2).astype(np.float32), names
+        shares = (points + 0.5) / (width, height) * seen[..., None]
+        return np.concatenate([shares, seen[..., None]], 2).astype(np.float32), names
 
     def reject_split(self, y: np.ndarray, labels: Sequence[str]) -> tuple[str, str] | None:
         unseen = [labels[point] for point in range(y.shape[1]) if not (y[:, point, 2] > 0).any()]
@@ -66,29 +70,31 @@ class Points(Targets):
         import torch
 
         x, down, seen = y.unbind(2)
-        x = torch.where(flips[:, None], size[1] - 1 - x, x) - moves[:, 1:]
-        y = self._within(torch.stack([x, down - moves[:, :1], seen], 2), size)
+        x = torch.where(flips[:, None], 1 - x, x) - moves[:, 1:] / size[1]
+        y = _within(torch.stack([x, down - moves[:, :1] / size[0], seen], 2))
         order = list(range(y.shape[1]))
         for left, right in pairs:
             order[left], order[right] = right, left
         return torch.where(flips[:, None, None], y[:, order], y)
 
     def wrapped(self, y: Tensor, size: tuple[int, int]) -> Any:
+        import torch
         from torchvision.tv_tensors import KeyPoints
 
-        return KeyPoints(y[:, :2], canvas_size=size)
+        # From the edge of the picture, where torchvision's crop, resize and rotation have their 0.
+        return KeyPoints(y[:, :2] * torch.tensor(size).flip(0), canvas_size=size)
 
     def unwrapped(self, moved: Any, y: Tensor, size: tuple[int, int]) -> Tensor:
         import torch
 
-        return self._within(torch.cat([moved.as_subclass(torch.Tensor), y[:, 2:]], 1), size)
+        shares = moved.as_subclass(torch.Tensor) / torch.tensor(size).flip(0)
+        return _within(torch.cat([shares, y[:, 2:]], 1))
 
-    @staticmethod
-    def _within(y: Tensor, size: tuple[int, int]) -> Tensor:
-        """Mark points (…, 3) that left the picture as not to be seen."""
-        import torch
 
-        height, width = size
-        inside = (y[..., 0] >= -0.5) & (y[..., 0] <= width - 0.5) & (y[..., 1] >= -0.5) & (y[..., 1] <= height - 0.5)
-        kept: Tensor = torch.where(inside[..., None], y, torch.zeros(()))
-        return kept
+def _within(y: Tensor) -> Tensor:
+    """Mark points (…, 3) that left the picture as not to be seen."""
+    import torch
+
+    inside = ((y[..., :2] >= 0) & (y[..., :2] <= 1)).all(-1, keepdim=True)
+    kept: Tensor = torch.where(inside & (y[..., 2:] > 0), y, torch.zeros(()))
+    return kept

@@ -30,6 +30,7 @@ class Targets(ABC):
         classes: whether every example has one class, so that classes can be counted, balanced and thinned out.
         noisy: whether labels can be replaced by wrong ones, for an experiment.
         spatial: whether they move with the picture, so that there is one.
+        immovable: the augmentations of torchvision that they cannot follow.
         least_units: how many units, groups or different examples, a split needs.
         mixable: whether a mean of two examples' targets is a target.
     """
@@ -40,6 +41,7 @@ class Targets(ABC):
     classes: ClassVar[bool] = False
     noisy: ClassVar[bool] = False
     spatial: ClassVar[bool] = False
+    immovable: ClassVar[tuple[str, ...]] = ()
     least_units: ClassVar[int] = 1
     mixable: ClassVar[bool] = True
 
