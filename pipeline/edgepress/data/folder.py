@@ -15,9 +15,10 @@ import numpy as np
 
 from ..core.errors import UserError, suggest
 from . import images, listing
-from .examples import Examples, class_order, several
+from .examples import Examples
 from .listing import Skipped
 from .source import Source
+from .words import class_order, several
 
 _PARTS = {"train": "train", "training": "train", "validation": "validation", "valid": "validation"} | {
     "val": "validation", "test": "test",

@@ -23,9 +23,9 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ..core.errors import UserError, first_line
 from ..core.units import show_bytes
-from .examples import several
 from .listing import HEIF, INSTALL, Skipped, kind, suffixes
 from .source import Source
+from .words import several
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif")
 SAMPLED = 64

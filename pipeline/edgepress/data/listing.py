@@ -18,7 +18,7 @@ from pathlib import Path
 from PIL import Image, ImageFile
 
 from ..core import foreign
-from .examples import SHOWN, several
+from .words import SHOWN, several
 
 _SYSTEM = re.compile(
     r"__MACOSX|\._.*|\.DS_Store|\.AppleDouble|\.Spotlight-V100|\.Trash.*|\.fseventsd|Thumbs\.db|ehthumbs.*\.db"

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .. import tasks
 from ..config.chain import Step, sources
 from ..core import keep as kept
 from ..core.runtimes import RUNTIMES, agreement_note, others
@@ -65,7 +66,8 @@ def _doubts(engine: Engine, step: Step, facts: StageFacts) -> tuple[str, list[st
     path = Path(file.path)
     outputs = np.load(path.parent / f"{file.precision}.npy")
     if inherited:
-        good = plausibility.skill(outputs, engine.data["test"].y, engine.metric.name).value >= plausibility.GOOD
+        skill = tasks.of(engine.data).skill(outputs, engine.data["test"].y, engine.metric.name)
+        good = skill.value >= plausibility.GOOD
         return "" if good else inherited, []
     return plausibility.doubts(path, outputs, engine.data, engine.metric.name, loaded=loaded)
 

@@ -244,9 +244,9 @@ def _order(examples: Examples, data: Dataset, schedule: Schedule, random: Any) -
     """Return the order of an epoch's examples: each once, or as many drawn with equal weight for each class."""
     import torch
 
-    if schedule.balance != "sampling" or data.task != "single-label":
+    if schedule.balance != "sampling" or not data.targets.classes:
         return torch.randperm(len(examples), generator=random)
-    from .losses import class_weights
+    from .balance import class_weights
 
     weights = class_weights(data)[examples.y]
     weights[examples.labelled :] = 1.0

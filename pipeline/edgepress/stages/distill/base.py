@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
+from ... import tasks
 from ...core.errors import Mistake, Rejection
 from ...models.checkpoint import save
 from ...models.description import Network
@@ -88,7 +89,7 @@ class Distill(Stage, Schedule):
     def reject(self, setting: Setting) -> Iterator[Rejection]:
         yield from super().reject(setting)
         task = setting.data.task
-        if self.weigh in ("confidence", "entropy") and task not in ("single-label", None):
+        if self.weigh in ("confidence", "entropy") and task and not tasks.TASKS[task].about_classes:
             message = f"`weigh: {self.weigh}` is for classes, and this is a {task} task"
             yield Rejection(message, "`weigh: fitted`", ("weigh",))
 
@@ -107,12 +108,10 @@ class Distill(Stage, Schedule):
         return 0.0
 
     def run(self, inputs: dict[str, Artifact], context: Context) -> Made:
-        from ...training.losses import of_labels
-
         seed, data = context.seed if self.seed is None else self.seed, context.data
         soft, balanced = self.soft(context), self.balance == "weights"
         targets, notes = self._teacher_targets(inputs, context, seed)
-        hard, labelled = of_labels(data, balanced=balanced), len(data["train"].y)
+        hard, labelled = tasks.of(data).loss(data, balanced=balanced), len(data["train"].y)
 
         def distilled(z: Tensor, y: Tensor, rows: Rows) -> Tensor:
             teacher_logits = targets[rows.view][rows.index].to(z.device)
@@ -122,7 +121,7 @@ class Distill(Stage, Schedule):
                 value = value + self.ce_weight * hard(z[known], y[known])
             return value
 
-        smooth = of_labels(data, smoothing=SMOOTHING, balanced=balanced)
+        smooth = tasks.of(data).loss(data, smoothing=SMOOTHING, balanced=balanced)
         losses: dict[str, Loss] = {"distilled": distilled}
         if self.baselines:
             losses["cross_entropy"] = lambda z, y, rows: hard(z, y)

@@ -7,23 +7,6 @@ from torch import Tensor
 from torch.nn import functional
 
 
-def kd(task: str, student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
-    """Return KD's loss: T² · KL(softmax(teacher/T) ‖ softmax(student/T)), summed over classes, mean over the batch.
-
-    T² keeps the gradient's size when T changes (Hinton et al., 2015, section 2). multi-label: the same of each label's
-    two outcomes. regression: the squared difference.
-    """
-    if task == "regression":
-        return functional.mse_loss(student, teacher)
-    if task == "multi-label":
-        target = (teacher / temperature).sigmoid()
-        entropy = functional.binary_cross_entropy(target, target)
-        return temperature**2 * (functional.binary_cross_entropy_with_logits(student / temperature, target) - entropy)
-    softened = functional.log_softmax(student / temperature, 1)
-    target = functional.log_softmax(teacher / temperature, 1)
-    return temperature**2 * functional.kl_div(softened, target, reduction="batchmean", log_target=True)
-
-
 def standardized(z: Tensor) -> Tensor:
     """Return (z − mean) / std of each example (Sun et al., 2024, "Logit Standardization in Knowledge Distillation")."""
     return (z - z.mean(1, keepdim=True)) / (z.std(1, keepdim=True) + 1e-7)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
+from ... import tasks
 from ...core.errors import Mistake, Rejection
 from ...stage import Context, Setting
 from .base import Distill
@@ -57,10 +58,8 @@ class KD(Standardizable):
             yield from _require_classes("standardize", setting, least=3, option=("standardize",))
 
     def soft(self, context: Context) -> Soft:
-        from .losses import kd
-
-        task = context.data.task
-        return lambda z, t, y, rows: kd(task, self.normalized(z), self.normalized(t), self.temperature)
+        kd = tasks.of(context.data).kd
+        return lambda z, t, y, rows: kd(self.normalized(z), self.normalized(t), self.temperature)
 
 
 class DistillKD(KD):
@@ -156,7 +155,7 @@ def _require_classes(
 ) -> Iterator[Rejection]:
     """Yield why a loss on classes, the value of `option` or the stage itself, is not for the data's task."""
     data = setting.data
-    if data.task not in ("single-label", None):
+    if data.task and not tasks.TASKS[data.task].about_classes:
         message = f"`{name}` is about classes, and this is a {data.task} task"
         yield Rejection(message, "`use: distill.kd` is for any", option)
     elif data.classes is not None and data.classes < least:
