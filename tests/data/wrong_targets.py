@@ -165,7 +165,8 @@ WRONG: dict[str, tuple[Callable[[Path], dict[str, Any]], str]] = {
     "a point outside the picture": (
         _arrays("keypoints", _points(across=40), names=["nose", "tail"]),
         "error: `x.npz`: `tail` of row 3 is at (40, 5), outside of a picture of 16 × 16 pixels; rows from 0 with "
-        "points outside: 3\n  = help: x counts pixels from the left, y from the top; points that are not to be seen have 0 "
+        "points outside: 3\n"
+        "  = help: x counts pixels from the left, y from the top; points that are not to be seen have 0 "
         "behind x and y",
     ),
     "a point that is nowhere": (
@@ -217,21 +218,21 @@ WRONG: dict[str, tuple[Callable[[Path], dict[str, Any]], str]] = {
         _spoilt(lambda where: None, pictures="./masks"),
         "mine.yaml:1:7: `data`: `masks` and `pictures` are targets of two tasks\n"
         '   1 | data: {"from": "./photos", "masks": "./masks", "pictures": "./masks"}\n'
-        "     |       ^^^^^^^\n"
+        "     |       ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^\n"
         "     = help: take one of them out",
     ),
     "masks of a task without": (
         _spoilt(lambda where: None, task="embedding"),
         "mine.yaml:1:7: `data`: `masks` is for `task: segmentation`, and this is `embedding`\n"
         '   1 | data: {"from": "./photos", "masks": "./masks", "task": "embedding"}\n'
-        "     |       ^^^^^^^\n"
+        "     |       ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^\n"
         "     = help: take one of them out",
     ),
     "no second folder": (
         _photos(task="segmentation"),
         "mine.yaml:1:7: `data`: `task: segmentation` needs a second folder\n"
         '   1 | data: {"from": "./photos", "task": "segmentation"}\n'
-        "     |       ^^^^^^^\n"
+        "     |       ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^\n"
         "     = help: `masks: ./masks`, with files of the same names",
     ),
 }
