@@ -40,8 +40,16 @@ def read(source: Source, path: Path) -> Examples:
     if listed and "labels" in arrays:
         raise UserError(f"`{path.name}` has its own `labels`", "take `labels` out of the recipe, or out of the file")
     labels = tuple(map(str, arrays["labels"].tolist())) if "labels" in arrays else listed
+    pairs = source.flip_pairs or ()
     if unsplit:
-        return Examples(arrays["x"], arrays["y"], labels, groups=arrays.get("groups"), labels_listed=bool(listed))
+        return Examples(
+            arrays["x"],
+            arrays["y"],
+            labels,
+            groups=arrays.get("groups"),
+            labels_listed=bool(listed),
+            flip_pairs=pairs,
+        )
     splits = [name[:-2] for name in wanted if name.endswith("_x")]
     for split in splits:
         x, y = arrays[f"{split}_x"], arrays[f"{split}_y"]
@@ -59,6 +67,7 @@ def read(source: Source, path: Path) -> Examples:
         groups=arrays.get("groups"),
         part=np.repeat(splits, [len(arrays[f"{split}_x"]) for split in splits]),
         labels_listed=bool(listed),
+        flip_pairs=pairs,
     )
 
 

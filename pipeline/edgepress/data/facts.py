@@ -91,7 +91,8 @@ def _own(source: Source) -> DataFacts:
     facts = DataFacts(f"`{source.source}`", task=source.task)
     if source.kind == "folder":
         channels = None if source.color is None else 1 if source.color == "grey" else 3
-        facts = replace(facts, task="single-label", kinds=("image",), channels=channels)
+        implied: Task = "segmentation" if source.masks else "image" if source.pictures else "single-label"
+        facts = replace(facts, task=source.task or implied, kinds=("image",), channels=channels)
     elif source.kind == "table" and source.image is None:
         facts = replace(facts, kinds=("numbers",))
     elif source.kind == "table" and not source.columns:

@@ -144,6 +144,11 @@ def images(folder: Path, skipped: Skipped, *, deep: bool = True) -> list[Path]:
     return sorted(paths)
 
 
+def without_mask(name: str) -> str:
+    """Return a file's name without what marks it as a mask: `1` of `1_mask`."""
+    return _MASK.sub("", name)
+
+
 def is_image(path: Path) -> bool:
     """Tell by the suffix whether Pillow decodes a file; of `.heic` by its first bytes, many of which are JPEGs."""
     if kind(path.name) not in HEIF - suffixes():

@@ -44,6 +44,9 @@ class Identities(Targets):
             raise UserError(f"there is one identity only, `{names[int(y[0])]}`", "an embedding tells several apart")
         return y, names
 
+    def verify(self, y: np.ndarray, labels: Sequence[str], size: tuple[int, ...] | None = None) -> None:
+        self.checked(y, labels, size)
+
     def groups(self, y: np.ndarray) -> np.ndarray | None:
         return y if y.ndim == 1 else None
 

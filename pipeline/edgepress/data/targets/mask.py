@@ -79,6 +79,9 @@ class Masks(Targets):
             )
         return None
 
+    def verify(self, y: np.ndarray, labels: Sequence[str], size: tuple[int, ...] | None = None) -> None:
+        self.checked(y, labels, size)
+
     def moved(self, y: Tensor, flips: Tensor, moves: Tensor, size: tuple[int, int], pairs: Pairs = ()) -> Tensor:
         from ..moves import move
 

@@ -49,6 +49,9 @@ class Pictures(Targets):
         names = tuple(map(str, labels)) or _NAMES.get(y.shape[1], tuple(f"y{number}" for number in range(y.shape[1])))
         return (y if y.dtype == "uint8" else finite("y", y)), names
 
+    def verify(self, y: np.ndarray, labels: Sequence[str], size: tuple[int, ...] | None = None) -> None:
+        self.checked(y, labels, size)
+
     def moved(self, y: Tensor, flips: Tensor, moves: Tensor, size: tuple[int, int], pairs: Pairs = ()) -> Tensor:
         from ..moves import move
 

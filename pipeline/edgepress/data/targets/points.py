@@ -60,6 +60,14 @@ class Points(Targets):
         shares = (points + 0.5) / (width, height) * seen[..., None]
         return np.concatenate([shares, seen[..., None]], 2).astype(np.float32), names
 
+    def verify(self, y: np.ndarray, labels: Sequence[str], size: tuple[int, ...] | None = None) -> None:
+        if y.shape[1:] != (len(labels), 3) or size is None or y[..., :2].min() < 0 or y[..., :2].max() > 1:
+            raise UserError(
+                f"the points are {described(y)}, and keypoints takes (n, {len(labels)}, 3): x and y as shares of the "
+                "picture, from 0 to 1, and 1 or 0",
+                "`edgepress.Examples` takes points in pixels of images",
+            )
+
     def reject_split(self, y: np.ndarray, labels: Sequence[str]) -> tuple[str, str] | None:
         unseen = [labels[point] for point in range(y.shape[1]) if not (y[:, point, 2] > 0).any()]
         if not unseen:

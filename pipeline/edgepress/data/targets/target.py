@@ -54,6 +54,9 @@ class Targets(ABC):
         `size` is the height and width of the examples' pictures, if they are pictures.
         """
 
+    def verify(self, y: np.ndarray, labels: Sequence[str], size: tuple[int, ...] | None = None) -> None:  # noqa: B027
+        """Raise UserError unless `y` is what `checked` returns, for a `Dataset` that a user's function made."""
+
     def required(self, labels: int) -> frozenset[int]:
         """Return the labels of which train must have an example."""
         return frozenset()
