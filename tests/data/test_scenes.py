@@ -35,7 +35,7 @@ def test_the_splits() -> None:
 
 def test_bytes_are_the_same_on_every_machine(drawn: scenes.Scenes) -> None:
     total = hashlib.sha256(b"".join(array.astype("<i8").tobytes() for array in drawn)).hexdigest()
-    assert total == "dd755883cd2410714efad4063fb9656864c15fe5583f9ec9199cfaf26d52956e"
+    assert total == "b8bcad6e7c0226df80819873621a7a76cce8c0d7b38e188a5776e93af9a3fce8"
 
 
 def test_other_seeds_give_other_scenes(source: Dataset, drawn: scenes.Scenes) -> None:
@@ -48,7 +48,7 @@ def test_other_seeds_give_other_scenes(source: Dataset, drawn: scenes.Scenes) ->
 def test_the_mask_has_the_garments_where_they_are(drawn: scenes.Scenes) -> None:
     for mask, garments in zip(drawn.masks, drawn.garments, strict=True):
         placed = garments[garments[:, 0] >= 0]
-        assert 2 <= len(placed) <= 4
+        assert 2 <= len(placed) <= 3
         inside = np.zeros_like(mask)
         for _, label, top, left, size in placed:
             inside[top : top + size, left : left + size] = 1

@@ -1,7 +1,7 @@
 """`scenes`: garments before backgrounds with a class for each pixel: 1,200 train, 200 validation, 400 test.
 
 Composed of the images of `fashion-mnist-10k` (MIT licence), each split of the images of the same split, so no garment
-is in two. A picture of 64 × 64 pixels has two to four garments of random size, place and colour before a mottled
+is in two. A picture of 64 × 64 pixels has two or three garments of random size, place and colour before a mottled
 background; later ones cover earlier ones, and every pixel has noise. All arithmetic is on integers, and the numbers
 are from `RandomState`, whose stream numpy has frozen (NEP 19): the digest does not depend on numpy's version.
 """
@@ -22,7 +22,7 @@ SIZES = {"train": 1_200, "validation": 200, "test": 400}
 SIDE = 64
 _CELL = 16
 """Pixels between two drawn colours of the background."""
-_NOISE = 16
+_NOISE = 12
 _DARK = 24
 """Largest value of Fashion-MNIST's background, which is not exactly black everywhere."""
 
@@ -58,7 +58,7 @@ def draw(
     seed: int,
     *,
     side: int = SIDE,
-    most: int = 4,
+    most: int = 3,
     least: int = 2,
 ) -> Scenes:
     """Compose `count` scenes of `images`, uint8 (m, 28, 28), with `least` to `most` garments each.
@@ -74,7 +74,7 @@ def draw(
         for place in range(random.randint(least, most + 1)):
             pool = pools[random.randint(len(pools))]
             row = pool[random.randint(len(pool))]
-            size = random.randint(side * 3 // 8, side * 5 // 8)
+            size = random.randint(side * 7 // 16, side * 11 // 16)
             top, left = random.randint(0, side - size + 1, 2)
             garment = images[row][:, :: 1 - 2 * random.randint(2)]
             window = np.s_[top : top + size, left : left + size]
@@ -90,7 +90,7 @@ def draw(
 def _backgrounds(random: np.random.RandomState, count: int, side: int) -> np.ndarray:
     """Draw colours of a grid, and interpolate between them: int16 (count, 3, side, side)."""
     cells = side // _CELL + 1
-    colours = random.randint(0, 200, (count, 3, cells, cells)).astype(np.int32)
+    colours = random.randint(20, 180, (count, 3, cells, cells)).astype(np.int32)
     return _resized(colours, side).astype(np.int16)
 
 

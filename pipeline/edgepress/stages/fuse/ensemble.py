@@ -14,6 +14,8 @@ from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 from ...core.errors import Mistake, Rejection, UserError
 from ...models.checkpoint import load, save
 from ...models.description import Description
+from ...models.network_options import MAPS
+from ...models.output_shape import by
 from ...stage import Artifact, Context, Kind, Lineage, Made, Setting, Stage
 from ..export import ExportOnnx
 
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 
     import numpy as np
     from torch import nn
+
+    from ...data.dataset import Dataset
 
 
 def check_weights(weights: Any, info: ValidationInfo) -> Any:
@@ -75,6 +79,11 @@ class OutputFusion(Fuse):
         loaded = [load(inputs[name].path, context.code) for name in self.models]
         first = loaded[0][1]
         for name, (_, description) in zip(self.models, loaded, strict=True):
+            if len(description.output) > 1 and description.output != first.output:
+                raise UserError(
+                    f"`{name}` makes {by(description.output)} of an example, `{self.models[0]}` {by(first.output)}",
+                    "fuse models of the same outputs",
+                )
             if description.classes != first.classes:
                 raise UserError(
                     f"`{name}` has {description.classes} classes, `{self.models[0]}` has {first.classes}",
@@ -100,6 +109,7 @@ class OutputFusion(Fuse):
             channels=first.channels,
             classes=first.classes,
             size=first.size,
+            target=first.target,
             inputs=first.inputs,
             task=context.data.task,
             members=[member for _, member in loaded],
@@ -207,14 +217,24 @@ class FuseEnsemble(OutputFusion):
     def _notes(
         self, outputs: dict[str, np.ndarray], weights: list[float], result: np.ndarray, context: Context
     ) -> dict[str, Any]:
-        from ...core.metric_functions import nll
-
-        y = context.data["validation"].y
         return {
             "weights": dict(zip(self.models, weights, strict=True)),
-            "nll": nll(result, y),
-            "members_nll": {name: nll(logits, y) for name, logits in outputs.items()},
+            "nll": _nll(result, context.data),
+            "members_nll": {name: _nll(logits, context.data) for name, logits in outputs.items()},
         }
+
+
+def _nll(outputs: np.ndarray, data: Dataset) -> float:
+    """Return the loss on the validation targets that weights are fitted to."""
+    import torch
+
+    from ... import tasks
+    from ...core.metric_functions import nll
+
+    y = data["validation"].y
+    if data.task in ("single-label", "multi-label", "regression"):
+        return nll(outputs, y)  # in float64
+    return float(tasks.of(data).nll(torch.from_numpy(outputs), torch.from_numpy(y.copy())))
 
 
 class FuseStack(OutputFusion):
@@ -226,6 +246,13 @@ class FuseStack(OutputFusion):
     libraries: ClassVar = ("torch", "timm", "numpy", "scikit-learn")
 
     use: Literal["fuse.stack"]
+
+    def reject(self, setting: Setting) -> Iterator[Rejection]:
+        yield from super().reject(setting)
+        if setting.data.task in (*MAPS, "embedding"):
+            yield Rejection(
+                f"a stack weighs labels, and {setting.data.task} has none", "`fuse.ensemble` averages outputs"
+            )
 
     def run(self, inputs: dict[str, Artifact], context: Context) -> Made:
         import torch
