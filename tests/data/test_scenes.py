@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 import torch
 from edgepress.data import fashion_mnist_10k, scenes
 from edgepress.data.dataset import Dataset
+from edgepress.data.examples import Examples
 from torch.nn import functional
+
+from tests.data import scene_tasks
 
 
 @pytest.fixture(scope="module")
@@ -73,14 +77,14 @@ def test_resizing_is_linear_interpolation() -> None:
     assert np.array_equal(scenes._resized(values, 28), values)
 
 
-def test_points_pairs_and_identities(source: Dataset) -> None:
-    """What other tasks need is a line each."""
-    x, y = source["validation"]
-    drawn = scenes.draw(x[:, 0], scenes.GROUPS[y], 12, 0, most=1, least=1)
-    row, _, top, left, size = drawn.garments[:, 0].T
-    corners = np.stack([left, top, left + size, top + size], 1)
-    assert corners.min() >= 0
-    assert corners.max() <= scenes.SIDE
-    small = drawn.pictures.reshape(12, 3, 32, 2, 32, 2).mean((3, 5))
-    assert small.shape == (12, 3, 32, 32)
-    assert set(row) <= set(range(len(x)))
+@pytest.mark.parametrize("function", [scene_tasks.points, scene_tasks.pairs, scene_tasks.noisy, scene_tasks.identities])
+def test_other_tasks_are_made_of_scenes(function: Callable[[], Examples]) -> None:
+    examples = function().checked("scenes")
+    assert examples.task in ("keypoints", "image", "embedding")
+    assert len(examples.x) == len(examples.y) == scene_tasks.COUNT
+
+
+def test_scenes_without_noise_are_the_same_ones(source: Dataset) -> None:
+    x, y = source["train"]
+    noisy, clean = (scenes.draw(x[:, 0], scenes.GROUPS[y], 3, 0, noise=noise).pictures.astype(int) for noise in (9, 0))
+    assert np.abs(noisy - clean).max() == 9

@@ -22,7 +22,6 @@ SIZES = {"train": 1_200, "validation": 200, "test": 400}
 SIDE = 64
 _CELL = 16
 """Pixels between two drawn colours of the background."""
-_NOISE = 12
 _DARK = 24
 """Largest value of Fashion-MNIST's background, which is not exactly black everywhere."""
 
@@ -60,10 +59,12 @@ def draw(
     side: int = SIDE,
     most: int = 3,
     least: int = 2,
+    noise: int = 12,
 ) -> Scenes:
     """Compose `count` scenes of `images`, uint8 (m, 28, 28), with `least` to `most` garments each.
 
-    All classes are as frequent. The same arguments give the same bytes.
+    All classes are as frequent. `noise` is the most that a pixel is off; it is drawn last, so that 0 gives the same
+    scenes without it. The same arguments give the same bytes.
     """
     random = np.random.RandomState(seed)
     pictures = _backgrounds(random, count, side)
@@ -83,8 +84,8 @@ def draw(
             picture[:, *window][:, solid] = (shade * colour // 255)[:, solid]
             mask[window][solid] = classes[row]
             placed[place] = row, classes[row], top, left, size
-    noise = random.randint(-_NOISE, _NOISE + 1, pictures.shape, np.int16)
-    return Scenes(np.clip(pictures + noise, 0, 255).astype(np.uint8), masks, garments)
+    pictures += random.randint(-noise, noise + 1, pictures.shape, np.int16)
+    return Scenes(np.clip(pictures, 0, 255).astype(np.uint8), masks, garments)
 
 
 def _backgrounds(random: np.random.RandomState, count: int, side: int) -> np.ndarray:
