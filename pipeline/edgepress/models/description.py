@@ -118,12 +118,13 @@ class Network(BaseModel):
 
 def _outputs(data: Dataset, embedding: int | None = None) -> dict[str, Any]:
     """Return the fields of a description that say what is computed; the data's task decides."""
-    targets = next(iter(data.splits.values())).y.shape[1:]
+    if data.task not in ("image", "embedding"):
+        return {"classes": len(data.labels)}
+    targets = data["train"].y.shape[1:]
     if data.task == "image":
         return {"classes": targets[0], "target": targets[1:]}
-    if data.task == "embedding":  # the length of the teacher's vectors, or any that tells identities apart
-        return {"classes": targets[0] if targets else embedding or EMBEDDING}
-    return {"classes": len(data.labels)}
+    # The length of the teacher's vectors, or any that tells identities apart.
+    return {"classes": targets[0] if targets else embedding or EMBEDDING}
 
 
 class Takes(BaseModel):
