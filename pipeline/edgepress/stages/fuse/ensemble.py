@@ -100,6 +100,7 @@ class OutputFusion(Fuse):
             channels=first.channels,
             classes=first.classes,
             size=first.size,
+            target=first.target,
             inputs=first.inputs,
             task=context.data.task,
             members=[member for _, member in loaded],
