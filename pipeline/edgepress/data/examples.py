@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..core.columns import joined
 from ..core.errors import UserError
 from .dataset import Kind, Task
 
@@ -51,7 +52,7 @@ class Examples:
     groups: np.ndarray | None = None
     part: np.ndarray | None = None
     labelled: bool = True
-    """Without labels `y` is zeros, and `labels` are what a loaded model tells apart."""
+    """Without labels `y` is zeros, and `labels` are what a loaded model tells apart: none if it is no classifier."""
     labels_listed: bool = False
     """Whether the recipe lists `labels`, so that some may have no example: a model may know more classes."""
     files: tuple[Path, ...] = ()
@@ -100,18 +101,8 @@ class Examples:
         kinds = {name: self.kinds.get(name) or kind_of(names[name], raw) for name, raw in examples.columns.items()}
         x = {name: _values(names[name], raw, kinds[name]) for name, raw in examples.columns.items()}
         y, labels, task = _targets(examples.y, self.labels, task)
+        labels = labels if self.labelled else self.labels
         return replace(examples, x=joined(x), y=y, labels=labels, task=task, kinds=kinds)
-
-
-def joined(inputs: Mapping[str, np.ndarray]) -> np.ndarray:
-    """Join inputs by name into one array: a structured one (n,) if there are several."""
-    if len(inputs) == 1:
-        return next(iter(inputs.values()))
-    first = next(iter(inputs.values()))
-    x = np.empty(len(first), [(name, raw.dtype, raw.shape[1:]) for name, raw in inputs.items()])
-    for name, raw in inputs.items():
-        x[name] = raw
-    return x
 
 
 def kind_of(name: str, raw: np.ndarray) -> Kind:

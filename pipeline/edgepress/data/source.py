@@ -72,7 +72,7 @@ def _there(text: str, info: ValidationInfo) -> str:
 def _listed(labels: tuple[str | int, ...] | str, info: ValidationInfo) -> tuple[str, ...] | str:
     """Check class names, each once, as text; or the name of a file of them, whose folder only a recipe knows."""
     if isinstance(labels, str):
-        if labels != "imagenet" and isinstance(info.context, Document) and not info.context.loose:
+        if labels not in ("imagenet", "none") and isinstance(info.context, Document) and not info.context.loose:
             path = info.context.path.parent / labels
             if wrong := foreign.refused(labels, path):
                 raise Mistake(*wrong)
@@ -81,7 +81,9 @@ def _listed(labels: tuple[str | int, ...] | str, info: ValidationInfo) -> tuple[
                 known = [file.name for file in beside if file.suffix == ".txt"]
                 raise Mistake(
                     f"`labels` names no file `{labels}`",
-                    suggest(labels, ["imagenet", *known], "a list, `imagenet`, or a text file with one name a line"),
+                    suggest(
+                        labels, ["imagenet", "none", *known], "a list, `imagenet`, or a text file with one name a line"
+                    ),
                 )
         return labels
     names = tuple(map(str, labels))
@@ -125,7 +127,8 @@ class Source(BaseModel):
         description="class names in the order of a model's outputs, as a list or a text file with one name per line; "
         "by default the names of the class folders, in alphabetical and whole numbers in numerical order. `imagenet` "
         "stands for its 1,000 classes: the images then need no class folders, and models are evaluated by `metric: "
-        "agreement`. The same holds for other names where there are no class folders",
+        "agreement`. The same holds for other names where there are no class folders; `none` is for images of a model "
+        "that is no classifier",
         examples=[["cat", "dog"], "./labels.txt"],
     )
     image: str | None = Field(default=None, description="CSV column of image paths, relative to the CSV's folder")
