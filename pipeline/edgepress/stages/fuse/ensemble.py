@@ -190,7 +190,10 @@ class FuseEnsemble(OutputFusion):
         weights = self._weights(outputs, context)
         model = context.folder / "model.onnx"
         export.write(merged(list(paths.values()), weights, data, self.of), model)
-        result = predict(model, metadata.to_model_inputs(metadata.read(model), data, data["validation"].x))
+        contract = metadata.read(model)
+        result = metadata.to_logits(
+            predict(model, metadata.to_model_inputs(contract, data, data["validation"].x)), contract, data
+        )
         return Made("onnx", notes=self._notes(outputs, weights, result, context))
 
     def _weights(self, outputs: dict[str, np.ndarray], context: Context) -> list[float]:
