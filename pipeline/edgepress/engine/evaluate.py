@@ -7,10 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from .. import tasks
 from ..core import likeness
 from ..core.columns import flat
-from ..core.metric_functions import agreement as same_predictions
-from ..core.metric_functions import nll
 from ..core.metrics import Metric
 from ..core.paths import digest
 from ..core.runtimes import RUNTIMES, agreement_note, others
@@ -72,7 +71,7 @@ def marks(path: Path, data: Dataset, x: np.ndarray) -> np.ndarray:
 def alike(outputs: np.ndarray, expected: np.ndarray, data: Dataset) -> float:
     """Return the share of examples with the same prediction; of outputs without classes their `likeness`."""
     if data.labels:
-        return same_predictions(outputs, expected, data["test"].y[: len(outputs)])
+        return tasks.of(data).agreement(outputs, expected, data["test"].y[: len(outputs)])
     return likeness.likeness(outputs, expected)
 
 
@@ -143,7 +142,7 @@ def scored(
     # Right or wrong is all that a share needs for an interval; any other metric has its bootstrap draws.
     plain = metric.counted and y.ndim == 1
     return {
-        "scores": {metric.name: metric(outputs, y), "nll": nll(outputs, y)},
+        "scores": {metric.name: metric(outputs, y), "nll": tasks.of(data).nll_of(outputs, y)},
         "correct": "".join("1" if right else "0" for right in outputs.argmax(1) == y) if plain else "",
         "resampled": [] if plain else metric.resampled(outputs, y, groups),
     }

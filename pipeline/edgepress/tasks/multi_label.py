@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 class MultiLabel(Task):
     name: ClassVar[str] = "multi-label"
+    stacks: ClassVar[bool] = True
 
     def loss(self, data: Dataset, *, smoothing: float = 0.0, balanced: bool = False) -> Loss:
         """Return the cross-entropy of each label; `balanced` weighs presence by how rare it is."""
@@ -38,6 +39,16 @@ class MultiLabel(Task):
         from torch.nn import functional
 
         return functional.binary_cross_entropy_with_logits(outputs, y.to(outputs.dtype))
+
+    def nll_of(self, outputs: np.ndarray, y: np.ndarray) -> float:
+        from ..core.metric_functions import nll
+
+        return nll(outputs, y)
+
+    def agreement(self, outputs: np.ndarray, other: np.ndarray, y: np.ndarray) -> float:
+        from ..core.metric_functions import agreement
+
+        return agreement(outputs, other, y)
 
     def skill(self, outputs: np.ndarray, y: np.ndarray, metric: str = "") -> Skill:
         """Return Gini's 2·AUC − 1; marks that are all the same have none (NaN)."""

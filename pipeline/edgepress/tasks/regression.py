@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 class Regression(Task):
     name: ClassVar[str] = "regression"
+    stacks: ClassVar[bool] = True
 
     def loss(self, data: Dataset, *, smoothing: float = 0.0, balanced: bool = False) -> Loss:
         """Return the mean squared error."""
@@ -33,6 +34,16 @@ class Regression(Task):
         from torch.nn import functional
 
         return functional.mse_loss(outputs, y.to(outputs.dtype))
+
+    def nll_of(self, outputs: np.ndarray, y: np.ndarray) -> float:
+        from ..core.metric_functions import nll
+
+        return nll(outputs, y)
+
+    def agreement(self, outputs: np.ndarray, other: np.ndarray, y: np.ndarray) -> float:
+        from ..core.metric_functions import agreement
+
+        return agreement(outputs, other, y)
 
     def skill(self, outputs: np.ndarray, y: np.ndarray, metric: str = "") -> Skill:
         """Return R²; one number everywhere is held against 0."""

@@ -55,6 +55,10 @@ class Segmentation(Task):
 
         return functional.cross_entropy(outputs, y.long(), ignore_index=VOID)
 
+    def agreement(self, outputs: np.ndarray, other: np.ndarray, y: np.ndarray) -> float:
+        """Return the share of pixels of the same class."""
+        return float((outputs.argmax(1) == other.argmax(1)).mean())
+
     def mean(self, outputs: Sequence[Tensor], shares: Tensor) -> Tensor:
         """Return the log of the mean probability of each pixel."""
         import torch

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
+from ... import tasks
 from ...core.errors import Mistake, Rejection, UserError
 from ...models.checkpoint import load, save
 from ...models.description import Description
@@ -211,9 +212,7 @@ class FuseEnsemble(OutputFusion):
     def _notes(
         self, outputs: dict[str, np.ndarray], weights: list[float], result: np.ndarray, context: Context
     ) -> dict[str, Any]:
-        from ...core.metric_functions import nll
-
-        y = context.data["validation"].y
+        nll, y = tasks.of(context.data).nll_of, context.data["validation"].y
         return {
             "weights": dict(zip(self.models, weights, strict=True)),
             "nll": nll(result, y),
@@ -231,10 +230,16 @@ class FuseStack(OutputFusion):
 
     use: Literal["fuse.stack"]
 
+    def reject(self, setting: Setting) -> Iterator[Rejection]:
+        yield from super().reject(setting)
+        task = setting.data.task
+        if task and not tasks.TASKS[task].stacks:
+            message = f"`fuse.stack` fits a linear model on labels, classes or numbers, and this is a {task} task"
+            yield Rejection(message, "`use: fuse.ensemble` averages the outputs of any")
+
     def run(self, inputs: dict[str, Artifact], context: Context) -> Made:
         import torch
 
-        from ...core.metric_functions import nll
         from ...models.ensemble import features
         from . import stacking
 
@@ -246,6 +251,7 @@ class FuseStack(OutputFusion):
         self.build(
             loaded, context, {name: torch.from_numpy(array).float() for name, array in fitted.items()}, combine="stack"
         )
+        nll = tasks.of(context.data).nll_of
         notes = {
             "out_of_fold_nll": nll(stacked.out_of_fold, y),
             "members_nll": {name: nll(array, y) for name, array in outputs.items()},
