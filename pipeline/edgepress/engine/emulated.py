@@ -54,11 +54,9 @@ def scored(
         there, here = emulated_outputs(path, cpu, runtime, columns), predict(path, columns, runtime)
         there, here = metadata.to_logits(there, contract, data), metadata.to_logits(here, contract, data)
         y = data["test"].y
-        more = {
-            "agreement": evaluate.alike(there, here, data),
-            "bounds": bounds(there, y, data.groups),
-            "worst": worst(there, y, data.labels),
-        }
+        more: dict[str, Any] = {"agreement": evaluate.alike(there, here, data)}
+        if data.targets.classes:
+            more |= {"bounds": bounds(there, y, data.groups), "worst": worst(there, y, data.labels)}
         return evaluate.scored(there, data, "test", metric, data.groups) | more
 
     try:
