@@ -26,7 +26,7 @@ def made(task: Task, side: int = 32) -> Dataset:
     x = np.random.default_rng(0).integers(0, 256, (3, 3, side, side)).astype(np.uint8)
     targets = {
         "segmentation": np.zeros((3, side, side), np.uint8),
-        "keypoints": np.zeros((3, 4, 2), np.float32),
+        "keypoints": np.full((3, 4, 3), 0.5, np.float32),
         "embedding": np.arange(3),
         "image": np.zeros((3, 1, 2 * side, 2 * side), np.uint8),
         "single-label": np.arange(3),
@@ -174,3 +174,16 @@ def test_a_network_of_ones_own(code: str, message: str | None, tmp_path: Path) -
     with pytest.raises(OwnCodeError, match=message) as error:
         description.build(functions)
     assert error.value.problems[0].help == "return one float tensor (batch, 4, 32, 32)"
+
+
+def test_a_model_for_other_outputs_is_named() -> None:
+    data = made("segmentation")
+    description = Network(arch=SMALL).describe(data)
+    assert not description.misfit(data)
+    assert description.misfit(made("single-label")) == (
+        "makes 4 × 32 × 32 of an example, and the task single-label takes 4"
+    )
+    assert "takes 1 × 64 × 64" in description.misfit(made("image"))
+    vectors = Network(arch=SMALL, embedding=9).describe(made("embedding"))
+    assert not vectors.misfit(made("embedding")), "identities are told apart by vectors of any length"
+    assert vectors.misfit(made("single-label")) == "has 9 classes, and the data 4"

@@ -1,7 +1,7 @@
 """`scenes`: garments before backgrounds with a class for each pixel: 1,200 train, 200 validation, 400 test.
 
 Composed of the images of `fashion-mnist-10k` (MIT licence), each split of the images of the same split, so no garment
-is in two. A picture of 64 × 64 pixels has two to four garments of random size, place and colour before a mottled
+is in two. A picture of 64 × 64 pixels has two or three garments of random size, place and colour before a mottled
 background; later ones cover earlier ones, and every pixel has noise. All arithmetic is on integers, and the numbers
 are from `RandomState`, whose stream numpy has frozen (NEP 19): the digest does not depend on numpy's version.
 """
@@ -22,7 +22,6 @@ SIZES = {"train": 1_200, "validation": 200, "test": 400}
 SIDE = 64
 _CELL = 16
 """Pixels between two drawn colours of the background."""
-_NOISE = 16
 _DARK = 24
 """Largest value of Fashion-MNIST's background, which is not exactly black everywhere."""
 
@@ -58,12 +57,14 @@ def draw(
     seed: int,
     *,
     side: int = SIDE,
-    most: int = 4,
+    most: int = 3,
     least: int = 2,
+    noise: int = 12,
 ) -> Scenes:
     """Compose `count` scenes of `images`, uint8 (m, 28, 28), with `least` to `most` garments each.
 
-    All classes are as frequent. The same arguments give the same bytes.
+    All classes are as frequent. `noise` is the most that a pixel is off; it is drawn last, so that 0 gives the same
+    scenes without it. The same arguments give the same bytes.
     """
     random = np.random.RandomState(seed)
     pictures = _backgrounds(random, count, side)
@@ -74,7 +75,7 @@ def draw(
         for place in range(random.randint(least, most + 1)):
             pool = pools[random.randint(len(pools))]
             row = pool[random.randint(len(pool))]
-            size = random.randint(side * 3 // 8, side * 5 // 8)
+            size = random.randint(side * 7 // 16, side * 11 // 16)
             top, left = random.randint(0, side - size + 1, 2)
             garment = images[row][:, :: 1 - 2 * random.randint(2)]
             window = np.s_[top : top + size, left : left + size]
@@ -83,14 +84,14 @@ def draw(
             picture[:, *window][:, solid] = (shade * colour // 255)[:, solid]
             mask[window][solid] = classes[row]
             placed[place] = row, classes[row], top, left, size
-    noise = random.randint(-_NOISE, _NOISE + 1, pictures.shape, np.int16)
-    return Scenes(np.clip(pictures + noise, 0, 255).astype(np.uint8), masks, garments)
+    pictures += random.randint(-noise, noise + 1, pictures.shape, np.int16)
+    return Scenes(np.clip(pictures, 0, 255).astype(np.uint8), masks, garments)
 
 
 def _backgrounds(random: np.random.RandomState, count: int, side: int) -> np.ndarray:
     """Draw colours of a grid, and interpolate between them: int16 (count, 3, side, side)."""
     cells = side // _CELL + 1
-    colours = random.randint(0, 200, (count, 3, cells, cells)).astype(np.int32)
+    colours = random.randint(20, 180, (count, 3, cells, cells)).astype(np.int32)
     return _resized(colours, side).astype(np.int16)
 
 

@@ -23,6 +23,7 @@ from ..core.errors import Mistake, Rejection, UserError
 from ..core.user_code import Code
 from ..data.facts import DataFacts
 from . import network_options
+from .output_shape import by
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -107,22 +108,22 @@ class Network(BaseModel):
 
     def describe(self, data: Dataset) -> Description:
         """Return the description from which `build` makes this network for `data`."""
-        outputs = self._outputs(data)
+        outputs = _outputs(data, self.embedding)
         if len(data.inputs) == 1 and data.input.kind == "image":
             channels, height, width = data.input.shape
             return Description(network=self, channels=channels, size=(height, width), task=data.task, **outputs)
         inputs = [Takes.model_validate(asdict(input), from_attributes=True) for input in data.inputs]
         return Description(network=self, inputs=inputs, task=data.task, **outputs)
 
-    def _outputs(self, data: Dataset) -> dict[str, Any]:
-        """Return the fields of a description that say what is computed; the data's task decides."""
-        targets = data["train"].y.shape[1:]
-        if data.task == "image":
-            return {"classes": targets[0], "target": targets[1:]}
-        if data.task == "embedding":
-            vectors = targets[0] if targets else EMBEDDING
-            return {"classes": self.embedding or vectors}
-        return {"classes": len(data.labels)}
+
+def _outputs(data: Dataset, embedding: int | None = None) -> dict[str, Any]:
+    """Return the fields of a description that say what is computed; the data's task decides."""
+    targets = data["train"].y.shape[1:]
+    if data.task == "image":
+        return {"classes": targets[0], "target": targets[1:]}
+    if data.task == "embedding":
+        return {"classes": embedding or (targets[0] if targets else EMBEDDING)}
+    return {"classes": len(data.labels)}
 
 
 class Takes(BaseModel):
@@ -186,6 +187,16 @@ class Description(BaseModel):
         """Return the shape of one example's output; a side of 0 is the network's choice."""
         sides = {"segmentation": self.size, "keypoints": (0, 0), "image": self.target}
         return (self.classes, *sides.get(self.task, ()))
+
+    def misfit(self, data: Dataset) -> str:
+        """Return how the outputs differ from what the task of `data` takes; empty where they do not."""
+        embedding = data.task == "embedding" and data["train"].y.ndim == 1  # vectors of any length
+        wanted = self.model_copy(update={"task": data.task, **_outputs(data, self.classes if embedding else None)})
+        if self.output == wanted.output:
+            return ""
+        if len(self.output) == len(wanted.output) == 1:
+            return f"has {self.classes} classes, and the data {wanted.classes}"
+        return f"makes {by(self.output)} of an example, and the task {data.task} takes {by(wanted.output)}"
 
     def input_specs(self) -> list[Takes]:
         """Return the inputs as a user's function gets them."""

@@ -113,7 +113,9 @@ def _run_teacher(teacher: Artifact, examples: Examples, view: int, context: Cont
 
 def _run_torch(path: Path, examples: Examples, view: int, context: Context) -> Iterator[np.ndarray]:
     module, description = load(path, context.code)
-    if context.data.targets.per_label and description.classes != len(context.data.labels):
+    if wrong := description.misfit(context.data):
+        if len(description.output) > 1:
+            raise UserError(f"the teacher {wrong}", "distil from a teacher of the same task")
         raise _other_classes(description.classes, context)
     yield from outputs(module, examples, view, AT_ONCE if tasks.of(context.data).dense else BATCH)
 

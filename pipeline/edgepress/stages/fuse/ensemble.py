@@ -15,6 +15,7 @@ from ... import tasks
 from ...core.errors import Mistake, Rejection, UserError
 from ...models.checkpoint import load, save
 from ...models.description import Description
+from ...models.output_shape import by
 from ...stage import Artifact, Context, Kind, Lineage, Made, Setting, Stage
 from ..export import ExportOnnx
 
@@ -76,6 +77,11 @@ class OutputFusion(Fuse):
         loaded = [load(inputs[name].path, context.code) for name in self.models]
         first = loaded[0][1]
         for name, (_, description) in zip(self.models, loaded, strict=True):
+            if len(description.output) > 1 and description.output != first.output:
+                raise UserError(
+                    f"`{name}` makes {by(description.output)} of an example, `{self.models[0]}` {by(first.output)}",
+                    "fuse models of the same outputs",
+                )
             if description.classes != first.classes:
                 raise UserError(
                     f"`{name}` has {description.classes} classes, `{self.models[0]}` has {first.classes}",
@@ -234,8 +240,7 @@ class FuseStack(OutputFusion):
         yield from super().reject(setting)
         task = setting.data.task
         if task and not tasks.TASKS[task].stacks:
-            message = f"`fuse.stack` fits a linear model on labels, classes or numbers, and this is a {task} task"
-            yield Rejection(message, "`use: fuse.ensemble` averages the outputs of any")
+            yield Rejection(f"a stack weighs labels, and {task} has none", "`fuse.ensemble` averages outputs")
 
     def run(self, inputs: dict[str, Artifact], context: Context) -> Made:
         import torch
