@@ -59,7 +59,7 @@ class MultiLabel(Task):
 
 def ranked(outputs: np.ndarray, y: np.ndarray, *, varied: bool) -> Skill:
     """Return Gini's 2·AUC − 1."""
-    from ..core.metric_functions import auc
+    from ..core.metrics import METRICS
 
-    value = auc(outputs, y) if varied else math.nan
+    value = METRICS["auc"](outputs, y) if varied else math.nan
     return Skill(2 * value - 1, 1 / math.sqrt(3 * len(y)), f"AUC {value:.3f}, chance level 0.5")

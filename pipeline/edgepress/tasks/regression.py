@@ -49,11 +49,12 @@ class Regression(Task):
         """Return R²; one number everywhere is held against 0."""
         import numpy as np
 
-        from ..core.metric_functions import mae
+        from ..core.metrics import METRICS
 
         varied = bool(np.ptp(y, axis=0).any())
         spread = float(((y - y.mean(0) * varied) ** 2).mean())
         share = 1 - float(((outputs - y) ** 2).mean()) / max(spread, 1e-12)
         constant = float(np.abs(y - np.median(y, axis=0)).mean())
-        words = f"mean absolute error {mae(outputs, y):.4g}, of always predicting the labels' median {constant:.4g}"
+        error = METRICS["mae"](outputs, y)
+        words = f"mean absolute error {error:.4g}, of always predicting the labels' median {constant:.4g}"
         return Skill(share, 0.0, words)
