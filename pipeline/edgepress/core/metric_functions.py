@@ -10,6 +10,15 @@ def accuracy(outputs: np.ndarray, y: np.ndarray) -> float:
     return float((outputs.argmax(1) == y).mean()) if y.ndim == 1 else float(((outputs > 0) == (y > 0)).mean())
 
 
+def agreement_with(outputs: np.ndarray, y: np.ndarray) -> float:
+    """Return the share of predictions that are those of the reference; without classes the likeness of its outputs."""
+    if y.dtype.kind in "iu":
+        return accuracy(outputs, y)
+    from .likeness import likeness
+
+    return likeness(outputs, y)
+
+
 def macro_f1(outputs: np.ndarray, y: np.ndarray) -> float:
     """Return the mean over the classes that occur of 2·TP / (2·TP + FP + FN)."""
     predicted, true = _marks(outputs, y)

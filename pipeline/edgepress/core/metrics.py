@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
@@ -51,12 +51,17 @@ class Metric:
         import numpy as np
 
         random = np.random.default_rng(len(y))
+        draws: Iterator[np.ndarray]
         if groups is None:
             draws = (random.integers(0, len(y), len(y)) for _ in range(RESAMPLES))
         else:
             rows = [np.flatnonzero(groups == group) for group in range(groups.max() + 1)]
             chosen = (random.integers(0, len(rows), len(rows)) for _ in range(RESAMPLES))
             draws = (np.concatenate([rows[group] for group in draw]) for draw in chosen)
+        if self.name == "agreement" and y.dtype.kind not in "iu":
+            from . import likeness
+
+            return likeness.resampled(outputs, y, draws)
         return [round(self(outputs[rows], y[rows]), 6) for rows in draws]
 
 
@@ -88,7 +93,7 @@ METRICS = {
         Metric("auc", partial(_score, "auc"), tasks=_CLASSES),
         Metric("mae", partial(_score, "mae"), higher=False, tasks=("regression",)),
         # With the answers of the reference in the place of labels.
-        Metric("agreement", partial(_score, "accuracy"), tasks=("single-label",), counted=True),
+        Metric("agreement", partial(_score, "agreement_with"), tasks=("single-label",), counted=True),
     )
 }
 """What a recipe's `metric:` may name: one row each."""

@@ -1,6 +1,6 @@
 """Read an .npz with `x` and `y`, or `train_x`, `train_y`, ….
 
-`labels` and `groups` are optional.
+`labels` and `groups` are optional; without any `y` the examples have no labels.
 """
 
 from __future__ import annotations
@@ -34,6 +34,8 @@ def read(source: Source, path: Path) -> Examples:
         raise UserError(
             f"`{path.name}` has `{extra[0]}` too" if unsplit else f"`{path.name}` has `{extra[0]}` without x"
         )
+    if not any(name == "y" or name.endswith("_y") for name in arrays):
+        wanted = [name for name in wanted if name.endswith("x")]
     if lacking := [name for name in wanted if name not in arrays]:
         raise UserError(f"`{path.name}` has no array `{lacking[0]}`, only {', '.join(sorted(arrays))}")
     listed = source.listed
@@ -41,6 +43,9 @@ def read(source: Source, path: Path) -> Examples:
         raise UserError(f"`{path.name}` has its own `labels`", "take `labels` out of the recipe, or out of the file")
     labels = tuple(map(str, arrays["labels"].tolist())) if "labels" in arrays else listed
     pairs = source.flip_pairs or ()
+    labelled = len(wanted) > sum(name.endswith("x") for name in wanted)
+    if not labelled:
+        arrays |= {f"{name[:-1]}y": np.zeros(len(arrays[name]), np.int64) for name in wanted}
     if unsplit:
         return Examples(
             arrays["x"],
@@ -49,6 +54,7 @@ def read(source: Source, path: Path) -> Examples:
             groups=arrays.get("groups"),
             labels_listed=bool(listed),
             flip_pairs=pairs,
+            labelled=labelled,
         )
     splits = [name[:-2] for name in wanted if name.endswith("_x")]
     for split in splits:
@@ -68,6 +74,7 @@ def read(source: Source, path: Path) -> Examples:
         part=np.repeat(splits, [len(arrays[f"{split}_x"]) for split in splits]),
         labels_listed=bool(listed),
         flip_pairs=pairs,
+        labelled=labelled,
     )
 
 

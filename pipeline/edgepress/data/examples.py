@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..core.columns import joined
 from ..core.errors import UserError
 from . import targets
 from .dataset import Kind, Task
@@ -41,7 +42,7 @@ class Examples:
     groups: np.ndarray | None = None
     part: np.ndarray | None = None
     labelled: bool = True
-    """Without labels `y` is zeros, and `labels` are what a loaded model tells apart."""
+    """Without labels `y` is zeros, and `labels` are what a loaded model tells apart: none if it is no classifier."""
     labels_listed: bool = False
     """Whether the recipe lists `labels`, so that some may have no example: a model may know more classes."""
     files: tuple[Path, ...] = ()
@@ -93,19 +94,9 @@ class Examples:
         task, pictures = task or _inferred(examples.y), [x[name] for name, kind in kinds.items() if kind == "image"]
         of_task = targets.of(task)
         y, labels = of_task.checked(examples.y, self.labels, pictures[0].shape[2:] if len(pictures) == 1 else None)
+        labels = labels if self.labelled else self.labels
         groups = of_task.groups(y) if examples.groups is None and self.labelled else examples.groups
         return replace(examples, x=joined(x), y=y, labels=labels, task=task, kinds=kinds, groups=groups)
-
-
-def joined(inputs: Mapping[str, np.ndarray]) -> np.ndarray:
-    """Join inputs by name into one array: a structured one (n,) if there are several."""
-    if len(inputs) == 1:
-        return next(iter(inputs.values()))
-    first = next(iter(inputs.values()))
-    x = np.empty(len(first), [(name, raw.dtype, raw.shape[1:]) for name, raw in inputs.items()])
-    for name, raw in inputs.items():
-        x[name] = raw
-    return x
 
 
 def kind_of(name: str, raw: np.ndarray) -> Kind:

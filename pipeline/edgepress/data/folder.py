@@ -31,8 +31,8 @@ def read(source: Source, path: Path, enough: int | None = None) -> Examples:
 
     Raises: UserError.
     """
-    if source.labels == "imagenet":
-        return _unlabelled(source, path, enough, imagenet())
+    if source.labels in ("imagenet", "none"):
+        return _unlabelled(source, path, enough, imagenet() if source.labels == "imagenet" else ())
     skipped = Skipped()
     tops, listed = listing.folders(path, skipped), source.listed
     listable(path, skipped, source)

@@ -104,7 +104,7 @@ def _own(source: Source, base: Path, seed: int, limit: int | None) -> Dataset:
 
 def _with_labels(source: Source, base: Path) -> Source:
     """Return the same with the names of a file of labels. Raises: UserError."""
-    if not isinstance(source.labels, str) or source.labels == "imagenet":
+    if not isinstance(source.labels, str) or source.labels in ("imagenet", "none"):
         return source
     path = base / source.labels
     try:

@@ -72,13 +72,14 @@ def _there(text: str, info: ValidationInfo) -> str:
 def _listed(labels: tuple[str | int, ...] | str, info: ValidationInfo) -> tuple[str, ...] | str:
     """Check class names, each once, as text; or the name of a file of them, whose folder only a recipe knows."""
     if isinstance(labels, str):
-        if labels != "imagenet" and isinstance(info.context, Document) and not info.context.loose:
+        if labels not in ("imagenet", "none") and isinstance(info.context, Document) and not info.context.loose:
             path = info.context.path.parent / labels
             if wrong := foreign.refused(labels, path):
                 raise Mistake(*wrong)
             beside = path.parent.iterdir() if path.parent.is_dir() else ()
             known = [file.name for file in beside if file.suffix == ".txt"]
-            act = suggest(labels, ["imagenet", *known], "a list, `imagenet`, or a text file with one name a line")
+            otherwise = "a list, `imagenet`, or a text file with one name a line"
+            act = suggest(labels, ["imagenet", "none", *known], otherwise)
             if wrong := foreign.missing(path, labels, act):
                 raise Mistake(*wrong)
         return labels
@@ -127,7 +128,8 @@ class Source(BaseModel):
         description="class names in the order of a model's outputs, as a list or a text file with one name per line; "
         "by default the names of the class folders, in alphabetical and whole numbers in numerical order. `imagenet` "
         "stands for its 1,000 classes: the images then need no class folders, and models are evaluated by `metric: "
-        "agreement`. The same holds for other names where there are no class folders",
+        "agreement`. The same holds for other names where there are no class folders; `none` is for images of a model "
+        "that is no classifier",
         examples=[["cat", "dog"], "./labels.txt"],
     )
     image: str | None = Field(default=None, description="CSV column of image paths, relative to the CSV's folder")

@@ -40,7 +40,7 @@ def divide(
     missing = [split for split in SPLITS[1:] if split not in part]
     if shares is not None and not missing:
         raise UserError(f"`{called}` gives its splits, and `split` would change them", "take `split` out")
-    if examples.task == "single-label" and len(examples.labels) < 2:
+    if examples.task == "single-label" and len(examples.labels) < 2 and (examples.labelled or examples.labels):
         raise UserError(f"`{called}` has one class only, `{examples.labels[0]}`", "there is nothing to tell apart")
     random = np.random.default_rng(seed)
     rows = {split: np.flatnonzero(part == split) for split in SPLITS}

@@ -8,11 +8,12 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 import numpy as np
 
 from ..core import foreign
+from ..core.columns import joined
 from ..core.errors import UserError
 from . import csv_file, images, listing
 from .csv_file import Table
 from .dataset import Kind, Task
-from .examples import Examples, joined
+from .examples import Examples
 from .listing import Skipped
 from .source import Source
 from .words import class_order, several

@@ -112,9 +112,10 @@ def compared(report: Report, file: ModelFile, reference: ModelFile | None, findi
     near = NEAR_ZERO * (report.constant or 0.0)
     if report.error and scores.is_near_zero(start, near):
         finding = _absolute(report, start, near, finding)
+    counts = not (report.metric == "agreement" and file.resampled)  # likeness is no share of examples
     verdict = scores.metric_drop(
         reference.resampled, file.resampled, (start, value), finding.limit, higher=not report.error,
-        units=file.drawn or examples, examples=examples, near=near,
+        units=file.drawn or examples, examples=examples if counts else 0, near=near,
     )  # fmt: skip
     return decided(finding, verdict)
 

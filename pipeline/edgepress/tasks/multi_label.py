@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 class MultiLabel(Task):
     name: ClassVar[str] = "multi-label"
+    stacks: ClassVar[bool] = True
 
     def loss(self, data: Dataset, *, smoothing: float = 0.0, balanced: bool = False) -> Loss:
         """Return the cross-entropy of each label; `balanced` weighs presence by how rare it is."""
@@ -39,6 +40,16 @@ class MultiLabel(Task):
 
         return functional.binary_cross_entropy_with_logits(outputs, y.to(outputs.dtype))
 
+    def nll_of(self, outputs: np.ndarray, y: np.ndarray) -> float:
+        from ..core.metric_functions import nll
+
+        return nll(outputs, y)
+
+    def agreement(self, outputs: np.ndarray, other: np.ndarray, y: np.ndarray) -> float:
+        from ..core.metric_functions import agreement
+
+        return agreement(outputs, other, y)
+
     def skill(self, outputs: np.ndarray, y: np.ndarray, metric: str = "") -> Skill:
         """Return Gini's 2·AUC − 1; marks that are all the same have none (NaN)."""
         import numpy as np
@@ -48,7 +59,7 @@ class MultiLabel(Task):
 
 def ranked(outputs: np.ndarray, y: np.ndarray, *, varied: bool) -> Skill:
     """Return Gini's 2·AUC − 1."""
-    from ..core.metric_functions import auc
+    from ..core.metrics import METRICS
 
-    value = auc(outputs, y) if varied else math.nan
+    value = METRICS["auc"](outputs, y) if varied else math.nan
     return Skill(2 * value - 1, 1 / math.sqrt(3 * len(y)), f"AUC {value:.3f}, chance level 0.5")

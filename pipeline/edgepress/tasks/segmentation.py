@@ -55,6 +55,10 @@ class Segmentation(Task):
 
         return functional.cross_entropy(outputs, y.long(), ignore_index=VOID)
 
+    def agreement(self, outputs: np.ndarray, other: np.ndarray, y: np.ndarray) -> float:
+        """Return the share of pixels of the same class."""
+        return float((outputs.argmax(1) == other.argmax(1)).mean())
+
     def mean(self, outputs: Sequence[Tensor], shares: Tensor) -> Tensor:
         """Return the log of the mean probability of each pixel."""
         import torch
@@ -80,14 +84,3 @@ def dice(z: Tensor, y: Tensor) -> Tensor:
     t = functional.one_hot(y.clamp(max=z.shape[1] - 1), z.shape[1]).movedim(-1, 1) * known
     both, either = (p * t).sum((0, 2, 3)), (p + t).sum((0, 2, 3))
     return 1 - ((2 * both + DICE) / (either + DICE)).mean()
-
-
-def cwd(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
-    """Return T² · KL between maps of a channel, each a softmax over its pixels; mean over channels and batch.
-
-    "Channel-wise Knowledge Distillation for Dense Prediction" (Shu et al., 2021, equation 4).
-    """
-    from torch.nn import functional
-
-    q, p = (functional.log_softmax(z.flatten(2) / temperature, 2) for z in (student, teacher))
-    return temperature**2 * functional.kl_div(q, p, reduction="none", log_target=True).sum(2).mean()

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 class SingleLabel(Task):
     name: ClassVar[str] = "single-label"
+    stacks: ClassVar[bool] = True
     about_classes: ClassVar[bool] = True
 
     def loss(self, data: Dataset, *, smoothing: float = 0.0, balanced: bool = False) -> Loss:
@@ -44,6 +45,16 @@ class SingleLabel(Task):
         from torch.nn import functional
 
         return functional.cross_entropy(outputs, y)
+
+    def nll_of(self, outputs: np.ndarray, y: np.ndarray) -> float:
+        from ..core.metric_functions import nll
+
+        return nll(outputs, y)
+
+    def agreement(self, outputs: np.ndarray, other: np.ndarray, y: np.ndarray) -> float:
+        from ..core.metric_functions import agreement
+
+        return agreement(outputs, other, y)
 
     def mean(self, outputs: Sequence[Tensor], shares: Tensor) -> Tensor:
         """Return the log of the mean probability, without the floor that an exported graph needs."""

@@ -48,13 +48,14 @@ class Task(ABC):
             like are about those.
         about_maps: whether an output is a map for each class or point; `distill.cwd` is about those.
         dense: whether outputs are so large that teachers' are kept as float16 and read by batch.
-        smooths: whether the loss has label smoothing.
+        stacks: whether `fuse.stack` can fit a linear model on the members' outputs.
     """
 
     name: ClassVar[str]
     about_classes: ClassVar[bool] = False
     about_maps: ClassVar[bool] = False
     dense: ClassVar[bool] = False
+    stacks: ClassVar[bool] = False
 
     @abstractmethod
     def loss(self, data: Dataset, *, smoothing: float = 0.0, balanced: bool = False) -> Loss:
@@ -71,18 +72,24 @@ class Task(ABC):
     def nll(self, outputs: Tensor, y: Tensor) -> Tensor:
         """Return what weights of an ensemble minimise: mean negative log-likelihood in nats, up to constants."""
 
+    def nll_of(self, outputs: np.ndarray, y: np.ndarray) -> float:
+        """Return `nll` of arrays, for notes and reports."""
+        import torch
+
+        return float(self.nll(torch.from_numpy(outputs), torch.from_numpy(y.copy())))
+
+    def agreement(self, outputs: np.ndarray, other: np.ndarray, y: np.ndarray) -> float:
+        """Return how alike two models' outputs are: the share of equal predictions, or `likeness` of the outputs."""
+        from ..core.likeness import likeness
+
+        return likeness(outputs, other)
+
     def mean(self, outputs: Sequence[Tensor], shares: Tensor) -> Tensor:
         """Return the mean of teachers' outputs (n, …) weighed by `shares` (teachers, n)."""
         from ..models.ensemble import blend
 
         each = (len(shares), -1, *[1] * (outputs[0].ndim - 1))
         return blend(list(outputs), list(shares.reshape(each)), self.name)
-
-    def stack_features(self, outputs: Sequence[Tensor]) -> Tensor:
-        """Return what a stack's linear layer takes of the members' outputs."""
-        from ..models.ensemble import features
-
-        return features(outputs, self.name)
 
     @abstractmethod
     def skill(self, outputs: np.ndarray, y: np.ndarray, metric: str = "") -> Skill:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 class Identities(Targets):
     task: ClassVar[Task] = "embedding"
     meaning: ClassVar[str] = "embedding"
+    per_label: ClassVar[bool] = False
+    together: ClassVar[int] = 4
     least_units: ClassVar[int] = 2
     mixable: ClassVar[bool] = False
 

@@ -30,6 +30,8 @@ class Targets(ABC):
         classes: whether every example has one class, so that classes can be counted, balanced and thinned out.
         noisy: whether labels can be replaced by wrong ones, for an experiment.
         spatial: whether they move with the picture, so that there is one.
+        per_label: whether a model has one output, or one map, for each label.
+        together: how many examples of a kind are neighbours in an epoch's order.
         immovable: the augmentations of torchvision that they cannot follow.
         least_units: how many units, groups or different examples, a split needs.
         mixable: whether a mean of two examples' targets is a target.
@@ -41,6 +43,8 @@ class Targets(ABC):
     classes: ClassVar[bool] = False
     noisy: ClassVar[bool] = False
     spatial: ClassVar[bool] = False
+    per_label: ClassVar[bool] = True
+    together: ClassVar[int] = 1
     immovable: ClassVar[tuple[str, ...]] = ()
     least_units: ClassVar[int] = 1
     mixable: ClassVar[bool] = True

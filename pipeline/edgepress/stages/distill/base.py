@@ -134,8 +134,8 @@ class Distill(Stage, Schedule):
 
     def _teacher_targets(
         self, inputs: dict[str, Artifact], context: Context, seed: int
-    ) -> tuple[list[Tensor], dict[str, Any]]:
-        """Return the teachers' weighed outputs by view, and notes on their weights."""
+    ) -> tuple[list[Any], dict[str, Any]]:
+        """Return the teachers' weighed outputs by view, to be indexed by rows, and notes on their weights."""
         import torch
 
         from ...training import Examples, Rows
@@ -153,7 +153,7 @@ class Distill(Stage, Schedule):
             outputs = [teachers.validation_logits(artifact, context) for artifact in artifacts]
             shares = torch.tensor(simplex.fit(outputs, torch.from_numpy(data["validation"].y.copy()), data.task))
         examples = Examples.to_learn(data, self, seed, unlabelled=self.unlabelled)
-        targets = []
+        targets: list[Any] = []
         for view in range(self.views):
             outputs = [views[view] for views in by_teacher]
             if self.weigh == "confidence":
@@ -161,7 +161,8 @@ class Distill(Stage, Schedule):
                 shares = weighing.by_confidence(outputs, y, examples.labelled)
             elif self.weigh == "entropy":
                 shares = weighing.by_entropy(outputs)
-            targets.append(weighing.weighed(outputs, shares, data.task))
+            how = weighing.Weighed if tasks.of(data).dense else weighing.weighed
+            targets.append(how(outputs, shares, data.task))
         notes: dict[str, Any] = {"teachers": self.teachers}
         if count > 1:
             notes["weights"] = [round(float(share), 4) for share in (shares.mean(1) if shares.ndim > 1 else shares)]

@@ -1,4 +1,4 @@
-"""Compute distillation losses of (b, classes) logits: a scalar per batch."""
+"""Compute distillation losses of (b, classes) logits or of maps (b, channels, …): a scalar per batch."""
 
 from __future__ import annotations
 
@@ -41,6 +41,15 @@ def dist(student: Tensor, teacher: Tensor, temperature: float, beta: float, gamm
     q, p = ((z / temperature).softmax(1) for z in (student, teacher))
     between, within = 1 - _pearson(q, p).mean(), 1 - _pearson(q.T, p.T).mean()
     return temperature**2 * (beta * between + gamma * within)
+
+
+def cwd(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
+    """Return T² · KL between maps of a channel, each a softmax over its pixels; mean over channels and batch.
+
+    "Channel-wise Knowledge Distillation for Dense Prediction" (Shu et al., 2021, equation 4).
+    """
+    q, p = (functional.log_softmax(z.flatten(2) / temperature, 2) for z in (student, teacher))
+    return temperature**2 * functional.kl_div(q, p, reduction="none", log_target=True).sum(2).mean()
 
 
 def _pearson(first: Tensor, second: Tensor) -> Tensor:

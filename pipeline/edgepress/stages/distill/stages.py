@@ -150,6 +150,33 @@ class DistillDIST(Standardizable):
         )
 
 
+class DistillCWD(Distill):
+    """Match where in the picture each class or point is: CWD (Shu et al., 2021).
+
+    Every channel of the output becomes a distribution over its pixels. Background, most of the pixels, then weighs no
+    more than what is small.
+    """
+
+    use: Literal["distill.cwd"]
+    temperature: float = Field(default=4.0, gt=0, description="softmax temperature T of student and teacher")
+    ce_weight: float = Field(default=1.0, ge=0, description="weight of the loss against the labels")
+    kd_weight: float = Field(
+        default=3.0, ge=0, description="weight of the distillation loss, the distance from the teacher's outputs"
+    )
+
+    def reject(self, setting: Setting) -> Iterator[Rejection]:
+        yield from super().reject(setting)
+        task = setting.data.task
+        if task and not tasks.TASKS[task].about_maps:
+            message = f"`distill.cwd` is about maps of classes or points, and this is a {task} task"
+            yield Rejection(message, "`use: distill.kd` is for any")
+
+    def soft(self, context: Context) -> Soft:
+        from .losses import cwd
+
+        return lambda z, t, y, rows: cwd(z, t, self.temperature)
+
+
 def _require_classes(
     name: str, setting: Setting, least: int, option: tuple[str | int, ...] = ()
 ) -> Iterator[Rejection]:

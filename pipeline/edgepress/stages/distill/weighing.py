@@ -23,6 +23,16 @@ def weighed(outputs: Sequence[Tensor], shares: Tensor, task: Task) -> Tensor:
     return TASKS[task].mean(outputs, shares)
 
 
+class Weighed:
+    """`weighed` of rows that are indexed, for outputs that are too large to be weighed at once."""
+
+    def __init__(self, outputs: Sequence[Tensor], shares: Tensor, task: Task) -> None:
+        self.outputs, self.shares, self.task = outputs, shares, task
+
+    def __getitem__(self, rows: Tensor) -> Tensor:
+        return weighed([z[rows].float() for z in self.outputs], self.shares, self.task)
+
+
 def by_confidence(outputs: Sequence[Tensor], y: Tensor, labelled: int) -> Tensor:
     """Return shares (teachers, n): more for a teacher nearer to the label (CA-MKD, Zhang et al., 2022, equation 3).
 

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
+from ... import tasks
 from ...core.errors import Mistake, Rejection, UserError
 from ...models.checkpoint import load, save
 from ...models.description import Description
-from ...models.network_options import MAPS
 from ...models.output_shape import by
 from ...stage import Artifact, Context, Kind, Lineage, Made, Setting, Stage
 from ..export import ExportOnnx
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
     import numpy as np
     from torch import nn
-
-    from ...data.dataset import Dataset
 
 
 def check_weights(weights: Any, info: ValidationInfo) -> Any:
@@ -199,7 +197,10 @@ class FuseEnsemble(OutputFusion):
         weights = self._weights(outputs, context)
         model = context.folder / "model.onnx"
         export.write(merged(list(paths.values()), weights, data, self.of), model)
-        result = predict(model, metadata.to_model_inputs(metadata.read(model), data, data["validation"].x))
+        contract = metadata.read(model)
+        result = metadata.to_logits(
+            predict(model, metadata.to_model_inputs(contract, data, data["validation"].x)), contract, data
+        )
         return Made("onnx", notes=self._notes(outputs, weights, result, context))
 
     def _weights(self, outputs: dict[str, np.ndarray], context: Context) -> list[float]:
@@ -217,24 +218,12 @@ class FuseEnsemble(OutputFusion):
     def _notes(
         self, outputs: dict[str, np.ndarray], weights: list[float], result: np.ndarray, context: Context
     ) -> dict[str, Any]:
+        nll, y = tasks.of(context.data).nll_of, context.data["validation"].y
         return {
             "weights": dict(zip(self.models, weights, strict=True)),
-            "nll": _nll(result, context.data),
-            "members_nll": {name: _nll(logits, context.data) for name, logits in outputs.items()},
+            "nll": nll(result, y),
+            "members_nll": {name: nll(logits, y) for name, logits in outputs.items()},
         }
-
-
-def _nll(outputs: np.ndarray, data: Dataset) -> float:
-    """Return the loss on the validation targets that weights are fitted to."""
-    import torch
-
-    from ... import tasks
-    from ...core.metric_functions import nll
-
-    y = data["validation"].y
-    if data.task in ("single-label", "multi-label", "regression"):
-        return nll(outputs, y)  # in float64
-    return float(tasks.of(data).nll(torch.from_numpy(outputs), torch.from_numpy(y.copy())))
 
 
 class FuseStack(OutputFusion):
@@ -249,15 +238,13 @@ class FuseStack(OutputFusion):
 
     def reject(self, setting: Setting) -> Iterator[Rejection]:
         yield from super().reject(setting)
-        if setting.data.task in (*MAPS, "embedding"):
-            yield Rejection(
-                f"a stack weighs labels, and {setting.data.task} has none", "`fuse.ensemble` averages outputs"
-            )
+        task = setting.data.task
+        if task and not tasks.TASKS[task].stacks:
+            yield Rejection(f"a stack weighs labels, and {task} has none", "`fuse.ensemble` averages outputs")
 
     def run(self, inputs: dict[str, Artifact], context: Context) -> Made:
         import torch
 
-        from ...core.metric_functions import nll
         from ...models.ensemble import features
         from . import stacking
 
@@ -269,6 +256,7 @@ class FuseStack(OutputFusion):
         self.build(
             loaded, context, {name: torch.from_numpy(array).float() for name, array in fitted.items()}, combine="stack"
         )
+        nll = tasks.of(context.data).nll_of
         notes = {
             "out_of_fold_nll": nll(stacked.out_of_fold, y),
             "members_nll": {name: nll(array, y) for name, array in outputs.items()},

@@ -42,7 +42,7 @@ def merged(paths: Sequence[Path], weights: Sequence[float], data: Dataset, of: O
         nodes += part.node
         tensors += part.initializer
         output_name = part.output[0].name
-        if mixed and contract["output"]["kind"] != "probabilities":
+        if mixed and contract["outputs"][0]["meaning"] != "probabilities":
             operator = ("Softmax", {"axis": 1}) if link == "softmax" else ("Sigmoid", {})
             nodes.append(helper.make_node(operator[0], [output_name], [f"p{k}"], **operator[1]))
             output_name = f"p{k}"

@@ -44,7 +44,7 @@ class Finetune(Schedule):
         label_loss = tasks.of(context.data).loss(context.data, balanced=self.balance == "weights")
 
         def loss(z: Tensor, y: Tensor, rows: Rows) -> Tensor:
-            targets = teacher_outputs[rows.view][rows.index].to(z.device)
+            targets = teacher_outputs[rows.view][rows.index].float().to(z.device)
             divergence = tasks.of(context.data).kd(z, targets, self.temperature)
             return self.kd_weight * divergence + (1 - self.kd_weight) * label_loss(z, y)
 

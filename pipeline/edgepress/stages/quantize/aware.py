@@ -118,7 +118,7 @@ class QuantizeAware(Calibrated, Schedule):
         hard = tasks.of(data).loss(data, balanced=self.balance == "weights")
 
         def loss(z: Tensor, y: Tensor, rows: Rows) -> Tensor:
-            targets = teacher_outputs[rows.view][rows.index].to(z.device)
+            targets = teacher_outputs[rows.view][rows.index].float().to(z.device)
             soft = tasks.of(data).kd(z, targets, self.temperature)
             return self.kd_weight * soft + (1 - self.kd_weight) * hard(z, y)
 
