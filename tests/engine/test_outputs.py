@@ -64,13 +64,8 @@ def two_to_three(folder: Path) -> list[str]:
     sides = {"map": ["n", 2, 8, 8], "dead": ["n", 5], "vector": ["n", 5]}
     inputs = [helper.make_tensor_value_info("x", FLOAT, ["n", 3, 8, 8])]
     inputs.append(helper.make_tensor_value_info("more", FLOAT, ["n", 4]))
-    save(
-        folder,
-        nodes,
-        inputs,
-        [helper.make_tensor_value_info(name, FLOAT, axes) for name, axes in sides.items()],
-        tensors,
-    )
+    outputs = [helper.make_tensor_value_info(name, FLOAT, axes) for name, axes in sides.items()]
+    save(folder, nodes, inputs, outputs, tensors)
     random = np.random.default_rng(0)
     x = np.empty(60, [("x", np.uint8, (3, 8, 8)), ("more", np.float32, (4,))])
     x["x"], x["more"] = random.integers(0, 256, (60, 3, 8, 8)), random.uniform(-1, 1, (60, 4))
