@@ -443,7 +443,7 @@ def test_the_same_bytes_with_the_same_answers_lose_exactly_nothing() -> None:
 
 
 def scored(path: str, value: float, metric: str = "mae", **more: Any) -> ModelFile:
-    spread = np.linspace(0.99, 1.01, 100)
+    spread = np.linspace(0.99, 1.01, 1000)
     facts = {"scores": {"test": {metric: value}}, "resampled": (value * spread).tolist(), **more}
     return file(path, "x86" if path == "u.onnx" else "float32").model_copy(update=facts)
 

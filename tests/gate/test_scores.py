@@ -130,7 +130,7 @@ def test_nothing_of_ten_is_not_certain() -> None:
 def test_draws_that_are_all_alike_are_bounded_by_the_rule_of_three() -> None:
     """0.05^(1/n): on 300 examples that answer as before, 1 point is met; on 100 it is not decided."""
     many, few = (
-        scores.metric_drop([0.9] * 9, [0.9] * 9, (0.9, 0.9), 1.0, higher=True, examples=count) for count in (300, 100)
+        scores.metric_drop([0.9] * 1000, [0.9] * 1000, (0.9, 0.9), 1.0, higher=True, examples=count) for count in (300, 100)
     )
     assert (many.status, few.status) == ("ok", "undecided")
     assert few.interval == pytest.approx((-2.95, 2.95), abs=0.01)

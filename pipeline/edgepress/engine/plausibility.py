@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..core import yamlio
-from ..core.metric_functions import auc, mae
+from ..core.metrics import METRICS
 from ..data.dataset import measured
 from ..data.normalize import Moments, Normalize, normalized
 from ..models import metadata
@@ -70,10 +70,11 @@ def skill(outputs: np.ndarray, y: np.ndarray, metric: str = "accuracy") -> Skill
         spread = float(((y - y.mean(0) * varied) ** 2).mean())
         share = 1 - float(((outputs - y) ** 2).mean()) / max(spread, 1e-12)
         constant = float(np.abs(y - np.median(y, axis=0)).mean())
-        words = f"mean absolute error {mae(outputs, y):.4g}, of always predicting the labels' median {constant:.4g}"
+        error = METRICS["mae"](outputs, y)
+        words = f"mean absolute error {error:.4g}, of always predicting the labels' median {constant:.4g}"
         return Skill(share, 0.0, words)
     if y.ndim > 1 or (metric == "auc" and varied):
-        value = auc(outputs, y) if varied else math.nan
+        value = METRICS["auc"](outputs, y) if varied else math.nan
         return Skill(2 * value - 1, 1 / math.sqrt(3 * count), f"AUC {value:.3f}, chance level 0.5")
     predicted = outputs.argmax(1)
     right = float((predicted == y).mean())
