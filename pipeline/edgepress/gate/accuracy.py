@@ -149,7 +149,7 @@ def _few_draws(report: Report, *files: ModelFile) -> str:
         return ""
     if many >= intervals.FEWEST:
         return f"{report.metric} is slow: {many} bootstrap draws in place of {intervals.DRAWS:,}, and a wider interval"
-    return f"{report.metric} is too slow to resample, so there is no interval; let it return one value for each example"
+    return f"{report.metric} is too slow to resample, so there is no interval"
 
 
 def _absolute(report: Report, start: float, near: float, finding: Finding) -> Finding:
