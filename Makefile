@@ -171,7 +171,7 @@ bench-quant: $(VENV)/.dev $(PEERS)/.run
 	$(PIP) scikit-image
 	IMAGES="$(IMAGES)" $(BIN)/python -m tests.bench.quant $(ARGS)
 
-# Runs of shipped recipes with and without the supervised child process, in pairs, on an idle machine: isolation.json
+# Runs of shipped recipes with and without the supervised child process, in pairs (idle machine!); goes on after an interruption: isolation.json
 bench-isolation: $(VENV)/.run
 	$(BIN)/python -m tests.bench.isolation $(ARGS)
 

@@ -20,6 +20,7 @@ from typing import Any
 import torch
 from edgepress.config import recipe
 from edgepress.core import yamlio
+from edgepress.core.document import Document
 from edgepress.core.metric_functions import accuracy
 from edgepress.core.progress import Lines
 from edgepress.data import dataset
@@ -182,7 +183,7 @@ PARTS: dict[str, tuple[Callable[[int], dict[str, float]], int]] = {
 
 def ran(name: str, task: dict[str, Any], stages: list[dict[str, Any]]) -> Engine:
     options = {"name": f"bench-{name}", "task": task, "stages": stages, "targets": []}
-    document = yamlio.parse(yamlio.Document(CACHE / f"bench-{name}.yaml", yamlio.dump(options)))
+    document = yamlio.parse(Document(CACHE / f"bench-{name}.yaml", yamlio.dump(options)))
     engine = Engine(recipe.checked(document), Cache(CACHE))
     engine.run(Lines(metric=engine.metric.name, error=not engine.metric.higher))
     return engine

@@ -13,9 +13,11 @@ from edgepress.core import child_processes
 from onnx import helper, numpy_helper
 
 HEAD = """
-import os, signal, sys, time
+import os, resource, signal, sys, time
 from edgepress.commands.supervise import supervised
 from edgepress.core.activity import activity
+if {limit}:
+    resource.setrlimit(resource.RLIMIT_AS, ({limit}, {limit}))
 def work():
     {body}
     return 0
@@ -23,8 +25,12 @@ sys.exit(supervised(work))
 """
 
 
-def start(body: str, **environment: str) -> "subprocess.Popen[str]":
-    code = HEAD.format(body=body)
+INTERRUPTED = "interrupted; the same command continues from here\n"
+
+
+def start(body: str, limit: int = 0, **environment: str) -> "subprocess.Popen[str]":
+    """Start the work in a process that has at most `limit` bytes of addresses, if there is a limit."""
+    code = HEAD.format(body=body, limit=limit)
     root = Path(__file__).parents[2] / "pipeline"
     return subprocess.Popen(
         [*child_processes.PYTHON, "-c", code],
@@ -35,8 +41,21 @@ def start(body: str, **environment: str) -> "subprocess.Popen[str]":
     )
 
 
-def ended(body: str, **environment: str) -> tuple[int, str]:
-    process = start(body, **environment)
+def ended(body: str, limit: int = 0, **environment: str) -> tuple[int, str]:
+    process = start(body, limit, **environment)
+    errors = process.communicate()[1]
+    return process.returncode, errors
+
+
+def started(body: str) -> "tuple[subprocess.Popen[str], str]":
+    """Start the work, and wait for the line that it prints."""
+    process = start(body)
+    assert process.stdout is not None
+    return process, process.stdout.readline().strip()
+
+
+def interrupted(process: "subprocess.Popen[str]") -> tuple[int, str]:
+    process.send_signal(signal.SIGINT)
     errors = process.communicate()[1]
     return process.returncode, errors
 
@@ -67,6 +86,34 @@ def test_a_signal_that_ends_the_work_becomes_words(number, code, words):
     assert "Traceback" not in done[1]
 
 
+@pytest.mark.parametrize(("number", "code"), [("SIGSEGV", 2), ("SIGABRT", 2), ("SIGFPE", 3)])
+def test_native_code_that_a_limit_on_memory_ends_is_no_crash(number, code):
+    """Few libraries survive the lack of memory; an integer division is none's way to say it."""
+    done = ended(f"os.kill(os.getpid(), signal.{number})", limit=2**40)
+    assert done[0] == code
+    assert ("memory ran out, which this shell limits to 1100 GB: native code ended" in done[1]) == (code == 2)
+
+
+@pytest.mark.parametrize("code", [0, 1, 4])
+def test_the_code_of_a_library_that_ends_the_process_is_no_verdict(code):
+    done = ended(f"os._exit({code})")
+    assert done[0] == 3
+    assert f"native code ended the process, with code {code}" in done[1]
+    blamed = ended(f"with activity(doing='running', file='a.onnx', library='onnxruntime'): os._exit({code})")
+    assert blamed[0] == 2
+    assert f"onnxruntime ended the process while running `a.onnx`, with code {code}" in blamed[1]
+
+
+def test_own_code_that_exits_is_no_verdict():
+    body = (
+        "import click; from edgepress.commands import exit_codes; "
+        "return exit_codes.run(click.Command('run', callback=lambda: sys.exit(0)))"
+    )
+    code, words = ended(body)
+    assert code == 2
+    assert words.startswith("error: code of yours or of a library called `sys.exit(0)`")
+
+
 def test_stage_and_file_are_named():
     body = "with activity(stage='int8', doing='running', file='a.tflite'): os.kill(os.getpid(), signal.SIGSEGV)"
     code, words = ended(body)
@@ -75,14 +122,9 @@ def test_stage_and_file_are_named():
 
 
 def test_an_interruption_ends_work_that_ignores_it():
-    process = start(
-        "signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT]); print('ready', flush=True); time.sleep(600)"
-    )
-    assert process.stdout is not None
-    assert process.stdout.readline() == "ready\n"
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate()
-    assert (process.returncode, errors) == (130, "interrupted; the same command continues from here\n")
+    body = "signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT]); print('ready', flush=True); time.sleep(600)"
+    process, _ = started(body)
+    assert interrupted(process) == (130, INTERRUPTED)
 
 
 def test_an_interruption_within_a_deletion_is_not_lost():
@@ -91,21 +133,15 @@ def test_an_interruption_within_a_deletion_is_not_lost():
         "Slow = type('Slow', (), {'__del__': lambda self: (print('ready', flush=True), time.sleep(600))}); "
         "slow = Slow(); del slow; time.sleep(600)"
     )
-    process = start(body)
-    assert process.stdout is not None
-    assert process.stdout.readline() == "ready\n"
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate()
-    assert (process.returncode, errors) == (130, "interrupted; the same command continues from here\n")
+    process, _ = started(body)
+    assert interrupted(process) == (130, INTERRUPTED)
 
 
 def test_the_work_ends_with_the_process_that_supervises_it():
-    process = start("print(os.getpid(), flush=True); time.sleep(600)")
-    assert process.stdout is not None
-    child = int(process.stdout.readline())
+    process, child = started("print(os.getpid(), flush=True); time.sleep(600)")
     process.kill()
     process.wait()
-    await_end(child)
+    await_end(int(child))
 
 
 def test_what_an_interrupted_work_has_started_ends_too():
@@ -113,13 +149,9 @@ def test_what_an_interrupted_work_has_started_ends_too():
         "import subprocess; signal.signal(signal.SIGINT, signal.SIG_IGN); "
         "print(subprocess.Popen(['sleep', '600'], stdout=subprocess.DEVNULL).pid, flush=True); time.sleep(600)"
     )
-    process = start(body)
-    assert process.stdout is not None
-    child = int(process.stdout.readline())
-    process.send_signal(signal.SIGINT)
-    process.communicate()
-    assert process.returncode == 130
-    await_end(child)
+    process, child = started(body)
+    assert interrupted(process)[0] == 130
+    await_end(int(child))
 
 
 def model(path: Path, nodes: list[onnx.NodeProto], **stored: np.ndarray) -> Path:

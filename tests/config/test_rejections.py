@@ -11,8 +11,9 @@ from pathlib import Path
 import edgepress
 import pytest
 from edgepress.config import recipe
+from edgepress.core.document import Document
 from edgepress.core.errors import Problem, UserError
-from edgepress.core.yamlio import Document, parse
+from edgepress.core.yamlio import parse
 from edgepress.data import dataset
 from edgepress.data.facts import SHIPPED, DataFacts
 from edgepress.data.load import load_dataset

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import socket
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
-from edgepress.core import foreign, user_code, yamlio
+from edgepress.core import foreign, stored, user_code, yamlio
 from edgepress.core.errors import UserError
+from edgepress.core.results import Report
+from edgepress.core.system_errors import SystemFault
 
 
 def odd(folder: Path) -> dict[str, Path]:
@@ -27,7 +31,7 @@ def odd(folder: Path) -> dict[str, Path]:
         "a device": Path("/dev/zero"),
         "a folder": folder,
         "a link to a file that is not there": folder / "nothing",
-        "too many levels of symbolic links": folder / "loop",
+        "Too many levels of symbolic links": folder / "loop",
         "there is no file": folder / "absent",
         "a name in it has 300 bytes": folder / ("x" * 300),
         "the character U+0000": folder / "a\0b",
@@ -42,6 +46,33 @@ def test_what_is_no_regular_file_is_not_opened(tmp_path: Path, monkeypatch: pyte
             with pytest.raises(UserError, match=re.escape(words)):
                 foreign.read(path, 10, "a note")
         assert foreign.head(path, 10) == b""
+
+
+def test_what_the_system_refuses_is_said_with_its_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Root may read everything: the refusal is put in the place of the system's own."""
+    path = tmp_path / "report.json"
+    path.write_text("{}")
+
+    def refuse(path: Path, *arguments: object, **options: object) -> NoReturn:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    for method in ("open", "stat"):
+        monkeypatch.setattr(Path, method, refuse)
+        with pytest.raises(SystemFault) as caught:
+            stored.read(path, Report, stored.of_report, "run again")
+        assert str(caught.value) == (
+            f"error: `{path}` cannot be read: Permission denied\n  = help: look at its permissions"
+        )
+
+
+def test_the_users_word_for_what_is_there_instead(tmp_path: Path) -> None:
+    (tmp_path / "m.onnx").mkdir()
+    os.mkfifo(tmp_path / "m.tflite")
+    for name, words in {"m.onnx": "is a folder, not a file", "m.tflite": "is a named pipe, not a file"}.items():
+        wrong = foreign.missing(tmp_path / name, f"./{name}", "look elsewhere")
+        assert wrong
+        assert wrong[0] == f"`./{name}` {words}"
+    assert foreign.missing(tmp_path / "none", "none", "look elsewhere") == ("there is no file `none`", "look elsewhere")
 
 
 def test_a_sparse_file_is_not_read(tmp_path: Path) -> None:

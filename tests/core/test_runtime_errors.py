@@ -1,7 +1,9 @@
 """Errors of onnxruntime, as they come, in words."""
 
+from pathlib import Path
+
 import pytest
-from edgepress.core.runtime_errors import next_act, reason
+from edgepress.core.runtime_errors import cannot_run, reason
 
 ALLOCATION = (
     "onnxruntime.capi.onnxruntime_pybind11_state.Fail: [ONNXRuntimeError] : 1 : FAIL : Non-zero status code returned "
@@ -32,5 +34,7 @@ def test_the_node_and_the_reason(text, words):
 
 
 def test_what_needs_memory_has_a_next_act_of_its_own():
-    assert "EDGEPRESS_LIMITS" in next_act(RuntimeError(ALLOCATION), "export it anew")
-    assert next_act(RuntimeError("no such operator"), "export it anew") == "export it anew"
+    file, act = Path("a.onnx"), "export it anew"
+    assert "EDGEPRESS_LIMITS" in cannot_run(file, RuntimeError(ALLOCATION), act).problems[0].help
+    found = cannot_run(file, RuntimeError("no such operator"), act)
+    assert str(found) == "error: onnxruntime cannot run `a.onnx`: no such operator\n  = help: export it anew"

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from edgepress.core.document import Document, Loc
 from edgepress.core.yamledit import edited
-from edgepress.core.yamlio import Document, Loc, inline, parse
+from edgepress.core.yamlio import inline, parse
 from hypothesis import example, given
 from hypothesis import strategies as st
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from edgepress.core import yamlio
+from edgepress.core.document import Document
 from edgepress.core.errors import UserError
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,7 +20,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return Path("mine.yaml")
 
 
-def read(path: Path, text: str | bytes) -> yamlio.Document:
+def read(path: Path, text: str | bytes) -> Document:
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
     return yamlio.read(path)
 

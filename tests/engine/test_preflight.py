@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 import torch
 from edgepress.config import recipe
+from edgepress.core.document import Document
 from edgepress.core.errors import Problem, UserError
 from edgepress.core.results import StageFacts
 from edgepress.core.runtimes import RUNTIMES
-from edgepress.core.yamlio import Document, parse
+from edgepress.core.yamlio import parse
 from edgepress.engine import preflight
 from edgepress.engine.cache import Cache
 from edgepress.engine.engine import Engine

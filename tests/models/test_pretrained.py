@@ -12,6 +12,7 @@ import pytest
 import torch
 from edgepress.config import recipe
 from edgepress.core.errors import UserError
+from edgepress.core.paths import SHIPPED
 from edgepress.data.dataset import Dataset, Input
 from edgepress.models import pretrained
 from edgepress.models.onnx import export
@@ -153,3 +154,14 @@ def test_a_folder_that_is_not_there_is_told_at_its_place(tmp_path: Path) -> None
     assert "there is no file or folder `./photos`" in str(error.value)
     with pytest.raises(UserError, match=r"`edgepress cp mobilenet-imagefolder mine\.yaml` makes a recipe of yours"):
         recipe.load(ROOT / "recipes/mobilenet-imagefolder.yaml")
+
+
+def test_what_is_in_a_files_place_is_said_and_a_shipped_file_is_found_all_the_same(tmp_path: Path) -> None:
+    recipe = tmp_path / "r.yaml"
+    (tmp_path / "m.onnx").mkdir()
+    with pytest.raises(UserError, match=r"`\./m\.onnx` is a folder, not a file"):
+        pretrained.find("./m.onnx", recipe)
+    with pytest.raises(UserError, match=r"there is no file `none\.onnx`\n.*looked in .* and among the shipped files"):
+        pretrained.find("none.onnx", recipe)
+    name = str(next(path for path in SHIPPED.rglob("*") if path.is_file()).relative_to(SHIPPED))
+    assert pretrained.find(name, recipe).is_relative_to(SHIPPED)

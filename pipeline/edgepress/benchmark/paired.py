@@ -47,7 +47,8 @@ class Model:
 
 
 class WorkerDied(child_processes.ChildDied):
-    """A measuring process ended without a result; the message has its cause, and below it the end of its output."""
+    """A measuring process ended without a result; the message has its cause; below it stands the end of its
+    output, unless an exception says the cause."""
 
 
 def measure(
@@ -168,6 +169,7 @@ def _died(models: list[Model], code: int, errors: str, *, here: bool) -> Excepti
     if code < 0 and here:
         note = {"file": str(models[0].file), "doing": "measuring", "library": models[0].runtime}
         return native_death.error(-code, note | {"seconds": f"{_bounds(models[0]).seconds:.0f}"})
-    tail = "\n".join(f"  {line}" for line in errors.strip().splitlines()[-12:])
+    raised = code > 0 and child_processes.TRACEBACK in errors  # then the cause says why
+    tail = "" if raised else "\n".join(f"  {line}" for line in errors.strip().splitlines()[-12:])
     why = child_processes.ended(code) if code < 0 else f"failed: {reason(cause)}"
     return WorkerDied(f"the process that measured {names} in {models[0].runtime} {why}\n{tail}".rstrip())

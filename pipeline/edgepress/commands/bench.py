@@ -15,7 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 from ..benchmark import paired, statistics
 from ..benchmark.devices.transport import DeviceError
 from ..config import budgets, target
-from ..core import stored
+from ..core import foreign, stored
 from ..core.errors import UserError
 from ..core.paths import replacing
 from ..core.printable import lines as printed
@@ -143,8 +143,7 @@ def _share(tolerance: str) -> float:
 
 
 def _runtime(file: Path) -> Runtime:
-    if not file.is_file():
-        raise UserError(f"there is no file `{file}`")
+    foreign.size(file)
     kind = file.suffix.removeprefix(".")
     if kind not in DEFAULT:
         raise UserError(f"`{file}` is neither .onnx nor .tflite", "give a model file")

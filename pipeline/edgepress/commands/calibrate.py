@@ -19,6 +19,7 @@ from ..benchmark.devices.connect import connect
 from ..benchmark.devices.transport import DeviceError, Transport
 from ..config.target import Target, load
 from ..core import yamlio
+from ..core.document import Document
 from ..core.errors import UserError
 from ..core.paths import replacing, scratch
 from ..core.runtimes import RUNTIMES
@@ -111,7 +112,7 @@ def _rows(
 
 def _written(text: str, path: Path, rows: list[dict[str, Any]], when: str) -> str:
     """Return the target's text with these references, a line each, in place of its own."""
-    document = yamlio.parse(yamlio.Document(path, text))
+    document = yamlio.parse(Document(path, text))
     plain = edited(document, {("references",): [], ("calibrated",): when})
     lines = "".join(f"\n  - {inline(row)}" for row in rows)
     return re.sub(r"^references: \[\]", lambda _: f"references:{lines}", plain, count=1, flags=re.MULTILINE)

@@ -99,8 +99,8 @@ def _aim(name: str, recipe: Path, own: list[str]) -> str:
     except UserError:
         known = list(dict.fromkeys([*own, *files("targets")]))
         raise UserError(f"--target: there is no target `{name}`", suggest(name, known)) from None
-    if not file.is_file():
-        raise UserError(f"--target: there is no file `{file}`", "a target's file, or a name of `edgepress ls targets`")
+    if wrong := foreign.missing(file, str(file), "a target's file, or a name of `edgepress ls targets`"):
+        raise UserError(f"--target: {wrong[0]}", wrong[1])
     try:
         same = target.find(name, recipe).samefile(file)
     except (UserError, OSError):

@@ -11,9 +11,9 @@ from pathlib import Path
 from .. import __version__
 from ..config import target
 from ..core import names, paths, yamlio
+from ..core.document import Document, Loc
 from ..core.errors import Mistake, UserError, suggest
 from ..core.yamledit import edited, line_break
-from ..core.yamlio import Document, Loc
 from . import catalog
 
 NOTE = re.compile(r"^# copied from edgepress (?P<version>\S+) (?P<kind>recipe|target|file) (?P<name>.*\S)\s*$", re.M)

@@ -24,6 +24,7 @@ Exit codes:
   130  interrupted
   141  the reader of the output closed the pipe (SIGPIPE)"""
 
+_RAISE = "let it raise an error instead: the traceback tells its place"
 UNDECIDED = 4
 CLOSED_PIPE = 128 + 13
 """Exit code of a command that SIGPIPE ended."""
@@ -65,11 +66,12 @@ def _run(command: click.Command) -> int:
             return _failed(error.__cause__)
         say(INTERRUPTED_WORDS, error=True)
         return INTERRUPTED
-    except SystemExit:
+    except SystemExit as ended:
         # When a pipe is closed click wraps standard output and ends with 1, the code of an exceeded budget.
         if sys.stdout is not output:
             raise BrokenPipeError from None
-        raise
+        # Its code would be a verdict that nothing has judged.
+        return _failed(UserError(f"code of yours or of a library called `sys.exit({ended.code!r})`", _RAISE))
     except Exception as error:
         if any(isinstance(link, BrokenPipeError) for link in system_errors.chain(error)):
             raise BrokenPipeError from error

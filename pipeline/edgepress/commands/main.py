@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .. import __version__
-from ..core import streams
+from ..core import linear_algebra, streams
 from ..core.printable import say, word
 from ..core.runtimes import RUNTIMES
 from . import exit_codes, supervise
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 PRINTED = ("diff", "doctor", "ls", "plan", "show", "why")
 """Commands whose result is what they print; that of the others is a file or an exit code."""
+WITHOUT_ARRAYS = ("cp", "diff", "doctor", "gc", "ls", "new", "show")
+"""Commands that compute nothing; the others need the libraries of linear algebra."""
 
 
 @click.group(epilog=exit_codes.EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"]})
@@ -30,6 +32,8 @@ def cli(context: click.Context) -> None:
     """Compress a model by a recipe and judge it against each target device's budgets."""
     if context.invoked_subcommand not in PRINTED:
         streams.silence_closed()
+    if context.invoked_subcommand not in WITHOUT_ARRAYS:
+        linear_algebra.take_memory()
 
 
 @cli.command()

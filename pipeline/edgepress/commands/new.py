@@ -17,9 +17,9 @@ from .. import __version__
 from ..config import target
 from ..config.recipe import checked
 from ..core import names, paths, yamlio
+from ..core.document import Document, Loc
 from ..core.errors import Mistake, Place, UserError
 from ..core.yamledit import edited
-from ..core.yamlio import Document, Loc
 from ..data.dataset import NAMES
 from . import catalog, copy, templates
 

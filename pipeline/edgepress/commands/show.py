@@ -13,10 +13,10 @@ from ..config.chain import A
 from ..config.overrides import ARGUMENT
 from ..config.schema import schema
 from ..core import yamlio
+from ..core.document import Document, Loc
 from ..core.errors import UserError, suggest
 from ..core.printable import word
 from ..core.units import like
-from ..core.yamlio import Document, Loc
 from ..stages import TABLE
 from . import catalog
 

@@ -71,6 +71,7 @@ def supervised(work: Callable[[], int]) -> int:
         code = _code(work)
         if code == INTERRUPTED:
             os._exit(code)  # all blocks have ended; the interpreter's own end may take a second
+        activity.announce(code)
         sys.exit(code)
     _prctl(_SUBREAPER, 1)
     return _Supervisor(child, area, arrived).wait()
@@ -84,7 +85,7 @@ def _code(work: Callable[[], int]) -> int:
         _say(INTERRUPTED_WORDS)
         return INTERRUPTED
     except MemoryError:
-        os.write(2, b"error: memory ran out\n  = help: " + activity.SMALLER.encode() + b"\n")
+        os.write(2, b"error: memory ran out\n  = help: " + activity.LESS_MEMORY.encode() + b"\n")
         os._exit(WRONG)
     except Exception:
         sys.excepthook(*sys.exc_info())
@@ -154,19 +155,24 @@ class _Supervisor:
     def wait(self) -> int:
         """Return the exit code of the command."""
         status = self._status()
-        if os.WIFEXITED(status):
+        note = activity.read(self.area)
+        exited = os.WIFEXITED(status)
+        if exited and os.WEXITSTATUS(status) in (WRONG, CRASHED, INTERRUPTED, int(note.get("code", -1))):
             return os.WEXITSTATUS(status)
         self._kill_orphans()
         if sys.stderr and sys.stderr.isatty():
             sys.stderr.write("\r\x1b[K\x1b[?25h")  # a progress bar hides the cursor
-        if self.interrupted is not None or os.WTERMSIG(status) in _STOPS:
+        if self.interrupted is not None or (not exited and os.WTERMSIG(status) in _STOPS):
             _say(INTERRUPTED_WORDS)
             return INTERRUPTED
-        from ..core.native_death import error
+        from ..core import native_death
+        from ..core.system_errors import SystemFault
 
-        number, note = os.WTERMSIG(status), activity.read(self.area)
-        _say(str(error(number, note)))
-        return WRONG if "file" in note or number in (signal.SIGKILL, signal.SIGXCPU) else CRASHED
+        number = 0 if exited else os.WTERMSIG(status)
+        error = native_death.exited(os.WEXITSTATUS(status), note) if exited else native_death.error(number, note)
+        _say(str(error))
+        known = "file" in note or "seconds" in note or isinstance(error, SystemFault)
+        return WRONG if known else CRASHED
 
     def _status(self) -> int:
         """Return the child's status of `waitpid`. A signal wakes the process at once."""

@@ -13,8 +13,8 @@ from pydantic import ValidationError
 from pydantic_core import to_json
 
 from ..core import names
+from ..core.document import Document, Loc
 from ..core.errors import Place, Problem, UserError, near, suggest
-from ..core.yamlio import Document, Loc
 from ..models import pretrained
 from ..models.network_options import INPUTS
 from ..stage import Kind, Stage

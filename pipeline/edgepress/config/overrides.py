@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from ..core.document import Document, Loc
 from ..core.errors import Place, Problem, UserError, suggest
-from ..core.yamlio import Document, Loc, parse
+from ..core.yamlio import parse
 from .chain import labels
 
 ARGUMENT = Path("--set")

@@ -20,13 +20,13 @@ from pydantic import (
 from pydantic_core import to_json
 
 from ..core import yamlio
+from ..core.document import Document
 from ..core.errors import MOST_SHOWN, Problem, UserError
 from ..core.names import Name
 from ..core.presets import PresetName
 from ..core.runtimes import RUNTIMES
 from ..core.units import Drop, Points
 from ..core.validation import in_order, validated
-from ..core.yamlio import Document
 from ..data.facts import DataFacts
 from ..stage import Stage
 from ..stages import TABLE

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from ..core.document import Document, Loc
 from ..core.errors import Problem, Rejection
 from ..core.presets import PresetName
-from ..core.yamlio import Document, Loc
 from ..data.facts import DataFacts
 from ..stage import Lineage, Setting
 from .chain import Row, result_called, rows_of

@@ -17,6 +17,7 @@ from pydantic import (
 from ..benchmark.devices.transport import REACH
 from ..benchmark.emulator.qemu import Cpu
 from ..core import foreign, paths, yamlio
+from ..core.document import Document
 from ..core.errors import Mistake, Place, UserError, suggest
 from ..core.presets import PresetName, host_preset
 from ..core.results import Machine, Provider, Runtime
@@ -99,7 +100,7 @@ class Target(Strict):
     regression: Regression = Field(default=Regression(), description="regressions that `--baseline` allows")
     budgets: Budgets
 
-    _document: yamlio.Document | None = PrivateAttr(default=None)
+    _document: Document | None = PrivateAttr(default=None)
 
     @field_validator("budgets")
     @classmethod
@@ -148,7 +149,7 @@ def at(target: Target, reach: str | None) -> Target:
     return target.model_copy(update={"reach": reach})
 
 
-def load(path: Path, budgets: yamlio.Document | None = None) -> Target:
+def load(path: Path, budgets: Document | None = None) -> Target:
     """Read a target file; everything wrong in it is one `UserError`, and each budget keeps its place.
 
     Each of `budgets`, those of a recipe, replaces the file's budget of the same name, and has its place in the recipe.

@@ -6,8 +6,9 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Discriminator, Field, Tag, ValidationInfo, field_validator
 
+from ..core import foreign
+from ..core.document import Document
 from ..core.errors import Mistake, UserError
-from ..core.yamlio import Document
 from . import target
 from .budgets import Budgets, Strict
 from .target import Target
@@ -22,8 +23,8 @@ def _known(name: str, info: ValidationInfo) -> str:
         problem = error.problems[0]
         message = "there is no such target" if problem.message.startswith("there is no target") else problem.message
         raise Mistake(message, problem.help) from None
-    if not file.is_file():
-        raise Mistake(f"there is no file `{file}`", "a path counts from the recipe's folder")
+    if wrong := foreign.missing(file, str(file), "a path counts from the recipe's folder"):
+        raise Mistake(*wrong)
     return name
 
 

@@ -22,7 +22,10 @@ SIZE = 65536
 """Bytes of the shared memory: a length of 4 bytes, then JSON."""
 LIMITS = "EDGEPRESS_LIMITS"
 """Environment variable: factor of all bounds; 0 is none."""
-SMALLER = "give it more memory, or less to do: a smaller `batch`, fewer `samples`, `--limit`"
+LESS_MEMORY = (
+    "use less: a smaller `batch`, fewer `samples`, or `--limit`; else end other programs, or raise the limit (`ulimit "
+    "-v`, the container's)"
+)
 """The next act where memory runs out."""
 _SECONDS, _SECONDS_PER_BYTE = 6.0, 1 / 50_000
 _MEMORY, _COPIES, _ACTIVATIONS = 768 * 2**20, 20, 100
@@ -42,7 +45,7 @@ def attach(area: mmap.mmap) -> None:
 
 
 def read(area: mmap.mmap) -> dict[str, str]:
-    """Return the last note: any of `stage`, `doing`, `file`, `seconds`; empty where there is none."""
+    """Return the last note: any of `stage`, `doing`, `file`, `seconds`, `code`; empty where there is none."""
     length = int.from_bytes(area[:4], "little")
     with suppress(ValueError):
         note: dict[str, str] = json.loads(area[4 : 4 + length] or b"{}")
@@ -60,6 +63,12 @@ def activity(**note: object) -> Iterator[None]:
     finally:
         _notes.pop()
         _write()
+
+
+def announce(code: int) -> None:
+    """Note the exit code that this process ends with: one that is not announced is a library's."""
+    _notes.append({"code": str(code)})
+    _write()
 
 
 def _write() -> None:
@@ -91,7 +100,7 @@ class Bounds:
         """Bound this process from here on."""
         self.restart()
         if self.holds and (used := data_bytes()):
-            _lower(resource.RLIMIT_DATA, used + self.memory)
+            lower(resource.RLIMIT_DATA, used + self.memory)
 
     def begin_run(self) -> None:
         """Give a run its seconds; costs a microsecond. What has run once has the memory that it needs."""
@@ -106,7 +115,7 @@ class Bounds:
         now = time.process_time()
         self._due = now + 1
         if self.holds:
-            _lower(resource.RLIMIT_CPU, int(now + self.seconds) + 1)
+            lower(resource.RLIMIT_CPU, int(now + self.seconds) + 1)
 
     def arguments(self, parts: int = 1) -> list[str]:
         """Return seconds, divided by `parts` but not below 2, and bytes, for a process that bounds itself."""
@@ -167,7 +176,8 @@ def data_bytes() -> int:
     return 0
 
 
-def _lower(kind: int, wanted: int) -> None:
+def lower(kind: int, wanted: int) -> None:
+    """Limit this process to `wanted`, or to less where the user's own bound is lower."""
     _, hard = resource.getrlimit(kind)
     limit = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)  # the user's own bound stays
     resource.setrlimit(kind, (limit, hard))

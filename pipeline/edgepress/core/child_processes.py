@@ -25,6 +25,10 @@ run_module("{module}", run_name="__main__", alter_sys=True)
 """The package is this process's, whatever else has its name; all that it imports is found as here."""
 
 
+TRACEBACK = "Traceback (most recent call last):\n"
+"""How what Python writes of an exception begins."""
+
+
 class ChildDied(RuntimeError):
     """A process ended otherwise than by saying what is wrong."""
 
@@ -52,7 +56,7 @@ def ended(code: int) -> str:
 
 def cause(errors: str, code: int) -> str:
     """Return in one line why a process ended: the error of the last traceback in what it wrote, or its last line."""
-    _, traceback, rest = errors.rpartition("Traceback (most recent call last):\n")
+    _, traceback, rest = errors.rpartition(TRACEBACK)
     lines = [line.strip() for line in rest.splitlines() if line.strip() and not (traceback and line[0] == " ")]
     if code < 0 or not lines:
         return f"it {ended(code)}"

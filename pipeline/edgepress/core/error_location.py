@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from .yamlio import Loc
+from .document import Loc
 
 
 @dataclass(frozen=True)

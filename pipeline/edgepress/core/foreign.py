@@ -6,11 +6,11 @@ tells all three apart before anything is opened.
 
 from __future__ import annotations
 
-import errno
 import stat
 from pathlib import Path
 
 from .errors import UserError, first_line
+from .system_errors import unread
 from .units import show_bytes
 
 _KINDS = {
@@ -58,22 +58,36 @@ def _kind(mode: int) -> str:
     return "" if stat.S_ISREG(mode) else _KINDS.get(stat.S_IFMT(mode), "no regular file")
 
 
-def size(path: Path) -> int:
-    """Return the bytes of a regular file, which is not opened. Raises: UserError for anything else."""
+def size(path: Path, called: str = "", absent: str = "") -> int:
+    """Return the bytes of a regular file, which is not opened.
+
+    The user has `called` it so, if not by its path; `absent` is the next act where nothing is there.
+    Raises: UserError for anything else, SystemFault for what the system refuses.
+    """
+    called = called or str(path)
+    if wrong := unusable(str(path)):
+        raise UserError(f"`{_cut(called)}` cannot be read: {wrong}")
     try:
         status = path.stat()
     except (FileNotFoundError, NotADirectoryError):
         if path.is_symlink():
-            raise UserError(f"`{path}` is a link to a file that is not there", "mend the link") from None
-        raise UserError(f"there is no file `{path}`") from None
-    except (OSError, ValueError) as error:
-        if isinstance(error, OSError) and error.errno == errno.EACCES:
-            raise UserError(f"`{path}` may not be read", "look at its permissions") from None
-        raise UserError(f"`{_cut(path)}` cannot be read: {reason(error, str(path))}") from None
+            raise UserError(f"`{called}` is a link to a file that is not there", "mend the link") from None
+        raise UserError(f"there is no file `{called}`", absent) from None
+    except OSError as error:
+        raise unread(error, path) from None
     if other := _kind(status.st_mode):
         help = "" if other == "a folder" else "copy its content into a file, and name that"
-        raise UserError(f"`{path}` is {other}, not a file", help)
+        raise UserError(f"`{called}` is {other}, not a file", help)
     return status.st_size
+
+
+def missing(path: Path, called: str, absent: str) -> tuple[str, str] | None:
+    """Return why no regular file is at `path`, and the next act, as `size` has them; None where one is."""
+    try:
+        size(path, called, absent)
+    except UserError as error:
+        return error.problems[0].message, error.problems[0].help
+    return None
 
 
 def read(path: Path, most: int, what: str) -> bytes:
@@ -89,10 +103,8 @@ def read(path: Path, most: int, what: str) -> bytes:
     try:
         with path.open("rb") as file:
             return file.read(length)  # not to its end: files of the kernel have none
-    except PermissionError:
-        raise UserError(f"`{path}` may not be read", "look at its permissions") from None
     except OSError as error:
-        raise UserError(f"`{path}` cannot be read: {reason(error)}") from error
+        raise unread(error, path) from None
 
 
 def head(path: Path, length: int) -> bytes:
@@ -106,14 +118,11 @@ def head(path: Path, length: int) -> bytes:
         return b""
 
 
-def reason(error: Exception, path: str = "") -> str:
-    """Return the system's words for an error of opening `path`, in lower case."""
-    if path and (wrong := unusable(path)):
-        return wrong
+def reason(error: Exception) -> str:
+    """Return the system's words for an error, in lower case: they stand within a sentence."""
     words = error.strerror if isinstance(error, OSError) and error.strerror else first_line(error)
     return words[:1].lower() + words[1:]
 
 
-def _cut(path: Path) -> str:
-    text = str(path)
+def _cut(text: str) -> str:
     return text if len(text) <= 80 else f"{text[:79]}…"

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 from .activity import LIMITS
-from .errors import first_line
+from .errors import UserError, first_line
 from .units import show_bytes
 
 _NODE = re.compile(r"running (\w+) node\. Name:'([^']*)' Status Message: (.*)")
@@ -35,7 +36,8 @@ def reason(error: BaseException | str) -> str:
     return f"node `{node[2]}` ({node[1]}): {line}" if node[2] else f"a node {node[1]}: {line}"
 
 
-def next_act(error: BaseException | str, otherwise: str) -> str:
-    """Return what to do about an error: of memory, or else `otherwise`."""
+def cannot_run(file: Path, error: BaseException | str, help: str) -> UserError:
+    """Return the error for a file that onnxruntime does not run; `help` is the next act unless it lacks memory."""
     text = str(error)
-    return _MEMORY if _ALLOCATION.search(text) or "bad_alloc" in text or isinstance(error, MemoryError) else otherwise
+    of_memory = _ALLOCATION.search(text) or "bad_alloc" in text or isinstance(error, MemoryError)
+    return UserError(f"onnxruntime cannot run `{file}`: {reason(error)}", _MEMORY if of_memory else help)

@@ -20,6 +20,7 @@ from . import foreign
 from .errors import UserError
 from .metrics import METRICS
 from .results import Emulated, ModelFile, Preprocessing, Report, Samples, StageFacts
+from .system_errors import SystemFault
 
 SHORTEST, LONGEST = 1e-9, 1e6
 """Seconds: a clock's step, and more than a week for one inference."""
@@ -41,6 +42,8 @@ def read(
     """Return the results in the file `path`. Raises: UserError that says what in it is damaged, by its place."""
     try:
         content = foreign.read(path, LARGEST, "a file of results")
+    except SystemFault:
+        raise  # its next act is another than for a wrong file
     except UserError as error:
         raise UserError(error.problems[0].message, help) from error
     wrong = ""

@@ -35,6 +35,7 @@ from errno import (
 from pathlib import Path
 
 from . import temporary
+from .activity import LESS_MEMORY
 from .errors import OwnCodeError, Problem, UserError
 from .streams import STDOUT
 
@@ -77,10 +78,6 @@ _THREADS = re.compile(r"can't start new thread|pthread_create failed", re.IGNORE
 _TORN = re.compile(r"unexpected pos \d+ vs \d+|PytorchStreamWriter failed|\d+ requested and \d+ written")
 """What torch and numpy say when the disk took less than they wrote."""
 _NO_FOLDER = re.compile(r"No usable temporary directory")
-LESS_MEMORY = (
-    "use less: a smaller `batch`, fewer `samples`, or `--limit`; else end other programs, or raise the limit (`ulimit "
-    "-v`, the container's)"
-)
 MORE_MEMORY = "loading the libraries takes more than the limit: raise it (`ulimit -v`, the container's)"
 _FEWER_THREADS = "raise the limits on threads and memory (`ulimit -u`, `ulimit -v`), or set OMP_NUM_THREADS=1"
 _TEMPORARY = "set TMPDIR to a folder with free space that can be written"
@@ -112,6 +109,17 @@ def of(error: BaseException, path: Path | None = None, help: str = "") -> System
 def is_of_memory(fault: SystemFault) -> bool:
     """Whether memory ran out, which a graph may do by itself."""
     return any(problem.help in (LESS_MEMORY, MORE_MEMORY) for problem in fault.problems)
+
+
+def was_raised(error: BaseException) -> bool:
+    """Whether `error` is, or was raised from, a fault that edgepress found by itself, not in a library's error."""
+    return any(isinstance(link, SystemFault) and link.__cause__ is None for link in chain(error))
+
+
+def unread(error: OSError, path: Path) -> SystemFault:
+    """Return the fault of a file that cannot be opened or read."""
+    act = {**_PATHS, **_CERTAIN}.get(error.errno or 0, "")
+    return SystemFault(f"`{path}` cannot be read: {error.strerror or error}", act)
 
 
 def pass_on(error: BaseException) -> None:

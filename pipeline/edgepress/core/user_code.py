@@ -23,9 +23,9 @@ from typing import Any
 from pydantic import ValidationInfo
 
 from . import foreign
+from .document import Document
 from .errors import Mistake, OwnCodeError, UserError, suggest
 from .former_names import allow
-from .yamlio import Document
 
 WRITTEN = r"^[^:\n]+\.py:[A-Za-z_]\w*$"
 """How a recipe names one."""
@@ -53,7 +53,8 @@ def missing(text: str, base: Path) -> tuple[str, str] | None:
         return wrong
     if not path.is_file():
         known = [script.name for script in path.parent.glob("*.py")] if path.parent.is_dir() else []
-        return f"there is no file `{file}`", suggest(path.name, known, "a path counts from the recipe's folder")
+        act = suggest(path.name, known, "a path counts from the recipe's folder")
+        return foreign.missing(path, file, act)
     return undefined(path, name)
 
 

@@ -13,10 +13,10 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails, to_json
 
+from .document import Document, Loc
 from .error_location import Spot, follow, options, tags_of
 from .errors import MOST_SHOWN, Place, Problem, UserError, near, suggest
 from .units import like
-from .yamlio import Document, Loc
 
 Model = TypeVar("Model", bound=BaseModel)
 MOST = MOST_SHOWN - 1

@@ -6,7 +6,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from .yamlio import Document, Loc, inline, parse
+from .document import Document, Loc
+from .yamlio import inline, parse
 
 
 def edited(document: Document, changes: Mapping[Loc, Any]) -> str:

@@ -19,10 +19,10 @@ from pydantic import (
 from pydantic_core import CoreSchema
 
 from ..core import foreign
+from ..core.document import Document
 from ..core.errors import Mistake, UserError, suggest
 from ..core.paths import folder_of
 from ..core.units import Share
-from ..core.yamlio import Document
 from .dataset import NAMES, Task
 from .kinds import TAKES, WHAT, Kind, file_of, kind_of, missing
 from .normalize import Moments, Normalize
@@ -76,13 +76,11 @@ def _listed(labels: tuple[str | int, ...] | str, info: ValidationInfo) -> tuple[
             path = info.context.path.parent / labels
             if wrong := foreign.refused(labels, path):
                 raise Mistake(*wrong)
-            if not path.is_file():
-                beside = path.parent.iterdir() if path.parent.is_dir() else ()
-                known = [file.name for file in beside if file.suffix == ".txt"]
-                raise Mistake(
-                    f"`labels` names no file `{labels}`",
-                    suggest(labels, ["imagenet", *known], "a list, `imagenet`, or a text file with one name a line"),
-                )
+            beside = path.parent.iterdir() if path.parent.is_dir() else ()
+            known = [file.name for file in beside if file.suffix == ".txt"]
+            act = suggest(labels, ["imagenet", *known], "a list, `imagenet`, or a text file with one name a line")
+            if wrong := foreign.missing(path, labels, act):
+                raise Mistake(*wrong)
         return labels
     names = tuple(map(str, labels))
     if twice := [name for name, count in Counter(names).items() if count > 1]:

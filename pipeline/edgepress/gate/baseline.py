@@ -96,7 +96,7 @@ def _problems(record: Accepted) -> Iterator[str]:
 def read(folder: Path, metric: str, data_sha256: str) -> dict[str, ModelFile]:
     """Return the accepted file of each target; scores on other test examples are left out. Raises: UserError."""
     path = folder / NAME
-    if not path.is_file():
+    if not path.exists():
         raise UserError(f"`{folder}` holds no accepted model", "`edgepress accept RECIPE` writes one after a run")
     help = "move it away, and accept a run again"
     record = stored.read(path, Accepted, _problems, help)

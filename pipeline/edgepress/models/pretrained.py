@@ -92,15 +92,17 @@ def find(name: str, source: Path) -> Path:
     beside = source.parent / name
     if wrong := foreign.refused(name, beside):
         raise UserError(*wrong)
-    if beside.is_file():
-        if (size := foreign.size(beside)) > (most := _memory()):
-            message = f"`{name}` has {show_bytes(size)}, more than the {show_bytes(most)} of this machine's memory"
-            raise UserError(message, "is it the file you mean?")
-        return beside
-    shipped = (SHIPPED / name).resolve()
-    if shipped.is_file() and shipped.is_relative_to(SHIPPED.resolve()):
-        return shipped
-    raise UserError(f"there is no file `{name}`", f"looked in {source.parent} and among the shipped files")
+    try:
+        size = foreign.size(beside, name, f"looked in {source.parent} and among the shipped files")
+    except UserError:
+        shipped = (SHIPPED / name).resolve()
+        if shipped.is_file() and shipped.is_relative_to(SHIPPED.resolve()):
+            return shipped
+        raise
+    if size > (most := _memory()):
+        message = f"`{name}` has {show_bytes(size)}, more than the {show_bytes(most)} of this machine's memory"
+        raise UserError(message, "is it the file you mean?")
+    return beside
 
 
 def _memory() -> int:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import signal
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -200,3 +202,11 @@ def test_a_graph_that_needs_too_much_memory_is_simplified_less(tmp_path: Path, m
     monkeypatch.setattr(simplify, "_folded", filling)
     imported = adopt(plain(tmp_path / "m.onnx"), data(), tmp_path / "made.onnx")
     assert "was simplified not at all" in imported.warnings[0]
+
+
+def test_memory_of_the_system_chooses_no_other_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernel killed the process that folds; a bound of the graph, or its own need, makes it fail otherwise."""
+    killed = subprocess.CompletedProcess([], -signal.SIGKILL, "", "")
+    monkeypatch.setattr("subprocess.run", lambda *arguments, **options: killed)
+    with pytest.raises(SystemFault, match="folds constants was killed"):
+        adopt(plain(tmp_path / "m.onnx"), data(), tmp_path / "made.onnx")

@@ -12,8 +12,9 @@ from typing import Any
 
 from ...config.chain import Step
 from ...config.recipe import Recipe
+from ...core.document import Document
 from ...core.errors import Problem, UserError
-from ...core.yamlio import Document, dump, parse
+from ...core.yamlio import dump, parse
 from ...training import Schedule
 
 ROUTES = {

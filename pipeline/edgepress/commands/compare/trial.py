@@ -15,11 +15,12 @@ import click
 
 from ...config import recipe, target
 from ...config.target import Target
+from ...core import linear_algebra
+from ...core.document import Document
 from ...core.errors import UserError
 from ...core.paths import replacing
 from ...core.progress import Lines
 from ...core.runtimes import RUNTIMES
-from ...core.yamlio import Document
 from ...engine.artifacts import detailed, regrouped
 from ...engine.cache import Cache
 from ...engine.engine import Engine
@@ -52,6 +53,7 @@ def main(
     output: Path,
 ) -> int:
     """Run one repetition; targets in `judges` judge the files of the first one."""
+    linear_algebra.take_memory()
     targets = [target.load(file) for file in judges]
     recipes = [recipe.load(file, changes) for file in files]
     results = (

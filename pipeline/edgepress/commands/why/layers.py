@@ -18,7 +18,7 @@ from ...core.activity import Bounds, bounded
 from ...core.errors import UserError
 from ...core.model_size import stored_bytes
 from ...core.printable import word
-from ...core.runtime_errors import next_act, reason
+from ...core.runtime_errors import cannot_run
 from . import profile, tflite
 from .source import Source, alike
 
@@ -115,8 +115,6 @@ def layers(path: Path) -> Layers:
     """List the layers of a file. Raises: UserError for one that cannot be read, or that its runtime cannot run."""
     if path.suffix not in (".onnx", ".tflite"):
         raise UserError(f"`{path}` is neither .onnx nor .tflite", "give a model file, or a recipe that was run")
-    if not path.is_file():
-        raise UserError(f"there is no file `{path}`")
     size = stored_bytes(path)
     with bounded(Bounds(size), doing="reading", file=path, library="onnx" if path.suffix == ".onnx" else "flatbuffers"):
         return _onnx(path) if path.suffix == ".onnx" else _tflite(path)
@@ -176,8 +174,7 @@ def _profiled(path: Path) -> dict[str, Any]:
         raise native_death.error(-done.returncode, note)
     if done.returncode:
         cause = child_processes.cause(done.stderr, done.returncode)
-        act = next_act(cause, "is it a whole model?")
-        raise UserError(f"onnxruntime cannot run `{path}`: {reason(cause)}", act)
+        raise cannot_run(path, cause, "is it a whole model?")
     parsed: dict[str, Any] = json.loads(done.stdout)
     return parsed
 

@@ -14,7 +14,7 @@ from ...core import system_errors
 from ...core.activity import Bounds, bounded, limited_memory
 from ...core.errors import UserError, suggest
 from ...core.model_size import stored_bytes
-from ...core.runtime_errors import next_act, reason
+from ...core.runtime_errors import cannot_run
 from .. import metadata
 from ..input_preparation import reconciled, require_stated
 from ..output_shape import VECTORS, is_map, words_of
@@ -140,7 +140,8 @@ def _simplest(
 def _pass_on(error: UserError) -> None:
     """Raise a fault of the system: the next way is for what is wrong with the graph, as memory beyond its bounds."""
     fault = system_errors.of(error)
-    if fault and (limited_memory() or not system_errors.is_of_memory(fault)):
+    of_graph = fault and system_errors.is_of_memory(fault) and not system_errors.was_raised(error)
+    if fault and (limited_memory() or not of_graph):
         raise fault from error
 
 
@@ -154,8 +155,7 @@ def _require_run(original: Original) -> None:
     try:
         original.outputs  # noqa: B018
     except Exception as error:  # onnxruntime's errors have no common base
-        act = next_act(error, RUN_ALONE)
-        raise UserError(f"onnxruntime cannot run `{original.source}`: {reason(error)}", act) from error
+        raise cannot_run(original.source, error, RUN_ALONE) from error
 
 
 def _written(
@@ -171,8 +171,7 @@ def _written(
     except UserError:
         raise
     except Exception as error:  # onnxruntime's errors have no common base
-        act = next_act(error, RUN_ALONE)
-        raise UserError(f"onnxruntime cannot run `{original.source}`: {reason(error)}", act) from error
+        raise cannot_run(original.source, error, RUN_ALONE) from error
     return outputs
 
 

@@ -16,11 +16,11 @@ import onnx
 from onnx import numpy_helper
 
 from ...core import child_processes
-from ...core.activity import SMALLER, Bounds
+from ...core.activity import LESS_MEMORY, Bounds
 from ...core.errors import UserError, first_line
 from ...core.native_output import silenced
 from ...core.paths import scratch
-from ...core.runtime_errors import next_act, reason
+from ...core.runtime_errors import cannot_run, reason
 from ...core.system_errors import SystemFault
 from . import constant_folding
 from .export import opset
@@ -217,7 +217,7 @@ def _folded(model: onnx.ModelProto) -> onnx.ModelProto:
         folded = None if done.returncode else _whole(target)
         if folded is None:
             if done.returncode == -signal.SIGKILL:
-                raise SystemFault("the process that folds constants was killed, as when memory runs out", SMALLER)
+                raise SystemFault("the process that folds constants was killed, as when memory runs out", LESS_MEMORY)
             Path(work, "space").write_bytes(bytes(2 * source.stat().st_size))  # onnxruntime does not say it of a disk
             raise RuntimeError(child_processes.cause(done.stderr, done.returncode))
     used = {node.domain for node in folded.graph.node}
@@ -242,7 +242,7 @@ def _refused(source: Path, model: onnx.ModelProto, error: Exception) -> UserErro
     logging.getLogger(__name__).debug("%s", error)
     branch = next((node for node in model.graph.node if node.op_type in _BRANCHES), None)
     if branch is None:
-        return UserError(f"onnxruntime cannot run `{source}`: {reason(error)}", next_act(error, RUN_ALONE))
+        return cannot_run(source, error, RUN_ALONE)
     return UserError(
         f"`{source}`: node `{branch.name or branch.output[0]}` ({branch.op_type}) has branches that cannot be told "
         f"apart before it runs: {reason(error)}",
