@@ -20,9 +20,9 @@ def right(outputs: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 def share(parts: np.ndarray) -> float:
-    """Return the first column's sum over the second's."""
+    """Return the first column's sum over the second's; of a draw without anything to count, 0."""
     part, whole = parts.sum(0)
-    return float(part / whole)
+    return float(part / whole) if whole else 0.0
 
 
 def accuracy(outputs: np.ndarray, y: np.ndarray) -> float:
@@ -113,7 +113,11 @@ def auc(ranked: np.ndarray) -> float:
 
 
 def errors(outputs: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Return the absolute errors (n, …)."""
+    """Return the absolute errors (n, labels); of images the mean of each, of which uint8 is in units of 255."""
+    if y.ndim > 2:
+        target = y / np.float32(255) if y.dtype == np.uint8 else y
+        means: np.ndarray = np.abs(outputs - target).reshape(len(y), -1).mean(1, dtype=np.float64)
+        return means
     distance: np.ndarray = np.abs(outputs - y)
     return distance
 
@@ -121,6 +125,11 @@ def errors(outputs: np.ndarray, y: np.ndarray) -> np.ndarray:
 def mean(parts: np.ndarray) -> float:
     """Return the mean of all numbers."""
     return float(parts.mean())
+
+
+def mean_share(parts: np.ndarray) -> float:
+    """Return the mean, at least 0: a share, of values that may be negative, such as an SSIM or a cosine."""
+    return max(float(parts.mean()), 0.0)
 
 
 def nll(outputs: np.ndarray, y: np.ndarray) -> float:

@@ -23,8 +23,9 @@ RESAMPLES = intervals.DRAWS
 SECONDS = 8.0
 """For the draws of a metric without parts, whose every draw is a call; with fewer than `intervals.FEWEST` there is no
 interval."""
-CHUNK = 256
-"""Examples whose parts are made at once: a mask's intermediate arrays are many times the mask."""
+CHUNK = 1 << 24
+"""Bytes of outputs, and of eight times the labels, whose parts are made at once: a mask's intermediate arrays are that
+many times the mask."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,8 @@ class Metric:
     `parts` has a row for each example, so that those of chunks are concatenated. `summed` parts count by their sum
     alone. `ranked` sets the examples against each other, once before all draws.
     `higher` says which way is better: a share, in percent, or an error in the unit of the labels. `tasks` are those
-    that it can score. A metric is `counted` if it is the share of examples that are right.
+    that it can score. A metric is `counted` if it is the share of examples that are right, and `graded` if an example
+    counts by degrees, so that its draws vary as soon as two models differ anywhere.
     """
 
     name: str
@@ -67,6 +69,7 @@ class Metric:
     higher: bool = True
     tasks: tuple[str, ...] = ("single-label", "multi-label", "regression")
     counted: bool = False
+    graded: bool = False
     key: Sequence[Any] = ()
     """What tells it apart beside its name, as JSON data: of a user's own, its file and arguments."""
 
@@ -79,8 +82,9 @@ class Metric:
 
         if not self.chunked:
             return self.parts(outputs, y)
-        starts = range(0, max(len(y), 1), CHUNK)
-        parts = np.concatenate([self.parts(outputs[at : at + CHUNK], y[at : at + CHUNK]) for at in starts])
+        many = max(CHUNK // max(outputs[:1].nbytes, 8 * y[:1].nbytes, 1), 1)
+        starts = range(0, max(len(y), 1), many)
+        parts = np.concatenate([self.parts(outputs[at : at + many], y[at : at + many]) for at in starts])
         return self.ranked(parts) if self.ranked else parts
 
     def value(self, collected: Parts) -> float:
@@ -152,7 +156,7 @@ def of_constant(metric: Metric, y: np.ndarray) -> float | None:
     """Return an error metric's value for outputs that all are the mean of the labels `y`; None where it has none."""
     import numpy as np
 
-    if metric.higher or y.dtype.kind != "f":
+    if metric.higher or y.dtype.kind != "f" or y.ndim == 3:  # points are no outputs: those are heat maps
         return None
     try:
         return metric(np.broadcast_to(y.mean(0), y.shape).astype(np.float32), y)
@@ -161,26 +165,48 @@ def of_constant(metric: Metric, y: np.ndarray) -> float | None:
 
 
 def _call(name: str, *arrays: np.ndarray) -> Any:
-    """Call the function `name` of `metric_functions`, imported only here: recipes are validated without numpy."""
-    return getattr(import_module(".metric_functions", __package__), name)(*arrays)
+    """Call the function `MODULE.FUNCTION`, imported only here: recipes are validated without numpy."""
+    module, function = name.split(".")
+    return getattr(import_module(f".{module}", __package__), function)(*arrays)
 
 
-def _metric(name: str, parts: str, reduce: str, ranked: str = "", **more: Any) -> Metric:
-    ranking = partial(_call, ranked) if ranked else None
-    return Metric(name, partial(_call, parts), partial(_call, reduce), ranking, **more)
+def _metric(module: str, name: str, parts: str, reduce: str, ranked: str = "", **more: Any) -> Metric:
+    """Return the metric of the functions `parts`, `reduce` and `ranked` of a module."""
+    made, reduced, ranking = (partial(_call, f"{module}.{function}") for function in (parts, reduce, ranked))
+    if "." in reduce:
+        reduced = partial(_call, reduce)
+    return Metric(name, made, reduced, ranking if ranked else None, **more)
 
 
+_of_labels = partial(_metric, "metric_functions")
+_of_masks = partial(_metric, "metric_masks", tasks=("segmentation",), summed=True, graded=True)
+_of_points = partial(_metric, "metric_points", tasks=("keypoints",), summed=True, graded=True)
+_of_vectors = partial(_metric, "metric_embeddings", tasks=("embedding",))
+_of_images = partial(_metric, "metric_images", tasks=("image",), graded=True)
+
+
+_SHARE, _MEAN = "metric_functions.share", "metric_functions.mean_share"
 _CLASSES = ("single-label", "multi-label")
 METRICS = {
     metric.name: metric
     for metric in (
-        _metric("accuracy", "right", "share", summed=True, tasks=_CLASSES, counted=True),
-        _metric("macro-f1", "classified", "macro_f1", tasks=_CLASSES),
-        _metric("worst-recall", "classified", "worst_recall", tasks=_CLASSES),
-        _metric("auc", "odds", "auc", "odds_ranked", tasks=_CLASSES),
-        _metric("mae", "errors", "mean", higher=False, tasks=("regression",)),
+        _of_labels("accuracy", "right", "share", summed=True, tasks=_CLASSES, counted=True),
+        _of_labels("macro-f1", "classified", "macro_f1", tasks=_CLASSES),
+        _of_labels("worst-recall", "classified", "worst_recall", tasks=_CLASSES),
+        _of_labels("auc", "odds", "auc", "odds_ranked", tasks=_CLASSES),
+        _of_labels("mae", "errors", "mean", higher=False, tasks=("regression", "image")),
         # With the answers of the reference in the place of labels.
-        _metric("agreement", "right", "share", summed=True, tasks=("single-label",), counted=True),
+        _of_labels("agreement", "right", "share", summed=True, tasks=("single-label",), counted=True),
+        _of_masks("miou", "overlaps", "mean_iou", "present"),
+        _of_masks("worst-iou", "overlaps", "worst_iou", "present"),
+        _of_masks("pixel-accuracy", "right_pixels", _SHARE),
+        _of_points("pck", "found", _SHARE),
+        _of_points("point-error", "apart", _SHARE, higher=False),
+        _of_vectors("recall@1", "vectors", "recall_at_1", "queried", summed=True),
+        _of_vectors("map", "vectors", "mean_average_precision", "queried", summed=True),
+        _of_vectors("cosine", "cosines", _MEAN, graded=True),
+        _of_images("psnr", "psnr", _MEAN),
+        _of_images("ssim", "ssim", _MEAN),
     )
 }
 """What a recipe's `metric:` may name: one row each."""

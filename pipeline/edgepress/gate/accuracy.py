@@ -117,7 +117,7 @@ def compared(report: Report, file: ModelFile, reference: ModelFile | None, findi
         finding = noted(finding, fewer)
     verdict = scores.metric_drop(
         reference.resampled, file.resampled, (start, value), finding.limit, higher=not report.error,
-        units=file.drawn or examples, examples=examples, near=near,
+        units=file.drawn or examples, examples=0 if _is_graded(report, file, reference) else examples, near=near,
     )  # fmt: skip
     return decided(finding, verdict)
 
@@ -140,6 +140,13 @@ def _same(report: Report, file: ModelFile, reference: ModelFile) -> bool:
 def _is_scored(report: Report, file: ModelFile) -> bool:
     """Return whether the report's metric of `file` is known; a metric of the user's own may be too slow for draws."""
     return report.metric in file.scores.get("test", {}) and bool(file.resampled or report.metric not in METRICS)
+
+
+def _is_graded(report: Report, file: ModelFile, reference: ModelFile) -> bool:
+    """Return whether draws tell two models apart that differ anywhere, as in pixels: no example is all or nothing."""
+    many = min(len(file.resampled), len(reference.resampled))
+    alike = file.resampled[:many] == reference.resampled[:many]
+    return report.metric in METRICS and METRICS[report.metric].graded and not alike
 
 
 def _few_draws(report: Report, *files: ModelFile) -> str:
