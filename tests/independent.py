@@ -27,7 +27,7 @@ def onnx(path: Path) -> tuple[dict[str, Any], Run]:
     options.add_session_config_entry("session.qdqisint8allowed", "1")
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     contract = json.loads(session.get_modelmeta().custom_metadata_map["edgepress"])
-    output, name = contract["output"]["name"], contract["inputs"][0]["name"]
+    output, name = contract["outputs"][0]["name"], contract["inputs"][0]["name"]
     return contract, lambda x: session.run([output], {name: x})[0]
 
 
@@ -41,7 +41,7 @@ def tflite(path: Path) -> tuple[dict[str, Any], Run]:
     (buffer,) = (model.Buffers(entry.Buffer()) for entry in entries if entry.Name() == b"edgepress")
     contract = json.loads(buffer.DataAsNumpy().tobytes())
     runner = Interpreter(model_content=content).get_signature_runner()
-    output, name = contract["output"]["name"], contract["inputs"][0]["name"]
+    output, name = contract["outputs"][0]["name"], contract["inputs"][0]["name"]
     return contract, lambda x: runner(**{name: x})[output]
 
 

@@ -10,7 +10,19 @@ from statistics import median
 import edgepress
 
 ROOT = Path(edgepress.__file__).parent
-ORDER = ["__main__", "commands", "engine", "gate", "config", "stages", "stage", "models", "training", "benchmark"]
+ORDER = [
+    "__main__",
+    "commands",
+    "engine",
+    "gate",
+    "config",
+    "stages",
+    "stage",
+    "tasks",
+    "models",
+    "training",
+    "benchmark",
+]
 ORDER += ["data", "core", "__init__"]
 """From the top; `stage` is the contract of the stages, and `__init__` has the version."""
 FILES = sorted(path for path in ROOT.rglob("*.py") if "shipped" not in path.parts)

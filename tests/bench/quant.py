@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 from edgepress.benchmark import statistics
 from edgepress.benchmark.paired import Model, measure
+from edgepress.core.columns import flat
 from edgepress.core.paths import digest
 from edgepress.core.runtimes import RUNTIMES, of_file
 from edgepress.data.dataset import Dataset
@@ -101,7 +102,8 @@ class Subject:
             columns = tuple(np.moveaxis(each, 1, -1) for each in columns)
         try:
             loader = RUNTIMES[of_file(file)].loader
-            found = predict(file, columns) if ours else run_file(loader, str(file), columns)
+            found = predict(file, columns) if ours else next(iter(run_file(loader, str(file), columns).values()))
+            found = flat(found)
         except (Fail, InvalidGraph, NotImplemented) as error:
             raise Refused(f"onnxruntime: {str(error).partition('Status Message: ')[2] or error}") from error
         np.save(kept, found)

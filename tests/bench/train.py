@@ -18,7 +18,7 @@ import torch
 from edgepress.data.dataset import Dataset
 from edgepress.data.load import load_dataset
 from edgepress.models.description import Network
-from edgepress.stages.distill.losses import kd
+from edgepress.tasks import TASKS
 from edgepress.training import Rows, Schedule, fit, seeded
 from scipy import stats
 from torch import nn
@@ -75,7 +75,7 @@ def ours(network: Network, found: Dataset, *, augment: bool, teacher: torch.Tens
 
     def loss(z: torch.Tensor, y: torch.Tensor, rows: Rows) -> torch.Tensor:
         hard = functional.cross_entropy(z, y)
-        return hard if teacher is None else 0.1 * hard + 0.9 * kd("single-label", z, teacher[rows.index], 4.0)
+        return hard if teacher is None else 0.1 * hard + 0.9 * TASKS["single-label"].kd(z, teacher[rows.index], 4.0)
 
     schedule = Schedule(epochs=1, batch=BATCH, flip=augment, shift=2 if augment else 0)
     with tempfile.TemporaryDirectory() as folder:

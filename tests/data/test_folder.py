@@ -215,7 +215,7 @@ def test_a_hundred_thousand_files_are_told_before_any_is_decoded(
     root = photos(tmp_path / "photos", each=1)
     many = [root / "cat" / f"{number}.jpg" for number in range(100_000)]
     monkeypatch.setattr(listing, "images", lambda folder, skipped, deep=True: many if deep else [])
-    monkeypatch.setattr(images, "_header", lambda path: images.Header(224, 224, False))
+    monkeypatch.setattr(images, "header", lambda path: images.Header(224, 224, False))
     monkeypatch.setattr(images, "pixels", lambda *_, **__: pytest.fail("decoded"))
     monkeypatch.setattr(images, "free_memory", lambda: 8 * 10**9)
     with pytest.raises(UserError) as error:

@@ -46,7 +46,7 @@ def test_kinds_can_be_said_where_types_do_not_tell(tmp_path: Path) -> None:
 
 def test_several_inputs(tmp_path: Path) -> None:
     code = """
-from edgepress.data.examples import joined
+from edgepress.core.columns import joined
 def load():
     x = {"words": np.arange(80).reshape(20, 4), "picture": np.zeros((20, 8, 8), np.uint8)}
     return Examples(joined(x), np.arange(20) % 2)

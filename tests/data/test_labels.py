@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from edgepress.core.errors import UserError
 from edgepress.data.dataset import Dataset
-from edgepress.data.examples import class_order
 from edgepress.data.load import load_dataset
 from edgepress.data.source import Source
+from edgepress.data.words import class_order
 from pydantic import ValidationError
 
 from .made import arrays, photos, table

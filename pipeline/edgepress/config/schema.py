@@ -47,18 +47,18 @@ def networks() -> dict[Path, str]:
     import timm
     import torchvision
 
-    lists = {names.ZOO: (timm, timm.list_models()), names.TORCHVISION: (torchvision, _classifiers())}
+    lists = {names.ZOO: (timm, timm.list_models()), names.TORCHVISION: (torchvision, _torchvision())}
     return {
         path: "\n".join([f"# {package.__name__} {package.__version__.partition('+')[0]}", *sorted(listed)]) + "\n"
         for path, (package, listed) in lists.items()
     }
 
 
-def _classifiers() -> list[str]:
+def _torchvision() -> list[str]:
     from torchvision import models
 
     listed: list[str] = [*models.list_models(module=models), *models.list_models(module=models.quantization)]
-    return listed
+    return [*listed, *(f"segmentation/{name}" for name in models.list_models(module=models.segmentation))]
 
 
 def main(arguments: list[str]) -> None:

@@ -16,6 +16,7 @@ from ..data.dataset import NAMES
 from ..data.facts import DataFacts
 from ..data.kinds import WHAT
 from ..data.source import Source
+from ..data.targets import KINDS
 from .custom_metric import OwnMetric
 
 if TYPE_CHECKING:
@@ -96,11 +97,12 @@ class Task(Options):
         """Yield why the options cannot go with the data, as far as options tell what it is."""
         data = self.facts()
         yield from self.reject_metric(data)
-        if data.task not in ("single-label", None) and self.imbalance is not None:
+        targets = KINDS[data.task] if data.task else None
+        if targets and not targets.classes and self.imbalance is not None:
             message = f"{data.name} is a {data.task} task, and `imbalance` is about classes"
             yield Rejection(message, "take `imbalance` out", ("imbalance",))
-        if data.task == "regression" and self.label_noise is not None:
-            message = "this is a regression task, and `label_noise` is about classes"
+        if targets and not targets.noisy and self.label_noise is not None:
+            message = f"this is a {data.task} task, and `label_noise` is about classes"
             yield Rejection(message, "take `label_noise` out", ("label_noise",))
         if self.unlabelled is not None and self.unlabelled.kind not in ("folder", "arrays"):
             message = f"`unlabelled` names {WHAT[self.unlabelled.kind]}"

@@ -30,6 +30,24 @@ def accuracy(outputs: np.ndarray, y: np.ndarray) -> float:
     return share(right(outputs, y))
 
 
+def agreed(outputs: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Return `right` against the classes that a reference predicts; without classes the parts of `likeness`."""
+    if y.dtype.kind in "iu":
+        return right(outputs, y)
+    from . import likeness
+
+    return likeness.parts(outputs, y, likeness.groups(y))
+
+
+def agreed_share(parts: np.ndarray) -> float:
+    """Return the share of equal predictions; without classes the likeness of the outputs to the reference's."""
+    if parts.ndim == 2:
+        return share(parts)
+    from .likeness import reduced
+
+    return float(reduced(parts.sum(0)))
+
+
 def classified(outputs: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Return what is true and what is predicted: classes (n, 2), or of multi-label rows marks (n, 2, labels)."""
     if y.ndim > 1:

@@ -19,7 +19,7 @@ def bounds(
     It is of a bootstrap over examples, or over whole `groups` of them, and no narrower than so few examples allow; see
     `floored`. One group bounds nothing: from 0 to 1.
     """
-    if y.ndim != 1 or y.dtype.kind == "f":
+    if y.ndim != 1 or y.dtype.kind not in "iu":
         return {}
     predicted, classes = outputs.argmax(1), outputs.shape[1]
     counts = _counts(y, predicted, np.ones(len(y)), classes)
@@ -67,7 +67,7 @@ def floored(
 
 def worst(outputs: np.ndarray, y: np.ndarray, labels: Sequence[str]) -> tuple[str, int, int] | None:
     """Return the class with the lowest recall, and how many of how many examples are right; None without classes."""
-    if y.ndim != 1 or y.dtype.kind == "f":
+    if y.ndim != 1 or y.dtype.kind not in "iu":
         return None
     seen, of = np.unique(y, return_inverse=True)
     count, hits = np.bincount(of), np.bincount(of, weights=outputs.argmax(1) == y)

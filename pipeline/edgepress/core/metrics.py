@@ -116,7 +116,9 @@ class Metric:
                 if monotonic() - start > SECONDS:
                     break
             return values if len(values) >= intervals.FEWEST else []
-        if self.summed:
+        import numpy as np
+
+        if self.summed and np.isfinite(collected).all():  # 0 times what is no number is none either
             return list(self._of_sums(collected, groups))
         return [round(self.value(collected[rows]), 6) for rows in _drawn(len(collected), groups)]
 
@@ -196,7 +198,9 @@ METRICS = {
         _of_labels("auc", "odds", "auc", "odds_ranked", tasks=_CLASSES),
         _of_labels("mae", "errors", "mean", higher=False, tasks=("regression", "image")),
         # With the answers of the reference in the place of labels.
-        _of_labels("agreement", "right", "share", summed=True, tasks=("single-label",), counted=True),
+        _of_labels(
+            "agreement", "agreed", "agreed_share", summed=True, chunked=False, tasks=("single-label",), counted=True
+        ),
         _of_masks("miou", "overlaps", "mean_iou", "present"),
         _of_masks("worst-iou", "overlaps", "worst_iou", "present"),
         _of_masks("pixel-accuracy", "right_pixels", _SHARE),

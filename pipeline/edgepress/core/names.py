@@ -38,6 +38,6 @@ def zoo() -> frozenset[str]:
 
 @cache
 def torchvision() -> frozenset[str]:
-    """Return the names of torchvision's classifiers, from a generated list for the same reason."""
+    """Return the names of torchvision's classifiers, and of `segmentation/NAME`, from a generated list as well."""
     _, *names = TORCHVISION.read_text(encoding="utf-8").splitlines()
     return frozenset(names)

@@ -19,8 +19,8 @@ import numpy as np
 
 from ..core import foreign
 from ..core.errors import UserError, suggest
-from .examples import several
 from .images import bounded
+from .words import several
 
 _INTEGER = re.compile(r"[+-]?\d+")
 _COMMA = re.compile(r"[+-]?(\d{1,3}(\.\d{3})+|\d+)?,\d+([eE][+-]?\d+)?|[+-]?\d+,")

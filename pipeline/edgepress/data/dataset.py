@@ -17,11 +17,15 @@ from ..core.errors import UserError
 if TYPE_CHECKING:
     import numpy as np
 
-NAMES = ("digits", "fashion-mnist", "fashion-mnist-10k", "recommend", "sensor", "text")
+    from .targets import Targets
+
+NAMES = ("digits", "fashion-mnist", "fashion-mnist-10k", "recommend", "scenes", "sensor", "text")
 """What a recipe's `task: {data: …}` may say; each is a module here, with `read() -> Dataset`."""
 
+_HASHED = 256
+"""Examples whose bytes are copied at once."""
 Kind = Literal["image", "series", "numbers", "tokens"]
-Task = Literal["single-label", "multi-label", "regression"]
+Task = Literal["single-label", "multi-label", "regression", "segmentation", "keypoints", "embedding", "image"]
 
 
 @dataclass(frozen=True)
@@ -93,7 +97,9 @@ class Split(NamedTuple):
 
     `x` is (n, *shape) of a data set with one input: uint8 images, float32 series and numbers, integer tokens. With
     several inputs it is a structured array (n,) whose fields are the inputs' names, so that rows are taken as one.
-    `y` is int64 (n,) for single-label, uint8 (n, labels) for multi-label, float32 (n, labels) for regression.
+    `y` is int64 (n,) for single-label, uint8 (n, labels) for multi-label, float32 (n, labels) for regression; uint8
+    (n, height, width) for segmentation, float32 (n, points, 3) for keypoints, int64 (n,) or float32 (n, length) for
+    embedding, uint8 or float32 (n, channels, height, width) for image.
     """
 
     x: np.ndarray
@@ -102,7 +108,7 @@ class Split(NamedTuple):
 
 @dataclass(frozen=True)
 class Dataset:
-    """A data set in its splits; `labels` names the classes, or the quantities of a regression."""
+    """A data set in its splits; `labels` names the classes, quantities, points, identities or channels."""
 
     name: str
     labels: tuple[str, ...]
@@ -124,9 +130,18 @@ class Dataset:
     """What the reader left out, a line each."""
     warnings: tuple[str, ...] = field(default=(), compare=False)
     """What it read, and probably should not have, a line each."""
+    flip_pairs: tuple[tuple[int, int], ...] = ()
+    """Labels of points that change places in a mirror."""
 
     def __getitem__(self, split: str) -> Split:
         return self.splits[split]
+
+    @property
+    def targets(self) -> Targets:
+        """Return what is known of the targets of its task."""
+        from .targets import of
+
+        return of(self.task)
 
     @property
     def input(self) -> Input:
@@ -139,10 +154,13 @@ class Dataset:
     def digest(self) -> str:
         """Return the SHA-256 over every value and label of every split."""
         total = hashlib.sha256(repr((self.name, self.labels, self.inputs, self.task)).encode())
+        if self.flip_pairs:
+            total.update(repr(self.flip_pairs).encode())
         for name in sorted(self.splits):
             for array in self.splits[name]:
                 total.update(repr((name, array.shape, str(array.dtype))).encode())
-                total.update(array.tobytes())
+                for start in range(0, len(array), _HASHED):
+                    total.update(array[start : start + _HASHED].tobytes())
         if self.unlabelled is not None:
             total.update(repr(("unlabelled", self.unlabelled.shape, str(self.unlabelled.dtype))).encode())
             total.update(self.unlabelled.tobytes())

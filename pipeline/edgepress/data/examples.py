@@ -2,32 +2,20 @@
 
 from __future__ import annotations
 
-import re
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
+from ..core.columns import joined
 from ..core.errors import UserError
+from . import targets
 from .dataset import Kind, Task
+from .targets.target import finite
+from .words import described
 
-SHOWN = 5
-"""How many of many wrong things are named."""
 _CHANNELS = (1, 3, 4)
-
-
-def class_order(name: str) -> tuple[bool, int, str]:
-    """Return a sort key: whole numbers by value, then other names by their letters."""
-    number = re.fullmatch(r"[+-]?[0-9]{1,4000}", name) is not None  # int() refuses more digits than 4,300
-    return not number, int(name) if number else 0, name
-
-
-def several(wrong: Sequence[object]) -> str:
-    """List the first few, and how many more there are."""
-    more = len(wrong) - SHOWN
-    return ", ".join(map(str, wrong[:SHOWN])) + (f" and {more} more" if more > 0 else "")
 
 
 @dataclass(frozen=True)
@@ -39,8 +27,11 @@ class Examples:
     the type does not. With several inputs, `x` is a structured array (n,), as `joined` makes it.
 
     `y` is single-label as integers or text (n,), multi-label as 0 and 1 (n, labels), regression as float (n,) or
-    (n, quantities). `labels` names the classes 0, 1, … or the quantities. Examples of one of `groups` (n,) are kept in
-    one split; `part` (n,) names the split of each, where that is settled.
+    (n, quantities); segmentation as integers (n, height, width), keypoints as float (n, points, 3), embedding as
+    identities (n,) or vectors (n, length), image as (n, channels, height, width): these four need `task`. `labels`
+    names the classes 0, 1, …, the quantities, the points or the channels. Examples of one of `groups` (n,) are kept in
+    one split; `part` (n,) names the split of each, where that is settled. `flip_pairs` are labels of points that change
+    places in a mirror, such as the left and the right eye.
     """
 
     x: np.ndarray
@@ -51,7 +42,7 @@ class Examples:
     groups: np.ndarray | None = None
     part: np.ndarray | None = None
     labelled: bool = True
-    """Without labels `y` is zeros, and `labels` are what a loaded model tells apart."""
+    """Without labels `y` is zeros, and `labels` are what a loaded model tells apart: none if it is no classifier."""
     labels_listed: bool = False
     """Whether the recipe lists `labels`, so that some may have no example: a model may know more classes."""
     files: tuple[Path, ...] = ()
@@ -60,6 +51,7 @@ class Examples:
     """What the reader left out, a line each."""
     warnings: tuple[str, ...] = ()
     """What it read, and probably should not have, a line each."""
+    flip_pairs: tuple[tuple[str, str], ...] = ()
 
     @property
     def columns(self) -> dict[str, np.ndarray]:
@@ -89,7 +81,7 @@ class Examples:
         )
         for name, array in (("x", examples.x), ("y", examples.y), ("groups", examples.groups), ("part", examples.part)):
             if array is not None and (array.ndim == 0 or array.dtype.hasobject):
-                raise UserError(f"`{name}` is {_described(array)}, no array of plain values")
+                raise UserError(f"`{name}` is {described(array)}, no array of plain values")
             if array is not None and len(array) != len(examples.x):
                 raise UserError(f"`x` has {len(examples.x)} examples, and `{name}` has {len(array)}")
         if not len(examples.x):
@@ -99,19 +91,12 @@ class Examples:
         names = {name: name if examples.x.dtype.names else "x" for name in examples.columns}
         kinds = {name: self.kinds.get(name) or kind_of(names[name], raw) for name, raw in examples.columns.items()}
         x = {name: _values(names[name], raw, kinds[name]) for name, raw in examples.columns.items()}
-        y, labels, task = _targets(examples.y, self.labels, task)
-        return replace(examples, x=joined(x), y=y, labels=labels, task=task, kinds=kinds)
-
-
-def joined(inputs: Mapping[str, np.ndarray]) -> np.ndarray:
-    """Join inputs by name into one array: a structured one (n,) if there are several."""
-    if len(inputs) == 1:
-        return next(iter(inputs.values()))
-    first = next(iter(inputs.values()))
-    x = np.empty(len(first), [(name, raw.dtype, raw.shape[1:]) for name, raw in inputs.items()])
-    for name, raw in inputs.items():
-        x[name] = raw
-    return x
+        task, pictures = task or _inferred(examples.y), [x[name] for name, kind in kinds.items() if kind == "image"]
+        of_task = targets.of(task)
+        y, labels = of_task.checked(examples.y, self.labels, pictures[0].shape[2:] if len(pictures) == 1 else None)
+        labels = labels if self.labelled else self.labels
+        groups = of_task.groups(y) if examples.groups is None and self.labelled else examples.groups
+        return replace(examples, x=joined(x), y=y, labels=labels, task=task, kinds=kinds, groups=groups)
 
 
 def kind_of(name: str, raw: np.ndarray) -> Kind:
@@ -123,14 +108,10 @@ def kind_of(name: str, raw: np.ndarray) -> Kind:
     if raw.dtype.kind in "iu" and raw.ndim in (1, 2):
         return "tokens"
     raise UserError(
-        f"`{name}` is {_described(raw)}, which is no kind of example",
+        f"`{name}` is {described(raw)}, which is no kind of example",
         "images are uint8 of 3 or 4 dimensions, series are float (n, channels, length), numbers are float (n, columns) "
         "and tokens are integers (n, length)",
     )
-
-
-def _described(array: np.ndarray) -> str:
-    return f"{array.dtype} {array.shape}"
 
 
 def _values(name: str, raw: np.ndarray, kind: Kind) -> np.ndarray:
@@ -138,7 +119,7 @@ def _values(name: str, raw: np.ndarray, kind: Kind) -> np.ndarray:
     if raw.ndim == 1:
         raw = raw[:, None]
     if 0 in raw.shape or raw.dtype.kind not in "iuf":
-        raise UserError(f"`{name}` is {_described(raw)}: no examples to train on")
+        raise UserError(f"`{name}` is {described(raw)}: no examples to train on")
     if kind == "image":
         return np.ascontiguousarray(_channels_first(name, raw))
     if kind == "tokens":
@@ -148,77 +129,24 @@ def _values(name: str, raw: np.ndarray, kind: Kind) -> np.ndarray:
                 "save numbers as float32; they are not ids",
             )
         return raw.astype(np.int32)
-    return _finite(name, raw)
-
-
-def _finite(name: str, raw: np.ndarray) -> np.ndarray:
-    with np.errstate(over="ignore"):
-        values = raw.astype(np.float32)
-    wrong = np.flatnonzero(~np.isfinite(values).reshape(len(values), -1).all(axis=1))
-    if len(wrong):
-        raise UserError(
-            f"`{name}` has values that are NaN, infinite or too large for float32, in {len(wrong)} of {len(raw)} rows; "
-            f"rows from 0: {several(wrong.tolist())}",
-            "fill them in, or leave these rows out",
-        )
-    return values
+    return finite(name, raw)
 
 
 def _channels_first(name: str, raw: np.ndarray) -> np.ndarray:
     """Return images (n, channels, height, width); the dimension of channels follows from its size."""
     if raw.dtype != np.uint8:
-        raise UserError(f"`{name}` is {_described(raw)}, and images are uint8, 0 to 255")
+        raise UserError(f"`{name}` is {described(raw)}, and images are uint8, 0 to 255")
     if raw.ndim == 3:
         return raw[:, None]
     first, last = raw.shape[1] in _CHANNELS, raw.shape[-1] in _CHANNELS
     if raw.ndim != 4 or first == last:
         raise UserError(
-            f"`{name}` is {_described(raw)}: which dimension is the channels'?",
+            f"`{name}` is {described(raw)}: which dimension is the channels'?",
             "one of the second and the last is to be 1, 3 or 4; the other is not",
         )
     return raw if first else raw.transpose(0, 3, 1, 2)
 
 
-def _targets(y: np.ndarray, labels: Sequence[str], task: Task | None) -> tuple[np.ndarray, tuple[str, ...], Task]:
-    if task is None:
-        task = "regression" if y.dtype.kind == "f" else "single-label" if y.ndim == 1 else "multi-label"
-    if task == "single-label":
-        return *_classes(y, labels), task
-    y = y[:, None] if y.ndim == 1 else y
-    if y.ndim != 2 or y.dtype.kind not in "biuf" or (labels and len(labels) != y.shape[1]):
-        raise UserError(
-            f"the labels are {_described(y)}, and {task} takes a column for each of {len(labels) or 'the'} labels"
-        )
-    names = tuple(map(str, labels)) or tuple(f"y{column}" for column in range(y.shape[1]))
-    if task == "regression":
-        return _finite("y", y), names, task
-    if not np.isin(y, (0, 1)).all():
-        raise UserError("labels of a multi-label task are 0 or 1, and some are not")
-    return y.astype(np.uint8), names, task
-
-
-def _classes(y: np.ndarray, labels: Sequence[str]) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Return classes counted from 0, and their names: `labels`, or the different values that there are."""
-    if y.ndim != 1 or y.dtype.kind not in "iuU":
-        raise UserError(
-            f"`y` is {_described(y)}, and single-label takes one whole number or one text an example",
-            "`task: regression` learns numbers, and `task: multi-label` takes 0 and 1 of shape (n, labels)",
-        )
-    if not labels:
-        values, y = np.unique(y, return_inverse=True)
-        present = list(map(str, values.tolist()))
-        order = sorted(
-            range(len(present)), key=lambda index: class_order(present[index]) if values.dtype.kind == "U" else index
-        )
-        return np.argsort(order)[y].astype(np.int64), tuple(present[index] for index in order)
-    names = tuple(map(str, labels))
-    if len(set(names)) < len(names):
-        raise UserError(f"two labels are called `{next(name for name, count in Counter(names).items() if count > 1)}`")
-    if y.dtype.kind == "U":
-        known = {label: index for index, label in enumerate(names)}
-        if unknown := sorted(set(y.tolist()) - set(known)):
-            raise UserError(f"`y` has {several(unknown)}, which `labels` does not have")
-        return np.array([known[name] for name in y.tolist()], np.int64), names
-    if y.min() < 0 or y.max() >= len(names):
-        raise UserError(f"`y` has classes from {y.min()} to {y.max()}, and {len(names)} labels count from 0")
-    return y.astype(np.int64), names
+def _inferred(y: np.ndarray) -> Task:
+    """Return the task of targets by their type and dimensions."""
+    return "regression" if y.dtype.kind == "f" else "single-label" if y.ndim == 1 else "multi-label"

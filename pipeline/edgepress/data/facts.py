@@ -53,8 +53,10 @@ class DataFacts:
         )
 
 
-def _shipped(name: str, kinds: tuple[Kind, ...], classes: int, channels: int | None = None) -> DataFacts:
-    return DataFacts(f"`{name}`", "single-label", kinds, channels, classes)
+def _shipped(
+    name: str, kinds: tuple[Kind, ...], classes: int, channels: int | None = None, task: Task = "single-label"
+) -> DataFacts:
+    return DataFacts(f"`{name}`", task, kinds, channels, classes)
 
 
 def _untrainable(data: Dataset) -> tuple[str, str] | None:
@@ -70,6 +72,7 @@ SHIPPED = {
     "fashion-mnist": _shipped("fashion-mnist", ("image",), 10, 1),
     "fashion-mnist-10k": _shipped("fashion-mnist-10k", ("image",), 10, 1),
     "recommend": _shipped("recommend", ("tokens", "tokens"), 2),
+    "scenes": _shipped("scenes", ("image",), 6, 3, "segmentation"),
     "sensor": _shipped("sensor", ("series",), 7),
     "text": _shipped("text", ("tokens",), 8),
 }
@@ -88,7 +91,8 @@ def _own(source: Source) -> DataFacts:
     facts = DataFacts(f"`{source.source}`", task=source.task)
     if source.kind == "folder":
         channels = None if source.color is None else 1 if source.color == "grey" else 3
-        facts = replace(facts, task="single-label", kinds=("image",), channels=channels)
+        implied: Task = "segmentation" if source.masks else "image" if source.pictures else "single-label"
+        facts = replace(facts, task=source.task or implied, kinds=("image",), channels=channels)
     elif source.kind == "table" and source.image is None:
         facts = replace(facts, kinds=("numbers",))
     elif source.kind == "table" and not source.columns:

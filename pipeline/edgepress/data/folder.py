@@ -15,11 +15,12 @@ import numpy as np
 
 from ..core.errors import UserError, suggest
 from . import images, listing
-from .examples import Examples, class_order, several
+from .examples import Examples
 from .listing import Skipped
 from .source import Source
+from .words import class_order, several
 
-_PARTS = {"train": "train", "training": "train", "validation": "validation", "valid": "validation"} | {
+PARTS = {"train": "train", "training": "train", "validation": "validation", "valid": "validation"} | {
     "val": "validation", "test": "test",
 }  # fmt: skip
 """What folders of given splits are called."""
@@ -30,14 +31,14 @@ def read(source: Source, path: Path, enough: int | None = None) -> Examples:
 
     Raises: UserError.
     """
-    if source.labels == "imagenet":
-        return _unlabelled(source, path, enough, imagenet())
+    if source.labels in ("imagenet", "none"):
+        return _unlabelled(source, path, enough, imagenet() if source.labels == "imagenet" else ())
     skipped = Skipped()
     tops, listed = listing.folders(path, skipped), source.listed
-    _listable(path, skipped, source)
+    listable(path, skipped, source)
     if listed and not tops:
         return _unlabelled(source, path, enough, listed)
-    parts = {top: _PARTS.get(top.name.lower()) for top in tops}
+    parts = {top: PARTS.get(top.name.lower()) for top in tops}
     split_by_folders = bool(tops) and all(parts.values())
     if not split_by_folders:
         _unmixed(path, parts)
@@ -57,7 +58,7 @@ def read(source: Source, path: Path, enough: int | None = None) -> Examples:
         for file in listing.images(top, skipped, deep=False):
             skipped.add("outside of the class folders", listing.kind(file.name))
     files = {folder: listing.images(folder, skipped) for folder in classes}
-    _listable(path, skipped, source)
+    listable(path, skipped, source)
     if empty := [folder for folder, images_there in files.items() if not images_there]:
         named = several([f"`{folder.relative_to(path)}`" for folder in empty])
         raise UserError(
@@ -76,7 +77,7 @@ def read(source: Source, path: Path, enough: int | None = None) -> Examples:
     folder_of = [folder for folder, images_there in files.items() for _ in images_there]
     chosen = images.spread(folder_of, enough)
     paths, folder_of = [paths[i] for i in chosen], [folder_of[i] for i in chosen]
-    groups = _groups([str(file.relative_to(path).as_posix()) for file in paths], source.group, path.name)
+    groups = groups_of([str(file.relative_to(path).as_posix()) for file in paths], source.group, path.name)
     x, rows = images.read(paths, path, source, skipped)
     return Examples(
         x,
@@ -107,7 +108,7 @@ def _unmixed(path: Path, parts: dict[Path, str | None]) -> None:
         )
 
 
-def _listable(path: Path, skipped: Skipped, source: Source) -> None:
+def listable(path: Path, skipped: Skipped, source: Source) -> None:
     """Count folders that cannot be listed, or refuse them as unreadable files."""
     if skipped.unlisted and source.unreadable == "refuse":
         count = f"{len(skipped.unlisted)} folder{'s' * (len(skipped.unlisted) > 1)}"
@@ -146,13 +147,13 @@ def _quoted(name: str, listed: tuple[str, ...]) -> str:
 def _unlabelled(source: Source, path: Path, enough: int | None, labels: tuple[str, ...]) -> Examples:
     skipped = Skipped()
     paths = listing.images(path, skipped)
-    _listable(path, skipped, source)
+    listable(path, skipped, source)
     warnings = listing.twins(paths, path)
     paths = [paths[i] for i in images.spread([path] * len(paths), enough)]
     if not paths:
         raise UserError(f"`{path.name}`: no images{_instead(path)}", _images_are(skipped))
     names = [str(file.relative_to(path).as_posix()) for file in paths]
-    groups = _groups(names, source.group, path.name)
+    groups = groups_of(names, source.group, path.name)
     x, rows = images.read(paths, path, source, skipped)
     return Examples(
         x,
@@ -197,7 +198,7 @@ def _instead(folder: Path) -> str:
     return f", which has {count} {suffix} file{'s' * (count > 1)}"
 
 
-def _groups(paths: list[str], pattern: str | None, name: str) -> np.ndarray | None:
+def groups_of(paths: list[str], pattern: str | None, name: str) -> np.ndarray | None:
     """Match `pattern` in each path: its first group, or all of the match."""
     if pattern is None:
         return None

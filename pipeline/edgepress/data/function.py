@@ -28,6 +28,7 @@ def read(source: Source, path: Path) -> Examples | Dataset:
         for split, (x, y) in returned.splits.items():
             if len(x) != len(y):
                 raise UserError(f"`{source.source}`: `{split}` has {len(x)} examples, and {len(y)} labels")
+        _verify(source, returned)
         if more := [f"`{split}`" for split in returned.splits if split not in SPLITS]:
             notes = (f"`{source.source}`: the splits {', '.join(more)} are not read",)
             returned = replace(returned, notes=(*returned.notes, *notes))
@@ -43,7 +44,23 @@ def read(source: Source, path: Path) -> Examples | Dataset:
             f"`{source.source}` returned a {type(returned).__name__}",
             "return `edgepress.Examples(x, y)`, or an `edgepress.Dataset`",
         )
-    return returned
+    return replace(returned, flip_pairs=source.flip_pairs or returned.flip_pairs)
+
+
+def _verify(source: Source, data: Dataset) -> None:
+    """Raise UserError where the targets of a Dataset are not what its task takes."""
+    if source.flip_pairs:
+        raise UserError(
+            f"`{source.source}` returned a Dataset, which has `flip_pairs` of its own",
+            "give them there, by number: `Dataset(…, flip_pairs=((0, 1),))`",
+        )
+    size = data.inputs[0].shape[1:] if [input.kind for input in data.inputs] == ["image"] else None
+    for split, (_, y) in data.splits.items():
+        try:
+            data.targets.verify(y, data.labels, size)
+        except UserError as error:
+            problem = error.problems[0]
+            raise UserError(f"`{source.source}`: `{split}`: {problem.message}", problem.help) from error
 
 
 def _checked(name: str, input: Input) -> None:

@@ -23,9 +23,9 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ..core.errors import UserError, first_line
 from ..core.units import show_bytes
-from .examples import several
 from .listing import HEIF, INSTALL, Skipped, kind, suffixes
 from .source import Source
+from .words import several
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif")
 SAMPLED = 64
@@ -66,14 +66,14 @@ def read(
     Raises: UserError for files that cannot be read, for sizes that differ while no `size` is given, and for more than
     half of the free memory.
     """
-    with _quiet():
-        headers, wrong = _on_all(_header, paths, root)
+    with quiet():
+        headers, wrong = on_all(header, paths, root)
         rows = _readable(np.arange(len(paths)), headers, wrong, root, source)
         grey = source.color == "grey" or (source.color is None and all(headers[i].grey for i in rows))
         size = _size([headers[i] for i in rows], root, source)
         channels = 1 if grey else 3
         bounded(len(rows) * channels * size[0] * size[1], f"{len(rows)} images of {size[0]} × {size[1]}", root.name)
-        images, wrong = _on_all(
+        images, wrong = on_all(
             partial(pixels, grey=grey, size=size, resize=source.resize), [paths[i] for i in rows], root
         )
         decoded = _readable(rows, images, wrong, root, source)
@@ -106,8 +106,8 @@ def few(paths: Sequence[Path], rows: np.ndarray) -> tuple[Path, ...]:
 
 def sizes(paths: Sequence[Path], root: Path) -> list[tuple[int, int]]:
     """Return height and width of the images that can be read, among a thousand of `paths`."""
-    with _quiet():
-        headers, _ = _on_all(_header, paths[:: -(-len(paths) // 1000) or 1], root)
+    with quiet():
+        headers, _ = on_all(header, paths[:: -(-len(paths) // 1000) or 1], root)
     return [(header.height, header.width) for header in headers if header]
 
 
@@ -131,14 +131,14 @@ def free_memory() -> int | None:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Silence Pillow's warnings of large images and odd EXIF; sizes are judged here."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
 
 
-def _on_all(work: Callable[[Path], Found], paths: Sequence[Path], root: Path) -> tuple[list[Found | None], list[str]]:
+def on_all(work: Callable[[Path], Found], paths: Sequence[Path], root: Path) -> tuple[list[Found | None], list[str]]:
     """Do `work` on every path in threads; return the results, and the unreadable files with the reason."""
 
     def attempt(path: Path) -> tuple[Found | None, str]:
@@ -179,14 +179,14 @@ def _readable(
     return readable
 
 
-def _opened(path: Path) -> Image.Image:
+def opened(path: Path) -> Image.Image:
     suffixes()  # the decoders of optional packages are known from here on
     return Image.open(path)
 
 
-def _header(path: Path) -> Header:
+def header(path: Path) -> Header:
     """Read size and mode from the first bytes; nothing is decoded."""
-    with _opened(path) as image:
+    with opened(path) as image:
         width, height = image.size
         if width * height > LARGEST:
             raise ValueError(f"{width * height / 1e6:.0f} megapixels, and the most is {LARGEST / 1e6:.0f}")
@@ -231,35 +231,41 @@ def _size(headers: Sequence[Header], root: Path, source: Source) -> tuple[int, i
 
 def pixels(path: Path, *, grey: bool, size: tuple[int, int], resize: str) -> np.ndarray:
     """Decode the image of a file, uint8 (channels, *size). Raises the errors of Pillow's decoders for bad files."""
-    with _opened(path) as image:
+    with opened(path) as image:
         mode, side = "L" if grey else "RGB", 2 * max(size)
         # A JPEG is decoded at ½, ¼ or ⅛ where that leaves twice what is needed; orientation may swap the sides.
         image.draft(mode, (side, side))
         image.load()
         upright = _flat(ImageOps.exif_transpose(image), mode)
-    array = np.asarray(_sized(upright, size, resize))
+    array = np.asarray(sized(upright, size, resize))
     return array[None] if grey else np.ascontiguousarray(array.transpose(2, 0, 1))
 
 
-def _sized(image: Image.Image, size: tuple[int, int], resize: str) -> Image.Image:
-    """Resize the image: its middle, all of it distorted, or all of it in the middle of black."""
+def sized(
+    image: Image.Image, size: tuple[int, int], resize: str, *, nearest: bool = False, fill: int = 0
+) -> Image.Image:
+    """Resize the image: its middle, all of it distorted, or all of it in the middle of black, or of `fill`.
+
+    A mask is to have the `nearest` pixels, since no class is between two others.
+    """
     from torchvision.transforms import functional
 
     height, width = size
+    how = functional.InterpolationMode.NEAREST if nearest else functional.InterpolationMode.BILINEAR
     if image.size == (width, height):
         return image
     if resize == "squash":
-        return functional.resize(image, [height, width])
+        return functional.resize(image, [height, width], how)
     if resize == "pad":
         inner = _inner(image, size, min)
         margin, top = (width - inner[1]) // 2, (height - inner[0]) // 2
-        shrunk = functional.resize(image, list(inner))
-        return functional.pad(shrunk, [margin, top, width - inner[1] - margin, height - inner[0] - top])
+        shrunk = functional.resize(image, list(inner), how)
+        return functional.pad(shrunk, [margin, top, width - inner[1] - margin, height - inner[0] - top], fill)
     # What is cut off anyway goes first where it is most of the image: a very long one would be enlarged out of memory.
     most = [min(image.height, _LONGEST * -(-image.width * height // width)),
             min(image.width, _LONGEST * -(-image.height * width // height))]  # fmt: skip
     image = functional.center_crop(image, most)
-    return functional.center_crop(functional.resize(image, list(_inner(image, size, max))), [height, width])
+    return functional.center_crop(functional.resize(image, list(_inner(image, size, max)), how), [height, width])
 
 
 def _inner(image: Image.Image, size: tuple[int, int], choose: Callable[[float, float], float]) -> tuple[int, int]:

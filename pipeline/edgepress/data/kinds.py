@@ -23,10 +23,10 @@ _ARCHIVES = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".7z", ".rar")
 _IMAGES = {"size", "color", "resize", "unreadable"}
 
 TAKES: dict[Kind, set[str]] = {
-    "folder": {*_IMAGES, "group", "labels"},
+    "folder": {*_IMAGES, "group", "labels", "masks", "pictures", "task"},
     "table": {*_IMAGES, "image", "label", "labels", "columns", "group", "task"},
-    "arrays": {"labels", "task"},
-    "user": {"args", "task"},
+    "arrays": {"labels", "task", "flip_pairs"},
+    "user": {"args", "task", "flip_pairs"},
     "shipped": set(),
 }
 """The options that each kind has beside `from` and `split`."""

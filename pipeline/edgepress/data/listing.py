@@ -18,7 +18,7 @@ from pathlib import Path
 from PIL import Image, ImageFile
 
 from ..core import foreign
-from .examples import SHOWN, several
+from .words import SHOWN, several
 
 _SYSTEM = re.compile(
     r"__MACOSX|\._.*|\.DS_Store|\.AppleDouble|\.Spotlight-V100|\.Trash.*|\.fseventsd|Thumbs\.db|ehthumbs.*\.db"
@@ -142,6 +142,11 @@ def images(folder: Path, skipped: Skipped, *, deep: bool = True) -> list[Path]:
             else:
                 skipped.add(INSTALL if kind(name) in HEIF else "no suffix of an image", kind(name))
     return sorted(paths)
+
+
+def without_mask(name: str) -> str:
+    """Return a file's name without what marks it as a mask: `1` of `1_mask`."""
+    return _MASK.sub("", name)
 
 
 def is_image(path: Path) -> bool:

@@ -83,8 +83,9 @@ def _shipped(name: str) -> Dataset:
 def _own(source: Source, base: Path, seed: int, limit: int | None) -> Dataset:
     if source.kind == "shipped":
         return _prepared(source, _shipped(source.source), source.source)
-    path, source = source.path(base), _with_labels(source, base)
-    read = importlib.import_module(MODULES[source.kind], __package__).read
+    path, source = source.path(base), _with_labels(source.based(base), base)
+    paired = source.masks or source.pictures
+    read = importlib.import_module(".paired" if paired else MODULES[source.kind], __package__).read
     if limit is not None and source.kind in DECODED:
         shares = source.split or Shares()
         examples = read(source, path, math.ceil(limit / min(shares.validation, shares.test, shares.train)))
@@ -103,7 +104,7 @@ def _own(source: Source, base: Path, seed: int, limit: int | None) -> Dataset:
 
 def _with_labels(source: Source, base: Path) -> Source:
     """Return the same with the names of a file of labels. Raises: UserError."""
-    if not isinstance(source.labels, str) or source.labels == "imagenet":
+    if not isinstance(source.labels, str) or source.labels in ("imagenet", "none"):
         return source
     path = base / source.labels
     try:

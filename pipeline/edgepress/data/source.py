@@ -72,13 +72,14 @@ def _there(text: str, info: ValidationInfo) -> str:
 def _listed(labels: tuple[str | int, ...] | str, info: ValidationInfo) -> tuple[str, ...] | str:
     """Check class names, each once, as text; or the name of a file of them, whose folder only a recipe knows."""
     if isinstance(labels, str):
-        if labels != "imagenet" and isinstance(info.context, Document) and not info.context.loose:
+        if labels not in ("imagenet", "none") and isinstance(info.context, Document) and not info.context.loose:
             path = info.context.path.parent / labels
             if wrong := foreign.refused(labels, path):
                 raise Mistake(*wrong)
             beside = path.parent.iterdir() if path.parent.is_dir() else ()
             known = [file.name for file in beside if file.suffix == ".txt"]
-            act = suggest(labels, ["imagenet", *known], "a list, `imagenet`, or a text file with one name a line")
+            words = "a list, `imagenet`, or a text file with one name a line"
+            act = suggest(labels, ["imagenet", "none", *known], words)
             if wrong := foreign.missing(path, labels, act):
                 raise Mistake(*wrong)
         return labels
@@ -86,6 +87,10 @@ def _listed(labels: tuple[str | int, ...] | str, info: ValidationInfo) -> tuple[
     if twice := [name for name, count in Counter(names).items() if count > 1]:
         raise Mistake(f"`labels` has `{twice[0]}` twice", "each class once")
     return names
+
+
+def _is_none(value: Any) -> bool:
+    return value is None
 
 
 class Source(BaseModel):
@@ -123,7 +128,8 @@ class Source(BaseModel):
         description="class names in the order of a model's outputs, as a list or a text file with one name per line; "
         "by default the names of the class folders, in alphabetical and whole numbers in numerical order. `imagenet` "
         "stands for its 1,000 classes: the images then need no class folders, and models are evaluated by `metric: "
-        "agreement`. The same holds for other names where there are no class folders",
+        "agreement`. The same holds for other names where there are no class folders; `none` is for images of a model "
+        "that is no classifier",
         examples=[["cat", "dog"], "./labels.txt"],
     )
     image: str | None = Field(default=None, description="CSV column of image paths, relative to the CSV's folder")
@@ -150,7 +156,29 @@ class Source(BaseModel):
     task: Task | None = Field(
         default=None,
         description="kind of task; by default regression for numbers with a decimal point, multi-label for several "
-        "columns of 0 and 1, else single-label. Labels in one column of a multi-label CSV are separated by `|`",
+        "columns of 0 and 1, segmentation with `masks`, image with `pictures`, else single-label. `embedding` takes "
+        "classes as identities, each of which is kept in one split. Labels in one column of a multi-label CSV are "
+        "separated by `|`",
+    )
+    masks: Annotated[str, AfterValidator(_there)] | None = Field(
+        default=None,
+        exclude_if=_is_none,
+        description="segmentation: folder of masks, PNG files with the images' names, whose palette indices or grey "
+        "values are the classes and 255 is void. `from` then needs no class folders",
+        examples=["./masks"],
+    )
+    pictures: Annotated[str, AfterValidator(_there)] | None = Field(
+        default=None,
+        exclude_if=_is_none,
+        description="image to image: folder of target pictures with the images' names, such as those without noise or "
+        "of more pixels. `from` then needs no class folders",
+        examples=["./sharp"],
+    )
+    flip_pairs: tuple[tuple[str, str], ...] | None = Field(
+        default=None,
+        exclude_if=_is_none,
+        description="keypoints: pairs of points that change places in a mirror image, by their labels",
+        examples=[[["left eye", "right eye"]]],
     )
     args: dict[str, Any] = Field(default_factory=dict, description="keyword arguments of the function")
 
@@ -181,6 +209,8 @@ class Source(BaseModel):
                 re.compile(self.group)
             except (re.error, OverflowError, RecursionError) as error:
                 raise Mistake(f"`group` is not a regular expression: {error}") from None
+        if reason := self._wrong_task():
+            raise Mistake(*reason)
         decoded = self.kind == "folder" or self.image is not None
         if decoded and isinstance(self.normalize, Moments) and not self.normalize.of_pixels_to_1():
             raise Mistake(
@@ -188,6 +218,28 @@ class Source(BaseModel):
                 "numbers for pixels from 0 to 255 are divided by 255",
             )
         return self
+
+    def _wrong_task(self) -> tuple[str, str] | None:
+        """Return why `task` cannot be what is read, and the next act."""
+        if self.masks and self.pictures:
+            return "`masks` and `pictures` are targets of two tasks", "take one of them out"
+        implied = "segmentation" if self.masks else "image" if self.pictures else None
+        if implied and self.task not in (implied, None):
+            option = "masks" if self.masks else "pictures"
+            return f"`{option}` is for `task: {implied}`, and this is `{self.task}`", "take one of them out"
+        needs = {"segmentation": "`masks: ./masks`", "image": "`pictures: ./sharp`"}
+        if self.kind == "folder" and not implied and self.task in needs:
+            return f"`task: {self.task}` needs a second folder", f"{needs[self.task]}, with files of the same names"
+        readable: dict[Kind, tuple[str | None, ...]] = {
+            "folder": ("single-label", "embedding", implied),
+            "table": ("single-label", "multi-label", "regression", "embedding"),
+        }
+        if self.task and self.task not in readable.get(self.kind, (self.task,)):
+            help = "an .npz with `x` and `y`, or a function of yours, gives its targets"
+            return f"{WHAT[self.kind]} has no targets of `task: {self.task}`", help
+        if self.flip_pairs and self.task not in ("keypoints", None):
+            return f"`flip_pairs` is for `task: keypoints`, and this is `{self.task}`", "take it out"
+        return None
 
     @classmethod
     def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
@@ -214,8 +266,16 @@ class Source(BaseModel):
             raise UserError(*wrong)
         return base / file_of(self.source)
 
+    def based(self, base: Path) -> Self:
+        """Return the same with the paths of folders beside `from` counted from `base`; `UserError` for missing ones."""
+        folders = {name: value for name in ("masks", "pictures") if (value := getattr(self, name))}
+        for value in folders.values():
+            if wrong := missing(value, base):
+                raise UserError(*wrong)
+        return self.model_copy(update={name: str(base / value) for name, value in folders.items()})
+
 
 def _tuples(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: _tuples(item) for name, item in value.items()}
-    return tuple(value) if isinstance(value, list) else value
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value

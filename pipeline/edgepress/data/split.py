@@ -8,10 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
-from ..core.errors import UserError
+from ..core.errors import UserError, suggest
+from . import targets
 from .dataset import Dataset, Input, Split, measured, numbered
-from .examples import Examples, several
+from .examples import Examples
 from .source import Shares
+from .targets import Targets
+from .words import several
 
 SPLITS = ("train", "validation", "test")
 _MEASURED = 2**24
@@ -37,7 +40,7 @@ def divide(
     missing = [split for split in SPLITS[1:] if split not in part]
     if shares is not None and not missing:
         raise UserError(f"`{called}` gives its splits, and `split` would change them", "take `split` out")
-    if examples.task == "single-label" and len(examples.labels) < 2:
+    if examples.task == "single-label" and len(examples.labels) < 2 and (examples.labelled or examples.labels):
         raise UserError(f"`{called}` has one class only, `{examples.labels[0]}`", "there is nothing to tell apart")
     random = np.random.default_rng(seed)
     rows = {split: np.flatnonzero(part == split) for split in SPLITS}
@@ -51,6 +54,7 @@ def divide(
         )
     for indices in rows.values():
         random.shuffle(indices)
+    _judgeable(examples, rows, called)
     splits = {split: Split(examples.x[indices], examples.y[indices]) for split, indices in rows.items()}
     inputs = tuple(_input(split, examples, rows["train"]) for split in examples.columns)
     assert examples.task is not None, "checked examples have a task"
@@ -67,6 +71,7 @@ def divide(
         groups=None if examples.groups is None else numbered(examples.groups[rows["test"]]),
         notes=examples.notes,
         warnings=examples.warnings,
+        flip_pairs=_flip_pairs(examples, called),
     )
 
 
@@ -81,16 +86,16 @@ def _dealt(
     """
     units = _units(examples, rows)
     unit_name = "different example" if examples.groups is None else "group"
-    if len(units) <= len(missing):
+    least = _targets(examples).least_units if examples.labelled else 1
+    if len(units) < least * (len(missing) + 1):
         count = f"{len(units)} {unit_name}{'' if len(units) == 1 else 's'}"
         raise UserError(
-            f"`{name}` has {count}, and {len(missing) + 1} splits need one each",
+            f"`{name}` has {count}, and {len(missing) + 1} splits need {'one' if least == 1 else least} each",
             "" if examples.groups is None else "is `group` what you mean? its examples are kept together",
         )
     wanted = {split: getattr(shares, split) for split in missing}
     wanted = {"train": 1 - sum(wanted.values()), **wanted}
-    labels = examples.y
-    of = labels if examples.task == "single-label" else np.zeros(len(labels), np.int64)
+    of = examples.y if _targets(examples).classes else np.zeros(len(examples.y), np.int64)
     order = [units[i] for i in random.permutation(len(units))]
     order.sort(
         key=lambda unit: (int(np.bincount(of[unit]).argmax()) if len(unit) > 1 else int(of[unit[0]]), -len(unit))
@@ -106,11 +111,11 @@ def _dealt(
     dealt, total = Counter(dict.fromkeys(wanted, 0)), 0
     for index, unit in enumerate(order):
         total += len(unit)
-        empty = [split for split in wanted if not dealt_units[split]]
+        lacking = {split: least - len(dealt_units[split]) for split in wanted if len(dealt_units[split]) < least}
         if index in covering:
             choice = "train"
-        elif free <= len(empty):
-            choice = empty[0]
+        elif free <= sum(lacking.values()):
+            choice = next(iter(lacking))
         else:
             choice = max(wanted, key=lambda split: wanted[split] * total - dealt[split])
         free -= index not in covering
@@ -143,21 +148,37 @@ def _covering(examples: Examples, units: list[np.ndarray]) -> set[int]:
 
 
 def _classes(examples: Examples, rows: np.ndarray) -> set[int]:
-    if not examples.labelled:
-        return set()
-    if examples.task == "single-label":
-        return set(examples.y[rows].tolist())
-    if examples.task == "multi-label":
-        return set(np.flatnonzero(examples.y[rows].any(axis=0)).tolist())
-    return set()
+    return _targets(examples).present(examples.y[rows]) if examples.labelled else set()
 
 
 def _uncovered(examples: Examples, rows: np.ndarray) -> tuple[str, ...]:
-    """Return the labels that none of `rows` has."""
-    if examples.task == "regression" or not examples.labelled:
-        return ()
-    seen = _classes(examples, rows)
-    return tuple(label for index, label in enumerate(examples.labels) if index not in seen)
+    """Return the labels that none of `rows` has, and one should."""
+    required = _targets(examples).required(len(examples.labels)) if examples.labelled else frozenset()
+    lacking = required - _classes(examples, rows) if required else frozenset()
+    return tuple(examples.labels[index] for index in sorted(lacking))
+
+
+def _judgeable(examples: Examples, rows: dict[str, np.ndarray], name: str) -> None:
+    """Raise UserError where the targets of a split teach or decide nothing."""
+    for split, indices in rows.items():
+        if examples.labelled and (reason := _targets(examples).reject_split(examples.y[indices], examples.labels)):
+            raise UserError(f"the {split} split of `{name}` has {reason[0]}", reason[1])
+
+
+def _targets(examples: Examples) -> Targets:
+    assert examples.task is not None, "checked examples have a task"
+    return targets.of(examples.task)
+
+
+def _flip_pairs(examples: Examples, name: str) -> tuple[tuple[int, int], ...]:
+    """Return pairs of labels by their number. Raises: UserError where a name is no label, or is in two pairs."""
+    names = [point for pair in examples.flip_pairs for point in pair]
+    if unknown := [point for point in names if point not in examples.labels]:
+        raise UserError(f"`{name}`: `flip_pairs` names `{unknown[0]}`", suggest(unknown[0], examples.labels))
+    if len(set(names)) < len(names):
+        twice = next(point for point in names if names.count(point) > 1)
+        raise UserError(f"`{name}`: `flip_pairs` names `{twice}` twice", "a point has one that it changes places with")
+    return tuple((examples.labels.index(left), examples.labels.index(right)) for left, right in examples.flip_pairs)
 
 
 def _input(name: str, examples: Examples, train: np.ndarray) -> Input:

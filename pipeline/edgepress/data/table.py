@@ -8,13 +8,15 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 import numpy as np
 
 from ..core import foreign
+from ..core.columns import joined
 from ..core.errors import UserError
 from . import csv_file, images, listing
 from .csv_file import Table
 from .dataset import Kind, Task
-from .examples import Examples, class_order, joined, several
+from .examples import Examples
 from .listing import Skipped
 from .source import Source
+from .words import class_order, several
 
 _MISSING = {"na", "n/a", "nan", "null", "?", "-"}
 """What often stands for a missing label."""

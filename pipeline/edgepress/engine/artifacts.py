@@ -111,7 +111,8 @@ def detailed(engine: Engine, result: Result, file: ModelFile) -> ModelFile:
     outputs, path = np.load(result.entry.folder / f"{file.precision}.npy"), Path(file.path)
     counts, y = operators.operators(path), engine.scored["test"].y
     more = {"operators": counts.every, "real": counts.real, **_versions(path)}
-    more |= {"bounds": bounds(outputs, y, engine.data.groups), "worst": worst(outputs, y, engine.data.labels)}
+    if engine.data.targets.classes:  # identities are numbers too, and no outputs are theirs
+        more |= {"bounds": bounds(outputs, y, engine.data.groups), "worst": worst(outputs, y, engine.data.labels)}
     return regrouped(engine, result, file).model_copy(update=more)
 
 

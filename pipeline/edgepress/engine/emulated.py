@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 from collections.abc import Callable
@@ -12,13 +13,13 @@ import numpy as np
 
 from ..benchmark.emulator.qemu import ended, start, versions
 from ..core import machine
-from ..core.metric_functions import agreement
+from ..core.columns import joined
 from ..core.metric_intervals import bounds, floored, worst
 from ..core.paths import scratch
 from ..core.results import Emulated, ModelFile, Runtime
 from ..core.runtimes import RUNTIMES
 from ..models import metadata, session
-from ..models.predict import laid_out, predict
+from ..models.predict import laid_out, named, predict
 from . import evaluate
 
 if TYPE_CHECKING:
@@ -53,11 +54,9 @@ def scored(
         there, here = emulated_outputs(path, cpu, runtime, columns), predict(path, columns, runtime)
         there, here = metadata.to_logits(there, contract, data), metadata.to_logits(here, contract, data)
         y = data["test"].y
-        more = {
-            "agreement": agreement(there, here, y),
-            "bounds": bounds(there, y, data.groups),
-            "worst": worst(there, y, data.labels),
-        }
+        more: dict[str, Any] = {"agreement": evaluate.alike(there, here, data)}
+        if data.targets.classes:
+            more |= {"bounds": bounds(there, y, data.groups), "worst": worst(there, y, data.labels)}
         return evaluate.scored(there, data, "test", metric, data.groups) | more
 
     try:
@@ -72,7 +71,7 @@ def scored(
 
 
 def emulated_outputs(path: Path, cpu: str, runtime: Runtime, columns: tuple[np.ndarray, ...]) -> np.ndarray:
-    """Return the outputs (n, labels) under emulation; as many processes as cores share the examples."""
+    """Return the outputs under emulation, as `predict` does; as many processes as cores share the examples."""
     columns = laid_out(path, columns)
     parts = min(os.cpu_count() or 1, len(columns[0]))
     with scratch() as work:
@@ -81,7 +80,7 @@ def emulated_outputs(path: Path, cpu: str, runtime: Runtime, columns: tuple[np.n
             inputs = [Path(work, f"{part}-{index}.npy") for index in range(len(columns))]
             for name, column in zip(inputs, columns, strict=True):
                 np.save(name, column[rows])
-            arguments = [RUNTIMES[runtime].loader, path, Path(work, f"{part}.npy"), *inputs]
+            arguments = [RUNTIMES[runtime].loader, path, Path(work, f"{part}.npz"), json.dumps(named(path)), *inputs]
             running.append(start(cpu, Path(session.__file__), *map(str, arguments)))
         try:
             for process in running:
@@ -89,4 +88,9 @@ def emulated_outputs(path: Path, cpu: str, runtime: Runtime, columns: tuple[np.n
         finally:
             for process in running:
                 process.kill()
-        return np.concatenate([np.load(Path(work, f"{part}.npy")) for part in range(parts)])
+        return np.concatenate([_read(Path(work, f"{part}.npz")) for part in range(parts)])
+
+
+def _read(path: Path) -> np.ndarray:
+    with np.load(path) as stored:
+        return joined({name: stored[f"arr_{index}"] for index, name in enumerate(stored["names"].tolist())})

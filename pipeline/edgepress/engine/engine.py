@@ -82,11 +82,11 @@ class Engine(Setup):
 
     @cached_property
     def _with_reference_labels(self) -> Dataset:
-        from ..models.predict import predict_raw
+        from . import evaluate
 
         file = Path(self.results[self.recipe.reference_label()].facts.files[0].path)
         splits = {name: self.data[name].x for name in ("validation", "test")}
-        return self.data.with_labels({name: predict_raw(file, self.data, x).argmax(1) for name, x in splits.items()})
+        return self.data.with_labels({name: evaluate.marks(file, self.data, x) for name, x in splits.items()})
 
     def plan(self, *, run_code: bool = True) -> list[Planned]:
         """Return what `run` would do, without doing it; without `run_code`, no code of the user's is run for it."""
@@ -207,6 +207,10 @@ class Engine(Setup):
         facts = evaluate.evaluate(made, folder, self.scored, self.metric, before, self.code)
         if source:
             facts["notes"]["agreement"] = evaluate.agreement(folder, source.entry.folder, self.data)
+            if rows := evaluate.likeness_rows(folder / facts["files"][0]["path"], source.entry.folder, self.data):
+                facts["notes"]["likeness"] = rows
+        if still := evaluate.constant(folder / facts["files"][0]["path"], self.data):
+            facts["notes"]["constant"] = still
         files = made.presets.values() or [MAIN_FILE[made.kind]]
         digests = [paths.digest(folder / name) for name in files]
         more = {"summary": made.summary} if made.summary else {}

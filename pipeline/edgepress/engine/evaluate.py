@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from ..core.metric_functions import agreement as alike
-from ..core.metric_functions import nll
+from .. import tasks
+from ..core import likeness
+from ..core.columns import flat
 from ..core.metrics import Metric
 from ..core.paths import digest
 from ..core.runtimes import RUNTIMES, agreement_note, others
@@ -16,7 +17,7 @@ from ..core.user_code import Code
 from ..data.dataset import Dataset
 from ..models import checkpoint
 from ..models.description import NO_CODE
-from ..models.metadata import read, to_logits, to_model_inputs
+from ..models.metadata import dequantized, read, to_logits, to_model_inputs
 from ..models.onnx import export
 from ..models.predict import predict, predict_raw
 from ..models.session import Kernels
@@ -61,8 +62,41 @@ def evaluate(
     return {"files": files, "notes": notes, **size}
 
 
+def marks(path: Path, data: Dataset, x: np.ndarray) -> np.ndarray:
+    """Return what `agreement` compares with: the classes that a file predicts, or without classes its outputs."""
+    outputs = predict_raw(path, data, x)
+    return flat(outputs).argmax(1) if data.labels else dequantized(outputs, read(path))
+
+
+def alike(outputs: np.ndarray, expected: np.ndarray, data: Dataset) -> float:
+    """Return the share of examples with the same prediction; of outputs without classes their `likeness`."""
+    if data.labels:
+        return tasks.of(data).agreement(outputs, expected, data["test"].y[: len(outputs)])
+    return likeness.likeness(outputs, expected)
+
+
 def agreement(folder: Path, other: Path, data: Dataset) -> float:
-    """Return the share of the test examples with the same prediction of two evaluated artifacts.
+    """Return how alike the outputs of two evaluated artifacts are on the test examples; see `alike`."""
+    return alike(*_outputs(folder, other), data)
+
+
+def likeness_rows(file: Path, other: Path, data: Dataset) -> list[dict[str, Any]]:
+    """Return the likeness of a file's outputs to those of `other`, by channel group; none of predictions of classes."""
+    if data.labels:
+        return []
+    return likeness.rows(*_outputs(file.parent, other), read(file)["outputs"][0]["name"])
+
+
+def constant(file: Path, data: Dataset) -> list[str]:
+    """Return the outputs, or channel groups of them, that are the same for every test example."""
+    if data.labels:
+        return []
+    outputs = np.load(next(file.parent.glob("*.npy")))
+    return likeness.constant(outputs, likeness.groups(outputs, read(file)["outputs"][0]["name"]))
+
+
+def _outputs(folder: Path, other: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Return the outputs of two evaluated artifacts for the test examples.
 
     Like is compared with like: the files of the same precision if both have one.
     """
@@ -71,7 +105,7 @@ def agreement(folder: Path, other: Path, data: Dataset) -> float:
     shared = sorted(mine.keys() & theirs.keys())
     first = mine[shared[0]] if shared else next(iter(mine.values()))
     second = theirs[shared[0]] if shared else next(iter(theirs.values()))
-    return alike(np.load(first), np.load(second), data["test"].y)
+    return np.load(first), np.load(second)
 
 
 def _file(path: Path, precision: str, data: Dataset, metric: Metric) -> dict[str, Any]:
@@ -101,13 +135,15 @@ def scored(
     """
     y = data[split].y
     if not data.labelled:  # the reference, which agrees with itself
-        y = outputs.argmax(1)
+        y = outputs.argmax(1) if data.labels else outputs
     parts = metric.collected(outputs, y)
-    scores = {"scores": {metric.name: metric.value(parts), "nll": nll(outputs, y)}}
+    scores: dict[str, Any] = {"scores": {metric.name: metric.value(parts)}}
+    if data.labels:
+        scores["scores"]["nll"] = tasks.of(data).nll_of(outputs, y)
     if split != "test":
         return scores
     # Right or wrong is all that a share needs for an interval; any other metric has its bootstrap draws.
-    if metric.counted and y.ndim == 1:
+    if data.labels and metric.counted and y.ndim == 1:
         return scores | {"correct": "".join("1" if right else "0" for right in outputs.argmax(1) == y), "resampled": []}
     return scores | {"correct": "", "resampled": metric.draws(parts, groups)}
 
@@ -117,7 +153,8 @@ def _compatible(path: Path, data: Dataset) -> dict[str, Any]:
     names = [name for name in others(path.suffix) if not RUNTIMES[name].absent()]
     if not names:
         return {}
-    x, y = data["test"]
-    columns = to_model_inputs(read(path), data, x[:COMPATIBILITY_EXAMPLES])
-    outputs = predict(path, columns)
-    return {agreement_note(name): alike(outputs, predict(path, columns, name), y[: len(outputs)]) for name in names}
+    contract = read(path)
+    columns = to_model_inputs(contract, data, data["test"].x[:COMPATIBILITY_EXAMPLES])
+    outputs = to_logits(predict(path, columns), contract, data)
+    found = {name: to_logits(predict(path, columns, name), contract, data) for name in names}
+    return {agreement_note(name): alike(other, outputs, data) for name, other in found.items()}

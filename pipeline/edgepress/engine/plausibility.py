@@ -7,25 +7,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .. import tasks
 from ..core import yamlio
-from ..core.metrics import METRICS
 from ..data.dataset import measured
 from ..data.normalize import Moments, Normalize, normalized
 from ..models import metadata
 from ..models.input_preparation import fed, formula
 from ..models.predict import predict
+from ..tasks.task import NEAR, Skill
 
 if TYPE_CHECKING:
     from ..data.dataset import Dataset
 
-NEAR = 0.1
-"""Skill below which a model counts as near chance; "slight" agreement ends at 0.2 (Landis and Koch, 1977)."""
 GOOD = 0.5
 """Skill from which a loaded model is not checked further."""
 SURE = 3
@@ -45,53 +44,12 @@ _CHANNELS = "blue, green, red in place of red, green, blue"
 _TRAINED = "it has hardly learned: check the labels, the learning rate and the epochs"
 
 
-@dataclass(frozen=True)
-class Skill:
-    """How far a model is above chance: 0 at chance, 1 at best, with its standard error, in words."""
-
-    value: float
-    error: float
-    words: str
-
-    @property
-    def near_chance(self) -> bool:
-        """Whether it is slight, or not significantly above 0."""
-        return self.value < NEAR or self.value < 2 * self.error
-
-
-def skill(outputs: np.ndarray, y: np.ndarray, metric: str = "accuracy") -> Skill:
-    """Return Cohen's kappa of single labels, Gini's 2·AUC − 1 of multiple labels and `auc`, R² of numbers.
-
-    `outputs` are (n, labels), `y` as `data.Split` has it. Labels that are all the same have none of these: one class is
-    held against a blind guess, one number against 0, and marks that are all the same tell nothing (NaN).
-    """
-    count, varied = len(y), bool(np.ptp(y, axis=0).any())
-    if y.dtype.kind == "f":
-        spread = float(((y - y.mean(0) * varied) ** 2).mean())
-        share = 1 - float(((outputs - y) ** 2).mean()) / max(spread, 1e-12)
-        constant = float(np.abs(y - np.median(y, axis=0)).mean())
-        error = METRICS["mae"](outputs, y)
-        words = f"mean absolute error {error:.4g}, of always predicting the labels' median {constant:.4g}"
-        return Skill(share, 0.0, words)
-    if y.ndim > 1 or (metric == "auc" and varied):
-        value = METRICS["auc"](outputs, y) if varied else math.nan
-        return Skill(2 * value - 1, 1 / math.sqrt(3 * count), f"AUC {value:.3f}, chance level 0.5")
-    predicted = outputs.argmax(1)
-    right = float((predicted == y).mean())
-    classes = outputs.shape[1]
-    both = np.bincount(predicted, minlength=classes) * np.bincount(y, minlength=classes)
-    chance = float(both.sum()) / count**2 if varied else 1 / classes
-    rest = max(1 - chance, 1e-9)
-    spread = math.sqrt(max(right * (1 - right), chance * rest) / count)
-    return Skill((right - chance) / rest, spread / rest, f"{right:.1%} right, chance level {chance:.1%}")
-
-
 def doubts(file: Path, outputs: np.ndarray, data: Dataset, metric: str, *, loaded: bool) -> tuple[str, list[str]]:
     """Return why a model is probably fed or read wrongly: words for the verdict, and warnings.
 
     `outputs` (n, labels) are those of `file` to the test examples; `loaded` says that it was not trained here.
     """
-    own = skill(outputs, data["test"].y, metric)
+    own = tasks.of(data).skill(outputs, data["test"].y, metric)
     hints = _hints(file, outputs, data) if loaded and own.value < GOOD else []
     if own.near_chance:
         reason = "; ".join(hints) or (_LOADED if loaded else _TRAINED)
@@ -107,7 +65,7 @@ def _hints(file: Path, outputs: np.ndarray, data: Dataset) -> list[str]:
 
     Each is evaluated on other examples than it is chosen on.
     """
-    if data.task == "single-label" and (line := _order(outputs, data["test"].y, data.labels)):
+    if data.targets.classes and (line := _order(outputs, data["test"].y, data.labels)):
         return [line]
     return [line] if (line := _inputs(file, data)) else []
 
@@ -184,7 +142,7 @@ def _others(contract: dict[str, Any], data: Dataset) -> Iterator[tuple[str, Data
 def _skill(file: Path, contract: dict[str, Any], data: Dataset) -> Skill:
     x, y = data["validation"]
     outputs = predict(file, metadata.to_model_inputs(contract, data, x))
-    return skill(metadata.to_logits(outputs, contract, data), y)
+    return tasks.of(data).skill(metadata.to_logits(outputs, contract, data), y)
 
 
 def _better(before: float, after: float, count: int) -> bool:

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .. import tasks
 from ..config.chain import Step, sources
 from ..core import keep as kept
 from ..core.runtimes import RUNTIMES, agreement_note, others
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
     from .cache import Entry
     from .engine import Engine
 
+_GROUPS = 4
+"""Most channel groups that are named."""
+_EXACT = 60.0
+"""SQNR in dB from which nothing but the worst group is named: a float conversion rounds that much."""
 AGREEMENT = 0.99
 """Share of the test examples with the class of the source below which a conversion warns."""
 
@@ -33,8 +38,20 @@ def remarked(engine: Engine, step: Step, facts: StageFacts, entries: dict[str, E
         facts = facts.model_copy(update={"notes": kept.written(facts.notes, rows)})
     doubt, reasons = _doubts(engine, step, facts)
     lines = [*warnings(engine, step, facts, entries), *reasons]
-    summary = [*(facts.summary or []), *step.stage.summarize(facts.notes), *_untried(facts)]
+    summary = [*(facts.summary or []), *step.stage.summarize(facts.notes), *_alike(step, facts), *_untried(facts)]
     return facts.model_copy(update={"warnings": lines, "doubt": doubt, "summary": summary})
+
+
+def _alike(step: Step, facts: StageFacts) -> list[str]:
+    """Return a line on how like its input's a model's outputs are, for each channel group, the worst first."""
+    rows = facts.notes.get("likeness", [])
+    named = rows[: 1 if rows and rows[0]["sqnr"] >= _EXACT else _GROUPS]
+    words = [
+        f"{row['group']} {row['sqnr']:.1f} dB" + ("" if row["cosine"] is None else f" (cosine {row['cosine']:.4f})")
+        for row in named
+    ]
+    more = f"; and {len(rows) - len(named)} more" if len(rows) > len(named) else ""
+    return [f"SQNR of its outputs against {step.input}, worst first: {'; '.join(words)}{more}"] if rows else []
 
 
 def _untried(facts: StageFacts) -> list[str]:
@@ -65,7 +82,8 @@ def _doubts(engine: Engine, step: Step, facts: StageFacts) -> tuple[str, list[st
     path = Path(file.path)
     outputs = np.load(path.parent / f"{file.precision}.npy")
     if inherited:
-        good = plausibility.skill(outputs, engine.data["test"].y, engine.metric.name).value >= plausibility.GOOD
+        skill = tasks.of(engine.data).skill(outputs, engine.data["test"].y, engine.metric.name)
+        good = skill.value >= plausibility.GOOD
         return "" if good else inherited, []
     return plausibility.doubts(path, outputs, engine.data, engine.metric.name, loaded=loaded)
 
@@ -74,6 +92,11 @@ def warnings(engine: Engine, step: Step, facts: StageFacts, entries: dict[str, E
     """Return the warnings of a stage, and where it did not improve on its input."""
     lines: list[str] = list(facts.notes.get("warnings", []))
     lines += engine.data_warnings.get(step.label, [])
+    if still := facts.notes.get("constant"):
+        lines.append(
+            f"gives the same for every test example as {'; '.join(still)}: nothing can be judged by it; check how the "
+            "inputs are prepared (`normalize`), and that the examples are of the model's task"
+        )
     lines += misfed(getattr(step.stage, "source", None), step.stage.networks(), engine.data)
     if not step.input:
         return lines
@@ -106,6 +129,11 @@ def _disagreement(source: str, notes: dict[str, Any]) -> list[str]:
             f"{' and '.join(low)} is probably wrong: run the file with LiteRT on the device (`runtime: litert`)"
         )
         return [wrong] if apart else []
+    if rows := notes.get("likeness"):
+        return [
+            f"its outputs differ from those of {source} in LiteRT: {rows[0]['group']} by an SQNR of only "
+            f"{rows[0]['sqnr']:.1f} dB; run the ONNX file of {source} on the device, or calibrate with more `samples`"
+        ]
     line = f"agrees with {source} on only {litert:.1%} of the test examples in LiteRT"
     if apart:
         return [

@@ -143,7 +143,9 @@ def _is_scored(report: Report, file: ModelFile) -> bool:
 
 
 def _is_graded(report: Report, file: ModelFile, reference: ModelFile) -> bool:
-    """Return whether draws tell two models apart that differ anywhere, as in pixels: no example is all or nothing."""
+    """Return whether no example is all or nothing, as in pixels: draws tell two models apart that differ anywhere."""
+    if report.metric == "agreement":
+        return True  # likeness of outputs, which is resampled; equal predictions are marks
     many = min(len(file.resampled), len(reference.resampled))
     alike = file.resampled[:many] == reference.resampled[:many]
     return report.metric in METRICS and METRICS[report.metric].graded and not alike

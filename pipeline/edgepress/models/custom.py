@@ -6,7 +6,9 @@ The function gets the recipe's `args`. If it has parameters of these names, and 
 `num_classes`, how many numbers the network answers; `in_chans`, the first dimension of its only input (channels of an
 image or a series, columns of numbers; not of tokens); and `inputs`, one `zoo.Takes` for each input, with its `name`,
 `kind`, `shape` of one example and, of tokens, `vocabulary`. It returns an nn.Module that takes one tensor
-(batch, *shape) for each input and answers one float tensor (batch, num_classes), for a batch of any size.
+(batch, *shape) for each input and gives one float tensor (batch, num_classes), for a batch of any size. Masks are
+(batch, num_classes, height, width) as large as the image, heat maps (batch, points, …, …) of any size, and pictures
+(batch, channels, height, width) as large as the targets.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from torch import Tensor, nn
 from ..core.errors import OwnCodeError
 from ..core.user_code import Code, Function, theirs
 from .description import Description, Network
-from .output_shape import VECTORS, is_map
+from .output_shape import VECTORS, fits, is_map
 
 BATCHES = (1, 3)
 """A device asks about one example, training about several."""
@@ -63,13 +65,14 @@ def _try(module: nn.Module, function: Function, description: Description, batch:
             outputs = module(*example)
     except Exception as error:
         raise theirs(error, function.path, f"the network of {function.about}, given zeros of {shapes},") from error
-    help = f"return one float tensor (batch, {description.classes})"
+    help = f"return one float tensor (batch, {', '.join(str(side or '?') for side in description.output)})"
     if not isinstance(outputs, Tensor):
         count = f" of {len(outputs)}" if isinstance(outputs, tuple | list) else ""
         raise OwnCodeError(f"the network of {function.about} returns a {type(outputs).__name__}{count}", help)
     shape = " × ".join(map(str, outputs.shape)) or "a number"
-    if tuple(outputs.shape) != (batch, description.classes):
-        raise OwnCodeError(f"the network of {function.about}, given {shapes}, returns {shape}", _meant(outputs, help))
+    if not fits(outputs.shape, (batch, *description.output)):
+        help = help if len(description.output) > 1 else _meant(outputs, help)
+        raise OwnCodeError(f"the network of {function.about}, given {shapes}, returns {shape}", help)
     if not outputs.is_floating_point():
         raise OwnCodeError(f"the network of {function.about} returns {outputs.dtype}", help)
 

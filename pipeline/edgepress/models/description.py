@@ -23,13 +23,16 @@ from ..core.errors import Mistake, Rejection, UserError
 from ..core.user_code import Code
 from ..data.facts import DataFacts
 from . import network_options
+from .output_shape import by
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from ..data.dataset import Dataset
 
-Task = Literal["single-label", "multi-label", "regression"]
+Task = Literal["single-label", "multi-label", "regression", "segmentation", "keypoints", "embedding", "image"]
+EMBEDDING = 64
+"""Length of a vector where neither the recipe nor the data set it."""
 METADATA_KEY = "edgepress"
 
 NO_CODE = Code()
@@ -46,9 +49,9 @@ class Network(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     arch: Annotated[str, AfterValidator(_there)] = Field(
-        pattern=rf"^(timm|torchvision)/[a-z0-9_.]+$|^edgepress/[a-z0-9-]+$|{user_code.WRITTEN}",
-        description="`timm/NAME`, `torchvision/NAME`, `edgepress/NAME`, or your own function that returns an "
-        "nn.Module: `./my_model.py:build`, relative to the recipe's folder",
+        pattern=rf"^(timm|torchvision|torchvision/segmentation)/[a-z0-9_.]+$|^edgepress/[a-z0-9-]+$|{user_code.WRITTEN}",
+        description="`timm/NAME`, `torchvision/NAME`, `torchvision/segmentation/NAME`, `edgepress/NAME`, or your own "
+        "function that returns an nn.Module: `./my_model.py:build`, relative to the recipe's folder",
     )
     args: dict[str, Any] = Field(
         default_factory=dict, description="arguments of the network's constructor, or of your function"
@@ -61,6 +64,19 @@ class Network(BaseModel):
         ge=1,
         description="output stride: input pixels per cell of the last feature map. The first strides become 1 until it "
         "holds. By default the last feature map of a small image keeps at least 2 × 2 cells",
+    )
+    head_channels: int | None = Field(
+        default=None,
+        ge=1,
+        exclude_if=lambda value: value is None,
+        description="channels of the head for masks, heat maps and pictures on a network of timm; 128 by default",
+    )
+    embedding: int | None = Field(
+        default=None,
+        ge=1,
+        exclude_if=lambda value: value is None,
+        description=f"length of the output vector that tells identities apart; {EMBEDDING} by default. Where the data "
+        "has a teacher's vectors, it is theirs",
     )
 
     @model_validator(mode="before")
@@ -92,13 +108,23 @@ class Network(BaseModel):
 
     def describe(self, data: Dataset) -> Description:
         """Return the description from which `build` makes this network for `data`."""
+        outputs = _outputs(data, self.embedding)
         if len(data.inputs) == 1 and data.input.kind == "image":
             channels, height, width = data.input.shape
-            return Description(
-                network=self, channels=channels, classes=len(data.labels), size=(height, width), task=data.task
-            )
+            return Description(network=self, channels=channels, size=(height, width), task=data.task, **outputs)
         inputs = [Takes.model_validate(asdict(input), from_attributes=True) for input in data.inputs]
-        return Description(network=self, inputs=inputs, classes=len(data.labels), task=data.task)
+        return Description(network=self, inputs=inputs, task=data.task, **outputs)
+
+
+def _outputs(data: Dataset, embedding: int | None = None) -> dict[str, Any]:
+    """Return the fields of a description that say what is computed; the data's task decides."""
+    if data.task not in ("image", "embedding"):
+        return {"classes": len(data.labels)}
+    targets = data["train"].y.shape[1:]
+    if data.task == "image":
+        return {"classes": targets[0], "target": targets[1:]}
+    # The length of the teacher's vectors, or any that tells identities apart.
+    return {"classes": targets[0] if targets else embedding or EMBEDDING}
 
 
 class Takes(BaseModel):
@@ -115,7 +141,8 @@ class Takes(BaseModel):
 class Description(BaseModel):
     """All that is needed to rebuild a module before its weights are put in.
 
-    An image network has `channels` and `size`; any other has `inputs`. `classes` counts the answers.
+    An image network has `channels` and `size`; any other has `inputs`. `classes` counts the outputs: labels, points,
+    numbers of a vector, or channels of a picture, whose height and width are `target`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -123,6 +150,7 @@ class Description(BaseModel):
     channels: int = 0
     classes: int
     size: tuple[int, int] = (0, 0)
+    target: tuple[int, int] = (0, 0)
     task: Task = "single-label"
     inputs: list[Takes] = Field(default_factory=list)
     network: Network | None = None
@@ -154,6 +182,21 @@ class Description(BaseModel):
             torch.zeros(1, *shape, dtype=torch.int64 if kind == "tokens" else torch.float32)
             for kind, shape, _ in self.takes()
         )
+
+    @property
+    def output(self) -> tuple[int, ...]:
+        """Return the shape of one example's output; a side of 0 is the network's choice."""
+        sides = {"segmentation": self.size, "keypoints": (0, 0), "image": self.target}
+        return (self.classes, *sides.get(self.task, ()))
+
+    def misfit(self, data: Dataset) -> str:
+        """Return how the outputs differ from what the task of `data` takes; empty where they do not."""
+        wanted = self.model_copy(update={"task": data.task, **_outputs(data, self.classes)})
+        if self.output == wanted.output:
+            return ""
+        if len(self.output) == len(wanted.output) == 1:
+            return f"has {self.classes} classes, and the data {wanted.classes}"
+        return f"makes {by(self.output)} of an example, and the task {data.task} takes {by(wanted.output)}"
 
     def input_specs(self) -> list[Takes]:
         """Return the inputs as a user's function gets them."""

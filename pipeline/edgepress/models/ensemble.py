@@ -8,6 +8,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from ..data.targets import KINDS
+
 Of = Literal["probabilities", "logits"]
 
 FLOOR = 1e-9
@@ -17,8 +19,8 @@ FLOOR = 1e-9
 class Ensemble(nn.Module):
     """The weighted mean of the members' outputs, in the form of a single network's of the task.
 
-    single-label: log Σ wₖ softmax(zₖ), whose softmax is the mean of the probabilities; multi-label: the logit of
-    Σ wₖ sigmoid(zₖ); regression, and `of` logits: Σ wₖ zₖ.
+    Logits of one class, also of each pixel: log Σ wₖ softmax(zₖ), whose softmax is the mean of the probabilities;
+    logits of several labels: the logit of Σ wₖ sigmoid(zₖ); all others, and `of` logits: Σ wₖ zₖ.
     """
 
     def __init__(
@@ -31,7 +33,7 @@ class Ensemble(nn.Module):
         self.of = of
 
     def forward(self, *inputs: Tensor) -> Tensor:
-        """Compute (b, labels) of one tensor (b, …) an input."""
+        """Compute (b, …) of one tensor (b, …) an input."""
         return blend([member(*inputs) for member in self.members], self.weights, self.task, self.of)
 
 
@@ -51,11 +53,12 @@ class Stack(nn.Module):
 
 
 def blend(outputs: Sequence[Tensor], weights: Sequence[Any], task: str, of: Of = "probabilities") -> Tensor:
-    """Return the weighted mean of several models' outputs (b, labels), as in `Ensemble`; weights may be a tensor's."""
-    if task == "regression" or of == "logits":
+    """Return the weighted mean of several models' outputs (b, …), as in `Ensemble`; weights may be a tensor's."""
+    link = KINDS[task].link
+    if link == "identity" or of == "logits":
         shares = [w * z for w, z in zip(weights, outputs, strict=True)]
         return sum(shares[1:], shares[0])
-    if task == "multi-label":
+    if link == "sigmoid":
         shares = [w * z.sigmoid() for w, z in zip(weights, outputs, strict=True)]
         mean = sum(shares[1:], shares[0]).clamp(FLOOR, 1 - 1e-6)
         return torch.log(mean) - torch.log(1 - mean)
@@ -65,6 +68,6 @@ def blend(outputs: Sequence[Tensor], weights: Sequence[Any], task: str, of: Of =
 
 def features(outputs: Sequence[Tensor], task: str) -> Tensor:
     """Return a stack's inputs (b, members · labels): log-probabilities of a single label, else the outputs."""
-    if task == "single-label":
+    if KINDS[task].link == "softmax":
         outputs = [torch.log(z.softmax(1).clamp(min=FLOOR)) for z in outputs]
     return torch.cat(list(outputs), 1)

@@ -4,21 +4,23 @@ The same JSON stands in an ONNX file's metadata property `edgepress`, in a TFLit
 and in a `.json` beside the file, so that ten lines of numpy and a runtime can use it. For each of `inputs`:
 
     x = (raw * scale - mean) / std           # `mean` and `std` one a channel; not for dtype uint8 or integers
-    label = labels[argmax(output)]           # `task` says how the output is read
+    label = labels[argmax(output)]           # `task` and the output's `meaning` say how it is read
 
 An input of dtype `uint8` takes raw pixels: the file normalises them itself. An input of dtype `int8` takes
-round(x / quantization.scale) + quantization.zero_point of what a float one takes, and an output that has a
-`quantization` means (output - zero_point) * scale.
+round(x / quantization.scale) + quantization.zero_point of what a float one takes, and one of `outputs` that has a
+`quantization` means (output - zero_point) * scale. `outputs` has an entry for each, in the order of the file: `name`,
+`shape`, `dtype` and `meaning`; one of four axes has a `layout`, NCHW in ONNX and NHWC in TFLite.
 """
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..core.columns import flat, joined, split
 from ..core.paths import digest
 from .description import METADATA_KEY
 from .input_preparation import input_of
@@ -29,11 +31,23 @@ if TYPE_CHECKING:
 
     from ..data.dataset import Dataset, Input
 
-SCHEMA = 2
+SCHEMA = 3
 LAYOUTS = {"image": "NCHW", "series": "NCL", "numbers": "NC", "tokens": "NL"}
 CHANNELS_LAST = {"NCHW": "NHWC", "NCL": "NLC"}
 """How TFLite orders what ONNX orders otherwise."""
-OUTPUT_KINDS = {"single-label": "logits", "multi-label": "logits", "regression": "values"}
+MEANINGS = {
+    "single-label": "logits",
+    "multi-label": "logits",
+    "regression": "values",
+    "segmentation": "mask_logits",
+    "keypoints": "heatmaps",
+    "embedding": "embedding",
+    "image": "image",
+}
+"""What the output of a network of a task means. A file with softmax has `probabilities`, any other output is `raw`."""
+LABEL_TASKS = ("single-label", "multi-label", "regression")
+"""Tasks of one output, a number for each label."""
+_MAP = 4
 
 
 def describe(data: Dataset) -> dict[str, Any]:
@@ -43,8 +57,29 @@ def describe(data: Dataset) -> dict[str, Any]:
         "task": data.task,
         "labels": list(data.labels),
         "inputs": [_describe(input) for input in data.inputs],
-        "output": {"name": "output", "kind": OUTPUT_KINDS[data.task]},
+        "outputs": [output("output", [1, len(data.labels)], MEANINGS.get(data.task, "raw"))],
     }
+
+
+def output(name: str, shape: Sequence[int], meaning: str, dtype: str = "float32") -> dict[str, Any]:
+    """Return the entry of an output of an ONNX file, `shape` with the batch of 1."""
+    entry = {"name": name, "shape": [*shape], "dtype": dtype, "meaning": meaning}
+    return entry | {"layout": "NCHW"} if len(shape) == _MAP else entry
+
+
+def with_outputs(contract: dict[str, Any], model: onnx.ModelProto) -> dict[str, Any]:
+    """Return the contract with the names, shapes and types of the graph's outputs; the first keeps its meaning."""
+    import onnx
+
+    first = contract["outputs"][0]
+    entries = []
+    for value in model.graph.output:
+        tensor = value.type.tensor_type
+        sides = [axis.dim_value for axis in tensor.shape.dim]
+        meaning = first["meaning"] if len(model.graph.output) == 1 else "raw"
+        kind = onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type).name
+        entries.append(output(value.name, sides, meaning, kind))
+    return contract | {"outputs": entries}
 
 
 def _describe(input: Input) -> dict[str, Any]:
@@ -94,13 +129,36 @@ def _typed(values: np.ndarray, entry: dict[str, Any]) -> np.ndarray:
     return quantized
 
 
-def to_logits(outputs: np.ndarray, contract: dict[str, Any], data: Dataset) -> np.ndarray:
-    """Return a file's outputs as logits, whether it ends in a softmax, a sigmoid or neither; int8 has exact zeros."""
+def dequantized(outputs: np.ndarray, contract: dict[str, Any]) -> np.ndarray:
+    """Return a file's outputs as numbers: those that are integers with a scale are multiplied out."""
+    scales = {entry["name"]: entry["quantization"] for entry in contract["outputs"] if "quantization" in entry}
+    if not scales:
+        return outputs
     import numpy as np
 
-    if quantization := contract["output"].get("quantization"):
-        outputs = ((outputs - quantization["zero_point"]) * quantization["scale"]).astype(np.float32)
-    if contract["output"]["kind"] != "probabilities":
+    columns = split(outputs) if outputs.dtype.names else {contract["outputs"][0]["name"]: outputs}
+    return joined(
+        {
+            name: ((column - scales[name]["zero_point"]) * scales[name]["scale"]).astype(np.float32)
+            if name in scales
+            else column
+            for name, column in columns.items()
+        }
+    )
+
+
+def to_logits(outputs: np.ndarray, contract: dict[str, Any], data: Dataset) -> np.ndarray:
+    """Return a file's outputs as logits (n, labels), whether it ends in a softmax, a sigmoid or neither.
+
+    Outputs without classes keep their shape; integers are dequantized.
+    """
+    import numpy as np
+
+    outputs = dequantized(outputs, contract)
+    if data.task not in LABEL_TASKS or not data.labels:
+        return outputs
+    outputs = flat(outputs)
+    if contract["outputs"][0]["meaning"] != "probabilities":
         return outputs
 
     safe = np.clip(outputs.astype(np.float64), 1e-9, 1 - 1e-9)
@@ -138,8 +196,7 @@ def read_onnx(model: onnx.ModelProto) -> dict[str, Any]:
     """Return the contract of an ONNX model that `embed` has seen."""
     for entry in model.metadata_props:
         if entry.key == METADATA_KEY:
-            contract: dict[str, Any] = json.loads(entry.value)
-            return contract
+            return upgraded(json.loads(entry.value))
     raise KeyError(METADATA_KEY)
 
 
@@ -156,12 +213,18 @@ def own(properties: Mapping[str, str]) -> dict[str, Any] | None:
     """Return the contract in the metadata of a file that this pipeline wrote; None for any other file."""
     try:
         contract = json.loads(properties.get(METADATA_KEY, "null"))
-        if isinstance(contract, dict) and contract.get("schema") == 1:
-            contract = _of_schema_1(contract)
+        contract = upgraded(contract) if isinstance(contract, dict) else contract
         sound = isinstance(contract, dict) and all(_sound(entry) for entry in contract["inputs"])
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
     return contract if sound and isinstance(contract.get("labels"), list) else None
+
+
+def upgraded(contract: dict[str, Any]) -> dict[str, Any]:
+    """Bring a contract of an older version to this schema."""
+    if contract.get("schema") == 1 and "input" in contract:
+        contract = _of_schema_1(contract)
+    return _of_schema_2(contract) if "output" in contract else contract
 
 
 def _of_schema_1(contract: dict[str, Any]) -> dict[str, Any]:
@@ -169,6 +232,15 @@ def _of_schema_1(contract: dict[str, Any]) -> dict[str, Any]:
     entry = contract["input"]
     shape = [1, entry["channels"], *entry["size"]]
     return contract | {"task": "single-label", "inputs": [entry | {"kind": "image", "shape": shape}]}
+
+
+def _of_schema_2(contract: dict[str, Any]) -> dict[str, Any]:
+    """Upgrade the contract of a version that had one output, a number for each label; its axes were not recorded."""
+    rest = {name: value for name, value in contract.items() if name != "output"}
+    written = contract["output"]
+    entry = {"name": written["name"], "dtype": written.get("dtype", "float32"), "meaning": written["kind"]}
+    more = {name: written[name] for name in ("quantization",) if name in written}
+    return rest | {"schema": SCHEMA, "outputs": [entry | more]}
 
 
 def _sound(entry: dict[str, Any]) -> bool:
@@ -180,9 +252,13 @@ def _sound(entry: dict[str, Any]) -> bool:
 
 
 def for_tflite(contract: dict[str, Any], moved: Collection[str]) -> dict[str, Any]:
-    """Return the contract of the TFLite file of an ONNX file; `moved` names the inputs whose channels come last."""
+    """Return the contract of the TFLite file of an ONNX file; `moved` names the inputs whose channels come last.
+
+    Channels come last in every output of four axes.
+    """
     return contract | {
-        "inputs": [_narrow(_last(entry) if entry["name"] in moved else entry) for entry in contract["inputs"]]
+        "inputs": [_narrow(_last(entry) if entry["name"] in moved else entry) for entry in contract["inputs"]],
+        "outputs": [_narrow(_last(entry) if "layout" in entry else entry) for entry in contract["outputs"]],
     }
 
 
@@ -204,4 +280,4 @@ def read(path: Path) -> dict[str, Any]:
         return read_onnx(onnx.load(path))
     from .tflite.convert import read_metadata
 
-    return read_metadata(path.read_bytes())
+    return upgraded(read_metadata(path.read_bytes()))

@@ -36,6 +36,7 @@ INPUTS = {
         lambda kinds: kinds == ("series",),
         {"width": 32, "depth": 3, "kernel": 5, "dropout": 0.2},
     ),
+    "espcn": Inputs("one image", lambda kinds: kinds == ("image",), {"width": 32, "depth": 3}),
     "mlp": Inputs(
         "numbers, series or images",
         lambda kinds: "tokens" not in kinds,
@@ -52,14 +53,46 @@ INPUTS = {
 }
 """Networks `edgepress/NAME`; a test compares the arguments with those of the functions that build them."""
 CHOICE = "for a series `conv1d`, tokens `text`, either `attention`, several tokens `two-tower`, numbers `mlp`"
+MAPS = ("segmentation", "keypoints", "image")
+"""Tasks whose outputs are maps (channels, height, width)."""
+
+
+def fitting(task: str) -> str:
+    """Return which networks have the outputs of a task."""
+    if task == "image":
+        return "`edgepress/espcn`, or `timm/NAME`, which gets a head for maps"
+    if task in MAPS:
+        return "`timm/NAME`, which gets a head for maps, or `torchvision/segmentation/NAME`"
+    return "`timm/NAME`, `torchvision/NAME`, or one of edgepress for other inputs than images"
+
+
+def makes_maps(network: Network, task: str) -> bool:
+    """Return whether a published network has maps as outputs; one of timm has what the task needs."""
+    if network.arch.startswith("timm/"):
+        return task in MAPS
+    return network.arch.startswith(("torchvision/segmentation/", "edgepress/espcn"))
 
 
 def rejections(network: Network, data: DataFacts, option: str) -> Iterator[Rejection]:
     """Yield why `network`, the value of `option`, cannot be built for the data; names are checked elsewhere."""
     if network.own:
         return
-    home, name = network.arch.split("/")
+    home, _, name = network.arch.partition("/")
     at = (option, "arch")
+    if data.task and makes_maps(network, data.task) != (data.task in MAPS):
+        outputs = "maps" if data.task in MAPS else "one vector for each example"
+        yield Rejection(
+            f"the outputs of {data.task} are {outputs}, and those of `{network.arch}` are not", fitting(data.task), at
+        )
+    if network.embedding and data.task not in ("embedding", None):
+        yield Rejection(
+            f"`embedding` is for the task embedding, and the data's is {data.task}",
+            "leave it out",
+            (option, "embedding"),
+        )
+    if network.head_channels and (home != "timm" or data.task not in (*MAPS, None)):
+        help = "it is the head that `timm/NAME` gets for masks, heat maps and pictures; leave it out"
+        yield Rejection("this network gets no head", help, (option, "head_channels"))
     if home == "edgepress":
         if name in INPUTS:
             yield from _edgepress(INPUTS[name], network, data, option)

@@ -18,13 +18,17 @@ import torch
 from torch import Tensor, nn
 
 from ..core.errors import UserError, suggest
+from .dense import espcn
 
 if TYPE_CHECKING:
     from ..data.dataset import Input
 
 
-def create(name: str, inputs: Sequence[Input], outputs: int, args: Mapping[str, Any]) -> nn.Module:
-    """Build `edgepress/NAME` with fresh weights. Raises: UserError when name, inputs or arguments do not fit."""
+def create(name: str, inputs: Sequence[Input], outputs: int | Sequence[int], args: Mapping[str, Any]) -> nn.Module:
+    """Build `edgepress/NAME` with fresh weights; one of `MAPS` takes the shape of its output, others its length.
+
+    Raises: UserError when name, inputs or arguments do not fit.
+    """
     short = name.removeprefix("edgepress/")
     if short not in NETS:
         raise UserError(f"edgepress has no network `{short}`", suggest(short, NETS))
@@ -141,9 +145,11 @@ def attention(
 
 
 NETS: dict[str, Callable[..., nn.Module]] = {
-    "attention": attention, "conv1d": conv1d, "mlp": mlp, "text": text, "two-tower": two_tower,
+    "attention": attention, "conv1d": conv1d, "espcn": espcn, "mlp": mlp, "text": text, "two-tower": two_tower,
 }  # fmt: skip
 """What a recipe's `arch: edgepress/…` may say; keyword arguments are its `args:`."""
+MAPS = ("espcn",)
+"""Those whose output is a map, not a vector."""
 
 
 class _Swap(nn.Module):

@@ -17,4 +17,14 @@ def is_map(sides: Sequence[int]) -> bool:
 
 def words_of(sides: Sequence[int]) -> str:
     """Return the sides of one example's output: `2 × 16 × 16`."""
-    return " × ".join(str(side) if side > 0 else "?" for side in sides[1:])
+    return by(sides[1:])
+
+
+def by(sides: Sequence[int]) -> str:
+    """Return sides in words: `2 × 16 × 16`; an open one is `?`."""
+    return " × ".join(str(side) if side > 0 else "?" for side in sides) or "a number"
+
+
+def fits(sides: Sequence[int], expected: Sequence[int]) -> bool:
+    """Return whether sides are as expected, where 0 stands for any."""
+    return len(sides) == len(expected) and all(want in (0, side) for side, want in zip(sides, expected, strict=True))

@@ -10,6 +10,7 @@ import numpy as np
 import onnx
 
 from ..core.activity import Bounds, bounded, runs
+from ..core.columns import joined
 from ..core.runtimes import RUNTIMES, of_file
 from .metadata import CHANNELS_LAST, read, to_model_inputs
 from .session import Kernels, run_file
@@ -29,8 +30,9 @@ AT_ONCE = 8
 def predict(
     path: Path, inputs: np.ndarray | tuple[np.ndarray, ...], runtime: str | None = None, kernels: Kernels | None = None
 ) -> np.ndarray:
-    """Return outputs of an `.onnx` or `.tflite` file for `inputs`, one example at a time: float32 (n, labels).
+    """Return outputs of an `.onnx` or `.tflite` file for `inputs`, one example at a time, in ONNX's layouts.
 
+    One output is float32 (n, *shape); several are a structured array (n,) of the outputs' names, in their order.
     `inputs` has one array (n, *shape) for each input of the file, in their order and in ONNX's layouts; a single one
     may stand alone. `runtime` is a name of `core.runtimes`; by default the fast one for the file.
     By default `kernels` are signed for int8 activations, which are for other processors than x86: what is integer is
@@ -44,8 +46,7 @@ def predict(
     bounds = Bounds(path.stat().st_size, sum(column[:1].nbytes for column in columns))
     with bounded(bounds, doing="running", file=path, library=runtime or fast):
         rows = (runs(columns[0]), *columns[1:])
-        outputs: np.ndarray = run_file(RUNTIMES[runtime or fast].loader, str(path), rows, kernels)
-    return outputs
+        return joined(run_file(RUNTIMES[runtime or fast].loader, str(path), rows, kernels, named(path)))
 
 
 def predict_raw(path: Path, data: Dataset, x: np.ndarray, kernels: Kernels | None = None) -> np.ndarray:
@@ -75,6 +76,16 @@ def _signed(path: Path) -> bool:
     graph = onnx.load(path, load_external_data=False).graph
     zeros = {node.input[2] for node in graph.node if node.op_type == "QuantizeLinear" and len(node.input) == 3}
     return any(tensor.name in zeros and tensor.data_type == onnx.TensorProto.INT8 for tensor in graph.initializer)
+
+
+def named(path: Path) -> list[tuple[str, bool | None]]:
+    """Return the outputs of a TFLite file in the metadata's order, and whether channels are last; none of ONNX."""
+    if path.suffix == ".onnx":
+        return []
+    last = CHANNELS_LAST.values()
+    return [
+        (entry["name"], entry.get("layout") in last if "shape" in entry else None) for entry in read(path)["outputs"]
+    ]
 
 
 def laid_out(path: Path, columns: tuple[np.ndarray, ...]) -> tuple[np.ndarray, ...]:

@@ -53,7 +53,7 @@ def line_of(package: Package) -> str:
 
 def moments(arch: str) -> Moments | None:
     """Return mean and std of the published weights of `timm/NAME` or `torchvision/NAME`, if the library has them."""
-    home, _, name = arch.partition("/")
+    home, _, name = arch.replace("/segmentation/", "/").partition("/")
     if home == "timm":
         import timm
 

@@ -1,6 +1,7 @@
 """Run a model on examples one at a time; also a process of its own.
 
-`session.py LOADER MODEL OUTPUT INPUT…`, arrays as .npy.
+`session.py LOADER MODEL OUTPUT NAMED INPUT…`: inputs as .npy, the outputs as .npz in the order of `names`; NAMED is
+JSON, `[name, channels last]` for each output of a TFLite file.
 
 It stands alone (numpy and the runtime), since it runs in the emulator's own Python as well.
 """
@@ -8,6 +9,7 @@ It stands alone (numpy and the runtime), since it runs in the emulator's own Pyt
 from __future__ import annotations
 
 import importlib
+import json
 import os
 import re
 import sys
@@ -18,33 +20,47 @@ from typing import Any, Literal
 
 import numpy as np
 
-Run = Callable[[list[Any]], Any]
+Run = Callable[[list[Any]], dict[str, Any]]
+Named = Sequence[tuple[str, bool | None]]
+"""The outputs of a TFLite file in the order of its metadata, and whether channels are last in them."""
 Kernels = Literal["usual", "signed", "none"]
 """What onnxruntime computes an int8 graph with: what it takes on this processor; `signed`, integer kernels for signed
 activations, which it takes by itself on ARM alone (on x86 it shifts some activations to unsigned, and computes between
 the others in float); or `none`, the graph as it is written, in float between the roundings."""
 
 _MAP = 4
-"""The rank of maps, which TFLite gives with channels last, and ONNX, as the data does, with channels first."""
+"""The rank of outputs with channels last in TFLite files whose metadata has no layout of outputs (schema 2)."""
 _DELEGATE = re.compile(rb"INFO: (Created|Initialized) TensorFlow Lite .*delegate")
 
 
-def run_file(loader: str, model: str, columns: Sequence[Any], kernels: Kernels = "usual") -> Any:
-    """Return float32 (n, outputs) of a file; `columns` are arrays (n, *shape) as its inputs take them.
+def run_file(
+    loader: str, model: str, columns: Sequence[Any], kernels: Kernels = "usual", named: Named = ()
+) -> dict[str, Any]:
+    """Return the outputs of a file by name, in order: float32 (n, *shape), in ONNX's layouts.
 
+    `columns` are arrays (n, *shape) as its inputs take them; `named` describes the outputs of a TFLite file.
     `loader` is that of a runtime: `API` or `API:MODULE`.
     """
     api, _, module = loader.partition(":")
-    run = APIS[api](importlib.import_module(module or api), model, kernels)
-    outputs = np.stack([run([value[None] for value in row]) for row in zip(*columns, strict=True)])
-    return outputs.astype(np.float32)
+    run = APIS[api](importlib.import_module(module or api), model, kernels, named)
+    rows = [run([value[None] for value in row]) for row in zip(*columns, strict=True)]
+    return {name: _stacked(name, [row[name] for row in rows]) for name in rows[0]}
 
 
-def main(loader: str, model: str, output: str, *inputs: str) -> None:
-    np.save(output, run_file(loader, model, [np.load(path) for path in inputs]))
+def main(loader: str, model: str, output: str, named: str, *inputs: str) -> None:
+    outputs = run_file(loader, model, [np.load(path) for path in inputs], named=json.loads(named))
+    np.savez(output, *outputs.values(), names=np.array(list(outputs)))
 
 
-def _onnxruntime(onnxruntime: Any, model: str, kernels: Kernels) -> Run:
+def _stacked(name: str, rows: list[Any]) -> Any:
+    """Stack the values of an output; a leading axis of 1 is the batch, which the examples take the place of."""
+    if len({row.shape for row in rows}) > 1:
+        raise ValueError(f"output `{name}` has another shape for another example: {rows[0].shape}, {rows[-1].shape}")
+    array = np.stack(rows).astype(np.float32)
+    return array[:, 0] if array.ndim > 1 and array.shape[1] == 1 else array
+
+
+def _onnxruntime(onnxruntime: Any, model: str, kernels: Kernels, _: Named) -> Run:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.log_severity_level = 4
@@ -53,7 +69,8 @@ def _onnxruntime(onnxruntime: Any, model: str, kernels: Kernels) -> Run:
         options.add_session_config_entry(entries[kernels], "1")
     session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     names = [value.name for value in session.get_inputs()]
-    return lambda row: session.run(None, dict(zip(names, row, strict=True)))[0].reshape(-1)
+    outputs = [value.name for value in session.get_outputs()]
+    return lambda row: dict(zip(outputs, session.run(None, dict(zip(names, row, strict=True))), strict=True))
 
 
 @contextmanager
@@ -81,22 +98,33 @@ def without_delegates() -> Iterator[None]:
                     os.write(2, line)
 
 
-def _interpreter(tflite: Any, model: str, kernels: Kernels) -> Run:
+def _interpreter(tflite: Any, model: str, kernels: Kernels, named: Named) -> Run:
     with without_delegates():
         interpreter = tflite.Interpreter(model_path=model, num_threads=1)
         interpreter.allocate_tensors()
-    inputs, result = interpreter.get_input_details(), interpreter.get_output_details()[0]["index"]
+    inputs, found = interpreter.get_input_details(), interpreter.get_output_details()
+    named = named or [(entry["name"], None) for entry in found]
+    known = {entry["name"]: entry for entry in found}
+    by_name = len(known) == len(found) and {name for name, _ in named} == known.keys()  # else the order of the file
+    outputs = [
+        (name, (known[name] if by_name else entry)["index"], last)
+        for (name, last), entry in zip(named, found, strict=True)
+    ]
 
-    def run(row: list[Any]) -> Any:
+    def run(row: list[Any]) -> dict[str, Any]:
         for entry, value in zip(inputs, row, strict=True):
             interpreter.set_tensor(entry["index"], np.ascontiguousarray(value, entry["dtype"]))
         interpreter.invoke()
-        outputs = interpreter.get_tensor(result)
-        if outputs.ndim == _MAP:
-            outputs = np.moveaxis(outputs, -1, 1)
-        return outputs.reshape(-1).copy()
+        return {name: _first(interpreter.get_tensor(index), last) for name, index, last in outputs}
 
     return run
+
+
+def _first(array: Any, last: bool | None) -> Any:
+    """Return an output with channels first; without a layout, one of rank 4 has them last."""
+    if last is None:
+        last = array.ndim == _MAP
+    return np.moveaxis(array, -1, 1) if last else array
 
 
 APIS = {"onnxruntime": _onnxruntime, "interpreter": _interpreter}

@@ -11,10 +11,12 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
 from ..core.errors import UserError, first_line
+from . import network_options
 from .description import Description, Network
+from .output_shape import by, fits
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
     from ..data.dataset import Input
 
@@ -22,13 +24,13 @@ if TYPE_CHECKING:
 def create(network: Network, description: Description) -> nn.Module:
     import torch
 
-    home, name = network.arch.split("/")
+    home, _, name = network.arch.partition("/")
     try:
         module = _HOMES[home](name, network, description)
         if description.channels:
             _fit_stride(module, network.stride, description.channels, description.size)
         with torch.no_grad():  # not inference mode: what a layer stores here is trained with later
-            module.eval()(*description.example())
+            made = tuple(module.eval()(*description.example()).shape[1:])
     except UserError:
         raise
     except Exception as error:  # timm checks nothing itself: each network fails in a way of its own
@@ -41,6 +43,12 @@ def create(network: Network, description: Description) -> nn.Module:
             ) from error
         help = "check the name and `args:`; some networks do not take inputs as small as these"
         raise UserError(f"{home} cannot build `{name}` for {takes}: {first}", help) from error
+    if not fits(made, description.output):
+        raise UserError(
+            f"`{network.arch}` makes {by(made)} of one example, and the task is {description.task}, of "
+            f"{by(description.output)}",
+            network_options.fitting(description.task),
+        )
     return module
 
 
@@ -49,7 +57,7 @@ def _published(home: str, name: str) -> str:
     if home == "torchvision":
         from torchvision import models
 
-        return str(models.get_model_weights(name).DEFAULT.url)
+        return str(models.get_model_weights(name.removeprefix("segmentation/")).DEFAULT.url)
     repository = _repository(name)
     return f"`model.safetensors` of huggingface.co/{repository}" if repository else "timm has none"
 
@@ -72,6 +80,10 @@ def _timm(name: str, network: Network, description: Description) -> nn.Module:
     import timm
 
     _only_images(network, description)
+    if len(description.output) > 1:
+        from .dense import on_timm
+
+        return on_timm(name, network, description)
     module: nn.Module = timm.create_model(
         name,
         pretrained=network.pretrained,
@@ -83,8 +95,11 @@ def _timm(name: str, network: Network, description: Description) -> nn.Module:
 
 
 def _torchvision(name: str, network: Network, description: Description) -> nn.Module:
-    """Build a classifier of torchvision: 3 channels, and published weights for 1,000 classes."""
+    """Build a network of torchvision: 3 channels, and published weights for 1,000 classes, or 21 of pixels."""
     from torchvision import models
+
+    segmentation = name.startswith("segmentation/")
+    name = name.removeprefix("segmentation/")
 
     _only_images(network, description)
     if description.channels != 3:
@@ -92,7 +107,12 @@ def _torchvision(name: str, network: Network, description: Description) -> nn.Mo
             f"`{network.arch}` takes 3 channels, the data has {description.channels}",
             "`data: {color: rgb}`, or a network of timm, which takes any number",
         )
-    module: nn.Module = models.get_model(name, weights=None, num_classes=description.classes, **network.args)
+    if segmentation:
+        from .dense import of_torchvision
+
+        module = of_torchvision(name, network, description)
+    else:
+        module = models.get_model(name, weights=None, num_classes=description.classes, **network.args)
     if network.pretrained:
         published = models.get_model_weights(name).DEFAULT.get_state_dict(progress=False)
         own = module.state_dict()
@@ -102,11 +122,12 @@ def _torchvision(name: str, network: Network, description: Description) -> nn.Mo
 
 
 def _edgepress(name: str, network: Network, description: Description) -> nn.Module:
-    from .networks import create
+    from .networks import MAPS, create
 
     if network.pretrained:
         raise UserError(f"`{network.arch}` has no published weights", "leave `pretrained` out")
-    return create(name, cast("list[Input]", description.input_specs()), description.classes, network.args)
+    outputs = description.output if name in MAPS else description.classes
+    return create(name, cast("list[Input]", description.input_specs()), outputs, network.args)
 
 
 _HOMES: dict[str, Callable[[str, Network, Description], nn.Module]] = {
@@ -136,12 +157,12 @@ def _fit_stride(module: Any, stride: int | None, channels: int, size: tuple[int,
         """Return the last map's side: 0 while too small, or with one of two parallel paths changed; -1 without one."""
         try:
             with torch.no_grad():
-                features = module.eval().forward_features(torch.zeros(1, channels, *size))
+                features = _last_map(module.eval(), torch.zeros(1, channels, *size))
         except RuntimeError:
             return 0
         return int(features.shape[-1]) if isinstance(features, torch.Tensor) and features.ndim == 4 else -1
 
-    side = cells() if hasattr(module, "forward_features") else -1
+    side = cells() if hasattr(module, "forward_features") or hasattr(module, "backbone") else -1
     if side < 0:
         if stride:
             raise UserError("this network has no feature map whose stride could be set", "leave `stride` out")
@@ -150,7 +171,11 @@ def _fit_stride(module: Any, stride: int | None, channels: int, size: tuple[int,
     for name, layer in module.named_modules():
         if side >= wanted:
             return
-        if name.startswith(_STEM) and isinstance(layer, nn.Conv2d | nn.MaxPool2d) and layer.stride not in (1, (1, 1)):
+        if (
+            name.removeprefix("backbone.").startswith(_STEM)
+            and isinstance(layer, nn.Conv2d | nn.MaxPool2d)
+            and layer.stride not in (1, (1, 1))
+        ):
             layer.stride = (1, 1)
             side = cells()
     if stride and side < wanted:
@@ -161,5 +186,12 @@ def _fit_stride(module: Any, stride: int | None, channels: int, size: tuple[int,
         )
 
 
-_STEM = ("stem", "conv_stem", "conv1", "conv2", "maxpool", "features.conv0", "features.pool0")
-"""What timm's networks call the layers before their blocks."""
+def _last_map(module: Any, x: Tensor) -> Any:
+    if hasattr(module, "forward_features"):
+        return module.forward_features(x)
+    maps = module.backbone(x)
+    return list(maps.values() if isinstance(maps, dict) else maps)[-1]
+
+
+_STEM = ("stem", "conv_stem", "conv1", "conv2", "maxpool", "features.conv0", "features.pool0", "0.")
+"""What timm's networks call the layers before their blocks, and the MobileNetV3 of torchvision's segmentation."""

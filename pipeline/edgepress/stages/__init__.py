@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..stage import Stage
 from .convert import ConvertLitert, ConvertTflite
 from .distill.feature_stages import DistillAT, DistillFitnet, DistillRKD
-from .distill.stages import DistillDIST, DistillDKD, DistillKD
+from .distill.stages import DistillCWD, DistillDIST, DistillDKD, DistillKD
 from .export import ExportOnnx
 from .fuse.ensemble import FuseEnsemble, FuseStack
 from .fuse.soup import (
@@ -43,6 +43,7 @@ TABLE: dict[str, type[Stage]] = {
     "distill.kd": DistillKD,
     "distill.dkd": DistillDKD,
     "distill.dist": DistillDIST,
+    "distill.cwd": DistillCWD,
     "distill.fitnet": DistillFitnet,
     "distill.at": DistillAT,
     "distill.rkd": DistillRKD,

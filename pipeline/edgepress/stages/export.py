@@ -8,6 +8,7 @@ from typing import ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from ..core.errors import Mistake, Rejection
+from ..data.targets import KINDS
 from ..models.checkpoint import load
 from ..stage import Artifact, Context, Made, Setting, Stage
 
@@ -53,8 +54,8 @@ class ExportOnnx(Stage):
         if self.dtype == "uint8" and data.kinds and "image" not in data.kinds:
             kinds = ", ".join(data.kinds)
             yield Rejection(f"`dtype: uint8` is for images, and {data.name} has {kinds}", "leave it out", ("dtype",))
-        if "softmax" in self.embed and data.task == "regression":
-            yield Rejection("a regression has no `softmax`", "take it out of `embed`", ("embed",))
+        if "softmax" in self.embed and data.task and KINDS[data.task].link == "identity":
+            yield Rejection(f"a {data.task} has no `softmax`", "take it out of `embed`", ("embed",))
 
     def run(self, inputs: dict[str, Artifact], context: Context) -> Made:
         from ..models.onnx.export import export

@@ -130,7 +130,10 @@ class Load(Stage):
                 description = description.model_copy(update={"pruned": described.pruned})
             module = fill(description.build(context.code), tensors, path)
         takes = tuple((input.kind, input.shape, input.vocabulary) for input in context.data.inputs)
-        if (description.takes(), description.classes) != (takes, len(context.data.labels)):
+        wrong = description.misfit(context.data)
+        if len(description.output) > 1 and wrong:
+            raise UserError(f"`{self.source}` {wrong}", "load a model of the same task, or change `task: {data: …}`")
+        if wrong or description.takes() != takes:
             raise UserError(
                 f"`{self.source}` takes {_shape_text(description.takes())} and has {description.classes} classes; "
                 f"`{context.data.name}` has {_shape_text(takes)} and {len(context.data.labels)}",

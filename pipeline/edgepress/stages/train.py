@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
+from .. import tasks
 from ..core.errors import Mistake
 from ..models.checkpoint import load, save
 from ..models.description import Description, Network
@@ -51,11 +52,12 @@ class Training(Stage, Schedule):
 
     def run(self, inputs: dict[str, Artifact], context: Context) -> Made:
         from ..training import fit, reestimate
-        from ..training.losses import of_labels
 
         seed = context.seed if self.seed is None else self.seed
         module, description = self._begin(inputs, context, seed)
-        loss = of_labels(context.data, smoothing=self.label_smoothing, balanced=self.balance == "weights")
+        loss = tasks.of(context.data).loss(
+            context.data, smoothing=self.label_smoothing, balanced=self.balance == "weights"
+        )
         fit(
             module,
             context.data,

@@ -5,12 +5,15 @@ A view of an example depends on seed, view and example alone.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from ..core.errors import UserError
+from ..data.moves import move
+from ..data.targets.mask import VOID
 from . import workers
 
 if TYPE_CHECKING:
@@ -65,8 +68,9 @@ class Examples:
             x = np.concatenate([x, data.unlabelled])
             y = np.concatenate([y, np.zeros((len(data.unlabelled), *y.shape[1:]), y.dtype)])
         self.columns = [torch.from_numpy(raw.copy()) for raw in data.columns(x)]
-        self.y = torch.from_numpy(y.copy())
-        self.inputs, self.classes, self.task = data.inputs, len(data.labels), data.task
+        self.y = torch.from_numpy(y if y.flags.writeable else y.copy())
+        self.inputs, self.classes, self.targets = data.inputs, len(data.labels), data.targets
+        self.flip_pairs = data.flip_pairs
         self.seed, self.flip, self.shift, self.mixup, self.augment = seed, flip, shift, mixup, augment
         self._view: _View | None = None
         if mixup and any(input.kind == "tokens" for input in data.inputs):
@@ -85,50 +89,65 @@ class Examples:
 
     def batch(self, rows: Rows) -> tuple[Tensor, ...]:
         """Return one tensor (b, *shape) an input: int64 tokens, float32 all else; images `channels_last`."""
-        tensors = tuple(self._prepare(input, raw, rows) for input, raw in zip(self.inputs, self.columns, strict=True))
-        if not self.mixup:
-            return tensors
-        view = self._view_of(rows.view)
-        partner_rows = Rows(view.partners[rows.index], rows.view)
-        partners = (
-            self._prepare(input, raw, partner_rows) for input, raw in zip(self.inputs, self.columns, strict=True)
-        )
-        shares = view.shares[rows.index]
-        return tuple(
-            _blend(own, partner, shares) if input.kind != "tokens" else own
-            for input, own, partner in zip(self.inputs, tensors, partners, strict=True)
-        )
+        return self.pair(rows)[0]
 
     def labels(self, rows: Rows) -> Tensor:
-        """Return labels (b, …) as in `data.Split`; for mixed examples their shares, float32 (b, labels)."""
+        """Return targets (b, …) as in `data.Split`, moved with their pictures; for mixed examples their shares,
+        float32 (b, labels)."""
+        if self.targets.spatial:
+            return self.pair(rows)[1]
         y = self.y[rows.index]
         if not self.mixup:
             return y
         view = self._view_of(rows.view)
         partner, shares = self.y[view.partners[rows.index]], view.shares[rows.index]
-        if self.task == "single-label":
+        if self.targets.classes:
             import torch
 
             y, partner = (torch.nn.functional.one_hot(classes, self.classes) for classes in (y, partner))
         return _blend(y.float(), partner.float(), shares)
+
+    def pair(self, rows: Rows) -> tuple[tuple[Tensor, ...], Tensor]:
+        """Return `batch` and `labels`, which one augmentation moves together."""
+        if self.targets.spatial:
+            (input,), (raw,) = self.inputs, self.columns
+            pixels, y = self._moved(raw[rows.index], rows, self.y[rows.index])
+            return (_normalized(input, pixels),), y
+        inputs = tuple(self._prepare(input, raw, rows) for input, raw in zip(self.inputs, self.columns, strict=True))
+        if self.mixup:
+            view = self._view_of(rows.view)
+            partner_rows, shares = Rows(view.partners[rows.index], rows.view), view.shares[rows.index]
+            inputs = tuple(
+                _blend(own, self._prepare(input, raw, partner_rows), shares) if input.kind != "tokens" else own
+                for input, raw, own in zip(self.inputs, self.columns, inputs, strict=True)
+            )
+        return inputs, self.labels(rows)
 
     def _prepare(self, input: Input, raw: Tensor, rows: Rows) -> Tensor:
         import torch
 
         if input.kind != "image":
             return torch.from_numpy(input.to_model_inputs(raw[rows.index].numpy()))
-        pixels = raw[rows.index]
+        return _normalized(input, self._moved(raw[rows.index], rows, None)[0])
+
+    def _moved(self, pixels: Tensor, rows: Rows, y: Tensor | None) -> tuple[Tensor, Any]:
+        """Return the augmented view of pictures (b, c, h, w), and of the targets `y` that move with them."""
+        import torch
+
+        height, width = pixels.shape[2:]
         if self.flip or self.shift:
             view = self._view_of(rows.view)
-            pixels = move(pixels, view.flips[rows.index], view.moves[rows.index] - self.shift)
+            flips, moves = view.flips[rows.index], view.moves[rows.index] - self.shift
+            pixels = move(pixels, flips, moves)
+            y = None if y is None else self.targets.moved(y, flips, moves, (height, width), self.flip_pairs)
         if self.augment:
-            pixels = torch.stack(
-                [
-                    self._augmented(image, rows.view, index)
-                    for image, index in zip(pixels, rows.index.tolist(), strict=True)
-                ]
-            )
-        return torch.from_numpy(input.to_model_inputs(pixels.numpy())).contiguous(memory_format=torch.channels_last)
+            each = [
+                self._augmented(image, None if y is None else y[place], rows.view, index)
+                for place, (image, index) in enumerate(zip(pixels, rows.index.tolist(), strict=True))
+            ]
+            pixels = torch.stack([image for image, _ in each])
+            y = None if y is None else torch.stack([target for _, target in each])
+        return pixels, y
 
     def _view_of(self, number: int) -> _View:
         import torch
@@ -151,12 +170,14 @@ class Examples:
 
     @cached_property
     def _transform(self) -> Any:
-        """Return torchvision's transform for one uint8 image (channels, height, width)."""
+        """Return torchvision's transform for one uint8 image (channels, height, width), and its target if it moves."""
+        from torchvision import tv_tensors
         from torchvision.transforms import v2
 
         _, height, width = next(input.shape for input in self.inputs if input.kind == "image")
+        fill = {tv_tensors.Mask: VOID, "others": 0}
         transforms = {
-            "rotate": lambda: v2.RandomRotation(15, v2.InterpolationMode.BILINEAR),
+            "rotate": lambda: v2.RandomRotation(15, v2.InterpolationMode.BILINEAR, fill=fill),
             "crop": lambda: v2.RandomResizedCrop((height, width), (0.6, 1.0), antialias=True),
             "jitter": lambda: v2.ColorJitter(0.3, 0.3),
             "trivial": v2.TrivialAugmentWide,
@@ -164,14 +185,27 @@ class Examples:
         }
         return v2.Compose([transforms[name]() for name in self.augment])
 
-    def _augmented(self, image: Tensor, view: int, index: int) -> Tensor:
+    def _augmented(self, image: Tensor, y: Tensor | None, view: int, index: int) -> tuple[Tensor, Any]:
         """Augment one image; torchvision draws from torch's own generator, which dropout draws from as well."""
         import torch
+        from torchvision import tv_tensors
 
+        size = (image.shape[1], image.shape[2])
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(int(generator(self.seed, view, index, 5).initial_seed()))
-            transformed: Tensor = self._transform(image)
-        return transformed
+            if y is None:
+                transformed: Tensor = self._transform(image)
+                return transformed, None
+            with warnings.catch_warnings():  # erasing leaves targets where they are, as it should
+                warnings.filterwarnings("ignore", message="RandomErasing")
+                pixels, moved = self._transform(tv_tensors.Image(image), self.targets.wrapped(y, size))
+        return pixels.as_subclass(torch.Tensor), self.targets.unwrapped(moved, y, size)
+
+
+def _normalized(input: Input, pixels: Tensor) -> Tensor:
+    import torch
+
+    return torch.from_numpy(input.to_model_inputs(pixels.numpy())).contiguous(memory_format=torch.channels_last)
 
 
 def generator(*seeds: int) -> torch.Generator:
@@ -180,21 +214,6 @@ def generator(*seeds: int) -> torch.Generator:
     import torch
 
     return torch.Generator().manual_seed(int(np.random.SeedSequence(seeds).generate_state(1)[0]))
-
-
-def move(pixels: Tensor, flips: Tensor, moves: Tensor) -> Tensor:
-    """Return images (b, c, h, w), mirrored where `flips` (b,), then moved up and left by `moves` (b, 2) pixels.
-
-    Edge pixels are repeated. A single gather does it all, into `channels_last`.
-    """
-    import torch
-
-    count, _, height, width = pixels.shape
-    down = (moves[:, :1] + torch.arange(height)).clamp(0, height - 1)
-    right = (moves[:, 1:] + torch.arange(width)).clamp(0, width - 1)
-    right = torch.where(flips[:, None], width - 1 - right, right)
-    rows = torch.arange(count)[:, None, None]
-    return pixels[rows, :, down[:, :, None], right[:, None, :]].permute(0, 3, 1, 2)
 
 
 def prefetch(examples: Examples, batches: list[Rows]) -> Iterator[tuple[Rows, tuple[Tensor, ...], Tensor]]:
@@ -206,7 +225,7 @@ def prefetch(examples: Examples, batches: list[Rows]) -> Iterator[tuple[Rows, tu
 
 
 def _loaded(examples: Examples, rows: Rows) -> tuple[Rows, tuple[Tensor, ...], Tensor]:
-    return rows, examples.batch(rows), examples.labels(rows)
+    return rows, *examples.pair(rows)
 
 
 def _blend(own: Tensor, partner: Tensor, shares: Tensor) -> Tensor:

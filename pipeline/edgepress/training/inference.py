@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from .examples import Examples, Rows
@@ -19,18 +20,24 @@ BATCH = 256
 
 
 def logits(module: nn.Module, examples: Examples, view: int = 0, batch: int = BATCH) -> np.ndarray:
-    """Return the logits of `module` on all `examples`, in order: float32 (n, labels)."""
+    """Return the outputs of `module` on all `examples`, in order: float32 (n, labels), or maps (n, …)."""
+    import numpy as np
+
+    return np.concatenate(list(outputs(module, examples, view, batch)))
+
+
+def outputs(module: nn.Module, examples: Examples, view: int = 0, batch: int = BATCH) -> Iterator[np.ndarray]:
+    """Yield the outputs of `module` on `examples`, `batch` at a time, in order."""
     import torch
 
     keep()
     module.eval()
     device = next((tensor.device for tensor in module.parameters()), torch.device("cpu"))
-    with channels_last(module), torch.inference_mode():
-        parts = torch.arange(len(examples)).split(batch)
-        batches = (examples.batch(Rows(rows, view)) for rows in parts)
-        outputs = torch.cat([module(*(tensor.to(device) for tensor in inputs)).cpu() for inputs in batches])
-    result: np.ndarray = outputs.float().numpy()
-    return result
+    with channels_last(module):
+        for rows in torch.arange(len(examples)).split(batch):
+            with torch.inference_mode():
+                part = module(*(tensor.to(device) for tensor in examples.batch(Rows(rows, view)))).cpu()
+            yield part.float().numpy()
 
 
 def reestimate(module: nn.Module, data: Dataset, seed: int) -> nn.Module:

@@ -241,12 +241,19 @@ def _accelerator(schedule: Schedule) -> Accelerator:
 
 
 def _order(examples: Examples, data: Dataset, schedule: Schedule, random: Any) -> Tensor:
-    """Return the order of an epoch's examples: each once, or as many drawn with equal weight for each class."""
+    """Return the order of an epoch's examples: each once, or as many drawn with equal weight for each class.
+
+    A loss that compares the examples of a batch needs several of a kind there, so they are neighbours.
+    """
     import torch
 
-    if schedule.balance != "sampling" or data.task != "single-label":
+    if data.targets.together > 1 and examples.y.ndim == 1:
+        from .balance import neighbours
+
+        return neighbours(examples.y, examples.labelled, data.targets.together, random)
+    if schedule.balance != "sampling" or not data.targets.classes:
         return torch.randperm(len(examples), generator=random)
-    from .losses import class_weights
+    from .balance import class_weights
 
     weights = class_weights(data)[examples.y]
     weights[examples.labelled :] = 1.0

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from ..core.errors import Rejection
 from ..data.facts import DataFacts
+from ..data.targets import KINDS
 
 if TYPE_CHECKING:
     from torch.optim import Optimizer
@@ -49,11 +50,14 @@ class Schedule(BaseModel):
     augment: tuple[Augmentation, ...] = Field(
         default=(),
         description="augmentations of torchvision: `rotate` by up to 15°, `crop` to 60% or more, `jitter` of "
-        "brightness and contrast, `trivial` (TrivialAugment), `erase` a rectangle in one image of four",
+        "brightness and contrast, `trivial` (TrivialAugment), `erase` a rectangle in one image of four. Masks and "
+        "points move with their picture, where `trivial` cannot be",
     )
     mixup: float = Field(default=0.0, ge=0, description="α of mixup (Zhang et al., 2018); 0.2 is usual, 0 is off")
     balance: Literal["weights", "sampling"] | None = Field(
-        default=None, description="class balancing: class weights in the loss, or oversampling of rare classes"
+        default=None,
+        description="class balancing: class weights in the loss, or oversampling of rare classes; of masks, `weights` "
+        "adds the Dice loss, in which every class counts the same",
     )
     ema: float | None = Field(
         default=None,
@@ -73,6 +77,14 @@ class Schedule(BaseModel):
             yield Rejection(*data.untrainable, option)
         if self.mixup and data.kinds and "tokens" in data.kinds:
             yield Rejection("tokens cannot be mixed", "take `mixup` out", (*option, "mixup"))
+        targets = KINDS[data.task] if data.task else None
+        if targets and self.mixup and not targets.mixable:
+            yield Rejection(f"targets of {data.task} cannot be mixed", "take `mixup` out", (*option, "mixup"))
+        if targets and (still := [name for name in self.augment if name in targets.immovable]):
+            message = (
+                f"`augment: {still[0]}` changes pictures in ways that their targets, of {data.task}, do not follow"
+            )
+            yield Rejection(message, "`flip` and `shift` move both", (*option, "augment"))
 
     def seen(self) -> list[object]:
         """Return the options that decide how an example looks, for the cache keys of outputs on it."""

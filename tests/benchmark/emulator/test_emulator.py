@@ -202,10 +202,12 @@ def test_files_are_asked_alike_in_a_process_of_their_own(tmp_path: Path) -> None
     onnx.save(graphs.small(), tmp_path / "m.onnx")
     x = np.random.default_rng(0).normal(size=(5, 1, 8, 8)).astype(np.float32)
     np.save(tmp_path / "x.npy", x)
-    session.main("onnxruntime", str(tmp_path / "m.onnx"), str(tmp_path / "y.npy"), str(tmp_path / "x.npy"))
-    found = np.load(tmp_path / "y.npy")
+    session.main("onnxruntime", str(tmp_path / "m.onnx"), str(tmp_path / "y.npz"), "[]", str(tmp_path / "x.npy"))
+    with np.load(tmp_path / "y.npz") as stored:
+        found, names = stored["arr_0"], stored["names"].tolist()
     assert found.shape == (5, 10)
-    assert np.array_equal(found, session.run_file("onnxruntime", str(tmp_path / "m.onnx"), (x,)))
+    expected = session.run_file("onnxruntime", str(tmp_path / "m.onnx"), (x,))
+    assert np.array_equal(found, expected[names[0]])
 
 
 @needed

@@ -134,7 +134,7 @@ def test_an_open_batch_becomes_one(batch: Any, few: Dataset, tmp_path: Path) -> 
         assert not value.type.tensor_type.shape.dim[0].dim_param
     assert predict(tmp_path / "model.onnx", few.input.to_model_inputs(few["test"].x[:3])).shape == (3, 10)
     contract = metadata.read_onnx(model)
-    assert (contract["inputs"][0]["name"], contract["output"]["name"]) == ("x", "y")
+    assert (contract["inputs"][0]["name"], contract["outputs"][0]["name"]) == ("x", "y")
     assert contract["labels"] == list(few.labels)
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from edgepress.stages.distill.losses import dist, dkd, dkd_terms, kd, standardized
+from edgepress.stages.distill.losses import dist, dkd, dkd_terms, standardized
 from edgepress.stages.distill.weighing import by_confidence, by_entropy, weighed
+from edgepress.tasks import TASKS
 from torch.nn import functional
 
 
@@ -17,8 +18,8 @@ def random_logits(*shape: int, seed: int = 0) -> torch.Tensor:
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 4.0, 20.0])
 def test_equal_logits_lose_nothing(temperature: float) -> None:
     z = random_logits(6, 10)
-    assert abs(float(kd("single-label", z, z, temperature))) < 1e-12
-    assert abs(float(kd("single-label", z, z + 7, temperature))) < 1e-12, "softmax does not see a constant"
+    assert abs(float(TASKS["single-label"].kd(z, z, temperature))) < 1e-12
+    assert abs(float(TASKS["single-label"].kd(z, z + 7, temperature))) < 1e-12, "softmax does not see a constant"
 
 
 @pytest.mark.parametrize("temperature", [1.0, 2.0, 4.0])
@@ -26,7 +27,7 @@ def test_loss_is_the_written_formula(temperature: float) -> None:
     student, teacher = random_logits(6, 10), 3 * random_logits(6, 10, seed=1)
     p, q = (z.div(temperature).softmax(1).numpy() for z in (teacher, student))
     expected = temperature**2 * (p * np.log(p / q)).sum(1).mean()
-    assert float(kd("single-label", student, teacher, temperature)) == pytest.approx(expected)
+    assert float(TASKS["single-label"].kd(student, teacher, temperature)) == pytest.approx(expected)
 
 
 def test_gradient_keeps_its_size_when_the_temperature_rises() -> None:
@@ -35,14 +36,14 @@ def test_gradient_keeps_its_size_when_the_temperature_rises() -> None:
     teacher, at = (z - z.mean(1, keepdim=True) for z in (teacher, at))
     for temperature in (100.0, 400.0):
         student = at.clone().requires_grad_()
-        kd("single-label", student, teacher, temperature).backward()
+        TASKS["single-label"].kd(student, teacher, temperature).backward()
         assert student.grad is not None
         torch.testing.assert_close(student.grad, (at - teacher) / (10 * 4), atol=2e-3, rtol=0.05)
 
 
 def test_confident_answers_give_finite_losses() -> None:
     student = torch.tensor([[1e4, 0.0, -1e4]], requires_grad=True)
-    loss = kd("single-label", student, torch.tensor([[-1e4, 0.0, 1e4]]), 1.0)
+    loss = TASKS["single-label"].kd(student, torch.tensor([[-1e4, 0.0, 1e4]]), 1.0)
     loss.backward()
     assert torch.isfinite(loss)
     assert student.grad is not None
@@ -52,7 +53,7 @@ def test_confident_answers_give_finite_losses() -> None:
 def test_label_order_breaks_the_loss() -> None:
     """The control: rows in another order are far from free."""
     teacher = 5 * functional.one_hot(torch.arange(10) % 10, 10).double()
-    assert float(kd("single-label", teacher, teacher.flip(0), 2.0)) > 1
+    assert float(TASKS["single-label"].kd(teacher, teacher.flip(0), 2.0)) > 1
 
 
 @pytest.mark.parametrize("temperature", [1.0, 4.0])
@@ -62,7 +63,7 @@ def test_dkd_is_kd_taken_apart(temperature: float) -> None:
     target, others = dkd_terms(student, teacher, y, temperature)
     p = (teacher / temperature).softmax(1)[torch.arange(8), y]
     whole = torch.stack(
-        [kd("single-label", s[None], t[None], temperature) for s, t in zip(student, teacher, strict=True)]
+        [TASKS["single-label"].kd(s[None], t[None], temperature) for s, t in zip(student, teacher, strict=True)]
     )
     torch.testing.assert_close(temperature**2 * (target + (1 - p) * others), whole)
 
@@ -80,7 +81,7 @@ def test_standardized_answers_have_neither_place_nor_size() -> None:
     torch.testing.assert_close(standardized(3 * z + 7), standardized(z), atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(standardized(z).mean(1), torch.zeros(5, dtype=z.dtype), atol=1e-9, rtol=0)
     teacher = random_logits(5, 10, seed=1)
-    one, other = (kd("single-label", standardized(z), standardized(t), 2.0) for t in (teacher, 9 * teacher - 4))
+    one, other = (TASKS["single-label"].kd(standardized(z), standardized(t), 2.0) for t in (teacher, 9 * teacher - 4))
     torch.testing.assert_close(one, other, atol=1e-6, rtol=1e-5)
 
 
@@ -103,7 +104,7 @@ def test_the_gradient_of_the_mean_probability_is_the_mean_of_the_gradients() -> 
     gradients = []
     for targets in (teachers, [weighed(teachers, torch.full((3,), 1 / 3), "single-label")]):
         student = random_logits(6, 10).requires_grad_()
-        torch.stack([kd("single-label", student, t, 1.0) for t in targets]).mean().backward()
+        torch.stack([TASKS["single-label"].kd(student, t, 1.0) for t in targets]).mean().backward()
         gradients.append(student.grad)
     torch.testing.assert_close(*gradients)
 

@@ -10,6 +10,7 @@ import torch
 from edgepress.core.errors import UserError
 from edgepress.models.description import Description, Network, Takes
 from edgepress.models.pruning import replay
+from edgepress.stages.prune.groups import output_layers
 from edgepress.stages.prune.plan import Options, Plan, plan, reasons
 from edgepress.stages.prune.zeroing import difference
 from torch import nn
@@ -104,6 +105,63 @@ def test_ignored_layers_keep_their_channels() -> None:
     assert pruned.get_submodule("b").out_channels == 32
     assert pruned.get_submodule("a").out_channels < 32
     assert not result.unpruned
+
+
+@pytest.mark.parametrize(
+    ("kind", "layers"), [("plain", ["h"]), ("conv_head", ["h"]), ("decoder", ["h"]), ("depthwise", ["h"])]
+)
+def test_what_makes_the_output_is_found(kind: str, layers: list[str]) -> None:
+    """Whatever its type and its width: hidden layers as wide as there are classes are pruned."""
+    torch.manual_seed(0)
+    module = Net(kind, classes=32)
+    assert names(module, output_layers(module.eval(), IMAGES.example())) == layers
+    result, pruned = planned(module)
+    assert "h" not in result.unpruned, "an output is nothing to warn of"
+    assert pruned(*IMAGES.example()).shape == (1, 32)
+    assert size(pruned) < size(module)
+
+
+def test_outputs_may_be_joined_or_read_again() -> None:
+    class Several(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.b, self.c, self.d = (nn.Conv2d(wide, 16, 1) for wide in (1, 16, 16, 16))
+
+        def forward(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
+            a = self.a(x)
+            b = self.b(a.relu())
+            c = self.c(b.relu()).relu()
+            return {"joined": torch.cat([b, self.d(c)], 1).flatten(2).transpose(1, 2)}
+
+    module = Several()
+    assert names(module, output_layers(module, IMAGES.example())) == ["b", "d"]
+
+
+@pytest.mark.parametrize("task", ["segmentation", "keypoints", "image"])
+def test_heads_for_pixels_keep_their_outputs(task: Any) -> None:
+    torch.manual_seed(0)
+    network = Network(arch="timm/test_efficientnet", head_channels=32)
+    description = Description(channels=3, classes=5, size=(32, 32), target=(32, 32), task=task, network=network)
+    module = description.build()
+    result, pruned = planned(module, description, Options(0.3, 4, False))
+    assert names(module, output_layers(module, description.example())) == ["low_classifier", "high_classifier"]
+    assert not result.unpruned
+    assert pruned.get_submodule("project.0").out_channels < 32
+    x = description.example()
+    assert pruned(*x).shape == module(*x).shape
+    assert macs(pruned, x) < 0.75 * macs(module, x)
+
+
+def names(module: nn.Module, layers: list[nn.Module]) -> list[str]:
+    return [name for name, layer in module.named_modules() if layer in layers]
+
+
+def macs(module: nn.Module, x: tuple[torch.Tensor, ...]) -> int:
+    from torch.utils.flop_counter import FlopCounterMode
+
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        module(*x)
+    return counter.get_total_flops() // 2
 
 
 def test_a_pattern_of_no_layer_is_refused() -> None:

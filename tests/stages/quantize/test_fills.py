@@ -37,7 +37,8 @@ def in_tflite(made: onnx.ModelProto, given: Evidence, folder: Path) -> np.ndarra
     (folder / "model.tflite").write_bytes(convert.write(made, {}))
     (x,) = given.held
     columns = (np.moveaxis(x, 1, -1) if x.ndim > 3 else x,)
-    found: np.ndarray = run_file(RUNTIMES["litert"].loader, str(folder / "model.tflite"), columns)
+    found: np.ndarray
+    (found,) = run_file(RUNTIMES["litert"].loader, str(folder / "model.tflite"), columns).values()
     return found
 
 

@@ -49,7 +49,7 @@ def test_nothing_in_the_file_is_float_but_scales(files: dict[str, Path]) -> None
     ends = [*model.graph.input, *model.graph.output]
     assert {value.type.tensor_type.elem_type for value in ends} == {onnx.TensorProto.INT8}
     contract = metadata.read(files["integer-only"])
-    assert contract["inputs"][0]["dtype"] == contract["output"]["dtype"] == "int8"
+    assert contract["inputs"][0]["dtype"] == contract["outputs"][0]["dtype"] == "int8"
 
 
 @pytest.mark.parametrize("runtime", ["litert", pytest.param("tflite-runtime", marks=COMPATIBLE)])

@@ -52,9 +52,8 @@ def test_the_likeliest_of_many_classes_are_told_apart(softmax: bool, tmp_path: P
     stored = {tensor.name: tensor.data_type for tensor in made.graph.initializer}
     assert stored["v_int8"] == onnx.TensorProto.INT8, "the file is as small"
     (tmp_path / "m.tflite").write_bytes(write(made, {}))
-    found = run_file(
-        RUNTIMES["litert"].loader, str(tmp_path / "m.tflite"), tuple(np.moveaxis(x, 1, -1) for x in given.held)
-    )
+    columns = tuple(np.moveaxis(x, 1, -1) for x in given.held)
+    (found,) = run_file(RUNTIMES["litert"].loader, str(tmp_path / "m.tflite"), columns).values()
     expected = run_model(made, given.held)
     np.testing.assert_allclose(found, expected, atol=1e-4 * np.abs(expected).max())
     assert count(found, given.expected) == 0

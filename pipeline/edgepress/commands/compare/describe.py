@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ...core.metric_functions import agreement
+from ... import tasks
 from ...core.results import ModelFile
 from ...engine.artifacts import regrouped
 from ...engine.engine import Engine, Result
@@ -45,8 +45,11 @@ def route_result(
         macs=result.facts.macs,
         passes=passes(engine, source),
         files=files,
-        agreement={which: agreement(scores, reference, y) for which, scores in outputs.items()},
-        recalls={which: _recalls(scores, y, engine.data.labels) for which, scores in outputs.items()},
+        agreement={which: tasks.of(engine.data).agreement(scores, reference, y) for which, scores in outputs.items()},
+        recalls={
+            which: _recalls(scores, y, engine.data.labels) if engine.data.targets.classes else {}
+            for which, scores in outputs.items()
+        },
         effort=effort,
     )
 
@@ -62,7 +65,5 @@ def _outputs(result: Result, file: ModelFile) -> np.ndarray:
 
 
 def _recalls(outputs: np.ndarray, y: np.ndarray, labels: tuple[str, ...]) -> dict[str, float]:
-    if y.ndim > 1 or y.dtype.kind == "f":
-        return {}
     predicted = outputs.argmax(1)
     return {label: float((predicted[y == k] == k).mean()) for k, label in enumerate(labels) if (y == k).any()}

@@ -17,11 +17,11 @@ from ...core.model_size import stored_bytes
 from ...core.runtime_errors import cannot_run
 from .. import metadata
 from ..input_preparation import reconciled, require_stated
-from ..output_shape import VECTORS, is_map, words_of
 from ..predict import predict
 from .comparison import Original
 from .export import quantized, shape, write
 from .input_form import Form, fit, in_float32, put_in_front
+from .outputs import choose, described, fix, require_fixed, require_labels
 from .reading import RUN_ALONE, read
 from .simplify import bind, simplifications
 from .standard_form import standardize
@@ -32,9 +32,6 @@ if TYPE_CHECKING:
 
 COMPARED = 16
 """Validation examples that the simplified graph is compared with the given one on."""
-
-
-_MORE = "; for classes that this data has none of, list them all in its order: `data: {from: …, labels: […]}`"
 
 
 @dataclass(frozen=True)
@@ -58,22 +55,23 @@ def adopt(
     """Write the model of `source`, simplified, to `path`; one that is quantized already is left as it is.
 
     A batch that is left open becomes 1, other open axes need `shapes`, by input. Inputs among `constants` are filled
-    with a number, once and for all. Of several outputs `output` is kept. Inputs get the form of the data's: channels
+    with a number, once and for all. All outputs are kept in their order, or `output` alone; data with labels needs one
+    vector of as many numbers. Inputs get the form of the data's: channels
     first, ids of 64 bits, float32. Less is simplified, or nothing without `simplify`, where outputs would change.
     Raises UserError for whatever this pipeline cannot use.
     """
     model, constants = read(source), constants or {}
     every = _fixed(source, model, shapes or {}, constants)
-    _choose(source, model, output)
+    choose(source, model, output, data)
     inputs = [value for value in every if value.name not in constants]
     contract, forms = _contract(source, inputs, data, _own(model))
-    name = model.graph.output[0].name
+    names = [value.name for value in model.graph.output]
     filled = bind(model, constants)
     integers = quantized(model)
     half = not integers and in_float32(model)
     put_in_front(model, [replace(form, takes_dtype="float32") if _halved(form, half) else form for form in forms])
     columns = metadata.to_model_inputs(contract, data, data["validation"].x[:COMPARED])
-    original = Original(source, name, forms, columns, filled, half)
+    original = Original(source, names, forms, columns, filled, half)
     bounds = Bounds(stored_bytes(source), sum(column[:1].nbytes for column in columns))
     try:
         with bounded(bounds, doing="simplifying and running", file=source, library="onnxruntime"):
@@ -86,20 +84,12 @@ def adopt(
     except BaseException:
         path.unlink(missing_ok=True)
         raise
-    if outputs.shape[1] != len(data.labels):
+    try:
+        if data.labels:
+            require_labels(source, outputs, shape(model.graph.output[0]), data)
+    except UserError:
         path.unlink(missing_ok=True)
-        if is_map(sides := shape(model.graph.output[0])):
-            raise UserError(
-                f"`{source}` gives a map of {words_of(sides)} for each example, `{data.name}` has "
-                f"{len(data.labels)} labels",
-                f"{VECTORS}; another one of its outputs may be a vector: `output: NAME`",
-            )
-        count = "1 output" if outputs.shape[1] == 1 else f"{outputs.shape[1]} outputs"
-        raise UserError(
-            f"`{source}` gives {count}, `{data.name}` has {len(data.labels)} labels",
-            "is it a model of this data? another one of its outputs may be: `output: NAME`"
-            + (_MORE if data.task == "single-label" and outputs.shape[1] > len(data.labels) else ""),
-        )
+        raise
     if half:
         warnings.append("computes in float16 in the file that came, and in float32 here")
     return Imported(integers, warnings)
@@ -146,14 +136,15 @@ def _pass_on(error: UserError) -> None:
 
 
 def _share(original: Original, outputs: np.ndarray) -> str:
-    away = np.abs(outputs - original.outputs).max() / max(float(np.abs(original.outputs).max()), 1e-6)
-    return f"{away:.1%} of the largest output"
+    return f"{original.share(outputs):.1%} of the largest output"
 
 
 def _require_run(original: Original) -> None:
     """Raise UserError unless onnxruntime runs the file as it came: what it takes is sound enough to be changed."""
     try:
         original.outputs  # noqa: B018
+    except UserError:
+        raise
     except Exception as error:  # onnxruntime's errors have no common base
         raise cannot_run(original.source, error, RUN_ALONE) from error
 
@@ -162,8 +153,10 @@ def _written(
     model: onnx.ModelProto, contract: dict[str, Any], data: Dataset, path: Path, original: Original
 ) -> np.ndarray:
     """Write the model with its metadata, and return its outputs for the examples that it is compared on."""
-    contract["output"] |= {"name": model.graph.output[0].name, "kind": _output_kind(model, data)}
-    metadata.embed(model, contract)
+    if not data.labels:
+        require_fixed(original.source, model)
+        fix(model, original.shapes)
+    metadata.embed(model, described(model, contract, data))
     del model.graph.value_info[:]  # shapes as they were before
     try:
         write(model, path)
@@ -173,13 +166,6 @@ def _written(
     except Exception as error:  # onnxruntime's errors have no common base
         raise cannot_run(original.source, error, RUN_ALONE) from error
     return outputs
-
-
-def _output_kind(model: onnx.ModelProto, data: Dataset) -> str:
-    """Return `probabilities` where the graph ends in the operator that makes them, else the task's kind."""
-    last = next((node for node in model.graph.node if model.graph.output[0].name in node.output), None)
-    ends = {"single-label": "Softmax", "multi-label": "Sigmoid"}.get(data.task)
-    return "probabilities" if last is not None and last.op_type == ends else metadata.OUTPUT_KINDS[data.task]
 
 
 def _fixed(
@@ -216,18 +202,6 @@ def _fixed(
         if len(first) and first[0].dim_value <= 0:
             first[0].dim_value = 1
     return inputs
-
-
-def _choose(source: Path, model: onnx.ModelProto, output: str | None) -> None:
-    """Keep one output."""
-    names = [value.name for value in model.graph.output]
-    if output is None and len(names) > 1:
-        raise UserError(f"`{source}` has {len(names)} outputs: {', '.join(names)}", "choose one: `output: NAME`")
-    if output is not None and output not in names:
-        raise UserError(f"`{source}` has no output `{output}`", suggest(output, names))
-    chosen = [value for value in model.graph.output if output in (None, value.name)]
-    del model.graph.output[:]
-    model.graph.output.extend(chosen)
 
 
 def _own(model: onnx.ModelProto) -> dict[str, Any] | None:

@@ -27,7 +27,7 @@ class Embedded(nn.Module):
             self.register_buffer(f"slope{index}", input.scale / std)
             self.register_buffer(f"offset{index}", -torch.tensor(input.mean or (0.0,)).reshape(shape) / std)
         self.ends = {"probabilities": nn.Softmax(1) if data.task == "single-label" else nn.Sigmoid()}.get(
-            contract["output"]["kind"], nn.Identity()
+            contract["outputs"][0]["meaning"], nn.Identity()
         )
 
     def forward(self, *inputs: Tensor) -> Tensor:
@@ -50,7 +50,7 @@ def embedded(contract: dict[str, Any], embed: Collection[str], raw: bool) -> dic
     if "softmax" in embed:
         if contract["task"] == "regression":
             raise UserError("a regression has no `softmax`", "take it out of `embed`")
-        contract = contract | {"output": contract["output"] | {"kind": "probabilities"}}
+        contract = contract | {"outputs": [contract["outputs"][0] | {"meaning": "probabilities"}]}
     if "normalize" not in embed:
         return contract
     plain = {"scale": 1.0, "mean": [], "std": []}

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
+from ... import tasks
 from ...core.errors import Mistake, Rejection
 from ...models.checkpoint import save
 from ...models.description import Network
@@ -88,7 +89,7 @@ class Distill(Stage, Schedule):
     def reject(self, setting: Setting) -> Iterator[Rejection]:
         yield from super().reject(setting)
         task = setting.data.task
-        if self.weigh in ("confidence", "entropy") and task not in ("single-label", None):
+        if self.weigh in ("confidence", "entropy") and task and not tasks.TASKS[task].about_classes:
             message = f"`weigh: {self.weigh}` is for classes, and this is a {task} task"
             yield Rejection(message, "`weigh: fitted`", ("weigh",))
 
@@ -107,12 +108,10 @@ class Distill(Stage, Schedule):
         return 0.0
 
     def run(self, inputs: dict[str, Artifact], context: Context) -> Made:
-        from ...training.losses import of_labels
-
         seed, data = context.seed if self.seed is None else self.seed, context.data
         soft, balanced = self.soft(context), self.balance == "weights"
         targets, notes = self._teacher_targets(inputs, context, seed)
-        hard, labelled = of_labels(data, balanced=balanced), len(data["train"].y)
+        hard, labelled = tasks.of(data).loss(data, balanced=balanced), len(data["train"].y)
 
         def distilled(z: Tensor, y: Tensor, rows: Rows) -> Tensor:
             teacher_logits = targets[rows.view][rows.index].to(z.device)
@@ -122,7 +121,7 @@ class Distill(Stage, Schedule):
                 value = value + self.ce_weight * hard(z[known], y[known])
             return value
 
-        smooth = of_labels(data, smoothing=SMOOTHING, balanced=balanced)
+        smooth = tasks.of(data).loss(data, smoothing=SMOOTHING, balanced=balanced)
         losses: dict[str, Loss] = {"distilled": distilled}
         if self.baselines:
             losses["cross_entropy"] = lambda z, y, rows: hard(z, y)
@@ -135,8 +134,8 @@ class Distill(Stage, Schedule):
 
     def _teacher_targets(
         self, inputs: dict[str, Artifact], context: Context, seed: int
-    ) -> tuple[list[Tensor], dict[str, Any]]:
-        """Return the teachers' weighed outputs by view, and notes on their weights."""
+    ) -> tuple[list[Any], dict[str, Any]]:
+        """Return the teachers' weighed outputs by view, to be indexed by rows, and notes on their weights."""
         import torch
 
         from ...training import Examples, Rows
@@ -154,7 +153,7 @@ class Distill(Stage, Schedule):
             outputs = [teachers.validation_logits(artifact, context) for artifact in artifacts]
             shares = torch.tensor(simplex.fit(outputs, torch.from_numpy(data["validation"].y.copy()), data.task))
         examples = Examples.to_learn(data, self, seed, unlabelled=self.unlabelled)
-        targets = []
+        targets: list[Any] = []
         for view in range(self.views):
             outputs = [views[view] for views in by_teacher]
             if self.weigh == "confidence":
@@ -162,7 +161,8 @@ class Distill(Stage, Schedule):
                 shares = weighing.by_confidence(outputs, y, examples.labelled)
             elif self.weigh == "entropy":
                 shares = weighing.by_entropy(outputs)
-            targets.append(weighing.weighed(outputs, shares, data.task))
+            how = weighing.Weighed if tasks.of(data).dense else weighing.weighed
+            targets.append(how(outputs, shares, data.task))
         notes: dict[str, Any] = {"teachers": self.teachers}
         if count > 1:
             notes["weights"] = [round(float(share), 4) for share in (shares.mean(1) if shares.ndim > 1 else shares)]

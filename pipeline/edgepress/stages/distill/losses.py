@@ -1,27 +1,10 @@
-"""Compute distillation losses of (b, classes) logits: a scalar per batch."""
+"""Compute distillation losses of (b, classes) logits or of maps (b, channels, …): a scalar per batch."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 from torch.nn import functional
-
-
-def kd(task: str, student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
-    """Return KD's loss: T² · KL(softmax(teacher/T) ‖ softmax(student/T)), summed over classes, mean over the batch.
-
-    T² keeps the gradient's size when T changes (Hinton et al., 2015, section 2). multi-label: the same of each label's
-    two outcomes. regression: the squared difference.
-    """
-    if task == "regression":
-        return functional.mse_loss(student, teacher)
-    if task == "multi-label":
-        target = (teacher / temperature).sigmoid()
-        entropy = functional.binary_cross_entropy(target, target)
-        return temperature**2 * (functional.binary_cross_entropy_with_logits(student / temperature, target) - entropy)
-    softened = functional.log_softmax(student / temperature, 1)
-    target = functional.log_softmax(teacher / temperature, 1)
-    return temperature**2 * functional.kl_div(softened, target, reduction="batchmean", log_target=True)
 
 
 def standardized(z: Tensor) -> Tensor:
@@ -58,6 +41,15 @@ def dist(student: Tensor, teacher: Tensor, temperature: float, beta: float, gamm
     q, p = ((z / temperature).softmax(1) for z in (student, teacher))
     between, within = 1 - _pearson(q, p).mean(), 1 - _pearson(q.T, p.T).mean()
     return temperature**2 * (beta * between + gamma * within)
+
+
+def cwd(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
+    """Return T² · KL between maps of a channel, each a softmax over its pixels; mean over channels and batch.
+
+    "Channel-wise Knowledge Distillation for Dense Prediction" (Shu et al., 2021, equation 4).
+    """
+    q, p = (functional.log_softmax(z.flatten(2) / temperature, 2) for z in (student, teacher))
+    return temperature**2 * functional.kl_div(q, p, reduction="none", log_target=True).sum(2).mean()
 
 
 def _pearson(first: Tensor, second: Tensor) -> Tensor:

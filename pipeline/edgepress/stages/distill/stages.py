@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
+from ... import tasks
 from ...core.errors import Mistake, Rejection
 from ...stage import Context, Setting
 from .base import Distill
@@ -57,10 +58,8 @@ class KD(Standardizable):
             yield from _require_classes("standardize", setting, least=3, option=("standardize",))
 
     def soft(self, context: Context) -> Soft:
-        from .losses import kd
-
-        task = context.data.task
-        return lambda z, t, y, rows: kd(task, self.normalized(z), self.normalized(t), self.temperature)
+        kd = tasks.of(context.data).kd
+        return lambda z, t, y, rows: kd(self.normalized(z), self.normalized(t), self.temperature)
 
 
 class DistillKD(KD):
@@ -151,12 +150,39 @@ class DistillDIST(Standardizable):
         )
 
 
+class DistillCWD(Distill):
+    """Match where in the picture each class or point is: CWD (Shu et al., 2021).
+
+    Every channel of the output becomes a distribution over its pixels. Background, most of the pixels, then weighs no
+    more than what is small.
+    """
+
+    use: Literal["distill.cwd"]
+    temperature: float = Field(default=4.0, gt=0, description="softmax temperature T of student and teacher")
+    ce_weight: float = Field(default=1.0, ge=0, description="weight of the loss against the labels")
+    kd_weight: float = Field(
+        default=3.0, ge=0, description="weight of the distillation loss, the distance from the teacher's outputs"
+    )
+
+    def reject(self, setting: Setting) -> Iterator[Rejection]:
+        yield from super().reject(setting)
+        task = setting.data.task
+        if task and not tasks.TASKS[task].about_maps:
+            message = f"`distill.cwd` is about maps of classes or points, and this is a {task} task"
+            yield Rejection(message, "`use: distill.kd` is for any")
+
+    def soft(self, context: Context) -> Soft:
+        from .losses import cwd
+
+        return lambda z, t, y, rows: cwd(z, t, self.temperature)
+
+
 def _require_classes(
     name: str, setting: Setting, least: int, option: tuple[str | int, ...] = ()
 ) -> Iterator[Rejection]:
     """Yield why a loss on classes, the value of `option` or the stage itself, is not for the data's task."""
     data = setting.data
-    if data.task not in ("single-label", None):
+    if data.task and not tasks.TASKS[data.task].about_classes:
         message = f"`{name}` is about classes, and this is a {data.task} task"
         yield Rejection(message, "`use: distill.kd` is for any", option)
     elif data.classes is not None and data.classes < least:

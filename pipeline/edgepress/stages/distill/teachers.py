@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ... import tasks
 from ...core.errors import UserError
 from ...core.paths import digest
 from ...models import metadata
@@ -17,10 +18,14 @@ from ...models.checkpoint import load
 from ...models.input_preparation import input_of
 from ...models.predict import predict
 from ...stage import Artifact, Context
-from ...training import Examples, Rows, Schedule, logits
+from ...training import Examples, Rows, Schedule
+from ...training.inference import BATCH, outputs
 
 if TYPE_CHECKING:
     from ...data.dataset import Input
+
+AT_ONCE = 32
+"""Examples of a dense task that are run at once."""
 
 
 def teacher_logits(
@@ -32,10 +37,11 @@ def teacher_logits(
     *,
     unlabelled: bool = False,
 ) -> list[list[Tensor]]:
-    """Return each teacher's logits on each augmented view of the training examples: teachers × views × (n, labels).
+    """Return each teacher's outputs on each augmented view of the training examples: teachers × views × (n, …).
 
     They are by-products in the cache, one for each teacher and view, under a key that covers the teacher's bytes, the
-    data and the augmentation: students that share a teacher share them.
+    data and the augmentation: students that share a teacher share them. Those of a dense task, such as masks, are
+    large: they are written batch by batch as float16 and stay on the disk; indexing reads the rows that it names.
     """
     return [
         [_cached_logits(teacher, schedule, view, seed, context, unlabelled) for view in range(views)]
@@ -44,8 +50,10 @@ def teacher_logits(
 
 
 def validation_logits(teacher: Artifact, context: Context) -> Tensor:
-    """Return a teacher's logits on the validation examples, (n, labels)."""
-    return torch.from_numpy(_run_teacher(teacher, Examples(context.data, "validation", 0), 0, context))
+    """Return a teacher's outputs on the validation examples, (n, …)."""
+    return torch.from_numpy(
+        np.concatenate(list(_run_teacher(teacher, Examples(context.data, "validation", 0), 0, context)))
+    )
 
 
 def _cached_logits(
@@ -63,47 +71,69 @@ def _cached_logits(
         "torch": torch.__version__,
     }
     examples = Examples.to_learn(context.data, schedule, seed, unlabelled=unlabelled)
+    dense = tasks.of(context.data).dense
 
     def make(folder: Path) -> None:
         context.say(view, view + 1, f"running the teacher, view {view + 1}")
-        outputs = torch.from_numpy(_run_teacher(teacher, examples, view, context))
-        save_file({"logits": outputs.contiguous()}, folder / "logits.safetensors", {"of": repr(key)})
+        parts = _run_teacher(teacher, examples, view, context)
+        if dense:
+            _write(folder / "outputs.npy", len(examples), parts)
+            return
+        whole = torch.from_numpy(np.concatenate(list(parts)))
+        save_file({"logits": whole.contiguous()}, folder / "logits.safetensors", {"of": repr(key)})
 
-    file = context.derive(key, make) / "logits.safetensors"
+    folder = context.derive(key, make)
+    if dense:
+        return torch.from_numpy(np.load(folder / "outputs.npy", mmap_mode="c"))
+    file = folder / "logits.safetensors"
     with safe_open(file, "pt") as stored:
-        outputs: Tensor = stored.get_tensor("logits")
-        if (stored.metadata() or {}).get("of") != repr(key) or len(outputs) != len(examples):
+        kept: Tensor = stored.get_tensor("logits")
+        if (stored.metadata() or {}).get("of") != repr(key) or len(kept) != len(examples):
             raise UserError(f"`{file}` holds teacher outputs for other examples", "delete it: `edgepress gc --days 0`")
-    return outputs
+    return kept
 
 
-def _run_teacher(teacher: Artifact, examples: Examples, view: int, context: Context) -> np.ndarray:
-    return _run_onnx(teacher.path, examples, view, context) if teacher.kind == "onnx" else _run_torch(
-        teacher.path, examples, view, context
-    )  # fmt: skip
+def _write(file: Path, count: int, parts: Iterator[np.ndarray]) -> None:
+    """Write outputs, (b, …) at a time, as one array float16 (count, …)."""
+    array, start = None, 0
+    for part in parts:
+        if array is None:
+            array = np.lib.format.open_memmap(file, "w+", np.float16, (count, *part.shape[1:]))
+        array[start : start + len(part)] = part
+        start += len(part)
+    assert array is not None, "there are examples"
+    array.flush()
 
 
-def _run_torch(path: Path, examples: Examples, view: int, context: Context) -> np.ndarray:
+def _run_teacher(teacher: Artifact, examples: Examples, view: int, context: Context) -> Iterator[np.ndarray]:
+    """Yield a teacher's outputs, (b, …) at a time, in the order of the examples."""
+    run = _run_onnx if teacher.kind == "onnx" else _run_torch
+    return run(teacher.path, examples, view, context)
+
+
+def _run_torch(path: Path, examples: Examples, view: int, context: Context) -> Iterator[np.ndarray]:
     module, description = load(path, context.code)
-    if description.classes != len(context.data.labels):
+    if wrong := description.misfit(context.data):
+        if len(description.output) > 1:
+            raise UserError(f"the teacher {wrong}", "distil from a teacher of the same task")
         raise _other_classes(description.classes, context)
-    return logits(module, examples, view)
+    yield from outputs(module, examples, view, AT_ONCE if tasks.of(context.data).dense else BATCH)
 
 
-def _run_onnx(path: Path, examples: Examples, view: int, context: Context) -> np.ndarray:
-    """Return a file's logits: its own normalisation is fed with pixels, and its softmax undone."""
+def _run_onnx(path: Path, examples: Examples, view: int, context: Context) -> Iterator[np.ndarray]:
+    """Yield a file's logits: its own normalisation is fed with pixels, and its softmax undone."""
     contract, data = metadata.read(path), context.data
-    if len(contract["labels"]) != len(data.labels):
+    if data.targets.per_label and len(contract["labels"]) != len(data.labels):
         raise _other_classes(len(contract["labels"]), context)
-    if contract["labels"] != list(data.labels):
+    if data.targets.per_label and contract["labels"] != list(data.labels):
         raise UserError("the teacher's class names or their order differ from the data's", _SAME)
-    (rows,) = torch.arange(len(examples)).split(len(examples))
-    batch = [input.numpy() for input in examples.batch(Rows(rows, view))]
-    columns = tuple(
-        _as_expected(values, entry, input)
-        for entry, input, values in zip(contract["inputs"], data.inputs, batch, strict=True)
-    )
-    return metadata.to_logits(predict(path, columns), contract, data)
+    for rows in torch.arange(len(examples)).split(BATCH):
+        batch = [input.numpy() for input in examples.batch(Rows(rows, view))]
+        columns = tuple(
+            _as_expected(values, entry, input)
+            for entry, input, values in zip(contract["inputs"], data.inputs, batch, strict=True)
+        )
+        yield metadata.to_logits(predict(path, columns), contract, data)
 
 
 def _as_expected(values: np.ndarray, entry: dict[str, Any], input: Input) -> np.ndarray:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ...models.ensemble import blend
+from ...tasks import TASKS
 
 if TYPE_CHECKING:
     from ...data.dataset import Task
@@ -18,15 +18,19 @@ Weighing = Literal["mean_prob", "fixed", "fitted", "confidence", "entropy"]
 
 
 def weighed(outputs: Sequence[Tensor], shares: Tensor, task: Task) -> Tensor:
-    """Return the mean of teachers' outputs (n, labels) weighed by `shares`: (teachers,), or (teachers, n) by example.
-
-    For single-label tasks it is the log of the mean probability.
-    """
+    """Return the task's mean of teachers' outputs (n, …) weighed by `shares`: (teachers,), or (teachers, n)."""
     shares = shares if shares.ndim == 2 else shares[:, None].expand(-1, len(outputs[0]))
-    if task == "single-label":  # without the floor that an exported graph needs
-        stacked = torch.stack([z.log_softmax(1) for z in outputs])
-        return (stacked + shares[:, :, None].log()).logsumexp(0)
-    return blend(list(outputs), [share[:, None] for share in shares], task)
+    return TASKS[task].mean(outputs, shares)
+
+
+class Weighed:
+    """`weighed` of rows that are indexed, for outputs that are too large to be weighed at once."""
+
+    def __init__(self, outputs: Sequence[Tensor], shares: Tensor, task: Task) -> None:
+        self.outputs, self.shares, self.task = outputs, shares, task
+
+    def __getitem__(self, rows: Tensor) -> Tensor:
+        return weighed([z[rows].float() for z in self.outputs], self.shares, self.task)
 
 
 def by_confidence(outputs: Sequence[Tensor], y: Tensor, labelled: int) -> Tensor:

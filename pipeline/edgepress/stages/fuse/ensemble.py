@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
+from ... import tasks
 from ...core.errors import Mistake, Rejection, UserError
 from ...models.checkpoint import load, save
 from ...models.description import Description
+from ...models.output_shape import by
 from ...stage import Artifact, Context, Kind, Lineage, Made, Setting, Stage
 from ..export import ExportOnnx
 
@@ -75,6 +77,11 @@ class OutputFusion(Fuse):
         loaded = [load(inputs[name].path, context.code) for name in self.models]
         first = loaded[0][1]
         for name, (_, description) in zip(self.models, loaded, strict=True):
+            if len(description.output) > 1 and description.output != first.output:
+                raise UserError(
+                    f"`{name}` makes {by(description.output)} of an example, `{self.models[0]}` {by(first.output)}",
+                    "fuse models of the same outputs",
+                )
             if description.classes != first.classes:
                 raise UserError(
                     f"`{name}` has {description.classes} classes, `{self.models[0]}` has {first.classes}",
@@ -100,6 +107,7 @@ class OutputFusion(Fuse):
             channels=first.channels,
             classes=first.classes,
             size=first.size,
+            target=first.target,
             inputs=first.inputs,
             task=context.data.task,
             members=[member for _, member in loaded],
@@ -189,7 +197,10 @@ class FuseEnsemble(OutputFusion):
         weights = self._weights(outputs, context)
         model = context.folder / "model.onnx"
         export.write(merged(list(paths.values()), weights, data, self.of), model)
-        result = predict(model, metadata.to_model_inputs(metadata.read(model), data, data["validation"].x))
+        contract = metadata.read(model)
+        result = metadata.to_logits(
+            predict(model, metadata.to_model_inputs(contract, data, data["validation"].x)), contract, data
+        )
         return Made("onnx", notes=self._notes(outputs, weights, result, context))
 
     def _weights(self, outputs: dict[str, np.ndarray], context: Context) -> list[float]:
@@ -207,9 +218,7 @@ class FuseEnsemble(OutputFusion):
     def _notes(
         self, outputs: dict[str, np.ndarray], weights: list[float], result: np.ndarray, context: Context
     ) -> dict[str, Any]:
-        from ...core.metric_functions import nll
-
-        y = context.data["validation"].y
+        nll, y = tasks.of(context.data).nll_of, context.data["validation"].y
         return {
             "weights": dict(zip(self.models, weights, strict=True)),
             "nll": nll(result, y),
@@ -227,10 +236,15 @@ class FuseStack(OutputFusion):
 
     use: Literal["fuse.stack"]
 
+    def reject(self, setting: Setting) -> Iterator[Rejection]:
+        yield from super().reject(setting)
+        task = setting.data.task
+        if task and not tasks.TASKS[task].stacks:
+            yield Rejection(f"a stack weighs labels, and {task} has none", "`fuse.ensemble` averages outputs")
+
     def run(self, inputs: dict[str, Artifact], context: Context) -> Made:
         import torch
 
-        from ...core.metric_functions import nll
         from ...models.ensemble import features
         from . import stacking
 
@@ -242,6 +256,7 @@ class FuseStack(OutputFusion):
         self.build(
             loaded, context, {name: torch.from_numpy(array).float() for name, array in fitted.items()}, combine="stack"
         )
+        nll = tasks.of(context.data).nll_of
         notes = {
             "out_of_fold_nll": nll(stacked.out_of_fold, y),
             "members_nll": {name: nll(array, y) for name, array in outputs.items()},

@@ -36,18 +36,19 @@ def merged(paths: Sequence[Path], weights: Sequence[float], data: Dataset, of: O
                 "export members alike: with or without `embed: [normalize]`",
             )
     nodes, tensors, shares = [], [], []
+    link = data.targets.link
+    mixed = of == "probabilities" and link != "identity"
     for k, (part, contract) in enumerate(zip(parts, contracts, strict=True)):
         nodes += part.node
         tensors += part.initializer
         output_name = part.output[0].name
-        if of == "probabilities" and data.task != "regression" and contract["output"]["kind"] != "probabilities":
-            operator = ("Softmax", {"axis": 1}) if data.task == "single-label" else ("Sigmoid", {})
+        if mixed and contract["outputs"][0]["meaning"] != "probabilities":
+            operator = ("Softmax", {"axis": 1}) if link == "softmax" else ("Sigmoid", {})
             nodes.append(helper.make_node(operator[0], [output_name], [f"p{k}"], **operator[1]))
             output_name = f"p{k}"
         tensors.append(numpy_helper.from_array(np.float32(weights[k]), f"weight{k}"))
         nodes.append(helper.make_node("Mul", [output_name, f"weight{k}"], [f"share{k}"]))
         shares.append(f"share{k}")
-    mixed = of == "probabilities" and data.task != "regression"
     nodes.append(helper.make_node("Sum", shares, ["sum" if mixed else "output"]))
     if mixed:
         tensors += [
@@ -55,8 +56,8 @@ def merged(paths: Sequence[Path], weights: Sequence[float], data: Dataset, of: O
             for name, value in (("least", FLOOR), ("most", 1 - 1e-6), ("one", 1.0))
         ]
         nodes.append(helper.make_node("Clip", ["sum", "least", "most"], ["mean"]))
-        nodes.append(helper.make_node("Log", ["mean"], ["output" if data.task == "single-label" else "is"]))
-        if data.task == "multi-label":
+        nodes.append(helper.make_node("Log", ["mean"], ["output" if link == "softmax" else "is"]))
+        if link == "sigmoid":
             nodes += [
                 helper.make_node("Sub", ["one", "mean"], ["rest"]),
                 helper.make_node("Log", ["rest"], ["is_not"]),

@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from scipy.optimize import minimize
 from torch import Tensor
-from torch.nn import functional
 
 from ...models.ensemble import Of, blend
+from ...tasks import TASKS
 
 if TYPE_CHECKING:
     from ...models.description import Task
@@ -27,11 +27,11 @@ def fit(outputs: Sequence[Tensor], y: Tensor, task: Task, of: Of = "probabilitie
     is lowered. Every problem is convex; the solution of SLSQP (Kraft, 1988) is compared with equal weights and with
     each model alone, so that it is never worse than they are.
     """
-    count = len(outputs)
+    count, nll = len(outputs), TASKS[task].nll
     logits = [member.double() for member in outputs]
 
     def loss(weights: Tensor) -> Tensor:
-        return nll(blend(logits, list(weights), task, of), y, task)
+        return nll(blend(logits, list(weights), task, of), y)
 
     def slope(weights: np.ndarray) -> tuple[float, np.ndarray]:
         point = torch.tensor(weights, requires_grad=True)
@@ -55,12 +55,3 @@ def fit(outputs: Sequence[Tensor], y: Tensor, task: Task, of: Of = "probabilitie
         losses = [float(loss(torch.from_numpy(candidate))) for candidate in candidates]
     best: list[float] = candidates[int(np.nanargmin(losses))].tolist()
     return best
-
-
-def nll(outputs: Tensor, y: Tensor, task: Task) -> Tensor:
-    """Return mean negative log-likelihood in nats, or of a regression the mean squared error, as `scores.nll` says."""
-    if task == "single-label":
-        return functional.cross_entropy(outputs, y)
-    if task == "multi-label":
-        return functional.binary_cross_entropy_with_logits(outputs, y.to(outputs.dtype))
-    return functional.mse_loss(outputs, y.to(outputs.dtype))

@@ -13,6 +13,7 @@ import numpy as np
 from sklearn.linear_model import LogisticRegression, Ridge
 
 from ...core.errors import UserError
+from ...data.targets import KINDS
 
 if TYPE_CHECKING:
     from ...models.description import Task
@@ -40,10 +41,11 @@ def fit(x: np.ndarray, y: np.ndarray, task: Task, labels: Sequence[str], seed: i
     Raises: UserError when a label has fewer than the two examples that out-of-fold outputs need.
     """
     x = x.astype(np.float64)
-    if task == "regression":
+    link = KINDS[task].link
+    if link == "identity":
         folds = np.random.default_rng(seed).permutation(len(y)) % FOLDS
         return _cross_fit(_ridge, x, y.astype(np.float64), folds)
-    if task == "single-label":
+    if link == "softmax":
         return _fit_classes(x, y, [f"of `{name}`" for name in labels], seed)
     stacks = [
         _fit_classes(x, y[:, k].astype(np.int64), [f"without `{name}`", f"with `{name}`"], seed)

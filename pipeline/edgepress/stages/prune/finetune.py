@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
+from ... import tasks
 from ...stage import Artifact, Context
 from ...training import Schedule
 
@@ -37,16 +38,14 @@ class Finetune(Schedule):
     ) -> None:
         """Train the pruned `module` in place towards the outputs of `teacher`; see `fit` for `after_step`."""
         from ...training import fit
-        from ...training.losses import of_labels
-        from ..distill.losses import kd
         from ..distill.teachers import teacher_logits
 
         (teacher_outputs,) = teacher_logits([teacher], self, self.views, context.seed, context)
-        label_loss = of_labels(context.data, balanced=self.balance == "weights")
+        label_loss = tasks.of(context.data).loss(context.data, balanced=self.balance == "weights")
 
         def loss(z: Tensor, y: Tensor, rows: Rows) -> Tensor:
-            targets = teacher_outputs[rows.view][rows.index].to(z.device)
-            divergence = kd(context.data.task, z, targets, self.temperature)
+            targets = teacher_outputs[rows.view][rows.index].float().to(z.device)
+            divergence = tasks.of(context.data).kd(z, targets, self.temperature)
             return self.kd_weight * divergence + (1 - self.kd_weight) * label_loss(z, y)
 
         fit(

@@ -9,6 +9,9 @@ from typing import Any
 
 import torch_pruning
 from torch import Tensor, nn
+from torch_pruning import dependency
+from torch_pruning.ops import OPTYPE
+from torch_pruning.utils.utils import flatten_as_list
 
 from ...models.pruning import set_counts
 from .graph import Pruner, bounded
@@ -85,6 +88,32 @@ def attentions(module: nn.Module) -> dict[nn.Module, tuple[str, int]]:
                 if label in LINEARS and isinstance(layer, nn.Linear):
                     projections[layer] = (name, heads)
     return projections
+
+
+def output_layers(module: nn.Module, example: tuple[Tensor, ...]) -> list[nn.Module]:
+    """Return the layers whose channels are those of an output, such as the classifiers of a label or of each pixel."""
+    with bounded():
+        graph = dependency.DependencyGraph()
+        graph.build_dependency(module, example, output_transform=_marked, verbose=False)
+        outputs = [node.module for node in graph.module2node.values() if node.type == OPTYPE.OUTPUT]
+        pruner = graph.REGISTERED_PRUNERS[OPTYPE.OUTPUT]
+        groups = [
+            graph.get_pruning_group(output, pruner.prune_out_channels, list(range(max(output.shape[1:], default=1))))
+            for output in outputs
+        ]
+    layers = set(module.modules())
+    makers = (
+        item.dep.target.module
+        for group in groups
+        for item in group
+        if graph.is_out_channel_pruning_fn(item.dep.handler)
+    )
+    return list(dict.fromkeys(layer for layer in makers if layer in layers))
+
+
+def _marked(outputs: Any) -> list[Tensor]:
+    """Add an operation behind each output: what torch-pruning calls an output is one that nothing reads."""
+    return [tensor * 1 for tensor in flatten_as_list(outputs)]
 
 
 def choose(pruner: Pruner) -> list[Group]:

@@ -21,7 +21,7 @@ from ...core.errors import UserError, first_line, suggest
 from ...models.probe import Inputs, random_inputs, randomized
 from ...models.pruning import forget, replay
 from .graph import Pruner
-from .groups import Group, apply, choose, head_counts, make_pruner
+from .groups import Group, apply, choose, head_counts, make_pruner, output_layers
 from .zeroing import faulty
 
 NORMS = (nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
@@ -52,10 +52,11 @@ def plan(module: nn.Module, example: tuple[Tensor, ...], options: Options) -> Pl
 
     Raises: UserError when a pattern of `ignore` matches no layer, or when nothing of the network can be pruned.
     """
-    ignored = [*_classifiers(module, example), *_matching(module, options.ignore)]
+    ignored = _matching(module, options.ignore)
     probe, inputs = _probe(forget(module), example)
     names: dict[Any, str] = {layer: name for name, layer in module.named_modules()}
     try:
+        ignored += output_layers(module, example)
         pruner, groups = _chosen(module, example, options, ignored)
     except Exception as error:  # torch-pruning fails in as many ways as there are networks
         raise _refused(f"torch-pruning cannot trace it: {first_line(error)}") from error
@@ -132,12 +133,6 @@ def _like(x: Tensor, inputs: Inputs) -> Tensor:
 def _is_normalized(group: Group, module: nn.Module) -> bool:
     layers = dict(module.named_modules())
     return any(isinstance(layers.get(cut.name), NORMS) for cut in group.cuts)
-
-
-def _classifiers(module: nn.Module, example: tuple[Tensor, ...]) -> list[nn.Module]:
-    with torch.no_grad():
-        classes = module.eval()(*example).shape[1]
-    return [layer for layer in module.modules() if isinstance(layer, nn.Linear) and layer.out_features == classes]
 
 
 def _matching(module: nn.Module, patterns: Sequence[str]) -> list[nn.Module]:

@@ -16,11 +16,12 @@ import onnx
 from ...benchmark import paired, statistics
 from ...core.paths import scratch
 from ...core.presets import PRESETS, Preset
+from . import apart
 from .calibration import ranges
 from .excluded import unsuited
 from .fill_values import ranged
 from .qdq import Plan, written
-from .sqnr import Columns, Evidence, decibels, run_model
+from .sqnr import Columns, Evidence, run_model
 
 Say = Callable[[int, int, str], None]
 Row = tuple[float | None, str, bool]
@@ -104,15 +105,14 @@ def _plain(plan: Plan, evidence: Evidence) -> Plan:
     """Return the plan before any step changed its weights or biases, as float weights need it."""
     graph = evidence.model
     seen_ranges = ranges.ranges(graph, evidence.seen, methods=("minmax",))["minmax"]
-    return ranged(Plan(graph, {}, plan.per_channel, unsuited(graph.graph)), seen_ranges)
+    return ranged(apart.applied(Plan(graph, {}, plan.per_channel, unsuited(graph.graph)), evidence), seen_ranges)
 
 
 def _ranked(plan: Plan, evidence: Evidence, integers: Preset, say: Say, exact: bool) -> list[tuple[float, str, bool]]:
     columns: Columns = tuple(column[:_RANKED_ON] for column in evidence.held)
-    expected = evidence.expected[:_RANKED_ON]
 
     def clean(plan: Plan) -> float:
-        return decibels(expected, run_model(written(plan, integers), columns))
+        return evidence.decibels(run_model(written(plan, integers), columns), _RANKED_ON)
 
     before = clean(plan)
     nodes = [node.name for node in plan.graph.graph.node if node.op_type in _COMPUTING and node.name not in plan.floats]

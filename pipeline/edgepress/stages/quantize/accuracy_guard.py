@@ -5,12 +5,14 @@ By the metric where there are labels, by likeness to the float model elsewhere.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ...core import likeness as grouped
+from ...core.columns import split
 from ...core.keep import limit
 
 if TYPE_CHECKING:
@@ -48,7 +50,8 @@ class Guard:
     def margin(self, outputs: np.ndarray) -> float:
         """Return the smallest margin of all criteria; −∞ for outputs that are no numbers."""
         margins = [criterion.margin(criterion.value(outputs)) for criterion in self.criteria]
-        return min(margins) if np.isfinite(outputs).all() and not np.isnan(margins).any() else -np.inf
+        finite = all(np.isfinite(column).all() for column in split(outputs).values())
+        return min(margins) if finite and not np.isnan(margins).any() else -np.inf
 
     def notes(self, outputs: dict[str, np.ndarray]) -> list[dict[str, Any]]:
         """Return a row of the report for each criterion: its bound, the float value, and that of each preset."""
@@ -91,6 +94,8 @@ def guard(
         if floor is not None and not metric.higher and whole_error:
             floor *= metric(expected, y) / whole_error  # these examples may be harder than all of them
         return Guard(tuple(_by_metric(expected, y, metric, keep, floor)))
+    if not data.labels:
+        return Guard(tuple(_by_group(expected, metric, keep, floor, marks)))
     alike = Criterion(LIKENESS, "stage", lambda outputs: likeness(expected, outputs), 1.0, 1 - keep / 100)
     if floor is None:
         return Guard((alike,))
@@ -100,6 +105,21 @@ def guard(
         metric.name, "recipe", lambda outputs: metric(outputs, expected_classes), own, min(floor / 100, own)
     )
     return Guard((alike, wanted))
+
+
+def _by_group(
+    expected: np.ndarray, metric: Metric, keep: float, floor: float | None, marks: np.ndarray | None
+) -> Iterator[Criterion]:
+    """Yield the criteria of outputs without classes: R² of the worst channel group; see `core.likeness`."""
+
+    def value(outputs: np.ndarray) -> float:
+        return grouped.likeness(outputs, expected)
+
+    yield Criterion(LIKENESS, "stage", value, 1.0, 1 - keep / 100)
+    if floor is not None:
+        reference = expected if marks is None else marks
+        own = metric(expected, reference)
+        yield Criterion(metric.name, "recipe", lambda outputs: metric(outputs, reference), own, min(floor / 100, own))
 
 
 def _by_metric(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
+from ... import tasks
 from ...core.presets import PRESETS, Preset, PresetName
 from ...stage import Artifact, Context, Made
 from ...training import Schedule
@@ -110,17 +111,15 @@ class QuantizeAware(Calibrated, Schedule):
         return max(min(self.views, self.epochs), 1)
 
     def _loss(self, teacher: Artifact, context: Context) -> Loss:
-        from ...training.losses import of_labels
-        from ..distill.losses import kd
         from ..distill.teachers import teacher_logits
 
         data = context.data
         (teacher_outputs,) = teacher_logits([teacher], self, self._teacher_views, context.seed, context)
-        hard = of_labels(data, balanced=self.balance == "weights")
+        hard = tasks.of(data).loss(data, balanced=self.balance == "weights")
 
         def loss(z: Tensor, y: Tensor, rows: Rows) -> Tensor:
-            targets = teacher_outputs[rows.view][rows.index].to(z.device)
-            soft = kd(data.task, z, targets, self.temperature)
+            targets = teacher_outputs[rows.view][rows.index].float().to(z.device)
+            soft = tasks.of(data).kd(z, targets, self.temperature)
             return self.kd_weight * soft + (1 - self.kd_weight) * hard(z, y)
 
         return loss

@@ -11,13 +11,14 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
+from ...core.columns import split
 from ...core.errors import UserError
 from ...core.machine import machine
 from ...core.paths import scratch
 from ...core.presets import INT16, PRESETS, Preset, PresetName, saturates
 from ...models import metadata
 from ...models.onnx.export import quantized, write
-from . import accuracy_aware, latency_aware, recurrent, refine, ties
+from . import accuracy_aware, apart, latency_aware, recurrent, refine, ties
 from .accuracy_guard import Guard, guard
 from .calibration import ranges as calibration
 from .calibration.examples import prepared as examples
@@ -86,12 +87,15 @@ def calibrate_plan(source: Path, data: Dataset, options: Options, say: Say) -> C
     rows, held = divided(len(data["validation"].y), options.samples)
     seen, warnings = examples(contract, data, rows)
     graph = prepared(model)
-    evidence = Evidence(graph, seen, metadata.to_model_inputs(contract, data, data["validation"].x[held]))
+    held_inputs = metadata.to_model_inputs(contract, data, data["validation"].x[held])
+    evidence = Evidence(graph, seen, held_inputs, grouped=not data.labels)
     _check(evidence)
-    plan = Plan(graph, {}, options.per_channel, unsuited(graph.graph))
+    plan = apart.applied(Plan(graph, {}, options.per_channel, unsuited(graph.graph)), evidence)
     suited = plan.floats
     plan, steps = refine.refined(plan, evidence, options.ranges, say, improve=options.improve)
     notes: dict[str, Any] = {"ladder": steps, **({"warnings": warnings} if warnings else {})}
+    if joins := apart.note(evidence):
+        notes["apart"] = joins
     more = [node for node in graph.graph.node if node.name in plan.floats - suited]
     if fills := [f"{node.name} ({node.op_type})" for node in more if node.op_type not in recurrent.OPERATORS]:
         notes["fills"] = fills
@@ -137,11 +141,11 @@ def quantize_static(
         worth, priced = (lambda outputs: criteria.margin(to_logits(outputs))), PRESETS[options.host or "xnnpack"]
         return accuracy_aware.restored(plan, evidence, worth, 0.0, say, priced, integers)
 
-    every_integer = plan
+    every_integer = replace(plan, floats=plan.floats - evidence.apart)
     plan, rows = restored(plan, PRESETS["xnnpack"])
     if rows:
         notes["restored"] = rows
-    classes = data.task == "single-label" and criteria is not None
+    classes = bool(data.labels) and data.task == "single-label" and criteria is not None
     plan, note = ties.untied(plan, evidence) if classes else (plan, None)
     if note:
         notes["ties"] = note
@@ -158,12 +162,14 @@ def quantize_static(
         if options.faster and preset == options.host:
             mine, notes["speed"] = latency_aware.faster(mine, PRESETS[preset], say)
         quantized_model = written(mine, PRESETS[preset])
-        if criteria is not None:
+        if criteria is not None or evidence.grouped:
             say(0, 1, f"checking {preset} on held-out examples")
             key = id(mine), replace(PRESETS[preset], about="", unsigned=False, foreign=False)
             if key not in alike:  # the others have the same numbers, or those 128 apart
                 raw = run_model(quantized_model, evidence.held)
                 alike[key] = to_logits(raw)
+                if lost := apart.warning(evidence, raw, preset, options.keep):
+                    notes.setdefault("warnings", []).append(lost)
                 if classes and (warning := ties.warning(raw, evidence.expected, preset)):
                     notes.setdefault("warnings", []).append(warning)
             outputs[preset] = alike[key]
@@ -262,7 +268,7 @@ def spread(count: int, most: int) -> np.ndarray:
 def _check(evidence: Evidence) -> None:
     if not all(np.isfinite(array).all() for array in (*evidence.held, *next(iter(evidence.seen)))):
         raise UserError("the validation examples hold values that are not numbers", "remove or fill these examples")
-    if not np.isfinite(evidence.expected).all():
+    if not all(np.isfinite(column).all() for column in split(evidence.expected).values()):
         raise UserError(
             "the float model's outputs on the validation examples are not numbers",
             "check how its inputs are prepared (`normalize`), and run the float model on them by itself",

@@ -13,6 +13,8 @@ from pathlib import Path
 import numpy as np
 import onnx
 
+from ...core import likeness
+from ...core.columns import joined
 from ...core.machine import machine
 from ...core.paths import scratch
 from ...core.presets import PRESETS, saturates
@@ -30,6 +32,8 @@ class Evidence:
     model: onnx.ModelProto
     seen: Rows
     held: Columns
+    grouped: bool = False
+    """Whether outputs are judged by channel group: those of a label task are one vector."""
 
     @cached_property
     def expected(self) -> np.ndarray:
@@ -37,26 +41,49 @@ class Evidence:
 
     def sqnr(self, plan: Plan) -> float:
         """Return the SQNR of the plan in dB, of the float outputs over the error of the integers; more is better."""
-        return decibels(self.expected, run_model(written(plan, PRESETS["xnnpack"]), self.held))
+        return self.decibels(run_model(written(plan, PRESETS["xnnpack"]), self.held))
+
+    def decibels(self, outputs: np.ndarray, count: int | None = None) -> float:
+        """Return the SQNR of outputs for the held-out examples, or the first `count` of them.
+
+        Where there are no classes it is that of the worst channel group, so that no group drowns another.
+        """
+        if self.grouped:
+            sums = likeness.parts(outputs[:count], self.expected[:count], self.groups).sum(0)
+            return likeness.worst_decibels(sums)
+        return decibels(self.expected[:count], outputs[:count])
+
+    @cached_property
+    def drowned(self) -> dict[str, list[str]]:
+        """Output → nodes in float that keep its channel groups apart; see `apart`."""
+        from .apart import drowned
+
+        return drowned(self) if self.grouped else {}
+
+    @property
+    def apart(self) -> frozenset[str]:
+        return frozenset(name for names in self.drowned.values() for name in names)
+
+    @cached_property
+    def groups(self) -> list[likeness.Group]:
+        return likeness.groups(self.expected, self.model.graph.output[0].name)
 
 
 def run_model(model: onnx.ModelProto, columns: Columns) -> np.ndarray:
-    """Run a graph in memory: outputs (n, labels), by kernels that are fast and saturate no sums.
+    """Run a graph in memory, its outputs as those of `predict`, by kernels that are fast and saturate no sums.
 
     On x86 they may fall to the other side of a rounding; signed ones would not, and are several times as slow there.
     """
     with scratch() as work:
         path = Path(work, "model.onnx")
         onnx.save(model, path)
-        outputs: np.ndarray = run_file("onnxruntime", str(path), columns, "none" if saturates(machine()) else "usual")
-    return outputs
+        return joined(run_file("onnxruntime", str(path), columns, "none" if saturates(machine()) else "usual"))
 
 
 def decibels(expected: np.ndarray, outputs: np.ndarray) -> float:
     """Return 10 · log10(signal / noise), at most 120."""
     noise = float(((outputs - expected) ** 2).sum(dtype=np.float64))
-    signal = float((expected**2).sum(dtype=np.float64))
-    return float(10 * np.log10(max(signal, 1e-30) / max(noise, 1e-12 * signal, 1e-30)))
+    return likeness.decibels(float((expected**2).sum(dtype=np.float64)), noise)
 
 
 def watched(

@@ -38,6 +38,8 @@ def lines(notes: dict[str, Any]) -> Iterator[str]:
             f"mixed precision, {ties['node']} ({ties['operator']}) in float to tell the likeliest classes apart: 8 "
             f"bits tied them on {ties['before']} of {ties['examples']} held-out examples, float on {ties['after']}"
         )
+    for row in notes.get("apart", ()):
+        yield _apart(row)
     if fills := notes.get("fills"):
         why = "outliers such as the fill values of a mask leave 8 bits for no others"
         yield f"in float, because {why}: {', '.join(fills)}"
@@ -59,12 +61,26 @@ def costliest(notes: dict[str, Any], presets: Sequence[str]) -> str:
     return f"Highest sensitivity as integers: {named}; {floats}"
 
 
+def _apart(row: dict[str, Any]) -> str:
+    ranges = " and ".join(
+        f"channels {group['channels']} from {group['low']:.3g} to {group['high']:.3g}" for group in row["groups"]
+    )
+    nodes = ", ".join(f"{node['node']} ({node['operator']})" for node in row["nodes"][:_NAMED])
+    more = f" and {len(row['nodes']) - _NAMED} more" if len(row["nodes"]) > _NAMED else ""
+    return (
+        f"mixed precision, {nodes}{more} in float, because the output {row['output']} has {ranges}: one scale would "
+        "drown the smaller ones"
+    )
+
+
 def reason_for_float(notes: dict[str, Any]) -> str:
     """Return why operators with an int8 form compute in float, by the notes of a file."""
     if notes.get("speed", {}).get("chosen", "int8") != "int8":
         return "slower as int8 on this processor, as `faster` measured; nothing to gain there"
     if notes.get("ties"):
         return "8-bit integers of so many classes tie at the top; the last layer in float tells them apart"
+    if notes.get("apart"):
+        return "an output has channels of very different ranges, which one int8 scale would drown"
     if notes.get("restored"):
         return "`keep` holds it in float, for the accuracy (mixed precision)"
     return "the file was quantized so"

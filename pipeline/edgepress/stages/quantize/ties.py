@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import onnx
 
+from ...core.columns import flat
 from ...core.presets import PRESETS
 from .qdq import Plan, written
 from .sqnr import Evidence, run_model
@@ -66,11 +67,12 @@ def untied(plan: Plan, evidence: Evidence) -> tuple[Plan, dict[str, Any] | None]
 
 
 def _ties(plan: Plan, evidence: Evidence) -> int:
-    return count(run_model(written(plan, PRESETS["xnnpack"]), evidence.held), evidence.expected)
+    return count(flat(run_model(written(plan, PRESETS["xnnpack"]), evidence.held)), flat(evidence.expected))
 
 
 def warning(outputs: np.ndarray, expected: np.ndarray, preset: str) -> str | None:
     """Return a warning where integers of many classes still tie."""
+    outputs, expected = flat(outputs), flat(expected)
     ties = count(outputs, expected)
     if outputs.shape[1] < MANY or ties < WORTH * len(outputs):
         return None

@@ -228,7 +228,7 @@ def test_a_graph_with_its_own_normalisation_and_softmax(
     whole = exported(tiny, data, tmp_path / "whole", embed=["normalize", "softmax"], raw=True)
     artifact, made = perform(stage(epochs=2, kd_weight=1.0, lr=0.003), {"input": whole}, data)
     contract = metadata.read(artifact.path)
-    assert contract["output"]["kind"] == "probabilities"
+    assert contract["outputs"][0]["meaning"] == "probabilities"
     assert contract["inputs"][0]["dtype"] == "uint8"
     assert made.notes["float"] == pytest.approx(100 * accuracy(logits.path, held(data), "validation"), abs=1)
     learner = Learner(onnx.load(artifact.preset("xnnpack")), onnx.load(whole.path), data)

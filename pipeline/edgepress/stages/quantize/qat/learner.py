@@ -29,7 +29,7 @@ class Learner(nn.Module):
     def __init__(self, model: onnx.ModelProto, source: onnx.ModelProto, data: Dataset, *, largest: int = 127) -> None:
         super().__init__()
         contract = metadata.read_onnx(model)
-        self.probable = contract["output"]["kind"] == "probabilities"
+        self.probable = contract["outputs"][0]["meaning"] == "probabilities"
         self.graph = Graph(model, source, logits=self.probable, largest=largest)
         self.pixels = [
             declared if entry["dtype"] == "uint8" else None
@@ -56,7 +56,7 @@ def check(learner: Learner, model: onnx.ModelProto, data: Dataset, count: int = 
     outputs = in_torch(learner.eval(), data.to_model_inputs(x))
     if learner.probable:
         outputs = outputs.softmax(1) if data.task == "single-label" else outputs.sigmoid()
-    expected = _literally(model, metadata.to_model_inputs(metadata.read_onnx(model), data, x))
+    expected = _literally(model, metadata.to_model_inputs(metadata.read_onnx(model), data, x)).reshape(outputs.shape)
     error = float(np.abs(outputs.numpy() - expected).mean() / max(float(np.abs(expected).max()), 1e-6))
     if not error <= TOLERANCE:
         raise UserError(
@@ -76,4 +76,4 @@ def _literally(model: onnx.ModelProto, columns: tuple[Any, ...]) -> np.ndarray:
     session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
     names = [item.name for item in session.get_inputs()]
     rows = [dict(zip(names, (item[None] for item in row), strict=True)) for row in zip(*columns, strict=True)]
-    return np.stack([session.run(None, row)[0].reshape(-1) for row in rows]).astype(np.float32)
+    return np.stack([session.run(None, row)[0] for row in rows]).astype(np.float32)

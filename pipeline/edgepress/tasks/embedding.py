@@ -1,0 +1,88 @@
+"""`embedding`: a vector each, whose directions tell identities apart; outputs are (b, length) of any size.
+
+Training is on identities, by the supervised contrastive loss (Khosla et al., 2020), or towards a teacher's vectors.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from .task import Loss, Skill, Task
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import Tensor
+
+    from ..data.dataset import Dataset
+
+CONTRAST = 0.1
+"""Temperature of the contrastive loss, as in the paper."""
+RELATIONS = 1.0
+"""Weight of the distances between examples (RKD) beside the cosine of each with its teacher's vector."""
+
+
+class Embedding(Task):
+    name: ClassVar[str] = "embedding"
+
+    def loss(self, data: Dataset, *, smoothing: float = 0.0, balanced: bool = False) -> Loss:
+        """Return the contrastive loss of identities; where the targets are vectors, 1 − cosine."""
+        return contrastive if data["train"].y.ndim == 1 else cosine
+
+    def kd(self, student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
+        """Return 1 − cosine, plus the difference of the similarities within the batch (after RKD, Park et al., 2019).
+
+        Vectors of another length cannot be compared one by one, and their similarities can.
+        """
+        from torch.nn import functional
+
+        own, other = (functional.normalize(z, dim=1) for z in (student, teacher))
+        relations = functional.mse_loss(own @ own.T, other @ other.T)
+        return relations if own.shape[1] != other.shape[1] else cosine(student, teacher) + RELATIONS * relations
+
+    def nll(self, outputs: Tensor, y: Tensor) -> Tensor:
+        return contrastive(outputs, y) if y.ndim == 1 else cosine(outputs, y.to(outputs.dtype))
+
+    def skill(self, outputs: np.ndarray, y: np.ndarray, metric: str = "") -> Skill:
+        """Return how much more often than by chance the nearest other example is of the same identity.
+
+        Of vectors as targets it is the mean cosine, of which 0 is chance.
+        """
+        import numpy as np
+
+        units = outputs / np.maximum(np.linalg.norm(outputs, axis=1, keepdims=True), 1e-12)
+        if y.ndim > 1:
+            cosines = (units * y / np.linalg.norm(y, axis=1, keepdims=True)).sum(1)
+            spread = float(cosines.std()) / len(y) ** 0.5
+            return Skill(float(cosines.mean()), spread, f"mean cosine {cosines.mean():.3f} with the targets")
+        counts = np.unique(y, return_counts=True)[1]
+        chance = float((counts * (counts - 1)).sum()) / (len(y) * (len(y) - 1))
+        alike = units @ units.T
+        np.fill_diagonal(alike, -np.inf)
+        right = float((y[alike.argmax(1)] == y).mean())
+        rest = max(1 - chance, 1e-9)
+        spread = (max(right * (1 - right), chance * rest) / len(y)) ** 0.5
+        words = f"the nearest is of the same identity for {right:.1%}, chance level {chance:.1%}"
+        return Skill((right - chance) / rest, spread / rest, words)
+
+
+def cosine(z: Tensor, target: Tensor) -> Tensor:
+    """Return the mean of 1 − cosine."""
+    from torch.nn import functional
+
+    return 1 - functional.cosine_similarity(z, target, dim=1).mean()
+
+
+def contrastive(z: Tensor, y: Tensor) -> Tensor:
+    """Return the supervised contrastive loss of vectors (b, length) and identities (b,) (Khosla et al., 2020, 2).
+
+    An example without another of its identity in the batch has none to be near, and counts as one to be far from.
+    """
+    import torch
+    from torch.nn import functional
+
+    units = functional.normalize(z, dim=1)
+    itself = torch.eye(len(z), dtype=torch.bool, device=z.device)
+    logits = (units @ units.T / CONTRAST).masked_fill(itself, -torch.inf)
+    alike = (y[:, None] == y[None]) & ~itself
+    found = logits.log_softmax(1).masked_fill(~alike, 0).sum(1) / alike.sum(1).clamp(min=1)
+    return -found.sum() / alike.any(1).sum().clamp(min=1)

@@ -1,0 +1,54 @@
+"""`image`: a picture each, such as one without noise, of more pixels, or of depth; outputs are (b, channels, h, w).
+
+Outputs are in the unit of the targets: of uint8 pictures 0 to 255 are 0 to 1.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from .task import Loss, Skill, Task
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import Tensor
+
+    from ..data.dataset import Dataset
+
+
+class Image(Task):
+    name: ClassVar[str] = "image"
+    dense: ClassVar[bool] = True
+
+    def loss(self, data: Dataset, *, smoothing: float = 0.0, balanced: bool = False) -> Loss:
+        """Return the mean absolute difference, L1."""
+        from torch.nn import functional
+
+        return lambda z, y: functional.l1_loss(z, scaled(y).to(z.dtype))
+
+    def kd(self, student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
+        """Return L1 to the teacher's picture."""
+        from torch.nn import functional
+
+        return functional.l1_loss(student, teacher)
+
+    def nll(self, outputs: Tensor, y: Tensor) -> Tensor:
+        """Return the mean squared error, a Gaussian's up to constants."""
+        from torch.nn import functional
+
+        return functional.mse_loss(outputs, scaled(y).to(outputs.dtype))
+
+    def skill(self, outputs: np.ndarray, y: np.ndarray, metric: str = "") -> Skill:
+        """Return R², with the mean colour of the targets as what is always predicted."""
+        import numpy as np
+
+        target = scaled(y)
+        spread = float(np.square(target - target.mean((0, 2, 3), keepdims=True)).mean())
+        error = float(np.square(outputs - target).mean())
+        words = f"root mean squared error {error**0.5:.4g}, of one flat colour {spread**0.5:.4g}"
+        return Skill(1 - error / max(spread, 1e-12), 0.0, words)
+
+
+def scaled(y: Any) -> Any:
+    """Return uint8 pictures, an array or a tensor, as 0 to 1; others as they are."""
+    return y / 255 if str(y.dtype).endswith("uint8") else y

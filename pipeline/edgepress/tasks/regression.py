@@ -1,0 +1,60 @@
+"""`regression`: quantities; outputs are numbers (b, quantities)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from .task import Loss, Skill, Task
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import Tensor
+
+    from ..data.dataset import Dataset
+
+
+class Regression(Task):
+    name: ClassVar[str] = "regression"
+    stacks: ClassVar[bool] = True
+
+    def loss(self, data: Dataset, *, smoothing: float = 0.0, balanced: bool = False) -> Loss:
+        """Return the mean squared error."""
+        from torch.nn import functional
+
+        return functional.mse_loss
+
+    def kd(self, student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
+        """Return the mean squared difference."""
+        from torch.nn import functional
+
+        return functional.mse_loss(student, teacher)
+
+    def nll(self, outputs: Tensor, y: Tensor) -> Tensor:
+        """Return the mean squared error, a Gaussian's up to constants."""
+        from torch.nn import functional
+
+        return functional.mse_loss(outputs, y.to(outputs.dtype))
+
+    def nll_of(self, outputs: np.ndarray, y: np.ndarray) -> float:
+        from ..core.metric_functions import nll
+
+        return nll(outputs, y)
+
+    def agreement(self, outputs: np.ndarray, other: np.ndarray, y: np.ndarray) -> float:
+        from ..core.metric_functions import agreement
+
+        return agreement(outputs, other, y)
+
+    def skill(self, outputs: np.ndarray, y: np.ndarray, metric: str = "") -> Skill:
+        """Return R²; one number everywhere is held against 0."""
+        import numpy as np
+
+        from ..core.metrics import METRICS
+
+        varied = bool(np.ptp(y, axis=0).any())
+        spread = float(((y - y.mean(0) * varied) ** 2).mean())
+        share = 1 - float(((outputs - y) ** 2).mean()) / max(spread, 1e-12)
+        constant = float(np.abs(y - np.median(y, axis=0)).mean())
+        error = METRICS["mae"](outputs, y)
+        words = f"mean absolute error {error:.4g}, of always predicting the labels' median {constant:.4g}"
+        return Skill(share, 0.0, words)

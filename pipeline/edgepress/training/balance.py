@@ -1,0 +1,36 @@
+"""Weigh rare classes more, and keep examples of a kind together."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from ..data.dataset import Dataset
+
+
+def class_weights(data: Dataset) -> Tensor:
+    """Return float32 (classes,): n / (classes · count); 0 for a class without an example."""
+    counts = torch.bincount(torch.from_numpy(data["train"].y), minlength=len(data.labels)).float()
+    return torch.where(counts > 0, counts.sum() / (len(counts) * counts.clamp(min=1)), torch.zeros(()))
+
+
+def rarity(data: Dataset) -> Tensor:
+    """Return float32 (labels,): examples without a label for each with it."""
+    y = torch.from_numpy(data["train"].y.copy()).float()
+    return ((1 - y).sum(0) / y.sum(0).clamp(min=1)).clamp(min=1e-3)
+
+
+def neighbours(y: Tensor, labelled: int, count: int, random: torch.Generator) -> Tensor:
+    """Return a random order (n,) in which `count` examples of a kind `y` (n,) follow each other, as far as there are.
+
+    From row `labelled` on the kind is not known. Of PK sampling (Hermans et al., 2017), with every example once.
+    """
+    order = torch.randperm(len(y), generator=random)
+    kinds = torch.where(order < labelled, y[order], y.max() + 1 + order)
+    by_kind = order[kinds.argsort(stable=True)]
+    sizes = kinds.unique(return_counts=True)[1].tolist()
+    parts = [part for rows in by_kind.split(sizes) for part in rows.split(count)]
+    return torch.cat([parts[index] for index in torch.randperm(len(parts), generator=random).tolist()])

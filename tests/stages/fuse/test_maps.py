@@ -1,0 +1,49 @@
+"""Ensembles of networks whose outputs are maps: the mean of each pixel's probabilities, and no stack."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from edgepress.core.errors import UserError
+from edgepress.data.facts import DataFacts
+from edgepress.models import checkpoint
+from edgepress.models.description import Network
+from edgepress.stage import Setting
+from edgepress.stages.fuse.ensemble import FuseEnsemble, FuseStack
+
+from tests.conftest import fresh
+from tests.models.test_dense import SMALL, made, outputs
+
+MODELS = ["a", "b"]
+
+
+@pytest.mark.parametrize("task", ["segmentation", "keypoints", "image", "embedding"])
+def test_an_ensemble_averages(task: Any, perform: Callable[..., Any], tmp_path: Path) -> None:
+    data = made(task)
+    members = {name: fresh(Network(arch=SMALL), data, tmp_path / name, seed) for seed, name in enumerate(MODELS)}
+    stage = FuseEnsemble.model_validate({"use": "fuse.ensemble", "models": MODELS, "weights": "equal"})
+    artifact, _ = perform(stage, members, data)
+    one, other = (outputs(checkpoint.load(members[name].path)[0], data) for name in MODELS)
+    found = outputs(checkpoint.load(artifact.path)[0], data)
+    if task == "segmentation":
+        one, other, found = (z.softmax(1) for z in (one, other, found))
+    assert torch.allclose(found, (one + other) / 2, atol=1e-5)
+
+
+def test_members_make_the_same(perform: Callable[..., Any], tmp_path: Path) -> None:
+    data = made("segmentation", 32)
+    one = fresh(Network(arch=SMALL), data, tmp_path / "a")
+    other = fresh(Network(arch=SMALL), made("image", 32), tmp_path / "b")
+    stage = FuseEnsemble.model_validate({"use": "fuse.ensemble", "models": MODELS})
+    with pytest.raises(UserError, match="`b` makes 1 × 64 × 64 of an example, `a` 4 × 32 × 32"):
+        perform(stage, {"a": one, "b": other}, data)
+
+
+def test_a_stack_is_refused() -> None:
+    stage = FuseStack.model_validate({"use": "fuse.stack", "models": MODELS})
+    (rejection,) = stage.reject(Setting({}, DataFacts(task="segmentation"), {}))
+    assert "a stack weighs labels" in rejection.message

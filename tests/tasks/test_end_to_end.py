@@ -1,0 +1,153 @@
+"""Every task that is no label: trained, distilled, pruned, exported, quantized, converted and evaluated, at small size.
+
+The networks are a user's own, of a few convolutions. Each student is far from what it could do before it is trained.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from edgepress.config import recipe
+from edgepress.engine.cache import Cache
+from edgepress.engine.engine import Engine
+from edgepress.models import metadata
+from edgepress.models.predict import predict_raw
+
+from tests.engine.test_engine import Quiet
+
+MODEL = """\
+from torch import nn
+
+def layers(channels, width, stride):
+    return nn.Sequential(
+        nn.Conv2d(channels, width, 3, stride, 1), nn.BatchNorm2d(width), nn.ReLU(),
+        nn.Conv2d(width, width, 3, 1, 1), nn.BatchNorm2d(width), nn.ReLU())
+
+def masks(num_classes, in_chans, width=16):
+    up = nn.Upsample(scale_factor=2, mode="bilinear", align_corners=False)
+    return nn.Sequential(layers(in_chans, width, 2), nn.Conv2d(width, num_classes, 1), up)
+
+def heatmaps(num_classes, in_chans, width=16):
+    return nn.Sequential(layers(in_chans, width, 2), nn.Conv2d(width, num_classes, 1))
+
+def vectors(num_classes, in_chans, width=16):
+    pool = nn.Sequential(nn.AdaptiveAvgPool2d(2), nn.Flatten())
+    return nn.Sequential(layers(in_chans, width, 2), pool, nn.Linear(4 * width, num_classes))
+
+def pictures(num_classes, in_chans, width=16):
+    return nn.Sequential(layers(in_chans, width, 1), nn.Conv2d(width, 4 * num_classes, 1), nn.PixelShuffle(2))
+"""
+
+METRIC = """\
+import numpy as np
+
+def pixels(outputs, targets):
+    return float((outputs.argmax(1) == targets).mean())
+
+def places(outputs, targets):
+    side = outputs.shape[3]
+    down, across = np.divmod(outputs.reshape(*outputs.shape[:2], -1).argmax(2), side)
+    found = np.stack([across, down], 2) / side + 0.5 / side
+    return float((np.abs(found - targets[..., :2]).max(2) < 0.1).mean())
+
+def nearest(outputs, targets):
+    units = outputs / np.linalg.norm(outputs, axis=1, keepdims=True)
+    alike = units @ units.T - 2 * np.eye(len(units))
+    return float((targets[alike.argmax(1)] == targets).mean())
+
+def near(outputs, targets):
+    return float((np.abs(outputs - targets / 255) < 0.1).mean())
+"""
+
+RECIPE = """\
+name: mine
+task:
+  data: {{from: ./x.npz, task: {task}}}
+  metric: ./my_metric.py:{metric}
+stages:
+  - {{use: train, name: teacher, model: {{arch: "./my_model.py:{model}"}}, epochs: {epochs}, batch: 16, shift: 1}}
+  - use: distill.{distill}
+    name: student
+    teacher: teacher
+    student: {{arch: "./my_model.py:{model}", args: {{width: 8}}}}
+    epochs: {epochs}
+    batch: 16
+    shift: 1
+  - {{use: export.onnx, name: float, embed: [normalize]}}
+  - {{use: quantize.static, name: int8, samples: 8}}
+  - {{use: convert.tflite, name: tflite}}
+targets: []
+"""
+SIDE = 16
+
+
+def scenes(count: int = 120) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Pictures of a red and a green square, their masks, and their centres in pixels."""
+    random = np.random.default_rng(0)
+    x = random.integers(0, 60, (count, 3, SIDE, SIDE)).astype(np.uint8)
+    masks, points = np.zeros((count, SIDE, SIDE), np.uint8), np.ones((count, 2, 3), np.float32)
+    for row in range(count):
+        for label in (1, 2):
+            top, left = random.integers(0, SIDE - 5, 2)
+            x[row, label - 1, top : top + 5, left : left + 5] = 230
+            masks[row, top : top + 5, left : left + 5] = label
+            points[row, label - 1, :2] = left + 2, top + 2
+    return x, masks, points
+
+
+def people(count: int = 120, identities: int = 12) -> tuple[np.ndarray, np.ndarray]:
+    """Pictures whose colour is that of an identity, with noise."""
+    random = np.random.default_rng(1)
+    y = np.arange(count) % identities
+    colours = random.integers(30, 220, (identities, 3))
+    x = colours[y][:, :, None, None] + random.integers(-25, 25, (count, 3, SIDE, SIDE))
+    return x.astype(np.uint8), y
+
+
+def arrays(task: str) -> dict[str, np.ndarray]:
+    x, masks, points = scenes()
+    if task == "segmentation":
+        return {"x": x, "y": masks, "labels": np.array(["ground", "red", "green"])}
+    if task == "keypoints":
+        return {"x": x, "y": points, "labels": np.array(["red", "green"])}
+    if task == "image":
+        return {"x": x[:, :, ::2, ::2], "y": x}
+    return dict(zip("xy", people(), strict=True))
+
+
+CASES: dict[str, dict[str, Any]] = {
+    "segmentation": {"metric": "pixels", "model": "masks", "distill": "cwd", "epochs": 5, "least": 0.7},
+    "keypoints": {"metric": "places", "model": "heatmaps", "distill": "kd", "epochs": 12, "least": 0.5},
+    "embedding": {"metric": "nearest", "model": "vectors", "distill": "kd", "epochs": 4, "least": 0.7},
+    "image": {"metric": "near", "model": "pictures", "distill": "kd", "epochs": 16, "least": 0.5},
+}
+SHAPES = {"segmentation": (3, SIDE, SIDE), "keypoints": (2, 8, 8), "embedding": (64,), "image": (3, SIDE, SIDE)}
+
+
+@pytest.mark.parametrize("task", CASES)
+def test_a_task_goes_all_the_way(task: str, tmp_path: Path) -> None:
+    np.savez(tmp_path / "x.npz", **arrays(task))
+    (tmp_path / "my_model.py").write_text(MODEL)
+    (tmp_path / "my_metric.py").write_text(METRIC)
+    (tmp_path / "mine.yaml").write_text(RECIPE.format(task=task, **CASES[task]))
+    run = Engine(recipe.load(tmp_path / "mine.yaml"), Cache(tmp_path / "cache"))
+    facts = run.run(Quiet())
+    name = run.metric.name
+    scores = [stage.files[0].scores["test"][name] for stage in facts]
+    teacher, student, float_, int8, tflite = scores
+    assert min(teacher, student) > CASES[task]["least"], scores
+    assert float_ == pytest.approx(student, abs=0.01)
+    assert int8 == pytest.approx(student, abs=0.05)
+    assert tflite == pytest.approx(int8, abs=0.02)
+    file = Path(facts[-1].files[0].path)
+    outputs = predict_raw(file, run.data, run.data["test"].x[:2])
+    assert outputs.shape == (2, *SHAPES[task])
+    contract = metadata.read(file)
+    assert contract["task"] == task
+    assert [entry["meaning"] for entry in contract["outputs"]] == [run.data.targets.meaning]
+    assert {plan.action for plan in Engine(recipe.load(tmp_path / "mine.yaml"), Cache(tmp_path / "cache")).plan()} == {
+        "cached"
+    }
