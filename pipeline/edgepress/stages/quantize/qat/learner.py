@@ -55,7 +55,7 @@ def check(learner: Learner, model: onnx.ModelProto, data: Dataset, count: int = 
     x = data["validation"].x[:count]
     outputs = in_torch(learner.eval(), data.to_model_inputs(x))
     if learner.probable:
-        outputs = outputs.softmax(1) if data.task == "single-label" else outputs.sigmoid()
+        outputs = outputs.softmax(1) if data.targets.link == "softmax" else outputs.sigmoid()
     expected = _literally(model, metadata.to_model_inputs(metadata.read_onnx(model), data, x)).reshape(outputs.shape)
     error = float(np.abs(outputs.numpy() - expected).mean() / max(float(np.abs(expected).max()), 1e-6))
     if not error <= TOLERANCE:
