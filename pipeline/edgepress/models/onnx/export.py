@@ -117,7 +117,8 @@ def _counts(path: Path) -> tuple[Size, int]:
     graph = model.graph
     tensors = {t.name: t for t in graph.initializer}
     source = {out: node for node in graph.node for out in node.output}
-    shapes = {v.name: shape(v) for v in [*graph.value_info, *graph.input, *graph.output]}
+    shapes = {f"{v.name}{_ROUNDED}": shape(v) for v in graph.output}
+    shapes |= {v.name: shape(v) for v in [*graph.value_info, *graph.input, *graph.output]}
 
     unpacked = stored(graph)
 
@@ -152,6 +153,8 @@ def _counts(path: Path) -> tuple[Size, int]:
     return Size(sum(learnt.values()), macs), filled
 
 
+_ROUNDED = "_QuantizeLinear_Input"
+"""What onnxruntime's quantizer appends to the name of an output that it rounds."""
 _VALUES = {
     "ConvInteger": (0, 1),
     "MatMulInteger": (0, 1),

@@ -162,12 +162,14 @@ def quantize_static(
         if options.faster and preset == options.host:
             mine, notes["speed"] = latency_aware.faster(mine, PRESETS[preset], say)
         quantized_model = written(mine, PRESETS[preset])
-        if criteria is not None:
+        if criteria is not None or evidence.grouped:
             say(0, 1, f"checking {preset} on held-out examples")
             key = id(mine), replace(PRESETS[preset], about="", unsigned=False, foreign=False)
             if key not in alike:  # the others have the same numbers, or those 128 apart
                 raw = run_model(quantized_model, evidence.held)
                 alike[key] = to_logits(raw)
+                if lost := apart.warning(evidence, raw, preset, options.keep):
+                    notes.setdefault("warnings", []).append(lost)
                 if classes and (warning := ties.warning(raw, evidence.expected, preset)):
                     notes.setdefault("warnings", []).append(warning)
             outputs[preset] = alike[key]
