@@ -74,7 +74,7 @@ def _in_torch(module: nn.Module, data: Dataset, contract: dict[str, Any]) -> np.
     """Return torch's outputs for validation examples, as probabilities where the file gives these."""
     outputs = in_torch(module, data.to_model_inputs(data["validation"].x[:64]))
     if contract["outputs"][0]["meaning"] == "probabilities":
-        outputs = outputs.softmax(1) if data.task == "single-label" else outputs.sigmoid()
+        outputs = outputs.softmax(1) if data.targets.link == "softmax" else outputs.sigmoid()
     return outputs.numpy()
 
 
