@@ -47,7 +47,13 @@ task:
   data: {{from: ./x.npz, task: {task}}}
   metric: {metric}
 stages:
-  - {{use: train, name: teacher, model: {{arch: "./my_model.py:{model}"}}, epochs: {epochs}, batch: 16, lr: {lr}, shift: 1}}
+  - use: train
+    name: teacher
+    model: {{arch: "./my_model.py:{model}"}}
+    epochs: {epochs}
+    batch: 16
+    lr: {lr}
+    shift: 1
   - use: distill.{distill}
     name: student
     teacher: teacher
