@@ -42,6 +42,25 @@ def test_ranges_that_fall_step_by_step_are_apart_too() -> None:
     assert [group.channels for group in likeness.groups(columns)] == [(0, 1), (2, 3)]
 
 
+def test_places_in_a_picture_are_no_channels() -> None:
+    """Boxes near the corner are small numbers in every channel, and a border may be black."""
+    corner = BOTH.copy()
+    corner[:, :4, :10] /= 60
+    for outputs in (corner, corner.transpose(0, 2, 1)):
+        assert {group.channels for group in likeness.groups(outputs)} == {(0, 1, 2, 3), (4, 5, 6)}
+    assert len(likeness.groups(corner[:, :4])) == 1
+    pictures = RANDOM.uniform(0, 255, (9, 1, 12, 12)).astype(np.float32)
+    pictures[..., :3] /= 300
+    assert len(likeness.groups(pictures)) == 1
+    assert [group.axis for group in likeness.groups(pictures.transpose(0, 2, 3, 1))] == [2]
+
+
+def test_a_channel_that_never_changes_is_no_group() -> None:
+    still = BOXES.copy()
+    still[:, 2] = 0
+    assert len(likeness.groups(still)) == 1
+
+
 def test_the_worst_group_counts_and_not_the_largest_numbers() -> None:
     lost = BOTH.copy()
     lost[:, 4:] = 0

@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from edgepress.core.metric_points import places
 from edgepress.data.targets import KINDS
 from edgepress.models.ensemble import blend
 from edgepress.stages.distill.losses import cwd
 from edgepress.tasks import TASKS
 from edgepress.tasks.embedding import contrastive, cosine
-from edgepress.tasks.keypoints import gaussians, peaks, squared
+from edgepress.tasks.keypoints import gaussians, squared
 from edgepress.tasks.segmentation import dice
 from edgepress.training.balance import neighbours
 from hypothesis import given, settings
@@ -86,7 +87,7 @@ def test_a_heat_map_is_read_where_it_was_written(seed: int, cells: tuple[int, in
     y[..., :2] = torch.rand(4, 3, 2, generator=torch.Generator().manual_seed(seed))
     maps = gaussians(y, cells)
     assert float(maps.amax((2, 3)).min()) > 0.7
-    off = np.abs(peaks(maps.numpy()) - y[..., :2].numpy()) * cells[::-1]
+    off = np.abs(places(maps.numpy()) - y[..., :2].numpy()) * cells[::-1]
     assert off.max() <= 0.5 + 1e-4
 
 

@@ -22,6 +22,8 @@ _STEPS = 255
 _LEAST_STEPS = 25.0
 """Least signal, in squares of a step of 1/255 of the range: rounding to 8 bits alone, 1/4 at most, then costs no more
 than 0.01 of likeness, also of scores where the examples show nothing to find."""
+_LONGER = 8
+"""How many times as long as the channels' axis that of the places of a picture is."""
 _CONSTANT = 1e-6
 """Share of the outputs' energy that varies, below which they are constant."""
 _LEAST = 1e-30
@@ -119,8 +121,9 @@ def constant(outputs: np.ndarray, of: Sequence[Group]) -> list[str]:
 
 
 def _still(array: np.ndarray, group: Group) -> bool:
-    values = np.stack([group.taken(np.asarray(row, np.float64)) for row in array])
-    return float(values.var(axis=0).sum()) <= _CONSTANT * float((values**2).mean(axis=0).sum())
+    mean: Any = sum(group.taken(np.asarray(row, np.float64)) for row in array) / len(array)
+    away = sum(float(((group.taken(np.asarray(row, np.float64)) - mean) ** 2).sum()) for row in array)
+    return away <= _CONSTANT * len(array) * float((mean**2).sum())
 
 
 def likeness(outputs: np.ndarray, expected: np.ndarray) -> float:
@@ -153,11 +156,8 @@ def decibels(signal: float, noise: float) -> float:
 
 def _of_output(name: str, array: np.ndarray) -> Iterator[Group]:
     shape = array.shape[1:] or (1,)
-    best, axis = [list(range(shape[_channels(shape)]))], _channels(shape)
-    for candidate in dict.fromkeys((0, len(shape) - 1)):
-        found = _apart(*_ranges(array, candidate))
-        if len(found) > len(best):
-            best, axis = found, candidate
+    tried = [(axis, *_apart(*_ranges(array, axis))) for axis in _axes(shape)]
+    axis, best, _ = max(tried, key=lambda found: found[2])  # the first of equal ones
     low, high = _ranges(array, axis)
     total: Any = sum(
         np.moveaxis(np.nan_to_num(np.asarray(row, np.float64)).reshape(shape), axis, 0).reshape(shape[axis], -1).mean(1)
@@ -168,9 +168,17 @@ def _of_output(name: str, array: np.ndarray) -> Iterator[Group]:
         yield Group(name, axis, tuple(channels), len(best) == 1, *bounds, total[channels] / len(array))
 
 
-def _channels(shape: tuple[int, ...]) -> int:
-    """Return the axis of the channels: the first, or the shorter one of two."""
-    return 1 if len(shape) == 2 and shape[1] < shape[0] else 0
+def _axes(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the axes that may be the channels', the likeliest first.
+
+    Of two it is the shorter one, unless they are nearly as long: the other has the places in a picture, such as
+    anchors, some of which are near 0. Of more it is the first, or the last where two equal sides precede it.
+    """
+    last = len(shape) - 1
+    if last == 1:
+        short, long = (0, 1) if shape[0] <= shape[1] else (1, 0)
+        return (short, long) if shape[long] < _LONGER * shape[short] else (short,)
+    return (last,) if last > 1 and shape[last - 1] == shape[last - 2] != shape[last] else (0,)
 
 
 def _ranges(array: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray]:
@@ -186,17 +194,22 @@ def _ranges(array: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray]:
     return np.asarray(low), np.asarray(high)
 
 
-def _apart(low: np.ndarray, high: np.ndarray) -> list[list[int]]:
-    """Group places by their ranges. Values from 0 to 1 are shares, whose range is 1 even where none was large."""
+def _apart(low: np.ndarray, high: np.ndarray) -> tuple[list[list[int]], float]:
+    """Group places by their ranges; return them, and how far they are apart: the largest by the smallest range.
+
+    Values from 0 to 1 are shares, whose range is 1 even where none was large. What never changes is with the largest.
+    """
     sizes = np.maximum(np.abs(low), np.abs(high))
     sizes = np.where((low >= 0) & (high <= 1), 1.0, sizes)
+    sizes = np.where(low == high, sizes.max(), sizes)
     order = np.argsort(-sizes, kind="stable")
     found = [[int(order[0])]]
     for place in order[1:]:
         if sizes[place] * APART <= sizes[found[-1][0]]:
             found.append([])
         found[-1].append(int(place))
-    return [sorted(places) for places in found]
+    ratio = float(sizes[order[0]] / max(sizes[found[-1][0]], _LEAST)) if len(found) > 1 else 1.0
+    return [sorted(places) for places in found], ratio
 
 
 def _runs(places: Sequence[int]) -> str:

@@ -86,10 +86,13 @@ class Network(BaseModel):
 
     @model_validator(mode="after")
     def _own_is_taken_as_it_is(self) -> Self:
-        if self.own and (self.pretrained or self.stride):
-            option = "pretrained" if self.pretrained else "stride"
-            help = "`{use: load, from: FILE, model: …}` has weights of your own" if self.pretrained else ""
-            raise Mistake(f"`{option}` is for published networks", help or "choose strides in your function")
+        help = {
+            "pretrained": "`{use: load, from: FILE, model: …}` has weights of your own",
+            "stride": "choose strides in your function",
+            "head_channels": "your function builds the head as well",
+        }
+        if self.own and (option := next((name for name in help if getattr(self, name)), None)):
+            raise Mistake(f"`{option}` is for published networks", help[option])
         return self
 
     @property

@@ -40,10 +40,12 @@ class Keypoints(Task):
         """Return R² of the places, with the mean place of each point as what is always predicted."""
         import numpy as np
 
+        from ..core.metric_points import places as found
+
         seen = y[..., 2] > 0
         places = np.where(seen[..., None], y[..., :2], np.nan)
         errors, spread = (
-            float(np.nanmean(np.square(places - other))) for other in (peaks(outputs), np.nanmean(places, axis=0))
+            float(np.nanmean(np.square(places - other))) for other in (found(outputs), np.nanmean(places, axis=0))
         )
         words = f"points {errors**0.5:.1%} of the picture's sides off, their mean places {spread**0.5:.1%}"
         return Skill(1 - errors / max(spread, 1e-12), 0.0, words)
@@ -66,12 +68,3 @@ def gaussians(y: Tensor, cells: tuple[int, int]) -> Tensor:
         apart = torch.arange(count, device=y.device) - (y[..., axis, None] * count - 0.5)
         parts.append(torch.exp(-apart.square() / (2 * sigma**2)))
     return parts[0][..., :, None] * parts[1][..., None, :]
-
-
-def peaks(heatmaps: np.ndarray) -> np.ndarray:
-    """Return the places (n, points, 2) of the highest cells, as shares of the picture."""
-    import numpy as np
-
-    height, width = heatmaps.shape[2:]
-    down, across = np.divmod(heatmaps.reshape(*heatmaps.shape[:2], -1).argmax(2), width)
-    return np.stack([(across + 0.5) / width, (down + 0.5) / height], 2)
