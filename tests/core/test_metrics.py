@@ -102,3 +102,118 @@ def test_draws_of_many_groups_are_not_in_memory_together() -> None:
     tracemalloc.stop()
     assert means.shape == (intervals.DRAWS,)
     assert means.std() == pytest.approx(values.std() / 5_000**0.5, rel=0.1)
+
+
+def cases() -> list[tuple[str, np.ndarray, np.ndarray]]:
+    """Outputs and labels of each task, with ties among the scores."""
+    random = np.random.default_rng(5)
+    y, marks = random.integers(0, 5, 200), (random.random((150, 4)) < 0.3).astype(np.uint8)
+    logits = (random.normal(size=(200, 5)) + np.eye(5)[y]).astype(np.float32)
+    numbers = random.normal(size=(120, 3)).astype(np.float32)
+    return [
+        ("single-label", logits, y),
+        ("multi-label", np.round(random.normal(size=(150, 4)) + marks, 1).astype(np.float32), marks),
+        ("regression", numbers + random.normal(0, 0.1, (120, 3)).astype(np.float32), numbers),
+    ]
+
+
+def naive(name: str, outputs: np.ndarray, y: np.ndarray) -> float:
+    """The metric as it was computed before it had parts, of all outputs at once."""
+    from scipy.special import logsumexp
+    from scipy.stats import rankdata
+
+    if name == "mae":
+        return float(np.abs(outputs - y).mean())
+    classes = np.arange(outputs.shape[1])
+    predicted = outputs > 0 if y.ndim > 1 else outputs.argmax(1)[:, None] == classes
+    true = y > 0 if y.ndim > 1 else y[:, None] == classes
+    seen, hits = true.any(0), (predicted & true).sum(0)
+    if name == "macro-f1":
+        return float((2 * hits / np.maximum(2 * hits + (predicted ^ true).sum(0), 1))[seen].mean())
+    if name == "worst-recall":
+        return float((hits[seen] / true.sum(0)[seen]).min())
+    if name == "auc":
+        odds, areas = outputs if y.ndim > 1 else outputs - logsumexp(outputs, axis=1, keepdims=True), []
+        for score, mark in zip(odds.T, true.T, strict=True):
+            positive, negative = int(mark.sum()), int((~mark).sum())
+            if positive and negative:
+                wins = rankdata(score)[mark].sum() - positive * (positive + 1) / 2
+                areas.append(wins / (positive * negative))
+        return float(np.mean(areas)) if areas else 0.5
+    return float((outputs.argmax(1) == y).mean() if y.ndim == 1 else ((outputs > 0) == (y > 0)).mean())
+
+
+@pytest.mark.parametrize("grouped", [False, True])
+def test_draws_are_to_the_digit_those_of_scoring_anew(grouped: bool) -> None:
+    """An accepted baseline keeps its draws, which those of today are paired with."""
+    for task, outputs, y in cases():
+        groups = np.arange(len(y)) % 7 if grouped else None
+        random = np.random.default_rng(len(y))
+        rows = [np.flatnonzero(groups == group) for group in range(7)] if groups is not None else []
+        for name, metric in metrics.METRICS.items():
+            if task not in metric.tasks:
+                continue
+            random = np.random.default_rng(len(y))
+            if grouped:
+                drawn = [np.concatenate([rows[g] for g in random.integers(0, 7, 7)]) for _ in range(60)]
+            else:
+                drawn = [random.integers(0, len(y), len(y)) for _ in range(60)]
+            before = [round(naive(name, outputs[draw], y[draw]), 6) for draw in drawn]
+            now = metric.resampled(outputs, y, groups)
+            assert (now[:60], len(now)) == (before, 1000), (task, name)
+            assert metric(outputs, y) == naive(name, outputs, y)
+
+
+def test_the_sums_are_scikit_learns() -> None:
+    from scipy.special import softmax
+    from sklearn.metrics import f1_score, mean_absolute_error, recall_score, roc_auc_score
+
+    (_, logits, y), (_, scores, marks), (_, numbers, truth) = cases()
+    table = metrics.METRICS
+    for outputs, labels, predicted in ((logits, y, logits.argmax(1)), (scores, marks, scores > 0)):
+        mean = f1_score(labels, predicted, average="macro")
+        assert table["macro-f1"](outputs, labels) == pytest.approx(mean, abs=1e-12)
+        worst = recall_score(labels, predicted, average=None).min()
+        assert table["worst-recall"](outputs, labels) == pytest.approx(worst, abs=1e-12)
+    # A softmax in float32 rounds odds to ties, which rank otherwise.
+    exact = roc_auc_score(y, softmax(logits.astype(np.float64), 1), multi_class="ovr")
+    assert table["auc"](logits.astype(np.float64), y) == pytest.approx(exact, abs=1e-12)
+    assert table["auc"](scores, marks) == pytest.approx(roc_auc_score(marks, scores), abs=1e-12)
+    assert table["mae"](numbers, truth) == pytest.approx(mean_absolute_error(truth, numbers), abs=1e-7)
+
+
+def test_a_score_that_is_no_number_ranks_nowhere() -> None:
+    _, outputs, y = cases()[0]
+    outputs = outputs.copy()
+    outputs[3, 2] = np.nan
+    assert np.isnan(metrics.METRICS["auc"](outputs, y))
+
+
+@pytest.mark.parametrize(("seconds", "draws"), [(0.001, 1000), (0.21, 39), (0.39, 21), (0.5, 0)])
+def test_a_slow_metric_is_drawn_for_a_few_seconds(seconds: float, draws: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [0.0]
+
+    def slow(outputs: np.ndarray, y: np.ndarray) -> float:
+        clock[0] += seconds
+        return float(np.abs(outputs - y).mean())
+
+    monkeypatch.setattr(metrics, "monotonic", lambda: clock[0])
+    _, outputs, y = cases()[2]
+    found = metrics.plain("slow", slow).resampled(outputs, y)
+    assert len(found) == draws
+    assert found == metrics.METRICS["mae"].resampled(outputs, y)[:draws], "the first of the same draws"
+
+
+def test_few_draws_hold_the_truth_as_often_as_they_say() -> None:
+    """Percentiles of 20 draws, which span them, hold it in 90% of samples; the cheap bootstrap in 95%."""
+    random, held = np.random.default_rng(0), {"percentile": 0, "cheap": 0}
+    for _ in range(1000):
+        sample = random.normal(size=80)
+        draws = sample[random.integers(0, 80, (20, 80))].mean(1)
+        low, high = np.percentile(draws, [2.5, 97.5])
+        held["percentile"] += low <= 0 <= high
+        low, high = intervals.of_draws(float(sample.mean()), draws, 80)
+        held["cheap"] += low <= 0 <= high
+    assert held["percentile"] < 920
+    assert held["cheap"] > 935
+    assert intervals.of_draws(0.0, [0.0] * 19, 80) == (-np.inf, np.inf)

@@ -443,7 +443,7 @@ def test_the_same_bytes_with_the_same_answers_lose_exactly_nothing() -> None:
 
 
 def scored(path: str, value: float, metric: str = "mae", **more: Any) -> ModelFile:
-    spread = np.linspace(0.99, 1.01, 100)
+    spread = np.linspace(0.99, 1.01, 1000)
     facts = {"scores": {"test": {metric: value}}, "resampled": (value * spread).tolist(), **more}
     return file(path, "x86" if path == "u.onnx" else "float32").model_copy(update=facts)
 
@@ -504,3 +504,22 @@ def test_an_accuracy_budget_of_another_metric_says_why_it_has_no_number() -> Non
     assert (finding.status, finding.note.partition(";")[0]) == ("no number", "this recipe's metric is macro-f1")
     several = only(judge.judge(report([stage("int8", "onnx", file("u.onnx", "x86"))]), [board({"accuracy": "10%"})]))
     assert several.note == SINGLE_LABEL
+
+
+def test_a_slow_metric_says_how_often_it_was_resampled_and_too_slow_a_one_decides_nothing() -> None:
+    own = "./my_metric.py:f"
+    for draws, status, words in (
+        (40, "ok", "40 bootstrap draws in place of 1,000"),
+        (0, "undecided", "too slow to resample"),
+    ):
+        files = [scored(name, value, own) for name, value in (("t.onnx", 0.91), ("u.onnx", 0.9))]
+        files = [each.model_copy(update={"resampled": each.resampled[:draws]}) for each in files]
+        stages = [stage("teacher", "torch", files[0]), stage("int8", "onnx", files[1])]
+        finding = only(judge.judge(report(stages, metric=own, keep=5.0), [board({})]))
+        assert (finding.status, finding.value) == (status, pytest.approx(1))
+        assert words in finding.note
+        assert (finding.interval is None) == (not draws)
+    same = files[0].model_copy(update={"path": "u.onnx", "precision": "x86", "sha256": "1" * 64})
+    stages = [stage("teacher", "torch", files[0].model_copy(update={"sha256": "1" * 64})), stage("int8", "onnx", same)]
+    finding = only(judge.judge(report(stages, metric=own, keep=5.0), [board({})]))
+    assert (finding.status, finding.value) == ("ok", 0), "the same bytes with the same score"

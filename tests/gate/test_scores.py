@@ -129,9 +129,8 @@ def test_nothing_of_ten_is_not_certain() -> None:
 
 def test_draws_that_are_all_alike_are_bounded_by_the_rule_of_three() -> None:
     """0.05^(1/n): on 300 examples that answer as before, 1 point is met; on 100 it is not decided."""
-    many, few = (
-        scores.metric_drop([0.9] * 9, [0.9] * 9, (0.9, 0.9), 1.0, higher=True, examples=count) for count in (300, 100)
-    )
+    alike = [0.9] * 1000
+    many, few = (scores.metric_drop(alike, alike, (0.9, 0.9), 1.0, higher=True, examples=count) for count in (300, 100))
     assert (many.status, few.status) == ("ok", "undecided")
     assert few.interval == pytest.approx((-2.95, 2.95), abs=0.01)
 
@@ -155,3 +154,27 @@ def test_where_an_error_becomes_small_its_percent_go_over_into_its_unit(growth: 
     own = scores.metric_drop([below], [below + growth / 100], (below, below + growth / 100), 0.1, higher=False,
                               near=1.0)  # fmt: skip
     assert percent.value / 10 == pytest.approx(own.value / 0.1, abs=1e-6)
+
+
+def test_few_draws_are_paired_with_the_first_of_many_and_are_never_surer() -> None:
+    """A drop of 1 point, ±1 by chance: 1,000 draws of an accepted baseline, 30 of a metric that became slow."""
+    random = np.random.default_rng(0)
+    reference = 0.9 + random.normal(0, 0.02, 1000)
+    candidate = reference - 0.01 + random.normal(0, 0.01, 1000)
+    for limit, status in ((4.5, "ok"), (2.0, "undecided"), (-2.5, "FAIL")):
+        many, few, back, none = (
+            scores.metric_drop(one.tolist(), other.tolist(), (0.9, 0.89), limit, higher=True, units=400)
+            for one, other in (
+                (reference, candidate),
+                (reference, candidate[:30]),
+                (reference[:30], candidate),
+                (reference, candidate[:19]),
+            )
+        )
+        assert (many.status, few.status, none.status) == (status, status, "undecided")
+        assert few == back
+        assert few.interval is not None
+        assert few.interval[0] < 1 < few.interval[1]
+        assert none.interval is None
+    alike = scores.metric_drop([0.5] * 20, [0.5] * 20, (0.5, 0.5), 1, higher=True, examples=100)
+    assert alike.status == "undecided", "that no draw tells them apart is not certainty"

@@ -1,14 +1,16 @@
-"""Evaluate by the user's own metric: `def f(outputs, targets, …) -> float`.
+"""Evaluate by the user's own metric: `def f(outputs, targets, …)` returns it, or one value for each example.
 
 `outputs` are float32 (examples, labels): what a softmax or sigmoid is taken of, or the numbers of a regression.
 `targets` are int64 (examples,) for single-label, uint8 (examples, labels) of 0 and 1 for multi-label, and float32
-(examples, labels) for regression. It is called with whole splits, and with draws with repetition of the test examples,
-from which the interval of a drop comes; in those a class may be missing.
+(examples, labels) for regression. It is called with whole splits.
+
+An array (examples,) of values has the metric as its mean, and the interval of a drop comes from these values. A metric
+that returns one number is called for that interval with draws with repetition of the test examples, as often as
+`metrics.SECONDS` allow; in those a class may be missing.
 """
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -55,32 +57,56 @@ class OwnMetric(BaseModel):
 
     def metric(self, base: Path, place: Place) -> Metric:
         """Return the metric of a recipe in the folder `base`, which names it at `place`. Raises: OwnCodeError."""
-        from ..core.metrics import Metric
+        from ..core.metrics import Metric, Rows
 
         function = Function.read(self.source, base)
 
-        def score(outputs: np.ndarray, targets: np.ndarray) -> float:
+        def score(outputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
             try:
-                value = function(outputs.copy(), targets.copy(), **self.args)  # it may work in place
-                return self._checked(value, function, outputs)
+                result = function(outputs.copy(), targets.copy(), **self.args)  # it may work in place
+                return self._checked(result, function, len(outputs))
             except OwnCodeError as error:
                 raise error.at(place) from error
 
-        key = [function.digest, self.lower_is_better, self.args]
-        return Metric(self.source, score, higher=not self.lower_is_better, key=key)
+        def parts(outputs: np.ndarray, targets: np.ndarray) -> np.ndarray | Rows:
+            values = score(outputs, targets)
+            return values if values.ndim else Rows(outputs, targets, float(values))
 
-    def _checked(self, result: Any, function: Function, outputs: np.ndarray) -> float:
-        about = f"{function.about}, given {len(outputs)} examples,"
+        def reduce(parts: np.ndarray | Rows) -> float:
+            if not isinstance(parts, Rows):
+                return float(parts.mean())
+            return float(score(parts.outputs, parts.y).mean()) if parts.value is None else parts.value
+
+        key = [function.digest, self.lower_is_better, self.args]
+        return Metric(self.source, parts, reduce, chunked=False, higher=not self.lower_is_better, key=key)
+
+    def _checked(self, result: Any, function: Function, count: int) -> np.ndarray:
+        """Return one number, or one for each of `count` examples, as an array. Raises: OwnCodeError."""
+        import numpy as np
+
+        about = f"{function.about}, given {count} examples,"
+        help = "return one finite number, whichever classes there are, or an array of one for each example"
         try:
-            value = math.nan if isinstance(result, str | bytes | bool) else float(result)
-        except (TypeError, ValueError):
-            value = math.nan
-        if not math.isfinite(value):
-            shown = f"{result}" if isinstance(result, float) else f"a {type(result).__name__}"
-            raise OwnCodeError(f"{about} returned {shown}", "return one finite number, whichever classes there are")
+            values = np.asarray(result)
+        except (TypeError, ValueError, RuntimeError):  # lists of several lengths; tensors of another device
+            values = np.asarray(None)
+        if values.dtype.kind not in "fiub" or isinstance(result, bool):
+            raise OwnCodeError(f"{about} returned a {type(result).__name__}", help)
+        values = values.astype(np.float64)
+        if values.size == 1:
+            values = values.reshape(())
+        elif values.shape != (count,):
+            shape = " × ".join(map(str, values.shape))
+            raise OwnCodeError(f"{about} returned {shape} values", help)
+        if len(bad := np.flatnonzero(~np.isfinite(values))):
+            which = f" for example {bad[0]}" if values.ndim else ""
+            raise OwnCodeError(f"{about} returned {values.reshape(-1)[bad[0]]}{which}", help)
+        self._in_range(float(values.mean()), about)
+        return values
+
+    def _in_range(self, value: float, about: str) -> None:
         if self.lower_is_better and value < 0:
             raise OwnCodeError(f"{about} returned {value:g}", "with `lower_is_better` it is an error, 0 at best")
         if not self.lower_is_better and value > 1:
             help = "it is a share, 1 at best; an error is marked: `metric: {from: …, lower_is_better: true}`"
             raise OwnCodeError(f"{about} returned {value:g}", help)
-        return value

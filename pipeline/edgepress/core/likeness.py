@@ -114,12 +114,6 @@ def likeness(outputs: np.ndarray, expected: np.ndarray) -> float:
     return float(reduced(parts(outputs, expected, groups(expected)).sum(0)))
 
 
-def resampled(outputs: np.ndarray, expected: np.ndarray, draws: Iterator[np.ndarray]) -> list[float]:
-    """Return `likeness` on draws of examples."""
-    sums = parts(outputs, expected, groups(expected))
-    return [round(float(reduced(sums[rows].sum(0))), 6) for rows in draws]
-
-
 def rows(outputs: np.ndarray, expected: np.ndarray, name: str = "output") -> list[dict[str, Any]]:
     """Return a row for each channel group, worst first: its range, `cosine`, `sqnr` and `likeness`."""
     of = groups(expected, name)

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from . import intervals
+from .metric_functions import f1, least_recall
 from .metrics import RESAMPLES
 
 
@@ -22,12 +23,12 @@ def bounds(
         return {}
     predicted, classes = outputs.argmax(1), outputs.shape[1]
     counts = _counts(y, predicted, np.ones(len(y)), classes)
-    draws = np.array([(_f1(*draw), _recall(*draw)) for draw in _drawn(y, predicted, classes, groups)])
+    draws = np.array([(f1(*draw), least_recall(*draw)) for draw in _drawn(y, predicted, classes, groups)])
     units = len(y) if groups is None else int(groups.max()) + 1
     intervals_by_metric = {}
     for name, value, drawn in (
-        ("macro_f1", _f1(*counts), draws[:, 0]),
-        ("worst_recall", _recall(*counts), draws[:, 1]),
+        ("macro_f1", f1(*counts), draws[:, 0]),
+        ("worst_recall", least_recall(*counts), draws[:, 1]),
     ):
         low, high = intervals.of_draws(value, drawn, units)
         intervals_by_metric[name] = (value, max(low, 0.0), min(high, 1.0))
@@ -103,15 +104,3 @@ def _counts(
     """Count by class (classes,) how often it is predicted rightly, is true, and is predicted."""
     right = np.bincount(true, weights * (true == predicted), classes)
     return right, np.bincount(true, weights, classes), np.bincount(predicted, weights, classes)
-
-
-def _f1(right: np.ndarray, true: np.ndarray, predicted: np.ndarray) -> float:
-    """Return `macro_f1` of `_counts`."""
-    seen = true > 0
-    return float((2 * right / np.maximum(true + predicted, 1))[seen].mean())
-
-
-def _recall(right: np.ndarray, true: np.ndarray, predicted: np.ndarray) -> float:
-    """Return `worst_recall` of `_counts`."""
-    seen = true > 0
-    return float((right[seen] / true[seen]).min())

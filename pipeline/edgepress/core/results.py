@@ -38,7 +38,7 @@ class ModelFile(Facts):
 
     `scores` is by split (`validation`, `test`): metric name → value. For accuracy `correct` marks each test example
     `1` or `0`, in the order of the split; for any other metric `resampled` has its values on bootstrap draws of them,
-    the same draws for every file.
+    the same draws for every file. A slow metric of the user's own has only the first of them, or none.
     """
 
     path: str

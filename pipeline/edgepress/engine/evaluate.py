@@ -129,23 +129,22 @@ def _file(path: Path, precision: str, data: Dataset, metric: Metric) -> dict[str
 def scored(
     outputs: np.ndarray, data: Dataset, split: str, metric: Metric, groups: np.ndarray | None = None
 ) -> dict[str, Any]:
-    """Return `scores` of the outputs for a split, and `correct` or `resampled` (drawn by `groups`) for intervals."""
+    """Return `scores` of the outputs for a split; for intervals on the test split, `correct` or `resampled` too.
+
+    Draws are of `groups`, if there are any. Nothing shows an interval on the validation split.
+    """
     y = data[split].y
     if not data.labelled:  # the reference, which agrees with itself
         y = outputs.argmax(1) if data.labels else outputs
-    if not data.labels:
-        return {
-            "scores": {metric.name: metric(outputs, y)},
-            "correct": "",
-            "resampled": metric.resampled(outputs, y, groups),
-        }
+    parts = metric.collected(outputs, y)
+    nll = {"nll": tasks.of(data).nll_of(outputs, y)} if data.labels else {}
+    scores = {"scores": {metric.name: metric.value(parts), **nll}}
+    if split != "test":
+        return scores
     # Right or wrong is all that a share needs for an interval; any other metric has its bootstrap draws.
-    plain = metric.counted and y.ndim == 1
-    return {
-        "scores": {metric.name: metric(outputs, y), "nll": tasks.of(data).nll_of(outputs, y)},
-        "correct": "".join("1" if right else "0" for right in outputs.argmax(1) == y) if plain else "",
-        "resampled": [] if plain else metric.resampled(outputs, y, groups),
-    }
+    if metric.counted and y.ndim == 1 and data.labels:
+        return scores | {"correct": "".join("1" if right else "0" for right in outputs.argmax(1) == y), "resampled": []}
+    return scores | {"correct": "", "resampled": metric.draws(parts, groups)}
 
 
 def _compatible(path: Path, data: Dataset) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from ..benchmark.emulator.qemu import INSTALL
 from ..config.target import Target
+from ..core import intervals
 from ..core.metrics import METRICS
 from ..core.results import Emulated, ModelFile, Report
 from ..core.units import NEAR_ZERO
@@ -95,14 +96,14 @@ def dropped(report: Report, file: ModelFile, finding: Finding) -> Finding:
 
 def compared(report: Report, file: ModelFile, reference: ModelFile | None, finding: Finding) -> Finding:
     """Judge the loss of the recipe's metric against `reference`, on the same test examples."""
-    if reference and _same(file, reference):
+    if reference and _same(report, file, reference):
         return noted(within(finding, 0), "the same bytes")
     if report.metric in METRICS and METRICS[report.metric].counted and not (reference and reference.resampled):
         if reference is None or not file.correct or len(reference.correct) != len(file.correct):
             note = "no reference scored on the same test images; `reference:` in the recipe names one"
             return noted(replace(finding, basis=""), note)
         return decided(finding, scores.accuracy_drop(reference.correct, file.correct, finding.limit, report.groups))
-    if reference is None or not file.resampled or len(reference.resampled) != len(file.resampled):
+    if reference is None or not (_is_scored(report, reference) and _is_scored(report, file)):
         return noted(replace(finding, basis=""), f"no reference scored by {report.metric} on the same test examples")
     if reference.drawn != file.drawn:
         note = "its reference was resampled by other groups of test examples; run or accept it again"
@@ -113,6 +114,8 @@ def compared(report: Report, file: ModelFile, reference: ModelFile | None, findi
     if report.error and scores.is_near_zero(start, near):
         finding = _absolute(report, start, near, finding)
     counts = not (report.metric == "agreement" and file.resampled)  # likeness is no share of examples
+    if fewer := _few_draws(report, file, reference):
+        finding = noted(finding, fewer)
     verdict = scores.metric_drop(
         reference.resampled, file.resampled, (start, value), finding.limit, higher=not report.error,
         units=file.drawn or examples, examples=examples if counts else 0, near=near,
@@ -120,13 +123,34 @@ def compared(report: Report, file: ModelFile, reference: ModelFile | None, findi
     return decided(finding, verdict)
 
 
-def _same(file: ModelFile, reference: ModelFile) -> bool:
+def _same(report: Report, file: ModelFile, reference: ModelFile) -> bool:
     """Return whether both are one file with the same outputs: then nothing is sampled, and the drop is exactly 0.
 
     Under emulation the same bytes may have other outputs.
     """
-    outputs = [(model.correct, model.resampled) for model in (file, reference)]
-    return bool(file.sha256) and file.sha256 == reference.sha256 and outputs[0] == outputs[1] != ("", [])
+    if not file.sha256 or file.sha256 != reference.sha256:
+        return False
+    many = min(len(file.resampled), len(reference.resampled))  # of a slow metric one may have more draws
+    mine, theirs = [(model.correct, model.resampled[:many]) for model in (file, reference)]
+    if mine == theirs == ("", []):
+        values = [model.scores.get("test", {}).get(report.metric) for model in (file, reference)]
+        return values[0] == values[1] is not None
+    return mine == theirs
+
+
+def _is_scored(report: Report, file: ModelFile) -> bool:
+    """Return whether the report's metric of `file` is known; a metric of the user's own may be too slow for draws."""
+    return report.metric in file.scores.get("test", {}) and bool(file.resampled or report.metric not in METRICS)
+
+
+def _few_draws(report: Report, *files: ModelFile) -> str:
+    """Return how often a slow metric was resampled; nothing if as often as others."""
+    many = min(len(file.resampled) for file in files)
+    if many >= intervals.DRAWS:
+        return ""
+    if many >= intervals.FEWEST:
+        return f"{report.metric} is slow: {many} bootstrap draws in place of {intervals.DRAWS:,}, and a wider interval"
+    return f"{report.metric} is too slow to resample, so there is no interval; let it return one value for each example"
 
 
 def _absolute(report: Report, start: float, near: float, finding: Finding) -> Finding:

@@ -56,11 +56,14 @@ def metric_drop(
 
     `values` are the metric of reference and candidate on all test examples, the sequences its values on the same
     bootstrap draws of them; the interval is of the paired differences, over so many `units` (examples, or groups).
+    Of a slow metric there are fewer draws, the first of the same ones: those that both have are paired, and too few of
+    them decide nothing.
     Of a share it is no narrower than the rule of three, 3 of so many `examples`, for models that no draw tells apart.
     An error below `near` has no percent: growth, and `limit`, are then in the metric's own unit.
     """
     import numpy as np
 
+    many = min(len(reference), len(candidate))
     own = not higher and is_near_zero(values[0], near)
 
     def drops(before: Any, after: Any) -> Any:
@@ -68,10 +71,10 @@ def metric_drop(
             return 100 * (before - after)
         return after - before if own else 100 * (after - before) / np.maximum(before, max(near, _TINY))
 
-    value, drawn = float(drops(*values)), drops(np.asarray(reference), np.asarray(candidate))
-    if units == 1:
+    value, drawn = float(drops(*values)), drops(np.asarray(reference[:many]), np.asarray(candidate[:many]))
+    if units == 1 or many < intervals.FEWEST:
         return Verdict("undecided", value, None)
-    low, high = intervals.of_draws(value, drawn, units) if units else np.percentile(drawn, [2.5, 97.5]).tolist()
+    low, high = intervals.of_draws(value, drawn, units) if units else intervals.percentiles(value, drawn)
     if higher and examples:
         half = 100 * intervals.never_seen(examples, 0.05)
         low, high = min(low, value - half), max(high, value + half)

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from edgepress.core.metrics import METRICS, Metric
+from edgepress.core.metrics import METRICS, plain
 from edgepress.data.dataset import Dataset
 from edgepress.stages.quantize.accuracy_guard import guard, likeness
 
@@ -47,7 +47,7 @@ def test_an_error_grows_by_percent_of_itself_whatever_its_unit(name: str, unit: 
     random = np.random.default_rng(0)
     y = (unit * random.normal(size=(200, 2))).astype(np.float32)
     data = replace(few, task="regression", labels=("a", "b"))
-    own = Metric("own", lambda answers, y: float(np.abs(answers - y).mean()), higher=False)
+    own = plain("own", lambda answers, y: float(np.abs(answers - y).mean()), higher=False)
     expected = y + np.float32(unit)
     kept = guard(expected, y, data, own if name == "own" else METRICS[name], 5.0, None)
     assert kept.criteria[0].least == pytest.approx(1.05 * unit, rel=1e-4)
@@ -77,7 +77,7 @@ def test_an_error_of_classes_has_a_share_too(few: Dataset) -> None:
     """A user's metric where lower is better: no label is a number there to compare it with."""
     expected = logits(count=100)
     y = (expected.argmax(1) + (np.arange(100) < 20)) % 10
-    wrong = Metric("wrong", lambda answers, y: float((answers.argmax(1) != y).mean()), higher=False)
+    wrong = plain("wrong", lambda answers, y: float((answers.argmax(1) != y).mean()), higher=False)
     kept = guard(expected, y, few, wrong, 10.0, None)
     assert kept.criteria[0].least == pytest.approx(0.22)
 

@@ -32,8 +32,9 @@ class Estimate:
 
 def level(files: Sequence[ModelFile], metric: str, *, error: bool, groups: Sequence[int] = ()) -> Estimate:
     """Estimate the metric of a route on the test examples; `groups` has the group of each."""
-    values = [_values(file) for file in files]
-    return _estimate(values, [_score(file, metric) for file in files], error, groups, 0.0)
+    values = _cut([_values(file) for file in files])
+    scores = [_score(file, metric) for file in files]
+    return _estimate(values, scores, error, groups, 0.0, marks=bool(files[0].correct))
 
 
 def difference(
@@ -48,9 +49,9 @@ def difference(
     """
     if all(a.sha256 == b.sha256 and _same(a, b) for a, b in zip(mine, theirs, strict=True)):
         return Estimate(0.0, 0.0, 0.0)  # the same bytes
-    values = [_values(a) - _values(b) for a, b in zip(mine, theirs, strict=True)]
+    values = _cut([np.subtract(*_cut([_values(a), _values(b)])) for a, b in zip(mine, theirs, strict=True)])
     scores = [_score(a, metric) - _score(b, metric) for a, b in zip(mine, theirs, strict=True)]
-    return _estimate(values, scores, error, groups, -1.0)
+    return _estimate(values, scores, error, groups, -1.0, marks=bool(mine[0].correct))
 
 
 def _values(file: ModelFile) -> np.ndarray:
@@ -61,7 +62,14 @@ def _values(file: ModelFile) -> np.ndarray:
 
 
 def _same(a: ModelFile, b: ModelFile) -> bool:
-    return (a.correct, a.resampled) == (b.correct, b.resampled)
+    many = min(len(a.resampled), len(b.resampled))
+    return (a.correct, a.resampled[:many], a.scores) == (b.correct, b.resampled[:many], b.scores)
+
+
+def _cut(values: list[np.ndarray]) -> list[np.ndarray]:
+    """Return the draws that all have, the first ones: of a slow metric one file may have more than another."""
+    many = min(map(len, values))
+    return [value[:many] for value in values]
 
 
 def _score(file: ModelFile, metric: str) -> float:
@@ -69,24 +77,35 @@ def _score(file: ModelFile, metric: str) -> float:
 
 
 def _estimate(
-    values: list[np.ndarray], scores: list[float], error: bool, groups: Sequence[int], least: float
+    values: list[np.ndarray],
+    scores: list[float],
+    error: bool,
+    groups: Sequence[int],
+    least: float,
+    *,
+    marks: bool,
 ) -> Estimate:
-    """Estimate the mean of `scores`; a share is at least `least` and at most 1."""
+    """Estimate the mean of `scores`; a share is at least `least` and at most 1.
+
+    `values` are marks of examples, or draws of a bootstrap; fewer than `intervals.FEWEST` draws bound nothing.
+    """
     from scipy import stats
 
     scale, count, mean = 1.0 if error else 100.0, len(scores), fmean(scores)
     mean_values = np.mean(values, axis=0)
-    binary = set(np.unique(np.concatenate(values)).tolist()) <= {-1.0, 0.0, 1.0}
+    bounded = marks or len(mean_values) >= intervals.FEWEST
+    binary = bounded and set(np.unique(np.concatenate(values)).tolist()) <= {-1.0, 0.0, 1.0}
     # Of right and wrong the error of a mean over examples, or groups of them; draws of a bootstrap spread as the metric
     # itself does.
     units = len(set(groups)) if groups else len(mean_values)
-    drawn = intervals.means_of_groups(mean_values, groups) if binary and groups else mean_values
-    examples = float(drawn.var(ddof=1)) / (len(drawn) if binary and not groups else 1)
+    units = units if marks else min(units, len(mean_values))
+    drawn = intervals.means_of_groups(mean_values, groups) if marks and groups else mean_values
+    examples = float(drawn.var(ddof=1)) / (len(drawn) if marks and not groups else 1) if bounded else math.inf
     examples *= units / (units - 1) if groups and units > 1 else 1
     seeds = variance(scores) / count if count > 1 else 0.0
     total = seeds + examples
     half = 0.0
-    if groups and units < 2:
+    if not bounded or (groups and units < 2):
         half = math.inf
     elif total:
         freedom = total**2 / ((seeds**2 / (count - 1) if count > 1 else 0) + examples**2 / max(units - 1, 1))
