@@ -25,6 +25,11 @@ def share(parts: np.ndarray) -> float:
     return float(part / whole)
 
 
+def ratio(parts: np.ndarray) -> float:
+    """Return `share`, at least 0; 0 of nothing, as of a draw of examples in which no point is to be seen."""
+    return max(share(parts), 0.0) if parts[:, 1].any() else 0.0
+
+
 def accuracy(outputs: np.ndarray, y: np.ndarray) -> float:
     """Return the share of rows whose largest output is the label's; of multi-label rows, the share of right labels."""
     return share(right(outputs, y))
@@ -131,7 +136,11 @@ def auc(ranked: np.ndarray) -> float:
 
 
 def errors(outputs: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Return the absolute errors (n, …)."""
+    """Return the absolute errors (n, …); of pictures the mean of each (n,), in which 0 to 255 are 0 to 1."""
+    if y.ndim > 2:
+        from .picture_metrics import scaled
+
+        return np.asarray(np.abs(outputs - scaled(y)).mean((1, 2, 3)))
     distance: np.ndarray = np.abs(outputs - y)
     return distance
 

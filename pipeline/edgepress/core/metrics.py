@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib import import_module
 from time import monotonic
@@ -26,6 +26,9 @@ SECONDS = 8.0
 interval."""
 CHUNK = 256
 """Examples whose parts are made at once: a mask's intermediate arrays are many times the mask."""
+
+_NUMBERS, _PICTURES = 2, 4
+"""Axes of the targets of a regression, and of pictures."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,12 @@ class Metric:
     higher: bool = True
     tasks: tuple[str, ...] = ("single-label", "multi-label", "regression")
     counted: bool = False
+    points: float = 100.0
+    """What a difference of 1 is in points: 100 of a share, and 1 of decibels, whose points are dB."""
+    needs: str = ""
+    """What `parts` takes beside outputs and targets: the `size` of the pictures, or the `peak` of their values."""
+    unit: float | None = None
+    """What an error is compared with in `score_points`; without it the mean size of the targets."""
     key: Sequence[Any] = ()
     """What tells it apart beside its name, as JSON data: of a user's own, its file and arguments."""
 
@@ -89,13 +98,21 @@ class Metric:
         return float(self.reduce(collected))
 
     def score_points(self, outputs: np.ndarray, y: np.ndarray) -> float:
-        """Score in points, more is better: 100 times a share, or minus 100 times an error, that of numbers in units of
-        their mean size."""
+        """Score in points, more is better: 100 times a share, decibels, or minus 100 times an error, that of numbers in
+        units of their mean size, and of points in pictures in units of the larger side."""
         value = self(outputs, y)
         import numpy as np
 
-        size = max(float(np.abs(y).mean()), 1e-9) if y.dtype.kind == "f" else 1
-        return 100 * value if self.higher else -100 * value / size
+        size = self.unit or (max(float(np.abs(y).mean()), 1e-9) if y.dtype.kind == "f" else 1)
+        return self.points * value if self.higher else -100 * value / size
+
+    def of_data(self, **facts: Any) -> Metric:
+        """Return the metric for data of these facts, `size` and `peak`; see `needs`."""
+        fact = facts.get(self.needs)
+        if fact is None:
+            return self
+        unit = None if self.higher else float(max(fact))
+        return replace(self, parts=partial(self.parts, **{self.needs: fact}), unit=unit)
 
     def resampled(self, outputs: np.ndarray, y: np.ndarray, groups: np.ndarray | None = None) -> list[float]:
         """Return the metric on bootstrap draws of the examples, or of whole `groups` of them; see `draws`."""
@@ -150,20 +167,30 @@ def _drawn(count: int, groups: np.ndarray | None) -> Iterator[np.ndarray]:
 
 
 def of_constant(metric: Metric, y: np.ndarray) -> float | None:
-    """Return an error metric's value for outputs that all are the mean of the labels `y`; None where it has none."""
+    """Return an error metric's value for outputs that all are the mean of the targets `y`; None where it has none.
+
+    Numbers and pictures have a mean that is an output.
+    """
     import numpy as np
 
-    if metric.higher or y.dtype.kind != "f":
+    if metric.higher or not (y.ndim == _PICTURES or (y.dtype.kind == "f" and y.ndim == _NUMBERS)):
         return None
+    mean = y.mean(0) / 255 if y.dtype == np.uint8 else y.mean(0)
     try:
-        return metric(np.broadcast_to(y.mean(0), y.shape).astype(np.float32), y)
+        return metric(np.broadcast_to(mean, y.shape).astype(np.float32), y)
     except OwnCodeError:
         return None  # a function of the user's that has no value there: only zero is near zero, then
 
 
-def _call(name: str, *arrays: np.ndarray) -> Any:
-    """Call the function `name` of `metric_functions`, imported only here: recipes are validated without numpy."""
-    return getattr(import_module(".metric_functions", __package__), name)(*arrays)
+def points_of(name: str) -> float:
+    """Return what a difference of 1 of the metric `name`, one here or the user's, is in points."""
+    return METRICS[name].points if name in METRICS else 100.0
+
+
+def _call(place: str, *arrays: np.ndarray, **facts: Any) -> Any:
+    """Call the function `MODULE.NAME`, imported only here: recipes are validated without numpy."""
+    module, name = place.split(".")
+    return getattr(import_module(f".{module}", __package__), name)(*arrays, **facts)
 
 
 def _metric(name: str, parts: str, reduce: str, ranked: str = "", **more: Any) -> Metric:
@@ -172,18 +199,35 @@ def _metric(name: str, parts: str, reduce: str, ranked: str = "", **more: Any) -
 
 
 _CLASSES = ("single-label", "multi-label")
+_LABELS = "metric_functions."
+_MAPS, _SHOWN, _VECTORS = "map_metrics.", "picture_metrics.", "embedding_metrics."
+_MASKS: dict[str, Any] = {"summed": True, "tasks": ("segmentation",)}
+_POINTS: dict[str, Any] = {"summed": True, "tasks": ("keypoints",), "needs": "size"}
+_QUERIES: dict[str, Any] = {"summed": True, "chunked": False, "tasks": ("embedding",)}
+_IMAGES: dict[str, Any] = {"summed": True, "tasks": ("image",), "needs": "peak"}
 METRICS = {
     metric.name: metric
     for metric in (
-        _metric("accuracy", "right", "share", summed=True, tasks=_CLASSES, counted=True),
-        _metric("macro-f1", "classified", "macro_f1", tasks=_CLASSES),
-        _metric("worst-recall", "classified", "worst_recall", tasks=_CLASSES),
-        _metric("auc", "odds", "auc", "odds_ranked", tasks=_CLASSES),
-        _metric("mae", "errors", "mean", higher=False, tasks=("regression",)),
+        _metric("accuracy", _LABELS + "right", _LABELS + "share", summed=True, tasks=_CLASSES, counted=True),
+        _metric("macro-f1", _LABELS + "classified", _LABELS + "macro_f1", tasks=_CLASSES),
+        _metric("worst-recall", _LABELS + "classified", _LABELS + "worst_recall", tasks=_CLASSES),
+        _metric("auc", _LABELS + "odds", _LABELS + "auc", _LABELS + "odds_ranked", tasks=_CLASSES),
+        _metric("mae", _LABELS + "errors", _LABELS + "mean", higher=False, tasks=("regression", "image")),
         # With the answers of the reference in the place of labels.
         _metric(
-            "agreement", "agreeing", "agreed", summed=True, chunked=False, tasks=("single-label",), counted=True
+            "agreement", _LABELS + "agreeing", _LABELS + "agreed", summed=True, chunked=False, tasks=("single-label",),
+            counted=True,
         ),
+        _metric("miou", _MAPS + "overlaps", _MAPS + "mean_iou", **_MASKS),
+        _metric("worst-iou", _MAPS + "overlaps", _MAPS + "worst_iou", **_MASKS),
+        _metric("pixel-accuracy", _MAPS + "pixels", _LABELS + "ratio", **_MASKS),
+        _metric("pck", _MAPS + "near", _LABELS + "ratio", **_POINTS),
+        _metric("point-error", _MAPS + "distances", _LABELS + "ratio", higher=False, **_POINTS),
+        _metric("recall@1", _VECTORS + "nearest", _LABELS + "ratio", **_QUERIES),
+        _metric("map", _VECTORS + "precisions", _LABELS + "ratio", **_QUERIES),
+        _metric("cosine", _VECTORS + "cosines", _LABELS + "ratio", **_QUERIES),
+        _metric("psnr", _SHOWN + "decibels", _LABELS + "share", points=1.0, **_IMAGES),
+        _metric("ssim", _SHOWN + "structure", _LABELS + "ratio", **_IMAGES),
     )
-}
+}  # fmt: skip
 """What a recipe's `metric:` may name: one row each."""
