@@ -69,7 +69,7 @@ def test_points_are_found_in_pixels_of_the_picture() -> None:
     heat = np.zeros((1, 3, 4, 8), np.float32)
     heat[0, 0, 2, 2] = heat[0, 1, 2, 0] = heat[0, 2, 0, 7] = 2
     heat[0, 0, 2, 1] = heat[0, 0, 1, 2] = 1
-    # Column 2 of 8 has its centre at 20 of 64 pixels, a quarter cell to the left is 18; row 2 of 4 at 20 of 32 gives 18.
+    # Column 2 of 8 has its centre at 20 of 64 pixels, and a quarter cell to the left is 18; so has row 2 of 4 at 20.
     assert peaks(heat)[0, 0] * (64, 32) == pytest.approx((18, 18))
     assert peaks(heat)[0, 1] * (64, 32) == pytest.approx((4, 20)), "there is no shift at the edge"
     error = METRICS["point-error"].of_data(size=(32, 64))
@@ -107,7 +107,7 @@ def pictures() -> tuple[np.ndarray, np.ndarray]:
 
 
 def test_pictures_are_scored_in_decibels() -> None:
-    outputs, y = pictures()
+    _, y = pictures()
     flat = np.full_like(y, 100)
     off = (flat / 255 + 0.1).astype(np.float32)
     assert METRICS["psnr"](off, flat) == pytest.approx(20, abs=1e-4), "an error of 0.1 of 1"
