@@ -11,6 +11,7 @@ from edgepress.config import target
 from edgepress.core.errors import Place
 from edgepress.core.results import Device, Machine, ModelFile, Report, Samples, StageFacts
 from edgepress.gate import judge
+from edgepress.gate.report import advice
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -515,10 +516,12 @@ def test_a_slow_metric_says_how_often_it_was_resampled_and_too_slow_a_one_decide
         files = [scored(name, value, own) for name, value in (("t.onnx", 0.91), ("u.onnx", 0.9))]
         files = [each.model_copy(update={"resampled": each.resampled[:draws]}) for each in files]
         stages = [stage("teacher", "torch", files[0]), stage("int8", "onnx", files[1])]
-        finding = only(judge.judge(report(stages, metric=own, keep=5.0), [board({})]))
+        facts = report(stages, metric=own, keep=5.0)
+        finding = only(judge.judge(facts, [board({})]))
         assert (finding.status, finding.value) == (status, pytest.approx(1))
         assert words in finding.note
         assert (finding.interval is None) == (not draws)
+        assert ("one value for each example" in advice.if_open(facts, finding)) == (not draws)
     same = files[0].model_copy(update={"path": "u.onnx", "precision": "x86", "sha256": "1" * 64})
     stages = [stage("teacher", "torch", files[0].model_copy(update={"sha256": "1" * 64})), stage("int8", "onnx", same)]
     finding = only(judge.judge(report(stages, metric=own, keep=5.0), [board({})]))

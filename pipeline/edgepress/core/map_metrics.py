@@ -75,9 +75,9 @@ def near(outputs: np.ndarray, y: np.ndarray, size: tuple[int, int] | None = None
 
     `size` is the height and width of the pictures, without which that of the heat maps counts.
     """
-    size = size or outputs.shape[2:]
+    sides = size or outputs.shape[2:]
     seen = y[..., 2] > 0
-    return np.stack([((_distances(outputs, y, size) <= NEAR * max(size)) & seen).sum(1), seen.sum(1)], 1)
+    return np.stack([((_distances(outputs, y, sides) <= NEAR * max(sides)) & seen).sum(1), seen.sum(1)], 1)
 
 
 def distances(outputs: np.ndarray, y: np.ndarray, size: tuple[int, int] | None = None) -> np.ndarray:

@@ -198,6 +198,8 @@ def _metric(name: str, parts: str, reduce: str, ranked: str = "", **more: Any) -
     return Metric(name, partial(_call, parts), partial(_call, reduce), ranking, **more)
 
 
+DEFAULTS = {"segmentation": "miou", "keypoints": "pck", "embedding": "recall@1", "image": "psnr"}
+"""The metric of a recipe that names none; of other tasks `accuracy`."""
 _CLASSES = ("single-label", "multi-label")
 _LABELS = "metric_functions."
 _MAPS, _SHOWN, _VECTORS = "map_metrics.", "picture_metrics.", "embedding_metrics."

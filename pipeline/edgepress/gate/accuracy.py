@@ -118,7 +118,7 @@ def compared(report: Report, file: ModelFile, reference: ModelFile | None, findi
         finding = noted(finding, fewer)
     verdict = scores.metric_drop(
         reference.resampled, file.resampled, (start, value), finding.limit, higher=not report.error,
-        units=file.drawn or examples, examples=examples if counts else 0, near=near,
+        units=file.drawn or examples, examples=examples if counts else 0, near=near, points=report.points,
     )  # fmt: skip
     return decided(finding, verdict)
 
@@ -150,7 +150,7 @@ def _few_draws(report: Report, *files: ModelFile) -> str:
         return ""
     if many >= intervals.FEWEST:
         return f"{report.metric} is slow: {many} bootstrap draws in place of {intervals.DRAWS:,}, and a wider interval"
-    return f"{report.metric} is too slow to resample, so there is no interval; let it return one value for each example"
+    return f"{report.metric} is too slow to resample, so there is no interval"
 
 
 def _absolute(report: Report, start: float, near: float, finding: Finding) -> Finding:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ...core.metrics import METRICS
 from ...core.results import Report
 from ...stages import TABLE
 from ..judge import Finding
@@ -85,6 +86,8 @@ def if_open(report: Report, finding: Finding) -> str:
     if check == "latency":
         act = "measure on the device: `reach: ssh://USER@HOST` in the target"
         return f"{finding.target} latency: too close to the budget for an estimate; {act}"
+    if finding.interval is None and report.metric not in METRICS and len(set(report.groups)) != 1:
+        return f"{check}: let {report.metric} return one value for each example, or be faster"
     few = "groups of test images" if report.groups else "test images"
     return f"{check}: too few {few} to decide; use more, or move the limit"
 
