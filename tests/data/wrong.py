@@ -363,7 +363,10 @@ WRONG: dict[str, tuple[Callable[[Path], dict[str, Any]], str]] = {
         " labels)",
     ),
     "unknown array": (_arrays(Y=np.zeros(20)), "error: `x.npz` has an array `Y`\n  = help: did you mean `y`?"),
-    "no y": (_arrays(y=None), "error: `x.npz` has no array `y`, only x"),
+    "no y": (
+        _arrays(y=None),
+        "error: `x.npz` has no array `y`, only x\n  = help: examples without labels: `labels: none`",
+    ),
     "which are the channels": (
         _arrays(x=np.zeros((20, 3, 28, 3), np.uint8)),
         "error: `x.npz`: `x` is uint8 (20, 3, 28, 3): which dimension is the channels'?\n"

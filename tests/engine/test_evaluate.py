@@ -8,10 +8,10 @@ import numpy as np
 import onnx
 import pytest
 from edgepress.core import metric_functions
-from edgepress.core.metrics import METRICS
+from edgepress.core.metrics import METRICS, plain
 from edgepress.core.paths import digest
 from edgepress.data.dataset import Dataset
-from edgepress.engine.evaluate import agreement, evaluate
+from edgepress.engine.evaluate import agreement, evaluate, scored
 from edgepress.models.onnx.importer import adopt
 from edgepress.models.predict import predict
 from edgepress.stage import Made
@@ -69,3 +69,18 @@ def test_like_is_compared_with_like(tmp_path: Path, few: Dataset) -> None:
     np.save(two / "a.npy", answers[::-1])
     np.save(two / "x86.npy", answers[::-1])
     assert agreement(one, two, few) == 1
+
+
+def test_only_the_test_split_is_resampled(few: Dataset) -> None:
+    """1,000 draws of the validation split were made and thrown away."""
+    called: list[int] = []
+
+    def own(outputs: np.ndarray, y: np.ndarray) -> float:
+        called.append(len(y))
+        return METRICS["macro-f1"](outputs, y)
+
+    metric = plain("own", own)
+    outputs = {split: np.eye(10, dtype=np.float32)[few[split].y] for split in ("validation", "test")}
+    assert set(scored(outputs["validation"], few, "validation", metric)) == {"scores"}
+    assert len(called) == 1
+    assert len(scored(outputs["test"], few, "test", metric)["resampled"]) == len(called) - 2 == 1000

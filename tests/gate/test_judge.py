@@ -526,3 +526,16 @@ def test_a_slow_metric_says_how_often_it_was_resampled_and_too_slow_a_one_decide
     stages = [stage("teacher", "torch", files[0].model_copy(update={"sha256": "1" * 64})), stage("int8", "onnx", same)]
     finding = only(judge.judge(report(stages, metric=own, keep=5.0), [board({})]))
     assert (finding.status, finding.value) == ("ok", 0), "the same bytes with the same score"
+
+
+def test_pixels_tell_models_apart_that_no_share_of_examples_does() -> None:
+    """Of 100 images 3 may be answered otherwise unseen; but each mask differs in some pixels, which draws see."""
+    own = {"miou": "ok", "auc": "undecided"}
+    for metric, status in own.items():
+        files = [scored(name, value, metric) for name, value in (("t.onnx", 0.801), ("u.onnx", 0.8))]
+        stages = [stage("teacher", "torch", files[0]), stage("int8", "onnx", files[1])]
+        facts = report(stages, metric=metric, keep=1.0, data={"images": {"test": 100}})
+        assert only(judge.judge(facts, [board({})])).status == status
+        alike = files[1].model_copy(update={name: getattr(files[0], name) for name in ("scores", "resampled")})
+        facts = facts.model_copy(update={"stages": [stages[0], stage("int8", "onnx", alike)]})
+        assert only(judge.judge(facts, [board({})])).status == "undecided"

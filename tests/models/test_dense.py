@@ -15,6 +15,7 @@ from edgepress.data.dataset import Dataset, Split, Task, measured
 from edgepress.data.facts import DataFacts
 from edgepress.models import checkpoint
 from edgepress.models.description import Network
+from pydantic import ValidationError
 from torch import nn
 
 SMALL = "timm/test_efficientnet"
@@ -187,3 +188,21 @@ def test_a_model_for_other_outputs_is_named() -> None:
     vectors = Network(arch=SMALL, embedding=9).describe(made("embedding"))
     assert not vectors.misfit(made("embedding")), "identities are told apart by vectors of any length"
     assert vectors.misfit(made("single-label")) == "has 9 classes, and the data 4"
+
+
+def test_a_network_of_ones_own_has_its_own_head() -> None:
+    with pytest.raises(ValidationError, match="`head_channels` is for published networks"):
+        Network(arch="./net.py:build", head_channels=8)
+
+
+@pytest.mark.parametrize(("arch", "weights"), [(LRASPP, "lraspp_mobilenet_v3_large-"), ("timm/mobilenetv2_050", "hf")])
+def test_published_weights_that_cannot_be_had_are_named(arch: str, weights: str, monkeypatch: Any) -> None:
+    def offline(*_: Any, **__: Any) -> None:
+        raise OSError("no network")
+
+    monkeypatch.setattr("torch.hub.load_state_dict_from_url", offline)
+    monkeypatch.setattr("timm.models._builder.load_state_dict_from_hf", offline)
+    monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", offline)
+    with pytest.raises(UserError, match="could not be had") as error:
+        Network(arch=arch, pretrained=True).describe(made("segmentation")).build()
+    assert weights in str(error.value)

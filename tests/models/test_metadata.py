@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +11,10 @@ import onnx
 import pytest
 from edgepress.data.dataset import Dataset, Input
 from edgepress.models import metadata, pretrained
+from edgepress.models.predict import predict
 
 from tests import graphs
+from tests.models import schema_2
 
 
 def test_the_formula_of_the_contract_is_what_models_are_fed(digits: Dataset) -> None:
@@ -68,3 +72,24 @@ def test_the_contract_of_an_older_version_is_ours_too() -> None:
     assert (entry["kind"], entry["shape"], entry["mean"], entry["std"]) == ("image", [1, 1, 28, 28], [0.286], [0.353])
     assert contract["task"] == "single-label"
     assert metadata.own({metadata.METADATA_KEY: '{"schema": 1, "labels": []}'}) is None
+
+
+@pytest.mark.parametrize(("suffix", "stored"), [(".onnx", schema_2.ONNX), (".tflite", schema_2.TFLITE)])
+def test_files_of_schema_2_are_read_and_run(suffix: str, stored: bytes, tmp_path: Path) -> None:
+    """They have one `output` with a `kind`."""
+    path = tmp_path / f"m{suffix}"
+    path.write_bytes(zlib.decompress(base64.b85decode(stored)))
+    contract = metadata.read(path)
+    assert contract["outputs"] == [{"name": "output", "dtype": "float32", "meaning": "logits"}]
+    assert (contract["schema"], "output" in contract) == (3, False)
+    x = np.arange(8, dtype=np.float32).reshape(2, 1, 2, 2)
+    weights = np.array([[1, 2], [3, 4], [5, 6], [7, 8]], np.float32)
+    np.testing.assert_allclose(predict(path, x), x.reshape(2, 4) @ weights, rtol=1e-6)
+
+
+def test_the_scale_of_an_output_of_schema_2_is_kept() -> None:
+    scale = {"scale": 0.5, "zero_point": -3}
+    before = {"schema": 2, "inputs": [], "labels": ["a"], "task": "regression"}
+    before |= {"output": {"name": "y", "kind": "values", "dtype": "int8", "quantization": scale}}
+    (entry,) = metadata.upgraded(before)["outputs"]
+    assert (entry["quantization"], entry["dtype"], entry["meaning"]) == (scale, "int8", "values")

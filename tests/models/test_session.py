@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import types
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -30,12 +32,48 @@ def test_a_delegate_is_not_announced(finished: tuple[Place, Said], model: Path, 
         session.__file__,
         RUNTIMES["litert"].loader,
         model,
-        tmp_path / "y.npy",
+        tmp_path / "y.npz",
+        "[]",
         tmp_path / "x.npy",
     ]
     done = subprocess.run([*map(str, command)], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
-    assert (tmp_path / "y.npy").is_file()
+    assert (tmp_path / "y.npz").is_file()
+
+
+class Interpreter:
+    """A TFLite runtime whose file has its outputs in another order than the metadata."""
+
+    def __init__(self, **_: object) -> None:
+        self.tensors = {7: np.arange(2, dtype=np.float32)[None], 4: np.arange(12, dtype=np.float32).reshape(1, 2, 2, 3)}
+
+    def allocate_tensors(self) -> None: ...
+
+    def invoke(self) -> None: ...
+
+    def set_tensor(self, index: int, value: np.ndarray) -> None: ...
+
+    def get_tensor(self, index: int) -> np.ndarray:
+        return self.tensors[index]
+
+    def get_input_details(self) -> list[dict[str, Any]]:
+        return [{"index": 0, "dtype": np.float32}]
+
+    def get_output_details(self) -> list[dict[str, Any]]:
+        return [{"index": 7, "name": "scores"}, {"index": 4, "name": "map"}]
+
+
+def test_outputs_are_named_and_ordered_as_in_the_metadata_with_channels_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = types.ModuleType("runtime_of_the_test")
+    vars(module)["Interpreter"] = Interpreter
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    x = np.zeros((2, 1), np.float32)
+    found = session.run_file(f"interpreter:{module.__name__}", "m", (x,), named=[("map", True), ("scores", None)])
+    assert [*found] == ["map", "scores"]
+    assert (found["map"].shape, found["scores"].shape) == ((2, 3, 2, 2), (2, 2))
+    assert found["map"][0, 1, 0].tolist() == [1, 4]
+    left = session.run_file(f"interpreter:{module.__name__}", "m", (x,), named=[("map", False), ("scores", False)])
+    assert left["map"].shape == (2, 2, 2, 3), "the layout decides, not the rank"
 
 
 def test_every_other_line_is_passed_on_also_before_an_error(capfd: pytest.CaptureFixture[str]) -> None:

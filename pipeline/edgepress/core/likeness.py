@@ -10,16 +10,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from .columns import split
 
-NEIGHBOUR, TOP = 8.0, 16.0
-"""Ratios of ranges from which channels are apart: to the next larger range, and to the largest of the group. One int8
-scale leaves a range 16 times smaller than another 16 steps."""
+APART = 16.0
+"""Ratio of ranges from which channels are of two groups: one int8 scale leaves the smaller range 16 steps."""
+_STEPS = 255
+_LEAST_STEPS = 25.0
+"""Least signal, in squares of a step of 1/255 of the range: rounding to 8 bits alone, 1/4 at most, then costs no more
+than 0.01 of likeness, also of scores where the examples show nothing to find."""
+_LONGER = 8
+"""How many times as long as the channels' axis that of the places of a picture is."""
 _CONSTANT = 1e-6
 """Share of the outputs' energy that varies, below which they are constant."""
 _LEAST = 1e-30
@@ -36,6 +40,12 @@ class Group:
     low: float
     high: float
     mean: np.ndarray
+
+    @property
+    def step(self) -> float:
+        """Return 1/255 of the range; shares have the range 1."""
+        shares = self.low >= 0 and self.high <= 1
+        return (1.0 if shares else max(self.high, 0.0) - min(self.low, 0.0)) / _STEPS
 
     def __str__(self) -> str:
         """Name the output and the channels: `boxes`, `output, channels 4–83`."""
@@ -60,9 +70,9 @@ def groups(expected: np.ndarray, name: str = "output") -> list[Group]:
 
 
 def parts(outputs: np.ndarray, expected: np.ndarray, of: Sequence[Group]) -> np.ndarray:
-    """Return sums (n, groups, 5) of each example: energy expected and found, product, noise, and variation."""
+    """Return sums (n, groups, 6): energy expected and found, product, noise, variation and the least signal."""
     found, wanted = split(outputs), split(expected)
-    sums = np.zeros((len(expected), len(of), 5))
+    sums = np.zeros((len(expected), len(of), 6))
     for place, group in enumerate(of):
         key = group.output if group.output in wanted else ""
         for row, (theirs, mine) in enumerate(zip(wanted[key], found[key], strict=True)):
@@ -70,21 +80,27 @@ def parts(outputs: np.ndarray, expected: np.ndarray, of: Sequence[Group]) -> np.
             known = np.isfinite(e)
             e, o = np.where(known, e, 0.0), np.where(known, o, 0.0)
             varied = np.where(known, e - group.mean[:, None], 0.0)
-            sums[row, place] = (e**2).sum(), (o**2).sum(), (e * o).sum(), ((o - e) ** 2).sum(), (varied**2).sum()
+            products = (e**2).sum(), (o**2).sum(), (e * o).sum(), ((o - e) ** 2).sum(), (varied**2).sum()
+            sums[row, place] = *products, _LEAST_STEPS * group.step**2 * known.sum()
     return sums
 
 
 def by_group(total: np.ndarray) -> np.ndarray:
-    """Return the likeness of each group from summed parts (…, groups, 5); NaN where the expected output is 0."""
-    energy, noise, varied = total[..., 0], total[..., 3], total[..., 4]
-    signal = np.where(varied > _CONSTANT * energy, varied, energy)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        likeness: np.ndarray = np.where(signal > _LEAST, 1 - noise / np.maximum(signal, _LEAST), np.nan)
+    """Return the likeness of each group from summed parts (…, groups, 6); NaN where the expected output is 0."""
+    noise, signal = total[..., 3], _signal(total)
+    likeness: np.ndarray = np.where(signal > _LEAST, 1 - noise / np.maximum(signal, _LEAST), np.nan)
     return np.where(np.isnan(noise), -np.inf, likeness)
 
 
+def _signal(total: np.ndarray) -> np.ndarray:
+    """Return what varies of each group, or all of it where nothing does, and at least some steps of 8 bits."""
+    energy, varied, least = total[..., 0], total[..., 4], total[..., 5]
+    signal: np.ndarray = np.maximum(np.where(varied > _CONSTANT * energy, varied, energy), least)
+    return signal
+
+
 def reduced(total: np.ndarray) -> np.ndarray:
-    """Return the likeness of the worst group, at least 0, from summed parts (…, groups, 5)."""
+    """Return the likeness of the worst group, at least 0, from summed parts (…, groups, 6)."""
     worst = np.min(by_group(total), axis=-1, where=~np.isnan(by_group(total)), initial=1.0)
     return np.maximum(worst, 0.0)
 
@@ -93,7 +109,7 @@ def worst_decibels(total: np.ndarray) -> float:
     """Return the SQNR of the worst group that varies; of the worst of all where none does."""
     varies = total[:, 4] > _CONSTANT * total[:, 0]
     chosen = total[varies] if varies.any() else total
-    return min(decibels(row[4] if row[4] > _CONSTANT * row[0] else row[0], row[3]) for row in chosen)
+    return min(decibels(signal, noise) for signal, noise in zip(_signal(chosen), chosen[:, 3], strict=True))
 
 
 def constant(outputs: np.ndarray, of: Sequence[Group]) -> list[str]:
@@ -105,8 +121,9 @@ def constant(outputs: np.ndarray, of: Sequence[Group]) -> list[str]:
 
 
 def _still(array: np.ndarray, group: Group) -> bool:
-    values = np.stack([group.taken(np.asarray(row, np.float64)) for row in array])
-    return float(values.var(axis=0).sum()) <= _CONSTANT * float((values**2).mean(axis=0).sum())
+    mean: Any = sum(group.taken(np.asarray(row, np.float64)) for row in array) / len(array)
+    away = sum(float(((group.taken(np.asarray(row, np.float64)) - mean) ** 2).sum()) for row in array)
+    return away <= _CONSTANT * len(array) * float((mean**2).sum())
 
 
 def likeness(outputs: np.ndarray, expected: np.ndarray) -> float:
@@ -119,10 +136,11 @@ def rows(outputs: np.ndarray, expected: np.ndarray, name: str = "output") -> lis
     of = groups(expected, name)
     total = parts(outputs, expected, of).sum(0)
     table = []
-    for group, (energy, found, product, noise, varied), value in zip(of, total, by_group(total), strict=True):
+    for group, sums, signal, value in zip(of, total, _signal(total), by_group(total), strict=True):
+        energy, found, product, noise, varied, _ = sums
         entry: dict[str, Any] = {"group": str(group), "low": group.low, "high": group.high}
         entry["constant"] = bool(varied <= _CONSTANT * energy)
-        entry["sqnr"] = round(decibels(varied if varied > _CONSTANT * energy else energy, noise), 2)
+        entry["sqnr"] = round(decibels(signal, noise), 2)
         known = energy > _LEAST and found > _LEAST and np.isfinite(found)
         entry["cosine"] = round(float(product / np.sqrt(energy * found)), 6) if known else None
         table.append(entry | {"likeness": round(float(value), 6) if np.isfinite(value) else None})
@@ -138,11 +156,8 @@ def decibels(signal: float, noise: float) -> float:
 
 def _of_output(name: str, array: np.ndarray) -> Iterator[Group]:
     shape = array.shape[1:] or (1,)
-    best, axis = [list(range(shape[_channels(shape)]))], _channels(shape)
-    for candidate in dict.fromkeys((0, len(shape) - 1)):
-        found = _apart(*_ranges(array, candidate))
-        if len(found) > len(best):
-            best, axis = found, candidate
+    tried = [(axis, *_apart(*_ranges(array, axis))) for axis in _axes(shape)]
+    axis, best, _ = max(tried, key=lambda found: found[2])  # the first of equal ones
     low, high = _ranges(array, axis)
     total: Any = sum(
         np.moveaxis(np.nan_to_num(np.asarray(row, np.float64)).reshape(shape), axis, 0).reshape(shape[axis], -1).mean(1)
@@ -153,9 +168,17 @@ def _of_output(name: str, array: np.ndarray) -> Iterator[Group]:
         yield Group(name, axis, tuple(channels), len(best) == 1, *bounds, total[channels] / len(array))
 
 
-def _channels(shape: tuple[int, ...]) -> int:
-    """Return the axis of the channels: the first, or the shorter one of two."""
-    return 1 if len(shape) == 2 and shape[1] < shape[0] else 0
+def _axes(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the axes that may be the channels', the likeliest first.
+
+    Of two it is the shorter one, unless they are nearly as long: the other has the places in a picture, such as
+    anchors, some of which are near 0. Of more it is the first, or the last where two equal sides precede it.
+    """
+    last = len(shape) - 1
+    if last == 1:
+        short, long = (0, 1) if shape[0] <= shape[1] else (1, 0)
+        return (short, long) if shape[long] < _LONGER * shape[short] else (short,)
+    return (last,) if last > 1 and shape[last - 1] == shape[last - 2] != shape[last] else (0,)
 
 
 def _ranges(array: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray]:
@@ -171,19 +194,22 @@ def _ranges(array: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray]:
     return np.asarray(low), np.asarray(high)
 
 
-def _apart(low: np.ndarray, high: np.ndarray) -> list[list[int]]:
-    """Group places by their ranges. Values from 0 to 1 are shares, whose range is 1 even where none was large."""
+def _apart(low: np.ndarray, high: np.ndarray) -> tuple[list[list[int]], float]:
+    """Group places by their ranges; return them, and how far they are apart: the largest by the smallest range.
+
+    Values from 0 to 1 are shares, whose range is 1 even where none was large. What never changes is with the largest.
+    """
     sizes = np.maximum(np.abs(low), np.abs(high))
     sizes = np.where((low >= 0) & (high <= 1), 1.0, sizes)
+    sizes = np.where(low == high, sizes.max(), sizes)
     order = np.argsort(-sizes, kind="stable")
     found = [[int(order[0])]]
-    for before, place in pairwise(order):
-        size = sizes[place]
-        apart = size * NEIGHBOUR <= sizes[before] or size * TOP <= sizes[found[-1][0]]
-        if apart:
+    for place in order[1:]:
+        if sizes[place] * APART <= sizes[found[-1][0]]:
             found.append([])
         found[-1].append(int(place))
-    return [sorted(places) for places in found]
+    ratio = float(sizes[order[0]] / max(sizes[found[-1][0]], _LEAST)) if len(found) > 1 else 1.0
+    return [sorted(places) for places in found], ratio
 
 
 def _runs(places: Sequence[int]) -> str:

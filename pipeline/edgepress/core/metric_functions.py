@@ -20,14 +20,9 @@ def right(outputs: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 def share(parts: np.ndarray) -> float:
-    """Return the first column's sum over the second's."""
+    """Return the first column's sum over the second's; of a draw without anything to count, 0."""
     part, whole = parts.sum(0)
-    return float(part / whole)
-
-
-def ratio(parts: np.ndarray) -> float:
-    """Return `share`, at least 0; 0 of nothing, as of a draw of examples in which no point is to be seen."""
-    return max(share(parts), 0.0) if parts[:, 1].any() else 0.0
+    return float(part / whole) if whole else 0.0
 
 
 def accuracy(outputs: np.ndarray, y: np.ndarray) -> float:
@@ -35,17 +30,17 @@ def accuracy(outputs: np.ndarray, y: np.ndarray) -> float:
     return share(right(outputs, y))
 
 
-def agreeing(outputs: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Return `right` of the classes that a reference predicts; of outputs without classes the parts of `likeness`."""
+def agreed(outputs: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Return `right` against the classes that a reference predicts; without classes the parts of `likeness`."""
     if y.dtype.kind in "iu":
         return right(outputs, y)
-    from .likeness import groups, parts
+    from . import likeness
 
-    return parts(outputs, y, groups(y))
+    return likeness.parts(outputs, y, likeness.groups(y))
 
 
-def agreed(parts: np.ndarray) -> float:
-    """Return the share of predictions that are the reference's; without classes the likeness of the worst group."""
+def agreed_share(parts: np.ndarray) -> float:
+    """Return the share of equal predictions; without classes the likeness of the outputs to the reference's."""
     if parts.ndim == 2:
         return share(parts)
     from .likeness import reduced
@@ -136,11 +131,11 @@ def auc(ranked: np.ndarray) -> float:
 
 
 def errors(outputs: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Return the absolute errors (n, …); of pictures the mean of each (n,), in which 0 to 255 are 0 to 1."""
+    """Return the absolute errors (n, labels); of images the mean of each, of which uint8 is in units of 255."""
     if y.ndim > 2:
-        from .picture_metrics import scaled
-
-        return np.asarray(np.abs(outputs - scaled(y)).mean((1, 2, 3)))
+        target = y / np.float32(255) if y.dtype == np.uint8 else y
+        means: np.ndarray = np.abs(outputs - target).reshape(len(y), -1).mean(1, dtype=np.float64)
+        return means
     distance: np.ndarray = np.abs(outputs - y)
     return distance
 
@@ -148,6 +143,11 @@ def errors(outputs: np.ndarray, y: np.ndarray) -> np.ndarray:
 def mean(parts: np.ndarray) -> float:
     """Return the mean of all numbers."""
     return float(parts.mean())
+
+
+def mean_share(parts: np.ndarray) -> float:
+    """Return the mean, at least 0: a share, of values that may be negative, such as an SSIM or a cosine."""
+    return max(float(parts.mean()), 0.0)
 
 
 def nll(outputs: np.ndarray, y: np.ndarray) -> float:

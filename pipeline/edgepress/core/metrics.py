@@ -5,7 +5,6 @@ A metric is what each example counts, and a reduction of that: the bootstrap red
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -24,8 +23,9 @@ RESAMPLES = intervals.DRAWS
 SECONDS = 8.0
 """For the draws of a metric without parts, whose every draw is a call; with fewer than `intervals.FEWEST` there is no
 interval."""
-CHUNK = 256
-"""Examples whose parts are made at once: a mask's intermediate arrays are many times the mask."""
+CHUNK = 1 << 24
+"""Bytes of outputs, and of eight times the labels, whose parts are made at once: a mask's intermediate arrays are that
+many times the mask."""
 
 _NUMBERS, _PICTURES = 2, 4
 """Axes of the targets of a regression, and of pictures."""
@@ -58,7 +58,8 @@ class Metric:
     `parts` has a row for each example, so that those of chunks are concatenated. `summed` parts count by their sum
     alone. `ranked` sets the examples against each other, once before all draws.
     `higher` says which way is better: a share, in percent, or an error in the unit of the labels. `tasks` are those
-    that it can score. A metric is `counted` if it is the share of examples that are right.
+    that it can score. A metric is `counted` if it is the share of examples that are right, and `graded` if an example
+    counts by degrees, so that its draws vary as soon as two models differ anywhere.
     """
 
     name: str
@@ -71,6 +72,7 @@ class Metric:
     higher: bool = True
     tasks: tuple[str, ...] = ("single-label", "multi-label", "regression")
     counted: bool = False
+    graded: bool = False
     points: float = 100.0
     """What a difference of 1 is in points: 100 of a share, and 1 of decibels, whose points are dB."""
     needs: str = ""
@@ -85,13 +87,26 @@ class Metric:
 
     def collected(self, outputs: np.ndarray, y: np.ndarray) -> Parts:
         """Return the parts of all examples, ready to be reduced."""
+        return self.joined([self.of_chunk(outputs, y)])
+
+    def joined(self, chunks: Sequence[Parts]) -> Parts:
+        """Return the parts of all examples of those of chunks of them, in their order; `Rows` are no chunks."""
+        import numpy as np
+
+        if isinstance(chunks[0], Rows):
+            return chunks[0]
+        parts = np.concatenate(chunks) if len(chunks) > 1 else chunks[0]
+        return self.ranked(parts) if self.ranked else parts
+
+    def of_chunk(self, outputs: np.ndarray, y: np.ndarray) -> Parts:
+        """Return the parts of some examples."""
         import numpy as np
 
         if not self.chunked:
             return self.parts(outputs, y)
-        starts = range(0, max(len(y), 1), CHUNK)
-        parts = np.concatenate([self.parts(outputs[at : at + CHUNK], y[at : at + CHUNK]) for at in starts])
-        return self.ranked(parts) if self.ranked else parts
+        many = max(CHUNK // max(outputs[:1].nbytes, 8 * y[:1].nbytes, 1), 1)
+        starts = range(0, max(len(y), 1), many)
+        return np.concatenate([self.parts(outputs[at : at + many], y[at : at + many]) for at in starts])
 
     def value(self, collected: Parts) -> float:
         """Return the metric of `collected` parts."""
@@ -130,7 +145,9 @@ class Metric:
                 if monotonic() - start > SECONDS:
                     break
             return values if len(values) >= intervals.FEWEST else []
-        if self.summed and bool((abs(collected) < math.inf).all()):  # 0 · ∞ is no number
+        import numpy as np
+
+        if self.summed and np.isfinite(collected).all():  # 0 times what is no number is none either
             return list(self._of_sums(collected, groups))
         return [round(self.value(collected[rows]), 6) for rows in _drawn(len(collected), groups)]
 
@@ -169,7 +186,7 @@ def _drawn(count: int, groups: np.ndarray | None) -> Iterator[np.ndarray]:
 def of_constant(metric: Metric, y: np.ndarray) -> float | None:
     """Return an error metric's value for outputs that all are the mean of the targets `y`; None where it has none.
 
-    Numbers and pictures have a mean that is an output.
+    Numbers and pictures have a mean that is an output; of points outputs are heat maps.
     """
     import numpy as np
 
@@ -187,49 +204,53 @@ def points_of(name: str) -> float:
     return METRICS[name].points if name in METRICS else 100.0
 
 
-def _call(place: str, *arrays: np.ndarray, **facts: Any) -> Any:
-    """Call the function `MODULE.NAME`, imported only here: recipes are validated without numpy."""
-    module, name = place.split(".")
-    return getattr(import_module(f".{module}", __package__), name)(*arrays, **facts)
+def _call(name: str, *arrays: np.ndarray, **facts: Any) -> Any:
+    """Call the function `MODULE.FUNCTION`, imported only here: recipes are validated without numpy."""
+    module, function = name.split(".")
+    return getattr(import_module(f".{module}", __package__), function)(*arrays, **facts)
 
 
-def _metric(name: str, parts: str, reduce: str, ranked: str = "", **more: Any) -> Metric:
-    ranking = partial(_call, ranked) if ranked else None
-    return Metric(name, partial(_call, parts), partial(_call, reduce), ranking, **more)
+def _metric(module: str, name: str, parts: str, reduce: str, ranked: str = "", **more: Any) -> Metric:
+    """Return the metric of the functions `parts`, `reduce` and `ranked` of a module."""
+    made, reduced, ranking = (partial(_call, f"{module}.{function}") for function in (parts, reduce, ranked))
+    if "." in reduce:
+        reduced = partial(_call, reduce)
+    return Metric(name, made, reduced, ranking if ranked else None, **more)
 
 
+_of_labels = partial(_metric, "metric_functions")
+_of_masks = partial(_metric, "metric_masks", tasks=("segmentation",), summed=True, graded=True)
+_of_points = partial(_metric, "metric_points", tasks=("keypoints",), summed=True, graded=True, needs="size")
+_of_vectors = partial(_metric, "metric_embeddings", tasks=("embedding",))
+_of_images = partial(_metric, "metric_images", tasks=("image",), graded=True, needs="peak")
+
+
+_SHARE, _MEAN = "metric_functions.share", "metric_functions.mean_share"
 DEFAULTS = {"segmentation": "miou", "keypoints": "pck", "embedding": "recall@1", "image": "psnr"}
 """The metric of a recipe that names none; of other tasks `accuracy`."""
 _CLASSES = ("single-label", "multi-label")
-_LABELS = "metric_functions."
-_MAPS, _SHOWN, _VECTORS = "map_metrics.", "picture_metrics.", "embedding_metrics."
-_MASKS: dict[str, Any] = {"summed": True, "tasks": ("segmentation",)}
-_POINTS: dict[str, Any] = {"summed": True, "tasks": ("keypoints",), "needs": "size"}
-_QUERIES: dict[str, Any] = {"summed": True, "chunked": False, "tasks": ("embedding",)}
-_IMAGES: dict[str, Any] = {"summed": True, "tasks": ("image",), "needs": "peak"}
 METRICS = {
     metric.name: metric
     for metric in (
-        _metric("accuracy", _LABELS + "right", _LABELS + "share", summed=True, tasks=_CLASSES, counted=True),
-        _metric("macro-f1", _LABELS + "classified", _LABELS + "macro_f1", tasks=_CLASSES),
-        _metric("worst-recall", _LABELS + "classified", _LABELS + "worst_recall", tasks=_CLASSES),
-        _metric("auc", _LABELS + "odds", _LABELS + "auc", _LABELS + "odds_ranked", tasks=_CLASSES),
-        _metric("mae", _LABELS + "errors", _LABELS + "mean", higher=False, tasks=("regression", "image")),
+        _of_labels("accuracy", "right", "share", summed=True, tasks=_CLASSES, counted=True),
+        _of_labels("macro-f1", "classified", "macro_f1", tasks=_CLASSES),
+        _of_labels("worst-recall", "classified", "worst_recall", tasks=_CLASSES),
+        _of_labels("auc", "odds", "auc", "odds_ranked", tasks=_CLASSES),
+        _of_labels("mae", "errors", "mean", higher=False, tasks=("regression", "image")),
         # With the answers of the reference in the place of labels.
-        _metric(
-            "agreement", _LABELS + "agreeing", _LABELS + "agreed", summed=True, chunked=False, tasks=("single-label",),
-            counted=True,
+        _of_labels(
+            "agreement", "agreed", "agreed_share", summed=True, chunked=False, tasks=("single-label",), counted=True
         ),
-        _metric("miou", _MAPS + "overlaps", _MAPS + "mean_iou", **_MASKS),
-        _metric("worst-iou", _MAPS + "overlaps", _MAPS + "worst_iou", **_MASKS),
-        _metric("pixel-accuracy", _MAPS + "pixels", _LABELS + "ratio", **_MASKS),
-        _metric("pck", _MAPS + "near", _LABELS + "ratio", **_POINTS),
-        _metric("point-error", _MAPS + "distances", _LABELS + "ratio", higher=False, **_POINTS),
-        _metric("recall@1", _VECTORS + "nearest", _LABELS + "ratio", **_QUERIES),
-        _metric("map", _VECTORS + "precisions", _LABELS + "ratio", **_QUERIES),
-        _metric("cosine", _VECTORS + "cosines", _LABELS + "ratio", **_QUERIES),
-        _metric("psnr", _SHOWN + "decibels", _LABELS + "share", points=1.0, **_IMAGES),
-        _metric("ssim", _SHOWN + "structure", _LABELS + "ratio", **_IMAGES),
+        _of_masks("miou", "overlaps", "mean_iou", "present"),
+        _of_masks("worst-iou", "overlaps", "worst_iou", "present"),
+        _of_masks("pixel-accuracy", "right_pixels", _SHARE),
+        _of_points("pck", "found", _SHARE),
+        _of_points("point-error", "apart", _SHARE, higher=False),
+        _of_vectors("recall@1", "vectors", "recall_at_1", "queried", summed=True),
+        _of_vectors("map", "vectors", "mean_average_precision", "queried", summed=True),
+        _of_vectors("cosine", "cosines", _MEAN, graded=True),
+        _of_images("psnr", "psnr", "mean_decibels", points=1.0),
+        _of_images("ssim", "ssim", _MEAN),
     )
-}  # fmt: skip
+}
 """What a recipe's `metric:` may name: one row each."""

@@ -1,6 +1,6 @@
 """Read an .npz with `x` and `y`, or `train_x`, `train_y`, ….
 
-`labels` and `groups` are optional; without any `y` the examples have no labels.
+`labels` and `groups` are optional; with `labels: none` in the recipe no `y` is read.
 """
 
 from __future__ import annotations
@@ -34,16 +34,19 @@ def read(source: Source, path: Path) -> Examples:
         raise UserError(
             f"`{path.name}` has `{extra[0]}` too" if unsplit else f"`{path.name}` has `{extra[0]}` without x"
         )
-    if not any(name == "y" or name.endswith("_y") for name in arrays):
+    labelled = source.labels != "none"
+    if not labelled:
         wanted = [name for name in wanted if name.endswith("x")]
     if lacking := [name for name in wanted if name not in arrays]:
-        raise UserError(f"`{path.name}` has no array `{lacking[0]}`, only {', '.join(sorted(arrays))}")
+        raise UserError(
+            f"`{path.name}` has no array `{lacking[0]}`, only {', '.join(sorted(arrays))}",
+            "examples without labels: `labels: none`" if lacking[0].endswith("y") else "",
+        )
     listed = source.listed
     if listed and "labels" in arrays:
         raise UserError(f"`{path.name}` has its own `labels`", "take `labels` out of the recipe, or out of the file")
     labels = tuple(map(str, arrays["labels"].tolist())) if "labels" in arrays else listed
     pairs = source.flip_pairs or ()
-    labelled = len(wanted) > sum(name.endswith("x") for name in wanted)
     if not labelled:
         arrays |= {f"{name[:-1]}y": np.zeros(len(arrays[name]), np.int64) for name in wanted}
     if unsplit:

@@ -1,9 +1,10 @@
-"""`scenes`: garments before backgrounds with a class for each pixel: 1,200 train, 200 validation, 400 test.
+"""`scenes`: garments and the class of each pixel: 1,200 train, 200 validation, 400 test.
 
-Composed of the images of `fashion-mnist-10k` (MIT licence), each split of the images of the same split, so no garment
-is in two. A picture of 64 × 64 pixels has two or three garments of random size, place and colour before a mottled
-background; later ones cover earlier ones, and every pixel has noise. All arithmetic is on integers, and the numbers
-are from `RandomState`, whose stream numpy has frozen (NEP 19): the digest does not depend on numpy's version.
+Garments before backgrounds, composed of the images of `fashion-mnist-10k` (MIT licence), each split of the images of
+the same split, so no garment is in two. A picture of 64 × 64 pixels has two or three garments of random size, place and
+colour before a mottled background; later ones cover earlier ones, and every pixel has noise. All arithmetic is on
+integers, and the numbers are from `RandomState`, whose stream numpy has frozen (NEP 19): the digest does not depend on
+numpy's version.
 """
 
 from __future__ import annotations

@@ -78,8 +78,8 @@ def _listed(labels: tuple[str | int, ...] | str, info: ValidationInfo) -> tuple[
                 raise Mistake(*wrong)
             beside = path.parent.iterdir() if path.parent.is_dir() else ()
             known = [file.name for file in beside if file.suffix == ".txt"]
-            otherwise = "a list, `imagenet`, or a text file with one name a line"
-            act = suggest(labels, ["imagenet", "none", *known], otherwise)
+            words = "a list, `imagenet`, or a text file with one name a line"
+            act = suggest(labels, ["imagenet", "none", *known], words)
             if wrong := foreign.missing(path, labels, act):
                 raise Mistake(*wrong)
         return labels

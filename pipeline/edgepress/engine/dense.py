@@ -51,12 +51,12 @@ def measured(path: Path, data: Dataset, split: str, metric: Metric, precision: s
     """Return the metric's parts of a split, and its predictions."""
     parts, kept = [], []
     for outputs, y in chunks(path, data, split, precision=precision):
-        parts.append(metric.collected(outputs, y))
+        parts.append(metric.of_chunk(outputs, y))
         kept.append(tasks.of(data).predictions(outputs, y))
     if any(isinstance(part, Rows) for part in parts):  # a function of the user's that has no value for each example
         whole = np.concatenate([outputs for outputs, _ in chunks(path, data, split, precision=precision)])
         return metric.collected(whole, data[split].y), np.concatenate(kept)
-    return np.concatenate(parts), np.concatenate(kept)
+    return metric.joined(parts), np.concatenate(kept)
 
 
 def evaluated(path: Path, precision: str, data: Dataset, split: str, metric: Metric) -> dict[str, Any]:

@@ -23,8 +23,10 @@ if TYPE_CHECKING:
     from .cache import Entry
     from .engine import Engine
 
-_GROUPS = 8
+_GROUPS = 4
 """Most channel groups that are named."""
+_EXACT = 60.0
+"""SQNR in dB from which nothing but the worst group is named: a float conversion rounds that much."""
 AGREEMENT = 0.99
 """Share of the test examples with the class of the source below which a conversion warns."""
 
@@ -43,12 +45,13 @@ def remarked(engine: Engine, step: Step, facts: StageFacts, entries: dict[str, E
 def _alike(step: Step, facts: StageFacts) -> list[str]:
     """Return a line on how like its input's a model's outputs are, for each channel group, the worst first."""
     rows = facts.notes.get("likeness", [])
+    named = rows[: 1 if rows and rows[0]["sqnr"] >= _EXACT else _GROUPS]
     words = [
         f"{row['group']} {row['sqnr']:.1f} dB" + ("" if row["cosine"] is None else f" (cosine {row['cosine']:.4f})")
-        for row in rows[:_GROUPS]
+        for row in named
     ]
-    more = f", and {len(rows) - _GROUPS} more" if len(rows) > _GROUPS else ""
-    return [f"SQNR of its outputs against {step.input}, worst first: {', '.join(words)}{more}"] if rows else []
+    more = f"; and {len(rows) - len(named)} more" if len(rows) > len(named) else ""
+    return [f"SQNR of its outputs against {step.input}, worst first: {'; '.join(words)}{more}"] if rows else []
 
 
 def _untried(facts: StageFacts) -> list[str]:

@@ -113,12 +113,12 @@ def compared(report: Report, file: ModelFile, reference: ModelFile | None, findi
     near = NEAR_ZERO * (report.constant or 0.0)
     if report.error and scores.is_near_zero(start, near):
         finding = _absolute(report, start, near, finding)
-    counts = not (report.metric == "agreement" and file.resampled)  # likeness is no share of examples
     if fewer := _few_draws(report, file, reference):
         finding = noted(finding, fewer)
     verdict = scores.metric_drop(
         reference.resampled, file.resampled, (start, value), finding.limit, higher=not report.error,
-        units=file.drawn or examples, examples=examples if counts else 0, near=near, points=report.points,
+        units=file.drawn or examples, examples=0 if _is_graded(report, file, reference) else examples, near=near,
+        points=report.points,
     )  # fmt: skip
     return decided(finding, verdict)
 
@@ -141,6 +141,15 @@ def _same(report: Report, file: ModelFile, reference: ModelFile) -> bool:
 def _is_scored(report: Report, file: ModelFile) -> bool:
     """Return whether the report's metric of `file` is known; a metric of the user's own may be too slow for draws."""
     return report.metric in file.scores.get("test", {}) and bool(file.resampled or report.metric not in METRICS)
+
+
+def _is_graded(report: Report, file: ModelFile, reference: ModelFile) -> bool:
+    """Return whether no example is all or nothing, as in pixels: draws tell two models apart that differ anywhere."""
+    if report.metric == "agreement":
+        return True  # likeness of outputs, which is resampled; equal predictions are marks
+    many = min(len(file.resampled), len(reference.resampled))
+    alike = file.resampled[:many] == reference.resampled[:many]
+    return report.metric in METRICS and METRICS[report.metric].graded and not alike
 
 
 def _few_draws(report: Report, *files: ModelFile) -> str:

@@ -75,8 +75,8 @@ class Network(BaseModel):
         default=None,
         ge=1,
         exclude_if=lambda value: value is None,
-        description=f"length of the output vector of an embedding; {EMBEDDING} by default, or that of the teacher's "
-        "vectors in the data",
+        description=f"length of the output vector that tells identities apart; {EMBEDDING} by default. Where the data "
+        "has a teacher's vectors, it is theirs",
     )
 
     @model_validator(mode="before")
@@ -86,10 +86,13 @@ class Network(BaseModel):
 
     @model_validator(mode="after")
     def _own_is_taken_as_it_is(self) -> Self:
-        if self.own and (self.pretrained or self.stride):
-            option = "pretrained" if self.pretrained else "stride"
-            help = "`{use: load, from: FILE, model: …}` has weights of your own" if self.pretrained else ""
-            raise Mistake(f"`{option}` is for published networks", help or "choose strides in your function")
+        help = {
+            "pretrained": "`{use: load, from: FILE, model: …}` has weights of your own",
+            "stride": "choose strides in your function",
+            "head_channels": "your function builds the head as well",
+        }
+        if self.own and (option := next((name for name in help if getattr(self, name)), None)):
+            raise Mistake(f"`{option}` is for published networks", help[option])
         return self
 
     @property
@@ -118,12 +121,13 @@ class Network(BaseModel):
 
 def _outputs(data: Dataset, embedding: int | None = None) -> dict[str, Any]:
     """Return the fields of a description that say what is computed; the data's task decides."""
+    if data.task not in ("image", "embedding"):
+        return {"classes": len(data.labels)}
     targets = data["train"].y.shape[1:]
     if data.task == "image":
         return {"classes": targets[0], "target": targets[1:]}
-    if data.task == "embedding":
-        return {"classes": embedding or (targets[0] if targets else EMBEDDING)}
-    return {"classes": len(data.labels)}
+    # The length of the teacher's vectors, or any that tells identities apart.
+    return {"classes": targets[0] if targets else embedding or EMBEDDING}
 
 
 class Takes(BaseModel):
@@ -190,8 +194,7 @@ class Description(BaseModel):
 
     def misfit(self, data: Dataset) -> str:
         """Return how the outputs differ from what the task of `data` takes; empty where they do not."""
-        embedding = data.task == "embedding" and data["train"].y.ndim == 1  # vectors of any length
-        wanted = self.model_copy(update={"task": data.task, **_outputs(data, self.classes if embedding else None)})
+        wanted = self.model_copy(update={"task": data.task, **_outputs(data, self.classes)})
         if self.output == wanted.output:
             return ""
         if len(self.output) == len(wanted.output) == 1:

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..core.columns import flat, joined, split
 from ..core.paths import digest
+from ..data.targets import KINDS
 from .description import METADATA_KEY
 from .input_preparation import input_of
 
@@ -35,15 +36,7 @@ SCHEMA = 3
 LAYOUTS = {"image": "NCHW", "series": "NCL", "numbers": "NC", "tokens": "NL"}
 CHANNELS_LAST = {"NCHW": "NHWC", "NCL": "NLC"}
 """How TFLite orders what ONNX orders otherwise."""
-MEANINGS = {
-    "single-label": "logits",
-    "multi-label": "logits",
-    "regression": "values",
-    "segmentation": "mask_logits",
-    "keypoints": "heatmaps",
-    "embedding": "embedding",
-    "image": "image",
-}
+MEANINGS = {task: kind.meaning for task, kind in KINDS.items()}
 """What the output of a network of a task means. A file with softmax has `probabilities`, any other output is `raw`."""
 LABEL_TASKS = ("single-label", "multi-label", "regression")
 """Tasks of one output, a number for each label."""
@@ -55,7 +48,7 @@ def describe(data: Dataset) -> dict[str, Any]:
     return {
         "schema": SCHEMA,
         "task": data.task,
-        "labels": list(data.labels),
+        "labels": list(data.labels) if data.targets.per_label else [],
         "inputs": [_describe(input) for input in data.inputs],
         "outputs": [output("output", [1, len(data.labels)], MEANINGS.get(data.task, "raw"))],
     }
@@ -148,21 +141,22 @@ def dequantized(outputs: np.ndarray, contract: dict[str, Any]) -> np.ndarray:
 
 
 def to_logits(outputs: np.ndarray, contract: dict[str, Any], data: Dataset) -> np.ndarray:
-    """Return a file's outputs as logits (n, labels), whether it ends in a softmax, a sigmoid or neither.
+    """Return a file's outputs as logits (n, labels) or (n, classes, …), also of one that ends in softmax or sigmoid.
 
-    Outputs without classes keep their shape; integers are dequantized.
+    Outputs without labels keep their shape; integers are dequantized.
     """
     import numpy as np
 
     outputs = dequantized(outputs, contract)
-    if data.task not in LABEL_TASKS or not data.labels:
+    if not data.labels:
         return outputs
-    outputs = flat(outputs)
+    if data.task in LABEL_TASKS:
+        outputs = flat(outputs)
     if contract["outputs"][0]["meaning"] != "probabilities":
         return outputs
 
     safe = np.clip(outputs.astype(np.float64), 1e-9, 1 - 1e-9)
-    logits: np.ndarray = np.log(safe) if data.task == "single-label" else np.log(safe) - np.log(1 - safe)
+    logits: np.ndarray = np.log(safe) if data.targets.link == "softmax" else np.log(safe) - np.log(1 - safe)
     return logits.astype(np.float32)
 
 

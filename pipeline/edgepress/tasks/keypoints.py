@@ -40,9 +40,9 @@ class Keypoints(Task):
 
     def predictions(self, outputs: np.ndarray, y: np.ndarray) -> np.ndarray:
         """Return the places of the points, float32 (n, points, 2), as shares of the picture."""
-        from ..core.map_metrics import peaks
+        from ..core.metric_points import places
 
-        return peaks(outputs).astype("float32")
+        return places(outputs).astype("float32")
 
     def agreement(self, outputs: np.ndarray, other: np.ndarray, y: np.ndarray) -> float:
         """Return the share of points at the same place, within `SAME`."""

@@ -74,7 +74,7 @@ def _in_torch(module: nn.Module, data: Dataset, contract: dict[str, Any]) -> np.
     """Return torch's outputs for validation examples, as probabilities where the file gives these."""
     outputs = in_torch(module, data.to_model_inputs(data["validation"].x[:64]))
     if contract["outputs"][0]["meaning"] == "probabilities":
-        outputs = outputs.softmax(1) if data.task == "single-label" else outputs.sigmoid()
+        outputs = outputs.softmax(1) if data.targets.link == "softmax" else outputs.sigmoid()
     return outputs.numpy()
 
 
@@ -117,7 +117,8 @@ def _counts(path: Path) -> tuple[Size, int]:
     graph = model.graph
     tensors = {t.name: t for t in graph.initializer}
     source = {out: node for node in graph.node for out in node.output}
-    shapes = {v.name: shape(v) for v in [*graph.value_info, *graph.input, *graph.output]}
+    shapes = {f"{v.name}{_ROUNDED}": shape(v) for v in graph.output}
+    shapes |= {v.name: shape(v) for v in [*graph.value_info, *graph.input, *graph.output]}
 
     unpacked = stored(graph)
 
@@ -152,6 +153,8 @@ def _counts(path: Path) -> tuple[Size, int]:
     return Size(sum(learnt.values()), macs), filled
 
 
+_ROUNDED = "_QuantizeLinear_Input"
+"""What onnxruntime's quantizer appends to the name of an output that it rounds."""
 _VALUES = {
     "ConvInteger": (0, 1),
     "MatMulInteger": (0, 1),

@@ -102,11 +102,11 @@ def described(model: onnx.ModelProto, contract: dict[str, Any], data: Dataset) -
     """
     contract = metadata.with_outputs(contract, model)
     makers = {name: node.op_type for node in model.graph.node for name in node.output}
-    ends = {"single-label": "Softmax", "multi-label": "Sigmoid"}
+    ends = {"softmax": "Softmax", "sigmoid": "Sigmoid"}
     for entry in contract["outputs"]:
         kind = makers.get(entry["name"], "")
         if data.labels:
-            probable = kind == ends.get(data.task)
+            probable = kind == ends.get(data.targets.link)
             entry["meaning"] = "probabilities" if probable else metadata.MEANINGS[data.task]
         else:
             entry["meaning"] = _ENDS.get(kind, "raw")

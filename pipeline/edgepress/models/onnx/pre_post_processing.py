@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ...core.errors import UserError
+from ...data.targets import KINDS
 
 if TYPE_CHECKING:
     from ...data.dataset import Dataset
@@ -26,7 +27,7 @@ class Embedded(nn.Module):
             std = torch.tensor(input.std or (1.0,)).reshape(shape)
             self.register_buffer(f"slope{index}", input.scale / std)
             self.register_buffer(f"offset{index}", -torch.tensor(input.mean or (0.0,)).reshape(shape) / std)
-        self.ends = {"probabilities": nn.Softmax(1) if data.task == "single-label" else nn.Sigmoid()}.get(
+        self.ends = {"probabilities": nn.Softmax(1) if data.targets.link == "softmax" else nn.Sigmoid()}.get(
             contract["outputs"][0]["meaning"], nn.Identity()
         )
 
@@ -48,8 +49,8 @@ def embedded(contract: dict[str, Any], embed: Collection[str], raw: bool) -> dic
     if raw and not any(entry["kind"] == "image" for entry in contract["inputs"]):
         raise UserError("`input: uint8` is for images, and this data has none", "leave it out")
     if "softmax" in embed:
-        if contract["task"] == "regression":
-            raise UserError("a regression has no `softmax`", "take it out of `embed`")
+        if KINDS[contract["task"]].link == "identity":
+            raise UserError(f"a {contract['task']} has no `softmax`", "take it out of `embed`")
         contract = contract | {"outputs": [contract["outputs"][0] | {"meaning": "probabilities"}]}
     if "normalize" not in embed:
         return contract

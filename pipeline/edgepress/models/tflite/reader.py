@@ -43,6 +43,9 @@ def read(model: onnx.ModelProto, integer: Mapping[str, Quantization | None], dyn
     for node in proto.node:  # ONNX knows no shapes behind com.microsoft's, which have int16 before operator set 21
         if node.op_type in ("QuantizeLinear", "DequantizeLinear") and node.input[0] in shapes:
             shapes.setdefault(node.output[0], shapes[node.input[0]])
+    for node in reversed(proto.node):  # an output is rounded under another name, whose shape the quantizer leaves out
+        if node.op_type in ("QuantizeLinear", "DequantizeLinear") and node.output[0] in shapes:
+            shapes.setdefault(node.input[0], shapes[node.output[0]])
     types = _types(proto)
     graph = Graph(
         nodes=[_node(node) for node in proto.node],

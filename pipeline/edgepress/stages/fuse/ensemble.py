@@ -189,7 +189,7 @@ class FuseEnsemble(OutputFusion):
         outputs = {}
         for name, path in paths.items():
             contract = metadata.read(path)
-            if contract["labels"] != list(data.labels):
+            if data.targets.per_label and contract["labels"] != list(data.labels):
                 message = f"`{name}` has other classes than `{data.name}`, or another order of them"
                 raise UserError(message, "fuse models of the same classes in the same order")
             inputs_ = metadata.to_model_inputs(contract, data, data.to_learn_from()["validation"].x)

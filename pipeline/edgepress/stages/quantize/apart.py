@@ -18,6 +18,7 @@ from .qdq import Plan
 from .sqnr import Evidence, watched
 from .uint8 import WEIGHTED
 
+_NAMED = 4
 _EXAMPLES = 32
 """Held-out examples whose ranges are looked at."""
 
@@ -65,6 +66,21 @@ def note(evidence: Evidence) -> list[dict[str, Any]]:
         }
         for output, nodes in evidence.drowned.items()
     ]
+
+
+def warning(evidence: Evidence, outputs: np.ndarray, preset: str, keep: float | None) -> str | None:
+    """Return a warning that names the channel groups whose likeness falls by more than `keep` points, or by one."""
+    rows = likeness.rows(outputs, evidence.expected, evidence.model.graph.output[0].name) if evidence.grouped else []
+    least = 1 - (1.0 if keep is None else keep) / 100
+    lost = [row for row in rows if not row["constant"] and (row["likeness"] is None or row["likeness"] < least)]
+    if not lost:
+        return None
+    words = "; ".join(
+        f"{row['group']} from {row['low']:.3g} to {row['high']:.3g}, SQNR {row['sqnr']:.1f} dB" for row in lost[:_NAMED]
+    )
+    more = f"; and {len(lost) - _NAMED} more" if len(lost) > _NAMED else ""
+    why = " One scale for ranges that differ so drowns the smaller ones" if evidence.apart else ""
+    return f"in {preset} these outputs are lost in noise on held-out examples: {words}{more}.{why}".rstrip(".")
 
 
 def _has_groups(evidence: Evidence, name: str) -> bool:

@@ -41,10 +41,16 @@ def to_integers(model: onnx.ModelProto) -> onnx.ModelProto:
                 f"the output `{output.name}` is made in float by {last.op_type}, so it cannot be of integers",
                 "export without `embed: [softmax]`, or leave the preset `integer-only` out",
             )
-        graph.node.remove(last)
+        real, integer = f"{output.name}_real", last.input[0]
         for node in graph.node:
-            node.output[:] = [output.name if name == last.input[0] else name for name in node.output]
-            node.input[:] = [output.name if name == last.input[0] else name for name in node.input]
+            node.input[:] = [real if name == output.name else name for name in node.input]
+        if any(real in node.input for node in graph.node):  # an output that other operators read as well
+            last.output[0] = real
+        else:
+            graph.node.remove(last)
+        for node in graph.node:
+            node.output[:] = [output.name if name == integer else name for name in node.output]
+            node.input[:] = [output.name if name == integer else name for name in node.input]
         _typed(output)
         entry |= {"dtype": "int8", "quantization": _scale(last, tensors)}
     embed(integer_model, contract)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -41,6 +42,8 @@ __all__ = [
 
 HELD = 512
 """Validation examples, beside those that ranges come from, that decide what is kept."""
+_OUTPUTS, _LEAST_OUTPUTS = 2**28, 16
+"""Bytes of held-out outputs without classes, such as maps; and the fewest examples."""
 LEAST_HELD = 0.25
 """Of the examples, where there are too few for both."""
 
@@ -85,6 +88,7 @@ def calibrate_plan(source: Path, data: Dataset, options: Options, say: Say) -> C
     model = _float_model(source)
     contract = metadata.read_onnx(model)
     rows, held = divided(len(data["validation"].y), options.samples)
+    held = held if data.labels else held[spread(len(held), _fitting(model.graph))]
     seen, warnings = examples(contract, data, rows)
     graph = prepared(model)
     held_inputs = metadata.to_model_inputs(contract, data, data["validation"].x[held])
@@ -162,12 +166,14 @@ def quantize_static(
         if options.faster and preset == options.host:
             mine, notes["speed"] = latency_aware.faster(mine, PRESETS[preset], say)
         quantized_model = written(mine, PRESETS[preset])
-        if criteria is not None:
+        if criteria is not None or evidence.grouped:
             say(0, 1, f"checking {preset} on held-out examples")
             key = id(mine), replace(PRESETS[preset], about="", unsigned=False, foreign=False)
             if key not in alike:  # the others have the same numbers, or those 128 apart
                 raw = run_model(quantized_model, evidence.held)
                 alike[key] = to_logits(raw)
+                if lost := apart.warning(evidence, raw, preset, options.keep):
+                    notes.setdefault("warnings", []).append(lost)
                 if classes and (warning := ties.warning(raw, evidence.expected, preset)):
                     notes.setdefault("warnings", []).append(warning)
             outputs[preset] = alike[key]
@@ -256,6 +262,12 @@ def divided(count: int, samples: int) -> tuple[np.ndarray, np.ndarray]:
     seen = spread(count, min(samples, max(1, int(count * (1 - LEAST_HELD)))))
     rest = np.setdiff1d(np.arange(count), seen)
     return seen, rest[spread(len(rest), HELD)]
+
+
+def _fitting(graph: onnx.GraphProto) -> int:
+    """Return how many examples' outputs fit into memory, several times."""
+    sides = [[axis.dim_value for axis in value.type.tensor_type.shape.dim] for value in graph.output]
+    return max(_LEAST_OUTPUTS, _OUTPUTS // sum(4 * max(math.prod(each), 1) for each in sides))
 
 
 def spread(count: int, most: int) -> np.ndarray:

@@ -29,6 +29,7 @@ class Learner(nn.Module):
     def __init__(self, model: onnx.ModelProto, source: onnx.ModelProto, data: Dataset, *, largest: int = 127) -> None:
         super().__init__()
         contract = metadata.read_onnx(model)
+        self.flat = data.task in metadata.LABEL_TASKS
         self.probable = contract["outputs"][0]["meaning"] == "probabilities"
         self.graph = Graph(model, source, logits=self.probable, largest=largest)
         self.pixels = [
@@ -37,13 +38,13 @@ class Learner(nn.Module):
         ]
 
     def forward(self, *inputs: Tensor) -> Tensor:
-        """Map one tensor (b, *shape) an input to (b, labels)."""
+        """Map one tensor (b, *shape) an input to (b, labels), or to maps (b, …) of a task that has them."""
         pixels = [
             x if declared is None else torch.from_numpy(declared.raw(x.cpu().numpy())).to(x.device)
             for x, declared in zip(inputs, self.pixels, strict=True)
         ]
         logits: Tensor = self.graph(*pixels)
-        return logits
+        return logits.flatten(1) if self.flat else logits
 
 
 def check(learner: Learner, model: onnx.ModelProto, data: Dataset, count: int = 64) -> float:
@@ -55,7 +56,7 @@ def check(learner: Learner, model: onnx.ModelProto, data: Dataset, count: int = 
     x = data["validation"].x[:count]
     outputs = in_torch(learner.eval(), data.to_model_inputs(x))
     if learner.probable:
-        outputs = outputs.softmax(1) if data.task == "single-label" else outputs.sigmoid()
+        outputs = outputs.softmax(1) if data.targets.link == "softmax" else outputs.sigmoid()
     expected = _literally(model, metadata.to_model_inputs(metadata.read_onnx(model), data, x)).reshape(outputs.shape)
     error = float(np.abs(outputs.numpy() - expected).mean() / max(float(np.abs(expected).max()), 1e-6))
     if not error <= TOLERANCE:

@@ -71,7 +71,7 @@ class Graph(nn.Module):
         self._over = [[name for name in {*step.inputs} if last[name] is step] for step in self._steps]
 
     def forward(self, *inputs: Tensor) -> Tensor:
-        """Return outputs (b, labels)."""
+        """Return outputs (b, *shape), where a batch of 1 in the graph's output is an example."""
         constants = {name: self._buffer(name) for name in self.plan.arrays if hasattr(self, slot(name))}
         constants |= {step.outputs[0]: self._dequantized(step) for step in self._stored}
 
@@ -82,7 +82,8 @@ class Graph(nn.Module):
                 values.update(zip(step.outputs, [results] if isinstance(results, Tensor) else results, strict=True))
                 for name in over:
                     values.pop(name, None)
-            return values[self.plan.output].reshape(-1)
+            output: Tensor = values[self.plan.output]
+            return output[0] if output.ndim > 1 and len(output) == 1 else output
 
         # Shapes in the graph count on a batch of 1, which each example is.
         outputs: Tensor = torch.vmap(run)(*(x.unsqueeze(1) for x in inputs))

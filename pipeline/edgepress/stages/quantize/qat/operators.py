@@ -212,6 +212,31 @@ def _pad(a: Attributes, x: Tensor, pads: Tensor, value: Tensor | None = None, ax
     return functional.pad(x, around, mode="replicate" if mode == "edge" else mode)
 
 
+def _resize(
+    a: Attributes, x: Tensor, roi: Tensor | None = None, scales: Tensor | None = None, sizes: Tensor | None = None
+) -> Tensor:
+    """Resize maps as torch exports it; `check` refuses what other coordinates make of a graph from elsewhere."""
+    if sizes is not None:
+        size = _ints(sizes)[2:]
+    else:
+        assert scales is not None, "a Resize has scales or sizes"
+        size = [int(side * scale) for side, scale in zip(x.shape[2:], scales.tolist()[2:], strict=True)]
+    mode = a.get("mode", b"nearest").decode()
+    coordinates = a.get("coordinate_transformation_mode", b"half_pixel").decode()
+    if mode == "nearest":
+        return functional.interpolate(x, size, mode="nearest" if coordinates == "asymmetric" else "nearest-exact")
+    named = {1: "linear", 2: "bilinear"}[len(size)] if mode == "linear" else "bicubic"
+    return functional.interpolate(x, size, mode=named, align_corners=coordinates == "align_corners")
+
+
+def _depth_to_space(a: Attributes, x: Tensor) -> Tensor:
+    side, channels = a["blocksize"], x.shape[1] // a["blocksize"] ** 2
+    if a.get("mode", b"DCR") == b"CRD":
+        return functional.pixel_shuffle(x, side)
+    blocks = x.reshape(len(x), side, side, channels, *x.shape[2:])
+    return blocks.permute(0, 3, 4, 1, 5, 2).reshape(len(x), channels, x.shape[2] * side, x.shape[3] * side)
+
+
 def _cast(a: Attributes, x: Tensor) -> Tensor:
     dtype = helper.tensor_dtype_to_np_dtype(a["to"])
     y: Tensor = x.to(getattr(torch, dtype.name))
@@ -243,6 +268,7 @@ OPERATORS: dict[str, Operator] = {
     "Clip": _clip,
     "Concat": lambda a, *inputs: torch.cat(inputs, a["axis"]),
     "Conv": _conv,
+    "DepthToSpace": _depth_to_space,
     "Div": _plain(torch.div),
     "Dropout": lambda a, x, *rest: x,
     "Equal": _plain(torch.eq),
@@ -276,6 +302,7 @@ OPERATORS: dict[str, Operator] = {
     "ReduceSum": _reduced(lambda x, axes, keep: x.sum(axes, keep)),
     "Relu": _plain(torch.relu),
     "Reshape": _reshape,
+    "Resize": _resize,
     "Sigmoid": _plain(torch.sigmoid),
     "Slice": _slice,
     "Softmax": lambda a, x: x.softmax(a.get("axis", -1)),
