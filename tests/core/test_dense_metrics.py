@@ -73,7 +73,11 @@ def test_points_are_found_within_a_tenth_of_the_picture() -> None:
     assert places(heat) == pytest.approx(centres)
     y = np.concatenate([np.add(centres, [[[0.05, 0], [0.3, 0.4], [0, 0]]]), [[[1], [1], [0]]]], 2).astype(np.float32)
     assert METRICS["pck"](heat, y) == 0.5
-    assert METRICS["point-error"](heat, y) == pytest.approx((0.05 + 0.5) / 2, abs=1e-6)
+    error = METRICS["point-error"].of_data(size=(40, 80))
+    assert error(heat, y) == pytest.approx((0.05 * 80 + np.hypot(0.3 * 80, 0.4 * 40)) / 2, abs=1e-4), "in pixels"
+    assert error.score_points(heat, y) == pytest.approx(-100 * error(heat, y) / 80)
+    tall = METRICS["pck"].of_data(size=(400, 20))
+    assert tall(heat, y - np.float32([0, 0.09, 0])) == 0.5, "36 of 400 pixels are within a tenth of the larger side"
     heat[0, 0, 5, 11] = 0.5
     assert places(heat)[0, 0] == pytest.approx([10.75 / 20, 5.5 / 10]), "a quarter of a cell to the higher neighbour"
     heat[0, 0] = np.nan
@@ -115,11 +119,17 @@ def test_images_are_a_decibel_a_point_and_alike_at_100() -> None:
     outputs = (y / 255 + RANDOM.normal(0, 0.05, y.shape)).astype(np.float32)
     exact = np.clip(outputs.astype(float), 0, 1) - y / np.float32(255).astype(float)
     ratios = -10 * np.log10((exact**2).mean((1, 2, 3)))
-    assert 100 * METRICS["psnr"](outputs, y) == pytest.approx(ratios.mean(), abs=1e-5)
+    assert METRICS["psnr"](outputs, y) == pytest.approx(ratios.mean(), abs=1e-5)
+    assert METRICS["psnr"].score_points(outputs, y) == METRICS["psnr"](outputs, y), "a point is a decibel"
     assert METRICS["mae"](outputs, y) == pytest.approx(np.abs(outputs - y / 255).mean(), abs=1e-6)
     same = (y / np.float32(255)).astype(np.float32)
-    assert [METRICS[name](same, y) for name in ("psnr", "ssim", "mae")] == [1, pytest.approx(1), 0]
-    assert METRICS["psnr"](np.full_like(same, np.nan), y) < 0.1
+    assert [METRICS[name](same, y) for name in ("psnr", "ssim", "mae")] == [100, pytest.approx(1), 0]
+    assert METRICS["psnr"](np.full_like(same, np.nan), y) < 10
+    depth = RANDOM.uniform(0, 20, (4, 1, 20, 24)).astype(np.float32)
+    off = METRICS["psnr"].of_data(peak=20.0)(depth + 2, depth)
+    assert off == pytest.approx(20, abs=1e-4), "2 of a range of 20 metres"
+    constant = metrics.of_constant(METRICS["mae"], y)
+    assert constant == pytest.approx(np.abs(y / 255 - (y / 255).mean(0)).mean(), abs=1e-6)
 
 
 def test_ssim_is_the_papers_formula_in_each_window() -> None:

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 from edgepress.config import recipe
+from edgepress.core.metrics import Metric, Rows
+from edgepress.engine import dense
 from edgepress.engine.cache import Cache
 from edgepress.engine.engine import Engine
 from edgepress.models import metadata
@@ -45,7 +47,6 @@ RECIPE = """\
 name: mine
 task:
   data: {{from: ./x.npz, task: {task}}}
-  metric: {metric}
 stages:
   - use: train
     name: teacher
@@ -108,19 +109,20 @@ CASES: dict[str, dict[str, Any]] = {
     "segmentation": {"metric": "miou", "model": "masks", "distill": "cwd", "epochs": 5, "lr": 3e-3, "least": 0.5},
     "keypoints": {"metric": "pck", "model": "heatmaps", "distill": "kd", "epochs": 12, "lr": 3e-3, "least": 0.5},
     "embedding": {"metric": "recall@1", "model": "vectors", "distill": "kd", "epochs": 4, "lr": 3e-3, "least": 0.7},
-    "image": {"metric": "psnr", "model": "pictures", "distill": "kd", "epochs": 24, "lr": 0.02, "least": 0.15},
+    "image": {"metric": "psnr", "model": "pictures", "distill": "kd", "epochs": 24, "lr": 0.02, "least": 15},
 }
 SHAPES = {"segmentation": (3, SIDE, SIDE), "keypoints": (2, 8, 8), "embedding": (64,), "image": (3, SIDE, SIDE)}
 
 
 @pytest.mark.parametrize("task", CASES)
-def test_a_task_goes_all_the_way(task: str, tmp_path: Path) -> None:
+def test_a_task_goes_all_the_way(task: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     np.savez(tmp_path / "x.npz", **arrays(task))
     (tmp_path / "my_model.py").write_text(MODEL)
     (tmp_path / "mine.yaml").write_text(RECIPE.format(task=task, **CASES[task]))
     run = Engine(recipe.load(tmp_path / "mine.yaml"), Cache(tmp_path / "cache"))
     facts = run.run(Quiet())
     name = run.metric.name
+    assert name == CASES[task]["metric"], "the default of the task"
     scores = [stage.files[0].scores["test"][name] for stage in facts]
     teacher, student, float_, int8, tflite = scores
     assert min(teacher, student) > CASES[task]["least"], scores
@@ -136,3 +138,16 @@ def test_a_task_goes_all_the_way(task: str, tmp_path: Path) -> None:
     assert {plan.action for plan in Engine(recipe.load(tmp_path / "mine.yaml"), Cache(tmp_path / "cache")).plan()} == {
         "cached"
     }
+    if task == "embedding":
+        return
+    kept = np.load(file.parent / f"{facts[-1].files[0].precision}.npy")
+    assert kept.dtype == {"segmentation": "uint8", "keypoints": "float32", "image": "uint8"}[task]
+    groups = np.arange(len(kept)) % 3
+    drawn = dense.redrawn(file.parent, file, facts[-1].files[0].precision, run.data, run.metric, groups)
+    monkeypatch.setattr(dense, "AT_ONCE", 1)  # an example at a time
+    parts, again = dense.measured(file, run.data, "test", run.metric)
+    assert np.array_equal(again, kept)
+    assert run.metric.value(parts) == pytest.approx(tflite)
+    assert run.metric.draws(parts, groups) == pytest.approx(drawn, abs=2e-6)
+    plain = Metric("own", Rows, lambda rows: float(len(rows.outputs)), chunked=False)
+    assert plain.value(dense.measured(file, run.data, "test", plain)[0]) == len(kept), "it has all outputs at once"

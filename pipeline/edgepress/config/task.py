@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, ValidatorFunctionWrapHandler, field_validator
 
 from ..core.errors import Mistake, Rejection, suggest
-from ..core.metrics import METRICS
+from ..core.metrics import DEFAULTS, METRICS
 from ..core.units import Odds, Share
 from ..core.user_code import is_function
 from ..data import facts
@@ -31,6 +31,12 @@ def _metric(name: str) -> str:
     return name
 
 
+def _default_metric(known: dict[str, Any]) -> str:
+    """Return the metric where the recipe names none; `known` are the options before it that are right."""
+    task = facts.known(known["data"], unlabelled=False).task if "data" in known else None
+    return DEFAULTS.get(task or "", "accuracy")
+
+
 class Options(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -42,9 +48,10 @@ class Task(Options):
         description="data set by name, or your own: a folder of images, a .csv, an .npz or `./my_data.py:load`"
     )
     metric: OwnMetric | str = Field(
-        default="accuracy",
+        default_factory=_default_metric,
         description="metric to evaluate models by, or your own function `./my_metric.py:f`",
         examples=list(METRICS),
+        json_schema_extra={"default": "accuracy"},
     )
     seed: int = Field(default=0, ge=0, lt=2**32, description="random seed of the whole recipe")
     examples: int | None = Field(default=None, ge=1, description="number of training examples to use, for experiments")

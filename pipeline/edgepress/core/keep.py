@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from .metrics import points_of
 from .units import NEAR_ZERO, show_score
 
 if TYPE_CHECKING:
@@ -33,8 +34,9 @@ def grown(metric: Metric, error: float, percent: float, y: np.ndarray) -> float:
 def limit(metric: Metric, own: float, keep: float, y: np.ndarray) -> float:
     """Return the limit that a stage's `keep` sets for the metric, of which the float model has `own`."""
     if metric.higher:
-        return own - keep / 100
-    finest = _HALF_STEP * float(y.max() - y.min()) if y.dtype.kind == "f" and y.size else 0.0
+        return own - keep / metric.points
+    spread = float(y.max() - y.min()) if y.dtype.kind == "f" and y.size else 1.0 if metric.name == "mae" else 0.0
+    finest = _HALF_STEP * spread
     return max(grown(metric, own, keep, y), finest)
 
 
@@ -78,7 +80,7 @@ def shown(criterion: Row) -> str:
     """Describe a criterion: `accuracy on held-out examples: float 93.3%, xnnpack 92.9%; at least 92.3% required`."""
 
     def number(value: float) -> str:
-        return show_score(value, error=not criterion["higher"])
+        return show_score(value, error=not criterion["higher"], points=points_of(criterion["by"]))
 
     values = ", ".join(
         f"{name} {number(value)}" for name, value in {"float": criterion["float"], **criterion["found"]}.items()

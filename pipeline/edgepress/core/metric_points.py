@@ -6,21 +6,24 @@ from __future__ import annotations
 import numpy as np
 
 WITHIN = 0.1
-"""Distance of a point that is found, as a share of the picture's sides."""
+"""Distance of a point that is found, as a share of the picture's larger side."""
+Size = tuple[int, ...]
+"""Height and width of the pictures; where it is not known, the heat maps' own."""
 
 
-def found(outputs: np.ndarray, y: np.ndarray) -> np.ndarray:
+def found(outputs: np.ndarray, y: np.ndarray, size: Size | None = None) -> np.ndarray:
     """Return of each example (n, 2): how many points are within `WITHIN` of their place, of how many to be seen.
 
     It is the percentage of correct keypoints, PCK (Yang and Ramanan, 2013), by the picture's size.
     """
-    distance, seen = _distances(outputs, y)
-    return np.stack([((distance <= WITHIN) & seen).sum(1), seen.sum(1)], 1)
+    distance, seen = _distances(outputs, y, size)
+    near = distance <= WITHIN * max(size or outputs.shape[2:])
+    return np.stack([(near & seen).sum(1), seen.sum(1)], 1)
 
 
-def apart(outputs: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Return of each example (n, 2): the sum of the distances of points to be seen, and their number."""
-    distance, seen = _distances(outputs, y)
+def apart(outputs: np.ndarray, y: np.ndarray, size: Size | None = None) -> np.ndarray:
+    """Return of each example (n, 2): the sum in pixels of the distances of points to be seen, and their number."""
+    distance, seen = _distances(outputs, y, size)
     return np.stack([np.where(seen, distance, 0).sum(1), seen.sum(1)], 1)
 
 
@@ -44,8 +47,12 @@ def places(heatmaps: np.ndarray) -> np.ndarray:
     return np.stack(axes, 2)
 
 
-def _distances(outputs: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the distances (n, points), and which points are to be seen. Maps of no numbers are a diagonal off."""
-    distance = np.linalg.norm(places(outputs) - y[..., :2], axis=2)
+def _distances(outputs: np.ndarray, y: np.ndarray, size: Size | None) -> tuple[np.ndarray, np.ndarray]:
+    """Return the distances (n, points) in pixels, and which points are to be seen.
+
+    Maps of no numbers are a diagonal off.
+    """
+    height, width = size or outputs.shape[2:]
+    distance = np.linalg.norm((places(outputs) - y[..., :2]) * (width, height), axis=2)
     broken = ~np.isfinite(outputs).all((2, 3))
-    return np.where(broken, 2**0.5, distance), y[..., 2] > 0
+    return np.where(broken, np.hypot(width, height), distance), y[..., 2] > 0

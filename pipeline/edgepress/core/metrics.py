@@ -6,7 +6,7 @@ A metric is what each example counts, and a reduction of that: the bootstrap red
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib import import_module
 from time import monotonic
@@ -26,6 +26,9 @@ interval."""
 CHUNK = 1 << 24
 """Bytes of outputs, and of eight times the labels, whose parts are made at once: a mask's intermediate arrays are that
 many times the mask."""
+
+_NUMBERS, _PICTURES = 2, 4
+"""Axes of the targets of a regression, and of pictures."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,12 @@ class Metric:
     tasks: tuple[str, ...] = ("single-label", "multi-label", "regression")
     counted: bool = False
     graded: bool = False
+    points: float = 100.0
+    """What a difference of 1 is in points: 100 of a share, and 1 of decibels, whose points are dB."""
+    needs: str = ""
+    """What `parts` takes beside outputs and targets: the `size` of the pictures, or the `peak` of their values."""
+    unit: float | None = None
+    """What an error is compared with in `score_points`; without it the mean size of the targets."""
     key: Sequence[Any] = ()
     """What tells it apart beside its name, as JSON data: of a user's own, its file and arguments."""
 
@@ -78,27 +87,47 @@ class Metric:
 
     def collected(self, outputs: np.ndarray, y: np.ndarray) -> Parts:
         """Return the parts of all examples, ready to be reduced."""
+        return self.joined([self.of_chunk(outputs, y)])
+
+    def joined(self, chunks: Sequence[Parts]) -> Parts:
+        """Return the parts of all examples of those of chunks of them, in their order; `Rows` are no chunks."""
+        import numpy as np
+
+        if isinstance(chunks[0], Rows):
+            return chunks[0]
+        parts = np.concatenate(chunks) if len(chunks) > 1 else chunks[0]
+        return self.ranked(parts) if self.ranked else parts
+
+    def of_chunk(self, outputs: np.ndarray, y: np.ndarray) -> Parts:
+        """Return the parts of some examples."""
         import numpy as np
 
         if not self.chunked:
             return self.parts(outputs, y)
         many = max(CHUNK // max(outputs[:1].nbytes, 8 * y[:1].nbytes, 1), 1)
         starts = range(0, max(len(y), 1), many)
-        parts = np.concatenate([self.parts(outputs[at : at + many], y[at : at + many]) for at in starts])
-        return self.ranked(parts) if self.ranked else parts
+        return np.concatenate([self.parts(outputs[at : at + many], y[at : at + many]) for at in starts])
 
     def value(self, collected: Parts) -> float:
         """Return the metric of `collected` parts."""
         return float(self.reduce(collected))
 
     def score_points(self, outputs: np.ndarray, y: np.ndarray) -> float:
-        """Score in points, more is better: 100 times a share, or minus 100 times an error, that of numbers in units of
-        their mean size."""
+        """Score in points, more is better: 100 times a share, decibels, or minus 100 times an error, that of numbers in
+        units of their mean size, and of points in pictures in units of the larger side."""
         value = self(outputs, y)
         import numpy as np
 
-        size = max(float(np.abs(y).mean()), 1e-9) if y.dtype.kind == "f" else 1
-        return 100 * value if self.higher else -100 * value / size
+        size = self.unit or (max(float(np.abs(y).mean()), 1e-9) if y.dtype.kind == "f" else 1)
+        return self.points * value if self.higher else -100 * value / size
+
+    def of_data(self, **facts: Any) -> Metric:
+        """Return the metric for data of these facts, `size` and `peak`; see `needs`."""
+        fact = facts.get(self.needs)
+        if fact is None:
+            return self
+        unit = None if self.higher else float(max(fact))
+        return replace(self, parts=partial(self.parts, **{self.needs: fact}), unit=unit)
 
     def resampled(self, outputs: np.ndarray, y: np.ndarray, groups: np.ndarray | None = None) -> list[float]:
         """Return the metric on bootstrap draws of the examples, or of whole `groups` of them; see `draws`."""
@@ -155,21 +184,30 @@ def _drawn(count: int, groups: np.ndarray | None) -> Iterator[np.ndarray]:
 
 
 def of_constant(metric: Metric, y: np.ndarray) -> float | None:
-    """Return an error metric's value for outputs that all are the mean of the labels `y`; None where it has none."""
+    """Return an error metric's value for outputs that all are the mean of the targets `y`; None where it has none.
+
+    Numbers and pictures have a mean that is an output; of points outputs are heat maps.
+    """
     import numpy as np
 
-    if metric.higher or y.dtype.kind != "f" or y.ndim == 3:  # points are no outputs: those are heat maps
+    if metric.higher or not (y.ndim == _PICTURES or (y.dtype.kind == "f" and y.ndim == _NUMBERS)):
         return None
+    mean = y.mean(0) / 255 if y.dtype == np.uint8 else y.mean(0)
     try:
-        return metric(np.broadcast_to(y.mean(0), y.shape).astype(np.float32), y)
+        return metric(np.broadcast_to(mean, y.shape).astype(np.float32), y)
     except OwnCodeError:
         return None  # a function of the user's that has no value there: only zero is near zero, then
 
 
-def _call(name: str, *arrays: np.ndarray) -> Any:
+def points_of(name: str) -> float:
+    """Return what a difference of 1 of the metric `name`, one here or the user's, is in points."""
+    return METRICS[name].points if name in METRICS else 100.0
+
+
+def _call(name: str, *arrays: np.ndarray, **facts: Any) -> Any:
     """Call the function `MODULE.FUNCTION`, imported only here: recipes are validated without numpy."""
     module, function = name.split(".")
-    return getattr(import_module(f".{module}", __package__), function)(*arrays)
+    return getattr(import_module(f".{module}", __package__), function)(*arrays, **facts)
 
 
 def _metric(module: str, name: str, parts: str, reduce: str, ranked: str = "", **more: Any) -> Metric:
@@ -182,12 +220,14 @@ def _metric(module: str, name: str, parts: str, reduce: str, ranked: str = "", *
 
 _of_labels = partial(_metric, "metric_functions")
 _of_masks = partial(_metric, "metric_masks", tasks=("segmentation",), summed=True, graded=True)
-_of_points = partial(_metric, "metric_points", tasks=("keypoints",), summed=True, graded=True)
+_of_points = partial(_metric, "metric_points", tasks=("keypoints",), summed=True, graded=True, needs="size")
 _of_vectors = partial(_metric, "metric_embeddings", tasks=("embedding",))
-_of_images = partial(_metric, "metric_images", tasks=("image",), graded=True)
+_of_images = partial(_metric, "metric_images", tasks=("image",), graded=True, needs="peak")
 
 
 _SHARE, _MEAN = "metric_functions.share", "metric_functions.mean_share"
+DEFAULTS = {"segmentation": "miou", "keypoints": "pck", "embedding": "recall@1", "image": "psnr"}
+"""The metric of a recipe that names none; of other tasks `accuracy`."""
 _CLASSES = ("single-label", "multi-label")
 METRICS = {
     metric.name: metric
@@ -209,7 +249,7 @@ METRICS = {
         _of_vectors("recall@1", "vectors", "recall_at_1", "queried", summed=True),
         _of_vectors("map", "vectors", "mean_average_precision", "queried", summed=True),
         _of_vectors("cosine", "cosines", _MEAN, graded=True),
-        _of_images("psnr", "psnr", _MEAN),
+        _of_images("psnr", "psnr", "mean_decibels", points=1.0),
         _of_images("ssim", "ssim", _MEAN),
     )
 }

@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from . import printable
+from .metrics import points_of
 from .units import show_bytes, show_count, show_score
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ def summary(facts: StageFacts, *, metric: str = "accuracy", error: bool = False)
     score = file.scores["validation"][metric]
     return (
         f"{facts.name}: {how}, {show_count(facts.parameters)} parameters, {show_bytes(file.bytes)}, "
-        f"{show_score(score, error=error)} on validation"
+        f"{show_score(score, error=error, points=points_of(metric))} on validation"
     )
 
 

@@ -209,3 +209,15 @@ class Report(Facts):
         from .metrics import METRICS
 
         return self.lower_is_better or (self.metric in METRICS and not METRICS[self.metric].higher)
+
+    @property
+    def points(self) -> float:
+        """Return what a difference of 1 of the metric is in points: 100 of a share, 1 of decibels."""
+        from .metrics import points_of
+
+        return points_of(self.metric)
+
+    @property
+    def drop_unit(self) -> Literal["percent", "points", "decibels"]:
+        """Return the unit that the metric falls in: an error grows by percent."""
+        return "percent" if self.error else "points" if self.points > 1 else "decibels"

@@ -114,7 +114,7 @@ class Expected:
     ) -> None:
         """With `marked` the marks of the examples have to give the score."""
         self.metric, self.error, self.examples, self.marked = metric, error, examples, marked
-        self.share = metric in METRICS and METRICS[metric].higher
+        self.share = metric in METRICS and METRICS[metric].higher and METRICS[metric].points > 1
         self.counted = metric in METRICS and METRICS[metric].counted
         self.groups = len(set(groups))
 

@@ -70,13 +70,13 @@ Seconds = _quantity(TIME, "40 ms")
 Bytes = _quantity(SIZE, "5 MB")
 Share = _quantity(SHARE, "30%")
 Points = _quantity(POINTS, "1.5 points")
-Drop = _quantity({**POINTS, "%": 1.0}, "1.5 points")
-"""What a metric may lose: points, or of an error the percent that it may grow by."""
+Drop = _quantity({**POINTS, "%": 1.0, "dB": 1.0}, "1.5 points")
+"""What a metric may lose: points, decibels, or of an error the percent that it may grow by."""
 
 
-def show_score(value: float, *, error: bool) -> str:
-    """Format a share in percent, an error as it is."""
-    return f"{value:.3g}" if error else f"{value:.1%}"
+def show_score(value: float, *, error: bool, points: float = 100.0) -> str:
+    """Format a share in percent, an error as it is, and what has a point a unit in decibels."""
+    return f"{value:.3g}" if error else f"{value:.1%}" if points > 1 else f"{value:.2f} dB"
 
 
 def like(value: float, written: str) -> str:

@@ -19,6 +19,7 @@ from ..core.paths import digest, replacing
 from ..core.presets import PRESETS
 from ..core.results import ModelFile, Report, StageFacts
 from ..models import metadata, operators
+from .dense import is_dense, redrawn
 from .engine import Engine, Result
 
 OTHER = "move it away, or choose another `--runs`"
@@ -126,6 +127,9 @@ def regrouped(engine: Engine, result: Result, file: ModelFile) -> ModelFile:
         return file
 
     def facts(folder: Path, scratch: Path) -> dict[str, Any]:
+        if is_dense(engine.data):
+            more = (result.entry.folder, Path(file.path), file.precision, engine.data, engine.metric, groups)
+            return {"resampled": redrawn(*more)}
         outputs = np.load(result.entry.folder / f"{file.precision}.npy")
         return {"resampled": engine.metric.resampled(outputs, engine.scored["test"].y, groups)}
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .. import tasks
 from ..benchmark.emulator.qemu import ended, start, versions
 from ..core import machine
 from ..core.columns import joined
@@ -54,7 +55,8 @@ def scored(
         there, here = emulated_outputs(path, cpu, runtime, columns), predict(path, columns, runtime)
         there, here = metadata.to_logits(there, contract, data), metadata.to_logits(here, contract, data)
         y = data["test"].y
-        more: dict[str, Any] = {"agreement": evaluate.alike(there, here, data)}
+        own, other = (tasks.of(data).predictions(outputs, y) if data.labels else outputs for outputs in (there, here))
+        more: dict[str, Any] = {"agreement": evaluate.alike(own, other, data)}
         if data.targets.classes:
             more |= {"bounds": bounds(there, y, data.groups), "worst": worst(there, y, data.labels)}
         return evaluate.scored(there, data, "test", metric, data.groups) | more

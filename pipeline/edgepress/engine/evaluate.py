@@ -17,11 +17,12 @@ from ..core.user_code import Code
 from ..data.dataset import Dataset
 from ..models import checkpoint
 from ..models.description import NO_CODE
-from ..models.metadata import dequantized, read, to_logits, to_model_inputs
+from ..models.metadata import LABEL_TASKS, dequantized, read, to_logits, to_model_inputs
 from ..models.onnx import export
 from ..models.predict import predict, predict_raw
 from ..models.session import Kernels
 from ..stage import MAIN_FILE, Made
+from . import dense
 
 FLOAT_VIEW = "float.onnx"
 """A torch model is measured as the float ONNX file that it exports to, so that all stages compare in one runtime."""
@@ -69,7 +70,7 @@ def marks(path: Path, data: Dataset, x: np.ndarray) -> np.ndarray:
 
 
 def alike(outputs: np.ndarray, expected: np.ndarray, data: Dataset) -> float:
-    """Return the share of examples with the same prediction; of outputs without classes their `likeness`."""
+    """Return the share of equal predictions of two models, as `Task.agreement` does; without labels the `likeness`."""
     if data.labels:
         return tasks.of(data).agreement(outputs, expected, data["test"].y[: len(outputs)])
     return likeness.likeness(outputs, expected)
@@ -89,9 +90,11 @@ def likeness_rows(file: Path, other: Path, data: Dataset) -> list[dict[str, Any]
 
 def constant(file: Path, data: Dataset) -> list[str]:
     """Return the outputs, or channel groups of them, that are the same for every test example."""
-    if data.labels:
+    if data.labels and not dense.is_dense(data):
         return []
     outputs = np.load(next(file.parent.glob("*.npy")))
+    if data.labels:
+        return [read(file)["outputs"][0]["name"]] if len(outputs) > 1 and (outputs == outputs[:1]).all() else []
     return likeness.constant(outputs, likeness.groups(outputs, read(file)["outputs"][0]["name"]))
 
 
@@ -109,12 +112,15 @@ def _outputs(folder: Path, other: Path) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _file(path: Path, precision: str, data: Dataset, metric: Metric) -> dict[str, Any]:
-    contract, by_split = read(path), {}
-    kernels: Kernels | None = "usual" if precision == "int8" else None  # whoever quantized it runs it as it is
+    by_split = {}
     for split in ("validation", "test"):
-        outputs = to_logits(predict_raw(path, data, data[split].x, kernels), contract, data)
+        if dense.is_dense(data):
+            by_split[split] = dense.evaluated(path, precision, data, split, metric)
+            continue
+        kernels: Kernels | None = "usual" if precision == "int8" else None  # whoever quantized it runs it as it is
+        outputs = to_logits(predict_raw(path, data, data[split].x, kernels), read(path), data)
         by_split[split] = scored(outputs, data, split, metric)
-    np.save(path.parent / f"{precision}.npy", outputs)
+        np.save(path.parent / f"{precision}.npy", outputs)
     return {
         "path": path.name,
         "kind": path.suffix.removeprefix("."),
@@ -137,13 +143,12 @@ def scored(
     if not data.labelled:  # the reference, which agrees with itself
         y = outputs.argmax(1) if data.labels else outputs
     parts = metric.collected(outputs, y)
-    scores: dict[str, Any] = {"scores": {metric.name: metric.value(parts)}}
-    if data.labels:
-        scores["scores"]["nll"] = tasks.of(data).nll_of(outputs, y)
+    nll = {"nll": tasks.of(data).nll_of(outputs, y)} if data.labels and data.task in LABEL_TASKS else {}
+    scores = {"scores": {metric.name: metric.value(parts), **nll}}
     if split != "test":
         return scores
     # Right or wrong is all that a share needs for an interval; any other metric has its bootstrap draws.
-    if data.labels and metric.counted and y.ndim == 1:
+    if metric.counted and y.ndim == 1 and data.labels:
         return scores | {"correct": "".join("1" if right else "0" for right in outputs.argmax(1) == y), "resampled": []}
     return scores | {"correct": "", "resampled": metric.draws(parts, groups)}
 
@@ -153,6 +158,9 @@ def _compatible(path: Path, data: Dataset) -> dict[str, Any]:
     names = [name for name in others(path.suffix) if not RUNTIMES[name].absent()]
     if not names:
         return {}
+    if dense.is_dense(data):
+        usual, *rest = (dense.predictions(path, data, COMPATIBILITY_EXAMPLES, name) for name in (None, *names))
+        return {agreement_note(name): alike(other, usual, data) for name, other in zip(names, rest, strict=True)}
     contract = read(path)
     columns = to_model_inputs(contract, data, data["test"].x[:COMPATIBILITY_EXAMPLES])
     outputs = to_logits(predict(path, columns), contract, data)

@@ -43,7 +43,7 @@ def material(setup: Setup, step: Step, entries: dict[str, Entry]) -> dict[str, A
 
 
 def floor(setup: Setup, entries: dict[str, Entry]) -> float | None:
-    """Return the least metric on validation that `keep` allows, in points (an error times 100).
+    """Return the least metric on validation that `keep` allows, in points (an error times 100, decibels as they are).
 
     Stages decide by that split alone.
     """
@@ -52,7 +52,7 @@ def floor(setup: Setup, entries: dict[str, Entry]) -> float | None:
         return None
     value: float = reference.facts["files"][0]["scores"]["validation"][setup.metric.name]
     if setup.metric.higher:
-        return 100 * value - limit[1]
+        return setup.metric.points * value - limit[1]
     return 100 * keep.grown(setup.metric, value, limit[1], setup.data["validation"].y)
 
 

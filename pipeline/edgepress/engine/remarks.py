@@ -181,8 +181,9 @@ def kept_by(
     if keep is not None and (_asks(step) or facts.notes.get("restored") or facts.notes.get("keep")):
         least = kept.limit(engine.metric, own, keep, engine.data["validation"].y)
         rows.append(kept.row(name, "stage", own, least, scores, higher=higher))
-    if floor is not None and (own >= floor / 100 if higher else own <= floor / 100):
-        rows.append(kept.row(name, "recipe", own, floor / 100, scores, higher=higher))
+    allowed = None if floor is None else floor / engine.metric.points
+    if allowed is not None and (own >= allowed if higher else own <= allowed):
+        rows.append(kept.row(name, "recipe", own, allowed, scores, higher=higher))
     return rows
 
 

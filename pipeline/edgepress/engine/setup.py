@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..config import rejections, target
 from ..config.recipe import Recipe
@@ -69,13 +69,31 @@ class Setup:
         if not self.data.labelled and name != "agreement":
             message = f"`{self.data.name}` has no labels, which `{name}` counts by"
             help = "`metric: agreement` counts how often a model's prediction is that of its source model"
-            place = self.recipe.document.nearest(("task", "metric"))
-            raise UserError([Problem(message, help, self.recipe.document.place(place))])
+            raise UserError([Problem(message, help, self.recipe.document.place(self._metric_place))])
         if not isinstance(name, str):
             return name.metric(self.recipe.document.path.parent, self.recipe.document.place(("task", "metric")))
         if rejected := list(self.recipe.task.reject_metric(DataFacts.of(self.data))):
             raise UserError([rejections.place(self.recipe.document, ("task",), rejection) for rejection in rejected])
-        return METRICS[name]
+        if name in ("recall@1", "map") and self.data["test"].y.ndim > 1:
+            message, help = (
+                f"the targets of `{self.data.name}` are vectors, and `{name}` is about identities",
+                "`cosine`",
+            )
+            raise UserError([Problem(message, help, self.recipe.document.place(self._metric_place))])
+        if name == "cosine" and self.data["test"].y.ndim == 1:
+            message = f"the targets of `{self.data.name}` are identities, and `cosine` is about vectors"
+            raise UserError([Problem(message, "`recall@1` or `map`", self.recipe.document.place(self._metric_place))])
+        return METRICS[name].of_data(**self._of_pictures())
+
+    @property
+    def _metric_place(self) -> tuple[str | int, ...]:
+        return self.recipe.document.nearest(("task", "metric"))
+
+    def _of_pictures(self) -> dict[str, Any]:
+        """Return what metrics need to know about pictures: the size of the examples, the range of the targets."""
+        images, y = [each.shape[1:] for each in self.data.inputs if each.kind == "image"], self.data["train"].y
+        peak = 1.0 if y.dtype == "uint8" else float(y.max() - y.min()) if self.data.task == "image" else None
+        return {"size": images[0] if len(images) == 1 else None, "peak": peak or None}
 
     @cached_property
     def constant(self) -> float | None:

@@ -118,6 +118,7 @@ def compared(report: Report, file: ModelFile, reference: ModelFile | None, findi
     verdict = scores.metric_drop(
         reference.resampled, file.resampled, (start, value), finding.limit, higher=not report.error,
         units=file.drawn or examples, examples=0 if _is_graded(report, file, reference) else examples, near=near,
+        points=report.points,
     )  # fmt: skip
     return decided(finding, verdict)
 

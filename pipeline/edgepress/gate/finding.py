@@ -12,7 +12,7 @@ from ..core.errors import Place
 Status = Literal["ok", "FAIL", "undecided", "no number"]
 Label = Literal["measured", "emulated", "estimated", "cited"]
 OnUndecided = Literal["fail", "warn"]
-Unit = Literal["bytes", "seconds", "ratio", "share", "points", "percent", "metric", "number"]
+Unit = Literal["bytes", "seconds", "ratio", "share", "points", "decibels", "percent", "metric", "number"]
 
 
 @dataclass(frozen=True)

@@ -91,7 +91,7 @@ def _regression(report: Report, target: Target, name: str, allowed: float) -> Fi
     """Judge the file against the one that was accepted for this target."""
     unit: Unit = "ratio"
     if name == "accuracy_drop":
-        unit = "percent" if report.error else "points"
+        unit = report.drop_unit
     limit = 1 + allowed if unit == "ratio" else allowed
     place = target.place("regression", name)
     finding = Finding(target.name, f"{name} vs accepted", "required", "no number", limit, unit, place=place)

@@ -8,6 +8,7 @@ from dataclasses import replace
 from ..config.target import Target
 from ..core import keep
 from ..core.errors import Place
+from ..core.metrics import points_of
 from ..core.results import Report
 from . import accuracy
 from .files import judged
@@ -26,9 +27,10 @@ def of_stages(report: Report) -> list[Finding]:
             path = next((file.path for file in stage.files if file.precision == preset), "")
             name = "accuracy_drop" if row["by"] == "accuracy" else f"metric_drop ({row['by']})"
             own, least, value = row["float"], row["least"], row["found"][preset]
-            unit: Unit = "points" if row["higher"] else "ratio"
+            points = points_of(row["by"])
+            unit: Unit = "ratio" if not row["higher"] else "points" if points > 1 else "decibels"
             lost, limit = (
-                (100 * (own - value), 100 * (own - least)) if row["higher"] else (value / (least or 1e-12), 1.0)
+                (points * (own - value), points * (own - least)) if row["higher"] else (value / (least or 1e-12), 1.0)
             )
             status: Status = "FAIL" if row["missed"] else "ok"
             finding = Finding("recipe", f"keep {name} of {stage.name}", "required", status, limit, unit, lost)
@@ -42,7 +44,7 @@ def of_recipe(report: Report, targets: Sequence[Target], place: Place | None) ->
     Their outputs are those on the target; without a target, the files are the last stage's.
     """
     assert report.keep is not None
-    unit: Unit = "percent" if report.error else "points"
+    unit: Unit = report.drop_unit
     check = "keep accuracy_drop" if report.metric == "accuracy" else f"keep metric_drop ({report.metric})"
     finding = Finding("recipe", check, "required", "no number", report.keep, unit, place=place)
     drops = [

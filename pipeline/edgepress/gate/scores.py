@@ -51,6 +51,7 @@ def metric_drop(
     units: int = 0,
     examples: int = 0,
     near: float = 0.0,
+    points: float = 100.0,
 ) -> Verdict:
     """Judge how far a metric falls behind the reference's: points, or percent that an error grows by.
 
@@ -59,6 +60,7 @@ def metric_drop(
     Of a slow metric there are fewer draws, the first of the same ones: those that both have are paired, and too few of
     them decide nothing.
     Of a share it is no narrower than the rule of three, 3 of so many `examples`, for models that no draw tells apart.
+    `points` is what a difference of 1 is in them: 100 of a share, 1 of decibels, which no number of examples bounds.
     An error below `near` has no percent: growth, and `limit`, are then in the metric's own unit.
     """
     import numpy as np
@@ -68,14 +70,14 @@ def metric_drop(
 
     def drops(before: Any, after: Any) -> Any:
         if higher:
-            return 100 * (before - after)
+            return points * (before - after)
         return after - before if own else 100 * (after - before) / np.maximum(before, max(near, _TINY))
 
     value, drawn = float(drops(*values)), drops(np.asarray(reference[:many]), np.asarray(candidate[:many]))
     if units == 1 or many < intervals.FEWEST:
         return Verdict("undecided", value, None)
     low, high = intervals.of_draws(value, drawn, units) if units else intervals.percentiles(value, drawn)
-    if higher and examples:
+    if higher and examples and points > 1:
         half = 100 * intervals.never_seen(examples, 0.05)
         low, high = min(low, value - half), max(high, value + half)
     status: Status = "ok" if high <= limit else "FAIL" if low > limit else "undecided"

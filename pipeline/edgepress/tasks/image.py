@@ -38,13 +38,19 @@ class Image(Task):
 
         return functional.mse_loss(outputs, scaled(y).to(outputs.dtype))
 
+    def predictions(self, outputs: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """Return the pictures as the targets are: uint8 of 0 to 255, or float32."""
+        if y.dtype != "uint8":
+            return outputs
+        return (outputs * 255).round().clip(0, 255).astype("uint8")
+
     def skill(self, outputs: np.ndarray, y: np.ndarray, metric: str = "") -> Skill:
         """Return R², with the mean colour of the targets as what is always predicted."""
         import numpy as np
 
         target = scaled(y)
         spread = float(np.square(target - target.mean((0, 2, 3), keepdims=True)).mean())
-        error = float(np.square(outputs - target).mean())
+        error = float(np.square(scaled(outputs) - target).mean())
         words = f"root mean squared error {error**0.5:.4g}, of one flat colour {spread**0.5:.4g}"
         return Skill(1 - error / max(spread, 1e-12), 0.0, words)
 

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 SIGMA = 1 / 32
 """Deviation of a Gaussian as a share of the heat map's longer side, as 2 of 64 cells in Xiao et al. (2018)."""
+SAME = 0.01
+"""Share of the picture's sides within which two models agree on a point."""
 
 
 class Keypoints(Task):
@@ -36,17 +38,24 @@ class Keypoints(Task):
     def nll(self, outputs: Tensor, y: Tensor) -> Tensor:
         return squared(outputs, y)
 
+    def predictions(self, outputs: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """Return the places of the points, float32 (n, points, 2), as shares of the picture."""
+        from ..core.metric_points import places
+
+        return places(outputs).astype("float32")
+
+    def agreement(self, outputs: np.ndarray, other: np.ndarray, y: np.ndarray) -> float:
+        """Return the share of points at the same place, within `SAME`."""
+        return float((abs(outputs - other).max(2) <= SAME).mean())
+
     def skill(self, outputs: np.ndarray, y: np.ndarray, metric: str = "") -> Skill:
         """Return R² of the places, with the mean place of each point as what is always predicted."""
         import numpy as np
 
-        from ..core.metric_points import places as found
-
+        found = outputs if outputs.ndim == y.ndim else self.predictions(outputs, y)
         seen = y[..., 2] > 0
         places = np.where(seen[..., None], y[..., :2], np.nan)
-        errors, spread = (
-            float(np.nanmean(np.square(places - other))) for other in (found(outputs), np.nanmean(places, axis=0))
-        )
+        errors, spread = (float(np.nanmean(np.square(places - other))) for other in (found, np.nanmean(places, axis=0)))
         words = f"points {errors**0.5:.1%} of the picture's sides off, their mean places {spread**0.5:.1%}"
         return Skill(1 - errors / max(spread, 1e-12), 0.0, words)
 

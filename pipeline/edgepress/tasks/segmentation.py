@@ -55,9 +55,13 @@ class Segmentation(Task):
 
         return functional.cross_entropy(outputs, y.long(), ignore_index=VOID)
 
+    def predictions(self, outputs: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """Return the class of each pixel, uint8 (n, height, width)."""
+        return outputs.argmax(1).astype("uint8")
+
     def agreement(self, outputs: np.ndarray, other: np.ndarray, y: np.ndarray) -> float:
         """Return the share of pixels of the same class."""
-        return float((outputs.argmax(1) == other.argmax(1)).mean())
+        return float((outputs == other).mean())
 
     def mean(self, outputs: Sequence[Tensor], shares: Tensor) -> Tensor:
         """Return the log of the mean probability of each pixel."""
@@ -68,8 +72,9 @@ class Segmentation(Task):
 
     def skill(self, outputs: np.ndarray, y: np.ndarray, metric: str = "") -> Skill:
         """Return Cohen's kappa of the pixels that are not void; only pictures count as independent."""
-        known = y != VOID
-        return agreement(outputs.argmax(1)[known], y[known].astype(int), outputs.shape[1], len(y))
+        predicted, known = outputs if outputs.ndim == y.ndim else outputs.argmax(1), y != VOID
+        classes = 1 + max(int(predicted.max()), int(y[known].max(initial=0)))
+        return agreement(predicted[known], y[known].astype(int), classes, len(y))
 
 
 def dice(z: Tensor, y: Tensor) -> Tensor:

@@ -78,8 +78,12 @@ class Task(ABC):
 
         return float(self.nll(torch.from_numpy(outputs), torch.from_numpy(y.copy())))
 
+    def predictions(self, outputs: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """Return what is kept of outputs to compare models by: all, or of dense ones what they predict."""
+        return outputs
+
     def agreement(self, outputs: np.ndarray, other: np.ndarray, y: np.ndarray) -> float:
-        """Return how alike two models' outputs are: the share of equal predictions, or `likeness` of the outputs."""
+        """Return how alike two models' `predictions` are: the share of equal ones, or their `likeness`."""
         from ..core.likeness import likeness
 
         return likeness(outputs, other)
@@ -93,4 +97,4 @@ class Task(ABC):
 
     @abstractmethod
     def skill(self, outputs: np.ndarray, y: np.ndarray, metric: str = "") -> Skill:
-        """Return how far outputs are above chance on targets `y`; `metric` is the recipe's."""
+        """Return how far outputs, or `predictions`, are above chance on targets `y`; `metric` is the recipe's."""

@@ -69,9 +69,9 @@ def line(report: Report, findings: Sequence[Finding]) -> str:
     else:
         parts.append("not timed here")
     if result.score is not None:
-        unit = "" if report.error else " points"
+        unit = {"percent": "", "points": " points", "decibels": " dB"}[report.drop_unit]
         beside = f" ({moved(report, result.score, start.score)}{unit})" if start.score is not None else ""
-        parts.append(show_score(result.score, error=report.error) + beside)
+        parts.append(show_score(result.score, error=report.error, points=report.points) + beside)
     return f"start {_plain(report, start, named=apart)} → result {', '.join(parts)}"
 
 
@@ -109,7 +109,7 @@ def timed(samples: Sequence[Samples], file: ModelFile | None) -> Samples | None:
 def _plain(report: Report, side: Side, *, named: bool) -> str:
     parts = [f"{side.name} {show_bytes(side.bytes)}", _time(side, named=named)]
     if side.score is not None:
-        parts.append(f"{report.metric} {show_score(side.score, error=report.error)}")
+        parts.append(f"{report.metric} {show_score(side.score, error=report.error, points=report.points)}")
     return ", ".join(parts)
 
 
@@ -126,7 +126,7 @@ def _ratio(value: float) -> str:
 def moved(report: Report, mine: float, theirs: float) -> str:
     """Return points of a share, `+0.1`; percent of an error, `+3%`, or its difference where theirs is near zero."""
     if not report.error:
-        words = f"{100 * (mine - theirs):+.1f}"
+        words = f"{report.points * (mine - theirs):+.1f}"
     elif scores.is_near_zero(theirs, NEAR_ZERO * (report.constant or 0.0)):
         words = f"{mine - theirs:+.3g}"
     else:

@@ -50,7 +50,7 @@ def emulated(report: Report) -> list[str]:
     lines = []
     for target, files in report.emulated.items():
         for run in files:
-            score = "does not run" if run.error else show_score(run.scores[report.metric], error=report.error)
+            score = "does not run" if run.error else _shown(report, run.scores[report.metric])
             count = len(run.correct) or report.data.get("images", {}).get("test", 0)
             same = run.error or f"{round(run.agreement * count)} of {count} predictions as here"
             lines.append([target, run.cpu, PurePath(run.path).name, run.runtime, score, same])
@@ -64,3 +64,7 @@ def emulated(report: Report) -> list[str]:
     }
     head = f"{report.metric} on test, emulated: on the device's own instruction set ({', '.join(sorted(versions))})"
     return [head, *rows] if rows else []
+
+
+def _shown(report: Report, score: float) -> str:
+    return show_score(score, error=report.error, points=report.points)

@@ -68,8 +68,11 @@ class _Row:
             "—" if size is None else show(size)
             for size, show in zip(self.sizes, (show_count, show_bytes, show_count), strict=True)
         ]
-        scores = ["—" if score is None else show_score(score, error=self.report.error) for score in self.scores]
+        scores = ["—" if score is None else self._shown(score) for score in self.scores]
         return [*sizes, *scores, self._latency()]
+
+    def _shown(self, score: float) -> str:
+        return show_score(score, error=self.report.error, points=self.report.points)
 
     def changes(self, before: _Row) -> list[str]:
         sizes = [_share(mine, theirs) for mine, theirs in zip(self.sizes, before.sizes, strict=True)]

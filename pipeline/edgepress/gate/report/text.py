@@ -20,7 +20,7 @@ from .verdict import summary
 from .wording import wrapped
 
 _MARKS = {"ok": "ok", "FAIL": "FAIL", "undecided": "?", "no number": "—"}
-_ANSWERS: tuple[Unit, ...] = ("share", "points", "percent", "metric")
+_ANSWERS: tuple[Unit, ...] = ("share", "points", "decibels", "percent", "metric")
 """Units of what is counted on test examples."""
 
 

@@ -15,6 +15,7 @@ SHOW: dict[Unit, Callable[[float], str]] = {
     "ratio": "{:.3f}x".format,
     "share": "{:.1%}".format,
     "points": "{:.2f} points".format,
+    "decibels": "{:.2f} dB".format,
     "percent": "{:.1f}%".format,
     "metric": "{:.3g}".format,
     "number": "{:.0f}".format,

@@ -131,7 +131,8 @@ def _by_metric(
     own = value(expected)
     limits = {"stage": limit(metric, own, keep, y)}
     if floor is not None:
-        limits["recipe"] = min(floor / 100, own) if metric.higher else max(floor / 100, own)
+        allowed = floor / metric.points
+        limits["recipe"] = min(allowed, own) if metric.higher else max(allowed, own)
     return [Criterion(metric.name, of, value, own, least, metric.higher) for of, least in limits.items()]
 
 
