@@ -131,3 +131,10 @@ def test_names_of_undecodable_bytes_are_written_as_escapes() -> None:
     again = Report.model_validate_json(report.as_json(), strict=True)
     assert again.data["ox\\udcff"] == ["\\udcff\U0001f600"]
     assert Report.model_validate_json(Report.model_validate(REAL).as_json()) == Report.model_validate(REAL)
+
+
+def test_only_a_metric_of_the_users_own_may_be_without_draws() -> None:
+    """It may be too slow for them."""
+    for metric, problems in (("./my_metric.py:f", 0), ("auc", 1)):
+        expected = stored.Expected(metric, examples=9)
+        assert len(list(expected.problems("files.0", {metric: 0.5}, "", []))) == problems

@@ -93,3 +93,19 @@ def test_an_archive_that_unpacks_to_more_than_the_memory_is_not_unpacked(
     monkeypatch.setattr(np, "load", lambda *_, **__: pytest.fail("unpacked"))
     with pytest.raises(dataset.UserError, match=r"its arrays take .* more than half of the free"):
         load(tmp_path / "x.npz")
+
+
+@pytest.mark.parametrize("parts", [("",), ("train_", "validation_", "test_")])
+def test_examples_of_a_model_that_is_no_classifier(parts: tuple[str, ...], tmp_path: Path) -> None:
+    """With `labels: none` no labels are needed, or read."""
+    np.savez(tmp_path / "x.npz", **{f"{part}x": RANDOM.integers(0, 256, (30, 9, 9), dtype=np.uint8) for part in parts})
+    found = load(tmp_path / "x.npz", labels="none")
+    assert (found.labelled, found.labels) == (False, ())
+    assert len(found["test"].x) == (30 if parts[0] else 18)
+    with pytest.raises(dataset.UserError, match=r"no array `(train_)?y`"):
+        load(tmp_path / "x.npz")
+
+
+def test_a_csv_has_labels(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"`labels: none` is for a folder of images and for an \.npz"):
+        Source.model_validate({"from": "./a.csv", "labels": "none"})

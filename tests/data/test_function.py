@@ -20,6 +20,15 @@ def load(folder: Path, code: str, **options: object) -> dataset.Dataset:
     return load_dataset(Source.model_validate({"from": "./mine.py:load", **options}), base=folder)
 
 
+def test_examples_without_labels_have_no_classes(tmp_path: Path) -> None:
+    code = """
+def load():
+    return Examples(np.random.default_rng(0).normal(size=(40, 3, 40)), np.zeros(40, int), labelled=False)
+"""
+    found = load(tmp_path, code)
+    assert (found.labelled, found.labels) == (False, ())
+
+
 def test_examples(tmp_path: Path) -> None:
     code = """
 def load(count, *, noise=0.0):

@@ -97,7 +97,7 @@ def _own(source: Source, base: Path, seed: int, limit: int | None) -> Dataset:
         return _prepared(source, examples, path.name)
     from .split import divide  # with numpy, which a recipe is validated without
 
-    chosen = source.split or (None if examples.labelled else _UNLABELLED)
+    chosen = source.split or (None if examples.labelled or examples.part is not None else _UNLABELLED)
     data = divide(examples.checked(path.name, source.task), chosen, seed, path.stem, str(path))
     return _prepared(source, data, path.name)
 

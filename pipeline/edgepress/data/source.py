@@ -211,6 +211,11 @@ class Source(BaseModel):
                 raise Mistake(f"`group` is not a regular expression: {error}") from None
         if reason := self._wrong_task():
             raise Mistake(*reason)
+        if self.labels == "none" and self.kind == "table":
+            raise Mistake(
+                "`labels: none` is for a folder of images and for an .npz, and `from` names a CSV",
+                "name the folder of the images, or a function that returns `Examples(x, y, labelled=False)`",
+            )
         decoded = self.kind == "folder" or self.image is not None
         if decoded and isinstance(self.normalize, Moments) and not self.normalize.of_pixels_to_1():
             raise Mistake(
