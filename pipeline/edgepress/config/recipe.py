@@ -50,8 +50,8 @@ class Keep(Options):
     accuracy_drop: Points | None = Field(default=None, description="largest drop of accuracy below the reference")
     metric_drop: Drop | None = Field(
         default=None,
-        description="largest drop of the recipe's metric below the reference; for an error metric its largest growth: "
-        "`5%`",
+        description="largest drop of the recipe's metric below the reference; for an error metric its largest growth, "
+        "`5%`, and for PSNR `0.5 dB`",
     )
 
     def limit(self) -> tuple[str, float] | None:

@@ -42,7 +42,8 @@ def chunks(
         math.prod(contract["outputs"][0].get("shape", (1,))), *(math.prod(each.shape) for each in data.inputs)
     )
     kernels: Kernels | None = "usual" if precision == "int8" else None  # whoever quantized it runs it as it is
-    for rows in np.array_split(np.arange(len(y)), math.ceil(4 * largest * len(y) / AT_ONCE)):
+    parts = min(len(y), math.ceil(4 * largest * len(y) / AT_ONCE))
+    for rows in np.array_split(np.arange(len(y)), parts):
         outputs = predict(path, to_model_inputs(contract, data, x[rows]), runtime, kernels)
         yield to_logits(outputs, contract, data), y[rows]
 

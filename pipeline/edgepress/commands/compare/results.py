@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from ...core.metrics import points_of
 from ...core.results import Facts, Machine, ModelFile, Samples
 
 
@@ -84,6 +85,11 @@ class Comparison(Facts):
     fits: tuple[Fits, ...] = ()
     price: float | None = None
     """What an hour of one core costs."""
+
+    @property
+    def drop_unit(self) -> str:
+        """Return the unit of a difference of the metric behind its number; none of an error."""
+        return "" if self.error else " points" if points_of(self.metric) > 1 else " dB"
 
     def of(self, route: str) -> list[RouteResult]:
         """Return the results of a route, by repetition."""

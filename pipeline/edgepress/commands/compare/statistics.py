@@ -13,12 +13,13 @@ from statistics import fmean, variance
 import numpy as np
 
 from ...core import intervals
+from ...core.metrics import points_of
 from ...core.results import ModelFile
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean over repetitions with its 95% interval: points of a share, the metric's own unit of an error."""
+    """A mean over repetitions with its 95% interval: points of a share, the metric's own unit of an error, or dB."""
 
     mean: float
     low: float
@@ -34,7 +35,7 @@ def level(files: Sequence[ModelFile], metric: str, *, error: bool, groups: Seque
     """Estimate the metric of a route on the test examples; `groups` has the group of each."""
     values = _cut([_values(file) for file in files])
     scores = [_score(file, metric) for file in files]
-    return _estimate(values, scores, error, groups, 0.0, marks=bool(files[0].correct))
+    return _estimate(values, scores, _scale(metric, error), groups, 0.0, marks=bool(files[0].correct))
 
 
 def difference(
@@ -51,7 +52,7 @@ def difference(
         return Estimate(0.0, 0.0, 0.0)  # the same bytes
     values = _cut([np.subtract(*_cut([_values(a), _values(b)])) for a, b in zip(mine, theirs, strict=True)])
     scores = [_score(a, metric) - _score(b, metric) for a, b in zip(mine, theirs, strict=True)]
-    return _estimate(values, scores, error, groups, -1.0, marks=bool(mine[0].correct))
+    return _estimate(values, scores, _scale(metric, error), groups, -1.0, marks=bool(mine[0].correct))
 
 
 def _values(file: ModelFile) -> np.ndarray:
@@ -64,6 +65,11 @@ def _values(file: ModelFile) -> np.ndarray:
 def _same(a: ModelFile, b: ModelFile) -> bool:
     many = min(len(a.resampled), len(b.resampled))
     return (a.correct, a.resampled[:many], a.scores) == (b.correct, b.resampled[:many], b.scores)
+
+
+def _scale(metric: str, error: bool) -> float:
+    """Return the points of a difference of 1; an error is in its own unit."""
+    return 1.0 if error else points_of(metric)
 
 
 def _cut(values: list[np.ndarray]) -> list[np.ndarray]:
@@ -79,19 +85,19 @@ def _score(file: ModelFile, metric: str) -> float:
 def _estimate(
     values: list[np.ndarray],
     scores: list[float],
-    error: bool,
+    scale: float,
     groups: Sequence[int],
     least: float,
     *,
     marks: bool,
 ) -> Estimate:
-    """Estimate the mean of `scores`; a share is at least `least` and at most 1.
+    """Estimate the mean of `scores` times `scale`; a share, whose scale is 100, is at least `least` and at most 1.
 
     `values` are marks of examples, or draws of a bootstrap; fewer than `intervals.FEWEST` draws bound nothing.
     """
     from scipy import stats
 
-    scale, count, mean = 1.0 if error else 100.0, len(scores), fmean(scores)
+    count, mean = len(scores), fmean(scores)
     mean_values = np.mean(values, axis=0)
     bounded = marks or len(mean_values) >= intervals.FEWEST
     binary = bounded and set(np.unique(np.concatenate(values)).tolist()) <= {-1.0, 0.0, 1.0}
@@ -113,7 +119,7 @@ def _estimate(
     if binary:
         half = max(half, intervals.never_seen(len(mean_values)))
     low, high = mean - half, mean + half
-    if not error:
+    if scale > 1:
         low, high = max(low, min(least, mean)), min(high, max(1.0, mean))
     return Estimate(scale * mean, scale * low, scale * high)
 

@@ -78,7 +78,7 @@ def _table(comparison: Comparison, which: str) -> list[str]:
         results, time = comparison.of(name), seconds(comparison, name, which)
         row = [
             f"{'*' if name in best else ' '} {name}",
-            points(level_of(comparison, name, which), comparison.error),
+            points(level_of(comparison, name, which), comparison.error, comparison.drop_unit.replace(" points", "%")),
             "" if name == first else change(against(comparison, name, first, which), comparison.error),
             show_bytes(results[0].files[which].bytes),
             "—" if time is None else show_seconds(time),

@@ -117,7 +117,7 @@ def _pick(comparison: Comparison) -> list[str]:
     lines = [f"Verdict: {pick}, {comparison.routes[pick]}."]
     if pick != best:
         gap = change(against(comparison, best, pick, "int8"), comparison.error)
-        unit = "" if comparison.error else " points"
+        unit = comparison.drop_unit
         lines.append(f"  no difference shown between {best} and {pick} ({gap}{unit}): the cheaper one is picked")
     for route in comparison.routes:
         if route != pick:
@@ -140,7 +140,7 @@ def _beside(comparison: Comparison, pick: str, route: str) -> str:
 
     gain = against(comparison, pick, route, "int8")
     better = gain.mean < 0 if comparison.error else gain.mean > 0
-    unit = "" if comparison.error else " points"
+    unit = comparison.drop_unit
     mine, theirs = (seconds(comparison, name, "int8") for name in (pick, route))
     sizes = [comparison.of(name)[0].files["int8"].bytes for name in (pick, route)]
     time = f"{theirs / mine:.1f}x the time and " if mine and theirs else ""
@@ -190,7 +190,7 @@ def _survival(comparison: Comparison) -> list[str]:
 def _difference_text(value: Estimate, comparison: Comparison) -> str:
     from .wording import change
 
-    text = change(value, comparison.error) + ("" if comparison.error else " points")
+    text = change(value, comparison.error) + comparison.drop_unit
     return text if value.shown else f"{text} (no difference shown)"
 
 

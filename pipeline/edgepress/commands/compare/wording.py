@@ -9,10 +9,10 @@ from ...gate.report.wording import WIDTH
 from .statistics import Estimate
 
 
-def points(value: Estimate, error: bool) -> str:
-    """Show a level: `87.1% ±0.4`."""
+def points(value: Estimate, error: bool, unit: str = "%") -> str:
+    """Show a level: `87.1% ±0.4`, or `31.2 dB ±0.1`."""
     half = max(value.high - value.mean, value.mean - value.low)
-    return f"{value.mean:.3g} ±{half:.2g}" if error else f"{value.mean:.1f}% ±{half:.1f}"
+    return f"{value.mean:.3g} ±{half:.2g}" if error else f"{value.mean:.1f}{unit} ±{half:.1f}"
 
 
 def change(value: Estimate, error: bool) -> str:
