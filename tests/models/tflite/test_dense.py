@@ -46,11 +46,12 @@ def rows(count: int) -> np.ndarray:
 
 def in_tflite(path: Path) -> Path:
     model = onnx.load(path)
-    inputs = [
-        {"name": name, "shape": [1, 3, SIDE, SIDE], "layout": "NCHW", "dtype": "float32"} for name in layouts(model)
-    ]
+    entry = {"layout": "NCHW", "dtype": "float32"}
+    inputs = [entry | {"name": name, "shape": [1, 3, SIDE, SIDE]} for name in layouts(model)]
+    shape = [dim.dim_value for dim in model.graph.output[0].type.tensor_type.shape.dim]
+    contract = {"inputs": inputs, "outputs": [entry | {"name": "output", "shape": shape}]}
     file = path.with_suffix(".tflite")
-    file.write_bytes(write(model, metadata.for_tflite({"inputs": inputs}, list(layouts(model)))))
+    file.write_bytes(write(model, metadata.for_tflite(contract, list(layouts(model)))))
     return file
 
 
