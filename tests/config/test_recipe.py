@@ -182,3 +182,14 @@ def test_reading_recipes_imports_nothing_heavy(here: Path) -> None:
         check=True,
     )
     assert run.stdout == "1 []\n"
+
+
+def test_a_task_has_its_metric_where_the_recipe_names_none() -> None:
+    from edgepress.config.task import Task
+    from edgepress.data.source import Source
+
+    for task, metric in (("segmentation", "miou"), ("image", "psnr"), ("regression", "accuracy"), (None, "accuracy")):
+        assert Task(data=Source.model_validate({"from": "./x.npz", "task": task})).metric == metric
+    assert Task(data="scenes").metric_name == "miou"
+    assert Task(data="scenes", metric="worst-iou").metric == "worst-iou"
+    assert Task(data="digits").metric == "accuracy"

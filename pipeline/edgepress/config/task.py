@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, ValidatorFunctionWrapHandler, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    field_validator,
+    model_validator,
+)
 
 from ..core.errors import Mistake, Rejection, suggest
 from ..core.metrics import DEFAULTS, METRICS
@@ -31,12 +39,6 @@ def _metric(name: str) -> str:
     return name
 
 
-def _default_metric(known: dict[str, Any]) -> str:
-    """Return the metric where the recipe names none; `known` are the options before it that are right."""
-    task = facts.known(known["data"], unlabelled=False).task if "data" in known else None
-    return DEFAULTS.get(task or "", "accuracy")
-
-
 class Options(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -48,10 +50,9 @@ class Task(Options):
         description="data set by name, or your own: a folder of images, a .csv, an .npz or `./my_data.py:load`"
     )
     metric: OwnMetric | str = Field(
-        default_factory=_default_metric,
+        default="accuracy",
         description="metric to evaluate models by, or your own function `./my_metric.py:f`",
         examples=list(METRICS),
-        json_schema_extra={"default": "accuracy"},
     )
     seed: int = Field(default=0, ge=0, lt=2**32, description="random seed of the whole recipe")
     examples: int | None = Field(default=None, ge=1, description="number of training examples to use, for experiments")
@@ -89,6 +90,13 @@ class Task(Options):
         if isinstance(value, dict) or (isinstance(value, str) and is_function(value)):
             return OwnMetric.model_validate(value, context=info.context, strict=True)
         return _metric(value) if isinstance(value, str) else handler(value)
+
+    @model_validator(mode="after")
+    def _metric_of_the_task(self) -> Task:
+        """Take the metric of the task where the recipe names none."""
+        if "metric" not in self.model_fields_set:
+            object.__setattr__(self, "metric", DEFAULTS.get(self.facts().task or "", self.metric))
+        return self
 
     def facts(self) -> DataFacts:
         """Return what these options tell about the data."""
