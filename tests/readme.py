@@ -39,6 +39,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "train": training.train,
     "baselines": training.baselines,
     "torture": torture.torture,
+    "isolation": torture.isolation,
     "recipe-options": reference.recipe,
     "stages": reference.stages,
     "targets": reference.targets,

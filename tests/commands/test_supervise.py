@@ -235,3 +235,16 @@ def test_a_graph_that_fills_memory_fails_where_it_allocates(tmp_path):
     code, words = ended(PREDICT.format(path=str(path)))
     assert code == 3  # of this work: the command line has words for it
     assert "Failed to allocate memory" in words
+
+
+def test_seconds_are_those_that_the_kernel_counts():
+    """It counts ticks, which run ahead of the exact clock on a busy machine: a long run was killed for 4 ms of work."""
+    body = (
+        "from edgepress.core.activity import Bounds, bounded, limited_seconds\n"
+        "    while limited_seconds() < 1.5: pass\n"
+        "    time.process_time = lambda: 0.0\n"
+        "    with bounded(Bounds(100)):\n"
+        "        for _ in range(10**6): pass\n"
+        "    return 5"
+    )
+    assert ended(body, EDGEPRESS_LIMITS="0.05") == (5, "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from statistics import median
 from typing import Any
 
 from tests.bench import results
@@ -39,3 +40,17 @@ def _facts(row: dict[str, Any]) -> str:
     if row["heeded"]:
         words.append(f"at most {row['heeded']:.1f} s from the signal to the end")
     return ", ".join(words)
+
+
+def isolation() -> str:
+    """Show what the supervised child process costs: each recipe's seconds, and the ratio in pairs."""
+    found = results.read("isolation")
+    lines = ["| command | pairs | alone | supervised | wall, paired | CPU, paired |", "|---|---|---|---|---|---|"]
+    rows = {f"run {name}": row for name, row in found["recipes"].items()} | {"--help": found["help"]}
+    for name, row in rows.items():
+        wall = row["wall"]["seconds"]
+        cells = [f"`edgepress {name}`", str(len(wall["alone"]))]
+        cells += [f"{median(wall[which]):.2f} s" for which in ("alone", "supervised")]
+        cells += ["{:.3f} [{:.3f}–{:.3f}]".format(*row[clock]["ratio"]) for clock in ("wall", "cpu")]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join([*lines, "", stamp(found)]) + "\n"

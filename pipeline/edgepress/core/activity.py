@@ -83,6 +83,10 @@ def _write() -> None:
     _area[:4] = len(content).to_bytes(4, "little")
 
 
+_BY_TICKS = -8
+"""The kernel's clock CPUCLOCK_PROF of this process, `(~0 << 3) | 0` (linux/posix-timers.h)."""
+
+
 class Bounds:
     """CPU seconds of loading a graph and of each of its runs, and bytes of memory until its second run."""
 
@@ -107,12 +111,12 @@ class Bounds:
         self._runs += 1
         if self._runs == 2:
             resource.setrlimit(resource.RLIMIT_DATA, self._before[resource.RLIMIT_DATA])
-        if time.process_time() >= self._due:
+        if limited_seconds() >= self._due:
             self.restart()
 
     def restart(self) -> None:
         """Give the graph its seconds from here on."""
-        now = time.process_time()
+        now = limited_seconds()
         self._due = now + 1
         if self.holds:
             lower(resource.RLIMIT_CPU, int(now + self.seconds) + 1)
@@ -167,6 +171,18 @@ def limited_memory() -> int | None:
     """Return the bytes that the user's own limit leaves a process (`ulimit -v`, `ulimit -d`); None without one."""
     limits = (resource.getrlimit(resource.RLIMIT_AS)[0], resource.getrlimit(resource.RLIMIT_DATA)[1])
     return min((limit for limit in limits if limit != resource.RLIM_INFINITY), default=None)
+
+
+def limited_seconds() -> float:
+    """Return the CPU seconds of this process that RLIMIT_CPU is compared with.
+
+    The kernel counts those by ticks (4 ms), a whole one for the process that runs at the tick; `time.process_time` is
+    exact. Beside other processes the two come apart, by 4 seconds in 10 where short bursts meet the ticks.
+    """
+    try:
+        return time.clock_gettime(_BY_TICKS)
+    except OSError:
+        return time.process_time()
 
 
 def data_bytes() -> int:

@@ -8,9 +8,8 @@ them it asks for no more.
 from __future__ import annotations
 
 import resource
-import time
 
-from .activity import activity, limited_memory, lower
+from .activity import activity, limited_memory, limited_seconds, lower
 
 SECONDS = 10.0
 """CPU seconds of loading; it takes less than one, and some on a board."""
@@ -23,7 +22,7 @@ def take_memory() -> None:
     if limited_memory() is None:
         return
     before = resource.getrlimit(resource.RLIMIT_CPU)
-    lower(resource.RLIMIT_CPU, int(time.process_time() + SECONDS) + 1)
+    lower(resource.RLIMIT_CPU, int(limited_seconds() + SECONDS) + 1)
     try:
         with activity(doing="loading", library="OpenBLAS", short="memory"):
             _multiply()
