@@ -12,7 +12,7 @@ PEERS := .venv-peers
 VERSION := import sys; print("%d.%d" % sys.version_info[:2])
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c $(HERE)constraints.txt
 .DEFAULT_GOAL := help
-.PHONY: help same-python compress plan check test test-slow test-python tutorial lint size schema readme docs bench-run bench-baselines bench-distill bench-compare bench-train bench-slower bench-gate bench-estimates bench-ssh bench-efficientnet bench-boards bench-flagship bench-calibration bench-foreign bench-emulate bench-precision bench-coverage bench-prune bench-quant bench-isolation torture clean
+.PHONY: help same-python compress plan check test test-slow test-python tutorial lint size schema readme docs bench-run bench-baselines bench-distill bench-tasks bench-compare bench-train bench-slower bench-gate bench-estimates bench-ssh bench-efficientnet bench-boards bench-flagship bench-calibration bench-foreign bench-emulate bench-precision bench-coverage bench-prune bench-quant bench-isolation torture clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' $(HERE)Makefile
@@ -87,6 +87,10 @@ bench-baselines: $(VENV)/.dev
 # The unlabelled images are the full Fashion-MNIST: apt-get install dataset-fashion-mnist
 bench-distill: $(VENV)/.dev
 	$(BIN)/python -m tests.bench.distill
+
+# Students distilled and plain on masks, points, vectors and pictures; goes on after an interruption: tasks.json
+bench-tasks: $(VENV)/.dev
+	$(BIN)/python -m tests.bench.tasks $(ARGS)
 
 # Distil, fuse or both on clean, noisy and uneven data, and on the watch's; an hour: tests/bench/compare.json
 bench-compare: $(VENV)/.dev

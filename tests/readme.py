@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from tests.pages import coverage, excerpts, first_page, gate, int8, peers, prune, reference, torture, training
+from tests.pages import coverage, excerpts, first_page, gate, int8, peers, prune, reference, tasks, torture, training
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
@@ -36,6 +36,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "prune": prune.prune,
     "compare": training.compare,
     "distill": training.distill,
+    "tasks": tasks.tasks,
     "train": training.train,
     "baselines": training.baselines,
     "torture": torture.torture,

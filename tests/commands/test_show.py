@@ -37,7 +37,8 @@ option              value          from     meaning
 name                n              recipe   name of the run, its report and its lock file
 task.data           digits         recipe   data set by name, or your own: a folder of images, a
                                             .csv, an .npz or `./my_data.py:load` (digits, fashion-
-                                            mnist, fashion-mnist-10k, recommend, scenes, sensor, text)
+                                            mnist, fashion-mnist-10k, recommend, scenes, sensor,
+                                            text)
 task.metric         accuracy       default  metric to evaluate models by, or your own function
                                             `./my_metric.py:f`
 task.seed           0              default  random seed of the whole recipe
@@ -56,8 +57,8 @@ reference           base           default  name of the result that accuracy dro
                                             changes a model
 keep.accuracy_drop  2 points       recipe   largest drop of accuracy below the reference
 keep.metric_drop    —              default  largest drop of the recipe's metric below the reference;
-                                            for an error metric its largest growth: `5%`, such as
-                                            1.5 points
+                                            for an error metric its largest growth, `5%`, and for
+                                            PSNR `0.5 dB`, such as 1.5 points
 targets             [desk.yaml]    recipe   names of target profiles, or paths that end in .yaml;
                                             `{use: NAME, budgets: {…}}` adds budgets; [] judges by
                                             `keep` alone
@@ -79,10 +80,13 @@ stages.base  train
   augment           []             default  augmentations of torchvision: `rotate` by up to 15°,
                                             `crop` to 60% or more, `jitter` of brightness and
                                             contrast, `trivial` (TrivialAugment), `erase` a
-                                            rectangle in one image of four
+                                            rectangle in one image of four. Masks and points move
+                                            with the picture; `trivial` is refused for them
   mixup             0.0            default  α of mixup (Zhang et al., 2018); 0.2 is usual, 0 is off
   balance           —              default  class balancing: class weights in the loss, or
-                                            oversampling of rare classes (weights, sampling)
+                                            oversampling of rare classes; of masks, `weights` adds
+                                            the Dice loss, in which every class counts the same
+                                            (weights, sampling)
   ema               —              default  decay of an exponential moving average of the weights,
                                             which is kept, such as 0.999
   patience          —              default  early stopping: epochs without improvement on
@@ -212,11 +216,13 @@ finetune.shift         2          random shift of each image, at most this many 
                                   axis (0 or more)
 finetune.augment       []         augmentations of torchvision: `rotate` by up to 15°, `crop` to 60%
                                   or more, `jitter` of brightness and contrast, `trivial`
-                                  (TrivialAugment), `erase` a rectangle in one image of four
+                                  (TrivialAugment), `erase` a rectangle in one image of four. Masks
+                                  and points move with the picture; `trivial` is refused for them
 finetune.mixup         0.0        α of mixup (Zhang et al., 2018); 0.2 is usual, 0 is off (0 or
                                   more)
 finetune.balance       —          class balancing: class weights in the loss, or oversampling of
-                                  rare classes (weights, sampling)
+                                  rare classes; of masks, `weights` adds the Dice loss, in which
+                                  every class counts the same (weights, sampling)
 finetune.ema           —          decay of an exponential moving average of the weights, which is
                                   kept, such as 0.999 (more than 0, less than 1)
 finetune.patience      —          early stopping: epochs without improvement on validation; the best

@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from ..core import paths
+from ..core.metrics import DEFAULTS
 from ..data.dataset import NAMES
 from ..data.facts import DataFacts, known
 from ..data.load import load_dataset
@@ -20,6 +21,7 @@ SHIPPED = {
     "fashion-mnist": "mobilenet",
     "fashion-mnist-10k": "mobilenet",
     "recommend": "recommend",
+    "scenes": "segment",
     "sensor": "sensor",
     "text": "text",
 }
@@ -50,6 +52,15 @@ NETWORKS: dict[tuple[str, ...], tuple[str, str]] = {
 }
 TOWERS = ("edgepress/two-tower", "words of several kinds")
 COLUMNS = ("edgepress/mlp", "columns of numbers")
+PICTURES = {
+    "segmentation": ("timm/mobilenetv1_100", "pictures and masks"),
+    "keypoints": ("timm/mobilenetv1_100", "pictures and points"),
+    "embedding": ("timm/mobilenetv1_100", "pictures of identities"),
+    "image": ("edgepress/espcn", "pairs of pictures"),
+}
+"""Network and words for tasks of the user's own pictures."""
+KEEP = {"regression": ("mae", "metric_drop: 5%"), "image": ("psnr", "metric_drop: 0.5 dB")}
+"""Metric and its largest drop, where they are not the default of the task and 2 points."""
 
 
 def facts(data: Any, base: Path) -> DataFacts:
@@ -71,6 +82,8 @@ def facts(data: Any, base: Path) -> DataFacts:
 def shipped(data: Any, facts: DataFacts) -> Path | None:
     """Return the shipped recipe for this data; None where none is for its kind."""
     name: str | None = None
+    if facts.task in PICTURES and data not in NAMES:
+        return None
     if isinstance(data, str) and data in SHIPPED:
         name = SHIPPED[data]
     elif facts.kinds in (None, ("image",)):
@@ -90,8 +103,9 @@ def _files(data: Any) -> bool:
 
 
 def plain(name: str, data: str, facts: DataFacts) -> str:
-    """Return the text of a recipe for data that are no images; `data` is YAML."""
-    kinds = facts.kinds or ()
-    arch, words = NETWORKS.get(kinds, TOWERS if "tokens" in kinds else COLUMNS)
-    metric, keep = ("mae", "metric_drop: 5%") if facts.task == "regression" else ("accuracy", "accuracy_drop: 2 points")
+    """Return the text of a recipe for data that have none of their own; `data` is YAML."""
+    kinds, task = facts.kinds or (), facts.task or ""
+    arch, words = PICTURES.get(task) or NETWORKS.get(kinds, TOWERS if "tokens" in kinds else COLUMNS)
+    name_of_drop = "metric_drop" if task in DEFAULTS else "accuracy_drop"
+    metric, keep = KEEP.get(task) or (DEFAULTS.get(task, "accuracy"), f"{name_of_drop}: 2 points")
     return PLAIN.format(name=name, data=data, arch=arch, words=words, metric=metric, keep=keep)

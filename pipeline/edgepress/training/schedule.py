@@ -51,7 +51,7 @@ class Schedule(BaseModel):
         default=(),
         description="augmentations of torchvision: `rotate` by up to 15°, `crop` to 60% or more, `jitter` of "
         "brightness and contrast, `trivial` (TrivialAugment), `erase` a rectangle in one image of four. Masks and "
-        "points move with their picture, where `trivial` cannot be",
+        "points move with the picture; `trivial` is refused for them",
     )
     mixup: float = Field(default=0.0, ge=0, description="α of mixup (Zhang et al., 2018); 0.2 is usual, 0 is off")
     balance: Literal["weights", "sampling"] | None = Field(

@@ -1,0 +1,106 @@
+"""Is a distilled student better than a plain one, on masks, points, vectors and pictures? Five seeds, in pairs.
+
+`make bench-tasks` writes tasks.json. Students of a pair have the same network, start, steps and augmentation. Scores are
+those of the test split, which decides nothing: settings are the stages' defaults, but for epochs, batch and learning
+rate, which were chosen on validation. Two repetitions run at a time, one thread each; what a killed run has finished is
+in the cache.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import torch
+from edgepress.core.metrics import METRICS
+
+from tests.bench import results
+from tests.bench.distill import gain, ran
+
+OWN = "../tests/data/scene_tasks.py"
+"""Seen from the recipes, which lie in the cache's folder."""
+RESNET = {"arch": "timm/resnet18", "args": {"layers": [1, 1, 1, 1], "channels": [32, 48, 64, 96]}, "stride": 16}
+TINY = {"arch": "timm/resnet18", "args": {"layers": [1, 1, 1, 1], "channels": [8, 12, 16, 24], "stem_width": 8}}
+STUDENT = TINY | {"stride": 16, "head_channels": 24}
+SEEDS = 5
+
+TASKS: dict[str, dict[str, Any]] = {
+    "segmentation": {
+        "data": "scenes",
+        "teacher": {"model": RESNET, "epochs": 24, "lr": 0.004, "batch": 32},
+        "student": {"model": STUDENT, "epochs": 12, "lr": 0.01, "batch": 32},
+        "ways": ["distill.kd", "distill.cwd"],
+    },
+    "keypoints": {
+        "data": {"from": f"{OWN}:points", "args": {"count": 2000}},
+        "teacher": {"model": RESNET, "epochs": 24, "lr": 0.004, "batch": 32},
+        "student": {"model": STUDENT, "epochs": 12, "lr": 0.01, "batch": 32},
+        "ways": ["distill.kd", "distill.cwd"],
+    },
+    "embedding": {
+        "data": {"from": f"{OWN}:identities", "args": {"known": 200, "count": 2400}},
+        "teacher": {"model": RESNET, "epochs": 24, "lr": 0.004, "batch": 64},
+        "student": {"model": TINY | {"stride": 16}, "epochs": 12, "lr": 0.01, "batch": 64},
+        "ways": ["distill.kd"],
+    },
+    "image": {
+        "data": {"from": f"{OWN}:noisy", "args": {"count": 1500}},
+        "teacher": {"model": {"arch": "edgepress/espcn", "args": {"width": 48, "depth": 5}}, "epochs": 20, "lr": 0.003, "batch": 16},
+        "student": {"model": {"arch": "edgepress/espcn", "args": {"width": 8, "depth": 2}}, "epochs": 10, "lr": 0.01, "batch": 16},
+        "ways": ["distill.kd"],
+    },
+}  # fmt: skip
+
+
+def repetition(task: str, seed: int) -> dict[str, dict[str, float]]:
+    """Return the scores of teacher and students, by split, in points; the teacher is the same for all seeds."""
+    case = TASKS[task]
+    student = case["student"] | {"seed": seed}
+    network = student.pop("model")
+    engine = ran(f"tasks-{task}", {"data": case["data"], "seed": 0}, [
+        {"use": "train", "name": "teacher", **case["teacher"]},
+        {"use": "train", "name": "plain", "model": network, **student},
+        *({"use": way, "name": way.replace("distill.", ""), "student": network, "teacher": "teacher", **student}
+          for way in case["ways"]),
+    ])  # fmt: skip
+    metric = METRICS[engine.metric.name]
+    return {
+        split: {
+            name: metric.points * each.facts.files[0].scores[split][metric.name]
+            for name, each in engine.results.items()
+        }
+        for split in ("validation", "test")
+    }
+
+
+def main() -> None:
+    if len(sys.argv) == 3:  # a repetition, for its results to come into the cache
+        print(sys.argv[1:], repetition(sys.argv[1], int(sys.argv[2])), flush=True)
+        return
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    wanted = sys.argv[1:] or list(TASKS)
+
+    def run(job: tuple[str, int]) -> None:
+        subprocess.run([sys.executable, "-m", "tests.bench.tasks", job[0], str(job[1])], env=environment, check=True)
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(run, [(task, 0) for task in wanted]))  # the teachers: each is trained once
+        list(pool.map(run, [(task, seed) for task in wanted for seed in range(1, SEEDS)]))
+    torch.set_num_threads(1)
+    found = {task: _summary([repetition(task, seed) for seed in range(SEEDS)]) for task in wanted}
+    earlier = results.read("tasks")["tasks"] if (results.FOLDER / "tasks.json").is_file() else {}
+    print(results.write("tasks", "make bench-tasks", {"tasks": earlier | found}, also=["torchvision"]))
+
+
+def _summary(rows: list[dict[str, dict[str, float]]]) -> dict[str, Any]:
+    """Return all rows, and what each way gains over the plain student on the test split."""
+    test = [row["test"] for row in rows]
+    ways = [name for name in test[0] if name not in ("teacher", "plain")]
+    return {"rows": rows, "gain": {way: gain(test, way, "plain") for way in ways}}
+
+
+if __name__ == "__main__":
+    main()
