@@ -108,7 +108,7 @@ def test_a_family_is_suggested_whole() -> None:
 @pytest.mark.parametrize(
     ("known", "words"),
     [
-        (tuple(METRICS), {"f1": "macro-f1", "macro_f1": "macro-f1", "acc": "accuracy", "mse": None, "map": None}),
+        (tuple(METRICS), {"f1": "macro-f1", "macro_f1": "macro-f1", "acc": "accuracy", "mse": None, "map": "map"}),
         (NAMES, {"mnist": "fashion-mnist", "digit": "digits", "cifar10": None}),
         (tuple(catalog.files("targets")), {"pi-4": "raspberry-pi-4", "orin": "jetson-orin-nano", "hots": "host"}),
         (tuple(catalog.files("targets")), {"raspbery": "raspberry-pi-4", "rapsberry-pi": "raspberry-pi-4"}),

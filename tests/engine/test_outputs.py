@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,8 @@ from edgepress.models import metadata
 from onnx import helper
 
 from tests.engine.test_engine import Quiet
-from tests.models.onnx.made import FLOAT, node, weights
+from tests.models.onnx import made
+from tests.models.onnx.made import FLOAT, node
 
 RECIPE = """\
 name: mine
@@ -36,6 +38,7 @@ def eight(folder: Path) -> list[str]:
     """Scores and boxes of four levels, as of a detector; the scores come first."""
     nodes: list[Any] = []
     tensors: dict[str, Any] = {}
+    weights = partial(made.weights, random=np.random.default_rng(1))
     last = "x"
     for level, channels in enumerate((3, 6, 6, 6)):
         tensors |= {f"w{level}": weights(6, channels, 3, 3), f"s{level}": 3 * weights(2, 6, 1, 1)}
@@ -55,6 +58,7 @@ def eight(folder: Path) -> list[str]:
 
 def two_to_three(folder: Path) -> list[str]:
     """A picture and numbers to a map, a vector of both, and one that is the same for every example."""
+    weights = partial(made.weights, random=np.random.default_rng(1))
     tensors = {"w": weights(6, 3, 3, 3), "k": weights(2, 6, 1, 1), "v": weights(6, 5), "u": weights(4, 5), "o": [[0.0]]}
     nodes = [
         node("Conv", ["x", "w"], ["c"], pads=[1] * 4), node("Relu", ["c"], ["r"]), node("Conv", ["r", "k"], ["map"]),

@@ -21,8 +21,8 @@ TOKENS = Input("input", "tokens", (12,), vocabulary=50)
 SERIES = Input("input", "series", (4, 32), 1.0, (0.0,) * 4, (1.0,) * 4, normalized_by="recipe")
 
 
-def weights(*shape: int) -> np.ndarray:
-    return (RANDOM.normal(size=shape) / np.sqrt(np.prod(shape[1:]))).astype(np.float32)
+def weights(*shape: int, random: np.random.Generator = RANDOM) -> np.ndarray:
+    return (random.normal(size=shape) / np.sqrt(np.prod(shape[1:]))).astype(np.float32)
 
 
 def graph(
