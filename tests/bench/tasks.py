@@ -15,41 +15,43 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import torch
-from edgepress.core.metrics import METRICS
+from edgepress.core.metrics import DEFAULTS, METRICS
 
 from tests.bench import results
 from tests.bench.distill import gain, ran
 
 OWN = "../tests/data/scene_tasks.py"
 """Seen from the recipes, which lie in the cache's folder."""
-RESNET = {"arch": "timm/resnet18", "args": {"layers": [1, 1, 1, 1], "channels": [32, 48, 64, 96]}, "stride": 16}
-TINY = {"arch": "timm/resnet18", "args": {"layers": [1, 1, 1, 1], "channels": [8, 12, 16, 24], "stem_width": 8}}
-STUDENT = TINY | {"stride": 16, "head_channels": 24}
+RESNET = {"arch": "timm/resnet18", "args": {"layers": [1, 1, 1, 1], "channels": [24, 36, 48, 64]}, "stride": 16}
+TINY = {"arch": "timm/resnet18", "args": {"layers": [1, 1, 1, 1], "channels": [8, 12, 16, 24], "stem_width": 8}, "stride": 16}
+HEAD = {"head_channels": 24}
+ESPCN = {"arch": "edgepress/espcn"}
+LARGE, SMALL = {"epochs": 16, "lr": 0.004, "batch": 32}, {"epochs": 10, "lr": 0.01, "batch": 32}
 SEEDS = 5
 
 TASKS: dict[str, dict[str, Any]] = {
     "segmentation": {
         "data": "scenes",
-        "teacher": {"model": RESNET, "epochs": 24, "lr": 0.004, "batch": 32},
-        "student": {"model": STUDENT, "epochs": 12, "lr": 0.01, "batch": 32},
+        "teacher": {"use": "load", "from": "teachers/scenes.safetensors"},
+        "student": {"model": TINY | HEAD, **SMALL},
         "ways": ["distill.kd", "distill.cwd"],
     },
     "keypoints": {
-        "data": {"from": f"{OWN}:points", "args": {"count": 2000}},
-        "teacher": {"model": RESNET, "epochs": 24, "lr": 0.004, "batch": 32},
-        "student": {"model": STUDENT, "epochs": 12, "lr": 0.01, "batch": 32},
+        "data": {"from": f"{OWN}:points", "args": {"count": 1500}},
+        "teacher": {"use": "train", "model": RESNET | HEAD, **LARGE},
+        "student": {"model": TINY | HEAD, **SMALL},
         "ways": ["distill.kd", "distill.cwd"],
     },
     "embedding": {
-        "data": {"from": f"{OWN}:identities", "args": {"known": 200, "count": 2400}},
-        "teacher": {"model": RESNET, "epochs": 24, "lr": 0.004, "batch": 64},
-        "student": {"model": TINY | {"stride": 16}, "epochs": 12, "lr": 0.01, "batch": 64},
+        "data": {"from": f"{OWN}:identities", "args": {"known": 150, "count": 1500}},
+        "teacher": {"use": "train", "model": RESNET, **LARGE},
+        "student": {"model": TINY, **SMALL},
         "ways": ["distill.kd"],
     },
     "image": {
-        "data": {"from": f"{OWN}:noisy", "args": {"count": 1500}},
-        "teacher": {"model": {"arch": "edgepress/espcn", "args": {"width": 48, "depth": 5}}, "epochs": 20, "lr": 0.003, "batch": 16},
-        "student": {"model": {"arch": "edgepress/espcn", "args": {"width": 8, "depth": 2}}, "epochs": 10, "lr": 0.01, "batch": 16},
+        "data": {"from": f"{OWN}:noisy", "args": {"count": 1000}},
+        "teacher": {"use": "train", "model": ESPCN | {"args": {"width": 32, "depth": 4}}, **LARGE, "lr": 0.003},
+        "student": {"model": ESPCN | {"args": {"width": 8, "depth": 2}}, **SMALL},
         "ways": ["distill.kd"],
     },
 }  # fmt: skip
@@ -60,8 +62,8 @@ def repetition(task: str, seed: int) -> dict[str, dict[str, float]]:
     case = TASKS[task]
     student = case["student"] | {"seed": seed}
     network = student.pop("model")
-    engine = ran(f"tasks-{task}", {"data": case["data"], "seed": 0}, [
-        {"use": "train", "name": "teacher", **case["teacher"]},
+    engine = ran(f"tasks-{task}", {"data": case["data"], "metric": DEFAULTS[task], "seed": 0}, [
+        {"name": "teacher", **case["teacher"]},
         {"use": "train", "name": "plain", "model": network, **student},
         *({"use": way, "name": way.replace("distill.", ""), "student": network, "teacher": "teacher", **student}
           for way in case["ways"]),
