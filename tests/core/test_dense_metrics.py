@@ -37,7 +37,17 @@ def test_void_is_no_right_and_no_wrong_pixel() -> None:
     y = np.array([[[0, 255], [255, 1]]], np.uint8)
     assert METRICS["miou"](np.array([[[0, 1], [0, 1]]]), y) == 1
     assert METRICS["miou"](np.array([[[0, 1], [0, 255]]]), y) == 0.5, "void where there is a class is wrong"
-    assert METRICS["pixel-accuracy"](np.full((1, 2, 2), 255), np.full((1, 2, 2), 255)) == 0
+
+
+@pytest.mark.parametrize("name", ["miou", "worst-iou", "pixel-accuracy", "pck", "point-error", "recall@1", "map"])
+def test_where_nothing_counts_there_is_no_number(name: str) -> None:
+    outputs, y = {
+        "segmentation": (np.zeros((3, 2, 4, 4), np.float32), np.full((3, 4, 4), 255, np.uint8)),
+        "keypoints": (np.zeros((3, 2, 4, 4), np.float32), np.zeros((3, 2, 3), np.float32)),
+        "embedding": (np.eye(3, dtype=np.float32), np.arange(3)),
+    }[METRICS[name].tasks[0]]
+    assert np.isnan(METRICS[name](outputs, y))
+    assert set(METRICS[name].resampled(outputs, y)) == {0.0}
 
 
 def test_draws_are_of_images_and_sum_what_each_counts() -> None:

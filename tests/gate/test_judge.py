@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,8 @@ import pytest
 from edgepress.config import target
 from edgepress.core.errors import Place
 from edgepress.core.results import Device, Machine, ModelFile, Report, Samples, StageFacts
-from edgepress.gate import judge
+from edgepress.gate import accuracy, judge
+from edgepress.gate.finding import Finding
 from edgepress.gate.report import advice
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -194,6 +196,18 @@ def test_accuracy_drop_against_the_reference_stage(limit: str, status: str) -> N
 def test_a_drop_without_a_reference_is_no_number(more: dict[str, Any]) -> None:
     finding = only(judge.judge(report(**({"stages": STAGES} | more)), [board({"accuracy_drop": "50 points"})]))
     assert finding.status == "no number"
+
+
+@pytest.mark.parametrize("values", [(math.nan, math.nan), (math.nan, 0.9), (0.9, math.nan)])
+def test_a_metric_that_is_no_number_never_passes(values: tuple[float, float]) -> None:
+    """Not even of the very file that it is compared with: its drop of 0 would be that of nothing."""
+    before, after = (
+        file(f"{value}.onnx").model_copy(update={"scores": {"test": {"pck": value}}, "resampled": [0.0] * 1000})
+        for value in values
+    )
+    found = report([stage("before", "onnx", before), stage("after", "onnx", after)], metric="pck", reference="before")
+    finding = accuracy.dropped(found, after, Finding("t", "keep", "required", "no number", 1.0, "points"))
+    assert (finding.status, finding.note) == ("no number", "against before; pck of the test examples is no number")
 
 
 def test_accuracy() -> None:

@@ -24,6 +24,7 @@ from ..data.dataset import NAMES
 from ..data.facts import DataFacts
 from ..data.kinds import WHAT
 from ..data.source import Source
+from ..data.target_options import about_targets
 from ..data.targets import KINDS
 from .custom_metric import OwnMetric
 
@@ -122,6 +123,9 @@ class Task(Options):
         if self.unlabelled is not None and self.unlabelled.kind not in ("folder", "arrays"):
             message = f"`unlabelled` names {WHAT[self.unlabelled.kind]}"
             yield Rejection(message, "a folder of images, or an .npz with `x`", ("unlabelled",))
+        for option, written in about_targets(self.unlabelled).items() if self.unlabelled is not None else ():
+            message = f"`{written}` is about targets, which `unlabelled` examples do not have"
+            yield Rejection(message, "take it out", ("unlabelled", option))
         normalize = None if isinstance(self.data, str) else self.data.normalize
         if normalize is not None and data.kinds and set(data.kinds) == {"tokens"}:
             message = f"{data.name} has only tokens, which are not normalized"

@@ -7,6 +7,8 @@ an example that is drawn twice would find itself.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from .errors import UserError
@@ -64,7 +66,7 @@ def cosines(outputs: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 def _of_queries(queries: np.ndarray, column: int) -> float:
     count = queries[:, 2].sum()
-    return float(queries[:, column].sum() / count) if count else 0.0
+    return float(queries[:, column].sum() / count) if count else math.nan
 
 
 def _units(outputs: np.ndarray) -> np.ndarray:

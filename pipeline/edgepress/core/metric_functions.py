@@ -20,9 +20,9 @@ def right(outputs: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 def share(parts: np.ndarray) -> float:
-    """Return the first column's sum over the second's; of a draw without anything to count, 0."""
+    """Return the first column's sum over the second's; NaN where there is nothing to count."""
     part, whole = parts.sum(0)
-    return float(part / whole) if whole else 0.0
+    return float(part / whole) if whole else math.nan
 
 
 def accuracy(outputs: np.ndarray, y: np.ndarray) -> float:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-VOID = 255
+from .metrics import VOID
 
 
 def overlaps(outputs: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -56,4 +56,4 @@ def _classes(outputs: np.ndarray) -> np.ndarray:
 def _ious(parts: np.ndarray) -> np.ndarray:
     both, either = parts.sum(0)
     ious: np.ndarray = both[either > 0] / either[either > 0]
-    return ious if len(ious) else np.zeros(1)  # every pixel of the draw is void
+    return ious if len(ious) else np.full(1, np.nan)  # every pixel is void

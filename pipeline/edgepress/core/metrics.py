@@ -5,6 +5,7 @@ A metric is what each example counts, and a reduction of that: the bootstrap red
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -26,6 +27,9 @@ interval."""
 CHUNK = 1 << 24
 """Bytes of outputs, and of eight times the labels, whose parts are made at once: a mask's intermediate arrays are that
 many times the mask."""
+
+VOID = 255
+"""The class of pixels that count neither in training nor in metrics."""
 
 _NUMBERS, _PICTURES = 2, 4
 """Axes of the targets of a regression, and of pictures."""
@@ -154,14 +158,15 @@ class Metric:
     def _of_sums(self, collected: np.ndarray, groups: np.ndarray | None) -> Iterator[float]:
         """Yield the draws of `summed` parts: how often each example is drawn, times its part.
 
-        Counts are exact in float64, where the product is BLAS's.
+        Counts are exact in float64, where the product is BLAS's. A draw in which nothing counts is 0 for every model.
         """
         import numpy as np
 
         flat = collected.reshape(len(collected), -1).astype(np.float64)
         for rows in _drawn(len(flat), groups):
             total = np.bincount(rows, minlength=len(flat)) @ flat
-            yield round(self.value(total.reshape(1, *collected.shape[1:])), 6)
+            value = self.value(total.reshape(1, *collected.shape[1:]))
+            yield 0.0 if math.isnan(value) and not total.any() else round(value, 6)
 
 
 def plain(name: str, function: Callable[[np.ndarray, np.ndarray], float], **more: Any) -> Metric:

@@ -11,7 +11,7 @@ import numpy as np
 from ..core.columns import joined
 from ..core.errors import UserError
 from . import targets
-from .dataset import Kind, Task
+from .dataset import Kind, Task, numbered
 from .targets.target import finite
 from .words import described
 
@@ -93,10 +93,26 @@ class Examples:
         x = {name: _values(names[name], raw, kinds[name]) for name, raw in examples.columns.items()}
         task, pictures = task or _inferred(examples.y), [x[name] for name, kind in kinds.items() if kind == "image"]
         of_task = targets.of(task)
+        of_task.verify_inputs(list(x))
         y, labels = of_task.checked(examples.y, self.labels, pictures[0].shape[2:] if len(pictures) == 1 else None)
         labels = labels if self.labelled else self.labels
-        groups = of_task.groups(y) if examples.groups is None and self.labelled else examples.groups
+        groups, own = examples.groups, of_task.groups(y) if self.labelled else None
+        if own is not None:
+            groups = own if groups is None else together(own, groups)
         return replace(examples, x=joined(x), y=y, labels=labels, task=task, kinds=kinds, groups=groups)
+
+
+def together(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Return the groups (n,) of examples that share one of `one` or of `other`, or are linked by others that do."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    left, right = numbered(one), numbered(other)
+    right = right + left.max() + 1
+    count = int(right.max()) + 1
+    links = coo_array((np.ones(len(left)), (left, right)), shape=(count, count))
+    found: np.ndarray = connected_components(links, directed=False)[1][left]
+    return found
 
 
 def kind_of(name: str, raw: np.ndarray) -> Kind:

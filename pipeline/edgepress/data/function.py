@@ -6,6 +6,7 @@ It is run because the recipe names it.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -54,6 +55,15 @@ def _verify(source: Source, data: Dataset) -> None:
             f"`{source.source}` returned a Dataset, which has `flip_pairs` of its own",
             "give them there, by number: `Dataset(…, flip_pairs=((0, 1),))`",
         )
+    paired = Counter(place for pair in data.flip_pairs for place in pair)
+    points = range(len(data.labels) if data.task == "keypoints" else 0)
+    if any(place not in points or count > 1 for place, count in paired.items()):
+        raise UserError(
+            f"`{source.source}` returned a Dataset with `flip_pairs={data.flip_pairs}`, and it has {len(points)} "
+            "points of keypoints, which count from 0",
+            "pairs of points that change places in a mirror, each in one pair: `flip_pairs=((0, 1),)`",
+        )
+    data.targets.verify_inputs([input.name for input in data.inputs])
     size = data.inputs[0].shape[1:] if [input.kind for input in data.inputs] == ["image"] else None
     for split, (_, y) in data.splits.items():
         try:
@@ -61,6 +71,8 @@ def _verify(source: Source, data: Dataset) -> None:
         except UserError as error:
             problem = error.problems[0]
             raise UserError(f"`{source.source}`: `{split}`: {problem.message}", problem.help) from error
+        if split in SPLITS and data.labelled and (reason := data.targets.reject_split(y, data.labels)):
+            raise UserError(f"`{source.source}`: the {split} split has {reason[0]}", reason[1])
 
 
 def _checked(name: str, input: Input) -> None:

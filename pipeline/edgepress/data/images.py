@@ -32,9 +32,9 @@ SAMPLED = 64
 """So many files tell how long reading one takes."""
 LARGEST = 89_478_485
 """Pixels; Pillow's own bound against files that unpack to fill the memory."""
-_WIDE = ("I;16", "I;16B", "I;16L", "I")
+WIDE = ("I;16", "I;16B", "I;16L", "I")
 """Pillow's modes of 16-bit grey."""
-_GREY = {"1", "L", "LA", "La", *_WIDE}
+_GREY = {"1", "L", "LA", "La", *WIDE}
 _BROKEN = (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError)
 """What Pillow's decoders raise for bad files."""
 _ANIMATED = {"GIF", "PNG", "WEBP", "TIFF", "AVIF", "FLI", "DCX"}
@@ -56,12 +56,13 @@ class Header(NamedTuple):
 
 
 def read(
-    paths: Sequence[Path], root: Path, source: Source, skipped: Skipped | None = None
+    paths: Sequence[Path], root: Path, source: Source, skipped: Skipped | None = None, *, times: int = 1
 ) -> tuple[np.ndarray, np.ndarray]:
     """Read images uint8 (n, channels, height, width), and which of `paths` they are, (n,).
 
     EXIF orientation is followed, transparency is laid on white, 16-bit grey is divided by 257, and of an animation the
-    first picture counts. Only what `unreadable: skip` allows is left out, and counted in `skipped`.
+    first picture counts. Targets that are so many `times` as large as their image, and of so many times its `size`, are
+    cropped and resized to the same part. Only what `unreadable: skip` allows is left out, and counted in `skipped`.
 
     Raises: UserError for files that cannot be read, for sizes that differ while no `size` is given, and for more than
     half of the free memory.
@@ -74,7 +75,7 @@ def read(
         channels = 1 if grey else 3
         bounded(len(rows) * channels * size[0] * size[1], f"{len(rows)} images of {size[0]} × {size[1]}", root.name)
         images, wrong = on_all(
-            partial(pixels, grey=grey, size=size, resize=source.resize), [paths[i] for i in rows], root
+            partial(pixels, grey=grey, size=size, resize=source.resize, times=times), [paths[i] for i in rows], root
         )
         decoded = _readable(rows, images, wrong, root, source)
     if skipped is not None:
@@ -184,6 +185,12 @@ def opened(path: Path) -> Image.Image:
     return Image.open(path)
 
 
+def packed(image: Image.Image) -> str:
+    """Return how the file packs the pixels that Pillow unpacks into its `mode`, such as `L;4` or `RGB;16B`."""
+    arguments = image.tile[0].args if image.tile else ""
+    return str(arguments[0] if isinstance(arguments, tuple) and arguments else arguments)
+
+
 def header(path: Path) -> Header:
     """Read size and mode from the first bytes; nothing is decoded."""
     with opened(path) as image:
@@ -229,7 +236,7 @@ def _size(headers: Sequence[Header], root: Path, source: Source) -> tuple[int, i
     return most
 
 
-def pixels(path: Path, *, grey: bool, size: tuple[int, int], resize: str) -> np.ndarray:
+def pixels(path: Path, *, grey: bool, size: tuple[int, int], resize: str, times: int = 1) -> np.ndarray:
     """Decode the image of a file, uint8 (channels, *size). Raises the errors of Pillow's decoders for bad files."""
     with opened(path) as image:
         mode, side = "L" if grey else "RGB", 2 * max(size)
@@ -237,16 +244,17 @@ def pixels(path: Path, *, grey: bool, size: tuple[int, int], resize: str) -> np.
         image.draft(mode, (side, side))
         image.load()
         upright = _flat(ImageOps.exif_transpose(image), mode)
-    array = np.asarray(sized(upright, size, resize))
+    array = np.asarray(sized(upright, size, resize, times=times))
     return array[None] if grey else np.ascontiguousarray(array.transpose(2, 0, 1))
 
 
 def sized(
-    image: Image.Image, size: tuple[int, int], resize: str, *, nearest: bool = False, fill: int = 0
+    image: Image.Image, size: tuple[int, int], resize: str, *, nearest: bool = False, fill: int = 0, times: int = 1
 ) -> Image.Image:
     """Resize the image: its middle, all of it distorted, or all of it in the middle of black, or of `fill`.
 
-    A mask is to have the `nearest` pixels, since no class is between two others.
+    A mask is to have the `nearest` pixels, since no class is between two others. Sides and margins are multiples of
+    `times`, as they are of an image so many times smaller.
     """
     from torchvision.transforms import functional
 
@@ -257,28 +265,37 @@ def sized(
     if resize == "squash":
         return functional.resize(image, [height, width], how)
     if resize == "pad":
-        inner = _inner(image, size, min)
-        margin, top = (width - inner[1]) // 2, (height - inner[0]) // 2
+        inner = _inner(image, size, min, times)
+        top, margin = ((whole // times - part // times) // 2 * times for whole, part in zip(size, inner, strict=True))
         shrunk = functional.resize(image, list(inner), how)
         return functional.pad(shrunk, [margin, top, width - inner[1] - margin, height - inner[0] - top], fill)
     # What is cut off anyway goes first where it is most of the image: a very long one would be enlarged out of memory.
     most = [min(image.height, _LONGEST * -(-image.width * height // width)),
             min(image.width, _LONGEST * -(-image.height * width // height))]  # fmt: skip
-    image = functional.center_crop(image, most)
-    return functional.center_crop(functional.resize(image, list(_inner(image, size, max)), how), [height, width])
+    image = _center(image, most, times)
+    return _center(functional.resize(image, list(_inner(image, size, max, times)), how), size, times)
 
 
-def _inner(image: Image.Image, size: tuple[int, int], choose: Callable[[float, float], float]) -> tuple[int, int]:
+def _center(image: Image.Image, size: Sequence[int], times: int) -> Image.Image:
+    """Return the middle of `size`, as `CenterCrop` does."""
+    whole = image.height, image.width
+    top, left = (round((own // times - part // times) / 2) * times for own, part in zip(whole, size, strict=True))
+    return image.crop((left, top, left + size[1], top + size[0]))
+
+
+def _inner(
+    image: Image.Image, size: tuple[int, int], choose: Callable[[float, float], float], times: int
+) -> tuple[int, int]:
     """Scale height and width so that one of them is that of `size`; the other is rounded down, as by `Resize`."""
-    (height, width), (high, wide) = size, (image.height, image.width)
+    height, width, high, wide = (side // times for side in (*size, image.height, image.width))
     if choose(height / high, width / wide) == height / high:
-        return height, max(1, height * wide // high)
-    return max(1, width * high // wide), width
+        return height * times, max(1, height * wide // high) * times
+    return max(1, width * high // wide) * times, width * times
 
 
 def _flat(image: Image.Image, mode: str) -> Image.Image:
     """Convert the image to `L` or `RGB`."""
-    if image.mode in _WIDE:
+    if image.mode in WIDE:
         values = np.asarray(image).astype(np.int64)
         if values.min() < 0 or values.max() > 0xFFFF:
             raise ValueError("its pixels are wider than 16 bits")

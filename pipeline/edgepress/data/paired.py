@@ -6,23 +6,17 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from ..core.errors import UserError
-from . import images, listing
+from . import images, listing, partners
 from .examples import Examples
 from .folder import PARTS, groups_of, listable
 from .listing import Skipped
 from .source import Source
-from .targets.mask import VOID
-from .words import by, several
-
-_INDEXED = ("P", "L", "1")
-"""Pillow's modes whose pixels are one number of 8 bits."""
+from .words import several
 
 
 def read(source: Source, path: Path, enough: int | None = None) -> Examples:
@@ -42,17 +36,14 @@ def read(source: Source, path: Path, enough: int | None = None) -> Examples:
             f"`1.jpg` goes with `1.png` in the folder of {word}s; move files without a partner elsewhere",
         )
     names = sorted(files, key=lambda name: files[name])
-    names = [names[i] for i in images.spread([path] * len(names), enough)]
-    parts = [PARTS.get(name.split("/")[0].lower()) if "/" in name else None for name in names]
+    parts = _parts(names, path)
+    chosen = images.spread(parts or [path] * len(names), enough)
+    names, parts = [names[i] for i in chosen], [parts[i] for i in chosen if parts]
     x, rows = images.read([files[name] for name in names], path, source, skipped)
     kept = [names[row] for row in rows]
-    partners = [others[name] for name in kept]
-    if source.masks:
-        size = (x.shape[2], x.shape[3])
-        y = _masks(partners, [files[name] for name in kept], beside, source, size)
-    else:
-        alone = source.model_copy(update={"color": None, "unreadable": "refuse"})
-        y, _ = images.read(partners, beside, alone)
+    decode = partners.masks if source.masks else partners.pictures
+    size = (x.shape[2], x.shape[3])
+    y = decode([others[name] for name in kept], [files[name] for name in kept], beside, source, size)
     groups = groups_of([files[name].relative_to(path).as_posix() for name in names], source.group, path.name)
     return Examples(
         x,
@@ -61,7 +52,7 @@ def read(source: Source, path: Path, enough: int | None = None) -> Examples:
         "segmentation" if source.masks else "image",
         kinds={"input": "image"},
         groups=None if groups is None else groups[rows],
-        part=np.array([parts[row] for row in rows]) if all(parts) else None,
+        part=np.array(parts)[rows] if parts else None,
         labels_listed=bool(source.listed),
         files=images.few([files[name] for name in names], rows),
         notes=skipped.notes(path.name),
@@ -87,55 +78,15 @@ def _named(folder: Path, skipped: Skipped, source: Source) -> dict[str, Path]:
     return named
 
 
-def _masks(paths: list[Path], photos: list[Path], root: Path, source: Source, size: tuple[int, int]) -> np.ndarray:
-    """Return masks uint8 (n, *size), cropped and resized as their images are. Raises: UserError."""
-    with images.quiet():
-        own, wrong = images.on_all(images.header, paths, root)
-        theirs, _ = images.on_all(images.header, photos, photos[0].parent)
-    _readable(wrong, len(paths), root)
-    odd = [
-        f"`{file.relative_to(root).as_posix()}` {by(mask[:2])}, its image {by(photo[:2])}"
-        for file, mask, photo in zip(paths, own, theirs, strict=True)
-        if mask and photo and mask[:2] != photo[:2]
-    ]
-    if odd:
-        raise UserError(
-            f"`{root.name}`: {len(odd)} of {len(paths)} masks are of another size than their image, in pixels: "
-            f"{several(odd)}",
-            "a mask has a class for each pixel of its image",
-        )
-    images.bounded(len(paths) * size[0] * size[1], f"{len(paths)} masks of {by(size)}", root.name)
-    with images.quiet():
-        masks, wrong = images.on_all(partial(_mask, size=size, resize=source.resize), paths, root)
-    _readable(wrong, len(paths), root)
-    count = len(source.listed)
-    outside = [
-        f"`{file.relative_to(root).as_posix()}` {worst}"
-        for file, mask in zip(paths, masks, strict=True)
-        if count and mask is not None and (worst := max(mask[mask != VOID], default=0)) >= count
-    ]
-    if outside:
-        raise UserError(
-            f"`{root.name}`: {len(outside)} of {len(paths)} masks have a value outside of the {count} `labels`, which "
-            f"count from 0: {several(outside)}",
-            f"list a label for each class; {VOID} marks pixels that do not count",
-        )
-    return np.stack([mask for mask in masks if mask is not None])
-
-
-def _mask(path: Path, *, size: tuple[int, int], resize: str) -> np.ndarray:
-    """Decode a mask: palette indices or grey values, (*size); what `pad` adds is void."""
-    with images.opened(path) as image:
-        if image.mode not in _INDEXED:
-            raise ValueError(f"its pixels are {image.mode}, and those of a mask are one number of 8 bits")
-        image.load()
-        indices = Image.fromarray(np.asarray(image).astype(np.uint8))  # of a palette the indices, and not their colours
-    return np.asarray(images.sized(indices, size, resize, nearest=True, fill=VOID))
-
-
-def _readable(wrong: list[str], count: int, root: Path) -> None:
-    if wrong:
-        raise UserError(
-            f"`{root.name}`: {len(wrong)} of {count} masks cannot be read: {several(wrong)}",
-            "PNG files with a palette or in grey, whose values are the classes",
-        )
+def _parts(names: list[str], path: Path) -> list[str]:
+    """Return the split of each pair by its folder; none where no folder is a split. Raises: UserError for some."""
+    parts = [PARTS.get(name.split("/")[0].lower(), "") if "/" in name else "" for name in names]
+    if rest := sorted({name.split("/")[0] for name, part in zip(names, parts, strict=True) if not part}):
+        if splits := sorted({name.split("/")[0] for name, part in zip(names, parts, strict=True) if part}):
+            raise UserError(
+                f"`{path.name}` has {' and '.join(f'`{top}`' for top in splits)}, splits, beside "
+                f"{several([f'`{top}`' for top in rest])}",
+                "move the others elsewhere or into a split, or rename folders that are no splits",
+            )
+        return []
+    return parts

@@ -26,6 +26,7 @@ from ..core.units import Share
 from .dataset import NAMES, Task
 from .kinds import TAKES, WHAT, Kind, file_of, kind_of, missing
 from .normalize import Moments, Normalize
+from .target_options import wrong_targets
 
 
 class Shares(BaseModel):
@@ -209,13 +210,8 @@ class Source(BaseModel):
                 re.compile(self.group)
             except (re.error, OverflowError, RecursionError) as error:
                 raise Mistake(f"`group` is not a regular expression: {error}") from None
-        if reason := self._wrong_task():
+        if reason := wrong_targets(self):
             raise Mistake(*reason)
-        if self.labels == "none" and self.kind == "table":
-            raise Mistake(
-                "`labels: none` is for a folder of images and for an .npz, and `from` names a CSV",
-                "name the folder of the images, or a function that returns `Examples(x, y, labelled=False)`",
-            )
         decoded = self.kind == "folder" or self.image is not None
         if decoded and isinstance(self.normalize, Moments) and not self.normalize.of_pixels_to_1():
             raise Mistake(
@@ -223,28 +219,6 @@ class Source(BaseModel):
                 "numbers for pixels from 0 to 255 are divided by 255",
             )
         return self
-
-    def _wrong_task(self) -> tuple[str, str] | None:
-        """Return why `task` cannot be what is read, and the next act."""
-        if self.masks and self.pictures:
-            return "`masks` and `pictures` are targets of two tasks", "take one of them out"
-        implied = "segmentation" if self.masks else "image" if self.pictures else None
-        if implied and self.task not in (implied, None):
-            option = "masks" if self.masks else "pictures"
-            return f"`{option}` is for `task: {implied}`, and this is `{self.task}`", "take one of them out"
-        needs = {"segmentation": "`masks: ./masks`", "image": "`pictures: ./sharp`"}
-        if self.kind == "folder" and not implied and self.task in needs:
-            return f"`task: {self.task}` needs a second folder", f"{needs[self.task]}, with files of the same names"
-        readable: dict[Kind, tuple[str | None, ...]] = {
-            "folder": ("single-label", "embedding", implied),
-            "table": ("single-label", "multi-label", "regression", "embedding"),
-        }
-        if self.task and self.task not in readable.get(self.kind, (self.task,)):
-            help = "an .npz with `x` and `y`, or a function of yours, gives its targets"
-            return f"{WHAT[self.kind]} has no targets of `task: {self.task}`", help
-        if self.flip_pairs and self.task not in ("keypoints", None):
-            return f"`flip_pairs` is for `task: keypoints`, and this is `{self.task}`", "take it out"
-        return None
 
     @classmethod
     def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:

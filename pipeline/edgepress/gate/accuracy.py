@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -96,6 +97,8 @@ def dropped(report: Report, file: ModelFile, finding: Finding) -> Finding:
 
 def compared(report: Report, file: ModelFile, reference: ModelFile | None, finding: Finding) -> Finding:
     """Judge the loss of the recipe's metric against `reference`, on the same test examples."""
+    if any(model and math.isnan(model.scores.get("test", {}).get(report.metric, 0)) for model in (reference, file)):
+        return noted(replace(finding, basis=""), f"{report.metric} of the test examples is no number")
     if reference and _same(report, file, reference):
         return noted(within(finding, 0), "the same bytes")
     if report.metric in METRICS and METRICS[report.metric].counted and not (reference and reference.resampled):

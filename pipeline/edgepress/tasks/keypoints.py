@@ -54,6 +54,8 @@ class Keypoints(Task):
 
         found = outputs if outputs.ndim == y.ndim else self.predictions(outputs, y)
         seen = y[..., 2] > 0
+        if not seen.any():
+            return Skill(0.0, 0.0, "no point is to be seen")
         places = np.where(seen[..., None], y[..., :2], np.nan)
         errors, spread = (float(np.nanmean(np.square(places - other))) for other in (found, np.nanmean(places, axis=0)))
         words = f"points {errors**0.5:.1%} of the picture's sides off, their mean places {spread**0.5:.1%}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
-from ..data.targets.mask import VOID
+from ..core.metrics import VOID
 from .single_label import agreement
 from .task import Loss, Skill, Task
 
@@ -73,6 +73,8 @@ class Segmentation(Task):
     def skill(self, outputs: np.ndarray, y: np.ndarray, metric: str = "") -> Skill:
         """Return Cohen's kappa of the pixels that are not void; only pictures count as independent."""
         predicted, known = outputs if outputs.ndim == y.ndim else outputs.argmax(1), y != VOID
+        if not known.any():
+            return Skill(0.0, 0.0, "every pixel is void")
         classes = 1 + max(int(predicted.max()), int(y[known].max(initial=0)))
         return agreement(predicted[known], y[known].astype(int), classes, len(y))
 

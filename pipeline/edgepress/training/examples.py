@@ -12,8 +12,8 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from ..core.errors import UserError
+from ..core.metrics import VOID
 from ..data.moves import move
-from ..data.targets.mask import VOID
 from . import workers
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 from ...core.errors import UserError
 from ..words import described
 from .classes import counted
-from .target import Targets, finite
+from .target import Targets, finite, verify_as_checked
 
 if TYPE_CHECKING:
     import numpy as np
@@ -47,7 +47,7 @@ class Identities(Targets):
         return y, names
 
     def verify(self, y: np.ndarray, labels: Sequence[str], size: tuple[int, ...] | None = None) -> None:
-        self.checked(y, labels, size)
+        verify_as_checked(self, y, labels, size)
 
     def groups(self, y: np.ndarray) -> np.ndarray | None:
         return y if y.ndim == 1 else None

@@ -6,18 +6,16 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ...core.errors import UserError
+from ...core.metrics import VOID
 from ..words import by, described, several
 from .classes import named_once
-from .target import Link, Pairs, Targets
+from .target import Link, Pairs, Targets, verify_as_checked
 
 if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
     from ..dataset import Task
-
-VOID = 255
-"""The class of pixels that count neither in training nor in metrics."""
 
 
 class Masks(Targets):
@@ -49,7 +47,14 @@ class Masks(Targets):
             raise UserError(f"the masks have values from {y.min()} to {y.max()}", "classes count from 0; 255 is void")
         y = y.astype(np.uint8, copy=False)
         seen = self.present(y)
+        if not labels and (gaps := set(range(max(seen, default=0))) - seen):
+            raise UserError(
+                f"masks have the values {several(sorted(seen))}, and none has {several(sorted(gaps))}",
+                "classes count from 0, and `labels` names each, also one without pixels; else change the values",
+            )
         names = named_once(labels) or tuple(map(str, range(max(seen, default=0) + 1)))
+        if len(names) > VOID:
+            raise UserError(f"there are {len(names)} `labels`, and masks have {VOID} at most", f"{VOID} is void")
         if outside := sorted(value for value in seen if value >= len(names)):
             rows = np.flatnonzero([(mask[mask != VOID] >= len(names)).any() for mask in y])
             raise UserError(
@@ -80,7 +85,7 @@ class Masks(Targets):
         return None
 
     def verify(self, y: np.ndarray, labels: Sequence[str], size: tuple[int, ...] | None = None) -> None:
-        self.checked(y, labels, size)
+        verify_as_checked(self, y, labels, size)
 
     def moved(self, y: Tensor, flips: Tensor, moves: Tensor, size: tuple[int, int], pairs: Pairs = ()) -> Tensor:
         from ..moves import move

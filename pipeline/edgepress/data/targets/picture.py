@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from ...core.errors import UserError
 from ..words import by, described
-from .target import Pairs, Targets, finite
+from .target import Pairs, Targets, finite, verify_as_checked
 
 if TYPE_CHECKING:
     import numpy as np
@@ -50,7 +50,7 @@ class Pictures(Targets):
         return (y if y.dtype == "uint8" else finite("y", y)), names
 
     def verify(self, y: np.ndarray, labels: Sequence[str], size: tuple[int, ...] | None = None) -> None:
-        self.checked(y, labels, size)
+        verify_as_checked(self, y, labels, size)
 
     def moved(self, y: Tensor, flips: Tensor, moves: Tensor, size: tuple[int, int], pairs: Pairs = ()) -> Tensor:
         from ..moves import move

@@ -61,10 +61,20 @@ class Points(Targets):
         return np.concatenate([shares, seen[..., None]], 2).astype(np.float32), names
 
     def verify(self, y: np.ndarray, labels: Sequence[str], size: tuple[int, ...] | None = None) -> None:
-        if y.shape[1:] != (len(labels), 3) or size is None or y[..., :2].min() < 0 or y[..., :2].max() > 1:
+        import numpy as np
+
+        if size is None:
+            raise UserError("keypoints are of images, and there is no input that alone is one", "give one image input")
+        # What is no number is neither from 0 to 1 nor less or more.
+        if (
+            y.shape[1:] != (len(labels), 3)
+            or y.dtype != np.float32
+            or not ((y[..., :2] >= 0) & (y[..., :2] <= 1)).all()
+            or not np.isin(y[..., 2], (0, 1)).all()
+        ):
             raise UserError(
-                f"the points are {described(y)}, and keypoints takes (n, {len(labels)}, 3): x and y as shares of the "
-                "picture, from 0 to 1, and 1 or 0",
+                f"the points are {described(y)}, and keypoints takes float32 (n, {len(labels)}, 3): x and y as shares "
+                "of the picture, from 0 to 1, and 1 or 0",
                 "`edgepress.Examples` takes points in pixels of images",
             )
 

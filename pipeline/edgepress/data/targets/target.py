@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from ...core.errors import UserError
-from ..words import several
+from ..words import described, several
 
 if TYPE_CHECKING:
     import numpy as np
@@ -58,6 +58,14 @@ class Targets(ABC):
         `size` is the height and width of the examples' pictures, if they are pictures.
         """
 
+    def verify_inputs(self, inputs: Sequence[str]) -> None:
+        """Raise UserError unless targets that move with a picture have one input, by name."""
+        if self.spatial and len(inputs) > 1:
+            raise UserError(
+                f"{self.task} takes one input, an image, and there are {len(inputs)}: {', '.join(inputs)}",
+                "leave the others out",
+            )
+
     def verify(self, y: np.ndarray, labels: Sequence[str], size: tuple[int, ...] | None = None) -> None:  # noqa: B027
         """Raise UserError unless `y` is what `checked` returns, for a `Dataset` that a user's function made."""
 
@@ -92,6 +100,18 @@ class Targets(ABC):
     def unwrapped(self, moved: Any, y: Tensor, size: tuple[int, int]) -> Tensor:
         """Return the target of one example, which was `y`, behind those transforms."""
         raise NotImplementedError(self.task)
+
+
+def verify_as_checked(targets: Targets, y: np.ndarray, labels: Sequence[str], size: tuple[int, ...] | None) -> None:
+    """Raise UserError unless `y` is what `checked` makes of it: nothing is converted in a `Dataset`."""
+    made, names = targets.checked(y, labels, size)
+    if len(names) != len(labels):
+        raise UserError(f"there are {len(labels)} `labels`, and {len(names)} are needed", "name each")
+    if (y.dtype, y.shape) != (made.dtype, made.shape):
+        raise UserError(
+            f"the targets are {described(y)}, and a Dataset of the task {targets.task} takes {described(made)}",
+            "convert them, or return `edgepress.Examples`, which are converted",
+        )
 
 
 def finite(name: str, raw: np.ndarray) -> np.ndarray:
