@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +37,28 @@ def test_a_number_is_called_again_for_each_draw(tmp_path: Path, form: str) -> No
     assert len(set(metric.resampled(OUTPUTS, Y))) > 1
     if form == "{}":
         assert metric.resampled(OUTPUTS, Y) == METRICS["accuracy"].resampled(OUTPUTS, Y)
+
+
+def test_the_value_of_a_chunk_of_one_example_is_no_number_of_all(tmp_path: Path) -> None:
+    metric = own(tmp_path, "return outputs.argmax(1) == targets")
+    chunks = [(OUTPUTS[row : row + 1], Y[row : row + 1]) for row in range(60)]
+    parts = metric.gathered(lambda: iter(chunks))
+    assert isinstance(parts, np.ndarray)
+    assert np.array_equal(parts, metric.collected(OUTPUTS, Y))
+
+
+def test_a_number_of_all_is_of_whole_splits_and_asked_of_one_chunk_in_vain(tmp_path: Path) -> None:
+    metric, seen = own(tmp_path, "return len(outputs) / 60"), []
+
+    def chunks() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        for start in range(0, 60, 20):
+            seen.append(start)
+            yield OUTPUTS[start : start + 20], Y[start : start + 20]
+
+    parts = metric.gathered(chunks)
+    assert isinstance(parts, Rows)
+    assert metric.value(parts) == 1
+    assert seen == [0, 0, 20, 40]
 
 
 def test_it_may_work_in_place(tmp_path: Path) -> None:

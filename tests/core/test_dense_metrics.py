@@ -50,6 +50,17 @@ def test_where_nothing_counts_there_is_no_number(name: str) -> None:
     assert set(METRICS[name].resampled(outputs, y)) == {0.0}
 
 
+def test_a_pixel_whose_logits_are_no_numbers_is_wrong() -> None:
+    y = np.array([[[0, 1], [0, 1]]], np.uint8)
+    logits = 9 * np.eye(2, dtype=np.float32)[y].transpose(0, 3, 1, 2)
+    assert METRICS["pixel-accuracy"](logits, y) == METRICS["miou"](logits, y) == 1
+    for broken in (np.nan, np.inf, -np.inf):
+        logits[0, 1, 0, 0] = broken
+        assert METRICS["pixel-accuracy"](logits, y) == 0.75
+        assert METRICS["miou"](logits, y) == 0.75, "the background has 1 of its 2 pixels"
+    assert METRICS["pixel-accuracy"](np.full_like(logits, np.nan), y) == 0
+
+
 def test_draws_are_of_images_and_sum_what_each_counts() -> None:
     for name in ("miou", "worst-iou", "pixel-accuracy"):
         outputs, y = masks(20)

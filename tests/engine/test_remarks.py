@@ -179,6 +179,20 @@ def test_runtimes_that_disagree_are_named_with_what_to_do(
         assert word in lines[0]
 
 
+@pytest.mark.parametrize(
+    ("alike", "words", "more"),
+    [
+        ("pixels", "on only 90.0% of the pixels of the test examples", "predicts as LiteRT on only 80.0%"),
+        ("points", "on only 90.0% of the points of the test examples", "predicts as LiteRT on only 80.0%"),
+        ("", "by an R² of only 0.900 on the test examples", "predicts as LiteRT by an R² of only 0.800"),
+    ],
+)
+def test_agreement_is_said_in_the_words_of_the_task(alike: str, words: str, more: str) -> None:
+    (line,) = remarks._disagreement("int8", {"agreement": 0.9, "agreement_of_tflite_runtime": 0.8}, alike)
+    assert words in line
+    assert more in line
+
+
 def test_a_runtime_that_is_not_here_is_named_with_the_reason(copy: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     facts = {label: result.facts for label, result in finished(copy).results.items()}
     none = facts["int8-tflite"].model_copy(update={"notes": {"agreement": 1.0}})

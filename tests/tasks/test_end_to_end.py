@@ -5,14 +5,18 @@ The networks are a user's own, of a few convolutions. Each student is far from w
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from edgepress.config import recipe
+from edgepress.core import ownership
 from edgepress.core.metrics import Metric, Rows
-from edgepress.engine import dense
+from edgepress.core.results import StageFacts
+from edgepress.engine import artifacts, dense
 from edgepress.engine.cache import Cache
 from edgepress.engine.engine import Engine
 from edgepress.models import metadata
@@ -68,6 +72,15 @@ stages:
   - {{use: convert.tflite, name: tflite}}
 targets: []
 """
+LOADING = """\
+name: loading
+task:
+  data: {{from: ./x.npz, task: {task}}}
+stages:
+  - {{use: load, name: came, from: ./float.onnx}}
+  - {{use: quantize.static, name: int8, samples: 8}}
+targets: []
+"""
 SIDE = 16
 
 
@@ -114,6 +127,18 @@ CASES: dict[str, dict[str, Any]] = {
 SHAPES = {"segmentation": (3, SIDE, SIDE), "keypoints": (2, 8, 8), "embedding": (64,), "image": (3, SIDE, SIDE)}
 
 
+def assert_loads(facts: list[StageFacts], task: str, folder: Path) -> None:
+    """An exported file is as good where it is loaded, and as good in integers."""
+    shutil.copy(facts[2].files[0].path, folder / "float.onnx")
+    (folder / "loading.yaml").write_text(LOADING.format(task=task))
+    loaded = Engine(recipe.load(folder / "loading.yaml"), Cache(folder / "cache")).run(Quiet())
+    name = CASES[task]["metric"]
+    for here, there in zip(loaded, facts[2:4], strict=True):
+        assert here.files[0].scores["test"][name] == pytest.approx(there.files[0].scores["test"][name], abs=0.01)
+    contracts = [metadata.read(Path(each.files[0].path)) for each in (facts[2], loaded[0])]
+    assert contracts[0]["outputs"] == contracts[1]["outputs"]
+
+
 @pytest.mark.parametrize("task", CASES)
 def test_a_task_goes_all_the_way(task: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     np.savez(tmp_path / "x.npz", **arrays(task))
@@ -138,6 +163,11 @@ def test_a_task_goes_all_the_way(task: str, tmp_path: Path, monkeypatch: pytest.
     assert {plan.action for plan in Engine(recipe.load(tmp_path / "mine.yaml"), Cache(tmp_path / "cache")).plan()} == {
         "cached"
     }
+    assert_loads(facts, task, tmp_path)
+    artifacts.deliver(run, tmp_path / "models", None, ownership.together([]))
+    (delivered,) = json.loads((tmp_path / "models" / "student.safetensors.json").read_text())["outputs"]
+    assert delivered["shape"] == [1, *SHAPES[task]]
+    assert delivered.get("layout") == (None if task == "embedding" else "NCHW")
     if task == "embedding":
         return
     kept = np.load(file.parent / f"{facts[-1].files[0].precision}.npy")

@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from edgepress.core.metric_embeddings import nearest
 from edgepress.core.metric_points import places
 from edgepress.data.targets import KINDS
 from edgepress.models.ensemble import blend
 from edgepress.stages.distill.losses import cwd
 from edgepress.tasks import TASKS
-from edgepress.tasks.embedding import contrastive, cosine
+from edgepress.tasks.embedding import contrastive, cosine, sample
 from edgepress.tasks.keypoints import gaussians, squared
 from edgepress.tasks.segmentation import dice
 from edgepress.training.balance import neighbours
@@ -80,6 +81,12 @@ def test_channelwise_distillation_sees_where_and_not_how_much() -> None:
     torch.testing.assert_close(cwd(teacher.flip(3), teacher, 2.0), 4 * (p * (p / q).log()).sum(2).mean())
 
 
+def test_channelwise_distillation_reads_a_teacher_of_another_stride_at_the_students_cells() -> None:
+    student, teacher = drawn(2, 3, 4, 4), drawn(2, 3, 8, 8)
+    read = functional.interpolate(teacher, (4, 4), mode="bilinear", align_corners=False)
+    torch.testing.assert_close(cwd(student, teacher, 4.0), cwd(student, read, 4.0))
+
+
 @settings(max_examples=30, deadline=None)
 @given(st.integers(0, 9999), st.sampled_from([(8, 8), (16, 24), (64, 48)]))
 def test_a_heat_map_is_read_where_it_was_written(seed: int, cells: tuple[int, int]) -> None:
@@ -146,6 +153,46 @@ def test_an_epoch_has_every_example_once_and_kinds_side_by_side(kinds: list[int]
     labelled = y[order[order < len(kinds)]]
     changes = int((labelled[1:] != labelled[:-1]).sum())
     assert changes < sum(-(-kinds.count(kind) // 4) for kind in set(kinds))
+
+
+@pytest.mark.parametrize("task", ["segmentation", "keypoints", "image"])
+def test_what_is_no_number_shows_in_the_predictions(task: str) -> None:
+    random = np.random.default_rng(0)
+    y = {
+        "segmentation": random.integers(0, 2, (9, 8, 8)).astype(np.uint8),
+        "keypoints": np.concatenate([random.random((9, 2, 2)), np.ones((9, 2, 1))], 2).astype(np.float32),
+        "image": random.integers(0, 256, (9, 2, 8, 8)).astype(np.uint8),
+    }[task]
+    broken = np.full((9, 2, 8, 8), np.nan, np.float32)
+    kept = TASKS[task].predictions(broken, y)
+    for outputs in (broken, kept):
+        skill = TASKS[task].skill(outputs, y)
+        assert skill.value <= 0
+        assert skill.near_chance
+    sound = TASKS[task].predictions(random.random(broken.shape).astype(np.float32), y)
+    assert TASKS[task].agreement(sound, kept, y) < 0.6
+    assert TASKS[task].agreement(sound, sound, y) == pytest.approx(1)
+    if task != "image":
+        assert TASKS[task].agreement(kept, kept, y) == 0, "two models without an answer do not agree"
+
+
+def test_the_similarities_of_many_vectors_are_computed_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    random, many = np.random.default_rng(0), 9000
+    y = random.permutation(np.repeat(np.arange(many // 3), 3))
+    rows = sample(torch.from_numpy(y))
+    assert 4000 < len(rows) <= 4096
+    counts = np.unique(y[rows.numpy()], return_counts=True)[1]
+    assert (counts > 1).mean() > 0.5, "identities have others of theirs in the sample"
+    vectors = random.normal(size=(many, 4)).astype(np.float32)
+    assert np.isfinite(TASKS["embedding"].nll_of(vectors, y))
+    few = vectors[:300]
+    alike = few.astype(float) / np.linalg.norm(few.astype(float), axis=1, keepdims=True)
+    alike = alike @ alike.T - 9 * np.eye(300)
+    assert np.array_equal(nearest(few), alike.argmax(1))
+    largest = []
+    monkeypatch.setattr("torch.Tensor.__matmul__", lambda a, b: largest.append(len(a)) or torch.matmul(a, b))
+    TASKS["embedding"].nll_of(vectors, y)
+    assert largest == [len(rows)]
 
 
 def test_skill_is_high_of_right_outputs_and_none_of_blind_ones() -> None:

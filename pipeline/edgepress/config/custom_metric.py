@@ -4,6 +4,9 @@
 `targets` are int64 (examples,) for single-label, uint8 (examples, labels) of 0 and 1 for multi-label, and float32
 (examples, labels) for regression. It is called with whole splits.
 
+Of masks, heat maps and pictures it is called with some examples at a time, a first time too where it returns one number
+for them; then with all of a split, which are in memory at once.
+
 An array (examples,) of values has the metric as its mean, and the interval of a drop comes from these values. A metric
 that returns one number is called for that interval with draws with repetition of the test examples, as often as
 `metrics.SECONDS` allow; in those a class may be missing.
@@ -93,7 +96,7 @@ class OwnMetric(BaseModel):
         if values.dtype.kind not in "fiub" or isinstance(result, bool):
             raise OwnCodeError(f"{about} returned a {type(result).__name__}", help)
         values = values.astype(np.float64)
-        if values.size == 1:
+        if values.size == 1 and values.shape != (count,):
             values = values.reshape(())
         elif values.shape != (count,):
             shape = " × ".join(map(str, values.shape))

@@ -45,6 +45,16 @@ def queried(parts: np.ndarray) -> np.ndarray:
     return np.concatenate(found)
 
 
+def nearest(outputs: np.ndarray) -> np.ndarray:
+    """Return of each example the row (n,) of the nearest other one."""
+    units, rows = _units(outputs), []
+    for start in range(0, len(units), QUERIES):
+        near = units[start : start + QUERIES] @ units.T
+        near[np.arange(len(near)), np.arange(start, start + len(near))] = -np.inf
+        rows.append(near.argmax(1))
+    return np.concatenate(rows)
+
+
 def recall_at_1(queries: np.ndarray) -> float:
     return _of_queries(queries, 0)
 

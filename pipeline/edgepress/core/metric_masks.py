@@ -16,7 +16,7 @@ def overlaps(outputs: np.ndarray, y: np.ndarray) -> np.ndarray:
 
     It has as many classes as a target may have, since classes that no output names are not known from one chunk.
     """
-    predicted, true = _classes(outputs)[y != VOID], y[y != VOID]
+    predicted, true = classes(outputs)[y != VOID], y[y != VOID]
     image = np.repeat(np.arange(len(y)), (y != VOID).reshape(len(y), -1).sum(1)) * (VOID + 1)
     hits = predicted == true
 
@@ -45,12 +45,15 @@ def worst_iou(parts: np.ndarray) -> float:
 
 def right_pixels(outputs: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Return of each image (n, 2): how many pixels are right, of how many that are not void."""
-    hits = (_classes(outputs) == y) & (y != VOID)
+    hits = (classes(outputs) == y) & (y != VOID)
     return np.stack([each.reshape(len(y), -1).sum(1) for each in (hits, y != VOID)], 1)
 
 
-def _classes(outputs: np.ndarray) -> np.ndarray:
-    return outputs.argmax(1) if outputs.ndim == 4 else outputs
+def classes(outputs: np.ndarray) -> np.ndarray:
+    """Return the class of each pixel (n, h, w); `VOID`, which is never right, where a logit is no finite number."""
+    if outputs.ndim != 4:
+        return outputs
+    return np.where(np.isfinite(outputs).all(1), outputs.argmax(1), VOID)
 
 
 def _ious(parts: np.ndarray) -> np.ndarray:

@@ -6,7 +6,7 @@ A metric is what each example counts, and a reduction of that: the bootstrap red
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib import import_module
@@ -112,6 +112,21 @@ class Metric:
         starts = range(0, max(len(y), 1), many)
         return np.concatenate([self.parts(outputs[at : at + many], y[at : at + many]) for at in starts])
 
+    def gathered(self, chunks: Callable[[], Iterable[tuple[np.ndarray, np.ndarray]]]) -> Parts:
+        """Return the parts of all examples, of `chunks` of outputs and targets, of which one is in memory at a time.
+
+        A user's function without a value for each example needs all outputs at once: `chunks` is called again.
+        """
+        import numpy as np
+
+        parts = []
+        for outputs, y in chunks():
+            parts.append(self.of_chunk(outputs, y))
+            if isinstance(parts[-1], Rows):
+                whole = zip(*chunks(), strict=True)
+                return self.collected(*map(np.concatenate, whole))
+        return self.joined(parts)
+
     def value(self, collected: Parts) -> float:
         """Return the metric of `collected` parts."""
         return float(self.reduce(collected))
@@ -119,7 +134,10 @@ class Metric:
     def score_points(self, outputs: np.ndarray, y: np.ndarray) -> float:
         """Score in points, more is better: 100 times a share, decibels, or minus 100 times an error, that of numbers in
         units of their mean size, and of points in pictures in units of the larger side."""
-        value = self(outputs, y)
+        return self.points_of(self(outputs, y), y)
+
+    def points_of(self, value: float, y: np.ndarray) -> float:
+        """Return `score_points` of the metric's `value` on targets `y`."""
         import numpy as np
 
         size = self.unit or (max(float(np.abs(y).mean()), 1e-9) if y.dtype.kind == "f" else 1)

@@ -137,7 +137,9 @@ class Emulated(Facts):
     correct: str = ""
     resampled: list[float] = []
     agreement: float = 0.0
-    """Share of the test examples to which it gives this machine's answer."""
+    """How alike its predictions and this machine's are on the test examples."""
+    alike: str = "examples"
+    """What `agreement` is the share of; empty where it is an R²."""
     drawn: int = 0
     bounds: dict[str, tuple[float, float, float]] = {}
     worst: tuple[str, int, int] | None = None

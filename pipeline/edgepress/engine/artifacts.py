@@ -88,7 +88,10 @@ def _facts(
     artifact, facts = result.artifact, result.facts
     if artifact.kind == "torch":
         files[f"{label}.safetensors"] = artifact.path
-        contract = metadata.describe(engine.data) | {"source": source, "sha256": digest(artifact.path)}
+        # The float view has run: it knows the sides that are the network's choice.
+        measured = metadata.read(Path(facts.files[0].path))["outputs"]
+        contract = metadata.describe(engine.data) | {"outputs": measured}
+        contract |= {"source": source, "sha256": digest(artifact.path)}
         files[f"{label}.safetensors.json"] = _json(contract)
         return facts.model_copy(update={"files": [regrouped(engine, result, file) for file in facts.files]})
     model_files = []

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import tasks
-from ..core.metrics import Rows
 from ..models.metadata import read, to_logits, to_model_inputs
 from ..models.predict import predict
 
@@ -50,14 +49,16 @@ def chunks(
 
 def measured(path: Path, data: Dataset, split: str, metric: Metric, precision: str = "") -> tuple[Parts, np.ndarray]:
     """Return the metric's parts of a split, and its predictions."""
-    parts, kept = [], []
-    for outputs, y in chunks(path, data, split, precision=precision):
-        parts.append(metric.of_chunk(outputs, y))
-        kept.append(tasks.of(data).predictions(outputs, y))
-    if any(isinstance(part, Rows) for part in parts):  # a function of the user's that has no value for each example
-        whole = np.concatenate([outputs for outputs, _ in chunks(path, data, split, precision=precision)])
-        return metric.collected(whole, data[split].y), np.concatenate(kept)
-    return metric.joined(parts), np.concatenate(kept)
+    kept: list[np.ndarray] = []
+
+    def seen() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        kept.clear()
+        for outputs, y in chunks(path, data, split, precision=precision):
+            kept.append(tasks.of(data).predictions(outputs, y))
+            yield outputs, y
+
+    parts = metric.gathered(seen)
+    return parts, np.concatenate(kept)
 
 
 def evaluated(path: Path, precision: str, data: Dataset, split: str, metric: Metric) -> dict[str, Any]:

@@ -69,7 +69,8 @@ def scored(
         right = np.frombuffer(results["correct"].encode(), np.uint8) == ord("1")
         results = results | {"bounds": floored(results["bounds"], right, data["test"].y)}
     drawn = 0 if data.groups is None else int(data.groups.max()) + 1
-    return Emulated(path=file.path, cpu=cpu, runtime=runtime, versions=used, drawn=drawn, **results)
+    alike = tasks.of(data).alike if data.labels else ""
+    return Emulated(path=file.path, cpu=cpu, runtime=runtime, versions=used, drawn=drawn, alike=alike, **results)
 
 
 def emulated_outputs(path: Path, cpu: str, runtime: Runtime, columns: tuple[np.ndarray, ...]) -> np.ndarray:

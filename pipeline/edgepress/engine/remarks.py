@@ -28,7 +28,7 @@ _GROUPS = 4
 _EXACT = 60.0
 """SQNR in dB from which nothing but the worst group is named: a float conversion rounds that much."""
 AGREEMENT = 0.99
-"""Share of the test examples with the class of the source below which a conversion warns."""
+"""Agreement with the source, as `Task.agreement` has it, below which a conversion warns."""
 
 
 def remarked(engine: Engine, step: Step, facts: StageFacts, entries: dict[str, Entry]) -> StageFacts:
@@ -113,19 +113,27 @@ def warnings(engine: Engine, step: Step, facts: StageFacts, entries: dict[str, E
         if now >= was:
             lines.append(f"did not lower the {words}: {was} before, {now} after")
     if facts.kind == "tflite":
-        lines += _disagreement(step.input, facts.notes)
+        lines += _disagreement(step.input, facts.notes, tasks.of(engine.data).alike if engine.data.labels else "")
     return lines
 
 
-def _disagreement(source: str, notes: dict[str, Any]) -> list[str]:
-    """Return a warning where a TFLite file predicts other classes than its source: the cause and the remedy."""
+def _disagreement(source: str, notes: dict[str, Any], alike: str = "examples") -> list[str]:
+    """Return a warning where a TFLite file predicts otherwise than its source: the cause and the remedy.
+
+    `alike` is what agreement is the share of, as `Task` has it.
+    """
+    of = "the test examples" if alike == "examples" else f"the {alike} of the test examples"
+
+    def much(share: float, only: str = "only ") -> str:
+        return f"on {only}{share:.1%}" if alike else f"by an R² of {only}{share:.3f}"
+
     litert = notes.get("agreement", 1.0)
     shares = {name: notes[note] for name in others(".tflite") if (note := agreement_note(name)) in notes}
     low = {name: share for name, share in shares.items() if share < AGREEMENT}
-    apart = ", ".join(f"{name} predicts as LiteRT on only {share:.1%}" for name, share in low.items())
+    apart = ", ".join(f"{name} predicts as LiteRT {much(share)}" for name, share in low.items())
     if litert >= AGREEMENT:
         wrong = (
-            f"{apart} of the test examples. LiteRT agrees with {source} on {litert:.1%}, so "
+            f"{apart}{f' of {of}' if alike else ''}. LiteRT agrees with {source} {much(litert, '')}, so "
             f"{' and '.join(low)} is probably wrong: run the file with LiteRT on the device (`runtime: litert`)"
         )
         return [wrong] if apart else []
@@ -134,7 +142,7 @@ def _disagreement(source: str, notes: dict[str, Any]) -> list[str]:
             f"its outputs differ from those of {source} in LiteRT: {rows[0]['group']} by an SQNR of only "
             f"{rows[0]['sqnr']:.1f} dB; run the ONNX file of {source} on the device, or calibrate with more `samples`"
         ]
-    line = f"agrees with {source} on only {litert:.1%} of the test examples in LiteRT"
+    line = f"agrees with {source} {much(litert)}{f' of {of}' if alike else ' on the test examples'} in LiteRT"
     if apart:
         return [
             f"{line}, and {apart}: no runtime is shown to be right, so judge the file by its metric on the device, or "

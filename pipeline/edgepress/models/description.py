@@ -119,6 +119,20 @@ class Network(BaseModel):
         return Description(network=self, inputs=inputs, task=data.task, **outputs)
 
 
+def expected(data: Dataset) -> tuple[int, ...]:
+    """Return the shape of one example's output as the task of `data` takes it; a side of 0 is the model's choice."""
+    outputs = _outputs(data)
+    if data.task == "embedding" and data["train"].y.ndim == 1:
+        return (0,)
+    size = data.input.shape[1:] if data.task == "segmentation" else ()
+    return _shape(data.task, outputs["classes"], size, outputs.get("target", ()))
+
+
+def _shape(task: str, classes: int, size: tuple[int, ...], target: tuple[int, ...]) -> tuple[int, ...]:
+    sides = {"segmentation": size, "keypoints": (0, 0), "image": target}
+    return (classes, *sides.get(task, ()))
+
+
 def _outputs(data: Dataset, embedding: int | None = None) -> dict[str, Any]:
     """Return the fields of a description that say what is computed; the data's task decides."""
     if data.task not in ("image", "embedding"):
@@ -189,8 +203,14 @@ class Description(BaseModel):
     @property
     def output(self) -> tuple[int, ...]:
         """Return the shape of one example's output; a side of 0 is the network's choice."""
-        sides = {"segmentation": self.size, "keypoints": (0, 0), "image": self.target}
-        return (self.classes, *sides.get(self.task, ()))
+        return _shape(self.task, self.classes, self.size, self.target)
+
+    def measured(self, module: nn.Module) -> tuple[int, ...]:
+        """Return the shape of one example's output with the sides that are the choice of `module`, run on zeros."""
+        import torch
+
+        with torch.inference_mode():
+            return tuple(module.eval()(*self.example()).shape[1:])
 
     def misfit(self, data: Dataset) -> str:
         """Return how the outputs differ from what the task of `data` takes; empty where they do not."""

@@ -43,14 +43,18 @@ LABEL_TASKS = ("single-label", "multi-label", "regression")
 _MAP = 4
 
 
-def describe(data: Dataset) -> dict[str, Any]:
-    """Return the contract of a model of `data` that takes normalised floats and gives logits, or values."""
+def describe(data: Dataset, shape: Sequence[int] | None = None) -> dict[str, Any]:
+    """Return the contract of a model of `data` that takes normalised floats and gives logits, or values.
+
+    `shape` is that of one example's output, which a network of masks, heat maps, vectors or pictures decides; without
+    it a number for each label.
+    """
     return {
         "schema": SCHEMA,
         "task": data.task,
         "labels": list(data.labels) if data.targets.per_label else [],
         "inputs": [_describe(input) for input in data.inputs],
-        "outputs": [output("output", [1, len(data.labels)], MEANINGS.get(data.task, "raw"))],
+        "outputs": [output("output", [1, *(shape or (len(data.labels),))], MEANINGS[data.task])],
     }
 
 

@@ -1,12 +1,12 @@
-"""Distinguish outputs that tasks are defined for, vectors, from maps."""
+"""Compare outputs of models with those that tasks are defined for."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 VECTORS = (
-    "supported tasks have one vector of outputs per example: classification and regression; models of detection, "
-    "segmentation, or of sequences as output are not supported"
+    "classification and regression have one vector of outputs per example; maps are for the tasks segmentation, "
+    "keypoints and image, and models of detection, or of sequences as output, are not supported"
 )
 
 
@@ -23,6 +23,11 @@ def words_of(sides: Sequence[int]) -> str:
 def by(sides: Sequence[int]) -> str:
     """Return sides in words: `2 × 16 × 16`; an open one is `?`."""
     return " × ".join(str(side) if side > 0 else "?" for side in sides) or "a number"
+
+
+def wanted(sides: Sequence[int]) -> str:
+    """Return expected sides in words, where 0 stands for any."""
+    return by(sides) + (", where ? is any size" if 0 in sides else "")
 
 
 def fits(sides: Sequence[int], expected: Sequence[int]) -> bool:

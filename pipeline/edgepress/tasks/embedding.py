@@ -19,10 +19,13 @@ CONTRAST = 0.1
 """Temperature of the contrastive loss, as in the paper."""
 RELATIONS = 1.0
 """Weight of the distances between examples (RKD) beside the cosine of each with its teacher's vector."""
+SAMPLE, BLOCK = 4096, 4
+"""Examples whose contrastive loss `nll` is, and how many neighbours by identity are taken together."""
 
 
 class Embedding(Task):
     name: ClassVar[str] = "embedding"
+    alike: ClassVar[str] = ""
 
     def loss(self, data: Dataset, *, smoothing: float = 0.0, balanced: bool = False) -> Loss:
         """Return the contrastive loss of identities; where the targets are vectors, 1 − cosine."""
@@ -40,7 +43,11 @@ class Embedding(Task):
         return relations if own.shape[1] != other.shape[1] else cosine(student, teacher) + RELATIONS * relations
 
     def nll(self, outputs: Tensor, y: Tensor) -> Tensor:
-        return contrastive(outputs, y) if y.ndim == 1 else cosine(outputs, y.to(outputs.dtype))
+        """Return the loss of all examples, but the contrastive one of `SAMPLE`: their similarities fit in memory."""
+        if y.ndim > 1:
+            return cosine(outputs, y.to(outputs.dtype))
+        rows = sample(y)
+        return contrastive(outputs[rows], y[rows])
 
     def skill(self, outputs: np.ndarray, y: np.ndarray, metric: str = "") -> Skill:
         """Return how much more often than by chance the nearest other example is of the same identity.
@@ -49,20 +56,29 @@ class Embedding(Task):
         """
         import numpy as np
 
-        units = outputs / np.maximum(np.linalg.norm(outputs, axis=1, keepdims=True), 1e-12)
+        from ..core import metric_embeddings
+
         if y.ndim > 1:
-            cosines = (units * y / np.linalg.norm(y, axis=1, keepdims=True)).sum(1)
+            cosines = metric_embeddings.cosines(outputs, y)
             spread = float(cosines.std()) / len(y) ** 0.5
             return Skill(float(cosines.mean()), spread, f"mean cosine {cosines.mean():.3f} with the targets")
         counts = np.unique(y, return_counts=True)[1]
         chance = float((counts * (counts - 1)).sum()) / (len(y) * (len(y) - 1))
-        alike = units @ units.T
-        np.fill_diagonal(alike, -np.inf)
-        right = float((y[alike.argmax(1)] == y).mean())
+        right = float((y[metric_embeddings.nearest(outputs)] == y).mean())
         rest = max(1 - chance, 1e-9)
         spread = (max(right * (1 - right), chance * rest) / len(y)) ** 0.5
         words = f"the nearest is of the same identity for {right:.1%}, chance level {chance:.1%}"
         return Skill((right - chance) / rest, spread / rest, words)
+
+
+def sample(y: Tensor) -> Tensor:
+    """Return the rows of all identities `y` (n,), or of about `SAMPLE`, in blocks of four of an identity if it can."""
+    import torch
+
+    if len(y) <= SAMPLE:
+        return torch.arange(len(y))
+    starts = torch.linspace(0, len(y) - BLOCK, SAMPLE // BLOCK).long()
+    return y.argsort(stable=True)[(starts[:, None] + torch.arange(BLOCK)).flatten().unique()]
 
 
 def cosine(z: Tensor, target: Tensor) -> Tensor:

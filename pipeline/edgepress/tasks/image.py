@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 class Image(Task):
     name: ClassVar[str] = "image"
+    alike: ClassVar[str] = ""
     dense: ClassVar[bool] = True
 
     def loss(self, data: Dataset, *, smoothing: float = 0.0, balanced: bool = False) -> Loss:
@@ -39,10 +40,16 @@ class Image(Task):
         return functional.mse_loss(outputs, scaled(y).to(outputs.dtype))
 
     def predictions(self, outputs: np.ndarray, y: np.ndarray) -> np.ndarray:
-        """Return the pictures as the targets are: uint8 of 0 to 255, or float32."""
+        """Return the pictures as the targets are: uint8 of 0 to 255, or float32.
+
+        What is no number has none of 256 values, and is as far from the target as one of them can be.
+        """
+        import numpy as np
+
         if y.dtype != "uint8":
             return outputs
-        return (outputs * 255).round().clip(0, 255).astype("uint8")
+        pixels = np.where(np.isfinite(outputs), outputs * 255, np.where(y < 128, 255, 0))
+        return pixels.round().clip(0, 255).astype("uint8")
 
     def skill(self, outputs: np.ndarray, y: np.ndarray, metric: str = "") -> Skill:
         """Return R², with the mean colour of the targets as what is always predicted."""
@@ -50,7 +57,8 @@ class Image(Task):
 
         target = scaled(y)
         spread = float(np.square(target - target.mean((0, 2, 3), keepdims=True)).mean())
-        error = float(np.square(scaled(outputs) - target).mean())
+        found = scaled(outputs)
+        error = float(np.square(np.where(np.isfinite(found), found, 0) - target).mean())  # as the metrics have it
         words = f"root mean squared error {error**0.5:.4g}, of one flat colour {spread**0.5:.4g}"
         return Skill(1 - error / max(spread, 1e-12), 0.0, words)
 

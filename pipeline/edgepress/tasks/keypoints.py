@@ -20,6 +20,7 @@ SAME = 0.01
 
 class Keypoints(Task):
     name: ClassVar[str] = "keypoints"
+    alike: ClassVar[str] = "points"
     about_maps: ClassVar[bool] = True
     dense: ClassVar[bool] = True
 
@@ -31,18 +32,22 @@ class Keypoints(Task):
         """Return the mean squared difference of the heat maps."""
         from torch.nn import functional
 
-        if student.shape != teacher.shape:  # another stride: the teacher's map is read at the student's cells
-            teacher = functional.interpolate(teacher, student.shape[2:], mode="bilinear", align_corners=False)
-        return functional.mse_loss(student, teacher)
+        return functional.mse_loss(student, at_cells(teacher, student))
 
     def nll(self, outputs: Tensor, y: Tensor) -> Tensor:
         return squared(outputs, y)
 
     def predictions(self, outputs: np.ndarray, y: np.ndarray) -> np.ndarray:
-        """Return the places of the points, float32 (n, points, 2), as shares of the picture."""
+        """Return the places of the points, float32 (n, points, 2), as shares of the picture.
+
+        A map that is not all numbers has no place: NaN.
+        """
+        import numpy as np
+
         from ..core.metric_points import places
 
-        return places(outputs).astype("float32")
+        sound = np.isfinite(outputs).all((2, 3))[..., None]
+        return np.where(sound, places(outputs), np.nan).astype("float32")
 
     def agreement(self, outputs: np.ndarray, other: np.ndarray, y: np.ndarray) -> float:
         """Return the share of points at the same place, within `SAME`."""
@@ -57,6 +62,7 @@ class Keypoints(Task):
         if not seen.any():
             return Skill(0.0, 0.0, "no point is to be seen")
         places = np.where(seen[..., None], y[..., :2], np.nan)
+        found = np.where(np.isnan(found), places + 1, found)  # a picture's side off
         errors, spread = (float(np.nanmean(np.square(places - other))) for other in (found, np.nanmean(places, axis=0)))
         words = f"points {errors**0.5:.1%} of the picture's sides off, their mean places {spread**0.5:.1%}"
         return Skill(1 - errors / max(spread, 1e-12), 0.0, words)
@@ -67,6 +73,15 @@ def squared(z: Tensor, y: Tensor) -> Tensor:
     seen = (y[..., 2] > 0).to(z.dtype)
     errors = (z - gaussians(y, (z.shape[2], z.shape[3])).to(z.dtype)).square().mean((2, 3))
     return (errors * seen).sum() / seen.sum().clamp(min=1)
+
+
+def at_cells(maps: Tensor, other: Tensor) -> Tensor:
+    """Return maps (b, points, …) read at the cells of `other`, maps of another stride."""
+    from torch.nn import functional
+
+    if maps.shape[2:] == other.shape[2:]:
+        return maps
+    return functional.interpolate(maps, other.shape[2:], mode="bilinear", align_corners=False)
 
 
 def gaussians(y: Tensor, cells: tuple[int, int]) -> Tensor:

@@ -21,6 +21,7 @@ DICE = 1.0
 
 class Segmentation(Task):
     name: ClassVar[str] = "segmentation"
+    alike: ClassVar[str] = "pixels"
     about_maps: ClassVar[bool] = True
     dense: ClassVar[bool] = True
 
@@ -56,12 +57,14 @@ class Segmentation(Task):
         return functional.cross_entropy(outputs, y.long(), ignore_index=VOID)
 
     def predictions(self, outputs: np.ndarray, y: np.ndarray) -> np.ndarray:
-        """Return the class of each pixel, uint8 (n, height, width)."""
-        return outputs.argmax(1).astype("uint8")
+        """Return the class of each pixel, uint8 (n, height, width); void where a logit is no finite number."""
+        from ..core.metric_masks import classes
+
+        return classes(outputs).astype("uint8")
 
     def agreement(self, outputs: np.ndarray, other: np.ndarray, y: np.ndarray) -> float:
-        """Return the share of pixels of the same class."""
-        return float((outputs == other).mean())
+        """Return the share of pixels of the same class; those without one are like no other."""
+        return float(((outputs == other) & (outputs != VOID)).mean())
 
     def mean(self, outputs: Sequence[Tensor], shares: Tensor) -> Tensor:
         """Return the log of the mean probability of each pixel."""
@@ -72,7 +75,7 @@ class Segmentation(Task):
 
     def skill(self, outputs: np.ndarray, y: np.ndarray, metric: str = "") -> Skill:
         """Return Cohen's kappa of the pixels that are not void; only pictures count as independent."""
-        predicted, known = outputs if outputs.ndim == y.ndim else outputs.argmax(1), y != VOID
+        predicted, known = outputs if outputs.ndim == y.ndim else self.predictions(outputs, y), y != VOID
         if not known.any():
             return Skill(0.0, 0.0, "every pixel is void")
         classes = 1 + max(int(predicted.max()), int(y[known].max(initial=0)))

@@ -48,6 +48,7 @@ class Task(ABC):
             like are about those.
         about_maps: whether an output is a map for each class or point; `distill.cwd` is about those.
         dense: whether outputs are so large that teachers' are kept as float16 and read by batch.
+        alike: what `agreement` is a share of; empty where it is a `likeness`, an R².
         stacks: whether `fuse.stack` can fit a linear model on the members' outputs.
     """
 
@@ -55,6 +56,7 @@ class Task(ABC):
     about_classes: ClassVar[bool] = False
     about_maps: ClassVar[bool] = False
     dense: ClassVar[bool] = False
+    alike: ClassVar[str] = "examples"
     stacks: ClassVar[bool] = False
 
     @abstractmethod

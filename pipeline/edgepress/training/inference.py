@@ -13,28 +13,50 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import nn
 
+    from ..core.metrics import Metric
     from ..data.dataset import Dataset
+    from ..data.targets.target import Targets
 
-BATCH = 256
-"""Examples in a batch."""
+BATCH, BATCH_OF_MAPS = 256, 32
+"""Examples in a batch; and where an output is as large as a picture."""
 
 
-def logits(module: nn.Module, examples: Examples, view: int = 0, batch: int = BATCH) -> np.ndarray:
+def at_once(targets: Targets) -> int:
+    """Return how many examples are run at once: fewer where an output is as large as a picture."""
+    return BATCH_OF_MAPS if targets.spatial else BATCH
+
+
+def logits(module: nn.Module, examples: Examples, view: int = 0) -> np.ndarray:
     """Return the outputs of `module` on all `examples`, in order: float32 (n, labels), or maps (n, …)."""
     import numpy as np
 
-    return np.concatenate(list(outputs(module, examples, view, batch)))
+    return np.concatenate(list(outputs(module, examples, view)))
 
 
-def outputs(module: nn.Module, examples: Examples, view: int = 0, batch: int = BATCH) -> Iterator[np.ndarray]:
-    """Yield the outputs of `module` on `examples`, `batch` at a time, in order."""
+def score_points(module: nn.Module, data: Dataset, split: str, metric: Metric, seed: int = 0) -> float:
+    """Return the score of `module` on a split, in points; of maps no more than a batch is in memory."""
+    examples, y = Examples(data, split, seed), data[split].y
+    if not data.targets.spatial:
+        return metric.score_points(logits(module, examples), y)
+
+    def chunks() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        start = 0
+        for part in outputs(module, examples):
+            yield part, y[start : start + len(part)]
+            start += len(part)
+
+    return metric.points_of(metric.value(metric.gathered(chunks)), y)
+
+
+def outputs(module: nn.Module, examples: Examples, view: int = 0) -> Iterator[np.ndarray]:
+    """Yield the outputs of `module` on `examples`, a batch at a time, in order."""
     import torch
 
     keep()
     module.eval()
     device = next((tensor.device for tensor in module.parameters()), torch.device("cpu"))
     with channels_last(module):
-        for rows in torch.arange(len(examples)).split(batch):
+        for rows in torch.arange(len(examples)).split(at_once(examples.targets)):
             with torch.inference_mode():
                 part = module(*(tensor.to(device) for tensor in examples.batch(Rows(rows, view)))).cpu()
             yield part.float().numpy()
@@ -56,7 +78,7 @@ def reestimate(module: nn.Module, data: Dataset, seed: int) -> nn.Module:
         layer.train()
     with channels_last(module), torch.no_grad():
         # None of the parts is a single image, which has no variance.
-        for rows in torch.arange(len(examples)).tensor_split(max(1, len(examples) // BATCH)):
+        for rows in torch.arange(len(examples)).tensor_split(max(1, len(examples) // at_once(data.targets))):
             module(*examples.batch(Rows(rows, 0)))
     for layer, momentum in zip(norms, momenta, strict=True):
         layer.momentum = momentum

@@ -19,7 +19,7 @@ from ..core import distributed, printable
 from ..core.errors import UserError
 from .checkpoint import Run, averaged
 from .examples import Examples, Rows, generator, prefetch
-from .inference import logits
+from .inference import score_points
 from .malloc import keep
 from .memory_format import channels_last, contiguous
 from .schedule import SWA_FROM, Schedule, paced
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from ..data.dataset import Dataset
 
     Loss = Callable[[Tensor, Tensor, Rows], Tensor]
-    """(logits (b, classes), labels as `Examples.labels` has them, which rows these are) → a scalar."""
+    """(outputs (b, …), targets as `Examples.labels` has them, which rows these are) → a scalar."""
 else:
     Loss = Any
 
@@ -190,18 +190,18 @@ class _Loop:
             self.save()
 
     def _share(self, rows: Tensor) -> Rows:
-        """Return this process's share of a batch."""
-        epoch = self.run.epoch
+        """Return this process's share of a batch; where neighbours belong together, a block of it."""
+        epoch, process, count = self.run.epoch, self.accelerator.process_index, self.accelerator.num_processes
         view = epoch if self.views is None else epoch % self.views
-        return Rows(rows[self.accelerator.process_index :: self.accelerator.num_processes], view, epoch)
+        share = rows.tensor_split(count)[process] if self.data.targets.together > 1 else rows[process::count]
+        return Rows(share, view, epoch)
 
     def validate(self, metric: Metric) -> None:
         """Score on validation and store the best weights. The first process decides: batch norm differs among them."""
         from accelerate.utils import broadcast_object_list
 
         module = self.module if self.mean is None else self.mean.module
-        outputs = logits(module, Examples(self.data, "validation", 0))
-        (points,) = broadcast_object_list([metric.score_points(outputs, self.data["validation"].y)])
+        (points,) = broadcast_object_list([score_points(module, self.data, "validation", metric)])
         if points > self.run.best:
             self.run.best, self.run.stale = points, 0
             self.run.kept = {name: value.clone() for name, value in module.state_dict().items()}

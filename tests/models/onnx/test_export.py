@@ -19,11 +19,13 @@ from edgepress.models.onnx import export
 from edgepress.models.onnx.importer import adopt
 from edgepress.models.predict import predict
 from edgepress.stages.quantize import ptq
+from edgepress.training import seeded
 from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
 from tests import graphs
 from tests.conftest import fresh
+from tests.models.test_dense import made as maps
 
 
 def adopted(model: onnx.ModelProto | bytes, data: Dataset, folder: Path) -> Path:
@@ -173,7 +175,31 @@ def test_a_map_as_output_is_told(few: Dataset, tmp_path: Path) -> None:
     del model.graph.node[1:]
     message = refused(model, few, tmp_path)
     assert "gives a map of 4 × 8 × 8 for each example, `digits` has 10 labels" in message
-    assert "detection, segmentation" in message, "it is the kind of task that is not supported"
+    assert "maps are for the tasks segmentation, keypoints and image" in message
+
+
+@pytest.mark.parametrize(
+    ("task", "words"),
+    [
+        ("segmentation", "4 × 8 × 8 for each example, and the task segmentation of `made` takes 4 × 32 × 32"),
+        ("keypoints", None),
+        ("embedding", "4 × 8 × 8 for each example, and the task embedding of `made` takes ?, where ? is any size"),
+        ("image", "4 × 8 × 8 for each example, and the task image of `made` takes 1 × 64 × 64"),
+    ],
+)
+def test_an_output_is_compared_with_what_the_task_takes(task: Any, words: str | None, tmp_path: Path) -> None:
+    data = maps(task)
+    data = replace(data, labels=data.labels or ("a", "b", "c"))
+    with seeded(0):
+        module = Network(arch="timm/test_efficientnet").describe(maps("keypoints")).build()
+    export.export(module, data, tmp_path / "given.onnx")
+    if words is None:
+        assert not adopt(tmp_path / "given.onnx", data, tmp_path / "out.onnx").quantized
+        return
+    with pytest.raises(UserError) as caught:
+        adopt(tmp_path / "given.onnx", data, tmp_path / "out.onnx")
+    assert words in str(caught.value)
+    assert not (tmp_path / "out.onnx").exists()
 
 
 def test_two_inputs_and_two_outputs_are_told(few: Dataset, tmp_path: Path) -> None:

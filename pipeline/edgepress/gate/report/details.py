@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import PurePath
 from statistics import median
 
-from ...core.results import Report
+from ...core.results import Emulated, Report
 from ...core.units import show_score, show_seconds
 from ..judge import Finding
 
@@ -51,8 +51,7 @@ def emulated(report: Report) -> list[str]:
     for target, files in report.emulated.items():
         for run in files:
             score = "does not run" if run.error else _shown(report, run.scores[report.metric])
-            count = len(run.correct) or report.data.get("images", {}).get("test", 0)
-            same = run.error or f"{round(run.agreement * count)} of {count} predictions as here"
+            same = run.error or _alike(report, run)
             lines.append([target, run.cpu, PurePath(run.path).name, run.runtime, score, same])
     widths = [max(len(line[column]) for line in lines) for column in range(6)] if lines else []
     rows = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]
@@ -64,6 +63,15 @@ def emulated(report: Report) -> list[str]:
     }
     head = f"{report.metric} on test, emulated: on the device's own instruction set ({', '.join(sorted(versions))})"
     return [head, *rows] if rows else []
+
+
+def _alike(report: Report, run: Emulated) -> str:
+    if not run.alike:
+        return f"outputs as here by an R² of {run.agreement:.3f}"
+    if run.alike != "examples":
+        return f"{run.agreement:.1%} of {run.alike} as here"
+    count = len(run.correct) or report.data.get("images", {}).get("test", 0)
+    return f"{round(run.agreement * count)} of {count} predictions as here"
 
 
 def _shown(report: Report, score: float) -> str:

@@ -21,7 +21,7 @@ from ..predict import predict
 from .comparison import Original
 from .export import quantized, shape, write
 from .input_form import Form, fit, in_float32, put_in_front
-from .outputs import choose, described, fix, require_fixed, require_labels
+from .outputs import choose, described, fix, require_fixed, require_output
 from .reading import RUN_ALONE, read
 from .simplify import bind, simplifications
 from .standard_form import standardize
@@ -56,7 +56,7 @@ def adopt(
 
     A batch that is left open becomes 1, other open axes need `shapes`, by input. Inputs among `constants` are filled
     with a number, once and for all. All outputs are kept in their order, or `output` alone; data with labels needs one
-    vector of as many numbers. Inputs get the form of the data's: channels
+    that is what its task takes. Inputs get the form of the data's: channels
     first, ids of 64 bits, float32. Less is simplified, or nothing without `simplify`, where outputs would change.
     Raises UserError for whatever this pipeline cannot use.
     """
@@ -86,7 +86,7 @@ def adopt(
         raise
     try:
         if data.labels:
-            require_labels(source, outputs, shape(model.graph.output[0]), data)
+            require_output(source, outputs, shape(model.graph.output[0]), data)
     except UserError:
         path.unlink(missing_ok=True)
         raise

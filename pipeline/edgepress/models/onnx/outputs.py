@@ -12,7 +12,8 @@ import onnx
 from ...core.columns import flat
 from ...core.errors import UserError, suggest
 from .. import metadata
-from ..output_shape import VECTORS, is_map, words_of
+from ..description import expected
+from ..output_shape import VECTORS, by, fits, is_map, wanted, words_of
 from .export import shape
 
 if TYPE_CHECKING:
@@ -42,8 +43,19 @@ def choose(source: Path, model: onnx.ModelProto, output: str | None, data: Datas
     model.graph.output.extend(chosen)
 
 
-def require_labels(source: Path, outputs: np.ndarray, sides: list[int], data: Dataset) -> None:
-    """Raise UserError unless the one output is a number for each label; `sides` are those of the graph."""
+def require_output(source: Path, outputs: np.ndarray, sides: list[int], data: Dataset) -> None:
+    """Raise UserError unless the one output is what the task of `data` takes; `sides` are those of the graph.
+
+    That is a number for each label, whatever its axes of 1; or a map, a vector or a picture.
+    """
+    if data.task not in metadata.LABEL_TASKS:
+        if not fits(outputs.shape[1:], expected(data)):
+            raise UserError(
+                f"`{source}` gives {by(outputs.shape[1:])} for each example, and the task {data.task} of "
+                f"`{data.name}` takes {wanted(expected(data))}",
+                "is it a model of this task, with channels first? another one of its outputs may be: `output: NAME`",
+            )
+        return
     count = flat(outputs).shape[1]
     if count == len(data.labels):
         return

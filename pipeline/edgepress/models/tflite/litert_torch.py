@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def convert(module: nn.Module, data: Dataset, path: Path) -> float:
-    """Write `module` as one float TFLite file with a batch of 1, images channels last, and the metadata contract.
+    """Write `module` as one float TFLite file with the metadata contract: a batch of 1, images and maps channels last.
 
     Returns the largest difference from torch on validation examples, as a share of the largest answer;
     raises UserError when it is above `onnxio.TOLERANCE`, or where litert-torch is missing or refuses the module.
@@ -35,14 +35,16 @@ def convert(module: nn.Module, data: Dataset, path: Path) -> float:
     from .rename_io import named
 
     litert_torch = _package()
-    contract = metadata.describe(data)
     images = [index for index, input in enumerate(data.inputs) if input.kind == "image"]
     module = module.eval().to(memory_format=torch.contiguous_format)
     columns = data.to_model_inputs(data["validation"].x[:64])
     example = [torch.from_numpy(input[:1].copy()) for input in columns]
     for index in images:
         example[index] = example[index].permute(0, 2, 3, 1).contiguous()
-    wrapped = litert_torch.to_channel_last_io(module, args=images) if images else module
+    expected = in_torch(module, columns).numpy()
+    contract = metadata.describe(data, expected.shape[1:])
+    inner = _channels_last(module) if "layout" in contract["outputs"][0] else module
+    wrapped = litert_torch.to_channel_last_io(inner, args=images) if images else inner
     output = io.StringIO()
     try:
         with redirect_stdout(output), redirect_stderr(output), warnings.catch_warnings():
@@ -56,10 +58,27 @@ def convert(module: nn.Module, data: Dataset, path: Path) -> float:
     described = metadata.for_tflite(contract, [names[index] for index in images])
     path.write_bytes(named(path.read_bytes(), names, ["output"], described))
 
-    largest = off(predict(path, columns), in_torch(module, columns).numpy())
+    largest = off(predict(path, columns), expected)
     if not largest <= TOLERANCE:
         raise UserError(f"the file of litert-torch differs from torch by {largest:.1%} of the largest output")
     return largest
+
+
+def _channels_last(module: nn.Module) -> nn.Module:
+    """Return `module` with channels behind height and width in its output, as TFLite has maps."""
+    from torch import Tensor
+    from torch.nn import Module
+
+    class Last(Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.module = module
+
+        def forward(self, *inputs: Tensor) -> Tensor:
+            outputs: Tensor = self.module(*inputs).movedim(1, -1)
+            return outputs
+
+    return Last()
 
 
 def require() -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
@@ -15,6 +16,7 @@ from ... import tasks
 from ...core.errors import Mistake, Rejection
 from ...models.checkpoint import save
 from ...models.description import Network
+from ...models.metadata import LABEL_TASKS
 from ...stage import Artifact, Context, Kind, Made, Setting, Stage
 from ...training import Schedule
 
@@ -142,6 +144,8 @@ class Distill(Stage, Schedule):
         from . import teachers, weighing
 
         data, artifacts = context.data, [inputs[name] for name in self.teachers]
+        if len(artifacts) > 1 and data.task not in LABEL_TASKS:
+            teachers.require_same(dict(zip(self.teachers, artifacts, strict=True)), context)
         by_teacher = teachers.teacher_logits(artifacts, self, self.views, seed, context, unlabelled=self.unlabelled)
         count = len(artifacts)
         shares = torch.full((count,), 1 / count)
@@ -172,7 +176,8 @@ class Distill(Stage, Schedule):
         self, name: str, loss: Loss, seed: int, inputs: dict[str, Artifact], context: Context
     ) -> dict[str, float]:
         """Train one student, save the distilled one, and return its score by split in points."""
-        from ...training import Examples, fit, logits, seeded
+        from ...training import fit, seeded
+        from ...training.inference import score_points
 
         description = self.student.describe(context.data)
         with seeded(seed):
@@ -199,9 +204,5 @@ class Distill(Stage, Schedule):
             pair.unwrap()
         if distilled:
             save(student, description, context.folder / "model.safetensors")
-        return {
-            split: context.metric.score_points(
-                logits(student, Examples(context.data, split, seed)), context.data[split].y
-            )
-            for split in ("validation", "test")
-        }
+        scored = partial(score_points, student, context.data, metric=context.metric, seed=seed)
+        return {split: scored(split) for split in ("validation", "test")}

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from ...tasks.keypoints import at_cells
+
 
 def standardized(z: Tensor) -> Tensor:
     """Return (z − mean) / std of each example (Sun et al., 2024, "Logit Standardization in Knowledge Distillation")."""
@@ -46,9 +48,11 @@ def dist(student: Tensor, teacher: Tensor, temperature: float, beta: float, gamm
 def cwd(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
     """Return T² · KL between maps of a channel, each a softmax over its pixels; mean over channels and batch.
 
-    "Channel-wise Knowledge Distillation for Dense Prediction" (Shu et al., 2021, equation 4).
+    "Channel-wise Knowledge Distillation for Dense Prediction" (Shu et al., 2021, equation 4). Maps of another stride
+    are read at the student's cells.
     """
-    q, p = (functional.log_softmax(z.flatten(2) / temperature, 2) for z in (student, teacher))
+    maps = student, at_cells(teacher, student)
+    q, p = (functional.log_softmax(z.flatten(2) / temperature, 2) for z in maps)
     return temperature**2 * functional.kl_div(q, p, reduction="none", log_target=True).sum(2).mean()
 
 

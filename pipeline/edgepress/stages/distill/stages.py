@@ -1,4 +1,4 @@
-"""Distil outputs into a small student: `distill.kd`, `.dkd`, `.dist`."""
+"""Distil outputs into a small student: `distill.kd`, `.dkd`, `.dist`, `.cwd`."""
 
 from __future__ import annotations
 
@@ -174,7 +174,10 @@ class DistillCWD(Distill):
     def soft(self, context: Context) -> Soft:
         from .losses import cwd
 
-        return lambda z, t, y, rows: cwd(z, t, self.temperature)
+        if context.data.targets.link != "softmax":
+            return lambda z, t, y, rows: cwd(z, t, self.temperature)
+        # A mean of teachers has log-probabilities, and a distribution over pixels changes with what is added to one.
+        return lambda z, t, y, rows: cwd(z.log_softmax(1), t.log_softmax(1), self.temperature)
 
 
 def _require_classes(

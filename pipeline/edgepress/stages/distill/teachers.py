@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,19 +15,18 @@ from torch import Tensor
 from ... import tasks
 from ...core.errors import UserError
 from ...core.paths import digest
+from ...core.units import show_bytes
 from ...models import metadata
 from ...models.checkpoint import load
 from ...models.input_preparation import input_of
+from ...models.output_shape import by
 from ...models.predict import predict
 from ...stage import Artifact, Context
 from ...training import Examples, Rows, Schedule
-from ...training.inference import BATCH, outputs
+from ...training.inference import at_once, outputs
 
 if TYPE_CHECKING:
     from ...data.dataset import Input
-
-AT_ONCE = 32
-"""Examples of a dense task that are run at once."""
 
 
 def teacher_logits(
@@ -41,12 +42,26 @@ def teacher_logits(
 
     They are by-products in the cache, one for each teacher and view, under a key that covers the teacher's bytes, the
     data and the augmentation: students that share a teacher share them. Those of a dense task, such as masks, are
-    large: they are written batch by batch as float16 and stay on the disk; indexing reads the rows that it names.
+    large: they are written batch by batch as float16, values of a unit of their own as float32, and stay on the disk;
+    indexing reads the rows that it names. Raises: UserError where the disk has too little space for them.
     """
     return [
-        [_cached_logits(teacher, schedule, view, seed, context, unlabelled) for view in range(views)]
+        [_cached_logits(teacher, schedule, view, views, seed, context, unlabelled) for view in range(views)]
         for teacher in teachers
     ]
+
+
+def require_same(teachers: Mapping[str, Artifact], context: Context) -> None:
+    """Raise UserError unless the outputs of all teachers, by name, have one shape, so that they have a mean."""
+    examples = Examples(context.data, "validation", 0)
+    shapes = {name: next(_run_teacher(each, examples, 0, context)).shape[1:] for name, each in teachers.items()}
+    first, *rest = shapes
+    for name in rest:
+        if shapes[name] != shapes[first]:
+            raise UserError(
+                f"the teacher `{name}` makes {by(shapes[name])} of an example, `{first}` {by(shapes[first])}",
+                "distil from teachers of the same outputs, or from one of them",
+            )
 
 
 def validation_logits(teacher: Artifact, context: Context) -> Tensor:
@@ -57,7 +72,7 @@ def validation_logits(teacher: Artifact, context: Context) -> Tensor:
 
 
 def _cached_logits(
-    teacher: Artifact, schedule: Schedule, view: int, seed: int, context: Context, unlabelled: bool
+    teacher: Artifact, schedule: Schedule, view: int, views: int, seed: int, context: Context, unlabelled: bool
 ) -> Tensor:
     from safetensors import safe_open
     from safetensors.torch import save_file
@@ -70,6 +85,10 @@ def _cached_logits(
         "augment": [*schedule.seen(), seed, view],
         "torch": torch.__version__,
     }
+    numbers: type[np.floating] = np.float16
+    if context.data.task == "image" and context.data["train"].y.dtype.kind == "f":
+        numbers = np.float32  # such as millimetres of a depth, which end at 65504 in float16
+        key["numbers"] = "float32"
     examples = Examples.to_learn(context.data, schedule, seed, unlabelled=unlabelled)
     dense = tasks.of(context.data).dense
 
@@ -77,7 +96,7 @@ def _cached_logits(
         context.say(view, view + 1, f"running the teacher, view {view + 1}")
         parts = _run_teacher(teacher, examples, view, context)
         if dense:
-            _write(folder / "outputs.npy", len(examples), parts)
+            _write(folder / "outputs.npy", len(examples), parts, numbers, views - view)
             return
         whole = torch.from_numpy(np.concatenate(list(parts)))
         save_file({"logits": whole.contiguous()}, folder / "logits.safetensors", {"of": repr(key)})
@@ -93,16 +112,29 @@ def _cached_logits(
     return kept
 
 
-def _write(file: Path, count: int, parts: Iterator[np.ndarray]) -> None:
-    """Write outputs, (b, …) at a time, as one array float16 (count, …)."""
-    array, start = None, 0
-    for part in parts:
-        if array is None:
-            array = np.lib.format.open_memmap(file, "w+", np.float16, (count, *part.shape[1:]))
-        array[start : start + len(part)] = part
-        start += len(part)
-    assert array is not None, "there are examples"
-    array.flush()
+def _write(file: Path, count: int, parts: Iterator[np.ndarray], numbers: type[np.floating], left: int) -> None:
+    """Write outputs, (b, …) at a time, as one array of `numbers` (count, …); `left` views, with this one, are to come.
+
+    It is written, not mapped: a page of a mapped file that a full disk has no room for ends the process.
+    Raises: UserError where the disk has too little space.
+    """
+    header: dict[str, Any] = {"descr": np.dtype(numbers).str, "fortran_order": False}
+    with file.open("wb") as out:
+        for part in parts:
+            if not out.tell():
+                shape = (count, *part.shape[1:])
+                _require_space(file.parent, math.prod(shape) * np.dtype(numbers).itemsize, left)
+                np.lib.format.write_array_header_1_0(out, header | {"shape": shape})
+            out.write(part.astype(numbers).tobytes())
+
+
+def _require_space(folder: Path, size: int, left: int) -> None:
+    if (free := shutil.disk_usage(folder).free) < size * left:
+        raise UserError(
+            f"a teacher's outputs on the training examples take {show_bytes(size)} a view, {left} are to be written, "
+            f"and the disk of `{folder.parent}` has {show_bytes(free)}",
+            "fewer `views`, or a cache on another disk: `--cache` or the variable EDGEPRESS_CACHE",
+        )
 
 
 def _run_teacher(teacher: Artifact, examples: Examples, view: int, context: Context) -> Iterator[np.ndarray]:
@@ -117,7 +149,7 @@ def _run_torch(path: Path, examples: Examples, view: int, context: Context) -> I
         if len(description.output) > 1:
             raise UserError(f"the teacher {wrong}", "distil from a teacher of the same task")
         raise _other_classes(description.classes, context)
-    yield from outputs(module, examples, view, AT_ONCE if tasks.of(context.data).dense else BATCH)
+    yield from outputs(module, examples, view)
 
 
 def _run_onnx(path: Path, examples: Examples, view: int, context: Context) -> Iterator[np.ndarray]:
@@ -127,7 +159,7 @@ def _run_onnx(path: Path, examples: Examples, view: int, context: Context) -> It
         raise _other_classes(len(contract["labels"]), context)
     if data.targets.per_label and contract["labels"] != list(data.labels):
         raise UserError("the teacher's class names or their order differ from the data's", _SAME)
-    for rows in torch.arange(len(examples)).split(BATCH):
+    for rows in torch.arange(len(examples)).split(at_once(data.targets)):
         batch = [input.numpy() for input in examples.batch(Rows(rows, view))]
         columns = tuple(
             _as_expected(values, entry, input)

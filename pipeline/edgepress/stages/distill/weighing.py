@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -13,8 +13,6 @@ from ...tasks import TASKS
 
 if TYPE_CHECKING:
     from ...data.dataset import Task
-
-Weighing = Literal["mean_prob", "fixed", "fitted", "confidence", "entropy"]
 
 
 def weighed(outputs: Sequence[Tensor], shares: Tensor, task: Task) -> Tensor:

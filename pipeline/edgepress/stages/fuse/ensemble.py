@@ -20,7 +20,7 @@ from ...stage import Artifact, Context, Kind, Lineage, Made, Setting, Stage
 from ..export import ExportOnnx
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import numpy as np
     from torch import nn
@@ -78,10 +78,7 @@ class OutputFusion(Fuse):
         first = loaded[0][1]
         for name, (_, description) in zip(self.models, loaded, strict=True):
             if len(description.output) > 1 and description.output != first.output:
-                raise UserError(
-                    f"`{name}` makes {by(description.output)} of an example, `{self.models[0]}` {by(first.output)}",
-                    "fuse models of the same outputs",
-                )
+                raise _other_outputs(name, description.output, self.models[0], first.output)
             if description.classes != first.classes:
                 raise UserError(
                     f"`{name}` has {description.classes} classes, `{self.models[0]}` has {first.classes}",
@@ -89,6 +86,8 @@ class OutputFusion(Fuse):
                 )
             if description.takes() != first.takes():
                 raise UserError(f"`{name}` takes other inputs than `{self.models[0]}`", "fuse models of the same data")
+        if any(0 in description.output for _, description in loaded):  # sides that are the network's choice
+            require_same({name: d.measured(module) for name, (module, d) in zip(self.models, loaded, strict=True)})
         return loaded
 
     def validation_logits(self, loaded: list[tuple[nn.Module, Description]], context: Context) -> dict[str, np.ndarray]:
@@ -118,6 +117,19 @@ class OutputFusion(Fuse):
         module.load_state_dict(tensors | fitted)
         save(module.eval(), description, context.folder / "model.safetensors")
         return module
+
+
+def require_same(shapes: Mapping[str, Sequence[int]]) -> None:
+    """Raise UserError unless every model's output of an example has the shape of the first one's."""
+    first, *rest = shapes
+    for name in rest:
+        if tuple(shapes[name]) != tuple(shapes[first]):
+            raise _other_outputs(name, shapes[name], first, shapes[first])
+
+
+def _other_outputs(name: str, sides: Sequence[int], first: str, expected: Sequence[int]) -> UserError:
+    message = f"`{name}` makes {by(sides)} of an example, `{first}` {by(expected)}"
+    return UserError(message, "fuse models of the same outputs")
 
 
 def _input_form(source: Lineage) -> tuple[bool, str] | None:
@@ -186,9 +198,11 @@ class FuseEnsemble(OutputFusion):
             if inputs[name].kind == "torch":
                 paths[name] = context.scratch / f"{name}.onnx"
                 export.export(load(inputs[name].path, context.code)[0], data, paths[name])
-        outputs = {}
+        outputs, contracts = {}, {name: metadata.read(path) for name, path in paths.items()}
+        if data.task not in metadata.LABEL_TASKS:
+            require_same({name: contract["outputs"][0]["shape"][1:] for name, contract in contracts.items()})
         for name, path in paths.items():
-            contract = metadata.read(path)
+            contract = contracts[name]
             if data.targets.per_label and contract["labels"] != list(data.labels):
                 message = f"`{name}` has other classes than `{data.name}`, or another order of them"
                 raise UserError(message, "fuse models of the same classes in the same order")

@@ -68,7 +68,7 @@ def merged(paths: Sequence[Path], weights: Sequence[float], data: Dataset, of: O
     graph = helper.make_graph(nodes, "ensemble", list(models[0].graph.input), [output], tensors)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", newest)], ir_version=models[0].ir_version)
     inputs = contracts[0]["inputs"]
-    metadata.embed(model, metadata.describe(data) | {"inputs": inputs})
+    metadata.embed(model, metadata.with_outputs(metadata.describe(data) | {"inputs": inputs}, model))
     return model
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
+from ... import tasks
 from ...core.columns import split
 from ...core.errors import UserError
 from ...core.machine import machine
@@ -43,7 +44,7 @@ __all__ = [
 HELD = 512
 """Validation examples, beside those that ranges come from, that decide what is kept."""
 _OUTPUTS, _LEAST_OUTPUTS = 2**28, 16
-"""Bytes of held-out outputs without classes, such as maps; and the fewest examples."""
+"""Bytes of held-out outputs that are maps, or without classes; and the fewest examples."""
 LEAST_HELD = 0.25
 """Of the examples, where there are too few for both."""
 
@@ -88,7 +89,8 @@ def calibrate_plan(source: Path, data: Dataset, options: Options, say: Say) -> C
     model = _float_model(source)
     contract = metadata.read_onnx(model)
     rows, held = divided(len(data["validation"].y), options.samples)
-    held = held if data.labels else held[spread(len(held), _fitting(model.graph))]
+    if not data.labels or tasks.of(data).dense:
+        held = held[spread(len(held), _fitting(model.graph))]
     seen, warnings = examples(contract, data, rows)
     graph = prepared(model)
     held_inputs = metadata.to_model_inputs(contract, data, data["validation"].x[held])
