@@ -213,7 +213,10 @@ def _apart(low: np.ndarray, high: np.ndarray) -> tuple[list[list[int]], float]:
     known = np.flatnonzero(low <= high)
     if len(known) < len(low):
         found, ratio = _apart(low[known], high[known]) if len(known) else ([], 1.0)
-        return [*([int(known[place]) for place in places] for places in found), np.flatnonzero(low > high).tolist()], ratio
+        return [
+            *([int(known[place]) for place in places] for places in found),
+            np.flatnonzero(low > high).tolist(),
+        ], ratio
     sizes = np.maximum(np.abs(low), np.abs(high))
     sizes = np.where((low >= 0) & (high <= 1), 1.0, sizes)
     sizes = np.where(low == high, sizes.max(), sizes)

@@ -39,7 +39,7 @@ def mean_iou(parts: np.ndarray) -> float:
 
 
 def worst_iou(parts: np.ndarray) -> float:
-    """Return the smallest intersection / union of a class that is there."""
+    """Return the smallest intersection / union of a class that some image has or some output names."""
     return float(_ious(parts).min())
 
 
@@ -47,6 +47,12 @@ def right_pixels(outputs: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Return of each image (n, 2): how many pixels are right, of how many that are not void."""
     hits = (_classes(outputs) == y) & (y != VOID)
     return np.stack([each.reshape(len(y), -1).sum(1) for each in (hits, y != VOID)], 1)
+
+
+def not_all_void(y: np.ndarray) -> np.ndarray:
+    """Return (n,) whether any pixel of an image counts."""
+    known: np.ndarray = (y != VOID).any((1, 2))
+    return known
 
 
 def _classes(outputs: np.ndarray) -> np.ndarray:

@@ -209,6 +209,7 @@ def _measured(
             "name": engine.data.name,
             "sha256": engine.data.digest,
             "images": {name: len(split.y) for name, split in engine.data.splits.items()},
+            "counted": engine.metric.examples(engine.data["test"].y),
             "limited": engine.limit,
             "unlabelled": 0 if engine.data.unlabelled is None else len(engine.data.unlabelled),
             "classes": _counted(train, engine.data.labels)
