@@ -193,3 +193,34 @@ def test_a_task_has_its_metric_where_the_recipe_names_none() -> None:
     assert Task(data="scenes").metric_name == "miou"
     assert Task(data="scenes", metric="worst-iou").metric == "worst-iou"
     assert Task(data="digits").metric == "accuracy"
+
+
+@pytest.mark.parametrize(
+    ("task", "written", "said"),
+    [
+        ("{data: scenes}", "0.5 dB", "`miou` is not in dB, and its drop is written in `dB`\n.*\n.*\n.*`1.5 points`"),
+        (
+            "{data: {from: ./x.npz, task: image}}",
+            "5%",
+            "`psnr` is in dB, and its drop is written in `%`\n.*\n.*\n.*`0.5 dB`",
+        ),
+        ("{data: {from: ./x.npz, task: image}}", "1 point", "`psnr` is in dB, and its drop is written in `point`"),
+        ("{data: {from: ./x.npz, task: image}, metric: mae}", "1 dB", "`mae` is not in dB.*\n.*\n.*\n.*`5%`"),
+    ],
+)
+def test_decibels_are_of_decibels_alone(task: str, written: str, said: str, here: Path) -> None:
+    Path("x.npz").touch()
+    text = (
+        f"name: mine\ntask: {task}\nstages:\n"
+        + TRAINED.replace("timm/resnet18", "./m.py:net")
+        + "QUANTIZED{keep}targets: [host]\n"
+    )
+    Path("m.py").write_text("def net(): ...\n")
+    export = "  - {use: export.onnx}\n  - {use: quantize.static, name: q%s}\n"
+    for quantized, keep in ((f", keep: {written}", ""), ("", f"keep: {{metric_drop: {written}}}\n")):
+        message = error(here, text.replace("QUANTIZED", export % quantized).replace("{keep}", keep))
+        assert re.search(said, message), message
+        assert "dB" in message
+    right = "0.5 dB" if "mae" not in task and "image" in task else "2 points"
+    load(here, text.replace("QUANTIZED", export % f", keep: {right}").replace("{keep}", ""))
+    load(here, text.replace("QUANTIZED", export % "").replace("{keep}", f"keep: {{metric_drop: {right}}}\n"))

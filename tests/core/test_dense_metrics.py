@@ -173,3 +173,16 @@ def test_ssim_is_the_papers_formula_in_each_window() -> None:
 
 def test_points_have_no_constant_output() -> None:
     assert metrics.of_constant(METRICS["point-error"], np.ones((3, 2, 3), np.float32)) is None
+
+
+def test_only_examples_that_a_metric_counts_bound_its_interval() -> None:
+    """A query without a mate, unseen points and void pixels say nothing, so that they make no interval narrower."""
+    assert METRICS["recall@1"].examples(np.array([3, 3, 7, 5, 5, 5])) == METRICS["map"].examples(np.arange(5) // 4) + 1
+    points = RANDOM.uniform(size=(4, 2, 3)).astype(np.float32)
+    points[1, :, 2] = 0
+    points[2, 0, 2] = 0
+    assert METRICS["pck"].examples(points) == 3
+    y = masks()[1]
+    y[2] = 255
+    assert METRICS["miou"].examples(y) == 5
+    assert METRICS["accuracy"].examples(np.zeros(8, int)) == 8

@@ -106,3 +106,25 @@ def test_agreement_of_outputs_without_classes_is_their_likeness() -> None:
     draws = metric.resampled(noisy, several)
     assert len(draws) == 1000
     assert min(draws) <= metric(noisy, several) <= max(draws)
+
+
+def test_nothing_is_alike_to_what_is_never_finite() -> None:
+    dead = BOTH.copy()
+    dead[:, 4:] = np.nan
+    of = likeness.groups(dead)
+    assert [group.channels for group in of] == [(0, 1, 2, 3), (4, 5, 6)]
+    assert likeness.by_group(likeness.parts(dead, dead, of).sum(0)).tolist() == [1, -np.inf]
+    assert likeness.likeness(dead, dead) == likeness.likeness(BOTH, dead) == 0
+    several = joined({"a": SCORES, "b": np.full_like(SCORES, np.inf)})
+    assert likeness.likeness(several, several) == 0
+    assert likeness.never_finite(several) == ["b"]
+    assert likeness.never_finite(dead, "y") == ["y, channels 4–6"]
+    assert METRICS["agreement"].resampled(dead, dead)[:3] == [0, 0, 0]
+
+
+def test_one_infinite_number_hides_no_difference() -> None:
+    expected = SCORES.copy()
+    expected[3, 1, 7] = np.inf
+    assert likeness.likeness(expected, expected) == 1
+    assert likeness.likeness(1 - expected, expected) == 0
+    assert likeness.never_finite(expected) == []

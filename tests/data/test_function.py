@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from edgepress import Examples
 from edgepress.core.errors import UserError
 from edgepress.data import dataset
 from edgepress.data.load import load_dataset
@@ -152,3 +153,12 @@ def test_a_package_of_the_users_that_has_the_former_name_is_theirs(
     code = "from pipeline import COUNT\ndef load(): return Examples(np.eye(COUNT), np.arange(COUNT) % 2)\n"
     assert len(load(tmp_path, code)["test"].y) == 2
     assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize("task", [None, "regression", "image"])
+def test_targets_of_examples_without_labels_are_not_read(task: dataset.Task | None) -> None:
+    """A float `y` made a regression of them, whose metrics count by labels, and which agreement cannot score."""
+    x = np.zeros((40, 3, 8, 8), np.uint8)
+    for y in (np.zeros(40, np.float32), np.zeros((40, 1, 8, 8)), np.full(40, None)):
+        examples = Examples(x, y, task=task, labelled=False).checked("mine")
+        assert (examples.task, examples.labels, examples.y.tolist()) == ("single-label", (), [0] * 40)

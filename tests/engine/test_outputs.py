@@ -11,6 +11,7 @@ import numpy as np
 import onnx
 import pytest
 from edgepress.config import recipe
+from edgepress.core.errors import UserError
 from edgepress.core.results import StageFacts
 from edgepress.engine.cache import Cache
 from edgepress.engine.engine import Engine
@@ -105,3 +106,17 @@ def test_every_output_comes_through(build: Callable[[Path], list[str]], tmp_path
     assert any(line.startswith("SQNR of its outputs against float, worst first: ") for line in int8.summary or [])
     still = [line for line in source.warnings if line.startswith("gives the same for every test example as dead")]
     assert len(still) == ("dead" in names)
+
+
+def test_an_output_that_is_never_finite_is_refused(tmp_path: Path) -> None:
+    two_to_three(tmp_path)
+    model = onnx.load(tmp_path / "m.onnx")
+    zero = next(tensor for tensor in model.graph.initializer if tensor.name == "o")
+    zero.CopyFrom(onnx.numpy_helper.from_array(np.float32([[np.nan]]), "o"))
+    onnx.save(model, tmp_path / "m.onnx")
+    (tmp_path / "mine.yaml").write_text(RECIPE)
+    engine = Engine(recipe.load(tmp_path / "mine.yaml"), Cache(tmp_path / "cache"))
+    with pytest.raises(UserError, match="no finite number as `dead` for any of") as caught:
+        engine.run(Quiet())
+    assert caught.value.problems[0].place is not None
+    assert "`output: NAME`" in caught.value.problems[0].help

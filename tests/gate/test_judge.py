@@ -553,3 +553,15 @@ def test_pixels_tell_models_apart_that_no_share_of_examples_does() -> None:
         alike = files[1].model_copy(update={name: getattr(files[0], name) for name in ("scores", "resampled")})
         facts = facts.model_copy(update={"stages": [stages[0], stage("int8", "onnx", alike)]})
         assert only(judge.judge(facts, [board({})])).status == "undecided"
+
+
+def test_only_counted_queries_bound_a_recall() -> None:
+    """Of 1000 examples 40 have a mate: those alone show how often the two differ."""
+    files = [scored(name, 0.8, "recall@1") for name in ("t.onnx", "u.onnx")]
+    stages = [
+        stage("teacher", "torch", files[0]),
+        stage("int8", "onnx", files[1].model_copy(update={"sha256": "1" * 64})),
+    ]
+    for counted, status in (({}, "ok"), ({"counted": 40}, "undecided"), ({"counted": 0}, "undecided")):
+        facts = report(stages, metric="recall@1", keep=1.0, data={"images": {"test": 1000}, **counted})
+        assert only(judge.judge(facts, [board({})])).status == status

@@ -20,12 +20,13 @@ from pydantic import (
 from pydantic_core import to_json
 
 from ..core import yamlio
-from ..core.document import Document
+from ..core.document import Document, Loc
 from ..core.errors import MOST_SHOWN, Problem, UserError
+from ..core.metrics import points_of
 from ..core.names import Name
 from ..core.presets import PresetName
 from ..core.runtimes import RUNTIMES
-from ..core.units import Drop, Points
+from ..core.units import Drop, Points, of_drop
 from ..core.validation import in_order, validated
 from ..data.facts import DataFacts
 from ..stage import Stage
@@ -140,6 +141,7 @@ def checked(document: Document) -> Recipe:
         task = _task(document)
         if task is not None:
             problems += [rejections.place(document, ("task",), rejection) for rejection in task.reject()]
+        problems += _of_drops(document, task) if task else ()
         problems += rejections.check(document, task.facts() if task else DataFacts(), _presets(document))
     if problems:
         raise UserError(in_order(dict.fromkeys(problems)))
@@ -160,6 +162,22 @@ def _task(document: Document) -> Task | None:
         return Task.model_validate_json(to_json(document.data.get("task")), strict=True, context=document)
     except ValidationError:
         return None
+
+
+def _of_drops(document: Document, task: Task) -> Iterator[Problem]:
+    """Yield the drops that are written in a unit that the metric does not have."""
+    name, error = task.metric_name, task.lower_is_better
+    for place, value in document.scalars():
+        of_stage = place[0] == "stages" and place[2:] == ("keep",) and _use(document, place).startswith("quantize.")
+        if (of_stage or place == ("keep", "metric_drop")) and (
+            wrong := of_drop(value, name, error=error, points=points_of(name))
+        ):
+            yield Problem(*wrong, document.place(place))
+
+
+def _use(document: Document, place: Loc) -> str:
+    """Return the `use` of the stage that an option at `place` belongs to."""
+    return str(document.value(place[:2]).get("use"))
 
 
 def _presets(document: Document) -> dict[PresetName, str]:

@@ -30,6 +30,12 @@ def split(array: np.ndarray) -> dict[str, np.ndarray]:
     return {name: array[name] for name in array.dtype.names} if array.dtype.names else {"": array}
 
 
+def described(array: np.ndarray) -> str:
+    """Return the names and shapes of outputs of one example in words: `boxes 4 × 100 and scores 100`."""
+    sides = {name: " × ".join(map(str, column.shape[1:])) or "a number" for name, column in split(array).items()}
+    return " and ".join(f"{name} {side}".strip() for name, side in sides.items())
+
+
 def flat(array: np.ndarray) -> np.ndarray:
     """Return a single array as (n, numbers)."""
     return array.reshape(len(array), -1)

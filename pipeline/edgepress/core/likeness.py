@@ -86,10 +86,13 @@ def parts(outputs: np.ndarray, expected: np.ndarray, of: Sequence[Group]) -> np.
 
 
 def by_group(total: np.ndarray) -> np.ndarray:
-    """Return the likeness of each group from summed parts (…, groups, 6); NaN where the expected output is 0."""
-    noise, signal = total[..., 3], _signal(total)
-    likeness: np.ndarray = np.where(signal > _LEAST, 1 - noise / np.maximum(signal, _LEAST), np.nan)
-    return np.where(np.isnan(noise), -np.inf, likeness)
+    """Return the likeness of each group from summed parts (…, groups, 6).
+
+    It is minus infinity where the output is no number, and where the expected one is never finite: alike is to nothing.
+    """
+    noise, known = total[..., 3], total[..., 5] > 0
+    likeness: np.ndarray = 1 - noise / np.maximum(_signal(total), _LEAST)
+    return np.where(known & ~np.isnan(noise), likeness, -np.inf)
 
 
 def _signal(total: np.ndarray) -> np.ndarray:
@@ -101,8 +104,7 @@ def _signal(total: np.ndarray) -> np.ndarray:
 
 def reduced(total: np.ndarray) -> np.ndarray:
     """Return the likeness of the worst group, at least 0, from summed parts (…, groups, 6)."""
-    worst = np.min(by_group(total), axis=-1, where=~np.isnan(by_group(total)), initial=1.0)
-    return np.maximum(worst, 0.0)
+    return np.maximum(by_group(total).min(-1), 0.0)
 
 
 def worst_decibels(total: np.ndarray) -> float:
@@ -110,6 +112,11 @@ def worst_decibels(total: np.ndarray) -> float:
     varies = total[:, 4] > _CONSTANT * total[:, 0]
     chosen = total[varies] if varies.any() else total
     return min(decibels(signal, noise) for signal, noise in zip(_signal(chosen), chosen[:, 3], strict=True))
+
+
+def never_finite(outputs: np.ndarray, name: str = "output") -> list[str]:
+    """Return the outputs, or channel groups of them, without one finite value in any example."""
+    return [str(group) for group in groups(outputs, name) if group.low > group.high]
 
 
 def constant(outputs: np.ndarray, of: Sequence[Group]) -> list[str]:
@@ -159,13 +166,16 @@ def _of_output(name: str, array: np.ndarray) -> Iterator[Group]:
     tried = [(axis, *_apart(*_ranges(array, axis))) for axis in _axes(shape)]
     axis, best, _ = max(tried, key=lambda found: found[2])  # the first of equal ones
     low, high = _ranges(array, axis)
-    total: Any = sum(
-        np.moveaxis(np.nan_to_num(np.asarray(row, np.float64)).reshape(shape), axis, 0).reshape(shape[axis], -1).mean(1)
-        for row in array
-    )
+    total, count = np.zeros(shape[axis]), np.zeros(shape[axis])
+    for row in array:
+        values = np.moveaxis(np.asarray(row, np.float64).reshape(shape), axis, 0).reshape(shape[axis], -1)
+        known = np.isfinite(values)
+        total += np.where(known, values, 0.0).sum(1)
+        count += known.sum(1)
+    mean = total / np.maximum(count, 1)
     for channels in best:
         bounds = float(low[channels].min()), float(high[channels].max())
-        yield Group(name, axis, tuple(channels), len(best) == 1, *bounds, total[channels] / len(array))
+        yield Group(name, axis, tuple(channels), len(best) == 1, *bounds, mean[channels])
 
 
 def _axes(shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -182,7 +192,7 @@ def _axes(shape: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def _ranges(array: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the least and largest finite value of every place on an axis of the examples."""
+    """Return the least and largest finite value of every place on an axis of the examples; inf and −inf of none."""
     array = array if array.ndim > 1 else array[:, None]
     rest = tuple(index for index in range(1, array.ndim) if index != axis + 1)
     low, high = np.inf, -np.inf
@@ -198,7 +208,15 @@ def _apart(low: np.ndarray, high: np.ndarray) -> tuple[list[list[int]], float]:
     """Group places by their ranges; return them, and how far they are apart: the largest by the smallest range.
 
     Values from 0 to 1 are shares, whose range is 1 even where none was large. What never changes is with the largest.
+    Places that are never finite are a group of their own, of no size.
     """
+    known = np.flatnonzero(low <= high)
+    if len(known) < len(low):
+        found, ratio = _apart(low[known], high[known]) if len(known) else ([], 1.0)
+        return [
+            *([int(known[place]) for place in places] for places in found),
+            np.flatnonzero(low > high).tolist(),
+        ], ratio
     sizes = np.maximum(np.abs(low), np.abs(high))
     sizes = np.where((low >= 0) & (high <= 1), 1.0, sizes)
     sizes = np.where(low == high, sizes.max(), sizes)

@@ -55,6 +55,13 @@ def nearest(outputs: np.ndarray) -> np.ndarray:
     return np.concatenate(rows)
 
 
+def mated(y: np.ndarray) -> np.ndarray:
+    """Return (n,) whether another example has the same identity: without one a query counts nowhere."""
+    _, of, count = np.unique(y, return_inverse=True, return_counts=True)
+    alike: np.ndarray = count[of] > 1
+    return alike
+
+
 def recall_at_1(queries: np.ndarray) -> float:
     return _of_queries(queries, 0)
 

@@ -39,7 +39,7 @@ def mean_iou(parts: np.ndarray) -> float:
 
 
 def worst_iou(parts: np.ndarray) -> float:
-    """Return the smallest intersection / union of a class that is there."""
+    """Return the smallest intersection / union of a class that some image has or some output names."""
     return float(_ious(parts).min())
 
 
@@ -54,6 +54,12 @@ def classes(outputs: np.ndarray) -> np.ndarray:
     if outputs.ndim != 4:
         return outputs
     return np.where(np.isfinite(outputs).all(1), outputs.argmax(1), VOID)
+
+
+def not_all_void(y: np.ndarray) -> np.ndarray:
+    """Return (n,) whether any pixel of an image counts."""
+    known: np.ndarray = (y != VOID).any((1, 2))
+    return known
 
 
 def _ious(parts: np.ndarray) -> np.ndarray:

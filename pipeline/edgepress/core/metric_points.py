@@ -27,6 +27,12 @@ def apart(outputs: np.ndarray, y: np.ndarray, size: Size | None = None) -> np.nd
     return np.stack([np.where(seen, distance, 0).sum(1), seen.sum(1)], 1)
 
 
+def to_be_seen(y: np.ndarray) -> np.ndarray:
+    """Return (n,) whether any point of an example is to be seen."""
+    seen: np.ndarray = (y[..., 2] > 0).any(1)
+    return seen
+
+
 def places(heatmaps: np.ndarray) -> np.ndarray:
     """Return the places (n, points, 2) of the highest cells, moved towards the higher neighbour by a quarter of a cell.
 

@@ -81,6 +81,8 @@ class Metric:
     """What a difference of 1 is in points: 100 of a share, and 1 of decibels, whose points are dB."""
     needs: str = ""
     """What `parts` takes beside outputs and targets: the `size` of the pictures, or the `peak` of their values."""
+    counting: Callable[[np.ndarray], np.ndarray] | None = None
+    """Which examples (n,) count anywhere, by the targets; None where all do."""
     unit: float | None = None
     """What an error is compared with in `score_points`; without it the mean size of the targets."""
     key: Sequence[Any] = ()
@@ -142,6 +144,10 @@ class Metric:
 
         size = self.unit or (max(float(np.abs(y).mean()), 1e-9) if y.dtype.kind == "f" else 1)
         return self.points * value if self.higher else -100 * value / size
+
+    def examples(self, y: np.ndarray) -> int:
+        """Return how many of the examples count: a query without a mate, or an unseen point, says nothing."""
+        return int(self.counting(y).sum()) if self.counting else len(y)
 
     def of_data(self, **facts: Any) -> Metric:
         """Return the metric for data of these facts, `size` and `peak`; see `needs`."""
@@ -233,17 +239,23 @@ def _call(name: str, *arrays: np.ndarray, **facts: Any) -> Any:
     return getattr(import_module(f".{module}", __package__), function)(*arrays, **facts)
 
 
-def _metric(module: str, name: str, parts: str, reduce: str, ranked: str = "", **more: Any) -> Metric:
-    """Return the metric of the functions `parts`, `reduce` and `ranked` of a module."""
+def _metric(
+    module: str, name: str, parts: str, reduce: str, ranked: str = "", counting: str = "", **more: Any
+) -> Metric:
+    """Return the metric of the functions `parts`, `reduce`, `ranked` and `counting` of a module."""
     made, reduced, ranking = (partial(_call, f"{module}.{function}") for function in (parts, reduce, ranked))
     if "." in reduce:
         reduced = partial(_call, reduce)
+    if counting:
+        more["counting"] = partial(_call, f"{module}.{counting}")
     return Metric(name, made, reduced, ranking if ranked else None, **more)
 
 
 _of_labels = partial(_metric, "metric_functions")
-_of_masks = partial(_metric, "metric_masks", tasks=("segmentation",), summed=True, graded=True)
-_of_points = partial(_metric, "metric_points", tasks=("keypoints",), summed=True, graded=True, needs="size")
+_of_masks = partial(_metric, "metric_masks", tasks=("segmentation",), summed=True, graded=True, counting="not_all_void")
+_of_points = partial(
+    _metric, "metric_points", tasks=("keypoints",), summed=True, graded=True, needs="size", counting="to_be_seen"
+)
 _of_vectors = partial(_metric, "metric_embeddings", tasks=("embedding",))
 _of_images = partial(_metric, "metric_images", tasks=("image",), graded=True, needs="peak")
 
@@ -269,8 +281,8 @@ METRICS = {
         _of_masks("pixel-accuracy", "right_pixels", _SHARE),
         _of_points("pck", "found", _SHARE),
         _of_points("point-error", "apart", _SHARE, higher=False),
-        _of_vectors("recall@1", "vectors", "recall_at_1", "queried", summed=True),
-        _of_vectors("map", "vectors", "mean_average_precision", "queried", summed=True),
+        _of_vectors("recall@1", "vectors", "recall_at_1", "queried", "mated", summed=True),
+        _of_vectors("map", "vectors", "mean_average_precision", "queried", "mated", summed=True),
         _of_vectors("cosine", "cosines", _MEAN, graded=True),
         _of_images("psnr", "psnr", "mean_decibels", points=1.0),
         _of_images("ssim", "ssim", _MEAN),

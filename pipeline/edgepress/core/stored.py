@@ -80,6 +80,7 @@ def of_report(report: Report) -> Iterator[str]:
     yield from _wrong("data.recipe_sha256", _is_digest(data.get("recipe_sha256")))
     yield from _wrong("data.sha256", _is_digest(data.get("sha256")))
     yield from _wrong("data.images", counts)
+    yield from _wrong("data.counted", _is_count(data.get("counted", 0), 0))
     for name in ("set", "notes", "warnings"):
         yield from _wrong(f"data.{name}", _is_texts(data.get(name, [])))
     for name in ("name", "kind", "inputs"):

@@ -74,6 +74,16 @@ Drop = _quantity({**POINTS, "%": 1.0, "dB": 1.0}, "1.5 points")
 """What a metric may lose: points, decibels, or of an error the percent that it may grow by."""
 
 
+def of_drop(written: Any, metric: str, *, error: bool, points: float) -> tuple[str, str] | None:
+    """Return why a drop that is written so cannot be one of `metric`, and the next act: dB are of dB alone."""
+    match = _WRITTEN.fullmatch(written.strip()) if isinstance(written, str) else None
+    decibels = points == 1
+    if match is None or not match[3] or (match[3] == "dB") == decibels:
+        return None
+    unit, right = ("in dB", "0.5 dB") if decibels else ("not in dB", "5%" if error else "1.5 points")
+    return f"`{metric}` is {unit}, and its drop is written in `{match[3]}`", f"for example `{right}`"
+
+
 def show_score(value: float, *, error: bool, points: float = 100.0) -> str:
     """Format a share in percent, an error as it is, and what has a point a unit in decibels."""
     return f"{value:.3g}" if error else f"{value:.1%}" if points > 1 else f"{value:.2f} dB"

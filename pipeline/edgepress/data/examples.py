@@ -42,7 +42,7 @@ class Examples:
     groups: np.ndarray | None = None
     part: np.ndarray | None = None
     labelled: bool = True
-    """Without labels `y` is zeros, and `labels` are what a loaded model tells apart: none if it is no classifier."""
+    """Without labels `y` is not read nor a task asked, and `labels` are what a loaded model tells apart: none if it is no classifier."""
     labels_listed: bool = False
     """Whether the recipe lists `labels`, so that some may have no example: a model may know more classes."""
     files: tuple[Path, ...] = ()
@@ -75,7 +75,7 @@ class Examples:
         examples = replace(
             self,
             x=np.asarray(self.x),
-            y=np.asarray(self.y),
+            y=np.asarray(self.y) if self.labelled else np.zeros(len(np.atleast_1d(self.x)), np.int64),
             groups=None if self.groups is None else np.asarray(self.groups),
             part=None if self.part is None else np.asarray(self.part),
         )
@@ -91,7 +91,8 @@ class Examples:
         names = {name: name if examples.x.dtype.names else "x" for name in examples.columns}
         kinds = {name: self.kinds.get(name) or kind_of(names[name], raw) for name, raw in examples.columns.items()}
         x = {name: _values(names[name], raw, kinds[name]) for name, raw in examples.columns.items()}
-        task, pictures = task or _inferred(examples.y), [x[name] for name, kind in kinds.items() if kind == "image"]
+        task = (task or _inferred(examples.y)) if self.labelled else "single-label"
+        pictures = [x[name] for name, kind in kinds.items() if kind == "image"]
         of_task = targets.of(task)
         of_task.verify_inputs(list(x))
         y, labels = of_task.checked(examples.y, self.labels, pictures[0].shape[2:] if len(pictures) == 1 else None)

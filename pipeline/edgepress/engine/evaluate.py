@@ -10,6 +10,7 @@ import numpy as np
 from .. import tasks
 from ..core import likeness
 from ..core.columns import flat
+from ..core.errors import UserError
 from ..core.metrics import Metric
 from ..core.paths import digest
 from ..core.runtimes import RUNTIMES, agreement_note, others
@@ -119,6 +120,8 @@ def _file(path: Path, precision: str, data: Dataset, metric: Metric) -> dict[str
             continue
         kernels: Kernels | None = "usual" if precision == "int8" else None  # whoever quantized it runs it as it is
         outputs = to_logits(predict_raw(path, data, data[split].x, kernels), read(path), data)
+        if not data.labelled:
+            _require_finite(outputs, path, data, split)
         by_split[split] = scored(outputs, data, split, metric)
         np.save(path.parent / f"{precision}.npy", outputs)
     return {
@@ -130,6 +133,21 @@ def _file(path: Path, precision: str, data: Dataset, metric: Metric) -> dict[str
         **by_split["test"],
         "scores": {split: scores["scores"] for split, scores in by_split.items()},
     }
+
+
+def _require_finite(outputs: np.ndarray, path: Path, data: Dataset, split: str) -> None:
+    """Raise UserError where outputs that others are compared with are never finite: nothing is alike to these."""
+    if data.labels:
+        dead = [] if np.isfinite(outputs).any() else [read(path)["outputs"][0]["name"]]
+    else:
+        dead = likeness.never_finite(outputs, read(path)["outputs"][0]["name"])
+    if dead:
+        which = "; ".join(f"`{name}`" for name in dead)
+        raise UserError(
+            f"the model gives no finite number as {which} for any of {len(outputs)} {split} examples",
+            "check how its inputs are prepared (`normalize`, and `constants` of the recipe), or choose another output: "
+            "`output: NAME`",
+        )
 
 
 def scored(

@@ -69,6 +69,8 @@ class Setup:
         if not self.data.labelled and name != "agreement":
             message = f"`{self.data.name}` has no labels, which `{name}` counts by"
             help = "`metric: agreement` counts how often a model's prediction is that of its source model"
+            if getattr(self.recipe.task.data, "task", None):
+                help += ", of data without `task`"
             raise UserError([Problem(message, help, self.recipe.document.place(self._metric_place))])
         if not isinstance(name, str):
             return name.metric(self.recipe.document.path.parent, self.recipe.document.place(("task", "metric")))

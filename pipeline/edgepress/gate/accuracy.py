@@ -179,11 +179,13 @@ def _absolute(report: Report, start: float, near: float, finding: Finding) -> Fi
 def _examples(report: Report, *files: ModelFile) -> int:
     """Return the number of test examples of the metric; 0 for an old report that lacks it.
 
-    For worst-recall only those of the worst class count.
+    For worst-recall only those of the worst class count, and for others those that the metric counts anywhere.
     """
     worst = [file.worst[2] for file in files if file.worst]
     if report.metric == "worst-recall" and worst:
         return min(worst)
+    if "counted" in report.data:
+        return max(int(report.data["counted"]), 1)
     return int(report.data.get("images", {}).get("test", 0))
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from edgepress.core.columns import joined
 from edgepress.core.errors import UserError
 from edgepress.models.onnx import export, importer, simplify
 from edgepress.stages.export import ExportOnnx
@@ -131,3 +132,15 @@ def test_the_option_at_its_default_is_in_no_key_and_no_lock(
     assert "simplify" not in stage.model_validate(given).model_dump(mode="json", by_alias=True)
     chosen = stage.model_validate(given | {"simplify": False})
     assert chosen.model_dump(mode="json", by_alias=True)["simplify"] is False
+
+
+def test_a_later_output_that_is_no_number_is_seen(tmp_path: Path) -> None:
+    expected = np.ones((16, 2, 3), np.float32)
+    columns = {"a": expected[:, 0], "b": expected[:, 1]}
+    original = importer.Original(tmp_path, [*columns], [], (), {})
+    vars(original)["outputs"] = columns
+    vars(original)["_unoptimized"] = columns
+    spoilt = joined(columns | {"b": columns["b"] * np.float32(np.nan)})
+    assert not original.excess(spoilt) <= 1
+    assert original.excess(joined(columns)) == 0
+    assert not np.isfinite(original.share(spoilt))

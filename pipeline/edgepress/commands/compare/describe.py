@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from ... import tasks
+from ...core.columns import described
+from ...core.errors import UserError
 from ...core.results import ModelFile
+from ...data.dataset import Dataset
+from ...engine import evaluate
 from ...engine.artifacts import regrouped
 from ...engine.engine import Engine, Result
 from .effort import passes
@@ -38,6 +41,7 @@ def route_result(
     files = {which: regrouped(engine, result_, result_.facts.files[0]) for which, result_ in ends.items()}
     outputs = {which: _outputs(result_, files[which]) for which, result_ in ends.items()}
     y = engine.data["test"].y
+    classes = engine.data.labelled and engine.data.targets.classes
     return RouteResult(
         route=name,
         repetition=repetition,
@@ -45,10 +49,9 @@ def route_result(
         macs=result.facts.macs,
         passes=passes(engine, source),
         files=files,
-        agreement={which: tasks.of(engine.data).agreement(scores, reference, y) for which, scores in outputs.items()},
+        agreement={which: _alike(name, scores, reference, engine.data) for which, scores in outputs.items()},
         recalls={
-            which: _recalls(scores, y, engine.data.labels) if engine.data.targets.classes else {}
-            for which, scores in outputs.items()
+            which: _recalls(scores, y, engine.data.labels) if classes else {} for which, scores in outputs.items()
         },
         effort=effort,
     )
@@ -62,6 +65,17 @@ def signed_score(engine: Engine, result: Result, split: str) -> float:
 def _outputs(result: Result, file: ModelFile) -> np.ndarray:
     outputs: np.ndarray = np.load(result.entry.folder / f"{file.precision}.npy")
     return outputs
+
+
+def _alike(name: str, outputs: np.ndarray, reference: np.ndarray, data: Dataset) -> float:
+    """Return how alike outputs are. Raises: UserError for those of other names or shapes, which nothing compares."""
+    mine, theirs = described(outputs), described(reference)
+    if mine != theirs:
+        raise UserError(
+            f"`{name}` gives {mine}, and the best float model of those compared {theirs}",
+            "compare models with the same outputs; `load` takes one alone with `output: NAME`",
+        )
+    return evaluate.alike(outputs, reference, data)
 
 
 def _recalls(outputs: np.ndarray, y: np.ndarray, labels: tuple[str, ...]) -> dict[str, float]:

@@ -100,7 +100,7 @@ def fits(
         stages = _stages(route, which)
         report = Report(
             recipe=comparison.name, source="", date=comparison.date, limited=None, machine=comparison.machine,
-            versions=comparison.versions, data={"images": comparison.data["images"]},
+            versions=comparison.versions, data={name: comparison.data[name] for name in ("images", "counted") if name in comparison.data},
             reference=REFERENCE if route.reference else recipe.reference_label(), metric=comparison.metric,
             lower_is_better=comparison.error, constant=comparison.constant, groups=comparison.groups,
             keep=keep[1] if keep else None, targets=[], stages=stages, samples=comparison.samples,

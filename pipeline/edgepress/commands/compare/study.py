@@ -209,9 +209,12 @@ def _measured(
             "name": engine.data.name,
             "sha256": engine.data.digest,
             "images": {name: len(split.y) for name, split in engine.data.splits.items()},
+            "counted": engine.metric.examples(engine.data["test"].y),
             "limited": engine.limit,
             "unlabelled": 0 if engine.data.unlabelled is None else len(engine.data.unlabelled),
-            "classes": _counted(train, engine.data.labels),
+            "classes": _counted(train, engine.data.labels)
+            if engine.data.labelled and engine.data.targets.classes
+            else {},
             "task": {name: task[name] for name in ("examples", "labels", "label_noise", "imbalance") if name in task},
             "set": list(recipes[0].document.changes),
         },
@@ -238,6 +241,4 @@ def _measured(
 
 def _counted(y: Any, labels: tuple[str, ...]) -> dict[str, int]:
     """Count the training examples by class."""
-    if y.ndim > 1 or y.dtype.kind == "f":
-        return {}
     return {label: int((y == k).sum()) for k, label in enumerate(labels)}

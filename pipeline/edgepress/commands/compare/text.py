@@ -114,12 +114,16 @@ def _legend(comparison: Comparison) -> list[str]:
     how = timing.how(comparison.samples[0]) if comparison.samples else "not measured"
     lines += textwrap.wrap(
         f"* no other is better in one of {comparison.metric}, size and latency and as good in the others. Intervals "
-        f"are of 95%, over seeds and {_over(comparison)}. Latency: measured, {how}. `agrees`: predictions equal to "
-        f"those of the best float model of that seed on validation. Compute is examples × passes × "
+        f"are of 95%, over seeds and {_over(comparison)}. Latency: measured, {how}. `agrees`: {_agreed(comparison)} the "
+        f"best float model of that seed on validation. Compute is examples × passes × "
         f"multiply-accumulates, of {own}.",
         WIDTH,
     )
     return lines
+
+
+def _agreed(comparison: Comparison) -> str:
+    return "predictions equal to those of" if comparison.labels else "likeness (R²) of the outputs to those of"
 
 
 def _over(comparison: Comparison) -> str:

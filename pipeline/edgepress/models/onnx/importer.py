@@ -136,7 +136,8 @@ def _pass_on(error: UserError) -> None:
 
 
 def _share(original: Original, outputs: np.ndarray) -> str:
-    return f"{original.share(outputs):.1%} of the largest output"
+    share = original.share(outputs)
+    return f"{share:.1%} of the largest output" if np.isfinite(share) else "what is no finite number"
 
 
 def _require_run(original: Original) -> None:
