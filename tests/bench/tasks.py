@@ -23,7 +23,11 @@ from tests.bench.distill import gain, ran
 OWN = "../tests/data/scene_tasks.py"
 """Seen from the recipes, which lie in the cache's folder."""
 RESNET = {"arch": "timm/resnet18", "args": {"layers": [1, 1, 1, 1], "channels": [24, 36, 48, 64]}, "stride": 16}
-TINY = {"arch": "timm/resnet18", "args": {"layers": [1, 1, 1, 1], "channels": [8, 12, 16, 24], "stem_width": 8}, "stride": 16}
+TINY = {
+    "arch": "timm/resnet18",
+    "args": {"layers": [1, 1, 1, 1], "channels": [8, 12, 16, 24], "stem_width": 8},
+    "stride": 16,
+}
 HEAD = {"head_channels": 24}
 ESPCN = {"arch": "edgepress/espcn"}
 LARGE, SMALL = {"epochs": 16, "lr": 0.004, "batch": 32}, {"epochs": 10, "lr": 0.01, "batch": 32}

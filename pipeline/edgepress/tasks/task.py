@@ -50,6 +50,8 @@ class Task(ABC):
         dense: whether outputs are so large that teachers' are kept as float16 and read by batch.
         alike: what `agreement` is a share of; empty where it is a `likeness`, an R².
         stacks: whether `fuse.stack` can fit a linear model on the members' outputs.
+        takes: what the losses take notice of: `weights` and `sampling` of `balance`, `label_smoothing`, `temperature`.
+        lenient: whether the others are warned of, and not refused: recipes that set them have run.
     """
 
     name: ClassVar[str]
@@ -58,6 +60,8 @@ class Task(ABC):
     dense: ClassVar[bool] = False
     alike: ClassVar[str] = "examples"
     stacks: ClassVar[bool] = False
+    takes: ClassVar[frozenset[str]] = frozenset()
+    lenient: ClassVar[bool] = False
 
     @abstractmethod
     def loss(self, data: Dataset, *, smoothing: float = 0.0, balanced: bool = False) -> Loss:

@@ -13,7 +13,7 @@ from ...core.columns import flat
 from ...core.errors import UserError, suggest
 from .. import metadata
 from ..description import expected
-from ..output_shape import VECTORS, by, fits, is_map, wanted, words_of
+from ..output_shape import VECTORS, by, fits, is_map, open_shape, wanted, words_of
 from .export import shape
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def require_fixed(source: Path, model: onnx.ModelProto) -> None:
     makers = {name: node for node in model.graph.node for name in node.output}
     for value in model.graph.output:
         waiting, visited = [value.name], set[str]()
-        while waiting and not all(side > 0 for side in shape(value)):
+        while waiting and not _is_fixed(value):
             node = makers.get(waiting.pop())
             if node is None or node.output[0] in visited:
                 continue
@@ -89,19 +89,15 @@ def require_fixed(source: Path, model: onnx.ModelProto) -> None:
                 raise open_shape(source, value.name, why)
 
 
-def open_shape(source: Path, name: str, why: str) -> UserError:
-    """Return the error of an output whose size depends on the example."""
-    return UserError(
-        f"the output `{name}` of `{source}` has an open shape: {why}",
-        "choose another output, `output: NAME`, or export the model without the step that counts, such as non-maximum "
-        "suppression, which the application then does",
-    )
+def _is_fixed(value: onnx.ValueInfoProto) -> bool:
+    """Return whether the graph states every side of an output; without a shape not even their number is known."""
+    return value.type.tensor_type.HasField("shape") and all(side > 0 for side in shape(value))
 
 
 def fix(model: onnx.ModelProto, shapes: Mapping[str, Sequence[int]]) -> None:
-    """Write the shapes of the outputs where the graph leaves them open."""
+    """Write the shapes of the outputs, as examples show them, where the graph leaves them open or tells others."""
     for value in model.graph.output:
-        if value.name in shapes and not all(side > 0 for side in shape(value)):
+        if value.name in shapes and (not _is_fixed(value) or tuple(shape(value)) != tuple(shapes[value.name])):
             kind = value.type.tensor_type.elem_type
             value.CopyFrom(onnx.helper.make_tensor_value_info(value.name, kind, [*shapes[value.name]]))
 
