@@ -1,7 +1,7 @@
-"""Is a distilled student better than a plain one, on masks, points, vectors and pictures? Five seeds, in pairs.
+"""Is a distilled student better than a plain one, on masks, points, vectors and pictures? Five seeds.
 
-`make bench-tasks` writes tasks.json. Students of a pair have the same network, start, steps and augmentation. Scores are
-those of the test split, which decides nothing: settings are the stages' defaults, but for epochs, batch and learning
+`make bench-tasks` writes tasks.json. Students of a pair have the same network, start, steps and augmentation. Scores
+are those of the test split, which decides nothing: settings are the stages' defaults, but for epochs, batch and learning
 rate, which were chosen on validation. Two repetitions run at a time, one thread each; what a killed run has finished is
 in the cache.
 """

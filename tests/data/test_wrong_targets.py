@@ -143,8 +143,8 @@ def test_points_without_mirror_pairs_are_noted(pairs: list[list[str]] | None, tm
     source = Source.model_validate({"from": "./x.npz", "task": "keypoints", "flip_pairs": pairs})
     assert [note for note in load_dataset(source, base=tmp_path).notes if "flip_pairs" in note] == (
         [
-            "`x.npz`: without `flip_pairs`, a left point is learnt as a right one where pictures are mirrored: name such "
-            "pairs, or train with `flip: false`"
+            "`x.npz`: without `flip_pairs`, a left point is learnt as a right one where pictures are mirrored: name "
+            "such pairs, or train with `flip: false`"
         ]
         if pairs is None
         else []

@@ -27,6 +27,9 @@ PROCESSES, ROUNDS = 6, 100
 """Fresh processes, and rounds of each, in which all files are timed side by side."""
 REFERENCE_PROCESSES, REFERENCE_ROUNDS = 4, 30
 
+_COUNTS = {"images", "counted"}
+"""How many examples judge, of what is said of the data."""
+
 
 def timed(
     first: Sequence[RouteResult], engine: Engine, targets: Sequence[Target]
@@ -100,7 +103,8 @@ def fits(
         stages = _stages(route, which)
         report = Report(
             recipe=comparison.name, source="", date=comparison.date, limited=None, machine=comparison.machine,
-            versions=comparison.versions, data={name: comparison.data[name] for name in ("images", "counted") if name in comparison.data},
+            versions=comparison.versions,
+            data={name: comparison.data[name] for name in _COUNTS & comparison.data.keys()},
             reference=REFERENCE if route.reference else recipe.reference_label(), metric=comparison.metric,
             lower_is_better=comparison.error, constant=comparison.constant, groups=comparison.groups,
             keep=keep[1] if keep else None, targets=[], stages=stages, samples=comparison.samples,
