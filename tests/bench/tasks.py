@@ -1,9 +1,8 @@
 """Is a distilled student better than a plain one, on masks, points, vectors and pictures? Five seeds.
 
 `make bench-tasks` writes tasks.json. Students of a pair have the same network, start, steps and augmentation. Scores
-are those of the test split, which decides nothing: settings are the stages' defaults, but for epochs, batch and learning
-rate, which were chosen on validation. Two repetitions run at a time, one thread each; what a killed run has finished is
-in the cache.
+are those of the test split, which decides nothing: settings are the stages' defaults, but for epochs, batch and rate.
+Two repetitions run at a time, one thread each; what a killed run has finished is in the cache.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ TINY = {
 }
 HEAD = {"head_channels": 24}
 ESPCN = {"arch": "edgepress/espcn"}
-LARGE, SMALL = {"epochs": 16, "lr": 0.004, "batch": 32}, {"epochs": 10, "lr": 0.01, "batch": 32}
+LARGE, SMALL = {"epochs": 12, "lr": 0.004, "batch": 32}, {"epochs": 6, "lr": 0.01, "batch": 32}
 SEEDS = 5
 
 TASKS: dict[str, dict[str, Any]] = {
@@ -41,20 +40,20 @@ TASKS: dict[str, dict[str, Any]] = {
         "ways": ["distill.kd", "distill.cwd"],
     },
     "keypoints": {
-        "data": {"from": f"{OWN}:points", "args": {"count": 1500}},
+        "data": {"from": f"{OWN}:points", "args": {"count": 1000}},
         "teacher": {"use": "train", "model": RESNET | HEAD, **LARGE},
         "student": {"model": TINY | HEAD, **SMALL},
         "ways": ["distill.kd", "distill.cwd"],
     },
     "embedding": {
-        "data": {"from": f"{OWN}:identities", "args": {"known": 150, "count": 1500}},
+        "data": {"from": f"{OWN}:identities", "args": {"known": 120, "count": 1200}},
         "teacher": {"use": "train", "model": RESNET, **LARGE},
         "student": {"model": TINY, **SMALL},
         "ways": ["distill.kd"],
     },
     "image": {
-        "data": {"from": f"{OWN}:noisy", "args": {"count": 1000}},
-        "teacher": {"use": "train", "model": ESPCN | {"args": {"width": 32, "depth": 4}}, **LARGE, "lr": 0.003},
+        "data": {"from": f"{OWN}:noisy", "args": {"count": 400}},
+        "teacher": {"use": "train", "model": ESPCN | {"args": {"width": 24, "depth": 3}}, **LARGE},
         "student": {"model": ESPCN | {"args": {"width": 8, "depth": 2}}, **SMALL},
         "ways": ["distill.kd"],
     },

@@ -139,8 +139,9 @@ class Task(Options):
         name = self.metric
         if isinstance(name, str) and data.task and data.task not in METRICS[name].tasks:
             fitting = ", ".join(candidate for candidate, metric in METRICS.items() if data.task in metric.tasks)
-            message = f"{data.name} is a {data.task} task, which `{name}` cannot score"
-            yield Rejection(message, f"one of: {fitting}", ("metric",))
+            named = f"`{name}`" if "metric" in self.model_fields_set else f"the default metric, `{name}`,"
+            message = f"the task of {data.name} is {data.task}, which {named} cannot score"
+            yield Rejection(message, f"add `metric:` to `task:`, one of: {fitting}", ("metric",))
 
     @property
     def metric_name(self) -> str:
