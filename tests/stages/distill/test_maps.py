@@ -104,3 +104,11 @@ def test_values_of_a_unit_of_their_own_are_kept_as_they_are(tmp_path: Path, cont
     assert kept.dtype == torch.float32
     assert kept.isfinite().all()
     assert float(kept.max()) > 65504
+
+
+def test_weights_of_teachers_are_fitted_on_maps(tmp_path: Path, perform: Callable[..., Any]) -> None:
+    data = made("keypoints")
+    teachers = {name: fresh(Network(arch=SMALL), data, tmp_path / name, seed) for seed, name in enumerate("ab")}
+    stage = DistillKD.model_validate({"use": "distill.kd", "teacher": ["a", "b"], "weigh": "fitted", **OPTIONS})
+    _, done = perform(stage, teachers, data, metric=METRICS["pck"].of_data(size=(32, 32)))
+    assert sum(done.notes["weights"]) == pytest.approx(1, abs=1e-3)

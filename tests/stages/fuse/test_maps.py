@@ -18,6 +18,7 @@ from edgepress.models.onnx import export
 from edgepress.models.predict import predict
 from edgepress.stage import Artifact, Setting
 from edgepress.stages.convert import ConvertTflite
+from edgepress.stages.fuse import simplex
 from edgepress.stages.fuse.ensemble import FuseEnsemble, FuseStack
 
 from tests.conftest import fresh
@@ -80,6 +81,24 @@ def exported(artifact: Artifact, data: Dataset, folder: Path) -> Artifact:
     folder.mkdir()
     export.export(checkpoint.load(artifact.path)[0], data, folder / "model.onnx")
     return Artifact("onnx", folder)
+
+
+@pytest.mark.parametrize("kind", ["torch", "onnx"])
+def test_weights_are_fitted_to_as_many_maps_as_fit_into_memory(
+    kind: str, perform: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = made("segmentation")
+    members = {name: fresh(Network(arch=SMALL), data, tmp_path / name, seed) for seed, name in enumerate(MODELS)}
+    if kind == "onnx":
+        members = {name: exported(member, data, tmp_path / f"{name}.file") for name, member in members.items()}
+    stage = FuseEnsemble.model_validate({"use": "fuse.ensemble", "models": MODELS})
+    seen, fit = [], simplex.fit
+    monkeypatch.setattr(simplex, "fit", lambda outputs, y, *rest: seen.append(len(y)) or fit(outputs, y, *rest))
+    monkeypatch.setattr(simplex, "FEWEST", 1)
+    for bytes_held, count in ((2**28, 3), (2 * 8 * 4 * 32 * 32, 2)):
+        monkeypatch.setattr(simplex, "OUTPUTS", bytes_held)
+        perform(stage, members, data)
+        assert seen[-1] == count
 
 
 def test_a_stack_is_refused() -> None:

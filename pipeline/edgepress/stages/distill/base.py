@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
@@ -154,8 +155,9 @@ class Distill(Stage, Schedule):
         elif self.weigh == "fitted":
             from ..fuse import simplex
 
-            outputs = [teachers.validation_logits(artifact, context) for artifact in artifacts]
-            shares = torch.tensor(simplex.fit(outputs, torch.from_numpy(data["validation"].y.copy()), data.task))
+            held = simplex.shortened(data, teachers.shape(artifacts[0], context)) if tasks.of(data).dense else data
+            outputs = [teachers.validation_logits(artifact, replace(context, data=held)) for artifact in artifacts]
+            shares = torch.tensor(simplex.fit(outputs, torch.from_numpy(held["validation"].y.copy()), data.task))
         examples = Examples.to_learn(data, self, seed, unlabelled=self.unlabelled)
         targets: list[Any] = []
         for view in range(self.views):

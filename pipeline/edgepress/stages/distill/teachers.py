@@ -53,8 +53,7 @@ def teacher_logits(
 
 def require_same(teachers: Mapping[str, Artifact], context: Context) -> None:
     """Raise UserError unless the outputs of all teachers, by name, have one shape, so that they have a mean."""
-    examples = Examples(context.data, "validation", 0)
-    shapes = {name: next(_run_teacher(each, examples, 0, context)).shape[1:] for name, each in teachers.items()}
+    shapes = {name: shape(each, context) for name, each in teachers.items()}
     first, *rest = shapes
     for name in rest:
         if shapes[name] != shapes[first]:
@@ -62,6 +61,11 @@ def require_same(teachers: Mapping[str, Artifact], context: Context) -> None:
                 f"the teacher `{name}` makes {by(shapes[name])} of an example, `{first}` {by(shapes[first])}",
                 "distil from teachers of the same outputs, or from one of them",
             )
+
+
+def shape(teacher: Artifact, context: Context) -> tuple[int, ...]:
+    """Return the shape of a teacher's output of one example, of a first batch that it is run on."""
+    return next(_run_teacher(teacher, Examples(context.data, "validation", 0), 0, context)).shape[1:]
 
 
 def validation_logits(teacher: Artifact, context: Context) -> Tensor:
@@ -122,9 +126,9 @@ def _write(file: Path, count: int, parts: Iterator[np.ndarray], numbers: type[np
     with file.open("wb") as out:
         for part in parts:
             if not out.tell():
-                shape = (count, *part.shape[1:])
-                _require_space(file.parent, math.prod(shape) * np.dtype(numbers).itemsize, left)
-                np.lib.format.write_array_header_1_0(out, header | {"shape": shape})
+                header["shape"] = (count, *part.shape[1:])
+                _require_space(file.parent, math.prod(header["shape"]) * np.dtype(numbers).itemsize, left)
+                np.lib.format.write_array_header_1_0(out, header)
             out.write(part.astype(numbers).tobytes())
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
@@ -91,7 +92,7 @@ class OutputFusion(Fuse):
         return loaded
 
     def validation_logits(self, loaded: list[tuple[nn.Module, Description]], context: Context) -> dict[str, np.ndarray]:
-        """Return each member's logits on the validation examples, (n, labels), which it was not trained on."""
+        """Return each member's outputs on the validation examples, (n, …), which it was not trained on."""
         from ...training import Examples, logits
 
         held_out = Examples(context.data.to_learn_from(), "validation", context.seed)
@@ -175,10 +176,13 @@ class FuseEnsemble(OutputFusion):
 
     def run(self, inputs: dict[str, Artifact], context: Context) -> Made:
         from ...training import Examples, logits
+        from . import simplex
 
         if any(inputs[name].kind == "onnx" for name in self.models):
             return self._of_files(inputs, context)
         loaded = self.members(inputs, context)
+        module, first = loaded[0]
+        context = replace(context, data=simplex.shortened(context.data, first.measured(module)))
         outputs = self.validation_logits(loaded, context)
         weights = self._weights(outputs, context)
         module = self.build(loaded, context, {}, weights=weights, combine=self.of)
@@ -190,6 +194,7 @@ class FuseEnsemble(OutputFusion):
         from ...models import metadata
         from ...models.onnx import export
         from ...models.predict import predict
+        from . import simplex
         from .onnx_ensemble import merged
 
         data = context.data
@@ -200,7 +205,10 @@ class FuseEnsemble(OutputFusion):
                 export.export(load(inputs[name].path, context.code)[0], data, paths[name])
         outputs, contracts = {}, {name: metadata.read(path) for name, path in paths.items()}
         if data.task not in metadata.LABEL_TASKS:
-            require_same({name: contract["outputs"][0]["shape"][1:] for name, contract in contracts.items()})
+            shapes = {name: contract["outputs"][0]["shape"][1:] for name, contract in contracts.items()}
+            require_same(shapes)
+            data = simplex.shortened(data, shapes[self.models[0]])
+            context = replace(context, data=data)
         for name, path in paths.items():
             contract = contracts[name]
             if data.targets.per_label and contract["labels"] != list(data.labels):

@@ -5,7 +5,9 @@ No weight is negative, and they sum to 1.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,19 +15,39 @@ import torch
 from scipy.optimize import minimize
 from torch import Tensor
 
+from ...data.dataset import Split
 from ...models.ensemble import Of, blend
 from ...tasks import TASKS
 
 if TYPE_CHECKING:
+    from ...data.dataset import Dataset
     from ...models.description import Task
 
 
-def fit(outputs: Sequence[Tensor], y: Tensor, task: Task, of: Of = "probabilities") -> list[float]:
-    """Return the weights of lowest negative log-likelihood of `y` under the blend of `outputs`, (n, labels) each.
+OUTPUTS, FEWEST = 2**28, 16
+"""Bytes of a model's outputs in float64 that are held to fit weights to; and the fewest examples."""
 
-    `of` says what is blended, as in `ensemble.blend`; `y` is as `data.Split` has it, of a regression the squared error
-    is lowered. Every problem is convex; the solution of SLSQP (Kraft, 1988) is compared with equal weights and with
-    each model alone, so that it is never worse than they are.
+
+def shortened(data: Dataset, shape: Sequence[int]) -> Dataset:
+    """Return `data` with as many validation examples, evenly spread, as weights of dense outputs are fitted to.
+
+    `shape` is that of one example's output.
+    """
+    if not TASKS[data.task].dense:
+        return data
+    x, y = data["validation"]
+    most = max(FEWEST, OUTPUTS // (8 * math.prod(shape)))
+    rows = np.unique(np.linspace(0, len(y) - 1, min(len(y), most)).round().astype(np.int64))
+    return replace(data, splits=data.splits | {"validation": Split(x[rows], y[rows])})
+
+
+def fit(outputs: Sequence[Tensor], y: Tensor, task: Task, of: Of = "probabilities") -> list[float]:
+    """Return the weights of lowest negative log-likelihood of `y` under the blend of `outputs`, (n, …) each.
+
+    `of` says what is blended, as in `ensemble.blend`; `y` is as `data.Split` has it, and the likelihood is the task's,
+    `Task.nll`: of a regression the squared error is lowered. The problem is convex, but for identities; the solution of
+    SLSQP (Kraft, 1988) is compared with equal weights and with each model alone, so that it is never worse than they
+    are.
     """
     count, nll = len(outputs), TASKS[task].nll
     logits = [member.double() for member in outputs]

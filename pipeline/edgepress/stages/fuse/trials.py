@@ -10,7 +10,8 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from ...core.errors import UserError
-from ...training import Examples, logits, reestimate
+from ...training import reestimate
+from ...training.inference import score_points
 from . import rebasin
 from .mixing import State, mean
 
@@ -94,8 +95,7 @@ class Trials:
     def _score(self, state: State) -> float:
         data = self.context.data.to_learn_from()
         self.module.load_state_dict(state)
-        outputs = logits(self.module, Examples(data, "validation", self.context.seed))
-        return self.context.metric.score_points(outputs, data["validation"].y)
+        return score_points(self.module, data, "validation", self.context.metric, self.context.seed)
 
     def _reestimate(self, state: State) -> State:
         """Return the state with mean and variance from one pass over the training examples."""
