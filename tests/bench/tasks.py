@@ -54,7 +54,7 @@ TASKS: dict[str, dict[str, Any]] = {
     "image": {
         "data": {"from": f"{OWN}:noisy", "args": {"count": 400}},
         "teacher": {"use": "train", "model": ESPCN | {"args": {"width": 24, "depth": 3}}, **LARGE},
-        "student": {"model": ESPCN | {"args": {"width": 8, "depth": 2}}, **SMALL},
+        "student": {"model": ESPCN | {"args": {"width": 8, "depth": 2}}, **SMALL, "epochs": 20},
         "ways": ["distill.kd"],
     },
 }  # fmt: skip
