@@ -76,6 +76,12 @@ def test_outputs_are_named_and_ordered_as_in_the_metadata_with_channels_first(mo
     assert left["map"].shape == (2, 2, 2, 3), "the layout decides, not the rank"
 
 
+def test_an_output_that_grows_with_the_example_is_named() -> None:
+    rows = [{"found": np.zeros((1, count, 4))} for count in (2, 2, 3)]
+    with pytest.raises(session.OpenShapeError, match="`found` has another shape"):
+        session._stacked("found", rows)
+
+
 def test_every_other_line_is_passed_on_also_before_an_error(capfd: pytest.CaptureFixture[str]) -> None:
     def fail() -> None:
         os.write(2, b"INFO: Created TensorFlow Lite XNNPACK delegate for CPU.\nERROR: a delegate failed\n")

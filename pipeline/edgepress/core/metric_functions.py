@@ -146,8 +146,11 @@ def mean(parts: np.ndarray) -> float:
 
 
 def mean_share(parts: np.ndarray) -> float:
-    """Return the mean, at least 0: a share, of values that may be negative, such as an SSIM or a cosine."""
-    return max(float(parts.mean()), 0.0)
+    """Return the mean as a share, from 0 to 1, of values that may be negative, such as an SSIM or a cosine.
+
+    Rounding makes a cosine of 1 a little more.
+    """
+    return min(max(float(parts.mean()), 0.0), 1.0)
 
 
 def nll(outputs: np.ndarray, y: np.ndarray) -> float:

@@ -42,7 +42,8 @@ class Examples:
     groups: np.ndarray | None = None
     part: np.ndarray | None = None
     labelled: bool = True
-    """Without labels `y` is not read nor a task asked, and `labels` are what a loaded model tells apart: none if it is no classifier."""
+    """Without labels `y` and `task` are not read, and `labels` are what a loaded model tells apart: none if it is no
+    classifier."""
     labels_listed: bool = False
     """Whether the recipe lists `labels`, so that some may have no example: a model may know more classes."""
     files: tuple[Path, ...] = ()

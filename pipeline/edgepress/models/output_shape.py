@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
+
+from ..core.errors import UserError
 
 VECTORS = (
     "supported tasks have one vector of outputs per example: classification and regression; models of detection, "
@@ -28,3 +31,18 @@ def by(sides: Sequence[int]) -> str:
 def fits(sides: Sequence[int], expected: Sequence[int]) -> bool:
     """Return whether sides are as expected, where 0 stands for any."""
     return len(sides) == len(expected) and all(want in (0, side) for side, want in zip(sides, expected, strict=True))
+
+
+def open_shape(source: Path, name: str, why: str) -> UserError:
+    """Return the error of an output whose size depends on the example."""
+    return UserError(
+        f"the output `{name}` of `{source}` has an open shape: {why}",
+        "choose another output, `output: NAME`, or export the model without the step that counts, such as non-maximum "
+        "suppression, which the application then does",
+    )
+
+
+def of_examples(source: Path, name: str, shapes: Sequence[Sequence[int]]) -> UserError:
+    """Return the same error of examples that give outputs of several shapes, of which two are told."""
+    words = " and ".join(" × ".join(map(str, sides)) or "a number" for sides in shapes[:2])
+    return open_shape(source, name, f"examples give {words}")

@@ -10,10 +10,11 @@ import numpy as np
 import onnx
 
 from ..core.activity import Bounds, bounded, runs
-from ..core.columns import joined
+from ..core.columns import joined, split
 from ..core.runtimes import RUNTIMES, of_file
 from .metadata import CHANNELS_LAST, read, to_model_inputs
-from .session import Kernels, run_file
+from .output_shape import of_examples
+from .session import Kernels, OpenShapeError, run_file
 
 if TYPE_CHECKING:
     import torch
@@ -37,6 +38,7 @@ def predict(
     may stand alone. `runtime` is a name of `core.runtimes`; by default the fast one for the file.
     By default `kernels` are signed for int8 activations, which are for other processors than x86: what is integer is
     then the same to the bit there, and in the TFLite file. Where such kernels are not usual, they are slow.
+    Raises: UserError for an output whose size depends on the example.
     """
     columns = inputs if isinstance(inputs, tuple) else (inputs,)
     fast = of_file(path)
@@ -46,7 +48,10 @@ def predict(
     bounds = Bounds(path.stat().st_size, sum(column[:1].nbytes for column in columns))
     with bounded(bounds, doing="running", file=path, library=runtime or fast):
         rows = (runs(columns[0]), *columns[1:])
-        return joined(run_file(RUNTIMES[runtime or fast].loader, str(path), rows, kernels, named(path)))
+        try:
+            return joined(run_file(RUNTIMES[runtime or fast].loader, str(path), rows, kernels, named(path)))
+        except OpenShapeError as error:
+            raise of_examples(path, error.name, error.shapes) from error
 
 
 def predict_raw(path: Path, data: Dataset, x: np.ndarray, kernels: Kernels | None = None) -> np.ndarray:
@@ -57,7 +62,12 @@ def predict_raw(path: Path, data: Dataset, x: np.ndarray, kernels: Kernels | Non
     contract = read(path)
     rows = max(1, PREPARED // sum(4 * math.prod(input.shape) for input in data.inputs))
     parts = (x[start : start + rows] for start in range(0, len(x), rows))
-    return np.concatenate([predict(path, to_model_inputs(contract, data, part), kernels=kernels) for part in parts])
+    outputs = [predict(path, to_model_inputs(contract, data, part), kernels=kernels) for part in parts]
+    for part in outputs[1:]:
+        for name, column in split(part).items():
+            if column.shape[1:] != (first := split(outputs[0])[name]).shape[1:]:
+                raise of_examples(path, name or contract["outputs"][0]["name"], [first.shape[1:], column.shape[1:]])
+    return np.concatenate(outputs) if len(outputs) > 1 else outputs[0]
 
 
 def in_torch(module: nn.Module, inputs: tuple[np.ndarray, ...]) -> torch.Tensor:

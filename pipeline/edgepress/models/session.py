@@ -33,18 +33,26 @@ _MAP = 4
 _DELEGATE = re.compile(rb"INFO: (Created|Initialized) TensorFlow Lite .*delegate")
 
 
+class OpenShapeError(ValueError):
+    """The size of an output depends on the example."""
+
+    def __init__(self, name: str, *shapes: tuple[int, ...]) -> None:
+        self.name, self.shapes = name, shapes
+        super().__init__(f"output `{name}` has another shape for another example: {shapes[0]}, {shapes[-1]}")
+
+
 def run_file(
     loader: str, model: str, columns: Sequence[Any], kernels: Kernels = "usual", named: Named = ()
 ) -> dict[str, Any]:
     """Return the outputs of a file by name, in order: float32 (n, *shape), in ONNX's layouts.
 
     `columns` are arrays (n, *shape) as its inputs take them; `named` describes the outputs of a TFLite file.
-    `loader` is that of a runtime: `API` or `API:MODULE`.
+    `loader` is that of a runtime: `API` or `API:MODULE`. Raises: OpenShapeError.
     """
     api, _, module = loader.partition(":")
     run = APIS[api](importlib.import_module(module or api), model, kernels, named)
     rows = [run([value[None] for value in row]) for row in zip(*columns, strict=True)]
-    return {name: _stacked(name, [row[name] for row in rows]) for name in rows[0]}
+    return {name: _stacked(name, rows) for name in list(rows[0])}
 
 
 def main(loader: str, model: str, output: str, named: str, *inputs: str) -> None:
@@ -52,11 +60,18 @@ def main(loader: str, model: str, output: str, named: str, *inputs: str) -> None
     np.savez(output, *outputs.values(), names=np.array(list(outputs)))
 
 
-def _stacked(name: str, rows: list[Any]) -> Any:
-    """Stack the values of an output; a leading axis of 1 is the batch, which the examples take the place of."""
-    if len({row.shape for row in rows}) > 1:
-        raise ValueError(f"output `{name}` has another shape for another example: {rows[0].shape}, {rows[-1].shape}")
-    array = np.stack(rows).astype(np.float32)
+def _stacked(name: str, rows: list[dict[str, Any]]) -> Any:
+    """Take an output out of `rows` and stack it, so that it is in memory once.
+
+    A leading axis of 1 is the batch, which the examples take the place of.
+    """
+    shape = rows[0][name].shape
+    array = np.empty((len(rows), *shape), np.float32)
+    for at, row in enumerate(rows):
+        value = row.pop(name)
+        if value.shape != shape:
+            raise OpenShapeError(name, shape, value.shape)
+        array[at] = value
     return array[:, 0] if array.ndim > 1 and array.shape[1] == 1 else array
 
 

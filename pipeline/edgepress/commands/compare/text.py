@@ -114,8 +114,8 @@ def _legend(comparison: Comparison) -> list[str]:
     how = timing.how(comparison.samples[0]) if comparison.samples else "not measured"
     lines += textwrap.wrap(
         f"* no other is better in one of {comparison.metric}, size and latency and as good in the others. Intervals "
-        f"are of 95%, over seeds and {_over(comparison)}. Latency: measured, {how}. `agrees`: {_agreed(comparison)} the "
-        f"best float model of that seed on validation. Compute is examples × passes × "
+        f"are of 95%, over seeds and {_over(comparison)}. Latency: measured, {how}. `agrees`: {_agreed(comparison)} "
+        f"the best float model of that seed on validation. Compute is examples × passes × "
         f"multiply-accumulates, of {own}.",
         WIDTH,
     )

@@ -13,9 +13,9 @@ import onnx
 
 from ...core.activity import runs
 from ...core.columns import flat, split
+from ..output_shape import of_examples
 from .export import TOLERANCE
 from .input_form import Form
-from .outputs import open_shape
 
 _OF_LARGEST, _ABSOLUTE = 1e-4, 1e-6
 """Differences that say nothing: of an output that is nearly 0 beside large ones, and where all are nearly 0."""
@@ -112,6 +112,5 @@ class Original:
         for name, rows in columns.items():
             shapes = list(dict.fromkeys(row.shape for row in rows))
             if len(shapes) > 1 or 0 in shapes[0]:
-                words = " and ".join(" × ".join(map(str, sides)) or "a number" for sides in shapes[:2])
-                raise open_shape(self.source, name, f"examples give {words}")
+                raise of_examples(self.source, name, shapes)
         return {name: np.stack([row.reshape(-1) for row in rows]).astype(np.float32) for name, rows in columns.items()}
