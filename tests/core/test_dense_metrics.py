@@ -186,3 +186,10 @@ def test_only_examples_that_a_metric_counts_bound_its_interval() -> None:
     y[2] = 255
     assert METRICS["miou"].examples(y) == 5
     assert METRICS["accuracy"].examples(np.zeros(8, int)) == 8
+
+
+def test_a_mean_cosine_is_a_share_in_spite_of_rounding() -> None:
+    vectors = RANDOM.normal(size=(200, 3)).astype(np.float32)
+    values = METRICS["cosine"].collected(vectors, vectors)
+    assert values.max() > 1
+    assert METRICS["cosine"].value(values.max(keepdims=True)) == 1

@@ -4,8 +4,14 @@
 `targets` are int64 (examples,) for single-label, uint8 (examples, labels) of 0 and 1 for multi-label, and float32
 (examples, labels) for regression. It is called with whole splits.
 
-Of masks, heat maps and pictures it is called with some examples at a time, a first time too where it returns one number
-for them; then with all of a split, which are in memory at once.
+Of masks, heat maps and pictures it is called with some examples at a time. Where it returns one number for them, it is
+called again with the whole split, which is then in memory at once.
+
+Of segmentation `outputs` are logits (examples, classes, height, width) and `targets` classes uint8 (examples, height,
+width), 255 for void; of keypoints heat maps (examples, points, height, width) and float32 (examples, points, 3), x and
+y as shares of the picture and whether it is to be seen; of embeddings vectors (examples, length) and identities int64
+(examples,) or vectors; of images (examples, channels, height, width), of which uint8 targets are 0 to 255 and outputs
+0 to 1.
 
 An array (examples,) of values has the metric as its mean, and the interval of a drop comes from these values. A metric
 that returns one number is called for that interval with draws with repetition of the test examples, as often as

@@ -42,7 +42,7 @@ class Examples:
     groups: np.ndarray | None = None
     part: np.ndarray | None = None
     labelled: bool = True
-    """Without labels neither `y` nor `task` counts, and `labels` are the classes of a loaded model: none if it is no
+    """Without labels `y` and `task` are not read, and `labels` are what a loaded model tells apart: none if it is no
     classifier."""
     labels_listed: bool = False
     """Whether the recipe lists `labels`, so that some may have no example: a model may know more classes."""

@@ -47,7 +47,8 @@ _TRAINED = "it has hardly learned: check the labels, the learning rate and the e
 def doubts(file: Path, outputs: np.ndarray, data: Dataset, metric: str, *, loaded: bool) -> tuple[str, list[str]]:
     """Return why a model is probably fed or read wrongly: words for the verdict, and warnings.
 
-    `outputs` (n, labels) are those of `file` to the test examples; `loaded` says that it was not trained here.
+    `outputs` are those of `file` to the test examples: (n, labels), or of dense tasks their `predictions`; `loaded`
+    says that it was not trained here.
     """
     own = tasks.of(data).skill(outputs, data["test"].y, metric)
     hints = _hints(file, outputs, data) if loaded and own.value < GOOD else []

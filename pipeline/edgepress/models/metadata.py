@@ -65,7 +65,7 @@ def output(name: str, shape: Sequence[int], meaning: str, dtype: str = "float32"
 
 
 def with_outputs(contract: dict[str, Any], model: onnx.ModelProto) -> dict[str, Any]:
-    """Return the contract with the names, shapes and types of the graph's outputs; the first keeps its meaning."""
+    """Return the contract with the names, shapes and types of the graph's outputs; a single one keeps its meaning."""
     import onnx
 
     first = contract["outputs"][0]

@@ -55,14 +55,22 @@ class Image(Task):
         """Return R², with the mean colour of the targets as what is always predicted."""
         import numpy as np
 
-        target = scaled(y)
-        spread = float(np.square(target - target.mean((0, 2, 3), keepdims=True)).mean())
-        found = scaled(outputs)
-        error = float(np.square(np.where(np.isfinite(found), found, 0) - target).mean())  # as the metrics have it
+        colour = np.mean([scaled(target).mean((1, 2), dtype=np.float64) for target in y], 0)[:, None, None]
+        flat = colour.astype(np.float32)
+        spread, error = 0.0, 0.0
+        for found, row in zip(outputs, y, strict=True):  # all at once would be four times as much as the pictures
+            target = scaled(row)
+            spread += float(np.square(target - flat).mean(dtype=np.float64)) / len(y)
+            shown = np.where(np.isfinite(found), scaled(found), np.float32(0))  # as the metrics have it
+            error += float(np.square(shown - target).mean(dtype=np.float64)) / len(y)
         words = f"root mean squared error {error**0.5:.4g}, of one flat colour {spread**0.5:.4g}"
         return Skill(1 - error / max(spread, 1e-12), 0.0, words)
 
 
 def scaled(y: Any) -> Any:
-    """Return uint8 pictures, an array or a tensor, as 0 to 1; others as they are."""
-    return y / 255 if str(y.dtype).endswith("uint8") else y
+    """Return uint8 pictures, an array or a tensor, as float32 of 0 to 1; others as they are."""
+    import numpy as np
+
+    if not str(y.dtype).endswith("uint8"):
+        return y
+    return y / np.float32(255) if isinstance(y, np.ndarray) else y / 255

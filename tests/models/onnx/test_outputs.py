@@ -100,3 +100,21 @@ def test_an_output_of_open_shape_is_refused(tmp_path: Path) -> None:
     assert "the output `found` of " in str(error.value)
     assert "has an open shape" in str(error.value)
     assert "choose another output, `output: NAME`" in str(error.value)
+
+
+@pytest.mark.parametrize("simplify", [True, False])
+def test_the_first_axis_of_an_output_is_not_always_the_batch(simplify: bool, tmp_path: Path) -> None:
+    """Of an output of [n, 4] examples tell the size: ten rows, whatever the batch."""
+    nodes = [
+        node("GlobalAveragePool", ["x"], ["p"]), node("Reshape", ["p", "flat"], ["f"]),
+        node("MatMul", ["f", "w"], ["g"]), node("Reshape", ["g", "rows"], ["y"]),
+    ]  # fmt: skip
+    tensors = {"w": weights(3, 40), "rows": np.array([-1, 4]), "flat": np.array([1, 3])}
+    y = helper.make_tensor_value_info("y", FLOAT, ["n", 4])
+    made = helper.make_graph(
+        nodes, "made", [helper.make_tensor_value_info("x", FLOAT, ["n", *IMAGE.shape])], [y],
+        [onnx.numpy_helper.from_array(value, name) for name, value in tensors.items()],
+    )  # fmt: skip
+    given = helper.make_model(made, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    model, _ = imported(given, tmp_path, unlabelled(), simplify=simplify)
+    assert metadata.read_onnx(model)["outputs"][0]["shape"] == [10, 4]

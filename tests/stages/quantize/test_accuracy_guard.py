@@ -117,17 +117,17 @@ def test_where_the_float_model_hesitates_either_answer_is_nearly_right() -> None
     other = expected.copy()
     other[:, 3] = 5.02
     assert (other.argmax(1) != expected.argmax(1)).all()
-    assert likeness(expected, other) > 0.98
+    assert likeness(other, expected) > 0.98
     other[:, 5] = 6
-    assert likeness(expected, other) < -0.01 + 0.02
+    assert likeness(other, expected) < -0.01 + 0.02
 
 
 @pytest.mark.parametrize("sure", [0.01, 1.0, 20.0])
 def test_chance_is_no_likeness_however_sure_the_model_is(sure: float) -> None:
     """An untrained network gives all classes nearly the same: a loss in probability alone would be small."""
-    assert likeness(logits(count=5000, sure=sure), logits(seed=1, count=5000)) == pytest.approx(0, abs=0.05)
+    assert likeness(logits(seed=1, count=5000), logits(count=5000, sure=sure)) == pytest.approx(0, abs=0.05)
     assert likeness(logits(sure=sure), logits(sure=sure)) == 1
-    assert likeness(logits(sure=sure), np.full((400, 10), np.nan, np.float32)) == 0
+    assert likeness(np.full((400, 10), np.nan, np.float32), logits(sure=sure)) == 0
 
 
 def test_likeness_is_the_accuracy_that_is_left_where_probabilities_are_right() -> None:
@@ -138,4 +138,4 @@ def test_likeness_is_the_accuracy_that_is_left_where_probabilities_are_right() -
     y = (shares.cumsum(1) > random.random((len(shares), 1))).argmax(1)
     found = expected + random.normal(size=expected.shape).astype(np.float32)
     before, after = ((each.argmax(1) == y).mean() for each in (expected, found))
-    assert likeness(expected, found) == pytest.approx((after - 0.1) / (before - 0.1), abs=0.02)
+    assert likeness(found, expected) == pytest.approx((after - 0.1) / (before - 0.1), abs=0.02)

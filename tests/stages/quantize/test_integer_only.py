@@ -75,3 +75,21 @@ def test_an_output_that_is_made_in_float_is_refused(files: dict[str, Path]) -> N
     model.graph.node.append(onnx.helper.make_node("Softmax", ["logits"], [name], "softmax"))
     with pytest.raises(UserError, match="made in float by Softmax"):
         to_integers(model)
+
+
+def test_whole_numbers_stay_and_what_nothing_makes_is_refused(files: dict[str, Path]) -> None:
+    """An ArgMax was said to be made in float, and of an input as an output there was no word at all."""
+    model = onnx.load(files["xnnpack"])
+    last = model.graph.output[0].name
+    contract = metadata.read_onnx(model)
+    model.graph.node.append(onnx.helper.make_node("ArgMax", [last], ["best"], axis=1))
+    model.graph.output.append(onnx.helper.make_tensor_value_info("best", onnx.TensorProto.INT64, [1, 1]))
+    metadata.embed(
+        model, contract | {"outputs": [*contract["outputs"], metadata.output("best", [1, 1], "raw", "int64")]}
+    )
+    made = to_integers(model)
+    onnx.checker.check_model(made)
+    assert [entry["dtype"] for entry in metadata.read_onnx(made)["outputs"]] == ["int8", "int64"]
+    model.graph.output[1].CopyFrom(model.graph.input[0])
+    with pytest.raises(UserError, match="an input or a constant as it is"):
+        to_integers(model)

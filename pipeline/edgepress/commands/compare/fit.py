@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 from ...benchmark import paired
 from ...config.recipe import Recipe
@@ -26,9 +27,6 @@ from .results import Comparison, Fits, RouteResult
 PROCESSES, ROUNDS = 6, 100
 """Fresh processes, and rounds of each, in which all files are timed side by side."""
 REFERENCE_PROCESSES, REFERENCE_ROUNDS = 4, 30
-
-_COUNTS = {"images", "counted"}
-"""How many examples judge, of what is said of the data."""
 
 
 def timed(
@@ -98,13 +96,13 @@ def fits(
     Drops count from the recipe's reference, with the seeds of the first repetition.
     """
     keep = recipe.keep.limit()
+    counts: dict[str, Any] = {name: comparison.data[name] for name in ("images", "counted") if name in comparison.data}
     rows = []
     for which in route.files:
         stages = _stages(route, which)
         report = Report(
             recipe=comparison.name, source="", date=comparison.date, limited=None, machine=comparison.machine,
-            versions=comparison.versions,
-            data={name: comparison.data[name] for name in _COUNTS & comparison.data.keys()},
+            versions=comparison.versions, data=counts,
             reference=REFERENCE if route.reference else recipe.reference_label(), metric=comparison.metric,
             lower_is_better=comparison.error, constant=comparison.constant, groups=comparison.groups,
             keep=keep[1] if keep else None, targets=[], stages=stages, samples=comparison.samples,

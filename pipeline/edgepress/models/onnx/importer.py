@@ -155,7 +155,7 @@ def _written(
 ) -> np.ndarray:
     """Write the model with its metadata, and return its outputs for the examples that it is compared on."""
     if not data.labels:
-        require_fixed(original.source, model)
+        require_fixed(original.source, model, original.shapes)
         fix(model, original.shapes)
     metadata.embed(model, described(model, contract, data))
     del model.graph.value_info[:]  # shapes as they were before

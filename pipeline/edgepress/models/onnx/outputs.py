@@ -73,12 +73,15 @@ def require_output(source: Path, outputs: np.ndarray, sides: list[int], data: Da
     )
 
 
-def require_fixed(source: Path, model: onnx.ModelProto) -> None:
-    """Raise UserError where the number of rows of an output depends on what is found in an example."""
+def require_fixed(source: Path, model: onnx.ModelProto, shapes: Mapping[str, Sequence[int]]) -> None:
+    """Raise UserError where the number of rows of an output depends on what is found in an example.
+
+    `shapes` are those of the outputs for one example.
+    """
     makers = {name: node for node in model.graph.node for name in node.output}
     for value in model.graph.output:
         waiting, visited = [value.name], set[str]()
-        while waiting and not _is_fixed(value):
+        while waiting and not _is_stated(value, shapes):
             node = makers.get(waiting.pop())
             if node is None or node.output[0] in visited:
                 continue
@@ -89,15 +92,18 @@ def require_fixed(source: Path, model: onnx.ModelProto) -> None:
                 raise open_shape(source, value.name, why)
 
 
-def _is_fixed(value: onnx.ValueInfoProto) -> bool:
-    """Return whether the graph states every side of an output; without a shape not even their number is known."""
-    return value.type.tensor_type.HasField("shape") and all(side > 0 for side in shape(value))
+def _is_stated(value: onnx.ValueInfoProto, shapes: Mapping[str, Sequence[int]]) -> bool:
+    """Return whether the graph states every side of an output; without a shape not even their number is known.
+
+    A first axis that was open is 1 by now, as if it were the batch: so the sides are those that examples have.
+    """
+    return value.type.tensor_type.HasField("shape") and shape(value) == [*shapes[value.name]]
 
 
 def fix(model: onnx.ModelProto, shapes: Mapping[str, Sequence[int]]) -> None:
     """Write the shapes of the outputs, as examples show them, where the graph leaves them open or tells others."""
     for value in model.graph.output:
-        if value.name in shapes and (not _is_fixed(value) or tuple(shape(value)) != tuple(shapes[value.name])):
+        if not _is_stated(value, shapes):
             kind = value.type.tensor_type.elem_type
             value.CopyFrom(onnx.helper.make_tensor_value_info(value.name, kind, [*shapes[value.name]]))
 

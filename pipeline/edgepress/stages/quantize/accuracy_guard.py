@@ -96,7 +96,7 @@ def guard(
         return Guard(tuple(_by_metric(expected, y, metric, keep, floor)))
     if not data.labels:
         return Guard(tuple(_by_group(expected, metric, keep, floor, marks)))
-    alike = Criterion(LIKENESS, "stage", lambda outputs: likeness(expected, outputs), 1.0, 1 - keep / 100)
+    alike = Criterion(LIKENESS, "stage", lambda outputs: likeness(outputs, expected), 1.0, 1 - keep / 100)
     if floor is None:
         return Guard((alike,))
     expected_classes = expected.argmax(1) if marks is None else marks
@@ -136,7 +136,7 @@ def _by_metric(
     return [Criterion(metric.name, of, value, own, least, metric.higher) for of, least in limits.items()]
 
 
-def likeness(expected: np.ndarray, outputs: np.ndarray) -> float:
+def likeness(outputs: np.ndarray, expected: np.ndarray) -> float:
     """Return 1 where every class of `outputs` (n, classes) is that of `expected`, and 0 at chance.
 
     A class other than the expected one costs what the float model gives it less; so that where that model hesitates

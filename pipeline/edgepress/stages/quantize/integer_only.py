@@ -10,6 +10,8 @@ from onnx import TensorProto, numpy_helper
 from ...core.errors import UserError
 from ...models.metadata import embed, read_onnx
 
+_FLOATS = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE)
+
 
 def to_integers(model: onnx.ModelProto) -> onnx.ModelProto:
     """Return the QDQ graph with int8 inputs and outputs; the metadata have the scale and zero point of each.
@@ -35,11 +37,18 @@ def to_integers(model: onnx.ModelProto) -> onnx.ModelProto:
         graph.node.remove(first)
         entry |= {"dtype": "int8", "quantization": _scale(first, tensors)}
     for output, entry in zip(graph.output, contract["outputs"], strict=True):
-        last = next(node for node in graph.node if output.name in node.output)
-        if last.op_type != "DequantizeLinear":
+        if output.type.tensor_type.elem_type not in _FLOATS:  # such as classes of an ArgMax: integers already
+            continue
+        last = next((node for node in graph.node if output.name in node.output), None)
+        if last is None or last.op_type != "DequantizeLinear":
+            made, help = (
+                (f"made in float by {last.op_type}", "export without `embed: [softmax]`, or leave")
+                if last
+                else ("an input or a constant as it is", "choose others, `load` with `output: NAME`, or leave")
+            )
             raise UserError(
-                f"the output `{output.name}` is made in float by {last.op_type}, so it cannot be of integers",
-                "export without `embed: [softmax]`, or leave the preset `integer-only` out",
+                f"the output `{output.name}` is {made}, so it cannot be of integers",
+                f"{help} the preset `integer-only` out",
             )
         real, integer = f"{output.name}_real", last.input[0]
         for node in graph.node:
