@@ -10,7 +10,6 @@ from onnx import TensorProto, numpy_helper
 from ...core.errors import UserError
 from ...models.metadata import embed, read_onnx
 
-
 _FLOATS = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE)
 
 
