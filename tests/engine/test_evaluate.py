@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -11,7 +13,7 @@ from edgepress.core import metric_functions
 from edgepress.core.metrics import METRICS, plain
 from edgepress.core.paths import digest
 from edgepress.data.dataset import Dataset
-from edgepress.engine.evaluate import agreement, evaluate, scored
+from edgepress.engine.evaluate import agreement, constant, evaluate, scored
 from edgepress.models.onnx.importer import adopt
 from edgepress.models.predict import predict
 from edgepress.stage import Made
@@ -84,3 +86,24 @@ def test_only_the_test_split_is_resampled(few: Dataset) -> None:
     assert set(scored(outputs["validation"], few, "validation", metric)) == {"scores"}
     assert len(called) == 1
     assert len(scored(outputs["test"], few, "test", metric)["resampled"]) == len(called) - 2 == 1000
+
+
+@pytest.mark.parametrize("task", ["segmentation", "keypoints", "embedding", "image"])
+def test_one_answer_for_every_example_is_told_of_every_task(
+    task: Any, few: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An all background mask, one place, one vector or one picture, also where rounding makes it a little other."""
+    monkeypatch.setattr("edgepress.engine.evaluate.read", lambda path: {"outputs": [{"name": "y"}]})
+    random = np.random.default_rng(0)
+    shape = {"segmentation": (8, 8), "keypoints": (3, 2), "embedding": (16,), "image": (3, 8, 8)}[task]
+    data = replace(few, task=task, labels=("a", "b", "c"))
+    varied = random.uniform(0.1, 1, (20, *shape)).astype(np.float32)
+    still = np.repeat(varied[:1], 20, 0) * (1 + 1e-5 * random.normal(size=varied.shape).astype(np.float32))
+    if task == "segmentation":
+        varied, still = (varied > 0.5).astype(np.uint8), np.zeros_like(still, np.uint8)
+    if task == "image":
+        varied[:, 0] = 0  # a channel that is always black is no fault
+    for outputs, expected in ((varied, []), (still, ["y"])):
+        np.save(tmp_path / "arm.npy", varied)
+        np.save(tmp_path / "x86.npy", outputs)
+        assert constant(tmp_path / "m.onnx", data) == expected
