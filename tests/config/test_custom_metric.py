@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from edgepress.config.custom_metric import OwnMetric
 from edgepress.core.errors import OwnCodeError, Place
-from edgepress.core.metrics import METRICS, Metric, Rows
+from edgepress.core.metric import Metric, Rows
+from edgepress.core.metrics import METRICS
 
 OUTPUTS = np.random.default_rng(0).normal(size=(60, 3)).astype(np.float32)
 Y = np.arange(60) % 3

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from edgepress.core import metrics
 from edgepress.core.errors import UserError
+from edgepress.core.metric import of_constant
 from edgepress.core.metric_points import places
 from edgepress.core.metrics import METRICS
 
@@ -82,7 +82,7 @@ def test_chunks_have_the_same_parts(name: str, monkeypatch: pytest.MonkeyPatch) 
     }
     outputs, y = by_task[metric.tasks[-1]]
     whole = metric.collected(outputs, y)
-    monkeypatch.setattr(metrics, "CHUNK", 1)
+    monkeypatch.setattr("edgepress.core.metric.CHUNK", 1)
     assert np.array_equal(whole, metric.collected(outputs, y))
     assert len(metric.resampled(outputs, y)) == 1000
 
@@ -149,7 +149,7 @@ def test_images_are_a_decibel_a_point_and_alike_at_100() -> None:
     depth = RANDOM.uniform(0, 20, (4, 1, 20, 24)).astype(np.float32)
     off = METRICS["psnr"].of_data(peak=20.0)(depth + 2, depth)
     assert off == pytest.approx(20, abs=1e-4), "2 of a range of 20 metres"
-    constant = metrics.of_constant(METRICS["mae"], y)
+    constant = of_constant(METRICS["mae"], y)
     assert constant == pytest.approx(np.abs(y / 255 - (y / 255).mean(0)).mean(), abs=1e-6)
 
 
@@ -172,7 +172,7 @@ def test_ssim_is_the_papers_formula_in_each_window() -> None:
 
 
 def test_points_have_no_constant_output() -> None:
-    assert metrics.of_constant(METRICS["point-error"], np.ones((3, 2, 3), np.float32)) is None
+    assert of_constant(METRICS["point-error"], np.ones((3, 2, 3), np.float32)) is None
 
 
 def test_only_examples_that_a_metric_counts_bound_its_interval() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from edgepress.core import intervals, metric_functions, metric_intervals, metrics
+from edgepress.core.metric import plain
 from sklearn.metrics import accuracy_score, log_loss
 
 
@@ -197,9 +198,9 @@ def test_a_slow_metric_is_drawn_for_a_few_seconds(seconds: float, draws: int, mo
         clock[0] += seconds
         return float(np.abs(outputs - y).mean())
 
-    monkeypatch.setattr(metrics, "monotonic", lambda: clock[0])
+    monkeypatch.setattr("edgepress.core.metric.monotonic", lambda: clock[0])
     _, outputs, y = cases()[2]
-    found = metrics.plain("slow", slow).resampled(outputs, y)
+    found = plain("slow", slow).resampled(outputs, y)
     assert len(found) == draws
     assert found == metrics.METRICS["mae"].resampled(outputs, y)[:draws], "the first of the same draws"
 

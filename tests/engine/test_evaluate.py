@@ -10,7 +10,8 @@ import numpy as np
 import onnx
 import pytest
 from edgepress.core import metric_functions
-from edgepress.core.metrics import METRICS, plain
+from edgepress.core.metric import plain
+from edgepress.core.metrics import METRICS
 from edgepress.core.paths import digest
 from edgepress.data.dataset import Dataset
 from edgepress.engine.evaluate import agreement, constant, evaluate, scored

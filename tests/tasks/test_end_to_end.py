@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from edgepress.config import recipe
 from edgepress.core import ownership
-from edgepress.core.metrics import Metric, Rows
+from edgepress.core.metric import Metric, Rows
 from edgepress.core.results import StageFacts
 from edgepress.engine import artifacts, dense
 from edgepress.engine.cache import Cache

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from edgepress.core.metrics import METRICS, Metric, Rows
+from edgepress.core.metric import Metric, Rows
+from edgepress.core.metrics import METRICS
 from edgepress.data.targets import KINDS
 from edgepress.models.description import Network
 from edgepress.training import Examples, inference, logits, seeded

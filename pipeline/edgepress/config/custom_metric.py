@@ -15,7 +15,7 @@ y as shares of the picture and whether it is to be seen; of embeddings vectors (
 
 An array (examples,) of values has the metric as its mean, and the interval of a drop comes from these values. A metric
 that returns one number is called for that interval with draws with repetition of the test examples, as often as
-`metrics.SECONDS` allow; in those a class may be missing.
+`metric.SECONDS` allow; in those a class may be missing.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from ..core.user_code import Function
 if TYPE_CHECKING:
     import numpy as np
 
-    from ..core.metrics import Metric
+    from ..core.metric import Metric
 
 
 class OwnMetric(BaseModel):
@@ -66,7 +66,7 @@ class OwnMetric(BaseModel):
 
     def metric(self, base: Path, place: Place) -> Metric:
         """Return the metric of a recipe in the folder `base`, which names it at `place`. Raises: OwnCodeError."""
-        from ..core.metrics import Metric, Rows
+        from ..core.metric import Metric, Rows
 
         function = Function.read(self.source, base)
 

@@ -15,7 +15,7 @@ from .units import NEAR_ZERO, show_score
 if TYPE_CHECKING:
     import numpy as np
 
-    from .metrics import Metric
+    from .metric import Metric
 
 Row = Mapping[str, Any]
 NO_FLOATS = "integer-only"
@@ -26,7 +26,7 @@ _HALF_STEP = 1 / 510
 
 def grown(metric: Metric, error: float, percent: float, y: np.ndarray) -> float:
     """Return `error` grown by `percent` of itself, or of what is near zero for these labels where it is less."""
-    from .metrics import of_constant
+    from .metric import of_constant
 
     return error + percent / 100 * max(error, NEAR_ZERO * (of_constant(metric, y) or 0.0))
 

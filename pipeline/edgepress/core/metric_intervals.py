@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from . import intervals
+from .metric import RESAMPLES
 from .metric_functions import f1, least_recall
-from .metrics import RESAMPLES
 
 
 def bounds(

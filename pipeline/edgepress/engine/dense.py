@@ -17,7 +17,7 @@ from ..models.metadata import read, to_logits, to_model_inputs
 from ..models.predict import predict
 
 if TYPE_CHECKING:
-    from ..core.metrics import Metric, Parts
+    from ..core.metric import Metric, Parts
     from ..data.dataset import Dataset
     from ..models.session import Kernels
 

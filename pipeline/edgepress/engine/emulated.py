@@ -24,7 +24,7 @@ from ..models.predict import laid_out, named, predict
 from . import evaluate
 
 if TYPE_CHECKING:
-    from ..core.metrics import Metric
+    from ..core.metric import Metric
     from ..data.dataset import Dataset
     from .cache import Entry
 

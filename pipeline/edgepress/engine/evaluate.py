@@ -11,7 +11,7 @@ from .. import tasks
 from ..core import likeness
 from ..core.columns import flat
 from ..core.errors import UserError
-from ..core.metrics import Metric
+from ..core.metric import Metric
 from ..core.paths import digest
 from ..core.runtimes import RUNTIMES, agreement_note, others
 from ..core.user_code import Code

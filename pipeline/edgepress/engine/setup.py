@@ -19,7 +19,7 @@ from ..stage import LIBRARIES
 from .cache import Cache
 
 if TYPE_CHECKING:
-    from ..core.metrics import Metric
+    from ..core.metric import Metric
     from ..data.dataset import Dataset
 
 
@@ -100,7 +100,7 @@ class Setup:
     @cached_property
     def constant(self) -> float | None:
         """Value of an error metric on the test split when every output is the mean of the labels; else None."""
-        from ..core.metrics import of_constant
+        from ..core.metric import of_constant
 
         return of_constant(self.metric, self.data["test"].y)
 

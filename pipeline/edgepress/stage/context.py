@@ -14,7 +14,7 @@ from ..models.description import NO_CODE
 if TYPE_CHECKING:
     import numpy as np
 
-    from ..core.metrics import Metric
+    from ..core.metric import Metric
     from ..data.dataset import Dataset
 
 

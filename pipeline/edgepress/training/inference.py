@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import nn
 
-    from ..core.metrics import Metric
+    from ..core.metric import Metric
     from ..data.dataset import Dataset
     from ..data.targets.target import Targets
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from accelerate import Accelerator
     from torch import Tensor, nn
 
-    from ..core.metrics import Metric
+    from ..core.metric import Metric
     from ..data.dataset import Dataset
 
     Loss = Callable[[Tensor, Tensor, Rows], Tensor]

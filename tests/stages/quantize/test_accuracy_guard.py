@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from edgepress.core.metrics import METRICS, plain
+from edgepress.core.metric import plain
+from edgepress.core.metrics import METRICS
 from edgepress.data.dataset import Dataset
 from edgepress.stages.quantize.accuracy_guard import guard, likeness
 

@@ -16,7 +16,7 @@ from ...core.columns import split
 from ...core.keep import limit
 
 if TYPE_CHECKING:
-    from ...core.metrics import Metric
+    from ...core.metric import Metric
     from ...data.dataset import Dataset
 
 LIKENESS = "likeness"

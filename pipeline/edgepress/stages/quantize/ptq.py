@@ -33,7 +33,7 @@ from .static import too_few
 from .uint8 import WEIGHTED, unsigned
 
 if TYPE_CHECKING:
-    from ...core.metrics import Metric
+    from ...core.metric import Metric
     from ...data.dataset import Dataset
 
 __all__ = [
