@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 from pathlib import Path
+from types import SimpleNamespace
 
 import edgepress
 import pytest
@@ -18,6 +19,7 @@ from edgepress.data import dataset
 from edgepress.data.facts import SHIPPED, DataFacts
 from edgepress.data.load import load_dataset
 from edgepress.models.network_options import INPUTS
+from edgepress.stages.train import Train
 
 NET = "{arch: timm/resnet18, args: {layers: [1, 1, 1, 1]}}"
 OTHER = "{arch: timm/resnet18, args: {layers: [1, 1, 1, 2]}}"
@@ -134,6 +136,27 @@ DATA = {
     "rare classes of a regression": (
         "{from: x.npz, task: regression}", ", metric: mae, imbalance: '10:1'", A, "'10:1'", "about classes"),
     "further examples from a CSV": ("digits", ", unlabelled: {from: x.csv}", A, "{from: x.csv}", "names a CSV"),
+    "masks of further examples": (
+        "digits", ", unlabelled: {from: ./photos, masks: ./photos}", A, "./photos", "about targets"),
+    "a task of further examples": (
+        "digits", ", unlabelled: {from: x.npz, task: keypoints}", A, "keypoints", "about targets"),
+    "pictures for heat maps": (
+        "{from: x.npz, task: keypoints}", "", "{use: train, model: edgepress/espcn}", "edgepress/espcn", "heat maps"),
+    "weights of no classes": (
+        "{from: x.npz, task: keypoints}", "", f"{{use: train, model: {NET}, balance: weights}}", "weights",
+        "`balance: weights` changes nothing"),
+    "sampling of masks": (
+        "scenes", "", f"{{use: train, model: {NET}, balance: sampling}}", "sampling",
+        "`balance: sampling` changes nothing"),
+    "smoothing of pictures": (
+        "{from: x.npz, task: image}", "", "{use: train, model: edgepress/espcn, label_smoothing: 0.1}", "0.1",
+        "`label_smoothing: 0.1` changes nothing"),
+    "a temperature of vectors": (
+        "{from: x.npz, task: embedding}", "", f"{{use: distill.kd, student: {NET}, teacher: a, temperature: 2}}", "2",
+        "`temperature: 2.0` changes nothing"),
+    "a baseline with smoothing of points": (
+        "{from: x.npz, task: keypoints}", "", f"{{use: distill.kd, student: {NET}, teacher: a, baselines: true}}",
+        "true", "`baselines: true` changes nothing"),
     "normalized words": ("{from: text, normalize: none}", "", A, "none", "only tokens"),
     "integers of words": (
         "text", "", "{use: quantize.static, presets: [integer-only], input: o}", "integer-only", "tokens"),
@@ -167,6 +190,40 @@ def test_a_stage_and_the_data(name: str, tmp_path: Path) -> None:
     before = ["{use: train, name: a, model: ./net.py:build}", "{use: export.onnx, name: o}"]
     (tmp_path / "net.py").write_text("def build(inputs, outputs):\n    ...\n")
     only(problems(*before, stage, data=data, more=more, folder=tmp_path), text, words)
+
+
+@pytest.mark.parametrize("name", ["accuracy: 90%", "macro_f1: 80%", "worst_recall: 50%", "accuracy_drop: 1 points"])
+def test_a_budget_of_classes_for_masks(name: str, tmp_path: Path) -> None:
+    (tmp_path / "own.yaml").write_text(f"name: own\nruntime: onnxruntime\nbudgets: {{size: 1 MB, {name}}}\n")
+    found = problems(A, ONNX, data="scenes", targets="[own.yaml]", folder=tmp_path)
+    only(found, name.partition(": ")[2], f"`{name.partition(':')[0]}` is a budget of classification")
+    advisory = name.replace(": ", ": {limit: ") + ", level: advisory}"
+    (tmp_path / "own.yaml").write_text(f"name: own\nruntime: onnxruntime\nbudgets: {{size: 1 MB, {advisory}}}\n")
+    assert not problems(A, ONNX, data="scenes", targets="[own.yaml]", folder=tmp_path)
+
+
+def test_a_temperature_of_maps_is_not_refused(tmp_path: Path) -> None:
+    (tmp_path / "x.npz").touch()
+    cwd = f"{{use: distill.cwd, student: {NET}, teacher: a, temperature: 2}}"
+    assert not problems(A, cwd, data="{from: x.npz, task: keypoints}", folder=tmp_path)
+
+
+@pytest.mark.parametrize("task", ["regression, metric: mae", "multi-label"])
+def test_options_that_older_tasks_ignore_are_warned_of(task: str, tmp_path: Path) -> None:
+    (tmp_path / "x.npz").touch()
+    options = "label_smoothing: 0.1, balance: sampling"
+    kind, _, metric = task.partition(", ")
+    stage = f"{{use: train, model: {NET}, {options}}}"
+    assert not problems(stage, data=f"{{from: x.npz, task: {kind}}}", more=f", {metric}" if metric else "",
+                        folder=tmp_path)  # fmt: skip
+    data = SimpleNamespace(task=kind)
+    train = Train.model_validate(
+        {"use": "train", "model": "edgepress/mlp", "label_smoothing": 0.1, "balance": "sampling"}
+    )
+    assert train.check_data(data, tmp_path) == [  # type: ignore[arg-type]
+        f"sets `{option}`, which changes nothing: the losses of {kind} have no such term"
+        for option in ("balance: sampling", "label_smoothing: 0.1")
+    ]
 
 
 def test_integers_that_a_target_sets(tmp_path: Path) -> None:

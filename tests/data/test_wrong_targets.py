@@ -137,6 +137,20 @@ def test_a_picture_is_cropped_as_its_image_is_and_stays_larger(resize: str, tmp_
     assert np.abs(halved - x).mean() < 8
 
 
+@pytest.mark.parametrize("pairs", [None, [["left", "right"]]])
+def test_points_without_mirror_pairs_are_noted(pairs: list[list[str]] | None, tmp_path: Path) -> None:
+    np.savez(tmp_path / "x.npz", x=x(), y=points(), labels=["left", "right"])
+    source = Source.model_validate({"from": "./x.npz", "task": "keypoints", "flip_pairs": pairs})
+    assert [note for note in load_dataset(source, base=tmp_path).notes if "flip_pairs" in note] == (
+        [
+            "`x.npz`: without `flip_pairs`, a left point is learnt as a right one where pictures are mirrored: name "
+            "such pairs, or train with `flip: false`"
+        ]
+        if pairs is None
+        else []
+    )
+
+
 def test_the_turn_that_a_mask_is_to_be_shown_with_is_followed(tmp_path: Path) -> None:
     pairs(tmp_path)
     for file in (tmp_path / "masks").iterdir():

@@ -17,6 +17,8 @@ from pydantic_core import CoreSchema
 from ..core.errors import Mistake
 from ..core.units import Bytes, Latency, Points, Relative, Seconds, Share
 
+OF_CLASSES = ("accuracy", "macro_f1", "worst_recall", "accuracy_drop")
+"""Budgets that only classification has."""
 Level = Literal["required", "advisory"]
 
 

@@ -177,7 +177,7 @@ def _presets(document: Document) -> dict[PresetName, str]:
 
 def _unserved(recipe: Recipe) -> Iterator[Problem]:
     """Yield the problems of the target files, and every target that runs none of the recipe's files."""
-    kinds = {stage.kind for stage in recipe.stages}
+    kinds, task = {stage.kind for stage in recipe.stages}, recipe.task.facts().task
     seen: dict[Path, str | TargetUse] = {}
     for index, chosen in enumerate(recipe.targets):
         name, place = name_of(chosen), recipe.document.place(("targets", index))
@@ -186,6 +186,7 @@ def _unserved(recipe: Recipe) -> Iterator[Problem]:
         except UserError as error:
             yield from error.problems
             continue
+        yield from target_use.unjudged([profile], task)
         file = target.find(name, recipe.document.path).resolve()
         if (first := seen.setdefault(file, chosen)) is not chosen and TargetUse in (type(first), type(chosen)):
             yield Problem(f"`{name}` is the same target as `{name_of(first)}`", "take one out", place)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, Discriminator, Field, Tag, ValidationInfo, field_validator
 
 from ..core import foreign
 from ..core.document import Document
-from ..core.errors import Mistake, UserError
+from ..core.errors import Mistake, Problem, UserError
+from ..core.metrics import DEFAULTS
 from . import target
-from .budgets import Budgets, Strict
+from .budgets import OF_CLASSES, Budgets, Strict
 from .target import Target
 
 
@@ -69,6 +71,16 @@ def once(chosen: tuple[str | TargetUse, ...]) -> tuple[str | TargetUse, ...]:
     if twice:
         raise Mistake(f"`{twice[0]}` is listed twice", "take one out")
     return chosen
+
+
+def unjudged(targets: Iterable[Target], task: str | None) -> Iterator[Problem]:
+    """Yield the required budgets that models of `task` cannot be held to: they are of classes, one an example."""
+    for profile in targets if task in DEFAULTS else ():
+        for name, budget in profile.budgets.set_fields():
+            if name in OF_CLASSES and budget.level == "required":
+                message = f"`{name}` is a budget of classification, and this is a {task} task"
+                help = "`keep: {metric_drop: …}` in the recipe limits what its metric loses"
+                yield Problem(message, help, profile.place("budgets", name))
 
 
 def load(document: Document, index: int, chosen: str | TargetUse) -> Target:

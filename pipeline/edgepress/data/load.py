@@ -126,7 +126,13 @@ def _with_labels(source: Source, base: Path) -> Source:
 
 
 def _prepared(source: Source, data: Dataset, name: str) -> Dataset:
-    """Add how the recipe resizes images, and normalizes inputs."""
+    """Add how the recipe resizes images and normalizes inputs, and a note where mirroring may mix points up."""
+    if data.task == "keypoints" and len(data.labels) > 1 and not data.flip_pairs:
+        note = (
+            f"`{name}`: without `flip_pairs`, a left point is learnt as a right one where pictures are mirrored: name "
+            "such pairs, or train with `flip: false`"
+        )
+        data = replace(data, notes=(*data.notes, note))
     if source.kind in DECODED:
         inputs = (replace(input, resize=source.resize) if input.kind == "image" else input for input in data.inputs)
         data = replace(data, inputs=tuple(inputs))

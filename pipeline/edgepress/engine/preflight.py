@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from ..config import rejections
 from ..config.chain import Step
+from ..config.target_use import unjudged
 from ..core.errors import Problem, UserError
 from ..core.presets import PresetName
 from ..core.runtimes import RUNTIMES
@@ -29,7 +30,7 @@ def check_data(engine: Engine, steps: list[Step]) -> None:
     """Raise UserError with every reason why stages cannot work on the data; keep their warnings."""
     document = engine.recipe.document
     problems = list(rejections.check(document, DataFacts.of(engine.data), _presets(engine)))
-    problems += _absent_runtimes(engine, steps)
+    problems += [*_absent_runtimes(engine, steps), *unjudged(engine.targets, engine.data.task)]
     for position, step in enumerate(steps):
         try:
             engine.data_warnings[step.label] = step.stage.check_data(engine.data, document.path)

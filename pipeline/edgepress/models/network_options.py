@@ -84,6 +84,9 @@ def rejections(network: Network, data: DataFacts, option: str) -> Iterator[Rejec
         yield Rejection(
             f"the outputs of {data.task} are {outputs}, and those of `{network.arch}` are not", fitting(data.task), at
         )
+    if network.arch == "edgepress/espcn" and data.task == "keypoints":
+        message = "`edgepress/espcn` makes pictures of a known size, and heat maps of points have none"
+        yield Rejection(message, "`timm/NAME`, which gets a head for maps", at)
     if network.embedding and data.task not in ("embedding", None):
         yield Rejection(
             f"`embedding` is for the task embedding, and the data's is {data.task}",

@@ -16,9 +16,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from ..core.errors import Rejection
 from ..core.names import Name
 from ..models.description import Network
+from ..tasks import TASKS
 from ..training.schedule import Schedule
 from .artifact import Artifact, Kind, Made
 from .context import Context
+from .ignored import ignored
 from .lineage import Setting
 
 if TYPE_CHECKING:
@@ -136,6 +138,10 @@ class Stage(BaseModel, ABC):
                 yield from value.reject_data(setting.data, name)
         for option, schedule in self.schedules():
             yield from schedule.reject_data(setting.data, *option)
+        task = TASKS[setting.data.task] if setting.data.task else None
+        for place, written in ignored(self.schedules(), task) if task and not task.lenient else ():
+            message = f"`{written}` changes nothing: the losses of {setting.data.task} have no such term"
+            yield Rejection(message, "take it out", place)
 
     def schedules(self) -> list[tuple[tuple[str, ...], Schedule]]:
         """Return the trainings that the options describe, the stage's own or those of an option."""
@@ -148,7 +154,11 @@ class Stage(BaseModel, ABC):
 
         Called for every stage before any runs, whether its result is in the cache or not; `source` is the recipe file.
         """
-        return []
+        task = TASKS[data.task]
+        return [
+            f"sets `{written}`, which changes nothing: the losses of {data.task} have no such term"
+            for _, written in (ignored(self.schedules(), task) if task.lenient else ())
+        ]
 
     def check_networks(self, networks: Mapping[str, nn.Module], example: tuple[Tensor, ...]) -> None:
         """Raise UserError where networks do not go together, such as layers that one of them does not have.

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 class MultiLabel(Task):
     name: ClassVar[str] = "multi-label"
     stacks: ClassVar[bool] = True
+    takes: ClassVar[frozenset[str]] = frozenset({"weights", "temperature"})
+    lenient: ClassVar[bool] = True
 
     def loss(self, data: Dataset, *, smoothing: float = 0.0, balanced: bool = False) -> Loss:
         """Return the cross-entropy of each label; `balanced` weighs presence by how rare it is."""

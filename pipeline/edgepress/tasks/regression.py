@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 class Regression(Task):
     name: ClassVar[str] = "regression"
     stacks: ClassVar[bool] = True
+    lenient: ClassVar[bool] = True
 
     def loss(self, data: Dataset, *, smoothing: float = 0.0, balanced: bool = False) -> Loss:
         """Return the mean squared error."""

@@ -23,6 +23,7 @@ class Segmentation(Task):
     name: ClassVar[str] = "segmentation"
     about_maps: ClassVar[bool] = True
     dense: ClassVar[bool] = True
+    takes: ClassVar[frozenset[str]] = frozenset({"weights", "label_smoothing", "temperature"})
 
     def loss(self, data: Dataset, *, smoothing: float = 0.0, balanced: bool = False) -> Loss:
         """Return the cross-entropy of the pixels that are not void.

@@ -20,6 +20,7 @@ class SingleLabel(Task):
     name: ClassVar[str] = "single-label"
     stacks: ClassVar[bool] = True
     about_classes: ClassVar[bool] = True
+    takes: ClassVar[frozenset[str]] = frozenset({"weights", "sampling", "label_smoothing", "temperature"})
 
     def loss(self, data: Dataset, *, smoothing: float = 0.0, balanced: bool = False) -> Loss:
         """Return the cross-entropy; `balanced` weighs each class by n / (classes · its number of training examples)."""

@@ -49,6 +49,8 @@ class Task(ABC):
         about_maps: whether an output is a map for each class or point; `distill.cwd` is about those.
         dense: whether outputs are so large that teachers' are kept as float16 and read by batch.
         stacks: whether `fuse.stack` can fit a linear model on the members' outputs.
+        takes: what the losses take notice of: `weights` and `sampling` of `balance`, `label_smoothing`, `temperature`.
+        lenient: whether the others are warned of, and not refused: recipes that set them have run.
     """
 
     name: ClassVar[str]
@@ -56,6 +58,8 @@ class Task(ABC):
     about_maps: ClassVar[bool] = False
     dense: ClassVar[bool] = False
     stacks: ClassVar[bool] = False
+    takes: ClassVar[frozenset[str]] = frozenset()
+    lenient: ClassVar[bool] = False
 
     @abstractmethod
     def loss(self, data: Dataset, *, smoothing: float = 0.0, balanced: bool = False) -> Loss:

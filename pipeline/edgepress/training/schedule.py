@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -31,6 +31,8 @@ class Schedule(BaseModel):
     """Options of every stage that trains."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+    softens: ClassVar[bool] = False
+    """Whether a `temperature` is of a loss of the stage's own, whatever the task."""
 
     epochs: int = Field(default=10, ge=0, description="passes over the training examples")
     batch: int = Field(default=128, ge=2, description="batch size, over all processes")

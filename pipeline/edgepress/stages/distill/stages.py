@@ -157,6 +157,8 @@ class DistillCWD(Distill):
     more than what is small.
     """
 
+    softens: ClassVar = True
+
     use: Literal["distill.cwd"]
     temperature: float = Field(default=4.0, gt=0, description="softmax temperature T of student and teacher")
     ce_weight: float = Field(default=1.0, ge=0, description="weight of the loss against the labels")
