@@ -187,8 +187,8 @@ def opened(path: Path) -> Image.Image:
 
 def packed(image: Image.Image) -> str:
     """Return how the file packs the pixels that Pillow unpacks into its `mode`, such as `L;4` or `RGB;16B`."""
-    tile = getattr(image, "tile", None)  # of files alone
-    arguments = tile[0].args if tile else ""
+    tiles = getattr(image, "tile", ())  # of files alone
+    arguments = tiles[0].args if tiles else ""
     return str(arguments[0] if isinstance(arguments, tuple) and arguments else arguments)
 
 
