@@ -38,13 +38,19 @@ COMMANDS = (
 )
 EARLY, LATE = 0.3, 6.0
 START = 0.01
-"""Seconds from the start of Python's `site` to our first line, in which a signal is still Python's."""
+"""Seconds in which Python reads `edgepress.__main__` and runs its first line; until then a signal is Python's."""
 _MARK = """\
-import os
-try:
-    os.close(os.open(os.environ["TMPDIR"] + "/../started", os.O_CREAT | os.O_EXCL))
-except OSError:
-    pass
+import os, sys
+
+class Mark:
+    def find_spec(name, path=None, target=None):
+        if name == "edgepress.__main__":
+            try:
+                os.close(os.open(os.environ["TMPDIR"] + "/../started", os.O_CREAT | os.O_EXCL))
+            except OSError:
+                pass
+
+sys.meta_path.insert(0, Mark)
 """
 
 
