@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -54,6 +56,17 @@ def test_run_check_and_why_among_strangers_modules(tmp_path: Path) -> None:
     for command in ("run", "check", "why"):
         done = ran(place, command, "recipe.yaml")
         assert done.returncode == 0, done
+
+
+def test_interrupted_while_it_imports() -> None:
+    command = child_processes.module("edgepress.commands.compare.trial", [])
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        while process.poll() is None and "numpy" not in Path(f"/proc/{process.pid}/maps").read_text():
+            time.sleep(0.005)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in err
 
 
 def test_python_m_does_not_import_what_lies_in_the_folder(tmp_path: Path) -> None:

@@ -32,7 +32,12 @@ def torture() -> str:
     minutes = sum(row["cpu"] for row in rows.values()) / 60
     lines += ["", *(f"- {name}: {_facts(row)}" for name, row in rows.items() if row["facts"] or row["heeded"]), ""]
     lines.append("Exit code −9 is that of a command that was killed; wall time is divided by the load of the machine.")
-    return "\n".join([*lines, f"All took {minutes:.0f} minutes of CPU time.", "", stamp(found)]) + "\n"
+    places: dict[str, list[str]] = {f"{row['machine']}, {row['date']}": [] for row in rows.values()}
+    for name, row in rows.items():
+        places[f"{row['machine']}, {row['date']}"].append(name)
+    words = "; ".join(f"{', '.join(names)}: {place}" for place, names in places.items())
+    lines.append(f"All took {minutes:.0f} minutes of CPU time. Run on: {words}.")
+    return "\n".join([*lines, "", stamp(found)]) + "\n"
 
 
 def _facts(row: dict[str, Any]) -> str:

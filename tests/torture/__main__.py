@@ -10,12 +10,15 @@ import shutil
 import sys
 import time
 from collections import Counter
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import click
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+from edgepress.core.machine import machine
 
 from tests.bench import results
 from tests.torture import store
@@ -35,7 +38,7 @@ FOLDER = Path("build/torture")
 @click.option("--only", type=int, help="Run this one input, and print what its commands print.")
 @click.option("--folder", type=click.Path(path_type=Path), default=FOLDER, show_default=True, help="Working folder.")
 @click.option("--untimed", is_flag=True, help="Judge neither time nor memory: a busy machine is no failure.")
-@click.option("--write", is_flag=True, help="Write tests/bench/torture.json, from all that is known in the folder.")
+@click.option("--write", is_flag=True, help="Write tests/bench/torture.json; campaigns that did not run stay.")
 def main(names: tuple[str, ...], count: int | None, first: int, jobs: int, only: int | None, **options: Any) -> None:
     """Run CAMPAIGNs, by default all; exit with 1 if an input fails."""
     folder = options["folder"].resolve()
@@ -56,9 +59,12 @@ def main(names: tuple[str, ...], count: int | None, first: int, jobs: int, only:
         for line in store.groups(rows):
             click.echo(f"  {line}")
     if options["write"]:
-        known = {name: store.summary(store.read(folder / f"{name}.jsonl")) for name in CAMPAIGNS}
+        rows = {name: store.read(folder / f"{name}.jsonl") for name in CAMPAIGNS}
+        today = {"date": date.today().isoformat(), "machine": machine().cpu}
+        known = {name: store.summary(each) | today for name, each in rows.items() if each}
         also = ("pydantic", "pyyaml", "protobuf", "flatbuffers")
-        click.echo(results.write("torture", "make torture", {"jobs": jobs, "campaigns": known}, also))
+        earlier = results.read("torture")["campaigns"] if (results.FOLDER / "torture.json").is_file() else {}
+        click.echo(results.write("torture", "make torture", {"jobs": jobs, "campaigns": earlier | known}, also))
     sys.exit(int(failing > 0))
 
 

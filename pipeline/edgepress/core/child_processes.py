@@ -15,14 +15,19 @@ from pathlib import Path
 PYTHON = (sys.executable, "-P")
 _PACKAGE = __package__.partition(".")[0]
 _RUN = """\
-import sys
+import os, signal, sys
+if signal.getsignal(signal.SIGINT) != signal.SIG_IGN:
+    signal.signal(signal.SIGINT, lambda number, frame: os._exit(130))
 sys.path.insert(0, sys.argv.pop(1))
 import {package}
 del sys.path[0]
 from runpy import run_module
 run_module("{module}", run_name="__main__", alter_sys=True)
 """
-"""The package is this process's, whatever else has its name; all that it imports is found as here."""
+"""The package is this process's, whatever else has its name; all that it imports is found as here.
+
+Ctrl-C ends it without a traceback, also within an import; a module that has to clean up replaces the handler.
+"""
 
 
 TRACEBACK = "Traceback (most recent call last):\n"
