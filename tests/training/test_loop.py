@@ -191,10 +191,12 @@ def test_without_augmentation_the_pixels_are_those_of_the_data(few: Dataset) -> 
     )
 
 
-def test_logits_come_in_the_order_of_the_images(tiny: Network, few: Dataset) -> None:
+def test_logits_come_in_the_order_of_the_images(tiny: Network, few: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     module = build(tiny, few)
     pixels = Examples(few, "test", 0)
-    whole, parts = logits(module, pixels), logits(module, pixels, batch=7)
+    whole = logits(module, pixels)
+    monkeypatch.setattr("edgepress.training.inference.BATCH", 7)
+    parts = logits(module, pixels)
     np.testing.assert_allclose(whole, parts, atol=1e-4)
     with torch.inference_mode():
         one = module(torch.from_numpy(few.input.to_model_inputs(few["test"].x[11:12])))
