@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, ClassVar
 
-from .task import Loss, Skill, Task
+from .task import LabelTask, Loss, Skill
 
 if TYPE_CHECKING:
     import numpy as np
@@ -14,9 +14,8 @@ if TYPE_CHECKING:
     from ..data.dataset import Dataset
 
 
-class MultiLabel(Task):
+class MultiLabel(LabelTask):
     name: ClassVar[str] = "multi-label"
-    stacks: ClassVar[bool] = True
     takes: ClassVar[frozenset[str]] = frozenset({"weights", "temperature"})
     lenient: ClassVar[bool] = True
 
@@ -41,16 +40,6 @@ class MultiLabel(Task):
         from torch.nn import functional
 
         return functional.binary_cross_entropy_with_logits(outputs, y.to(outputs.dtype))
-
-    def nll_of(self, outputs: np.ndarray, y: np.ndarray) -> float:
-        from ..core.metric_functions import nll
-
-        return nll(outputs, y)
-
-    def agreement(self, outputs: np.ndarray, other: np.ndarray, y: np.ndarray) -> float:
-        from ..core.metric_functions import agreement
-
-        return agreement(outputs, other, y)
 
     def skill(self, outputs: np.ndarray, y: np.ndarray, metric: str = "") -> Skill:
         """Return Gini's 2·AUC − 1; marks that are all the same have none (NaN)."""

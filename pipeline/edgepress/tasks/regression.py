@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from .task import Loss, Skill, Task
+from .task import LabelTask, Loss, Skill
 
 if TYPE_CHECKING:
     import numpy as np
@@ -13,9 +13,8 @@ if TYPE_CHECKING:
     from ..data.dataset import Dataset
 
 
-class Regression(Task):
+class Regression(LabelTask):
     name: ClassVar[str] = "regression"
-    stacks: ClassVar[bool] = True
     lenient: ClassVar[bool] = True
 
     def loss(self, data: Dataset, *, smoothing: float = 0.0, balanced: bool = False) -> Loss:
@@ -35,16 +34,6 @@ class Regression(Task):
         from torch.nn import functional
 
         return functional.mse_loss(outputs, y.to(outputs.dtype))
-
-    def nll_of(self, outputs: np.ndarray, y: np.ndarray) -> float:
-        from ..core.metric_functions import nll
-
-        return nll(outputs, y)
-
-    def agreement(self, outputs: np.ndarray, other: np.ndarray, y: np.ndarray) -> float:
-        from ..core.metric_functions import agreement
-
-        return agreement(outputs, other, y)
 
     def skill(self, outputs: np.ndarray, y: np.ndarray, metric: str = "") -> Skill:
         """Return R²; one number everywhere is held against 0."""

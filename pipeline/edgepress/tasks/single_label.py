@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from .multi_label import ranked
-from .task import Loss, Skill, Task
+from .task import LabelTask, Loss, Skill
 
 if TYPE_CHECKING:
     import numpy as np
@@ -16,9 +16,8 @@ if TYPE_CHECKING:
     from ..data.dataset import Dataset
 
 
-class SingleLabel(Task):
+class SingleLabel(LabelTask):
     name: ClassVar[str] = "single-label"
-    stacks: ClassVar[bool] = True
     about_classes: ClassVar[bool] = True
     takes: ClassVar[frozenset[str]] = frozenset({"weights", "sampling", "label_smoothing", "temperature"})
 
@@ -46,16 +45,6 @@ class SingleLabel(Task):
         from torch.nn import functional
 
         return functional.cross_entropy(outputs, y)
-
-    def nll_of(self, outputs: np.ndarray, y: np.ndarray) -> float:
-        from ..core.metric_functions import nll
-
-        return nll(outputs, y)
-
-    def agreement(self, outputs: np.ndarray, other: np.ndarray, y: np.ndarray) -> float:
-        from ..core.metric_functions import agreement
-
-        return agreement(outputs, other, y)
 
     def mean(self, outputs: Sequence[Tensor], shares: Tensor) -> Tensor:
         """Return the log of the mean probability, without the floor that an exported graph needs."""

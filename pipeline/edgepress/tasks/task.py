@@ -104,3 +104,19 @@ class Task(ABC):
     @abstractmethod
     def skill(self, outputs: np.ndarray, y: np.ndarray, metric: str = "") -> Skill:
         """Return how far outputs, or `predictions`, are above chance on targets `y`; `metric` is the recipe's."""
+
+
+class LabelTask(Task):
+    """A task whose output is one vector (b, labels): a logit for each label, or quantities."""
+
+    stacks: ClassVar[bool] = True
+
+    def nll_of(self, outputs: np.ndarray, y: np.ndarray) -> float:
+        from ..core.metric_functions import nll
+
+        return nll(outputs, y)
+
+    def agreement(self, outputs: np.ndarray, other: np.ndarray, y: np.ndarray) -> float:
+        from ..core.metric_functions import agreement
+
+        return agreement(outputs, other, y)
