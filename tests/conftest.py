@@ -18,7 +18,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 from edgepress.commands import exit_codes, main
 from edgepress.core.metrics import METRICS
 from edgepress.data.dataset import Dataset
@@ -38,6 +40,16 @@ TINY: dict[str, Any] = {
     "args": {"layers": [1, 1, 1, 1], "channels": [8, 16, 24, 32], "stem_width": 8},
 }
 """A ResNet of 29 thousand parameters, as a recipe writes it."""
+
+
+@pytest.fixture(autouse=True)
+def same_random_numbers() -> None:
+    """Which tests ran before in this process changes no number: not of torch, not of a test module's `RANDOM`."""
+    torch.manual_seed(0)
+    start = np.random.default_rng(0).bit_generator.state
+    for name, module in list(sys.modules.items()):
+        if name.startswith("tests.") and isinstance(getattr(module, "RANDOM", None), np.random.Generator):
+            module.RANDOM.bit_generator.state = start
 
 
 @pytest.fixture(scope="session")
