@@ -1,4 +1,4 @@
-"""Metrics of masks, points, vectors and images, against scikit-learn's, published formulas and by hand."""
+"""Metrics of masks, points, vectors and images, against scikit-learn's, torchmetrics', the papers' and by hand."""
 
 from __future__ import annotations
 
@@ -169,6 +169,38 @@ def test_ssim_is_the_papers_formula_in_each_window() -> None:
                 above = (2 * mp * mq + 1e-4) * (2 * both + 9e-4)
                 found.append(above / ((mp**2 + mq**2 + 1e-4) * (vp + vq + 9e-4)))
     assert METRICS["ssim"](outputs, y) == pytest.approx(np.mean(found), abs=1e-9)
+
+
+def test_torchmetrics_has_the_same_of_masks_vectors_and_images() -> None:
+    """It keeps sums over all examples in place of what each counts, so that intervals cannot be drawn from it."""
+    import torch
+    from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
+    from torchmetrics.functional.segmentation import mean_iou
+    from torchmetrics.retrieval import RetrievalHitRate, RetrievalMAP
+
+    logits = RANDOM.normal(size=(6, 3, 9, 7)).astype(np.float32)
+    y = RANDOM.integers(0, 3, (6, 9, 7)).astype(np.uint8)
+    whole = (torch.from_numpy(each).reshape(1, 54, 7) for each in (logits.argmax(1), y.astype(int)))
+    assert METRICS["miou"](logits, y) == pytest.approx(float(mean_iou(*whole, num_classes=3, input_format="index")))
+
+    vectors, of = RANDOM.normal(size=(30, 5)).astype(np.float32), np.arange(30) // 3
+    units = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    pairs = ~np.eye(30, dtype=bool)
+    # It takes what has a negative score for irrelevant, and a cosine may have one.
+    preds, target = torch.from_numpy((units @ units.T + 1)[pairs]), torch.from_numpy((of[:, None] == of)[pairs])
+    queries = torch.from_numpy(np.nonzero(pairs)[0])
+    assert METRICS["map"](vectors, of) == pytest.approx(float(RetrievalMAP()(preds, target, indexes=queries)))
+    nearest = RetrievalHitRate(top_k=1)(preds, target, indexes=queries)
+    assert METRICS["recall@1"](vectors, of) == pytest.approx(float(nearest))
+
+    pixels = RANDOM.integers(0, 256, (4, 3, 20, 24), np.uint8)
+    outputs = np.clip(pixels / 255 + RANDOM.normal(0, 0.05, pixels.shape), 0, 1)
+    pair = torch.from_numpy(outputs), torch.from_numpy(pixels / 255)
+    ratio = peak_signal_noise_ratio(*pair, data_range=1.0, reduction="elementwise_mean", dim=(1, 2, 3))
+    assert METRICS["psnr"](outputs, pixels) == pytest.approx(float(ratio))
+    _, windows = structural_similarity_index_measure(*pair, data_range=1.0, return_full_image=True)
+    inside = float(windows[:, :, 5:-5, 5:-5].mean())  # its own mean is over windows beyond the edges, too
+    assert METRICS["ssim"](outputs, pixels) == pytest.approx(inside, abs=1e-9)
 
 
 def test_points_have_no_constant_output() -> None:

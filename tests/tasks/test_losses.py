@@ -190,7 +190,7 @@ def test_the_similarities_of_many_vectors_are_computed_in_parts(monkeypatch: pyt
     alike = alike @ alike.T - 9 * np.eye(300)
     assert np.array_equal(nearest(few), alike.argmax(1))
     largest = []
-    monkeypatch.setattr("torch.Tensor.__matmul__", lambda a, b: largest.append(len(a)) or torch.matmul(a, b))
+    monkeypatch.setattr("edgepress.tasks.embedding.contrastive", lambda z, y: largest.append(len(z)) or z.sum())
     TASKS["embedding"].nll_of(vectors, y)
     assert largest == [len(rows)]
 

@@ -93,12 +93,7 @@ def contrastive(z: Tensor, y: Tensor) -> Tensor:
 
     An example without another of its identity in the batch has none to be near, and counts as one to be far from.
     """
-    import torch
-    from torch.nn import functional
+    from pytorch_metric_learning.losses import SupConLoss
 
-    units = functional.normalize(z, dim=1)
-    itself = torch.eye(len(z), dtype=torch.bool, device=z.device)
-    logits = (units @ units.T / CONTRAST).masked_fill(itself, -torch.inf)
-    alike = (y[:, None] == y[None]) & ~itself
-    found = logits.log_softmax(1).masked_fill(~alike, 0).sum(1) / alike.sum(1).clamp(min=1)
-    return -found.sum() / alike.any(1).sum().clamp(min=1)
+    loss: Tensor = SupConLoss(temperature=CONTRAST)(z, y)
+    return loss
