@@ -83,6 +83,16 @@ def test_the_best_that_fits_is_picked_and_the_others_told() -> None:
     assert "no difference shown between" not in said
 
 
+def test_a_cheaper_training_is_an_advantage_only_where_something_was_trained() -> None:
+    found = comparison(FAR)
+    for effort, expected in ((1.0, "plain would win only by its training, 0.5x the compute"), (0.0, "")):
+        rows = tuple(
+            each.model_copy(update={"effort": effort}) if each.route == "plain" else each for each in found.made
+        )
+        assert (f"points{'; ' if expected else ''}{expected}") in words(found.model_copy(update={"made": rows}))
+        assert ("by its training" in words(found.model_copy(update={"made": rows}))) == bool(expected)
+
+
 def test_without_a_budget_the_strongest_wins() -> None:
     said = words(comparison(FAR, target=None))
     assert "no target is named" in said

@@ -156,7 +156,7 @@ def _beside(comparison: Comparison, pick: str, route: str) -> str:
         if not within(comparison, route):
             when += ", and the budget allowed it"
     elif better:
-        when = f"{route} would win only by its training, {effort:.1f}x the compute" if effort < 1 else ""
+        when = f"{route} would win only by its training, {effort:.1f}x the compute" if 0 < effort < 1 else ""
     elif not within(comparison, route):
         when = f"{route} would win where the budget allowed it"
     else:
