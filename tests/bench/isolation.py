@@ -1,8 +1,9 @@
 """What does the supervised child process of a command cost? Pairs of runs, with and without it.
 
-`make bench-isolation` writes isolation.json: each run of a shipped recipe has an empty cache. ARGS="onnx-only=3"
-measures so many pairs of that recipe alone. Each pair is kept in build/isolation.jsonl as it ends, and the same command
-goes on from there; pairs of other sources or another machine do not count.
+`make bench-isolation` writes isolation.json: each run of a shipped recipe has an empty cache. The two of a pair run at
+once, each on a core of its own, so that what else is going on slows both; cores are drawn. ARGS="onnx-only=3" measures
+so many pairs of that recipe alone. Each pair is kept in build/isolation.jsonl as it ends, and the same command goes on
+from there; pairs of other sources or another machine do not count.
 """
 
 from __future__ import annotations
@@ -16,10 +17,9 @@ import sys
 import tempfile
 import threading
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from statistics import fmean, stdev
-from typing import IO
 
 from edgepress.core.machine import machine
 from scipy import stats
@@ -27,12 +27,16 @@ from scipy import stats
 from tests.bench import results
 from tests.torture import store
 
-RUNS = {"mobilenet": 3, "onnx-only": 8}
+RUNS = {"mobilenet": 8, "onnx-only": 8}
 """Pairs of each recipe."""
+FEW = ["--limit", "1000"]
+"""An eighth of mobilenet's examples: what a process costs once weighs more than in the whole run."""
 HERE = "import sys; from edgepress.commands import exit_codes, main; sys.exit(exit_codes.run(main.cli))"
 COMMANDS = {"supervised": ["-m", "edgepress"], "alone": ["-c", HERE]}
 ROOT = Path(__file__).parents[2]
 PAIRS = ROOT / "build" / "isolation.jsonl"
+CODES = (0, 1, 4)
+"""How a run may end: a model of few examples misses its budgets."""
 WAIT = 1800.0
 """Seconds after which a command hangs: the longest takes a tenth of that on two cores."""
 
@@ -41,7 +45,8 @@ def main() -> None:
     """Measure every recipe, and the command that does the least."""
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # ends the command that runs, too
     chosen = dict(word.split("=") for word in sys.argv[1:]) or RUNS
-    recipes = {recipe: _ratio(["run", recipe], int(pairs)) for recipe, pairs in chosen.items()}
+    words = {recipe: ["run", recipe, *FEW] if recipe == "mobilenet" else ["run", recipe] for recipe in chosen}
+    recipes = {recipe: _ratio(words[recipe], int(pairs)) for recipe, pairs in chosen.items()}
     results.write("isolation", "make bench-isolation", {"recipes": recipes, "help": _ratio(["--help"], 40)})
 
 
@@ -60,60 +65,67 @@ def _ratio(words: list[str], pairs: int) -> dict[str, object]:
 
 
 def _pairs(words: list[str], pairs: int) -> list[dict[str, tuple[float, float]]]:
-    """Return wall and CPU seconds of each pair, in drawn order; only those that are not kept are measured."""
-    key = [*words, store.sources(), machine().cpu]
+    """Return wall and CPU seconds of each pair, on drawn cores; only those that are not kept are measured."""
+    key = ["at once", *words, store.sources(), machine().cpu]
     known = {row["number"]: row["seconds"] for row in store.read(PAIRS) if row["key"] == key}
     order = random.Random(0)
     PAIRS.parent.mkdir(exist_ok=True)
     for number in range(pairs):
         names = order.sample(list(COMMANDS), 2)
         if number not in known:
-            known[number] = {name: _seconds(name, words) for name in names}
+            known[number] = _seconds(names, words)
             store.append(PAIRS, {"key": key, "number": number, "seconds": known[number]})
             print(" ".join(words), number + 1, known[number], flush=True)
     return [known[number] for number in range(pairs)]
 
 
-def _seconds(name: str, words: list[str]) -> tuple[float, float]:
-    """Return wall seconds of a command, and CPU seconds of it and all that it starts."""
-    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile() as said:
+def _seconds(names: list[str], words: list[str]) -> dict[str, tuple[float, float]]:
+    """Return wall and CPU seconds of two commands that run at once, of each with all that it starts.
+
+    The first has core 0 and the second core 1. They write to files: a pipe ends with the last process that holds it.
+    """
+    with ExitStack() as stack:
+        running: dict[int, _Command] = {}
+        for core, name in enumerate(names):
+            command = _Command(name, core, words, Path(stack.enter_context(tempfile.TemporaryDirectory())))
+            stack.callback(command.kill)  # also what it left running, which would slow the next one
+            running[command.process.pid] = command
+        timer = threading.Timer(WAIT, lambda: [command.kill() for command in running.values()])
+        timer.start()
+        stack.callback(timer.cancel)
+        found = {}
+        while len(found) < len(names):
+            pid, status, usage = os.wait4(-1, 0)
+            command = running[pid]
+            wall = time.perf_counter() - command.started
+            command.process.returncode = os.waitstatus_to_exitcode(status)
+            if command.process.returncode not in CODES:
+                raise RuntimeError(f"{command.words} ended with {command.process.returncode}:\n{command.said()}")
+            found[command.name] = (wall, usage.ru_utime + usage.ru_stime)
+    return found
+
+
+class _Command:
+    """A command that runs on one core, in a folder of its own."""
+
+    def __init__(self, name: str, core: int, words: list[str], folder: Path) -> None:
         places = ["--cache", f"{folder}/cache", "--runs", f"{folder}/runs"] if words[0] == "run" else []
-        command = [sys.executable, *COMMANDS[name], *words, *places]
+        self.name, self.log = name, folder / "log"
+        self.words = ["taskset", "--cpu-list", str(core), sys.executable, *COMMANDS[name], *words, *places]
         environment = os.environ | {"PYTHONPATH": str(ROOT / "pipeline")}
-        before, started = os.times(), time.perf_counter()
-        code = _ended(command, environment, said)
-        wall, after = time.perf_counter() - started, os.times()
-        if code not in (0, 4):
-            said.seek(0)
-            raise RuntimeError(f"{' '.join(command)} ended with {code}:\n{said.read().decode(errors='replace')}")
-    cpu = after.children_user + after.children_system - before.children_user - before.children_system
-    return wall, cpu
+        self.started = time.perf_counter()
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                self.words, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                start_new_session=True,
+            )  # fmt: skip
 
+    def said(self) -> str:
+        return self.log.read_text(errors="replace")
 
-def _ended(command: list[str], environment: dict[str, str], said: IO[bytes]) -> int:
-    """Return how a command ended. It writes to a file: a pipe ends with the last process that holds it, not with it."""
-    process = subprocess.Popen(
-        command,
-        cwd=ROOT,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        stdout=said,
-        stderr=said,
-        start_new_session=True,
-    )
-
-    def kill() -> None:
+    def kill(self) -> None:
         with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-
-    timer = threading.Timer(WAIT, kill)  # `wait` with a limit looks 20 times a second: too coarse for `--help`
-    timer.start()
-    try:
-        return process.wait()
-    finally:
-        timer.cancel()
-        kill()  # also what it left running, which would slow the next one
-        process.wait()
+            os.killpg(self.process.pid, signal.SIGKILL)
 
 
 if __name__ == "__main__":
