@@ -45,8 +45,10 @@ def main() -> None:
     """Measure every recipe, and the command that does the least."""
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # ends the command that runs, too
     chosen = dict(word.split("=") for word in sys.argv[1:]) or RUNS
-    words = {recipe: ["run", recipe, *FEW] if recipe == "mobilenet" else ["run", recipe] for recipe in chosen}
-    recipes = {recipe: _ratio(words[recipe], int(pairs)) for recipe, pairs in chosen.items()}
+    recipes = {}
+    for recipe, pairs in chosen.items():
+        words = [recipe, *(FEW if recipe == "mobilenet" else ())]
+        recipes[" ".join(words)] = _ratio(["run", *words], int(pairs))
     results.write("isolation", "make bench-isolation", {"recipes": recipes, "help": _ratio(["--help"], 40)})
 
 
