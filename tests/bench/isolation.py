@@ -27,7 +27,7 @@ from scipy import stats
 from tests.bench import results
 from tests.torture import store
 
-RUNS = {"mobilenet": 8, "onnx-only": 8}
+RUNS = {"mobilenet": 3, "onnx-only": 4}
 """Pairs of each recipe."""
 FEW = ["--limit", "1000"]
 """An eighth of mobilenet's examples: what a process costs once weighs more than in the whole run."""
