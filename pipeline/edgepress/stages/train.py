@@ -86,9 +86,10 @@ class Training(Stage, Schedule):
 
 
 class Train(Training):
-    """Train a network on labels, by cross-entropy or squared error.
+    """Train a network on labels, by the loss of the data's task.
 
-    Squared error is the loss of a regression task.
+    Cross-entropy for classes and masks, squared error for quantities and points, a contrastive loss for identities,
+    absolute error for pictures.
     """
 
     use: Literal["train"]
