@@ -137,6 +137,47 @@ def test_an_interruption_within_a_deletion_is_not_lost():
     assert interrupted(process) == (130, INTERRUPTED)
 
 
+@pytest.mark.parametrize("interrupt", [True, False])
+def test_errors_that_follow_from_an_interruption_are_not_shown(interrupt):
+    """Of a deletion and of a thread; without an interruption both are."""
+    body = """
+    import threading
+    from edgepress.commands.supervise import interrupt_once
+    class Lost:
+        def __del__(self): [].pop()
+    interrupt_once()
+    print('ready', flush=True)
+    try:
+        if {interrupt}: time.sleep(600)
+    finally:
+        Lost()
+        thread = threading.Thread(target=lambda: dict()[0])
+        thread.start()
+        thread.join()"""
+    process, _ = started(body.format(interrupt=interrupt))
+    code, errors = interrupted(process) if interrupt else (0, process.communicate()[1])
+    assert code == (130 if interrupt else 0)
+    assert errors == INTERRUPTED if interrupt else "IndexError" in errors and "KeyError" in errors
+
+
+def test_a_command_that_ends_is_not_killed_by_a_signal():
+    """While the interpreter ended, Python had no handlers any more."""
+    root = Path(__file__).parents[2] / "pipeline"
+    for number in range(20):
+        process = subprocess.Popen(
+            [*child_processes.PYTHON, "-m", "edgepress", "--version"],
+            env=os.environ | {"PYTHONPATH": str(root)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        assert process.stdout is not None
+        process.stdout.readline()
+        time.sleep(number / 1000)
+        process.send_signal(signal.SIGTERM)
+        process.communicate()
+        assert process.returncode in (0, 130)
+
+
 def test_the_work_ends_with_the_process_that_supervises_it():
     process, child = started("print(os.getpid(), flush=True); time.sleep(600)")
     process.kill()

@@ -35,9 +35,12 @@ _SUBREAPER, _DEATH_SIGNAL = 36, 1
 
 
 def main() -> NoReturn:
-    """Run the command line and exit with its code."""
+    """Run the command line and exit with its code.
+
+    At once: while the interpreter ends, Python has no handlers any more, and a signal would end the process.
+    """
     streams.open_all()
-    sys.exit(supervised(_command_line))
+    os._exit(supervised(_command_line))
 
 
 def _command_line() -> int:
@@ -68,6 +71,7 @@ def supervised(work: Callable[[], int]) -> int:
         activity.attach(area)
         _silence_libraries()
         sys.unraisablehook = _raise_again
+        threading.excepthook = _lost_in_thread
         code = _code(work)
         if code == INTERRUPTED:
             os._exit(code)  # all blocks have ended; the interpreter's own end may take a second
@@ -120,12 +124,21 @@ def interrupt_once() -> None:
 
 
 def _raise_again(lost: sys.UnraisableHookArgs) -> None:
-    """Raise an interruption that came while an object was deleted, where Python drops it with a traceback."""
+    """Raise an interruption that came while an object was deleted, where Python drops it with a traceback.
+
+    Other errors of deletions follow from an interruption, once there was one.
+    """
     if lost.exc_type is KeyboardInterrupt:
         signal.signal(signal.SIGALRM, signal.default_int_handler)
         signal.setitimer(signal.ITIMER_REAL, 0.001)  # what is raised in this hook is dropped too
-    else:
+    elif not _interrupted.is_set():
         sys.__unraisablehook__(lost)
+
+
+def _lost_in_thread(lost: threading.ExceptHookArgs) -> None:
+    """Show the error that ends a thread, but for those that follow from an interruption."""
+    if not _interrupted.is_set():
+        threading.__excepthook__(lost)
 
 
 @contextmanager
