@@ -163,7 +163,7 @@ def test_errors_that_follow_from_an_interruption_are_not_shown(interrupt):
 def test_a_command_that_ends_is_not_killed_by_a_signal():
     """While the interpreter ended, Python had no handlers any more."""
     root = Path(__file__).parents[2] / "pipeline"
-    for number in range(20):
+    for number in range(30):
         process = subprocess.Popen(
             [*child_processes.PYTHON, "-m", "edgepress", "--version"],
             env=os.environ | {"PYTHONPATH": str(root)},
@@ -172,7 +172,7 @@ def test_a_command_that_ends_is_not_killed_by_a_signal():
         )
         assert process.stdout is not None
         process.stdout.readline()
-        time.sleep(number / 1000)
+        time.sleep(number / 400)
         process.send_signal(signal.SIGTERM)
         process.communicate()
         assert process.returncode in (0, 130)
