@@ -208,6 +208,22 @@ def test_a_killed_maker_leaves_no_entry_and_no_lock(cache: Cache, tmp_path: Path
     assert cache.make({"a": 1}, maker(calls)).facts["calls"] == 1
 
 
+def test_what_a_maker_left_that_was_killed_once_its_entry_was_there_goes_with_the_next(
+    cache: Cache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(path: Path, **options: object) -> None:
+        raise KeyboardInterrupt(path)
+
+    calls: list[Path] = []
+    with monkeypatch.context() as patch:
+        patch.setattr("edgepress.engine.cache.shutil.rmtree", lambda path, **options: options or killed(path))
+        with pytest.raises(KeyboardInterrupt):
+            cache.make(MATERIAL, maker(calls))
+    assert list((cache.root / "work").iterdir())
+    assert cache.make(MATERIAL, maker(calls)).facts["calls"] == 1
+    assert not list((cache.root / "work").iterdir())
+
+
 def age(path: Path, days: float) -> None:
     then = time.time() - days * 86400
     os.utime(path, (then, then))

@@ -93,6 +93,7 @@ class Cache:
         if not distributed.first():
             return self._along(key, maker)
         if not distributed.several() and (entry := self.get(key)):
+            self._tidy(key)
             return entry
         with naming(self.root, ELSEWHERE), file_lock.hold(_folder(self.root / "locks") / key, what):
             entry = self.get(key)
@@ -137,6 +138,14 @@ class Cache:
         os.replace(result, before)
         shutil.rmtree(work)
         return Entry(key, before, facts)
+
+    def _tidy(self, key: str) -> None:
+        """Delete what a run left that was killed when it had published its entry; no run is making one of this key."""
+        from filelock import FileLock, Timeout
+
+        if (work := self.root / "work" / key).is_dir():
+            with suppress(OSError, Timeout), FileLock(self.root / "locks" / key, timeout=0):
+                shutil.rmtree(work)  # a cache that cannot be written can be used
 
     @property
     def empty(self) -> bool:
