@@ -1,8 +1,9 @@
 """Is a distilled student better than a plain one, on masks, points, vectors and pictures? Five seeds.
 
-`make bench-tasks` writes tasks.json. Students of a pair have the same network, start, steps and augmentation. Scores
-are those of the test split, which decides nothing: settings are the stages' defaults, but for epochs, batch and rate.
-Two repetitions run at a time, one thread each; what a killed run has finished is in the cache.
+`make bench-tasks` writes tasks.json. The teacher has seen all labels, and the students a few: the plain one learns from
+these alone, and a distilled one also from the pictures without labels. All students have the same network, start,
+augmentation and number of steps. Scores are those of the test split, which decides nothing: losses have their stages'
+defaults. Two repetitions run at a time, one thread each; what a killed run has finished is in the cache.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import torch
 from edgepress.core.metrics import DEFAULTS, METRICS
 
 from tests.bench import results
-from tests.bench.distill import gain, ran
+from tests.bench.distill import CACHE, gain, ran
 
 OWN = "../tests/data/scene_tasks.py"
 """Seen from the recipes, which lie in the cache's folder."""
@@ -29,47 +30,61 @@ TINY = {
 }
 HEAD = {"head_channels": 24}
 ESPCN = {"arch": "edgepress/espcn"}
-LARGE, SMALL = {"epochs": 12, "lr": 0.004, "batch": 32}, {"epochs": 6, "lr": 0.01, "batch": 32}
+LARGE, SMALL = {"epochs": 30, "lr": 0.004, "batch": 32}, {"lr": 0.01, "batch": 32}
 SEEDS = 5
 
-TASKS: dict[str, dict[str, Any]] = {
+TASKS: dict[str, dict[str, Any]] = {  # `count` training pictures; `epochs` of the distilled students over all of them
     "segmentation": {
         "data": "scenes",
+        "count": 1200,
+        "labels": 200,
+        "epochs": 12,
         "teacher": {"use": "load", "from": "teachers/scenes.safetensors"},
-        "student": {"model": TINY | HEAD, **SMALL},
+        "student": TINY | HEAD,
         "ways": ["distill.kd", "distill.cwd"],
     },
     "keypoints": {
-        "data": {"from": f"{OWN}:points", "args": {"count": 1000}},
+        "data": {"from": f"{OWN}:points", "args": {"count": 1200}},
+        "count": 840,
+        "labels": 150,
+        "epochs": 12,
         "teacher": {"use": "train", "model": RESNET | HEAD, **LARGE},
-        "student": {"model": TINY | HEAD, **SMALL},
+        "student": TINY | HEAD,
         "ways": ["distill.kd", "distill.cwd"],
     },
     "embedding": {
         "data": {"from": f"{OWN}:identities", "args": {"known": 120, "count": 1200}},
+        "count": 840,
+        "labels": 150,
+        "epochs": 12,
         "teacher": {"use": "train", "model": RESNET, **LARGE},
-        "student": {"model": TINY, **SMALL},
+        "student": TINY,
         "ways": ["distill.kd"],
     },
     "image": {
         "data": {"from": f"{OWN}:noisy", "args": {"count": 400}},
-        "teacher": {"use": "train", "model": ESPCN | {"args": {"width": 24, "depth": 3}}, **LARGE},
-        "student": {"model": ESPCN | {"args": {"width": 8, "depth": 2}}, **SMALL, "epochs": 20},
+        "count": 280,
+        "labels": 50,
+        "epochs": 30,
+        "teacher": {"use": "train", "model": ESPCN | {"args": {"width": 32, "depth": 5}}, **LARGE, "epochs": 120},
+        "student": ESPCN | {"args": {"width": 8, "depth": 2}},
         "ways": ["distill.kd"],
     },
-}  # fmt: skip
+}
 
 
 def repetition(task: str, seed: int) -> dict[str, dict[str, float]]:
     """Return the scores of teacher and students, by split, in points; the teacher is the same for all seeds."""
     case = TASKS[task]
-    student = case["student"] | {"seed": seed}
-    network = student.pop("model")
-    engine = ran(f"tasks-{task}", {"data": case["data"], "metric": DEFAULTS[task], "seed": 0}, [
-        {"name": "teacher", **case["teacher"]},
-        {"use": "train", "name": "plain", "model": network, **student},
-        *({"use": way, "name": way.replace("distill.", ""), "student": network, "teacher": "teacher", **student}
-          for way in case["ways"]),
+    options = {"data": case["data"], "metric": DEFAULTS[task], "seed": 0}
+    teacher = ran(f"tasks-{task}-teacher", options, [{"name": "teacher", **case["teacher"]}])
+    path = teacher.results["teacher"].artifact.path.resolve()
+    student, network = SMALL | {"seed": seed}, case["student"]
+    engine = ran(f"tasks-{task}", options | {"labels": case["labels"]}, [
+        {"use": "load", "name": "teacher", "from": str(path)},
+        {"use": "train", "name": "plain", "model": network, "epochs": plain_epochs(case), **student},
+        *({"use": way, "name": way.replace("distill.", ""), "student": network, "teacher": "teacher",
+           "epochs": case["epochs"], **student} for way in case["ways"]),
     ])  # fmt: skip
     metric = METRICS[engine.metric.name]
     return {
@@ -81,11 +96,18 @@ def repetition(task: str, seed: int) -> dict[str, dict[str, float]]:
     }
 
 
+def plain_epochs(case: dict[str, Any]) -> int:
+    """Return the epochs over the labelled examples that have at least the steps of the others over all examples."""
+    batch = SMALL["batch"]
+    return int(-(-case["epochs"] * (case["count"] // batch) // (case["labels"] // batch)))
+
+
 def main() -> None:
     if len(sys.argv) == 3:  # a repetition, for its results to come into the cache
         print(sys.argv[1:], repetition(sys.argv[1], int(sys.argv[2])), flush=True)
         return
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    CACHE.mkdir(exist_ok=True)  # paths count from it
     wanted = sys.argv[1:] or list(TASKS)
 
     def run(job: tuple[str, int]) -> None:
