@@ -2,8 +2,9 @@
 
 `make bench-tasks` writes tasks.json. The teacher has seen all labels, and the students a few: the plain one learns from
 these alone, and a distilled one also from the pictures without labels. All students have the same network, start and
-augmentation; the plain one has as many steps, or up to an epoch more. Scores are those of the test split, which decides nothing: losses have their stages'
-defaults. Two repetitions run at a time, one thread each; what a killed run has finished is in the cache.
+augmentation; the plain one has as many steps, or up to an epoch more. Scores are those of the test split, which decides
+nothing: losses have their stages' defaults. Two repetitions run at a time, one thread each; what a killed run has
+finished is in the cache.
 """
 
 from __future__ import annotations
