@@ -7,8 +7,10 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Generic, TypeVar
 
+from ..core import child_processes
 from ..core.errors import UserError, first_line
 
 Batch = TypeVar("Batch")
@@ -57,6 +59,7 @@ def loaded(load: Callable[[Batch], Result], batches: Sequence[Batch]) -> Iterato
         batch_size=None,
         num_workers=workers,
         multiprocessing_context=start,
+        worker_init_fn=partial(_end_with, os.getpid()),  # torch's own look for their parent every 5 s
     )
     try:
         for result in loader:
@@ -67,6 +70,10 @@ def loaded(load: Callable[[Batch], Result], batches: Sequence[Batch]) -> Iterato
         if described := _described(error):
             raise described from error
         raise
+
+
+def _end_with(parent: int, worker: int) -> None:
+    child_processes.end_with(parent)
 
 
 def _described(error: Exception) -> Exception | None:
