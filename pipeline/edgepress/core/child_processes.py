@@ -26,6 +26,7 @@ if sys.platform == "linux":
     if os.getppid() != parent:
         os._exit(1)
 """
+"""`end_with` for a process that has not imported the package, or never does."""
 _RUN = """\
 import os, signal, sys
 if signal.getsignal(signal.SIGINT) != signal.SIG_IGN:
