@@ -40,7 +40,7 @@ def student(probability: float, freedom: float) -> float:
     return float(special.stdtrit(freedom, probability))
 
 
-def wilson(right: np.ndarray, count: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def wilson(right: np.ndarray | int, count: np.ndarray | int) -> tuple[np.ndarray, np.ndarray]:
     """Return Wilson's interval (1927) of each share `right / count`, as two arrays of their shape."""
     import numpy as np
 
