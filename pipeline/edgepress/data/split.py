@@ -12,6 +12,8 @@ from ..core.errors import UserError, suggest
 from . import targets
 from .dataset import Dataset, Input, Split, measured, numbered
 from .examples import Examples
+from .memo import remembered
+from .rows import Lazy, choose, digests
 from .source import Shares
 from .targets import Targets
 from .words import several
@@ -22,14 +24,15 @@ _MEASURED = 2**24
 
 
 def divide(
-    examples: Examples, shares: Shares | None = None, seed: int = 0, name: str = "examples", source: str = ""
-) -> Dataset:
+    examples: Examples, shares: Shares | None = None, seed: int = 0, name: str = "examples", source: str = "",
+    cache: Path | None = None,
+) -> Dataset:  # fmt: skip
     """Split checked `examples` into three that share none of them, as a `Dataset`.
 
-    With `groups`, a group is in one split. Without, equal values (the same bytes) are: a photo that was saved twice
-    would else be learnt and tested. Classes are spread evenly, and train has all of them. Splits that `part` names are
-    kept; one that it leaves out is taken from train. The rows of each split are in random order, for a smoke run
-    takes the first of them.
+    With `groups`, a group is in one split. Without, equal values or files (the same bytes) are: a photo that was saved
+    twice would else be learnt and tested. Classes are spread evenly, and train has all of them. Splits that `part`
+    names are kept; one that it leaves out is taken from train. The rows of each split are in random order, for a smoke
+    run takes the first of them. Means and deviations of examples that are not in memory are remembered in `cache`.
 
     Raises: UserError when there is one class only, when a split would be empty, or train would lack a class.
     """
@@ -55,8 +58,8 @@ def divide(
     for indices in rows.values():
         random.shuffle(indices)
     _judgeable(examples, rows, called)
-    splits = {split: Split(examples.x[indices], examples.y[indices]) for split, indices in rows.items()}
-    inputs = tuple(_input(split, examples, rows["train"]) for split in examples.columns)
+    splits = {split: Split(choose(examples.x, indices), examples.y[indices]) for split, indices in rows.items()}
+    inputs = tuple(_input(split, examples, rows["train"], cache) for split in examples.columns)
     assert examples.task is not None, "checked examples have a task"
     return Dataset(
         name,
@@ -129,7 +132,7 @@ def _units(examples: Examples, rows: np.ndarray) -> list[np.ndarray]:
     if examples.groups is not None:
         keys = examples.groups[rows].tolist()
     else:
-        keys = [hashlib.sha256(examples.x[row].tobytes()).digest() for row in rows]
+        keys = [row.tobytes() for row in digests(choose(examples.x, rows))]
     units: dict[object, list[int]] = {}
     for key, row in zip(keys, rows.tolist(), strict=True):
         units.setdefault(key, []).append(row)
@@ -181,9 +184,20 @@ def _flip_pairs(examples: Examples, name: str) -> tuple[tuple[int, int], ...]:
     return tuple((examples.labels.index(left), examples.labels.index(right)) for left, right in examples.flip_pairs)
 
 
-def _input(name: str, examples: Examples, train: np.ndarray) -> Input:
+def _input(name: str, examples: Examples, train: np.ndarray, cache: Path | None) -> Input:
     raw, kind = examples.columns[name], examples.kinds[name]
     if kind == "tokens":
         return measured(name, kind, raw, vocabulary=int(raw.max()) + 1)
     step = -(-len(train) * int(np.prod(raw.shape[1:])) // _MEASURED)
-    return measured(name, kind, raw[train[::step]], scale=1 / 255 if kind == "image" else 1.0)
+    sample, scale = choose(raw, train[::step]), 1 / 255 if kind == "image" else 1.0
+    if not isinstance(sample, Lazy):
+        return measured(name, kind, sample[:], scale=scale)
+
+    def moments() -> list[tuple[float, ...]]:
+        found = measured(name, kind, sample[:], scale=scale)
+        return [found.mean, found.std]
+
+    content = hashlib.sha256(sample.digests.tobytes()).hexdigest()
+    material = ["moments", kind, sample.shape, str(sample.dtype), sample.made_by, content]
+    mean, std = map(tuple, remembered(cache, material, moments))
+    return Input(name, kind, sample.shape[1:], scale, mean, std, normalized_by="train")

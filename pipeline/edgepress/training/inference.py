@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from .examples import Examples, Rows
+from .examples import Examples, Rows, prefetch
 from .malloc import keep
 from .memory_format import channels_last
 
@@ -56,9 +56,10 @@ def outputs(module: nn.Module, examples: Examples, view: int = 0) -> Iterator[np
     module.eval()
     device = next((tensor.device for tensor in module.parameters()), torch.device("cpu"))
     with channels_last(module):
-        for rows in torch.arange(len(examples)).split(at_once(examples.targets)):
+        batches = [Rows(rows, view) for rows in torch.arange(len(examples)).split(at_once(examples.targets))]
+        for _, inputs, _ in prefetch(examples, batches):
             with torch.inference_mode():
-                part = module(*(tensor.to(device) for tensor in examples.batch(Rows(rows, view)))).cpu()
+                part = module(*(tensor.to(device) for tensor in inputs)).cpu()
             yield part.float().numpy()
 
 
@@ -78,8 +79,9 @@ def reestimate(module: nn.Module, data: Dataset, seed: int) -> nn.Module:
         layer.train()
     with channels_last(module), torch.no_grad():
         # None of the parts is a single image, which has no variance.
-        for rows in torch.arange(len(examples)).tensor_split(max(1, len(examples) // at_once(data.targets))):
-            module(*examples.batch(Rows(rows, 0)))
+        parts = torch.arange(len(examples)).tensor_split(max(1, len(examples) // at_once(data.targets)))
+        for _, inputs, _ in prefetch(examples, [Rows(rows, 0) for rows in parts]):
+            module(*inputs)
     for layer, momentum in zip(norms, momenta, strict=True):
         layer.momentum = momentum
     return module.eval()

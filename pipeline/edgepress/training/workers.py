@@ -77,12 +77,12 @@ def _described(error: Exception) -> Exception | None:
     if re.search(_SHARED, text):
         return UserError(
             "the processes that load batches have too little shared memory",
-            "enlarge /dev/shm (`docker run --shm-size 1g`), or take `augment` out",
+            "enlarge /dev/shm (`docker run --shm-size 1g`), or lower `batch`",
         )
     if killed := re.search(_KILLED, text):
         signal = (killed["signal"] or "Killed").strip()
         why = "; out of memory?" if signal == "Killed" else f": {signal}"
-        return UserError(f"a process that loads batches was killed{why}", "free some memory, or take `augment` out")
+        return UserError(f"a process that loads batches was killed{why}", "free some memory, or lower `batch`")
     if not text.startswith("Caught "):
         return None
     causes = re.findall(_CAUSE, text, re.MULTILINE)
