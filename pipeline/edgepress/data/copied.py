@@ -38,10 +38,11 @@ Item = TypeVar("Item")
 
 
 def examples(
-    given: dict[str, Any], source: Source, function: Function, enough: int | None, cache: Path | None
+    given: dict[str, Any], source: Source, function: Function, limit: int | None, cache: Path | None
 ) -> Examples:
     """Return the examples of data sets by split, as `by_part` has them, from their copy. Raises: UserError."""
     labels = [labels_of(part, source) for part in given.values()][0]  # noqa: RUF015, each is checked
+    enough = None if limit is None else -(-10 * limit // 3)  # a third for each split, as of files
     folder = (cache or _passing()) / "copies"
     rows = folder / _key(given, source, function, enough)
     about = rows.with_suffix(".npz")

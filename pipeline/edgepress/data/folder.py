@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -26,18 +27,18 @@ PARTS = {"train": "train", "training": "train", "validation": "validation", "val
 """What folders of given splits are called."""
 
 
-def read(source: Source, path: Path, enough: int | None = None, cache: Path | None = None) -> Examples:
-    """Read examples in the order of their paths, whatever the order on the disk, or about `enough` of them.
+def read(source: Source, path: Path, limit: int | None = None, cache: Path | None = None) -> Examples:
+    """Read examples in the order of their paths, whatever the order on the disk, or `limit` or so for each split of them.
 
     Raises: UserError.
     """
     if source.labels in ("imagenet", "none"):
-        return _unlabelled(source, path, enough, imagenet() if source.labels == "imagenet" else (), cache)
+        return _unlabelled(source, path, limit, imagenet() if source.labels == "imagenet" else (), cache)
     skipped = Skipped()
     tops, listed = listing.folders(path, skipped), source.listed
     listable(path, skipped, source)
     if listed and not tops:
-        return _unlabelled(source, path, enough, listed, cache)
+        return _unlabelled(source, path, limit, listed, cache)
     parts = {top: PARTS.get(top.name.lower()) for top in tops}
     split_by_folders = bool(tops) and all(parts.values())
     if not split_by_folders:
@@ -75,9 +76,9 @@ def read(source: Source, path: Path, enough: int | None = None, cache: Path | No
     paths = [file for images_there in found.values() for file in images_there]
     warnings = (*listing.twins(paths, path), *_masks(found, path))
     folder_of = [folder for folder, images_there in found.items() for _ in images_there]
-    chosen = images.spread(folder_of, enough)
+    chosen = images.some(folder_of, [parts[folder.parent] for folder in folder_of] if split_by_folders else (), limit)
     paths, folder_of = [paths[i] for i in chosen], [folder_of[i] for i in chosen]
-    groups = groups_of([str(file.relative_to(path).as_posix()) for file in paths], source.group, path.name)
+    groups = groups_of(paths, source.group, path)
     x, rows = files.read(paths, path, source, skipped, cache=cache)
     return Examples(
         x,
@@ -144,18 +145,15 @@ def _quoted(name: str, listed: tuple[str, ...]) -> str:
     return f'in YAML, {name} is the number {number}: write it in quotes, `"{name}"`' if known else ""
 
 
-def _unlabelled(
-    source: Source, path: Path, enough: int | None, labels: tuple[str, ...], cache: Path | None
-) -> Examples:
+def _unlabelled(source: Source, path: Path, limit: int | None, labels: tuple[str, ...], cache: Path | None) -> Examples:
     skipped = Skipped()
     paths = listing.images(path, skipped)
     listable(path, skipped, source)
     warnings = listing.twins(paths, path)
-    paths = [paths[i] for i in images.spread([path] * len(paths), enough)]
+    paths = [paths[i] for i in images.some([path] * len(paths), (), limit)]
     if not paths:
         raise UserError(f"`{path.name}`: no images{_instead(path)}", _images_are(skipped))
-    names = [str(file.relative_to(path).as_posix()) for file in paths]
-    groups = groups_of(names, source.group, path.name)
+    groups = groups_of(paths, source.group, path)
     x, rows = files.read(paths, path, source, skipped, cache=cache)
     return Examples(
         x,
@@ -200,12 +198,13 @@ def _instead(folder: Path) -> str:
     return f", which has {count} {suffix} file{'s' * (count > 1)}"
 
 
-def groups_of(paths: list[str], pattern: str | None, name: str) -> np.ndarray | None:
-    """Match `pattern` in each path: its first group, or all of the match."""
+def groups_of(files: Sequence[Path], pattern: str | None, root: Path) -> np.ndarray | None:
+    """Match `pattern` in each path from `root`: its first group, or all of the match."""
     if pattern is None:
         return None
+    paths = [file.relative_to(root).as_posix() for file in files]
     matches = [re.search(pattern, path) for path in paths]
     if unmatched := [path for path, match in zip(paths, matches, strict=True) if match is None]:
         count = f"{len(unmatched)} of {len(paths)} paths"
-        raise UserError(f"`{name}`: `group: {pattern}` finds nothing in {count}: {several(unmatched)}")
+        raise UserError(f"`{root.name}`: `group: {pattern}` finds nothing in {count}: {several(unmatched)}")
     return np.array([match[1 if match.re.groups else 0] or "" for match in matches if match])

@@ -20,15 +20,15 @@ from .source import Source
 from .split import SPLITS
 
 
-def read(source: Source, path: Path, enough: int | None = None, cache: Path | None = None) -> Examples | Dataset:
+def read(source: Source, path: Path, limit: int | None = None, cache: Path | None = None) -> Examples | Dataset:
     """Call the function with `args`, and check what it returns. Raises: UserError.
 
-    A data set that gives examples one at a time is copied into `cache`, or about `enough` of it.
+    A data set that gives examples one at a time is copied into `cache`, or `limit` or so for each split of it.
     """
     function = Function.at(path, parts(source.source)[1])
     returned = function(**source.args)
     if given := by_part(returned):
-        return copied.examples(given, source, function, enough, cache)
+        return copied.examples(given, source, function, limit, cache)
     if odd := sorted(source.model_fields_set & {"size", "color", "resize", "image", "label"}):
         raise UserError(
             f"`{odd[0]}` is of examples that come one at a time, and `{source.source}` returned a "

@@ -65,6 +65,21 @@ def spread(of: Sequence[object], enough: int | None) -> list[int]:
     return sorted(chosen)
 
 
+def some(of: Sequence[object], parts: Sequence[object], limit: int | None) -> list[int]:
+    """Choose rows that give each split about `limit`, a third of all to each that is not given.
+
+    `parts` are the given splits of the rows, if there are any; others are taken from train.
+    """
+    most = None if limit is None else -(-10 * limit // 3)
+    if limit is None or not parts:
+        return spread(of, most)
+    chosen: list[int] = []
+    for part in dict.fromkeys(parts):
+        rows = [row for row, own in enumerate(parts) if own == part]
+        chosen += [rows[i] for i in spread([of[row] for row in rows], most if part == "train" else limit)]
+    return sorted(chosen)
+
+
 def few(paths: Sequence[Path], rows: np.ndarray) -> tuple[Path, ...]:
     """Choose some of the files that were read, `rows` of `paths`, evenly spread."""
     return tuple(paths[i] for i in rows[:: -(-len(rows) // SAMPLED)])

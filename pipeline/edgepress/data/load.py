@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import math
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -15,6 +14,7 @@ from ..core.printable import say, word
 from .dataset import NAMES, Dataset
 from .kinds import DECODED, MODULES, WHAT
 from .normalize import normalized
+from .rows import Lazy
 from .source import Shares, Source
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _LARGEST = 10_000_000
 """Bytes of a file of class names."""
+_EVEN = Shares.model_construct(validation=1 / 3, test=1 / 3)
 _UNLABELLED = Shares.model_validate({"validation": "30%", "test": "60%"})
 
 
@@ -91,9 +92,7 @@ def _own(source: Source, base: Path, seed: int, limit: int | None, cache: Path |
     path, source = source.path(base), _with_labels(source.based(base), base)
     paired = source.masks or source.pictures
     read = importlib.import_module(".paired" if paired else MODULES[source.kind], __package__).read
-    shares = source.split or Shares()
-    enough = None if limit is None else math.ceil(limit / min(shares.validation, shares.test, shares.train))
-    examples = read(source, path) if source.kind == "arrays" else read(source, path, enough, cache)
+    examples = read(source, path) if source.kind == "arrays" else read(source, path, limit, cache)
     if isinstance(examples, Dataset):
         if source.split is not None:
             raise UserError(f"`{source.source}` gives its splits, and `split` would change them", "take `split` out")
@@ -101,6 +100,8 @@ def _own(source: Source, base: Path, seed: int, limit: int | None, cache: Path |
     from .split import divide  # with numpy, which a recipe is validated without
 
     chosen = source.split or (None if examples.labelled or examples.part is not None else _UNLABELLED)
+    if limit is not None and len(examples.x) >= 3 * limit and isinstance(examples.x, Lazy) and examples.part is None:
+        chosen = _EVEN  # no more was read than each split is to have
     data = divide(examples.checked(path.name, source.task), chosen, seed, path.stem, str(path), cache)
     return _prepared(source, data, path.name)
 

@@ -19,8 +19,8 @@ from .source import Source
 from .words import several
 
 
-def read(source: Source, path: Path, enough: int | None = None, cache: Path | None = None) -> Examples:
-    """Read pairs in the order of the images' paths, or about `enough` of them. Raises: UserError."""
+def read(source: Source, path: Path, limit: int | None = None, cache: Path | None = None) -> Examples:
+    """Read pairs in the order of the images' paths, or `limit` or so for each split of them. Raises: UserError."""
     skipped, beside = Skipped(), Path(source.masks or source.pictures or "")
     word = "mask" if source.masks else "picture"
     photos, others = (_named(folder, skipped, source) for folder in (path, beside))
@@ -37,14 +37,14 @@ def read(source: Source, path: Path, enough: int | None = None, cache: Path | No
         )
     names = sorted(photos, key=lambda name: photos[name])
     parts = _parts(names, path)
-    chosen = images.spread(parts or [path] * len(names), enough)
+    chosen = images.some([path] * len(names), parts, limit)
     names, parts = [names[i] for i in chosen], [parts[i] for i in chosen if parts]
     x, rows = files.read([photos[name] for name in names], path, source, skipped, cache=cache)
     kept = [names[row] for row in rows]
     decode = partners.masks if source.masks else partners.pictures
     size = (x.shape[2], x.shape[3])
     y = decode([others[name] for name in kept], [photos[name] for name in kept], beside, source, size)
-    groups = groups_of([photos[name].relative_to(path).as_posix() for name in names], source.group, path.name)
+    groups = groups_of([photos[name] for name in names], source.group, path)
     return Examples(
         x,
         y,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -45,9 +46,16 @@ def divide(
         raise UserError(f"`{called}` gives its splits, and `split` would change them", "take `split` out")
     if examples.task == "single-label" and len(examples.labels) < 2 and (examples.labelled or examples.labels):
         raise UserError(f"`{called}` has one class only, `{examples.labels[0]}`", "there is nothing to tell apart")
-    random = np.random.default_rng(seed)
-    rows = {split: np.flatnonzero(part == split) for split in SPLITS}
-    rows |= _dealt(examples, rows["train"], missing, shares or Shares(), random, called)
+
+    def dealt() -> dict[str, np.ndarray]:
+        random = np.random.default_rng(seed)
+        rows = {split: np.flatnonzero(part == split) for split in SPLITS}
+        rows |= _dealt(examples, rows["train"], missing, shares or Shares(), random, called)
+        for indices in rows.values():
+            random.shuffle(indices)
+        return rows
+
+    rows = _remembered(dealt, [_content(examples, part), missing, repr(shares), seed], cache, examples)
     lacking = _uncovered(examples, rows["train"])
     if lacking and not examples.labels_listed:
         named = several([f"`{label}`" for label in lacking])
@@ -55,8 +63,6 @@ def divide(
             f"`{called}` has no training examples of {named}",
             "add some, or take the label out",
         )
-    for indices in rows.values():
-        random.shuffle(indices)
     _judgeable(examples, rows, called)
     splits = {split: Split(choose(examples.x, indices), examples.y[indices]) for split, indices in rows.items()}
     inputs = tuple(_input(split, examples, rows["train"], cache) for split in examples.columns)
@@ -76,6 +82,27 @@ def divide(
         warnings=examples.warnings,
         flip_pairs=_flip_pairs(examples, called),
     )
+
+
+def _remembered(
+    dealt: Callable[[], dict[str, np.ndarray]], material: list[object], cache: Path | None, examples: Examples
+) -> dict[str, np.ndarray]:
+    """Return the rows of each split; of a hundred thousand files, dealing them takes seconds."""
+    if not isinstance(examples.x, Lazy):
+        return dealt()
+    kept = remembered(cache, ["dealt", *material], lambda: {name: rows.tolist() for name, rows in dealt().items()})
+    return {name: np.array(rows, np.int64) for name, rows in kept.items()}
+
+
+def _content(examples: Examples, part: np.ndarray) -> str:
+    """Return a digest of all that decides how examples are dealt."""
+    if not isinstance(examples.x, Lazy):
+        return ""
+    total = hashlib.sha256(repr((examples.task, examples.labels, examples.labelled)).encode())
+    for array in (examples.x.digests, examples.y, part, examples.groups):
+        if array is not None:
+            total.update(repr((array.shape, str(array.dtype))).encode() + array.tobytes())
+    return total.hexdigest()
 
 
 def _dealt(

@@ -23,8 +23,8 @@ _MISSING = {"na", "n/a", "nan", "null", "?", "-"}
 """What often stands for a missing label."""
 
 
-def read(source: Source, path: Path, enough: int | None = None, cache: Path | None = None) -> Examples:
-    """Read one example a row, or about `enough` of those with images.
+def read(source: Source, path: Path, limit: int | None = None, cache: Path | None = None) -> Examples:
+    """Read one example a row, or `limit` or so for each split of those with images.
 
     Raises: UserError with the lines, as editors count them.
     """
@@ -51,7 +51,7 @@ def read(source: Source, path: Path, enough: int | None = None, cache: Path | No
         notes += _unnamed(paths, path)
         if unread := [f"`{name}`" for name in table.header if name not in {*taken, *numbers}]:
             notes += (f"`{path.name}`: the columns {', '.join(unread)} are not read; `columns` names numbers to read",)
-        chosen = np.array(images.spread(y.tolist() if task == "single-label" else [""] * len(y), enough))
+        chosen = np.array(images.some(y.tolist() if task == "single-label" else [""] * len(y), (), limit))
         paths = [paths[row] for row in chosen]
         read_later, readable = files.read(paths, path.parent, source, skipped, cache=cache)
         inputs["image"] = files.whole(read_later) if numbers else read_later
