@@ -28,7 +28,7 @@ PARTS = {"train": "train", "training": "train", "validation": "validation", "val
 
 
 def read(source: Source, path: Path, limit: int | None = None, cache: Path | None = None) -> Examples:
-    """Read examples in the order of their paths, whatever the order on the disk, or `limit` or so for each split of them.
+    """Read examples in the order of their paths, whatever the order on the disk, or some `limit` for each split.
 
     Raises: UserError.
     """
