@@ -29,6 +29,7 @@ from .examples import Examples, kind_of, values
 from .pairs import Converter, each, labels_of, length
 from .rows import DIGEST, Stored
 from .source import Source
+from .split import SPLITS
 
 RESERVE = 2**30
 """Bytes of the disk that a copy leaves free."""
@@ -42,14 +43,13 @@ def examples(
 ) -> Examples:
     """Return the examples of data sets by split, as `by_part` has them, from their copy. Raises: UserError."""
     labels = [labels_of(part, source) for part in given.values()][0]  # noqa: RUF015, each is checked
-    enough = None if limit is None else -(-10 * limit // 3)  # a third for each split, as of files
     folder = (cache or _passing()) / "copies"
-    rows = folder / _key(given, source, function, enough)
+    rows = folder / _key(given, source, function, limit)
     about = rows.with_suffix(".npz")
     stored = _read(about, rows)
     if stored is None:
         with replacing(rows, "choose another folder: `--cache`") as temporary, temporary.open("wb") as file:
-            stored = _copied(given, source, function, enough, file, folder)
+            stored = _copied(given, source, function, limit, file, folder)
         with replacing(about) as temporary, temporary.open("wb") as file:
             np.savez(file, **stored)
     kind, counts = str(stored["kind"]), stored["counts"].tolist()
@@ -58,12 +58,12 @@ def examples(
     return Examples(x, stored["y"], labels, kinds={"input": kind}, flip_pairs=source.flip_pairs or (), **split)  # type: ignore[dict-item]
 
 
-def _key(given: dict[str, Any], source: Source, function: Function, enough: int | None) -> str:
+def _key(given: dict[str, Any], source: Source, function: Function, limit: int | None) -> str:
     parts = [
         [part, type(each).__name__, length(each), getattr(each, "_fingerprint", None)] for part, each in given.items()
     ]
     options = source.model_dump(mode="json", include={"args", "size", "color", "resize", "image", "label"})
-    material = json.dumps([1, function.digest, function.name, options, enough, parts], sort_keys=True, default=repr)
+    material = json.dumps([1, function.digest, function.name, options, limit, parts], sort_keys=True, default=repr)
     return hashlib.sha256(material.encode()).hexdigest()
 
 
@@ -78,19 +78,20 @@ def _read(about: Path, rows: Path) -> dict[str, Any] | None:
 
 
 def _copied(
-    given: dict[str, Any], source: Source, function: Function, enough: int | None, file: BinaryIO, folder: Path
+    given: dict[str, Any], source: Source, function: Function, limit: int | None, file: BinaryIO, folder: Path
 ) -> dict[str, Any]:
     """Write the rows of all data sets to `file`; return what belongs to them, as arrays."""
     converter, name = Converter(source), f"`{source.source}`"
-    lengths = [length(each) for each in given.values()]
-    expected = enough or (sum(filter(None, lengths)) if None not in lengths else None)
+    enough = None if limit is None else -(-10 * limit // 3)  # a third for each split, as of files
+    lengths = [length(pairs) for pairs in given.values()]
+    expected = None if enough is not None or None in lengths else sum(filter(None, lengths))
     labels: list[Any] = []
     digests = bytearray()
     counts, row, kind = [], np.empty(0), ""
-    for each_given in given.values():
-        most = None if enough is None else -(-enough // len(given))
+    for part, pairs in given.items():
+        most = limit if part in SPLITS[1:] else enough
         before = len(labels)
-        for block in _blocks(each(each_given, source, function, most)):
+        for block in _blocks(each(pairs, source, function, most)):
             start = len(labels)
             raw = np.stack([converter.value(image, start + place) for place, (image, _) in enumerate(block)])
             labels += [converter.target(label, start + place) for place, (_, label) in enumerate(block)]
@@ -103,8 +104,10 @@ def _copied(
                 digests += hashlib.sha256(each_row.tobytes()).digest()
         counts.append(len(labels) - before)
     if not all(counts):
-        part = list(given)[counts.index(0)]
-        raise UserError(f"{name} gives no examples{f' for {part}' if part else ''}", "give one at least of each class")
+        empty = list(given)[counts.index(0)]
+        raise UserError(
+            f"{name} gives no examples{f' for {empty}' if empty else ''}", "give one at least of each class"
+        )
     try:
         y = np.array(labels)
     except ValueError as error:

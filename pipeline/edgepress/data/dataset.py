@@ -180,9 +180,9 @@ class Dataset:
         """Return the raw values of each input, in the order of `inputs`."""
         return tuple(x[input.name] for input in self.inputs) if x.dtype.names else (x,)
 
-    def to_model_inputs(self, x: np.ndarray) -> tuple[np.ndarray, ...]:
-        """Normalize raw rows for a model, one array an input."""
-        return tuple(input.to_model_inputs(raw) for input, raw in zip(self.inputs, self.columns(x), strict=True))
+    def to_model_inputs(self, x: Rows) -> tuple[np.ndarray, ...]:
+        """Normalize raw rows for a model, one array an input; all of them are read now."""
+        return tuple(input.to_model_inputs(raw) for input, raw in zip(self.inputs, self.columns(x[:]), strict=True))
 
     def to_learn_from(self) -> Dataset:
         """Return the data set itself. Raises: UserError when there are no labels."""

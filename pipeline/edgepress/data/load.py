@@ -97,10 +97,11 @@ def _own(source: Source, base: Path, seed: int, limit: int | None, cache: Path |
         if source.split is not None:
             raise UserError(f"`{source.source}` gives its splits, and `split` would change them", "take `split` out")
         return _prepared(source, examples, path.name)
-    from .split import divide  # with numpy, which a recipe is validated without
+    from .split import SPLITS, divide  # with numpy, which a recipe is validated without
 
     chosen = source.split or (None if examples.labelled or examples.part is not None else _UNLABELLED)
-    if limit is not None and len(examples.x) >= 3 * limit and isinstance(examples.x, Lazy) and examples.part is None:
+    open_splits = examples.part is None or len(set(examples.part.tolist())) < len(SPLITS)
+    if limit is not None and isinstance(examples.x, Lazy) and len(examples.x) >= 3 * limit and open_splits:
         chosen = _EVEN  # no more was read than each split is to have
     data = divide(examples.checked(path.name, source.task), chosen, seed, path.stem, str(path), cache)
     return _prepared(source, data, path.name)

@@ -14,12 +14,14 @@ from . import targets
 from .dataset import Dataset, Input, Split, measured, numbered
 from .examples import Examples
 from .memo import remembered
-from .rows import Lazy, choose, digests
+from .rows import Lazy, Rows, choose, digests
 from .source import Shares
 from .targets import Targets
 from .words import several
 
 SPLITS = ("train", "validation", "test")
+_AT_ONCE = 2**16
+"""Rows of tokens that are looked at together."""
 _MEASURED = 2**24
 """Values of an input that its mean and deviation are taken from, evenly spread, which is 0.1 GB of float64."""
 
@@ -214,7 +216,7 @@ def _flip_pairs(examples: Examples, name: str) -> tuple[tuple[int, int], ...]:
 def _input(name: str, examples: Examples, train: np.ndarray, cache: Path | None) -> Input:
     raw, kind = examples.columns[name], examples.kinds[name]
     if kind == "tokens":
-        return measured(name, kind, raw, vocabulary=int(raw.max()) + 1)
+        return measured(name, kind, raw, vocabulary=_largest(raw) + 1)
     step = -(-len(train) * int(np.prod(raw.shape[1:])) // _MEASURED)
     sample, scale = choose(raw, train[::step]), 1 / 255 if kind == "image" else 1.0
     if not isinstance(sample, Lazy):
@@ -228,3 +230,7 @@ def _input(name: str, examples: Examples, train: np.ndarray, cache: Path | None)
     material = ["moments", kind, sample.shape, str(sample.dtype), sample.made_by, content]
     mean, std = map(tuple, remembered(cache, material, moments))
     return Input(name, kind, sample.shape[1:], scale, mean, std, normalized_by="train")
+
+
+def _largest(tokens: Rows) -> int:
+    return max(int(tokens[start : start + _AT_ONCE].max()) for start in range(0, len(tokens), _AT_ONCE))

@@ -142,7 +142,7 @@ def _others(contract: dict[str, Any], data: Dataset) -> Iterator[tuple[str, Data
 
 def _skill(file: Path, contract: dict[str, Any], data: Dataset) -> Skill:
     x, y = data["validation"]
-    outputs = predict(file, metadata.to_model_inputs(contract, data, x[:]))
+    outputs = predict(file, metadata.to_model_inputs(contract, data, x))
     return tasks.of(data).skill(metadata.to_logits(outputs, contract, data), y)
 
 

@@ -89,9 +89,9 @@ class Examples:
         return len(self.y)
 
     @property
-    def slow(self) -> bool:
-        """Tell whether other processes should make the batches: rows are read, or torchvision augments them."""
-        return bool(self.augment) or any(isinstance(raw, Lazy) for raw in self.columns)
+    def lazy(self) -> bool:
+        """Tell whether examples are read when a batch takes them."""
+        return any(isinstance(raw, Lazy) for raw in self.columns)
 
     def batch(self, rows: Rows) -> tuple[Tensor, ...]:
         """Return one tensor (b, *shape) an input: int64 tokens, float32 all else; images `channels_last`."""
@@ -229,11 +229,14 @@ def generator(*seeds: int) -> torch.Generator:
 
 
 def prefetch(examples: Examples, batches: list[Rows]) -> Iterator[tuple[Rows, tuple[Tensor, ...], Tensor]]:
-    """Yield each batch with its inputs and labels; where they are slow to make, other processes do."""
-    if not examples.slow:
+    """Yield each batch with its inputs and labels.
+
+    Other processes make them where that is slow: they read rows, or torchvision augments them.
+    """
+    if not examples.augment and not examples.lazy:
         yield from (_loaded(examples, rows) for rows in batches)
         return
-    yield from workers.loaded(partial(_loaded, examples), batches)
+    yield from workers.loaded(partial(_loaded, examples), batches, apart=examples.lazy)
 
 
 def _loaded(examples: Examples, rows: Rows) -> tuple[Rows, tuple[Tensor, ...], Tensor]:
