@@ -52,10 +52,11 @@ def examples(
             stored = _copied(given, source, function, limit, file, folder)
         with replacing(about) as temporary, temporary.open("wb") as file:
             np.savez(file, **stored)
-    kind, counts = str(stored["kind"]), stored["counts"].tolist()
-    split = {} if "" in given else {"part": np.repeat(list(given), counts)}
-    x = Stored(rows, tuple(stored["shape"].tolist()), np.dtype(str(stored["dtype"])), stored["digests"])
-    return Examples(x, stored["y"], labels, kinds={"input": kind}, flip_pairs=source.flip_pairs or (), **split)  # type: ignore[dict-item]
+    kind: Any = stored["kind"].item()
+    part = None if "" in given else np.repeat(list(given), stored["counts"])
+    x = Stored(rows, tuple(stored["shape"].tolist()), np.dtype(stored["dtype"].item()), stored["digests"])
+    pairs = source.flip_pairs or ()
+    return Examples(x, stored["y"], labels, kinds={"input": kind}, part=part, flip_pairs=pairs)
 
 
 def _key(given: dict[str, Any], source: Source, function: Function, limit: int | None) -> str:

@@ -97,7 +97,7 @@ def _problems(record: Accepted) -> Iterator[str]:
 def read(folder: Path, metric: str, data_sha256: str, *, lazy: bool = False) -> dict[str, ModelFile]:
     """Return the accepted file of each target; scores on other test examples are left out. Raises: UserError.
 
-    Records from before images stayed in their files have a digest of pixels: of `lazy` data a note says what may differ.
+    Records from before images stayed in their files have a digest of pixels: of `lazy` data a note says so.
     """
     path = folder / NAME
     if not path.exists():
