@@ -107,7 +107,7 @@ def load(): return {"train": Pictures(60), "test": Pictures(12)}
     assert {name: len(split.y) for name, split in found.splits.items()} == {"train": 54, "validation": 6, "test": 12}
     few = load(tmp_path, code, 4, image="photo", label="kind")
     assert max(len(split.y) for split in few.splits.values()) == 4
-    stored = few["train"].x.of.of  # type: ignore[attr-defined]
+    stored = few["train"].x.of  # type: ignore[attr-defined]
     assert isinstance(stored, Stored)
     assert len(stored) < 20
 
@@ -144,7 +144,7 @@ WRONG = {
         "`load` of `my_data.py`, at example 9, failed: ZeroDivisionError",
     ),
     "floats": ("def load():\n    for n in range(30): yield np.ones((3, 8, 8)), n % 2", "which is no kind of example"),
-    "no image": ("def load(): yield b'junk', 1", "example 0 is no image that can be read"),
+    "no image": ("def load(): yield b'junk', 1", "example 0 cannot be read: no image"),
 }
 
 
@@ -162,7 +162,7 @@ def test_what_is_wrong_is_told_in_one_error(name: str, tmp_path: Path) -> None:
 
 def test_the_disk_is_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(copied.shutil, "disk_usage", lambda _: type("Usage", (), {"free": copied.RESERVE + 50_000}))
-    with pytest.raises(UserError, match=r"the copy of 1000 examples takes 768 kB, and the disk of .* has .* to spare"):
+    with pytest.raises(UserError, match=r"the copy of 1000 examples takes 0.77 MB, and the disk of .* has .* to spare"):
         load(tmp_path, "def load(): return [(picture(n), n % 2) for n in range(1000)]")
     monkeypatch.setattr(copied.shutil, "disk_usage", lambda _: type("Usage", (), {"free": copied.RESERVE - 1}))
     with pytest.raises(UserError, match=r"gave 64 examples, .*, and does not end before the disk is full"):

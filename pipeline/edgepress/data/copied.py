@@ -25,6 +25,7 @@ from ..core.errors import UserError
 from ..core.paths import replacing
 from ..core.units import show_bytes
 from ..core.user_code import Function
+from .dataset import Kind
 from .examples import Examples, kind_of, values
 from .pairs import Converter, each, labels_of, length
 from .rows import DIGEST, Stored
@@ -88,7 +89,8 @@ def _copied(
     expected = None if enough is not None or None in lengths else sum(filter(None, lengths))
     labels: list[Any] = []
     digests = bytearray()
-    counts, row, kind = [], np.empty(0), ""
+    counts, row = [], np.empty(0)
+    kind: Kind | None = None
     for part, pairs in given.items():
         most = limit if part in SPLITS[1:] else enough
         before = len(labels)
@@ -96,8 +98,12 @@ def _copied(
             start = len(labels)
             raw = np.stack([converter.value(image, start + place) for place, (image, _) in enumerate(block)])
             labels += [converter.target(label, start + place) for place, (_, label) in enumerate(block)]
-            kind = kind or kind_of("x", raw)
-            array = np.ascontiguousarray(values("x", raw, kind))  # type: ignore[arg-type]
+            try:
+                kind = kind or kind_of("x", raw)
+                array = np.ascontiguousarray(values("x", raw, kind))
+            except UserError as error:
+                problem = error.problems[0]
+                raise UserError(f"{name}, from example {start}: {problem.message}", problem.help) from error
             row = array[0]
             _fits(file.tell() + array.nbytes, len(labels), row.nbytes, expected, name, folder)
             file.write(array.tobytes())

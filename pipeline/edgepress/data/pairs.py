@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator, Mapping
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -137,7 +138,10 @@ class Converter:
                 given = Image.open(io.BytesIO(given))
                 given.load()
             except images.BROKEN as error:
-                raise UserError(f"{self.name}: example {number} is no image that can be read: {error}") from error
+                raise UserError(
+                    f"{self.name}: example {number} cannot be read: {images.reason(error, Path())}",
+                    "bytes are those of an image file; leave the example out, or mend it",
+                ) from error
         elif hasattr(given, "detach"):
             given = given.detach().cpu().numpy()  # a tensor
         if not isinstance(given, Image.Image):
