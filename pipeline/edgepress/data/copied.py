@@ -9,6 +9,7 @@ from __future__ import annotations
 import atexit
 import hashlib
 import json
+import os
 import shutil
 import tempfile
 import zipfile
@@ -75,6 +76,9 @@ def _read(about: Path, rows: Path) -> dict[str, Any] | None:
         with np.load(about) as arrays:
             stored = dict(arrays)
         if rows.stat().st_size == np.prod(stored["shape"]) * np.dtype(str(stored["dtype"])).itemsize:
+            with suppress(OSError):  # a cache that cannot be written can be used
+                for file in (rows, about):
+                    os.utime(file)  # used now, for whoever clears the cache
             return stored
     return None
 

@@ -19,6 +19,7 @@ import numpy as np
 
 from ..core import paths as of_paths
 from ..core.paths import replacing
+from ..core.system_errors import SystemFault
 from . import images
 from .images import Header
 from .rows import DIGEST
@@ -118,5 +119,6 @@ def _read(index: Path | None) -> tuple[np.ndarray, np.ndarray]:
 def _write(index: Path, names: np.ndarray, records: np.ndarray, old_names: np.ndarray, old: np.ndarray) -> None:
     """Write the index, with what it knew of other files, such as those that `--limit` left out."""
     others = ~np.isin(old_names, names)
-    with replacing(index) as temporary, temporary.open("wb") as file:
+    # A cache that cannot be written can be used; a run that has to write tells it.
+    with suppress(SystemFault), replacing(index) as temporary, temporary.open("wb") as file:
         np.savez(file, names=np.concatenate([old_names[others], names]), records=np.concatenate([old[others], records]))

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core.paths import replacing
+from ..core.system_errors import SystemFault
 
 
 def remembered(cache: Path | None, material: object, make: Callable[[], Any]) -> Any:
@@ -20,6 +21,7 @@ def remembered(cache: Path | None, material: object, make: Callable[[], Any]) ->
     with suppress(OSError, ValueError):
         return json.loads(path.read_text(encoding="utf-8"))
     made = make()
-    with replacing(path) as temporary:
+    # A cache that cannot be written can be used; a run that has to write tells it.
+    with suppress(SystemFault), replacing(path) as temporary:
         temporary.write_text(json.dumps(made), encoding="utf-8")
     return made
