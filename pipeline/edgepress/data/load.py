@@ -55,7 +55,8 @@ def load_unlabelled(
         source = source.model_copy(update={"labels": "imagenet"})  # class folders, if any, mean nothing
         from .folder import read
 
-        examples = read(source, path, limit, cache).checked(path.name)
+        third = None if limit is None else -(-3 * limit // 10)  # no splits of `limit` each are made of these
+        examples = read(source, path, third, cache).checked(path.name)
     elif source.kind == "arrays":
         from .arrays import values
 
