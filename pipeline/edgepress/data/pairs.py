@@ -64,7 +64,8 @@ def labels_of(given: Any, source: Source) -> tuple[str, ...]:
                 f"`{source.source}` gives no column `{name}`, only {several([f'`{each}`' for each in columns])}",
                 suggest(name, columns, f"name the column: `{option}: …`"),
             )
-    return tuple(getattr(given.features[labels[0]], "names", None) or ()) if len(labels) == 1 else ()
+    features = getattr(given, "features", None) or {}  # a streamed one may not know them
+    return tuple(getattr(features.get(labels[0]), "names", None) or ()) if len(labels) == 1 else ()
 
 
 def _columns(source: Source) -> tuple[str, tuple[str, ...]]:
