@@ -12,7 +12,7 @@ PEERS := .venv-peers
 VERSION := import sys; print("%d.%d" % sys.version_info[:2])
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c $(HERE)constraints.txt
 .DEFAULT_GOAL := help
-.PHONY: help same-python compress plan check test test-slow test-python tutorial lint size schema readme docs bench-run bench-baselines bench-distill bench-tasks bench-compare bench-train bench-slower bench-gate bench-estimates bench-ssh bench-efficientnet bench-boards bench-flagship bench-calibration bench-foreign bench-emulate bench-precision bench-coverage bench-prune bench-quant bench-isolation torture clean
+.PHONY: help same-python compress plan check test test-slow test-python tutorial lint size schema readme docs bench-run bench-baselines bench-distill bench-tasks bench-compare bench-train bench-slower bench-gate bench-estimates bench-ssh bench-efficientnet bench-boards bench-flagship bench-calibration bench-foreign bench-emulate bench-precision bench-coverage bench-prune bench-quant bench-isolation bench-streaming torture clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' $(HERE)Makefile
@@ -178,6 +178,10 @@ bench-quant: $(VENV)/.dev $(PEERS)/.run
 # Runs of shipped recipes with and without the supervised child process, in pairs (idle machine!); goes on after an interruption: isolation.json
 bench-isolation: $(VENV)/.run
 	$(BIN)/python -m tests.bench.isolation $(ARGS)
+
+# Memory, images a second and the seconds of a warm plan of a folder of N=100000 photos: tests/bench/streaming.json
+bench-streaming: $(VENV)/.run
+	$(BIN)/python -m tests.bench.streaming $(or $(N),100000)
 
 # Kills, faults and fuzzing, 40 minutes on two cores; goes on after an interruption: tests/bench/torture.json
 # ARGS="onnx=500 kills=10" chooses campaigns and counts; ARGS="onnx --only 7" shows one input

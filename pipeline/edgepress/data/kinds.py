@@ -26,7 +26,7 @@ TAKES: dict[Kind, set[str]] = {
     "folder": {*_IMAGES, "group", "labels", "masks", "pictures", "task"},
     "table": {*_IMAGES, "image", "label", "labels", "columns", "group", "task"},
     "arrays": {"labels", "task", "flip_pairs"},
-    "user": {"args", "task", "flip_pairs"},
+    "user": {"args", "task", "flip_pairs", "size", "color", "resize", "image", "label"},
     "shipped": set(),
 }
 """The options that each kind has beside `from` and `split`."""

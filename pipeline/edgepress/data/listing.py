@@ -116,7 +116,8 @@ def _listed(counts: Counter[str]) -> str:
 
 def kind(name: str) -> str:
     """Return how a file is counted: by its suffix."""
-    return Path(name).suffix.lower() or "without suffix"
+    stem, _, suffix = name.rpartition(".")
+    return f".{suffix.lower()}" if stem and suffix else "without suffix"
 
 
 def folders(path: Path, skipped: Skipped) -> list[Path]:
@@ -127,21 +128,39 @@ def folders(path: Path, skipped: Skipped) -> list[Path]:
 
 def images(folder: Path, skipped: Skipped, *, deep: bool = True) -> list[Path]:
     """List image files, sorted, in `folder` and below it, or not below it; what is left out is counted."""
-    paths = []
-    for where, names, files in os.walk(folder, onerror=skipped.refused):
-        below = [name for name in sorted(names) if deep and not skipped.by_name(name, folder=True)]
-        names[:] = [name for name in below if not Path(where, name).is_symlink()]
-        skipped.add("links to folders, which are not followed", "folder", len(below) - len(names))
-        for name in files:
-            if skipped.by_name(name):
-                continue
-            if skipped.no_file(path := Path(where, name)):
-                continue
-            if is_image(path):
-                paths.append(path)
-            else:
-                skipped.add(INSTALL if kind(name) in HEIF else "no suffix of an image", kind(name))
-    return sorted(paths)
+    paths, waiting = [], [str(folder)]
+    for where in waiting:
+        try:
+            with os.scandir(where) as entries:
+                found = sorted(entries, key=lambda entry: entry.name)
+        except OSError as error:
+            skipped.refused(error)
+            continue
+        for entry in found:
+            if _is_folder(entry):
+                if deep and not skipped.by_name(entry.name, folder=True):
+                    if entry.is_symlink():
+                        skipped.add("links to folders, which are not followed", "folder")
+                    else:
+                        waiting.append(entry.path)
+            elif not skipped.by_name(entry.name):
+                path = Path(entry.path)
+                # The folder tells what most files are; the others take a `stat` each.
+                if not entry.is_file(follow_symlinks=False) and skipped.no_file(path):
+                    continue
+                if is_image(path):
+                    paths.append(path)
+                else:
+                    suffix = kind(entry.name)
+                    skipped.add(INSTALL if suffix in HEIF else "no suffix of an image", suffix)
+    return sorted(paths, key=lambda path: path.parts)
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that leads in a circle
+        return False
 
 
 def without_mask(name: str) -> str:
@@ -151,8 +170,9 @@ def without_mask(name: str) -> str:
 
 def is_image(path: Path) -> bool:
     """Tell by the suffix whether Pillow decodes a file; of `.heic` by its first bytes, many of which are JPEGs."""
-    if kind(path.name) not in HEIF - suffixes():
-        return kind(path.name) in suffixes()
+    suffix, known = kind(path.name), suffixes()
+    if suffix in known or suffix not in HEIF:
+        return suffix in known
     try:
         with Image.open(path):
             return True
@@ -162,9 +182,10 @@ def is_image(path: Path) -> bool:
 
 def twins(paths: Sequence[Path], root: Path) -> tuple[str, ...]:
     """Warn of files that differ in suffix alone, or in `_mask` and the like: one of the two may be no photo."""
-    stems: dict[tuple[Path, str], list[Path]] = {}
+    stems: dict[tuple[str, str], list[Path]] = {}
     for path in paths:
-        stems.setdefault((path.parent, _MASK.sub("", path.stem).lower()), []).append(path)
+        folder, _, name = str(path).rpartition(os.sep)
+        stems.setdefault((folder, without_mask(name.rpartition(".")[0]).lower()), []).append(path)
     if not (pairs := [files for files in stems.values() if len(files) > 1]):
         return ()
     first, second = (path.relative_to(root).as_posix() for path in pairs[0][:2])

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from ..core.errors import UserError
-from . import images, listing, partners
+from . import files, images, listing, partners
 from .examples import Examples
 from .folder import PARTS, groups_of, listable
 from .listing import Skipped
@@ -19,32 +19,32 @@ from .source import Source
 from .words import several
 
 
-def read(source: Source, path: Path, enough: int | None = None) -> Examples:
-    """Read pairs in the order of the images' paths, or about `enough` of them. Raises: UserError."""
+def read(source: Source, path: Path, limit: int | None = None, cache: Path | None = None) -> Examples:
+    """Read pairs in the order of the images' paths, or `limit` or so for each split of them. Raises: UserError."""
     skipped, beside = Skipped(), Path(source.masks or source.pictures or "")
     word = "mask" if source.masks else "picture"
-    files, others = (_named(folder, skipped, source) for folder in (path, beside))
-    missing = [file for name, file in files.items() if name not in others]
-    extra = [file for name, file in others.items() if name not in files]
+    photos, others = (_named(folder, skipped, source) for folder in (path, beside))
+    missing = [file for name, file in photos.items() if name not in others]
+    extra = [file for name, file in others.items() if name not in photos]
     if missing or extra:
         lacking, found, owner = (missing, path, beside) if missing else (extra, beside, path)
         wanted = word if missing else "image"
         names = [f"`{file.relative_to(found).as_posix()}`" for file in lacking]
         raise UserError(
-            f"`{found.name}`: {len(lacking)} of {len(files if missing else others)} files have no {wanted} in "
+            f"`{found.name}`: {len(lacking)} of {len(photos if missing else others)} files have no {wanted} in "
             f"`{owner.name}`: {several(names)}",
             f"`1.jpg` goes with `1.png` in the folder of {word}s; move files without a partner elsewhere",
         )
-    names = sorted(files, key=lambda name: files[name])
+    names = sorted(photos, key=lambda name: photos[name])
     parts = _parts(names, path)
-    chosen = images.spread(parts or [path] * len(names), enough)
+    chosen = images.some([path] * len(names), parts, limit)
     names, parts = [names[i] for i in chosen], [parts[i] for i in chosen if parts]
-    x, rows = images.read([files[name] for name in names], path, source, skipped)
+    x, rows = files.read([photos[name] for name in names], path, source, skipped, cache=cache)
     kept = [names[row] for row in rows]
     decode = partners.masks if source.masks else partners.pictures
     size = (x.shape[2], x.shape[3])
-    y = decode([others[name] for name in kept], [files[name] for name in kept], beside, source, size)
-    groups = groups_of([files[name].relative_to(path).as_posix() for name in names], source.group, path.name)
+    y = decode([others[name] for name in kept], [photos[name] for name in kept], beside, source, size)
+    groups = groups_of([photos[name] for name in names], source.group, path)
     return Examples(
         x,
         y,
@@ -54,9 +54,9 @@ def read(source: Source, path: Path, enough: int | None = None) -> Examples:
         groups=None if groups is None else groups[rows],
         part=np.array(parts)[rows] if parts else None,
         labels_listed=bool(source.listed),
-        files=images.few([files[name] for name in names], rows),
+        files=images.few([photos[name] for name in names], rows),
         notes=skipped.notes(path.name),
-        warnings=listing.twins([files[name] for name in names], path),
+        warnings=listing.twins([photos[name] for name in names], path),
     )
 
 

@@ -15,7 +15,7 @@ from PIL import Image, ImageOps
 
 from ..core.errors import UserError
 from ..core.metrics import VOID
-from . import images
+from . import files, images
 from .images import Header
 from .source import Source
 from .targets.picture import scale
@@ -66,7 +66,7 @@ def masks(paths: list[Path], photos: list[Path], root: Path, source: Source, siz
 def pictures(paths: list[Path], photos: list[Path], root: Path, source: Source, size: tuple[int, int]) -> np.ndarray:
     """Return pictures uint8 (n, channels, height, width), of a multiple of `size` on both sides. Raises: UserError."""
     with images.quiet():
-        deep, _ = images.on_all(_deep, paths, root)  # what cannot be read is told by `images.read`
+        deep, _ = images.on_all(_deep, paths, root)  # what cannot be read is told by `files.read`
         own, _ = images.on_all(images.header, paths, root)
         theirs, _ = images.on_all(images.header, photos, photos[0].parent)
     if cut := [f"`{path.relative_to(root).as_posix()}`" for path, found in zip(paths, deep, strict=True) if found]:
@@ -91,7 +91,7 @@ def pictures(paths: list[Path], photos: list[Path], root: Path, source: Source, 
             "all as large as their image, or larger by one whole factor on both sides",
         )
     changes = {"color": None, "unreadable": "refuse", "size": (size[0] * usual, size[1] * usual)}
-    return images.read(paths, root, source.model_copy(update=changes), times=usual)[0]
+    return files.whole(files.read(paths, root, source.model_copy(update=changes), times=usual)[0])
 
 
 def _sizes(file: Path, root: Path, own: Header, image: Header) -> str:

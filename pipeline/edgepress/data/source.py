@@ -133,10 +133,15 @@ class Source(BaseModel):
         "that is no classifier",
         examples=[["cat", "dog"], "./labels.txt"],
     )
-    image: str | None = Field(default=None, description="CSV column of image paths, relative to the CSV's folder")
+    image: str | None = Field(
+        default=None,
+        description="CSV column of image paths, relative to the CSV's folder; or column of the images that a function "
+        "gives, `image` by default",
+    )
     label: str | tuple[str, ...] | None = Field(
         default=None,
-        description="CSV column of labels, or several columns of 0 and 1 or of numbers; `label` by default",
+        description="column of labels, of a CSV or of what a function gives, or several columns of 0 and 1 or of "
+        "numbers; `label` by default",
     )
     columns: tuple[str, ...] | None = Field(
         default=None,

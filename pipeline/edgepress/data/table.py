@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import Any
 
 import numpy as np
 
 from ..core import foreign
 from ..core.columns import joined
 from ..core.errors import UserError
-from . import csv_file, images, listing
+from . import csv_file, files, images, listing
 from .csv_file import Table
 from .dataset import Kind, Task
 from .examples import Examples
@@ -22,8 +23,8 @@ _MISSING = {"na", "n/a", "nan", "null", "?", "-"}
 """What often stands for a missing label."""
 
 
-def read(source: Source, path: Path, enough: int | None = None) -> Examples:
-    """Read one example a row, or about `enough` of those with images.
+def read(source: Source, path: Path, limit: int | None = None, cache: Path | None = None) -> Examples:
+    """Read one example a row, or `limit` or so for each split of those with images.
 
     Raises: UserError with the lines, as editors count them.
     """
@@ -40,20 +41,21 @@ def read(source: Source, path: Path, enough: int | None = None) -> Examples:
     if not numbers and not source.image:
         raise UserError(f"`{path.name}` has no input column, only {_one_of(table.header)}")
     groups = np.array(table.column(source.group, "group")) if source.group else None
-    rows, files = np.arange(len(table.rows)), tuple[Path, ...]()
+    rows, sampled = np.arange(len(table.rows)), tuple[Path, ...]()
     skipped, notes = Skipped(), _labels_noted(table, label_columns, task, labels, listed)
     kinds: dict[str, Kind] = {}
-    inputs: dict[str, np.ndarray] = {}
+    inputs: dict[str, Any] = {}
     if source.image:
         kinds["image"] = "image"
         paths = _paths(table, source.image, path.parent)
         notes += _unnamed(paths, path)
         if unread := [f"`{name}`" for name in table.header if name not in {*taken, *numbers}]:
             notes += (f"`{path.name}`: the columns {', '.join(unread)} are not read; `columns` names numbers to read",)
-        chosen = np.array(images.spread(y.tolist() if task == "single-label" else [""] * len(y), enough))
+        chosen = np.array(images.some(y.tolist() if task == "single-label" else [""] * len(y), (), limit))
         paths = [paths[row] for row in chosen]
-        inputs["image"], readable = images.read(paths, path.parent, source, skipped)
-        rows, files = chosen[readable], images.few(paths, readable)
+        read_later, readable = files.read(paths, path.parent, source, skipped, cache=cache)
+        inputs["image"] = files.whole(read_later) if numbers else read_later
+        rows, sampled = chosen[readable], images.few(paths, readable)
     if numbers:
         kinds["numbers"] = "numbers"
         inputs["numbers"] = np.stack([table.numbers(name, "columns") for name in numbers], axis=1)[rows]
@@ -68,7 +70,7 @@ def read(source: Source, path: Path, enough: int | None = None) -> Examples:
         kinds,
         groups,
         labels_listed=bool(listed),
-        files=files,
+        files=sampled,
         notes=(*skipped.notes(path.name), *notes),
     )
 

@@ -20,7 +20,7 @@ from ..core.paths import scratch
 from ..core.results import Emulated, ModelFile, Runtime
 from ..core.runtimes import RUNTIMES
 from ..models import metadata, session
-from ..models.predict import laid_out, named, predict
+from ..models.predict import laid_out, named, parts_of, predict
 from . import evaluate
 
 if TYPE_CHECKING:
@@ -51,9 +51,9 @@ def scored(
 
     def facts(folder: Path, scratch: Path) -> dict[str, Any]:
         contract = metadata.read(path)
-        columns = metadata.to_model_inputs(contract, data, data["test"].x)
-        there, here = emulated_outputs(path, cpu, runtime, columns), predict(path, columns, runtime)
-        there, here = metadata.to_logits(there, contract, data), metadata.to_logits(here, contract, data)
+        parts = (metadata.to_model_inputs(contract, data, part) for part in parts_of(data, data["test"].x))
+        both = [(emulated_outputs(path, cpu, runtime, part), predict(path, part, runtime)) for part in parts]
+        there, here = (metadata.to_logits(np.concatenate(each), contract, data) for each in zip(*both, strict=True))
         y = data["test"].y
         own, other = (tasks.of(data).predictions(outputs, y) if data.labels else outputs for outputs in (there, here))
         more: dict[str, Any] = {"agreement": evaluate.alike(own, other, data)}

@@ -16,6 +16,7 @@ from ..core.paths import digest
 from ..core.runtimes import RUNTIMES, agreement_note, others
 from ..core.user_code import Code
 from ..data.dataset import Dataset
+from ..data.rows import Rows
 from ..models import checkpoint
 from ..models.description import NO_CODE
 from ..models.metadata import LABEL_TASKS, dequantized, read, to_logits, to_model_inputs
@@ -64,7 +65,7 @@ def evaluate(
     return {"files": files, "notes": notes, **size}
 
 
-def marks(path: Path, data: Dataset, x: np.ndarray) -> np.ndarray:
+def marks(path: Path, data: Dataset, x: Rows) -> np.ndarray:
     """Return what `agreement` compares with: the classes that a file predicts, or without classes its outputs."""
     outputs = predict_raw(path, data, x)
     return flat(outputs).argmax(1) if data.labels else dequantized(outputs, read(path))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from ..data.dataset import Dataset
+    from ..data.rows import Rows
 
 PREPARED = 2**28
 """Bytes of inputs that are normalized at once."""
@@ -54,20 +56,24 @@ def predict(
             raise of_examples(path, error.name, error.shapes) from error
 
 
-def predict_raw(path: Path, data: Dataset, x: np.ndarray, kernels: Kernels | None = None) -> np.ndarray:
+def predict_raw(path: Path, data: Dataset, x: Rows, kernels: Kernels | None = None) -> np.ndarray:
     """Return the outputs of a file for raw rows `x` of `data`, as `predict` does.
 
     The rows are normalized part by part: as floats, ten thousand photos would take gigabytes.
     """
     contract = read(path)
-    rows = max(1, PREPARED // sum(4 * math.prod(input.shape) for input in data.inputs))
-    parts = (x[start : start + rows] for start in range(0, len(x), rows))
-    outputs = [predict(path, to_model_inputs(contract, data, part), kernels=kernels) for part in parts]
+    outputs = [predict(path, to_model_inputs(contract, data, part), kernels=kernels) for part in parts_of(data, x)]
     for part in outputs[1:]:
         for name, column in split(part).items():
             if column.shape[1:] != (first := split(outputs[0])[name]).shape[1:]:
                 raise of_examples(path, name or contract["outputs"][0]["name"], [first.shape[1:], column.shape[1:]])
     return np.concatenate(outputs) if len(outputs) > 1 else outputs[0]
+
+
+def parts_of(data: Dataset, x: Rows) -> Iterator[np.ndarray]:
+    """Yield raw rows `x` of `data` part by part, as many at once as may be normalized."""
+    rows = max(1, PREPARED // sum(4 * math.prod(input.shape) for input in data.inputs))
+    return (x[start : start + rows] for start in range(0, len(x), rows))
 
 
 def in_torch(module: nn.Module, inputs: tuple[np.ndarray, ...]) -> torch.Tensor:

@@ -2,28 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from .examples import Examples, Rows
+from .examples import Examples, Rows, prefetch
 from .malloc import keep
 from .memory_format import channels_last
 
 if TYPE_CHECKING:
     import numpy as np
-    from torch import nn
+    from torch import Tensor, nn
 
     from ..core.metric import Metric
     from ..data.dataset import Dataset
     from ..data.targets.target import Targets
 
-BATCH, BATCH_OF_MAPS = 256, 32
-"""Examples in a batch; and where an output is as large as a picture."""
+BATCH, BATCH_OF_FILES, BATCH_OF_MAPS = 256, 64, 32
+"""Examples in a batch; where they are read for it; and where an output is as large as a picture."""
 
 
 def at_once(targets: Targets) -> int:
     """Return how many examples are run at once: fewer where an output is as large as a picture."""
     return BATCH_OF_MAPS if targets.spatial else BATCH
+
+
+def _most(examples: Examples) -> int:
+    """Return the same for `examples`; several batches of those that are read wait in memory."""
+    return min(at_once(examples.targets), BATCH_OF_FILES if examples.lazy else BATCH)
+
+
+def _batches(examples: Examples, parts: Sequence[Tensor], view: int = 0) -> Iterator[tuple[Tensor, ...]]:
+    """Yield the inputs of each part of the examples; other processes read those that are not in memory."""
+    batches = [Rows(rows, view) for rows in parts]
+    if examples.lazy:
+        yield from (inputs for _, inputs, _ in prefetch(examples, batches))
+    else:
+        yield from map(examples.batch, batches)
 
 
 def logits(module: nn.Module, examples: Examples, view: int = 0) -> np.ndarray:
@@ -56,9 +70,9 @@ def outputs(module: nn.Module, examples: Examples, view: int = 0) -> Iterator[np
     module.eval()
     device = next((tensor.device for tensor in module.parameters()), torch.device("cpu"))
     with channels_last(module):
-        for rows in torch.arange(len(examples)).split(at_once(examples.targets)):
+        for inputs in _batches(examples, torch.arange(len(examples)).split(_most(examples)), view):
             with torch.inference_mode():
-                part = module(*(tensor.to(device) for tensor in examples.batch(Rows(rows, view)))).cpu()
+                part = module(*(tensor.to(device) for tensor in inputs)).cpu()
             yield part.float().numpy()
 
 
@@ -78,8 +92,10 @@ def reestimate(module: nn.Module, data: Dataset, seed: int) -> nn.Module:
         layer.train()
     with channels_last(module), torch.no_grad():
         # None of the parts is a single image, which has no variance.
-        for rows in torch.arange(len(examples)).tensor_split(max(1, len(examples) // at_once(data.targets))):
-            module(*examples.batch(Rows(rows, 0)))
+        for inputs in _batches(
+            examples, torch.arange(len(examples)).tensor_split(max(1, len(examples) // _most(examples)))
+        ):
+            module(*inputs)
     for layer, momentum in zip(norms, momenta, strict=True):
         layer.momentum = momentum
     return module.eval()

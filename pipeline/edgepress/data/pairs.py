@@ -1,0 +1,195 @@
+"""Take the pairs of (image, label) that a data set of torch, of Hugging Face or any iterable gives, one at a time."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Mapping
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from ..core.errors import UserError, suggest
+from ..core.user_code import Function, theirs
+from . import images
+from .source import Source
+from .split import SPLITS
+from .words import by, several
+
+_GREY = ("1", "L", "LA", "La", *images.WIDE)
+_CALLED = {bool: "a whole number", int: "a whole number", float: "a number", str: "text", list: "several values"}
+"""What labels are, in words; those of one data set are of one type."""
+
+
+def by_part(returned: object) -> dict[str, Any]:
+    """Return data sets by the split that they give, '' for one that is to be split; nothing where it is none.
+
+    A data set can be iterated, or has a length and items by number. Arrays and tuples of them are none.
+    """
+    if isinstance(returned, Mapping):
+        given = {SPLITS[1] if name == "val" else str(name): each for name, each in returned.items()}
+        return given if set(given) <= set(SPLITS) and all(map(_gives, given.values())) else {}
+    return {"": returned} if _gives(returned) else {}
+
+
+def _gives(returned: object) -> bool:
+    plain = isinstance(returned, str | bytes | tuple | Mapping | np.ndarray) or hasattr(returned, "__array__")
+    return not plain and (hasattr(returned, "__iter__") or _by_number(returned))
+
+
+def _by_number(given: object) -> bool:
+    """Tell whether items are had by number, as of a map-style data set."""
+    return hasattr(given, "__getitem__") and length(given) is not None
+
+
+def length(given: Any) -> int | None:
+    """Return how many pairs there are to be, where it is known."""
+    try:
+        return len(given)
+    except (TypeError, NotImplementedError):  # of an iterable; torch's raise the second
+        return None
+
+
+def labels_of(given: Any, source: Source) -> tuple[str, ...]:
+    """Return the names of classes that a data set of Hugging Face has; `UserError` where it lacks a column."""
+    columns = getattr(given, "column_names", None)
+    if not columns:
+        return ()
+    image, labels = _columns(source)
+    for option, name in (("image", image), *(("label", label) for label in labels)):
+        if name not in columns:
+            raise UserError(
+                f"`{source.source}` gives no column `{name}`, only {several([f'`{each}`' for each in columns])}",
+                suggest(name, columns, f"name the column: `{option}: …`"),
+            )
+    features = getattr(given, "features", None) or {}  # a streamed one may not know them
+    return tuple(getattr(features.get(labels[0]), "names", None) or ()) if len(labels) == 1 else ()
+
+
+def _columns(source: Source) -> tuple[str, tuple[str, ...]]:
+    label = source.label or "label"
+    return source.image or "image", (label,) if isinstance(label, str) else label
+
+
+def each(given: Any, source: Source, function: Function, most: int | None) -> Iterator[tuple[Any, Any]]:
+    """Yield pairs, `most` at most: evenly spread where they are had by number, else the first.
+
+    Raises: UserError for what is no pair, OwnCodeError for an error of the user's code.
+    """
+    count = length(given)
+    if _by_number(given):
+        assert count is not None, "what has items by number has a length"
+        rows = range(count) if most is None or most >= count else [row * count // most for row in range(most)]
+        items: Iterator[Any] = (given[row] for row in rows)
+    else:
+        items = islice(iter(given), most)
+    number = 0
+    while True:
+        try:
+            item = next(items)
+        except StopIteration:
+            break
+        except UserError:
+            raise
+        except Exception as error:
+            raise theirs(error, function.path, f"{function.about}, at example {number},") from error
+        yield _pair(item, source, number)
+        number += 1
+    if count is not None and most is None and number != count:
+        raise UserError(
+            f"`{source.source}` gives {number} examples, and its length is {count}", "let `__len__` say how many"
+        )
+
+
+def _pair(item: Any, source: Source, number: int) -> tuple[Any, Any]:
+    if isinstance(item, Mapping):
+        image, labels = _columns(source)
+        if lacking := [name for name in (image, *labels) if name not in item]:
+            raise UserError(
+                f"`{source.source}`: example {number} has no `{lacking[0]}`, only {several(list(item))}",
+                f"name what it has: `{'image' if lacking[0] == image else 'label'}: …`",
+            )
+        return item[image], item[labels[0]] if len(labels) == 1 else [item[name] for name in labels]
+    if isinstance(item, tuple | list) and len(item) == 2:
+        return item[0], item[1]
+    raise UserError(
+        f"`{source.source}`: example {number} is a {type(item).__name__}, no pair of an image and its label",
+        "give `(image, label)`, or a dictionary with both",
+    )
+
+
+class Converter:
+    """Convert images and labels of one data set to arrays; the first of each tells what the others have to be."""
+
+    def __init__(self, source: Source) -> None:
+        self.source, self.name = source, f"`{source.source}`"
+        self.size = (source.size, source.size) if isinstance(source.size, int) else source.size
+        self.grey: bool | None = {"grey": True, "rgb": False}.get(source.color or "")
+        self.first: np.ndarray | None = None
+        self.label: type | None = None
+
+    def value(self, given: Any, number: int) -> np.ndarray:
+        """Return an example as an array, pictures as uint8 (channels, height, width). Raises: UserError."""
+        if isinstance(given, Mapping) and given.get("bytes"):
+            given = given["bytes"]  # as Hugging Face has images that are not decoded
+        if isinstance(given, bytes):
+            try:
+                given = Image.open(io.BytesIO(given))
+                given.load()
+            except images.BROKEN as error:
+                raise UserError(
+                    f"{self.name}: example {number} cannot be read: {images.reason(error, Path())}",
+                    "bytes are those of an image file; leave the example out, or mend it",
+                ) from error
+        elif hasattr(given, "detach"):
+            given = given.detach().cpu().numpy()  # a tensor
+        if not isinstance(given, Image.Image):
+            given = np.asarray(given)
+            if (self.size or self.grey is not None) and given.dtype == np.uint8 and given.ndim in (2, 3):
+                last = given.ndim == 2 or given.shape[-1] in (1, 3, 4)
+                given = Image.fromarray(np.squeeze(given if last else given.transpose(1, 2, 0)))
+        value = self._picture(given, number) if isinstance(given, Image.Image) else given
+        if self.first is None:
+            self.first = value
+        elif (value.shape, value.dtype) != (self.first.shape, self.first.dtype):
+            sizes = value.ndim == self.first.ndim == 3 and value.dtype == np.uint8
+            raise UserError(
+                f"{self.name}: example {number} is {value.dtype} {by(value.shape)}, and those before it are "
+                f"{self.first.dtype} {by(self.first.shape)}",
+                "write `size: 224`, or another number of pixels" if sizes else "all have one shape and type",
+            )
+        return value
+
+    def _picture(self, image: Image.Image, number: int) -> np.ndarray:
+        if self.grey is None:
+            self.grey = image.mode in _GREY
+        if self.grey and self.source.color is None and image.mode not in _GREY:
+            raise UserError(
+                f"{self.name}: example {number} is coloured, and those before it are grey",
+                "write `color: rgb`, or `color: grey`",
+            )
+        image = images.flat(ImageOps.exif_transpose(image), "L" if self.grey else "RGB")
+        if self.size:
+            image = images.sized(image, self.size, self.source.resize)
+        array = np.asarray(image)
+        return array[None] if self.grey else array.transpose(2, 0, 1)
+
+    def target(self, given: Any, number: int) -> Any:
+        """Return a label as a plain number, text or list of numbers. Raises: UserError."""
+        plain = given.tolist() if hasattr(given, "tolist") else list(given) if isinstance(given, tuple) else given
+        if type(plain) not in _CALLED:
+            raise UserError(
+                f"{self.name}: the label of example {number} is {'missing' if plain is None else repr(plain)}",
+                "a label is a whole number, a number, text, or a list of them",
+            )
+        kind = int if isinstance(plain, bool) else type(plain)
+        before = self.label = self.label or kind
+        if before is not kind:
+            raise UserError(
+                f"{self.name}: the label of example {number} is {_CALLED[kind]}, `{plain}`, and of those before it "
+                f"{_CALLED[before]}",
+                "give all labels of one type",
+            )
+        return plain

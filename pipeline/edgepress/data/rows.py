@@ -1,0 +1,153 @@
+"""Hold examples that need not be in memory: rows are read when they are taken."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from functools import reduce
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    import numpy as np
+
+DIGEST = 32
+"""Bytes of a SHA-256."""
+_LITTLE = 2**28
+"""Bytes of rows that are worth keeping."""
+
+
+class Rows(Protocol):
+    """Examples (n, *shape) by row; a numpy array is the plainest. `rows[slice or int64 array]` is a numpy array."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+    @property
+    def dtype(self) -> np.dtype[Any]: ...
+    def __len__(self) -> int: ...
+    def __iter__(self) -> Iterator[Any]: ...
+    def __getitem__(self, rows: Any, /) -> Any: ...
+
+
+class Lazy(ABC):
+    """Rows that are read from somewhere each time they are taken. They are picklable: other processes read them.
+
+    Attributes:
+        digests: tells each row's content from another's, uint8 (n, 32), without reading it.
+        made_by: what beside the content shapes the values, such as the options of decoding.
+    """
+
+    def __init__(self, shape: tuple[int, ...], dtype: np.dtype[Any], digests: np.ndarray, made_by: str) -> None:
+        self.shape, self.dtype, self.digests, self.made_by = shape, dtype, digests, made_by
+
+    @abstractmethod
+    def take(self, rows: np.ndarray) -> np.ndarray:
+        """Read `rows`, int64 (k,): (k, *shape)."""
+
+    def choose(self, rows: np.ndarray) -> Lazy:
+        return _Chosen(self, rows)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        return (self[row] for row in range(len(self)))
+
+    def __getitem__(self, rows: int | slice | np.ndarray) -> np.ndarray:
+        import numpy as np
+
+        chosen = np.arange(len(self))[rows]
+        return self.take(chosen) if chosen.ndim else self.take(chosen[None])[0]
+
+
+class _Chosen(Lazy):
+    """Rows of other rows, by their number."""
+
+    def __init__(self, of: Lazy, rows: np.ndarray) -> None:
+        super().__init__((len(rows), *of.shape[1:]), of.dtype, of.digests[rows], of.made_by)
+        self.of, self.rows = of, rows
+
+    def take(self, rows: np.ndarray) -> np.ndarray:
+        return self.of.take(self.rows[rows])
+
+    def choose(self, rows: np.ndarray) -> Lazy:
+        return _Chosen(self.of, self.rows[rows])
+
+
+class _Joined(Lazy):
+    """The rows of one behind those of another, of the same shape and type."""
+
+    def __init__(self, first: Rows, second: Rows) -> None:
+        import numpy as np
+
+        both = np.concatenate([digests(first), digests(second)])
+        made_by = " ".join(part.made_by for part in (first, second) if isinstance(part, Lazy))
+        super().__init__((len(both), *first.shape[1:]), first.dtype, both, made_by)
+        self.first, self.second = first, second
+
+    def take(self, rows: np.ndarray) -> np.ndarray:
+        import numpy as np
+
+        early = rows < len(self.first)
+        taken = np.empty((len(rows), *self.shape[1:]), self.dtype)
+        taken[early] = self.first[rows[early]]
+        taken[~early] = self.second[rows[~early] - len(self.first)]
+        return taken
+
+
+class Stored(Lazy):
+    """Rows of one size in a file, one behind the other; what is read does not stay in this process's memory."""
+
+    def __init__(self, path: Path, shape: tuple[int, ...], dtype: np.dtype[Any], digests: np.ndarray) -> None:
+        super().__init__(shape, dtype, digests, "stored")
+        self.path = path
+
+    def take(self, rows: np.ndarray) -> np.ndarray:
+        import numpy as np
+
+        taken = np.empty((len(rows), *self.shape[1:]), self.dtype)
+        into, size = taken.reshape(-1).view(np.uint8).data, taken.nbytes // max(len(rows), 1)
+        with self.path.open("rb", buffering=0) as file:
+            for place, row in enumerate(rows.tolist()):
+                file.seek(row * size)
+                if file.readinto(into[place * size : (place + 1) * size]) != size:
+                    raise EOFError(f"{self.path} ends before its row {row}")
+        return taken
+
+
+def held(x: Rows) -> Rows:
+    """Return rows in memory if they take little of it: those that are taken again and again."""
+    import numpy as np
+
+    return x[:] if int(np.prod(x.shape)) * x.dtype.itemsize <= _LITTLE else x
+
+
+def choose(x: Rows, rows: np.ndarray | slice) -> Rows:
+    """Return `x[rows]`, which is read now only if it is in memory."""
+    import numpy as np
+
+    if isinstance(x, Lazy):
+        return x.choose(np.arange(len(x))[rows])
+    chosen: np.ndarray = x[rows]
+    return chosen
+
+
+def concatenated(parts: Sequence[Rows]) -> Rows:
+    """Return all rows of `parts`, in order."""
+    import numpy as np
+
+    if not any(isinstance(part, Lazy) for part in parts):
+        return np.concatenate([part[:] for part in parts])
+    return reduce(_Joined, parts)
+
+
+def digests(x: Rows) -> np.ndarray:
+    """Return what tells rows apart, uint8 (n, 32): of arrays the SHA-256 of each row's values."""
+    import hashlib
+
+    import numpy as np
+
+    if isinstance(x, Lazy):
+        return x.digests
+    each = b"".join(hashlib.sha256(x[row].tobytes()).digest() for row in range(len(x)))
+    return np.frombuffer(each, np.uint8).reshape(-1, DIGEST)
