@@ -53,9 +53,12 @@ def run_file(
     """
     api, _, module = loader.partition(":")
     run = APIS[api](importlib.import_module(module or api), model, kernels, named)
-    with ThreadPoolExecutor(threads) as pool:
-        mapped = pool.map if threads > 1 else map
-        rows = list(mapped(lambda row: run([value[None] for value in row]), zip(*columns, strict=True)))
+    batches = ([value[None] for value in row] for row in zip(*columns, strict=True))
+    if threads == 1:
+        rows = [run(batch) for batch in batches]
+    else:
+        with ThreadPoolExecutor(threads) as pool:
+            rows = list(pool.map(run, batches))
     return {name: _stacked(name, rows) for name in list(rows[0])}
 
 

@@ -17,7 +17,7 @@ from tests.stages.quantize.made import evidence, graph, plan, uneven
 def transposed() -> onnx.ModelProto:
     """A transposed convolution, and a matrix product: their outputs are on axis 1."""
     random = np.random.default_rng(0)
-    weights = {"w": random.normal(size=(3, 4, 2, 2)), "b": random.normal(size=4), "v": random.normal(size=(5, 6))}
+    weights = {"w": random.normal(size=(3, 4, 2, 2)), "b": random.normal(size=4), "v": random.normal(size=(4, 6))}
     nodes = [
         helper.make_node("ConvTranspose", ["x", "w", "b"], ["c"], "first", strides=[2, 2]),
         helper.make_node("MatMul", ["c", "v"], ["y"], "second"),

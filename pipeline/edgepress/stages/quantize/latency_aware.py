@@ -68,8 +68,8 @@ def _decided(samples: list[Samples]) -> bool:
     """Whether a candidate is clearly faster than the others in each process; `samples` begin with the float graph."""
     _, *candidates = samples
     best = min(candidates, key=lambda each: statistics.spread(statistics.log_percentiles(each, 50))[0])
-    others = [statistics.log_ratios(each, best) for each in candidates if each is not best]
-    return not others or (len(best.cpu) > 1 and min(map(min, others)) > math.log(_CLEAR))
+    behind = [ratio for each in candidates if each is not best for ratio in statistics.log_ratios(each, best)]
+    return not behind or (len(best.cpu) > 1 and min(behind) > math.log(_CLEAR))
 
 
 def _candidates(plan: Plan, preset: Preset, say: Say) -> dict[str, Plan]:
