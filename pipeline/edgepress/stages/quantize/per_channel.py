@@ -17,7 +17,7 @@ from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
 from onnxruntime.quantization.quant_utils import get_qmin_qmax_for_qType
 
 
-class Quantizer(QDQQuantizer):  # type: ignore[misc]
+class Quantizer(QDQQuantizer):
     """onnxruntime's, whose methods of one weight are replaced where it is float32 and has a scale for each channel."""
 
     def _calc_initializer_quant_params(self) -> dict[str, Any]:
