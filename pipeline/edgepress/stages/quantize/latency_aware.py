@@ -30,6 +30,8 @@ _CUTS = 4
 _PROCESSES, _ROUNDS = (1, 2, 4), 60
 _CLOSE = 1.02
 """A mixture must beat the plan as it is by this: what is alike in both runtimes is worth more than 2%."""
+_INTERVAL = 3
+"""Processes from which an interval is given: that of two is as wide as nothing known."""
 _CLEAR = 1.05
 """Slower by this in each of two processes is slower: they differ by some 2%."""
 _FAR = 1.5
@@ -40,9 +42,10 @@ _NEVER = 1e12
 def faster(plan: Plan, preset: Preset, say: Say) -> tuple[Plan, dict[str, Any]]:
     """Return operators to float that are slower as int8 on this machine, on one thread of onnxruntime.
 
-    The second value: `tried` maps each candidate to its time as a multiple of the float graph's with its
-    interval, `chosen` is one of them, `operators` how many compute in int8 and in float, `slower` how many of each type
-    were returned to float for it. Candidates are the plan as it is, mixtures, and weights alone.
+    The second value: `tried` maps each candidate to its time as a multiple of the float graph's with its interval,
+    which is the value alone where two processes or one decided; `chosen` is one of them, `operators` how many compute
+    in int8 and in float, `slower` how many of each type were returned to float for it. Candidates are the plan as it
+    is, mixtures, and weights alone, as far as they may win.
     """
     plans = _candidates(plan, preset, say)
     every = frozenset(node.name for node in plan.graph.graph.node)
@@ -53,6 +56,8 @@ def faster(plan: Plan, preset: Preset, say: Say) -> tuple[Plan, dict[str, Any]]:
         say(_CUTS, _CUTS + 1, f"timing {len(models)} files side by side")
         reference, *samples = paired.measure(models, looks=_PROCESSES, rounds=_ROUNDS, enough=_decided)
     ratios = {candidate.path: statistics.spread(statistics.log_ratios(candidate, reference)) for candidate in samples}
+    if len(reference.cpu) < _INTERVAL:
+        ratios = {name: (ratio, None) for name, (ratio, _) in ratios.items()}
     best = min(ratios, key=lambda name: ratios[name][0] * (1 if name == "int8" else _CLOSE))
     slower = plans[best].floats - plan.floats
     integer_count = sum(node.name not in plans[best].floats for node in plan.graph.graph.node)
