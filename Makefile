@@ -14,6 +14,8 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c $(HER
 .DEFAULT_GOAL := help
 .PHONY: help same-python compress plan check test test-slow test-python tutorial lint size schema readme docs bench-run bench-baselines bench-distill bench-tasks bench-compare bench-train bench-slower bench-gate bench-estimates bench-ssh bench-efficientnet bench-boards bench-flagship bench-calibration bench-foreign bench-emulate bench-precision bench-coverage bench-prune bench-quant bench-isolation bench-streaming torture clean
 
+.PHONY: help same-python compress plan check test test-slow test-python tutorial lint size schema readme docs bench-run bench-baselines bench-distill bench-tasks bench-compare bench-train bench-slower bench-gate bench-estimates bench-ssh bench-efficientnet bench-boards bench-flagship bench-calibration bench-foreign bench-emulate bench-precision bench-coverage bench-prune bench-quant bench-quant-cost bench-isolation torture clean
+
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' $(HERE)Makefile
 
@@ -169,6 +171,11 @@ $(PEERS)/.run: tests/bench/peers/requirements.txt tests/bench/peers/requirements
 	$(PEERS)/numpy2/bin/python -m pip install --quiet --disable-pip-version-check -r tests/bench/peers/requirements-numpy2.txt
 	$(PEERS)/numpy2/bin/python -m pip install --quiet --disable-pip-version-check --no-deps aimet-onnx==2.42.0 onnx2torch
 	@touch $@
+
+# Seconds and memory of quantizing EfficientNet-Lite0, here and by onnxruntime and NNCF: tests/bench/quant-cost.json
+bench-quant-cost: $(VENV)/.dev
+	$(PIP) scikit-image
+	$(BIN)/python -m tests.bench.quant_cost
 
 # Our int8 beside six other quantizers, each at its best; IMAGES=path, ImageNet by class, counts accuracy: quant.json
 bench-quant: $(VENV)/.dev $(PEERS)/.run

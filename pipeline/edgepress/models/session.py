@@ -15,6 +15,7 @@ import re
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, Literal
 
@@ -42,16 +43,22 @@ class OpenShapeError(ValueError):
 
 
 def run_file(
-    loader: str, model: str, columns: Sequence[Any], kernels: Kernels = "usual", named: Named = ()
+    loader: str, model: str, columns: Sequence[Any], kernels: Kernels = "usual", named: Named = (), threads: int = 1
 ) -> dict[str, Any]:
     """Return the outputs of a file by name, in order: float32 (n, *shape), in ONNX's layouts.
 
     `columns` are arrays (n, *shape) as its inputs take them; `named` describes the outputs of a TFLite file.
-    `loader` is that of a runtime: `API` or `API:MODULE`. Raises: OpenShapeError.
+    `loader` is that of a runtime: `API` or `API:MODULE`. Examples run one at a time on each of `threads`, which only
+    onnxruntime's sessions share. Raises: OpenShapeError.
     """
     api, _, module = loader.partition(":")
     run = APIS[api](importlib.import_module(module or api), model, kernels, named)
-    rows = [run([value[None] for value in row]) for row in zip(*columns, strict=True)]
+    batches = ([value[None] for value in row] for row in zip(*columns, strict=True))
+    if threads == 1:
+        rows = [run(batch) for batch in batches]
+    else:
+        with ThreadPoolExecutor(threads) as pool:
+            rows = list(pool.map(run, batches))
     return {name: _stacked(name, rows) for name in list(rows[0])}
 
 

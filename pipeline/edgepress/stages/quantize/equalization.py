@@ -41,7 +41,7 @@ class _Pair:
 
 
 def equalized(plan: Plan, evidence: Evidence) -> Plan:
-    """Return the plan on an equivalent graph with more even channels; its ranges are those of the old graph.
+    """Return the plan on an equivalent graph with more even channels; it has no ranges of the tensors that it scales.
 
     The same plan where the graph has no such pair.
     """
@@ -55,17 +55,15 @@ def equalized(plan: Plan, evidence: Evidence) -> Plan:
     for _ in range(1 if plan.per_channel else _TIMES):
         for pair in pairs:
             _even(pair, tensors, active.get(pair.between))
-    for tensor in model.graph.initializer:
-        tensor.CopyFrom(numpy_helper.from_array(tensors[tensor.name], tensor.name))
-    return replace(plan, graph=model)
+    return _moved(plan, model, tensors, {name for pair in pairs for name in (pair.first.output[0], pair.between)})
 
 
 def equalized_groups(plan: Plan, evidence: Evidence) -> Plan:
     """Return the plan on an equivalent graph, equalized through Concat, Split, Slice, pools and sums as well.
 
     Channels that have to be scaled alike are one group, wherever they are written and read; see `channels`. Beside
-    channels that cannot be scaled, such as those of a Sigmoid, the others are brought to their level. The ranges are
-    those of the old graph. The same plan where no group can be scaled.
+    channels that cannot be scaled, such as those of a Sigmoid, the others are brought to their level. There are no
+    ranges of the tensors that are scaled. The same plan where no group can be scaled.
     """
     model = onnx.ModelProto()
     model.CopyFrom(plan.graph)
@@ -74,19 +72,27 @@ def equalized_groups(plan: Plan, evidence: Evidence) -> Plan:
     if not channels.of:
         return plan
     active = _active(channels, _largest(plan, {name: axis for name, (axis, _) in channels.of.items()}, evidence))
-    changed = False
+    scaled: set[int] = set()
     for component in _components(channels):
         factors = _factors(channels, component, active, tensors)
-        changed |= bool(factors)
+        scaled |= factors.keys()
         for part in channels.parts if factors else ():
             share = np.array([factors.get(root, 1.0) for root in channels.roots(part.channels).tolist()], np.float32)
             name = part.node.input[part.position]
             tensors[name] = (tensors[name] * part.spread(1 / share if part.writes else share)).astype(np.float32)
-    if not changed:
+    if not scaled:
         return plan
+    names = {name for name, (_, numbers) in channels.of.items() if scaled & {*channels.roots(numbers).tolist()}}
+    return _moved(plan, model, tensors, names)
+
+
+def _moved(plan: Plan, model: onnx.ModelProto, tensors: dict[str, Array], scaled: set[str]) -> Plan:
+    """Return the plan on `model` with these constants, and without the ranges of what is scaled."""
     for tensor in model.graph.initializer:
         tensor.CopyFrom(numpy_helper.from_array(tensors[tensor.name], tensor.name))
-    return replace(plan, graph=model)
+    return replace(
+        plan, graph=model, ranges={name: bounds for name, bounds in plan.ranges.items() if name not in scaled}
+    )
 
 
 def _active(channels: Channels, largest: dict[str, Array]) -> dict[int, float]:

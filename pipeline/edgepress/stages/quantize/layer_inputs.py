@@ -17,6 +17,12 @@ from numpy.typing import NDArray
 from .qdq import Plan, weights
 from .sqnr import Evidence, watched
 
+_EXAMPLES = 256
+"""Examples of which the mean inputs are."""
+_MOMENTS = 64
+"""The first of them, of which the second moments are."""
+_BATCH = 256
+"""Places of several examples, at least, whose products are one matrix product."""
 _PATCHES = 64
 """Places of an image from which a convolution's inputs are taken."""
 _WIDEST = 2304
@@ -35,23 +41,40 @@ class LayerInputs:
     weight: NDArray[Any]
     mean: NDArray[Any] = field(default_factory=lambda: np.zeros(()))
     gram: NDArray[Any] | None = None
+    _waiting: list[NDArray[Any]] = field(default_factory=list)
+
+    def add(self, rows: NDArray[Any] | None, count: int) -> None:
+        """Take in the inputs (places, groups, K) of one of `count` examples, or with None what still waits."""
+        waiting = sum(map(len, self._waiting))
+        alike = rows is not None and (not self._waiting or len(rows) == len(self._waiting[0]))
+        if self._waiting and (not alike or waiting >= max(_BATCH, self._waiting[0].shape[2])):
+            batch = np.concatenate(self._waiting).astype(np.float64).transpose(1, 0, 2)
+            product = batch.transpose(0, 2, 1) @ batch
+            product /= len(self._waiting[0]) * count
+            self.gram = product if self.gram is None else np.add(self.gram, product, out=self.gram)
+            self._waiting.clear()
+        if rows is not None:
+            self._waiting.append(rows)
 
 
-def collect_inputs(plan: Plan, evidence: Evidence, most: int) -> list[LayerInputs]:
-    """Collect statistics of each node of the float graph with a constant weight, on the first `most` examples."""
+def collect_inputs(plan: Plan, evidence: Evidence) -> list[LayerInputs]:
+    """Collect statistics of each node of the float graph with a constant weight, on the first examples."""
     layers = [
         LayerInputs(node, weight) for node, weight in weights(plan.graph.graph).values() if node.name not in plan.floats
     ]
-    count = min(most, len(evidence.seen))
+    count, moments = (min(most, len(evidence.seen)) for most in (_EXAMPLES, _MOMENTS))
     names = list(dict.fromkeys(layer.node.input[0] for layer in layers))
-    for values in watched(plan.graph, names, islice(evidence.seen, count)):
+    sums: dict[str, NDArray[np.float64]] = {}
+    for index, values in enumerate(watched(plan.graph, names, islice(evidence.seen, count))):
         tensors = dict(zip(names, values, strict=True))
-        for layer in layers:
-            value = tensors[layer.node.input[0]].astype(np.float64)
-            layer.mean = layer.mean + value / count
-            if (rows := patches(layer.node, value, layer.weight.shape)) is not None:
-                product = rows.transpose(1, 2, 0) @ rows.transpose(1, 0, 2) / (len(rows) * count)
-                layer.gram = product if layer.gram is None else layer.gram + product
+        for name, value in tensors.items():
+            sums[name] = np.add(sums[name], value, out=sums[name]) if name in sums else value.astype(np.float64)
+        for layer in layers if index < moments else ():
+            if (rows := patches(layer.node, tensors[layer.node.input[0]], layer.weight.shape)) is not None:
+                layer.add(rows, moments)
+    for layer in layers:
+        layer.add(None, moments)
+        layer.mean = sums[layer.node.input[0]] / count
     return layers
 
 

@@ -8,11 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import onnx
+
 from .bias_correction import corrected
 from .calibration import ranges as calibration
 from .equalization import equalized, equalized_groups
 from .fill_values import ranged
 from .gptq import rounded
+from .layer_inputs import LayerInputs, collect_inputs
 from .qdq import Plan
 from .recurrent import packed
 from .sqnr import Evidence
@@ -38,18 +41,30 @@ def refined(
     estimated = calibration.ranges(plan.graph, evidence.seen, methods=methods, say=say)
     best, rows = _first(plan, evidence, estimated, say)
     method = rows[0]["step"].removeprefix("ranges: ")
+    # By graph, as they were before `ranged` opened some.
+    measured: list[tuple[onnx.ModelProto, calibration.Ranges]] = [(best.graph, estimated[method])]
+    collected: list[tuple[onnx.ModelProto, list[LayerInputs]]] = []
 
     def evener(plan: Plan, equalize: Callable[[Plan, Evidence], Plan] = equalized) -> Plan:
         moved = equalize(plan, evidence)
         if moved is plan:
             return plan
-        return ranged(moved, calibration.ranges(moved.graph, evidence.seen, methods=(method,))[method])
+        before = next(ranges for graph, ranges in measured if graph is plan.graph)
+        scaled = before.keys() - moved.ranges.keys()
+        fresh = calibration.ranges(moved.graph, evidence.seen, methods=(method,), tensors=scaled)[method]
+        measured.append((moved.graph, {**before, **fresh}))
+        return ranged(moved, measured[-1][1])
+
+    def layers(plan: Plan) -> list[LayerInputs]:
+        if not any(graph is plan.graph for graph, _ in collected):
+            collected.append((plan.graph, collect_inputs(plan, evidence)))
+        return next(found for graph, found in collected if graph is plan.graph)
 
     steps: dict[str, Callable[[Plan], Plan]] = {
         "equalisation": evener,
         "equalisation of groups": lambda plan: evener(plan, equalized_groups) if reached < POOR else plan,
-        "rounding": lambda plan: rounded(plan, evidence),
-        "bias correction": lambda plan: corrected(plan, evidence),
+        "rounding": lambda plan: rounded(plan, evidence, layers(plan)),
+        "bias correction": lambda plan: corrected(plan, evidence, layers(plan)),
     }
     reached = rows[0]["decibels"]
     for index, (step, change) in enumerate(steps.items() if improve else ()):

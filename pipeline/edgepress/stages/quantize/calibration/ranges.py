@@ -3,8 +3,8 @@
 Only min, max and a histogram of each activation are kept, so memory does not grow with the number of examples.
 
 onnxruntime's own percentile and entropy calibrators keep every activation of every example until the last one is in.
-Here one example at a time runs through the graph, and each activation leaves its exact lowest and highest value and
-counts in a histogram: see `histograms` for what is counted, and `clips` for how a range is taken from it.
+Here one example at a time runs through the graph on each core, and each activation leaves its exact lowest and highest
+value and counts in a histogram: see `histograms` for what is counted, and `clips` for how a range is taken from it.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ import numpy as np
 import onnx
 
 from ....core.errors import UserError, suggest
-from ....core.machine import machine
-from .histograms import Histogram
+from ....core.threads import in_order
+from .histograms import Histogram, sample
 from .range_estimators import CLIPS
 
 METHODS = tuple(CLIPS)
@@ -73,14 +73,13 @@ def ranges(
     graph = _Graph(model, tensors)
     histograms = {name: Histogram() for name in graph.names}
     counted = any(method != "minmax" for method in methods)
-    for turn, row in enumerate(rows):
-        for name, values in graph.run(row, turn):
-            low, high = float(values.min()), float(values.max())
+    for turn, seen in enumerate(in_order(graph.summarize, enumerate(rows))):
+        for name, low, high, values in seen:
             if np.isnan(low):
                 raise graph.unfit(name, turn)
             histograms[name].widen(low, high)
             if counted or histograms[name].large:
-                histograms[name].count(values, turn)
+                histograms[name].count(values)
         say(turn + 1, len(rows), "taking ranges")
     return {
         method: {
@@ -120,13 +119,14 @@ class _Graph:
         watched.CopyFrom(model)
         known_ends = {value.name for value in (*model.graph.input, *model.graph.output)}
         wanted = [name for name in known if tensors is None or name in tensors]
+        asked = [value for value in model.graph.output if value.name in wanted]
+        del watched.graph.output[:]  # nothing is computed beyond the last that is wanted
+        watched.graph.output.extend(asked or model.graph.output)
         # onnxruntime infers their types, of its own operators too.
         watched.graph.output.extend(onnx.ValueInfoProto(name=name) for name in wanted if name not in known_ends)
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4
-        options.intra_op_num_threads = machine().cores  # those that this process may use; onnxruntime takes all
-        # Between two examples its threads would spin, where numpy has work to do.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.intra_op_num_threads = 1  # each core has an example of its own
         self.session = onnxruntime.InferenceSession(
             watched.SerializeToString(), options, providers=["CPUExecutionProvider"]
         )
@@ -137,9 +137,16 @@ class _Graph:
         fed = {value.name for value in self.inputs}
         self.computed = [name for name in self.names if name not in fed]
 
-    def run(self, row: tuple[np.ndarray, ...], turn: int) -> Iterator[tuple[str, np.ndarray]]:
-        """Yield each float activation that is not empty, in the order of `names`. Raises: UserError."""
-        feed = self._feed(row, turn)
+    def summarize(self, example: tuple[int, tuple[np.ndarray, ...]]) -> list[tuple[str, float, float, np.ndarray]]:
+        """Return the name, lowest and highest value and a sample of each float activation that is not empty, in the
+        order of `names`, for the example's number and row. Raises: UserError."""
+        turn, row = example
+        return [
+            (name, float(values.min()), float(values.max()), sample(values, turn))
+            for name, values in self._run(self._feed(row, turn))
+        ]
+
+    def _run(self, feed: dict[str, np.ndarray]) -> Iterator[tuple[str, np.ndarray]]:
         computed = dict(zip(self.computed, self.session.run(self.computed, feed), strict=True)) if self.computed else {}
         arrays = {**feed, **computed}
         return ((name, arrays[name]) for name in self.names if arrays[name].size)

@@ -1,0 +1,93 @@
+"""What quantizing EfficientNet-Lite0 costs: seconds, peak memory and SQNR, here and by others, a process for each.
+
+Seconds are of quantizing alone, the checks and timings of ours among them; the peak is of the whole process, its
+imports and data too. `make bench-quant-cost` writes quant-cost.json; NNCF needs the environment of `make bench-quant`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from edgepress.benchmark.worker import peak
+
+from tests.bench import results
+from tests.bench.quant import EXPORT, INT8, ROOT, Subject
+from tests.bench.quant_models import CASES
+from tests.bench.quant_settings import ORT, PYTHON, Options
+
+NAME = "efficientnet"
+PEERS: dict[str, tuple[str, Options]] = {
+    "onnxruntime": ("ort", {}),
+    "onnxruntime, per channel, uint8": ("ort", ORT[0]),
+    "NNCF": ("nncf", {}),
+}
+
+
+def main() -> None:
+    subject = Subject.of(NAME)
+    rows = [ours(subject), *(theirs(subject, method) for method in PEERS)]
+    facts = {"model": subject.case.title, "samples": len(subject.seen), "images": len(subject.data["test"].y)}
+    print(results.write("quant-cost", "make bench-quant-cost", {**facts, "rows": rows}))
+
+
+def ours(subject: Subject) -> dict[str, Any]:
+    """Run `quantize.static` with a cache that has the float model alone."""
+    said = asked([sys.executable, "-m", "tests.bench.quant_cost", "ours"], "", ROOT)
+    cost: dict[str, Any] = json.loads(said.splitlines()[-1])
+    files = cost.pop("files")
+    return shown({"method": "edgepress", **cost, "sqnr": {each: db(subject, Path(files[each])) for each in files}})
+
+
+def run() -> None:
+    """In a process of its own: quantize, and print seconds, bytes and files."""
+    int8 = CASES[NAME].run(NAME, [EXPORT, INT8]).results["int8"]
+    if int8.facts.cached:
+        shutil.rmtree(int8.entry.folder)
+        int8 = CASES[NAME].run(NAME, [EXPORT, INT8]).results["int8"]
+    files = {preset: str(int8.artifact.preset(preset).resolve()) for preset in int8.artifact.presets}
+    print(json.dumps({"seconds": round(int8.facts.seconds, 1), "memory": peak(), "files": files}))
+
+
+def theirs(subject: Subject, method: str) -> dict[str, Any]:
+    peer, options = PEERS[method]
+    python = ROOT / PYTHON if (ROOT / PYTHON).is_file() else Path(sys.executable)
+    with tempfile.TemporaryDirectory() as work:
+        out = Path(work, "out.onnx")
+        files = {"source": subject.onnx, "calibration": subject.calibration, "out": out}
+        job = {**{name: str(path.resolve()) for name, path in files.items()}, "options": options}
+        try:
+            asked([str(python), "-m", f"tests.bench.peers.{peer}"], json.dumps(job), Path(work))
+        except subprocess.CalledProcessError as error:
+            return shown({"method": method, "options": options, "refused": error.stderr.strip().splitlines()[-1]})
+        cost = {"seconds": float(read(out, ".seconds")), "memory": int(read(out, ".memory"))}
+        return shown({"method": method, "options": options, **cost, "sqnr": db(subject, out)})
+
+
+def asked(command: list[str], given: str, folder: Path) -> str:
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "NNCF_CI": "1", "PYTHONPATH": f"{ROOT / 'pipeline'}:{ROOT}"}
+    done = subprocess.run(command, input=given, text=True, capture_output=True, env=environment, check=True, cwd=folder)
+    return done.stdout
+
+
+def read(out: Path, suffix: str) -> str:
+    return out.with_suffix(suffix).read_text(encoding="utf-8")
+
+
+def db(subject: Subject, file: Path) -> float:
+    return round(subject.sqnr(file, "test"), 2)
+
+
+def shown(row: dict[str, Any]) -> dict[str, Any]:
+    print(row, flush=True)
+    return row
+
+
+if __name__ == "__main__":
+    run() if sys.argv[1:] == ["ours"] else main()
