@@ -1,9 +1,10 @@
 """Is a distilled student better than a plain one, on masks, points, vectors and pictures? Five seeds.
 
 `make bench-tasks` writes tasks.json. The teacher has seen all labels, and the students a few: the plain one learns from
-these alone, and a distilled one also from the pictures without labels. All students have the same network, start,
-augmentation and number of steps. Scores are those of the test split, which decides nothing: losses have their stages'
-defaults. Two repetitions run at a time, one thread each; what a killed run has finished is in the cache.
+these alone, and a distilled one also from the pictures without labels. All students have the same network, start and
+augmentation; the plain one has as many steps, or up to an epoch more. Scores are those of the test split, which decides
+nothing: losses have their stages' defaults. Two repetitions run at a time, one thread each; what a killed run has
+finished is in the cache.
 """
 
 from __future__ import annotations
