@@ -13,6 +13,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 from onnx import numpy_helper
+from scipy.linalg import lapack
 
 from ...core.threads import in_order
 from .layer_inputs import LayerInputs
@@ -21,7 +22,7 @@ from .sqnr import Evidence
 
 _DAMPING = 0.01
 """Of the mean diagonal, as in the paper."""
-_COLUMNS = 128
+_COLUMNS = 32
 """Columns whose errors reach the columns after them together, in one matrix product."""
 _HIGHEST = 127
 
@@ -53,7 +54,7 @@ def _compensated(layer: LayerInputs, scale: NDArray[np.float32]) -> NDArray[np.i
     damped = layer.gram + np.eye(width) * np.maximum(
         _DAMPING * layer.gram.diagonal(axis1=1, axis2=2).mean(1), 1e-9
     )[:, None, None]  # fmt: skip
-    factor = np.linalg.cholesky(np.linalg.inv(damped)).transpose(0, 2, 1)
+    factor = _factor(damped)
     rounded_columns = np.empty_like(rest)
     for start in range(0, width, _COLUMNS):
         end = min(start + _COLUMNS, width)
@@ -66,6 +67,18 @@ def _compensated(layer: LayerInputs, scale: NDArray[np.float32]) -> NDArray[np.i
         rest[:, :, end:] -= errors @ factor[:, start:end, end:]
     integers = rounded_columns.reshape(shape).astype(np.int8)
     return np.ascontiguousarray(integers.T if transposed else integers)
+
+
+def _factor(matrices: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the upper triangles U of (groups, K, K) with UᵀU the inverse of each, which is not computed.
+
+    Of the Cholesky factor L of the rows and columns in reverse order, the inverse in reverse order is U.
+    """
+    factors = np.linalg.cholesky(matrices[:, ::-1, ::-1])
+    if len(factors) == 1:
+        inverse, _ = lapack.dtrtri(factors[0], lower=1)
+        return inverse[None, ::-1, ::-1]
+    return np.linalg.inv(factors)[:, ::-1, ::-1]
 
 
 def _inputs_first(layer: LayerInputs) -> bool:

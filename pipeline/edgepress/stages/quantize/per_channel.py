@@ -13,12 +13,24 @@ import onnx
 from numpy.typing import NDArray
 from onnx import numpy_helper
 from onnxruntime.quantization.base_quantizer import QuantizationParams
+from onnxruntime.quantization.onnx_model import ONNXModel
 from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
 from onnxruntime.quantization.quant_utils import get_qmin_qmax_for_qType
 
 
+class _Model(ONNXModel):
+    """onnxruntime's, which looks at all initializers whenever it adds one: at those of a type that is not used here."""
+
+    def initializer_extend(self, inits: list[onnx.TensorProto]) -> None:
+        self.model.graph.initializer.extend(inits)
+
+
 class Quantizer(QDQQuantizer):
     """onnxruntime's, whose methods of one weight are replaced where it is float32 and has a scale for each channel."""
+
+    def __init__(self, model: onnx.ModelProto, *rest: Any) -> None:
+        super().__init__(model, *rest)
+        self.model = _Model(self.model.model)
 
     def _calc_initializer_quant_params(self) -> dict[str, Any]:
         every = self.tensors_to_quantize
@@ -31,14 +43,25 @@ class Quantizer(QDQQuantizer):
         return found | {name: self._params(name, axis) for name, axis in mine.items()}
 
     def _adjust_weight_scale_for_int32_bias(
-        self, input_scale: NDArray[Any], weight_scale: NDArray[Any], weight: str, bias: onnx.TensorProto, *rest: Any
+        self,
+        input_scale: NDArray[Any],
+        weight_scale: NDArray[Any],
+        weight: str,
+        bias: onnx.TensorProto,
+        is_per_channel: bool,
     ) -> Any:
-        """Look at each channel, as the base class does, only where one may have to be adjusted."""
+        """Leave the channels whose bias surely fits in int32 out of the base class's loop over channels."""
+        values = numpy_helper.to_array(bias)
+        if not is_per_channel or values.shape != weight_scale.shape:
+            return super()._adjust_weight_scale_for_int32_bias(input_scale, weight_scale, weight, bias, is_per_channel)
         steps = input_scale.astype(np.float64) * weight_scale
-        largest = np.abs(numpy_helper.to_array(bias).astype(np.float64))
-        if largest.shape == steps.shape and (largest < 0.99 * np.iinfo(np.int32).max * steps).all():
-            return False, None
-        return super()._adjust_weight_scale_for_int32_bias(input_scale, weight_scale, weight, bias, *rest)
+        near = np.flatnonzero(np.abs(values.astype(np.float64)) >= 0.99 * np.iinfo(np.int32).max * steps)
+        adjusted, scale = super()._adjust_weight_scale_for_int32_bias(
+            input_scale, weight_scale[near], weight, numpy_helper.from_array(values[near], bias.name), is_per_channel
+        )
+        if adjusted:
+            weight_scale[near] = scale
+        return adjusted, weight_scale
 
     def _add_qdq_nodes_for_initializer(self, weight_proto: onnx.TensorProto) -> None:
         name, params = weight_proto.name, self.initializer_quant_params[weight_proto.name]

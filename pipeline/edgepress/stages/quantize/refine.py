@@ -12,7 +12,9 @@ import onnx
 
 from .bias_correction import corrected
 from .calibration import ranges as calibration
-from .equalization import equalized, equalized_groups
+from .calibration.magnitudes import Magnitudes
+from .calibration.observe import First, Rows
+from .equalization import equalized, equalized_groups, observer
 from .fill_values import ranged
 from .gptq import rounded
 from .layer_inputs import LayerInputs, collect_inputs
@@ -24,6 +26,8 @@ Say = Callable[[int, int, str], None]
 
 LEAST = 0.1
 """Decibels that a step must win: less is chance."""
+_TRIAL = 32
+"""Examples whose ranges tell whether equalized channels can win; only then those of all are taken."""
 POOR = 20.0
 """SQNR in dB below which channels are equalized through whole groups of operators too: the error is then a tenth of the
 outputs, which networks without two ranges in one tensor do not come near."""
@@ -38,22 +42,32 @@ def refined(
     `improve` there are no other steps, save the last: how the weights of recurrent operators are stored.
     """
     methods = calibration.METHODS if ranges == "auto" else (ranges,)
-    estimated = calibration.ranges(plan.graph, evidence.seen, methods=methods, say=say)
+    largest = observer(plan) if improve else None
+    also = [largest] if largest and largest.tensors else []
+    estimated = calibration.ranges(plan.graph, evidence.seen, methods=methods, also=also, say=say)
     best, rows = _first(plan, evidence, estimated, say)
     method = rows[0]["step"].removeprefix("ranges: ")
-    # By graph, as they were before `ranged` opened some.
+    # The last of each graph, as they were before `ranged` opened some.
     measured: list[tuple[onnx.ModelProto, calibration.Ranges]] = [(best.graph, estimated[method])]
     collected: list[tuple[onnx.ModelProto, list[LayerInputs]]] = []
 
-    def evener(plan: Plan, equalize: Callable[[Plan, Evidence], Plan] = equalized) -> Plan:
-        moved = equalize(plan, evidence)
+    def evener(plan: Plan, equalize: Callable[[Plan, Evidence, Magnitudes | None], Plan]) -> Plan:
+        moved = equalize(plan, evidence, largest)
         if moved is plan:
             return plan
-        before = next(ranges for graph, ranges in measured if graph is plan.graph)
+        before = next(ranges for graph, ranges in reversed(measured) if graph is plan.graph)
         scaled = before.keys() - moved.ranges.keys()
-        fresh = calibration.ranges(moved.graph, evidence.seen, methods=(method,), tensors=scaled)[method]
-        measured.append((moved.graph, {**before, **fresh}))
-        return ranged(moved, measured[-1][1])
+
+        def remeasured(examples: Rows) -> Plan:
+            fresh = calibration.ranges(moved.graph, examples, methods=(method,), tensors=scaled)[method]
+            measured.append((moved.graph, {**before, **fresh}))
+            return ranged(moved, measured[-1][1])
+
+        if len(evidence.seen) > _TRIAL:
+            trial = remeasured(First(evidence.seen, _TRIAL))
+            if evidence.sqnr(trial) <= reached:
+                return trial
+        return remeasured(evidence.seen)
 
     def layers(plan: Plan) -> list[LayerInputs]:
         if not any(graph is plan.graph for graph, _ in collected):
@@ -61,7 +75,7 @@ def refined(
         return next(found for graph, found in collected if graph is plan.graph)
 
     steps: dict[str, Callable[[Plan], Plan]] = {
-        "equalisation": evener,
+        "equalisation": lambda plan: evener(plan, equalized),
         "equalisation of groups": lambda plan: evener(plan, equalized_groups) if reached < POOR else plan,
         "rounding": lambda plan: rounded(plan, evidence, layers(plan)),
         "bias correction": lambda plan: corrected(plan, evidence, layers(plan)),

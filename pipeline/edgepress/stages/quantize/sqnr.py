@@ -20,7 +20,7 @@ from ...core.paths import scratch
 from ...core.presets import PRESETS, Preset, saturates
 from ...core.threads import MOST, in_order
 from ...models.session import Kernels, run_file
-from .calibration.ranges import Rows
+from .calibration.observe import Rows
 from .qdq import Plan, written
 
 Columns = tuple[np.ndarray, ...]

@@ -97,7 +97,7 @@ class Histogram:
 def sample(values: np.ndarray, turn: int) -> np.ndarray:
     """Return a copy, float32 (n,), of the values to count: all, or `VALUES` spread evenly, others at the next turn."""
     flat = values.reshape(-1)
-    step = -(-flat.size // VALUES)
+    step = max(1, -(-flat.size // VALUES))
     # No common divisor with the last axis: it may be the channels', and each is to be met.
     while step > 1 and math.gcd(step, values.shape[-1]) > 1:
         step += 1
