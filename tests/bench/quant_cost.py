@@ -23,6 +23,7 @@ from tests.bench.quant_models import CASES
 from tests.bench.quant_settings import ORT, PYTHON, Options
 
 NAME = "efficientnet"
+EFFORTS = ("full", "fast")
 PEERS: dict[str, tuple[str, Options]] = {
     "onnxruntime": ("ort", {}),
     "onnxruntime, per channel, uint8": ("ort", ORT[0]),
@@ -32,25 +33,32 @@ PEERS: dict[str, tuple[str, Options]] = {
 
 def main() -> None:
     subject = Subject.of(NAME)
-    rows = [ours(subject), *(theirs(subject, method) for method in PEERS)]
+    rows = [*(ours(subject, effort) for effort in EFFORTS), *(theirs(subject, method) for method in PEERS)]
     facts = {"model": subject.case.title, "samples": len(subject.seen), "images": len(subject.data["test"].y)}
     print(results.write("quant-cost", "make bench-quant-cost", {**facts, "rows": rows}))
 
 
-def ours(subject: Subject) -> dict[str, Any]:
+def ours(subject: Subject, effort: str) -> dict[str, Any]:
     """Run `quantize.static` with a cache that has the float model alone."""
-    said = asked([sys.executable, "-m", "tests.bench.quant_cost", "ours"], "", ROOT)
+    said = asked([sys.executable, "-m", "tests.bench.quant_cost", effort], "", ROOT)
     cost: dict[str, Any] = json.loads(said.splitlines()[-1])
     files = cost.pop("files")
-    return shown({"method": "edgepress", **cost, "sqnr": {each: db(subject, Path(files[each])) for each in files}})
+    return shown(
+        {
+            "method": f"edgepress, effort: {effort}",
+            **cost,
+            "sqnr": {each: db(subject, Path(files[each])) for each in files},
+        }
+    )
 
 
-def run() -> None:
+def run(effort: str) -> None:
     """In a process of its own: quantize, and print seconds, bytes and files."""
-    int8 = CASES[NAME].run(NAME, [EXPORT, INT8]).results["int8"]
+    stage = INT8 if effort == "full" else {**INT8, "effort": effort}
+    int8 = CASES[NAME].run(NAME, [EXPORT, stage]).results["int8"]
     if int8.facts.cached:
         shutil.rmtree(int8.entry.folder)
-        int8 = CASES[NAME].run(NAME, [EXPORT, INT8]).results["int8"]
+        int8 = CASES[NAME].run(NAME, [EXPORT, stage]).results["int8"]
     files = {preset: str(int8.artifact.preset(preset).resolve()) for preset in int8.artifact.presets}
     print(json.dumps({"seconds": round(int8.facts.seconds, 1), "memory": peak(), "files": files}))
 
@@ -90,4 +98,4 @@ def shown(row: dict[str, Any]) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    run() if sys.argv[1:] == ["ours"] else main()
+    run(sys.argv[1]) if sys.argv[1:] else main()

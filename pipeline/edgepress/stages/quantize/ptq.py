@@ -54,7 +54,10 @@ Say = Callable[[int, int, str], None]
 
 @dataclass(frozen=True)
 class Options:
-    """Options of `stages.quantize.QuantizeStatic`. `host` is the preset of this machine, on which times count."""
+    """Options of `stages.quantize.QuantizeStatic`. `host` is the preset of this machine, on which times count.
+
+    `fast` is its least `effort`: fewer ranges are tried, and no equalization.
+    """
 
     samples: int = 256
     ranges: str = "auto"
@@ -63,6 +66,7 @@ class Options:
     keep: float | None = 1.0
     faster: bool = True
     host: PresetName | None = None
+    fast: bool = False
 
 
 @dataclass(frozen=True)
@@ -99,7 +103,7 @@ def calibrate_plan(source: Path, data: Dataset, options: Options, say: Say) -> C
     _check(evidence)
     plan = apart.applied(Plan(graph, {}, options.per_channel, unsuited(graph.graph)), evidence)
     suited = plan.floats
-    plan, steps = refine.refined(plan, evidence, options.ranges, say, improve=options.improve)
+    plan, steps = refine.refined(plan, evidence, options.ranges, say, improve=options.improve, fast=options.fast)
     notes: dict[str, Any] = {"ladder": steps, **({"warnings": warnings} if warnings else {})}
     if joins := apart.note(evidence):
         notes["apart"] = joins

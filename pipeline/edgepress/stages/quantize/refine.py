@@ -26,6 +26,8 @@ Say = Callable[[int, int, str], None]
 
 LEAST = 0.1
 """Decibels that a step must win: less is chance."""
+_FAST = ("minmax", "mse")
+"""Ranges that are tried where time counts: the one that covers all values, and the one that is best most often."""
 _TRIAL = 32
 """Examples whose ranges tell whether equalized channels can win; only then those of all are taken."""
 POOR = 20.0
@@ -34,15 +36,17 @@ outputs, which networks without two ranges in one tensor do not come near."""
 
 
 def refined(
-    plan: Plan, evidence: Evidence, ranges: str, say: Say, *, improve: bool
+    plan: Plan, evidence: Evidence, ranges: str, say: Say, *, improve: bool, fast: bool = False
 ) -> tuple[Plan, list[dict[str, Any]]]:
     """Apply the steps; return the best plan, and a row for each step: `step`, `decibels`, `kept`.
 
     `plan` has no ranges yet; `ranges` is one of `calibration.METHODS`, or `auto` for the best of them. Without
-    `improve` there are no other steps, save the last: how the weights of recurrent operators are stored.
+    `improve` there are no other steps, save the last: how the weights of recurrent operators are stored. `fast` tries
+    fewer ranges, and no equalization.
     """
-    methods = calibration.METHODS if ranges == "auto" else (ranges,)
-    largest = observer(plan) if improve else None
+    every = _FAST if fast else calibration.METHODS
+    methods = every if ranges == "auto" else (ranges,)
+    largest = observer(plan) if improve and not fast else None
     also = [largest] if largest and largest.tensors else []
     estimated = calibration.ranges(plan.graph, evidence.seen, methods=methods, also=also, say=say)
     best, rows = _first(plan, evidence, estimated, say)
@@ -74,9 +78,12 @@ def refined(
             collected.append((plan.graph, collect_inputs(plan, evidence)))
         return next(found for graph, found in collected if graph is plan.graph)
 
-    steps: dict[str, Callable[[Plan], Plan]] = {
+    equalizing: dict[str, Callable[[Plan], Plan]] = {
         "equalisation": lambda plan: evener(plan, equalized),
         "equalisation of groups": lambda plan: evener(plan, equalized_groups) if reached < POOR else plan,
+    }
+    steps = {
+        **({} if fast else equalizing),
         "rounding": lambda plan: rounded(plan, evidence, layers(plan)),
         "bias correction": lambda plan: corrected(plan, evidence, layers(plan)),
     }
