@@ -30,14 +30,14 @@ stages:
 EDGEPRESS = [sys.executable, "-m", "edgepress"]
 
 
-def photos(folder: Path, count: int) -> None:
-    """Write `count` different JPEGs of smooth noise, about 10 kB each, in folders of classes."""
+def photos(folder: Path, count: int, side: int = SIDE) -> None:
+    """Write `count` different JPEGs of smooth noise, about 10 kB each at 224 px, in folders of classes."""
     random = np.random.default_rng(0)
     for number in range(count):
         small = random.integers(0, 256, (14, 14, 3), dtype=np.uint8)
         path = folder / f"class{number % CLASSES}" / f"{number:06}.jpg"
         path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(small).resize((SIDE, SIDE), Image.Resampling.BICUBIC).save(path, quality=85)
+        Image.fromarray(small).resize((side, side), Image.Resampling.BICUBIC).save(path, quality=85)
 
 
 def peak(command: list[str], where: Path) -> tuple[int, float]:
