@@ -18,8 +18,10 @@ from .calibration.observe import First, observe
 from .qdq import Plan, weights
 from .sqnr import Evidence
 
-_EXAMPLES = 64
-"""Examples that the statistics are of: they are means over places too."""
+_EXAMPLES = 256
+"""Examples of which the mean inputs are."""
+_MOMENTS = 64
+"""The first of them, of which the second moments are: those are means over places too."""
 _BATCH = 256
 """Places of several examples, at least, whose products are one matrix product."""
 _PATCHES = 64
@@ -55,42 +57,59 @@ class LayerInputs:
             self._waiting.append(rows)
 
 
-class _Statistics:
-    """Observes the inputs of layers."""
+class Means:
+    """Observes the mean inputs of a graph's nodes with weights; `sums` are those of `count` examples."""
+
+    def __init__(self, model: onnx.ModelProto) -> None:
+        self.model, self.count = model, 0
+        self.tensors = dict.fromkeys(node.input[0] for node, weight in _layers(model))
+        self.sums: dict[str, NDArray[np.float64]] = {}
+
+    def look(self, values: dict[str, NDArray[Any]], turn: int) -> dict[str, NDArray[Any]]:
+        return {name: values[name] for name in self.tensors} if turn < _EXAMPLES else {}
+
+    def take(self, seen: dict[str, NDArray[Any]], turn: int) -> None:
+        self.count += bool(seen)
+        for name, value in seen.items():
+            before = self.sums.get(name)
+            self.sums[name] = value.astype(np.float64) if before is None else np.add(before, value, out=before)
+
+
+class _Moments:
+    """Observes the second moments of the inputs of layers, on `count` examples."""
 
     def __init__(self, layers: list[LayerInputs], count: int) -> None:
         self.layers, self.count = layers, count
-        self.tensors = dict.fromkeys(layer.node.input[0] for layer in layers)
-        self.sums: dict[str, NDArray[np.float64]] = {}
+        self.tensors = {layer.node.input[0] for layer in layers}
 
-    def look(self, values: dict[str, NDArray[Any]], turn: int) -> tuple[dict[str, NDArray[Any]], list[Any]]:
-        rows = [patches(layer.node, values[layer.node.input[0]], layer.weight.shape) for layer in self.layers]
-        return {name: values[name] for name in self.tensors}, rows
+    def look(self, values: dict[str, NDArray[Any]], turn: int) -> list[NDArray[Any] | None]:
+        return [patches(layer.node, values[layer.node.input[0]], layer.weight.shape) for layer in self.layers]
 
-    def take(self, seen: tuple[dict[str, NDArray[Any]], list[Any]], turn: int) -> None:
-        tensors, rows = seen
-        for name, value in tensors.items():
-            before = self.sums.get(name)
-            self.sums[name] = value.astype(np.float64) if before is None else np.add(before, value, out=before)
-        for layer, inputs in zip(self.layers, rows, strict=True):
-            if inputs is not None:
-                layer.add(inputs, self.count)
+    def take(self, seen: list[NDArray[Any] | None], turn: int) -> None:
+        for layer, rows in zip(self.layers, seen, strict=True):
+            if rows is not None:
+                layer.add(rows, self.count)
 
 
-def collect_inputs(plan: Plan, evidence: Evidence) -> list[LayerInputs]:
-    """Collect statistics of each node of the float graph with a constant weight, on the first examples."""
-    layers = [
-        LayerInputs(node, weight)
-        for node, weight in weights(plan.graph.graph).values()
-        if node.name not in plan.floats and weight.dtype in (np.float32, np.float16)
-    ]
-    count = min(_EXAMPLES, len(evidence.seen))
-    statistics = _Statistics(layers, count)
-    observe(plan.graph, First(evidence.seen, count), [statistics])
+def collect_inputs(plan: Plan, evidence: Evidence, means: Means | None = None) -> list[LayerInputs]:
+    """Collect statistics of each node of the float graph with a constant weight, on the first examples.
+
+    `means` are those of its graph, if they have been observed.
+    """
+    layers = [LayerInputs(node, weight) for node, weight in _layers(plan.graph) if node.name not in plan.floats]
+    if means is None:
+        means = Means(plan.graph)
+        observe(plan.graph, First(evidence.seen, _EXAMPLES), [means])
+    count = min(_MOMENTS, len(evidence.seen))
+    observe(plan.graph, First(evidence.seen, count), [_Moments(layers, count)])
     for layer in layers:
         layer.add(None, count)
-        layer.mean = statistics.sums[layer.node.input[0]] / count
+        layer.mean = means.sums[layer.node.input[0]] / means.count
     return layers
+
+
+def _layers(model: onnx.ModelProto) -> list[tuple[onnx.NodeProto, NDArray[Any]]]:
+    return [each for each in weights(model.graph).values() if each[1].dtype in (np.float32, np.float16)]
 
 
 def _products(waiting: Sequence[NDArray[Any]]) -> NDArray[Any]:

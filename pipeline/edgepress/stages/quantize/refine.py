@@ -17,7 +17,7 @@ from .calibration.observe import First, Rows
 from .equalization import equalized, equalized_groups, observer
 from .fill_values import ranged
 from .gptq import rounded
-from .layer_inputs import LayerInputs, collect_inputs
+from .layer_inputs import LayerInputs, Means, collect_inputs
 from .qdq import Plan
 from .recurrent import packed
 from .sqnr import Evidence
@@ -47,7 +47,8 @@ def refined(
     every = _FAST if fast else calibration.METHODS
     methods = every if ranges == "auto" else (ranges,)
     largest = observer(plan) if improve and not fast else None
-    also = [largest] if largest and largest.tensors else []
+    means = [Means(plan.graph)] if improve else []
+    also = [*means, *([largest] if largest and largest.tensors else [])]
     estimated = calibration.ranges(plan.graph, evidence.seen, methods=methods, also=also, say=say)
     best, rows = _first(plan, evidence, estimated, say)
     method = rows[0]["step"].removeprefix("ranges: ")
@@ -62,8 +63,8 @@ def refined(
         before = next(ranges for graph, ranges in reversed(measured) if graph is plan.graph)
         scaled = before.keys() - moved.ranges.keys()
 
-        def remeasured(examples: Rows) -> Plan:
-            fresh = calibration.ranges(moved.graph, examples, methods=(method,), tensors=scaled)[method]
+        def remeasured(examples: Rows, *also: Means) -> Plan:
+            fresh = calibration.ranges(moved.graph, examples, methods=(method,), tensors=scaled, also=also)[method]
             measured.append((moved.graph, {**before, **fresh}))
             return ranged(moved, measured[-1][1])
 
@@ -71,11 +72,13 @@ def refined(
             trial = remeasured(First(evidence.seen, _TRIAL))
             if evidence.sqnr(trial) <= reached:
                 return trial
-        return remeasured(evidence.seen)
+        means.append(Means(moved.graph))
+        return remeasured(evidence.seen, means[-1])
 
     def layers(plan: Plan) -> list[LayerInputs]:
         if not any(graph is plan.graph for graph, _ in collected):
-            collected.append((plan.graph, collect_inputs(plan, evidence)))
+            mine = next(each for each in means if each.model is plan.graph)
+            collected.append((plan.graph, collect_inputs(plan, evidence, mine)))
         return next(found for graph, found in collected if graph is plan.graph)
 
     equalizing: dict[str, Callable[[Plan], Plan]] = {
