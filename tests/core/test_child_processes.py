@@ -133,3 +133,60 @@ def test_a_module_of_ours_runs_as_with_python_m(tmp_path: Path) -> None:
 )
 def test_the_cause_of_an_end_is_one_line(errors: str, code: int, cause: str) -> None:
     assert child_processes.cause(errors, code) == cause
+
+
+LOADING = """
+import time
+from edgepress.training import workers
+
+def load(batch):
+    print(__import__("os").getpid(), flush=True)
+    time.sleep(60)
+
+for _ in workers.loaded(load, [0, 1]):
+    pass
+"""
+WAITING = """
+import os, subprocess
+from edgepress.core import child_processes
+subprocess.run(child_processes.bound(["/bin/sh", "-c", "echo $$; exec sleep 60"]))
+"""
+FORKED = """
+import os, time
+from edgepress.core import child_processes
+parent = os.getpid()
+if os.fork() == 0:
+    child_processes.end_with(parent)
+    print(os.getpid(), flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process that its parent has ended")
+@pytest.mark.parametrize("code", [WAITING, FORKED, LOADING], ids=["bound", "forked", "loading batches"])
+def test_a_process_does_not_outlive_the_one_that_started_it(code: str, tmp_path: Path) -> None:
+    path = tmp_path / "started.py"
+    path.write_text(code)
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "pipeline")}
+    with subprocess.Popen([sys.executable, "-P", path], stdout=subprocess.PIPE, text=True, env=environment) as started:
+        assert started.stdout is not None
+        child = int(started.stdout.readline())
+        started.kill()
+    end = time.monotonic() + 3
+    while time.monotonic() < end and running(child):
+        time.sleep(0.05)
+    assert not running(child)
+
+
+def running(process: int) -> bool:
+    """Whether it runs: one whose end nobody has asked for yet does not."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def test_a_bound_process_is_what_it_would_be_alone() -> None:
+    done = subprocess.run(child_processes.bound(["/bin/sh", "-c", 'echo "$@"; exit 7', "sh", "a b", ""]),
+                          capture_output=True, text=True, check=False)  # fmt: skip
+    assert (done.returncode, done.stdout) == (7, "a b \n")

@@ -20,7 +20,7 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from ..core import activity, streams
+from ..core import activity, child_processes, streams
 
 PATIENCE = 1.5
 """Seconds that the child has to end by itself after an interruption."""
@@ -30,8 +30,8 @@ WRONG, CRASHED, INTERRUPTED = 2, 3, 130
 INTERRUPTED_WORDS = "interrupted; the same command continues from here"
 _STOPS = (signal.SIGINT, signal.SIGTERM)
 _interrupted = threading.Event()
-_SUBREAPER, _DEATH_SIGNAL = 36, 1
-"""Options of Linux's prctl: orphans become this process's children; the signal to get when the parent ends."""
+_SUBREAPER = 36
+"""Option of Linux's prctl: orphans become this process's children."""
 
 
 def main() -> NoReturn:
@@ -64,9 +64,7 @@ def supervised(work: Callable[[], int]) -> int:
             signal.signal(number, _end_quietly)
         if arrived:
             os._exit(INTERRUPTED)
-        _prctl(_DEATH_SIGNAL, signal.SIGKILL)
-        if os.getppid() != parent:
-            os._exit(INTERRUPTED)
+        child_processes.end_with(parent)
         resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
         activity.attach(area)
         _silence_libraries()

@@ -7,13 +7,25 @@ A folder that the user works in may have a `json.py` or a package `edgepress`: w
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 PYTHON = (sys.executable, "-P")
+_LINUX = sys.platform == "linux"
 _PACKAGE = __package__.partition(".")[0]
+_DEATH_SIGNAL = 1
+"""Option of Linux's prctl: the signal to get when the parent ends."""
+_BIND = f"""\
+import ctypes, os, sys
+parent = int(sys.argv.pop(1))
+if sys.platform == "linux":
+    ctypes.CDLL(None).prctl({_DEATH_SIGNAL}, {int(signal.SIGKILL)}, 0, 0, 0)
+    if os.getppid() != parent:
+        os._exit(1)
+"""
 _RUN = """\
 import os, signal, sys
 if signal.getsignal(signal.SIGINT) != signal.SIG_IGN:
@@ -40,13 +52,32 @@ class ChildDied(RuntimeError):
 
 def script(file: str, *arguments: object) -> list[str]:
     """Return the command that runs a file of ours, which imports nothing of the package."""
-    return [*PYTHON, file, *map(str, arguments)]
+    return bound([*PYTHON, file, *map(str, arguments)])
 
 
 def module(name: str, arguments: Sequence[str]) -> list[str]:
     """Return the command that runs the module `name` of this package as `python -m` would."""
-    code = _RUN.format(package=_PACKAGE, module=name)
-    return [*PYTHON, "-c", code, str(Path(__file__).parents[2]), *arguments]
+    code = _BIND + _RUN.format(package=_PACKAGE, module=name)
+    return [*PYTHON, "-c", code, str(os.getpid()), str(Path(__file__).parents[2]), *arguments]
+
+
+def bound(command: Sequence[str]) -> list[str]:
+    """Return the command whose process is killed when this one ends, also by SIGKILL; it would compute on for minutes.
+
+    Linux alone can do that. The thread that starts it has to wait for it: its end counts as the process's.
+    """
+    code = f"{_BIND}os.execv(sys.argv[1], sys.argv[1:])"
+    return [sys.executable, "-I", "-S", "-c", code, str(os.getpid()), *command] if _LINUX else [*command]
+
+
+def end_with(parent: int) -> None:
+    """Kill this process when `parent`, which forked it, ends."""
+    if _LINUX:
+        import ctypes
+
+        ctypes.CDLL(None).prctl(_DEATH_SIGNAL, int(signal.SIGKILL), 0, 0, 0)
+        if os.getppid() != parent:
+            os._exit(1)
 
 
 def ended(code: int) -> str:

@@ -7,8 +7,10 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Generic, TypeVar
 
+from ..core import child_processes
 from ..core.errors import UserError, first_line
 
 Batch = TypeVar("Batch")
@@ -61,6 +63,7 @@ def loaded(load: Callable[[Batch], Result], batches: Sequence[Batch], *, apart: 
         num_workers=workers,
         multiprocessing_context=start,
         generator=torch.Generator() if apart else None,
+        worker_init_fn=partial(_end_with, os.getpid()),  # torch's own look for their parent every 5 s
     )
     try:
         for result in loader:
@@ -71,6 +74,10 @@ def loaded(load: Callable[[Batch], Result], batches: Sequence[Batch], *, apart: 
         if described := _described(error):
             raise described from error
         raise
+
+
+def _end_with(parent: int, worker: int) -> None:
+    child_processes.end_with(parent)
 
 
 def _described(error: Exception) -> Exception | None:

@@ -31,8 +31,9 @@ class Local:
 
     def run(self, program: list[str], input: str = "", timeout: float = 300) -> Done:
         words = [*child_processes.PYTHON, *program[1:]] if program[0] == PYTHON else program
+        command = child_processes.bound(words)
         try:
-            done = subprocess.run(words, input=input, capture_output=True, text=True, check=False, timeout=timeout)
+            done = subprocess.run(command, input=input, capture_output=True, text=True, check=False, timeout=timeout)
         except subprocess.TimeoutExpired:
             raise DeviceError(
                 f"`{Path(words[0]).name}` took more than {timeout:.0f} s", "is this machine busy?"

@@ -55,7 +55,7 @@ def start(cpu: str, script: Path, *arguments: str, root: Path | None = None) -> 
     else:
         command = [str(root / QEMU), "-L", str(root / "root"), "-cpu", cpu, str(root / PYTHON)]
         environment["PYTHONPATH"] = str(root / PACKAGES)
-    command += ["-P", str(script), *arguments]
+    command = child_processes.bound([*command, "-P", str(script), *arguments])
     return subprocess.Popen(
         command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )

@@ -12,6 +12,7 @@ import sys
 import onnx
 
 from ...benchmark.worker import random_input
+from ...core import child_processes
 
 _SECONDS, _BYTES = 2, 2**30
 """CPU time and memory of each child."""
@@ -32,8 +33,9 @@ def find(model: onnx.ModelProto) -> str:
 
 def _crashes(model: onnx.ModelProto, count: int) -> bool:
     """Whether a signal ends a child that runs the first `count` nodes, with every result as an output."""
-    child = os.fork()
+    parent, child = os.getpid(), os.fork()
     if child == 0:
+        child_processes.end_with(parent)
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         resource.setrlimit(resource.RLIMIT_CPU, (_SECONDS, _SECONDS))
         resource.setrlimit(resource.RLIMIT_DATA, (_BYTES, _BYTES))
