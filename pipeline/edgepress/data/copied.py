@@ -12,7 +12,6 @@ import json
 import os
 import shutil
 import tempfile
-import zipfile
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from functools import cache as once
@@ -22,10 +21,13 @@ from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
 
+from ..core import file_lock
 from ..core.errors import UserError
 from ..core.paths import replacing
+from ..core.system_errors import naming
 from ..core.units import show_bytes
 from ..core.user_code import Function
+from . import memo
 from .dataset import Kind
 from .examples import Examples, kind_of, values
 from .pairs import Converter, each, labels_of, length
@@ -48,17 +50,28 @@ def examples(
     folder = (cache or _passing()) / "copies"
     rows = folder / _key(given, source, function, limit)
     about = rows.with_suffix(".npz")
-    stored = _read(about, rows)
-    if stored is None:
-        with replacing(rows, "choose another folder: `--cache`") as temporary, temporary.open("wb") as file:
-            stored = _copied(given, source, function, limit, file, folder)
-        with replacing(about) as temporary, temporary.open("wb") as file:
-            np.savez(file, **stored)
+    stored = _read(about, rows) or _made(given, source, function, limit, rows, about)
     kind: Any = stored["kind"].item()
     part = None if "" in given else np.repeat(list(given), stored["counts"])
     x = Stored(rows, tuple(stored["shape"].tolist()), np.dtype(stored["dtype"].item()), stored["digests"])
     pairs = source.flip_pairs or ()
     return Examples(x, stored["y"], labels, kinds={"input": kind}, part=part, flip_pairs=pairs)
+
+
+def _made(
+    given: dict[str, Any], source: Source, function: Function, limit: int | None, rows: Path, about: Path
+) -> dict[str, Any]:
+    """Make a copy and return what belongs to it; of several runs that want it, one makes it and the others wait."""
+    folder, help = rows.parent, "choose another folder: `--cache`"
+    with naming(folder, help):
+        folder.mkdir(parents=True, exist_ok=True)
+        with file_lock.hold(rows.with_suffix(".lock"), f"the copy of `{source.source}`"):
+            if (stored := _read(about, rows)) is not None:
+                return stored
+            with replacing(rows, help) as temporary, temporary.open("wb") as file:
+                stored = _copied(given, source, function, limit, file, folder)
+            memo.write(about, stored)
+            return stored
 
 
 def _key(given: dict[str, Any], source: Source, function: Function, limit: int | None) -> str:
@@ -72,15 +85,15 @@ def _key(given: dict[str, Any], source: Source, function: Function, limit: int |
 
 def _read(about: Path, rows: Path) -> dict[str, Any] | None:
     """Return what belongs to a copy; None of one that is not there, or not whole."""
-    with suppress(OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-        with np.load(about) as arrays:
-            stored = dict(arrays)
-        if rows.stat().st_size == np.prod(stored["shape"]) * np.dtype(str(stored["dtype"])).itemsize:
-            with suppress(OSError):  # a cache that cannot be written can be used
-                for file in (rows, about):
-                    os.utime(file)  # used now, for whoever clears the cache
-            return stored
-    return None
+    if (stored := memo.read(about)) is None:
+        return None
+    size = int(np.prod(stored["shape"])) * np.dtype(str(stored["dtype"])).itemsize
+    if not rows.is_file() or rows.stat().st_size != size:
+        return None
+    with suppress(OSError):  # a cache that cannot be written can be used
+        for file in (rows, about):
+            os.utime(file)  # used now, for whoever clears the cache
+    return stored
 
 
 def _copied(
@@ -123,6 +136,8 @@ def _copied(
         y = np.array(labels)
     except ValueError as error:
         raise UserError(f"{name}: the labels have different lengths", "give as many values for each example") from error
+    if y.dtype.hasobject:
+        raise UserError(f"{name}: the labels are no plain values, such as `{labels[0]}`", "give numbers, or text")
     return {
         "shape": np.array((len(labels), *row.shape)), "dtype": np.array(row.dtype.str), "kind": np.array(kind), "y": y,
         "digests": np.frombuffer(bytes(digests), np.uint8).reshape(-1, DIGEST), "counts": np.array(counts),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import sys
 from collections.abc import Iterator, Mapping
 from itertools import islice
 from pathlib import Path
@@ -14,6 +15,7 @@ from PIL import Image, ImageOps
 from ..core.errors import UserError, suggest
 from ..core.user_code import Function, theirs
 from . import images
+from .listing import suffixes
 from .source import Source
 from .split import SPLITS
 from .words import by, several
@@ -27,7 +29,13 @@ def by_part(returned: object) -> dict[str, Any]:
     """Return data sets by the split that they give, '' for one that is to be split; nothing where it is none.
 
     A data set can be iterated, or has a length and items by number. Arrays and tuples of them are none.
+    Raises: UserError for a loader, whose items are batches.
     """
+    if _is_torchs(returned, "DataLoader"):
+        raise UserError(
+            "the function returned a DataLoader, which gives batches",
+            "return its data set: batches are made in training",
+        )
     if isinstance(returned, Mapping):
         given = {SPLITS[1] if name == "val" else str(name): each for name, each in returned.items()}
         return given if set(given) <= set(SPLITS) and all(map(_gives, given.values())) else {}
@@ -40,8 +48,13 @@ def _gives(returned: object) -> bool:
 
 
 def _by_number(given: object) -> bool:
-    """Tell whether items are had by number, as of a map-style data set."""
-    return hasattr(given, "__getitem__") and length(given) is not None
+    """Tell whether items are had by number, as of a map-style data set; torch's iterable ones inherit `[]`, too."""
+    return hasattr(given, "__getitem__") and length(given) is not None and not _is_torchs(given, "IterableDataset")
+
+
+def _is_torchs(given: object, kind: str) -> bool:
+    torch = sys.modules.get("torch.utils.data")  # whoever gives one has imported it
+    return torch is not None and isinstance(given, getattr(torch, kind))
 
 
 def length(given: Any) -> int | None:
@@ -84,7 +97,7 @@ def each(given: Any, source: Source, function: Function, most: int | None) -> It
         rows = range(count) if most is None or most >= count else [row * count // most for row in range(most)]
         items: Iterator[Any] = (given[row] for row in rows)
     else:
-        items = islice(iter(given), most)
+        items = islice(iter(given), count + 1 if most is None and count is not None else most)
     number = 0
     while True:
         try:
@@ -98,8 +111,9 @@ def each(given: Any, source: Source, function: Function, most: int | None) -> It
         yield _pair(item, source, number)
         number += 1
     if count is not None and most is None and number != count:
+        more = "more" if number > count else number
         raise UserError(
-            f"`{source.source}` gives {number} examples, and its length is {count}", "let `__len__` say how many"
+            f"`{source.source}` gives {more} examples, and its length is {count}", "let `__len__` say how many"
         )
 
 
@@ -132,25 +146,14 @@ class Converter:
 
     def value(self, given: Any, number: int) -> np.ndarray:
         """Return an example as an array, pictures as uint8 (channels, height, width). Raises: UserError."""
-        if isinstance(given, Mapping) and given.get("bytes"):
-            given = given["bytes"]  # as Hugging Face has images that are not decoded
-        if isinstance(given, bytes):
-            try:
-                given = Image.open(io.BytesIO(given))
-                given.load()
-            except images.BROKEN as error:
-                raise UserError(
-                    f"{self.name}: example {number} cannot be read: {images.reason(error, Path())}",
-                    "bytes are those of an image file; leave the example out, or mend it",
-                ) from error
-        elif hasattr(given, "detach"):
-            given = given.detach().cpu().numpy()  # a tensor
-        if not isinstance(given, Image.Image):
-            given = np.asarray(given)
-            if (self.size or self.grey is not None) and given.dtype == np.uint8 and given.ndim in (2, 3):
-                last = given.ndim == 2 or given.shape[-1] in (1, 3, 4)
-                given = Image.fromarray(np.squeeze(given if last else given.transpose(1, 2, 0)))
-        value = self._picture(given, number) if isinstance(given, Image.Image) else given
+        try:
+            with images.quiet():
+                value = self._array(given, number)
+        except images.BROKEN as error:
+            raise UserError(
+                f"{self.name}: example {number} cannot be read: {images.reason(error, Path())}",
+                "bytes are those of an image file; leave the example out, or mend it",
+            ) from error
         if self.first is None:
             self.first = value
         elif (value.shape, value.dtype) != (self.first.shape, self.first.dtype):
@@ -162,7 +165,26 @@ class Converter:
             )
         return value
 
+    def _array(self, given: Any, number: int) -> np.ndarray:
+        """Return the same; it raises the errors of Pillow's decoders, too."""
+        if isinstance(given, Mapping) and given.get("bytes"):
+            given = given["bytes"]  # as Hugging Face has images that are not decoded
+        if isinstance(given, bytes):
+            suffixes()  # the decoders of optional packages are known from here on
+            given = Image.open(io.BytesIO(given))
+        elif hasattr(given, "detach"):
+            given = given.detach().cpu().numpy()  # a tensor
+        if isinstance(given, Image.Image):
+            return self._picture(given, number)
+        array = np.asarray(given)
+        if (self.size or self.grey is not None) and array.dtype == np.uint8 and array.ndim in (2, 3):
+            return self._picture(_image(array), number)
+        return array
+
     def _picture(self, image: Image.Image, number: int) -> np.ndarray:
+        if image.width * image.height > images.LARGEST or image.mode == "F":
+            why = "floating-point numbers" if image.mode == "F" else f"more than {images.LARGEST / 1e6:.0f} million"
+            raise ValueError(f"its pixels are {why}")
         if self.grey is None:
             self.grey = image.mode in _GREY
         if self.grey and self.source.color is None and image.mode not in _GREY:
@@ -193,3 +215,12 @@ class Converter:
                 "give all labels of one type",
             )
         return plain
+
+
+def _image(array: np.ndarray) -> Image.Image:
+    """Return a picture of uint8 pixels (height, width), (height, width, channels) or (channels, height, width)."""
+    if array.ndim == 3 and array.shape[-1] not in (1, 3, 4):
+        if array.shape[0] not in (1, 3, 4):
+            raise ValueError(f"neither end of {by(array.shape)} is 1, 3 or 4 channels")
+        array = array.transpose(1, 2, 0)
+    return Image.fromarray(array[..., 0] if array.ndim == 3 and array.shape[-1] == 1 else array)
