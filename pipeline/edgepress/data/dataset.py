@@ -100,9 +100,10 @@ class Split(NamedTuple):
     `x` is (n, *shape) of a data set with one input: uint8 images, float32 series and numbers, integer tokens. It is an
     array, or rows that are read when they are taken: take what fits into memory, `x[rows]`. With several inputs it is a
     structured array (n,) whose fields are the inputs' names, so that rows are taken as one.
-    `y` is an array, or such rows of masks and pictures in files: int64 (n,) for single-label, uint8 (n, labels) for multi-label, float32 (n, labels) for regression; uint8
+    `y` is int64 (n,) for single-label, uint8 (n, labels) for multi-label, float32 (n, labels) for regression; uint8
     (n, height, width) for segmentation, float32 (n, points, 3) for keypoints, int64 (n,) or float32 (n, length) for
-    embedding, uint8 or float32 (n, channels, height, width) for image.
+    embedding, uint8 or float32 (n, channels, height, width) for image. It is an array, or of masks and pictures in
+    files such rows.
     """
 
     x: Rows

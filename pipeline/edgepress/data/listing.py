@@ -140,7 +140,11 @@ def images(folder: Path, skipped: Skipped, *, deep: bool = True) -> list[str]:
             skipped.refused(error)
             continue
         for entry in found:
-            if _is_folder(entry):
+            suffix = kind(entry.name)
+            # Most are this, and a hundred thousand of them are asked no more: no system's name ends so.
+            if suffix in known and not entry.name.startswith(".") and entry.is_file(follow_symlinks=False):
+                paths.append(entry.path)
+            elif _is_folder(entry):
                 if deep and not skipped.by_name(entry.name, folder=True):
                     if entry.is_symlink():
                         skipped.add("links to folders, which are not followed", "folder")
@@ -150,7 +154,6 @@ def images(folder: Path, skipped: Skipped, *, deep: bool = True) -> list[str]:
                 # The folder tells what most files are; the others take a `stat` each.
                 if not entry.is_file(follow_symlinks=False) and skipped.no_file(Path(entry.path)):
                     continue
-                suffix = kind(entry.name)
                 if suffix in known or (suffix in HEIF and _is_jpeg(entry.path)):
                     paths.append(entry.path)
                 else:
