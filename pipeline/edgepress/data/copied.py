@@ -26,11 +26,10 @@ from ..core.errors import UserError
 from ..core.paths import replacing
 from ..core.system_errors import naming
 from ..core.units import show_bytes
-from ..core.user_code import Function
 from . import memo
 from .dataset import Kind
 from .examples import Examples, kind_of, values
-from .pairs import Converter, each, labels_of, length
+from .pairs import Converter, Origin, each, labels_of, length
 from .rows import DIGEST, Stored
 from .source import Source
 from .split import SPLITS
@@ -43,14 +42,14 @@ Item = TypeVar("Item")
 
 
 def examples(
-    given: dict[str, Any], source: Source, function: Function, limit: int | None, cache: Path | None
+    given: dict[str, Any], source: Source, origin: Origin, limit: int | None, cache: Path | None
 ) -> Examples:
     """Return the examples of data sets by split, as `by_part` has them, from their copy. Raises: UserError."""
     labels = [labels_of(part, source) for part in given.values()][0]  # noqa: RUF015, each is checked
     folder = (cache or _passing()) / "copies"
-    rows = folder / _key(given, source, function, limit)
+    rows = folder / _key(given, source, origin, limit)
     about = rows.with_suffix(".npz")
-    stored = _read(about, rows) or _made(given, source, function, limit, rows, about)
+    stored = _read(about, rows) or _made(given, source, origin, limit, rows, about)
     kind: Any = stored["kind"].item()
     part = None if "" in given else np.repeat(list(given), stored["counts"])
     x = Stored(rows, tuple(stored["shape"].tolist()), np.dtype(stored["dtype"].item()), stored["digests"])
@@ -59,7 +58,7 @@ def examples(
 
 
 def _made(
-    given: dict[str, Any], source: Source, function: Function, limit: int | None, rows: Path, about: Path
+    given: dict[str, Any], source: Source, origin: Origin, limit: int | None, rows: Path, about: Path
 ) -> dict[str, Any]:
     """Make a copy and return what belongs to it; of several runs that want it, one makes it and the others wait."""
     folder, help = rows.parent, "choose another folder: `--cache`"
@@ -69,17 +68,17 @@ def _made(
             if (stored := _read(about, rows)) is not None:
                 return stored
             with replacing(rows, help) as temporary, temporary.open("wb") as file:
-                stored = _copied(given, source, function, limit, file, folder)
+                stored = _copied(given, source, origin, limit, file, folder)
             memo.write(about, stored)
             return stored
 
 
-def _key(given: dict[str, Any], source: Source, function: Function, limit: int | None) -> str:
+def _key(given: dict[str, Any], source: Source, origin: Origin, limit: int | None) -> str:
     parts = [
         [part, type(each).__name__, length(each), getattr(each, "_fingerprint", None)] for part, each in given.items()
     ]
     options = source.model_dump(mode="json", include={"args", "size", "color", "resize", "image", "label"})
-    material = json.dumps([1, function.digest, function.name, options, limit, parts], sort_keys=True, default=repr)
+    material = json.dumps([1, *origin.key, options, limit, parts], sort_keys=True, default=repr)
     return hashlib.sha256(material.encode()).hexdigest()
 
 
@@ -97,7 +96,7 @@ def _read(about: Path, rows: Path) -> dict[str, Any] | None:
 
 
 def _copied(
-    given: dict[str, Any], source: Source, function: Function, limit: int | None, file: BinaryIO, folder: Path
+    given: dict[str, Any], source: Source, origin: Origin, limit: int | None, file: BinaryIO, folder: Path
 ) -> dict[str, Any]:
     """Write the rows of all data sets to `file`; return what belongs to them, as arrays."""
     converter, name = Converter(source), f"`{source.source}`"
@@ -111,7 +110,7 @@ def _copied(
     for part, pairs in given.items():
         most = limit if part in SPLITS[1:] else enough
         before = len(labels)
-        for block in _blocks(each(pairs, source, function, most)):
+        for block in _blocks(each(pairs, source, origin, most)):
             start = len(labels)
             raw = np.stack([converter.value(image, start + place) for place, (image, _) in enumerate(block)])
             labels += [converter.target(label, start + place) for place, (_, label) in enumerate(block)]

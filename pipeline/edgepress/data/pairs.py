@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import io
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image, ImageOps
 
 from ..core.errors import UserError, suggest
-from ..core.user_code import Function, theirs
 from . import images
 from .listing import suffixes
 from .source import Source
@@ -23,6 +22,13 @@ from .words import by, several
 _GREY = ("1", "L", "LA", "La", *images.WIDE)
 _CALLED = {bool: "a whole number", int: "a whole number", float: "a number", str: "text", list: "several values"}
 """What labels are, in words; those of one data set are of one type."""
+
+
+class Origin(NamedTuple):
+    """What gives pairs: what tells it from any other, and its error at an example in words."""
+
+    key: tuple[str, str]
+    failed: Callable[[Exception, int], UserError]
 
 
 def by_part(returned: object) -> dict[str, Any]:
@@ -70,7 +76,7 @@ def labels_of(given: Any, source: Source) -> tuple[str, ...]:
     columns = getattr(given, "column_names", None)
     if not columns:
         return ()
-    image, labels = _columns(source)
+    image, labels = columns_of(source)
     for option, name in (("image", image), *(("label", label) for label in labels)):
         if name not in columns:
             raise UserError(
@@ -81,15 +87,16 @@ def labels_of(given: Any, source: Source) -> tuple[str, ...]:
     return tuple(getattr(features.get(labels[0]), "names", None) or ()) if len(labels) == 1 else ()
 
 
-def _columns(source: Source) -> tuple[str, tuple[str, ...]]:
+def columns_of(source: Source) -> tuple[str, tuple[str, ...]]:
+    """Return the names of the column of images and of those of labels."""
     label = source.label or "label"
     return source.image or "image", (label,) if isinstance(label, str) else label
 
 
-def each(given: Any, source: Source, function: Function, most: int | None) -> Iterator[tuple[Any, Any]]:
+def each(given: Any, source: Source, origin: Origin, most: int | None) -> Iterator[tuple[Any, Any]]:
     """Yield pairs, `most` at most: evenly spread where they are had by number, else the first.
 
-    Raises: UserError for what is no pair, OwnCodeError for an error of the user's code.
+    Raises: UserError for what is no pair, and as `origin` tells an error of what gives them.
     """
     count = length(given)
     if _by_number(given):
@@ -107,7 +114,7 @@ def each(given: Any, source: Source, function: Function, most: int | None) -> It
         except UserError:
             raise
         except Exception as error:
-            raise theirs(error, function.path, f"{function.about}, at example {number},") from error
+            raise origin.failed(error, number) from error
         yield _pair(item, source, number)
         number += 1
     if count is not None and most is None and number != count:
@@ -119,7 +126,7 @@ def each(given: Any, source: Source, function: Function, most: int | None) -> It
 
 def _pair(item: Any, source: Source, number: int) -> tuple[Any, Any]:
     if isinstance(item, Mapping):
-        image, labels = _columns(source)
+        image, labels = columns_of(source)
         if lacking := [name for name in (image, *labels) if name not in item]:
             raise UserError(
                 f"`{source.source}`: example {number} has no `{lacking[0]}`, only {several(list(item))}",
@@ -169,6 +176,8 @@ class Converter:
         """Return the same; it raises the errors of Pillow's decoders, too."""
         if isinstance(given, Mapping) and given.get("bytes"):
             given = given["bytes"]  # as Hugging Face has images that are not decoded
+        elif isinstance(given, Mapping) and isinstance(given.get("path"), str):
+            given = Path(given["path"]).read_bytes()
         if isinstance(given, bytes):
             suffixes()  # the decoders of optional packages are known from here on
             given = Image.open(io.BytesIO(given))
