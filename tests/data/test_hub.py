@@ -111,7 +111,7 @@ def test_a_damaged_picture_is_told_with_its_number(datasets: Any, tmp_path: Path
 def test_a_damaged_file_is_told(datasets: Any, tmp_path: Path) -> None:
     made(datasets).save_to_disk(tmp_path / "saved")
     (tmp_path / "saved" / "state.json").write_text("junk")
-    with pytest.raises(UserError, match="`./saved/dataset_info.json` cannot be loaded") as error:
+    with pytest.raises(UserError, match=r"`./saved/dataset_info.json` cannot be loaded") as error:
         load(tmp_path, "./saved/dataset_info.json")
     assert error.value.problems[0].help == "save it again: `save_to_disk`"
 

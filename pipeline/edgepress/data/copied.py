@@ -41,9 +41,7 @@ _BLOCK = 64
 Item = TypeVar("Item")
 
 
-def examples(
-    given: dict[str, Any], source: Source, origin: Origin, limit: int | None, cache: Path | None
-) -> Examples:
+def examples(given: dict[str, Any], source: Source, origin: Origin, limit: int | None, cache: Path | None) -> Examples:
     """Return the examples of data sets by split, as `by_part` has them, from their copy. Raises: UserError."""
     labels = [labels_of(part, source) for part in given.values()][0]  # noqa: RUF015, each is checked
     folder = (cache or _passing()) / "copies"

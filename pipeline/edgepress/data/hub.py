@@ -26,7 +26,9 @@ def read(source: Source, path: Path, limit: int | None = None, cache: Path | Non
     given, unread = _by_part(loaded, source) if isinstance(loaded, dict) else ({"": loaded}, [])
 
     def failed(error: Exception, number: int) -> UserError:
-        return UserError(f"`{source.source}`: example {number} cannot be read: {first_line(error)}", "mend the data set")
+        return UserError(
+            f"`{source.source}`: example {number} cannot be read: {first_line(error)}", "mend the data set"
+        )
 
     encoded = {name: _encoded(part, source) for name, part in given.items()}
     examples = copied.examples(encoded, source, Origin((HUB, source.source), failed), limit, cache)

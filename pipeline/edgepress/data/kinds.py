@@ -15,7 +15,13 @@ Kind = Literal["folder", "table", "arrays", "user", "hub", "shipped"]
 """What there is to read. `shipped` is a data set by its name; each other has a module here, with
 `read(source, path) -> Examples | Dataset`."""
 
-MODULES: dict[Kind, str] = {"folder": ".folder", "table": ".table", "arrays": ".arrays", "user": ".function", "hub": ".hub"}
+MODULES: dict[Kind, str] = {
+    "folder": ".folder",
+    "table": ".table",
+    "arrays": ".arrays",
+    "user": ".function",
+    "hub": ".hub",
+}
 
 HUB = "hf://"
 """What a data set of Hugging Face begins with."""

@@ -102,7 +102,7 @@ class Source(BaseModel):
     source: Annotated[str, AfterValidator(_there)] = Field(
         alias="from",
         description="path relative to the recipe's folder: a folder with one folder of images per class, a .csv, an "
-        ".npz with x and y, `FILE.py:FUNCTION`, or the `dataset_dict.json` of a data set that `save_to_disk` of Hugging "
+        ".npz with x and y, `FILE.py:FUNCTION`, or the `dataset_dict.json` that `save_to_disk` of Hugging "
         "Face wrote. `hf://OWNER/NAME@REVISION` downloads one",
         examples=["./photos", "./labels.csv", "./x.npz", "./my_data.py:load", "hf://OWNER/NAME"],
     )
