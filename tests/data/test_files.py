@@ -53,6 +53,13 @@ def test_rows_are_taken_as_from_an_array(tmp_path: Path) -> None:
             again[9]
 
 
+def test_a_row_is_taken_in_the_same_time_of_any_number() -> None:
+    many = Zeros((10**12, 2), np.dtype(np.uint8))
+    assert choose(many, np.array([10**12 - 1, -1]))[:].tolist() == [[0, 0], [0, 0]]
+    with pytest.raises(IndexError):
+        many[np.array([10**12])]
+
+
 def test_a_folder_is_read_once_and_then_nothing_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = photos(tmp_path / "photos")
     before = load(root)
@@ -140,6 +147,24 @@ def test_an_index_forgets_files_that_are_gone(tmp_path: Path) -> None:
     names = file_index._read(index)[0].tolist()
     assert len(names) == 20
     assert b"cat/03.png" not in names
+
+
+def test_an_interrupted_examination_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root, whole, seen = photos(tmp_path / "photos"), file_index.photo, []
+    monkeypatch.setattr(file_index, "_AT_ONCE", 4)
+
+    def interrupted(path: Path) -> file_index.Found:
+        seen.append(path)
+        if len(seen) == 10:
+            raise KeyboardInterrupt
+        return whole(path)
+
+    paths = [str(path) for path in sorted(root.rglob("*.png"))]
+    with pytest.raises(KeyboardInterrupt):
+        file_index.examine(paths, root, tmp_path / "cache", interrupted)
+    again: list[Path] = []
+    file_index.examine(paths, root, tmp_path / "cache", lambda path: again.append(path) or whole(path))
+    assert len(again) == 12, "two blocks were finished"
 
 
 def test_a_cache_that_cannot_be_written_is_used(tmp_path: Path) -> None:

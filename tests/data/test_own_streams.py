@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from edgepress.core.errors import UserError
-from edgepress.data import copied
+from edgepress.data import copied, images
 from edgepress.data.dataset import Dataset
 from edgepress.data.load import load_dataset
 from edgepress.data.rows import Stored
@@ -154,6 +154,10 @@ WRONG = {
         "example 0 cannot be read: truncated",
     ),
     "a picture of floats": ("def load(): yield picture(0).convert('F'), 1", "its pixels are floating-point numbers"),
+    "masks of two sizes": (
+        "def load():\n    for n in range(30): yield picture(n), np.zeros((16 + n // 9, 16), np.uint8)",
+        "the label of example 9 is uint8 (17, 16), and those before it are uint8 (16, 16)",
+    ),
     "labels beyond 64 bits": (
         "def load():\n    for n in range(30): yield picture(n), 2**70",
         "the labels are no plain",
@@ -225,6 +229,23 @@ def load():
     found = load(tmp_path, code, size=12)
     assert sum(len(split.y) for split in found.splits.values()) == 26
     assert any((row == 255).all() for split in found.splits.values() for row in split.x), "16 bits are scaled"
+
+
+MASKS = """
+def load():
+    for n in range(30): yield picture(n), np.random.default_rng(n).integers(0, 3, (16, 16), np.uint8)
+"""
+
+
+def test_masks_may_be_labels(tmp_path: Path) -> None:
+    found = load(tmp_path, MASKS, task="segmentation")
+    assert (found.labels, found["train"].y.shape[1:]) == (("0", "1", "2"), (16, 16))
+
+
+def test_masks_that_take_too_much_memory_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(images, "free_memory", lambda: 10_000)
+    with pytest.raises(UserError, match="30 labels of 16 × 16, which stay in memory, take 7.7 kB, more than half"):
+        load(tmp_path, MASKS, task="segmentation")
 
 
 def test_a_copy_that_is_deleted_during_a_run_is_told(tmp_path: Path) -> None:

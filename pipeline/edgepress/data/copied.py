@@ -26,13 +26,14 @@ from ..core.errors import UserError
 from ..core.paths import replacing
 from ..core.system_errors import naming
 from ..core.units import show_bytes
-from . import memo
+from . import images, memo
 from .dataset import Kind
 from .examples import Examples, kind_of, values
 from .pairs import Converter, Origin, each, labels_of, length
 from .rows import DIGEST, Stored
 from .source import Source
 from .split import SPLITS
+from .words import by
 
 RESERVE = 2**30
 """Bytes of the disk that a copy leaves free."""
@@ -112,6 +113,9 @@ def _copied(
             start = len(labels)
             raw = np.stack([converter.value(image, start + place) for place, (image, _) in enumerate(block)])
             labels += [converter.target(label, start + place) for place, (_, label) in enumerate(block)]
+            if converter.map is not None:
+                needed, shape = len(labels) * converter.map.nbytes, by(converter.map.shape)
+                images.bounded(needed, f"{len(labels)} labels of {shape}, which stay in memory,", source.source)
             try:
                 kind = kind or kind_of("x", raw)
                 array = np.ascontiguousarray(values("x", raw, kind))

@@ -77,23 +77,20 @@ def examine(
     if not len(unknown):
         return names, records, [], readable
     wrong = []
-    for start in range(0, len(unknown), _AT_ONCE):
-        block = unknown[start : start + _AT_ONCE]
-        found, reasons = images.on_all(work, [paths[row] for row in block], root)
-        wrong += reasons
-        for row, each in zip(block.tolist(), found, strict=True):
-            if each is not None:
-                digest, seen = (np.frombuffer(part, np.uint8) for part in (each.digest, each.seen))
-                records[row] = (*records[row].tolist()[: len(_STAT)], *each.header, digest, seen)
-                readable[row] = True
-    if index:
-        new = readable & (np.maximum(records["mtime"], records["ctime"]) < begun - _SETTLED)
-        others = np.flatnonzero(~np.isin(old_names, names))  # such as those that `--limit` left out
-        others = others[[os.path.lexists(root / os.fsdecode(name)) for name in old_names[others]]]
-        all_names, all_records = (np.concatenate(parts) for parts in
-                                  ((old_names[others], names[new]), (old[others], records[new])))  # fmt: skip
-        with suppress(SystemFault):  # a cache that cannot be written can be used; a run that has to write tells it
-            memo.write(index, {"names": all_names, "records": all_records})
+    try:
+        for start in range(0, len(unknown), _AT_ONCE):
+            block = unknown[start : start + _AT_ONCE]
+            found, reasons = images.on_all(work, [paths[row] for row in block], root)
+            wrong += reasons
+            for row, each in zip(block.tolist(), found, strict=True):
+                if each is not None:
+                    digest, seen = (np.frombuffer(part, np.uint8) for part in (each.digest, each.seen))
+                    records[row] = (*records[row].tolist()[: len(_STAT)], *each.header, digest, seen)
+                    readable[row] = True
+    finally:  # an interrupted run goes on from here
+        if index:
+            new = readable & (np.maximum(records["mtime"], records["ctime"]) < begun - _SETTLED)
+            _write(index, root, names[new], records[new], old_names, old)
     return names, records, wrong, readable
 
 
@@ -145,3 +142,17 @@ def _read(index: Path | None) -> tuple[np.ndarray, np.ndarray]:
     if set(stored) == {"names", "records"} and stored["records"].dtype == RECORD:
         return stored["names"], stored["records"]
     return np.empty(0, np.bytes_), np.empty(0, RECORD)
+
+
+def _write(
+    index: Path, root: Path, names: np.ndarray, records: np.ndarray, old_names: np.ndarray, old: np.ndarray
+) -> None:
+    """Write the index, with what it knew of other files that are still there, such as those `--limit` left out."""
+    others = np.flatnonzero(~np.isin(old_names, names))
+    others = others[[os.path.lexists(root / os.fsdecode(name)) for name in old_names[others]]]
+    arrays = {
+        "names": np.concatenate([old_names[others], names]),
+        "records": np.concatenate([old[others], records]),
+    }
+    with suppress(SystemFault):  # a cache that cannot be written can be used; a run that has to write tells it
+        memo.write(index, arrays)

@@ -17,7 +17,7 @@ from . import images
 from .listing import suffixes
 from .source import Source
 from .split import SPLITS
-from .words import by, several
+from .words import by, described, several
 
 _GREY = ("1", "L", "LA", "La", *images.WIDE)
 _CALLED = {bool: "a whole number", int: "a whole number", float: "a number", str: "text", list: "several values"}
@@ -150,6 +150,8 @@ class Converter:
         self.grey: bool | None = {"grey": True, "rgb": False}.get(source.color or "")
         self.first: np.ndarray | None = None
         self.label: type | None = None
+        self.map: np.ndarray | None = None
+        """The first label that is an array of two dimensions or more, such as a mask."""
 
     def value(self, given: Any, number: int) -> np.ndarray:
         """Return an example as an array, pictures as uint8 (channels, height, width). Raises: UserError."""
@@ -208,7 +210,17 @@ class Converter:
         return array[None] if self.grey else array.transpose(2, 0, 1)
 
     def target(self, given: Any, number: int) -> Any:
-        """Return a label as a plain number, text or list of numbers. Raises: UserError."""
+        """Return a label as a plain number, text, list of numbers, or a mask or points as an array. Raises: UserError."""
+        if getattr(given, "ndim", 0) > 1:
+            array = np.asarray(given.detach().cpu() if hasattr(given, "detach") else given)
+            self.map = array if self.map is None else self.map
+            if (array.shape, array.dtype) != (self.map.shape, self.map.dtype):
+                raise UserError(
+                    f"{self.name}: the label of example {number} is {described(array)}, and those before it are "
+                    f"{described(self.map)}",
+                    "all have one shape and type",
+                )
+            return array
         plain = given.tolist() if hasattr(given, "tolist") else list(given) if isinstance(given, tuple) else given
         if type(plain) not in _CALLED:
             raise UserError(

@@ -73,7 +73,7 @@ class Lazy(ABC):
     def __getitem__(self, rows: int | slice | np.ndarray) -> np.ndarray:
         import numpy as np
 
-        chosen = np.arange(len(self))[rows]
+        chosen = _numbers(rows, len(self))
         return self.take(chosen) if chosen.ndim else self.take(chosen[None])[0]
 
 
@@ -149,7 +149,7 @@ class Zeros(Lazy):
     def __init__(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
         import numpy as np
 
-        super().__init__(shape, dtype, np.zeros((shape[0], DIGEST), np.uint8), "zeros")
+        super().__init__(shape, dtype, np.broadcast_to(np.uint8(0), (shape[0], DIGEST)), "zeros")
 
     def take(self, rows: np.ndarray) -> np.ndarray:
         import numpy as np
@@ -164,16 +164,28 @@ def held(x: Rows) -> Rows:
     return x[:] if int(np.prod(x.shape)) * x.dtype.itemsize <= _LITTLE else x
 
 
+def _numbers(rows: int | slice | np.ndarray, count: int) -> np.ndarray:
+    """Return the numbers from 0 of `rows` of `count`, int64 () or (k,), in time for k. Raises: IndexError."""
+    import numpy as np
+
+    if isinstance(rows, slice):
+        return np.arange(*rows.indices(count))
+    numbers = np.asarray(rows)
+    if numbers.dtype.kind not in "iu":
+        return np.arange(count)[rows]
+    if ((numbers < -count) | (numbers >= count)).any():
+        raise IndexError(f"there are {count} rows")
+    return np.where(numbers < 0, numbers + count, numbers).astype(np.int64)
+
+
 @overload
 def choose(x: np.ndarray, rows: np.ndarray | slice) -> np.ndarray: ...
 @overload
 def choose(x: Rows, rows: np.ndarray | slice) -> Rows: ...
 def choose(x: Rows, rows: np.ndarray | slice) -> Rows:
     """Return `x[rows]`, which is read now only if it is in memory."""
-    import numpy as np
-
     if isinstance(x, Lazy):
-        return x.choose(np.arange(len(x))[rows])
+        return x.choose(_numbers(rows, len(x)))
     chosen: np.ndarray = x[rows]
     return chosen
 
