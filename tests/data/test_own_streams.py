@@ -244,7 +244,7 @@ def test_masks_may_be_labels(tmp_path: Path) -> None:
 
 def test_masks_that_take_too_much_memory_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(images, "free_memory", lambda: 10_000)
-    with pytest.raises(UserError, match="30 labels of 16 × 16, which stay in memory, take 7.7 kB, more than half"):
+    with pytest.raises(UserError, match=r"30 labels of 16 × 16, which stay in memory, take 7.7 kB, more than half"):
         load(tmp_path, MASKS, task="segmentation")
 
 

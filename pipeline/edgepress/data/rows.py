@@ -71,7 +71,6 @@ class Lazy(ABC):
         return (self[row] for row in range(len(self)))
 
     def __getitem__(self, rows: int | slice | np.ndarray) -> np.ndarray:
-        import numpy as np
 
         chosen = _numbers(rows, len(self))
         return self.take(chosen) if chosen.ndim else self.take(chosen[None])[0]
