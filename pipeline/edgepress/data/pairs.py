@@ -210,7 +210,7 @@ class Converter:
         return array[None] if self.grey else array.transpose(2, 0, 1)
 
     def target(self, given: Any, number: int) -> Any:
-        """Return a label as a plain number, text, list of numbers, or or a mask as an array. Raises: UserError."""
+        """Return a label as a plain number, text, a list of numbers, or a mask as an array. Raises: UserError."""
         if getattr(given, "ndim", 0) > 1:
             array = np.asarray(given.detach().cpu() if hasattr(given, "detach") else given)
             self.map = array if self.map is None else self.map
