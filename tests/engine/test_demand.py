@@ -90,6 +90,20 @@ def test_what_does_not_fit_is_refused(folder: Path, monkeypatch: pytest.MonkeyPa
     assert found.demand([]) == ""
 
 
-def test_the_memory_of_a_container_counts(tmp_path: Path) -> None:
-    found = machine.memory()
-    assert found is None or found > 2**28
+def test_the_memory_of_a_container_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = machine.memory()
+    assert whole is None or whole > 2**28
+    (tmp_path / "memory.max").write_text("1000\n")
+    monkeypatch.setattr(machine, "_BOUNDS", (str(tmp_path / "memory.max"), str(tmp_path / "none")))
+    bounded = machine.memory()
+    assert whole is None or (bounded is not None and bounded < whole)
+    (tmp_path / "memory.max").write_text("max\n")
+    assert machine.memory() == whole
+
+
+def test_an_accelerator_has_memory_of_its_own(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "has_accelerator", lambda: False)
+    here = of(engine(folder, BASE), "base")
+    monkeypatch.setattr(machine, "has_accelerator", lambda: True)
+    there = of(engine(folder, BASE), "base")
+    assert there.certain_memory < here.certain_memory

@@ -81,14 +81,16 @@ def of(engine: Engine, steps: list[Step], waiting: Collection[str]) -> Demand | 
         if schedules := [schedule for _, schedule in step.stage.schedules() if schedule.epochs]:
             batch = min(max(schedule.batch for schedule in schedules), len(data["train"].y)) // distributed.count()
             kept = batch * own.activations * _NUMBER
-            certain = _TRAINED * weights + batch * example + _arrays(data)
+            copies = 1 if machine.has_accelerator() else _TRAINED  # which has memory of its own for the rest
+            certain = copies * weights + batch * example + _arrays(data)
             disk += _CHECKPOINT * weights
         memory[step.label] = _LIBRARIES + certain + _arrays(data) + kept + _WAITING * batch * example
         disk += _FILES * weights
         if isinstance(step.stage, Distill):
             outputs = _outputs(step.stage, data)
             disk, certain_disk = disk + outputs, certain_disk + outputs
-        certain_memory = max(certain_memory, certain)
+        if lineages[position].pruned is False:  # of a pruned network it is not known how small it is
+            certain_memory = max(certain_memory, certain)
     largest = max(memory, key=lambda label: memory[label])
     return Demand(memory[largest], largest, disk, certain_memory, certain_disk, whole)
 
