@@ -29,7 +29,7 @@ def load(path: Path, **options: object) -> Dataset:
 
 def pixels(path: Path, **options: object) -> np.ndarray:
     """One image file as it is read, (channels, height, width)."""
-    x, _ = files.read([path], path.parent, Source.model_validate({"from": str(path.parent), **options}))
+    x, _ = files.read([str(path)], path.parent, Source.model_validate({"from": str(path.parent), **options}))
     return x[0]
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from edgepress.core.errors import UserError
-from edgepress.data import copied
+from edgepress.data import copied, images
 from edgepress.data.dataset import Dataset
 from edgepress.data.load import load_dataset
 from edgepress.data.rows import Stored
@@ -139,6 +139,30 @@ WRONG = {
         "        return ((picture(n), n % 2) for n in range(30))\ndef load(): return D()",
         "gives 30 examples, and its length is 40",
     ),
+    "longer than its length": (
+        "import itertools\nclass D:\n    def __len__(self): return 40\n    def __iter__(self):\n"
+        "        return ((picture(n), n % 2) for n in itertools.count())\ndef load(): return D()",
+        "gives more examples, and its length is 40",
+    ),
+    "a loader": (
+        "from torch.utils.data import DataLoader\ndef load(): return DataLoader([(picture(0), 1)])",
+        "returned a DataLoader, which gives batches",
+    ),
+    "a truncated picture": (
+        "import io\ndef load():\n    file = io.BytesIO()\n    picture(0).save(file, 'png')\n"
+        "    yield Image.open(io.BytesIO(file.getvalue()[:200])), 1",
+        "example 0 cannot be read: truncated",
+    ),
+    "a picture of floats": ("def load(): yield picture(0).convert('F'), 1", "its pixels are floating-point numbers"),
+    "masks of two sizes": (
+        "def load():\n    for n in range(30): yield picture(n), np.zeros((16 + n // 9, 16), np.uint8)",
+        "the label of example 9 is uint8 (17, 16), and those before it are uint8 (16, 16)",
+    ),
+    "labels beyond 64 bits": (
+        "def load():\n    for n in range(30): yield picture(n), 2**70",
+        "the labels are no plain",
+    ),
+    "a missing picture": ("def load(): yield None, 1", "no kind of example"),
     "an error of the user's": (
         "def load():\n    for n in range(30): yield picture(n), 1 // (9 - n)",
         "`load` of `my_data.py`, at example 9, failed: ZeroDivisionError",
@@ -155,9 +179,83 @@ def test_what_is_wrong_is_told_in_one_error(name: str, tmp_path: Path) -> None:
         load(tmp_path, code)
     (problem,) = error.value.problems
     assert words in problem.message
-    assert "my_data.py" in problem.message + problem.help
+    assert "my_data.py" in problem.message + problem.help or name == "a loader"
     assert problem.help
     assert not list((tmp_path / "cache").rglob("*.npz")), "nothing is published"
+
+
+def test_an_array_without_channels_is_no_picture(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="example 0 cannot be read: neither end of 5 × 7 × 9"):
+        load(tmp_path, "def load(): yield np.zeros((5, 7, 9), np.uint8), 1", size=16)
+
+
+TORCHS = """
+import torch
+class D(torch.utils.data.IterableDataset):
+    def __len__(self): return 30
+    def __iter__(self): return ((picture(n), n % 2) for n in range(30))
+def load(): return D()
+"""
+
+
+def test_an_iterable_of_torch_with_a_length_is_iterated(tmp_path: Path) -> None:
+    """It inherits a `__getitem__` that raises."""
+    assert sum(len(split.y) for split in load(tmp_path, TORCHS).splits.values()) == 30
+    assert max(len(split.y) for split in load(tmp_path, TORCHS, 3).splits.values()) == 3
+
+
+def test_pictures_of_every_mode_and_turn(tmp_path: Path) -> None:
+    """As files of them are read: CMYK, 16-bit grey, an animation's first picture, EXIF's turn."""
+    code = """
+import io
+def turned():
+    exif, file = Image.Exif(), io.BytesIO()
+    exif[0x0112] = 6
+    picture(0).crop((0, 0, 16, 8)).save(file, "jpeg", exif=exif)
+    return file.getvalue()
+def animated():
+    file = io.BytesIO()
+    picture(1).save(file, "gif", save_all=True, append_images=[picture(2)])
+    return file.getvalue()
+def load():
+    yield from ((picture(n), n % 2) for n in range(20))
+    yield picture(20, mode="CMYK"), 0
+    yield picture(21, mode="P"), 1
+    yield Image.fromarray(np.full((9, 9), 65535, np.uint16)), 0
+    yield turned(), 1
+    yield {"bytes": animated(), "path": None}, 0
+    yield np.asarray(picture(25)).transpose(2, 0, 1), 1
+"""
+    found = load(tmp_path, code, size=12)
+    assert sum(len(split.y) for split in found.splits.values()) == 26
+    assert any((row == 255).all() for split in found.splits.values() for row in split.x), "16 bits are scaled"
+
+
+MASKS = """
+def load():
+    for n in range(30): yield picture(n), np.random.default_rng(n).integers(0, 3, (16, 16), np.uint8)
+"""
+
+
+def test_masks_may_be_labels(tmp_path: Path) -> None:
+    found = load(tmp_path, MASKS, task="segmentation")
+    assert (found.labels, found["train"].y.shape[1:]) == (("0", "1", "2"), (16, 16))
+
+
+def test_masks_that_take_too_much_memory_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(images, "free_memory", lambda: 10_000)
+    with pytest.raises(UserError, match=r"30 labels of 16 × 16, which stay in memory, take 7.7 kB, more than half"):
+        load(tmp_path, MASKS, task="segmentation")
+
+
+def test_a_copy_that_is_deleted_during_a_run_is_told(tmp_path: Path) -> None:
+    found = load(tmp_path, PAIRS)
+    (rows,) = (file for file in (tmp_path / "cache" / "copies").iterdir() if not file.suffix)
+    for spoil in (lambda: rows.write_bytes(b"short"), rows.unlink):
+        spoil()
+        with pytest.raises(UserError, match="was deleted or cut off during this run"):
+            found["train"].x[:]
+    assert load(tmp_path, PAIRS).digest == found.digest, "it is made anew"
 
 
 def test_the_disk_is_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -208,7 +208,7 @@ WRONG: dict[str, tuple[Callable[[Path], dict[str, Any]], str]] = {
         'mine.yaml:1:16: `from`: `./x.npy` is a file of no kind that is read, got `"./x.npy"`\n'
         '   1 | data: {"from": "./x.npy"}\n'
         "     |                ^^^^^^^^^\n"
-        "     = help: a folder of images, a .csv, an .npz and `FILE.py:FUNCTION` are read",
+        "     = help: a folder of images, a .csv, an .npz, `hf://OWNER/NAME` and `FILE.py:FUNCTION` are read",
     ),
     "function not named": (
         _bytes("mine.py", b""),

@@ -11,8 +11,13 @@ import os
 from typing import Any
 
 
+def count() -> int:
+    """Return how many processes there are."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
 def several() -> bool:
-    return int(os.environ.get("WORLD_SIZE", "1")) > 1
+    return count() > 1
 
 
 def first() -> bool:

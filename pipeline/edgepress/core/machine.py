@@ -27,6 +27,31 @@ def machine() -> Machine:
     )
 
 
+_BOUNDS = ("memory.max", "memory/memory.limit_in_bytes")
+"""Where a container's limit stands, in the two versions of cgroups."""
+
+
+_ACCELERATORS = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
+"""Of NVIDIA, of AMD, and of either within Windows."""
+
+
+def memory() -> int | None:
+    """Return the bytes of memory and swap that this machine or its container has; None where it does not say."""
+    info = Path("/proc/meminfo")
+    if not info.is_file():
+        return None
+    lines = dict(line.split(":", 1) for line in info.read_text().splitlines())
+    whole, swap = (int(lines[name].split()[0]) * 1024 if name in lines else 0 for name in ("MemTotal", "SwapTotal"))
+    bounds = (Path("/sys/fs/cgroup", name) for name in _BOUNDS)
+    written = [bound.read_text().strip() for bound in bounds if bound.is_file()]
+    return min([whole, *(int(bound) for bound in written if bound.isdecimal())]) + swap
+
+
+def has_accelerator() -> bool:
+    """Tell whether there is a graphics processor that torch may train on; its library takes seconds to say so."""
+    return any(Path(device).exists() for device in _ACCELERATORS)
+
+
 _PRODUCTS: tuple[str, ...] = ("avx512_vnni", "avx_vnni", "asimddp", "i8mm")
 _WIDTHS: tuple[str, ...] = ("avx512f", "avx2", "asimd")
 

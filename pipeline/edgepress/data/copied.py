@@ -12,7 +12,6 @@ import json
 import os
 import shutil
 import tempfile
-import zipfile
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from functools import cache as once
@@ -22,16 +21,19 @@ from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
 
+from ..core import file_lock
 from ..core.errors import UserError
 from ..core.paths import replacing
+from ..core.system_errors import naming
 from ..core.units import show_bytes
-from ..core.user_code import Function
+from . import images, memo
 from .dataset import Kind
 from .examples import Examples, kind_of, values
-from .pairs import Converter, each, labels_of, length
+from .pairs import Converter, Origin, each, labels_of, length
 from .rows import DIGEST, Stored
 from .source import Source
 from .split import SPLITS
+from .words import by
 
 RESERVE = 2**30
 """Bytes of the disk that a copy leaves free."""
@@ -40,20 +42,13 @@ _BLOCK = 64
 Item = TypeVar("Item")
 
 
-def examples(
-    given: dict[str, Any], source: Source, function: Function, limit: int | None, cache: Path | None
-) -> Examples:
+def examples(given: dict[str, Any], source: Source, origin: Origin, limit: int | None, cache: Path | None) -> Examples:
     """Return the examples of data sets by split, as `by_part` has them, from their copy. Raises: UserError."""
     labels = [labels_of(part, source) for part in given.values()][0]  # noqa: RUF015, each is checked
     folder = (cache or _passing()) / "copies"
-    rows = folder / _key(given, source, function, limit)
+    rows = folder / _key(given, source, origin, limit)
     about = rows.with_suffix(".npz")
-    stored = _read(about, rows)
-    if stored is None:
-        with replacing(rows, "choose another folder: `--cache`") as temporary, temporary.open("wb") as file:
-            stored = _copied(given, source, function, limit, file, folder)
-        with replacing(about) as temporary, temporary.open("wb") as file:
-            np.savez(file, **stored)
+    stored = _read(about, rows) or _made(given, source, origin, limit, rows, about)
     kind: Any = stored["kind"].item()
     part = None if "" in given else np.repeat(list(given), stored["counts"])
     x = Stored(rows, tuple(stored["shape"].tolist()), np.dtype(stored["dtype"].item()), stored["digests"])
@@ -61,30 +56,46 @@ def examples(
     return Examples(x, stored["y"], labels, kinds={"input": kind}, part=part, flip_pairs=pairs)
 
 
-def _key(given: dict[str, Any], source: Source, function: Function, limit: int | None) -> str:
+def _made(
+    given: dict[str, Any], source: Source, origin: Origin, limit: int | None, rows: Path, about: Path
+) -> dict[str, Any]:
+    """Make a copy and return what belongs to it; of several runs that want it, one makes it and the others wait."""
+    folder, help = rows.parent, "choose another folder: `--cache`"
+    with naming(folder, help):
+        folder.mkdir(parents=True, exist_ok=True)
+        with file_lock.hold(rows.with_suffix(".lock"), f"the copy of `{source.source}`"):
+            if (stored := _read(about, rows)) is not None:
+                return stored
+            with replacing(rows, help) as temporary, temporary.open("wb") as file:
+                stored = _copied(given, source, origin, limit, file, folder)
+            memo.write(about, stored)
+            return stored
+
+
+def _key(given: dict[str, Any], source: Source, origin: Origin, limit: int | None) -> str:
     parts = [
         [part, type(each).__name__, length(each), getattr(each, "_fingerprint", None)] for part, each in given.items()
     ]
     options = source.model_dump(mode="json", include={"args", "size", "color", "resize", "image", "label"})
-    material = json.dumps([1, function.digest, function.name, options, limit, parts], sort_keys=True, default=repr)
+    material = json.dumps([1, *origin.key, options, limit, parts], sort_keys=True, default=repr)
     return hashlib.sha256(material.encode()).hexdigest()
 
 
 def _read(about: Path, rows: Path) -> dict[str, Any] | None:
     """Return what belongs to a copy; None of one that is not there, or not whole."""
-    with suppress(OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-        with np.load(about) as arrays:
-            stored = dict(arrays)
-        if rows.stat().st_size == np.prod(stored["shape"]) * np.dtype(str(stored["dtype"])).itemsize:
-            with suppress(OSError):  # a cache that cannot be written can be used
-                for file in (rows, about):
-                    os.utime(file)  # used now, for whoever clears the cache
-            return stored
-    return None
+    if (stored := memo.read(about)) is None:
+        return None
+    size = int(np.prod(stored["shape"])) * np.dtype(str(stored["dtype"])).itemsize
+    if not rows.is_file() or rows.stat().st_size != size:
+        return None
+    with suppress(OSError):  # a cache that cannot be written can be used
+        for file in (rows, about):
+            os.utime(file)  # used now, for whoever clears the cache
+    return stored
 
 
 def _copied(
-    given: dict[str, Any], source: Source, function: Function, limit: int | None, file: BinaryIO, folder: Path
+    given: dict[str, Any], source: Source, origin: Origin, limit: int | None, file: BinaryIO, folder: Path
 ) -> dict[str, Any]:
     """Write the rows of all data sets to `file`; return what belongs to them, as arrays."""
     converter, name = Converter(source), f"`{source.source}`"
@@ -98,10 +109,13 @@ def _copied(
     for part, pairs in given.items():
         most = limit if part in SPLITS[1:] else enough
         before = len(labels)
-        for block in _blocks(each(pairs, source, function, most)):
+        for block in _blocks(each(pairs, source, origin, most)):
             start = len(labels)
             raw = np.stack([converter.value(image, start + place) for place, (image, _) in enumerate(block)])
             labels += [converter.target(label, start + place) for place, (_, label) in enumerate(block)]
+            if converter.map is not None:
+                needed, shape = len(labels) * converter.map.nbytes, by(converter.map.shape)
+                images.bounded(needed, f"{len(labels)} labels of {shape}, which stay in memory,", source.source)
             try:
                 kind = kind or kind_of("x", raw)
                 array = np.ascontiguousarray(values("x", raw, kind))
@@ -123,6 +137,8 @@ def _copied(
         y = np.array(labels)
     except ValueError as error:
         raise UserError(f"{name}: the labels have different lengths", "give as many values for each example") from error
+    if y.dtype.hasobject:
+        raise UserError(f"{name}: the labels are no plain values, such as `{labels[0]}`", "give numbers, or text")
     return {
         "shape": np.array((len(labels), *row.shape)), "dtype": np.array(row.dtype.str), "kind": np.array(kind), "y": y,
         "digests": np.frombuffer(bytes(digests), np.uint8).reshape(-1, DIGEST), "counts": np.array(counts),

@@ -62,7 +62,7 @@ def joined(data: Dataset, more: Examples) -> Dataset:
 
 def _trained_on(data: Dataset, rows: np.ndarray) -> Dataset:
     x, y = data["train"]
-    return replace(data, splits=data.splits | {"train": Split(choose(x, rows), y[rows])})
+    return replace(data, splits=data.splits | {"train": Split(choose(x, rows), choose(y, rows))})
 
 
 def _classes(data: Dataset, option: str) -> np.ndarray:

@@ -102,11 +102,12 @@ class Split(NamedTuple):
     structured array (n,) whose fields are the inputs' names, so that rows are taken as one.
     `y` is int64 (n,) for single-label, uint8 (n, labels) for multi-label, float32 (n, labels) for regression; uint8
     (n, height, width) for segmentation, float32 (n, points, 3) for keypoints, int64 (n,) or float32 (n, length) for
-    embedding, uint8 or float32 (n, channels, height, width) for image.
+    embedding, uint8 or float32 (n, channels, height, width) for image. It is an array, or of masks and pictures in
+    files such rows.
     """
 
     x: Rows
-    y: np.ndarray
+    y: Any
 
 
 @dataclass(frozen=True)
@@ -204,14 +205,14 @@ class Dataset:
     def limited(self, count: int) -> Dataset:
         """Return the first `count` examples of each split, for a smoke run."""
         first = slice(count)
-        splits = {name: Split(choose(x, first), y[first]) for name, (x, y) in self.splits.items()}
+        splits = {name: Split(choose(x, first), choose(y, first)) for name, (x, y) in self.splits.items()}
         groups = None if self.groups is None else numbered(self.groups[first])
         more = None if self.unlabelled is None else choose(self.unlabelled, first)
         return replace(self, splits=splits, groups=groups, unlabelled=more)
 
     def in_memory(self) -> Dataset:
         """Return the same with all examples of the splits as arrays."""
-        return replace(self, splits={name: Split(x[:], y) for name, (x, y) in self.splits.items()})
+        return replace(self, splits={name: Split(x[:], y[:]) for name, (x, y) in self.splits.items()})
 
 
 def _add(total: hashlib._Hash, rows: Rows) -> None:

@@ -37,7 +37,7 @@ class Examples:
     """
 
     x: Rows
-    y: np.ndarray
+    y: Any
     labels: tuple[str, ...] = ()
     task: Task | None = None
     kinds: Mapping[str, Kind] = field(default_factory=dict)
@@ -79,7 +79,9 @@ class Examples:
         examples = replace(
             self,
             x=x,
-            y=np.asarray(self.y) if self.labelled else np.zeros(x.shape[:1] or 1, np.int64),
+            y=(self.y if isinstance(self.y, Lazy) else np.asarray(self.y))
+            if self.labelled
+            else np.zeros(x.shape[:1] or 1, np.int64),
             groups=None if self.groups is None else np.asarray(self.groups),
             part=None if self.part is None else np.asarray(self.part),
         )

@@ -6,7 +6,7 @@ import math
 import multiprocessing
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -22,19 +22,18 @@ from .words import by, several
 
 
 class Files(Lazy):
-    """Images uint8 (n, channels, height, width), decoded from the files that `names` (n,) leads to from `root`.
+    """Images uint8 (n, *shape), which `decode` makes of the files that `names` (n,) leads to from `root`.
 
     `records` (n,) is what was known of each file when it was examined: one that has changed since is refused.
     """
 
     def __init__(
-        self, root: Path, names: np.ndarray, records: np.ndarray, *, grey: bool, size: tuple[int, int], resize: str,
-        times: int = 1,
+        self, root: Path, names: np.ndarray, records: np.ndarray, decode: Callable[[Path], np.ndarray],
+        shape: tuple[int, ...], made_by: str, *, masks: bool = False,
     ) -> None:  # fmt: skip
-        made_by = repr(("files", resize, times))  # colour and size are in the shape
-        super().__init__((len(names), 1 if grey else 3, *size), np.dtype(np.uint8), records["digest"], made_by)
-        self.root, self.names, self.records = root, names, records
-        self.decode = partial(images.pixels, grey=grey, size=size, resize=resize, times=times)
+        seen = records["seen"] if masks else None
+        super().__init__((len(names), *shape), np.dtype(np.uint8), records["digest"], made_by, seen)
+        self.root, self.names, self.records, self.decode = root, names, records, decode
 
     def take(self, rows: np.ndarray) -> np.ndarray:
         taken = np.empty((len(rows), *self.shape[1:]), np.uint8)
@@ -55,16 +54,15 @@ class Files(Lazy):
     def _pixels(self, row: int) -> np.ndarray:
         """Decode one file. Raises: UserError where it is not the file that was examined."""
         name, record = os.fsdecode(self.names[row]), self.records[row]
-        path = self.root / name
+        path, reason = self.root / name, "has changed"
         try:
-            found = path.stat()
-            if (found.st_size, found.st_mtime_ns) == (record["size"], record["mtime"]):
-                return self.decode(path)
+            if file_index.is_as_before(path, record):
+                pixels = self.decode(path)
+                if file_index.is_as_before(path, record):  # nor did it change while it was read
+                    return pixels
         except images.BROKEN as error:
             gone = isinstance(error, FileNotFoundError)
             reason = "is gone" if gone else f"cannot be read any more: {images.reason(error, path)}"
-        else:
-            reason = "has changed"
         raise UserError(
             f"`{self.root.name}`: `{name}` {reason}; it was there, and readable, when this run began",
             "run again: files that changed are examined anew",
@@ -72,7 +70,7 @@ class Files(Lazy):
 
 
 def read(
-    paths: Sequence[Path],
+    paths: Sequence[str],
     root: Path,
     source: Source,
     skipped: Skipped | None = None,
@@ -90,7 +88,7 @@ def read(
     Raises: UserError for files that cannot be read, and for sizes that differ while no `size` is given.
     """
     with images.quiet():
-        records, wrong, readable = file_index.examine(paths, root, cache)
+        names, records, wrong, readable = file_index.examine(paths, root, cache)
     rows = np.flatnonzero(readable)
     _verify(len(paths), len(rows), wrong, root, source)
     found = records[rows]
@@ -98,10 +96,11 @@ def read(
     size = _size(found, root, source)
     if skipped is not None:
         for row in np.flatnonzero(~readable).tolist():
-            skipped.add("cannot be read, and `unreadable: skip`", kind(paths[row].name))
-        skipped.several = Counter(kind(paths[row].name) for row in rows[found["several"]])
-    names = file_index.names_of([paths[row] for row in rows], root)
-    return Files(root, names, found, grey=grey, size=size, resize=source.resize, times=times), rows
+            skipped.add("cannot be read, and `unreadable: skip`", kind(Path(paths[row]).name))
+        skipped.several = Counter(kind(Path(paths[row]).name) for row in rows[found["several"]])
+    decode = partial(images.pixels, grey=grey, size=size, resize=source.resize, times=times)
+    made_by = repr(("files", source.resize, times))  # colour and size are in the shape
+    return Files(root, names[rows], found, decode, (1 if grey else 3, *size), made_by), rows
 
 
 def whole(found: Files) -> np.ndarray:

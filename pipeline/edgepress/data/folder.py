@@ -48,7 +48,7 @@ def read(source: Source, path: Path, limit: int | None = None, cache: Path | Non
         raise UserError(
             f"`{path.name}` has no class folders", "one folder a class: cat/1.jpg, dog/1.jpg; or a CSV with `image`"
         )
-    if loose := [file.name for file in listing.images(path, skipped, deep=False)]:
+    if loose := [listing.below(file, path) for file in listing.images(path, skipped, deep=False)]:
         raise UserError(
             f"`{path.name}` has images outside of its class folders: {several(loose)}",
             "move them into the folder of their class, or out of this one",
@@ -57,7 +57,7 @@ def read(source: Source, path: Path, limit: int | None = None, cache: Path | Non
         if top not in {folder.parent for folder in classes}:
             skipped.add("no class folders in it", f"folder `{top.name}`")
         for file in listing.images(top, skipped, deep=False):
-            skipped.add("outside of the class folders", listing.kind(file.name))
+            skipped.add("outside of the class folders", listing.kind(listing.below(file, top)))
     found = {folder: listing.images(folder, skipped) for folder in classes}
     listable(path, skipped, source)
     if empty := [folder for folder, images_there in found.items() if not images_there]:
@@ -75,18 +75,22 @@ def read(source: Source, path: Path, limit: int | None = None, cache: Path | Non
     labels = {label: index for index, label in enumerate(listed or names)}
     paths = [file for images_there in found.values() for file in images_there]
     warnings = (*listing.twins(paths, path), *_masks(found, path))
-    folder_of = [folder for folder, images_there in found.items() for _ in images_there]
-    chosen = images.some(folder_of, [parts[folder.parent] for folder in folder_of] if split_by_folders else (), limit)
-    paths, folder_of = [paths[i] for i in chosen], [folder_of[i] for i in chosen]
+    each = [len(images_there) for images_there in found.values()]
+    y = np.repeat(np.array([labels[folder.name] for folder in found], np.int64), each)
+    part = np.repeat([str(parts[folder.parent]) for folder in found], each) if split_by_folders else None
+    if limit is not None:
+        folder_of = np.repeat(range(len(found)), each)
+        chosen = images.some(folder_of.tolist(), () if part is None else part.tolist(), limit)
+        paths, y, part = [paths[i] for i in chosen], y[chosen], None if part is None else part[chosen]
     groups = groups_of(paths, source.group, path)
     x, rows = files.read(paths, path, source, skipped, cache=cache)
     return Examples(
         x,
-        np.array([labels[folder.name] for folder in folder_of], np.int64)[rows],
+        y[rows],
         tuple(labels),
         kinds={"input": "image"},
         groups=None if groups is None else groups[rows],
-        part=np.array([parts[folder.parent] for folder in folder_of])[rows] if split_by_folders else None,
+        part=None if part is None else part[rows],
         labels_listed=bool(listed),
         files=images.few(paths, rows),
         notes=skipped.notes(path.name),
@@ -126,15 +130,15 @@ def _images_are(skipped: Skipped) -> str:
     return listing.INSTALL if listing.INSTALL in skipped.counts else usual
 
 
-def _masks(files: dict[Path, list[Path]], root: Path) -> tuple[str, ...]:
+def _masks(files: dict[Path, list[str]], root: Path) -> tuple[str, ...]:
     """Warn of a class folder `masks` beside `images`, whose files have the same names."""
     photos = [folder for folder in files if listing.PHOTOS.fullmatch(folder.name)]
-    named = {file.stem for folder in photos for file in files[folder]}
+    named = {Path(file).stem for folder in photos for file in files[folder]}
     return tuple(
         f"`{root.name}`: the folder `{folder.name}` is read as a class, and {pairs} of its {len(own)} images have the "
         f"names of those in `{photos[0].name}`: move masks out of the folder"
         for folder, own in files.items()
-        if listing.MASKS.fullmatch(folder.name) and (pairs := sum(file.stem in named for file in own))
+        if listing.MASKS.fullmatch(folder.name) and (pairs := sum(Path(file).stem in named for file in own))
     )
 
 
@@ -198,11 +202,11 @@ def _instead(folder: Path) -> str:
     return f", which has {count} {suffix} file{'s' * (count > 1)}"
 
 
-def groups_of(files: Sequence[Path], pattern: str | None, root: Path) -> np.ndarray | None:
+def groups_of(files: Sequence[str], pattern: str | None, root: Path) -> np.ndarray | None:
     """Match `pattern` in each path from `root`: its first group, or all of the match."""
     if pattern is None:
         return None
-    paths = [file.relative_to(root).as_posix() for file in files]
+    paths = [listing.below(file, root) for file in files]
     matches = [re.search(pattern, path) for path in paths]
     if unmatched := [path for path, match in zip(paths, matches, strict=True) if match is None]:
         count = f"{len(unmatched)} of {len(paths)} paths"

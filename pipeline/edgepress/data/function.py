@@ -11,11 +11,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..core.errors import UserError
-from ..core.user_code import Function, parts
+from ..core.user_code import Function, parts, theirs
 from . import copied
 from .dataset import Dataset, Input, numbered
 from .examples import Examples
-from .pairs import by_part
+from .pairs import Origin, by_part
 from .source import Source
 from .split import SPLITS
 
@@ -28,7 +28,11 @@ def read(source: Source, path: Path, limit: int | None = None, cache: Path | Non
     function = Function.at(path, parts(source.source)[1])
     returned = function(**source.args)
     if given := by_part(returned):
-        return copied.examples(given, source, function, limit, cache)
+
+        def failed(error: Exception, number: int) -> UserError:
+            return theirs(error, function.path, f"{function.about}, at example {number},")
+
+        return copied.examples(given, source, Origin((function.digest, function.name), failed), limit, cache)
     if odd := sorted(source.model_fields_set & {"size", "color", "resize", "image", "label"}):
         raise UserError(
             f"`{odd[0]}` is of examples that come one at a time, and `{source.source}` returned a "

@@ -21,7 +21,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ..core.errors import UserError, first_line
 from ..core.units import show_bytes
-from .listing import HEIF, INSTALL, kind, suffixes
+from .listing import HEIF, INSTALL, below, kind, suffixes
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif")
 SAMPLED = 64
@@ -49,6 +49,8 @@ class Header(NamedTuple):
     grey: bool
     several: bool = False
     """Whether there are more pictures behind the first."""
+    deep: bool = False
+    """Whether it has 16 bits a channel, of which 8 are kept."""
 
 
 def spread(of: Sequence[object], enough: int | None) -> list[int]:
@@ -80,12 +82,12 @@ def some(of: Sequence[object], parts: Sequence[object], limit: int | None) -> li
     return sorted(chosen)
 
 
-def few(paths: Sequence[Path], rows: np.ndarray) -> tuple[Path, ...]:
+def few(paths: Sequence[str], rows: np.ndarray) -> tuple[Path, ...]:
     """Choose some of the files that were read, `rows` of `paths`, evenly spread."""
-    return tuple(paths[i] for i in rows[:: -(-len(rows) // SAMPLED)])
+    return tuple(Path(paths[i]) for i in rows[:: -(-len(rows) // SAMPLED)])
 
 
-def sizes(paths: Sequence[Path], root: Path) -> list[tuple[int, int]]:
+def sizes(paths: Sequence[str], root: Path) -> list[tuple[int, int]]:
     """Return height and width of the images that can be read, among a thousand of `paths`."""
     with quiet():
         headers, _ = on_all(header, paths[:: -(-len(paths) // 1000) or 1], root)
@@ -119,14 +121,14 @@ def quiet() -> Iterator[None]:
         yield
 
 
-def on_all(work: Callable[[Path], Found], paths: Sequence[Path], root: Path) -> tuple[list[Found | None], list[str]]:
+def on_all(work: Callable[[Path], Found], paths: Sequence[str], root: Path) -> tuple[list[Found | None], list[str]]:
     """Do `work` on every path in threads; return the results, and the unreadable files with the reason."""
 
-    def attempt(path: Path) -> tuple[Found | None, str]:
+    def attempt(path: str) -> tuple[Found | None, str]:
         try:
-            return work(path), ""
+            return work(Path(path)), ""
         except BROKEN as error:
-            return None, f"{path.relative_to(root)} ({reason(error, path)})"
+            return None, f"{below(path, root)} ({reason(error, Path(path))})"
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         results = list(pool.map(attempt, paths))
@@ -170,8 +172,9 @@ def header(path: Path) -> Header:
         plain = image.format == "TIFF" or (image.format == "PNG" and "exif" not in image.info)
         exif = {} if plain else image.getexif()
         turned = exif.get(0x0112) in _TURNED
+        grey, deep = image.mode in _GREY, image.mode in WIDE or ";16" in packed(image)
         several = image.format in _ANIMATED and _has_second(image)
-        return Header(width if turned else height, height if turned else width, image.mode in _GREY, several)
+        return Header(width if turned else height, height if turned else width, grey, several, deep)
 
 
 def _has_second(image: Image.Image) -> bool:

@@ -104,7 +104,8 @@ def _own(source: Source, base: Path, seed: int, limit: int | None, cache: Path |
     open_splits = examples.part is None or len(set(examples.part.tolist())) < len(SPLITS)
     if limit is not None and isinstance(examples.x, Lazy) and len(examples.x) >= 3 * limit and open_splits:
         chosen = _EVEN  # no more was read than each split is to have
-    data = divide(examples.checked(path.name, source.task), chosen, seed, path.stem, str(path), cache)
+    where = source.source if source.kind == "hub" else str(path)
+    data = divide(examples.checked(path.name, source.task), chosen, seed, path.stem, where, cache)
     return _prepared(source, data, path.name)
 
 

@@ -3,31 +3,45 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Mapping
+import sys
+from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image, ImageOps
 
 from ..core.errors import UserError, suggest
-from ..core.user_code import Function, theirs
 from . import images
+from .listing import suffixes
 from .source import Source
 from .split import SPLITS
-from .words import by, several
+from .words import by, described, several
 
 _GREY = ("1", "L", "LA", "La", *images.WIDE)
 _CALLED = {bool: "a whole number", int: "a whole number", float: "a number", str: "text", list: "several values"}
 """What labels are, in words; those of one data set are of one type."""
 
 
+class Origin(NamedTuple):
+    """What gives pairs: what tells it from any other, and its error at an example in words."""
+
+    key: tuple[str, str]
+    failed: Callable[[Exception, int], UserError]
+
+
 def by_part(returned: object) -> dict[str, Any]:
     """Return data sets by the split that they give, '' for one that is to be split; nothing where it is none.
 
     A data set can be iterated, or has a length and items by number. Arrays and tuples of them are none.
+    Raises: UserError for a loader, whose items are batches.
     """
+    if _is_torchs(returned, "DataLoader"):
+        raise UserError(
+            "the function returned a DataLoader, which gives batches",
+            "return its data set: batches are made in training",
+        )
     if isinstance(returned, Mapping):
         given = {SPLITS[1] if name == "val" else str(name): each for name, each in returned.items()}
         return given if set(given) <= set(SPLITS) and all(map(_gives, given.values())) else {}
@@ -40,8 +54,13 @@ def _gives(returned: object) -> bool:
 
 
 def _by_number(given: object) -> bool:
-    """Tell whether items are had by number, as of a map-style data set."""
-    return hasattr(given, "__getitem__") and length(given) is not None
+    """Tell whether items are had by number, as of a map-style data set; torch's iterable ones inherit `[]`, too."""
+    return hasattr(given, "__getitem__") and length(given) is not None and not _is_torchs(given, "IterableDataset")
+
+
+def _is_torchs(given: object, kind: str) -> bool:
+    torch = sys.modules.get("torch.utils.data")  # whoever gives one has imported it
+    return torch is not None and isinstance(given, getattr(torch, kind))
 
 
 def length(given: Any) -> int | None:
@@ -57,7 +76,7 @@ def labels_of(given: Any, source: Source) -> tuple[str, ...]:
     columns = getattr(given, "column_names", None)
     if not columns:
         return ()
-    image, labels = _columns(source)
+    image, labels = columns_of(source)
     for option, name in (("image", image), *(("label", label) for label in labels)):
         if name not in columns:
             raise UserError(
@@ -68,15 +87,16 @@ def labels_of(given: Any, source: Source) -> tuple[str, ...]:
     return tuple(getattr(features.get(labels[0]), "names", None) or ()) if len(labels) == 1 else ()
 
 
-def _columns(source: Source) -> tuple[str, tuple[str, ...]]:
+def columns_of(source: Source) -> tuple[str, tuple[str, ...]]:
+    """Return the names of the column of images and of those of labels."""
     label = source.label or "label"
     return source.image or "image", (label,) if isinstance(label, str) else label
 
 
-def each(given: Any, source: Source, function: Function, most: int | None) -> Iterator[tuple[Any, Any]]:
+def each(given: Any, source: Source, origin: Origin, most: int | None) -> Iterator[tuple[Any, Any]]:
     """Yield pairs, `most` at most: evenly spread where they are had by number, else the first.
 
-    Raises: UserError for what is no pair, OwnCodeError for an error of the user's code.
+    Raises: UserError for what is no pair, and as `origin` tells an error of what gives them.
     """
     count = length(given)
     if _by_number(given):
@@ -84,7 +104,7 @@ def each(given: Any, source: Source, function: Function, most: int | None) -> It
         rows = range(count) if most is None or most >= count else [row * count // most for row in range(most)]
         items: Iterator[Any] = (given[row] for row in rows)
     else:
-        items = islice(iter(given), most)
+        items = islice(iter(given), count + 1 if most is None and count is not None else most)
     number = 0
     while True:
         try:
@@ -94,18 +114,19 @@ def each(given: Any, source: Source, function: Function, most: int | None) -> It
         except UserError:
             raise
         except Exception as error:
-            raise theirs(error, function.path, f"{function.about}, at example {number},") from error
+            raise origin.failed(error, number) from error
         yield _pair(item, source, number)
         number += 1
     if count is not None and most is None and number != count:
+        more = "more" if number > count else number
         raise UserError(
-            f"`{source.source}` gives {number} examples, and its length is {count}", "let `__len__` say how many"
+            f"`{source.source}` gives {more} examples, and its length is {count}", "let `__len__` say how many"
         )
 
 
 def _pair(item: Any, source: Source, number: int) -> tuple[Any, Any]:
     if isinstance(item, Mapping):
-        image, labels = _columns(source)
+        image, labels = columns_of(source)
         if lacking := [name for name in (image, *labels) if name not in item]:
             raise UserError(
                 f"`{source.source}`: example {number} has no `{lacking[0]}`, only {several(list(item))}",
@@ -129,28 +150,19 @@ class Converter:
         self.grey: bool | None = {"grey": True, "rgb": False}.get(source.color or "")
         self.first: np.ndarray | None = None
         self.label: type | None = None
+        self.map: np.ndarray | None = None
+        """The first label that is an array of two dimensions or more, such as a mask."""
 
     def value(self, given: Any, number: int) -> np.ndarray:
         """Return an example as an array, pictures as uint8 (channels, height, width). Raises: UserError."""
-        if isinstance(given, Mapping) and given.get("bytes"):
-            given = given["bytes"]  # as Hugging Face has images that are not decoded
-        if isinstance(given, bytes):
-            try:
-                given = Image.open(io.BytesIO(given))
-                given.load()
-            except images.BROKEN as error:
-                raise UserError(
-                    f"{self.name}: example {number} cannot be read: {images.reason(error, Path())}",
-                    "bytes are those of an image file; leave the example out, or mend it",
-                ) from error
-        elif hasattr(given, "detach"):
-            given = given.detach().cpu().numpy()  # a tensor
-        if not isinstance(given, Image.Image):
-            given = np.asarray(given)
-            if (self.size or self.grey is not None) and given.dtype == np.uint8 and given.ndim in (2, 3):
-                last = given.ndim == 2 or given.shape[-1] in (1, 3, 4)
-                given = Image.fromarray(np.squeeze(given if last else given.transpose(1, 2, 0)))
-        value = self._picture(given, number) if isinstance(given, Image.Image) else given
+        try:
+            with images.quiet():
+                value = self._array(given, number)
+        except images.BROKEN as error:
+            raise UserError(
+                f"{self.name}: example {number} cannot be read: {images.reason(error, Path())}",
+                "bytes are those of an image file; leave the example out, or mend it",
+            ) from error
         if self.first is None:
             self.first = value
         elif (value.shape, value.dtype) != (self.first.shape, self.first.dtype):
@@ -162,7 +174,28 @@ class Converter:
             )
         return value
 
+    def _array(self, given: Any, number: int) -> np.ndarray:
+        """Return the same; it raises the errors of Pillow's decoders, too."""
+        if isinstance(given, Mapping) and given.get("bytes"):
+            given = given["bytes"]  # as Hugging Face has images that are not decoded
+        elif isinstance(given, Mapping) and isinstance(given.get("path"), str):
+            given = Path(given["path"]).read_bytes()
+        if isinstance(given, bytes):
+            suffixes()  # the decoders of optional packages are known from here on
+            given = Image.open(io.BytesIO(given))
+        elif hasattr(given, "detach"):
+            given = given.detach().cpu().numpy()  # a tensor
+        if isinstance(given, Image.Image):
+            return self._picture(given, number)
+        array = np.asarray(given)
+        if (self.size or self.grey is not None) and array.dtype == np.uint8 and array.ndim in (2, 3):
+            return self._picture(_image(array), number)
+        return array
+
     def _picture(self, image: Image.Image, number: int) -> np.ndarray:
+        if image.width * image.height > images.LARGEST or image.mode == "F":
+            why = "floating-point numbers" if image.mode == "F" else f"more than {images.LARGEST / 1e6:.0f} million"
+            raise ValueError(f"its pixels are {why}")
         if self.grey is None:
             self.grey = image.mode in _GREY
         if self.grey and self.source.color is None and image.mode not in _GREY:
@@ -177,7 +210,17 @@ class Converter:
         return array[None] if self.grey else array.transpose(2, 0, 1)
 
     def target(self, given: Any, number: int) -> Any:
-        """Return a label as a plain number, text or list of numbers. Raises: UserError."""
+        """Return a label as a plain number, text, a list of numbers, or a mask as an array. Raises: UserError."""
+        if getattr(given, "ndim", 0) > 1:
+            array = np.asarray(given.detach().cpu() if hasattr(given, "detach") else given)
+            self.map = array if self.map is None else self.map
+            if (array.shape, array.dtype) != (self.map.shape, self.map.dtype):
+                raise UserError(
+                    f"{self.name}: the label of example {number} is {described(array)}, and those before it are "
+                    f"{described(self.map)}",
+                    "all have one shape and type",
+                )
+            return array
         plain = given.tolist() if hasattr(given, "tolist") else list(given) if isinstance(given, tuple) else given
         if type(plain) not in _CALLED:
             raise UserError(
@@ -193,3 +236,12 @@ class Converter:
                 "give all labels of one type",
             )
         return plain
+
+
+def _image(array: np.ndarray) -> Image.Image:
+    """Return a picture of uint8 pixels (height, width), (height, width, channels) or (channels, height, width)."""
+    if array.ndim == 3 and array.shape[-1] not in (1, 3, 4):
+        if array.shape[0] not in (1, 3, 4):
+            raise ValueError(f"neither end of {by(array.shape)} is 1, 3 or 4 channels")
+        array = array.transpose(1, 2, 0)
+    return Image.fromarray(array[..., 0] if array.ndim == 3 and array.shape[-1] == 1 else array)

@@ -95,15 +95,16 @@ def _is_none(value: Any) -> bool:
 
 
 class Source(BaseModel):
-    """Your own data: a folder of images, a CSV, an .npz, or a function."""
+    """Your own data: a folder of images, a CSV, an .npz, a function, or a data set of Hugging Face."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
     source: Annotated[str, AfterValidator(_there)] = Field(
         alias="from",
         description="path relative to the recipe's folder: a folder with one folder of images per class, a .csv, an "
-        ".npz with x and y, or `FILE.py:FUNCTION`",
-        examples=["./photos", "./labels.csv", "./x.npz", "./my_data.py:load"],
+        ".npz with x and y, `FILE.py:FUNCTION`, or the `dataset_dict.json` that `save_to_disk` of Hugging "
+        "Face wrote. `hf://OWNER/NAME@REVISION` downloads one",
+        examples=["./photos", "./labels.csv", "./x.npz", "./my_data.py:load", "hf://OWNER/NAME"],
     )
     size: Side | tuple[Side, Side] | None = Field(
         default=None,
@@ -136,7 +137,7 @@ class Source(BaseModel):
     image: str | None = Field(
         default=None,
         description="CSV column of image paths, relative to the CSV's folder; or column of the images that a function "
-        "gives, `image` by default",
+        "or a data set of Hugging Face gives, `image` by default",
     )
     label: str | tuple[str, ...] | None = Field(
         default=None,
@@ -186,7 +187,9 @@ class Source(BaseModel):
         description="keypoints: pairs of points that change places in a mirror image, by their labels",
         examples=[[["left eye", "right eye"]]],
     )
-    args: dict[str, Any] = Field(default_factory=dict, description="keyword arguments of the function")
+    args: dict[str, Any] = Field(
+        default_factory=dict, description="keyword arguments of the function, or of `datasets.load_dataset`"
+    )
 
     @model_validator(mode="before")
     @classmethod

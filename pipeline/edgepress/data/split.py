@@ -66,7 +66,7 @@ def divide(
             "add some, or take the label out",
         )
     _judgeable(examples, rows, called)
-    splits = {split: Split(choose(examples.x, indices), examples.y[indices]) for split, indices in rows.items()}
+    splits = {split: Split(choose(examples.x, indices), choose(examples.y, indices)) for split, indices in rows.items()}
     inputs = tuple(_input(split, examples, rows["train"], cache) for split in examples.columns)
     assert examples.task is not None, "checked examples have a task"
     return Dataset(
@@ -92,8 +92,7 @@ def _remembered(
     """Return the rows of each split; of a hundred thousand files, dealing them takes seconds."""
     if not isinstance(examples.x, Lazy):
         return dealt()
-    kept = remembered(cache, ["dealt", *material], lambda: {name: rows.tolist() for name, rows in dealt().items()})
-    return {name: np.array(rows, np.int64) for name, rows in kept.items()}
+    return remembered(cache, ["dealt", *material], dealt)
 
 
 def _content(examples: Examples, part: np.ndarray) -> str:
@@ -103,7 +102,8 @@ def _content(examples: Examples, part: np.ndarray) -> str:
     total = hashlib.sha256(repr((examples.task, examples.labels, examples.labelled)).encode())
     for array in (examples.x.digests, examples.y, part, examples.groups):
         if array is not None:
-            total.update(repr((array.shape, str(array.dtype))).encode() + array.tobytes())
+            content = array.digests if isinstance(array, Lazy) else array
+            total.update(repr((array.shape, str(array.dtype))).encode() + content.tobytes())
     return total.hexdigest()
 
 
@@ -180,7 +180,7 @@ def _covering(examples: Examples, units: list[np.ndarray]) -> set[int]:
 
 
 def _classes(examples: Examples, rows: np.ndarray) -> set[int]:
-    return _targets(examples).present(examples.y[rows]) if examples.labelled else set()
+    return _targets(examples).present(choose(examples.y, rows)) if examples.labelled else set()
 
 
 def _uncovered(examples: Examples, rows: np.ndarray) -> tuple[str, ...]:
@@ -193,7 +193,8 @@ def _uncovered(examples: Examples, rows: np.ndarray) -> tuple[str, ...]:
 def _judgeable(examples: Examples, rows: dict[str, np.ndarray], name: str) -> None:
     """Raise UserError where the targets of a split teach or decide nothing."""
     for split, indices in rows.items():
-        if examples.labelled and (reason := _targets(examples).reject_split(examples.y[indices], examples.labels)):
+        y = choose(examples.y, indices)
+        if examples.labelled and (reason := _targets(examples).reject_split(y, examples.labels)):
             raise UserError(f"the {split} split of `{name}` has {reason[0]}", reason[1])
 
 
@@ -222,14 +223,14 @@ def _input(name: str, examples: Examples, train: np.ndarray, cache: Path | None)
     if not isinstance(sample, Lazy):
         return measured(name, kind, sample[:], scale=scale)
 
-    def moments() -> list[tuple[float, ...]]:
+    def moments() -> dict[str, np.ndarray]:
         found = measured(name, kind, sample[:], scale=scale)
-        return [found.mean, found.std]
+        return {"mean": np.array(found.mean), "std": np.array(found.std)}
 
     content = hashlib.sha256(sample.digests.tobytes()).hexdigest()
     material = ["moments", kind, sample.shape, str(sample.dtype), sample.made_by, content]
-    mean, std = map(tuple, remembered(cache, material, moments))
-    return Input(name, kind, sample.shape[1:], scale, mean, std, normalized_by="train")
+    kept = {name: tuple(values.tolist()) for name, values in remembered(cache, material, moments).items()}
+    return Input(name, kind, sample.shape[1:], scale, kept["mean"], kept["std"], normalized_by="train")
 
 
 def _largest(tokens: Rows) -> int:

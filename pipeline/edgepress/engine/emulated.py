@@ -54,7 +54,7 @@ def scored(
         parts = (metadata.to_model_inputs(contract, data, part) for part in parts_of(data, data["test"].x))
         both = [(emulated_outputs(path, cpu, runtime, part), predict(path, part, runtime)) for part in parts]
         there, here = (metadata.to_logits(np.concatenate(each), contract, data) for each in zip(*both, strict=True))
-        y = data["test"].y
+        y = data["test"].y[:]
         own, other = (tasks.of(data).predictions(outputs, y) if data.labels else outputs for outputs in (there, here))
         more: dict[str, Any] = {"agreement": evaluate.alike(own, other, data)}
         if data.targets.classes:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -14,9 +14,10 @@ from ..core import distributed, paths, system_errors
 from ..core.activity import activity
 from ..core.errors import OwnCodeError, Place, UserError
 from ..core.presets import host_preset
+from ..core.printable import say, word
 from ..core.results import ModelFile, StageFacts
 from ..stage import MAIN_FILE, Artifact, Context, Made
-from . import preflight, remarks
+from . import demand, preflight, remarks
 from .cache import Entry, key_of
 from .key import FORMAT, codes, floor, material
 from .setup import Setup
@@ -53,6 +54,12 @@ class Result:
     entry: Entry
     artifact: Artifact
     facts: StageFacts
+
+
+@cache
+def _say_once(words: str) -> None:
+    if distributed.first():
+        say(f"note: {word(words)}", error=True)
 
 
 def _input_file(step: Step, results: dict[str, Result]) -> dict[str, str]:
@@ -115,6 +122,8 @@ class Engine(Setup):
         if waiting:
             paths.require_writable(*self.cache.destinations())
         preflight.check_networks(self, steps, waiting)
+        if words := self.demand(waiting):
+            _say_once(words)
         for position, step in enumerate(steps):
             progress.begin(step.label, step.stage.use, position, len(steps))
             try:
@@ -127,6 +136,14 @@ class Engine(Setup):
                 raise wrong.at(self.place(position, wrong)) from error
             progress.end(self.results[step.label].facts)
         return [result.facts for result in self.results.values()]
+
+    def demand(self, waiting: Collection[str]) -> str:
+        """Return in words what memory and disk the `waiting` stages take. Raises: UserError where there is less."""
+        wanted = demand.of(self, self.recipe.steps(), waiting)
+        if wanted is None:
+            return ""
+        demand.require(wanted, self.cache.root)
+        return wanted.words()
 
     def place(self, position: int, error: UserError) -> Place:
         """Return the place to change: the user's function if that failed, else the stage."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ..core.errors import UserError
 from ..core.metrics import VOID
 from ..data.moves import move
-from ..data.rows import Lazy, concatenated
+from ..data.rows import Lazy, Zeros, concatenated
 from . import workers
 
 if TYPE_CHECKING:
@@ -67,9 +67,10 @@ class Examples:
         self.labelled = len(y)
         if unlabelled and data.unlabelled is not None:
             x = concatenated([x, data.unlabelled])
-            y = np.concatenate([y, np.zeros((len(data.unlabelled), *y.shape[1:]), y.dtype)])
+            zeros = (len(data.unlabelled), *y.shape[1:])
+            y = concatenated([y, Zeros(zeros, y.dtype) if isinstance(y, Lazy) else np.zeros(zeros, y.dtype)])
         self.columns = [raw if isinstance(raw, Lazy) else torch.from_numpy(raw[:].copy()) for raw in data.columns(x)]
-        self.y = torch.from_numpy(y if y.flags.writeable else y.copy())
+        self.y: Any = y if isinstance(y, Lazy) else torch.from_numpy(y if y.flags.writeable else y.copy())
         self.inputs, self.classes, self.targets = data.inputs, len(data.labels), data.targets
         self.flip_pairs = data.flip_pairs
         self.seed, self.flip, self.shift, self.mixup, self.augment = seed, flip, shift, mixup, augment
@@ -91,7 +92,7 @@ class Examples:
     @property
     def lazy(self) -> bool:
         """Tell whether examples are read when a batch takes them."""
-        return any(isinstance(raw, Lazy) for raw in self.columns)
+        return any(isinstance(raw, Lazy) for raw in (*self.columns, self.y))
 
     def batch(self, rows: Rows) -> tuple[Tensor, ...]:
         """Return one tensor (b, *shape) an input: int64 tokens, float32 all else; images `channels_last`."""
@@ -117,7 +118,7 @@ class Examples:
         """Return `batch` and `labels`, which one augmentation moves together."""
         if self.targets.spatial:
             (input,), (raw,) = self.inputs, self.columns
-            pixels, y = self._moved(_taken(raw, rows), rows, self.y[rows.index])
+            pixels, y = self._moved(_taken(raw, rows), rows, _taken(self.y, rows))
             return (_normalized(input, pixels),), y
         inputs = tuple(self._prepare(input, raw, rows) for input, raw in zip(self.inputs, self.columns, strict=True))
         if self.mixup:
