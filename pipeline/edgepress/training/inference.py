@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from .device import on_device
 from .examples import Examples, Rows, prefetch
 from .malloc import keep
 from .memory_format import channels_last
@@ -63,13 +64,12 @@ def score_points(module: nn.Module, data: Dataset, split: str, metric: Metric, s
 
 
 def outputs(module: nn.Module, examples: Examples, view: int = 0) -> Iterator[np.ndarray]:
-    """Yield the outputs of `module` on `examples`, a batch at a time, in order."""
+    """Yield the outputs of `module` on `examples`, a batch at a time, in order; it runs on the best device."""
     import torch
 
     keep()
     module.eval()
-    device = next((tensor.device for tensor in module.parameters()), torch.device("cpu"))
-    with channels_last(module):
+    with on_device(module) as device, channels_last(module):
         for inputs in _batches(examples, torch.arange(len(examples)).split(_most(examples)), view):
             with torch.inference_mode():
                 part = module(*(tensor.to(device) for tensor in inputs)).cpu()
@@ -90,12 +90,12 @@ def reestimate(module: nn.Module, data: Dataset, seed: int) -> nn.Module:
     module.eval()  # all but the norms: dropout would make the statistics random
     for layer in norms:
         layer.train()
-    with channels_last(module), torch.no_grad():
+    with on_device(module) as device, channels_last(module), torch.no_grad():
         # None of the parts is a single image, which has no variance.
         for inputs in _batches(
             examples, torch.arange(len(examples)).tensor_split(max(1, len(examples) // _most(examples)))
         ):
-            module(*inputs)
+            module(*(tensor.to(device) for tensor in inputs))
     for layer, momentum in zip(norms, momenta, strict=True):
         layer.momentum = momentum
     return module.eval()
