@@ -84,8 +84,11 @@ def test_the_device_is_accelerates(monkeypatch: pytest.MonkeyPatch) -> None:
     import accelerate
 
     class State:
-        device = torch.device("meta")
+        def __init__(self, cpu: bool) -> None:
+            self.device = torch.device("cpu" if cpu else "meta")
 
     monkeypatch.setattr(torch.accelerator, "is_available", lambda: True)
     monkeypatch.setattr(accelerate, "PartialState", State)
     assert device.best() == torch.device("meta")
+    monkeypatch.setenv("ACCELERATE_USE_CPU", "true")
+    assert device.best() == torch.device("cpu")

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from ..core import distributed
+
 if TYPE_CHECKING:
     import torch
     from torch import nn
@@ -17,9 +19,7 @@ def best() -> torch.device:
 
     if not torch.accelerator.is_available():
         return torch.device("cpu")
-    from accelerate import PartialState
-
-    device: torch.device = PartialState().device
+    device: torch.device = distributed.state().device
     return device
 
 
