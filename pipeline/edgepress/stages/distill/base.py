@@ -142,7 +142,7 @@ class Distill(Stage, Schedule):
         import torch
 
         from ...training import Examples, Rows
-        from . import teachers, weighing
+        from . import kept, teachers, weighing
 
         data, artifacts = context.data, [inputs[name] for name in self.teachers]
         if len(artifacts) > 1 and data.task not in LABEL_TASKS:
@@ -167,9 +167,8 @@ class Distill(Stage, Schedule):
                 shares = weighing.by_confidence(outputs, y, examples.labelled)
             elif self.weigh == "entropy":
                 shares = weighing.by_entropy(outputs)
-            how = weighing.Weighed if tasks.of(data).dense else weighing.weighed
-            targets.append(how(outputs, shares, data.task))
-        notes: dict[str, Any] = {"teachers": self.teachers}
+            targets.append(weighing.combined(outputs, shares, data.task))
+        notes: dict[str, Any] = {"teachers": self.teachers} | kept.notes(by_teacher)
         if count > 1:
             notes["weights"] = [round(float(share), 4) for share in (shares.mean(1) if shares.ndim > 1 else shares)]
         return targets, notes
