@@ -12,7 +12,7 @@ PEERS := .venv-peers
 VERSION := import sys; print("%d.%d" % sys.version_info[:2])
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c $(HERE)constraints.txt
 .DEFAULT_GOAL := help
-.PHONY: help same-python compress plan check test test-slow test-python tutorial lint size schema readme docs bench-run bench-baselines bench-distill bench-tasks bench-compare bench-train bench-slower bench-gate bench-estimates bench-ssh bench-efficientnet bench-boards bench-flagship bench-calibration bench-foreign bench-emulate bench-precision bench-coverage bench-prune bench-quant bench-quant-cost bench-isolation bench-streaming bench-memory torture clean
+.PHONY: help same-python compress plan check test test-slow test-python tutorial lint size schema readme docs bench-run bench-baselines bench-distill bench-tasks bench-compare bench-train bench-slower bench-gate bench-estimates bench-ssh bench-efficientnet bench-boards bench-flagship bench-calibration bench-foreign bench-emulate bench-precision bench-coverage bench-prune bench-quant bench-quant-cost bench-isolation bench-streaming bench-memory bench-gpu torture clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' $(HERE)Makefile
@@ -191,6 +191,10 @@ bench-streaming: $(VENV)/.run
 # Peak memory of stages on 1,000, 10,000 and 100,000 pictures, or on N="COUNT COUNT": tests/bench/memory.json
 bench-memory: $(VENV)/.run
 	$(BIN)/python -m tests.bench.memory $(N)
+
+# A distillation step, a teacher's pass and an evaluation on a GPU beside the CPU; without one it says so: gpu.json
+bench-gpu: $(VENV)/.run
+	$(BIN)/python -m tests.bench.gpu
 
 # Kills, faults and fuzzing, 40 minutes on two cores; goes on after an interruption: tests/bench/torture.json
 # ARGS="onnx=500 kills=10" chooses campaigns and counts; ARGS="onnx --only 7" shows one input

@@ -13,8 +13,7 @@ from edgepress.core.threads import MOST, in_order
 
 @pytest.mark.parametrize("cores", [1, 2, 64])
 def test_results_come_in_the_order_of_the_items(cores: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    known = threads.machine().model_copy(update={"cores": cores})
-    monkeypatch.setattr(threads, "machine", lambda: known)
+    monkeypatch.setattr(threads, "cores", lambda: cores)
     busy, most, lock = 0, 0, threading.Lock()
 
     def work(item: int) -> int:

@@ -41,6 +41,14 @@ def cli(context: click.Context) -> None:
 @SET
 @TARGET
 @LIMIT
+@click.option(
+    "--jobs",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Make at most this many stages that do not depend on each other side by side, each in a process with the "
+    "threads that it has without; results are the same.",
+)
 @click.option("--baseline", type=FILE, help="Folder of an accepted run to check for regressions against.")
 @ON_UNDECIDED
 @FORMAT

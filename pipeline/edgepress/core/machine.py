@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -21,7 +23,7 @@ def machine() -> Machine:
     return Machine(
         cpu=model[1].strip() if model else platform.processor() or "unknown",
         architecture=platform.machine(),
-        cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        cores=cores(),
         features=sorted(flags[1].split()) if flags else [],
         system=f"{platform.system()} {platform.release()}, Python {platform.python_version()}",
     )
@@ -29,7 +31,6 @@ def machine() -> Machine:
 
 _BOUNDS = ("memory.max", "memory/memory.limit_in_bytes")
 """Where a container's limit stands, in the two versions of cgroups."""
-
 
 _ACCELERATORS = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
 """Of NVIDIA, of AMD, and of either within Windows."""
@@ -52,6 +53,35 @@ def has_accelerator() -> bool:
     return any(Path(device).exists() for device in _ACCELERATORS)
 
 
+def cores() -> int:
+    """Return how many cores this process may use: those of its affinity mask, or fewer by the CPU quota of a cgroup."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min([allowed, *(math.ceil(share) for share in _quotas())]))
+
+
+def _quotas() -> Iterator[float]:
+    """Yield the quotas of the control groups of this process and of those above it, in cores.
+
+    A container may see its own group as the root, or its path on the host, which is not mounted there.
+    """
+    lines = _GROUPS.read_text(encoding="utf-8").splitlines() if _GROUPS.is_file() else []
+    for number, controllers, path in (line.split(":", 2) for line in lines):
+        if number == "0":  # version 2
+            roots, files = [_CGROUPS, _CGROUPS / "unified"], ["cpu.max"]
+        elif "cpu" in controllers.split(","):
+            roots, files = [_CGROUPS / controllers, _CGROUPS / "cpu"], ["cpu.cfs_quota_us", "cpu.cfs_period_us"]
+        else:
+            continue
+        inside = Path(path.lstrip("/"))
+        for root in roots:
+            for folder in (root / inside, *(root / above for above in inside.parents)):
+                with suppress(OSError, ValueError, ZeroDivisionError):  # no such group, or `max`: no quota
+                    quota, period = (float(n) for file in files for n in (folder / file).read_text().split())
+                    if quota > 0:
+                        yield quota / period
+
+
+_GROUPS, _CGROUPS = Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")
 _PRODUCTS: tuple[str, ...] = ("avx512_vnni", "avx_vnni", "asimddp", "i8mm")
 _WIDTHS: tuple[str, ...] = ("avx512f", "avx2", "asimd")
 

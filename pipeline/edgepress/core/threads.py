@@ -11,7 +11,7 @@ from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
-from .machine import machine
+from .machine import cores
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -20,12 +20,17 @@ MOST = 4
 """Threads, on however many cores: each may hold every activation of an example."""
 
 
+def at_most() -> int:
+    """Return how many threads the cores of this process can use."""
+    return min(cores(), MOST)
+
+
 def in_order(work: Callable[[Item], Result], items: Iterable[Item]) -> Generator[Result, None, None]:
     """Yield `work(item)` of each item in turn, computed a few items ahead on the cores of this process.
 
     What `work` or `items` raises is raised at its turn. Items are taken in the thread of the caller.
     """
-    threads = min(machine().cores, MOST)
+    threads = at_most()
     waiting: deque[Future[Result]] = deque()
     with ThreadPoolExecutor(threads) as pool:
         try:

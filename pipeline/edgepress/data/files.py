@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from ..core.errors import UserError
+from ..core.machine import cores
 from . import file_index, images
 from .listing import Skipped, kind
 from .rows import Lazy
@@ -47,7 +48,7 @@ class Files(Lazy):
                 for place in range(len(rows)):
                     fill(place)
             else:
-                with ThreadPoolExecutor(os.cpu_count()) as pool:
+                with ThreadPoolExecutor(cores()) as pool:
                     list(pool.map(fill, range(len(rows))))
         return taken
 

@@ -7,7 +7,6 @@ Resizing is torchvision's, with antialiasing; of a photo it gives what `Resize(s
 
 from __future__ import annotations
 
-import os
 import struct
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -20,6 +19,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ..core.errors import UserError, first_line
+from ..core.machine import cores
 from ..core.units import show_bytes
 from .listing import HEIF, INSTALL, below, kind, suffixes
 
@@ -130,7 +130,7 @@ def on_all(work: Callable[[Path], Found], paths: Sequence[str], root: Path) -> t
         except BROKEN as error:
             return None, f"{below(path, root)} ({reason(error, Path(path))})"
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(cores()) as pool:
         results = list(pool.map(attempt, paths))
     return [result for result, _ in results], [why for _, why in results if why]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -76,7 +75,7 @@ def scored(
 def emulated_outputs(path: Path, cpu: str, runtime: Runtime, columns: tuple[np.ndarray, ...]) -> np.ndarray:
     """Return the outputs under emulation, as `predict` does; as many processes as cores share the examples."""
     columns = laid_out(path, columns)
-    parts = min(os.cpu_count() or 1, len(columns[0]))
+    parts = min(machine.cores(), len(columns[0]))
     with scratch() as work:
         running: list[subprocess.Popen[str]] = []
         for part, rows in enumerate(np.array_split(np.arange(len(columns[0])), parts)):

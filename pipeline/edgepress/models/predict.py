@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import onnx
 
-from ..core.activity import Bounds, bounded, runs
+from ..core.activity import Bounds, begin_run, bounded
 from ..core.columns import joined, split
 from ..core.runtimes import RUNTIMES, of_file
+from ..core.threads import at_most
 from .metadata import CHANNELS_LAST, read, to_model_inputs
 from .output_shape import of_examples
 from .session import Kernels, OpenShapeError, run_file
@@ -33,7 +34,7 @@ AT_ONCE = 8
 def predict(
     path: Path, inputs: np.ndarray | tuple[np.ndarray, ...], runtime: str | None = None, kernels: Kernels | None = None
 ) -> np.ndarray:
-    """Return outputs of an `.onnx` or `.tflite` file for `inputs`, one example at a time, in ONNX's layouts.
+    """Return outputs of an `.onnx` or `.tflite` file for `inputs`, in ONNX's layouts; each core runs one at a time.
 
     One output is float32 (n, *shape); several are a structured array (n,) of the outputs' names, in their order.
     `inputs` has one array (n, *shape) for each input of the file, in their order and in ONNX's layouts; a single one
@@ -47,11 +48,12 @@ def predict(
     if kernels is None:
         kernels = "signed" if path.suffix == ".onnx" and _signed(path) else "usual"
     columns = laid_out(path, columns)
-    bounds = Bounds(path.stat().st_size, sum(column[:1].nbytes for column in columns))
+    threads = at_most()
+    bounds = Bounds(path.stat().st_size, sum(column[:1].nbytes for column in columns), threads)
     with bounded(bounds, doing="running", file=path, library=runtime or fast):
-        rows = (runs(columns[0]), *columns[1:])
+        loader = RUNTIMES[runtime or fast].loader
         try:
-            return joined(run_file(RUNTIMES[runtime or fast].loader, str(path), rows, kernels, named(path)))
+            return joined(run_file(loader, str(path), columns, kernels, named(path), threads, begin_run))
         except OpenShapeError as error:
             raise of_examples(path, error.name, error.shapes) from error
 

@@ -28,7 +28,12 @@ class SingleLabel(LabelTask):
         from ..training.balance import class_weights
 
         weight = class_weights(data) if balanced else None
-        return lambda z, y: functional.cross_entropy(z, y, weight=weight, label_smoothing=smoothing)
+
+        def loss(z: Tensor, y: Tensor) -> Tensor:
+            share = None if weight is None else weight.to(z.device)
+            return functional.cross_entropy(z, y, weight=share, label_smoothing=smoothing)
+
+        return loss
 
     def kd(self, student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
         """Return T² · KL(softmax(teacher/T) ‖ softmax(student/T)), summed over classes, mean over the batch.

@@ -12,6 +12,7 @@ from typing import Any, Generic, TypeVar
 
 from ..core import child_processes
 from ..core.errors import UserError, first_line
+from ..core.threads import at_most
 
 Batch = TypeVar("Batch")
 Result = TypeVar("Result")
@@ -45,7 +46,7 @@ class _Batches(Generic[Batch, Result]):
 
 
 def loaded(load: Callable[[Batch], Result], batches: Sequence[Batch], *, apart: bool = False) -> Iterator[Result]:
-    """Yield `load(batch)` of each batch, in order, made by as many processes as there are cores, four at most.
+    """Yield `load(batch)` of each batch, in order, made by as many processes as there are cores, a few at most.
 
     `apart` draws nothing from torch's own generator, so that a training that goes on draws what it would have drawn.
 
@@ -56,7 +57,7 @@ def loaded(load: Callable[[Batch], Result], batches: Sequence[Batch], *, apart: 
 
     # Python 3.14 would start a server, which imports torch once more; elsewhere it is not safe to fork.
     start = "fork" if sys.platform == "linux" else None
-    workers = min(4, os.cpu_count() or 1)
+    workers = at_most()
     loader: Any = DataLoader(
         _Batches(load, batches),  # type: ignore[arg-type]
         batch_size=None,

@@ -18,7 +18,7 @@ from ...core.columns import joined
 from ...core.machine import machine
 from ...core.paths import scratch
 from ...core.presets import PRESETS, Preset, saturates
-from ...core.threads import MOST, in_order
+from ...core.threads import at_most, in_order
 from ...models.session import Kernels, run_file
 from .calibration.observe import Rows
 from .qdq import Plan, written
@@ -114,7 +114,7 @@ def run_model(model: onnx.ModelProto, columns: Columns) -> np.ndarray:
         onnx.save(model, path)
         here = machine()
         kernels: Kernels = "none" if saturates(here) else "usual"
-        return joined(run_file("onnxruntime", str(path), columns, kernels, threads=min(here.cores, MOST)))
+        return joined(run_file("onnxruntime", str(path), columns, kernels, threads=at_most()))
 
 
 def decibels(expected: np.ndarray, outputs: np.ndarray) -> float:
