@@ -98,10 +98,14 @@ def _without(model: onnx.ModelProto, names: Iterable[str]) -> onnx.ModelProto:
         elif node.op_type in _QUANTIZING:
             graph.node.append(onnx.helper.make_node("Identity", node.input[:1], node.output[:1], node.name))
         else:
-            for name in filter(None, node.output):
-                if name not in taken:
-                    graph.input.append(values.get(name) or onnx.helper.make_empty_tensor_value_info(name))
+            made = [values[name] for name in node.output if name in values and name not in taken]
+            graph.input.extend(value for value in made if _is_fixed(value))
     return cut
+
+
+def _is_fixed(value: onnx.ValueInfoProto) -> bool:
+    kind = value.type.tensor_type
+    return bool(kind.elem_type) and kind.HasField("shape") and all(side.dim_value > 0 for side in kind.shape.dim)
 
 
 def _refused(graph: Graph, node: Node) -> tuple[str, str] | None:
