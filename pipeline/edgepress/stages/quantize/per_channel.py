@@ -28,6 +28,8 @@ class _Model(ONNXModel):
 class Quantizer(QDQQuantizer):
     """onnxruntime's, whose methods of one weight are replaced where it is float32 and has a scale for each channel."""
 
+    model: Any
+
     def __init__(self, model: onnx.ModelProto, *rest: Any) -> None:
         super().__init__(model, *rest)
         self.model = _Model(self.model.model)
