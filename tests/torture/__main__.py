@@ -10,6 +10,7 @@ import shutil
 import sys
 import time
 from collections import Counter
+from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,7 @@ def main(names: tuple[str, ...], count: int | None, first: int, jobs: int, only:
             sys.exit(_show(campaign, only, folder, runner))
         numbers = range(first, first + (int(own) if own else campaign.count if count is None else count))
         _work(campaign, numbers, jobs, folder, runner, options["untimed"])
+        _again_alone(campaign, numbers, folder, runner)
         rows = [row for row in store.read(folder / f"{name}.jsonl") if row["number"] in numbers]
         found = store.summary(rows)
         failing += found["failing"]
@@ -78,9 +80,17 @@ def _start_anew_if_changed(folder: Path) -> None:
         stamp.write_text(sources)
 
 
-def _work(campaign: Campaign, numbers: range, jobs: int, folder: Path, runner: Fresh, untimed: bool) -> None:
-    """Run the inputs that have no row yet, in `jobs` processes."""
-    have = {row["number"] for row in store.read(folder / f"{campaign.name}.jsonl")}
+def _work(
+    campaign: Campaign,
+    numbers: Sequence[int],
+    jobs: int,
+    folder: Path,
+    runner: Fresh,
+    untimed: bool,
+    again: bool = False,
+) -> None:
+    """Run the inputs that have no row yet, or all of them `again`, in `jobs` processes."""
+    have = set() if again else {row["number"] for row in store.read(folder / f"{campaign.name}.jsonl")}
     missing = [number for number in numbers if number not in have]
     if not missing:
         return
@@ -116,6 +126,18 @@ def _each(campaign: Campaign, numbers: list[int], folder: Path, runner: Fresh, p
             store.keep(trial, campaign.name, folder / "failed", seen)
         store.append(folder / f"{campaign.name}.jsonl", store.row(trial))
     shutil.rmtree(place, ignore_errors=True)
+
+
+def _again_alone(campaign: Campaign, numbers: range, folder: Path, runner: Fresh) -> None:
+    """Run anew, one at a time, what took too long beside another: two threads of one core halve each other."""
+    timed = set(TIMED)
+    slow = [
+        row["number"]
+        for row in store.read(folder / f"{campaign.name}.jsonl")
+        if row["number"] in numbers and row["faults"] and {kind for kind, _ in row["faults"]} <= timed
+    ]
+    if slow:
+        _work(campaign, slow, 1, folder, runner, untimed=False, again=True)
 
 
 def _show(campaign: Campaign, number: int, folder: Path, runner: Fresh) -> int:

@@ -42,14 +42,15 @@ def row(bench: Bench) -> dict[str, Any]:
 
 
 def read(path: Path) -> list[dict[str, Any]]:
-    """Return the rows of a campaign; the last line may be half a line."""
-    rows = []
+    """Return the rows of a campaign, of an input the latest; the last line may be half a line."""
+    rows = {}
     for line in path.read_text().splitlines() if path.is_file() else ():
         try:
-            rows.append(json.loads(line))
+            row = json.loads(line)
         except ValueError:
             continue
-    return rows
+        rows[row["number"]] = row
+    return list(rows.values())
 
 
 def append(path: Path, row: dict[str, Any]) -> None:

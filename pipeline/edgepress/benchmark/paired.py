@@ -22,7 +22,7 @@ from ..core.runtimes import DEFAULT, RUNTIMES
 from .devices.local import Local
 from .devices.transport import PYTHON, DeviceError, Transport
 from .statistics import LOOKS
-from .worker import NO_PROVIDER
+from .worker import NO_PROVIDER, WARM_SECONDS
 
 Say = Callable[[int, int, str], None]
 
@@ -60,11 +60,13 @@ def measure(
     device: Transport | None = None,
     say: Say = lambda done, total, words: None,
     enough: Callable[[list[Samples]], bool] = lambda samples: False,
+    warm: float = WARM_SECONDS,
 ) -> list[Samples]:
     """Time `models` in as many fresh processes as the last look, fewer when a look before it finds `enough`.
 
     Models of one runtime and number of threads share their processes and are paired round by round; others would
-    only disturb each other. Returns one `Samples` a model, in the order given. `device` is this machine by default.
+    only disturb each other. Each runs `warm` seconds before. Returns one `Samples` a model, in the order given.
+    `device` is this machine by default.
     Raises: UserError for a runtime that is not installed here, WorkerDied for a model that does not run, DeviceError
     for a device without a reply.
     """
@@ -75,7 +77,7 @@ def measure(
     for process in range(looks[-1] if models else 0):
         say(process, looks[-1], f"process {process + 1} of at most {looks[-1]}, {len(models)} models")
         for group in groups:
-            result = _run(group, rounds, seed * 1000 + process, device)
+            result = _run(group, rounds, seed * 1000 + process, device, warm=warm)
             for model, walls, cpus in zip(group, result["wall"], result["cpu"], strict=True):
                 wall[model].append(walls)
                 cpu[model].append(cpus)

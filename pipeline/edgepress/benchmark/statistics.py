@@ -14,6 +14,7 @@ from statistics import fmean, median, stdev
 from typing import Literal
 
 from ..core.errors import UserError
+from ..core.intervals import student
 from ..core.results import Samples
 
 Status = Literal["ok", "FAIL", "undecided"]
@@ -71,12 +72,10 @@ def contention(samples: Samples) -> float:
 
 def spread(logs: Sequence[float]) -> tuple[float, tuple[float, float] | None]:
     """Return exp of the mean, and its interval at the level of one look: h = t(k-1, 1 - α/5)·s/√k."""
-    from scipy import stats
-
     mean, count = fmean(logs), len(logs)
     if count < 2:
         return math.exp(mean), None
-    half = stats.t.ppf(1 - ALPHA / len(LOOKS), count - 1) * stdev(logs) / math.sqrt(count)
+    half = student(1 - ALPHA / len(LOOKS), count - 1) * stdev(logs) / math.sqrt(count)
     # Two processes that disagree wildly know nothing; the bound stays a number that JSON can hold.
     return math.exp(mean), (math.exp(mean - half), math.exp(min(mean + half, 700)))
 

@@ -26,6 +26,12 @@ if sys.platform == "linux":
     if os.getppid() != parent:
         os._exit(1)
 """
+"""`end_with` for a process that has not imported the package, or never does."""
+_RUN_FILE = """\
+from runpy import run_path
+del sys.argv[0]
+run_path(sys.argv[0], run_name="__main__")
+"""
 _RUN = """\
 import os, signal, sys
 if signal.getsignal(signal.SIGINT) != signal.SIG_IGN:
@@ -59,8 +65,8 @@ class SaidError(Exception):
 
 
 def script(file: str, *arguments: object) -> list[str]:
-    """Return the command that runs a file of ours, which imports nothing of the package."""
-    return bound([*PYTHON, file, *map(str, arguments)])
+    """Return the command that runs a file of ours, which imports nothing of the package; it is `bound`."""
+    return [*PYTHON, "-c", _BIND + _RUN_FILE, str(os.getpid()), file, *map(str, arguments)]
 
 
 def module(name: str, arguments: Sequence[str]) -> list[str]:

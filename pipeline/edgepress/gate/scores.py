@@ -23,11 +23,9 @@ def accuracy(correct: str, limit: float, groups: Sequence[int] = ()) -> Verdict:
 
     With `groups`, one for each image, by a bootstrap over these, where it is wider; one group decides nothing.
     """
-    from scipy import stats
-
-    share = correct.count("1") / len(correct)
-    wilson = stats.binomtest(correct.count("1"), len(correct)).proportion_ci(0.95, method="wilson")
-    low, high = float(wilson.low), float(wilson.high)
+    right, count = correct.count("1"), len(correct)
+    share = right / count
+    low, high = map(float, intervals.wilson(right, count))
     if groups:
         count = len(set(groups))
         if count < 2:
@@ -96,14 +94,12 @@ def accuracy_drop(reference: str, candidate: str, limit: float, groups: Sequence
     of such images is 1 - 0.025^(1/n); the normal approximation alone would claim certainty there. With `groups`, one
     for each image, a bootstrap over these widens it; one group decides nothing.
     """
-    from scipy import stats
-
     count = len(reference)
     lost = sum(mine == "0" and theirs == "1" for mine, theirs in zip(candidate, reference, strict=True))
     won = sum(mine == "1" and theirs == "0" for mine, theirs in zip(candidate, reference, strict=True))
     drop = (lost - won) / count
     error = math.sqrt(max((lost + won) / count - drop**2, 0) / max(count - 1, 1))
-    half = max(stats.t.ppf(0.975, max(count - 1, 1)) * error, intervals.never_seen(count))
+    half = max(intervals.student(0.975, max(count - 1, 1)) * error, intervals.never_seen(count))
     low, high = drop - half, drop + half
     if groups:
         many = len(set(groups))

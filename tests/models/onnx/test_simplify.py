@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -78,6 +80,31 @@ def test_small_outputs_beside_large_ones_are_compared_by_themselves(tmp_path: Pa
     changed = expected.copy()
     changed[:, 3] += 0.5
     assert original.excess(changed) > 1
+
+
+def test_a_graph_of_very_many_nodes_is_simplified_without_the_rules(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One of onnxscript's rules takes a time that grows as the square of the nodes; folding does not."""
+    monkeypatch.setattr(simplify, "_MOST_NODES", 2)
+    monkeypatch.setattr(simplify, "_by_rules", lambda model: pytest.fail("a long time"))
+    model = graph(*images())
+    made, result = imported(model, tmp_path, data())
+    x = data()["test"].x[:1]
+    np.testing.assert_allclose(run(made, x), run(model, x), rtol=1e-4, atol=1e-6)
+    assert not result.warnings
+
+
+def test_torch_is_not_imported_for_a_file(tmp_path: Path) -> None:
+    """onnxsim imports it to find that another package is absent; it takes longer than all else of a small file."""
+    onnx.save(graph(*images()), tmp_path / "m.onnx")
+    code = (
+        "import sys, onnx; from pathlib import Path; from edgepress.models.onnx import importer, simplify\n"
+        "path = Path('m.onnx'); ways = simplify.simplifications(path, onnx.load(path)); next(ways)[1]()\n"
+        "print('torch' in sys.modules)\nimport torch"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
 
 
 @pytest.mark.parametrize(("spoilt", "way"), [(1, "without onnxscript's rules"), (3, "not at all")])

@@ -30,14 +30,12 @@ class Local:
         return Path(path).read_bytes()
 
     def run(self, program: list[str], input: str = "", timeout: float = 300) -> Done:
-        words = [*child_processes.PYTHON, *program[1:]] if program[0] == PYTHON else program
-        command = child_processes.bound(words)
+        first, *rest = program
+        command = child_processes.script(*rest) if first == PYTHON else child_processes.bound(program)
         try:
             done = subprocess.run(command, input=input, capture_output=True, text=True, check=False, timeout=timeout)
         except subprocess.TimeoutExpired:
-            raise DeviceError(
-                f"`{Path(words[0]).name}` took more than {timeout:.0f} s", "is this machine busy?"
-            ) from None
+            raise DeviceError(f"`{Path(first).name}` took more than {timeout:.0f} s", "is this machine busy?") from None
         return Done(done.returncode, done.stdout, done.stderr)
 
     def info(self) -> dict[str, Any]:

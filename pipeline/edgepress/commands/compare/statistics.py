@@ -95,8 +95,6 @@ def _estimate(
 
     `values` are marks of examples, or draws of a bootstrap; fewer than `intervals.FEWEST` draws bound nothing.
     """
-    from scipy import stats
-
     count, mean = len(scores), fmean(scores)
     mean_values = np.mean(values, axis=0)
     bounded = marks or len(mean_values) >= intervals.FEWEST
@@ -115,7 +113,7 @@ def _estimate(
         half = math.inf
     elif total:
         freedom = total**2 / ((seeds**2 / (count - 1) if count > 1 else 0) + examples**2 / max(units - 1, 1))
-        half = float(stats.t.ppf(0.975, freedom)) * math.sqrt(total)
+        half = intervals.student(0.975, freedom) * math.sqrt(total)
     if binary:
         half = max(half, intervals.never_seen(len(mean_values)))
     low, high = mean - half, mean + half

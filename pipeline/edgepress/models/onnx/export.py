@@ -15,7 +15,6 @@ from ...core.errors import UserError
 from .. import metadata
 from ..predict import in_torch, predict
 from .packed_weights import stored
-from .pre_post_processing import Embedded, embedded
 from .standard_form import standardize
 
 if TYPE_CHECKING:
@@ -48,6 +47,7 @@ def export(
     """
     import torch
 
+    from .pre_post_processing import Embedded, embedded
     from .torch_graphs import graphs
 
     contract = embedded(metadata.describe(data), embed, raw)

@@ -8,8 +8,10 @@ from __future__ import annotations
 import logging
 import signal
 import subprocess
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import onnx
@@ -31,6 +33,9 @@ OPSET = 13
 _TRIES = 3
 """How often a graph's constants may be folded before it is left as it is: they share its seconds."""
 _BRANCHES = ("If", "Loop", "Scan")
+_MOST_NODES = 2000
+"""Nodes of a graph up to which onnxscript's rules are tried: one of them looks at all nodes for each, so that their
+time grows as the square, 3 s at 2,000 nodes and 5 minutes at 20,000."""
 _NEAR_ZERO, _NEAR_ONE = 1e-8, 1e-5
 """How near to 0 or 1 a constant is that onnxscript's rules leave out: they make `log(x)` of `log(x + 1e-10)`."""
 _NEUTRAL = {"Add": 0.0, "Sub": 0.0, "Mul": 1.0, "Div": 1.0}
@@ -62,7 +67,8 @@ def simplifications(
     onnxruntime's basic level: they take the branch of an `If` whose condition is known, at which onnxsim and the
     version converter fail, and their result has standard operators only.
     """
-    if simplify and not near_neutral(model):
+    few = sum(1 for _ in _nodes(model.graph)) <= _MOST_NODES
+    if simplify and few and not near_neutral(model):
         yield "", lambda: _simplified(source, model, _by_rules)
     if simplify:
         yield "without onnxscript's rules", lambda: _simplified(source, model, by_folding)
@@ -139,8 +145,7 @@ def _simplified(
 
     Raises: UserError naming the operator, where branches are left, or where the operator set cannot be raised.
     """
-    import onnxsim
-
+    onnxsim = _onnxsim()
     simpler = _open(model)
     # onnxscript writes for later operator sets, such as a Gemm without its bias of zeros.
     if opset(simpler) < OPSET and not _branching(simpler):
@@ -162,6 +167,20 @@ def _simplified(
     if not same:
         raise UserError(f"onnxsim changed the outputs of `{source}`", "export it anew, simplified")
     return simpler
+
+
+def _onnxsim() -> ModuleType:
+    """Import onnxsim, but not torch with it: onnxsim has no use for it here, and it takes seconds to import."""
+    if "torch" in sys.modules:
+        import onnxsim
+
+        return onnxsim
+    sys.modules["torch"] = None  # type: ignore[assignment]
+    try:
+        import onnxsim
+    finally:
+        del sys.modules["torch"]
+    return onnxsim
 
 
 def _as_it_is(source: Path, model: onnx.ModelProto) -> onnx.ModelProto:

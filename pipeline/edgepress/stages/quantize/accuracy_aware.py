@@ -30,6 +30,8 @@ Row = tuple[float | None, str, bool]
 _RANKED_ON = 96
 """Held-out examples on which the sensitivity of each operator is measured."""
 _TIMED = 6
+_WARM = 0.05
+"""Seconds that each runs before: they share a process, so that the first ones warm the processor for the others."""
 _COMPUTING = ("Conv", "ConvTranspose", "Gemm", "MatMul", "Add", "Mul", "Concat", "GlobalAveragePool", "AveragePool")
 """Operators whose integers can lose accuracy; the others only move numbers."""
 
@@ -97,7 +99,8 @@ def _seconds(models: list[onnx.ModelProto]) -> list[float]:
         files = [Path(work, f"{index}.onnx") for index in range(len(models))]
         for model, file in zip(models, files, strict=True):
             onnx.save(model, file)
-        samples = paired.measure([paired.Model(file.name, file) for file in files], looks=(3,), rounds=40)
+        each = [paired.Model(file.name, file) for file in files]
+        samples = paired.measure(each, looks=(3,), rounds=40, warm=_WARM)
     return [statistics.spread(statistics.log_percentiles(sample, 50))[0] for sample in samples]
 
 
