@@ -19,15 +19,15 @@ EVERY = 0.2
 """Seconds between two words on the progress."""
 
 
-class Told:
-    """Progress that another process shows: a line of JSON each time."""
+class PipeProgress:
+    """Progress that another process shows: one line of JSON for each message."""
 
     def __init__(self, pipe: int) -> None:
         self.pipe, self.last = pipe, 0.0
         os.set_inheritable(pipe, False)  # it ends with this process, whatever that has started
 
-    def tell(self, **told: Any) -> None:
-        os.write(self.pipe, json.dumps(told).encode() + b"\n")
+    def write(self, **message: Any) -> None:
+        os.write(self.pipe, json.dumps(message).encode() + b"\n")
 
     def begin(self, label: str, use: str, position: int, count: int) -> None: ...
 
@@ -35,24 +35,24 @@ class Told:
         if time.monotonic() - self.last >= EVERY:
             self.last = time.monotonic()
             used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-            self.tell(done=done, total=total, words=words, bytes=used)
+            self.write(done=done, total=total, words=words, bytes=used)
 
     def end(self, facts: StageFacts) -> None:
-        self.tell(seconds=facts.seconds)
+        self.write(seconds=facts.seconds)
 
 
 @click.command()
-@click.argument("given")
-def main(given: str) -> int:
-    """Make what GIVEN, as JSON, describes."""
+@click.argument("job")
+def main(job: str) -> int:
+    """Make the result of the stage that JOB, as JSON, names."""
     from ..config.recipe import load
     from ..engine.cache import Cache
     from ..engine.engine import Engine
 
     linear_algebra.take_memory()
-    what = json.loads(given)
-    engine = Engine(load(Path(what["recipe"]), what["changes"]), Cache(Path(what["cache"])), what["limit"])
-    engine.make(what["label"], what["key"], Told(what["pipe"]))
+    stage = json.loads(job)
+    engine = Engine(load(Path(stage["recipe"]), stage["changes"]), Cache(Path(stage["cache"])), stage["limit"])
+    engine.make(stage["label"], stage["key"], PipeProgress(stage["pipe"]))
     return 0
 
 

@@ -42,22 +42,22 @@ _BLOCK = 64
 Item = TypeVar("Item")
 
 
-def examples(given: dict[str, Any], source: Source, origin: Origin, limit: int | None, cache: Path | None) -> Examples:
+def examples(splits: dict[str, Any], source: Source, origin: Origin, limit: int | None, cache: Path | None) -> Examples:
     """Return the examples of data sets by split, as `by_part` has them, from their copy. Raises: UserError."""
-    labels = [labels_of(part, source) for part in given.values()][0]  # noqa: RUF015, each is checked
+    labels = [labels_of(part, source) for part in splits.values()][0]  # noqa: RUF015, each is checked
     folder = (cache or _passing()) / "copies"
-    rows = folder / _key(given, source, origin, limit)
+    rows = folder / _key(splits, source, origin, limit)
     about = rows.with_suffix(".npz")
-    stored = _read(about, rows) or _made(given, source, origin, limit, rows, about)
+    stored = _read(about, rows) or _made(splits, source, origin, limit, rows, about)
     kind: Any = stored["kind"].item()
-    part = None if "" in given else np.repeat(list(given), stored["counts"])
+    part = None if "" in splits else np.repeat(list(splits), stored["counts"])
     x = Stored(rows, tuple(stored["shape"].tolist()), np.dtype(stored["dtype"].item()), stored["digests"])
     pairs = source.flip_pairs or ()
     return Examples(x, stored["y"], labels, kinds={"input": kind}, part=part, flip_pairs=pairs)
 
 
 def _made(
-    given: dict[str, Any], source: Source, origin: Origin, limit: int | None, rows: Path, about: Path
+    splits: dict[str, Any], source: Source, origin: Origin, limit: int | None, rows: Path, about: Path
 ) -> dict[str, Any]:
     """Make a copy and return what belongs to it; of several runs that want it, one makes it and the others wait."""
     folder, help = rows.parent, "choose another folder: `--cache`"
@@ -67,14 +67,14 @@ def _made(
             if (stored := _read(about, rows)) is not None:
                 return stored
             with replacing(rows, help) as temporary, temporary.open("wb") as file:
-                stored = _copied(given, source, origin, limit, file, folder)
+                stored = _copied(splits, source, origin, limit, file, folder)
             memo.write(about, stored)
             return stored
 
 
-def _key(given: dict[str, Any], source: Source, origin: Origin, limit: int | None) -> str:
+def _key(splits: dict[str, Any], source: Source, origin: Origin, limit: int | None) -> str:
     parts = [
-        [part, type(each).__name__, length(each), getattr(each, "_fingerprint", None)] for part, each in given.items()
+        [part, type(each).__name__, length(each), getattr(each, "_fingerprint", None)] for part, each in splits.items()
     ]
     options = source.model_dump(mode="json", include={"args", "size", "color", "resize", "image", "label"})
     material = json.dumps([1, *origin.key, options, limit, parts], sort_keys=True, default=repr)
@@ -95,18 +95,18 @@ def _read(about: Path, rows: Path) -> dict[str, Any] | None:
 
 
 def _copied(
-    given: dict[str, Any], source: Source, origin: Origin, limit: int | None, file: BinaryIO, folder: Path
+    splits: dict[str, Any], source: Source, origin: Origin, limit: int | None, file: BinaryIO, folder: Path
 ) -> dict[str, Any]:
     """Write the rows of all data sets to `file`; return what belongs to them, as arrays."""
     converter, name = Converter(source), f"`{source.source}`"
     enough = None if limit is None else -(-10 * limit // 3)  # a third for each split, as of files
-    lengths = [length(pairs) for pairs in given.values()]
+    lengths = [length(pairs) for pairs in splits.values()]
     expected = None if enough is not None or None in lengths else sum(filter(None, lengths))
     labels: list[Any] = []
     digests = bytearray()
     counts, row = [], np.empty(0)
     kind: Kind | None = None
-    for part, pairs in given.items():
+    for part, pairs in splits.items():
         most = limit if part in SPLITS[1:] else enough
         before = len(labels)
         for block in _blocks(each(pairs, source, origin, most)):
@@ -129,7 +129,7 @@ def _copied(
                 digests += hashlib.sha256(each_row.tobytes()).digest()
         counts.append(len(labels) - before)
     if not all(counts):
-        empty = list(given)[counts.index(0)]
+        empty = list(splits)[counts.index(0)]
         raise UserError(
             f"{name} gives no examples{f' for {empty}' if empty else ''}", "give one at least of each class"
         )

@@ -23,14 +23,14 @@ from .words import several
 def read(source: Source, path: Path, limit: int | None = None, cache: Path | None = None) -> Examples:
     """Load it with `args`, and copy its examples into `cache`, or `limit` or so for each split. Raises: UserError."""
     loaded = _loaded(source, path)
-    given, unread = _by_part(loaded, source) if isinstance(loaded, dict) else ({"": loaded}, [])
+    splits, unread = _by_part(loaded, source) if isinstance(loaded, dict) else ({"": loaded}, [])
 
     def failed(error: Exception, number: int) -> UserError:
         return UserError(
             f"`{source.source}`: example {number} cannot be read: {first_line(error)}", "mend the data set"
         )
 
-    encoded = {name: _encoded(part, source) for name, part in given.items()}
+    encoded = {name: _encoded(part, source) for name, part in splits.items()}
     examples = copied.examples(encoded, source, Origin((HUB, source.source), failed), limit, cache)
     notes = (f"`{source.source}`: the splits {several(unread)} are not read",) if unread else ()
     return replace(examples, notes=(*examples.notes, *notes))
@@ -71,16 +71,16 @@ def _by_part(loaded: dict[str, Any], source: Source) -> tuple[dict[str, Any], li
     """Return data sets by split, '' for one that is to be split, and the names of others."""
     if len(loaded) == 1:
         return {"": next(iter(loaded.values()))}, []
-    given: dict[str, Any] = {}
+    splits: dict[str, Any] = {}
     for name, part in loaded.items():
-        if (split := PARTS.get(name.lower())) and split not in given:
-            given[split] = part
-    if "train" not in given:
+        if (split := PARTS.get(name.lower())) and split not in splits:
+            splits[split] = part
+    if "train" not in splits:
         raise UserError(
             f"`{source.source}` has no split `train`, only {several([f'`{name}`' for name in loaded])}",
             "`args: {split: NAME}` reads one of them, which is then split",
         )
-    return given, [f"`{name}`" for name, part in loaded.items() if not any(part is each for each in given.values())]
+    return splits, [f"`{name}`" for name, part in loaded.items() if not any(part is each for each in splits.values())]
 
 
 def _encoded(part: Any, source: Source) -> Any:

@@ -43,8 +43,8 @@ def by_part(returned: object) -> dict[str, Any]:
             "return its data set: batches are made in training",
         )
     if isinstance(returned, Mapping):
-        given = {SPLITS[1] if name == "val" else str(name): each for name, each in returned.items()}
-        return given if set(given) <= set(SPLITS) and all(map(_gives, given.values())) else {}
+        splits = {SPLITS[1] if name == "val" else str(name): each for name, each in returned.items()}
+        return splits if set(splits) <= set(SPLITS) and all(map(_gives, splits.values())) else {}
     return {"": returned} if _gives(returned) else {}
 
 
@@ -53,27 +53,27 @@ def _gives(returned: object) -> bool:
     return not plain and (hasattr(returned, "__iter__") or _by_number(returned))
 
 
-def _by_number(given: object) -> bool:
+def _by_number(pairs: object) -> bool:
     """Tell whether items are had by number, as of a map-style data set; torch's iterable ones inherit `[]`, too."""
-    return hasattr(given, "__getitem__") and length(given) is not None and not _is_torchs(given, "IterableDataset")
+    return hasattr(pairs, "__getitem__") and length(pairs) is not None and not _is_torchs(pairs, "IterableDataset")
 
 
-def _is_torchs(given: object, kind: str) -> bool:
+def _is_torchs(pairs: object, kind: str) -> bool:
     torch = sys.modules.get("torch.utils.data")  # whoever gives one has imported it
-    return torch is not None and isinstance(given, getattr(torch, kind))
+    return torch is not None and isinstance(pairs, getattr(torch, kind))
 
 
-def length(given: Any) -> int | None:
+def length(pairs: Any) -> int | None:
     """Return how many pairs there are to be, where it is known."""
     try:
-        return len(given)
+        return len(pairs)
     except (TypeError, NotImplementedError):  # of an iterable; torch's raise the second
         return None
 
 
-def labels_of(given: Any, source: Source) -> tuple[str, ...]:
+def labels_of(pairs: Any, source: Source) -> tuple[str, ...]:
     """Return the names of classes that a data set of Hugging Face has; `UserError` where it lacks a column."""
-    columns = getattr(given, "column_names", None)
+    columns = getattr(pairs, "column_names", None)
     if not columns:
         return ()
     image, labels = columns_of(source)
@@ -83,7 +83,7 @@ def labels_of(given: Any, source: Source) -> tuple[str, ...]:
                 f"`{source.source}` gives no column `{name}`, only {several([f'`{each}`' for each in columns])}",
                 suggest(name, columns, f"name the column: `{option}: …`"),
             )
-    features = getattr(given, "features", None) or {}  # a streamed one may not know them
+    features = getattr(pairs, "features", None) or {}  # a streamed one may not know them
     return tuple(getattr(features.get(labels[0]), "names", None) or ()) if len(labels) == 1 else ()
 
 
@@ -93,18 +93,18 @@ def columns_of(source: Source) -> tuple[str, tuple[str, ...]]:
     return source.image or "image", (label,) if isinstance(label, str) else label
 
 
-def each(given: Any, source: Source, origin: Origin, most: int | None) -> Iterator[tuple[Any, Any]]:
+def each(pairs: Any, source: Source, origin: Origin, most: int | None) -> Iterator[tuple[Any, Any]]:
     """Yield pairs, `most` at most: evenly spread where they are had by number, else the first.
 
     Raises: UserError for what is no pair, and as `origin` tells an error of what gives them.
     """
-    count = length(given)
-    if _by_number(given):
+    count = length(pairs)
+    if _by_number(pairs):
         assert count is not None, "what has items by number has a length"
         rows = range(count) if most is None or most >= count else [row * count // most for row in range(most)]
-        items: Iterator[Any] = (given[row] for row in rows)
+        items: Iterator[Any] = (pairs[row] for row in rows)
     else:
-        items = islice(iter(given), count + 1 if most is None and count is not None else most)
+        items = islice(iter(pairs), count + 1 if most is None and count is not None else most)
     number = 0
     while True:
         try:
@@ -153,11 +153,11 @@ class Converter:
         self.map: np.ndarray | None = None
         """The first label that is an array of two dimensions or more, such as a mask."""
 
-    def value(self, given: Any, number: int) -> np.ndarray:
+    def value(self, raw: Any, number: int) -> np.ndarray:
         """Return an example as an array, pictures as uint8 (channels, height, width). Raises: UserError."""
         try:
             with images.quiet():
-                value = self._array(given, number)
+                value = self._array(raw, number)
         except images.BROKEN as error:
             raise UserError(
                 f"{self.name}: example {number} cannot be read: {images.reason(error, Path())}",
@@ -174,20 +174,20 @@ class Converter:
             )
         return value
 
-    def _array(self, given: Any, number: int) -> np.ndarray:
+    def _array(self, raw: Any, number: int) -> np.ndarray:
         """Return the same; it raises the errors of Pillow's decoders, too."""
-        if isinstance(given, Mapping) and given.get("bytes"):
-            given = given["bytes"]  # as Hugging Face has images that are not decoded
-        elif isinstance(given, Mapping) and isinstance(given.get("path"), str):
-            given = Path(given["path"]).read_bytes()
-        if isinstance(given, bytes):
+        if isinstance(raw, Mapping) and raw.get("bytes"):
+            raw = raw["bytes"]  # as Hugging Face has images that are not decoded
+        elif isinstance(raw, Mapping) and isinstance(raw.get("path"), str):
+            raw = Path(raw["path"]).read_bytes()
+        if isinstance(raw, bytes):
             suffixes()  # the decoders of optional packages are known from here on
-            given = Image.open(io.BytesIO(given))
-        elif hasattr(given, "detach"):
-            given = given.detach().cpu().numpy()  # a tensor
-        if isinstance(given, Image.Image):
-            return self._picture(given, number)
-        array = np.asarray(given)
+            raw = Image.open(io.BytesIO(raw))
+        elif hasattr(raw, "detach"):
+            raw = raw.detach().cpu().numpy()  # a tensor
+        if isinstance(raw, Image.Image):
+            return self._picture(raw, number)
+        array = np.asarray(raw)
         if (self.size or self.grey is not None) and array.dtype == np.uint8 and array.ndim in (2, 3):
             return self._picture(_image(array), number)
         return array
@@ -209,10 +209,10 @@ class Converter:
         array = np.asarray(image)
         return array[None] if self.grey else array.transpose(2, 0, 1)
 
-    def target(self, given: Any, number: int) -> Any:
+    def target(self, raw: Any, number: int) -> Any:
         """Return a label as a plain number, text, a list of numbers, or a mask as an array. Raises: UserError."""
-        if getattr(given, "ndim", 0) > 1:
-            array = np.asarray(given.detach().cpu() if hasattr(given, "detach") else given)
+        if getattr(raw, "ndim", 0) > 1:
+            array = np.asarray(raw.detach().cpu() if hasattr(raw, "detach") else raw)
             self.map = array if self.map is None else self.map
             if (array.shape, array.dtype) != (self.map.shape, self.map.dtype):
                 raise UserError(
@@ -221,7 +221,7 @@ class Converter:
                     "all have one shape and type",
                 )
             return array
-        plain = given.tolist() if hasattr(given, "tolist") else list(given) if isinstance(given, tuple) else given
+        plain = raw.tolist() if hasattr(raw, "tolist") else list(raw) if isinstance(raw, tuple) else raw
         if type(plain) not in _CALLED:
             raise UserError(
                 f"{self.name}: the label of example {number} is {'missing' if plain is None else repr(plain)}",

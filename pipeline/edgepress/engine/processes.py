@@ -86,7 +86,7 @@ class Processes:
 
     def _run(self, label: str, key: str) -> None:
         engine, (read, write) = self.engine, os.pipe()
-        given = {
+        job = {
             "recipe": str(engine.recipe.document.path),
             "changes": list(engine.recipe.document.changes),
             "cache": str(engine.cache.root),
@@ -95,13 +95,13 @@ class Processes:
             "key": key,
             "pipe": write,
         }
-        with open(read, "rb") as told:
+        with open(read, "rb") as messages:
             try:
-                process = self._start([json.dumps(given)], write)
+                process = self._start([json.dumps(job)], write)
             finally:
                 os.close(write)
-            for line in told:
-                self._hear(label, json.loads(line))
+            for line in messages:
+                self._heed(label, json.loads(line))
             code = process.wait()
             self._running.discard(process)
         if code < 0:
@@ -123,12 +123,12 @@ class Processes:
             self._running.add(process)
             return process
 
-    def _hear(self, label: str, told: dict[str, Any]) -> None:
-        if "seconds" in told:
-            self.made[label] = told["seconds"]
+    def _heed(self, label: str, message: dict[str, Any]) -> None:
+        if "seconds" in message:
+            self.made[label] = message["seconds"]
         else:
-            self._largest = max(self._largest, told["bytes"])
-            self.progress.advance(told["done"], told["total"], told["words"], label)
+            self._largest = max(self._largest, message["bytes"])
+            self.progress.advance(message["done"], message["total"], message["words"], label)
 
     def _room(self) -> bool:
         """Tell whether the free memory is enough for one more process."""
