@@ -40,8 +40,8 @@ def main() -> None:
 
 def ours(subject: Subject, effort: str) -> dict[str, Any]:
     """Run `quantize.static` with a cache that has the float model alone."""
-    said = asked([sys.executable, "-m", "tests.bench.quant_cost", effort], "", ROOT)
-    cost: dict[str, Any] = json.loads(said.splitlines()[-1])
+    printed = output([sys.executable, "-m", "tests.bench.quant_cost", effort], "", ROOT)
+    cost: dict[str, Any] = json.loads(printed.splitlines()[-1])
     files = cost.pop("files")
     return shown(
         {
@@ -71,16 +71,16 @@ def theirs(subject: Subject, method: str) -> dict[str, Any]:
         files = {"source": subject.onnx, "calibration": subject.calibration, "out": out}
         job = {**{name: str(path.resolve()) for name, path in files.items()}, "options": options}
         try:
-            asked([str(python), "-m", f"tests.bench.peers.{peer}"], json.dumps(job), Path(work))
+            output([str(python), "-m", f"tests.bench.peers.{peer}"], json.dumps(job), Path(work))
         except subprocess.CalledProcessError as error:
             return shown({"method": method, "options": options, "refused": error.stderr.strip().splitlines()[-1]})
         cost = {"seconds": float(read(out, ".seconds")), "memory": int(read(out, ".memory"))}
         return shown({"method": method, "options": options, **cost, "sqnr": db(subject, out)})
 
 
-def asked(command: list[str], given: str, folder: Path) -> str:
+def output(command: list[str], input: str, folder: Path) -> str:
     environment = os.environ | {"OMP_NUM_THREADS": "1", "NNCF_CI": "1", "PYTHONPATH": f"{ROOT / 'pipeline'}:{ROOT}"}
-    done = subprocess.run(command, input=given, text=True, capture_output=True, env=environment, check=True, cwd=folder)
+    done = subprocess.run(command, input=input, text=True, capture_output=True, env=environment, check=True, cwd=folder)
     return done.stdout
 
 
