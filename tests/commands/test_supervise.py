@@ -250,6 +250,7 @@ def test_a_graph_that_never_ends_is_ended(tmp_path):
     assert "`EDGEPRESS_LIMITS=10`" in words
 
 
+@pytest.mark.slow
 def test_an_example_that_never_ends_is_ended_beside_others(tmp_path):
     """The seconds are those of each run: many of them take more, and begin on every thread all the while."""
     node = helper.make_node

@@ -8,7 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pytest
-from edgepress.core import machine as module
+from edgepress.core import capacity
 from edgepress.core.machine import machine, versions
 
 
@@ -48,8 +48,8 @@ def test_a_quota_of_a_control_group_counts(
     for name, text in files.items():
         (tmp_path / "fs" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "fs" / name).write_text(text)
-    monkeypatch.setattr(module, "_GROUPS", tmp_path / "cgroup")
-    monkeypatch.setattr(module, "_CGROUPS", tmp_path / "fs")
+    monkeypatch.setattr(capacity, "_GROUPS", tmp_path / "cgroup")
+    monkeypatch.setattr(capacity, "_CGROUPS", tmp_path / "fs")
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
     assert machine().cores == cores
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from edgepress.config import recipe
-from edgepress.core import machine
+from edgepress.core import capacity
 from edgepress.core.document import Document
 from edgepress.core.errors import UserError
 from edgepress.core.yamlio import parse
@@ -79,7 +79,7 @@ def test_a_network_of_the_users_is_not_built(folder: Path) -> None:
 def test_what_does_not_fit_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = engine(folder, BASE, STUDENT)
     with monkeypatch.context() as patch:
-        patch.setattr(machine, "memory", lambda: 10_000)
+        patch.setattr(capacity, "memory", lambda: 10_000)
         with pytest.raises(UserError, match=r"`\w+` takes .* of memory for weights, a batch and data, and there are"):
             found.demand(["base", "student"])
     with monkeypatch.context() as patch:
@@ -91,19 +91,19 @@ def test_what_does_not_fit_is_refused(folder: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_the_memory_of_a_container_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = machine.memory()
+    whole = capacity.memory()
     assert whole is None or whole > 2**28
     (tmp_path / "memory.max").write_text("1000\n")
-    monkeypatch.setattr(machine, "_BOUNDS", (str(tmp_path / "memory.max"), str(tmp_path / "none")))
-    bounded = machine.memory()
+    monkeypatch.setattr(capacity, "_BOUNDS", (str(tmp_path / "memory.max"), str(tmp_path / "none")))
+    bounded = capacity.memory()
     assert whole is None or (bounded is not None and bounded < whole)
     (tmp_path / "memory.max").write_text("max\n")
-    assert machine.memory() == whole
+    assert capacity.memory() == whole
 
 
 def test_an_accelerator_has_memory_of_its_own(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(machine, "has_accelerator", lambda: False)
+    monkeypatch.setattr(capacity, "has_accelerator", lambda: False)
     here = of(engine(folder, BASE), "base")
-    monkeypatch.setattr(machine, "has_accelerator", lambda: True)
+    monkeypatch.setattr(capacity, "has_accelerator", lambda: True)
     there = of(engine(folder, BASE), "base")
     assert there.certain_memory < here.certain_memory

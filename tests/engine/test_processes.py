@@ -43,6 +43,7 @@ def reported(place: Place) -> list[dict[str, Any]]:
     return stages
 
 
+@pytest.mark.slow
 def test_the_results_are_those_of_one_after_the_other(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     one, two = (laid_out(tmp_path / name, PAIR) for name in ("one", "two"))
     first, second = one.run(), two.run("--jobs", 2)
@@ -99,6 +100,7 @@ def test_an_interruption_ends_all(tmp_path: Path) -> None:
     assert not [*place.folder.glob(".edgepress/entries/*")]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="finds processes in /proc")
 def test_an_error_of_one_ends_the_others_and_is_said_once(tmp_path: Path) -> None:
     text = ENDLESS.replace("seed: 1}", "seed: 1, lr: 1.0e+30}")

@@ -11,7 +11,7 @@ from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
-from .machine import cores
+from .capacity import cores
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
+from ..core.capacity import cores
 from ..core.errors import UserError
-from ..core.machine import cores
 from . import file_index, images
 from .listing import Skipped, kind
 from .rows import Lazy

@@ -18,8 +18,8 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from ..core.capacity import cores
 from ..core.errors import UserError, first_line
-from ..core.machine import cores
 from ..core.units import show_bytes
 from .listing import HEIF, INSTALL, below, kind, suffixes
 

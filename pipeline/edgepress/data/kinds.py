@@ -30,9 +30,7 @@ _SAVED = ("dataset_dict.json", "state.json", "dataset_info.json")
 """Files of a folder that `save_to_disk` of Hugging Face wrote; the first is that of several splits."""
 
 _SUFFIXES: dict[str, Kind] = {".csv": "table", ".tsv": "table", ".npz": "arrays", ".json": "hub"}
-
 _ARCHIVES = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".7z", ".rar")
-
 _IMAGES = {"size", "color", "resize", "unreadable"}
 
 TAKES: dict[Kind, set[str]] = {

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from ..config import rejections
 from ..config.chain import Step
-from ..core import distributed, machine
+from ..core import capacity, distributed
 from ..core.errors import UserError
 from ..core.units import show_bytes
 from ..models.footprint import Footprint, footprint
@@ -81,7 +81,7 @@ def of(engine: Engine, steps: list[Step], waiting: Collection[str]) -> Demand | 
         if schedules := [schedule for _, schedule in step.stage.schedules() if schedule.epochs]:
             batch = min(max(schedule.batch for schedule in schedules), len(data["train"].y)) // distributed.count()
             kept = batch * own.activations * _NUMBER
-            copies = 1 if machine.has_accelerator() else _TRAINED  # which has memory of its own for the rest
+            copies = 1 if capacity.has_accelerator() else _TRAINED  # which has memory of its own for the rest
             certain = copies * weights + batch * example + _arrays(data)
             disk += _CHECKPOINT * weights
         memory[step.label] = _LIBRARIES + certain + _arrays(data) + kept + _WAITING * batch * example
@@ -104,7 +104,7 @@ def require(demand: Demand, cache: Path) -> None:
             f"`{cache}` has {show_bytes(free)}",
             "fewer `views`, or a cache on another disk: `--cache` or the variable EDGEPRESS_CACHE",
         )
-    limit = machine.memory()
+    limit = capacity.memory()
     if limit is not None and demand.certain_memory > limit:
         raise UserError(
             f"`{demand.stage}` takes {show_bytes(demand.certain_memory)} of memory for weights, a batch and data, and "

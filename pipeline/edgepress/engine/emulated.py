@@ -12,7 +12,7 @@ import numpy as np
 
 from .. import tasks
 from ..benchmark.emulator.qemu import ended, start, versions
-from ..core import machine
+from ..core import capacity, machine
 from ..core.columns import joined
 from ..core.metric_intervals import bounds, floored, worst
 from ..core.paths import scratch
@@ -75,7 +75,7 @@ def scored(
 def emulated_outputs(path: Path, cpu: str, runtime: Runtime, columns: tuple[np.ndarray, ...]) -> np.ndarray:
     """Return the outputs under emulation, as `predict` does; as many processes as cores share the examples."""
     columns = laid_out(path, columns)
-    parts = min(machine.cores(), len(columns[0]))
+    parts = min(capacity.cores(), len(columns[0]))
     with scratch() as work:
         running: list[subprocess.Popen[str]] = []
         for part, rows in enumerate(np.array_split(np.arange(len(columns[0])), parts)):

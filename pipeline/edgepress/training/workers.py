@@ -19,7 +19,6 @@ Result = TypeVar("Result")
 
 _SHARED = r"shared memory|Bus error|/torch_\w+"
 _KILLED = r"DataLoader worker \(pid\(?s?\)? .*?\) (?:is killed by signal: (?P<signal>[^.]+)|exited unexpectedly)"
-
 _CAUSE = r"^[A-Za-z_][\w.]*(?:Error|Exception)\b.*$"
 """The line of a traceback that has the error."""
 
