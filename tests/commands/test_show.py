@@ -134,6 +134,9 @@ stages.quantize.static  quantize.static
                                             until it holds
   faster            true           default  mixed precision by latency: operators measured slower as
                                             int8 here stay float
+  effort            full           default  `fast` leaves out what takes longest: equalization, the
+                                            ranges `percentile` and `entropy`, and timing operators
+                                            (`faster`) (full, fast)
 
 budgets
   desk.yaml  size 5 MB, latency 1 s, memory 4 GB, accuracy 30%, accuracy_drop 60 points"""

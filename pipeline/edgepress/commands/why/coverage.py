@@ -80,7 +80,7 @@ def _prepared(path: Path, model: onnx.ModelProto) -> onnx.ModelProto:
 
 def _table(found: list[Tried]) -> list[str]:
     """Return the rows: an operator, how many of it there are, and what becomes of them."""
-    counts = Counter((one.op, one.how) for one in found)
+    counts: Counter[tuple[str, str]] = Counter((one.op, one.how) for one in found)
     totals = Counter(one.op for one in found)
     rows = [["operator", "count", *COLUMNS]]
     for op, total in totals.most_common():

@@ -72,7 +72,7 @@ def _values(model: onnx.ModelProto) -> dict[str, NDArray[Any]]:
         if outputs.intersection(made):
             continue
         if node.op_type in ("Shape", "Size") and node.input[0] in shapes:
-            found = [_measured(node, shapes[node.input[0]])]
+            found: Sequence[np.ndarray] = [_measured(node, shapes[node.input[0]])]
         elif _is_listed(node) or (
             node.op_type not in (*_KEPT, "Constant")
             and node.domain in ("", "ai.onnx")

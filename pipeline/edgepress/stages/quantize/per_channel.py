@@ -29,6 +29,7 @@ class Quantizer(QDQQuantizer):
     """onnxruntime's, whose methods of one weight are replaced where it is float32 and has a scale for each channel."""
 
     model: Any
+    tensors_to_quantize: dict[str, Any]
 
     def __init__(self, model: onnx.ModelProto, *rest: Any) -> None:
         super().__init__(model, *rest)

@@ -13,7 +13,7 @@ import onnx
 from .bias_correction import corrected
 from .calibration import ranges as calibration
 from .calibration.magnitudes import Magnitudes
-from .calibration.observe import First, Rows
+from .calibration.observe import First, Observer, Rows
 from .equalization import equalized, equalized_groups, observer
 from .fill_values import ranged
 from .gptq import rounded
@@ -48,7 +48,7 @@ def refined(
     methods = every if ranges == "auto" else (ranges,)
     largest = observer(plan) if improve and not fast else None
     means = [Means(plan.graph)] if improve else []
-    also = [*means, *([largest] if largest and largest.tensors else [])]
+    also: list[Observer] = [*means, *([largest] if largest and largest.tensors else [])]
     estimated = calibration.ranges(plan.graph, evidence.seen, methods=methods, also=also, say=say)
     best, rows = _first(plan, evidence, estimated, say)
     method = rows[0]["step"].removeprefix("ranges: ")

@@ -98,7 +98,7 @@ def _gru(cell: Cell, given: int, state: State) -> State:
 
 
 def _rnn(cell: Cell, given: int, state: State) -> State:
-    return (cell.bend(0, cell("ADD", given, cell.product(*state, 0, 1))),)
+    return (cell.bend(0, cell("ADD", given, cell.product(state[0], 0, 1))),)
 
 
 def recurrent(
