@@ -12,7 +12,7 @@ PEERS := .venv-peers
 VERSION := import sys; print("%d.%d" % sys.version_info[:2])
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c $(HERE)constraints.txt
 .DEFAULT_GOAL := help
-.PHONY: help same-python compress plan check test test-slow test-python tutorial lint size schema readme docs bench-run bench-baselines bench-distill bench-tasks bench-compare bench-train bench-slower bench-gate bench-estimates bench-ssh bench-efficientnet bench-boards bench-flagship bench-calibration bench-foreign bench-emulate bench-precision bench-coverage bench-prune bench-quant bench-isolation torture clean
+.PHONY: help same-python compress plan check test test-slow test-python tutorial lint size schema readme docs bench-run bench-baselines bench-distill bench-tasks bench-compare bench-train bench-slower bench-gate bench-estimates bench-ssh bench-efficientnet bench-boards bench-flagship bench-calibration bench-foreign bench-emulate bench-precision bench-coverage bench-prune bench-quant bench-quant-cost bench-isolation bench-streaming bench-memory bench-gpu torture clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' $(HERE)Makefile
@@ -170,6 +170,11 @@ $(PEERS)/.run: tests/bench/peers/requirements.txt tests/bench/peers/requirements
 	$(PEERS)/numpy2/bin/python -m pip install --quiet --disable-pip-version-check --no-deps aimet-onnx==2.42.0 onnx2torch
 	@touch $@
 
+# Seconds and memory of quantizing EfficientNet-Lite0, here and by onnxruntime and NNCF: tests/bench/quant-cost.json
+bench-quant-cost: $(VENV)/.dev
+	$(PIP) scikit-image
+	$(BIN)/python -m tests.bench.quant_cost
+
 # Our int8 beside six other quantizers, each at its best; IMAGES=path, ImageNet by class, counts accuracy: quant.json
 bench-quant: $(VENV)/.dev $(PEERS)/.run
 	$(PIP) scikit-image
@@ -178,6 +183,18 @@ bench-quant: $(VENV)/.dev $(PEERS)/.run
 # Runs of shipped recipes with and without the supervised child process, in pairs (idle machine!); goes on after an interruption: isolation.json
 bench-isolation: $(VENV)/.run
 	$(BIN)/python -m tests.bench.isolation $(ARGS)
+
+# Memory, images a second and the seconds of a warm plan of a folder of N=100000 photos: tests/bench/streaming.json
+bench-streaming: $(VENV)/.run
+	$(BIN)/python -m tests.bench.streaming $(or $(N),100000)
+
+# Peak memory of stages on 1,000, 10,000 and 100,000 pictures, or on N="COUNT COUNT": tests/bench/memory.json
+bench-memory: $(VENV)/.run
+	$(BIN)/python -m tests.bench.memory $(N)
+
+# A distillation step, a teacher's pass and an evaluation on a GPU beside the CPU; without one it says so: gpu.json
+bench-gpu: $(VENV)/.run
+	$(BIN)/python -m tests.bench.gpu
 
 # Kills, faults and fuzzing, 40 minutes on two cores; goes on after an interruption: tests/bench/torture.json
 # ARGS="onnx=500 kills=10" chooses campaigns and counts; ARGS="onnx --only 7" shows one input

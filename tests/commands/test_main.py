@@ -45,6 +45,7 @@ def checkpoints(place: Place) -> list[Path]:
     return list(place.cache.glob("work/*/scratch/checkpoint.pt"))
 
 
+@pytest.mark.slow
 def test_stopped_twice_and_ends_as_one_never_stopped(tmp_path: Path) -> None:
     """^C in an early epoch, then a kill that nothing can catch, then to the end: the lock is the same bytes."""
     whole = laid_out(tmp_path / "whole", LIGHT)

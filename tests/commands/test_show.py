@@ -36,9 +36,9 @@ n  recipe.yaml
 option              value          from     meaning
 name                n              recipe   name of the run, its report and its lock file
 task.data           digits         recipe   data set by name, or your own: a folder of images, a
-                                            .csv, an .npz or `./my_data.py:load` (digits, fashion-
-                                            mnist, fashion-mnist-10k, recommend, scenes, sensor,
-                                            text)
+                                            .csv, an .npz, `hf://OWNER/NAME` or `./my_data.py:load`
+                                            (digits, fashion-mnist, fashion-mnist-10k, recommend,
+                                            scenes, sensor, text)
 task.metric         accuracy       default  metric to evaluate models by, or your own function
                                             `./my_metric.py:f`
 task.seed           0              default  random seed of the whole recipe
@@ -134,6 +134,9 @@ stages.quantize.static  quantize.static
                                             until it holds
   faster            true           default  mixed precision by latency: operators measured slower as
                                             int8 here stay float
+  effort            full           default  `fast` leaves out what takes longest: equalization, the
+                                            ranges `percentile` and `entropy`, and timing operators
+                                            (`faster`) (full, fast)
 
 budgets
   desk.yaml  size 5 MB, latency 1 s, memory 4 GB, accuracy 30%, accuracy_drop 60 points"""

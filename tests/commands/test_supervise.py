@@ -47,9 +47,9 @@ def ended(body: str, limit: int = 0, **environment: str) -> tuple[int, str]:
     return process.returncode, errors
 
 
-def started(body: str) -> "tuple[subprocess.Popen[str], str]":
+def started(body: str, **environment: str) -> "tuple[subprocess.Popen[str], str]":
     """Start the work, and wait for the line that it prints."""
-    process = start(body)
+    process = start(body, **environment)
     assert process.stdout is not None
     return process, process.stdout.readline().strip()
 
@@ -230,7 +230,8 @@ def test_a_crashing_node_is_named(tmp_path):
     assert "node `halve` (Div) does it" in words
 
 
-def test_a_graph_that_never_ends_is_ended(tmp_path):
+def loop(path: Path, count: str, *before: onnx.NodeProto, **stored: np.ndarray) -> Path:
+    """Write a graph that does nothing `count` times."""
     info, node = helper.make_tensor_value_info, helper.make_node
     body = helper.make_graph(
         [node("Identity", ["ci"], ["co"]), node("Identity", ["v"], ["vo"])],
@@ -238,16 +239,34 @@ def test_a_graph_that_never_ends_is_ended(tmp_path):
         [info("i", 7, []), info("ci", 9, []), info("v", 1, [1, 4])],
         [info("co", 9, []), info("vo", 1, [1, 4])],
     )
-    path = model(
-        tmp_path / "loop.onnx",
-        [node("Loop", ["t", "c", "h"], ["output"], body=body)],
-        t=np.array(2**62),
-        c=np.array(True),
-    )
+    return model(path, [*before, node("Loop", [count, "c", "h"], ["output"], body=body)], c=np.array(True), **stored)
+
+
+def test_a_graph_that_never_ends_is_ended(tmp_path):
+    path = loop(tmp_path / "loop.onnx", "t", t=np.array(2**62))
     code, words = ended(PREDICT.format(path=str(path)), EDGEPRESS_LIMITS="0.2")
     assert code == 2
     assert "takes more than 1 s of CPU time" in words
     assert "`EDGEPRESS_LIMITS=10`" in words
+
+
+@pytest.mark.slow
+def test_an_example_that_never_ends_is_ended_beside_others(tmp_path):
+    """The seconds are those of each run: many of them take more, and begin on every thread all the while."""
+    node = helper.make_node
+    largest = node("ReduceMax", ["input"], ["m"], keepdims=0)
+    path = loop(tmp_path / "loop.onnx", "t", largest, node("Cast", ["m"], ["t"], to=7))
+    body = (
+        "import numpy as np; from pathlib import Path; from edgepress.models import predict"
+        "\n    predict.at_most = lambda: 3"
+        f"\n    run = lambda x: predict.predict(Path({str(path)!r}), np.repeat(np.float32(x)[:, None], 16, 1))"
+        "\n    run(np.full(2000, 2e4)); print('all', flush=True)"
+        "\n    run(np.where(np.arange(2000) == 5, 1e18, 1))"
+    )
+    process, word = started(body, EDGEPRESS_LIMITS="0.2")
+    words = process.communicate()[1]
+    assert (word, process.returncode) == ("all", 2), words
+    assert f"running `{path}` takes more than 1 s of CPU time" in words
 
 
 def test_no_bounds_are_none(tmp_path):

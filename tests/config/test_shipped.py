@@ -17,6 +17,7 @@ from tests.photos import make as make_photos
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.slow
 def test_mobilenet_from_end_to_end_on_little_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("recipes", "targets"):
         shutil.copytree(ROOT / name, tmp_path / name)
@@ -44,6 +45,7 @@ def test_the_file_that_onnx_only_starts_from_is_fed_as_its_metadata_says(
     assert (said.code, said.out.count("run ")) == (0, 3), said
 
 
+@pytest.mark.slow
 def test_new_one_edit_and_run_on_photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What a user without a network does, on little data."""
     monkeypatch.chdir(tmp_path)

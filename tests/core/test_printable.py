@@ -124,8 +124,8 @@ def test_the_end_of_a_programs_output_stays_in_lines() -> None:
 def test_progress_shows_names(capsys: pytest.CaptureFixture[str]) -> None:
     lines = Lines()
     lines.begin(EVIL, EVIL, 0, 0)
-    lines.last = 0.0
-    lines.advance(1, 2, EVIL)
+    lines.last[EVIL] = 0.0
+    lines.advance(1, 2, EVIL, EVIL)
     said = capsys.readouterr().err
     assert not obeyed(said)
     assert said.count("\n") == 2

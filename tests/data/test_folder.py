@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from edgepress.core.errors import UserError
-from edgepress.data import folder, images, listing
+from edgepress.data import files, folder, images
 from edgepress.data.dataset import Dataset
 from edgepress.data.load import load_dataset
 from edgepress.data.source import Source
@@ -29,7 +29,7 @@ def load(path: Path, **options: object) -> Dataset:
 
 def pixels(path: Path, **options: object) -> np.ndarray:
     """One image file as it is read, (channels, height, width)."""
-    x, _ = images.read([path], path.parent, Source.model_validate({"from": str(path.parent), **options}))
+    x, _ = files.read([str(path)], path.parent, Source.model_validate({"from": str(path.parent), **options}))
     return x[0]
 
 
@@ -51,9 +51,9 @@ def test_the_order_on_the_disk_does_not_matter(tmp_path: Path, monkeypatch: pyte
     walk = os.walk
 
     def backwards(top: Path, **options: object) -> Iterator[tuple[str, list[str], list[str]]]:
-        for where, folders, files in walk(top, **options):
-            files.reverse()
-            yield where, folders, files
+        for where, folders, names in walk(top, **options):
+            names.reverse()
+            yield where, folders, names
 
     monkeypatch.setattr(os, "walk", backwards)
     monkeypatch.setattr(Path, "iterdir", lambda self: iter(sorted(map(self.joinpath, os.listdir(self)), reverse=True)))
@@ -207,23 +207,6 @@ def test_a_file_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(Image, "open", refuse)
     with pytest.raises(UserError, match=r"2 of 20 .*: cat/03\.png \(permission denied\), dog/03\.png \(permission"):
         load(root)
-
-
-def test_a_hundred_thousand_files_are_told_before_any_is_decoded(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    root = photos(tmp_path / "photos", each=1)
-    many = [root / "cat" / f"{number}.jpg" for number in range(100_000)]
-    monkeypatch.setattr(listing, "images", lambda folder, skipped, deep=True: many if deep else [])
-    monkeypatch.setattr(images, "header", lambda path: images.Header(224, 224, False))
-    monkeypatch.setattr(images, "pixels", lambda *_, **__: pytest.fail("decoded"))
-    monkeypatch.setattr(images, "free_memory", lambda: 8 * 10**9)
-    with pytest.raises(UserError) as error:
-        load(root)
-    assert str(error.value) == (
-        "error: `photos`: 200000 images of 224 × 224 take 30.1 GB, more than half of the free 8.00 GB\n"
-        "  = help: write a smaller `size`, or take fewer"
-    )
 
 
 def test_free_memory_is_told_on_linux() -> None:

@@ -64,7 +64,7 @@ def test_a_csv_of_numbers(tmp_path: Path) -> None:
 
 def test_a_folder_of_photos(tmp_path: Path) -> None:
     found = load(photos(tmp_path / "photos"), "none")
-    np.testing.assert_allclose(fed(found), found["test"].x / np.float32(255), rtol=1e-6)
+    np.testing.assert_allclose(fed(found), found["test"].x[:] / np.float32(255), rtol=1e-6)
 
 
 def test_a_function_of_the_users(tmp_path: Path) -> None:

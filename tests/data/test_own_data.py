@@ -177,9 +177,12 @@ def test_a_recurrent_network_is_trained_exported_and_told_that_int8_does_not_hel
     assert "warning: int8: did not lower the bytes: " in said.out
 
 
-def test_a_recurrent_network_has_no_tflite_and_says_so(tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_a_recurrent_network_becomes_tflite(tmp_path: Path) -> None:
     place = placed(tmp_path, GRU.replace("{use: quantize.dynamic, name: int8}", "{use: convert.tflite}"))
-    refused(place.run(), "recipe.yaml:7", "GRU", "= help")
+    assert place.run().code == 0
+    of_float, of_tflite = (stage.files[0].scores["test"] for stage in report(place).stages[1:])
+    assert of_tflite == pytest.approx(of_float, abs=0.02)
 
 
 def test_weights_of_another_architecture_do_not_go_into_the_users_network(tmp_path: Path) -> None:

@@ -208,7 +208,7 @@ WRONG: dict[str, tuple[Callable[[Path], dict[str, Any]], str]] = {
         'mine.yaml:1:16: `from`: `./x.npy` is a file of no kind that is read, got `"./x.npy"`\n'
         '   1 | data: {"from": "./x.npy"}\n'
         "     |                ^^^^^^^^^\n"
-        "     = help: a folder of images, a .csv, an .npz and `FILE.py:FUNCTION` are read",
+        "     = help: a folder of images, a .csv, an .npz, `hf://OWNER/NAME` and `FILE.py:FUNCTION` are read",
     ),
     "function not named": (
         _bytes("mine.py", b""),
@@ -442,9 +442,9 @@ WRONG: dict[str, tuple[Callable[[Path], dict[str, Any]], str]] = {
         "  = help: at mine.py",
     ),
     "wrong return type": (
-        _python("def load(): return [1, 2]\n"),
-        "error: `./mine.py:load` returned a list\n"
-        "  = help: return `edgepress.Examples(x, y)`, or an `edgepress.Dataset`",
+        _python("def load(): return 1\n"),
+        "error: `./mine.py:load` returned a int\n"
+        "  = help: return `edgepress.Examples(x, y)`, an `edgepress.Dataset`, or a data set of (image, label)",
     ),
     "user's labels do not match": (
         _python(EXAMPLES + "def load(): return Examples(np.zeros((9, 2)), np.arange(8))\n"),

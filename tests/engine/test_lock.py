@@ -80,6 +80,7 @@ def test_nothing_is_written_into_the_installed_package(copy: Place, monkeypatch:
     assert yamlio.read(copy.runs / "whole" / "recipe.lock.yaml").data == before
 
 
+@pytest.mark.slow
 def test_another_processor_leaves_the_lock_as_it_is(copy: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """Times, int8 arithmetic and the last bits of sums differ between processors; the committed file does not."""
     before, own, here = copy.lock.read_bytes(), copy.runs / "whole" / "recipe.lock.yaml", machine()

@@ -178,6 +178,7 @@ def test_check_without_a_run_is_told(finished: tuple[Place, Said], tmp_path: Pat
     assert "there is no run of `whole`" in said.err
 
 
+@pytest.mark.slow
 def test_a_run_leaves_what_is_not_its_own(copy: Place) -> None:
     """And goes on deleting what it delivered before and delivers no more."""
     models = copy.runs / "whole" / "models"
@@ -231,6 +232,7 @@ def test_a_file_of_somebody_elses_where_a_run_writes_ends_it_before_it_begins(
     assert file.endswith("report.json") or (copy.runs / "whole" / "report.json").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_a_killed_run_leaves_no_file_that_the_next_one_does_not_know(
     copy: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -264,6 +266,7 @@ def test_a_report_may_go_where_no_file_can_be(copy: Place) -> None:
     assert null.is_char_device()
 
 
+@pytest.mark.slow
 def test_one_target_is_judged_alone(copy: Place) -> None:
     lock = copy.lock.read_bytes()
     for name in ("phone", "phone.yaml"):
@@ -280,6 +283,7 @@ def test_one_target_is_judged_alone(copy: Place) -> None:
     assert "phone    " not in missing.out
 
 
+@pytest.mark.slow
 def test_a_target_that_is_none_of_the_recipes(copy: Place, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "bench.yaml").write_text((copy.folder / "desk.yaml").read_text().replace("desk", "bench"))
     monkeypatch.chdir(tmp_path)

@@ -50,6 +50,7 @@ def test_a_run_is_held_against_it(copy: Place, kept: Path) -> None:
     assert {samples.path for samples in found.samples} >= {file.path for file in found.accepted.values()}
 
 
+@pytest.mark.slow
 def test_what_was_accepted_was_better(copy: Place, kept: Path) -> None:
     record = json.loads((kept / baseline.NAME).read_text())
     for file in record["files"].values():

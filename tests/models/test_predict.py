@@ -29,6 +29,25 @@ def test_answers_keep_the_order_of_the_images(few: Dataset, tmp_path: Path) -> N
 
 
 @COMPATIBLE
+def test_results_do_not_depend_on_the_threads(few: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import onnx
+    from edgepress.models.metadata import for_tflite, read_onnx
+    from edgepress.models.tflite.convert import write
+
+    (tmp_path / "g.onnx").write_bytes(graphs.small().SerializeToString())
+    adopt(tmp_path / "g.onnx", few, tmp_path / "model.onnx")
+    model = onnx.load(tmp_path / "model.onnx")
+    (tmp_path / "model.tflite").write_bytes(write(model, for_tflite(read_onnx(model), ["x"])))
+    x = few.input.to_model_inputs(few["test"].x[:20])
+    for name, runtime in (("model.onnx", None), ("model.tflite", "litert"), ("model.tflite", "tflite-runtime")):
+        found = []
+        for threads in (1, 2, 4, 64):
+            monkeypatch.setattr(module, "at_most", lambda threads=threads: threads)
+            found.append(predict(tmp_path / name, x, runtime))
+        assert all(np.array_equal(each, found[0]) for each in found), name
+
+
+@COMPATIBLE
 def test_tflite_answers_as_onnx_in_both_runtimes(few: Dataset, tmp_path: Path) -> None:
     import onnx
     from edgepress.models.metadata import for_tflite, read_onnx

@@ -61,7 +61,7 @@ def test_the_exported_file_fed_raw_pixels_answers_as_the_network_fed_as_it_was_t
     _, examples = efficientnet.photos(tmp_path, 3)  # by the recipe's own `data`
     module, _ = packaged(LITE, examples)
     export.export(module, examples, tmp_path / "float.onnx", embed=["normalize"], raw=True)
-    pixels = examples["test"].x
+    pixels = examples["test"].x[:]
     theirs = EfficientNet.from_pretrained("efficientnet-lite0", weights_path=str(pretrained.file(LITE))).eval()
     with torch.inference_mode():
         logits = theirs((torch.from_numpy(pixels).float() - 127) / 128).numpy()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
+import time
 import types
 from pathlib import Path
 from typing import Any
@@ -74,6 +76,59 @@ def test_outputs_are_named_and_ordered_as_in_the_metadata_with_channels_first(mo
     assert found["map"][0, 1, 0].tolist() == [1, 4]
     left = session.run_file(f"interpreter:{module.__name__}", "m", (x,), named=[("map", False), ("scores", False)])
     assert left["map"].shape == (2, 2, 2, 3), "the layout decides, not the rank"
+
+
+def test_an_interpreter_is_one_threads_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[Busy] = []
+
+    class Busy(Interpreter):
+        def __init__(self, **_: object) -> None:
+            super().__init__()
+            made.append(self)
+            self.lock, self.value = threading.Lock(), 0.0
+
+        def set_tensor(self, index: int, value: np.ndarray) -> None:
+            assert self.lock.acquire(blocking=False)
+            self.value = float(value[0, 0])
+
+        def invoke(self) -> None:
+            time.sleep(0.001 * (self.value % 3))
+            self.tensors[7] = np.float32([[self.value, 0]])
+
+        def get_tensor(self, index: int) -> np.ndarray:
+            if index == 4:
+                self.lock.release()
+            return self.tensors[index]
+
+    module = types.ModuleType("runtime_of_the_test")
+    vars(module)["Interpreter"] = Busy
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    begun: list[None] = []
+    found = session.run_file(
+        f"interpreter:{module.__name__}", "m", (np.arange(30, dtype=np.float32)[:, None],), threads=4,
+        begin=lambda: begun.append(None),
+    )  # fmt: skip
+    assert found["scores"][:, 0].tolist() == [*range(30)]
+    assert len(made) == 4
+    assert len(begun) == 30 + 3, "the others are loaded within seconds of their own"
+
+
+def test_an_error_of_a_thread_ends_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    ran: list[int] = []
+
+    def load(*_: object) -> session.Run:
+        def run(row: list[Any]) -> dict[str, Any]:
+            ran.append(int(row[0][0]))
+            if ran[-1] == 3:
+                raise ValueError("the third")
+            return {"y": row[0]}
+
+        return run
+
+    monkeypatch.setitem(session.APIS, "onnxruntime", load)
+    with pytest.raises(ValueError, match="the third"):
+        session.run_file("onnxruntime", "m", (np.arange(1000),), threads=2)
+    assert len(ran) < 20
 
 
 def test_an_output_that_grows_with_the_example_is_named() -> None:

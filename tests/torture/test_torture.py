@@ -30,6 +30,7 @@ def campaign(folder: Path, *names: str) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_mutated_files(tmp_path: Path) -> None:
     campaign(tmp_path, *QUICK)

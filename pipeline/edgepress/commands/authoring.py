@@ -40,6 +40,8 @@ def plan(
     for step in planned:
         use = "" if step.use == step.label else f"  ({step.use})"
         say(f"{step.action:<{actions}}  {step.label:<{width}}  {step.because}{use}")
+    if words := engine.demand([step.label for step in planned if step.action == "run"]):
+        say(f"note: {words}", error=True)
     if any(step.action == "unknown" for step in planned):
         code = printable.word(str(engine.recipe.task.code_of_data))
         say(f"note: `plan` does not run `{code}`, which makes the data; `--run-code` does", error=True)

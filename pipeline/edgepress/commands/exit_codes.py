@@ -10,6 +10,7 @@ import click
 from .. import __version__
 from ..benchmark.devices.transport import DeviceError
 from ..core import streams, system_errors, temporary
+from ..core.child_processes import SaidError
 from ..core.errors import UserError
 from ..core.printable import lines, say, word
 from .supervise import CRASHED, INTERRUPTED, INTERRUPTED_WORDS, WRONG, interrupt_once, interruptions_kept
@@ -57,6 +58,8 @@ def _run(command: click.Command) -> int:
         error.show(words := io.StringIO())  # click quotes the command line, an argument may hold anything
         say(words.getvalue(), error=True, end="")
         return WRONG
+    except SaidError as error:
+        return error.code
     except DeviceError as error:
         say(str(error), error=True)
         return UNDECIDED

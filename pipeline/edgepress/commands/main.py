@@ -41,6 +41,14 @@ def cli(context: click.Context) -> None:
 @SET
 @TARGET
 @LIMIT
+@click.option(
+    "--jobs",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Make at most this many stages that do not depend on each other side by side, each in a process with the "
+    "threads that it has without; results are the same.",
+)
 @click.option("--baseline", type=FILE, help="Folder of an accepted run to check for regressions against.")
 @ON_UNDECIDED
 @FORMAT
@@ -124,13 +132,19 @@ def check(recipe: str, aims: tuple[str, ...], **options: Any) -> int:
 @cli.command()
 @click.argument("model")
 @click.option("--target", metavar="NAME", help="Target whose file is profiled, for a recipe.  [default: its first]")
+@click.option("--coverage", is_flag=True, help="List which operators of an .onnx file convert to TFLite, and why not.")
 @RUNS
-def why(model: str, target: str | None, runs: Path) -> int:
+def why(model: str, target: str | None, coverage: bool, runs: Path) -> int:
     """Profile MODEL by layer, and advise what to change first.
 
     MODEL is an .onnx or .tflite file, or a recipe that was run. The time and the bytes of each layer and operator are
     listed; for a recipe also the change by each stage and the margin of each budget.
     """
+    if coverage:
+        from .why.coverage import coverage as table
+
+        say(table(Path(model)), end="")
+        return 0
     if Path(model).suffix in (".onnx", ".tflite"):
         from .why.explain import explain
         from .why.layers import layers

@@ -48,7 +48,8 @@ class Task(Options):
     """Data set and metric of a recipe."""
 
     data: Source | Shipped = Field(
-        description="data set by name, or your own: a folder of images, a .csv, an .npz or `./my_data.py:load`"
+        description="data set by name, or your own: a folder of images, a .csv, an .npz, `hf://OWNER/NAME` or "
+        "`./my_data.py:load`"
     )
     metric: OwnMetric | str = Field(
         default="accuracy",

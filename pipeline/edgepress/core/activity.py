@@ -90,12 +90,13 @@ _BY_TICKS = -8
 class Bounds:
     """CPU seconds of loading a graph and of each of its runs, and bytes of memory until its second run."""
 
-    def __init__(self, file: int, example: int = 0) -> None:
-        """Set bounds for a graph of `file` bytes that runs on examples of `example` bytes."""
+    def __init__(self, file: int, example: int = 0, threads: int = 1) -> None:
+        """Set bounds for a graph of `file` bytes that runs on examples of `example` bytes, on `threads` at once."""
         factor = factor_of_limits()
         self.seconds = (_SECONDS + file * _SECONDS_PER_BYTE) * factor
         self.memory = int((_MEMORY + file * _COPIES + example * _ACTIVATIONS) * factor)
         self.holds = factor > 0
+        self._threads = threads
         self._runs = 0
         self._due = 0.0
         self._before = {kind: resource.getrlimit(kind) for kind in (resource.RLIMIT_CPU, resource.RLIMIT_DATA)}
@@ -115,11 +116,12 @@ class Bounds:
             self.restart()
 
     def restart(self) -> None:
-        """Give the graph its seconds from here on."""
+        """Give the graph its seconds from here on, and those that run beside it theirs."""
         now = limited_seconds()
         self._due = now + 1
         if self.holds:
-            lower(resource.RLIMIT_CPU, int(now + self.seconds) + 1)
+            beside = self._threads if self._runs > 1 else 1  # the first run is alone
+            lower(resource.RLIMIT_CPU, int(now + self.seconds * beside) + 1)
 
     def arguments(self, parts: int = 1) -> list[str]:
         """Return seconds, divided by `parts` but not below 2, and bytes, for a process that bounds itself."""
@@ -151,11 +153,16 @@ def bounded(bounds: Bounds, **note: object) -> Iterator[None]:
             _bounds[-1].restart()  # what is left of its seconds may be less than none
 
 
-def runs(column: Iterable[Item]) -> Iterator[Item]:
-    """Yield the examples of an input; with each a run of the graph begins."""
-    for value in column:
-        if _bounds:
-            _bounds[-1].begin_run()
+def begin_run() -> None:
+    """Note that a run of the bounded graph begins."""
+    if _bounds:
+        _bounds[-1].begin_run()
+
+
+def begun(examples: Iterable[Item]) -> Iterator[Item]:
+    """Yield examples; with each a run of the graph begins."""
+    for value in examples:
+        begin_run()
         yield value
 
 

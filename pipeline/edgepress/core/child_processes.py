@@ -56,6 +56,14 @@ class ChildDied(RuntimeError):
     """A process ended otherwise than by saying what is wrong."""
 
 
+class SaidError(Exception):
+    """A process of ours ended with the exit code `code`, and has said why."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(f"a process ended with code {code}, and has said why")
+        self.code = code
+
+
 def script(file: str, *arguments: object) -> list[str]:
     """Return the command that runs a file of ours, which imports nothing of the package; it is `bound`."""
     return [*PYTHON, "-c", _BIND + _RUN_FILE, str(os.getpid()), file, *map(str, arguments)]

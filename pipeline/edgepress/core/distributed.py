@@ -11,8 +11,13 @@ import os
 from typing import Any
 
 
+def count() -> int:
+    """Return how many processes there are."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
 def several() -> bool:
-    return int(os.environ.get("WORLD_SIZE", "1")) > 1
+    return count() > 1
 
 
 def first() -> bool:
@@ -20,20 +25,26 @@ def first() -> bool:
     return int(os.environ.get("RANK", "0")) == 0
 
 
+def state() -> Any:
+    """Return accelerate's state of this process: its device and its group, which this may be the first to join."""
+    from accelerate import PartialState
+    from accelerate.utils import parse_flag_from_env
+
+    # By itself the state takes a GPU also where `accelerate launch --cpu` asks for none.
+    return PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU"))
+
+
 def parted() -> None:
     """Leave the process group: the first process, and those that it starts, go on alone."""
     if several():
-        from accelerate import PartialState
-
-        PartialState().destroy_process_group()
+        state().destroy_process_group()
         for name in ("WORLD_SIZE", "RANK", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT"):
             os.environ.pop(name, None)
 
 
 def broadcast(value: Any) -> Any:
     """Return the first process's `value`; every process has to call this."""
-    from accelerate import PartialState
     from accelerate.utils import broadcast_object_list
 
-    PartialState()
+    state()
     return broadcast_object_list([value])[0]

@@ -20,8 +20,7 @@ class Document:
     """The data of one YAML file, with the place of every key and value by its path from the root.
 
     `spans` are the first character of each value in `text` and the one after its last; `changes` are the `--set`
-    arguments that `data` already has in it. With `loose` the user's files that it names need not be
-    there: it is only to be looked at.
+    arguments that `data` already has in it. With `loose` the user's files that it names need not be there.
     """
 
     path: Path

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import re
 from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from .capacity import cores
 from .results import Machine
 
 
@@ -21,7 +21,7 @@ def machine() -> Machine:
     return Machine(
         cpu=model[1].strip() if model else platform.processor() or "unknown",
         architecture=platform.machine(),
-        cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        cores=cores(),
         features=sorted(flags[1].split()) if flags else [],
         system=f"{platform.system()} {platform.release()}, Python {platform.python_version()}",
     )

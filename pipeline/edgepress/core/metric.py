@@ -143,7 +143,10 @@ class Metric:
 
     def examples(self, y: np.ndarray) -> int:
         """Return how many of the examples count: a query without a mate, or an unseen point, says nothing."""
-        return int(self.counting(y).sum()) if self.counting else len(y)
+        if self.counting is None:
+            return len(y)
+        many = max(CHUNK // max(y[:1].nbytes, 1), 1)
+        return sum(int(self.counting(y[at : at + many]).sum()) for at in range(0, len(y), many))
 
     def of_data(self, **facts: Any) -> Metric:
         """Return the metric for data of these facts, `size` and `peak`; see `needs`."""
@@ -217,8 +220,16 @@ def of_constant(metric: Metric, y: np.ndarray) -> float | None:
 
     if metric.higher or not (y.ndim == _PICTURES or (y.dtype.kind == "f" and y.ndim == _NUMBERS)):
         return None
-    mean = y.mean(0) / 255 if y.dtype == np.uint8 else y.mean(0)
+    mean = y.mean(0) if isinstance(y, np.ndarray) else sum(row.astype(np.float64) for row in y) / len(y)
+    mean = mean / 255 if y.dtype == np.uint8 else mean
+
+    def chunks() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        many = max(CHUNK // max(mean.nbytes, 1), 1)
+        for at in range(0, len(y), many):
+            part = y[at : at + many]
+            yield np.broadcast_to(mean, part.shape).astype(np.float32), part
+
     try:
-        return metric(np.broadcast_to(mean, y.shape).astype(np.float32), y)
+        return metric.value(metric.gathered(chunks))
     except OwnCodeError:
         return None  # a function of the user's that has no value there: only zero is near zero, then

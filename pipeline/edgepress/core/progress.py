@@ -35,18 +35,19 @@ class Lines:
 
     def __init__(self, *, metric: str = "accuracy", error: bool = False) -> None:
         self.metric, self.error = metric, error
-        self.last = 0.0
-        self.head = ""
+        self.heads: dict[str, str] = {}
+        self.last: dict[str, float] = {}
 
     def begin(self, label: str, use: str, position: int, count: int) -> None:
-        self.head = f"[{position + 1}/{count}] {label}" if count else label
-        self.last = time.monotonic()
-        self._print(f"{self.head}: {use}" if use != label else self.head)
+        head = self.heads[label] = self.heads[""] = f"[{position + 1}/{count}] {label}" if count else label
+        self.last[label] = self.last[""] = time.monotonic()
+        self._print(f"{head}: {use}" if use != label else head)
 
-    def advance(self, done: int, total: int, words: str) -> None:
-        if time.monotonic() - self.last >= QUIET_SECONDS:
-            self.last = time.monotonic()
-            self._print(f"{self.head}: {100 * done // max(total, 1)}%, {words}")
+    def advance(self, done: int, total: int, words: str, label: str = "") -> None:
+        """Say how far the stage `label` is; by default the last one that began."""
+        if time.monotonic() - self.last[label] >= QUIET_SECONDS:
+            self.last[label] = time.monotonic()
+            self._print(f"{self.heads[label]}: {100 * done // max(total, 1)}%, {words}")
 
     def end(self, facts: StageFacts) -> None:
         self._print(f"  {summary(facts, metric=self.metric, error=self.error)}")
@@ -73,20 +74,26 @@ class Live:
         )
         self.bars = Progress(*columns, transient=True, console=Console(stderr=True))
         self.bars.start()
-        self.task: TaskID | None = None
+        self.tasks: dict[str, TaskID] = {}
+        self.last = ""
         self.metric, self.error = metric, error
 
     def begin(self, label: str, use: str, position: int, count: int) -> None:
-        if self.task is not None:
-            self.bars.remove_task(self.task)
+        if not count:  # what stands alone follows on what is done
+            self._remove(*self.tasks)
         head = f"[{position + 1}/{count}] {label}" if count else label
-        self.task = self.bars.add_task(printable.word(head), total=None, words="")
+        self.tasks[label], self.last = self.bars.add_task(printable.word(head), total=None, words=""), label
 
-    def advance(self, done: int, total: int, words: str) -> None:
-        assert self.task is not None
-        self.bars.update(self.task, completed=done, total=total, words=printable.word(words))
+    def advance(self, done: int, total: int, words: str, label: str = "") -> None:
+        task = self.tasks[label or self.last]
+        self.bars.update(task, completed=done, total=total, words=printable.word(words))
+
+    def _remove(self, *labels: str) -> None:
+        for task in [self.tasks.pop(label) for label in labels if label in self.tasks]:
+            self.bars.remove_task(task)
 
     def end(self, facts: StageFacts) -> None:
+        self._remove(facts.name)
         line = printable.word(summary(facts, metric=self.metric, error=self.error))
         self.bars.console.print(f"  {line}", markup=False, emoji=False, highlight=False)
 
@@ -98,7 +105,7 @@ class Silent:
     """Progress of the processes that train along: none."""
 
     def begin(self, label: str, use: str, position: int, count: int) -> None: ...
-    def advance(self, done: int, total: int, words: str) -> None: ...
+    def advance(self, done: int, total: int, words: str, label: str = "") -> None: ...
     def end(self, facts: StageFacts) -> None: ...
     def close(self) -> None: ...
 

@@ -14,6 +14,7 @@ import numpy as np
 from ..core.errors import UserError
 from .dataset import Dataset, Split
 from .examples import Examples
+from .rows import choose, concatenated
 
 
 def corrupted(
@@ -40,7 +41,7 @@ def corrupted(
     if labels is not None:
         labelled = _spread(data, labels, "labels", random)
         rest = np.setdiff1d(np.arange(len(data["train"].y)), labelled)
-        data = replace(_trained_on(data, labelled), unlabelled=data["train"].x[rest])
+        data = replace(_trained_on(data, labelled), unlabelled=choose(data["train"].x, rest))
     return data
 
 
@@ -54,14 +55,14 @@ def joined(data: Dataset, more: Examples) -> Dataset:
             "for images: the same `size` and `color`",
         )
     if data.unlabelled is not None:
-        unlabelled = np.concatenate([data.unlabelled, unlabelled])
+        unlabelled = concatenated([data.unlabelled, unlabelled])
     notes, warnings = (*data.notes, *more.notes), (*data.warnings, *more.warnings)
     return replace(data, unlabelled=unlabelled, notes=notes, warnings=warnings)
 
 
 def _trained_on(data: Dataset, rows: np.ndarray) -> Dataset:
     x, y = data["train"]
-    return replace(data, splits=data.splits | {"train": Split(x[rows], y[rows])})
+    return replace(data, splits=data.splits | {"train": Split(choose(x, rows), choose(y, rows))})
 
 
 def _classes(data: Dataset, option: str) -> np.ndarray:

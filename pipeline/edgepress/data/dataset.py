@@ -1,6 +1,7 @@
 """Define data sets: three disjoint splits of labelled examples.
 
-They are in memory. `train` fits weights, `validation` selects and calibrates, `test` is only reported.
+Labels are in memory, examples perhaps not. `train` fits weights, `validation` selects and calibrates, `test` is only
+reported.
 """
 
 from __future__ import annotations
@@ -10,9 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from ..core.errors import UserError
+from .rows import Lazy, Rows, choose, digests
 
 if TYPE_CHECKING:
     import numpy as np
@@ -95,15 +97,17 @@ class Input:
 class Split(NamedTuple):
     """Raw examples, and their labels.
 
-    `x` is (n, *shape) of a data set with one input: uint8 images, float32 series and numbers, integer tokens. With
-    several inputs it is a structured array (n,) whose fields are the inputs' names, so that rows are taken as one.
+    `x` is (n, *shape) of a data set with one input: uint8 images, float32 series and numbers, integer tokens. It is an
+    array, or rows that are read when they are taken: take what fits into memory, `x[rows]`. With several inputs it is a
+    structured array (n,) whose fields are the inputs' names, so that rows are taken as one.
     `y` is int64 (n,) for single-label, uint8 (n, labels) for multi-label, float32 (n, labels) for regression; uint8
     (n, height, width) for segmentation, float32 (n, points, 3) for keypoints, int64 (n,) or float32 (n, length) for
-    embedding, uint8 or float32 (n, channels, height, width) for image.
+    embedding, uint8 or float32 (n, channels, height, width) for image. It is an array, or of masks and pictures in
+    files such rows.
     """
 
-    x: np.ndarray
-    y: np.ndarray
+    x: Rows
+    y: Any
 
 
 @dataclass(frozen=True)
@@ -124,7 +128,7 @@ class Dataset:
     """Labels that the recipe lists and no training example has."""
     groups: np.ndarray | None = field(default=None, compare=False)
     """Of each test example the group, such as a person, from 0: examples of one are alike, and count as one draw."""
-    unlabelled: np.ndarray | None = field(default=None, compare=False)
+    unlabelled: Rows | None = field(default=None, compare=False)
     """Raw examples to learn from that have no labels, as `x` of a split."""
     notes: tuple[str, ...] = field(default=(), compare=False)
     """What the reader left out, a line each."""
@@ -152,27 +156,34 @@ class Dataset:
 
     @cached_property
     def digest(self) -> str:
-        """Return the SHA-256 over every value and label of every split."""
+        """Return the SHA-256 over every value and label of every split; of rows that are read later over their digests.
+
+        The same pictures have one digest as an array and another as files.
+        """
         total = hashlib.sha256(repr((self.name, self.labels, self.inputs, self.task)).encode())
         if self.flip_pairs:
             total.update(repr(self.flip_pairs).encode())
         for name in sorted(self.splits):
             for array in self.splits[name]:
                 total.update(repr((name, array.shape, str(array.dtype))).encode())
-                for start in range(0, len(array), _HASHED):
-                    total.update(array[start : start + _HASHED].tobytes())
+                _add(total, array)
         if self.unlabelled is not None:
             total.update(repr(("unlabelled", self.unlabelled.shape, str(self.unlabelled.dtype))).encode())
-            total.update(self.unlabelled.tobytes())
+            _add(total, self.unlabelled)
         return total.hexdigest()
 
-    def columns(self, x: np.ndarray) -> tuple[np.ndarray, ...]:
+    @property
+    def lazy(self) -> bool:
+        """Tell whether some examples are read only when they are taken."""
+        return any(isinstance(x, Lazy) for x in (self.unlabelled, *(split.x for split in self.splits.values())))
+
+    def columns(self, x: Rows) -> tuple[Any, ...]:
         """Return the raw values of each input, in the order of `inputs`."""
         return tuple(x[input.name] for input in self.inputs) if x.dtype.names else (x,)
 
-    def to_model_inputs(self, x: np.ndarray) -> tuple[np.ndarray, ...]:
-        """Normalize raw rows for a model, one array an input."""
-        return tuple(input.to_model_inputs(raw) for input, raw in zip(self.inputs, self.columns(x), strict=True))
+    def to_model_inputs(self, x: Rows) -> tuple[np.ndarray, ...]:
+        """Normalize raw rows for a model, one array an input; all of them are read now."""
+        return tuple(input.to_model_inputs(raw) for input, raw in zip(self.inputs, self.columns(x[:]), strict=True))
 
     def to_learn_from(self) -> Dataset:
         """Return the data set itself. Raises: UserError when there are no labels."""
@@ -193,10 +204,24 @@ class Dataset:
 
     def limited(self, count: int) -> Dataset:
         """Return the first `count` examples of each split, for a smoke run."""
-        splits = {name: Split(x[:count], y[:count]) for name, (x, y) in self.splits.items()}
-        groups = None if self.groups is None else numbered(self.groups[:count])
-        more = None if self.unlabelled is None else self.unlabelled[:count]
+        first = slice(count)
+        splits = {name: Split(choose(x, first), choose(y, first)) for name, (x, y) in self.splits.items()}
+        groups = None if self.groups is None else numbered(self.groups[first])
+        more = None if self.unlabelled is None else choose(self.unlabelled, first)
         return replace(self, splits=splits, groups=groups, unlabelled=more)
+
+    def in_memory(self) -> Dataset:
+        """Return the same with all examples of the splits as arrays."""
+        return replace(self, splits={name: Split(x[:], y[:]) for name, (x, y) in self.splits.items()})
+
+
+def _add(total: hashlib._Hash, rows: Rows) -> None:
+    """Add the rows' values to a digest, or their own digests."""
+    if isinstance(rows, Lazy):
+        total.update(rows.made_by.encode() + digests(rows).tobytes())
+        return
+    for start in range(0, len(rows), _HASHED):
+        total.update(rows[start : start + _HASHED].tobytes())
 
 
 def numbered(groups: np.ndarray) -> np.ndarray:
@@ -233,5 +258,5 @@ def images(
         shape = splits["train"].x.shape[1:]
         input = Input("input", "image", shape, 1 / 255, (moments[0],), (moments[1],))
     else:
-        input = measured("input", "image", splits["train"].x, scale=1 / 255)
+        input = measured("input", "image", splits["train"].x[:], scale=1 / 255)
     return Dataset(name, tuple(labels), splits, (input,), source=str(source))

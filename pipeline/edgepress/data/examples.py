@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from ..core.columns import joined
 from ..core.errors import UserError
 from . import targets
 from .dataset import Kind, Task, numbered
+from .rows import Lazy, Rows
 from .targets.target import finite
 from .words import described
 
@@ -34,8 +36,8 @@ class Examples:
     places in a mirror, such as the left and the right eye.
     """
 
-    x: np.ndarray
-    y: np.ndarray
+    x: Rows
+    y: Any
     labels: tuple[str, ...] = ()
     task: Task | None = None
     kinds: Mapping[str, Kind] = field(default_factory=dict)
@@ -55,7 +57,7 @@ class Examples:
     flip_pairs: tuple[tuple[str, str], ...] = ()
 
     @property
-    def columns(self) -> dict[str, np.ndarray]:
+    def columns(self) -> dict[str, Any]:
         """Return the values by input; an only input is called `input`."""
         x = self.x
         return {name: x[name] for name in x.dtype.names} if x.dtype.names else {"input": x}
@@ -73,35 +75,38 @@ class Examples:
             ) from error
 
     def _checked(self, task: Task | None) -> Examples:
+        x: Any = self.x if isinstance(self.x, Lazy) else np.asarray(self.x)
         examples = replace(
             self,
-            x=np.asarray(self.x),
-            y=np.asarray(self.y) if self.labelled else np.zeros(len(np.atleast_1d(self.x)), np.int64),
+            x=x,
+            y=(self.y if isinstance(self.y, Lazy) else np.asarray(self.y))
+            if self.labelled
+            else np.zeros(x.shape[:1] or 1, np.int64),
             groups=None if self.groups is None else np.asarray(self.groups),
             part=None if self.part is None else np.asarray(self.part),
         )
-        for name, array in (("x", examples.x), ("y", examples.y), ("groups", examples.groups), ("part", examples.part)):
-            if array is not None and (array.ndim == 0 or array.dtype.hasobject):
+        for name, array in (("x", x), ("y", examples.y), ("groups", examples.groups), ("part", examples.part)):
+            if array is not None and (not array.shape or array.dtype.hasobject):
                 raise UserError(f"`{name}` is {described(array)}, no array of plain values")
-            if array is not None and len(array) != len(examples.x):
-                raise UserError(f"`x` has {len(examples.x)} examples, and `{name}` has {len(array)}")
-        if not len(examples.x):
+            if array is not None and len(array) != len(x):
+                raise UserError(f"`x` has {len(x)} examples, and `{name}` has {len(array)}")
+        if not len(x):
             raise UserError("there are no examples")
         if unknown := sorted(set(self.kinds) - set(examples.columns)):
             raise UserError(f"`kinds` names `{unknown[0]}`, and the inputs are {', '.join(examples.columns)}")
-        names = {name: name if examples.x.dtype.names else "x" for name in examples.columns}
+        names = {name: name if x.dtype.names else "x" for name in examples.columns}
         kinds = {name: self.kinds.get(name) or kind_of(names[name], raw) for name, raw in examples.columns.items()}
-        x = {name: _values(names[name], raw, kinds[name]) for name, raw in examples.columns.items()}
+        columns = {name: values(names[name], raw, kinds[name]) for name, raw in examples.columns.items()}
         task = (task or _inferred(examples.y)) if self.labelled else "single-label"
-        pictures = [x[name] for name, kind in kinds.items() if kind == "image"]
+        pictures = [columns[name] for name, kind in kinds.items() if kind == "image"]
         of_task = targets.of(task)
-        of_task.verify_inputs(list(x))
+        of_task.verify_inputs(list(columns))
         y, labels = of_task.checked(examples.y, self.labels, pictures[0].shape[2:] if len(pictures) == 1 else None)
         labels = labels if self.labelled else self.labels
         groups, own = examples.groups, of_task.groups(y) if self.labelled else None
         if own is not None:
             groups = own if groups is None else together(own, groups)
-        return replace(examples, x=joined(x), y=y, labels=labels, task=task, kinds=kinds, groups=groups)
+        return replace(examples, x=joined(columns), y=y, labels=labels, task=task, kinds=kinds, groups=groups)
 
 
 def together(one: np.ndarray, other: np.ndarray) -> np.ndarray:
@@ -132,8 +137,10 @@ def kind_of(name: str, raw: np.ndarray) -> Kind:
     )
 
 
-def _values(name: str, raw: np.ndarray, kind: Kind) -> np.ndarray:
-    """Convert `raw` to the types of a `Split`."""
+def values(name: str, raw: np.ndarray, kind: Kind) -> np.ndarray:
+    """Convert `raw` to the types of a `Split`; rows that are read later have them. Raises: UserError."""
+    if isinstance(raw, Lazy):
+        return raw
     if raw.ndim == 1:
         raw = raw[:, None]
     if 0 in raw.shape or raw.dtype.kind not in "iuf":

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from ..core.errors import UserError, suggest
-from . import images, listing
+from . import files, images, listing
 from .examples import Examples
 from .listing import Skipped
 from .source import Source
@@ -26,18 +27,18 @@ PARTS = {"train": "train", "training": "train", "validation": "validation", "val
 """What folders of given splits are called."""
 
 
-def read(source: Source, path: Path, enough: int | None = None) -> Examples:
-    """Read examples in the order of their paths, whatever the order on the disk, or about `enough` of them.
+def read(source: Source, path: Path, limit: int | None = None, cache: Path | None = None) -> Examples:
+    """Read examples in the order of their paths, whatever the order on the disk, or some `limit` for each split.
 
     Raises: UserError.
     """
     if source.labels in ("imagenet", "none"):
-        return _unlabelled(source, path, enough, imagenet() if source.labels == "imagenet" else ())
+        return _unlabelled(source, path, limit, imagenet() if source.labels == "imagenet" else (), cache)
     skipped = Skipped()
     tops, listed = listing.folders(path, skipped), source.listed
     listable(path, skipped, source)
     if listed and not tops:
-        return _unlabelled(source, path, enough, listed)
+        return _unlabelled(source, path, limit, listed, cache)
     parts = {top: PARTS.get(top.name.lower()) for top in tops}
     split_by_folders = bool(tops) and all(parts.values())
     if not split_by_folders:
@@ -47,7 +48,7 @@ def read(source: Source, path: Path, enough: int | None = None) -> Examples:
         raise UserError(
             f"`{path.name}` has no class folders", "one folder a class: cat/1.jpg, dog/1.jpg; or a CSV with `image`"
         )
-    if loose := [file.name for file in listing.images(path, skipped, deep=False)]:
+    if loose := [listing.below(file, path) for file in listing.images(path, skipped, deep=False)]:
         raise UserError(
             f"`{path.name}` has images outside of its class folders: {several(loose)}",
             "move them into the folder of their class, or out of this one",
@@ -56,10 +57,10 @@ def read(source: Source, path: Path, enough: int | None = None) -> Examples:
         if top not in {folder.parent for folder in classes}:
             skipped.add("no class folders in it", f"folder `{top.name}`")
         for file in listing.images(top, skipped, deep=False):
-            skipped.add("outside of the class folders", listing.kind(file.name))
-    files = {folder: listing.images(folder, skipped) for folder in classes}
+            skipped.add("outside of the class folders", listing.kind(listing.below(file, top)))
+    found = {folder: listing.images(folder, skipped) for folder in classes}
     listable(path, skipped, source)
-    if empty := [folder for folder, images_there in files.items() if not images_there]:
+    if empty := [folder for folder, images_there in found.items() if not images_there]:
         named = several([f"`{folder.relative_to(path)}`" for folder in empty])
         raise UserError(
             f"`{path.name}`: no images in {named}{_instead(empty[0])}",
@@ -72,20 +73,24 @@ def read(source: Source, path: Path, enough: int | None = None) -> Examples:
             _quoted(unknown[0], listed) or suggest(unknown[0], listed),
         )
     labels = {label: index for index, label in enumerate(listed or names)}
-    paths = [file for images_there in files.values() for file in images_there]
-    warnings = (*listing.twins(paths, path), *_masks(files, path))
-    folder_of = [folder for folder, images_there in files.items() for _ in images_there]
-    chosen = images.spread(folder_of, enough)
-    paths, folder_of = [paths[i] for i in chosen], [folder_of[i] for i in chosen]
-    groups = groups_of([str(file.relative_to(path).as_posix()) for file in paths], source.group, path.name)
-    x, rows = images.read(paths, path, source, skipped)
+    paths = [file for images_there in found.values() for file in images_there]
+    warnings = (*listing.twins(paths, path), *_masks(found, path))
+    each = [len(images_there) for images_there in found.values()]
+    y = np.repeat(np.array([labels[folder.name] for folder in found], np.int64), each)
+    part = np.repeat([str(parts[folder.parent]) for folder in found], each) if split_by_folders else None
+    if limit is not None:
+        folder_of = np.repeat(range(len(found)), each)
+        chosen = images.some(folder_of.tolist(), () if part is None else part.tolist(), limit)
+        paths, y, part = [paths[i] for i in chosen], y[chosen], None if part is None else part[chosen]
+    groups = groups_of(paths, source.group, path)
+    x, rows = files.read(paths, path, source, skipped, cache=cache)
     return Examples(
         x,
-        np.array([labels[folder.name] for folder in folder_of], np.int64)[rows],
+        y[rows],
         tuple(labels),
         kinds={"input": "image"},
         groups=None if groups is None else groups[rows],
-        part=np.array([parts[folder.parent] for folder in folder_of])[rows] if split_by_folders else None,
+        part=None if part is None else part[rows],
         labels_listed=bool(listed),
         files=images.few(paths, rows),
         notes=skipped.notes(path.name),
@@ -125,15 +130,15 @@ def _images_are(skipped: Skipped) -> str:
     return listing.INSTALL if listing.INSTALL in skipped.counts else usual
 
 
-def _masks(files: dict[Path, list[Path]], root: Path) -> tuple[str, ...]:
+def _masks(files: dict[Path, list[str]], root: Path) -> tuple[str, ...]:
     """Warn of a class folder `masks` beside `images`, whose files have the same names."""
     photos = [folder for folder in files if listing.PHOTOS.fullmatch(folder.name)]
-    named = {file.stem for folder in photos for file in files[folder]}
+    named = {Path(file).stem for folder in photos for file in files[folder]}
     return tuple(
         f"`{root.name}`: the folder `{folder.name}` is read as a class, and {pairs} of its {len(own)} images have the "
         f"names of those in `{photos[0].name}`: move masks out of the folder"
         for folder, own in files.items()
-        if listing.MASKS.fullmatch(folder.name) and (pairs := sum(file.stem in named for file in own))
+        if listing.MASKS.fullmatch(folder.name) and (pairs := sum(Path(file).stem in named for file in own))
     )
 
 
@@ -144,17 +149,16 @@ def _quoted(name: str, listed: tuple[str, ...]) -> str:
     return f'in YAML, {name} is the number {number}: write it in quotes, `"{name}"`' if known else ""
 
 
-def _unlabelled(source: Source, path: Path, enough: int | None, labels: tuple[str, ...]) -> Examples:
+def _unlabelled(source: Source, path: Path, limit: int | None, labels: tuple[str, ...], cache: Path | None) -> Examples:
     skipped = Skipped()
     paths = listing.images(path, skipped)
     listable(path, skipped, source)
     warnings = listing.twins(paths, path)
-    paths = [paths[i] for i in images.spread([path] * len(paths), enough)]
+    paths = [paths[i] for i in images.some([path] * len(paths), (), limit)]
     if not paths:
         raise UserError(f"`{path.name}`: no images{_instead(path)}", _images_are(skipped))
-    names = [str(file.relative_to(path).as_posix()) for file in paths]
-    groups = groups_of(names, source.group, path.name)
-    x, rows = images.read(paths, path, source, skipped)
+    groups = groups_of(paths, source.group, path)
+    x, rows = files.read(paths, path, source, skipped, cache=cache)
     return Examples(
         x,
         np.zeros(len(x), np.int64),
@@ -198,12 +202,13 @@ def _instead(folder: Path) -> str:
     return f", which has {count} {suffix} file{'s' * (count > 1)}"
 
 
-def groups_of(paths: list[str], pattern: str | None, name: str) -> np.ndarray | None:
-    """Match `pattern` in each path: its first group, or all of the match."""
+def groups_of(files: Sequence[str], pattern: str | None, root: Path) -> np.ndarray | None:
+    """Match `pattern` in each path from `root`: its first group, or all of the match."""
     if pattern is None:
         return None
+    paths = [listing.below(file, root) for file in files]
     matches = [re.search(pattern, path) for path in paths]
     if unmatched := [path for path, match in zip(paths, matches, strict=True) if match is None]:
         count = f"{len(unmatched)} of {len(paths)} paths"
-        raise UserError(f"`{name}`: `group: {pattern}` finds nothing in {count}: {several(unmatched)}")
+        raise UserError(f"`{root.name}`: `group: {pattern}` finds nothing in {count}: {several(unmatched)}")
     return np.array([match[1 if match.re.groups else 0] or "" for match in matches if match])

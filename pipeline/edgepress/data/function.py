@@ -11,16 +11,34 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..core.errors import UserError
-from ..core.user_code import Function, parts
+from ..core.user_code import Function, parts, theirs
+from . import copied
 from .dataset import Dataset, Input, numbered
 from .examples import Examples
+from .pairs import Origin, by_part
 from .source import Source
 from .split import SPLITS
 
 
-def read(source: Source, path: Path) -> Examples | Dataset:
-    """Call the function with `args`, and check what it returns. Raises: UserError."""
-    returned = Function.at(path, parts(source.source)[1])(**source.args)
+def read(source: Source, path: Path, limit: int | None = None, cache: Path | None = None) -> Examples | Dataset:
+    """Call the function with `args`, and check what it returns. Raises: UserError.
+
+    A data set that gives examples one at a time is copied into `cache`, or `limit` or so for each split of it.
+    """
+    function = Function.at(path, parts(source.source)[1])
+    returned = function(**source.args)
+    if given := by_part(returned):
+
+        def failed(error: Exception, number: int) -> UserError:
+            return theirs(error, function.path, f"{function.about}, at example {number},")
+
+        return copied.examples(given, source, Origin((function.digest, function.name), failed), limit, cache)
+    if odd := sorted(source.model_fields_set & {"size", "color", "resize", "image", "label"}):
+        raise UserError(
+            f"`{odd[0]}` is of examples that come one at a time, and `{source.source}` returned a "
+            f"{type(returned).__name__}",
+            f"take `{odd[0]}` out, or return a data set of (image, label)",
+        )
     if isinstance(returned, Dataset):
         if lacking := [split for split in SPLITS if split not in returned.splits or not len(returned[split].y)]:
             raise UserError(f"`{source.source}` returned a Dataset without {', '.join(lacking)}")
@@ -43,7 +61,7 @@ def read(source: Source, path: Path) -> Examples | Dataset:
     if not isinstance(returned, Examples):
         raise UserError(
             f"`{source.source}` returned a {type(returned).__name__}",
-            "return `edgepress.Examples(x, y)`, or an `edgepress.Dataset`",
+            "return `edgepress.Examples(x, y)`, an `edgepress.Dataset`, or a data set of (image, label)",
         )
     return replace(returned, flip_pairs=source.flip_pairs or returned.flip_pairs)
 

@@ -7,25 +7,21 @@ Resizing is torchvision's, with antialiasing; of a photo it gives what `Resize(s
 
 from __future__ import annotations
 
-import os
 import struct
 import warnings
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from ..core.capacity import cores
 from ..core.errors import UserError, first_line
 from ..core.units import show_bytes
-from .listing import HEIF, INSTALL, Skipped, kind, suffixes
-from .source import Source
-from .words import several
+from .listing import HEIF, INSTALL, below, kind, suffixes
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif")
 SAMPLED = 64
@@ -35,7 +31,7 @@ LARGEST = 89_478_485
 WIDE = ("I;16", "I;16B", "I;16L", "I")
 """Pillow's modes of 16-bit grey."""
 _GREY = {"1", "L", "LA", "La", *WIDE}
-_BROKEN = (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError)
+BROKEN = (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError)
 """What Pillow's decoders raise for bad files."""
 _ANIMATED = {"GIF", "PNG", "WEBP", "TIFF", "AVIF", "FLI", "DCX"}
 """Formats whose files may hold several photos; behind the first of an MPO, a PSD or an icon are previews or parts."""
@@ -53,37 +49,8 @@ class Header(NamedTuple):
     grey: bool
     several: bool = False
     """Whether there are more pictures behind the first."""
-
-
-def read(
-    paths: Sequence[Path], root: Path, source: Source, skipped: Skipped | None = None, *, times: int = 1
-) -> tuple[np.ndarray, np.ndarray]:
-    """Read images uint8 (n, channels, height, width), and which of `paths` they are, (n,).
-
-    EXIF orientation is followed, transparency is laid on white, 16-bit grey is divided by 257, and of an animation the
-    first picture counts. Targets that are so many `times` as large as their image, and of so many times its `size`, are
-    cropped and resized to the same part. Only what `unreadable: skip` allows is left out, and counted in `skipped`.
-
-    Raises: UserError for files that cannot be read, for sizes that differ while no `size` is given, and for more than
-    half of the free memory.
-    """
-    with quiet():
-        headers, wrong = on_all(header, paths, root)
-        rows = _readable(np.arange(len(paths)), headers, wrong, root, source)
-        grey = source.color == "grey" or (source.color is None and all(headers[i].grey for i in rows))
-        size = _size([headers[i] for i in rows], root, source)
-        channels = 1 if grey else 3
-        bounded(len(rows) * channels * size[0] * size[1], f"{len(rows)} images of {size[0]} × {size[1]}", root.name)
-        images, wrong = on_all(
-            partial(pixels, grey=grey, size=size, resize=source.resize, times=times), [paths[i] for i in rows], root
-        )
-        decoded = _readable(rows, images, wrong, root, source)
-    if skipped is not None:
-        lost = sorted(set(range(len(paths))) - set(decoded.tolist()))
-        for row in lost:
-            skipped.add("cannot be read, and `unreadable: skip`", kind(paths[row].name))
-        skipped.several = Counter(kind(paths[i].name) for i in decoded if headers[i].several)
-    return np.stack([image for image in images if image is not None]), decoded
+    deep: bool = False
+    """Whether it has 16 bits a channel, of which 8 are kept."""
 
 
 def spread(of: Sequence[object], enough: int | None) -> list[int]:
@@ -100,12 +67,27 @@ def spread(of: Sequence[object], enough: int | None) -> list[int]:
     return sorted(chosen)
 
 
-def few(paths: Sequence[Path], rows: np.ndarray) -> tuple[Path, ...]:
+def some(of: Sequence[object], parts: Sequence[object], limit: int | None) -> list[int]:
+    """Choose rows that give each split about `limit`, a third of all to each that is not given.
+
+    `parts` are the given splits of the rows, if there are any; others are taken from train.
+    """
+    most = None if limit is None else -(-10 * limit // 3)
+    if limit is None or not parts:
+        return spread(of, most)
+    chosen: list[int] = []
+    for part in dict.fromkeys(parts):
+        rows = [row for row, own in enumerate(parts) if own == part]
+        chosen += [rows[i] for i in spread([of[row] for row in rows], most if part == "train" else limit)]
+    return sorted(chosen)
+
+
+def few(paths: Sequence[str], rows: np.ndarray) -> tuple[Path, ...]:
     """Choose some of the files that were read, `rows` of `paths`, evenly spread."""
-    return tuple(paths[i] for i in rows[:: -(-len(rows) // SAMPLED)])
+    return tuple(Path(paths[i]) for i in rows[:: -(-len(rows) // SAMPLED)])
 
 
-def sizes(paths: Sequence[Path], root: Path) -> list[tuple[int, int]]:
+def sizes(paths: Sequence[str], root: Path) -> list[tuple[int, int]]:
     """Return height and width of the images that can be read, among a thousand of `paths`."""
     with quiet():
         headers, _ = on_all(header, paths[:: -(-len(paths) // 1000) or 1], root)
@@ -139,21 +121,22 @@ def quiet() -> Iterator[None]:
         yield
 
 
-def on_all(work: Callable[[Path], Found], paths: Sequence[Path], root: Path) -> tuple[list[Found | None], list[str]]:
+def on_all(work: Callable[[Path], Found], paths: Sequence[str], root: Path) -> tuple[list[Found | None], list[str]]:
     """Do `work` on every path in threads; return the results, and the unreadable files with the reason."""
 
-    def attempt(path: Path) -> tuple[Found | None, str]:
+    def attempt(path: str) -> tuple[Found | None, str]:
         try:
-            return work(path), ""
-        except _BROKEN as error:
-            return None, f"{path.relative_to(root)} ({_reason(error, path)})"
+            return work(Path(path)), ""
+        except BROKEN as error:
+            return None, f"{below(path, root)} ({reason(error, Path(path))})"
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(cores()) as pool:
         results = list(pool.map(attempt, paths))
-    return [result for result, _ in results], [reason for _, reason in results if reason]
+    return [result for result, _ in results], [why for _, why in results if why]
 
 
-def _reason(error: Exception, path: Path) -> str:
+def reason(error: Exception, path: Path) -> str:
+    """Return why a file cannot be read, in a few words."""
     if isinstance(error, UnidentifiedImageError):
         return INSTALL if kind(path.name) in HEIF - suffixes() else "no image"
     if isinstance(error, Image.DecompressionBombError):
@@ -163,21 +146,6 @@ def _reason(error: Exception, path: Path) -> str:
     if isinstance(error, OSError) and error.strerror:
         return error.strerror.lower()
     return first_line(error)
-
-
-def _readable(
-    rows: np.ndarray, results: Sequence[object], wrong: Sequence[str], root: Path, source: Source
-) -> np.ndarray:
-    if wrong and source.unreadable == "refuse":
-        count = f"{len(wrong)} of {len(results)} image files cannot be read"
-        raise UserError(f"`{root.name}`: {count}: {several(wrong)}", "mend them, or leave them out: `unreadable: skip`")
-    readable = rows[[result is not None for result in results]]
-    if not len(readable):
-        raise UserError(
-            f"`{root.name}`: none of {len(rows)} image files can be read: {several(wrong)}",
-            "mend them, or name another folder",
-        )
-    return readable
 
 
 def opened(path: Path) -> Image.Image:
@@ -204,49 +172,35 @@ def header(path: Path) -> Header:
         plain = image.format == "TIFF" or (image.format == "PNG" and "exif" not in image.info)
         exif = {} if plain else image.getexif()
         turned = exif.get(0x0112) in _TURNED
+        grey, deep = image.mode in _GREY, image.mode in WIDE or ";16" in packed(image)
         several = image.format in _ANIMATED and _has_second(image)
-        return Header(width if turned else height, height if turned else width, image.mode in _GREY, several)
+        return Header(width if turned else height, height if turned else width, grey, several, deep)
 
 
 def _has_second(image: Image.Image) -> bool:
     try:
         image.seek(1)
-    except _BROKEN:
+    except BROKEN:
         return False
     return True
 
 
-def _size(headers: Sequence[Header], root: Path, source: Source) -> tuple[int, int]:
-    if source.size is not None:
-        return (source.size, source.size) if isinstance(source.size, int) else source.size
-    sizes = Counter((header.height, header.width) for header in headers)
-    (most, count), *rest = sizes.most_common()
-    if rest:
-        shown = several([f"{height} × {width} ({number})" for (height, width), number in sizes.most_common()])
-        shorter = sorted(min(size) for size in sizes.elements())[len(headers) // 2]
-        raise UserError(
-            f"`{root.name}`: the images are of {len(sizes)} sizes: {shown}",
-            f"write `size: {min(max(shorter, 8), 224)}`, or another number of pixels",
-        )
-    if min(most) < 8:
-        every = "the image is" if count == 1 else f"all {count} images are"
-        raise UserError(
-            f"`{root.name}`: {every} {most[0]} × {most[1]} pixels",
-            "8 is the least; `size: 32` would enlarge them",
-        )
-    return most
-
-
 def pixels(path: Path, *, grey: bool, size: tuple[int, int], resize: str, times: int = 1) -> np.ndarray:
     """Decode the image of a file, uint8 (channels, *size). Raises the errors of Pillow's decoders for bad files."""
-    with opened(path) as image:
-        mode, side = "L" if grey else "RGB", 2 * max(size)
-        # A JPEG is decoded at ½, ¼ or ⅛ where that leaves twice what is needed; orientation may swap the sides.
-        image.draft(mode, (side, side))
-        image.load()
-        upright = _flat(ImageOps.exif_transpose(image), mode)
+    upright = decoded(path, "L" if grey else "RGB", 2 * max(size))
     array = np.asarray(sized(upright, size, resize, times=times))
     return array[None] if grey else np.ascontiguousarray(array.transpose(2, 0, 1))
+
+
+def decoded(path: Path, mode: str, side: int) -> Image.Image:
+    """Decode a file to `L` or `RGB`, upright. Raises the errors of Pillow's decoders for bad files.
+
+    A JPEG is decoded at ½, ¼ or ⅛ where that leaves `side` pixels; orientation may swap its sides.
+    """
+    with opened(path) as image:
+        image.draft(mode, (side, side))
+        image.load()
+        return flat(ImageOps.exif_transpose(image), mode)
 
 
 def sized(
@@ -294,7 +248,7 @@ def _inner(
     return max(1, width * high // wide) * times, width * times
 
 
-def _flat(image: Image.Image, mode: str) -> Image.Image:
+def flat(image: Image.Image, mode: str) -> Image.Image:
     """Convert the image to `L` or `RGB`."""
     if image.mode in WIDE:
         values = np.asarray(image).astype(np.int64)

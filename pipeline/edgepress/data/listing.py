@@ -116,7 +116,8 @@ def _listed(counts: Counter[str]) -> str:
 
 def kind(name: str) -> str:
     """Return how a file is counted: by its suffix."""
-    return Path(name).suffix.lower() or "without suffix"
+    stem, _, suffix = name.rpartition(".")
+    return f".{suffix.lower()}" if stem and suffix else "without suffix"
 
 
 def folders(path: Path, skipped: Skipped) -> list[Path]:
@@ -125,34 +126,61 @@ def folders(path: Path, skipped: Skipped) -> list[Path]:
     return [path / name for name in sorted(names) if not skipped.by_name(name, folder=True)]
 
 
-def images(folder: Path, skipped: Skipped, *, deep: bool = True) -> list[Path]:
-    """List image files, sorted, in `folder` and below it, or not below it; what is left out is counted."""
-    paths = []
-    for where, names, files in os.walk(folder, onerror=skipped.refused):
-        below = [name for name in sorted(names) if deep and not skipped.by_name(name, folder=True)]
-        names[:] = [name for name in below if not Path(where, name).is_symlink()]
-        skipped.add("links to folders, which are not followed", "folder", len(below) - len(names))
-        for name in files:
-            if skipped.by_name(name):
-                continue
-            if skipped.no_file(path := Path(where, name)):
-                continue
-            if is_image(path):
-                paths.append(path)
-            else:
-                skipped.add(INSTALL if kind(name) in HEIF else "no suffix of an image", kind(name))
-    return sorted(paths)
+def images(folder: Path, skipped: Skipped, *, deep: bool = True) -> list[str]:
+    """List image files, sorted, in `folder` and below it, or not below it; what is left out is counted.
+
+    Paths are text: of a hundred thousand, objects take more time than all else that a warm `plan` does.
+    """
+    paths, waiting, known = [], [str(folder)], suffixes()
+    for where in waiting:
+        try:
+            with os.scandir(where) as entries:
+                found = sorted(entries, key=lambda entry: entry.name)
+        except OSError as error:
+            skipped.refused(error)
+            continue
+        for entry in found:
+            suffix = kind(entry.name)
+            # Most are this, and a hundred thousand of them are asked no more: no system's name ends so.
+            if suffix in known and not entry.name.startswith(".") and entry.is_file(follow_symlinks=False):
+                paths.append(entry.path)
+            elif _is_folder(entry):
+                if deep and not skipped.by_name(entry.name, folder=True):
+                    if entry.is_symlink():
+                        skipped.add("links to folders, which are not followed", "folder")
+                    else:
+                        waiting.append(entry.path)
+            elif not skipped.by_name(entry.name):
+                # The folder tells what most files are; the others take a `stat` each.
+                if not entry.is_file(follow_symlinks=False) and skipped.no_file(Path(entry.path)):
+                    continue
+                if suffix in known or (suffix in HEIF and _is_jpeg(entry.path)):
+                    paths.append(entry.path)
+                else:
+                    skipped.add(INSTALL if suffix in HEIF else "no suffix of an image", suffix)
+    # As their parts are sorted: a folder's files stay together, though ` ` comes before `/`.
+    return paths if len(waiting) == 1 else sorted(paths, key=lambda path: path.replace(os.sep, "\0"))
+
+
+def below(path: str, root: Path) -> str:
+    """Return how a path leads to its file from `root`, with `/`."""
+    return path[len(str(root / "x")) - 1 :].replace(os.sep, "/")
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that leads in a circle
+        return False
 
 
 def without_mask(name: str) -> str:
     """Return a file's name without what marks it as a mask: `1` of `1_mask`."""
-    return _MASK.sub("", name)
+    return name if name[-1:].isdigit() else _MASK.sub("", name)  # most are numbers, and no kind ends with one
 
 
-def is_image(path: Path) -> bool:
-    """Tell by the suffix whether Pillow decodes a file; of `.heic` by its first bytes, many of which are JPEGs."""
-    if kind(path.name) not in HEIF - suffixes():
-        return kind(path.name) in suffixes()
+def _is_jpeg(path: str) -> bool:
+    """Tell whether Pillow decodes a `.heic` without its package, by the first bytes: many are JPEGs."""
     try:
         with Image.open(path):
             return True
@@ -160,14 +188,21 @@ def is_image(path: Path) -> bool:
         return False
 
 
-def twins(paths: Sequence[Path], root: Path) -> tuple[str, ...]:
+def _stem(path: str) -> str:
+    folder, _, name = path.rpartition(os.sep)
+    return f"{folder}{os.sep}{without_mask(name.rpartition('.')[0]).lower()}"
+
+
+def twins(paths: Sequence[str], root: Path) -> tuple[str, ...]:
     """Warn of files that differ in suffix alone, or in `_mask` and the like: one of the two may be no photo."""
-    stems: dict[tuple[Path, str], list[Path]] = {}
-    for path in paths:
-        stems.setdefault((path.parent, _MASK.sub("", path.stem).lower()), []).append(path)
-    if not (pairs := [files for files in stems.values() if len(files) > 1]):
+    stems = list(map(_stem, paths))
+    if len(set(stems)) == len(stems):
         return ()
-    first, second = (path.relative_to(root).as_posix() for path in pairs[0][:2])
+    named: dict[str, list[str]] = {}
+    for path, stem in zip(paths, stems, strict=True):
+        named.setdefault(stem, []).append(path)
+    pairs = [files for files in named.values() if len(files) > 1]
+    first, second = (below(path, root) for path in pairs[0][:2])
     count = f"{len(pairs)} images have" if len(pairs) > 1 else "1 image has"
     return (
         f"`{root.name}`: {count} a twin of the same name, such as `{first}` and `{second}`; each file is read as an "

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import math
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -15,6 +14,7 @@ from ..core.printable import say, word
 from .dataset import NAMES, Dataset
 from .kinds import DECODED, MODULES, WHAT
 from .normalize import normalized
+from .rows import Lazy
 from .source import Shares, Source
 
 if TYPE_CHECKING:
@@ -22,21 +22,27 @@ if TYPE_CHECKING:
 
 _LARGEST = 10_000_000
 """Bytes of a file of class names."""
+_EVEN = Shares.model_construct(validation=1 / 3, test=1 / 3)
 _UNLABELLED = Shares.model_validate({"validation": "30%", "test": "60%"})
 
 
-def load_dataset(name: str | Source, limit: int | None = None, *, base: Path = Path(), seed: int = 0) -> Dataset:
+def load_dataset(
+    name: str | Source, limit: int | None = None, *, base: Path = Path(), seed: int = 0, cache: Path | None = None
+) -> Dataset:
     """Read a shipped data set, or a user's own; `UserError` when it is unknown, not on this machine, or unfit.
 
     `base` is what a user's paths count from: the recipe's folder. The splits are the same for the same `seed` and
-    `limit`. With a `limit`, only about as many image files are decoded as give each split so many.
+    `limit`. With a `limit`, only about as many image files are examined as give each split so many. What was found out
+    about files, and copies of what functions give, are kept in `cache`.
     """
-    data = _own(name, base, seed, limit) if isinstance(name, Source) else _shipped(name)
+    data = _own(name, base, seed, limit, cache) if isinstance(name, Source) else _shipped(name)
     _print(data, data.source)
     return data if limit is None else data.limited(limit)
 
 
-def load_unlabelled(source: Source, base: Path, data: Dataset, limit: int | None = None) -> Examples:
+def load_unlabelled(
+    source: Source, base: Path, data: Dataset, limit: int | None = None, cache: Path | None = None
+) -> Examples:
     """Read examples without labels that go with `data`, with `x` as in its splits. Raises: UserError.
 
     A folder's images need no class folders, and become as large as those of `data`; an .npz needs `x` alone.
@@ -49,7 +55,8 @@ def load_unlabelled(source: Source, base: Path, data: Dataset, limit: int | None
         source = source.model_copy(update={"labels": "imagenet"})  # class folders, if any, mean nothing
         from .folder import read
 
-        examples = read(source, path, limit).checked(path.name)
+        third = None if limit is None else -(-3 * limit // 10)  # no splits of `limit` each are made of these
+        examples = read(source, path, third, cache).checked(path.name)
     elif source.kind == "arrays":
         from .arrays import values
 
@@ -80,25 +87,25 @@ def _shipped(name: str) -> Dataset:
     return replace(data, inputs=tuple(replace(input, normalized_by="data") for input in data.inputs))
 
 
-def _own(source: Source, base: Path, seed: int, limit: int | None) -> Dataset:
+def _own(source: Source, base: Path, seed: int, limit: int | None, cache: Path | None) -> Dataset:
     if source.kind == "shipped":
         return _prepared(source, _shipped(source.source), source.source)
     path, source = source.path(base), _with_labels(source.based(base), base)
     paired = source.masks or source.pictures
     read = importlib.import_module(".paired" if paired else MODULES[source.kind], __package__).read
-    if limit is not None and source.kind in DECODED:
-        shares = source.split or Shares()
-        examples = read(source, path, math.ceil(limit / min(shares.validation, shares.test, shares.train)))
-    else:
-        examples = read(source, path)
+    examples = read(source, path) if source.kind == "arrays" else read(source, path, limit, cache)
     if isinstance(examples, Dataset):
         if source.split is not None:
             raise UserError(f"`{source.source}` gives its splits, and `split` would change them", "take `split` out")
         return _prepared(source, examples, path.name)
-    from .split import divide  # with numpy, which a recipe is validated without
+    from .split import SPLITS, divide  # with numpy, which a recipe is validated without
 
     chosen = source.split or (None if examples.labelled or examples.part is not None else _UNLABELLED)
-    data = divide(examples.checked(path.name, source.task), chosen, seed, path.stem, str(path))
+    open_splits = examples.part is None or len(set(examples.part.tolist())) < len(SPLITS)
+    if limit is not None and isinstance(examples.x, Lazy) and len(examples.x) >= 3 * limit and open_splits:
+        chosen = _EVEN  # no more was read than each split is to have
+    where = source.source if source.kind == "hub" else str(path)
+    data = divide(examples.checked(path.name, source.task), chosen, seed, path.stem, where, cache)
     return _prepared(source, data, path.name)
 
 
@@ -133,7 +140,7 @@ def _prepared(source: Source, data: Dataset, name: str) -> Dataset:
             "such pairs, or train with `flip: false`"
         )
         data = replace(data, notes=(*data.notes, note))
-    if source.kind in DECODED:
+    if source.kind in DECODED or source.size is not None:
         inputs = (replace(input, resize=source.resize) if input.kind == "image" else input for input in data.inputs)
         data = replace(data, inputs=tuple(inputs))
     return data if source.normalize is None else normalized(data, source.normalize, name)

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from ..core.errors import UserError
-from . import images, listing, partners
+from . import files, images, listing, partners
 from .examples import Examples
 from .folder import PARTS, groups_of, listable
 from .listing import Skipped
@@ -19,32 +19,31 @@ from .source import Source
 from .words import several
 
 
-def read(source: Source, path: Path, enough: int | None = None) -> Examples:
-    """Read pairs in the order of the images' paths, or about `enough` of them. Raises: UserError."""
+def read(source: Source, path: Path, limit: int | None = None, cache: Path | None = None) -> Examples:
+    """Read pairs in the order of the images' paths, or `limit` or so for each split of them. Raises: UserError."""
     skipped, beside = Skipped(), Path(source.masks or source.pictures or "")
     word = "mask" if source.masks else "picture"
-    files, others = (_named(folder, skipped, source) for folder in (path, beside))
-    missing = [file for name, file in files.items() if name not in others]
-    extra = [file for name, file in others.items() if name not in files]
+    photos, others = (_named(folder, skipped, source) for folder in (path, beside))
+    missing = [file for name, file in photos.items() if name not in others]
+    extra = [file for name, file in others.items() if name not in photos]
     if missing or extra:
         lacking, found, owner = (missing, path, beside) if missing else (extra, beside, path)
         wanted = word if missing else "image"
-        names = [f"`{file.relative_to(found).as_posix()}`" for file in lacking]
+        names = [f"`{listing.below(file, found)}`" for file in lacking]
         raise UserError(
-            f"`{found.name}`: {len(lacking)} of {len(files if missing else others)} files have no {wanted} in "
+            f"`{found.name}`: {len(lacking)} of {len(photos if missing else others)} files have no {wanted} in "
             f"`{owner.name}`: {several(names)}",
             f"`1.jpg` goes with `1.png` in the folder of {word}s; move files without a partner elsewhere",
         )
-    names = sorted(files, key=lambda name: files[name])
+    names = list(photos)  # in the order of their paths
     parts = _parts(names, path)
-    chosen = images.spread(parts or [path] * len(names), enough)
+    chosen = images.some([path] * len(names), parts, limit)
     names, parts = [names[i] for i in chosen], [parts[i] for i in chosen if parts]
-    x, rows = images.read([files[name] for name in names], path, source, skipped)
-    kept = [names[row] for row in rows]
-    decode = partners.masks if source.masks else partners.pictures
-    size = (x.shape[2], x.shape[3])
-    y = decode([others[name] for name in kept], [files[name] for name in kept], beside, source, size)
-    groups = groups_of([files[name].relative_to(path).as_posix() for name in names], source.group, path.name)
+    paths = [photos[name] for name in names]
+    x, rows = files.read(paths, path, source, skipped, cache=cache)
+    targets = partners.masks if source.masks else partners.pictures
+    y = targets([others[names[row]] for row in rows], x, beside, source, cache)
+    groups = groups_of(paths, source.group, path)
     return Examples(
         x,
         y,
@@ -54,13 +53,13 @@ def read(source: Source, path: Path, enough: int | None = None) -> Examples:
         groups=None if groups is None else groups[rows],
         part=np.array(parts)[rows] if parts else None,
         labels_listed=bool(source.listed),
-        files=images.few([files[name] for name in names], rows),
+        files=images.few(paths, rows),
         notes=skipped.notes(path.name),
-        warnings=listing.twins([files[name] for name in names], path),
+        warnings=listing.twins(paths, path),
     )
 
 
-def _named(folder: Path, skipped: Skipped, source: Source) -> dict[str, Path]:
+def _named(folder: Path, skipped: Skipped, source: Source) -> dict[str, str]:
     """Return the image files below `folder` by their path without suffix. Raises: UserError where two have one name."""
     if not folder.is_dir():
         raise UserError(f"`{folder.name}` is no folder", "name the folder that has a file for each image")
@@ -68,11 +67,11 @@ def _named(folder: Path, skipped: Skipped, source: Source) -> dict[str, Path]:
     listable(folder, skipped, source)
     if not paths:
         raise UserError(f"`{folder.name}`: no images in it", f"images are {' '.join(images.SUFFIXES)}")
-    named: dict[str, Path] = {}
+    named: dict[str, str] = {}
     for file in paths:
-        name = listing.without_mask(file.relative_to(folder).with_suffix("").as_posix())
+        name = listing.without_mask(listing.below(file, folder).rpartition(".")[0])
         if name in named:
-            two = " and ".join(f"`{each.relative_to(folder).as_posix()}`" for each in (named[name], file))
+            two = " and ".join(f"`{listing.below(each, folder)}`" for each in (named[name], file))
             raise UserError(f"`{folder.name}`: {two} have one name", "keep one of them; pairs go by names")
         named[name] = file
     return named

@@ -6,17 +6,17 @@ A mask has its image's size, a picture one whole multiple of it; both are croppe
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps
 
+from ..core import paths as of_paths
 from ..core.errors import UserError
 from ..core.metrics import VOID
-from . import images
-from .images import Header
+from . import file_index, files, images
+from .listing import below
 from .source import Source
 from .targets.picture import scale
 from .words import by, several
@@ -27,81 +27,86 @@ _EXACT = ("PNG", "BMP", "GIF", "TIFF", "PPM")
 """Formats that keep the number of each pixel."""
 
 
-def masks(paths: list[Path], photos: list[Path], root: Path, source: Source, size: tuple[int, int]) -> np.ndarray:
-    """Return masks uint8 (n, *size). Raises: UserError."""
+def masks(paths: list[str], photos: files.Files, root: Path, source: Source, cache: Path | None) -> files.Files:
+    """Return masks uint8 (n, height, width) of `photos`, examined and not kept. Raises: UserError."""
+    size = (photos.shape[2], photos.shape[3])
+    decode = partial(_mask, size=size, resize=source.resize)
+    made_by = repr(("masks", size, source.resize))
+
+    def examined(path: Path) -> file_index.Found:
+        seen = np.bincount(decode(path).reshape(-1), minlength=256) > 0
+        digest = bytes.fromhex(of_paths.digest(path))
+        return file_index.Found(images.header(path), digest, np.packbits(seen).tobytes())
+
     with images.quiet():
-        own, wrong = images.on_all(images.header, paths, root)
-        theirs, _ = images.on_all(images.header, photos, photos[0].parent)
-    _readable(wrong, len(paths), root)
-    odd = [
-        _sizes(file, root, mask, photo)
-        for file, mask, photo in zip(paths, own, theirs, strict=True)
-        if mask and photo and mask[:2] != photo[:2]
-    ]
-    if odd:
+        names, records, wrong, _ = file_index.examine(paths, root, cache, examined, made_by)
+    if wrong:
+        raise UserError(
+            f"`{root.name}`: {len(wrong)} of {len(paths)} masks cannot be read: {several(wrong)}",
+            "PNG files with a palette or in grey, whose values are the classes",
+        )
+    if odd := np.flatnonzero(_sides(records) != _sides(photos.records)).tolist():
         raise UserError(
             f"`{root.name}`: {len(odd)} of {len(paths)} masks are of another size than their image, in pixels: "
-            f"{several(odd)}",
+            f"{several(_sizes(paths, root, records, photos, odd))}",
             "a mask has a class for each pixel of its image",
         )
-    images.bounded(len(paths) * size[0] * size[1], f"{len(paths)} masks of {by(size)}", root.name)
-    with images.quiet():
-        decoded, wrong = images.on_all(partial(_mask, size=size, resize=source.resize), paths, root)
-    _readable(wrong, len(paths), root)
-    count = len(source.listed)
-    outside = [
-        f"`{file.relative_to(root).as_posix()}` {worst}"
-        for file, mask in zip(paths, decoded, strict=True)
-        if count and mask is not None and (worst := int(mask[mask != VOID].max(initial=0))) >= count
-    ]
-    if outside:
-        raise UserError(
-            f"`{root.name}`: {len(outside)} of {len(paths)} masks have a value outside of the {count} `labels`, which "
-            f"count from 0: {several(outside)}",
-            f"list a label for each class; {VOID} marks pixels that do not count",
-        )
-    return np.stack([mask for mask in decoded if mask is not None])
+    found = files.Files(root, names, records, decode, size, made_by, masks=True)
+    if count := len(source.listed):
+        values = np.unpackbits(records["seen"], axis=1)[:, :VOID] * np.arange(
+            VOID, dtype=np.uint8
+        )  # of each mask those that occur
+        worst = values.max(axis=1)
+        outside = [f"`{below(paths[row], root)}` {worst[row]}" for row in np.flatnonzero(worst >= count)]
+        if outside:
+            raise UserError(
+                f"`{root.name}`: {len(outside)} of {len(paths)} masks have a value outside of the {count} `labels`, "
+                f"which count from 0: {several(outside)}",
+                f"list a label for each class; {VOID} marks pixels that do not count",
+            )
+    return found
 
 
-def pictures(paths: list[Path], photos: list[Path], root: Path, source: Source, size: tuple[int, int]) -> np.ndarray:
-    """Return pictures uint8 (n, channels, height, width), of a multiple of `size` on both sides. Raises: UserError."""
+def pictures(paths: list[str], photos: files.Files, root: Path, source: Source, cache: Path | None) -> files.Files:
+    """Return pictures uint8 (n, channels, height, width), of a multiple of the photos' size; they are not kept.
+
+    Raises: UserError.
+    """
     with images.quiet():
-        deep, _ = images.on_all(_deep, paths, root)  # what cannot be read is told by `images.read`
-        own, _ = images.on_all(images.header, paths, root)
-        theirs, _ = images.on_all(images.header, photos, photos[0].parent)
-    if cut := [f"`{path.relative_to(root).as_posix()}`" for path, found in zip(paths, deep, strict=True) if found]:
+        _, records, _, readable = file_index.examine(paths, root, cache)  # what is unreadable is told by `files.read`
+    if cut := [f"`{below(paths[row], root)}`" for row in np.flatnonzero(records["deep"])]:
         raise UserError(
             f"`{root.name}`: {len(cut)} of {len(paths)} pictures have 16 bits a channel, and 8 are read: "
             f"{several(cut)}",
             "save colours with 8 bits; other values, such as a depth, are float32 `y` of an .npz, `task: image`",
         )
-    factors = [scale(photo[:2], picture[:2]) if picture and photo else None
-               for picture, photo in zip(own, theirs, strict=True)]  # fmt: skip
+    factors = [scale(image, picture) if there else None for image, picture, there in
+               zip(_sides(photos.records).tolist(), _sides(records).tolist(), readable, strict=True)]  # fmt: skip
     usual = max(Counter(filter(None, factors)).items(), key=lambda item: item[1], default=(1, 0))[0]
-    odd = [
-        _sizes(file, root, picture, photo)
-        for file, picture, photo, factor in zip(paths, own, theirs, factors, strict=True)
-        if picture and photo and factor != usual
-    ]
-    if odd:
+    if odd := [row for row, factor in enumerate(factors) if readable[row] and factor != usual]:
         as_large = "as large as" if usual == 1 else f"{usual} times as large as"
         raise UserError(
             f"`{root.name}`: {len(odd)} of {len(paths)} pictures are not {as_large} their image, in pixels: "
-            f"{several(odd)}",
+            f"{several(_sizes(paths, root, records, photos, odd))}",
             "all as large as their image, or larger by one whole factor on both sides",
         )
-    changes = {"color": None, "unreadable": "refuse", "size": (size[0] * usual, size[1] * usual)}
-    return images.read(paths, root, source.model_copy(update=changes), times=usual)[0]
+    size = (photos.shape[2] * usual, photos.shape[3] * usual)
+    changes = {"color": None, "unreadable": "refuse", "size": size}
+    return files.read(paths, root, source.model_copy(update=changes), times=usual, cache=cache)[0]
 
 
-def _sizes(file: Path, root: Path, own: Header, image: Header) -> str:
-    return f"`{file.relative_to(root).as_posix()}` {by(own[:2])}, its image {by(image[:2])}"
+def _sides(records: np.ndarray) -> np.ndarray:
+    """Return height and width of each file in pixels, a structured array (n,)."""
+    return records[["height", "width"]]
 
 
-def _deep(path: Path) -> bool:
-    """Tell whether a picture has 16 bits a channel, of which Pillow keeps 8."""
-    with images.opened(path) as image:
-        return image.mode in images.WIDE or ";16" in images.packed(image)
+def _sizes(paths: list[str], root: Path, own: np.ndarray, photos: files.Files, rows: list[int]) -> list[str]:
+    """Describe the sizes of files and of their images."""
+    both = (_sides(records)[rows].tolist() for records in (own, photos.records))
+    return [
+        f"`{below(paths[row], root)}` {by(one)}, its image {by(image)}"
+        for row, one, image in zip(rows, *both, strict=True)
+    ]
 
 
 def _mask(path: Path, *, size: tuple[int, int], resize: str) -> np.ndarray:
@@ -117,11 +122,3 @@ def _mask(path: Path, *, size: tuple[int, int], resize: str) -> np.ndarray:
         upright = ImageOps.exif_transpose(image)
         indices = Image.fromarray(np.asarray(upright).astype(np.uint8))  # of a palette the indices, not the colours
     return np.asarray(images.sized(indices, size, resize, nearest=True, fill=VOID))
-
-
-def _readable(wrong: Sequence[str], count: int, root: Path) -> None:
-    if wrong:
-        raise UserError(
-            f"`{root.name}`: {len(wrong)} of {count} masks cannot be read: {several(wrong)}",
-            "PNG files with a palette or in grey, whose values are the classes",
-        )

@@ -47,7 +47,7 @@ def read() -> Dataset:
         x, y = source[name]
         drawn = draw(x[:, 0], GROUPS[y], count, seed)
         splits[name] = Split(drawn.pictures, drawn.masks)
-    input = measured("input", "image", splits["train"].x, scale=1 / 255)
+    input = measured("input", "image", splits["train"].x[:], scale=1 / 255)
     return Dataset("scenes", LABELS, splits, (input,), "segmentation", source="fashion-mnist-10k, composed")
 
 

@@ -48,7 +48,7 @@ def read() -> Dataset:
         raise UserError(f"`{path}` is not the file that this data set is made of", f"{_INSTALL} installs the right one")
     stored = unpickle(content[_HEADER:]).item()
     splits = {name: _windows(stored, people, seed) for seed, (name, people) in enumerate(PEOPLE.items())}
-    return Dataset("sensor", LABELS, splits, (measured("input", "series", splits["train"].x),), source=path.name)
+    return Dataset("sensor", LABELS, splits, (measured("input", "series", splits["train"].x[:]),), source=path.name)
 
 
 def unpickle(content: bytes) -> Any:

@@ -95,15 +95,16 @@ def _is_none(value: Any) -> bool:
 
 
 class Source(BaseModel):
-    """Your own data: a folder of images, a CSV, an .npz, or a function."""
+    """Your own data: a folder of images, a CSV, an .npz, a function, or a data set of Hugging Face."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
     source: Annotated[str, AfterValidator(_there)] = Field(
         alias="from",
         description="path relative to the recipe's folder: a folder with one folder of images per class, a .csv, an "
-        ".npz with x and y, or `FILE.py:FUNCTION`",
-        examples=["./photos", "./labels.csv", "./x.npz", "./my_data.py:load"],
+        ".npz with x and y, `FILE.py:FUNCTION`, or the `dataset_dict.json` that `save_to_disk` of Hugging "
+        "Face wrote. `hf://OWNER/NAME@REVISION` downloads one",
+        examples=["./photos", "./labels.csv", "./x.npz", "./my_data.py:load", "hf://OWNER/NAME"],
     )
     size: Side | tuple[Side, Side] | None = Field(
         default=None,
@@ -133,10 +134,15 @@ class Source(BaseModel):
         "that is no classifier",
         examples=[["cat", "dog"], "./labels.txt"],
     )
-    image: str | None = Field(default=None, description="CSV column of image paths, relative to the CSV's folder")
+    image: str | None = Field(
+        default=None,
+        description="CSV column of image paths, relative to the CSV's folder; or column of the images that a function "
+        "or a data set of Hugging Face gives, `image` by default",
+    )
     label: str | tuple[str, ...] | None = Field(
         default=None,
-        description="CSV column of labels, or several columns of 0 and 1 or of numbers; `label` by default",
+        description="column of labels, of a CSV or of what a function gives, or several columns of 0 and 1 or of "
+        "numbers; `label` by default",
     )
     columns: tuple[str, ...] | None = Field(
         default=None,
@@ -181,7 +187,9 @@ class Source(BaseModel):
         description="keypoints: pairs of points that change places in a mirror image, by their labels",
         examples=[[["left eye", "right eye"]]],
     )
-    args: dict[str, Any] = Field(default_factory=dict, description="keyword arguments of the function")
+    args: dict[str, Any] = Field(
+        default_factory=dict, description="keyword arguments of the function, or of `datasets.load_dataset`"
+    )
 
     @model_validator(mode="before")
     @classmethod

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,24 +13,29 @@ from ..core.errors import UserError, suggest
 from . import targets
 from .dataset import Dataset, Input, Split, measured, numbered
 from .examples import Examples
+from .memo import remembered
+from .rows import Lazy, Rows, choose, digests
 from .source import Shares
 from .targets import Targets
 from .words import several
 
 SPLITS = ("train", "validation", "test")
+_AT_ONCE = 2**16
+"""Rows of tokens that are looked at together."""
 _MEASURED = 2**24
 """Values of an input that its mean and deviation are taken from, evenly spread, which is 0.1 GB of float64."""
 
 
 def divide(
-    examples: Examples, shares: Shares | None = None, seed: int = 0, name: str = "examples", source: str = ""
-) -> Dataset:
+    examples: Examples, shares: Shares | None = None, seed: int = 0, name: str = "examples", source: str = "",
+    cache: Path | None = None,
+) -> Dataset:  # fmt: skip
     """Split checked `examples` into three that share none of them, as a `Dataset`.
 
-    With `groups`, a group is in one split. Without, equal values (the same bytes) are: a photo that was saved twice
-    would else be learnt and tested. Classes are spread evenly, and train has all of them. Splits that `part` names are
-    kept; one that it leaves out is taken from train. The rows of each split are in random order, for a smoke run
-    takes the first of them.
+    With `groups`, a group is in one split. Without, equal values or files (the same bytes) are: a photo that was saved
+    twice would else be learnt and tested. Classes are spread evenly, and train has all of them. Splits that `part`
+    names are kept; one that it leaves out is taken from train. The rows of each split are in random order, for a smoke
+    run takes the first of them. Means and deviations of examples that are not in memory are remembered in `cache`.
 
     Raises: UserError when there is one class only, when a split would be empty, or train would lack a class.
     """
@@ -42,9 +48,16 @@ def divide(
         raise UserError(f"`{called}` gives its splits, and `split` would change them", "take `split` out")
     if examples.task == "single-label" and len(examples.labels) < 2 and (examples.labelled or examples.labels):
         raise UserError(f"`{called}` has one class only, `{examples.labels[0]}`", "there is nothing to tell apart")
-    random = np.random.default_rng(seed)
-    rows = {split: np.flatnonzero(part == split) for split in SPLITS}
-    rows |= _dealt(examples, rows["train"], missing, shares or Shares(), random, called)
+
+    def dealt() -> dict[str, np.ndarray]:
+        random = np.random.default_rng(seed)
+        rows = {split: np.flatnonzero(part == split) for split in SPLITS}
+        rows |= _dealt(examples, rows["train"], missing, shares or Shares(), random, called)
+        for indices in rows.values():
+            random.shuffle(indices)
+        return rows
+
+    rows = _remembered(dealt, [_content(examples, part), missing, repr(shares), seed], cache, examples)
     lacking = _uncovered(examples, rows["train"])
     if lacking and not examples.labels_listed:
         named = several([f"`{label}`" for label in lacking])
@@ -52,11 +65,9 @@ def divide(
             f"`{called}` has no training examples of {named}",
             "add some, or take the label out",
         )
-    for indices in rows.values():
-        random.shuffle(indices)
     _judgeable(examples, rows, called)
-    splits = {split: Split(examples.x[indices], examples.y[indices]) for split, indices in rows.items()}
-    inputs = tuple(_input(split, examples, rows["train"]) for split in examples.columns)
+    splits = {split: Split(choose(examples.x, indices), choose(examples.y, indices)) for split, indices in rows.items()}
+    inputs = tuple(_input(split, examples, rows["train"], cache) for split in examples.columns)
     assert examples.task is not None, "checked examples have a task"
     return Dataset(
         name,
@@ -73,6 +84,27 @@ def divide(
         warnings=examples.warnings,
         flip_pairs=_flip_pairs(examples, called),
     )
+
+
+def _remembered(
+    dealt: Callable[[], dict[str, np.ndarray]], material: list[object], cache: Path | None, examples: Examples
+) -> dict[str, np.ndarray]:
+    """Return the rows of each split; of a hundred thousand files, dealing them takes seconds."""
+    if not isinstance(examples.x, Lazy):
+        return dealt()
+    return remembered(cache, ["dealt", *material], dealt)
+
+
+def _content(examples: Examples, part: np.ndarray) -> str:
+    """Return a digest of all that decides how examples are dealt."""
+    if not isinstance(examples.x, Lazy):
+        return ""
+    total = hashlib.sha256(repr((examples.task, examples.labels, examples.labelled)).encode())
+    for array in (examples.x.digests, examples.y, part, examples.groups):
+        if array is not None:
+            content = array.digests if isinstance(array, Lazy) else array
+            total.update(repr((array.shape, str(array.dtype))).encode() + content.tobytes())
+    return total.hexdigest()
 
 
 def _dealt(
@@ -129,7 +161,7 @@ def _units(examples: Examples, rows: np.ndarray) -> list[np.ndarray]:
     if examples.groups is not None:
         keys = examples.groups[rows].tolist()
     else:
-        keys = [hashlib.sha256(examples.x[row].tobytes()).digest() for row in rows]
+        keys = [row.tobytes() for row in digests(choose(examples.x, rows))]
     units: dict[object, list[int]] = {}
     for key, row in zip(keys, rows.tolist(), strict=True):
         units.setdefault(key, []).append(row)
@@ -148,7 +180,7 @@ def _covering(examples: Examples, units: list[np.ndarray]) -> set[int]:
 
 
 def _classes(examples: Examples, rows: np.ndarray) -> set[int]:
-    return _targets(examples).present(examples.y[rows]) if examples.labelled else set()
+    return _targets(examples).present(choose(examples.y, rows)) if examples.labelled else set()
 
 
 def _uncovered(examples: Examples, rows: np.ndarray) -> tuple[str, ...]:
@@ -161,7 +193,8 @@ def _uncovered(examples: Examples, rows: np.ndarray) -> tuple[str, ...]:
 def _judgeable(examples: Examples, rows: dict[str, np.ndarray], name: str) -> None:
     """Raise UserError where the targets of a split teach or decide nothing."""
     for split, indices in rows.items():
-        if examples.labelled and (reason := _targets(examples).reject_split(examples.y[indices], examples.labels)):
+        y = choose(examples.y, indices)
+        if examples.labelled and (reason := _targets(examples).reject_split(y, examples.labels)):
             raise UserError(f"the {split} split of `{name}` has {reason[0]}", reason[1])
 
 
@@ -181,9 +214,24 @@ def _flip_pairs(examples: Examples, name: str) -> tuple[tuple[int, int], ...]:
     return tuple((examples.labels.index(left), examples.labels.index(right)) for left, right in examples.flip_pairs)
 
 
-def _input(name: str, examples: Examples, train: np.ndarray) -> Input:
+def _input(name: str, examples: Examples, train: np.ndarray, cache: Path | None) -> Input:
     raw, kind = examples.columns[name], examples.kinds[name]
     if kind == "tokens":
-        return measured(name, kind, raw, vocabulary=int(raw.max()) + 1)
+        return measured(name, kind, raw, vocabulary=_largest(raw) + 1)
     step = -(-len(train) * int(np.prod(raw.shape[1:])) // _MEASURED)
-    return measured(name, kind, raw[train[::step]], scale=1 / 255 if kind == "image" else 1.0)
+    sample, scale = choose(raw, train[::step]), 1 / 255 if kind == "image" else 1.0
+    if not isinstance(sample, Lazy):
+        return measured(name, kind, sample[:], scale=scale)
+
+    def moments() -> dict[str, np.ndarray]:
+        found = measured(name, kind, sample[:], scale=scale)
+        return {"mean": np.array(found.mean), "std": np.array(found.std)}
+
+    content = hashlib.sha256(sample.digests.tobytes()).hexdigest()
+    material = ["moments", kind, sample.shape, str(sample.dtype), sample.made_by, content]
+    kept = {name: tuple(values.tolist()) for name, values in remembered(cache, material, moments).items()}
+    return Input(name, kind, sample.shape[1:], scale, kept["mean"], kept["std"], normalized_by="train")
+
+
+def _largest(tokens: Rows) -> int:
+    return max(int(tokens[start : start + _AT_ONCE].max()) for start in range(0, len(tokens), _AT_ONCE))

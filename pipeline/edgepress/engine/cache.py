@@ -7,6 +7,7 @@ Under the cache's root:
 entries/KEY/   files and `entry.json` with their digests
 work/KEY/      of a result in the making; survives a kill, so that training goes on where it stopped
 locks/KEY      held while a result is made: a second run waits for it
+files/, remembered/, copies/   what `data` keeps: what is known of files, and copies of what functions give
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from ..core.paths import Destination, digest, replacing, scratch
 from ..core.system_errors import naming
 
 ENTRY = "entry.json"
+OF_DATA = ("files", "remembered", "copies")
 AWAY = "move it away, or choose another `--cache`"
 ELSEWHERE = "choose another folder: `--cache`, or the variable EDGEPRESS_CACHE"
 
@@ -158,7 +160,7 @@ class Cache:
         return [Destination(self.root / name, ELSEWHERE) for name in names] or [Destination(self.root, ELSEWHERE)]
 
     def collect(self, days: float) -> tuple[int, int]:
-        """Delete what was unused for `days` and what killed runs left; return (folders, bytes freed).
+        """Delete what was unused for `days` and what killed runs left; return (how many, bytes freed).
 
         A folder may be the user's, with an `entries` or a `work` of their own: only what a cache makes is deleted.
         """
@@ -177,6 +179,12 @@ class Cache:
                     count += 1
             except Timeout:
                 continue  # a run is making it
+        for file in [path for name in OF_DATA for path in self.root.glob(f"{name}/*")]:
+            known = re.fullmatch("[0-9a-f]{64}", file.name.partition(".")[0]) and file.is_file()
+            if known and time.time() - file.stat().st_mtime >= days * 86400:
+                freed += file.stat().st_size
+                file.unlink()
+                count += 1
         return count, freed
 
 

@@ -36,7 +36,7 @@ def chunks(
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield outputs and targets of the first `count` examples of a split, by default all, a chunk at a time."""
     contract, (x, y) = read(path), data[split]
-    x, y = x[:count], y[:count]
+    y = y[:count]
     largest = max(
         math.prod(contract["outputs"][0].get("shape", (1,))), *(math.prod(each.shape) for each in data.inputs)
     )

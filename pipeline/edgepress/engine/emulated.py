@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -13,14 +12,14 @@ import numpy as np
 
 from .. import tasks
 from ..benchmark.emulator.qemu import ended, start, versions
-from ..core import machine
+from ..core import capacity, machine
 from ..core.columns import joined
 from ..core.metric_intervals import bounds, floored, worst
 from ..core.paths import scratch
 from ..core.results import Emulated, ModelFile, Runtime
 from ..core.runtimes import RUNTIMES
 from ..models import metadata, session
-from ..models.predict import laid_out, named, predict
+from ..models.predict import laid_out, named, parts_of, predict
 from . import evaluate
 
 if TYPE_CHECKING:
@@ -51,10 +50,10 @@ def scored(
 
     def facts(folder: Path, scratch: Path) -> dict[str, Any]:
         contract = metadata.read(path)
-        columns = metadata.to_model_inputs(contract, data, data["test"].x)
-        there, here = emulated_outputs(path, cpu, runtime, columns), predict(path, columns, runtime)
-        there, here = metadata.to_logits(there, contract, data), metadata.to_logits(here, contract, data)
-        y = data["test"].y
+        parts = (metadata.to_model_inputs(contract, data, part) for part in parts_of(data, data["test"].x))
+        both = [(emulated_outputs(path, cpu, runtime, part), predict(path, part, runtime)) for part in parts]
+        there, here = (metadata.to_logits(np.concatenate(each), contract, data) for each in zip(*both, strict=True))
+        y = data["test"].y[:]
         own, other = (tasks.of(data).predictions(outputs, y) if data.labels else outputs for outputs in (there, here))
         more: dict[str, Any] = {"agreement": evaluate.alike(own, other, data)}
         if data.targets.classes:
@@ -76,7 +75,7 @@ def scored(
 def emulated_outputs(path: Path, cpu: str, runtime: Runtime, columns: tuple[np.ndarray, ...]) -> np.ndarray:
     """Return the outputs under emulation, as `predict` does; as many processes as cores share the examples."""
     columns = laid_out(path, columns)
-    parts = min(os.cpu_count() or 1, len(columns[0]))
+    parts = min(capacity.cores(), len(columns[0]))
     with scratch() as work:
         running: list[subprocess.Popen[str]] = []
         for part, rows in enumerate(np.array_split(np.arange(len(columns[0])), parts)):

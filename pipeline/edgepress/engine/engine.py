@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -14,11 +14,13 @@ from ..core import distributed, paths, system_errors
 from ..core.activity import activity
 from ..core.errors import OwnCodeError, Place, UserError
 from ..core.presets import host_preset
+from ..core.printable import say, word
 from ..core.results import ModelFile, StageFacts
 from ..stage import MAIN_FILE, Artifact, Context, Made
-from . import preflight, remarks
+from . import demand, preflight, remarks
 from .cache import Entry, key_of
 from .key import FORMAT, codes, floor, material
+from .processes import Processes, needs
 from .setup import Setup
 
 if TYPE_CHECKING:
@@ -29,7 +31,7 @@ class Progress(Protocol):
     """Where the progress of a run is shown: a terminal, a log, or nowhere."""
 
     def begin(self, label: str, use: str, position: int, count: int) -> None: ...
-    def advance(self, done: int, total: int, words: str) -> None: ...
+    def advance(self, done: int, total: int, words: str, label: str = "") -> None: ...
     def end(self, facts: StageFacts) -> None: ...
 
 
@@ -53,6 +55,12 @@ class Result:
     entry: Entry
     artifact: Artifact
     facts: StageFacts
+
+
+@cache
+def _say_once(words: str) -> None:
+    if distributed.first():
+        say(f"note: {word(words)}", error=True)
 
 
 def _input_file(step: Step, results: dict[str, Result]) -> dict[str, str]:
@@ -108,25 +116,65 @@ class Engine(Setup):
             planned.append(Planned(step.label, step.stage.use, "cached" if entry else "run", because))
         return planned
 
-    def run(self, progress: Progress) -> list[StageFacts]:
-        """Make every result of the chain, in order."""
+    def run(self, progress: Progress, jobs: int = 1) -> list[StageFacts]:
+        """Make every result of the chain, in order; as many as `jobs` that do not depend on each other side by side."""
         steps = self.recipe.steps()
         waiting = [planned.label for planned in self.plan() if planned.action == "run"]
         if waiting:
             paths.require_writable(*self.cache.destinations())
         preflight.check_networks(self, steps, waiting)
-        for position, step in enumerate(steps):
-            progress.begin(step.label, step.stage.use, position, len(steps))
-            try:
-                with activity(stage=step.label, **_input_file(step, self.results)):
-                    self.results[step.label] = self._result(step, progress)
-            except Exception as error:
-                wrong = system_errors.of(error) or (error if isinstance(error, UserError) else self.code.blamed(error))
-                if wrong is None:
-                    raise
-                raise wrong.at(self.place(position, wrong)) from error
-            progress.end(self.results[step.label].facts)
+        if words := self.demand(waiting):
+            _say_once(words)
+        if jobs == 1 or len(waiting) < 2:
+            for position, step in enumerate(steps):
+                progress.begin(step.label, step.stage.use, position, len(steps))
+                progress.end(self._placed(position, step, progress))
+            return [result.facts for result in self.results.values()]
+        with Processes(self, progress, jobs).started() as processes:
+            for position, step in enumerate(steps):
+                processes.ready(step.label)
+                facts = self._placed(position, step, progress)
+                if (seconds := processes.made.get(step.label)) is not None:
+                    facts = facts.model_copy(update={"cached": False, "seconds": seconds})
+                    self.results[step.label] = replace(self.results[step.label], facts=facts)
+                progress.end(facts)
         return [result.facts for result in self.results.values()]
+
+    def demand(self, waiting: Collection[str]) -> str:
+        """Return in words what memory and disk the `waiting` stages take. Raises: UserError where there is less."""
+        wanted = demand.of(self, self.recipe.steps(), waiting)
+        if wanted is None:
+            return ""
+        demand.require(wanted, self.cache.root)
+        return wanted.words()
+
+    def make(self, label: str, key: str, progress: Progress) -> None:
+        """Make the result of one stage from those in the cache. Raises: UserError where it has another `key` by now."""
+        steps = {step.label: (position, step) for position, step in enumerate(self.recipe.steps())}
+        wanted, above = [label], dict[str, None]()
+        while wanted:
+            found = needs(self, steps[wanted.pop()][1])
+            wanted += found - above.keys()
+            above |= dict.fromkeys(found)
+        for name in sorted(above, key=lambda name: steps[name][0]):
+            self._placed(*steps[name], progress)
+        position, step = steps[label]
+        if key_of(material(self, step, {name: result.entry for name, result in self.results.items()})) != key:
+            message = f"`{self.recipe.document.path}`, or a file that it names, has changed since the run began"
+            raise UserError(message, "start it again")
+        progress.end(self._placed(position, step, progress))
+
+    def _placed(self, position: int, step: Step, progress: Progress) -> StageFacts:
+        """Make a result, whose errors get their place in the recipe."""
+        try:
+            with activity(stage=step.label, **_input_file(step, self.results)):
+                self.results[step.label] = self._result(step, progress)
+        except Exception as error:
+            wrong = system_errors.of(error) or (error if isinstance(error, UserError) else self.code.blamed(error))
+            if wrong is None:
+                raise
+            raise wrong.at(self.place(position, wrong)) from error
+        return self.results[step.label].facts
 
     def place(self, position: int, error: UserError) -> Place:
         """Return the place to change: the user's function if that failed, else the stage."""

@@ -16,6 +16,7 @@ from ..core.paths import digest
 from ..core.runtimes import RUNTIMES, agreement_note, others
 from ..core.user_code import Code
 from ..data.dataset import Dataset
+from ..data.rows import Rows, choose
 from ..models import checkpoint
 from ..models.description import NO_CODE
 from ..models.metadata import LABEL_TASKS, dequantized, read, to_logits, to_model_inputs
@@ -64,7 +65,7 @@ def evaluate(
     return {"files": files, "notes": notes, **size}
 
 
-def marks(path: Path, data: Dataset, x: np.ndarray) -> np.ndarray:
+def marks(path: Path, data: Dataset, x: Rows) -> np.ndarray:
     """Return what `agreement` compares with: the classes that a file predicts, or without classes its outputs."""
     outputs = predict_raw(path, data, x)
     return flat(outputs).argmax(1) if data.labels else dequantized(outputs, read(path))
@@ -73,7 +74,7 @@ def marks(path: Path, data: Dataset, x: np.ndarray) -> np.ndarray:
 def alike(outputs: np.ndarray, expected: np.ndarray, data: Dataset) -> float:
     """Return the share of equal predictions of two models, as `Task.agreement` does; without labels the `likeness`."""
     if data.labels:
-        return tasks.of(data).agreement(outputs, expected, data["test"].y[: len(outputs)])
+        return tasks.of(data).agreement(outputs, expected, choose(data["test"].y, slice(len(outputs))))
     return likeness.likeness(outputs, expected)
 
 
@@ -167,7 +168,7 @@ def scored(
 
     Draws are of `groups`, if there are any. Nothing shows an interval on the validation split.
     """
-    y = data[split].y
+    y = data[split].y[:]
     if not data.labelled:  # the reference, which agrees with itself
         y = outputs.argmax(1) if data.labels else outputs
     parts = metric.collected(outputs, y)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ..config.chain import Step, sources
-from ..core import keep, paths
+from ..core import keep, machine, paths
 from ..core.presets import saturates
 from ..models import pretrained
 from .cache import Entry
@@ -29,6 +29,8 @@ def material(setup: Setup, step: Step, entries: dict[str, Entry]) -> dict[str, A
         "inputs": [entries[label].facts["digests"] for label in sources(step)],
         "files": {name: paths.digest(pretrained.find(name, setup.recipe.document.path)) for name in stage.files()},
         "data": setup.data.digest,
+        # The digest of a file is not that of its pixels, which its decoder makes.
+        **({"decoder": machine.versions(["pillow", "torchvision"])} if setup.data.lazy else {}),
         "metric": [setup.metric.name, *setup.metric.key] if setup.metric.key else setup.metric.name,
         **_against(setup, entries),
         "seed": setup.recipe.task.seed,

@@ -96,7 +96,7 @@ def _order(outputs: np.ndarray, y: np.ndarray, labels: tuple[str, ...]) -> str |
 def _inputs(file: Path, data: Dataset) -> str | None:
     """Return the normalization or order of channels with far better validation scores."""
     contract = metadata.read(file)
-    few = data.limited(TRIED)
+    few = data.limited(TRIED).in_memory()
     own = _skill(file, contract, few)
     tried = [(_skill(file, metadata.moved(contract, other), other), words) for words, other in _others(contract, few)]
     if not tried:
@@ -128,7 +128,7 @@ def _others(contract: dict[str, Any], data: Dataset) -> Iterator[tuple[str, Data
     alternatives = [("", here)]
     if contract["inputs"][0].get("mean") != []:
         alternatives += [(words, normalized(data, how, data.name)) for words, how in ways]
-        train = data["train"].x
+        train = data["train"].x[:]
         own = measured(data.input.name, data.input.kind, train, scale=1 / 255 if image else 1.0)
         words = "the mean and deviation of the training examples, " + formula(own)
         alternatives.append((words, replace(data, inputs=(own,))))

@@ -33,6 +33,7 @@ def run(
     cache: Path,
     runs: Path,
     limit: int | None,
+    jobs: int = 1,
     changes: Sequence[str] = (),
     baseline: Path | None = None,
     on_undecided: judge.OnUndecided = "fail",
@@ -40,10 +41,14 @@ def run(
 ) -> int:
     """Run, measure and judge, also against the accepted model in `baseline`; show the report; return the exit code."""
     outputs = [outcome.parse(words) for words in formats]
+    if jobs > 1 and distributed.several():
+        raise UserError("`--jobs` starts processes, and so does `accelerate launch`", "leave out one of the two")
     recipe = load(path, changes)
     engine = Engine(recipe, Cache(cache), limit)
     targets = engine.targets
-    accepted = baselines.read(baseline, engine.metric.name, engine.data.digest) if baseline else {}
+    accepted = (
+        baselines.read(baseline, engine.metric.name, engine.data.digest, lazy=engine.data.lazy) if baseline else {}
+    )
     folder = runs / recipe.name if limit is None else runs / recipe.name / "limited"
     # Files of somebody else are refused before hours of training, not after.
     ownership.record(folder / REPORT, ownership.REPORT, artifacts.OTHER)
@@ -61,7 +66,7 @@ def run(
     task = recipe.task
     shown = progress(metric=task.metric_name, error=task.lower_is_better) if distributed.first() else Silent()
     try:
-        engine.run(shown)
+        engine.run(shown, jobs)
         first = distributed.first()
         distributed.parted()
         if not first:

@@ -41,12 +41,12 @@ class Setup:
         task, document = self.recipe.task, self.recipe.document
         base = document.path.parent
         try:
-            data = load_dataset(task.data, self.limit, base=base, seed=task.seed)
+            data = load_dataset(task.data, self.limit, base=base, seed=task.seed, cache=self.cache.root)
         except UserError as error:
             raise error.at(document.place(("task", "data"))) from error
         try:
             if task.unlabelled is not None:
-                data = joined(data, load_unlabelled(task.unlabelled, base, data, self.limit))
+                data = joined(data, load_unlabelled(task.unlabelled, base, data, self.limit, self.cache.root))
         except UserError as error:
             raise error.at(document.place(("task", "unlabelled"))) from error
         try:

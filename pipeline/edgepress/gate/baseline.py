@@ -17,6 +17,7 @@ from ..config.target import Target
 from ..core import ownership, stored
 from ..core.errors import UserError
 from ..core.paths import Destination, digest, replacing, require_writable
+from ..core.printable import say, word
 from ..core.results import Facts, ModelFile, Report
 from . import judge
 
@@ -93,8 +94,11 @@ def _problems(record: Accepted) -> Iterator[str]:
         yield from stored.of_file(f"files.{target}", file, expected, scored=bool(file.scores))
 
 
-def read(folder: Path, metric: str, data_sha256: str) -> dict[str, ModelFile]:
-    """Return the accepted file of each target; scores on other test examples are left out. Raises: UserError."""
+def read(folder: Path, metric: str, data_sha256: str, *, lazy: bool = False) -> dict[str, ModelFile]:
+    """Return the accepted file of each target; scores on other test examples are left out. Raises: UserError.
+
+    Records from before images stayed in their files have a digest of pixels: of `lazy` data a note says so.
+    """
     path = folder / NAME
     if not path.exists():
         raise UserError(f"`{folder}` holds no accepted model", "`edgepress accept RECIPE` writes one after a run")
@@ -102,6 +106,12 @@ def read(folder: Path, metric: str, data_sha256: str) -> dict[str, ModelFile]:
     record = stored.read(path, Accepted, _problems, help)
     same = (record.metric, record.data_sha256) == (metric, data_sha256)
     unscored = {} if same else {"scores": {}, "correct": "", "resampled": []}
+    if lazy and record.data_sha256 != data_sha256:
+        say(
+            f"note: {word(path)} is of other data, or of an edgepress that told images apart by their pixels and not "
+            "by their files; its scores are left out: accept a run again",
+            error=True,
+        )
     files = {}
     for name, file in record.files.items():
         model = folder / Path(file.path).name

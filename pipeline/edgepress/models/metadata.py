@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     import onnx
 
     from ..data.dataset import Dataset, Input
+    from ..data.rows import Rows
 
 SCHEMA = 3
 LAYOUTS = {"image": "NCHW", "series": "NCL", "numbers": "NC", "tokens": "NL"}
@@ -97,12 +98,12 @@ def _describe(input: Input) -> dict[str, Any]:
     return entry
 
 
-def to_model_inputs(contract: dict[str, Any], data: Dataset, x: np.ndarray) -> tuple[np.ndarray, ...]:
+def to_model_inputs(contract: dict[str, Any], data: Dataset, x: Rows) -> tuple[np.ndarray, ...]:
     """Return raw rows of `data` as a file with this contract takes them, in ONNX's layouts, one array an input."""
     return tuple(
         # Without `mean` the file normalises them itself.
         _typed(raw if entry.get("mean") == [] else input_of(entry, input).to_model_inputs(raw), entry)
-        for entry, input, raw in zip(contract["inputs"], data.inputs, data.columns(x), strict=True)
+        for entry, input, raw in zip(contract["inputs"], data.inputs, data.columns(x[:]), strict=True)
     )
 
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx
 
-from ..core.activity import Bounds, bounded, runs
+from ..core.activity import Bounds, begin_run, bounded
 from ..core.columns import joined, split
 from ..core.runtimes import RUNTIMES, of_file
+from ..core.threads import at_most
 from .metadata import CHANNELS_LAST, read, to_model_inputs
 from .output_shape import of_examples
 from .session import Kernels, OpenShapeError, run_file
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from ..data.dataset import Dataset
+    from ..data.rows import Rows
 
 PREPARED = 2**28
 """Bytes of inputs that are normalized at once."""
@@ -31,7 +34,7 @@ AT_ONCE = 8
 def predict(
     path: Path, inputs: np.ndarray | tuple[np.ndarray, ...], runtime: str | None = None, kernels: Kernels | None = None
 ) -> np.ndarray:
-    """Return outputs of an `.onnx` or `.tflite` file for `inputs`, one example at a time, in ONNX's layouts.
+    """Return outputs of an `.onnx` or `.tflite` file for `inputs`, in ONNX's layouts; each core runs one at a time.
 
     One output is float32 (n, *shape); several are a structured array (n,) of the outputs' names, in their order.
     `inputs` has one array (n, *shape) for each input of the file, in their order and in ONNX's layouts; a single one
@@ -45,29 +48,34 @@ def predict(
     if kernels is None:
         kernels = "signed" if path.suffix == ".onnx" and _signed(path) else "usual"
     columns = laid_out(path, columns)
-    bounds = Bounds(path.stat().st_size, sum(column[:1].nbytes for column in columns))
+    threads = at_most()
+    bounds = Bounds(path.stat().st_size, sum(column[:1].nbytes for column in columns), threads)
     with bounded(bounds, doing="running", file=path, library=runtime or fast):
-        rows = (runs(columns[0]), *columns[1:])
+        loader = RUNTIMES[runtime or fast].loader
         try:
-            return joined(run_file(RUNTIMES[runtime or fast].loader, str(path), rows, kernels, named(path)))
+            return joined(run_file(loader, str(path), columns, kernels, named(path), threads, begin_run))
         except OpenShapeError as error:
             raise of_examples(path, error.name, error.shapes) from error
 
 
-def predict_raw(path: Path, data: Dataset, x: np.ndarray, kernels: Kernels | None = None) -> np.ndarray:
+def predict_raw(path: Path, data: Dataset, x: Rows, kernels: Kernels | None = None) -> np.ndarray:
     """Return the outputs of a file for raw rows `x` of `data`, as `predict` does.
 
     The rows are normalized part by part: as floats, ten thousand photos would take gigabytes.
     """
     contract = read(path)
-    rows = max(1, PREPARED // sum(4 * math.prod(input.shape) for input in data.inputs))
-    parts = (x[start : start + rows] for start in range(0, len(x), rows))
-    outputs = [predict(path, to_model_inputs(contract, data, part), kernels=kernels) for part in parts]
+    outputs = [predict(path, to_model_inputs(contract, data, part), kernels=kernels) for part in parts_of(data, x)]
     for part in outputs[1:]:
         for name, column in split(part).items():
             if column.shape[1:] != (first := split(outputs[0])[name]).shape[1:]:
                 raise of_examples(path, name or contract["outputs"][0]["name"], [first.shape[1:], column.shape[1:]])
     return np.concatenate(outputs) if len(outputs) > 1 else outputs[0]
+
+
+def parts_of(data: Dataset, x: Rows) -> Iterator[np.ndarray]:
+    """Yield raw rows `x` of `data` part by part, as many at once as may be normalized."""
+    rows = max(1, PREPARED // sum(4 * math.prod(input.shape) for input in data.inputs))
+    return (x[start : start + rows] for start in range(0, len(x), rows))
 
 
 def in_torch(module: nn.Module, inputs: tuple[np.ndarray, ...]) -> torch.Tensor:

@@ -11,9 +11,8 @@ from .input_preparation import formula
 from .pretrained import PACKAGES, Package
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from ..data.dataset import Dataset, Input
+    from ..data.rows import Rows
     from .description import Network
 
 MATERIAL = 0.2
@@ -66,15 +65,18 @@ def moments(arch: str) -> Moments | None:
     return Moments(mean=tuple(mean), std=tuple(std)) if mean and std else None
 
 
-def _apart(wants: Moments, input: Input, raw: np.ndarray) -> float:
+def _apart(wants: Moments, input: Input, raw: Rows) -> float:
     """Return the largest difference between a black or white pixel as the network expects it and as `input` makes it.
 
     0 where raw values are no pixels from 0 to 1 or to 255, but something that nobody can compare with them.
     """
-    low, high = (float(value) for value in (raw.min(), raw.max())) if raw.size else (0.0, 0.0)
-    if low < 0 or high > 255:
-        return 0.0
-    white = 255 if raw.dtype == "uint8" or high > 1 else 1
+    white = 255
+    if raw.dtype != "uint8":
+        values = raw[:]
+        low, high = (float(value) for value in (values.min(), values.max())) if values.size else (0.0, 0.0)
+        if low < 0 or high > 255:
+            return 0.0
+        white = 255 if high > 1 else 1
     mean, std = input.mean or (0.0,) * len(wants.mean), input.std or (1.0,) * len(wants.std)
     return max(
         abs((pixel - a) / b - (pixel * white * input.scale - c) / d)

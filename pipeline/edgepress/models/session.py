@@ -14,7 +14,9 @@ import os
 import re
 import sys
 import tempfile
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, Literal
 
@@ -42,17 +44,68 @@ class OpenShapeError(ValueError):
 
 
 def run_file(
-    loader: str, model: str, columns: Sequence[Any], kernels: Kernels = "usual", named: Named = ()
+    loader: str,
+    model: str,
+    columns: Sequence[Any],
+    kernels: Kernels = "usual",
+    named: Named = (),
+    threads: int = 1,
+    begin: Callable[[], None] = lambda: None,
 ) -> dict[str, Any]:
     """Return the outputs of a file by name, in order: float32 (n, *shape), in ONNX's layouts.
 
     `columns` are arrays (n, *shape) as its inputs take them; `named` describes the outputs of a TFLite file.
-    `loader` is that of a runtime: `API` or `API:MODULE`. Raises: OpenShapeError.
+    `loader` is that of a runtime: `API` or `API:MODULE`. The first example runs alone, the others one at a time on each
+    of `threads`, so that results are those of one thread; `begin` is called, there, before each of them and before each
+    copy of the file is loaded. Raises: OpenShapeError.
     """
     api, _, module = loader.partition(":")
-    run = APIS[api](importlib.import_module(module or api), model, kernels, named)
-    rows = [run([value[None] for value in row]) for row in zip(*columns, strict=True)]
+    load, package = APIS[api], importlib.import_module(module or api)
+    run = load(package, model, kernels, named)
+    batches = ([value[None] for value in row] for row in zip(*columns, strict=True))
+    begin()
+    rows = [run(next(batches))]
+    if (threads := min(threads, len(columns[0]) - 1)) < 2:
+        for batch in batches:
+            begin()
+            rows.append(run(batch))
+    else:
+        runs = [run]
+        for _ in range(1, 1 if api in SHARED else threads):
+            begin()
+            runs.append(load(package, model, kernels, named))
+        rows += _in_threads(runs, batches, threads, begin)
     return {name: _stacked(name, rows) for name in list(rows[0])}
+
+
+def _in_threads(
+    runs: Sequence[Run], batches: Iterator[list[Any]], threads: int, begin: Callable[[], None]
+) -> Iterator[dict[str, Any]]:
+    """Yield the outputs of each batch in turn; a thread takes one of `runs`, or shares the only one.
+
+    Batches are taken a few ahead, so that one that never ends is soon the only one, and `begin` is not called again.
+    """
+    free = deque(runs if len(runs) > 1 else list(runs) * threads)
+    waiting: deque[Future[dict[str, Any]]] = deque()
+
+    def work(batch: list[Any]) -> dict[str, Any]:
+        run = free.popleft()  # there are as many as threads
+        try:
+            begin()
+            return run(batch)
+        finally:
+            free.append(run)
+
+    with ThreadPoolExecutor(threads) as pool:
+        try:
+            for batch in batches:
+                waiting.append(pool.submit(work, batch))
+                if len(waiting) > threads:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
 
 
 def main(loader: str, model: str, output: str, named: str, *inputs: str) -> None:
@@ -143,6 +196,8 @@ def _first(array: Any, last: bool | None) -> Any:
 
 
 APIS = {"onnxruntime": _onnxruntime, "interpreter": _interpreter}
+SHARED = ("onnxruntime",)
+"""Whose sessions several threads may run at once; an interpreter's tensors are one thread's."""
 
 if __name__ == "__main__":
     main(*sys.argv[1:])

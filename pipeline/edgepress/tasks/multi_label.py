@@ -26,7 +26,12 @@ class MultiLabel(LabelTask):
         from ..training.balance import rarity
 
         pos_weight = rarity(data) if balanced else None
-        return lambda z, y: functional.binary_cross_entropy_with_logits(z, y.float(), pos_weight=pos_weight)
+
+        def loss(z: Tensor, y: Tensor) -> Tensor:
+            weight = None if pos_weight is None else pos_weight.to(z.device)
+            return functional.binary_cross_entropy_with_logits(z, y.float(), pos_weight=weight)
+
+        return loss
 
     def kd(self, student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
         """Return T² · KL of each label's two outcomes, mean over labels and batch."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from ..core.metrics import VOID
-from .single_label import agreement
+from .single_label import kappa
 from .task import Loss, Skill, Task
 
 if TYPE_CHECKING:
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from ..data.dataset import Dataset
 
+AT_ONCE = 64
+"""Masks that are counted together."""
 DICE = 1.0
 """What is added to numerator and denominator of Dice: a class that is absent and not predicted costs nothing."""
 
@@ -76,11 +78,19 @@ class Segmentation(Task):
 
     def skill(self, outputs: np.ndarray, y: np.ndarray, metric: str = "") -> Skill:
         """Return Cohen's kappa of the pixels that are not void; only pictures count as independent."""
-        predicted, known = outputs if outputs.ndim == y.ndim else self.predictions(outputs, y), y != VOID
-        if not known.any():
+        import numpy as np
+
+        hits, largest, predicted, true = 0, 0, np.zeros(VOID + 1, np.int64), np.zeros(VOID + 1, np.int64)
+        for at in range(0, len(y), AT_ONCE):
+            part, found = y[at : at + AT_ONCE], outputs[at : at + AT_ONCE]
+            found = found if found.ndim == part.ndim else self.predictions(found, part)
+            known, largest = part != VOID, max(largest, int(found.max()))
+            hits += int((found[known] == part[known]).sum())
+            predicted += np.bincount(found[known], minlength=VOID + 1)
+            true += np.bincount(part[known], minlength=VOID + 1)
+        if not true.any():
             return Skill(0.0, 0.0, "every pixel is void")
-        classes = 1 + max(int(predicted.max()), int(y[known].max(initial=0)))
-        return agreement(predicted[known], y[known].astype(int), classes, len(y))
+        return kappa(hits, predicted, true, 1 + max(largest, int(np.flatnonzero(true).max())), len(y))
 
 
 def dice(z: Tensor, y: Tensor) -> Tensor:

@@ -28,7 +28,12 @@ class SingleLabel(LabelTask):
         from ..training.balance import class_weights
 
         weight = class_weights(data) if balanced else None
-        return lambda z, y: functional.cross_entropy(z, y, weight=weight, label_smoothing=smoothing)
+
+        def loss(z: Tensor, y: Tensor) -> Tensor:
+            share = None if weight is None else weight.to(z.device)
+            return functional.cross_entropy(z, y, weight=share, label_smoothing=smoothing)
+
+        return loss
 
     def kd(self, student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
         """Return T² · KL(softmax(teacher/T) ‖ softmax(student/T)), summed over classes, mean over the batch.
@@ -70,10 +75,15 @@ def agreement(predicted: np.ndarray, y: np.ndarray, classes: int, count: int) ->
     """Return Cohen's kappa of predicted and true classes, with the standard error of `count` independent ones."""
     import numpy as np
 
-    varied = bool(np.ptp(y))
-    right = float((predicted == y).mean())
-    both = np.bincount(predicted, minlength=classes) * np.bincount(y, minlength=classes)
-    chance = float(both.sum()) / len(y) ** 2 if varied else 1 / classes
+    each = np.bincount(predicted, minlength=classes), np.bincount(y, minlength=classes)
+    return kappa(int((predicted == y).sum()), *each, classes, count)
+
+
+def kappa(hits: int, predicted: np.ndarray, true: np.ndarray, classes: int, count: int) -> Skill:
+    """Return the same of how many are right, and of how often each class is predicted and true, int64 (classes,)."""
+    total, varied = int(true.sum()), int((true > 0).sum()) > 1
+    right = hits / total
+    chance = float((predicted * true).sum()) / total**2 if varied else 1 / classes
     rest = max(1 - chance, 1e-9)
     spread = math.sqrt(max(right * (1 - right), chance * rest) / count)
     return Skill((right - chance) / rest, spread / rest, f"{right:.1%} right, chance level {chance:.1%}")

@@ -63,7 +63,7 @@ class Run:
             file.seek(len(head))
             content = io.BytesIO(file.read())
         # Optimizers keep more than tensors, which is all that safetensors holds; nothing in the file is run.
-        state = torch.load(content, weights_only=True)
+        state = torch.load(content, weights_only=True, map_location="cpu")
         if state.pop("of", _result(path)) != _result(path):
             return "is of another result"
         for name, part in self.parts.items():

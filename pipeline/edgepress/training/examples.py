@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ..core.errors import UserError
 from ..core.metrics import VOID
 from ..data.moves import move
+from ..data.rows import Lazy, Zeros, concatenated
 from . import workers
 
 if TYPE_CHECKING:
@@ -65,10 +66,11 @@ class Examples:
         x, y = data[split]
         self.labelled = len(y)
         if unlabelled and data.unlabelled is not None:
-            x = np.concatenate([x, data.unlabelled])
-            y = np.concatenate([y, np.zeros((len(data.unlabelled), *y.shape[1:]), y.dtype)])
-        self.columns = [torch.from_numpy(raw.copy()) for raw in data.columns(x)]
-        self.y = torch.from_numpy(y if y.flags.writeable else y.copy())
+            x = concatenated([x, data.unlabelled])
+            zeros = (len(data.unlabelled), *y.shape[1:])
+            y = concatenated([y, Zeros(zeros, y.dtype) if isinstance(y, Lazy) else np.zeros(zeros, y.dtype)])
+        self.columns = [raw if isinstance(raw, Lazy) else torch.from_numpy(raw[:].copy()) for raw in data.columns(x)]
+        self.y: Any = y if isinstance(y, Lazy) else torch.from_numpy(y if y.flags.writeable else y.copy())
         self.inputs, self.classes, self.targets = data.inputs, len(data.labels), data.targets
         self.flip_pairs = data.flip_pairs
         self.seed, self.flip, self.shift, self.mixup, self.augment = seed, flip, shift, mixup, augment
@@ -86,6 +88,11 @@ class Examples:
 
     def __len__(self) -> int:
         return len(self.y)
+
+    @property
+    def lazy(self) -> bool:
+        """Tell whether examples are read when a batch takes them."""
+        return any(isinstance(raw, Lazy) for raw in (*self.columns, self.y))
 
     def batch(self, rows: Rows) -> tuple[Tensor, ...]:
         """Return one tensor (b, *shape) an input: int64 tokens, float32 all else; images `channels_last`."""
@@ -111,7 +118,7 @@ class Examples:
         """Return `batch` and `labels`, which one augmentation moves together."""
         if self.targets.spatial:
             (input,), (raw,) = self.inputs, self.columns
-            pixels, y = self._moved(raw[rows.index], rows, self.y[rows.index])
+            pixels, y = self._moved(_taken(raw, rows), rows, _taken(self.y, rows))
             return (_normalized(input, pixels),), y
         inputs = tuple(self._prepare(input, raw, rows) for input, raw in zip(self.inputs, self.columns, strict=True))
         if self.mixup:
@@ -123,12 +130,12 @@ class Examples:
             )
         return inputs, self.labels(rows)
 
-    def _prepare(self, input: Input, raw: Tensor, rows: Rows) -> Tensor:
+    def _prepare(self, input: Input, raw: Tensor | Lazy, rows: Rows) -> Tensor:
         import torch
 
         if input.kind != "image":
-            return torch.from_numpy(input.to_model_inputs(raw[rows.index].numpy()))
-        return _normalized(input, self._moved(raw[rows.index], rows, None)[0])
+            return torch.from_numpy(input.to_model_inputs(_taken(raw, rows).numpy()))
+        return _normalized(input, self._moved(_taken(raw, rows), rows, None)[0])
 
     def _moved(self, pixels: Tensor, rows: Rows, y: Tensor | None) -> tuple[Tensor, Any]:
         """Return the augmented view of pictures (b, c, h, w), and of the targets `y` that move with them."""
@@ -202,6 +209,12 @@ class Examples:
         return pixels.as_subclass(torch.Tensor), self.targets.unwrapped(moved, y, size)
 
 
+def _taken(raw: Tensor | Lazy, rows: Rows) -> Tensor:
+    import torch
+
+    return torch.from_numpy(raw[rows.index.numpy()]) if isinstance(raw, Lazy) else raw[rows.index]
+
+
 def _normalized(input: Input, pixels: Tensor) -> Tensor:
     import torch
 
@@ -217,11 +230,14 @@ def generator(*seeds: int) -> torch.Generator:
 
 
 def prefetch(examples: Examples, batches: list[Rows]) -> Iterator[tuple[Rows, tuple[Tensor, ...], Tensor]]:
-    """Yield each batch with its inputs and labels; torchvision's augmentations are slow and run in other processes."""
-    if not examples.augment:
+    """Yield each batch with its inputs and labels.
+
+    Other processes make them where that is slow: they read rows, or torchvision augments them.
+    """
+    if not examples.augment and not examples.lazy:
         yield from (_loaded(examples, rows) for rows in batches)
         return
-    yield from workers.loaded(partial(_loaded, examples), batches)
+    yield from workers.loaded(partial(_loaded, examples), batches, apart=examples.lazy)
 
 
 def _loaded(examples: Examples, rows: Rows) -> tuple[Rows, tuple[Tensor, ...], Tensor]:

@@ -2,28 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from .examples import Examples, Rows
+from .device import on_device
+from .examples import Examples, Rows, prefetch
 from .malloc import keep
 from .memory_format import channels_last
 
 if TYPE_CHECKING:
     import numpy as np
-    from torch import nn
+    from torch import Tensor, nn
 
     from ..core.metric import Metric
     from ..data.dataset import Dataset
     from ..data.targets.target import Targets
 
-BATCH, BATCH_OF_MAPS = 256, 32
-"""Examples in a batch; and where an output is as large as a picture."""
+BATCH, BATCH_OF_FILES, BATCH_OF_MAPS = 256, 64, 32
+"""Examples in a batch; where they are read for it; and where an output is as large as a picture."""
 
 
 def at_once(targets: Targets) -> int:
     """Return how many examples are run at once: fewer where an output is as large as a picture."""
     return BATCH_OF_MAPS if targets.spatial else BATCH
+
+
+def _most(examples: Examples) -> int:
+    """Return the same for `examples`; several batches of those that are read wait in memory."""
+    return min(at_once(examples.targets), BATCH_OF_FILES if examples.lazy else BATCH)
+
+
+def batches(examples: Examples, view: int = 0, rows: Tensor | None = None) -> Iterator[tuple[Tensor, ...]]:
+    """Yield the inputs of the examples, or of these `rows` (n,), a batch at a time, in order."""
+    import torch
+
+    if rows is not None:  # too few for other processes to be started
+        return map(examples.batch, (Rows(part, view) for part in rows.split(_most(examples))))
+    return _loaded(examples, torch.arange(len(examples)).split(_most(examples)), view)
+
+
+def _loaded(examples: Examples, parts: Sequence[Tensor], view: int = 0) -> Iterator[tuple[Tensor, ...]]:
+    """Yield the inputs of each part of the examples; other processes read those that are not in memory."""
+    wanted = [Rows(rows, view) for rows in parts]
+    if examples.lazy:
+        yield from (inputs for _, inputs, _ in prefetch(examples, wanted))
+    else:
+        yield from map(examples.batch, wanted)
 
 
 def logits(module: nn.Module, examples: Examples, view: int = 0) -> np.ndarray:
@@ -48,17 +72,19 @@ def score_points(module: nn.Module, data: Dataset, split: str, metric: Metric, s
     return metric.points_of(metric.value(metric.gathered(chunks)), y)
 
 
-def outputs(module: nn.Module, examples: Examples, view: int = 0) -> Iterator[np.ndarray]:
-    """Yield the outputs of `module` on `examples`, a batch at a time, in order."""
+def outputs(module: nn.Module, examples: Examples, view: int = 0, rows: Tensor | None = None) -> Iterator[np.ndarray]:
+    """Yield the outputs of `module` on `examples`, or on these `rows` (n,), a batch at a time, in order.
+
+    It runs on the best device.
+    """
     import torch
 
     keep()
     module.eval()
-    device = next((tensor.device for tensor in module.parameters()), torch.device("cpu"))
-    with channels_last(module):
-        for rows in torch.arange(len(examples)).split(at_once(examples.targets)):
+    with on_device(module) as device, channels_last(module):
+        for inputs in batches(examples, view, rows):
             with torch.inference_mode():
-                part = module(*(tensor.to(device) for tensor in examples.batch(Rows(rows, view)))).cpu()
+                part = module(*(tensor.to(device) for tensor in inputs)).cpu()
             yield part.float().numpy()
 
 
@@ -76,10 +102,12 @@ def reestimate(module: nn.Module, data: Dataset, seed: int) -> nn.Module:
     module.eval()  # all but the norms: dropout would make the statistics random
     for layer in norms:
         layer.train()
-    with channels_last(module), torch.no_grad():
+    with on_device(module) as device, channels_last(module), torch.no_grad():
         # None of the parts is a single image, which has no variance.
-        for rows in torch.arange(len(examples)).tensor_split(max(1, len(examples) // at_once(data.targets))):
-            module(*examples.batch(Rows(rows, 0)))
+        for inputs in _loaded(
+            examples, torch.arange(len(examples)).tensor_split(max(1, len(examples) // _most(examples)))
+        ):
+            module(*(tensor.to(device) for tensor in inputs))
     for layer, momentum in zip(norms, momenta, strict=True):
         layer.momentum = momentum
     return module.eval()

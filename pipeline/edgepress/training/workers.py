@@ -12,13 +12,13 @@ from typing import Any, Generic, TypeVar
 
 from ..core import child_processes
 from ..core.errors import UserError, first_line
+from ..core.threads import at_most
 
 Batch = TypeVar("Batch")
 Result = TypeVar("Result")
 
 _SHARED = r"shared memory|Bus error|/torch_\w+"
 _KILLED = r"DataLoader worker \(pid\(?s?\)? .*?\) (?:is killed by signal: (?P<signal>[^.]+)|exited unexpectedly)"
-
 _CAUSE = r"^[A-Za-z_][\w.]*(?:Error|Exception)\b.*$"
 """The line of a traceback that has the error."""
 
@@ -44,21 +44,25 @@ class _Batches(Generic[Batch, Result]):
             return error
 
 
-def loaded(load: Callable[[Batch], Result], batches: Sequence[Batch]) -> Iterator[Result]:
-    """Yield `load(batch)` of each batch, in order, made by as many processes as there are cores, four at most.
+def loaded(load: Callable[[Batch], Result], batches: Sequence[Batch], *, apart: bool = False) -> Iterator[Result]:
+    """Yield `load(batch)` of each batch, in order, made by as many processes as there are cores, a few at most.
+
+    `apart` draws nothing from torch's own generator, so that a training that goes on draws what it would have drawn.
 
     Raises: UserError as `load` raises it, and for a process that was killed; WorkerError for anything else.
     """
+    import torch
     from torch.utils.data import DataLoader
 
     # Python 3.14 would start a server, which imports torch once more; elsewhere it is not safe to fork.
     start = "fork" if sys.platform == "linux" else None
-    workers = min(4, os.cpu_count() or 1)
+    workers = at_most()
     loader: Any = DataLoader(
         _Batches(load, batches),  # type: ignore[arg-type]
         batch_size=None,
         num_workers=workers,
         multiprocessing_context=start,
+        generator=torch.Generator() if apart else None,
         worker_init_fn=partial(_end_with, os.getpid()),  # torch's own look for their parent every 5 s
     )
     try:
@@ -84,12 +88,12 @@ def _described(error: Exception) -> Exception | None:
     if re.search(_SHARED, text):
         return UserError(
             "the processes that load batches have too little shared memory",
-            "enlarge /dev/shm (`docker run --shm-size 1g`), or take `augment` out",
+            "enlarge /dev/shm (`docker run --shm-size 1g`), or lower `batch`",
         )
     if killed := re.search(_KILLED, text):
         signal = (killed["signal"] or "Killed").strip()
         why = "; out of memory?" if signal == "Killed" else f": {signal}"
-        return UserError(f"a process that loads batches was killed{why}", "free some memory, or take `augment` out")
+        return UserError(f"a process that loads batches was killed{why}", "free some memory, or lower `batch`")
     if not text.startswith("Caught "):
         return None
     causes = re.findall(_CAUSE, text, re.MULTILINE)

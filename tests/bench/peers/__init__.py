@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from edgepress.benchmark.worker import peak
 
 
 @dataclass(frozen=True)
@@ -35,5 +36,6 @@ class Job:
         return cls(Path(said["source"]), Path(said["out"]), rows, said["options"], time.monotonic())
 
     def done(self) -> None:
-        """Write the seconds that it took beside the file."""
+        """Write the seconds that it took, and the peak bytes of this process, beside the file."""
         self.out.with_suffix(".seconds").write_text(f"{time.monotonic() - self.started:.1f}", encoding="utf-8")
+        self.out.with_suffix(".memory").write_text(f"{peak()}", encoding="utf-8")

@@ -64,6 +64,7 @@ def test_the_references_of_a_device_are_written_with_date_and_device(board: Boar
     assert len(targets.load(profile).references) == 2, "they take the place of those before"
 
 
+@pytest.mark.slow
 def test_nothing_is_written_when_the_device_goes(board: Board, profile: Path) -> None:
     before = profile.read_text()
 

@@ -306,6 +306,7 @@ def product() -> onnx.ModelProto:
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
 
 
+@pytest.mark.slow
 @needed
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="the Python that would be emulated is not of x86")
 def test_products_that_saturate_are_seen(tmp_path: Path) -> None:

@@ -61,13 +61,6 @@ def test_uses_that_are_refused(words: str) -> None:
     assert all(problem.help for problem in error.value.problems)
 
 
-def test_recurrent_networks_say_what_to_do() -> None:
-    model = graph([6, 1, 3], ("LSTM", [-1, weights(1, 32, 3), weights(1, 32, 8)], {"hidden_size": 8}))
-    with pytest.raises(UserError, match="`node_1` \\(LSTM\\)") as error:
-        write(model, {})
-    assert "`nn.Conv1d`" in error.value.problems[0].help
-
-
 def test_a_dynamic_batch() -> None:
     model = graph([1, 3, 4, 4], ("Relu", [-1], {}))
     del model.graph.value_info[:]

@@ -66,4 +66,4 @@ def evidence(model: onnx.ModelProto, count: int = 32, seed: int = 1) -> Evidence
 def plan(model: onnx.ModelProto, evidence: Evidence, **options: Any) -> Plan:
     """With ranges by the extremes."""
     found = ranges.ranges(model, evidence.seen, methods=("minmax",))["minmax"]
-    return Plan(model, found, **options)
+    return Plan(onnx.shape_inference.infer_shapes(model), found, **options)

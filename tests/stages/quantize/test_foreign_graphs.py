@@ -11,6 +11,7 @@ from edgepress.core.presets import INT16, PRESETS
 from edgepress.models.predict import predict
 from edgepress.stages.quantize import ptq
 from edgepress.stages.quantize.bias_correction import corrected
+from edgepress.stages.quantize.layer_inputs import collect_inputs
 from edgepress.stages.quantize.qdq import prepared, written
 from edgepress.stages.quantize.sqnr import decibels, run_model
 from onnx import helper, numpy_helper
@@ -98,7 +99,8 @@ GRAPHS = {
 @pytest.mark.parametrize("model", GRAPHS.values(), ids=GRAPHS)
 def test_it_has_integers(model: onnx.ModelProto, preset: object, tmp_path: Path) -> None:
     given = evidence(model)
-    better = corrected(plan(model, given), given)
+    before = plan(model, given)
+    better = corrected(before, given, collect_inputs(before, given))
     made = written(better, preset)  # type: ignore[arg-type]
     onnx.checker.check_model(made)
     assert decibels(given.expected, run_model(made, given.held)) > NEAR

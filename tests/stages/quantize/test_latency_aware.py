@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from edgepress.core.presets import PRESETS
+from edgepress.core.results import Samples
 from edgepress.stages.quantize import latency_aware
 from edgepress.stages.quantize.profile import Profile, profiled, renamed
 from edgepress.stages.quantize.qdq import written
@@ -21,17 +22,6 @@ def known() -> Profile:
     return Profile(renamed(plan(model, evidence(model, 4)))[0])
 
 
-def cost(profile: Profile, floats: frozenset[str]) -> float:
-    """What a mixture takes: each node in its kind, and each tensor that somebody reads in the other, once."""
-    total = sum(profile.float_time(node) if node in floats else profile.integer_time(node) for node in profile.nodes)
-    for tensor, (maker, readers) in profile.tensors.items():
-        made_float = maker is None or maker in floats
-        others = [reader for reader in readers if (reader in floats) != made_float]
-        if others or (not readers and not made_float):
-            total += profile.conversion(tensor)
-    return total
-
-
 @pytest.mark.parametrize("seed", range(8))
 def test_the_cut_is_the_best_of_all_mixtures(seed: int) -> None:
     profile, random = known(), np.random.default_rng(seed)
@@ -41,7 +31,7 @@ def test_the_cut_is_the_best_of_all_mixtures(seed: int) -> None:
     profile._conversions = [(elements, 2 + elements / 100) for elements in (10, 100, 500)]
     every = [frozenset(n for n, f in zip(profile.nodes, each, strict=True) if f)
              for each in itertools.product([True, False], repeat=len(profile.nodes))]  # fmt: skip
-    assert cost(profile, latency_aware.cut(profile)) == pytest.approx(min(cost(profile, each) for each in every))
+    assert profile.cost(latency_aware.cut(profile)) == pytest.approx(min(map(profile.cost, every)))
 
 
 def test_what_must_be_float_stays_float() -> None:
@@ -82,7 +72,8 @@ def test_the_chosen_is_one_of_those_that_were_timed(monkeypatch: pytest.MonkeyPa
     model = uneven(channels=16)
     given = evidence(model, 8)
     before = plan(model, given)
-    monkeypatch.setattr(latency_aware, "_PROCESSES", 2)
+    monkeypatch.setattr(latency_aware, "_PROCESSES", (1, 2))
+    monkeypatch.setattr(latency_aware, "_FAR", np.inf)
     monkeypatch.setattr(latency_aware, "_ROUNDS", 20)
     after, told = latency_aware.faster(before, PRESETS["x86"], lambda *_: None)
     assert {"int8", "weights alone"} <= set(told["tried"])
@@ -94,3 +85,16 @@ def test_the_chosen_is_one_of_those_that_were_timed(monkeypatch: pytest.MonkeyPa
     assert sum(told["slower"].values()) == len(after.floats - before.floats)
     found = run_model(written(after, PRESETS["x86"]), given.held)
     assert np.abs(found - given.expected).max() < 0.1 * np.abs(given.expected).max()
+
+
+def samples(*seconds: list[float]) -> list[Samples]:
+    """Of models with these times, one a process."""
+    return [Samples(path="m", runtime="onnxruntime", threads=1, wall=[[s] for s in each], cpu=[[s] for s in each])
+            for each in seconds]  # fmt: skip
+
+
+def test_timing_stops_when_nothing_is_left_to_decide() -> None:
+    assert latency_aware._decided(samples([4.0], [2.0])), "one candidate"
+    assert not latency_aware._decided(samples([4.0], [2.0], [3.0])), "one process tells nothing of two"
+    assert latency_aware._decided(samples([4.0, 4.0], [2.0, 2.1], [3.0, 3.0]))
+    assert not latency_aware._decided(samples([4.0, 4.0], [2.0, 2.1], [2.05, 3.0])), "close in one of them"

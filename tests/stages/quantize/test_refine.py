@@ -76,10 +76,10 @@ def test_rounding_lowers_the_error_of_what_the_weights_meet() -> None:
     model = uneven(channels=9, depthwise=False)
     given = evidence(model, 64)
     before = plan(model, given)
-    after = rounded(before, given)
+    after = rounded(before, given, collect_inputs(before, given))
     stored = {t.name: numpy_helper.to_array(t) for t in written(before, PRESETS["xnnpack"]).graph.initializer}
     assert set(after.integers) == {"w1", "w2", "w3"}
-    for each in collect_inputs(before, given, 64):
+    for each in collect_inputs(before, given):
         name = each.node.input[1]
         shape = (-1, *[1] * (each.weight.ndim - 1))
         scale = stored[f"{name}_scale"].reshape(shape)
@@ -95,7 +95,8 @@ def test_rounding_lowers_the_error_of_what_the_weights_meet() -> None:
 def test_the_integers_are_in_the_file() -> None:
     model = uneven()
     given = evidence(model)
-    after = rounded(plan(model, given), given)
+    before = plan(model, given)
+    after = rounded(before, given, collect_inputs(before, given))
     stored = {t.name: numpy_helper.to_array(t) for t in written(after, PRESETS["x86"]).graph.initializer}
     for name, integers in after.integers.items():
         np.testing.assert_array_equal(stored[f"{name}_quantized"], integers)
@@ -106,7 +107,7 @@ def test_bias_takes_back_the_mean_error_of_coarse_weights() -> None:
     model = uneven(spread=3)
     given = evidence(model, 128)
     before = plan(model, given, per_channel=False)
-    after = corrected(before, given)
+    after = corrected(before, given, collect_inputs(before, given))
     assert given.sqnr(after) > given.sqnr(before) + 1
     assert {node.op_type for node in after.graph.graph.node} == {node.op_type for node in model.graph.node}
 
@@ -115,7 +116,8 @@ def test_a_convolution_without_a_bias_gets_one() -> None:
     weights = {"w": np.random.default_rng(0).normal(size=(4, 3, 3, 3))}
     model = graph([helper.make_node("Conv", ["x", "w"], ["y"], "only")], weights, (1, 3, 6, 6), (1, 4, 4, 4))
     given = evidence(model)
-    after = corrected(plan(model, given), given)
+    before = plan(model, given)
+    after = corrected(before, given, collect_inputs(before, given))
     assert len(after.graph.graph.node[0].input) == 3
     onnx.checker.check_model(after.graph)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from ...core.errors import UserError
 from ...core.metrics import VOID
+from ..rows import Lazy
 from ..words import by, described, several
 from .classes import named_once
 from .target import Link, Pairs, Targets, verify_as_checked
@@ -43,9 +44,11 @@ class Masks(Targets):
                 f"the masks are of {by(y.shape[1:])} pixels, and the images of {by(size)}",
                 "a mask has a class for each pixel of its image",
             )
-        if y.min() < 0 or y.max() > VOID:
-            raise UserError(f"the masks have values from {y.min()} to {y.max()}", "classes count from 0; 255 is void")
-        y = y.astype(np.uint8, copy=False)
+        if not isinstance(y, Lazy):  # those in files are examined there
+            low, high = y.min(), y.max()
+            if low < 0 or high > VOID:
+                raise UserError(f"the masks have values from {low} to {high}", "classes count from 0; 255 is void")
+            y = y.astype(np.uint8, copy=False)
         seen = self.present(y)
         if not labels and (gaps := set(range(max(seen, default=0))) - seen):
             raise UserError(
@@ -67,9 +70,12 @@ class Masks(Targets):
     def present(self, y: np.ndarray) -> set[int]:
         import numpy as np
 
-        seen = np.zeros(VOID + 1, bool)
-        for mask in y:
-            seen[mask.reshape(-1)] = True
+        if isinstance(y, Lazy) and y.seen is not None:
+            seen = np.unpackbits(np.bitwise_or.reduce(y.seen, axis=0)).astype(bool)
+        else:
+            seen = np.zeros(VOID + 1, bool)
+            for mask in y:
+                seen[mask.reshape(-1)] = True
         return set(np.flatnonzero(seen[:VOID]).tolist())
 
     def reject_split(self, y: np.ndarray, labels: Sequence[str]) -> tuple[str, str] | None:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import onnx
 
-from ...core.activity import runs
+from ...core.activity import begun
 from ...core.columns import flat, split
 from ..output_shape import of_examples
 from .export import TOLERANCE
@@ -98,7 +98,7 @@ class Original:
             options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
         session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
         names = [entry.name for entry in session.get_inputs() if entry.name not in self.filled]
-        results = [self._row(session, names, row) for row in zip(runs(self.columns[0]), *self.columns[1:], strict=True)]
+        results = [self._row(session, names, row) for row in begun(zip(*self.columns, strict=True))]
         return {name: [result[place] for result in results] for place, name in enumerate(self.names)}
 
     def _row(self, session: Any, names: list[str], row: tuple[np.ndarray, ...]) -> list[np.ndarray]:

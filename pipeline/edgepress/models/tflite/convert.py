@@ -8,10 +8,9 @@ that int64 is int32 in the file.
 from __future__ import annotations
 
 import json
-from collections import Counter
 from typing import TYPE_CHECKING, Any, Literal
 
-from ...core.errors import Problem, UserError
+from ...core.errors import UserError
 
 if TYPE_CHECKING:
     import onnx
@@ -35,12 +34,15 @@ def write(model: onnx.ModelProto, metadata: dict[str, Any], dynamic: bool = Fals
     Raises:
         UserError: an operator, or a use of one, that is not in the set; it names the node.
     """
+    from .folding import folded
     from .layout import IMAGE, channels_last
     from .lowering import Lowering
+    from .operator_set import require
     from .ops.table import INTEGER, LAYOUTS, OPERATORS
     from .reader import read
 
-    _check_operators(model, OPERATORS)
+    model = folded(model)
+    require(model.graph.node)
     graph = read(model, INTEGER, dynamic)
     lowering = Lowering(graph, channels_last(graph, LAYOUTS))
     for name, dtype in graph.inputs.items():
@@ -65,11 +67,14 @@ def layouts(model: onnx.ModelProto) -> dict[str, Layout]:
     Raises:
         UserError: as `write`.
     """
+    from .folding import folded
     from .layout import SIGNAL, channels_last
-    from .ops.table import INTEGER, LAYOUTS, OPERATORS
+    from .operator_set import require
+    from .ops.table import INTEGER, LAYOUTS
     from .reader import read
 
-    _check_operators(model, OPERATORS)
+    model = folded(model)
+    require(model.graph.node)
     graph = read(model, INTEGER)
     last = channels_last(graph, LAYOUTS)
 
@@ -98,30 +103,3 @@ def read_metadata(data: bytes) -> dict[str, Any]:
             metadata: dict[str, Any] = json.loads(model.Buffers(entry.Buffer()).DataAsNumpy().tobytes())
             return metadata
     raise UserError(f"this TFLite file has no metadata called `{METADATA}`", "convert the model with edgepress")
-
-
-_RECURRENT = "use `nn.Conv1d` or attention over the steps, or convert with the package `litert-torch`, from PyTorch"
-_BAG = "write `nn.EmbeddingBag` as `nn.Embedding` and a mean over the tokens"
-_INSTEAD = {
-    **dict.fromkeys(("GRU", "LSTM", "RNN"), _RECURRENT),
-    **dict.fromkeys(("Loop", "SequenceEmpty", "ConcatFromSequence"), _BAG),
-}
-"""What to do about operators that people are likely to meet; torch exports an EmbeddingBag as a loop."""
-
-
-def _check_operators(model: onnx.ModelProto, known: Any) -> None:
-    """Raise UserError with every operator outside the set at once, each with its first node."""
-    unknown = [node for node in model.graph.node if node.op_type not in known and node.op_type != "Constant"]
-    counts = Counter(node.op_type for node in unknown)
-    first = {node.op_type: node for node in reversed(unknown)}
-    if unknown:
-        raise UserError(
-            Problem(
-                f"cannot convert node `{first[kind].name or first[kind].output[0]}` ({kind}): "
-                f"the operator is not in the TFLite writer's set ({count} in this model)",
-                _INSTEAD.get(
-                    kind, f"the set is {', '.join(known)}; the package `litert-torch` converts others, from PyTorch"
-                ),
-            )
-            for kind, count in counts.items()
-        )

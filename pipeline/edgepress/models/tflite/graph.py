@@ -53,7 +53,8 @@ class Node:
 
     @property
     def output(self) -> str:
-        return self.outputs[0]
+        """Return the first output; those that nobody asks for have no name."""
+        return next((name for name in self.outputs if name), "")
 
     def __str__(self) -> str:
         return f"node `{self.name or self.output}` ({self.op})"
@@ -111,6 +112,12 @@ class Graph:
 
     def parameters(self, node: Node) -> Quantization:
         """Return scale and zero point of a QuantizeLinear or DequantizeLinear node."""
+        for name in node.inputs[1:]:
+            if name not in self.constants:
+                raise UserError(
+                    f"cannot convert {node}: its scale or zero point `{name}` is computed",
+                    "quantize with constant scales, as `quantize.static` does",
+                )
         scale = self.constants[node.inputs[1]].values
         zero_point = self.constants[node.inputs[2]].values if len(node.inputs) > 2 else np.uint8(0)
         if zero_point.dtype not in (np.int8, np.int16, np.int32):

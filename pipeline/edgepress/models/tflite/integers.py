@@ -70,7 +70,7 @@ def make_integer(graph: Graph, integer: Mapping[str, Quantization | None]) -> No
         if integer[node.op] not in (None, graph.quantization[after[0].output]):
             continue
         node.inputs = [makers[name].inputs[0] if name in dynamic else name for name in node.inputs]
-        node.outputs = after[0].outputs
+        node.outputs = [*after[0].outputs, *node.outputs[1:]]
         graph.nodes.remove(after[0])
 
 

@@ -87,8 +87,7 @@ def _following(graph: Graph, source: str) -> dict[str, NDArray[Any]]:
 
 
 def _argument(graph: Graph, name: str, values: dict[str, NDArray[Any]]) -> NDArray[Any] | None:
-    constant = graph.constants.get(name)
-    if constant is not None:
+    if (constant := graph.constants.get(name)) is not None:
         return constant.real.reshape(()) if constant.values.size == 1 else None
     return values.get(name)
 

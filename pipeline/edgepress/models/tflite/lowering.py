@@ -85,6 +85,17 @@ class Lowering:
             raise refusal(node, f"it reads `{name}`, an output of its operator that TFLite does not have", _SIMPLIFY)
         return self.ordered(name, self.is_last(node) if last is None else last)
 
+    def integers_behind(self, name: str) -> str:
+        """Return the name of the int8 tensor that a DequantizeLinear makes this one of by one scale, else its own.
+
+        The order of its numbers is that of the real ones.
+        """
+        maker = self.graph.makers().get(name)
+        if maker is None or maker.op != "DequantizeLinear":
+            return name
+        scale = self.graph.parameters(maker)
+        return maker.inputs[0] if scale.type == INT8 and scale.scale.size == 1 else name
+
     def plain(self, node: Node, position: int) -> int:
         """Return an input in float, computed or constant, with its axes as in ONNX."""
         constant = self.graph.constants.get(node.inputs[position])

@@ -79,6 +79,22 @@ def split_into_slices(graph: Graph) -> None:
         graph.nodes[position : position + 1] = slices
 
 
+def split_clips(graph: Graph) -> None:
+    """Replace a Clip whose bounds are computed by Max and Min."""
+    for node in list(graph.nodes):
+        if node.op != "Clip" or all(name in graph.constants for name in node.inputs[1:] if name):
+            continue
+        bounds = [(op, name) for op, name in zip(("Max", "Min"), node.inputs[1:], strict=False) if name]
+        tensor, parts = node.inputs[0], []
+        for op, name in bounds:
+            made = node.output if (op, name) == bounds[-1] else f"{node.output}_raised"
+            parts.append(Node(op, node.name, [tensor, name], [made], {}))
+            graph.shapes[made] = graph.shape(node.output)
+            tensor = made
+        position = graph.nodes.index(node)
+        graph.nodes[position : position + 1] = parts
+
+
 def fuse_gelu(graph: Graph) -> None:
     """Fuse x · (1 + erf(x / √2)) · ½, its factors in any order, as operator sets before 20 write it, to Gelu."""
     users, makers = graph.users(), graph.makers()

@@ -26,6 +26,25 @@ def read(model: onnx.ModelProto, integer: Mapping[str, Quantization | None], dyn
     from .dynamic import fuse_dynamic
     from .lookup_tables import look_up
 
+    graph = written(model)
+    passes.fold_constants(graph)
+    if dynamic:
+        graph.dynamic |= {entry.name for entry in graph.constants.values() if entry.packed and entry.quantization}
+    fuse_dynamic(graph)
+    passes.drop_unused(graph)
+    passes.split_into_slices(graph)
+    passes.split_clips(graph)
+    passes.fuse_gelu(graph)
+    look_up(graph)
+    passes.fuse_activations(graph)
+    integers.quantize_before_reshapes(graph)
+    integers.make_integer(graph, integer)
+    passes.drop_unused(graph)
+    return graph
+
+
+def written(model: onnx.ModelProto) -> Graph:
+    """Return the graph as the model has it, with every shape that is known."""
     version = max((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), default=0)
     if version < _OPERATOR_SET:
         raise UserError(
@@ -47,7 +66,7 @@ def read(model: onnx.ModelProto, integer: Mapping[str, Quantization | None], dyn
         if node.op_type in ("QuantizeLinear", "DequantizeLinear") and node.output[0] in shapes:
             shapes.setdefault(node.input[0], shapes[node.output[0]])
     types = _types(proto)
-    graph = Graph(
+    return Graph(
         nodes=[_node(node) for node in proto.node],
         inputs={value.name: types[value.name] for value in proto.input if value.name not in constants},
         outputs=[value.name for value in proto.output],
@@ -55,19 +74,6 @@ def read(model: onnx.ModelProto, integer: Mapping[str, Quantization | None], dyn
         shapes=shapes,
         types=types,
     )
-    passes.fold_constants(graph)
-    if dynamic:
-        graph.dynamic |= {entry.name for entry in graph.constants.values() if entry.packed and entry.quantization}
-    fuse_dynamic(graph)
-    passes.drop_unused(graph)
-    passes.split_into_slices(graph)
-    passes.fuse_gelu(graph)
-    look_up(graph)
-    passes.fuse_activations(graph)
-    integers.quantize_before_reshapes(graph)
-    integers.make_integer(graph, integer)
-    passes.drop_unused(graph)
-    return graph
 
 
 def _shapes(proto: onnx.GraphProto) -> dict[str, tuple[int, ...]]:

@@ -142,7 +142,7 @@ class Distill(Stage, Schedule):
         import torch
 
         from ...training import Examples, Rows
-        from . import teachers, weighing
+        from . import kept, teachers, weighing
 
         data, artifacts = context.data, [inputs[name] for name in self.teachers]
         if len(artifacts) > 1 and data.task not in LABEL_TASKS:
@@ -161,15 +161,14 @@ class Distill(Stage, Schedule):
         examples = Examples.to_learn(data, self, seed, unlabelled=self.unlabelled)
         targets: list[Any] = []
         for view in range(self.views):
-            outputs = [views[view] for views in by_teacher]
+            of_view = [views[view] for views in by_teacher]
             if self.weigh == "confidence":
                 y = examples.labels(Rows(torch.arange(len(examples)), view))
-                shares = weighing.by_confidence(outputs, y, examples.labelled)
+                shares = weighing.by_confidence(of_view, y, examples.labelled)
             elif self.weigh == "entropy":
-                shares = weighing.by_entropy(outputs)
-            how = weighing.Weighed if tasks.of(data).dense else weighing.weighed
-            targets.append(how(outputs, shares, data.task))
-        notes: dict[str, Any] = {"teachers": self.teachers}
+                shares = weighing.by_entropy(of_view)
+            targets.append(weighing.combined(of_view, shares, data.task))
+        notes: dict[str, Any] = {"teachers": self.teachers} | kept.notes(by_teacher)
         if count > 1:
             notes["weights"] = [round(float(share), 4) for share in (shares.mean(1) if shares.ndim > 1 else shares)]
         return targets, notes

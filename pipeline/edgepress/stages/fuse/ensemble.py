@@ -193,7 +193,7 @@ class FuseEnsemble(OutputFusion):
         """Merge the members' graphs into one ONNX graph; torch members are exported."""
         from ...models import metadata
         from ...models.onnx import export
-        from ...models.predict import predict
+        from ...models.predict import predict_raw
         from . import simplex
         from .onnx_ensemble import merged
 
@@ -214,15 +214,13 @@ class FuseEnsemble(OutputFusion):
             if data.targets.per_label and contract["labels"] != list(data.labels):
                 message = f"`{name}` has other classes than `{data.name}`, or another order of them"
                 raise UserError(message, "fuse models of the same classes in the same order")
-            inputs_ = metadata.to_model_inputs(contract, data, data.to_learn_from()["validation"].x)
-            outputs[name] = metadata.to_logits(predict(path, inputs_), contract, data)
+            raw = predict_raw(path, data, data.to_learn_from()["validation"].x)
+            outputs[name] = metadata.to_logits(raw, contract, data)
         weights = self._weights(outputs, context)
         model = context.folder / "model.onnx"
         export.write(merged(list(paths.values()), weights, data, self.of), model)
         contract = metadata.read(model)
-        result = metadata.to_logits(
-            predict(model, metadata.to_model_inputs(contract, data, data["validation"].x)), contract, data
-        )
+        result = metadata.to_logits(predict_raw(model, data, data["validation"].x), contract, data)
         return Made("onnx", notes=self._notes(outputs, weights, result, context))
 
     def _weights(self, outputs: dict[str, np.ndarray], context: Context) -> list[float]:

@@ -16,6 +16,7 @@ from scipy.optimize import minimize
 from torch import Tensor
 
 from ...data.dataset import Split
+from ...data.rows import choose
 from ...models.ensemble import Of, blend
 from ...tasks import TASKS
 
@@ -38,7 +39,7 @@ def shortened(data: Dataset, shape: Sequence[int]) -> Dataset:
     x, y = data["validation"]
     most = max(FEWEST, OUTPUTS // (8 * math.prod(shape)))
     rows = np.unique(np.linspace(0, len(y) - 1, min(len(y), most)).round().astype(np.int64))
-    return replace(data, splits=data.splits | {"validation": Split(x[rows], y[rows])})
+    return replace(data, splits=data.splits | {"validation": Split(choose(x, rows), y[rows])})
 
 
 def fit(outputs: Sequence[Tensor], y: Tensor, task: Task, of: Of = "probabilities") -> list[float]:

@@ -85,13 +85,15 @@ class PruneChannels(Stage):
         fresh = pruned.build(context.code)
         fresh.load_state_dict(module.state_dict())
 
-        self.finetune.restore(fresh, inputs[self.teacher or "input"], context)
+        more = self.finetune.restore(fresh, inputs[self.teacher or "input"], context)
         save(fresh, pruned, context.folder / "model.safetensors")
         after = sum(p.numel() for p in fresh.parameters())
-        notes: dict[str, Any] = {"parameters": [before, after]}
+        notes: dict[str, Any] = {"parameters": [before, after]} | more
         if unpruned:
             notes["unpruned"] = unpruned
-            notes["warnings"] = [f"left channels unpruned, {line}" for line in reasons(unpruned)]
+            notes["warnings"] = more.get("warnings", []) + [
+                f"left channels unpruned, {line}" for line in reasons(unpruned)
+            ]
         return Made("torch", notes=notes)
 
     def _plan(self, module: nn.Module, example: tuple[Tensor, ...]) -> Plan:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
@@ -35,9 +35,13 @@ class Finetune(Schedule):
         teacher: Artifact,
         context: Context,
         after_step: Callable[[nn.Module], None] | None = None,
-    ) -> None:
-        """Train the pruned `module` in place towards the outputs of `teacher`; see `fit` for `after_step`."""
+    ) -> dict[str, Any]:
+        """Train the pruned `module` in place towards the outputs of `teacher`, and return notes on these.
+
+        See `fit` for `after_step`.
+        """
         from ...training import fit
+        from ..distill import kept
         from ..distill.teachers import teacher_logits
 
         (teacher_outputs,) = teacher_logits([teacher], self, self.views, context.seed, context)
@@ -60,3 +64,4 @@ class Finetune(Schedule):
             metric=context.metric,
             after_step=after_step,
         )
+        return kept.notes([teacher_outputs])

@@ -37,7 +37,7 @@ def zeroed(module: nn.Module, groups: Sequence[Group]) -> Iterator[None]:
 def _mask(layer: nn.Module, indices: list[int], is_output: bool) -> Callable[..., Any]:
     def zero(tensor: Tensor) -> Tensor:
         dim = tensor.ndim - 1 if isinstance(layer, LAST) else 1
-        mask = tensor.new_ones(tensor.shape[dim]).index_fill(0, torch.tensor(indices), 0.0)
+        mask = tensor.new_ones(tensor.shape[dim]).index_fill(0, torch.tensor(indices, device=tensor.device), 0.0)
         return tensor * mask.reshape(-1, *[1] * (tensor.ndim - 1 - dim))
 
     def outputs(layer: nn.Module, inputs: Any, output: Any) -> Any:

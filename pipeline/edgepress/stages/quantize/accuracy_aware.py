@@ -55,7 +55,7 @@ def restored(
     """
 
     def enough(plan: Plan) -> bool:
-        return worth(run_model(written(plan, integers), evidence.held)) >= least
+        return worth(evidence.outputs(plan, integers)) >= least
 
     if enough(plan):
         return plan, []

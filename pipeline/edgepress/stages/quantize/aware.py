@@ -35,7 +35,7 @@ class QuantizeAware(Calibrated, Schedule):
     and `tensorrt` cannot share these weights and are trained separately.
     """
 
-    version: ClassVar = 4
+    version: ClassVar = 5
     libraries: ClassVar = ("torch", "onnx", "onnxruntime", "numpy")
 
     use: Literal["quantize.aware"]
@@ -61,7 +61,8 @@ class QuantizeAware(Calibrated, Schedule):
         for name in every:
             alike.setdefault(replace(PRESETS[name], about="", unsigned=False, integer_only=False), []).append(name)
         notes: dict[str, Any] = start.notes | {"float": _score_points(source.path, context, start.held)}
-        loss = self._loss(source, context)
+        loss, more = self._loss(source, context)
+        notes |= more
         for preset, names in alike.items():
             model, notes[names[0]] = self._train(start, preset, names[0], loss, context)
             for name in names:
@@ -110,7 +111,9 @@ class QuantizeAware(Calibrated, Schedule):
         """Number of views with outputs of the float model: no more than there are epochs."""
         return max(min(self.views, self.epochs), 1)
 
-    def _loss(self, teacher: Artifact, context: Context) -> Loss:
+    def _loss(self, teacher: Artifact, context: Context) -> tuple[Loss, dict[str, Any]]:
+        """Return the loss against a teacher, and notes on its outputs."""
+        from ..distill import kept
         from ..distill.teachers import teacher_logits
 
         data = context.data
@@ -122,7 +125,7 @@ class QuantizeAware(Calibrated, Schedule):
             soft = tasks.of(data).kd(z, targets, self.temperature)
             return self.kd_weight * soft + (1 - self.kd_weight) * hard(z, y)
 
-        return loss
+        return loss, kept.notes([teacher_outputs])
 
 
 def _save(trained: onnx.ModelProto, preset: Preset, path: Path) -> None:
@@ -136,9 +139,9 @@ def _save(trained: onnx.ModelProto, preset: Preset, path: Path) -> None:
 def _score_points(path: Path, context: Context, rows: np.ndarray) -> float:
     """Score an ONNX file on these validation examples, in points."""
     from ...models import metadata
-    from ...models.predict import predict
+    from ...models.predict import predict_raw
 
-    data, contract = context.data, metadata.read(path)
+    data = context.data
     x, y = data["validation"]
-    outputs = predict(path, metadata.to_model_inputs(contract, data, x[rows]))
-    return context.metric.score_points(metadata.to_logits(outputs, contract, data), y[rows])
+    outputs = metadata.to_logits(predict_raw(path, data, x[rows]), metadata.read(path), data)
+    return context.metric.score_points(outputs, y[rows])

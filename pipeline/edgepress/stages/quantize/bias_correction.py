@@ -11,25 +11,23 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from ...core.presets import PRESETS
-from .layer_inputs import LayerInputs, collect_inputs
-from .qdq import Plan, written
+from .layer_inputs import LayerInputs
+from .qdq import Plan
 from .sqnr import Evidence, run_model
 
-_EXAMPLES = 256
 
-
-def corrected(plan: Plan, evidence: Evidence) -> Plan:
+def corrected(plan: Plan, evidence: Evidence, layers: list[LayerInputs]) -> Plan:
     """Return the plan with biases that make up for the mean error of the rounded weights.
 
+    `layers` are the statistics of its graph.
     A convolution is linear: the mean error of its outputs is the convolution of the mean input with the weights' error.
     """
-    stored = {tensor.name: tensor for tensor in written(plan, PRESETS["xnnpack"]).graph.initializer}
+    stored = {tensor.name: tensor for tensor in evidence.written(plan).graph.initializer}
     graph = onnx.ModelProto()
     graph.CopyFrom(plan.graph)
     tensors = {tensor.name: tensor for tensor in graph.graph.initializer}
     nodes = {node.name: node for node in graph.graph.node}
-    for layer in collect_inputs(plan, evidence, _EXAMPLES):
+    for layer in layers:
         name = layer.node.input[1]
         if layer.node.op_type == "MatMul" or f"{name}_quantized" not in stored:
             continue

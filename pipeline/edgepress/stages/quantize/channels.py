@@ -55,6 +55,7 @@ class Channels:
     parts: list[Part] = field(default_factory=list)
     _parents: list[int] = field(default_factory=list)
     _held: set[int] = field(default_factory=set)
+    _settled: Array | None = None
 
     def new(self, count: int) -> Array:
         start = len(self._parents)
@@ -67,7 +68,14 @@ class Channels:
         return number
 
     def roots(self, numbers: Array) -> Array:
+        if self._settled is not None:
+            return self._settled[numbers]
         return np.array([self.root(number) for number in numbers.tolist()], np.int64)
+
+    def settle(self) -> Channels:
+        """Look every root up, once no groups are joined any more."""
+        self._settled = self.roots(np.arange(len(self._parents)))
+        return self
 
     def join(self, first: Array, second: Array) -> None:
         for a, b in zip(self.roots(first).tolist(), self.roots(second).tolist(), strict=True):
@@ -78,12 +86,12 @@ class Channels:
             self._held.update(self.of[name][1].tolist())
 
     def held(self) -> set[int]:
-        return {self.root(number) for number in self._held}
+        return {*self.roots(np.array([*self._held], np.int64)).tolist()}
 
 
 def find(graph: onnx.GraphProto, tensors: dict[str, Array]) -> Channels:
     """Number the channels of a float graph with shapes; `tensors` are its initializers."""
-    return _Reading(graph, tensors).channels
+    return _Reading(graph, tensors).channels.settle()
 
 
 def joins(model: onnx.ModelProto) -> bool:

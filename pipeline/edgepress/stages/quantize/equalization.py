@@ -16,9 +16,10 @@ import onnx
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
-from .channels import Array, Channels, find
+from .calibration.magnitudes import Magnitudes, magnitudes
+from .channels import Array, Channels, Part, find
 from .qdq import Plan
-from .sqnr import Evidence, watched
+from .sqnr import Evidence
 
 _TIMES = 20
 """Rounds over all pairs: a convolution in the middle of two pairs is moved by both."""
@@ -40,10 +41,18 @@ class _Pair:
         return _group(self.second) > 1
 
 
-def equalized(plan: Plan, evidence: Evidence) -> Plan:
-    """Return the plan on an equivalent graph with more even channels; its ranges are those of the old graph.
+def observer(plan: Plan) -> Magnitudes:
+    """Return what observes all activations that both ways of equalizing this plan look at."""
+    graph = plan.graph.graph
+    tensors = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    pairs = [(pair.between, 1) for pair in _pairs(graph, tensors) if plan.per_channel]
+    return Magnitudes(plan.graph, {*pairs, *_axes(find(graph, tensors)).items()})
 
-    The same plan where the graph has no such pair.
+
+def equalized(plan: Plan, evidence: Evidence, known: Magnitudes | None = None) -> Plan:
+    """Return the plan on an equivalent graph with more even channels; it has no ranges of the tensors that it scales.
+
+    The same plan where the graph has no such pair. `known` are magnitudes that need not be observed again.
     """
     model = onnx.ModelProto()
     model.CopyFrom(plan.graph)
@@ -51,21 +60,20 @@ def equalized(plan: Plan, evidence: Evidence) -> Plan:
     pairs = _pairs(model.graph, tensors)
     if not pairs:
         return plan
-    active = _largest(plan, {pair.between: 1 for pair in pairs}, evidence) if plan.per_channel else {}
+    between = {pair.between: 1 for pair in pairs} if plan.per_channel else {}
+    active = magnitudes(plan.graph, between, evidence.seen, known)
     for _ in range(1 if plan.per_channel else _TIMES):
         for pair in pairs:
             _even(pair, tensors, active.get(pair.between))
-    for tensor in model.graph.initializer:
-        tensor.CopyFrom(numpy_helper.from_array(tensors[tensor.name], tensor.name))
-    return replace(plan, graph=model)
+    return _moved(plan, model, tensors, {name for pair in pairs for name in (pair.first.output[0], pair.between)})
 
 
-def equalized_groups(plan: Plan, evidence: Evidence) -> Plan:
+def equalized_groups(plan: Plan, evidence: Evidence, known: Magnitudes | None = None) -> Plan:
     """Return the plan on an equivalent graph, equalized through Concat, Split, Slice, pools and sums as well.
 
     Channels that have to be scaled alike are one group, wherever they are written and read; see `channels`. Beside
-    channels that cannot be scaled, such as those of a Sigmoid, the others are brought to their level. The ranges are
-    those of the old graph. The same plan where no group can be scaled.
+    channels that cannot be scaled, such as those of a Sigmoid, the others are brought to their level. There are no
+    ranges of the tensors that are scaled. The same plan where no group can be scaled.
     """
     model = onnx.ModelProto()
     model.CopyFrom(plan.graph)
@@ -73,20 +81,33 @@ def equalized_groups(plan: Plan, evidence: Evidence) -> Plan:
     channels = find(model.graph, tensors)
     if not channels.of:
         return plan
-    active = _active(channels, _largest(plan, {name: axis for name, (axis, _) in channels.of.items()}, evidence))
-    changed = False
+    active = _active(channels, magnitudes(plan.graph, _axes(channels), evidence.seen, known))
+    scaled: set[int] = set()
     for component in _components(channels):
-        factors = _factors(channels, component, active, tensors)
-        changed |= bool(factors)
-        for part in channels.parts if factors else ():
+        mine = [part for part in channels.parts if not {*component}.isdisjoint(channels.roots(part.channels).tolist())]
+        factors = _factors(channels, component, mine, active, tensors)
+        scaled |= factors.keys()
+        for part in mine if factors else ():
             share = np.array([factors.get(root, 1.0) for root in channels.roots(part.channels).tolist()], np.float32)
             name = part.node.input[part.position]
             tensors[name] = (tensors[name] * part.spread(1 / share if part.writes else share)).astype(np.float32)
-    if not changed:
+    if not scaled:
         return plan
+    names = {name for name, (_, numbers) in channels.of.items() if scaled & {*channels.roots(numbers).tolist()}}
+    return _moved(plan, model, tensors, names)
+
+
+def _axes(channels: Channels) -> dict[str, int]:
+    return {name: axis for name, (axis, _) in channels.of.items()}
+
+
+def _moved(plan: Plan, model: onnx.ModelProto, tensors: dict[str, Array], scaled: set[str]) -> Plan:
+    """Return the plan on `model` with these constants, and without the ranges of what is scaled."""
     for tensor in model.graph.initializer:
         tensor.CopyFrom(numpy_helper.from_array(tensors[tensor.name], tensor.name))
-    return replace(plan, graph=model)
+    return replace(
+        plan, graph=model, ranges={name: bounds for name, bounds in plan.ranges.items() if name not in scaled}
+    )
 
 
 def _active(channels: Channels, largest: dict[str, Array]) -> dict[int, float]:
@@ -109,12 +130,15 @@ def _components(channels: Channels) -> list[list[int]]:
 
 
 def _factors(
-    channels: Channels, component: list[int], active: dict[int, float], tensors: dict[str, Array]
+    channels: Channels, component: list[int], parts: list[Part], active: dict[int, float], tensors: dict[str, Array]
 ) -> dict[int, float]:
-    """Return the factor by which the weights of each group that may be scaled are multiplied where it is read."""
+    """Return the factor by which the weights of each group that may be scaled are multiplied where it is read.
+
+    `parts` are those of the component.
+    """
     read: dict[int, float] = {}
     depthwise: set[int] = set()
-    for part in channels.parts:
+    for part in parts:
         if part.writes:
             continue
         roots = channels.roots(part.channels).tolist()
@@ -190,13 +214,3 @@ def _pairs(graph: onnx.GraphProto, tensors: dict[str, NDArray[np.float32]]) -> l
 
 def _group(node: onnx.NodeProto) -> int:
     return next((attribute.i for attribute in node.attribute if attribute.name == "group"), 1)
-
-
-def _largest(plan: Plan, axes: dict[str, int], evidence: Evidence) -> dict[str, NDArray[np.float32]]:
-    """Return tensor name → the largest magnitude of each channel, on this axis, on the calibration examples."""
-    largest: dict[str, NDArray[np.float32]] = {}
-    for values in watched(plan.graph, [*axes], evidence.seen):
-        for (name, axis), value in zip(axes.items(), values, strict=True):
-            magnitudes = np.abs(np.moveaxis(value, axis, 0)).reshape(value.shape[axis], -1).max(1)
-            largest[name] = np.maximum(largest.get(name, magnitudes), magnitudes)
-    return largest

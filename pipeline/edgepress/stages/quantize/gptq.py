@@ -13,29 +13,33 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 from onnx import numpy_helper
+from scipy.linalg import lapack
 
-from ...core.presets import PRESETS
-from .layer_inputs import LayerInputs, collect_inputs
-from .qdq import Plan, written
+from ...core.threads import in_order
+from .layer_inputs import LayerInputs
+from .qdq import Plan
 from .sqnr import Evidence
 
 _DAMPING = 0.01
 """Of the mean diagonal, as in the paper."""
-_EXAMPLES = 64
+_COLUMNS = 32
+"""Columns whose errors reach the columns after them together, in one matrix product."""
 _HIGHEST = 127
 
 
-def rounded(plan: Plan, evidence: Evidence) -> Plan:
-    """Return the plan with the integers of least output error on the examples, instead of the nearest ones."""
-    tensors = {tensor.name: tensor for tensor in written(plan, PRESETS["xnnpack"]).graph.initializer}
-    integers = dict(plan.integers)
-    for layer in collect_inputs(plan, evidence, _EXAMPLES):
-        name = layer.node.input[1]
-        if layer.gram is None or f"{name}_quantized" not in tensors:
-            continue
-        scale = numpy_helper.to_array(tensors[f"{name}_scale"])
-        integers[name] = _compensated(layer, scale)
-    return replace(plan, integers=integers)
+def rounded(plan: Plan, evidence: Evidence, layers: list[LayerInputs]) -> Plan:
+    """Return the plan with the integers of least output error on the examples, instead of the nearest ones.
+
+    `layers` are the statistics of its graph.
+    """
+    tensors = {tensor.name: tensor for tensor in evidence.written(plan).graph.initializer}
+    usable = [each for each in layers if each.gram is not None and f"{each.node.input[1]}_quantized" in tensors]
+
+    def compensated(layer: LayerInputs) -> NDArray[np.int8]:
+        return _compensated(layer, numpy_helper.to_array(tensors[f"{layer.node.input[1]}_scale"]))
+
+    names = [layer.node.input[1] for layer in usable]
+    return replace(plan, integers={**plan.integers, **dict(zip(names, in_order(compensated, usable), strict=True))})
 
 
 def _compensated(layer: LayerInputs, scale: NDArray[np.float32]) -> NDArray[np.int8]:
@@ -50,14 +54,31 @@ def _compensated(layer: LayerInputs, scale: NDArray[np.float32]) -> NDArray[np.i
     damped = layer.gram + np.eye(width) * np.maximum(
         _DAMPING * layer.gram.diagonal(axis1=1, axis2=2).mean(1), 1e-9
     )[:, None, None]  # fmt: skip
-    factor = np.linalg.cholesky(np.linalg.inv(damped)).transpose(0, 2, 1)
+    factor = _factor(damped)
     rounded_columns = np.empty_like(rest)
-    for column in range(width):
-        rounded_columns[:, :, column] = np.clip(np.rint(rest[:, :, column]), -_HIGHEST, _HIGHEST)
-        error = (rest[:, :, column] - rounded_columns[:, :, column]) / factor[:, column, column, None]
-        rest[:, :, column + 1 :] -= error[:, :, None] * factor[:, None, column, column + 1 :]
+    for start in range(0, width, _COLUMNS):
+        end = min(start + _COLUMNS, width)
+        errors = np.empty((*rest.shape[:2], end - start))
+        for column in range(start, end):
+            rounded_columns[:, :, column] = np.clip(np.rint(rest[:, :, column]), -_HIGHEST, _HIGHEST)
+            error = (rest[:, :, column] - rounded_columns[:, :, column]) / factor[:, column, column, None]
+            rest[:, :, column + 1 : end] -= error[:, :, None] * factor[:, None, column, column + 1 : end]
+            errors[:, :, column - start] = error
+        rest[:, :, end:] -= errors @ factor[:, start:end, end:]
     integers = rounded_columns.reshape(shape).astype(np.int8)
     return np.ascontiguousarray(integers.T if transposed else integers)
+
+
+def _factor(matrices: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the upper triangles U of (groups, K, K) with UᵀU the inverse of each, which is not computed.
+
+    Of the Cholesky factor L of the rows and columns in reverse order, the inverse in reverse order is U.
+    """
+    factors = np.linalg.cholesky(matrices[:, ::-1, ::-1])
+    if len(factors) == 1:
+        inverse, _ = lapack.dtrtri(factors[0], lower=1)
+        return inverse[None, ::-1, ::-1]
+    return np.linalg.inv(factors)[:, ::-1, ::-1]
 
 
 def _inputs_first(layer: LayerInputs) -> bool:

@@ -8,6 +8,7 @@ mixture is profiled anew and cut again, and in the end whole files are timed sid
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
@@ -19,35 +20,44 @@ import onnx
 from ...benchmark import paired, statistics
 from ...core.paths import scratch
 from ...core.presets import Preset
+from ...core.results import Samples
 from .profile import Profile, profiled, renamed
 from .qdq import Plan, written
 
 Say = Callable[[int, int, str], None]
 
 _CUTS = 4
-_PROCESSES, _ROUNDS = 4, 60
+_PROCESSES, _ROUNDS = (1, 2, 4), 60
 _CLOSE = 1.02
 """A mixture must beat the plan as it is by this: what is alike in both runtimes is worth more than 2%."""
+_INTERVAL = 3
+"""Processes from which an interval is given: that of two is as wide as nothing known."""
+_CLEAR = 1.05
+"""Slower by this in each of two processes is slower: they differ by some 2%."""
+_FAR = 1.5
+"""Slower by this is slower, by sums of operators' times too, which are rough."""
 _NEVER = 1e12
 
 
 def faster(plan: Plan, preset: Preset, say: Say) -> tuple[Plan, dict[str, Any]]:
     """Return operators to float that are slower as int8 on this machine, on one thread of onnxruntime.
 
-    The second value: `tried` maps each candidate to its time as a multiple of the float graph's with its
-    interval, `chosen` is one of them, `operators` how many compute in int8 and in float, `slower` how many of each type
-    were returned to float for it. Candidates are the plan as it is, mixtures, and weights alone.
+    The second value: `tried` maps each candidate to its time as a multiple of the float graph's with its interval,
+    which is the value alone where two processes or one decided; `chosen` is one of them, `operators` how many compute
+    in int8 and in float, `slower` how many of each type were returned to float for it. Candidates are the plan as it
+    is, mixtures, and weights alone, as far as they may win.
     """
-    plans = {"int8": plan, **_mixtures(plan, preset, say)}
+    plans = _candidates(plan, preset, say)
     every = frozenset(node.name for node in plan.graph.graph.node)
-    plans["weights alone"] = replace(plan, floats=every)
     with scratch() as work:
         models = [paired.Model("float", _saved(plan.graph, Path(work, "float.onnx")))]
         for index, (name, candidate) in enumerate(plans.items()):
             models.append(paired.Model(name, _saved(written(candidate, preset), Path(work, f"{index}.onnx"))))
         say(_CUTS, _CUTS + 1, f"timing {len(models)} files side by side")
-        reference, *samples = paired.measure(models, looks=(_PROCESSES,), rounds=_ROUNDS)
+        reference, *samples = paired.measure(models, looks=_PROCESSES, rounds=_ROUNDS, enough=_decided)
     ratios = {candidate.path: statistics.spread(statistics.log_ratios(candidate, reference)) for candidate in samples}
+    if len(reference.cpu) < _INTERVAL:
+        ratios = {name: (ratio, None) for name, (ratio, _) in ratios.items()}
     best = min(ratios, key=lambda name: ratios[name][0] * (1 if name == "int8" else _CLOSE))
     slower = plans[best].floats - plan.floats
     integer_count = sum(node.name not in plans[best].floats for node in plan.graph.graph.node)
@@ -59,25 +69,44 @@ def faster(plan: Plan, preset: Preset, say: Say) -> tuple[Plan, dict[str, Any]]:
     }
 
 
-def _mixtures(plan: Plan, preset: Preset, say: Say) -> dict[str, Plan]:
-    """Return name → plan, of the cuts that differ."""
+def _decided(samples: list[Samples]) -> bool:
+    """Whether a candidate is clearly faster than the others in each process; `samples` begin with the float graph."""
+    _, *candidates = samples
+    best = min(candidates, key=lambda each: statistics.spread(statistics.log_percentiles(each, 50))[0])
+    behind = [ratio for each in candidates if each is not best for ratio in statistics.log_ratios(each, best)]
+    return not behind or (len(best.cpu) > 1 and min(behind) > math.log(_CLEAR))
+
+
+def _candidates(plan: Plan, preset: Preset, say: Say) -> dict[str, Plan]:
+    """Return name → plan: the plan as it is, the cuts that differ, and weights alone.
+
+    What cannot win, by the times of the operators, is left out.
+    """
     known, back = renamed(plan)
-    names = [node.name for node in known.graph.graph.node]
+    every = frozenset(node.name for node in known.graph.graph.node)
     profile = Profile(known)
-    profile.learn(profiled(known.graph), frozenset(names))
+    profile.learn(profiled(known.graph), every)
     profile.learn(profiled(written(known, preset)), known.floats)
     cuts: list[frozenset[str]] = []
     for index in range(_CUTS):
         say(index, _CUTS + 1, "which operators are slower as int8")
         floats = cut(profile)
-        if floats in cuts or floats in (known.floats, frozenset(names)):
+        gains = _CLOSE * profile.cost(floats) < profile.cost(known.floats)
+        if floats in cuts or floats in (known.floats, every) or not gains:
             break
         cuts.append(floats)
         profile.learn(profiled(written(replace(known, floats=floats), preset)), floats)
+    best = min(profile.cost(floats) for floats in (known.floats, *cuts))
+    far = profile.cost(every) > _FAR * best
     return {
-        f"mixed {index + 1}": replace(plan, floats=frozenset(back[name] for name in floats))
-        for index, floats in enumerate(cuts)
+        "int8": plan,
+        **{f"mixed {index + 1}": _in_float(plan, floats, back) for index, floats in enumerate(cuts)},
+        **({} if far else {"weights alone": _in_float(plan, every, back)}),
     }
+
+
+def _in_float(plan: Plan, floats: frozenset[str], back: dict[str, str]) -> Plan:
+    return replace(plan, floats=frozenset(back[name] for name in floats))
 
 
 def cut(profile: Profile) -> frozenset[str]:

@@ -169,6 +169,17 @@ class Profile:
 
         return node not in self.plan.floats and self._kinds[node] in {*QDQRegistry, *QLinearOpsRegistry}
 
+    def cost(self, floats: frozenset[str]) -> float:
+        """Return microseconds of the mixture with these nodes in float; what somebody reads in the other kind is
+        converted once."""
+        total = sum(self.float_time(node) if node in floats else self.integer_time(node) for node in self.nodes)
+        for tensor, (maker, readers) in self.tensors.items():
+            made_float = maker is None or maker in floats
+            others = any((reader in floats) != made_float for reader in readers)
+            if others or (not readers and not made_float):
+                total += self.conversion(tensor)
+        return total
+
     def conversion(self, tensor: str) -> float:
         """Return microseconds to quantize or dequantize it: a line through the conversions of this graph."""
         base, slope = self._line()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -28,7 +29,7 @@ from .excluded import unsuited
 from .fill_values import ranged
 from .integer_only import to_integers
 from .qdq import Plan, prepared, quiet, written
-from .sqnr import Columns, Evidence, run_model
+from .sqnr import Columns, Evidence
 from .static import too_few
 from .uint8 import WEIGHTED, unsigned
 
@@ -53,7 +54,10 @@ Say = Callable[[int, int, str], None]
 
 @dataclass(frozen=True)
 class Options:
-    """Options of `stages.quantize.QuantizeStatic`. `host` is the preset of this machine, on which times count."""
+    """Options of `stages.quantize.QuantizeStatic`. `host` is the preset of this machine, on which times count.
+
+    `fast` is its least `effort`: fewer ranges are tried, and no equalization.
+    """
 
     samples: int = 256
     ranges: str = "auto"
@@ -62,6 +66,7 @@ class Options:
     keep: float | None = 1.0
     faster: bool = True
     host: PresetName | None = None
+    fast: bool = False
 
 
 @dataclass(frozen=True)
@@ -98,7 +103,7 @@ def calibrate_plan(source: Path, data: Dataset, options: Options, say: Say) -> C
     _check(evidence)
     plan = apart.applied(Plan(graph, {}, options.per_channel, unsuited(graph.graph)), evidence)
     suited = plan.floats
-    plan, steps = refine.refined(plan, evidence, options.ranges, say, improve=options.improve)
+    plan, steps = refine.refined(plan, evidence, options.ranges, say, improve=options.improve, fast=options.fast)
     notes: dict[str, Any] = {"ladder": steps, **({"warnings": warnings} if warnings else {})}
     if joins := apart.note(evidence):
         notes["apart"] = joins
@@ -167,12 +172,12 @@ def quantize_static(
                 notes.setdefault("restored_more", {})[preset] = rows
         if options.faster and preset == options.host:
             mine, notes["speed"] = latency_aware.faster(mine, PRESETS[preset], say)
-        quantized_model = written(mine, PRESETS[preset])
+        quantized_model = copy.deepcopy(evidence.written(mine, PRESETS[preset]))
         if criteria is not None or evidence.grouped:
             say(0, 1, f"checking {preset} on held-out examples")
             key = id(mine), replace(PRESETS[preset], about="", unsigned=False, foreign=False)
             if key not in alike:  # the others have the same numbers, or those 128 apart
-                raw = run_model(quantized_model, evidence.held)
+                raw = evidence.outputs(mine, PRESETS[preset])
                 alike[key] = to_logits(raw)
                 if lost := apart.warning(evidence, raw, preset, options.keep):
                     notes.setdefault("warnings", []).append(lost)

@@ -66,7 +66,7 @@ def prepared(model: onnx.ModelProto) -> onnx.ModelProto:
         name = node.name or f"{node.op_type}_{index}"
         node.name = name if name not in taken else f"{name}_{index}"
         taken.add(node.name)
-    return named
+    return onnx.shape_inference.infer_shapes(named)  # of what was renamed, too
 
 
 def written(plan: Plan, preset: Preset) -> onnx.ModelProto:
@@ -110,8 +110,10 @@ def _unusable(model: onnx.ModelProto) -> dict[str, float]:
 def _written(plan: Plan, preset: Preset) -> onnx.ModelProto:
     from onnxruntime import quantization as ort
     from onnxruntime.quantization.calibrate import TensorsData
-    from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
+    from onnxruntime.quantization.quant_utils import add_infer_metadata
     from onnxruntime.quantization.registry import QDQRegistry, QLinearOpsRegistry
+
+    from .per_channel import Quantizer
 
     ranges = {
         name: tuple(np.array(bound, np.float32) for bound in bounds)
@@ -119,9 +121,10 @@ def _written(plan: Plan, preset: Preset) -> onnx.ModelProto:
     }
     graph = onnx.ModelProto()
     graph.CopyFrom(plan.graph)
+    add_infer_metadata(graph)  # `prepared` inferred its shapes: the quantizer would do so anew, in files
     biases = without_biases(graph.graph)
     with quiet():
-        quantizer = QDQQuantizer(
+        quantizer = Quantizer(
             graph,
             plan.per_channel,
             preset.reduced,

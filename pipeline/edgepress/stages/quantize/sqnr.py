@@ -17,12 +17,24 @@ from ...core import likeness
 from ...core.columns import joined
 from ...core.machine import machine
 from ...core.paths import scratch
-from ...core.presets import PRESETS, saturates
-from ...models.session import run_file
-from .calibration.ranges import Rows
+from ...core.presets import PRESETS, Preset, saturates
+from ...core.threads import at_most, in_order
+from ...models.session import Kernels, run_file
+from .calibration.observe import Rows
 from .qdq import Plan, written
 
 Columns = tuple[np.ndarray, ...]
+
+_REMEMBERED = 2
+"""Plans whose graphs and outputs are kept: the best so far, and the one that is tried."""
+
+
+@dataclass
+class _Trial:
+    plan: Plan
+    preset: Preset
+    model: onnx.ModelProto
+    outputs: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -41,7 +53,30 @@ class Evidence:
 
     def sqnr(self, plan: Plan) -> float:
         """Return the SQNR of the plan in dB, of the float outputs over the error of the integers; more is better."""
-        return self.decibels(run_model(written(plan, PRESETS["xnnpack"]), self.held))
+        return self.decibels(self.outputs(plan))
+
+    def outputs(self, plan: Plan, preset: Preset = PRESETS["xnnpack"]) -> np.ndarray:
+        """Return the outputs of the plan for the held-out examples."""
+        known = self._trial(plan, preset)
+        if known.outputs is None:
+            known.outputs = run_model(known.model, self.held)
+        return known.outputs
+
+    def written(self, plan: Plan, preset: Preset = PRESETS["xnnpack"]) -> onnx.ModelProto:
+        """Return the graph that `qdq.written` makes of the plan, to be read only."""
+        return self._trial(plan, preset).model
+
+    def _trial(self, plan: Plan, preset: Preset) -> _Trial:
+        """Look the plan up among the last ones: step after step asks for the best so far."""
+        known = next((each for each in self._trials if each.plan is plan and each.preset == preset), None)
+        if known is None:
+            known = _Trial(plan, preset, written(plan, preset))
+        self._trials[:] = [known, *(each for each in self._trials if each is not known)][:_REMEMBERED]
+        return known
+
+    @cached_property
+    def _trials(self) -> list[_Trial]:
+        return []
 
     def decibels(self, outputs: np.ndarray, count: int | None = None) -> float:
         """Return the SQNR of outputs for the held-out examples, or the first `count` of them.
@@ -77,7 +112,9 @@ def run_model(model: onnx.ModelProto, columns: Columns) -> np.ndarray:
     with scratch() as work:
         path = Path(work, "model.onnx")
         onnx.save(model, path)
-        return joined(run_file("onnxruntime", str(path), columns, "none" if saturates(machine()) else "usual"))
+        here = machine()
+        kernels: Kernels = "none" if saturates(here) else "usual"
+        return joined(run_file("onnxruntime", str(path), columns, kernels, threads=at_most()))
 
 
 def decibels(expected: np.ndarray, outputs: np.ndarray) -> float:
@@ -89,7 +126,7 @@ def decibels(expected: np.ndarray, outputs: np.ndarray) -> float:
 def watched(
     model: onnx.ModelProto, names: list[str], rows: Iterable[tuple[np.ndarray, ...]]
 ) -> Iterator[list[np.ndarray]]:
-    """Yield the values of tensors of a float graph, example by example, in the order of `names`."""
+    """Return the values of tensors of a float graph, example by example, in the order of `names`."""
     import onnxruntime
 
     graph = onnx.ModelProto()
@@ -103,7 +140,10 @@ def watched(
     options.log_severity_level = 4
     session = onnxruntime.InferenceSession(graph.SerializeToString(), options, providers=["CPUExecutionProvider"])
     wanted = [name for name in names if name not in inputs]
-    for row in rows:
+
+    def values(row: tuple[np.ndarray, ...]) -> list[np.ndarray]:
         feed = dict(zip(inputs, (column[None] for column in row), strict=True))
         tensors = dict(zip(wanted, session.run(wanted, feed), strict=True)) if wanted else {}
-        yield [tensors[name] if name in tensors else feed[name] for name in names]
+        return [tensors[name] if name in tensors else feed[name] for name in names]
+
+    return in_order(values, rows)

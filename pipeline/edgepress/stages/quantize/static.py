@@ -105,7 +105,7 @@ class QuantizeStatic(Calibrated):
     `x86` is `xnnpack` with the activations' zero points shifted by 128.
     """
 
-    version: ClassVar = 4
+    version: ClassVar = 5
 
     use: Literal["quantize.static"]
     keep: Drop | None = Field(
@@ -117,17 +117,24 @@ class QuantizeStatic(Calibrated):
     faster: bool = Field(
         default=True, description="mixed precision by latency: operators measured slower as int8 here stay float"
     )
+    effort: Literal["full", "fast"] = Field(
+        default="full",
+        exclude_if=lambda effort: effort == "full",  # keys of stages without it stay
+        description="`fast` leaves out what takes longest: equalization, the ranges `percentile` and `entropy`, and "
+        "timing operators (`faster`)",
+    )
 
     @property
     def chooses_by_time(self) -> bool:
-        return self.faster
+        return self.faster and self.effort == "full"
 
     def run(self, inputs: dict[str, Artifact], context: Context) -> Made:
         from .ptq import Options, quantize_static
 
         options = Options(
-            self.samples, self.ranges, self.per_channel, self.improve, self.keep, self.faster, context.host
-        )
+            self.samples, self.ranges, self.per_channel, self.improve, self.keep, self.chooses_by_time, context.host,
+            self.effort == "fast",
+        )  # fmt: skip
         presets, notes = quantize_static(
             inputs["input"].path,
             context.data,

@@ -123,11 +123,15 @@ def _won(row: dict[str, Any]) -> str:
 
 
 def _speed(speed: dict[str, Any]) -> str:
-    tried = {name: f"{value:.2f}x [{low:.2f}–{high:.2f}]" for name, (value, low, high) in speed["tried"].items()}
+    tried = {
+        name: f"{value:.2f}x" + (f" [{low:.2f}–{high:.2f}]" if low < high else "")
+        for name, (value, low, high) in speed["tried"].items()
+    }
     chosen, counts = speed["chosen"], speed["operators"]
     rest = [f"{name} {text}" for name, text in tried.items() if name != chosen and not name.startswith("mixed")]
     if chosen == "int8":
-        return f"int8 takes {tried['int8']} of its float source's time here; {', '.join(rest)}"
+        more = f"; {', '.join(rest)}" if rest else ""
+        return f"int8 takes {tried['int8']} of its float source's time here{more}"
     slower = ", ".join(f"{count} {operator}" for operator, count in speed["slower"].items())
     return (
         f"on this processor {counts['int8']} of {sum(counts.values())} operators are int8, {tried[chosen]} of the "

@@ -70,22 +70,23 @@ def unary(code: str, options: type[Any] | None = None, version: int = 0) -> Lowe
     return lower
 
 
-def softmax(lowering: Lowering, node: Node) -> None:
-    """Lower Softmax; TFLite's runs over the last axis, any other is brought there and back."""
-    tensor, axis = lowering.input(node), lowering.axis(node, node.attributes.get("axis", -1))
-    options = schema.SoftmaxOptionsT(beta=1.0)
-    rank = len(lowering.shape(node))
-    if axis == rank - 1:
-        lowering.emit(node, "SOFTMAX", [tensor], options)
-        return
-    order = (*(place for place in range(rank) if place != axis), axis)
-    source = lowering.transposed(tensor, order)
-    result = lowering.file.tensor(
-        "softmax", lowering.file.shape(source), quantization=lowering.graph.quantization.get(node.output)
-    )
-    version = version_of("SOFTMAX", lowering.file.quantization(result))
-    lowering.file.operator("SOFTMAX", version, [source], [result], options)
-    lowering.give(node, lowering.transposed(result, tuple(int(place) for place in np.argsort(order))))
+def softmax(code: str, options: Callable[[], Any]) -> Lower:
+    """Lower Softmax or LogSoftmax; TFLite's run over the last axis, any other is brought there and back."""
+
+    def lower(lowering: Lowering, node: Node) -> None:
+        tensor, axis = lowering.input(node), lowering.axis(node, node.attributes.get("axis", -1))
+        rank = len(lowering.shape(node))
+        if axis == rank - 1:
+            lowering.emit(node, code, [tensor], options())
+            return
+        order = (*(place for place in range(rank) if place != axis), axis)
+        source = lowering.transposed(tensor, order)
+        scale = lowering.graph.quantization.get(node.output)
+        result = lowering.file.tensor(code.lower(), lowering.file.shape(source), quantization=scale)
+        lowering.file.operator(code, version_of(code, scale), [source], [result], options())
+        lowering.give(node, lowering.transposed(result, tuple(int(place) for place in np.argsort(order))))
+
+    return lower
 
 
 def clip(lowering: Lowering, node: Node) -> None:

@@ -25,12 +25,17 @@ _OPTIONS = {
 
 
 def apply(
-    lowering: Lowering, code: str, inputs: list[int], shape: tuple[int, ...] | None = None, options: Any = None
+    lowering: Lowering,
+    code: str,
+    inputs: list[int],
+    shape: tuple[int, ...] | None = None,
+    options: Any = None,
+    dtype: Any = np.float32,
 ) -> int:
-    """Return an operator's float result, of its inputs' broadcast shape unless `shape` is set."""
+    """Return an operator's result, in float unless `dtype` is set, of its inputs' broadcast shape unless `shape` is."""
     if shape is None:
         shape = np.broadcast_shapes(*(lowering.file.shape(operand) for operand in inputs))
-    result = lowering.file.tensor(code.lower(), shape)
+    result = lowering.file.tensor(code.lower(), shape, dtype)
     lowering.file.operator(code, 1, inputs, [result], options or _OPTIONS.get(code, lambda: None)())
     return result
 

@@ -129,20 +129,28 @@ def reduce(code: str) -> Callable[[Lowering, Node], None]:
 def _reduced(lowering: Lowering, node: Node) -> tuple[int, list[int], bool]:
     """Return the tensor to reduce, the axes in the file, and whether they stay.
 
-    Axes are an input since operator set 18 (13 for ReduceSum), an attribute before. A tensor with channels last is
-    taken as it is, unless that would leave channels behind pixels in a result without the axes.
+    Axes are an input since operator set 18 (13 for ReduceSum), an attribute before.
     """
-    rank, name = len(lowering.shape(node)), node.inputs[0]
+    rank = len(lowering.shape(node))
     axes_input = lowering.optional(node, 1)
     listed = axes_input.values.tolist() if axes_input else node.attributes.get("axes", range(rank))
     axes = [axis % rank for axis in listed]
     keep = bool(node.attributes.get("keepdims", 1))
-    last = name in lowering.last
+    last, places = in_file(lowering, node, axes, keep)
+    return lowering.input(node, last=last), places, keep
+
+
+def in_file(lowering: Lowering, node: Node, axes: list[int], keep: bool) -> tuple[bool, list[int]]:
+    """Return whether to reduce the node's input with channels last, and the axes then.
+
+    A tensor with channels last is taken as it is, unless that would leave channels behind pixels in a result without
+    the axes.
+    """
+    rank, last = len(lowering.shape(node)), node.inputs[0] in lowering.last
     if last and not keep:
         remaining = [axis for axis in TO_LAST[rank] if axis not in axes]
         last = remaining == sorted(remaining)
-    tensor = lowering.input(node, last=last)
-    return tensor, sorted(TO_LAST[rank].index(axis) for axis in axes) if last else sorted(axes), keep
+    return last, sorted(TO_LAST[rank].index(axis) for axis in axes) if last else sorted(axes)
 
 
 def _mean(lowering: Lowering, node: Node, tensor: int, axes: list[int], keep: bool) -> None:

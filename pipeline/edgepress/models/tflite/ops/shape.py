@@ -7,7 +7,7 @@ import math
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from ..graph import Node, narrow
+from ..graph import Node
 from ..layout import TO_FIRST, TO_LAST
 from ..lowering import Lowering, refusal
 from ..versions import version as version_of
@@ -114,39 +114,6 @@ def slice_(lowering: Lowering, node: Node) -> None:
     arguments = [source, *(lowering.indices(values) for values in zip(*bounds, strict=True))]
     version = version_of("STRIDED_SLICE", lowering.file.quantization(source))
     lowering.file.operator("STRIDED_SLICE", version, arguments, [result], schema.StridedSliceOptionsT())
-    lowering.give(node, result)
-
-
-def gather(lowering: Lowering, node: Node) -> None:
-    """Lower rows of a table by computed indices, or known slices of a computed tensor.
-
-    A quantized table stays in integers; on the result's scale from the start if that is another.
-    """
-    table, indices = node.inputs
-    constants, scale = lowering.graph.constants, lowering.graph.quantization.get(node.output)
-    axis = node.attributes.get("axis", 0) % len(lowering.shape(node))
-    if table not in constants:
-        data = lowering.input(node, last=False)
-    elif constants[table].packed:
-        data = lowering.unpacked(constants[table])
-    elif scale:
-        data = lowering.file.constant(constants[table].name, scale.quantize(constants[table].real), scale)
-    else:
-        stored, scales = constants[table].values, constants[table].quantization
-        if scales and scales.scale.size > 1:
-            stored, scales = constants[table].real, None
-        data = lowering.file.constant(constants[table].name, stored.astype(narrow(stored.dtype)), scales)
-    if indices in constants:
-        known = constants[indices].values
-        chosen = lowering.indices(np.where(known < 0, known + lowering.shape(node)[axis], known))
-    else:
-        chosen = lowering.input(node, 1, last=False)
-    result = lowering.file.like(data, node.output, lowering.output_shape(node))
-    stored_as = lowering.file.quantization(data)
-    options = schema.GatherOptionsT(axis=axis)
-    lowering.file.operator("GATHER", version_of("GATHER", stored_as), [data, chosen], [result], options)
-    if stored_as and scale is None:
-        result = lowering.real(result)
     lowering.give(node, result)
 
 

@@ -25,9 +25,12 @@ from .elementwise import (
     softmax,
     unary,
 )
+from .gathering import gather, gather_elements, gather_nd, scatter_elements, scatter_nd
 from .pool import average_pool, global_average, global_max, max_pool, reduce, reduce_l2, reduce_mean
+from .recurrent import gru, lstm, rnn
 from .resample import conv_transpose, depth_to_space, resize, space_to_depth
-from .shape import concat, gather, pad, reshape, same, slice_, table, tile, transpose
+from .selection import arg, cumulative_sum, one_hot, top_k
+from .shape import concat, pad, reshape, same, slice_, table, tile, transpose
 from .transformer import erf, gelu, layer_norm
 
 
@@ -50,6 +53,7 @@ class Row(NamedTuple):
 
 
 PROBABILITY = quantization(1 / 256, -128)
+LOGARITHM = quantization(16 / 256, 127)
 CHANNELS, MOVE, PLAIN = Layout.CHANNELS, Layout.MOVE, Layout.PLAIN
 
 
@@ -57,6 +61,8 @@ OPERATORS: dict[str, Row] = {
     "Abs": Row(unary("ABS", version=1), integer=False),
     "Add": Row(arithmetic("ADD", schema.AddOptionsT)),
     "And": Row(elementwise("LOGICAL_AND", schema.LogicalAndOptionsT), integer=False),
+    "ArgMax": Row(arg("ARG_MAX", schema.ArgMaxOptionsT), integer=False),
+    "ArgMin": Row(arg("ARG_MIN", schema.ArgMinOptionsT), integer=False),
     "AveragePool": Row(average_pool, CHANNELS),
     "BatchNormalization": Row(batch_norm, CHANNELS, integer=False),
     "Cast": Row(cast, integer=False),
@@ -66,6 +72,7 @@ OPERATORS: dict[str, Row] = {
     "Conv": Row(conv, CHANNELS),
     "ConvTranspose": Row(conv_transpose, CHANNELS),
     "Cos": Row(unary("COS", schema.CosOptionsT, version=1), integer=False),
+    "CumSum": Row(cumulative_sum, integer=False),
     "DepthToSpace": Row(depth_to_space, CHANNELS),
     "DequantizeLinear": Row(dequantize, integer=False),
     "Div": Row(arithmetic("DIV", schema.DivOptionsT), integer=False),
@@ -79,7 +86,10 @@ OPERATORS: dict[str, Row] = {
     "Expand": Row(tile),
     "Flatten": Row(reshape, MOVE),
     "Floor": Row(unary("FLOOR", version=1), integer=False),
+    "GRU": Row(gru, PLAIN, integer=False),
     "Gather": Row(gather, PLAIN),
+    "GatherElements": Row(gather_elements, PLAIN),
+    "GatherND": Row(gather_nd, PLAIN),
     "Gelu": Row(gelu, integer=False),
     "Gemm": Row(gemm, PLAIN),
     "GlobalAveragePool": Row(global_average, CHANNELS),
@@ -90,11 +100,13 @@ OPERATORS: dict[str, Row] = {
     "HardSwish": Row(unary("HARD_SWISH", schema.HardSwishOptionsT, version=1), integer=False),
     "Identity": Row(same, integer=False),
     "InstanceNormalization": Row(instance_norm, integer=False),
+    "LSTM": Row(lstm, PLAIN, integer=False),
     "LayerNormalization": Row(layer_norm, PLAIN, integer=False),
     "LeakyRelu": Row(leaky_relu, integer=False),
     "Less": Row(elementwise("LESS", schema.LessOptionsT), integer=False),
     "LessOrEqual": Row(elementwise("LESS_EQUAL", schema.LessEqualOptionsT), integer=False),
     "Log": Row(unary("LOG"), integer=False),
+    "LogSoftmax": Row(softmax("LOG_SOFTMAX", schema.LogSoftmaxOptionsT), scale=LOGARITHM),
     "MatMul": Row(matmul, PLAIN),
     "MatMulInteger": Row(unmatched, integer=False),
     "Max": Row(chain("MAXIMUM"), integer=False),
@@ -104,11 +116,13 @@ OPERATORS: dict[str, Row] = {
     "Mul": Row(arithmetic("MUL", schema.MulOptionsT)),
     "Neg": Row(unary("NEG", schema.NegOptionsT, version=1), integer=False),
     "Not": Row(unary("LOGICAL_NOT", schema.LogicalNotOptionsT, version=1), integer=False),
+    "OneHot": Row(one_hot, PLAIN, integer=False),
     "Or": Row(elementwise("LOGICAL_OR", schema.LogicalOrOptionsT), integer=False),
     "PRelu": Row(prelu, integer=False),
     "Pad": Row(pad),
     "Pow": Row(elementwise("POW", schema.PowOptionsT), integer=False),
     "QuantizeLinear": Row(quantize, integer=False),
+    "RNN": Row(rnn, PLAIN, integer=False),
     "Reciprocal": Row(reciprocal, integer=False),
     "ReduceL2": Row(reduce_l2, integer=False),
     "ReduceMax": Row(reduce("REDUCE_MAX"), integer=False),
@@ -119,10 +133,12 @@ OPERATORS: dict[str, Row] = {
     "Reshape": Row(reshape, MOVE),
     "Resize": Row(resize, CHANNELS),
     "Round": Row(unary("ROUND", version=1), integer=False),
+    "ScatterElements": Row(scatter_elements, PLAIN),
+    "ScatterND": Row(scatter_nd, PLAIN),
     "Sigmoid": Row(unary("LOGISTIC"), scale=PROBABILITY),
     "Sin": Row(unary("SIN", version=1), integer=False),
     "Slice": Row(slice_),
-    "Softmax": Row(softmax, scale=PROBABILITY),
+    "Softmax": Row(softmax("SOFTMAX", lambda: schema.SoftmaxOptionsT(beta=1.0)), scale=PROBABILITY),
     "Softplus": Row(softplus, integer=False),
     "SpaceToDepth": Row(space_to_depth, CHANNELS),
     "Split": Row(slice_),
@@ -133,6 +149,7 @@ OPERATORS: dict[str, Row] = {
     "Table": Row(table, integer=False),
     "Tanh": Row(unary("TANH", version=1), integer=False),
     "Tile": Row(tile),
+    "TopK": Row(top_k, PLAIN),
     "Transpose": Row(transpose, MOVE),
     "Unsqueeze": Row(reshape, MOVE),
     "Where": Row(elementwise("SELECT_V2", schema.SelectV2OptionsT), integer=False),

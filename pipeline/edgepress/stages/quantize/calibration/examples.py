@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ....core.errors import UserError
+from ....data.rows import Rows, choose, held
 from ....models import metadata
 from ....models.input_preparation import input_of
 
@@ -29,7 +30,7 @@ class Prepared:
 
     contract: dict[str, Any]
     data: Dataset
-    x: np.ndarray
+    x: Rows
 
     def __len__(self) -> int:
         return len(self.x)
@@ -48,7 +49,7 @@ def prepared(contract: dict[str, Any], data: Dataset, rows: np.ndarray) -> tuple
     A mean and deviation from elsewhere (the user's function, the file's metadata) are a network's, which may take
     pixels from -128 to 127: there the same is a warning.
     """
-    x, y = data["validation"].x[rows], data["validation"].y[rows]
+    x, y = held(choose(data["validation"].x, rows)), choose(data["validation"].y, rows)
     warnings = []
     for entry, declared, raw in zip(contract["inputs"], data.inputs, data.columns(x), strict=True):
         if declared.kind == "tokens" or entry["mean"] == []:  # the file normalises them itself

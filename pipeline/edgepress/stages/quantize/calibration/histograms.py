@@ -84,16 +84,21 @@ class Histogram:
             self.counts[HALF // 2 : HALF // 2 + HALF] = pairs
             self.exponent += 1
 
-    def count(self, values: np.ndarray, turn: int) -> None:
-        """Count values within the widened bounds: all, or `VALUES` of them spread evenly, others at the next turn."""
+    def count(self, values: np.ndarray) -> None:
+        """Count values, such as a `sample`, within the widened bounds."""
         if self.beyond:
             return
-        flat = values.reshape(-1)
-        step = -(-flat.size // VALUES)
-        # No common divisor with the last axis: it may be the channels', and each is to be met.
-        while step > 1 and math.gcd(step, values.shape[-1]) > 1:
-            step += 1
-        scaled = flat[turn % step :: step].astype(np.float32) * np.float32(1 / self.width)
+        scaled = values * np.float32(1 / self.width)
         bins = np.floor(scaled, out=scaled).astype(np.int64)
         bins += HALF
         self.counts += np.bincount(bins, minlength=2 * HALF)
+
+
+def sample(values: np.ndarray, turn: int) -> np.ndarray:
+    """Return a copy, float32 (n,), of the values to count: all, or `VALUES` spread evenly, others at the next turn."""
+    flat = values.reshape(-1)
+    step = max(1, -(-flat.size // VALUES))
+    # No common divisor with the last axis: it may be the channels', and each is to be met.
+    while step > 1 and math.gcd(step, values.shape[-1]) > 1:
+        step += 1
+    return flat[turn % step :: step].astype(np.float32)

@@ -12,7 +12,8 @@ from onnx import helper
 from ....core.errors import UserError
 from ....models.onnx.export import constant
 from ..keep_float import LOWEST
-from .operators import OPERATORS, Attributes
+from .operators import OPERATORS
+from .windows import Attributes
 
 _KERNEL = {"Conv": 1, "Gemm": 1, "MatMul": 1, "Gather": 0}
 """Which input of an operator is learnt, if it is stored as integers."""

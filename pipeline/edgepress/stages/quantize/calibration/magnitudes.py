@@ -1,0 +1,49 @@
+"""Find the largest magnitude of each channel of activations, on the calibration examples."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from .observe import Rows, observe
+
+Array = NDArray[Any]
+
+
+class Magnitudes:
+    """Largest magnitudes of one graph: `found` maps (tensor, axis) to float32 (channels,)."""
+
+    def __init__(self, graph: onnx.ModelProto, wanted: Collection[tuple[str, int]]) -> None:
+        self.graph, self.wanted = graph, tuple(wanted)
+        self.tensors = {name for name, _ in wanted}
+        self.found: dict[tuple[str, int], Array] = {}
+
+    def look(self, values: dict[str, np.ndarray], turn: int) -> list[Array]:
+        return [_largest(np.moveaxis(values[name], axis, 0)) for name, axis in self.wanted]
+
+    def take(self, seen: list[Array], turn: int) -> None:
+        for key, value in zip(self.wanted, seen, strict=True):
+            before = self.found.get(key)
+            self.found[key] = value if before is None else np.maximum(before, value, out=before)
+
+
+def magnitudes(
+    model: onnx.ModelProto, axes: Mapping[str, int], examples: Rows, known: Magnitudes | None = None
+) -> dict[str, Array]:
+    """Return tensor → the largest magnitude of each channel on its axis, from `known` where it is of this graph."""
+    found = dict(known.found) if known and known.graph is model else {}
+    if missing := [key for key in axes.items() if key not in found]:
+        more = Magnitudes(model, missing)
+        observe(model, examples, [more])
+        found |= more.found
+    return {name: found[name, axis] for name, axis in axes.items()}
+
+
+def _largest(values: Array) -> Array:
+    """Return the largest magnitude of each row; (channels, *any) → (channels,)."""
+    rows = values.reshape(len(values), -1)
+    return np.maximum(rows.max(1), -rows.min(1))

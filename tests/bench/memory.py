@@ -1,0 +1,66 @@
+"""Bound the memory of stages by the number of examples: `python -m tests.bench.memory N…`, into memory.json.
+
+Each row is the largest memory of a run whose earlier stages are in the cache, its evaluation included.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from . import results
+from .streaming import CLASSES, EDGEPRESS, peak, photos
+
+COMMAND = "make bench-memory"
+SIDE = 64
+FLAT = 200e6
+"""Bytes by which the peaks of one stage may differ."""
+SMALL = {"arch": "timm/resnet18", "args": {"layers": [1, 1, 1, 1], "channels": [16, 24, 32, 64]}}
+STAGES: dict[str, dict[str, Any]] = {
+    "train": {"use": "train", "name": "base", "model": SMALL, "epochs": 1, "batch": 64},
+    "distill.kd": {
+        "use": "distill.kd", "name": "student", "teacher": "base", "student": SMALL, "epochs": 1, "batch": 64,
+    },
+    "prune.channels": {
+        "use": "prune.channels", "name": "small", "input": "base", "ratio": "30%", "finetune": {"epochs": 1},
+    },
+    "export.onnx": {"use": "export.onnx", "name": "float", "input": "small"},
+    "quantize.static": {"use": "quantize.static", "name": "int8", "input": "float"},
+    "convert.tflite": {"use": "convert.tflite", "name": "tflite", "input": "int8"},
+}  # fmt: skip
+
+
+def peaks(count: int) -> dict[str, int]:
+    """Return the peak of each stage in bytes, on `count` pictures."""
+    found = {}
+    with tempfile.TemporaryDirectory() as name:
+        where = Path(name)
+        photos(where / "photos", count, SIDE)
+        stages: list[dict[str, Any]] = []
+        for about, stage in STAGES.items():
+            stages.append(stage)
+            recipe = {"name": "mine", "task": {"data": {"from": "./photos", "size": SIDE}}, "stages": stages}
+            (where / "mine.yaml").write_text(yaml.safe_dump(recipe), encoding="utf-8")
+            found[about], seconds = peak([*EDGEPRESS, "run", "mine.yaml"], where)
+            print(f"{count:>7} {about}: {found[about] / 1e6:.0f} MB, {seconds:.0f} s", flush=True)
+    return found
+
+
+def main(counts: list[int]) -> None:
+    by_count = {count: peaks(count) for count in counts}
+    rows = [
+        {
+            "stage": stage, "peak_bytes": {str(count): by_count[count][stage] for count in counts},
+            "flat": max(each[stage] for each in by_count.values()) - min(e[stage] for e in by_count.values()) < FLAT,
+        }
+        for stage in STAGES
+    ]  # fmt: skip
+    print(results.write("memory", COMMAND, {"side": SIDE, "classes": CLASSES, "counts": counts, "rows": rows}))
+
+
+if __name__ == "__main__":
+    main([int(word) for word in sys.argv[1:]] or [1_000, 10_000, 100_000])
