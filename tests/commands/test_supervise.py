@@ -137,6 +137,17 @@ def test_an_interruption_within_a_deletion_is_not_lost():
     assert interrupted(process) == (130, INTERRUPTED)
 
 
+def test_an_interruption_that_a_library_in_c_prints_is_not_lost():
+    """As an import of numpy's C interface does; CPython's own way to run text prints it by the same function."""
+    body = (
+        "from edgepress.commands.supervise import interrupt_once; interrupt_once(); import ctypes; "
+        "ctypes.pythonapi.PyRun_SimpleString(b'import time; print(\\'ready\\', flush=True); time.sleep(600)'); "
+        "time.sleep(600)"
+    )
+    process, _ = started(body)
+    assert interrupted(process) == (130, INTERRUPTED)
+
+
 @pytest.mark.parametrize("interrupt", [True, False])
 def test_errors_that_follow_from_an_interruption_are_not_shown(interrupt):
     """Of a deletion and of a thread; without an interruption both are."""

@@ -107,7 +107,9 @@ def bound(seconds: str, memory: str) -> None:
     import resource
 
     for kind, limit in ((resource.RLIMIT_CPU, int(seconds)), (resource.RLIMIT_DATA, int(memory))):
-        resource.setrlimit(kind, (limit, resource.getrlimit(kind)[1]))
+        hard = resource.getrlimit(kind)[1]  # the user's own bound, which may be lower
+        finite = [each for each in (limit, hard) if each != resource.RLIM_INFINITY]
+        resource.setrlimit(kind, (min(finite, default=hard), hard))
 
 
 def peak() -> int:

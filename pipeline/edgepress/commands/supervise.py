@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from types import FrameType
+from types import FrameType, TracebackType
 from typing import NoReturn
 
 from ..core import activity, child_processes, streams
@@ -68,7 +68,7 @@ def supervised(work: Callable[[], int]) -> int:
         resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
         activity.attach(area)
         _silence_libraries()
-        sys.unraisablehook = _raise_again
+        sys.unraisablehook, sys.excepthook = _raise_again, _dropped
         threading.excepthook = _lost_in_thread
         code = _code(work)
         if code == INTERRUPTED:
@@ -127,10 +127,23 @@ def _raise_again(lost: sys.UnraisableHookArgs) -> None:
     Other errors of deletions follow from an interruption, once there was one.
     """
     if lost.exc_type is KeyboardInterrupt:
-        signal.signal(signal.SIGALRM, signal.default_int_handler)
-        signal.setitimer(signal.ITIMER_REAL, 0.001)  # what is raised in this hook is dropped too
+        _interrupt_soon()
     elif not _interrupted.is_set():
         sys.__unraisablehook__(lost)
+
+
+def _dropped(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Raise an interruption that came in an import of a library in C, which would print it and go on."""
+    if kind is KeyboardInterrupt:
+        _interrupt_soon()
+    elif not _interrupted.is_set():
+        sys.__excepthook__(kind, error, trace)
+
+
+def _interrupt_soon() -> None:
+    """Raise KeyboardInterrupt in a moment: what is raised in a hook is dropped too."""
+    signal.signal(signal.SIGALRM, signal.default_int_handler)
+    signal.setitimer(signal.ITIMER_REAL, 0.001)
 
 
 def _lost_in_thread(lost: threading.ExceptHookArgs) -> None:

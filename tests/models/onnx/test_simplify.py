@@ -107,6 +107,23 @@ def test_torch_is_not_imported_for_a_file(tmp_path: Path) -> None:
     assert done.stdout == "False\n"
 
 
+def test_a_limit_of_the_users_changes_no_result(tmp_path: Path) -> None:
+    """Below the bound that folding sets itself: that failed, and another graph was the result."""
+    onnx.save(graph(*images()), tmp_path / "m.onnx")
+    code = (
+        "import resource, onnx, sys; from pathlib import Path; from edgepress.models.onnx import simplify\n"
+        "mb = int(sys.argv[1]) << 20\n"
+        "if mb: resource.setrlimit(resource.RLIMIT_DATA, (mb, mb))\n"
+        "path = Path('m.onnx'); ways = simplify.simplifications(path, onnx.load(path))\n"
+        "sys.stdout.buffer.write(next(ways)[1]().SerializeToString(deterministic=True))"
+    )
+    results = [
+        subprocess.run([sys.executable, "-c", code, mb], cwd=tmp_path, capture_output=True, check=True).stdout
+        for mb in ("0", "600")
+    ]
+    assert results[0] == results[1]
+
+
 @pytest.mark.parametrize(("spoilt", "way"), [(1, "without onnxscript's rules"), (3, "not at all")])
 def test_where_simplifying_changes_outputs_less_is_simplified(
     spoilt: int, way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -40,7 +40,9 @@ FORMS = ("ReorderInput", "ReorderOutput", "Transpose", "Cast", "QuantizeLinear",
 def main(model: str, seconds: str, cpu: str, memory: str) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     for kind, limit in ((resource.RLIMIT_CPU, cpu), (resource.RLIMIT_DATA, memory)):
-        resource.setrlimit(kind, (int(limit), resource.getrlimit(kind)[1]))
+        hard = resource.getrlimit(kind)[1]  # the user's own bound, which may be lower
+        finite = [each for each in (int(limit), hard) if each != resource.RLIM_INFINITY]
+        resource.setrlimit(kind, (min(finite, default=hard), hard))
     with tempfile.TemporaryDirectory() as work:
         json.dump(profiled(model, float(seconds), Path(work)), sys.stdout)
 

@@ -14,7 +14,9 @@ def main(source: str, target: str, seconds: str, memory: str) -> None:
 
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     for kind, limit in ((resource.RLIMIT_CPU, seconds), (resource.RLIMIT_DATA, memory)):
-        resource.setrlimit(kind, (int(limit), resource.getrlimit(kind)[1]))
+        hard = resource.getrlimit(kind)[1]  # the user's own bound, which may be lower
+        finite = [each for each in (int(limit), hard) if each != resource.RLIM_INFINITY]
+        resource.setrlimit(kind, (min(finite, default=hard), hard))
     options = onnxruntime.SessionOptions()
     options.optimized_model_filepath = target
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC

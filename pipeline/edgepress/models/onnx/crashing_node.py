@@ -13,6 +13,7 @@ import onnx
 
 from ...benchmark.worker import random_input
 from ...core import child_processes
+from ...core.activity import lower
 
 _SECONDS, _BYTES = 2, 2**30
 """CPU time and memory of each child."""
@@ -37,8 +38,8 @@ def _crashes(model: onnx.ModelProto, count: int) -> bool:
     if child == 0:
         child_processes.end_with(parent)
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        resource.setrlimit(resource.RLIMIT_CPU, (_SECONDS, _SECONDS))
-        resource.setrlimit(resource.RLIMIT_DATA, (_BYTES, _BYTES))
+        lower(resource.RLIMIT_CPU, _SECONDS)
+        lower(resource.RLIMIT_DATA, _BYTES)
         try:
             _run(model, count)
         finally:
