@@ -63,6 +63,25 @@ def test_what_a_killed_process_left_goes_with_the_next(tmp_path: Path) -> None:
     assert names(tmp_path / "tmp") == set()
 
 
+def test_a_trial_folder_of_a_killed_process_goes_with_the_next_and_that_of_a_living_one_stays(tmp_path: Path) -> None:
+    trial = (
+        "import sys, time; from pathlib import Path; from edgepress.core import temporary\n"
+        "with temporary.folder_in(Path(sys.argv[1])) as folder:\n"
+        "    (folder / 'inside').mkdir(); print(folder, flush=True); time.sleep(60)"
+    )
+    with subprocess.Popen([sys.executable, "-c", trial, str(tmp_path)], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        left = Path(process.stdout.readline().strip())
+        with temporary.folder_in(tmp_path) as mine:
+            assert left.is_dir()
+            assert mine != left
+        assert not mine.exists()
+        process.kill()
+    assert left.is_dir()
+    temporary.sweep(tmp_path)
+    assert not left.exists()
+
+
 def test_only_names_of_its_own_are_deleted(tmp_path: Path) -> None:
     mine = {".a.txt.original", ".edgepress-notes.part", ".edgepress-abcdefgh.part2", ".report.json.abcd1234"}
     for name in mine:

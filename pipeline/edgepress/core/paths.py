@@ -124,7 +124,7 @@ def _unwritable(destination: Destination) -> SystemFault | None:
         if existing == folder:
             _write_a_page(folder)
         else:
-            with tempfile.TemporaryDirectory(prefix=".edgepress-", dir=existing) as trial:
+            with temporary.folder_in(existing) as trial:
                 inside = trial / folder.relative_to(existing)
                 inside.mkdir(parents=True)
                 _write_a_page(inside)

@@ -18,6 +18,7 @@ from functools import cache
 from pathlib import Path
 
 _PART = re.compile(r"\.edgepress-[a-z0-9_]{8}\.part")
+_TRIAL = re.compile(r"\.edgepress-[a-z0-9_]{8}\.trial")
 _FOLDER = re.compile(r"edgepress-[a-z0-9_]{8}\.tmp")
 _LOCK = ".lock"
 _OLD = 3600.0
@@ -42,16 +43,34 @@ def file_in(folder: Path) -> Iterator[Path]:
         os.close(handle)
 
 
+@contextmanager
+def folder_in(folder: Path) -> Iterator[Path]:
+    """Yield an empty folder of a passing name in `folder`, which is deleted at the end with what is in it."""
+    sweep(folder)
+    while True:
+        path = Path(tempfile.mkdtemp(prefix=".edgepress-", suffix=".trial", dir=folder))
+        handle = os.open(path, os.O_RDONLY)
+        if _locked(handle):
+            break
+        os.close(handle)
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+        os.close(handle)
+
+
 def is_ours(path: Path) -> bool:
     """Whether a file has a name of `file_in`."""
     return _PART.fullmatch(path.name) is not None
 
 
 def sweep(folder: Path) -> None:
-    """Delete the files in `folder` that killed processes left."""
+    """Delete the files and trial folders in `folder` that killed processes left."""
     with suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
-            if _PART.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
+            file = _PART.fullmatch(entry.name) and entry.is_file(follow_symlinks=False)
+            if file or (_TRIAL.fullmatch(entry.name) and entry.is_dir(follow_symlinks=False)):
                 _delete(Path(entry.path), Path(entry.path))
 
 
@@ -114,7 +133,7 @@ def _locked(handle: int) -> bool:
 def _delete(path: Path, lock: Path) -> None:
     """Delete a file or folder whose `lock` nobody holds."""
     try:
-        handle = os.open(lock, os.O_RDWR | os.O_NOFOLLOW)
+        handle = os.open(lock, (os.O_RDONLY if lock.is_dir() else os.O_RDWR) | os.O_NOFOLLOW)
     except FileNotFoundError:
         if time.time() - path.stat().st_mtime > _OLD:
             shutil.rmtree(path, ignore_errors=True)
