@@ -91,7 +91,7 @@ def await_(what: Any) -> None:
 def test_an_interruption_ends_all(tmp_path: Path) -> None:
     place = laid_out(tmp_path, ENDLESS)
     run = begun(place)
-    await_(lambda: len([*place.folder.glob(".edgepress/work/*/scratch")]) == 2)
+    await_(lambda: len([*(place.folder / ".edgepress" / "work").glob("*/scratch")]) == 2)
     run.send_signal(signal.SIGINT)
     errors = run.communicate(timeout=60)[1]
     assert run.returncode == 130

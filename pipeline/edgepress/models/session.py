@@ -84,6 +84,7 @@ def _in_threads(
     """Yield the outputs of each batch in turn; a thread takes one of `runs`, or shares the only one.
 
     Batches are taken a few ahead, so that one that never ends is soon the only one, and `begin` is not called again.
+    It does as `core.threads`, which this file cannot import: an emulated device runs it alone.
     """
     free = deque(runs if len(runs) > 1 else list(runs) * threads)
     waiting: deque[Future[dict[str, Any]]] = deque()

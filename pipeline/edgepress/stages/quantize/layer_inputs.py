@@ -114,7 +114,7 @@ def _layers(model: onnx.ModelProto) -> list[tuple[onnx.NodeProto, NDArray[Any]]]
 
 def _products(waiting: Sequence[NDArray[Any]]) -> NDArray[Any]:
     """Return the sums of products of inputs, several (places, groups, K) → (groups, K, K)."""
-    # In this order BLAS takes each group as it is; with the groups innermost numpy is twenty times slower.
+    # In this order BLAS takes each group as it is; with the groups innermost numpy does not call it.
     groups = np.ascontiguousarray(np.concatenate([rows.swapaxes(0, 1) for rows in waiting], 1))
     if len(groups) == 1:
         return (groups[0].T @ groups[0])[None]  # half of the work, since numpy sees that it is symmetric
