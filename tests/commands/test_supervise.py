@@ -148,6 +148,22 @@ def test_an_interruption_that_a_library_in_c_prints_is_not_lost():
     assert interrupted(process) == (130, INTERRUPTED)
 
 
+def test_an_interruption_waits_until_a_library_in_c_is_loaded():
+    """One in C++ calls Python while it loads, and ends the process when that raises."""
+    body = """
+    from importlib import _bootstrap_external, machinery
+    from types import SimpleNamespace
+    from edgepress.commands.supervise import interrupt_once
+    def load(module):
+        print("ready", flush=True); time.sleep(0.5); print("loaded", file=sys.stderr, flush=True)
+    _bootstrap_external._imp = SimpleNamespace(exec_dynamic=load)
+    interrupt_once()
+    machinery.ExtensionFileLoader("library", "library.so").exec_module(None)
+    time.sleep(600)"""
+    process, _ = started(body)
+    assert interrupted(process) == (130, "loaded\n" + INTERRUPTED)
+
+
 @pytest.mark.parametrize("interrupt", [True, False])
 def test_errors_that_follow_from_an_interruption_are_not_shown(interrupt):
     """Of a deletion and of a thread; without an interruption both are."""

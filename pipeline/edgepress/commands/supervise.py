@@ -16,9 +16,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from importlib.machinery import ExtensionFileLoader
 from pathlib import Path
 from types import FrameType, TracebackType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from ..core import activity, child_processes, streams
 
@@ -29,6 +30,7 @@ _AGAIN = 0.3
 WRONG, CRASHED, INTERRUPTED = 2, 3, 130
 INTERRUPTED_WORDS = "interrupted; the same command continues from here"
 _STOPS = (signal.SIGINT, signal.SIGTERM)
+_LOADING = ("create_module", "exec_module")
 _interrupted = threading.Event()
 _SUBREAPER = 36
 """Option of Linux's prctl: orphans become this process's children."""
@@ -110,7 +112,10 @@ def _silence_libraries() -> None:
 def interrupt_once() -> None:
     """Let the first interruption raise KeyboardInterrupt, and no other: the work ends meanwhile, or is killed."""
 
-    def interrupt(number: int, frame: FrameType | None) -> NoReturn:
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        if _loads_extension(frame):
+            _soon(interrupt)
+            return
         _interrupted.set()
         for stop in _STOPS:
             signal.signal(stop, signal.SIG_IGN)
@@ -142,8 +147,22 @@ def _dropped(kind: type[BaseException], error: BaseException, trace: TracebackTy
 
 def _interrupt_soon() -> None:
     """Raise KeyboardInterrupt in a moment: what is raised in a hook is dropped too."""
-    signal.signal(signal.SIGALRM, signal.default_int_handler)
+    _soon(signal.default_int_handler)
+
+
+def _soon(handler: Callable[[int, FrameType | None], Any]) -> None:
+    signal.signal(signal.SIGALRM, handler)
     signal.setitimer(signal.ITIMER_REAL, 0.001)
+
+
+def _loads_extension(frame: FrameType | None) -> bool:
+    """Whether a library in C is being loaded: one in C++ may end the process when Python code that it calls raises."""
+    while frame is not None:
+        code = frame.f_code
+        if code.co_filename == ExtensionFileLoader.exec_module.__code__.co_filename and code.co_name in _LOADING:
+            return isinstance(frame.f_locals.get("self"), ExtensionFileLoader)
+        frame = frame.f_back
+    return False
 
 
 def _lost_in_thread(lost: threading.ExceptHookArgs) -> None:
