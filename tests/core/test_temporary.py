@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import subprocess
@@ -9,6 +10,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from edgepress.core import child_processes, temporary
@@ -89,17 +91,42 @@ def test_only_names_of_its_own_are_deleted(tmp_path: Path) -> None:
     (tmp_path / ".edgepress-folder00.part").mkdir()
     (tmp_path / ".edgepress-abcdefgh.part").write_text("left over")
     os.symlink(tmp_path / ".a.txt.original", tmp_path / ".edgepress-symlink0.part")
-    (tmp_path / "tmp" / "edgepress-abcdefgh.tmp").mkdir()
+    (tmp_path / "tmp" / "edgepress-abcdefgh.tmp" / "half-deleted").mkdir(parents=True)
+    (tmp_path / "tmp" / "edgepress-abcdefgh.tmp.mine").mkdir()
     (tmp_path / "tmp" / "edgepress-crashlog.log").write_text("a crash")
     temporary.sweep(tmp_path)
     with temporary.root():
         pass
     assert names(tmp_path) == mine | {".edgepress-folder00.part", ".edgepress-symlink0.part"}
-    assert names(tmp_path / "tmp") == {"edgepress-abcdefgh.tmp", "edgepress-crashlog.log"}, "it may be about to lock it"
-    os.utime(tmp_path / "tmp" / "edgepress-abcdefgh.tmp", (0, 0))
+    assert names(tmp_path / "tmp") == {"edgepress-abcdefgh.tmp.mine", "edgepress-crashlog.log"}
+
+
+def test_a_folder_of_an_earlier_version_is_known_by_its_own_lock(tmp_path: Path) -> None:
+    former = tmp_path / "tmp" / "edgepress-abcdefgh.tmp"
+    former.mkdir()
+    with (former / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with temporary.root():
+            assert former.exists()
     with temporary.root():
-        pass
-    assert names(tmp_path / "tmp") == {"edgepress-crashlog.log"}
+        assert not former.exists()
+
+
+def test_a_folder_that_another_process_deletes_before_it_is_locked_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[str] = []
+    mkdtemp = tempfile.mkdtemp
+
+    def swept(**names: Any) -> str:
+        made.append(mkdtemp(**names))
+        if len(made) == 1:
+            os.rmdir(made[0])
+        return made[-1]
+
+    monkeypatch.setattr(tempfile, "mkdtemp", swept)
+    with temporary.root():
+        assert tempfile.gettempdir() == made[1]
 
 
 def test_the_temporary_files_of_a_process_and_its_children_are_in_one_folder(tmp_path: Path) -> None:
@@ -109,7 +136,7 @@ def test_the_temporary_files_of_a_process_and_its_children_are_in_one_folder(tmp
         code = "import tempfile; tempfile.mkstemp()"
         subprocess.run([*child_processes.PYTHON, "-c", code], check=True)
         (root,) = (tmp_path / "tmp").iterdir()
-        assert len(list(root.iterdir())) == 3
+        assert len(list(root.iterdir())) == 2
     assert dict(os.environ) == before
     assert names(tmp_path / "tmp") == set()
     assert tempfile.gettempdir() == str(tmp_path / "tmp")

@@ -11,7 +11,6 @@ import os
 import re
 import shutil
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
@@ -20,9 +19,8 @@ from pathlib import Path
 _PART = re.compile(r"\.edgepress-[a-z0-9_]{8}\.part")
 _TRIAL = re.compile(r"\.edgepress-[a-z0-9_]{8}\.trial")
 _FOLDER = re.compile(r"edgepress-[a-z0-9_]{8}\.tmp")
-_LOCK = ".lock"
-_OLD = 3600.0
-"""Seconds after which a folder without a lock is not about to get one."""
+_FORMER_LOCK = ".lock"
+"""What earlier versions locked in their folders; now that is the folder itself, which is deleted last."""
 
 
 @contextmanager
@@ -47,12 +45,7 @@ def file_in(folder: Path) -> Iterator[Path]:
 def folder_in(folder: Path) -> Iterator[Path]:
     """Yield an empty folder of a passing name in `folder`, which is deleted at the end with what is in it."""
     sweep(folder)
-    while True:
-        path = Path(tempfile.mkdtemp(prefix=".edgepress-", suffix=".trial", dir=folder))
-        handle = os.open(path, os.O_RDONLY)
-        if _locked(handle):
-            break
-        os.close(handle)
+    handle, path = _locked_folder(folder, ".edgepress-", ".trial")
     try:
         yield path
     finally:
@@ -105,13 +98,20 @@ def _made() -> tuple[int, Path]:
     with os.scandir(base) as entries:
         for entry in entries:
             if _FOLDER.fullmatch(entry.name) and entry.is_dir(follow_symlinks=False):
-                _delete(Path(entry.path), Path(entry.path, _LOCK))
+                former = Path(entry.path, _FORMER_LOCK)
+                _delete(Path(entry.path), former if former.exists() else Path(entry.path))
+    return _locked_folder(base, "edgepress-", ".tmp")
+
+
+def _locked_folder(base: Path, prefix: str, suffix: str) -> tuple[int, Path]:
+    """Return a new folder in `base` and what holds its lock."""
     while True:
-        work = Path(tempfile.mkdtemp(prefix="edgepress-", suffix=".tmp", dir=base))
-        handle = os.open(work / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
-        if _locked(handle):
-            return handle, work
-        os.close(handle)
+        path = Path(tempfile.mkdtemp(prefix=prefix, suffix=suffix, dir=base))
+        with suppress(FileNotFoundError):  # another process has deleted it
+            handle = os.open(path, os.O_RDONLY)
+            if _locked(handle):
+                return handle, path
+            os.close(handle)
 
 
 @cache
@@ -134,11 +134,7 @@ def _delete(path: Path, lock: Path) -> None:
     """Delete a file or folder whose `lock` nobody holds."""
     try:
         handle = os.open(lock, (os.O_RDONLY if lock.is_dir() else os.O_RDWR) | os.O_NOFOLLOW)
-    except FileNotFoundError:
-        if time.time() - path.stat().st_mtime > _OLD:
-            shutil.rmtree(path, ignore_errors=True)
-        return
-    except OSError:  # another user's
+    except OSError:  # another user's, or deleted in between
         return
     with suppress(OSError):  # a living process holds it, or the file system has no locks
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
