@@ -18,12 +18,13 @@ CAUSE = ("no space left", "file too large", "disk quota", "disk is full")
 WAIT = 120.0
 TO_FULL = ("sh", "-c", 'exec "$@" > /dev/full', "sh")
 POINTS = (
-    *(("work", recipe, share) for recipe in ("lite", "tiny") for share in (0.02, 0.1, 0.25, 0.4, 0.6, 0.8)),
-    *(("tmp", "lite", share) for share in (0.01, 0.2)),
-    *(("runs", "lite", share) for share in (0.05, 0.4)),
+    *(("work", "lite", share) for share in (0.02, 0.05, 0.1, 0.15, 0.25, 0.6)),
+    *(("work", "tiny", share) for share in (0.02, 0.05, 0.1, 0.18, 0.25, 0.32, 0.4, 0.5, 0.6, 0.8)),
+    *(("tmp", recipe, share) for recipe, share in (("lite", 0.01), ("lite", 0.2), ("tiny", 0.002))),
+    *(("runs", recipe, share) for recipe, share in (("lite", 0.02), ("lite", 0.05), ("lite", 0.4), ("tiny", 0.02))),
     *(("file", recipe, share) for recipe in ("lite", "tiny") for share in (0.001, 0.01)),
-    ("full", "lite", 0.0),
-    ("cache", "tiny", 0.3),
+    *(("full", recipe, 0.0) for recipe in ("lite", "tiny")),
+    *(("cache", "tiny", share) for share in (0.1, 0.3)),
 )
 """What is full, the recipe, and the size as a share of what an undisturbed run fills."""
 

@@ -13,8 +13,8 @@ from tests.torture.runner import Fresh
 
 WAIT = 300.0
 LIMITS = (
-    *((resource.RLIMIT_AS, "tiny", size) for size in (120, 400, 900, 1500, 2500, 3600)),
-    *((resource.RLIMIT_DATA, "lite", size) for size in (60, 150, 300, 500)),
+    *((resource.RLIMIT_AS, "tiny", size) for size in (120, 250, 400, 900, 1200, 1500, 2000, 2500, 3600)),
+    *((resource.RLIMIT_DATA, "lite", size) for size in (60, 90, 150, 300, 500)),
 )
 """MB of addresses or of data."""
 
