@@ -4,6 +4,7 @@ import errno
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -82,8 +83,10 @@ def test_a_circle_of_causes_ends() -> None:
     assert system_errors.of(error) is None
 
 
-def test_what_writes_a_file_names_it_and_leaves_nothing(tmp_path: Path) -> None:
-    path = tmp_path / "report.json"
+def test_what_writes_a_file_names_it_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, temporary = tmp_path / "report.json", tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))  # also where this repository is in one
     with pytest.raises(UserError, match=r"`.*report\.json` cannot be written: No space left"), replacing(path):
         raise OSError(errno.ENOSPC, "No space left on device")
     with pytest.raises(UserError, match=r"TMPDIR"), scratch() as folder:
@@ -92,7 +95,7 @@ def test_what_writes_a_file_names_it_and_leaves_nothing(tmp_path: Path) -> None:
     path.mkdir()
     with pytest.raises(UserError, match=r"`.*report\.json` cannot be used: Is a directory"), replacing(path):
         pass
-    assert list(tmp_path.iterdir()) == [path]
+    assert sorted(tmp_path.iterdir()) == [path, temporary]
 
 
 def test_folders_are_tried_before_and_are_as_they_were(tmp_path: Path) -> None:
