@@ -1,9 +1,9 @@
 """What does the supervised child process of a command cost? Pairs of runs, with and without it.
 
-`make bench-isolation` writes isolation.json: each run of a shipped recipe has an empty cache. The two of a pair run one
-after the other on core 0, in drawn order: at once, two threads of one core slow each other unevenly.
-ARGS="onnx-only=3" measures so many pairs of that recipe alone. Each pair is kept in build/isolation.jsonl as it ends,
-and the same command goes on from there; pairs of other sources or another machine do not count.
+`make bench-isolation` writes isolation.json: each run of a shipped recipe has an empty cache. The two of a pair run at
+once, each on a core of its own, so that what else is going on slows both; cores are drawn. ARGS="onnx-only=3" measures
+so many pairs of that recipe alone. Each pair is kept in build/isolation.jsonl as it ends, and the same command goes on
+from there; pairs of other sources or another machine do not count.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import sys
 import tempfile
 import threading
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from statistics import fmean, stdev
 
@@ -27,7 +27,7 @@ from scipy import stats
 from tests.bench import results
 from tests.torture import store
 
-RUNS = {"mobilenet": 3, "onnx-only": 8}
+RUNS = {"mobilenet": 3, "onnx-only": 4}
 """Pairs of each recipe."""
 FEW = ["--limit", "1000"]
 """An eighth of mobilenet's examples: what a process costs once weighs more than in the whole run."""
@@ -67,8 +67,8 @@ def _ratio(words: list[str], pairs: int) -> dict[str, object]:
 
 
 def _pairs(words: list[str], pairs: int) -> list[dict[str, tuple[float, float]]]:
-    """Return wall and CPU seconds of each pair, in drawn order; only those that are not kept are measured."""
-    key = ["in turn", *words, store.sources(), machine().cpu]
+    """Return wall and CPU seconds of each pair, on drawn cores; only those that are not kept are measured."""
+    key = ["at once", *words, store.sources(), machine().cpu]
     known = {row["number"]: row["seconds"] for row in store.read(PAIRS) if row["key"] == key}
     order = random.Random(0)
     PAIRS.parent.mkdir(exist_ok=True)
@@ -82,35 +82,38 @@ def _pairs(words: list[str], pairs: int) -> list[dict[str, tuple[float, float]]]
 
 
 def _seconds(names: list[str], words: list[str]) -> dict[str, tuple[float, float]]:
-    """Return wall and CPU seconds of each of two commands, one after the other, with all that it starts."""
-    return {name: _run(name, words) for name in names}
+    """Return wall and CPU seconds of two commands that run at once, of each with all that it starts.
 
-
-def _run(name: str, words: list[str]) -> tuple[float, float]:
-    """Return wall and CPU seconds of a command on core 0. It writes to a file: a pipe ends with its last holder."""
-    with tempfile.TemporaryDirectory() as folder:
-        command = _Command(name, words, Path(folder))
-        timer = threading.Timer(WAIT, command.kill)
+    The first has core 0 and the second core 1. They write to files: a pipe ends with the last process that holds it.
+    """
+    with ExitStack() as stack:
+        running: dict[int, _Command] = {}
+        for core, name in enumerate(names):
+            command = _Command(name, core, words, Path(stack.enter_context(tempfile.TemporaryDirectory())))
+            stack.callback(command.kill)  # also what it left running, which would slow the next one
+            running[command.process.pid] = command
+        timer = threading.Timer(WAIT, lambda: [command.kill() for command in running.values()])
         timer.start()
-        try:
-            _, status, usage = os.wait4(command.process.pid, 0)
+        stack.callback(timer.cancel)
+        found = {}
+        while len(found) < len(names):
+            pid, status, usage = os.wait4(-1, 0)
+            command = running[pid]
             wall = time.perf_counter() - command.started
-        finally:
-            timer.cancel()
-            command.kill()  # also what it left running, which would slow the next one
-        command.process.returncode = os.waitstatus_to_exitcode(status)
-        if command.process.returncode not in CODES:
-            raise RuntimeError(f"{command.words} ended with {command.process.returncode}:\n{command.said()}")
-        return wall, usage.ru_utime + usage.ru_stime
+            command.process.returncode = os.waitstatus_to_exitcode(status)
+            if command.process.returncode not in CODES:
+                raise RuntimeError(f"{command.words} ended with {command.process.returncode}:\n{command.said()}")
+            found[command.name] = (wall, usage.ru_utime + usage.ru_stime)
+    return found
 
 
 class _Command:
     """A command that runs on one core, in a folder of its own."""
 
-    def __init__(self, name: str, words: list[str], folder: Path) -> None:
+    def __init__(self, name: str, core: int, words: list[str], folder: Path) -> None:
         places = ["--cache", f"{folder}/cache", "--runs", f"{folder}/runs"] if words[0] == "run" else []
-        self.log = folder / "log"
-        self.words = ["taskset", "--cpu-list", "0", sys.executable, *COMMANDS[name], *words, *places]
+        self.name, self.log = name, folder / "log"
+        self.words = ["taskset", "--cpu-list", str(core), sys.executable, *COMMANDS[name], *words, *places]
         environment = os.environ | {"PYTHONPATH": str(ROOT / "pipeline")}
         self.started = time.perf_counter()
         with self.log.open("wb") as log:
