@@ -5,15 +5,34 @@ from __future__ import annotations
 import os
 import pickle
 import signal
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from edgepress.core.errors import Place, Problem, UserError
 from edgepress.training import workers
+from torch.utils.data import dataloader
 
 # A queue's thread may still write when the loader is closed.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 WRONG = UserError([Problem("the image is broken", "take it out", Place(Path("a.png"), 2, 1, 3, "abc"))])
+
+
+@pytest.fixture(autouse=True)
+def _shut_down(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Shut down failed loaders, after which a command ends, and here another test follows.
+
+    Deleted by the garbage collector, which closes their queues first, they would close descriptors that are the next
+    test's by then.
+    """
+    made: list[Any] = []
+    kind: Any = dataloader._MultiProcessingDataLoaderIter
+    begin = kind.__init__
+    monkeypatch.setattr(kind, "__init__", lambda self, loader: (made.append(self), begin(self, loader))[1])
+    yield
+    for each in made:
+        each._shutdown_workers()
 
 
 def refuse(batch: int) -> int:
