@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,25 +14,7 @@ from edgepress.core.errors import Place, Problem, UserError
 from edgepress.training import workers
 from torch.utils.data import dataloader
 
-# A queue's thread may still write when the loader is closed.
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 WRONG = UserError([Problem("the image is broken", "take it out", Place(Path("a.png"), 2, 1, 3, "abc"))])
-
-
-@pytest.fixture(autouse=True)
-def _shut_down(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Shut down failed loaders, after which a command ends, and here another test follows.
-
-    Deleted by the garbage collector, which closes their queues first, they would close descriptors that are the next
-    test's by then.
-    """
-    made: list[Any] = []
-    kind: Any = dataloader._MultiProcessingDataLoaderIter
-    begin = kind.__init__
-    monkeypatch.setattr(kind, "__init__", lambda self, loader: (made.append(self), begin(self, loader))[1])
-    yield
-    for each in made:
-        each._shutdown_workers()
 
 
 def refuse(batch: int) -> int:
@@ -80,6 +62,18 @@ def test_little_shared_memory_is_said() -> None:
     with pytest.raises(UserError, match="too little shared memory") as error:
         list(workers.loaded(exhaust, [1]))
     assert "--shm-size" in error.value.problems[0].help
+
+
+@pytest.mark.parametrize("load", [refuse, fail, die, exhaust])
+def test_a_failed_loader_is_shut_down(load: Callable[[int], int], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The garbage collector closes its queues first, and then descriptors that are others' by then."""
+    made: list[Any] = []
+    kind: Any = dataloader._MultiProcessingDataLoaderIter
+    begin = kind.__init__
+    monkeypatch.setattr(kind, "__init__", lambda self, loader: (made.append(self), begin(self, loader))[1])
+    with pytest.raises((UserError, workers.WorkerError)):
+        list(workers.loaded(load, [1]))
+    assert [each._shutdown for each in made] == [True]
 
 
 class Mine(UserError):

@@ -54,19 +54,18 @@ def loaded(load: Callable[[Batch], Result], batches: Sequence[Batch], *, apart: 
     import torch
     from torch.utils.data import DataLoader
 
-    # Python 3.14 would start a server, which imports torch once more; elsewhere it is not safe to fork.
-    start = "fork" if sys.platform == "linux" else None
-    workers = at_most()
     loader: Any = DataLoader(
         _Batches(load, batches),  # type: ignore[arg-type]
         batch_size=None,
-        num_workers=workers,
-        multiprocessing_context=start,
+        num_workers=at_most(),
+        # Python 3.14 would start a server, which imports torch once more; elsewhere it is not safe to fork.
+        multiprocessing_context="fork" if sys.platform == "linux" else None,
         generator=torch.Generator() if apart else None,
         worker_init_fn=partial(_end_with, os.getpid()),  # torch's own look for their parent every 5 s
     )
+    running = iter(loader)
     try:
-        for result in loader:
+        for result in running:
             if isinstance(result, UserError):
                 raise result
             yield result
@@ -74,6 +73,9 @@ def loaded(load: Callable[[Batch], Result], batches: Sequence[Batch], *, apart: 
         if described := _described(error):
             raise described from error
         raise
+    finally:
+        # The garbage collector would close its queues first, and then, by their old numbers, files of others.
+        running._shutdown_workers()
 
 
 def _end_with(parent: int, worker: int) -> None:
@@ -86,10 +88,8 @@ def _described(error: Exception) -> Exception | None:
     if isinstance(error, UserError):
         return None
     if re.search(_SHARED, text):
-        return UserError(
-            "the processes that load batches have too little shared memory",
-            "enlarge /dev/shm (`docker run --shm-size 1g`), or lower `batch`",
-        )
+        little = "the processes that load batches have too little shared memory"
+        return UserError(little, "enlarge /dev/shm (`docker run --shm-size 1g`), or lower `batch`")
     if killed := re.search(_KILLED, text):
         signal = (killed["signal"] or "Killed").strip()
         why = "; out of memory?" if signal == "Killed" else f": {signal}"
