@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,7 +42,11 @@ def build(model: ReferenceModel, folder: Path) -> Path:
 
 
 def _export(name: str, scratch: Path) -> onnx.ModelProto:
-    """Export the published network in eval mode with 3 channels and 1000 classes, as simplified ONNX."""
+    """Export the published network in eval mode with 3 channels and 1000 classes, as simplified ONNX.
+
+    torch's older exporter takes a tenth of the time of the one by `torch.export`, and writes the same operators but for
+    the last pooling.
+    """
     import onnx
     import onnxsim
     import torch
@@ -57,10 +62,9 @@ def _export(name: str, scratch: Path) -> onnx.ModelProto:
 
         module = torchvision.models.get_model(model, weights=None)
     example = torch.randn(1, 3, int(side), int(side))
-    with torch.inference_mode():
-        torch.onnx.export(
-            module.eval(), (example,), scratch, dynamo=True, external_data=False, input_names=["input"], verbose=False
-        )
+    with torch.inference_mode(), warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        torch.onnx.export(module.eval(), (example,), str(scratch), dynamo=False, input_names=["input"])
     simple, _ = onnxsim.simplify(onnx.load(scratch))
     scratch.unlink()
     return simple
