@@ -134,14 +134,16 @@ def _image(raw: np.ndarray) -> Image.Image:
     """Return raw pixels (c, h, w) as a picture whose longer side has at most `SIDE` pixels; of 1 or 3 channels."""
     channels = raw if raw.shape[0] in (1, 3) else raw[:1]
     pixels = np.moveaxis(np.clip(channels, 0, 255).astype(np.uint8), 0, -1)
-    return _small(Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels).convert("RGB"), Image.LANCZOS)
+    return _small(
+        Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels).convert("RGB"), Image.Resampling.LANCZOS
+    )
 
 
 def _coloured(mask: np.ndarray) -> Image.Image:
     """Return a mask (h, w) with a colour for each class, and void in grey."""
     pixels = _PALETTE[mask.astype(np.int64) % len(_PALETTE)]
     pixels[mask == VOID] = 128
-    return _small(Image.fromarray(pixels), Image.NEAREST)
+    return _small(Image.fromarray(pixels), Image.Resampling.NEAREST)
 
 
 def _small(picture: Image.Image, how: Image.Resampling) -> Image.Image:
@@ -155,7 +157,7 @@ def _beside(panels: list[Image.Image]) -> Image.Image:
     width, height = panels[0].size
     strip = Image.new("RGB", (len(panels) * (width + 2) - 2, height), (255, 255, 255))
     for index, panel in enumerate(panels):
-        strip.paste(panel.resize((width, height), Image.NEAREST), (index * (width + 2), 0))
+        strip.paste(panel.resize((width, height), Image.Resampling.NEAREST), (index * (width + 2), 0))
     return strip
 
 

@@ -40,7 +40,10 @@ def _problems(comparison: Comparison) -> Iterator[str]:
         if not {"float", "int8"} <= {*result.files} & {*result.agreement}:
             yield f"made.{index}.files: there is no float, or no int8"
         for name, file in result.files.items():
-            yield from stored.of_file(f"made.{index}.files.{name}", file, expected)
+            where = f"made.{index}.files.{name}"
+            yield from expected.problems(where, file.scores.get("test", {}), file.correct, file.resampled)
+            if file.bytes < 1:
+                yield f"{where}.bytes: this cannot be"
     for name in comparison.routes:
         if len(comparison.of(name)) != comparison.repetitions:
             yield f"made: not {comparison.repetitions} of {name}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 
 from markupsafe import Markup
@@ -64,11 +64,7 @@ def front(found: Sequence[Point], *, error: bool) -> list[Point]:
         others = (worths(other) for other in found)
         return any(other != mine and all(a >= b for a, b in zip(other, mine, strict=True)) for other in others)
 
-    return [Point(*_fields(point), best=not beaten(point)) for point in found]
-
-
-def _fields(point: Point) -> tuple[str, str, float, float, int, tuple[str, str, str]]:
-    return point.name, point.kind, point.score, point.seconds, point.bytes, point.shown
+    return [replace(point, best=not beaten(point)) for point in found]
 
 
 def drawn(found: Sequence[Point], metric: str, *, error: bool, points: float) -> Markup:
