@@ -118,9 +118,7 @@ def test_the_bad_layer_is_named_first_and_its_return_to_float_shows_why(
 def test_by_itself_and_in_the_whole_file(files: tuple[Path, Path], tmp_path: Path) -> None:
     whole, integers = files
     found = {row.node: row for row in compared.explained(integers, layers(integers), whole, tmp_path).operators}
-    assert found["first"].alone.sqnr == pytest.approx(found["first"].cumulative.sqnr, abs=1.5), (
-        "only the input is before it"
-    )
+    assert 0 <= found["first"].alone.sqnr - found["first"].cumulative.sqnr < 6, "only the input is before it"
     assert found["third"].alone.sqnr > found["third"].cumulative.sqnr + 6, "what it gets is wrong already"
     assert 0.9 < (found["third"].alone.cosine or 0) <= 1
 

@@ -78,9 +78,9 @@ def why(
 
         path, found, words = of_recipe(recipe_path(model), runs=runs, target=target)
     if sensitivity:
-        from .why import compared
+        from .why import compared, origin
 
-        file = compared.onnx_of(path)
+        file = origin.onnx_of(path)
         explained = compared.explained(file, found if file == path else layers(file), floats, cache)
         words = compared.json(explained) if as_json else words + compared.text(explained)
     say(words, end="")

@@ -39,14 +39,20 @@ _PALETTE = np.array(
 """Colours of classes that stay apart for the colour-blind (Okabe & Ito, 2008), and four more."""
 
 
+def free(folder: Path) -> ownership.Known:
+    """Return the pictures of earlier runs. Raises: UserError where a file of somebody else may be in the way."""
+    known = ownership.read(folder) or {}
+    ownership.free(folder, sorted(path.name for path in folder.glob("[0-9]*.png")), known, OTHER)
+    return known
+
+
 def write(engine: Engine, report: Report, folder: Path, *, wanted: bool) -> list[Picture]:
     """Write the pictures into `folder`, and delete those of earlier runs. Returns what the report lists."""
-    known = ownership.read(folder) or {}
+    known = free(folder)
     found = list(_pictures(engine, report)) if wanted and _has_any(engine) else []
     files = {f"{picture.row:06}.png": (picture, content) for picture, content in found}
     current = ownership.together((name, picture.sha256) for name, (picture, _) in files.items())
     if files or known:
-        ownership.free(folder, files, ownership.together([*ownership.items(known), *ownership.items(current)]), OTHER)
         folder.mkdir(parents=True, exist_ok=True)
         ownership.write(folder, ownership.together([*ownership.items(known), *ownership.items(current)]), FOLDER)
         for name, (_, content) in files.items():

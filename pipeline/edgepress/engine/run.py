@@ -55,10 +55,11 @@ def run(
     ownership.record(folder / REPORT, ownership.REPORT, artifacts.OTHER)
     known = artifacts.known(folder / "models", _before(folder))
     artifacts.free(engine, folder / "models", known)
+    pictures.free(folder / pictures.FOLDER)
     require_writable(
         *(engine.cache.destinations() if engine.cache.empty else ()),
         Destination(folder, ELSEWHERE),
-        *([Destination(folder / "models", ELSEWHERE)] if (folder / "models").exists() else ()),
+        *(Destination(folder / name, ELSEWHERE) for name in ("models", pictures.FOLDER) if (folder / name).exists()),
         *(lock.destinations(recipe, folder) if limit is None else ()),
         temporary_folder(),
     )

@@ -14,7 +14,7 @@ from edgepress.core.explained import Explained, LayerFacts, Likeness, Sensitivit
 from edgepress.core.results import Curve, Picture
 from edgepress.gate.judge import Finding
 from edgepress.gate.report import text
-from edgepress.gate.report.page import curves, fit, front, pictures, svg
+from edgepress.gate.report.page import budget_bar, curves, fit, front, pictures, scales
 from edgepress.gate.report.page.render import render
 from PIL import Image
 
@@ -120,7 +120,7 @@ def test_foreign_words_have_no_effect(hostile: str) -> None:
         STAGES[2].model_copy(update={"inputs": [hostile], "curves": [Curve(name=hostile, loss=[1.0, 0.5])]}),
         STAGES[3],
     ]
-    finding = Finding(hostile, hostile, "required", "FAIL", 1.0, "bytes", 2.0, note=hostile, basis=hostile)
+    finding = Finding(hostile, f"size {hostile}", "required", "FAIL", 1.0, "bytes", 2.0, note=hostile, basis=hostile)
     found = report(stages, MEASURED, recipe=hostile, versions={hostile: hostile}, data={"warnings": [hostile]})
     layers = explained(file=hostile, against=hostile)
     page = Page(render(found, [finding], why=layers))
@@ -209,7 +209,7 @@ def test_the_tightest_budget_is_that_whose_interval_reaches_furthest() -> None:
 
 @pytest.mark.parametrize("interval", [None, (-1e-9, 2e308), (float("-inf"), float("inf")), (0.1, 0.2)])
 def test_a_bar_of_any_interval_can_be_drawn(interval: tuple[float, float] | None) -> None:
-    drawn = fit.bar(Finding("t", "size", "required", "undecided", 0.0, "points", -3.0, interval, "measured"))
+    drawn = budget_bar.bar(Finding("t", "size", "required", "undecided", 0.0, "points", -3.0, interval, "measured"))
     assert "nan" not in drawn
     assert "inf" not in re.sub(r'aria-label="[^"]*"', "", drawn)
 
@@ -227,7 +227,7 @@ def test_the_front_has_what_no_other_beats() -> None:
 
 @pytest.mark.parametrize(("low", "high"), [(0.0, 1.0), (0.883, 0.921), (-5.0, 5.0), (1e-6, 3e-6), (2.0, 2.0)])
 def test_ticks_lie_within_their_range(low: float, high: float) -> None:
-    found = svg.ticks(low, high)
+    found = scales.ticks(low, high)
     assert 1 <= len(found) <= 12
     assert all(low - 1e-9 <= value <= high + 1e-9 for value in found)
     assert found == sorted(set(found))

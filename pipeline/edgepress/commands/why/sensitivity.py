@@ -16,6 +16,7 @@ import onnx
 from ...core import likeness
 from ...core.errors import UserError
 from ...core.explained import MOST_DECIBELS, Likeness, Sensitivity
+from ...core.printable import word
 from ...models.onnx.export import quantized
 from ...stages.quantize.qdq import prepared
 from .cones import Graph, pairs, replaced, with_outputs
@@ -88,7 +89,7 @@ def measure(path: Path, floats: Path, columns: Columns, say: Say) -> Measured:
         rows.append(
             Sensitivity(
                 node=name,
-                layer=source.name(pair.number),
+                layer=word(source.name(pair.number)),
                 op=pair.node.op_type,
                 alone=by_itself.likeness,
                 cumulative=cumulative.likeness,

@@ -11,7 +11,7 @@ from ....core.results import ModelFile, Report
 from ...judge import Finding, host_file
 from .. import change
 from ..wording import cut
-from . import svg
+from . import scales, svg
 
 MOST = 24
 """Classes in the plot: those that lost most."""
@@ -99,9 +99,9 @@ def drawn(found: Classes) -> Markup:
     rows = found.rows[:MOST]
     shares = [right / row.count for row in rows for right in row.right]
     low, high = max(0.0, min(shares) - 0.04), min(1.0, max(shares) + 0.04)
-    x = svg.linear(low, high, LEFT, RIGHT)
+    x = scales.linear(low, high, LEFT, RIGHT)
     bottom = ROW * len(rows) + 4
-    parts = [svg.x_axis(x, svg.ticks(low, high), lambda value: f"{value:.0%}", 2.0, bottom)]
+    parts = [scales.x_axis(x, scales.ticks(low, high), lambda value: f"{value:.0%}", 2.0, bottom)]
     for index, row in enumerate(rows):
         y, (start, middle, end) = ROW * index + 14, (x(right / row.count) for right in row.right)
         words = ", ".join(f"{name} {cell}" for name, cell in zip(found.names, row.cells, strict=True))

@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from ....core.results import Report
 from ....core.units import show_score
-from . import svg
+from . import scales, svg
 
 LEFT, RIGHT, TOP, BOTTOM = 52.0, 384.0, 12.0, 116.0
 
@@ -63,13 +63,13 @@ def _plot(label: str, values: Sequence[float], title: str, show: Callable[[float
     finite = [value for value in values if math.isfinite(value)]
     if not finite:
         return Markup("")
-    low, high = svg.padded(finite, 0.1)
-    x, y = svg.linear(1.0, float(len(values)), LEFT, RIGHT), svg.linear(low, high, BOTTOM, TOP)
-    epochs = sorted({round(value) for value in svg.ticks(1.0, float(len(values)), 6)} | {1})
+    low, high = scales.padded(finite, 0.1)
+    x, y = scales.linear(1.0, float(len(values)), LEFT, RIGHT), scales.linear(low, high, BOTTOM, TOP)
+    epochs = sorted({round(value) for value in scales.ticks(1.0, float(len(values)), 6)} | {1})
     points = [(x(float(epoch)), y(value)) for epoch, value in enumerate(values, 1) if math.isfinite(value)]
     parts = [
-        svg.x_axis(x, [float(epoch) for epoch in epochs], "{:.0f}".format, TOP, BOTTOM),
-        svg.y_axis(y, svg.ticks(low, high, 4), show, LEFT, RIGHT),
+        scales.x_axis(x, [float(epoch) for epoch in epochs], "{:.0f}".format, TOP, BOTTOM),
+        scales.y_axis(y, scales.ticks(low, high, 4), show, LEFT, RIGHT),
         svg.path(points, "curve"),
     ]
     parts += [svg.tag("circle", cx=px, cy=py, r=2.2, class_="process") for px, py in points if len(points) <= 60]

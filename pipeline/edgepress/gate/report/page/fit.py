@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -11,15 +10,14 @@ from pathlib import PurePath
 from markupsafe import Markup
 
 from ...judge import Finding, OnUndecided, exit_code
-from ..cells import NOT_MET, cells
+from ..cells import cells
 from ..wording import interval_text
-from . import svg
+from .budget_bar import bar
 
 VERDICTS = {0: ("ok", "fits"), 1: ("FAIL", "does not fit"), 4: ("undecided", "not decided")}
 """Exit code → the status that it looks like, and its words."""
 SIGNS = {"ok": "✓", "FAIL": "✗", "undecided": "?", "no number": "—"}
 _ORDER = {"FAIL": 0, "no number": 1, "undecided": 2, "ok": 3}
-_BAR = 200.0
 
 
 @dataclass(frozen=True)
@@ -110,26 +108,3 @@ def _sure(finding: Finding) -> str:
     interval = interval_text(finding.interval, finding.unit) if finding.interval else ""
     exact = "exact" if finding.unit in ("bytes", "number") and finding.label == "measured" else ""
     return ", ".join(filter(None, [finding.label, exact])) + (f" {interval}" if interval else "")
-
-
-def bar(finding: Finding) -> Markup:
-    """Draw the value as a bar, its interval as a whisker, and the limit as a line; nothing without a value."""
-    if finding.value is None or not math.isfinite(finding.value) or not math.isfinite(finding.limit):
-        return Markup("")
-    ends = [end for end in finding.interval or () if math.isfinite(end)]
-    low = min(0.0, finding.value, finding.limit, *ends)
-    high = max(0.0, finding.value, *ends, finding.limit * 1.1)
-    scale = svg.linear(low, high, 4.0, _BAR - 4)
-    start, end = sorted((scale(0.0), scale(finding.value)))
-    kind = finding.status.replace(" ", "-")
-    check, value, limit, share, rest = cells(finding)
-    words = " ".join(filter(None, [check, value, limit, share, rest]))
-    parts = [
-        svg.line(scale(low), 12.0, scale(high), 12.0, "track"),
-        svg.tag("rect", x=start, y=6.0, width=max(end - start, 1.5), height=12.0, class_=f"bar {kind}"),
-        svg.line(scale(finding.limit), 1.0, scale(finding.limit), 23.0, "limit"),
-    ]
-    if len(ends) == 2:
-        parts.insert(2, svg.whisker(scale(ends[0]), scale(ends[1]), 12.0))
-    met = "met" if finding.status == "ok" else NOT_MET[finding.status]
-    return svg.plot(f"{words}: {met}", 24.0, *parts, width=_BAR, class_="meter")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from statistics import median
 
 from markupsafe import Markup
@@ -14,7 +15,7 @@ from ....core.results import Report
 from ....core.units import show_bytes, show_score, show_seconds
 from ...judge import host_file
 from .. import change
-from . import svg
+from . import scales, svg
 
 LEFT, RIGHT, TOP, BOTTOM = 52.0, 388.0, 14.0, 236.0
 SMALLEST, LARGEST = 7.0, 22.0
@@ -71,14 +72,14 @@ def drawn(found: Sequence[Point], metric: str, *, error: bool, points: float) ->
     """Draw the points by their number in the list, smaller files above larger ones; nothing for less than two."""
     if len(found) < 2:
         return Markup("")
-    low, high = svg.padded([point.score for point in found], 0.15)
+    low, high = scales.padded([point.score for point in found], 0.15)
     first, last = min(point.seconds for point in found), max(point.seconds for point in found)
     first, last = first * (first / last) ** 0.12 / 1.05, last * (last / first) ** 0.12 * 1.05
-    x, y = svg.logarithmic(first, last, LEFT, RIGHT), svg.linear(low, high, BOTTOM, TOP)
+    x, y = scales.logarithmic(first, last, LEFT, RIGHT), scales.linear(low, high, BOTTOM, TOP)
     largest = max(point.bytes for point in found)
     parts = [
-        svg.x_axis(x, svg.log_ticks(first, last), _seconds, TOP, BOTTOM),
-        svg.y_axis(y, svg.ticks(low, high), lambda value: show_score(value, error=error, points=points), LEFT, RIGHT),
+        scales.x_axis(x, scales.log_ticks(first, last), _seconds, TOP, BOTTOM),
+        scales.y_axis(y, scales.ticks(low, high), partial(show_score, error=error, points=points), LEFT, RIGHT),
         svg.text((LEFT + RIGHT) / 2, BOTTOM + 30, "latency, logarithmic", "tick", "middle"),
     ]
     best = sorted((point for point in found if point.best), key=lambda point: point.seconds)

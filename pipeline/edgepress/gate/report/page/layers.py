@@ -9,7 +9,7 @@ from markupsafe import Markup
 from ....core.explained import Explained, Likeness
 from ....core.units import show_bytes, show_seconds
 from ..wording import cut
-from . import svg
+from . import scales, svg
 
 MOST = 12
 """Layers in the plot."""
@@ -94,8 +94,8 @@ def drawn(found: Explained) -> Markup:
         return 0.0 if layer is None else (layer.seconds or 0.0 if timed else layer.bytes) / total
 
     gains, shares = [max(row.gain, 0.0) for row in most], [share(row.layer) for row in most]
-    x = svg.linear(0.0, max(*gains, 1.0), LEFT, MIDDLE - 42)
-    z = svg.linear(0.0, max(*shares, 0.01), MIDDLE, RIGHT)
+    x = scales.linear(0.0, max(*gains, 1.0), LEFT, MIDDLE - 42)
+    z = scales.linear(0.0, max(*shares, 0.01), MIDDLE, RIGHT)
     parts = [
         svg.text(LEFT, 11.0, "won in float", "tick"),
         svg.text(MIDDLE, 11.0, "share of time" if timed else "share of bytes", "tick"),

@@ -12,7 +12,7 @@ from ....core.results import Report
 from ....stages import TABLE
 from ..text import summaries
 from ..wording import cut
-from . import svg
+from . import scales, svg
 
 LEFT, RIGHT, ROW = 150.0, 330.0, 24.0
 
@@ -51,10 +51,10 @@ def _ladder(name: str, steps: Any) -> Markup:
     known = [step for step in steps if _is_step(step)] if isinstance(steps, list) else []
     if not known:
         return Markup("")
-    low, high = svg.padded([step["decibels"] for step in known], 0.3)
-    x = svg.linear(low, high, LEFT, RIGHT)
+    low, high = scales.padded([step["decibels"] for step in known], 0.3)
+    x = scales.linear(low, high, LEFT, RIGHT)
     bottom = ROW * len(known) + 2
-    parts = [svg.x_axis(x, svg.ticks(low, high, 4), "{:g} dB".format, 2.0, bottom)]
+    parts = [scales.x_axis(x, scales.ticks(low, high, 4), "{:g} dB".format, 2.0, bottom)]
     for index, step in enumerate(known):
         y, kept = ROW * index + 14, bool(step["kept"])
         words = f"{step['decibels']:.1f} dB, {'kept' if kept else 'not kept'}"

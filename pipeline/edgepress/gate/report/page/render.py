@@ -30,14 +30,27 @@ def render(
     report: Report, findings: Sequence[Finding], on_undecided: OnUndecided = "fail", why: Explained | None = None
 ) -> str:
     """Return the page. `why` has the layers of the result, where they were compared."""
-    from . import accepted, classes, curves, fit, front, latency, layers, pictures, provenance, quantization, steps
+    from . import (
+        accepted,
+        classes,
+        curves,
+        fit,
+        front,
+        latency,
+        latency_pairs,
+        layers,
+        pictures,
+        provenance,
+        quantization,
+        steps,
+    )
 
     embedded, missing = pictures.pictures(report)  # by the paths as they are
     report, findings, why = shown(report), shown(findings), shown(why)
     first, *following = verdict.summary(report, findings, on_undecided)
     code = exit_code(findings, on_undecided)
     points = front.points(report)
-    recalls, pairs = classes.classes(report, findings), latency.pairs(report)
+    recalls, pairs = classes.classes(report, findings), latency_pairs.pairs(report, findings)
     warnings = [("data", words) for words in report.data.get("warnings", ())]
     warnings += [(stage.name, words) for stage in report.stages for words in stage.warnings]
     groups = {finding.target: [each for each in findings if each.target == finding.target] for finding in findings}
@@ -59,7 +72,7 @@ def render(
         "front": front.drawn(points, report.metric, error=report.error, points=report.points),
         "distributions": latency.distributions(report),
         "pairs": pairs,
-        "ratios": latency.ratios(pairs),
+        "ratios": latency_pairs.ratios(pairs),
         "before": before_inference(report.preprocessing) if report.preprocessing else "",
         "classes": recalls,
         "recalls": classes.drawn(recalls) if recalls else "",
