@@ -16,8 +16,6 @@ from .catalog import find
 from .compare.results import FILE as COMPARISON
 
 PAGE = "report.html"
-WHY = "why.json"
-"""Beside `report.json`, what `edgepress why --sensitivity` found."""
 
 
 def report(name: str, *, runs: Path, out: Path | None, open_page: bool) -> int:
@@ -70,7 +68,7 @@ def _source(file: Path) -> Path:
 
 def explanation(file: Path, results: Report) -> Explained | None:
     """Return the layers that were compared for this run; None where there are none, or those of another file."""
-    path = file.with_name(WHY)
+    path = file.with_name(explained.FILE)
     if not path.is_file():
         return None
     help = f"delete it; `edgepress why {results.source} --sensitivity` writes it anew"

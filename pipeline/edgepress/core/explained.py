@@ -8,6 +8,8 @@ from typing import Literal
 
 from .results import Facts
 
+FILE = "why.json"
+"""Beside the `report.json` of the run that made the file."""
 MOST_DECIBELS = 120.0
 """SQNR of what is equal, as `likeness.decibels` bounds it."""
 

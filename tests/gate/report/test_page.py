@@ -141,7 +141,7 @@ def test_nothing_to_show_is_said_and_never_left_out_in_silence() -> None:
 
 def test_the_layer_to_change_first_is_named() -> None:
     page = Page(render(report(STAGES, MEASURED), FINDINGS, why=explained()))
-    assert "First: return to float: conv2 (Conv, +9.3 dB) of the outputs' SQNR of 11.0 dB" in page.text
+    assert "First: return to float: conv2 (Conv, +9.3 dB); the outputs' SQNR is 11.0 dB" in page.text
     assert "12.5 dB, cosine 0.9900 11.5 dB +9.3 dB" in page.text, "by itself, in the whole file, and won in float"
     none = explained(operators=[row.model_copy(update={"gain": 0.1}) for row in explained().operators])
     page = Page(render(report(STAGES, MEASURED), FINDINGS, why=none))

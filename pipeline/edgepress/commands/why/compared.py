@@ -8,7 +8,7 @@ from pathlib import Path
 from ...core import ownership
 from ...core.activity import Bounds, bounded
 from ...core.errors import UserError
-from ...core.explained import Explained, LayerFacts
+from ...core.explained import FILE, Explained, LayerFacts
 from ...core.model_size import stored_bytes
 from ...core.paths import digest, replacing
 from ...core.printable import as_json, word
@@ -19,7 +19,6 @@ from .layers import Layers
 from .origin import float_file, inputs_of, origin_of
 
 SHOWN = 10
-WHY = "why.json"
 BEGINS = re.compile(rb'\{"version":\d+,"file":')
 
 
@@ -35,7 +34,7 @@ def explained(path: Path, layers: Layers, floats: Path | None, cache: Path) -> E
         raise UserError(f"`{path}` is no ONNX file, and only these are compared by operator", help)
     origin = origin_of(path)
     if origin:
-        ownership.record(origin.folder / WHY, BEGINS)
+        ownership.record(origin.folder / FILE, BEGINS)
     floats = floats or (float_file(origin) if origin else None)
     if floats is None or not floats.is_file():
         what = f"`{floats}` is not there" if floats else f"no run is known that made `{path}`"
@@ -66,7 +65,7 @@ def explained(path: Path, layers: Layers, floats: Path | None, cache: Path) -> E
         operators=measured.operators,
     )
     if origin:
-        with replacing(origin.folder / WHY) as file:
+        with replacing(origin.folder / FILE) as file:
             file.write_text(found.as_json(), encoding="utf-8")
     return found
 

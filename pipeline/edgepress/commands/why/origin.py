@@ -77,7 +77,7 @@ def inputs_of(origin: Origin | None, path: Path, cache: Path) -> tuple[Columns, 
     x, y = setup.data["validation"]
     _, held = divided(len(y), 256)
     rows = held[spread(len(held), EXAMPLES)]
-    return metadata.to_modelinputs_of(metadata.read(path), setup.data, x[rows]), "validation examples"
+    return metadata.to_model_inputs(metadata.read(path), setup.data, x[rows]), "validation examples"
 
 
 def _random(path: Path) -> Columns:

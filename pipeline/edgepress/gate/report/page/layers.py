@@ -54,8 +54,8 @@ def advice(found: Explained) -> list[str]:
         return [f"no operator alone wins {WORTH:g} dB in float: the error is spread over all of them"]
     named = ", ".join(f"`{row.node}` ({row.op}, {show_gain(row.gain)})" for row in worth)
     return [
-        f"return to float: {named} of the outputs' SQNR of {found.sqnr:.1f} dB; `keep:` of `quantize.static` returns "
-        "operators in this order"
+        f"return to float: {named}; the outputs' SQNR is {found.sqnr:.1f} dB; a stricter `keep:` of `quantize.static` "
+        "returns operators by sensitivity"
     ]
 
 
