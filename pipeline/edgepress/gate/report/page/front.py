@@ -68,6 +68,15 @@ def front(found: Sequence[Point], *, error: bool) -> list[Point]:
     return [replace(point, best=not beaten(point)) for point in found]
 
 
+def _line(found: Sequence[Point], *, error: bool) -> list[Point]:
+    """Return the points that no other beats in both score and latency, by latency."""
+    kept: list[Point] = []
+    for point in sorted(found, key=lambda point: (point.seconds, point.score if error else -point.score)):
+        if not kept or (point.score < kept[-1].score if error else point.score > kept[-1].score):
+            kept.append(point)
+    return kept
+
+
 def drawn(found: Sequence[Point], metric: str, *, error: bool, points: float) -> Markup:
     """Draw the points by their number in the list, smaller files above larger ones; nothing for less than two."""
     if len(found) < 2:
@@ -82,8 +91,7 @@ def drawn(found: Sequence[Point], metric: str, *, error: bool, points: float) ->
         scales.y_axis(y, scales.ticks(low, high), partial(show_score, error=error, points=points), LEFT, RIGHT),
         svg.text((LEFT + RIGHT) / 2, BOTTOM + 30, "latency, logarithmic", "tick", "middle"),
     ]
-    best = sorted((point for point in found if point.best), key=lambda point: point.seconds)
-    parts.append(svg.path([(x(point.seconds), y(point.score)) for point in best], "front"))
+    parts.append(svg.path([(x(point.seconds), y(point.score)) for point in _line(found, error=error)], "front"))
     for number, point in sorted(enumerate(found, 1), key=lambda item: -item[1].bytes):
         radius = max(SMALLEST, LARGEST * math.sqrt(point.bytes / largest))
         at = {"cx": x(point.seconds), "cy": y(point.score), "r": radius}

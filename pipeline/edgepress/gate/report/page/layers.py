@@ -6,15 +6,15 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from ....core.explained import Explained, Likeness
+from ....core.explained import Explained, Likeness, Sensitivity
 from ....core.units import show_bytes, show_seconds
 from ..wording import cut
 from . import scales, svg
 
 MOST = 12
 """Layers in the plot."""
-LISTED = 200
-"""Layers in the table."""
+LEAST = 0.005
+"""Share of time or bytes from which a layer that was not compared is listed."""
 NAMED = 3
 """Operators whose return to float is named."""
 WORTH = 0.5
@@ -27,6 +27,7 @@ class Row:
     """A layer's cells; the last four are empty for what was not compared."""
 
     name: str
+    node: str
     op: str
     holds: str
     bytes: str
@@ -52,28 +53,39 @@ def advice(found: Explained) -> list[str]:
     worth = [row for row in found.operators if row.gain >= WORTH][:NAMED]
     if not worth:
         return [f"no operator alone wins {WORTH:g} dB in float: the error is spread over all of them"]
-    named = ", ".join(f"`{row.node}` ({row.op}, {show_gain(row.gain)})" for row in worth)
+    named = ", ".join(f"`{row.node}` ({_called(row)}, {show_gain(row.gain)})" for row in worth)
     return [
         f"return to float: {named}; the outputs' SQNR is {found.sqnr:.1f} dB; a stricter `keep:` of `quantize.static` "
         "returns operators by sensitivity"
     ]
 
 
+def _called(row: Sensitivity) -> str:
+    """Return the operator, with the weight that its layer is called by where the node's name tells less."""
+    return row.op if row.layer.startswith(row.node) else f"{row.op} of `{row.layer}`"
+
+
 def rows(found: Explained) -> list[Row]:
-    """Return the layers as the plot orders them: those of the highest gain first, the others by time or bytes."""
+    """Return the layers as the plot orders them: those of the highest gain first, the others by time or bytes.
+
+    Others that take next to nothing are left out.
+    """
     errors = {row.layer: row for row in reversed(found.operators)}
     total = found.seconds or sum(layer.bytes for layer in found.layers) or 1.0
     table = []
     for layer in sorted(found.layers, key=lambda layer: (-_gain(found, layer.name), -(layer.seconds or layer.bytes))):
         cost = layer.seconds if layer.seconds is not None else float(layer.bytes)
         error = errors.get(layer.name)
+        if not error and cost < LEAST * total:
+            continue
         compared = ("", "", "")
         if error:
             compared = (show_likeness(error.alone), show_likeness(error.cumulative), show_gain(error.gain))
         seconds = "" if layer.seconds is None else show_seconds(layer.seconds)
-        cells = (layer.name, layer.op, layer.holds, show_bytes(layer.bytes), seconds, f"{cost / total:.0%}")
+        node = "" if error is None or error.node == layer.name else error.node
+        cells = (layer.name, node, layer.op, layer.holds, show_bytes(layer.bytes), seconds, f"{cost / total:.0%}")
         table.append(Row(*cells, *compared))
-    return table[:LISTED]
+    return table
 
 
 def _gain(found: Explained, layer: str) -> float:
