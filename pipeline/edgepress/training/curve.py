@@ -38,7 +38,7 @@ class Follower:
     """Scores a network after each epoch, while that takes little of the time."""
 
     def __init__(self, data: Dataset, metric: Metric | None) -> None:
-        self.data, self.metric = (data, metric) if metric and metric.name != "agreement" else (data, None)
+        self.data, self.metric = data, None if metric is None or metric.name == "agreement" else metric
         self.begun, self.spent = time.monotonic(), 0.0
         count = len(data["validation"].y) if self.metric else 0
         self.examples = min(count, MOST)

@@ -36,8 +36,8 @@ def rows(report: Report, findings: Sequence[Finding]) -> list[Row]:
         found.append(Row(target, "size", show_bytes(before.bytes), show_bytes(now.bytes), ratio))
         mine, theirs = (file.scores.get("test", {}).get(report.metric) for file in (now, before))
         if mine is not None and theirs is not None:
-            words = [show_score(score, error=report.error, points=report.points) for score in (theirs, mine)]
-            found.append(Row(target, report.metric, *words, change.moved(report, mine, theirs)))
+            was, is_ = (show_score(score, error=report.error, points=report.points) for score in (theirs, mine))
+            found.append(Row(target, report.metric, was, is_, change.moved(report, mine, theirs)))
     return found
 
 
