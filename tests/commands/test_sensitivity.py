@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from edgepress.commands.why import compared, sensitivity
+from edgepress.commands.why import compared, origin, sensitivity
 from edgepress.commands.why.layers import layers
 from edgepress.core.errors import UserError
 from edgepress.gate.report.page.render import render
@@ -156,3 +156,21 @@ def other(path: Path) -> Path:
     graph = helper.make_graph([helper.make_node("Relu", ["z"], ["y"])], "g", values[:1], values[1:])
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
     return path
+
+
+@pytest.mark.parametrize(
+    ("ladder", "is_noted"),
+    [
+        ([{"step": "ranges: mse", "kept": True}, {"step": "equalisation", "kept": True}], True),
+        ([{"step": "equalisation of groups", "kept": True}], True),
+        ([{"step": "equalisation", "kept": False}], False),
+        (["equalisation"], False),
+        (None, False),
+    ],
+)
+def test_equalized_layers_are_noted(ladder: Any, is_noted: bool) -> None:
+    """Their channels have other scales than in the float file, so that a single one of them cannot return."""
+    stage = STAGES[2].model_copy(update={"notes": {"ladder": ladder}})
+    made_by = origin.Origin(report(STAGES, []), stage, Path())
+    assert ("cross-layer equalization was kept" in origin.remark(made_by)) == is_noted
+    assert origin.remark(None) == ""

@@ -63,6 +63,7 @@ class Explained(Facts):
         file: the int8 file, with its `sha256`; `against` is the float file.
         examples: how many inputs were compared; `inputs` says which they were.
         sqnr: of the outputs of the whole file, in dB.
+        remark: why operators cannot be compared one by one, if they cannot.
     """
 
     version: Literal[1] = 1
@@ -75,6 +76,7 @@ class Explained(Facts):
     seconds: float | None
     layers: list[LayerFacts]
     operators: list[Sensitivity]
+    remark: str = ""
 
 
 def problems(found: Explained) -> Iterator[str]:

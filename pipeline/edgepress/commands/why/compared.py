@@ -16,7 +16,7 @@ from ...core.printable import lines as printed
 from ...core.progress import progress
 from ...gate.report.page.layers import advice, show_gain, show_likeness
 from .layers import Layers
-from .origin import float_file, inputs_of, origin_of
+from .origin import float_file, inputs_of, origin_of, remark
 
 SHOWN = 10
 BEGINS = re.compile(rb'\{"version":\d+,"file":')
@@ -63,6 +63,7 @@ def explained(path: Path, layers: Layers, floats: Path | None, cache: Path) -> E
             for own in layers.layers
         ],
         operators=measured.operators,
+        remark=remark(origin),
     )
     if origin:
         with replacing(origin.folder / FILE) as file:
@@ -83,8 +84,9 @@ def text(found: Explained) -> str:
         f"sensitivity of {len(found.operators)} operators, {Path(found.file).name} against {Path(found.against).name} "
         f"on {found.examples} {found.inputs}; SQNR of the outputs {found.sqnr:.1f} dB"
     )
+    notes = [f"note: {found.remark}"] if found.remark else []
     shown = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in table]
-    return printed("\n".join(["", title, *shown, "", *(f"first: {words}" for words in advice(found))]) + "\n")
+    return printed("\n".join(["", title, *shown, "", *notes, *(f"first: {words}" for words in advice(found))]) + "\n")
 
 
 def json(found: Explained) -> str:

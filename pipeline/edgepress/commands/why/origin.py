@@ -19,6 +19,8 @@ from ...engine.setup import Setup
 from ...models import metadata
 from ...stages.quantize.ptq import divided, spread
 
+SAMPLES = 256
+"""Examples that ranges come from, by default."""
 EXAMPLES, RANDOM = 32, 8
 """Validation examples that are compared, which no range was calibrated on; random ones of a file without a run."""
 Columns = tuple[np.ndarray, ...]
@@ -75,7 +77,8 @@ def inputs_of(origin: Origin | None, path: Path, cache: Path) -> tuple[Columns, 
         raise UserError(f"`{word(recipe)}`, the recipe of this run, is not there, and its data are compared on", help)
     setup = Setup(load(recipe, origin.report.data.get("set", ())), Cache(cache), origin.report.limited)
     x, y = setup.data["validation"]
-    _, held = divided(len(y), 256)
+    stages = {step.label: step.stage for step in setup.recipe.steps()}
+    _, held = divided(len(y), getattr(stages.get(origin.stage.name), "samples", SAMPLES))
     rows = held[spread(len(held), EXAMPLES)]
     return metadata.to_model_inputs(metadata.read(path), setup.data, x[rows]), "validation examples"
 
@@ -97,3 +100,15 @@ def _random(path: Path) -> Columns:
         values = random.standard_normal(shape) if dtype.kind == "f" else random.integers(0, 2, shape)
         columns.append(values.astype(dtype))
     return tuple(columns)
+
+
+def remark(origin: Origin | None) -> str:
+    """Return why operators of a file cannot be compared one by one, if they cannot."""
+    ladder = origin.stage.notes.get("ladder") if origin else None
+    steps = [step for step in ladder if isinstance(step, dict)] if isinstance(ladder, list) else []
+    if any(step.get("kept") and str(step.get("step")).startswith("equalisation") for step in steps):
+        return (
+            "cross-layer equalization was kept: channels of some layers have other scales than in the float file, and "
+            "a low SQNR or a negative gain of these is no loss"
+        )
+    return ""
