@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import webbrowser
 from pathlib import Path
 
 import pytest
@@ -127,6 +128,15 @@ def test_what_cannot_be_shown_is_refused(work: Path) -> None:
     assert "there is no run of `small` in `runs`" in edgepress("report", "recipe.yaml").err
     assert edgepress("report", "runs/small/report.json").code == 2
     assert "there is no recipe `nothing`" in edgepress("report", "nothing").err
+
+
+def test_open_shows_the_page_in_the_browser(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[str] = []
+    monkeypatch.setattr(webbrowser, "open", lambda address: bool(shown.append(address)))
+    said = edgepress("report", "recipe.yaml", "--open")
+    assert said.code == 0
+    assert shown == [(work / "runs" / "small" / "report.html").as_uri()]
+    assert "note: no browser was found to open it" in said.err
 
 
 def test_a_file_of_somebody_else_is_not_overwritten(work: Path) -> None:
