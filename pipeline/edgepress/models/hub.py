@@ -25,6 +25,11 @@ def is_hub(name: str) -> bool:
     return name.startswith(PREFIX)
 
 
+def is_file(name: str) -> bool:
+    """Return whether `name` can be a file of a repository; none leads out of it."""
+    return NAME.fullmatch(name) is not None and ".." not in name.split("/")
+
+
 def suffix(name: str) -> str:
     return Path(name.partition("@")[0]).suffix
 

@@ -68,7 +68,7 @@ class Load(Stage):
 
     @model_validator(mode="after")
     def _check_model(self) -> Self:
-        if hub.is_hub(self.source) and not hub.NAME.fullmatch(self.source):
+        if hub.is_hub(self.source) and not hub.is_file(self.source):
             message = f"`{self.source}` names no model file of Hugging Face"
             raise Mistake(message, "for example `hf://OWNER/REPO/model.onnx@main`")
         if self.model is None and self.suffix in (".pt", ".pth"):
