@@ -20,7 +20,7 @@ MOST_LABELS = 20
 LONGEST = 2000
 """Characters of a statement."""
 _COMPILED = {
-    "onnx": ("onnxruntime.c", "-lonnxruntime", "onnxruntime 1.2 or newer"),
+    "onnx": ("onnxruntime.c", "-lonnxruntime", "onnxruntime"),
     "tflite": ("litert.c", "-lLiteRt", "LiteRT 2.1 or newer"),
 }
 """The source beside main.c, the library, and which releases have it."""

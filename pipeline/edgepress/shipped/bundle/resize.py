@@ -5,6 +5,8 @@ A camera or a graphics processor may do it instead. What has the right size stay
 
 import numpy as np
 
+LONGEST = 8
+
 
 def resized(picture, size, how):
     """Return uint8 (*size, channels) of a picture (height, width, channels).
@@ -17,18 +19,25 @@ def resized(picture, size, how):
         return picture
     if how == "squash":
         return _scaled(picture, height, width)
+    if how == "crop":  # most of a very long picture is cut off before it is resized
+        most = LONGEST * -(-wide * height // width), LONGEST * -(-high * width // height)
+        picture = _middle(picture, min(high, most[0]), min(wide, most[1]))
+        high, wide = picture.shape[:2]
     choose = min if how == "pad" else max
     if choose(height / high, width / wide) == height / high:
-        inner = height, max(1, height * wide // high)
+        picture = _scaled(picture, height, max(1, height * wide // high))
     else:
-        inner = max(1, width * high // wide), width
-    picture = _scaled(picture, *inner)
-    if how == "pad":
-        top, left = (height - inner[0]) // 2, (width - inner[1]) // 2
-        padded = np.zeros((height, width, picture.shape[2]), picture.dtype)
-        padded[top : top + inner[0], left : left + inner[1]] = picture
-        return padded
-    top, left = round((inner[0] - height) / 2), round((inner[1] - width) / 2)
+        picture = _scaled(picture, max(1, width * high // wide), width)
+    if how == "crop":
+        return _middle(picture, height, width)
+    top, left = (height - picture.shape[0]) // 2, (width - picture.shape[1]) // 2
+    padded = np.zeros((height, width, picture.shape[2]), picture.dtype)
+    padded[top : top + picture.shape[0], left : left + picture.shape[1]] = picture
+    return padded
+
+
+def _middle(picture, height, width):
+    top, left = (round((whole - part) / 2) for whole, part in zip(picture.shape, (height, width)))
     return picture[top : top + height, left : left + width]
 
 
