@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import sysconfig
@@ -15,12 +16,17 @@ from edgepress.engine.cache import Cache
 from edgepress.engine.engine import Engine
 from edgepress.engine.report import _assembler
 
-from tests.conftest import TARGETS, Place, Said, edgepress
+from tests.conftest import Place, Said, edgepress
 from tests.engine.test_engine import Quiet
 
 SITE = Path(sysconfig.get_paths()["purelib"])
 ALONE = ("numpy", "numpy.libs", "onnxruntime", "ai_edge_litert", "flatbuffers", "google", "packaging")
 """What the runtimes import, of this environment's packages."""
+ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+TARGETS = {
+    "desk.yaml": "name: desk\nruntime: onnxruntime\nreach: local\nbudgets: {size: 5 MB}\n",
+    "phone.yaml": "name: phone\nruntime: litert\nbudgets: {size: 5 MB}\n",
+}
 
 
 def finish(folder: Path, text: str) -> Place:

@@ -89,7 +89,8 @@ def test_the_card_has_the_numbers_of_the_report(homes: dict[str, Path], finished
     text = (homes["desk"] / "README.md").read_text()
     described = json.loads((homes["desk"] / "model.json").read_text())
     file = next(f for s in report(finished[0]).stages for f in s.files if f.sha256 == described["sha256"])
-    rows = {line.split(" | ")[0].lstrip("| "): line for line in text.splitlines() if line.startswith("|")}
+    table = text.partition("## Measured")[2].partition("## ")[0]
+    rows = {line.split(" | ")[0].lstrip("| "): line for line in table.splitlines() if line.startswith("|")}
     assert f"{show_bytes(file.bytes)} ({file.bytes:,} bytes) | measured" in rows["size"]
     assert f"{file.scores['test']['accuracy']:.1%} [" in rows["accuracy on test"]
     for name in ("latency p50 on desk", "latency against teacher", "peak memory", "loss of accuracy against teacher"):

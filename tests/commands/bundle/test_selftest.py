@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.commands.bundle.made import SITE, bare_python, finish, unpacked
+from tests.commands.bundle.made import ENVIRONMENT, SITE, bare_python, finish, unpacked
 from tests.conftest import Place, Said
 from tests.engine.test_outputs import two_to_three
 from tests.tasks.test_end_to_end import CASES, MODEL, arrays
@@ -53,7 +53,9 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def checked(python: Path, home: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([python, "selftest.py"], cwd=home, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        [python, "selftest.py"], cwd=home, env=ENVIRONMENT, capture_output=True, text=True, check=False
+    )
 
 
 def compiled(home: Path, folder: Path) -> Path:
@@ -104,7 +106,7 @@ def assert_runs(place: Place, target: str, python: Path, folder: Path) -> Path:
 
 
 def test_edgepress_is_not_there(python: Path) -> None:
-    done = subprocess.run([python, "-c", "import edgepress"], capture_output=True, check=False)
+    done = subprocess.run([python, "-c", "import edgepress"], env=ENVIRONMENT, capture_output=True, check=False)
     assert b"No module named 'edgepress'" in done.stderr
 
 
@@ -112,7 +114,8 @@ def test_edgepress_is_not_there(python: Path) -> None:
 def test_a_classifier_runs(target: str, finished: tuple[Place, Said], python: Path, tmp_path: Path) -> None:
     home = assert_runs(finished[0], target, python, tmp_path)
     raw = home / "selftest" / "0" / "raw_00.npy"
-    done = subprocess.run([python, "run.py", raw], cwd=home, capture_output=True, text=True, check=True)
+    command = [python, "run.py", raw]
+    done = subprocess.run(command, cwd=home, env=ENVIRONMENT, capture_output=True, text=True, check=True)
     label = json.loads((home / "selftest" / "labels.json").read_text())[0]
     assert label is None or f"[('{label}', " in done.stdout
 
