@@ -25,13 +25,13 @@ def model(few: Dataset, path: Path, **more: Any) -> dict[str, Any]:
 
 
 def test_viewers_find_the_names_of_classes(few: Dataset, tmp_path: Path) -> None:
-    described = model(few, tmp_path / "m.onnx")
+    described = model(few, tmp_path / "m.onnx", labels=[*"012345678", "half \udcff 'of' a\nname"])
     path = delivery.deliver(tmp_path / "m.onnx", described, tmp_path / "out.onnx", "small")
     onnx.checker.check_model(path)
     assert metadata.read(path) == described
     before, after = (onnxruntime.InferenceSession(file) for file in (tmp_path / "m.onnx", path))
     found = after.get_modelmeta().custom_metadata_map
-    assert ast.literal_eval(found["names"]) == dict(enumerate("0123456789"))
+    assert ast.literal_eval(found["names"]) == dict(enumerate(described["labels"]))
     assert (found["task"], found["imgsz"], found["channels"], found["batch"]) == ("classify", "[8, 8]", "1", "1")
     assert "stride" not in found
     x = np.random.default_rng(0).normal(size=(1, 1, 8, 8)).astype(np.float32)

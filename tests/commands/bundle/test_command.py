@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import subprocess
 import sys
+import venv
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -21,6 +23,13 @@ STATED = """\
 card:
   intended_use: Tells digits of one pen apart | not for cheques
   licences: {weights: MIT, data: CC-BY-4.0}
+"""
+
+VALIDATE = """\
+import sys
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
+print(JsonStrictValidator(SchemaVersion.V1_6).validate_str(open(sys.argv[1]).read()))
 """
 
 
@@ -123,6 +132,21 @@ def test_the_bill_names_what_made_the_model(homes: dict[str, Path], finished: tu
     assert found == report(finished[0]).versions
     refs = {part["bom-ref"] for part in bill["components"]}
     assert set(bill["dependencies"][0]["dependsOn"]) == refs
+
+
+@pytest.mark.slow
+def test_the_bill_is_valid_cyclonedx(homes: dict[str, Path], tmp_path: Path) -> None:
+    """By the schema that CycloneDX's own library carries; it stands in an environment of its own."""
+    venv.create(tmp_path / "validator", with_pip=True)
+    python = tmp_path / "validator" / "bin" / "python"
+    install = [python, "-m", "pip", "install", "-q", "cyclonedx-python-lib[json-validation]"]
+    done = subprocess.run(install, capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.skip(f"cyclonedx-python-lib cannot be installed here: {(done.stderr.splitlines() or ['?'])[-1]}")
+    for home in homes.values():
+        command = [python, "-c", VALIDATE, home / "bom.cdx.json"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stdout) == (0, "None\n"), done
 
 
 def test_a_smoke_run_is_no_run(copy: Place, tmp_path: Path) -> None:

@@ -104,7 +104,7 @@ def _files(chosen: Chosen, contract: dict[str, Any], tolerance: float) -> dict[s
     if kind == "onnx":
         files["LICENSES/MIT.txt"] = _template("onnxruntime.LICENSE")
     if labels := contract["labels"]:
-        files["labels.txt"] = "".join(f"{' '.join(label.splitlines())}\n" for label in labels).encode()
+        files["labels.txt"] = "".join(f"{' '.join(label.splitlines())}\n" for label in labels).encode(errors="replace")
     return files
 
 

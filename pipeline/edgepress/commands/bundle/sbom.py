@@ -58,7 +58,7 @@ def text(report: Report, recipe: Recipe, file: ModelFile, contract: dict[str, An
         "components": [data, *libraries],
         "dependencies": [{"ref": "model", "dependsOn": ["data", *(library["bom-ref"] for library in libraries)]}],
     }
-    return json.dumps(bill, indent=1, ensure_ascii=False) + "\n"
+    return json.dumps(bill, indent=1) + "\n"
 
 
 def _library(name: str, version: str) -> dict[str, str]:

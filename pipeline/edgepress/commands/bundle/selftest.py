@@ -54,7 +54,7 @@ def files(chosen: Chosen, contract: dict[str, Any], tolerance: float, cache: Pat
                 output = np.moveaxis(output, 0, -1)
             found[f"{folder}/output_{index:02}.bin"] = _bytes(output, entry["dtype"])
     labels = _labels(to_logits(outputs, contract, data), data, tolerance)
-    found["selftest/labels.json"] = (json.dumps(labels, ensure_ascii=False) + "\n").encode()
+    found["selftest/labels.json"] = (json.dumps(labels) + "\n").encode()
     return found
 
 

@@ -108,5 +108,5 @@ def _attached(data: bytes, files: dict[str, str]) -> bytes:
     whole.write(data)
     with zipfile.ZipFile(whole, "w", zipfile.ZIP_STORED) as archive:
         for name, content in files.items():
-            archive.writestr(zipfile.ZipInfo(name, EPOCH), content.encode())
+            archive.writestr(zipfile.ZipInfo(name, EPOCH), content.encode(errors="replace"))
     return whole.getvalue()
