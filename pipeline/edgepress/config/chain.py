@@ -255,7 +255,7 @@ def _absent(name: str, above: list[Row], rows: list[Row], place: Place) -> Probl
 def _files(document: Document, row: Row) -> Iterator[Problem]:
     for file in row.stage.files() if row.stage and not document.loose else ():
         if hub.is_hub(file):
-            continue  # downloaded by a run alone
+            continue  # a check downloads nothing
         try:
             pretrained.find(file, document.path)
         except UserError as error:
