@@ -41,7 +41,7 @@ def _offset(builder: flatbuffers.Builder, value: Field) -> int:
     assert isinstance(value, Sequence), f"{value!r} is stored in its table"
     if not all(isinstance(part, Table) for part in value):
         return int(builder.CreateNumpyVector(np.array(value, np.float32)))
-    offsets = [_offset(builder, part) for part in value]  # type: ignore[arg-type]
+    offsets = [_offset(builder, part) for part in value]
     builder.StartVector(4, len(offsets), 4)
     for offset in reversed(offsets):
         builder.PrependUOffsetTRelative(offset)
