@@ -62,21 +62,15 @@ class Keep(Options):
         return None if self.metric_drop is None else ("metric_drop", self.metric_drop)
 
 
-class Licences(Options):
-    """Licences of what a model is made of, such as `CC-BY-4.0`."""
-
-    weights: str | None = Field(default=None, min_length=1, max_length=500, description="licence of the weights")
-    data: str | None = Field(default=None, min_length=1, max_length=500, description="licence of the data")
-    code: str | None = Field(default=None, min_length=1, max_length=500, description="licence of the network's code")
-
-
 class Card(Options):
     """Statements of the model card in the archive of `edgepress bundle`."""
 
     intended_use: str | None = Field(
         default=None, min_length=1, max_length=2000, description="what the model is meant for, and what not"
     )
-    licences: Licences = Licences()
+    weights: str | None = Field(default=None, min_length=1, max_length=500, description="licence of the weights")
+    data: str | None = Field(default=None, min_length=1, max_length=500, description="licence of the data")
+    code: str | None = Field(default=None, min_length=1, max_length=500, description="licence of the network's code")
 
 
 class Recipe(Options):

@@ -6,7 +6,6 @@ folder.
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +22,7 @@ def deliver(path: Path, contract: dict[str, Any], target: Path, name: str) -> Pa
 
         target.write_bytes(with_task_metadata(path.read_bytes(), contract, name))
         return target
-    shutil.copyfile(path, target)
-    with target.open("ab") as file:
-        file.write(_appended(path, keys(contract)))
+    target.write_bytes(path.read_bytes() + _appended(path, keys(contract)))
     return target
 
 

@@ -22,7 +22,8 @@ from tests.conftest import Place, Said, edgepress
 STATED = """\
 card:
   intended_use: Tells digits of one pen apart | not for cheques
-  licences: {weights: MIT, data: CC-BY-4.0}
+  weights: MIT
+  data: CC-BY-4.0
 """
 
 VALIDATE = """\

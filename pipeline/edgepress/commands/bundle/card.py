@@ -144,7 +144,7 @@ def _budgets(chosen: Chosen) -> Iterator[str]:
 
 
 def _licences(chosen: Chosen) -> Iterator[str]:
-    stated = chosen.recipe.card.licences
+    stated = chosen.recipe.card
     for what in ("weights", "data", "code"):
         yield f"- {what}: {escaped(word(getattr(stated, what) or UNKNOWN, LONGEST))}"
     yield "- runners, `*.py` and `c/`: Apache-2.0, of edgepress (`LICENSES/Apache-2.0.txt`)"

@@ -21,7 +21,7 @@ def text(report: Report, recipe: Recipe, file: ModelFile, contract: dict[str, An
         "bom-ref": "data",
         "name": str(report.data.get("name", "data")),
         "properties": [{"name": "edgepress:data:sha256", "value": str(report.data["sha256"])}],
-        **_licence(recipe.card.licences.data),
+        **_licence(recipe.card.data),
     }
     model = {
         "type": "machine-learning-model",
@@ -29,7 +29,7 @@ def text(report: Report, recipe: Recipe, file: ModelFile, contract: dict[str, An
         "name": recipe.name,
         "version": file.sha256[:12],
         "hashes": [{"alg": "SHA-256", "content": file.sha256}],
-        **_licence(recipe.card.licences.weights),
+        **_licence(recipe.card.weights),
         "modelCard": {
             "modelParameters": {
                 "task": contract["task"],
