@@ -79,6 +79,10 @@ SHIPPED = {
 """Facts of the shipped data sets; a test compares them with the data."""
 
 
+_IMPLIED: dict[str, Task] = {"masks": "segmentation", "pictures": "image", "boxes": "detection"}
+"""The task of a folder of images that has a second one."""
+
+
 def known(data: Source | str, *, unlabelled: bool) -> DataFacts:
     """Return the facts that the options of a recipe's `task:` tell; `unlabelled` is whether some add such examples."""
     facts = SHIPPED[data] if isinstance(data, str) else _own(data)
@@ -91,7 +95,9 @@ def _own(source: Source) -> DataFacts:
     facts = DataFacts(f"`{source.source}`", task=source.task)
     if source.kind == "folder":
         channels = None if source.color is None else 1 if source.color == "grey" else 3
-        implied: Task = "segmentation" if source.masks else "image" if source.pictures else "single-label"
+        implied: Task = "single-label"
+        for option, task in _IMPLIED.items():
+            implied = task if getattr(source, option) else implied
         facts = replace(facts, task=source.task or implied, kinds=("image",), channels=channels)
     elif source.kind == "table" and source.image is None:
         facts = replace(facts, kinds=("numbers",))

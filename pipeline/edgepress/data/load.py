@@ -52,6 +52,8 @@ def load_unlabelled(
         channels, height, width = data.input.shape
         alike = {"size": (height, width), "color": "grey" if channels == 1 else "rgb"}
         source = source.model_copy(update={name: getattr(source, name) or default for name, default in alike.items()})
+        if data.task == "detection" and "resize" not in source.model_fields_set:
+            source = source.model_copy(update={"resize": data.input.resize or "crop"})
         source = source.model_copy(update={"labels": "imagenet"})  # class folders, if any, mean nothing
         from .folder import read
 
@@ -91,8 +93,14 @@ def _own(source: Source, base: Path, seed: int, limit: int | None, cache: Path |
     if source.kind == "shipped":
         return _prepared(source, _shipped(source.source), source.source)
     path, source = source.path(base), _with_labels(source.based(base), base)
-    paired = source.masks or source.pictures
-    read = importlib.import_module(".paired" if paired else MODULES[source.kind], __package__).read
+    module = MODULES[source.kind]
+    if source.masks or source.pictures:
+        module = ".paired"
+    elif source.has_boxes:
+        module = ".boxes"
+        if "resize" not in source.model_fields_set:  # a crop would cut off what is to be found
+            source = source.model_copy(update={"resize": "pad"})
+    read = importlib.import_module(module, __package__).read
     examples = read(source, path) if source.kind == "arrays" else read(source, path, limit, cache)
     if isinstance(examples, Dataset):
         if source.split is not None:

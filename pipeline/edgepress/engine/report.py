@@ -85,6 +85,7 @@ def _assembler(engine: Engine, accepted: dict[str, ModelFile]) -> partial[Report
             **({"notes": list(engine.data.notes)} if engine.data.notes else {}),
             **({"warnings": list(engine.data.warnings)} if engine.data.warnings else {}),
             "images": {name: len(split.y) for name, split in data.splits.items()},
+            **({"graded": True} if engine.data.task == "detection" else {}),
             **({"counted": engine.metric.examples(data["test"].y)} if engine.metric.counting else {}),
         },
         reference=recipe.reference_label(),
