@@ -448,8 +448,8 @@ mine.yaml:6:14: timm has no network `mobilenetv2_05`
 mine.yaml:4:25: `model`: this text is not allowed here, got `resnet18`
    4 |   - {use: train, model: resnet18}
      |                         ^^^^^^^^
-     = help: `timm/NAME`, `torchvision/NAME`, `torchvision/segmentation/NAME`, `edgepress/NAME`, \
-or your own function that returns an nn.Module: \
+     = help: `timm/NAME`, `torchvision/NAME`, `torchvision/segmentation/NAME`, \
+`torchvision/detection/NAME`, `edgepress/NAME`, or your own function that returns an nn.Module: \
 `./my_model.py:build`, relative to the recipe's folder""",
     ),
     "unknown network in a mapping": (

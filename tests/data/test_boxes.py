@@ -246,3 +246,50 @@ def test_a_turned_photo_is_refused_where_its_annotation_has_the_other_size(tmp_p
     (tmp_path / "annotations.json").write_text(json.dumps(content))
     with pytest.raises(UserError, match="20 of 20 pictures are of another size in the annotations"):
         load(options, tmp_path, size=8)
+
+
+ITEMS = """
+import numpy as np
+import torch
+from PIL import Image
+
+class Data:
+    def __len__(self):
+        return 20
+
+    def __getitem__(self, row):
+        if row >= 20:
+            raise IndexError
+        image = Image.fromarray(np.random.default_rng(row).integers(0, 256, (24, 32, 3), np.uint8))
+        return image, TARGET
+
+def load():
+    return Data()
+"""
+TARGETS = {
+    "torchvision": "{'boxes': torch.tensor([[4.0, 8, 20, 16]]), 'labels': torch.tensor([row % 2])}",
+    "coco": "[{'bbox': [4, 8, 16, 8], 'category_id': row % 2, 'iscrowd': 0}]",
+    "hugging face": "{'bbox': [[4.0, 8.0, 16.0, 8.0]], 'category': [row % 2]}",
+}
+
+
+@pytest.mark.parametrize("form", TARGETS)
+def test_examples_that_come_one_at_a_time_have_boxes_in_their_own_forms(form: str, tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(ITEMS.replace("TARGET", TARGETS[form]))
+    data = load({"from": "./mine.py:load", "task": "detection", "size": 16}, tmp_path)
+    assert data.input.resize == "pad"
+    assert {row[:4] for row in all_boxes(data)} == {(2.0, 6.0, 10.0, 10.0)}, "halved, below two pixels of black"
+    assert load({"from": "./mine.py:load", "task": "detection", "size": 16}, tmp_path).digest == data.digest
+
+
+@pytest.mark.parametrize(("target", "words"), [
+    ("3", "example 0 has no boxes, but a int"),
+    ("{'box': []}", "example 0 has only `box`"),
+    ("{'boxes': [[1, 2, 3, 4]], 'labels': [0, 1]}", "example 0 has 1 boxes and 2 classes"),
+    ("{'boxes': [['a', 2, 3, 4]], 'labels': [0]}", "example 0 has boxes or classes that are no numbers"),
+    ("{'boxes': [[40, 2, 50, 4]], 'labels': [0]}", "example 0 has a box outside of its picture of 24 × 32 pixels"),
+])  # fmt: skip
+def test_wrong_boxes_of_single_examples_are_told(target: str, words: str, tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(ITEMS.replace("TARGET", target))
+    with pytest.raises(UserError, match=words):
+        load({"from": "./mine.py:load", "task": "detection", "size": 16}, tmp_path)

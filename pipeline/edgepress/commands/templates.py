@@ -57,6 +57,7 @@ PICTURES = {
     "keypoints": ("timm/mobilenetv1_100", "pictures and points"),
     "embedding": ("timm/mobilenetv1_100", "pictures of identities"),
     "image": ("edgepress/espcn", "pairs of pictures"),
+    "detection": ("timm/mobilenetv1_100", "pictures and boxes"),
 }
 """Network and words for tasks of the user's own pictures."""
 KEEP = {"regression": ("mae", "metric_drop: 5%"), "image": ("psnr", "metric_drop: 0.5 dB")}

@@ -108,7 +108,7 @@ class _Curve(NamedTuple):
 
 
 def _average(weights: np.ndarray, seen: np.ndarray, right: np.ndarray, left: np.ndarray | None, total: int) -> float:
-    """Return the mean over `RECALLS` of the best precision at that recall or a higher one; 0 where it is not reached."""
+    """Return the mean over `RECALLS` of the best precision at that recall or a higher one; 0 where none is."""
     hits = weights[right].cumsum()
     of = seen[right] if left is None else seen[right] - (weights * left).cumsum()[right]
     best = np.maximum.accumulate((hits / np.maximum(of, 1))[::-1])[::-1]

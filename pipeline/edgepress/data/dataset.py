@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from .targets import Targets
 
-NAMES = ("digits", "fashion-mnist", "fashion-mnist-10k", "recommend", "scenes", "sensor", "text")
+NAMES = ("clutter", "digits", "fashion-mnist", "fashion-mnist-10k", "recommend", "scenes", "sensor", "text")
 """What a recipe's `task: {data: …}` may say; each is a module here, with `read() -> Dataset`."""
 
 _HASHED = 256

@@ -68,6 +68,7 @@ def _untrainable(data: Dataset) -> tuple[str, str] | None:
 
 
 SHIPPED = {
+    "clutter": _shipped("clutter", ("image",), 5, 3, "detection"),
     "digits": _shipped("digits", ("image",), 10, 1),
     "fashion-mnist": _shipped("fashion-mnist", ("image",), 10, 1),
     "fashion-mnist-10k": _shipped("fashion-mnist-10k", ("image",), 10, 1),

@@ -98,8 +98,8 @@ def _own(source: Source, base: Path, seed: int, limit: int | None, cache: Path |
         module = ".paired"
     elif source.has_boxes:
         module = ".boxes"
-        if "resize" not in source.model_fields_set:  # a crop would cut off what is to be found
-            source = source.model_copy(update={"resize": "pad"})
+    if (source.has_boxes or source.task == "detection") and "resize" not in source.model_fields_set:
+        source = source.model_copy(update={"resize": "pad"})  # a crop would cut off what is to be found
     read = importlib.import_module(module, __package__).read
     examples = read(source, path) if source.kind == "arrays" else read(source, path, limit, cache)
     if isinstance(examples, Dataset):

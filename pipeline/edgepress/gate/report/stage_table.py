@@ -10,7 +10,7 @@ from ...core.results import Report, StageFacts
 from ...core.units import show_bytes, show_count, show_score, show_seconds
 from ..judge import host_file
 from . import change
-from .inputs import before_inference, prepared
+from .inputs import after_inference, before_inference, prepared
 from .wording import cut, interval_text, minus, wrapped
 
 
@@ -30,6 +30,8 @@ def stage_lines(report: Report) -> list[str]:
     lines += prepared(report)
     if report.preprocessing:
         lines += wrapped("before each inference: ", before_inference(report.preprocessing))
+        if after := after_inference(report.preprocessing):
+            lines += wrapped("after each inference: ", after)
     busy = [statistics.contention(samples) for samples in report.samples if samples.cpu]
     if busy and median(busy) > statistics.CALM:
         lines.append(
