@@ -21,7 +21,32 @@ from edgepress.models.predict import predict_raw
 
 from tests.engine.test_engine import Quiet
 
-SIDE = 64
+MODEL = """\
+from torch import nn
+
+def layers(channels, width, stride):
+    return [nn.Conv2d(channels, width, 3, stride, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU()]
+
+class Net(nn.Module):
+    def __init__(self, channels, classes, width):
+        super().__init__()
+        self.body = nn.Sequential(
+            *layers(channels, width, 2), *layers(width, width, 2), *layers(width, width, 2), *layers(width, width, 1))
+        self.box, self.objectness, self.score = (nn.Conv2d(width, count, 1) for count in (4, 1, classes))
+        nn.init.constant_(self.box.bias, 1.0)
+        nn.init.constant_(self.score.bias, -2.0)
+        self.decode = {
+            "coding": "distances", "boxes": ["boxes"], "objectness": ["objectness"], "scores": ["scores"],
+            "strides": [8], "root": True}
+
+    def heads(self, images):
+        x = self.body(images)
+        maps = self.box(x).relu(), self.objectness(x), self.score(x)
+        return tuple(each.flatten(2).transpose(1, 2) for each in maps)
+
+def build(num_classes, in_chans, width=24):
+    return Net(in_chans, num_classes, width)
+"""
 RECIPE = """\
 name: mine
 task:
@@ -29,22 +54,22 @@ task:
 stages:
   - use: train
     name: teacher
-    model: {arch: timm/tf_mobilenetv3_small_minimal_100}
-    epochs: 24
+    model: {arch: "./my_model.py:build"}
+    epochs: 20
     batch: 16
-    lr: 0.005
+    lr: 0.01
     shift: 2
   - use: distill.kd
     name: student
     teacher: teacher
-    student: {arch: timm/tf_mobilenetv3_small_minimal_100}
+    student: {arch: "./my_model.py:build", args: {width: 16}}
     ce_weight: 1
     kd_weight: 1
-    epochs: 24
+    epochs: 20
     batch: 16
-    lr: 0.005
+    lr: 0.01
     shift: 2
-  - {use: prune.channels, name: small, ratio: 20%, finetune: {epochs: 6, batch: 16, lr: 0.003}}
+  - {use: prune.channels, name: small, ratio: 25%, round_to: 4, finetune: {epochs: 6, batch: 16, lr: 0.005}}
   - {use: export.onnx, name: float, embed: [normalize]}
   - {use: quantize.static, name: int8, samples: 8}
   - {use: convert.tflite, name: tflite}
@@ -85,6 +110,7 @@ targets: []
 
 def test_boxes_go_all_the_way(tmp_path: Path) -> None:
     (tmp_path / "my_data.py").write_text(DATA)
+    (tmp_path / "my_model.py").write_text(MODEL)
     (tmp_path / "mine.yaml").write_text(RECIPE)
     run = Engine(recipe.load(tmp_path / "mine.yaml"), Cache(tmp_path / "cache"))
     facts = run.run(Quiet())
@@ -99,10 +125,11 @@ def test_boxes_go_all_the_way(tmp_path: Path) -> None:
     assert len(facts[0].files[0].resampled) == 1000
     file = Path(facts[-1].files[0].path)
     contract = metadata.read(file)
-    assert [(entry["name"], entry["meaning"]) for entry in contract["outputs"]] == [("boxes",) * 2, ("scores",) * 2]
-    assert contract["decode"]["coding"] == "anchors"
+    names = ("boxes", "objectness", "scores")
+    assert [(entry["name"], entry["meaning"]) for entry in contract["outputs"]] == [(name, name) for name in names]
+    assert contract["decode"]["coding"] == "distances"
     raw = split(predict_raw(file, run.data, run.data["test"].x[:2]))
-    assert [raw[name].shape[2] for name in ("boxes", "scores")] == [4, 3]
+    assert [raw[name].shape[1:] for name in names] == [(64, 4), (64, 1), (64, 2)]
     kept = np.load(file.parent / f"{facts[-1].files[0].precision}.npy")
     assert kept.shape == (len(run.data["test"].y), 100, 6)
     assert facts[-1].notes["agreement"] > 0.9, "F1 of the boxes with those of the ONNX file"
@@ -146,6 +173,7 @@ def _loads(folder: Path, file: Path, float_: float, int8: float) -> None:
 ])  # fmt: skip
 def test_what_is_not_for_boxes_is_refused_before_anything_runs(stage: str, words: str, tmp_path: Path) -> None:
     (tmp_path / "my_data.py").write_text(DATA)
+    (tmp_path / "my_model.py").write_text(MODEL)
     (tmp_path / "mine.yaml").write_text(RECIPE.replace("keep:", f"  - {stage}\nkeep:"))
     with pytest.raises(UserError, match=words):
         recipe.load(tmp_path / "mine.yaml")

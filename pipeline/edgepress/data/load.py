@@ -98,8 +98,6 @@ def _own(source: Source, base: Path, seed: int, limit: int | None, cache: Path |
         module = ".paired"
     elif source.has_boxes:
         module = ".boxes"
-    if (source.has_boxes or source.task == "detection") and "resize" not in source.model_fields_set:
-        source = source.model_copy(update={"resize": "pad"})  # a crop would cut off what is to be found
     read = importlib.import_module(module, __package__).read
     examples = read(source, path) if source.kind == "arrays" else read(source, path, limit, cache)
     if isinstance(examples, Dataset):
@@ -149,6 +147,6 @@ def _prepared(source: Source, data: Dataset, name: str) -> Dataset:
         )
         data = replace(data, notes=(*data.notes, note))
     if source.kind in DECODED or source.size is not None:
-        inputs = (replace(input, resize=source.resize) if input.kind == "image" else input for input in data.inputs)
+        inputs = (replace(input, resize=source.resizing) if input.kind == "image" else input for input in data.inputs)
         data = replace(data, inputs=tuple(inputs))
     return data if source.normalize is None else normalized(data, source.normalize, name)

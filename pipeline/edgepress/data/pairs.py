@@ -211,7 +211,7 @@ class Converter:
         image = images.flat(ImageOps.exif_transpose(image), "L" if self.grey else "RGB")
         self.sides[number] = image.height, image.width
         if self.size:
-            image = images.sized(image, self.size, self.source.resize)
+            image = images.sized(image, self.size, self.source.resizing)
         array = np.asarray(image)
         return array[None] if self.grey else array.transpose(2, 0, 1)
 
@@ -223,7 +223,7 @@ class Converter:
         sides = self.sides.pop(number, None)
         if self.source.task == "detection":
             about = f"{self.name}: example {number}"
-            return boxes.boxes(raw, about, sides, self.size, self.source.resize)
+            return boxes.boxes(raw, about, sides, self.size, self.source.resizing)
         if getattr(raw, "ndim", 0) > 1:
             array = np.asarray(raw.detach().cpu() if hasattr(raw, "detach") else raw)
             self.map = array if self.map is None else self.map

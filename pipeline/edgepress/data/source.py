@@ -268,6 +268,12 @@ class Source(BaseModel):
         return () if self.labels is None or isinstance(self.labels, str) else tuple(map(str, self.labels))
 
     @property
+    def resizing(self) -> Literal["crop", "squash", "pad"]:
+        """Return `resize`; pictures with boxes are padded by default, since a crop cuts off what is to be found."""
+        boxes = self.boxes is not None or self.task == "detection"
+        return "pad" if boxes and "resize" not in self.model_fields_set else self.resize
+
+    @property
     def has_boxes(self) -> bool:
         """Return whether it is a folder of images with annotations of boxes."""
         return self.kind == "folder" and (self.boxes is not None or self.task == "detection")

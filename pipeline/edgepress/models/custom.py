@@ -91,7 +91,7 @@ def _require_heads(module: Any, outputs: Tensor, function: Function, description
     """Raise OwnCodeError unless the heads have as many numbers and places as `decode` says."""
     from .decoder import anchors, centres
 
-    decode = module.decode
+    decode = module.edgepress.decode
     wanted = decode.columns(description.classes)
     if outputs.shape[2] != wanted:
         raise OwnCodeError(
@@ -100,7 +100,7 @@ def _require_heads(module: Any, outputs: Tensor, function: Function, description
             "boxes, objectness where `decode` has it, and a score for each class, and for `background`",
         )
     grid = anchors if decode.levels else centres if decode.strides else None
-    if grid and len(places := grid(decode, module.size)) != outputs.shape[1]:
+    if grid and len(places := grid(decode, description.size)) != outputs.shape[1]:
         raise OwnCodeError(
             f"the heads of {function.about} have {outputs.shape[1]} places, and the `decode` of them {len(places)}",
             "are `strides`, or `levels`, those of the maps, finest first?",

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
-from torchvision.models.detection import FCOS, SSD, _utils
+from torchvision.models.detection import FCOS, _utils
 from torchvision.models.detection.fcos import FCOSHead
+from torchvision.models.detection.ssd import SSD
 from torchvision.ops import box_iou
 
 from ..core.errors import UserError
@@ -31,11 +32,12 @@ def loss(module: Any, outputs: Tensor, y: Tensor) -> Tensor:
 
     Raises: UserError for a detector whose coding has no loss here, and that brings none.
     """
-    heads, targets = apart(outputs, module.decode, module.classes), listed(y)
+    detector = module.edgepress
+    heads, targets = apart(outputs, detector.decode, detector.classes), listed(y)
     if callable(getattr(module, "loss", None)):
         value: Tensor = module.loss(heads, targets)
         return value
-    return of_coding(module.decode, heads, targets, module.size)
+    return of_coding(detector.decode, heads, targets, detector.size)
 
 
 def of_coding(decode: Decode, heads: tuple[Tensor, ...], targets: list[Target], size: tuple[int, int]) -> Tensor:

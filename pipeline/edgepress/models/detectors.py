@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from functools import partial
 from itertools import pairwise
 from types import MethodType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -42,6 +42,18 @@ _SCALES = (0.15, 0.9)
 """Sides of the anchors of the first and last map, as shares of the picture."""
 
 
+class Detector(NamedTuple):
+    """What is known of a network that finds boxes; it is the attribute `edgepress` of its module."""
+
+    decode: Decode
+    classes: int
+    size: tuple[int, int]
+
+    def predictions(self, outputs: np.ndarray) -> np.ndarray:
+        """Return the detections (n, most, 6) of the joined heads (n, places, columns)."""
+        return detections(outputs, self.decode, self.size)
+
+
 def as_detector(module: nn.Module, classes: int, size: tuple[int, int]) -> nn.Module:
     """Make a module with `heads` and `decode` one whose output is one tensor, (b, places, columns).
 
@@ -56,20 +68,14 @@ def as_detector(module: nn.Module, classes: int, size: tuple[int, int]) -> nn.Mo
             "for example `self.decode = {'coding': 'distances', 'boxes': ['boxes'], 'scores': ['scores'], "
             "'strides': [8, 16]}`",
         )
-    found.decode = decode if isinstance(decode, Decode) else Decode.model_validate(decode)
-    found.classes, found.size = classes, size
+    how = decode if isinstance(decode, Decode) else Decode.model_validate(decode)
+    found.edgepress = Detector(how, classes, size)
     found.forward = MethodType(_joined, module)  # a method, which a copy of the module has as its own
-    found.predictions = MethodType(_predictions, module)
     return module
 
 
 def _joined(module: Any, images: Tensor) -> Tensor:
     return torch.cat(tuple(module.heads(images)), 2)
-
-
-def _predictions(module: Any, outputs: np.ndarray) -> np.ndarray:
-    """Return the detections (n, most, 6) of the joined heads."""
-    return detections(outputs, module.decode, module.size)
 
 
 class Heads(nn.Module):

@@ -54,7 +54,8 @@ class Detection(Task):
                 "the student's heads are {} numbers, and the teacher's {}".format(*sides),
                 "distil between networks of the same kind of head, whose maps have the same strides",
             )
-        return kd(student, teacher, self.module.decode, self.module.classes, temperature)
+        detector = self.module.edgepress
+        return kd(student, teacher, detector.decode, detector.classes, temperature)
 
     def nll(self, outputs: Tensor, y: Tensor) -> Tensor:
         from ..models.detection_losses import loss

@@ -60,14 +60,14 @@ def logits(module: nn.Module, examples: Examples, view: int = 0) -> np.ndarray:
 def score_points(module: nn.Module, data: Dataset, split: str, metric: Metric, seed: int = 0) -> float:
     """Return the score of `module` on a split, in points; of maps no more than a batch is in memory."""
     examples, y = Examples(data, split, seed), data[split].y
-    decoded = getattr(module, "predictions", None)  # of a detector: its heads become boxes
+    detector = getattr(module, "edgepress", None)  # whose heads become boxes
     if not data.targets.spatial:
         return metric.score_points(logits(module, examples), y)
 
     def chunks() -> Iterator[tuple[np.ndarray, np.ndarray]]:
         start = 0
         for part in outputs(module, examples):
-            yield part if decoded is None else decoded(part), y[start : start + len(part)]
+            yield part if detector is None else detector.predictions(part), y[start : start + len(part)]
             start += len(part)
 
     return metric.points_of(metric.value(metric.gathered(chunks)), y)

@@ -35,7 +35,7 @@ def read(source: Source, path: Path, limit: int | None = None, cache: Path | Non
         rows,
         sides,
         (x.shape[2], x.shape[3]),
-        source.resize,
+        source.resizing,
         source.listed,
     )
     groups = groups_of(paths, source.group, path)

@@ -79,12 +79,9 @@ def _heads(module: Any, contract: dict[str, Any]) -> tuple[nn.Module, list[str],
     """Return a detector with an output for each head, their names, and the contract that says how they are decoded."""
     from ..detectors import Heads
 
-    names = module.decode.names()
-    return (
-        Heads(module).eval(),
-        names,
-        contract | {"decode": module.decode.model_dump(mode="json", exclude_defaults=True)},
-    )
+    decode = module.edgepress.decode
+    written = decode.model_dump(mode="json", exclude_defaults=True)
+    return Heads(module).eval(), decode.names(), contract | {"decode": written}
 
 
 def _in_torch(module: nn.Module, data: Dataset, contract: dict[str, Any]) -> np.ndarray:
