@@ -776,7 +776,7 @@ stages:
 mine.yaml:2:14: `data`: there is no such data set, got `数字`
    2 | task: {data: 数字, seed: x}
      |              ^^^^
-     = help: one of: digits, fashion-mnist, fashion-mnist-10k, recommend, scenes, sensor, text
+     = help: one of: clutter, digits, fashion-mnist, fashion-mnist-10k, recommend, scenes, sensor, text
 
 mine.yaml:2:24: `seed`: write a whole number, got `x`
    2 | task: {data: 数字, seed: x}

@@ -37,8 +37,8 @@ option              value          from     meaning
 name                n              recipe   name of the run, its report and its lock file
 task.data           digits         recipe   data set by name, or your own: a folder of images, a
                                             .csv, an .npz, `hf://OWNER/NAME` or `./my_data.py:load`
-                                            (digits, fashion-mnist, fashion-mnist-10k, recommend,
-                                            scenes, sensor, text)
+                                            (clutter, digits, fashion-mnist, fashion-mnist-10k,
+                                            recommend, scenes, sensor, text)
 task.metric         accuracy       default  metric to evaluate models by, or your own function
                                             `./my_metric.py:f`
 task.seed           0              default  random seed of the whole recipe

@@ -101,6 +101,32 @@ def test_detections_are_the_best_first_and_no_number_is_no_box() -> None:
     assert found[:, 4:] == pytest.approx(np.array([[0.6, 0], [0.3, 1], [0, -1]]))
 
 
+def test_raw_heads_of_a_yolo_have_the_boxes_of_its_decoded_output() -> None:
+    """As YOLOv8's head computes them in its graph, in torch."""
+    random, strides, bins = torch.Generator().manual_seed(0), (8, 16), 16
+    maps = [(SIZE[0] // stride, SIZE[1] // stride) for stride in strides]
+    boxes = [torch.randn(2, 4 * bins, *sides, generator=random) for sides in maps]
+    classes = [torch.randn(2, 3, *sides, generator=random) for sides in maps]
+    flat = torch.cat([each.flatten(2) for each in boxes], 2)
+    points, scale = [], []
+    for stride, (high, wide) in zip(strides, maps, strict=True):
+        y, x = torch.meshgrid(torch.arange(high) + 0.5, torch.arange(wide) + 0.5, indexing="ij")
+        points.append(torch.stack([x, y]).reshape(2, -1) * stride)
+        scale.append(torch.full((1, high * wide), float(stride)))
+    at, by = torch.cat(points, 1), torch.cat(scale, 1)
+    sides = flat.reshape(2, 4, bins, -1).softmax(2).mul(torch.arange(bins)[:, None]).sum(2) * by
+    low, high_ = at - sides[:, :2], at + sides[:, 2:]
+    scored = torch.cat([each.flatten(2) for each in classes], 2).sigmoid()
+    output = torch.cat([(low + high_) / 2, high_ - low, scored], 1).numpy()
+    names = [f"{kind}{level}" for kind in ("box", "cls") for level in (3, 4)]
+    raw = named(**dict(zip(names, (each.numpy() for each in (*boxes, *classes)), strict=True)))
+    dfl = Decode(coding="dfl", boxes=("box3", "box4"), scores=("cls3", "cls4"), strides=strides)
+    ready = Decode(coding="centre", boxes=("output0",), activation="none")
+    mine = detections(joined(raw, dfl, 3), dfl, SIZE)
+    theirs = detections(joined(output, ready, 3), ready, SIZE)
+    assert mine == pytest.approx(theirs, abs=1e-3)
+
+
 @pytest.mark.parametrize("name", ["ssdlite320_mobilenet_v3_large", "fcos_resnet50_fpn"])
 @pytest.mark.parametrize("size", [(128, 128), (128, 256)])
 def test_boxes_are_those_of_torchvisions_own_forward(name: str, size: tuple[int, int]) -> None:

@@ -12,11 +12,11 @@ A box is coded as one of these, and `models.decoder` does the rest in numpy:
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from ..core.errors import Mistake, UserError
+from ..core.errors import Mistake
 
 GRID = ("distances", "dfl", "yolox")
 
@@ -95,10 +95,3 @@ class Decode(BaseModel):
         """Return the outputs that are read, each once."""
         objectness = () if self.objectness == "behind" else self.objectness
         return list(dict.fromkeys((*self.boxes, *objectness, *self.scores)))
-
-
-def read(contract: dict[str, Any]) -> Decode:
-    """Return the description in the metadata of a file. Raises: UserError where there is none."""
-    if "decode" not in contract:
-        raise UserError("the metadata does not say how boxes are decoded", "`decode:` of the stage `load` describes it")
-    return Decode.model_validate(contract["decode"])

@@ -5,6 +5,8 @@ It is numpy alone, and the same in evaluation as on a device.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from ..core import boxes as of_boxes
@@ -154,3 +156,10 @@ def _softmax(values: np.ndarray) -> np.ndarray:
 
 def _sigmoid(values: np.ndarray) -> np.ndarray:
     return 1 / (1 + np.exp(-values))
+
+
+def read(contract: dict[str, Any]) -> Decode:
+    """Return the description in the metadata of a file. Raises: UserError where there is none."""
+    if "decode" not in contract:
+        raise UserError("the metadata does not say how boxes are decoded", "`decode:` of the stage `load` describes it")
+    return Decode.model_validate(contract["decode"])

@@ -160,12 +160,10 @@ def to_logits(outputs: np.ndarray, contract: dict[str, Any], data: Dataset) -> n
     if not data.labels:
         return outputs
     if data.task == "detection":
-        from .decode import read as described
-        from .decoder import detections
-        from .decoder import joined as joined_heads
+        from . import decoder
 
-        how, size = described(contract), (data.input.shape[1], data.input.shape[2])
-        return detections(joined_heads(outputs, how, len(data.labels)), how, size)
+        how, size = decoder.read(contract), (data.input.shape[1], data.input.shape[2])
+        return decoder.detections(decoder.joined(outputs, how, len(data.labels)), how, size)
     if data.task in LABEL_TASKS:
         outputs = flat(outputs)
     if contract["outputs"][0]["meaning"] != "probabilities":
@@ -180,10 +178,9 @@ def to_heads(outputs: np.ndarray, contract: dict[str, Any], data: Dataset) -> np
     """Return a file's outputs as a network in torch has them, (n, …): of a detector the heads side by side."""
     if data.task != "detection":
         return to_logits(outputs, contract, data)
-    from .decode import read as described
-    from .decoder import joined as joined_heads
+    from . import decoder
 
-    return joined_heads(dequantized(outputs, contract), described(contract), len(data.labels))
+    return decoder.joined(dequantized(outputs, contract), decoder.read(contract), len(data.labels))
 
 
 def photo(entry: dict[str, Any], path: Path) -> np.ndarray:

@@ -12,8 +12,8 @@ from ..examples import Examples
 from ..folder import groups_of, listable
 from ..listing import Skipped
 from ..source import Source
-from .annotated import targets
 from .layout import find
+from .resized import targets
 
 
 def read(source: Source, path: Path, limit: int | None = None, cache: Path | None = None) -> Examples:

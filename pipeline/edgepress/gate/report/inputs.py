@@ -18,6 +18,15 @@ def prepared(report: Report) -> list[str]:
     return lines + [line for words in report.data.get("notes", ()) for line in wrapped("data: ", words)]
 
 
+def around_inference(report: Report) -> list[str]:
+    """Describe the work before each inference, and that after it where there is any."""
+    if report.preprocessing is None:
+        return []
+    lines = wrapped("before each inference: ", before_inference(report.preprocessing))
+    after = after_inference(report.preprocessing)
+    return lines + (wrapped("after each inference: ", after) if after else [])
+
+
 def after_inference(preprocessing: Preprocessing) -> str:
     """Describe the work after each inference; empty where there is none."""
     if not preprocessing.decode:
