@@ -29,6 +29,7 @@ def scene(count: int = 40, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
         for target in targets[:number]:
             for _ in range(random.integers(0, 3)):
                 rows[at, :4] = target[:4] + random.normal(0, 4, 4)
+                rows[at, 2:4] = np.maximum(rows[at, 2:4], rows[at, :2] + 1)  # COCO's negative areas count nowhere
                 rows[at, 4], rows[at, 5] = random.random(), target[4] if random.random() < 0.8 else 2
                 at += 1
         rows[at, :] = 5, 5, 40, 50, random.random(), 0

@@ -5,6 +5,7 @@ It is numpy alone, and the same in evaluation as on a device.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -20,13 +21,13 @@ _LARGEST = 4.135
 """Of the logarithm of a side: 1000 / 16 times the anchor, torchvision's bound."""
 
 
-def joined(outputs: np.ndarray, decode: Decode, classes: int) -> np.ndarray:
+def joined(outputs: np.ndarray | Mapping[str, np.ndarray], decode: Decode, classes: int) -> np.ndarray:
     """Return the heads side by side, float32 (n, places, columns): boxes, objectness, scores.
 
-    Outputs of a file are maps (n, columns, height, width) or tables, whose axis of places is either one. Raises:
+    Outputs of a file, by name, are maps (n, columns, height, width) or tables, whose axis of places is either one. Raises:
     UserError where a file has other outputs than are described.
     """
-    named = split(outputs)
+    named = outputs if isinstance(outputs, Mapping) else split(outputs)
     if lacking := [name for name in decode.names() if name not in named and named.keys() != {""}]:
         raise UserError(
             f"`decode` names the output `{lacking[0]}`, and the file has {', '.join(named)}", "see its outputs"
