@@ -24,8 +24,8 @@ _LARGEST = 4.135
 def joined(outputs: np.ndarray | Mapping[str, np.ndarray], decode: Decode, classes: int) -> np.ndarray:
     """Return the heads side by side, float32 (n, places, columns): boxes, objectness, scores.
 
-    Outputs of a file, by name, are maps (n, columns, height, width) or tables, whose axis of places is either one. Raises:
-    UserError where a file has other outputs than are described.
+    Outputs, by name, are maps (n, columns, height, width) or tables, whose axis of places is either one. Raises:
+    UserError where a file has others than are described.
     """
     named = outputs if isinstance(outputs, Mapping) else split(outputs)
     if lacking := [name for name in decode.names() if name not in named and named.keys() != {""}]:
