@@ -59,6 +59,9 @@ keep.accuracy_drop  2 points       recipe   largest drop of accuracy below the r
 keep.metric_drop    —              default  largest drop of the recipe's metric below the reference;
                                             for an error metric its largest growth, `5%`, and for
                                             PSNR `0.5 dB`, such as 1.5 points
+keep.map_drop       —              default  detection: the same for `metric: map`, largest drop of
+                                            mean average precision below the reference, such as 1.5
+                                            points
 targets             [desk.yaml]    recipe   names of target profiles, or paths that end in .yaml;
                                             `{use: NAME, budgets: {…}}` adds budgets; [] judges by
                                             `keep` alone

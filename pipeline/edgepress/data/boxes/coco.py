@@ -10,11 +10,14 @@ from typing import Any
 
 from ...core import foreign
 from ...core.errors import UserError
+from .. import images
 from ..words import several
 from .annotated import Annotations
 
 LARGEST = 2**31
 """Bytes; COCO's own training file has 0.45 GB, with outlines of every object."""
+_PARSED = 10
+"""Bytes of Python's objects for one of JSON, about."""
 _PARTS = ("images", "annotations", "categories")
 
 
@@ -27,7 +30,7 @@ def read(files: Sequence[tuple[Path, Path, str]], name: str) -> Annotations:
 
 
 def _add(found: Annotations, path: Path, folder: Path, part: str) -> None:
-    images, boxes, categories = _parsed(path)
+    pictures, boxes, categories = _parsed(path)
     names = {_whole(each, "id", path, "categories"): str(each.get("name", each["id"])) for each in categories}
     labels = tuple(names[number] for number in sorted(names))
     if twice := [label for label, count in Counter(labels).items() if count > 1]:
@@ -35,9 +38,9 @@ def _add(found: Annotations, path: Path, folder: Path, part: str) -> None:
     if found.labels and found.labels != labels:
         raise UserError(f"`{path.name}` has other categories than the file of another split", "export all from one set")
     found.labels = labels
-    rows = {number: len(found.images) + place for place, number in enumerate(_once(images, path, "images"))}
+    rows = {number: len(found.images) + place for place, number in enumerate(_once(pictures, path, "images"))}
     _once(boxes, path, "annotations")
-    for each in images:
+    for each in pictures:
         found.images.append(str(_file(each, folder, path)))
         found.parts.append(part)
         found.sizes.append((_side(each.get("height")), _side(each.get("width"))))
@@ -59,6 +62,7 @@ def _add(found: Annotations, path: Path, folder: Path, part: str) -> None:
 
 def _parsed(path: Path) -> list[list[dict[str, Any]]]:
     """Return images, annotations and categories, each a list of mappings."""
+    images.bounded(_PARSED * foreign.size(path), "its annotations", path.name)
     try:
         content = json.loads(foreign.read(path, LARGEST, "a file of annotations"))
     except (ValueError, RecursionError) as error:
