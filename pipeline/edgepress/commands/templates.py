@@ -83,7 +83,7 @@ def facts(data: Any, base: Path) -> DataFacts:
 def shipped(data: Any, facts: DataFacts) -> Path | None:
     """Return the shipped recipe for this data; None where none is for its kind."""
     name: str | None = None
-    if facts.task in PICTURES and data not in NAMES:
+    if facts.task in PICTURES and not (isinstance(data, str) and data in SHIPPED):
         return None
     if isinstance(data, str) and data in SHIPPED:
         name = SHIPPED[data]

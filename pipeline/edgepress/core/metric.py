@@ -81,7 +81,7 @@ class Metric:
     """What `parts` takes beside outputs and targets: the `size` of the pictures, or the `peak` of their values."""
     counting: Callable[[np.ndarray], np.ndarray] | None = None
     """Which examples (n,) count anywhere, by the targets; None where all do."""
-    of_task: Mapping[str, Metric] = field(default_factory=dict)
+    of_task: Mapping[str, Metric] = field(default_factory=dict, compare=False)
     """Metrics of this name for other tasks."""
     unit: float | None = None
     """What an error is compared with in `score_points`; without it the mean size of the targets."""
