@@ -47,7 +47,7 @@ def test_the_mean_output_is_the_weight_times_the_mean_inputs(operator: str, opti
     model = graph([node], {"w": weight}, (1, 4, 6, 7), ("batch", "channels", "high", "wide"))  # type: ignore[arg-type]
     x = random.normal(size=(1, 4, 6, 7)).astype(np.float32)
     expected = run_model(model, (x,))
-    found = mean_inputs(node, x, shape, expected.shape[2:])
+    found = mean_inputs(LayerInputs(node, weight), x, expected.shape[2:])
     assert found is not None
     assert found.shape == (4, 3, 3)
     split = found.reshape(groups, 4 // groups, 3, 3)
@@ -65,7 +65,7 @@ def test_an_axis_of_a_signal_and_of_a_volume(operator: str) -> None:
         model = graph([node], {"w": weight}, (1, 3, *sides), (None,) * (2 + len(sides)))  # type: ignore[arg-type]
         x = random.normal(size=(1, 3, *sides)).astype(np.float32)
         expected = run_model(model, (x,))
-        found = mean_inputs(node, x, weight.shape, expected.shape[2:])
+        found = mean_inputs(LayerInputs(node, weight), x, expected.shape[2:])
         assert found is not None
         product = weight * (found[None] if operator == "Conv" else found[:, None])
         means = product.sum((1 if operator == "Conv" else 0, *range(2, weight.ndim)))
@@ -75,8 +75,9 @@ def test_an_axis_of_a_signal_and_of_a_volume(operator: str) -> None:
 def test_a_transposed_convolution_of_unknown_outputs_is_not_corrected() -> None:
     weight = np.random.default_rng(0).normal(size=(3, 4, 2, 2))
     node = helper.make_node("ConvTranspose", ["x", "w"], ["y"], "only")
-    assert mean_inputs(node, np.zeros((1, 3, 5, 5), np.float32), weight.shape, ()) is None
-    assert mean_inputs(node, np.zeros((1, 3, 5, 5), np.float32), weight.shape, (6, 0)) is None
+    value = np.zeros((1, 3, 5, 5), np.float32)
+    for places in ((), (6, 0)):
+        assert mean_inputs(LayerInputs(node, weight), value, places) is None
     model = graph([node], {"w": weight}, (1, 3, 5, 5), (1, 4, 6, 6))
     given = evidence(model)
     before = plan(model, given)

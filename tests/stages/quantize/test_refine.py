@@ -12,9 +12,10 @@ from edgepress.core.presets import PRESETS
 from edgepress.stages.quantize import refine
 from edgepress.stages.quantize.bias_correction import corrected
 from edgepress.stages.quantize.calibration import ranges
-from edgepress.stages.quantize.equalization import equalized
+from edgepress.stages.quantize.calibration.observe import observe
+from edgepress.stages.quantize.equalization import equalized, equalized_groups, observer
 from edgepress.stages.quantize.gptq import rounded
-from edgepress.stages.quantize.layer_inputs import collect_inputs, patches
+from edgepress.stages.quantize.layer_inputs import LayerInputs, Means, collect_inputs, patches
 from edgepress.stages.quantize.qdq import Plan, written
 from edgepress.stages.quantize.sqnr import Evidence, decibels, run_model, watched
 from onnx import helper, numpy_helper
@@ -92,6 +93,22 @@ def test_rounding_lowers_the_error_of_what_the_weights_meet() -> None:
     assert given.sqnr(after) > given.sqnr(before) - 1
 
 
+def test_statistics_of_an_equalized_graph_follow_from_means_of_the_first() -> None:
+    model = uneven(spread=2, depthwise=False)
+    given = evidence(model, 80)
+    before = plan(model, given)
+    means, known = Means(before.graph), observer(before)
+    observe(before.graph, given.seen, [means, known])
+    after = equalized_groups(equalized(before, given, known), given, known)
+    factors = known.factors(after.graph)
+    assert {"c1", "r1"} <= factors.keys()
+    for one, two in zip(collect_inputs(after, given), collect_inputs(after, given, means, factors), strict=True):
+        assert one.mean is not None
+        assert two.mean is not None
+        np.testing.assert_allclose(two.mean, one.mean, rtol=1e-4, atol=1e-6)
+        np.testing.assert_array_equal(one.gram, two.gram)
+
+
 def test_the_integers_are_in_the_file() -> None:
     model = uneven()
     given = evidence(model)
@@ -144,9 +161,9 @@ def test_patches_are_what_a_convolution_multiplies(options: dict[str, Any]) -> N
     made = helper.make_graph([node], "one", [x], [typed], [numpy_helper.from_array(weight, "w")])
     model = helper.make_model(made, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
     expected = run_model(model, (value,)).reshape(6, -1)  # at every place: there are fewer than are taken
-    rows = patches(node, value, weight.shape)
-    assert rows is not None
-    found = np.einsum("pgk,gok->gop", rows, weight.reshape(group, 6 // group, -1)).reshape(6, -1)
+    columns = patches(LayerInputs(node, weight), value)
+    assert columns is not None
+    found = np.einsum("gkp,gok->gop", columns, weight.reshape(group, 6 // group, -1)).reshape(6, -1)
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
 
 

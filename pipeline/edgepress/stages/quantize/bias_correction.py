@@ -65,7 +65,7 @@ def _mean_outputs(layer: LayerInputs, mean: NDArray[Any], weight: NDArray[np.flo
     """Return the mean output (channels,) of the node with this weight, without a bias."""
     if layer.node.op_type == "Gemm":
         return np.asarray(weight @ mean if _transposed(layer) else mean @ weight, np.float32)
-    groups = next((option.i for option in layer.node.attribute if option.name == "group"), 1)
+    groups = layer.groups
     if layer.node.op_type == "Conv":  # (outputs, inputs of a group, …)
         outputs = weight.reshape(groups, -1, mean.size // groups) @ mean.reshape(groups, -1, 1)
     else:  # (inputs, outputs of a group, …)

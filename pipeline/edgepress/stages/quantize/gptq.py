@@ -51,9 +51,9 @@ def _compensated(layer: LayerInputs, scale: NDArray[np.float32]) -> NDArray[np.i
     shape = matrix.shape
     steps = np.broadcast_to(scale.reshape(-1, 1), (shape[0], 1)) if scale.size > 1 else np.full((shape[0], 1), scale)
     rest = (matrix.reshape(shape[0], -1) / steps).reshape(groups, -1, width).astype(np.float64)
-    damped = layer.gram + np.eye(width) * np.maximum(
-        _DAMPING * layer.gram.diagonal(axis1=1, axis2=2).mean(1), 1e-9
-    )[:, None, None]  # fmt: skip
+    damped = layer.gram.astype(np.float64)
+    diagonal = np.einsum("gii->gi", damped)  # a view
+    diagonal += np.maximum(_DAMPING * diagonal.mean(1, keepdims=True), 1e-9)
     factor = _factor(damped)
     rounded_columns = np.empty_like(rest)
     for start in range(0, width, _COLUMNS):

@@ -19,7 +19,7 @@ from .calibration.observe import First, Observer, Rows, activations
 from .equalization import equalized, equalized_groups, observer
 from .fill_values import ranged
 from .gptq import rounded
-from .layer_inputs import LayerInputs, collect_inputs
+from .layer_inputs import LayerInputs, Means, collect_inputs
 from .qdq import Plan
 from .recurrent import packed
 from .sqnr import Evidence
@@ -56,17 +56,20 @@ def refined(
     every = _FAST if fast else calibration.METHODS
     methods = every if ranges == "auto" else (ranges,)
     known = observer(plan) if improve and not fast else None
-    also = [known] if known and known.tensors else []
+    means = Means(plan.graph) if improve else None
+    also: list[Observer] = [*([means] if means else []), *([known] if known and known.tensors else [])]
     estimated = _estimated(plan.graph, evidence.seen, methods, activations(plan.graph), also, say)
     best, rows = _first(plan, evidence, estimated, say)
     method, reached = rows[0]["step"].removeprefix("ranges: "), rows[0]["decibels"]
     if known:
         best, reached, more = _evened(best, evidence, method, estimated[method], known, reached, say)
         rows += more
+    factors = known.factors(best.graph) if known else {}
+    del known, also  # graphs that were tried
     layers: list[LayerInputs] = []
     for step, change in _CHANGES.items() if improve else ():
         say(0, 1, f"trying {step}")
-        layers = layers or collect_inputs(best, evidence)
+        layers = layers or collect_inputs(best, evidence, means, factors)
         tried = change(best, evidence, layers)
         value = evidence.sqnr(tried, reached + LEAST)
         is_kept = value > reached + LEAST
