@@ -42,8 +42,10 @@ def test_a_keep_that_the_recipe_writes_is_judged_and_makes_nothing_anew(copy: Pl
     notes = finished(copy).results["int8"].facts.notes
     assert notes["keep_asked"] is True
     assert [row["of"] for row in notes["keep"]] == ["stage", "recipe"]
+    written = {file.precision for file in finished(copy).results["int8"].facts.files}
+    assert len(written) > 1, "one for this machine, whichever it is, and one for ARM"
     for row in notes["keep"]:
-        assert set(row["found"]) == {"x86", "xnnpack"} | set(row["found"]), "every preset that was written"
+        assert set(row["found"]) == written, "every preset that was written"
         assert row["missed"] == []
 
 
