@@ -62,6 +62,10 @@ keep.metric_drop    —              default  largest drop of the recipe's metri
 targets             [desk.yaml]    recipe   names of target profiles, or paths that end in .yaml;
                                             `{use: NAME, budgets: {…}}` adds budgets; [] judges by
                                             `keep` alone
+card.intended_use   —              default  what the model is meant for, and what not
+card.weights        —              default  licence of the weights
+card.data           —              default  licence of the data
+card.code           —              default  licence of the network's code
 
 stages.base  train
   epochs            3              --set    passes over the training examples

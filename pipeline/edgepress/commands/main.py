@@ -13,6 +13,7 @@ from ..core.printable import say, word
 from ..core.runtimes import RUNTIMES
 from . import exit_codes, supervise
 from .authoring import cp, diff, gc, ls, new, plan, show, validate
+from .bundle.cli import bundle
 from .options import CACHE, FILE, FORMAT, LIMIT, ON_UNDECIDED, RUNS, SET, TARGET, recipe_path
 
 if TYPE_CHECKING:
@@ -288,7 +289,7 @@ def _reached(name: str, on: str | None) -> Target:
     return at(load(find(name, "targets")), on)
 
 
-for _command in (plan, validate, gc, ls, show, cp, diff, new):
+for _command in (bundle, plan, validate, gc, ls, show, cp, diff, new):
     cli.add_command(_command)
 
 

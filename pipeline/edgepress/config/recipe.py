@@ -62,6 +62,17 @@ class Keep(Options):
         return None if self.metric_drop is None else ("metric_drop", self.metric_drop)
 
 
+class Card(Options):
+    """Statements of the model card in the archive of `edgepress bundle`."""
+
+    intended_use: str | None = Field(
+        default=None, min_length=1, max_length=2000, description="what the model is meant for, and what not"
+    )
+    weights: str | None = Field(default=None, min_length=1, max_length=500, description="licence of the weights")
+    data: str | None = Field(default=None, min_length=1, max_length=500, description="licence of the data")
+    code: str | None = Field(default=None, min_length=1, max_length=500, description="licence of the network's code")
+
+
 class Recipe(Options):
     """Options of a recipe; `load` reads one from a file."""
 
@@ -84,6 +95,7 @@ class Recipe(Options):
         description="names of target profiles, or paths that end in .yaml; `{use: NAME, budgets: {…}}` adds budgets; "
         "[] judges by `keep` alone",
     )
+    card: Card = Card()
 
     _document: Document | None = PrivateAttr(default=None)
 

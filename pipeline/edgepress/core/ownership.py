@@ -21,6 +21,8 @@ COMPARISON = re.compile(rb'\{"version":\d+,"name":"[^"]*","source":')
 TRACE = re.compile(rb'\{"version":\d+,"limit":')
 """How `report.json`, `accepted.json`, `compare.json` and a trace begin, but for white space."""
 WRITTEN = re.compile(rb"# Written by `edgepress ")
+BUNDLE = re.compile(rb"PK\x03\x04.{0,300}?/LICENSES/Apache-2\.0\.txt", re.DOTALL)
+"""How an archive of `edgepress bundle` begins: its first file."""
 _HEAD = 4096
 """Bytes of a file that tell whose it is."""
 SUMS = "SHA256SUMS"

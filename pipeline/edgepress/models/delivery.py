@@ -1,0 +1,56 @@
+"""Add the metadata to delivered files that viewers, runners and task libraries of others read.
+
+The results of stages, their keys and digests stay as they are: these files are made where they leave for a run's
+folder.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+NAMED = ("single-label", "multi-label", "segmentation")
+"""Tasks whose labels are names of classes."""
+TASKS = {"single-label": "classify"}
+"""What Ultralytics' runners call a task whose outputs they decode as such."""
+
+
+def deliver(path: Path, contract: dict[str, Any], target: Path, name: str) -> Path:
+    """Write the model file `path` with its contract to `target`, with the metadata of others for a model `name`."""
+    if path.suffix == ".tflite":
+        from .tflite.task_metadata import with_task_metadata
+
+        target.write_bytes(with_task_metadata(path.read_bytes(), contract, name))
+        return target
+    target.write_bytes(path.read_bytes() + _appended(path, keys(contract)))
+    return target
+
+
+def keys(contract: dict[str, Any]) -> dict[str, str]:
+    """Return the keys that Ultralytics' exports have and others read: `names`, `task`, `imgsz`, `channels`, `batch`.
+
+    Those without a meaning for this model are left out: `stride`, by which pictures are padded, has none for inputs of
+    one size.
+    """
+    found = {"batch": "1"}
+    if contract["labels"] and contract["task"] in NAMED and contract["outputs"][0]["meaning"] != "raw":
+        found["names"] = repr(dict(enumerate(contract["labels"])))
+        if contract["task"] in TASKS:
+            found["task"] = TASKS[contract["task"]]
+    images = [entry for entry in contract["inputs"] if entry["kind"] == "image"]
+    if len(images) == len(contract["inputs"]) == 1:
+        found |= {"imgsz": str([*images[0]["size"]]), "channels": str(images[0]["channels"])}
+    return found
+
+
+def _appended(path: Path, found: dict[str, str]) -> bytes:
+    """Return bytes that add metadata at the end of an ONNX file, but for keys that it has.
+
+    Two serialized protobufs in a row are one whose repeated fields are joined.
+    """
+    import onnx
+
+    there = {entry.key for entry in onnx.load(path, load_external_data=False).metadata_props}
+    more = onnx.ModelProto()
+    onnx.helper.set_model_props(more, {key: value for key, value in found.items() if key not in there})
+    return more.SerializeToString(deterministic=True)
