@@ -14,6 +14,7 @@ from ..core.runtimes import RUNTIMES
 from . import exit_codes, supervise
 from .authoring import cp, diff, gc, ls, new, plan, show, validate
 from .bundle.cli import bundle
+from .explaining import report, why
 from .options import CACHE, FILE, FORMAT, LIMIT, ON_UNDECIDED, RUNS, SET, TARGET, recipe_path
 
 if TYPE_CHECKING:
@@ -51,6 +52,13 @@ def cli(context: click.Context) -> None:
     "threads that it has without; results are the same.",
 )
 @click.option("--baseline", type=FILE, help="Folder of an accepted run to check for regressions against.")
+@click.option(
+    "--pictures/--no-pictures",
+    "with_pictures",
+    default=True,
+    help="Keep a few small pictures of test examples that the result gets wrong, for `edgepress report`; none of "
+    "private data.  [default: pictures]",
+)
 @ON_UNDECIDED
 @FORMAT
 @CACHE
@@ -128,34 +136,6 @@ def check(recipe: str, aims: tuple[str, ...], **options: Any) -> int:
 
     path = recipe_path(recipe)
     return check_report(path, changes=aimed(path, aims), **options)
-
-
-@cli.command()
-@click.argument("model")
-@click.option("--target", metavar="NAME", help="Target whose file is profiled, for a recipe.  [default: its first]")
-@click.option("--coverage", is_flag=True, help="List which operators of an .onnx file convert to TFLite, and why not.")
-@RUNS
-def why(model: str, target: str | None, coverage: bool, runs: Path) -> int:
-    """Profile MODEL by layer, and advise what to change first.
-
-    MODEL is an .onnx or .tflite file, or a recipe that was run. The time and the bytes of each layer and operator are
-    listed; for a recipe also the change by each stage and the margin of each budget.
-    """
-    if coverage:
-        from .why.coverage import coverage as table
-
-        say(table(Path(model)), end="")
-        return 0
-    if Path(model).suffix in (".onnx", ".tflite"):
-        from .why.explain import explain
-        from .why.layers import layers
-
-        say(explain(Path(model), layers(Path(model))), end="")
-        return 0
-    from .why.command import why as of_recipe
-
-    say(of_recipe(recipe_path(model), runs=runs, target=target), end="")
-    return 0
 
 
 @cli.command()
@@ -289,7 +269,7 @@ def _reached(name: str, on: str | None) -> Target:
     return at(load(find(name, "targets")), on)
 
 
-for _command in (bundle, plan, validate, gc, ls, show, cp, diff, new):
+for _command in (bundle, plan, validate, gc, ls, show, cp, diff, new, why, report):
     cli.add_command(_command)
 
 

@@ -76,7 +76,8 @@ FORMAT = click.option(
     "formats",
     multiple=True,
     metavar="FORMAT[=FILE]",
-    help="Report as text, json, markdown, github or junit, to standard output or to FILE. Repeatable.  [default: text]",
+    help="Report as text, json, markdown, github, junit or html, to standard output or to FILE. Repeatable.  "
+    "[default: text]",
 )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ from ..models import delivery, metadata, operators
 from .dense import is_dense, redrawn
 from .engine import Engine, Result
 
+CLASSES, CONFUSED = 1000, 12
+"""Most classes whose recalls a report lists, and most pairs of classes that are taken for each other."""
 OTHER = "move it away, or choose another `--runs`"
 
 
@@ -108,7 +111,8 @@ def _facts(
         contract = metadata.describe(engine.data) | {"outputs": measured}
         contract |= {"source": source, "sha256": digest(artifact.path)}
         files[f"{label}.safetensors.json"] = _json(contract)
-        return facts.model_copy(update={"files": [regrouped(engine, result, file) for file in facts.files]}), files
+        found = [regrouped(engine, result, file) for file in facts.files]
+        return facts.model_copy(update={"files": [_by_class(engine, result, file) for file in found]}), files
     model_files = []
     for file in facts.files:
         cached = Path(file.path)
@@ -133,7 +137,21 @@ def detailed(engine: Engine, result: Result, file: ModelFile) -> ModelFile:
     more = {"operators": counts.every, "real": counts.real, **_versions(path)}
     if engine.data.targets.classes:  # identities are numbers too, and no outputs are theirs
         more |= {"bounds": bounds(outputs, y, engine.data.groups), "worst": worst(outputs, y, engine.data.labels)}
-    return regrouped(engine, result, file).model_copy(update=more)
+    return _by_class(engine, result, regrouped(engine, result, file)).model_copy(update=more)
+
+
+def _by_class(engine: Engine, result: Result, file: ModelFile) -> ModelFile:
+    """Return `file` with the recall of each class, and the classes that it takes for others most often."""
+    labels, y = engine.data.labels, engine.scored["test"].y
+    if not engine.data.targets.classes or not engine.data.labelled or len(labels) > CLASSES or y.ndim != 1:
+        return file
+    predicted = np.load(result.entry.folder / f"{file.precision}.npy").argmax(1)
+    right, count = (np.bincount(rows, minlength=len(labels)) for rows in (y[predicted == y], y[:]))
+    recalls = {label: (int(right[k]), int(count[k])) for k, label in enumerate(labels)}
+    wrong = predicted != y
+    pairs = Counter(zip(y[wrong].tolist(), predicted[wrong].tolist(), strict=True)).most_common(CONFUSED)
+    confused = [(labels[label], labels[taken], many) for (label, taken), many in pairs if taken < len(labels)]
+    return file.model_copy(update={"recalls": recalls, "confused": confused})
 
 
 def regrouped(engine: Engine, result: Result, file: ModelFile) -> ModelFile:

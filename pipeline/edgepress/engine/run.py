@@ -18,7 +18,7 @@ from ..core.results import Report, StageFacts
 from ..gate import baseline as baselines
 from ..gate import files, judge, start
 from ..gate.report import formats as outcome
-from . import artifacts, lock
+from . import artifacts, lock, pictures
 from .cache import Cache
 from .engine import Engine
 from .report import build, limit_of_keep
@@ -38,6 +38,7 @@ def run(
     baseline: Path | None = None,
     on_undecided: judge.OnUndecided = "fail",
     formats: Sequence[str] = (),
+    with_pictures: bool = True,
 ) -> int:
     """Run, measure and judge, also against the accepted model in `baseline`; show the report; return the exit code."""
     outputs = [outcome.parse(words) for words in formats]
@@ -54,10 +55,11 @@ def run(
     ownership.record(folder / REPORT, ownership.REPORT, artifacts.OTHER)
     known = artifacts.known(folder / "models", _before(folder))
     artifacts.free(engine, folder / "models", known)
+    pictures.free(folder / pictures.FOLDER)
     require_writable(
         *(engine.cache.destinations() if engine.cache.empty else ()),
         Destination(folder, ELSEWHERE),
-        *([Destination(folder / "models", ELSEWHERE)] if (folder / "models").exists() else ()),
+        *(Destination(folder / name, ELSEWHERE) for name in ("models", pictures.FOLDER) if (folder / name).exists()),
         *(lock.destinations(recipe, folder) if limit is None else ()),
         temporary_folder(),
     )
@@ -73,6 +75,8 @@ def run(
             return 0
         locked = lock.write(engine, folder) if limit is None else None
         report = build(engine, artifacts.deliver(engine, folder / "models", locked, known), accepted, shown)
+        shown_examples = pictures.write(engine, report, folder / pictures.FOLDER, wanted=with_pictures)
+        report = report.model_copy(update={"pictures": shown_examples})
     finally:
         shown.close()
     with replacing(folder / REPORT) as file:
@@ -99,10 +103,16 @@ def last(path: Path, runs: Path, changes: Sequence[str] = ()) -> tuple[Report, R
     """Return the report of the last run, with the recipe and targets as they are now and `changes`."""
     recipe = load(path)
     file = runs / recipe.name / REPORT
-    if file.exists() and not file.is_file():
-        raise UserError(f"`{file}` is not a file", f"move it away, and `edgepress run {path}` writes it")
-    if not file.is_file():
+    if not file.exists():
         raise UserError(f"there is no run of `{recipe.name}` in `{runs}`", f"`edgepress run {path}` makes one")
+    return of_file(file, path, changes)
+
+
+def of_file(file: Path, path: Path, changes: Sequence[str] = ()) -> tuple[Report, Recipe, list[Target]]:
+    """Return what `last` does, of the report `file` of a run of the recipe `path`."""
+    recipe = load(path)
+    if not file.is_file():
+        raise UserError(f"`{file}` is not a file", f"move it away, and `edgepress run {path}` writes it")
     help = f"move it away, and `edgepress run {path}` makes it anew"
     report = stored.read(file, Report, stored.of_report, help)
     if report.recipe != recipe.name:
@@ -134,6 +144,13 @@ def _before(folder: Path) -> Report | None:
         return None
 
 
+def judged(report: Report, recipe: Recipe, targets: Sequence[Target]) -> list[judge.Finding]:
+    """Return the findings of a report, each beside that of the starting model."""
+    limit = recipe.keep.limit()
+    place = recipe.document.place(("keep", limit[0])) if limit else None
+    return start.beside(report, targets, judge.judge(report, targets, place))
+
+
 def _judge(
     report: Report,
     recipe: Recipe,
@@ -141,8 +158,6 @@ def _judge(
     on_undecided: judge.OnUndecided,
     outputs: Sequence[outcome.Output],
 ) -> int:
-    limit = recipe.keep.limit()
-    place = recipe.document.place(("keep", limit[0])) if limit else None
-    findings = start.beside(report, targets, judge.judge(report, targets, place))
+    findings = judged(report, recipe, targets)
     outcome.show(outputs, report, findings, on_undecided)
     return judge.exit_code(findings, on_undecided)

@@ -58,10 +58,15 @@ def logits(module: nn.Module, examples: Examples, view: int = 0) -> np.ndarray:
 
 
 def score_points(module: nn.Module, data: Dataset, split: str, metric: Metric, seed: int = 0) -> float:
-    """Return the score of `module` on a split, in points; of maps no more than a batch is in memory."""
+    """Return the score of `module` on a split, in points; see `score`."""
+    return metric.points_of(score(module, data, split, metric, seed), data[split].y)
+
+
+def score(module: nn.Module, data: Dataset, split: str, metric: Metric, seed: int = 0) -> float:
+    """Return the metric of `module` on a split; of maps no more than a batch is in memory."""
     examples, y = Examples(data, split, seed), data[split].y
     if not data.targets.spatial:
-        return metric.score_points(logits(module, examples), y)
+        return metric(logits(module, examples), y)
 
     def chunks() -> Iterator[tuple[np.ndarray, np.ndarray]]:
         start = 0
@@ -69,7 +74,7 @@ def score_points(module: nn.Module, data: Dataset, split: str, metric: Metric, s
             yield part, y[start : start + len(part)]
             start += len(part)
 
-    return metric.points_of(metric.value(metric.gathered(chunks)), y)
+    return metric.value(metric.gathered(chunks))
 
 
 def outputs(module: nn.Module, examples: Examples, view: int = 0, rows: Tensor | None = None) -> Iterator[np.ndarray]:

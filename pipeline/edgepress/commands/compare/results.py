@@ -12,6 +12,8 @@ from pydantic import Field
 from ...core.metrics import points_of
 from ...core.results import Facts, Machine, ModelFile, Samples
 
+FILE = "compare.json"
+
 
 class RouteResult(Facts):
     """One route, or recipe, in one repetition."""

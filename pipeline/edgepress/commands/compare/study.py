@@ -26,9 +26,8 @@ from ...engine.engine import Engine
 from .. import exit_codes, supervise
 from . import fit, text
 from . import routes as ways
-from .results import Comparison, RouteResult
+from .results import FILE, Comparison, RouteResult
 
-FILE = "compare.json"
 REPORTED = (supervise.WRONG, supervise.CRASHED, exit_codes.UNDECIDED, supervise.INTERRUPTED, exit_codes.CLOSED_PIPE)
 """How a repetition ends when it has said why. A 1 would be Python's own, never a verdict: it judges nothing."""
 

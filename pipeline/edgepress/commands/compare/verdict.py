@@ -19,8 +19,13 @@ def words(comparison: Comparison) -> list[str]:
     """Return the verdict. Routes, or recipes, count by their int8 files, which a device runs."""
     from .wording import sentences
 
+    return sentences(unwrapped(comparison))
+
+
+def unwrapped(comparison: Comparison) -> list[str]:
+    """Return the sentences of `words`, each in one line."""
     lines = [*_fitting(comparison), *_pick(comparison), *_survival(comparison), *_quantized(comparison)]
-    return sentences([line for line in lines if line])
+    return [line for line in lines if line]
 
 
 def _fits(comparison: Comparison, route: str, which: str, target: str | None = None) -> list[Fits]:
