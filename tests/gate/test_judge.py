@@ -565,3 +565,22 @@ def test_only_counted_queries_bound_a_recall() -> None:
     for counted, status in (({}, "ok"), ({"counted": 40}, "undecided"), ({"counted": 0}, "undecided")):
         facts = report(stages, metric="recall@1", keep=1.0, data={"images": {"test": 1000}, **counted})
         assert only(judge.judge(facts, [board({})])).status == status
+
+
+@pytest.mark.parametrize(("limit", "status"), [("35%", "ok"), ("40%", "undecided"), ("46%", "FAIL")])
+@pytest.mark.parametrize("name", ["map", "map50"])
+def test_average_precision_is_judged_by_draws_of_the_pictures(name: str, limit: str, status: str) -> None:
+    draws = [0.4 + 0.02 * math.sin(place) for place in range(1000)]
+    found = file("u.onnx", "x86").model_copy(update={"scores": {"test": {name: 0.4}}, "resampled": draws})
+    facts = report([stage("int8", "onnx", found)], metric=name, data={"images": {"test": 500}})
+    finding = only(judge.judge(facts, [board({name: limit})]))
+    assert (finding.status, finding.value) == (status, 0.4)
+    assert finding.interval == pytest.approx((0.38, 0.42), abs=2e-3)
+    nan = found.model_copy(update={"scores": {"test": {name: math.nan}}})
+    lost = only(judge.judge(report([stage("int8", "onnx", nan)], metric=name), [board({name: limit})]))
+    assert (lost.status, lost.note) == ("no number", f"{name} of the test examples is no number")
+    other = only(judge.judge(report([stage("int8", "onnx", found)], metric="miou"), [board({name: limit})]))
+    assert (other.status, other.note) == (
+        "no number",
+        f"this recipe's metric is miou; `metric: {name}` judges this budget",
+    )

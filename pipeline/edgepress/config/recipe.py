@@ -55,10 +55,18 @@ class Keep(Options):
         "`5%`, and for PSNR `0.5 dB`",
     )
 
+    map_drop: Points | None = Field(
+        default=None,
+        exclude_if=lambda value: value is None,
+        description="detection: the same for `metric: map`, largest drop of mean average precision below the reference",
+    )
+
     def limit(self) -> tuple[str, float] | None:
         """Return the option that is set, and its limit in points or percent."""
         if self.accuracy_drop is not None:
             return "accuracy_drop", self.accuracy_drop
+        if self.map_drop is not None:
+            return "map_drop", self.map_drop
         return None if self.metric_drop is None else ("metric_drop", self.metric_drop)
 
 
@@ -179,6 +187,11 @@ def _task(document: Document) -> Task | None:
 def _of_drops(document: Document, task: Task) -> Iterator[Problem]:
     """Yield the drops that are written in a unit that the metric does not have."""
     name, error = task.metric_name, task.lower_is_better
+    keep = document.data.get("keep")
+    if isinstance(keep, dict) and "map_drop" in keep and not name.startswith("map"):
+        help = "`metric: map` of detection, or `metric_drop`"
+        yield Problem(f"`map_drop` is of average precision, and this recipe's metric is {name}", help,
+                      document.place(("keep", "map_drop"), key=True))  # fmt: skip
     for place, value in document.scalars():
         of_stage = place[0] == "stages" and place[2:] == ("keep",) and _use(document, place).startswith("quantize.")
         if (of_stage or place == ("keep", "metric_drop")) and (

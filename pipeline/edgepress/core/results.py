@@ -170,11 +170,13 @@ class Preprocessing(Facts):
     """The work before each inference, timed on this machine on one thread: seconds of CPU time, `[example]`.
 
     `read` is an image file to pixels of the model's size, and empty for other data; `ready` is raw values to those
-    that a float model takes, which a model with an input of uint8 does itself.
+    that a float model takes, which a model with an input of uint8 does itself. Of a detector `decode` is the work after
+    it: raw outputs to boxes, non-maximum suppression included.
     """
 
     read: list[float]
     ready: list[float]
+    decode: list[float] = []
 
 
 class Picture(Facts):

@@ -237,7 +237,7 @@ def _of_keep(where: str, rows: Any) -> Iterator[str]:
 
 
 def _of_preprocessing(times: Preprocessing) -> Iterator[str]:
-    sound = all(0 <= time <= LONGEST for time in (*times.read, *times.ready))
+    sound = all(0 <= time <= LONGEST for time in (*times.read, *times.ready, *times.decode))
     yield from _wrong("preprocessing", bool(times.ready) and sound)
 
 

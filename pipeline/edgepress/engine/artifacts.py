@@ -107,8 +107,9 @@ def _facts(
     if artifact.kind == "torch":
         files[f"{label}.safetensors"] = artifact.path
         # The float view has run: it knows the sides that are the network's choice.
-        measured = metadata.read(Path(facts.files[0].path))["outputs"]
-        contract = metadata.describe(engine.data) | {"outputs": measured}
+        measured = metadata.read(Path(facts.files[0].path))
+        kept = {name: measured[name] for name in ("outputs", "decode") if name in measured}
+        contract = metadata.describe(engine.data) | kept
         contract |= {"source": source, "sha256": digest(artifact.path)}
         files[f"{label}.safetensors.json"] = _json(contract)
         found = [regrouped(engine, result, file) for file in facts.files]

@@ -18,7 +18,7 @@ from ..core.runtimes import DEFAULT
 from ..data import preprocessing_time
 from ..gate import judge
 from ..models import input_preparation, metadata
-from . import on_device
+from . import decode_time, on_device
 from .engine import Engine
 from .timings import Timing, timings
 
@@ -85,6 +85,7 @@ def _assembler(engine: Engine, accepted: dict[str, ModelFile]) -> partial[Report
             **({"notes": list(engine.data.notes)} if engine.data.notes else {}),
             **({"warnings": list(engine.data.warnings)} if engine.data.warnings else {}),
             "images": {name: len(split.y) for name, split in data.splits.items()},
+            **({"graded": True} if engine.data.task == "detection" else {}),
             **({"counted": engine.metric.examples(data["test"].y)} if engine.metric.counting else {}),
         },
         reference=recipe.reference_label(),
@@ -95,7 +96,7 @@ def _assembler(engine: Engine, accepted: dict[str, ModelFile]) -> partial[Report
         keep=limit_of_keep(recipe),
         targets=[str(file) for file in recipe.target_files()],
         accepted=accepted,
-        preprocessing=preprocessing_time.measure(data),
+        preprocessing=preprocessing_time.measure(data).model_copy(update={"decode": decode_time.measure(engine)}),
     )
 
 

@@ -54,6 +54,8 @@ _CHECKS: dict[str, tuple[Unit, Callable[[Report, Target, ModelFile, Any, Finding
     "cold_start": ("seconds", timing.cold_start),
     "fallback": ("share", _fallback),
     "accuracy": ("share", accuracy.accuracy),
+    "map": ("share", accuracy.precision),
+    "map50": ("share", accuracy.precision),
     "macro_f1": ("share", accuracy.bounded),
     "worst_recall": ("share", accuracy.bounded),
     "accuracy_drop": ("points", accuracy.accuracy_drop),

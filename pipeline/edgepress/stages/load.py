@@ -13,6 +13,7 @@ from ..core.errors import Mistake, UserError
 from ..models import hub
 from ..models.checkpoint import check_archive, check_views, fill, header, read, save
 from ..models.checkpoint import load as load_described
+from ..models.decode import Decode
 from ..models.description import METADATA_KEY, Description, Network
 from ..models.input_preparation import differ, fed, formula, require_order, require_stated
 from ..models.metadata import beside
@@ -59,6 +60,12 @@ class Load(Stage):
         "number that fills it",
     )
     output: str | None = Field(default=None, description="name of the output to keep, for an ONNX file with several")
+    decode: Decode | None = Field(
+        default=None,
+        exclude_if=lambda value: value is None,
+        description="how the outputs of a detector in an ONNX file become boxes. Known without it: files of edgepress, "
+        "and the single output of a YOLOX, or of a YOLOv8 or YOLO11 with decoded boxes",
+    )
     simplify: bool = Field(
         default=True,
         exclude_if=bool,
@@ -73,6 +80,8 @@ class Load(Stage):
             raise Mistake(message, "for example `hf://OWNER/REPO/model.onnx@main`")
         if self.model is None and self.suffix in (".pt", ".pth"):
             raise Mistake("a plain checkpoint does not name its network", "add `model: timm/NAME`")
+        if self.decode is not None and self.kind != "onnx":
+            raise Mistake("`decode` is for an ONNX file", "a network in torch has its own `decode`")
         if self.model is not None and self.source in PACKAGES:
             raise Mistake(f"`{self.source}` is of `{PACKAGES[self.source].network}`", "take `model` out")
         return self
@@ -118,6 +127,7 @@ class Load(Stage):
                 shapes=self.shapes,
                 constants=self.constants,
                 output=self.output,
+                decode=self.decode,
                 simplify=self.simplify,
             )
             precision = {"precision": "int8"} if imported.quantized else {}

@@ -65,13 +65,14 @@ def score_points(module: nn.Module, data: Dataset, split: str, metric: Metric, s
 def score(module: nn.Module, data: Dataset, split: str, metric: Metric, seed: int = 0) -> float:
     """Return the metric of `module` on a split; of maps no more than a batch is in memory."""
     examples, y = Examples(data, split, seed), data[split].y
+    detector = getattr(module, "edgepress", None)  # whose heads become boxes
     if not data.targets.spatial:
         return metric(logits(module, examples), y)
 
     def chunks() -> Iterator[tuple[np.ndarray, np.ndarray]]:
         start = 0
         for part in outputs(module, examples):
-            yield part, y[start : start + len(part)]
+            yield part if detector is None else detector.predictions(part), y[start : start + len(part)]
             start += len(part)
 
     return metric.value(metric.gathered(chunks))

@@ -92,13 +92,16 @@ class Distill(Stage, Schedule):
     def reject(self, setting: Setting) -> Iterator[Rejection]:
         yield from super().reject(setting)
         task = setting.data.task
+        if self.weigh == "fitted" and task and not tasks.TASKS[task].averages:
+            message = f"weights of teachers are fitted to what their mean predicts, and this is a {task} task"
+            yield Rejection(message, "`weigh: mean_prob`, or `fixed` with `weights`", ("weigh",))
         if self.weigh in ("confidence", "entropy") and task and not tasks.TASKS[task].about_classes:
             message = f"`weigh: {self.weigh}` is for classes, and this is a {task} task"
             yield Rejection(message, "`weigh: fitted`", ("weigh",))
 
     @abstractmethod
-    def soft(self, context: Context) -> Soft:
-        """Return the loss on the outputs; `reject` refuses tasks that it is not for."""
+    def soft(self, context: Context, student: nn.Module) -> Soft:
+        """Return the loss on the outputs of `student`; `reject` refuses tasks that it is not for."""
 
     def with_teacher(
         self, student: nn.Module, inputs: dict[str, Artifact], context: Context
@@ -112,23 +115,32 @@ class Distill(Stage, Schedule):
 
     def run(self, inputs: dict[str, Artifact], context: Context) -> Made:
         seed, data = context.seed if self.seed is None else self.seed, context.data
-        soft, balanced = self.soft(context), self.balance == "weights"
+        balanced, labelled = self.balance == "weights", len(data["train"].y)
         targets, notes = self._teacher_targets(inputs, context, seed)
-        hard, labelled = tasks.of(data).loss(data, balanced=balanced), len(data["train"].y)
 
-        def distilled(z: Tensor, y: Tensor, rows: Rows) -> Tensor:
-            teacher_logits = targets[rows.view][rows.index].to(z.device)
-            value = self.kd_weight * soft(z, teacher_logits, y, rows)
-            known = rows.index < labelled
-            if self.ce_weight and bool(known.any()):
-                value = value + self.ce_weight * hard(z[known], y[known])
-            return value
+        def distilled(student: nn.Module) -> Loss:
+            soft, hard = self.soft(context, student), tasks.of(data, student).loss(data, balanced=balanced)
 
-        smooth = tasks.of(data).loss(data, smoothing=SMOOTHING, balanced=balanced)
-        losses: dict[str, Loss] = {"distilled": distilled}
+            def loss(z: Tensor, y: Tensor, rows: Rows) -> Tensor:
+                teacher_logits = targets[rows.view][rows.index].to(z.device)
+                value = self.kd_weight * soft(z, teacher_logits, y, rows)
+                known = rows.index < labelled
+                if self.ce_weight and bool(known.any()):
+                    value = value + self.ce_weight * hard(z[known], y[known])
+                return value
+
+            return loss
+
+        def on_labels(smoothing: float) -> Callable[[nn.Module], Loss]:
+            def build(student: nn.Module) -> Loss:
+                hard = tasks.of(data, student).loss(data, smoothing=smoothing, balanced=balanced)
+                return lambda z, y, rows: hard(z, y)
+
+            return build
+
+        losses: dict[str, Callable[[nn.Module], Loss]] = {"distilled": distilled}
         if self.baselines:
-            losses["cross_entropy"] = lambda z, y, rows: hard(z, y)
-            losses["label_smoothing"] = lambda z, y, rows: smooth(z, y)
+            losses |= {"cross_entropy": on_labels(0.0), "label_smoothing": on_labels(SMOOTHING)}
         reached = {name: self._train(name, loss, seed, inputs, context) for name, loss in losses.items()}
         if self.baselines:
             best = max(scores["validation"] for name, scores in reached.items() if name != "distilled")
@@ -174,7 +186,12 @@ class Distill(Stage, Schedule):
         return targets, notes
 
     def _train(
-        self, name: str, loss: Loss, seed: int, inputs: dict[str, Artifact], context: Context
+        self,
+        name: str,
+        loss_of: Callable[[nn.Module], Loss],
+        seed: int,
+        inputs: dict[str, Artifact],
+        context: Context,
     ) -> dict[str, float]:
         """Train one student, save the distilled one, and return its score by split in points."""
         from ...training import fit, seeded
@@ -185,6 +202,8 @@ class Distill(Stage, Schedule):
             student = description.build(context.code)
             distilled = name == "distilled"
             pair = self.with_teacher(student, inputs, context) if distilled else None
+
+        loss = loss_of(student)
 
         def say(done: int, total: int, words: str) -> None:
             context.say(done, total, words if distilled else f"baseline {name}: {words}")

@@ -213,7 +213,7 @@ def _run_onnx(
             _as_expected(values.numpy(), entry, input)
             for entry, input, values in zip(contract["inputs"], data.inputs, batch, strict=True)
         )
-        yield metadata.to_logits(predict(path, columns), contract, data)
+        yield metadata.to_heads(predict(path, columns), contract, data)
 
 
 def _as_expected(values: np.ndarray, entry: dict[str, Any], input: Input) -> np.ndarray:

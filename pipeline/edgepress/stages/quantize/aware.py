@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -9,8 +10,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import Field
 
 from ... import tasks
+from ...core.errors import Rejection
 from ...core.presets import PRESETS, Preset, PresetName
-from ...stage import Artifact, Context, Made
+from ...stage import Artifact, Context, Made, Setting
 from ...training import Schedule
 from .static import Calibrated
 
@@ -47,6 +49,13 @@ class QuantizeAware(Calibrated, Schedule):
     kd_weight: float = Field(
         default=0.9, ge=0, le=1, description="weight of the KL divergence; cross-entropy weighs the rest"
     )
+
+    def reject(self, setting: Setting) -> Iterator[Rejection]:
+        yield from super().reject(setting)
+        if setting.data.task == "detection":
+            yield Rejection(
+                "`quantize.aware` trains graphs of one output, and a detector has several", "`use: quantize.static`"
+            )
 
     def run(self, inputs: dict[str, Artifact], context: Context) -> Made:
         from .ptq import Options, calibrate_plan

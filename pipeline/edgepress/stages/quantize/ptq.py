@@ -99,7 +99,8 @@ def calibrate_plan(source: Path, data: Dataset, options: Options, say: Say) -> C
     seen, warnings = examples(contract, data, rows)
     graph = prepared(model)
     held_inputs = metadata.to_model_inputs(contract, data, data["validation"].x[held])
-    evidence = Evidence(graph, seen, held_inputs, grouped=not data.labels)
+    grouped = not data.labels or data.task == "detection"
+    evidence = Evidence(graph, seen, held_inputs, grouped=grouped)
     _check(evidence)
     plan = apart.applied(Plan(graph, {}, options.per_channel, unsuited(graph.graph)), evidence)
     suited = plan.floats
