@@ -37,7 +37,7 @@ class QuantizeAware(Calibrated, Schedule):
     and `tensorrt` cannot share these weights and are trained separately.
     """
 
-    version: ClassVar = 5
+    version: ClassVar = 6
     libraries: ClassVar = ("torch", "onnx", "onnxruntime", "numpy")
 
     use: Literal["quantize.aware"]

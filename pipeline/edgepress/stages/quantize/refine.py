@@ -5,31 +5,40 @@ SQNR is measured on held-out validation examples.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
+import numpy as np
 import onnx
 
 from .bias_correction import corrected
 from .calibration import ranges as calibration
+from .calibration.bounded import bounded
 from .calibration.magnitudes import Magnitudes
-from .calibration.observe import First, Observer, Rows
+from .calibration.observe import First, Observer, Rows, activations
 from .equalization import equalized, equalized_groups, observer
 from .fill_values import ranged
 from .gptq import rounded
-from .layer_inputs import LayerInputs, Means, collect_inputs
+from .layer_inputs import LayerInputs, collect_inputs
 from .qdq import Plan
 from .recurrent import packed
 from .sqnr import Evidence
 
 Say = Callable[[int, int, str], None]
 
+_EQUALIZING = {"equalisation": equalized, "equalisation of groups": equalized_groups}
+_CHANGES = {"rounding": rounded, "bias correction": corrected}
+"""Steps that go by the inputs of layers."""
+
 LEAST = 0.1
 """Decibels that a step must win: less is chance."""
 _FAST = ("minmax", "mse")
 """Ranges that are tried where time counts: the one that covers all values, and the one that is best most often."""
+_LIKELIEST = "mse"
+_ROUNDED = 0.01
+"""Decibels that rounding may hide."""
 _TRIAL = 32
-"""Examples whose ranges tell whether equalized channels can win; only then those of all are taken."""
+"""Examples whose ranges decide on equalizing channels; those of all are taken of what is kept."""
 POOR = 20.0
 """SQNR in dB below which channels are equalized through whole groups of operators too: the error is then a tenth of the
 outputs, which networks without two ranges in one tensor do not come near."""
@@ -46,74 +55,109 @@ def refined(
     """
     every = _FAST if fast else calibration.METHODS
     methods = every if ranges == "auto" else (ranges,)
-    largest = observer(plan) if improve and not fast else None
-    means = [Means(plan.graph)] if improve else []
-    also: list[Observer] = [*means, *([largest] if largest and largest.tensors else [])]
-    estimated = calibration.ranges(plan.graph, evidence.seen, methods=methods, also=also, say=say)
+    known = observer(plan) if improve and not fast else None
+    also = [known] if known and known.tensors else []
+    estimated = _estimated(plan.graph, evidence.seen, methods, activations(plan.graph), also, say)
     best, rows = _first(plan, evidence, estimated, say)
-    method = rows[0]["step"].removeprefix("ranges: ")
-    # The last of each graph, as they were before `ranged` opened some.
-    measured: list[tuple[onnx.ModelProto, calibration.Ranges]] = [(best.graph, estimated[method])]
-    collected: list[tuple[onnx.ModelProto, list[LayerInputs]]] = []
-
-    def evener(plan: Plan, equalize: Callable[[Plan, Evidence, Magnitudes | None], Plan]) -> Plan:
-        moved = equalize(plan, evidence, largest)
-        if moved is plan:
-            return plan
-        before = next(ranges for graph, ranges in reversed(measured) if graph is plan.graph)
-        scaled = before.keys() - moved.ranges.keys()
-
-        def remeasured(examples: Rows, *also: Means) -> Plan:
-            fresh = calibration.ranges(moved.graph, examples, methods=(method,), tensors=scaled, also=also)[method]
-            measured.append((moved.graph, {**before, **fresh}))
-            return ranged(moved, measured[-1][1])
-
-        if len(evidence.seen) > _TRIAL:
-            trial = remeasured(First(evidence.seen, _TRIAL))
-            if evidence.sqnr(trial) <= reached:
-                return trial
-        means.append(Means(moved.graph))
-        return remeasured(evidence.seen, means[-1])
-
-    def layers(plan: Plan) -> list[LayerInputs]:
-        if not any(graph is plan.graph for graph, _ in collected):
-            mine = next(each for each in means if each.model is plan.graph)
-            collected.append((plan.graph, collect_inputs(plan, evidence, mine)))
-        return next(found for graph, found in collected if graph is plan.graph)
-
-    equalizing: dict[str, Callable[[Plan], Plan]] = {
-        "equalisation": lambda plan: evener(plan, equalized),
-        "equalisation of groups": lambda plan: evener(plan, equalized_groups) if reached < POOR else plan,
-    }
-    steps = {
-        **({} if fast else equalizing),
-        "rounding": lambda plan: rounded(plan, evidence, layers(plan)),
-        "bias correction": lambda plan: corrected(plan, evidence, layers(plan)),
-    }
-    reached = rows[0]["decibels"]
-    for index, (step, change) in enumerate(steps.items() if improve else ()):
-        say(index, len(steps), f"trying {step}")
-        tried = change(best)
-        if tried is best:
-            continue
-        value = evidence.sqnr(tried)
+    method, reached = rows[0]["step"].removeprefix("ranges: "), rows[0]["decibels"]
+    if known:
+        best, reached, more = _evened(best, evidence, method, estimated[method], known, reached, say)
+        rows += more
+    layers: list[LayerInputs] = []
+    for step, change in _CHANGES.items() if improve else ():
+        say(0, 1, f"trying {step}")
+        layers = layers or collect_inputs(best, evidence)
+        tried = change(best, evidence, layers)
+        value = evidence.sqnr(tried, reached + LEAST)
         is_kept = value > reached + LEAST
-        rows.append({"step": step, "decibels": round(value, 2), "kept": is_kept})
+        rows.append(_row(step, value, is_kept))
         if is_kept:
             best, reached = tried, value
     best, row = packed(best, evidence)
     return best, rows if row is None else [*rows, row]
 
 
+def _evened(
+    plan: Plan,
+    evidence: Evidence,
+    method: str,
+    ranges: calibration.Ranges,
+    known: Magnitudes,
+    reached: float,
+    say: Say,
+) -> tuple[Plan, float, list[dict[str, Any]]]:
+    """Return the plan with more even channels, its SQNR, and a row for each way of equalizing that it tried.
+
+    Each is tried with ranges from a few examples. Those of all are taken once, of what is kept in the end. `ranges` are
+    those of the plan, as they were before `ranged` opened some.
+    """
+    before, rows, scaled = (plan, reached), list[dict[str, Any]](), set[str]()
+    for step, equalize in _EQUALIZING.items():
+        if equalize is equalized_groups and reached >= POOR:
+            continue
+        say(0, 1, f"trying {step}")
+        moved = equalize(plan, evidence, known)
+        if moved is plan:
+            continue
+        few = First(evidence.seen, _TRIAL)
+        divided = ranges.keys() - moved.ranges.keys()
+        tried_ranges = ranges | _estimated(moved.graph, few, (method,), divided)[method]
+        tried = ranged(moved, tried_ranges)
+        value = evidence.sqnr(tried, reached + LEAST)
+        is_kept = value > reached + LEAST
+        rows.append(_row(step, value, is_kept))
+        if is_kept:
+            plan, reached, ranges, scaled = tried, value, tried_ranges, scaled | divided
+    if scaled and len(evidence.seen) > _TRIAL:
+        plan = ranged(plan, ranges | _estimated(plan.graph, evidence.seen, (method,), scaled)[method])
+        reached = evidence.sqnr(plan, before[1] + LEAST)
+        is_kept = reached > before[1] + LEAST
+        last = max(index for index, row in enumerate(rows) if row["kept"])
+        rows[last]["decibels"] = round(reached, 2)
+        if not is_kept:
+            rows = [row | {"kept": False} for row in rows]
+            plan, reached = before
+    return plan, reached, rows
+
+
+def _row(step: str, value: float, is_kept: bool) -> dict[str, Any]:
+    return {"step": step, "decibels": round(value, 2), "kept": is_kept}
+
+
+def _estimated(
+    graph: onnx.ModelProto,
+    examples: Rows,
+    methods: Sequence[str],
+    tensors: Collection[str],
+    also: Sequence[Observer] = (),
+    say: Say = lambda done, total, words: None,
+) -> dict[str, calibration.Ranges]:
+    """Return method → activation → range of these activations; see `bounded` for those that are not looked at."""
+    results = bounded(graph.graph)
+    watched = {results.get(name, name) for name in tensors}
+    found = calibration.ranges(graph, examples, methods=methods, tensors=watched, also=also, say=say)
+    return {
+        method: {name: each for name in tensors if (each := ranges.get(results.get(name, name)))}
+        for method, ranges in found.items()
+    }
+
+
 def _first(
-    plan: Plan, evidence: Evidence, estimated: dict[str, dict[str, tuple[float, float]]], say: Say
+    plan: Plan, evidence: Evidence, estimated: dict[str, calibration.Ranges], say: Say
 ) -> tuple[Plan, list[dict[str, Any]]]:
-    """Return the plan with the best ranges, and a row for each method, best first; a tie goes to the simplest."""
-    rows: list[tuple[float, str]] = []
-    for index, (method, ranges) in enumerate(estimated.items()):
-        say(index, len(estimated), f"trying ranges by {method}")
-        rows.append((round(evidence.sqnr(ranged(plan, ranges)), 2), method))
-    best = max(rows, key=lambda row: row[0] + (LEAST if row[1] == rows[0][1] else 0))
-    ordered = [best, *(row for row in rows if row is not best)]
-    notes = [{"step": f"ranges: {name}", "decibels": value, "kept": name == best[1]} for value, name in ordered]
-    return ranged(plan, estimated[best[1]]), notes
+    """Return the plan with the best ranges, and a row for each method, best first; a tie goes to the simplest.
+
+    The method that is best most often comes first, so that the others end early.
+    """
+    simplest, best = next(iter(estimated)), -np.inf
+    values: dict[str, float] = {}
+    for method in sorted(estimated, key=lambda name: name != _LIKELIEST):
+        say(len(values), len(estimated), f"trying ranges by {method}")
+        more = LEAST if method == simplest else 0.0
+        values[method] = round(evidence.sqnr(ranged(plan, estimated[method]), best - more - _ROUNDED), 2)
+        best = max(best, values[method] + more)
+    rows = [(values[method], method) for method in estimated]
+    chosen = max(rows, key=lambda row: row[0] + (LEAST if row[1] == simplest else 0))
+    ordered = [chosen, *(row for row in rows if row is not chosen)]
+    notes = [{"step": f"ranges: {name}", "decibels": value, "kept": name == chosen[1]} for value, name in ordered]
+    return ranged(plan, estimated[chosen[1]]), notes

@@ -5,7 +5,8 @@ SQNR = 10 · log10(signal / noise) in dB. Held-out examples are not used for ran
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,7 +20,7 @@ from ...core.machine import machine
 from ...core.paths import scratch
 from ...core.presets import PRESETS, Preset, saturates
 from ...core.threads import at_most, in_order
-from ...models.session import Kernels, run_file
+from ...models import session
 from .calibration.observe import Rows
 from .qdq import Plan, written
 
@@ -35,6 +36,8 @@ class _Trial:
     preset: Preset
     model: onnx.ModelProto
     outputs: np.ndarray | None = None
+    below: float = np.inf
+    """A bound of its SQNR, where some examples sufficed."""
 
 
 @dataclass(frozen=True)
@@ -51,9 +54,27 @@ class Evidence:
     def expected(self) -> np.ndarray:
         return run_model(self.model, self.held)
 
-    def sqnr(self, plan: Plan) -> float:
-        """Return the SQNR of the plan in dB, of the float outputs over the error of the integers; more is better."""
-        return self.decibels(self.outputs(plan))
+    def sqnr(self, plan: Plan, least: float = -np.inf) -> float:
+        """Return the SQNR of the plan in dB, of the float outputs over the error of the integers; more is better.
+
+        If it is not above `least`, a bound that it does not reach either: errors add up, so that it ends with the
+        example from which on they are too large.
+        """
+        trial = self._trial(plan, PRESETS["xnnpack"])
+        if trial.outputs is None and trial.below > least:
+            trial.outputs, trial.below = self._bounded(trial.model, least)
+        return trial.below if trial.outputs is None else self.decibels(trial.outputs)
+
+    def _bounded(self, model: onnx.ModelProto, least: float) -> tuple[np.ndarray | None, float]:
+        """Return the outputs for the held-out examples; or None, and a bound of the SQNR that is at most `least`."""
+        outputs, noise = np.empty_like(self.expected), np.zeros(len(self.groups) if self.grouped else 1)
+        with closing(_rows(model, self.held)) as rows:
+            for at, row in enumerate(rows):
+                outputs[at] = row[0]
+                noise += self._noise(row, at)
+                if (bound := self._bound(noise)) <= least:
+                    return None, bound
+        return outputs, np.inf
 
     def outputs(self, plan: Plan, preset: Preset = PRESETS["xnnpack"]) -> np.ndarray:
         """Return the outputs of the plan for the held-out examples."""
@@ -88,6 +109,30 @@ class Evidence:
             return likeness.worst_decibels(sums)
         return decibels(self.expected[:count], outputs[:count])
 
+    def _noise(self, outputs: np.ndarray, at: int) -> np.ndarray:
+        """Return the squared error of the outputs (1, *shape) for one example, of each channel group."""
+        expected = self.expected[at : at + 1]
+        if self.grouped:
+            return np.asarray(likeness.parts(outputs, expected, self.groups)[0, :, likeness.NOISE])
+        return np.array([((outputs - expected) ** 2).sum(dtype=np.float64)])
+
+    def _bound(self, noise: np.ndarray) -> float:
+        """Return the SQNR of outputs with this squared error of each channel group."""
+        if self.grouped:
+            sums = self._sums.copy()
+            sums[:, likeness.NOISE] = noise
+            return likeness.worst_decibels(sums)
+        return likeness.decibels(self._energy, float(noise.sum()))
+
+    @cached_property
+    def _energy(self) -> float:
+        return float((self.expected**2).sum(dtype=np.float64))
+
+    @cached_property
+    def _sums(self) -> np.ndarray:
+        """Sums of the float outputs over themselves, for each channel group; see `likeness.parts`."""
+        return likeness.parts(self.expected, self.expected, self.groups).sum(0)
+
     @cached_property
     def drowned(self) -> dict[str, list[str]]:
         """Output → nodes in float that keep its channel groups apart; see `apart`."""
@@ -109,12 +154,27 @@ def run_model(model: onnx.ModelProto, columns: Columns) -> np.ndarray:
 
     On x86 they may fall to the other side of a rounding; signed ones would not, and are several times as slow there.
     """
+    with _file(model) as path:
+        return joined(session.run_file("onnxruntime", path, columns, _kernels(), threads=at_most()))
+
+
+def _rows(model: onnx.ModelProto, columns: Columns) -> Generator[np.ndarray, None, None]:
+    """Yield what `run_model` returns, example by example: each (1, *shape)."""
+    with _file(model) as path:
+        for row in session.outputs("onnxruntime", path, columns, _kernels(), threads=at_most()):
+            yield joined({name: session.stacked(name, [row]) for name in list(row)})
+
+
+def _kernels() -> session.Kernels:
+    return "none" if saturates(machine()) else "usual"
+
+
+@contextmanager
+def _file(model: onnx.ModelProto) -> Iterator[str]:
     with scratch() as work:
-        path = Path(work, "model.onnx")
+        path = str(Path(work, "model.onnx"))
         onnx.save(model, path)
-        here = machine()
-        kernels: Kernels = "none" if saturates(here) else "usual"
-        return joined(run_file("onnxruntime", str(path), columns, kernels, threads=at_most()))
+        yield path
 
 
 def decibels(expected: np.ndarray, outputs: np.ndarray) -> float:
@@ -138,12 +198,12 @@ def watched(
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.log_severity_level = 4
-    session = onnxruntime.InferenceSession(graph.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    runtime = onnxruntime.InferenceSession(graph.SerializeToString(), options, providers=["CPUExecutionProvider"])
     wanted = [name for name in names if name not in inputs]
 
     def values(row: tuple[np.ndarray, ...]) -> list[np.ndarray]:
         feed = dict(zip(inputs, (column[None] for column in row), strict=True))
-        tensors = dict(zip(wanted, session.run(wanted, feed), strict=True)) if wanted else {}
+        tensors = dict(zip(wanted, runtime.run(wanted, feed), strict=True)) if wanted else {}
         return [tensors[name] if name in tensors else feed[name] for name in names]
 
     return in_order(values, rows)
