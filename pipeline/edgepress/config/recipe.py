@@ -80,6 +80,10 @@ class Card(Options):
     data: str | None = Field(default=None, min_length=1, max_length=500, description="licence of the data")
     code: str | None = Field(default=None, min_length=1, max_length=500, description="licence of the network's code")
 
+    def licences(self) -> dict[str, str]:
+        """Return the licences that are stated: of `weights`, `data` and `code`."""
+        return self.model_dump(include={"weights", "data", "code"}, exclude_none=True)
+
 
 class Recipe(Options):
     """Options of a recipe; `load` reads one from a file."""

@@ -84,6 +84,7 @@ def _assembler(engine: Engine, accepted: dict[str, ModelFile]) -> partial[Report
             "inputs": _inputs(engine),
             **({"notes": list(engine.data.notes)} if engine.data.notes else {}),
             **({"warnings": list(engine.data.warnings)} if engine.data.warnings else {}),
+            **({"licences": stated} if (stated := recipe.card.licences()) else {}),
             "images": {name: len(split.y) for name, split in data.splits.items()},
             **({"graded": True} if engine.data.task == "detection" else {}),
             **({"counted": engine.metric.examples(data["test"].y)} if engine.metric.counting else {}),
