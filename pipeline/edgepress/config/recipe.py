@@ -69,6 +69,12 @@ class Keep(Options):
             return "map_drop", self.map_drop
         return None if self.metric_drop is None else ("metric_drop", self.metric_drop)
 
+    @property
+    def most(self) -> float | None:
+        """Return the limit alone."""
+        limit = self.limit()
+        return limit[1] if limit else None
+
 
 class Card(Options):
     """Statements of the model card in the archive of `edgepress bundle`."""

@@ -15,7 +15,7 @@ from ...core.paths import digest
 from ...core.printable import word
 from ...core.results import Report, StageFacts
 from ...engine.cache import Cache
-from ...engine.run import REPORT
+from ...engine.last import REPORT
 from ...engine.setup import Setup
 from ...models import metadata
 from ...models.predict import laid_out

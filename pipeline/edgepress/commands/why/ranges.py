@@ -19,6 +19,7 @@ from ...core.activity import Bounds, bounded
 from ...core.errors import UserError
 from ...core.model_size import stored_bytes
 from ...models.onnx.export import quantized
+from ...models.onnx.reading import read
 from ...stages.quantize.qdq import prepared
 from .cones import Graph, pairs
 from .origin import float_of, inputs_of, origin_of, require_onnx
@@ -96,7 +97,7 @@ def explained(path: Path, floats: Path | None, cache: Path) -> Ranges:
     """
     require_onnx(path)
     origin = origin_of(path)
-    integers = path if floats or quantized(onnx.load(path, load_external_data=False)) else None
+    integers = path if floats or quantized(read(path)) else None
     whole = float_of(origin, path, floats) if integers else path
     (columns,), inputs = inputs_of(origin, [path if floats else whole], cache)
     bounds = Bounds(stored_bytes(path) + stored_bytes(whole), sum(column[:1].nbytes for column in columns))
@@ -110,12 +111,12 @@ def measure(floats: Path, integers: Path | None, columns: Columns) -> list[Range
     With `integers`, the int8 file that was made from it, the operators are those that both have.
     Raises: UserError for a file that is quantized, or has no such activation.
     """
-    whole = onnx.load(floats)
+    whole = read(floats)
     if quantized(whole):
         help = "name the float file: `--float FILE`, or in place of this one"
         raise UserError(f"`{floats}` is quantized, and ranges are those of a float model", help)
     graph = Graph(prepared(whole) if integers else whole)
-    named = list(_of_pair(graph, Graph(onnx.load(integers))) if integers else _of_float(graph))
+    named = list(_of_pair(graph, Graph(read(integers))) if integers else _of_float(graph))
     if not named:
         raise UserError(f"`{floats}` has no operator whose output is compared")
     seen = [_Seen([]) for _ in named]

@@ -16,6 +16,7 @@ from ...core.errors import UserError
 from ...core.explained import Sensitivity
 from ...core.printable import word
 from ...models.onnx.export import quantized
+from ...models.onnx.reading import read
 from ...stages.quantize.qdq import prepared
 from .cones import Graph, pairs, replaced
 from .source import Source
@@ -78,7 +79,7 @@ def measure(path: Path, floats: Path, columns: Columns, say: Say) -> Measured:
 
 def _graphs(path: Path, floats: Path) -> tuple[Graph, Graph]:
     """Read both files, the float one as quantization prepares it. Raises: UserError for no such pair."""
-    integers, whole = onnx.load(path), onnx.load(floats)
+    integers, whole = read(path), read(floats)
     if not quantized(integers):
         raise UserError(f"`{path}` has no int8 activations, so there is nothing to compare", _HELP)
     if quantized(whole):

@@ -20,6 +20,8 @@ from . import scales, svg
 LEFT, RIGHT, TOP, BOTTOM = 52.0, 388.0, 14.0, 236.0
 SMALLEST, LARGEST = 7.0, 22.0
 """Radii of the smallest and the largest file; areas are in proportion to bytes."""
+APART = (14.0, 12.0)
+"""Width and height of a number."""
 
 
 @dataclass(frozen=True)
@@ -92,15 +94,28 @@ def drawn(found: Sequence[Point], metric: str, *, error: bool, points: float) ->
         svg.text((LEFT + RIGHT) / 2, BOTTOM + 30, "latency, logarithmic", "tick", "middle"),
     ]
     parts.append(svg.path([(x(point.seconds), y(point.score)) for point in _line(found, error=error)], "front"))
+    centres = [(x(point.seconds), y(point.score)) for point in found]
     for number, point in sorted(enumerate(found, 1), key=lambda item: -item[1].bytes):
         radius = max(SMALLEST, LARGEST * math.sqrt(point.bytes / largest))
-        at = {"cx": x(point.seconds), "cy": y(point.score), "r": radius}
+        across, down = centres[number - 1]
         words = f"{number} {point.name}: {', '.join(point.shown)}"
-        dot = svg.tag("circle", **at, class_=f"dot {'best' if point.best else 'beaten'}")
-        label = svg.text(at["cx"], at["cy"] + 4, str(number), "number", "middle")
-        parts.append(svg.tag("g", svg.tag("title", words), dot, label))
+        dot = svg.tag("circle", cx=across, cy=down, r=radius, class_=f"dot {'best' if point.best else 'beaten'}")
+        parts.append(svg.tag("g", svg.tag("title", words), dot))
+    for number, place in enumerate(_labels(centres), 1):
+        parts.append(svg.text(*place, str(number), "number", "middle"))
     better = "lower" if error else "higher"
     return svg.plot(f"{metric} over latency of {len(found)} files; {better} and further left is better", 270.0, *parts)
+
+
+def _labels(centres: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Return a place for the number of each mark: on it, or above those of marks that lie there."""
+    placed: list[tuple[float, float]] = []
+    for across, down in centres:
+        place = (across, down + 4)
+        while any(abs(place[0] - other[0]) < APART[0] and abs(place[1] - other[1]) < APART[1] for other in placed):
+            place = (across, place[1] - APART[1])
+        placed.append(place)
+    return placed
 
 
 def _seconds(value: float) -> str:
