@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+import tomllib
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -111,24 +112,59 @@ def test_a_page_lets_its_own_style_and_script_run_and_nothing_else() -> None:
 
 @pytest.mark.parametrize(
     "hostile",
-    ["<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "{{ 7 * 7 }}", "</style>", "\x1b[31m\u202eabc"],
+    [
+        "<script>alert(1)</script>",
+        "</script><script>alert(1)</script>",
+        '"><img src=x onerror=alert(1)>',
+        "{{ 7 * 7 }}",
+        "</style>",
+        "</title>",
+        "\x1b[31m\u202eabc",
+        "`<b>`",
+    ],
 )
 def test_foreign_words_have_no_effect(hostile: str) -> None:
+    """Names of stages, classes, layers, files and targets, and sentences of the recipe and of libraries."""
+    named: dict[str, Any] = {"recalls": {hostile: (1, 2), "b": (2, 2)}, "confused": [(hostile, hostile, 3)]}
     stages = [
-        STAGES[0],
-        STAGES[1].model_copy(update={"name": hostile, "warnings": [hostile], "summary": [hostile]}),
-        STAGES[2].model_copy(update={"inputs": [hostile], "curves": [Curve(name=hostile, loss=[1.0, 0.5])]}),
-        STAGES[3],
+        stage.model_copy(update={"files": [file.model_copy(update=named) for file in stage.files]}) for stage in STAGES
+    ]
+    stages = [
+        stages[0],
+        stages[1].model_copy(update={"name": hostile, "warnings": [hostile], "summary": [hostile]}),
+        stages[2].model_copy(update={"inputs": [hostile], "curves": [Curve(name=hostile, loss=[1.0, 0.5])]}),
+        stages[3],
     ]
     finding = Finding(hostile, f"size {hostile}", "required", "FAIL", 1.0, "bytes", 2.0, note=hostile, basis=hostile)
-    found = report(stages, MEASURED, recipe=hostile, versions={hostile: hostile}, data={"warnings": [hostile]})
-    layers = explained(file=hostile, against=hostile)
+    data = {"warnings": [hostile], "licences": {"weights": hostile}, "name": hostile, "set": [hostile]}
+    found = report(stages, MEASURED, recipe=hostile, versions={hostile: hostile}, data=data)
+    like, rows = Likeness(sqnr=1.0, cosine=None), explained().layers
+    operator = Sensitivity(node=hostile, layer=hostile, op=hostile, alone=like, cumulative=like, gain=3.0, seconds=1e-5)
+    layers = explained(
+        file=hostile, against=hostile, converted=hostile, remark=hostile, inputs=hostile,
+        operators=[operator.model_copy(update={"converted": like})],
+        layers=[*rows, rows[0].model_copy(update={"name": hostile, "op": hostile})],
+    )  # fmt: skip
     page = Page(render(found, [finding], why=layers))
+    for words in ("Most frequent mistakes of", "TFLite against ONNX", "licences", "Loss of"):
+        assert words in page.text or any(words in (own.get("aria-label") or "") for _, own in page.elements)
     assert [tag for tag, _ in page.elements].count("script") == 1
     assert not [own for tag, own in page.elements if tag == "img"]
     assert "{{ 7 * 7 }}" in page.text or "7 * 7" not in hostile
     assert "\x1b" not in page.text
     assert "\u202e" not in page.text
+
+
+def test_the_wheel_has_the_templates() -> None:
+    """Hatchling packs every file of the package that git does not ignore, whatever its suffix."""
+    root = Path(__file__).parents[3]
+    rules = tomllib.loads((root / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["wheel"]
+    assert rules["packages"] == ["pipeline/edgepress"]
+    assert not {"exclude", "include", "only-include"} & rules.keys()
+    ignored = (root / ".gitignore").read_text().splitlines()
+    templates = [path for path in (root / "pipeline").rglob("*") if path.suffix in (".html", ".css", ".js")]
+    assert {path.name for path in templates} >= {"base.html", "report.html", "compare.html", "page.css", "page.js"}
+    assert not [path for path in templates for rule in ignored if path.match(rule.rstrip("/"))]
 
 
 def test_nothing_to_show_is_said_and_never_left_out_in_silence() -> None:
