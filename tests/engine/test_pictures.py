@@ -58,6 +58,9 @@ def test_masks_stand_side_by_side_with_their_share_of_wrong_pixels(monkeypatch: 
     assert first.panels == ["picture", "target", "teacher", "float", "int8"]
     assert first.outputs["int8"] == "50.0% of pixels wrong"
     assert first.outputs["teacher"] == "0.0% of pixels wrong"
+    assert list(first.colours) == ["cat", "dog"], "void has none"
+    shown = np.asarray(opened(content).convert("RGB"))[12, 4 * 18 + 8]
+    assert "#" + "".join(f"{value:02x}" for value in shown) == first.colours["cat"]
     assert opened(content).size == (5 * 18 - 2, 16)
 
 
@@ -75,6 +78,7 @@ def test_boxes_stand_side_by_side_and_those_that_do_not_count_are_left_out(monke
     (first, content), (second, _) = rows
     assert first.panels == ["target", "teacher", "int8"]
     assert first.label == "cat, dog"
+    assert list(first.colours) == ["cat", "dog"]
     assert first.outputs == {"teacher": "1 of 2 boxes found", "int8": "1 of 2 boxes found, 1 that is none"}
     assert second.label == "cat"
     assert second.outputs["int8"] == "1 of 1 boxes found"

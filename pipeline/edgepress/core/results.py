@@ -183,7 +183,7 @@ class Picture(Facts):
     """A test example as a small PNG: the file at `path`, whose digest is `sha256`.
 
     `row` is its place in the test split, `label` its target in words, and `outputs` those of models by stage. With
-    several `panels` the picture has them side by side.
+    several `panels` the picture has them side by side; `colours` are those of the classes in them, as `#rrggbb`.
     """
 
     path: str
@@ -192,6 +192,7 @@ class Picture(Facts):
     label: str
     outputs: dict[str, str] = {}
     panels: list[str] = []
+    colours: dict[str, str] = {}
 
 
 class Machine(Facts):

@@ -34,6 +34,12 @@ def image(raw: np.ndarray) -> Image.Image:
     )
 
 
+def colours(labels: Sequence[str], present: np.ndarray) -> dict[str, str]:
+    """Return the colours of the classes `present`, indices of `labels`, as `#rrggbb`."""
+    known = np.unique(present[(present >= 0) & (present < len(labels))]).astype(int).tolist()
+    return {labels[label]: "#{:02x}{:02x}{:02x}".format(*_PALETTE[label % len(_PALETTE)].tolist()) for label in known}
+
+
 def coloured(mask: np.ndarray) -> Image.Image:
     """Return a mask (h, w) with a colour for each class, and void in grey."""
     pixels = _PALETTE[mask.astype(np.int64) % len(_PALETTE)]

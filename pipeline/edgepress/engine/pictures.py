@@ -7,8 +7,9 @@ the last run. Files of somebody else in that folder stay; `SHA256SUMS` lists the
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 
@@ -23,7 +24,7 @@ from ..gate.judge import host_file
 from ..tasks.detection import SHOWN
 from .dense import is_dense
 from .engine import Engine
-from .panels import COLOURS, beside, boxed, coloured, image, png
+from .panels import COLOURS, beside, boxed, coloured, colours, image, png
 
 Outputs = dict[str, np.ndarray]
 """Stage → what its file predicts for the test split."""
@@ -95,7 +96,7 @@ def _classes(engine: Engine, outputs: Outputs, y: np.ndarray) -> Iterator[tuple[
     for row in wrong[np.argsort(-fell[wrong], kind="stable")][:MOST]:
         words = {name: f"{labels[share[row].argmax()]} {share[row].max():.0%}" for name, share in shares.items()}
         content = png(image(engine.data["test"].x[np.array([row])][0]))
-        yield _picture(int(row), labels[y[row]], words, [], content), content
+        yield _picture(int(row), labels[y[row]], words, content), content
 
 
 def _masks(engine: Engine, outputs: Outputs, y: np.ndarray) -> Iterator[tuple[Picture, bytes]]:
@@ -112,7 +113,8 @@ def _masks(engine: Engine, outputs: Outputs, y: np.ndarray) -> Iterator[tuple[Pi
             for name, mask in outputs.items()
         }
         content = png(beside(panels), COLOURS)
-        yield _picture(int(row), "", words, ["picture", "target", *outputs], content), content
+        legend = colours(engine.data.labels, np.concatenate([mask[row].ravel() for mask in (y, *outputs.values())]))
+        yield _picture(int(row), "", words, content, ["picture", "target", *outputs], legend), content
 
 
 def _boxes(engine: Engine, outputs: Outputs, y: np.ndarray) -> Iterator[tuple[Picture, bytes]]:
@@ -133,7 +135,8 @@ def _boxes(engine: Engine, outputs: Outputs, y: np.ndarray) -> Iterator[tuple[Pi
         words = {name: _found(boxes[[row]], targets[[row]]) for name, boxes in shown.items()}
         names = ", ".join(dict.fromkeys(labels[int(label)] for label in true[true[:, CLASS] >= 0, CLASS]))
         content = png(beside(panels), COLOURS)
-        yield _picture(int(row), names, words, ["target", *outputs], content), content
+        legend = colours(labels, np.concatenate([boxes[row][:, CLASS] for boxes in (targets, *shown.values())]))
+        yield _picture(int(row), names, words, content, ["target", *outputs], legend), content
 
 
 def _found(boxes: np.ndarray, targets: np.ndarray) -> str:
@@ -150,9 +153,18 @@ _DENSE: dict[str, Callable[[Engine, Outputs, np.ndarray], Iterator[tuple[Picture
 }
 
 
-def _picture(row: int, label: str, outputs: dict[str, str], panels: list[str], content: bytes) -> Picture:
+def _picture(
+    row: int,
+    label: str,
+    outputs: dict[str, str],
+    content: bytes,
+    panels: Sequence[str] = (),
+    legend: Mapping[str, str] = MappingProxyType({}),
+) -> Picture:
     sha256 = hashlib.sha256(content).hexdigest()
-    return Picture(path="", sha256=sha256, row=row, label=label, outputs=outputs, panels=panels)
+    return Picture(
+        path="", sha256=sha256, row=row, label=label, outputs=outputs, panels=list(panels), colours=dict(legend)
+    )
 
 
 def _softmax(logits: np.ndarray) -> np.ndarray:
