@@ -60,7 +60,8 @@ def test_masks_stand_side_by_side_with_their_share_of_wrong_pixels(monkeypatch: 
     assert first.outputs["teacher"] == "0.0% of pixels wrong"
     assert list(first.colours) == ["cat", "dog"], "void has none"
     shown = np.asarray(opened(content).convert("RGB"))[12, 4 * 18 + 8]
-    assert "#" + "".join(f"{value:02x}" for value in shown) == first.colours["cat"]
+    colour = np.frombuffer(bytes.fromhex(first.colours["cat"][1:]), np.uint8)
+    assert np.abs(shown.astype(int) - colour).max() < 40, "but for what fewer colours cost"
     assert opened(content).size == (5 * 18 - 2, 16)
 
 

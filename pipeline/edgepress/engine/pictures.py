@@ -21,6 +21,7 @@ from ..core.results import ModelFile, Picture, Report
 from ..data.targets.boxes import CLASS as TARGET_CLASS
 from ..data.targets.boxes import COUNTS
 from ..gate.judge import host_file
+from ..gate.lineage import last_float
 from ..tasks.detection import SHOWN
 from .dense import is_dense
 from .engine import Engine
@@ -75,8 +76,8 @@ def _outputs(engine: Engine, report: Report) -> Outputs:
     """Return stage → its outputs for the test split: of the starting model, the last float model and the result."""
     files = {stage.name: file for stage in report.stages if (file := host_file(stage, report.machine))}
     result = report.stages[-1].name
-    floats = [name for name, file in files.items() if file.precision == "float32" and name != result]
-    wanted = dict.fromkeys(filter(None, [report.reference, *floats[-1:], result]))
+    between = last_float(report, result)
+    wanted = dict.fromkeys(filter(None, [report.reference, between.name if between else None, result]))
     return {name: _stored(engine, name, files[name]) for name in wanted if name in files}
 
 

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import re
 import tomllib
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -274,6 +275,26 @@ def test_the_front_has_what_no_other_beats() -> None:
     assert {row.name for row in front.front(rows, error=True) if row.best} == {"small", "worse"}
     same = [point("a", 0.9, 1.0, 100), point("b", 0.9, 1.0, 100)]
     assert all(row.best for row in front.front(same, error=False))
+
+
+def test_a_file_far_below_the_front_lies_at_the_edge_and_numbers_do_not_cover_each_other() -> None:
+    def point(number: int, score: float, seconds: float) -> front.Point:
+        return front.Point(f"file{number}", "onnx", score, seconds, 10**5 * number, ("", "", ""))
+
+    rows = front.front(
+        [point(1, 0.9, 2e-3), point(2, 0.9, 2.01e-3), point(3, 0.89, 2e-3), point(4, 0.1, 1e-3)], error=False
+    )
+    drawn = front.drawn(
+        [row for row in rows if row.score > 0.5] + [replace(rows[3], best=False)], "accuracy", error=False, points=100
+    )
+    page = Page(f"<svg>{drawn}</svg>")
+    places = [(float(own["x"] or 0), float(own["y"] or 0)) for _, own in page.elements if own.get("class") == "number"]
+    assert [word for word in page.words if word.strip("▾").isdecimal()] == ["1", "2", "3", "4▾"]
+    for at, one in enumerate(places):
+        assert all(abs(one[0] - other[0]) >= 14 or abs(one[1] - other[1]) >= 12 for other in places[:at])
+    bottoms = [float(own["cy"] or 0) + float(own["r"] or 0) for tag, own in page.elements if tag == "circle"]
+    assert max(bottoms) <= front.BOTTOM + 1
+    assert "50.0%" not in page.text, "the axis spans the others"
 
 
 @pytest.mark.parametrize(("low", "high"), [(0.0, 1.0), (0.883, 0.921), (-5.0, 5.0), (1e-6, 3e-6), (2.0, 2.0)])
