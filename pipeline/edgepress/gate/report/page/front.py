@@ -20,7 +20,7 @@ from . import scales, svg
 LEFT, RIGHT, TOP, BOTTOM = 52.0, 388.0, 14.0, 236.0
 SMALLEST, LARGEST = 7.0, 22.0
 """Radii of the smallest and the largest file; areas are in proportion to bytes."""
-FAR, LEAST = 1.0, 0.05
+FAR, LEAST = 2.0, 0.05
 """Ranges of the front, of at least that share of its scores, beyond which a mark lies at the edge of the plot."""
 APART = (14.0, 12.0)
 """Width and height of a number."""
