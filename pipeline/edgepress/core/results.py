@@ -64,9 +64,9 @@ class ModelFile(Facts):
     real: dict[str, int] = {}
     """Those of them that compute in float."""
     recalls: dict[str, tuple[int, int]] = {}
-    """Of a classifier, by class: how many test examples are right, of how many."""
+    """By class: how many test examples are right, of how many; of masks pixels, and of boxes those that are found."""
     confused: list[tuple[str, str, int]] = []
-    """Its most frequent mistakes on the test split: class, predicted class, how many examples."""
+    """The most frequent mistakes on the test split: class, predicted class, how many of the same."""
 
 
 class Curve(Facts):

@@ -23,6 +23,8 @@ from .timings import Timing, timings
 
 FASTER = {"parameters", "bytes"}
 """Sizes whose reduction should make a model faster; kernels multiply by zeros as by any weight."""
+_RECALLS_OF = {"segmentation": "pixels", "detection": "boxes"}
+"""What recalls by class count, where it is not examples."""
 
 
 def build(engine: Engine, stages: list[StageFacts], accepted: dict[str, ModelFile], shown: Shown) -> Report:
@@ -78,6 +80,7 @@ def _assembler(engine: Engine, accepted: dict[str, ModelFile]) -> partial[Report
             "inputs": _inputs(engine),
             **({"notes": list(engine.data.notes)} if engine.data.notes else {}),
             **({"warnings": list(engine.data.warnings)} if engine.data.warnings else {}),
+            **({"recalls_of": unit} if (unit := _RECALLS_OF.get(data.task)) else {}),
             **({"licences": stated} if (stated := recipe.card.licences()) else {}),
             "images": {name: len(split.y) for name, split in data.splits.items()},
             **({"graded": True} if engine.data.task == "detection" else {}),

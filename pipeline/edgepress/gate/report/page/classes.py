@@ -47,6 +47,8 @@ class Classes:
     """The recalls of every class that has test examples, those that lost most first."""
 
     names: tuple[str, str, str]
+    unit: str
+    """What is counted: examples, pixels or boxes."""
     rows: list[Recall]
     confused: list[tuple[str, str, int, int]]
     """Class, predicted class, how often by the result, and by the starting model where it is among its mistakes."""
@@ -77,7 +79,8 @@ def classes(report: Report, findings: Sequence[Finding]) -> Classes | None:
     before = {(label, taken): count for label, taken, count in start.confused}
     confused = [(label, taken, count, before.get((label, taken), 0)) for label, taken, count in result.confused]
     names = (changed.start.name, between.name if between else changed.result.name, changed.result.name)
-    return Classes(names, sorted(rows, key=lambda row: (-row.lost / row.count, row.label)), confused)
+    unit = str(report.data.get("recalls_of", "examples"))
+    return Classes(names, unit, sorted(rows, key=lambda row: (-row.lost / row.count, row.label)), confused)
 
 
 def _stage_of(report: Report, file: ModelFile) -> str:
@@ -99,7 +102,7 @@ def drawn(found: Classes) -> Markup:
         parts.append(
             svg.tag(
                 "g",
-                svg.tag("title", f"{row.label}: {words}, of {row.count} test examples"),
+                svg.tag("title", f"{row.label}: {words}, of {row.count} test {found.unit}"),
                 svg.line(start, y, end, y, "lost" if row.lost > 0 else "won"),
                 svg.tag("circle", cx=start, cy=y, r=4.5, class_="ring"),
                 svg.line(middle, y - 6, middle, y + 6, "median"),
