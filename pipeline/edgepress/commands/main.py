@@ -131,7 +131,7 @@ def check(recipe: str, aims: tuple[str, ...], **options: Any) -> int:
 
     Budgets are read anew from the recipe and its targets; the measurements are those of the last run.
     """
-    from ..engine.run import check as check_report
+    from ..engine.last import check as check_report
     from .catalog import aimed
 
     path = recipe_path(recipe)

@@ -9,7 +9,7 @@ from ..core.errors import UserError
 from ..core.explained import Explained
 from ..core.printable import say, word
 from ..core.results import Report
-from ..engine.run import REPORT, judged, last, of_file
+from ..engine.last import REPORT, judged, last, of_file
 from ..gate.report import formats
 from ..gate.report.page.render import render
 from .catalog import find

@@ -16,7 +16,7 @@ from ...core.errors import UserError, suggest
 from ...core.paths import SHIPPED, Destination, digest, require_writable
 from ...core.presets import PRESETS
 from ...core.results import ModelFile, Report
-from ...engine.run import last
+from ...engine.last import last
 from ...gate import judge
 from ...models import metadata
 from . import archive, card, sbom
