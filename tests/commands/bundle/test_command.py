@@ -189,8 +189,8 @@ def _other_data(place: Place) -> None:
 
 WRONG: dict[str, tuple[Callable[[Place], None], str, str]] = {
     "its file is missing": (_lost, "int8-tflite.tflite` is missing", "writes it again"),
-    "its file was changed": (_changed, "is not the file that the last run measured", "makes it anew"),
-    "a later run was interrupted": (_interrupted, "is not the file that the last run measured", "makes it anew"),
+    "its file was changed": (_changed, "is not the file that the run measured", "makes it anew"),
+    "a later run was interrupted": (_interrupted, "is not the file that the run measured", "makes it anew"),
     "its report is damaged": (_damaged, "is damaged", "move it away"),
     "its data has changed": (_other_data, "the data of `whole` has changed", "--no-examples"),
 }
