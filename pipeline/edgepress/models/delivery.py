@@ -6,6 +6,7 @@ folder.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,15 @@ TASKS = {"single-label": "classify"}
 """What Ultralytics' runners call a task whose outputs they decode as such."""
 
 
-def deliver(path: Path, contract: dict[str, Any], target: Path, name: str) -> Path:
-    """Write the model file `path` with its contract to `target`, with the metadata of others for a model `name`."""
+def deliver(path: Path, contract: dict[str, Any], target: Path, name: str, words: Sequence[str] = ()) -> Path:
+    """Write the model file `path` with its contract to `target`, with the metadata of others for a model `name`.
+
+    `words` are those of a vocabulary whose ids it takes.
+    """
     if path.suffix == ".tflite":
         from .tflite.task_metadata import with_task_metadata
 
-        target.write_bytes(with_task_metadata(path.read_bytes(), contract, name))
+        target.write_bytes(with_task_metadata(path.read_bytes(), contract, name, words))
         return target
     target.write_bytes(path.read_bytes() + _appended(path, keys(contract)))
     return target

@@ -17,7 +17,7 @@ from ...core.paths import SHIPPED, Destination, digest, require_writable
 from ...core.presets import PRESETS
 from ...core.printable import word
 from ...core.results import ModelFile, Report
-from ...data.text import VOCABULARY
+from ...data import text
 from ...engine.run import REPORT, last, of_file, source
 from ...gate import judge
 from ...models import decoder, metadata
@@ -140,8 +140,8 @@ def _files(chosen: Chosen, contract: dict[str, Any], tolerance: float) -> dict[s
         files["LICENSES/MIT.txt"] = _template("onnxruntime.LICENSE")
     if "decode" in contract:
         files["boxes.py"] = _template("boxes.py")
-    if chosen.recipe.task.data == "text":
-        files |= {"tokens.py": _template("tokens.py"), "vocabulary.json": VOCABULARY.read_bytes()}
+    if chosen.recipe.task.data == text.NAME:
+        files |= {"tokens.py": _template("tokens.py"), "vocabulary.json": text.VOCABULARY.read_bytes()}
     if labels := contract["labels"]:
         files["labels.txt"] = "".join(f"{' '.join(label.splitlines())}\n" for label in labels).encode(errors="replace")
     return files
