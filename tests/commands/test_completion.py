@@ -53,7 +53,7 @@ def test_recipes_and_targets_are_completed_and_files_stay(programs: Path) -> Non
     found = completed(programs, "edgepress", "run", "mobile")
     assert found == ["files", "mobile-mine", "mobilenet", "mobilenet-imagefolder"]
     assert completed(programs, "edgepress", "bundle", "mobilenet", "--target", "jetson-o") == [
-        files,
+        "files",
         "jetson-orin-nano",
     ]
     assert completed(programs, "edgepress", "cp", "hos") == ["files", "host"]
