@@ -8,11 +8,12 @@ from typing import Any
 import click
 
 from ..core.printable import say
+from .completion import RECIPES, TARGETS
 from .options import CACHE, FILE, RUNS, recipe_path
 
 
 @click.command()
-@click.argument("run", metavar="RUN|COMPARE")
+@click.argument("run", metavar="RUN|COMPARE", shell_complete=RECIPES)
 @click.option("--out", type=FILE, help="HTML file to write.  [default: report.html beside the results]")
 @click.option("--open", "open_page", is_flag=True, help="Open the page in the browser.")
 @RUNS
@@ -29,8 +30,13 @@ def report(run: str, **options: Any) -> int:
 
 
 @click.command()
-@click.argument("model")
-@click.option("--target", metavar="NAME", help="Target whose file is profiled, for a recipe.  [default: its first]")
+@click.argument("model", shell_complete=RECIPES)
+@click.option(
+    "--target",
+    metavar="NAME",
+    shell_complete=TARGETS,
+    help="Target whose file is profiled, for a recipe.  [default: its first]",
+)
 @click.option("--coverage", is_flag=True, help="List which operators of an .onnx file convert to TFLite, and why not.")
 @click.option(
     "--sensitivity",

@@ -19,6 +19,7 @@ from ..core.paths import digest, replacing
 from ..core.presets import PRESETS
 from ..core.results import ModelFile, Report, StageFacts
 from ..core.system_errors import naming
+from ..data import text
 from ..models import delivery, metadata, operators
 from . import by_class
 from .dense import is_dense, redrawn
@@ -118,7 +119,8 @@ def _facts(
         preset = f".{file.precision}" if artifact.presets else ""
         name = f"{label}{preset}{artifact.path.suffix}"
         contract = metadata.read(cached)
-        made = delivery.deliver(cached, contract, scratch / name, engine.recipe.name)
+        words = text.known_words() if engine.recipe.task.data == text.NAME else []
+        made = delivery.deliver(cached, contract, scratch / name, engine.recipe.name, words)
         files |= {name: made, f"{name}.json": _json(contract | {"source": source})}
         own = {"path": str(folder / name), "bytes": made.stat().st_size, "sha256": digest(made)}
         model_files.append(detailed(engine, result, file).model_copy(update=own))

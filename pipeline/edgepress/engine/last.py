@@ -42,6 +42,15 @@ def last(path: Path, runs: Path, changes: Sequence[str] = ()) -> tuple[Report, R
     return of_file(file, path, changes)
 
 
+def source(file: Path) -> Path:
+    """Return the recipe that the report in `file` is of: budgets are read anew from it and its targets."""
+    recipe = Path(stored.read(file, Report, stored.of_report, "move it away, and run the recipe again").source)
+    if not recipe.is_file():
+        message = f"`{word(recipe)}`, the recipe of `{file}`, is not there, and budgets are read from it"
+        raise UserError(message, "run the command in the folder of the run, or name the recipe in place of the file")
+    return recipe
+
+
 def of_file(file: Path, path: Path, changes: Sequence[str] = ()) -> tuple[Report, Recipe, list[Target]]:
     """Return what `last` does, of the report `file` of a run of the recipe `path`."""
     recipe = load(path)
