@@ -105,8 +105,18 @@ def pairs(integers: Graph, floats: Graph) -> list[Pair]:
         whole = name if name in floats.computed else seen
         weighed = any(_is_rounded_constant(integers, own) for own in node.input)
         if whole in floats.computed and whole in floats.makers and (seen != name or weighed):
-            found.append(Pair(node, number, whole, seen))
+            found.append(Pair(node, number, _activated(floats, integers, whole), seen))
     return found
+
+
+def _activated(floats: Graph, integers: Graph, name: str) -> str:
+    """Return what the activation behind `name` gives, where the integers' range has taken its place.
+
+    onnxruntime drops a Relu or Clip whose bounds are those of the integers behind it.
+    """
+    (*_, last) = floats.readers.get(name, [None])
+    known = last is None or len(floats.readers[name]) > 1 or last.op_type not in ("Relu", "Clip")
+    return name if known or last.output[0] in integers.makers else last.output[0]
 
 
 def _is_rounded_constant(graph: Graph, name: str) -> bool:
