@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from edgepress.commands.compare import page as compare_page
+from edgepress.core.explained import Explained
 from edgepress.core.results import Report
 
 from tests import browser
@@ -26,6 +27,7 @@ stages:
   - {{use: quantize.static, name: int8, samples: 64, effort: fast}}
   - {{use: convert.tflite, name: int8-tflite}}
 targets: [desk.yaml, phone.yaml]
+card: {{weights: MIT, intended_use: a test}}
 """
 
 
@@ -79,6 +81,7 @@ def test_the_page_of_a_run_has_every_part(work: Path) -> None:
     for words in ("Does it fit, by how much, how sure", "What each step bought and cost", "3 epochs, loss"):
         assert words in page.text
     assert len([tag for tag, _ in page.elements if tag == "img"]) > 0
+    assert "weights: MIT data: unknown; card: of the recipe states it" in page.text
     assert content == Path("here.html").read_text(), "`run --format html` writes the same page"
     assert edgepress("report", "runs/small").out == said.out
     assert edgepress("report", "runs/small/report.json", "--out", "other.html").out == "wrote other.html\n"
@@ -86,9 +89,16 @@ def test_the_page_of_a_run_has_every_part(work: Path) -> None:
 
 
 def test_layers_that_were_compared_are_on_the_next_page(work: Path) -> None:
-    said = edgepress("why", "recipe.yaml", "--target", "phone", "--sensitivity")
+    said = edgepress("why", "recipe.yaml", "--target", "phone", "--sensitivity", "--ranges")
     assert said.code == 0, said.err
     assert "against float.onnx on 32 validation examples" in said.out
+    assert "in `int8-tflite.tflite`: of " in said.out, "the TFLite file that was made from the ONNX file"
+    assert "operators of float.onnx on 32 validation examples" in said.out
+    found = Explained.model_validate_json(Path("runs/small/why.json").read_text())
+    seen = [row.converted.sqnr for row in found.operators if row.converted]
+    assert len(seen) > 2
+    assert min(seen) > 25, "the same integers but for the rounding of a step"
+    assert any(row.seconds is not None for row in found.operators)
     assert edgepress("report", "recipe.yaml").code == 0
     page = Page(Path("runs/small/report.html").read_text())
     assert "First: " in page.text

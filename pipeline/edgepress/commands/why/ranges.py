@@ -26,7 +26,7 @@ from .origin import float_of, inputs_of, origin_of, require_onnx
 from .values import Columns, giving, values
 
 BULK = 0.999
-"""Share of an activation's values whose magnitude is that of its bulk."""
+"""Share of an activation's values other than 0 that are its bulk."""
 SHAPING = ("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Identity")
 """Operators that give what they take."""
 
@@ -36,7 +36,7 @@ class Range:
     """An operator's float output over the examples.
 
     Attributes:
-        bulk: the magnitude that 99.9% of an example's values do not exceed; the median of the examples.
+        bulk: the magnitude that 99.9% of an example's values other than 0 do not exceed; the median of the examples.
         channels: the largest channel's magnitude over that of the median channel; None without channels.
         held: the lowest and highest number that the int8 file's integers stand for; None where none was compared.
         outside: the share of values outside of `held`, which are clipped.
@@ -80,7 +80,8 @@ class _Seen:
 
     def add(self, value: np.ndarray, held: tuple[float, float] | None) -> None:
         size = np.abs(value.astype(np.float64))
-        self.bulks.append(float(np.quantile(size, BULK)))
+        some = size[size > 0]  # the zeros of a Relu are no bulk
+        self.bulks.append(float(np.quantile(some, BULK)) if some.size else 0.0)
         self.low, self.high = min(self.low, float(value.min())), max(self.high, float(value.max()))
         if value.ndim > 1 and value.shape[1] > 1:
             most = size.max(tuple(axis for axis in range(value.ndim) if axis != 1))
@@ -122,7 +123,7 @@ def measure(floats: Path, integers: Path | None, columns: Columns) -> list[Range
     seen = [_Seen([]) for _ in named]
     for row in values(giving(graph, [tensor for _, tensor, _ in named]), columns):
         for own, value, (_, _, held) in zip(seen, row, named, strict=True):
-            if value.dtype.kind == "f" and value.size and np.isfinite(value).all():
+            if isinstance(value, np.ndarray) and value.dtype.kind == "f" and value.size and np.isfinite(value).all():
                 own.add(value, held)
     found = [
         _range(node, own, held) for own, (node, _, held) in zip(seen, named, strict=True) if own.count and own.bulks
