@@ -114,9 +114,11 @@ def _activated(floats: Graph, integers: Graph, name: str) -> str:
 
     onnxruntime drops a Relu or Clip whose bounds are those of the integers behind it.
     """
-    (*_, last) = floats.readers.get(name, [None])
-    known = last is None or len(floats.readers[name]) > 1 or last.op_type not in ("Relu", "Clip")
-    return name if known or last.output[0] in integers.makers else last.output[0]
+    readers = floats.readers.get(name, [])
+    if len(readers) != 1 or readers[0].op_type not in ("Relu", "Clip"):
+        return name
+    behind: str = readers[0].output[0]
+    return name if behind in integers.makers else behind
 
 
 def _is_rounded_constant(graph: Graph, name: str) -> bool:
