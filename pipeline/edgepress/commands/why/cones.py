@@ -105,7 +105,7 @@ def pairs(integers: Graph, floats: Graph) -> list[Pair]:
         whole = name if name in floats.computed else seen
         weighed = any(_is_rounded_constant(integers, own) for own in node.input)
         if whole in floats.computed and whole in floats.makers and (seen != name or weighed):
-            found.append(Pair(node, number, _activated(floats, integers, whole), seen))
+            found.append(Pair(node, number, whole if seen == name else _activated(floats, integers, whole), seen))
     return found
 
 
