@@ -111,6 +111,19 @@ def test_the_card_has_the_numbers_of_the_report(homes: dict[str, Path], finished
     assert str(finished[0].folder) not in text, "no path of this machine"
 
 
+def test_times_that_were_not_taken_in_pairs_have_no_ratio(copy: Place, tmp_path: Path) -> None:
+    """TFLite files are timed in processes of their own, of other numbers of rounds."""
+    rerooted(copy)
+    path = copy.runs / "whole" / "report.json"
+    edited = json.loads(path.read_text())
+    for samples in edited["samples"]:
+        if samples["runtime"] == "litert":
+            samples["cpu"], samples["wall"] = ([row[:-1] for row in samples[clock]] for clock in ("cpu", "wall"))
+    path.write_text(json.dumps(edited, separators=(",", ":")))
+    text = (unpacked(copy, "phone", tmp_path, "--no-examples") / "README.md").read_text()
+    assert "| latency against teacher | no number |  | timed apart: litert against onnxruntime |" in text
+
+
 def test_what_the_recipe_states_is_in_the_card_and_in_the_bill(copy: Place, tmp_path: Path) -> None:
     copy.recipe.write_text(copy.recipe.read_text() + STATED)
     home = unpacked(copy, "desk", tmp_path, "--no-examples")

@@ -11,6 +11,7 @@ from ...benchmark import statistics
 from ...config.target import Target
 from ...core import intervals
 from ...core.results import ModelFile, Report
+from ...core.stored import paired
 from ...core.units import show_bytes, show_score, show_seconds
 from ...gate import accuracy, estimate, scores, timing
 from ...gate.finding import Finding, Label, Unit, decided
@@ -67,12 +68,13 @@ def _ratio(report: Report, file: ModelFile) -> Number:
     stage = next((stage for stage in report.stages if stage.name == report.reference), None)
     reference = host_file(stage, report.machine) if stage else None
     mine, theirs = timed(report.samples, file), timed(report.samples, reference)
-    if mine is None or theirs is None or len(mine.cpu) != len(theirs.cpu):
-        return Number(name, NO_NUMBER, None, "the two were not timed side by side")
+    if mine is None or theirs is None:
+        return Number(name, NO_NUMBER, None, "the two were not timed here")
+    if mine.runtime != theirs.runtime or not paired(mine, theirs):
+        return Number(name, NO_NUMBER, None, f"timed apart: {mine.runtime} against {theirs.runtime}")
     ratio, interval = statistics.spread(statistics.log_ratios(mine, theirs))
     value = " ".join(filter(None, (f"{ratio:.3f}x", interval_text(interval, "ratio") if interval else "")))
-    runtimes = mine.runtime if mine.runtime == theirs.runtime else f"{mine.runtime} against {theirs.runtime}"
-    return Number(name, value, "measured", f"in pairs, {runtimes}, 1 thread, on {report.machine.cpu}")
+    return Number(name, value, "measured", f"in pairs, {mine.runtime}, 1 thread, on {report.machine.cpu}")
 
 
 def _memory(report: Report, target: Target, file: ModelFile) -> Number:
