@@ -18,6 +18,7 @@ EXCEPTED = {
     "distill-vs-fuse": "`compare` judges every route by its target: a limit would refuse the large routes beforehand",
     "distill-vs-fuse-sensor": "the same",
     "efficientnet-lite": "it names no target: `keep` alone judges it",
+    "detect-teacher": "it makes a teacher, nothing smaller, and names no target",
     "segment-teacher": "it makes a teacher, nothing smaller, and names no target",
     "teachers": "the same",
 }

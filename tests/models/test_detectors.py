@@ -57,6 +57,20 @@ def test_a_detector_learns_boxes_and_is_rebuilt_from_its_file(arch: str, more: d
     )
 
 
+@pytest.mark.parametrize("more", [{}, {"head": "fcos", "head_channels": 16}])
+def test_evaluation_has_the_moments_of_training(more: dict[str, Any]) -> None:
+    """Of a norm that several maps share, too."""
+    torch.manual_seed(0)
+    module: Any = described(BACKBONE, **more).build()
+    for layer in module.modules():
+        if isinstance(layer, torch.nn.BatchNorm2d):
+            layer.momentum = 1.0
+    x = torch.rand(16, 3, *SIZE)
+    with torch.no_grad():
+        learning, learnt = module.train()(x), module.eval()(x)
+    assert float((learning - learnt).abs().mean()) < 0.02 * float(learning.std())
+
+
 def test_a_copy_of_a_detector_runs_its_own_weights() -> None:
     module: Any = described(BACKBONE).build().eval()
     copied = copy.deepcopy(module)

@@ -204,6 +204,24 @@ def test_int8_heads_are_trained_together(tmp_path: Path) -> None:
     assert tflite.notes["agreement"] > 0.9
 
 
+def test_suppression_goes_into_the_file_when_it_is_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "my_data.py").write_text(DATA)
+    (tmp_path / "my_model.py").write_text(MODEL)
+    text = (
+        AWARE[: AWARE.index("  - {use: quantize.aware")] + "  - {use: export.nms, name: whole, most: 20}\ntargets: []\n"
+    )
+    (tmp_path / "mine.yaml").write_text(text)
+    _, float_, whole = Engine(recipe.load(tmp_path / "mine.yaml"), Cache(tmp_path / "cache")).run(Quiet())
+    assert whole.files[0].scores["test"]["map"] == pytest.approx(float_.files[0].scores["test"]["map"], abs=1e-3)
+    assert whole.notes["agreement"] > 0.99
+    (output,) = metadata.read(Path(whole.files[0].path))["outputs"]
+    assert (output["name"], output["shape"]) == ("detections", [1, 20, 6])
+    more = text.replace("targets:", "  - {use: convert.tflite, name: lite}\ntargets:")
+    (tmp_path / "mine.yaml").write_text(more)
+    with pytest.raises(UserError, match="NonMaxSuppression"):
+        Engine(recipe.load(tmp_path / "mine.yaml"), Cache(tmp_path / "cache")).run(Quiet())
+
+
 def test_map_drop_is_of_boxes(tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text(RECIPE.replace("{from: ./my_data.py:load, task: detection}", "digits"))
     with pytest.raises(UserError, match="`map_drop` is of average precision, and this recipe's metric is accuracy"):

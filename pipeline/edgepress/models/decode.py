@@ -8,17 +8,26 @@ A box is coded as one of these, and `models.decoder` does the rest in numpy:
     yolox      offset from a grid cell and logarithm of the sides, in strides: YOLOX
     corners    x0, y0, x1, y1, already decoded
     centre     x, y, width, height, already decoded
+    detections x0, y0, x1, y1, score and class of the boxes that are left, with suppression in the graph or without need
+               of it: `export.nms`, YOLOv10
 """
 
 from __future__ import annotations
 
-from typing import Literal, Self
+import math
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from ..core.errors import Mistake
 
 GRID = ("distances", "dfl", "yolox")
+COLUMNS = 6
+"""Of `detections`: corners, score and class."""
+PLACES = 1_000_000
+"""Anchors of all maps at most: RetinaNet has 77 thousand at 640 × 640, and a file's metadata may state any number."""
+_Side = Annotated[float, Field(gt=0, le=1e5)]
+_Cells = Annotated[int, Field(ge=1, le=PLACES)]
 
 
 class Level(BaseModel):
@@ -26,8 +35,8 @@ class Level(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    cells: tuple[int, int] = Field(description="height and width of the feature map")
-    sizes: tuple[tuple[float, float], ...] = Field(min_length=1, description="width and height of each anchor")
+    cells: tuple[_Cells, _Cells] = Field(description="height and width of the feature map")
+    sizes: tuple[tuple[_Side, _Side], ...] = Field(min_length=1, description="width and height of each anchor")
 
 
 class Decode(BaseModel):
@@ -35,9 +44,10 @@ class Decode(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    coding: Literal["anchors", "distances", "dfl", "yolox", "corners", "centre"] = Field(
+    coding: Literal["anchors", "distances", "dfl", "yolox", "corners", "centre", "detections"] = Field(
         description="what the numbers of a box are: offsets of `anchors` (SSD), `distances` from centre points (FCOS), "
-        "`dfl` (YOLOv8, YOLO11), `yolox`, or decoded: `corners` x0, y0, x1, y1, or `centre` x, y, width, height"
+        "`dfl` (YOLOv8, YOLO11), `yolox`, or decoded: `corners` x0, y0, x1, y1, or `centre` x, y, width, height; "
+        "`detections` are corners, score and class of boxes that nothing is to be suppressed of (YOLOv10)"
     )
     boxes: tuple[str, ...] = Field(min_length=1, description="outputs with the numbers of the boxes, finest first")
     scores: tuple[str, ...] = Field(
@@ -47,23 +57,23 @@ class Decode(BaseModel):
         default=(), description="outputs with one score for any object; `behind` the boxes, before those of the classes"
     )
     levels: tuple[Level, ...] = Field(default=(), description="of `anchors`: those of each feature map, finest first")
-    strides: tuple[int, ...] = Field(
+    strides: tuple[Annotated[int, Field(ge=1, le=4096)], ...] = Field(
         default=(), description="of `distances`, `dfl` and `yolox`: pixels per cell of each feature map, finest first"
     )
     offset: float | None = Field(
         default=None, ge=0, le=1, description="where in its cell a centre is; 0.5, the middle, but 0 for `yolox`"
     )
-    weights: tuple[float, float, float, float] = Field(
+    weights: tuple[_Side, _Side, _Side, _Side] = Field(
         default=(10, 10, 5, 5), description="of `anchors`: what dx, dy, dw, dh are divided by"
     )
-    bins: int = Field(default=16, ge=2, description="of `dfl`: numbers of the softmax for each side")
+    bins: int = Field(default=16, ge=2, le=1024, description="of `dfl`: numbers of the softmax for each side")
     scale: Literal["pixels", "shares"] = Field(
         default="pixels", description="unit of decoded boxes: `pixels` of the input, or `shares` of it"
     )
     activation: Literal["softmax", "sigmoid", "none"] = Field(
         default="sigmoid", description="what makes the scores; `none` where the graph has it"
     )
-    background: int | None = Field(default=None, description="index of the score that stands for no object")
+    background: int | None = Field(default=None, ge=0, description="index of the score that stands for no object")
     root: bool = Field(default=False, description="take the square root of score times objectness, as FCOS does")
     score: float = Field(default=0.02, ge=0, lt=1, description="least score of a box")
     iou: float = Field(default=0.55, gt=0, le=1, description="IoU above which the worse box of a class is suppressed")
@@ -75,6 +85,10 @@ class Decode(BaseModel):
             raise Mistake("`coding: anchors` and `levels` belong together", "the anchors of each feature map")
         if (self.coding in GRID) != bool(self.strides):
             raise Mistake(f"`strides` are of {', '.join(GRID)}", "such as [8, 16, 32], one for each feature map")
+        if self.coding == "detections" and (self.scores or self.objectness):
+            raise Mistake("`coding: detections` has scores in the rows of its boxes", "leave `scores` out")
+        if sum(math.prod(level.cells) * len(level.sizes) for level in self.levels) > PLACES:
+            raise Mistake(f"`levels` have more than {PLACES:,} anchors", "`cells` are height and width of a map")
         return self
 
     @property
@@ -89,6 +103,8 @@ class Decode(BaseModel):
 
     def columns(self, classes: int) -> int:
         """Return how many numbers all heads have for a place."""
+        if self.coding == "detections":
+            return COLUMNS
         return self.numbers + bool(self.objectness) + classes + (self.background is not None)
 
     def names(self) -> list[str]:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
+from pydantic import ValidationError
 
 from ..core import boxes as of_boxes
 from ..core.columns import split
@@ -17,7 +18,7 @@ from .decode import GRID, Decode
 
 CANDIDATES = 400
 """Of a picture, the best boxes and classes that non-maximum suppression looks at."""
-_LARGEST = 4.135
+LARGEST = 4.135
 """Of the logarithm of a side: 1000 / 16 times the anchor, torchvision's bound."""
 
 
@@ -34,8 +35,12 @@ def joined(outputs: Any, decode: Decode, classes: int, concatenate: Callable[...
             f"`decode` names the output `{lacking[0]}`, and the file has {', '.join(named)}", "see its outputs"
         )
     scores = classes + (decode.background is not None)
-    extra = 0 if decode.scores else scores
-    kinds = [(decode.boxes, decode.numbers + extra + (decode.objectness == "behind")), (decode.scores, scores)]
+    if decode.background is not None and decode.background >= scores:
+        raise UserError(
+            f"`background` is score {decode.background}, and there are {scores} from 0", "0, or the last one"
+        )
+    behind = decode.columns(classes) - bool(decode.objectness) * (decode.objectness != "behind")
+    kinds = [(decode.boxes, decode.numbers if decode.scores else behind), (decode.scores, scores)]
     if decode.objectness != "behind":
         kinds.insert(1, (decode.objectness, 1))
     parts = [concatenate([_table(named.get(name, named.get("")), width, name) for name in names], 1)
@@ -90,12 +95,12 @@ def anchors(decode: Decode, size: tuple[int, int]) -> np.ndarray:
 
 def corners(heads: np.ndarray, decode: Decode, size: tuple[int, int]) -> np.ndarray:
     """Return x0, y0, x1 and y1 of each place (n, places, 4), in pixels of the input, cut at its edge."""
-    raw = heads[..., : decode.numbers]
+    raw = heads[..., : decode.numbers]  # of detections, too, the first four
     if decode.coding == "anchors":
         at = anchors(decode, size)
         moved = raw / np.array(decode.weights, np.float32)
         middle = at[:, :2] + moved[..., :2] * at[:, 2:]
-        boxes = _around(middle, at[:, 2:] * np.exp(np.minimum(moved[..., 2:], _LARGEST)))
+        boxes = _around(middle, at[:, 2:] * np.exp(np.minimum(moved[..., 2:], LARGEST)))
     elif decode.coding in GRID:
         at = centres(decode, size)
         points, stride = at[:, :2], at[:, 2:]
@@ -108,12 +113,14 @@ def corners(heads: np.ndarray, decode: Decode, size: tuple[int, int]) -> np.ndar
             boxes = np.concatenate([points - raw[..., :2] * stride, points + raw[..., 2:] * stride], 2)
     else:
         boxes = raw * np.array([size[1], size[0]] * 2, np.float32) if decode.scale == "shares" else raw
-        boxes = boxes if decode.coding == "corners" else _around(boxes[..., :2], boxes[..., 2:])
+        boxes = _around(boxes[..., :2], boxes[..., 2:]) if decode.coding == "centre" else boxes
     return np.clip(boxes, 0, np.array([size[1], size[0]] * 2, np.float32))
 
 
 def scores(heads: np.ndarray, decode: Decode) -> np.ndarray:
-    """Return the score of each class (n, places, classes), from 0 to 1."""
+    """Return the score of each class (n, places, classes), from 0 to 1; of `detections` the score (n, places, 1)."""
+    if decode.coding == "detections":
+        return heads[..., of_boxes.SCORE : of_boxes.CLASS]
     rest = heads[..., decode.numbers :]
     own = rest[..., 1:] if decode.objectness else rest
     values = (
@@ -137,6 +144,8 @@ def detections(heads: np.ndarray, decode: Decode, size: tuple[int, int]) -> np.n
     found = np.zeros((len(heads), decode.most, of_boxes.COLUMNS), np.float32)
     found[..., of_boxes.CLASS] = -1
     sound = np.isfinite(boxes).all(2)[..., None]
+    if decode.coding == "detections":
+        return _ready(found, boxes, heads, sound[..., 0] & (values[..., 0] >= decode.score))
     for row, each, value, finite in zip(found, boxes, values, sound, strict=True):
         place, label = np.nonzero((value >= decode.score) & finite)
         score = value[place, label]
@@ -144,6 +153,15 @@ def detections(heads: np.ndarray, decode: Decode, size: tuple[int, int]) -> np.n
         place, label, score = place[best], label[best], score[best]
         kept = of_boxes.suppressed(each[place], score, label, decode.iou, decode.most)
         row[: len(kept)] = np.column_stack([each[place], score, label])[kept]
+    return found
+
+
+def _ready(found: np.ndarray, boxes: np.ndarray, heads: np.ndarray, left: np.ndarray) -> np.ndarray:
+    """Return `found` with the rows of `detections` that are `left` (n, places), best first."""
+    for row, each, corner, mine in zip(found, heads, boxes, left & (heads[..., of_boxes.CLASS] >= 0), strict=True):
+        places = np.flatnonzero(mine)
+        best = places[np.argsort(-each[places, of_boxes.SCORE], kind="stable")][: len(row)]
+        row[: len(best)] = np.concatenate([corner[best], each[best, of_boxes.SCORE :]], 1)
     return found
 
 
@@ -161,7 +179,13 @@ def _sigmoid(values: np.ndarray) -> np.ndarray:
 
 
 def read(contract: dict[str, Any]) -> Decode:
-    """Return the description in the metadata of a file. Raises: UserError where there is none."""
+    """Return the description in the metadata of a file. Raises: UserError where there is none, or a wrong one."""
     if "decode" not in contract:
         raise UserError("the metadata does not say how boxes are decoded", "`decode:` of the stage `load` describes it")
-    return Decode.model_validate(contract["decode"])
+    try:
+        return Decode.model_validate(contract["decode"])
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, ("decode", *first["loc"])))
+        message = f"the metadata says wrongly how boxes are decoded: `{where}`: {first['msg'].lower()}"
+        raise UserError(message, "`decode:` of the stage `load` describes it") from error

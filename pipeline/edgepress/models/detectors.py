@@ -140,8 +140,35 @@ class Fcos(nn.Module):
     def heads(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         maps = OrderedDict((str(at), each) for at, each in enumerate(_maps(self.backbone, images)))
         features = list(self.fpn(maps).values())
-        boxes, objectness = self.regression_head(features)
-        return boxes, objectness, self.classification_head(features)
+        boxes, scores = self.regression_head, self.classification_head
+        beside, within = _through(boxes.conv, features), _through(scores.conv, features)
+        return (
+            torch.cat([_table(boxes.bbox_reg(each).relu()) for each in beside], 1),
+            torch.cat([_table(boxes.bbox_ctrness(each)) for each in beside], 1),
+            torch.cat([_table(scores.cls_logits(each)) for each in within], 1),
+        )
+
+
+def _through(tower: nn.Sequential, maps: list[Tensor]) -> list[Tensor]:
+    """Run the layers of a tower that all maps share.
+
+    In training a norm takes the moments of all maps together. Evaluation has one running mean for all of them, which
+    would be that of no map, were their moments taken apart.
+    """
+    for layer in tower:
+        if isinstance(layer, nn.BatchNorm2d) and layer.training:
+            sizes = [each.shape[2:] for each in maps]
+            together = layer(torch.cat([each.flatten(2) for each in maps], 2)[..., None])[..., 0]
+            parts = together.split([math.prod(size) for size in sizes], 2)
+            maps = [part.unflatten(2, size) for part, size in zip(parts, sizes, strict=True)]
+        else:
+            maps = [layer(each) for each in maps]
+    return maps
+
+
+def _table(values: Tensor) -> Tensor:
+    """Return a map (b, columns, height, width) as (b, places, columns)."""
+    return values.flatten(2).transpose(1, 2)
 
 
 class Torchvision(nn.Module):

@@ -6,7 +6,7 @@ from ..stage import Stage
 from .convert import ConvertLitert, ConvertTflite
 from .distill.feature_stages import DistillAT, DistillCWDFeatures, DistillFitnet, DistillRKD
 from .distill.stages import DistillCWD, DistillDIST, DistillDKD, DistillKD
-from .export import ExportOnnx
+from .export import ExportNms, ExportOnnx
 from .fuse.ensemble import FuseEnsemble, FuseStack
 from .fuse.soup import (
     FuseDare,
@@ -50,6 +50,7 @@ TABLE: dict[str, type[Stage]] = {
     "distill.rkd": DistillRKD,
     "prune.channels": PruneChannels,
     "export.onnx": ExportOnnx,
+    "export.nms": ExportNms,
     "quantize.static": QuantizeStatic,
     "quantize.aware": QuantizeAware,
     "quantize.dynamic": QuantizeDynamic,

@@ -96,6 +96,33 @@ def test_what_nobody_knows_is_to_be_described(tmp_path: Path) -> None:
     assert not (tmp_path / "ours.onnx").exists()
 
 
+@pytest.mark.parametrize(("decode", "words"), [
+    ("boxes", "`decode`: "),
+    ({"coding": "secret", "boxes": ["output0"]}, "`decode.coding`: input should be"),
+    ({"coding": "distances", "boxes": ["output0"], "strides": [0]}, "`decode.strides.0`: input should be greater"),
+    ({"coding": "anchors", "boxes": ["output0"], "levels": [{"cells": [999999, 999999], "sizes": [[8, 8]]}]},
+     "more than 1,000,000 anchors"),
+    ({"coding": "corners", "boxes": ["output0"], "most": 10**9}, "`decode.most`: input should be less"),
+])  # fmt: skip
+def test_metadata_that_decode_nothing_are_told(decode: Any, words: str, tmp_path: Path) -> None:
+    """Anybody may write such a file: none is a traceback, or fills the memory."""
+    found, file = data(), yolo(tmp_path / "theirs.onnx")
+    model = onnx.load(file)
+    metadata.embed(model, metadata.describe(found) | {"decode": decode})
+    onnx.save(model, file)
+    with pytest.raises(UserError) as caught:
+        adopt(file, found, tmp_path / "ours.onnx")
+    assert words in caught.value.problems[0].message
+    described = Decode(coding="centre", boxes=("output0",), activation="none")
+    adopt(file, found, tmp_path / "ours.onnx", decode=described)
+
+
+def test_a_background_beyond_the_scores_is_told(tmp_path: Path) -> None:
+    wrong = Decode(coding="centre", boxes=("output0",), activation="softmax", background=7)
+    with pytest.raises(UserError, match="`background` is score 7, and there are 3 from 0"):
+        adopt(yolo(tmp_path / "theirs.onnx", numbers=5), data(), tmp_path / "ours.onnx", decode=wrong)
+
+
 def test_scores_beyond_1_and_places_of_other_maps_are_told(tmp_path: Path) -> None:
     file = yolo(tmp_path / "theirs.onnx", activation="Identity")
     ready = Decode(coding="centre", boxes=("output0",), activation="none")

@@ -12,10 +12,12 @@ import torch
 from edgepress.core.errors import UserError
 from edgepress.core.metrics import METRICS
 from edgepress.data.dataset import Dataset, Split, measured
+from edgepress.data.facts import DataFacts
 from edgepress.data.targets.boxes import none
 from edgepress.models import checkpoint
 from edgepress.models.decode import Decode
 from edgepress.models.description import Network
+from edgepress.stage import Setting
 from edgepress.stages import TABLE
 from edgepress.stages.distill.fused_boxes import fused_boxes
 
@@ -69,6 +71,14 @@ def test_teachers_with_other_heads_are_one_by_their_boxes(
     assert all(value.isfinite().all() for value in module.state_dict().values())
     with pytest.raises(UserError, match="the teacher `fcos` makes"):
         perform(TABLE["distill.kd"].model_validate(options), teachers, data, metric=MAP)
+
+
+def test_boxes_are_of_detectors() -> None:
+    options = {"use": "distill.kd", "teacher": ["one", "other"], **OPTIONS, "student": SMALL, "weigh": "boxes"}
+    facts = DataFacts(task="single-label", classes=3)
+    (rejection,) = TABLE["distill.kd"].model_validate(options).reject(Setting({}, facts, {}))
+    assert rejection.option == ("weigh",)
+    assert rejection.message == "`weigh: boxes` is for detectors, and this is a single-label task"
 
 
 def test_a_student_follows_where_the_teachers_neck_is_active(
