@@ -27,8 +27,6 @@ _LONGER = 8
 _CONSTANT = 1e-6
 """Share of the outputs' energy that varies, below which they are constant."""
 _LEAST = 1e-30
-NOISE = 3
-"""The place of the noise among the sums of `parts`."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +90,7 @@ def by_group(total: np.ndarray) -> np.ndarray:
 
     It is minus infinity where the output is no number, and where the expected one is never finite: alike is to nothing.
     """
-    noise, known = total[..., NOISE], total[..., 5] > 0
+    noise, known = total[..., 3], total[..., 5] > 0
     likeness: np.ndarray = 1 - noise / np.maximum(_signal(total), _LEAST)
     return np.where(known & ~np.isnan(noise), likeness, -np.inf)
 
@@ -113,7 +111,7 @@ def worst_decibels(total: np.ndarray) -> float:
     """Return the SQNR of the worst group that varies; of the worst of all where none does."""
     varies = total[:, 4] > _CONSTANT * total[:, 0]
     chosen = total[varies] if varies.any() else total
-    return min(decibels(signal, noise) for signal, noise in zip(_signal(chosen), chosen[:, NOISE], strict=True))
+    return min(decibels(signal, noise) for signal, noise in zip(_signal(chosen), chosen[:, 3], strict=True))
 
 
 def never_finite(outputs: np.ndarray, name: str = "output") -> list[str]:

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 from edgepress.stages.quantize.bias_correction import corrected
-from edgepress.stages.quantize.layer_inputs import LayerInputs, collect_inputs, mean_inputs
+from edgepress.stages.quantize.layer_inputs import LayerInputs, mean_inputs
 from edgepress.stages.quantize.sqnr import run_model
 from onnx import helper
 
-from tests.stages.quantize.made import evidence, graph, plan
+from tests.stages.quantize.made import collected, evidence, graph, plan
 
 CONVOLUTIONS: list[dict[str, Any]] = [
     {},
@@ -47,7 +47,7 @@ def test_the_mean_output_is_the_weight_times_the_mean_inputs(operator: str, opti
     model = graph([node], {"w": weight}, (1, 4, 6, 7), ("batch", "channels", "high", "wide"))  # type: ignore[arg-type]
     x = random.normal(size=(1, 4, 6, 7)).astype(np.float32)
     expected = run_model(model, (x,))
-    found = mean_inputs(node, x, shape, expected.shape[2:])
+    found = mean_inputs(LayerInputs(node, weight, expected.shape[2:]), x)
     assert found is not None
     assert found.shape == (4, 3, 3)
     split = found.reshape(groups, 4 // groups, 3, 3)
@@ -65,7 +65,7 @@ def test_an_axis_of_a_signal_and_of_a_volume(operator: str) -> None:
         model = graph([node], {"w": weight}, (1, 3, *sides), (None,) * (2 + len(sides)))  # type: ignore[arg-type]
         x = random.normal(size=(1, 3, *sides)).astype(np.float32)
         expected = run_model(model, (x,))
-        found = mean_inputs(node, x, weight.shape, expected.shape[2:])
+        found = mean_inputs(LayerInputs(node, weight, expected.shape[2:]), x)
         assert found is not None
         product = weight * (found[None] if operator == "Conv" else found[:, None])
         means = product.sum((1 if operator == "Conv" else 0, *range(2, weight.ndim)))
@@ -75,11 +75,12 @@ def test_an_axis_of_a_signal_and_of_a_volume(operator: str) -> None:
 def test_a_transposed_convolution_of_unknown_outputs_is_not_corrected() -> None:
     weight = np.random.default_rng(0).normal(size=(3, 4, 2, 2))
     node = helper.make_node("ConvTranspose", ["x", "w"], ["y"], "only")
-    assert mean_inputs(node, np.zeros((1, 3, 5, 5), np.float32), weight.shape, ()) is None
-    assert mean_inputs(node, np.zeros((1, 3, 5, 5), np.float32), weight.shape, (6, 0)) is None
+    value = np.zeros((1, 3, 5, 5), np.float32)
+    for places in ((), (6, 0)):
+        assert mean_inputs(LayerInputs(node, weight, places), value) is None
     model = graph([node], {"w": weight}, (1, 3, 5, 5), (1, 4, 6, 6))
     given = evidence(model)
     before = plan(model, given)
     layers = [LayerInputs(model.graph.node[0], weight)]
-    assert len(corrected(before, given, layers).graph.graph.node[0].input) == 2
-    assert len(corrected(before, given, collect_inputs(before, given)).graph.graph.node[0].input) == 3
+    assert len(corrected(before, given.written(before), layers).graph.graph.node[0].input) == 2
+    assert len(corrected(before, given.written(before), collected(before, given)).graph.graph.node[0].input) == 3

@@ -14,16 +14,15 @@ from onnx import numpy_helper
 
 from .layer_inputs import LayerInputs
 from .qdq import Plan
-from .sqnr import Evidence
 
 
-def corrected(plan: Plan, evidence: Evidence, layers: list[LayerInputs]) -> Plan:
+def corrected(plan: Plan, quantized: onnx.ModelProto, layers: list[LayerInputs]) -> Plan:
     """Return the plan with biases that make up for the mean error of the rounded weights.
 
-    `layers` are the statistics of its graph.
+    `quantized` is its QDQ graph, and `layers` are the statistics of its graph.
     A layer is linear: the mean error of its outputs is the product of the mean input with the weights' error.
     """
-    stored = {tensor.name: tensor for tensor in evidence.written(plan).graph.initializer}
+    stored = {tensor.name: tensor for tensor in quantized.graph.initializer}
     graph = onnx.ModelProto()
     graph.CopyFrom(plan.graph)
     tensors = {tensor.name: tensor for tensor in graph.graph.initializer}
@@ -65,7 +64,7 @@ def _mean_outputs(layer: LayerInputs, mean: NDArray[Any], weight: NDArray[np.flo
     """Return the mean output (channels,) of the node with this weight, without a bias."""
     if layer.node.op_type == "Gemm":
         return np.asarray(weight @ mean if _transposed(layer) else mean @ weight, np.float32)
-    groups = next((option.i for option in layer.node.attribute if option.name == "group"), 1)
+    groups = layer.groups
     if layer.node.op_type == "Conv":  # (outputs, inputs of a group, …)
         outputs = weight.reshape(groups, -1, mean.size // groups) @ mean.reshape(groups, -1, 1)
     else:  # (inputs, outputs of a group, …)

@@ -56,6 +56,7 @@ def renamed(plan: Plan) -> tuple[Plan, dict[str, str]]:
         ranges={tensors.get(name, name): bounds for name, bounds in plan.ranges.items()},
         floats=frozenset(nodes[name] for name in plan.floats),
         exact=frozenset(nodes[name] for name in plan.exact),
+        coarse=None,  # other numbers, in the same time
     )
     return known, {new: old for old, new in nodes.items()}
 

@@ -6,8 +6,8 @@ SQNR = 10 · log10(signal / noise) in dB. Held-out examples are not used for ran
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator
-from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -28,16 +28,29 @@ Columns = tuple[np.ndarray, ...]
 
 _REMEMBERED = 2
 """Plans whose graphs and outputs are kept: the best so far, and the one that is tried."""
+_LOOKS = (32, 64, 128, 256)
+"""Held-out examples after which a comparison may end."""
+_SURE = 3.0
+"""Standard errors by which a difference is clear."""
 
 
 @dataclass
 class _Trial:
+    """A plan, and what is known of it: outputs of the first `count` held-out examples, and sums of the first ones of
+    these. `rows` are the outputs that follow."""
+
     plan: Plan
     preset: Preset
     model: onnx.ModelProto
-    outputs: np.ndarray | None = None
-    below: float = np.inf
-    """A bound of its SQNR, where some examples sufficed."""
+    outputs: np.ndarray
+    count: int = 0
+    sums: list[np.ndarray] = field(default_factory=list)
+    rows: Generator[np.ndarray, None, None] | None = None
+
+    def close(self) -> None:
+        if self.rows is not None:
+            self.rows.close()
+            self.rows = None
 
 
 @dataclass(frozen=True)
@@ -54,34 +67,43 @@ class Evidence:
     def expected(self) -> np.ndarray:
         return run_model(self.model, self.held)
 
-    def sqnr(self, plan: Plan, least: float = -np.inf) -> float:
-        """Return the SQNR of the plan in dB, of the float outputs over the error of the integers; more is better.
+    def sqnr(self, plan: Plan) -> float:
+        """Return the SQNR of the plan in dB, of the float outputs over the error of the integers; more is better."""
+        return self.decibels(self.outputs(plan))
 
-        If it is not above `least`, a bound that it does not reach either: errors add up, so that it ends with the
-        example from which on they are too large.
+    def gain(self, tried: Plan, best: Plan, least: float, preset: Preset = PRESETS["xnnpack"]) -> float:
+        """Return the decibels that `tried` is ahead of `best`: of as many held-out examples as show if it is `least`.
+
+        Both meet the same examples, and the standard error of the difference is the jackknife's, so that a few dozen
+        suffice unless the two are nearly alike.
         """
-        trial = self._trial(plan, PRESETS["xnnpack"])
-        if trial.outputs is None and trial.below > least:
-            trial.outputs, trial.below = self._bounded(trial.model, least)
-        return trial.below if trial.outputs is None else self.decibels(trial.outputs)
-
-    def _bounded(self, model: onnx.ModelProto, least: float) -> tuple[np.ndarray | None, float]:
-        """Return the outputs for the held-out examples; or None, and a bound of the SQNR that is at most `least`."""
-        outputs, noise = np.empty_like(self.expected), np.zeros(len(self.groups) if self.grouped else 1)
-        with closing(_rows(model, self.held)) as rows:
-            for at, row in enumerate(rows):
-                outputs[at] = row[0]
-                noise += self._noise(row, at)
-                if (bound := self._bound(noise)) <= least:
-                    return None, bound
-        return outputs, np.inf
+        trials = [self._trial(plan, preset) for plan in (tried, best)]
+        total = len(self.expected)
+        found = 0.0
+        for count in (*(look for look in _LOOKS if look < total), total):
+            mine, theirs = (self._first_sums(trial, count) for trial in trials)
+            found = self._decibels(mine.sum(0)) - self._decibels(theirs.sum(0))
+            if count < total:
+                pairs = zip(mine.sum(0) - mine, theirs.sum(0) - theirs, strict=True)  # each without one example
+                without = [self._decibels(one) - self._decibels(other) for one, other in pairs]
+                if abs(found - least) > _SURE * np.sqrt(count - 1) * np.std(without):
+                    break
+        return found
 
     def outputs(self, plan: Plan, preset: Preset = PRESETS["xnnpack"]) -> np.ndarray:
         """Return the outputs of the plan for the held-out examples."""
-        known = self._trial(plan, preset)
-        if known.outputs is None:
-            known.outputs = run_model(known.model, self.held)
-        return known.outputs
+        return self._outputs(self._trial(plan, preset), len(self.expected))
+
+    def _outputs(self, trial: _Trial, count: int) -> np.ndarray:
+        """Return the outputs of a trial, (held-out examples, *shape), of which the first `count` at least are known."""
+        if trial.count < count and trial.rows is None:
+            trial.rows = _rows(trial.model, self.held)
+        while trial.count < count and trial.rows is not None:
+            trial.outputs[trial.count] = next(trial.rows)[0]
+            trial.count += 1
+        if trial.count == len(self.expected):
+            trial.close()
+        return trial.outputs
 
     def written(self, plan: Plan, preset: Preset = PRESETS["xnnpack"]) -> onnx.ModelProto:
         """Return the graph that `qdq.written` makes of the plan, to be read only."""
@@ -91,47 +113,36 @@ class Evidence:
         """Look the plan up among the last ones: step after step asks for the best so far."""
         known = next((each for each in self._trials if each.plan is plan and each.preset == preset), None)
         if known is None:
-            known = _Trial(plan, preset, written(plan, preset))
-        self._trials[:] = [known, *(each for each in self._trials if each is not known)][:_REMEMBERED]
+            known = _Trial(plan, preset, written(plan, preset), np.empty_like(self.expected))
+        self._trials[:] = [known, *(each for each in self._trials if each is not known)]
+        while len(self._trials) > _REMEMBERED:
+            self._trials.pop().close()
         return known
 
     @cached_property
     def _trials(self) -> list[_Trial]:
         return []
 
-    def decibels(self, outputs: np.ndarray, count: int | None = None) -> float:
-        """Return the SQNR of outputs for the held-out examples, or the first `count` of them.
+    def decibels(self, outputs: np.ndarray) -> float:
+        """Return the SQNR of outputs for the held-out examples, or the first ones of them.
 
         Where there are no classes it is that of the worst channel group, so that no group drowns another.
         """
+        return self._decibels(self._sums(outputs, self.expected[: len(outputs)]).sum(0))
+
+    def _first_sums(self, trial: _Trial, count: int) -> np.ndarray:
+        outputs, start = self._outputs(trial, count), len(trial.sums)
+        trial.sums.extend(self._sums(outputs[start:count], self.expected[start:count]))
+        return np.array(trial.sums[:count])
+
+    def _sums(self, outputs: np.ndarray, expected: np.ndarray) -> np.ndarray:
+        """Return what SQNR sums up of each example: parts (n, groups, 6) of `likeness`, or signal and noise (n, 2)."""
         if self.grouped:
-            sums = likeness.parts(outputs[:count], self.expected[:count], self.groups).sum(0)
-            return likeness.worst_decibels(sums)
-        return decibels(self.expected[:count], outputs[:count])
+            return likeness.parts(outputs, expected, self.groups)
+        return np.array([(_energy(one), _energy(other - one)) for one, other in zip(expected, outputs, strict=True)])
 
-    def _noise(self, outputs: np.ndarray, at: int) -> np.ndarray:
-        """Return the squared error of the outputs (1, *shape) for one example, of each channel group."""
-        expected = self.expected[at : at + 1]
-        if self.grouped:
-            return np.asarray(likeness.parts(outputs, expected, self.groups)[0, :, likeness.NOISE])
-        return np.array([((outputs - expected) ** 2).sum(dtype=np.float64)])
-
-    def _bound(self, noise: np.ndarray) -> float:
-        """Return the SQNR of outputs with this squared error of each channel group."""
-        if self.grouped:
-            sums = self._sums.copy()
-            sums[:, likeness.NOISE] = noise
-            return likeness.worst_decibels(sums)
-        return likeness.decibels(self._energy, float(noise.sum()))
-
-    @cached_property
-    def _energy(self) -> float:
-        return float((self.expected**2).sum(dtype=np.float64))
-
-    @cached_property
-    def _sums(self) -> np.ndarray:
-        """Sums of the float outputs over themselves, for each channel group; see `likeness.parts`."""
-        return likeness.parts(self.expected, self.expected, self.groups).sum(0)
+    def _decibels(self, sums: np.ndarray) -> float:
+        return likeness.worst_decibels(sums) if self.grouped else likeness.decibels(*sums.tolist())
 
     @cached_property
     def drowned(self) -> dict[str, list[str]]:
@@ -149,13 +160,13 @@ class Evidence:
         return likeness.groups(self.expected, self.model.graph.output[0].name)
 
 
-def run_model(model: onnx.ModelProto, columns: Columns) -> np.ndarray:
+def run_model(model: onnx.ModelProto, columns: Columns, threads: int | None = None) -> np.ndarray:
     """Run a graph in memory, its outputs as those of `predict`, by kernels that are fast and saturate no sums.
 
     On x86 they may fall to the other side of a rounding; signed ones would not, and are several times as slow there.
     """
     with _file(model) as path:
-        return joined(session.run_file("onnxruntime", path, columns, _kernels(), threads=at_most()))
+        return joined(session.run_file("onnxruntime", path, columns, _kernels(), threads=threads or at_most()))
 
 
 def _rows(model: onnx.ModelProto, columns: Columns) -> Generator[np.ndarray, None, None]:
@@ -179,8 +190,11 @@ def _file(model: onnx.ModelProto) -> Iterator[str]:
 
 def decibels(expected: np.ndarray, outputs: np.ndarray) -> float:
     """Return 10 · log10(signal / noise), at most 120."""
-    noise = float(((outputs - expected) ** 2).sum(dtype=np.float64))
-    return likeness.decibels(float((expected**2).sum(dtype=np.float64)), noise)
+    return likeness.decibels(_energy(expected), _energy(outputs - expected))
+
+
+def _energy(values: np.ndarray) -> float:
+    return float((values**2).sum(dtype=np.float64))
 
 
 def watched(

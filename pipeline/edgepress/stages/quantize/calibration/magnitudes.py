@@ -21,7 +21,7 @@ class Magnitudes:
         self.wanted = tuple(wanted)
         self.tensors = {name for name, _ in wanted}
         self.found: dict[tuple[str, int], Array] = {}
-        self._graphs = [(graph, self.found)]
+        self._graphs = [(graph, self.found, dict[str, Array]())]
 
     def look(self, values: dict[str, np.ndarray], turn: int) -> list[Array]:
         return [_largest(np.moveaxis(values[name], axis, 0)) for name, axis in self.wanted]
@@ -33,12 +33,18 @@ class Magnitudes:
 
     def of(self, graph: onnx.ModelProto) -> dict[tuple[str, int], Array]:
         """Return what is known of this graph."""
-        return next((found for known, found in self._graphs if known is graph), {})
+        return next((found for known, found, _ in self._graphs if known is graph), {})
+
+    def factors(self, graph: onnx.ModelProto) -> dict[str, Array]:
+        """Return tensor → what its channels are divided by in this graph."""
+        return next((factors for known, _, factors in self._graphs if known is graph), {})
 
     def divide(self, graph: onnx.ModelProto, moved: onnx.ModelProto, factors: Mapping[str, Array]) -> None:
         """Note what follows for `moved`, whose channels are those of `graph` divided by factors (channels,)."""
+        before = self.factors(graph)
         found = {key: value / factors[key[0]] if key[0] in factors else value for key, value in self.of(graph).items()}
-        self._graphs.append((moved, found))
+        every = before | {name: factor * before.get(name, np.float32(1)) for name, factor in factors.items()}
+        self._graphs.append((moved, found, every))
 
 
 def magnitudes(
