@@ -12,7 +12,7 @@ PEERS := .venv-peers
 VERSION := import sys; print("%d.%d" % sys.version_info[:2])
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c $(HERE)constraints.txt
 .DEFAULT_GOAL := help
-.PHONY: help same-python compress plan check test test-slow test-python tutorial lint size schema readme docs bench-run bench-baselines bench-distill bench-tasks bench-compare bench-train bench-slower bench-gate bench-estimates bench-ssh bench-efficientnet bench-boards bench-flagship bench-calibration bench-foreign bench-emulate bench-precision bench-coverage bench-prune bench-quant bench-quant-cost bench-isolation bench-streaming bench-memory bench-gpu torture clean
+.PHONY: help same-python compress plan check test test-slow test-python tutorial lint size schema readme docs bench-run bench-baselines bench-distill bench-tasks bench-compare bench-train bench-slower bench-gate bench-estimates bench-ssh bench-efficientnet bench-boards bench-flagship bench-calibration bench-foreign bench-emulate bench-precision bench-coverage bench-prune bench-detect bench-quant bench-quant-cost bench-isolation bench-streaming bench-memory bench-gpu torture clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' $(HERE)Makefile
@@ -156,6 +156,11 @@ bench-coverage: $(VENV)/.dev
 # Are pruned networks the unpruned ones with zeros? timm's families, half an hour: tests/bench/prune.json
 bench-prune: $(VENV)/.dev
 	$(BIN)/python -m tests.bench.prune
+
+# Detectors: what distilling gains in eight seeds, and what int8 costs, ours and others' (`make bench-quant` makes their
+# environments); two hours of two cores, and it goes on: tests/bench/detect.json
+bench-detect: $(PEERS)/.run
+	$(BIN)/python -m tests.bench.detect
 
 # Other quantizers in two environments of their own, which see the packages of $(VENV) after their own
 $(PEERS)/.run: tests/bench/peers/requirements.txt tests/bench/peers/requirements-numpy2.txt | $(VENV)/.dev

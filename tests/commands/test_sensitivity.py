@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from edgepress.commands.why import compared, origin, sensitivity
+from edgepress.commands.why import compared, origin, values
 from edgepress.commands.why.layers import layers
 from edgepress.core.errors import UserError
 from edgepress.gate.report.page.render import render
@@ -89,7 +89,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 def sqnr(path: Path, source: Path) -> float:
     """The SQNR of a file's outputs, by onnxruntime alone."""
     columns = (np.random.default_rng(1).normal(size=(16, *SHAPE[1:])).astype(np.float32),)
-    rows = [list(sensitivity._values(onnx.load(file), columns)) for file in (source, path)]
+    rows = [list(values.values(onnx.load(file), columns)) for file in (source, path)]
     expected, found = (np.concatenate([row[0] for row in part]) for part in rows)
     return float(10 * np.log10((expected**2).sum() / ((found - expected) ** 2).sum()))
 

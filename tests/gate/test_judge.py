@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from edgepress.config import target
 from edgepress.core.errors import Place
-from edgepress.core.results import Device, Machine, ModelFile, Report, Samples, StageFacts
+from edgepress.core.results import Device, Machine, ModelFile, Preprocessing, Report, Samples, StageFacts
 from edgepress.gate import accuracy, judge
 from edgepress.gate.finding import Finding
 from edgepress.gate.report import advice
@@ -584,3 +584,17 @@ def test_average_precision_is_judged_by_draws_of_the_pictures(name: str, limit: 
         "no number",
         f"this recipe's metric is miou; `metric: {name}` judges this budget",
     )
+
+
+@pytest.mark.parametrize(("limit", "status"), [("3 ms", "ok"), ("2 ms", "undecided"), ("1 ms", "FAIL")])
+def test_the_time_to_decode_boxes_is_judged_where_it_is_measured(limit: str, status: str) -> None:
+    times = [0.002 + 0.0001 * math.sin(place) for place in range(16)]
+    stages = [stage("int8", "onnx", file("u.onnx", "x86"), file("s.onnx", "arm"))]
+    facts = report(stages).model_copy(update={"preprocessing": Preprocessing(read=[], ready=[], decode=times)})
+    finding = only(judge.judge(facts, [board({"decode": limit})]))
+    assert (finding.status, finding.value) == (status, pytest.approx(0.002, rel=0.05))
+    assert "16 pictures" in finding.basis
+    away = only(judge.judge(facts, [board({"decode": limit}, reach="none")]))
+    assert (away.status, away.note) == ("no number", "it is measured where `reach: local`")
+    plain = only(judge.judge(report(stages), [board({"decode": limit})]))
+    assert (plain.status, plain.note) == ("no number", "only detectors have boxes to decode")

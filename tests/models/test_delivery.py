@@ -65,6 +65,21 @@ def test_keys_without_a_meaning_are_left_out(few: Dataset, changes: dict[str, An
     assert set(delivery.keys(metadata.describe(few) | changes)) == expected
 
 
+@pytest.mark.parametrize(
+    ("decode", "expected"),
+    [
+        ({"coding": "centre", "boxes": ["output0"], "activation": "none"}, "detect"),
+        ({"coding": "centre", "boxes": ["output0"], "activation": "none", "scale": "shares"}, None),
+        ({"coding": "distances", "boxes": ["b"], "scores": ["s"], "strides": [8]}, None),
+    ],
+)
+def test_detectors_that_runners_decode_say_so(decode: dict[str, Any], expected: str | None, few: Dataset) -> None:
+    outputs = [metadata.output("output0", [1, 14, 84], "boxes")]
+    found = delivery.keys(metadata.describe(few) | {"task": "detection", "outputs": outputs, "decode": decode})
+    assert found.get("task") == expected
+    assert "names" in found
+
+
 def test_inputs_that_are_no_picture_have_no_size(few: Dataset) -> None:
     described = metadata.describe(few)
     two = described | {"inputs": [*described["inputs"], {"kind": "numbers"}]}

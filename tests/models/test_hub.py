@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
+from functools import partial
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import huggingface_hub
 import pytest
@@ -79,6 +83,70 @@ def test_without_a_connection_the_next_act_is_named(tmp_path: Path, monkeypatch:
     assert problem.message.startswith(f"`{NAME}` cannot be downloaded: cannot find the file")
     assert "`hf download someone/nets onnx/small.onnx`" in problem.help
     assert "`from: small.onnx`" in problem.help
+
+
+class FakeHub(BaseHTTPRequestHandler):
+    """What Hugging Face answers, by the repository's name."""
+
+    refusals: ClassVar[dict[str, tuple[int, str]]] = {
+        "private": (401, "RepoNotFound"), "gated": (403, "GatedRepo"), "old": (404, "RevisionNotFound"),
+        "bare": (404, "EntryNotFound"),
+    }  # fmt: skip
+
+    def do_HEAD(self) -> None:
+        repository = self.path.split("/")[2]
+        status, word = self.refusals.get(repository, (200, ""))
+        self.send_response(status)
+        if word:
+            self.send_header("X-Error-Code", word)
+        if status == 200:
+            self.send_header("ETag", '"1"')
+            self.send_header("X-Repo-Commit", COMMIT)
+        self.send_header("Content-Length", "4" if status == 200 else "0")
+        self.end_headers()
+
+    def do_GET(self) -> None:
+        self.do_HEAD()
+        self.wfile.write(b"onnx")
+
+    def log_message(self, format: str, *arguments: Any) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The client of Hugging Face talks to a hub on this machine, with an empty cache."""
+    hub.downloaded.cache_clear()
+    with ThreadingHTTPServer(("127.0.0.1", 0), FakeHub) as listening:
+        threading.Thread(target=listening.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{listening.server_port}"
+        there = partial(huggingface_hub.hf_hub_download, endpoint=address, cache_dir=tmp_path / "cache")
+        monkeypatch.setattr(huggingface_hub, "hf_hub_download", there)
+        yield address
+        listening.shutdown()
+
+
+def test_the_client_of_hugging_face_downloads_a_file(server: str, tmp_path: Path) -> None:
+    path = pretrained.find("hf://someone/nets/a.onnx@main", tmp_path / "recipe.yaml")
+    assert (path.read_bytes(), hub.commit(path)) == (b"onnx", COMMIT)
+
+
+@pytest.mark.parametrize(
+    ("repository", "message", "help"),
+    [
+        ("private", "there is no repository `someone/private`, or it is private", "`hf auth login`"),
+        ("gated", "its terms are not accepted", "https://huggingface.co/someone/gated"),
+        ("old", "`someone/old` has no revision `v9`", "behind `@`"),
+        ("bare", "`someone/bare` has no file `a.onnx` at that revision", "path in the repository"),
+    ],
+)
+def test_each_refusal_has_its_next_act(repository: str, message: str, help: str, server: str, tmp_path: Path) -> None:
+    name = f"hf://someone/{repository}/a.onnx@v9"
+    with pytest.raises(UserError) as caught:
+        pretrained.find(name, tmp_path / "recipe.yaml")
+    (problem,) = caught.value.problems
+    assert problem.message == f"`{name}` cannot be downloaded: {message}"
+    assert help in problem.help
 
 
 @pytest.mark.parametrize(

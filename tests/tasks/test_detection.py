@@ -164,7 +164,6 @@ def _loads(folder: Path, file: Path, float_: float, int8: float) -> None:
 
 
 @pytest.mark.parametrize(("stage", "words"), [
-    ("{use: quantize.aware, name: more, input: float}", "`quantize.aware` trains graphs of one output"),
     ("{use: fuse.ensemble, name: more, models: [teacher, student]}", "outputs of detection have no mean"),
     ("{use: distill.dkd, name: more, teacher: teacher, student: timm/resnet18}", "is about classes"),
     ("{use: train, name: more, model: timm/resnet18, mixup: 0.2}", "mixup"),
@@ -177,6 +176,32 @@ def test_what_is_not_for_boxes_is_refused_before_anything_runs(stage: str, words
     (tmp_path / "mine.yaml").write_text(RECIPE.replace("keep:", f"  - {stage}\nkeep:"))
     with pytest.raises(UserError, match=words):
         recipe.load(tmp_path / "mine.yaml")
+
+
+AWARE = """\
+name: aware
+task:
+  data: {from: ./my_data.py:load, task: detection}
+stages:
+  - {use: train, name: net, model: {arch: "./my_model.py:build", args: {width: 16}}, epochs: 6, batch: 16, lr: 0.01}
+  - {use: export.onnx, name: float}
+  - {use: quantize.aware, name: int8, samples: 8, improve: false, ranges: minmax, views: 1, epochs: 1, batch: 16}
+  - {use: convert.tflite, name: tflite}
+targets: []
+"""
+
+
+def test_int8_heads_are_trained_together(tmp_path: Path) -> None:
+    (tmp_path / "my_data.py").write_text(DATA)
+    (tmp_path / "my_model.py").write_text(MODEL)
+    (tmp_path / "mine.yaml").write_text(AWARE)
+    net, _, int8, tflite = Engine(recipe.load(tmp_path / "mine.yaml"), Cache(tmp_path / "cache")).run(Quiet())
+    way = next(value for value in int8.notes.values() if isinstance(value, dict) and "trained" in value)
+    assert way["kept"] == ("trained" if way["trained"] > way["static"] else "static")
+    assert int8.files[0].scores["test"]["map"] == pytest.approx(net.files[0].scores["test"]["map"], abs=0.1)
+    contract = metadata.read(Path(tflite.files[0].path))
+    assert [entry["name"] for entry in contract["outputs"]] == ["boxes", "objectness", "scores"]
+    assert tflite.notes["agreement"] > 0.9
 
 
 def test_map_drop_is_of_boxes(tmp_path: Path) -> None:

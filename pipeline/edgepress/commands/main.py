@@ -14,8 +14,9 @@ from ..core.runtimes import RUNTIMES
 from . import exit_codes, supervise
 from .authoring import cp, diff, gc, ls, new, plan, show, validate
 from .bundle.cli import bundle
+from .completion import RECIPES, TARGETS
 from .explaining import report, why
-from .options import CACHE, FILE, FORMAT, LIMIT, ON_UNDECIDED, RUNS, SET, TARGET, recipe_path
+from .options import CACHE, FILE, FORMAT, LIMIT, ON_UNDECIDED, RECIPE, RUNS, SET, TARGET, recipe_path
 
 if TYPE_CHECKING:
     from ..config.target import Target
@@ -39,7 +40,7 @@ def cli(context: click.Context) -> None:
 
 
 @cli.command()
-@click.argument("recipe")
+@RECIPE
 @SET
 @TARGET
 @LIMIT
@@ -77,7 +78,7 @@ def run(recipe: str, changes: tuple[str, ...], aims: tuple[str, ...], **options:
 
 
 @cli.command()
-@click.argument("recipes", nargs=-1, required=True)
+@click.argument("recipes", nargs=-1, required=True, shell_complete=RECIPES)
 @SET
 @LIMIT
 @click.option(
@@ -97,6 +98,7 @@ def run(recipe: str, changes: tuple[str, ...], aims: tuple[str, ...], **options:
 @click.option(
     "--target",
     metavar="NAME",
+    shell_complete=TARGETS,
     help="Target whose budgets must be met.  [default: the recipes' first target that needs no attached device]",
 )
 @click.option("--json", is_flag=True, help="Print the results as JSON instead of text.")
@@ -121,7 +123,7 @@ def compare(recipes: tuple[str, ...], changes: tuple[str, ...], **options: Any) 
 
 
 @cli.command()
-@click.argument("recipe")
+@RECIPE
 @TARGET
 @ON_UNDECIDED
 @FORMAT
@@ -131,7 +133,7 @@ def check(recipe: str, aims: tuple[str, ...], **options: Any) -> int:
 
     Budgets are read anew from the recipe and its targets; the measurements are those of the last run.
     """
-    from ..engine.run import check as check_report
+    from ..engine.last import check as check_report
     from .catalog import aimed
 
     path = recipe_path(recipe)
@@ -139,7 +141,7 @@ def check(recipe: str, aims: tuple[str, ...], **options: Any) -> int:
 
 
 @cli.command()
-@click.argument("recipe")
+@RECIPE
 @click.option("--folder", type=FILE, help="Folder to write.  [default: accepted/NAME]")
 @click.option("--force", is_flag=True, help="Accept a run that did not meet its budgets.")
 @RUNS
@@ -198,7 +200,7 @@ def bench(model: Path | None, replay: Path | None, trace: Path | None, on_undeci
 
 
 @cli.command()
-@click.argument("target", required=False)
+@click.argument("target", required=False, shell_complete=TARGETS)
 @click.option(
     "--on", metavar="REACH", help="Address of the device: ssh://[USER@]HOST[:PORT].  [default: the target's `reach`]"
 )
@@ -225,7 +227,7 @@ def doctor(target: str | None, on: str | None, install_emulator: bool) -> int:
 
 
 @cli.command()
-@click.argument("target")
+@click.argument("target", shell_complete=TARGETS)
 @click.option(
     "--on", metavar="REACH", help="Address of the device: ssh://[USER@]HOST[:PORT].  [default: the target's `reach`]"
 )

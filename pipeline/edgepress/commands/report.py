@@ -9,7 +9,7 @@ from ..core.errors import UserError
 from ..core.explained import Explained
 from ..core.printable import say, word
 from ..core.results import Report
-from ..engine.run import REPORT, judged, last, of_file
+from ..engine.last import REPORT, judged, last, of_file, source
 from ..gate.report import formats
 from ..gate.report.page.render import render
 from .catalog import find
@@ -31,7 +31,7 @@ def report(name: str, *, runs: Path, out: Path | None, open_page: bool) -> int:
         _write(out or file.with_name("compare.html"), page.render(page.read(file)), open_page)
         return 0
     else:
-        results, recipe, targets = of_file(file, _source(file))
+        results, recipe, targets = of_file(file, source(file))
     words = render(results, judged(results, recipe, targets), why=explanation(file, results))
     _write(out or file.with_name(PAGE), words, open_page)
     return 0
@@ -54,16 +54,6 @@ def _file(name: str, runs: Path) -> Path | None:
         raise UserError(f"`{name}` holds neither {REPORT} nor {COMPARISON}", "`edgepress run RECIPE` writes one")
     compared = runs / name / COMPARISON  # of several recipes, whose names it has, no single run
     return compared if compared.is_file() and not (runs / name / REPORT).is_file() else None
-
-
-def _source(file: Path) -> Path:
-    """Return the recipe that the report in `file` is of: budgets are read anew from it and its targets."""
-    help = "move it away, and run the recipe again"
-    recipe = Path(stored.read(file, Report, stored.of_report, help).source)
-    if not recipe.is_file():
-        message = f"`{word(recipe)}`, the recipe of `{file}`, is not there, and budgets are read from it"
-        raise UserError(message, "run the command in the folder of the run, or name the recipe in place of the file")
-    return recipe
 
 
 def explanation(file: Path, results: Report) -> Explained | None:

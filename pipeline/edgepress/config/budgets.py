@@ -95,6 +95,12 @@ class Budgets(Strict):
     cold_start: SecondsBudget | None = Field(
         default=None, description="longest time to load the file and infer once in a fresh process"
     )
+    decode: SecondsBudget | None = Field(
+        default=None,
+        exclude_if=lambda value: value is None,
+        description="detection: longest time to decode one picture's boxes and suppress overlapping ones, by "
+        "`edgepress.models.decoder` where `reach: local`; no latency includes it",
+    )
     accuracy: AccuracyBudget | None = Field(default=None, description="lowest accuracy on the test split")
     map: AccuracyBudget | None = Field(
         default=None,

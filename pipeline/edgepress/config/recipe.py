@@ -69,6 +69,12 @@ class Keep(Options):
             return "map_drop", self.map_drop
         return None if self.metric_drop is None else ("metric_drop", self.metric_drop)
 
+    @property
+    def most(self) -> float | None:
+        """Return the limit alone."""
+        limit = self.limit()
+        return limit[1] if limit else None
+
 
 class Card(Options):
     """Statements of the model card in the archive of `edgepress bundle`."""
@@ -79,6 +85,10 @@ class Card(Options):
     weights: str | None = Field(default=None, min_length=1, max_length=500, description="licence of the weights")
     data: str | None = Field(default=None, min_length=1, max_length=500, description="licence of the data")
     code: str | None = Field(default=None, min_length=1, max_length=500, description="licence of the network's code")
+
+    def licences(self) -> dict[str, str]:
+        """Return the licences that are stated: of `weights`, `data` and `code`."""
+        return self.model_dump(include={"weights", "data", "code"}, exclude_none=True)
 
 
 class Recipe(Options):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 SCORE, CLASS, COLUMNS = 4, 5, 6
@@ -42,6 +44,32 @@ def suppressed(boxes: np.ndarray, scores: np.ndarray, classes: np.ndarray, iou: 
         same = classes[order] == classes[first]
         order = order[~same | (ious(boxes[first : first + 1], boxes[order])[0] <= iou)]
     return np.array(kept, np.int64)
+
+
+def fused(found: Sequence[np.ndarray], shares: Sequence[float], iou: float = 0.55) -> np.ndarray:
+    """Return the boxes (m, 6) of one picture that several models' (k, 6) become: weighted boxes fusion.
+
+    Boxes of a class that overlap by more than `iou` are one: the mean of their corners, weighed by score times the
+    model's share. Its score is their mean, less for what fewer models than all have (Solovyev et al., 2021). It is
+    sorted, best first.
+    """
+    total, count = float(sum(shares)), len(found)
+    rows = np.concatenate([np.column_stack([each[:, :SCORE], each[:, SCORE] * share, each[:, CLASS]])
+                           for each, share in zip(found, shares, strict=True)]).astype(np.float64)  # fmt: skip
+    rows = rows[(rows[:, CLASS] >= 0) & (rows[:, SCORE] > 0)]
+    means, members = np.empty((len(rows), COLUMNS)), list[list[np.ndarray]]()
+    for row in rows[np.argsort(-rows[:, SCORE], kind="stable")]:
+        known = means[: len(members)]
+        near = np.where(known[:, CLASS] == row[CLASS], ious(row[None], known)[0], 0)
+        place = int(near.argmax()) if len(near) and near.max() > iou else len(members)
+        if place == len(members):
+            members.append([])
+        members[place].append(row)
+        of = np.stack(members[place])
+        means[place] = *np.average(of[:, :SCORE], 0, of[:, SCORE]), of[:, SCORE].mean(), row[CLASS]
+    means = means[: len(members)]
+    means[:, SCORE] *= [min(len(of), count) / total for of in members]
+    return means[np.argsort(-means[:, SCORE], kind="stable")].astype(np.float32)
 
 
 def f1(one: np.ndarray, other: np.ndarray, score: float, iou: float = 0.5) -> float:

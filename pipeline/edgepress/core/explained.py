@@ -46,6 +46,9 @@ class Sensitivity(Facts):
         alone: of its own output, where only this operator is quantized and all others are float.
         cumulative: of its own output, where all of the file is quantized.
         gain: dB of SQNR that the model's outputs win, where only this operator returns to float.
+        seconds: by how much one inference is longer then: its layer's time in the float file, less that in this file;
+            None where a runtime reports none, or the two files have no layer of that name in common.
+        converted: of its own output, the TFLite file's against this file's; None where the two share no such tensor.
     """
 
     node: str
@@ -54,6 +57,8 @@ class Sensitivity(Facts):
     alone: Likeness
     cumulative: Likeness
     gain: float
+    seconds: float | None = None
+    converted: Likeness | None = None
 
 
 class Explained(Facts):
@@ -63,6 +68,7 @@ class Explained(Facts):
         file: the int8 file, with its `sha256`; `against` is the float file.
         examples: how many inputs were compared; `inputs` says which they were.
         sqnr: of the outputs of the whole file, in dB.
+        converted: the TFLite file that was made from `file`, if its tensors were compared too.
         remark: why operators cannot be compared one by one, if they cannot.
     """
 
@@ -76,6 +82,7 @@ class Explained(Facts):
     seconds: float | None
     layers: list[LayerFacts]
     operators: list[Sensitivity]
+    converted: str = ""
     remark: str = ""
 
 
@@ -88,8 +95,10 @@ def problems(found: Explained) -> Iterator[str]:
         if layer.bytes < 0 or not times or any(side < 0 for side in layer.shape):
             yield f"layers.{index}: this cannot be"
     for index, row in enumerate(found.operators):
-        numbers = (row.alone.sqnr, row.cumulative.sqnr, row.gain)
-        cosines = (row.alone.cosine, row.cumulative.cosine)
+        tensors = [row.alone, row.cumulative, *([row.converted] if row.converted else [])]
+        cosines = [tensor.cosine for tensor in tensors]
+        numbers = [row.gain, *(tensor.sqnr for tensor in tensors)]
         sound = all(math.isfinite(number) and abs(number) <= 2 * MOST_DECIBELS for number in numbers)
+        sound = sound and (row.seconds is None or math.isfinite(row.seconds))
         if not sound or not all(cosine is None or -1.001 <= cosine <= 1.001 for cosine in cosines):
             yield f"operators.{index}: this cannot be"

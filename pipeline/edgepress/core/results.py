@@ -64,9 +64,9 @@ class ModelFile(Facts):
     real: dict[str, int] = {}
     """Those of them that compute in float."""
     recalls: dict[str, tuple[int, int]] = {}
-    """Of a classifier, by class: how many test examples are right, of how many."""
+    """By class: how many test examples are right, of how many; of masks pixels, and of boxes those that are found."""
     confused: list[tuple[str, str, int]] = []
-    """Its most frequent mistakes on the test split: class, predicted class, how many examples."""
+    """The most frequent mistakes on the test split: class, predicted class, how many of the same."""
 
 
 class Curve(Facts):
@@ -183,7 +183,7 @@ class Picture(Facts):
     """A test example as a small PNG: the file at `path`, whose digest is `sha256`.
 
     `row` is its place in the test split, `label` its target in words, and `outputs` those of models by stage. With
-    several `panels` the picture has them side by side.
+    several `panels` the picture has them side by side; `colours` are those of the classes in them, as `#rrggbb`.
     """
 
     path: str
@@ -192,6 +192,7 @@ class Picture(Facts):
     label: str
     outputs: dict[str, str] = {}
     panels: list[str] = []
+    colours: dict[str, str] = {}
 
 
 class Machine(Facts):

@@ -77,11 +77,11 @@ class Examples:
 
     def _checked(self, task: Task | None) -> Examples:
         x: Any = self.x if isinstance(self.x, Lazy) else np.asarray(self.x)
-        array = targets.of(task).array if task else np.asarray
+        to_array = targets.of(task).array if task else np.asarray
         examples = replace(
             self,
             x=x,
-            y=(self.y if isinstance(self.y, Lazy) else array(self.y))
+            y=(self.y if isinstance(self.y, Lazy) else to_array(self.y))
             if self.labelled
             else np.zeros(x.shape[:1] or 1, np.int64),
             groups=None if self.groups is None else np.asarray(self.groups),

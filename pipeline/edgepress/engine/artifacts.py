@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +19,12 @@ from ..core.paths import digest, replacing
 from ..core.presets import PRESETS
 from ..core.results import ModelFile, Report, StageFacts
 from ..core.system_errors import naming
+from ..data import text
 from ..models import delivery, metadata, operators
+from . import by_class
 from .dense import is_dense, redrawn
 from .engine import Engine, Result
 
-CLASSES, CONFUSED = 1000, 12
-"""Most classes whose recalls a report lists, and most pairs of classes that are taken for each other."""
 OTHER = "move it away, or choose another `--runs`"
 
 
@@ -120,7 +119,8 @@ def _facts(
         preset = f".{file.precision}" if artifact.presets else ""
         name = f"{label}{preset}{artifact.path.suffix}"
         contract = metadata.read(cached)
-        made = delivery.deliver(cached, contract, scratch / name, engine.recipe.name)
+        words = text.known_words() if engine.recipe.task.data == text.NAME else []
+        made = delivery.deliver(cached, contract, scratch / name, engine.recipe.name, words)
         files |= {name: made, f"{name}.json": _json(contract | {"source": source})}
         own = {"path": str(folder / name), "bytes": made.stat().st_size, "sha256": digest(made)}
         model_files.append(detailed(engine, result, file).model_copy(update=own))
@@ -142,17 +142,28 @@ def detailed(engine: Engine, result: Result, file: ModelFile) -> ModelFile:
 
 
 def _by_class(engine: Engine, result: Result, file: ModelFile) -> ModelFile:
-    """Return `file` with the recall of each class, and the classes that it takes for others most often."""
-    labels, y = engine.data.labels, engine.scored["test"].y
-    if not engine.data.targets.classes or not engine.data.labelled or len(labels) > CLASSES or y.ndim != 1:
+    """Return `file` with the recall of each class, and the classes that it takes for others most often.
+
+    Masks and boxes are counted once, and kept in the cache: all of the split's would be read again for each file.
+    """
+    data, y = engine.data, engine.scored["test"].y
+    if not data.labelled or not data.labels or len(data.labels) > by_class.CLASSES:
         return file
-    predicted = np.load(result.entry.folder / f"{file.precision}.npy").argmax(1)
-    right, count = (np.bincount(rows, minlength=len(labels)) for rows in (y[predicted == y], y[:]))
-    recalls = {label: (int(right[k]), int(count[k])) for k, label in enumerate(labels)}
-    wrong = predicted != y
-    pairs = Counter(zip(y[wrong].tolist(), predicted[wrong].tolist(), strict=True)).most_common(CONFUSED)
-    confused = [(labels[label], labels[taken], many) for (label, taken), many in pairs if taken < len(labels)]
-    return file.model_copy(update={"recalls": recalls, "confused": confused})
+    predicted = result.entry.folder / f"{file.precision}.npy"
+    if data.targets.classes and y.ndim == 1:
+        counted = by_class.of_classes(np.load(predicted).argmax(1), y[:], data.labels)
+        return file.model_copy(update=counted._asdict())
+    if not is_dense(data) or data.task not in _COUNTED:
+        return file
+
+    def facts(folder: Path, scratch: Path) -> dict[str, Any]:
+        return _COUNTED[data.task](np.load(predicted), y[:], data.labels)._asdict()
+
+    found = engine.cache.make({"by class": 1, "of": [result.entry.key, file.precision]}, facts).facts
+    return ModelFile.model_validate(file.model_dump() | found)
+
+
+_COUNTED = {"segmentation": by_class.of_classes, "detection": by_class.of_boxes}
 
 
 def regrouped(engine: Engine, result: Result, file: ModelFile) -> ModelFile:

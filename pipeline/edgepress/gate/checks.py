@@ -52,6 +52,7 @@ _CHECKS: dict[str, tuple[Unit, Callable[[Report, Target, ModelFile, Any, Finding
     "latency": ("seconds", timing.latency),
     "memory": ("bytes", timing.memory),
     "cold_start": ("seconds", timing.cold_start),
+    "decode": ("seconds", timing.decode),
     "fallback": ("share", _fallback),
     "accuracy": ("share", accuracy.accuracy),
     "map": ("share", accuracy.precision),

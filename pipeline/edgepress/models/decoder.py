@@ -5,7 +5,7 @@ It is numpy alone, and the same in evaluation as on a device.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -21,11 +21,12 @@ _LARGEST = 4.135
 """Of the logarithm of a side: 1000 / 16 times the anchor, torchvision's bound."""
 
 
-def joined(outputs: np.ndarray | Mapping[str, np.ndarray], decode: Decode, classes: int) -> np.ndarray:
+def joined(outputs: Any, decode: Decode, classes: int, concatenate: Callable[..., Any] = np.concatenate) -> np.ndarray:
     """Return the heads side by side, float32 (n, places, columns): boxes, objectness, scores.
 
-    Outputs, by name, are maps (n, columns, height, width) or tables, whose axis of places is either one. Raises:
-    UserError where a file has others than are described.
+    Outputs, a structured array or by name, are maps (n, columns, height, width) or tables, whose axis of places is
+    either one; they are tensors of torch with `concatenate=torch.cat`. Raises: UserError where a file has others than
+    are described.
     """
     named = outputs if isinstance(outputs, Mapping) else split(outputs)
     if lacking := [name for name in decode.names() if name not in named and named.keys() != {""}]:
@@ -37,21 +38,21 @@ def joined(outputs: np.ndarray | Mapping[str, np.ndarray], decode: Decode, class
     kinds = [(decode.boxes, decode.numbers + extra + (decode.objectness == "behind")), (decode.scores, scores)]
     if decode.objectness != "behind":
         kinds.insert(1, (decode.objectness, 1))
-    parts = [np.concatenate([_table(named.get(name, named.get("")), width, name) for name in names], 1)
+    parts = [concatenate([_table(named.get(name, named.get("")), width, name) for name in names], 1)
              for names, width in kinds if names]  # fmt: skip
     if len({part.shape[1] for part in parts}) > 1:
         counts = " and ".join(str(part.shape[1]) for part in parts)
         raise UserError(
             f"the outputs of `decode` are of different numbers of places: {counts}", "name those of every level"
         )
-    return np.concatenate(parts, 2)
+    found: np.ndarray = concatenate(parts, 2)
+    return found
 
 
-def _table(values: np.ndarray | None, width: int, name: str) -> np.ndarray:
+def _table(values: Any, width: int, name: str) -> Any:
     assert values is not None, "its name was looked up"
     if values.ndim == 4:
-        axis = 1 if values.shape[1] % width == 0 else 3
-        values = np.moveaxis(values, axis, 3)
+        values = values.swapaxes(1, 3).swapaxes(1, 2) if values.shape[1] % width == 0 else values
         values = values.reshape(len(values), -1, width)
     if values.ndim == 2 and width == 1:
         values = values[..., None]
@@ -61,7 +62,7 @@ def _table(values: np.ndarray | None, width: int, name: str) -> np.ndarray:
             f"the output `{name}` is {shape} for each example, and `decode` takes {width} numbers of each place",
             "are the classes those of the model, and `coding` and `objectness` right?",
         )
-    return values if values.shape[2] == width else values.transpose(0, 2, 1)
+    return values if values.shape[2] == width else values.swapaxes(1, 2)
 
 
 def centres(decode: Decode, size: tuple[int, int]) -> np.ndarray:

@@ -6,21 +6,25 @@ folder.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-NAMED = ("single-label", "multi-label", "segmentation")
+NAMED = ("single-label", "multi-label", "segmentation", "detection")
 """Tasks whose labels are names of classes."""
-TASKS = {"single-label": "classify"}
-"""What Ultralytics' runners call a task whose outputs they decode as such."""
+_OF_YOLO = {"coding": "centre", "activation": "none"}
+"""How the one output of a YOLOv8 or YOLO11 becomes boxes, which Ultralytics' runners know."""
 
 
-def deliver(path: Path, contract: dict[str, Any], target: Path, name: str) -> Path:
-    """Write the model file `path` with its contract to `target`, with the metadata of others for a model `name`."""
+def deliver(path: Path, contract: dict[str, Any], target: Path, name: str, words: Sequence[str] = ()) -> Path:
+    """Write the model file `path` with its contract to `target`, with the metadata of others for a model `name`.
+
+    `words` are those of a vocabulary whose ids it takes.
+    """
     if path.suffix == ".tflite":
         from .tflite.task_metadata import with_task_metadata
 
-        target.write_bytes(with_task_metadata(path.read_bytes(), contract, name))
+        target.write_bytes(with_task_metadata(path.read_bytes(), contract, name, words))
         return target
     target.write_bytes(path.read_bytes() + _appended(path, keys(contract)))
     return target
@@ -35,12 +39,19 @@ def keys(contract: dict[str, Any]) -> dict[str, str]:
     found = {"batch": "1"}
     if contract["labels"] and contract["task"] in NAMED and contract["outputs"][0]["meaning"] != "raw":
         found["names"] = repr(dict(enumerate(contract["labels"])))
-        if contract["task"] in TASKS:
-            found["task"] = TASKS[contract["task"]]
+        found |= _task(contract)
     images = [entry for entry in contract["inputs"] if entry["kind"] == "image"]
     if len(images) == len(contract["inputs"]) == 1:
         found |= {"imgsz": str([*images[0]["size"]]), "channels": str(images[0]["channels"])}
     return found
+
+
+def _task(contract: dict[str, Any]) -> dict[str, str]:
+    """Return `task` by Ultralytics' name, where their runners decode the outputs as such."""
+    if contract["task"] == "single-label":
+        return {"task": "classify"}
+    decode = {key: value for key, value in contract.get("decode", {}).items() if key != "boxes"}
+    return {"task": "detect"} if decode == _OF_YOLO and len(contract["outputs"]) == 1 else {}
 
 
 def _appended(path: Path, found: dict[str, str]) -> bytes:

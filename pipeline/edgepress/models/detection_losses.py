@@ -47,7 +47,8 @@ def of_coding(decode: Decode, heads: tuple[Tensor, ...], targets: list[Target], 
         return _fcos(decode, heads, targets, size)
     raise UserError(
         f"there is no loss for `coding: {decode.coding}` of such heads",
-        "give your network `loss(heads, targets)`; SSD and FCOS need none",
+        "give your network `loss(heads, targets)`; SSD and FCOS need none, and neither does `quantize.aware` with "
+        "`kd_weight: 1`",
     )
 
 

@@ -162,8 +162,8 @@ class Torchvision(nn.Module):
         if self.fcos:
             self.decode = _of_fcos(cells, size, 0.0)
         else:
-            levels = [Level(cells=each, sizes=[(float(x1 - x0), float(y1 - y0)) for x0, y0, x1, y1 in sizes.tolist()])
-                      for each, sizes in zip(cells, first, strict=True)]  # fmt: skip
+            sizes = [tuple((x1 - x0, y1 - y0) for x0, y0, x1, y1 in anchors.tolist()) for anchors in first]
+            levels = [Level(cells=each, sizes=own) for each, own in zip(cells, sizes, strict=True)]
             self.decode = _of_ssd(levels)
 
     def heads(self, images: Tensor) -> tuple[Tensor, ...]:

@@ -54,19 +54,36 @@ def downloaded(name: str, revision: str) -> Path:
     owner, repository, file = name.partition("@")[0].removeprefix(PREFIX).split("/", 2)
     try:
         from huggingface_hub import hf_hub_download
+        from huggingface_hub.utils import logging
     except ImportError as error:
         message = f"`{name}` is downloaded by the package `huggingface_hub`: {first_line(error)}"
         raise UserError(message, "`pip install 'edgepress[hf]'`") from error
+    logging.set_verbosity_error()  # each further attempt would be a line
     try:
         return Path(hf_hub_download(f"{owner}/{repository}", file, revision=revision or None))
     except Exception as error:  # of the connection, the repository, its revisions and files, or the disk
         system_errors.pass_on(error)
-        short = Path(file).name
-        raise UserError(
-            f"`{name}` cannot be downloaded: {first_line(error)}",
-            "check its name and revision; without a connection, download it elsewhere, `hf download "
-            f"{owner}/{repository} {file}`, copy it beside the recipe, and write `from: {short}`",
-        ) from error
+        message, help = _refusal(error, f"{owner}/{repository}", file, revision)
+        raise UserError(f"`{name}` cannot be downloaded: {message}", help) from error
+
+
+def _refusal(error: Exception, repository: str, file: str, revision: str) -> tuple[str, str]:
+    """Return what is wrong and the next act: Hugging Face answers with a status and a word, in lines of its own."""
+    from huggingface_hub import errors
+
+    if isinstance(error, errors.GatedRepoError):
+        return "its terms are not accepted", f"accept them at https://huggingface.co/{repository}, then `hf auth login`"
+    if isinstance(error, errors.RepositoryNotFoundError):
+        return f"there is no repository `{repository}`, or it is private", "check its name; `hf auth login` opens yours"
+    if isinstance(error, errors.RevisionNotFoundError):
+        message = f"`{repository}` has no revision `{revision or 'main'}`"
+        return message, "write a branch, a tag or a commit behind `@`, or none for `main`"
+    if isinstance(error, errors.RemoteEntryNotFoundError):
+        return f"`{repository}` has no file `{file}` at that revision", "check the file's path in the repository"
+    return first_line(error), (
+        f"without a connection, download it elsewhere, `hf download {repository} {file}`, copy it beside the recipe, "
+        f"and write `from: {Path(file).name}`"
+    )
 
 
 def commit(path: Path) -> str:

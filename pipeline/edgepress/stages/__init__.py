@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..stage import Stage
 from .convert import ConvertLitert, ConvertTflite
-from .distill.feature_stages import DistillAT, DistillFitnet, DistillRKD
+from .distill.feature_stages import DistillAT, DistillCWDFeatures, DistillFitnet, DistillRKD
 from .distill.stages import DistillCWD, DistillDIST, DistillDKD, DistillKD
 from .export import ExportOnnx
 from .fuse.ensemble import FuseEnsemble, FuseStack
@@ -44,6 +44,7 @@ TABLE: dict[str, type[Stage]] = {
     "distill.dkd": DistillDKD,
     "distill.dist": DistillDIST,
     "distill.cwd": DistillCWD,
+    "distill.cwd-features": DistillCWDFeatures,
     "distill.fitnet": DistillFitnet,
     "distill.at": DistillAT,
     "distill.rkd": DistillRKD,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -157,6 +158,98 @@ def test_a_smoke_run_is_no_run(copy: Place, tmp_path: Path) -> None:
     assert "there is no run of `whole`" in said.err
 
 
+def test_the_folder_of_a_run_is_packed_too(copy: Place, tmp_path: Path) -> None:
+    """Such as that of a smoke run, whose card says that its numbers are none."""
+    rerooted(copy)
+    path = copy.runs / "whole" / "report.json"
+    limited = json.loads(path.read_text()) | {"limited": 100, "source": str(copy.recipe)}
+    folder = copy.runs / "whole" / "limited"
+    folder.mkdir()
+    (folder / "report.json").write_text(json.dumps(limited))
+    said = edgepress("bundle", folder, "--target", "phone", "--no-examples")
+    assert (said.code, said.err, said.out) == (0, "", f"wrote {folder / 'whole-phone.zip'}\n")
+    with zipfile.ZipFile(folder / "whole-phone.zip") as packed:
+        assert "A smoke run, limited to 100 examples" in packed.read("whole-phone/README.md").decode()
+    path.unlink()
+    (copy.folder / "recipe.yaml").rename(copy.folder / "renamed.yaml")
+    said = edgepress("bundle", folder, "--target", "phone")
+    assert said.code == 2
+    assert "recipe.yaml`, the recipe of" in said.err
+
+
+def test_a_file_that_misses_a_budget_is_packed_by_force_alone(copy: Place, tmp_path: Path) -> None:
+    copy.edit("desk.yaml", "size: 5 MB", "size: 1 kB")
+    said = bundle(copy, "desk", tmp_path / "a.zip", "--no-examples")
+    assert said.code == 2
+    assert "the file of `whole` does not meet the budgets of `desk`" in said.err
+    assert "--force packs it nevertheless" in said.err
+    assert not (tmp_path / "a.zip").exists()
+    assert bundle(copy, "phone", tmp_path / "b.zip", "--no-examples").code == 0, "that is the budget of another target"
+    home = unpacked(copy, "desk", tmp_path, "--no-examples", "--force")
+    table = (home / "README.md").read_text().partition("## Budgets")[2].partition("## ")[0]
+    assert "| size |" in table
+    assert "| FAIL |" in table
+
+
+def test_two_targets_of_one_name_are_refused(copy: Place, tmp_path: Path) -> None:
+    copy.edit("phone.yaml", "name: phone", "name: desk")
+    said = bundle(copy, "desk", tmp_path / "a.zip")
+    assert said.code == 2
+    assert "desk" in said.err
+    assert not (tmp_path / "a.zip").exists()
+
+
+def test_a_recipe_that_was_edited_since_is_noted(copy: Place, tmp_path: Path) -> None:
+    copy.edit("recipe.yaml", "seed: 0", "seed: 1")
+    said = bundle(copy, "desk", tmp_path / "a.zip", "--no-examples")
+    assert said.code == 0
+    assert "has changed since this run; its models are as they were then" in said.err
+    with zipfile.ZipFile(tmp_path / "a.zip") as packed:
+        bill = json.loads(packed.read("whole-desk/bom.cdx.json"))
+    recorded = {entry["name"]: entry["value"] for entry in bill["metadata"]["component"]["properties"]}
+    assert recorded["edgepress:recipe:sha256"] == report(copy).data["recipe_sha256"], "that of the run"
+
+
+def test_a_file_of_somebody_else_in_the_report_is_refused(copy: Place, tmp_path: Path) -> None:
+    """A report that was edited by hand, with the digest of the file that it names."""
+    stranger = tmp_path / "stranger.tflite"
+    stranger.write_bytes(b"\x00\x01" * 100)
+    path = copy.runs / "whole" / "report.json"
+    edited = json.loads(path.read_text())
+    file = edited["stages"][-1]["files"][0]
+    file |= {"path": str(stranger), "sha256": hashlib.sha256(stranger.read_bytes()).hexdigest()}
+    path.write_text(json.dumps(edited, separators=(",", ":")))
+    said = bundle(copy, "phone", tmp_path / "a.zip")
+    assert said.code == 2, said.err
+    assert "stranger.tflite" in said.err
+    assert not (tmp_path / "a.zip").exists()
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can mount a disk")
+def test_a_full_disk_leaves_nothing(copy: Place, tmp_path: Path) -> None:
+    small = tmp_path / "small"
+    small.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", small], capture_output=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip(f"no disk can be mounted here: {mounted.stderr.decode(errors='replace').strip()}")
+    try:
+        said = bundle(copy, "desk", small / "a.zip", "--no-examples")
+        assert said.code == 2
+        assert "No space left on device" in said.err
+        assert list(small.iterdir()) == []
+    finally:
+        subprocess.run(["umount", small], check=True)
+
+
+def rerooted(copy: Place) -> None:
+    """Let the report of a copied run name the copied files."""
+    path = copy.runs / "whole" / "report.json"
+    original = json.loads(path.read_text())["stages"][-1]["files"][0]["path"]
+    path.write_text(path.read_text().replace(str(Path(original).parents[3]), str(copy.folder)))
+
+
 def model(place: Place) -> Path:
     return place.runs / "whole" / "models" / "int8-tflite.tflite"
 
@@ -189,8 +282,8 @@ def _other_data(place: Place) -> None:
 
 WRONG: dict[str, tuple[Callable[[Place], None], str, str]] = {
     "its file is missing": (_lost, "int8-tflite.tflite` is missing", "writes it again"),
-    "its file was changed": (_changed, "is not the file that the last run measured", "makes it anew"),
-    "a later run was interrupted": (_interrupted, "is not the file that the last run measured", "makes it anew"),
+    "its file was changed": (_changed, "is not the file that the run measured", "makes it anew"),
+    "a later run was interrupted": (_interrupted, "is not the file that the run measured", "makes it anew"),
     "its report is damaged": (_damaged, "is damaged", "move it away"),
     "its data has changed": (_other_data, "the data of `whole` has changed", "--no-examples"),
 }
@@ -198,10 +291,7 @@ WRONG: dict[str, tuple[Callable[[Place], None], str, str]] = {
 
 @pytest.mark.parametrize("case", WRONG)
 def test_a_run_that_is_not_whole_is_refused(case: str, copy: Place, tmp_path: Path) -> None:
-    # The report names the files by their paths: those of the copy.
-    path = copy.runs / "whole" / "report.json"
-    original = json.loads(path.read_text())["stages"][-1]["files"][0]["path"]
-    path.write_text(path.read_text().replace(str(Path(original).parents[3]), str(copy.folder)))
+    rerooted(copy)
     break_it, message, help = WRONG[case]
     break_it(copy)
     said = bundle(copy, "phone", tmp_path / "a.zip")

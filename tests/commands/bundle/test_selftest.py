@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import shutil
 import subprocess
@@ -9,10 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from edgepress.data import text
 
 from tests.commands.bundle.made import ENVIRONMENT, SITE, bare_python, finish, unpacked
 from tests.conftest import Place, Said
 from tests.engine.test_outputs import two_to_three
+from tests.tasks import test_detection
 from tests.tasks.test_end_to_end import CASES, MODEL, arrays
 
 pytestmark = pytest.mark.slow
@@ -26,6 +29,37 @@ stages:
   - {use: load, name: float, from: ./m.onnx}
   - {use: quantize.static, name: int8, faster: false}
   - {use: convert.tflite, name: lite}
+targets: [desk.yaml, phone.yaml]
+"""
+QUANTITIES = """\
+name: mine
+task:
+  data: {from: ./x.npz, task: regression, labels: [sum, difference]}
+  metric: mae
+stages:
+  - {use: train, name: net, model: {arch: edgepress/mlp, args: {width: 16}}, epochs: 20, batch: 16, lr: 0.01}
+  - {use: export.onnx, name: float}
+  - {use: quantize.static, name: int8, samples: 16}
+  - {use: convert.tflite, name: tflite}
+targets: [desk.yaml, phone.yaml]
+"""
+WORDS = """\
+name: mine
+task: {data: text, metric: accuracy, examples: 400}
+stages:
+  - {use: train, name: net, model: {arch: edgepress/text, args: {width: 8}}, epochs: 1, lr: 0.01}
+  - {use: export.onnx, name: float}
+  - {use: convert.tflite, name: tflite}
+targets: [desk.yaml, phone.yaml]
+"""
+BOXES = """\
+name: mine
+task: {data: {from: ./my_data.py:load, task: detection}}
+stages:
+  - {use: train, name: net, model: {arch: "./my_model.py:build"}, epochs: 8, batch: 16, lr: 0.01, shift: 2}
+  - {use: export.onnx, name: float}
+  - {use: quantize.static, name: int8, samples: 8}
+  - {use: convert.tflite, name: tflite}
 targets: [desk.yaml, phone.yaml]
 """
 TASK = """\
@@ -170,3 +204,56 @@ def test_a_task_without_classes_runs(task: str, python: Path, tmp_path: Path) ->
     place = finish(tmp_path, TASK.format(task=task, **CASES[task]))
     for target in ("desk", "phone"):
         assert_runs(place, target, python, tmp_path)
+
+
+def said_by(python: Path, home: Path, *words: object) -> str:
+    """What `run.py` prints for `words`."""
+    command = [python, "run.py", *words]
+    return subprocess.run(command, cwd=home, env=ENVIRONMENT, capture_output=True, text=True, check=True).stdout
+
+
+def test_quantities_have_their_names(python: Path, tmp_path: Path) -> None:
+    x = np.random.default_rng(0).normal(size=(120, 4)).astype(np.float32)
+    np.savez(tmp_path / "x.npz", x=x, y=np.stack([x.sum(1), x[:, 0] - x[:, 1]], 1))
+    place = finish(tmp_path, QUANTITIES)
+    for target in ("desk", "phone"):
+        home = assert_runs(place, target, python, tmp_path)
+        words = said_by(python, home, "selftest/0/raw_00.npy")
+        raw = np.load(home / "selftest" / "0" / "raw_00.npy")
+        found = ast.literal_eval(words.partition(": ")[2])
+        assert list(found) == ["sum", "difference"]
+        assert found["sum"] == pytest.approx(raw.sum(), abs=1.5)
+
+
+def test_texts_are_tokenized(python: Path, tmp_path: Path) -> None:
+    place = finish(tmp_path, WORDS)
+    for target in ("desk", "phone"):
+        home = assert_runs(place, target, python, tmp_path)
+        words = "A small, hard-shelled FRUIT of 1 tree; zzz"
+        code = f"from tokens import tokens; print(tokens({words!r}).tolist())"
+        done = subprocess.run(
+            [python, "-c", code], cwd=home, env=ENVIRONMENT, capture_output=True, text=True, check=True
+        )
+        vocabulary = json.loads((home / "vocabulary.json").read_text())["words"]
+        assert json.loads(done.stdout) == text.tokens([words], vocabulary)[0].tolist()
+        assert said_by(python, home, words).startswith(f"{words}: [('")
+        assert 'python run.py "a text of some words"' in (home / "README.md").read_text()
+
+
+def test_boxes_are_decoded_and_placed_on_the_picture(python: Path, tmp_path: Path) -> None:
+    (tmp_path / "my_data.py").write_text(test_detection.DATA)
+    (tmp_path / "my_model.py").write_text(test_detection.MODEL)
+    place = finish(tmp_path, BOXES)
+    for target in ("desk", "phone"):
+        home = assert_runs(place, target, python, tmp_path)
+        assert "boxes in pixels of the input" in (home / "README.md").read_text()
+        boxes = np.load(home / "selftest" / "0" / "boxes.npy")
+        assert boxes.shape[1] == 6
+        found = ast.literal_eval(said_by(python, home, "selftest/0/raw_00.npy").partition(": ")[2])
+        assert 0 < len(found) <= 5
+        assert {label for label, _, _ in found} <= {"red", "green"}
+        best = boxes[0]
+        np.save(home / "selftest" / "0" / "boxes.npy", boxes + np.float32([9, 0, 9, 0, 0, 0]))
+        done = checked(python, home)
+        assert (done.returncode, "0: the expected outputs are decoded as other boxes" in done.stdout) == (1, True)
+        assert abs(found[0][1] - best[4]) < 0.1

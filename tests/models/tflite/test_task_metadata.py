@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import io
-import json
-import os
-import subprocess
-import venv
 import zipfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 import pytest
 from edgepress.core.runtimes import RUNTIMES
 from edgepress.data.dataset import Input
@@ -22,7 +17,6 @@ from edgepress.models.tflite.convert import read_metadata, write
 from edgepress.models.tflite.task_metadata import IDENTIFIER, NAME, with_task_metadata
 from flatbuffers import encode, number_types
 from flatbuffers.table import Table
-from onnx import TensorProto, helper, numpy_helper
 
 from tests import graphs
 
@@ -63,6 +57,10 @@ class Read:
     def floats(self, place: int) -> list[float]:
         at = self._at(place)
         return [] if not at else self.table.GetVectorAsNumpy(number_types.Float32Flags, at).tolist()
+
+    def bytes(self, place: int) -> bytes:
+        at = self._at(place)
+        return self.table.GetVectorAsNumpy(number_types.Uint8Flags, at).tobytes() if at else b""
 
     def child(self, place: int) -> Read:
         at = self._at(place)
@@ -138,6 +136,29 @@ def test_pixels_that_the_file_normalizes_and_outputs_without_labels_have_nothing
     assert not zipfile.is_zipfile(io.BytesIO(found))
 
 
+def test_masks_become_shares_by_a_softmax_and_tokens_have_their_vocabulary() -> None:
+    data, _ = file()
+    maps = contract(task="segmentation", outputs=[metadata.output("y", [1, 10, 8, 8], "mask_logits")])
+    found = with_task_metadata(data, maps, "a")
+    (graph,) = standard(found).children(3)
+    (custom,) = graph.children(9)
+    assert custom.text(0) == "SEGMENTER_METADATA"
+    options = custom.bytes(1)
+    assert (options[4:8], Read(options).byte(0)) == (b"V001", 2)
+    assert attached(found)["labels.txt"].splitlines() == LABELS
+    tokens = metadata._describe(Input("input", "tokens", (4,), vocabulary=4)) | {"dtype": "int32"}
+    described = contract(inputs=[tokens])
+    found = with_task_metadata(data, described, "a", ["<padding>", "<unknown>", "of", "a"])
+    (graph,) = standard(found).children(3)
+    (unit,) = graph.children(2)[0].children(4)
+    assert (unit.byte(0), unit.child(1).text(0)) == (6, "[^A-Za-z0-9]+")
+    (vocabulary,) = unit.child(1).children(1)
+    assert (vocabulary.text(0), vocabulary.byte(2)) == ("vocabulary.txt", 5)
+    assert attached(found)["vocabulary.txt"] == "<PAD> 0\n<UNKNOWN> 1\nof 2\na 3\n"
+    two = contract(inputs=[tokens, tokens])
+    assert set(attached(with_task_metadata(data, two, "a", ["<padding>", "<unknown>"]))) == {"labels.txt"}
+
+
 def test_the_same_file_gives_the_same_bytes_once_and_twice() -> None:
     data, described = file()
     found = with_task_metadata(data, described, "small")
@@ -158,95 +179,3 @@ def test_runtimes_compute_as_before(runtime: str, tmp_path: Path) -> None:
     assert np.array_equal(before, after)
     labels = attached((tmp_path / "after.tflite").read_bytes())["labels.txt"].splitlines()
     assert labels == ["a b", "?", "\N{SNOWMAN}", "half ?", *LABELS[4:]]
-
-
-MEDIAPIPE = """\
-import json, sys
-import numpy as np
-import mediapipe as mp
-from mediapipe.tasks import python
-from mediapipe.tasks.python import vision
-
-options = vision.ImageClassifierOptions(python.BaseOptions(model_asset_path=sys.argv[1]), max_results=3)
-with vision.ImageClassifier.create_from_options(options) as classifier:
-    for pixels in np.load(sys.argv[2]):
-        image = mp.Image(image_format=mp.ImageFormat.SRGB, data=np.ascontiguousarray(pixels))
-        found = classifier.classify(image).classifications[0].categories
-        print(json.dumps([[one.category_name, one.score] for one in found]))
-"""
-
-
-@pytest.fixture(scope="module")
-def mediapipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The Python of an environment of MediaPipe's own: it wants another OpenCV. EDGEPRESS_MEDIAPIPE names one."""
-    if named := os.environ.get("EDGEPRESS_MEDIAPIPE"):
-        return Path(named)
-    folder = tmp_path_factory.mktemp("mediapipe")
-    venv.create(folder, with_pip=True)
-    python = folder / "bin" / "python"
-    install = [python, "-m", "pip", "install", "-q", "mediapipe"]
-    done = subprocess.run(install, capture_output=True, text=True, check=False)
-    if done.returncode:
-        pytest.skip(f"mediapipe cannot be installed here: {(done.stderr.splitlines() or ['?'])[-1]}")
-    return python
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("form", ["float", "uint8"])
-def test_mediapipe_names_the_class_with_the_score_of_our_own(form: str, mediapipe: Path, tmp_path: Path) -> None:
-    """Its image classifier opens the file; label and score are those of our runner, within 1/256."""
-    picture = Input("input", "image", (3, 8, 8), 1 / 255, (0.5,) * 3, (0.25,) * 3)
-    entry = metadata._describe(picture) | {"name": "x"}
-    raw = entry | {"dtype": "uint8", "mean": [], "std": [], "scale": 1.0}
-    described = contract(
-        inputs=[metadata._last(raw if form == "uint8" else entry)],
-        outputs=[metadata.output("y", [1, 10], "probabilities")],
-    )
-    model = classifier(raw=form == "uint8", mean=0.5, std=0.25)
-    path = tmp_path / "model.tflite"
-    path.write_bytes(with_task_metadata(write(model, described), described, "small"))
-    pixels = np.random.default_rng(0).integers(0, 256, (6, 8, 8, 3), np.uint8)
-    fed = np.moveaxis(pixels, -1, 1)
-    ours = predict(path, fed if form == "uint8" else picture.to_model_inputs(fed))
-    np.save(tmp_path / "pixels.npy", pixels)
-    (tmp_path / "classify.py").write_text(MEDIAPIPE)
-    command = [mediapipe, tmp_path / "classify.py", path, tmp_path / "pixels.npy"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    found = [json.loads(line) for line in done.stdout.splitlines()]
-    assert len(found) == len(ours)
-    for row, categories in zip(ours, found, strict=True):
-        best = np.argsort(-row)[:3]
-        assert categories[0][0] == LABELS[best[0]]
-        np.testing.assert_allclose([score for _, score in categories], row[best], atol=1 / 256)
-    assert len({categories[0][0] for categories in found}) > 1, "the pictures are told apart"
-
-
-def classifier(*, raw: bool, mean: float, std: float) -> onnx.ModelProto:
-    """A layer and a softmax of `x` (1, 3, 8, 8): normalized floats, or pixels that the graph normalizes."""
-    random = np.random.default_rng(3)
-    tensors = {
-        "w": random.normal(0, 0.3, (192, 10)).astype(np.float32),
-        "slope": np.float32([1 / 255 / std]),
-        "shift": np.float32([-mean / std]),
-    }
-    nodes = [
-        helper.make_node("Cast", ["x"], ["float"], to=TensorProto.FLOAT),
-        helper.make_node("Mul", ["float", "slope"], ["scaled"]),
-        helper.make_node("Add", ["scaled", "shift"], ["normal"]),
-    ] * raw
-    nodes += [
-        helper.make_node("Flatten", ["normal" if raw else "x"], ["flat"]),
-        helper.make_node("MatMul", ["flat", "w"], ["z"]),
-        helper.make_node("Softmax", ["z"], ["y"], axis=1),
-    ]
-    kind = TensorProto.UINT8 if raw else TensorProto.FLOAT
-    used = {name for node in nodes for name in node.input}
-    graph = helper.make_graph(
-        nodes,
-        "classifier",
-        [helper.make_tensor_value_info("x", kind, (1, 3, 8, 8))],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, (1, 10))],
-        [numpy_helper.from_array(value, name) for name, value in tensors.items() if name in used],
-    )
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)

@@ -19,6 +19,17 @@ UNKNOWN = "unknown: the recipe does not state it"
 MOST_LABELS = 20
 LONGEST = 2000
 """Characters of a statement."""
+UNDESCRIBED = "the outputs by name as they are: what they mean, the recipe does not state"
+DECODED = {
+    "single-label": "labels and scores, the best first",
+    "multi-label": "labels and scores, the best first",
+    "regression": "the value of each label, in the unit of the training data",
+    "segmentation": "a map of class numbers, the places in labels.txt from 0",
+    "keypoints": "the place of each label as shares of the picture's width and height",
+    "embedding": "a vector of length 1; the product of two is their cosine",
+    "image": "a picture (channels, height, width): shares of 255 where the targets were pixels, else in their unit",
+}
+"""What `decode` returns, by task."""
 _COMPILED = {
     "onnx": ("onnxruntime.c", "-lonnxruntime", "onnxruntime"),
     "tflite": ("litert.c", "-lLiteRt", "LiteRT 2.1 or newer"),
@@ -60,12 +71,14 @@ def _run(chosen: Chosen, names: Sequence[str]) -> list[str]:
     kind, row = chosen.file.kind, RUNTIMES[chosen.target.runtime]
     source, library, release = _COMPILED[kind]
     example = "selftest/0/raw_*.npy" if "selftest.py" in names else "RAW.npy"
+    text = ['python run.py "a text of some words"'] if "tokens.py" in names else []
     return [
         f"In Python with `numpy` and `{row.package}`; photos are read with `pillow`:",
         "",
         "```sh",
         f"pip install numpy {row.package}",
         f"python run.py {example}",
+        *text,
         "```",
         "",
         f"In C, with the library of {release}; `-DTHREADS=N` sets its threads where it takes any:",
@@ -102,11 +115,22 @@ def _tensors(contract: dict[str, Any]) -> Iterator[str]:
             meaning = _prepared(entry) if side == "inputs" else entry["meaning"]
             cells = (f"{side[:-1]} {code(word(entry['name']))}", entry["dtype"], escaped(shape), escaped(meaning))
             yield f"| {' | '.join(cells)} |"
+    yield from ("", f"`decode` of preprocess.py returns {_decoded(contract)}.")
     if labels := contract["labels"]:
         some = ", ".join(word(label) for label in labels[:MOST_LABELS])
         more = f" and {len(labels) - MOST_LABELS} more" if len(labels) > MOST_LABELS else ""
         yield ""
         yield block(f"Labels, in the order of labels.txt: {some}{more}.")
+
+
+def _decoded(contract: dict[str, Any]) -> str:
+    """Return what `decode` makes of the outputs; of those that nobody has described, it says so."""
+    if "decode" in contract:
+        return "labels, scores and boxes in pixels of the input, the best first; boxes.py suppresses overlapping ones"
+    named = contract["labels"] or contract["task"] in ("embedding", "image")
+    if len(contract["outputs"]) > 1 or contract["outputs"][0]["meaning"] == "raw" or not named:
+        return UNDESCRIBED
+    return DECODED[contract["task"]]
 
 
 def _prepared(entry: dict[str, Any]) -> str:

@@ -12,13 +12,16 @@ from typing import Any
 from ...config.recipe import Recipe
 from ...config.target import Target
 from ...core import ownership
-from ...core.errors import UserError, suggest
+from ...core.errors import UserError, first_line, suggest
 from ...core.paths import SHIPPED, Destination, digest, require_writable
 from ...core.presets import PRESETS
+from ...core.printable import word
 from ...core.results import ModelFile, Report
-from ...engine.run import last
+from ...data import text
+from ...engine.last import REPORT, last, of_file, source
 from ...gate import judge
-from ...models import metadata
+from ...models import decoder, metadata
+from ..catalog import find
 from . import archive, card, sbom
 
 TEMPLATES = SHIPPED / "bundle"
@@ -37,6 +40,7 @@ class Chosen:
     recipe: Recipe
     target: Target
     file: ModelFile
+    folder: Path
 
     @property
     def path(self) -> Path:
@@ -49,13 +53,14 @@ class Chosen:
         return f"{self.recipe.name}-{target}"
 
 
-def bundle(path: Path, *, target: str, out: Path | None, examples: bool, cache: Path, runs: Path) -> Path:
-    """Write the archive of the last run's file for `target`; return its path. Raises: UserError."""
-    chosen = choose(path, runs, target)
-    place = out or runs / chosen.recipe.name / f"{chosen.name}.zip"
+def bundle(run: str, *, target: str, out: Path | None, examples: bool, force: bool, cache: Path, runs: Path) -> Path:
+    """Write the archive of a run's file for `target`; return its path. Raises: UserError."""
+    chosen = choose(run, runs, target)
+    require_fit(chosen, force)
+    place = out or chosen.folder / f"{chosen.name}.zip"
     ownership.record(place, ownership.BUNDLE, OTHER)
     require_writable(Destination(place.parent, "`--out` names another file", place))
-    contract = metadata.read(chosen.path)
+    contract = _contract(chosen)
     tolerance = ROUNDING[chosen.file.precision in (*PRESETS, "int8", "int16", "dynamic")]
     files = _files(chosen, contract, tolerance)
     if examples:
@@ -70,30 +75,60 @@ def bundle(path: Path, *, target: str, out: Path | None, examples: bool, cache: 
     return place
 
 
-def choose(path: Path, runs: Path, name: str) -> Chosen:
-    """Return the last run of a recipe and its file for a target. Raises: UserError where there is no sound one."""
-    report, recipe, targets = last(path, runs)
-    target = next((profile for profile in targets if profile.name == name), None)
+def choose(run: str, runs: Path, name: str) -> Chosen:
+    """Return a run, by its recipe or folder, and its file for a target. Raises: UserError where one is not sound."""
+    if (file := Path(run, REPORT)).is_file():
+        path, folder = source(file), file.parent
+        report, recipe, targets = of_file(file, path)
+    else:
+        path = find(run, "recipes")
+        report, recipe, targets = last(path, runs)
+        folder = runs / recipe.name
+    named = [profile for profile in targets if profile.name == name]
     again = f"`edgepress run {path} --target {name}`"
-    if target is None:
+    if not named:
         known = [profile.name for profile in targets]
-        message = f"the last run of `{recipe.name}` has no target `{name}`"
+        message = f"the last run of `{recipe.name}` has no target `{word(name)}`"
         raise UserError(message, suggest(name, known, f"{again} adds it" if known else again))
-    file = judge.judged(report, target)
-    if file is None:
-        raise UserError(f"no stage of `{recipe.name}` makes a file for `{name}`", again)
-    if not Path(file.path).is_file():
-        raise UserError(f"`{file.path}` is missing", f"`edgepress run {path}` writes it again")
-    if digest(Path(file.path)) != file.sha256:
-        message = f"`{file.path}` is not the file that the last run measured"
+    if len(named) > 1:
+        raise UserError(f"`{recipe.name}` has {len(named)} targets `{word(name)}`", "rename one of them")
+    (target,) = named
+    model = judge.judged(report, target)
+    if model is None:
+        raise UserError(f"no stage of `{recipe.name}` makes a file for `{word(name)}`", again)
+    if not Path(model.path).is_file():
+        raise UserError(f"`{model.path}` is missing", f"`edgepress run {path}` writes it again")
+    if digest(Path(model.path)) != model.sha256:
+        message = f"`{model.path}` is not the file that the run measured"
         raise UserError(message, f"move it away, and `edgepress run {path}` makes it anew")
-    return Chosen(report, recipe, target, file)
+    return Chosen(report, recipe, target, model, folder)
+
+
+def require_fit(chosen: Chosen, force: bool) -> None:
+    """Refuse a file that misses a budget. What is not decided is for the device to tell. Raises: UserError."""
+    if force or judge.exit_code(judge.judge(chosen.report, [chosen.target])) != 1:
+        return
+    raise UserError(
+        f"the file of `{chosen.recipe.name}` does not meet the budgets of `{word(chosen.target.name)}`",
+        f"`edgepress check {chosen.report.source}` shows them; --force packs it nevertheless, and the card says so",
+    )
+
+
+def _contract(chosen: Chosen) -> dict[str, Any]:
+    """Return the metadata of the file. Raises: UserError for a file that edgepress has not made."""
+    try:
+        return metadata.read(chosen.path)
+    except (KeyError, ValueError, TypeError) as error:
+        message = f"`{chosen.file.path}` has no metadata of edgepress: {first_line(error)}"
+        raise UserError(message, f"`edgepress run {chosen.report.source}` makes it anew") from error
 
 
 def _files(chosen: Chosen, contract: dict[str, Any], tolerance: float) -> dict[str, bytes]:
     """Return the model and what runs it, by name."""
     kind, target = chosen.file.kind, chosen.target
     more = {"file": f"model.{kind}", "sha256": chosen.file.sha256, "threads": target.threads, "tolerance": tolerance}
+    if "decode" in contract:  # with the defaults that the metadata leaves out
+        more["decode"] = decoder.read(contract).model_dump(mode="json")
     files = {
         f"model.{kind}": chosen.path.read_bytes(),
         "model.json": (json.dumps(contract | more, indent=1, sort_keys=True) + "\n").encode(),
@@ -103,6 +138,10 @@ def _files(chosen: Chosen, contract: dict[str, Any], tolerance: float) -> dict[s
     }
     if kind == "onnx":
         files["LICENSES/MIT.txt"] = _template("onnxruntime.LICENSE")
+    if "decode" in contract:
+        files["boxes.py"] = _template("boxes.py")
+    if chosen.recipe.task.data == text.NAME:
+        files |= {"tokens.py": _template("tokens.py"), "vocabulary.json": text.VOCABULARY.read_bytes()}
     if labels := contract["labels"]:
         files["labels.txt"] = "".join(f"{' '.join(label.splitlines())}\n" for label in labels).encode(errors="replace")
     return files

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ...core.boxes import CLASS
 from ...core.columns import split
 from ...core.errors import UserError
 from ...engine.cache import Cache
@@ -53,7 +54,12 @@ def files(chosen: Chosen, contract: dict[str, Any], tolerance: float, cache: Pat
             if entry.get("layout") in CHANNELS_LAST.values():
                 output = np.moveaxis(output, 0, -1)
             found[f"{folder}/output_{index:02}.bin"] = _bytes(output, entry["dtype"])
-    labels = _labels(to_logits(outputs, contract, data), data, tolerance)
+    decoded = to_logits(outputs, contract, data)
+    if data.task == "detection":
+        found |= {
+            f"selftest/{number}/boxes.npy": _npy(rows[rows[:, CLASS] >= 0]) for number, rows in enumerate(decoded)
+        }
+    labels = _labels(decoded, data, tolerance)
     found["selftest/labels.json"] = (json.dumps(labels) + "\n").encode()
     return found
 

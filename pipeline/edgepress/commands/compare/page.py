@@ -63,7 +63,7 @@ def render(comparison: Comparison) -> str:
     content: dict[str, Any] = {
         "comparison": comparison,
         "title": text.title(comparison),
-        "verdict": verdict.unwrapped(comparison),
+        "verdict": _verdict(verdict.unwrapped(comparison)),
         "tables": {which: text.cells_of(comparison, which) for which in ("float", "int8")},
         "abouts": text.abouts(comparison),
         "notes": text.notes(comparison),
@@ -73,6 +73,18 @@ def render(comparison: Comparison) -> str:
         "recalls": _recalls(comparison),
     }
     return page(Path(__file__).with_name("compare.html"), content)
+
+
+def _verdict(sentences: list[str]) -> dict[str, Any]:
+    """Return the sentence that recommends, those that set it against each other route, and all others, in order."""
+    sentences = [words.strip() for words in sentences]
+    lead = next((words for words in sentences if words.startswith("Verdict")), sentences[0])
+    against = [words for words in sentences if words.startswith("against ")]
+    return {
+        "lead": lead,
+        "against": against,
+        "rest": [words for words in sentences if words != lead and words not in against],
+    }
 
 
 def _points(comparison: Comparison, which: str) -> list[front.Point]:

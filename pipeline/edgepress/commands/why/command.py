@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...core.errors import UserError, suggest
-from ...engine.run import last
+from ...engine.last import last
 from ...gate import judge
 
 if TYPE_CHECKING:

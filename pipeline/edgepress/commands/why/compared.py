@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 from ...core import ownership
 from ...core.activity import Bounds, bounded
-from ...core.errors import UserError
-from ...core.explained import FILE, Explained, LayerFacts
+from ...core.explained import FILE, Explained, LayerFacts, Likeness, Sensitivity
 from ...core.model_size import stored_bytes
 from ...core.paths import digest, replacing
 from ...core.printable import as_json, word
 from ...core.printable import lines as printed
 from ...core.progress import progress
-from ...gate.report.page.layers import advice, show_gain, show_likeness
+from ...gate.report.sensitive import advice, show_gain, show_likeness, show_longer
 from .layers import Layers
-from .origin import float_file, inputs_of, origin_of, remark
+from .layers import layers as layers_of
+from .origin import converted_of, float_of, inputs_of, origin_of, remark, require_onnx
+from .table import table
 
 SHOWN = 10
 BEGINS = re.compile(rb'\{"version":\d+,"file":')
@@ -27,27 +29,31 @@ def explained(path: Path, layers: Layers, floats: Path | None, cache: Path) -> E
 
     Without `floats` the float file is that of the run. Raises: UserError.
     """
+    from .converted import likenesses
     from .sensitivity import measure
 
-    if path.suffix != ".onnx":
-        help = "name the ONNX file that it was converted from: what it loses as integers, it loses there"
-        raise UserError(f"`{path}` is no ONNX file, and only these are compared by operator", help)
+    require_onnx(path)
     origin = origin_of(path)
     if origin:
         ownership.record(origin.folder / FILE, BEGINS)
-    floats = floats or (float_file(origin) if origin else None)
-    if floats is None or not floats.is_file():
-        what = f"`{floats}` is not there" if floats else f"no run is known that made `{path}`"
-        raise UserError(f"{what}, so there is no float file to compare with", "name it: `--float FILE`")
-    columns, inputs = inputs_of(origin, path, cache)
+    floats = float_of(origin, path, floats)
+    converted = converted_of(origin, path) if origin else None
+    (columns, *own), inputs = inputs_of(origin, [path, *([converted] if converted else [])], cache)
     shown = progress()
     shown.begin("comparing", "comparing", -1, 0)
     try:
-        bounds = Bounds(stored_bytes(path) + stored_bytes(floats), sum(column.nbytes for column in columns))
+        example = sum(column[:1].nbytes for column in columns)
+        bounds = Bounds(stored_bytes(path) + stored_bytes(floats), example)
         with bounded(bounds, doing="comparing", file=path, library="onnxruntime"):
             measured = measure(path, floats, columns, shown.advance)
+        seen: dict[str, Likeness] = {}
+        if converted:
+            bounds = Bounds(stored_bytes(path) + stored_bytes(converted), example)
+            with bounded(bounds, doing="comparing", file=converted, library="LiteRT"):
+                seen = likenesses(path, measured.tensors.values(), columns, converted, own[0])
     finally:
         shown.close()
+    longer = _longer(layers, layers_of(floats))
     found = Explained(
         file=str(path),
         sha256=digest(path),
@@ -62,7 +68,11 @@ def explained(path: Path, layers: Layers, floats: Path | None, cache: Path) -> E
             )
             for own in layers.layers
         ],
-        operators=measured.operators,
+        operators=[
+            row.model_copy(update={"seconds": longer.get(row.layer), "converted": seen.get(measured.tensors[row.node])})
+            for row in measured.operators
+        ],
+        converted=str(converted) if seen else "",
         remark=remark(origin),
     )
     if origin:
@@ -71,22 +81,28 @@ def explained(path: Path, layers: Layers, floats: Path | None, cache: Path) -> E
     return found
 
 
+def _longer(integers: Layers, floats: Layers) -> dict[str, float]:
+    """Return by layer how much longer it takes in the float file; of layers that both have, where both are timed."""
+    both = [{row.name: row.seconds for row in found.layers if row.seconds is not None} for found in (integers, floats)]
+    return {name: both[1][name] - seconds for name, seconds in both[0].items() if name in both[1]}
+
+
 def text(found: Explained) -> str:
     """Return the table of the most sensitive operators, and which to return to float."""
-    head = ["operator", "", "SQNR by itself", "all quantized", "won in float"]
-    rows = [
-        [word(row.node), row.op, show_likeness(row.alone), show_likeness(row.cumulative), show_gain(row.gain)]
-        for row in found.operators[:SHOWN]
-    ]
-    table = [head, *rows]
-    widths = [max(len(row[column]) for row in table) for column in range(len(head))]
+    head = ["operator", "", "SQNR by itself", "all quantized", "won in float", "time for it", "TFLite against ONNX"]
+    lines = table([head, *([*_cells(found, row)] for row in found.operators[:SHOWN])])
     title = (
         f"sensitivity of {len(found.operators)} operators, {Path(found.file).name} against {Path(found.against).name} "
         f"on {found.examples} {found.inputs}; SQNR of the outputs {found.sqnr:.1f} dB"
     )
     notes = [f"note: {found.remark}"] if found.remark else []
-    shown = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in table]
-    return printed("\n".join(["", title, *shown, "", *notes, *(f"first: {words}" for words in advice(found))]) + "\n")
+    return printed("\n".join(["", title, *lines, "", *notes, *advice(found)]) + "\n")
+
+
+def _cells(found: Explained, row: Sensitivity) -> Iterator[str]:
+    yield from (word(row.node), row.op, show_likeness(row.alone), show_likeness(row.cumulative), show_gain(row.gain))
+    yield show_longer(found, row)
+    yield show_likeness(row.converted) if row.converted else ""
 
 
 def json(found: Explained) -> str:

@@ -60,6 +60,11 @@ class Graph:
                         return back.output[0]
         return name
 
+    def stored(self, name: str) -> str:
+        """Return the integers that a tensor is made from, as `seen` gives it; `name` where it is not rounded."""
+        maker = self.makers.get(name)
+        return maker.input[0] if maker is not None and maker.op_type == "DequantizeLinear" else name
+
     def cone(self, target: str, cut: Collection[str]) -> list[onnx.NodeProto]:
         """Return the nodes that compute `target` from the tensors of `cut`, in the graph's order."""
         wanted, waiting, visited = set[int](), [target], set[str]()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,9 +15,10 @@ from ...core.paths import digest
 from ...core.printable import word
 from ...core.results import Report, StageFacts
 from ...engine.cache import Cache
-from ...engine.run import REPORT
+from ...engine.last import REPORT
 from ...engine.setup import Setup
 from ...models import metadata
+from ...models.predict import laid_out
 from ...stages.quantize.ptq import divided, spread
 
 SAMPLES = 256
@@ -32,6 +34,13 @@ class Origin(NamedTuple):
     report: Report
     stage: StageFacts
     folder: Path
+
+
+def require_onnx(path: Path) -> None:
+    """Raises: UserError for any other file."""
+    if path.suffix != ".onnx":
+        help = "name the ONNX file that it was converted from: what it loses as integers, it loses there"
+        raise UserError(f"`{path}` is no ONNX file, and only these are compared by operator", help)
 
 
 def onnx_of(path: Path) -> Path:
@@ -56,6 +65,15 @@ def origin_of(path: Path) -> Origin | None:
     return Origin(results, stage, path.parent.parent) if stage else None
 
 
+def float_of(origin: Origin | None, path: Path, floats: Path | None) -> Path:
+    """Return `floats`, or the float file that the run made `path` from. Raises: UserError where there is none."""
+    found = floats or (float_file(origin) if origin else None)
+    if found is None or not found.is_file():
+        what = f"`{found}` is not there" if found else f"no run is known that made `{path}`"
+        raise UserError(f"{what}, so there is no float file to compare with", "name it: `--float FILE`")
+    return found
+
+
 def float_file(origin: Origin) -> Path | None:
     """Return the file of the nearest stage above that is a float ONNX model."""
     stages = {stage.name: stage for stage in origin.report.stages}
@@ -67,10 +85,17 @@ def float_file(origin: Origin) -> Path | None:
     return None
 
 
-def inputs_of(origin: Origin | None, path: Path, cache: Path) -> tuple[Columns, str]:
-    """Return inputs as the file takes them, and what they are."""
+def converted_of(origin: Origin, path: Path) -> Path | None:
+    """Return the TFLite file that was converted from the ONNX file of the same run; None where there is none."""
+    made = (stage for stage in origin.report.stages if stage.kind == "tflite" and stage.inputs == [origin.stage.name])
+    files = (Path(file.path) for stage in made for file in stage.files)
+    return next((file for file in files if file.is_file() and onnx_of(file).name == path.name), None)
+
+
+def inputs_of(origin: Origin | None, paths: Sequence[Path], cache: Path) -> tuple[list[Columns], str]:
+    """Return the same inputs as each of the files takes them, and what they are."""
     if origin is None:
-        return _random(path), "random inputs, as no run has others"
+        return [_random(path) for path in paths], "random inputs, as no run has others"
     recipe = Path(origin.report.source)
     if not recipe.is_file():
         help = "run the command in the folder of the run"
@@ -80,7 +105,8 @@ def inputs_of(origin: Origin | None, path: Path, cache: Path) -> tuple[Columns, 
     stages = {step.label: step.stage for step in setup.recipe.steps()}
     _, held = divided(len(y), getattr(stages.get(origin.stage.name), "samples", SAMPLES))
     rows = held[spread(len(held), EXAMPLES)]
-    return metadata.to_model_inputs(metadata.read(path), setup.data, x[rows]), "validation examples"
+    taken = [metadata.to_model_inputs(metadata.read(path), setup.data, x[rows]) for path in paths]
+    return [laid_out(path, columns) for path, columns in zip(paths, taken, strict=True)], "validation examples"
 
 
 def _random(path: Path) -> Columns:

@@ -11,6 +11,9 @@ from typing import NamedTuple
 import flatbuffers
 import numpy as np
 
+ALIGNMENT = 16
+"""Of bytes, which are a buffer of their own."""
+
 
 class Byte(int):
     """A value of an enumeration of bytes, such as the type of a union."""
@@ -22,7 +25,7 @@ class Table(NamedTuple):
     fields: dict[int, Field]
 
 
-Field = str | Byte | float | Table | Sequence["Table"] | Sequence[float]
+Field = str | bytes | Byte | float | Table | Sequence["Table"] | Sequence[float]
 
 
 def packed(root: Table, identifier: bytes) -> bytes:
@@ -36,6 +39,11 @@ def _offset(builder: flatbuffers.Builder, value: Field) -> int:
     """Write what is not stored in its table, and return where it is."""
     if isinstance(value, str):
         return int(builder.CreateString(value))
+    if isinstance(value, bytes):
+        builder.StartVector(1, len(value), ALIGNMENT)
+        for byte in reversed(value):
+            builder.PrependUint8(byte)
+        return int(builder.EndVector())
     if isinstance(value, Table):
         return _table(builder, value)
     assert isinstance(value, Sequence), f"{value!r} is stored in its table"

@@ -45,12 +45,18 @@ def decode(*outputs):
 
     Classes: [(label, score), …], the best first. Quantities: {label: value}. Masks: class numbers (height, width) of
     `MODEL["labels"]`. Key points: {label: (x, y)} as shares of the picture. Embeddings: a vector of length 1. Pictures:
-    (channels, height, width). Anything else: {name: array}.
+    (channels, height, width), shares of 255 where they were trained on pixels. Boxes, in pixels of the input, the best
+    first: [(label, score, [x0, y0, x1, y1]), …]. Anything else, which nobody has described: {name: array}.
     """
     arrays = {entry["name"]: _real(output, entry) for output, entry in zip(outputs, MODEL["outputs"])}
     y, meaning = next(iter(arrays.values())), MODEL["outputs"][0]["meaning"]
     task, labels = MODEL["task"], MODEL["labels"]
-    if len(arrays) > 1 or meaning == "raw" or not (labels or task == "embedding"):
+    if "decode" in MODEL:
+        from boxes import detections
+
+        found = detections(arrays, MODEL["decode"], len(labels), MODEL["inputs"][0]["size"])
+        return [(labels[int(row[5])], float(row[4]), row[:4].tolist()) for row in found]
+    if len(arrays) > 1 or meaning == "raw" or not (labels or task in ("embedding", "image")):
         return arrays
     if task in ("single-label", "multi-label"):
         y = y.reshape(-1)

@@ -1,6 +1,7 @@
-"""Run the model on photos, or on raw values of all its inputs in .npy files.
+"""Run the model on photos, on texts, or on raw values of all its inputs in .npy files.
 
 python run.py PHOTO…       (with Pillow)
+python run.py "TEXT"…      (where tokens.py is)
 python run.py RAW.npy…     one file an input: an image is uint8 (height, width, channels)
 """
 
@@ -58,14 +59,31 @@ def photo(path):
     return picture[:, :, None] if grey else picture
 
 
-def main(paths):
+def _raws(words):
+    """Return the raw inputs of each example, by its name."""
+    if all(word.endswith(".npy") for word in words):
+        return {" ".join(words): [np.load(word) for word in words]}
+    if (Path(__file__).parent / "tokens.py").is_file():
+        from tokens import tokens
+
+        return {word: [tokens(word)] for word in words}
+    return {word: [photo(word)] for word in words}
+
+
+def _placed(found, picture):
+    """Return boxes in pixels of the picture."""
+    from boxes import on_picture
+
+    entry = MODEL["inputs"][0]
+    how = entry["size"], picture.shape[:2], entry["resize"] or "crop"
+    return [(label, score, on_picture(box, *how).round(1).tolist()) for label, score, box in found]
+
+
+def main(words):
     model = Model()
-    if all(path.endswith(".npy") for path in paths):
-        examples = {" ".join(paths): [np.load(path) for path in paths]}
-    else:
-        examples = {path: [photo(path)] for path in paths}
-    for name, raws in examples.items():
+    for name, raws in _raws(words).items():
         found = decode(*model(*preprocess(*raws)))
+        found = _placed(found, raws[0]) if "decode" in MODEL else found
         print(f"{name}: {found[:5] if isinstance(found, list) else found}")
 
 

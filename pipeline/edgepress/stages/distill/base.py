@@ -57,13 +57,14 @@ class Distill(Stage, Schedule):
         ge=1,
         description="augmented views of each example; the teacher's outputs are computed once per view and cached",
     )
-    weigh: Literal["mean_prob", "fixed", "fitted", "confidence", "entropy"] = Field(
+    weigh: Literal["mean_prob", "fixed", "fitted", "confidence", "entropy", "boxes"] = Field(
         default="mean_prob",
         description="weighting of several teachers: equal (`mean_prob`), by `weights` (`fixed`), fitted on validation, "
-        "or per example: by closeness to the label (`confidence`) or by certainty (`entropy`)",
+        "or per example: by closeness to the label (`confidence`) or by certainty (`entropy`). Detectors whose heads "
+        "differ are one teacher by weighted boxes fusion (`boxes`), with `weights` or equal",
     )
     weights: list[Annotated[float, Field(ge=0)]] | None = Field(
-        default=None, description="one weight per teacher, summing to 1, for `weigh: fixed`"
+        default=None, description="one weight per teacher, summing to 1, for `weigh: fixed` or `boxes`"
     )
     unlabelled: bool = Field(default=True, description="distil on the task's unlabelled examples too, if it has any")
     baselines: bool = Field(
@@ -76,7 +77,7 @@ class Distill(Stage, Schedule):
     @model_validator(mode="after")
     def _weights_for_each(self) -> Self:
         teachers = self.teacher if isinstance(self.teacher, list) else [self.teacher]
-        if (self.weigh == "fixed") != (self.weights is not None):
+        if self.weigh != "boxes" and (self.weigh == "fixed") != (self.weights is not None):
             raise Mistake(
                 "`weigh: fixed` and `weights` belong together", "for example `weigh: fixed, weights: [0.7, 0.3]`"
             )
@@ -98,6 +99,9 @@ class Distill(Stage, Schedule):
         if self.weigh in ("confidence", "entropy") and task and not tasks.TASKS[task].about_classes:
             message = f"`weigh: {self.weigh}` is for classes, and this is a {task} task"
             yield Rejection(message, "`weigh: fitted`", ("weigh",))
+        if self.weigh == "boxes" and task and task != "detection":
+            message = f"`weigh: boxes` is for detectors, and this is a {task} task"
+            yield Rejection(message, "`weigh: mean_prob`", ("weigh",))
 
     @abstractmethod
     def soft(self, context: Context, student: nn.Module) -> Soft:
@@ -155,14 +159,15 @@ class Distill(Stage, Schedule):
 
         from ...training import Examples, Rows
         from . import kept, teachers, weighing
+        from .fused_boxes import fused_boxes
 
         data, artifacts = context.data, [inputs[name] for name in self.teachers]
-        if len(artifacts) > 1 and data.task not in LABEL_TASKS:
+        if len(artifacts) > 1 and data.task not in LABEL_TASKS and self.weigh != "boxes":
             teachers.require_same(dict(zip(self.teachers, artifacts, strict=True)), context)
         by_teacher = teachers.teacher_logits(artifacts, self, self.views, seed, context, unlabelled=self.unlabelled)
         count = len(artifacts)
         shares = torch.full((count,), 1 / count)
-        if self.weigh == "fixed":
+        if self.weights is not None:
             shares = torch.tensor(self.weights)
         elif self.weigh == "fitted":
             from ..fuse import simplex
@@ -171,9 +176,13 @@ class Distill(Stage, Schedule):
             outputs = [teachers.validation_logits(artifact, replace(context, data=held)) for artifact in artifacts]
             shares = torch.tensor(simplex.fit(outputs, torch.from_numpy(held["validation"].y.copy()), data.task))
         examples = Examples.to_learn(data, self, seed, unlabelled=self.unlabelled)
+        decodes = [teachers.decode(artifact, context) for artifact in artifacts] if self.weigh == "boxes" else []
         targets: list[Any] = []
         for view in range(self.views):
             of_view = [views[view] for views in by_teacher]
+            if decodes:
+                targets.append(fused_boxes(of_view, decodes, shares.tolist(), data))
+                continue
             if self.weigh == "confidence":
                 y = examples.labels(Rows(torch.arange(len(examples)), view))
                 shares = weighing.by_confidence(of_view, y, examples.labelled)

@@ -58,7 +58,11 @@ class KD(Standardizable):
             yield from _require_classes("standardize", setting, least=3, option=("standardize",))
 
     def soft(self, context: Context, student: nn.Module) -> Soft:
-        kd = tasks.of(context.data, student).kd
+        task = tasks.of(context.data, student)
+        if self.weigh == "boxes":
+            of_boxes = task.loss(context.data)
+            return lambda z, t, y, rows: of_boxes(z, t)
+        kd = task.kd
         return lambda z, t, y, rows: kd(self.normalized(z), self.normalized(t), self.temperature)
 
 

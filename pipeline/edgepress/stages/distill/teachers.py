@@ -19,6 +19,8 @@ from ...core.errors import UserError
 from ...core.paths import digest
 from ...models import metadata
 from ...models.checkpoint import load
+from ...models.decode import Decode
+from ...models.decoder import read as read_decode
 from ...models.input_preparation import input_of
 from ...models.output_shape import by
 from ...models.predict import predict
@@ -115,6 +117,15 @@ def require_same(teachers: Mapping[str, Artifact], context: Context) -> None:
 def shape(teacher: Artifact, context: Context) -> tuple[int, ...]:
     """Return the shape of a teacher's output of one example, of a first batch that it is run on."""
     return next(_runner(teacher, context)(Examples(context.data, "validation", 0), 0, None)).shape[1:]
+
+
+def decode(teacher: Artifact, context: Context) -> Decode:
+    """Return how the heads of a teacher become boxes."""
+    if teacher.kind == "onnx":
+        return read_decode(metadata.read(teacher.path))
+    module: Any = load(teacher.path, context.code)[0]
+    found: Decode = module.edgepress.decode
+    return found
 
 
 def validation_logits(teacher: Artifact, context: Context) -> Tensor:

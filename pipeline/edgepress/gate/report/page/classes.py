@@ -9,6 +9,7 @@ from markupsafe import Markup
 
 from ....core.results import ModelFile, Report
 from ...judge import Finding, host_file
+from ...lineage import last_float
 from .. import change
 from ..wording import cut
 from . import scales, svg
@@ -46,6 +47,8 @@ class Classes:
     """The recalls of every class that has test examples, those that lost most first."""
 
     names: tuple[str, str, str]
+    unit: str
+    """What is counted: examples, pixels or boxes."""
     rows: list[Recall]
     confused: list[tuple[str, str, int, int]]
     """Class, predicted class, how often by the result, and by the starting model where it is among its mistakes."""
@@ -62,8 +65,9 @@ def classes(report: Report, findings: Sequence[Finding]) -> Classes | None:
     if changed is None or changed.start is None:
         return None
     start, result = files[changed.start.file], files[changed.result.file]
-    between = _last_float(report, result)
-    found = [start.recalls, between.recalls, result.recalls]
+    between = last_float(report, _stage_of(report, result))
+    middle = (host_file(between, report.machine) if between else None) or result
+    found = [start.recalls, middle.recalls, result.recalls]
     if not all(found):
         return None
     labels = [label for label in result.recalls if all(label in recalls for recalls in found)]
@@ -74,20 +78,9 @@ def classes(report: Report, findings: Sequence[Finding]) -> Classes | None:
     ]
     before = {(label, taken): count for label, taken, count in start.confused}
     confused = [(label, taken, count, before.get((label, taken), 0)) for label, taken, count in result.confused]
-    names = (changed.start.name, _stage_of(report, between), changed.result.name)
-    return Classes(names, sorted(rows, key=lambda row: (-row.lost / row.count, row.label)), confused)
-
-
-def _last_float(report: Report, result: ModelFile) -> ModelFile:
-    """Return the file of the last stage before the result that is float32; the result itself where none is."""
-    found = result
-    for stage in report.stages:
-        if result in stage.files:
-            break
-        file = host_file(stage, report.machine)
-        if file and file.precision == "float32" and file.recalls:
-            found = file
-    return found
+    names = (changed.start.name, between.name if between else changed.result.name, changed.result.name)
+    unit = str(report.data.get("recalls_of", "examples"))
+    return Classes(names, unit, sorted(rows, key=lambda row: (-row.lost / row.count, row.label)), confused)
 
 
 def _stage_of(report: Report, file: ModelFile) -> str:
@@ -109,7 +102,7 @@ def drawn(found: Classes) -> Markup:
         parts.append(
             svg.tag(
                 "g",
-                svg.tag("title", f"{row.label}: {words}, of {row.count} test examples"),
+                svg.tag("title", f"{row.label}: {words}, of {row.count} test {found.unit}"),
                 svg.line(start, y, end, y, "lost" if row.lost > 0 else "won"),
                 svg.tag("circle", cx=start, cy=y, r=4.5, class_="ring"),
                 svg.line(middle, y - 6, middle, y + 6, "median"),

@@ -61,7 +61,7 @@ def without(report: Report) -> list[str]:
 def _plot(label: str, values: Sequence[float], title: str, show: Callable[[float], str]) -> Markup:
     """Draw a line through the values of all epochs; those that are no numbers leave a gap."""
     finite = [value for value in values if math.isfinite(value)]
-    if not finite:
+    if len(finite) < 2:  # a number, which the words have
         return Markup("")
     low, high = scales.padded(finite, 0.1)
     x, y = scales.linear(1.0, float(len(values)), LEFT, RIGHT), scales.linear(low, high, BOTTOM, TOP)

@@ -57,7 +57,7 @@ class Aim:
 
 
 def aims(findings: Sequence[Finding], on_undecided: OnUndecided) -> list[Aim]:
-    """Return every target with its verdict; the last may be the recipe's own `keep`."""
+    """Return every target with its verdict, and the recipe's own `keep`, those that do not fit first."""
     found = []
     for target, group in groupby(findings, key=lambda finding: finding.target):
         members = sorted(group, key=_tightness)
@@ -67,7 +67,7 @@ def aims(findings: Sequence[Finding], on_undecided: OnUndecided) -> list[Aim]:
             verdict = {"ok": "kept", "FAIL": "not kept", "undecided": "not decided"}[status]
         file = next((PurePath(finding.file).name for finding in members if finding.file), "")
         found.append(Aim(name, status, SIGNS[status], verdict, file, [_budget(finding) for finding in members]))
-    return found
+    return sorted(found, key=lambda aim: _ORDER[aim.status])
 
 
 def _tightness(finding: Finding) -> tuple[bool, int, float]:

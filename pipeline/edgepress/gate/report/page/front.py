@@ -20,6 +20,10 @@ from . import scales, svg
 LEFT, RIGHT, TOP, BOTTOM = 52.0, 388.0, 14.0, 236.0
 SMALLEST, LARGEST = 7.0, 22.0
 """Radii of the smallest and the largest file; areas are in proportion to bytes."""
+FAR, LEAST = 2.0, 0.05
+"""Ranges of the front, of at least that share of its scores, beyond which a mark lies at the edge of the plot."""
+APART = (14.0, 12.0)
+"""Width and height of a number."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +85,8 @@ def drawn(found: Sequence[Point], metric: str, *, error: bool, points: float) ->
     """Draw the points by their number in the list, smaller files above larger ones; nothing for less than two."""
     if len(found) < 2:
         return Markup("")
-    low, high = scales.padded([point.score for point in found], 0.15)
+    near = _near([point.score for point in found if point.best], [point.score for point in found])
+    low, high = scales.padded(near, 0.15)
     first, last = min(point.seconds for point in found), max(point.seconds for point in found)
     first, last = first * (first / last) ** 0.12 / 1.05, last * (last / first) ** 0.12 * 1.05
     x, y = scales.logarithmic(first, last, LEFT, RIGHT), scales.linear(low, high, BOTTOM, TOP)
@@ -92,15 +97,40 @@ def drawn(found: Sequence[Point], metric: str, *, error: bool, points: float) ->
         svg.text((LEFT + RIGHT) / 2, BOTTOM + 30, "latency, logarithmic", "tick", "middle"),
     ]
     parts.append(svg.path([(x(point.seconds), y(point.score)) for point in _line(found, error=error)], "front"))
+    radii = [max(SMALLEST, LARGEST * math.sqrt(point.bytes / largest)) for point in found]
+    downs = [
+        min(max(y(point.score), TOP + radius), BOTTOM - radius) if not low <= point.score <= high else y(point.score)
+        for point, radius in zip(found, radii, strict=True)
+    ]
+    centres = [(x(point.seconds), down) for point, down in zip(found, downs, strict=True)]
     for number, point in sorted(enumerate(found, 1), key=lambda item: -item[1].bytes):
-        radius = max(SMALLEST, LARGEST * math.sqrt(point.bytes / largest))
-        at = {"cx": x(point.seconds), "cy": y(point.score), "r": radius}
+        radius, (across, down) = radii[number - 1], centres[number - 1]
         words = f"{number} {point.name}: {', '.join(point.shown)}"
-        dot = svg.tag("circle", **at, class_=f"dot {'best' if point.best else 'beaten'}")
-        label = svg.text(at["cx"], at["cy"] + 4, str(number), "number", "middle")
-        parts.append(svg.tag("g", svg.tag("title", words), dot, label))
+        dot = svg.tag("circle", cx=across, cy=down, r=radius, class_=f"dot {'best' if point.best else 'beaten'}")
+        parts.append(svg.tag("g", svg.tag("title", words), dot))
+    for number, (place, point) in enumerate(zip(_labels(centres), found, strict=True), 1):
+        beyond = "▾" if point.score < low else "▴" if point.score > high else ""
+        parts.append(svg.text(*place, f"{number}{beyond}", "number", "middle"))
     better = "lower" if error else "higher"
     return svg.plot(f"{metric} over latency of {len(found)} files; {better} and further left is better", 270.0, *parts)
+
+
+def _near(best: Sequence[float], every: Sequence[float]) -> list[float]:
+    """Return the scores that the axis spans: all but those far from the front, which would press it together."""
+    low, high = min(best), max(best)
+    reach = FAR * max(high - low, LEAST * max(abs(low), abs(high)))
+    return [score for score in every if low - reach <= score <= high + reach]
+
+
+def _labels(centres: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Return a place for the number of each mark: on it, or above those of marks that lie there."""
+    placed: list[tuple[float, float]] = []
+    for across, down in centres:
+        place = (across, down + 4)
+        while any(abs(place[0] - other[0]) < APART[0] and abs(place[1] - other[1]) < APART[1] for other in placed):
+            place = (across, place[1] - APART[1])
+        placed.append(place)
+    return placed
 
 
 def _seconds(value: float) -> str:

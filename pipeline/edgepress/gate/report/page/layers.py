@@ -6,25 +6,22 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from ....core.explained import Explained, Likeness, Sensitivity
+from ....core.explained import Explained
 from ....core.units import show_bytes, show_seconds
-from ..wording import cut
+from ..sensitive import show_gain, show_likeness, show_longer
+from ..wording import cut, minus
 from . import scales, svg
 
 MOST = 12
 """Layers in the plot."""
 LEAST = 0.005
 """Share of time or bytes from which a layer that was not compared is listed."""
-NAMED = 3
-"""Operators whose return to float is named."""
-WORTH = 0.5
-"""Gain in dB below which a return to float is not worth naming."""
 LEFT, MIDDLE, RIGHT, ROW = 132.0, 258.0, 360.0, 22.0
 
 
 @dataclass(frozen=True)
 class Row:
-    """A layer's cells; the last four are empty for what was not compared."""
+    """A layer's cells; the last five are empty for what was not compared, or not in both files."""
 
     name: str
     node: str
@@ -36,33 +33,8 @@ class Row:
     alone: str
     cumulative: str
     gain: str
-
-
-def show_gain(value: float) -> str:
-    return f"{value:+.1f} dB".replace("-", "−")
-
-
-def show_likeness(found: Likeness) -> str:
-    """Return `31.2 dB, cosine 0.9996`."""
-    cosine = "" if found.cosine is None else f", cosine {found.cosine:.4f}"
-    return f"{found.sqnr:.1f} dB{cosine}".replace("-", "−")
-
-
-def advice(found: Explained) -> list[str]:
-    """Name the operators whose return to float wins most, the first of them first."""
-    worth = [row for row in found.operators if row.gain >= WORTH][:NAMED]
-    if not worth:
-        return [f"no operator alone wins {WORTH:g} dB in float: the error is spread over all of them"]
-    named = ", ".join(f"`{row.node}` ({_called(row)}, {show_gain(row.gain)})" for row in worth)
-    return [
-        f"return to float: {named}; the outputs' SQNR is {found.sqnr:.1f} dB; a stricter `keep:` of `quantize.static` "
-        "returns operators by sensitivity"
-    ]
-
-
-def _called(row: Sensitivity) -> str:
-    """Return the operator, with the weight that its layer is called by where the node's name tells less."""
-    return row.op if row.layer.startswith(row.node) else f"{row.op} of `{row.layer}`"
+    longer: str
+    converted: str
 
 
 def rows(found: Explained) -> list[Row]:
@@ -78,9 +50,11 @@ def rows(found: Explained) -> list[Row]:
         error = errors.get(layer.name)
         if not error and cost < LEAST * total:
             continue
-        compared = ("", "", "")
+        compared = ("", "", "", "", "")
         if error:
-            compared = (show_likeness(error.alone), show_likeness(error.cumulative), show_gain(error.gain))
+            both = (show_likeness(error.alone), show_likeness(error.cumulative))
+            converted = show_likeness(error.converted) if error.converted else ""
+            compared = (*both, show_gain(error.gain), show_longer(found, error), converted)
         seconds = "" if layer.seconds is None else show_seconds(layer.seconds)
         node = "" if error is None or error.node == layer.name else error.node
         cells = (layer.name, node, layer.op, layer.holds, show_bytes(layer.bytes), seconds, f"{cost / total:.0%}")
@@ -117,7 +91,7 @@ def drawn(found: Explained) -> Markup:
         parts += [
             svg.text(LEFT - 8, y, cut(row.node, 19), "tick", "end"),
             svg.tag("rect", x=LEFT, y=y - 11, width=max(x(gains[index]) - LEFT, 1.0), height=14.0, class_="bar FAIL"),
-            svg.text(x(gains[index]) + 4, y, f"{row.gain:+.1f}".replace("-", "−"), "tick"),
+            svg.text(x(gains[index]) + 4, y, minus(f"{row.gain:+.1f}"), "tick"),
             svg.tag("rect", x=MIDDLE, y=y - 11, width=max(z(shares[index]) - MIDDLE, 1.0), height=14.0, class_="bar"),
             svg.text(z(shares[index]) + 4, y, f"{shares[index]:.0%}", "tick"),
         ]

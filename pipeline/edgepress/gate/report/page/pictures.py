@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from markupsafe import Markup
+
 from ....core.results import Picture, Report
+from . import svg
 
 LARGEST = 48 * 1024
 """Bytes of one file."""
@@ -24,6 +29,8 @@ class Shown:
     words: str
     panels: list[str]
     rows: list[tuple[str, str]]
+    colours: list[tuple[str, Markup]]
+    """The classes in its panels, each with a mark of its colour."""
 
 
 def pictures(report: Report) -> tuple[list[Shown], int]:
@@ -36,8 +43,15 @@ def pictures(report: Report) -> tuple[list[Shown], int]:
         spent += len(content)
         source = f"data:image/png;base64,{base64.b64encode(content).decode()}"
         words = f"test example {picture.row}: {picture.label}" if picture.label else f"test example {picture.row}"
-        found.append(Shown(source, words, picture.panels, list(picture.outputs.items())))
+        found.append(Shown(source, words, picture.panels, list(picture.outputs.items()), list(_legend(picture))))
     return found, len(report.pictures) - len(found)
+
+
+def _legend(picture: Picture) -> Iterator[tuple[str, Markup]]:
+    for label, colour in picture.colours.items():
+        if re.fullmatch("#[0-9a-f]{6}", colour):
+            mark = svg.tag("rect", x=1, y=1, width=10, height=10, rx=2, fill=colour)
+            yield label, svg.tag("svg", mark, class_="swatch", viewBox="0 0 12 12", aria_hidden="true")
 
 
 def _content(picture: Picture) -> bytes | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import PurePath
+from typing import Any
 
 from ....core.machine import instructions
 from ....core.results import Report
@@ -14,7 +15,7 @@ from ..inputs import before_inference
 
 
 def provenance(report: Report, findings: Sequence[Finding]) -> list[tuple[str, list[str]]]:
-    """Return pairs of a term and its values; a licence that no report records is said to be unknown."""
+    """Return pairs of a term and its values."""
     data, machine = report.data, report.machine
     counts = ", ".join(f"{name} {count}" for name, count in data.get("images", {}).items())
     sets = ", ".join(instructions(machine))
@@ -35,6 +36,15 @@ def provenance(report: Report, findings: Sequence[Finding]) -> list[tuple[str, l
         ("machine", [f"{machine.cpu}{f' ({sets})' if sets else ''}, {machine.cores} cores", machine.system]),
         ("devices", [f"{target}: {device.about or device.error}" for target, device in report.devices.items()]),
         ("versions", [", ".join(f"{name} {version}" for name, version in report.versions.items())]),
-        ("licences", ["of weights and data: not recorded in the report"]),
+        ("licences", _licences(data.get("licences"))),
     ]
     return [(term, [value for value in values if value.strip(": ")]) for term, values in found if values]
+
+
+def _licences(stated: Any) -> list[str]:
+    """Return what the recipe's `card` stated when it was run; a licence that is not stated is unknown."""
+    known = stated if isinstance(stated, dict) else {}
+    return [
+        f"{what}: {known[what] if known.get(what) else 'unknown; `card:` of the recipe states it'}"
+        for what in ("weights", "data", "code")
+    ]

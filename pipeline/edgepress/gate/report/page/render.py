@@ -15,7 +15,7 @@ from ....core.printable import lines as printed
 from ....core.printable import shown
 from ....core.results import Report
 from ...judge import Finding, OnUndecided, exit_code
-from .. import change, details, verdict
+from .. import change, details, sensitive, verdict
 from ..cells import starting
 from ..inputs import before_inference
 
@@ -84,7 +84,7 @@ def render(
         "why": why,
         "layers": layers.rows(why) if why else [],
         "layer_plot": layers.drawn(why) if why else "",
-        "layer_advice": layers.advice(why) if why else [],
+        "layer_advice": sensitive.advice(why) if why else [],
         "accepted": accepted.rows(report, findings),
         "regressions": accepted.regressions(findings),
         "warnings": warnings,

@@ -198,7 +198,7 @@ class _Results:
 
     def __init__(self, session: Any, arrays: dict[str, np.ndarray]) -> None:
         self.session, self.binding = session, session.io_binding()
-        self.arrays = {name: np.require(array, requirements="CW") for name, array in arrays.items()}
+        self.arrays = {name: np.require(array, requirements=("C", "W")) for name, array in arrays.items()}
         for name, array in self.arrays.items():
             self.binding.bind_output(name, "cpu", 0, array.dtype, array.shape, array.ctypes.data)
 
