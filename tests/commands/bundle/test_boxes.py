@@ -31,6 +31,7 @@ CASES = {
     "dfl": Decode(coding="dfl", boxes=BOXES, **SCORED, strides=(8, 16), bins=4, score=0.3, most=7),
     "yolox": Decode(coding="yolox", boxes=("all",), objectness="behind", strides=(8, 16), offset=0.5),
     "corners": Decode(coding="corners", boxes=("all",), scale="shares", background=3, iou=0.3),
+    "detections": Decode(coding="detections", boxes=("all",), scale="shares", score=0.1, most=20),
     "centre": Decode(coding="centre", boxes=("all",), activation="none"),
 }
 
@@ -55,6 +56,8 @@ def outputs(decode: Decode, form: str) -> dict[str, np.ndarray]:
     if decode.boxes == ("all",):
         places = sum(high * wide for high, wide in CELLS.values())
         table = random.normal(size=(places, decode.columns(CLASSES))).astype(np.float32)
+        if decode.coding == "detections":
+            table = np.column_stack([np.abs(table[:, :5]), np.arange(places) % (CLASSES + 1) - 1])
         if decode.coding == "centre":
             table = np.abs(table) * [20, 10, 10, 10, *[0.2] * CLASSES]
         if decode.coding == "corners":

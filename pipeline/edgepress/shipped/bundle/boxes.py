@@ -7,6 +7,7 @@ distances  to left, top, right and bottom from a centre point, in strides: FCOS
 dfl        the same four, each the mean of a softmax over `bins`: YOLOv8, YOLO11
 yolox      offset from a grid cell and logarithm of the sides, in strides: YOLOX
 corners, centre   decoded in the file: x0, y0, x1, y1, or x, y, width, height
+detections x0, y0, x1, y1, score and class: nothing is to be suppressed
 """
 
 import numpy as np
@@ -20,6 +21,8 @@ def detections(arrays, how, classes, size):
 
     `arrays` are the outputs by name: maps (columns, height, width) or tables, whose axis of places is either one.
     """
+    if how["coding"] == "detections":
+        return _ready(_table(arrays, how["boxes"], 6), how, size)
     numbers, columns = 4 * how["bins"] if how["coding"] == "dfl" else 4, classes + (how["background"] is not None)
     behind = how["objectness"] == "behind"
     heads = [_table(arrays, how["boxes"], numbers + behind + (0 if how["scores"] else columns))]
@@ -38,6 +41,14 @@ def detections(arrays, how, classes, size):
         found = found[1:]
         found = found[(found[:, 5] != kept[-1][5]) | (_ious(kept[-1], found) <= how["iou"])]
     return np.float32(kept).reshape(-1, 6)
+
+
+def _ready(rows, how, size):
+    edge = np.float32([size[1], size[0]] * 2)
+    boxes = np.clip(rows[:, :4] * edge if how["scale"] == "shares" else rows[:, :4], 0, edge)
+    rows = np.concatenate([boxes, rows[:, 4:]], 1)
+    rows = rows[np.isfinite(rows).all(1) & (rows[:, 4] >= how["score"]) & (rows[:, 5] >= 0)]
+    return rows[np.argsort(-rows[:, 4], kind="stable")][: how["most"]]
 
 
 def on_picture(box, size, picture, resize):
