@@ -37,13 +37,14 @@ def suppressed(boxes: np.ndarray, scores: np.ndarray, classes: np.ndarray, iou: 
     Boxes are (n, 4), scores and classes (n,). A box goes where its IoU with a better one of its class is above `iou`.
     """
     order = np.argsort(-scores, kind="stable")
-    kept: list[int] = []
-    while len(order) and len(kept) < most:
-        first, order = int(order[0]), order[1:]
-        kept.append(first)
-        same = classes[order] == classes[first]
-        order = order[~same | (ious(boxes[first : first + 1], boxes[order])[0] <= iou)]
-    return np.array(kept, np.int64)
+    left = np.ones(len(order), bool)
+    for label in np.unique(classes):
+        mine = np.flatnonzero(classes[order] == label)
+        over = ious(boxes[order[mine]], boxes[order[mine]]) > iou
+        for place, worse in enumerate(mine):
+            if left[worse]:
+                left[mine[place + 1 :]] &= ~over[place, place + 1 :]
+    return order[left][:most]
 
 
 def fused(found: Sequence[np.ndarray], shares: Sequence[float], iou: float = 0.55) -> np.ndarray:

@@ -9,10 +9,6 @@ which torchvision's detectors have within `forward`, are the data's and the deco
 from __future__ import annotations
 
 import math
-from collections import OrderedDict
-from collections.abc import Sequence
-from functools import partial
-from itertools import pairwise
 from types import MethodType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -20,14 +16,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torchvision.models import detection
-from torchvision.models.detection.fcos import FCOSClassificationHead, FCOSRegressionHead
 from torchvision.models.detection.image_list import ImageList
-from torchvision.models.detection.ssdlite import SSDLiteHead, _extra_block
-from torchvision.ops import FeaturePyramidNetwork
 
 from ..core.errors import UserError, suggest
 from .decode import Decode, Level
 from .decoder import detections
+from .detector_heads import Fcos, Ssd, cells_of, of_fcos, of_ssd
 
 if TYPE_CHECKING:
     from .description import Description, Network
@@ -37,9 +31,6 @@ HEAD = 64
 TORCHVISION = ("ssdlite320_mobilenet_v3_large", "ssd300_vgg16", "fcos_resnet50_fpn")
 _SMALL = 256
 """Pixels of a side below which maps of stride 8 get a head, too: of 16, objects would have a cell or two."""
-_RATIOS = (2.0, 3.0)
-_SCALES = (0.15, 0.9)
-"""Sides of the anchors of the first and last map, as shares of the picture."""
 
 
 class Detector(NamedTuple):
@@ -89,88 +80,6 @@ class Heads(nn.Module):
         return tuple(self.detector.heads(images))
 
 
-class Ssd(nn.Module):
-    """SSDLite (Sandler et al., 2018) on the maps of a network of timm, and on further maps of half the size each."""
-
-    def __init__(self, backbone: Any, classes: int, size: tuple[int, int]) -> None:
-        super().__init__()
-        self.backbone = backbone
-        norm = partial(nn.BatchNorm2d, eps=1e-3, momentum=0.03)
-        channels = list(backbone.feature_info.channels())
-        sides = min(_cells(_maps(backbone, size)[-1]))
-        self.extra = nn.ModuleList()
-        while sides > 2:
-            self.extra.append(_extra_block(channels[-1], width := max(64, channels[-1] // 2), norm))
-            channels.append(width)
-            sides = (sides + 1) // 2
-        anchors = 2 + 2 * len(_RATIOS)
-        self.head = SSDLiteHead(channels, [anchors] * len(channels), classes + 1, norm)
-        self.eval()  # batch norm has no variance of one value
-        with torch.no_grad():
-            cells = [_cells(each) for each in self._features(torch.zeros(1, _channels(backbone), *size))]
-        levels = [Level(cells=each, sizes=sizes) for each, sizes in zip(cells, _sizes(len(cells), size), strict=True)]
-        self.decode = _of_ssd(levels)
-
-    def _features(self, images: Tensor) -> list[Tensor]:
-        maps = _maps(self.backbone, images)
-        for block in self.extra:
-            maps.append(block(maps[-1]))
-        return maps
-
-    def heads(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        found = self.head(self._features(images))
-        return found["bbox_regression"], found["cls_logits"]
-
-
-class Fcos(nn.Module):
-    """FCOS (Tian et al., 2019) with a feature pyramid on the maps of a network of timm; batch norm folds, unlike group
-    norm."""
-
-    def __init__(self, backbone: Any, classes: int, size: tuple[int, int], width: int) -> None:
-        super().__init__()
-        self.backbone = backbone
-        norm = nn.BatchNorm2d
-        self.fpn = FeaturePyramidNetwork(backbone.feature_info.channels(), width, norm_layer=norm)
-        self.classification_head = FCOSClassificationHead(width, 1, classes, 2, norm_layer=norm)
-        self.regression_head = FCOSRegressionHead(width, 1, 2, norm_layer=norm)
-        with torch.no_grad():
-            cells = [_cells(each) for each in _maps(backbone, size)]
-        self.decode = _of_fcos(cells, size, 0.5)
-
-    def heads(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        maps = OrderedDict((str(at), each) for at, each in enumerate(_maps(self.backbone, images)))
-        features = list(self.fpn(maps).values())
-        boxes, scores = self.regression_head, self.classification_head
-        beside, within = _through(boxes.conv, features), _through(scores.conv, features)
-        return (
-            torch.cat([_table(boxes.bbox_reg(each).relu()) for each in beside], 1),
-            torch.cat([_table(boxes.bbox_ctrness(each)) for each in beside], 1),
-            torch.cat([_table(scores.cls_logits(each)) for each in within], 1),
-        )
-
-
-def _through(tower: nn.Sequential, maps: list[Tensor]) -> list[Tensor]:
-    """Run the layers of a tower that all maps share.
-
-    In training a norm takes the moments of all maps together. Evaluation has one running mean for all of them, which
-    would be that of no map, were their moments taken apart.
-    """
-    for layer in tower:
-        if isinstance(layer, nn.BatchNorm2d) and layer.training:
-            sizes = [each.shape[2:] for each in maps]
-            together = layer(torch.cat([each.flatten(2) for each in maps], 2)[..., None])[..., 0]
-            parts = together.split([math.prod(size) for size in sizes], 2)
-            maps = [part.unflatten(2, size) for part, size in zip(parts, sizes, strict=True)]
-        else:
-            maps = [layer(each) for each in maps]
-    return maps
-
-
-def _table(values: Tensor) -> Tensor:
-    """Return a map (b, columns, height, width) as (b, places, columns)."""
-    return values.flatten(2).transpose(1, 2)
-
-
 class Torchvision(nn.Module):
     """An SSD or FCOS of torchvision, by the same names of weights."""
 
@@ -182,16 +91,16 @@ class Torchvision(nn.Module):
             images = torch.zeros(1, 3, *size)
             maps = list(self.backbone.eval()(images).values())
             (boxes,) = network.anchor_generator(ImageList(images, [size]), maps)
-        cells = [_cells(each) for each in maps]
+        cells = [cells_of(each) for each in maps]
         counts = network.anchor_generator.num_anchors_per_location()
         starts = np.cumsum([0, *(math.prod(each) * count for each, count in zip(cells, counts, strict=True))])
         first = [boxes[start : start + count] for start, count in zip(starts, counts, strict=False)]
         if self.fcos:
-            self.decode = _of_fcos(cells, size, 0.0)
+            self.decode = of_fcos(cells, size, 0.0)
         else:
-            sizes = [tuple((x1 - x0, y1 - y0) for x0, y0, x1, y1 in anchors.tolist()) for anchors in first]
-            levels = [Level(cells=each, sizes=own) for each, own in zip(cells, sizes, strict=True)]
-            self.decode = _of_ssd(levels)
+            levels = [Level(cells=each, sizes=[(float(x1 - x0), float(y1 - y0)) for x0, y0, x1, y1 in sizes.tolist()])
+                      for each, sizes in zip(cells, first, strict=True)]  # fmt: skip
+            self.decode = of_ssd(levels)
 
     def heads(self, images: Tensor) -> tuple[Tensor, ...]:
         found = self.head(list(self.backbone(images).values()))
@@ -228,46 +137,3 @@ def of_torchvision(name: str, network: Network, description: Description) -> nn.
     classes = description.classes + (not name.startswith("fcos"))
     model: Any = models.get_model(name, weights=None, weights_backbone=None, num_classes=classes, **network.args)
     return as_detector(Torchvision(model, description.size), description.classes, description.size)
-
-
-def _of_ssd(levels: Sequence[Level]) -> Decode:
-    return Decode(
-        coding="anchors", boxes=("boxes",), scores=("scores",), levels=tuple(levels), activation="softmax", background=0
-    )
-
-
-def _of_fcos(cells: Sequence[tuple[int, int]], size: tuple[int, int], offset: float) -> Decode:
-    return Decode(
-        coding="distances", boxes=("boxes",), objectness=("objectness",), scores=("scores",), offset=offset, root=True,
-        strides=tuple(1 << (math.ceil(size[0] / each[0]) - 1).bit_length() for each in cells),
-    )  # fmt: skip
-
-
-def _sizes(count: int, size: tuple[int, int]) -> list[tuple[tuple[float, float], ...]]:
-    """Return width and height of the anchors of each map in pixels, as SSD has them (Liu et al., 2016, 2.2)."""
-    low, high = _SCALES
-    scales = [low + (high - low) * at / max(count - 1, 1) for at in range(count)] + [1.0]
-    found = []
-    for scale, next_scale in pairwise(scales):
-        middle = math.sqrt(scale * next_scale)
-        shares = [(scale, scale), (middle, middle)]
-        for root in map(math.sqrt, _RATIOS):
-            shares += [(scale * root, scale / root), (scale / root, scale * root)]
-        found.append(tuple((min(w, 1.0) * size[1], min(h, 1.0) * size[0]) for w, h in shares))
-    return found
-
-
-def _maps(backbone: Any, images: Tensor | tuple[int, int]) -> list[Tensor]:
-    """Return the maps (b, c, h, w) of a backbone of timm, of images or of zeros of that size."""
-    if isinstance(images, tuple):
-        images = torch.zeros(1, _channels(backbone), *images)
-    last = getattr(backbone, "output_fmt", "NCHW") == "NHWC"
-    return [each.movedim(-1, 1) if last else each for each in backbone(images)]
-
-
-def _channels(backbone: nn.Module) -> int:
-    return next(layer.in_channels for layer in backbone.modules() if isinstance(layer, nn.Conv2d))
-
-
-def _cells(values: Tensor) -> tuple[int, int]:
-    return values.shape[2], values.shape[3]

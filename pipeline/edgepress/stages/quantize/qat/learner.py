@@ -12,12 +12,12 @@ from torch import Tensor, nn
 
 from ....core.errors import UserError
 from ....models import decoder, metadata
-from ....models.detectors import Detector
 from ....models.predict import in_torch
 from .module import Graph
 
 if TYPE_CHECKING:
     from ....data.dataset import Dataset
+    from ....models.detectors import Detector
 
 __all__ = ["Graph", "Learner", "check"]
 
@@ -38,6 +38,8 @@ class Learner(nn.Module):
         self.names = [entry["name"] for entry in contract["outputs"]]
         self.edgepress: Detector | None = None
         if data.task == "detection":
+            from ....models.detectors import Detector
+
             self.edgepress = Detector(
                 decoder.read(contract), len(data.labels), (data.input.shape[1], data.input.shape[2])
             )
