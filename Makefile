@@ -162,21 +162,30 @@ bench-prune: $(VENV)/.dev
 bench-detect: $(PEERS)/.run
 	$(BIN)/python -m tests.bench.detect
 
-# Other quantizers in two environments of their own, which see the packages of $(VENV) after their own
+# Other quantizers in environments of their own, which see the packages of $(VENV) after their own
+PURELIB = python -c 'import sysconfig; print(sysconfig.get_path("purelib"))'
+define beside
+	$(BIN)/python -m venv $(1)
+	$(BIN)/$(PURELIB) > $(1)/project.path
+	mv $(1)/project.path "$$($(1)/bin/$(PURELIB))/project.pth"
+endef
+
 $(PEERS)/.run: tests/bench/peers/requirements.txt tests/bench/peers/requirements-numpy2.txt | $(VENV)/.dev
-	for peers in $(PEERS) $(PEERS)/numpy2; do \
-	  $(BIN)/python -m venv $$peers && \
-	  $(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > $(PEERS)/project.path && \
-	  mv $(PEERS)/project.path "$$($$peers/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/project.pth" || exit 1; \
-	done
+	$(call beside,$(PEERS))
+	$(call beside,$(PEERS)/numpy2)
 	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check -r $<
 	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps litert-torch==0.10.0 litert-converter==0.5.0
 	$(PEERS)/numpy2/bin/python -m pip install --quiet --disable-pip-version-check -r tests/bench/peers/requirements-numpy2.txt
 	$(PEERS)/numpy2/bin/python -m pip install --quiet --disable-pip-version-check --no-deps aimet-onnx==2.42.0 onnx2torch
 	@touch $@
 
+$(PEERS)/.nncf: tests/bench/peers/requirements.txt | $(VENV)/.dev
+	$(call beside,$(PEERS))
+	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check $$(grep -E '^(nncf|numpy)' $<)
+	@touch $@
+
 # Seconds and memory of quantizing EfficientNet-Lite0, here and by onnxruntime and NNCF: tests/bench/quant-cost.json
-bench-quant-cost: $(VENV)/.dev
+bench-quant-cost: $(VENV)/.dev $(PEERS)/.nncf
 	$(PIP) scikit-image
 	$(BIN)/python -m tests.bench.quant_cost
 

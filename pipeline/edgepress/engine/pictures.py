@@ -90,7 +90,7 @@ def _classes(engine: Engine, outputs: Outputs, y: np.ndarray) -> Iterator[tuple[
     """Yield wrongly classified examples: first those whose likelihood fell most from the starting model's."""
     labels = engine.data.labels
     shares = {name: _softmax(logits) for name, logits in outputs.items()}
-    first, *_, last = shares.values()
+    first, last = (list(shares.values())[place] for place in (0, -1))  # one model alone is both
     rows = np.arange(len(y))
     fell = np.log(first[rows, y] + 1e-9) - np.log(last[rows, y] + 1e-9)
     wrong = np.flatnonzero(last.argmax(1) != y)

@@ -111,7 +111,14 @@ def _by_tensor(channels: Channels, factors: dict[int, float]) -> dict[str, Array
 
 
 def _axes(channels: Channels) -> dict[str, int]:
-    return {name: axis for name, (axis, _) in channels.of.items()}
+    """Return tensor → the axis of its channels, of those that share tensors with one that may be scaled."""
+    held = channels.held()
+    mine = {root for component in _components(channels) if not held.issuperset(component) for root in component}
+    return {
+        name: axis
+        for name, (axis, numbers) in channels.of.items()
+        if not mine.isdisjoint(channels.roots(numbers).tolist())
+    }
 
 
 def _moved(
@@ -129,8 +136,8 @@ def _moved(
 def _active(channels: Channels, largest: dict[str, Array]) -> dict[int, float]:
     """Return the largest magnitude of each group of channels, of all tensors that have it."""
     active: dict[int, float] = {}
-    for name, (_, numbers) in channels.of.items():
-        for root, value in zip(channels.roots(numbers).tolist(), largest[name].tolist(), strict=True):
+    for name, values in largest.items():
+        for root, value in zip(channels.roots(channels.of[name][1]).tolist(), values.tolist(), strict=True):
             active[root] = max(active.get(root, 0.0), value)
     return active
 
