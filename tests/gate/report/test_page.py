@@ -171,6 +171,7 @@ def test_the_wheel_has_the_templates() -> None:
 def test_nothing_to_show_is_said_and_never_left_out_in_silence() -> None:
     page = Page(render(report(STAGES, []), []))
     assert "No budget to meet: the recipe names no target and keeps nothing." in page.text
+    assert "mobilenet — no budget" in page.text, "and no sign of success"
     assert "No curves of student: the cache had the result before curves were recorded." in page.text
     assert "Not compared yet: edgepress why mobilenet --sensitivity" in page.text
     assert "This run was compared with no accepted model" in page.text

@@ -49,6 +49,7 @@ def render(
     report, findings, why = shown(report), shown(findings), shown(why)
     first, *following = verdict.summary(report, findings, on_undecided)
     code = exit_code(findings, on_undecided)
+    kind = fit.VERDICTS[code][0] if findings or code else "no number"
     points = front.points(report)
     recalls, pairs = classes.classes(report, findings), latency_pairs.pairs(report, findings)
     warnings = [("data", words) for words in report.data.get("warnings", ())]
@@ -58,8 +59,8 @@ def render(
     content: dict[str, Any] = {
         "report": report,
         "status": ("fits" if findings else "no budget") if not code else fit.VERDICTS[code][1],
-        "kind": fit.VERDICTS[code][0],
-        "sign": fit.SIGNS[fit.VERDICTS[code][0]],
+        "kind": kind,
+        "sign": fit.SIGNS[kind],
         "verdict": first,
         "advice": _unwrapped(following),
         "quantities": change.quantities(report, findings),
