@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 from edgepress.config import recipe
 from edgepress.config.chain import Step
+from edgepress.core import yamlio
 from edgepress.core.errors import UserError
+from edgepress.core.paths import digest
 from edgepress.core.results import StageFacts
 from edgepress.engine import key
 from edgepress.engine.cache import Cache
