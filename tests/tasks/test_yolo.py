@@ -27,11 +27,13 @@ from tests.engine.test_engine import Quiet
 CASES = Path(__file__).parents[3] / "shared" / "cases" / "yolo"
 SIDE, CLASSES = 96, 2
 DATA = """\
+from pathlib import Path
+
 import numpy as np
 from edgepress import Examples
 
 def load():
-    kept = np.load("pictures.npz")
+    kept = np.load(Path(__file__).with_name("pictures.npz"))
     boxes = [each[each[:, 4] >= 0] for each in kept["y"]]
     return Examples(kept["x"], boxes, ("circle", "square"), task="detection")
 """
