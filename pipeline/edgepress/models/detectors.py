@@ -98,7 +98,7 @@ class Torchvision(nn.Module):
         if self.fcos:
             self.decode = of_fcos(cells, size, 0.0)
         else:
-            levels = [Level(cells=each, sizes=[(float(x1 - x0), float(y1 - y0)) for x0, y0, x1, y1 in sizes.tolist()])
+            levels = [Level(cells=each, sizes=tuple((float(x1 - x0), float(y1 - y0)) for x0, y0, x1, y1 in sizes.tolist()))
                       for each, sizes in zip(cells, first, strict=True)]  # fmt: skip
             self.decode = of_ssd(levels)
 

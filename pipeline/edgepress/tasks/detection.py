@@ -71,7 +71,7 @@ class Detection(Task):
     def mean(self, outputs: Sequence[Tensor], shares: Tensor) -> Tensor:
         """Return the mean of the heads of teachers with the same places."""
         stacked = (z * share[:, None, None] for z, share in zip(outputs, shares, strict=True))
-        total: Tensor = sum(stacked)  # type: ignore[assignment]
+        total: Tensor = sum(stacked)
         return total
 
     def skill(self, outputs: np.ndarray, y: np.ndarray, metric: str = "") -> Skill:
