@@ -98,8 +98,8 @@ class Torchvision(nn.Module):
         if self.fcos:
             self.decode = of_fcos(cells, size, 0.0)
         else:
-            levels = [Level(cells=each, sizes=[(float(x1 - x0), float(y1 - y0)) for x0, y0, x1, y1 in sizes.tolist()])
-                      for each, sizes in zip(cells, first, strict=True)]  # fmt: skip
+            sizes = [tuple((float(x1 - x0), float(y1 - y0)) for x0, y0, x1, y1 in each.tolist()) for each in first]
+            levels = [Level(cells=each, sizes=size) for each, size in zip(cells, sizes, strict=True)]
             self.decode = of_ssd(levels)
 
     def heads(self, images: Tensor) -> tuple[Tensor, ...]:
