@@ -37,7 +37,7 @@ CASES: dict[str, tuple[str, list[str], int, str]] = {
     "equal": ("distill-vs-fuse-equal", [], 5, f"longer,{ROUTES}"),
     "noisy 20%": ("distill-vs-fuse-noisy", ["task.label_noise=20%"], 5, ROUTES),
     "noisy 40%": ("distill-vs-fuse-noisy", [], 5, ROUTES),
-    "imbalanced": ("distill-vs-fuse-imbalanced", [], 5, ROUTES),
+    "imbalanced": ("distill-vs-fuse-rare", [], 5, ROUTES),
     "sensor": ("distill-vs-fuse-sensor", [], 5, ROUTES),
     "sensor, noisy 40%": ("distill-vs-fuse-sensor", ["task.label_noise=40%"], 5, ROUTES),
     "shipped": ("mobilenet", [], 8, "plain,distill,both,teacher,fuse"),

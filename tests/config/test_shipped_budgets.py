@@ -17,7 +17,7 @@ RECIPES = {path.stem: path for path in ROOT.glob("recipes/*.yaml") if not path.n
 EXCEPTED = {
     "distill-vs-fuse": "`compare` judges every route by its target: a limit would refuse the large routes beforehand",
     "distill-vs-fuse-equal": "the same",
-    "distill-vs-fuse-imbalanced": "the same",
+    "distill-vs-fuse-rare": "the same",
     "distill-vs-fuse-noisy": "the same",
     "distill-vs-fuse-sensor": "the same",
     "efficientnet-lite": "it names no target: `keep` alone judges it",
