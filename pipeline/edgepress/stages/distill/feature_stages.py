@@ -102,7 +102,7 @@ class DistillAT(FeatureDistill):
 
 
 class DistillCWDFeatures(FeatureDistill):
-    """Match where channels of layers are active: CWD on features (Shu et al., 2021).
+    """Match where layers are active: CWD on features (Shu et al., 2021).
 
     The layers are those of a detector's neck, such as `fpn.layer_blocks.0`, or the last ones of a backbone. Adapters
     bring the student's channels to the teacher's.
