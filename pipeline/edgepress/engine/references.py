@@ -44,8 +44,8 @@ def build(model: ReferenceModel, folder: Path) -> Path:
 def _export(name: str, scratch: Path) -> onnx.ModelProto:
     """Export the published network in eval mode with 3 channels and 1000 classes, as simplified ONNX.
 
-    torch's older exporter takes a tenth of the time of the one by `torch.export`, and writes the same operators but for
-    the last pooling.
+    torch's older exporter is faster than the one by `torch.export`, and writes the same operators but for the last
+    pooling.
     """
     import onnx
     import onnxsim
