@@ -41,7 +41,7 @@ class Work:
 
 
 class Pool(ThreadPoolExecutor):
-    """Threads; knows the order in which jobs were submitted. Which of two threads comes first is the machine's choice."""
+    """Threads; knows the order in which jobs were submitted: which of two begins first is the machine's choice."""
 
     def __init__(self) -> None:
         super().__init__(8)

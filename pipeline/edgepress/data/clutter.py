@@ -1,4 +1,4 @@
-"""`clutter`: garments among others, and a box around each: 1,600 train, 250 validation, 1,000 test.
+"""`clutter`: garments and a box around each: 1,600 train, 250 validation, 1,000 test.
 
 Composed as `scenes` is, of the images of `fashion-mnist-10k` (MIT licence), each split of the images of the same split.
 A picture of 96 × 96 pixels has one to six garments of 20 to 48 pixels, which cover each other, among fragments of noise
