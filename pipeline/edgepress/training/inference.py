@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from .device import on_device
+from .device import best, on_device
 from .examples import Examples, Rows, prefetch
 from .malloc import keep
 from .memory_format import channels_last
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from ..data.dataset import Dataset
     from ..data.targets.target import Targets
 
-BATCH, BATCH_OF_FILES, BATCH_OF_MAPS = 256, 64, 32
-"""Examples in a batch; where they are read for it; and where an output is as large as a picture."""
+BATCH, SMALL_BATCH, BATCH_OF_MAPS = 256, 64, 32
+"""Examples in a batch; where they are read for it, or a CPU's caches hold them; and where an output is a picture."""
 
 
 def at_once(targets: Targets) -> int:
@@ -29,16 +29,22 @@ def at_once(targets: Targets) -> int:
 
 def _most(examples: Examples) -> int:
     """Return the same for `examples`; several batches of those that are read wait in memory."""
-    return min(at_once(examples.targets), BATCH_OF_FILES if examples.lazy else BATCH)
+    return min(at_once(examples.targets), SMALL_BATCH if examples.lazy else BATCH)
+
+
+def _quickest(examples: Examples) -> int:
+    """Return how many are run at once where no result depends on it."""
+    return min(_most(examples), SMALL_BATCH if best().type == "cpu" else BATCH)
 
 
 def batches(examples: Examples, view: int = 0, rows: Tensor | None = None) -> Iterator[tuple[Tensor, ...]]:
     """Yield the inputs of the examples, or of these `rows` (n,), a batch at a time, in order."""
     import torch
 
+    most = _quickest(examples)
     if rows is not None:  # too few for other processes to be started
-        return map(examples.batch, (Rows(part, view) for part in rows.split(_most(examples))))
-    return _loaded(examples, torch.arange(len(examples)).split(_most(examples)), view)
+        return map(examples.batch, (Rows(part, view) for part in rows.split(most)))
+    return _loaded(examples, torch.arange(len(examples)).split(most), view)
 
 
 def _loaded(examples: Examples, parts: Sequence[Tensor], view: int = 0) -> Iterator[tuple[Tensor, ...]]:
