@@ -12,7 +12,7 @@ PEERS := .venv-peers
 VERSION := import sys; print("%d.%d" % sys.version_info[:2])
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c $(HERE)constraints.txt
 .DEFAULT_GOAL := help
-.PHONY: help same-python compress plan check test test-slow test-python tutorial lint size schema readme docs bench-run bench-baselines bench-distill bench-tasks bench-compare bench-train bench-slower bench-gate bench-estimates bench-ssh bench-efficientnet bench-boards bench-flagship bench-calibration bench-foreign bench-emulate bench-precision bench-coverage bench-prune bench-quant bench-quant-cost bench-isolation bench-streaming bench-memory bench-gpu torture clean
+.PHONY: help same-python compress plan check test test-slow test-python tutorial lint size schema readme docs bench-run bench-baselines bench-distill bench-tasks bench-compare bench-train bench-slower bench-gate bench-estimates bench-ssh bench-efficientnet bench-boards bench-flagship bench-calibration bench-foreign bench-emulate bench-precision bench-coverage bench-prune bench-detect bench-quant bench-quant-cost bench-isolation bench-streaming bench-memory bench-gpu torture clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' $(HERE)Makefile
@@ -157,21 +157,35 @@ bench-coverage: $(VENV)/.dev
 bench-prune: $(VENV)/.dev
 	$(BIN)/python -m tests.bench.prune
 
-# Other quantizers in two environments of their own, which see the packages of $(VENV) after their own
+# Detectors: what distilling gains in eight seeds, and what int8 costs, ours and others' (`make bench-quant` makes their
+# environments); two hours of two cores, and it goes on: tests/bench/detect.json
+bench-detect: $(PEERS)/.run
+	$(BIN)/python -m tests.bench.detect
+
+# Other quantizers in environments of their own, which see the packages of $(VENV) after their own
+PURELIB = python -c 'import sysconfig; print(sysconfig.get_path("purelib"))'
+define beside
+	$(BIN)/python -m venv $(1)
+	$(BIN)/$(PURELIB) > $(1)/project.path
+	mv $(1)/project.path "$$($(1)/bin/$(PURELIB))/project.pth"
+endef
+
 $(PEERS)/.run: tests/bench/peers/requirements.txt tests/bench/peers/requirements-numpy2.txt | $(VENV)/.dev
-	for peers in $(PEERS) $(PEERS)/numpy2; do \
-	  $(BIN)/python -m venv $$peers && \
-	  $(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > $(PEERS)/project.path && \
-	  mv $(PEERS)/project.path "$$($$peers/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/project.pth" || exit 1; \
-	done
+	$(call beside,$(PEERS))
+	$(call beside,$(PEERS)/numpy2)
 	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check -r $<
 	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps litert-torch==0.10.0 litert-converter==0.5.0
 	$(PEERS)/numpy2/bin/python -m pip install --quiet --disable-pip-version-check -r tests/bench/peers/requirements-numpy2.txt
 	$(PEERS)/numpy2/bin/python -m pip install --quiet --disable-pip-version-check --no-deps aimet-onnx==2.42.0 onnx2torch
 	@touch $@
 
+$(PEERS)/.nncf: tests/bench/peers/requirements.txt | $(VENV)/.dev
+	$(call beside,$(PEERS))
+	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check $$(grep -E '^(nncf|numpy)' $<)
+	@touch $@
+
 # Seconds and memory of quantizing EfficientNet-Lite0, here and by onnxruntime and NNCF: tests/bench/quant-cost.json
-bench-quant-cost: $(VENV)/.dev
+bench-quant-cost: $(VENV)/.dev $(PEERS)/.nncf
 	$(PIP) scikit-image
 	$(BIN)/python -m tests.bench.quant_cost
 

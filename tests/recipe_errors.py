@@ -448,8 +448,8 @@ mine.yaml:6:14: timm has no network `mobilenetv2_05`
 mine.yaml:4:25: `model`: this text is not allowed here, got `resnet18`
    4 |   - {use: train, model: resnet18}
      |                         ^^^^^^^^
-     = help: `timm/NAME`, `torchvision/NAME`, `torchvision/segmentation/NAME`, `edgepress/NAME`, \
-or your own function that returns an nn.Module: \
+     = help: `timm/NAME`, `torchvision/NAME`, `torchvision/segmentation/NAME`, \
+`torchvision/detection/NAME`, `edgepress/NAME`, or your own function that returns an nn.Module: \
 `./my_model.py:build`, relative to the recipe's folder""",
     ),
     "unknown network in a mapping": (
@@ -776,7 +776,7 @@ stages:
 mine.yaml:2:14: `data`: there is no such data set, got `数字`
    2 | task: {data: 数字, seed: x}
      |              ^^^^
-     = help: one of: digits, fashion-mnist, fashion-mnist-10k, recommend, scenes, sensor, text
+     = help: one of: clutter, digits, fashion-mnist, fashion-mnist-10k, recommend, scenes, sensor, text
 
 mine.yaml:2:24: `seed`: write a whole number, got `x`
    2 | task: {data: 数字, seed: x}

@@ -28,35 +28,50 @@ from edgepress.models.predict import predict
 
 from tests.bench import results
 
-ROUTES = "plain,distill,both,teacher,fuse"
+ROUTES = "plain,soup,distill,both,teacher,fuse"
+FEW = "plain,half,longer,distill,both,teacher,fuse"
 FILES = ("float", "int8")
-CASES: dict[str, tuple[str, list[str], int]] = {
-    "clean": ("distill-vs-fuse", [], 5),
-    "noisy": ("distill-vs-fuse", ["task.label_noise=20%"], 3),
-    "imbalanced": ("distill-vs-fuse", ["task.imbalance=50:1", "task.examples=1900"], 3),
-    "sensor": ("distill-vs-fuse-sensor", [], 5),
-    "shipped": ("mobilenet", [], 8),
+CASES: dict[str, tuple[str, list[str], int, str]] = {
+    "few": ("distill-vs-fuse", [], 5, FEW),
+    "few, own teachers": ("distill-vs-fuse-equal", ["task.examples=7000", "task.labels=300"], 8, FEW),
+    "equal": ("distill-vs-fuse-equal", [], 5, f"longer,{ROUTES}"),
+    "noisy 20%": ("distill-vs-fuse-noisy", ["task.label_noise=20%"], 5, ROUTES),
+    "noisy 40%": ("distill-vs-fuse-noisy", [], 5, ROUTES),
+    "imbalanced": ("distill-vs-fuse-rare", [], 5, ROUTES),
+    "sensor": ("distill-vs-fuse-sensor", [], 5, ROUTES),
+    "sensor, noisy 40%": ("distill-vs-fuse-sensor", ["task.label_noise=40%"], 5, ROUTES),
+    "shipped": ("mobilenet", [], 8, "plain,distill,both,teacher,fuse"),
 }
-"""Name → recipe, what is changed in it, and how many seeds."""
-MORE = {"clean": "plain,soup,distill,both,teacher,fuse", "sensor": "plain,soup,distill,both,teacher,fuse"}
-"""`longer` takes as long as all the rest together."""
-WHOLE = {"shipped": "fashion-mnist"}
-"""Case → the data whose test split holds that of the case, and more."""
+"""Name → recipe, what is changed in it, how many seeds, and which routes."""
+LABELS = (600, 1200, 2400, 4800, 7000)
+"""Labels that `few` is repeated with, to find how many the student alone needs."""
+WHOLE = "fashion-mnist"
+"""The data whose test split holds that of the shipped data, and four times as many."""
 
 
 def compare(case: str) -> dict[str, Any]:
-    name, changes, seeds = CASES[case]
-    arguments = ["compare", name, "--seeds", str(seeds), "--routes", MORE.get(case, ROUTES)]
+    name, changes, seeds, routes = CASES[case]
+    found = run(name, changes, seeds, routes)
+    row = {"seeds": seeds, "text": text.render(found), "changes": changes, "recipe": name, **counted(found)}
+    if found.data["name"] == f"{WHOLE}-10k":
+        examples = load_dataset(WHOLE)
+        row["whole"] = {"images": len(examples["test"].y), **counted(asked(found, examples))}
+    if case == "few":
+        row["labels"] = {"300": row["whole"]["scores"]} | {
+            str(many): counted(asked(run(name, [f"task.labels={many}"], seeds, "plain,longer"), examples))["scores"]
+            for many in LABELS
+        }
+    return row
+
+
+def run(name: str, changes: list[str], seeds: int, routes: str) -> Comparison:
+    """`edgepress compare`; what an earlier call has finished comes from the cache."""
+    arguments = ["compare", name, "--seeds", str(seeds), "--routes", routes]
     arguments += [each for change in changes for each in ("--set", change)]
     with contextlib.redirect_stdout(io.StringIO()):
         code = cli.main(arguments, standalone_mode=False)
     assert not code, f"{arguments} ended with {code}"
-    found = Comparison.model_validate_json(Path("runs", name, FILE).read_text(encoding="utf-8"))
-    told = {"seeds": seeds, "text": text.render(found), "changes": changes, **counted(found)}
-    if case in WHOLE:
-        examples = load_dataset(WHOLE[case])
-        told["whole"] = {"images": len(examples["test"].y), **counted(asked(found, examples))}
-    return told
+    return Comparison.model_validate_json(Path("runs", name, FILE).read_text(encoding="utf-8"))
 
 
 def counted(found: Comparison) -> dict[str, Any]:

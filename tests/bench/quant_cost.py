@@ -1,7 +1,7 @@
 """What quantizing EfficientNet-Lite0 costs: seconds, peak memory and SQNR, here and by others, a process for each.
 
 Seconds are of quantizing alone, the checks and timings of ours among them; the peak is of the whole process, its
-imports and data too. `make bench-quant-cost` writes quant-cost.json; NNCF needs the environment of `make bench-quant`.
+imports and data too. `make bench-quant-cost` writes quant-cost.json.
 """
 
 from __future__ import annotations

@@ -80,9 +80,9 @@ def test_a_kind_is_listed_whole(here: Path) -> None:
 
 def test_where_nothing_is_near_it_is_said_what_can_be_listed(here: Path) -> None:
     with pytest.raises(UserError) as error:
-        catalog.listing("detect")
+        catalog.listing("xylophone")
     assert str(error.value) == (
-        "error: nothing here has `detect` in its name\n"
+        "error: nothing here has `xylophone` in its name\n"
         "  = help: `edgepress ls recipes`, `targets`, `stages`, `'data sets'` or `models` lists all of a kind"
     )
 

@@ -52,6 +52,7 @@ COMMANDS = {
     "gc": (["gc", "--days", "0"], 0),
     "check": (["check", "code.yaml"], 2),
     "why": (["why", "code.yaml"], 2),
+    "report": (["report", "code.yaml"], 2),
     "accept": (["accept", "code.yaml"], 2),
     "new": (NEW, 0),
 }

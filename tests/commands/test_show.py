@@ -37,8 +37,8 @@ option              value          from     meaning
 name                n              recipe   name of the run, its report and its lock file
 task.data           digits         recipe   data set by name, or your own: a folder of images, a
                                             .csv, an .npz, `hf://OWNER/NAME` or `./my_data.py:load`
-                                            (digits, fashion-mnist, fashion-mnist-10k, recommend,
-                                            scenes, sensor, text)
+                                            (clutter, digits, fashion-mnist, fashion-mnist-10k,
+                                            recommend, scenes, sensor, text)
 task.metric         accuracy       default  metric to evaluate models by, or your own function
                                             `./my_metric.py:f`
 task.seed           0              default  random seed of the whole recipe
@@ -59,9 +59,16 @@ keep.accuracy_drop  2 points       recipe   largest drop of accuracy below the r
 keep.metric_drop    —              default  largest drop of the recipe's metric below the reference;
                                             for an error metric its largest growth, `5%`, and for
                                             PSNR `0.5 dB`, such as 1.5 points
+keep.map_drop       —              default  detection: the same for `metric: map`, largest drop of
+                                            mean average precision below the reference, such as 1.5
+                                            points
 targets             [desk.yaml]    recipe   names of target profiles, or paths that end in .yaml;
                                             `{use: NAME, budgets: {…}}` adds budgets; [] judges by
                                             `keep` alone
+card.intended_use   —              default  what the model is meant for, and what not
+card.weights        —              default  licence of the weights
+card.data           —              default  licence of the data
+card.code           —              default  licence of the network's code
 
 stages.base  train
   epochs            3              --set    passes over the training examples

@@ -16,8 +16,12 @@ ROOT = Path(__file__).parents[2]
 RECIPES = {path.stem: path for path in ROOT.glob("recipes/*.yaml") if not path.name.endswith(".lock.yaml")}
 EXCEPTED = {
     "distill-vs-fuse": "`compare` judges every route by its target: a limit would refuse the large routes beforehand",
+    "distill-vs-fuse-equal": "the same",
+    "distill-vs-fuse-rare": "the same",
+    "distill-vs-fuse-noisy": "the same",
     "distill-vs-fuse-sensor": "the same",
     "efficientnet-lite": "it names no target: `keep` alone judges it",
+    "detect-teacher": "it makes a teacher, nothing smaller, and names no target",
     "segment-teacher": "it makes a teacher, nothing smaller, and names no target",
     "teachers": "the same",
 }

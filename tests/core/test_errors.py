@@ -115,7 +115,7 @@ def test_a_family_is_suggested_whole() -> None:
         ((*catalog.files("recipes"), *TABLE), {"distil": "distill.kd", "mobil": "mobilenet", "conv": "convert.tflite"}),
         (
             tuple(catalog.files("recipes")),
-            {"mobilnet-imagefolder": "mobilenet-imagefolder", "efficientnet": "efficientnet-lite", "detect": None},
+            {"mobilnet-imagefolder": "mobilenet-imagefolder", "efficientnet": "efficientnet-lite", "xylophone": None},
         ),
         (tuple(Budgets.model_fields), {"latency_ms": "latency", "mem": "memory", "ram": "memory", "filesize": "size"}),
         (

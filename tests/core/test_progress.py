@@ -38,10 +38,21 @@ def test_a_log_gets_few_lines(capsys: pytest.CaptureFixture[str], monkeypatch: p
     lines.end(FACTS)
     assert capsys.readouterr().err.splitlines() == [
         "[4/8] small: prune.channels",
-        "[4/8] small: 40%, step 40",
-        "[4/8] small: 80%, step 80",
+        "[4/8] small: 40%, step 40, 15 s left",
+        "[4/8] small: 80%, step 80, 5 s left",
         "  small: 12.3 s, 687 k parameters, 0.61 MB, 90.3% on validation",
     ]
+
+
+def test_the_time_left_is_of_the_piece_of_work_that_runs() -> None:
+    pace = progress.Pace()
+    assert pace.left(0, 10, 100.0) == "", "nothing is done yet"
+    assert pace.left(2, 10, 120.0) == "80 s left"
+    assert pace.left(10, 10, 200.0) == ""
+    assert pace.left(1, 10, 500.0) == "", "the next piece has its own pace"
+    assert pace.left(2, 10, 560.0) == "8 min left"
+    assert pace.left(2, 1000, 600.0) == "", "so has a longer one"
+    assert pace.left(3, 1000, 620.0) == "5.5 h left"
 
 
 def test_a_stage_without_a_name_is_not_said_twice(capsys: pytest.CaptureFixture[str]) -> None:

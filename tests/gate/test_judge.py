@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from edgepress.config import target
 from edgepress.core.errors import Place
-from edgepress.core.results import Device, Machine, ModelFile, Report, Samples, StageFacts
+from edgepress.core.results import Device, Machine, ModelFile, Preprocessing, Report, Samples, StageFacts
 from edgepress.gate import accuracy, judge
 from edgepress.gate.finding import Finding
 from edgepress.gate.report import advice
@@ -565,3 +565,36 @@ def test_only_counted_queries_bound_a_recall() -> None:
     for counted, status in (({}, "ok"), ({"counted": 40}, "undecided"), ({"counted": 0}, "undecided")):
         facts = report(stages, metric="recall@1", keep=1.0, data={"images": {"test": 1000}, **counted})
         assert only(judge.judge(facts, [board({})])).status == status
+
+
+@pytest.mark.parametrize(("limit", "status"), [("35%", "ok"), ("40%", "undecided"), ("46%", "FAIL")])
+@pytest.mark.parametrize("name", ["map", "map50"])
+def test_average_precision_is_judged_by_draws_of_the_pictures(name: str, limit: str, status: str) -> None:
+    draws = [0.4 + 0.02 * math.sin(place) for place in range(1000)]
+    found = file("u.onnx", "x86").model_copy(update={"scores": {"test": {name: 0.4}}, "resampled": draws})
+    facts = report([stage("int8", "onnx", found)], metric=name, data={"images": {"test": 500}})
+    finding = only(judge.judge(facts, [board({name: limit})]))
+    assert (finding.status, finding.value) == (status, 0.4)
+    assert finding.interval == pytest.approx((0.38, 0.42), abs=2e-3)
+    nan = found.model_copy(update={"scores": {"test": {name: math.nan}}})
+    lost = only(judge.judge(report([stage("int8", "onnx", nan)], metric=name), [board({name: limit})]))
+    assert (lost.status, lost.note) == ("no number", f"{name} of the test examples is no number")
+    other = only(judge.judge(report([stage("int8", "onnx", found)], metric="miou"), [board({name: limit})]))
+    assert (other.status, other.note) == (
+        "no number",
+        f"this recipe's metric is miou; `metric: {name}` judges this budget",
+    )
+
+
+@pytest.mark.parametrize(("limit", "status"), [("3 ms", "ok"), ("2 ms", "undecided"), ("1 ms", "FAIL")])
+def test_the_time_to_decode_boxes_is_judged_where_it_is_measured(limit: str, status: str) -> None:
+    times = [0.002 + 0.0001 * math.sin(place) for place in range(16)]
+    stages = [stage("int8", "onnx", file("u.onnx", "x86"), file("s.onnx", "arm"))]
+    facts = report(stages).model_copy(update={"preprocessing": Preprocessing(read=[], ready=[], decode=times)})
+    finding = only(judge.judge(facts, [board({"decode": limit})]))
+    assert (finding.status, finding.value) == (status, pytest.approx(0.002, rel=0.05))
+    assert "16 pictures" in finding.basis
+    away = only(judge.judge(facts, [board({"decode": limit}, reach="none")]))
+    assert (away.status, away.note) == ("no number", "it is measured where `reach: local`")
+    plain = only(judge.judge(report(stages), [board({"decode": limit})]))
+    assert (plain.status, plain.note) == ("no number", "only detectors have boxes to decode")

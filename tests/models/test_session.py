@@ -134,7 +134,7 @@ def test_an_error_of_a_thread_ends_the_others(monkeypatch: pytest.MonkeyPatch) -
 def test_an_output_that_grows_with_the_example_is_named() -> None:
     rows = [{"found": np.zeros((1, count, 4))} for count in (2, 2, 3)]
     with pytest.raises(session.OpenShapeError, match="`found` has another shape"):
-        session._stacked("found", rows)
+        session.stacked("found", rows)
 
 
 def test_every_other_line_is_passed_on_also_before_an_error(capfd: pytest.CaptureFixture[str]) -> None:

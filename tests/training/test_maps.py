@@ -33,7 +33,7 @@ def test_a_score_of_maps_is_made_batch_by_batch(monkeypatch: pytest.MonkeyPatch)
 def test_maps_are_run_fewer_at_once() -> None:
     assert {name: inference.at_once(kind) for name, kind in KINDS.items()} == {
         "single-label": 256, "multi-label": 256, "regression": 256, "embedding": 256,
-        "segmentation": 32, "keypoints": 32, "image": 32,
+        "segmentation": 32, "keypoints": 32, "image": 32, "detection": 32,
     }  # fmt: skip
 
 

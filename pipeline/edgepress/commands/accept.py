@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ..core.errors import UserError
 from ..core.printable import say, word
-from ..engine.run import last
+from ..engine.last import last
 from ..gate import baseline as accepted
 from ..gate import judge
 

@@ -10,11 +10,12 @@ import click
 
 from ..core import printable, temporary
 from ..core.printable import say
-from .options import CACHE, FILE, FOLDER, LIMIT, SET, TARGET, recipe_path
+from .completion import EITHER, TARGETS
+from .options import CACHE, FILE, FOLDER, LIMIT, RECIPE, SET, TARGET, recipe_path
 
 
 @click.command()
-@click.argument("recipe")
+@RECIPE
 @SET
 @TARGET
 @LIMIT
@@ -49,7 +50,7 @@ def plan(
 
 
 @click.command()
-@click.argument("files", nargs=-1, required=True)
+@click.argument("files", nargs=-1, required=True, shell_complete=EITHER)
 @SET
 def validate(files: tuple[str, ...], changes: tuple[str, ...]) -> int:
     """Check recipe and target files without running anything."""
@@ -99,7 +100,7 @@ def ls(word: str) -> int:
 
 
 @click.command()
-@click.argument("name")
+@click.argument("name", shell_complete=EITHER)
 @SET
 @click.option("--all", "every", is_flag=True, help="Include the options of a recipe that are at their defaults.")
 def show(name: str, changes: tuple[str, ...], every: bool) -> int:
@@ -115,7 +116,7 @@ def show(name: str, changes: tuple[str, ...], every: bool) -> int:
 
 
 @click.command()
-@click.argument("name")
+@click.argument("name", shell_complete=EITHER)
 @click.argument("file", type=FILE)
 @click.option("--force", is_flag=True, help="Overwrite FILE.")
 def cp(name: str, file: Path, force: bool) -> int:
@@ -146,7 +147,12 @@ def diff(file: Path, against: str | None) -> int:
 @click.command()
 @click.argument("name", required=False)
 @click.option("--data", help="Data set, as for `task.data` in a recipe; paths are relative to --folder.")
-@click.option("--target", metavar="NAME", help="Target device: a name of `edgepress ls targets`, or a file.")
+@click.option(
+    "--target",
+    metavar="NAME",
+    shell_complete=TARGETS,
+    help="Target device: a name of `edgepress ls targets`, or a file.",
+)
 @click.option("--latency", help="Latency budget of one inference on it, such as '20 ms'.")
 @click.option("--size", help="Size budget of the model file, such as '2 MB'.")
 @click.option("--recipe", metavar="NAME", help="Recipe to start from.")

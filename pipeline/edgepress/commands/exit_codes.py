@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
 
 import click
@@ -13,6 +14,7 @@ from ..core import streams, system_errors, temporary
 from ..core.child_processes import SaidError
 from ..core.errors import UserError
 from ..core.printable import lines, say, word
+from . import completion
 from .supervise import CRASHED, INTERRUPTED, INTERRUPTED_WORDS, WRONG, interrupt_once, interruptions_kept
 
 EXIT_CODES = """\b
@@ -70,6 +72,8 @@ def _run(command: click.Command) -> int:
         say(INTERRUPTED_WORDS, error=True)
         return INTERRUPTED
     except SystemExit as ended:
+        if completion.VARIABLE in os.environ:
+            return int(ended.code or 0)
         # When a pipe is closed click wraps standard output and ends with 1, the code of an exceeded budget.
         if sys.stdout is not output:
             raise BrokenPipeError from None

@@ -13,7 +13,10 @@ from ..core.printable import say, word
 from ..core.runtimes import RUNTIMES
 from . import exit_codes, supervise
 from .authoring import cp, diff, gc, ls, new, plan, show, validate
-from .options import CACHE, FILE, FORMAT, LIMIT, ON_UNDECIDED, RUNS, SET, TARGET, recipe_path
+from .bundle.cli import bundle
+from .completion import RECIPES, TARGETS
+from .explaining import report, why
+from .options import CACHE, FILE, FORMAT, LIMIT, ON_UNDECIDED, RECIPE, RUNS, SET, TARGET, recipe_path
 
 if TYPE_CHECKING:
     from ..config.target import Target
@@ -37,7 +40,7 @@ def cli(context: click.Context) -> None:
 
 
 @cli.command()
-@click.argument("recipe")
+@RECIPE
 @SET
 @TARGET
 @LIMIT
@@ -50,6 +53,13 @@ def cli(context: click.Context) -> None:
     "threads that it has without; results are the same.",
 )
 @click.option("--baseline", type=FILE, help="Folder of an accepted run to check for regressions against.")
+@click.option(
+    "--pictures/--no-pictures",
+    "with_pictures",
+    default=True,
+    help="Keep a few small pictures of test examples that the result gets wrong, for `edgepress report`; none of "
+    "private data.  [default: pictures]",
+)
 @ON_UNDECIDED
 @FORMAT
 @CACHE
@@ -68,7 +78,7 @@ def run(recipe: str, changes: tuple[str, ...], aims: tuple[str, ...], **options:
 
 
 @cli.command()
-@click.argument("recipes", nargs=-1, required=True)
+@click.argument("recipes", nargs=-1, required=True, shell_complete=RECIPES)
 @SET
 @LIMIT
 @click.option(
@@ -88,6 +98,7 @@ def run(recipe: str, changes: tuple[str, ...], aims: tuple[str, ...], **options:
 @click.option(
     "--target",
     metavar="NAME",
+    shell_complete=TARGETS,
     help="Target whose budgets must be met.  [default: the recipes' first target that needs no attached device]",
 )
 @click.option("--json", is_flag=True, help="Print the results as JSON instead of text.")
@@ -112,7 +123,7 @@ def compare(recipes: tuple[str, ...], changes: tuple[str, ...], **options: Any) 
 
 
 @cli.command()
-@click.argument("recipe")
+@RECIPE
 @TARGET
 @ON_UNDECIDED
 @FORMAT
@@ -122,7 +133,7 @@ def check(recipe: str, aims: tuple[str, ...], **options: Any) -> int:
 
     Budgets are read anew from the recipe and its targets; the measurements are those of the last run.
     """
-    from ..engine.run import check as check_report
+    from ..engine.last import check as check_report
     from .catalog import aimed
 
     path = recipe_path(recipe)
@@ -130,35 +141,7 @@ def check(recipe: str, aims: tuple[str, ...], **options: Any) -> int:
 
 
 @cli.command()
-@click.argument("model")
-@click.option("--target", metavar="NAME", help="Target whose file is profiled, for a recipe.  [default: its first]")
-@click.option("--coverage", is_flag=True, help="List which operators of an .onnx file convert to TFLite, and why not.")
-@RUNS
-def why(model: str, target: str | None, coverage: bool, runs: Path) -> int:
-    """Profile MODEL by layer, and advise what to change first.
-
-    MODEL is an .onnx or .tflite file, or a recipe that was run. The time and the bytes of each layer and operator are
-    listed; for a recipe also the change by each stage and the margin of each budget.
-    """
-    if coverage:
-        from .why.coverage import coverage as table
-
-        say(table(Path(model)), end="")
-        return 0
-    if Path(model).suffix in (".onnx", ".tflite"):
-        from .why.explain import explain
-        from .why.layers import layers
-
-        say(explain(Path(model), layers(Path(model))), end="")
-        return 0
-    from .why.command import why as of_recipe
-
-    say(of_recipe(recipe_path(model), runs=runs, target=target), end="")
-    return 0
-
-
-@cli.command()
-@click.argument("recipe")
+@RECIPE
 @click.option("--folder", type=FILE, help="Folder to write.  [default: accepted/NAME]")
 @click.option("--force", is_flag=True, help="Accept a run that did not meet its budgets.")
 @RUNS
@@ -217,7 +200,7 @@ def bench(model: Path | None, replay: Path | None, trace: Path | None, on_undeci
 
 
 @cli.command()
-@click.argument("target", required=False)
+@click.argument("target", required=False, shell_complete=TARGETS)
 @click.option(
     "--on", metavar="REACH", help="Address of the device: ssh://[USER@]HOST[:PORT].  [default: the target's `reach`]"
 )
@@ -244,7 +227,7 @@ def doctor(target: str | None, on: str | None, install_emulator: bool) -> int:
 
 
 @cli.command()
-@click.argument("target")
+@click.argument("target", shell_complete=TARGETS)
 @click.option(
     "--on", metavar="REACH", help="Address of the device: ssh://[USER@]HOST[:PORT].  [default: the target's `reach`]"
 )
@@ -288,7 +271,7 @@ def _reached(name: str, on: str | None) -> Target:
     return at(load(find(name, "targets")), on)
 
 
-for _command in (plan, validate, gc, ls, show, cp, diff, new):
+for _command in (bundle, plan, validate, gc, ls, show, cp, diff, new, why, report):
     cli.add_command(_command)
 
 

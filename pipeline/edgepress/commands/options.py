@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from ..core import foreign
+from .completion import RECIPES, TARGETS
 
 
 class _Path(click.Path):
@@ -45,6 +46,8 @@ LIMIT = click.option(
     help="Use at most this many examples of each split, for a quick smoke run.",
 )
 
+RECIPE = click.argument("recipe", shell_complete=RECIPES)
+
 SET = click.option(
     "--set",
     "changes",
@@ -59,6 +62,7 @@ TARGET = click.option(
     "aims",
     multiple=True,
     metavar="NAME",
+    shell_complete=TARGETS,
     help="Judge only by this target, also by one that the recipe does not list; the same as `--set targets=[NAME]`. "
     "Repeatable.",
 )
@@ -76,7 +80,8 @@ FORMAT = click.option(
     "formats",
     multiple=True,
     metavar="FORMAT[=FILE]",
-    help="Report as text, json, markdown, github or junit, to standard output or to FILE. Repeatable.  [default: text]",
+    help="Report as text, json, markdown, github, junit or html, to standard output or to FILE. Repeatable.  "
+    "[default: text]",
 )
 
 

@@ -57,6 +57,7 @@ PICTURES = {
     "keypoints": ("timm/mobilenetv1_100", "pictures and points"),
     "embedding": ("timm/mobilenetv1_100", "pictures of identities"),
     "image": ("edgepress/espcn", "pairs of pictures"),
+    "detection": ("timm/mobilenetv1_100", "pictures and boxes"),
 }
 """Network and words for tasks of the user's own pictures."""
 KEEP = {"regression": ("mae", "metric_drop: 5%"), "image": ("psnr", "metric_drop: 0.5 dB")}
@@ -82,7 +83,7 @@ def facts(data: Any, base: Path) -> DataFacts:
 def shipped(data: Any, facts: DataFacts) -> Path | None:
     """Return the shipped recipe for this data; None where none is for its kind."""
     name: str | None = None
-    if facts.task in PICTURES and data not in NAMES:
+    if facts.task in PICTURES and not (isinstance(data, str) and data in SHIPPED):
         return None
     if isinstance(data, str) and data in SHIPPED:
         name = SHIPPED[data]

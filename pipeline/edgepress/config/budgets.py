@@ -95,7 +95,24 @@ class Budgets(Strict):
     cold_start: SecondsBudget | None = Field(
         default=None, description="longest time to load the file and infer once in a fresh process"
     )
+    decode: SecondsBudget | None = Field(
+        default=None,
+        exclude_if=lambda value: value is None,
+        description="detection: longest time to decode one picture's boxes and suppress overlapping ones, by "
+        "`edgepress.models.decoder` where `reach: local`; no latency includes it",
+    )
     accuracy: AccuracyBudget | None = Field(default=None, description="lowest accuracy on the test split")
+    map: AccuracyBudget | None = Field(
+        default=None,
+        exclude_if=lambda value: value is None,
+        description="detection with `metric: map`: lowest mean average precision, over IoUs of 0.5 to 0.95, on the "
+        "test split",
+    )
+    map50: AccuracyBudget | None = Field(
+        default=None,
+        exclude_if=lambda value: value is None,
+        description="detection with `metric: map50`: lowest mean average precision at an IoU of 0.5, on the test split",
+    )
     fallback: AccuracyBudget | None = Field(
         default=None, description="largest share of operators that are missing in the target's `supports`"
     )

@@ -15,7 +15,7 @@ from pydantic_core import to_json
 from ..core import names
 from ..core.document import Document, Loc
 from ..core.errors import Place, Problem, UserError, near, suggest
-from ..models import pretrained
+from ..models import hub, pretrained
 from ..models.network_options import INPUTS
 from ..stage import Kind, Stage
 from ..stages import TABLE
@@ -254,6 +254,8 @@ def _absent(name: str, above: list[Row], rows: list[Row], place: Place) -> Probl
 
 def _files(document: Document, row: Row) -> Iterator[Problem]:
     for file in row.stage.files() if row.stage and not document.loose else ():
+        if hub.is_hub(file):
+            continue  # a check downloads nothing
         try:
             pretrained.find(file, document.path)
         except UserError as error:

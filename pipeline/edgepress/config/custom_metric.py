@@ -11,7 +11,7 @@ Of segmentation `outputs` are logits (examples, classes, height, width) and `tar
 width), 255 for void; of keypoints heat maps (examples, points, height, width) and float32 (examples, points, 3), x and
 y as shares of the picture and whether it is to be seen; of embeddings vectors (examples, length) and identities int64
 (examples,) or vectors; of images (examples, channels, height, width), of which uint8 targets are 0 to 255 and outputs
-0 to 1.
+0 to 1; of detection x0, y0, x1, y1, score and class (examples, boxes, 6), and targets with class and whether it counts.
 
 An array (examples,) of values has the metric as its mean, and the interval of a drop comes from these values. A metric
 that returns one number is called for that interval with draws with repetition of the test examples, as often as

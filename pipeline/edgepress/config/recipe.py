@@ -55,11 +55,40 @@ class Keep(Options):
         "`5%`, and for PSNR `0.5 dB`",
     )
 
+    map_drop: Points | None = Field(
+        default=None,
+        exclude_if=lambda value: value is None,
+        description="detection: the same for `metric: map`, largest drop of mean average precision below the reference",
+    )
+
     def limit(self) -> tuple[str, float] | None:
         """Return the option that is set, and its limit in points or percent."""
         if self.accuracy_drop is not None:
             return "accuracy_drop", self.accuracy_drop
+        if self.map_drop is not None:
+            return "map_drop", self.map_drop
         return None if self.metric_drop is None else ("metric_drop", self.metric_drop)
+
+    @property
+    def most(self) -> float | None:
+        """Return the limit alone."""
+        limit = self.limit()
+        return limit[1] if limit else None
+
+
+class Card(Options):
+    """Statements of the model card in the archive of `edgepress bundle`."""
+
+    intended_use: str | None = Field(
+        default=None, min_length=1, max_length=2000, description="what the model is meant for, and what not"
+    )
+    weights: str | None = Field(default=None, min_length=1, max_length=500, description="licence of the weights")
+    data: str | None = Field(default=None, min_length=1, max_length=500, description="licence of the data")
+    code: str | None = Field(default=None, min_length=1, max_length=500, description="licence of the network's code")
+
+    def licences(self) -> dict[str, str]:
+        """Return the licences that are stated: of `weights`, `data` and `code`."""
+        return self.model_dump(include={"weights", "data", "code"}, exclude_none=True)
 
 
 class Recipe(Options):
@@ -84,6 +113,7 @@ class Recipe(Options):
         description="names of target profiles, or paths that end in .yaml; `{use: NAME, budgets: {…}}` adds budgets; "
         "[] judges by `keep` alone",
     )
+    card: Card = Card()
 
     _document: Document | None = PrivateAttr(default=None)
 
@@ -167,6 +197,11 @@ def _task(document: Document) -> Task | None:
 def _of_drops(document: Document, task: Task) -> Iterator[Problem]:
     """Yield the drops that are written in a unit that the metric does not have."""
     name, error = task.metric_name, task.lower_is_better
+    keep = document.data.get("keep")
+    if isinstance(keep, dict) and "map_drop" in keep and not name.startswith("map"):
+        help = "`metric: map` of detection, or `metric_drop`"
+        yield Problem(f"`map_drop` is of average precision, and this recipe's metric is {name}", help,
+                      document.place(("keep", "map_drop"), key=True))  # fmt: skip
     for place, value in document.scalars():
         of_stage = place[0] == "stages" and place[2:] == ("keep",) and _use(document, place).startswith("quantize.")
         if (of_stage or place == ("keep", "metric_drop")) and (

@@ -57,8 +57,11 @@ def networks() -> dict[Path, str]:
 def _torchvision() -> list[str]:
     from torchvision import models
 
+    from ..models.detectors import TORCHVISION
+
     listed: list[str] = [*models.list_models(module=models), *models.list_models(module=models.quantization)]
-    return [*listed, *(f"segmentation/{name}" for name in models.list_models(module=models.segmentation))]
+    listed += [f"segmentation/{name}" for name in models.list_models(module=models.segmentation)]
+    return [*listed, *(f"detection/{name}" for name in TORCHVISION)]
 
 
 def main(arguments: list[str]) -> None:

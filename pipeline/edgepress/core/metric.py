@@ -6,8 +6,8 @@ A metric is what each example counts, and a reduction of that: the bootstrap red
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -67,6 +67,8 @@ class Metric:
     reduce: Callable[[Parts], float]
     ranked: Callable[[Parts], Parts] | None = None
     summed: bool = False
+    weighing: Callable[[Parts], Callable[[np.ndarray], float]] | None = None
+    """Of parts that are ranked anew in every draw: a function of how often each example (n,) counts."""
     chunked: bool = True
     """Whether the parts of some examples need no others."""
     higher: bool = True
@@ -79,6 +81,8 @@ class Metric:
     """What `parts` takes beside outputs and targets: the `size` of the pictures, or the `peak` of their values."""
     counting: Callable[[np.ndarray], np.ndarray] | None = None
     """Which examples (n,) count anywhere, by the targets; None where all do."""
+    of_task: Mapping[str, Metric] = field(default_factory=dict, compare=False)
+    """Metrics of this name for other tasks."""
     unit: float | None = None
     """What an error is compared with in `score_points`; without it the mean size of the targets."""
     key: Sequence[Any] = ()
@@ -163,16 +167,16 @@ class Metric:
     def draws(self, collected: Parts, groups: np.ndarray | None = None) -> list[float]:
         """Return the metric on `RESAMPLES` bootstrap draws (Efron, 1979), in an order that only their number decides.
 
-        Without parts they are the first of these draws, as many as `SECONDS` allow; none where those are too few.
+        Without parts, and with those that are ranked anew, they are the first of these draws, as many as `SECONDS`
+        allow; none where those are too few.
         """
-        if isinstance(collected, Rows):
-            start, values = monotonic(), []
-            for rows in _drawn(len(collected), groups):
-                values.append(round(self.value(collected[rows]), 6))
-                if monotonic() - start > SECONDS:
-                    break
-            return values if len(values) >= intervals.FEWEST else []
         import numpy as np
+
+        if self.weighing is not None:
+            weighed, count = self.weighing(collected), len(collected)
+            return _in_time(weighed(np.bincount(rows, minlength=count)) for rows in _drawn(count, groups))
+        if isinstance(collected, Rows):
+            return _in_time(self.value(collected[rows]) for rows in _drawn(len(collected), groups))
 
         if self.summed and np.isfinite(collected).all():  # 0 times what is no number is none either
             return list(self._of_sums(collected, groups))
@@ -190,6 +194,15 @@ class Metric:
             total = np.bincount(rows, minlength=len(flat)) @ flat
             value = self.value(total.reshape(1, *collected.shape[1:]))
             yield 0.0 if math.isnan(value) and not total.any() else round(value, 6)
+
+
+def _in_time(draws: Iterator[float]) -> list[float]:
+    start, values = monotonic(), []
+    for value in draws:
+        values.append(round(value, 6))
+        if monotonic() - start > SECONDS:
+            break
+    return values if len(values) >= intervals.FEWEST else []
 
 
 def plain(name: str, function: Callable[[np.ndarray, np.ndarray], float], **more: Any) -> Metric:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -43,9 +44,19 @@ _of_images = partial(_metric, "metric_images", tasks=("image",), graded=True, ne
 
 
 _SHARE, _MEAN = "metric_functions.share", "metric_functions.mean_share"
-DEFAULTS = {"segmentation": "miou", "keypoints": "pck", "embedding": "recall@1", "image": "psnr"}
+DEFAULTS = {"segmentation": "miou", "keypoints": "pck", "embedding": "recall@1", "image": "psnr", "detection": "map"}
 """The metric of a recipe that names none; of other tasks `accuracy`."""
 _CLASSES = ("single-label", "multi-label")
+
+
+def _of_boxes(name: str, **options: Any) -> Metric:
+    """Return mean average precision of one of COCO's sizes, over the first `most` IoUs."""
+    weighing = partial(_call, "metric_boxes.weighing", **options)
+    reduce = partial(_call, "metric_boxes.mean_precision", **options)
+    made = partial(_call, "metric_boxes.matched")
+    return Metric(name, made, reduce, weighing=weighing, tasks=("detection",), graded=True)
+
+
 METRICS = {
     metric.name: metric
     for metric in (
@@ -68,9 +79,18 @@ METRICS = {
         _of_vectors("cosine", "cosines", _MEAN, graded=True),
         _of_images("psnr", "psnr", "mean_decibels", points=1.0),
         _of_images("ssim", "ssim", _MEAN),
+        _of_boxes("map50", most=1),
+        _of_boxes("map-small", size="small"),
+        _of_boxes("map-medium", size="medium"),
+        _of_boxes("map-large", size="large"),
     )
 }
 """What a recipe's `metric:` may name: one row each."""
+METRICS["map"] = replace(
+    METRICS["map"],
+    tasks=("embedding", "detection"),
+    of_task={"detection": _of_boxes("map")},
+)
 
 
 def points_of(name: str) -> float:

@@ -21,6 +21,8 @@ COMPARISON = re.compile(rb'\{"version":\d+,"name":"[^"]*","source":')
 TRACE = re.compile(rb'\{"version":\d+,"limit":')
 """How `report.json`, `accepted.json`, `compare.json` and a trace begin, but for white space."""
 WRITTEN = re.compile(rb"# Written by `edgepress ")
+BUNDLE = re.compile(rb"PK\x03\x04.{0,300}?/LICENSES/Apache-2\.0\.txt", re.DOTALL)
+"""How an archive of `edgepress bundle` begins: its first file."""
 _HEAD = 4096
 """Bytes of a file that tell whose it is."""
 SUMS = "SHA256SUMS"
@@ -77,11 +79,12 @@ def read(folder: Path) -> Known | None:
     return together((name, sha256) for sha256, name in (line for line in lines if len(line) == 2))
 
 
-def write(folder: Path, known: Known) -> None:
+def write(folder: Path, known: Known, what: str = "models") -> None:
+    """List `what` a run keeps in a folder, with the digests."""
     lines = [f"{sha256}  {name}\n" for name in sorted(known) for sha256 in sorted(known[name])]
     with replacing(folder / SUMS) as temporary:
         temporary.write_bytes(
-            b"# Written by `edgepress run`; the models that it keeps here.\n" + "".join(lines).encode()
+            f"# Written by `edgepress run`; the {what} that it keeps here.\n".encode() + "".join(lines).encode()
         )
 
 

@@ -5,7 +5,7 @@ A format names the processors whose kernels are fast and exact with it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from .results import Machine
@@ -33,6 +33,11 @@ class Preset:
     integer_only: bool = False
     wide: bool = False
     foreign: bool = False
+
+    @property
+    def numbers(self) -> Preset:
+        """Return what is alike in presets of the same numbers, or those 128 apart: of `x86` it is `xnnpack`."""
+        return replace(self, about=PRESETS["xnnpack"].about, unsigned=False, foreign=False)
 
 
 PRESETS: dict[PresetName, Preset] = {

@@ -30,6 +30,28 @@ def summary(facts: StageFacts, *, metric: str = "accuracy", error: bool = False)
     )
 
 
+def left(seconds: float) -> str:
+    """Describe a time that is estimated: `40 s`, `3 min` or `1.5 h` left."""
+    if seconds < 90:
+        return f"{seconds:.0f} s left"
+    return f"{seconds / 60:.0f} min left" if seconds < 5400 else f"{seconds / 3600:.1f} h left"
+
+
+class Pace:
+    """How much of a piece of work is done by when; a smaller `done` or another `total` begins the next piece."""
+
+    def __init__(self) -> None:
+        self.done, self.total, self.began, self.start = 0, 0, 0.0, 0
+
+    def left(self, done: int, total: int, now: float) -> str:
+        """Return in words how long the rest takes at the pace so far; empty while nothing tells."""
+        if total != self.total or done < self.done:
+            self.total, self.began, self.start = total, now, done
+        self.done = done
+        moved = done - self.start
+        return left((now - self.began) * (total - done) / moved) if moved > 0 and done < total else ""
+
+
 class Lines:
     """Progress for logs and pipes: a line when a stage begins, now and then while it runs, and when it ends."""
 
@@ -37,17 +59,21 @@ class Lines:
         self.metric, self.error = metric, error
         self.heads: dict[str, str] = {}
         self.last: dict[str, float] = {}
+        self.paces: dict[str, Pace] = {}
 
     def begin(self, label: str, use: str, position: int, count: int) -> None:
+        self.paces[label] = self.paces[""] = Pace()
         head = self.heads[label] = self.heads[""] = f"[{position + 1}/{count}] {label}" if count else label
         self.last[label] = self.last[""] = time.monotonic()
         self._print(f"{head}: {use}" if use != label else head)
 
     def advance(self, done: int, total: int, words: str, label: str = "") -> None:
         """Say how far the stage `label` is; by default the last one that began."""
-        if time.monotonic() - self.last[label] >= QUIET_SECONDS:
-            self.last[label] = time.monotonic()
-            self._print(f"{self.heads[label]}: {100 * done // max(total, 1)}%, {words}")
+        now = time.monotonic()
+        rest = self.paces[label].left(done, total, now)
+        if now - self.last[label] >= QUIET_SECONDS:
+            self.last[label] = now
+            self._print(", ".join(filter(None, (f"{self.heads[label]}: {100 * done // max(total, 1)}%", words, rest))))
 
     def end(self, facts: StageFacts) -> None:
         self._print(f"  {summary(facts, metric=self.metric, error=self.error)}")
@@ -64,12 +90,13 @@ class Live:
 
     def __init__(self, *, metric: str = "accuracy", error: bool = False) -> None:
         from rich.console import Console
-        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
         columns = (
             TextColumn("{task.description}", markup=False),
             BarColumn(),
             TimeElapsedColumn(),
+            TimeRemainingColumn(),
             TextColumn("{task.fields[words]}", markup=False),
         )
         self.bars = Progress(*columns, transient=True, console=Console(stderr=True))

@@ -63,6 +63,23 @@ class ModelFile(Facts):
     """Of a delivered file, how many there are of each operator."""
     real: dict[str, int] = {}
     """Those of them that compute in float."""
+    recalls: dict[str, tuple[int, int]] = {}
+    """By class: how many test examples are right, of how many; of masks pixels, and of boxes those that are found."""
+    confused: list[tuple[str, str, int]] = []
+    """The most frequent mistakes on the test split: class, predicted class, how many of the same."""
+
+
+class Curve(Facts):
+    """The course of one training, a number for each epoch; `name` tells several trainings of a stage apart.
+
+    `loss` is the mean over the batches, `metric` the recipe's on `examples` of the validation split. Without these
+    there is no metric.
+    """
+
+    name: str = ""
+    loss: list[float]
+    metric: list[float] = []
+    examples: int = 0
 
 
 class StageFacts(Facts):
@@ -81,6 +98,8 @@ class StageFacts(Facts):
     warnings: list[str]
     summary: list[str] | None = None
     """The report's lines on how the stage went; None in a report of an older version, whose notes they follow from."""
+    curves: list[Curve] = []
+    """Of each training; none of a result that the cache had before curves were recorded."""
     doubt: str = ""
     """Why a float or loaded model, or what it is made of, is probably fed or read wrongly: `near chance level`."""
 
@@ -151,11 +170,29 @@ class Preprocessing(Facts):
     """The work before each inference, timed on this machine on one thread: seconds of CPU time, `[example]`.
 
     `read` is an image file to pixels of the model's size, and empty for other data; `ready` is raw values to those
-    that a float model takes, which a model with an input of uint8 does itself.
+    that a float model takes, which a model with an input of uint8 does itself. Of a detector `decode` is the work after
+    it: raw outputs to boxes, non-maximum suppression included.
     """
 
     read: list[float]
     ready: list[float]
+    decode: list[float] = []
+
+
+class Picture(Facts):
+    """A test example as a small PNG: the file at `path`, whose digest is `sha256`.
+
+    `row` is its place in the test split, `label` its target in words, and `outputs` those of models by stage. With
+    several `panels` the picture has them side by side; `colours` are those of the classes in them, as `#rrggbb`.
+    """
+
+    path: str
+    sha256: str
+    row: int
+    label: str
+    outputs: dict[str, str] = {}
+    panels: list[str] = []
+    colours: dict[str, str] = {}
 
 
 class Machine(Facts):
@@ -202,6 +239,8 @@ class Report(Facts):
     """By target."""
     devices: dict[str, Device] = {}
     """By target, the devices that were asked."""
+    pictures: list[Picture] = []
+    """Test examples that the result gets wrong, the worst first; none with `--no-pictures`."""
     references: list[Samples]
     """The judged files and the reference models that device estimates rest on, one thread each."""
 

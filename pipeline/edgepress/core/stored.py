@@ -100,6 +100,9 @@ def of_report(report: Report) -> Iterator[str]:
     for field in ("samples", "references"):
         for index, samples in enumerate(getattr(report, field)):
             yield from of_samples(f"{field}.{index}", samples)
+    for index, picture in enumerate(report.pictures):
+        sound = picture.path.endswith(".png") and "\0" not in picture.path and picture.row >= 0
+        yield from _wrong(f"pictures.{index}", sound and _is_digest(picture.sha256))
     if report.preprocessing:
         yield from _of_preprocessing(report.preprocessing)
     for target, runs in report.emulated.items():
@@ -163,6 +166,9 @@ def of_file(where: str, file: ModelFile, expected: Expected, *, scored: bool = T
     yield from _of_bounds(where, file.bounds, file.worst, expected)
     yield from _wrong(f"{where}.opset", file.opset is None or file.opset >= 1)
     yield from _wrong(f"{where}.ir", file.ir is None or file.ir >= 1)
+    for name, (right, count) in file.recalls.items():
+        yield from _wrong(f"{where}.recalls.{name}", 0 <= right <= count)
+    yield from _wrong(f"{where}.confused", all(count >= 1 for *_, count in file.confused))
     for name, count in file.operators.items():
         yield from _wrong(f"{where}.operators.{name}", count >= 1)
     for name, count in file.real.items():
@@ -206,6 +212,9 @@ def _of_stage(where: str, stage: StageFacts, before: list[str], expected: Expect
     for index, file in enumerate(stage.files):
         yield from _wrong(f"{where}.files.{index}.kind", file.kind == kind, f"a stage of {stage.kind} makes none")
         yield from of_file(f"{where}.files.{index}", file, expected)
+    for index, curve in enumerate(stage.curves):
+        sound = len(curve.metric) in (0, len(curve.loss)) and (curve.examples >= 1 or not curve.metric)
+        yield from _wrong(f"{where}.curves.{index}", sound, "its epochs do not fit together")
     yield from _of_keep(f"{where}.notes.keep", stage.notes.get("keep", []))
 
 
@@ -228,7 +237,7 @@ def _of_keep(where: str, rows: Any) -> Iterator[str]:
 
 
 def _of_preprocessing(times: Preprocessing) -> Iterator[str]:
-    sound = all(0 <= time <= LONGEST for time in (*times.read, *times.ready))
+    sound = all(0 <= time <= LONGEST for time in (*times.read, *times.ready, *times.decode))
     yield from _wrong("preprocessing", bool(times.ready) and sound)
 
 

@@ -33,6 +33,7 @@ from .pairs import Converter, Origin, each, labels_of, length
 from .rows import DIGEST, Stored
 from .source import Source
 from .split import SPLITS
+from .targets import of
 from .words import by
 
 RESERVE = 2**30
@@ -76,7 +77,8 @@ def _key(splits: dict[str, Any], source: Source, origin: Origin, limit: int | No
     parts = [
         [part, type(each).__name__, length(each), getattr(each, "_fingerprint", None)] for part, each in splits.items()
     ]
-    options = source.model_dump(mode="json", include={"args", "size", "color", "resize", "image", "label"})
+    kept = {"args", "size", "color", "resize", "image", "label"} | ({"task"} if source.task == "detection" else set())
+    options = source.model_dump(mode="json", include=kept)
     material = json.dumps([1, *origin.key, options, limit, parts], sort_keys=True, default=repr)
     return hashlib.sha256(material.encode()).hexdigest()
 
@@ -134,7 +136,7 @@ def _copied(
             f"{name} gives no examples{f' for {empty}' if empty else ''}", "give one at least of each class"
         )
     try:
-        y = np.array(labels)
+        y = of(source.task).array(labels) if source.task == "detection" else np.array(labels)
     except ValueError as error:
         raise UserError(f"{name}: the labels have different lengths", "give as many values for each example") from error
     if y.dtype.hasobject:

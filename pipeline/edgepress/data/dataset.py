@@ -21,13 +21,15 @@ if TYPE_CHECKING:
 
     from .targets import Targets
 
-NAMES = ("digits", "fashion-mnist", "fashion-mnist-10k", "recommend", "scenes", "sensor", "text")
+NAMES = ("clutter", "digits", "fashion-mnist", "fashion-mnist-10k", "recommend", "scenes", "sensor", "text")
 """What a recipe's `task: {data: …}` may say; each is a module here, with `read() -> Dataset`."""
 
 _HASHED = 256
 """Examples whose bytes are copied at once."""
 Kind = Literal["image", "series", "numbers", "tokens"]
-Task = Literal["single-label", "multi-label", "regression", "segmentation", "keypoints", "embedding", "image"]
+Task = Literal[
+    "single-label", "multi-label", "regression", "segmentation", "keypoints", "embedding", "image", "detection"
+]
 
 
 @dataclass(frozen=True)
@@ -102,8 +104,8 @@ class Split(NamedTuple):
     structured array (n,) whose fields are the inputs' names, so that rows are taken as one.
     `y` is int64 (n,) for single-label, uint8 (n, labels) for multi-label, float32 (n, labels) for regression; uint8
     (n, height, width) for segmentation, float32 (n, points, 3) for keypoints, int64 (n,) or float32 (n, length) for
-    embedding, uint8 or float32 (n, channels, height, width) for image. It is an array, or of masks and pictures in
-    files such rows.
+    embedding, uint8 or float32 (n, channels, height, width) for image, float32 (n, most, 6) for detection. It is an
+    array, or of masks and pictures in files, and of annotated boxes, such rows.
     """
 
     x: Rows

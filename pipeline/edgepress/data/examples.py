@@ -30,10 +30,11 @@ class Examples:
 
     `y` is single-label as integers or text (n,), multi-label as 0 and 1 (n, labels), regression as float (n,) or
     (n, quantities); segmentation as integers (n, height, width), keypoints as float (n, points, 3), embedding as
-    identities (n,) or vectors (n, length), image as (n, channels, height, width): these four need `task`. `labels`
-    names the classes 0, 1, …, the quantities, the points or the channels. Examples of one of `groups` (n,) are kept in
-    one split; `part` (n,) names the split of each, where that is settled. `flip_pairs` are labels of points that change
-    places in a mirror, such as the left and the right eye.
+    identities (n,) or vectors (n, length), image as (n, channels, height, width), detection as a list of float (boxes,
+    5) with x0, y0, x1, y1 in pixels and the class: these five need `task`. `labels` names the
+    classes 0, 1, …, the quantities, the points or the channels. Examples of one of `groups` (n,) are kept in one split;
+    `part` (n,) names the split of each, where that is settled. `flip_pairs` are labels of points that change places in
+    a mirror, such as the left and the right eye.
     """
 
     x: Rows
@@ -76,10 +77,11 @@ class Examples:
 
     def _checked(self, task: Task | None) -> Examples:
         x: Any = self.x if isinstance(self.x, Lazy) else np.asarray(self.x)
+        to_array = targets.of(task).array if task else np.asarray
         examples = replace(
             self,
             x=x,
-            y=(self.y if isinstance(self.y, Lazy) else np.asarray(self.y))
+            y=(self.y if isinstance(self.y, Lazy) else to_array(self.y))
             if self.labelled
             else np.zeros(x.shape[:1] or 1, np.int64),
             groups=None if self.groups is None else np.asarray(self.groups),

@@ -68,6 +68,7 @@ def _untrainable(data: Dataset) -> tuple[str, str] | None:
 
 
 SHIPPED = {
+    "clutter": _shipped("clutter", ("image",), 5, 3, "detection"),
     "digits": _shipped("digits", ("image",), 10, 1),
     "fashion-mnist": _shipped("fashion-mnist", ("image",), 10, 1),
     "fashion-mnist-10k": _shipped("fashion-mnist-10k", ("image",), 10, 1),
@@ -77,6 +78,10 @@ SHIPPED = {
     "text": _shipped("text", ("tokens",), 8),
 }
 """Facts of the shipped data sets; a test compares them with the data."""
+
+
+_IMPLIED: dict[str, Task] = {"masks": "segmentation", "pictures": "image", "boxes": "detection"}
+"""The task of a folder of images that has a second one."""
 
 
 def known(data: Source | str, *, unlabelled: bool) -> DataFacts:
@@ -91,7 +96,9 @@ def _own(source: Source) -> DataFacts:
     facts = DataFacts(f"`{source.source}`", task=source.task)
     if source.kind == "folder":
         channels = None if source.color is None else 1 if source.color == "grey" else 3
-        implied: Task = "segmentation" if source.masks else "image" if source.pictures else "single-label"
+        implied: Task = "single-label"
+        for option, task in _IMPLIED.items():
+            implied = task if getattr(source, option) else implied
         facts = replace(facts, task=source.task or implied, kinds=("image",), channels=channels)
     elif source.kind == "table" and source.image is None:
         facts = replace(facts, kinds=("numbers",))

@@ -99,8 +99,8 @@ def read(
         for row in np.flatnonzero(~readable).tolist():
             skipped.add("cannot be read, and `unreadable: skip`", kind(Path(paths[row]).name))
         skipped.several = Counter(kind(Path(paths[row]).name) for row in rows[found["several"]])
-    decode = partial(images.pixels, grey=grey, size=size, resize=source.resize, times=times)
-    made_by = repr(("files", source.resize, times))  # colour and size are in the shape
+    decode = partial(images.pixels, grey=grey, size=size, resize=source.resizing, times=times)
+    made_by = repr(("files", source.resizing, times))  # colour and size are in the shape
     return Files(root, names[rows], found, decode, (1 if grey else 3, *size), made_by), rows
 
 

@@ -220,29 +220,53 @@ def sized(
     if resize == "squash":
         return functional.resize(image, [height, width], how)
     if resize == "pad":
-        inner = _inner(image, size, min, times)
+        inner = _inner((image.height, image.width), size, min, times)
         top, margin = ((whole // times - part // times) // 2 * times for whole, part in zip(size, inner, strict=True))
         shrunk = functional.resize(image, list(inner), how)
         return functional.pad(shrunk, [margin, top, width - inner[1] - margin, height - inner[0] - top], fill)
     # What is cut off anyway goes first where it is most of the image: a very long one would be enlarged out of memory.
-    most = [min(image.height, _LONGEST * -(-image.width * height // width)),
-            min(image.width, _LONGEST * -(-image.height * width // height))]  # fmt: skip
-    image = _center(image, most, times)
-    return _center(functional.resize(image, list(_inner(image, size, max, times)), how), size, times)
+    image = _center(image, _uncut((image.height, image.width), size), times)
+    inner = _inner((image.height, image.width), size, max, times)
+    return _center(functional.resize(image, list(inner), how), size, times)
+
+
+def placed(whole: tuple[int, int], size: tuple[int, int], resize: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return scale and shift (2,), down and right, of what `sized` makes of an image of `whole`, height and width.
+
+    What is `at` in the image is `at * scale + shift` then.
+    """
+    if whole == size or resize == "squash":
+        return np.divide(size, whole), np.zeros(2)
+    if resize == "pad":
+        inner = _inner(whole, size, min, 1)
+        return np.divide(inner, whole), np.array([(all_ - part) // 2 for all_, part in zip(size, inner, strict=True)])
+    kept = _uncut(whole, size)
+    inner = _inner((kept[0], kept[1]), size, max, 1)
+    scale = np.divide(inner, kept)
+    return scale, -np.array(_margins(whole, kept, 1)) * scale - np.array(_margins(inner, size, 1))
+
+
+def _uncut(whole: tuple[int, int], size: tuple[int, int]) -> list[int]:
+    """Return height and width of the middle that is resized, of an image of `whole` whose rest is cut off anyway."""
+    (high, wide), (height, width) = whole, size
+    return [min(high, _LONGEST * -(-wide * height // width)), min(wide, _LONGEST * -(-high * width // height))]
 
 
 def _center(image: Image.Image, size: Sequence[int], times: int) -> Image.Image:
     """Return the middle of `size`, as `CenterCrop` does."""
-    whole = image.height, image.width
-    top, left = (round((own // times - part // times) / 2) * times for own, part in zip(whole, size, strict=True))
+    top, left = _margins((image.height, image.width), size, times)
     return image.crop((left, top, left + size[1], top + size[0]))
 
 
+def _margins(whole: Sequence[int], size: Sequence[int], times: int) -> list[int]:
+    return [round((own // times - part // times) / 2) * times for own, part in zip(whole, size, strict=True)]
+
+
 def _inner(
-    image: Image.Image, size: tuple[int, int], choose: Callable[[float, float], float], times: int
+    whole: tuple[int, int], size: tuple[int, int], choose: Callable[[float, float], float], times: int
 ) -> tuple[int, int]:
     """Scale height and width so that one of them is that of `size`; the other is rounded down, as by `Resize`."""
-    height, width, high, wide = (side // times for side in (*size, image.height, image.width))
+    height, width, high, wide = (side // times for side in (*size, *whole))
     if choose(height / high, width / wide) == height / high:
         return height * times, max(1, height * wide // high) * times
     return max(1, width * high // wide) * times, width * times

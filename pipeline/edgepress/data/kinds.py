@@ -34,7 +34,7 @@ _ARCHIVES = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".7z", ".rar")
 _IMAGES = {"size", "color", "resize", "unreadable"}
 
 TAKES: dict[Kind, set[str]] = {
-    "folder": {*_IMAGES, "group", "labels", "masks", "pictures", "task"},
+    "folder": {*_IMAGES, "group", "labels", "masks", "pictures", "boxes", "task"},
     "table": {*_IMAGES, "image", "label", "labels", "columns", "group", "task"},
     "arrays": {"labels", "task", "flip_pairs"},
     "user": {"args", "task", "flip_pairs", "size", "color", "resize", "image", "label"},
@@ -97,3 +97,18 @@ def missing(text: str, base: Path) -> tuple[str, str] | None:
     if not path.is_dir() and (other := foreign.kind(path)):
         return f"`{text}` is {other}, not a file", "copy its content into a file, and name that"
     return undefined(path, parts(text)[1]) if is_function(text) else None
+
+
+def unannotated(text: str, recipe: Path) -> tuple[str, str] | None:
+    """Return what is wrong with the path of annotations of boxes, beside `recipe`, and the next act."""
+    path = recipe.parent / text
+    if wrong := foreign.refused(text, path):
+        return wrong
+    if not path.exists():
+        known = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
+        return f"there is no file or folder `{text}`", suggest(
+            path.name, known, "a path counts from the recipe's folder"
+        )
+    if path.is_dir() or path.suffix.lower() == ".json":
+        return None if path.is_dir() else foreign.missing(path, text, "")
+    return f"`{text}` is no annotation of boxes that is read", "COCO's .json, or a folder of .xml or of .txt files"

@@ -52,6 +52,8 @@ def load_unlabelled(
         channels, height, width = data.input.shape
         alike = {"size": (height, width), "color": "grey" if channels == 1 else "rgb"}
         source = source.model_copy(update={name: getattr(source, name) or default for name, default in alike.items()})
+        if data.task == "detection" and "resize" not in source.model_fields_set:
+            source = source.model_copy(update={"resize": data.input.resize or "crop"})
         source = source.model_copy(update={"labels": "imagenet"})  # class folders, if any, mean nothing
         from .folder import read
 
@@ -91,8 +93,12 @@ def _own(source: Source, base: Path, seed: int, limit: int | None, cache: Path |
     if source.kind == "shipped":
         return _prepared(source, _shipped(source.source), source.source)
     path, source = source.path(base), _with_labels(source.based(base), base)
-    paired = source.masks or source.pictures
-    read = importlib.import_module(".paired" if paired else MODULES[source.kind], __package__).read
+    module = MODULES[source.kind]
+    if source.masks or source.pictures:
+        module = ".paired"
+    elif source.has_boxes:
+        module = ".boxes"
+    read = importlib.import_module(module, __package__).read
     examples = read(source, path) if source.kind == "arrays" else read(source, path, limit, cache)
     if isinstance(examples, Dataset):
         if source.split is not None:
@@ -141,6 +147,6 @@ def _prepared(source: Source, data: Dataset, name: str) -> Dataset:
         )
         data = replace(data, notes=(*data.notes, note))
     if source.kind in DECODED or source.size is not None:
-        inputs = (replace(input, resize=source.resize) if input.kind == "image" else input for input in data.inputs)
+        inputs = (replace(input, resize=source.resizing) if input.kind == "image" else input for input in data.inputs)
         data = replace(data, inputs=tuple(inputs))
     return data if source.normalize is None else normalized(data, source.normalize, name)

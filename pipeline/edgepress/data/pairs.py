@@ -14,6 +14,7 @@ from PIL import Image, ImageOps
 
 from ..core.errors import UserError, suggest
 from . import images
+from .boxes import pairs as boxes
 from .listing import suffixes
 from .source import Source
 from .split import SPLITS
@@ -84,12 +85,14 @@ def labels_of(pairs: Any, source: Source) -> tuple[str, ...]:
                 suggest(name, columns, f"name the column: `{option}: …`"),
             )
     features = getattr(pairs, "features", None) or {}  # a streamed one may not know them
+    if source.task == "detection":
+        return boxes.names(features.get(labels[0]))
     return tuple(getattr(features.get(labels[0]), "names", None) or ()) if len(labels) == 1 else ()
 
 
 def columns_of(source: Source) -> tuple[str, tuple[str, ...]]:
     """Return the names of the column of images and of those of labels."""
-    label = source.label or "label"
+    label = source.label or ("objects" if source.task == "detection" else "label")
     return source.image or "image", (label,) if isinstance(label, str) else label
 
 
@@ -152,6 +155,8 @@ class Converter:
         self.label: type | None = None
         self.map: np.ndarray | None = None
         """The first label that is an array of two dimensions or more, such as a mask."""
+        self.sides: dict[int, tuple[int, int]] = {}
+        """Height and width of pictures before they are resized, by number, until their boxes are read."""
 
     def value(self, raw: Any, number: int) -> np.ndarray:
         """Return an example as an array, pictures as uint8 (channels, height, width). Raises: UserError."""
@@ -204,13 +209,21 @@ class Converter:
                 "write `color: rgb`, or `color: grey`",
             )
         image = images.flat(ImageOps.exif_transpose(image), "L" if self.grey else "RGB")
+        self.sides[number] = image.height, image.width
         if self.size:
-            image = images.sized(image, self.size, self.source.resize)
+            image = images.sized(image, self.size, self.source.resizing)
         array = np.asarray(image)
         return array[None] if self.grey else array.transpose(2, 0, 1)
 
     def target(self, raw: Any, number: int) -> Any:
-        """Return a label as a plain number, text, a list of numbers, or a mask as an array. Raises: UserError."""
+        """Return a label as a plain number, text, a list of numbers, or a mask or boxes as an array.
+
+        Raises: UserError.
+        """
+        sides = self.sides.pop(number, None)
+        if self.source.task == "detection":
+            about = f"{self.name}: example {number}"
+            return boxes.boxes(raw, about, sides, self.size, self.source.resizing)
         if getattr(raw, "ndim", 0) > 1:
             array = np.asarray(raw.detach().cpu() if hasattr(raw, "detach") else raw)
             self.map = array if self.map is None else self.map

@@ -30,8 +30,8 @@ _EXACT = ("PNG", "BMP", "GIF", "TIFF", "PPM")
 def masks(paths: list[str], photos: files.Files, root: Path, source: Source, cache: Path | None) -> files.Files:
     """Return masks uint8 (n, height, width) of `photos`, examined and not kept. Raises: UserError."""
     size = (photos.shape[2], photos.shape[3])
-    decode = partial(_mask, size=size, resize=source.resize)
-    made_by = repr(("masks", size, source.resize))
+    decode = partial(_mask, size=size, resize=source.resizing)
+    made_by = repr(("masks", size, source.resizing))
 
     def examined(path: Path) -> file_index.Found:
         seen = np.bincount(decode(path).reshape(-1), minlength=256) > 0

@@ -20,12 +20,12 @@ def measure(data: Dataset) -> Preprocessing:
         channels, height, width = (image := next(input for input in data.inputs if input.kind == "image")).shape
         for path in data.files:
             grey, resize = channels == 1, image.resize or "crop"
-            read.append(_seconds(lambda: pixels(path, grey=grey, size=(height, width), resize=resize)))  # noqa: B023
+            read.append(seconds(lambda: pixels(path, grey=grey, size=(height, width), resize=resize)))  # noqa: B023
     x = data["test"].x[:SAMPLED]
-    return Preprocessing(read=read, ready=[_seconds(lambda: data.to_model_inputs(x[i : i + 1])) for i in range(len(x))])  # noqa: B023
+    return Preprocessing(read=read, ready=[seconds(lambda: data.to_model_inputs(x[i : i + 1])) for i in range(len(x))])  # noqa: B023
 
 
-def _seconds(work: Callable[[], object]) -> float:
+def seconds(work: Callable[[], object]) -> float:
     """Return CPU seconds of this thread. A device reads one picture after another: memory and caches are warm."""
     work()
     started = time.thread_time_ns()

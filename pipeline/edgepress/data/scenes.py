@@ -68,7 +68,7 @@ def draw(
     scenes without it. The same arguments give the same bytes.
     """
     random = np.random.RandomState(seed)
-    pictures = _backgrounds(random, count, side)
+    pictures = backgrounds(random, count, side)
     masks = np.zeros((count, side, side), np.uint8)
     garments = np.full((count, most, 5), -1)
     pools = [np.flatnonzero(classes == label) for label in np.unique(classes)]
@@ -78,18 +78,25 @@ def draw(
             row = pool[random.randint(len(pool))]
             size = random.randint(side * 7 // 16, side * 11 // 16)
             top, left = random.randint(0, side - size + 1, 2)
-            garment = images[row][:, :: 1 - 2 * random.randint(2)]
-            window = np.s_[top : top + size, left : left + size]
-            shade, solid = _resized(garment, size), _resized(_filled(garment) * np.uint8(255), size) > 127
-            colour = random.randint(64, 256, (3, 1, 1))
-            picture[:, *window][:, solid] = (shade * colour // 255)[:, solid]
-            mask[window][solid] = classes[row]
+            solid = put(random, picture, images[row], top, left, size)
+            mask[top : top + size, left : left + size][solid] = classes[row]
             placed[place] = row, classes[row], top, left, size
     pictures += random.randint(-noise, noise + 1, pictures.shape, np.int16)
     return Scenes(np.clip(pictures, 0, 255).astype(np.uint8), masks, garments)
 
 
-def _backgrounds(random: np.random.RandomState, count: int, side: int) -> np.ndarray:
+def put(
+    random: np.random.RandomState, picture: np.ndarray, image: np.ndarray, top: int, left: int, size: int
+) -> np.ndarray:
+    """Draw a garment uint8 (28, 28), mirrored or not, in a random colour; return its pixels, bool (size, size)."""
+    garment = image[:, :: 1 - 2 * random.randint(2)]
+    shade, solid = _resized(garment, size), _resized(_filled(garment) * np.uint8(255), size) > 127
+    colour = random.randint(64, 256, (3, 1, 1))
+    picture[:, top : top + size, left : left + size][:, solid] = (shade * colour // 255)[:, solid]
+    return solid
+
+
+def backgrounds(random: np.random.RandomState, count: int, side: int) -> np.ndarray:
     """Draw colours of a grid, and interpolate between them: int16 (count, 3, side, side)."""
     cells = side // _CELL + 1
     colours = random.randint(20, 180, (count, 3, cells, cells)).astype(np.int32)

@@ -24,7 +24,7 @@ from ..core.errors import Mistake, UserError, suggest
 from ..core.paths import folder_of
 from ..core.units import Share
 from .dataset import NAMES, Task
-from .kinds import TAKES, WHAT, Kind, file_of, kind_of, missing
+from .kinds import TAKES, WHAT, Kind, file_of, kind_of, missing, unannotated
 from .normalize import Moments, Normalize
 from .target_options import wrong_targets
 
@@ -66,6 +66,17 @@ def _there(text: str, info: ValidationInfo) -> str:
             raise Mistake(
                 wrong[0], f"`edgepress cp {recipe.stem} mine.yaml` makes a recipe of yours: name your data there"
             )
+        raise Mistake(*wrong)
+    return text
+
+
+def _annotated(text: str, info: ValidationInfo) -> str:
+    """Check that annotations are there: a folder, or a .json."""
+    if (
+        isinstance(info.context, Document)
+        and not info.context.loose
+        and (wrong := unannotated(text, info.context.path))
+    ):
         raise Mistake(*wrong)
     return text
 
@@ -114,7 +125,9 @@ class Source(BaseModel):
         default=None, description="color mode, one channel or three; by default rgb, unless every image is grey"
     )
     resize: Literal["crop", "squash", "pad"] = Field(
-        default="crop", description="resizing: center crop, distort the whole image, or pad it with black bars"
+        default="crop",
+        description="resizing: center crop, distort the whole image, or pad it with black bars; by default `crop`, and "
+        "`pad` for a folder with boxes",
     )
     unreadable: Literal["refuse", "skip"] = Field(
         default="refuse", description="handling of image files that cannot be read"
@@ -163,9 +176,9 @@ class Source(BaseModel):
     task: Task | None = Field(
         default=None,
         description="kind of task; by default regression for numbers with a decimal point, multi-label for several "
-        "columns of 0 and 1, segmentation with `masks`, image with `pictures`, else single-label. `embedding` takes "
-        "classes as identities, each of which is kept in one split. Labels in one column of a multi-label CSV are "
-        "separated by `|`",
+        "columns of 0 and 1, segmentation with `masks`, image with `pictures`, detection with `boxes`, else "
+        "single-label. `embedding` takes classes as identities, each of which is kept in one split. Labels in one "
+        "column of a multi-label CSV are separated by `|`",
     )
     masks: Annotated[str, AfterValidator(_there)] | None = Field(
         default=None,
@@ -180,6 +193,13 @@ class Source(BaseModel):
         description="image to image: folder of target pictures with the images' names, such as those without noise or "
         "of more pixels. `from` then needs no class folders",
         examples=["./sharp"],
+    )
+    boxes: Annotated[str, AfterValidator(_annotated)] | None = Field(
+        default=None,
+        exclude_if=_is_none,
+        description="detection: COCO's .json, or a folder of annotations with the images' names, Pascal VOC's .xml or "
+        "YOLO's .txt. With `task: detection` alone they are found in the usual folders below `from`",
+        examples=["./annotations.json", "./Annotations", "./labels"],
     )
     flip_pairs: tuple[tuple[str, str], ...] | None = Field(
         default=None,
@@ -247,6 +267,17 @@ class Source(BaseModel):
             return imagenet()
         return () if self.labels is None or isinstance(self.labels, str) else tuple(map(str, self.labels))
 
+    @property
+    def resizing(self) -> Literal["crop", "squash", "pad"]:
+        """Return `resize`; pictures with boxes are padded by default, since a crop cuts off what is to be found."""
+        boxes = self.boxes is not None or self.task == "detection"
+        return "pad" if boxes and "resize" not in self.model_fields_set else self.resize
+
+    @property
+    def has_boxes(self) -> bool:
+        """Return whether it is a folder of images with annotations of boxes."""
+        return self.kind == "folder" and (self.boxes is not None or self.task == "detection")
+
     def path(self, base: Path) -> Path:
         """Return the file or folder; `UserError` when there is none."""
         if wrong := missing(self.source, base):
@@ -255,9 +286,9 @@ class Source(BaseModel):
 
     def based(self, base: Path) -> Self:
         """Return the same with the paths of folders beside `from` counted from `base`; `UserError` for missing ones."""
-        folders = {name: value for name in ("masks", "pictures") if (value := getattr(self, name))}
-        for value in folders.values():
-            if wrong := missing(value, base):
+        folders = {name: value for name in ("masks", "pictures", "boxes") if (value := getattr(self, name))}
+        for name, value in folders.items():
+            if wrong := unannotated(value, base / "recipe") if name == "boxes" else missing(value, base):
                 raise UserError(*wrong)
         return self.model_copy(update={name: str(base / value) for name, value in folders.items()})
 

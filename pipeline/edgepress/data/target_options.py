@@ -9,15 +9,15 @@ from .kinds import WHAT, Kind
 if TYPE_CHECKING:
     from .source import Source
 
-_OF_TARGETS = ("segmentation", "keypoints", "embedding", "image")
+_OF_TARGETS = ("segmentation", "keypoints", "embedding", "image", "detection")
 """Tasks of which nothing is known without their targets."""
-_FOLDERS = {"masks": "segmentation", "pictures": "image"}
+_FOLDERS = {"masks": "segmentation", "pictures": "image", "boxes": "detection"}
 _NEEDS = {"segmentation": "`masks: ./masks`", "image": "`pictures: ./sharp`"}
 
 
 def about_targets(source: Source) -> dict[str, str]:
     """Return the options that mean nothing to examples without targets, as they are written."""
-    options = {name: name for name in ("masks", "pictures", "flip_pairs") if getattr(source, name)}
+    options = {name: name for name in ("masks", "pictures", "boxes", "flip_pairs") if getattr(source, name)}
     return options | ({"task": f"task: {source.task}"} if source.task in _OF_TARGETS else {})
 
 
@@ -27,14 +27,14 @@ def wrong_targets(source: Source) -> tuple[str, str] | None:
         return wrong
     folders = [option for option in _FOLDERS if getattr(source, option)]
     if len(folders) > 1:
-        return "`masks` and `pictures` are targets of two tasks", "take one of them out"
+        return f"`{folders[0]}` and `{folders[1]}` are targets of two tasks", "take one of them out"
     implied = _FOLDERS[folders[0]] if folders else None
     if implied and source.task not in (implied, None):
         return f"`{folders[0]}` is for `task: {implied}`, and this is `{source.task}`", "take one of them out"
     if source.kind == "folder" and not implied and source.task in _NEEDS:
         return f"`task: {source.task}` needs a second folder", f"{_NEEDS[source.task]}, with files of the same names"
     readable: dict[Kind, tuple[str | None, ...]] = {
-        "folder": ("single-label", "embedding", implied),
+        "folder": ("single-label", "embedding", "detection", implied),
         "table": ("single-label", "multi-label", "regression", "embedding"),
     }
     if source.task and source.task not in readable.get(source.kind, (source.task,)):

@@ -26,6 +26,7 @@ from ..core.errors import UserError
 from ..core.paths import SHIPPED, replacing
 from .dataset import Dataset, Input, Split
 
+NAME = "text"
 FILE = SHIPPED / "text.tsv.gz"
 VOCABULARY = SHIPPED / "text-vocabulary.json"
 LABELS = ("animal", "artifact", "body", "food", "person", "place", "plant", "substance")
@@ -40,15 +41,21 @@ _SIBLINGS = 40
 """Most definitions taken with one hypernym; there are hundreds of genera and of towns."""
 
 
+def known_words() -> list[str]:
+    """Return the words of the vocabulary in the order of their ids, after padding and unknown."""
+    words: list[str] = json.loads(VOCABULARY.read_text("utf-8"))["words"]
+    return words
+
+
 def read() -> Dataset:
-    words = json.loads(VOCABULARY.read_text("utf-8"))["words"]
+    words = known_words()
     rows = [line.split("\t") for line in gzip.decompress(FILE.read_bytes()).decode().splitlines()]
     splits = {}
     for name in SIZES:
         texts, labels = zip(*((text, LABELS.index(label)) for part, label, text in rows if part == name), strict=True)
         splits[name] = Split(tokens(texts, words), np.array(labels, np.int64))
     input = Input("input", "tokens", (LENGTH,), vocabulary=len(words))
-    return Dataset("text", LABELS, splits, (input,), source=FILE.name)
+    return Dataset(NAME, LABELS, splits, (input,), source=FILE.name)
 
 
 def tokens(texts: Sequence[str], words: Sequence[str], length: int = LENGTH) -> np.ndarray:

@@ -13,12 +13,15 @@ from typing import Any
 
 import numpy as np
 
-from ..core import ownership
+from ..core import ownership, temporary
 from ..core.metric_intervals import bounds, worst
 from ..core.paths import digest, replacing
 from ..core.presets import PRESETS
 from ..core.results import ModelFile, Report, StageFacts
-from ..models import metadata, operators
+from ..core.system_errors import naming
+from ..data import text
+from ..models import delivery, metadata, operators
+from . import by_class
 from .dense import is_dense, redrawn
 from .engine import Engine, Result
 
@@ -53,7 +56,9 @@ def free(engine: Engine, folder: Path, known: ownership.Known) -> None:
 
 
 def deliver(engine: Engine, folder: Path, lock: Path | None, known: ownership.Known) -> list[StageFacts]:
-    """Copy every model of a finished run to `folder`; return the facts with the new paths.
+    """Write every model of a finished run to `folder`; return the facts of the delivered files.
+
+    Delivered ONNX and TFLite files have the metadata of others beside ours, so that their bytes are not the cache's.
 
     Of `known`, the files of earlier runs, those that this run does not replace are deleted. `SHA256SUMS` names every
     file before it is written: a killed run leaves none that a later one would not know.
@@ -61,20 +66,31 @@ def deliver(engine: Engine, folder: Path, lock: Path | None, known: ownership.Kn
     """
     source = {"recipe": engine.recipe.name, "lock": digest(lock) if lock else None}
     files: dict[str, Path | bytes] = {}
-    delivered = [_facts(label, result, folder, engine, source, files) for label, result in engine.results.items()]
+    with naming(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        with temporary.folder_in(folder) as scratch:
+            delivered = []
+            for label, result in engine.results.items():
+                facts, made = _facts(label, result, folder, scratch, engine, source)
+                delivered.append(facts)
+                files |= made
+            _write(folder, files, known)
+    return delivered
+
+
+def _write(folder: Path, files: dict[str, Path | bytes], known: ownership.Known) -> None:
     current = ownership.together((name, _digest(content)) for name, content in files.items())
     every = ownership.together([*ownership.items(known), *ownership.items(current)])
     ownership.free(folder, files, every, OTHER)
     ownership.write(folder, every)
     for name, content in files.items():
-        with replacing(folder / name) as temporary:
+        with replacing(folder / name) as written:
             if isinstance(content, bytes):
-                temporary.write_bytes(content)
+                written.write_bytes(content)
             else:
-                shutil.copyfile(content, temporary)
+                shutil.copyfile(content, written)
     ownership.remove(folder, known, keep=files)
     ownership.write(folder, current)
-    return delivered
 
 
 def _digest(content: Path | bytes) -> str:
@@ -82,28 +98,33 @@ def _digest(content: Path | bytes) -> str:
 
 
 def _facts(
-    label: str, result: Result, folder: Path, engine: Engine, source: dict[str, Any], files: dict[str, Path | bytes]
-) -> StageFacts:
-    """Return the report's facts of a stage, and add what is to be written for it to `files`."""
+    label: str, result: Result, folder: Path, scratch: Path, engine: Engine, source: dict[str, Any]
+) -> tuple[StageFacts, dict[str, Path | bytes]]:
+    """Return the report's facts of a stage, and what is to be written for it, by name; models are made in `scratch`."""
     artifact, facts = result.artifact, result.facts
+    files: dict[str, Path | bytes] = {}
     if artifact.kind == "torch":
         files[f"{label}.safetensors"] = artifact.path
         # The float view has run: it knows the sides that are the network's choice.
-        measured = metadata.read(Path(facts.files[0].path))["outputs"]
-        contract = metadata.describe(engine.data) | {"outputs": measured}
+        measured = metadata.read(Path(facts.files[0].path))
+        kept = {name: measured[name] for name in ("outputs", "decode") if name in measured}
+        contract = metadata.describe(engine.data) | kept
         contract |= {"source": source, "sha256": digest(artifact.path)}
         files[f"{label}.safetensors.json"] = _json(contract)
-        return facts.model_copy(update={"files": [regrouped(engine, result, file) for file in facts.files]})
+        found = [regrouped(engine, result, file) for file in facts.files]
+        return facts.model_copy(update={"files": [_by_class(engine, result, file) for file in found]}), files
     model_files = []
     for file in facts.files:
         cached = Path(file.path)
         preset = f".{file.precision}" if artifact.presets else ""
-        path = folder / f"{label}{preset}{artifact.path.suffix}"
-        contract = metadata.read(cached) | {"source": source}
-        files[path.name] = cached
-        files[f"{path.name}.json"] = _json(contract)
-        model_files.append(detailed(engine, result, file).model_copy(update={"path": str(path)}))
-    return facts.model_copy(update={"files": model_files})
+        name = f"{label}{preset}{artifact.path.suffix}"
+        contract = metadata.read(cached)
+        words = text.known_words() if engine.recipe.task.data == text.NAME else []
+        made = delivery.deliver(cached, contract, scratch / name, engine.recipe.name, words)
+        files |= {name: made, f"{name}.json": _json(contract | {"source": source})}
+        own = {"path": str(folder / name), "bytes": made.stat().st_size, "sha256": digest(made)}
+        model_files.append(detailed(engine, result, file).model_copy(update=own))
+    return facts.model_copy(update={"files": model_files}), files
 
 
 def _json(contract: dict[str, Any]) -> bytes:
@@ -117,7 +138,32 @@ def detailed(engine: Engine, result: Result, file: ModelFile) -> ModelFile:
     more = {"operators": counts.every, "real": counts.real, **_versions(path)}
     if engine.data.targets.classes:  # identities are numbers too, and no outputs are theirs
         more |= {"bounds": bounds(outputs, y, engine.data.groups), "worst": worst(outputs, y, engine.data.labels)}
-    return regrouped(engine, result, file).model_copy(update=more)
+    return _by_class(engine, result, regrouped(engine, result, file)).model_copy(update=more)
+
+
+def _by_class(engine: Engine, result: Result, file: ModelFile) -> ModelFile:
+    """Return `file` with the recall of each class, and the classes that it takes for others most often.
+
+    Masks and boxes are counted once, and kept in the cache: all of the split's would be read again for each file.
+    """
+    data, y = engine.data, engine.scored["test"].y
+    if not data.labelled or not data.labels or len(data.labels) > by_class.CLASSES:
+        return file
+    predicted = result.entry.folder / f"{file.precision}.npy"
+    if data.targets.classes and y.ndim == 1:
+        counted = by_class.of_classes(np.load(predicted).argmax(1), y[:], data.labels)
+        return file.model_copy(update=counted._asdict())
+    if not is_dense(data) or data.task not in _COUNTED:
+        return file
+
+    def facts(folder: Path, scratch: Path) -> dict[str, Any]:
+        return _COUNTED[data.task](np.load(predicted), y[:], data.labels)._asdict()
+
+    found = engine.cache.make({"by class": 1, "of": [result.entry.key, file.precision]}, facts).facts
+    return ModelFile.model_validate(file.model_dump() | found)
+
+
+_COUNTED = {"segmentation": by_class.of_classes, "detection": by_class.of_boxes}
 
 
 def regrouped(engine: Engine, result: Result, file: ModelFile) -> ModelFile:

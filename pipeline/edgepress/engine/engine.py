@@ -15,7 +15,7 @@ from ..core.activity import activity
 from ..core.errors import OwnCodeError, Place, UserError
 from ..core.presets import host_preset
 from ..core.printable import say, word
-from ..core.results import ModelFile, StageFacts
+from ..core.results import Curve, ModelFile, StageFacts
 from ..stage import MAIN_FILE, Artifact, Context, Made
 from . import demand, preflight, remarks
 from .cache import Entry, key_of
@@ -212,10 +212,12 @@ class Engine(Setup):
             notes=entry.facts["notes"],
             warnings=[],
             summary=entry.facts.get("summary", []),
+            curves=[Curve.model_validate(facts) for facts in entry.facts.get("curves", [])],
         )
         return Result(entry, artifact, remarks.remarked(self, step, facts, entries))
 
     def _make(self, step: Step, folder: Path, scratch: Path, say: Callable[[int, int, str], None]) -> dict[str, Any]:
+        from ..training import curve
         from . import evaluate
 
         def derive(key: dict[str, Any], make: Callable[[Path], None]) -> Path:
@@ -261,5 +263,7 @@ class Engine(Setup):
             facts["notes"]["constant"] = still
         files = made.presets.values() or [MAIN_FILE[made.kind]]
         digests = [paths.digest(folder / name) for name in files]
-        more = {"summary": made.summary} if made.summary else {}
+        more: dict[str, Any] = {"summary": made.summary} if made.summary else {}
+        if curves := list(curve.read(scratch)):
+            more["curves"] = curves
         return {**facts, **more, "presets": made.presets, "digests": digests, **codes(self, step, entries)}

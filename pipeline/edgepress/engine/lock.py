@@ -22,7 +22,7 @@ from ..core import ownership, paths, yamlio
 from ..core.errors import Problem, UserError
 from ..core.machine import instructions
 from ..core.paths import SHIPPED, digest, replacing
-from ..models import pretrained
+from ..models import hub, pretrained
 from ..stage import Stage
 from .engine import Engine
 
@@ -55,6 +55,7 @@ def content(engine: Engine) -> dict[str, Any]:
                 "sha256": result.entry.facts["digests"],
                 **({"code_sha256": code} if (code := result.entry.facts.get("code")) else {}),
                 **({"loaded_sha256": found} if (found := _loaded(step.stage, recipe)) else {}),
+                **({hub.REVISIONS: commits} if (commits := _commits(step.stage, recipe)) else {}),
                 "parameters": facts.parameters,
                 "macs": facts.macs,
                 "files": {
@@ -170,6 +171,12 @@ def _sources(lock: dict[str, Any]) -> list[Any]:
 def _loaded(stage: Stage, recipe: Recipe) -> list[str]:
     """Return the digests of the files that the stage's options name."""
     return [digest(pretrained.find(name, recipe.document.path)) for name in stage.files()]
+
+
+def _commits(stage: Stage, recipe: Recipe) -> dict[str, str]:
+    """Return the commits of the files of Hugging Face that the stage's options name."""
+    source = recipe.document.path
+    return {name: hub.commit(pretrained.find(name, source)) for name in stage.files() if hub.is_hub(name)}
 
 
 def _rounded(value: Any, timed: Collection[str]) -> Any:

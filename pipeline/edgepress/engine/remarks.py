@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 _GROUPS = 4
 """Most channel groups that are named."""
+_CLASSES = 10
+"""Most classes whose average precision is named."""
 _EXACT = 60.0
 """SQNR in dB from which nothing but the worst group is named: a float conversion rounds that much."""
 AGREEMENT = 0.99
@@ -39,6 +41,7 @@ def remarked(engine: Engine, step: Step, facts: StageFacts, entries: dict[str, E
     doubt, reasons = _doubts(engine, step, facts)
     lines = [*warnings(engine, step, facts, entries), *reasons]
     summary = [*(facts.summary or []), *step.stage.summarize(facts.notes), *_alike(step, facts), *_untried(facts)]
+    summary += _precisions(engine, step, facts)
     return facts.model_copy(update={"warnings": lines, "doubt": doubt, "summary": summary})
 
 
@@ -52,6 +55,32 @@ def _alike(step: Step, facts: StageFacts) -> list[str]:
     ]
     more = f"; and {len(rows) - len(named)} more" if len(rows) > len(named) else ""
     return [f"SQNR of its outputs against {step.input}, worst first: {'; '.join(words)}{more}"] if rows else []
+
+
+def _precisions(engine: Engine, step: Step, facts: StageFacts) -> list[str]:
+    """Return a line on the average precision by class, worst first, and by size of boxes, of the first and last model.
+
+    It is of the matches that the evaluation left beside the file.
+    """
+    shown = (engine.recipe.reference_label(), engine.recipe.steps()[-1].label)
+    if engine.data.task != "detection" or not engine.data.labels or step.label not in shown:
+        return []
+    import numpy as np
+
+    from ..core import metric_boxes
+    from .dense import PARTS
+
+    stored = Path(facts.files[0].path).parent / f"{facts.files[0].precision}{PARTS}"
+    if not stored.is_file():
+        return []
+    with np.load(stored) as arrays:
+        parts = arrays["parts"]
+    by_class = sorted(metric_boxes.by_class(parts).items(), key=lambda item: item[1])
+    sizes = {size: metric_boxes.mean_precision(parts, size=size) for size in metric_boxes.SIZES if size != "all"}
+    words = [f"{engine.data.labels[label]} {value:.1%}" for label, value in by_class[:_CLASSES]]
+    words += [f"and {len(by_class) - _CLASSES} more classes"] if len(by_class) > _CLASSES else []
+    words += [f"{size} boxes {value:.1%}" for size, value in sizes.items() if not np.isnan(value)]
+    return [f"average precision, worst class first: {', '.join(words)}"]
 
 
 def _untried(facts: StageFacts) -> list[str]:

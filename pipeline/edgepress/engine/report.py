@@ -10,7 +10,6 @@ from pathlib import Path
 from ..benchmark import paired, statistics
 from ..benchmark.emulator import qemu
 from ..config.chain import Step
-from ..config.recipe import Recipe
 from ..core.paths import digest
 from ..core.progress import Shown
 from ..core.results import Device, Emulated, Machine, ModelFile, Report, Samples, StageFacts
@@ -18,17 +17,14 @@ from ..core.runtimes import DEFAULT
 from ..data import preprocessing_time
 from ..gate import judge
 from ..models import input_preparation, metadata
-from . import on_device
+from . import decode_time, on_device
 from .engine import Engine
 from .timings import Timing, timings
 
 FASTER = {"parameters", "bytes"}
 """Sizes whose reduction should make a model faster; kernels multiply by zeros as by any weight."""
-
-
-def limit_of_keep(recipe: Recipe) -> float | None:
-    limit = recipe.keep.limit()
-    return limit[1] if limit else None
+_RECALLS_OF = {"segmentation": "pixels", "detection": "boxes"}
+"""What recalls by class count, where it is not examples."""
 
 
 def build(engine: Engine, stages: list[StageFacts], accepted: dict[str, ModelFile], shown: Shown) -> Report:
@@ -84,7 +80,10 @@ def _assembler(engine: Engine, accepted: dict[str, ModelFile]) -> partial[Report
             "inputs": _inputs(engine),
             **({"notes": list(engine.data.notes)} if engine.data.notes else {}),
             **({"warnings": list(engine.data.warnings)} if engine.data.warnings else {}),
+            **({"recalls_of": unit} if (unit := _RECALLS_OF.get(data.task)) else {}),
+            **({"licences": stated} if (stated := recipe.card.licences()) else {}),
             "images": {name: len(split.y) for name, split in data.splits.items()},
+            **({"graded": True} if engine.data.task == "detection" else {}),
             **({"counted": engine.metric.examples(data["test"].y)} if engine.metric.counting else {}),
         },
         reference=recipe.reference_label(),
@@ -92,10 +91,10 @@ def _assembler(engine: Engine, accepted: dict[str, ModelFile]) -> partial[Report
         lower_is_better=not engine.metric.higher,
         constant=engine.constant,
         groups=[] if data.groups is None else data.groups.tolist(),
-        keep=limit_of_keep(recipe),
+        keep=recipe.keep.most,
         targets=[str(file) for file in recipe.target_files()],
         accepted=accepted,
-        preprocessing=preprocessing_time.measure(data),
+        preprocessing=preprocessing_time.measure(data).model_copy(update={"decode": decode_time.measure(engine)}),
     )
 
 

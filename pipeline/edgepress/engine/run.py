@@ -1,4 +1,4 @@
-"""Run a recipe to its verdict, or judge the last run again."""
+"""Run a recipe to its verdict."""
 
 from __future__ import annotations
 
@@ -7,23 +7,21 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from ..config.recipe import Recipe, load
-from ..config.target import Target
-from ..core import distributed, ownership, stored, temporary
+from ..config.recipe import load
+from ..core import distributed, ownership, temporary
 from ..core.errors import UserError
-from ..core.paths import Destination, digest, replacing, require_writable, temporary_folder
-from ..core.printable import say, word
+from ..core.paths import Destination, replacing, require_writable, temporary_folder
 from ..core.progress import Silent, progress
-from ..core.results import Report, StageFacts
+from ..core.results import Report
 from ..gate import baseline as baselines
-from ..gate import files, judge, start
+from ..gate import judge
 from ..gate.report import formats as outcome
-from . import artifacts, lock
+from . import artifacts, lock, pictures
 from .cache import Cache
 from .engine import Engine
-from .report import build, limit_of_keep
+from .last import REPORT, show
+from .report import build
 
-REPORT = "report.json"
 ELSEWHERE = "choose another folder: `--runs`"
 
 
@@ -38,6 +36,7 @@ def run(
     baseline: Path | None = None,
     on_undecided: judge.OnUndecided = "fail",
     formats: Sequence[str] = (),
+    with_pictures: bool = True,
 ) -> int:
     """Run, measure and judge, also against the accepted model in `baseline`; show the report; return the exit code."""
     outputs = [outcome.parse(words) for words in formats]
@@ -54,10 +53,11 @@ def run(
     ownership.record(folder / REPORT, ownership.REPORT, artifacts.OTHER)
     known = artifacts.known(folder / "models", _before(folder))
     artifacts.free(engine, folder / "models", known)
+    pictures.free(folder / pictures.FOLDER)
     require_writable(
         *(engine.cache.destinations() if engine.cache.empty else ()),
         Destination(folder, ELSEWHERE),
-        *([Destination(folder / "models", ELSEWHERE)] if (folder / "models").exists() else ()),
+        *(Destination(folder / name, ELSEWHERE) for name in ("models", pictures.FOLDER) if (folder / name).exists()),
         *(lock.destinations(recipe, folder) if limit is None else ()),
         temporary_folder(),
     )
@@ -73,57 +73,13 @@ def run(
             return 0
         locked = lock.write(engine, folder) if limit is None else None
         report = build(engine, artifacts.deliver(engine, folder / "models", locked, known), accepted, shown)
+        shown_examples = pictures.write(engine, report, folder / pictures.FOLDER, wanted=with_pictures)
+        report = report.model_copy(update={"pictures": shown_examples})
     finally:
         shown.close()
     with replacing(folder / REPORT) as file:
         file.write_text(report.as_json(), encoding="utf-8")
-    return _judge(report, recipe, targets, on_undecided, outputs)
-
-
-def check(
-    path: Path,
-    *,
-    runs: Path,
-    changes: Sequence[str] = (),
-    on_undecided: judge.OnUndecided = "fail",
-    formats: Sequence[str] = (),
-) -> int:
-    """Judge the stored measurements of the last run by the budgets as they stand now."""
-    outputs = [outcome.parse(words) for words in formats]
-    report, recipe, targets = last(path, runs, changes)
-    files.verify(report, targets)
-    return _judge(report, recipe, targets, on_undecided, outputs)
-
-
-def last(path: Path, runs: Path, changes: Sequence[str] = ()) -> tuple[Report, Recipe, list[Target]]:
-    """Return the report of the last run, with the recipe and targets as they are now and `changes`."""
-    recipe = load(path)
-    file = runs / recipe.name / REPORT
-    if file.exists() and not file.is_file():
-        raise UserError(f"`{file}` is not a file", f"move it away, and `edgepress run {path}` writes it")
-    if not file.is_file():
-        raise UserError(f"there is no run of `{recipe.name}` in `{runs}`", f"`edgepress run {path}` makes one")
-    help = f"move it away, and `edgepress run {path}` makes it anew"
-    report = stored.read(file, Report, stored.of_report, help)
-    if report.recipe != recipe.name:
-        raise UserError(f"`{file}` is of the recipe `{report.recipe}`, not of `{recipe.name}`", help)
-    if report.data["recipe_sha256"] != digest(path):
-        say(f"note: {word(path)} has changed since this run; its models are as they were then", error=True)
-    recipe = load(path, (*report.data.get("set", ()), *changes))
-    report = report.model_copy(update={"keep": limit_of_keep(recipe), "stages": _of_unknown_inputs(report)})
-    targets = recipe.load_targets()
-    files.weigh(report, targets, file)
-    return report, recipe, targets
-
-
-def _of_unknown_inputs(report: Report) -> list[StageFacts]:
-    """Return the stages; in a report of an older version, which assumed a normalization, loaded files are doubted."""
-    if report.data.get("inputs"):
-        return report.stages
-    doubt = "from an older report without the normalization of inputs"
-    warning = f"is {doubt}: `edgepress run` again writes it, or reports where to state it"
-    changed = {stage.name: {"doubt": doubt, "warnings": [*stage.warnings, warning]} for stage in report.stages}
-    return [stage.model_copy(update=changed[stage.name]) if stage.use == "load" else stage for stage in report.stages]
+    return show(report, recipe, targets, on_undecided, outputs)
 
 
 def _before(folder: Path) -> Report | None:
@@ -132,17 +88,3 @@ def _before(folder: Path) -> Report | None:
         return Report.model_validate_json((folder / REPORT).read_bytes())
     except (FileNotFoundError, NotADirectoryError, ValidationError):
         return None
-
-
-def _judge(
-    report: Report,
-    recipe: Recipe,
-    targets: list[Target],
-    on_undecided: judge.OnUndecided,
-    outputs: Sequence[outcome.Output],
-) -> int:
-    limit = recipe.keep.limit()
-    place = recipe.document.place(("keep", limit[0])) if limit else None
-    findings = start.beside(report, targets, judge.judge(report, targets, place))
-    outcome.show(outputs, report, findings, on_undecided)
-    return judge.exit_code(findings, on_undecided)

@@ -76,7 +76,7 @@ class Setup:
             return name.metric(self.recipe.document.path.parent, self.recipe.document.place(("task", "metric")))
         if rejected := list(self.recipe.task.reject_metric(DataFacts.of(self.data))):
             raise UserError([rejections.place(self.recipe.document, ("task",), rejection) for rejection in rejected])
-        if name in ("recall@1", "map") and self.data["test"].y.ndim > 1:
+        if name in ("recall@1", "map") and self.data.task == "embedding" and self.data["test"].y.ndim > 1:
             message, help = (
                 f"the targets of `{self.data.name}` are vectors, and `{name}` is about identities",
                 "`cosine`",
@@ -85,7 +85,8 @@ class Setup:
         if name == "cosine" and self.data["test"].y.ndim == 1:
             message = f"the targets of `{self.data.name}` are identities, and `cosine` is about vectors"
             raise UserError([Problem(message, "`recall@1` or `map`", self.recipe.document.place(self._metric_place))])
-        return METRICS[name].of_data(**self._of_pictures())
+        metric = METRICS[name].of_task.get(self.data.task, METRICS[name])
+        return metric.of_data(**self._of_pictures())
 
     @property
     def _metric_place(self) -> tuple[str | int, ...]:

@@ -34,6 +34,13 @@ def bounded(report: Report, target: Target, file: ModelFile, budget: Any, findin
     return judge_on_target(report, target, file, finding, _within_bounds)
 
 
+def precision(report: Report, target: Target, file: ModelFile, budget: Any, finding: Finding) -> Finding:
+    """Judge map or map50 by its bootstrap interval, where the recipe's metric is that."""
+    if report.metric != finding.check:
+        return noted(finding, f"this recipe's metric is {report.metric}; `metric: {finding.check}` judges this budget")
+    return judge_on_target(report, target, file, finding, _resampled)
+
+
 def accuracy_drop(report: Report, target: Target, file: ModelFile, budget: Any, finding: Finding) -> Finding:
     """Judge the points lost against the reference by a paired interval."""
     if report.metric != "accuracy":
@@ -81,6 +88,16 @@ def _within_bounds(report: Report, file: ModelFile, finding: Finding) -> Finding
     if finding.check == "worst_recall" and file.worst:
         label, right, count = file.worst
         finding = noted(finding, f"worst class `{label}`, {right} of {count}")
+    return replace(finding, status=status, value=value, interval=(low, high), label="measured")
+
+
+def _resampled(report: Report, file: ModelFile, finding: Finding) -> Finding:
+    if not _is_scored(report, file) or math.isnan(value := file.scores["test"][report.metric]):
+        return noted(replace(finding, basis=""), f"{report.metric} of the test examples is no number")
+    units = file.drawn or int(report.data.get("images", {}).get("test", 0))
+    low, high = intervals.of_draws(value, file.resampled, units)
+    status: Status = "ok" if low >= finding.limit else "FAIL" if high < finding.limit else "undecided"
+    low, high = max(low, 0.0), min(high, 1.0)
     return replace(finding, status=status, value=value, interval=(low, high), label="measured")
 
 
@@ -152,7 +169,8 @@ def _is_graded(report: Report, file: ModelFile, reference: ModelFile) -> bool:
         return True  # likeness of outputs, which is resampled; equal predictions are marks
     many = min(len(file.resampled), len(reference.resampled))
     alike = file.resampled[:many] == reference.resampled[:many]
-    return report.metric in METRICS and METRICS[report.metric].graded and not alike
+    graded = report.metric in METRICS and METRICS[report.metric].graded
+    return (graded or report.data.get("graded", False)) and not alike
 
 
 def _few_draws(report: Report, *files: ModelFile) -> str:

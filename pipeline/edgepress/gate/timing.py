@@ -91,6 +91,17 @@ def cold_start(report: Report, target: Target, file: ModelFile, budget: Any, fin
     return decided(finding, statistics.sequential(logs, finding.limit), basis=basis)
 
 
+def decode(report: Report, target: Target, file: ModelFile, budget: Any, finding: Finding) -> Finding:
+    """Judge the time after an inference in which outputs become boxes, over pictures."""
+    times = report.preprocessing.decode if report.preprocessing else []
+    if not times:
+        return noted(finding, "only detectors have boxes to decode")
+    if target.reach != "local":
+        return noted(finding, "it is measured where `reach: local`")
+    basis = f"{len(times)} pictures, numpy, CPU time, 1 thread"
+    return decided(finding, statistics.sequential([math.log(seconds) for seconds in times], finding.limit), basis=basis)
+
+
 def device_error(report: Report, target: Target) -> str:
     """Return why the target's device has no number; empty where it has one."""
     device = report.devices.get(target.name)

@@ -30,7 +30,9 @@ if TYPE_CHECKING:
 
     from ..data.dataset import Dataset
 
-Task = Literal["single-label", "multi-label", "regression", "segmentation", "keypoints", "embedding", "image"]
+Task = Literal[
+    "single-label", "multi-label", "regression", "segmentation", "keypoints", "embedding", "image", "detection"
+]
 EMBEDDING = 64
 """Length of a vector where neither the recipe nor the data set it."""
 METADATA_KEY = "edgepress"
@@ -49,9 +51,11 @@ class Network(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     arch: Annotated[str, AfterValidator(_there)] = Field(
-        pattern=rf"^(timm|torchvision|torchvision/segmentation)/[a-z0-9_.]+$|^edgepress/[a-z0-9-]+$|{user_code.WRITTEN}",
-        description="`timm/NAME`, `torchvision/NAME`, `torchvision/segmentation/NAME`, `edgepress/NAME`, or your own "
-        "function that returns an nn.Module: `./my_model.py:build`, relative to the recipe's folder",
+        pattern=r"^(timm|torchvision(/segmentation|/detection)?)/[a-z0-9_.]+$|^edgepress/[a-z0-9-]+$|"
+        rf"{user_code.WRITTEN}",
+        description="`timm/NAME`, `torchvision/NAME`, `torchvision/segmentation/NAME`, `torchvision/detection/NAME`, "
+        "`edgepress/NAME`, or your own function that returns an nn.Module: `./my_model.py:build`, relative to the "
+        "recipe's folder",
     )
     args: dict[str, Any] = Field(
         default_factory=dict, description="arguments of the network's constructor, or of your function"
@@ -70,6 +74,11 @@ class Network(BaseModel):
         ge=1,
         exclude_if=lambda value: value is None,
         description="channels of the head for masks, heat maps and pictures on a network of timm; 128 by default",
+    )
+    head: Literal["ssdlite", "fcos"] | None = Field(
+        default=None,
+        exclude_if=lambda value: value is None,
+        description="head for boxes on a network of timm: `ssdlite` by default, with anchors, or `fcos`, without",
     )
     embedding: int | None = Field(
         default=None,
@@ -90,6 +99,7 @@ class Network(BaseModel):
             "pretrained": "`{use: load, from: FILE, model: …}` has weights of your own",
             "stride": "choose strides in your function",
             "head_channels": "your function builds the head as well",
+            "head": "your function builds the head as well",
         }
         if self.own and (option := next((name for name in help if getattr(self, name)), None)):
             raise Mistake(f"`{option}` is for published networks", help[option])
@@ -129,6 +139,8 @@ def expected(data: Dataset) -> tuple[int, ...]:
 
 
 def _shape(task: str, classes: int, size: tuple[int, ...], target: tuple[int, ...]) -> tuple[int, ...]:
+    if task == "detection":
+        return (0, 0)  # places and numbers of each are the network's choice
     sides = {"segmentation": size, "keypoints": (0, 0), "image": target}
     return (classes, *sides.get(task, ()))
 
@@ -215,8 +227,10 @@ class Description(BaseModel):
     def misfit(self, data: Dataset) -> str:
         """Return how the outputs differ from what the task of `data` takes; empty where they do not."""
         wanted = self.model_copy(update={"task": data.task, **_outputs(data, self.classes)})
-        if self.output == wanted.output:
+        if self.output == wanted.output and (self.task != "detection" or self.classes == wanted.classes):
             return ""
+        if self.output == wanted.output:
+            return f"finds {self.classes} classes, and the data has {wanted.classes}"
         if len(self.output) == len(wanted.output) == 1:
             return f"has {self.classes} classes, and the data {wanted.classes}"
         return f"makes {by(self.output)} of an example, and the task {data.task} takes {by(wanted.output)}"

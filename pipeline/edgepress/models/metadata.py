@@ -9,7 +9,8 @@ and in a `.json` beside the file, so that ten lines of numpy and a runtime can u
 An input of dtype `uint8` takes raw pixels: the file normalises them itself. An input of dtype `int8` takes
 round(x / quantization.scale) + quantization.zero_point of what a float one takes, and one of `outputs` that has a
 `quantization` means (output - zero_point) * scale. `outputs` has an entry for each, in the order of the file: `name`,
-`shape`, `dtype` and `meaning`; one of four axes has a `layout`, NCHW in ONNX and NHWC in TFLite.
+`shape`, `dtype` and `meaning`; one of four axes has a `layout`, NCHW in ONNX and NHWC in TFLite. Of a detector `decode`
+says how boxes come of them; see `models.decode`.
 """
 
 from __future__ import annotations
@@ -70,11 +71,14 @@ def with_outputs(contract: dict[str, Any], model: onnx.ModelProto) -> dict[str, 
     import onnx
 
     first = contract["outputs"][0]
+    decode = contract.get("decode", {})
+    kinds = [kind for kind in ("scores", "objectness", "boxes") if isinstance(decode.get(kind), list)]
+    heads = {name: kind for kind in kinds for name in decode[kind]}
     entries = []
     for value in model.graph.output:
         tensor = value.type.tensor_type
         sides = [axis.dim_value for axis in tensor.shape.dim]
-        meaning = first["meaning"] if len(model.graph.output) == 1 else "raw"
+        meaning = first["meaning"] if len(model.graph.output) == 1 else heads.get(value.name, "raw")
         kind = onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type).name
         entries.append(output(value.name, sides, meaning, kind))
     return contract | {"outputs": entries}
@@ -155,6 +159,11 @@ def to_logits(outputs: np.ndarray, contract: dict[str, Any], data: Dataset) -> n
     outputs = dequantized(outputs, contract)
     if not data.labels:
         return outputs
+    if data.task == "detection":
+        from . import decoder
+
+        how, size = decoder.read(contract), (data.input.shape[1], data.input.shape[2])
+        return decoder.detections(decoder.joined(outputs, how, len(data.labels)), how, size)
     if data.task in LABEL_TASKS:
         outputs = flat(outputs)
     if contract["outputs"][0]["meaning"] != "probabilities":
@@ -163,6 +172,15 @@ def to_logits(outputs: np.ndarray, contract: dict[str, Any], data: Dataset) -> n
     safe = np.clip(outputs.astype(np.float64), 1e-9, 1 - 1e-9)
     logits: np.ndarray = np.log(safe) if data.targets.link == "softmax" else np.log(safe) - np.log(1 - safe)
     return logits.astype(np.float32)
+
+
+def to_heads(outputs: np.ndarray, contract: dict[str, Any], data: Dataset) -> np.ndarray:
+    """Return a file's outputs as a network in torch has them, (n, …): of a detector the heads side by side."""
+    if data.task != "detection":
+        return to_logits(outputs, contract, data)
+    from . import decoder
+
+    return decoder.joined(dequantized(outputs, contract), decoder.read(contract), len(data.labels))
 
 
 def photo(entry: dict[str, Any], path: Path) -> np.ndarray:

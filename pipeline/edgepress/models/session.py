@@ -15,7 +15,7 @@ import re
 import sys
 import tempfile
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, Literal
@@ -54,33 +54,49 @@ def run_file(
 ) -> dict[str, Any]:
     """Return the outputs of a file by name, in order: float32 (n, *shape), in ONNX's layouts.
 
+    The parameters are those of `outputs`. Raises: OpenShapeError.
+    """
+    rows = list(outputs(loader, model, columns, kernels, named, threads, begin))
+    return {name: stacked(name, rows) for name in list(rows[0])}
+
+
+def outputs(
+    loader: str,
+    model: str,
+    columns: Sequence[Any],
+    kernels: Kernels = "usual",
+    named: Named = (),
+    threads: int = 1,
+    begin: Callable[[], None] = lambda: None,
+) -> Generator[dict[str, Any], None, None]:
+    """Yield the outputs of a file by name, for one example after the other.
+
     `columns` are arrays (n, *shape) as its inputs take them; `named` describes the outputs of a TFLite file.
     `loader` is that of a runtime: `API` or `API:MODULE`. The first example runs alone, the others one at a time on each
     of `threads`, so that results are those of one thread; `begin` is called, there, before each of them and before each
-    copy of the file is loaded. Raises: OpenShapeError.
+    copy of the file is loaded.
     """
     api, _, module = loader.partition(":")
     load, package = APIS[api], importlib.import_module(module or api)
     run = load(package, model, kernels, named)
     batches = ([value[None] for value in row] for row in zip(*columns, strict=True))
     begin()
-    rows = [run(next(batches))]
+    yield run(next(batches))
     if (threads := min(threads, len(columns[0]) - 1)) < 2:
         for batch in batches:
             begin()
-            rows.append(run(batch))
-    else:
-        runs = [run]
-        for _ in range(1, 1 if api in SHARED else threads):
-            begin()
-            runs.append(load(package, model, kernels, named))
-        rows += _in_threads(runs, batches, threads, begin)
-    return {name: _stacked(name, rows) for name in list(rows[0])}
+            yield run(batch)
+        return
+    runs = [run]
+    for _ in range(1, 1 if api in SHARED else threads):
+        begin()
+        runs.append(load(package, model, kernels, named))
+    yield from _in_threads(runs, batches, threads, begin)
 
 
 def _in_threads(
     runs: Sequence[Run], batches: Iterator[list[Any]], threads: int, begin: Callable[[], None]
-) -> Iterator[dict[str, Any]]:
+) -> Generator[dict[str, Any], None, None]:
     """Yield the outputs of each batch in turn; a thread takes one of `runs`, or shares the only one.
 
     Batches are taken a few ahead, so that one that never ends is soon the only one, and `begin` is not called again.
@@ -114,7 +130,7 @@ def main(loader: str, model: str, output: str, named: str, *inputs: str) -> None
     np.savez(output, *outputs.values(), names=np.array(list(outputs)))
 
 
-def _stacked(name: str, rows: list[dict[str, Any]]) -> Any:
+def stacked(name: str, rows: list[dict[str, Any]]) -> Any:
     """Take an output out of `rows` and stack it, so that it is in memory once.
 
     A leading axis of 1 is the batch, which the examples take the place of.

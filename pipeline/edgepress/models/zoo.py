@@ -27,7 +27,7 @@ def create(network: Network, description: Description) -> nn.Module:
     home, _, name = network.arch.partition("/")
     try:
         module = _HOMES[home](name, network, description)
-        if description.channels:
+        if description.channels and description.task != "detection":
             _fit_stride(module, network.stride, description.channels, description.size)
         with torch.no_grad():  # not inference mode: what a layer stores here is trained with later
             made = tuple(module.eval()(*description.example()).shape[1:])
@@ -57,7 +57,7 @@ def _published(home: str, name: str) -> str:
     if home == "torchvision":
         from torchvision import models
 
-        return str(models.get_model_weights(name.removeprefix("segmentation/")).DEFAULT.url)
+        return str(models.get_model_weights(name.rpartition("/")[2]).DEFAULT.url)
     repository = _repository(name)
     return f"`model.safetensors` of huggingface.co/{repository}" if repository else "timm has none"
 
@@ -80,6 +80,10 @@ def _timm(name: str, network: Network, description: Description) -> nn.Module:
     import timm
 
     _only_images(network, description)
+    if description.task == "detection":
+        from .detectors import on_timm as detector_on_timm
+
+        return detector_on_timm(name, network, description)
     if len(description.output) > 1:
         from .dense import on_timm
 
@@ -98,8 +102,7 @@ def _torchvision(name: str, network: Network, description: Description) -> nn.Mo
     """Build a network of torchvision: 3 channels, and published weights for 1,000 classes, or 21 of pixels."""
     from torchvision import models
 
-    segmentation = name.startswith("segmentation/")
-    name = name.removeprefix("segmentation/")
+    kind, _, name = name.rpartition("/")
 
     _only_images(network, description)
     if description.channels != 3:
@@ -107,10 +110,14 @@ def _torchvision(name: str, network: Network, description: Description) -> nn.Mo
             f"`{network.arch}` takes 3 channels, the data has {description.channels}",
             "`data: {color: rgb}`, or a network of timm, which takes any number",
         )
-    if segmentation:
+    if kind == "segmentation":
         from .dense import of_torchvision
 
         module = of_torchvision(name, network, description)
+    elif kind == "detection":
+        from .detectors import of_torchvision as detector_of_torchvision
+
+        module = detector_of_torchvision(name, network, description)
     else:
         module = models.get_model(name, weights=None, num_classes=description.classes, **network.args)
     if network.pretrained:

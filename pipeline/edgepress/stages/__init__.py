@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from ..stage import Stage
 from .convert import ConvertLitert, ConvertTflite
-from .distill.feature_stages import DistillAT, DistillFitnet, DistillRKD
+from .distill.feature_stages import DistillAT, DistillCWDFeatures, DistillFitnet, DistillRKD
 from .distill.stages import DistillCWD, DistillDIST, DistillDKD, DistillKD
-from .export import ExportOnnx
+from .export import ExportNms, ExportOnnx
 from .fuse.ensemble import FuseEnsemble, FuseStack
 from .fuse.soup import (
     FuseDare,
@@ -44,11 +44,13 @@ TABLE: dict[str, type[Stage]] = {
     "distill.dkd": DistillDKD,
     "distill.dist": DistillDIST,
     "distill.cwd": DistillCWD,
+    "distill.cwd-features": DistillCWDFeatures,
     "distill.fitnet": DistillFitnet,
     "distill.at": DistillAT,
     "distill.rkd": DistillRKD,
     "prune.channels": PruneChannels,
     "export.onnx": ExportOnnx,
+    "export.nms": ExportNms,
     "quantize.static": QuantizeStatic,
     "quantize.aware": QuantizeAware,
     "quantize.dynamic": QuantizeDynamic,

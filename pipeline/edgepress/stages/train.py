@@ -55,7 +55,7 @@ class Training(Stage, Schedule):
 
         seed = context.seed if self.seed is None else self.seed
         module, description = self._begin(inputs, context, seed)
-        loss = tasks.of(context.data).loss(
+        loss = tasks.of(context.data, module).loss(
             context.data, smoothing=self.label_smoothing, balanced=self.balance == "weights"
         )
         fit(

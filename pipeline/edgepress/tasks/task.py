@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
     import numpy as np
-    from torch import Tensor
+    from torch import Tensor, nn
 
     from ..data.dataset import Dataset
 
@@ -49,6 +49,7 @@ class Task(ABC):
         about_maps: whether an output is a map for each class or point; `distill.cwd` is about those.
         dense: whether outputs are so large that teachers' are kept as float16 and read by batch.
         alike: what `agreement` is a share of; empty where it is a `likeness`, an R².
+        averages: whether a mean of several models' outputs is one, as `fuse.ensemble` makes it in a graph.
         stacks: whether `fuse.stack` can fit a linear model on the members' outputs.
         takes: what the losses take notice of: `weights` and `sampling` of `balance`, `label_smoothing`, `temperature`.
         lenient: whether the others are warned of, and not refused: recipes that set them have run.
@@ -59,9 +60,14 @@ class Task(ABC):
     about_maps: ClassVar[bool] = False
     dense: ClassVar[bool] = False
     alike: ClassVar[str] = "examples"
+    averages: ClassVar[bool] = True
     stacks: ClassVar[bool] = False
     takes: ClassVar[frozenset[str]] = frozenset()
     lenient: ClassVar[bool] = False
+
+    def bound(self, module: nn.Module) -> Task:
+        """Return the task as losses of the outputs of `module` need it: of detectors these differ by the network."""
+        return self
 
     @abstractmethod
     def loss(self, data: Dataset, *, smoothing: float = 0.0, balanced: bool = False) -> Loss:

@@ -32,6 +32,10 @@ class Run:
     """Epochs since the best one."""
     kept: dict[str, Tensor] = field(default_factory=dict)
     """The weights of the best epoch."""
+    losses: list[float] = field(default_factory=list)
+    """The mean loss of each finished epoch."""
+    scores: list[float] = field(default_factory=list)
+    """The metric on validation after each."""
     chance: Tensor | None = None
     """The state of torch's generator, within an epoch."""
 

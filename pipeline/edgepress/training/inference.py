@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from .device import on_device
+from .device import best, on_device
 from .examples import Examples, Rows, prefetch
 from .malloc import keep
 from .memory_format import channels_last
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from ..data.dataset import Dataset
     from ..data.targets.target import Targets
 
-BATCH, BATCH_OF_FILES, BATCH_OF_MAPS = 256, 64, 32
-"""Examples in a batch; where they are read for it; and where an output is as large as a picture."""
+BATCH, SMALL_BATCH, BATCH_OF_MAPS = 256, 64, 32
+"""Examples in a batch; where they are read for it, or a CPU's caches hold them; and where an output is a picture."""
 
 
 def at_once(targets: Targets) -> int:
@@ -29,16 +29,22 @@ def at_once(targets: Targets) -> int:
 
 def _most(examples: Examples) -> int:
     """Return the same for `examples`; several batches of those that are read wait in memory."""
-    return min(at_once(examples.targets), BATCH_OF_FILES if examples.lazy else BATCH)
+    return min(at_once(examples.targets), SMALL_BATCH if examples.lazy else BATCH)
+
+
+def _quickest(examples: Examples) -> int:
+    """Return how many are run at once where no result depends on it."""
+    return min(_most(examples), SMALL_BATCH if best().type == "cpu" else BATCH)
 
 
 def batches(examples: Examples, view: int = 0, rows: Tensor | None = None) -> Iterator[tuple[Tensor, ...]]:
     """Yield the inputs of the examples, or of these `rows` (n,), a batch at a time, in order."""
     import torch
 
+    most = _quickest(examples)
     if rows is not None:  # too few for other processes to be started
-        return map(examples.batch, (Rows(part, view) for part in rows.split(_most(examples))))
-    return _loaded(examples, torch.arange(len(examples)).split(_most(examples)), view)
+        return map(examples.batch, (Rows(part, view) for part in rows.split(most)))
+    return _loaded(examples, torch.arange(len(examples)).split(most), view)
 
 
 def _loaded(examples: Examples, parts: Sequence[Tensor], view: int = 0) -> Iterator[tuple[Tensor, ...]]:
@@ -58,18 +64,24 @@ def logits(module: nn.Module, examples: Examples, view: int = 0) -> np.ndarray:
 
 
 def score_points(module: nn.Module, data: Dataset, split: str, metric: Metric, seed: int = 0) -> float:
-    """Return the score of `module` on a split, in points; of maps no more than a batch is in memory."""
+    """Return the score of `module` on a split, in points; see `score`."""
+    return metric.points_of(score(module, data, split, metric, seed), data[split].y)
+
+
+def score(module: nn.Module, data: Dataset, split: str, metric: Metric, seed: int = 0) -> float:
+    """Return the metric of `module` on a split; of maps no more than a batch is in memory."""
     examples, y = Examples(data, split, seed), data[split].y
+    detector = getattr(module, "edgepress", None)  # whose heads become boxes
     if not data.targets.spatial:
-        return metric.score_points(logits(module, examples), y)
+        return metric(logits(module, examples), y)
 
     def chunks() -> Iterator[tuple[np.ndarray, np.ndarray]]:
         start = 0
         for part in outputs(module, examples):
-            yield part, y[start : start + len(part)]
+            yield part if detector is None else detector.predictions(part), y[start : start + len(part)]
             start += len(part)
 
-    return metric.points_of(metric.value(metric.gathered(chunks)), y)
+    return metric.value(metric.gathered(chunks))
 
 
 def outputs(module: nn.Module, examples: Examples, view: int = 0, rows: Tensor | None = None) -> Iterator[np.ndarray]:

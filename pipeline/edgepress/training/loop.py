@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 from ..core import distributed, printable
 from ..core.errors import UserError
+from . import curve
 from .checkpoint import Run, averaged
+from .curve import Follower
 from .examples import Examples, Rows, generator, prefetch
 from .inference import score_points
 from .malloc import keep
@@ -82,12 +84,16 @@ def fit(
         raise UserError("1 training example is not enough to train on")
     with channels_last(module):
         loop = _Loop(module, data, examples, loss, schedule, seed, checkpoint, say, views, swa, after_step)
+        follow = Follower(data, metric)
         while loop.run.epoch < schedule.epochs and loop.run.stale < (schedule.patience or schedule.epochs):
             loop.epoch()
+            loop.follow(follow)
             if schedule.patience:
                 assert metric is not None, "patience waits for a metric"
                 loop.validate(metric)
             loop.save()
+        if loop.accelerator.is_main_process:
+            curve.write(checkpoint, loop.run.losses, loop.run.scores, follow.examples)
         return loop.finish()
 
 
@@ -160,6 +166,7 @@ class _Loop:
             raise UserError(
                 f"the loss or a weight is not a number in epoch {run.epoch + 1}", f"lower `lr: {schedule.lr:g}`"
             )
+        run.losses.append(run.total / max(self.steps, 1))
         run.epoch, run.step = run.epoch + 1, 0
         if self.swa and run.epoch > SWA_FROM * schedule.epochs:
             self.mean.update_parameters(self.module)
@@ -195,6 +202,12 @@ class _Loop:
         view = epoch if self.views is None else epoch % self.views
         share = rows.tensor_split(count)[process] if self.data.targets.together > 1 else rows[process::count]
         return Rows(share, view, epoch)
+
+    def follow(self, follower: Follower) -> None:
+        """Add a point to the curve. Only the first process does: it decides nothing."""
+        if self.accelerator.is_main_process:
+            average = self.mean is not None and not self.swa  # the mean of SWA waits for its batch norm
+            self.run.scores.append(follower(self.mean.module if average else self.module))
 
     def validate(self, metric: Metric) -> None:
         """Score on validation and store the best weights. The first process decides: batch norm differs among them."""

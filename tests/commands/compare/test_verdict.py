@@ -12,7 +12,7 @@ from edgepress.commands.compare.routes import ROUTES, USUAL
 from edgepress.core.results import Machine, ModelFile, Samples
 
 HERE = Machine(cpu="Test CPU", architecture="x86_64", cores=2, features=[], system="Linux, Python")
-COSTS = {"plain": 1, "distill": 1, "both": 1, "teacher": 4, "fuse": 12}
+COSTS = {"plain": 1, "half": 1, "longer": 1, "distill": 1, "both": 1, "teacher": 4, "fuse": 12}
 """Milliseconds, and 100 kB, of each route."""
 
 
@@ -42,7 +42,7 @@ def made(route: str, share: float, seed: int) -> RouteResult:
 
 
 def comparison(shares: dict[str, float], *, unfit: tuple[str, ...] = (), target: str | None = "host") -> Comparison:
-    routes = [name for name in USUAL if name in shares]
+    routes = [name for name in ROUTES if name in shares]
     fits = [
         Fits(
             route=route, which=which, checks={"size": "FAIL" if route in unfit else "ok"}, said=["size 1.2 MB of 1 MB"]

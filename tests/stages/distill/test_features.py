@@ -29,6 +29,7 @@ OPTIONS = {
     "distill.dist": {},
     "distill.fitnet": {"layers": LAYERS},
     "distill.at": {"layers": LAYERS},
+    "distill.cwd-features": {"layers": LAYERS},
     "distill.rkd": {},
 }
 

@@ -45,9 +45,10 @@ def test_a_student_that_is_its_teacher_has_nothing_to_learn(
     surroundings = context(data)
     (target,), _ = stage._teacher_targets(dict.fromkeys(names, artifact), surroundings, 0)
     rows = Rows(torch.arange(3), 0)
+    module = checkpoint.load(artifact.path)[0]
     with torch.inference_mode():
-        z = checkpoint.load(artifact.path)[0](*Examples(data, "train", 0).batch(rows))
-    soft = stage.soft(surroundings)
+        z = module(*Examples(data, "train", 0).batch(rows))
+    soft = stage.soft(surroundings, module)
     y = torch.from_numpy(data["train"].y)
     assert float(soft(z, target[rows.index], y, rows)) == pytest.approx(0, abs=1e-4)  # kept as float16
     assert float(soft(z.flip(3), target[rows.index], y, rows)) > 1e-3

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import onnx
 from edgepress.stages.quantize.calibration import ranges
+from edgepress.stages.quantize.calibration.observe import observe
+from edgepress.stages.quantize.layer_inputs import Inputs, LayerInputs
 from edgepress.stages.quantize.qdq import Plan, prepared
 from edgepress.stages.quantize.sqnr import Evidence
 from onnx import TensorProto, helper, numpy_helper
@@ -67,3 +69,10 @@ def plan(model: onnx.ModelProto, evidence: Evidence, **options: Any) -> Plan:
     """With ranges by the extremes."""
     found = ranges.ranges(model, evidence.seen, methods=("minmax",))["minmax"]
     return Plan(onnx.shape_inference.infer_shapes(model), found, **options)
+
+
+def collected(plan: Plan, evidence: Evidence) -> list[LayerInputs]:
+    """Statistics of the layers of a plan, on its own graph."""
+    inputs = Inputs(plan)
+    observe(plan.graph, evidence.seen, [inputs])
+    return inputs.layers(plan, {})

@@ -11,12 +11,11 @@ from edgepress.core.presets import INT16, PRESETS
 from edgepress.models.predict import predict
 from edgepress.stages.quantize import ptq
 from edgepress.stages.quantize.bias_correction import corrected
-from edgepress.stages.quantize.layer_inputs import collect_inputs
 from edgepress.stages.quantize.qdq import prepared, written
 from edgepress.stages.quantize.sqnr import decibels, run_model
 from onnx import helper, numpy_helper
 
-from tests.stages.quantize.made import evidence, graph, plan
+from tests.stages.quantize.made import collected, evidence, graph, plan
 from tests.stages.quantize.test_fills import NEAR, in_tflite
 
 RANDOM = np.random.default_rng(0)
@@ -100,7 +99,7 @@ GRAPHS = {
 def test_it_has_integers(model: onnx.ModelProto, preset: object, tmp_path: Path) -> None:
     given = evidence(model)
     before = plan(model, given)
-    better = corrected(before, given, collect_inputs(before, given))
+    better = corrected(before, given.written(before), collected(before, given))
     made = written(better, preset)  # type: ignore[arg-type]
     onnx.checker.check_model(made)
     assert decibels(given.expected, run_model(made, given.held)) > NEAR

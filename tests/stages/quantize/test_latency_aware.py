@@ -95,6 +95,7 @@ def samples(*seconds: list[float]) -> list[Samples]:
 
 def test_timing_stops_when_nothing_is_left_to_decide() -> None:
     assert latency_aware._decided(samples([4.0], [2.0])), "one candidate"
-    assert not latency_aware._decided(samples([4.0], [2.0], [3.0])), "one process tells nothing of two"
+    assert latency_aware._decided(samples([4.0], [2.0], [3.0])), "half as slow again is slower in any process"
+    assert not latency_aware._decided(samples([4.0], [2.0], [2.4])), "one process alone may be that much off"
     assert latency_aware._decided(samples([4.0, 4.0], [2.0, 2.1], [3.0, 3.0]))
     assert not latency_aware._decided(samples([4.0, 4.0], [2.0, 2.1], [2.05, 3.0])), "close in one of them"

@@ -11,13 +11,12 @@ from edgepress.core.presets import PRESETS
 from edgepress.stages.quantize import refine
 from edgepress.stages.quantize.bias_correction import corrected
 from edgepress.stages.quantize.calibration.ranges import Columns
-from edgepress.stages.quantize.layer_inputs import collect_inputs
 from edgepress.stages.quantize.newer import newer
 from edgepress.stages.quantize.qdq import Plan, written
 from edgepress.stages.quantize.sqnr import Evidence, run_model
 from onnx import helper, numpy_helper
 
-from tests.stages.quantize.made import graph
+from tests.stages.quantize.made import collected, graph
 
 FEATURES, UNITS, STEPS = 6, 24, 12
 node = helper.make_node
@@ -82,7 +81,7 @@ def test_biases_of_products_over_steps_are_corrected() -> None:
     seen, held = random.normal(size=(2, 32, STEPS, FEATURES)).astype(np.float32)
     evidence = Evidence(model, Columns((seen,)), (held,))
     plan, _ = refine.refined(Plan(model, {}), evidence, "minmax", lambda *_: None, improve=False)
-    after = corrected(plan, evidence, collect_inputs(plan, evidence))
+    after = corrected(plan, evidence.written(plan), collected(plan, evidence))
     assert evidence.sqnr(after) > evidence.sqnr(plan) - 1
     error = np.abs(run_model(after.graph, held[None]) - evidence.expected).max()
     assert error < 0.05 * np.abs(evidence.expected).max()

@@ -12,14 +12,15 @@ from edgepress.core.presets import PRESETS
 from edgepress.stages.quantize import refine
 from edgepress.stages.quantize.bias_correction import corrected
 from edgepress.stages.quantize.calibration import ranges
-from edgepress.stages.quantize.equalization import equalized
+from edgepress.stages.quantize.calibration.observe import observe
+from edgepress.stages.quantize.equalization import equalized, equalized_groups, observer
 from edgepress.stages.quantize.gptq import rounded
-from edgepress.stages.quantize.layer_inputs import collect_inputs, patches
+from edgepress.stages.quantize.layer_inputs import Inputs, LayerInputs, patches
 from edgepress.stages.quantize.qdq import Plan, written
 from edgepress.stages.quantize.sqnr import Evidence, decibels, run_model, watched
 from onnx import helper, numpy_helper
 
-from tests.stages.quantize.made import evidence, graph, plan, uneven
+from tests.stages.quantize.made import collected, evidence, graph, plan, uneven
 
 
 def recalibrated(plan: Plan, given: Evidence) -> Plan:
@@ -76,10 +77,10 @@ def test_rounding_lowers_the_error_of_what_the_weights_meet() -> None:
     model = uneven(channels=9, depthwise=False)
     given = evidence(model, 64)
     before = plan(model, given)
-    after = rounded(before, given, collect_inputs(before, given))
+    after = rounded(before, given.written(before), collected(before, given), PRESETS["xnnpack"])
     stored = {t.name: numpy_helper.to_array(t) for t in written(before, PRESETS["xnnpack"]).graph.initializer}
     assert set(after.integers) == {"w1", "w2", "w3"}
-    for each in collect_inputs(before, given):
+    for each in collected(before, given):
         name = each.node.input[1]
         shape = (-1, *[1] * (each.weight.ndim - 1))
         scale = stored[f"{name}_scale"].reshape(shape)
@@ -92,11 +93,29 @@ def test_rounding_lowers_the_error_of_what_the_weights_meet() -> None:
     assert given.sqnr(after) > given.sqnr(before) - 1
 
 
+def test_statistics_of_an_equalized_graph_follow_from_those_of_the_first() -> None:
+    model = uneven(spread=2, depthwise=False)
+    given = evidence(model, 80)
+    before = plan(model, given)
+    inputs, known = Inputs(before), observer(before)
+    observe(before.graph, given.seen, [inputs, known])
+    after = equalized_groups(equalized(before, given, known), given, known)
+    factors = known.factors(after.graph)
+    assert {"c1", "r1"} <= factors.keys()
+    for one, two in zip(collected(after, given), inputs.layers(after, factors), strict=True):
+        assert two.weight is not one.weight
+        np.testing.assert_array_equal(two.weight, one.weight)
+        for mine, theirs in ((one.mean, two.mean), (one.gram, two.gram)):
+            assert mine is not None
+            assert theirs is not None
+            np.testing.assert_allclose(theirs, mine, rtol=1e-4, atol=1e-5 * np.abs(mine).max())
+
+
 def test_the_integers_are_in_the_file() -> None:
     model = uneven()
     given = evidence(model)
     before = plan(model, given)
-    after = rounded(before, given, collect_inputs(before, given))
+    after = rounded(before, given.written(before), collected(before, given), PRESETS["xnnpack"])
     stored = {t.name: numpy_helper.to_array(t) for t in written(after, PRESETS["x86"]).graph.initializer}
     for name, integers in after.integers.items():
         np.testing.assert_array_equal(stored[f"{name}_quantized"], integers)
@@ -107,7 +126,7 @@ def test_bias_takes_back_the_mean_error_of_coarse_weights() -> None:
     model = uneven(spread=3)
     given = evidence(model, 128)
     before = plan(model, given, per_channel=False)
-    after = corrected(before, given, collect_inputs(before, given))
+    after = corrected(before, given.written(before), collected(before, given))
     assert given.sqnr(after) > given.sqnr(before) + 1
     assert {node.op_type for node in after.graph.graph.node} == {node.op_type for node in model.graph.node}
 
@@ -117,7 +136,7 @@ def test_a_convolution_without_a_bias_gets_one() -> None:
     model = graph([helper.make_node("Conv", ["x", "w"], ["y"], "only")], weights, (1, 3, 6, 6), (1, 4, 4, 4))
     given = evidence(model)
     before = plan(model, given)
-    after = corrected(before, given, collect_inputs(before, given))
+    after = corrected(before, given.written(before), collected(before, given))
     assert len(after.graph.graph.node[0].input) == 3
     onnx.checker.check_model(after.graph)
 
@@ -144,9 +163,9 @@ def test_patches_are_what_a_convolution_multiplies(options: dict[str, Any]) -> N
     made = helper.make_graph([node], "one", [x], [typed], [numpy_helper.from_array(weight, "w")])
     model = helper.make_model(made, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
     expected = run_model(model, (value,)).reshape(6, -1)  # at every place: there are fewer than are taken
-    rows = patches(node, value, weight.shape)
-    assert rows is not None
-    found = np.einsum("pgk,gok->gop", rows, weight.reshape(group, 6 // group, -1)).reshape(6, -1)
+    columns = patches(LayerInputs(node, weight), value)
+    assert columns is not None
+    found = np.einsum("gkp,gok->gop", columns, weight.reshape(group, 6 // group, -1)).reshape(6, -1)
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
 
 

@@ -19,7 +19,7 @@ from tests.torture.runner import ROOT, Fresh
 
 RECIPES = ("lite", "mobilenet")
 """A small one, and that of the documentation: four targets, emulated, with reference networks."""
-FORMATS = ("json", "junit", "markdown", "text")
+FORMATS = ("json", "junit", "markdown", "text", "html")
 _NO_NUMBER = re.compile(r"(?<![\w-])[-−+]?(nan|inf(inity)?)\b", re.IGNORECASE)
 POSITIVE = ("size", "latency", "memory", "cold")
 """Checks whose value is more than zero, by the beginning of their name."""

@@ -12,6 +12,10 @@ from pydantic import Field
 from ...core.metrics import points_of
 from ...core.results import Facts, Machine, ModelFile, Samples
 
+FILE = "compare.json"
+HALF = "half"
+"""The route that estimates what more labels would bring."""
+
 
 class RouteResult(Facts):
     """One route, or recipe, in one repetition."""
@@ -90,6 +94,11 @@ class Comparison(Facts):
     def drop_unit(self) -> str:
         """Return the unit of a difference of the metric behind its number; none of an error."""
         return "" if self.error else " points" if points_of(self.metric) > 1 else " dB"
+
+    @property
+    def candidates(self) -> list[str]:
+        """Return the routes that may be picked."""
+        return [route for route in self.routes if route != HALF]
 
     def of(self, route: str) -> list[RouteResult]:
         """Return the results of a route, by repetition."""

@@ -16,9 +16,11 @@ from ...core.document import Document
 from ...core.errors import Problem, UserError
 from ...core.yamlio import dump, parse
 from ...training import Schedule
+from .results import HALF
 
 ROUTES = {
     "plain": "the student on labels alone",
+    HALF: "the student on half of the labels alone, to estimate what more labels would bring; never picked",
     "longer": "the student on labels alone, for as much compute as teachers and student take together",
     "soup": "the mean of fine-tunes of the student on labels alone",
     "distill": "the student, distilled from the best single teacher",
@@ -28,6 +30,8 @@ ROUTES = {
 }
 """Name → what it is, from the cheapest to train to the dearest to run."""
 USUAL = ("plain", "distill", "both", "teacher", "fuse")
+SCARCE = (HALF, "longer")
+"""Routes that are usual too where examples lack labels: a distilled student learns from more of them, for longer."""
 TFLITE = "-tflite"
 """How the names end of what is converted."""
 APART = 1000
@@ -53,6 +57,8 @@ class Parts:
     """Names of those teachers that are ONNX files already."""
     left_out: tuple[str, ...]
     """Names of what changes the student after its distillation, which no route does."""
+    unlabelled: bool
+    """Whether the task has examples without labels."""
 
 
 def parts(recipe: Recipe) -> Parts:
@@ -90,6 +96,7 @@ def parts(recipe: Recipe) -> Parts:
         quantize,
         files,
         tuple(step.label for step in steps[first + 1 :] if step.kind == "torch" and step.input),
+        bool(recipe.task.facts().unlabelled),
     )
 
 
@@ -109,7 +116,8 @@ def wanted(names: str | None, parts: Parts) -> list[str]:
     """Return the chosen routes, or those that the recipe has. Raises: UserError for an unknown one."""
     possible = [name for name in ROUTES if parts.fused is not None or name not in ("both", "fuse")]
     if names is None:
-        return [name for name in USUAL if name in possible]
+        usual = (*USUAL, *(SCARCE if parts.unlabelled else ()))
+        return [name for name in possible if name in usual]
     chosen = [name.strip() for name in names.split(",") if name.strip()]
     for name in chosen:
         if name not in ROUTES:
@@ -132,6 +140,8 @@ def stages(parts: Parts, routes: list[str], best: str, effort: float, *, tflite:
     plain = {"use": "train", "name": called("plain"), **student}
     if {"plain", "soup"} & set(routes):
         chain.append(plain)
+    if HALF in routes:
+        chain.append({**plain, "name": called(HALF)})
     if "longer" in routes:
         chain.append({**plain, "name": called("longer"), "epochs": max(1, round(epochs * effort))})
     if "soup" in routes:
@@ -182,9 +192,13 @@ def called(route: str) -> str:
     return f"route-{route}"
 
 
-def document(recipe: Recipe, stages: list[dict[str, Any]], repetition: int) -> Document:
-    """Return a recipe of these stages, with the seeds of a repetition; paths count from the recipe's folder."""
-    data = {"name": recipe.name, "task": recipe.document.data["task"], "targets": []}
+def document(recipe: Recipe, stages: list[dict[str, Any]], repetition: int, labels: int | None = None) -> Document:
+    """Return a recipe of these stages, with the seeds of a repetition; paths count from the recipe's folder.
+
+    With `labels`, the task keeps only so many.
+    """
+    task = recipe.document.data["task"] | ({} if labels is None else {"labels": labels})
+    data = {"name": recipe.name, "task": task, "targets": []}
     return _moved(recipe, data | {"stages": stages}, repetition)
 
 

@@ -26,9 +26,8 @@ from ...engine.engine import Engine
 from .. import exit_codes, supervise
 from . import fit, text
 from . import routes as ways
-from .results import Comparison, RouteResult
+from .results import FILE, HALF, Comparison, RouteResult
 
-FILE = "compare.json"
 REPORTED = (supervise.WRONG, supervise.CRASHED, exit_codes.UNDECIDED, supervise.INTERRUPTED, exit_codes.CLOSED_PIPE)
 """How a repetition ends when it has said why. A 1 would be Python's own, never a verdict: it judges nothing."""
 
@@ -233,6 +232,7 @@ def _measured(
     fits = [
         fits_
         for result in first
+        if result.route != HALF
         for fits_ in fit.fits(result, comparison, by_name.get(result.route, recipes[0]), targets, references)
     ]
     named = {"target": target.name if target else None, "others": tuple(judge.name for judge in further)}

@@ -28,7 +28,7 @@ UNEVEN = 3
 def render(comparison: Comparison) -> str:
     """Return the whole text, ending in a newline."""
     comparison = shown(comparison)
-    blocks = [_title(comparison), *(_table(comparison, which) for which in ("float", "int8")), _legend(comparison)]
+    blocks = [title(comparison), *(_table(comparison, which) for which in ("float", "int8")), _legend(comparison)]
     blocks += [_recalls(comparison), verdict.words(comparison)]
     return printed("\n\n".join("\n".join(block) for block in blocks if block) + "\n")
 
@@ -43,7 +43,7 @@ def budget(finding: Finding) -> str:
     return f"{check} {number}{f' ({finding.label})' if finding.label else ''}: {finding.status}{level}"
 
 
-def _title(comparison: Comparison) -> list[str]:
+def title(comparison: Comparison) -> list[str]:
     data, machine = comparison.data, comparison.machine
     altered = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in data["task"].items())
     counts = data["images"]
@@ -59,7 +59,8 @@ def _title(comparison: Comparison) -> list[str]:
     return [line for line in lines for line in textwrap.wrap(line, WIDTH)]
 
 
-def _table(comparison: Comparison, which: str) -> list[str]:
+def cells_of(comparison: Comparison, which: str) -> list[list[str]]:
+    """Return the table of the `float` or the `int8` files: its header, then a row for each route."""
     first = next(iter(comparison.routes))
     best = pareto(
         {
@@ -89,6 +90,11 @@ def _table(comparison: Comparison, which: str) -> list[str]:
         if comparison.price is not None:
             row.append("—" if time is None else f"{time * 1e6 / 3600 * comparison.price:.3g}")
         table.append(row)
+    return table
+
+
+def _table(comparison: Comparison, which: str) -> list[str]:
+    table = cells_of(comparison, which)
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     return [
         "  ".join(
@@ -103,23 +109,29 @@ def _legend(comparison: Comparison) -> list[str]:
     width = max(map(len, comparison.routes))
     lines = [
         line
-        for name, about in comparison.routes.items()
-        for line in textwrap.wrap(
-            f"{name:<{width}}  {about}{_effort(comparison, name)}", WIDTH, subsequent_indent=" " * (width + 2)
-        )
+        for name, about in abouts(comparison).items()
+        for line in textwrap.wrap(f"{name:<{width}}  {about}", WIDTH, subsequent_indent=" " * (width + 2))
     ]
-    if comparison.left_out:
-        lines.append(f"Skipped in every route, after the distillation: {', '.join(comparison.left_out)}.")
+    return lines + [line for words in notes(comparison) for line in textwrap.wrap(words, WIDTH)]
+
+
+def abouts(comparison: Comparison) -> dict[str, str]:
+    """Return what each route is, and the compute that its training took."""
+    return {name: f"{about}{_effort(comparison, name)}" for name, about in comparison.routes.items()}
+
+
+def notes(comparison: Comparison) -> list[str]:
+    """Return how the tables were counted and measured."""
+    skipped = f"Skipped in every route, after the distillation: {', '.join(comparison.left_out)}."
     own = "the least recipe's" if len(comparison.source) > 1 else "the student's own"
     how = timing.how(comparison.samples[0]) if comparison.samples else "not measured"
-    lines += textwrap.wrap(
+    return [
+        *([skipped] if comparison.left_out else []),
         f"* no other is better in one of {comparison.metric}, size and latency and as good in the others. Intervals "
         f"are of 95%, over seeds and {_over(comparison)}. Latency: measured, {how}. `agrees`: {_agreed(comparison)} "
         f"the best float model of that seed on validation. Compute is examples × passes × multiply-accumulates, of "
         f"{own}.",
-        WIDTH,
-    )
-    return lines
+    ]
 
 
 def _agreed(comparison: Comparison) -> str:

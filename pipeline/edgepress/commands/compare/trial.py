@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +27,7 @@ from .. import exit_codes, supervise
 from . import routes as ways
 from .describe import FLOAT, INT8, route_result, signed_score, strongest
 from .effort import total_effort, trained
-from .results import RouteResult
+from .results import HALF, RouteResult
 
 
 @click.command()
@@ -79,30 +78,43 @@ def by_routes(
     """Run every route of one recipe: teachers first, since validation selects the best single one."""
     parts = ways.parts(recipe_)
 
-    def run(stages: list[dict[str, Any]], targets: Sequence[Target] = ()) -> Engine:
-        return _run(ways.document(recipe_, stages, repetition), repetition, cache, limit, targets)
+    def run(stages: list[dict[str, Any]], targets: Sequence[Target] = (), labels: int | None = None) -> Engine:
+        return _run(ways.document(recipe_, stages, repetition, labels), repetition, cache, limit, targets)
 
     teachers = run(parts.upstream)
     best = max(parts.members, key=lambda name: signed_score(teachers, teachers.results[name], "validation"))
     effort = 1.0
     if "longer" in names:
         alone = run(ways.stages(parts, ["plain"], best, effort))
-        effort += sum(map(partial(trained, teachers), teachers.results)) / trained(alone, ways.called("plain"))
-    engine = run(ways.stages(parts, names, best, effort, tflite=tflite), targets)
+        effort = _longer(teachers, alone, parts)
+    main = [route for route in names if route != HALF]
+    engine = run(ways.stages(parts, main, best, effort, tflite=tflite), targets)
+    engines = dict.fromkeys(main, engine)
+    if HALF in names:
+        alone_ = [
+            each for each in ways.stages(parts, [HALF], best, effort, tflite=tflite) if each not in parts.upstream
+        ]
+        engines[HALF] = run(alone_, labels=len(engine.data["train"].y) // 2)
     sources = {route: ways.source_of(parts, route, best) for route in names}
     files = {route: ways.files_of(parts, route, best, tflite=tflite) for route in names}
-    reference = strongest([(engine, float_) for float_, _ in files.values()])
+    reference = strongest([(engine, files[route][0]) for route in main])
     students = [sources[route] for route in ("plain", "distill", "both") if route in sources]
     own = min((trained(engine, source) for source in students), default=0.0) or 1.0
     results = [
-        route_result(engine, route, source, files[route], reference, repetition, total_effort(engine, source) / own)
+        route_result(
+            engines[route], route, source, files[route], reference, repetition,
+            total_effort(engines[route], source) / own,
+        )
         for route, source in sources.items()
-    ]
+    ]  # fmt: skip
     if repetition:
         return results
     more = not tflite and any(RUNTIMES[target.runtime].kind == "tflite" for target in targets)
     judged = []
     for result in results:
+        if result.route == HALF:
+            judged.append(result)
+            continue
         converted, reason = engine if tflite else None, ""
         try:
             if more:
@@ -115,6 +127,18 @@ def by_routes(
                 labels[which] += [(maker, label)] if maker else []
         judged.append(_to_judge(result, labels, engine, parts.reference, reason))
     return judged
+
+
+def _longer(teachers: Engine, alone: Engine, parts: ways.Parts) -> float:
+    """Return the epochs of `longer`, of `plain`'s: for the compute of all teachers and of a distilled student.
+
+    A student learns from examples without labels too, where there are some.
+    """
+    own, more = trained(alone, ways.called("plain")), alone.data.unlabelled
+    further = (
+        len(more) / len(alone.data["train"].y) if more is not None and parts.distill.get("unlabelled", True) else 0.0
+    )
+    return 1 + further + sum(trained(teachers, label) for label in teachers.results) / own
 
 
 def by_recipes(

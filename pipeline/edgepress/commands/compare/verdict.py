@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from statistics import fmean
 
+from . import advice
 from .results import Comparison, Fits
 from .statistics import Estimate
 
@@ -19,8 +20,14 @@ def words(comparison: Comparison) -> list[str]:
     """Return the verdict. Routes, or recipes, count by their int8 files, which a device runs."""
     from .wording import sentences
 
+    return sentences(unwrapped(comparison))
+
+
+def unwrapped(comparison: Comparison) -> list[str]:
+    """Return the sentences of `words`, each in one line."""
     lines = [*_fitting(comparison), *_pick(comparison), *_survival(comparison), *_quantized(comparison)]
-    return sentences([line for line in lines if line])
+    lines += advice.next_step(comparison)
+    return [line for line in lines if line]
 
 
 def _fits(comparison: Comparison, route: str, which: str, target: str | None = None) -> list[Fits]:
@@ -65,7 +72,7 @@ def _fitting(comparison: Comparison) -> list[str]:
 
 def _of_target(comparison: Comparison, name: str) -> list[str]:
     """Return the routes that meet a target or `keep`, then the exceeded budgets of the others."""
-    fits = {route: _fits(comparison, route, "int8", name) for route in comparison.routes}
+    fits = {route: _fits(comparison, route, "int8", name) for route in comparison.candidates}
     fitting = [route for route, target_fits in fits.items() if all(map(_met, target_fits))]
     budgets = "the recipe's keep" if name == KEEP else name
     lines = [f"{'Meets' if name == KEEP else 'Fits'} {budgets} as int8: {', '.join(fitting) or 'none of them'}."]
@@ -83,9 +90,9 @@ def _pick(comparison: Comparison) -> list[str]:
     from .text import against, level_of, seconds
     from .wording import change
 
-    fitting = [route for route in comparison.routes if within(comparison, route)]
+    fitting = [route for route in comparison.candidates if within(comparison, route)]
     if not fitting:
-        fits = {route: _fits(comparison, route, "int8") for route in comparison.routes}
+        fits = {route: _fits(comparison, route, "int8") for route in comparison.candidates}
         open_ = [route for route, target_fits in fits.items() if not any(map(_fails, target_fits))]
         missing = [
             route for route in open_ if any("no number" in target_fit.checks.values() for target_fit in fits[route])
@@ -119,7 +126,7 @@ def _pick(comparison: Comparison) -> list[str]:
         gap = change(against(comparison, best, pick, "int8"), comparison.error)
         unit = comparison.drop_unit
         lines.append(f"  no difference shown between {best} and {pick} ({gap}{unit}): the cheaper one is picked")
-    for route in comparison.routes:
+    for route in comparison.candidates:
         if route != pick:
             lines.append(f"  {_beside(comparison, pick, route)}")
     return lines

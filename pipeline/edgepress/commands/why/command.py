@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ...core.errors import UserError, suggest
-from ...engine.run import last
+from ...engine.last import last
 from ...gate import judge
 
+if TYPE_CHECKING:
+    from .layers import Layers
 
-def why(path: Path, *, runs: Path, target: str | None) -> str:
-    """Return the time and bytes by layer of the file that `target`, or the recipe's first target, judges."""
+
+def why(path: Path, *, runs: Path, target: str | None) -> tuple[Path, Layers, str]:
+    """Explain the file that `target`, or the recipe's first target, judges: its path, its layers, and the text."""
     from .explain import explain
     from .layers import layers
 
@@ -22,4 +26,5 @@ def why(path: Path, *, runs: Path, target: str | None) -> str:
     if file is None:
         raise UserError(f"no stage of `{recipe.name}` makes a file for `{chosen.name}`")
     findings = [finding for finding in judge.judge(report, [chosen]) if finding.target == chosen.name]
-    return explain(Path(file.path), layers(Path(file.path)), findings, report)
+    found = layers(Path(file.path))
+    return Path(file.path), found, explain(Path(file.path), found, findings, report)

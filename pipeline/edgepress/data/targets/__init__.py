@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from .boxes import Boxes
 from .classes import Classes
 from .identity import Identities
 from .marks import Marks
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["KINDS", "Link", "Targets", "of"]
 
 KINDS: dict[str, Targets] = {
-    kind.task: kind for kind in (Classes(), Marks(), Numbers(), Masks(), Points(), Identities(), Pictures())
+    kind.task: kind for kind in (Classes(), Marks(), Numbers(), Masks(), Points(), Identities(), Pictures(), Boxes())
 }
 """By the name of the task."""
 

@@ -49,6 +49,12 @@ class Targets(ABC):
     least_units: ClassVar[int] = 1
     mixable: ClassVar[bool] = True
 
+    def array(self, y: Any) -> np.ndarray:
+        """Return targets, as readers and functions have them, as one array."""
+        import numpy as np
+
+        return np.asarray(y)
+
     @abstractmethod
     def checked(
         self, y: np.ndarray, labels: Sequence[str], size: tuple[int, ...] | None = None

@@ -22,6 +22,9 @@ _ADVICE = {
     "ir": "the runtime there is too old for the file; install a newer one",
     "fallback": "operators that the accelerator has; `edgepress why` lists the cost of the others",
     "cold_start": "a smaller file; a session that is kept open pays it once",
+    "decode": "a higher `score` in `decode:`, or fewer boxes, `most`: suppression compares them in pairs",
+    "map": "train or distil longer, or a larger input: small objects have few cells",
+    "map50": "train or distil longer, or a larger input: small objects have few cells",
     "macro_f1": "train or distil longer with `balance: weights`, or more examples of the rare classes",
     "worst_recall": "train or distil longer with `balance: weights`, or more examples of that class",
 }

@@ -32,7 +32,7 @@ def render(report: Report, findings: Sequence[Finding], on_undecided: OnUndecide
         "change": asdict(changed) if changed else None,
         "findings": [_finding(finding) for finding in findings],
         "stages": stages,
-        "preprocessing": report.preprocessing.model_dump() if report.preprocessing else None,
+        "preprocessing": report.preprocessing.model_dump(exclude_defaults=True) if report.preprocessing else None,
         "emulated": {
             target: [file.model_dump(exclude={"correct", "resampled"}) for file in files]
             for target, files in report.emulated.items()

@@ -50,6 +50,43 @@ def change(report: Report, findings: Sequence[Finding]) -> Change | None:
     )
 
 
+@dataclass(frozen=True)
+class Quantity:
+    """Size, latency or the metric of the result, in words; `start` and `moved` are empty where nothing is known."""
+
+    name: str
+    result: str
+    start: str = ""
+    moved: str = ""
+
+
+def quantities(report: Report, findings: Sequence[Finding]) -> list[Quantity]:
+    """Return the numbers of `line` one by one; empty without a file."""
+    sides = change(report, findings)
+    if sides is None:
+        return []
+    start, result = sides.start, sides.result
+    if start is None or start.file == result.file:
+        start = None
+    apart = start is not None and len({start.runtime, result.runtime} - {None}) > 1
+    ratio = _ratio(result.bytes / start.bytes) if start else ""
+    found = [Quantity("size", show_bytes(result.bytes), show_bytes(start.bytes) if start else "", ratio)]
+    ratio = _ratio(result.seconds / start.seconds) if start and start.seconds and result.seconds and not apart else ""
+    found.append(Quantity("latency", _time(result, named=apart), _time(start, named=apart) if start else "", ratio))
+    if result.score is not None:
+        words = show_score(result.score, error=report.error, points=report.points)
+        before = start.score if start else None
+        if before is None:
+            return [*found, Quantity(report.metric, words)]
+        shown = show_score(before, error=report.error, points=report.points)
+        found.append(Quantity(report.metric, words, shown, f"{moved(report, result.score, before)}{_unit(report)}"))
+    return found
+
+
+def _unit(report: Report) -> str:
+    return {"percent": "", "points": " points", "decibels": " dB"}[report.drop_unit]
+
+
 def line(report: Report, findings: Sequence[Finding]) -> str:
     """Return `start teacher 1.98 MB, 0.103 ms, … → result int8.onnx 0.55 MB (0.28x), …`; empty without a file."""
     sides = change(report, findings)
@@ -69,8 +106,8 @@ def line(report: Report, findings: Sequence[Finding]) -> str:
     else:
         parts.append("not timed here")
     if result.score is not None:
-        unit = {"percent": "", "points": " points", "decibels": " dB"}[report.drop_unit]
-        beside = f" ({moved(report, result.score, start.score)}{unit})" if start.score is not None else ""
+        difference = "" if start.score is None else moved(report, result.score, start.score)
+        beside = f" ({difference}{_unit(report)})" if difference else ""
         parts.append(show_score(result.score, error=report.error, points=report.points) + beside)
     return f"start {_plain(report, start, named=apart)} → result {', '.join(parts)}"
 

@@ -14,6 +14,7 @@ from ...core.results import Report
 from ...core.system_errors import naming
 from ..judge import Finding, OnUndecided
 from . import as_json, github, junit, markdown, text
+from .page import render as page
 
 Render = Callable[[Report, Sequence[Finding], OnUndecided], str]
 FORMATS: dict[str, Render] = {
@@ -22,17 +23,19 @@ FORMATS: dict[str, Render] = {
     "markdown": markdown.render,
     "github": github.render,
     "junit": junit.render,
+    "html": page.render,
 }
-ASCII = {"json": streams.as_ascii_json, "junit": streams.as_ascii_xml}
+ASCII = {"json": streams.as_ascii_json, "junit": streams.as_ascii_xml, "html": streams.as_ascii_xml}
 """Formats that programs read, and how each is written where standard output cannot hold all characters."""
 NO_REPORT = (".yaml", ".yml", ".py", ".onnx", ".tflite", ".safetensors", ".pt", ".pth", ".csv", ".npz", ".npy")
 """What ends so is an input: a slip of the tongue would replace it by a report."""
 _REPORTS = (
+    re.compile(rb"\A<!doctype html>\n<!-- Written by `edgepress`"),
     re.compile(rb'\A\{\n "version": \d+,\n "recipe": .*\n "source": '),
     re.compile(rb'\A<\?xml [^\n]*\n<testsuites [^>]*>\s*<testsuite name="edgepress '),
     re.compile(rb"\.  exit \d$(\nNext: .*|\n  .*)*\n\Z", re.MULTILINE),  # text and workflow commands
 )
-"""How a report in JSON or JUnit begins, and how the others end."""
+"""How a page, or a report in JSON or JUnit, begins, and how the others end."""
 
 
 @dataclass(frozen=True)
@@ -81,12 +84,17 @@ def show(outputs: Sequence[Output], report: Report, findings: Sequence[Finding],
     """Print or write the report in each format. A Markdown file is added to, as a job summary is; others are new."""
     for output in outputs or [Output("text")]:
         words = FORMATS[output.format](report, findings, on_undecided)
-        if output.file is None:
-            # Printable already; workflow commands begin with what `say` escapes.
-            print(ASCII.get(output.format, str)(words), end="")
-            continue
-        with naming(output.file):
-            _write(output.file, words.encode(), add=output.format == "markdown")
+        write(output, words)
+
+
+def write(output: Output, words: str) -> None:
+    """Print a report, or write it into its file."""
+    if output.file is None:
+        # Printable already; workflow commands begin with what `say` escapes.
+        print(ASCII.get(output.format, str)(words), end="")
+        return
+    with naming(output.file):
+        _write(output.file, words.encode(), add=output.format == "markdown")
 
 
 def _write(file: Path, content: bytes, *, add: bool) -> None:

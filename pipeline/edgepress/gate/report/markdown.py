@@ -69,6 +69,8 @@ def _stages(report: Report) -> str:
     lines += [line for words in report.data.get("notes", ()) for line in ("", f"Data: {escaped(words)}.")]
     if report.preprocessing:
         lines += ["", f"Before each inference: {inputs.before_inference(report.preprocessing)}."]
+        if after := inputs.after_inference(report.preprocessing):
+            lines += ["", f"After each inference: {after}."]
     return "\n".join([f"<details><summary>{title}</summary>", "", *lines, "", "</details>"])
 
 

@@ -10,8 +10,8 @@ from ...core.results import Report, StageFacts
 from ...core.units import show_bytes, show_count, show_score, show_seconds
 from ..judge import host_file
 from . import change
-from .inputs import before_inference, prepared
-from .wording import cut, interval_text, minus, wrapped
+from .inputs import around_inference, prepared
+from .wording import cut, interval_text, minus
 
 
 def stage_lines(report: Report) -> list[str]:
@@ -27,9 +27,7 @@ def stage_lines(report: Report) -> list[str]:
         left = [cut(cell, width).ljust(width) for cell, width in zip(line[:2], widths, strict=False)]
         right = [cell.rjust(width) for cell, width in zip(line[2:-1], widths[2:], strict=False)]
         lines.append("  ".join([*left, *right, line[-1]]).rstrip())
-    lines += prepared(report)
-    if report.preprocessing:
-        lines += wrapped("before each inference: ", before_inference(report.preprocessing))
+    lines += prepared(report) + around_inference(report)
     busy = [statistics.contention(samples) for samples in report.samples if samples.cpu]
     if busy and median(busy) > statistics.CALM:
         lines.append(

@@ -52,22 +52,36 @@ def export(
 
     contract = embedded(metadata.describe(data), embed, raw)
     module = module.eval().to(memory_format=torch.contiguous_format)
-    wrapped = Embedded(module, data, contract).eval() if embed or raw else module
+    apart, outputs = module, ["output"]
+    if data.task == "detection":
+        apart, outputs, contract = _heads(module, contract)
+    wrapped = Embedded(apart, data, contract).eval() if embed or raw else apart
     columns = metadata.to_model_inputs(contract, data, data["validation"].x[:64])
     example = tuple(torch.from_numpy(column[:1].copy()) for column in columns)
     differs = ""
-    for way, model in graphs(wrapped, example, [input.name for input in data.inputs], opset, simplify):
+    for way, model in graphs(wrapped, example, [input.name for input in data.inputs], opset, simplify, outputs):
         plain = standardize(model)
         _pool(plain.graph)
         metadata.embed(plain, metadata.with_outputs(contract, plain))
         write(plain, path)
-        error = off(predict(path, columns), _in_torch(module, data, contract))
+        found = predict(path, columns)
+        found = metadata.to_heads(found, contract, data) if data.task == "detection" else found
+        error = off(found, _in_torch(module, data, contract))
         if error <= TOLERANCE:
             if differs:
                 warn(f"was simplified {way}, since the graph {differs} otherwise")
             return error
         differs = differs or f"differs from torch by {error:.1%} of the largest output"
     raise UserError(f"the exported graph {differs}")
+
+
+def _heads(module: Any, contract: dict[str, Any]) -> tuple[nn.Module, list[str], dict[str, Any]]:
+    """Return a detector with an output for each head, their names, and the contract that says how they are decoded."""
+    from ..detectors import Heads
+
+    decode = module.edgepress.decode
+    written = decode.model_dump(mode="json", exclude_defaults=True)
+    return Heads(module).eval(), decode.names(), contract | {"decode": written}
 
 
 def _in_torch(module: nn.Module, data: Dataset, contract: dict[str, Any]) -> np.ndarray:

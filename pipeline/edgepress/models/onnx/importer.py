@@ -20,6 +20,7 @@ from ..input_preparation import reconciled, require_stated
 from ..predict import predict
 from .comparison import Original
 from .export import quantized, shape, write
+from .heads import described_heads, heads, require_heads
 from .input_form import Form, fit, in_float32, put_in_front
 from .outputs import choose, described, fix, require_fixed, require_output
 from .reading import RUN_ALONE, read
@@ -29,6 +30,7 @@ from .unique_names import separate
 
 if TYPE_CHECKING:
     from ...data.dataset import Dataset
+    from ..decode import Decode
 
 COMPARED = 16
 """Validation examples that the simplified graph is compared with the given one on."""
@@ -51,20 +53,23 @@ def adopt(
     constants: dict[str, float] | None = None,
     output: str | None = None,
     simplify: bool = True,
+    decode: Decode | None = None,
 ) -> Imported:
     """Write the model of `source`, simplified, to `path`; one that is quantized already is left as it is.
 
     A batch that is left open becomes 1, other open axes need `shapes`, by input. Inputs among `constants` are filled
-    with a number, once and for all. All outputs are kept in their order, or `output` alone; data with labels needs one
-    that is what its task takes. Inputs get the form of the data's: channels
-    first, ids of 64 bits, float32. Less is simplified, or nothing without `simplify`, where outputs would change.
+    with a number, once and for all. `decode` describes the outputs of a detector; without it the file's own metadata
+    does, or their shapes. All outputs are kept in their order, or `output` alone; data with labels needs one that is
+    what its task takes, and boxes those that `decode` names. Inputs get the form of the data's: channels first, ids of
+    64 bits, float32. Less is simplified, or nothing without `simplify`, where outputs would change.
     Raises UserError for whatever this pipeline cannot use.
     """
     model, constants = read(source), constants or {}
     every = _fixed(source, model, shapes or {}, constants)
-    choose(source, model, output, data)
+    own = _own(model)
+    choose(source, model, output, data, heads(decode, own))
     inputs = [value for value in every if value.name not in constants]
-    contract, forms = _contract(source, inputs, data, _own(model))
+    contract, forms = _contract(source, inputs, data, own)
     names = [value.name for value in model.graph.output]
     filled = bind(model, constants)
     integers = quantized(model)
@@ -76,6 +81,8 @@ def adopt(
     try:
         with bounded(bounds, doing="simplifying and running", file=source, library="onnxruntime"):
             _require_run(original)
+            if data.task == "detection":
+                contract |= {"decode": described_heads(source, original.shapes, decode, own, data)}
             outputs, warnings = (
                 (_written(model, contract, data, path, original), list[str]())
                 if integers
@@ -86,7 +93,10 @@ def adopt(
         raise
     try:
         if data.labels:
-            require_output(source, outputs, shape(model.graph.output[0]), data)
+            if data.task == "detection":
+                require_heads(source, outputs, contract, data)
+            else:
+                require_output(source, outputs, shape(model.graph.output[0]), data)
     except UserError:
         path.unlink(missing_ok=True)
         raise

@@ -27,8 +27,8 @@ _COUNTED = ("NonMaxSuppression", "NonZero", "Compress", "Unique")
 """Operators whose outputs have as many rows as are found."""
 
 
-def choose(source: Path, model: onnx.ModelProto, output: str | None, data: Dataset) -> None:
-    """Keep `output` alone, or all outputs: one for data with labels. Raises: UserError."""
+def choose(source: Path, model: onnx.ModelProto, output: str | None, data: Dataset, heads: Sequence[str] = ()) -> None:
+    """Keep `output` alone, the `heads` of a detector, or all outputs: one for data with labels. Raises: UserError."""
     names = [value.name for value in model.graph.output]
     if output is not None and output not in names:
         raise UserError(f"`{source}` has no output `{output}`", suggest(output, names))
@@ -36,9 +36,12 @@ def choose(source: Path, model: onnx.ModelProto, output: str | None, data: Datas
         raise UserError(
             f"`{source}` has two outputs called `{twice[0]}`", "export it anew, each output with a name of its own"
         )
-    if output is None and len(names) > 1 and data.labels:
+    if lacking := [name for name in heads if name not in names]:
+        raise UserError(f"`{source}` has no output `{lacking[0]}`, which `decode` names", suggest(lacking[0], names))
+    if output is None and len(names) > 1 and data.labels and data.task != "detection":
         raise UserError(f"`{source}` has {len(names)} outputs: {', '.join(names)}", "choose one: `output: NAME`")
-    chosen = [value for value in model.graph.output if output in (None, value.name)]
+    kept = [output] if output is not None else heads or names
+    chosen = [value for value in model.graph.output if value.name in kept]
     del model.graph.output[:]
     model.graph.output.extend(chosen)
 
@@ -117,6 +120,8 @@ def described(model: onnx.ModelProto, contract: dict[str, Any], data: Dataset) -
     contract = metadata.with_outputs(contract, model)
     makers = {name: node.op_type for node in model.graph.node for name in node.output}
     ends = {"softmax": "Softmax", "sigmoid": "Sigmoid"}
+    if data.task == "detection" and data.labels:
+        return contract
     for entry in contract["outputs"]:
         kind = makers.get(entry["name"], "")
         if data.labels:

@@ -31,14 +31,13 @@ class Embedded(nn.Module):
             contract["outputs"][0]["meaning"], nn.Identity()
         )
 
-    def forward(self, *inputs: Tensor) -> Tensor:
-        """Compute logits, values or probabilities (b, labels) of one tensor (b, *shape) an input."""
+    def forward(self, *inputs: Tensor) -> Any:
+        """Compute logits, values or probabilities (b, labels), or the heads, of one tensor (b, *shape) an input."""
         normal = [
             x.float() * self.get_buffer(f"slope{index}") + self.get_buffer(f"offset{index}") if raw else x
             for index, (x, raw) in enumerate(zip(inputs, self.raw, strict=True))
         ]
-        outputs: Tensor = self.ends(self.module(*normal))
-        return outputs
+        return self.ends(self.module(*normal))
 
 
 def embedded(contract: dict[str, Any], embed: Collection[str], raw: bool) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ...core.errors import UserError, first_line
@@ -18,7 +18,12 @@ _NEUTRAL = {"add": 0.0, "sub": 0.0, "mul": 1.0, "div": 1.0}
 
 
 def graphs(
-    module: nn.Module, example: tuple[Tensor, ...], names: list[str], opset: int, simplify: bool
+    module: nn.Module,
+    example: tuple[Tensor, ...],
+    names: list[str],
+    opset: int,
+    simplify: bool,
+    outputs: Sequence[str] = ("output",),
 ) -> Iterator[tuple[str, onnx.ModelProto]]:
     """Yield the graph simplified in fewer and fewer ways, each with its name; that of the usual one is empty.
 
@@ -28,23 +33,33 @@ def graphs(
     import onnxsim
 
     if simplify:
-        program = _exported(module, example, names, opset, optimize=True)
+        program = _exported(module, example, names, opset, outputs, optimize=True)
         if not _near_neutral(program.exported_program):
             model, same = onnxsim.simplify(program.model_proto)
             if same:
                 yield "", model
-        model, same = onnxsim.simplify(by_folding(_plain(module, example, names, opset)))
+        model, same = onnxsim.simplify(by_folding(_plain(module, example, names, opset, outputs)))
         if same:
             yield "without onnxscript's rules", model
-    yield "not at all", lift_constants(_plain(module, example, names, opset))
+    yield "not at all", lift_constants(_plain(module, example, names, opset, outputs))
 
 
-def _plain(module: nn.Module, example: tuple[Tensor, ...], names: list[str], opset: int) -> onnx.ModelProto:
-    model: onnx.ModelProto = _exported(module, example, names, opset, optimize=False).model_proto
+def _plain(
+    module: nn.Module, example: tuple[Tensor, ...], names: list[str], opset: int, outputs: Sequence[str]
+) -> onnx.ModelProto:
+    model: onnx.ModelProto = _exported(module, example, names, opset, outputs, optimize=False).model_proto
     return model
 
 
-def _exported(module: nn.Module, example: tuple[Tensor, ...], names: list[str], opset: int, *, optimize: bool) -> Any:
+def _exported(
+    module: nn.Module,
+    example: tuple[Tensor, ...],
+    names: list[str],
+    opset: int,
+    outputs: Sequence[str],
+    *,
+    optimize: bool,
+) -> Any:
     import torch
     from torch.nn.attention import SDPBackend, sdpa_kernel
 
@@ -55,7 +70,7 @@ def _exported(module: nn.Module, example: tuple[Tensor, ...], names: list[str], 
         with warnings.catch_warnings(), sdpa_kernel(SDPBackend.MATH):
             warnings.simplefilter("ignore")
             program = torch.onnx.export(
-                module, example, dynamo=True, opset_version=opset, output_names=["output"], input_names=names,
+                module, example, dynamo=True, opset_version=opset, output_names=[*outputs], input_names=names,
                 external_data=False, verbose=False, optimize=optimize,
             )  # fmt: skip
     except torch.onnx.errors.OnnxExporterError as error:

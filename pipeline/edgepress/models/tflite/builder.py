@@ -93,6 +93,19 @@ class AlignedBuffer(schema.BufferT):
         return int(schema.BufferEnd(builder))
 
 
+def packed(model: Any) -> bytes:
+    """Return the file of a `schema.ModelT`, its buffers aligned."""
+    model.buffers = [
+        buffer
+        if buffer.data is None or isinstance(buffer, AlignedBuffer) or not len(buffer.data)
+        else AlignedBuffer(data=np.asarray(buffer.data, np.uint8))
+        for buffer in model.buffers
+    ]
+    file = flatbuffers.Builder(sum(buffer.data.nbytes for buffer in model.buffers if buffer.data is not None) + _ROOM)
+    file.Finish(model.Pack(file), b"TFL3")
+    return bytes(file.Output())
+
+
 class Builder:
     """One subgraph; tensors are known by their index."""
 
@@ -167,11 +180,7 @@ class Builder:
             metadata=entries,
             signatureDefs=[signature],
         )
-        file = flatbuffers.Builder(
-            sum(buffer.data.nbytes for buffer in self._buffers[1:] if buffer.data is not None) + _ROOM
-        )
-        file.Finish(model.Pack(file), b"TFL3")
-        return bytes(file.Output())
+        return packed(model)
 
     def _drop_unused(self, wanted: set[int]) -> None:
         operators = []

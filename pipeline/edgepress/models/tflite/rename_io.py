@@ -8,11 +8,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from .builder import AlignedBuffer
+from .builder import packed
 from .convert import METADATA
 
 
@@ -33,10 +32,4 @@ def named(data: bytes, inputs: list[str], outputs: list[str], metadata: dict[str
     described = np.frombuffer(json.dumps(metadata, sort_keys=True).encode(), np.uint8)
     model.metadata = [*(model.metadata or []), schema.MetadataT(name=METADATA, buffer=len(model.buffers))]
     model.buffers.append(schema.BufferT(data=described))
-    model.buffers = [
-        buffer if buffer.data is None or not len(buffer.data) else AlignedBuffer(data=np.asarray(buffer.data, np.uint8))
-        for buffer in model.buffers
-    ]
-    file = flatbuffers.Builder(2 * len(data))
-    file.Finish(model.Pack(file), b"TFL3")
-    return bytes(file.Output())
+    return packed(model)

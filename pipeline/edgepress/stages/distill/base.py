@@ -57,13 +57,14 @@ class Distill(Stage, Schedule):
         ge=1,
         description="augmented views of each example; the teacher's outputs are computed once per view and cached",
     )
-    weigh: Literal["mean_prob", "fixed", "fitted", "confidence", "entropy"] = Field(
+    weigh: Literal["mean_prob", "fixed", "fitted", "confidence", "entropy", "boxes"] = Field(
         default="mean_prob",
         description="weighting of several teachers: equal (`mean_prob`), by `weights` (`fixed`), fitted on validation, "
-        "or per example: by closeness to the label (`confidence`) or by certainty (`entropy`)",
+        "or per example: by closeness to the label (`confidence`) or by certainty (`entropy`). Detectors whose heads "
+        "differ are one teacher by weighted boxes fusion (`boxes`), with `weights` or equal",
     )
     weights: list[Annotated[float, Field(ge=0)]] | None = Field(
-        default=None, description="one weight per teacher, summing to 1, for `weigh: fixed`"
+        default=None, description="one weight per teacher, summing to 1, for `weigh: fixed` or `boxes`"
     )
     unlabelled: bool = Field(default=True, description="distil on the task's unlabelled examples too, if it has any")
     baselines: bool = Field(
@@ -76,7 +77,7 @@ class Distill(Stage, Schedule):
     @model_validator(mode="after")
     def _weights_for_each(self) -> Self:
         teachers = self.teacher if isinstance(self.teacher, list) else [self.teacher]
-        if (self.weigh == "fixed") != (self.weights is not None):
+        if self.weigh != "boxes" and (self.weigh == "fixed") != (self.weights is not None):
             raise Mistake(
                 "`weigh: fixed` and `weights` belong together", "for example `weigh: fixed, weights: [0.7, 0.3]`"
             )
@@ -92,13 +93,19 @@ class Distill(Stage, Schedule):
     def reject(self, setting: Setting) -> Iterator[Rejection]:
         yield from super().reject(setting)
         task = setting.data.task
+        if self.weigh == "fitted" and task and not tasks.TASKS[task].averages:
+            message = f"weights of teachers are fitted to what their mean predicts, and this is a {task} task"
+            yield Rejection(message, "`weigh: mean_prob`, or `fixed` with `weights`", ("weigh",))
         if self.weigh in ("confidence", "entropy") and task and not tasks.TASKS[task].about_classes:
             message = f"`weigh: {self.weigh}` is for classes, and this is a {task} task"
             yield Rejection(message, "`weigh: fitted`", ("weigh",))
+        if self.weigh == "boxes" and task and task != "detection":
+            message = f"`weigh: boxes` is for detectors, and this is a {task} task"
+            yield Rejection(message, "`weigh: mean_prob`", ("weigh",))
 
     @abstractmethod
-    def soft(self, context: Context) -> Soft:
-        """Return the loss on the outputs; `reject` refuses tasks that it is not for."""
+    def soft(self, context: Context, student: nn.Module) -> Soft:
+        """Return the loss on the outputs of `student`; `reject` refuses tasks that it is not for."""
 
     def with_teacher(
         self, student: nn.Module, inputs: dict[str, Artifact], context: Context
@@ -112,23 +119,32 @@ class Distill(Stage, Schedule):
 
     def run(self, inputs: dict[str, Artifact], context: Context) -> Made:
         seed, data = context.seed if self.seed is None else self.seed, context.data
-        soft, balanced = self.soft(context), self.balance == "weights"
+        balanced, labelled = self.balance == "weights", len(data["train"].y)
         targets, notes = self._teacher_targets(inputs, context, seed)
-        hard, labelled = tasks.of(data).loss(data, balanced=balanced), len(data["train"].y)
 
-        def distilled(z: Tensor, y: Tensor, rows: Rows) -> Tensor:
-            teacher_logits = targets[rows.view][rows.index].to(z.device)
-            value = self.kd_weight * soft(z, teacher_logits, y, rows)
-            known = rows.index < labelled
-            if self.ce_weight and bool(known.any()):
-                value = value + self.ce_weight * hard(z[known], y[known])
-            return value
+        def distilled(student: nn.Module) -> Loss:
+            soft, hard = self.soft(context, student), tasks.of(data, student).loss(data, balanced=balanced)
 
-        smooth = tasks.of(data).loss(data, smoothing=SMOOTHING, balanced=balanced)
-        losses: dict[str, Loss] = {"distilled": distilled}
+            def loss(z: Tensor, y: Tensor, rows: Rows) -> Tensor:
+                teacher_logits = targets[rows.view][rows.index].to(z.device)
+                value = self.kd_weight * soft(z, teacher_logits, y, rows)
+                known = rows.index < labelled
+                if self.ce_weight and bool(known.any()):
+                    value = value + self.ce_weight * hard(z[known], y[known])
+                return value
+
+            return loss
+
+        def on_labels(smoothing: float) -> Callable[[nn.Module], Loss]:
+            def build(student: nn.Module) -> Loss:
+                hard = tasks.of(data, student).loss(data, smoothing=smoothing, balanced=balanced)
+                return lambda z, y, rows: hard(z, y)
+
+            return build
+
+        losses: dict[str, Callable[[nn.Module], Loss]] = {"distilled": distilled}
         if self.baselines:
-            losses["cross_entropy"] = lambda z, y, rows: hard(z, y)
-            losses["label_smoothing"] = lambda z, y, rows: smooth(z, y)
+            losses |= {"cross_entropy": on_labels(0.0), "label_smoothing": on_labels(SMOOTHING)}
         reached = {name: self._train(name, loss, seed, inputs, context) for name, loss in losses.items()}
         if self.baselines:
             best = max(scores["validation"] for name, scores in reached.items() if name != "distilled")
@@ -143,14 +159,15 @@ class Distill(Stage, Schedule):
 
         from ...training import Examples, Rows
         from . import kept, teachers, weighing
+        from .fused_boxes import fused_boxes
 
         data, artifacts = context.data, [inputs[name] for name in self.teachers]
-        if len(artifacts) > 1 and data.task not in LABEL_TASKS:
+        if len(artifacts) > 1 and data.task not in LABEL_TASKS and self.weigh != "boxes":
             teachers.require_same(dict(zip(self.teachers, artifacts, strict=True)), context)
         by_teacher = teachers.teacher_logits(artifacts, self, self.views, seed, context, unlabelled=self.unlabelled)
         count = len(artifacts)
         shares = torch.full((count,), 1 / count)
-        if self.weigh == "fixed":
+        if self.weights is not None:
             shares = torch.tensor(self.weights)
         elif self.weigh == "fitted":
             from ..fuse import simplex
@@ -159,9 +176,13 @@ class Distill(Stage, Schedule):
             outputs = [teachers.validation_logits(artifact, replace(context, data=held)) for artifact in artifacts]
             shares = torch.tensor(simplex.fit(outputs, torch.from_numpy(held["validation"].y.copy()), data.task))
         examples = Examples.to_learn(data, self, seed, unlabelled=self.unlabelled)
+        decodes = [teachers.decode(artifact, context) for artifact in artifacts] if self.weigh == "boxes" else []
         targets: list[Any] = []
         for view in range(self.views):
             of_view = [views[view] for views in by_teacher]
+            if decodes:
+                targets.append(fused_boxes(of_view, decodes, shares.tolist(), data))
+                continue
             if self.weigh == "confidence":
                 y = examples.labels(Rows(torch.arange(len(examples)), view))
                 shares = weighing.by_confidence(of_view, y, examples.labelled)
@@ -174,7 +195,12 @@ class Distill(Stage, Schedule):
         return targets, notes
 
     def _train(
-        self, name: str, loss: Loss, seed: int, inputs: dict[str, Artifact], context: Context
+        self,
+        name: str,
+        loss_of: Callable[[nn.Module], Loss],
+        seed: int,
+        inputs: dict[str, Artifact],
+        context: Context,
     ) -> dict[str, float]:
         """Train one student, save the distilled one, and return its score by split in points."""
         from ...training import fit, seeded
@@ -185,6 +211,8 @@ class Distill(Stage, Schedule):
             student = description.build(context.code)
             distilled = name == "distilled"
             pair = self.with_teacher(student, inputs, context) if distilled else None
+
+        loss = loss_of(student)
 
         def say(done: int, total: int, words: str) -> None:
             context.say(done, total, words if distilled else f"baseline {name}: {words}")

@@ -1,4 +1,4 @@
-"""Distil intermediate features: FitNets, attention transfer, RKD."""
+"""Distil intermediate features: FitNets, attention transfer, CWD, RKD."""
 
 from __future__ import annotations
 
@@ -99,6 +99,30 @@ class DistillAT(FeatureDistill):
         from .features import attention, pooled
 
         return attention(*pooled(student, teacher, self.pool))
+
+
+class DistillCWDFeatures(FeatureDistill):
+    """Match where layers are active: CWD on features (Shu et al., 2021).
+
+    The layers are those of a detector's neck, such as `fpn.layer_blocks.0`, or the last ones of a backbone. Adapters
+    bring the student's channels to the teacher's.
+    """
+
+    adapted: ClassVar = True
+
+    use: Literal["distill.cwd-features"]
+    feature_weight: float = Field(default=0.1, gt=0, description="weight of the feature loss, the term on layers")
+    feature_temperature: float = Field(
+        default=1.0, gt=0, description="softmax temperature of the maps over which a channel is active"
+    )
+
+    def term(self, student: Tensor, teacher: Tensor) -> Tensor:
+        from .features import pooled
+        from .losses import cwd
+
+        student, teacher = pooled(student, teacher, self.pool)
+        # Before the adapters are there the width does not fit yet.
+        return cwd(student, teacher, self.feature_temperature) if student.shape == teacher.shape else student.sum()
 
 
 class DistillRKD(FeatureDistill):

@@ -31,6 +31,7 @@ class StudentWithTeacher(nn.Module):
     def __init__(self, student: nn.Module, teacher: nn.Module, layers: Mapping[str, str], example: Any) -> None:
         super().__init__()
         self.student = student
+        self.edgepress = getattr(student, "edgepress", None)  # of a detector
         self._teacher = [teacher.eval().requires_grad_(False)]
         to_channels_last(teacher)
         self.layers = dict(layers)

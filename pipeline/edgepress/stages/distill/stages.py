@@ -13,7 +13,7 @@ from ...stage import Context, Setting
 from .base import Distill
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
 
     from ...training import Rows
     from .base import Soft
@@ -57,8 +57,12 @@ class KD(Standardizable):
         if self.standardize:
             yield from _require_classes("standardize", setting, least=3, option=("standardize",))
 
-    def soft(self, context: Context) -> Soft:
-        kd = tasks.of(context.data).kd
+    def soft(self, context: Context, student: nn.Module) -> Soft:
+        task = tasks.of(context.data, student)
+        if self.weigh == "boxes":
+            of_boxes = task.loss(context.data)
+            return lambda z, t, y, rows: of_boxes(z, t)
+        kd = task.kd
         return lambda z, t, y, rows: kd(self.normalized(z), self.normalized(t), self.temperature)
 
 
@@ -103,7 +107,7 @@ class DistillDKD(Standardizable):
             help = "`unlabelled: false`, or `use: distill.kd`"
             yield Rejection("`distill.dkd` needs labels, and some examples have none", help, ("unlabelled",))
 
-    def soft(self, context: Context) -> Soft:
+    def soft(self, context: Context, student: nn.Module) -> Soft:
         from .losses import dkd
 
         warm_up = min(self.warm_up, self.epochs // 2)
@@ -142,7 +146,7 @@ class DistillDIST(Standardizable):
         yield from super().reject(setting)
         yield from _require_classes("distill.dist", setting, least=3)
 
-    def soft(self, context: Context) -> Soft:
+    def soft(self, context: Context, student: nn.Module) -> Soft:
         from .losses import dist
 
         return lambda z, t, y, rows: dist(
@@ -173,7 +177,7 @@ class DistillCWD(Distill):
             message = f"`distill.cwd` is about maps of classes or points, and this is a {task} task"
             yield Rejection(message, "`use: distill.kd` is for any")
 
-    def soft(self, context: Context) -> Soft:
+    def soft(self, context: Context, student: nn.Module) -> Soft:
         from .losses import cwd
 
         if context.data.targets.link != "softmax":

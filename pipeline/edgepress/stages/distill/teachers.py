@@ -19,6 +19,8 @@ from ...core.errors import UserError
 from ...core.paths import digest
 from ...models import metadata
 from ...models.checkpoint import load
+from ...models.decode import Decode
+from ...models.decoder import read as read_decode
 from ...models.input_preparation import input_of
 from ...models.output_shape import by
 from ...models.predict import predict
@@ -117,6 +119,15 @@ def shape(teacher: Artifact, context: Context) -> tuple[int, ...]:
     return next(_runner(teacher, context)(Examples(context.data, "validation", 0), 0, None)).shape[1:]
 
 
+def decode(teacher: Artifact, context: Context) -> Decode:
+    """Return how the heads of a teacher become boxes."""
+    if teacher.kind == "onnx":
+        return read_decode(metadata.read(teacher.path))
+    module: Any = load(teacher.path, context.code)[0]
+    found: Decode = module.edgepress.decode
+    return found
+
+
 def validation_logits(teacher: Artifact, context: Context) -> Tensor:
     """Return a teacher's outputs on the validation examples, (n, …)."""
     parts = _runner(teacher, context)(Examples(context.data, "validation", 0), 0, None)
@@ -213,7 +224,7 @@ def _run_onnx(
             _as_expected(values.numpy(), entry, input)
             for entry, input, values in zip(contract["inputs"], data.inputs, batch, strict=True)
         )
-        yield metadata.to_logits(predict(path, columns), contract, data)
+        yield metadata.to_heads(predict(path, columns), contract, data)
 
 
 def _as_expected(values: np.ndarray, entry: dict[str, Any], input: Input) -> np.ndarray:

@@ -166,6 +166,9 @@ class FuseEnsemble(OutputFusion):
 
     def reject(self, setting: Setting) -> Iterator[Rejection]:
         yield from super().reject(setting)
+        task = setting.data.task
+        if task and not tasks.TASKS[task].averages:
+            yield Rejection(f"outputs of {task} have no mean in a graph", "`fuse.soup` averages weights")
         if not any(source.kind == "onnx" for source in setting.sources.values()):
             return
         forms = {name: _input_form(setting.sources[name]) for name in self.models if name in setting.sources}

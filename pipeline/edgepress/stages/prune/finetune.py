@@ -45,11 +45,12 @@ class Finetune(Schedule):
         from ..distill.teachers import teacher_logits
 
         (teacher_outputs,) = teacher_logits([teacher], self, self.views, context.seed, context)
-        label_loss = tasks.of(context.data).loss(context.data, balanced=self.balance == "weights")
+        task = tasks.of(context.data, module)
+        label_loss = task.loss(context.data, balanced=self.balance == "weights")
 
         def loss(z: Tensor, y: Tensor, rows: Rows) -> Tensor:
             targets = teacher_outputs[rows.view][rows.index].float().to(z.device)
-            divergence = tasks.of(context.data).kd(z, targets, self.temperature)
+            divergence = task.kd(z, targets, self.temperature)
             return self.kd_weight * divergence + (1 - self.kd_weight) * label_loss(z, y)
 
         fit(

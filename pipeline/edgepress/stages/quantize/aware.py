@@ -15,9 +15,11 @@ from ...training import Schedule
 from .static import Calibrated
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import numpy as np
     import onnx
-    from torch import Tensor
+    from torch import Tensor, nn
 
     from ...training import Loss, Rows
     from .ptq import CalibratedPlan
@@ -35,7 +37,7 @@ class QuantizeAware(Calibrated, Schedule):
     and `tensorrt` cannot share these weights and are trained separately.
     """
 
-    version: ClassVar = 5
+    version: ClassVar = 6
     libraries: ClassVar = ("torch", "onnx", "onnxruntime", "numpy")
 
     use: Literal["quantize.aware"]
@@ -61,16 +63,16 @@ class QuantizeAware(Calibrated, Schedule):
         for name in every:
             alike.setdefault(replace(PRESETS[name], about="", unsigned=False, integer_only=False), []).append(name)
         notes: dict[str, Any] = start.notes | {"float": _score_points(source.path, context, start.held)}
-        loss, more = self._loss(source, context)
+        loss_of, more = self._losses(source, context)
         notes |= more
         for preset, names in alike.items():
-            model, notes[names[0]] = self._train(start, preset, names[0], loss, context)
+            model, notes[names[0]] = self._train(start, preset, names[0], loss_of, context)
             for name in names:
                 _save(model, PRESETS[name], context.folder / files[name])
         return Made("onnx", presets=files, notes=notes)
 
     def _train(
-        self, start: CalibratedPlan, preset: Preset, name: str, loss: Loss, context: Context
+        self, start: CalibratedPlan, preset: Preset, name: str, loss_of: Callable[[nn.Module], Loss], context: Context
     ) -> tuple[onnx.ModelProto, dict[str, Any]]:
         """Train the QDQ graph with these integers; the better of before and after, and the scores of both."""
         from ...models import metadata
@@ -88,7 +90,7 @@ class QuantizeAware(Calibrated, Schedule):
         fit(
             learner,
             data,
-            loss,
+            loss_of(learner),
             self,
             seed=context.seed,
             checkpoint=context.scratch / f"{name}.pt",
@@ -111,21 +113,26 @@ class QuantizeAware(Calibrated, Schedule):
         """Number of views with outputs of the float model: no more than there are epochs."""
         return max(min(self.views, self.epochs), 1)
 
-    def _loss(self, teacher: Artifact, context: Context) -> tuple[Loss, dict[str, Any]]:
-        """Return the loss against a teacher, and notes on its outputs."""
+    def _losses(self, teacher: Artifact, context: Context) -> tuple[Callable[[nn.Module], Loss], dict[str, Any]]:
+        """Return the loss of a graph against a teacher, and notes on the outputs of that."""
         from ..distill import kept
         from ..distill.teachers import teacher_logits
 
         data = context.data
         (teacher_outputs,) = teacher_logits([teacher], self, self._teacher_views, context.seed, context)
-        hard = tasks.of(data).loss(data, balanced=self.balance == "weights")
 
-        def loss(z: Tensor, y: Tensor, rows: Rows) -> Tensor:
-            targets = teacher_outputs[rows.view][rows.index].float().to(z.device)
-            soft = tasks.of(data).kd(z, targets, self.temperature)
-            return self.kd_weight * soft + (1 - self.kd_weight) * hard(z, y)
+        def loss_of(module: nn.Module) -> Loss:
+            task = tasks.of(data, module)
+            hard = task.loss(data, balanced=self.balance == "weights")
 
-        return loss, kept.notes([teacher_outputs])
+            def loss(z: Tensor, y: Tensor, rows: Rows) -> Tensor:
+                targets = teacher_outputs[rows.view][rows.index].float().to(z.device)
+                value = self.kd_weight * task.kd(z, targets, self.temperature)
+                return value + (1 - self.kd_weight) * hard(z, y) if self.kd_weight < 1 else value
+
+            return loss
+
+        return loss_of, kept.notes([teacher_outputs])
 
 
 def _save(trained: onnx.ModelProto, preset: Preset, path: Path) -> None:

@@ -5,35 +5,35 @@ arXiv:1906.04721, section 4.2."""
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import TensorProto, helper, numpy_helper
+from onnx import numpy_helper
 
 from .layer_inputs import LayerInputs
 from .qdq import Plan
-from .sqnr import Evidence, run_model
 
 
-def corrected(plan: Plan, evidence: Evidence, layers: list[LayerInputs]) -> Plan:
+def corrected(plan: Plan, quantized: onnx.ModelProto, layers: list[LayerInputs]) -> Plan:
     """Return the plan with biases that make up for the mean error of the rounded weights.
 
-    `layers` are the statistics of its graph.
-    A convolution is linear: the mean error of its outputs is the convolution of the mean input with the weights' error.
+    `quantized` is its QDQ graph, and `layers` are the statistics of its graph.
+    A layer is linear: the mean error of its outputs is the product of the mean input with the weights' error.
     """
-    stored = {tensor.name: tensor for tensor in evidence.written(plan).graph.initializer}
+    stored = {tensor.name: tensor for tensor in quantized.graph.initializer}
     graph = onnx.ModelProto()
     graph.CopyFrom(plan.graph)
     tensors = {tensor.name: tensor for tensor in graph.graph.initializer}
     nodes = {node.name: node for node in graph.graph.node}
     for layer in layers:
         name = layer.node.input[1]
-        if layer.node.op_type == "MatMul" or f"{name}_quantized" not in stored:
+        if layer.mean is None or f"{name}_quantized" not in stored:
             continue
         integers, scale = (numpy_helper.to_array(stored[f"{name}_{word}"]) for word in ("quantized", "scale"))
         error = layer.weight - integers * _along(layer, scale)
-        moved = _outputs(layer, error.astype(np.float32))
+        moved = _mean_outputs(layer, layer.mean, error.astype(np.float32))
         node = nodes[layer.node.name]
         before = numpy_helper.to_array(tensors[node.input[2]]) if len(node.input) > 2 and node.input[2] else 0
         bias = numpy_helper.from_array((before + moved).astype(np.float32), f"{node.name}_corrected")
@@ -60,19 +60,14 @@ def _transposed(layer: LayerInputs) -> bool:
     return any(option.name == "transB" and option.i for option in layer.node.attribute)
 
 
-def _outputs(layer: LayerInputs, weight: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the mean output (channels,) of the node with this weight, without a bias, on its mean input."""
-    node = onnx.NodeProto()
-    node.CopyFrom(layer.node)
-    del node.input[2:]
-    node.input[0], node.input[1], node.output[0] = "x", "w", "y"
-    mean = layer.mean.mean(0, keepdims=True).astype(np.float32)  # rows may be the steps of a sequence
-    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, mean.shape)
-    y = helper.make_tensor_value_info("y", TensorProto.FLOAT, None)
-    graph = helper.make_graph([node], "one", [x], [y], [numpy_helper.from_array(weight, "w")])
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
-    flat = run_model(model, (mean,))
-    channels = weight.shape[1] if layer.node.op_type == "Gemm" and not _transposed(layer) else weight.shape[0]
-    if layer.node.op_type == "ConvTranspose":  # (inputs, outputs of a group, …)
-        channels = weight.shape[1] * next((option.i for option in layer.node.attribute if option.name == "group"), 1)
-    return np.asarray(flat.reshape(channels, -1).mean(1), np.float32)
+def _mean_outputs(layer: LayerInputs, mean: NDArray[Any], weight: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the mean output (channels,) of the node with this weight, without a bias."""
+    if layer.node.op_type == "Gemm":
+        return np.asarray(weight @ mean if _transposed(layer) else mean @ weight, np.float32)
+    groups = layer.groups
+    if layer.node.op_type == "Conv":  # (outputs, inputs of a group, …)
+        outputs = weight.reshape(groups, -1, mean.size // groups) @ mean.reshape(groups, -1, 1)
+    else:  # (inputs, outputs of a group, …)
+        products = weight.reshape(groups, -1, *weight.shape[1:]) * mean.reshape(groups, -1, 1, *mean.shape[1:])
+        outputs = products.sum((1, *range(3, products.ndim)))
+    return np.asarray(outputs.reshape(-1), np.float32)

@@ -112,7 +112,7 @@ class _Reading:
         self.tensors, self.channels = tensors, Channels()
         self.readers: dict[str, int] = {}
         for node in graph.node:
-            for name in _read_by(node):
+            for name in read_by(node):
                 self.readers[name] = self.readers.get(name, 0) + 1
         self.shapes = {
             value.name: [axis.dim_value for axis in value.type.tensor_type.shape.dim]
@@ -122,7 +122,7 @@ class _Reading:
             scaled = self._read(node)
             unlike = [name for name in node.output if not self._fits(name)]
             if not scaled or unlike:
-                for name in _read_by(node):
+                for name in read_by(node):
                     self.channels.hold(name)
         for value in graph.output:
             self.channels.hold(value.name)
@@ -291,10 +291,10 @@ class _Reading:
         )
 
 
-def _read_by(node: onnx.NodeProto) -> list[str]:
+def read_by(node: onnx.NodeProto) -> list[str]:
     """List the tensors that a node reads, those that its subgraphs read from outside among them."""
     inner = [part for attribute in node.attribute for part in attribute.g.node]
-    return [*node.input, *(name for part in inner for name in _read_by(part))]
+    return [*node.input, *(name for part in inner for name in read_by(part))]
 
 
 def _along(value: Array, axis: int, count: int) -> bool:

@@ -52,7 +52,8 @@ def observer(plan: Plan) -> Magnitudes:
 def equalized(plan: Plan, evidence: Evidence, known: Magnitudes | None = None) -> Plan:
     """Return the plan on an equivalent graph with more even channels; it has no ranges of the tensors that it scales.
 
-    The same plan where the graph has no such pair. `known` are magnitudes that need not be observed again.
+    The same plan where the graph has no such pair. `known` are magnitudes that need not be observed again, to which
+    those of the new graph are added.
     """
     model = onnx.ModelProto()
     model.CopyFrom(plan.graph)
@@ -62,10 +63,13 @@ def equalized(plan: Plan, evidence: Evidence, known: Magnitudes | None = None) -
         return plan
     between = {pair.between: 1 for pair in pairs} if plan.per_channel else {}
     active = magnitudes(plan.graph, between, evidence.seen, known)
+    factors: dict[str, Array] = {}
     for _ in range(1 if plan.per_channel else _TIMES):
         for pair in pairs:
-            _even(pair, tensors, active.get(pair.between))
-    return _moved(plan, model, tensors, {name for pair in pairs for name in (pair.first.output[0], pair.between)})
+            factor = _even(pair, tensors, active.get(pair.between))
+            for name in {pair.first.output[0], pair.between}:
+                factors[name] = factors.get(name, np.float32(1)) * factor
+    return _moved(plan, model, tensors, factors, known)
 
 
 def equalized_groups(plan: Plan, evidence: Evidence, known: Magnitudes | None = None) -> Plan:
@@ -82,39 +86,58 @@ def equalized_groups(plan: Plan, evidence: Evidence, known: Magnitudes | None = 
     if not channels.of:
         return plan
     active = _active(channels, magnitudes(plan.graph, _axes(channels), evidence.seen, known))
-    scaled: set[int] = set()
+    every: dict[int, float] = {}
     for component in _components(channels):
         mine = [part for part in channels.parts if not {*component}.isdisjoint(channels.roots(part.channels).tolist())]
         factors = _factors(channels, component, mine, active, tensors)
-        scaled |= factors.keys()
+        every |= factors
         for part in mine if factors else ():
             share = np.array([factors.get(root, 1.0) for root in channels.roots(part.channels).tolist()], np.float32)
             name = part.node.input[part.position]
             tensors[name] = (tensors[name] * part.spread(1 / share if part.writes else share)).astype(np.float32)
-    if not scaled:
+    if not every:
         return plan
-    names = {name for name, (_, numbers) in channels.of.items() if scaled & {*channels.roots(numbers).tolist()}}
-    return _moved(plan, model, tensors, names)
+    return _moved(plan, model, tensors, _by_tensor(channels, every), known)
+
+
+def _by_tensor(channels: Channels, factors: dict[int, float]) -> dict[str, Array]:
+    """Return tensor → the factors (channels,) of its channels, of each that has a scaled one."""
+    roots = {name: channels.roots(numbers).tolist() for name, (_, numbers) in channels.of.items()}
+    return {
+        name: np.array([factors.get(root, 1.0) for root in numbers], np.float32)
+        for name, numbers in roots.items()
+        if not factors.keys().isdisjoint(numbers)
+    }
 
 
 def _axes(channels: Channels) -> dict[str, int]:
-    return {name: axis for name, (axis, _) in channels.of.items()}
+    """Return tensor → the axis of its channels, of those that share tensors with one that may be scaled."""
+    held = channels.held()
+    mine = {root for component in _components(channels) if not held.issuperset(component) for root in component}
+    return {
+        name: axis
+        for name, (axis, numbers) in channels.of.items()
+        if not mine.isdisjoint(channels.roots(numbers).tolist())
+    }
 
 
-def _moved(plan: Plan, model: onnx.ModelProto, tensors: dict[str, Array], scaled: set[str]) -> Plan:
-    """Return the plan on `model` with these constants, and without the ranges of what is scaled."""
+def _moved(
+    plan: Plan, model: onnx.ModelProto, tensors: dict[str, Array], factors: dict[str, Array], known: Magnitudes | None
+) -> Plan:
+    """Return the plan on `model` with these constants, and without ranges of activations divided by `factors`."""
     for tensor in model.graph.initializer:
         tensor.CopyFrom(numpy_helper.from_array(tensors[tensor.name], tensor.name))
-    return replace(
-        plan, graph=model, ranges={name: bounds for name, bounds in plan.ranges.items() if name not in scaled}
-    )
+    if known:
+        known.divide(plan.graph, model, factors)
+    ranges = {name: bounds for name, bounds in plan.ranges.items() if name not in factors}
+    return replace(plan, graph=model, ranges=ranges)
 
 
 def _active(channels: Channels, largest: dict[str, Array]) -> dict[int, float]:
     """Return the largest magnitude of each group of channels, of all tensors that have it."""
     active: dict[int, float] = {}
-    for name, (_, numbers) in channels.of.items():
-        for root, value in zip(channels.roots(numbers).tolist(), largest[name].tolist(), strict=True):
+    for name, values in largest.items():
+        for root, value in zip(channels.roots(channels.of[name][1]).tolist(), values.tolist(), strict=True):
             active[root] = max(active.get(root, 0.0), value)
     return active
 
@@ -162,7 +185,8 @@ def _factors(
     return {root: float(np.clip(value / middle, 1 / _FURTHEST, _FURTHEST)) for root, value in free.items()}
 
 
-def _even(pair: _Pair, tensors: dict[str, NDArray[np.float32]], active: NDArray[np.float32] | None) -> None:
+def _even(pair: _Pair, tensors: dict[str, NDArray[np.float32]], active: NDArray[np.float32] | None) -> Array:
+    """Even the channels between a pair; return the factors (channels,) by which they are divided."""
     first, second = tensors[pair.first.input[1]], tensors[pair.second.input[1]]
     mine = np.abs(first).reshape(len(first), -1).max(1) if active is None else active
     swapped = second if pair.depthwise else second.swapaxes(0, 1)
@@ -172,7 +196,7 @@ def _even(pair: _Pair, tensors: dict[str, NDArray[np.float32]], active: NDArray[
         mine = mine**2
     usable = (mine > 0) & (theirs > 0)
     if not usable.any():
-        return
+        return np.ones(len(first), np.float32)
     factor = np.where(usable, np.sqrt(np.where(usable, mine, 1) / np.where(usable, theirs, 1)), 1)
     factor /= np.exp(np.log(factor[usable]).mean())
     factor = np.clip(np.where(usable, factor, 1), 1 / _FURTHEST, _FURTHEST).astype(np.float32)
@@ -180,6 +204,7 @@ def _even(pair: _Pair, tensors: dict[str, NDArray[np.float32]], active: NDArray[
     if len(pair.first.input) > 2:
         tensors[pair.first.input[2]] /= factor
     swapped *= factor.reshape(-1, *[1] * (second.ndim - 1))
+    return np.asarray(factor)
 
 
 def _pairs(graph: onnx.GraphProto, tensors: dict[str, NDArray[np.float32]]) -> list[_Pair]:

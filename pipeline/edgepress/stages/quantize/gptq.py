@@ -11,38 +11,39 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import onnx
 from numpy.typing import NDArray
 from onnx import numpy_helper
 from scipy.linalg import lapack
 
+from ...core.presets import Preset
 from ...core.threads import in_order
 from .layer_inputs import LayerInputs
 from .qdq import Plan
-from .sqnr import Evidence
 
 _DAMPING = 0.01
 """Of the mean diagonal, as in the paper."""
 _COLUMNS = 32
 """Columns whose errors reach the columns after them together, in one matrix product."""
-_HIGHEST = 127
 
 
-def rounded(plan: Plan, evidence: Evidence, layers: list[LayerInputs]) -> Plan:
+def rounded(plan: Plan, quantized: onnx.ModelProto, layers: list[LayerInputs], preset: Preset) -> Plan:
     """Return the plan with the integers of least output error on the examples, instead of the nearest ones.
 
-    `layers` are the statistics of its graph.
+    `quantized` is its QDQ graph in `preset`, and `layers` are the statistics of its graph.
     """
-    tensors = {tensor.name: tensor for tensor in evidence.written(plan).graph.initializer}
+    tensors = {tensor.name: tensor for tensor in quantized.graph.initializer}
+    highest = 64 if preset.reduced else 127
     usable = [each for each in layers if each.gram is not None and f"{each.node.input[1]}_quantized" in tensors]
 
     def compensated(layer: LayerInputs) -> NDArray[np.int8]:
-        return _compensated(layer, numpy_helper.to_array(tensors[f"{layer.node.input[1]}_scale"]))
+        return _compensated(layer, numpy_helper.to_array(tensors[f"{layer.node.input[1]}_scale"]), highest)
 
     names = [layer.node.input[1] for layer in usable]
     return replace(plan, integers={**plan.integers, **dict(zip(names, in_order(compensated, usable), strict=True))})
 
 
-def _compensated(layer: LayerInputs, scale: NDArray[np.float32]) -> NDArray[np.int8]:
+def _compensated(layer: LayerInputs, scale: NDArray[np.float32], highest: int) -> NDArray[np.int8]:
     """Round to int8, of the weight's shape. Rows are outputs, columns their inputs."""
     assert layer.gram is not None
     groups, width, _ = layer.gram.shape
@@ -51,16 +52,16 @@ def _compensated(layer: LayerInputs, scale: NDArray[np.float32]) -> NDArray[np.i
     shape = matrix.shape
     steps = np.broadcast_to(scale.reshape(-1, 1), (shape[0], 1)) if scale.size > 1 else np.full((shape[0], 1), scale)
     rest = (matrix.reshape(shape[0], -1) / steps).reshape(groups, -1, width).astype(np.float64)
-    damped = layer.gram + np.eye(width) * np.maximum(
-        _DAMPING * layer.gram.diagonal(axis1=1, axis2=2).mean(1), 1e-9
-    )[:, None, None]  # fmt: skip
+    damped = layer.gram.astype(np.float64)
+    diagonal = np.einsum("gii->gi", damped)  # a view
+    diagonal += np.maximum(_DAMPING * diagonal.mean(1, keepdims=True), 1e-9)
     factor = _factor(damped)
     rounded_columns = np.empty_like(rest)
     for start in range(0, width, _COLUMNS):
         end = min(start + _COLUMNS, width)
         errors = np.empty((*rest.shape[:2], end - start))
         for column in range(start, end):
-            rounded_columns[:, :, column] = np.clip(np.rint(rest[:, :, column]), -_HIGHEST, _HIGHEST)
+            rounded_columns[:, :, column] = np.clip(np.rint(rest[:, :, column]), -highest, highest)
             error = (rest[:, :, column] - rounded_columns[:, :, column]) / factor[:, column, column, None]
             rest[:, :, column + 1 : end] -= error[:, :, None] * factor[:, None, column, column + 1 : end]
             errors[:, :, column - start] = error

@@ -32,8 +32,8 @@ _CLOSE = 1.02
 """A mixture must beat the plan as it is by this: what is alike in both runtimes is worth more than 2%."""
 _INTERVAL = 3
 """Processes from which an interval is given: that of two is as wide as nothing known."""
-_CLEAR = 1.05
-"""Slower by this in each of two processes is slower: they differ by some 2%."""
+_PLAIN, _CLEAR = 1.25, 1.05
+"""Slower by this in one process, or in each of two, is slower: they differ by some 2%."""
 _FAR = 1.5
 """Slower by this is slower, by sums of operators' times too, which are rough."""
 _NEVER = 1e12
@@ -74,7 +74,7 @@ def _decided(samples: list[Samples]) -> bool:
     _, *candidates = samples
     best = min(candidates, key=lambda each: statistics.spread(statistics.log_percentiles(each, 50))[0])
     behind = [ratio for each in candidates if each is not best for ratio in statistics.log_ratios(each, best)]
-    return not behind or (len(best.cpu) > 1 and min(behind) > math.log(_CLEAR))
+    return not behind or min(behind) > math.log(_CLEAR if len(best.cpu) > 1 else _PLAIN)
 
 
 def _candidates(plan: Plan, preset: Preset, say: Say) -> dict[str, Plan]:

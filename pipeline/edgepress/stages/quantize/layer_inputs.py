@@ -1,22 +1,22 @@
 """Collect the input statistics of layers with weights.
 
-Of every convolution and matrix product: the mean input and the second moments.
+Of every convolution and matrix product: the mean input that each tap of its kernel meets, and the second moments.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from .calibration.observe import First, observe
+from .kernel_places import Kernel, reads, shares_read, shares_written
 from .qdq import Plan, weights
-from .sqnr import Evidence
 
 _EXAMPLES = 256
 """Examples of which the mean inputs are."""
@@ -28,84 +28,116 @@ _PATCHES = 64
 """Places of an image from which a convolution's inputs are taken."""
 _WIDEST = 2304
 """Inputs of an output, 3×3 of 256 channels, up to which how they go together is kept: a square of numbers."""
+_LAYERS = 512
+"""Layers whose places are remembered: every example has the same ones."""
 
 
 @dataclass
 class LayerInputs:
     """Input statistics of one node.
 
-    `mean` is of its input (1, *shape); `gram` (groups, K, K) the mean of the products of the K inputs of an output, or
-    None where they are too many, or those of a transposed convolution.
+    `places` are those of its output. `mean` is that of the input of each weight over all outputs, (inputs, *kernel), or
+    None where it is not known; `gram` (groups, K, K) has the products of the K inputs of an output, means over places
+    and a sum over examples, or is None where they are too many, or those of a transposed convolution.
     """
 
     node: onnx.NodeProto
     weight: NDArray[Any]
-    mean: NDArray[Any] = field(default_factory=lambda: np.zeros(()))
+    places: tuple[int, ...] = ()
+    mean: NDArray[Any] | None = None
     gram: NDArray[Any] | None = None
-    _waiting: list[NDArray[Any]] = field(default_factory=list)
 
-    def add(self, rows: NDArray[Any] | None, count: int) -> None:
-        """Take in the inputs (places, groups, K) of one of `count` examples, or with None what still waits."""
-        waiting = sum(map(len, self._waiting))
-        alike = rows is not None and (not self._waiting or len(rows) == len(self._waiting[0]))
-        if self._waiting and (not alike or waiting >= max(_BATCH, self._waiting[0].shape[2])):
-            product = _products(self._waiting).astype(np.float64)
-            product /= len(self._waiting[0]) * count
-            self.gram = product if self.gram is None else np.add(self.gram, product, out=self.gram)
-            self._waiting.clear()
-        if rows is not None:
-            self._waiting.append(rows)
+    @cached_property
+    def kernel(self) -> Kernel:
+        """That of a convolution."""
+        return Kernel.of(self.node, self.weight.shape)
 
+    @cached_property
+    def groups(self) -> int:
+        return next((option.i for option in self.node.attribute if option.name == "group"), 1)
 
-class Means:
-    """Observes the mean inputs of a graph's nodes with weights; `sums` are those of `count` examples."""
-
-    def __init__(self, model: onnx.ModelProto) -> None:
-        self.model, self.count = model, 0
-        self.tensors = dict.fromkeys(node.input[0] for node, weight in _layers(model))
-        self.sums: dict[str, NDArray[np.float64]] = {}
-
-    def look(self, values: dict[str, NDArray[Any]], turn: int) -> dict[str, NDArray[Any]]:
-        return {name: values[name] for name in self.tensors} if turn < _EXAMPLES else {}
-
-    def take(self, seen: dict[str, NDArray[Any]], turn: int) -> None:
-        self.count += bool(seen)
-        for name, value in seen.items():
-            before = self.sums.get(name)
-            self.sums[name] = value.astype(np.float64) if before is None else np.add(before, value, out=before)
+    def divided(self, factor: NDArray[Any]) -> LayerInputs:
+        """Return the statistics of inputs that are divided by `factor` (channels,)."""
+        mean, gram = self.mean, self.gram
+        if mean is not None and len(mean) == len(factor):
+            mean = mean / factor.reshape(-1, *[1] * (mean.ndim - 1))
+        if gram is not None and gram.shape[0] * gram.shape[1] % len(factor) == 0:
+            every = factor.repeat(gram.shape[0] * gram.shape[1] // len(factor)).reshape(gram.shape[:2])
+            gram = gram / (every[:, :, None] * every[:, None, :])
+        return replace(self, mean=mean, gram=gram)
 
 
-class _Moments:
-    """Observes the second moments of the inputs of layers, on `count` examples."""
-
-    def __init__(self, layers: list[LayerInputs], count: int) -> None:
-        self.layers, self.count = layers, count
-        self.tensors = {layer.node.input[0] for layer in layers}
-
-    def look(self, values: dict[str, NDArray[Any]], turn: int) -> list[NDArray[Any] | None]:
-        return [patches(layer.node, values[layer.node.input[0]], layer.weight.shape) for layer in self.layers]
-
-    def take(self, seen: list[NDArray[Any] | None], turn: int) -> None:
-        for layer, rows in zip(self.layers, seen, strict=True):
-            if rows is not None:
-                layer.add(rows, self.count)
+Seen = tuple[NDArray[Any] | None, NDArray[Any] | None]
+"""Of an example, the mean inputs of a layer; and its inputs (groups, K, places), or of several groups their products:
+small squares, which take less memory."""
 
 
-def collect_inputs(plan: Plan, evidence: Evidence, means: Means | None = None) -> list[LayerInputs]:
-    """Collect statistics of each node of the float graph with a constant weight, on the first examples.
+class Inputs:
+    """Observes the inputs of the layers of a plan: those with a constant weight that are not in float."""
 
-    `means` are those of its graph, if they have been observed.
-    """
-    layers = [LayerInputs(node, weight) for node, weight in _layers(plan.graph) if node.name not in plan.floats]
-    if means is None:
-        means = Means(plan.graph)
-        observe(plan.graph, First(evidence.seen, _EXAMPLES), [means])
-    count = min(_MOMENTS, len(evidence.seen))
-    observe(plan.graph, First(evidence.seen, count), [_Moments(layers, count)])
-    for layer in layers:
-        layer.add(None, count)
-        layer.mean = means.sums[layer.node.input[0]] / means.count
-    return layers
+    def __init__(self, plan: Plan) -> None:
+        graph = plan.graph.graph
+        shapes = {
+            value.name: tuple(axis.dim_value for axis in value.type.tensor_type.shape.dim)
+            for value in (*graph.value_info, *graph.output)
+        }
+        self._layers = [
+            LayerInputs(node, weight, shapes.get(node.output[0], ())[2:])
+            for node, weight in _layers(plan.graph)
+            if node.name not in plan.floats
+        ]
+        self._waiting: list[list[NDArray[Any]]] = [[] for _ in self._layers]
+        self._count = 0
+        self.tensors = {layer.node.input[0] for layer in self._layers}
+
+    def look(self, values: dict[str, NDArray[Any]], turn: int) -> list[Seen]:
+        return [self._seen(layer, values[layer.node.input[0]], turn) for layer in self._layers]
+
+    def _seen(self, layer: LayerInputs, value: NDArray[Any], turn: int) -> Seen:
+        mean = mean_inputs(layer, value) if turn < _EXAMPLES else None
+        columns = patches(layer, value) if turn < _MOMENTS else None
+        return mean, _products([columns]) if columns is not None and layer.groups > 1 else columns
+
+    def take(self, seen: list[Seen], turn: int) -> None:
+        self._count += turn < _EXAMPLES
+        for layer, waiting, (mean, moments) in zip(self._layers, self._waiting, seen, strict=True):
+            if mean is not None:
+                layer.mean = mean.astype(np.float64) if layer.mean is None else layer.mean + mean
+            if moments is None:
+                continue
+            if layer.groups > 1:
+                layer.gram = moments if layer.gram is None else layer.gram + moments
+                continue
+            if waiting and moments.shape != waiting[0].shape:
+                _finish(layer, waiting)
+            waiting.append(moments)
+            if len(waiting) * moments.shape[2] >= _BATCH:
+                _finish(layer, waiting)
+
+    def layers(self, plan: Plan, factors: Mapping[str, NDArray[Any]]) -> list[LayerInputs]:
+        """Return the statistics of the layers of a plan that are not in float.
+
+        The activations of its graph are those that were observed, divided by `factors` (channels,) by tensor.
+        """
+        known = {}
+        for layer, waiting in zip(self._layers, self._waiting, strict=True):
+            _finish(layer, waiting)
+            known[layer.node.name] = replace(layer, mean=None if layer.mean is None else layer.mean / self._count)
+        found = []
+        for node, weight in _layers(plan.graph):
+            if node.name in known and node.name not in plan.floats:
+                layer = replace(known[node.name], node=node, weight=weight)
+                factor = factors.get(node.input[0])
+                found.append(layer if factor is None else layer.divided(factor))
+        return found
+
+
+def _finish(layer: LayerInputs, waiting: list[NDArray[Any]]) -> None:
+    """Add the products of the inputs that wait."""
+    if waiting:
+        products = _products(waiting)
+        layer.gram = products if layer.gram is None else np.add(layer.gram, products, out=layer.gram)
+        waiting.clear()
 
 
 def _layers(model: onnx.ModelProto) -> list[tuple[onnx.NodeProto, NDArray[Any]]]:
@@ -113,62 +145,68 @@ def _layers(model: onnx.ModelProto) -> list[tuple[onnx.NodeProto, NDArray[Any]]]
 
 
 def _products(waiting: Sequence[NDArray[Any]]) -> NDArray[Any]:
-    """Return the sums of products of inputs, several (places, groups, K) → (groups, K, K)."""
-    # In this order BLAS takes each group as it is; with the groups innermost numpy does not call it.
-    groups = np.ascontiguousarray(np.concatenate([rows.swapaxes(0, 1) for rows in waiting], 1))
-    if len(groups) == 1:
-        return (groups[0].T @ groups[0])[None]  # half of the work, since numpy sees that it is symmetric
-    return groups.swapaxes(1, 2) @ groups
+    """Return the products of inputs, sums over examples of means over places: (groups, K, places)… → (groups, K, K)."""
+    groups = np.concatenate(waiting, 2, dtype=np.float32)
+    # Of one group half of the work is enough: numpy sees that the product is symmetric.
+    products = (groups[0] @ groups[0].T)[None] if len(groups) == 1 else groups @ groups.swapaxes(1, 2)
+    products /= waiting[0].shape[2]
+    return products
 
 
-def patches(node: onnx.NodeProto, value: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any] | None:
-    """Return the inputs of outputs at evenly spread places: (places, groups, K)."""
-    if node.op_type in ("Gemm", "MatMul"):
-        rows = value.reshape(-1, value.shape[-1])
-        return _spread(rows)[:, None] if len(shape) == 2 and rows.shape[1] <= _WIDEST else None
-    if node.op_type != "Conv" or np.prod(shape[1:]) > _WIDEST:
+def mean_inputs(layer: LayerInputs, value: NDArray[Any]) -> NDArray[Any] | None:
+    """Return the mean input of each weight over all outputs, float32 (inputs, *kernel); of a Gemm (inputs,).
+
+    `value` (1, *shape) is the input of the node. An output is linear in its inputs, so that this mean times the weight
+    is the mean output. Padding counts as zeros. None for a transposed convolution whose outputs are not known, and for
+    a MatMul, which has no bias.
+    """
+    operator, outputs = layer.node.op_type, layer.places
+    if operator == "MatMul":
         return None
-    options = {item.name: onnx.helper.get_attribute_value(item) for item in node.attribute}
-    kernel, sizes, axes = shape[2:], value.shape[2:], len(shape) - 2
-    strides, dilations = (options.get(name, [1] * axes) for name in ("strides", "dilations"))
-    pads = _pads(options, sizes, kernel, strides, dilations)
-    places = [
-        (size + sum(pad) - (length - 1) * gap - 1) // stride + 1
-        for size, pad, length, gap, stride in zip(sizes, pads, kernel, dilations, strides, strict=True)
-    ]
-    chosen = np.unravel_index(_evenly(math.prod(places)), places)
-    index, inside = [], np.ones(1, bool)
-    for axis, (at, (pad, _), length) in enumerate(zip(chosen, pads, kernel, strict=True)):
-        steps = np.arange(length) * dilations[axis]
-        along = (at * strides[axis] - pad)[:, None] + steps  # (places, length), beyond the ends where there is a pad
-        along = along.reshape(len(at), *(length if axis == other else 1 for other in range(axes)))
-        inside = inside & (along >= 0) & (along < sizes[axis])
-        index.append(along.clip(0, sizes[axis] - 1))
-    rows = value[0][(slice(None), *index)]  # (channels, places, *kernel)
-    if not inside.all():
-        rows *= inside
-    by_group = rows.reshape(options.get("group", 1), -1, *rows.shape[1:])
-    return np.moveaxis(by_group, 2, 0).reshape(rows.shape[1], len(by_group), -1)
+    value = value.astype(np.float32, copy=False)
+    if operator == "Gemm":
+        return np.asarray(value.mean(0))
+    sizes = value.shape[2:]
+    if operator == "Conv":
+        shares = shares_read(layer.kernel, sizes)
+    elif len(outputs) == len(sizes) and all(outputs):
+        shares = shares_written(layer.kernel, sizes, outputs)
+    else:
+        return None
+    means = value[0]
+    for axis in range(len(sizes), 0, -1):  # taps come behind, those of the last axis first
+        rows, matrix = np.moveaxis(means, axis, -1), shares[axis - 1]
+        means = (rows.reshape(-1, len(matrix)) @ matrix).reshape(*rows.shape[:-1], -1)
+    return np.transpose(means, [0, *range(len(sizes), 0, -1)])
 
 
-def _pads(
-    options: dict[str, Any], sizes: Iterable[int], kernel: Iterable[int], strides: Any, dilations: Any
-) -> list[tuple[int, int]]:
-    axes = len(tuple(strides))
-    auto = options.get("auto_pad", b"NOTSET")
-    if auto in (b"NOTSET", b"VALID"):
-        pads = options.get("pads", [0] * 2 * axes) if auto == b"NOTSET" else [0] * 2 * axes
-        return [(pads[axis], pads[axis + axes]) for axis in range(axes)]
-    pairs = []
-    for size, length, stride, gap in zip(sizes, kernel, strides, dilations, strict=True):
-        total = max((-(-size // stride) - 1) * stride + (length - 1) * gap + 1 - size, 0)
-        less, more = total // 2, total - total // 2
-        pairs.append((less, more) if auto == b"SAME_UPPER" else (more, less))
-    return pairs
+def patches(layer: LayerInputs, value: NDArray[Any]) -> NDArray[Any] | None:
+    """Return the inputs of outputs at evenly spread places: (groups, K, places)."""
+    shape = layer.weight.shape
+    if layer.node.op_type in ("Gemm", "MatMul"):
+        rows = value.reshape(-1, value.shape[-1])
+        return rows[_evenly(len(rows))].T[None] if len(shape) == 2 and rows.shape[1] <= _WIDEST else None
+    if layer.node.op_type != "Conv" or np.prod(shape[1:]) > _WIDEST:
+        return None
+    index, inside = _index(layer.kernel, value.shape[2:])
+    columns = value.reshape(value.shape[1], -1).take(index.reshape(-1), 1)  # several times as fast as by an index
+    if inside is not None:
+        columns *= inside.reshape(-1)
+    return columns.reshape(layer.groups, -1, index.shape[1])
 
 
-def _spread(rows: NDArray[Any]) -> NDArray[Any]:
-    return rows[_evenly(len(rows))]
+@lru_cache(_LAYERS)
+def _index(kernel: Kernel, sizes: tuple[int, ...]) -> tuple[NDArray[np.int64], NDArray[np.bool_] | None]:
+    """Return the places that some outputs read by each tap, in the flat input (taps, places); and which are no padding,
+    if any is."""
+    places = reads(kernel, sizes)
+    chosen = np.unravel_index(_evenly(math.prod(map(len, places))), [len(each) for each in places])
+    index, inside = np.zeros((1, len(chosen[0])), np.int64), np.ones((1, len(chosen[0])), bool)
+    for at, every, size in zip(chosen, places, sizes, strict=True):
+        along = every[at].T  # (taps, places), beyond the ends where there is a pad
+        inside = (inside[:, None] & (along >= 0) & (along < size)).reshape(-1, len(at))
+        index = (index[:, None] * size + along.clip(0, size - 1)).reshape(-1, len(at))
+    return index, None if inside.all() else inside
 
 
 def _evenly(count: int) -> NDArray[np.int64]:

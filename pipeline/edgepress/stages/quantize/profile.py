@@ -6,6 +6,7 @@ import json
 import math
 import re
 import statistics
+import time
 from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,7 +18,8 @@ from ...core.paths import scratch
 from .qdq import Plan
 from .uint8 import WEIGHTED
 
-_RUNS = 40
+_RUNS, _LEAST_RUNS, _SECONDS = 40, 12, 0.25
+"""Runs of a profile; fewer of a large graph, which has more microseconds to average, after so many seconds."""
 _NODE = re.compile(r"(?<![A-Za-z0-9])ep(\d+)(?![0-9])")
 _KERNEL = "_kernel_time"
 _LEAST = 1.0
@@ -54,6 +56,7 @@ def renamed(plan: Plan) -> tuple[Plan, dict[str, str]]:
         ranges={tensors.get(name, name): bounds for name, bounds in plan.ranges.items()},
         floats=frozenset(nodes[name] for name in plan.floats),
         exact=frozenset(nodes[name] for name in plan.exact),
+        coarse=None,  # other numbers, in the same time
     )
     return known, {new: old for old, new in nodes.items()}
 
@@ -77,7 +80,10 @@ def profiled(model: onnx.ModelProto) -> Times:
             ).astype(types.get(value_info.type, np.uint8))
             for value_info in session.get_inputs()
         }
-        for _ in range(_RUNS):
+        until = time.perf_counter() + _SECONDS
+        for done in range(_RUNS):
+            if done >= _LEAST_RUNS and time.perf_counter() > until:
+                break
             session.run(None, feed)
         events = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
     kernel_times: dict[tuple[str, str], list[float]] = defaultdict(list)

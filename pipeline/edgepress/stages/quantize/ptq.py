@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -86,8 +86,10 @@ class CalibratedPlan:
     notes: dict[str, Any]
 
 
-def calibrate_plan(source: Path, data: Dataset, options: Options, say: Say) -> CalibratedPlan:
-    """Calibrate the ranges of `source` on validation examples, and refine its integers.
+def calibrate_plan(
+    source: Path, data: Dataset, options: Options, say: Say, presets: Sequence[PresetName] = ()
+) -> CalibratedPlan:
+    """Calibrate the ranges of `source` on validation examples, and refine its integers, of `presets` as well.
 
     Raises: UserError for a graph that is quantized already, and for examples that it cannot be calibrated with.
     """
@@ -96,14 +98,19 @@ def calibrate_plan(source: Path, data: Dataset, options: Options, say: Say) -> C
     rows, held = divided(len(data["validation"].y), options.samples)
     if not data.labels or tasks.of(data).dense:
         held = held[spread(len(held), _fitting(model.graph))]
+    held = np.random.default_rng(0).permutation(held)  # the first ones stand for all: a split may be sorted by class
     seen, warnings = examples(contract, data, rows)
     graph = prepared(model)
     held_inputs = metadata.to_model_inputs(contract, data, data["validation"].x[held])
-    evidence = Evidence(graph, seen, held_inputs, grouped=not data.labels)
+    grouped = not data.labels or data.task == "detection"
+    evidence = Evidence(graph, seen, held_inputs, grouped=grouped)
     _check(evidence)
     plan = apart.applied(Plan(graph, {}, options.per_channel, unsuited(graph.graph)), evidence)
     suited = plan.floats
-    plan, steps = refine.refined(plan, evidence, options.ranges, say, improve=options.improve, fast=options.fast)
+    reduced = next((PRESETS[name].numbers for name in presets if PRESETS[name].reduced), None)
+    plan, steps = refine.refined(
+        plan, evidence, options.ranges, say, improve=options.improve, fast=options.fast, reduced=reduced
+    )
     notes: dict[str, Any] = {"ladder": steps, **({"warnings": warnings} if warnings else {})}
     if joins := apart.note(evidence):
         notes["apart"] = joins
@@ -133,9 +140,8 @@ def quantize_static(
     the outputs that `agreement` is with, and `whole_error` the float model's error; see `guard`.
     Raises: UserError as `calibrate_plan`.
     """
-    start = calibrate_plan(source, data, options, say)
-    plan, evidence, contract = start.plan, start.evidence, start.contract
-    notes: dict[str, Any] = dict(start.notes)
+    start = calibrate_plan(source, data, options, say, presets)
+    plan, evidence, contract, notes = start.plan, start.evidence, start.contract, {**start.notes}
 
     def to_logits(outputs: np.ndarray) -> np.ndarray:
         return metadata.to_logits(outputs, contract, data)
@@ -167,7 +173,7 @@ def quantize_static(
     for preset in every:
         mine = every_integer if PRESETS[preset].integer_only else plan
         if PRESETS[preset].reduced or PRESETS[preset].symmetric:  # other numbers than those of `xnnpack`
-            mine, rows = restored(plan, PRESETS[preset])
+            mine, rows = restored(plan, PRESETS[preset].numbers)
             if rows:
                 notes.setdefault("restored_more", {})[preset] = rows
         if options.faster and preset == options.host:
@@ -175,9 +181,9 @@ def quantize_static(
         quantized_model = copy.deepcopy(evidence.written(mine, PRESETS[preset]))
         if criteria is not None or evidence.grouped:
             say(0, 1, f"checking {preset} on held-out examples")
-            key = id(mine), replace(PRESETS[preset], about="", unsigned=False, foreign=False)
-            if key not in alike:  # the others have the same numbers, or those 128 apart
-                raw = evidence.outputs(mine, PRESETS[preset])
+            key = id(mine), PRESETS[preset].numbers
+            if key not in alike:
+                raw = evidence.outputs(mine, PRESETS[preset].numbers)
                 alike[key] = to_logits(raw)
                 if lost := apart.warning(evidence, raw, preset, options.keep):
                     notes.setdefault("warnings", []).append(lost)

@@ -43,6 +43,7 @@ class Plan:
         floats: names of nodes that compute in float; their weights are stored as int8 and unpacked when loading.
         exact: those of them whose weights stay float32.
         integers: weight name → int8 of its shape, where they are other than the nearest ones.
+        coarse: the graph and integers for weights of 7 bits, where they have some of their own.
     """
 
     graph: onnx.ModelProto
@@ -51,6 +52,7 @@ class Plan:
     floats: frozenset[str] = frozenset()
     exact: frozenset[str] = frozenset()
     integers: Mapping[str, NDArray[np.int8]] = field(default_factory=dict)
+    coarse: Plan | None = None
 
 
 def prepared(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -75,6 +77,9 @@ def written(plan: Plan, preset: Preset) -> onnx.ModelProto:
     Nodes that read or write a tensor without a usable scale are computed in float.
     Raises: UserError naming the tensor, where a scale is not usable all the same.
     """
+    if preset.reduced:
+        own = plan.coarse or replace(plan, integers={})
+        plan = replace(plan, graph=own.graph, integers=own.integers)
     finite = {name: bounds for name, bounds in plan.ranges.items() if np.abs(bounds).max() < UNUSUAL}
     plan = replace(plan, ranges=finite, floats=plan.floats | touching(plan.graph.graph, plan.ranges.keys() - finite))
     quantized = _written(plan, preset)
@@ -144,8 +149,7 @@ def _written(plan: Plan, preset: Preset) -> onnx.ModelProto:
         quantizer.model.topological_sort()
         quantized: onnx.ModelProto = quantizer.model.model
     with_biases(quantized, biases, plan.graph.graph, quantize=not preset.symmetric)
-    if not preset.reduced:
-        _round_otherwise(quantized, plan.integers)
+    _round_otherwise(quantized, plan.integers)
     quantized = weights_only(quantized, plan.floats - plan.exact)
     if preset.wide:
         return joined(quantized)

@@ -5,115 +5,189 @@ SQNR is measured on held-out validation examples.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 from typing import Any
 
 import onnx
 
+from ...core.presets import PRESETS, Preset
 from .bias_correction import corrected
 from .calibration import ranges as calibration
+from .calibration.bounded import bounded
 from .calibration.magnitudes import Magnitudes
-from .calibration.observe import First, Observer, Rows
+from .calibration.observe import First, Observer, Rows, activations
 from .equalization import equalized, equalized_groups, observer
 from .fill_values import ranged
 from .gptq import rounded
-from .layer_inputs import LayerInputs, Means, collect_inputs
+from .layer_inputs import Inputs, LayerInputs
 from .qdq import Plan
 from .recurrent import packed
 from .sqnr import Evidence
 
 Say = Callable[[int, int, str], None]
 
+_EQUALIZING = {"equalisation": equalized, "equalisation of groups": equalized_groups}
+_CHANGES: dict[str, Callable[[Plan, onnx.ModelProto, list[LayerInputs], Preset], Plan]] = {
+    "rounding": rounded,
+    "bias correction": lambda plan, quantized, layers, preset: corrected(plan, quantized, layers),
+}
+"""Steps that go by the inputs of layers."""
+
 LEAST = 0.1
 """Decibels that a step must win: less is chance."""
 _FAST = ("minmax", "mse")
 """Ranges that are tried where time counts: the one that covers all values, and the one that is best most often."""
-_TRIAL = 32
-"""Examples whose ranges tell whether equalized channels can win; only then those of all are taken."""
+_LIKELIEST = "mse"
+_TRIAL = 64
+"""Examples whose ranges equalized channels get: a scaled range cuts off what is rare, but for `minmax`."""
 POOR = 20.0
 """SQNR in dB below which channels are equalized through whole groups of operators too: the error is then a tenth of the
 outputs, which networks without two ranges in one tensor do not come near."""
 
 
 def refined(
-    plan: Plan, evidence: Evidence, ranges: str, say: Say, *, improve: bool, fast: bool = False
+    plan: Plan,
+    evidence: Evidence,
+    ranges: str,
+    say: Say,
+    *,
+    improve: bool,
+    fast: bool = False,
+    reduced: Preset | None = None,
 ) -> tuple[Plan, list[dict[str, Any]]]:
     """Apply the steps; return the best plan, and a row for each step: `step`, `decibels`, `kept`.
 
     `plan` has no ranges yet; `ranges` is one of `calibration.METHODS`, or `auto` for the best of them. Without
     `improve` there are no other steps, save the last: how the weights of recurrent operators are stored. `fast` tries
-    fewer ranges, and no equalization.
+    fewer ranges, and no equalization. With `reduced`, a preset whose weights have 7 bits, those have integers and
+    biases of their own. `decibels` are those of as many held-out examples as decide; of all, in the last row
+    that is kept.
     """
     every = _FAST if fast else calibration.METHODS
     methods = every if ranges == "auto" else (ranges,)
-    largest = observer(plan) if improve and not fast else None
-    means = [Means(plan.graph)] if improve else []
-    also: list[Observer] = [*means, *([largest] if largest and largest.tensors else [])]
-    estimated = calibration.ranges(plan.graph, evidence.seen, methods=methods, also=also, say=say)
+    known = observer(plan) if improve and not fast else None
+    inputs = Inputs(plan) if improve else None
+    also: list[Observer] = [each for each in (inputs, known) if each is not None and each.tensors]
+    estimated = _estimated(plan.graph, evidence.seen, methods, activations(plan.graph), also, say)
     best, rows = _first(plan, evidence, estimated, say)
-    method = rows[0]["step"].removeprefix("ranges: ")
-    # The last of each graph, as they were before `ranged` opened some.
-    measured: list[tuple[onnx.ModelProto, calibration.Ranges]] = [(best.graph, estimated[method])]
-    collected: list[tuple[onnx.ModelProto, list[LayerInputs]]] = []
+    method, reached = rows[0]["step"].removeprefix("ranges: "), rows[0]["decibels"]
+    if known:
+        best, reached, more = _evened(best, evidence, method, estimated[method], known, reached, say)
+        rows += more
+    layers = inputs.layers(best, known.factors(best.graph) if known else {}) if inputs else []
+    del known, inputs, also  # graphs that were tried, and statistics of all layers
+    start = best
+    for step, change in _CHANGES.items() if improve else ():
+        say(0, 1, f"trying {step}")
+        tried = change(best, evidence.written(best), layers, PRESETS["xnnpack"])
+        is_kept, reached, row = _compared(step, tried, best, evidence, reached)
+        rows.append(row)
+        best = tried if is_kept else best
+    if improve and reduced:
+        best = replace(best, coarse=_coarse(start, evidence, layers, reduced, say))
+    if len(rows) > 1:
+        last = max(index for index, row in enumerate(rows) if row["kept"])
+        rows[last]["decibels"] = round(evidence.sqnr(best), 2)
+    best, recurrent = packed(best, evidence)
+    return best, rows if recurrent is None else [*rows, recurrent]
 
-    def evener(plan: Plan, equalize: Callable[[Plan, Evidence, Magnitudes | None], Plan]) -> Plan:
-        moved = equalize(plan, evidence, largest)
-        if moved is plan:
-            return plan
-        before = next(ranges for graph, ranges in reversed(measured) if graph is plan.graph)
-        scaled = before.keys() - moved.ranges.keys()
 
-        def remeasured(examples: Rows, *also: Means) -> Plan:
-            fresh = calibration.ranges(moved.graph, examples, methods=(method,), tensors=scaled, also=also)[method]
-            measured.append((moved.graph, {**before, **fresh}))
-            return ranged(moved, measured[-1][1])
+def _coarse(plan: Plan, evidence: Evidence, layers: list[LayerInputs], preset: Preset, say: Say) -> Plan:
+    """Return the plan with integers and biases for a preset whose weights have 7 bits."""
+    best = replace(plan, coarse=plan)
+    for step, change in _CHANGES.items():
+        say(0, 1, f"trying {step} in 7 bits")
+        assert best.coarse is not None
+        tried = replace(best, coarse=change(best.coarse, evidence.written(best, preset), layers, preset))
+        if evidence.gain(tried, best, LEAST, preset) > LEAST:
+            best = tried
+    assert best.coarse is not None
+    return best.coarse
 
-        if len(evidence.seen) > _TRIAL:
-            trial = remeasured(First(evidence.seen, _TRIAL))
-            if evidence.sqnr(trial) <= reached:
-                return trial
-        means.append(Means(moved.graph))
-        return remeasured(evidence.seen, means[-1])
 
-    def layers(plan: Plan) -> list[LayerInputs]:
-        if not any(graph is plan.graph for graph, _ in collected):
-            mine = next(each for each in means if each.model is plan.graph)
-            collected.append((plan.graph, collect_inputs(plan, evidence, mine)))
-        return next(found for graph, found in collected if graph is plan.graph)
+def _evened(
+    plan: Plan,
+    evidence: Evidence,
+    method: str,
+    ranges: calibration.Ranges,
+    known: Magnitudes,
+    reached: float,
+    say: Say,
+) -> tuple[Plan, float, list[dict[str, Any]]]:
+    """Return the plan with more even channels, its SQNR, and a row for each way of equalizing that it tried.
 
-    equalizing: dict[str, Callable[[Plan], Plan]] = {
-        "equalisation": lambda plan: evener(plan, equalized),
-        "equalisation of groups": lambda plan: evener(plan, equalized_groups) if reached < POOR else plan,
-    }
-    steps = {
-        **({} if fast else equalizing),
-        "rounding": lambda plan: rounded(plan, evidence, layers(plan)),
-        "bias correction": lambda plan: corrected(plan, evidence, layers(plan)),
-    }
-    reached = rows[0]["decibels"]
-    for index, (step, change) in enumerate(steps.items() if improve else ()):
-        say(index, len(steps), f"trying {step}")
-        tried = change(best)
-        if tried is best:
+    `ranges` are those of the plan, as they were before `ranged` opened some.
+    """
+    rows = list[dict[str, Any]]()
+    examples = evidence.seen if method == "minmax" else First(evidence.seen, _TRIAL)
+    for step, equalize in _EQUALIZING.items():
+        if equalize is equalized_groups and reached >= POOR:
             continue
-        value = evidence.sqnr(tried)
-        is_kept = value > reached + LEAST
-        rows.append({"step": step, "decibels": round(value, 2), "kept": is_kept})
+        say(0, 1, f"trying {step}")
+        moved = equalize(plan, evidence, known)
+        if moved is plan:
+            continue
+        scaled = ranges.keys() - moved.ranges.keys()
+        tried_ranges = ranges | _estimated(moved.graph, examples, (method,), scaled)[method]
+        tried = ranged(moved, tried_ranges)
+        is_kept, reached, row = _compared(step, tried, plan, evidence, reached)
+        rows.append(row)
         if is_kept:
-            best, reached = tried, value
-    best, row = packed(best, evidence)
-    return best, rows if row is None else [*rows, row]
+            plan, ranges = tried, tried_ranges
+    return plan, reached, rows
+
+
+def _compared(
+    step: str, tried: Plan, best: Plan, evidence: Evidence, reached: float
+) -> tuple[bool, float, dict[str, Any]]:
+    """Return whether a step is kept, the SQNR with it or without, and its row."""
+    gain = evidence.gain(tried, best, LEAST)
+    is_kept = gain > LEAST
+    row = {"step": step, "decibels": round(reached + gain, 2), "kept": is_kept}
+    return is_kept, reached + gain if is_kept else reached, row
+
+
+def _estimated(
+    graph: onnx.ModelProto,
+    examples: Rows,
+    methods: Sequence[str],
+    tensors: Collection[str],
+    also: Sequence[Observer] = (),
+    say: Say = lambda done, total, words: None,
+) -> dict[str, calibration.Ranges]:
+    """Return method → activation → range of these activations; see `bounded` for those that are not looked at."""
+    results = bounded(graph.graph)
+    watched = {results.get(name, name) for name in tensors}
+    found = calibration.ranges(graph, examples, methods=methods, tensors=watched, also=also, say=say)
+    return {
+        method: {name: each for name in tensors if (each := ranges.get(results.get(name, name)))}
+        for method, ranges in found.items()
+    }
 
 
 def _first(
-    plan: Plan, evidence: Evidence, estimated: dict[str, dict[str, tuple[float, float]]], say: Say
+    plan: Plan, evidence: Evidence, estimated: dict[str, calibration.Ranges], say: Say
 ) -> tuple[Plan, list[dict[str, Any]]]:
-    """Return the plan with the best ranges, and a row for each method, best first; a tie goes to the simplest."""
-    rows: list[tuple[float, str]] = []
-    for index, (method, ranges) in enumerate(estimated.items()):
-        say(index, len(estimated), f"trying ranges by {method}")
-        rows.append((round(evidence.sqnr(ranged(plan, ranges)), 2), method))
-    best = max(rows, key=lambda row: row[0] + (LEAST if row[1] == rows[0][1] else 0))
-    ordered = [best, *(row for row in rows if row is not best)]
-    notes = [{"step": f"ranges: {name}", "decibels": value, "kept": name == best[1]} for value, name in ordered]
-    return ranged(plan, estimated[best[1]]), notes
+    """Return the plan with the best ranges, and a row for each method, best first.
+
+    The method that is best most often comes first; another replaces it by `LEAST` more. The simplest does already by
+    as much less.
+    """
+    methods = sorted(estimated, key=lambda name: name != _LIKELIEST)
+    simplest, chosen = next(iter(estimated)), methods[0]
+    best = ranged(plan, estimated[chosen])
+    values = {chosen: evidence.sqnr(best)}
+    for method in methods[1:]:
+        say(len(values), len(estimated), f"trying ranges by {method}")
+        tried, reached = ranged(plan, estimated[method]), values[chosen]
+        least = -LEAST if method == simplest else LEAST
+        gain = evidence.gain(tried, best, least)
+        values[method] = reached + gain
+        if gain > least:
+            best, chosen = tried, method
+    notes = [
+        {"step": f"ranges: {method}", "decibels": round(values[method], 2), "kept": method == chosen}
+        for method in sorted(estimated, key=lambda name: name != chosen)
+    ]
+    return best, notes

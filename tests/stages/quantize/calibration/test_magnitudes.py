@@ -9,7 +9,7 @@ from edgepress.stages.quantize.calibration import magnitudes, observe
 from edgepress.stages.quantize.calibration.magnitudes import Magnitudes
 from edgepress.stages.quantize.qdq import Plan
 
-from tests.stages.quantize.made import evidence, uneven
+from tests.stages.quantize.made import evidence, plan, uneven
 
 
 def test_magnitudes_are_those_of_all_examples() -> None:
@@ -30,6 +30,27 @@ def test_what_is_known_is_not_observed_again(monkeypatch: pytest.MonkeyPatch) ->
     other = uneven()
     with pytest.raises(TypeError):  # of another graph they are other magnitudes
         magnitudes.magnitudes(other, {"x": 1}, given.seen, known)
+    known.divide(model, other, {"x": np.float32([2, 4, 8])})  # unless it is made from that one
+    found = magnitudes.magnitudes(other, {"x": 1}, given.seen, known)
+    np.testing.assert_array_equal(found["x"], known.found["x", 1] / [2, 4, 8])
+
+
+@pytest.mark.parametrize("per_channel", [True, False])
+def test_those_of_an_equalized_graph_follow(per_channel: bool) -> None:
+    model = uneven(spread=2.0, depthwise=False)
+    given = evidence(model, 16)
+    before = plan(model, given, per_channel=per_channel)
+    wanted = {("c1", 1), ("r1", 1), ("r2", 1)}
+    known = Magnitudes(before.graph, wanted)
+    observe.observe(model, given.seen, [known])
+    for equalize in (equalization.equalized, equalization.equalized_groups):
+        after = equalize(before, given, known)
+        assert after is not before
+        observed = Magnitudes(after.graph, wanted)
+        observe.observe(after.graph, given.seen, [observed])
+        for key, value in observed.found.items():
+            np.testing.assert_allclose(known.of(after.graph)[key], value, rtol=1e-5)
+        assert not np.allclose(observed.found["r1", 1], known.found["r1", 1], rtol=0.01)
 
 
 def test_a_refinement_observes_the_float_graph_once_for_ranges_and_magnitudes(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -52,6 +73,4 @@ def test_fast_tries_two_ranges_and_does_not_equalize() -> None:
 
 def _known(graph: object, axes: dict[str, int], known: Magnitudes | None) -> dict[str, np.ndarray]:
     assert known is not None
-    if known.graph is graph:
-        return {name: known.found[name, axis] for name, axis in axes.items()}
-    return {name: np.ones(1) for name in axes}
+    return {name: known.of(graph)[name, axis] for name, axis in axes.items()}

@@ -136,7 +136,7 @@ def test_mse_clips_where_the_error_of_8_bits_is_least(kind: str, symmetric: bool
 
 def test_the_order_of_the_examples_does_not_matter(examples: np.ndarray) -> None:
     """Bins are merged as values grow, and the outcome is what counting in the widest from the start gives."""
-    one, two, three = Histogram(), Histogram(), Histogram()
+    one, two, three, four = Histogram(), Histogram(), Histogram(), Histogram()
     grown = examples[np.abs(examples).max(axis=(1, 2, 3)).argsort()] * np.float32(1e-3)
     grown[-1] *= 1e6
     three.widen(float(grown.min()), float(grown.max()))
@@ -144,8 +144,12 @@ def test_the_order_of_the_examples_does_not_matter(examples: np.ndarray) -> None
         for turn, x in enumerate(order):
             histogram.widen(float(x.min()), float(x.max()))
             histogram.count(sample(x, turn))
+    for turn, x in enumerate(grown[::-1]):
+        four.add(Histogram.of(x, turn))
     assert (one.counts == two.counts).all()
     assert (one.counts == three.counts).all()
+    assert (one.counts == four.counts).all()
+    assert (one.exponent, one.low, one.high) == (four.exponent, four.low, four.high)
     assert (one.exponent, one.low, one.high) == (three.exponent, float(grown.min()), float(grown.max()))
     assert one.counts.sum() == grown.size
     expected, _ = np.histogram(grown.astype(np.float64), one.edges)

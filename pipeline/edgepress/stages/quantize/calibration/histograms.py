@@ -35,6 +35,20 @@ class Histogram:
         self.counts = np.zeros(2 * HALF, np.int64)
         self.beyond = False  # whether there was a value from `UNUSUAL` on; those are in no bin
 
+    @classmethod
+    def of(cls, values: np.ndarray, turn: int) -> Histogram:
+        """Return that of one example: its exact ends, and a `sample` of its values."""
+        histogram = cls()
+        if not values.size:
+            return histogram
+        low, high = float(values.min()), float(values.max())
+        if math.isnan(low):
+            histogram.low = low
+        else:
+            histogram.widen(low, high)
+            histogram.count(sample(values, turn))
+        return histogram
+
     @property
     def width(self) -> float:
         return math.ldexp(1.0, (self.exponent or 0)) / HALF
@@ -43,6 +57,11 @@ class Histogram:
     def seen(self) -> bool:
         """Whether there was any value; an activation may be empty."""
         return self.low <= self.high
+
+    @property
+    def unfit(self) -> bool:
+        """Whether a value was no number."""
+        return math.isnan(self.low)
 
     @property
     def large(self) -> bool:
@@ -70,15 +89,27 @@ class Histogram:
 
     def widen(self, low: float, high: float) -> None:
         """Take in the lowest and highest value of an example; from `UNUSUAL` on they are remembered as `beyond`."""
-        if max(-low, high) >= UNUSUAL:
+        largest = max(-low, high)
+        if largest >= UNUSUAL:
             self.beyond = True
             return
         self.low, self.high = min(self.low, low), max(self.high, high)
-        largest = max(-low, high)
-        needed = max(_SMALLEST, math.frexp(largest)[1]) if largest else _SMALLEST
+        self._coarsen(max(_SMALLEST, math.frexp(largest)[1]) if largest else _SMALLEST)
+
+    def add(self, other: Histogram) -> None:
+        """Take in another one, whose bins may become as wide as these."""
+        self.beyond |= other.beyond
+        if other.exponent is not None:
+            self.widen(other.low, other.high)
+            assert self.exponent is not None
+            other._coarsen(self.exponent)
+            self.counts += other.counts
+
+    def _coarsen(self, exponent: int) -> None:
+        """Merge bins in pairs until they are as wide as with this exponent."""
         if self.exponent is None:
-            self.exponent = needed
-        while self.exponent < needed:
+            self.exponent = exponent
+        while self.exponent < exponent:
             pairs = self.counts.reshape(-1, 2).sum(1)
             self.counts[:] = 0
             self.counts[HALF // 2 : HALF // 2 + HALF] = pairs

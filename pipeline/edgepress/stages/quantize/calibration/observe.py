@@ -6,7 +6,9 @@ in the order of the examples.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Protocol
@@ -65,7 +67,10 @@ class Observer(Protocol):
         """Names of the activations that it looks at; None for all that are float."""
 
     def look(self, values: dict[str, np.ndarray], turn: int) -> Any:
-        """Return what counts of example number `turn`, whose activations are (1, *shape); in any thread."""
+        """Return what counts of example number `turn`, whose activations are (1, *shape); in any thread.
+
+        The next example takes their memory.
+        """
 
     def take(self, seen: Any, turn: int) -> None:
         """Take in what `look` returned, of one example after the other."""
@@ -85,8 +90,8 @@ def observe(
     graph = _Graph(model, [observer.tensors for observer in observers])
 
     def look(example: tuple[int, tuple[np.ndarray, ...]]) -> list[Any]:
-        values = graph.run(*example)
-        return [observer.look(values, example[0]) for observer in observers]
+        with graph.run(*example) as values:
+            return [observer.look(values, example[0]) for observer in observers]
 
     for turn, seen in enumerate(in_order(look, enumerate(rows))):
         for observer, part in zip(observers, seen, strict=True):
@@ -140,13 +145,33 @@ class _Graph:
         self.names = [name for name in wanted if types[name] in _FLOATS]
         fed = {value.name for value in self.inputs}
         self.computed = [name for name in self.names if name not in fed]
+        self.shapes = {value.name: tuple(value.shape) for value in self.session.get_outputs()}
+        self.free: deque[_Results] = deque()
 
-    def run(self, turn: int, row: tuple[np.ndarray, ...]) -> dict[str, np.ndarray]:
-        """Return the activations of the example of that number, in the order of the graph. Raises: UserError."""
+    @contextmanager
+    def run(self, turn: int, row: tuple[np.ndarray, ...]) -> Iterator[dict[str, np.ndarray]]:
+        """Lend the activations of the example of that number, in the order of the graph. Raises: UserError."""
         feed = self._feed(row, turn)
-        computed = dict(zip(self.computed, self.session.run(self.computed, feed), strict=True)) if self.computed else {}
-        arrays = {**feed, **computed}
-        return {name: arrays[name] for name in self.names}
+        try:
+            results: _Results | None = self.free.pop()
+        except IndexError:  # the first example of a thread
+            results = None
+        if results is not None:
+            results.compute(feed)
+            computed = results.arrays
+        else:
+            arrays = self.session.run(self.computed, feed) if self.computed else []
+            computed = dict(zip(self.computed, arrays, strict=True))
+        every = {**feed, **computed}
+        yield {name: every[name] for name in self.names}
+        if (
+            results is None
+            and computed
+            and all(array.size and array.shape == self.shapes[name] for name, array in computed.items())
+        ):
+            results = _Results(self.session, computed)
+        if results is not None:
+            self.free.append(results)
 
     def _feed(self, row: tuple[np.ndarray, ...], turn: int) -> dict[str, np.ndarray]:
         if len(row) != len(self.inputs):
@@ -166,6 +191,22 @@ class _Graph:
                     "leave it out, or fill it in",
                 )
         return {value.name: array[None] for value, array in zip(self.inputs, row, strict=True)}
+
+
+class _Results:
+    """Arrays that a session writes its results to, example after example: new ones take as long as to compute them."""
+
+    def __init__(self, session: Any, arrays: dict[str, np.ndarray]) -> None:
+        self.session, self.binding = session, session.io_binding()
+        self.arrays = {name: np.require(array, requirements=("C", "W")) for name, array in arrays.items()}
+        for name, array in self.arrays.items():
+            self.binding.bind_output(name, "cpu", 0, array.dtype, array.shape, array.ctypes.data)
+
+    def compute(self, feed: dict[str, np.ndarray]) -> None:
+        self.binding.clear_binding_inputs()
+        for name, array in feed.items():
+            self.binding.bind_cpu_input(name, np.ascontiguousarray(array))
+        self.session.run_with_iobinding(self.binding)
 
 
 def _words(dtype: Any, sides: Sequence[int]) -> str:

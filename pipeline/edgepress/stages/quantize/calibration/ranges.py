@@ -16,7 +16,7 @@ import numpy as np
 import onnx
 
 from ....core.errors import UserError
-from .histograms import Histogram, sample
+from .histograms import Histogram
 from .observe import Columns, Observer, Rows, Say, observe
 from .range_estimators import CLIPS
 
@@ -48,7 +48,7 @@ def ranges(
     rows = Columns(examples) if isinstance(examples, tuple) else examples
     if len(rows) == 0:
         raise UserError("there are no examples to take ranges from", "the validation split is where they come from")
-    observer = _Histograms(model, tensors, counted=any(method != "minmax" for method in methods))
+    observer = _Histograms(model, tensors)
     observe(model, rows, [observer, *also], say)
     return {
         method: {
@@ -60,31 +60,25 @@ def ranges(
 
 
 class _Histograms:
-    """The histogram of each activation; only of their ends unless values are `counted`."""
+    """The histogram of each activation."""
 
-    def __init__(self, model: onnx.ModelProto, tensors: Collection[str] | None, *, counted: bool) -> None:
+    def __init__(self, model: onnx.ModelProto, tensors: Collection[str] | None) -> None:
         self.makers = {name: node for node in model.graph.node for name in node.output}
-        self.tensors, self.counted = tensors, counted
+        self.tensors = tensors
         self.histograms: dict[str, Histogram] = {}
 
-    def look(self, values: dict[str, np.ndarray], turn: int) -> list[tuple[str, float, float, np.ndarray]]:
-        """Return the name, lowest and highest value and a sample of each activation."""
-        return [
-            (name, float(each.min(initial=math.inf)), float(each.max(initial=-math.inf)), sample(each, turn))
+    def look(self, values: dict[str, np.ndarray], turn: int) -> dict[str, Histogram]:
+        return {
+            name: Histogram.of(each, turn)
             for name, each in values.items()
             if self.tensors is None or name in self.tensors
-        ]
+        }
 
-    def take(self, seen: list[tuple[str, float, float, np.ndarray]], turn: int) -> None:
-        for name, low, high, values in seen:
-            if np.isnan(low):
+    def take(self, seen: dict[str, Histogram], turn: int) -> None:
+        for name, histogram in seen.items():
+            if histogram.unfit:
                 raise self._unfit(name, turn)
-            histogram = self.histograms.setdefault(name, Histogram())
-            if not len(values):
-                continue
-            histogram.widen(low, high)
-            if self.counted or histogram.large:
-                histogram.count(values)
+            self.histograms.setdefault(name, Histogram()).add(histogram)
 
     def _unfit(self, name: str, turn: int) -> UserError:
         node = self.makers.get(name)

@@ -67,26 +67,27 @@ class Graph(nn.Module):
             self.learnt[slot(name)] = nn.Parameter(torch.zeros_like(self._buffer(name)))
         self._stored = [step for step in plan.steps if step.op == "DequantizeLinear" and step.inputs[0] in plan.arrays]
         self._steps = [step for step in plan.steps if step not in self._stored]
-        last = {name: step for step in self._steps for name in step.inputs}
-        self._over = [[name for name in {*step.inputs} if last[name] is step] for step in self._steps]
+        last = {name: step for step in self._steps for name in step.inputs if name not in plan.outputs}
+        self._over = [[name for name in {*step.inputs} if last.get(name) is step] for step in self._steps]
 
-    def forward(self, *inputs: Tensor) -> Tensor:
-        """Return outputs (b, *shape), where a batch of 1 in the graph's output is an example."""
+    def forward(self, *inputs: Tensor) -> Tensor | tuple[Tensor, ...]:
+        """Return the output (b, *shape), or several, where a batch of 1 in the graph's output is an example."""
         constants = {name: self._buffer(name) for name in self.plan.arrays if hasattr(self, slot(name))}
         constants |= {step.outputs[0]: self._dequantized(step) for step in self._stored}
 
-        def run(*inputs: Tensor) -> Tensor:
+        def run(*inputs: Tensor) -> Tensor | tuple[Tensor, ...]:
             values = {**constants, **dict(zip(self.plan.inputs, inputs, strict=True))}
             for step, over in zip(self._steps, self._over, strict=True):
                 results = self._compute(step, values)
                 values.update(zip(step.outputs, [results] if isinstance(results, Tensor) else results, strict=True))
                 for name in over:
                     values.pop(name, None)
-            output: Tensor = values[self.plan.output]
-            return output[0] if output.ndim > 1 and len(output) == 1 else output
+            wanted = [values[name] for name in self.plan.outputs]
+            found = tuple(each[0] if each.ndim > 1 and len(each) == 1 else each for each in wanted)
+            return found[0] if len(found) == 1 else found
 
         # Shapes in the graph count on a batch of 1, which each example is.
-        outputs: Tensor = torch.vmap(run)(*(x.unsqueeze(1) for x in inputs))
+        outputs: Tensor | tuple[Tensor, ...] = torch.vmap(run)(*(x.unsqueeze(1) for x in inputs))
         return outputs
 
     def written(self, model: onnx.ModelProto) -> onnx.ModelProto:

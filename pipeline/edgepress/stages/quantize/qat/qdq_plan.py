@@ -54,12 +54,12 @@ class Bias:
 
 @dataclass
 class Plan:
-    """The nodes that lead to `output`, in order; kernels, biases and scales by the names of their initializers."""
+    """The nodes that lead to `outputs`, in order; kernels, biases and scales by the names of their initializers."""
 
     steps: list[Step]
     arrays: dict[str, np.ndarray]
     inputs: list[str]
-    output: str
+    outputs: list[str]
     kernels: dict[str, Kernel] = field(default_factory=dict)
     biases: dict[str, Bias] = field(default_factory=dict)
     scales: list[str] = field(default_factory=list)
@@ -104,11 +104,11 @@ def read(model: onnx.ModelProto, *, logits: bool = False) -> Plan:
     arrays = {tensor.name: constant(tensor) for tensor in model.graph.initializer}
     steps = [_step(node) for node in model.graph.node]
     makers = {name: step for step in steps for name in step.outputs}
-    output = model.graph.output[0].name
-    plan = Plan(steps, arrays, [item.name for item in model.graph.input if item.name not in arrays], output)
+    outputs = [item.name for item in model.graph.output]
+    plan = Plan(steps, arrays, [item.name for item in model.graph.input if item.name not in arrays], outputs)
     if logits:
-        plan.output = _before_end(makers, output)
-    plan.steps = _leading_to(plan.output, steps)
+        plan.outputs = [_before_end(makers, output) for output in outputs]
+    plan.steps = _leading_to(plan.outputs, steps)
     _find_kernels(plan)
     known = {step.inputs[1] for step in _of(plan, "QuantizeLinear") if _made_by(makers, step.inputs[0]) in _BOUNDED}
     scales = [step.inputs[1] for step in _of(plan, "QuantizeLinear")] + [item.scale for item in plan.kernels.values()]
@@ -139,8 +139,8 @@ def _before_end(makers: dict[str, Step], output: str) -> str:
     return makers[name].inputs[0] if name in makers and makers[name].op in _ENDS else output
 
 
-def _leading_to(output: str, steps: list[Step]) -> list[Step]:
-    wanted, leading = {output}, []
+def _leading_to(outputs: list[str], steps: list[Step]) -> list[Step]:
+    wanted, leading = {*outputs}, []
     for step in reversed(steps):
         if wanted.intersection(step.outputs):
             wanted.update(step.inputs)

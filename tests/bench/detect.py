@@ -1,0 +1,175 @@
+"""What distilling gains a detector, and what int8 of ours and of others costs it, in mean average precision.
+
+`make bench-detect` writes detect.json; it goes on after an interruption, by part and by row. Scores are those of the
+1,000 test pictures of `clutter`, which decide nothing. `distill`: the student of the recipe `detect`, distilled and
+from labels alone, for equal epochs, eight seeds; two at a time, one thread each. `int8`: on the same float files ours
+with labels and without any, and others in `.venv-peers`, all on 256 validation pictures. A drop is paired: the same
+pictures are drawn for both files.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from edgepress.core import intervals, yamlio
+from edgepress.core.columns import joined
+from edgepress.core.metrics import METRICS
+from edgepress.core.paths import digest
+from edgepress.core.runtimes import RUNTIMES
+from edgepress.data.dataset import Dataset
+from edgepress.data.load import load_dataset
+from edgepress.models.metadata import read, to_logits, to_model_inputs
+from edgepress.models.session import run_file
+from edgepress.stages.quantize.ptq import divided
+
+from tests.bench import results
+from tests.bench.distill import CACHE, gain, ran
+from tests.bench.quant import Refused, _asked
+
+FOLDER = CACHE / "bench-detect"
+RECIPE = Path("recipes/detect.yaml")
+SEEDS, SAMPLES = 8, 256
+TASK = {"data": "clutter", "metric": "map", "seed": 0}
+TRAIN = {"epochs": 20, "batch": 32, "lr": 0.01, "shift": 4}
+FLOATS: dict[str, dict[str, Any]] = {
+    "FCOS on MobileNetV3, ReLU": {
+        "model": {"arch": "timm/tf_mobilenetv3_small_minimal_100", "head": "fcos"},
+        "lr": 0.01,
+    },
+    "SSDLite on MobileNetV3, HardSwish": {"model": {"arch": "timm/mobilenetv3_small_100"}, "lr": 0.01},
+}
+"""The float detectors, trained on labels alone."""
+PEERS: dict[str, tuple[str, dict[str, Any]]] = {
+    "onnxruntime": ("ort", {}),
+    "onnxruntime, per channel": ("ort", {"per_channel": True, "activations": "QUInt8"}),
+    "onnxruntime, percentiles": ("ort", {"per_channel": True, "activations": "QUInt8", "ranges": "Percentile"}),
+    "NNCF": ("nncf", {}),
+}
+
+
+def repetition(seed: int) -> dict[str, float]:
+    """Return mAP in points of teacher, plain and distilled student, on the test split."""
+    teacher, student = yamlio.read(RECIPE).data["stages"][:2]
+    way = {name: student[name] for name in ("epochs", "batch", "lr", "shift") if name in student} | {"seed": seed}
+    plain = {"use": "train", "name": "plain", "model": student["student"], **way}
+    engine = ran(f"detect-{seed}", TASK, [teacher, plain, {**student, "name": "distilled", "seed": seed}])
+    return {name: 100 * each.facts.files[0].scores["test"]["map"] for name, each in engine.results.items()}
+
+
+def unlabelled(data: Dataset) -> dict[str, Any]:
+    """The pictures alone, as the data of a recipe."""
+    path = FOLDER / "pictures.npz"
+    if not path.is_file():
+        np.savez(path, x=np.concatenate([data[split].x[:] for split in ("validation", "train")]))
+    return {"from": str(path.resolve()), "labels": "none"}
+
+
+def rows(name: str, data: Dataset) -> list[dict[str, Any]]:
+    """Return what each way makes of a float detector."""
+    train = {"use": "train", "name": "net", "model": FLOATS[name], **TRAIN}
+    engine = ran("detect-float", TASK, [train, {"use": "export.onnx", "name": "float"}])
+    file = engine.results["float"].artifact.path.resolve()
+    folder = FOLDER / digest(file)[:16]
+    folder.mkdir(parents=True, exist_ok=True)
+    whole = scored(file, file, data, folder)
+    found = [{"way": "float", "map": 100 * METRICS["map"].value(whole), "bytes": file.stat().st_size}]
+    load = {"use": "load", "name": "float", "from": str(file)}
+    int8 = {"use": "quantize.static", "name": "int8", "samples": SAMPLES}
+    for way, task in (("edgepress", TASK), ("edgepress, no labels", {"data": unlabelled(data), "metric": "agreement"})):
+        started = time.monotonic()
+        quantized = ran("detect-int8", task, [load, int8]).results["int8"]
+        timing = folder / f"{way}.seconds"
+        if not timing.is_file():  # a later run takes it from the cache
+            timing.write_text(f"{time.monotonic() - started:.1f}", encoding="utf-8")
+        path = Path(next(each.path for each in quantized.facts.files if each.precision != "xnnpack"))
+        found.append(row(way, path, file, whole, data, folder) | {"seconds": float(timing.read_text())})
+    for way, (peer, options) in PEERS.items():
+        try:
+            path = of_peer(peer, options, file, data, folder)
+            found.append(row(way, path, file, whole, data, folder)
+                         | {"seconds": float(path.with_suffix(".seconds").read_text())})  # fmt: skip
+        except Refused as error:
+            found.append({"way": way, "refused": str(error)})
+    return found
+
+
+def of_peer(peer: str, options: dict[str, Any], source: Path, data: Dataset, folder: Path) -> Path:
+    """Return the file that a peer makes of `source`. Raises: Refused."""
+    key = hashlib.sha256(json.dumps(options, sort_keys=True).encode()).hexdigest()[:8]
+    out, seen = folder / f"{peer}-{key}.onnx", folder / "calibration.npz"
+    if out.is_file():
+        return out
+    if not seen.is_file():
+        chosen, _ = divided(len(data["validation"].y), SAMPLES)
+        np.savez(seen, *to_model_inputs(read(source), data, data["validation"].x[chosen]))
+    partly = out.with_stem(f"{out.stem}-partly")
+    paths = {"source": source, "calibration": seen, "out": partly}
+    done = _asked(peer, {**{name: str(path.resolve()) for name, path in paths.items()}, "options": options})
+    if done.returncode:
+        raise Refused(done.stderr.strip().splitlines()[-1][:300])
+    partly.with_suffix(".seconds").rename(out.with_suffix(".seconds"))
+    return partly.rename(out)
+
+
+def scored(file: Path, source: Path, data: Dataset, folder: Path) -> Any:
+    """Return the parts of the metric of a file on the test pictures; outputs are decoded as `source` describes them."""
+    kept = folder / f"{digest(file)[:16]}.npy"
+    if not kept.is_file():
+        contract = read(source)
+        outputs = run_file(RUNTIMES["onnxruntime"].loader, str(file), to_model_inputs(contract, data, data["test"].x))
+        np.save(kept, to_logits(joined(outputs), contract, data))
+    return METRICS["map"].of_task["detection"].collected(np.load(kept), data["test"].y[:])
+
+
+def row(way: str, file: Path, source: Path, whole: Any, data: Dataset, folder: Path) -> dict[str, Any]:
+    """Return mAP in points, and what is lost of the float file's, with its 95% interval."""
+    metric, parts = METRICS["map"].of_task["detection"], scored(file, source, data, folder)
+    lost = 100 * (metric.value(whole) - metric.value(parts))
+    count = min(len(draws := metric.draws(whole)), len(others := metric.draws(parts)))
+    low, high = intervals.percentiles(lost, 100 * (np.array(draws[:count]) - np.array(others[:count])))
+    found = {"way": way, "map": 100 * metric.value(parts), "lost": lost, "low": low, "high": high}
+    return found | {"bytes": file.stat().st_size}
+
+
+def main() -> None:
+    if len(sys.argv) == 3:  # a repetition, for its results to come into the cache
+        print(sys.argv[1:], repetition(int(sys.argv[2])), flush=True)
+        return
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    wanted = sys.argv[1:] or ["distill", "int8"]
+    path = results.FOLDER / "detect.json"
+    found = {
+        name: part for name in ("distill", "int8") if path.is_file() and (part := results.read("detect").get(name))
+    }
+    if "distill" in wanted:
+        environment = os.environ | {"OMP_NUM_THREADS": "1"}
+
+        def run(seed: int) -> None:
+            command = [sys.executable, "-m", "tests.bench.detect", "distill", str(seed)]
+            subprocess.run(command, env=environment, check=True)
+
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(run, range(SEEDS)))
+        torch.set_num_threads(1)
+        scores = [repetition(seed) for seed in range(SEEDS)]
+        found["distill"] = {"rows": scores, "gain": gain(scores, "distilled", "plain")}
+        results.write("detect", "make bench-detect", found)
+    if "int8" in wanted:
+        data = load_dataset("clutter")
+        for name in FLOATS:
+            found["int8"] = found.get("int8", {}) | {name: rows(name, data)}
+            results.write("detect", "make bench-detect", found)
+
+
+if __name__ == "__main__":
+    main()
