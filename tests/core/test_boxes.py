@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from edgepress.core.boxes import fused
+from edgepress.core.boxes import f1, fused
 
 NONE = [0, 0, 0, 0, 0, -1]
 ONE = np.array([[10, 10, 30, 30, 0.9, 0], [60, 20, 90, 44, 0.75, 1], [12, 11, 31, 33, 0.4, 1], NONE], np.float32)
@@ -38,3 +38,10 @@ def test_a_model_alone_keeps_what_does_not_overlap() -> None:
 
 def test_models_that_find_nothing_give_nothing() -> None:
     assert fused([ONE[3:], OTHER[:0]], [1, 1]).shape == (0, 6)
+
+
+def test_a_box_matches_one_other() -> None:
+    """Three boxes lie near the one of the other model: one of them is its match."""
+    three = np.array([[[0, 0, 20, 20, 0.9, 0], [2, 0, 22, 20, 0.8, 0], [0, 2, 20, 22, 0.7, 0]]], np.float32)
+    single = np.array([[[1, 1, 21, 21, 0.9, 0]]], np.float32)
+    assert f1(three, single, 0.3) == f1(single, three, 0.3) == 0.5

@@ -164,3 +164,11 @@ def test_suppression_is_torchvisions() -> None:
     scores, classes = random.random(200).astype(np.float32), random.integers(0, 3, 200)
     kept = batched_nms(*map(torch.from_numpy, (found, scores, classes)), 0.5).numpy()
     assert boxes.suppressed(found, scores, classes, 0.5, 1000).tolist() == kept.tolist()
+
+
+def test_a_draw_of_pictures_without_a_box_that_counts_is_no_hole_in_the_interval() -> None:
+    found, y = scene(60)
+    y[3:], found[3:, :, 5] = NONE, -1
+    draws = MAP.resampled(found, y)
+    assert np.isfinite(draws).all()
+    assert min(draws) == 0

@@ -147,3 +147,10 @@ def test_examples_without_labels_come_from_a_folder_or_a_file(digits: Dataset, t
 def test_examples_of_another_shape_are_refused(digits: Dataset) -> None:
     with pytest.raises(UserError, match="the same `size` and `color`"):
         joined(digits, Examples(np.zeros((4, 3, 8, 8), np.uint8), np.zeros(4)))
+
+
+def test_what_had_no_labels_before_stays(digits: Dataset) -> None:
+    more = joined(digits, Examples(digits["test"].x[:7], digits["test"].y[:7]))
+    found = changed(more, labels=100)
+    assert found.unlabelled is not None
+    assert len(found["train"].y) + len(found.unlabelled) == len(digits["train"].y) + 7

@@ -104,6 +104,26 @@ WRONG: dict[str, tuple[Callable[[Path], dict[str, Any]], str]] = {
         _coco(lambda content: content["categories"][0].update(name="cat")),
         "error: `annotations.json` has two categories `cat`\n  = help: give each a name of its own",
     ),
+    "two categories of one number": (
+        _coco(lambda content: content["categories"][0].update(id=3)),
+        "error: `annotations.json` has ids of two or more of its `categories`: 3\n"
+        "  = help: were two files joined? number them anew",
+    ),
+    "a picture's number that is a list": (
+        _box(image_id=[1]),
+        "error: `annotations.json`: annotation 3, from 0, is of the image [1], which `images` does not have\n"
+        "  = help: correct it, or take it out",
+    ),
+    "a side that no float holds": (
+        _box(bbox=[10**400, 3, 5, 5]),
+        f"error: `annotations.json`: annotation 3, from 0, has the `bbox` [1{'0' * 57}…, and it is [x, y, width, "
+        "height]\n  = help: correct it, or take it out",
+    ),
+    "two pictures of one name": (
+        lambda where: yolo(where, lambda at: photo(at / "images/train/03.jpg", (SIDE, SIDE))),
+        "error: `images`: `train/03.jpg` and `train/03.png` are both of `train/03`\n"
+        "  = help: rename or remove one of them",
+    ),
     "an annotation without its picture": (
         _coco(lambda content: content["images"][3].update(file_name="no.png")),
         "error: `annotations.json`: 1 of 20 images are not in `photos`: `no.png`\n"

@@ -175,3 +175,13 @@ def _torchvision(network: Any, image: torch.Tensor, size: tuple[int, int]) -> np
         (found,) = network([image])
     columns = [found["boxes"], found["scores"][:, None], found["labels"][:, None].float()]
     return torch.cat(columns, 1).numpy()
+
+
+def test_numbers_along_the_last_side_are_found_where_the_map_is_square() -> None:
+    """Of four numbers a place, 8 rows could be two anchors' numbers: a map of 8 by 8 tells."""
+    decode = Decode(coding="distances", boxes=("b",), scores=("s",), strides=(4,))
+    boxes = np.arange(256, dtype=np.float32).reshape(1, 4, 8, 8)
+    marks = np.zeros((1, 64, 2), np.float32)
+    usual = joined({"b": boxes, "s": marks}, decode, 2)
+    last = joined({"b": np.moveaxis(boxes, 1, 3), "s": marks}, decode, 2)
+    np.testing.assert_array_equal(usual, last)

@@ -125,7 +125,7 @@ def test_a_trained_one_keeps_its_boxes_in_int8(case: SimpleNamespace, tmp_path: 
         torch.nn.utils.clip_grad_norm_(net.parameters(), 10)
         optimizer.step()
         schedule.step()
-    written(net, case, tmp_path, 300)
+    written(net, case, tmp_path, 900)
     for file, decode in (("yolo.onnx", ""), ("yolo-raw.onnx", RAW)):
         scores = [each.facts.files[0].scores["test"]["map"] for each in ran(tmp_path, file, decode).results.values()]
         assert scores[0] > 0.3, scores

@@ -84,8 +84,8 @@ def run(recipe: str, changes: tuple[str, ...], aims: tuple[str, ...], **options:
 @click.option(
     "--routes",
     metavar="A,B,…",
-    help="Routes of a single recipe: plain, longer, soup, distill, both, teacher, fuse.  [default: all except longer "
-    "and soup]",
+    help="Routes of a single recipe: plain, half, longer, soup, distill, both, teacher, fuse.  [default: all except "
+    "soup, and half and longer only where examples lack labels]",
 )
 @click.option(
     "--seeds", type=click.IntRange(min=1), default=3, show_default=True, help="Number of repetitions with other seeds."

@@ -67,7 +67,7 @@ def explanation(file: Path, results: Report) -> Explained | None:
 
 
 def _write(file: Path, words: str, open_page: bool) -> None:
-    output = formats.parse(f"html={file}")
+    output = formats.parse(f"html={file}", "name a file of its own: `--out report.html`")
     formats.write(output, words)
     say(f"wrote {word(file)}")
     if open_page:

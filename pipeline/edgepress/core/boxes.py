@@ -85,8 +85,9 @@ def f1(one: np.ndarray, other: np.ndarray, score: float, iou: float = 0.5) -> fl
         total += len(a) + len(b)
         if not len(a) or not len(b):
             continue
+        a = a[np.argsort(-a[:, SCORE], kind="stable")]
         near = np.where(a[:, None, CLASS] == b[None, :, CLASS], ious(a, b), 0.0)
-        for row in near[np.argsort(-a[:, SCORE], kind="stable")]:
+        for row in near:  # a view: what is taken is zero in the rows that follow
             place = int(row.argmax())
             if row[place] >= iou:
                 matches += 1

@@ -174,7 +174,8 @@ class Metric:
 
         if self.weighing is not None:
             weighed, count = self.weighing(collected), len(collected)
-            return _in_time(weighed(np.bincount(rows, minlength=count)) for rows in _drawn(count, groups))
+            values = (weighed(np.bincount(rows, minlength=count)) for rows in _drawn(count, groups))
+            return _in_time(0.0 if math.isnan(value) else value for value in values)  # as `_of_sums`: nothing counts
         if isinstance(collected, Rows):
             return _in_time(self.value(collected[rows]) for rows in _drawn(len(collected), groups))
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 else:  # the names of the table
     Runtime = Literal[tuple(RUNTIMES)]
 Provider = Literal["cpu", "cuda", "tensorrt"]
+CONFUSED = 12
+"""Most frequent mistakes of a file that are kept."""
 _HALVES = re.compile("[\ud800-\udfff]")
 
 

@@ -41,7 +41,9 @@ def corrupted(
     if labels is not None:
         labelled = _spread(data, labels, "labels", random)
         rest = np.setdiff1d(np.arange(len(data["train"].y)), labelled)
-        data = replace(_trained_on(data, labelled), unlabelled=choose(data["train"].x, rest))
+        more, own = choose(data["train"].x, rest), data.unlabelled
+        more = more if own is None else concatenated([more, own])
+        data = replace(_trained_on(data, labelled), unlabelled=more)
     return data
 
 

@@ -12,12 +12,13 @@ from typing import NamedTuple
 import numpy as np
 
 from ..core.boxes import CLASS, SCORE, ious
+from ..core.results import CONFUSED
 from ..data.targets.boxes import CLASS as TARGET_CLASS
 from ..data.targets.boxes import COUNTS
 from ..tasks.detection import SHOWN
 
-CLASSES, CONFUSED = 1000, 12
-"""Most classes whose recalls a report lists, and most pairs of classes that are taken for each other."""
+CLASSES = 1000
+"""Most classes whose recalls a report lists."""
 MATCH = 0.5
 """IoU from which a box is found."""
 
@@ -51,7 +52,8 @@ def of_boxes(found: np.ndarray, y: np.ndarray, labels: Sequence[str]) -> ByClass
     right, count, taken = Counter[int](), Counter[int](), Counter[tuple[int, int]]()
     for outcome, target in zip(found, y, strict=True):
         boxes = target[(target[:, COUNTS] > 0) & (target[:, TARGET_CLASS] >= 0)]
-        shown = outcome[(outcome[:, CLASS] >= 0) & (outcome[:, SCORE] >= SHOWN)]
+        known = (outcome[:, CLASS] >= 0) & (outcome[:, CLASS] < len(labels))
+        shown = outcome[known & (outcome[:, SCORE] >= SHOWN)]
         near = ious(boxes, shown) if len(boxes) and len(shown) else np.zeros((len(boxes), len(shown)))
         for box, row in zip(boxes, near, strict=True):
             label, matches = int(box[TARGET_CLASS]), shown[row >= MATCH][:, [CLASS, SCORE]]

@@ -51,6 +51,12 @@ def source(file: Path) -> Path:
     return recipe
 
 
+def require_no_code(report: Report, help: str) -> None:
+    """Raise UserError where the overrides of a run name code: it runs where a recipe names it, and a report is none."""
+    if named := [words for words in report.data.get("set", ()) if ".py" in words]:
+        raise UserError(f"the report of `{word(report.recipe)}` sets `{word(named[0])}`, which is code", help)
+
+
 def of_file(file: Path, path: Path, changes: Sequence[str] = ()) -> tuple[Report, Recipe, list[Target]]:
     """Return what `last` does, of the report `file` of a run of the recipe `path`."""
     recipe = load(path)

@@ -86,7 +86,20 @@ class Setup:
             message = f"the targets of `{self.data.name}` are identities, and `cosine` is about vectors"
             raise UserError([Problem(message, "`recall@1` or `map`", self.recipe.document.place(self._metric_place))])
         metric = METRICS[name].of_task.get(self.data.task, METRICS[name])
-        return metric.of_data(**self._of_pictures())
+        metric = metric.of_data(**self._of_pictures())
+        self._require_counted(metric)
+        return metric
+
+    def _require_counted(self, metric: Metric) -> None:
+        """Raise UserError where no box of a split counts, such as none of the size that the metric is about."""
+        import numpy as np
+
+        for split in ("validation", "test") if self.data.task == "detection" else ():
+            y = self.data[split].y[:]
+            if np.isnan(metric(np.full((len(y), 1, 6), -1, np.float32), y)):
+                message = f"no {split} example of `{self.data.name}` has a box that `{metric.name}` counts"
+                place = self.recipe.document.place(self._metric_place)
+                raise UserError([Problem(message, "`map` counts boxes of every size", place)])
 
     @property
     def _metric_place(self) -> tuple[str | int, ...]:

@@ -5,7 +5,7 @@ It is numpy alone, and the same in evaluation as on a device.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -57,7 +57,7 @@ def joined(outputs: Any, decode: Decode, classes: int, concatenate: Callable[...
 def _table(values: Any, width: int, name: str) -> Any:
     assert values is not None, "its name was looked up"
     if values.ndim == 4:
-        values = values.swapaxes(1, 3).swapaxes(1, 2) if values.shape[1] % width == 0 else values
+        values = values.swapaxes(1, 3).swapaxes(1, 2) if channels_first(values.shape[1:], width) else values
         values = values.reshape(len(values), -1, width)
     if values.ndim == 2 and width == 1:
         values = values[..., None]
@@ -68,6 +68,15 @@ def _table(values: Any, width: int, name: str) -> Any:
             "are the classes those of the model, and `coding` and `objectness` right?",
         )
     return values if values.shape[2] == width else values.swapaxes(1, 2)
+
+
+def channels_first(sides: Sequence[int], width: int) -> bool:
+    """Whether a map of three `sides` has its numbers, `width` of each place, along the first, as ONNX has, or the last.
+
+    Where both are multiples of `width`, a map of another number of rows than columns is ONNX's.
+    """
+    first, rows, last = sides
+    return first % width == 0 and not (last % width == 0 and first == rows != last)
 
 
 def centres(decode: Decode, size: tuple[int, int]) -> np.ndarray:

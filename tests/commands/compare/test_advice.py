@@ -28,6 +28,7 @@ def test_the_labels_that_would_do_as_well_are_extrapolated_from_the_second_half(
     [
         ({"plain": 0.80, "half": 0.795, "distill": 0.92, "teacher": 0.93}, "keep distilling: labels alone would need"),
         ({"plain": 0.80, "half": 0.76, "distill": 0.80, "teacher": 0.9}, "more labels, since the second half of these"),
+        ({"plain": 0.80, "half": 0.80, "longer": 0.90, "distill": 0.80, "teacher": 0.9}, "train the student longer"),
         ({"plain": 0.80, "longer": 0.85, "distill": 0.85, "teacher": 0.90}, "train the student longer on labels"),
         ({"plain": 0.80, "distill": 0.80, "teacher": 0.80, "fuse": 0.85}, "a stronger teacher"),
         ({"plain": 0.80, "distill": 0.84, "teacher": 0.90, "fuse": 0.90}, "teachers that differ more"),

@@ -131,3 +131,9 @@ def test_a_stage_without_a_name_gets_one(tmp_path: Path) -> None:
     found = routes.parts(read(tmp_path, text))
     assert found.members == ["small", "two"]
     assert found.upstream[-1]["input"] == "one"
+
+
+@pytest.mark.parametrize("names", ["half", ",", " "])
+def test_one_route_at_least_can_be_picked(names: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no route that can be picked"):
+        routes.wanted(names, routes.parts(read(tmp_path, HEAD + TAIL)))

@@ -104,3 +104,9 @@ def test_what_is_beaten_by_nothing(rows: dict[str, tuple[float, ...]]) -> None:
     for name, row in rows.items():
         beaten = any(other != row and all(b >= a for a, b in zip(row, other, strict=True)) for other in rows.values())
         assert (name in found) != beaten
+
+
+def test_an_interval_without_an_end_shows_nothing() -> None:
+    assert not Estimate(1.0, float("nan"), float("nan")).shown
+    assert Estimate(1.0, 0.5, 1.5).shown
+    assert not Estimate(1.0, 0.0, 1.5).shown

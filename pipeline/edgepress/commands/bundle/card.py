@@ -113,8 +113,8 @@ def _tensors(contract: dict[str, Any]) -> Iterator[str]:
         for entry in contract[side]:
             shape = " × ".join(map(str, entry.get("shape", ()))) + f" {entry.get('layout', '')}".rstrip()
             meaning = _prepared(entry) if side == "inputs" else entry["meaning"]
-            cells = (f"{side[:-1]} {code(word(entry['name']))}", entry["dtype"], escaped(shape), escaped(meaning))
-            yield f"| {' | '.join(cells)} |"
+            cells = (escaped(word(words)) for words in (entry["dtype"], shape, meaning))
+            yield f"| {side[:-1]} {code(word(entry['name']))} | {' | '.join(cells)} |"
     yield from ("", f"`decode` of preprocess.py returns {_decoded(contract)}.")
     if labels := contract["labels"]:
         some = ", ".join(word(label) for label in labels[:MOST_LABELS])

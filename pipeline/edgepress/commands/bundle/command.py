@@ -18,9 +18,11 @@ from ...core.presets import PRESETS
 from ...core.printable import word
 from ...core.results import ModelFile, Report
 from ...data import text
+from ...data.targets import KINDS
 from ...engine.last import REPORT, last, of_file, source
 from ...gate import judge
 from ...models import decoder, metadata
+from ...models.onnx import reading
 from ..catalog import find
 from . import archive, card, sbom
 
@@ -117,10 +119,30 @@ def require_fit(chosen: Chosen, force: bool) -> None:
 def _contract(chosen: Chosen) -> dict[str, Any]:
     """Return the metadata of the file. Raises: UserError for a file that edgepress has not made."""
     try:
-        return metadata.read(chosen.path)
-    except (KeyError, ValueError, TypeError) as error:
+        onnx = chosen.file.kind == "onnx"
+        contract = metadata.read_onnx(reading.read(chosen.path)) if onnx else metadata.read(chosen.path)
+        if not _is_sound(contract):
+            raise ValueError("it has no labels, inputs or outputs as edgepress writes them")
+        return contract
+    except (KeyError, ValueError, TypeError, AttributeError) as error:
         message = f"`{chosen.file.path}` has no metadata of edgepress: {first_line(error)}"
         raise UserError(message, f"`edgepress run {chosen.report.source}` makes it anew") from error
+
+
+def _is_sound(contract: dict[str, Any]) -> bool:
+    """Whether metadata have what the runners read, each of its type."""
+    import numpy as np
+
+    labels, sides = contract["labels"], [contract["inputs"], contract["outputs"]]
+    entries = [entry for side in sides for entry in side if isinstance(entry, dict)]
+    return (
+        contract["task"] in KINDS
+        and isinstance(labels, list)
+        and all(isinstance(label, str) for label in labels)
+        and all(sides)
+        and len(entries) == sum(map(len, sides))
+        and all(isinstance(entry["name"], str) and np.dtype(entry["dtype"]).kind in "biuf" for entry in entries)
+    )
 
 
 def _files(chosen: Chosen, contract: dict[str, Any], tolerance: float) -> dict[str, bytes]:

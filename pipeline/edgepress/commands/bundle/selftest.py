@@ -13,6 +13,7 @@ from ...core.boxes import CLASS
 from ...core.columns import split
 from ...core.errors import UserError
 from ...engine.cache import Cache
+from ...engine.last import require_no_code
 from ...engine.setup import Setup
 from ...models.metadata import CHANNELS_LAST, LABEL_TASKS, to_logits, to_model_inputs
 from ...models.predict import laid_out, predict
@@ -31,6 +32,7 @@ def files(chosen: Chosen, contract: dict[str, Any], tolerance: float, cache: Pat
 
     Raises: UserError where the data is no longer that of the run.
     """
+    require_no_code(chosen.report, "leave the self-test out: --no-examples")
     data = Setup(chosen.recipe, Cache(cache), chosen.report.limited).data
     if data.digest != chosen.report.data["sha256"]:
         message = f"the data of `{chosen.recipe.name}` has changed since its last run"

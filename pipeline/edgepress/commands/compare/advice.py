@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from .results import HALF, Comparison
 from .statistics import Estimate
 
@@ -28,15 +30,11 @@ def _labels(comparison: Comparison) -> str:
     gains = {route: _gain(comparison, route, "plain") for route in taught}
     doubling, labels = _gain(comparison, "plain", HALF), comparison.data["images"]["train"]
     if not doubling.shown or doubling.mean <= 0:
-        return (
-            f"more labels, since half of these {labels:,} did as well as all: no gain from labels is shown"
-            if not any(gain.shown for gain in gains.values())
-            else ""
-        )
+        return ""
     best = max(gains, key=lambda route: gains[route].mean, default="")
     if not best or not gains[best].shown or gains[best].mean <= 0:
         return f"more labels, since the second half of these {labels:,} brought {_points(doubling, comparison)}"
-    times = 2 ** (gains[best].mean / doubling.mean)
+    times = 2 ** min(gains[best].mean / doubling.mean, 2 * math.log2(MOST))
     if times > MOST:
         return (
             f"keep distilling: labels alone would need over {MOST} times as many, since the second half of these "
@@ -90,7 +88,7 @@ def _gain(comparison: Comparison, route: str, rival: str) -> Estimate:
 def _points(value: Estimate, comparison: Comparison) -> str:
     from .wording import change
 
-    return change(value, False) + comparison.drop_unit
+    return change(value, comparison.error) + comparison.drop_unit
 
 
 def _rounded(count: float) -> int:

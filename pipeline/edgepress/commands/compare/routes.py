@@ -124,6 +124,8 @@ def wanted(names: str | None, parts: Parts) -> list[str]:
             raise UserError(f"there is no route `{name}`", f"one of: {', '.join(ROUTES)}")
         if name not in possible:
             raise UserError(f"`{name}` needs a `fuse.*` stage before the distillation", "add one to the recipe")
+    if not {*chosen} - {HALF}:
+        raise UserError("`--routes` has no route that can be picked", f"one of: {', '.join(possible)}")
     return [name for name in ROUTES if name in chosen]
 
 

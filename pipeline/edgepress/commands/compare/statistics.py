@@ -27,8 +27,8 @@ class Estimate:
 
     @property
     def shown(self) -> bool:
-        """Whether the interval leaves zero out."""
-        return not self.low <= 0 <= self.high
+        """Whether the interval leaves zero out; one with an end that is no number shows nothing."""
+        return self.low > 0 or self.high < 0
 
 
 def level(files: Sequence[ModelFile], metric: str, *, error: bool, groups: Sequence[int] = ()) -> Estimate:

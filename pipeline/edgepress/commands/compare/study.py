@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from ... import tasks
 from ...config.recipe import Recipe, load
 from ...config.target import Target
 from ...config.target import load as load_target
@@ -51,6 +52,11 @@ def compare(
     tflite = judge is not None and RUNTIMES[judge.runtime].kind == "tflite"
     names, left_out = _routes(recipes[0], routes) if len(recipes) == 1 else (_recipes(recipes, routes, tflite), ())
     engine = _engine(recipes, Cache(cache), limit)
+    if HALF in names and not _divisible(engine):
+        if routes is not None:
+            message = f"half of {len(engine.data['train'].y):,} labels are too few to learn every class"
+            raise UserError(message, f"leave `{HALF}` out of `--routes`")
+        names = {name: words for name, words in names.items() if name != HALF}
     chosen = ["--routes", ",".join(names)] if len(recipes) == 1 else []
     chosen += ["--tflite"] if tflite else []
     output = ownership.record(runs / "+".join(recipe.name for recipe in recipes) / FILE, ownership.COMPARISON)
@@ -67,6 +73,12 @@ def compare(
         temporary.write_text(comparison.as_json(), encoding="utf-8")
     say(as_json(comparison.model_dump()) if json else text.render(comparison), end="\n" if json else "")
     return 0
+
+
+def _divisible(engine: Engine) -> bool:
+    """Whether half of the labelled examples hold one of each class, or one where there are no classes."""
+    labels = len(engine.data.labels) if engine.data.task == "single-label" else 1
+    return len(engine.data["train"].y) // 2 >= max(labels, 1)
 
 
 def _routes(recipe: Recipe, routes: str | None) -> tuple[dict[str, str], tuple[str, ...]]:
@@ -206,6 +218,7 @@ def _measured(
         versions=engine.versions,
         data={
             "name": engine.data.name,
+            "alike": tasks.of(engine.data).alike,
             "sha256": engine.data.digest,
             "images": {name: len(split.y) for name, split in engine.data.splits.items()},
             "counted": engine.metric.examples(engine.data["test"].y),

@@ -135,6 +135,8 @@ def notes(comparison: Comparison) -> list[str]:
 
 
 def _agreed(comparison: Comparison) -> str:
+    if comparison.data.get("alike") == "boxes":
+        return "F1 of the boxes against those of"
     return "predictions equal to those of" if comparison.labels else "likeness (R²) of the outputs to those of"
 
 

@@ -178,7 +178,8 @@ def _survival(comparison: Comparison) -> list[str]:
     if len(comparison.source) > 1 or not {"teacher", "fuse", "distill", "both"} <= set(comparison.routes):
         return []
     gain, passed_on = against(comparison, "fuse", "teacher", "float"), against(comparison, "both", "distill", "float")
-    survives = f": {passed_on.mean / gain.mean:.0%} of the gain survives." if gain.shown and passed_on.shown else "."
+    carried = gain.shown and passed_on.shown and (gain.mean < 0) == comparison.error
+    survives = f": {passed_on.mean / gain.mean:.0%} of the gain survives." if carried else "."
     lines = [
         f"Fusing the teachers: {_difference_text(gain, comparison)} over the best single one. A student of the fused "
         f"teachers: {_difference_text(passed_on, comparison)} over a student of the best single one{survives}"

@@ -15,7 +15,7 @@ from ...core.paths import digest
 from ...core.printable import word
 from ...core.results import Report, StageFacts
 from ...engine.cache import Cache
-from ...engine.last import REPORT
+from ...engine.last import REPORT, require_no_code
 from ...engine.setup import Setup
 from ...models import metadata
 from ...models.predict import laid_out
@@ -62,7 +62,7 @@ def origin_of(path: Path) -> Origin | None:
     results = stored.read(report, Report, stored.of_report, "move it away, and run the recipe again")
     own = digest(path)
     stage = next((stage for stage in results.stages if any(file.sha256 == own for file in stage.files)), None)
-    return Origin(results, stage, path.parent.parent) if stage else None
+    return Origin(results, stage, report.parent) if stage else None
 
 
 def float_of(origin: Origin | None, path: Path, floats: Path | None) -> Path:
@@ -100,6 +100,7 @@ def inputs_of(origin: Origin | None, paths: Sequence[Path], cache: Path) -> tupl
     if not recipe.is_file():
         help = "run the command in the folder of the run"
         raise UserError(f"`{word(recipe)}`, the recipe of this run, is not there, and its data are compared on", help)
+    require_no_code(origin.report, "state it in the recipe, and `edgepress run` it again")
     setup = Setup(load(recipe, origin.report.data.get("set", ())), Cache(cache), origin.report.limited)
     x, y = setup.data["validation"]
     stages = {step.label: step.stage for step in setup.recipe.steps()}

@@ -23,6 +23,7 @@ from ...models.onnx.reading import read
 from ...stages.quantize.qdq import prepared
 from .cones import Graph, pairs
 from .origin import float_of, inputs_of, origin_of, require_onnx
+from .sensitivity import require_same_inputs
 from .values import Columns, giving, values
 
 BULK = 0.999
@@ -117,7 +118,10 @@ def measure(floats: Path, integers: Path | None, columns: Columns) -> list[Range
         help = "name the float file: `--float FILE`, or in place of this one"
         raise UserError(f"`{floats}` is quantized, and ranges are those of a float model", help)
     graph = Graph(prepared(whole) if integers else whole)
-    named = list(_of_pair(graph, Graph(read(integers))) if integers else _of_float(graph))
+    pair = Graph(read(integers)) if integers else None
+    if pair and integers:
+        require_same_inputs(pair, graph, integers, floats)
+    named = list(_of_pair(graph, pair) if pair else _of_float(graph))
     if not named:
         raise UserError(f"`{floats}` has no operator whose output is compared")
     seen = [_Seen([]) for _ in named]

@@ -89,10 +89,15 @@ def _graphs(path: Path, floats: Path) -> tuple[Graph, Graph]:
         attribute.HasField("g") for graph in pair for node in graph.model.graph.node for attribute in node.attribute
     ):
         raise UserError(f"`{path}` has operators that hold graphs, such as Loop or If, which are not compared")
-    first, second = ([(name, _type(graph, name)) for name in graph.inputs] for graph in pair)
+    require_same_inputs(*pair, path, floats)
+    return pair
+
+
+def require_same_inputs(integers: Graph, whole: Graph, path: Path, floats: Path) -> None:
+    """Raise UserError where the graph of an int8 file takes other inputs than that of a float file."""
+    first, second = ([(name, _type(graph, name)) for name in graph.inputs] for graph in (integers, whole))
     if first != second:
         raise UserError(f"`{path}` takes other inputs than `{floats}`: {_words(first)}, not {_words(second)}", _HELP)
-    return pair
 
 
 def _type(graph: Graph, name: str) -> str:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 from ...core import foreign
 from ...core.errors import UserError
@@ -16,6 +17,7 @@ from . import voc, yolo
 from .annotated import Annotations
 
 HELP = "name them: `boxes: ./annotations.json` (COCO), or a folder of .xml (Pascal VOC) or .txt files (YOLO)"
+_File = TypeVar("_File", str, Path)
 _MOST = 10_000_000
 """Bytes of a list of names."""
 _LISTS = {"train": "train", "val": "validation", "test": "test"}
@@ -23,14 +25,15 @@ _LISTS = {"train": "train", "val": "validation", "test": "test"}
 
 def read(path: Path, boxes: Path, skipped: Skipped, lists: Path | None = None) -> Annotations:
     """Return the boxes of files with the names of the pictures: `a/1.txt`, or `a/labels/1.txt` of `a/images/1.jpg`."""
-    pictures = {_stem(image, path, "images"): image for image in listing.images(path, skipped)}
+    pictures = _named(((_stem(image, path, "images"), image) for image in listing.images(path, skipped)), path)
     texts = list(_texts(boxes))
-    files, kinds = dict(texts), {file.suffix.lower() for _, file in texts}
+    kinds = {file.suffix.lower() for _, file in texts}
     if not pictures:
         raise UserError(f"`{path.name}`: no images in it", HELP)
     if len(kinds) != 1:
         what = "files of several kinds, .xml and .txt" if kinds else "no annotations, .xml or .txt files"
         raise UserError(f"`{boxes.name}` has {what}", HELP)
+    files = _named(texts, boxes)
     if lonely := [below(str(file), boxes) for name, file in files.items() if name not in pictures]:
         raise UserError(
             f"`{boxes.name}`: {len(lonely)} of {len(files)} annotations have no image in `{path.name}`: "
@@ -45,6 +48,16 @@ def read(path: Path, boxes: Path, skipped: Skipped, lists: Path | None = None) -
     why = "in no list of `ImageSets`, or without an annotation" if lists else "without an annotation"
     skipped.add(why, "image", len(pictures) - len(chosen))
     return voc.read([(files[name], pictures[name], parts[name]) for name in chosen], boxes.name)
+
+
+def _named(files: Iterable[tuple[str, _File]], root: Path) -> dict[str, _File]:
+    """Return files by the name that goes with another's. Raises: UserError where two have the same."""
+    found: dict[str, _File] = {}
+    for name, file in files:
+        if (first := found.setdefault(name, file)) is not file:
+            names = " and ".join(f"`{below(str(each), root)}`" for each in (first, file))
+            raise UserError(f"`{root.name}`: {names} are both of `{name}`", "rename or remove one of them")
+    return found
 
 
 def _texts(boxes: Path) -> Iterator[tuple[str, Path]]:

@@ -31,6 +31,7 @@ def read(files: Sequence[tuple[Path, Path, str]], name: str) -> Annotations:
 
 def _add(found: Annotations, path: Path, folder: Path, part: str) -> None:
     pictures, boxes, categories = _parsed(path)
+    _once(categories, path, "categories")
     names = {_whole(each, "id", path, "categories"): str(each.get("name", each["id"])) for each in categories}
     labels = tuple(names[number] for number in sorted(names))
     if twice := [label for label, count in Counter(labels).items() if count > 1]:
@@ -49,12 +50,12 @@ def _add(found: Annotations, path: Path, folder: Path, part: str) -> None:
     order = {number: place for place, number in enumerate(sorted(names))}
     for place, each in enumerate(boxes):
         number, category = each.get("image_id"), each.get("category_id")
-        if number not in rows:
-            raise _wrong(path, place, f"is of the image {number!r}, which `images` does not have")
-        if category not in order:
-            raise _wrong(path, place, f"has the category {category!r}, which `categories` does not have")
+        if type(number) is not int or number not in rows:
+            raise _wrong(path, place, f"is of the image {_cut(number)}, which `images` does not have")
+        if type(category) is not int or category not in order:
+            raise _wrong(path, place, f"has the category {_cut(category)}, which `categories` does not have")
         box = each.get("bbox")
-        if not isinstance(box, list) or len(box) != 4 or any(type(value) not in (int, float) for value in box):
+        if not isinstance(box, list) or len(box) != 4 or not all(_number(value) for value in box):
             raise _wrong(path, place, f"has the `bbox` {_cut(box)}, and it is [x, y, width, height]")
         x, y, width, height = box
         found.add(rows[number], (x, y, x + width, y + height), order[category], not each.get("iscrowd"))
@@ -114,6 +115,11 @@ def _file(row: dict[str, Any], folder: Path, path: Path) -> Path:
 
 def _wrong(path: Path, place: int, what: str) -> UserError:
     return UserError(f"`{path.name}`: annotation {place}, from 0, {what}", "correct it, or take it out")
+
+
+def _number(value: object) -> bool:
+    """Whether a value is one that a float holds; which are sound is found with those of other formats."""
+    return type(value) is float or (type(value) is int and abs(value) <= LARGEST)
 
 
 def _cut(value: object) -> str:

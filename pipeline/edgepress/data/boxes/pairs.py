@@ -37,8 +37,10 @@ def boxes(raw: Any, about: str, sides: tuple[int, int] | None, size: tuple[int, 
     try:
         numbers = np.array(_plain(raw[corners]), np.float64).reshape(-1, 4)
         labels = np.array(_plain(raw[classes]), np.float64).reshape(-1)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, OverflowError) as error:
         raise UserError(f"{about} has boxes or classes that are no numbers", _HELP) from error
+    if not np.isfinite(labels).all():
+        raise UserError(f"{about} has a class that is no number", _HELP)
     if len(labels) != len(numbers):
         raise UserError(f"{about} has {len(numbers)} boxes and {len(labels)} classes", _HELP)
     if corners in SIDES:

@@ -159,10 +159,12 @@ def none(shape: Sequence[int]) -> np.ndarray:
 
 def within(y: np.ndarray, size: Sequence[int]) -> np.ndarray:
     """Return boxes float32 (…, 6) cut at the edge of a picture of `size`, height and width; see `VISIBLE`."""
+    import numpy as np
     import torch
 
     kept: np.ndarray = _kept(torch.from_numpy(y), (size[0], size[1])).float().numpy()
-    return kept
+    narrow = (kept[..., 2:4] <= kept[..., :2]).any(-1)  # in float32, which holds fewer digits
+    return np.where(narrow[..., None], none(kept.shape), kept)
 
 
 def _kept(y: Tensor, size: tuple[int, int]) -> Tensor:

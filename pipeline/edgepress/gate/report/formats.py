@@ -46,8 +46,8 @@ class Output:
     file: Path | None = None
 
 
-def parse(words: str) -> Output:
-    """Parse `junit=report.xml` or `text`. Raises: UserError."""
+def parse(words: str, help: str = "") -> Output:
+    """Parse `junit=report.xml` or `text`; `help` says how to name another file. Raises: UserError."""
     name, equals, file = words.partition("=")
     if name not in FORMATS:
         raise UserError(f"`{name}` is no format", suggest(name, FORMATS))
@@ -56,15 +56,14 @@ def parse(words: str) -> Output:
     if equals and (wrong := foreign.refused(file, Path(file))):
         raise UserError(f"`--format {name}=…`: {wrong[0]}", wrong[1])
     if equals:
-        _free(Path(file), name)
+        _free(Path(file), help or f"name a file of its own, such as `--format {name}=report.txt`", name)
     else:
         streams.require_open(f"name a file: `--format {name}=FILE`")
     return Output(name, Path(file) if equals else None)
 
 
-def _free(file: Path, format: str) -> None:
+def _free(file: Path, help: str, format: str) -> None:
     """Check the place of a report. Raises: UserError for a file to keep, and where none can be written."""
-    help = f"name a file of its own, such as `--format {format}=report.txt`"
     if file.is_dir():
         raise UserError(f"`{file}` is a folder, and a report is a file", help)
     if file.suffix.lower() in NO_REPORT:

@@ -15,7 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from ...core.boxes import CLASS, COLUMNS, SCORE
 from ..decode import GRID, Decode
-from ..decoder import LARGEST, anchors, centres
+from ..decoder import LARGEST, anchors, centres, channels_first
 from .export import shape
 
 NAME = "detections"
@@ -110,7 +110,7 @@ def _stacked(graph: _Writer, names: list[str], axis: int) -> str:
 def _table(graph: _Writer, name: str, width: int) -> str:
     sides = graph.shapes[name]
     if len(sides) == 4:
-        name = graph.add("Transpose", name, perm=[0, 2, 3, 1]) if sides[1] % width == 0 else name
+        name = graph.add("Transpose", name, perm=[0, 2, 3, 1]) if channels_first(sides[1:], width) else name
         return graph.add("Reshape", name, np.array([1, -1, width], np.int64))
     if len(sides) == 2:
         return graph.add("Reshape", name, np.array([1, -1, width], np.int64))

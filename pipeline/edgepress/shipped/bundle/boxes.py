@@ -22,7 +22,7 @@ def detections(arrays, how, classes, size):
     `arrays` are the outputs by name: maps (columns, height, width) or tables, whose axis of places is either one.
     """
     if how["coding"] == "detections":
-        return _ready(_table(arrays, how["boxes"], 6), how, size)
+        return _ready(_table(arrays, how["boxes"], 6), how, classes, size)
     numbers, columns = 4 * how["bins"] if how["coding"] == "dfl" else 4, classes + (how["background"] is not None)
     behind = how["objectness"] == "behind"
     heads = [_table(arrays, how["boxes"], numbers + behind + (0 if how["scores"] else columns))]
@@ -43,11 +43,12 @@ def detections(arrays, how, classes, size):
     return np.float32(kept).reshape(-1, 6)
 
 
-def _ready(rows, how, size):
+def _ready(rows, how, classes, size):
     edge = np.float32([size[1], size[0]] * 2)
     boxes = np.clip(rows[:, :4] * edge if how["scale"] == "shares" else rows[:, :4], 0, edge)
     rows = np.concatenate([boxes, rows[:, 4:]], 1)
-    rows = rows[np.isfinite(rows).all(1) & (rows[:, 4] >= how["score"]) & (rows[:, 5] >= 0)]
+    known = (rows[:, 5] >= 0) & (rows[:, 5] < classes)
+    rows = rows[np.isfinite(rows).all(1) & (rows[:, 4] >= how["score"]) & known]
     return rows[np.argsort(-rows[:, 4], kind="stable")][: how["most"]]
 
 
@@ -66,7 +67,9 @@ def _table(arrays, names, width):
     for name in names:
         head = arrays[name]
         if head.ndim == 3:
-            head = (np.moveaxis(head, 0, 2) if len(head) % width == 0 else head).reshape(-1, width)
+            first, rows, last = head.shape  # numbers along the first side, or the last where its map is square
+            channels_first = first % width == 0 and not (last % width == 0 and first == rows != last)
+            head = (np.moveaxis(head, 0, 2) if channels_first else head).reshape(-1, width)
         head = head[:, None] if head.ndim == 1 else head
         parts.append(head if head.shape[1] == width else head.T)
     return np.concatenate(parts).astype(np.float32)

@@ -1,4 +1,8 @@
 /* Run an ONNX file: cc -O2 main.c onnxruntime.c -o run -lonnxruntime -lm */
+#ifdef _WIN32
+#error "this runner is for POSIX systems: onnxruntime takes paths of wchar_t on Windows"
+#endif
+
 #include <stdlib.h>
 
 #include "model.h"

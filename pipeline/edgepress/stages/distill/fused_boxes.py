@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...core.boxes import CLASS, SCORE, fused
+from ...core.boxes import CLASS, SCORE, areas, fused
 from ...data.dataset import Dataset
 from ...data.targets.boxes import CLASS as LABEL
 from ...data.targets.boxes import COUNTS, none
@@ -33,7 +33,7 @@ def fused_boxes(heads: Sequence[Outputs], decodes: Sequence[Decode], shares: Seq
             detections(each[rows].float().numpy(), decode, size) for each, decode in zip(heads, decodes, strict=True)
         ]
         pictures += [fused(of_one, shares) for of_one in zip(*found, strict=True)]
-    pictures = [boxes[boxes[:, SCORE] >= SURE] for boxes in pictures]
+    pictures = [boxes[(boxes[:, SCORE] >= SURE) & (areas(boxes) > 0)] for boxes in pictures]
     targets = none((len(pictures), max(1, *map(len, pictures)), 6))
     for target, boxes in zip(targets, pictures, strict=True):
         rows = target[: len(boxes)]

@@ -13,6 +13,7 @@ import numpy as np
 
 from ...core import likeness as grouped
 from ...core.columns import split
+from ...core.errors import UserError
 from ...core.keep import limit
 
 if TYPE_CHECKING:
@@ -129,6 +130,11 @@ def _by_metric(
         return metric(outputs, y)
 
     own = value(expected)
+    if np.isnan(own):
+        raise UserError(
+            f"none of the {len(y)} held-out validation examples counts in `{metric.name}`",
+            "add validation examples that do, or bound nothing: `keep: null`",
+        )
     limits = {"stage": limit(metric, own, keep, y)}
     if floor is not None:
         allowed = floor / metric.points

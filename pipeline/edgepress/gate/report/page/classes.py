@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from ....core.results import ModelFile, Report
+from ....core.results import CONFUSED, ModelFile, Report
 from ...judge import Finding, host_file
 from ...lineage import last_float
 from .. import change
@@ -50,7 +50,7 @@ class Classes:
     unit: str
     """What is counted: examples, pixels or boxes."""
     rows: list[Recall]
-    confused: list[tuple[str, str, int, int]]
+    confused: list[tuple[str, str, int, str]]
     """Class, predicted class, how often by the result, and by the starting model where it is among its mistakes."""
 
     @property
@@ -76,8 +76,11 @@ def classes(report: Report, findings: Sequence[Finding]) -> Classes | None:
         for label in labels
         if found[2][label][1]
     ]
-    before = {(label, taken): count for label, taken, count in start.confused}
-    confused = [(label, taken, count, before.get((label, taken), 0)) for label, taken, count in result.confused]
+    if not rows:
+        return None
+    before = {(label, taken): str(count) for label, taken, count in start.confused}
+    rest = f"≤ {start.confused[-1][2]}" if len(start.confused) >= CONFUSED else "0"  # the others are not stored
+    confused = [(label, taken, count, before.get((label, taken), rest)) for label, taken, count in result.confused]
     names = (changed.start.name, between.name if between else changed.result.name, changed.result.name)
     unit = str(report.data.get("recalls_of", "examples"))
     return Classes(names, unit, sorted(rows, key=lambda row: (-row.lost / row.count, row.label)), confused)

@@ -1,8 +1,8 @@
 "use strict";
 // The page is whole without this: it sorts tables by a column, and shows the budgets of one status.
 function value(cell) {
-  const words = cell.textContent.trim().replace("−", "-");
-  const match = /^([+-]?[0-9.]+) ?(ms|us|s|kB|MB|GB|B|k|M|G|%|x|dB)?/.exec(words);
+  const words = cell.textContent.trim().replaceAll("−", "-");
+  const match = /^([+-]?[0-9.]+(?:e[+-]?[0-9]+)?) ?(ms|us|s|kB|MB|GB|B|k|M|G|%|x|dB)?/.exec(words);
   const unit = { ms: 1e-3, us: 1e-6, kB: 1e3, MB: 1e6, GB: 1e9, k: 1e3, M: 1e6, G: 1e9 };
   return match ? parseFloat(match[1]) * (unit[match[2]] || 1) : words;
 }
