@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 import pytest
 from edgepress.commands.why import ranges, ranges_text, values
-from onnx import numpy_helper
+from onnx import helper, numpy_helper
 
 from tests.commands.test_sensitivity import SHAPE, network, quantized
 from tests.conftest import edgepress
@@ -109,3 +109,28 @@ def test_what_has_no_ranges_is_refused(files: tuple[Path, Path], tmp_path: Path)
     said = edgepress("why", integers, "--ranges", "--float", tmp_path / "half.onnx")
     assert said.code == 2, said.err
     assert said.err.count("error:") == 1
+
+
+def test_channels_of_a_sequence_are_those_of_the_operator_before_it(tmp_path: Path) -> None:
+    """Of a MatMul (n, tokens, channels) the last axis, of a Conv (n, channels, time) the one behind the batch."""
+    random = np.random.default_rng(0)
+    wide = random.normal(0, 0.3, (6, 5)).astype(np.float32)
+    wide[:, 2] *= 50
+    kernel = random.normal(0, 0.3, (5, 4, 1)).astype(np.float32)
+    kernel[2] *= 50
+    nodes = [
+        helper.make_node("MatMul", ["x", "wide"], ["a"], "matmul"),
+        helper.make_node("Relu", ["a"], ["b"], "behind"),
+        helper.make_node("Conv", ["x", "kernel"], ["c"], "conv"),
+        helper.make_node("Sigmoid", ["x"], ["d"], "unknown"),
+    ]
+    tensors = [numpy_helper.from_array(wide, "wide"), numpy_helper.from_array(kernel, "kernel")]
+    sides = {"x": (1, 4, 6), "b": (1, 4, 5), "c": (1, 5, 6), "d": (1, 4, 6)}
+    known = [helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape) for name, shape in sides.items()]
+    graph = helper.make_graph(nodes, "g", known[:1], known[1:], tensors)
+    path = tmp_path / "sequence.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    x = random.normal(size=(4, 4, 6)).astype(np.float32)
+    found = {row.node: row.channels for row in ranges.measure(path, None, (x,))}
+    assert found["unknown"] is None
+    assert min(found[name] or 0 for name in ("matmul", "behind", "conv")) > 15

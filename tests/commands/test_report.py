@@ -154,6 +154,7 @@ def test_a_file_of_somebody_else_is_not_overwritten(work: Path) -> None:
     said = edgepress("report", "recipe.yaml", "--out", "mine.html")
     assert said.code == 2
     assert "is no report of edgepress, and is not overwritten" in said.err
+    assert "= help: name a file of its own: `--out report.html`\n" in said.err
     assert Path("mine.html").read_text() == "<!doctype html>\n<p>mine"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from tests.gate.report.test_page import Page
 from tests.gate.report.test_text import FINDINGS, MEASURED, STAGES, report
 
 SHAPE = (1, 4, 12, 12)
+RUN = Path(__file__).parents[1] / "bench" / "run.json"
 
 
 def network(path: Path, *, outlier: float) -> Path:
@@ -175,3 +177,38 @@ def test_equalized_layers_are_noted(ladder: Any, is_noted: bool) -> None:
     made_by = origin.Origin(report(STAGES, []), stage, Path())
     assert ("cross-layer equalization was kept" in origin.remark(made_by)) == is_noted
     assert origin.remark(None) == ""
+
+
+def test_ranges_of_files_that_are_no_pair_are_refused(files: tuple[Path, Path], tmp_path: Path) -> None:
+    said = edgepress("why", files[1], "--ranges", "--float", other(tmp_path / "other.onnx"))
+    assert said.code == 2
+    assert "takes other inputs than" in said.err
+
+
+@pytest.mark.parametrize("named", ["from its folder", "by a link", "in full"])
+def test_the_folder_of_a_run_is_that_of_its_report(named: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = tmp_path / "runs" / "mine"
+    model, link = home / "models" / "int8.onnx", tmp_path / "here" / "link.onnx"
+    for path in (model, link):
+        path.parent.mkdir(parents=True)
+    model.write_bytes(b"model")
+    link.symlink_to(model)
+    facts = json.loads(RUN.read_text(encoding="utf-8"))
+    facts["stages"][-1]["files"][0]["sha256"] = hashlib.sha256(b"model").hexdigest()
+    (home / "report.json").write_text(json.dumps(facts))
+    monkeypatch.chdir(model.parent)
+    made_by = origin.origin_of({"from its folder": Path(model.name), "by a link": link, "in full": model}[named])
+    assert made_by
+    assert made_by.folder == home.resolve()
+
+
+@pytest.mark.parametrize("words", ["./mine.py:load", r'"./mine.\x70y:load"', r'{from: "./mine\u002epy:load"}'])
+def test_code_that_a_report_names_does_not_run(words: str, tmp_path: Path) -> None:
+    stages = "[{use: train, model: {arch: edgepress/mlp}, epochs: 1}, {use: export.onnx}]"
+    recipe, ran = tmp_path / "recipe.yaml", tmp_path / "ran"
+    recipe.write_text(f"name: mine\ntask: {{data: digits}}\nstages: {stages}\n")
+    (tmp_path / "mine.py").write_text(f"open({str(ran)!r}, 'w')\ndef load(): ...\n")
+    found = report(STAGES, [], source=str(recipe), data={"set": ["task.seed=1", f"task.data={words}"]})
+    with pytest.raises(UserError, match=r"sets `\./mine\.py:load`, which is code"):
+        origin.inputs_of(origin.Origin(found, STAGES[2], tmp_path), [], tmp_path / "cache")
+    assert not ran.exists()

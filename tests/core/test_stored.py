@@ -62,6 +62,7 @@ DAMAGES: dict[str, Callable[[dict[str, Any]], object]] = {
     "stages.0.files: there is none": lambda r: r["stages"][0].update(files=[]),
     "stages.0.seconds": lambda r: r["stages"][0].update(seconds=float("inf")),
     "stages.0.parameters": lambda r: r["stages"][0].update(parameters=-1),
+    "an integer has more than 18 digits": lambda r: r["stages"][0].update(macs=10**400),
     "stages.0.inputs": lambda r: r["stages"][0].update(inputs=["nothing"]),
     "stages.0.notes.keep.0": lambda r: r["stages"][0]["notes"].update(keep=[{"of": "stage"}]),
     "stages.0.notes.keep": lambda r: r["stages"][0]["notes"].update(keep=5),

@@ -56,6 +56,13 @@ def test_a_librarys_words_are_recognized_and_a_defect_stays_one(error: Exception
     assert words in str(fault) if words else fault is None
 
 
+def test_a_process_that_is_lost_is_no_defect_of_the_one_that_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    error = RuntimeError("[/pytorch/third_party/gloo/gloo/transport/tcp/pair.cc:534] Connection closed by peer [::1]:9")
+    assert system_errors.of(error) is None, "one process has no other"
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert "another of the 2 processes cannot be reached any more: [/pytorch" in str(system_errors.of(error))
+
+
 def test_a_file_that_is_blamed_for_a_full_disk_is_not_and_the_place_stays() -> None:
     place = Place(Path("r.yaml"), 4, 11, source="  - {use: load, name: float}")
     try:

@@ -63,3 +63,10 @@ def test_boxes_that_are_found_missed_or_taken_for_another_class() -> None:
 def test_pictures_without_boxes_or_detections() -> None:
     none = np.full((2, 3, 6), -1, np.float32)
     assert of_boxes(none, none, LABELS).recalls == dict.fromkeys(LABELS, (0, 0))
+
+
+def test_boxes_of_a_class_without_a_label_are_taken_for_none() -> None:
+    y = np.array([[[0, 0, 10, 10, 0, 1]]], np.float32)
+    found = np.array([[[0, 0, 10, 10, 0.9, len(LABELS)], [0, 0, 10, 11, 0.5, 1]]], np.float32)
+    assert of_boxes(found[:, :1], y, LABELS) == ({"cat": (0, 1), "dog": (0, 0), "cow": (0, 0)}, [])
+    assert of_boxes(found, y, LABELS).confused == [("cat", "dog", 1)]

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from typing import Literal
 
 from .results import Facts
+from .stored import LONGEST
 
 FILE = "why.json"
 """Beside the `report.json` of the run that made the file."""
@@ -90,15 +90,19 @@ def problems(found: Explained) -> Iterator[str]:
     """Yield what does not hold together in a file of an `Explained`; see `core.stored`."""
     if found.examples < 1:
         yield "examples: this cannot be"
+    if not abs(found.sqnr) <= MOST_DECIBELS:
+        yield "sqnr: this cannot be"
+    if found.seconds is not None and not 0 <= found.seconds <= LONGEST:
+        yield "seconds: this cannot be"
     for index, layer in enumerate(found.layers):
-        times = layer.seconds is None or 0 <= layer.seconds < math.inf
+        times = layer.seconds is None or 0 <= layer.seconds <= LONGEST
         if layer.bytes < 0 or not times or any(side < 0 for side in layer.shape):
             yield f"layers.{index}: this cannot be"
     for index, row in enumerate(found.operators):
         tensors = [row.alone, row.cumulative, *([row.converted] if row.converted else [])]
         cosines = [tensor.cosine for tensor in tensors]
         numbers = [row.gain, *(tensor.sqnr for tensor in tensors)]
-        sound = all(math.isfinite(number) and abs(number) <= 2 * MOST_DECIBELS for number in numbers)
-        sound = sound and (row.seconds is None or math.isfinite(row.seconds))
+        sound = all(abs(number) <= 2 * MOST_DECIBELS for number in numbers)
+        sound = sound and (row.seconds is None or abs(row.seconds) <= LONGEST)
         if not sound or not all(cosine is None or -1.001 <= cosine <= 1.001 for cosine in cosines):
             yield f"operators.{index}: this cannot be"

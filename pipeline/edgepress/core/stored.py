@@ -24,7 +24,11 @@ from .system_errors import SystemFault
 
 SHORTEST, LONGEST = 1e-9, 1e6
 """Seconds: a clock's step, and more than a week for one inference."""
+LONGEST_STAGE = 1e9
+"""Seconds: thirty years."""
 MOST_THREADS = 10**4
+MOST_DIGITS = 18
+"""Of an integer: more than any count, and no float that is computed from it overflows."""
 LARGEST = 1 << 28
 """Bytes of a file."""
 ROUNDED = 2e-6
@@ -49,7 +53,7 @@ def read(
     wrong = ""
     try:
         results = model.model_validate_json(content, strict=True)
-        json.loads(content, object_pairs_hook=_once)
+        json.loads(content, object_pairs_hook=_once, parse_int=_integer)
         wrong = next(iter(problems(results)), "")
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
@@ -68,6 +72,13 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         twice = next(key for index, (key, _) in enumerate(pairs) if key in dict(pairs[:index]))
         raise ValueError(f"`{twice}` stands twice in one object")
     return found
+
+
+def _integer(digits: str) -> int:
+    """Return the integer. Raises: ValueError where it is no count of anything."""
+    if len(digits.lstrip("-")) > MOST_DIGITS:
+        raise ValueError(f"an integer has more than {MOST_DIGITS} digits")
+    return int(digits)
 
 
 def of_report(report: Report) -> Iterator[str]:
@@ -202,7 +213,7 @@ def paired(first: Samples, second: Samples) -> bool:
 def _of_stage(where: str, stage: StageFacts, before: list[str], expected: Expected) -> Iterator[str]:
     yield from _wrong(f"{where}.name", bool(stage.name))
     yield from _wrong(f"{where}.inputs", set(stage.inputs) <= set(before), "it names no stage before it")
-    yield from _wrong(f"{where}.seconds", 0 <= stage.seconds < math.inf)
+    yield from _wrong(f"{where}.seconds", 0 <= stage.seconds <= LONGEST_STAGE)
     yield from _wrong(f"{where}.parameters", stage.parameters >= 0)
     yield from _wrong(f"{where}.macs", stage.macs is None or stage.macs >= 0)
     yield from _wrong(f"{where}.files", bool(stage.files), "there is none")

@@ -34,7 +34,7 @@ from errno import (
 )  # fmt: skip
 from pathlib import Path
 
-from . import temporary
+from . import distributed, temporary
 from .activity import LESS_MEMORY
 from .errors import OwnCodeError, Problem, UserError
 from .streams import STDOUT
@@ -77,6 +77,8 @@ _MEMORY = re.compile(
 _THREADS = re.compile(r"can't start new thread|pthread_create failed", re.IGNORECASE)
 _TORN = re.compile(r"unexpected pos \d+ vs \d+|PytorchStreamWriter failed|\d+ requested and \d+ written")
 """What torch and numpy say when the disk took less than they wrote."""
+_PEER = re.compile(r"(closed|reset) by peer|gloo/transport|pair closure|Broken pipe", re.IGNORECASE)
+"""What torch's processes say of one another."""
 _NO_FOLDER = re.compile(r"No usable temporary directory")
 MORE_MEMORY = "loading the libraries takes more than the limit: raise it (`ulimit -v`, the container's)"
 _FEWER_THREADS = "raise the limits on threads and memory (`ulimit -u`, `ulimit -v`), or set OMP_NUM_THREADS=1"
@@ -178,6 +180,9 @@ def _problem(error: BaseException, path: Path | None, help: str, *, outermost: b
         return Problem(f"temporary files cannot be written: {_line(words, _NO_FOLDER)}", _TEMPORARY)
     if isinstance(error, OSError) and error.errno is not None:
         return _of_errno(error, path, help, outermost=outermost)
+    if distributed.several() and isinstance(error, RuntimeError) and _PEER.search(words):
+        others = f"another of the {distributed.count()} processes cannot be reached any more"
+        return Problem(f"{others}: {_line(words, _PEER)}", f"if it ended, it says why; {AGAIN}")
     torn = _TORN.search(words)
     if isinstance(error, ImportError) or (isinstance(error, OSError) and not torn) or not isinstance(error, Exception):
         return None

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from ..config.recipe import Recipe, load
 from ..config.target import Target
-from ..core import stored
+from ..core import stored, yamlio
+from ..core.document import Document
 from ..core.errors import UserError
 from ..core.paths import digest
 from ..core.printable import say, word
@@ -51,10 +52,19 @@ def source(file: Path) -> Path:
     return recipe
 
 
-def require_no_code(report: Report, help: str) -> None:
-    """Raise UserError where the overrides of a run name code: it runs where a recipe names it, and a report is none."""
-    if named := [words for words in report.data.get("set", ()) if ".py" in words]:
-        raise UserError(f"the report of `{word(report.recipe)}` sets `{word(named[0])}`, which is code", help)
+def require_no_code(recipe: Recipe, help: str) -> None:
+    """Raise UserError where the overrides of a stored run name code, which the file of its recipe does not.
+
+    A person who names a run trusts the recipe; the overrides stand in the report, which anybody may have written.
+    """
+    document = recipe.document
+    own = _code(yamlio.read(document.path))
+    if named := [value for value in _code(document) if value not in own]:
+        raise UserError(f"the last run of `{recipe.name}` sets `{word(named[0])}`, which is code", help)
+
+
+def _code(document: Document) -> list[str]:
+    return [value for _, value in document.scalars() if isinstance(value, str) and ".py" in value]
 
 
 def of_file(file: Path, path: Path, changes: Sequence[str] = ()) -> tuple[Report, Recipe, list[Target]]:

@@ -232,7 +232,7 @@ def own(properties: Mapping[str, str]) -> dict[str, Any] | None:
         contract = json.loads(properties.get(METADATA_KEY, "null"))
         contract = upgraded(contract) if isinstance(contract, dict) else contract
         sound = isinstance(contract, dict) and all(_sound(entry) for entry in contract["inputs"])
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
     return contract if sound and isinstance(contract.get("labels"), list) else None
 

@@ -104,3 +104,28 @@ def test_boxes_are_placed_on_the_picture(how: str, picture: tuple[int, int]) -> 
     exact = np.clip(exact, 0, np.tile(picture[::-1], 2))
     found = BUNDLED.on_picture(box, SIZE, picture, how)
     assert np.abs(found - exact).max() <= 1 / scale.min() + 1e-3
+
+
+def test_finished_boxes_of_a_class_without_a_label_are_left_out() -> None:
+    rows = np.array([[0, 0, 9, 9, 0.9, CLASSES], [0, 0, 8, 8, 0.8, CLASSES - 1], [0, 0, 7, 7, 0.7, -1]], np.float32)
+    how = Decode(coding="detections", boxes=("all",)).model_dump(mode="json")
+    np.testing.assert_array_equal(BUNDLED.detections({"all": rows}, how, CLASSES, [*SIZE]), rows[1:2])
+
+
+@pytest.mark.parametrize(("cells", "channels_last"), [((4, 4), True), ((4, 4), False), ((4, 8), False)])
+def test_which_side_of_a_map_has_the_numbers(cells: tuple[int, int], channels_last: bool) -> None:
+    """Rows and channels both are multiples of four, the numbers of a box; the map that is square tells them apart."""
+    level = Level(cells=cells, sizes=((10, 20), (6, 6)))
+    decode = Decode(coding="anchors", boxes=("b",), scores=("s",), levels=(level,), background=0, score=0.3)
+    random = np.random.default_rng(2)
+    tables = {name: random.normal(0, 2, (cells[0] * cells[1] * 2, 4)).astype(np.float32) for name in "bs"}
+    maps = {name: rows.reshape(*cells, -1) for name, rows in tables.items()}
+    if not channels_last:
+        maps = {name: np.moveaxis(values, 2, 0) for name, values in maps.items()}
+    how, size = decode.model_dump(mode="json"), (8 * cells[0], 8 * cells[1])
+    found = BUNDLED.detections(maps, how, CLASSES, [*size])
+    assert len(found) > 1
+    np.testing.assert_array_equal(found, BUNDLED.detections(tables, how, CLASSES, [*size]))
+    heads = decoder.joined(columns({name: values[None] for name, values in maps.items()}), decode, CLASSES)
+    (expected,) = decoder.detections(heads, decode, size)
+    np.testing.assert_allclose(found, expected[expected[:, CLASS] >= 0], rtol=1e-5, atol=1e-4)

@@ -12,11 +12,18 @@ import venv
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import onnx
 import pytest
+from edgepress.commands.bundle import card, contract
+from edgepress.core.errors import UserError
 from edgepress.core.results import Report
 from edgepress.core.units import show_bytes
+from edgepress.data.dataset import Dataset
+from edgepress.models import metadata
 
+from tests import graphs
 from tests.commands.bundle.made import bundle, unpacked
 from tests.conftest import Place, Said, edgepress
 
@@ -351,3 +358,71 @@ def test_a_target_may_be_called_anything(copy: Place, tmp_path: Path) -> None:
         assert {name.partition("/")[0] for name in packed.namelist()} == {"whole-x-31m-y"}
         text = packed.read("whole-x-31m-y/README.md").decode()
     assert "\x1b" not in text
+
+
+def test_words_of_a_foreign_file_have_no_effect_in_the_card() -> None:
+    entry = {
+        "name": "a`|b",
+        "dtype": "f4 | <b>*x*",
+        "shape": ["1|2", "\x1b[31m"],
+        "layout": "N\nC",
+        "meaning": "[a](b)\n# c",
+    }
+    rows = list(card._tensors({"task": "image", "labels": [], "inputs": [], "outputs": [entry]}))
+    cells = (r"output a\`\|b", r"f4 \| &lt;b>\*x\*", r"1\|2 × \x1b[31m N\nC", r"[a\](b)\n# c")
+    assert rows[2] == f"| {' | '.join(cells)} |"
+
+
+def written(path: Path, contract: Any) -> Path:
+    """A file with these metadata."""
+    model = graphs.small()
+    metadata.embed(model, contract)
+    onnx.save(model, path)
+    return path
+
+
+FLOAT = {"name": "x", "dtype": "float32"}
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ["no mapping"],
+        {"task": "nonsense"},
+        {"task": ["single-label"]},
+        {"labels": "0123456789"},
+        {"labels": [0, 1]},
+        {"labels": None},
+        {"inputs": []},
+        {"inputs": FLOAT},
+        {"outputs": []},
+        {"outputs": ["output"]},
+        {"outputs": 1},
+        {"outputs": [FLOAT | {"name": 1}]},
+        {"outputs": [FLOAT | {"dtype": "nonsense"}]},
+        {"outputs": [FLOAT | {"dtype": "U5"}]},
+        {"outputs": [FLOAT | {"dtype": []}]},
+        {"outputs": [{"name": "x"}]},
+        {"outputs": [FLOAT]},
+        {"outputs": [FLOAT | {"dtype": None, "meaning": "raw"}]},
+        {"outputs": [FLOAT | {"dtype": ",", "meaning": "raw"}]},
+        {"inputs": [FLOAT | {"kind": "tokens", "shape": [1, 5], "layout": "NL"}]},
+        {"inputs": [FLOAT | {"kind": "numbers", "shape": [1, 5], "layout": "NC", "scale": 0, "mean": [], "std": []}]},
+    ],
+)
+def test_metadata_that_edgepress_does_not_write_are_refused(wrong: Any, digits: Dataset, tmp_path: Path) -> None:
+    sound = metadata.describe(digits)
+    assert contract.read(written(tmp_path / "a.onnx", sound), "") == sound
+    foreign = written(tmp_path / "b.onnx", sound | wrong if isinstance(wrong, dict) else wrong)
+    with pytest.raises(UserError, match="has no metadata of edgepress") as refused:
+        contract.read(foreign, "make it anew")
+    assert refused.value.problems[0].help == "make it anew"
+
+
+def test_metadata_that_are_too_deep_are_refused(tmp_path: Path) -> None:
+    model = graphs.small()
+    model.metadata_props.add(key="edgepress", value="[" * 100_000)
+    onnx.save(model, tmp_path / "deep.onnx")
+    with pytest.raises(UserError, match="has no metadata of edgepress"):
+        contract.read(tmp_path / "deep.onnx", "make it anew")
+    assert metadata.own({"edgepress": "[" * 100_000}) is None

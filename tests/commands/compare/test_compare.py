@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+from edgepress.commands.compare import study
 from edgepress.commands.compare.results import Comparison
 
 from tests.conftest import TINY, edgepress, laid_out
@@ -213,3 +216,41 @@ def test_a_mistake_that_shows_in_training_ends_all(tmp_path: Path, monkeypatch: 
     said = edgepress("compare", "recipe.yaml", "--seeds", "4")
     assert said.code == 2
     assert not Path("runs").exists()
+
+
+@pytest.mark.parametrize(("labels", "enough"), [(19, False), (20, True)])
+def test_half_of_the_labels_is_a_route_where_every_class_may_have_one(
+    labels: int, enough: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[list[str]] = []
+
+    def repeated(paths: Any, changes: Any, routes: list[str], *more: Any) -> int:
+        begun.append(routes[1].split(","))
+        return 7
+
+    laid_out(tmp_path, TEXT.replace("imbalance: 5:1", f"labels: {labels}"))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(study, "_repeated", repeated)
+    assert edgepress("compare", "recipe.yaml").code == 7
+    assert ("half" in begun[0]) == enough
+    assert {"plain", "longer", "distill"} < {*begun[0]}
+    said = edgepress("compare", "recipe.yaml", "--routes", "plain,half")
+    assert said.code == (7 if enough else 2)
+    if not enough:
+        assert "half of 19 labels are too few to learn every class" in said.err
+        assert "leave `half` out of `--routes`" in said.err
+
+
+@pytest.mark.parametrize(
+    ("task", "examples", "enough"),
+    [("single-label", 5, False), ("single-label", 6, True), ("multi-label", 2, True), ("regression", 1, False)],
+)
+def test_half_of_the_examples_has_one_of_each_class(task: str, examples: int, enough: bool) -> None:
+    class Data(dict[str, Any]):
+        labels = ("cat", "dog", "cow")
+        task: str
+
+    data = Data(train=SimpleNamespace(y=[0] * examples))
+    data.task = task
+    engine: Any = SimpleNamespace(data=data)
+    assert study._divisible(engine) == enough

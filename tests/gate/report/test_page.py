@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 from edgepress.core.explained import Explained, LayerFacts, Likeness, Sensitivity
-from edgepress.core.results import Curve, Picture
+from edgepress.core.results import CONFUSED, Curve, Picture
 from edgepress.gate.judge import Finding
 from edgepress.gate.report import text
-from edgepress.gate.report.page import budget_bar, curves, fit, front, pictures, scales
+from edgepress.gate.report.page import budget_bar, classes, curves, fit, front, pictures, scales
 from edgepress.gate.report.page.render import render
 from PIL import Image
 
@@ -200,6 +200,34 @@ def test_classes_that_lost_are_named_with_what_they_are_taken_for() -> None:
     assert "Recall fell for 1 of 2 classes, most for shirt (80.0% → 70.0%, −10.0 points of 100 examples)." in page.text
     assert "shirt 80.0% 78.0% 70.0% −10.0 100 bag 97.0% 97.0% 98.0% +1.0 100" in page.text
     assert "shirt coat 9 9" in page.text
+
+
+@pytest.mark.parametrize(("listed", "before"), [(0, "0"), (CONFUSED - 1, "0"), (CONFUSED, "≤ 9")])
+def test_a_mistake_that_the_starting_model_does_not_list(listed: int, before: str) -> None:
+    """Of a list that is full, others may have been left out, which are no more frequent than its last."""
+    start = [("shirt", f"class{number}", 20 - number) for number in range(listed)]
+    rows = [("shirt", "class0", 30), ("shirt", "coat", 9)]
+    stages = [
+        stage.model_copy(update={"files": [file.model_copy(update=own) for file in stage.files]})
+        for stage, confused in zip(STAGES[:3], (start, start, rows), strict=True)
+        for own in [{"recalls": {"shirt": (70, 100)}, "confused": confused}]
+    ]
+    found = classes.classes(report(stages, MEASURED[:3]), FINDINGS[:4])
+    assert found
+    assert found.confused == [("shirt", "class0", 30, "20" if listed else "0"), ("shirt", "coat", 9, before)]
+    page = Page(render(report(stages, MEASURED[:3]), FINDINGS[:4]))
+    assert f"shirt coat 9 {before}" in page.text
+
+
+def test_classes_without_a_test_example_have_no_recall() -> None:
+    own = {"recalls": {"shirt": (0, 0)}}
+    stages = [
+        stage.model_copy(update={"files": [file.model_copy(update=own) for file in stage.files]})
+        for stage in STAGES[:3]
+    ]
+    found = report(stages, MEASURED[:3])
+    assert classes.classes(found, FINDINGS[:4]) is None
+    assert "Recall fell" not in Page(render(found, FINDINGS[:4])).text
 
 
 def test_curves_are_drawn_and_their_last_numbers_told() -> None:

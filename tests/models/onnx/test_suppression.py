@@ -12,7 +12,7 @@ import pytest
 from edgepress.core.errors import UserError
 from edgepress.models import metadata
 from edgepress.models.decode import Decode
-from edgepress.models.decoder import anchors, centres, detections, joined
+from edgepress.models.decoder import CANDIDATES, anchors, centres, detections, joined
 from edgepress.models.onnx.importer import adopt
 from edgepress.models.onnx.suppression import with_suppression
 from onnx import TensorProto, helper
@@ -81,6 +81,20 @@ def test_the_graph_finds_the_boxes_of_the_decoder(coding: str) -> None:
         np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-3)
         again = detections(joined({"detections": found}, how, CLASSES), how, SIZE)
         np.testing.assert_array_equal(again, found)
+
+
+def test_the_graph_looks_at_as_many_candidates_as_the_decoder() -> None:
+    """The boxes of one place after another lie apart, so that none of them is suppressed."""
+    decode = Decode(coding="corners", boxes=("boxes",), activation="none", score=0.1, most=1000)
+    at = np.stack(np.meshgrid(np.arange(0, 96, 3), np.arange(0, 64, 3)), -1).reshape(-1, 2).astype(np.float32)
+    score = np.random.default_rng(0).permutation(np.linspace(0.11, 0.99, len(at) * CLASSES, dtype=np.float32))
+    heads = {"boxes": np.concatenate([at, at + 2, score.reshape(-1, CLASSES)], 1)[None].astype(np.float32)}
+    expected = detections(joined(heads, decode, CLASSES), decode, SIZE)
+    assert (expected[..., 5] >= 0).sum() == CANDIDATES
+    model, _ = with_suppression(passing(heads), decode, CLASSES, SIZE)
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    (found,) = session.run(None, {"in boxes": heads["boxes"]})
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-3)
 
 
 def rows_of(path: Path, last: float) -> Path:

@@ -12,19 +12,18 @@ from typing import Any
 from ...config.recipe import Recipe
 from ...config.target import Target
 from ...core import ownership
-from ...core.errors import UserError, first_line, suggest
+from ...core.errors import UserError, suggest
 from ...core.paths import SHIPPED, Destination, digest, require_writable
 from ...core.presets import PRESETS
 from ...core.printable import word
 from ...core.results import ModelFile, Report
 from ...data import text
-from ...data.targets import KINDS
 from ...engine.last import REPORT, last, of_file, source
 from ...gate import judge
-from ...models import decoder, metadata
-from ...models.onnx import reading
+from ...models import decoder
 from ..catalog import find
 from . import archive, card, sbom
+from .contract import read
 
 TEMPLATES = SHIPPED / "bundle"
 PYTHON = ("preprocess.py", "resize.py", "run.py")
@@ -62,7 +61,7 @@ def bundle(run: str, *, target: str, out: Path | None, examples: bool, force: bo
     place = out or chosen.folder / f"{chosen.name}.zip"
     ownership.record(place, ownership.BUNDLE, OTHER)
     require_writable(Destination(place.parent, "`--out` names another file", place))
-    contract = _contract(chosen)
+    contract = read(chosen.path, f"`edgepress run {chosen.report.source}` makes it anew")
     tolerance = ROUNDING[chosen.file.precision in (*PRESETS, "int8", "int16", "dynamic")]
     files = _files(chosen, contract, tolerance)
     if examples:
@@ -113,35 +112,6 @@ def require_fit(chosen: Chosen, force: bool) -> None:
     raise UserError(
         f"the file of `{chosen.recipe.name}` does not meet the budgets of `{word(chosen.target.name)}`",
         f"`edgepress check {chosen.report.source}` shows them; --force packs it nevertheless, and the card says so",
-    )
-
-
-def _contract(chosen: Chosen) -> dict[str, Any]:
-    """Return the metadata of the file. Raises: UserError for a file that edgepress has not made."""
-    try:
-        onnx = chosen.file.kind == "onnx"
-        contract = metadata.read_onnx(reading.read(chosen.path)) if onnx else metadata.read(chosen.path)
-        if not _is_sound(contract):
-            raise ValueError("it has no labels, inputs or outputs as edgepress writes them")
-        return contract
-    except (KeyError, ValueError, TypeError, AttributeError) as error:
-        message = f"`{chosen.file.path}` has no metadata of edgepress: {first_line(error)}"
-        raise UserError(message, f"`edgepress run {chosen.report.source}` makes it anew") from error
-
-
-def _is_sound(contract: dict[str, Any]) -> bool:
-    """Whether metadata have what the runners read, each of its type."""
-    import numpy as np
-
-    labels, sides = contract["labels"], [contract["inputs"], contract["outputs"]]
-    entries = [entry for side in sides for entry in side if isinstance(entry, dict)]
-    return (
-        contract["task"] in KINDS
-        and isinstance(labels, list)
-        and all(isinstance(label, str) for label in labels)
-        and all(sides)
-        and len(entries) == sum(map(len, sides))
-        and all(isinstance(entry["name"], str) and np.dtype(entry["dtype"]).kind in "biuf" for entry in entries)
     )
 
 

@@ -32,7 +32,7 @@ def files(chosen: Chosen, contract: dict[str, Any], tolerance: float, cache: Pat
 
     Raises: UserError where the data is no longer that of the run.
     """
-    require_no_code(chosen.report, "leave the self-test out: --no-examples")
+    require_no_code(chosen.recipe, "leave the self-test out: --no-examples")
     data = Setup(chosen.recipe, Cache(cache), chosen.report.limited).data
     if data.digest != chosen.report.data["sha256"]:
         message = f"the data of `{chosen.recipe.name}` has changed since its last run"

@@ -100,8 +100,9 @@ def inputs_of(origin: Origin | None, paths: Sequence[Path], cache: Path) -> tupl
     if not recipe.is_file():
         help = "run the command in the folder of the run"
         raise UserError(f"`{word(recipe)}`, the recipe of this run, is not there, and its data are compared on", help)
-    require_no_code(origin.report, "state it in the recipe, and `edgepress run` it again")
-    setup = Setup(load(recipe, origin.report.data.get("set", ())), Cache(cache), origin.report.limited)
+    chosen = load(recipe, origin.report.data.get("set", ()))
+    require_no_code(chosen, "state it in the recipe, and `edgepress run` it again")
+    setup = Setup(chosen, Cache(cache), origin.report.limited)
     x, y = setup.data["validation"]
     stages = {step.label: step.stage for step in setup.recipe.steps()}
     _, held = divided(len(y), getattr(stages.get(origin.stage.name), "samples", SAMPLES))

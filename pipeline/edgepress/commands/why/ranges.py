@@ -28,6 +28,10 @@ from .values import Columns, giving, values
 
 BULK = 0.999
 """Share of an activation's values other than 0 that are its bulk."""
+FIRST = ("Conv", "ConvTranspose", "BatchNormalization", "InstanceNormalization", "GroupNormalization")
+"""Operators whose output has its channels along axis 1, also that of a sequence."""
+LAST = ("MatMul", "Gemm", "LayerNormalization")
+"""Operators whose output has them along the last axis."""
 SHAPING = ("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Identity")
 """Operators that give what they take."""
 
@@ -73,6 +77,8 @@ class _Seen:
     """What is kept of one tensor while examples pass."""
 
     bulks: list[float]
+    axis: int | None = 1
+    """Of the channels of a sequence, which has three axes; of others it is 1."""
     low: float = math.inf
     high: float = -math.inf
     channels: np.ndarray | None = None
@@ -84,8 +90,9 @@ class _Seen:
         some = size[size > 0]  # the zeros of a Relu are no bulk
         self.bulks.append(float(np.quantile(some, BULK)) if some.size else 0.0)
         self.low, self.high = min(self.low, float(value.min())), max(self.high, float(value.max()))
-        if value.ndim > 1 and value.shape[1] > 1:
-            most = size.max(tuple(axis for axis in range(value.ndim) if axis != 1))
+        along = self.axis if value.ndim == 3 else 1
+        if value.ndim > 1 and along is not None and value.shape[along] > 1:
+            most = size.max(tuple(axis for axis in range(value.ndim) if axis != along % value.ndim))
             self.channels = most if self.channels is None else np.maximum(self.channels, most)
         if held:
             self.outside += int(((value < held[0]) | (value > held[1])).sum())
@@ -124,7 +131,7 @@ def measure(floats: Path, integers: Path | None, columns: Columns) -> list[Range
     named = list(_of_pair(graph, pair) if pair else _of_float(graph))
     if not named:
         raise UserError(f"`{floats}` has no operator whose output is compared")
-    seen = [_Seen([]) for _ in named]
+    seen = [_Seen([], _channels(graph, tensor)) for _, tensor, _ in named]
     for row in values(giving(graph, [tensor for _, tensor, _ in named]), columns):
         for own, value, (_, _, held) in zip(seen, row, named, strict=True):
             if isinstance(value, np.ndarray) and value.dtype.kind == "f" and value.size and np.isfinite(value).all():
@@ -146,6 +153,15 @@ def _of_float(graph: Graph) -> Iterator[tuple[onnx.NodeProto, str, None]]:
         name = next(iter(node.output), "")
         if name in graph.computed and node.op_type not in SHAPING:
             yield node, name, None
+
+
+def _channels(graph: Graph, name: str) -> int | None:
+    """Return the axis that the channels of a sequence lie along; None where no operator before it tells."""
+    while (node := graph.makers.get(name)) is not None and node.op_type not in SHAPING:
+        if node.op_type in FIRST or node.op_type in LAST:
+            return 1 if node.op_type in FIRST else 2
+        name = next((taken for taken in node.input if taken in graph.computed), "")
+    return None
 
 
 def _held(graph: Graph, node: onnx.NodeProto) -> tuple[float, float] | None:

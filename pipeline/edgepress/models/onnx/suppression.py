@@ -15,10 +15,12 @@ from onnx import TensorProto, helper, numpy_helper
 
 from ...core.boxes import CLASS, COLUMNS, SCORE
 from ..decode import GRID, Decode
-from ..decoder import LARGEST, anchors, centres, channels_first
+from ..decoder import CANDIDATES, LARGEST, anchors, centres, channels_first
 from .export import shape
 
 NAME = "detections"
+LAST = np.iinfo(np.int64).max
+"""End of a Slice that goes to the end."""
 
 
 def with_suppression(
@@ -30,7 +32,7 @@ def with_suppression(
     graph = _Writer(made)
     heads = _joined(graph, decode, classes)
     boxes, scores = _corners(graph, heads, decode, size), _scores(graph, heads, decode, classes)
-    by_class = graph.add("Transpose", scores, perm=[0, 2, 1])
+    by_class = _candidates(graph, graph.add("Transpose", scores, perm=[0, 2, 1]))
     chosen = graph.add(  # (k, 3): picture, class and place; a box equal to the least score stays, as in the decoder
         "NonMaxSuppression", boxes, by_class, np.array([decode.most], np.int64), np.array([decode.iou], np.float32),
         np.nextafter(np.array([decode.score], np.float32), np.float32(-1)),
@@ -165,6 +167,14 @@ def _scores(graph: _Writer, heads: str, decode: Decode, classes: int) -> str:
         any_object = graph.columns(heads, start, start + 1)
         own = graph.add("Mul", own, any_object if decode.activation == "none" else graph.add("Sigmoid", any_object))
     return graph.add("Sqrt", own) if decode.root else own
+
+
+def _candidates(graph: _Writer, scores: str) -> str:
+    """Return the scores with −1 for those that are below the best `CANDIDATES`, as the decoder leaves them out."""
+    count = graph.add("Min", graph.add("Size", scores), np.int64(CANDIDATES))
+    flat = graph.add("Reshape", scores, np.array([-1], np.int64))
+    best, _ = graph.many("TopK", flat, graph.add("Reshape", count, np.array([1], np.int64)), count=2)
+    return graph.add("Where", graph.add("Less", scores, graph.columns(best, -1, LAST)), np.float32(-1), scores)
 
 
 def _gathered(graph: _Writer, values: str, *places: str) -> str:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
 from markupsafe import Markup
 
+from ....core.explained import MOST_DECIBELS
 from ....core.results import Report
 from ....stages import TABLE
 from ..text import summaries
@@ -70,4 +70,4 @@ def _ladder(name: str, steps: Any) -> Markup:
 
 def _is_step(step: Any) -> bool:
     known = isinstance(step, dict) and {"step", "decibels", "kept"} <= step.keys()
-    return known and isinstance(step["decibels"], int | float) and math.isfinite(step["decibels"])
+    return known and isinstance(step["decibels"], int | float) and abs(step["decibels"]) <= MOST_DECIBELS
