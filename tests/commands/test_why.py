@@ -18,6 +18,7 @@ from edgepress.commands.why.source import Source, alike
 from edgepress.core.errors import UserError
 from edgepress.core.machine import machine
 from edgepress.core.presets import host_preset
+from edgepress.gate.judge import Finding
 from edgepress.models.onnx import packed_weights
 from onnx import TensorProto, helper, numpy_helper
 
@@ -104,6 +105,15 @@ def test_shares_add_up_to_the_whole(tmp_path: Path) -> None:
     assert [row.split()[0] for row in rows[-2:]] == ["2", "between"]
     assert sum(int(row.rsplit(maxsplit=1)[1].rstrip("%")) for row in rows) == 100
     assert said.count("40%") == 1, "between operators"
+
+
+def test_an_advisory_budget_is_told_from_a_required_one(tmp_path: Path) -> None:
+    findings = [
+        Finding("t", "size", "advisory", "FAIL", 100.0, "bytes", 184.0, label="measured"),
+        Finding("t", "memory", "required", "FAIL", 100.0, "bytes", 184.0, label="measured"),
+    ]
+    said = explain.explain(tmp_path / "m.onnx", Layers((layer("w"),), 2000, 1.0), findings)
+    assert "\n  FAIL (advisory)  size  184 B  of 100 B  184%  +84 B\n  FAIL  memory  184 B" in said
 
 
 @pytest.mark.parametrize("packed", [packed_weights.weights_only, packed_weights.float16])

@@ -218,3 +218,29 @@ def test_few_draws_hold_the_truth_as_often_as_they_say() -> None:
     assert held["percentile"] < 920
     assert held["cheap"] > 935
     assert intervals.of_draws(0.0, [0.0] * 19, 80) == (-np.inf, np.inf)
+
+
+def test_what_is_no_number_is_never_right() -> None:
+    """The largest of NaN is the first class for numpy, and NaN is not above 0: nearly all would be right."""
+    nothing, y = np.full((100, 2), np.nan, np.float32), np.repeat([0, 1], [95, 5])
+    for name in ("accuracy", "macro-f1", "worst-recall"):
+        assert metrics.METRICS[name](nothing, y) == 0
+    assert metric_intervals.worst(nothing, y, ("normal", "defect")) == ("normal", 0, 95)
+    assert {value for value, _, _ in metric_intervals.bounds(nothing, y).values()} == {0.0}
+    assert metric_functions.agreement(nothing, nothing, y) == 0
+    some = np.where(np.arange(100)[:, None] < 20, nothing, np.eye(2, dtype=np.float32)[y])
+    assert metrics.METRICS["accuracy"](some, y) == pytest.approx(0.8)
+    marks = np.zeros((100, 2), np.float32)
+    assert metrics.METRICS["accuracy"](nothing, marks) == 0
+    assert metric_functions.agreement(nothing, marks - 1, marks) == 0
+    assert metric_functions.agreement(marks - 1, nothing, marks) == 0
+
+
+@pytest.mark.parametrize("name", ["macro-f1", "worst-recall"])
+def test_a_draw_without_any_positive_counts_nothing(name: str) -> None:
+    marks = np.zeros((50, 1), np.float32)
+    marks[:2] = 1
+    draws = metrics.METRICS[name].resampled(2 * marks - 1, marks)
+    assert min(draws) == 0, "one of seven has no positive"
+    assert not np.isnan(draws).any()
+    assert np.isnan(metrics.METRICS[name](-marks, 0 * marks))

@@ -126,6 +126,20 @@ def test_a_number_of_a_diverged_model_is_read(tmp_path: Path) -> None:
         read(changed(lambda r: (diverge(r), r["stages"][0]["files"][0].update(resampled=[1.0, 2.0]))), tmp_path)
 
 
+@pytest.mark.parametrize(("metric", "value"), [("mae", NAN), ("mae", float("inf")), ("auc", NAN)])
+def test_a_number_that_a_model_does_not_give_is_read_on_validation_too(
+    metric: str, value: float, tmp_path: Path
+) -> None:
+    def break_(report: dict[str, Any]) -> None:
+        report |= {"metric": metric, "emulated": {}}
+        for stage in report["stages"]:
+            for file in stage["files"]:
+                file.update(correct="", resampled=[value] * 20, bounds={}, worst=None)
+                file["scores"] = {split: {metric: value} for split in ("test", "validation")}
+
+    assert read(changed(break_), tmp_path).metric == metric
+
+
 def test_names_of_undecodable_bytes_are_written_as_escapes() -> None:
     """A folder of a class may have any bytes as its name; UTF-8 has no such character, nor has pydantic's JSON."""
     report = Report.model_validate(REAL | {"data": REAL["data"] | {"ox\udcff": ["\udcff\U0001f600"]}})

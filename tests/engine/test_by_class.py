@@ -70,3 +70,16 @@ def test_boxes_of_a_class_without_a_label_are_taken_for_none() -> None:
     found = np.array([[[0, 0, 10, 10, 0.9, len(LABELS)], [0, 0, 10, 11, 0.5, 1]]], np.float32)
     assert of_boxes(found[:, :1], y, LABELS) == ({"cat": (0, 1), "dog": (0, 0), "cow": (0, 0)}, [])
     assert of_boxes(found, y, LABELS).confused == [("cat", "dog", 1)]
+
+
+def test_one_detection_finds_one_box() -> None:
+    """The best chooses first, and what is left of both is taken for another class, one to one too."""
+    one, other = [0, 0, 10, 10, 0, 1], [0, 1, 10, 11, 0, 1]
+    y = np.array([[one, other]], np.float32)
+    cat, dog, cow = [0, 0, 10, 10, 0.6, 0], [0, 0, 10, 10, 0.9, 1], [0, 0, 10, 10, 0.5, 2]
+    found = np.array([[cat, dog, cow]], np.float32)
+    assert of_boxes(found[:, :1], y, LABELS) == ({"cat": (1, 2), "dog": (0, 0), "cow": (0, 0)}, [])
+    assert of_boxes(found, y, LABELS) == ({"cat": (1, 2), "dog": (0, 0), "cow": (0, 0)}, [("cat", "dog", 1)])
+    twice = np.array([[cat, [0, 1, 10, 11, 0.4, 0]]], np.float32)
+    assert of_boxes(twice, y, LABELS).recalls["cat"] == (2, 2)
+    assert of_boxes(found[:, 1:2], y, LABELS).confused == [("cat", "dog", 1)]

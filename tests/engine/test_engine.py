@@ -215,3 +215,17 @@ def test_the_file_of_this_machine_is_the_first_from_the_cache_too(copy: Place) -
     assert orders[0] == orders[1]
     assert orders[0][0][0] == engine.presets[0]
     assert "arm" in orders[0][0][1:]
+
+
+def test_a_metric_of_labels_that_no_example_has_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "rare.py").write_text(
+        "import numpy as np\nfrom edgepress import Examples\n\n"
+        "def load():\n    marks = np.zeros((60, 2), np.float32)\n    marks[0] = 1\n"
+        "    return Examples(np.random.default_rng(0).normal(size=(60, 4)).astype(np.float32), marks, ('a', 'b'))\n"
+    )
+    (tmp_path / "rare.yaml").write_text(
+        "name: rare\ntask: {data: {from: ./rare.py:load, task: multi-label}, metric: worst-recall}\n"
+        "stages: [{use: train, model: {arch: edgepress/mlp}, epochs: 1}, {use: export.onnx}]\ntargets: []\n"
+    )
+    with pytest.raises(UserError, match="has a label that `worst-recall` counts"):
+        _ = Engine(recipe.load(tmp_path / "rare.yaml"), Cache(tmp_path / "cache")).metric

@@ -14,7 +14,7 @@ from edgepress.core.metric import plain
 from edgepress.core.metrics import METRICS
 from edgepress.core.paths import digest
 from edgepress.data.dataset import Dataset
-from edgepress.engine.evaluate import agreement, constant, evaluate, scored
+from edgepress.engine.evaluate import agreement, constant, evaluate, scored, without_number
 from edgepress.models.onnx.importer import adopt
 from edgepress.models.predict import predict
 from edgepress.stage import Made
@@ -108,3 +108,9 @@ def test_one_answer_for_every_example_is_told_of_every_task(
         np.save(tmp_path / "arm.npy", varied)
         np.save(tmp_path / "x86.npy", outputs)
         assert constant(tmp_path / "m.onnx", data) == expected
+
+
+def test_an_example_without_a_number_is_not_right(few: Dataset) -> None:
+    outputs = np.full((len(few["test"].y), 10), np.nan, np.float32)
+    assert set(scored(outputs, few, "test", METRICS["accuracy"])["correct"]) == {"0"}
+    assert without_number(outputs, few) == len(outputs)

@@ -11,9 +11,11 @@ import onnx
 import pytest
 from edgepress.data.dataset import Dataset, Input, Split
 from edgepress.data.normalize import normalized
+from edgepress.engine import plausibility
 from edgepress.engine.plausibility import doubts
 from edgepress.models.onnx.importer import adopt
 from edgepress.models.predict import predict
+from edgepress.tasks.task import Skill
 from onnx import TensorProto, helper, numpy_helper
 
 RANDOM = np.random.default_rng(0)
@@ -109,3 +111,17 @@ def test_noise_is_no_other_order(tmp_path: Path) -> None:
     doubt, (warning,) = warned(tmp_path, noisy, "none", levels=LEVELS / 255)
     assert doubt == "near chance level"
     assert "check that its inputs are as in training (normalization, order of the channels, layout)" in warning
+
+
+def test_outputs_that_are_no_numbers_are_broken(tmp_path: Path) -> None:
+    data, outputs = pictures(), np.zeros((120, 10), np.float32)
+    outputs[5, 2] = np.nan
+    words = "broken: it gives no number for 1 of 120 test examples"
+    assert doubts(tmp_path / "a.onnx", outputs, data, "accuracy", loaded=True) == (words, [])
+
+
+def test_no_input_fits_better_than_one_without_a_value(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A few examples of a rare label have no AUC, however they are prepared."""
+    adopt(by_level(tmp_path / "m.onnx", levels=LEVELS), pictures(), tmp_path / "a.onnx")
+    monkeypatch.setattr(plausibility, "_skill", lambda *_: Skill(float("nan"), 0.1, "AUC nan"))
+    assert plausibility._inputs(tmp_path / "a.onnx", pictures()) is None

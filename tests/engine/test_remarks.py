@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import sys
 from dataclasses import replace
+from pathlib import Path
 
+import numpy as np
 import pytest
 from edgepress.config import recipe
 from edgepress.config.chain import Step
@@ -206,3 +208,15 @@ def test_a_runtime_that_is_not_here_is_named_with_the_reason(copy: Place, monkey
     tried = none.model_copy(update={"notes": {"agreement_of_tflite_runtime": 0.99}})
     assert remarks._untried(tried) == [], "as an entry of the cache has it"
     assert remarks._untried(facts["int8"]) == [], "no runtime proves another kind of file"
+
+
+def test_a_file_that_gives_no_numbers_is_named(copy: Place) -> None:
+    engine, step, facts, entries = of("int8", copy)
+    assert not [line for line in remarks.warnings(engine, step, facts, entries) if "no number" in line]
+    precision = facts.files[-1].precision
+    stored = Path(facts.files[-1].path).parent / f"{precision}.npy"
+    outputs = np.load(stored)
+    outputs[:3, 1] = np.nan
+    np.save(stored, outputs)
+    words = f"{precision} gives no number for 3 of {len(outputs)} test examples, none of which counts as right"
+    assert words in remarks.warnings(engine, step, facts, entries)

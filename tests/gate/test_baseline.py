@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import onnx
 import pytest
 from edgepress.core.errors import UserError
+from edgepress.core.metrics import METRICS
 from edgepress.core.paths import digest
 from edgepress.core.results import Report
 from edgepress.gate import baseline
@@ -29,7 +31,7 @@ def kept(copy: Place) -> Path:
 
 def test_the_judged_files_are_kept_with_what_is_known_of_them(copy: Place, kept: Path) -> None:
     found = report(copy)
-    held = baseline.read(kept, found.metric, found.data["sha256"])
+    held = baseline.read(kept, METRICS[found.metric], found.data["sha256"])
     files = {file.sha256: file for stage in found.stages for file in stage.files}
     assert held
     for file in held.values():
@@ -71,9 +73,22 @@ def test_what_was_accepted_was_better(copy: Place, kept: Path) -> None:
 
 def test_other_test_examples_are_no_number(copy: Place, kept: Path) -> None:
     found = report(copy)
-    held = baseline.read(kept, found.metric, "0" * 64)
+    held = baseline.read(kept, METRICS[found.metric], "0" * 64)
     assert {file.correct for file in held.values()} == {""}
-    assert baseline.read(kept, "auc", found.data["sha256"]).keys() == held.keys()
+    assert baseline.read(kept, METRICS["auc"], found.data["sha256"]).keys() == held.keys()
+
+
+def test_another_function_of_the_same_name_is_no_number(
+    copy: Place, kept: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = report(copy)
+    mine = replace(METRICS[found.metric], key=["1" * 64, False, {"beta": 1}])
+    record = json.loads((kept / baseline.NAME).read_text())
+    for key, scored in ((mine.key, True), (["1" * 64, False, {"beta": 2}], False), ([], False)):
+        (kept / baseline.NAME).write_text(json.dumps(record | {"metric_key": list(key)}))
+        held = baseline.read(kept, mine, found.data["sha256"])
+        assert all(bool(file.scores) == scored for file in held.values())
+        assert ("its scores are left out" in capsys.readouterr().err) != scored
 
 
 def test_a_changed_file_is_no_accepted_model(copy: Place, kept: Path) -> None:
@@ -156,4 +171,4 @@ def test_no_accepted_model(text: str | None, tmp_path: Path) -> None:
     if text is not None:
         (tmp_path / baseline.NAME).write_text(text)
     with pytest.raises(UserError, match="holds no accepted model" if text is None else "is damaged"):
-        baseline.read(tmp_path, "accuracy", "")
+        baseline.read(tmp_path, METRICS["accuracy"], "")

@@ -586,6 +586,16 @@ def test_average_precision_is_judged_by_draws_of_the_pictures(name: str, limit: 
     )
 
 
+@pytest.mark.parametrize(("value", "limit"), [(1.0, "90%"), (0.0, "30%")])
+def test_a_precision_of_few_pictures_is_not_certain(value: float, limit: str) -> None:
+    """Draws of three pictures with all boxes, or none, are all alike."""
+    found = file("u.onnx", "x86").model_copy(update={"scores": {"test": {"map50": value}}, "resampled": [value] * 1000})
+    facts = report([stage("int8", "onnx", found)], metric="map50", data={"images": {"test": 3}})
+    assert only(judge.judge(facts, [board({"map50": limit})])).status == "undecided"
+    facts = report([stage("int8", "onnx", found)], metric="map50", data={"images": {"test": 500}})
+    assert only(judge.judge(facts, [board({"map50": limit})])).status == ("ok" if value else "FAIL")
+
+
 @pytest.mark.parametrize(("limit", "status"), [("3 ms", "ok"), ("2 ms", "undecided"), ("1 ms", "FAIL")])
 def test_the_time_to_decode_boxes_is_judged_where_it_is_measured(limit: str, status: str) -> None:
     times = [0.002 + 0.0001 * math.sin(place) for place in range(16)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -109,6 +110,13 @@ def test_a_stage_asks_the_same_of_held_out_examples_and_of_all_of_validation() -
     assert keep.limit(METRICS["mae"], 0.0, 1.0, y) == pytest.approx(0.1)
     assert keep.limit(METRICS["mae"], 20.0, 1.0, y) == pytest.approx(20.2)
     assert keep.limit(METRICS["accuracy"], 0.9, 1.0, np.arange(10)) == pytest.approx(0.89)
+
+
+def test_an_error_of_boxes_has_no_finest_step() -> None:
+    """Their pixels are no unit of it: half a step of 640 pixels would allow any share."""
+    boxes = np.zeros((4, 3, 6), np.float32)
+    boxes[..., 2:4] = 640
+    assert keep.limit(replace(METRICS["mae"], name="./mine.py:f"), 0.1, 1.0, boxes) == pytest.approx(0.101)
 
 
 def test_notes_that_no_such_stage_makes_are_damage() -> None:

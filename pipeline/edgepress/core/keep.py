@@ -35,7 +35,8 @@ def limit(metric: Metric, own: float, keep: float, y: np.ndarray) -> float:
     """Return the limit that a stage's `keep` sets for the metric, of which the float model has `own`."""
     if metric.higher:
         return own - keep / metric.points
-    spread = float(y.max() - y.min()) if y.dtype.kind == "f" and y.size else 1.0 if metric.name == "mae" else 0.0
+    numbers = y.dtype.kind == "f" and y.ndim == 2 and y.size  # boxes and points have no spread that an error is of
+    spread = float(y.max() - y.min()) if numbers else 1.0 if metric.name == "mae" else 0.0
     finest = _HALF_STEP * spread
     return max(grown(metric, own, keep, y), finest)
 

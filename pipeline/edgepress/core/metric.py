@@ -181,7 +181,10 @@ class Metric:
 
         if self.summed and np.isfinite(collected).all():  # 0 times what is no number is none either
             return list(self._of_sums(collected, groups))
-        return [round(self.value(collected[rows]), 6) for rows in _drawn(len(collected), groups)]
+        values = (self.value(collected[rows]) for rows in _drawn(len(collected), groups))
+        if math.isnan(self.value(collected)):
+            return [round(value, 6) for value in values]
+        return [0.0 if math.isnan(value) else round(value, 6) for value in values]  # as `_of_sums`: nothing counts
 
     def _of_sums(self, collected: np.ndarray, groups: np.ndarray | None) -> Iterator[float]:
         """Yield the draws of `summed` parts: how often each example is drawn, times its part.

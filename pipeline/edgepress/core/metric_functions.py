@@ -13,9 +13,18 @@ import math
 import numpy as np
 
 
+def predicted(outputs: np.ndarray) -> np.ndarray:
+    """Return the class of each row's largest output (n,); the number of classes, which is none, where one is NaN."""
+    found: np.ndarray = np.where(np.isnan(outputs).any(1), outputs.shape[1], outputs.argmax(1))
+    return found
+
+
 def right(outputs: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Return of each example (n, 2): how many labels are right, of how many."""
-    hits = (outputs.argmax(1) == y)[:, None] if y.ndim == 1 else (outputs > 0) == (y > 0)
+    """Return of each example (n, 2): how many labels are right, of how many. What is no number is never right."""
+    if y.ndim == 1:
+        hits = ((predicted(outputs) == y) & (y < outputs.shape[1]))[:, None]
+    else:
+        hits = ((outputs > 0) == (y > 0)) & ~np.isnan(outputs)
     return np.stack([hits.sum(1), np.full(len(hits), hits.shape[1])], 1)
 
 
@@ -52,7 +61,7 @@ def classified(outputs: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Return what is true and what is predicted: classes (n, 2), or of multi-label rows marks (n, 2, labels)."""
     if y.ndim > 1:
         return np.stack([y > 0, outputs > 0], 1)
-    return np.stack([y, outputs.argmax(1)], 1)
+    return np.stack([y, predicted(outputs)], 1)
 
 
 def macro_f1(parts: np.ndarray) -> float:
@@ -66,18 +75,20 @@ def worst_recall(parts: np.ndarray) -> float:
 
 
 def f1(hits: np.ndarray, true: np.ndarray, predicted: np.ndarray) -> float:
-    """Return the mean of 2·TP / (2·TP + FP + FN) over the classes that occur.
+    """Return the mean of 2·TP / (2·TP + FP + FN) over the classes that occur; NaN where none does.
 
     By class, the counts are how often it is predicted rightly, is true, and is predicted.
     """
     seen = true > 0
+    if not seen.any():
+        return math.nan
     return float((2 * hits / np.maximum(true + predicted, 1))[seen].mean())
 
 
 def least_recall(hits: np.ndarray, true: np.ndarray, predicted: np.ndarray) -> float:
-    """Return the smallest TP / (TP + FN) of the classes that occur, of the same counts."""
+    """Return the smallest TP / (TP + FN) of the classes that occur, of the same counts; NaN where none does."""
     seen = true > 0
-    return float((hits[seen] / true[seen]).min())
+    return float((hits[seen] / true[seen]).min()) if seen.any() else math.nan
 
 
 def _counts(parts: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -167,10 +178,13 @@ def nll(outputs: np.ndarray, y: np.ndarray) -> float:
 
 
 def agreement(a: np.ndarray, b: np.ndarray, y: np.ndarray) -> float:
-    """Return the share of rows in which two models agree: the same class, or within 1% of the labels' spread."""
+    """Return the share of rows in which two models agree: the same class, or within 1% of the labels' spread.
+
+    What is no number agrees with nothing.
+    """
     if y.dtype.kind == "f":
         return float((np.abs(a - b) <= 0.01 * max(float(y.std()), 1e-9)).mean())
-    return float(((a > 0) == (b > 0)).mean()) if y.ndim > 1 else float((a.argmax(1) == b.argmax(1)).mean())
+    return share(right(np.where(np.isnan(b), np.nan, a), b) if y.ndim > 1 else right(a, predicted(b)))
 
 
 def _logsumexp(z: np.ndarray) -> np.ndarray:

@@ -8,7 +8,7 @@ import numpy as np
 
 from . import intervals
 from .metric import RESAMPLES
-from .metric_functions import f1, least_recall
+from .metric_functions import f1, least_recall, predicted
 
 
 def bounds(
@@ -21,9 +21,9 @@ def bounds(
     """
     if y.ndim != 1 or y.dtype.kind not in "iu":
         return {}
-    predicted, classes = outputs.argmax(1), outputs.shape[1]
-    counts = _counts(y, predicted, np.ones(len(y)), classes)
-    draws = np.array([(f1(*draw), least_recall(*draw)) for draw in _drawn(y, predicted, classes, groups)])
+    classes = outputs.shape[1] + 1  # with that of no number
+    counts = _counts(y, taken := predicted(outputs), np.ones(len(y)), classes)
+    draws = np.array([(f1(*draw), least_recall(*draw)) for draw in _drawn(y, taken, classes, groups)])
     units = len(y) if groups is None else int(groups.max()) + 1
     intervals_by_metric = {}
     for name, value, drawn in (
@@ -32,7 +32,7 @@ def bounds(
     ):
         low, high = intervals.of_draws(value, drawn, units)
         intervals_by_metric[name] = (value, max(low, 0.0), min(high, 1.0))
-    return floored(intervals_by_metric, predicted == y, y, groups)
+    return floored(intervals_by_metric, taken == y, y, groups)
 
 
 def floored(
@@ -70,7 +70,7 @@ def worst(outputs: np.ndarray, y: np.ndarray, labels: Sequence[str]) -> tuple[st
     if y.ndim != 1 or y.dtype.kind not in "iu":
         return None
     seen, of = np.unique(y, return_inverse=True)
-    count, hits = np.bincount(of), np.bincount(of, weights=outputs.argmax(1) == y)
+    count, hits = np.bincount(of), np.bincount(of, weights=predicted(outputs) == y)
     least = _worst(hits, count)
     return labels[seen[least]], int(hits[least]), int(count[least])
 

@@ -92,6 +92,7 @@ def of_report(report: Report) -> Iterator[str]:
     yield from _wrong("data.sha256", _is_digest(data.get("sha256")))
     yield from _wrong("data.images", counts)
     yield from _wrong("data.counted", _is_count(data.get("counted", 0), 0))
+    yield from _wrong("data.metric_key", isinstance(data.get("metric_key", []), list))
     for name in ("set", "notes", "warnings"):
         yield from _wrong(f"data.{name}", _is_texts(data.get(name, [])))
     for name in ("name", "kind", "inputs"):
@@ -138,14 +139,15 @@ class Expected:
         if value is None:
             return False
         if not math.isfinite(value):
-            return not self.share and not all(map(math.isfinite, drawn)) and bool(drawn)
+            possible = not self.counted and not (self.share and math.isinf(value))
+            return possible and (not drawn or not all(map(math.isfinite, drawn)))
         if self.share and not 0 <= value <= 1:
             return False
         if self.error and self.metric in METRICS and value < 0:
             return False
         finite = [number for number in drawn if math.isfinite(number)]
-        if len(finite) < len(drawn) or not drawn:
-            return len(finite) == len(drawn)
+        if not finite:
+            return not drawn
         apart = max(finite) - min(finite) + ROUNDED
         return min(finite) - apart <= value <= max(finite) + apart
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..core import ownership, temporary
+from ..core.metric_functions import predicted as classes
 from ..core.metric_intervals import bounds, worst
 from ..core.paths import digest, replacing
 from ..core.presets import PRESETS
@@ -151,7 +152,7 @@ def _by_class(engine: Engine, result: Result, file: ModelFile) -> ModelFile:
         return file
     predicted = result.entry.folder / f"{file.precision}.npy"
     if data.targets.classes and y.ndim == 1:
-        counted = by_class.of_classes(np.load(predicted).argmax(1), y[:], data.labels)
+        counted = by_class.of_classes(classes(np.load(predicted)), y[:], data.labels)
         return file.model_copy(update=counted._asdict())
     if not is_dense(data) or data.task not in _COUNTED:
         return file

@@ -47,20 +47,31 @@ def of_classes(predicted: np.ndarray, y: np.ndarray, labels: Sequence[str]) -> B
 def of_boxes(found: np.ndarray, y: np.ndarray, labels: Sequence[str]) -> ByClass:
     """Count boxes that a detection of their class, of at least the score `SHOWN`, matches by an IoU of `MATCH`.
 
-    A box whose only match is of another class is taken for that one. Boxes that do not count are left out.
+    Matches are one to one, the best detections choose first. A box that is left and that a detection left of another
+    class matches is taken for that one. Boxes that do not count are left out.
     """
     right, count, taken = Counter[int](), Counter[int](), Counter[tuple[int, int]]()
     for outcome, target in zip(found, y, strict=True):
         boxes = target[(target[:, COUNTS] > 0) & (target[:, TARGET_CLASS] >= 0)]
         known = (outcome[:, CLASS] >= 0) & (outcome[:, CLASS] < len(labels))
         shown = outcome[known & (outcome[:, SCORE] >= SHOWN)]
-        near = ious(boxes, shown) if len(boxes) and len(shown) else np.zeros((len(boxes), len(shown)))
-        for box, row in zip(boxes, near, strict=True):
-            label, matches = int(box[TARGET_CLASS]), shown[row >= MATCH][:, [CLASS, SCORE]]
-            count[label] += 1
-            if (matches[:, 0] == label).any():
-                right[label] += 1
-            elif len(matches):
-                taken[label, int(matches[matches[:, 1].argmax(), 0])] += 1
+        shown = shown[np.argsort(-shown[:, SCORE], kind="stable")]
+        own, found_as = boxes[:, TARGET_CLASS].astype(int), shown[:, CLASS].astype(int)
+        count.update(own.tolist())
+        near = ious(shown, boxes)
+        for row, box in _matches(np.where(found_as[:, None] == own, near, 0.0)):
+            right[int(own[box])] += 1
+            near[row], near[:, box] = 0, 0
+        taken.update((int(own[box]), int(found_as[row])) for row, box in _matches(near))
     recalls = {label: (right[k], count[k]) for k, label in enumerate(labels)}
     return ByClass(recalls, [(labels[a], labels[b], many) for (a, b), many in taken.most_common(CONFUSED)])
+
+
+def _matches(near: np.ndarray) -> list[tuple[int, int]]:
+    """Return the pairs of IoUs (detections, boxes) that match one to one; the first detections choose first."""
+    left, found = near.copy(), []
+    for row, each in enumerate(left):  # a view: what is taken is zero in the rows that follow
+        if len(each) and each[box := int(each.argmax())] >= MATCH:
+            found.append((row, box))
+            left[:, box] = 0
+    return found

@@ -12,6 +12,7 @@ from ..core import likeness
 from ..core.columns import flat
 from ..core.errors import UserError
 from ..core.metric import Metric
+from ..core.metric_functions import predicted, right
 from ..core.paths import digest
 from ..core.runtimes import RUNTIMES, agreement_note, others
 from ..core.user_code import Code
@@ -68,7 +69,7 @@ def evaluate(
 def marks(path: Path, data: Dataset, x: Rows) -> np.ndarray:
     """Return what `agreement` compares with: the classes that a file predicts, or without classes its outputs."""
     outputs = predict_raw(path, data, x)
-    return flat(outputs).argmax(1) if data.labels else dequantized(outputs, read(path))
+    return predicted(flat(outputs)) if data.labels else dequantized(outputs, read(path))
 
 
 def alike(outputs: np.ndarray, expected: np.ndarray, data: Dataset) -> float:
@@ -108,6 +109,11 @@ def constant(file: Path, data: Dataset) -> list[str]:
             still = [name] if len(still) == len(of) else []
         found |= dict.fromkeys(still)
     return [*found]
+
+
+def without_number(outputs: np.ndarray, data: Dataset) -> int:
+    """Return for how many examples an output is NaN; of masks and the like, whose predictions these are, for none."""
+    return int(np.isnan(flat(outputs)).any(1).sum()) if data.labels and data.task in LABEL_TASKS else 0
 
 
 def _outputs(folder: Path, other: Path) -> tuple[np.ndarray, np.ndarray]:
@@ -170,7 +176,7 @@ def scored(
     """
     y = data[split].y[:]
     if not data.labelled:  # the reference, which agrees with itself
-        y = outputs.argmax(1) if data.labels else outputs
+        y = predicted(outputs) if data.labels else outputs
     parts = metric.collected(outputs, y)
     nll = {"nll": tasks.of(data).nll_of(outputs, y)} if data.labels and data.task in LABEL_TASKS else {}
     scores = {"scores": {metric.name: metric.value(parts), **nll}}
@@ -178,7 +184,7 @@ def scored(
         return scores
     # Right or wrong is all that a share needs for an interval; any other metric has its bootstrap draws.
     if metric.counted and y.ndim == 1 and data.labels:
-        return scores | {"correct": "".join("1" if right else "0" for right in outputs.argmax(1) == y), "resampled": []}
+        return scores | {"correct": "".join("1" if hit else "0" for hit, _ in right(outputs, y)), "resampled": []}
     return scores | {"correct": "", "resampled": metric.draws(parts, groups)}
 
 

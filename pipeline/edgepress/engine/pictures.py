@@ -15,6 +15,7 @@ import numpy as np
 
 from ..core import ownership
 from ..core.boxes import CLASS, SCORE, f1
+from ..core.metric_functions import predicted
 from ..core.metrics import VOID
 from ..core.paths import replacing
 from ..core.results import ModelFile, Picture, Report
@@ -93,7 +94,7 @@ def _classes(engine: Engine, outputs: Outputs, y: np.ndarray) -> Iterator[tuple[
     first, last = (list(shares.values())[place] for place in (0, -1))  # one model alone is both
     rows = np.arange(len(y))
     fell = np.log(first[rows, y] + 1e-9) - np.log(last[rows, y] + 1e-9)
-    wrong = np.flatnonzero(last.argmax(1) != y)
+    wrong = np.flatnonzero(predicted(last) != y)
     for row in wrong[np.argsort(-fell[wrong], kind="stable")][:MOST]:
         words = {name: f"{labels[share[row].argmax()]} {share[row].max():.0%}" for name, share in shares.items()}
         content = png(image(engine.data["test"].x[np.array([row])][0]))

@@ -15,12 +15,14 @@ import numpy as np
 
 from .. import tasks
 from ..core import yamlio
+from ..core.metric_functions import predicted
 from ..data.dataset import measured
 from ..data.normalize import Moments, Normalize, normalized
 from ..models import metadata
 from ..models.input_preparation import fed, formula
 from ..models.predict import predict
 from ..tasks.task import NEAR, Skill
+from . import evaluate
 
 if TYPE_CHECKING:
     from ..data.dataset import Dataset
@@ -50,6 +52,8 @@ def doubts(file: Path, outputs: np.ndarray, data: Dataset, metric: str, *, loade
     `outputs` are those of `file` to the test examples: (n, labels), or of dense tasks their `predictions`; `loaded`
     says that it was not trained here.
     """
+    if broken := evaluate.without_number(outputs, data):
+        return f"broken: it gives no number for {broken:,} of {len(outputs):,} test examples", []
     own = tasks.of(data).skill(outputs, data["test"].y, metric)
     hints = _hints(file, outputs, data) if loaded and own.value < GOOD else []
     if own.near_chance:
@@ -75,13 +79,13 @@ def _order(outputs: np.ndarray, y: np.ndarray, labels: tuple[str, ...]) -> str |
     """Return the order of classes that fits far better, chosen on half of the examples, judged on the rest."""
     from scipy.optimize import linear_sum_assignment
 
-    predicted, classes = outputs.argmax(1), outputs.shape[1]
+    found, classes = predicted(outputs), outputs.shape[1]
     if len(y) < 2 * classes:
         return None
     chosen, judged = np.array_split(np.random.default_rng(0).permutation(len(y)), 2)
-    table = np.bincount(predicted[chosen] * classes + y[chosen], minlength=classes**2).reshape(classes, classes)
+    table = np.bincount(found[chosen] * classes + y[chosen], minlength=classes**2).reshape(classes, classes)
     meant = linear_sum_assignment(table, maximize=True)[1]
-    before, after = float((predicted == y)[judged].mean()), float((meant[predicted] == y)[judged].mean())
+    before, after = float((found == y)[judged].mean()), float((meant[found] == y)[judged].mean())
     if not _better(before, after, len(judged)):
         return None
     order = [labels[index] for index in meant]
@@ -105,7 +109,7 @@ def _inputs(file: Path, data: Dataset) -> str | None:
     lesser = max((candidate for candidate in tried if not candidate[1].endswith(f" with {_CHANNELS}")), key=_value)
     if _value(lesser) >= best.value - best.error:  # of two that are about as good the lesser change is likelier
         best, how = lesser
-    if best.value - own.value < max(FAR_BETTER, SURE * math.hypot(best.error, own.error)):
+    if not best.value - own.value >= max(FAR_BETTER, SURE * math.hypot(best.error, own.error)):  # neither may be NaN
         return None
     return (
         f"{how} fits far better: {best.words}, on {len(few['validation'].y)} validation examples ({own.words} as it is)"
@@ -113,7 +117,8 @@ def _inputs(file: Path, data: Dataset) -> str | None:
 
 
 def _value(tried: tuple[Skill, str]) -> float:
-    return tried[0].value
+    value = tried[0].value
+    return -math.inf if math.isnan(value) else value
 
 
 def _others(contract: dict[str, Any], data: Dataset) -> Iterator[tuple[str, Dataset]]:

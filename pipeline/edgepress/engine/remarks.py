@@ -14,6 +14,7 @@ from .. import tasks
 from ..config.chain import Step, sources
 from ..core import keep as kept
 from ..core.runtimes import RUNTIMES, agreement_note, others
+from ..models.metadata import LABEL_TASKS
 from ..models.published_inputs import misfed
 from . import key
 
@@ -126,6 +127,7 @@ def warnings(engine: Engine, step: Step, facts: StageFacts, entries: dict[str, E
             f"gives the same for every test example as {'; '.join(still)}: nothing can be judged by it; check how the "
             "inputs are prepared (`normalize`), and that the examples are of the model's task"
         )
+    lines += _broken(engine, facts)
     lines += misfed(getattr(step.stage, "source", None), step.stage.networks(), engine.data)
     if not step.input:
         return lines
@@ -216,12 +218,27 @@ def kept_by(
     rows, floor = [], key.floor(engine, entries)
     keep = getattr(step.stage, "keep", None)
     if keep is not None and (_asks(step) or facts.notes.get("restored") or facts.notes.get("keep")):
-        least = kept.limit(engine.metric, own, keep, engine.data["validation"].y)
+        least = kept.limit(engine.metric, own, keep, engine.data["validation"].y[:])
         rows.append(kept.row(name, "stage", own, least, scores, higher=higher))
     allowed = None if floor is None else floor / engine.metric.points
     if allowed is not None and (own >= allowed if higher else own <= allowed):
         rows.append(kept.row(name, "recipe", own, allowed, scores, higher=higher))
     return rows
+
+
+def _broken(engine: Engine, facts: StageFacts) -> list[str]:
+    """Return a line for each file that gives no number for some of the test examples."""
+    import numpy as np
+
+    from .evaluate import without_number
+
+    lines = []
+    for file in facts.files if engine.data.task in LABEL_TASKS else ():
+        outputs = np.load(Path(file.path).parent / f"{file.precision}.npy")
+        if broken := without_number(outputs, engine.data):
+            words = f"gives no number for {broken:,} of {len(outputs):,} test examples, none of which counts as right"
+            lines.append(f"{file.precision} {words}" if len(facts.files) > 1 else words)
+    return lines
 
 
 def _asks(step: Step) -> bool:

@@ -77,6 +77,7 @@ def _assembler(engine: Engine, accepted: dict[str, ModelFile]) -> partial[Report
             "sha256": data.digest,
             "recipe_sha256": digest(recipe.document.path),
             "set": list(recipe.document.changes),
+            **({"metric_key": list(engine.metric.key)} if engine.metric.key else {}),
             "inputs": _inputs(engine),
             **({"notes": list(engine.data.notes)} if engine.data.notes else {}),
             **({"warnings": list(engine.data.warnings)} if engine.data.warnings else {}),

@@ -45,9 +45,7 @@ def run(
     recipe = load(path, changes)
     engine = Engine(recipe, Cache(cache), limit)
     targets = engine.targets
-    accepted = (
-        baselines.read(baseline, engine.metric.name, engine.data.digest, lazy=engine.data.lazy) if baseline else {}
-    )
+    accepted = baselines.read(baseline, engine.metric, engine.data.digest, lazy=engine.data.lazy) if baseline else {}
     folder = runs / recipe.name if limit is None else runs / recipe.name / "limited"
     # Files of somebody else are refused before hours of training, not after.
     ownership.record(folder / REPORT, ownership.REPORT, artifacts.OTHER)

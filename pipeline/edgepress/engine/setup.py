@@ -91,15 +91,18 @@ class Setup:
         return metric
 
     def _require_counted(self, metric: Metric) -> None:
-        """Raise UserError where no box of a split counts, such as none of the size that the metric is about."""
+        """Raise UserError where nothing of a split counts, such as no box of the size that the metric is about."""
         import numpy as np
 
-        for split in ("validation", "test") if self.data.task == "detection" else ():
+        counts = {"detection": ("box", "`map` counts boxes of every size"),
+                  "multi-label": ("label", "add examples that have one")}  # fmt: skip
+        for split in ("validation", "test") if self.data.task in counts else ():
             y = self.data[split].y[:]
-            if np.isnan(metric(np.full((len(y), 1, 6), -1, np.float32), y)):
-                message = f"no {split} example of `{self.data.name}` has a box that `{metric.name}` counts"
-                place = self.recipe.document.place(self._metric_place)
-                raise UserError([Problem(message, "`map` counts boxes of every size", place)])
+            nothing = np.zeros(y.shape) if self.data.task == "multi-label" else np.full((len(y), 1, 6), -1, np.float32)
+            if np.isnan(metric(nothing, y)):
+                what, help = counts[self.data.task]
+                message = f"no {split} example of `{self.data.name}` has a {what} that `{metric.name}` counts"
+                raise UserError([Problem(message, help, self.recipe.document.place(self._metric_place))])
 
     @property
     def _metric_place(self) -> tuple[str | int, ...]:

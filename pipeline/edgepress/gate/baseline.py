@@ -9,13 +9,14 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from ..config.target import Target
 from ..core import ownership, stored
 from ..core.errors import UserError
+from ..core.metric import Metric
 from ..core.paths import Destination, digest, replacing, require_writable
 from ..core.printable import say, word
 from ..core.results import Facts, ModelFile, Report
@@ -28,13 +29,15 @@ OTHER = "move it away, or choose another `--folder`"
 class Accepted(Facts):
     """The record `accepted.json`.
 
-    `files` are by target, with paths from the folder; `data_sha256` is of the test examples of their scores.
+    `files` are by target, with paths from the folder; `data_sha256` is of the test examples of their scores, and
+    `metric_key` tells a metric of the user's own from an earlier one of its name.
     """
 
     version: Literal[1] = 1
     recipe: str
     date: str
     metric: str
+    metric_key: list[Any] = Field(default_factory=list)
     data_sha256: str
     files: dict[str, ModelFile]
 
@@ -67,6 +70,7 @@ def accept(report: Report, targets: list[Target], folder: Path) -> list[Path]:
         recipe=report.recipe,
         date=report.date,
         metric=report.metric,
+        metric_key=list(report.data.get("metric_key", ())),
         data_sha256=str(report.data["sha256"]),
         files={target: file.model_copy(update={"path": Path(file.path).name}) for target, file in files.items()},
     )
@@ -94,8 +98,10 @@ def _problems(record: Accepted) -> Iterator[str]:
         yield from stored.of_file(f"files.{target}", file, expected, scored=bool(file.scores))
 
 
-def read(folder: Path, metric: str, data_sha256: str, *, lazy: bool = False) -> dict[str, ModelFile]:
-    """Return the accepted file of each target; scores on other test examples are left out. Raises: UserError.
+def read(folder: Path, metric: Metric, data_sha256: str, *, lazy: bool = False) -> dict[str, ModelFile]:
+    """Return the accepted file of each target; scores on other examples or of another metric are left out.
+
+    Raises: UserError.
 
     Records from before images stayed in their files have a digest of pixels: of `lazy` data a note says so.
     """
@@ -104,12 +110,18 @@ def read(folder: Path, metric: str, data_sha256: str, *, lazy: bool = False) -> 
         raise UserError(f"`{folder}` holds no accepted model", "`edgepress accept RECIPE` writes one after a run")
     help = "move it away, and accept a run again"
     record = stored.read(path, Accepted, _problems, help)
-    same = (record.metric, record.data_sha256) == (metric, data_sha256)
+    same = (record.metric, record.metric_key, record.data_sha256) == (metric.name, [*metric.key], data_sha256)
     unscored = {} if same else {"scores": {}, "correct": "", "resampled": []}
     if lazy and record.data_sha256 != data_sha256:
         say(
             f"note: {word(path)} is of other data, or of an edgepress that told images apart by their pixels and not "
             "by their files; its scores are left out: accept a run again",
+            error=True,
+        )
+    if metric.key and record.metric == metric.name and record.metric_key != [*metric.key]:
+        say(
+            f"note: {word(path)} is scored by another `{word(metric.name)}`, or by an edgepress that did not record "
+            "which; its scores are left out: accept a run again",
             error=True,
         )
     files = {}

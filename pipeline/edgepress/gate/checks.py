@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 from ..config.budgets import Budget, LatencyBudget
 from ..config.target import Target
@@ -16,7 +16,7 @@ from .finding import Finding, Unit, noted, within
 
 def check(report: Report, target: Target, name: str, budget: Budget, file: ModelFile | None) -> Finding:
     """Judge one budget of a target on `file`; without a file it has no number."""
-    unit, judge_one = _CHECKS[name]
+    unit, _, judge_one = _CHECKS[name]
     limit = budget.limit.ratio if isinstance(budget.limit, Relative) else budget.limit  # type: ignore[attr-defined]
     finding = Finding(target.name, name, budget.level, "no number", limit, unit, place=target.place("budgets", name))
     if isinstance(budget, LatencyBudget):
@@ -47,17 +47,21 @@ def _size(report: Report, target: Target, file: ModelFile, budget: Any, finding:
     return within(finding, file.bytes)
 
 
-_CHECKS: dict[str, tuple[Unit, Callable[[Report, Target, ModelFile, Any, Finding], Finding]]] = {
-    "size": ("bytes", _size),
-    "latency": ("seconds", timing.latency),
-    "memory": ("bytes", timing.memory),
-    "cold_start": ("seconds", timing.cold_start),
-    "decode": ("seconds", timing.decode),
-    "fallback": ("share", _fallback),
-    "accuracy": ("share", accuracy.accuracy),
-    "map": ("share", accuracy.precision),
-    "map50": ("share", accuracy.precision),
-    "macro_f1": ("share", accuracy.bounded),
-    "worst_recall": ("share", accuracy.bounded),
-    "accuracy_drop": ("points", accuracy.accuracy_drop),
+Bound = Literal["at most", "at least"]
+"""Which values meet a limit."""
+_CHECKS: dict[str, tuple[Unit, Bound, Callable[[Report, Target, ModelFile, Any, Finding], Finding]]] = {
+    "size": ("bytes", "at most", _size),
+    "latency": ("seconds", "at most", timing.latency),
+    "memory": ("bytes", "at most", timing.memory),
+    "cold_start": ("seconds", "at most", timing.cold_start),
+    "decode": ("seconds", "at most", timing.decode),
+    "fallback": ("share", "at most", _fallback),
+    "accuracy": ("share", "at least", accuracy.accuracy),
+    "map": ("share", "at least", accuracy.precision),
+    "map50": ("share", "at least", accuracy.precision),
+    "macro_f1": ("share", "at least", accuracy.bounded),
+    "worst_recall": ("share", "at least", accuracy.bounded),
+    "accuracy_drop": ("points", "at most", accuracy.accuracy_drop),
 }
+AT_LEAST = frozenset(name for name, (_, bound, _) in _CHECKS.items() if bound == "at least")
+"""Checks whose limit is a lower one: a report shows no used share of it."""

@@ -65,17 +65,19 @@ class SingleLabel(LabelTask):
         """
         import numpy as np
 
+        from ..core.metric_functions import predicted
+
         varied = bool(np.ptp(y))
         if metric == "auc" and varied:
             return ranked(outputs, y, varied=varied)
-        return agreement(outputs.argmax(1), y, outputs.shape[1], len(y))
+        return agreement(predicted(outputs), y, outputs.shape[1], len(y))
 
 
 def agreement(predicted: np.ndarray, y: np.ndarray, classes: int, count: int) -> Skill:
     """Return Cohen's kappa of predicted and true classes, with the standard error of `count` independent ones."""
     import numpy as np
 
-    each = np.bincount(predicted, minlength=classes), np.bincount(y, minlength=classes)
+    each = np.bincount(predicted[predicted < classes], minlength=classes), np.bincount(y, minlength=classes)
     return kappa(int((predicted == y).sum()), *each, classes, count)
 
 

@@ -95,6 +95,7 @@ def test_an_infinite_score_is_null_in_json() -> None:
         ("@user #1 a@b.cc x@28", "@&#8203;user #&#8203;1 a@&#8203;b.cc x@28"),
         ("https://x www.y.z", "https:&#8203;//x www&#8203;.y.z"),
         ("*b* _i_ ~s~ $m$ &lt; \\", r"\*b\* \_i\_ \~s\~ &#36;m&#36; &amp;lt; \\"),
+        (r"\_x\_ a\_b C:\dir", r"\\\_x\\\_ a\\\_b C:\dir"),
         ("[0.1–0.2]  +0.3x", "[0.1–0.2]  +0.3x"),
     ],
 )

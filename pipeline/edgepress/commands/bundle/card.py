@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ...core.printable import lines, word
 from ...core.runtimes import RUNTIMES
 from ...gate import judge
-from ...gate.report.cells import cells
+from ...gate.report.cells import cells, level
 from ...gate.report.markdown_text import block, code, escaped
 from .numbers import NO_NUMBER, numbers
 
@@ -161,10 +161,11 @@ def _budgets(chosen: Chosen) -> Iterator[str]:
     if not findings:
         yield "No budgets are set."
         return
-    yield from ("| budget | value | limit | status |", "|---|---|---|---|")
+    yield from ("| budget | value | limit | interval | status |", "|---|---|---|---|---|")
     for finding in findings:
-        check, value, limit, *_ = cells(finding)
-        yield f"| {' | '.join(escaped(word(cell)) for cell in (check, value or NO_NUMBER, limit, finding.status))} |"
+        check, value, limit, _, rest = cells(finding)
+        row = check, value or NO_NUMBER, limit, rest, finding.status + level(finding)
+        yield f"| {' | '.join(escaped(word(cell)) for cell in row)} |"
 
 
 def _licences(chosen: Chosen) -> Iterator[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import uuid
 from typing import Any
+from urllib.parse import quote
 
 from ... import __version__
 from ...config.recipe import Recipe
@@ -62,7 +63,7 @@ def text(report: Report, recipe: Recipe, file: ModelFile, contract: dict[str, An
 
 
 def _library(name: str, version: str) -> dict[str, str]:
-    purl = f"pkg:pypi/{name}@{version}"
+    purl = f"pkg:pypi/{name}@{quote(version, safe='')}"  # such as `+cpu` of a local version
     return {"type": "library", "bom-ref": purl, "name": name, "version": version, "purl": purl}
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from ...core.columns import described
 from ...core.errors import UserError
+from ...core.metric_functions import predicted
 from ...core.results import ModelFile
 from ...data.dataset import Dataset
 from ...engine import evaluate
@@ -79,5 +80,5 @@ def _alike(name: str, outputs: np.ndarray, reference: np.ndarray, data: Dataset)
 
 
 def _recalls(outputs: np.ndarray, y: np.ndarray, labels: tuple[str, ...]) -> dict[str, float]:
-    predicted = outputs.argmax(1)
-    return {label: float((predicted[y == k] == k).mean()) for k, label in enumerate(labels) if (y == k).any()}
+    found = predicted(outputs)
+    return {label: float((found[y == k] == k).mean()) for k, label in enumerate(labels) if (y == k).any()}

@@ -11,7 +11,7 @@ from ...core.printable import shown, word
 from ...core.results import Report
 from ...core.units import show_bytes, show_seconds
 from ...gate.judge import Finding
-from ...gate.report.cells import cells
+from ...gate.report.cells import cells, level
 from ...gate.report.stage_table import stage_table
 from ...stages import TABLE
 from .advice import advice
@@ -67,7 +67,10 @@ def explain(path: Path, file: Layers, findings: Sequence[Finding] = (), report: 
         lines += ["", "what each stage changed:", *_table([[row[0] or "", *row[1:]] for row in table], 2)]
     if findings:
         lines += ["", "budgets:"]
-        lines += ["  " + "  ".join(filter(None, [finding.status, *cells(finding)])) for finding in shown(findings)]
+        lines += [
+            "  " + "  ".join(filter(None, [finding.status + level(finding), *cells(finding)]))
+            for finding in shown(findings)
+        ]
     stages = report.stages if report else []
     notes = next((stage.notes for stage in stages if path in [Path(file.path) for file in stage.files]), {})
     prunes = any(stage.use in TABLE and TABLE[stage.use].family == "prune" for stage in stages)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from ..checks import AT_LEAST
 from ..judge import Finding
 from .wording import SHOW, interval_text, minus
 
@@ -15,7 +16,7 @@ def cells(finding: Finding) -> tuple[str, str, str, str, str]:
     """Return check, value, limit, used share of the limit, and the interval with the excess."""
     if finding.value is None:
         return finding.check, "", "", "", ""
-    show, at_least = SHOW[finding.unit], finding.check in ("accuracy", "macro_f1", "worst_recall")
+    show, at_least = SHOW[finding.unit], finding.check in AT_LEAST
     limit = f"{'at least' if at_least else 'of'} {show(finding.limit)}"
     used = f"{finding.value / finding.limit:.0%}" if finding.limit and finding.value >= 0 and not at_least else ""
     rest = [interval_text(finding.interval, finding.unit)] if finding.interval else []
@@ -23,6 +24,11 @@ def cells(finding: Finding) -> tuple[str, str, str, str, str]:
         over = finding.value - finding.limit
         rest.append(f"{'+' if over >= 0 else '−'}{show(abs(over))}")
     return finding.check, minus(show(finding.value)), limit, used, "  ".join(rest)
+
+
+def level(finding: Finding) -> str:
+    """Return ` (advisory)`, which stands behind the status of a budget that never fails the gate; or empty."""
+    return " (advisory)" if finding.level == "advisory" else ""
 
 
 def starting(findings: Sequence[Finding]) -> str:

@@ -44,12 +44,11 @@ _HEAD = ["| | target | budget | value | limit | interval | how |", "|---|---|---
 def _row(finding: Finding) -> str:
     _, value, limit, _, rest = cells.cells(finding)
     mark = f"**{finding.status}**" if finding.status == "FAIL" else finding.status
-    level = " (advisory)" if finding.level == "advisory" else ""
     place = code(str(finding.place)) if finding.place and finding.status != "ok" else ""
     found = "; ".join(filter(None, [": ".join(filter(None, [finding.label, finding.basis])), finding.note]))
     how = "; ".join(filter(None, [escaped(found), place]))
     row = [finding.target, finding.check, value or "no number", limit, rest]
-    return "| " + " | ".join([mark + level, *map(escaped, row), how]) + " |"
+    return "| " + " | ".join([mark + cells.level(finding), *map(escaped, row), how]) + " |"
 
 
 def _starting(findings: Sequence[Finding]) -> list[str]:

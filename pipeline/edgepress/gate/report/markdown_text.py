@@ -16,7 +16,7 @@ _NOTHING = "&#8203;"
 """A space without width: it parts what GitHub would link even where every character is escaped."""
 _ENTITIES = {"&": "&amp;", "<": "&lt;", "\\": "\\\\", "$": "&#36;"}
 _SPECIAL = re.compile(
-    r"(?P<entity>[&<$]|\\(?!\w))|(?P<mark>[`*~|]|](?=[(\[:])|(?<![^\W_])_|_(?![^\W_]))"
+    r"(?P<entity>[&<$]|\\(?![^\W_]))|(?P<mark>[`*~|]|](?=[(\[:])|(?<![^\W_])_|_(?![^\W_]))"
     r"|(?<!\w)@(?=\w)|@(?=[\w-]+\.\w)|#(?=\w)|\bGH-(?=\d)|:(?=//)|\bwww(?=\.)",
     re.IGNORECASE,
 )

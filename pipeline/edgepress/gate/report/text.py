@@ -14,7 +14,7 @@ from ...core.results import Machine, Report, StageFacts
 from ...stages import TABLE
 from ..judge import Finding, OnUndecided, Unit
 from . import change, details
-from .cells import cells, starting
+from .cells import cells, level, starting
 from .stage_table import stage_lines
 from .verdict import summary
 from .wording import wrapped
@@ -97,7 +97,7 @@ def _gate(findings: Sequence[Finding], report: Report) -> list[str]:
             aligned = [check.ljust(widths[0]), value.rjust(widths[1]), limit.ljust(widths[2]), share.rjust(widths[3])]
             text = "no number; a missing measurement never passes" if finding.value is None else ""
             body = f"{aligned[0]}  {text}" if text else "  ".join([*aligned, rest])
-            lines.append(f"  {_MARKS[finding.status]:<5} {body}{_level(finding)}".rstrip())
+            lines.append(f"  {_MARKS[finding.status]:<5} {body} {level(finding)}".rstrip())
             lines += _below(finding, report)
         lines += wrapped(" " * 8, starts) if (starts := starting(members)) else []
     return lines
@@ -108,10 +108,6 @@ def _head(findings: Sequence[Finding]) -> str:
     file = next((PurePath(finding.file).name for finding in findings if finding.file), "no file")
     latency = next((finding for finding in findings if finding.label and finding.check.startswith("latency")), None)
     return f"{file}, latency {latency.label}: {latency.basis}" if latency else file
-
-
-def _level(finding: Finding) -> str:
-    return "  (advisory)" if finding.level == "advisory" else ""
 
 
 def _below(finding: Finding, report: Report) -> list[str]:

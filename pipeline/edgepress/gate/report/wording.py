@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Callable
 
@@ -20,6 +21,8 @@ SHOW: dict[Unit, Callable[[float], str]] = {
     "metric": "{:.3g}".format,
     "number": "{:.0f}".format,
 }
+_NUMBER = re.compile(r"−?(?:[\d.]+(?:e[+−]\d+)?|inf|nan)")
+"""A number at the start of what `SHOW` gives; its unit is what follows."""
 
 
 def wrapped(lead: str, text: str) -> list[str]:
@@ -37,7 +40,7 @@ def minus(number: str) -> str:
 def interval_text(interval: tuple[float, float], unit: Unit) -> str:
     """Return `[45.2–47.0]`, without a unit where both ends share that of the value beside them."""
     ends = [minus(SHOW[unit](bound)) for bound in interval]
-    units = {end.lstrip("−0123456789.") for end in ends}
+    units = {_NUMBER.sub("", end, count=1) for end in ends}
     if len(units) == 1:
         ends = [end.removesuffix(*units) for end in ends]
     return f"[{(' to ' if interval[0] < 0 else '–').join(ends)}]"

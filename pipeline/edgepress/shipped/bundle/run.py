@@ -51,11 +51,20 @@ def _interpreter(path, threads):
 
 
 def photo(path):
-    """Return uint8 (height, width, channels) of an image file, upright."""
+    """Return uint8 (height, width, channels) of an image file, upright, on white, of 16-bit grey the high 8."""
     from PIL import Image, ImageOps
 
     grey = MODEL["inputs"][0]["color"] == "grey"
-    picture = np.asarray(ImageOps.exif_transpose(Image.open(path)).convert("L" if grey else "RGB"))
+    image = ImageOps.exif_transpose(Image.open(path))
+    if image.mode.startswith("I"):  # Pillow's own conversion clips at 255
+        values = np.asarray(image).astype(np.int64)
+        if values.min() < 0 or values.max() > 0xFFFF:
+            raise ValueError(f"the pixels of {path} are wider than 16 bits")
+        image = Image.fromarray(np.round(values / 257).astype(np.uint8))
+    elif image.mode[-1] in "Aa" or "transparency" in image.info:  # `has_transparency_data` needs Pillow 10.1
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    picture = np.asarray(image.convert("L" if grey else "RGB"))
     return picture[:, :, None] if grey else picture
 
 

@@ -15,6 +15,7 @@ from ...core import likeness as grouped
 from ...core.columns import split
 from ...core.errors import UserError
 from ...core.keep import limit
+from ...core.metric_functions import predicted
 
 if TYPE_CHECKING:
     from ...core.metric import Metric
@@ -100,7 +101,7 @@ def guard(
     alike = Criterion(LIKENESS, "stage", lambda outputs: likeness(outputs, expected), 1.0, 1 - keep / 100)
     if floor is None:
         return Guard((alike,))
-    expected_classes = expected.argmax(1) if marks is None else marks
+    expected_classes = predicted(expected) if marks is None else marks
     own = metric(expected, expected_classes)
     wanted = Criterion(
         metric.name, "recipe", lambda outputs: metric(outputs, expected_classes), own, min(floor / 100, own)

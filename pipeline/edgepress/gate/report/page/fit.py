@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -9,13 +10,15 @@ from pathlib import PurePath
 
 from markupsafe import Markup
 
+from ...checks import AT_LEAST
 from ...judge import Finding, OnUndecided, exit_code
 from ..cells import cells
 from ..wording import interval_text
 from .budget_bar import bar
 
-VERDICTS = {0: ("ok", "fits"), 1: ("FAIL", "does not fit"), 4: ("undecided", "not decided")}
+_VERDICTS = {0: ("ok", "fits"), 1: ("FAIL", "does not fit"), 4: ("undecided", "not decided")}
 """Exit code → the status that it looks like, and its words."""
+_KEEP = {"fits": "kept", "does not fit": "not kept"}
 SIGNS = {"ok": "✓", "FAIL": "✗", "undecided": "?", "no number": "—"}
 _ORDER = {"FAIL": 0, "no number": 1, "undecided": 2, "ok": 3}
 
@@ -56,18 +59,31 @@ class Aim:
         return [self.budgets[0], *([] if self.budgets[0].check.startswith("latency") else latency[:1])]
 
 
+def verdict(findings: Sequence[Finding], on_undecided: OnUndecided) -> tuple[str, str]:
+    """Return the status that the findings look like together, and its words.
+
+    An exit code of 0 alone is no success: what is let pass stays undecided, and advisory budgets decide nothing.
+    """
+    required = {finding.status for finding in findings if finding.level == "required"}
+    if not required:
+        return "no number", "no required budget" if findings else "no budget"
+    code = exit_code(findings, on_undecided)
+    return _VERDICTS[code] if code or "undecided" not in required else ("undecided", "not decided, let pass")
+
+
 def aims(findings: Sequence[Finding], on_undecided: OnUndecided) -> list[Aim]:
     """Return every target with its verdict, and the recipe's own `keep`, those that do not fit first."""
     found = []
     for target, group in groupby(findings, key=lambda finding: finding.target):
         members = sorted(group, key=_tightness)
-        status, verdict = VERDICTS[exit_code(members, on_undecided)]
+        status, words = verdict(members, on_undecided)
         name = "the recipe's keep" if target == "recipe" else target
         if target == "recipe":
-            verdict = {"ok": "kept", "FAIL": "not kept", "undecided": "not decided"}[status]
+            words = _KEEP.get(words, words)
         file = next((PurePath(finding.file).name for finding in members if finding.file), "")
-        found.append(Aim(name, status, SIGNS[status], verdict, file, [_budget(finding) for finding in members]))
-    return sorted(found, key=lambda aim: _ORDER[aim.status])
+        found.append(Aim(name, status, SIGNS[status], words, file, [_budget(finding) for finding in members]))
+    # A target without a required budget has no verdict, and no place before one that has.
+    return sorted(found, key=lambda aim: (aim.status == "no number", _ORDER[aim.status]))
 
 
 def _tightness(finding: Finding) -> tuple[bool, int, float]:
@@ -78,9 +94,11 @@ def _tightness(finding: Finding) -> tuple[bool, int, float]:
     if finding.value is None or not finding.limit:
         return finding.level != "required", _ORDER[finding.status], 0.0
     low, high = finding.interval or (finding.value, finding.value)
-    at_least = cells(finding)[2].startswith("at least")
-    share = low / finding.limit if at_least else -high / finding.limit
-    return finding.level != "required", _ORDER[finding.status], share
+    if finding.check in AT_LEAST:
+        used = finding.limit / low if low > 0 else math.inf
+    else:
+        used = high / finding.limit
+    return finding.level != "required", _ORDER[finding.status], -used
 
 
 def _budget(finding: Finding) -> Budget:

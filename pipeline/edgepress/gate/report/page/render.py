@@ -14,7 +14,7 @@ from ....core.explained import Explained
 from ....core.printable import lines as printed
 from ....core.printable import shown
 from ....core.results import Report
-from ...judge import Finding, OnUndecided, exit_code
+from ...judge import Finding, OnUndecided
 from .. import change, details, sensitive, verdict
 from ..cells import starting
 from ..inputs import before_inference
@@ -48,8 +48,7 @@ def render(
     embedded, missing = pictures.pictures(report)  # by the paths as they are
     report, findings, why = shown(report), shown(findings), shown(why)
     first, *following = verdict.summary(report, findings, on_undecided)
-    code = exit_code(findings, on_undecided)
-    kind = fit.VERDICTS[code][0] if findings or code else "no number"
+    kind, status = fit.verdict(findings, on_undecided)
     points = front.points(report)
     recalls, pairs = classes.classes(report, findings), latency_pairs.pairs(report, findings)
     warnings = [("data", words) for words in report.data.get("warnings", ())]
@@ -58,7 +57,7 @@ def render(
     starts = {name: words for name, members in groups.items() if (words := starting(members))}
     content: dict[str, Any] = {
         "report": report,
-        "status": ("fits" if findings else "no budget") if not code else fit.VERDICTS[code][1],
+        "status": status,
         "kind": kind,
         "sign": fit.SIGNS[kind],
         "verdict": first,
