@@ -94,10 +94,9 @@ def _tightness(finding: Finding) -> tuple[bool, int, float]:
     if finding.value is None or not finding.limit:
         return finding.level != "required", _ORDER[finding.status], 0.0
     low, high = finding.interval or (finding.value, finding.value)
+    used = high / finding.limit
     if finding.check in AT_LEAST:
         used = finding.limit / low if low > 0 else math.inf
-    else:
-        used = high / finding.limit
     return finding.level != "required", _ORDER[finding.status], -used
 
 
