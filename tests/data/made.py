@@ -33,8 +33,7 @@ def photos(folder: Path, each: int = 10, classes: tuple[str, ...] = ("cat", "dog
 def header_only(path: Path, width: int, height: int) -> Path:
     """A PNG that says how large it is, and holds no pixels."""
     parts = [(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)), (b"IDAT", b""), (b"IEND", b"")]
-    chunks = [struct.pack(">I", len(b)) + a + b + struct.pack(">I", zlib.crc32(a + b)) for a, b in parts]
-    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(chunks))
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(kind, body) for kind, body in parts))
     return path
 
 
@@ -52,3 +51,34 @@ def arrays(path: Path, **changes: object) -> Path:
     } | changes
     np.savez(path, **{name: value for name, value in given.items() if value is not None})
     return path
+
+
+FRONT = ("exif", "text", "xmp")
+"""Where the orientation of a PNG stands before its pixels."""
+
+
+def turned(path: Path, way: str) -> Path:
+    """Write into a PNG that it is to be turned by a quarter: as EXIF, as text or in XMP, some `behind` the pixels."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    quarter = exif.tobytes().removeprefix(b"Exif\0\0")
+    exif[0x0112] = 1
+    chunk = {
+        "exif": (b"eXIf", quarter),
+        "text": (b"tEXt", f"Raw profile type exif\0\nexif\n{len(quarter):8}\n{quarter.hex()}\n".encode()),
+        "xmp": (b"iTXt", b'XML:com.adobe.xmp\0\0\0\0\0<x tiff:Orientation="6"/>'),
+        "straight": (b"eXIf", exif.tobytes().removeprefix(b"Exif\0\0")),
+    }
+    before, behind = {
+        "behind": ((), ("exif",)), "text behind": ((), ("text",)), "turned back": (("xmp",), ("straight",)),
+    }.get(way, ((way,), ()))  # fmt: skip
+    content = path.read_bytes()
+    for names, place in ((behind, len(content) - 12), (before, 33)):  # before IEND, and behind IHDR
+        written = b"".join(_chunk(*chunk[name]) for name in names)
+        content = content[:place] + written + content[place:]
+    path.write_bytes(content)
+    return path
+
+
+def _chunk(kind: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))

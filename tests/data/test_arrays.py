@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from edgepress.core.errors import UserError
 from edgepress.data import dataset
 from edgepress.data.dataset import Dataset
 from edgepress.data.load import load_dataset
@@ -83,6 +85,25 @@ def test_given_splits(tmp_path: Path) -> None:
     assert {name: (len(split.y), split.x.max()) for name, split in found.splits.items()} == {
         name: (size, size) for name, size in parts.items()
     }
+
+
+def test_splits_are_padded_to_the_picture_with_most_boxes(tmp_path: Path) -> None:
+    parts = {"train": (12, 3), "validation": (4, 1), "test": (6, 2)}
+    given: dict[str, Any] = {f"{name}_x": np.full((n, 3, 8, 8), n, np.uint8) for name, (n, _) in parts.items()}
+    box = np.array([1, 1, 5, 5, 0], np.float32)
+    given |= {f"{name}_y": np.tile(box, (n, most, 1)) for name, (n, most) in parts.items()}
+    file = arrays(tmp_path / "x.npz", x=None, y=None, labels=np.array(["a"]), **given)
+    found = load(file, task="detection")
+    assert {name: int((split.y[..., 4] == 0).sum()) for name, split in found.splits.items()} == {
+        name: n * most for name, (n, most) in parts.items()
+    }
+
+
+def test_targets_of_two_shapes_are_refused(tmp_path: Path) -> None:
+    given: dict[str, Any] = {f"{name}_x": np.zeros((6, 2), np.float32) for name in ("train", "test")}
+    given |= {"train_y": np.eye(6, 3, dtype=np.uint8), "test_y": np.arange(6) % 3}
+    with pytest.raises(UserError, match=r"`test_y` is \(6,\), and `train_y` is \(6, 3\)"):
+        load(arrays(tmp_path / "x.npz", x=None, y=None, **given))
 
 
 def test_an_archive_that_unpacks_to_more_than_the_memory_is_not_unpacked(

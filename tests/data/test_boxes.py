@@ -80,6 +80,13 @@ def test_usual_folders_of_coco_and_roboflow_are_found(tmp_path: Path) -> None:
     assert len(load({"from": "./made", "task": "detection"}, tmp_path)["test"].y) == COUNT
 
 
+@pytest.mark.parametrize("name", ["instances_val2017.json", "instances_train2017.json", "instances_test.json"])
+def test_a_coco_file_that_is_named_is_all_there_is_and_is_divided(name: str, tmp_path: Path) -> None:
+    data = load(coco(tmp_path, name=name), tmp_path)
+    assert {part: len(split.y) for part, split in data.splits.items()} == {"train": 14, "validation": 2, "test": 4}
+    assert data.digest == load(coco(tmp_path), tmp_path).digest
+
+
 def _keep(content: dict[str, Any], ids: range) -> None:
     content["images"] = [content["images"][row] for row in ids]
     known = {each["id"] for each in content["images"]}

@@ -134,7 +134,7 @@ def test_examples_without_labels_come_from_a_folder_or_a_file(digits: Dataset, t
     (tmp_path / "more").mkdir()
     for k in range(3):
         Image.fromarray(np.full((20, 30), 40 * k, np.uint8)).save(tmp_path / "more" / f"{k}.png")
-    np.savez(tmp_path / "more.npz", x=digits["test"].x[:5])
+    np.savez(tmp_path / "more.npz", x=digits["train"].x[:5])
     for name, count in (("./more", 3), ("./more.npz", 5)):
         task = Task.model_validate({"data": "digits", "unlabelled": name})
         assert task.unlabelled is not None
@@ -149,8 +149,19 @@ def test_examples_of_another_shape_are_refused(digits: Dataset) -> None:
         joined(digits, Examples(np.zeros((4, 3, 8, 8), np.uint8), np.zeros(4)))
 
 
+def test_no_student_learns_from_what_it_is_tested_on(digits: Dataset) -> None:
+    """A folder of all pictures holds those of the test split, too."""
+    x = np.concatenate([digits["train"].x[:7], digits["validation"].x[:2], digits["test"].x[:3]])
+    found = joined(digits, Examples(x, np.zeros(len(x))))
+    assert found.unlabelled is not None
+    np.testing.assert_array_equal(found.unlabelled[:], digits["train"].x[:7])
+    assert found.notes[-1] == "`unlabelled`: 5 examples that are validation or test examples are left out"
+    with pytest.raises(UserError, match="every example of `unlabelled` is"):
+        joined(digits, Examples(x[7:], np.zeros(5)))
+
+
 def test_what_had_no_labels_before_stays(digits: Dataset) -> None:
-    more = joined(digits, Examples(digits["test"].x[:7], digits["test"].y[:7]))
+    more = joined(digits, Examples(digits["train"].x[:7], digits["train"].y[:7]))
     found = changed(more, labels=100)
     assert found.unlabelled is not None
     assert len(found["train"].y) + len(found.unlabelled) == len(digits["train"].y) + 7

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from edgepress.core.errors import UserError
-from edgepress.data import file_index, images
+from edgepress.data import file_index, images, memo
 from edgepress.data.dataset import Dataset
 from edgepress.data.load import load_dataset
 from edgepress.data.rows import Lazy, Stored, Zeros, choose, concatenated, digests
@@ -93,6 +93,20 @@ def test_whatever_is_damaged_in_the_cache_is_made_anew(tmp_path: Path) -> None:
         again = load(root)
         assert (again.digest, again.inputs) == (before.digest, before.inputs)
         assert [file.read_bytes() for file in kept] == whole
+
+
+def test_what_an_older_version_knew_of_files_is_found_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It believed headers about pictures that are turned behind their pixels."""
+    root = photos(tmp_path / "photos")
+    before = load(root)
+    (index,) = (tmp_path / "cache" / "files").iterdir()
+    known = memo.read(index)
+    assert known is not None
+    memo.write(index, {name: array for name, array in known.items() if name != "version"})
+    header, opened = images.header, []
+    monkeypatch.setattr(images, "header", lambda path: opened.append(path) or header(path))
+    assert (load(root).digest, len(opened)) == (before.digest, 20)
+    assert (load(root).digest, len(opened)) == (before.digest, 20), "and is remembered then"
 
 
 def test_a_huge_file_in_the_place_of_an_index_is_not_read(tmp_path: Path) -> None:

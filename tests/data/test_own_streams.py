@@ -64,6 +64,47 @@ def test_an_iterable_is_read_once(tmp_path: Path) -> None:
     assert load(tmp_path, counted).digest == first.digest, "a damaged copy is made anew"
 
 
+def test_the_same_lines_in_two_folders_have_two_copies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their paths are relative to the file, or to where the command runs."""
+    code = """
+from pathlib import Path
+
+def load():
+    for number, name in enumerate(Path(WHERE, "names.txt").read_text().split()):
+        yield picture(number), name
+"""
+    source = Source.model_validate({"from": "./my_data.py:load"})
+    for where in ("Path(__file__).parent", '"."'):
+        for name, names in (("a", "cat dog "), ("b", "nut bolt ")):
+            folder = tmp_path / name
+            folder.mkdir(exist_ok=True)
+            (folder / "names.txt").write_text(15 * names)
+            home = folder if "__file__" in where else tmp_path
+            (home / "my_data.py").write_text(HEAD + code.replace("WHERE", where))
+            monkeypatch.chdir(folder)
+            found = load_dataset(source, None, base=home, cache=tmp_path / "cache")
+            assert sorted(found.labels) == sorted(names.split())
+
+
+def test_splits_that_name_their_classes_differently_are_refused(tmp_path: Path) -> None:
+    code = """
+from types import SimpleNamespace
+
+class Part(list):
+    column_names = ["image", "label"]
+
+def part(*names):
+    made = Part({"image": picture(number), "label": number % len(names)} for number in range(12))
+    made.features = {"label": SimpleNamespace(names=list(names))}
+    return made
+
+def load():
+    return {"train": part("bird", "cat", "dog"), "test": part("cat", "dog")}
+"""
+    with pytest.raises(UserError, match="the classes of `train` are bird, cat, dog, and of `test` cat, dog"):
+        load(tmp_path, code)
+
+
 def test_the_rows_of_a_copy_are_the_pictures(tmp_path: Path) -> None:
     found = load(tmp_path, PAIRS)
     wanted = np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8).transpose(2, 0, 1)

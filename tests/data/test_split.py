@@ -117,6 +117,26 @@ def test_splits_that_are_given_are_kept_and_a_missing_one_is_taken_from_train() 
     assert sorted(found["train"] + found["validation"]) == list(range(80))
 
 
+def test_groups_that_lie_in_several_given_splits_are_named() -> None:
+    """Given splits are kept; a person who is learnt and then tested is told."""
+    y, part = np.arange(60) % 2, np.repeat(["train", "validation", "test"], 20)
+    groups = np.array([f"p{number // 4:02}" for number in range(60)])
+    assert divide(numbered(y, groups=groups, part=part)).warnings == ()
+    groups[:2] = groups[-1]
+    assert divide(numbered(y, groups=groups, part=part)).warnings == (
+        "`examples`: 1 group is in more than one of the given splits: `p14`; what is learnt of a group is then tested "
+        "on it: give all of its examples one split",
+    )
+    few = np.array([f"p{number % 20:02}" for number in range(60)])
+    (warning,) = divide(numbered(y, groups=few, part=part, warnings=("another",))).warnings[1:]
+    assert (
+        "20 groups are in more than one of the given splits: `p00`, `p01`, `p02`, `p03`, `p04` and 15 more" in warning
+    )
+    assert divide(numbered(y, groups=few)).warnings == ()
+    known = Examples(np.arange(60, dtype=np.float32)[:, None], np.arange(60) % 3, part=part, task="embedding")
+    assert divide(known.checked("known")).warnings == (), "identities may be in all of the given splits"
+
+
 def test_shares_of_given_splits_are_refused() -> None:
     part = np.repeat(["train", "validation", "test"], 10)
     assert sorted(rows(divide(numbered(np.arange(30) % 2, part=part)))["test"]) == list(range(20, 30))

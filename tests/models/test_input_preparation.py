@@ -158,6 +158,8 @@ def test_moments_of_another_sample_of_the_same_data_are_the_same(few: Dataset) -
     assert input_preparation.differ(one, replace(one, mean=(0.33,)))
     assert input_preparation.differ(one, replace(one, scale=1.0, mean=(0.3,), std=(0.3,)))
     assert not input_preparation.differ(one, replace(one, scale=1.0, mean=(76.5,), std=(76.5,)))
+    three = replace(one, shape=(3, *one.shape[1:]))
+    assert not input_preparation.differ(three, replace(three, mean=one.mean * 3)), "one may stand for all"
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from . import npz
 from .examples import Examples
 from .source import Source
 from .split import SPLITS
+from .targets.boxes import CLASS
 
 _UNSPLIT = ("x", "y")
 _PER_SPLIT = tuple(f"{split}_{name}" for split in SPLITS for name in _UNSPLIT)
@@ -62,16 +63,20 @@ def read(source: Source, path: Path) -> Examples:
     splits = [name[:-2] for name in wanted if name.endswith("_x")]
     for split in splits:
         x, y = arrays[f"{split}_x"], arrays[f"{split}_y"]
-        first = arrays[f"{splits[0]}_x"]
+        first, goal = arrays[f"{splits[0]}_x"], arrays[f"{splits[0]}_y"]
         if len(x) != len(y):
             raise UserError(f"`{path.name}`: `{split}_x` has {len(x)} examples, and `{split}_y` has {len(y)}")
         if (x.shape[1:], x.dtype) != (first.shape[1:], first.dtype):
             raise UserError(
                 f"`{path.name}`: `{split}_x` is {x.dtype} {x.shape}, and `{splits[0]}_x` is {first.dtype} {first.shape}"
             )
+        boxes = source.task == "detection" and y.ndim == goal.ndim == 3
+        if y.shape[1 + boxes :] != goal.shape[1 + boxes :]:
+            raise UserError(f"`{path.name}`: `{split}_y` is {y.shape}, and `{splits[0]}_y` is {goal.shape}")
+    targets = [arrays[f"{split}_y"] for split in splits]
     return Examples(
         np.concatenate([arrays[f"{split}_x"] for split in splits]),
-        np.concatenate([arrays[f"{split}_y"] for split in splits]),
+        np.concatenate(_as_full(targets) if source.task == "detection" else targets),
         labels,
         groups=arrays.get("groups"),
         part=np.repeat(splits, [len(arrays[f"{split}_x"]) for split in splits]),
@@ -79,6 +84,18 @@ def read(source: Source, path: Path) -> Examples:
         flip_pairs=pairs,
         labelled=labelled,
     )
+
+
+def _as_full(targets: list[np.ndarray]) -> list[np.ndarray]:
+    """Return boxes (n, most, 5) with as many rows for each picture, those that are none of the class −1."""
+    if any(y.ndim != 3 for y in targets):
+        return targets
+    most, full = max(y.shape[1] for y in targets), []
+    for y in targets:
+        none = np.zeros((len(y), most - y.shape[1], y.shape[2]), y.dtype)
+        none[..., CLASS : CLASS + 1] = -1
+        full.append(np.concatenate([y, none], 1))
+    return full
 
 
 def values(path: Path) -> Examples:

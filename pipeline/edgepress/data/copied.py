@@ -34,7 +34,7 @@ from .rows import DIGEST, Stored
 from .source import Source
 from .split import SPLITS
 from .targets import of
-from .words import by
+from .words import by, several
 
 RESERVE = 2**30
 """Bytes of the disk that a copy leaves free."""
@@ -45,7 +45,7 @@ Item = TypeVar("Item")
 
 def examples(splits: dict[str, Any], source: Source, origin: Origin, limit: int | None, cache: Path | None) -> Examples:
     """Return the examples of data sets by split, as `by_part` has them, from their copy. Raises: UserError."""
-    labels = [labels_of(part, source) for part in splits.values()][0]  # noqa: RUF015, each is checked
+    labels = _labels(splits, source)
     folder = (cache or _passing()) / "copies"
     rows = folder / _key(splits, source, origin, limit)
     about = rows.with_suffix(".npz")
@@ -55,6 +55,19 @@ def examples(splits: dict[str, Any], source: Source, origin: Origin, limit: int 
     x = Stored(rows, tuple(stored["shape"].tolist()), np.dtype(stored["dtype"].item()), stored["digests"])
     pairs = source.flip_pairs or ()
     return Examples(x, stored["y"], labels, kinds={"input": kind}, part=part, flip_pairs=pairs)
+
+
+def _labels(splits: dict[str, Any], source: Source) -> tuple[str, ...]:
+    """Return the names of the classes, if the data sets know them. Raises: UserError where they differ by split."""
+    named = {part: labels_of(pairs, source) for part, pairs in splits.items()}
+    (first, labels), *rest = named.items()
+    for part, other in rest:
+        if other != labels:
+            raise UserError(
+                f"`{source.source}`: the classes of `{first}` are {several(labels)}, and of `{part}` {several(other)}",
+                "give both the same classes in the same order, by number: `cast_column` of Hugging Face's `datasets`",
+            )
+    return labels
 
 
 def _made(

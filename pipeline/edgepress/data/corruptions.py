@@ -7,6 +7,7 @@ Only the training split changes; what decides and what is reported stay as they 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -14,7 +15,7 @@ import numpy as np
 from ..core.errors import UserError
 from .dataset import Dataset, Split
 from .examples import Examples
-from .rows import choose, concatenated
+from .rows import Lazy, Rows, choose, concatenated, digests
 
 
 def corrupted(
@@ -48,7 +49,10 @@ def corrupted(
 
 
 def joined(data: Dataset, more: Examples) -> Dataset:
-    """Return `data` with more examples that have no labels. Raises: UserError when they are of another shape."""
+    """Return `data` with more examples that have no labels, but not those that it is validated or tested on.
+
+    Raises: UserError when they are of another shape.
+    """
     x, unlabelled = data["train"].x, more.x
     if (x.shape[1:], x.dtype) != (unlabelled.shape[1:], unlabelled.dtype):
         raise UserError(
@@ -56,10 +60,25 @@ def joined(data: Dataset, more: Examples) -> Dataset:
             f"{x.shape[1:]}",
             "for images: the same `size` and `color`",
         )
+    notes, warnings = (*data.notes, *more.notes), (*data.warnings, *more.warnings)
+    if shared := _shared(unlabelled, [data["validation"].x, data["test"].x]):
+        if len(shared) == len(unlabelled):
+            raise UserError(
+                f"every example of `unlabelled` is a validation or test example of `{data.name}`",
+                "students learn from others: name those, or take `unlabelled` out",
+            )
+        unlabelled = choose(unlabelled, np.setdiff1d(np.arange(len(unlabelled)), shared))
+        notes += (f"`unlabelled`: {len(shared):,} examples that are validation or test examples are left out",)
     if data.unlabelled is not None:
         unlabelled = concatenated([data.unlabelled, unlabelled])
-    notes, warnings = (*data.notes, *more.notes), (*data.warnings, *more.warnings)
     return replace(data, unlabelled=unlabelled, notes=notes, warnings=warnings)
+
+
+def _shared(x: Rows, others: Sequence[Rows]) -> list[int]:
+    """Return the rows of `x` that are among `others`; files and arrays have no digests in common."""
+    alike = [other for other in others if isinstance(other, Lazy) == isinstance(x, Lazy)]
+    known = {digest.tobytes() for other in alike for digest in digests(other)}
+    return [row for row, digest in enumerate(digests(x)) if digest.tobytes() in known] if known else []
 
 
 def _trained_on(data: Dataset, rows: np.ndarray) -> Dataset:

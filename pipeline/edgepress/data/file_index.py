@@ -27,6 +27,8 @@ RECORD = np.dtype(
      ("grey", "?"), ("several", "?"), ("deep", "?"), ("digest", "u1", DIGEST), ("seen", "u1", SEEN)]
 )  # fmt: skip
 """What is known of a file: its `stat` in bytes and nanoseconds, and what its header and bytes say."""
+_VERSION = 2
+"""Of what `Found` means, raised where the same file would be described in another way: old records do not count."""
 _STAT = ["size", "mtime", "ctime", "inode"]
 _64_BITS = 2**64 - 1
 _SETTLED = 2 * 10**9
@@ -46,8 +48,8 @@ class Found(NamedTuple):
 def photo(path: Path) -> Found:
     """Read a file's header and digest, and decode it. Raises the errors of Pillow's decoders for bad files."""
     header = images.header(path)
-    images.decoded(path, "L" if header.grey else "RGB", 8)  # of a JPEG every 8th pixel: all its data is read
-    return Found(header, bytes.fromhex(of_paths.digest(path)))
+    upright = images.decoded(path, "L" if header.grey else "RGB", 8)  # of a JPEG every 8th pixel: all its data is read
+    return Found(header.turned_as(upright), bytes.fromhex(of_paths.digest(path)))
 
 
 def names_of(paths: Sequence[str], root: Path) -> np.ndarray:
@@ -139,7 +141,8 @@ def _known(records: np.ndarray, names: np.ndarray, old: np.ndarray, old_names: n
 def _read(index: Path | None) -> tuple[np.ndarray, np.ndarray]:
     """Return names and records of an index; none of one that is not there, or is of another version."""
     stored = memo.read(index) or {}
-    if set(stored) == {"names", "records"} and stored["records"].dtype == RECORD:
+    whole = set(stored) == {"names", "records", "version"}
+    if whole and stored["version"] == _VERSION and stored["records"].dtype == RECORD:
         return stored["names"], stored["records"]
     return np.empty(0, np.bytes_), np.empty(0, RECORD)
 
@@ -153,6 +156,7 @@ def _write(
     arrays = {
         "names": np.concatenate([old_names[others], names]),
         "records": np.concatenate([old[others], records]),
+        "version": np.array(_VERSION),
     }
     with suppress(SystemFault):  # a cache that cannot be written can be used; a run that has to write tells it
         memo.write(index, arrays)

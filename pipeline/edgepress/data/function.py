@@ -32,7 +32,9 @@ def read(source: Source, path: Path, limit: int | None = None, cache: Path | Non
         def failed(error: Exception, number: int) -> UserError:
             return theirs(error, function.path, f"{function.about}, at example {number},")
 
-        return copied.examples(given, source, Origin((function.digest, function.name), failed), limit, cache)
+        # The same lines in another folder, or run from another one, read other files.
+        key = (function.digest, function.name, str(function.path.resolve()), str(Path.cwd()))
+        return copied.examples(given, source, Origin(key, failed), limit, cache)
     if odd := sorted(source.model_fields_set & {"size", "color", "resize", "image", "label"}):
         raise UserError(
             f"`{odd[0]}` is of examples that come one at a time, and `{source.source}` returned a "

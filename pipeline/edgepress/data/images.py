@@ -52,6 +52,14 @@ class Header(NamedTuple):
     deep: bool = False
     """Whether it has 16 bits a channel, of which 8 are kept."""
 
+    def turned_as(self, upright: Image.Image) -> Header:
+        """Return the same with the sides as decoding turned them: what turns a picture may stand behind its pixels.
+
+        A JPEG that was decoded smaller has other sides, and keeps its own, which stand before the pixels.
+        """
+        swapped = upright.size == (self.height, self.width)
+        return self._replace(height=self.width, width=self.height) if swapped else self
+
 
 def spread(of: Sequence[object], enough: int | None) -> list[int]:
     """Choose about `enough` rows: evenly spread over those of each class, and three of each."""
@@ -161,16 +169,16 @@ def packed(image: Image.Image) -> str:
 
 
 def header(path: Path) -> Header:
-    """Read size and mode from the first bytes; nothing is decoded."""
+    """Read size and mode from the first bytes; nothing is decoded. `turned_as` adds what decoding tells."""
     with opened(path) as image:
         width, height = image.size
         if width * height > LARGEST:
             raise ValueError(f"{width * height / 1e6:.0f} megapixels, and the most is {LARGEST / 1e6:.0f}")
         if image.mode == "F":
             raise ValueError("its pixels are floating-point numbers")
-        # Pillow turns a TIFF itself, and decodes a whole PNG to look for EXIF behind the pixels.
-        plain = image.format == "TIFF" or (image.format == "PNG" and "exif" not in image.info)
-        exif = {} if plain else image.getexif()
+        # Pillow turns a TIFF itself. A PNG's own `getexif` would decode it to look for EXIF behind the pixels; that of
+        # every image takes what stands before them: EXIF, EXIF as text, or XMP.
+        exif = {} if image.format == "TIFF" else Image.Image.getexif(image)
         turned = exif.get(0x0112) in _TURNED
         grey, deep = image.mode in _GREY, image.mode in WIDE or ";16" in packed(image)
         several = image.format in _ANIMATED and _has_second(image)

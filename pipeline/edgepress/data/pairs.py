@@ -28,7 +28,7 @@ _CALLED = {bool: "a whole number", int: "a whole number", float: "a number", str
 class Origin(NamedTuple):
     """What gives pairs: what tells it from any other, and its error at an example in words."""
 
-    key: tuple[str, str]
+    key: tuple[str, ...]
     failed: Callable[[Exception, int], UserError]
 
 

@@ -34,9 +34,11 @@ def masks(paths: list[str], photos: files.Files, root: Path, source: Source, cac
     made_by = repr(("masks", size, source.resizing))
 
     def examined(path: Path) -> file_index.Found:
-        seen = np.bincount(decode(path).reshape(-1), minlength=256) > 0
+        upright = _indices(path)
+        values = _resized(upright, size, source.resizing)
+        seen = np.bincount(values.reshape(-1), minlength=256) > 0
         digest = bytes.fromhex(of_paths.digest(path))
-        return file_index.Found(images.header(path), digest, np.packbits(seen).tobytes())
+        return file_index.Found(images.header(path).turned_as(upright), digest, np.packbits(seen).tobytes())
 
     with images.quiet():
         names, records, wrong, _ = file_index.examine(paths, root, cache, examined, made_by)
@@ -111,6 +113,15 @@ def _sizes(paths: list[str], root: Path, own: np.ndarray, photos: files.Files, r
 
 def _mask(path: Path, *, size: tuple[int, int], resize: str) -> np.ndarray:
     """Decode a mask: palette indices or grey values, (*size); what `pad` adds is void."""
+    return _resized(_indices(path), size, resize)
+
+
+def _resized(indices: Image.Image, size: tuple[int, int], resize: str) -> np.ndarray:
+    return np.asarray(images.sized(indices, size, resize, nearest=True, fill=VOID))
+
+
+def _indices(path: Path) -> Image.Image:
+    """Decode a mask in its own size, upright; of a palette the indices, not the colours."""
     with images.opened(path) as image:
         if image.format not in _EXACT or image.info.get("compression") in ("jpeg", "webp"):
             raise ValueError(f"{image.format} changes values of pixels, which are classes")
@@ -120,5 +131,4 @@ def _mask(path: Path, *, size: tuple[int, int], resize: str) -> np.ndarray:
             raise ValueError(f"its grey values are packed as {packing}, and are others when unpacked: save 8 bits")
         image.load()
         upright = ImageOps.exif_transpose(image)
-        indices = Image.fromarray(np.asarray(upright).astype(np.uint8))  # of a palette the indices, not the colours
-    return np.asarray(images.sized(indices, size, resize, nearest=True, fill=VOID))
+        return Image.fromarray(np.asarray(upright).astype(np.uint8))

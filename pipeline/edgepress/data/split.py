@@ -81,7 +81,7 @@ def divide(
         uncovered=lacking,
         groups=None if examples.groups is None else numbered(examples.groups[rows["test"]]),
         notes=examples.notes,
-        warnings=examples.warnings,
+        warnings=(*examples.warnings, *_apart(examples, called)),
         flip_pairs=_flip_pairs(examples, called),
     )
 
@@ -181,6 +181,26 @@ def _covering(examples: Examples, units: list[np.ndarray]) -> set[int]:
 
 def _classes(examples: Examples, rows: np.ndarray) -> set[int]:
     return _targets(examples).present(choose(examples.y, rows)) if examples.labelled else set()
+
+
+def _apart(examples: Examples, name: str) -> tuple[str, ...]:
+    """Warn of the user's groups that lie in several given splits, which are kept as they are.
+
+    Where the targets decide the groups, as identities do, given splits may share them: each is then to be known again.
+    """
+    if examples.groups is None or examples.part is None:
+        return ()
+    if examples.labelled and _targets(examples).groups(examples.y) is not None:
+        return ()
+    names, of = np.unique(examples.groups, return_inverse=True)
+    pairs = np.unique(np.stack([of, numbered(examples.part)]), axis=1)  # of a group and a split that has it
+    if not len(torn := names[np.bincount(pairs[0]) > 1]):
+        return ()
+    count = f"{len(torn)} group{'s are' if len(torn) > 1 else ' is'}"
+    return (
+        f"`{name}`: {count} in more than one of the given splits: {several([f'`{group}`' for group in torn])}; what "
+        "is learnt of a group is then tested on it: give all of its examples one split",
+    )
 
 
 def _uncovered(examples: Examples, rows: np.ndarray) -> tuple[str, ...]:

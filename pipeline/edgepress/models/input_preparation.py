@@ -115,8 +115,10 @@ def differ(first: Input, second: Input) -> bool:
 
 
 def _raw(input: Input) -> list[tuple[float, float]]:
-    """Return mean and deviation of raw values."""
-    return [(mean / input.scale, std / input.scale) for mean, std in zip(input.mean, input.std, strict=True)]
+    """Return mean and deviation of raw values by channel, of which one may stand for all."""
+    count = input.shape[0]
+    mean, std = (values * count if len(values) == 1 else values for values in (input.mean, input.std))
+    return [(center / input.scale, width / input.scale) for center, width in zip(mean, std, strict=True)]
 
 
 def described(data: Dataset) -> str:

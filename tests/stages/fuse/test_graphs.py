@@ -42,8 +42,6 @@ def ensemble(*names: str, **options: Any) -> FuseEnsemble:
 def test_a_file_and_a_torch_model_average(
     of: str, embed: list[str], opset: int, tiny: Network, few: Dataset, tmp_path: Path, perform: Perform
 ) -> None:
-    if of == "logits" and embed:
-        pytest.skip("its probabilities are brought back to logits only for fitting")
     one, two = (fresh(tiny, few, tmp_path / str(seed), seed) for seed in (1, 2))
     file = exported(two, few, tmp_path / "file", embed=embed, opset=opset)
     artifact, made = perform(ensemble("one", "two", weights=[0.25, 0.75], of=of), {"one": one, "two": file}, few)

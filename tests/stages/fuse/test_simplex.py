@@ -101,3 +101,13 @@ def test_too_few_examples() -> None:
         stacking.fit(x, y, "single-label", tuple("abc"))
     with pytest.raises(UserError, match="validation has no example without `a`"):
         stacking.fit(x, np.ones((6, 1), np.uint8), "multi-label", ("a",))
+
+
+def test_outputs_that_are_no_numbers_are_refused() -> None:
+    answers, y = drawn("single-label", 6, members=2, rows=50)
+    answers[1][3, 0] = torch.nan
+    with pytest.raises(UserError, match="no numbers, model 2 for 1 of 50 validation examples"):
+        simplex.fit(answers, y, "single-label")
+    x = torch.cat(answers, 1).numpy()
+    with pytest.raises(UserError, match="no numbers, for 1 of 50 validation examples"):
+        stacking.fit(x, y.numpy(), "single-label", tuple("abcd"))

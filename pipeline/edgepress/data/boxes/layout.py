@@ -23,7 +23,8 @@ from .annotated import Annotations
 def find(path: Path, boxes: Path | None, skipped: Skipped) -> Annotations:
     """Return the annotations of the pictures below `path`, in `boxes` or in the usual places. Raises: UserError."""
     if boxes is not None and not boxes.is_dir():
-        return _coco([(boxes, _pictures(path, boxes), _part(boxes))], path, skipped)
+        # The one file that is named is all there is, and is divided: of `instances_val2017.json` alone, too.
+        return _coco([(boxes, _pictures(path, boxes), "")], path, skipped)
     voc_folder, labels = path / "Annotations", path / "labels"
     if boxes is not None:
         return by_name.read(path, boxes, skipped)

@@ -46,23 +46,20 @@ def merged(paths: Sequence[Path], weights: Sequence[float], data: Dataset, of: O
             operator = ("Softmax", {"axis": 1}) if link == "softmax" else ("Sigmoid", {})
             nodes.append(helper.make_node(operator[0], [output_name], [f"p{k}"], **operator[1]))
             output_name = f"p{k}"
+        if not mixed and link != "identity" and contract["outputs"][0]["meaning"] == "probabilities":
+            nodes += _logits(output_name, f"p{k}", link, f"p{k}/")
+            output_name = f"p{k}"
         tensors.append(numpy_helper.from_array(np.float32(weights[k]), f"weight{k}"))
         nodes.append(helper.make_node("Mul", [output_name, f"weight{k}"], [f"share{k}"]))
         shares.append(f"share{k}")
     nodes.append(helper.make_node("Sum", shares, ["sum" if mixed else "output"]))
     if mixed:
+        nodes += _logits("sum", "output", link)
+    if any("least" in node.input for node in nodes):
         tensors += [
             numpy_helper.from_array(np.float32(value), name)
             for name, value in (("least", FLOOR), ("most", 1 - 1e-6), ("one", 1.0))
         ]
-        nodes.append(helper.make_node("Clip", ["sum", "least", "most"], ["mean"]))
-        nodes.append(helper.make_node("Log", ["mean"], ["output" if link == "softmax" else "is"]))
-        if link == "sigmoid":
-            nodes += [
-                helper.make_node("Sub", ["one", "mean"], ["rest"]),
-                helper.make_node("Log", ["rest"], ["is_not"]),
-                helper.make_node("Sub", ["is", "is_not"], ["output"]),
-            ]
     last = parts[0].output[0].type.tensor_type.shape.dim
     output = helper.make_tensor_value_info("output", onnx.TensorProto.FLOAT, [dim.dim_value for dim in last])
     graph = helper.make_graph(nodes, "ensemble", list(models[0].graph.input), [output], tensors)
@@ -70,6 +67,21 @@ def merged(paths: Sequence[Path], weights: Sequence[float], data: Dataset, of: O
     inputs = contracts[0]["inputs"]
     metadata.embed(model, metadata.with_outputs(metadata.describe(data) | {"inputs": inputs}, model))
     return model
+
+
+def _logits(shares: str, made: str, link: str, prefix: str = "") -> list[onnx.NodeProto]:
+    """Return nodes that make logits of probabilities; `prefix` is that of the tensors between."""
+    mean, yes, rest, no = (f"{prefix}{name}" for name in ("mean", "is", "rest", "is_not"))
+    clipped = helper.make_node("Clip", [shares, "least", "most"], [mean])
+    if link == "softmax":
+        return [clipped, helper.make_node("Log", [mean], [made])]
+    return [
+        clipped,
+        helper.make_node("Log", [mean], [yes]),
+        helper.make_node("Sub", ["one", mean], [rest]),
+        helper.make_node("Log", [rest], [no]),
+        helper.make_node("Sub", [yes, no], [made]),
+    ]
 
 
 def _part(model: onnx.ModelProto, number: int, opset: int) -> onnx.GraphProto:

@@ -15,6 +15,7 @@ import torch
 from scipy.optimize import minimize
 from torch import Tensor
 
+from ...core.errors import UserError
 from ...data.dataset import Split
 from ...data.rows import choose
 from ...models.ensemble import Of, blend
@@ -76,5 +77,12 @@ def fit(outputs: Sequence[Tensor], y: Tensor, task: Task, of: Of = "probabilitie
         candidates.insert(0, solved / solved.sum())
     with torch.no_grad():
         losses = [float(loss(torch.from_numpy(candidate))) for candidate in candidates]
+    if np.isnan(losses).all():
+        broken = [int((~torch.isfinite(member.flatten(1))).any(1).sum()) for member in logits]
+        which = [f"model {place} for {rows:,}" for place, rows in enumerate(broken, 1) if rows]
+        raise UserError(
+            f"some outputs are no numbers, {', '.join(which)} of {len(y):,} validation examples",
+            "take such a model out, or check how its inputs are prepared",
+        )
     best: list[float] = candidates[int(np.nanargmin(losses))].tolist()
     return best
