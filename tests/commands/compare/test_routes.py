@@ -103,6 +103,13 @@ def test_a_whole_recipe_again(tmp_path: Path) -> None:
     assert routes.chained(given).startswith("2 x train, fuse.ensemble, distill.kd, prune.channels")
 
 
+def test_a_seed_of_zero_is_not_that_of_the_task(tmp_path: Path) -> None:
+    """Two networks of other seeds would be the same from the second repetition on."""
+    text = HEAD.replace("epochs: 4}", "epochs: 4, seed: 0}").replace("seed: 7", "seed: 1") + TAIL
+    checked = recipe.checked(routes.again(read(tmp_path, text), 1))
+    assert [getattr(stage, "seed", None) for stage in checked.stages[:2]] == [1000, 1001]
+
+
 def test_without_fusion_there_is_nothing_to_fuse(tmp_path: Path) -> None:
     text = HEAD + TAIL.replace("teacher: both", "teacher: one").replace(TAIL.splitlines()[0] + "\n", "")
     found = routes.parts(read(tmp_path, text))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 import numpy as np
@@ -106,6 +107,29 @@ def test_where_nothing_is_shown_the_cheaper_route_is_picked_and_so_it_says() -> 
     assert "the cheaper one is picked" in said
 
 
+def without_number(found: Comparison, *routes: str) -> Comparison:
+    nan = {"scores": {"test": {"accuracy": math.nan}}}
+    made = [
+        each.model_copy(update={"files": {which: file.model_copy(update=nan) for which, file in each.files.items()}})
+        if each.route in routes else each for each in found.made
+    ]  # fmt: skip
+    return found.model_copy(update={"made": made})
+
+
+@pytest.mark.parametrize("route", ["plain", "fuse"])
+def test_a_route_whose_metric_is_no_number_is_not_picked(route: str) -> None:
+    """No difference is shown from it, and as the cheapest it was picked."""
+    found = without_number(comparison(FAR), route)
+    said = words(found)
+    assert f"Verdict: {'teacher' if route == 'fuse' else 'fuse'}" in said
+    assert f"against {route}: its accuracy is no finite number, so it is not picked" in said
+    (row,) = (row for row in text.cells_of(found, "int8") if row[0].endswith(f" {route}"))
+    assert not row[0].startswith("*"), "others are as good in all else"
+    assert "Verdict: none of them: the accuracy of plain and fuse is no finite number." in words(
+        without_number(comparison({name: FAR[name] for name in ("plain", "fuse")}), "plain", "fuse")
+    )
+
+
 def test_nothing_fits() -> None:
     said = words(comparison(FAR, unfit=USUAL))
     assert "Fits host as int8: none of them." in said
@@ -171,7 +195,7 @@ def test_an_older_file_is_still_told() -> None:
     for name in ("others", "groups", "constant"):
         del found[name]
     for each in found["made"]:
-        for name in ("judged", "reference", "unfit"):
+        for name in ("judged", "reference", "kept", "unfit"):
             del each[name]
     said = words(Comparison.model_validate(found))
     assert "Fits host as int8: plain, distill, both, teacher." in said

@@ -5,6 +5,8 @@ All are of the test split; validation selects the strongest model.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from ...core.columns import described
@@ -59,7 +61,11 @@ def route_result(
 
 
 def signed_score(engine: Engine, result: Result, split: str) -> float:
+    """Return the score, more for the better: of what is no number the least, since `max` keeps a NaN that comes
+    first."""
     value = result.facts.files[0].scores[split][engine.metric.name]
+    if math.isnan(value):
+        return -math.inf
     return value if engine.metric.higher else -value
 
 

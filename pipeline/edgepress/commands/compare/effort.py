@@ -24,7 +24,7 @@ def _networks(description: Description | None) -> int:
     return sum(map(_networks, description.members)) if description and description.members else 1
 
 
-def _before(engine: Engine, label: str) -> set[str]:
+def made_from(engine: Engine, label: str) -> set[str]:
     """Return a step and all that it is made from."""
     steps, needed, open_ = {step.label: step for step in engine.recipe.steps()}, set(), [label]
     while open_:
@@ -37,7 +37,7 @@ def _before(engine: Engine, label: str) -> set[str]:
 
 def total_effort(engine: Engine, label: str) -> float:
     """Return the training compute of a step and all that it is made from."""
-    return sum(trained(engine, step) for step in _before(engine, label))
+    return sum(trained(engine, step) for step in made_from(engine, label))
 
 
 def trained(engine: Engine, label: str) -> float:

@@ -14,8 +14,11 @@ from typing import Any
 from ...benchmark import paired
 from ...config.recipe import Recipe
 from ...config.target import Target
-from ...core.results import ModelFile, Report, Samples, StageFacts
+from ...core.keep import written
+from ...core.results import ModelFile, Preprocessing, Report, Samples, StageFacts
 from ...core.runtimes import DEFAULT, RUNTIMES
+from ...data.dataset import Dataset
+from ...engine import decode_time
 from ...engine.engine import Engine
 from ...engine.references import file_for as reference_file
 from ...gate import judge, published
@@ -89,16 +92,25 @@ def _judged(first: Sequence[RouteResult], target: Target, engine: Engine) -> Ite
 
 
 def fits(
-    route: RouteResult, comparison: Comparison, recipe: Recipe, targets: Sequence[Target], references: list[Samples]
+    route: RouteResult,
+    comparison: Comparison,
+    recipe: Recipe,
+    targets: Sequence[Target],
+    references: list[Samples],
+    data: Dataset,
 ) -> list[Fits]:
     """Judge a route's two files by the targets and the recipe's own `keep`.
 
-    Drops count from the recipe's reference, with the seeds of the first repetition.
+    Drops count from the recipe's reference, with the seeds of the first repetition. `data` has the pictures whose
+    boxes are decoded where a target has a budget of that time.
     """
     keep = recipe.keep.limit()
-    counts: dict[str, Any] = {name: comparison.data[name] for name in ("images", "counted") if name in comparison.data}
+    names = ("images", "counted", "graded")
+    counts: dict[str, Any] = {name: comparison.data[name] for name in names if name in comparison.data}
+    decoded = any(target.budgets.decode for target in targets)
     rows = []
-    for which in route.files:
+    for which, shown in route.files.items():
+        times = decode_time.of_file(Path(shown.path), data) if decoded else []
         stages = _stages(route, which)
         report = Report(
             recipe=comparison.name, source="", date=comparison.date, limited=None, machine=comparison.machine,
@@ -106,7 +118,7 @@ def fits(
             reference=REFERENCE if route.reference else recipe.reference_label(), metric=comparison.metric,
             lower_is_better=comparison.error, constant=comparison.constant, groups=comparison.groups,
             keep=keep[1] if keep else None, targets=[], stages=stages, samples=comparison.samples,
-            references=references,
+            references=references, preprocessing=Preprocessing(read=[], ready=[], decode=times),
         )  # fmt: skip
         by_name = {target.name: target for target in targets}
         findings = [
@@ -130,19 +142,24 @@ REFERENCE = "the recipe's reference"
 
 
 def _stages(route: RouteResult, which: str) -> list[StageFacts]:
-    """Return the reference, and the last ONNX and TFLite files, in the form of a run's stages."""
+    """Return the reference, the stages whose own `keep` is judged, and the last ONNX and TFLite files.
 
-    def stage(name: str, kind: Kind, files: list[ModelFile]) -> StageFacts:
+    They have the form of a run's stages.
+    """
+
+    def stage(name: str, kind: Kind, files: list[ModelFile], notes: dict[str, Any] | None = None) -> StageFacts:
         return StageFacts(
             name=name, use=which, kind=kind, inputs=[], cached=True, seconds=0, parameters=route.parameters,
-            macs=route.macs, files=files, notes={}, warnings=[],
+            macs=route.macs, files=files, notes=notes or {}, warnings=[],
         )  # fmt: skip
 
     kinds: tuple[Kind, ...] = ("onnx", "tflite")
     files = route.judged.get(which, [])
     by_kind = [(kind, [file for file in files if file.kind == kind]) for kind in kinds]
     last = [stage(f"{route.route} {which}", kind, mine) for kind, mine in by_kind if mine]
-    return [*([stage(REFERENCE, "torch", route.reference)] if route.reference else []), *last]
+    # Their files are not judged, but for the last ones; what they kept is, whatever file goes to a target.
+    kept = [stage(name, "torch", [], written({}, rows)) for name, rows in route.kept.get(which, {}).items()]
+    return [*([stage(REFERENCE, "torch", route.reference)] if route.reference else []), *kept, *last]
 
 
 def _explained(finding: Finding, route: RouteResult, recipe: Recipe, target: Target | None) -> Finding:

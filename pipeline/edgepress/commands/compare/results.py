@@ -33,6 +33,9 @@ class RouteResult(Facts):
     reference: list[ModelFile] = Field(default_factory=list)
     """Of the first repetition, the files of the result that the recipe counts drops from; empty where it is none of the
     results of a route."""
+    kept: dict[str, dict[str, list[dict[str, Any]]]] = Field(default_factory=dict)
+    """Of the first repetition, by `float` and `int8`: stage → the rows of a `keep` that the recipe writes there, as the
+    notes of a run have them."""
     unfit: str = ""
     """Why there is no TFLite file, where a target runs one."""
     agreement: dict[str, float]

@@ -255,9 +255,12 @@ def alike(recipes: Sequence[Recipe]) -> None:
 def _moved(recipe: Recipe, data: dict[str, Any], repetition: int) -> Document:
     from ...stages import TABLE
 
-    seed = recipe.task.seed
+    def seed(own: int | str | None) -> int:
+        """Return the first repetition's: 0 is a seed too, and not that of the task."""
+        return recipe.task.seed if own is None else int(own)
+
     moved = [
-        {**stage, "seed": int(stage.get("seed") or seed) + APART * repetition}
+        {**stage, "seed": seed(stage.get("seed")) + APART * repetition}
         if repetition and "seed" in TABLE[stage["use"]].model_fields
         else stage
         for stage in data["stages"]

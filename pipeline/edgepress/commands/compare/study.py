@@ -222,6 +222,7 @@ def _measured(
             "sha256": engine.data.digest,
             "images": {name: len(split.y) for name, split in engine.data.splits.items()},
             "counted": engine.metric.examples(engine.data["test"].y),
+            **({"graded": True} if engine.data.task == "detection" else {}),
             "limited": engine.limit,
             "unlabelled": 0 if engine.data.unlabelled is None else len(engine.data.unlabelled),
             "classes": _counted(train, engine.data.labels)
@@ -246,7 +247,9 @@ def _measured(
         fits_
         for result in first
         if result.route != HALF
-        for fits_ in fit.fits(result, comparison, by_name.get(result.route, recipes[0]), targets, references)
+        for fits_ in fit.fits(
+            result, comparison, by_name.get(result.route, recipes[0]), targets, references, engine.data
+        )
     ]
     named = {"target": target.name if target else None, "others": tuple(judge.name for judge in further)}
     return comparison.model_copy(update={"fits": tuple(fits), **named})

@@ -65,7 +65,7 @@ def cells_of(comparison: Comparison, which: str) -> list[list[str]]:
     best = pareto(
         {
             name: (
-                level_of(comparison, name, which).mean * (-1 if comparison.error else 1),
+                rank(comparison, name, which),
                 -float(comparison.of(name)[0].files[which].bytes),
                 -float(round(20 * math.log(seconds(comparison, name, which) or 1))),  # to 5%: the rest is chance
             )
@@ -185,6 +185,12 @@ def level_of(comparison: Comparison, route: str, which: str) -> Estimate:
         error=comparison.error,
         groups=comparison.groups,
     )
+
+
+def rank(comparison: Comparison, route: str, which: str) -> float:
+    """Return the metric of a route, more for the better: of what is no number the least, as no comparison orders it."""
+    mean = level_of(comparison, route, which).mean
+    return -math.inf if math.isnan(mean) else -mean if comparison.error else mean
 
 
 def against(comparison: Comparison, route: str, rival: str, which: str) -> Estimate:

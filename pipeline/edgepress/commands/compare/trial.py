@@ -14,7 +14,7 @@ import click
 
 from ...config import recipe, target
 from ...config.target import Target
-from ...core import linear_algebra
+from ...core import keep, linear_algebra
 from ...core.document import Document
 from ...core.errors import UserError
 from ...core.paths import replacing
@@ -26,7 +26,7 @@ from ...engine.engine import Engine
 from .. import exit_codes, supervise
 from . import routes as ways
 from .describe import FLOAT, INT8, route_result, signed_score, strongest
-from .effort import total_effort, trained
+from .effort import made_from, total_effort, trained
 from .results import HALF, RouteResult
 
 
@@ -150,8 +150,8 @@ def by_recipes(
     *,
     tflite: bool,
 ) -> list[RouteResult]:
-    """Run every recipe as it is."""
-    engines = [_run(ways.again(recipe_, repetition), repetition, cache, limit) for recipe_ in recipes]
+    """Run every recipe as it is, and for the presets of `targets`, which it may not name itself."""
+    engines = [_run(ways.again(recipe_, repetition), repetition, cache, limit, targets) for recipe_ in recipes]
     files = [ways.ends(recipe_, tflite=tflite) for recipe_ in recipes]
     sources = [_exported(engine, float_) for engine, (float_, _) in zip(engines, files, strict=True)]
     reference = strongest([(engine, float_) for engine, (float_, _) in zip(engines, files, strict=True)])
@@ -170,14 +170,24 @@ def by_recipes(
             which: [(engine, labels_by_precision[int8]) for labels_by_precision in last if int8 in labels_by_precision]
             for which, int8 in ((FLOAT, False), (INT8, True))
         }
-        judged.append(_to_judge(result, labels, engine, recipe_.reference_label(), ""))
+        judged.append(_to_judge(result, labels, engine, recipe_.reference_label(), "", whole=True))
     return judged
 
 
 def _to_judge(
-    result: RouteResult, labels: dict[str, list[tuple[Engine, str]]], engine: Engine, reference: str, reason: str
+    result: RouteResult,
+    labels: dict[str, list[tuple[Engine, str]]],
+    engine: Engine,
+    reference: str,
+    reason: str,
+    *,
+    whole: bool = False,
 ) -> RouteResult:
-    """Return `result` with its last files of each kind and preset, and those of the reference, for the budgets."""
+    """Return `result` with its last files of each kind and preset, and those of the reference, for the budgets.
+
+    A stage's own `keep` counts where a file is made from it; of a `whole` recipe the int8 file, by which it counts, is
+    held to that of every stage, as in a run.
+    """
     judged = {
         which: [
             detailed(run, run.results[label], file) for run, label in ends for file in run.results[label].facts.files
@@ -188,7 +198,18 @@ def _to_judge(
     start = (
         [regrouped(engine, reference_result, file) for file in reference_result.facts.files] if reference_result else []
     )
-    return result.model_copy(update={"judged": judged, "reference": start, "unfit": reason})
+    kept = {which: _kept(ends, whole=whole and which == INT8) for which, ends in labels.items()}
+    return result.model_copy(update={"judged": judged, "reference": start, "kept": kept, "unfit": reason})
+
+
+def _kept(ends: list[tuple[Engine, str]], *, whole: bool) -> dict[str, list[dict[str, Any]]]:
+    rows: dict[str, list[dict[str, Any]]] = {}
+    for run, label in ends:
+        needed = {*run.results} if whole else made_from(run, label)
+        for step, result in run.results.items():
+            if step in needed and (found := keep.judged(result.facts.notes)):
+                rows[step] = [dict(row) for row in found]
+    return rows
 
 
 def _run(

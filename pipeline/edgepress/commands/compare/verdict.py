@@ -87,7 +87,7 @@ def _of_target(comparison: Comparison, name: str) -> list[str]:
 
 
 def _pick(comparison: Comparison) -> list[str]:
-    from .text import against, level_of, seconds
+    from .text import against, rank, seconds
     from .wording import change
 
     fitting = [route for route in comparison.candidates if within(comparison, route)]
@@ -104,8 +104,10 @@ def _pick(comparison: Comparison) -> list[str]:
         named = dict.fromkeys(filter(None, [comparison.target, *exceeded]))
         needed = [*(name for name in named if name != KEEP), *(["the recipe's keep"] if _has_keep(comparison) else [])]
         return [f"Verdict: none of them is shown to meet {_and(needed) or 'the other targets'}: {help}."]
-    sign = -1 if comparison.error else 1
-    best = max(fitting, key=lambda route: sign * level_of(comparison, route, "int8").mean)
+    fitting, without = [route for route in fitting if _is_scored(comparison, route)], fitting
+    if not fitting:
+        return [f"Verdict: none of them: the {comparison.metric} of {_and(without)} is no finite number."]
+    best = max(fitting, key=lambda route: rank(comparison, route, "int8"))
     alike = [route for route in fitting if route == best or not against(comparison, best, route, "int8").shown]
 
     fastest = min(seconds(comparison, route, "int8") or 0.0 for route in alike) or 1.0
@@ -132,6 +134,13 @@ def _pick(comparison: Comparison) -> list[str]:
     return lines
 
 
+def _is_scored(comparison: Comparison, route: str) -> bool:
+    """Whether the metric of a route is a finite number: from any other no difference is shown, so it is no pick."""
+    from .text import rank
+
+    return math.isfinite(rank(comparison, route, "int8"))
+
+
 def _and(names: list[str]) -> str:
     return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
 
@@ -145,6 +154,8 @@ def _beside(comparison: Comparison, pick: str, route: str) -> str:
     from .text import against, seconds
     from .wording import change
 
+    if not _is_scored(comparison, route):
+        return f"against {route}: its {comparison.metric} is no finite number, so it is not picked"
     gain = against(comparison, pick, route, "int8")
     better = gain.mean < 0 if comparison.error else gain.mean > 0
     unit = comparison.drop_unit
