@@ -72,16 +72,12 @@ def merged(paths: Sequence[Path], weights: Sequence[float], data: Dataset, of: O
 def _logits(shares: str, made: str, link: str, prefix: str = "") -> list[onnx.NodeProto]:
     """Return nodes that make logits of probabilities; `prefix` is that of the tensors between."""
     mean, yes, rest, no = (f"{prefix}{name}" for name in ("mean", "is", "rest", "is_not"))
-    clipped = helper.make_node("Clip", [shares, "least", "most"], [mean])
+    steps = [("Clip", [shares, "least", "most"], mean)]
     if link == "softmax":
-        return [clipped, helper.make_node("Log", [mean], [made])]
-    return [
-        clipped,
-        helper.make_node("Log", [mean], [yes]),
-        helper.make_node("Sub", ["one", mean], [rest]),
-        helper.make_node("Log", [rest], [no]),
-        helper.make_node("Sub", [yes, no], [made]),
-    ]
+        steps += [("Log", [mean], made)]
+    else:
+        steps += [("Log", [mean], yes), ("Sub", ["one", mean], rest), ("Log", [rest], no), ("Sub", [yes, no], made)]
+    return [helper.make_node(kind, taken, [given]) for kind, taken, given in steps]
 
 
 def _part(model: onnx.ModelProto, number: int, opset: int) -> onnx.GraphProto:

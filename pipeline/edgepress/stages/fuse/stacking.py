@@ -42,10 +42,8 @@ def fit(x: np.ndarray, y: np.ndarray, task: Task, labels: Sequence[str], seed: i
     """
     x = x.astype(np.float64)
     if broken := int((~np.isfinite(x)).any(1).sum()):
-        raise UserError(
-            f"some outputs are no numbers, for {broken:,} of {len(x):,} validation examples",
-            "take such a model out, or check how its inputs are prepared",
-        )
+        message = f"some outputs are no numbers, for {broken:,} of {len(x):,} validation examples"
+        raise UserError(message, "take such a model out, or check how its inputs are prepared")
     link = KINDS[task].link
     if link == "identity":
         folds = np.random.default_rng(seed).permutation(len(y)) % FOLDS
