@@ -108,6 +108,7 @@ targets: []
 """
 
 
+@pytest.mark.slow
 def test_boxes_go_all_the_way(tmp_path: Path) -> None:
     (tmp_path / "my_data.py").write_text(DATA)
     (tmp_path / "my_model.py").write_text(MODEL)

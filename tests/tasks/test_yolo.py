@@ -67,6 +67,7 @@ def ran(folder: Path, file: str, decode: str = "") -> Engine:
     return engine
 
 
+@pytest.mark.slow
 def test_raw_heads_are_the_boxes_that_the_graph_decodes(tmp_path: Path) -> None:
     """Before suppression: an untrained network's scores are nearly tied, and rounding decides which of them stay."""
     torch.manual_seed(0)
