@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from edgepress.benchmark import statistics
+from edgepress.benchmark.devices.transport import DeviceError
 from edgepress.commands import bench
 from edgepress.core.errors import UserError
 
@@ -67,6 +69,8 @@ def test_from_the_command_line_and_back(tmp_path: Path) -> None:
         (["a.onnx"], "the process that measured a.onnx"),
         (["--replay", "a.txt"], "is no trace"),
         (["--replay", "none.json"], "there is no file `none.json`"),
+        (["--replay", "none.json", "--tolerance", "20%"], "`--tolerance` is of measuring"),
+        (["--replay", "none.json", "--on", "desk"], "`--on` is of measuring"),
     ],
 )
 def test_wrong_words(
@@ -91,3 +95,21 @@ def test_a_file_against_itself(tmp_path: Path) -> None:
 def test_tolerance_is_a_share() -> None:
     with pytest.raises(UserError, match="not a share"):
         bench.measured(Path("x.onnx"), against=None, tolerance="fast", runtime=None, threads=1)
+
+
+def test_a_targets_provider_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Times of the CPU would be taken for the accelerator's."""
+    (tmp_path / "m.onnx").write_bytes(dense(4).SerializeToString())
+    where = "runtime: onnxruntime\nprovider: tensorrt\nreach: ssh://nobody@localhost\nbudgets: {size: 1 MB}\n"
+    (tmp_path / "jet.yaml").write_text(f"name: jet\n{where}")
+    seen: list[Any] = []
+
+    def measure(_: object, models: list[Any], **__: object) -> Any:
+        seen.extend(models)
+        raise DeviceError("measured elsewhere", "")
+
+    monkeypatch.setattr(bench.on_device, "measure", measure)
+    file = tmp_path / "m.onnx"
+    with pytest.raises(DeviceError):
+        bench.measured(file, against=file, tolerance="5%", runtime=None, threads=1, on=str(tmp_path / "jet.yaml"))
+    assert [model.provider for model in seen] == ["tensorrt"] * 2

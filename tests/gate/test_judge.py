@@ -185,6 +185,13 @@ def test_memory_is_of_this_machine_only() -> None:
     assert [(each.status, each.value) for each in found] == [("FAIL", 70_000_000), ("no number", None)]
 
 
+@pytest.mark.parametrize("budget", [{"memory": "60 MB"}, {"cold_start": "1 s"}])
+def test_what_a_device_does_not_print_is_no_number(budget: dict[str, Any]) -> None:
+    facts = report(STAGES, samples=[samples("u.onnx", 1.0).model_copy(update={"device": "pi"})])
+    finding = only(judge.judge(facts, [board(budget, name="pi", reach="ssh://pi", preset="x86")]))
+    assert (finding.status, finding.note) == ("no number", "the program that measures there does not print it")
+
+
 @pytest.mark.parametrize(("limit", "status"), [("2 points", "ok"), ("1.2 points", "undecided"), ("0.1 points", "FAIL")])
 def test_accuracy_drop_against_the_reference_stage(limit: str, status: str) -> None:
     finding = only(judge.judge(report(STAGES), [board({"accuracy_drop": limit})]))

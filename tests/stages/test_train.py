@@ -10,9 +10,11 @@ import pytest
 import torch
 from edgepress.core.paths import digest
 from edgepress.data.dataset import Dataset
+from edgepress.data.facts import DataFacts
 from edgepress.models import checkpoint
 from edgepress.models.description import Network
-from edgepress.stages.train import Train
+from edgepress.stage import Setting
+from edgepress.stages.train import FuseSwa, Train
 from pydantic import ValidationError
 
 from tests.conftest import TINY, fresh
@@ -62,3 +64,10 @@ def test_the_file_is_in_eval_mode_and_whole(few: Dataset, perform: Perform) -> N
 def test_either_a_network_or_a_start(options: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         stage(**options)
+
+
+def test_a_mean_of_weights_has_no_best_epoch() -> None:
+    """Its first weights, which are untrained, would be the best of every epoch before the last quarter."""
+    swa = FuseSwa.model_validate({"use": "fuse.swa", "model": TINY, "epochs": 8, "patience": 2})
+    (rejection,) = swa.reject(Setting({}, DataFacts(), {}))
+    assert "`patience` keeps the weights of one epoch" in rejection.message

@@ -33,7 +33,9 @@ def trained(module: nn.Module, data: Dataset, checkpoint: Path, say: Say = quiet
 
 
 @pytest.mark.parametrize("stop", [2, 4, 5, 8])
-@pytest.mark.parametrize("changes", [{}, {"ema": 0.9}, {"accumulate": 2}, {"patience": 5}], ids=str)
+@pytest.mark.parametrize(
+    "changes", [{}, {"ema": 0.9}, {"accumulate": 2}, {"patience": 5}, {"augment": ["jitter"]}], ids=str
+)
 def test_a_run_that_stops_within_an_epoch_goes_on_to_the_same_weights(
     few: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop: int, changes: dict[str, Any]
 ) -> None:

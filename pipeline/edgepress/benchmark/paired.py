@@ -87,15 +87,17 @@ def measure(
 
 
 def weigh(samples: Samples, model: Model, device: Transport | None = None) -> Samples:
-    """Add peak memory, loading and first run of `model` to `samples`, from fresh processes that load it alone."""
+    """Add peak memory, loading and first run of `model` to `samples`, from fresh processes that load it alone.
+
+    A program on a phone may print less than all of them; what it does not print is no number.
+    """
     results = [_run([model], 0, seed, device or Local()) for seed in range(COLD)]
-    return samples.model_copy(
-        update={
-            "memory": max(int(result["memory"]) for result in results),
-            "load": [result["load"] for result in results],
-            "first": [result["first"] for result in results],
-        }
-    )
+    found: dict[str, Any] = {}
+    if all("memory" in result for result in results):
+        found["memory"] = max(int(result["memory"]) for result in results)
+    if all({"load", "first"} <= result.keys() for result in results):
+        found |= {name: [result[name] for result in results] for name in ("load", "first")}
+    return samples.model_copy(update=found)
 
 
 def require_run(model: Model) -> None:

@@ -54,12 +54,13 @@ def measured(
     target = _target(on) if on else None
     runtime = runtime or (target.runtime if target and target.name != target.reach else None)
     threads = threads or (target.threads if target else 1)
+    provider = target.provider if target else "cpu"
     files, limit = [model, *([against] if against else [])], 1 + _share(tolerance)
-    models = [paired.Model(str(file), file, runtime or _runtime(file), threads) for file in files]
+    models = [paired.Model(str(file), file, runtime or _runtime(file), threads, provider) for file in files]
     if len({model.runtime for model in models}) > 1:
         raise UserError("an ONNX and a TFLite file have no runtime in common", "compare files of one kind")
     if len(models) > 1 and files[0] == files[1]:
-        models[1] = paired.Model(f"{files[1]} (again)", files[1], models[1].runtime, threads)
+        models[1] = paired.Model(f"{files[1]} (again)", files[1], models[1].runtime, threads, provider)
     shown = progress()
     shown.begin("measuring", "measuring", -1, 0)
     looks = statistics.LOOKS if len(models) > 1 else statistics.LOOKS[:1]

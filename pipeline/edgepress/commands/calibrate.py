@@ -92,7 +92,8 @@ def _rows(
     rows = []
     for number, reference in enumerate(wanted):
         say(number, len(wanted), reference.label)
-        model = paired.Model(reference.label, references.build(reference, folder), target.runtime, target.threads)
+        file = references.build(reference, folder)
+        model = paired.Model(reference.label, file, target.runtime, target.threads, target.provider)
         (samples,) = paired.measure([model], looks=(PROCESSES,), rounds=ROUNDS, device=device)
         seconds = median(median(process) for process in samples.wall)
         rows.append(

@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from ..benchmark.devices import agent, health
+from ..benchmark.devices import agent, android, health
 from ..benchmark.devices.connect import connect
-from ..benchmark.devices.transport import DeviceError
+from ..benchmark.devices.transport import DeviceError, Transport
 from ..benchmark.emulator import qemu
 from ..config.target import Target
 from ..core import installation, machine, printable
@@ -102,12 +102,21 @@ def _attached(target: Target) -> Iterator[Check]:
             try:
                 health.require(target.reach, target.architecture, info, target.runtime)
                 versions = ", ".join(f"{name} {version}" for name, version in info["versions"].items())
-                yield Check(f"Python {info['python']}: {versions}" if info["python"] else f"{info['executable']}")
+                yield Check(f"Python {info['python']}: {versions}") if info["python"] else _program(target, device)
             except DeviceError as error:
                 yield Check(error.message, error.help)
             yield from _state(info)
     except DeviceError as error:
         yield Check(error.message, error.help or "see above")
+
+
+def _program(target: Target, device: Transport) -> Check:
+    """Check the program that measures where there is no Python."""
+    if target.binary is None:
+        return Check(f"{target.reach} has no Python to measure with", android.PROGRAM)
+    if device.run(["test", "-x", target.binary]).code:
+        return Check(f"`{printable.word(target.binary)}` is no program there", "`adb push` it there, and `chmod +x` it")
+    return Check(printable.word(target.binary))
 
 
 def _state(info: dict[str, Any]) -> Iterator[Check]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -188,6 +189,7 @@ def bench(model: Path | None, replay: Path | None, trace: Path | None, on_undeci
     if model and not replay:
         trace_ = against.measured(model, **options)
     elif replay and not model:
+        _only_measuring("--replay", options)
         trace_ = against.read(replay)
     else:
         raise click.UsageError("give either a MODEL, or --replay with a trace")
@@ -197,6 +199,14 @@ def bench(model: Path | None, replay: Path | None, trace: Path | None, on_undeci
     code = {"ok": 0, "FAIL": 1, "undecided": 0 if on_undecided == "warn" else 4}[status]
     say(f"{words}exit {code}")
     return code
+
+
+def _only_measuring(instead: str, options: Iterable[str]) -> None:
+    """Raise UsageError for an option that is of measuring, and was written."""
+    context = click.get_current_context()
+    for name in options:
+        if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
+            raise click.UsageError(f"`--{name}` is of measuring, and `{instead}` judges times as they were taken")
 
 
 @cli.command()

@@ -57,6 +57,9 @@ def _estimated(report: Report, target: Target, file: ModelFile, budget: LatencyB
     )
 
 
+_UNPRINTED = "the program that measures there does not print it"
+
+
 def timed(report: Report, target: Target, samples: Samples, finding: Finding, logs: list[float]) -> Finding:
     """Judge one number per process; on wall time nothing is decided while other work takes the cores."""
     device = report.devices.get(target.name)
@@ -77,7 +80,7 @@ def memory(report: Report, target: Target, file: ModelFile, budget: Any, finding
         return noted(finding, "memory cannot be estimated from another machine")
     samples = samples_of(report.samples, file.path, target)
     if samples is None or samples.memory is None:
-        return noted(finding, device_error(report, target))
+        return noted(finding, device_error(report, target) or (_UNPRINTED if samples else ""))
     return within(finding, samples.memory)
 
 
@@ -85,7 +88,8 @@ def cold_start(report: Report, target: Target, file: ModelFile, budget: Any, fin
     """Judge loading and the first inference, over fresh processes."""
     samples = samples_of(report.samples, file.path, target)
     if target.reach == "none" or samples is None or not samples.load or device_error(report, target):
-        return noted(finding, device_error(report, target) or "it is measured on the device, or where `reach: local`")
+        where = "it is measured on the device, or where `reach: local`" if samples is None else _UNPRINTED
+        return noted(finding, device_error(report, target) or where)
     logs = [math.log(load + first) for load, first in zip(samples.load, samples.first, strict=True)]
     basis = f"{len(logs)} processes, wall time"
     return decided(finding, statistics.sequential(logs, finding.limit), basis=basis)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
 from .. import tasks
-from ..core.errors import Mistake
+from ..core.errors import Mistake, Rejection
 from ..models.checkpoint import load, save
 from ..models.description import Description, Network
-from ..stage import Artifact, Context, Family, Made, Stage
+from ..stage import Artifact, Context, Family, Made, Setting, Stage
 from ..training import Schedule
 
 if TYPE_CHECKING:
@@ -106,6 +107,14 @@ class FuseSwa(Training):
     swa: ClassVar = True
 
     use: Literal["fuse.swa"]
+
+    def reject(self, setting: Setting) -> Iterator[Rejection]:
+        yield from super().reject(setting)
+        if self.patience is not None:
+            yield Rejection(
+                "`patience` keeps the weights of one epoch, and `fuse.swa` the mean of those of the last quarter",
+                "take `patience` out, or use `train`",
+            )
 
 
 class FuseEma(Training):

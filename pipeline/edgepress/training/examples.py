@@ -237,7 +237,7 @@ def prefetch(examples: Examples, batches: list[Rows]) -> Iterator[tuple[Rows, tu
     if not examples.augment and not examples.lazy:
         yield from (_loaded(examples, rows) for rows in batches)
         return
-    yield from workers.loaded(partial(_loaded, examples), batches, apart=examples.lazy)
+    yield from workers.loaded(partial(_loaded, examples), batches)
 
 
 def _loaded(examples: Examples, rows: Rows) -> tuple[Rows, tuple[Tensor, ...], Tensor]:

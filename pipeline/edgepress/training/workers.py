@@ -44,10 +44,10 @@ class _Batches(Generic[Batch, Result]):
             return error
 
 
-def loaded(load: Callable[[Batch], Result], batches: Sequence[Batch], *, apart: bool = False) -> Iterator[Result]:
+def loaded(load: Callable[[Batch], Result], batches: Sequence[Batch]) -> Iterator[Result]:
     """Yield `load(batch)` of each batch, in order, made by as many processes as there are cores, a few at most.
 
-    `apart` draws nothing from torch's own generator, so that a training that goes on draws what it would have drawn.
+    Nothing is drawn from torch's own generator, so that a training that goes on draws what it would have drawn.
 
     Raises: UserError as `load` raises it, and for a process that was killed; WorkerError for anything else.
     """
@@ -60,7 +60,7 @@ def loaded(load: Callable[[Batch], Result], batches: Sequence[Batch], *, apart: 
         num_workers=at_most(),
         # Python 3.14 would start a server, which imports torch once more; elsewhere it is not safe to fork.
         multiprocessing_context="fork" if sys.platform == "linux" else None,
-        generator=torch.Generator() if apart else None,
+        generator=torch.Generator(),
         worker_init_fn=partial(_end_with, os.getpid()),  # torch's own look for their parent every 5 s
     )
     running = iter(loader)

@@ -8,14 +8,18 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from edgepress.benchmark import paired
 from edgepress.benchmark.devices import adb, android
 from edgepress.benchmark.devices.connect import connect
-from edgepress.benchmark.devices.transport import DeviceError
+from edgepress.benchmark.devices.transport import DeviceError, Done
 from edgepress.benchmark.paired import Model
+from edgepress.commands import doctor
+from edgepress.core.results import Samples
 
 from tests.conftest import Place, Said, edgepress
 
@@ -73,6 +77,45 @@ def test_what_the_programs_say(said: str, seconds: float, load: float, first: fl
 def test_what_they_do_not_say() -> None:
     with pytest.raises(DeviceError, match="printed no inference time: Failed to load model"):
         android.parsed("STARTING!\nFailed to load model\n", "phone")
+
+
+def test_what_is_not_printed_is_no_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    """0 bytes and 0 seconds would meet every budget."""
+    newer = android.parsed(NEWER.replace("73.5", "0"), "phone")
+    assert newer.keys() == {"seconds", "load", "first"}
+    lines = [line for line in ONNX.splitlines() if "First" not in line and "Peak" not in line]
+    found = android.parsed("\n".join(lines), "phone")
+    assert found.keys() == {"seconds", "load"}
+    monkeypatch.setattr(paired, "_run", lambda *_: found)
+    taken = Samples(path="m.onnx", runtime="onnxruntime", threads=1, cpu=[[1.0]], wall=[[1.0]])
+    weighed = paired.weigh(taken, paired.Model("m.onnx", Path("m.onnx")))
+    assert (weighed.memory, weighed.load, weighed.first) == (None, [], [])
+
+
+def test_the_doctor_looks_for_the_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A phone has no Python, and what measures there is named in the target."""
+    info = {
+        "python": None,
+        "free": 10**10,
+        "governors": [],
+        "throttled": None,
+        "versions": {},
+        "executable": "x",
+    }
+    device = SimpleNamespace(info=lambda: info, run=lambda words: Done(int(words[-1] != "/data/program"), "", ""))
+    monkeypatch.setattr(doctor, "connect", lambda *_: nullcontext(device))
+    monkeypatch.setattr(doctor.health, "about", lambda _: "a phone")
+    monkeypatch.setattr(doctor.health, "require", lambda *_: None)
+
+    def checks(binary: str | None) -> tuple[str, bool]:
+        _, program, *_ = doctor.of(
+            SimpleNamespace(reach="adb://1", python=None, binary=binary, architecture="aarch64", runtime="litert")  # type: ignore[arg-type]
+        )
+        return program.about, program.missing
+
+    assert checks("/data/program") == ("/data/program", False)
+    assert checks("/data/other") == ("`/data/other` is no program there", True)
+    assert checks(None) == ("adb://1 has no Python to measure with", True)
 
 
 @pytest.fixture

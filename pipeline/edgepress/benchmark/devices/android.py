@@ -21,13 +21,17 @@ NUMBER = r"([\d.]+(?:e[+-]?\d+)?)"
 Run = Callable[..., Done]
 
 
+PROGRAM = "put TFLite's benchmark_model, or onnxruntime_perf_test, there, and name it in the target: `binary: PATH`"
+"""What a device without Python measures with."""
+
+
 def work(job: str, run: Run, binary: str | None, name: str) -> Done:
     """Do the `job` of a worker. Raises: DeviceError for what cannot be run, or not be read."""
     request: dict[str, Any] = json.loads(job)
     if binary is None:
         raise DeviceError(
             f"{name} has no Python to measure with",
-            "put TFLite's benchmark_model, or onnxruntime_perf_test, there, and name it in the target: `binary: PATH`",
+            PROGRAM,
         )
     order = list(range(len(request["models"])))
     random.Random(request["seed"]).shuffle(order)
@@ -55,14 +59,17 @@ def _command(binary: str, job: dict[str, Any], model: str) -> list[str]:
 
 
 def parsed(output: str, name: str) -> dict[str, float]:
-    """Parse `seconds` of an inference, of `load` and `first`, and `memory` in bytes. Raises: DeviceError."""
+    """Parse `seconds` of an inference, and those of `load`, `first` and `memory` in bytes that are printed.
+
+    Raises: DeviceError where no inference time is.
+    """
     if match := re.search(rf"Init: {NUMBER}, First inference: {NUMBER}, .*Inference \(avg\): {NUMBER}", output):
         load, first, mean = (float(group) / 1e6 for group in match.groups())
         medians = re.findall(rf"count=\d+ .*median={NUMBER}", output)
         peak = re.findall(rf"(?:via periodic monitoring: |footprint.*overall=){NUMBER}", output)
-        memory = int(float(peak[-1]) * 2**20) if peak else 0
+        memory = {"memory": int(float(peak[-1]) * 2**20)} if peak and float(peak[-1]) > 0 else {}
         seconds = float(medians[-1]) / 1e6 if medians else mean
-        return {"seconds": seconds, "load": load, "first": first, "memory": memory}
+        return {"seconds": seconds, "load": load, "first": first, **memory}
     if match := re.search(rf"P50 Latency: {NUMBER} s", output):
         patterns = {
             "load": (rf"Session creation time cost: {NUMBER} s", 1.0),
@@ -71,7 +78,7 @@ def parsed(output: str, name: str) -> dict[str, float]:
         }
         more = {key: re.search(pattern, output) for key, (pattern, _) in patterns.items()}
         return {"seconds": float(match[1])} | {
-            key: float(group[1]) * patterns[key][1] if group else 0.0 for key, group in more.items()
+            key: float(group[1]) * patterns[key][1] for key, group in more.items() if group
         }
     last = (output.strip().splitlines() or ["it printed nothing"])[-1]
     raise DeviceError(f"{name}: the benchmark program printed no inference time: {last}", "is it of this project?")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import Field
 
 from ... import tasks
+from ...core.paths import replacing
 from ...core.presets import PRESETS, Preset, PresetName
 from ...stage import Artifact, Context, Made
 from ...training import Schedule
@@ -103,7 +104,8 @@ class QuantizeAware(Calibrated, Schedule):
         scores: dict[str, Any] = {}
         for way, model in (("static", static), ("trained", trained)):
             file = context.scratch / f"{name}.{way}.onnx"
-            write(model, file)
+            with replacing(file) as temporary:  # of several processes each writes it, and others read it
+                write(model, temporary)
             scores[way] = _score_points(file, context, start.held)
         better = scores["trained"] > scores["static"]
         return (trained if better else static), scores | {"kept": "trained" if better else "static"}
