@@ -82,6 +82,18 @@ def test_an_older_operator_set_and_int8_of_other_kinds(tmp_path: Path) -> None:
     assert rows(said.out)["Relu"] == ["1", "1"]
 
 
+def test_a_network_of_volumes(tmp_path: Path) -> None:
+    net = graph(
+        [1, 3, 4, 4, 4], ("ConvTranspose", [-1, weights(3, 4, 2, 2, 2)], {}), ("GlobalAveragePool", [-1], {}),
+        ("Relu", [-1], {}),
+    )  # fmt: skip
+    onnx.save(net, tmp_path / "m.onnx")
+    said = edgepress("why", tmp_path / "m.onnx", "--coverage")
+    assert said.code == 0, said.err
+    assert "3 operators: 2 of them stop the conversion" in said.out
+    assert "stops: ConvTranspose `node_1`: its input has the shape [1, 3, 4, 4, 4], and only images" in said.out
+
+
 def test_weights_that_are_not_beside_the_file(tmp_path: Path) -> None:
     nodes = [helper.make_node("Conv", ["x", "w"], ["y"]), helper.make_node("Relu", ["x"], ["z"])]
     path = saved(tmp_path / "m.onnx", nodes)

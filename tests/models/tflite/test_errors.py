@@ -30,10 +30,22 @@ def test_all_unknown_operators_at_once() -> None:
     assert "`litert-torch`" in first.help
 
 
+VOLUME = [1, 3, 4, 4, 5]
 SMALLER, UPWARDS = np.array([1, 3, 2, 2]), weights(3, 4, 3, 3)
 FLOAT: models.Step = ("Cast", [-1], {"to": TensorProto.FLOAT})
 REFUSED = {
     "(N, C, H, W)": graph([1, 3, 5, 5, 5], ("Conv", [-1, weights(4, 3, 3, 3, 3)], {})),
+    "(ConvTranspose): its input has the shape [1, 3, 4, 4, 5]": graph(
+        VOLUME, ("ConvTranspose", [-1, weights(3, 4, 2, 2, 2)], {})
+    ),
+    "(GlobalAveragePool): its input has the shape": graph(VOLUME, ("GlobalAveragePool", [-1], {})),
+    "(GlobalMaxPool): its input has the shape": graph(VOLUME, ("GlobalMaxPool", [-1], {})),
+    "(BatchNormalization): its input has the shape": graph(
+        [1, 3, 4, 4, 3], ("BatchNormalization", [-1, *[np.ones(3, F)] * 4], {})
+    ),
+    "raises int32 to a power": graph(
+        [1, 3], ("Cast", [-1], {"to": TensorProto.INT32}), ("Pow", [-1, F(0.5)], {}), FLOAT
+    ),
     "no dilated pooling": graph([1, 3, 9, 9], ("MaxPool", [-1], {"kernel_shape": [2, 2], "dilations": [2, 2]})),
     "TFLite needs it as a constant": graph([1, 4], ("Transpose", [-1], {}), ("Gemm", [0, 1], {})),
     "it multiplies": graph([1, 4], ("Squeeze", [-1, np.array([0])], {}), ("MatMul", [0, 1], {})),

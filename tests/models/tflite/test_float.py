@@ -24,6 +24,8 @@ def transposed(*shape: int, **attributes: object) -> models.Step:
     return ("ConvTranspose", [-1, weights(*shape), weights(channels, seed=3).ravel()], attributes)
 
 
+INTEGERS: models.Step = ("Cast", [-1], {"to": onnx.TensorProto.INT64})
+FLOATS: models.Step = ("Cast", [-1], {"to": onnx.TensorProto.FLOAT})
 CASES = {
     "conv": graph([1, 3, 9, 10], conv(5, 3, 3, 3, pads=[1, 1, 1, 1])),
     "conv without bias": graph([1, 3, 9, 10], ("Conv", [-1, weights(5, 3, 1, 1)], {})),
@@ -211,6 +213,31 @@ CASES = {
         [1, 4, 7], ("ReduceMean", [0, np.array([-1])], {}), ("Sub", [0, 1], {}), ("Pow", [-1, F(2)], {}),
         ("ReduceMean", [-1, np.array([-1])], {}), ("Add", [-1, F(1e-5)], {}), ("Sqrt", [-1], {}), ("Div", [2, 6], {}),
     ),
+    "power of int64": graph([1, 3, 4, 5], ("Pow", [-1, np.int64(2)], {})),
+    "power of int64, per channel": graph([1, 3, 4, 5], ("Pow", [-1, np.arange(3).reshape(3, 1, 1)], {})),
+    "power of computed integers": graph([1, 3, 4, 5], ("Relu", [0], {}), INTEGERS, ("Pow", [0, -1], {})),
+    "integers to a whole power": graph([1, 3, 4, 5], INTEGERS, ("Pow", [-1, F(2)], {}), FLOATS),
+    "resize by factors of axes": graph(
+        [1, 3, 5, 5], ("Resize", [-1, None, F([1.45, 1.5])], {"mode": "linear", "axes": [3, 2]})
+    ),
+    "resize by a factor of one axis": graph(
+        [1, 3, 5, 6], ("Resize", [-1, None, F([1.5])], {"mode": "nearest", "axes": [-1]})
+    ),
+    "resize by factors that give one size": graph(
+        [1, 3, 5, 5], ("Resize", [-1, None, F([1, 1, 1.5, 1.45])], {"mode": "linear"})
+    ),
+    "resize of signals by a factor": graph(
+        [1, 3, 5], ("Resize", [-1, None, F([1.5])], {"mode": "linear", "axes": [2]})
+    ),
+    **{
+        f"resize, cubic, from pixels inside alone, {kind}": graph(
+            [1, 3, 5, 7],
+            ("Resize", [-1, None, F([1, 1, 2, 0.6])], {
+                "mode": "cubic", "exclude_outside": 1, "coordinate_transformation_mode": kind,
+            }),
+        )
+        for kind in ("half_pixel", "asymmetric", "align_corners")
+    },
     "conv of signals, lopsided": graph([1, 3, 10], conv(5, 3, 3, pads=[0, 2], strides=[2])),
     "conv of signals, same upper": graph([1, 3, 9], conv(5, 3, 4, auto_pad="SAME_UPPER", strides=[2])),
     "conv of signals, grouped": graph([1, 6, 9], conv(9, 2, 3, group=3, dilations=[2])),

@@ -14,6 +14,7 @@ from onnx import numpy_helper
 from ...core.errors import UserError
 from .. import metadata
 from ..predict import in_torch, predict
+from .multiplications import inferred, multiplications
 from .packed_weights import stored
 from .standard_form import standardize
 
@@ -110,10 +111,13 @@ def _pool(graph: onnx.GraphProto) -> None:
 
 
 class Size(NamedTuple):
-    """Learnt numbers, and multiply-accumulates of convolutions and matrix products for one example."""
+    """Learnt numbers, and multiply-accumulates of convolutions and matrix products for one example.
+
+    `macs` is None where a shape that they follow from is not known, or an operator of another domain may have more.
+    """
 
     parameters: int
-    macs: int
+    macs: int | None
 
 
 def size(path: Path) -> Size:
@@ -127,13 +131,12 @@ def nonzero(path: Path) -> int:
 
 
 def _counts(path: Path) -> tuple[Size, int]:
-    model = onnx.shape_inference.infer_shapes(onnx.load(path))
-    graph = model.graph
+    graph = inferred(onnx.load(path)).graph
     tensors = {t.name: t for t in graph.initializer}
     source = {out: node for node in graph.node for out in node.output}
     shapes = {f"{v.name}{_ROUNDED}": shape(v) for v in graph.output}
-    shapes |= {v.name: shape(v) for v in [*graph.value_info, *graph.input, *graph.output]}
-
+    values_of = [*graph.value_info, *graph.input, *graph.output]
+    shapes |= {v.name: shape(v) for v in values_of if v.type.tensor_type.HasField("shape")}
     unpacked = stored(graph)
 
     def weight(name: str) -> str | None:
@@ -146,7 +149,7 @@ def _counts(path: Path) -> tuple[Size, int]:
         return weight(node.input[0]) if node is not None and node.op_type == "DequantizeLinear" else None
 
     learnt: dict[str, int] = {}
-    macs = 0
+    macs: list[int | None] = []
     for node in graph.node:
         makers = {source[name].op_type for name in node.input if name in source}
         of_scales = node.op_type == "Mul" and "DynamicQuantizeLinear" in makers
@@ -159,12 +162,10 @@ def _counts(path: Path) -> tuple[Size, int]:
                 learnt[name] = math.prod(tensors[name].dims)
         kernel = weight(values[1]) if len(values) > 1 else None
         if kernel is not None:
-            if node.op_type in ("Conv", "ConvInteger", "QLinearConv"):
-                macs += math.prod(shapes[node.output[0]][2:]) * math.prod(tensors[kernel].dims)
-            elif node.op_type in ("Gemm", "MatMul", "MatMulInteger", "QGemm", "QLinearMatMul"):
-                macs += math.prod(tensors[kernel].dims) * (math.prod(shapes.get(node.input[0], [1])[:-1]) or 1)
+            macs.append(multiplications(node, tensors[kernel].dims, shapes.get(node.output[0])))
     filled = sum(int(np.count_nonzero(numpy_helper.to_array(tensors[name]))) for name in learnt)
-    return Size(sum(learnt.values()), macs), filled
+    known = [count for count in macs if count is not None]
+    return Size(sum(learnt.values()), sum(known) if len(known) == len(macs) else None), filled
 
 
 _ROUNDED = "_QuantizeLinear_Input"

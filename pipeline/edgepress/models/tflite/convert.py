@@ -15,6 +15,8 @@ from ...core.errors import UserError
 if TYPE_CHECKING:
     import onnx
 
+    from .lowering import Lowering
+
 METADATA = "edgepress"
 
 
@@ -50,12 +52,27 @@ def write(model: onnx.ModelProto, metadata: dict[str, Any], dynamic: bool = Fals
         lowering.tensors[name] = lowering.file.tensor(name, shape, dtype, graph.quantization.get(name))
     for node in graph.nodes:
         OPERATORS[node.op].lower(lowering, node)
-    outputs = {name: lowering.ordered(name, last=len(graph.shape(name)) == IMAGE) for name in graph.outputs}
+    outputs = {
+        name: _constant(lowering, name)
+        if name in graph.constants
+        else lowering.ordered(name, last=len(graph.shape(name)) == IMAGE)
+        for name in graph.outputs
+    }
     inputs = {name: lowering.tensors[name] for name in graph.inputs}
     for name, tensor in outputs.items():
         if tensor not in inputs.values():
             lowering.file.rename(tensor, name)
     return lowering.file.finish(inputs, outputs, {METADATA: json.dumps(metadata, sort_keys=True).encode()})
+
+
+def _constant(lowering: Lowering, name: str) -> int:
+    """Return an output that is the same for every input, such as the anchors of a detector, as a tensor with data."""
+    from .graph import narrow
+    from .layout import IMAGE, TO_LAST
+
+    values = lowering.graph.constants[name].real
+    values = values.transpose(TO_LAST[IMAGE]) if values.ndim == IMAGE else values
+    return lowering.file.constant(name, values.astype(narrow(values.dtype)))
 
 
 Layout = Literal["NCHW→NHWC", "NCL→NLC", "same"]

@@ -65,12 +65,9 @@ def _values(model: onnx.ModelProto) -> dict[str, NDArray[Any]]:
         dtype = onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type)
         if math.prod(tensor.dims) <= _MOST and dtype in _TYPES:
             known[name] = numpy_helper.to_array(tensor)
-    outputs = {value.name for value in graph.output}
     values: dict[str, NDArray[Any]] = {}
     for node in graph.node:
         made = [name for name in node.output if name]
-        if outputs.intersection(made):
-            continue
         if node.op_type in ("Shape", "Size") and node.input[0] in shapes:
             found: Sequence[np.ndarray] = [_measured(node, shapes[node.input[0]])]
         elif _is_listed(node) or (

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import numpy_helper
+from onnx import TensorProto, numpy_helper
 
 from ...core.errors import UserError
 from .builder import INT8, INT16, Quantization, quantization
@@ -112,14 +112,14 @@ class Graph:
 
     def parameters(self, node: Node) -> Quantization:
         """Return scale and zero point of a QuantizeLinear or DequantizeLinear node."""
-        for name in node.inputs[1:]:
+        for name in filter(None, node.inputs[1:]):
             if name not in self.constants:
                 raise UserError(
                     f"cannot convert {node}: its scale or zero point `{name}` is computed",
                     "quantize with constant scales, as `quantize.static` does",
                 )
         scale = self.constants[node.inputs[1]].values
-        zero_point = self.constants[node.inputs[2]].values if len(node.inputs) > 2 else np.uint8(0)
+        zero_point = self._zero_point(node)
         if zero_point.dtype not in (np.int8, np.int16, np.int32):
             raise UserError(
                 f"cannot convert {node}: it quantizes to {zero_point.dtype}, and TFLite's kernels work on int8",
@@ -130,8 +130,33 @@ class Graph:
                 f"cannot convert {node}: its int16 zero point is not 0, as TFLite's kernels have it",
                 "quantize with `ActivationSymmetric`, as `quantize.int16` does",
             )
+        if node.attributes.get("block_size", 0):
+            raise UserError(
+                f"cannot convert {node}: it has a scale for each block of {node.attributes['block_size']} numbers, and "
+                "TFLite's kernels have one for each channel",
+                "quantize by channel, without `block_size`",
+            )
         kind = INT16 if zero_point.dtype == INT16 else INT8
-        return quantization(scale, zero_point, node.attributes.get("axis", 0) if scale.size > 1 else 0, kind)
+        axis = node.attributes.get("axis", 1) % len(self.shape(node.inputs[0])) if scale.size > 1 else 0
+        return quantization(scale, zero_point, axis, kind)
+
+    def _zero_point(self, node: Node) -> NDArray[Any]:
+        """Return the zero point of a QuantizeLinear or DequantizeLinear; one that is left out is 0, of its integers."""
+        source, stated = node.inputs[0], node.inputs[2] if len(node.inputs) > 2 else ""
+        if stated in self.constants:
+            return self.constants[stated].values
+        dtype = self.types.get(source, np.dtype(np.uint8))
+        quantizers = [each for each in self.nodes if each.op == "QuantizeLinear" and source in each.outputs]
+        if node.op == "QuantizeLinear":
+            kind = node.attributes.get("output_dtype", TensorProto.UINT8)
+            dtype = onnx.helper.tensor_dtype_to_np_dtype(kind or TensorProto.UINT8)
+        elif source in self.constants:
+            dtype = self.constants[source].values.dtype
+        elif source in self.quantization:  # of an integer operator, which has taken the place of its QuantizeLinear
+            dtype = self.quantization[source].type
+        elif quantizers:
+            dtype = self._zero_point(quantizers[0]).dtype
+        return np.zeros((), dtype)
 
 
 def constant(name: str, tensor: onnx.TensorProto) -> Constant:

@@ -28,6 +28,8 @@ def fold_constants(graph: Graph) -> None:
             graph.constants[node.output] = Constant(node.inputs[0], integers, graph.parameters(node))
         elif weight := _packed(graph, node):
             graph.constants[node.output] = weight
+        elif node.op in _ALIASES and node.inputs[0] in graph.constants:  # an output may be such a one
+            graph.constants[node.output] = graph.constants[node.inputs[0]]
         elif (node.op in _ALIASES or _idle(graph, node)) and node.output not in graph.outputs:
             alias[node.output] = node.inputs[0]
         else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,10 +13,12 @@ from numpy.typing import NDArray
 
 from ..builder import INT16
 from ..graph import Node, narrow
+from ..layout import IMAGE
 from ..lowering import Lowering, refusal
 from ..passes import FUSED
 from ..versions import version as version_of
 from .dense import activation
+from .formula import apply
 
 Lower = Callable[[Lowering, Node], None]
 
@@ -42,6 +45,26 @@ def elementwise(code: str, options: type[Any] | None = None, version: int = 1) -
         lowering.emit(node, code, inputs, options() if options else None, version)
 
     return lower
+
+
+def power(lowering: Lowering, node: Node) -> None:
+    """Lower Pow; TFLite's takes two numbers of one type, ONNX's an exponent of any since operator set 12."""
+    (base, exponent), wanted = node.inputs, lowering.graph.type(node.output)
+    constant = lowering.graph.constants.get(exponent)
+    given = narrow(constant.real.dtype) if constant else lowering.graph.type(exponent)
+    # Cut to whole numbers, a power of ½ would be one of 0.
+    if wanted.kind != "f" and given.kind == "f" and (constant is None or (constant.real % 1).any()):
+        raise refusal(node, f"it raises {wanted} to a power that is no integer", "cast to float32 before it")
+    if constant and given != wanted:
+        name = f"{exponent}_as_{wanted}"
+        lowering.graph.constants[name] = replace(
+            constant, name=name, values=constant.real.astype(wanted), quantization=None, packed=False
+        )
+        node = replace(node, inputs=[base, name])
+    operands = [lowering.operand(node, position) for position in range(2)]
+    if given != wanted and not constant:
+        operands[1] = apply(lowering, "CAST", [operands[1]], None, schema.CastOptionsT(), wanted)
+    lowering.emit(node, "POW", operands, schema.PowOptionsT(), 1)
 
 
 def chain(code: str) -> Lower:
@@ -119,6 +142,12 @@ def hard_sigmoid(lowering: Lowering, node: Node) -> None:
 
 def batch_norm(lowering: Lowering, node: Node) -> None:
     """Lower x·scale + shift per channel, where the simplifier has no convolution to fold it into."""
+    if len(lowering.shape(node)) > IMAGE:
+        # The file keeps ONNX's order of such axes, whose last is not the channels.
+        raise refusal(
+            node, f"its input has the shape {list(lowering.shape(node))}, and 4 axes are the most that are in the set",
+            "write a 3-D network as a 2-D one",
+        )  # fmt: skip
     gamma, beta, mean, variance = (lowering.constant(node, position).real for position in range(1, 5))
     scale = gamma / np.sqrt(variance + node.attributes.get("epsilon", 1e-5))
     tensor = _with(lowering, lowering.input(node), "MUL", scale, schema.MulOptionsT())

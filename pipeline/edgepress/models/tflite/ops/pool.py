@@ -18,7 +18,7 @@ from ..lowering import Lowering, refusal
 from ..versions import version as version_of
 from .dense import bias_type
 from .formula import apply, number, reduced
-from .window import Window, around, image, image_shape, pad
+from .window import Window, around, image, image_shape, pad, require_pixels
 
 _ONE = 64
 """A one in `_average_exactly`: fixed-point kernels round twice, which shows when a sum has no bits to spare. A power
@@ -95,10 +95,12 @@ def _average_exactly(lowering: Lowering, node: Node, tensor: int, window: Window
 
 
 def global_average(lowering: Lowering, node: Node) -> None:
+    require_pixels(lowering, node)
     _mean(lowering, node, lowering.input(node), list(range(1, len(lowering.shape(node)) - 1)), keep=True)
 
 
 def global_max(lowering: Lowering, node: Node) -> None:
+    require_pixels(lowering, node)
     pixels = lowering.indices(range(1, len(lowering.shape(node)) - 1))
     lowering.emit(node, "REDUCE_MAX", [lowering.input(node), pixels], schema.ReducerOptionsT(keepDims=True))
 

@@ -15,7 +15,7 @@ from ..lowering import Lowering, refusal
 from ..versions import version as version_of
 from .dense import arrange, as_image, parameters
 from .formula import apply
-from .window import image, image_shape
+from .window import image, image_shape, require_pixels
 
 Matrix = NDArray[np.float32]
 
@@ -36,7 +36,12 @@ def resize(lowering: Lowering, node: Node) -> None:
     if mode != "nearest" and lowering.is_integer(node):
         tensor = lowering.real(tensor)
     before, after = lowering.file.shape(tensor), image_shape(lowering, node)
-    wanted = [_matrix(lowering, node, mode, before[axis], after[axis]) for axis in (1, 2)]
+    # Rows and columns are the last two axes in ONNX; of a signal, which is one row, the first of them is its channels.
+    onnx_axes = (len(shape) - 2, len(shape) - 1)
+    wanted = [
+        _matrix(lowering, node, mode, axis, *sizes)
+        for axis, *sizes in zip(onnx_axes, before[1:3], after[1:3], strict=True)
+    ]
     name = _builtin(mode, before[1:3], after[1:3], wanted)
     if name is not None:
         code, align, half = name
@@ -53,13 +58,9 @@ def resize(lowering: Lowering, node: Node) -> None:
     lowering.give(node, lowering.reshaped(tensor, lowering.file_shape(node.output)))
 
 
-def _matrix(lowering: Lowering, node: Node, mode: str, size: int, count: int) -> Matrix:
-    """Return (count, size): the share of each pixel in each pixel of the result, as ONNX defines it."""
-    scale = count / size
-    if len(node.inputs) > 2 and node.inputs[2] and lowering.constant(node, 2).values.size:
-        scales = lowering.constant(node, 2).values
-        scale = next((float(ratio) for ratio in scales[2:] if int(ratio * size) == count), scale)
-    places = np.arange(count)
+def _matrix(lowering: Lowering, node: Node, mode: str, axis: int, size: int, count: int) -> Matrix:
+    """Return (count, size): the share of each pixel in each pixel of the result along an ONNX axis."""
+    scale, places = _scale(lowering, node, axis, size, count), np.arange(count)
     kind = node.attributes.get("coordinate_transformation_mode", b"half_pixel").decode()
     if kind == "asymmetric":
         at = places / scale
@@ -75,7 +76,22 @@ def _matrix(lowering: Lowering, node: Node, mode: str, size: int, count: int) ->
         )
     if mode == "nearest":
         return _nearest(at, size, node.attributes.get("nearest_mode", b"round_prefer_floor").decode())
-    return _interpolating(at, size, node.attributes.get("cubic_coeff_a", -0.75) if mode == "cubic" else None)
+    if mode != "cubic":
+        return _interpolating(at, size, None)
+    inside_only = bool(node.attributes.get("exclude_outside", 0))
+    return _interpolating(at, size, node.attributes.get("cubic_coeff_a", -0.75), inside_only)
+
+
+def _scale(lowering: Lowering, node: Node, axis: int, size: int, count: int) -> float:
+    """Return the factor that the node writes for an ONNX axis, else the quotient of the sizes.
+
+    Since operator set 18 the factors may be those of some axes alone, in any order.
+    """
+    scales, rank = lowering.optional(node, 2), len(lowering.shape(node))
+    if scales is None or not scales.values.size:
+        return count / size
+    axes = [each % rank for each in node.attributes.get("axes", range(rank))]
+    return float(scales.values[axes.index(axis)]) if axis in axes else count / size
 
 
 _ROUNDS: dict[str, Callable[[NDArray[np.float64]], NDArray[np.float64]]] = {
@@ -91,8 +107,11 @@ def _nearest(at: NDArray[np.float64], size: int, mode: str) -> Matrix:
     return np.eye(size, dtype=np.float32)[chosen]
 
 
-def _interpolating(at: NDArray[np.float64], size: int, cubic: float | None) -> Matrix:
-    """Interpolate linearly, or cubic with that coefficient; pixels over the edge are those at the edge."""
+def _interpolating(at: NDArray[np.float64], size: int, cubic: float | None, inside_only: bool = False) -> Matrix:
+    """Interpolate linearly, or cubic with that coefficient.
+
+    Pixels over the edge are those at the edge, or with `inside_only` have no share, and the others' shares grow.
+    """
     matrix = np.zeros((len(at), size))
     first = np.floor(at)
     for offset in (0, 1) if cubic is None else (-1, 0, 1, 2):
@@ -103,7 +122,11 @@ def _interpolating(at: NDArray[np.float64], size: int, cubic: float | None) -> M
             near, far = ((cubic + 2) * away - (cubic + 3)) * away**2 + 1, cubic * (((away - 5) * away + 8) * away - 4)
             weight = np.where(away <= 1, near, far)
         chosen = np.clip(first + offset, 0, size - 1).astype(int)
+        if inside_only:
+            weight = np.where(chosen == first + offset, weight, 0)
         np.add.at(matrix, (np.arange(len(at)), chosen), weight)
+    if inside_only:
+        matrix /= matrix.sum(1, keepdims=True)
     return matrix.astype(np.float32)
 
 
@@ -166,6 +189,7 @@ def _blocks(lowering: Lowering, node: Node, code: str, tensor: int, options: obj
 
 def conv_transpose(lowering: Lowering, node: Node) -> None:
     """Lower to TFLite's without pads, and cut the pads off."""
+    require_pixels(lowering, node)
     window = lowering.constant(node, 1).values.shape[2:]
     if max(node.attributes.get("dilations", [1])) > 1:
         raise refusal(node, "TFLite has no dilated transposed convolution", "use `dilation=1`")

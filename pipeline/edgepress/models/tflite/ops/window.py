@@ -42,14 +42,8 @@ class Window:
     @classmethod
     def of(cls, lowering: Lowering, node: Node, kernel: list[int]) -> Window:
         """Return the window; the trailing pad follows from the result's size: `ceil_mode`, pads no window reaches."""
+        require_pixels(lowering, node)
         rank = len(lowering.shape(node))
-        if rank not in (SIGNAL, IMAGE):
-            raise refusal(
-                node,
-                f"its input has the shape {list(lowering.shape(node))}, "
-                "and only images (N, C, H, W) and signals (N, C, L) are in the set",
-                "write a 3-D network as a 2-D one",
-            )
         pixels = rank - 2
         # A signal is an image of one row.
         row = [1] * (IMAGE - rank)
@@ -72,6 +66,17 @@ class Window:
             same = same and result == -(-size // strides[axis]) and pads[axis] == (total // 2, -(-total // 2))
         written = behind if mode == "NOTSET" else [after for _, after in pads]
         return cls(kernel, strides, dilations, pads, same, written)
+
+
+def require_pixels(lowering: Lowering, node: Node) -> None:
+    """Refuse an input that is no image and no signal: the file has channels last of these ranks alone (`TO_LAST`)."""
+    shape = lowering.shape(node)
+    if len(shape) not in (SIGNAL, IMAGE):
+        raise refusal(
+            node,
+            f"its input has the shape {list(shape)}, and only images (N, C, H, W) and signals (N, C, L) are in the set",
+            "write a 3-D network as a 2-D one",
+        )
 
 
 def image(lowering: Lowering, tensor: int) -> int:
