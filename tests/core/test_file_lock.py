@@ -96,3 +96,17 @@ def test_it_is_said_again_while_it_lasts(tmp_path: Path, monkeypatch: pytest.Mon
 def test_the_holder_is_described_whatever_the_file_has(stored: Any, words: str, tmp_path: Path) -> None:
     (tmp_path / "lock").write_text(json.dumps(stored))
     assert re.fullmatch(words, file_lock._holder(tmp_path / "lock"))
+
+
+def test_one_process_at_a_time_is_alone_in_a_folder(tmp_path: Path) -> None:
+    """It has no file of the lock's; the kernel ends it with its process."""
+    folder, command = tmp_path / "run", COMMAND.replace('hold(Path("lock"), ', 'alone(Path("run"), ')
+    with file_lock.alone(folder, "the files in `run`"):
+        process = subprocess.Popen(
+            [sys.executable, "-c", command], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        assert process.stderr
+        assert process.stderr.readline().startswith("waiting for another process, which makes `small` as well")
+        assert not [*folder.iterdir()]
+    out, _ = process.communicate(timeout=60)
+    assert (process.returncode, out) == (0, "has it\n")

@@ -6,6 +6,8 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+import onnx
 import pytest
 from edgepress.config import recipe
 from edgepress.config.chain import Step
@@ -121,6 +123,26 @@ def test_a_changed_file_reruns_what_was_loaded_from_it(tmp_path: Path, finished:
     assert made(place) == {"load"}
     assert made(place) == set()
     shutil.copy(models / "b.safetensors", tmp_path / "m.safetensors")
+    assert made(place) == {"load"}
+
+
+def test_changed_weights_beside_a_file_rerun_what_was_loaded_from_it(
+    tmp_path: Path, finished: tuple[Place, Said]
+) -> None:
+    """The graph is the same bytes when they alone are trained again."""
+    text = "name: l\ntask: {data: digits}\nstages:\n  - {use: load, from: m.onnx}\ntargets: [desk.yaml]\n"
+    place = laid_out(tmp_path, text)
+    model = onnx.load(finished[0].runs / "whole" / "models" / "float.onnx")
+    onnx.save(model, tmp_path / "m.onnx", save_as_external_data=True, location="m.bin", size_threshold=0)
+    graph, weights = ((tmp_path / name).read_bytes() for name in ("m.onnx", "m.bin"))
+    assert made(place) == {"load"}
+    assert made(place) == set()
+    tensor = max(onnx.load_model_from_string(graph).graph.initializer, key=lambda each: int(np.prod(each.dims)))
+    where = {entry.key: entry.value for entry in tensor.external_data}
+    start, end = int(where["offset"]), int(where["offset"]) + int(where["length"])
+    halved = (np.frombuffer(weights[start:end], np.float32) / 2).tobytes()
+    (tmp_path / "m.bin").write_bytes(weights[:start] + halved + weights[end:])
+    assert (tmp_path / "m.onnx").read_bytes() == graph
     assert made(place) == {"load"}
 
 

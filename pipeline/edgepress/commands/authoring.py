@@ -164,7 +164,7 @@ def diff(file: Path, against: str | None) -> int:
 )
 @click.option("--folder", type=FOLDER, default=Path(), help="Folder to write to.")
 def new(folder: Path, recipe: str | None, **wishes: str | None) -> int:
-    """Write a recipe NAME, its target file and a CI job.
+    """Write a recipe NAME with the budgets of its target, and a CI job.
 
     At a terminal, missing options are prompted for.
     """

@@ -9,6 +9,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from errno import EBADF, EINVAL, ENOLCK, ENOTSUP
 from pathlib import Path
 
 from . import printable
@@ -45,6 +46,31 @@ def hold(path: Path, what: str, say: Say | None = None) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+@contextmanager
+def alone(folder: Path, what: str, say: Say | None = None) -> Iterator[None]:
+    """Be the only process that makes `what` in `folder`, by a lock of the folder itself, which leaves no file.
+
+    A file system without such locks lets all of them go on.
+    """
+    import fcntl
+
+    say = say or _print
+    folder.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say(f"waiting for another process, which makes {what}; Ctrl-C gives up")
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        except OSError as error:
+            if error.errno not in (EBADF, EINVAL, ENOLCK, ENOTSUP):
+                raise
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _holder(path: Path) -> str:

@@ -11,6 +11,9 @@ from ..models import pretrained
 from .cache import Entry
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ..stage import Stage
     from .setup import Setup
 
 FORMAT = 3
@@ -27,7 +30,7 @@ def material(setup: Setup, step: Step, entries: dict[str, Entry]) -> dict[str, A
         "stage": [stage.use, stage.version],
         "options": stage.model_dump(mode="json", by_alias=True, exclude={"name", "input"}),
         "inputs": [entries[label].facts["digests"] for label in sources(step)],
-        "files": {name: paths.digest(pretrained.find(name, setup.recipe.document.path)) for name in stage.files()},
+        "files": named_files(stage, setup.recipe.document.path),
         "data": setup.data.digest,
         # The digest of a file is not that of its pixels, which its decoder makes.
         **({"decoder": machine.versions(["pillow", "torchvision"])} if setup.data.lazy else {}),
@@ -42,6 +45,18 @@ def material(setup: Setup, step: Step, entries: dict[str, Entry]) -> dict[str, A
         "versions": {n: version for n, version in setup.versions.items() if n in stage.libraries or n in MEASURING},
         **codes(setup, step, entries),
     }
+
+
+def named_files(stage: Stage, recipe: Path) -> dict[str, str]:
+    """Return the digests of the files that a stage's options name, and of weights that lie beside them."""
+    from ..models.onnx import external_data
+
+    digests: dict[str, str] = {}
+    for name in stage.files():
+        path = pretrained.find(name, recipe)
+        beside = external_data.beside(path)
+        digests |= {name: paths.digest(path)} | {f"{name}: {each}": paths.digest(beside[each]) for each in beside}
+    return digests
 
 
 def floor(setup: Setup, entries: dict[str, Entry]) -> float | None:

@@ -25,6 +25,7 @@ from ..core.paths import SHIPPED, digest, replacing
 from ..models import hub, pretrained
 from ..stage import Stage
 from .engine import Engine
+from .key import named_files
 
 VERSION = 1
 _SOURCES = ("recipe", "recipe_sha256", "task", "data_sha256", "libraries")
@@ -169,8 +170,8 @@ def _sources(lock: dict[str, Any]) -> list[Any]:
 
 
 def _loaded(stage: Stage, recipe: Recipe) -> list[str]:
-    """Return the digests of the files that the stage's options name."""
-    return [digest(pretrained.find(name, recipe.document.path)) for name in stage.files()]
+    """Return the digests of the files that the stage's options name, and of weights beside them."""
+    return [*named_files(stage, recipe.document.path).values()]
 
 
 def _commits(stage: Stage, recipe: Recipe) -> dict[str, str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from ..config.recipe import load
-from ..core import distributed, ownership, temporary
+from ..core import distributed, file_lock, ownership, temporary
 from ..core.errors import UserError
 from ..core.paths import Destination, replacing, require_writable, temporary_folder
 from ..core.progress import Silent, progress
@@ -69,14 +69,17 @@ def run(
         distributed.parted()
         if not first:
             return 0
-        locked = lock.write(engine, folder) if limit is None else None
-        report = build(engine, artifacts.deliver(engine, folder / "models", locked, known), accepted, shown)
-        shown_examples = pictures.write(engine, report, folder / pictures.FOLDER, wanted=with_pictures)
-        report = report.model_copy(update={"pictures": shown_examples})
+        # A second run of the recipe would replace the files that this one measures.
+        with file_lock.alone(folder, f"the files in `{folder}`"):
+            known = artifacts.known(folder / "models", _before(folder))
+            locked = lock.write(engine, folder) if limit is None else None
+            report = build(engine, artifacts.deliver(engine, folder / "models", locked, known), accepted, shown)
+            shown_examples = pictures.write(engine, report, folder / pictures.FOLDER, wanted=with_pictures)
+            report = report.model_copy(update={"pictures": shown_examples})
+            with replacing(folder / REPORT) as file:
+                file.write_text(report.as_json(), encoding="utf-8")
     finally:
         shown.close()
-    with replacing(folder / REPORT) as file:
-        file.write_text(report.as_json(), encoding="utf-8")
     return show(report, recipe, targets, on_undecided, outputs)
 
 

@@ -37,6 +37,22 @@ def check(model: onnx.ModelProto, source: Path) -> None:
             raise UserError(f"{about} take {needed:,} bytes, and {length:,} are kept for them", _AGAIN)
 
 
+def beside(source: Path) -> dict[str, Path]:
+    """Return the files of weights that an ONNX file names and that lie there, by location; none of another file.
+
+    The graph may stay the same bytes when they change.
+    """
+    if source.suffix != ".onnx" or b"location" not in (content := source.read_bytes()):
+        return {}
+    try:
+        graph = onnx.load_model_from_string(content).graph
+    except Exception:  # protobuf's error has no stable home; the reader of the file says what is wrong
+        return {}
+    names = sorted({ExternalDataInfo(tensor).location for tensor in _tensors(graph) if uses_external_data(tensor)})
+    within = [name for name in names if not Path(name).is_absolute() and ".." not in Path(name).parts]
+    return {name: source.parent / name for name in within if (source.parent / name).is_file()}
+
+
 def _bytes(tensor: onnx.TensorProto) -> int | None:
     """Return the bytes of a tensor's values; None for types of less than a byte, which are packed."""
     try:
