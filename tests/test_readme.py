@@ -107,7 +107,7 @@ def test_every_command_and_option_exists(name: str) -> None:
 def test_the_recipe_and_the_target_of_the_first_page_are_valid(tmp_path: Path) -> None:
     blocks = re.findall(r"```yaml\n(name: .*?)```", TEXTS[README], re.DOTALL)
     (recipe,) = (block for block in blocks if "stages:" in block)
-    (target,) = (block for block in blocks if "budgets:" in block)
+    (target,) = (block for block in blocks if "runtime:" in block)
     (tmp_path / "photos").mkdir()
     (tmp_path / "mine.yaml").write_text(recipe, encoding="utf-8")
     (tmp_path / "my-board.yaml").write_text(target, encoding="utf-8")
