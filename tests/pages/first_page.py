@@ -35,8 +35,9 @@ def _unlabelled() -> tuple[str, str]:
     found = results.read("distill")
     more = gain(found["rows"]["unlabelled"], "kd_unlabelled", "ce")
     low, high = more["low"], more["high"]
-    words = f"**Labels are optional:** 300 labels and unlabelled images, distilled from a teacher of 55,000: {more['mean']:+.1f} points"
-    return f"{words} [{low:.1f}, {high:.1f}] over the labels alone.", found["command"]
+    words = "**Labels are optional:** 300 labels and unlabelled images, distilled from a teacher of 55,000:"
+    gained = f"{more['mean']:+.1f} points [{low:.1f}, {high:.1f}]"
+    return f"{words} {gained} over the labels alone.", found["command"]
 
 
 def _int8() -> tuple[str, str]:
