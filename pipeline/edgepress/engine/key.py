@@ -49,13 +49,14 @@ def material(setup: Setup, step: Step, entries: dict[str, Entry]) -> dict[str, A
 
 def named_files(stage: Stage, recipe: Path) -> dict[str, str]:
     """Return the digests of the files that a stage's options name, and of weights that lie beside them."""
-    from ..models.onnx import external_data
-
     digests: dict[str, str] = {}
     for name in stage.files():
         path = pretrained.find(name, recipe)
-        beside = external_data.beside(path)
-        digests |= {name: paths.digest(path)} | {f"{name}: {each}": paths.digest(beside[each]) for each in beside}
+        digests[name] = paths.digest(path)
+        if path.suffix == ".onnx":
+            from ..models.onnx.external_data import beside  # its imports take longer than a plan without such a file
+
+            digests |= {f"{name}: {each}": paths.digest(file) for each, file in beside(path).items()}
     return digests
 
 

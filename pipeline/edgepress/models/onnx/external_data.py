@@ -38,11 +38,11 @@ def check(model: onnx.ModelProto, source: Path) -> None:
 
 
 def beside(source: Path) -> dict[str, Path]:
-    """Return the files of weights that an ONNX file names and that lie there, by location; none of another file.
+    """Return the files of weights that an ONNX file names and that lie there, by location.
 
     The graph may stay the same bytes when they change.
     """
-    if source.suffix != ".onnx" or b"location" not in (content := source.read_bytes()):
+    if b"location" not in (content := source.read_bytes()):
         return {}
     try:
         graph = onnx.load_model_from_string(content).graph
