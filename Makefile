@@ -49,7 +49,7 @@ plan check: $(VENV)/.run
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not slow" $(ARGS)
 
-# What takes more than a quarter of a minute each: whole comparisons, boards, phones and emulators
+# What takes more than ten seconds each: whole comparisons, boards, phones and emulators
 test-slow: $(VENV)/.dev
 	$(BIN)/python -m pytest -n 2 --dist loadgroup -m slow $(ARGS)
 

@@ -42,6 +42,14 @@ TINY: dict[str, Any] = {
 """A ResNet of 29 thousand parameters, as a recipe writes it."""
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """One worker makes the finished run, and tests all that needs it."""
+    for item in items:
+        if "finished" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.xdist_group("finished"))
+
+
 @pytest.fixture(autouse=True)
 def same_random_numbers() -> None:
     """Which tests ran before in this process changes no number: not of torch, not of a test module's `RANDOM`."""

@@ -126,6 +126,7 @@ def test_by_itself_and_in_the_whole_file(files: tuple[Path, Path], tmp_path: Pat
     assert found["third"].alone.sqnr > 30, "the Relu that int8 has by its range is no error"
 
 
+@pytest.mark.slow
 def test_text_and_json_of_the_command(files: tuple[Path, Path]) -> None:
     whole, integers = files
     said = edgepress("why", integers, "--sensitivity", "--float", whole)
@@ -138,6 +139,7 @@ def test_text_and_json_of_the_command(files: tuple[Path, Path]) -> None:
     assert [row["gain"] for row in rows] == sorted((row["gain"] for row in rows), reverse=True)
 
 
+@pytest.mark.slow
 def test_files_that_are_no_pair_are_refused(files: tuple[Path, Path], tmp_path: Path) -> None:
     whole, integers = files
     said = edgepress("why", integers, "--sensitivity")
@@ -179,6 +181,7 @@ def test_equalized_layers_are_noted(ladder: Any, is_noted: bool) -> None:
     assert origin.remark(None) == ""
 
 
+@pytest.mark.slow
 def test_ranges_of_files_that_are_no_pair_are_refused(files: tuple[Path, Path], tmp_path: Path) -> None:
     said = edgepress("why", files[1], "--ranges", "--float", other(tmp_path / "other.onnx"))
     assert said.code == 2

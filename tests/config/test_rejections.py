@@ -256,6 +256,7 @@ def test_all_are_said_at_once() -> None:
     assert [each.place.line for each in found if each.place] == [2, 8, 9, 10]
 
 
+@pytest.mark.slow
 def test_facts_of_shipped_data_are_those_of_the_data() -> None:
     for name in set(dataset.NAMES) - {"fashion-mnist"}:  # the full one is not on every machine, and is the same
         read = DataFacts.of(load_dataset(name))

@@ -38,6 +38,7 @@ def test_boxes_are_sound_and_every_class_is_as_frequent(drawn: tuple[np.ndarray,
     assert sides.min() >= 3
 
 
+@pytest.mark.slow
 def test_a_splits_garments_are_those_of_the_same_split() -> None:
     data = clutter.read()
     assert {name: len(split.y) for name, split in data.splits.items()} == clutter.SIZES

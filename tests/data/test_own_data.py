@@ -126,6 +126,7 @@ def conv(tmp_path_factory: pytest.TempPathFactory) -> tuple[Place, Said]:
     return place, place.run()
 
 
+@pytest.mark.slow
 def test_a_network_goes_through_every_stage_and_is_scored_by_the_metric(conv: tuple[Place, Said]) -> None:
     place, said = conv
     assert said.code == 0, said
@@ -140,6 +141,7 @@ def test_a_network_goes_through_every_stage_and_is_scored_by_the_metric(conv: tu
     assert "2 of 2 required budgets met.  exit 0" in said.out
 
 
+@pytest.mark.slow
 def test_the_metric_decides(conv: tuple[Place, Said], tmp_path: Path) -> None:
     """Its value in the report is what the user's own function says of the file's answers."""
     place, _ = conv
@@ -160,6 +162,7 @@ def test_the_metric_decides(conv: tuple[Place, Said], tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.slow
 def test_the_code_is_part_of_the_key(conv: tuple[Place, Said], tmp_path: Path) -> None:
     place = conv[0].copied(tmp_path / "copy")
     assert {action for action, _ in place.plan("--run-code").values()} == {"cached"}
@@ -167,6 +170,7 @@ def test_the_code_is_part_of_the_key(conv: tuple[Place, Said], tmp_path: Path) -
     assert {action for action, _ in place.plan("--run-code").values()} == {"run"}
 
 
+@pytest.mark.slow
 def test_a_recurrent_network_is_trained_exported_and_told_that_int8_does_not_help(tmp_path: Path) -> None:
     place = placed(tmp_path, GRU)
     said = place.run()

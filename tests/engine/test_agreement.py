@@ -84,6 +84,7 @@ def test_labels_that_are_wanted_and_are_not_there(mine: Path, old: str, new: str
     assert str(mine) in str(error.value)
 
 
+@pytest.mark.slow
 def test_another_reference_is_another_score(mine: Path) -> None:
     engine(mine).run(Quiet())
     second = "  - {use: load, name: other, from: net/model.safetensors}\n  - {use: export"

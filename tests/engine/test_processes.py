@@ -87,6 +87,7 @@ def await_(what: Any) -> None:
         time.sleep(0.05)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="finds processes in /proc")
 def test_an_interruption_ends_all(tmp_path: Path) -> None:
     place = laid_out(tmp_path, ENDLESS)

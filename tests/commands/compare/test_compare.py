@@ -210,6 +210,7 @@ def test_a_mistake_in_the_data_is_told_once_and_in_its_line(tmp_path: Path, monk
     assert not Path("runs").exists()
 
 
+@pytest.mark.slow
 def test_a_mistake_that_shows_in_training_ends_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     laid_out(tmp_path, TEXT.replace("lr: 0.02", "lr: 1e30"))
     monkeypatch.chdir(tmp_path)

@@ -249,6 +249,7 @@ def test_from_the_command_line(finished: tuple[Run, Any], tmp_path: Path, monkey
     assert place.check("--format=txt").code == 2
 
 
+@pytest.mark.slow
 def test_standard_output_is_the_report_alone(copy: Run) -> None:
     said = copy.run("--format=json")
     assert json.loads(said.out)["recipe"] == "whole"

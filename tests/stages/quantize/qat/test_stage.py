@@ -235,6 +235,7 @@ def test_a_graph_with_its_own_normalisation_and_softmax(
     assert check(learner, onnx.load(artifact.preset("xnnpack")), data) < 0.01
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("per_channel", [True, False])
 def test_it_answers_more_like_the_float_model(
     tiny: Network, digits: Dataset, tmp_path: Path, perform: Perform, per_channel: bool
