@@ -10,8 +10,10 @@ from __future__ import annotations
 import contextlib
 import io
 import sys
+from datetime import date
 from functools import cache
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from edgepress.commands.compare import text
@@ -52,10 +54,12 @@ WHOLE = "fashion-mnist"
 def compare(case: str) -> dict[str, Any]:
     name, changes, seeds, routes = CASES[case]
     found = run(name, changes, seeds, routes)
-    row = {"seeds": seeds, "text": text.render(found), "changes": changes, "recipe": name, **counted(found)}
+    row = {"seeds": seeds, "date": str(date.today()), "text": text.render(found), "changes": changes, "recipe": name}
+    row |= {"costs": costs(found), "levels": levels(found), **counted(found)}
     if found.data["name"] == f"{WHOLE}-10k":
         examples = load_dataset(WHOLE)
-        row["whole"] = {"images": len(examples["test"].y), **counted(asked(found, examples))}
+        whole = asked(found, examples)
+        row["whole"] = {"images": len(examples["test"].y), "levels": levels(whole), **counted(whole)}
     if case == "few":
         row["labels"] = {"300": row["whole"]["scores"]} | {
             str(many): counted(asked(run(name, [f"task.labels={many}"], seeds, "plain,longer"), examples))["scores"]
@@ -72,6 +76,23 @@ def run(name: str, changes: list[str], seeds: int, routes: str) -> Comparison:
         code = cli.main(arguments, standalone_mode=False)
     assert not code, f"{arguments} ended with {code}"
     return Comparison.model_validate_json(Path("runs", name, FILE).read_text(encoding="utf-8"))
+
+
+def costs(found: Comparison) -> dict[str, Any]:
+    """Of every route: bytes and seconds of its files, networks in one inference, compute to train."""
+    rows = {}
+    for route in found.routes:
+        results_ = found.of(route)
+        rows[route] = {"passes": results_[0].passes, "effort": fmean(each.effort for each in results_)} | {
+            which: {"bytes": results_[0].files[which].bytes, "seconds": text.seconds(found, route, which)}
+            for which in FILES
+        }
+    return rows
+
+
+def levels(found: Comparison) -> dict[str, Any]:
+    """The metric of every route with its interval over seeds and test examples."""
+    return {route: {which: vars(text.level_of(found, route, which)) for which in FILES} for route in found.routes}
 
 
 def counted(found: Comparison) -> dict[str, Any]:

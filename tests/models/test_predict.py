@@ -8,15 +8,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from edgepress.core.errors import UserError
 from edgepress.data.dataset import Dataset
 from edgepress.models import metadata
 from edgepress.models import predict as module
 from edgepress.models.onnx.importer import adopt
 from edgepress.models.predict import in_torch, predict
+from edgepress.models.tflite.convert import write
 from torch import nn
 
 from tests import graphs
-from tests.models.tflite.models import COMPATIBLE
+from tests.models.tflite.models import COMPATIBLE, graph, inputs, quantized, weights
 
 
 def test_answers_keep_the_order_of_the_images(few: Dataset, tmp_path: Path) -> None:
@@ -88,3 +90,17 @@ def test_raw_rows_are_prepared_in_parts(few: Dataset, tmp_path: Path, monkeypatc
     )
     np.testing.assert_array_equal(module.predict_raw(tmp_path / "model.onnx", few, x), expected)
     assert prepared == [4, 4, 1]
+
+
+def test_a_file_that_its_runtime_refuses_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """XNNPACK loads no file with 256 steps of a result in one of the sum; the writer makes none by itself."""
+    monkeypatch.setattr("edgepress.models.tflite.ops.dense._within_reach", lambda weight, *_: weight)
+    layer = ("Gemm", [-1, weights(16, 4), np.float32([0.3, 1e37, 0.1, 0.2])], {})
+    model = graph([1, 16], layer, ("Clip", [-1, np.float32(0), np.float32(6)], {}))
+    samples = inputs(model, count=4)
+    path = tmp_path / "model.tflite"
+    entry = {"layout": None, "dtype": "float32"}
+    contract = {"inputs": [entry | {"name": "input", "shape": [1, 16]}], "outputs": [entry | {"name": "output"}]}
+    path.write_bytes(write(quantized(model, samples), contract))
+    with pytest.raises(UserError, match=r"litert cannot run `model\.tflite`: failed to create XNNPACK runtime"):
+        predict(path, samples)

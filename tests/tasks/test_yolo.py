@@ -15,7 +15,7 @@ from edgepress.models import decoder, metadata
 from edgepress.models.predict import predict_raw
 
 from tests.engine.test_engine import Quiet
-from tests.tasks.tiny_yolo import TinyYolo, loss, scenes
+from tests.tasks.tiny_yolo import TinyYolo, exported, scenes, trained
 
 SIDE = 96
 DATA = """\
@@ -51,13 +51,8 @@ def written(net: TinyYolo, folder: Path, count: int) -> None:
         row[: len(each)] = each
     np.savez(folder / "pictures.npz", x=x, y=y)
     (folder / "my_data.py").write_text(DATA)
-    heads = [f"{kind}{level}" for kind in ("box", "cls") for level in (3, 4, 5)]
-    for name, raw, outputs in (("yolo.onnx", False, ["output0"]), ("yolo-raw.onnx", True, heads)):
-        net.raw = raw
-        torch.onnx.export(
-            net.eval(), (torch.zeros(1, 3, SIDE, SIDE),), folder / name, input_names=["images"], output_names=outputs,
-            dynamo=True, external_data=False, verbose=False,
-        )  # fmt: skip
+    for name, raw in (("yolo.onnx", False), ("yolo-raw.onnx", True)):
+        exported(net, folder / name, raw=raw, size=SIDE)
 
 
 def ran(folder: Path, file: str, decode: str = "") -> Engine:
@@ -93,21 +88,7 @@ def test_raw_heads_are_the_boxes_that_the_graph_decodes(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_trained_one_keeps_its_boxes_in_int8(tmp_path: Path) -> None:
-    torch.manual_seed(0)
-    net = TinyYolo(size=SIDE)
-    x, boxes = scenes(240, SIDE, 0)
-    steps, batch = 360, 20
-    optimizer = torch.optim.AdamW(net.parameters(), 2e-3, weight_decay=1e-3)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 4e-3, steps)
-    random = np.random.default_rng(0)
-    for _ in range(steps):
-        rows = random.choice(len(x), batch, replace=False)
-        value = loss(net, net(torch.from_numpy(x[rows]).float() / 255), [boxes[row] for row in rows])
-        optimizer.zero_grad()
-        value.backward()
-        torch.nn.utils.clip_grad_norm_(net.parameters(), 10)
-        optimizer.step()
-        schedule.step()
+    net = trained(SIDE)
     written(net, tmp_path, 900)  # of 300, the mAP of one model and another differ by more than int8 costs
     for file, decode in (("yolo.onnx", ""), ("yolo-raw.onnx", RAW)):
         scores = [each.facts.files[0].scores["test"]["map"] for each in ran(tmp_path, file, decode).results.values()]

@@ -7,6 +7,7 @@ gives one output of decoded boxes and probabilities, or with `raw` the six heads
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -144,3 +145,32 @@ def loss(net: TinyYolo, outputs: Tensor, boxes: Sequence[np.ndarray]) -> Tensor:
             goal[int(kind), near] = iou.detach().clamp(min=0.3)
         total = total + nn.functional.binary_cross_entropy(output[4:].clamp(1e-6, 1 - 1e-6), goal, reduction="sum")
     return total / max(count, 1)
+
+
+def trained(size: int = 96, steps: int = 360, batch: int = 20) -> TinyYolo:
+    """Train one on 240 scenes."""
+    torch.manual_seed(0)
+    net = TinyYolo(size=size)
+    x, boxes = scenes(240, size, 0)
+    optimizer = torch.optim.AdamW(net.parameters(), 2e-3, weight_decay=1e-3)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 4e-3, steps)
+    random = np.random.default_rng(0)
+    for _ in range(steps):
+        rows = random.choice(len(x), batch, replace=False)
+        value = loss(net, net(torch.from_numpy(x[rows]).float() / 255), [boxes[row] for row in rows])
+        optimizer.zero_grad()
+        value.backward()
+        torch.nn.utils.clip_grad_norm_(net.parameters(), 10)
+        optimizer.step()
+        schedule.step()
+    return net
+
+
+def exported(net: TinyYolo, path: Path, *, raw: bool, size: int = 96) -> None:
+    """Write the network with one output of boxes, or with six raw heads."""
+    net.raw = raw
+    heads = [f"{kind}{level}" for kind in ("box", "cls") for level in (3, 4, 5)]
+    torch.onnx.export(
+        net.eval(), (torch.zeros(1, 3, size, size),), path, input_names=["images"],
+        output_names=heads if raw else ["output0"], dynamo=True, external_data=False, verbose=False,
+    )  # fmt: skip

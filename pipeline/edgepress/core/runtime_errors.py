@@ -1,4 +1,4 @@
-"""Put the errors of onnxruntime in words: the node and the reason, without its source files and classes."""
+"""Put the errors of runtimes in words: the node and the reason, without its source files and classes."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ def reason(error: BaseException | str) -> str:
     return f"node `{node[2]}` ({node[1]}): {line}" if node[2] else f"a node {node[1]}: {line}"
 
 
-def cannot_run(file: Path, error: BaseException | str, help: str) -> UserError:
-    """Return the error for a file that onnxruntime does not run; `help` is the next act unless it lacks memory."""
+def cannot_run(file: Path, error: BaseException | str, help: str, runtime: str = "onnxruntime") -> UserError:
+    """Return the error for a file that a runtime does not run; `help` is the next act unless it lacks memory."""
     text = str(error)
     of_memory = _ALLOCATION.search(text) or "bad_alloc" in text or isinstance(error, MemoryError)
-    return UserError(f"onnxruntime cannot run `{file}`: {reason(error)}", _MEMORY if of_memory else help)
+    return UserError(f"{runtime} cannot run `{file}`: {reason(error)}", _MEMORY if of_memory else help)

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import onnx
 
+from ..core import system_errors
 from ..core.activity import Bounds, begin_run, bounded
 from ..core.columns import joined, split
+from ..core.runtime_errors import cannot_run
 from ..core.runtimes import RUNTIMES, of_file
 from ..core.threads import at_most
 from .metadata import CHANNELS_LAST, read, to_model_inputs
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 
 PREPARED = 2**28
 """Bytes of inputs that are normalized at once."""
+_REFUSED = "leave the conversion out, or the layers whose numbers are far from those of the others: `edgepress why`"
 AT_ONCE = 8
 """Examples that a torch module computes at once to be compared with its file."""
 
@@ -41,7 +44,7 @@ def predict(
     may stand alone. `runtime` is a name of `core.runtimes`; by default the fast one for the file.
     By default `kernels` are signed for int8 activations, which are for other processors than x86: what is integer is
     then the same to the bit there, and in the TFLite file. Where such kernels are not usual, they are slow.
-    Raises: UserError for an output whose size depends on the example.
+    Raises: UserError for an output whose size depends on the example, and for a TFLite file that its runtime refuses.
     """
     columns = inputs if isinstance(inputs, tuple) else (inputs,)
     fast = of_file(path)
@@ -56,6 +59,10 @@ def predict(
             return joined(run_file(loader, str(path), columns, kernels, named(path), threads, begin_run))
         except OpenShapeError as error:
             raise of_examples(path, error.name, error.shapes) from error
+        except (RuntimeError, ValueError) as error:
+            if path.suffix != ".tflite" or system_errors.of(error):
+                raise
+            raise cannot_run(Path(path.name), error, _REFUSED, runtime or fast) from error
 
 
 def predict_raw(path: Path, data: Dataset, x: Rows, kernels: Kernels | None = None) -> np.ndarray:

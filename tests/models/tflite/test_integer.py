@@ -133,6 +133,21 @@ def test_one_scale_for_a_whole_weight(runtime: str) -> None:
     assert models.steps_off(whole, samples, runtime).max() <= 2
 
 
+@pytest.mark.parametrize("runtime", models.EVERY)
+@pytest.mark.parametrize("far", [1e6, 1e9, 1e20, 1e37])
+@pytest.mark.parametrize("operator", ["Gemm", "Conv", "depthwise"])
+def test_biases_far_beyond_the_results(operator: str, far: float, runtime: str) -> None:
+    """XNNPACK loads no file with 256 steps of a result in one of the sum, and kernels multiply a bias as an int32."""
+    bias = F([0.3, -far, far, 0.1, -0.2, far * 1e-3])
+    weight = weights(16, 6) if operator == "Gemm" else weights(6, 1 if operator == "depthwise" else 6, 3, 3)
+    attributes = {"group": 6} if operator == "depthwise" else {}
+    shape = [1, 16] if operator == "Gemm" else [1, 6, 9, 9]
+    kind = "Gemm" if operator == "Gemm" else "Conv"
+    model = graph(shape, (kind, [-1, weight, bias], attributes), ("Clip", [-1, F(0), F(6)], {}))
+    samples = models.inputs(model, count=20)
+    assert models.steps_off(models.quantized(model, samples[:10]), samples, runtime).max() <= 1
+
+
 def test_versions_that_every_runtime_knows(qdq: dict[str, tuple[onnx.ModelProto, np.ndarray]]) -> None:
     versions = {"CONV_2D": 3, "DEPTHWISE_CONV_2D": 3, "FULLY_CONNECTED": 4}
     versions |= dict.fromkeys(["ADD", "MUL", "MEAN", "MAX_POOL_2D", "PAD", "PADV2", "CONCATENATION", "DEQUANTIZE"], 2)

@@ -19,6 +19,10 @@ from .window import Window, around, image, image_shape, pad
 
 _HIGHEST_WIDE_BIAS = 2**39 - 1
 """Accelerators add in 40 bits."""
+_MOST_STEPS = 255
+"""Steps of the result in one of the sum: XNNPACK takes less than 256."""
+_FAR = 2**22
+"""Steps of the result: far beyond its 256, and within int32 if another factor is 256."""
 
 
 def activation(node: Node) -> int:
@@ -183,11 +187,36 @@ def parameters(
     if scales is None or scales.zero_point.any():
         raise refusal(node, "its weights are not symmetric int8", "quantize with `WeightSymmetric` and int8 weights")
     assert source is not None
-    steps = quantization(source.scale * scales.scale)
-    return [
-        file.constant(weight.name, weight.values, scales),
-        file.constant(name, _bias_steps(bias, steps, outputs, bias_type(source)), steps),
-    ]
+    kind, result = bias_type(source), lowering.graph.quantization[node.output]
+    if kind == np.int32:
+        weight = _within_reach(weight, scales, _MOST_STEPS * result.scale / source.scale)
+    assert weight.quantization is not None
+    steps = quantization(source.scale * weight.quantization.scale)
+    stored = _bias_steps(bias, steps, outputs, kind)
+    if kind == np.int32:
+        stored = _without_overflow(stored, weight, np.resize(steps.scale / result.scale, outputs))
+    return [file.constant(weight.name, weight.values, weight.quantization), file.constant(name, stored, steps)]
+
+
+def _within_reach(weight: Constant, scales: Quantization, most: NDArray[np.float32]) -> Constant:
+    """Lower the scales above `most`, beyond which XNNPACK refuses to load a file.
+
+    A step of such a channel's sum is more than the range of its results: they are at its end, whatever the scale.
+    """
+    if not (scales.scale > most).any():
+        return weight
+    lower = quantization(np.minimum(scales.scale, most), axis=scales.axis)
+    return replace(weight, values=lower.quantize(weight.real), quantization=lower)
+
+
+def _without_overflow(bias: NDArray[Any], weight: Constant, ratio: NDArray[np.float32]) -> NDArray[Any]:
+    """Cut a bias that alone is far beyond all results, before kernels multiply it by `ratio` as an int32."""
+    assert weight.quantization is not None
+    axes = tuple(axis for axis in range(weight.values.ndim) if axis != weight.quantization.axis)
+    sums = 255.0 * np.abs(weight.values.astype(np.float64)).sum(axes)
+    most = np.minimum(np.maximum(_FAR / ratio.astype(np.float64), 2 * sums), np.iinfo(np.int32).max)
+    cut: NDArray[Any] = np.clip(bias, -most, most).astype(np.int32)
+    return cut
 
 
 def bias_type(source: Quantization) -> np.dtype[Any]:
