@@ -353,6 +353,19 @@ mine.yaml:5:24: `a` is already the name of the stage on line 4
      |                        ^
      = help: choose another""",
     ),
+    "name of another's file": (
+        HEAD
+        + TRAINED
+        + """\
+  - {use: export.onnx, name: small}
+  - {use: export.onnx, name: small.x86, input: a}
+""",
+        """\
+mine.yaml:6:30: a file of `small` for x86 is called as the one of `small.x86`
+   6 |   - {use: export.onnx, name: small.x86, input: a}
+     |                              ^^^^^^^^^
+     = help: choose another""",
+    ),
     "reserved name": (
         HEAD
         + """\

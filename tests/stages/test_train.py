@@ -66,8 +66,11 @@ def test_either_a_network_or_a_start(options: dict[str, Any]) -> None:
         stage(**options)
 
 
-def test_a_mean_of_weights_has_no_best_epoch() -> None:
+@pytest.mark.parametrize(
+    ("option", "value", "kept"), [("patience", 2, "the weights of one epoch"), ("ema", 0.99, "a moving average")]
+)
+def test_a_mean_of_weights_is_no_other_choice_of_them(option: str, value: float, kept: str) -> None:
     """Its first weights, which are untrained, would be the best of every epoch before the last quarter."""
-    swa = FuseSwa.model_validate({"use": "fuse.swa", "model": TINY, "epochs": 8, "patience": 2})
+    swa = FuseSwa.model_validate({"use": "fuse.swa", "model": TINY, "epochs": 8, option: value})
     (rejection,) = swa.reject(Setting({}, DataFacts(), {}))
-    assert "`patience` keeps the weights of one epoch" in rejection.message
+    assert f"`{option}` keeps {kept}" in rejection.message

@@ -15,6 +15,7 @@ from pydantic_core import to_json
 from ..core import names
 from ..core.document import Document, Loc
 from ..core.errors import Place, Problem, UserError, near, suggest
+from ..core.presets import PRESETS
 from ..models import hub, pretrained
 from ..models.network_options import INPUTS
 from ..stage import Kind, Stage
@@ -152,8 +153,16 @@ def _name(document: Document, row: Row, rows: list[Row]) -> Iterator[Problem]:
     if name == "input":
         yield Problem("`input` cannot be a name: stages call the model that they work on so", "choose another", place)
     for earlier in rows[: row.index]:
-        if name is not None and earlier.text("name") == name:
+        other = earlier.text("name")
+        if name is None or other is None:
+            continue
+        if name == other:
             yield Problem(f"`{name}` is already the name of the stage on line {earlier.line}", "choose another", place)
+            return
+        short, _, preset = max(name, other, key=len).rpartition(".")
+        if short in (name, other) and preset in PRESETS and row.kind == earlier.kind != "torch":
+            message = f"a file of `{short}` for {preset} is called as the one of `{short}.{preset}`"
+            yield Problem(message, "choose another", place)
             return
 
 

@@ -110,11 +110,13 @@ class FuseSwa(Training):
 
     def reject(self, setting: Setting) -> Iterator[Rejection]:
         yield from super().reject(setting)
-        if self.patience is not None:
-            yield Rejection(
-                "`patience` keeps the weights of one epoch, and `fuse.swa` the mean of those of the last quarter",
-                "take `patience` out, or use `train`",
-            )
+        others = {"patience": "the weights of one epoch", "ema": "a moving average of them"}
+        for option, kept in others.items():
+            if getattr(self, option) is not None:
+                yield Rejection(
+                    f"`{option}` keeps {kept}, and `fuse.swa` the mean of those of the last quarter",
+                    f"take `{option}` out, or use `train`",
+                )
 
 
 class FuseEma(Training):

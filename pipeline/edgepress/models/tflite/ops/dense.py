@@ -192,10 +192,10 @@ def parameters(
         weight = _within_reach(weight, scales, _MOST_STEPS * result.scale / source.scale)
     assert weight.quantization is not None
     steps = quantization(source.scale * weight.quantization.scale)
-    stored = _bias_steps(bias, steps, outputs, kind)
+    sums = _bias_steps(bias, steps, outputs, kind)
     if kind == np.int32:
-        stored = _without_overflow(stored, weight, np.resize(steps.scale / result.scale, outputs))
-    return [file.constant(weight.name, weight.values, weight.quantization), file.constant(name, stored, steps)]
+        sums = _without_overflow(sums, weight, np.resize(steps.scale / result.scale, outputs))
+    return [file.constant(weight.name, weight.values, weight.quantization), file.constant(name, sums, steps)]
 
 
 def _within_reach(weight: Constant, scales: Quantization, most: NDArray[np.float32]) -> Constant:
