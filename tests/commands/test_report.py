@@ -31,6 +31,10 @@ card: {{weights: MIT, intended_use: a test}}
 """
 
 
+pytestmark = pytest.mark.xdist_group("report")
+"""One worker makes the files."""
+
+
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with one run, whose paths are from there."""

@@ -81,6 +81,10 @@ def quantized(source: Path, path: Path, *exclude: str) -> Path:
     return path
 
 
+pytestmark = pytest.mark.xdist_group("sensitivity")
+"""One worker makes the files."""
+
+
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     folder = tmp_path_factory.mktemp("bad")

@@ -38,7 +38,9 @@ def ensemble(*names: str, **options: Any) -> FuseEnsemble:
 
 @pytest.mark.parametrize("opset", [18, 21], ids=["same operators", "newer operators"])
 @pytest.mark.parametrize("of", ["probabilities", "logits"])
-@pytest.mark.parametrize("embed", [[], ["softmax"]], ids=["logits", "softmax inside"])
+@pytest.mark.parametrize(
+    "embed", [pytest.param([], id="logits"), pytest.param(["softmax"], id="softmax inside", marks=pytest.mark.slow)]
+)
 def test_a_file_and_a_torch_model_average(
     of: str, embed: list[str], opset: int, tiny: Network, few: Dataset, tmp_path: Path, perform: Perform
 ) -> None:

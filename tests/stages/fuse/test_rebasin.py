@@ -86,7 +86,9 @@ def test_a_random_order_is_undone(name: str) -> None:
         torch.testing.assert_close(tensor, original[key], msg=key)
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name == "mobilenetv3")) for name in NETWORKS]
+)
 def test_another_network_comes_nearer_and_answers_as_before(name: str) -> None:
     description = NETWORKS[name]
     one, other = made(description, 1), made(description, 2)
