@@ -134,6 +134,60 @@ def test_one_scale_for_a_whole_weight(runtime: str) -> None:
 
 
 @pytest.mark.parametrize("runtime", models.EVERY)
+@pytest.mark.parametrize(("operator", "channels"), [("ConvTranspose", 2), ("Conv", 1)])
+def test_float_weights_between_integers(operator: str, channels: int, runtime: str) -> None:
+    """As a quantizer leaves what it does not know, or what stays in float; one number is a weight too."""
+    model = between(operator, [1, channels, 16, 16], (0.05, 3), weights(channels, channels, 1, 1))
+    samples = np.tile(np.arange(-128, 128, dtype=np.int8).reshape(1, 1, 16, 16), (1, channels, 1, 1))
+    off = models.in_tflite(write(model, {}), samples, runtime).astype(int) - models.in_onnxruntime(model, samples)
+    assert np.abs(off).max() <= 1
+
+
+PRODUCTS = {
+    "MatMul": graph([1, 6], ("MatMul", [-1, weights(6, 4)], {})),
+    "MatMul, one output": graph([1, 6], ("MatMul", [-1, weights(6, 1)], {})),
+    "MatMul, as many outputs as inputs": graph([1, 6], ("MatMul", [-1, weights(6, 6)], {})),
+    "Gemm": graph([1, 6], ("Gemm", [-1, weights(6, 4), weights(4).ravel()], {})),
+}
+
+
+@pytest.mark.parametrize("runtime", models.EVERY)
+@pytest.mark.parametrize("name", PRODUCTS)
+def test_one_scale_for_a_whole_matrix(name: str, runtime: str) -> None:
+    samples = models.inputs(PRODUCTS[name], count=10)
+    whole = models.quantized(PRODUCTS[name], samples, per_channel=False)
+    assert models.steps_off(whole, samples, runtime).max() <= 1
+
+
+@pytest.mark.parametrize("runtime", models.EVERY)
+def test_sums_far_beyond_the_results_keep_their_sign(runtime: str) -> None:
+    """Of weights whose steps are thousands of results: which end they are at depends on every integer."""
+    model = graph([1, 2], ("Gemm", [-1, F([[4e6, 0.3], [-2.1e6, 0.2]])], {}), ("Clip", [-1, F(0), F(6)], {}))
+    samples = [F([[1, 1.5]]), F([[1.5, 1]]), F([[0.2, 0.9]])]
+    feeds = np.concatenate(samples)
+    assert models.steps_off(models.quantized(model, feeds), feeds, runtime).max() <= 1
+
+
+STEEP = {
+    "sum": (("Add", [-1, F([0, -1e7, 1.0, 0]).reshape(1, 4, 1, 1)], {}), ("Clip", [-1, F(0), F(6)], {})),
+    "product": (("Mul", [-1, F([1e5])], {}), ("Clip", [-1, F(0), F(1)], {})),
+    "product of channels": (
+        ("Mul", [-1, F([1e7, -1e5, 1.0, 0]).reshape(1, 4, 1, 1)], {}), ("Clip", [-1, F(-1), F(1)], {}),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("runtime", models.EVERY)
+@pytest.mark.parametrize("name", STEEP)
+def test_steps_that_are_many_of_the_result(name: str, runtime: str) -> None:
+    """TFLite's ADD ends the process there, and its MUL and QUANTIZE overflow."""
+    model = graph([1, 4, 5, 5], *STEEP[name])
+    samples = models.inputs(model, count=20)
+    off = models.steps_off(models.quantized(model, samples[:10]), samples, runtime)
+    assert (off <= 1).mean() > 0.998, "an input half a step from 0 may go either way"
+
+
+@pytest.mark.parametrize("runtime", models.EVERY)
 @pytest.mark.parametrize("far", [1e6, 1e9, 1e20, 1e37])
 @pytest.mark.parametrize("operator", ["Gemm", "Conv", "depthwise"])
 def test_biases_far_beyond_the_results(operator: str, far: float, runtime: str) -> None:

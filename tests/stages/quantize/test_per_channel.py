@@ -48,3 +48,33 @@ def test_files_are_those_of_onnxruntimes_quantizer(
     monkeypatch.setattr(per_channel, "Quantizer", QDQQuantizer)
     expected = written(given, PRESETS[preset])
     assert found.SerializeToString(deterministic=True) == expected.SerializeToString(deterministic=True)
+
+
+CUT: dict[str, tuple[str, list[float], float]] = {
+    "Relu, dead on the examples": ("Relu", [], -3.0),
+    "Clip, dead on the examples": ("Clip", [0, 6], -3.0),
+    "Clip above 0": ("Clip", [0.5, 6], 0.0),
+    "Clip below 0": ("Clip", [-6, -0.5], 0.0),
+}
+
+
+@pytest.mark.parametrize("name", CUT)
+def test_what_no_integers_cut_stays(name: str) -> None:
+    """onnxruntime's quantizer takes every Relu and Clip out, for the integers to end where it cuts."""
+    operator, bounds, bias = CUT[name]
+    random = np.random.default_rng(0)
+    weights = {
+        "w1": random.normal(0, 0.1, (4, 3, 1, 1)),
+        "b1": np.full(4, bias),
+        "w2": random.normal(size=(2, 4, 1, 1)),
+    }
+    weights |= {f"bound{place}": np.array(bound) for place, bound in enumerate(bounds)}
+    nodes = [
+        helper.make_node("Conv", ["x", "w1", "b1"], ["c"], "first"),
+        helper.make_node(operator, ["c", *(f"bound{place}" for place in range(len(bounds)))], ["cut"], "cut"),
+        helper.make_node("Conv", ["cut", "w2"], ["y"], "second"),
+    ]
+    model = graph(nodes, weights, (1, 3, 4, 4), (1, 2, 4, 4))
+    seen = evidence(model, 8)
+    found = seen.outputs(plan(model, seen), PRESETS["xnnpack"])
+    assert np.abs(seen.expected - found).max() < 0.05 * max(np.abs(seen.expected).max(), 1)

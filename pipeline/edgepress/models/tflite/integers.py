@@ -13,6 +13,7 @@ _WIDE = (
     "MaxPool", "Mul", "Pad", "ReduceMean", "Relu", "Reshape", "Slice", "Squeeze", "Sub", "Transpose", "Unsqueeze",
 )  # fmt: skip
 """Operators whose kernels work on int16 too."""
+_OF_TWO = ("Add", "Sub", "Mul", "Div")
 _SHAPING = ("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose")
 
 
@@ -65,7 +66,7 @@ def make_integer(graph: Graph, integer: Mapping[str, Quantization | None]) -> No
         }
         if len(kinds) > 1 or (INT16 in kinds and node.op not in _WIDE):
             continue
-        if node.op in FUSING and any(_is_float_array(graph, name) for name in node.inputs[:2]):
+        if node.op in (*FUSING, "ConvTranspose") and any(_is_float(graph, node, name) for name in node.inputs[:2]):
             continue
         if integer[node.op] not in (None, graph.quantization[after[0].output]):
             continue
@@ -74,7 +75,9 @@ def make_integer(graph: Graph, integer: Mapping[str, Quantization | None]) -> No
         graph.nodes.remove(after[0])
 
 
-def _is_float_array(graph: Graph, name: str) -> bool:
-    """Return whether the quantizer left it in float; a single number is exact in int8, with itself as the scale."""
+def _is_float(graph: Graph, node: Node, name: str) -> bool:
+    """Return whether the quantizer left it in float; a number that is added or multiplied by is exact in int8."""
     constant = graph.constants.get(name)
-    return constant is not None and (constant.quantization is None or constant.packed) and constant.values.size > 1
+    if constant is None or (constant.values.size == 1 and node.op in _OF_TWO):
+        return False
+    return constant.quantization is None or constant.packed

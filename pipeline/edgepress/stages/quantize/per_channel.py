@@ -17,6 +17,9 @@ from onnxruntime.quantization.onnx_model import ONNXModel
 from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
 from onnxruntime.quantization.quant_utils import get_qmin_qmax_for_qType
 
+_STEP = 1.01
+"""Steps by which the ends of integers may be off, since their zero point is a whole number."""
+
 
 class _Model(ONNXModel):
     """onnxruntime's, which looks at all initializers whenever it adds one: at those of a type that is not used here."""
@@ -34,6 +37,34 @@ class Quantizer(QDQQuantizer):
     def __init__(self, model: onnx.ModelProto, *rest: Any) -> None:
         super().__init__(model, *rest)
         self.model = _Model(self.model.model)
+
+    def try_replacing_upstream_output(self, upstream_output_name: str, output_name: str) -> bool:
+        """Take a Relu or Clip out only where the integers of its result end where it cuts, to a step.
+
+        Those of one that was dead on the calibration examples do not, nor those of bounds that leave 0 out.
+        """
+        (node,) = (node for node in self.model.nodes() if output_name in node.output)
+        if output_name not in self.quantization_params or not self._ends_within(node, output_name):
+            return False
+        return bool(super().try_replacing_upstream_output(upstream_output_name, output_name))
+
+    def _ends_within(self, node: onnx.NodeProto, name: str) -> bool:
+        params = self.quantization_params[name].original
+        scale, zero_point = (float(np.asarray(params[each]).item()) for each in ("scale", "zero_point"))
+        lowest, highest = (
+            (end - zero_point) * scale for end in get_qmin_qmax_for_qType(params["quant_type"], symmetric=False)
+        )
+        low, high = (0.0, np.inf) if node.op_type == "Relu" else self._bounds(node)
+        return lowest >= low - scale * _STEP and highest <= high + scale * _STEP
+
+    def _bounds(self, node: onnx.NodeProto) -> tuple[float, float]:
+        """Return where a Clip cuts; where that is computed, a range that no integers end within."""
+        found = {1: -np.inf, 2: np.inf}
+        for place, name in enumerate(node.input):
+            if place and name:
+                tensor = self.initializers.get(name)
+                found[place] = np.nan if tensor is None else float(numpy_helper.to_array(tensor).item())
+        return found[1], found[2]
 
     def _calc_initializer_quant_params(self) -> dict[str, Any]:
         every = self.tensors_to_quantize

@@ -94,6 +94,8 @@ def unmatched(lowering: Lowering, node: Node) -> None:
 
 def _dense(lowering: Lowering, node: Node, order: tuple[int, int]) -> None:
     weight = arrange(lowering.constant(node, 1), order)
+    if weight.quantization and weight.quantization.scale.size == 1:
+        weight = replace(weight, quantization=replace(weight.quantization, axis=0))  # one scale runs along no axis
     name = node.inputs[0]
     if name in lowering.flattened:
         weight = as_flattened(weight, lowering.flattened[name])
@@ -188,33 +190,24 @@ def parameters(
         raise refusal(node, "its weights are not symmetric int8", "quantize with `WeightSymmetric` and int8 weights")
     assert source is not None
     kind, result = bias_type(source), lowering.graph.quantization[node.output]
-    if kind == np.int32:
-        weight = _within_reach(weight, scales, _MOST_STEPS * result.scale / source.scale)
-    assert weight.quantization is not None
-    steps = quantization(source.scale * weight.quantization.scale)
+    steps = quantization(source.scale * scales.scale)
     sums = _bias_steps(bias, steps, outputs, kind)
     if kind == np.int32:
-        sums = _without_overflow(sums, weight, np.resize(steps.scale / result.scale, outputs))
-    return [file.constant(weight.name, weight.values, weight.quantization), file.constant(name, sums, steps)]
-
-
-def _within_reach(weight: Constant, scales: Quantization, most: NDArray[np.float32]) -> Constant:
-    """Lower the scales above `most`, beyond which XNNPACK refuses to load a file.
-
-    A step of such a channel's sum is more than the range of its results: they are at its end, whatever the scale.
-    """
-    if not (scales.scale > most).any():
-        return weight
-    lower = quantization(np.minimum(scales.scale, most), axis=scales.axis)
-    return replace(weight, values=lower.quantize(weight.real), quantization=lower)
+        sums = _without_overflow(sums, weight, np.resize(steps.scale / result.scale, outputs).clip(max=_MOST_STEPS))
+        # XNNPACK loads no file beyond that. Any sum but 0 is then at an end of the results, whatever the scale.
+        most = np.float32(_MOST_STEPS * result.scale / source.scale)
+        scales = quantization(np.minimum(scales.scale, most), axis=scales.axis)
+        steps = quantization(source.scale * scales.scale)
+    return [file.constant(weight.name, weight.values, scales), file.constant(name, sums, steps)]
 
 
 def _without_overflow(bias: NDArray[Any], weight: Constant, ratio: NDArray[np.float32]) -> NDArray[Any]:
-    """Cut a bias that alone is far beyond all results, before kernels multiply it by `ratio` as an int32."""
+    """Cut a bias that alone is far beyond all results, before kernels add to it and multiply it by `ratio` as int32."""
     assert weight.quantization is not None
     axes = tuple(axis for axis in range(weight.values.ndim) if axis != weight.quantization.axis)
     sums = 255.0 * np.abs(weight.values.astype(np.float64)).sum(axes)
-    most = np.minimum(np.maximum(_FAR / ratio.astype(np.float64), 2 * sums), np.iinfo(np.int32).max)
+    far = np.maximum(_FAR / ratio.astype(np.float64), 2 * sums)
+    most = np.minimum(far, np.maximum(np.iinfo(np.int32).max - sums, 0))
     cut: NDArray[Any] = np.clip(bias, -most, most).astype(np.int32)
     return cut
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -11,7 +12,7 @@ import onnx
 from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
-from ..builder import INT16
+from ..builder import INT16, Quantization
 from ..graph import Node, narrow
 from ..layout import IMAGE
 from ..lowering import Lowering, refusal
@@ -21,6 +22,7 @@ from .dense import activation
 from .formula import apply
 
 Lower = Callable[[Lowering, Node], None]
+_STEEP = 2**8
 
 
 def arithmetic(code: str, options: type[Any]) -> Lower:
@@ -30,11 +32,36 @@ def arithmetic(code: str, options: type[Any]) -> Lower:
         inputs = [lowering.operand(node, position) for position in range(2)]
         arguments = options(fusedActivationFunction=activation(node))
         scale = lowering.graph.quantization.get(node.output)
+        if scale and _is_steep(lowering, code, inputs, scale):
+            result = lowering.file.tensor(node.output, lowering.file_shape(node.output))
+            lowering.file.operator(code, 1, [lowering.real(tensor) for tensor in inputs], [result], arguments)
+            lowering.give(node, _within(lowering, result, scale))
+            return
         if scale and scale.type == INT16 and code in ("ADD", "SUB"):
             arguments.potScaleInt16 = False
         lowering.emit(node, code, inputs, arguments)
 
     return lower
+
+
+def _is_steep(lowering: Lowering, code: str, inputs: list[int], result: Quantization) -> bool:
+    """Whether a step of an input, or of a product, is so many of the result that integer kernels end or overflow.
+
+    TFLite's own abort at 2^19 (ADD, int16: 2^14) and overflow at 2^15 (MUL); XNNPACK leaves them those from 2^8 on.
+    """
+    scales = [float(found.scale.max()) for tensor in inputs if (found := lowering.file.quantization(tensor))]
+    most = math.prod(scales) if code == "MUL" else max(scales, default=0.0)
+    return most >= _STEEP * float(result.scale.min())
+
+
+def _within(lowering: Lowering, tensor: int, result: Quantization) -> int:
+    """Return the float tensor, cut where the integers end: QUANTIZE would overflow from 2^31 steps on."""
+    for code, end in zip(("MAXIMUM", "MINIMUM"), result.limits, strict=True):
+        bound = lowering.file.constant(code.lower(), ((end - result.zero_point) * result.scale).astype(np.float32))
+        cut = lowering.file.like(tensor, code.lower())
+        lowering.file.operator(code, 1, [tensor, bound], [cut], schema.MaximumMinimumOptionsT())
+        tensor = cut
+    return tensor
 
 
 def elementwise(code: str, options: type[Any] | None = None, version: int = 1) -> Lower:
