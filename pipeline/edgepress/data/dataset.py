@@ -73,14 +73,15 @@ class Input:
         if self.kind == "tokens":
             return raw.astype(np.int64)
         shape = (1, -1, *[1] * (len(self.shape) - 1))
-        scaled = raw.astype(np.float32)
+        values: np.ndarray = raw.astype(np.float32)  # a copy, worked on in place: photos take a gigabyte
         if self.scale == 1 / 255:
-            scaled = scaled / np.float32(255)
+            values /= np.float32(255)
         elif self.scale != 1:
-            scaled = scaled * np.float32(self.scale)
-        mean, std = (np.asarray(values, np.float32).reshape(shape) for values in (self.mean, self.std))
-        normalized: np.ndarray = (scaled - mean) / std
-        return normalized
+            values *= np.float32(self.scale)
+        mean, std = (np.asarray(each, np.float32).reshape(shape) for each in (self.mean, self.std))
+        values -= mean
+        values /= std
+        return values
 
     def raw(self, values: np.ndarray) -> np.ndarray:
         """Undo `to_model_inputs`: (n, *shape), pixels as uint8, other values as float32."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -77,9 +78,13 @@ def restored(
         low, high = (low, middle) if enough(_with(base, ranking[:middle])) else (middle, high)
     plan = base
     chosen = _with(plan, ranking[:high])
-    models = [written(_with(plan, ranking[:k]), preset) for k in range(high + 1)]
+    models = [written(_with(plan, ranking[:k]), preset) for k in range(min(high, _TIMED) + 1)]
+    more = (
+        written(_with(plan, ranking[:k]), preset) for k in range(len(models), high + 1)
+    )  # not all in memory at once
+    sizes = [model.ByteSize() for model in chain(models, more)]
     say(len(ranking), len(ranking), "timing what is in float")
-    seconds = _seconds(models[: _TIMED + 1])
+    seconds = _seconds(models)
     types = {node.name: node.op_type for node in plan.graph.graph.node}
     return chosen, [
         {
@@ -87,7 +92,7 @@ def restored(
             "operator": types[name],
             "decibels": None if won is None else round(won, 2),
             **({"weights": "float32"} if weights else {}),
-            "bytes": models[k + 1].ByteSize() - models[k].ByteSize(),
+            "bytes": sizes[k + 1] - sizes[k],
             "seconds": seconds[k + 1] - seconds[k] if k < _TIMED else None,
         }
         for k, (won, name, weights) in enumerate(ranking[:high])

@@ -39,8 +39,12 @@ _FAR = 1.5
 _NEVER = 1e12
 
 
-def faster(plan: Plan, preset: Preset, say: Say) -> tuple[Plan, dict[str, Any]]:
+def faster(
+    plan: Plan, preset: Preset, say: Say, integers: onnx.ModelProto | None = None
+) -> tuple[Plan, dict[str, Any]]:
     """Return operators to float that are slower as int8 on this machine, on one thread of onnxruntime.
+
+    `integers` is the plan as it is, where it has been written.
 
     The second value: `tried` maps each candidate to its time as a multiple of the float graph's with its interval,
     which is the value alone where two processes or one decided; `chosen` is one of them, `operators` how many compute
@@ -52,7 +56,8 @@ def faster(plan: Plan, preset: Preset, say: Say) -> tuple[Plan, dict[str, Any]]:
     with scratch() as work:
         models = [paired.Model("float", _saved(plan.graph, Path(work, "float.onnx")))]
         for index, (name, candidate) in enumerate(plans.items()):
-            models.append(paired.Model(name, _saved(written(candidate, preset), Path(work, f"{index}.onnx"))))
+            model = integers if candidate is plan and integers else written(candidate, preset)
+            models.append(paired.Model(name, _saved(model, Path(work, f"{index}.onnx"))))
         say(_CUTS, _CUTS + 1, f"timing {len(models)} files side by side")
         reference, *samples = paired.measure(models, looks=_PROCESSES, rounds=_ROUNDS, enough=_decided)
     ratios = {candidate.path: statistics.spread(statistics.log_ratios(candidate, reference)) for candidate in samples}

@@ -177,7 +177,8 @@ def quantize_static(
             if rows:
                 notes.setdefault("restored_more", {})[preset] = rows
         if options.faster and preset == options.host:
-            mine, notes["speed"] = latency_aware.faster(mine, PRESETS[preset], say)
+            integers = evidence.written(mine, PRESETS[preset])
+            mine, notes["speed"] = latency_aware.faster(mine, PRESETS[preset], say, integers)
         quantized_model = copy.deepcopy(evidence.written(mine, PRESETS[preset]))
         if criteria is not None or evidence.grouped:
             say(0, 1, f"checking {preset} on held-out examples")

@@ -179,6 +179,9 @@ def _first(
     best = ranged(plan, estimated[chosen])
     values = {chosen: evidence.sqnr(best)}
     for method in methods[1:]:
+        if alike := next((each for each in values if estimated[each] == estimated[method]), None):
+            values[method] = values[alike]
+            continue
         say(len(values), len(estimated), f"trying ranges by {method}")
         tried, reached = ranged(plan, estimated[method]), values[chosen]
         least = -LEAST if method == simplest else LEAST

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from ...core.threads import at_most, in_order
 from ...models import session
 from .calibration.observe import Rows
 from .qdq import Plan, written
+from .uint8 import unsigned
 
 Columns = tuple[np.ndarray, ...]
 
@@ -77,7 +78,8 @@ class Evidence:
         Both meet the same examples, and the standard error of the difference is the jackknife's, so that a few dozen
         suffice unless the two are nearly alike.
         """
-        trials = [self._trial(plan, preset) for plan in (tried, best)]
+        rival = self._trial(best, preset)  # first, as it is among those that are remembered
+        trials = [self._trial(tried, preset), rival]
         total = len(self.expected)
         found = 0.0
         for count in (*(look for look in _LOOKS if look < total), total):
@@ -107,6 +109,11 @@ class Evidence:
 
     def written(self, plan: Plan, preset: Preset = PRESETS["xnnpack"]) -> onnx.ModelProto:
         """Return the graph that `qdq.written` makes of the plan, to be read only."""
+        if preset.unsigned and not preset.reduced:
+            signed = replace(preset, about="", unsigned=False)
+            for each in self._trials:
+                if each.plan is plan and replace(each.preset, about="") == signed:
+                    return unsigned(each.model)
         return self._trial(plan, preset).model
 
     def _trial(self, plan: Plan, preset: Preset) -> _Trial:
