@@ -144,3 +144,48 @@ def test_a_stage_without_a_name_gets_one(tmp_path: Path) -> None:
 def test_one_route_at_least_can_be_picked(names: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no route that can be picked"):
         routes.wanted(names, routes.parts(read(tmp_path, HEAD + TAIL)))
+
+
+def test_a_stage_that_trains_is_no_fusion(tmp_path: Path) -> None:
+    """A mean of weights along one training has no members to choose from."""
+    text = HEAD + TAIL.replace(
+        "{use: fuse.ensemble, name: both, models: [one, two]}",
+        f"{{use: fuse.swa, name: both, model: {NET}, epochs: 4}}",
+    )
+    found = routes.parts(read(tmp_path, text))
+    assert (found.members, found.fused) == (["both"], None)
+
+
+def test_a_fusion_of_others_than_the_teachers_is_none(tmp_path: Path) -> None:
+    found = routes.parts(read(tmp_path, HEAD + TAIL.replace("teacher: both", "teacher: one")))
+    assert (found.members, found.fused) == (["one"], None)
+
+
+def test_the_base_of_a_fusion_is_no_member(tmp_path: Path) -> None:
+    tuned = "".join(f"  - {{use: train, name: {name}, start: one, epochs: 1}}\n" for name in ("a1", "a2"))
+    fusion = "{use: fuse.ties, name: both, models: [a1, a2], base: one}"
+    text = HEAD + tuned + TAIL.replace("{use: fuse.ensemble, name: both, models: [one, two]}", fusion)
+    assert routes.parts(read(tmp_path, text)).members == ["a1", "a2"]
+
+
+def test_weights_of_several_teachers_are_of_no_single_one(tmp_path: Path) -> None:
+    text = HEAD + TAIL.replace("teacher: both,", "teacher: [one, two], weigh: fixed, weights: [0.7, 0.3],")
+    given = read(tmp_path, text)
+    stages = routes.stages(routes.parts(given), ["plain", "distill"], "two", 1.0)
+    recipe.checked(routes.document(given, stages, 0))
+    (distilled,) = (stage for stage in stages if stage["name"] == "route-distill")
+    assert distilled["teacher"] == "two"
+    assert "weights" not in distilled
+
+
+def test_files_are_exported_and_converted_as_the_recipe_does(tmp_path: Path) -> None:
+    text = HEAD + TAIL.replace("{use: export.onnx}", "{use: export.onnx, embed: [softmax], opset: 19}")
+    found = routes.parts(read(tmp_path, text))
+    exported = [each for each in routes.stages(found, ["plain", "fuse"], "two", 1.0) if each["use"] == "export.onnx"]
+    assert [(each["embed"], each["opset"]) for each in exported] == [(["softmax"], 19)] * 2
+
+
+def test_half_of_the_labels_are_learnt_in_as_many_steps(tmp_path: Path) -> None:
+    found = routes.parts(read(tmp_path, HEAD + TAIL))
+    epochs = {each["name"]: each.get("epochs") for each in routes.stages(found, ["plain", "half"], "two", 1.0)}
+    assert epochs["route-half"] == 2 * epochs["route-plain"]

@@ -85,13 +85,19 @@ def test_the_best_that_fits_is_picked_and_the_others_told() -> None:
 
 
 def test_a_cheaper_training_is_an_advantage_only_where_something_was_trained() -> None:
-    found = comparison(FAR)
+    found = comparison(FAR, unfit=("teacher", "fuse"))  # the pick is as large and as fast as `plain`
     for effort, expected in ((1.0, "plain would win only by its training, 0.5x the compute"), (0.0, "")):
         rows = tuple(
             each.model_copy(update={"effort": effort}) if each.route == "plain" else each for each in found.made
         )
         assert (f"points{'; ' if expected else ''}{expected}") in words(found.model_copy(update={"made": rows}))
         assert ("by its training" in words(found.model_copy(update={"made": rows}))) == bool(expected)
+
+
+def test_what_is_smaller_or_faster_would_win_where_that_counts() -> None:
+    said = words(comparison(FAR, target=None))
+    assert "plain would win where its time counts more" in said
+    assert "by its training" not in said
 
 
 def test_without_a_budget_the_strongest_wins() -> None:

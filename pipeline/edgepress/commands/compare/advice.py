@@ -27,7 +27,8 @@ def _labels(comparison: Comparison) -> str:
     if not {HALF, "plain"} <= set(comparison.routes):
         return ""
     taught = [route for route in comparison.routes if route in ("distill", "both")]
-    gains = {route: _gain(comparison, route, "plain") for route in taught}
+    alone = "longer" if "longer" in comparison.routes else "plain"
+    gains = {route: _gain(comparison, route, alone) for route in taught}
     doubling, labels = _gain(comparison, "plain", HALF), comparison.data["images"]["train"]
     if not doubling.shown or doubling.mean <= 0:
         return ""

@@ -20,7 +20,8 @@ from .results import HALF
 
 ROUTES = {
     "plain": "the student on labels alone",
-    HALF: "the student on half of the labels alone, to estimate what more labels would bring; never picked",
+    HALF: "the student on half of the labels alone, for as many steps, to estimate what more labels would bring; never "
+    "picked",
     "longer": "the student on labels alone, for as much compute as teachers and student take together",
     "soup": "the mean of fine-tunes of the student on labels alone",
     "distill": "the student, distilled from the best single teacher",
@@ -52,7 +53,9 @@ class Parts:
     fused: str | None
     """Name of what fuses them."""
     distill: dict[str, Any]
+    export: dict[str, Any]
     quantize: dict[str, Any]
+    convert: dict[str, Any]
     files: set[str]
     """Names of those teachers that are ONNX files already."""
     left_out: tuple[str, ...]
@@ -71,21 +74,22 @@ def parts(recipe: Recipe) -> Parts:
         raise UserError([Problem(message, help, recipe.document.place(("stages",)))])
     names = {step.label: step.stage.name or step.label.replace(".", "-") for step in steps}
     by_label = {step.label: step for step in steps}
-    fusions = [step for step in steps[:first] if step.stage.family == "fuse"]
+    fusions = [step for step in steps[:first] if step.stage.family == "fuse" and "models" in step.stage.names]
     teachers = list(steps[first].named)
-    fusion = next((step for step in fusions if step.label in teachers), fusions[-1] if fusions else None)
-    members = list(fusion.named) if fusion else teachers
+    behind = _needed([*teachers], by_label)
+    fusion = next(
+        (step for step in fusions if step.label in teachers),
+        next((step for step in reversed(fusions) if step.label in behind), None),
+    )
+    members = [name for option, name in fusion.stage.named() if "models" in option] if fusion else teachers
     wanted = _needed([*members, *teachers, *([fusion.label] if fusion else [])], by_label)
     upstream = [
         {**written[i], "name": names[step.label], **({"input": names[step.input]} if step.input else {})}
         for i, step in enumerate(steps)
         if step.label in wanted
     ]
-    quantize: dict[str, Any] = next(
-        (written[i] for i, step in enumerate(steps) if step.stage.family == "quantize"), {"use": "quantize.static"}
-    )
+    quantize = _options(written, steps, first, "quantize.") or {"use": "quantize.static"}
     files = {names[step.label] for step in steps[:first] if step.kind == "onnx"}
-    quantize = {name: value for name, value in quantize.items() if name not in ("name", "input")}
     reference = recipe.reference_label()
     return Parts(
         upstream,
@@ -93,11 +97,20 @@ def parts(recipe: Recipe) -> Parts:
         [names[member] for member in members],
         names[fusion.label] if fusion else None,
         dict(written[first]),
+        _options(written, steps, first, "export.onnx") or {"use": "export.onnx"},
         quantize,
+        _options(written, steps, first, "convert.tflite") or {"use": "convert.tflite"},
         files,
         tuple(step.label for step in steps[first + 1 :] if step.kind == "torch" and step.input),
         bool(recipe.task.facts().unlabelled),
     )
+
+
+def _options(written: list[dict[str, Any]], steps: list[Step], first: int, use: str) -> dict[str, Any]:
+    """Return the first such stage behind the distillation, or else of the recipe: what is written but its place."""
+    order = [*range(first, len(steps)), *range(first)]
+    found = next((written[i] for i in order if steps[i].stage.use.startswith(use)), {})
+    return {name: value for name, value in found.items() if name not in ("name", "input")}
 
 
 def _needed(labels: list[str], steps: dict[str, Step]) -> set[str]:
@@ -143,7 +156,7 @@ def stages(parts: Parts, routes: list[str], best: str, effort: float, *, tflite:
     if {"plain", "soup"} & set(routes):
         chain.append(plain)
     if HALF in routes:
-        chain.append({**plain, "name": called(HALF)})
+        chain.append({**plain, "name": called(HALF), "epochs": 2 * epochs})  # as many steps as `plain`
     if "longer" in routes:
         chain.append({**plain, "name": called("longer"), "epochs": max(1, round(epochs * effort))})
     if "soup" in routes:
@@ -155,18 +168,19 @@ def stages(parts: Parts, routes: list[str], best: str, effort: float, *, tflite:
         ]  # fmt: skip
         soup = {"use": "fuse.soup.uniform", "name": called("soup"), "models": [tune["name"] for tune in tunes]}
         chain += [*tunes, soup]
+    of_one = {name: value for name, value in parts.distill.items() if name not in ("weigh", "weights")}
     if "distill" in routes:
-        chain.append({**parts.distill, "name": called("distill"), "teacher": best})
+        chain.append({**of_one, "name": called("distill"), "teacher": best})
     if "both" in routes:
-        chain.append({**parts.distill, "name": called("both"), "teacher": parts.fused})
+        chain.append({**of_one, "name": called("both"), "teacher": parts.fused})
     for route in routes:
         source, file = source_of(parts, route, best), float_of(parts, route, best)
         if file != source:
-            chain.append({"use": "export.onnx", "name": file, "input": source})
+            chain.append({**parts.export, "name": file, "input": source})
         chain.append({**parts.quantize, "name": f"{route}-int8", "input": file})
         if tflite:
             chain += [
-                {"use": "convert.tflite", "name": name, "input": name.removesuffix(TFLITE)}
+                {**parts.convert, "name": name, "input": name.removesuffix(TFLITE)}
                 for name in files_of(parts, route, best, tflite=True)
             ]
     return chain

@@ -12,6 +12,8 @@ from . import advice
 from .results import Comparison, Fits
 from .statistics import Estimate
 
+_LESS = 0.9
+"""Times or bytes of another route, of those of the pick, from which they count as less."""
 KEEP = "recipe"
 """The target that the recipe's own `keep` counts as."""
 
@@ -173,8 +175,10 @@ def _beside(comparison: Comparison, pick: str, route: str) -> str:
         when = f"{route} would win if more seeds or test examples showed it ahead"
         if not within(comparison, route):
             when += ", and the budget allowed it"
+    elif better and (sizes[1] < _LESS * sizes[0] or (mine and theirs and theirs < _LESS * mine)):
+        when = f"{route} would win where its {'time' if theirs and mine and theirs < mine else 'size'} counts more"
     elif better:
-        when = f"{route} would win only by its training, {effort:.1f}x the compute" if 0 < effort < 1 else ""
+        when = f"{route} would win only by its training, {effort:.1g}x the compute" if 0 < effort < 1 else ""
     elif not within(comparison, route):
         when = f"{route} would win where the budget allowed it"
     else:
