@@ -112,6 +112,7 @@ def tried(name: str, case: Case) -> dict[str, Any]:
     task = {
         "data": {"from": str(folder), "labels": "none", "size": list(case.size), "resize": "squash",
                  "normalize": case.normalize},
+        "metric": "agreement",
     }  # fmt: skip
     load = {"use": "load", "name": "float", "from": str(source.resolve())}
     int8 = {"use": "quantize.static", "name": "int8", "samples": SEEN // 2} | case.options

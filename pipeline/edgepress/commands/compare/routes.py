@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, islice
 from typing import Any
 
 from ...config.chain import Step
@@ -109,8 +109,8 @@ def parts(recipe: Recipe) -> Parts:
 def _options(written: list[dict[str, Any]], steps: list[Step], first: int, use: str) -> dict[str, Any]:
     """Return the first such stage behind the distillation, or else of the recipe: what is written but its place."""
     order = [*range(first, len(steps)), *range(first)]
-    found = next((written[i] for i in order if steps[i].stage.use.startswith(use)), {})
-    return {name: value for name, value in found.items() if name not in ("name", "input")}
+    found = (written[i] for i in order if steps[i].stage.use.startswith(use))
+    return {name: value for each in islice(found, 1) for name, value in each.items() if name not in ("name", "input")}
 
 
 def _needed(labels: list[str], steps: dict[str, Step]) -> set[str]:
