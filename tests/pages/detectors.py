@@ -17,7 +17,8 @@ def detectors() -> str:
     found = results.read("detectors")
     lines = ["| file | boxes | F1 of int8 | F1 of int8 as TFLite | size | quantized in |", "|---|---|---|---|---|---|"]
     for name, row in found["files"].items():
-        options = "".join(f", `{option}: {'null' if value is None else value}`" for option, value in row["options"].items())
+        given = {option: "null" if value is None else value for option, value in row["options"].items()}
+        options = "".join(f", `{option}: {value}`" for option, value in given.items())
         size = f"{show_bytes(row['bytes'])} → {show_bytes(row['files']['int8']['bytes'])}"
         cells = [f"`{name}`{options}", f"{row['boxes']:,} on {row['pictures']} pictures"]
         cells += [_f1(row["files"][kind]) for kind in KINDS] + [size, f"{row['seconds']:.0f} s"]
