@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from edgepress.core.presets import PRESETS
+from edgepress.core.presets import PRESETS, PresetName
 from edgepress.stages.quantize import refine, sqnr
-from edgepress.stages.quantize.qdq import Plan
+from edgepress.stages.quantize.qdq import Plan, written
 from edgepress.stages.quantize.sqnr import Evidence, run_model
 
 from tests.stages.quantize.made import evidence, plan, uneven
@@ -98,3 +98,14 @@ def test_weights_of_seven_bits_have_integers_of_their_own() -> None:
     assert max(np.abs(integers.astype(int)).max() for integers in best.coarse.integers.values()) <= 64
     found, nearest = (given.decibels(given.outputs(each, reduced)) for each in (best, alone))
     assert found > nearest + refine.LEAST
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_graph_made_of_a_remembered_one_is_the_one_that_is_written(name: PresetName) -> None:
+    """Of presets with the same numbers one is written, and the unsigned twin is 128 beside it."""
+    model = uneven()
+    given = evidence(model, 16)
+    integers = plan(model, given)
+    given.outputs(integers)
+    found, expected = given.written(integers, PRESETS[name]), written(integers, PRESETS[name])
+    assert found.SerializeToString(deterministic=True) == expected.SerializeToString(deterministic=True)

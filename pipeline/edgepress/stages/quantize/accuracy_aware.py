@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -78,11 +77,12 @@ def restored(
         low, high = (low, middle) if enough(_with(base, ranking[:middle])) else (middle, high)
     plan = base
     chosen = _with(plan, ranking[:high])
-    models = [written(_with(plan, ranking[:k]), preset) for k in range(min(high, _TIMED) + 1)]
-    more = (
-        written(_with(plan, ranking[:k]), preset) for k in range(len(models), high + 1)
-    )  # not all in memory at once
-    sizes = [model.ByteSize() for model in chain(models, more)]
+    models, sizes = list[onnx.ModelProto](), list[int]()
+    for k in range(high + 1):
+        model = written(_with(plan, ranking[:k]), preset)
+        sizes.append(model.ByteSize())
+        if k <= _TIMED:  # all of them would fill the memory
+            models.append(model)
     say(len(ranking), len(ranking), "timing what is in float")
     seconds = _seconds(models)
     types = {node.name: node.op_type for node in plan.graph.graph.node}

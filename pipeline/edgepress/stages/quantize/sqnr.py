@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -109,11 +109,9 @@ class Evidence:
 
     def written(self, plan: Plan, preset: Preset = PRESETS["xnnpack"]) -> onnx.ModelProto:
         """Return the graph that `qdq.written` makes of the plan, to be read only."""
-        if preset.unsigned and not preset.reduced:
-            signed = replace(preset, about="", unsigned=False)
-            for each in self._trials:
-                if each.plan is plan and replace(each.preset, about="") == signed:
-                    return unsigned(each.model)
+        same = (each for each in self._trials if each.plan is plan and each.preset == preset.numbers)
+        if preset.unsigned and not preset.foreign and (known := next(same, None)):
+            return unsigned(known.model)
         return self._trial(plan, preset).model
 
     def _trial(self, plan: Plan, preset: Preset) -> _Trial:

@@ -23,6 +23,7 @@ from .formula import apply
 
 Lower = Callable[[Lowering, Node], None]
 _STEEP = 2**8
+"""Steps of the result in one of an input, or of a product, from which XNNPACK leaves an operator to TFLite."""
 
 
 def arithmetic(code: str, options: type[Any]) -> Lower:
@@ -47,7 +48,7 @@ def arithmetic(code: str, options: type[Any]) -> Lower:
 def _is_steep(lowering: Lowering, code: str, inputs: list[int], result: Quantization) -> bool:
     """Whether a step of an input, or of a product, is so many of the result that integer kernels end or overflow.
 
-    TFLite's own abort at 2^19 (ADD, int16: 2^14) and overflow at 2^15 (MUL); XNNPACK leaves them those from 2^8 on.
+    TFLite's own abort at 2^19 (ADD, int16: 2^14) and overflow at 2^15 (MUL).
     """
     scales = [float(found.scale.max()) for tensor in inputs if (found := lowering.file.quantization(tensor))]
     most = math.prod(scales) if code == "MUL" else max(scales, default=0.0)
