@@ -41,6 +41,50 @@ def test_a_recipe_is_judged_by_its_stages_keep_and_has_files_for_a_target_that_i
     assert RouteResult.model_validate_json(found.as_json()) == found
 
 
+TAUGHT = """\
+name: a
+task: {data: digits, labels: 40, seed: 0}
+stages:
+  - {use: train, name: one, model: {arch: edgepress/mlp, args: {width: 64}}, epochs: 2, flip: false, shift: 0}
+  - {use: train, name: two, model: {arch: edgepress/mlp, args: {width: 32}}, epochs: 2, flip: false, shift: 0}
+  - {use: fuse.ensemble, name: fused, models: [one, two]}
+  - use: distill.kd
+    name: student
+    student: {arch: edgepress/mlp, args: {width: 8}}
+    teacher: fused
+    epochs: 3
+    views: 2
+    flip: false
+    shift: 0
+  - {use: export.onnx, name: float}
+  - {use: quantize.static, name: int8, samples: 32, effort: fast, faster: false}
+targets: []
+"""
+
+
+def test_compute_has_the_teachers_training_and_their_passes(tmp_path: Path) -> None:
+    """Of 96 examples 40 have labels; the teachers answer each twice, without gradients."""
+    (tmp_path / "a.yaml").write_text(TAUGHT)
+    routes = ["plain", "longer", "distill", "both", "teacher", "fuse"]
+    found = {
+        each.route: each
+        for each in trial.by_routes(
+            recipe.load(tmp_path / "a.yaml"), routes, 0, Cache(tmp_path / "cache"), 96, [], tflite=False
+        )
+    }
+    own, best, fused = (found[name].macs or 0 for name in ("plain", "teacher", "fuse"))
+    labels, examples = 40, 96
+    trained = 2 * labels * fused
+    unit = 3 * labels * own
+    for name, answering in (("distill", best), ("both", fused)):
+        training = 2 * labels * (best if name == "distill" else fused)
+        expected = 3 * examples * own + 2 * examples * answering / 3 + training
+        assert found[name].effort == pytest.approx(expected / unit), name
+    assert found["plain"].effort == 1
+    assert found["fuse"].effort == pytest.approx(trained / unit)
+    assert found["longer"].effort == pytest.approx(found["both"].effort, abs=1 / 3), "to an epoch of `plain`'s three"
+
+
 @pytest.mark.parametrize("higher", [True, False])
 def test_a_score_that_is_no_number_is_the_least(higher: bool) -> None:
     """`max` keeps a NaN that comes first."""

@@ -1,13 +1,19 @@
 """Count the cost of a route: networks an inference runs, compute to train.
 
-Compute is examples × epochs × multiply-accumulates.
+Compute is examples × epochs × multiply-accumulates, with the passes of a teacher that a student learns from.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Any
+
 from ...engine.engine import Engine
 from ...models import checkpoint
 from ...models.description import Description
+
+FORWARD = 1 / 3
+"""Compute of a forward pass, as a share of a pass in training: backward takes twice as much (Kaplan et al., 2020)."""
 
 
 def passes(engine: Engine, label: str) -> int:
@@ -37,14 +43,34 @@ def made_from(engine: Engine, label: str) -> set[str]:
 
 def total_effort(engine: Engine, label: str) -> float:
     """Return the training compute of a step and all that it is made from."""
-    return sum(trained(engine, step) for step in made_from(engine, label))
+    return sum(step_effort(engine, step) for step in made_from(engine, label))
+
+
+def step_effort(engine: Engine, label: str) -> float:
+    """Return the training compute of a step alone: of its network, and of the teachers that it runs."""
+    step = next(step for step in engine.recipe.steps() if step.label == label)
+    return trained(engine, label) + taught(engine, step.stage, step.named)
 
 
 def trained(engine: Engine, label: str) -> float:
-    """Return the training compute of a step alone: examples × epochs × multiply-accumulates of its network."""
+    """Return the training compute of a step's network: examples × epochs × multiply-accumulates."""
     stage = next(step.stage for step in engine.recipe.steps() if step.label == label)
     epochs = getattr(getattr(stage, "finetune", stage), "epochs", 0)
-    more = engine.data.unlabelled
-    use_more = more is not None and getattr(stage, "unlabelled", False)
-    count = len(engine.data["train"].y) + (len(more) if use_more and more is not None else 0)
-    return float(epochs * count * (engine.results[label].facts.macs or 1))
+    return float(epochs * _examples(engine, stage) * _macs(engine, label))
+
+
+def taught(engine: Engine, stage: Any, teachers: Iterable[str]) -> float:
+    """Return the compute of a distillation's teachers: they run once a view, and in every step where layers count."""
+    if stage.family != "distill":
+        return 0.0
+    times = stage.views + (stage.epochs if hasattr(stage, "layers") else 0)
+    return FORWARD * times * _examples(engine, stage) * sum(_macs(engine, name) for name in teachers)
+
+
+def _macs(engine: Engine, label: str) -> int:
+    return engine.results[label].facts.macs or 1
+
+
+def _examples(engine: Engine, stage: Any) -> int:
+    more = engine.data.unlabelled if getattr(stage, "unlabelled", False) else None
+    return len(engine.data["train"].y) + (0 if more is None else len(more))

@@ -130,7 +130,7 @@ def notes(comparison: Comparison) -> list[str]:
         f"* no other is better in one of {comparison.metric}, size and latency and as good in the others. Intervals "
         f"are of 95%, over seeds and {_over(comparison)}. Latency: measured, {how}. `agrees`: {_agreed(comparison)} "
         f"the best float model of that seed on validation. Compute is examples × passes × multiply-accumulates, of "
-        f"{own}.",
+        f"{own}; a teacher's pass counts a third, as it has no gradients.",
     ]
 
 

@@ -26,7 +26,7 @@ from ...engine.engine import Engine
 from .. import exit_codes, supervise
 from . import routes as ways
 from .describe import FLOAT, INT8, route_result, signed_score, strongest
-from .effort import made_from, total_effort, trained
+from .effort import made_from, step_effort, taught, total_effort, trained
 from .results import HALF, RouteResult
 
 
@@ -86,7 +86,7 @@ def by_routes(
     effort = 1.0
     if "longer" in names:
         alone = run(ways.stages(parts, ["plain"], best, effort))
-        effort = _longer(teachers, alone, parts)
+        effort = _longer(teachers, alone, parts, recipe_)
     main = [route for route in names if route != HALF]
     engine = run(ways.stages(parts, main, best, effort, tflite=tflite), targets)
     engines = dict.fromkeys(main, engine)
@@ -129,16 +129,18 @@ def by_routes(
     return judged
 
 
-def _longer(teachers: Engine, alone: Engine, parts: ways.Parts) -> float:
+def _longer(teachers: Engine, alone: Engine, parts: ways.Parts, recipe_: recipe.Recipe) -> float:
     """Return the epochs of `longer`, of `plain`'s: for the compute of all teachers and of a distilled student.
 
-    A student learns from examples without labels too, where there are some.
+    A student learns from examples without labels too, where there are some, and its teachers answer all of them.
     """
     own, more = trained(alone, ways.called("plain")), alone.data.unlabelled
     further = (
         len(more) / len(alone.data["train"].y) if more is not None and parts.distill.get("unlabelled", True) else 0.0
     )
-    return 1 + further + sum(trained(teachers, label) for label in teachers.results) / own
+    distil = next(step.stage for step in recipe_.steps() if step.stage.family == "distill")
+    answers = taught(teachers, distil, [parts.fused] if parts.fused else parts.members)
+    return 1 + further + (answers + sum(step_effort(teachers, label) for label in teachers.results)) / own
 
 
 def by_recipes(
