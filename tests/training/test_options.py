@@ -58,6 +58,30 @@ def test_a_run_that_stops_within_an_epoch_goes_on_to_the_same_weights(
     assert same(found, whole)
 
 
+def test_a_bag_is_drawn_once_with_replacement(few: Dataset, tmp_path: Path) -> None:
+    """A bag has 63% of the examples on average (Efron, 1983); classes drawn evenly are drawn from it as well."""
+    seen: list[torch.Tensor] = []
+
+    def loss(z: torch.Tensor, y: torch.Tensor, rows: Rows) -> torch.Tensor:
+        seen.append(rows.index)
+        return functional.cross_entropy(z, y)
+
+    def epochs(name: str, seed: int = 3, **changes: Any) -> list[torch.Tensor]:
+        seen.clear()
+        given = Schedule.model_validate({"epochs": 2, "batch": 32} | changes)
+        fit(linear(few), few, loss, given, seed=seed, checkpoint=tmp_path / name, say=quiet, bag=True)
+        rows = torch.cat(seen)
+        return [rows[: len(rows) // 2], rows[len(rows) // 2 :]]
+
+    first, second = epochs("a.pt")
+    assert not first.equal(second)
+    assert first.sort().values.equal(second.sort().values), "the same examples in another order"
+    assert 0.5 < len(first.unique()) / len(first) < 0.75
+    (other, _), (drawn, _) = epochs("b.pt", seed=4), epochs("c.pt", balance="sampling")
+    assert {*other.tolist()} != {*first.tolist()}
+    assert {*drawn.tolist()} <= {*first.tolist()}
+
+
 def test_two_batches_averaged_are_one_twice_as_large(few: Dataset, tmp_path: Path) -> None:
     def module() -> nn.Module:
         with seeded(0):

@@ -40,6 +40,12 @@ class Training(Stage, Schedule):
         lt=1,
         description="label smoothing: share of the label's weight spread evenly over all classes",
     )
+    bag: bool = Field(
+        default=False,
+        exclude_if=lambda bag: not bag,  # keys of stages without it stay
+        description="bagging (Breiman, 1996): learn from as many examples as there are, drawn with replacement by "
+        "`seed`, so that members of an ensemble differ",
+    )
     seed: int | None = Field(default=None, ge=0, description="random seed; by default the recipe's")
 
     @model_validator(mode="after")
@@ -69,6 +75,7 @@ class Training(Stage, Schedule):
             say=context.say,
             metric=context.metric,
             swa=self.swa,
+            bag=self.bag,
         )
         if self.swa:
             reestimate(module, context.data, seed)

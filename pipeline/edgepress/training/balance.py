@@ -1,4 +1,4 @@
-"""Weigh rare classes more, and keep examples of a kind together."""
+"""Order the examples of an epoch: rare classes more often, those of a kind together, a bag again and again."""
 
 from __future__ import annotations
 
@@ -9,6 +9,26 @@ from torch import Tensor
 
 if TYPE_CHECKING:
     from ..data.dataset import Dataset
+    from .examples import Examples
+    from .schedule import Schedule
+
+
+def order(examples: Examples, data: Dataset, schedule: Schedule, random: torch.Generator, bag: Tensor | None) -> Tensor:
+    """Return the rows of an epoch, int64 (n,): each once, or as many drawn with equal weight for each class.
+
+    A loss that compares the examples of a batch needs several of a kind there, so they are neighbours. With `bag`,
+    int64 (n,), the rows are its own instead of all.
+    """
+    if data.targets.together > 1 and examples.y.ndim == 1:
+        kinds = examples.y if bag is None else examples.y[bag]
+        places = neighbours(kinds, examples.labelled, data.targets.together, random)
+    elif schedule.balance != "sampling" or not data.targets.classes:
+        places = torch.randperm(len(examples), generator=random)
+    else:
+        weights = class_weights(data)[examples.y if bag is None else examples.y[bag]]
+        weights[examples.labelled :] = 1.0
+        places = torch.multinomial(weights, len(examples), replacement=True, generator=random)
+    return places if bag is None else bag[places]
 
 
 def class_weights(data: Dataset) -> Tensor:

@@ -65,13 +65,15 @@ def fit(
     metric: Metric | None = None,
     unlabelled: bool = False,
     swa: bool = False,
+    bag: bool = False,
     after_step: Callable[[nn.Module], None] | None = None,
 ) -> nn.Module:
     """Train `module` in place and return it in eval mode, with its running mean as weights if there is one.
 
     With `views`, epoch e sees view e mod views of every image; otherwise each epoch sees a new one. `metric` decides
     what `patience` waits for, `unlabelled` adds the examples without labels, and `swa` averages the weights of the
-    last quarter's epochs, which leaves batch norm to `reestimate`. `after_step` is called with `module` after every
+    last quarter's epochs, which leaves batch norm to `reestimate`. With `bag`, every epoch has the same examples, as
+    many as there are, drawn with replacement by `seed`. `after_step` is called with `module` after every
     step of the optimizer, without gradients, and may change weights in place, also through views such as
     `weight.flatten()`: a mask of pruned ones is laid on again.
     Raises UserError when the loss or a weight stops being a number, and for a single image.
@@ -83,7 +85,7 @@ def fit(
     if len(examples) < 2:  # batch norm has no variance of one value
         raise UserError("1 training example is not enough to train on")
     with channels_last(module):
-        loop = _Loop(module, data, examples, loss, schedule, seed, checkpoint, say, views, swa, after_step)
+        loop = _Loop(module, data, examples, loss, schedule, seed, checkpoint, say, views, swa, bag, after_step)
         follow = Follower(data, metric)
         while loop.run.epoch < schedule.epochs and loop.run.stale < (schedule.patience or schedule.epochs):
             loop.epoch()
@@ -112,6 +114,7 @@ class _Loop:
         say: Callable[[int, int, str], None],
         views: int | None,
         swa: bool,
+        bag: bool,
         after_step: Callable[[nn.Module], None] | None,
     ) -> None:
         import torch
@@ -121,6 +124,8 @@ class _Loop:
             schedule, seed, checkpoint, say, views, swa,
         )  # fmt: skip
         self.after_step = after_step
+        count = len(examples)
+        self.bag = torch.randint(count, (count,), generator=generator(seed, 6)) if bag else None
         self.accelerator = accelerator = _accelerator(schedule)
         self.batch = min(schedule.batch, len(examples))
         self.steps = len(examples) // self.batch
@@ -148,13 +153,15 @@ class _Loop:
         """Run one epoch, or the rest of one."""
         import torch
 
+        from . import balance
+
         run, schedule = self.run, self.schedule
         if run.step and run.chance is not None:
             torch.set_rng_state(run.chance)
         else:
             torch.manual_seed(int(generator(self.seed, run.epoch, 2, self.accelerator.process_index).initial_seed()))
             run.total = 0.0
-        order = _order(self.examples, self.data, schedule, generator(self.seed, run.epoch, 3))
+        order = balance.order(self.examples, self.data, schedule, generator(self.seed, run.epoch, 3), self.bag)
         batches = [self._share(order[step * self.batch : (step + 1) * self.batch]) for step in range(self.steps)]
         self.model.train()
         for rows, inputs, y in prefetch(self.examples, batches[run.step :]):
@@ -251,26 +258,6 @@ def _accelerator(schedule: Schedule) -> Accelerator:
     require_gpu(schedule)
     AcceleratorState._reset_state()
     return Accelerator(mixed_precision="no" if schedule.precision == "fp32" else schedule.precision)
-
-
-def _order(examples: Examples, data: Dataset, schedule: Schedule, random: Any) -> Tensor:
-    """Return the order of an epoch's examples: each once, or as many drawn with equal weight for each class.
-
-    A loss that compares the examples of a batch needs several of a kind there, so they are neighbours.
-    """
-    import torch
-
-    if data.targets.together > 1 and examples.y.ndim == 1:
-        from .balance import neighbours
-
-        return neighbours(examples.y, examples.labelled, data.targets.together, random)
-    if schedule.balance != "sampling" or not data.targets.classes:
-        return torch.randperm(len(examples), generator=random)
-    from .balance import class_weights
-
-    weights = class_weights(data)[examples.y]
-    weights[examples.labelled :] = 1.0
-    return torch.multinomial(weights, len(examples), replacement=True, generator=random)
 
 
 def _groups(module: nn.Module, weight_decay: float) -> list[dict[str, Any]]:

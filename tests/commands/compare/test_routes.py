@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from edgepress.commands.compare import routes
+from edgepress.commands.compare import routes, written
 from edgepress.config import recipe
 from edgepress.core.errors import UserError
 
@@ -46,7 +46,7 @@ def test_every_route_is_stages_that_a_recipe_may_have(tmp_path: Path) -> None:
     given = read(tmp_path, HEAD + TAIL)
     found = routes.parts(given)
     stages = routes.stages(found, list(routes.ROUTES), "two", 3.5)
-    checked = recipe.checked(routes.document(given, stages, 2))
+    checked = recipe.checked(written.document(given, stages, 2))
     by_name = {stage.name: stage for stage in checked.stages}
     assert by_name["route-plain"].epochs == by_name["route-distill"].epochs == 6  # type: ignore[union-attr]
     assert by_name["route-plain"].lr == 0.01  # type: ignore[union-attr]
@@ -63,7 +63,7 @@ def test_routes_go_on_to_tflite(tmp_path: Path) -> None:
     given = read(tmp_path, HEAD + TAIL)
     found = routes.parts(given)
     stages = routes.stages(found, ["plain", "fuse"], "two", 1.0, tflite=True)
-    checked = recipe.checked(routes.document(given, stages, 0))
+    checked = recipe.checked(written.document(given, stages, 0))
     kinds = {step.label: step.kind for step in checked.steps()}
     for route in ("plain", "fuse"):
         for name in routes.files_of(found, route, "two", tflite=True):
@@ -73,15 +73,15 @@ def test_routes_go_on_to_tflite(tmp_path: Path) -> None:
 def test_the_last_files_of_each_kind(tmp_path: Path) -> None:
     more = "  - {use: convert.tflite, name: t8}\n  - {use: convert.tflite, name: t32, input: float}\n"
     given = read(tmp_path, HEAD + TAIL.replace("{use: export.onnx}", "{use: export.onnx, name: float}") + more)
-    assert routes.ends(given) == ("float", "quantize.static")
-    assert routes.ends(given, tflite=True) == ("t32", "t8")
+    assert written.ends(given) == ("float", "quantize.static")
+    assert written.ends(given, tflite=True) == ("t32", "t8")
     with pytest.raises(UserError, match="no float TFLite file"):
-        routes.ends(read(tmp_path, HEAD + TAIL), tflite=True)
+        written.ends(read(tmp_path, HEAD + TAIL), tflite=True)
 
 
 def test_the_first_repetition_is_the_recipe_as_it_is(tmp_path: Path) -> None:
     given = read(tmp_path, HEAD + TAIL)
-    checked = recipe.checked(routes.document(given, routes.parts(given).upstream, 0))
+    checked = recipe.checked(written.document(given, routes.parts(given).upstream, 0))
     assert checked.stages == given.stages[:3], "so that its results are in the cache already"
 
 
@@ -96,17 +96,17 @@ def test_int8_is_made_as_the_recipe_makes_it(tmp_path: Path) -> None:
 
 def test_a_whole_recipe_again(tmp_path: Path) -> None:
     given = read(tmp_path, HEAD + TAIL + "keep: {accuracy_drop: 3 points}\n")
-    first, second = (recipe.checked(routes.again(given, repetition)) for repetition in (0, 1))
+    first, second = (recipe.checked(written.again(given, repetition)) for repetition in (0, 1))
     assert first.model_dump() == given.model_dump()
     assert [getattr(stage, "seed", None) for stage in second.stages] == [1007, 1001, None, 1007, None, None, None]
-    assert routes.ends(given) == ("export.onnx", "quantize.static")
-    assert routes.chained(given).startswith("2 x train, fuse.ensemble, distill.kd, prune.channels")
+    assert written.ends(given) == ("export.onnx", "quantize.static")
+    assert written.chained(given).startswith("2 x train, fuse.ensemble, distill.kd, prune.channels")
 
 
 def test_a_seed_of_zero_is_not_that_of_the_task(tmp_path: Path) -> None:
     """Two networks of other seeds would be the same from the second repetition on."""
     text = HEAD.replace("epochs: 4}", "epochs: 4, seed: 0}").replace("seed: 7", "seed: 1") + TAIL
-    checked = recipe.checked(routes.again(read(tmp_path, text), 1))
+    checked = recipe.checked(written.again(read(tmp_path, text), 1))
     assert [getattr(stage, "seed", None) for stage in checked.stages[:2]] == [1000, 1001]
 
 
@@ -172,10 +172,58 @@ def test_weights_of_several_teachers_are_of_no_single_one(tmp_path: Path) -> Non
     text = HEAD + TAIL.replace("teacher: both,", "teacher: [one, two], weigh: fixed, weights: [0.7, 0.3],")
     given = read(tmp_path, text)
     stages = routes.stages(routes.parts(given), ["plain", "distill"], "two", 1.0)
-    recipe.checked(routes.document(given, stages, 0))
+    recipe.checked(written.document(given, stages, 0))
     (distilled,) = (stage for stage in stages if stage["name"] == "route-distill")
     assert distilled["teacher"] == "two"
     assert "weights" not in distilled
+
+
+def test_several_teachers_teach_together_as_the_recipe_writes(tmp_path: Path) -> None:
+    """Without a fusion too: what the recipe itself makes is one of its routes."""
+    text = HEAD + TAIL.replace("teacher: both,", "teacher: [one, two], weigh: fixed, weights: [0.7, 0.3],")
+    given = read(tmp_path, text.replace(TAIL.splitlines()[0] + "\n", ""))
+    found = routes.parts(given)
+    assert routes.wanted(None, found) == ["plain", "distill", "both", "teacher"]
+    stages = routes.stages(found, ["both"], "two", 1.0)
+    recipe.checked(written.document(given, stages, 0))
+    (distilled,) = (stage for stage in stages if stage["name"] == "route-both")
+    assert (distilled["teacher"], distilled["weights"]) == (["one", "two"], [0.7, 0.3])
+    assert routes.about("both", found) == "the student, distilled from all of its teachers"
+    with pytest.raises(UserError, match="`fuse` needs a `fuse"):
+        routes.wanted("plain,fuse", found)
+
+
+@pytest.mark.parametrize(
+    ("teacher", "layer", "possible"),
+    [
+        ("both", "members.0.layer3", ["plain", "both", "teacher", "fuse"]),
+        ("two", "layer3", ["plain", "distill", "teacher"]),
+        ("soup", "layer3", ["plain", "distill", "both", "teacher", "fuse"]),
+    ],
+)
+def test_layers_are_of_one_network_or_of_several(teacher: str, layer: str, possible: list[str], tmp_path: Path) -> None:
+    """An ensemble has those of its members, below other names; a mean of weights has those of each."""
+    soup = "  - {use: fuse.soup.uniform, name: soup, models: [one, two]}\n"
+    student = f"use: distill.fitnet, layers: {{layer3: {layer}}}, student"
+    text = (
+        HEAD + soup + TAIL.replace("use: distill.kd, student", student).replace("teacher: both", f"teacher: {teacher}")
+    )
+    found = routes.parts(read(tmp_path, text))
+    assert routes.wanted(None, found) == possible
+    if teacher == "both":
+        with pytest.raises(UserError, match="`distill` has another teacher than the recipe's"):
+            routes.wanted("distill", found)
+
+
+def test_what_is_made_of_the_student_is_no_route(tmp_path: Path) -> None:
+    tail = (
+        TAIL
+        + f"  - {{use: train, name: other, model: {NET}}}\n"
+        + ("  - {use: fuse.ensemble, name: mean, models: [small, distilled]}\n")
+    )
+    tail = tail.replace("use: prune.channels,", "use: prune.channels, name: small,")
+    found = routes.parts(read(tmp_path, HEAD + tail.replace("use: distill.kd,", "use: distill.kd, name: distilled,")))
+    assert found.left_out == ("small", "mean")
 
 
 def test_files_are_exported_and_converted_as_the_recipe_does(tmp_path: Path) -> None:

@@ -83,6 +83,9 @@ def test_compute_has_the_teachers_training_and_their_passes(tmp_path: Path) -> N
     assert found["plain"].effort == 1
     assert found["fuse"].effort == pytest.approx(trained / unit)
     assert found["longer"].effort == pytest.approx(found["both"].effort, abs=1 / 3), "to an epoch of `plain`'s three"
+    given = recipe.load(tmp_path / "a.yaml")
+    (alone,) = trial.by_routes(given, ["fuse"], 0, Cache(tmp_path / "cache"), 96, [], tflite=False)
+    assert alone.effort == 1, "of the least route, where no student is trained"
 
 
 @pytest.mark.parametrize("higher", [True, False])

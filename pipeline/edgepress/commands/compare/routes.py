@@ -1,20 +1,14 @@
-"""Build the routes of a comparison from the stages of a recipe.
-
-Several recipes are compared as they are written.
-"""
+"""Build the routes of a comparison from the stages of a recipe."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import groupby, islice
+from itertools import islice
 from typing import Any
 
 from ...config.chain import Step
 from ...config.recipe import Recipe
-from ...core.document import Document
 from ...core.errors import Problem, UserError
-from ...core.yamlio import dump, parse
 from ...training import Schedule
 from .results import HALF
 
@@ -35,8 +29,6 @@ SCARCE = (HALF, "longer")
 """Routes that are usual too where examples lack labels: a distilled student learns from more of them, for longer."""
 TFLITE = "-tflite"
 """How the names end of what is converted."""
-APART = 1000
-"""Between the seeds of one repetition and those of the next."""
 FINE_TUNES = 3
 """Members of a soup."""
 
@@ -52,6 +44,10 @@ class Parts:
     """Names of the single teachers."""
     fused: str | None
     """Name of what fuses them."""
+    together: str | list[str] | None
+    """What `both` learns from: several teachers as the recipe lists them, or else what fuses them."""
+    other_layers: tuple[str, ...]
+    """Routes whose teacher has other layers than those that the recipe names: one network, or several in one."""
     distill: dict[str, Any]
     export: dict[str, Any]
     quantize: dict[str, Any]
@@ -88,6 +84,7 @@ def parts(recipe: Recipe) -> Parts:
         for i, step in enumerate(steps)
         if step.label in wanted
     ]
+    together = [names[label] for label in teachers] if len(teachers) > 1 else names[fusion.label] if fusion else None
     quantize = _options(written, steps, first, "quantize.") or {"use": "quantize.static"}
     files = {names[step.label] for step in steps[:first] if step.kind == "onnx"}
     reference = recipe.reference_label()
@@ -96,14 +93,36 @@ def parts(recipe: Recipe) -> Parts:
         names.get(reference, reference),
         [names[member] for member in members],
         names[fusion.label] if fusion else None,
+        together,
+        _other_layers(steps[first], by_label, fusion),
         dict(written[first]),
         _options(written, steps, first, "export.onnx") or {"use": "export.onnx"},
         quantize,
         _options(written, steps, first, "convert.tflite") or {"use": "convert.tflite"},
         files,
-        tuple(step.label for step in steps[first + 1 :] if step.kind == "torch" and step.input),
+        _after(steps, first),
         bool(recipe.task.facts().unlabelled),
     )
+
+
+def _other_layers(distil: Step, by_label: dict[str, Step], fusion: Step | None) -> tuple[str, ...]:
+    def joined(label: str) -> bool:
+        return by_label[label].stage.use in ("fuse.ensemble", "fuse.stack")
+
+    if not hasattr(distil.stage, "layers"):
+        return ()
+    of_joined = joined(distil.named[0])
+    several = len(distil.named) > 1 or (fusion is not None and joined(fusion.label) == of_joined)
+    return tuple(route for route, same in (("distill", not of_joined), ("both", several)) if not same)
+
+
+def _after(steps: list[Step], first: int) -> tuple[str, ...]:
+    """Return the labels of the models that are made from the distilled student."""
+    made = {steps[first].label}
+    for step in steps[first + 1 :]:
+        if made & {step.input, *step.named}:
+            made.add(step.label)
+    return tuple(step.label for step in steps[first + 1 :] if step.kind == "torch" and step.label in made)
 
 
 def _options(written: list[dict[str, Any]], steps: list[Step], first: int, use: str) -> dict[str, Any]:
@@ -127,7 +146,9 @@ def _needed(labels: list[str], steps: dict[str, Step]) -> set[str]:
 
 def wanted(names: str | None, parts: Parts) -> list[str]:
     """Return the chosen routes, or those that the recipe has. Raises: UserError for an unknown one."""
-    possible = [name for name in ROUTES if parts.fused is not None or name not in ("both", "fuse")]
+    missing = {"fuse"} if parts.fused is None else set()
+    missing |= {"both"} if parts.together is None else set()
+    possible = [name for name in ROUTES if name not in missing and name not in parts.other_layers]
     if names is None:
         usual = (*USUAL, *(SCARCE if parts.unlabelled else ()))
         return [name for name in possible if name in usual]
@@ -135,11 +156,20 @@ def wanted(names: str | None, parts: Parts) -> list[str]:
     for name in chosen:
         if name not in ROUTES:
             raise UserError(f"there is no route `{name}`", f"one of: {', '.join(ROUTES)}")
-        if name not in possible:
+        if name in missing:
             raise UserError(f"`{name}` needs a `fuse.*` stage before the distillation", "add one to the recipe")
+        if name in parts.other_layers:
+            message = f"`{name}` has another teacher than the recipe's, without the `layers` that it names"
+            raise UserError(message, "leave it out, or name a teacher and its layers for this route")
     if not {*chosen} - {HALF}:
         raise UserError("`--routes` has no route that can be picked", f"one of: {', '.join(possible)}")
     return [name for name in ROUTES if name in chosen]
+
+
+def about(route: str, parts: Parts) -> str:
+    """Describe a route."""
+    listed = route == "both" and isinstance(parts.together, list)
+    return "the student, distilled from all of its teachers" if listed else ROUTES[route]
 
 
 def stages(parts: Parts, routes: list[str], best: str, effort: float, *, tflite: bool = False) -> list[dict[str, Any]]:
@@ -172,7 +202,8 @@ def stages(parts: Parts, routes: list[str], best: str, effort: float, *, tflite:
     if "distill" in routes:
         chain.append({**of_one, "name": called("distill"), "teacher": best})
     if "both" in routes:
-        chain.append({**of_one, "name": called("both"), "teacher": parts.fused})
+        of_all = parts.distill if isinstance(parts.together, list) else of_one
+        chain.append({**of_all, "name": called("both"), "teacher": parts.together})
     for route in routes:
         source, file = source_of(parts, route, best), float_of(parts, route, best)
         if file != source:
@@ -206,78 +237,3 @@ def files_of(parts: Parts, route: str, best: str, *, tflite: bool = False) -> tu
 def called(route: str) -> str:
     """Return the name of a route's model among the stages."""
     return f"route-{route}"
-
-
-def document(recipe: Recipe, stages: list[dict[str, Any]], repetition: int, labels: int | None = None) -> Document:
-    """Return a recipe of these stages, with the seeds of a repetition; paths count from the recipe's folder.
-
-    With `labels`, the task keeps only so many.
-    """
-    task = recipe.document.data["task"] | ({} if labels is None else {"labels": labels})
-    data = {"name": recipe.name, "task": task, "targets": []}
-    return _moved(recipe, data | {"stages": stages}, repetition)
-
-
-def again(recipe: Recipe, repetition: int) -> Document:
-    """Return the whole recipe, with the seeds of a repetition."""
-    return _moved(recipe, recipe.document.data, repetition)
-
-
-def last(recipe: Recipe, *, tflite: bool = False) -> dict[bool, str]:
-    """Return the labels of the last float file (False) and the last int8 file (True), ONNX or TFLite, if any."""
-    integer, labels = set(), {}
-    for step in recipe.steps():
-        if step.stage.family == "quantize" or step.input in integer:
-            integer.add(step.label)
-        if step.kind == ("tflite" if tflite else "onnx"):
-            labels[step.label in integer] = step.label  # the last of each
-    return labels
-
-
-def ends(recipe: Recipe, *, tflite: bool = False) -> tuple[str, str]:
-    """Return `last` of both. Raises: UserError where one is missing."""
-    labels = last(recipe, tflite=tflite)
-    kind = "TFLite" if tflite else "ONNX"
-    for int8, precision, use in ((False, "float", "export.onnx"), (True, "int8", "quantize.static")):
-        if int8 not in labels:
-            message = (
-                f"`{recipe.name}` makes no {precision} {kind} file, and `compare` shows one before and one after int8"
-            )
-            help = f"add `- use: {use}`"
-            if tflite:
-                help = "add a `- use: convert.tflite` after each, or judge ONNX files: `--target host`"
-            raise UserError([Problem(message, help, recipe.document.place(("stages",)))])
-    return labels[False], labels[True]
-
-
-def chained(recipe: Recipe) -> str:
-    """Describe a recipe in a line: `2 x load, fuse.ensemble, distill.kd, export.onnx, quantize.static`."""
-    runs = [(use, len(list(same))) for use, same in groupby(step.stage.use for step in recipe.steps())]
-    return ", ".join(f"{count} x {use}" if count > 1 else use for use, count in runs)
-
-
-def alike(recipes: Sequence[Recipe]) -> None:
-    """Refuse recipes of the same name. Raises: UserError."""
-    names: set[str] = set()
-    for recipe in recipes:
-        if recipe.name in names:
-            message = f"two recipes are called `{recipe.name}`"
-            raise UserError([Problem(message, "rename this one, or the other", recipe.document.place(("name",)))])
-        names.add(recipe.name)
-
-
-def _moved(recipe: Recipe, data: dict[str, Any], repetition: int) -> Document:
-    from ...stages import TABLE
-
-    def seed(own: int | str | None) -> int:
-        """Return the first repetition's: 0 is a seed too, and not that of the task."""
-        return recipe.task.seed if own is None else int(own)
-
-    moved = [
-        {**stage, "seed": seed(stage.get("seed")) + APART * repetition}
-        if repetition and "seed" in TABLE[stage["use"]].model_fields
-        else stage
-        for stage in data["stages"]
-    ]
-    path = recipe.document.path.with_name(f"{recipe.name} (compared, repetition {repetition}).yaml")
-    return parse(Document(path, dump(data | {"stages": moved})))

@@ -25,7 +25,7 @@ from ...core.runtimes import RUNTIMES
 from ...engine.cache import Cache
 from ...engine.engine import Engine
 from .. import exit_codes, supervise
-from . import fit, text
+from . import fit, text, written
 from . import routes as ways
 from .results import FILE, HALF, Comparison, RouteResult
 
@@ -84,17 +84,17 @@ def _divisible(engine: Engine) -> bool:
 def _routes(recipe: Recipe, routes: str | None) -> tuple[dict[str, str], tuple[str, ...]]:
     """Return the routes with their descriptions, and the stages of the recipe that none takes."""
     parts = ways.parts(recipe)
-    return {name: ways.ROUTES[name] for name in ways.wanted(routes, parts)}, parts.left_out
+    return {name: ways.about(name, parts) for name in ways.wanted(routes, parts)}, parts.left_out
 
 
 def _recipes(recipes: Sequence[Recipe], routes: str | None, tflite: bool) -> dict[str, str]:
     """Return the recipes' names with their chains. Raises: UserError for those that cannot be shown side by side."""
     if routes is not None:
         raise UserError("`--routes` are those of one recipe, and several are compared as they are", "leave it out")
-    ways.alike(recipes)
+    written.alike(recipes)
     for recipe in recipes:
-        ways.ends(recipe, tflite=tflite)
-    return {recipe.name: ways.chained(recipe) for recipe in recipes}
+        written.ends(recipe, tflite=tflite)
+    return {recipe.name: written.chained(recipe) for recipe in recipes}
 
 
 def _engine(recipes: Sequence[Recipe], cache: Cache, limit: int | None) -> Engine:

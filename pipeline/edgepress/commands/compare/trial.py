@@ -25,6 +25,7 @@ from ...engine.cache import Cache
 from ...engine.engine import Engine
 from .. import exit_codes, supervise
 from . import routes as ways
+from . import written
 from .describe import FLOAT, INT8, route_result, signed_score, strongest
 from .effort import made_from, step_effort, taught, total_effort, trained
 from .results import HALF, RouteResult
@@ -79,14 +80,15 @@ def by_routes(
     parts = ways.parts(recipe_)
 
     def run(stages: list[dict[str, Any]], targets: Sequence[Target] = (), labels: int | None = None) -> Engine:
-        return _run(ways.document(recipe_, stages, repetition, labels), repetition, cache, limit, targets)
+        return _run(written.document(recipe_, stages, repetition, labels), repetition, cache, limit, targets)
 
     teachers = run(parts.upstream)
     best = max(parts.members, key=lambda name: signed_score(teachers, teachers.results[name], "validation"))
     effort = 1.0
+    made: list[Engine] = []
     if "longer" in names:
-        alone = run(ways.stages(parts, ["plain"], best, effort))
-        effort = _longer(teachers, alone, parts, recipe_)
+        made = [run(ways.stages(parts, ["plain"], best, effort))]
+        effort = _longer(teachers, made[0], parts, recipe_)
     main = [route for route in names if route != HALF]
     engine = run(ways.stages(parts, main, best, effort, tflite=tflite), targets)
     engines = dict.fromkeys(main, engine)
@@ -98,12 +100,11 @@ def by_routes(
     sources = {route: ways.source_of(parts, route, best) for route in names}
     files = {route: ways.files_of(parts, route, best, tflite=tflite) for route in names}
     reference = strongest([(engine, files[route][0]) for route in main])
-    students = [sources[route] for route in ("plain", "distill", "both") if route in sources]
-    own = min((trained(engine, source) for source in students), default=0.0) or 1.0
+    efforts = {route: total_effort(engines[route], source) for route, source in sources.items()}
+    own = _own([*made, *engines.values()]) or min(filter(None, efforts.values()), default=1.0)
     results = [
         route_result(
-            engines[route], route, source, files[route], reference, repetition,
-            total_effort(engines[route], source) / own,
+            engines[route], route, source, files[route], reference, repetition, efforts[route] / own
         )
         for route, source in sources.items()
     ]  # fmt: skip
@@ -129,6 +130,12 @@ def by_routes(
     return judged
 
 
+def _own(engines: list[Engine]) -> float:
+    """Return the compute of the student alone, which is the unit; 0 where no route trains it."""
+    students = {ways.called(route) for route in ("plain", HALF, "distill", "both")}
+    return min((trained(engine, name) for engine in engines for name in {*engine.results} & students), default=0.0)
+
+
 def _longer(teachers: Engine, alone: Engine, parts: ways.Parts, recipe_: recipe.Recipe) -> float:
     """Return the epochs of `longer`, of `plain`'s: for the compute of all teachers and of a distilled student.
 
@@ -139,7 +146,8 @@ def _longer(teachers: Engine, alone: Engine, parts: ways.Parts, recipe_: recipe.
         len(more) / len(alone.data["train"].y) if more is not None and parts.distill.get("unlabelled", True) else 0.0
     )
     distil = next(step.stage for step in recipe_.steps() if step.stage.family == "distill")
-    answers = taught(teachers, distil, [parts.fused] if parts.fused else parts.members)
+    names = parts.together if isinstance(parts.together, list) else [parts.together or parts.members[0]]
+    answers = taught(teachers, distil, names)
     return 1 + further + (answers + sum(step_effort(teachers, label) for label in teachers.results)) / own
 
 
@@ -153,8 +161,8 @@ def by_recipes(
     tflite: bool,
 ) -> list[RouteResult]:
     """Run every recipe as it is, and for the presets of `targets`, which it may not name itself."""
-    engines = [_run(ways.again(recipe_, repetition), repetition, cache, limit, targets) for recipe_ in recipes]
-    files = [ways.ends(recipe_, tflite=tflite) for recipe_ in recipes]
+    engines = [_run(written.again(recipe_, repetition), repetition, cache, limit, targets) for recipe_ in recipes]
+    files = [written.ends(recipe_, tflite=tflite) for recipe_ in recipes]
     sources = [_exported(engine, float_) for engine, (float_, _) in zip(engines, files, strict=True)]
     reference = strongest([(engine, float_) for engine, (float_, _) in zip(engines, files, strict=True)])
     efforts = [total_effort(engine, source) for engine, source in zip(engines, sources, strict=True)]
@@ -167,7 +175,7 @@ def by_recipes(
         return results
     judged = []
     for result, recipe_, engine in zip(results, recipes, engines, strict=True):
-        last = [ways.last(recipe_, tflite=kind) for kind in (False, True)]
+        last = [written.last(recipe_, tflite=kind) for kind in (False, True)]
         labels = {
             which: [(engine, labels_by_precision[int8]) for labels_by_precision in last if int8 in labels_by_precision]
             for which, int8 in ((FLOAT, False), (INT8, True))
