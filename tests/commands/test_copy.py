@@ -46,6 +46,13 @@ def test_only_the_header_and_the_name_change(here: Path) -> None:
     assert (here / "mine.yaml").read_text().splitlines()[1:] == source[1:]
 
 
+@pytest.mark.parametrize(("path", "written"), [(".", "mobilenet.yaml"), ("sub", "sub/mobilenet.yaml"), ("a", "a.yaml")])
+def test_what_names_no_file_is_told_the_name(path: str, written: str, here: Path) -> None:
+    (here / "sub").mkdir()
+    said = edgepress("cp", "mobilenet", path)
+    assert (said.code, f"write `{written}`" in said.err) == (2, True)
+
+
 def test_the_diff_shows_what_was_changed(here: Path) -> None:
     edgepress("cp", "raspberry-pi-4", "board.yaml")
     place = Place(here)
@@ -170,7 +177,7 @@ def test_nothing_is_overwritten_unless_forced(here: Path) -> None:
     [
         ("mine", "write `mine.yaml`"),
         ("my recipe.yaml", "cannot be a name"),
-        ("sub", "write `sub.yaml`"),
+        ("sub", "write `sub/resnet.yaml`"),
         ("file/x.yaml", "cannot be a folder"),
     ],
 )

@@ -90,6 +90,15 @@ def test_what_does_not_fit_is_refused(folder: Path, monkeypatch: pytest.MonkeyPa
     assert found.demand([]) == ""
 
 
+def test_large_outputs_are_no_reason_to_refuse(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are kept as float16 where the disk is full, or computed in every step."""
+    found = engine(folder, BASE, STUDENT)
+    kept = of(found, "base", "student")
+    monkeypatch.setattr(demand, "IN_MEMORY", kept.certain_disk - 1)
+    large = of(found, "base", "student")
+    assert (large.disk, large.certain_disk) == (kept.disk, 0)
+
+
 def test_the_memory_of_a_container_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = capacity.memory()
     assert whole is None or whole > 2**28

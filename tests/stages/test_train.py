@@ -67,10 +67,15 @@ def test_either_a_network_or_a_start(options: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("option", "value", "kept"), [("patience", 2, "the weights of one epoch"), ("ema", 0.99, "a moving average")]
+    ("option", "value", "words"),
+    [
+        ("patience", 2, "`patience` keeps the weights of one epoch"),
+        ("ema", 0.99, "`ema` keeps a moving average"),
+        ("schedule", "cosine", "whatever the `schedule`"),
+    ],
 )
-def test_a_mean_of_weights_is_no_other_choice_of_them(option: str, value: float, kept: str) -> None:
+def test_a_mean_of_weights_is_no_other_choice_of_them(option: str, value: Any, words: str) -> None:
     """Its first weights, which are untrained, would be the best of every epoch before the last quarter."""
     swa = FuseSwa.model_validate({"use": "fuse.swa", "model": TINY, "epochs": 8, option: value})
     (rejection,) = swa.reject(Setting({}, DataFacts(), {}))
-    assert f"`{option}` keeps {kept}" in rejection.message
+    assert words in rejection.message

@@ -29,7 +29,8 @@ def copy(name: str, path: Path, *, force: bool = False) -> Path:
     """
     source = catalog.find(name, but=path)
     if path.suffix not in (".yaml", ".yml"):
-        raise UserError(f"`{path}` is not the name of a recipe or target", f"write `{path}.yaml`")
+        named = path / source.name if path.is_dir() else f"{path}.yaml"
+        raise UserError(f"`{path}` is not the name of a recipe or target", f"write `{named}`")
     if path.exists() and source.exists() and path.samefile(source):
         raise UserError(f"`{path}` is the file to copy", "choose another name")
     write({path: copied(source, path)}, force=force)

@@ -21,7 +21,7 @@ from ..core import capacity, distributed
 from ..core.errors import UserError
 from ..core.units import show_bytes
 from ..models.footprint import Footprint, footprint
-from ..stages.distill.base import Distill
+from ..stages.distill.base import IN_MEMORY, Distill
 
 if TYPE_CHECKING:
     from ..data.dataset import Dataset
@@ -88,7 +88,8 @@ def of(engine: Engine, steps: list[Step], waiting: Collection[str]) -> Demand | 
         disk += _FILES * weights
         if isinstance(step.stage, Distill):
             outputs = _outputs(step.stage, data)
-            disk, certain_disk = disk + outputs, certain_disk + outputs
+            disk += outputs
+            certain_disk += outputs if outputs <= IN_MEMORY else 0  # more are kept in less, or computed in every step
         if lineages[position].pruned is False:  # of a pruned network it is not known how small it is
             certain_memory = max(certain_memory, certain)
     largest = max(memory, key=lambda label: memory[label])

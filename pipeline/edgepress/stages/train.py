@@ -124,6 +124,9 @@ class FuseSwa(Training):
                     f"`{option}` keeps {kept}, and `fuse.swa` the mean of those of the last quarter",
                     f"take `{option}` out, or use `train`",
                 )
+        if self.schedule != type(self).model_fields["schedule"].default:
+            message = "`fuse.swa` lowers the learning rate to that of its last quarter, whatever the `schedule`"
+            yield Rejection(message, "take `schedule` out, or use `train`", ("schedule",))
 
 
 class FuseEma(Training):

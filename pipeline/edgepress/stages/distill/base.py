@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     Soft = Callable[[Tensor, Tensor, Tensor, Rows], Tensor]
     """(the student's outputs, the teacher's, the labels, which rows) → the weighted distance of the two."""
 
+IN_MEMORY = 2**30
+"""Bytes of the outputs of all teachers of a stage that are held in memory; more are read from the disk."""
 SMOOTHING = 0.1
 """Label smoothing of the second baseline (Szegedy et al., 2016)."""
 

@@ -17,9 +17,6 @@ from ...core.errors import UserError
 from ...core.paths import replacing
 from ...core.units import show_bytes
 
-IN_MEMORY = 2**30
-"""Bytes of the outputs of all teachers of a stage that are held in memory; more are read from the disk."""
-
 Numbers = type[np.floating]
 
 

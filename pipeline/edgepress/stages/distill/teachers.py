@@ -27,7 +27,8 @@ from ...models.predict import predict
 from ...stage import Artifact, Context
 from ...training import Examples, Schedule
 from ...training.inference import batches, outputs
-from .kept import IN_MEMORY, NoRoomError, Numbers, Outputs, Rowed, live, mapped, rowed, stored
+from .base import IN_MEMORY
+from .kept import NoRoomError, Numbers, Outputs, Rowed, live, mapped, rowed, stored
 
 if TYPE_CHECKING:
     from ...data.dataset import Input
