@@ -17,6 +17,7 @@ from tests.pages import (
     peers,
     prune,
     reference,
+    situations,
     tasks,
     torture,
     training,
@@ -48,7 +49,9 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "precision": int8.precision,
     "coverage": coverage.coverage,
     "prune": prune.prune,
-    "compare": training.compare,
+    "situations": situations.situations,
+    "situations-costs": situations.costs,
+    "situations-tried": situations.tried,
     "distill": training.distill,
     "tasks": tasks.tasks,
     "train": training.train,
@@ -61,6 +64,8 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "data": reference.data,
     "recipes": reference.catalogue,
 }
+PICTURES: dict[str, Callable[[], str]] = {"distil-or-fuse.svg": situations.picture}
+"""File below docs/ → what draws it."""
 
 
 def rendered(page: str) -> str:
@@ -71,3 +76,5 @@ def rendered(page: str) -> str:
 if __name__ == "__main__":
     for path in PAGES:
         path.write_text(rendered(path.read_text(encoding="utf-8")), encoding="utf-8")
+    for name, draw in PICTURES.items():
+        (ROOT / "docs" / name).write_text(draw(), encoding="utf-8")

@@ -21,7 +21,7 @@ from edgepress.models.description import Network
 from torch import nn
 
 from tests.conftest import fresh
-from tests.readme import BLOCKS, PAGES, PART, README, ROOT, rendered
+from tests.readme import BLOCKS, PAGES, PART, PICTURES, README, ROOT, rendered
 
 TEXTS = {path: path.read_text(encoding="utf-8") for path in PAGES}
 NAMES = [str(path.relative_to(ROOT)) for path in PAGES]
@@ -39,6 +39,11 @@ def _here(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_generated_parts_are_fresh(name: str) -> None:
     (block,) = (part for text in TEXTS.values() for part in PART.finditer(text) if part[2] == name)
     assert block[0] == f"{block[1]}{BLOCKS[name]()}{block[3]}", "run `make readme`"
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_pictures_are_fresh(name: str) -> None:
+    assert (ROOT / "docs" / name).read_text(encoding="utf-8") == PICTURES[name](), "run `make readme`"
 
 
 def test_every_part_has_a_generator_and_rendering_is_stable() -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import io
 import sys
+from dataclasses import asdict, dataclass, replace
 from datetime import date
 from functools import cache
 from pathlib import Path
@@ -33,49 +34,90 @@ from tests.bench import results
 ROUTES = "plain,soup,distill,both,teacher,fuse"
 FEW = "plain,half,longer,distill,both,teacher,fuse"
 FILES = ("float", "int8")
-CASES: dict[str, tuple[str, list[str], int, str]] = {
-    "few": ("distill-vs-fuse", [], 5, FEW),
-    "few, own teachers": ("distill-vs-fuse-equal", ["task.examples=7000", "task.labels=300"], 8, FEW),
-    "equal": ("distill-vs-fuse-equal", [], 5, f"longer,{ROUTES}"),
-    "noisy 20%": ("distill-vs-fuse-noisy", ["task.label_noise=20%"], 5, ROUTES),
-    "noisy 40%": ("distill-vs-fuse-noisy", [], 5, ROUTES),
-    "imbalanced": ("distill-vs-fuse-rare", [], 5, ROUTES),
-    "sensor": ("distill-vs-fuse-sensor", [], 5, ROUTES),
-    "sensor, noisy 40%": ("distill-vs-fuse-sensor", ["task.label_noise=40%"], 5, ROUTES),
-    "shipped": ("mobilenet", [], 8, "plain,distill,both,teacher,fuse"),
+MEMBERS = ("one", "two", "three")
+
+
+@dataclass(frozen=True)
+class Case:
+    """A recipe, what is changed in it, how many seeds, which routes, and the target that judges alone."""
+
+    recipe: str
+    changes: tuple[str, ...] = ()
+    seeds: int = 5
+    routes: str = ROUTES
+    target: str | None = None
+
+
+OWN = ("task.examples=7000", "task.labels=300", *(f"stages.{name}.epochs=80" for name in MEMBERS))
+"""Few labels, of which the teachers have no more than the student."""
+CASES = {
+    "few": Case("distill-vs-fuse", routes=FEW),
+    "few, own teachers": Case("distill-vs-fuse-equal", OWN, 8, FEW),
+    "equal": Case("distill-vs-fuse-equal", routes=f"longer,{ROUTES}"),
+    "noisy 20%": Case("distill-vs-fuse-noisy", ("task.label_noise=20%",)),
+    "noisy 40%": Case("distill-vs-fuse-noisy"),
+    "imbalanced": Case("distill-vs-fuse-rare"),
+    "sensor": Case("distill-vs-fuse-sensor"),
+    "sensor, noisy 40%": Case("distill-vs-fuse-sensor", ("task.label_noise=40%",)),
+    "shipped": Case("mobilenet", seeds=8, routes="plain,distill,both,teacher,fuse"),
+    "tiny budget": Case("distill-vs-fuse", routes=FEW, target="tests/bench/tiny.yaml"),
+    "several devices": Case("distill-vs-fuse", ("targets=[host, raspberry-pi-zero-2w, android-pixel]",), routes=FEW),
 }
-"""Name → recipe, what is changed in it, how many seeds, and which routes."""
+TAUGHT = "distill,both,teacher,fuse"
+BAGGED = tuple(f"stages.{name}.bag=true" for name in MEMBERS)
+TRIED = {
+    "few, own teachers: temperature 1": Case(
+        "distill-vs-fuse-equal", (*OWN, "stages.student.temperature=1"), 5, TAUGHT
+    ),
+    "few, own teachers: temperature 4": Case(
+        "distill-vs-fuse-equal", (*OWN, "stages.student.temperature=4"), 5, TAUGHT
+    ),
+    "few, own teachers: 8 views": Case("distill-vs-fuse-equal", (*OWN, "stages.student.views=8"), 5, TAUGHT),
+    "few, own teachers: 60 epochs": Case("distill-vs-fuse-equal", (*OWN, "stages.student.epochs=60"), 5, TAUGHT),
+    "few, own teachers: equal weights": Case("distill-vs-fuse-equal", (*OWN, "stages.fused.weights=equal"), 5, TAUGHT),
+    "few, own teachers: bagged": Case("distill-vs-fuse-equal", (*OWN, *BAGGED), 5, TAUGHT),
+    "few, own teachers: three architectures": Case(
+        "distill-vs-fuse-noisy", (*OWN, "task.label_noise=0%", "stages.student.ce_weight=0.1"), 5, TAUGHT
+    ),
+    "noisy 40%: bagged": Case("distill-vs-fuse-noisy", BAGGED, 5, f"plain,{TAUGHT}"),
+    "noisy 40%: the labels count a tenth": Case(
+        "distill-vs-fuse-noisy", ("stages.student.ce_weight=0.1", "stages.student.kd_weight=0.9"), 5, f"plain,{TAUGHT}"
+    ),
+    "noisy 40%: 8 views": Case("distill-vs-fuse-noisy", ("stages.student.views=8",), 5, f"plain,{TAUGHT}"),
+}
+"""What may bring more of a fusion's gain to the student, beside the case that it changes."""
 LABELS = (600, 1200, 2400, 4800, 7000)
 """Labels that `few` is repeated with, to find how many the student alone needs."""
 WHOLE = "fashion-mnist"
 """The data whose test split holds that of the shipped data, and four times as many."""
 
 
-def compare(case: str) -> dict[str, Any]:
-    name, changes, seeds, routes = CASES[case]
-    found = run(name, changes, seeds, routes)
-    row = {"seeds": seeds, "date": str(date.today()), "text": text.render(found), "changes": changes, "recipe": name}
+def compare(name: str) -> dict[str, Any]:
+    case = (CASES | TRIED)[name]
+    found = run(case)
+    row = {"date": str(date.today()), "text": text.render(found), **asdict(case)}
     row |= {"costs": costs(found), "levels": levels(found), **counted(found)}
     if found.data["name"] == f"{WHOLE}-10k":
         examples = load_dataset(WHOLE)
         whole = asked(found, examples)
         row["whole"] = {"images": len(examples["test"].y), "levels": levels(whole), **counted(whole)}
-    if case == "few":
+    if name == "few":
+        more = [replace(case, changes=(f"task.labels={many}",), routes="plain,longer") for many in LABELS]
         row["labels"] = {"300": row["whole"]["scores"]} | {
-            str(many): counted(asked(run(name, [f"task.labels={many}"], seeds, "plain,longer"), examples))["scores"]
-            for many in LABELS
+            str(many): counted(asked(run(each), examples))["scores"] for many, each in zip(LABELS, more, strict=True)
         }
     return row
 
 
-def run(name: str, changes: list[str], seeds: int, routes: str) -> Comparison:
+def run(case: Case) -> Comparison:
     """`edgepress compare`; what an earlier call has finished comes from the cache."""
-    arguments = ["compare", name, "--seeds", str(seeds), "--routes", routes]
-    arguments += [each for change in changes for each in ("--set", change)]
+    arguments = ["compare", case.recipe, "--seeds", str(case.seeds), "--routes", case.routes]
+    arguments += ["--target", case.target] if case.target else []
+    arguments += [each for change in case.changes for each in ("--set", change)]
     with contextlib.redirect_stdout(io.StringIO()):
         code = cli.main(arguments, standalone_mode=False)
     assert not code, f"{arguments} ended with {code}"
-    return Comparison.model_validate_json(Path("runs", name, FILE).read_text(encoding="utf-8"))
+    return Comparison.model_validate_json(Path("runs", case.recipe, FILE).read_text(encoding="utf-8"))
 
 
 def costs(found: Comparison) -> dict[str, Any]:
@@ -132,10 +174,11 @@ def asked(found: Comparison, examples: dataset.Dataset) -> Comparison:
 
 
 def main() -> None:
-    wanted = sys.argv[1:] or list(CASES)
+    wanted = sys.argv[1:] or [*CASES, *TRIED]
     earlier = results.read("compare")["cases"] if (results.FOLDER / "compare.json").is_file() else {}
-    for case in wanted:
-        earlier[case] = compare(case)
+    earlier = {case: row for case, row in earlier.items() if case in CASES | TRIED}
+    for name in wanted:
+        earlier[name] = compare(name)
         results.write("compare", "make bench-compare", {"cases": earlier}, also=["accelerate"])
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from statistics import fmean
 
 from tests.bench import results
@@ -77,41 +76,6 @@ def distill() -> str:
             words = "" if name == beside else f"{more['mean']:+.1f} [{more['low']:+.1f}, {more['high']:+.1f}]"
             lines.append(f"| {NAMES.get(name, f'`{name}`')} | {fmean(row[name] for row in rows):.1f}% | {words} |")
     return "\n".join([*lines, "", stamp(found)]) + "\n"
-
-
-CASES = {
-    "clean": "2,000 images",
-    "noisy": "2,000 images, 20% of the labels wrong",
-    "imbalanced": "2,000 images thinned out to 50:1",
-    "sensor": "smartwatch exercises, imbalanced as recorded, macro-F1",
-    "shipped": "`mobilenet`: 7,000 images, teachers of 55,000",
-}
-
-
-ROUTES = ("plain", "soup", "distill", "both", "teacher", "fuse")
-
-
-PAIRS = ("both - plain", "both - distill", "fuse - teacher")
-
-
-def compare() -> str:
-    """int8 accuracy of each route, what fusing and distilling gain, and the route that `compare` picks."""
-    found = results.read("compare")
-    heads = ["int8, test", *(f"`{name}`" for name in ROUTES), *(f"`{pair}`" for pair in PAIRS), "verdict"]
-    lines = ["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
-    rows = [(title, found["cases"][case]) for case, title in CASES.items() if case in found["cases"]]
-    wider = [(f"the same, on all {row['whole']['images']:,} test images", row) for _, row in rows if "whole" in row]
-    for title, row in [*rows, *((title, row | row["whole"]) for title, row in wider)]:
-        cells = [f"{100 * fmean(row['scores'][name]['int8']):.1f}" if name in row["scores"] else "" for name in ROUTES]
-        gains = [row["differences"][pair]["int8"] for pair in PAIRS]
-        cells += [f"{each['mean']:+.1f} [{each['low']:+.1f}, {each['high']:+.1f}]" for each in gains]
-        (pick,) = re.findall(r"^Verdict: (\w+)", row["text"], re.MULTILINE)
-        lines.append("| " + " | ".join([f"{title}; {row['seeds']} seeds", *cells, f"`{pick}`"]) + " |")
-    words = (
-        "Means over seeds; differences in points with 95% intervals over seeds and test examples. Each case is a run "
-        "of its own, dated in `tests/bench/compare.json`; the last one:"
-    )
-    return "\n".join([*lines, "", f"{words} {stamp(found)}"]) + "\n"
 
 
 def train() -> str:
