@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import sys
 import time
 from collections import Counter
@@ -42,6 +43,7 @@ FOLDER = Path("build/torture")
 @click.option("--write", is_flag=True, help="Write tests/bench/torture.json; campaigns that did not run stay.")
 def main(names: tuple[str, ...], count: int | None, first: int, jobs: int, only: int | None, **options: Any) -> None:
     """Run CAMPAIGNs, by default all; exit with 1 if an input fails."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it, and so do children
     folder = options["folder"].resolve()
     _start_anew_if_changed(folder)
     failing = 0
