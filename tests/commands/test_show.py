@@ -104,6 +104,9 @@ stages.base  train
                                             `model`
   label_smoothing   0.0            default  label smoothing: share of the label's weight spread
                                             evenly over all classes
+  bag               false          default  bagging (Breiman, 1996): learn from as many examples as
+                                            there are, drawn with replacement by `seed`, so that
+                                            members of an ensemble differ
   seed              —              default  random seed; by default the recipe's
 
 stages.export.onnx  export.onnx

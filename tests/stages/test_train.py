@@ -67,6 +67,19 @@ def test_either_a_network_or_a_start(options: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
+    ("options", "facts", "words"),
+    [
+        ({"mixup": 0.2}, DataFacts(), "examples that are not in the bag"),
+        ({}, DataFacts(task="embedding"), "a bag holds copies"),
+        ({}, DataFacts(task="single-label"), None),
+    ],
+)
+def test_a_bag_holds_only_its_own(options: dict[str, Any], facts: DataFacts, words: str | None) -> None:
+    found = [each.message for each in stage(model=TINY, bag=True, **options).reject(Setting({}, facts, {}))]
+    assert [words in each for each in found] == ([True] if words else [])
+
+
+@pytest.mark.parametrize(
     ("option", "value", "words"),
     [
         ("patience", 2, "`patience` keeps the weights of one epoch"),

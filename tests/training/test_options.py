@@ -14,7 +14,7 @@ from edgepress.core.metrics import METRICS
 from edgepress.data.dataset import Dataset
 from edgepress.data.load import load_dataset
 from edgepress.models.description import Network
-from edgepress.training import Examples, Rows, Schedule, fit, logits, loop, reestimate, schedule, seeded
+from edgepress.training import Examples, Rows, Schedule, balance, fit, logits, loop, reestimate, schedule, seeded
 from torch import nn
 from torch.nn import functional
 
@@ -80,6 +80,20 @@ def test_a_bag_is_drawn_once_with_replacement(few: Dataset, tmp_path: Path) -> N
     (other, _), (drawn, _) = epochs("b.pt", seed=4), epochs("c.pt", balance="sampling")
     assert {*other.tolist()} != {*first.tolist()}
     assert {*drawn.tolist()} <= {*first.tolist()}
+
+
+def test_classes_of_a_bag_are_drawn_evenly(digits: Dataset) -> None:
+    """A class that is three times as frequent in the bag as in the data is not drawn three times as often."""
+    examples = Examples(digits, "train", 0)
+    zeros, rest = (examples.y == 0).nonzero()[:, 0], (examples.y != 0).nonzero()[:, 0]
+    bag = torch.cat([zeros.repeat(3), rest])[: len(examples)]
+    schedule_ = Schedule(balance="sampling")
+    drawn = torch.cat(
+        [balance.order(examples, digits, schedule_, torch.Generator().manual_seed(i), bag) for i in range(9)]
+    )
+    share = torch.bincount(examples.y[drawn], minlength=10) / len(drawn)
+    assert share.min() > 0.08
+    assert share.max() < 0.12
 
 
 def test_two_batches_averaged_are_one_twice_as_large(few: Dataset, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from .. import tasks
 from ..core.errors import Mistake, Rejection
+from ..data.targets import KINDS
 from ..models.checkpoint import load, save
 from ..models.description import Description, Network
 from ..stage import Artifact, Context, Family, Made, Setting, Stage
@@ -56,6 +57,14 @@ class Training(Stage, Schedule):
 
     def same_network_as(self) -> str | None:
         return self.start
+
+    def reject(self, setting: Setting) -> Iterator[Rejection]:
+        yield from super().reject(setting)
+        if self.bag and self.mixup:
+            yield Rejection("`mixup` mixes in examples that are not in the bag", "take `mixup` or `bag` out", ("bag",))
+        if self.bag and setting.data.task and KINDS[setting.data.task].together > 1:
+            message = f"targets of {setting.data.task} are compared with each other, and a bag holds copies of them"
+            yield Rejection(message, "take `bag` out", ("bag",))
 
     def run(self, inputs: dict[str, Artifact], context: Context) -> Made:
         from ..training import fit, reestimate

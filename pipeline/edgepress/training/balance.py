@@ -25,7 +25,8 @@ def order(examples: Examples, data: Dataset, schedule: Schedule, random: torch.G
     elif schedule.balance != "sampling" or not data.targets.classes:
         places = torch.randperm(len(examples), generator=random)
     else:
-        weights = class_weights(data)[examples.y if bag is None else examples.y[bag]]
+        kinds = examples.y if bag is None else examples.y[bag]
+        weights = _even(kinds[: examples.labelled], len(data.labels))[kinds]
         weights[examples.labelled :] = 1.0
         places = torch.multinomial(weights, len(examples), replacement=True, generator=random)
     return places if bag is None else bag[places]
@@ -33,7 +34,11 @@ def order(examples: Examples, data: Dataset, schedule: Schedule, random: torch.G
 
 def class_weights(data: Dataset) -> Tensor:
     """Return float32 (classes,): n / (classes · count); 0 for a class without an example."""
-    counts = torch.bincount(torch.from_numpy(data["train"].y), minlength=len(data.labels)).float()
+    return _even(torch.from_numpy(data["train"].y), len(data.labels))
+
+
+def _even(y: Tensor, classes: int) -> Tensor:
+    counts = torch.bincount(y, minlength=classes).float()
     return torch.where(counts > 0, counts.sum() / (len(counts) * counts.clamp(min=1)), torch.zeros(()))
 
 

@@ -115,7 +115,7 @@ def test_without_fusion_there_is_nothing_to_fuse(tmp_path: Path) -> None:
     found = routes.parts(read(tmp_path, text))
     assert (found.members, found.fused) == (["one"], None)
     assert routes.wanted(None, found) == ["plain", "distill", "teacher"]
-    with pytest.raises(UserError, match="`both` needs a `fuse"):
+    with pytest.raises(UserError, match="`both` needs several teachers"):
         routes.wanted("plain,both", found)
 
 
@@ -188,31 +188,51 @@ def test_several_teachers_teach_together_as_the_recipe_writes(tmp_path: Path) ->
     recipe.checked(written.document(given, stages, 0))
     (distilled,) = (stage for stage in stages if stage["name"] == "route-both")
     assert (distilled["teacher"], distilled["weights"]) == (["one", "two"], [0.7, 0.3])
-    assert routes.about("both", found) == "the student, distilled from all of its teachers"
+    assert routes.about("both", found) == routes.LISTED
     with pytest.raises(UserError, match="`fuse` needs a `fuse"):
         routes.wanted("plain,fuse", found)
+
+
+SINGLE = ["plain", "distill", "teacher"]
+FUSED = ["plain", "distill", "both", "teacher", "fuse"]
 
 
 @pytest.mark.parametrize(
     ("teacher", "layer", "possible"),
     [
         ("both", "members.0.layer3", ["plain", "both", "teacher", "fuse"]),
-        ("two", "layer3", ["plain", "distill", "teacher"]),
-        ("soup", "layer3", ["plain", "distill", "both", "teacher", "fuse"]),
+        ("further", "members.0.layer3", ["plain", "both", "teacher", "fuse"]),
+        ("both", "embedding", FUSED),
+        ("[one, two]", "layer3", ["plain", "both", "teacher"]),
+        ("[one, two]", "embedding", ["plain", "distill", "both", "teacher"]),
+        ("two", "layer3", SINGLE),
+        ("soup", "layer3", FUSED),
     ],
 )
-def test_layers_are_of_one_network_or_of_several(teacher: str, layer: str, possible: list[str], tmp_path: Path) -> None:
+def test_layers_are_of_the_teacher_that_the_recipe_names(
+    teacher: str, layer: str, possible: list[str], tmp_path: Path
+) -> None:
     """An ensemble has those of its members, below other names; a mean of weights has those of each."""
-    soup = "  - {use: fuse.soup.uniform, name: soup, models: [one, two]}\n"
+    more = "  - {use: fuse.soup.uniform, name: soup, models: [one, two]}\n"
     student = f"use: distill.fitnet, layers: {{layer3: {layer}}}, student"
-    text = (
-        HEAD + soup + TAIL.replace("use: distill.kd, student", student).replace("teacher: both", f"teacher: {teacher}")
-    )
-    found = routes.parts(read(tmp_path, text))
+    tail = TAIL.replace("use: distill.kd, student", student).replace("teacher: both", f"teacher: {teacher}")
+    fusion, *rest = tail.splitlines(keepends=True)
+    if teacher == "further":
+        rest.insert(0, "  - {use: train, name: further, start: both, epochs: 1}\n")
+    found = routes.parts(read(tmp_path, HEAD + more + fusion + "".join(rest)))
     assert routes.wanted(None, found) == possible
-    if teacher == "both":
-        with pytest.raises(UserError, match="`distill` has another teacher than the recipe's"):
+    if "distill" not in possible:
+        with pytest.raises(UserError, match="`distill` has another teacher than the recipe, which may lack"):
             routes.wanted("distill", found)
+    assert found.together == ({"[one, two]": ["one", "two"], "two": None}.get(teacher, teacher))
+
+
+def test_a_fusion_among_several_teachers(tmp_path: Path) -> None:
+    """The best single teacher is one of all, and `both` learns from what the recipe lists."""
+    text = HEAD + f"  - {{use: train, name: three, model: {NET}, seed: 2}}\n" + TAIL
+    found = routes.parts(read(tmp_path, text.replace("teacher: both", "teacher: [both, three]")))
+    assert (found.members, found.fused, found.together) == (["one", "two", "three"], "both", ["both", "three"])
+    assert routes.about("both", found) == routes.LISTED
 
 
 def test_what_is_made_of_the_student_is_no_route(tmp_path: Path) -> None:

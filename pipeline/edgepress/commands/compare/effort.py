@@ -5,9 +5,12 @@ Compute is examples × epochs × multiply-accumulates, with the passes of a teac
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any, Self
 
+from ...config.chain import Step
 from ...engine.engine import Engine
 from ...models import checkpoint
 from ...models.description import Description
@@ -41,34 +44,62 @@ def made_from(engine: Engine, label: str) -> set[str]:
     return needed
 
 
-def total_effort(engine: Engine, label: str) -> float:
-    """Return the training compute of a step and all that it is made from."""
-    return sum(step_effort(engine, step) for step in made_from(engine, label))
+@dataclass(frozen=True)
+class Compute:
+    """Training compute. Where the multiply-accumulates of one network are not known, every network counts alike."""
+
+    counted: bool
+
+    @classmethod
+    def of(cls, *engines: Engine) -> Self:
+        """Return that of everything that `engines` train, and of the teachers there."""
+        networks = [
+            engine.results[label].facts.macs
+            for engine in engines
+            for step in engine.recipe.steps()
+            for label in (*_teachers(step), *([step.label] if _schedule(step.stage).epochs else []))
+        ]
+        return cls(all(networks))
+
+    def total(self, engine: Engine, label: str) -> float:
+        """Return the compute of a step and all that it is made from."""
+        return sum(self.of_step(engine, step) for step in made_from(engine, label))
+
+    def of_step(self, engine: Engine, label: str) -> float:
+        """Return the compute of a step alone: of its network, and of the teachers that it runs."""
+        step = next(step for step in engine.recipe.steps() if step.label == label)
+        return self.own(engine, label) + self.taught(engine, step.stage, _teachers(step))
+
+    def own(self, engine: Engine, label: str) -> float:
+        """Return the compute of a step's network: examples × epochs × multiply-accumulates."""
+        stage = next(step.stage for step in engine.recipe.steps() if step.label == label)
+        return float(_schedule(stage).epochs * _examples(engine, stage) * self._macs(engine, label))
+
+    def taught(self, engine: Engine, stage: Any, teachers: Sequence[str]) -> float:
+        """Return the compute of `teachers`: each runs once a view, and in every step the first, for its layers."""
+        if not teachers:
+            return 0.0
+        schedule, first, *others = _schedule(stage), *(self._macs(engine, name) for name in teachers)
+        passes = schedule.views * (first + sum(others)) + (schedule.epochs * first if hasattr(stage, "layers") else 0)
+        return FORWARD * passes * _examples(engine, stage)
+
+    def _macs(self, engine: Engine, label: str) -> int:
+        return (engine.results[label].facts.macs or 1) if self.counted else 1
 
 
-def step_effort(engine: Engine, label: str) -> float:
-    """Return the training compute of a step alone: of its network, and of the teachers that it runs."""
-    step = next(step for step in engine.recipe.steps() if step.label == label)
-    return trained(engine, label) + taught(engine, step.stage, step.named)
+def _schedule(stage: Any) -> Any:
+    """Return what has the `epochs` of a stage, or of its fine-tuning; 0 where nothing is trained."""
+    found = getattr(stage, "finetune", stage)
+    return found if hasattr(found, "epochs") else SimpleNamespace(epochs=0)
 
 
-def trained(engine: Engine, label: str) -> float:
-    """Return the training compute of a step's network: examples × epochs × multiply-accumulates."""
-    stage = next(step.stage for step in engine.recipe.steps() if step.label == label)
-    epochs = getattr(getattr(stage, "finetune", stage), "epochs", 0)
-    return float(epochs * _examples(engine, stage) * _macs(engine, label))
-
-
-def taught(engine: Engine, stage: Any, teachers: Iterable[str]) -> float:
-    """Return the compute of a distillation's teachers: they run once a view, and in every step where layers count."""
-    if stage.family != "distill":
-        return 0.0
-    times = stage.views + (stage.epochs if hasattr(stage, "layers") else 0)
-    return FORWARD * times * _examples(engine, stage) * sum(_macs(engine, name) for name in teachers)
-
-
-def _macs(engine: Engine, label: str) -> int:
-    return engine.results[label].facts.macs or 1
+def _teachers(step: Step) -> list[str]:
+    """Return the models whose outputs a step learns from: a network that is pruned has them from itself, if none is
+    named."""
+    schedule = _schedule(step.stage)
+    if not schedule.epochs or not hasattr(schedule, "views"):
+        return []
+    return [*step.named] or ([step.input] if step.input else [])
 
 
 def _examples(engine: Engine, stage: Any) -> int:

@@ -44,7 +44,8 @@ class RouteResult(Facts):
     """Recall of each class, by file."""
     effort: float
     """Examples × epochs × multiply-accumulates of training, in this route and all that it is made from, as a
-    multiple of the student's own, or of the least recipe's; what was loaded cost nothing here."""
+    multiple of the student's own, or of the least route's or recipe's. A pass of a teacher, which has no gradients,
+    counts a third; what was loaded cost nothing to train here."""
 
 
 class Fits(Facts):

@@ -8,6 +8,7 @@ from typing import Any
 
 from ...config.chain import Step
 from ...config.recipe import Recipe
+from ...config.rejections import lineages
 from ...core.errors import Problem, UserError
 from ...training import Schedule
 from .results import HALF
@@ -24,6 +25,8 @@ ROUTES = {
     "fuse": "the fused teachers",
 }
 """Name → what it is, from the cheapest to train to the dearest to run."""
+LISTED = "the student, distilled from all of its teachers"
+"""What `both` is where the recipe lists several."""
 USUAL = ("plain", "distill", "both", "teacher", "fuse")
 SCARCE = (HALF, "longer")
 """Routes that are usual too where examples lack labels: a distilled student learns from more of them, for longer."""
@@ -45,9 +48,9 @@ class Parts:
     fused: str | None
     """Name of what fuses them."""
     together: str | list[str] | None
-    """What `both` learns from: several teachers as the recipe lists them, or else what fuses them."""
-    other_layers: tuple[str, ...]
-    """Routes whose teacher has other layers than those that the recipe names: one network, or several in one."""
+    """What `both` learns from, as the recipe writes it: what fuses teachers or is made from that, or several."""
+    unsuited: tuple[str, ...]
+    """Routes whose teacher may lack the layers that the recipe names."""
     distill: dict[str, Any]
     export: dict[str, Any]
     quantize: dict[str, Any]
@@ -72,19 +75,22 @@ def parts(recipe: Recipe) -> Parts:
     by_label = {step.label: step for step in steps}
     fusions = [step for step in steps[:first] if step.stage.family == "fuse" and "models" in step.stage.names]
     teachers = list(steps[first].named)
-    behind = _needed([*teachers], by_label)
+    behind = _needed([*teachers], by_label) if len(teachers) == 1 else set()
     fusion = next(
         (step for step in fusions if step.label in teachers),
         next((step for step in reversed(fusions) if step.label in behind), None),
     )
-    members = [name for option, name in fusion.stage.named() if "models" in option] if fusion else teachers
+    members = [name for option, name in fusion.stage.named() if "models" in option] if fusion else []
+    if not fusion or len(teachers) > 1:
+        members += [name for name in teachers if name not in members and (not fusion or name != fusion.label)]
     wanted = _needed([*members, *teachers, *([fusion.label] if fusion else [])], by_label)
     upstream = [
         {**written[i], "name": names[step.label], **({"input": names[step.input]} if step.input else {})}
         for i, step in enumerate(steps)
         if step.label in wanted
     ]
-    together = [names[label] for label in teachers] if len(teachers) > 1 else names[fusion.label] if fusion else None
+    listed = [names[label] for label in teachers]
+    together = listed if len(listed) > 1 else listed[0] if fusion else None
     quantize = _options(written, steps, first, "quantize.") or {"use": "quantize.static"}
     files = {names[step.label] for step in steps[:first] if step.kind == "onnx"}
     reference = recipe.reference_label()
@@ -94,7 +100,7 @@ def parts(recipe: Recipe) -> Parts:
         [names[member] for member in members],
         names[fusion.label] if fusion else None,
         together,
-        _other_layers(steps[first], by_label, fusion),
+        _unsuited(recipe, steps, first),
         dict(written[first]),
         _options(written, steps, first, "export.onnx") or {"use": "export.onnx"},
         quantize,
@@ -105,15 +111,14 @@ def parts(recipe: Recipe) -> Parts:
     )
 
 
-def _other_layers(distil: Step, by_label: dict[str, Step], fusion: Step | None) -> tuple[str, ...]:
-    def joined(label: str) -> bool:
-        return by_label[label].stage.use in ("fuse.ensemble", "fuse.stack")
-
-    if not hasattr(distil.stage, "layers"):
+def _unsuited(recipe: Recipe, steps: list[Step], first: int) -> tuple[str, ...]:
+    distil = steps[first]
+    if getattr(distil.stage, "in_every_network", True):
         return ()
-    of_joined = joined(distil.named[0])
-    several = len(distil.named) > 1 or (fusion is not None and joined(fusion.label) == of_joined)
-    return tuple(route for route, same in (("distill", not of_joined), ("both", several)) if not same)
+    place = next(index for index, step in enumerate(steps) if step.label == distil.named[0])
+    teacher = lineages(recipe.document).get(place)
+    several = len(distil.named) > 1 or (teacher is not None and teacher.origin.stage.joins_networks)
+    return ("distill",) if several else ()
 
 
 def _after(steps: list[Step], first: int) -> tuple[str, ...]:
@@ -146,9 +151,9 @@ def _needed(labels: list[str], steps: dict[str, Step]) -> set[str]:
 
 def wanted(names: str | None, parts: Parts) -> list[str]:
     """Return the chosen routes, or those that the recipe has. Raises: UserError for an unknown one."""
-    missing = {"fuse"} if parts.fused is None else set()
-    missing |= {"both"} if parts.together is None else set()
-    possible = [name for name in ROUTES if name not in missing and name not in parts.other_layers]
+    missing = {} if parts.fused else {"fuse": "a `fuse.*` stage before the distillation, of its teacher"}
+    missing |= {} if parts.together else {"both": "several teachers: a list, or what a `fuse.*` stage makes of them"}
+    possible = [name for name in ROUTES if name not in missing and name not in parts.unsuited]
     if names is None:
         usual = (*USUAL, *(SCARCE if parts.unlabelled else ()))
         return [name for name in possible if name in usual]
@@ -157,10 +162,10 @@ def wanted(names: str | None, parts: Parts) -> list[str]:
         if name not in ROUTES:
             raise UserError(f"there is no route `{name}`", f"one of: {', '.join(ROUTES)}")
         if name in missing:
-            raise UserError(f"`{name}` needs a `fuse.*` stage before the distillation", "add one to the recipe")
-        if name in parts.other_layers:
-            message = f"`{name}` has another teacher than the recipe's, without the `layers` that it names"
-            raise UserError(message, "leave it out, or name a teacher and its layers for this route")
+            raise UserError(f"`{name}` needs {missing[name]}", f"one of: {', '.join(possible)}")
+        if name in parts.unsuited:
+            message = f"`{name}` has another teacher than the recipe, which may lack the `layers` that it names"
+            raise UserError(message, f"one of: {', '.join(possible)}")
     if not {*chosen} - {HALF}:
         raise UserError("`--routes` has no route that can be picked", f"one of: {', '.join(possible)}")
     return [name for name in ROUTES if name in chosen]
@@ -168,8 +173,7 @@ def wanted(names: str | None, parts: Parts) -> list[str]:
 
 def about(route: str, parts: Parts) -> str:
     """Describe a route."""
-    listed = route == "both" and isinstance(parts.together, list)
-    return "the student, distilled from all of its teachers" if listed else ROUTES[route]
+    return LISTED if route == "both" and isinstance(parts.together, list) else ROUTES[route]
 
 
 def stages(parts: Parts, routes: list[str], best: str, effort: float, *, tflite: bool = False) -> list[dict[str, Any]]:

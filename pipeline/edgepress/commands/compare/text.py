@@ -17,7 +17,7 @@ from ...gate.judge import Finding
 from ...gate.report.cells import cells
 from ...gate.report.wording import WIDTH
 from . import verdict
-from .results import Comparison
+from .results import HALF, Comparison
 from .statistics import Estimate, difference, level, pareto
 from .wording import change, points
 
@@ -123,7 +123,8 @@ def abouts(comparison: Comparison) -> dict[str, str]:
 def notes(comparison: Comparison) -> list[str]:
     """Return how the tables were counted and measured."""
     skipped = f"Skipped in every route, after the distillation: {', '.join(comparison.left_out)}."
-    own = "the least recipe's" if len(comparison.source) > 1 else "the student's own"
+    least = "the least recipe's" if len(comparison.source) > 1 else "the least route's"
+    own = "the student's own" if {*comparison.routes} & {"plain", HALF, "distill", "both", "longer"} else least
     how = timing.how(comparison.samples[0]) if comparison.samples else "not measured"
     return [
         *([skipped] if comparison.left_out else []),

@@ -27,7 +27,7 @@ from .. import exit_codes, supervise
 from . import routes as ways
 from . import written
 from .describe import FLOAT, INT8, route_result, signed_score, strongest
-from .effort import made_from, step_effort, taught, total_effort, trained
+from .effort import Compute, made_from
 from .results import HALF, RouteResult
 
 
@@ -100,8 +100,10 @@ def by_routes(
     sources = {route: ways.source_of(parts, route, best) for route in names}
     files = {route: ways.files_of(parts, route, best, tflite=tflite) for route in names}
     reference = strongest([(engine, files[route][0]) for route in main])
-    efforts = {route: total_effort(engines[route], source) for route, source in sources.items()}
-    own = _own([*made, *engines.values()]) or min(filter(None, efforts.values()), default=1.0)
+    trained = [*made, *engines.values()]
+    compute = Compute.of(*trained)
+    efforts = {route: compute.total(engines[route], source) for route, source in sources.items()}
+    own = _own(trained, compute) or min(filter(None, efforts.values()), default=1.0)
     results = [
         route_result(
             engines[route], route, source, files[route], reference, repetition, efforts[route] / own
@@ -130,10 +132,14 @@ def by_routes(
     return judged
 
 
-def _own(engines: list[Engine]) -> float:
+def _own(engines: list[Engine], compute: Compute) -> float:
     """Return the compute of the student alone, which is the unit; 0 where no route trains it."""
-    students = {ways.called(route) for route in ("plain", HALF, "distill", "both")}
-    return min((trained(engine, name) for engine in engines for name in {*engine.results} & students), default=0.0)
+    for students in (("plain", "distill", "both"), (HALF,)):
+        names = {ways.called(route) for route in students}
+        found = [compute.own(engine, name) for engine in engines for name in {*engine.results} & names]
+        if found:
+            return min(found)
+    return 0.0
 
 
 def _longer(teachers: Engine, alone: Engine, parts: ways.Parts, recipe_: recipe.Recipe) -> float:
@@ -141,14 +147,17 @@ def _longer(teachers: Engine, alone: Engine, parts: ways.Parts, recipe_: recipe.
 
     A student learns from examples without labels too, where there are some, and its teachers answer all of them.
     """
-    own, more = trained(alone, ways.called("plain")), alone.data.unlabelled
+    distil = next(step.stage for step in recipe_.steps() if step.stage.family == "distill")
+    names = parts.together if isinstance(parts.together, list) else [parts.together or parts.members[0]]
+    compute = Compute.of(teachers, alone)
+    answering = [teachers.results[name].facts.macs for name in names]
+    compute = Compute(compute.counted and all(answering))
+    own, more = compute.own(alone, ways.called("plain")), alone.data.unlabelled
     further = (
         len(more) / len(alone.data["train"].y) if more is not None and parts.distill.get("unlabelled", True) else 0.0
     )
-    distil = next(step.stage for step in recipe_.steps() if step.stage.family == "distill")
-    names = parts.together if isinstance(parts.together, list) else [parts.together or parts.members[0]]
-    answers = taught(teachers, distil, names)
-    return 1 + further + (answers + sum(step_effort(teachers, label) for label in teachers.results)) / own
+    upstream = sum(compute.of_step(teachers, label) for label in teachers.results)
+    return 1 + further + (compute.taught(teachers, distil, names) + upstream) / own
 
 
 def by_recipes(
@@ -165,7 +174,8 @@ def by_recipes(
     files = [written.ends(recipe_, tflite=tflite) for recipe_ in recipes]
     sources = [_exported(engine, float_) for engine, (float_, _) in zip(engines, files, strict=True)]
     reference = strongest([(engine, float_) for engine, (float_, _) in zip(engines, files, strict=True)])
-    efforts = [total_effort(engine, source) for engine, source in zip(engines, sources, strict=True)]
+    compute = Compute.of(*engines)
+    efforts = [compute.total(engine, source) for engine, source in zip(engines, sources, strict=True)]
     least = min(filter(None, efforts), default=1.0)
     results = [
         route_result(engine, recipe_.name, source, labels, reference, repetition, effort / least)

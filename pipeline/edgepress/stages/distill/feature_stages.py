@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from .features import StudentWithTeacher
+EMBEDDING = "embedding"
+"""Name, in the place of a layer, of the last linear layer's input."""
 
 
 class FeatureDistill(KD):
@@ -31,6 +33,11 @@ class FeatureDistill(KD):
         default=False, description="average-pool the larger of two feature maps to the size of the smaller"
     )
     feature_weight: float = Field(default=1.0, gt=0, description="weight of the feature loss, the term on layers")
+
+    @property
+    def in_every_network(self) -> bool:
+        """Whether any network has the teacher's layers."""
+        return {*self.layers.values()} <= {EMBEDDING}
 
     def with_teacher(
         self, student: nn.Module, inputs: dict[str, Artifact], context: Context

@@ -11,14 +11,13 @@ from torch.nn import functional
 
 from ...core.errors import UserError, suggest
 from ...training.memory_format import to_channels_last
+from .feature_stages import EMBEDDING
 
 if TYPE_CHECKING:
     from torch.utils.hooks import RemovableHandle
 
 Term = Callable[[Tensor, Tensor], Tensor]
 """(the student's features, the teacher's) → a scalar."""
-EMBEDDING = "embedding"
-"""Name, in the place of a layer, of the last linear layer's input."""
 
 
 class StudentWithTeacher(nn.Module):
