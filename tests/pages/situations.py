@@ -10,7 +10,7 @@ from edgepress.core.units import show_bytes, show_seconds
 from edgepress.gate.report.page import svg
 
 from tests.bench import results
-from tests.bench.compare import LABELS
+from tests.bench.compare import LABELLED, LABELS
 from tests.pages import stamp
 
 SITUATIONS = {
@@ -129,7 +129,7 @@ def _needed(row: dict[str, Any], which: str) -> list[float]:
     """The count of labels at which each seed's student alone reaches the distilled one; infinite beyond the last."""
     counts = [int(count) for count in row["labels"]]
     found = []
-    for seed, goal in enumerate(row["whole"]["scores"]["both"][which]):
+    for seed, goal in enumerate(row["whole"]["scores"]["both"][which][:LABELLED]):
         reached = [scores["longer"][which][seed] for scores in row["labels"].values()]
         above = next((i for i, score in enumerate(reached) if score >= goal), None)
         if above is None or above == 0:
