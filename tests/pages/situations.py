@@ -37,9 +37,9 @@ def situations() -> str:
     heads += ["student of the fusion − of the best teacher", "run"]
     lines = ["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
     for name, title in SITUATIONS.items():
-        if name not in found["cases"]:
+        row = found["cases"].get(name, {})
+        if "recipe" not in row:  # not run yet, or by an older version
             continue
-        row = found["cases"][name]
         differences = row.get("whole", row)["differences"]
         pairs = (f"both - {_alone(row)}", "fuse - teacher", "both - distill")
         cells = [title, f"`{_pick(row)}`", *(_differences(differences[pair]) for pair in pairs), f"`{_command(row)}`"]

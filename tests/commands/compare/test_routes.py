@@ -188,8 +188,8 @@ def test_several_teachers_teach_together_as_the_recipe_writes(tmp_path: Path) ->
     recipe.checked(written.document(given, stages, 0))
     (distilled,) = (stage for stage in stages if stage["name"] == "route-both")
     assert (distilled["teacher"], distilled["weights"]) == (["one", "two"], [0.7, 0.3])
-    assert routes.about("both", found) == routes.LISTED
-    with pytest.raises(UserError, match="`fuse` needs a `fuse"):
+    assert routes.about("both", found) == routes.OTHERS[0]
+    with pytest.raises(UserError, match="`fuse` needs a teacher that"):
         routes.wanted("plain,fuse", found)
 
 
@@ -232,7 +232,30 @@ def test_a_fusion_among_several_teachers(tmp_path: Path) -> None:
     text = HEAD + f"  - {{use: train, name: three, model: {NET}, seed: 2}}\n" + TAIL
     found = routes.parts(read(tmp_path, text.replace("teacher: both", "teacher: [both, three]")))
     assert (found.members, found.fused, found.together) == (["one", "two", "three"], "both", ["both", "three"])
-    assert routes.about("both", found) == routes.LISTED
+    assert routes.about("both", found) == routes.OTHERS[0]
+    second = "  - {use: fuse.ensemble, name: second, models: [two, three]}\n"
+    found = routes.parts(read(tmp_path, text.replace("  - {use: distill", second + "  - {use: distill").replace(
+        "teacher: both", "teacher: [both, second]")))  # fmt: skip
+    assert (found.members, found.fused) == (["one", "two", "three"], "both")
+
+
+def test_a_fusion_that_only_taught_the_teacher_is_none(tmp_path: Path) -> None:
+    pruned = "  - {use: prune.channels, input: three, name: small, teacher: both, ratio: 10%}\n"
+    tail = TAIL.replace("  - {use: distill", pruned + "  - {use: distill")
+    tail = tail.replace("teacher: both, epochs", "teacher: small, epochs")
+    text = HEAD + f"  - {{use: train, name: three, model: {NET}, seed: 2}}\n" + tail
+    found = routes.parts(read(tmp_path, text))
+    assert (found.members, found.fused, found.together) == (["small"], None, None)
+
+
+def test_a_fusion_that_is_trained_further_teaches_as_the_recipe_writes(tmp_path: Path) -> None:
+    further = "  - {use: train, name: further, start: both, epochs: 1}\n"
+    text = HEAD + TAIL.replace("  - {use: distill", further + "  - {use: distill").replace(
+        "teacher: both", "teacher: further")  # fmt: skip
+    found = routes.parts(read(tmp_path, text))
+    assert (found.members, found.fused, found.together) == (["one", "two"], "both", "further")
+    assert routes.about("both", found) == routes.OTHERS[1]
+    assert "further" in [each["name"] for each in found.upstream]
 
 
 def test_what_is_made_of_the_student_is_no_route(tmp_path: Path) -> None:

@@ -92,7 +92,10 @@ def test_compute_has_the_teachers_training_and_their_passes(tmp_path: Path) -> N
 def engine(macs: dict[str, int | None], text: str, path: Path) -> Any:
     """As much of an engine that has run as counting its compute takes."""
     path.write_text(text)
-    results = {name: SimpleNamespace(facts=SimpleNamespace(macs=count)) for name, count in macs.items()}
+    results = {
+        name: SimpleNamespace(facts=SimpleNamespace(macs=count), artifact=SimpleNamespace(kind="onnx"))
+        for name, count in macs.items()
+    }
     data = _Data(train=SimpleNamespace(y=range(10)))
     return SimpleNamespace(recipe=recipe.load(path), results=results, data=data)
 
@@ -105,12 +108,14 @@ def test_compute_of_unknown_networks_counts_passes(tmp_path: Path) -> None:
     """A student whose multiply-accumulates nothing counts would train `longer` for a million epochs otherwise."""
     macs = {"one": 10**6, "two": 10**5, "fused": 11 * 10**5, "student": None}
     found = engine(macs, TAUGHT.replace(", labels: 40", ""), tmp_path / "a.yaml")
-    compute = Compute.of(found)
+    compute = Compute.of([(found, "student")])
     assert not compute.counted
-    assert compute.of_step(found, "student") == pytest.approx(10 * (3 + 2 / 3))
+    assert compute.of_step(found, "student") == pytest.approx(10 * (3 + 2 * 2 / 3)), "two views of two members"
+    assert Compute.of([(found, "fused")]).counted, "which is not made from the student"
     known = engine(macs | {"student": 1000}, TAUGHT.replace(", labels: 40", ""), tmp_path / "a.yaml")
-    assert Compute.of(known).counted
-    assert Compute.of(known).of_step(known, "student") == pytest.approx(10 * (3 * 1000 + 2 * 11 * 10**5 / 3))
+    compute = Compute.of([(known, "student")])
+    assert compute.counted
+    assert compute.of_step(known, "student") == pytest.approx(10 * (3 * 1000 + 2 * 11 * 10**5 / 3))
 
 
 def test_layers_are_read_of_the_first_teacher_and_pruning_has_one_too(tmp_path: Path) -> None:
@@ -124,7 +129,7 @@ def test_layers_are_read_of_the_first_teacher_and_pruning_has_one_too(tmp_path: 
     text = text.replace("  - {use: export.onnx", pruned + "  - {use: export.onnx")
     macs: dict[str, int | None] = {"one": 600, "two": 90, "fused": 690, "student": 30, "small": 20}
     found = engine(macs, text, tmp_path / "a.yaml")
-    compute = Compute.of(found)
+    compute = Compute.of([(found, "small")])
     assert compute.of_step(found, "student") == pytest.approx(10 * (3 * 30 + (2 * 690 + 3 * 600) / 3))
     assert compute.of_step(found, "small") == pytest.approx(10 * (4 * 20 + 2 * 30 / 3))
     assert compute.of_step(found, "one") == 10 * 2 * 600

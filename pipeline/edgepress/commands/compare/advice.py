@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from .results import HALF, Comparison
+from .routes import OTHERS
 from .statistics import Estimate
 
 MOST = 64
@@ -70,7 +71,7 @@ def _teachers(comparison: Comparison) -> str:
 
 def _members(comparison: Comparison) -> str:
     """Return that the teachers are too alike to be worth fusing."""
-    if not {"teacher", "fuse"} <= set(comparison.routes):
+    if not {"teacher", "fuse"} <= set(comparison.routes) or comparison.routes.get("both") in OTHERS:
         return ""
     fused = _gain(comparison, "fuse", "teacher")
     if fused.shown and fused.mean > 0:

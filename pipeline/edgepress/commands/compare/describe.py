@@ -37,6 +37,7 @@ def route_result(
     reference: np.ndarray,
     repetition: int,
     effort: float,
+    counted: bool,
 ) -> RouteResult:
     """Describe a route or recipe: the model `source`, and its float and int8 files, beside the outputs `reference`."""
     result = engine.results[source]
@@ -57,6 +58,7 @@ def route_result(
             which: _recalls(scores, y, engine.data.labels) if classes else {} for which, scores in outputs.items()
         },
         effort=effort,
+        counted=counted,
     )
 
 

@@ -5,8 +5,9 @@ Compute is examples × epochs × multiply-accumulates, with the passes of a teac
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from types import SimpleNamespace
 from typing import Any, Self
 
@@ -21,7 +22,7 @@ FORWARD = 1 / 3
 
 def passes(engine: Engine, label: str) -> int:
     """Count the networks that run in one inference."""
-    step = next(step for step in engine.recipe.steps() if step.label == label)
+    step = _step(engine, label)
     if step.stage.use in ("fuse.ensemble", "fuse.stack"):
         return sum(passes(engine, name) for name in step.named)
     artifact = engine.results[label].artifact
@@ -51,13 +52,13 @@ class Compute:
     counted: bool
 
     @classmethod
-    def of(cls, *engines: Engine) -> Self:
-        """Return that of everything that `engines` train, and of the teachers there."""
+    def of(cls, results: Iterable[tuple[Engine, str]]) -> Self:
+        """Return that of all that the `results` are made from."""
         networks = [
-            engine.results[label].facts.macs
-            for engine in engines
-            for step in engine.recipe.steps()
-            for label in (*_teachers(step), *([step.label] if _schedule(step.stage).epochs else []))
+            engine.results[network].facts.macs
+            for engine, label in results
+            for step in map(partial(_step, engine), made_from(engine, label))
+            for network in (*_teachers(step), *([step.label] if _schedule(step.stage).epochs else []))
         ]
         return cls(all(networks))
 
@@ -67,13 +68,14 @@ class Compute:
 
     def of_step(self, engine: Engine, label: str) -> float:
         """Return the compute of a step alone: of its network, and of the teachers that it runs."""
-        step = next(step for step in engine.recipe.steps() if step.label == label)
+        step = _step(engine, label)
         return self.own(engine, label) + self.taught(engine, step.stage, _teachers(step))
 
     def own(self, engine: Engine, label: str) -> float:
         """Return the compute of a step's network: examples × epochs × multiply-accumulates."""
-        stage = next(step.stage for step in engine.recipe.steps() if step.label == label)
-        return float(_schedule(stage).epochs * _examples(engine, stage) * self._macs(engine, label))
+        stage = _step(engine, label).stage
+        macs = (engine.results[label].facts.macs or 1) if self.counted else 1
+        return float(_schedule(stage).epochs * _examples(engine, stage) * macs)
 
     def taught(self, engine: Engine, stage: Any, teachers: Sequence[str]) -> float:
         """Return the compute of `teachers`: each runs once a view, and in every step the first, for its layers."""
@@ -84,7 +86,11 @@ class Compute:
         return FORWARD * passes * _examples(engine, stage)
 
     def _macs(self, engine: Engine, label: str) -> int:
-        return (engine.results[label].facts.macs or 1) if self.counted else 1
+        return (engine.results[label].facts.macs or 1) if self.counted else passes(engine, label)
+
+
+def _step(engine: Engine, label: str) -> Step:
+    return next(step for step in engine.recipe.steps() if step.label == label)
 
 
 def _schedule(stage: Any) -> Any:

@@ -46,6 +46,8 @@ class RouteResult(Facts):
     """Examples × epochs × multiply-accumulates of training, in this route and all that it is made from, as a
     multiple of the student's own, or of the least route's or recipe's. A pass of a teacher, which has no gradients,
     counts a third; what was loaded cost nothing to train here."""
+    counted: bool = True
+    """Whether the multiply-accumulates of every network are known; else each network counts the same."""
 
 
 class Fits(Facts):

@@ -25,8 +25,11 @@ ROUTES = {
     "fuse": "the fused teachers",
 }
 """Name → what it is, from the cheapest to train to the dearest to run."""
-LISTED = "the student, distilled from all of its teachers"
-"""What `both` is where the recipe lists several."""
+OTHERS = (
+    "the student, distilled from all of its teachers",
+    "the student, distilled from what is made of the fused teachers",
+)
+"""What `both` is where the recipe lists several teachers, and where it trains or prunes a fusion before it teaches."""
 USUAL = ("plain", "distill", "both", "teacher", "fuse")
 SCARCE = (HALF, "longer")
 """Routes that are usual too where examples lack labels: a distilled student learns from more of them, for longer."""
@@ -75,14 +78,11 @@ def parts(recipe: Recipe) -> Parts:
     by_label = {step.label: step for step in steps}
     fusions = [step for step in steps[:first] if step.stage.family == "fuse" and "models" in step.stage.names]
     teachers = list(steps[first].named)
-    behind = _needed([*teachers], by_label) if len(teachers) == 1 else set()
-    fusion = next(
-        (step for step in fusions if step.label in teachers),
-        next((step for step in reversed(fusions) if step.label in behind), None),
-    )
-    members = [name for option, name in fusion.stage.named() if "models" in option] if fusion else []
-    if not fusion or len(teachers) > 1:
-        members += [name for name in teachers if name not in members and (not fusion or name != fusion.label)]
+    fused = {label: fusion for label in teachers if (fusion := _fusion(label, by_label, fusions)) is not None}
+    if len(teachers) > 1:  # each as the recipe lists it: what is made from a fusion is a single one
+        fused = {label: fusion for label, fusion in fused.items() if fusion.label == label}
+    fusion = next(iter(fused.values()), None)
+    members = list(dict.fromkeys(name for label in teachers for name in _models(fused.get(label)) or [label]))
     wanted = _needed([*members, *teachers, *([fusion.label] if fusion else [])], by_label)
     upstream = [
         {**written[i], "name": names[step.label], **({"input": names[step.input]} if step.input else {})}
@@ -109,6 +109,19 @@ def parts(recipe: Recipe) -> Parts:
         _after(steps, first),
         bool(recipe.task.facts().unlabelled),
     )
+
+
+def _fusion(label: str, by_label: dict[str, Step], fusions: list[Step]) -> Step | None:
+    """Return the fusion that a result is, or has its network from."""
+    step: Step | None = by_label[label]
+    while step is not None and step not in fusions:
+        source = step.stage.same_network_as()
+        step = by_label.get((step.input if source == "input" else source) or "")
+    return step
+
+
+def _models(fusion: Step | None) -> list[str]:
+    return [name for option, name in fusion.stage.named() if "models" in option] if fusion else []
 
 
 def _unsuited(recipe: Recipe, steps: list[Step], first: int) -> tuple[str, ...]:
@@ -151,7 +164,7 @@ def _needed(labels: list[str], steps: dict[str, Step]) -> set[str]:
 
 def wanted(names: str | None, parts: Parts) -> list[str]:
     """Return the chosen routes, or those that the recipe has. Raises: UserError for an unknown one."""
-    missing = {} if parts.fused else {"fuse": "a `fuse.*` stage before the distillation, of its teacher"}
+    missing = {} if parts.fused else {"fuse": "a teacher that a `fuse.*` stage makes of several `models`"}
     missing |= {} if parts.together else {"both": "several teachers: a list, or what a `fuse.*` stage makes of them"}
     possible = [name for name in ROUTES if name not in missing and name not in parts.unsuited]
     if names is None:
@@ -173,7 +186,9 @@ def wanted(names: str | None, parts: Parts) -> list[str]:
 
 def about(route: str, parts: Parts) -> str:
     """Describe a route."""
-    return LISTED if route == "both" and isinstance(parts.together, list) else ROUTES[route]
+    if route != "both" or parts.together == parts.fused:
+        return ROUTES[route]
+    return OTHERS[0] if isinstance(parts.together, list) else OTHERS[1]
 
 
 def stages(parts: Parts, routes: list[str], best: str, effort: float, *, tflite: bool = False) -> list[dict[str, Any]]:

@@ -123,14 +123,16 @@ def abouts(comparison: Comparison) -> dict[str, str]:
 def notes(comparison: Comparison) -> list[str]:
     """Return how the tables were counted and measured."""
     skipped = f"Skipped in every route, after the distillation: {', '.join(comparison.left_out)}."
-    least = "the least recipe's" if len(comparison.source) > 1 else "the least route's"
-    own = "the student's own" if {*comparison.routes} & {"plain", HALF, "distill", "both", "longer"} else least
+    several = len(comparison.source) > 1
+    students = {"plain", HALF, "longer", "soup", "distill", "both"} & {*comparison.routes}
+    own = "the least recipe's" if several else "the student's own" if students else "the least route's"
+    macs = " × multiply-accumulates" if all(result.counted for result in comparison.made) else ", each network alike"
     how = timing.how(comparison.samples[0]) if comparison.samples else "not measured"
     return [
         *([skipped] if comparison.left_out else []),
         f"* no other is better in one of {comparison.metric}, size and latency and as good in the others. Intervals "
         f"are of 95%, over seeds and {_over(comparison)}. Latency: measured, {how}. `agrees`: {_agreed(comparison)} "
-        f"the best float model of that seed on validation. Compute is examples × passes × multiply-accumulates, of "
+        f"the best float model of that seed on validation. Compute is examples × passes{macs}, of "
         f"{own}; a teacher's pass counts a third, as it has no gradients.",
     ]
 

@@ -100,13 +100,12 @@ def by_routes(
     sources = {route: ways.source_of(parts, route, best) for route in names}
     files = {route: ways.files_of(parts, route, best, tflite=tflite) for route in names}
     reference = strongest([(engine, files[route][0]) for route in main])
-    trained = [*made, *engines.values()]
-    compute = Compute.of(*trained)
+    compute = Compute.of((engines[route], source) for route, source in sources.items())
     efforts = {route: compute.total(engines[route], source) for route, source in sources.items()}
-    own = _own(trained, compute) or min(filter(None, efforts.values()), default=1.0)
+    own = _own([*made, *engines.values()], compute) or min(filter(None, efforts.values()), default=1.0)
     results = [
         route_result(
-            engines[route], route, source, files[route], reference, repetition, efforts[route] / own
+            engines[route], route, source, files[route], reference, repetition, efforts[route] / own, compute.counted
         )
         for route, source in sources.items()
     ]  # fmt: skip
@@ -149,10 +148,10 @@ def _longer(teachers: Engine, alone: Engine, parts: ways.Parts, recipe_: recipe.
     """
     distil = next(step.stage for step in recipe_.steps() if step.stage.family == "distill")
     names = parts.together if isinstance(parts.together, list) else [parts.together or parts.members[0]]
-    compute = Compute.of(teachers, alone)
-    answering = [teachers.results[name].facts.macs for name in names]
-    compute = Compute(compute.counted and all(answering))
-    own, more = compute.own(alone, ways.called("plain")), alone.data.unlabelled
+    plain = ways.called("plain")
+    compute = Compute.of([*((teachers, label) for label in teachers.results), (alone, plain)])
+    compute = Compute(compute.counted and all(teachers.results[name].facts.macs for name in names))
+    own, more = compute.own(alone, plain), alone.data.unlabelled
     further = (
         len(more) / len(alone.data["train"].y) if more is not None and parts.distill.get("unlabelled", True) else 0.0
     )
@@ -174,11 +173,11 @@ def by_recipes(
     files = [written.ends(recipe_, tflite=tflite) for recipe_ in recipes]
     sources = [_exported(engine, float_) for engine, (float_, _) in zip(engines, files, strict=True)]
     reference = strongest([(engine, float_) for engine, (float_, _) in zip(engines, files, strict=True)])
-    compute = Compute.of(*engines)
+    compute = Compute.of(zip(engines, sources, strict=True))
     efforts = [compute.total(engine, source) for engine, source in zip(engines, sources, strict=True)]
     least = min(filter(None, efforts), default=1.0)
     results = [
-        route_result(engine, recipe_.name, source, labels, reference, repetition, effort / least)
+        route_result(engine, recipe_.name, source, labels, reference, repetition, effort / least, compute.counted)
         for recipe_, engine, source, labels, effort in zip(recipes, engines, sources, files, efforts, strict=True)
     ]
     if repetition:

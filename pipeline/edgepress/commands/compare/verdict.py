@@ -10,7 +10,7 @@ from statistics import fmean
 
 from . import advice
 from .results import Comparison, Fits
-from .routes import LISTED
+from .routes import OTHERS
 from .statistics import Estimate
 
 _LESS = 0.9
@@ -193,8 +193,8 @@ def _survival(comparison: Comparison) -> list[str]:
 
     if len(comparison.source) > 1 or not {"teacher", "fuse", "distill", "both"} <= set(comparison.routes):
         return []
-    if comparison.routes["both"] == LISTED:
-        return []  # it has other teachers than those that are fused
+    if comparison.routes["both"] in OTHERS:
+        return []  # it learns from others than those that are fused
     gain, passed_on = against(comparison, "fuse", "teacher", "float"), against(comparison, "both", "distill", "float")
     carried = gain.shown and passed_on.shown and (gain.mean < 0) == comparison.error
     survives = f": {passed_on.mean / gain.mean:.0%} of the gain survives." if carried else "."
