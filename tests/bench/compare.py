@@ -52,8 +52,8 @@ OWN = ("task.examples=7000", "task.labels=300", *(f"stages.{name}.epochs=80" for
 """Few labels, of which the teachers have no more than the student."""
 CASES = {
     "few": Case("distill-vs-fuse", routes=FEW),
-    "few, own teachers": Case("distill-vs-fuse-equal", OWN, 8, FEW),
-    "equal": Case("distill-vs-fuse-equal", routes=f"longer,{ROUTES}"),
+    "few, own teachers": Case("distill-vs-fuse-equal", OWN, routes="plain,distill,both,teacher,fuse"),
+    "equal": Case("distill-vs-fuse-equal"),
     "noisy 20%": Case("distill-vs-fuse-noisy", ("task.label_noise=20%",)),
     "noisy 40%": Case("distill-vs-fuse-noisy"),
     "imbalanced": Case("distill-vs-fuse-rare"),
