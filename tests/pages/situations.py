@@ -107,7 +107,8 @@ def costs() -> str:
         cells = [f"`{route}`", *(f"{levels[which]['mean']:.1f}%" for which in FILES)]
         cells += [show_bytes(cost[which]["bytes"]) for which in FILES]
         cells += [show_seconds(cost[which]["seconds"]) for which in FILES]
-        lines.append("| " + " | ".join([*cells, str(cost["passes"]), f"x{cost['effort']:.1f}"]) + " |")
+        compute = f"x{cost['effort']:.1f}" if cost["effort"] else "loaded"
+        lines.append("| " + " | ".join([*cells, str(cost["passes"]), compute]) + " |")
     return "\n".join([*lines, "", _labels(row)]) + "\n"
 
 
@@ -145,6 +146,8 @@ def _counted(count: float) -> str:
 
 
 LEFT, RIGHT, TOP, BOTTOM = 44, 600, 16, 300
+SHORT = 40
+"""Width of a pair of points below which its name stands beside it."""
 STYLE = (
     "text{font:12px system-ui,sans-serif;fill:#333}.axis{stroke:#999}.grid{stroke:#ddd}.whisker{stroke:#1f6feb}"
     ".join{stroke:#1f6feb;stroke-dasharray:3 3}.int8{fill:#1f6feb}.float{fill:#fff;stroke:#1f6feb;stroke-width:1.5}"
@@ -181,14 +184,20 @@ def picture() -> str:
                           svg.text(x(each), BOTTOM + 18, f"{each:g} ms", anchor="middle")]  # fmt: skip
     parts.append(svg.line(LEFT, BOTTOM, RIGHT, BOTTOM, "axis"))
     for route in routes:
-        ends = [(x(times[route][which]), y(levels[route][which]["mean"])) for which in FILES]
-        parts.append(svg.path(ends, "join"))
-        for which, (across, down) in zip(FILES, ends, strict=True):
+        pair = [(x(times[route][which]), y(levels[route][which]["mean"])) for which in FILES]
+        parts.append(svg.path(pair, "join"))
+        for which, (across, down) in zip(FILES, pair, strict=True):
             reach = [y(levels[route][which][end]) for end in ("low", "high")]
             parts += [svg.path([(across, reach[0]), (across, reach[1])], "whisker"),
                       svg.tag("circle", cx=across, cy=down, r=4, class_=which)]  # fmt: skip
-    last = {route: (x(max(times[route].values())) + 10, y(levels[route]["float"]["mean"]) + 4) for route in routes}
-    parts += [svg.text(*place, route) for route, place in _apart(last).items()]
+    ends = {route: sorted(x(time) for time in times[route].values()) for route in routes}
+    short = [route for route in routes if ends[route][1] - ends[route][0] < SHORT]
+    beside = {route: (ends[route][1] + 10, y(levels[route]["float"]["mean"]) + 4) for route in short}
+    parts += [svg.text(*place, route) for route, place in _apart(beside).items()]
+    for route in routes:
+        if route not in short:
+            middle, down = sum(ends[route]) / 2, y(levels[route]["float"]["mean"]) + 18
+            parts.append(svg.text(middle, down, route, anchor="middle"))
     label = "Accuracy on 10,000 test images over the time of one inference, of every route"
     drawn = svg.plot(label, BOTTOM + 28.0, *parts, width=RIGHT + 20.0)
     return str(drawn).replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1) + "\n"
