@@ -57,6 +57,8 @@ def tried() -> str:
     """What was changed to bring more of a fusion's gain to its student, and what came of it."""
     cases = results.read("compare")["cases"]
     tried_ = [name for name in cases if name.partition(": ")[1]]
+    if not tried_:
+        return "None of the cases of `TRIED` in tests/bench/compare.py has been run yet.\n"
     heads = ["int8", "`fuse`", "`both`", "fusion − best teacher", "student of the fusion − of the best teacher"]
     lines = ["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
     for case in dict.fromkeys(name.partition(": ")[0] for name in tried_):

@@ -16,12 +16,11 @@ if TYPE_CHECKING:
 def order(examples: Examples, data: Dataset, schedule: Schedule, random: torch.Generator, bag: Tensor | None) -> Tensor:
     """Return the rows of an epoch, int64 (n,): each once, or as many drawn with equal weight for each class.
 
-    A loss that compares the examples of a batch needs several of a kind there, so they are neighbours. With `bag`,
-    int64 (n,), the rows are its own instead of all.
+    A loss that compares the examples of a batch needs several of a kind there, so they are neighbours; such a training
+    has no bag. With `bag`, int64 (n,), the rows are its own instead of all.
     """
     if data.targets.together > 1 and examples.y.ndim == 1:
-        kinds = examples.y if bag is None else examples.y[bag]
-        places = neighbours(kinds, examples.labelled, data.targets.together, random)
+        places = neighbours(examples.y, examples.labelled, data.targets.together, random)
     elif schedule.balance != "sampling" or not data.targets.classes:
         places = torch.randperm(len(examples), generator=random)
     else:

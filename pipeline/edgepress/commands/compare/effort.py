@@ -74,15 +74,15 @@ class Compute:
     def own(self, engine: Engine, label: str) -> float:
         """Return the compute of a step's network: examples × epochs × multiply-accumulates."""
         stage = _step(engine, label).stage
-        macs = (engine.results[label].facts.macs or 1) if self.counted else 1
-        return float(_schedule(stage).epochs * _examples(engine, stage) * macs)
+        epochs = _schedule(stage).epochs
+        return float(epochs * _examples(engine, stage) * self._macs(engine, label)) if epochs else 0.0
 
     def taught(self, engine: Engine, stage: Any, teachers: Sequence[str]) -> float:
         """Return the compute of `teachers`: each runs once a view, and in every step the first, for its layers."""
         if not teachers:
             return 0.0
-        schedule, first, *others = _schedule(stage), *(self._macs(engine, name) for name in teachers)
-        passes = schedule.views * (first + sum(others)) + (schedule.epochs * first if hasattr(stage, "layers") else 0)
+        schedule, macs = _schedule(stage), [self._macs(engine, name) for name in teachers]
+        passes = schedule.views * sum(macs) + (schedule.epochs * macs[0] if hasattr(stage, "layers") else 0)
         return FORWARD * passes * _examples(engine, stage)
 
     def _macs(self, engine: Engine, label: str) -> int:
