@@ -95,7 +95,7 @@ def test_weights_of_seven_bits_have_integers_of_their_own() -> None:
     assert given.written(best).SerializeToString() == given.written(alone).SerializeToString()
     assert best.coarse is not None
     assert best.coarse.integers
-    assert max(np.abs(integers.astype(int)).max() for integers in best.coarse.integers.values()) <= 64
+    assert max(np.abs(known.integers.astype(int)).max() for known in best.coarse.integers.values()) <= 64
     found, nearest = (given.decibels(given.outputs(each, reduced)) for each in (best, alone))
     assert found > nearest + refine.LEAST
 

@@ -7,7 +7,8 @@ sake of its integer kernels, and unpacks the weights anew at every inference.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from types import MappingProxyType
 
 import numpy as np
 import onnx
@@ -27,13 +28,23 @@ _AXES = {"Conv": (0,), "ConvTranspose": (1,), "Gather": (0,), "GRU": (0, 1), "LS
 """Operators with weights and the axes of those that run over outputs; see `_axes` for matrix products."""
 
 
-def weights_only(model: onnx.ModelProto, nodes: Collection[str] | None = None, half: float = 0.0) -> onnx.ModelProto:
+Integers = NDArray[np.int8]
+Scale = NDArray[np.float32]
+
+
+def weights_only(
+    model: onnx.ModelProto,
+    nodes: Collection[str] | None = None,
+    half: float = 0.0,
+    known: Mapping[str, tuple[Integers, Scale]] = MappingProxyType({}),
+) -> onnx.ModelProto:
     """Return the graph with symmetric int8 weights, one scale for each output channel: a quarter of the bytes.
 
     Weights of Conv, ConvTranspose, Gemm, MatMul, Gather, GRU, LSTM and RNN; with `nodes`, of those so named. Biases
     and weights too small to gain stay as they are, and so does all that the graph computes. Who else reads a stored
     weight reads the same rounded numbers. A graph without such weights comes back unchanged.
 
+    `known` has weights that are rounded already, by name: int8 and the scale that brings them back, which broadcasts.
     `half` leaves the smallest weights, and the biases, in float16, as long as it takes no more than this share of bytes
     on top: what rounding a weight does to the answers has little to do with how many numbers it has.
     """
@@ -46,13 +57,13 @@ def weights_only(model: onnx.ModelProto, nodes: Collection[str] | None = None, h
             axes = weights | axes
             read |= set(node.input) if weights else set()
     floats = [tensor for tensor in _floats(graph) if tensor.name in read]
-    rounded: list[tuple[onnx.TensorProto, NDArray[np.int8], NDArray[np.float32]]] = []
+    rounded: list[tuple[onnx.TensorProto, Integers, Scale]] = []
     for tensor in floats:
         real = numpy_helper.to_array(tensor)
         if tensor.name not in axes or real.ndim < 2 or not np.isfinite(real).all():
             continue
         spared = {axis % real.ndim for axis in axes[tensor.name]}
-        integers, scale = _rounded(real, tuple(set(range(real.ndim)) - spared))
+        integers, scale = known.get(tensor.name) or _rounded(real, tuple(set(range(real.ndim)) - spared))
         if real.nbytes - integers.nbytes - scale.nbytes >= _LEAST:
             rounded.append((tensor, integers, scale))
     unpacking: list[onnx.NodeProto] = []
@@ -158,11 +169,11 @@ def _axes(node: onnx.NodeProto, position: int) -> tuple[int, ...]:
     return _AXES.get(node.op_type, ()) if position in weights else ()
 
 
-def _rounded(real: NDArray[np.float32], over: tuple[int, ...]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+def _rounded(real: NDArray[np.float32], over: tuple[int, ...]) -> tuple[Integers, Scale]:
     """Return int8 and the scales that bring it back, which broadcast; `over` are the axes that share a scale."""
     largest = np.abs(real).max(axis=over, keepdims=True)
     scale = np.maximum(largest / _HIGHEST, np.finfo(np.float32).tiny).astype(np.float32)
-    integers: NDArray[np.int8] = np.clip(np.rint(real / scale), -_HIGHEST, _HIGHEST).astype(np.int8)
+    integers: Integers = np.clip(np.rint(real / scale), -_HIGHEST, _HIGHEST).astype(np.int8)
     return integers, scale
 
 

@@ -19,7 +19,7 @@ from scipy.linalg import lapack
 from ...core.presets import Preset
 from ...core.threads import in_order
 from .layer_inputs import LayerInputs
-from .qdq import Plan
+from .qdq import Plan, Rounded
 
 _DAMPING = 0.01
 """Of the mean diagonal, as in the paper."""
@@ -36,8 +36,12 @@ def rounded(plan: Plan, quantized: onnx.ModelProto, layers: list[LayerInputs], p
     highest = 64 if preset.reduced else 127
     usable = [each for each in layers if each.gram is not None and f"{each.node.input[1]}_quantized" in tensors]
 
-    def compensated(layer: LayerInputs) -> NDArray[np.int8]:
-        return _compensated(layer, numpy_helper.to_array(tensors[f"{layer.node.input[1]}_scale"]), highest)
+    def compensated(layer: LayerInputs) -> Rounded:
+        scale = numpy_helper.to_array(tensors[f"{layer.node.input[1]}_scale"])
+        if scale.size > 1:
+            axis = -1 if _inputs_first(layer) else 0
+            scale = np.moveaxis(scale.reshape(-1, *[1] * (layer.weight.ndim - 1)), 0, axis)
+        return Rounded(_compensated(layer, scale, highest), scale)
 
     names = [layer.node.input[1] for layer in usable]
     return replace(plan, integers={**plan.integers, **dict(zip(names, in_order(compensated, usable), strict=True))})

@@ -9,7 +9,7 @@ import logging
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import onnx
@@ -32,6 +32,13 @@ from .uint8 import WEIGHTED, unsigned
 Range = tuple[float, float]
 
 
+class Rounded(NamedTuple):
+    """A weight's int8, of its shape, and the scale that brings them back, which broadcasts."""
+
+    integers: NDArray[np.int8]
+    scale: NDArray[np.float32]
+
+
 @dataclass(frozen=True)
 class Plan:
     """A float graph, and its form in integers.
@@ -42,7 +49,8 @@ class Plan:
         per_channel: whether a weight has a scale for each output channel, or one.
         floats: names of nodes that compute in float; their weights are stored as int8 and unpacked when loading.
         exact: those of them whose weights stay float32.
-        integers: weight name → int8 of its shape, where they are other than the nearest ones.
+        integers: weight name → its integers, where they are other than the nearest ones. Biases go with them, so that
+            nodes in float unpack the same ones.
         coarse: the graph and integers for weights of 7 bits, where they have some of their own.
     """
 
@@ -51,7 +59,7 @@ class Plan:
     per_channel: bool = True
     floats: frozenset[str] = frozenset()
     exact: frozenset[str] = frozenset()
-    integers: Mapping[str, NDArray[np.int8]] = field(default_factory=dict)
+    integers: Mapping[str, Rounded] = field(default_factory=dict)
     coarse: Plan | None = None
 
 
@@ -150,7 +158,7 @@ def _written(plan: Plan, preset: Preset) -> onnx.ModelProto:
         quantized: onnx.ModelProto = quantizer.model.model
     with_biases(quantized, biases, plan.graph.graph, quantize=not preset.symmetric)
     _round_otherwise(quantized, plan.integers)
-    quantized = weights_only(quantized, plan.floats - plan.exact)
+    quantized = weights_only(quantized, plan.floats - plan.exact, known=plan.integers)
     if preset.wide:
         return joined(quantized)
     if not preset.foreign:
@@ -158,11 +166,12 @@ def _written(plan: Plan, preset: Preset) -> onnx.ModelProto:
     return unsigned(quantized) if preset.unsigned else quantized
 
 
-def _round_otherwise(model: onnx.ModelProto, integers: Mapping[str, NDArray[np.int8]]) -> None:
+def _round_otherwise(model: onnx.ModelProto, known: Mapping[str, Rounded]) -> None:
     for tensor in model.graph.initializer:
-        wanted = integers.get(tensor.name.removesuffix("_quantized"))
-        if wanted is not None and tensor.data_type == onnx.TensorProto.INT8 and list(tensor.dims) == [*wanted.shape]:
-            tensor.CopyFrom(numpy_helper.from_array(wanted, tensor.name))
+        if (wanted := known.get(tensor.name.removesuffix("_quantized"))) is None:
+            continue
+        if tensor.data_type == onnx.TensorProto.INT8 and list(tensor.dims) == [*wanted.integers.shape]:
+            tensor.CopyFrom(numpy_helper.from_array(wanted.integers, tensor.name))
 
 
 def weights(graph: onnx.GraphProto) -> dict[str, tuple[onnx.NodeProto, NDArray[Any]]]:
