@@ -99,3 +99,6 @@ def test_timing_stops_when_nothing_is_left_to_decide() -> None:
     assert not latency_aware._decided(samples([4.0], [2.0], [2.4])), "one process alone may be that much off"
     assert latency_aware._decided(samples([4.0, 4.0], [2.0, 2.1], [3.0, 3.0]))
     assert not latency_aware._decided(samples([4.0, 4.0], [2.0, 2.1], [2.05, 3.0])), "close in one of them"
+    assert latency_aware._decided(samples([4.0, 4.0], [2.0, 2.1], [2.02, 2.08])), "either will do"
+    assert not latency_aware._decided(samples([4.0], [2.0], [2.0])), "alike in one process alone"
+    assert not latency_aware._decided(samples([4.0, 4.0], [2.0, 2.1], [2.02, 2.08], [2.06, 2.16])), "one is in between"

@@ -75,11 +75,20 @@ def faster(
 
 
 def _decided(samples: list[Samples]) -> bool:
-    """Whether a candidate is clearly faster than the others in each process; `samples` begin with the float graph."""
+    """Whether each candidate is clearly slower than the fastest in each process, or as fast in each of several.
+
+    `samples` begin with the float graph. Which of two that are alike is taken does not matter.
+    """
     _, *candidates = samples
     best = min(candidates, key=lambda each: statistics.spread(statistics.log_percentiles(each, 50))[0])
-    behind = [ratio for each in candidates if each is not best for ratio in statistics.log_ratios(each, best)]
-    return not behind or min(behind) > math.log(_CLEAR if len(best.cpu) > 1 else _PLAIN)
+    several = len(best.cpu) > 1
+
+    def clear(candidate: Samples) -> bool:
+        behind = statistics.log_ratios(candidate, best)
+        alike = several and max(map(abs, behind)) < math.log(_CLOSE)
+        return alike or min(behind) > math.log(_CLEAR if several else _PLAIN)
+
+    return all(clear(each) for each in candidates if each is not best)
 
 
 def _candidates(plan: Plan, preset: Preset, say: Say) -> dict[str, Plan]:
