@@ -33,10 +33,10 @@ EDGEPRESS = [sys.executable, "-m", "edgepress"]
 
 
 def photos(folder: Path, count: int, side: int = SIDE) -> None:
-    """Write `count` different JPEGs of smooth noise, about 10 kB each at 224 px, in folders of classes."""
+    """Write `count` JPEGs of smooth noise, some 10 kB each at 224 px, in folders of classes, each 10 grey levels up."""
     random = np.random.default_rng(0)
     for number in range(count):
-        small = random.integers(0, 256, (14, 14, 3), dtype=np.uint8)
+        small = (random.integers(0, 156, (14, 14, 3)) + 10 * (number % CLASSES)).astype(np.uint8)
         path = folder / f"class{number % CLASSES}" / f"{number:06}.jpg"
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(small).resize((side, side), Image.Resampling.BICUBIC).save(path, quality=85)
@@ -49,7 +49,7 @@ def peak(command: list[str], where: Path) -> tuple[int, float]:
         while process.poll() is None:
             most = max(most, sum(map(_proportional, _family(process.pid))))
             time.sleep(0.2)
-    if process.returncode not in (0, 1):
+    if process.returncode not in (0, 1, 4):  # budgets, whose verdict does not matter here, may have no file yet
         raise SystemExit(f"{command} ended with {process.returncode}")
     return most, time.monotonic() - started
 

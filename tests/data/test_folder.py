@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -270,6 +272,22 @@ def test_what_images_are_normalised_by(tmp_path: Path) -> None:
         "error: `photos`: `normalize` has 3 means and 3 deviations, and the images have 1 channel\n"
         "  = help: `color: rgb` makes three channels of each image, `color: grey` one"
     )
+
+
+def test_names_of_imagenet_are_those_of_timm_in_its_order() -> None:
+    from timm.data import ImageNetInfo
+
+    info = ImageNetInfo("imagenet-1k")
+    names = folder.imagenet()
+    assert len(set(names)) == info.num_classes() == 1000
+    for index, name in enumerate(names):
+        alone = info.index_to_description(index, detailed=False)
+        assert name in (alone, f"{alone} ({info.index_to_label_name(index)})")
+
+
+def test_names_of_imagenet_import_no_network() -> None:
+    program = "import sys; from edgepress.data import folder; folder.imagenet(); sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 
 
 def test_images_without_labels(tmp_path: Path) -> None:

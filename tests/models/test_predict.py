@@ -6,19 +6,26 @@ import math
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from edgepress.core.errors import UserError
+from edgepress.core.machine import machine
+from edgepress.core.presets import PRESETS, host_preset
 from edgepress.data.dataset import Dataset
 from edgepress.models import metadata
 from edgepress.models import predict as module
 from edgepress.models.onnx.importer import adopt
+from edgepress.models.onnx.packed_weights import unpacked
 from edgepress.models.predict import in_torch, predict
+from edgepress.models.session import run_file
 from edgepress.models.tflite.convert import write
+from edgepress.stages.quantize.qdq import written
 from torch import nn
 
 from tests import graphs
 from tests.models.tflite.models import COMPATIBLE, graph, inputs, quantized, weights
+from tests.stages.quantize import made
 
 
 def test_answers_keep_the_order_of_the_images(few: Dataset, tmp_path: Path) -> None:
@@ -32,7 +39,6 @@ def test_answers_keep_the_order_of_the_images(few: Dataset, tmp_path: Path) -> N
 
 @COMPATIBLE
 def test_results_do_not_depend_on_the_threads(few: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import onnx
     from edgepress.models.metadata import for_tflite, read_onnx
     from edgepress.models.tflite.convert import write
 
@@ -51,7 +57,6 @@ def test_results_do_not_depend_on_the_threads(few: Dataset, tmp_path: Path, monk
 
 @COMPATIBLE
 def test_tflite_answers_as_onnx_in_both_runtimes(few: Dataset, tmp_path: Path) -> None:
-    import onnx
     from edgepress.models.metadata import for_tflite, read_onnx
     from edgepress.models.tflite.convert import write
 
@@ -104,3 +109,65 @@ def test_a_file_that_its_runtime_refuses_is_said(tmp_path: Path, monkeypatch: py
     path.write_bytes(write(quantized(model, samples), contract))
     with pytest.raises(UserError, match=r"litert cannot run `model\.tflite`: failed to create XNNPACK runtime"):
         predict(path, samples)
+
+
+def _of_every_operator() -> list[onnx.ModelProto]:
+    """Graphs in integers of all operators that have the same numbers with unsigned activations."""
+    random = np.random.default_rng(0)
+    some = {
+        "w1": random.normal(size=(8, 3, 3, 3)), "w2": random.normal(size=(8, 1, 3, 3)), "b2": random.normal(size=8),
+        "w3": random.normal(size=(8, 6, 2, 2)), "w4": random.normal(size=(5, 6)), "low": 0.0, "high": 6.0,
+    }  # fmt: skip
+    node = onnx.helper.make_node
+    one = made.graph(
+        [
+            node("Conv", ["x", "w1"], ["c1"], "first", pads=[1] * 4),
+            node("Clip", ["c1", "low", "high"], ["r1"], "clip"),
+            node("Conv", ["r1", "w2", "b2"], ["c2"], "second", pads=[1] * 4, group=8),
+            node("Relu", ["c2"], ["r2"], "relu"), node("Add", ["r1", "r2"], ["a"], "sum"),
+            node("MaxPool", ["a"], ["p"], "pool", kernel_shape=[2, 2], strides=[2, 2]),
+            node("ConvTranspose", ["p", "w3"], ["t"], "up", strides=[2, 2]),
+            node("ReduceMean", ["t", "axes"], ["m"], "mean"), node("Flatten", ["m"], ["f"], "flat"),
+            node("Gemm", ["f", "w4"], ["y"], "dense", transB=1),
+        ],
+        some, (1, 3, 16, 16), (1, 5), axes=[2, 3],
+    )  # fmt: skip
+    some = {"w1": some["w1"], "w4": random.normal(size=(8, 5))}
+    two = made.graph(
+        [
+            node("Conv", ["x", "w1"], ["c1"], "first", strides=[2, 2]), node("Relu", ["c1"], ["r1"], "relu"),
+            node("GlobalAveragePool", ["r1"], ["g"], "mean"), node("Squeeze", ["g", "axes"], ["s"], "less"),
+            node("Unsqueeze", ["s", "last"], ["u"], "more"), node("Transpose", ["u"], ["t"], "turn", perm=[0, 2, 1]),
+            node("Reshape", ["t", "shape_"], ["f"], "flat"), node("Gemm", ["f", "w4"], ["y"], "dense"),
+        ],
+        some, (1, 3, 16, 16), (1, 5), axes=[2, 3], last=[2], shape_=[1, 8],
+    )  # fmt: skip
+    found = []
+    for model, floats in ((one, ()), (two, ()), (one, ("first", "clip")), (one, ("second", "relu"))):
+        given = made.evidence(model, 64)
+        found.append(written(made.plan(model, given, floats=frozenset(floats)), PRESETS["xnnpack"]))
+    return found
+
+
+def test_the_unsigned_twin_has_the_numbers_of_signed_kernels(tmp_path: Path) -> None:
+    models = _of_every_operator()
+    assert {node.op_type for model in models for node in unpacked(model.graph)} == module._ALIKE
+    x = np.random.default_rng(2).normal(size=(64, 3, 16, 16)).astype(np.float32)
+    for number, model in enumerate(models):
+        path = tmp_path / f"{number}.onnx"
+        onnx.save(model, path)
+        expected = run_file("onnxruntime", str(path), (x,), "signed")["y"]
+        np.testing.assert_array_equal(predict(path, x), expected)
+        with module._computed(path, None) as (file, kernels):
+            assert (kernels == "usual") == (file != str(path)) == (host_preset(machine()) == "x86")
+
+
+def test_operators_that_round_otherwise_have_no_twin(tmp_path: Path) -> None:
+    nodes = [
+        onnx.helper.make_node("Sigmoid", ["x"], ["s"], "sigmoid"),
+        onnx.helper.make_node("Mul", ["x", "s"], ["y"], "product"),
+    ]
+    model = made.graph(nodes, {}, (1, 3, 8, 8), (1, 3, 8, 8))
+    onnx.save(written(made.plan(model, made.evidence(model)), PRESETS["xnnpack"]), tmp_path / "m.onnx")
+    with module._computed(tmp_path / "m.onnx", None) as found:
+        assert found == (str(tmp_path / "m.onnx"), "signed")

@@ -7,9 +7,11 @@ With `labels: imagenet`, or with other labels and no class folders, it is any fo
 
 from __future__ import annotations
 
+import csv
 import re
 from collections import Counter
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -183,14 +185,14 @@ def imagenet() -> tuple[str, ...]:
 
     Two pairs have one name, such as the crane that flies and the one that lifts: these are told by their synset.
     """
-    from timm.data import ImageNetInfo
-
-    info = ImageNetInfo("imagenet-1k")
-    names = [info.index_to_description(index, detailed=False) for index in range(info.num_classes())]
-    count = Counter(names)
-    return tuple(
-        name if count[name] == 1 else f"{name} ({info.index_to_label_name(index)})" for index, name in enumerate(names)
-    )
+    spec = find_spec("timm")  # whose import takes seconds and 700 MB, with torch
+    assert spec is not None
+    folder = Path((spec.submodule_search_locations or [])[0], "data", "_info")
+    with Path(folder, "imagenet_synset_to_lemma.txt").open(encoding="utf-8", newline="") as file:
+        lemmas = dict(csv.reader(file, delimiter="\t"))
+    synsets = Path(folder, "imagenet_synsets.txt").read_text(encoding="utf-8").split()
+    count = Counter(lemmas[each] for each in synsets)
+    return tuple(lemmas[each] if count[lemmas[each]] == 1 else f"{lemmas[each]} ({each})" for each in synsets)
 
 
 def _instead(folder: Path) -> str:

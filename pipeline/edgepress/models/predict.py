@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx
+from onnx.external_data_helper import uses_external_data
 
 from ..core import system_errors
 from ..core.activity import Bounds, begin_run, bounded
 from ..core.columns import joined, split
+from ..core.machine import machine
+from ..core.paths import scratch
+from ..core.presets import host_preset
 from ..core.runtime_errors import cannot_run
 from ..core.runtimes import RUNTIMES, of_file
 from ..core.threads import at_most
 from .metadata import CHANNELS_LAST, read, to_model_inputs
+from .onnx.packed_weights import unpacked
+from .onnx.uint8 import signed, unsigned
 from .output_shape import of_examples
 from .session import Kernels, OpenShapeError, run_file
 
@@ -30,6 +37,12 @@ if TYPE_CHECKING:
 PREPARED = 2**28
 """Bytes of inputs that are normalized at once."""
 _REFUSED = "leave the conversion out, or the layers whose numbers are far from those of the others: `edgepress why`"
+_ALIKE = frozenset((
+    "QuantizeLinear", "DequantizeLinear", "Conv", "ConvTranspose", "Gemm", "Relu", "Clip", "Max", "Add",
+    "GlobalAveragePool", "ReduceMean", "MaxPool", "Flatten", "Reshape", "Squeeze", "Unsqueeze", "Transpose",
+))  # fmt: skip
+"""Operators whose kernels for unsigned activations round as those for signed ones on x86 with VNNI; HardSwish, and a
+product with a Sigmoid, may be a step apart."""
 AT_ONCE = 8
 """Examples that a torch module computes at once to be compared with its file."""
 
@@ -43,26 +56,47 @@ def predict(
     `inputs` has one array (n, *shape) for each input of the file, in their order and in ONNX's layouts; a single one
     may stand alone. `runtime` is a name of `core.runtimes`; by default the fast one for the file.
     By default `kernels` are signed for int8 activations, which are for other processors than x86: what is integer is
-    then the same to the bit there, and in the TFLite file. Where such kernels are not usual, they are slow.
+    then the same to the bit there, and in the TFLite file. Where such kernels are not usual, they are slow: on x86 with
+    VNNI the unsigned twin of the file is run if it has the same numbers.
     Raises: UserError for an output whose size depends on the example, and for a TFLite file that its runtime refuses.
     """
     columns = inputs if isinstance(inputs, tuple) else (inputs,)
     fast = of_file(path)
-    if kernels is None:
-        kernels = "signed" if path.suffix == ".onnx" and _signed(path) else "usual"
     columns = laid_out(path, columns)
     threads = at_most()
     bounds = Bounds(path.stat().st_size, sum(column[:1].nbytes for column in columns), threads)
-    with bounded(bounds, doing="running", file=path, library=runtime or fast):
+    with _computed(path, kernels) as (file, by), bounded(bounds, doing="running", file=path, library=runtime or fast):
         loader = RUNTIMES[runtime or fast].loader
         try:
-            return joined(run_file(loader, str(path), columns, kernels, named(path), threads, begin_run))
+            return joined(run_file(loader, file, columns, by, named(path), threads, begin_run))
         except OpenShapeError as error:
             raise of_examples(path, error.name, error.shapes) from error
         except (RuntimeError, ValueError) as error:
             if path.suffix != ".tflite" or system_errors.of(error):
                 raise
             raise cannot_run(Path(path.name), error, _REFUSED, runtime or fast) from error
+
+
+@contextmanager
+def _computed(path: Path, kernels: Kernels | None) -> Iterator[tuple[str, Kernels]]:
+    """Yield a file with the results of `path`, and the kernels that give them."""
+    model = onnx.load(path, load_external_data=False) if kernels is None and path.suffix == ".onnx" else None
+    if model is None or not signed(model):
+        yield str(path), kernels or "usual"
+    elif host_preset(machine()) != "x86" or not _has_twin(model.graph):
+        yield str(path), "signed"
+    else:
+        with scratch() as work:
+            twin = Path(work, path.name)
+            onnx.save(unsigned(model), twin)
+            yield str(twin), "usual"
+
+
+def _has_twin(graph: onnx.GraphProto) -> bool:
+    """Return whether the unsigned twin computes the same numbers, from inputs and to outputs that are the same."""
+    ends = {value.type.tensor_type.elem_type for value in (*graph.input, *graph.output)}
+    alike = all(node.op_type in _ALIKE for node in unpacked(graph))
+    return alike and onnx.TensorProto.INT8 not in ends and not any(map(uses_external_data, graph.initializer))
 
 
 def predict_raw(path: Path, data: Dataset, x: Rows, kernels: Kernels | None = None) -> np.ndarray:
@@ -95,12 +129,6 @@ def in_torch(module: nn.Module, inputs: tuple[np.ndarray, ...]) -> torch.Tensor:
     columns = (torch.from_numpy(column).split(AT_ONCE) for column in inputs)
     with torch.inference_mode():
         return torch.cat([module(*batch) for batch in zip(*columns, strict=True)])
-
-
-def _signed(path: Path) -> bool:
-    graph = onnx.load(path, load_external_data=False).graph
-    zeros = {node.input[2] for node in graph.node if node.op_type == "QuantizeLinear" and len(node.input) == 3}
-    return any(tensor.name in zeros and tensor.data_type == onnx.TensorProto.INT8 for tensor in graph.initializer)
 
 
 def named(path: Path) -> list[tuple[str, bool | None]]:

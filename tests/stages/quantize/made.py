@@ -15,10 +15,15 @@ from onnx import TensorProto, helper, numpy_helper
 
 
 def graph(
-    nodes: list[onnx.NodeProto], weights: dict[str, Any], shape: tuple[int, ...], out: tuple[int, ...]
+    nodes: list[onnx.NodeProto],
+    weights: dict[str, Any],
+    shape: tuple[int, ...],
+    out: tuple[int, ...],
+    **numbers: list[int],
 ) -> onnx.ModelProto:
-    """From `x` of `shape` to `y` of `out`."""
+    """From `x` of `shape` to `y` of `out`; `numbers` are whole."""
     tensors = [numpy_helper.from_array(np.asarray(value, np.float32), name) for name, value in weights.items()]
+    tensors += [numpy_helper.from_array(np.array(value, np.int64), name) for name, value in numbers.items()]
     made = helper.make_graph(
         nodes,
         "made",

@@ -159,6 +159,12 @@ def stored(graph: onnx.GraphProto) -> dict[str, str]:
     return sources
 
 
+def unpacked(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
+    """Return the nodes that compute at each inference: those that bring stored weights back do when it is loaded."""
+    weights = stored(graph).keys()
+    return [node for node in graph.node if node.output[0] not in weights]
+
+
 def _axes(node: onnx.NodeProto, position: int) -> tuple[int, ...]:
     """Return the axes of an input that run over outputs; none where the input is not a weight."""
     if node.op_type == "MatMul" and position < 2:

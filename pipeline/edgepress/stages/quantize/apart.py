@@ -14,9 +14,9 @@ import numpy as np
 
 from ...core import likeness
 from ...core.columns import joined
+from ...models.onnx.uint8 import WEIGHTED
 from .qdq import Plan
 from .sqnr import Evidence, watched
-from .uint8 import WEIGHTED
 
 _NAMED = 4
 _EXAMPLES = 32

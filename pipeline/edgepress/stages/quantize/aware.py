@@ -138,8 +138,8 @@ class QuantizeAware(Calibrated, Schedule):
 
 
 def _save(trained: onnx.ModelProto, preset: Preset, path: Path) -> None:
+    from ...models.onnx.uint8 import unsigned
     from .integer_only import to_integers
-    from .uint8 import unsigned
 
     model = unsigned(trained) if preset.unsigned else trained
     path.write_bytes((to_integers(model) if preset.integer_only else model).SerializeToString())

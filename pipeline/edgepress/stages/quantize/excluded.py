@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import onnx
 
-from .uint8 import WEIGHTED
+from ...models.onnx.uint8 import WEIGHTED
 
 
 def unsuited(graph: onnx.GraphProto) -> frozenset[str]:

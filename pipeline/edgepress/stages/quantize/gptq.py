@@ -43,6 +43,7 @@ def rounded(plan: Plan, quantized: onnx.ModelProto, layers: list[LayerInputs], p
             scale = np.moveaxis(scale.reshape(-1, *[1] * (layer.weight.ndim - 1)), 0, axis)
         return Rounded(_compensated(layer, scale, highest), scale)
 
+    usable.sort(key=lambda each: -each.weight.size)  # the largest is not the last, alone on its core
     names = [layer.node.input[1] for layer in usable]
     return replace(plan, integers={**plan.integers, **dict(zip(names, in_order(compensated, usable), strict=True))})
 

@@ -6,7 +6,7 @@ from collections import Counter
 
 import onnx
 
-from .uint8 import WEIGHTED
+from ...models.onnx.uint8 import WEIGHTED
 
 
 def joined(model: onnx.ModelProto) -> onnx.ModelProto:

@@ -27,7 +27,9 @@ from .qdq import Plan, written
 Say = Callable[[int, int, str], None]
 
 _CUTS = 4
-_PROCESSES, _ROUNDS = (1, 2, 4), 60
+_PROCESSES, _ROUNDS, _WARM = (1, 2, 4), 24, 0.05
+"""Processes after which timing may end; rounds in each, whose median is surer than processes are alike; and seconds
+that each file runs before, which share a process."""
 _CLOSE = 1.02
 """A mixture must beat the plan as it is by this: what is alike in both runtimes is worth more than 2%."""
 _INTERVAL = 3
@@ -59,7 +61,7 @@ def faster(
             model = integers if candidate is plan and integers else written(candidate, preset)
             models.append(paired.Model(name, _saved(model, Path(work, f"{index}.onnx"))))
         say(_CUTS, _CUTS + 1, f"timing {len(models)} files side by side")
-        reference, *samples = paired.measure(models, looks=_PROCESSES, rounds=_ROUNDS, enough=_decided)
+        reference, *samples = paired.measure(models, looks=_PROCESSES, rounds=_ROUNDS, enough=_decided, warm=_WARM)
     ratios = {candidate.path: statistics.spread(statistics.log_ratios(candidate, reference)) for candidate in samples}
     if len(reference.cpu) < _INTERVAL:
         ratios = {name: (ratio, None) for name, (ratio, _) in ratios.items()}

@@ -15,8 +15,8 @@ import numpy as np
 import onnx
 
 from ...core.paths import scratch
+from ...models.onnx.uint8 import WEIGHTED
 from .qdq import Plan
-from .uint8 import WEIGHTED
 
 _RUNS, _LEAST_RUNS, _SECONDS = 40, 12, 0.25
 """Runs of a profile; fewer of a large graph, which has more microseconds to average, after so many seconds."""

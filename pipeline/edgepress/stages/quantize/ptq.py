@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import onnx
 from onnx import numpy_helper
+from threadpoolctl import threadpool_limits
 
 from ... import tasks
 from ...core.columns import split
@@ -21,17 +22,18 @@ from ...core.paths import scratch
 from ...core.presets import INT16, PRESETS, Preset, PresetName, saturates
 from ...models import metadata
 from ...models.onnx.export import quantized, write
+from ...models.onnx.uint8 import WEIGHTED, unsigned
 from . import accuracy_aware, apart, latency_aware, recurrent, refine, ties
 from .accuracy_guard import Guard, guard
 from .calibration import ranges as calibration
+from .calibration.examples import columns
 from .calibration.examples import prepared as examples
 from .excluded import unsuited
 from .fill_values import ranged
 from .integer_only import to_integers
 from .qdq import Plan, prepared, quiet, written
-from .sqnr import Columns, Evidence
+from .sqnr import Evidence
 from .static import too_few
-from .uint8 import WEIGHTED, unsigned
 
 if TYPE_CHECKING:
     from ...core.metric import Metric
@@ -101,16 +103,18 @@ def calibrate_plan(
     held = np.random.default_rng(0).permutation(held)  # the first ones stand for all: a split may be sorted by class
     seen, warnings = examples(contract, data, rows)
     graph = prepared(model)
-    held_inputs = metadata.to_model_inputs(contract, data, data["validation"].x[held])
+    del model  # its weights, another time
     grouped = not data.labels or data.task == "detection"
-    evidence = Evidence(graph, seen, held_inputs, grouped=grouped)
+    evidence = Evidence(graph, seen, columns(contract, data, held), grouped=grouped)
     _check(evidence)
     plan = apart.applied(Plan(graph, {}, options.per_channel, unsuited(graph.graph)), evidence)
     suited = plan.floats
     reduced = next((PRESETS[name].numbers for name in presets if PRESETS[name].reduced), None)
-    plan, steps = refine.refined(
-        plan, evidence, options.ranges, say, improve=options.improve, fast=options.fast, reduced=reduced
-    )
+    # Each core has an example of its own; and the last bits of sums depend on the number of threads.
+    with threadpool_limits(1, "blas"):
+        plan, steps = refine.refined(
+            plan, evidence, options.ranges, say, improve=options.improve, fast=options.fast, reduced=reduced
+        )
     notes: dict[str, Any] = {"ladder": steps, **({"warnings": warnings} if warnings else {})}
     if joins := apart.note(evidence):
         notes["apart"] = joins
@@ -179,7 +183,6 @@ def quantize_static(
         if options.faster and preset == options.host:
             integers = evidence.written(mine, PRESETS[preset])
             mine, notes["speed"] = latency_aware.faster(mine, PRESETS[preset], say, integers)
-        quantized_model = copy.deepcopy(evidence.written(mine, PRESETS[preset]))
         if criteria is not None or evidence.grouped:
             say(0, 1, f"checking {preset} on held-out examples")
             key = id(mine), PRESETS[preset].numbers
@@ -191,6 +194,7 @@ def quantize_static(
                 if classes and (warning := ties.warning(raw, evidence.expected, preset)):
                     notes.setdefault("warnings", []).append(warning)
             outputs[preset] = alike[key]
+        quantized_model = copy.deepcopy(evidence.written(mine, PRESETS[preset]))
         metadata.embed(quantized_model, contract)
         files[preset] = f"model.{preset}.onnx"
         onnx.checker.check_model(quantized_model)
@@ -217,7 +221,7 @@ def quantize_int16(source: Path, data: Dataset, path: Path, *, samples: int) -> 
 
 def signed(
     source: Path,
-    inputs: np.ndarray | Columns,
+    inputs: np.ndarray | tuple[np.ndarray, ...],
     *,
     ranges: str = "minmax",
     per_channel: bool = True,
@@ -290,7 +294,8 @@ def spread(count: int, most: int) -> np.ndarray:
 
 
 def _check(evidence: Evidence) -> None:
-    if not all(np.isfinite(array).all() for array in (*evidence.held, *next(iter(evidence.seen)))):
+    rows = (next(iter(evidence.seen)), *zip(*evidence.held, strict=True))
+    if not all(np.isfinite(array).all() for row in rows for array in row):
         raise UserError("the validation examples hold values that are not numbers", "remove or fill these examples")
     if not all(np.isfinite(column).all() for column in split(evidence.expected).values()):
         raise UserError(

@@ -20,6 +20,7 @@ from ...core.errors import UserError
 from ...core.presets import Preset
 from ...models.onnx.packed_weights import weights_only
 from ...models.onnx.standard_form import standardize
+from ...models.onnx.uint8 import WEIGHTED, unsigned
 from ...models.onnx.unique_names import separate
 from .calibration.histograms import UNUSUAL
 from .int16 import joined
@@ -27,7 +28,6 @@ from .keep_float import in_float
 from .padding import pooled
 from .scales import untied
 from .transposed import with_biases, without_biases
-from .uint8 import WEIGHTED, unsigned
 
 Range = tuple[float, float]
 

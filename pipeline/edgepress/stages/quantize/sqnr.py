@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import onnx
@@ -18,14 +19,25 @@ from ...core import likeness
 from ...core.columns import joined
 from ...core.machine import machine
 from ...core.paths import scratch
-from ...core.presets import PRESETS, Preset, saturates
+from ...core.presets import PRESETS, Preset, host_preset, saturates
 from ...core.threads import at_most, in_order
 from ...models import session
+from ...models.onnx.uint8 import signed, unsigned
 from .calibration.observe import Rows
 from .qdq import Plan, written
-from .uint8 import unsigned
 
-Columns = tuple[np.ndarray, ...]
+
+class Column(Protocol):
+    """An input of examples, (n, *shape)."""
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[np.ndarray]: ...
+
+    def __getitem__(self, rows: slice) -> np.ndarray: ...
+
+
+Columns = tuple[Column, ...]
 
 _REMEMBERED = 2
 """Plans whose graphs and outputs are kept: the best so far, and the one that is tried."""
@@ -168,7 +180,8 @@ class Evidence:
 def run_model(model: onnx.ModelProto, columns: Columns, threads: int | None = None) -> np.ndarray:
     """Run a graph in memory, its outputs as those of `predict`, by kernels that are fast and saturate no sums.
 
-    On x86 they may fall to the other side of a rounding; signed ones would not, and are several times as slow there.
+    On x86 with VNNI those are of the unsigned twin, which has the numbers of signed kernels there; of the signed graph
+    onnxruntime computes some operators in float.
     """
     with _file(model) as path:
         return joined(session.run_file("onnxruntime", path, columns, _kernels(), threads=threads or at_most()))
@@ -189,7 +202,7 @@ def _kernels() -> session.Kernels:
 def _file(model: onnx.ModelProto) -> Iterator[str]:
     with scratch() as work:
         path = str(Path(work, "model.onnx"))
-        onnx.save(model, path)
+        onnx.save(unsigned(model) if host_preset(machine()) == "x86" and signed(model) else model, path)
         yield path
 
 

@@ -42,6 +42,30 @@ class Prepared:
             )
 
 
+@dataclass(frozen=True)
+class PreparedColumn:
+    """One input of prepared examples, by its number: (n, *shape), of which a part at a time is in memory as floats."""
+
+    examples: Prepared
+    number: int
+
+    def __len__(self) -> int:
+        return len(self.examples)
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        return (row[self.number] for row in self.examples)
+
+    def __getitem__(self, rows: slice) -> np.ndarray:
+        of = self.examples
+        return metadata.to_model_inputs(of.contract, of.data, of.x[rows])[self.number]
+
+
+def columns(contract: dict[str, Any], data: Dataset, rows: np.ndarray) -> tuple[PreparedColumn, ...]:
+    """Return the inputs of the validation examples at `rows`, one column each."""
+    examples = Prepared(contract, data, held(choose(data["validation"].x, rows)))
+    return tuple(PreparedColumn(examples, number) for number in range(len(contract["inputs"])))
+
+
 def prepared(contract: dict[str, Any], data: Dataset, rows: np.ndarray) -> tuple[Prepared, list[str]]:
     """Return the validation examples at `rows`, and warnings about them.
 

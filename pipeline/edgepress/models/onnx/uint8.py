@@ -6,9 +6,13 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
-from ...models.onnx.export import constant
-
 WEIGHTED = ("Conv", "Gemm", "MatMul", "ConvTranspose")
+
+
+def signed(model: onnx.ModelProto) -> bool:
+    """Return whether a graph has activations of int8."""
+    zeros = {node.input[2] for node in model.graph.node if node.op_type == "QuantizeLinear" and len(node.input) == 3}
+    return any(tensor.name in zeros and tensor.data_type == onnx.TensorProto.INT8 for tensor in model.graph.initializer)
 
 
 def unsigned(signed: onnx.ModelProto) -> onnx.ModelProto:
@@ -35,7 +39,7 @@ def unsigned(signed: onnx.ModelProto) -> onnx.ModelProto:
     def shift(name: str) -> str:
         """Return the name of the unsigned twin of an int8 initializer."""
         if name not in shifted:
-            values = constant(tensors[name]).astype(np.int16) + 128
+            values = numpy_helper.to_array(tensors[name]).astype(np.int16) + 128
             twin = numpy_helper.from_array(values.astype(np.uint8), f"{name}_u8")
             graph.initializer.append(twin)
             shifted[name] = twin.name
