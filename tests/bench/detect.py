@@ -1,10 +1,10 @@
 """What distilling gains a detector, and what int8 of ours and of others costs it, in mean average precision.
 
 `make bench-detect` writes detect.json; it goes on after an interruption, by part and by row. Scores are those of the
-1,000 test pictures of `clutter`, which decide nothing. `distill`: the student of the recipe `detect`, distilled and
-from labels alone, for equal epochs, eight seeds; two at a time, one thread each. `int8`: on the same float files ours
-with labels and without any, and others in `.venv-peers`, all on 256 validation pictures. A drop is paired: the same
-pictures are drawn for both files.
+1,000 test pictures of `clutter`, or of scenes for the small YOLO, which decide nothing. `distill`: the student of the
+recipe `detect`, distilled and from labels alone, for equal epochs, eight seeds; two at a time, one thread each. `int8`:
+on the same float files ours with labels and without any, and others in `.venv-peers`, all on 256 validation pictures. A
+drop is paired: the same pictures are drawn for both files.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,6 @@ from edgepress.core.metrics import METRICS
 from edgepress.core.paths import digest
 from edgepress.core.runtimes import RUNTIMES
 from edgepress.data.dataset import Dataset
-from edgepress.data.load import load_dataset
 from edgepress.models.metadata import read, to_logits, to_model_inputs
 from edgepress.models.session import run_file
 from edgepress.stages.quantize.ptq import divided
@@ -35,25 +35,77 @@ from edgepress.stages.quantize.ptq import divided
 from tests.bench import results
 from tests.bench.distill import CACHE, gain, ran
 from tests.bench.quant import Refused, _asked
+from tests.tasks.tiny_yolo import exported, scenes, trained
 
 FOLDER = CACHE / "bench-detect"
 RECIPE = Path("recipes/detect.yaml")
 SEEDS, SAMPLES = 8, 256
 TASK = {"data": "clutter", "metric": "map", "seed": 0}
 TRAIN = {"epochs": 20, "batch": 32, "lr": 0.01, "shift": 4}
-FLOATS: dict[str, dict[str, Any]] = {
-    "FCOS on MobileNetV3, ReLU": {
-        "model": {"arch": "timm/tf_mobilenetv3_small_minimal_100", "head": "fcos"},
-        "lr": 0.01,
-    },
-    "SSDLite on MobileNetV3, HardSwish": {"model": {"arch": "timm/mobilenetv3_small_100"}, "lr": 0.01},
+SCENES, SIDE = {"train": 64, "validation": 512, "test": 1000}, 96
+"""Pictures of the small YOLO, which is trained on others."""
+Made = tuple[dict[str, Any], list[dict[str, Any]]]
+"""The task of a recipe, and stages of which the last makes the file `float`."""
+
+
+def _trained(model: dict[str, Any]) -> Made:
+    """Train on labels alone."""
+    return TASK, [{"use": "train", "name": "net", "model": model, **TRAIN}, {"use": "export.onnx", "name": "float"}]
+
+
+def _yolo(file: str, decode: dict[str, Any]) -> Made:
+    folder = FOLDER / "yolo"
+    if not (folder / file).is_file():
+        net, splits = trained(SIDE), {}
+        folder.mkdir(parents=True, exist_ok=True)
+        for seed, (split, count) in enumerate(SCENES.items(), 1):
+            x, boxes = scenes(count, SIDE, seed)
+            splits[split] = {"x": x, "y": np.concatenate(boxes), "of": np.repeat(np.arange(count), [*map(len, boxes)])}
+        np.savez(folder / "scenes.npz", **{f"{s}_{name}": v for s, each in splits.items() for name, v in each.items()})
+        (folder / "my_data.py").write_text(READER, encoding="utf-8")
+        for name, raw in (("yolo.onnx", False), ("yolo-raw.onnx", True)):
+            exported(net, folder / name, raw=raw, size=SIDE)
+    data = {"from": f"{folder.resolve()}/my_data.py:load", "task": "detection", "normalize": "none"}
+    load = {"use": "load", "name": "float", "from": str((folder / file).resolve()), **decode}
+    return {"data": data, "metric": "map", "seed": 0}, [load]
+
+
+READER = """\
+from pathlib import Path
+
+import numpy as np
+from edgepress import Examples
+
+
+def load():
+    kept = np.load(Path(__file__).with_name("scenes.npz"))
+
+    def split(name):
+        boxes = [kept[f"{name}_y"][kept[f"{name}_of"] == row] for row in range(len(kept[f"{name}_x"]))]
+        return Examples(kept[f"{name}_x"], boxes, ("circle", "square"), task="detection")
+
+    return {name: split(name) for name in ("train", "validation", "test")}
+"""
+RAW = {
+    "decode": {
+        "coding": "dfl", "boxes": ["box3", "box4", "box5"], "scores": ["cls3", "cls4", "cls5"], "strides": [8, 16, 32],
+    }
+}  # fmt: skip
+FLOATS: dict[str, Callable[[], Made]] = {
+    "FCOS on MobileNetV3, ReLU": lambda: _trained({"arch": "timm/tf_mobilenetv3_small_minimal_100", "head": "fcos"}),
+    "SSDLite on MobileNetV3, HardSwish": lambda: _trained({"arch": "timm/mobilenetv3_small_100"}),
+    "YOLO with SiLU and DFL, one output": lambda: _yolo("yolo.onnx", {}),
+    "YOLO with SiLU and DFL, raw heads": lambda: _yolo("yolo-raw.onnx", RAW),
 }
-"""The float detectors, trained on labels alone."""
+"""The float detectors."""
+CONTROL = {"preset": "mixed", "per_tensor": True, "max_drop": 0.005, "metric": "map"}
+"""NNCF's accuracy control, by half a point of mAP; it names operators itself."""
 PEERS: dict[str, tuple[str, dict[str, Any]]] = {
     "onnxruntime": ("ort", {}),
     "onnxruntime, per channel": ("ort", {"per_channel": True, "activations": "QUInt8"}),
     "onnxruntime, percentiles": ("ort", {"per_channel": True, "activations": "QUInt8", "ranges": "Percentile"}),
     "NNCF": ("nncf", {}),
+    "NNCF, accuracy control": ("nncf", CONTROL),
 }
 
 
@@ -66,28 +118,32 @@ def repetition(seed: int) -> dict[str, float]:
     return {name: 100 * each.facts.files[0].scores["test"]["map"] for name, each in engine.results.items()}
 
 
-def unlabelled(data: Dataset) -> dict[str, Any]:
+def unlabelled(data: Dataset, task: dict[str, Any]) -> dict[str, Any]:
     """The pictures alone, as the data of a recipe."""
-    path = FOLDER / "pictures.npz"
+    path = FOLDER / f"pictures-{data.digest[:16]}.npz"
     if not path.is_file():
         np.savez(path, x=np.concatenate([data[split].x[:] for split in ("validation", "train")]))
-    return {"from": str(path.resolve()), "labels": "none"}
+    normalize = {"normalize": "none"} if isinstance(task["data"], dict) else {}
+    return {"from": str(path.resolve()), "labels": "none", **normalize}
 
 
-def rows(name: str, data: Dataset) -> list[dict[str, Any]]:
+def rows(name: str) -> list[dict[str, Any]]:
     """Return what each way makes of a float detector."""
-    train = {"use": "train", "name": "net", "model": FLOATS[name], **TRAIN}
-    engine = ran("detect-float", TASK, [train, {"use": "export.onnx", "name": "float"}])
-    file = engine.results["float"].artifact.path.resolve()
+    task, stages = FLOATS[name]()
+    engine = ran("detect-float", task, stages)
+    data, file = engine.data, engine.results["float"].artifact.path.resolve()
     folder = FOLDER / digest(file)[:16]
     folder.mkdir(parents=True, exist_ok=True)
     whole = scored(file, file, data, folder)
     found = [{"way": "float", "map": 100 * METRICS["map"].value(whole), "bytes": file.stat().st_size}]
-    load = {"use": "load", "name": "float", "from": str(file)}
+    load = (
+        {**stages[-1], "from": str(file)} if len(stages) == 1 else {"use": "load", "name": "float", "from": str(file)}
+    )
     int8 = {"use": "quantize.static", "name": "int8", "samples": SAMPLES}
-    for way, task in (("edgepress", TASK), ("edgepress, no labels", {"data": unlabelled(data), "metric": "agreement"})):
+    alone = {"data": unlabelled(data, task), "metric": "agreement"}
+    for way, of in (("edgepress", task), ("edgepress, no labels", alone)):
         started = time.monotonic()
-        quantized = ran("detect-int8", task, [load, int8]).results["int8"]
+        quantized = ran("detect-int8", of, [load, int8]).results["int8"]
         timing = folder / f"{way}.seconds"
         if not timing.is_file():  # a later run takes it from the cache
             timing.write_text(f"{time.monotonic() - started:.1f}", encoding="utf-8")
@@ -95,7 +151,7 @@ def rows(name: str, data: Dataset) -> list[dict[str, Any]]:
         found.append(row(way, path, file, whole, data, folder) | {"seconds": float(timing.read_text())})
     for way, (peer, options) in PEERS.items():
         try:
-            path = of_peer(peer, options, file, data, folder)
+            path = of_peer(peer, options, file, data, task, folder)
             found.append(row(way, path, file, whole, data, folder)
                          | {"seconds": float(path.with_suffix(".seconds").read_text())})  # fmt: skip
         except Refused as error:
@@ -103,7 +159,9 @@ def rows(name: str, data: Dataset) -> list[dict[str, Any]]:
     return found
 
 
-def of_peer(peer: str, options: dict[str, Any], source: Path, data: Dataset, folder: Path) -> Path:
+def of_peer(
+    peer: str, options: dict[str, Any], source: Path, data: Dataset, task: dict[str, Any], folder: Path
+) -> Path:
     """Return the file that a peer makes of `source`. Raises: Refused."""
     key = hashlib.sha256(json.dumps(options, sort_keys=True).encode()).hexdigest()[:8]
     out, seen = folder / f"{peer}-{key}.onnx", folder / "calibration.npz"
@@ -114,6 +172,7 @@ def of_peer(peer: str, options: dict[str, Any], source: Path, data: Dataset, fol
         np.savez(seen, *to_model_inputs(read(source), data, data["validation"].x[chosen]))
     partly = out.with_stem(f"{out.stem}-partly")
     paths = {"source": source, "calibration": seen, "out": partly}
+    options = options | {"data": task["data"]} if "metric" in options else options
     done = _asked(peer, {**{name: str(path.resolve()) for name, path in paths.items()}, "options": options})
     if done.returncode:
         raise Refused(done.stderr.strip().splitlines()[-1][:300])
@@ -165,9 +224,8 @@ def main() -> None:
         found["distill"] = {"rows": scores, "gain": gain(scores, "distilled", "plain")}
         results.write("detect", "make bench-detect", found)
     if "int8" in wanted:
-        data = load_dataset("clutter")
         for name in FLOATS:
-            found["int8"] = found.get("int8", {}) | {name: rows(name, data)}
+            found["int8"] = found.get("int8", {}) | {name: rows(name)}
             results.write("detect", "make bench-detect", found)
 
 

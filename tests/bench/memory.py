@@ -5,12 +5,11 @@ Each row is the largest memory of a run whose earlier stages are in the cache, i
 
 from __future__ import annotations
 
+import json
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any
-
-import yaml
 
 from . import results
 from .streaming import CLASSES, EDGEPRESS, peak, photos
@@ -55,7 +54,7 @@ def peaks(count: int) -> dict[str, int]:
         for about, stage in STAGES.items():
             stages.append(stage)
             recipe = {"name": "mine", "task": {"data": {"from": "./photos", "size": SIDE}}, "stages": stages}
-            (where / "mine.yaml").write_text(yaml.safe_dump(recipe), encoding="utf-8")
+            (where / "mine.yaml").write_text(json.dumps(recipe), encoding="utf-8")
             found[about], seconds = peak([*_command(about), "run", "mine.yaml"], where)
             print(f"{count:>7} {about}: {found[about] / 1e6:.0f} MB, {seconds:.0f} s", flush=True)
     return found

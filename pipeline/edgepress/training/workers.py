@@ -13,6 +13,7 @@ from typing import Any, Generic, TypeVar
 from ..core import child_processes
 from ..core.errors import UserError, first_line
 from ..core.threads import at_most
+from .malloc import give_back
 
 Batch = TypeVar("Batch")
 Result = TypeVar("Result")
@@ -63,6 +64,7 @@ def loaded(load: Callable[[Batch], Result], batches: Sequence[Batch]) -> Iterato
         generator=torch.Generator(),
         worker_init_fn=partial(_end_with, os.getpid()),  # torch's own look for their parent every 5 s
     )
+    give_back()
     running = iter(loader)
     try:
         for result in running:

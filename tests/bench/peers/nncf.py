@@ -3,7 +3,7 @@
 Options: `preset` (`performance`, `mixed`), `fast_bias_correction` and `per_tensor`: it gives the input of a depthwise
 convolution a scale for each channel, which onnxruntime computes in float, or refuses. With `max_drop`, the share of
 examples that may be lost, accuracy is controlled on the examples and labels of the file `validation`. Without any they
-are its defaults.
+are its defaults. With `metric: map` it is the mean average precision of the validation split of `data`, of a recipe.
 """
 
 from __future__ import annotations
@@ -19,6 +19,9 @@ import onnxruntime
 from nncf.quantization.advanced_parameters import QuantizationParameters
 
 from . import Job
+
+CONTROLLED = 256
+"""Pictures by which accuracy is controlled."""
 
 
 def main() -> None:
@@ -37,9 +40,13 @@ def main() -> None:
         name = "advanced_quantization_parameters" if "max_drop" in options else "advanced_parameters"
         given[name] = nncf.AdvancedQuantizationParameters(activations_quantization_params=scales)
     if "max_drop" in options:
-        validation = nncf.Dataset(_labelled(Path(options["validation"]), names))
+        if options.get("metric") == "map":
+            pictures, value = _detections(job.source, options["data"], names)
+            validation = nncf.Dataset(pictures)
+        else:
+            validation, value = nncf.Dataset(_labelled(Path(options["validation"]), names)), _accuracy
         made = nncf.quantize_with_accuracy_control(
-            model, calibration, validation, _accuracy, max_drop=options["max_drop"], **given
+            model, calibration, validation, value, max_drop=options["max_drop"], **given
         )
     else:
         made = nncf.quantize(model, calibration, **given)
@@ -52,6 +59,32 @@ def _labelled(path: Path, names: list[str]) -> list[tuple[dict[str, np.ndarray],
         *columns, labels = (stored[name] for name in stored.files)
     feeds = [dict(zip(names, (value[None] for value in row), strict=True)) for row in zip(*columns, strict=True)]
     return list(zip(feeds, labels.tolist(), strict=True))
+
+
+def _detections(source: Path, data: str | dict[str, Any], names: list[str]) -> tuple[list[dict[str, np.ndarray]], Any]:
+    """Return pictures of the validation split, and what scores a model on those that it is given."""
+    from edgepress.core.columns import joined
+    from edgepress.core.metrics import METRICS
+    from edgepress.data.load import load_dataset
+    from edgepress.data.source import Source
+    from edgepress.models.metadata import read, to_logits, to_model_inputs
+
+    found = load_dataset(data if isinstance(data, str) else Source.model_validate(data))
+    contract, split = read(source), found["validation"]
+    columns = to_model_inputs(contract, found, split.x[:CONTROLLED])
+    pictures = [dict(zip(names, (v[None] for v in row), strict=True)) for row in zip(*columns, strict=True)]
+    outputs = [entry["name"] for entry in contract["outputs"]]
+
+    def value(model: onnx.ModelProto, examples: Iterable[dict[str, np.ndarray]]) -> tuple[float, None]:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+        rows = [session.run(outputs, feed) for feed in examples]
+        heads = {name: np.concatenate([row[at] for row in rows]) for at, name in enumerate(outputs)}
+        metric = METRICS["map"].of_task["detection"]
+        return metric.value(metric.collected(to_logits(joined(heads), contract, found), split.y[: len(rows)])), None
+
+    return pictures, value
 
 
 def _accuracy(
