@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from tests.pages import (
+    amounts,
     coverage,
     detectors,
     excerpts,
@@ -44,6 +45,10 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "calibration": int8.calibration,
     "foreign": int8.foreign,
     "detectors": detectors.detectors,
+    "detect": detectors.detect,
+    "quant-cost": amounts.quant_cost,
+    "streaming": amounts.streaming,
+    "memory": amounts.memory,
     "quant": int8.quant,
     "quant-peers": peers.quant_peers,
     "precision": int8.precision,

@@ -19,7 +19,7 @@ SIDE = 64
 FLAT = 200e6
 """Bytes by which the peaks of one stage may differ."""
 SMALL = {"arch": "timm/resnet18", "args": {"layers": [1, 1, 1, 1], "channels": [16, 24, 32, 64]}}
-DISTILL = {"use": "distill.kd", "teacher": "base", "student": SMALL, "epochs": 1, "batch": 64}
+DISTILL = {"use": "distill.kd", "teacher": "base", "student": SMALL, "views": 1, "epochs": 1, "batch": 64}
 STAGES: dict[str, dict[str, Any]] = {
     "train": {"use": "train", "name": "base", "model": SMALL, "epochs": 1, "batch": 64},
     "distill.kd": DISTILL | {"name": "student"},

@@ -171,3 +171,22 @@ def test_operators_that_round_otherwise_have_no_twin(tmp_path: Path) -> None:
     onnx.save(written(made.plan(model, made.evidence(model)), PRESETS["xnnpack"]), tmp_path / "m.onnx")
     with module._computed(tmp_path / "m.onnx", None) as found:
         assert found == (str(tmp_path / "m.onnx"), "signed")
+
+
+@pytest.mark.parametrize("zero_point", [0, 130])
+def test_a_file_of_both_signs_has_no_twin(zero_point: int, tmp_path: Path) -> None:
+    """As others write it: int8 before an operator, uint8 behind it."""
+    node = onnx.helper.make_node
+    nodes = [
+        node("QuantizeLinear", ["x", "s", "z1"], ["q1"]), node("DequantizeLinear", ["q1", "s", "z1"], ["d1"]),
+        node("Relu", ["d1"], ["r"]),
+        node("QuantizeLinear", ["r", "s", "z2"], ["q2"]), node("DequantizeLinear", ["q2", "s", "z2"], ["y"]),
+    ]  # fmt: skip
+    values = {"s": np.float32(0.05), "z1": np.int8(3), "z2": np.uint8(zero_point)}
+    tensors = [onnx.numpy_helper.from_array(np.array(value), name) for name, value in values.items()]
+    ends = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, (1, 3, 8, 8)) for name in "xy"]
+    found = onnx.helper.make_graph(nodes, "made", ends[:1], ends[1:], tensors)
+    path = tmp_path / "m.onnx"
+    onnx.save(onnx.helper.make_model(found, opset_imports=[onnx.helper.make_opsetid("", 18)], ir_version=9), path)
+    x = np.random.default_rng(0).normal(0, 5, (4, 3, 8, 8)).astype(np.float32)
+    np.testing.assert_array_equal(predict(path, x), run_file("onnxruntime", str(path), (x,), "signed")["y"])

@@ -30,3 +30,27 @@ def _f1(cell: dict[str, Any]) -> str:
     if "refused" in cell:
         return f"refused: {cell['refused']}"
     return f"{cell['f1']:.3f} [{cell['low']:.3f}, {cell['high']:.3f}]"
+
+
+def detect() -> str:
+    """What distilling gains a detector, and what int8 costs it by each quantizer."""
+    found = results.read("detect")
+    lines = []
+    if distill := found.get("distill"):
+        gain, rows = distill["gain"], distill["rows"]
+        mean = {name: sum(row[name] for row in rows) / len(rows) for name in rows[0]}
+        lines += ["| mAP of the student of `detect`, mean of " + f"{len(rows)} seeds | |", "|---|---|"]
+        lines += [f"| {name} | {value:.1f} |" for name, value in mean.items()]
+        lines += [f"| distilled − plain, paired | {gain['mean']:+.1f} [{gain['low']:+.1f}, {gain['high']:+.1f}] |", ""]
+    for name, rows in found.get("int8", {}).items():
+        lines += [f"| {name} | mAP | lost, 95% interval | size | quantized in |", "|---|---|---|---|---|"]
+        lines += [_way(row) for row in rows] + [""]
+    return "\n".join([*lines, stamp(found)]) + "\n"
+
+
+def _way(row: dict[str, Any]) -> str:
+    if "refused" in row:
+        return f"| {row['way']} | refused: {row['refused'].replace('|', '/')} | | | |"
+    lost = f"{row['lost']:.1f} [{row['low']:.1f}, {row['high']:.1f}]" if "lost" in row else ""
+    seconds = f"{row['seconds']:.0f} s" if "seconds" in row else ""
+    return f"| {row['way']} | {row['map']:.1f} | {lost} | {show_bytes(row['bytes'])} | {seconds} |"

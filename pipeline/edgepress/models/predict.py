@@ -23,7 +23,7 @@ from ..core.runtimes import RUNTIMES, of_file
 from ..core.threads import at_most
 from .metadata import CHANNELS_LAST, read, to_model_inputs
 from .onnx.packed_weights import unpacked
-from .onnx.uint8 import signed, unsigned
+from .onnx.uint8 import is_signed_only, signed, unsigned
 from .output_shape import of_examples
 from .session import Kernels, OpenShapeError, run_file
 
@@ -41,8 +41,8 @@ _ALIKE = frozenset((
     "QuantizeLinear", "DequantizeLinear", "Conv", "ConvTranspose", "Gemm", "Relu", "Clip", "Max", "Add",
     "GlobalAveragePool", "ReduceMean", "MaxPool", "Flatten", "Reshape", "Squeeze", "Unsqueeze", "Transpose",
 ))  # fmt: skip
-"""Operators whose kernels for unsigned activations round as those for signed ones on x86 with VNNI; HardSwish, and a
-product with a Sigmoid, may be a step apart."""
+"""Operators whose kernels for unsigned activations round as signed ones on x86 with VNNI, but for rare sums of
+an Add that lie between two integers. A HardSwish, and a product with a Sigmoid, are often a step apart."""
 AT_ONCE = 8
 """Examples that a torch module computes at once to be compared with its file."""
 
@@ -57,7 +57,7 @@ def predict(
     may stand alone. `runtime` is a name of `core.runtimes`; by default the fast one for the file.
     By default `kernels` are signed for int8 activations, which are for other processors than x86: what is integer is
     then the same to the bit there, and in the TFLite file. Where such kernels are not usual, they are slow: on x86 with
-    VNNI the unsigned twin of the file is run if it has the same numbers.
+    VNNI the unsigned twin of the file is run where it has the same numbers, but for an Add's between two integers.
     Raises: UserError for an output whose size depends on the example, and for a TFLite file that its runtime refuses.
     """
     columns = inputs if isinstance(inputs, tuple) else (inputs,)
@@ -80,23 +80,31 @@ def predict(
 @contextmanager
 def _computed(path: Path, kernels: Kernels | None) -> Iterator[tuple[str, Kernels]]:
     """Yield a file with the results of `path`, and the kernels that give them."""
-    model = onnx.load(path, load_external_data=False) if kernels is None and path.suffix == ".onnx" else None
-    if model is None or not signed(model):
+    if kernels or path.suffix != ".onnx":
         yield str(path), kernels or "usual"
-    elif host_preset(machine()) != "x86" or not _has_twin(model.graph):
-        yield str(path), "signed"
-    else:
-        with scratch() as work:
-            twin = Path(work, path.name)
-            onnx.save(unsigned(model), twin)
-            yield str(twin), "usual"
+        return
+    with scratch() as work:
+        twin = Path(work, path.name)
+        found = _written(twin, onnx.load(path, load_external_data=False))
+        yield str(twin if twin.exists() else path), found
+
+
+def _written(twin: Path, model: onnx.ModelProto) -> Kernels:
+    """Write the unsigned twin of a graph where it is the faster one; return the kernels for what is run."""
+    if not signed(model):
+        return "usual"
+    if host_preset(machine()) != "x86" or not _has_twin(model.graph):
+        return "signed"
+    onnx.save(unsigned(model), twin)
+    return "usual"
 
 
 def _has_twin(graph: onnx.GraphProto) -> bool:
     """Return whether the unsigned twin computes the same numbers, from inputs and to outputs that are the same."""
     ends = {value.type.tensor_type.elem_type for value in (*graph.input, *graph.output)}
-    alike = all(node.op_type in _ALIKE for node in unpacked(graph))
-    return alike and onnx.TensorProto.INT8 not in ends and not any(map(uses_external_data, graph.initializer))
+    if onnx.TensorProto.INT8 in ends or any(map(uses_external_data, graph.initializer)):
+        return False
+    return is_signed_only(graph) and all(node.op_type in _ALIKE for node in unpacked(graph))
 
 
 def predict_raw(path: Path, data: Dataset, x: Rows, kernels: Kernels | None = None) -> np.ndarray:

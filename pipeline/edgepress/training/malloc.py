@@ -12,10 +12,7 @@ _TRIM, _MMAP = -1, -3
 
 
 def give_back() -> None:
-    """Give the memory that was kept back to the system: before a fork, since a copy is made of what is written after.
-
-    Of a small network's training on photos it is half a gigabyte, which two processes would hold until they end.
-    """
+    """Give the memory that was kept back to the system: before a fork, after which what is written is there twice."""
     library = ctypes.CDLL(None)
     if hasattr(library, "malloc_trim"):
         library.malloc_trim(0)

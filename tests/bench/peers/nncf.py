@@ -42,7 +42,7 @@ def main() -> None:
     if "max_drop" in options:
         if options.get("metric") == "map":
             pictures, value = _detections(job.source, options["data"], names)
-            validation = nncf.Dataset(pictures)
+            validation = nncf.Dataset(pictures, lambda item: item[0])
         else:
             validation, value = nncf.Dataset(_labelled(Path(options["validation"]), names)), _accuracy
         made = nncf.quantize_with_accuracy_control(
@@ -61,8 +61,8 @@ def _labelled(path: Path, names: list[str]) -> list[tuple[dict[str, np.ndarray],
     return list(zip(feeds, labels.tolist(), strict=True))
 
 
-def _detections(source: Path, data: str | dict[str, Any], names: list[str]) -> tuple[list[dict[str, np.ndarray]], Any]:
-    """Return pictures of the validation split, and what scores a model on those that it is given."""
+def _detections(source: Path, data: str | dict[str, Any], names: list[str]) -> tuple[list[Any], Any]:
+    """Return pictures of the validation split with their numbers, and what scores a model on those that it is given."""
     from edgepress.core.columns import joined
     from edgepress.core.metrics import METRICS
     from edgepress.data.load import load_dataset
@@ -72,19 +72,19 @@ def _detections(source: Path, data: str | dict[str, Any], names: list[str]) -> t
     found = load_dataset(data if isinstance(data, str) else Source.model_validate(data))
     contract, split = read(source), found["validation"]
     columns = to_model_inputs(contract, found, split.x[:CONTROLLED])
-    pictures = [dict(zip(names, (v[None] for v in row), strict=True)) for row in zip(*columns, strict=True)]
+    feeds = [dict(zip(names, (v[None] for v in row), strict=True)) for row in zip(*columns, strict=True)]
     outputs = [entry["name"] for entry in contract["outputs"]]
 
-    def value(model: onnx.ModelProto, examples: Iterable[dict[str, np.ndarray]]) -> tuple[float, None]:
+    def value(model: onnx.ModelProto, examples: Iterable[tuple[dict[str, np.ndarray], int]]) -> tuple[float, None]:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
         session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-        rows = [session.run(outputs, feed) for feed in examples]
+        rows, numbers = zip(*((session.run(outputs, feed), number) for feed, number in examples), strict=True)
         heads = {name: np.concatenate([row[at] for row in rows]) for at, name in enumerate(outputs)}
         metric = METRICS["map"].of_task["detection"]
-        return metric.value(metric.collected(to_logits(joined(heads), contract, found), split.y[: len(rows)])), None
+        return metric.value(metric.collected(to_logits(joined(heads), contract, found), split.y[list(numbers)])), None
 
-    return pictures, value
+    return [(feed, number) for number, feed in enumerate(feeds)], value
 
 
 def _accuracy(

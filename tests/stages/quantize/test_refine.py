@@ -214,3 +214,14 @@ def test_decibels() -> None:
     assert decibels(one, one) == pytest.approx(120)
     assert decibels(one, one * 1.1) == pytest.approx(20, abs=0.01)
     assert decibels(one, 0 * one) == pytest.approx(0)
+
+
+def test_layers_without_statistics_keep_the_integers_that_their_bias_was_corrected_for() -> None:
+    model = uneven(channels=24, depthwise=False)
+    given = evidence(model, 128)
+    before = plan(model, given)
+    layers = [replace(each, gram=None) for each in collected(before, given)]
+    after = corrected(before, given.written(before), layers)
+    assert set(after.integers) == {"w1", "w2", "w3"}
+    alone = plan(model, given, per_channel=False)
+    assert not corrected(alone, given.written(alone), layers).integers

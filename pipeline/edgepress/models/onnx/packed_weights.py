@@ -66,6 +66,8 @@ def weights_only(
         integers, scale = known.get(tensor.name) or _rounded(real, tuple(set(range(real.ndim)) - spared))
         if real.nbytes - integers.nbytes - scale.nbytes >= _LEAST:
             rounded.append((tensor, integers, scale))
+        elif tensor.name in known:
+            tensor.CopyFrom(numpy_helper.from_array((integers * scale).astype(np.float32), tensor.name))
     unpacking: list[onnx.NodeProto] = []
     saved = half * sum(integers.nbytes + scale.nbytes for _, integers, scale in rounded)
     for tensor, integers, scale in sorted(rounded, key=lambda entry: entry[1].size):

@@ -15,6 +15,17 @@ def signed(model: onnx.ModelProto) -> bool:
     return any(tensor.name in zeros and tensor.data_type == onnx.TensorProto.INT8 for tensor in model.graph.initializer)
 
 
+def is_signed_only(graph: onnx.GraphProto) -> bool:
+    """Return whether all activations are of int8, so that the graph has an unsigned twin."""
+    types = {tensor.name: tensor.data_type for tensor in graph.initializer}
+    conversions = [node for node in graph.node if node.op_type in ("QuantizeLinear", "DequantizeLinear")]
+    allowed = {
+        "QuantizeLinear": (onnx.TensorProto.INT8,),
+        "DequantizeLinear": (onnx.TensorProto.INT8, onnx.TensorProto.INT32),
+    }
+    return all(len(node.input) == 3 and types.get(node.input[2]) in allowed[node.op_type] for node in conversions)
+
+
 def unsigned(signed: onnx.ModelProto) -> onnx.ModelProto:
     """Return the same quantized graph with uint8 activations: zero points, and constants, plus 128.
 

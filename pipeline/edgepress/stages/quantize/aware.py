@@ -38,7 +38,7 @@ class QuantizeAware(Calibrated, Schedule):
     and `tensorrt` cannot share these weights and are trained separately.
     """
 
-    version: ClassVar = 6
+    version: ClassVar = 7
     libraries: ClassVar = ("torch", "onnx", "onnxruntime", "numpy")
 
     use: Literal["quantize.aware"]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 
 from .layer_inputs import LayerInputs
-from .qdq import Plan
+from .qdq import Plan, Rounded
 
 
 def corrected(plan: Plan, quantized: onnx.ModelProto, layers: list[LayerInputs]) -> Plan:
@@ -23,7 +23,7 @@ def corrected(plan: Plan, quantized: onnx.ModelProto, layers: list[LayerInputs])
     A layer is linear: the mean error of its outputs is the product of the mean input with the weights' error.
     """
     stored = {tensor.name: tensor for tensor in quantized.graph.initializer}
-    graph = onnx.ModelProto()
+    graph, known = onnx.ModelProto(), dict(plan.integers)
     graph.CopyFrom(plan.graph)
     tensors = {tensor.name: tensor for tensor in graph.graph.initializer}
     nodes = {node.name: node for node in graph.graph.node}
@@ -32,7 +32,9 @@ def corrected(plan: Plan, quantized: onnx.ModelProto, layers: list[LayerInputs])
         if layer.mean is None or f"{name}_quantized" not in stored:
             continue
         integers, scale = (numpy_helper.to_array(stored[f"{name}_{word}"]) for word in ("quantized", "scale"))
-        error = layer.weight - integers * _along(layer, scale)
+        error = layer.weight - integers * (steps := _along(layer, scale))
+        if scale.size > 1:  # with one scale for all channels, those that float nodes store are much nearer
+            known[name] = Rounded(integers, steps)
         moved = _mean_outputs(layer, layer.mean, error.astype(np.float32))
         node = nodes[layer.node.name]
         before = numpy_helper.to_array(tensors[node.input[2]]) if len(node.input) > 2 and node.input[2] else 0
@@ -44,7 +46,7 @@ def corrected(plan: Plan, quantized: onnx.ModelProto, layers: list[LayerInputs])
     used_tensors = [tensor for tensor in graph.graph.initializer if tensor.name in used]
     del graph.graph.initializer[:]
     graph.graph.initializer.extend(used_tensors)
-    return replace(plan, graph=graph)
+    return replace(plan, graph=graph, integers=known)
 
 
 def _along(layer: LayerInputs, scale: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -28,8 +28,7 @@ Say = Callable[[int, int, str], None]
 
 _CUTS = 4
 _PROCESSES, _ROUNDS, _WARM = (1, 2, 4), 24, 0.05
-"""Processes after which timing may end; rounds in each, whose median is surer than processes are alike; and seconds
-that each file runs before, which share a process."""
+"""Processes after which timing may end, rounds in each process, and seconds of warm-up for each file."""
 _CLOSE = 1.02
 """A mixture must beat the plan as it is by this: what is alike in both runtimes is worth more than 2%."""
 _INTERVAL = 3

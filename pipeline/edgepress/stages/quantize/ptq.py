@@ -6,6 +6,7 @@ import copy
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,7 @@ from ...core.paths import scratch
 from ...core.presets import INT16, PRESETS, Preset, PresetName, saturates
 from ...models import metadata
 from ...models.onnx.export import quantized, write
-from ...models.onnx.uint8 import WEIGHTED, unsigned
+from ...models.onnx.uint8 import WEIGHTED
 from . import accuracy_aware, apart, latency_aware, recurrent, refine, ties
 from .accuracy_guard import Guard, guard
 from .calibration import ranges as calibration
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CalibratedPlan", "Options", "calibrate_plan", "divided", "quantize_dynamic", "quantize_int16", "quantize_static",
-    "signed", "unsigned",
+    "signed",
 ]  # fmt: skip
 
 HELD = 512
@@ -294,7 +295,7 @@ def spread(count: int, most: int) -> np.ndarray:
 
 
 def _check(evidence: Evidence) -> None:
-    rows = (next(iter(evidence.seen)), *zip(*evidence.held, strict=True))
+    rows = chain([next(iter(evidence.seen))], zip(*evidence.held, strict=True))
     if not all(np.isfinite(array).all() for row in rows for array in row):
         raise UserError("the validation examples hold values that are not numbers", "remove or fill these examples")
     if not all(np.isfinite(column).all() for column in split(evidence.expected).values()):

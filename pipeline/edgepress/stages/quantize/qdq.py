@@ -49,8 +49,8 @@ class Plan:
         per_channel: whether a weight has a scale for each output channel, or one.
         floats: names of nodes that compute in float; their weights are stored as int8 and unpacked when loading.
         exact: those of them whose weights stay float32.
-        integers: weight name → its integers, where they are other than the nearest ones. Biases go with them, so that
-            nodes in float unpack the same ones.
+        integers: weight name → its integers, and their scale, where biases go with them or they are not the nearest
+            ones; nodes in float unpack the same.
         coarse: the graph and integers for weights of 7 bits, where they have some of their own.
     """
 

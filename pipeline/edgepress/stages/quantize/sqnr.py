@@ -180,8 +180,8 @@ class Evidence:
 def run_model(model: onnx.ModelProto, columns: Columns, threads: int | None = None) -> np.ndarray:
     """Run a graph in memory, its outputs as those of `predict`, by kernels that are fast and saturate no sums.
 
-    On x86 with VNNI those are of the unsigned twin, which has the numbers of signed kernels there; of the signed graph
-    onnxruntime computes some operators in float.
+    On x86 with VNNI those are of the unsigned twin: of the signed graph onnxruntime computes some operators in float
+    there. On other x86 the graph is computed as it is written, in float between roundings.
     """
     with _file(model) as path:
         return joined(session.run_file("onnxruntime", path, columns, _kernels(), threads=threads or at_most()))
