@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from ..data.dataset import Dataset
     from ..data.rows import Rows
 
-PREPARED = 2**28
+PREPARED = 2**27
 """Bytes of inputs that are normalized at once."""
 _REFUSED = "leave the conversion out, or the layers whose numbers are far from those of the others: `edgepress why`"
 _ALIKE = frozenset((
