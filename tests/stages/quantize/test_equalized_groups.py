@@ -8,8 +8,8 @@ import numpy as np
 import onnx
 import pytest
 from edgepress.stages.quantize import refine
-from edgepress.stages.quantize.channels import find, joins
 from edgepress.stages.quantize.equalization import equalized_groups
+from edgepress.stages.quantize.scalable import find, joins
 from edgepress.stages.quantize.sqnr import run_model
 from onnx import helper, numpy_helper
 

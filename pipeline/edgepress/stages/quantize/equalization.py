@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 
 from .calibration.magnitudes import Magnitudes, magnitudes
-from .channels import Array, Channels, Part, find
+from .channels import Array, Channels, Part
 from .qdq import Plan
+from .scalable import find
 from .sqnr import Evidence
 
 _TIMES = 20

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import onnx
 
-from .channels import joins
 from .recurrent import OPERATORS
+from .scalable import joins
 from .ties import end, many_classes
 
 

@@ -10,7 +10,7 @@ from collections import Counter
 
 import onnx
 
-from ..channels import read_by
+from ..scalable import read_by
 
 _BOUNDS = ("Relu", "Clip")
 
