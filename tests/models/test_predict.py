@@ -13,11 +13,11 @@ from edgepress.core.errors import UserError
 from edgepress.core.machine import machine
 from edgepress.core.presets import PRESETS, host_preset
 from edgepress.data.dataset import Dataset
-from edgepress.models import metadata
 from edgepress.models import predict as module
 from edgepress.models.onnx.importer import adopt
 from edgepress.models.onnx.packed_weights import unpacked
 from edgepress.models.predict import in_torch, predict
+from edgepress.models.prepared import columns_of
 from edgepress.models.session import run_file
 from edgepress.models.tflite.convert import write
 from edgepress.stages.quantize.qdq import written
@@ -90,9 +90,7 @@ def test_raw_rows_are_prepared_in_parts(few: Dataset, tmp_path: Path, monkeypatc
     x, prepared = few["test"].x[:9], []
     expected = predict(tmp_path / "model.onnx", few.input.to_model_inputs(x))
     monkeypatch.setattr(module, "PREPARED", 4 * 4 * math.prod(few.input.shape))
-    monkeypatch.setattr(
-        module, "to_model_inputs", lambda *given: prepared.append(len(given[2])) or metadata.to_model_inputs(*given)
-    )
+    monkeypatch.setattr(module, "columns_of", lambda *given: prepared.append(len(given[2])) or columns_of(*given))
     np.testing.assert_array_equal(module.predict_raw(tmp_path / "model.onnx", few, x), expected)
     assert prepared == [4, 4, 1]
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnx
@@ -21,10 +22,11 @@ from ..core.presets import host_preset
 from ..core.runtime_errors import cannot_run
 from ..core.runtimes import RUNTIMES, of_file
 from ..core.threads import at_most
-from .metadata import CHANNELS_LAST, read, to_model_inputs
+from .metadata import CHANNELS_LAST, read
 from .onnx.packed_weights import unpacked
 from .onnx.uint8 import is_signed_only, signed, unsigned
 from .output_shape import of_examples
+from .prepared import Column, Columns, PreparedColumn, columns_of
 from .session import Kernels, OpenShapeError, run_file
 
 if TYPE_CHECKING:
@@ -35,7 +37,7 @@ if TYPE_CHECKING:
     from ..data.rows import Rows
 
 PREPARED = 2**27
-"""Bytes of inputs that are normalized at once."""
+"""Bytes, as float32, of inputs that are read at once."""
 _REFUSED = "leave the conversion out, or the layers whose numbers are far from those of the others: `edgepress why`"
 _ALIKE = frozenset((
     "QuantizeLinear", "DequantizeLinear", "Conv", "ConvTranspose", "Gemm", "Relu", "Clip", "Max", "Add",
@@ -48,7 +50,7 @@ AT_ONCE = 8
 
 
 def predict(
-    path: Path, inputs: np.ndarray | tuple[np.ndarray, ...], runtime: str | None = None, kernels: Kernels | None = None
+    path: Path, inputs: np.ndarray | Columns, runtime: str | None = None, kernels: Kernels | None = None
 ) -> np.ndarray:
     """Return outputs of an `.onnx` or `.tflite` file for `inputs`, in ONNX's layouts; each core runs one at a time.
 
@@ -110,10 +112,10 @@ def _has_twin(graph: onnx.GraphProto) -> bool:
 def predict_raw(path: Path, data: Dataset, x: Rows, kernels: Kernels | None = None) -> np.ndarray:
     """Return the outputs of a file for raw rows `x` of `data`, as `predict` does.
 
-    The rows are normalized part by part: as floats, ten thousand photos would take gigabytes.
+    They are read part by part, and normalized one by one: as floats, ten thousand photos would take gigabytes.
     """
     contract = read(path)
-    outputs = [predict(path, to_model_inputs(contract, data, part), kernels=kernels) for part in parts_of(data, x)]
+    outputs = [predict(path, columns_of(contract, data, part), kernels=kernels) for part in parts_of(data, x)]
     for part in outputs[1:]:
         for name, column in split(part).items():
             if column.shape[1:] != (first := split(outputs[0])[name]).shape[1:]:
@@ -149,9 +151,16 @@ def named(path: Path) -> list[tuple[str, bool | None]]:
     ]
 
 
-def laid_out(path: Path, columns: tuple[np.ndarray, ...]) -> tuple[np.ndarray, ...]:
+def laid_out(path: Path, columns: Columns) -> tuple[Any, ...]:
     """Return arrays (n, *shape) in ONNX's layouts as the file takes them: TFLite has channels last."""
     if path.suffix == ".onnx":
         return columns
     last = [entry["layout"] in CHANNELS_LAST.values() for entry in read(path)["inputs"]]
-    return tuple(np.moveaxis(column, 1, -1) if moves else column for column, moves in zip(columns, last, strict=True))
+    return tuple(_moved(column) if moves else column for column, moves in zip(columns, last, strict=True))
+
+
+def _moved(column: Column) -> Column:
+    if isinstance(column, PreparedColumn):
+        return replace(column, last=True)
+    assert isinstance(column, np.ndarray)
+    return np.moveaxis(column, 1, -1)

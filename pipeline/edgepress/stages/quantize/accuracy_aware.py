@@ -17,12 +17,13 @@ from ...benchmark import paired, statistics
 from ...core.paths import scratch
 from ...core.presets import PRESETS, Preset
 from ...core.threads import in_order
+from ...models.prepared import Columns
 from . import apart
 from .calibration import ranges
 from .excluded import unsuited
 from .fill_values import ranged
 from .qdq import Plan, written
-from .sqnr import Columns, Evidence, run_model
+from .sqnr import Evidence, run_model
 
 Say = Callable[[int, int, str], None]
 Row = tuple[float | None, str, bool]

@@ -21,13 +21,15 @@ from ...core.errors import UserError
 from ...core.machine import machine
 from ...core.paths import scratch
 from ...core.presets import INT16, PRESETS, Preset, PresetName, saturates
+from ...data.rows import choose
+from ...data.rows import held as in_memory
 from ...models import metadata
 from ...models.onnx.export import quantized, write
 from ...models.onnx.uint8 import WEIGHTED
+from ...models.prepared import columns_of
 from . import accuracy_aware, apart, latency_aware, recurrent, refine, ties
 from .accuracy_guard import Guard, guard
 from .calibration import ranges as calibration
-from .calibration.examples import columns
 from .calibration.examples import prepared as examples
 from .excluded import unsuited
 from .fill_values import ranged
@@ -106,7 +108,9 @@ def calibrate_plan(
     graph = prepared(model)
     del model  # its weights, another time
     grouped = not data.labels or data.task == "detection"
-    evidence = Evidence(graph, seen, columns(contract, data, held), grouped=grouped)
+    evidence = Evidence(
+        graph, seen, columns_of(contract, data, in_memory(choose(data["validation"].x, held))), grouped=grouped
+    )
     _check(evidence)
     plan = apart.applied(Plan(graph, {}, options.per_channel, unsuited(graph.graph)), evidence)
     suited = plan.floats

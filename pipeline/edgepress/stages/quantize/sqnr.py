@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import onnx
@@ -23,21 +22,9 @@ from ...core.presets import PRESETS, Preset, host_preset, saturates
 from ...core.threads import at_most, in_order
 from ...models import session
 from ...models.onnx.uint8 import signed, unsigned
+from ...models.prepared import Columns
 from .calibration.observe import Rows
 from .qdq import Plan, written
-
-
-class Column(Protocol):
-    """An input of examples, (n, *shape)."""
-
-    def __len__(self) -> int: ...
-
-    def __iter__(self) -> Iterator[np.ndarray]: ...
-
-    def __getitem__(self, rows: slice) -> np.ndarray: ...
-
-
-Columns = tuple[Column, ...]
 
 _REMEMBERED = 2
 """Plans whose graphs and outputs are kept: the best so far, and the one that is tried."""

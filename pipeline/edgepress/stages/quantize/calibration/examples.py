@@ -5,16 +5,14 @@ Examples that would spoil the ranges are reported.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ....core.errors import UserError
-from ....data.rows import Rows, choose, held
-from ....models import metadata
+from ....data.rows import choose, held
 from ....models.input_preparation import input_of
+from ....models.prepared import Prepared
 
 if TYPE_CHECKING:
     from ....data.dataset import Dataset
@@ -22,48 +20,6 @@ if TYPE_CHECKING:
 _FAR = 10
 """Deviations from the mean; by Chebyshev at most 1% of the values that mean and deviation are of lie beyond."""
 _LOOKED_AT = 64
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """Raw rows `x` of `data` as inputs of a file with this contract; only one example is in memory as floats."""
-
-    contract: dict[str, Any]
-    data: Dataset
-    x: Rows
-
-    def __len__(self) -> int:
-        return len(self.x)
-
-    def __iter__(self) -> Iterator[tuple[np.ndarray, ...]]:
-        for row in range(len(self.x)):
-            yield tuple(
-                column[0] for column in metadata.to_model_inputs(self.contract, self.data, self.x[row : row + 1])
-            )
-
-
-@dataclass(frozen=True)
-class PreparedColumn:
-    """One input of prepared examples, by its number: (n, *shape), of which a part at a time is in memory as floats."""
-
-    examples: Prepared
-    number: int
-
-    def __len__(self) -> int:
-        return len(self.examples)
-
-    def __iter__(self) -> Iterator[np.ndarray]:
-        return (row[self.number] for row in self.examples)
-
-    def __getitem__(self, rows: slice) -> np.ndarray:
-        of = self.examples
-        return metadata.to_model_inputs(of.contract, of.data, of.x[rows])[self.number]
-
-
-def columns(contract: dict[str, Any], data: Dataset, rows: np.ndarray) -> tuple[PreparedColumn, ...]:
-    """Return the inputs of the validation examples at `rows`, one column each."""
-    examples = Prepared(contract, data, held(choose(data["validation"].x, rows)))
-    return tuple(PreparedColumn(examples, number) for number in range(len(contract["inputs"])))
 
 
 def prepared(contract: dict[str, Any], data: Dataset, rows: np.ndarray) -> tuple[Prepared, list[str]]:
