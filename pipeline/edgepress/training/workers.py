@@ -13,7 +13,7 @@ from typing import Any, Generic, TypeVar
 from ..core import child_processes
 from ..core.errors import UserError, first_line
 from ..core.threads import at_most
-from .malloc import give_back
+from .malloc import give_back, keep_little
 
 Batch = TypeVar("Batch")
 Result = TypeVar("Result")
@@ -62,7 +62,7 @@ def loaded(load: Callable[[Batch], Result], batches: Sequence[Batch]) -> Iterato
         # Python 3.14 would start a server, which imports torch once more; elsewhere it is not safe to fork.
         multiprocessing_context="fork" if sys.platform == "linux" else None,
         generator=torch.Generator(),
-        worker_init_fn=partial(_end_with, os.getpid()),  # torch's own look for their parent every 5 s
+        worker_init_fn=partial(_begin, os.getpid()),  # torch's own look for their parent every 5 s
     )
     give_back()
     running = iter(loader)
@@ -80,8 +80,9 @@ def loaded(load: Callable[[Batch], Result], batches: Sequence[Batch]) -> Iterato
         running._shutdown_workers()
 
 
-def _end_with(parent: int, worker: int) -> None:
+def _begin(parent: int, worker: int) -> None:
     child_processes.end_with(parent)
+    keep_little()
 
 
 def _described(error: Exception) -> Exception | None:
