@@ -1,6 +1,7 @@
 """Bound the memory of stages by the number of examples: `python -m tests.bench.memory N…`, into memory.json.
 
-Each row is the largest memory of a run whose earlier stages are in the cache, its evaluation included.
+Each row is the largest memory of a run whose earlier stages are in the cache, its evaluation included. Counts that are
+not named keep what was measured before.
 """
 
 from __future__ import annotations
@@ -61,15 +62,29 @@ def peaks(count: int) -> dict[str, int]:
 
 
 def main(counts: list[int]) -> None:
-    by_count = {count: peaks(count) for count in counts}
-    rows = [
-        {
-            "stage": stage, "peak_bytes": {str(count): by_count[count][stage] for count in counts},
-            "flat": max(each[stage] for each in by_count.values()) - min(e[stage] for e in by_count.values()) < FLAT,
-        }
-        for stage in STAGES
-    ]  # fmt: skip
-    print(results.write("memory", COMMAND, {"side": SIDE, "classes": CLASSES, "counts": counts, "rows": rows}))
+    by_count = measured()
+    for count in counts:
+        by_count[count] = peaks(count)
+        print(results.write("memory", COMMAND, table(by_count)), flush=True)
+
+
+def measured() -> dict[int, dict[str, int]]:
+    """Return the peak of each stage by the number of pictures, of the result file."""
+    if not (results.FOLDER / "memory.json").is_file():
+        return {}
+    found = results.read("memory")
+    peaks_of = {row["stage"]: row["peak_bytes"] for row in found["rows"]}
+    return {count: {stage: peaks_of[stage][str(count)] for stage in STAGES} for count in found["counts"]}
+
+
+def table(by_count: dict[int, dict[str, int]]) -> dict[str, Any]:
+    counts = sorted(by_count)
+    rows = []
+    for stage in STAGES:
+        peak_bytes = {str(count): by_count[count][stage] for count in counts}
+        flat = max(peak_bytes.values()) - min(peak_bytes.values()) < FLAT
+        rows.append({"stage": stage, "peak_bytes": peak_bytes, "flat": flat})
+    return {"side": SIDE, "classes": CLASSES, "counts": counts, "rows": rows}
 
 
 if __name__ == "__main__":
