@@ -40,6 +40,7 @@ from tests.tasks.tiny_yolo import exported, scenes, trained
 FOLDER = CACHE / "bench-detect"
 RECIPE = Path("recipes/detect.yaml")
 SEEDS, SAMPLES = 8, 256
+METRIC = METRICS["map"].of_task["detection"]
 TASK = {"data": "clutter", "metric": "map", "seed": 0}
 TRAIN = {"epochs": 20, "batch": 32, "lr": 0.01, "shift": 4}
 SCENES, SIDE = {"train": 64, "validation": 512, "test": 1000}, 96
@@ -130,7 +131,7 @@ def rows(name: str) -> list[dict[str, Any]]:
     folder = FOLDER / digest(file)[:16]
     folder.mkdir(parents=True, exist_ok=True)
     whole = scored(file, file, data, folder)
-    found = [{"way": "float", "map": 100 * METRICS["map"].value(whole), "bytes": file.stat().st_size}]
+    found = [{"way": "float", "map": 100 * METRIC.value(whole), "bytes": file.stat().st_size}]
     load = (
         {**stages[-1], "from": str(file)} if len(stages) == 1 else {"use": "load", "name": "float", "from": str(file)}
     )
@@ -182,16 +183,16 @@ def scored(file: Path, source: Path, data: Dataset, folder: Path) -> Any:
         contract = read(source)
         outputs = run_file(RUNTIMES["onnxruntime"].loader, str(file), to_model_inputs(contract, data, data["test"].x))
         np.save(kept, to_logits(joined(outputs), contract, data))
-    return METRICS["map"].of_task["detection"].collected(np.load(kept), data["test"].y[:])
+    return METRIC.collected(np.load(kept), data["test"].y[:])
 
 
 def row(way: str, file: Path, source: Path, whole: Any, data: Dataset, folder: Path) -> dict[str, Any]:
     """Return mAP in points, and what is lost of the float file's, with its 95% interval."""
-    metric, parts = METRICS["map"].of_task["detection"], scored(file, source, data, folder)
-    lost = 100 * (metric.value(whole) - metric.value(parts))
-    count = min(len(draws := metric.draws(whole)), len(others := metric.draws(parts)))
+    parts = scored(file, source, data, folder)
+    lost = 100 * (METRIC.value(whole) - METRIC.value(parts))
+    count = min(len(draws := METRIC.draws(whole)), len(others := METRIC.draws(parts)))
     low, high = intervals.percentiles(lost, 100 * (np.array(draws[:count]) - np.array(others[:count])))
-    found = {"way": way, "map": 100 * metric.value(parts), "lost": lost, "low": low, "high": high}
+    found = {"way": way, "map": 100 * METRIC.value(parts), "lost": lost, "low": low, "high": high}
     return found | {"bytes": file.stat().st_size}
 
 
