@@ -165,6 +165,7 @@ def _asked(peer: str, job: dict[str, Any]) -> subprocess.CompletedProcess[str]:
     environment = os.environ | {"OMP_NUM_THREADS": "1", "NNCF_CI": "1", "PYTHONPATH": f"{ROOT / 'pipeline'}:{ROOT}"}
     command = [str(ROOT / PYTHONS.get(peer, PYTHON)), "-m", f"tests.bench.peers.{peer}"]
     given = json.dumps(job)
+    FOLDER.mkdir(parents=True, exist_ok=True)
     try:
         return subprocess.run(
             command,
