@@ -202,7 +202,7 @@ def test_the_key_of_a_step_holds_what_shapes_it(finished: tuple[Place, Said]) ->
     entries = {label: result.entry for label, result in engine.results.items()}
     steps: dict[str, Step] = {step.label: step for step in engine.recipe.steps()}
     material = key.material(engine, steps["int8"], entries)
-    assert material["stage"] == ["quantize.static", 7]
+    assert material["stage"] == ["quantize.static", 8]
     assert material["options"]["samples"] == 64
     for features, cut in ((["avx2"], True), (["avx2", "avx_vnni"], False)):
         engine.machine = engine.machine.model_copy(update={"architecture": "x86_64", "features": features})

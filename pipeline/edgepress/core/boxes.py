@@ -10,6 +10,10 @@ SCORE, CLASS, COLUMNS = 4, 5, 6
 """Columns of a detection behind its corners; one of the class −1 is none."""
 
 
+IOUS = np.linspace(0.5, 0.95, 10)
+"""Of average precision, as COCO has it."""
+
+
 def areas(boxes: np.ndarray) -> np.ndarray:
     """Return the areas (…) of boxes (…, 4)."""
     area: np.ndarray = np.maximum(boxes[..., 2] - boxes[..., 0], 0) * np.maximum(boxes[..., 3] - boxes[..., 1], 0)
@@ -71,6 +75,11 @@ def fused(found: Sequence[np.ndarray], shares: Sequence[float], iou: float = 0.5
     means = means[: len(members)]
     means[:, SCORE] *= [min(len(of), count) / total for of in members]
     return means[np.argsort(-means[:, SCORE], kind="stable")].astype(np.float32)
+
+
+def agreement(one: np.ndarray, other: np.ndarray, score: float) -> float:
+    """Return `f1`, its mean over the IoUs 0.5, 0.55 … 0.95 that average precision has: how near boxes lie counts."""
+    return float(np.mean([f1(one, other, score, iou) for iou in IOUS]))
 
 
 def f1(one: np.ndarray, other: np.ndarray, score: float, iou: float = 0.5) -> float:

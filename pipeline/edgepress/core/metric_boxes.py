@@ -14,9 +14,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .boxes import CLASS, SCORE, areas, intersections
+from .boxes import CLASS, IOUS, SCORE, areas, intersections
 
-IOUS = np.linspace(0.5, 0.95, 10)
 RECALLS = np.linspace(0, 1, 101)
 SIZES = {"all": (0.0, math.inf), "small": (0.0, 32.0**2), "medium": (32.0**2, 96.0**2), "large": (96.0**2, math.inf)}
 _CLASS, _COUNTS = 4, 5

@@ -131,3 +131,24 @@ def test_scores_beyond_1_and_places_of_other_maps_are_told(tmp_path: Path) -> No
     other = Decode(coding="distances", boxes=("output0",), strides=(8,))
     with pytest.raises(UserError, match="has 21 places, and `decode` has others for 32 × 32 pixels"):
         adopt(file, data(), tmp_path / "ours.onnx", decode=other)
+
+
+def unlabelled() -> Dataset:
+    x = np.random.default_rng(0).integers(0, 256, (24, 3, SIDE, SIDE), np.uint8)
+    made = divide(Examples(x, np.zeros(len(x), np.int64), (), labelled=False).checked("mine"))
+    return normalized(made, "none", "mine")
+
+
+def test_without_labels_a_description_is_kept_and_checked(tmp_path: Path) -> None:
+    """The number of classes follows from the outputs."""
+    file, bare = yolo(tmp_path / "theirs.onnx"), unlabelled()
+    described = Decode(coding="centre", boxes=("output0",), activation="none")
+    adopt(file, bare, tmp_path / "ours.onnx", decode=described)
+    contract = metadata.read(tmp_path / "ours.onnx")
+    assert contract["boxes"] == {"coding": "centre", "boxes": ["output0"], "activation": "none"}
+    adopt(tmp_path / "ours.onnx", bare, tmp_path / "again.onnx")
+    assert metadata.read(tmp_path / "again.onnx")["boxes"] == contract["boxes"]
+    wrong = Decode(coding="distances", boxes=("output0",), strides=(8, 16))
+    with pytest.raises(UserError, match=r"`decode` leaves 2\.3 numbers of each place for the scores of classes"):
+        adopt(file, bare, tmp_path / "wrong.onnx", decode=wrong)
+    assert not (tmp_path / "wrong.onnx").exists()

@@ -103,6 +103,24 @@ def test_without_labels_likeness_is_asked_for(few: Dataset) -> None:
     assert kept.margin(expected + 4 * noise) < 0
 
 
+def test_boxes_of_a_detector_without_labels_have_to_stay_where_they_are(few: Dataset) -> None:
+    """Numbers may be alike by 99.9% where boxes are not: corners lie all over the picture."""
+    random, count = np.random.default_rng(0), 40
+    at = random.uniform(0, 400, (count, 2, 2))
+    sides = np.full((count, 2, 2), 16.0)
+    row = np.concatenate([at, at + sides, np.full((count, 2, 1), 0.9), np.zeros((count, 2, 1))], 2).astype(np.float32)
+    bare = replace(few, labels=(), labelled=False)
+    asked = (row, np.zeros(count, np.int64), bare, METRICS["agreement"], 1.0, None)
+    kept = guard(*asked, detections=lambda outputs: outputs)
+    assert [(each.by, each.least) for each in kept.criteria] == [("agreement of boxes", 0.95)]
+    moved = row + np.array([3, 3, 3, 3, 0, 0], np.float32)
+    assert guard(*asked).margin(moved) > 0, "alike as numbers"
+    assert kept.margin(moved) < -50
+    assert kept.margin(row) == pytest.approx(5)
+    few_boxes = guard(*asked[:1], *asked[1:], detections=lambda outputs: outputs[:20])
+    assert [each.by for each in few_boxes.criteria] == ["likeness"]
+
+
 def test_with_labels_agreement_does_not_count_by_them(few: Dataset) -> None:
     expected = logits(count=100)
     kept = guard(expected, np.zeros(100, np.int64), few, METRICS["agreement"], 1.0, 90.0, expected.argmax(1))

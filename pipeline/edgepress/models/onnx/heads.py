@@ -12,20 +12,25 @@ from ...core.boxes import CLASS
 from ...core.errors import UserError
 from ..decode import COLUMNS, Decode
 from ..decoder import centres, corners, joined, read, scores
+from ..nameless import STRIDES, classes
 from ..output_shape import by
 
 if TYPE_CHECKING:
     from ...data.dataset import Dataset
 
-STRIDES = (8, 16, 32)
-"""Of the usual YOLO's three maps."""
 MOST = 1000
 """Rows of detections: YOLOv10 has 300."""
 
 
+def stated(own: dict[str, Any] | None) -> Decode | None:
+    """Return how boxes are decoded by a file's own metadata, if that says it."""
+    key = next((key for key in ("decode", "boxes") if own and key in own), None)
+    return read({"decode": own[key]}) if own and key else None
+
+
 def heads(decode: Decode | None, own: dict[str, Any] | None) -> list[str]:
     """Return the outputs that `decode`, or else that of the file's own metadata, names; none without either."""
-    known = decode or (read(own) if own and "decode" in own else None)
+    known = decode or stated(own)
     return known.names() if known else []
 
 
@@ -37,9 +42,7 @@ def described_heads(
     data: Dataset,
 ) -> dict[str, Any]:
     """Return how the outputs, of these shapes with a batch of 1, become boxes. Raises: UserError where nobody knows."""
-    if decode is None and own and "decode" in own:
-        return read(own).model_dump(mode="json", exclude_defaults=True)
-    found = decode or _recognized(shapes, len(data.labels), (data.input.shape[1], data.input.shape[2]))
+    found = decode or stated(own) or _recognized(shapes, len(data.labels), (data.input.shape[1], data.input.shape[2]))
     if found is None:
         words = ", ".join(f"`{name}` {by(sides)}" for name, sides in shapes.items())
         raise UserError(
@@ -70,9 +73,11 @@ def _recognized(shapes: Mapping[str, Sequence[int]], classes: int, size: tuple[i
 
 def require_heads(source: Path, outputs: np.ndarray, contract: Mapping[str, Any], data: Dataset) -> None:
     """Raise UserError unless outputs can be decoded as the contract describes them."""
-    decode, size = read(dict(contract)), (data.input.shape[1], data.input.shape[2])
+    decode, size = stated(dict(contract)), (data.input.shape[1], data.input.shape[2])
+    assert decode is not None, "the metadata was written with it"
     try:
-        found = joined(outputs, decode, len(data.labels))
+        count = len(data.labels) or classes(outputs, decode, size)
+        found = joined(outputs, decode, count)
         corners(found[:1], decode, size)
     except UserError as error:
         raise UserError(f"`{source}`: {error.problems[0].message}", error.problems[0].help) from error
@@ -81,9 +86,9 @@ def require_heads(source: Path, outputs: np.ndarray, contract: Mapping[str, Any]
             f"`{source}` has {found.shape[1]} places, and `decode` has others for {by(size)} pixels",
             "are `strides`, or `levels`, those of the maps, finest first?",
         ) from error
-    if decode.coding == "detections" and not np.isin(found[..., CLASS], np.arange(-1, len(data.labels))).all():
+    if decode.coding == "detections" and data.labels and not np.isin(found[..., CLASS], range(-1, count)).all():
         raise UserError(
-            f"`{source}` has rows of six numbers whose last one is no class from 0 to {len(data.labels) - 1}",
+            f"`{source}` has rows of six numbers whose last one is no class from 0 to {count - 1}",
             "`detections` are x0, y0, x1, y1, score and class; describe others by `decode:`",
         )
     values = scores(found, decode)

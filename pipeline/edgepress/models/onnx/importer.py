@@ -20,7 +20,7 @@ from ..input_preparation import reconciled, require_stated
 from ..predict import predict
 from .comparison import Original
 from .export import quantized, shape, write
-from .heads import described_heads, heads, require_heads
+from .heads import described_heads, heads, require_heads, stated
 from .input_form import Form, fit, in_float32, put_in_front
 from .outputs import choose, described, fix, require_fixed, require_output
 from .reading import RUN_ALONE, read
@@ -83,6 +83,8 @@ def adopt(
             _require_run(original)
             if data.task == "detection":
                 contract |= {"decode": described_heads(source, original.shapes, decode, own, data)}
+            elif not data.labels and (how := decode or stated(own)) and {*how.names()} <= original.shapes.keys():
+                contract |= {"boxes": how.model_dump(mode="json", exclude_defaults=True)}
             outputs, warnings = (
                 (_written(model, contract, data, path, original), list[str]())
                 if integers
@@ -92,11 +94,10 @@ def adopt(
         path.unlink(missing_ok=True)
         raise
     try:
-        if data.labels:
-            if data.task == "detection":
-                require_heads(source, outputs, contract, data)
-            else:
-                require_output(source, outputs, shape(model.graph.output[0]), data)
+        if data.labels and data.task != "detection":
+            require_output(source, outputs, shape(model.graph.output[0]), data)
+        elif data.labels or "boxes" in contract:
+            require_heads(source, outputs, contract, data)
     except UserError:
         path.unlink(missing_ok=True)
         raise

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ...core import boxes
 from ...core import likeness as grouped
 from ...core.columns import split
 from ...core.errors import UserError
 from ...core.keep import limit
 from ...core.metric_functions import predicted
+from ...tasks.detection import SHOWN
 
 if TYPE_CHECKING:
     from ...core.metric import Metric
@@ -23,6 +25,11 @@ if TYPE_CHECKING:
 
 LIKENESS = "likeness"
 """Agreement weighed by the float model's probabilities; see `likeness`."""
+BOXES = "agreement of boxes"
+_MOVED = 5
+"""Points of it for each point of `keep`: a box that lies elsewhere may be as near to its object, or nearer."""
+_FEW = 50
+"""Boxes of the float model from which they decide."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +90,7 @@ def guard(
     floor: float | None,
     marks: np.ndarray | None = None,
     whole_error: float | None = None,
+    detections: Callable[[np.ndarray], np.ndarray] | None = None,
 ) -> Guard:
     """Build the criteria for outputs on the examples whose float outputs are `expected`.
 
@@ -90,14 +98,14 @@ def guard(
     `agreement`, which has none, `keep` is points of `likeness`. `floor` is the metric that the recipe wants, as far as
     the float model has it; in points, an error times 100: of that, what is more than the float model's error `whole` on
     all of validation, as a share. `marks` are the answers that `agreement` is with, by default
-    the float model's. Outputs are logits or values.
+    the float model's. Outputs are logits or values, and `detections` are the boxes of a detector's without labels.
     """
     if data.labelled and metric.name != "agreement":
         if floor is not None and not metric.higher and whole_error:
             floor *= metric(expected, y) / whole_error  # these examples may be harder than all of them
         return Guard(tuple(_by_metric(expected, y, metric, keep, floor)))
     if not data.labels:
-        return Guard(tuple(_by_group(expected, metric, keep, floor, marks)))
+        return Guard(tuple(_without_labels(expected, metric, keep, floor, marks, detections)))
     alike = Criterion(LIKENESS, "stage", lambda outputs: likeness(outputs, expected), 1.0, 1 - keep / 100)
     if floor is None:
         return Guard((alike,))
@@ -109,15 +117,28 @@ def guard(
     return Guard((alike, wanted))
 
 
-def _by_group(
-    expected: np.ndarray, metric: Metric, keep: float, floor: float | None, marks: np.ndarray | None
+def _without_labels(
+    expected: np.ndarray,
+    metric: Metric,
+    keep: float,
+    floor: float | None,
+    marks: np.ndarray | None,
+    detections: Callable[[np.ndarray], np.ndarray] | None,
 ) -> Iterator[Criterion]:
-    """Yield the criteria of outputs without classes: R² of the worst channel group; see `core.likeness`."""
+    """Yield the criteria of outputs without classes.
 
-    def value(outputs: np.ndarray) -> float:
-        return grouped.likeness(outputs, expected)
-
-    yield Criterion(LIKENESS, "stage", value, 1.0, 1 - keep / 100)
+    By the boxes of a detector, `core.boxes.agreement`, where the float model finds enough of them: whether a corner is
+    off by a tenth of the picture, or of the box, no comparison of numbers tells. Else by R² of the worst channel group;
+    see `core.likeness`.
+    """
+    found = None if detections is None else detections(expected)
+    if detections is not None and found is not None and int((found[..., boxes.SCORE] >= SHOWN).sum()) >= _FEW:
+        yield Criterion(
+            BOXES, "stage", lambda outputs: boxes.agreement(found, detections(outputs), SHOWN), 1.0,
+            1 - _MOVED * keep / 100,
+        )  # fmt: skip
+    else:
+        yield Criterion(LIKENESS, "stage", lambda outputs: grouped.likeness(outputs, expected), 1.0, 1 - keep / 100)
     if floor is not None:
         reference = expected if marks is None else marks
         own = metric(expected, reference)

@@ -38,7 +38,7 @@ class QuantizeAware(Calibrated, Schedule):
     and `tensorrt` cannot share these weights and are trained separately.
     """
 
-    version: ClassVar = 7
+    version: ClassVar = 8
     libraries: ClassVar = ("torch", "onnx", "onnxruntime", "numpy")
 
     use: Literal["quantize.aware"]

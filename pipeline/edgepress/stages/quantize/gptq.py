@@ -56,21 +56,24 @@ def _compensated(layer: LayerInputs, scale: NDArray[np.float32], highest: int) -
     matrix = layer.weight.T if transposed else layer.weight
     shape = matrix.shape
     steps = np.broadcast_to(scale.reshape(-1, 1), (shape[0], 1)) if scale.size > 1 else np.full((shape[0], 1), scale)
-    rest = (matrix.reshape(shape[0], -1) / steps).reshape(groups, -1, width).astype(np.float64)
+    rows = (matrix.reshape(shape[0], -1) / steps).reshape(groups, -1, width).astype(np.float64)
     damped = layer.gram.astype(np.float64)
     diagonal = np.einsum("gii->gi", damped)  # a view
     diagonal += np.maximum(_DAMPING * diagonal.mean(1, keepdims=True), 1e-9)
-    factor = _factor(damped)
-    rounded_columns = np.empty_like(rest)
+    factor = np.ascontiguousarray(_factor(damped))  # BLAS takes no reversed ones
+    # Columns come first, (K, groups, outputs): the loop reads one after the other, each in one piece.
+    rest, beside = np.moveaxis(rows, 2, 0).copy(), np.moveaxis(factor, 0, 2).copy()
     for start in range(0, width, _COLUMNS):
         end = min(start + _COLUMNS, width)
-        errors = np.empty((*rest.shape[:2], end - start))
+        errors = np.empty((end - start, *rest.shape[1:]))
         for column in range(start, end):
-            rounded_columns[:, :, column] = np.clip(np.rint(rest[:, :, column]), -highest, highest)
-            error = (rest[:, :, column] - rounded_columns[:, :, column]) / factor[:, column, column, None]
-            rest[:, :, column + 1 : end] -= error[:, :, None] * factor[:, None, column, column + 1 : end]
-            errors[:, :, column - start] = error
-        rest[:, :, end:] -= errors @ factor[:, start:end, end:]
+            nearest = np.clip(np.rint(rest[column]), -highest, highest)
+            errors[column - start] = error = (rest[column] - nearest) / beside[column, column, :, None]
+            rest[column + 1 : end] -= beside[column, column + 1 : end, :, None] * error
+            rest[column] = nearest
+        reached = factor[:, start:end, end:].swapaxes(1, 2) @ errors.swapaxes(0, 1)
+        rest[end:] -= reached.swapaxes(0, 1)
+    rounded_columns = np.moveaxis(rest, 0, 2)
     integers = rounded_columns.reshape(shape).astype(np.int8)
     return np.ascontiguousarray(integers.T if transposed else integers)
 

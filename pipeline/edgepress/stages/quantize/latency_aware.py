@@ -27,13 +27,13 @@ from .qdq import Plan, written
 Say = Callable[[int, int, str], None]
 
 _CUTS = 4
-_PROCESSES, _ROUNDS, _WARM = (1, 2, 4), 24, 0.05
+_PROCESSES, _ROUNDS, _WARM = (1, 2, 4), 12, 0.05
 """Processes after which timing may end, rounds in each process, and seconds of warm-up for each file."""
 _CLOSE = 1.02
 """A mixture must beat the plan as it is by this: what is alike in both runtimes is worth more than 2%."""
 _INTERVAL = 3
 """Processes from which an interval is given: that of two is as wide as nothing known."""
-_PLAIN, _CLEAR = 1.25, 1.05
+_PLAIN, _CLEAR = 1.25, 1.03
 """Slower by this in one process, or in each of two, is slower: they differ by some 2%."""
 _FAR = 1.5
 """Slower by this is slower, by sums of operators' times too, which are rough."""

@@ -20,8 +20,10 @@ from .qdq import Plan, weights
 
 _EXAMPLES = 256
 """Examples of which the mean inputs are."""
-_MOMENTS = 64
-"""The first of them, of which the second moments are: those are means over places too."""
+_MOMENTS = (16, 64)
+"""The first of them, at least and at most, of which the second moments are: those are means over places too."""
+_PLACES = 40
+"""Places for each input of an output, after which more examples change the second moments little."""
 _BATCH = 256
 """Places of several examples, at least, whose products are one matrix product."""
 _PATCHES = 64
@@ -55,6 +57,13 @@ class LayerInputs:
     @cached_property
     def groups(self) -> int:
         return next((option.i for option in self.node.attribute if option.name == "group"), 1)
+
+    @cached_property
+    def examples(self) -> int:
+        """Number of examples of which the second moments are: those of few inputs are known sooner."""
+        least, most = _MOMENTS
+        places = min(math.prod(self.places), _PATCHES) if self.node.op_type == "Conv" else 1
+        return min(max(_PLACES * math.prod(self.weight.shape[1:]) // max(places, 1), least), most)
 
     def divided(self, factor: NDArray[Any]) -> LayerInputs:
         """Return the statistics of inputs that are divided by `factor` (channels,)."""
@@ -95,7 +104,7 @@ class Inputs:
 
     def _seen(self, layer: LayerInputs, value: NDArray[Any], turn: int) -> Seen:
         mean = mean_inputs(layer, value) if turn < _EXAMPLES else None
-        columns = patches(layer, value) if turn < _MOMENTS else None
+        columns = patches(layer, value) if turn < layer.examples else None
         return mean, _products([columns]) if columns is not None and layer.groups > 1 else columns
 
     def take(self, seen: list[Seen], turn: int) -> None:

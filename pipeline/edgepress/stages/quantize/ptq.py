@@ -23,7 +23,7 @@ from ...core.paths import scratch
 from ...core.presets import INT16, PRESETS, Preset, PresetName, saturates
 from ...data.rows import choose
 from ...data.rows import held as in_memory
-from ...models import metadata
+from ...models import metadata, nameless
 from ...models.onnx.export import quantized, write
 from ...models.onnx.uint8 import WEIGHTED
 from ...models.prepared import columns_of
@@ -159,7 +159,10 @@ def quantize_static(
     if options.keep is not None:
         y = data["validation"].y[start.held]
         marks = None if marks is None else marks[start.held]
-        criteria = guard(to_logits(evidence.expected), y, data, metric, options.keep, floor, marks, whole_error)
+        criteria = guard(
+            to_logits(evidence.expected), y, data, metric, options.keep, floor, marks, whole_error,
+            None if data.labels else nameless.decoder_of(contract),
+        )  # fmt: skip
 
     def restored(plan: Plan, integers: Preset) -> tuple[Plan, list[dict[str, Any]]]:
         if criteria is None:

@@ -105,7 +105,7 @@ class QuantizeStatic(Calibrated):
     `x86` is `xnnpack` with the activations' zero points shifted by 128.
     """
 
-    version: ClassVar = 7
+    version: ClassVar = 8
 
     use: Literal["quantize.static"]
     keep: Drop | None = Field(

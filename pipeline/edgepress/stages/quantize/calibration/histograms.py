@@ -36,8 +36,11 @@ class Histogram:
         self.beyond = False  # whether there was a value from `UNUSUAL` on; those are in no bin
 
     @classmethod
-    def of(cls, values: np.ndarray, turn: int) -> Histogram:
-        """Return that of one example: its exact ends, and a `sample` of its values."""
+    def of(cls, values: np.ndarray, turn: int, exponent: int | None = None) -> Histogram:
+        """Return that of one example: its exact ends, and a `sample` of its values.
+
+        It is to be added to one that has bins of `exponent` or wider: narrower ones would be merged then.
+        """
         histogram = cls()
         if not values.size:
             return histogram
@@ -46,6 +49,8 @@ class Histogram:
             histogram.low = low
         else:
             histogram.widen(low, high)
+            if exponent is not None and histogram.exponent is not None:
+                histogram.exponent = max(histogram.exponent, exponent)
             histogram.count(sample(values, turn))
         return histogram
 

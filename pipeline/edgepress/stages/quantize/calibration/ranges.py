@@ -68,8 +68,9 @@ class _Histograms:
         self.histograms: dict[str, Histogram] = {}
 
     def look(self, values: dict[str, np.ndarray], turn: int) -> dict[str, Histogram]:
+        known = self.histograms  # bins only become wider, so that another thread's last state is as good
         return {
-            name: Histogram.of(each, turn)
+            name: Histogram.of(each, turn, known[name].exponent if name in known else None)
             for name, each in values.items()
             if self.tensors is None or name in self.tensors
         }
