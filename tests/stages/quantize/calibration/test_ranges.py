@@ -136,7 +136,7 @@ def test_mse_clips_where_the_error_of_8_bits_is_least(kind: str, symmetric: bool
 
 def test_the_order_of_the_examples_does_not_matter(examples: np.ndarray) -> None:
     """Bins are merged as values grow, and the outcome is what counting in the widest from the start gives."""
-    one, two, three, four = Histogram(), Histogram(), Histogram(), Histogram()
+    one, two, three, four, five = (Histogram() for _ in range(5))
     grown = examples[np.abs(examples).max(axis=(1, 2, 3)).argsort()] * np.float32(1e-3)
     grown[-1] *= 1e6
     three.widen(float(grown.min()), float(grown.max()))
@@ -146,16 +146,28 @@ def test_the_order_of_the_examples_does_not_matter(examples: np.ndarray) -> None
             histogram.count(sample(x, turn))
     for turn, x in enumerate(grown[::-1]):
         four.add(Histogram.of(x, turn))
+        five.add(Histogram.of(x, turn, five.exponent))
     assert (one.counts == two.counts).all()
     assert (one.counts == three.counts).all()
-    assert (one.counts == four.counts).all()
-    assert (one.exponent, one.low, one.high) == (four.exponent, four.low, four.high)
+    for added in (four, five):
+        assert (one.counts == added.counts).all()
+        assert (one.exponent, one.low, one.high) == (added.exponent, added.low, added.high)
     assert (one.exponent, one.low, one.high) == (three.exponent, float(grown.min()), float(grown.max()))
     assert one.counts.sum() == grown.size
     expected, _ = np.histogram(grown.astype(np.float64), one.edges)
     assert (one.counts == expected).all()
     for clip in CLIPS.values():
         assert clip(one, False) == clip(two, False)
+
+
+@pytest.mark.parametrize("values", [[], [1e31, 0.5], [0.0], [0.25, -2]], ids=str)
+def test_bins_that_are_known_change_nothing(values: list[float]) -> None:
+    """Also of an example without values, or with one beyond them."""
+    known, anew = Histogram.of(np.float32([3.0]), 0), Histogram.of(np.float32([3.0]), 0)
+    known.add(Histogram.of(np.float32(values), 1, known.exponent))
+    anew.add(Histogram.of(np.float32(values), 1))
+    assert vars(known).keys() == vars(anew).keys()
+    assert all(np.array_equal(value, getattr(anew, name)) for name, value in vars(known).items())
 
 
 @pytest.mark.parametrize("shape", [(1, 32, 112, 112), (1, 197, 768), (1, 40_000), (1, 100_000, 1)], ids=str)
