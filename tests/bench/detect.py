@@ -2,7 +2,8 @@
 
 `make bench-detect` writes detect.json; it goes on after an interruption, by part and by row. Scores are those of the
 1,000 test pictures of `clutter`, or of scenes for the small YOLO, which decide nothing. `distill`: the student of the
-recipe `detect`, distilled and from labels alone, for equal epochs, eight seeds; two at a time, one thread each. `int8`:
+recipe `detect`, distilled and from labels alone, for as many epochs as the float detectors below (the recipe itself goes
+on after pruning), eight seeds; two at a time, one thread each. `int8`:
 on the same float files ours with labels and without any, and others in `.venv-peers`, all on 256 validation pictures. A
 drop is paired: the same pictures are drawn for both files.
 """
@@ -108,9 +109,9 @@ PEERS: dict[str, tuple[str, dict[str, Any]]] = {
 def repetition(seed: int) -> dict[str, float]:
     """Return mAP in points of teacher, plain and distilled student, on the test split."""
     teacher, student = yamlio.read(RECIPE).data["stages"][:2]
-    way = {name: student[name] for name in ("epochs", "batch", "lr", "shift") if name in student} | {"seed": seed}
+    way = TRAIN | {"seed": seed}
     plain = {"use": "train", "name": "plain", "model": student["student"], **way}
-    engine = ran(f"detect-{seed}", TASK, [teacher, plain, {**student, "name": "distilled", "seed": seed}])
+    engine = ran(f"detect-{seed}", TASK, [teacher, plain, {**student, "name": "distilled", **way}])
     return {name: 100 * each.facts.files[0].scores["test"]["map"] for name, each in engine.results.items()}
 
 

@@ -29,8 +29,9 @@ Say = Callable[[int, int, str], None]
 Row = tuple[float | None, str, bool]
 """SQNR won in dB, the node's name, and whether its weights are float too."""
 
-_RANKED_ON = 16
-"""Held-out examples on which the sensitivity of each operator is measured: all have the same ones."""
+_RANKED_ON, _LEAST, _VALUES = 16, 4, 2**22
+"""Held-out examples on which the sensitivity of each operator is measured, all the same ones: at most, at least, and
+values of their inputs above which fewer do. Of 600 × 800 pixels each tells as much as several small ones."""
 _TIMED = 6
 _WARM = 0.05
 """Seconds that each runs before: they share a process, so that the first ones warm the processor for the others."""
@@ -119,7 +120,9 @@ def _plain(plan: Plan, evidence: Evidence) -> Plan:
 
 
 def _ranked(plan: Plan, evidence: Evidence, integers: Preset, say: Say, exact: bool) -> list[tuple[float, str, bool]]:
-    columns: Columns = tuple(column[:_RANKED_ON] for column in evidence.held)
+    values = sum(column[:1].size for column in evidence.held)
+    count = min(max(_VALUES // max(values, 1), _LEAST), _RANKED_ON)
+    columns: Columns = tuple(column[:count] for column in evidence.held)
     nodes = [node.name for node in plan.graph.graph.node if node.op_type in _COMPUTING and node.name not in plan.floats]
 
     def models() -> Iterator[onnx.ModelProto]:
