@@ -2,10 +2,10 @@
 
 `make bench-detect` writes detect.json; it goes on after an interruption, by part and by row. Scores are those of the
 1,000 test pictures of `clutter`, or of scenes for the small YOLO, which decide nothing. `distill`: the student of the
-recipe `detect`, distilled and from labels alone, for as many epochs as the float detectors below (the recipe itself goes
-on after pruning), eight seeds; two at a time, one thread each. `int8`:
-on the same float files ours with labels and without any, and others in `.venv-peers`, all on 256 validation pictures. A
-drop is paired: the same pictures are drawn for both files.
+recipe `detect`, distilled and from labels alone, eight seeds, for as many epochs as the float detectors below, as the
+recipe goes on after pruning; two at a time, one thread each. `int8`: on the same float files ours with labels and
+without any, and others in `.venv-peers`, all on 256 validation pictures. A drop is paired: the same pictures are drawn
+for both files.
 """
 
 from __future__ import annotations
