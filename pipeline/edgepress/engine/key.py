@@ -77,6 +77,8 @@ def floor(setup: Setup, entries: dict[str, Entry]) -> float | None:
 def _conditions(setup: Setup, step: Step, entries: dict[str, Entry]) -> dict[str, Any]:
     """Return what shapes a quantized result beside its options; without any, keys stay what they were."""
     stage, conditions = step.stage, dict[str, Any]()
+    if getattr(stage, "decode", None) is not None and not setup.data.labels:
+        conditions["boxes"] = "described"  # files from before have no description
     keeps = getattr(stage, "keep", None) is not None
     lowest = floor(setup, entries) if stage.per_preset and (setup.metric.higher or keeps) else None
     if lowest is not None:

@@ -5,6 +5,7 @@ It is numpy alone, and the same in evaluation as on a device.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -56,7 +57,7 @@ def joined(outputs: Any, decode: Decode, classes: int, concatenate: Callable[...
 
 def _table(values: Any, width: int, name: str) -> Any:
     assert values is not None, "its name was looked up"
-    if values.ndim == 4:
+    if values.ndim == 4 and math.prod(values.shape[1:]) % width == 0:
         values = values.swapaxes(1, 3).swapaxes(1, 2) if channels_first(values.shape[1:], width) else values
         values = values.reshape(len(values), -1, width)
     if values.ndim == 2 and width == 1:

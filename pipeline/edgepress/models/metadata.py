@@ -10,7 +10,7 @@ An input of dtype `uint8` takes raw pixels: the file normalises them itself. An 
 round(x / quantization.scale) + quantization.zero_point of what a float one takes, and one of `outputs` that has a
 `quantization` means (output - zero_point) * scale. `outputs` has an entry for each, in the order of the file: `name`,
 `shape`, `dtype` and `meaning`; one of four axes has a `layout`, NCHW in ONNX and NHWC in TFLite. Of a detector `decode`
-says how boxes come of them; see `models.decode`.
+says how boxes come of them, or `boxes` where its classes have no names; see `models.decode`.
 """
 
 from __future__ import annotations

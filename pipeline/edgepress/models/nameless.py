@@ -15,39 +15,23 @@ from ..core.columns import split
 from ..core.errors import UserError
 from . import decoder
 from .decode import Decode
-
-STRIDES = (8, 16, 32)
-"""Of the usual YOLO's three maps."""
+from .usual_yolo import by_outputs, usual_places
 
 
-def described(contract: dict[str, Any]) -> Decode | None:
-    """Return how outputs become boxes: as the metadata says, or as the usual one output of a YOLO does; None else.
-
-    A YOLOv8 or YOLO11 that decodes in its graph has (1, 4 + classes, places), and a YOLOX (1, places, 5 + classes).
-    """
-    if "boxes" in contract:
-        return decoder.read({"decode": contract["boxes"]})
-    shape, outputs = contract["inputs"][0].get("shape", ()), contract["outputs"]
-    sides = tuple(outputs[0]["shape"][1:])
-    if contract["labels"] or len(shape) != 4 or len(outputs) != 1 or len(sides) != 2:
-        return None
-    names = (outputs[0]["name"],)
-    grid = Decode(coding="yolox", boxes=names, strides=STRIDES, objectness="behind", activation="none")
-    places = len(decoder.centres(grid, (shape[2], shape[3])))
-    if sides[1] == places and 4 < sides[0] < places:
-        return Decode(coding="centre", boxes=names, activation="none")
-    return grid if sides[0] == places and 5 < sides[1] < places else None
-
-
-def decoder_of(contract: dict[str, Any]) -> Callable[[np.ndarray], np.ndarray] | None:
+def decoder_of(contract: dict[str, Any], expected: np.ndarray) -> Callable[[np.ndarray], np.ndarray] | None:
     """Return what decodes outputs (n, …), one array or structured, into boxes (n, most, 6); None of other models.
 
-    Raises, when called: UserError for outputs that are not as described.
+    `expected` are outputs of the float model, which a guess has to explain. Raises, when called: UserError for outputs
+    that are not as described.
     """
-    decode = described(contract)
+    inputs = contract["inputs"]
+    if contract["labels"] or len(inputs) != 1 or inputs[0]["kind"] != "image":
+        return None
+    size = tuple(inputs[0]["size"])
+    stated = decoder.read({"decode": contract["boxes"]}) if "boxes" in contract else None
+    decode = stated or by_outputs(expected, contract["outputs"][0]["name"], size)
     if decode is None:
         return None
-    size = tuple(contract["inputs"][0]["shape"][2:])
 
     def detections(outputs: np.ndarray) -> np.ndarray:
         heads = decoder.joined(outputs, decode, classes(outputs, decode, size))
@@ -59,7 +43,8 @@ def decoder_of(contract: dict[str, Any]) -> Callable[[np.ndarray], np.ndarray] |
 def classes(outputs: np.ndarray, decode: Decode, size: tuple[int, int]) -> int:
     """Return of how many classes there are scores: what is left of the numbers of a place.
 
-    In one output of decoded boxes the longer axis is that of the places. Raises: UserError where nothing is left.
+    Decoded boxes are maps, or tables whose axis of places is that of the usual maps, or else the longer one. Raises:
+    UserError where nothing is left.
     """
     if decode.coding == "detections":
         return 1  # its rows hold the class
@@ -76,7 +61,7 @@ def classes(outputs: np.ndarray, decode: Decode, size: tuple[int, int]) -> int:
         places, known = count(decode.boxes) / decode.numbers, 0
     else:
         grid = decoder.anchors if decode.levels else decoder.centres if decode.strides else None
-        places = len(grid(decode, size)) if grid else max(sides(decode.boxes[0]), default=0)
+        places = len(grid(decode, size)) if grid else sum(_places(sides(name), size) for name in decode.boxes)
         known = decode.numbers + (decode.objectness == "behind")
     found = count(decode.scores or decode.boxes) / max(places, 1) - known - (decode.background is not None)
     if found < 1 or found != int(found):
@@ -85,3 +70,9 @@ def classes(outputs: np.ndarray, decode: Decode, size: tuple[int, int]) -> int:
             "are `boxes`, `scores`, `coding`, `strides` and `objectness` those of the model?",
         )
     return int(found)
+
+
+def _places(sides: tuple[int, ...], size: tuple[int, int]) -> int:
+    """Return how many places a map (columns, height, width) or a table has."""
+    usual = usual_places(size)
+    return math.prod(sides[1:]) if len(sides) == 3 else usual if usual in sides else max(sides, default=0)

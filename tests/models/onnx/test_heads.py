@@ -152,3 +152,41 @@ def test_without_labels_a_description_is_kept_and_checked(tmp_path: Path) -> Non
     with pytest.raises(UserError, match=r"`decode` leaves 2\.3 numbers of each place for the scores of classes"):
         adopt(file, bare, tmp_path / "wrong.onnx", decode=wrong)
     assert not (tmp_path / "wrong.onnx").exists()
+
+
+def test_maps_that_their_numbers_do_not_divide_are_refused(tmp_path: Path) -> None:
+    """None is a traceback of numpy."""
+    heads = Decode(coding="distances", boxes=("output0",), strides=(8, 16, 32))
+    node = helper.make_node("Conv", ["images", "w"], ["output0"], strides=[8, 8])
+    weight = numpy_helper.from_array(np.ones((13, 3, 8, 8), np.float32), "w")
+    image = helper.make_tensor_value_info("images", TensorProto.FLOAT, [1, 3, SIDE, SIDE])
+    output = helper.make_tensor_value_info("output0", TensorProto.FLOAT, [1, 13, 4, 4])
+    model = helper.make_model(helper.make_graph([node], "g", [image], [output], [weight]),
+                              opset_imports=[helper.make_opsetid("", 17)], ir_version=9)  # fmt: skip
+    onnx.save(model, tmp_path / "theirs.onnx")
+    for found in (data(), unlabelled()):
+        with pytest.raises(UserError, match=r"`decode` (takes 6|leaves 5\.9)"):
+            adopt(tmp_path / "theirs.onnx", found, tmp_path / "ours.onnx", decode=heads)
+        assert not (tmp_path / "ours.onnx").exists()
+
+
+def test_boxes_of_numbers_are_refused(tmp_path: Path) -> None:
+    made = divide(
+        Examples(
+            np.random.default_rng(0).random((24, 5), np.float32), np.zeros(24, np.int64), (), labelled=False
+        ).checked("mine")
+    )
+    node = helper.make_node("Gemm", ["x", "w"], ["output0"])
+    value = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, sides)
+        for name, sides in (("x", [1, 5]), ("output0", [1, 9]))
+    ]
+    graph = helper.make_graph(
+        [node], "g", value[:1], value[1:], [numpy_helper.from_array(np.ones((5, 9), np.float32), "w")]
+    )
+    onnx.save(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), tmp_path / "theirs.onnx"
+    )
+    described = Decode(coding="centre", boxes=("output0",), activation="none")
+    with pytest.raises(UserError, match="`decode` is of boxes in one picture"):
+        adopt(tmp_path / "theirs.onnx", normalized(made, "none", "mine"), tmp_path / "ours.onnx", decode=described)

@@ -117,6 +117,10 @@ def test_boxes_of_a_detector_without_labels_have_to_stay_where_they_are(few: Dat
     assert guard(*asked).margin(moved) > 0, "alike as numbers"
     assert kept.margin(moved) < -50
     assert kept.margin(row) == pytest.approx(5)
+    assert kept.holds_boxes(row)
+    assert not kept.holds_boxes(moved)
+    lax = guard(*asked[:4], 30.0, None, detections=lambda outputs: outputs)
+    assert [each.least for each in lax.criteria] == [0.5], "never a file that finds other boxes"
     few_boxes = guard(*asked[:1], *asked[1:], detections=lambda outputs: outputs[:20])
     assert [each.by for each in few_boxes.criteria] == ["likeness"]
 

@@ -10,16 +10,14 @@ import numpy as np
 
 from ...core.boxes import CLASS
 from ...core.errors import UserError
-from ..decode import COLUMNS, Decode
-from ..decoder import centres, corners, joined, read, scores
-from ..nameless import STRIDES, classes
+from ..decode import Decode
+from ..decoder import corners, joined, read, scores
+from ..nameless import classes
 from ..output_shape import by
+from ..usual_yolo import by_shape
 
 if TYPE_CHECKING:
     from ...data.dataset import Dataset
-
-MOST = 1000
-"""Rows of detections: YOLOv10 has 300."""
 
 
 def stated(own: dict[str, Any] | None) -> Decode | None:
@@ -42,7 +40,7 @@ def described_heads(
     data: Dataset,
 ) -> dict[str, Any]:
     """Return how the outputs, of these shapes with a batch of 1, become boxes. Raises: UserError where nobody knows."""
-    found = decode or stated(own) or _recognized(shapes, len(data.labels), (data.input.shape[1], data.input.shape[2]))
+    found = decode or stated(own) or by_shape(shapes, len(data.labels), (data.input.shape[1], data.input.shape[2]))
     if found is None:
         words = ", ".join(f"`{name}` {by(sides)}" for name, sides in shapes.items())
         raise UserError(
@@ -52,23 +50,16 @@ def described_heads(
     return found.model_dump(mode="json", exclude_defaults=True)
 
 
-def _recognized(shapes: Mapping[str, Sequence[int]], classes: int, size: tuple[int, int]) -> Decode | None:
-    """Return the description of one output of a YOLOX, a YOLOv8 or YOLO11 that decodes in its graph, or a YOLOv10.
-
-    The former have the places of three maps; the latter has some hundred rows of six numbers. Scores are made in the
-    graph. None for any other.
-    """
-    if len(shapes) != 1 or len(sides := next(iter(shapes.values()))) != 3:
+def nameless_heads(
+    source: Path, shapes: Mapping[str, Sequence[int]], decode: Decode | None, own: dict[str, Any] | None, data: Dataset
+) -> dict[str, Any] | None:
+    """Return how the outputs become boxes where no class has a name, if recipe or file says it. Raises: UserError."""
+    how, one = decode or stated(own), len(data.inputs) == 1 and data.input.kind == "image"
+    if decode is not None and not one:
+        raise UserError(f"`decode` is of boxes in one picture, which `{source}` does not take alone", "leave it out")
+    if how is None or not one or (decode is None and not {*how.names()} <= shapes.keys()):
         return None
-    grid = Decode(coding="yolox", boxes=tuple(shapes), strides=STRIDES, objectness="behind", activation="none")
-    places = len(centres(grid, size))
-    if sorted(sides[1:]) == sorted((places, classes + 5)):
-        return grid
-    if sorted(sides[1:]) == sorted((places, classes + 4)):
-        return Decode(coding="centre", boxes=tuple(shapes), activation="none")
-    if sides[2] == COLUMNS and sides[1] <= MOST:
-        return Decode(coding="detections", boxes=tuple(shapes))
-    return None
+    return how.model_dump(mode="json", exclude_defaults=True)
 
 
 def require_heads(source: Path, outputs: np.ndarray, contract: Mapping[str, Any], data: Dataset) -> None:
@@ -78,9 +69,10 @@ def require_heads(source: Path, outputs: np.ndarray, contract: Mapping[str, Any]
     try:
         count = len(data.labels) or classes(outputs, decode, size)
         found = joined(outputs, decode, count)
-        corners(found[:1], decode, size)
     except UserError as error:
         raise UserError(f"`{source}`: {error.problems[0].message}", error.problems[0].help) from error
+    try:
+        corners(found[:1], decode, size)
     except ValueError as error:
         raise UserError(
             f"`{source}` has {found.shape[1]} places, and `decode` has others for {by(size)} pixels",

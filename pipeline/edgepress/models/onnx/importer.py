@@ -20,7 +20,7 @@ from ..input_preparation import reconciled, require_stated
 from ..predict import predict
 from .comparison import Original
 from .export import quantized, shape, write
-from .heads import described_heads, heads, require_heads, stated
+from .heads import described_heads, heads, nameless_heads, require_heads
 from .input_form import Form, fit, in_float32, put_in_front
 from .outputs import choose, described, fix, require_fixed, require_output
 from .reading import RUN_ALONE, read
@@ -83,8 +83,8 @@ def adopt(
             _require_run(original)
             if data.task == "detection":
                 contract |= {"decode": described_heads(source, original.shapes, decode, own, data)}
-            elif not data.labels and (how := decode or stated(own)) and {*how.names()} <= original.shapes.keys():
-                contract |= {"boxes": how.model_dump(mode="json", exclude_defaults=True)}
+            elif not data.labels and (how := nameless_heads(source, original.shapes, decode, own, data)):
+                contract |= {"boxes": how}
             outputs, warnings = (
                 (_written(model, contract, data, path, original), list[str]())
                 if integers

@@ -1,6 +1,6 @@
 """Bound the accuracy loss of a quantized graph against its float model.
 
-By the metric where there are labels, by likeness to the float model elsewhere.
+By the metric where there are labels, by likeness to the float model elsewhere, and by the boxes of a detector.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ LIKENESS = "likeness"
 BOXES = "agreement of boxes"
 _MOVED = 5
 """Points of it for each point of `keep`: a box that lies elsewhere may be as near to its object, or nearer."""
+_LEAST = 0.5
+"""Of it, whatever `keep` is: a file that finds other boxes is another model."""
 _FEW = 50
 """Boxes of the float model from which they decide."""
 
@@ -55,6 +57,10 @@ class Guard:
     """The criteria of a stage; all have to hold."""
 
     criteria: tuple[Criterion, ...]
+
+    def holds_boxes(self, outputs: np.ndarray) -> bool:
+        """Return whether boxes decide, and are kept."""
+        return any(criterion.by == BOXES for criterion in self.criteria) and self.margin(outputs) >= 0
 
     def margin(self, outputs: np.ndarray) -> float:
         """Return the smallest margin of all criteria; −∞ for outputs that are no numbers."""
@@ -95,10 +101,10 @@ def guard(
     """Build the criteria for outputs on the examples whose float outputs are `expected`.
 
     With labels `y` the metric may fall by `keep` points, or an error grow by `keep` percent. Without, and for
-    `agreement`, which has none, `keep` is points of `likeness`. `floor` is the metric that the recipe wants, as far as
-    the float model has it; in points, an error times 100: of that, what is more than the float model's error `whole` on
-    all of validation, as a share. `marks` are the answers that `agreement` is with, by default
-    the float model's. Outputs are logits or values, and `detections` are the boxes of a detector's without labels.
+    `agreement`, which has none, `keep` is points of `likeness`, or of boxes. `floor` is the metric that the recipe
+    wants, as far as the float model has it; in points, an error times 100: of that, what is more than the float model's
+    error `whole` on all of validation, as a share. `marks` are the answers that `agreement` is with, by default the
+    float model's. Outputs are logits or values, and `detections` are the boxes of a detector's without labels.
     """
     if data.labelled and metric.name != "agreement":
         if floor is not None and not metric.higher and whole_error:
@@ -135,7 +141,7 @@ def _without_labels(
     if detections is not None and found is not None and int((found[..., boxes.SCORE] >= SHOWN).sum()) >= _FEW:
         yield Criterion(
             BOXES, "stage", lambda outputs: boxes.agreement(found, detections(outputs), SHOWN), 1.0,
-            1 - _MOVED * keep / 100,
+            max(1 - _MOVED * keep / 100, _LEAST),
         )  # fmt: skip
     else:
         yield Criterion(LIKENESS, "stage", lambda outputs: grouped.likeness(outputs, expected), 1.0, 1 - keep / 100)

@@ -62,7 +62,9 @@ class LayerInputs:
     def examples(self) -> int:
         """Number of examples of which the second moments are: those of few inputs are known sooner."""
         least, most = _MOMENTS
-        places = min(math.prod(self.places), _PATCHES) if self.node.op_type == "Conv" else 1
+        if self.node.op_type != "Conv":
+            return most
+        places = min(math.prod(self.places), _PATCHES)
         return min(max(_PLACES * math.prod(self.weight.shape[1:]) // max(places, 1), least), most)
 
     def divided(self, factor: NDArray[Any]) -> LayerInputs:

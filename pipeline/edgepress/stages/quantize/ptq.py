@@ -101,6 +101,7 @@ def calibrate_plan(
     model = _float_model(source)
     contract = metadata.read_onnx(model)
     rows, held = divided(len(data["validation"].y), options.samples)
+    rows = np.random.default_rng(0).permutation(rows)  # here too
     if not data.labels or tasks.of(data).dense:
         held = held[spread(len(held), _fitting(model.graph))]
     held = np.random.default_rng(0).permutation(held)  # the first ones stand for all: a split may be sorted by class
@@ -161,7 +162,7 @@ def quantize_static(
         marks = None if marks is None else marks[start.held]
         criteria = guard(
             to_logits(evidence.expected), y, data, metric, options.keep, floor, marks, whole_error,
-            None if data.labels else nameless.decoder_of(contract),
+            nameless.decoder_of(contract, evidence.expected),
         )  # fmt: skip
 
     def restored(plan: Plan, integers: Preset) -> tuple[Plan, list[dict[str, Any]]]:
@@ -197,10 +198,10 @@ def quantize_static(
             if key not in alike:
                 raw = evidence.outputs(mine, PRESETS[preset].numbers)
                 alike[key] = to_logits(raw)
-                if lost := apart.warning(evidence, raw, preset, options.keep):
-                    notes.setdefault("warnings", []).append(lost)
-                if classes and (warning := ties.warning(raw, evidence.expected, preset)):
-                    notes.setdefault("warnings", []).append(warning)
+                boxes = criteria is not None and criteria.holds_boxes(alike[key])  # whatever numbers they come of
+                lost = None if boxes else apart.warning(evidence, raw, preset, options.keep)
+                tied = ties.warning(raw, evidence.expected, preset) if classes else None
+                notes["warnings"] = [*notes.get("warnings", ()), *(each for each in (lost, tied) if each)]
             outputs[preset] = alike[key]
         quantized_model = copy.deepcopy(evidence.written(mine, PRESETS[preset]))
         metadata.embed(quantized_model, contract)
@@ -211,7 +212,7 @@ def quantize_static(
         )
     if criteria is not None:
         notes["keep"] = criteria.notes(outputs)
-    return files, notes
+    return files, {name: note for name, note in notes.items() if note or name != "warnings"}
 
 
 def quantize_int16(source: Path, data: Dataset, path: Path, *, samples: int) -> None:

@@ -111,8 +111,8 @@ class QuantizeStatic(Calibrated):
     keep: Drop | None = Field(
         default="1 point",
         description="largest loss of the metric against the float model on held-out validation examples: in points; of "
-        "an error metric, growth in percent; without labels, points of agreement weighed by the float model's "
-        "probabilities. Operators return to float by sensitivity, highest first, until it holds",
+        "an error metric, growth in percent; without labels, points of agreement with the float model, "
+        "see quantization.md. Operators return to float by sensitivity, highest first, until it holds",
     )
     faster: bool = Field(
         default=True, description="mixed precision by latency: operators measured slower as int8 here stay float"
