@@ -16,7 +16,7 @@ from .decode import COLUMNS, Decode
 STRIDES = (8, 16, 32)
 MOST = 1000
 """Rows of detections: YOLOv10 has 300."""
-_LARGEST = 10
+LARGEST = 10
 """Logarithm of a side, in strides: no picture is as large."""
 _NEAR = 1e-3
 
@@ -52,7 +52,7 @@ def by_outputs(outputs: np.ndarray, name: str, size: tuple[int, int]) -> Decode 
     rows = sides[0] == places
     table = outputs if rows else outputs.swapaxes(1, 2)
     decode = Decode(coding="centre", boxes=(name,), objectness="behind" if rows else (), activation="none")
-    if rows and np.abs(table[..., 2:4]).max(initial=0) <= _LARGEST:
+    if rows and np.abs(table[..., 2:4]).max(initial=0) <= LARGEST:
         decode = _grid(name)
     scores = table[..., decode.numbers :]
     if scores.shape[2] < 1 + rows or not (scores.min() >= -_NEAR and scores.max() <= 1 + _NEAR):

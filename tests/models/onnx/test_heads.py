@@ -154,6 +154,17 @@ def test_without_labels_a_description_is_kept_and_checked(tmp_path: Path) -> Non
     assert not (tmp_path / "wrong.onnx").exists()
 
 
+def test_a_yolox_that_decodes_in_its_graph_is_told(tmp_path: Path) -> None:
+    """Its sides in pixels are no logarithms: every box would be the whole picture."""
+    file = yolo(tmp_path / "theirs.onnx", numbers=5, rows=True)
+    model = onnx.load(file)
+    four = next(tensor for tensor in model.graph.initializer if tensor.name == "four")
+    four.CopyFrom(numpy_helper.from_array(np.float32(4000), "four"))
+    onnx.save(model, file)
+    with pytest.raises(UserError, match=r"has sides of up to .* where `coding: yolox` has their logarithms"):
+        adopt(file, data(), tmp_path / "ours.onnx")
+
+
 def test_maps_that_their_numbers_do_not_divide_are_refused(tmp_path: Path) -> None:
     """None is a traceback of numpy."""
     heads = Decode(coding="distances", boxes=("output0",), strides=(8, 16, 32))

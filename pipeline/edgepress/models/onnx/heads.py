@@ -14,7 +14,7 @@ from ..decode import Decode
 from ..decoder import corners, joined, read, scores
 from ..nameless import classes
 from ..output_shape import by
-from ..usual_yolo import by_shape
+from ..usual_yolo import LARGEST, by_shape
 
 if TYPE_CHECKING:
     from ...data.dataset import Dataset
@@ -82,6 +82,11 @@ def require_heads(source: Path, outputs: np.ndarray, contract: Mapping[str, Any]
         raise UserError(
             f"`{source}` has rows of six numbers whose last one is no class from 0 to {count - 1}",
             "`detections` are x0, y0, x1, y1, score and class; describe others by `decode:`",
+        )
+    if decode.coding == "yolox" and found[..., 2:4].max(initial=0) > LARGEST:
+        raise UserError(
+            f"`{source}` has sides of up to {found[..., 2:4].max():.3g} where `coding: yolox` has their logarithms",
+            "does the graph decode them? `decode: {coding: centre, boxes: [NAME], objectness: behind, activation: none}`",
         )
     values = scores(found, decode)
     if values.min() < -1e-3 or values.max() > 1 + 1e-3:
