@@ -139,7 +139,7 @@ stages.quantize.static  quantize.static
   keep              1 point        default  largest loss of the metric against the float model on
                                             held-out validation examples: in points; of an error
                                             metric, growth in percent; without labels, points of
-                                            agreement weighed by the float model's probabilities.
+                                            agreement with the float model, see quantization.md.
                                             Operators return to float by sensitivity, highest first,
                                             until it holds
   faster            true           default  mixed precision by latency: operators measured slower as

@@ -86,7 +86,7 @@ def require_heads(source: Path, outputs: np.ndarray, contract: Mapping[str, Any]
     if decode.coding == "yolox" and found[..., 2:4].max(initial=0) > LARGEST:
         raise UserError(
             f"`{source}` has sides of up to {found[..., 2:4].max():.3g} where `coding: yolox` has their logarithms",
-            "does the graph decode them? `decode: {coding: centre, boxes: [NAME], objectness: behind, activation: none}`",
+            "are they decoded? `decode: {coding: centre, boxes: [NAME], objectness: behind, activation: none}`",
         )
     values = scores(found, decode)
     if values.min() < -1e-3 or values.max() > 1 + 1e-3:
