@@ -51,6 +51,8 @@ HELD = 512
 """Validation examples, beside those that ranges come from, that decide what is kept."""
 _OUTPUTS, _LEAST_OUTPUTS = 2**28, 16
 """Bytes of held-out outputs that are maps, or without classes; and the fewest examples."""
+_SPREAD = 16
+"""Calibration examples that come first are as far apart in their split: statistics may be of the first ones alone."""
 LEAST_HELD = 0.25
 """Of the examples, where there are too few for both."""
 
@@ -101,7 +103,7 @@ def calibrate_plan(
     model = _float_model(source)
     contract = metadata.read_onnx(model)
     rows, held = divided(len(data["validation"].y), options.samples)
-    rows = np.random.default_rng(0).permutation(rows)  # here too
+    rows = rows[np.argsort(np.arange(len(rows)) % _SPREAD, kind="stable")]
     if not data.labels or tasks.of(data).dense:
         held = held[spread(len(held), _fitting(model.graph))]
     held = np.random.default_rng(0).permutation(held)  # the first ones stand for all: a split may be sorted by class
