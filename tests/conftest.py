@@ -31,6 +31,10 @@ from edgepress.models.description import Description, Network
 from edgepress.stage import Artifact, Context, Made, Stage
 from hypothesis import settings
 
+# In the background of a script SIGINT is ignored, also by the processes that tests interrupt: those would never end.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 # A busy machine is no failure.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
