@@ -8,8 +8,6 @@ import numpy as np
 
 SCORE, CLASS, COLUMNS = 4, 5, 6
 """Columns of a detection behind its corners; one of the class −1 is none."""
-
-
 IOUS = np.linspace(0.5, 0.95, 10)
 """Of average precision, as COCO has it."""
 

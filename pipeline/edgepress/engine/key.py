@@ -75,7 +75,7 @@ def floor(setup: Setup, entries: dict[str, Entry]) -> float | None:
 
 
 def _conditions(setup: Setup, step: Step, entries: dict[str, Entry]) -> dict[str, Any]:
-    """Return what shapes a quantized result beside its options; without any, keys stay what they were."""
+    """Return what shapes a result beside its options; without any, keys stay what they were."""
     stage, conditions = step.stage, dict[str, Any]()
     if getattr(stage, "decode", None) is not None and not setup.data.labels:
         conditions["boxes"] = "described"  # files from before have no description
