@@ -2,8 +2,9 @@
 
 `make bench-detect` writes detect.json; it goes on after an interruption, by part and by row. Scores are those of the
 1,000 test pictures of `clutter`, or of scenes for the small YOLO, which decide nothing. `distill`: the student of the
-recipe `detect`, distilled and from labels alone, eight seeds, for as many epochs as the float detectors below, as the
-recipe goes on after pruning; two at a time, one thread each. `int8`: on the same float files ours with labels and
+recipe `detect`, distilled and from labels alone, eight seeds, for as many steps as the float detectors below, as the
+recipe goes on after pruning; with all labels, and with a quarter of them and the other pictures without any; two at a
+time, one thread each. `int8`: on the same float files ours with labels and
 without any, and others in `.venv-peers`, all on 256 validation pictures. A drop is paired: the same pictures are drawn
 for both files.
 """
@@ -18,6 +19,7 @@ import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +43,8 @@ from tests.tasks.tiny_yolo import exported, scenes, trained
 FOLDER = CACHE / "bench-detect"
 RECIPE = Path("recipes/detect.yaml")
 SEEDS, SAMPLES = 8, 256
+PICTURES, LABELS = 1_600, (1_600, 400)
+"""Pictures to train on, and how many of them have labels."""
 METRIC = METRICS["map"].of_task["detection"]
 TASK = {"data": "clutter", "metric": "map", "seed": 0}
 TRAIN = {"epochs": 20, "batch": 32, "lr": 0.01, "shift": 4}
@@ -103,15 +107,19 @@ PEERS: dict[str, tuple[str, dict[str, Any]]] = {
     "onnxruntime, percentiles": ("ort", {"per_channel": True, "activations": "QUInt8", "ranges": "Percentile"}),
     "NNCF": ("nncf", {}),
     "NNCF, accuracy control": ("nncf", CONTROL),
+    "litert-torch": ("litert", {"integers": True, "heads": True}),
 }
+"""The last one takes torch modules alone, as which the YOLO does not come."""
 
 
-def repetition(seed: int) -> dict[str, float]:
-    """Return mAP in points of teacher, plain and distilled student, on the test split."""
+def repetition(labels: int, seed: int) -> dict[str, float]:
+    """Return mAP in points of teacher, plain and distilled student, on the test split; both take as many steps."""
     teacher, student = yamlio.read(RECIPE).data["stages"][:2]
-    way = TRAIN | {"seed": seed}
+    task, way = TASK, TRAIN | {"seed": seed}
     plain = {"use": "train", "name": "plain", "model": student["student"], **way}
-    engine = ran(f"detect-{seed}", TASK, [teacher, plain, {**student, "name": "distilled", **way}])
+    if labels < PICTURES:
+        task, plain = TASK | {"labels": labels}, plain | {"epochs": TRAIN["epochs"] * PICTURES // labels}
+    engine = ran(f"detect-{labels}-{seed}", task, [teacher, plain, {**student, "name": "distilled", **way}])
     return {name: 100 * each.facts.files[0].scores["test"]["map"] for name, each in engine.results.items()}
 
 
@@ -146,9 +154,12 @@ def rows(name: str) -> list[dict[str, Any]]:
             timing.write_text(f"{time.monotonic() - started:.1f}", encoding="utf-8")
         path = Path(next(each.path for each in quantized.facts.files if each.precision != "xnnpack"))
         found.append(row(way, path, file, whole, data, folder) | {"seconds": float(timing.read_text())})
+    network = engine.results["net"].artifact.path.resolve() if "net" in engine.results else None
     for way, (peer, options) in PEERS.items():
+        if peer == "litert" and network is None:
+            continue
         try:
-            path = of_peer(peer, options, file, data, task, folder)
+            path = of_peer(peer, options, network if peer == "litert" else file, data, task, folder, file)
             found.append(row(way, path, file, whole, data, folder)
                          | {"seconds": float(path.with_suffix(".seconds").read_text())})  # fmt: skip
         except Refused as error:
@@ -157,16 +168,16 @@ def rows(name: str) -> list[dict[str, Any]]:
 
 
 def of_peer(
-    peer: str, options: dict[str, Any], source: Path, data: Dataset, task: dict[str, Any], folder: Path
+    peer: str, options: dict[str, Any], source: Path, data: Dataset, task: dict[str, Any], folder: Path, described: Path
 ) -> Path:
-    """Return the file that a peer makes of `source`. Raises: Refused."""
+    """Return the file that a peer makes of `source`, whose inputs `described` has. Raises: Refused."""
     key = hashlib.sha256(json.dumps(options, sort_keys=True).encode()).hexdigest()[:8]
-    out, seen = folder / f"{peer}-{key}.onnx", folder / "calibration.npz"
+    out, seen = folder / f"{peer}-{key}{'.tflite' if peer == 'litert' else '.onnx'}", folder / "calibration.npz"
     if out.is_file():
         return out
     if not seen.is_file():
         chosen, _ = divided(len(data["validation"].y), SAMPLES)
-        np.savez(seen, *to_model_inputs(read(source), data, data["validation"].x[chosen]))
+        np.savez(seen, *to_model_inputs(read(described), data, data["validation"].x[chosen]))
     partly = out.with_stem(f"{out.stem}-partly")
     paths = {"source": source, "calibration": seen, "out": partly}
     options = options | {"data": task["data"]} if "metric" in options else options
@@ -182,7 +193,12 @@ def scored(file: Path, source: Path, data: Dataset, folder: Path) -> Any:
     kept = folder / f"{digest(file)[:16]}.npy"
     if not kept.is_file():
         contract = read(source)
-        outputs = run_file(RUNTIMES["onnxruntime"].loader, str(file), to_model_inputs(contract, data, data["test"].x))
+        columns = to_model_inputs(contract, data, data["test"].x)
+        if file.suffix == ".tflite":  # litert-torch's, channels last; its outputs are in order
+            found = run_file(RUNTIMES["litert"].loader, str(file), [np.moveaxis(each, 1, -1) for each in columns])
+            outputs = dict(zip((each["name"] for each in contract["outputs"]), found.values(), strict=True))
+        else:
+            outputs = run_file(RUNTIMES["onnxruntime"].loader, str(file), columns)
         np.save(kept, to_logits(joined(outputs), contract, data))
     return METRIC.collected(np.load(kept), data["test"].y[:])
 
@@ -198,8 +214,8 @@ def row(way: str, file: Path, source: Path, whole: Any, data: Dataset, folder: P
 
 
 def main() -> None:
-    if len(sys.argv) == 3:  # a repetition, for its results to come into the cache
-        print(sys.argv[1:], repetition(int(sys.argv[2])), flush=True)
+    if len(sys.argv) == 4:  # a repetition, for its results to come into the cache
+        print(sys.argv[1:], repetition(*map(int, sys.argv[2:])), flush=True)
         return
     FOLDER.mkdir(parents=True, exist_ok=True)
     wanted = sys.argv[1:] or ["distill", "int8"]
@@ -210,15 +226,17 @@ def main() -> None:
     if "distill" in wanted:
         environment = os.environ | {"OMP_NUM_THREADS": "1"}
 
-        def run(seed: int) -> None:
-            command = [sys.executable, "-m", "tests.bench.detect", "distill", str(seed)]
+        def run(job: tuple[int, int]) -> None:
+            command = [sys.executable, "-m", "tests.bench.detect", "distill", *map(str, job)]
             subprocess.run(command, env=environment, check=True)
 
         with ThreadPoolExecutor(2) as pool:
-            list(pool.map(run, range(SEEDS)))
+            list(pool.map(run, product(LABELS, range(SEEDS))))
         torch.set_num_threads(1)
-        scores = [repetition(seed) for seed in range(SEEDS)]
-        found["distill"] = {"rows": scores, "gain": gain(scores, "distilled", "plain")}
+        found["distill"] = {}
+        for labels in LABELS:
+            scores = [repetition(labels, seed) for seed in range(SEEDS)]
+            found["distill"][labels] = {"rows": scores, "gain": gain(scores, "distilled", "plain")}
         results.write("detect", "make bench-detect", found)
     if "int8" in wanted:
         for name in FLOATS:

