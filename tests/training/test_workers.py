@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import pickle
 import signal
@@ -32,6 +33,19 @@ def die(batch: int) -> int:
 
 def exhaust(batch: int) -> int:
     raise RuntimeError("unable to write to file </torch_19_2816>: No space left on device (28)")
+
+
+def frozen(batch: int) -> int:
+    return gc.get_freeze_count()
+
+
+def test_no_collection_writes_into_pages_that_processes_share_until_the_last_loader_ends() -> None:
+    outer = workers.loaded(frozen, [0, 1])
+    assert next(outer) > 100_000  # of the objects of torch
+    assert min(workers.loaded(frozen, [0])) > 100_000
+    assert gc.get_freeze_count()
+    outer.close()  # type: ignore[attr-defined]
+    assert not gc.get_freeze_count()
 
 
 def test_batches_come_in_order() -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Generic, TypeVar
@@ -64,20 +66,43 @@ def loaded(load: Callable[[Batch], Result], batches: Sequence[Batch]) -> Iterato
         generator=torch.Generator(),
         worker_init_fn=partial(_begin, os.getpid()),  # torch's own look for their parent every 5 s
     )
-    give_back()
-    running = iter(loader)
+    with _frozen():
+        give_back()
+        running = iter(loader)
+        try:
+            for result in running:
+                if isinstance(result, UserError):
+                    raise result
+                yield result
+        except Exception as error:
+            if described := _described(error):
+                raise described from error
+            raise
+        finally:
+            # The garbage collector would close its queues first, and then, by their old numbers, files of others.
+            running._shutdown_workers()
+
+
+_open: list[None] = []
+"""Loaders of this process that are open."""
+
+
+@contextmanager
+def _frozen() -> Iterator[None]:
+    """Leave all objects of now out of garbage collection, here and in processes that are forked within.
+
+    Collection writes into every object that it looks at, and what is written after a fork is there twice: a few
+    thousand batches on, 100 MB in each process.
+    """
+    gc.collect()
+    gc.freeze()
+    _open.append(None)
     try:
-        for result in running:
-            if isinstance(result, UserError):
-                raise result
-            yield result
-    except Exception as error:
-        if described := _described(error):
-            raise described from error
-        raise
+        yield
     finally:
-        # The garbage collector would close its queues first, and then, by their old numbers, files of others.
-        running._shutdown_workers()
+        _open.pop()
+        if not _open:
+            gc.unfreeze()
 
 
 def _begin(parent: int, worker: int) -> None:
