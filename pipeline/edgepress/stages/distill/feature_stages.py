@@ -118,7 +118,7 @@ class DistillCWDFeatures(FeatureDistill):
     adapted: ClassVar = True
 
     use: Literal["distill.cwd-features"]
-    feature_weight: float = Field(default=0.1, gt=0, description="weight of the feature loss, the term on layers")
+    feature_weight: float = Field(default=30.0, gt=0, description="weight of the feature loss, the term on layers")
     feature_temperature: float = Field(
         default=1.0, gt=0, description="softmax temperature of the maps over which a channel is active"
     )
