@@ -14,7 +14,8 @@ from edgepress.core.metric import plain
 from edgepress.core.metrics import METRICS
 from edgepress.core.paths import digest
 from edgepress.data.dataset import Dataset
-from edgepress.engine.evaluate import agreement, constant, evaluate, scored, without_number
+from edgepress.engine import evaluate as evaluation
+from edgepress.engine.evaluate import agreement, boxes_kept, constant, evaluate, scored, without_number
 from edgepress.models.onnx.importer import adopt
 from edgepress.models.predict import predict
 from edgepress.stage import Made
@@ -114,3 +115,26 @@ def test_an_example_without_a_number_is_not_right(few: Dataset) -> None:
     outputs = np.full((len(few["test"].y), 10), np.nan, np.float32)
     assert set(scored(outputs, few, "test", METRICS["accuracy"])["correct"]) == {"0"}
     assert without_number(outputs, few) == len(outputs)
+
+
+def test_boxes_of_a_detector_without_labels_are_counted(
+    few: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A sixth of the boxes is gone."""
+    image = {"shape": [1, 3, 32, 64], "kind": "image", "size": (32, 64)}
+    contract = {"labels": [], "inputs": [image], "outputs": [{"name": "a"}]}
+    monkeypatch.setattr(evaluation, "read", lambda path: contract | {"boxes": {"coding": "corners", "boxes": ["a"]}})
+    nameless = replace(few, labels=(), labelled=False)
+    middle = np.stack(np.meshgrid(np.arange(5) * 12 + 6, np.arange(2) * 14 + 8), 2).reshape(-1, 2)
+    corners = np.concatenate([middle - 5, middle + 5], 1)
+    expected = np.tile(np.concatenate([corners, np.full((10, 1), 4.0)], 1), (6, 1, 1)).astype(np.float32)
+    outputs = expected.copy()
+    outputs[0, :, 4] = -4.0
+    for folder, values in (("mine", outputs), ("theirs", expected), ("few", expected[:4])):
+        (tmp_path / folder).mkdir()
+        np.save(tmp_path / folder / "float32.npy", values)
+    found = boxes_kept(tmp_path / "mine" / "model.onnx", tmp_path / "theirs", nameless)
+    assert found == {"f1": pytest.approx(2 * 50 / 110), "boxes": 60}
+    assert boxes_kept(tmp_path / "few" / "model.onnx", tmp_path / "few", nameless) == {}, "40 boxes tell nothing"
+    contract["labels"] = ["cat"]
+    assert boxes_kept(tmp_path / "mine" / "model.onnx", tmp_path / "theirs", few) == {}, "labels do"

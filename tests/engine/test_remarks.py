@@ -221,3 +221,13 @@ def test_a_file_that_gives_no_numbers_is_named(copy: Place) -> None:
     np.save(stored, outputs)
     words = f"{precision} gives no number for 3 of {len(outputs)} test examples, none of which counts as right"
     assert words in remarks.warnings(engine, step, facts, entries)
+
+
+def test_a_detector_that_finds_other_boxes_than_its_source_is_named(copy: Place) -> None:
+    engine, step, facts, entries = of("int8", copy)
+    for f1, warned in ((0.98, False), (0.9, True)):
+        notes = facts.notes | {"boxes": {"f1": f1, "boxes": 1234}}
+        seen = facts.model_copy(update={"notes": notes})
+        words = f"F1 of {f1:.3f} against the 1,234 of float on the test pictures (score 0.3, IoU 0.5, one to one)"
+        assert f"boxes: {words}" in remarks._alike(step, seen)
+        assert any(words in line for line in remarks.warnings(engine, step, seen, entries)) is warned

@@ -259,6 +259,8 @@ class Engine(Setup):
             facts["notes"]["agreement"] = evaluate.agreement(folder, source.entry.folder, self.data)
             if rows := evaluate.likeness_rows(folder / facts["files"][0]["path"], source.entry.folder, self.data):
                 facts["notes"]["likeness"] = rows
+            if boxes := evaluate.boxes_kept(folder / facts["files"][0]["path"], source.entry.folder, self.data):
+                facts["notes"]["boxes"] = boxes
         if still := evaluate.constant(folder / facts["files"][0]["path"], self.data):
             facts["notes"]["constant"] = still
         files = made.presets.values() or [MAIN_FILE[made.kind]]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from .. import tasks
-from ..core import likeness
+from ..core import boxes, likeness
 from ..core.columns import flat
 from ..core.errors import UserError
 from ..core.metric import Metric
@@ -18,13 +18,14 @@ from ..core.runtimes import RUNTIMES, agreement_note, others
 from ..core.user_code import Code
 from ..data.dataset import Dataset
 from ..data.rows import Rows, choose
-from ..models import checkpoint
+from ..models import checkpoint, nameless
 from ..models.description import NO_CODE
 from ..models.metadata import LABEL_TASKS, dequantized, read, to_logits, to_model_inputs
 from ..models.onnx import export
 from ..models.predict import predict, predict_raw
 from ..models.session import Kernels
 from ..stage import MAIN_FILE, Made
+from ..tasks.detection import FEW, SHOWN
 from . import dense
 
 FLOAT_VIEW = "float.onnx"
@@ -89,6 +90,19 @@ def likeness_rows(file: Path, other: Path, data: Dataset) -> list[dict[str, Any]
     if data.labels:
         return []
     return likeness.rows(*_outputs(file.parent, other), read(file)["outputs"][0]["name"])
+
+
+def boxes_kept(file: Path, other: Path, data: Dataset) -> dict[str, Any]:
+    """Return `f1` of a detector's boxes against the `boxes` many of `other`, where `data` has no classes.
+
+    Numbers do not tell: corners all over a picture are alike to 99% where boxes are off by a tenth. It is empty where
+    nothing says how boxes are decoded, or these are few.
+    """
+    outputs, expected = _outputs(file.parent, other)
+    detections = nameless.decoder_of(read(file), expected)
+    found = detections(expected) if detections else np.zeros((0, 1, 6))
+    count = int((found[..., boxes.SCORE] >= SHOWN).sum())
+    return {"f1": boxes.f1(found, detections(outputs), SHOWN), "boxes": count} if detections and count >= FEW else {}
 
 
 def constant(file: Path, data: Dataset) -> list[str]:

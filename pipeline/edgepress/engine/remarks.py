@@ -16,6 +16,7 @@ from ..core import keep as kept
 from ..core.runtimes import RUNTIMES, agreement_note, others
 from ..models.metadata import LABEL_TASKS
 from ..models.published_inputs import misfed
+from ..tasks.detection import SHOWN
 from . import key
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ _EXACT = 60.0
 """SQNR in dB from which nothing but the worst group is named: a float conversion rounds that much."""
 AGREEMENT = 0.99
 """Agreement with the source, as `Task.agreement` has it, below which a conversion warns."""
+BOXES = 0.97
+"""F1 of a detector's boxes against its source's below which a stage warns, where no labels tell which are right."""
 
 
 def remarked(engine: Engine, step: Step, facts: StageFacts, entries: dict[str, Entry]) -> StageFacts:
@@ -55,7 +58,17 @@ def _alike(step: Step, facts: StageFacts) -> list[str]:
         for row in named
     ]
     more = f"; and {len(rows) - len(named)} more" if len(rows) > len(named) else ""
-    return [f"SQNR of its outputs against {step.input}, worst first: {'; '.join(words)}{more}"] if rows else []
+    lines = [f"SQNR of its outputs against {step.input}, worst first: {'; '.join(words)}{more}"] if rows else []
+    if boxes := facts.notes.get("boxes"):
+        lines.append(f"boxes: {_boxes(step, boxes)}")
+    return lines
+
+
+def _boxes(step: Step, boxes: dict[str, Any]) -> str:
+    return (
+        f"F1 of {boxes['f1']:.3f} against the {boxes['boxes']:,} of {step.input} on the test pictures (score {SHOWN}, "
+        "IoU 0.5, one to one)"
+    )
 
 
 def _precisions(engine: Engine, step: Step, facts: StageFacts) -> list[str]:
@@ -143,6 +156,11 @@ def warnings(engine: Engine, step: Step, facts: StageFacts, entries: dict[str, E
         was, now = size(before), size(facts)
         if now >= was:
             lines.append(f"did not lower the {words}: {was} before, {now} after")
+    if (boxes := facts.notes.get("boxes")) and boxes["f1"] < BOXES:
+        lines.append(
+            f"finds other boxes: {_boxes(step, boxes)}; judge it by pictures with labels, or lower the `keep` of "
+            "`quantize.static`"
+        )
     if facts.kind == "tflite":
         lines += _disagreement(step.input, facts.notes, tasks.of(engine.data).alike if engine.data.labels else "")
     return lines

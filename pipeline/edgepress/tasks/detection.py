@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 SHOWN = 0.3
 """Least score of a box that a user would be shown, and that two models are compared by."""
+FEW = 50
+"""Such boxes from which they tell how alike two models are."""
 
 
 @dataclass(frozen=True)

@@ -62,7 +62,8 @@ def test_a_teacher_whose_layers_alone_count_computes_no_outputs(
     monkeypatch.setattr(teachers, "teacher_logits", None)
     teacher = fresh(Network.model_validate(TINY), few, tmp_path / "t", seed=1)
     alone, labelled = (
-        perform(stage("distill.cwd-features", kd_weight=0, ce_weight=weight), {"t": teacher}, few)[0] for weight in (0, 1)
+        perform(stage("distill.cwd-features", kd_weight=0, ce_weight=weight), {"t": teacher}, few)[0]
+        for weight in (0, 1)
     )
     states = [checkpoint.load(each.path)[0].state_dict() for each in (alone, labelled)]
     assert not torch.equal(*(each["layer1.0.conv1.weight"] for each in states)), "labels count beside layers"

@@ -17,7 +17,7 @@ from ...core.columns import split
 from ...core.errors import UserError
 from ...core.keep import limit
 from ...core.metric_functions import predicted
-from ...tasks.detection import SHOWN
+from ...tasks.detection import FEW, SHOWN
 
 if TYPE_CHECKING:
     from ...core.metric import Metric
@@ -30,8 +30,6 @@ _MOVED = 5
 """Points of it for each point of `keep`: a box that lies elsewhere may be as near to its object, or nearer."""
 _LEAST = 0.5
 """Of it, whatever `keep` is: a file that finds other boxes is another model."""
-_FEW = 50
-"""Boxes of the float model from which they decide."""
 
 
 @dataclass(frozen=True)
@@ -138,7 +136,7 @@ def _without_labels(
     see `core.likeness`.
     """
     found = None if detections is None else detections(expected)
-    if detections is not None and found is not None and int((found[..., boxes.SCORE] >= SHOWN).sum()) >= _FEW:
+    if detections is not None and found is not None and int((found[..., boxes.SCORE] >= SHOWN).sum()) >= FEW:
         yield Criterion(
             BOXES, "stage", lambda outputs: boxes.agreement(found, detections(outputs), SHOWN), 1.0,
             max(1 - _MOVED * keep / 100, _LEAST),
