@@ -75,6 +75,11 @@ def fused(found: Sequence[np.ndarray], shares: Sequence[float], iou: float = 0.5
     return means[np.argsort(-means[:, SCORE], kind="stable")].astype(np.float32)
 
 
+def shown(found: np.ndarray, score: float) -> int:
+    """Return how many of the detections (n, k, 6) have at least `score`."""
+    return int((found[..., SCORE] >= score).sum())
+
+
 def agreement(one: np.ndarray, other: np.ndarray, score: float) -> float:
     """Return `f1`, its mean over the IoUs 0.5, 0.55 … 0.95 that average precision has: how near boxes lie counts."""
     return float(np.mean([f1(one, other, score, iou) for iou in IOUS]))

@@ -16,7 +16,6 @@ from edgepress.models import checkpoint
 from edgepress.models.description import Network
 from edgepress.stage import Setting
 from edgepress.stages import TABLE
-from edgepress.stages.distill import teachers
 from edgepress.stages.distill.features import StudentWithTeacher, adapters, angles, attention, distances, hint
 from pydantic import ValidationError
 
@@ -54,20 +53,6 @@ def test_every_way_trains_a_student_and_leaves_the_teacher(
     assert description == Network.model_validate(TINY).describe(few), "the student alone is kept"
     assert made.notes["teachers"] == ["t"]
     assert all(torch.isfinite(each).all() for each in module.state_dict().values())
-
-
-def test_a_teacher_whose_layers_alone_count_computes_no_outputs(
-    few: Dataset, tmp_path: Path, perform: Perform, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(teachers, "teacher_logits", None)
-    teacher = fresh(Network.model_validate(TINY), few, tmp_path / "t", seed=1)
-    alone, labelled = (
-        perform(stage("distill.cwd-features", kd_weight=0, ce_weight=weight), {"t": teacher}, few)[0]
-        for weight in (0, 1)
-    )
-    states = [checkpoint.load(each.path)[0].state_dict() for each in (alone, labelled)]
-    assert not torch.equal(*(each["layer1.0.conv1.weight"] for each in states)), "labels count beside layers"
-    assert all(torch.isfinite(each).all() for each in states[0].values())
 
 
 def test_training_the_student_leaves_the_teacher_in_eval(tiny: Network, few: Dataset) -> None:

@@ -128,10 +128,8 @@ class Distill(Stage, Schedule):
             soft, hard = self.soft(context, student), tasks.of(data, student).loss(data, balanced=balanced)
 
             def loss(z: Tensor, y: Tensor, rows: Rows) -> Tensor:
-                value = 0 * z.sum()
-                if self.kd_weight:
-                    teacher_logits = targets[rows.view][rows.index].to(z.device)
-                    value = self.kd_weight * soft(z, teacher_logits, y, rows)
+                teacher_logits = targets[rows.view][rows.index].to(z.device)
+                value = self.kd_weight * soft(z, teacher_logits, y, rows)
                 known = rows.index < labelled
                 if self.ce_weight and bool(known.any()):
                     value = value + self.ce_weight * hard(z[known], y[known])
@@ -158,12 +156,7 @@ class Distill(Stage, Schedule):
     def _teacher_targets(
         self, inputs: dict[str, Artifact], context: Context, seed: int
     ) -> tuple[list[Any], dict[str, Any]]:
-        """Return the teachers' weighed outputs by view, to be indexed by rows, and notes on their weights.
-
-        Where outputs weigh nothing, and layers alone are matched, no teacher computes any.
-        """
-        if not self.kd_weight:
-            return [], {"teachers": self.teachers}
+        """Return the teachers' weighed outputs by view, to be indexed by rows, and notes on their weights."""
         import torch
 
         from ...training import Examples, Rows

@@ -136,7 +136,7 @@ def _without_labels(
     see `core.likeness`.
     """
     found = None if detections is None else detections(expected)
-    if detections is not None and found is not None and int((found[..., boxes.SCORE] >= SHOWN).sum()) >= FEW:
+    if detections is not None and found is not None and boxes.shown(found, SHOWN) >= FEW:
         yield Criterion(
             BOXES, "stage", lambda outputs: boxes.agreement(found, detections(outputs), SHOWN), 1.0,
             max(1 - _MOVED * keep / 100, _LEAST),
