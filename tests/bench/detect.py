@@ -31,7 +31,7 @@ from edgepress.core.runtimes import RUNTIMES
 from edgepress.data.dataset import Dataset
 from edgepress.models.metadata import read, to_logits, to_model_inputs
 from edgepress.models.session import run_file
-from edgepress.stages.quantize.ptq import divided
+from edgepress.stages.quantize.division import divided
 
 from tests.bench import results
 from tests.bench.distill import CACHE, gain, ran

@@ -29,7 +29,7 @@ from edgepress.gate import scores
 from edgepress.models.metadata import read, to_model_inputs
 from edgepress.models.predict import predict
 from edgepress.models.session import run_file
-from edgepress.stages.quantize.ptq import divided
+from edgepress.stages.quantize.division import divided
 from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidGraph, NotImplemented
 
 from tests.bench import results

@@ -15,7 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 from ..benchmark import paired, statistics
 from ..benchmark.devices.transport import DeviceError
 from ..config import budgets, target
-from ..core import foreign, stored
+from ..core import foreign, stored, stored_samples
 from ..core.errors import UserError
 from ..core.paths import replacing
 from ..core.printable import lines as printed
@@ -105,8 +105,8 @@ def _problems(trace: Trace) -> Iterator[str]:
     if not 0 < trace.limit < math.inf or not 1 <= len(trace.samples) <= 2:
         yield "it has no limit, or other than one or two models"
     for index, samples in enumerate(trace.samples):
-        yield from stored.of_samples(f"samples.{index}", samples)
-        if not samples.cpu or not stored.paired(samples, trace.samples[0]):
+        yield from stored_samples.of_samples(f"samples.{index}", samples)
+        if not samples.cpu or not stored_samples.paired(samples, trace.samples[0]):
             yield f"samples.{index}: it has other rounds than the first model, or none"
 
 

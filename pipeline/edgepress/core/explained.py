@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Literal
 
 from .results import Facts
-from .stored import LONGEST
+from .stored_samples import LONGEST
 
 FILE = "why.json"
 """Beside the `report.json` of the run that made the file."""

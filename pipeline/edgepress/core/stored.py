@@ -19,14 +19,12 @@ from pydantic import BaseModel, ValidationError
 from . import foreign
 from .errors import UserError
 from .metrics import METRICS
-from .results import Emulated, ModelFile, Preprocessing, Report, Samples, StageFacts
+from .results import Emulated, ModelFile, Preprocessing, Report, StageFacts
+from .stored_samples import LONGEST, of_samples, wrong
 from .system_errors import SystemFault
 
-SHORTEST, LONGEST = 1e-9, 1e6
-"""Seconds: a clock's step, and more than a week for one inference."""
 LONGEST_STAGE = 1e9
 """Seconds: thirty years."""
-MOST_THREADS = 10**4
 MOST_DIGITS = 18
 """Of an integer: more than any count, and no float that is computed from it overflows."""
 LARGEST = 1 << 28
@@ -85,26 +83,26 @@ def of_report(report: Report) -> Iterator[str]:
     """Yield what does not hold together in a report."""
     data, images = report.data, report.data.get("images", {})
     counts = isinstance(images, dict) and all(_is_count(count, 1) for count in images.values())
-    yield from _wrong("date", is_date(report.date))
-    yield from _wrong("machine.cores", report.machine.cores >= 1)
-    yield from _wrong("limited", report.limited is None or report.limited >= 1)
-    yield from _wrong("data.recipe_sha256", _is_digest(data.get("recipe_sha256")))
-    yield from _wrong("data.sha256", _is_digest(data.get("sha256")))
-    yield from _wrong("data.images", counts)
-    yield from _wrong("data.counted", _is_count(data.get("counted", 0), 0))
-    yield from _wrong("data.metric_key", isinstance(data.get("metric_key", []), list))
+    yield from wrong("date", is_date(report.date))
+    yield from wrong("machine.cores", report.machine.cores >= 1)
+    yield from wrong("limited", report.limited is None or report.limited >= 1)
+    yield from wrong("data.recipe_sha256", _is_digest(data.get("recipe_sha256")))
+    yield from wrong("data.sha256", _is_digest(data.get("sha256")))
+    yield from wrong("data.images", counts)
+    yield from wrong("data.counted", _is_count(data.get("counted", 0), 0))
+    yield from wrong("data.metric_key", isinstance(data.get("metric_key", []), list))
     for name in ("set", "notes", "warnings"):
-        yield from _wrong(f"data.{name}", _is_texts(data.get(name, [])))
+        yield from wrong(f"data.{name}", _is_texts(data.get(name, [])))
     for name in ("name", "kind", "inputs"):
-        yield from _wrong(f"data.{name}", isinstance(data.get(name, ""), str))
+        yield from wrong(f"data.{name}", isinstance(data.get(name, ""), str))
     names = [stage.name for stage in report.stages]
-    yield from _wrong("stages", bool(names) and len(set(names)) == len(names))
-    yield from _wrong("reference", report.reference is None or report.reference in names)
-    yield from _wrong("constant", report.constant is None or report.constant >= 0)
-    yield from _wrong("groups", _are_groups(report.groups))
+    yield from wrong("stages", bool(names) and len(set(names)) == len(names))
+    yield from wrong("reference", report.reference is None or report.reference in names)
+    yield from wrong("constant", report.constant is None or report.constant >= 0)
+    yield from wrong("groups", _are_groups(report.groups))
     examples = int(images.get("test", 0)) if counts else 0
     expected = Expected(report.metric, error=report.error, examples=examples, groups=report.groups)
-    yield from _wrong("groups", not report.groups or len(report.groups) == (examples or len(report.groups)))
+    yield from wrong("groups", not report.groups or len(report.groups) == (examples or len(report.groups)))
     for index, stage in enumerate(report.stages):
         yield from _of_stage(f"stages.{index}", stage, names[:index], expected)
     for target, file in report.accepted.items():
@@ -114,7 +112,7 @@ def of_report(report: Report) -> Iterator[str]:
             yield from of_samples(f"{field}.{index}", samples)
     for index, picture in enumerate(report.pictures):
         sound = picture.path.endswith(".png") and "\0" not in picture.path and picture.row >= 0
-        yield from _wrong(f"pictures.{index}", sound and _is_digest(picture.sha256))
+        yield from wrong(f"pictures.{index}", sound and _is_digest(picture.sha256))
     if report.preprocessing:
         yield from _of_preprocessing(report.preprocessing)
     for target, runs in report.emulated.items():
@@ -153,81 +151,57 @@ class Expected:
 
     def problems(self, where: str, scores: Mapping[str, float], correct: str, resampled: list[float]) -> Iterator[str]:
         value = scores.get(self.metric)
-        yield from _wrong(f"{where}.scores.{self.metric}", self.is_score(value, resampled))
+        yield from wrong(f"{where}.scores.{self.metric}", self.is_score(value, resampled))
         length = len(correct) == (self.examples or len(correct))
-        yield from _wrong(f"{where}.correct", not correct or (not correct.strip("01") and length))
+        yield from wrong(f"{where}.correct", not correct or (not correct.strip("01") and length))
         slow = self.metric not in METRICS  # a metric of the user's own may be too slow for draws
-        yield from _wrong(f"{where}.correct", bool(correct or resampled or slow), "it has neither marks nor draws")
+        yield from wrong(f"{where}.correct", bool(correct or resampled or slow), "it has neither marks nor draws")
         if correct and self.counted and self.marked and value is not None:
             alike = abs(correct.count("1") / len(correct) - value) < ROUNDED
-            yield from _wrong(f"{where}.correct", alike, f"its marks are not a {self.metric} of {value}")
+            yield from wrong(f"{where}.correct", alike, f"its marks are not a {self.metric} of {value}")
 
 
 def of_file(where: str, file: ModelFile, expected: Expected, *, scored: bool = True) -> Iterator[str]:
     """Yield what does not hold together in the facts of one file; one that is not `scored` may lack scores."""
-    yield from _wrong(f"{where}.path", Path(file.path).suffix == f".{file.kind}" and "\0" not in file.path)
-    yield from _wrong(f"{where}.precision", bool(file.precision))
-    yield from _wrong(f"{where}.bytes", file.bytes >= 1)
-    yield from _wrong(f"{where}.sha256", _is_digest(file.sha256))
+    yield from wrong(f"{where}.path", Path(file.path).suffix == f".{file.kind}" and "\0" not in file.path)
+    yield from wrong(f"{where}.precision", bool(file.precision))
+    yield from wrong(f"{where}.bytes", file.bytes >= 1)
+    yield from wrong(f"{where}.sha256", _is_digest(file.sha256))
     if scored:
         yield from expected.problems(where, file.scores.get("test", {}), file.correct, file.resampled)
         validation = file.scores.get("validation", {}).get(expected.metric)
-        yield from _wrong(f"{where}.scores.validation", expected.is_score(validation, []))
+        yield from wrong(f"{where}.scores.validation", expected.is_score(validation, []))
         losses = [scores["nll"] for scores in file.scores.values() if "nll" in scores]
-        yield from _wrong(f"{where}.scores.nll", not any(loss < 0 for loss in losses))
-    yield from _wrong(f"{where}.drawn", file.drawn in (0, expected.groups) if expected.groups else file.drawn >= 0)
+        yield from wrong(f"{where}.scores.nll", not any(loss < 0 for loss in losses))
+    yield from wrong(f"{where}.drawn", file.drawn in (0, expected.groups) if expected.groups else file.drawn >= 0)
     yield from _of_bounds(where, file.bounds, file.worst, expected)
-    yield from _wrong(f"{where}.opset", file.opset is None or file.opset >= 1)
-    yield from _wrong(f"{where}.ir", file.ir is None or file.ir >= 1)
+    yield from wrong(f"{where}.opset", file.opset is None or file.opset >= 1)
+    yield from wrong(f"{where}.ir", file.ir is None or file.ir >= 1)
     for name, (right, count) in file.recalls.items():
-        yield from _wrong(f"{where}.recalls.{name}", 0 <= right <= count)
-    yield from _wrong(f"{where}.confused", all(count >= 1 for *_, count in file.confused))
+        yield from wrong(f"{where}.recalls.{name}", 0 <= right <= count)
+    yield from wrong(f"{where}.confused", all(count >= 1 for *_, count in file.confused))
     for name, count in file.operators.items():
-        yield from _wrong(f"{where}.operators.{name}", count >= 1)
+        yield from wrong(f"{where}.operators.{name}", count >= 1)
     for name, count in file.real.items():
-        yield from _wrong(f"{where}.real.{name}", 1 <= count <= file.operators.get(name, 0))
-
-
-def of_samples(where: str, samples: Samples) -> Iterator[str]:
-    """Yield what does not hold together in the times of one model."""
-    rounds = [len(process) for process in samples.cpu]
-    yield from _wrong(f"{where}.path", bool(samples.path))
-    yield from _wrong(f"{where}.threads", 1 <= samples.threads <= MOST_THREADS)
-    same = [len(process) for process in samples.wall] == rounds
-    yield from _wrong(f"{where}.cpu", same and all(rounds), "it has other rounds than `wall`, or none")
-    for name in ("wall", "cpu"):
-        for index, process in enumerate(getattr(samples, name)):
-            sound = all(SHORTEST <= time <= LONGEST for time in process)
-            yield from _wrong(f"{where}.{name}.{index}", sound, "there is a time that no inference takes")
-    yield from _wrong(f"{where}.memory", samples.memory is None or samples.memory >= 0)
-    starts = [*samples.load, *samples.first]
-    yield from _wrong(f"{where}.load", len(samples.load) == len(samples.first), "it has other processes than `first`")
-    yield from _wrong(f"{where}.load", all(0 <= time <= LONGEST for time in starts))
-    both = zip(samples.load, samples.first, strict=False)
-    yield from _wrong(f"{where}.load", all(load + first >= SHORTEST for load, first in both))
-
-
-def paired(first: Samples, second: Samples) -> bool:
-    """Return whether two samples are of the same processes and rounds."""
-    return [len(process) for process in first.cpu] == [len(process) for process in second.cpu]
+        yield from wrong(f"{where}.real.{name}", 1 <= count <= file.operators.get(name, 0))
 
 
 def _of_stage(where: str, stage: StageFacts, before: list[str], expected: Expected) -> Iterator[str]:
-    yield from _wrong(f"{where}.name", bool(stage.name))
-    yield from _wrong(f"{where}.inputs", set(stage.inputs) <= set(before), "it names no stage before it")
-    yield from _wrong(f"{where}.seconds", 0 <= stage.seconds <= LONGEST_STAGE)
-    yield from _wrong(f"{where}.parameters", stage.parameters >= 0)
-    yield from _wrong(f"{where}.macs", stage.macs is None or stage.macs >= 0)
-    yield from _wrong(f"{where}.files", bool(stage.files), "there is none")
+    yield from wrong(f"{where}.name", bool(stage.name))
+    yield from wrong(f"{where}.inputs", set(stage.inputs) <= set(before), "it names no stage before it")
+    yield from wrong(f"{where}.seconds", 0 <= stage.seconds <= LONGEST_STAGE)
+    yield from wrong(f"{where}.parameters", stage.parameters >= 0)
+    yield from wrong(f"{where}.macs", stage.macs is None or stage.macs >= 0)
+    yield from wrong(f"{where}.files", bool(stage.files), "there is none")
     precisions = {file.precision for file in stage.files}
-    yield from _wrong(f"{where}.files", len(precisions) == len(stage.files), "two are of one precision")
+    yield from wrong(f"{where}.files", len(precisions) == len(stage.files), "two are of one precision")
     kind = "onnx" if stage.kind == "torch" else stage.kind
     for index, file in enumerate(stage.files):
-        yield from _wrong(f"{where}.files.{index}.kind", file.kind == kind, f"a stage of {stage.kind} makes none")
+        yield from wrong(f"{where}.files.{index}.kind", file.kind == kind, f"a stage of {stage.kind} makes none")
         yield from of_file(f"{where}.files.{index}", file, expected)
     for index, curve in enumerate(stage.curves):
         sound = len(curve.metric) in (0, len(curve.loss)) and (curve.examples >= 1 or not curve.metric)
-        yield from _wrong(f"{where}.curves.{index}", sound, "its epochs do not fit together")
+        yield from wrong(f"{where}.curves.{index}", sound, "its epochs do not fit together")
     yield from _of_keep(f"{where}.notes.keep", stage.notes.get("keep", []))
 
 
@@ -246,16 +220,16 @@ def _of_keep(where: str, rows: Any) -> Iterator[str]:
             and _is_texts(missed := row.get("missed", 0))
             and set(missed) <= set(found)
         )
-        yield from _wrong(f"{where}.{index}", sound)
+        yield from wrong(f"{where}.{index}", sound)
 
 
 def _of_preprocessing(times: Preprocessing) -> Iterator[str]:
     sound = all(0 <= time <= LONGEST for time in (*times.read, *times.ready, *times.decode))
-    yield from _wrong("preprocessing", bool(times.ready) and sound)
+    yield from wrong("preprocessing", bool(times.ready) and sound)
 
 
 def _of_emulated(where: str, run: Emulated, expected: Expected) -> Iterator[str]:
-    yield from _wrong(f"{where}.agreement", 0 <= run.agreement <= 1)
+    yield from wrong(f"{where}.agreement", 0 <= run.agreement <= 1)
     if not run.error:
         yield from expected.problems(where, run.scores, run.correct, run.resampled)
         yield from _of_bounds(where, run.bounds, run.worst, expected)
@@ -268,15 +242,10 @@ def _of_bounds(
     expected: Expected,
 ) -> Iterator[str]:
     for name, (value, low, high) in bounds.items():
-        yield from _wrong(f"{where}.bounds.{name}", 0 <= low <= value <= high <= 1)
+        yield from wrong(f"{where}.bounds.{name}", 0 <= low <= value <= high <= 1)
     if worst:
         _, right, count = worst
-        yield from _wrong(f"{where}.worst", 0 <= right <= count and 0 < count <= (expected.examples or count))
-
-
-def _wrong(where: str, sound: bool, why: str = "this cannot be") -> Iterator[str]:
-    if not sound:
-        yield f"{where}: {why}"
+        yield from wrong(f"{where}.worst", 0 <= right <= count and 0 < count <= (expected.examples or count))
 
 
 def _is_digest(value: Any) -> bool:

@@ -21,7 +21,8 @@ from edgepress.models.ensemble import Ensemble
 from edgepress.models.onnx import export
 from edgepress.models.onnx.importer import adopt
 from edgepress.models.predict import predict
-from edgepress.stages.quantize.ptq import Options, divided, quantize_dynamic, quantize_static
+from edgepress.stages.quantize.division import divided
+from edgepress.stages.quantize.ptq import Options, quantize_dynamic, quantize_static
 from onnx import numpy_helper
 
 from tests import graphs

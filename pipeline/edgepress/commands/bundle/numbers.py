@@ -11,7 +11,7 @@ from ...benchmark import statistics
 from ...config.target import Target
 from ...core import intervals
 from ...core.results import ModelFile, Report
-from ...core.stored import paired
+from ...core.stored_samples import paired
 from ...core.units import show_bytes, show_score, show_seconds
 from ...gate import accuracy, estimate, scores, timing
 from ...gate.finding import Finding, Label, Unit, decided

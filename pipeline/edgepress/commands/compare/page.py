@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ...core import stored
+from ...core import stored, stored_samples
 from ...core.printable import shown
 from ...core.units import show_bytes, show_score, show_seconds
 from ...gate.report.page import front
@@ -48,7 +48,7 @@ def _problems(comparison: Comparison) -> Iterator[str]:
         if len(comparison.of(name)) != comparison.repetitions:
             yield f"made: not {comparison.repetitions} of {name}"
     for index, samples in enumerate(comparison.samples):
-        yield from stored.of_samples(f"samples.{index}", samples)
+        yield from stored_samples.of_samples(f"samples.{index}", samples)
 
 
 def render(comparison: Comparison) -> str:

@@ -19,7 +19,7 @@ from ...engine.last import REPORT, require_no_code
 from ...engine.setup import Setup
 from ...models import metadata
 from ...models.predict import laid_out
-from ...stages.quantize.ptq import divided, spread
+from ...stages.quantize.division import divided, spread
 
 SAMPLES = 256
 """Examples that ranges come from, by default."""

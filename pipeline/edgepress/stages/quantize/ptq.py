@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -31,30 +30,21 @@ from . import accuracy_aware, apart, latency_aware, recurrent, refine, ties
 from .accuracy_guard import Guard, guard
 from .calibration import ranges as calibration
 from .calibration.examples import prepared as examples
+from .division import divided, fitting, spread
 from .excluded import unsuited
 from .fill_values import ranged
 from .integer_only import to_integers
 from .qdq import Plan, prepared, quiet, written
 from .sqnr import Evidence
-from .static import too_few
 
 if TYPE_CHECKING:
     from ...core.metric import Metric
     from ...data.dataset import Dataset
 
 __all__ = [
-    "CalibratedPlan", "Options", "calibrate_plan", "divided", "quantize_dynamic", "quantize_int16", "quantize_static",
+    "CalibratedPlan", "Options", "calibrate_plan", "quantize_dynamic", "quantize_int16", "quantize_static",
     "signed",
 ]  # fmt: skip
-
-HELD = 512
-"""Validation examples, beside those that ranges come from, that decide what is kept."""
-_OUTPUTS, _LEAST_OUTPUTS = 2**28, 16
-"""Bytes of held-out outputs that are maps, or without classes; and the fewest examples."""
-_SPREAD = 16
-"""Calibration examples that come first are as far apart in their split: statistics may be of the first ones alone."""
-LEAST_HELD = 0.25
-"""Of the examples, where there are too few for both."""
 
 Say = Callable[[int, int, str], None]
 
@@ -103,9 +93,8 @@ def calibrate_plan(
     model = _float_model(source)
     contract = metadata.read_onnx(model)
     rows, held = divided(len(data["validation"].y), options.samples)
-    rows = rows[np.argsort(np.arange(len(rows)) % _SPREAD, kind="stable")]
     if not data.labels or tasks.of(data).dense:
-        held = held[spread(len(held), _fitting(model.graph))]
+        held = held[spread(len(held), fitting(model.graph))]
     held = np.random.default_rng(0).permutation(held)  # the first ones stand for all: a split may be sorted by class
     seen, warnings = examples(contract, data, rows)
     graph = prepared(model)
@@ -280,28 +269,6 @@ def _float_model(source: Path) -> onnx.ModelProto:
                     "look at where it was trained or exported: the float model computes with them too",
                 )
     return model
-
-
-def divided(count: int, samples: int) -> tuple[np.ndarray, np.ndarray]:
-    """Divide `count` validation examples into rows for calibration and held-out rows.
-
-    Neither is empty. Both spread evenly over the split, which may be sorted by class."""
-    if count < 2:
-        raise UserError(*too_few(count))
-    seen = spread(count, min(samples, max(1, int(count * (1 - LEAST_HELD)))))
-    rest = np.setdiff1d(np.arange(count), seen)
-    return seen, rest[spread(len(rest), HELD)]
-
-
-def _fitting(graph: onnx.GraphProto) -> int:
-    """Return how many examples' outputs fit into memory, several times."""
-    sides = [[axis.dim_value for axis in value.type.tensor_type.shape.dim] for value in graph.output]
-    return max(_LEAST_OUTPUTS, _OUTPUTS // sum(4 * max(math.prod(each), 1) for each in sides))
-
-
-def spread(count: int, most: int) -> np.ndarray:
-    """Return up to `most` rows of `count`, evenly spread."""
-    return np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(np.int64))
 
 
 def _check(evidence: Evidence) -> None:

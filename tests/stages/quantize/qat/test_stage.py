@@ -26,7 +26,7 @@ from edgepress.models.predict import predict
 from edgepress.stage import Artifact
 from edgepress.stages.convert import ConvertTflite
 from edgepress.stages.quantize.aware import QuantizeAware
-from edgepress.stages.quantize.ptq import divided
+from edgepress.stages.quantize.division import divided
 from edgepress.stages.quantize.qat.learner import Learner, check
 from edgepress.stages.quantize.static import QuantizeStatic
 from edgepress.training import Schedule, fit, seeded

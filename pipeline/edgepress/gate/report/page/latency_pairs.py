@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from ....benchmark import statistics
 from ....core.results import Report, Samples
-from ....core.stored import paired
+from ....core.stored_samples import paired
 from ...judge import Finding, host_file
 from .. import change
 from ..wording import SHOW, cut, interval_text
